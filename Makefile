@@ -1,0 +1,92 @@
+# make demo and make test need python3 >= 3.11, a C++17 compiler and make; all else comes from PyPI, into .venv.
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+SHELL := /bin/bash
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip
+INSTALLED := $(VENV)/.installed
+NATIVE := $(shell find native -type f 2>/dev/null)
+NATIVE_TESTS := tests/test_minimal.py tests/test_ops.py
+
+.PHONY: help venv demo test lint format native asan wheel bench docs constraints clean
+
+help: ## this list
+	@grep -E '^[a-z]+:.*##' Makefile | sed -E 's/:[^#]*## /\t/' | expand -t 14
+
+# The one place that installs. Nothing is isolated from .venv, so that a change of native code rebuilds only what it touches.
+$(INSTALLED): CMakeLists.txt pyproject.toml constraints.txt $(NATIVE)
+	@$(PYTHON) -c 'import sys; v = sys.version.split()[0]; sys.exit(sys.version_info < (3, 11) and \
+	  f"tidegate needs Python 3.11 or later, but $(PYTHON) is {v}: try make PYTHON=/path/to/python3.11")'
+	$(PYTHON) -m venv $(VENV)
+	$(PIP) install --quiet --constraint constraints.txt --upgrade pip
+	$(PIP) install --quiet --constraint constraints.txt --group build --group test
+	$(PIP) install --quiet --constraint constraints.txt --no-build-isolation --editable '.[all]'
+	@touch $@
+
+venv: $(INSTALLED) ## .venv with tidegate in it, editable
+
+$(VENV)/.group-%: $(INSTALLED)
+	$(PIP) install --quiet --constraint constraints.txt --group $*
+	@touch $@
+
+test: venv ## every test
+	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+lint: $(VENV)/.group-lint ## what the linters say
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/clang-format --dry-run -Werror $(filter %.cpp %.hpp,$(NATIVE))
+
+format: $(VENV)/.group-lint ## let the formatters write
+	$(BIN)/ruff check --fix-only
+	$(BIN)/ruff format
+	$(BIN)/clang-format -i $(filter %.cpp %.hpp,$(NATIVE))
+
+# Builds a wheel apart from .venv, with $(CXX), and runs the native tests on it: $(call on-its-own,pip options,environment)
+OWN = build/$@-$(notdir $(CXX))
+define on-its-own
+	rm -rf $(OWN)/wheel
+	$(PIP) wheel . --quiet --no-deps --no-build-isolation --wheel-dir $(OWN)/wheel \
+	  -C build-dir=$(OWN)/cmake -C cmake.define.CMAKE_CXX_COMPILER=$(CXX) $(1)
+	$(PYTHON) -m venv $(OWN)/venv
+	$(PIP) --python $(OWN)/venv/bin/python install --quiet --constraint constraints.txt --group test $(OWN)/wheel/*.whl
+	$(PIP) --python $(OWN)/venv/bin/python install --quiet --force-reinstall --no-deps $(OWN)/wheel/*.whl
+	$(2) $(OWN)/venv/bin/python -m pytest $(NATIVE_TESTS)
+endef
+
+native: venv ## the native tests with another compiler: make native CXX=clang++-15
+	$(call on-its-own)
+
+# Python itself is not instrumented: the run-time libraries must be loaded before it, and what it never frees is no leak of ours.
+asan: venv ## the native tests under the address and undefined-behaviour sanitizers (Linux)
+	$(call on-its-own,-C cmake.define.TIDEGATE_SANITIZE=ON,\
+	  LD_PRELOAD="$$($(CXX) -print-file-name=libasan.so) $$($(CXX) -print-file-name=libubsan.so) $$($(CXX) -print-file-name=libstdc++.so)" \
+	  ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1)
+
+wheel: venv ## the wheel in dist/, its size (below 3 MB) and the import time
+	$(PIP) wheel . --quiet --no-deps --no-build-isolation --wheel-dir dist
+	@for wheel in dist/*.whl; do size=$$(wc -c < $$wheel); echo "$$wheel: $$size bytes"; test $$size -lt 3000000; done
+	@$(BIN)/python -X importtime -c 'import tidegate' 2>&1 | awk -F'|' '/ tidegate$$/ {print "import tidegate: " $$2 / 1000 " ms"}'
+
+bench: venv ## the table of speeds
+	$(BIN)/python benchmarks/bench_layer.py
+
+docs: $(VENV)/.group-docs ## the documentation in site/
+	$(BIN)/mkdocs build --strict
+
+# Takes the newest version of everything but torch, which is pinned by hand: other releases may bring gigabytes of CUDA.
+constraints: FRESH := build/constraints/bin/python -m pip
+constraints: ## constraints.txt anew: run all tests before you keep it
+	$(PYTHON) -m venv --clear build/constraints
+	$(FRESH) install --quiet --upgrade pip
+	$(FRESH) install --quiet "$$(grep '^torch==' constraints.txt)" '.[all]' --group dev
+	@{ echo '# The versions that the tests were run with, made by `make constraints`.'; \
+	  $(FRESH) freeze --all --exclude tidegate | sed 's/+.*//'; } > build/constraints.txt
+	mv build/constraints.txt constraints.txt
+
+clean: ## forget what was built, keep what was installed
+	rm -rf build dist site .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache $(INSTALLED)

@@ -1,0 +1,114 @@
+// What Python sees of the native code: no logic, no checks. Shapes, dtypes and lengths have been checked by src/tidegate/ops.py.
+#include <nanobind/nanobind.h>
+#include <nanobind/ndarray.h>
+#include <nanobind/stl/optional.h>
+#include <nanobind/stl/string.h>
+#include <nanobind/stl/vector.h>
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "dispatch.hpp"
+#include "packed_layer.hpp"
+#include "parallel.hpp"
+#include "sequence.hpp"
+
+namespace nb = nanobind;
+using namespace tidegate;
+
+namespace {
+
+using Floats32 = nb::ndarray<float, nb::device::cpu>;
+using ConstFloats = nb::ndarray<const float, nb::device::cpu>;
+using Integers = nb::ndarray<const int64_t, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
+template <class T>
+using Maybe = std::optional<T>;
+
+template <class Array>
+Rows rows(const Array& array, const int64_t* step_start) {
+  float* data = const_cast<float*>(array.data());
+  if (step_start) return {data, 0, array.stride(0), step_start};
+  return {data, array.stride(0), array.stride(1), nullptr};
+}
+template <class Array>
+Rows rows(const Maybe<Array>& array, const int64_t* step_start) {
+  return array ? rows(*array, step_start) : Rows{};
+}
+template <class Array>
+auto pointer(const Maybe<Array>& array) -> decltype(array->data()) {
+  return array ? array->data() : nullptr;
+}
+
+struct Shape {
+  int64_t T, B;
+  Maybe<Integers> lengths, step_start;
+  bool reverse;
+
+  Batch batch(const Maybe<ConstFloats>& h0) const { return {T, B, pointer(lengths), reverse, pointer(h0)}; }
+};
+
+void forward_(const PackedLayer& layer, const Shape& shape, ConstFloats x, Maybe<ConstFloats> h0, Floats32 y, Floats32 h_n,
+              Maybe<Floats32> trace, int threads) {
+  const int64_t* starts = pointer(shape.step_start);
+  const ForwardPass pass{rows(x, starts), rows(y, starts), rows(trace, starts), h_n.data()};
+  const Batch batch = shape.batch(h0);
+  nb::gil_scoped_release release;
+  forward(layer, batch, pass, threads);
+}
+
+void backward_(const PackedLayer& layer, const Shape& shape, ConstFloats x, Maybe<ConstFloats> h0, ConstFloats y,
+               Maybe<ConstFloats> trace, Maybe<ConstFloats> dy, Maybe<ConstFloats> dh_n, Maybe<Floats32> dx, Floats32 dh0, Floats32 dw_ih,
+               Floats32 dw_hh, Maybe<Floats32> db_ih, Maybe<Floats32> db_hh, int threads) {
+  const int64_t* starts = pointer(shape.step_start);
+  const BackwardPass pass{rows(x, starts),  rows(y, starts),  rows(trace, starts), rows(dy, starts), pointer(dh_n),
+                          rows(dx, starts), dh0.data(),       dw_ih.data(),        dw_hh.data(),     pointer(db_ih),
+                          pointer(db_hh)};
+  const Batch batch = shape.batch(h0);
+  nb::gil_scoped_release release;
+  backward(layer, batch, pass, threads);
+}
+
+Cell cell_named(const std::string& name) { return name == "gru" ? Cell::kGru : name == "rnn_tanh" ? Cell::kRnnTanh : Cell::kRnnRelu; }
+
+std::vector<std::string> isas() {
+  std::vector<std::string> names;
+  for (const KernelTable* table : kernel_tables()) names.push_back(table->name);
+  return names;
+}
+
+}  // namespace
+
+NB_MODULE(_native, module) {
+  module.doc() = "Fused recurrent kernels. Internal: use tidegate.ops, which checks its arguments.";
+  module.def("isas", &isas, "Names of the instruction sets that run here, best first.");
+  module.def(
+      "activation",
+      [](const std::string& isa, int which, ConstFloats in, Floats32 out) {
+        const Team alone(1);
+        find_kernel_table(isa)->activation(which, in.data(), out.data(), static_cast<int64_t>(in.size()));
+      },
+      "Applies exp, sigmoid, tanh or relu (0..3) of one instruction set; for tests.");
+
+  nb::class_<Shape>(module, "Shape")
+      .def("__init__",
+           [](Shape* self, int64_t T, int64_t B, Maybe<Integers> lengths, Maybe<Integers> step_start, bool reverse) {
+             new (self) Shape{T, B, lengths, step_start, reverse};
+           },
+           nb::arg("T"), nb::arg("B"), nb::arg("lengths").none(), nb::arg("step_start").none(), nb::arg("reverse"));
+
+  nb::class_<PackedLayer>(module, "PackedLayer")
+      .def("__init__",
+           [](PackedLayer* self, const std::string& cell, ConstFloats w_ih, ConstFloats w_hh, Maybe<ConstFloats> b_ih,
+              Maybe<ConstFloats> b_hh, const std::string& isa) {
+             const Weights weights{w_ih.data(), w_hh.data(), pointer(b_ih), pointer(b_hh)};
+             new (self) PackedLayer(cell_named(cell), static_cast<int64_t>(w_ih.shape(1)), static_cast<int64_t>(w_hh.shape(1)), weights,
+                                    *find_kernel_table(isa));
+           },
+           nb::arg("cell"), nb::arg("w_ih"), nb::arg("w_hh"), nb::arg("b_ih").none(), nb::arg("b_hh").none(), nb::arg("isa"))
+      .def("forward", &forward_, nb::arg("shape"), nb::arg("x"), nb::arg("h0").none(), nb::arg("y"), nb::arg("h_n"),
+           nb::arg("trace").none(), nb::arg("threads"))
+      .def("backward", &backward_, nb::arg("shape"), nb::arg("x"), nb::arg("h0").none(), nb::arg("y"), nb::arg("trace").none(),
+           nb::arg("dy").none(), nb::arg("dh_n").none(), nb::arg("dx").none(), nb::arg("dh0"), nb::arg("dw_ih"), nb::arg("dw_hh"),
+           nb::arg("db_ih").none(), nb::arg("db_hh").none(), nb::arg("threads"));
+}

@@ -1,0 +1,33 @@
+#include "dispatch.hpp"
+
+namespace tidegate {
+
+extern const KernelTable kernels_baseline;
+#if defined(__x86_64__)
+extern const KernelTable kernels_avx2, kernels_avx512;
+#endif
+
+const std::vector<const KernelTable*>& kernel_tables() {
+  static const std::vector<const KernelTable*> tables = [] {
+    std::vector<const KernelTable*> found;
+#if defined(__x86_64__)
+    __builtin_cpu_init();
+    const bool avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
+    const bool avx512 = avx2 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vl") &&
+                        __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512bw");
+    if (avx512) found.push_back(&kernels_avx512);
+    if (avx2) found.push_back(&kernels_avx2);
+#endif
+    found.push_back(&kernels_baseline);
+    return found;
+  }();
+  return tables;
+}
+
+const KernelTable* find_kernel_table(const std::string& name) {
+  for (const KernelTable* table : kernel_tables())
+    if (name == table->name) return table;
+  return nullptr;
+}
+
+}  // namespace tidegate

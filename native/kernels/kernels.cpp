@@ -1,0 +1,233 @@
+// All kernels of one instruction set. CMake compiles this file once per instruction set, with TIDEGATE_KERNELS naming the one symbol
+// that the object exports. Nothing of the C++ standard library may be included here: an inline function compiled with AVX-512 flags could
+// be the copy that the linker keeps for everyone.
+#include "cells.hpp"
+
+namespace {
+
+using namespace tidegate;
+
+// Sums of a tile start from the bias and x W_ih, or from products prepared for many steps.
+template <int M, int N, int P>
+TIDEGATE_INLINE void input_sums(Tile<M, N, P>& acc, const Panels& w, const float* bias, const float* const* x,
+                                const float* const* products, int64_t row, int64_t panel) {
+  TIDEGATE_UNROLL
+  for (int p = 0; p < P; ++p) {
+    TIDEGATE_UNROLL
+    for (int m = 0; m < M; ++m) {
+      const float* start = (products ? products[row + m] : bias) + (panel + p) * 3 * kLanes;
+      TIDEGATE_UNROLL
+      for (int n = 0; n < N; ++n) acc.at[p][m][n] = load(start + n * kLanes);
+    }
+  }
+  if (!products) accumulate(acc, [&](int m) { return x[row + m]; }, panel_data(w, panel), w.depth * 3 * kLanes, w.depth);
+}
+
+struct InputProductsBody {
+  const InputProducts& call;
+  template <int M, int N, int P>
+  __attribute__((noinline)) void run(int64_t row, int64_t panel) const {
+    Tile<M, N, P> acc;
+    input_sums(acc, call.w_ih, call.bias, call.x, nullptr, row, panel);
+    const int64_t width = call.w_ih.vectors * kLanes;
+    for (int p = 0; p < P; ++p)
+      for (int m = 0; m < M; ++m)
+        for (int n = 0; n < N; ++n) store(call.products + (row + m) * width + ((panel + p) * 3 + n) * kLanes, acc.at[p][m][n]);
+  }
+};
+
+template <int M, int N, int P>
+TIDEGATE_INLINE void recurrent_sums(Tile<M, N, P>& acc, const ForwardStep& step, int64_t row, int64_t panel) {
+  accumulate(acc, [&](int m) { return step.h + (row + m) * step.pitch; }, panel_data(step.w_hh, panel), step.w_hh.depth * 3 * kLanes,
+             step.w_hh.depth);
+}
+
+struct GruForwardBody {
+  const ForwardStep& step;
+  template <int M, int N, int P>
+  __attribute__((noinline)) void run(int64_t row, int64_t panel) const {
+    if constexpr (N == 3) {  // every panel of a GRU is whole: r, z, n
+      Tile<M, 3, P> acc;
+      input_sums(acc, step.w_ih, step.bias_x, step.x, step.products, row, panel);
+      vec xn[P][M];
+      TIDEGATE_UNROLL
+      for (int p = 0; p < P; ++p) {
+        const vec bias_hn = load(step.bias_h + ((panel + p) * 3 + 2) * kLanes);
+        TIDEGATE_UNROLL
+        for (int m = 0; m < M; ++m) {
+          xn[p][m] = acc.at[p][m][2];
+          acc.at[p][m][2] = bias_hn;
+        }
+      }
+      recurrent_sums(acc, step, row, panel);
+      for (int p = 0; p < P; ++p)
+        for (int m = 0; m < M; ++m)
+          gru_forward(step, row + m, panel + p, acc.at[p][m][0], acc.at[p][m][1], xn[p][m], acc.at[p][m][2]);
+    }
+  }
+};
+
+struct RnnForwardBody {
+  const ForwardStep& step;
+  template <int M, int N, int P>
+  __attribute__((noinline)) void run(int64_t row, int64_t panel) const {
+    Tile<M, N, P> x_sums, acc;
+    input_sums(x_sums, step.w_ih, step.bias_x, step.x, step.products, row, panel);
+    TIDEGATE_UNROLL
+    for (int p = 0; p < P; ++p) {
+      TIDEGATE_UNROLL
+      for (int n = 0; n < N; ++n) {
+        const vec bias = load(step.bias_h + ((panel + p) * 3 + n) * kLanes);
+        TIDEGATE_UNROLL
+        for (int m = 0; m < M; ++m) acc.at[p][m][n] = bias;
+      }
+    }
+    recurrent_sums(acc, step, row, panel);
+    for (int p = 0; p < P; ++p)
+      for (int m = 0; m < M; ++m)
+        for (int n = 0; n < N; ++n) rnn_forward(step, row + m, (panel + p) * 3 + n, x_sums.at[p][m][n], acc.at[p][m][n]);
+  }
+};
+
+void input_products(const InputProducts& call) { run_panels(InputProductsBody{call}, call.tiles, call.w_ih, call.panels); }
+
+void forward_step(const ForwardStep& step) {
+  if (step.cell == Cell::kGru) {
+    run_panels(GruForwardBody{step}, step.tiles, step.w_hh, step.panels);
+  } else {
+    run_panels(RnnForwardBody{step}, step.tiles, step.w_hh, step.panels);
+  }
+}
+
+void gate_gradients(const GateGradients& call) {
+  const int64_t blocks = (call.hidden + kLanes - 1) / kLanes;
+  const Tiles& tiles = call.tiles;
+  for (int64_t tile = tiles.first; tile * tiles.height < tiles.rows; tile += tiles.every) {
+    const int64_t end = (tile + 1) * tiles.height < tiles.rows ? (tile + 1) * tiles.height : tiles.rows;
+    for (int64_t row = tile * tiles.height; row < end; ++row) {
+      for (int64_t block = call.blocks.begin; block < call.blocks.end; ++block) {
+        const int64_t unit = block * kLanes, count = call.hidden - unit;
+        vec dh = load(call.carry + row * call.pitch + unit);
+        if (call.dy) dh += load(call.dy[row] + unit, count);
+        if (call.cell == Cell::kGru) {
+          gru_backward(call, row, block, blocks, dh, count);
+        } else {
+          rnn_backward(call, row, block, dh, count);
+        }
+      }
+    }
+  }
+}
+
+struct GateProductsBody {
+  const GateProducts& call;
+  template <int M, int N, int P>
+  __attribute__((noinline)) void run(int64_t row, int64_t panel) const {
+    Tile<M, N, P> acc;
+    TIDEGATE_UNROLL
+    for (int p = 0; p < P; ++p) {
+      TIDEGATE_UNROLL
+      for (int m = 0; m < M; ++m) {
+        TIDEGATE_UNROLL
+        for (int n = 0; n < N; ++n) acc.at[p][m][n] = vec{};
+      }
+    }
+    const float* dgates = call.dgates + row * kLanes;
+    const float* w = panel_data(call.w, panel);
+    for (int64_t k = 0; k < call.w.depth; k += kLanes) {
+      accumulate(acc, [&](int m) { return dgates + m * kLanes; }, w, call.w.depth * 3 * kLanes, kLanes);
+      dgates += call.stride;
+      w += N * kLanes * kLanes;
+    }
+    for (int p = 0; p < P; ++p) {
+      for (int m = 0; m < M; ++m) {
+        for (int n = 0; n < N; ++n) {
+          const int64_t column = ((panel + p) * 3 + n) * kLanes, count = call.columns - column;
+          float* out = call.out[row + m] + column;
+          store(out, call.add ? load(out, count) + acc.at[p][m][n] : acc.at[p][m][n], count);
+        }
+      }
+    }
+  }
+};
+
+void gate_products(const GateProducts& call) { run_panels(GateProductsBody{call}, call.tiles, call.w, call.panels); }
+
+constexpr int kUnitTile = kRows < kLanes ? kRows : kLanes;
+
+// One tile of weight gradients: kUnitTile gate units by N vectors of columns, the last vector partly filled when Part is set.
+template <int N, bool Part>
+__attribute__((noinline)) void weight_tile(const WeightGradients& call, const float* dgates, int64_t column, float* sums) {
+  vec acc[kUnitTile][N] = {};
+  const int64_t part = call.columns - column - (N - 1) * kLanes;
+  for (int64_t k = 0; k < call.depth; ++k) {
+    const float* from = call.rows[k] + column;
+    vec row[N];
+    TIDEGATE_UNROLL
+    for (int n = 0; n < N; ++n) row[n] = Part && n == N - 1 ? load_part(from + n * kLanes, part) : load(from + n * kLanes);
+    TIDEGATE_UNROLL
+    for (int m = 0; m < kUnitTile; ++m) {
+      const vec gradient = broadcast(dgates[k * kLanes + m]);
+      TIDEGATE_UNROLL
+      for (int n = 0; n < N; ++n) acc[m][n] = fma(gradient, row[n], acc[m][n]);
+    }
+  }
+  for (int m = 0; m < kUnitTile; ++m)
+    for (int n = 0; n < N; ++n) store(sums + (m * 3 + n) * kLanes, load(sums + (m * 3 + n) * kLanes) + acc[m][n]);
+}
+
+template <int N>
+TIDEGATE_INLINE void weight_tile(const WeightGradients& call, const float* dgates, int64_t column, float* sums, bool part) {
+  if (part) {
+    weight_tile<N, true>(call, dgates, column, sums);
+  } else {
+    weight_tile<N, false>(call, dgates, column, sums);
+  }
+}
+
+void weight_gradients(const WeightGradients& call) {
+  const int64_t vectors = (call.columns + kLanes - 1) / kLanes, panels = (vectors + 2) / 3, tile_floats = kUnitTile * 3 * kLanes;
+  for (int64_t panel = 0; panel < panels; ++panel) {
+    const int64_t width = vectors - panel * 3 < 3 ? vectors - panel * 3 : 3, column = panel * 3 * kLanes;
+    const bool part = column + width * kLanes > call.columns;
+    for (int64_t tile = call.unit_tiles.begin; tile < call.unit_tiles.end; ++tile) {
+      const int64_t unit = tile * kUnitTile;
+      const float* dgates = call.dgates + unit / kLanes * call.stride + unit % kLanes;
+      float* sums = call.sums + (tile * panels + panel) * tile_floats;
+      if (width == 3) {
+        weight_tile<3>(call, dgates, column, sums, part);
+      } else if (width == 2) {
+        weight_tile<2>(call, dgates, column, sums, part);
+      } else {
+        weight_tile<1>(call, dgates, column, sums, part);
+      }
+    }
+  }
+}
+
+void bias_gradients(const BiasGradients& call) {
+  for (int64_t block = call.blocks.begin; block < call.blocks.end; ++block) {
+    const float* dgates = call.dgates + block * call.stride;
+    vec sum[4] = {};
+    for (int64_t k = 0; k < call.depth; ++k) sum[k % 4] += load(dgates + k * kLanes);
+    float* out = call.sums + block * kLanes;
+    store(out, load(out) + ((sum[0] + sum[1]) + (sum[2] + sum[3])));
+  }
+}
+
+void activation(int which, const float* in, float* out, int64_t count) {
+  for (int64_t i = 0; i < count; i += kLanes) {
+    const vec x = load(in + i, count - i);
+    store(out + i, which == 0 ? exp(x) : which == 1 ? sigmoid(x) : which == 2 ? tanh(x) : relu(x), count - i);
+  }
+}
+
+}  // namespace
+
+namespace tidegate {
+
+extern const KernelTable TIDEGATE_KERNELS;
+const KernelTable TIDEGATE_KERNELS = {TIDEGATE_KERNELS_NAME, kLanes,        kRows,            kUnitTile,      input_products, forward_step,
+                                      gate_gradients,        gate_products, weight_gradients, bias_gradients, activation};
+
+}  // namespace tidegate

@@ -1,0 +1,93 @@
+// The register tile: M rows x P panels of N vectors, and the loops that run it over rows and panels.
+//
+// Every element sums its products in one order, k = 0, 1, 2 ..., whatever M and P are; so a row's result does not depend on how rows are
+// grouped into tiles.
+#pragma once
+#include "../kernel_table.hpp"
+#include "simd.hpp"
+
+namespace {
+
+using tidegate::Panels;
+using tidegate::Range;
+using tidegate::Tiles;
+
+template <int M, int N, int P = 1>
+struct Tile {
+  static constexpr int kM = M, kN = N, kP = P;
+  vec at[P][M][N];
+};
+
+#define TIDEGATE_UNROLL _Pragma("GCC unroll 16")
+
+// acc += rows[m][k] * panel[k] for k < depth. `row` gives the address of row m's first element.
+template <int M, int N, int P, class Row>
+TIDEGATE_INLINE void accumulate(Tile<M, N, P>& acc, Row row, const float* panel, int64_t panel_stride, int64_t depth) {
+  const float* rows[M];
+  TIDEGATE_UNROLL
+  for (int m = 0; m < M; ++m) rows[m] = row(m);
+  for (int64_t k = 0; k < depth; ++k) {
+    TIDEGATE_UNROLL
+    for (int p = 0; p < P; ++p) {
+      vec w[N];
+      TIDEGATE_UNROLL
+      for (int n = 0; n < N; ++n) w[n] = load(panel + p * panel_stride + (k * N + n) * kLanes);
+      TIDEGATE_UNROLL
+      for (int m = 0; m < M; ++m) {
+        const vec a = broadcast(rows[m][k]);
+        TIDEGATE_UNROLL
+        for (int n = 0; n < N; ++n) acc.at[p][m][n] = fma(a, w[n], acc.at[p][m][n]);
+      }
+    }
+  }
+}
+
+TIDEGATE_INLINE int64_t panel_count(const Panels& w) { return (w.vectors + 2) / 3; }
+TIDEGATE_INLINE int panel_width(const Panels& w, int64_t panel) {
+  const int64_t left = w.vectors - 3 * panel;
+  return left < 3 ? static_cast<int>(left) : 3;
+}
+TIDEGATE_INLINE const float* panel_data(const Panels& w, int64_t panel) { return w.data + panel * w.depth * 3 * kLanes; }
+
+// Calls body.run<M, N, P>(first row, panel) for every tile of rows and every panel. Panels are the outer loop, so that one stays in the
+// nearest cache while all rows use it. A single row runs three panels side by side, or the latency of a chain of multiply-adds
+// would be the limit.
+template <int M, int N, class Body>
+TIDEGATE_INLINE void run_rows(const Body& body, int64_t row, int64_t panel, int rows) {
+  if constexpr (M == 1) {
+    body.template run<1, N, 1>(row, panel);
+  } else {
+    if (rows == M) {
+      body.template run<M, N, 1>(row, panel);
+    } else {
+      run_rows<M - 1, N>(body, row, panel, rows);
+    }
+  }
+}
+
+template <int N, class Body>
+TIDEGATE_INLINE void run_tiles(const Body& body, const Tiles& tiles, int64_t panel) {
+  for (int64_t tile = tiles.first; tile * tiles.height < tiles.rows; tile += tiles.every) {
+    const int64_t row = tile * tiles.height, left = tiles.rows - row;
+    run_rows<kRows, N>(body, row, panel, static_cast<int>(left < tiles.height ? left : tiles.height));
+  }
+}
+
+template <class Body>
+TIDEGATE_INLINE void run_panels(const Body& body, const Tiles& tiles, const Panels& w, Range panels) {
+  int64_t panel = panels.begin;
+  const int64_t whole = w.vectors / 3 < panels.end ? w.vectors / 3 : panels.end;
+  if (tiles.rows == 1 && tiles.first == 0) {
+    for (; panel + 3 <= whole; panel += 3) body.template run<1, 3, 3>(0, panel);
+  }
+  for (; panel < whole; ++panel) run_tiles<3>(body, tiles, panel);
+  for (; panel < panels.end; ++panel) {
+    if (panel_width(w, panel) == 1) {
+      run_tiles<1>(body, tiles, panel);
+    } else {
+      run_tiles<2>(body, tiles, panel);
+    }
+  }
+}
+
+}  // namespace

@@ -1,0 +1,144 @@
+#include "parallel.hpp"
+
+#include <pthread.h>
+#include <sched.h>
+
+#include <condition_variable>
+#include <mutex>
+#include <thread>
+#include <vector>
+#if defined(__x86_64__)
+#include <immintrin.h>
+#endif
+
+namespace tidegate {
+namespace {
+
+inline void pause() {
+#if defined(__x86_64__)
+  _mm_pause();
+#elif defined(__aarch64__)
+  __asm__ __volatile__("yield");
+#endif
+}
+
+// Denormal numbers cost a hundred cycles each on many processors, and a state that decays in silence is full of them.
+// Treats them as zero until the end of the scope and then restores the caller's mode.
+class FlushDenormals {
+ public:
+#if defined(__x86_64__)
+  FlushDenormals() : saved_(_mm_getcsr()) { _mm_setcsr(saved_ | 0x8040); }  // flush to zero, denormals are zero
+  ~FlushDenormals() { _mm_setcsr(saved_); }
+
+ private:
+  unsigned saved_;
+#elif defined(__aarch64__)
+  FlushDenormals() {
+    __asm__ __volatile__("mrs %0, fpcr" : "=r"(saved_));
+    __asm__ __volatile__("msr fpcr, %0" ::"r"(saved_ | (1ull << 24)));
+  }
+  ~FlushDenormals() { __asm__ __volatile__("msr fpcr, %0" ::"r"(saved_)); }
+
+ private:
+  uint64_t saved_;
+#endif
+};
+
+constexpr int kSpins = 2000;  // some 20 to 50 microseconds: longer than the gap between two layers, shorter than anyone would notice
+
+// Workers wait for a new generation: they spin for a moment, since layers follow each other closely, then sleep.
+class Pool {
+ public:
+  std::atomic<bool> busy{false};
+
+  void run(int size, const std::function<void(int)>& body) {
+    while (static_cast<int>(threads_.size()) < size - 1) {
+      const int index = static_cast<int>(threads_.size()) + 1;
+      threads_.emplace_back([this, index, seen = generation_.load()] { work(index, seen); });
+    }
+    body_ = &body;
+    size_ = size;
+    running_.store(static_cast<int>(threads_.size()), std::memory_order_relaxed);  // idle workers answer too: none may miss a round
+    {
+      std::lock_guard<std::mutex> lock(mutex_);
+      generation_.fetch_add(1, std::memory_order_release);
+    }
+    if (sleepers_.load() > 0) wake_.notify_all();
+    body(0);
+    while (running_.load(std::memory_order_acquire) > 0) pause();
+  }
+
+ private:
+  void work(int index, uint64_t seen) {
+    const FlushDenormals flush;
+    for (;;) {
+      for (int spin = 0; spin < kSpins && generation_.load(std::memory_order_acquire) == seen; ++spin) pause();
+      if (generation_.load(std::memory_order_acquire) == seen) {
+        std::unique_lock<std::mutex> lock(mutex_);
+        ++sleepers_;
+        wake_.wait(lock, [&] { return generation_.load(std::memory_order_acquire) != seen; });
+        --sleepers_;
+      }
+      ++seen;
+      if (index < size_) (*body_)(index);
+      running_.fetch_sub(1, std::memory_order_release);
+    }
+  }
+
+  std::vector<std::thread> threads_;
+  std::mutex mutex_;
+  std::condition_variable wake_;
+  std::atomic<uint64_t> generation_{0};
+  std::atomic<int> running_{0}, sleepers_{0};
+  const std::function<void(int)>* body_ = nullptr;
+  int size_ = 0;
+};
+
+// Never destroyed: at exit the workers just stop with the process. A forked child has no workers, so it starts with a new pool.
+std::atomic<Pool*> pool{nullptr};
+
+Pool& the_pool() {
+  static const int once = pthread_atfork(nullptr, nullptr, [] { pool.store(new Pool); });
+  (void)once;
+  if (!pool.load()) {
+    static std::mutex mutex;
+    std::lock_guard<std::mutex> lock(mutex);
+    if (!pool.load()) pool.store(new Pool);
+  }
+  return *pool.load();
+}
+
+}  // namespace
+
+void Barrier::wait() {
+  const int round = round_.load(std::memory_order_relaxed);
+  if (arrived_.fetch_add(1, std::memory_order_acq_rel) == size_ - 1) {
+    arrived_.store(0, std::memory_order_relaxed);
+    round_.store(round + 1, std::memory_order_release);
+    return;
+  }
+  for (int spin = 0; round_.load(std::memory_order_acquire) == round; ++spin) {
+    if (spin < 10000) {
+      pause();
+    } else {
+      sched_yield();  // another program has our core: let the thread that we wait for run
+    }
+  }
+}
+
+Team::Team(int wanted) : size_(wanted > 1 && !the_pool().busy.exchange(true) ? wanted : 1), barrier_(size_) {}
+
+Team::~Team() {
+  if (size_ > 1) the_pool().busy.store(false);
+}
+
+void Team::run(const std::function<void(int)>& body) {
+  const FlushDenormals flush;
+  if (size_ == 1) {
+    body(0);
+  } else {
+    the_pool().run(size_, body);
+  }
+}
+
+}  // namespace tidegate

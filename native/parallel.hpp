@@ -1,0 +1,40 @@
+// A small pool of threads that stays alive between calls, and the team that one call borrows from it.
+#pragma once
+#include <atomic>
+#include <functional>
+
+namespace tidegate {
+
+// All threads of a team wait here for each other. Spins, then yields: the wait is short by design.
+class Barrier {
+ public:
+  explicit Barrier(int size) : size_(size) {}
+  void wait();
+
+ private:
+  const int size_;
+  std::atomic<int> arrived_{0}, round_{0};
+};
+
+// The threads of one native call. Asks for `wanted` threads and gets fewer when another Python thread uses the pool at this moment:
+// then the call runs on its own thread alone, and the result is the same.
+class Team {
+ public:
+  explicit Team(int wanted);
+  ~Team();
+  Team(const Team&) = delete;
+  Team& operator=(const Team&) = delete;
+
+  int size() const { return size_; }
+  // Runs body(0) here and body(1..size-1) on the pool, with denormals flushed to zero, and returns when all are done.
+  void run(const std::function<void(int)>& body);
+  void barrier() {
+    if (size_ > 1) barrier_.wait();
+  }
+
+ private:
+  int size_;
+  Barrier barrier_;
+};
+
+}  // namespace tidegate

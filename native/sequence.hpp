@@ -1,0 +1,46 @@
+// One recurrent layer in one direction over whole sequences, forward and backward: the loops over time, shared out among threads.
+#pragma once
+#include <cstdint>
+
+#include "packed_layer.hpp"
+
+namespace tidegate {
+
+// The rows of a [T, B, n] array, or of a packed [N, n] array whose step t starts at row step_start[t]. Strides in floats.
+struct Rows {
+  float* data;
+  int64_t step, row;
+  const int64_t* step_start;
+
+  explicit operator bool() const { return data != nullptr; }
+  float* at(int64_t t, int64_t b) const { return data + (step_start ? (step_start[t] + b) * row : t * step + b * row); }
+};
+
+// What a forward and a backward pass over the same sequences share.
+struct Batch {
+  int64_t T, B;
+  const int64_t* lengths;  // [B], 0..T in any order; null: all T
+  bool reverse;            // every row from its own end to its start
+  const float* h0;         // [B, H] or null for zeros
+};
+
+struct ForwardPass {
+  Rows x, y;     // y is set to 0 beyond a row's length
+  Rows trace;    // rows of 4 H floats (r, z, n, hn), or null; beyond a row's length 0
+  float* h_n;    // [B, H]: the state at each row's own end
+};
+
+struct BackwardPass {
+  Rows x, y, trace;    // of the forward pass
+  Rows dy;             // or null
+  const float* dh_n;   // [B, H] or null
+  Rows dx;             // or null; set to 0 beyond a row's length
+  float* dh0;          // [B, H]
+  float *dw_ih, *dw_hh;  // [G H, I], [G H, H]
+  float *db_ih, *db_hh;  // [G H] each, or null
+};
+
+void forward(const PackedLayer& layer, const Batch& batch, const ForwardPass& pass, int threads);
+void backward(const PackedLayer& layer, const Batch& batch, const BackwardPass& pass, int threads);
+
+}  // namespace tidegate

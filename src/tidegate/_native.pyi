@@ -1,0 +1,49 @@
+import numpy as np
+import numpy.typing as npt
+
+Array = npt.NDArray[np.float32]
+Integers = npt.NDArray[np.int64]
+
+def isas() -> list[str]: ...
+def activation(isa: str, which: int, input: Array, output: Array, /) -> None: ...
+
+class Shape:
+    def __init__(self, T: int, B: int, lengths: Integers | None, step_start: Integers | None, reverse: bool) -> None: ...
+
+class PackedLayer:
+    def __init__(
+        self,
+        cell: str,
+        w_ih: Array | None,
+        w_hh: Array | None,
+        b_ih: Array | None,
+        b_hh: Array | None,
+        isa: str,
+    ) -> None: ...
+    def forward(
+        self,
+        shape: Shape,
+        x: Array,
+        h0: Array | None,
+        y: Array,
+        h_n: Array,
+        trace: Array | None,
+        threads: int,
+    ) -> None: ...
+    def backward(
+        self,
+        shape: Shape,
+        x: Array,
+        h0: Array | None,
+        y: Array,
+        trace: Array | None,
+        dy: Array | None,
+        dh_n: Array | None,
+        dx: Array | None,
+        dh0: Array,
+        dw_ih: Array,
+        dw_hh: Array,
+        db_ih: Array | None,
+        db_hh: Array | None,
+        threads: int,
+    ) -> None: ...

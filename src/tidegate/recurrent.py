@@ -1,0 +1,146 @@
+"""Trained recurrent stacks on numpy arrays: sequences in, summary vectors out, no PyTorch."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from tidegate import ops
+from tidegate.shapes import Sizes, check, check_choice, check_lengths
+from tidegate.stacks import GATES, layout, parameter_letters, parameter_names
+from tidegate.summaries import SUMMARIES, Sequences, as_sequences, batches, pad, summarize
+
+Array = npt.NDArray[np.float32]
+
+
+class Recurrent:
+    """A trained vanilla RNN or GRU, of any number of layers and in one direction or both.
+
+    Example:
+        A unit that adds up what it sees, as long as it stays positive:
+
+        >>> weights = {"weight_ih_l0": np.array([[1.0]]), "weight_hh_l0": np.array([[1.0]])}
+        >>> layer = Recurrent(weights, cell="rnn_relu")
+        >>> layer([[[1.0], [2.0], [3.0]], [[4.0], [-9.0]]])
+        array([[6.],
+               [0.]], dtype=float32)
+
+        The weights of a torch layer are `{name: tensor.numpy() for name, tensor in layer.state_dict().items()}`.
+
+    Attributes:
+        cell: "gru", "rnn_tanh" or "rnn_relu".
+        summary: "last", "mean", "max" or "mean+max".
+        input_size: I.
+        hidden_size: H.
+        num_layers: L.
+        bidirectional: Whether each layer walks in both directions (D = 2) or only forward (D = 1).
+        bias: Whether the cells have biases.
+        summary_size: F, size of a summary: D·H, twice that for "mean+max".
+    """
+
+    def __init__(self, weights: Mapping[str, npt.ArrayLike], cell: str = "gru", summary: str = "last") -> None:
+        """Checks the weights and packs them for the kernels, once.
+
+        Args:
+            weights: Arrays by torch's names, `weight_ih_l0` [G·H, I], `weight_hh_l0` [G·H, H], `bias_ih_l0` [G·H],
+                `bias_hh_l0` [G·H], `weight_ih_l0_reverse`, …; converted to float32. The names say how many layers
+                and directions there are.
+            cell: The cell that they were trained for.
+            summary: What becomes of the outputs of a sequence, as in `summarize`.
+
+        Raises:
+            TypeError: The weights are no arrays of real numbers.
+            ValueError: Cell or summary are unknown, or a weight is missing, left over or has a wrong shape.
+        """
+        check_choice("cell", cell, GATES)
+        check_choice("summary", summary, SUMMARIES)
+        self.cell, self.summary = cell, summary
+        self.num_layers, self.bidirectional, self.bias = layout(weights.keys())
+
+        arrays = {name: _as_float32(name, array) for name, array in weights.items()}
+        sizes: Sizes = {"G": (GATES[cell], f"cell {cell!r}")}
+        check("weight_hh_l0", arrays["weight_hh_l0"], "G·H H", sizes)
+        sizes["D"] = (1 + self.bidirectional, "the names of the weights")
+        for name, letters in parameter_letters(self.num_layers, self.bidirectional, self.bias).items():
+            check(name, arrays[name], letters, sizes)
+        self.input_size, self.hidden_size = sizes["I"][0], sizes["H"][0]
+        self.summary_size = (1 + self.bidirectional) * self.hidden_size * (1 + ("+" in summary))
+
+        self._layers = [
+            [
+                ops.pack(cell, *(arrays[name] for name in parameter_names(layer, reverse, self.bias)))
+                for reverse in (False, True)[: 1 + self.bidirectional]
+            ]
+            for layer in range(self.num_layers)
+        ]
+
+    def __call__(self, sequences: Sequences) -> Array:
+        """Summarises sequences, each to one vector.
+
+        Args:
+            sequences: Numbers [T, I] for each of B sequences, T of any length, or one array [B, T, I].
+
+        Returns:
+            Summaries, float32 [B, F].
+
+        Raises:
+            TypeError: The sequences are no real numbers.
+            ValueError: A sequence has another number of axes or features.
+        """
+        arrays, _ = as_sequences(sequences, self.input_size)
+        result = np.zeros((len(arrays), self.summary_size), np.float32)
+        for rows in batches([len(array) for array in arrays]):
+            x, lengths = pad([arrays[row] for row in rows], self.input_size)
+            result[rows] = summarize(*self.outputs(x, lengths), lengths, self.summary)
+        return result
+
+    def outputs(self, x: Array, lengths: npt.ArrayLike | None = None, h0: Array | None = None) -> tuple[Array, Array]:
+        """Runs the stack over a padded batch and returns every output.
+
+        Args:
+            x: Input, float32 [T, B, I].
+            lengths: Steps of each row, int [B] in any order, or None for T everywhere.
+            h0: Initial states, float32 [L·D, B, H], or None for 0.
+
+        Returns:
+            y: Outputs of the last layer, float32 [T, B, D·H], forward first; 0 beyond a row's length.
+            h_n: Final states, float32 [L·D, B, H], layer by layer, forward first; h0 for rows of length 0.
+
+        Raises:
+            TypeError: x or h0 is no float32 array.
+            ValueError: A shape or a length does not fit.
+        """
+        D, H = 1 + self.bidirectional, self.hidden_size
+        sizes: Sizes = {"I": (self.input_size, "weight_ih_l0"), "H": (H, "weight_hh_l0")}
+        sizes |= {"L": (self.num_layers, "the weights"), "D": (D, "the weights")}
+        check("x", x, "T B I", sizes)
+        if lengths is not None:
+            lengths = check_lengths(lengths, sizes)
+        if h0 is not None:
+            check("h0", h0, "L·D B H", sizes)
+
+        h_n = np.empty((self.num_layers * D, x.shape[1], H), np.float32)
+        for index, directions in enumerate(self._layers):
+            y = np.empty((*x.shape[:2], D * H), np.float32)
+            for d, layer in enumerate(directions):
+                row = index * D + d
+                start = None if h0 is None else h0[row]
+                part = y[:, :, d * H : (d + 1) * H]
+                h_n[row] = ops.forward(layer, x, start, lengths=lengths, reverse=d == 1, y=part).h_n
+            x = y
+        return y, h_n
+
+    def __repr__(self) -> str:
+        return (
+            f"Recurrent({self.input_size}, {self.hidden_size}, cell={self.cell!r}, num_layers={self.num_layers}, "
+            f"bidirectional={self.bidirectional}, bias={self.bias}, summary={self.summary!r})"
+        )
+
+
+def _as_float32(name: str, values: Any) -> Array:
+    """Converts a weight of any real dtype."""
+    array = np.asarray(values)
+    if array.dtype.kind not in "fiu":
+        raise TypeError(f"{name} has dtype {array.dtype}, expected real numbers")
+    return np.ascontiguousarray(array, np.float32)

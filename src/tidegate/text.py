@@ -1,0 +1,234 @@
+"""Texts as word ids: the vocabulary, and how a text is cut into words."""
+
+import json
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from functools import cache
+from types import ModuleType
+from typing import TYPE_CHECKING, Any, Literal, Self
+
+import numpy as np
+import numpy.typing as npt
+
+if TYPE_CHECKING:
+    import tokenizers
+
+PAD, UNK = "[PAD]", "[UNK]"
+"""The words with ids 0 and 1. No text can spell them: brackets are cut off and letters lower-cased."""
+
+# Scripts that put no spaces between words are cut into characters.
+_UNSPACED = r"\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}"
+_LETTER = rf"[[^\W_]&&[^{_UNSPACED}]]"
+# Contractions are cut as in the Penn Treebank and in GloVe, so that "didn't", "wasn't" and "can't" share the word "n't".
+_WORD = rf"[{_UNSPACED}]|{_LETTER}+?(?=n't\b)|n't\b|'(?:s|re|ve|ll|d|m)\b|{_LETTER}+|[^\w\s]|_"
+# Applied in this order before a text is cut.
+_REPLACED = ((r"<br\s*/?>", " "), ("[‘’ʼ]", "'"), ("[“”]", '"'))
+
+Keep = Literal["head", "tail"]
+
+
+class Tokenizer:
+    """Cuts texts into lower-cased words and punctuation marks, and knows the id of each.
+
+    Words are runs of letters and digits, every punctuation mark stands alone, contractions are cut (`did n't`,
+    `it 's`), HTML line breaks count as spaces, curly quotes as straight ones, and composed and decomposed accents are
+    the same (NFC). Id 0 is padding, id 1 any word outside the vocabulary; the rest go by falling frequency.
+
+    Example:
+        >>> tokenizer = Tokenizer.train(["A good film.", "Good, good, not bad!"], min_frequency=1)
+        >>> tokenizer.vocab[:4]
+        ['[PAD]', '[UNK]', 'good', ',']
+        >>> tokenizer.encode_batch(["good GOOD awful", ""])
+        [array([2, 2, 1], dtype=int32), array([], dtype=int32)]
+        >>> tokenizer.words("It isn't Good!<br />")
+        ['It', 'is', "n't", 'good', '!']
+
+    Attributes:
+        vocab: The V words, in the order of their ids.
+    """
+
+    def __init__(self, library_tokenizer: "tokenizers.Tokenizer") -> None:
+        """Wraps a tokenizer of the `tokenizers` library; use `train` or `from_json`."""
+        self._tokenizer = library_tokenizer
+        ids = library_tokenizer.get_vocab(with_added_tokens=False)
+        self.vocab: list[str] = sorted(ids, key=ids.__getitem__)
+
+    @classmethod
+    def train(cls, texts: Iterable[str], vocab_size: int = 20_000, min_frequency: int = 2) -> Self:
+        """Counts the words of texts and keeps the most frequent ones; ties go by the alphabet.
+
+        Args:
+            texts: What to count; read once, never held as a whole.
+            vocab_size: Largest V, the two special words included.
+            min_frequency: Rarer words are left out.
+
+        Raises:
+            TypeError: A text is no `str`.
+            ValueError: A size is out of range, or no word is frequent enough.
+        """
+        if vocab_size < 3:
+            raise ValueError(f"vocab_size is {vocab_size}, expected at least 3: two special words and one other")
+        if min_frequency < 1:
+            raise ValueError(f"min_frequency is {min_frequency}, expected at least 1")
+        library = _library()
+        counting = _pipeline({})
+        trainer = library.trainers.WordLevelTrainer(
+            vocab_size=vocab_size, min_frequency=min_frequency, special_tokens=[PAD, UNK], show_progress=False
+        )
+        counting.train_from_iterator(_checked(texts), trainer)
+        vocab = counting.get_vocab()
+        if len(vocab) <= 2:
+            raise ValueError(f"no word occurs {min_frequency} times in the texts: the vocabulary would be empty")
+        # Built anew, because training also makes [PAD] and [UNK] words that a text may contain.
+        return cls(_pipeline(vocab))
+
+    @classmethod
+    def from_json(cls, text: str) -> Self:
+        """Restores what `to_json` wrote.
+
+        Raises:
+            ValueError: The text is damaged, or describes another kind of tokenizer.
+        """
+        try:
+            description = json.loads(text)
+            _check(description)
+            return cls(_library().Tokenizer.from_str(text))
+        except Exception as error:  # the library raises plain Exception
+            raise ValueError(f"this is no tokenizer of tidegate: {error}") from None
+
+    def to_json(self) -> str:
+        """Writes rules and vocabulary in the JSON format of the `tokenizers` library."""
+        return self._tokenizer.to_str()
+
+    def __len__(self) -> int:
+        return len(self.vocab)
+
+    def encode_batch(
+        self, texts: Sequence[str], max_length: int | None = None, keep: Keep = "head"
+    ) -> list[npt.NDArray[np.int32]]:
+        """Turns each text into the ids of its words.
+
+        Args:
+            texts: B texts; one without a word has length 0.
+            max_length: The most words of a text, at least 1; None for no limit.
+            keep: Which end of a longer text stays, "head" or "tail".
+
+        Returns:
+            B arrays int32 [T_b].
+
+        Raises:
+            TypeError: A text is no `str`.
+            ValueError: `max_length` or `keep` is out of range.
+        """
+        part = _part(max_length, keep)
+        encodings = self._tokenizer.encode_batch_fast(list(_checked(texts)), add_special_tokens=False)
+        return [np.array(encoding.ids[part], np.int32) for encoding in encodings]
+
+    def words(self, text: str, max_length: int | None = None, keep: Keep = "head") -> list[str]:
+        """Lists the words of a text, one for each id; those outside the vocabulary as the text writes them.
+
+        Args:
+            text: One text.
+            max_length: As in `encode_batch`.
+            keep: As in `encode_batch`.
+
+        Raises:
+            TypeError: The text is no `str`.
+            ValueError: `max_length` or `keep` is out of range.
+        """
+        part = _part(max_length, keep)
+        [text] = _checked([text])
+        encoding = self._tokenizer.encode(text, add_special_tokens=False)
+        tokens = zip(encoding.tokens[part], encoding.offsets[part], strict=True)
+        return [text[start:end] if token == UNK else token for token, (start, end) in tokens]
+
+
+def _pipeline(vocab: dict[str, int]) -> "tokenizers.Tokenizer":
+    """Builds a tokenizer of the library with our rules."""
+    library = _library()
+    tokenizer = library.Tokenizer(library.models.WordLevel(vocab, unk_token=UNK))
+    replace = [library.normalizers.Replace(library.Regex(pattern), by) for pattern, by in _REPLACED]
+    tokenizer.normalizer = library.normalizers.Sequence(
+        [*replace, library.normalizers.NFC(), library.normalizers.Lowercase()]
+    )
+    tokenizer.pre_tokenizer = library.pre_tokenizers.Split(library.Regex(_WORD), behavior="removed", invert=True)
+    return tokenizer
+
+
+def _check(description: Any) -> None:
+    """Checks the parts of a tokenizer's JSON that ids and words depend on.
+
+    Raises:
+        ValueError: A part is missing or is not as `_pipeline` makes it.
+    """
+    if not isinstance(description, dict) or not isinstance(description.get("model"), dict):
+        raise ValueError("expected a JSON object with a model")
+    model = description["model"]
+    if model.get("type") != "WordLevel" or model.get("unk_token") != UNK:
+        raise ValueError(f"the model is {model.get('type')!r}, expected 'WordLevel' with the unknown word {UNK}")
+    vocab = model.get("vocab")
+    if not isinstance(vocab, dict) or sorted(vocab.values()) != list(range(len(vocab))):
+        raise ValueError("expected a vocabulary with the ids 0, 1, 2, …")
+    if vocab.get(PAD) != 0 or vocab.get(UNK) != 1:
+        raise ValueError(f"expected {PAD} and {UNK} as words 0 and 1")
+    for key in ("added_tokens", "truncation", "padding", "post_processor"):
+        if description.get(key):
+            raise ValueError(f"expected no {key}: it would change the ids or their number")
+
+
+def _checked(texts: Iterable[str]) -> Iterator[str]:
+    """Passes texts on, with lone surrogates, which JSON escapes can smuggle in and UTF-8 cannot hold, as "?"."""
+    if isinstance(texts, str):
+        raise TypeError("texts is one str, expected a sequence of them")
+    for i, text in enumerate(texts):
+        if not isinstance(text, str):
+            raise TypeError(f"text {i} is of type {type(text).__name__}, expected str")
+        # str caches its UTF-8 form for the library, so the check costs nothing extra for the ASCII majority
+        yield text if text.isascii() else text.encode("utf-8", "replace").decode("utf-8")
+
+
+def _part(max_length: int | None, keep: str) -> slice:
+    if keep not in {"head", "tail"}:
+        raise ValueError(f"keep is {keep!r}, expected 'head' or 'tail'")
+    if max_length is None:
+        return slice(None)
+    if max_length < 1:
+        raise ValueError(f"max_length is {max_length}, expected at least 1 word, or None for no limit")
+    return slice(max_length) if keep == "head" else slice(-max_length, None)
+
+
+@cache
+def _library() -> ModuleType:
+    """Imports the library when it is first needed: `import tidegate` stays quick."""
+    import tokenizers  # noqa: PLC0415
+
+    os.register_at_fork(
+        before=_ForkGuard.before, after_in_parent=_ForkGuard.after_in_parent, after_in_child=_ForkGuard.after_in_child
+    )
+    return tokenizers
+
+
+class _ForkGuard:
+    """Makes the library work on one thread in a forked child, where its thread pool is gone, without saying so.
+
+    Left alone it does the same, but prints a warning that users cannot act on. The variable is seen while the fork
+    takes place and stays in the child only, so programs that the parent starts inherit nothing.
+    """
+
+    variable = "TOKENIZERS_PARALLELISM"
+    was_unset = False
+
+    @classmethod
+    def before(cls) -> None:
+        cls.was_unset = cls.variable not in os.environ
+        if cls.was_unset:
+            os.environ[cls.variable] = "false"
+
+    @classmethod
+    def after_in_parent(cls) -> None:
+        if cls.was_unset:
+            os.environ.pop(cls.variable, None)
+
+    @classmethod
+    def after_in_child(cls) -> None:
+        os.environ[cls.variable] = "false"

@@ -1,0 +1,266 @@
+"""Drop-in replacements for `torch.nn.GRU` and `torch.nn.RNN` that run on native kernels, in training and in inference.
+
+    >>> import torch
+    >>> from tidegate.torch import GRU
+    >>> layer = GRU(3, 4, bidirectional=True)
+    >>> y, h_n = layer(torch.randn(5, 2, 3), lengths=[5, 0])
+    >>> y.shape, h_n.shape
+    (torch.Size([5, 2, 8]), torch.Size([2, 2, 4]))
+    >>> layer.path(torch.randn(5, 2, 3))
+    Path(native=True, reason='float32 on the CPU')
+    >>> layer.path(torch.randn(5, 2, 3, dtype=torch.float64))
+    Path(native=False, reason='input has dtype float64, native kernels compute in float32')
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+try:
+    import torch
+except ImportError as error:
+    raise ImportError("tidegate.torch needs PyTorch: pip install 'tidegate[train]'") from error
+
+from torch import Tensor
+from torch.autograd import forward_ad
+from torch.nn import Parameter
+from torch.nn.functional import dropout
+from torch.nn.utils.rnn import PackedSequence
+
+from tidegate._torch_function import Plan, RecurrentLayer, run, torch_ragged
+from tidegate._torch_weights import PackedWeights
+from tidegate.shapes import check_lengths
+
+__all__ = ["GRU", "RNN", "Path"]
+
+Lengths = npt.NDArray[np.int64]
+Output = tuple[Tensor | PackedSequence, Tensor]
+
+
+@dataclass(frozen=True)
+class Path:
+    """Which way a call goes, and why. It is true when native kernels run.
+
+    Attributes:
+        native: Whether native kernels run; otherwise torch's own code does.
+        reason: What decides it, in words.
+    """
+
+    native: bool
+    reason: str
+
+    def __bool__(self) -> bool:
+        return self.native
+
+
+class _Native(torch.nn.RNNBase):
+    """What the drop-ins add to the recurrent modules of torch that they are mixed into."""
+
+    # Not set in `__init__`: a torch module that is turned into a drop-in has none either.
+    _packed: PackedWeights | None = None
+
+    def forward(  # type: ignore[override]
+        self, input: Tensor | PackedSequence, hx: Tensor | None = None, *, lengths: Any = None
+    ) -> Output:
+        """Runs the layers over a batch of sequences.
+
+        Args:
+            input: float32 [T, B, I], [B, T, I] with `batch_first`, [T, I] for a single sequence, or a packed sequence.
+            hx: Initial states, float32 [L·D, B, H], or [L·D, H] for a single sequence; 0 if absent. D = 2 if
+                bidirectional, else 1.
+            lengths: Steps of each row of a padded batch, integers [B] in 0..T and in any order; T everywhere if absent.
+
+        Returns:
+            The states of the last layer, [T, B, D·H] or as `input` is laid out, 0 beyond a row's length; and the final
+            states [L·D, B, H] of all layers, each row's at its own end, its initial state when its length is 0.
+
+        Raises:
+            ValueError: `lengths` do not fit the input, or torch's own checks find a mistake.
+            TypeError: `lengths` are no integers.
+            RuntimeError: As torch's own checks raise it.
+        """
+        steps = None if lengths is None else self._steps(input, lengths)
+        weights = self._weights()
+        if self._obstacle(input, hx, weights) is not None:
+            return self._torch_forward(input, hx, steps)
+
+        if isinstance(input, PackedSequence):
+            rows = {"batch_sizes": input.batch_sizes.numpy()}
+            data, h_n = self._layers(input.data, self.permute_hidden(hx, input.sorted_indices), weights, rows)
+            return input._replace(data=data), self.permute_hidden(h_n, input.unsorted_indices)
+        rows = {} if steps is None else {"lengths": steps}
+        if input.dim() == 2:
+            y, h_n = self._layers(input.unsqueeze(1), None if hx is None else hx.unsqueeze(1), weights, rows)
+            return y.squeeze(1), h_n.squeeze(1)
+        if self.batch_first:
+            y, h_n = self._layers(input.transpose(0, 1), hx, weights, rows)
+            return y.transpose(0, 1), h_n
+        return self._layers(input, hx, weights, rows)
+
+    def path(self, input: Tensor | PackedSequence, hx: Tensor | None = None) -> Path:
+        """Says whether a call with these arguments runs natively, and why.
+
+        The backward pass goes the same way as its forward pass, but with `create_graph=True`, for second derivatives,
+        it computes by torch's own operations.
+        """
+        obstacle = self._obstacle(input, hx, self._weights())
+        return Path(obstacle is None, obstacle or "float32 on the CPU")
+
+    def train(self, mode: bool = True) -> "_Native":
+        """Sets training mode as torch does, and forgets the packed weights."""
+        self.__dict__.pop("_packed", None)
+        return super().train(mode)
+
+    def __getstate__(self) -> dict[str, Any]:
+        state: dict[str, Any] = super().__getstate__()
+        state.pop("_packed", None)
+        return state
+
+    def _layers(
+        self, x: Tensor, hx: Tensor | None, weights: Sequence[Tensor], rows: dict[str, Lengths]
+    ) -> tuple[Tensor, Tensor]:
+        """Runs all layers natively over x [T, B, I], or packed [N, I], from hx [L·D, B, H]."""
+        D = 2 if self.bidirectional else 1
+        inputs = (x, *weights) if hx is None else (x, hx, *weights)
+        record = torch.is_grad_enabled() and any(tensor.requires_grad for tensor in inputs)
+        packed = self._packed_weights(weights, exactly=record or self.training)
+        cell, per_layer = self.mode.lower(), len(weights) // self.num_layers
+        finals = []
+        for i in range(self.num_layers):
+            plan = Plan(cell, packed.layers[i * D : (i + 1) * D], rows)
+            h0 = hx if hx is None or self.num_layers == 1 else hx[i * D : (i + 1) * D]
+            if record:
+                x, h_n = RecurrentLayer.apply(plan, x, h0, *weights[i * per_layer : (i + 1) * per_layer])
+            else:
+                y, states, _ = run(plan, x, h0, trace=False)
+                x, h_n = torch.from_numpy(y), torch.from_numpy(states)
+            finals.append(h_n)
+            if self.dropout and self.training and i + 1 < self.num_layers:
+                x = dropout(x, self.dropout)
+        return x, finals[0] if len(finals) == 1 else torch.cat(finals)
+
+    def _torch_forward(self, input: Tensor | PackedSequence, hx: Tensor | None, steps: Lengths | None) -> Output:
+        """Runs torch's own code, on packed rows if lengths are given."""
+        if steps is None:
+            return super().forward(input, hx)
+
+        D = 2 if self.bidirectional else 1
+        batch_axis = 0 if self.batch_first else 1
+        if hx is None:
+            hx = input.new_zeros(self.num_layers * D, input.size(batch_axis), self.hidden_size)
+        self._update_flat_weights()
+        self.check_forward_args(input, hx, None)
+        x = input.transpose(0, 1) if self.batch_first else input
+
+        def recurrence(data: Tensor, batch_sizes: Tensor, h0: Tensor) -> tuple[Tensor, Tensor]:
+            y, h_n = super(_Native, self).forward(PackedSequence(data, batch_sizes), h0)
+            return y.data, h_n
+
+        y, h_n = torch_ragged(recurrence, x, hx, steps, D * self.hidden_size)
+        return (y.transpose(0, 1) if self.batch_first else y), h_n
+
+    def _obstacle(self, input: Tensor | PackedSequence, hx: Tensor | None, weights: Sequence[Tensor]) -> str | None:
+        """Returns what keeps a call off the native path, or None."""
+        packed = isinstance(input, PackedSequence)
+        data = input.data if packed else input
+        obstacle = _surroundings() or _unfit("input", data) or (None if hx is None else _unfit("hx", hx))
+        if obstacle:
+            return obstacle
+        for name, weight in zip(self._flat_weights_names, weights, strict=True):
+            if obstacle := _unfit(name, weight):
+                return obstacle
+
+        rows: tuple[int, ...] = ()
+        if packed:
+            rows = (int(input.batch_sizes[0]),)
+        elif data.dim() == 3:
+            rows = (data.shape[0 if self.batch_first else 1],)
+        states = self.num_layers * (2 if self.bidirectional else 1)
+        fits = data.dim() == (2 if packed else 2 + len(rows)) and data.shape[-1] == self.input_size
+        if not fits or (hx is not None and hx.shape != (states, *rows, self.hidden_size)):
+            return "the shapes do not fit: torch's own checks say how"
+        return "input is empty" if data.numel() == 0 else None
+
+    def _weights(self) -> list[Tensor]:
+        """Returns the current weights in torch's order, also while they are parametrized or replaced for one call."""
+        parameters: dict[str, Any] = self._parameters
+        try:
+            return [parameters[name] for name in self._flat_weights_names]
+        except KeyError:
+            return [getattr(self, name) for name in self._flat_weights_names]
+
+    def _packed_weights(self, weights: Sequence[Tensor], *, exactly: bool) -> PackedWeights:
+        packed = self._packed
+        if packed is None or not packed.hold(weights, exactly=exactly):
+            packed = PackedWeights(self.mode.lower(), weights, bias=self.bias)
+            self.__dict__["_packed"] = packed
+        return packed
+
+    def _steps(self, input: Tensor | PackedSequence, lengths: Any) -> Lengths:
+        """Checks lengths against a padded batch."""
+        if isinstance(input, PackedSequence):
+            raise ValueError("lengths given with a packed sequence, expected a padded tensor: a packed one has its own")
+        if input.dim() != 3:
+            raise ValueError(f"lengths given with an input of {input.dim()} axes, expected 3: one length for each row")
+        axes = (1, 0) if self.batch_first else (0, 1)
+        sizes = {letter: (input.shape[axis], "input") for letter, axis in zip("TB", axes, strict=True)}
+        return check_lengths(lengths.cpu() if isinstance(lengths, Tensor) else lengths, sizes)
+
+
+class GRU(_Native, torch.nn.GRU):  # type: ignore[misc]
+    """`torch.nn.GRU` on native kernels: same constructor, `state_dict`, results and gradients.
+
+    Float32 on the CPU runs natively; everything else runs torch's own code, and `path` says which and why.
+
+        >>> layer = GRU(3, 4)
+        >>> y, h_n = layer(torch.randn(5, 2, 3))
+        >>> y.shape, h_n.shape
+        (torch.Size([5, 2, 4]), torch.Size([1, 2, 4]))
+        >>> layer.load_state_dict(torch.nn.GRU(3, 4).state_dict())
+        <All keys matched successfully>
+    """
+
+
+class RNN(_Native, torch.nn.RNN):  # type: ignore[misc]
+    """`torch.nn.RNN` on native kernels, with tanh or relu: same constructor, `state_dict`, results and gradients.
+
+    Float32 on the CPU runs natively; everything else runs torch's own code, and `path` says which and why.
+
+        >>> layer = RNN(3, 4, nonlinearity="relu", batch_first=True)
+        >>> y, h_n = layer(torch.randn(2, 5, 3), lengths=[2, 5])
+        >>> bool((y[0, 2:] == 0).all())
+        True
+    """
+
+
+def _surroundings() -> str | None:
+    """Returns what around a call keeps it off the native path, or None."""
+    if torch.compiler.is_compiling():
+        return "torch.compile or torch.export is tracing"
+    if torch.jit.is_tracing():
+        return "torch.jit is tracing"
+    if torch._C._are_functorch_transforms_active():
+        return "a transform of torch.func is active"
+    if torch._C._len_torch_dispatch_stack():
+        return "a dispatch mode of torch is active"
+    if forward_ad._current_level >= 0:
+        return "forward-mode differentiation is active"
+    if torch.is_autocast_enabled("cpu"):
+        return "autocast is active"
+    return None
+
+
+def _unfit(name: str, tensor: Tensor) -> str | None:
+    """Returns what keeps a tensor off the native path, or None."""
+    if type(tensor) is not Tensor and type(tensor) is not Parameter:
+        return f"{name} is a {type(tensor).__name__}, not a plain tensor"
+    if tensor.dtype is not torch.float32:
+        return f"{name} has dtype {str(tensor.dtype).removeprefix('torch.')}, native kernels compute in float32"
+    if not tensor.is_cpu:
+        return f"{name} is on {tensor.device}, native kernels run on the CPU"
+    if tensor.layout is not torch.strided:
+        return f"{name} has layout {tensor.layout}, native kernels read strided tensors"
+    return None

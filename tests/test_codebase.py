@@ -1,0 +1,217 @@
+"""What holds for the code as a whole: arrows, names, sizes, docstrings, kernels' symbols, what an import drags in."""
+
+import ast
+import inspect
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+import tidegate
+
+ROOT = Path(__file__).parents[1]
+PACKAGE = ROOT / "src" / "tidegate"
+
+# From the ground up. A module may import from the rooms below its own, and from no other.
+ROOMS = (
+    ("_native", "shapes", "reference", "stacks", "metrics", "corpus"),
+    ("ops", "summaries"),
+    ("recurrent", "torch", "text", "tables"),
+    ("model", "classifier", "data", "vectors"),
+    ("__init__",),
+    ("training",),
+    ("cli",),
+)
+LEVELS = {module: level for level, room in enumerate(ROOMS) for module in room}
+
+# What only the extras bring. Training and the command line may import these; what a trained model needs may not.
+EXTRAS = {"torch", "pyarrow", "sklearn", "typer", "rich", "matplotlib"}
+
+LONGEST_FUNCTION = 60
+MOST_FUNCTIONS = 30
+
+
+def functions(path: Path) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:
+    """All functions of a file, methods and inner ones included."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            yield node
+
+
+def lines(function: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
+    """Lines from `def` to the last one, docstring included."""
+    return (function.end_lineno or function.lineno) - function.lineno + 1
+
+
+def imported_modules(source: str) -> set[str]:
+    """What a module imports of tidegate, at its top or inside a function; `__init__` is the package itself."""
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            origin = ".".join(filter(None, ["tidegate" if node.level else None, node.module]))
+            names = [f"{origin}.{alias.name}" for alias in node.names]
+        else:
+            continue
+        for name in names:
+            first, *rest = name.split(".")
+            if first == "tidegate":
+                found.add(rest[0] if rest and rest[0] in LEVELS else "__init__")
+    return found
+
+
+def arrows_up(module: str, source: str) -> list[str]:
+    """The modules that this one imports and that do not stand below it."""
+    return sorted(other for other in imported_modules(source) if LEVELS[other] >= LEVELS[module])
+
+
+def test_every_module_has_its_room() -> None:
+    """The table of rooms names the modules that there are, each once."""
+    modules = {path.stem for path in PACKAGE.iterdir() if path.suffix in {".py", ".pyi"}}
+    assert modules == set(LEVELS)
+    assert sum(map(len, ROOMS)) == len(LEVELS)
+
+
+@pytest.mark.parametrize("path", sorted(PACKAGE.glob("*.py")), ids=lambda path: path.stem)
+def test_arrows_point_down(path: Path) -> None:
+    """A module imports only from rooms below its own."""
+    assert arrows_up(path.stem, path.read_text(encoding="utf-8")) == []
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "import tidegate.cli",
+        "from tidegate import model",
+        "from tidegate.ops import pack",
+        "from .recurrent import Recurrent",
+        "from . import training",
+        "import tidegate",
+        "def late():\n    import tidegate.cli",
+    ],
+)
+def test_an_arrow_that_points_up_is_seen(line: str) -> None:
+    """Every way to write an import is read, inside functions too."""
+    assert arrows_up("ops", line)
+
+
+def public_names() -> list[str]:
+    """The names that the package's page re-exports, in its order."""
+    statements = ast.parse((PACKAGE / "__init__.py").read_text(encoding="utf-8")).body
+    imports = [statement for statement in statements if isinstance(statement, ast.ImportFrom)]
+    return [alias.asname for statement in imports for alias in statement.names if alias.asname]
+
+
+def test_the_package_page_does_nothing_but_list_names() -> None:
+    """`__init__.py` is a docstring and lines `from tidegate.module import name as name`, each public name once."""
+    statements = ast.parse((PACKAGE / "__init__.py").read_text(encoding="utf-8")).body
+    assert all(isinstance(statement, ast.ImportFrom) for statement in statements[1:])
+    assert len(set(public_names())) == len(public_names())
+
+
+def test_public_names_are_all_that_the_package_shows() -> None:
+    """What a user can reach under `tidegate.` is what the page lists, and its modules."""
+    shown = {name for name, value in vars(tidegate).items() if not isinstance(value, ModuleType)}
+    assert {name for name in shown if not name.startswith("_")} == set(public_names()) - {"__version__"}
+
+
+@pytest.mark.parametrize("name", public_names())
+def test_public_names_are_documented(name: str) -> None:
+    """Every public name has a docstring."""
+    assert inspect.getdoc(getattr(tidegate, name))
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "tests").glob("test_*.py")), ids=lambda path: path.stem)
+def test_every_test_says_what_must_be_so(path: Path) -> None:
+    """Every test has a docstring that is a sentence."""
+    tests = [function for function in functions(path) if function.name.startswith("test_")]
+    mute = [
+        test.name for test in tests if not re.match(r"[^a-z\s].*?[.:](\s|$)", ast.get_docstring(test) or "", re.DOTALL)
+    ]
+    assert mute == []
+
+
+@pytest.mark.parametrize("folder", ["src", "tests", "benchmarks"])
+def test_functions_are_short(folder: str) -> None:
+    """No function is longer than 60 lines, and nine in ten are no longer than 30."""
+    sizes = {
+        f"{path.relative_to(ROOT)}:{function.lineno} {function.name}": lines(function)
+        for path in (ROOT / folder).rglob("*.py")
+        for function in functions(path)
+    }
+    assert {name: size for name, size in sizes.items() if size > LONGEST_FUNCTION} == {}
+    longer = [name for name, size in sizes.items() if size > MOST_FUNCTIONS]
+    assert len(longer) <= len(sizes) / 10, longer
+
+
+def kernel_objects() -> list[Path]:
+    """The kernels' object files in the folders that installing a checkout leaves; without any, tests are skipped."""
+    return sorted(ROOT.glob("build/cp*/**/kernels_*.o"))
+
+
+def symbols(path: Path, *options: str) -> list[str]:
+    """What nm lists of an object file, without the underscore that macOS puts first."""
+    nm = shutil.which("nm")
+    if nm is None:
+        pytest.skip("nm is not here")
+    listing = subprocess.run([nm, *options, str(path)], check=True, capture_output=True, text=True).stdout
+    prefix = "_" if sys.platform == "darwin" else ""
+    return [line.split()[-1].removeprefix(prefix) for line in listing.splitlines() if line.strip()]
+
+
+@pytest.mark.parametrize("path", kernel_objects(), ids=lambda path: path.name)
+def test_a_kernel_object_exports_its_table_alone(path: Path) -> None:
+    """The linker can take nothing from a kernel object but its table: code for a newer processor stays in it."""
+    exported = symbols(path, "-g", "--defined-only")
+    assert len(exported) == 1, exported
+    assert "kernels" in exported[0]
+
+
+@pytest.mark.parametrize("path", kernel_objects(), ids=lambda path: path.name)
+def test_a_kernel_object_needs_no_cpp_library(path: Path) -> None:
+    """Kernels call nothing of the C++ library or of Python, and allocate nothing."""
+    needed = symbols(path, "-u")
+    assert [name for name in needed if name.startswith(("_Z", "__cxa", "Py", "malloc", "free"))] == []
+
+
+def extras_imported_by(code: str) -> set[str]:
+    """The extras that a fresh interpreter has imported after this code."""
+    probe = f"{code}\nimport sys\nprint(*(sys.modules.keys() & {EXTRAS!r}))"
+    done = subprocess.run([sys.executable, "-c", probe], check=False, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return set(done.stdout.split())
+
+
+def test_importing_tidegate_needs_no_extra() -> None:
+    """`import tidegate` imports numpy and its own modules, and none of the extras."""
+    assert extras_imported_by("import tidegate") == set()
+
+
+def test_using_a_model_needs_no_extra(tiny_model: Path) -> None:
+    """A model is loaded, predicts and encodes without any of the extras."""
+    code = f"""
+import tidegate
+model = tidegate.load({str(tiny_model)!r})
+model.predict(["good film", ""]), model.predict_proba(["bad film"]), model.encode(["film"])"""
+    assert extras_imported_by(code) == set()
+
+
+def test_an_import_of_an_extra_would_be_seen() -> None:
+    """The two tests above can fail: an extra that is imported is reported."""
+    pytest.importorskip("typer")
+    assert "typer" in extras_imported_by("import typer, tidegate")
+
+
+def test_the_import_is_timed(capsys: pytest.CaptureFixture[str]) -> None:
+    """Python can time the import of tidegate; the figure is printed for a reader to judge."""
+    command = [sys.executable, "-X", "importtime", "-c", "import tidegate"]
+    report = subprocess.run(command, check=True, capture_output=True, text=True).stderr
+    (microseconds,) = re.findall(r"\|\s*(\d+) \| tidegate$", report, re.MULTILINE)
+    with capsys.disabled():
+        print(f"\nimport tidegate: {int(microseconds) / 1000:.0f} ms")  # noqa: T201

@@ -1,0 +1,140 @@
+"""Tests of what surrounds the native kernels: refused arguments, what a layer says, numbers of threads, environment."""
+
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from tidegate import ops
+
+
+def floats(*shape, dtype=np.float32):
+    return np.zeros(shape, dtype)
+
+
+def read_only(array):
+    array.flags.writeable = False
+    return array
+
+
+def test_a_layer_says_what_it_is():
+    """A packed layer shows its cell, sizes, bias and instruction set, by default the best one."""
+    layer = ops.pack("gru", floats(27, 3), floats(27, 9))
+    assert (layer.cell, layer.input_size, layer.hidden_size, layer.bias) == ("gru", 3, 9, False)
+    assert layer.isa == ops.isas()[0]
+    assert ops.isas()[-1] == "baseline"
+
+
+WRONG_WEIGHTS = {
+    "cell": ({"cell": "lstm"}, ValueError, "cell is 'lstm', expected one of 'gru', 'rnn_tanh', 'rnn_relu'"),
+    "isa": ({"isa": "mmx"}, ValueError, "isa is 'mmx', expected one of"),
+    "gates": ({"w_hh": floats(9, 9)}, ValueError, "w_hh has shape (9, 9), expected [G·H, H] = (27, 9): G=3 comes from"),
+    "rows": ({"w_ih": floats(9, 3)}, ValueError, "w_ih has shape (9, 3), expected [G·H, I] = (27, 3)"),
+    "bias": ({"b_ih": floats(9)}, ValueError, "b_ih has shape (9,), expected [G·H] = (27,)"),
+    "one bias": ({"b_hh": None}, ValueError, "only one of b_ih and b_hh is given"),
+    "dtype": ({"w_ih": floats(27, 3, dtype=np.float64)}, TypeError, "w_ih has dtype float64, expected float32"),
+}
+
+
+@pytest.mark.parametrize(("wrong", "error", "text"), WRONG_WEIGHTS.values(), ids=WRONG_WEIGHTS)
+def test_wrong_weights_are_refused_with_the_reason(wrong, error, text):
+    """Packing names the argument, what was found, and what was expected."""
+    good = {"w_ih": floats(27, 3), "w_hh": floats(27, 9), "b_ih": floats(27), "b_hh": floats(27)}
+    with pytest.raises(error) as raised:
+        ops.pack(**{"cell": "gru"} | good | wrong)
+    assert str(raised.value).startswith(text)
+
+
+X = floats(5, 4, 3)
+WRONG_INPUT = {
+    "inputs": ({"x": floats(5, 4, 2)}, ValueError, "x has shape (5, 4, 2), expected [T, B, I] = (5, 4, 3): I=3 comes"),
+    "axes": ({"x": floats(4, 3)}, ValueError, "x has shape (4, 3), expected 3 axes [T, B, I]"),
+    "dtype": ({"x": floats(5, 4, 3, dtype=np.float64)}, TypeError, "x has dtype float64, expected float32"),
+    "rows of h0": ({"h0": floats(3, 9)}, ValueError, "h0 has shape (3, 9), expected [B, H] = (4, 9): B=4 comes from x"),
+    "few lengths": ({"lengths": [1, 2]}, ValueError, "lengths has shape (2,), expected [B] = (4,): B=4 comes from x"),
+    "long row": ({"lengths": [1, 6, 2, 3]}, ValueError, "lengths[1] is 6, expected 0..5: T=5 comes from x"),
+    "y": ({"y": floats(5, 4, 8)}, ValueError, "y has shape (5, 4, 8), expected [T, B, H] = (5, 4, 9)"),
+    "read-only y": ({"y": read_only(floats(5, 4, 9))}, ValueError, "y is read-only"),
+    "packed": (
+        {"x": floats(9, 3), "batch_sizes": [4, 4, 2]},
+        ValueError,
+        "batch_sizes sums to 10, expected N = 9: N=9 comes from x",
+    ),
+    "h0 of packed": (
+        {"x": floats(9, 3), "batch_sizes": [4, 4, 1], "h0": floats(9, 9)},
+        ValueError,
+        "h0 has shape (9, 9), expected [B, H] = (4, 9): B=4 comes from batch_sizes",
+    ),
+    "both": ({"lengths": [5] * 4, "batch_sizes": [4]}, ValueError, ""),
+}
+
+
+@pytest.mark.parametrize(("wrong", "error", "text"), WRONG_INPUT.values(), ids=WRONG_INPUT)
+def test_wrong_input_is_refused_with_the_reason(wrong, error, text):
+    """Forward names the argument, what was found, and what was expected."""
+    layer = ops.pack("gru", floats(27, 3), floats(27, 9))
+    with pytest.raises(error) as raised:
+        ops.forward(layer, **{"x": X} | wrong)
+    assert str(raised.value).startswith(text)
+
+
+WRONG_GRADIENTS = {
+    "dy": ({"dy": floats(5, 4, 8)}, ValueError, "dy has shape (5, 4, 8), expected [T, B, H] = (5, 4, 9)"),
+    "dh_n": ({"dh_n": floats(3, 9)}, ValueError, "dh_n has shape (3, 9), expected [B, H] = (4, 9): B=4 comes from x"),
+    "dtype": ({"dh_n": floats(4, 9, dtype=np.float64)}, TypeError, "dh_n has dtype float64, expected float32"),
+    "lengths": ({"lengths": [6] * 4}, ValueError, "lengths[0] is 6, expected 0..5: T=5 comes from x"),
+}
+
+
+@pytest.mark.parametrize(("wrong", "error", "text"), WRONG_GRADIENTS.values(), ids=WRONG_GRADIENTS)
+def test_wrong_gradients_are_refused_with_the_reason(wrong, error, text):
+    """Backward names the argument, what was found, and what was expected."""
+    layer = ops.pack("gru", floats(27, 3), floats(27, 9))
+    out = ops.forward(layer, X, trace=True)
+    with pytest.raises(error) as raised:
+        ops.backward(layer, X, out, **{"dy": floats(5, 4, 9), "dh_n": floats(4, 9)} | wrong)
+    assert str(raised.value).startswith(text)
+
+
+def test_backward_of_a_gru_needs_the_trace():
+    """Without the gates of each step there is no gradient, and the error says how to keep them."""
+    layer = ops.pack("gru", floats(27, 3), floats(27, 9))
+    with pytest.raises(ValueError, match="trace=True"):
+        ops.backward(layer, X, ops.forward(layer, X), floats(5, 4, 9), floats(4, 9))
+
+
+def test_num_threads_is_what_was_set():
+    """The number of threads can be set and read."""
+    before = ops.get_num_threads()
+    for threads in (1, 3, before):
+        ops.set_num_threads(threads)
+        assert ops.get_num_threads() == threads
+
+
+@pytest.mark.parametrize("threads", [0, -1])
+def test_a_number_of_threads_below_one_is_refused(threads):
+    """At least one thread must do the work; a refused number changes nothing."""
+    before = ops.get_num_threads()
+    with pytest.raises(ValueError, match=f"{threads}"):
+        ops.set_num_threads(threads)
+    assert ops.get_num_threads() == before
+
+
+PACK_ONE = "tidegate.ops.pack('rnn_tanh', *numpy.zeros((2, 1, 1), numpy.float32)).isa"
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "expression"),
+    [
+        ("TIDEGATE_NUM_THREADS", "3", "tidegate.get_num_threads()"),
+        *(("TIDEGATE_ISA", isa, PACK_ONE) for isa in ops.isas()),
+    ],
+)
+def test_the_environment_sets_defaults(variable, value, expression):
+    """A fresh interpreter takes the number of threads and the instruction set from the environment."""
+    code = f"import numpy, tidegate.ops; print({expression})"
+    environment = os.environ | {variable: value}
+    result = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
+    assert result.stdout.strip() == value
