@@ -7,6 +7,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip
+INSTALL := install --quiet --no-compile --constraint constraints.txt
 INSTALLED := $(VENV)/.installed
 NATIVE := $(shell find native -type f 2>/dev/null)
 NATIVE_TESTS := tests/test_minimal.py tests/test_ops.py
@@ -21,15 +22,15 @@ $(INSTALLED): CMakeLists.txt pyproject.toml constraints.txt $(NATIVE)
 	@$(PYTHON) -c 'import sys; v = sys.version.split()[0]; sys.exit(sys.version_info < (3, 11) and \
 	  f"tidegate needs Python 3.11 or later, but $(PYTHON) is {v}: try make PYTHON=/path/to/python3.11")'
 	$(PYTHON) -m venv $(VENV)
-	$(PIP) install --quiet --constraint constraints.txt --upgrade pip
-	$(PIP) install --quiet --constraint constraints.txt --group build --group test
-	$(PIP) install --quiet --constraint constraints.txt --no-build-isolation --editable '.[all]'
+	$(PIP) $(INSTALL) --upgrade pip
+	$(PIP) $(INSTALL) --group build --group test
+	$(PIP) $(INSTALL) --no-build-isolation --editable '.[all]'
 	@touch $@
 
 venv: $(INSTALLED) ## .venv with tidegate in it, editable
 
 $(VENV)/.group-%: $(INSTALLED)
-	$(PIP) install --quiet --constraint constraints.txt --group $*
+	$(PIP) $(INSTALL) --group $*
 	@touch $@
 
 test: venv ## every test
@@ -53,8 +54,8 @@ define on-its-own
 	$(PIP) wheel . --quiet --no-deps --no-build-isolation --wheel-dir $(OWN)/wheel \
 	  -C build-dir=$(OWN)/cmake -C cmake.define.CMAKE_CXX_COMPILER=$(CXX) $(1)
 	$(PYTHON) -m venv $(OWN)/venv
-	$(PIP) --python $(OWN)/venv/bin/python install --quiet --constraint constraints.txt --group test $(OWN)/wheel/*.whl
-	$(PIP) --python $(OWN)/venv/bin/python install --quiet --force-reinstall --no-deps $(OWN)/wheel/*.whl
+	$(PIP) --python $(OWN)/venv/bin/python $(INSTALL) --group test $(OWN)/wheel/*.whl
+	$(PIP) --python $(OWN)/venv/bin/python $(INSTALL) --force-reinstall --no-deps $(OWN)/wheel/*.whl
 	$(2) $(OWN)/venv/bin/python -m pytest $(NATIVE_TESTS)
 endef
 

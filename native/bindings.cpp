@@ -5,6 +5,7 @@
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/vector.h>
 
+#include <numeric>
 #include <optional>
 #include <string>
 #include <vector>
@@ -89,6 +90,17 @@ NB_MODULE(_native, module) {
         find_kernel_table(isa)->activation(which, in.data(), out.data(), static_cast<int64_t>(in.size()));
       },
       "Applies exp, sigmoid, tanh or relu (0..3) of one instruction set; for tests.");
+
+  module.def(
+      "multiply_adds",
+      [](const std::string& isa, int threads, int64_t rounds) {
+        nb::gil_scoped_release release;
+        std::vector<int64_t> operations(static_cast<size_t>(threads));
+        Team team(threads);
+        team.run([&](int index) { operations[static_cast<size_t>(index)] = find_kernel_table(isa)->multiply_adds(rounds); });
+        return std::accumulate(operations.begin(), operations.end(), int64_t{0});
+      },
+      "Keeps the multiply-add units of some threads busy; returns the floating-point operations done. For benchmarks.");
 
   nb::class_<Shape>(module, "Shape")
       .def("__init__",

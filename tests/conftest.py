@@ -3,6 +3,7 @@
 import os
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 
@@ -13,3 +14,29 @@ def data() -> Path:
     if not folder.is_dir():
         pytest.skip("TIDEGATE_DATA names no folder of data sets")
     return folder
+
+
+@pytest.fixture(scope="session")
+def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The file of a small GRU classifier with random weights and the labels "negative" and "positive"."""
+    from tidegate.config import Config
+    from tidegate.model import Model
+    from tidegate.text import Tokenizer
+
+    tokenizer = Tokenizer.train(["a good film", "a bad film"], min_frequency=1)
+    V, E, H, C = len(tokenizer), 4, 8, 2
+    config = Config(cell="gru", labels=("negative", "positive"), vocab_size=V, embedding_size=E, hidden_size=H)
+    shapes = {
+        "embedding.weight": (V, E),
+        "rnn.weight_ih_l0": (3 * H, E),
+        "rnn.weight_hh_l0": (3 * H, H),
+        "rnn.bias_ih_l0": (3 * H,),
+        "rnn.bias_hh_l0": (3 * H,),
+        "head.weight": (C, H),
+        "head.bias": (C,),
+    }
+    rng = np.random.default_rng(0)
+    arrays = {name: rng.standard_normal(shape).astype(np.float32) for name, shape in shapes.items()}
+    path = tmp_path_factory.mktemp("model") / "model.safetensors"
+    Model(config, tokenizer, arrays).save(path)
+    return path

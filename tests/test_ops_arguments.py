@@ -1,26 +1,31 @@
 """Tests of what surrounds the native kernels: refused arguments, what a layer says, numbers of threads, environment."""
 
+import multiprocessing
 import os
 import subprocess
 import sys
+from concurrent.futures import ProcessPoolExecutor
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 
 from tidegate import ops
 
 
-def floats(*shape, dtype=np.float32):
+def floats(*shape: int, dtype: npt.DTypeLike = np.float32) -> npt.NDArray[Any]:
     return np.zeros(shape, dtype)
 
 
-def read_only(array):
+def read_only(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
     array.flags.writeable = False
     return array
 
 
-def test_a_layer_says_what_it_is():
+def test_a_layer_says_what_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
     """A packed layer shows its cell, sizes, bias and instruction set, by default the best one."""
+    monkeypatch.delenv("TIDEGATE_ISA", raising=False)
     layer = ops.pack("gru", floats(27, 3), floats(27, 9))
     assert (layer.cell, layer.input_size, layer.hidden_size, layer.bias) == ("gru", 3, 9, False)
     assert layer.isa == ops.isas()[0]
@@ -39,9 +44,9 @@ WRONG_WEIGHTS = {
 
 
 @pytest.mark.parametrize(("wrong", "error", "text"), WRONG_WEIGHTS.values(), ids=WRONG_WEIGHTS)
-def test_wrong_weights_are_refused_with_the_reason(wrong, error, text):
+def test_wrong_weights_are_refused_with_the_reason(wrong: dict[str, Any], error: type[Exception], text: str) -> None:
     """Packing names the argument, what was found, and what was expected."""
-    good = {"w_ih": floats(27, 3), "w_hh": floats(27, 9), "b_ih": floats(27), "b_hh": floats(27)}
+    good: dict[str, Any] = {"w_ih": floats(27, 3), "w_hh": floats(27, 9), "b_ih": floats(27), "b_hh": floats(27)}
     with pytest.raises(error) as raised:
         ops.pack(**{"cell": "gru"} | good | wrong)
     assert str(raised.value).startswith(text)
@@ -72,7 +77,7 @@ WRONG_INPUT = {
 
 
 @pytest.mark.parametrize(("wrong", "error", "text"), WRONG_INPUT.values(), ids=WRONG_INPUT)
-def test_wrong_input_is_refused_with_the_reason(wrong, error, text):
+def test_wrong_input_is_refused_with_the_reason(wrong: dict[str, Any], error: type[Exception], text: str) -> None:
     """Forward names the argument, what was found, and what was expected."""
     layer = ops.pack("gru", floats(27, 3), floats(27, 9))
     with pytest.raises(error) as raised:
@@ -89,7 +94,7 @@ WRONG_GRADIENTS = {
 
 
 @pytest.mark.parametrize(("wrong", "error", "text"), WRONG_GRADIENTS.values(), ids=WRONG_GRADIENTS)
-def test_wrong_gradients_are_refused_with_the_reason(wrong, error, text):
+def test_wrong_gradients_are_refused_with_the_reason(wrong: dict[str, Any], error: type[Exception], text: str) -> None:
     """Backward names the argument, what was found, and what was expected."""
     layer = ops.pack("gru", floats(27, 3), floats(27, 9))
     out = ops.forward(layer, X, trace=True)
@@ -98,14 +103,24 @@ def test_wrong_gradients_are_refused_with_the_reason(wrong, error, text):
     assert str(raised.value).startswith(text)
 
 
-def test_backward_of_a_gru_needs_the_trace():
+def test_outputs_of_another_call_are_refused() -> None:
+    """Backward takes the outputs and gates of as many steps and rows as its input has."""
+    layer = ops.pack("gru", floats(27, 3), floats(27, 9))
+    out, other = ops.forward(layer, X, trace=True), ops.forward(layer, X[:4], trace=True)
+    with pytest.raises(ValueError, match=r"^y has shape \(4, 4, 9\), expected \[T, B, H\] = \(5, 4, 9\)"):
+        ops.backward(layer, X, other, floats(5, 4, 9))
+    with pytest.raises(ValueError, match=r"^trace has shape \(4, 4, 4, 9\), expected .*\(5, 4, 4, 9\)"):
+        ops.backward(layer, X, out._replace(trace=other.trace), floats(5, 4, 9))
+
+
+def test_backward_of_a_gru_needs_the_trace() -> None:
     """Without the gates of each step there is no gradient, and the error says how to keep them."""
     layer = ops.pack("gru", floats(27, 3), floats(27, 9))
     with pytest.raises(ValueError, match="trace=True"):
         ops.backward(layer, X, ops.forward(layer, X), floats(5, 4, 9), floats(4, 9))
 
 
-def test_num_threads_is_what_was_set():
+def test_num_threads_is_what_was_set() -> None:
     """The number of threads can be set and read."""
     before = ops.get_num_threads()
     for threads in (1, 3, before):
@@ -113,8 +128,28 @@ def test_num_threads_is_what_was_set():
         assert ops.get_num_threads() == threads
 
 
+@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
+@pytest.mark.parametrize("method", [m for m in multiprocessing.get_all_start_methods() if m != "forkserver"])
+@pytest.mark.parametrize("variable", [None, "TIDEGATE_NUM_THREADS"])
+def test_a_worker_process_uses_one_thread_unless_told_otherwise(
+    monkeypatch: pytest.MonkeyPatch, method: str, variable: str | None
+) -> None:
+    """Workers that share a machine do not each take all of it, whatever their parent uses; the environment decides."""
+    for name in ("TIDEGATE_NUM_THREADS", "OMP_NUM_THREADS"):
+        monkeypatch.delenv(name, raising=False)
+    if variable:
+        monkeypatch.setenv(variable, "3")
+    before = ops.get_num_threads()
+    ops.set_num_threads(2)
+    try:
+        with ProcessPoolExecutor(1, multiprocessing.get_context(method)) as pool:
+            assert pool.submit(ops.get_num_threads).result() == (3 if variable else 1)
+    finally:
+        ops.set_num_threads(before)
+
+
 @pytest.mark.parametrize("threads", [0, -1])
-def test_a_number_of_threads_below_one_is_refused(threads):
+def test_a_number_of_threads_below_one_is_refused(threads: int) -> None:
     """At least one thread must do the work; a refused number changes nothing."""
     before = ops.get_num_threads()
     with pytest.raises(ValueError, match=f"{threads}"):
@@ -131,8 +166,9 @@ PACK_ONE = "tidegate.ops.pack('rnn_tanh', *numpy.zeros((2, 1, 1), numpy.float32)
         ("TIDEGATE_NUM_THREADS", "3", "tidegate.get_num_threads()"),
         *(("TIDEGATE_ISA", isa, PACK_ONE) for isa in ops.isas()),
     ],
+    ids=["threads", *ops.isas()],
 )
-def test_the_environment_sets_defaults(variable, value, expression):
+def test_the_environment_sets_defaults(variable: str, value: str, expression: str) -> None:
     """A fresh interpreter takes the number of threads and the instruction set from the environment."""
     code = f"import numpy, tidegate.ops; print({expression})"
     environment = os.environ | {variable: value}

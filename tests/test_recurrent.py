@@ -8,15 +8,16 @@ import pytest
 
 import tidegate
 from tidegate import reference
+from tidegate.ops import GATES
 from tidegate.recurrent import Recurrent
-from tidegate.stacks import GATES, parameter_letters, parameter_names
+from tidegate.stacks import parameter_letters, parameter_names
 from tidegate.summaries import SUMMARIES, summarize
 
 Array = npt.NDArray[np.float32]
 Weights = dict[str, Array]
 
 TOLERANCE = 1e-5
-I, H = 5, 7  # noqa: E741: the project's letter
+I, H = 5, 7  # noqa: E741
 LENGTHS = np.array([4, 0, 9, 1, 9])
 
 
@@ -45,9 +46,10 @@ def by_reference(cell: str, weights: Weights, x: Array, lengths: Any, h0: Array 
     for layer in range(sum(name.startswith("weight_ih") for name in weights) // (1 + bidirectional)):
         outs = []
         for reverse in (False, True)[: 1 + bidirectional]:
-            arrays = [weights[name] for name in parameter_names(layer, reverse, bias)] + [None] * (2 - 2 * bias)
+            w_ih, w_hh, *biases = (weights[name] for name in parameter_names(layer, reverse, bias))
+            b_ih, b_hh = biases or (None, None)
             start = None if h0 is None else h0[len(finals)]
-            outs.append(reference.forward(cell, y, *arrays, h0=start, lengths=lengths, reverse=reverse))
+            outs.append(reference.forward(cell, y, w_ih, w_hh, b_ih, b_hh, start, lengths, reverse))
             finals.append(outs[-1].h_n)
         y = np.concatenate([out.y for out in outs], axis=2)
     return y, np.stack(finals)

@@ -1,21 +1,38 @@
 """Tests of the specification: its gradients against finite differences, its values against torch, its identities."""
 
+from collections.abc import Callable
+from types import ModuleType
+from typing import Any
+
 import numpy as np
+import numpy.typing as npt
 import pytest
 
 from tidegate import reference
+
+Array = npt.NDArray[np.float64]
 
 GATES = {"gru": 3, "rnn_tanh": 1, "rnn_relu": 1}
 CELLS = list(GATES)
 PARAMETERS = ("w_ih", "w_hh", "b_ih", "b_hh")
 
 
-def draw(cell, T=5, B=4, I=3, H=3, bias=True, h0=True, lengths=None, reverse=False, seed=0):  # noqa: E741
+def draw(
+    cell: str,
+    T: int = 5,
+    B: int = 4,
+    I: int = 3,  # noqa: E741
+    H: int = 3,
+    bias: bool = True,
+    h0: bool = True,
+    lengths: Any = None,
+    reverse: bool = False,
+) -> dict[str, Any]:
     """Draws the arguments of `reference.forward` in float64, weights as torch draws them."""
-    random = np.random.default_rng(seed)
+    random = np.random.default_rng(0)
 
-    def weights(*shape):
-        return random.uniform(-1, 1, shape) / np.sqrt(H)
+    def weights(*shape: int) -> Array:
+        return np.asarray(random.uniform(-1, 1, shape) / np.sqrt(H))
 
     G = GATES[cell]
     return {
@@ -31,12 +48,12 @@ def draw(cell, T=5, B=4, I=3, H=3, bias=True, h0=True, lengths=None, reverse=Fal
     }
 
 
-def draw_output_gradients(out, seed=1):
-    random = np.random.default_rng(seed)
+def draw_output_gradients(out: reference.Forward) -> tuple[Array, Array]:
+    random = np.random.default_rng(1)
     return random.normal(size=out.y.shape), random.normal(size=out.h_n.shape)
 
 
-CASES = {
+CASES: dict[str, dict[str, Any]] = {
     "plain": {},
     "without bias": {"bias": False},
     "without h0": {"h0": False},
@@ -50,7 +67,7 @@ every_cell = pytest.mark.parametrize("cell", CELLS)
 every_case = pytest.mark.parametrize("case", CASES.values(), ids=CASES)
 
 
-def difference_quotients(loss, array, step=1e-5):
+def difference_quotients(loss: Callable[[], float], array: Array, step: float = 1e-5) -> Array:
     """Measures the slope of loss() along each element of an array that it reads, by central differences."""
     slopes = np.empty_like(array)
     for index, value in np.ndenumerate(array):
@@ -64,15 +81,15 @@ def difference_quotients(loss, array, step=1e-5):
 
 @every_cell
 @every_case
-def test_gradients_equal_finite_differences(cell, case):
+def test_gradients_equal_finite_differences(cell: str, case: dict[str, Any]) -> None:
     """Every gradient of every cell equals the central difference quotient of a loss on y and h_n to 1e-7."""
     arguments = draw(cell, **case)
     out = reference.forward(**arguments)
     dy, dh_n = draw_output_gradients(out)
 
-    def loss():
+    def loss() -> float:
         y, h_n, _ = reference.forward(**arguments)
-        return (dy * y).sum() + (dh_n * h_n).sum()
+        return float((dy * y).sum() + (dh_n * h_n).sum())
 
     gradients = reference.backward(**arguments, forward=out, dy=dy, dh_n=dh_n)
     for name in ("x", "h0", *PARAMETERS):
@@ -82,7 +99,7 @@ def test_gradients_equal_finite_differences(cell, case):
 
 
 @every_cell
-def test_gradient_of_an_absent_h0_is_that_of_zeros(cell):
+def test_gradient_of_an_absent_h0_is_that_of_zeros(cell: str) -> None:
     """Without h0 the layer starts at 0, and the gradient by that 0 is still given."""
     without = draw(cell, h0=False)
     zeros = without | {"h0": np.zeros((4, 3))}
@@ -97,7 +114,7 @@ def test_gradient_of_an_absent_h0_is_that_of_zeros(cell):
 
 
 @every_cell
-def test_absent_biases_equal_zeros_and_have_no_gradient(cell):
+def test_absent_biases_equal_zeros_and_have_no_gradient(cell: str) -> None:
     """Without bias the values are those of a bias of 0, and the gradients of the biases are None."""
     without = draw(cell, bias=False)
     zeros = without | {name: np.zeros(GATES[cell] * 3) for name in ("b_ih", "b_hh")}
@@ -112,7 +129,7 @@ def test_absent_biases_equal_zeros_and_have_no_gradient(cell):
 
 
 @every_cell
-def test_absent_output_gradients_are_zeros(cell):
+def test_absent_output_gradients_are_zeros(cell: str) -> None:
     """The gradients for dy and for dh_n alone add up to those for both."""
     arguments = draw(cell, lengths=[3, 0, 5, 1])
     out = reference.forward(**arguments)
@@ -120,11 +137,12 @@ def test_absent_output_gradients_are_zeros(cell):
     both = reference.backward(**arguments, forward=out, dy=dy, dh_n=dh_n)
     first = reference.backward(**arguments, forward=out, dy=dy, dh_n=None)
     second = reference.backward(**arguments, forward=out, dy=None, dh_n=dh_n)
-    for name, one, other in zip(both._fields, first, second, strict=True):
-        np.testing.assert_allclose(one + other, getattr(both, name), rtol=0, atol=1e-12, err_msg=name)
+    for name, expected in both._asdict().items():
+        total = getattr(first, name) + getattr(second, name)
+        np.testing.assert_allclose(total, expected, rtol=0, atol=1e-12, err_msg=name)
 
 
-def torch_layer(torch, arguments):
+def torch_layer(torch: ModuleType, arguments: dict[str, Any]) -> Any:
     """Builds the torch layer with the same parameters."""
     H, I = arguments["w_hh"].shape[1], arguments["w_ih"].shape[1]  # noqa: E741
     options = {"bias": arguments["b_ih"] is not None, "dtype": torch.float64}
@@ -138,7 +156,7 @@ def torch_layer(torch, arguments):
     return layer
 
 
-def torch_row(torch, layer, arguments, b):
+def torch_row(torch: ModuleType, layer: Any, arguments: dict[str, Any], b: int) -> tuple[Array, Array]:
     """Runs row b alone through a torch layer, turned around for reverse, and returns its y and h_n."""
     length = arguments["x"].shape[0] if arguments["lengths"] is None else arguments["lengths"][b]
     x = torch.tensor(arguments["x"][:length, b])
@@ -149,7 +167,7 @@ def torch_row(torch, layer, arguments, b):
 
 @every_cell
 @every_case
-def test_forward_equals_torch_in_float64(cell, case):
+def test_forward_equals_torch_in_float64(cell: str, case: dict[str, Any]) -> None:
     """Each row equals torch.nn.GRU or torch.nn.RNN on that row alone to 1e-12."""
     torch = pytest.importorskip("torch")
     arguments = draw(cell, **({"T": 5, "B": 4, "I": 9, "H": 17} | case))
@@ -165,7 +183,7 @@ def test_forward_equals_torch_in_float64(cell, case):
 
 
 @every_cell
-def test_gradients_equal_torch_in_float64(cell):
+def test_gradients_equal_torch_in_float64(cell: str) -> None:
     """A batch of realistic width has torch's gradients to 1e-11."""
     torch = pytest.importorskip("torch")
     arguments = draw(cell, T=12, B=6, I=20, H=33)
@@ -177,13 +195,13 @@ def test_gradients_equal_torch_in_float64(cell):
     torch.autograd.backward([y, h_n], [torch.tensor(dy), torch.tensor(dh_n[None])])
     gradients = reference.backward(**arguments, forward=out, dy=dy, dh_n=dh_n)
     expected = (x, h0, layer.weight_ih_l0, layer.weight_hh_l0, layer.bias_ih_l0, layer.bias_hh_l0)
-    for name, gradient, tensor in zip(gradients._fields, gradients, expected, strict=True):
-        np.testing.assert_allclose(gradient, tensor.grad.numpy(), rtol=0, atol=1e-11, err_msg=name)
+    for name, tensor in zip(gradients._fields, expected, strict=True):
+        np.testing.assert_allclose(getattr(gradients, name), tensor.grad.numpy(), rtol=0, atol=1e-11, err_msg=name)
 
 
 @every_cell
 @pytest.mark.parametrize("reverse", [False, True])
-def test_padding_is_zero_and_never_read(cell, reverse):
+def test_padding_is_zero_and_never_read(cell: str, reverse: bool) -> None:
     """Beyond a row's length y, trace and dx are 0 whatever x and dy hold there, NaN included."""
     lengths = np.array([3, 0, 5, 1])
     clean = draw(cell, lengths=lengths, reverse=reverse)
@@ -205,7 +223,7 @@ def test_padding_is_zero_and_never_read(cell, reverse):
 
 @every_cell
 @pytest.mark.parametrize("reverse", [False, True])
-def test_a_row_of_length_zero_keeps_h0(cell, reverse):
+def test_a_row_of_length_zero_keeps_h0(cell: str, reverse: bool) -> None:
     """A row without steps ends where it starts, and its gradient passes straight through."""
     arguments = draw(cell, lengths=[3, 0, 5, 1], reverse=reverse)
     out = reference.forward(**arguments)
@@ -216,7 +234,7 @@ def test_a_row_of_length_zero_keeps_h0(cell, reverse):
 
 
 @every_cell
-def test_no_steps_at_all(cell):
+def test_no_steps_at_all(cell: str) -> None:
     """With T = 0 the final state is h0 and no parameter has a gradient."""
     arguments = draw(cell, T=0)
     out = reference.forward(**arguments)
@@ -228,7 +246,7 @@ def test_no_steps_at_all(cell):
 
 
 @every_cell
-def test_arguments_are_left_unchanged(cell):
+def test_arguments_are_left_unchanged(cell: str) -> None:
     """Neither forward nor backward writes to its arguments."""
     arguments = draw(cell, lengths=np.array([3, 0, 5, 1]))
     copies = {name: np.copy(value) for name, value in arguments.items()}
@@ -242,19 +260,19 @@ def test_arguments_are_left_unchanged(cell):
         np.testing.assert_array_equal(array, copy)
 
 
-def test_an_unknown_cell_is_refused():
+def test_an_unknown_cell_is_refused() -> None:
     """There are three cells, and no other name is taken for one of them."""
     with pytest.raises(KeyError, match="lstm"):
         reference.forward(**draw("gru") | {"cell": "lstm"})
 
 
-def with_gate_bias(arguments, **biases):
+def with_gate_bias(arguments: dict[str, Any], **biases: float) -> dict[str, Any]:
     """Adds a bias to whole gates of a gru: r, z or n."""
     gates = {name: arguments["b_ih"].reshape(3, -1)[i].copy() for i, name in enumerate("rzn")}
     return arguments | {"b_ih": np.concatenate([gates[name] + biases.get(name, 0) for name in "rzn"])}
 
 
-def test_update_gate_one_copies_state_and_gradient():
+def test_update_gate_one_copies_state_and_gradient() -> None:
     """Where z = 1 the state at every step is h0 exactly, and the gradient at h0 is the sum of those on the way."""
     arguments = with_gate_bias(draw("gru"), z=1000)
     out = reference.forward(**arguments)
@@ -266,7 +284,7 @@ def test_update_gate_one_copies_state_and_gradient():
     assert not gradients.dw_hh.any()
 
 
-def test_reset_gate_zero_makes_the_candidate_independent_of_the_state():
+def test_reset_gate_zero_makes_the_candidate_independent_of_the_state() -> None:
     """Where r = 0 two different states lead to the same candidate."""
     arguments = with_gate_bias(draw("gru"), r=-1000)
     one = reference.forward(**arguments)
@@ -275,7 +293,7 @@ def test_reset_gate_zero_makes_the_candidate_independent_of_the_state():
     assert (one.trace["h"] != other.trace["h"]).all()
 
 
-def test_open_reset_and_closed_update_gate_is_the_vanilla_network():
+def test_open_reset_and_closed_update_gate_is_the_vanilla_network() -> None:
     """Where r = 1 and z = 0 the gru is rnn_tanh with the candidate's weights."""
     arguments = with_gate_bias(draw("gru"), r=1000, z=-1000)
     vanilla = arguments | {name: arguments[name][6:] for name in PARAMETERS} | {"cell": "rnn_tanh"}
@@ -284,7 +302,7 @@ def test_open_reset_and_closed_update_gate_is_the_vanilla_network():
     )
 
 
-def test_a_closed_update_gate_alone_does_not_forget():
+def test_a_closed_update_gate_alone_does_not_forget() -> None:
     """Where z = 0 the new state still depends on the old one, through the candidate."""
     arguments = with_gate_bias(draw("gru", T=1), z=-1000)
     one = reference.forward(**arguments)
@@ -294,7 +312,7 @@ def test_a_closed_update_gate_alone_does_not_forget():
 
 
 @pytest.mark.parametrize("reverse", [False, True])
-def test_the_final_state_is_the_sum_of_what_is_left_of_the_deposits(reverse):
+def test_the_final_state_is_the_sum_of_what_is_left_of_the_deposits(reverse: bool) -> None:
     """The final state is Σ_t (Π_{s>t} z_s)(1 − z_t) n_t + (Π_s z_s) h0, over each row's own steps."""
     arguments = draw("gru", T=9, lengths=[9, 0, 4, 1], reverse=reverse)
     out = reference.forward(**arguments)
@@ -308,7 +326,7 @@ def test_the_final_state_is_the_sum_of_what_is_left_of_the_deposits(reverse):
 
 
 @every_cell
-def test_pieces_of_a_sequence_equal_the_whole(cell):
+def test_pieces_of_a_sequence_equal_the_whole(cell: str) -> None:
     """Running on from the final state of the first part gives the rest of the outputs."""
     arguments = draw(cell, T=7)
     whole = reference.forward(**arguments)
@@ -318,7 +336,7 @@ def test_pieces_of_a_sequence_equal_the_whole(cell):
     np.testing.assert_array_equal(second.h_n, whole.h_n)
 
 
-def test_sigmoid_reaches_its_limits_without_overflow():
+def test_sigmoid_reaches_its_limits_without_overflow() -> None:
     """Far from 0 the sigmoid is exactly 0 or 1 and raises no warning, and NaN stays NaN."""
     a = np.array([-np.inf, -1000, 0, 1000, np.inf, np.nan])
     np.testing.assert_array_equal(reference.sigmoid(a), [0, 0, 0.5, 1, 1, np.nan])

@@ -1,32 +1,34 @@
 """Tests of the checks at the public edge: what passes, what is bound, and the exact words of each error."""
 
 from array import array
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 
 from tidegate import shapes
 
 
-def floats(*shape, dtype=np.float32):
+def floats(*shape: int, dtype: npt.DTypeLike = np.float32) -> npt.NDArray[Any]:
     return np.zeros(shape, dtype)
 
 
-def test_check_returns_the_array_itself():
+def test_check_returns_the_array_itself() -> None:
     """A good array passes through uncopied."""
     x = floats(5, 4, 3)
     assert shapes.check("x", x, "T B I", {}) is x
 
 
-def test_check_binds_new_letters_and_keeps_the_origin_of_known_ones():
+def test_check_binds_new_letters_and_keeps_the_origin_of_known_ones() -> None:
     """Each letter belongs to the argument that it was first met in."""
-    sizes = {"I": (3, "w_ih")}
+    sizes: shapes.Sizes = {"I": (3, "w_ih")}
     shapes.check("x", floats(5, 4, 3), "T B I", sizes)
     shapes.check("h0", floats(4, 7), "B H", sizes)
     assert sizes == {"I": (3, "w_ih"), "T": (5, "x"), "B": (4, "x"), "H": (7, "h0")}
 
 
-def test_check_accepts_products_of_letters():
+def test_check_accepts_products_of_letters() -> None:
     """An axis of G·H is compared with the product, whether H comes from the same array or from an earlier one."""
     sizes = {"G": (3, "cell 'gru'")}
     shapes.check("w_hh", floats(12, 4), "G·H H", sizes)
@@ -34,9 +36,9 @@ def test_check_accepts_products_of_letters():
     assert sizes == {"G": (3, "cell 'gru'"), "H": (4, "w_hh"), "I": (5, "w_ih")}
 
 
-def test_check_accepts_empty_axes_and_any_strides():
+def test_check_accepts_empty_axes_and_any_strides() -> None:
     """No steps, no rows and transposed views are all arrays of the right shape."""
-    sizes = {}
+    sizes: shapes.Sizes = {}
     shapes.check("x", floats(0, 0, 3), "T B I", sizes)
     shapes.check("w", floats(3, 6)[:, ::2].T, "I I", sizes)
     assert sizes == {"T": (0, "x"), "B": (0, "x"), "I": (3, "x")}
@@ -90,7 +92,9 @@ WRONG_ARRAYS = {
 
 
 @pytest.mark.parametrize(("arguments", "error", "text"), WRONG_ARRAYS.values(), ids=WRONG_ARRAYS)
-def test_check_names_what_it_found_expected_and_why(arguments, error, text):
+def test_check_names_what_it_found_expected_and_why(
+    arguments: tuple[str, Any, str], error: type[Exception], text: str
+) -> None:
     """An error says the shape or type found, the one expected, and which argument each size comes from."""
     sizes = dict(KNOWN)
     with pytest.raises(error) as raised:
@@ -99,19 +103,19 @@ def test_check_names_what_it_found_expected_and_why(arguments, error, text):
     assert sizes == KNOWN, "a failed check binds nothing"
 
 
-def test_check_output_accepts_a_slice_of_a_wider_array():
+def test_check_output_accepts_a_slice_of_a_wider_array() -> None:
     """Two directions may write side by side into one array."""
     wide = floats(7, 4, 128)
     part = wide[:, :, 64:]
     assert shapes.check_output("y", part, "T B H", dict(KNOWN)) is part
 
 
-def test_check_output_accepts_an_empty_array():
+def test_check_output_accepts_an_empty_array() -> None:
     """Where there is nothing to write, strides do not matter."""
     shapes.check_output("y", floats(0, 4, 9)[::-1, :, ::2], "T B H", {})
 
 
-def test_check_output_refuses_a_read_only_array():
+def test_check_output_refuses_a_read_only_array() -> None:
     """Results are never written to an array that forbids it."""
     y = floats(7, 4, 64)
     y.flags.writeable = False
@@ -119,20 +123,20 @@ def test_check_output_refuses_a_read_only_array():
         shapes.check_output("y", y, "T B H", dict(KNOWN))
 
 
-def test_check_output_refuses_gaps_in_the_last_axis():
+def test_check_output_refuses_gaps_in_the_last_axis() -> None:
     """Rows that results are written to must be contiguous."""
     with pytest.raises(ValueError, match=r"^y has strides \(2048, 512, 8\) \(bytes\), expected 4 for the last axis"):
         shapes.check_output("y", floats(7, 4, 128)[:, :, ::2], "T B H", dict(KNOWN))
 
 
-def test_check_output_checks_the_shape_too():
+def test_check_output_checks_the_shape_too() -> None:
     """An output array of the wrong size is refused like any other argument."""
     with pytest.raises(ValueError, match=r"^y has shape \(7, 4, 63\), expected \[T, B, H\] = \(7, 4, 64\)"):
         shapes.check_output("y", floats(7, 4, 63), "T B H", dict(KNOWN))
 
 
 @pytest.mark.parametrize("lengths", [[7, 0, 3, 7], (1, 2, 3, 4), np.array([7, 0, 3, 7], np.int32)[::-1]])
-def test_check_lengths_converts_to_contiguous_int64(lengths):
+def test_check_lengths_converts_to_contiguous_int64(lengths: Any) -> None:
     """Any integers in 0..T will do, in any order."""
     values = shapes.check_lengths(lengths, KNOWN)
     assert values.dtype == np.int64
@@ -140,7 +144,7 @@ def test_check_lengths_converts_to_contiguous_int64(lengths):
     assert values.tolist() == list(lengths)
 
 
-def test_check_lengths_of_no_rows_is_empty():
+def test_check_lengths_of_no_rows_is_empty() -> None:
     """An empty list of lengths fits an empty batch."""
     assert shapes.check_lengths([], KNOWN | {"B": (0, "x")}).shape == (0,)
 
@@ -157,14 +161,14 @@ WRONG_LENGTHS = {
 
 
 @pytest.mark.parametrize(("lengths", "error", "text"), WRONG_LENGTHS.values(), ids=WRONG_LENGTHS)
-def test_check_lengths_names_the_first_wrong_one(lengths, error, text):
+def test_check_lengths_names_the_first_wrong_one(lengths: Any, error: type[Exception], text: str) -> None:
     """A wrong length is named with its place, its value and the range."""
     with pytest.raises(error) as raised:
         shapes.check_lengths(lengths, KNOWN)
     assert str(raised.value) == text
 
 
-def test_check_batch_sizes_binds_steps_and_rows():
+def test_check_batch_sizes_binds_steps_and_rows() -> None:
     """A packed sequence has as many steps as batch sizes, and as many rows as the first of them."""
     sizes = {"N": (9, "x")}
     values = shapes.check_batch_sizes([4, 4, 1], sizes)
@@ -173,7 +177,7 @@ def test_check_batch_sizes_binds_steps_and_rows():
     assert sizes == {"N": (9, "x"), "T": (3, "batch_sizes"), "B": (4, "batch_sizes")}
 
 
-def test_check_batch_sizes_accepts_no_steps():
+def test_check_batch_sizes_accepts_no_steps() -> None:
     """A packed sequence of no steps has no rows."""
     sizes = {"N": (0, "x")}
     shapes.check_batch_sizes([], sizes)
@@ -197,7 +201,7 @@ WRONG_BATCH_SIZES = {
 
 
 @pytest.mark.parametrize(("batch_sizes", "error", "text"), WRONG_BATCH_SIZES.values(), ids=WRONG_BATCH_SIZES)
-def test_check_batch_sizes_names_what_is_wrong(batch_sizes, error, text):
+def test_check_batch_sizes_names_what_is_wrong(batch_sizes: Any, error: type[Exception], text: str) -> None:
     """Batch sizes that describe no packed sequence are refused with the reason."""
     sizes = {"N": (9, "x")}
     with pytest.raises(error) as raised:
@@ -206,7 +210,7 @@ def test_check_batch_sizes_names_what_is_wrong(batch_sizes, error, text):
     assert sizes == {"N": (9, "x")}, "a failed check binds nothing"
 
 
-def test_check_choice_lists_the_choices():
+def test_check_choice_lists_the_choices() -> None:
     """A word that is none of the choices is shown beside all of them."""
     shapes.check_choice("cell", "gru", ("gru", "rnn_tanh"))
     with pytest.raises(ValueError, match=r"^cell is 'lstm', expected one of 'gru', 'rnn_tanh'$"):

@@ -2,7 +2,8 @@
 
 import pytest
 
-from tidegate.stacks import GATES, layout, parameter_letters
+from tidegate.ops import GATES
+from tidegate.stacks import layout, parameter_letters
 
 
 @pytest.mark.parametrize("bias", [True, False])

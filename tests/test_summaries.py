@@ -75,7 +75,8 @@ def test_an_empty_sequence_gives_zeros(function: Callable[[Any], Array]) -> None
 
 
 @pytest.mark.parametrize(
-    ("dtype", "expected"), [("float32", "float32"), ("float16", "float32"), ("int64", "float64"), ("float64", "float64")]
+    ("dtype", "expected"),
+    [("float32", "float32"), ("float16", "float32"), ("int64", "float64"), ("float64", "float64")],
 )
 def test_float64_is_kept_and_less_becomes_float32(dtype: str, expected: str) -> None:
     """The result's dtype is that of the sequences, at least float32; whole numbers count as float64."""
@@ -92,7 +93,11 @@ def test_summaries_without_weights_have_the_same_bits_in_any_batch(x: npt.NDArra
 
 
 WRONG_SEQUENCES: dict[str, tuple[Any, type[Exception], str]] = {
-    "one sequence": (np.ones((7, 1)), ValueError, r"sequences has shape \(7, 1\), expected \[B, T, I\].*passed as \[x\]"),
+    "one sequence": (
+        np.ones((7, 1)),
+        ValueError,
+        r"sequences has shape \(7, 1\), expected \[B, T, I\].*passed as \[x\]",
+    ),
     "one axis": ([[1.0, 2.0]], ValueError, r"sequences\[0\] has shape \(2,\), expected \[T, I\]"),
     "other features": (
         [np.ones((2, 3)), np.ones((2, 4))],

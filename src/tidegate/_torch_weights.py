@@ -39,17 +39,17 @@ class PackedWeights:
         """Says whether these weights are the packed ones, comparing all of their numbers or a sample."""
         if self.key != _key(weights):
             return False
-        if exactly:
+        if exactly or self.key[0][-1] is None:
             return all(map(np.array_equal, self.live, self.copies))
         return all(sample.tobytes() == content for sample, content in self.samples)
 
 
 def _key(weights: Sequence[Tensor]) -> list[tuple[Any, ...]]:
     """Returns what changes when weights are replaced or, as far as torch counts it, changed in place."""
-    return [
-        (weight.data_ptr(), weight.stride(), 0 if weight.is_inference() else weight._version)  # noqa: SLF001
-        for weight in weights
-    ]
+    try:
+        return [(weight.data_ptr(), weight.stride(), weight._version) for weight in weights]  # noqa: SLF001
+    except RuntimeError:  # made in inference mode, where torch counts no versions
+        return [(weight.data_ptr(), weight.stride(), None) for weight in weights]
 
 
 def _sample(array: np.ndarray) -> np.ndarray:

@@ -9,6 +9,9 @@ from tidegate.config import Config
 from tidegate.corpus import PADDING
 from tidegate.torch import GRU, RNN
 
+# torch starts embeddings with a standard deviation of 1, which drowns what a few epochs can add.
+EMBEDDING_SPREAD = 0.1
+
 
 class TextClassifier(nn.Module):
     """A network that reads word ids and scores C classes.
@@ -26,6 +29,8 @@ class TextClassifier(nn.Module):
         super().__init__()
         self.config, self.dropout = config, dropout
         self.embedding = nn.Embedding(config.vocab_size, config.embedding_size, padding_idx=PADDING)
+        with torch.no_grad():
+            self.embedding.weight.mul_(EMBEDDING_SPREAD)
         if config.cell == "compound":
             self.rate = nn.Parameter(torch.tensor([0.98 if config.rate is None else config.rate]))
             self.rate.requires_grad_(config.rate is None)
@@ -34,7 +39,7 @@ class TextClassifier(nn.Module):
         self.head = nn.Linear(config.summary_size, len(config.labels))
 
     def forward(self, ids: Tensor, lengths: Tensor) -> Tensor:
-        """Score the classes.
+        """Scores the classes.
 
         Args:
             ids: Word ids, int [T, B], `PADDING` beyond a text's end.
@@ -47,7 +52,7 @@ class TextClassifier(nn.Module):
         return logits
 
     def encode(self, ids: Tensor, lengths: Tensor) -> Tensor:
-        """Summarise each text by one vector, float32 [B, F]; the arguments are those of `forward`."""
+        """Summarises each text by one vector, float32 [B, F]; the arguments are those of `forward`."""
         x = self._whole_text_dropout(self.embedding(ids))
         if self.config.cell == "average":
             return _mean(x, lengths)
@@ -116,12 +121,12 @@ class _MeanAndMax(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
-        """Share the maximum's gradient evenly among the steps that reach it, as `torch.amax` does.
+        """Shares the maximum's gradient evenly among the steps that reach it, as `torch.amax` does.
 
         Beyond a row's length the result is not 0; a recurrent layer reads it up to the length only.
         """
         y, lengths, maximum = ctx.saved_tensors
         of_mean, of_maximum = gradients
-        reached = y == maximum
-        each = of_mean / lengths.clamp(min=1)[:, None]
-        return torch.where(reached, each + of_maximum / reached.sum(0).clamp(min=1), each), None
+        reached = torch.eq(y, maximum, out=torch.empty_like(y))  # as 0 and 1: torch is slow with booleans
+        share = of_maximum / reached.sum(0).clamp(min=1)
+        return reached.mul_(share).add_(of_mean / lengths.clamp(min=1)[:, None]), None

@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from tidegate.ops import GATES
 from tidegate.shapes import Sizes, check, check_choice
-from tidegate.stacks import GATES, check_names, parameter_letters
+from tidegate.stacks import check_names, parameter_letters
 from tidegate.summaries import SUMMARIES
 
 CELLS = (*GATES, "average", "compound")
@@ -179,3 +180,18 @@ def parse_object(name: str, text: str) -> dict[str, Any]:
     except (ValueError, RecursionError) as error:
         raise ValueError(f"{name} is no JSON: {error}") from error
     return value
+
+
+def format_object(values: Mapping[str, Any]) -> str:
+    """Writes a JSON object, scalars of numpy as plain numbers.
+
+    Raises:
+        TypeError: A value is nothing that JSON holds.
+    """
+    return json.dumps(values, default=_plain_number)
+
+
+def _plain_number(value: object) -> object:
+    if isinstance(value, np.generic):
+        return value.item()
+    raise TypeError(f"{value!r:.60} is of type {type(value).__name__}, expected what JSON holds")

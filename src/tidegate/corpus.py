@@ -18,7 +18,7 @@ class Encoder(Protocol):
     """What a corpus needs of a tokenizer."""
 
     def encode_batch(self, texts: Sequence[str], max_length: int | None = None) -> list[npt.NDArray[np.int32]]:
-        """Turn each text into its word ids."""
+        """Turns each text into its word ids."""
         ...
 
 
@@ -42,14 +42,14 @@ class Corpus:
 
     @classmethod
     def from_rows(cls, rows: Iterable[npt.NDArray[np.int32]]) -> Self:
-        """Join ragged rows of word ids, each int32 [T_b], into one flat array."""
+        """Joins ragged rows of word ids, each int32 [T_b], into one flat array."""
         listed = list(rows)
         offsets = np.cumsum([0, *(len(row) for row in listed)], dtype=np.int64)
         return cls(np.concatenate(listed) if listed else np.empty(0, np.int32), offsets)
 
     @classmethod
     def from_texts(cls, texts: Sequence[str], tokenizer: Encoder, max_length: int | None = None) -> Self:
-        """Encode texts, a few thousand at a time to bound the memory that encoding takes."""
+        """Encodes texts, a few thousand at a time to bound the memory that encoding takes."""
         starts = range(0, len(texts), _ENCODE_ROWS)
         parts = (tokenizer.encode_batch(texts[start : start + _ENCODE_ROWS], max_length) for start in starts)
         return cls.from_rows(row for part in parts for row in part)
@@ -63,7 +63,7 @@ class Corpus:
         return np.diff(self.offsets)
 
     def padded(self, rows: Integers) -> tuple[npt.NDArray[np.int32], Integers]:
-        """Lay chosen texts side by side, time first, filled up with `PADDING`.
+        """Lays chosen texts side by side, time first, and fills up with `PADDING`.
 
         Args:
             rows: Which texts, int64 [B].
@@ -80,7 +80,7 @@ class Corpus:
 
 
 def shuffled_batches(lengths: Integers, size: int, rng: np.random.Generator) -> list[Integers]:
-    """Cut all rows into batches of about equal length, in random order.
+    """Cuts all rows into batches of about equal length, in random order.
 
     Rows are shuffled, sorted by length within pools of 50 batches, cut, and the batches are shuffled.
 
@@ -97,7 +97,7 @@ def shuffled_batches(lengths: Integers, size: int, rng: np.random.Generator) -> 
 
 
 def drop_words(ids: npt.NDArray[np.int32], share: float, rng: np.random.Generator) -> npt.NDArray[np.int32]:
-    """Replace a random share of the words by the unknown word; padding stays padding.
+    """Replaces a random share of the words by the unknown word; padding stays padding.
 
     Args:
         ids: Word ids, int32 [T, B].
@@ -109,7 +109,7 @@ def drop_words(ids: npt.NDArray[np.int32], share: float, rng: np.random.Generato
 
 
 def hold_out(classes: Integers, share: float, rng: np.random.Generator) -> tuple[Integers, Integers]:
-    """Split rows in two with the same share of every class (stratified).
+    """Splits rows in two with the same share of every class (stratified).
 
     A class of two rows or more is in both parts, a class of one row only in the first.
 
@@ -122,7 +122,7 @@ def hold_out(classes: Integers, share: float, rng: np.random.Generator) -> tuple
         The rows to keep and the rows held out, ascending, int64.
 
     Raises:
-        ValueError: If `share` is not between 0 and 1, or if nothing can be held out.
+        ValueError: `share` is not between 0 and 1, or nothing can be held out.
     """
     if not 0 < share < 1:
         raise ValueError(f"the validation share is {share}, expected a number above 0 and below 1")

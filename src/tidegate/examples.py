@@ -46,7 +46,7 @@ class Examples:
     max_length: int | None
 
     def config(self, cell: str = "gru", **sizes: Any) -> Config:
-        """Describe a classifier for these texts; the defaults are those of `tidegate train`.
+        """Describes a classifier for these texts; the defaults are those of `tidegate train`.
 
         Args:
             cell: As in `Config`.
@@ -67,10 +67,10 @@ def prepare(
     max_length: int | None = 400,
     seed: int = 0,
 ) -> Examples:
-    """Learn the vocabulary, hold out a part, and turn texts and labels into numbers.
+    """Learns the vocabulary, holds out a part, and turns texts and labels into numbers.
 
     Example:
-        >>> examples = prepare(["so good", "so bad", "very good", "very bad"], ["yes", "no", "yes", "no"], validation=0.5)
+        >>> examples = prepare(["so good", "so bad"] * 2, ["yes", "no"] * 2, validation=0.5)
         >>> examples.labels, len(examples.train), len(examples.validation)
         (('no', 'yes'), 2, 2)
 
@@ -84,8 +84,8 @@ def prepare(
         seed: Seed of the choice of what is held out.
 
     Raises:
-        ValueError: If texts and labels differ in number, if a label is empty, if there are fewer than two classes, if
-            nothing can be held out, or if a label occurs in the validation part only.
+        ValueError: Texts and labels differ in number, a label is empty, there are fewer than two classes, nothing can
+            be held out, or a label occurs in the validation part only.
     """
     names = label_names(labels)
     classes = class_indices(labels, names, "the texts to train on", len(texts))
@@ -102,13 +102,13 @@ def prepare(
 
 
 def label_names(labels: Sequence[str]) -> tuple[str, ...]:
-    """Name the classes that occur, sorted; "2" comes before "10" if all of them are numbers.
+    """Names the classes that occur, sorted; "2" comes before "10" if all of them are numbers.
 
     Raises:
-        ValueError: If there are fewer than two.
+        ValueError: There are fewer than two.
     """
     names = sorted(set(labels))
-    if len(names) < 2:  # noqa: PLR2004 - a classifier needs a choice
+    if len(names) < 2:
         raise ValueError(f"found {len(names)} label(s) ({', '.join(names)}) in {len(labels)} rows, expected at least 2")
     try:
         return tuple(sorted(names, key=float))
@@ -117,7 +117,7 @@ def label_names(labels: Sequence[str]) -> tuple[str, ...]:
 
 
 def class_indices(labels: Sequence[str], names: Sequence[str], source: str, count: int) -> Integers:
-    """Turn labels into indices of `names`, int64 [B].
+    """Turns labels into indices of `names`, int64 [B].
 
     Args:
         labels: The B labels.
@@ -126,13 +126,13 @@ def class_indices(labels: Sequence[str], names: Sequence[str], source: str, coun
         count: B, the number of texts.
 
     Raises:
-        ValueError: If their number is another, or if one of them is empty or no class.
+        ValueError: Their number is another, or one of them is empty or no class.
     """
     if len(labels) != count:
         raise ValueError(f"{source}: found {len(labels)} labels for {count} texts, expected one for each")
     index = {name: i for i, name in enumerate(names)}
     for row, label in enumerate(labels):
         if label not in index or not label.strip():
-            known = ", ".join(map(repr, names[:8])) + (", …" if len(names) > 8 else "")  # noqa: PLR2004
+            known = ", ".join(map(repr, names[:8])) + (", …" if len(names) > 8 else "")
             raise ValueError(f"{source}: row {row + 1} has the label {label!r}, expected one of {known}")
     return np.array([index[label] for label in labels], np.int64)

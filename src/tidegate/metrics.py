@@ -94,7 +94,7 @@ class Report:
 
 
 def score(truth: npt.NDArray[np.integer], probabilities: npt.NDArray[np.floating], labels: Sequence[str]) -> Report:
-    """Compare predicted probabilities with the true classes.
+    """Compares predicted probabilities with the true classes.
 
     Args:
         truth: Index of the true class, integer [B].
@@ -102,7 +102,7 @@ def score(truth: npt.NDArray[np.integer], probabilities: npt.NDArray[np.floating
         labels: The C classes.
 
     Raises:
-        ValueError: If there is no row, or if the shapes do not fit each other.
+        ValueError: There is no row, or the shapes do not fit each other.
     """
     if probabilities.shape != (len(truth), len(labels)):
         raise ValueError(
@@ -136,9 +136,7 @@ def calibration_error(
     return float(np.abs(surplus).sum() / len(correct))
 
 
-def paired_difference(
-    first: npt.NDArray[np.bool_], second: npt.NDArray[np.bool_]
-) -> tuple[float, float]:
+def paired_difference(first: npt.NDArray[np.bool_], second: npt.NDArray[np.bool_]) -> tuple[float, float]:
     """The difference in accuracy of two models on the same rows, and its standard error.
 
     Rows on which both are right or both are wrong say nothing about which is better; the error is that of a mean of

@@ -1,16 +1,14 @@
 """A trained text classifier without PyTorch: texts in, labels, probabilities and summary vectors out."""
 
-import json
 import os
 from collections.abc import Iterable, Mapping, Sequence
-from importlib.metadata import version
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from tidegate import model_file
-from tidegate.config import Config, parse_object
+from tidegate.config import Config, format_object, parse_object
 from tidegate.recurrent import Recurrent
 from tidegate.summaries import batches, compounded, summarize, summarize_so_far
 from tidegate.text import Tokenizer
@@ -25,6 +23,7 @@ class Model:
     """A trained text classifier: embedding, recurrent stack, summary, linear head.
 
     It needs numpy and the native kernels only. The result for a text does not depend on the other texts of a call.
+    What takes texts takes any collection of them, and raises TypeError for one text alone and for what is no text.
 
     Example:
         A model that averages its words, one number each, made by hand:
@@ -76,7 +75,7 @@ class Model:
             raise ValueError(f"the tokenizer has {len(tokenizer)} words, expected vocab_size = {config.vocab_size}")
         self.config, self.tokenizer = config, tokenizer
         self.metrics = dict(metrics or {})
-        self.versions = dict(versions or {"tidegate": version("tidegate")})
+        self.versions = dict(versions or {"tidegate": _own_version()})
         self.arrays = {name: _frozen(name, arrays[name]) for name in config.letters()}
         stack = {name.removeprefix("rnn."): array for name, array in self.arrays.items() if name.startswith("rnn.")}
         self._stack = Recurrent(stack, config.cell, config.summary) if stack else None
@@ -89,9 +88,6 @@ class Model:
 
         Returns:
             Labels, an array of `str` objects [B].
-
-        Raises:
-            TypeError: It is one text instead of several, or something else than texts.
         """
         labels = np.array(self.config.labels, dtype=object)
         chosen: npt.NDArray[np.object_] = labels[self.scores(texts).argmax(axis=1)]
@@ -105,9 +101,6 @@ class Model:
 
         Returns:
             Probabilities, float32 [B, C], in the order of `config.labels`; each row sums to 1.
-
-        Raises:
-            TypeError: It is one text instead of several, or something else than texts.
         """
         return softmax(self.scores(texts))
 
@@ -119,9 +112,6 @@ class Model:
 
         Returns:
             Logits, float32 [B, C].
-
-        Raises:
-            TypeError: It is one text instead of several, or something else than texts.
         """
         return self._head(self.encode(texts))
 
@@ -133,9 +123,6 @@ class Model:
 
         Returns:
             Summary vectors, float32 [B, F].
-
-        Raises:
-            TypeError: It is one text instead of several, or something else than texts.
         """
         return self._summaries(self._ids(_as_texts(texts)))
 
@@ -149,9 +136,6 @@ class Model:
 
         Returns:
             The words, those beyond `max_length` left out, and the probabilities after each, float32 [T, C].
-
-        Raises:
-            TypeError: It is no text.
         """
         (ids,) = self._ids(_as_texts([text]))
         if self._stack and self._stack.bidirectional:
@@ -174,10 +158,14 @@ class Model:
         texts = {
             "config": self.config.to_json(),
             "tokenizer": self.tokenizer.to_json(),
-            "metrics": json.dumps(self.metrics, default=lambda number: number.item()),
-            "versions": json.dumps(self.versions),
+            "metrics": format_object(self.metrics),
+            "versions": format_object(self.versions),
         }
         model_file.write(path, self.arrays, texts)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Packed weights belong to a process: a copy, or a worker that is sent a model, packs its own.
+        return Model, (self.config, self.tokenizer, self.arrays, self.metrics, self.versions)
 
     def __repr__(self) -> str:
         parameters = sum(array.size for array in self.arrays.values())
@@ -266,6 +254,13 @@ def _as_texts(texts: Iterable[str]) -> list[str]:
         if not isinstance(text, str):
             raise TypeError(f"texts[{i}] is {text!r:.60}, expected a text (str)")
     return listed
+
+
+def _own_version() -> str:
+    # Rarely needed, and a fifth of the time that importing tidegate takes.
+    from importlib.metadata import version  # noqa: PLC0415
+
+    return version("tidegate")
 
 
 def _frozen(name: str, array: npt.NDArray[Any]) -> Array:

@@ -97,7 +97,8 @@ def reading(path: str | os.PathLike[str]) -> Iterator[Contents]:
         with safe_open(name, framework="np") as file:
             yield Contents(file)
     except SafetensorError as error:
-        raise ModelFileError(f"{name}: it is truncated, damaged or no safetensors file: {error}") from error
+        what = str(error).removeprefix("Error while deserializing header: ")
+        raise ModelFileError(f"{name}: it is truncated, damaged or no safetensors file: {what}") from error
     except (ValueError, TypeError) as error:
         raise ModelFileError(f"{name}: {error}") from error
 
@@ -162,7 +163,9 @@ def _check_metadata(metadata: dict[str, str]) -> None:
         ValueError: The file is of another program or another version, or a text is missing or left over.
     """
     if "tidegate" not in metadata:
-        raise ValueError(f"a safetensors file of another program: its metadata has {sorted(metadata)}, not 'tidegate'")
+        raise ValueError(
+            f"it is a safetensors file of another program: its metadata has {sorted(metadata)}, not 'tidegate'"
+        )
     if metadata["tidegate"] != FORMAT:
         raise ValueError(f"it has format {metadata['tidegate']!r}, expected {FORMAT!r}: another version wrote it")
     if metadata.keys() != set(KEYS):

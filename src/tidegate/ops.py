@@ -292,8 +292,10 @@ def backward(
     call = _call(layer, x, h0, lengths, batch_sizes, reverse)
     sizes, H, I = call.sizes, layer.hidden_size, layer.input_size
     y = shapes.check("y", out.y, f"{call.rows} H", sizes)
-    if layer.cell == "gru" and out.trace is None:
-        raise ValueError("out has no trace: call forward with trace=True before backward")
+    if layer.cell == "gru":
+        if out.trace is None:
+            raise ValueError("out has no trace: call forward with trace=True before backward")
+        shapes.check("trace", out.trace, f"{call.rows} 4 H", sizes | {"4": (4, "the values kept of a step")})
     if dy is not None:
         dy = _rows_contiguous(shapes.check("dy", dy, f"{call.rows} H", sizes))
     if dh_n is not None:

@@ -7,8 +7,9 @@ import numpy as np
 import numpy.typing as npt
 
 from tidegate import ops
+from tidegate.ops import GATES
 from tidegate.shapes import Sizes, check, check_choice, check_lengths
-from tidegate.stacks import GATES, layout, parameter_letters, parameter_names
+from tidegate.stacks import layout, parameter_letters, parameter_names
 from tidegate.summaries import SUMMARIES, Sequences, as_sequences, batches, pad, summarize
 
 Array = npt.NDArray[np.float32]

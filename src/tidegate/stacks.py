@@ -3,9 +3,6 @@
 import re
 from collections.abc import Collection
 
-GATES = {"gru": 3, "rnn_tanh": 1, "rnn_relu": 1}
-"""Cells by name, and how many gates' rows their weights hold."""
-
 
 def parameter_names(layer: int, reverse: bool, bias: bool) -> list[str]:
     """Lists the parameters of one layer in one direction: w_ih, w_hh, and with a bias b_ih, b_hh."""

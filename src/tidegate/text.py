@@ -21,8 +21,8 @@ _UNSPACED = r"\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}"
 _LETTER = rf"[[^\W_]&&[^{_UNSPACED}]]"
 # Contractions are cut as in the Penn Treebank and in GloVe, so that "didn't", "wasn't" and "can't" share the word "n't".
 _WORD = rf"[{_UNSPACED}]|{_LETTER}+?(?=n't\b)|n't\b|'(?:s|re|ve|ll|d|m)\b|{_LETTER}+|[^\w\s]|_"
-# Applied in this order before a text is cut.
-_REPLACED = ((r"<br\s*/?>", " "), ("[‘’ʼ]", "'"), ("[“”]", '"'))
+_LINE_BREAK = r"<br\s*/?>"
+_QUOTES = {"‘": "'", "’": "'", "“": '"', "”": '"'}
 
 Keep = Literal["head", "tail"]
 
@@ -147,10 +147,10 @@ def _pipeline(vocab: dict[str, int]) -> "tokenizers.Tokenizer":
     """Builds a tokenizer of the library with our rules."""
     library = _library()
     tokenizer = library.Tokenizer(library.models.WordLevel(vocab, unk_token=UNK))
-    replace = [library.normalizers.Replace(library.Regex(pattern), by) for pattern, by in _REPLACED]
-    tokenizer.normalizer = library.normalizers.Sequence(
-        [*replace, library.normalizers.NFC(), library.normalizers.Lowercase()]
-    )
+    rules = library.normalizers
+    quotes = [rules.Replace(curly, straight) for curly, straight in _QUOTES.items()]
+    line_break = rules.Replace(library.Regex(_LINE_BREAK), " ")
+    tokenizer.normalizer = rules.Sequence([rules.NFC(), rules.Lowercase(), line_break, *quotes])
     tokenizer.pre_tokenizer = library.pre_tokenizers.Split(library.Regex(_WORD), behavior="removed", invert=True)
     return tokenizer
 

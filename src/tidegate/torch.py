@@ -84,21 +84,25 @@ class _Native(torch.nn.RNNBase):
         """
         steps = None if lengths is None else self._steps(input, lengths)
         weights = self._weights()
-        if self._obstacle(input, hx, weights) is not None:
+        obstacle = self._obstacle(input, hx)
+        packed = None if obstacle else self._packed_weights(weights)
+        if packed is None:
             return self._torch_forward(input, hx, steps)
 
         if isinstance(input, PackedSequence):
             rows = {"batch_sizes": input.batch_sizes.numpy()}
-            data, h_n = self._layers(input.data, self.permute_hidden(hx, input.sorted_indices), weights, rows)
+            h0 = None if hx is None else self.permute_hidden(hx, input.sorted_indices)
+            data, h_n = self._layers(input.data, h0, weights, packed, rows)
             return input._replace(data=data), self.permute_hidden(h_n, input.unsorted_indices)
         rows = {} if steps is None else {"lengths": steps}
         if input.dim() == 2:
-            y, h_n = self._layers(input.unsqueeze(1), None if hx is None else hx.unsqueeze(1), weights, rows)
+            h0 = None if hx is None else hx.unsqueeze(1)
+            y, h_n = self._layers(input.unsqueeze(1), h0, weights, packed, rows)
             return y.squeeze(1), h_n.squeeze(1)
         if self.batch_first:
-            y, h_n = self._layers(input.transpose(0, 1), hx, weights, rows)
+            y, h_n = self._layers(input.transpose(0, 1), hx, weights, packed, rows)
             return y.transpose(0, 1), h_n
-        return self._layers(input, hx, weights, rows)
+        return self._layers(input, hx, weights, packed, rows)
 
     def path(self, input: Tensor | PackedSequence, hx: Tensor | None = None) -> Path:
         """Says whether a call with these arguments runs natively, and why.
@@ -106,7 +110,7 @@ class _Native(torch.nn.RNNBase):
         The backward pass goes the same way as its forward pass, but with `create_graph=True`, for second derivatives,
         it computes by torch's own operations.
         """
-        obstacle = self._obstacle(input, hx, self._weights())
+        obstacle = self._obstacle(input, hx) or self._weights_obstacle(self._weights())
         return Path(obstacle is None, obstacle or "float32 on the CPU")
 
     def train(self, mode: bool = True) -> "_Native":
@@ -120,13 +124,17 @@ class _Native(torch.nn.RNNBase):
         return state
 
     def _layers(
-        self, x: Tensor, hx: Tensor | None, weights: Sequence[Tensor], rows: dict[str, Lengths]
+        self,
+        x: Tensor,
+        hx: Tensor | None,
+        weights: Sequence[Tensor],
+        packed: PackedWeights,
+        rows: dict[str, Lengths],
     ) -> tuple[Tensor, Tensor]:
         """Runs all layers natively over x [T, B, I], or packed [N, I], from hx [L·D, B, H]."""
         D = 2 if self.bidirectional else 1
         inputs = (x, *weights) if hx is None else (x, hx, *weights)
         record = torch.is_grad_enabled() and any(tensor.requires_grad for tensor in inputs)
-        packed = self._packed_weights(weights, exactly=record or self.training)
         cell, per_layer = self.mode.lower(), len(weights) // self.num_layers
         finals = []
         for i in range(self.num_layers):
@@ -162,27 +170,26 @@ class _Native(torch.nn.RNNBase):
         y, h_n = torch_ragged(recurrence, x, hx, steps, D * self.hidden_size)
         return (y.transpose(0, 1) if self.batch_first else y), h_n
 
-    def _obstacle(self, input: Tensor | PackedSequence, hx: Tensor | None, weights: Sequence[Tensor]) -> str | None:
-        """Returns what keeps a call off the native path, or None."""
+    def _obstacle(self, input: Tensor | PackedSequence, hx: Tensor | None) -> str | None:
+        """Returns what keeps a call off the native path, or None; the weights are another matter."""
         packed = isinstance(input, PackedSequence)
         data = input.data if packed else input
         obstacle = _surroundings() or _unfit("input", data) or (None if hx is None else _unfit("hx", hx))
         if obstacle:
             return obstacle
-        for name, weight in zip(self._flat_weights_names, weights, strict=True):
-            if obstacle := _unfit(name, weight):
-                return obstacle
 
+        shape = data.shape
+        axes = 2
         rows: tuple[int, ...] = ()
         if packed:
             rows = (int(input.batch_sizes[0]),)
-        elif data.dim() == 3:
-            rows = (data.shape[0 if self.batch_first else 1],)
-        states = self.num_layers * (2 if self.bidirectional else 1)
-        fits = data.dim() == (2 if packed else 2 + len(rows)) and data.shape[-1] == self.input_size
+        elif len(shape) == 3:
+            axes, rows = 3, (shape[0 if self.batch_first else 1],)
+        states = self.num_layers * 2 if self.bidirectional else self.num_layers
+        fits = len(shape) == axes and shape[-1] == self.input_size
         if not fits or (hx is not None and hx.shape != (states, *rows, self.hidden_size)):
             return "the shapes do not fit: torch's own checks say how"
-        return "input is empty" if data.numel() == 0 else None
+        return "input is empty" if 0 in shape else None
 
     def _weights(self) -> list[Tensor]:
         """Returns the current weights in torch's order, also while they are parametrized or replaced for one call."""
@@ -192,9 +199,17 @@ class _Native(torch.nn.RNNBase):
         except KeyError:
             return [getattr(self, name) for name in self._flat_weights_names]
 
-    def _packed_weights(self, weights: Sequence[Tensor], *, exactly: bool) -> PackedWeights:
+    def _weights_obstacle(self, weights: Sequence[Tensor]) -> str | None:
+        """Returns what keeps the weights off the native path, or None."""
+        obstacles = map(_unfit, self._flat_weights_names, weights)
+        return next(filter(None, obstacles), None)
+
+    def _packed_weights(self, weights: Sequence[Tensor]) -> PackedWeights | None:
+        """Returns the packed weights, new ones if the weights have changed, None if they can't be packed."""
         packed = self._packed
-        if packed is None or not packed.hold(weights, exactly=exactly):
+        if packed is None or not packed.hold(weights, exactly=self.training or torch.is_grad_enabled()):
+            if self._weights_obstacle(weights):
+                return None
             packed = PackedWeights(self.mode.lower(), weights, bias=self.bias)
             self.__dict__["_packed"] = packed
         return packed

@@ -1,0 +1,23 @@
+"""The command line: `tidegate train`, `evaluate`, `predict`, `embed`, `info`, `data`."""
+
+import sys
+from collections.abc import Sequence
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs one command.
+
+    Args:
+        arguments: What stands after `tidegate` on the command line; None for `sys.argv`.
+
+    Returns:
+        The exit code: 0 if all went well, 1 for a failure, 2 for a mistake of the user, 130 after Ctrl-C.
+    """
+    try:
+        from tidegate.cli.app import run  # noqa: PLC0415 - here, so that a missing extra can be told
+    except ModuleNotFoundError as error:
+        if error.name not in {"typer", "rich"}:
+            raise
+        sys.stderr.write(f"error: the command line needs {error.name}: pip install 'tidegate[cli]'\n")
+        return 2
+    return run(sys.argv[1:] if arguments is None else arguments)

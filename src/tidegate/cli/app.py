@@ -1,0 +1,89 @@
+"""The commands, and what becomes of errors: one line on stderr and an exit code."""
+
+import os
+import traceback
+from collections.abc import Sequence
+from importlib.metadata import version
+from typing import Annotated
+
+import typer
+
+from tidegate.cli.console import note, say
+from tidegate.cli.data import app as data
+from tidegate.cli.embed import embed
+from tidegate.cli.evaluate import evaluate
+from tidegate.cli.info import info
+from tidegate.cli.predict import predict
+from tidegate.cli.train import train
+
+app = typer.Typer(
+    name="tidegate",
+    help="Trains recurrent networks on texts, and uses them, on the CPU you have.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+for command in (train, evaluate, predict, embed, info):
+    app.command()(command)
+app.add_typer(data, name="data")
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        say(f"tidegate {version('tidegate')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    show_version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version.")
+    ] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Show where an error comes from (or TIDEGATE_DEBUG=1).")] = False,
+) -> None:
+    """Options before the command; `--debug` is read by `run`."""
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Runs one command and turns what goes wrong into one line and an exit code.
+
+    Args:
+        arguments: What stands after `tidegate` on the command line.
+
+    Returns:
+        As `tidegate.cli.main`.
+    """
+    listed = list(arguments)
+    debug = "--debug" in listed or os.environ.get("TIDEGATE_DEBUG", "") not in {"", "0"}
+    if "--debug" in listed:  # it may stand anywhere
+        listed.remove("--debug")
+    try:
+        app(args=listed, prog_name="tidegate")
+    except SystemExit as exit_:
+        if isinstance(exit_.__context__, BrokenPipeError):
+            return 0  # whoever read our output has had enough, as head does
+        return exit_.code if isinstance(exit_.code, int) else int(exit_.code is not None)
+    except KeyboardInterrupt:
+        note("interrupted")
+        return 130
+    except Exception as error:  # noqa: BLE001 - the last place that can tell the user
+        if debug:
+            traceback.print_exc()
+        return _tell(error, debug)
+    return 0
+
+
+def _tell(error: Exception, debug: bool) -> int:
+    """Prints one line about an error and returns the exit code."""
+    mistakes = (ValueError, TypeError, OSError, ImportError)
+    failures = (ConnectionError, TimeoutError, FloatingPointError, MemoryError)
+    text = " ".join(str(error).split()) or type(error).__name__
+    if isinstance(error, mistakes) and not isinstance(error, failures):
+        note(f"error: {text}", "bold red")
+        return 2
+    known = isinstance(error, failures)
+    hint = "" if known or debug else " (tidegate --debug shows where it comes from)"
+    note(f"error: {text if known else f'{type(error).__name__}: {text}'}{hint}", "bold red")
+    return 1

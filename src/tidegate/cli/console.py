@@ -1,0 +1,55 @@
+"""What the user sees: results on stdout, progress and errors on stderr, colours on terminals only."""
+
+from collections.abc import Iterable, Sequence
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+# What users name, such as files and labels, must not be read as rich's markup.
+out = Console(highlight=False, markup=False, emoji=False)
+err = Console(highlight=False, markup=False, emoji=False, stderr=True)
+
+TITLES = {
+    "average": "average",
+    "compound": "compounding",
+    "gru": "GRU",
+    "rnn_tanh": "RNN (tanh)",
+    "rnn_relu": "RNN (relu)",
+}
+"""What cells are called."""
+
+
+def say(text: str = "", style: str | None = None) -> None:
+    """Prints a line of a result; lines are never broken, so that a file or a pipe gets them whole."""
+    out.print(text, style=style, soft_wrap=True)
+
+
+def note(text: str, style: str | None = None) -> None:
+    """Prints a line about progress or trouble."""
+    err.print(text, style=style, soft_wrap=True)
+
+
+def show_table(columns: Sequence[str], rows: Iterable[Sequence[str]], title: str | None = None) -> None:
+    """Prints a table, the first column to the left and the others, which hold numbers, to the right."""
+    table = Table(box=box.SIMPLE_HEAD, title=title, title_justify="left", pad_edge=False)
+    for i, column in enumerate(columns):
+        table.add_column(column, justify="right" if i else "left", no_wrap=i > 0)
+    for row in rows:
+        table.add_row(*row)
+    out.print(table)
+
+
+def show_facts(facts: Iterable[tuple[str, str]]) -> None:
+    """Prints names and values side by side."""
+    grid = Table.grid(padding=(0, 2))
+    grid.add_column(style="bold", no_wrap=True)
+    grid.add_column(overflow="fold")
+    for fact in facts:
+        grid.add_row(*fact)
+    out.print(grid)
+
+
+def plural(count: int, noun: str) -> str:
+    """Counts things: "1 text", "2,000 texts"."""
+    return f"{count:,} {noun}" + ("s" if count != 1 else "")

@@ -1,0 +1,125 @@
+"""Which column of a table holds the texts and which the labels, and what a label is called."""
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+Columns = Mapping[str, Sequence[Any]]
+
+# Names that say what a column holds, surest first. A name counts if no other of its row is there.
+TEXT_NAMES = (
+    ("text", "texts"),
+    ("review", "reviews", "review_text", "reviewtext", "sentence", "content", "body", "comment", "message", "document"),
+    ("snippet", "tweet", "phrase", "utterance", "post", "question", "description"),
+)
+LABEL_NAMES = (
+    ("label", "labels"),
+    ("sentiment", "class", "target", "polarity"),
+    ("category", "rating", "stars", "score", "intent", "topic", "y"),
+)
+
+_SAMPLE = 1000  # rows that a guess looks at
+_TEXT_WORDS = 4  # mean number of words from which a column reads as texts
+_MOST_CLASSES = 20  # distinct values up to which a column reads as labels
+
+
+def choose(columns: Columns, text: str | None, label: str | None, *, need_label: bool) -> tuple[str, str | None]:
+    """Finds the column of texts and the column of labels.
+
+    A column that is asked for must be there. Otherwise the name decides, if it is a usual one, and then the content:
+    the one column of long texts, and the one other column with few values that come again and again.
+
+    Args:
+        columns: A table, or its first rows.
+        text: Name of the column of texts, None to guess it.
+        label: Name of the column of labels, None to guess it if it is needed.
+        need_label: Whether there must be a column of labels.
+
+    Returns:
+        The two names; None for the second if no label is needed or asked for.
+
+    Raises:
+        ValueError: A column is not there, or a guess is not obvious.
+    """
+    for name in (text, label):
+        if name is not None and name not in columns:
+            raise ValueError(f"there is no column {name!r}; {_list(columns)}")
+    if text is None:
+        text = _guess("texts", "text", _without(columns, label), TEXT_NAMES, _reads_as_texts)
+    if label is None and need_label:
+        label = _guess("labels", "label", _without(columns, text), LABEL_NAMES, _reads_as_labels)
+    if text == label:
+        raise ValueError(f"column {text!r} cannot hold both the texts and the labels; {_list(columns)}")
+    return text, label
+
+
+def label_name(value: Any) -> str | None:
+    """Names a class: numbers without a fraction as integers ("1" for 1, 1.0 and "1.0"), texts without outer spaces.
+
+    Returns:
+        The name, or None if the value is missing: None, NaN, or an empty text.
+
+    Raises:
+        ValueError: The value is neither a text nor a number nor true or false.
+    """
+    if value is None or value != value:  # NaN alone differs from itself
+        return None
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, int | float | str):
+        return re.sub(r"^([+-]?\d+)\.0*$", r"\1", str(value).strip()) or None
+    raise ValueError(f"a label is {value!r:.40}, expected a text or a number")
+
+
+def _guess(what: str, option: str, columns: Columns, names: Iterable[Iterable[str]], fits: Any) -> str:
+    """Guesses a column by its name or else by its content.
+
+    Raises:
+        ValueError: The guess is not obvious, or the names of the columns are in truth the first row.
+    """
+    plain = {name: re.sub(r"\W+", "_", name.strip().lower()) for name in columns}
+    for row in names:
+        found = [name for name in columns if plain[name] in row]
+        if len(found) == 1:
+            return found[0]
+        if found:
+            break
+    else:
+        found = [name for name, values in columns.items() if fits(values[:_SAMPLE])]
+    if len(found) != 1:
+        candidates = f": it may be {' or '.join(map(repr, found))}" if found else ""
+        raise ValueError(
+            f"cannot tell which column holds the {what}{candidates}; {_list(columns)}. "
+            f"Name it with --{option} (in Python {option}=...)"
+        )
+    [name] = found
+    if _reads_as_texts([name]) or name in columns[name][:_SAMPLE]:
+        raise ValueError(
+            f"the first line seems to be a row and not the names of the columns ({name!r:.60}); "
+            f"put a line of names above it, such as: text,label"
+        )
+    return name
+
+
+def _reads_as_texts(values: Sequence[Any]) -> bool:
+    """Whether values are texts of several words."""
+    texts = [value for value in values if value is not None]
+    if not texts or not all(isinstance(text, str) for text in texts):
+        return False
+    return sum(len(text.split()) for text in texts) >= _TEXT_WORDS * len(texts)
+
+
+def _reads_as_labels(values: Sequence[Any]) -> bool:
+    """Whether values are short and few, and come twice or more often on average."""
+    if not all(value is None or isinstance(value, int | float | str) for value in values):
+        return False
+    distinct = {name for value in values if (name := label_name(value)) is not None}
+    return 2 <= len(distinct) <= min(_MOST_CLASSES, len(values) // 2) and not _reads_as_texts(sorted(distinct))
+
+
+def _without(columns: Columns, name: str | None) -> Columns:
+    return {other: values for other, values in columns.items() if other != name}
+
+
+def _list(columns: Columns) -> str:
+    return f"the columns are {', '.join(map(repr, columns))}" if columns else "there are no other columns"

@@ -1,0 +1,86 @@
+"""The vector forms of exp, sigmoid and tanh, for every instruction set."""
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+import tidegate
+from tidegate import _native
+
+EXP, SIGMOID, TANH, RELU = range(4)
+SMALLEST_NORMAL = float(np.finfo(np.float32).tiny)
+
+
+def native(isa: str, which: int, x: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    """Applies one activation of one instruction set."""
+    result = np.empty_like(x)
+    _native.activation(isa, which, x, result)
+    return result
+
+
+def sigmoid(x: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """The logistic function in float64, without overflow."""
+    small = np.exp(-np.abs(x))
+    return np.where(x < 0, small / (1 + small), 1 / (1 + small))
+
+
+def everywhere(low: float, high: float) -> npt.NDArray[np.float32]:
+    """A million numbers from low to high, and both signs of magnitudes down to the smallest normal number; not 0."""
+    tiny = np.logspace(np.log10(2 * SMALLEST_NORMAL), 0, 50_001)
+    x = np.concatenate([np.linspace(low, high, 1_000_003), np.linspace(-1, 1, 200_001), tiny, -tiny])
+    return x[x != 0].astype(np.float32)
+
+
+@pytest.mark.parametrize("isa", tidegate.isas())
+@pytest.mark.parametrize(
+    ("which", "exact", "low", "high"),
+    [(EXP, np.exp, -87.2, 88.3), (SIGMOID, sigmoid, -87.2, 88.3), (TANH, np.tanh, -12.0, 12.0)],
+    ids=["exp", "sigmoid", "tanh"],
+)
+def test_accuracy(isa, which, exact, low, high):
+    """Activations are within 2e-7 relative and within 4 units in the last place of float64, over their whole range."""
+    x = everywhere(low, high)
+    expected = exact(x.astype(np.float64))
+    error = np.abs(native(isa, which, x) - expected)
+    assert (error / np.abs(expected)).max() <= 2e-7
+    assert (error / np.spacing(np.abs(expected).astype(np.float32))).max() <= 4
+
+
+@pytest.mark.parametrize("isa", tidegate.isas())
+def test_limits(isa):
+    """Infinities and large numbers give the limits exactly."""
+    x = np.array([np.inf, 3e38, 100, -100, -3e38, -np.inf, 0, -0.0], np.float32)
+    np.testing.assert_array_equal(native(isa, EXP, x), np.array([np.inf, np.inf, np.inf, 0, 0, 0, 1, 1], np.float32))
+    np.testing.assert_array_equal(native(isa, SIGMOID, x), np.array([1, 1, 1, 0, 0, 0, 0.5, 0.5], np.float32))
+    np.testing.assert_array_equal(native(isa, TANH, x), np.array([1, 1, 1, -1, -1, -1, 0, -0.0], np.float32))
+    np.testing.assert_array_equal(native(isa, RELU, x), np.array([np.inf, 3e38, 100, 0, 0, 0, 0, 0], np.float32))
+
+
+@pytest.mark.parametrize("isa", tidegate.isas())
+@pytest.mark.parametrize("which", [EXP, SIGMOID, TANH, RELU], ids=["exp", "sigmoid", "tanh", "relu"])
+def test_nan_stays_nan(isa, which):
+    """NaN gives NaN in its own lane and leaves the other lanes alone."""
+    x = np.linspace(-3, 3, 33, dtype=np.float32)
+    clean = native(isa, which, x)
+    for lane in (0, 7, 16, 32):
+        poisoned = x.copy()
+        poisoned[lane] = np.nan
+        expected = clean.copy()
+        expected[lane] = np.nan
+        np.testing.assert_array_equal(native(isa, which, poisoned), expected)
+
+
+@pytest.mark.parametrize("isa", tidegate.isas())
+def test_saturated_gates_are_exact(isa):
+    """A gate far open is exactly 1 and far shut exactly 0, so that a GRU can copy its state without error."""
+    far = np.linspace(17.4, 1e4, 100_001, dtype=np.float32)
+    assert (native(isa, SIGMOID, far) == 1).all()
+    assert (native(isa, SIGMOID, -far[far > 88.5]) == 0).all()
+    assert (np.abs(native(isa, TANH, np.concatenate([far, -far]))) == 1).all()
+
+
+@pytest.mark.parametrize("isa", tidegate.isas())
+def test_odd_symmetry(isa):
+    """tanh(−x) is −tanh(x), to the bit."""
+    x = everywhere(-12, 12)
+    np.testing.assert_array_equal(native(isa, TANH, -x), -native(isa, TANH, x))
