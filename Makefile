@@ -11,6 +11,8 @@ INSTALL := install --quiet --no-compile --constraint constraints.txt
 INSTALLED := $(VENV)/.installed
 NATIVE := $(shell find native -type f 2>/dev/null)
 NATIVE_TESTS := tests/test_minimal.py tests/test_ops.py
+LOVED := 'I love this movie so much, and then it goes on and on about the plot of the story and who meets whom and where'
+BORED := 'A long tale of brothers and wars and ships and storms. But the movie is really boring.'
 
 .PHONY: help venv demo test lint format native asan wheel bench docs constraints clean
 
@@ -32,6 +34,15 @@ venv: $(INSTALLED) ## .venv with tidegate in it, editable
 $(VENV)/.group-%: $(INSTALLED)
 	$(PIP) $(INSTALL) --group $*
 	@touch $@
+
+demo: export TIDEGATE_DATA := $(or $(TIDEGATE_DATA),$(CURDIR)/build/demo)
+demo: venv ## real film reviews: get them, train, evaluate, read two sentences word by word
+	@mkdir -p build/demo
+	$(BIN)/tidegate data movie-snippets
+	$(BIN)/tidegate train "$$TIDEGATE_DATA/movie-snippets/train.parquet" -o build/demo/model.safetensors
+	$(BIN)/tidegate evaluate build/demo/model.safetensors "$$TIDEGATE_DATA/movie-snippets/test.parquet"
+	$(BIN)/tidegate predict build/demo/model.safetensors --words $(LOVED)
+	$(BIN)/tidegate predict build/demo/model.safetensors --words $(BORED)
 
 test: venv ## every test
 	$(BIN)/python -m pytest $(PYTEST_ARGS)

@@ -12,8 +12,6 @@ namespace {
 // step by step; then those of the inputs and weights as products over all rows of the block, while it is still in the cache. Blocks depend
 // on the lengths alone, so the sums of the weight gradients have one order whatever the number of threads.
 constexpr int64_t kBlockRows = 128;
-constexpr int64_t kSplitWeights = 128 * 1024;  // bytes of w_hh from which a small batch shares units among threads
-constexpr int64_t kThreadWork = 400 * 1000;    // multiply-adds per thread that are worth waking it for
 
 struct Block {
   int64_t first_step, steps, rows;
@@ -27,19 +25,6 @@ std::vector<Block> cut_into_blocks(const Schedule& schedule) {
     blocks.back().rows += schedule.active(step);
   }
   return blocks;
-}
-
-struct Sharing {
-  int threads;
-  bool units;  // threads share the units of every step instead of the rows
-};
-
-Sharing choose(const PackedLayer& layer, const Schedule& schedule, int threads) {
-  const int64_t weights = layer.gates * layer.hidden * (layer.input + layer.hidden);
-  threads = static_cast<int>(
-      std::min<int64_t>(threads, std::max<int64_t>(1, weights * schedule.rows() * schedule.steps() / kThreadWork)));
-  const bool units = threads > 1 && schedule.rows() < 2 * threads && layer.gates * layer.hidden * layer.hidden * 4 >= kSplitWeights;
-  return {threads, units};
 }
 
 class BackwardRun {
@@ -76,19 +61,14 @@ class BackwardRun {
 
   void run(int index, Team& team) {
     const int size = team.size();
-    const Tiles own = sharing_.units
-                          ? Tiles{rows_, tile_height(rows_, kernels_.tile_rows, 1), 0, 1}
-                          : Tiles{rows_, tile_height(rows_, kernels_.tile_rows, size), index, size};
+    const Tiles own = sharing_.tiles(rows_, kernels_.tile_rows, index);
     start(index, size);
     team.barrier();
     for (int64_t i = static_cast<int64_t>(blocks_.size()) - 1; i >= 0; --i) {
       const Block& block = blocks_[i];
       const int64_t parity = i % 2;
-      if (!sharing_.units) point(block, parity, own);
-      if (sharing_.units) {
-        if (index == 0) point(block, parity, own);
-        team.barrier();
-      }
+      if (!sharing_.units || index == 0) point(block, parity, own);
+      if (sharing_.units) team.barrier();
       walk(block, parity, own, index, team);
       team.barrier();
       // The other buffer takes the next block's gradients, so nobody has to wait before going on with it.
@@ -104,12 +84,6 @@ class BackwardRun {
     const float **x, **h, **state, **dy, **trace;  // h: before the step; state: what GateGradients wants of it
     float** dx;
   };
-
-  template <class Body>
-  void each_row(const Tiles& tiles, int64_t rows, const Body& body) const {
-    for (int64_t tile = tiles.first; tile * tiles.height < rows; tile += tiles.every)
-      for (int64_t row = tile * tiles.height; row < std::min(rows, (tile + 1) * tiles.height); ++row) body(row);
-  }
 
   void start(int index, int size) {
     const int64_t H = layer_.hidden, pitch = layer_.pitch();
@@ -233,9 +207,9 @@ class BackwardRun {
 void backward(const PackedLayer& layer, const Batch& batch, const BackwardPass& pass, int threads) {
   layer.prepare_backward();
   const Schedule schedule(batch);
-  Sharing sharing = choose(layer, schedule, threads);
+  Sharing sharing = choose_sharing(layer, schedule, threads);
   Team team(sharing.threads);
-  if (team.size() == 1) sharing.units = false;
+  if (team.size() == 1) sharing = {1, false};
   BackwardRun run(layer, batch, pass, schedule, sharing);
   team.run([&](int index) { run.run(index, team); });
 }

@@ -81,7 +81,9 @@ std::vector<std::string> isas() {
 }  // namespace
 
 NB_MODULE(_native, module) {
+  nb::set_leak_warnings(false);  // a reference cycle in the user's program is not for us to report
   module.doc() = "Fused recurrent kernels. Internal: use tidegate.ops, which checks its arguments.";
+  module.attr("__version__") = TIDEGATE_VERSION;
   module.def("isas", &isas, "Names of the instruction sets that run here, best first.");
   module.def(
       "activation",

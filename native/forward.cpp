@@ -8,34 +8,17 @@
 namespace tidegate {
 namespace {
 
-constexpr int64_t kSplitWeights = 128 * 1024;    // bytes: from here on a small batch shares the units of a step among threads
-constexpr int64_t kThreadWork = 400 * 1000;      // multiply-adds per thread that are worth waking it for
-constexpr int64_t kProductRows = 256;            // rows of input products that are prepared at once
-
-// How one forward pass is shared out.
-struct Sharing {
-  int threads;
-  bool units;     // threads share the units of every step instead of the rows, and meet after each step
-  bool products;  // input products are prepared for many steps at once
-};
-
-Sharing choose(const PackedLayer& layer, const Schedule& schedule, int threads) {
-  const int64_t rows = schedule.rows(), weights = layer.gates * layer.hidden * (layer.input + layer.hidden);
-  const int64_t work = weights * rows * schedule.steps();
-  threads = static_cast<int>(std::min<int64_t>(threads, std::max<int64_t>(1, work / kThreadWork)));
-  const bool few = rows < 2 * threads || (rows < 4 * threads && weights * 4 > 8 * kSplitWeights);
-  const bool units = threads > 1 && few && layer.gates * layer.hidden * layer.hidden * 4 >= kSplitWeights;
-  if (!units) threads = static_cast<int>(std::min<int64_t>(threads, std::max<int64_t>(rows, 1)));
-  return {threads, units, rows < layer.kernels.tile_rows / 2 && schedule.steps() > 1};
-}
+constexpr int64_t kProductRows = 256;  // rows of input products that are prepared at once
 
 class ForwardRun {
  public:
   ForwardRun(const PackedLayer& layer, const Batch& batch, const ForwardPass& pass, const Schedule& schedule, Sharing sharing)
       : layer_(layer), batch_(batch), pass_(pass), schedule_(schedule), sharing_(sharing), rows_(schedule.rows()),
-        width_(layer.gates * layer.pitch()), chunk_(std::max<int64_t>(1, kProductRows / std::max<int64_t>(rows_, 1))) {
+        // With few rows, a step is too small a product to be efficient: those of the inputs are made for many steps at once.
+        products_first_(rows_ < layer.kernels.tile_rows / 2 && schedule.steps() > 1), width_(layer.gates * layer.pitch()),
+        chunk_(std::max<int64_t>(1, kProductRows / std::max<int64_t>(rows_, 1))) {
     Scratch& scratch = Scratch::local();
-    const int64_t product_rows = sharing.products ? chunk_ * rows_ : 0;
+    const int64_t product_rows = products_first_ ? chunk_ * rows_ : 0;
     scratch.reserve(2 * Scratch::bytes<float>(rows_ * layer.pitch()) + Scratch::bytes<float>(product_rows * width_) +
                     8 * Scratch::bytes<float*>(rows_) + Scratch::bytes<float*>(product_rows));
     h_[0] = scratch.take<float>(rows_ * layer.pitch());
@@ -48,9 +31,7 @@ class ForwardRun {
   }
 
   void run(int index, Team& team) {
-    const int64_t height = tile_height(rows_, layer_.kernels.tile_rows, sharing_.units ? 1 : team.size());
-    // A thread owns every n-th tile, so the long and the short rows are shared out evenly.
-    const Tiles own = sharing_.units ? Tiles{rows_, height, 0, 1} : Tiles{rows_, height, index, team.size()};
+    const Tiles own = sharing_.tiles(rows_, layer_.kernels.tile_rows, index);
     const int64_t panels = (layer_.forward_hh().vectors + 2) / 3;
     const Range units = sharing_.units ? share(panels, index, team.size()) : Range{0, panels};
     const bool keeps_tables = !sharing_.units || index == 0;  // when units are shared, thread 0 prepares rows and tables for all
@@ -60,7 +41,7 @@ class ForwardRun {
     }
     if (sharing_.units) team.barrier();
     for (int64_t step = 0; step < schedule_.steps(); ++step) {
-      if (sharing_.products && step % chunk_ == 0) prepare_products(step, index, team);
+      if (products_first_ && step % chunk_ == 0) prepare_products(step, index, team);
       one_step(step, own, units);
       if (keeps_tables) point(step + 1, own);
       if (sharing_.units) team.barrier();
@@ -69,12 +50,6 @@ class ForwardRun {
   }
 
  private:
-  template <class Body>
-  static void each_row(const Tiles& tiles, int64_t rows, const Body& body) {
-    for (int64_t tile = tiles.first; tile * tiles.height < rows; tile += tiles.every)
-      for (int64_t row = tile * tiles.height; row < std::min(rows, (tile + 1) * tiles.height); ++row) body(row);
-  }
-
   void start(int64_t row) {
     const int64_t H = layer_.hidden;
     for (float* h : h_) std::fill_n(h + row * layer_.pitch(), layer_.pitch(), 0.0f);
@@ -109,7 +84,7 @@ class ForwardRun {
     call.bias_x = layer_.bias_x();
     call.bias_h = layer_.bias_h();
     call.x = pointers.x;
-    call.products = sharing_.products ? pointers.products : nullptr;
+    call.products = products_first_ ? pointers.products : nullptr;
     call.h = h_[step % 2];
     call.h_next = h_[(step + 1) % 2];
     call.pitch = layer_.pitch();
@@ -151,7 +126,9 @@ class ForwardRun {
   const ForwardPass& pass_;
   const Schedule& schedule_;
   const Sharing sharing_;
-  const int64_t rows_, width_, chunk_;
+  const int64_t rows_;
+  const bool products_first_;
+  const int64_t width_, chunk_;
   float *h_[2], *products_;
   Pointers pointers_[2];  // of even and odd steps: one is filled while the other is read
   const float** product_x_;
@@ -161,9 +138,9 @@ class ForwardRun {
 
 void forward(const PackedLayer& layer, const Batch& batch, const ForwardPass& pass, int threads) {
   const Schedule schedule(batch);
-  Sharing sharing = choose(layer, schedule, threads);
+  Sharing sharing = choose_sharing(layer, schedule, threads);
   Team team(sharing.threads);
-  if (team.size() == 1) sharing.units = false;
+  if (team.size() == 1) sharing = {1, false};
   ForwardRun run(layer, batch, pass, schedule, sharing);
   team.run([&](int index) { run.run(index, team); });
 }

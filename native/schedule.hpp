@@ -50,4 +50,24 @@ inline int64_t tile_height(int64_t rows, int64_t most, int threads) {
   return std::max<int64_t>(1, (rows + threads * per_thread - 1) / (threads * per_thread));
 }
 
+template <class Body>
+void each_row(const Tiles& tiles, int64_t rows, const Body& body) {
+  for (int64_t tile = tiles.first; tile * tiles.height < rows; tile += tiles.every)
+    for (int64_t row = tile * tiles.height; row < std::min(rows, (tile + 1) * tiles.height); ++row) body(row);
+}
+
+// How the steps of one pass are shared out: by rows, and then threads never wait for each other; or, when there are too few rows for that
+// and enough weights, by units, and then they meet at every step.
+struct Sharing {
+  int threads;
+  bool units;
+
+  // The tiles of thread `index`: every n-th one, so that long and short rows are shared out evenly; all when units are shared.
+  Tiles tiles(int64_t rows, int64_t most, int index) const {
+    return units ? Tiles{rows, tile_height(rows, most, 1), 0, 1} : Tiles{rows, tile_height(rows, most, threads), index, threads};
+  }
+};
+
+Sharing choose_sharing(const PackedLayer& layer, const Schedule& schedule, int threads);
+
 }  // namespace tidegate

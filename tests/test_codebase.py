@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
+from importlib.metadata import version
 from pathlib import Path
 from types import ModuleType
 
@@ -17,17 +18,19 @@ import tidegate
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "src" / "tidegate"
 
-# From the ground up. A module may import from the rooms below its own, and from no other.
+# From the ground up. A module, or a folder of modules, may import from the rooms below its own, and from no other.
 ROOMS = (
-    ("_native", "shapes", "reference", "stacks", "corpus", "metrics", "files", "columns", "lines"),
-    ("ops", "summaries", "tables"),
+    ("_native", "shapes", "reference", "stacks", "corpus", "metrics", "files", "columns", "rows", "download"),
+    ("ops", "summaries", "tables", "settings"),
     ("recurrent", "config", "text", "data", "vectors", "model_file", "_torch_function", "_torch_weights"),
     ("model", "torch", "examples"),
     ("classifier", "__init__"),
     ("training",),
     ("cli",),
+    ("__main__",),
 )
 LEVELS = {module: level for level, room in enumerate(ROOMS) for module in room}
+SOURCES = sorted(PACKAGE.rglob("*.py"))
 
 # What only the extras bring. Training and the command line may import these; what a trained model needs may not.
 EXTRAS = {"torch", "pyarrow", "sklearn", "typer", "rich", "matplotlib"}
@@ -55,49 +58,51 @@ def imported_modules(source: str) -> set[str]:
         if isinstance(node, ast.Import):
             names = [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
-            origin = ".".join(filter(None, ["tidegate" if node.level else None, node.module]))
-            names = [f"{origin}.{alias.name}" for alias in node.names]
+            names = [f"{node.module}.{alias.name}" for alias in node.names]
         else:
             continue
-        for name in names:
-            first, *rest = name.split(".")
-            if first == "tidegate":
-                found.add(rest[0] if rest and rest[0] in LEVELS else "__init__")
+        parts = [name.split(".") for name in names]
+        found |= {
+            rest[0] if rest and rest[0] in LEVELS else "__init__" for first, *rest in parts if first == "tidegate"
+        }
     return found
 
 
 def arrows_up(module: str, source: str) -> list[str]:
-    """The modules that this one imports and that do not stand below it."""
-    return sorted(other for other in imported_modules(source) if LEVELS[other] >= LEVELS[module])
+    """The modules that this one imports and that do not stand below it; inside one folder all is one."""
+    return sorted(other for other in imported_modules(source) - {module} if LEVELS[other] >= LEVELS[module])
+
+
+def room_of(path: Path) -> str:
+    """The name that a source file has in the table of rooms: its own, or that of its folder."""
+    return path.relative_to(PACKAGE).parts[0].removesuffix(".pyi").removesuffix(".py")
 
 
 def test_every_module_has_its_room() -> None:
     """The table of rooms names the modules that there are, each once."""
-    modules = {path.stem for path in PACKAGE.iterdir() if path.suffix in {".py", ".pyi"}}
-    assert modules == set(LEVELS)
+    assert {room_of(path) for path in [*SOURCES, *PACKAGE.glob("*.pyi")]} == set(LEVELS)
     assert sum(map(len, ROOMS)) == len(LEVELS)
 
 
-@pytest.mark.parametrize("path", sorted(PACKAGE.glob("*.py")), ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(PACKAGE)))
 def test_arrows_point_down(path: Path) -> None:
     """A module imports only from rooms below its own."""
-    assert arrows_up(path.stem, path.read_text(encoding="utf-8")) == []
+    assert arrows_up(room_of(path), path.read_text(encoding="utf-8")) == []
 
 
 @pytest.mark.parametrize(
     "line",
     [
         "import tidegate.cli",
-        "from tidegate import model",
-        "from tidegate.ops import pack",
-        "from .recurrent import Recurrent",
-        "from . import training",
         "import tidegate",
-        "def late():\n    import tidegate.cli",
+        "from tidegate import model",
+        "from tidegate import load",
+        "from tidegate.cli.app import run",
+        "def late():\n    from tidegate.recurrent import Recurrent",
     ],
 )
 def test_an_arrow_that_points_up_is_seen(line: str) -> None:
-    """Every way to write an import is read, inside functions too."""
+    """Every way to write an import is read, inside functions too (relative imports are refused by ruff)."""
     assert arrows_up("ops", line)
 
 
@@ -127,13 +132,16 @@ def test_public_names_are_documented(name: str) -> None:
     assert inspect.getdoc(getattr(tidegate, name))
 
 
+def test_the_versions_agree() -> None:
+    """The version compiled into the native part is that of the installed package."""
+    assert tidegate.__version__ == version("tidegate")
+
+
 @pytest.mark.parametrize("path", sorted((ROOT / "tests").glob("test_*.py")), ids=lambda path: path.stem)
 def test_every_test_says_what_must_be_so(path: Path) -> None:
     """Every test has a docstring that is a sentence."""
     tests = [function for function in functions(path) if function.name.startswith("test_")]
-    mute = [
-        test.name for test in tests if not re.match(r"[^a-z\s].*?[.:](\s|$)", ast.get_docstring(test) or "", re.DOTALL)
-    ]
+    mute = [test.name for test in tests if not re.search(r"\w.*[.:]$", ast.get_docstring(test) or "", re.DOTALL)]
     assert mute == []
 
 
@@ -209,9 +217,9 @@ def test_an_import_of_an_extra_would_be_seen() -> None:
 
 
 def test_the_import_is_timed(capsys: pytest.CaptureFixture[str]) -> None:
-    """Python can time the import of tidegate; the figure is printed for a reader to judge."""
+    """Python can time the import of tidegate; the best of three is printed for a reader to judge."""
     command = [sys.executable, "-X", "importtime", "-c", "import tidegate"]
-    report = subprocess.run(command, check=True, capture_output=True, text=True).stderr
-    (microseconds,) = re.findall(r"\|\s*(\d+) \| tidegate$", report, re.MULTILINE)
+    reports = [subprocess.run(command, check=True, capture_output=True, text=True).stderr for _ in range(3)]
+    microseconds = [re.findall(r"\|\s*(\d+) \| tidegate$", report, re.MULTILINE) for report in reports]
     with capsys.disabled():
-        print(f"\nimport tidegate: {int(microseconds) / 1000:.0f} ms")  # noqa: T201
+        print(f"\nimport tidegate: {min(int(figure) for (figure,) in microseconds) / 1000:.0f} ms")  # noqa: T201

@@ -7,7 +7,7 @@ import tidegate
 from tidegate import ops, reference
 
 GATES = {"gru": 3, "rnn_tanh": 1, "rnn_relu": 1}
-T, B, I, H = 7, 3, 5, 9  # noqa: E741
+T, B, I, H = 7, 3, 5, 9
 
 
 def test_the_package_names_its_instruction_sets() -> None:

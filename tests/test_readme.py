@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 README = Path(__file__).parents[1] / "README.md"
-BLOCKS = re.findall(r"^```python\n(.*?)^```", README.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
+TEXT = README.read_text(encoding="utf-8")
+BLOCKS = list(re.finditer(r"^```python\n(.*?)^```", TEXT, re.MULTILINE | re.DOTALL))
 
 
 def test_the_readme_shows_python() -> None:
@@ -20,4 +21,5 @@ def test_the_readme_runs(tiny_model: Path, monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.chdir(tiny_model.parent)
     namespace: dict[str, object] = {}
     for block in BLOCKS:
-        exec(compile(block, str(README), "exec"), namespace)
+        lines_above = "\n" * TEXT.count("\n", 0, block.start(1))  # so that a traceback names the README's own line
+        exec(compile(lines_above + block[1], str(README), "exec"), namespace)

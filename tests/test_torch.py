@@ -1,34 +1,44 @@
 """Tests of the drop-ins: they equal torch in values, gradients, parameters and errors, and say which path they take."""
 
 import copy
+import functools
+import gc
 import io
 import itertools
 import pickle
 import subprocess
 import sys
 import threading
+import weakref
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 import pytest
 
-torch = pytest.importorskip("torch")
+pytest.importorskip("torch")
 
-from torch.nn.utils import parametrize, rnn  # noqa: E402
-from torch.utils.checkpoint import checkpoint  # noqa: E402
+import torch
+from torch import Tensor
+from torch.nn.utils import parametrize, rnn
+from torch.utils.checkpoint import checkpoint
 
-import tidegate  # noqa: E402
-from tidegate.torch import GRU, RNN  # noqa: E402
+import tidegate
+from tidegate.torch import GRU, RNN, Path
 
 T, B, I, H = 6, 4, 3, 5
 LENGTHS = [2, 6, 0, 5]
-CELLS = {
+Outputs = tuple[Tensor, Tensor]
+Call = Callable[[Any, Tensor, Tensor | None], Outputs]
+
+CELLS: dict[str, tuple[Any, Any, dict[str, str]]] = {
     "gru": (GRU, torch.nn.GRU, {}),
     "tanh": (RNN, torch.nn.RNN, {"nonlinearity": "tanh"}),
     "relu": (RNN, torch.nn.RNN, {"nonlinearity": "relu"}),
 }
 
 
-def twins(cell="gru", *sizes, **options):
+def twins(cell: str = "gru", *sizes: int, **options: Any) -> tuple[Any, Any]:
     """A drop-in and torch's own module with the same parameters."""
     ours, theirs, kind = CELLS[cell]
     sizes = sizes or (I, H)
@@ -39,50 +49,51 @@ def twins(cell="gru", *sizes, **options):
     return layer, reference
 
 
-def leaf(*shape, seed=0):
+def leaf(*shape: int, seed: int = 0) -> Tensor:
     return torch.randn(*shape, generator=torch.Generator().manual_seed(seed)).requires_grad_()
 
 
-def states(layer, *rows):
+def states(layer: Any, *rows: int) -> Tensor:
     return leaf(layer.num_layers * (2 if layer.bidirectional else 1), *rows, H, seed=1)
 
 
-def padded(layer):
+def padded(layer: Any) -> Tensor:
     return leaf(*((B, T) if layer.batch_first else (T, B)), I)
 
 
-def dense(layer, x, hx):
-    return layer(x, hx)
+def dense(layer: Any, x: Tensor, hx: Tensor | None) -> Outputs:
+    y, h_n = layer(x, hx)
+    return y, h_n
 
 
-def packed_sorted(layer, x, hx):
+def packed_sorted(layer: Any, x: Tensor, hx: Tensor | None) -> Outputs:
     packed = rnn.pack_padded_sequence(x, [6, 5, 2, 1], batch_first=layer.batch_first)
     y, h_n = layer(packed, hx)
     return y.data, h_n
 
 
-def packed_unsorted(layer, x, hx):
+def packed_unsorted(layer: Any, x: Tensor, hx: Tensor | None) -> Outputs:
     packed = rnn.pack_padded_sequence(x, [2, 6, 1, 5], batch_first=layer.batch_first, enforce_sorted=False)
     y, h_n = layer(packed, hx)
     assert isinstance(y, rnn.PackedSequence)
     return rnn.pad_packed_sequence(y, batch_first=layer.batch_first)[0], h_n
 
 
-def with_lengths(layer, x, hx):
+def with_lengths(layer: Any, x: Tensor, hx: Tensor | None) -> Outputs:
     """Ragged rows; torch's own module, which takes no lengths, runs each row alone."""
     if isinstance(layer, GRU | RNN):
-        return layer(x, hx, lengths=LENGTHS)
+        y, h_n = layer(x, hx, lengths=LENGTHS)
+        return y, h_n
     directions = 2 if layer.bidirectional else 1
-    y = []
-    h_n = []
+    rows = []
     for b, length in enumerate(LENGTHS):
         row = x[b] if layer.batch_first else x[:, b]
         h0 = torch.zeros(layer.num_layers * directions, H, dtype=x.dtype) if hx is None else hx[:, b]
         rest = x.new_zeros(T - length, H * directions)
         y_row, h_row = layer(row[:length], h0) if length else (x.new_zeros(0, H * directions), h0)
-        y.append(torch.cat([y_row, rest]))
-        h_n.append(h_row)
-    return torch.stack(y, 0 if layer.batch_first else 1), torch.stack(h_n, 1)
+        rows.append((torch.cat([y_row, rest]), h_row))
+    outputs, finals = zip(*rows, strict=True)
+    return torch.stack(outputs, 0 if layer.batch_first else 1), torch.stack(finals, 1)
 
 
 INPUTS = {
@@ -94,15 +105,15 @@ INPUTS = {
 }
 
 
-def values_and_gradients(layer, call, x, hx):
+def values_and_gradients(layer: Any, call: Call, x: Tensor, hx: Tensor | None) -> list[Tensor]:
     """Outputs, and the gradients of a random linear function of them by inputs and parameters."""
     outputs = call(layer, x, hx)
-    loss = sum((output * leaf(*output.shape, seed=i).detach()).sum() for i, output in enumerate(outputs))
+    loss = torch.stack([(output * leaf(*output.shape, seed=i).detach()).sum() for i, output in enumerate(outputs)])
     inputs = [tensor for tensor in (x, hx, *layer.parameters()) if tensor is not None]
-    return [*outputs, *torch.autograd.grad(loss, inputs)]
+    return [*outputs, *torch.autograd.grad(loss.sum(), inputs)]
 
 
-def assert_close(actual, expected, tolerance=1e-5):
+def assert_close(actual: Sequence[Tensor], expected: Sequence[Tensor], *, tolerance: float = 1e-5) -> None:
     assert len(actual) == len(expected)
     for a, e in zip(actual, expected, strict=True):
         assert a.shape == e.shape
@@ -115,8 +126,10 @@ def assert_close(actual, expected, tolerance=1e-5):
     ("num_layers", "bias", "batch_first", "bidirectional"), list(itertools.product([1, 2], *[[True, False]] * 3))
 )
 @pytest.mark.parametrize("cell", CELLS)
-def test_drop_in_equals_torch(cell, num_layers, bias, batch_first, bidirectional, kind, state):
-    """Outputs, final states and all gradients are torch's, for every option and every form of input, on the native path."""
+def test_drop_in_equals_torch(
+    cell: str, num_layers: int, bias: bool, batch_first: bool, bidirectional: bool, kind: str, state: bool
+) -> None:
+    """Outputs, final states and all gradients are torch's, for every option and form of input, on the native path."""
     layer, reference = twins(
         cell, num_layers=num_layers, bias=bias, batch_first=batch_first, bidirectional=bidirectional
     )
@@ -132,7 +145,7 @@ def test_drop_in_equals_torch(cell, num_layers, bias, batch_first, bidirectional
 
 @pytest.mark.parametrize("cell", CELLS)
 @pytest.mark.parametrize(("inputs", "hidden"), [(1, 1), (16, 17), (33, 64), (100, 40)])
-def test_drop_in_equals_torch_in_other_sizes(cell, inputs, hidden):
+def test_drop_in_equals_torch_in_other_sizes(cell: str, inputs: int, hidden: int) -> None:
     """Sizes below, at and beyond multiples of the vector width give torch's numbers."""
     layer, reference = twins(cell, inputs, hidden, num_layers=2, bidirectional=True)
     x = leaf(7, 3, inputs)
@@ -149,7 +162,7 @@ STRIDED = {
 
 
 @pytest.mark.parametrize("kind", STRIDED)
-def test_any_memory_layout_is_read_right(kind):
+def test_any_memory_layout_is_read_right(kind: str) -> None:
     """Views with gaps, repeated or negated elements give torch's numbers, natively."""
     layer, reference = twins(bidirectional=True)
     x = STRIDED[kind]()
@@ -166,7 +179,7 @@ LOSSES = {
 
 
 @pytest.mark.parametrize("loss", LOSSES)
-def test_gradients_of_part_of_the_outputs(loss):
+def test_gradients_of_part_of_the_outputs(loss: str) -> None:
     """A loss that reads only y, only h_n or a part of them gets torch's gradients."""
     gradients = []
     for module in twins(bidirectional=True, num_layers=2):
@@ -175,7 +188,7 @@ def test_gradients_of_part_of_the_outputs(loss):
     assert_close(*gradients)
 
 
-def test_only_needed_gradients_are_computed():
+def test_only_needed_gradients_are_computed() -> None:
     """Frozen weights and inputs without gradient get none, and the others get the right ones."""
     gradients = []
     for module in twins():
@@ -187,7 +200,7 @@ def test_only_needed_gradients_are_computed():
     assert_close(*gradients)
 
 
-def test_nothing_is_recorded_without_gradients():
+def test_nothing_is_recorded_without_gradients() -> None:
     """Outputs require no gradient under no_grad, nor when no parameter and no input does."""
     layer, _ = twins()
     with torch.no_grad():
@@ -201,15 +214,15 @@ def test_nothing_is_recorded_without_gradients():
 
 
 @pytest.mark.parametrize("form", [list, tuple, np.array, torch.tensor, lambda v: np.array(v, np.uint8)])
-def test_lengths_come_in_any_form_of_integers(form):
+def test_lengths_come_in_any_form_of_integers(form: Callable[[Any], Any]) -> None:
     """Lists, arrays and tensors of lengths mean the same."""
     layer, _ = twins()
     x = leaf(T, B, I)
-    assert_close(layer(x, lengths=form(LENGTHS)), layer(x, lengths=LENGTHS), 0)
+    assert_close(layer(x, lengths=form(LENGTHS)), layer(x, lengths=LENGTHS), tolerance=0)
 
 
 @pytest.mark.parametrize("batch_first", [False, True])
-def test_padding_is_never_read(batch_first):
+def test_padding_is_never_read(batch_first: bool) -> None:
     """NaN beyond a row's length reaches neither outputs nor gradients, natively and on torch's own path."""
     for dtype in (torch.float32, torch.float64):
         layer = twins(batch_first=batch_first, bidirectional=True)[0].to(dtype)
@@ -223,7 +236,7 @@ def test_padding_is_never_read(batch_first):
 
 @pytest.mark.parametrize("cell", CELLS)
 @pytest.mark.parametrize("lengths", [LENGTHS, [0, 0, 0, 0], [6, 6, 6, 6], [1, 0, 0, 3]])
-def test_lengths_work_on_torchs_own_path(cell, lengths):
+def test_lengths_work_on_torchs_own_path(cell: str, lengths: list[int]) -> None:
     """Ragged rows in float64, which run torch's own code, give what the native path gives."""
     layer, _ = twins(cell, num_layers=2, bidirectional=True, batch_first=True)
     exact = copy.deepcopy(layer).double()
@@ -233,7 +246,7 @@ def test_lengths_work_on_torchs_own_path(cell, lengths):
 
 
 @pytest.mark.parametrize("shape", [(0, B, I), (T, 0, I)])
-def test_no_steps_and_no_rows_are_fine_with_lengths(shape):
+def test_no_steps_and_no_rows_are_fine_with_lengths(shape: tuple[int, ...]) -> None:
     """A batch without steps or without rows, which torch refuses or packs badly, returns empty outputs."""
     layer, _ = twins()
     y, h_n = layer(torch.zeros(shape), lengths=[0] * shape[1])
@@ -252,14 +265,14 @@ WRONG_LENGTHS = {
 
 @pytest.mark.parametrize("case", WRONG_LENGTHS)
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
-def test_wrong_lengths(case, dtype):
+def test_wrong_lengths(case: str, dtype: torch.dtype) -> None:
     """Lengths that do not fit are refused with the value found and the value expected, on both paths."""
     lengths, error, message = WRONG_LENGTHS[case]
     with pytest.raises(error, match=message):
         GRU(I, H, dtype=dtype)(torch.zeros(T, B, I, dtype=dtype), lengths=lengths)
 
 
-def test_lengths_need_a_padded_batch():
+def test_lengths_need_a_padded_batch() -> None:
     """Lengths beside a packed sequence or a single sequence are refused."""
     layer = GRU(I, H)
     with pytest.raises(ValueError, match="lengths given with a packed sequence"):
@@ -276,7 +289,7 @@ def test_lengths_need_a_padded_batch():
     "options",
     [{}, {"num_layers": 2, "bias": False, "dropout": 0.5}, {"bidirectional": True, "batch_first": True}],
 )
-def test_constructor_repr_and_parameters_are_torchs(cell, options):
+def test_constructor_repr_and_parameters_are_torchs(cell: str, options: dict[str, Any]) -> None:
     """The same arguments and seed give the same repr, the same parameter names and the same initial values."""
     ours, theirs, kind = CELLS[cell]
     torch.manual_seed(3)
@@ -286,10 +299,10 @@ def test_constructor_repr_and_parameters_are_torchs(cell, options):
     assert repr(layer) == repr(reference)
     assert isinstance(layer, theirs)
     assert list(layer.state_dict()) == list(reference.state_dict())
-    assert_close(list(layer.parameters()), list(reference.parameters()), 0)
+    assert_close(list(layer.parameters()), list(reference.parameters()), tolerance=0)
 
 
-def test_state_dict_travels_both_ways():
+def test_state_dict_travels_both_ways() -> None:
     """Parameters saved by one module load into the other, strictly."""
     layer, reference = twins(num_layers=2, bidirectional=True)
     with torch.no_grad():
@@ -335,7 +348,7 @@ WRONG_INPUTS = {
 }
 
 
-def error_of(call, *args):
+def error_of(call: Callable[..., Any], *args: Any) -> tuple[type, str]:
     """Type and message of the error that a call raises."""
     with pytest.raises(Exception) as caught:  # noqa: PT011 - which one it is, the caller compares
         call(*args)
@@ -344,7 +357,7 @@ def error_of(call, *args):
 
 @pytest.mark.parametrize("cell", CELLS)
 @pytest.mark.parametrize("case", WRONG_CONSTRUCTORS)
-def test_wrong_constructor_arguments(cell, case):
+def test_wrong_constructor_arguments(cell: str, case: str) -> None:
     """What torch's constructor refuses is refused with the same error."""
     ours, theirs, _ = CELLS[cell]
     assert error_of(WRONG_CONSTRUCTORS[case], ours) == error_of(WRONG_CONSTRUCTORS[case], theirs)
@@ -352,7 +365,7 @@ def test_wrong_constructor_arguments(cell, case):
 
 @pytest.mark.parametrize("cell", CELLS)
 @pytest.mark.parametrize("case", WRONG_INPUTS)
-def test_wrong_inputs(cell, case):
+def test_wrong_inputs(cell: str, case: str) -> None:
     """What torch's module refuses is refused with the same error."""
     layer, reference = twins(cell)
     theirs = error_of(WRONG_INPUTS[case], reference)
@@ -363,7 +376,7 @@ def test_wrong_inputs(cell, case):
 
 @pytest.mark.parametrize("clone", [copy.deepcopy, lambda layer: pickle.loads(pickle.dumps(layer))])
 @pytest.mark.parametrize("cell", CELLS)
-def test_copies_are_independent(cell, clone):
+def test_copies_are_independent(cell: str, clone: Callable[[Any], Any]) -> None:
     """A deep copy or an unpickled module computes the same, and changes of one do not reach the other."""
     layer, _ = twins(cell)
     x = leaf(T, B, I)
@@ -372,13 +385,13 @@ def test_copies_are_independent(cell, clone):
         before = layer(x)
         other = clone(layer)
         assert type(other) is type(layer)
-        assert_close(other(x), before, 0)
+        assert_close(other(x), before, tolerance=0)
         other.weight_hh_l0.zero_()
-        assert_close(layer(x), before, 0)
+        assert_close(layer(x), before, tolerance=0)
         assert not torch.equal(other(x)[0], before[0])
 
 
-def test_saved_modules_hold_parameters_only():
+def test_saved_modules_hold_parameters_only() -> None:
     """What is packed for the kernels is not part of a saved module."""
     layer, _ = twins(cell="gru")
     untouched = len(pickle.dumps(layer))
@@ -387,26 +400,26 @@ def test_saved_modules_hold_parameters_only():
     buffer = io.BytesIO()
     torch.save(layer, buffer)
     buffer.seek(0)
-    assert_close(torch.load(buffer, weights_only=False)(leaf(T, B, I)), layer(leaf(T, B, I)), 0)
+    assert_close(torch.load(buffer, weights_only=False)(leaf(T, B, I)), layer(leaf(T, B, I)), tolerance=0)
 
 
 # --- weights that change
 
 
-def set_data(layer):
+def set_data(layer: Any) -> None:
     layer.weight_hh_l0.data = layer.weight_hh_l0.data * 0.5
 
 
-def set_parameter(layer):
+def set_parameter(layer: Any) -> None:
     layer.weight_hh_l0 = torch.nn.Parameter(layer.weight_hh_l0.detach() * 0.5)
 
 
-def optimizer_step(layer):
+def optimizer_step(layer: Any) -> None:
     layer(leaf(T, B, I))[0].sum().backward()
     torch.optim.SGD(layer.parameters(), lr=0.1).step()
 
 
-def numpy_view(layer):
+def numpy_view(layer: Any) -> None:
     layer.weight_hh_l0.detach().numpy()[:] *= 0.5
 
 
@@ -425,7 +438,7 @@ CHANGES = {
 
 @pytest.mark.parametrize("change", CHANGES)
 @pytest.mark.parametrize("mode", ["training", "no_grad", "eval"])
-def test_changed_weights_are_seen(change, mode):
+def test_changed_weights_are_seen(change: str, mode: str) -> None:
     """Whatever changes the weights, and whether or not gradients are recorded, the next call uses the new ones."""
     layer, reference = twins()
     layer.train(mode != "eval")
@@ -439,7 +452,7 @@ def test_changed_weights_are_seen(change, mode):
             assert_close(layer(x), reference(x))
 
 
-def test_inference_packs_once():
+def test_inference_packs_once() -> None:
     """In eval mode and without gradients, unchanged weights are packed once."""
     layer, _ = twins()
     layer.eval()
@@ -451,7 +464,7 @@ def test_inference_packs_once():
     assert layer._packed is packed
 
 
-def test_weights_made_in_inference_mode():
+def test_weights_made_in_inference_mode() -> None:
     """Weights of which torch counts no versions work, and their changes are seen."""
     with torch.inference_mode():
         layer, reference = twins()
@@ -463,23 +476,23 @@ def test_weights_made_in_inference_mode():
         assert_close(layer(x), reference(x))
 
 
-def test_functional_call():
+def test_functional_call() -> None:
     """Weights given for one call are used for that call, with their gradients, and not later."""
     x = leaf(T, B, I)
     results = []
     for module in twins(num_layers=2):
         others = {name: leaf(*value.shape, seed=9) for name, value in module.state_dict().items()}
         y, _ = torch.func.functional_call(module, others, (x,))
-        results.append([y, *torch.autograd.grad(y.sum(), others.values()), module(x)[0]])
+        results.append([y, *torch.autograd.grad(y.sum(), list(others.values())), module(x)[0]])
     assert_close(*results)
 
 
 class Halved(torch.nn.Module):
-    def forward(self, weight):
+    def forward(self, weight: Tensor) -> Tensor:
         return weight * 0.5
 
 
-def test_parametrized_weights():
+def test_parametrized_weights() -> None:
     """Weights under torch.nn.utils.parametrize are used, and gradients reach their originals."""
     x = leaf(T, B, I)
     results = []
@@ -495,7 +508,7 @@ def test_parametrized_weights():
 
 
 @pytest.mark.parametrize("kind", ["dense", "packed", "unbatched"])
-def test_dropout_draws_the_same_numbers_as_torch(kind):
+def test_dropout_draws_the_same_numbers_as_torch(kind: str) -> None:
     """Between layers in training mode, a seed gives torch's own dropout; in eval mode there is none."""
     call, make_input, _ = INPUTS[kind]
     layer, reference = twins(num_layers=3, dropout=0.4, bidirectional=True)
@@ -508,7 +521,7 @@ def test_dropout_draws_the_same_numbers_as_torch(kind):
     assert_close(call(layer.eval(), x, None), call(reference.eval(), x, None))
 
 
-def test_dropout_keeps_the_mean_with_lengths():
+def test_dropout_keeps_the_mean_with_lengths() -> None:
     """Averaged over many draws, the first layer's states reach the second one undiminished."""
     layer = RNN(1, 1, num_layers=2, nonlinearity="relu", dropout=0.5, bias=False)
     with torch.no_grad():
@@ -534,7 +547,7 @@ SECOND = {
 @pytest.mark.parametrize("kind", SECOND)
 @pytest.mark.parametrize("bidirectional", [False, True])
 @pytest.mark.parametrize("cell", CELLS)
-def test_second_derivatives_are_torchs(cell, bidirectional, kind):
+def test_second_derivatives_are_torchs(cell: str, bidirectional: bool, kind: str) -> None:
     """A penalty on the gradient by the input has torch's value and torch's gradients."""
     call, with_state = SECOND[kind]
     results = []
@@ -543,25 +556,25 @@ def test_second_derivatives_are_torchs(cell, bidirectional, kind):
         y, h_n = call(module, x, hx)
         inputs = [x] if hx is None else [x, hx]
         first = torch.autograd.grad(y.square().sum() + h_n.sum(), inputs, create_graph=True)
-        penalty = sum(gradient.square().sum() for gradient in first)
+        penalty = torch.stack([gradient.square().sum() for gradient in first]).sum()
         results.append([*first, penalty, *torch.autograd.grad(penalty, [*inputs, *module.parameters()])])
     assert_close(*results, tolerance=2e-5)
 
 
-def test_backward_twice():
+def test_backward_twice() -> None:
     """With retain_graph the backward pass can be repeated; without it torch says so."""
     layer, _ = twins(bidirectional=True)
     x = leaf(T, B, I)
     loss = layer(x)[0].square().sum()
     (first,) = torch.autograd.grad(loss, x, retain_graph=True)
     (second,) = torch.autograd.grad(loss, x)
-    assert_close([first], [second], 0)
+    assert_close([first], [second], tolerance=0)
     with pytest.raises(RuntimeError, match="backward through the graph a second time"):
         torch.autograd.grad(loss, x)
 
 
 @pytest.mark.parametrize("what", ["x", "hx", "weight"])
-def test_changed_inputs_are_detected(what):
+def test_changed_inputs_are_detected(what: str) -> None:
     """An input or weight that is changed in place before the backward pass raises torch's error."""
     for module in twins():
         x, hx = leaf(T, B, I).clone(), states(module, B).clone()
@@ -573,7 +586,7 @@ def test_changed_inputs_are_detected(what):
 
 
 @pytest.mark.parametrize("cell", CELLS)
-def test_outputs_may_be_changed_in_place(cell):
+def test_outputs_may_be_changed_in_place(cell: str) -> None:
     """As with torch, y and h_n may be changed in place, also through views, and gradients are right."""
     results = []
     for module in twins(cell, bidirectional=True, num_layers=2):
@@ -588,24 +601,24 @@ def test_outputs_may_be_changed_in_place(cell):
     assert_close(*results)
 
 
-def test_gradient_checkpointing():
-    """Inside torch.utils.checkpoint, values and gradients are the same, and the graph keeps no trace."""
+def test_gradient_checkpointing() -> None:
+    """Inside torch.utils.checkpoint, values and gradients are the same, dropout included."""
     layer, _ = twins("gru", num_layers=2, dropout=0.3)
     x = leaf(T, B, I)
     results = []
-    for wrap in (lambda: layer(x), lambda: checkpoint(layer, x, use_reentrant=False)):
+    for call in (layer, functools.partial(checkpoint, layer, use_reentrant=False)):
         torch.manual_seed(4)
-        y, h_n = wrap()
+        y, h_n = call(x)
         results.append([y, h_n, *torch.autograd.grad(y.square().sum(), [x, *layer.parameters()])])
     assert_close(*results, tolerance=0)
 
 
-def test_saved_tensors_hooks_see_everything_large():
+def test_saved_tensors_hooks_see_everything_large() -> None:
     """Tensors kept for the backward pass go through torch's hooks, so they can be offloaded: x, y, and the trace."""
     layer, _ = twins("gru")
     sizes = []
 
-    def pack(tensor):
+    def pack(tensor: Tensor) -> Tensor:
         sizes.append(tensor.numel())
         return tensor.clone()
 
@@ -613,14 +626,11 @@ def test_saved_tensors_hooks_see_everything_large():
     with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
         y, _ = layer(x)
     assert {x.numel(), T * B * H, T * B * 4 * H} <= set(sizes)
-    assert_close([torch.autograd.grad(y.sum(), x)[0]], [torch.autograd.grad(layer(x)[0].sum(), x)[0]], 0)
+    assert_close([torch.autograd.grad(y.sum(), x)[0]], [torch.autograd.grad(layer(x)[0].sum(), x)[0]], tolerance=0)
 
 
-def test_no_reference_cycles():
+def test_no_reference_cycles() -> None:
     """Dropping the outputs frees the graph at once, without the garbage collector."""
-    import gc
-    import weakref
-
     layer, _ = twins("gru")
     gc.disable()
     try:
@@ -632,7 +642,7 @@ def test_no_reference_cycles():
         gc.enable()
 
 
-def test_training_follows_torch():
+def test_training_follows_torch() -> None:
     """Thirty steps of Adam on a ragged batch give torch's losses."""
     losses = []
     for module in twins(num_layers=2, bidirectional=True):
@@ -642,55 +652,58 @@ def test_training_follows_torch():
             optimizer.zero_grad()
             _, h_n = packed_unsorted(module, x, None)
             loss = (h_n[-1] - target).square().mean()
-            loss.backward()
+            loss.backward()  # type: ignore[no-untyped-call]
             optimizer.step()
         losses.append(loss.detach())
     assert losses[0] < 0.3
-    assert_close(losses[:1], losses[1:], 1e-4)
+    assert_close(losses[:1], losses[1:], tolerance=1e-4)
 
 
 # --- paths
 
 
-def in_autocast(layer, x):
+def in_autocast(layer: Any, x: Tensor) -> Path:
     with torch.autocast("cpu"):
-        return layer.path(x)
+        path: Path = layer.path(x)
+    return path
 
 
-def in_vmap(layer, x):
-    paths = []
-    torch.func.vmap(lambda row: (paths.append(layer.path(row.unsqueeze(1))), row)[1], in_dims=1)(x)
+def in_vmap(layer: Any, x: Tensor) -> Path:
+    paths: list[Path] = []
+
+    def ask(row: Tensor) -> Tensor:
+        paths.append(layer.path(row))
+        return row
+
+    torch.func.vmap(ask, in_dims=1)(x)
     return paths[0]
 
 
-def in_forward_mode(layer, x):
+def in_forward_mode(layer: Any, x: Tensor) -> Path:
     with torch.autograd.forward_ad.dual_level():
-        return layer.path(x)
-
-
-def in_trace(layer, x):
-    paths = []
-
-    class Model(torch.nn.Module):
-        def forward(self, x):
-            paths.append(layer.path(x))
-            return layer(x)
-
-    torch.jit.trace(Model(), x, check_trace=False)
-    return paths[0]
+        path: Path = layer.path(x)
+    return path
 
 
 class Tagged(torch.Tensor):
     pass
 
 
-REASONS = {
+REASONS: dict[str, tuple[Callable[[Any, Tensor], Path], bool, str]] = {
     "native": (lambda layer, x: layer.path(x), True, "float32 on the CPU"),
     "packed": (lambda layer, x: layer.path(rnn.pack_sequence([x[:, 0]])), True, "float32 on the CPU"),
-    "input": (lambda layer, x: layer.path(x.double()), False, "input has dtype float64, native kernels compute in float32"),
+    "input": (
+        lambda layer, x: layer.path(x.double()),
+        False,
+        "input has dtype float64, native kernels compute in float32",
+    ),
     "half": (lambda layer, x: layer.path(x.bfloat16()), False, "input has dtype bfloat16"),
     "weights": (lambda layer, x: layer.double().path(x), False, "weight_ih_l0 has dtype float64"),
-    "one weight": (lambda layer, x: layer.to("meta").path(x), False, "weight_ih_l0 is on meta, native kernels run on the CPU"),
+    "one weight": (
+        lambda layer, x: layer.to("meta").path(x),
+        False,
+        "weight_ih_l0 is on meta, native kernels run on the CPU",
+    ),
     "hx": (lambda layer, x: layer.path(x, torch.zeros(1, B, H).double()), False, "hx has dtype float64"),
     "device": (lambda layer, x: layer.path(x.to("meta")), False, "input is on meta, native kernels run on the CPU"),
     "subclass": (lambda layer, x: layer.path(x.as_subclass(Tagged)), False, "input is a Tagged, not a plain tensor"),
@@ -704,7 +717,7 @@ REASONS = {
 
 
 @pytest.mark.parametrize("case", REASONS)
-def test_path_says_which_way_and_why(case):
+def test_path_says_which_way_and_why(case: str) -> None:
     """`path` names the way that a call goes and the reason, and is true for the native one."""
     ask, native, reason = REASONS[case]
     path = ask(GRU(I, H), torch.zeros(T, B, I))
@@ -715,26 +728,26 @@ def test_path_says_which_way_and_why(case):
 
 
 @pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16])
-def test_other_dtypes_run_torchs_own_code(dtype):
+def test_other_dtypes_run_torchs_own_code(dtype: torch.dtype) -> None:
     """A module in another dtype gives exactly torch's result."""
     layer, reference = (module.to(dtype) for module in twins(bidirectional=True))
     x = leaf(T, B, I).to(dtype)
-    assert_close(layer(x), reference(x), 0)
+    assert_close(layer(x), reference(x), tolerance=0)
 
 
-def test_autocast_runs_torchs_own_code():
+def test_autocast_runs_torchs_own_code() -> None:
     """Under autocast the result is exactly torch's."""
     layer, reference = twins()
     x = leaf(T, B, I)
     with torch.autocast("cpu"):
         actual, expected = layer(x), reference(x)
     assert actual[0].dtype is expected[0].dtype
-    assert_close(actual, expected, 0)
+    assert_close(actual, expected, tolerance=0)
 
 
 @pytest.mark.filterwarnings("ignore:.*torch.jit.*:DeprecationWarning")  # torch's own use of it
-def test_transforms_of_torch_func():
-    """torch.func.grad and forward-mode derivatives pass through the layer as through torch's."""
+def test_transforms_of_torch_func() -> None:
+    """Gradients by torch.func and forward-mode derivatives pass through the layer as through torch's."""
     x, v = leaf(T, B, I).detach(), leaf(T, B, I, seed=3).detach()
     gradients, products = [], []
     for module in twins():
@@ -744,11 +757,35 @@ def test_transforms_of_torch_func():
     assert_close(products[:1], products[1:])
 
 
-def test_hooks_are_called():
+def test_batched_gradients() -> None:
+    """Jacobians by one batched backward pass, which runs torch's own operations, equal those by many passes."""
+    layer, _ = twins("gru", num_layers=2, bidirectional=True)
+
+    def jacobian(x: Tensor, *, vectorize: bool) -> Any:
+        functional: Any = torch.autograd.functional
+        return functional.jacobian(lambda x: layer(x)[1], x, vectorize=vectorize)
+
+    x = leaf(2, B, I).detach()
+    assert_close([jacobian(x, vectorize=True)], [jacobian(x, vectorize=False)])
+
+
+def test_compiled_models() -> None:
+    """A model under torch.compile gives the numbers of the same model without it, forward and backward."""
+    layer, _ = twins("gru")
+    model = torch.nn.Sequential(layer)
+    x = leaf(T, B, I)
+    results = []
+    for call in (model, torch.compile(model, backend="aot_eager")):
+        y, h_n = call(x)
+        results.append([y, h_n, *torch.autograd.grad(y.square().sum(), [x, *layer.parameters()])])
+    assert_close(*results)
+
+
+def test_hooks_are_called() -> None:
     """Forward and backward hooks of the module see what torch's see."""
     seen = []
     for module in twins():
-        sums = []
+        sums: list[Tensor] = []
         module.register_forward_pre_hook(lambda module, args, sums=sums: sums.append(args[0].sum().detach()))
         module.register_forward_hook(lambda module, args, output, sums=sums: sums.append(output[0].sum().detach()))
         module.register_full_backward_hook(lambda module, dx, dy, sums=sums: sums.extend([dx[0].sum(), dy[0].sum()]))
@@ -758,12 +795,12 @@ def test_hooks_are_called():
     assert_close(*seen)
 
 
-def test_threads_may_call_at_once():
+def test_threads_may_call_at_once() -> None:
     """Four Python threads that share a module get the same result as one."""
     layer, _ = twins("gru", 8, 16)
     x = leaf(50, 4, 8).detach()
     expected = layer(x)[0]
-    results = []
+    results: list[Tensor] = []
     threads = [threading.Thread(target=lambda: results.extend(layer(x)[0] for _ in range(10))) for _ in range(4)]
     for thread in threads:
         thread.start()
@@ -773,22 +810,22 @@ def test_threads_may_call_at_once():
     assert all(torch.equal(result, expected) for result in results)
 
 
-class Asking(torch.utils.data.Dataset):
+class Asking(torch.utils.data.Dataset[tuple[int, Tensor]]):
     """Each item is the number of threads in the process that makes it, and a sum over a layer's output there."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         self.layer, _ = twins()
 
-    def __len__(self):
+    def __len__(self) -> int:
         return 2
 
-    def __getitem__(self, index):
+    def __getitem__(self, index: int) -> tuple[int, Tensor]:
         with torch.no_grad():
             return tidegate.get_num_threads(), self.layer(torch.ones(T, B, I))[0].sum()
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="workers are forked on Linux only")
-def test_one_thread_in_loader_workers(monkeypatch):
+def test_one_thread_in_loader_workers(monkeypatch: pytest.MonkeyPatch) -> None:
     """A DataLoader worker computes the same as its parent, on one thread."""
     for variable in ("TIDEGATE_NUM_THREADS", "OMP_NUM_THREADS"):
         monkeypatch.delenv(variable, raising=False)
@@ -800,7 +837,7 @@ def test_one_thread_in_loader_workers(monkeypatch):
         assert total == expected
 
 
-def test_missing_torch_names_the_install_line():
+def test_missing_torch_names_the_install_line() -> None:
     """Without torch, the import says what to install."""
     program = "import sys; sys.modules['torch'] = None; import tidegate.torch"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)

@@ -1,5 +1,17 @@
-"""Recurrent networks, fast on the CPU you have."""
+"""Recurrent networks, fast on the CPU you have.
 
+This page is the API without PyTorch. The drop-ins for `torch.nn.GRU` and `torch.nn.RNN` are in `tidegate.torch`, training in
+`tidegate.training`; the native kernels on numpy arrays are in `tidegate.ops`.
+"""
+
+from tidegate._native import __version__ as __version__
+from tidegate.config import Config as Config
+from tidegate.model import Model as Model
+from tidegate.model import load as load
+from tidegate.model_file import ModelFileError as ModelFileError
 from tidegate.ops import get_num_threads as get_num_threads
 from tidegate.ops import isas as isas
 from tidegate.ops import set_num_threads as set_num_threads
+from tidegate.recurrent import Recurrent as Recurrent
+from tidegate.summaries import average as average
+from tidegate.summaries import compound as compound

@@ -1,5 +1,6 @@
 """Which column of a table holds the texts and which the labels, and what a label is called."""
 
+import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -62,7 +63,7 @@ def label_name(value: Any) -> str | None:
     Raises:
         ValueError: The value is neither a text nor a number nor true or false.
     """
-    if value is None or value != value:  # NaN alone differs from itself
+    if value is None or (isinstance(value, float) and math.isnan(value)):
         return None
     if isinstance(value, bool):
         return str(value).lower()

@@ -1,6 +1,6 @@
 """Labelled texts made ready for training: vocabulary, classes, and a part held out to judge by."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,6 +9,11 @@ import numpy as np
 from tidegate.config import Config
 from tidegate.corpus import Corpus, Integers, hold_out
 from tidegate.text import Tokenizer
+
+SIZES: Mapping[str, Any] = {"embedding_size": 100, "hidden_size": 128, "summary": "mean+max"}
+"""What is trained unless something else is asked for."""
+
+VALIDATION, VOCAB_SIZE, MAX_LENGTH = 0.1, 20_000, 400
 
 
 @dataclass(frozen=True)
@@ -46,25 +51,24 @@ class Examples:
     max_length: int | None
 
     def config(self, cell: str = "gru", **sizes: Any) -> Config:
-        """Describes a classifier for these texts; the defaults are those of `tidegate train`.
+        """Describes a classifier for these texts.
 
         Args:
             cell: As in `Config`.
-            sizes: Other fields of `Config`.
+            sizes: Other fields of `Config`; those of `SIZES` have their defaults there.
         """
-        defaults: dict[str, Any] = {"embedding_size": 100, "hidden_size": 128, "summary": "mean+max"}
         fixed = {"labels": self.labels, "vocab_size": len(self.tokenizer), "max_length": self.max_length}
-        return Config(cell=cell, **(defaults | sizes), **fixed)
+        return Config(cell=cell, **{**SIZES, **sizes}, **fixed)
 
 
 def prepare(
     texts: Sequence[str],
     labels: Sequence[str],
     *,
-    validation: float | tuple[Sequence[str], Sequence[str]] = 0.1,
-    vocab_size: int = 20_000,
+    validation: float | tuple[Sequence[str], Sequence[str]] = VALIDATION,
+    vocab_size: int = VOCAB_SIZE,
     min_frequency: int = 2,
-    max_length: int | None = 400,
+    max_length: int | None = MAX_LENGTH,
     seed: int = 0,
 ) -> Examples:
     """Learns the vocabulary, holds out a part, and turns texts and labels into numbers.

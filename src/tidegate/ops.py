@@ -11,8 +11,8 @@ This is the only door to the native kernels. Everything is checked here, once; t
     array([[0.608]], dtype=float32)
 """
 
-import multiprocessing
 import os
+import sys
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -108,7 +108,8 @@ def _default_threads() -> int:
         value = os.environ.get(variable, "")
         if value.isdecimal() and int(value) > 0:
             return int(value)
-    if multiprocessing.parent_process() is not None:
+    processes = sys.modules.get("multiprocessing.process")  # a child of multiprocessing has imported it
+    if processes is not None and processes.parent_process() is not None:
         return 1
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 

@@ -1,34 +1,32 @@
 """Tables of texts and labels from CSV, TSV, JSON Lines, Parquet and plain lines, and such files written."""
 
 import csv
+import gzip
+import io
 import json
 import os
-import re
-import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from itertools import chain, islice
 from pathlib import Path
-from types import ModuleType
 from typing import Any, BinaryIO
 
-from tidegate.columns import Columns, choose, label_name
-from tidegate.lines import Lines
+import numpy as np
 
-KINDS = ("csv", "tsv", "jsonl", "parquet", "lines")
-"""The kinds of tables; "lines" has one text a line and no names of columns."""
+from tidegate.columns import choose, label_name
+from tidegate.files import replacing
+from tidegate.rows import Block, Source, blocks
 
-_SUFFIXES = {
-    ".csv": "csv",
-    ".tsv": "tsv",
-    ".tab": "tsv",
-    ".jsonl": "jsonl",
-    ".ndjson": "jsonl",
-    ".parquet": "parquet",
-    ".pq": "parquet",
-    ".txt": "lines",
+KINDS = {
+    "csv": (".csv",),
+    "tsv": (".tsv", ".tab"),
+    "jsonl": (".jsonl", ".ndjson", ".json"),
+    "parquet": (".parquet", ".pq"),
+    "lines": (".txt",),
 }
-_LONGEST_FIELD = min(sys.maxsize, 2**31 - 1)  # bytes; csv stops at 131,072 otherwise, and a long review is longer
+"""The kinds of tables and their suffixes. "lines" has one text a line, no names and no labels."""
+
+Write = Callable[[Mapping[str, Any]], None]
 
 
 @dataclass(frozen=True)
@@ -45,7 +43,7 @@ class Table:
 
     texts: list[str]
     labels: list[str] | None
-    columns: dict[str, list[Any]]
+    columns: Block
     text_column: str
     label_column: str | None
 
@@ -59,13 +57,14 @@ def kind_of(path: str | os.PathLike[str]) -> str:
     Raises:
         ValueError: The suffix is none that is known.
     """
-    name = Path(path)
-    suffix = Path(name.stem).suffix if name.suffix.lower() == ".gz" else name.suffix
-    kind = _SUFFIXES.get(suffix.lower())
-    if kind is None or (kind == "parquet" and name.suffix.lower() == ".gz"):
-        known = ", ".join(_SUFFIXES)
-        raise ValueError(f"{name} has the suffix {suffix!r}, expected one of {known} (.gz behind all but Parquet)")
-    return kind
+    suffixes = [suffix.lower() for suffix in Path(path).suffixes]
+    compressed = suffixes[-1:] == [".gz"]
+    suffix = "".join(suffixes[-2:-1] if compressed else suffixes[-1:])
+    for kind, known in KINDS.items():
+        if suffix in known and not (kind == "parquet" and compressed):
+            return kind
+    expected = ", ".join(suffix for known in KINDS.values() for suffix in known)
+    raise ValueError(f"{os.fspath(path)}: the suffix tells no kind of table, expected one of {expected}")
 
 
 def read(
@@ -77,22 +76,22 @@ def read(
         path: A file whose suffix `kind_of` knows, in UTF-8 or, with a byte order mark, UTF-16.
         text: Name of the column of texts; None to guess it, see `columns.choose`.
         label: Name of the column of labels; None to guess it, if it is needed.
-        need_label: Whether every row must have a label.
+        need_label: Whether there must be labels.
 
     Raises:
         ImportError: A Parquet file is to be read and pyarrow is missing.
         OSError: The file cannot be read.
-        ValueError: The file is damaged or empty, a column is not there or cannot be guessed, or a label is missing.
+        ValueError: The file is damaged or has no rows, a column is not there or cannot be guessed, or a label is
+            missing.
     """
-    tables = stream(path, text=text, label=label, need_label=need_label, size=None)
-    table = next(tables, None)
-    if table is None:
-        raise ValueError(f"{os.fspath(path)} has no rows")
-    return table
+    tables = list(stream(path, text=text, label=label, need_label=need_label, size=None))
+    if not tables:
+        raise ValueError(f"{os.fspath(path)}: there are no rows")
+    return tables[0]
 
 
 def stream(
-    source: str | os.PathLike[str] | BinaryIO,
+    source: Source,
     kind: str | None = None,
     *,
     text: str | None = None,
@@ -102,7 +101,7 @@ def stream(
 ) -> Iterator[Table]:
     """Reads a table part by part, as its rows come in.
 
-    What has come in is passed on at once, so that the answer to a line typed into a pipe does not wait for the next.
+    What has come in is passed on at once: the answer to a line typed into a pipe does not wait for the next line.
 
     Args:
         source: A file, or an open binary stream such as `sys.stdin.buffer`, which is not closed.
@@ -118,17 +117,143 @@ def stream(
     Raises:
         ImportError: As in `read`.
         OSError: As in `read`.
-        ValueError: As in `read`, when the part in question is reached; or Parquet is to come from a stream.
+        ValueError: As in `read`, when the part in question is reached; `kind` is unknown, or is "parquet" for a stream.
     """
     name = os.fspath(source) if isinstance(source, str | os.PathLike) else "standard input"
     kind = kind or kind_of(name)
+    if kind not in KINDS:
+        raise ValueError(f"the kind of table is {kind!r}, expected one of {', '.join(KINDS)}")
     chosen: tuple[str, str | None] | None = None
     count = 0
     try:
-        for columns in _READERS[kind](source, name, size):
+        for columns in blocks(source, kind, size):
             chosen = chosen or choose(columns, text, label, need_label=need_label)
             table = _table(columns, *chosen, first_row=count + 1)
             count += len(table)
             yield table
     except ValueError as error:
-        raise ValueError(str(error) if str(error).startswith(name) else f"{name}: {error}") from None
+        raise ValueError(f"{name}: {error}") from None
+
+
+def _table(columns: Block, text: str, label: str | None, first_row: int) -> Table:
+    """Takes texts and labels from their columns.
+
+    Raises:
+        ValueError: A text is no text, or a label is missing or is neither text nor number.
+    """
+    size = len(next(iter(columns.values())))
+    texts = ["" if value is None else value for value in columns.get(text, [None] * size)]
+    for row, value in enumerate(texts, first_row):
+        if not isinstance(value, str):
+            raise ValueError(f"row {row} of column {text!r} holds {value!r:.40}, expected a text")  # noqa: TRY004
+    if label is None:
+        return Table(texts, None, columns, text, None)
+    labels = [label_name(value) for value in columns.get(label, [None] * size)]
+    missing = [row for row, name in enumerate(labels, first_row) if name is None]
+    if missing:
+        count = f"{len(missing)} of {size} rows have" if size > 1 else "a row has"
+        raise ValueError(f"{count} no label in column {label!r}, first row {missing[0]}: fill them in or remove them")
+    return Table(texts, [name for name in labels if name is not None], columns, text, label)
+
+
+def write(path: str | os.PathLike[str], columns: Mapping[str, Any]) -> None:
+    """Writes a whole table, to a temporary name that then takes the place of `path`.
+
+    Args:
+        path: A file whose suffix tells the kind, see `kind_of`.
+        columns: The values of each column, all equally many; an array [B, F] makes a column of vectors.
+
+    Raises:
+        ImportError: A Parquet file is to be written and pyarrow is missing.
+        OSError: The file cannot be written.
+        ValueError: The suffix is unknown, or columns differ in length.
+    """
+    with writer(path) as append:
+        append(columns)
+
+
+@contextmanager
+def writer(target: str | os.PathLike[str] | BinaryIO, kind: str | None = None) -> Iterator[Write]:
+    """Opens a table for writing part by part.
+
+    Args:
+        target: A file, which appears when the block ends well; or an open binary stream such as `sys.stdout.buffer`,
+            which gets each part at once and is not closed.
+        kind: "csv", "tsv", "jsonl" or "parquet"; None to go by the suffix of the file.
+
+    Yields:
+        A function that appends a part, given as in `write`. Only JSON Lines take columns that the first part has not.
+
+    Raises:
+        ImportError: As in `write`.
+        OSError: As in `write`.
+        ValueError: As in `write`.
+    """
+    path = target if isinstance(target, str | os.PathLike) else None
+    kind = kind or kind_of("standard output" if path is None else path)
+    if kind not in KINDS or kind == "lines":
+        raise ValueError(f"the kind of table is {kind!r}, expected csv, tsv, jsonl or parquet")
+    with ExitStack() as stack:
+        file: Any = target if path is None else stack.enter_context(replacing(path))
+        if path is not None and os.fspath(path).lower().endswith(".gz"):
+            file = stack.enter_context(gzip.GzipFile(fileobj=file, mode="wb"))
+        append = _parquet_appender(file, stack) if kind == "parquet" else _text_appender(file, kind)
+        names: list[str] = []
+
+        def append_and_flush(columns: Mapping[str, Any]) -> None:
+            sizes = {name: len(values) for name, values in columns.items()}
+            if len(set(sizes.values())) > 1:
+                raise ValueError(f"the columns have {sizes} rows, expected equally many")
+            names[:] = columns if kind == "jsonl" else names or columns
+            if missing := [name for name in names if name not in columns]:
+                raise ValueError(f"the columns are {list(columns)}, expected {missing} too as in the first part")
+            append({name: columns[name] for name in names})
+            file.flush()
+
+        yield append_and_flush
+
+
+def _text_appender(file: BinaryIO, kind: str) -> Write:
+    header = kind != "jsonl"
+
+    def append(columns: Mapping[str, Any]) -> None:
+        nonlocal header
+        # tolist() makes Python's own numbers of numpy's
+        values = [column.tolist() if isinstance(column, np.ndarray) else column for column in columns.values()]
+        rows = list(zip(*values, strict=True))
+        text = io.StringIO()
+        if kind == "jsonl":
+            lines = (json.dumps(dict(zip(columns, row, strict=True)), ensure_ascii=False, default=str) for row in rows)
+            text.writelines(line + "\n" for line in lines)
+        else:
+            table = csv.writer(text, delimiter="\t" if kind == "tsv" else ",", lineterminator="\n")
+            table.writerows([tuple(columns)] * header)
+            table.writerows(rows)
+            header = False
+        file.write(text.getvalue().encode(errors="replace"))
+
+    return append
+
+
+def _parquet_appender(file: BinaryIO, stack: ExitStack) -> Write:
+    try:
+        import pyarrow as pa  # noqa: PLC0415
+        from pyarrow import parquet  # noqa: PLC0415
+    except ImportError as error:
+        raise ImportError("Parquet files need pyarrow: pip install 'tidegate[train]'") from error
+    opened: list[Any] = []
+
+    def array(values: Any) -> Any:
+        if isinstance(values, np.ndarray) and values.ndim == 2:
+            return pa.FixedSizeListArray.from_arrays(pa.array(values.ravel()), values.shape[1])
+        return pa.array(values)
+
+    def append(columns: Mapping[str, Any]) -> None:
+        table = pa.table({name: array(values) for name, values in columns.items()})
+        if not opened:
+            # a column that is empty in the first part may hold texts in the next
+            fields = [field.with_type(pa.string()) if pa.types.is_null(field.type) else field for field in table.schema]
+            opened.append(stack.enter_context(parquet.ParquetWriter(file, pa.schema(fields), compression="zstd")))
+        opened[0].write_table(table.cast(opened[0].schema))
+
+    return append

@@ -2,6 +2,7 @@
 
 import json
 import os
+import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cache
 from types import ModuleType
@@ -19,7 +20,7 @@ PAD, UNK = "[PAD]", "[UNK]"
 # Scripts that put no spaces between words are cut into characters.
 _UNSPACED = r"\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}"
 _LETTER = rf"[[^\W_]&&[^{_UNSPACED}]]"
-# Contractions are cut as in the Penn Treebank and in GloVe, so that "didn't", "wasn't" and "can't" share the word "n't".
+# Contractions are cut as in the Penn Treebank and in GloVe: "didn't", "wasn't" and "can't" share the word "n't".
 _WORD = rf"[{_UNSPACED}]|{_LETTER}+?(?=n't\b)|n't\b|'(?:s|re|ve|ll|d|m)\b|{_LETTER}+|[^\w\s]|_"
 _LINE_BREAK = r"<br\s*/?>"
 _QUOTES = {"‘": "'", "’": "'", "“": '"', "”": '"'}
@@ -93,7 +94,7 @@ class Tokenizer:
             description = json.loads(text)
             _check(description)
             return cls(_library().Tokenizer.from_str(text))
-        except Exception as error:  # the library raises plain Exception
+        except Exception as error:  # noqa: BLE001, the library raises no other
             raise ValueError(f"this is no tokenizer of tidegate: {error}") from None
 
     def to_json(self) -> str:
@@ -140,13 +141,13 @@ class Tokenizer:
         [text] = _checked([text])
         encoding = self._tokenizer.encode(text, add_special_tokens=False)
         tokens = zip(encoding.tokens[part], encoding.offsets[part], strict=True)
-        return [text[start:end] if token == UNK else token for token, (start, end) in tokens]
+        return [_written(text, *offsets) if token == UNK else token for token, offsets in tokens]
 
 
 def _pipeline(vocab: dict[str, int]) -> "tokenizers.Tokenizer":
     """Builds a tokenizer of the library with our rules."""
     library = _library()
-    tokenizer = library.Tokenizer(library.models.WordLevel(vocab, unk_token=UNK))
+    tokenizer: tokenizers.Tokenizer = library.Tokenizer(library.models.WordLevel(vocab, unk_token=UNK))
     rules = library.normalizers
     quotes = [rules.Replace(curly, straight) for curly, straight in _QUOTES.items()]
     line_break = rules.Replace(library.Regex(_LINE_BREAK), " ")
@@ -162,7 +163,7 @@ def _check(description: Any) -> None:
         ValueError: A part is missing or is not as `_pipeline` makes it.
     """
     if not isinstance(description, dict) or not isinstance(description.get("model"), dict):
-        raise ValueError("expected a JSON object with a model")
+        raise ValueError("expected a JSON object with a model")  # noqa: TRY004
     model = description["model"]
     if model.get("type") != "WordLevel" or model.get("unk_token") != UNK:
         raise ValueError(f"the model is {model.get('type')!r}, expected 'WordLevel' with the unknown word {UNK}")
@@ -185,6 +186,13 @@ def _checked(texts: Iterable[str]) -> Iterator[str]:
             raise TypeError(f"text {i} is of type {type(text).__name__}, expected str")
         # str caches its UTF-8 form for the library, so the check costs nothing extra for the ASCII majority
         yield text if text.isascii() else text.encode("utf-8", "replace").decode("utf-8")
+
+
+def _written(text: str, start: int, end: int) -> str:
+    """Cuts a word out of a text, with the accents behind its last letter, which the library does not count to it."""
+    while end < len(text) and unicodedata.combining(text[end]):
+        end += 1
+    return text[start:end]
 
 
 def _part(max_length: int | None, keep: str) -> slice:

@@ -1,20 +1,24 @@
 """Drop-in replacements for `torch.nn.GRU` and `torch.nn.RNN` that run on native kernels, in training and in inference.
 
-    >>> import torch
-    >>> from tidegate.torch import GRU
-    >>> layer = GRU(3, 4, bidirectional=True)
-    >>> y, h_n = layer(torch.randn(5, 2, 3), lengths=[5, 0])
-    >>> y.shape, h_n.shape
-    (torch.Size([5, 2, 8]), torch.Size([2, 2, 4]))
-    >>> layer.path(torch.randn(5, 2, 3))
-    Path(native=True, reason='float32 on the CPU')
-    >>> layer.path(torch.randn(5, 2, 3, dtype=torch.float64))
-    Path(native=False, reason='input has dtype float64, native kernels compute in float32')
+>>> import torch
+>>> from tidegate.torch import GRU
+>>> layer = GRU(3, 4, bidirectional=True)
+>>> y, h_n = layer(torch.randn(5, 2, 3), lengths=[5, 0])
+>>> y.shape, h_n.shape
+(torch.Size([5, 2, 8]), torch.Size([2, 2, 4]))
+>>> layer.path(torch.randn(5, 2, 3))
+Path(native=True, reason='float32 on the CPU')
+>>> layer.path(torch.randn(5, 2, 3, dtype=torch.float64))
+Path(native=False, reason='input has dtype float64, native kernels compute in float32')
+
+Weights are packed for the kernels when they have changed. In eval mode and without gradients, where they are taken to
+rest, a change of single numbers that torch does not count (through `weight.data` or a numpy view) may go unseen until
+the next call of `train` or `eval`; any other change is seen at once.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -25,19 +29,19 @@ except ImportError as error:
     raise ImportError("tidegate.torch needs PyTorch: pip install 'tidegate[train]'") from error
 
 from torch import Tensor
-from torch.autograd import forward_ad
 from torch.nn import Parameter
 from torch.nn.functional import dropout
 from torch.nn.utils.rnn import PackedSequence
 
-from tidegate._torch_function import Plan, RecurrentLayer, run, torch_ragged
+from tidegate._torch_function import Plan, RecurrentLayer, active_transform, run, torch_ragged
 from tidegate._torch_weights import PackedWeights
 from tidegate.shapes import check_lengths
 
 __all__ = ["GRU", "RNN", "Path"]
 
-Lengths = npt.NDArray[np.int64]
-Output = tuple[Tensor | PackedSequence, Tensor]
+Integers = npt.NDArray[np.int64]
+Lengths = Sequence[int] | npt.NDArray[np.integer[Any]] | Tensor
+Input = Tensor | PackedSequence
 
 
 @dataclass(frozen=True)
@@ -62,9 +66,13 @@ class _Native(torch.nn.RNNBase):
     # Not set in `__init__`: a torch module that is turned into a drop-in has none either.
     _packed: PackedWeights | None = None
 
-    def forward(  # type: ignore[override]
-        self, input: Tensor | PackedSequence, hx: Tensor | None = None, *, lengths: Any = None
-    ) -> Output:
+    def forward(
+        self,
+        input: Input,  # noqa: A002 - torch's name
+        hx: Tensor | None = None,
+        *,
+        lengths: Lengths | None = None,
+    ) -> tuple[Input, Tensor]:
         """Runs the layers over a batch of sequences.
 
         Args:
@@ -90,21 +98,20 @@ class _Native(torch.nn.RNNBase):
             return self._torch_forward(input, hx, steps)
 
         if isinstance(input, PackedSequence):
-            rows = {"batch_sizes": input.batch_sizes.numpy()}
-            h0 = None if hx is None else self.permute_hidden(hx, input.sorted_indices)
-            data, h_n = self._layers(input.data, h0, weights, packed, rows)
+            hx = None if hx is None else self.permute_hidden(hx, input.sorted_indices)
+            sizes = input.batch_sizes.numpy()
+            data, h_n = self._layers(input.data, hx, weights, packed, batch_sizes=sizes)
             return input._replace(data=data), self.permute_hidden(h_n, input.unsorted_indices)
-        rows = {} if steps is None else {"lengths": steps}
         if input.dim() == 2:
-            h0 = None if hx is None else hx.unsqueeze(1)
-            y, h_n = self._layers(input.unsqueeze(1), h0, weights, packed, rows)
+            hx = None if hx is None else hx.unsqueeze(1)
+            y, h_n = self._layers(input.unsqueeze(1), hx, weights, packed)
             return y.squeeze(1), h_n.squeeze(1)
         if self.batch_first:
-            y, h_n = self._layers(input.transpose(0, 1), hx, weights, packed, rows)
+            y, h_n = self._layers(input.transpose(0, 1), hx, weights, packed, lengths=steps)
             return y.transpose(0, 1), h_n
-        return self._layers(input, hx, weights, packed, rows)
+        return self._layers(input, hx, weights, packed, lengths=steps)
 
-    def path(self, input: Tensor | PackedSequence, hx: Tensor | None = None) -> Path:
+    def path(self, input: Input, hx: Tensor | None = None) -> Path:  # noqa: A002 - torch's name
         """Says whether a call with these arguments runs natively, and why.
 
         The backward pass goes the same way as its forward pass, but with `create_graph=True`, for second derivatives,
@@ -113,13 +120,13 @@ class _Native(torch.nn.RNNBase):
         obstacle = self._obstacle(input, hx) or self._weights_obstacle(self._weights())
         return Path(obstacle is None, obstacle or "float32 on the CPU")
 
-    def train(self, mode: bool = True) -> "_Native":
+    def train(self, mode: bool = True) -> Self:
         """Sets training mode as torch does, and forgets the packed weights."""
         self.__dict__.pop("_packed", None)
         return super().train(mode)
 
     def __getstate__(self) -> dict[str, Any]:
-        state: dict[str, Any] = super().__getstate__()
+        state: dict[str, Any] = super().__getstate__()  # type: ignore[no-untyped-call]
         state.pop("_packed", None)
         return state
 
@@ -129,7 +136,9 @@ class _Native(torch.nn.RNNBase):
         hx: Tensor | None,
         weights: Sequence[Tensor],
         packed: PackedWeights,
-        rows: dict[str, Lengths],
+        *,
+        lengths: Integers | None = None,
+        batch_sizes: Integers | None = None,
     ) -> tuple[Tensor, Tensor]:
         """Runs all layers natively over x [T, B, I], or packed [N, I], from hx [L·D, B, H]."""
         D = 2 if self.bidirectional else 1
@@ -138,10 +147,11 @@ class _Native(torch.nn.RNNBase):
         cell, per_layer = self.mode.lower(), len(weights) // self.num_layers
         finals = []
         for i in range(self.num_layers):
-            plan = Plan(cell, packed.layers[i * D : (i + 1) * D], rows)
+            plan = Plan(cell, packed.layers[i * D : (i + 1) * D], lengths, batch_sizes)
             h0 = hx if hx is None or self.num_layers == 1 else hx[i * D : (i + 1) * D]
             if record:
-                x, h_n = RecurrentLayer.apply(plan, x, h0, *weights[i * per_layer : (i + 1) * per_layer])
+                own = weights[i * per_layer : (i + 1) * per_layer]
+                x, h_n = RecurrentLayer.apply(plan, x, h0, *own)  # type: ignore[no-untyped-call]
             else:
                 y, states, _ = run(plan, x, h0, trace=False)
                 x, h_n = torch.from_numpy(y), torch.from_numpy(states)
@@ -150,44 +160,46 @@ class _Native(torch.nn.RNNBase):
                 x = dropout(x, self.dropout)
         return x, finals[0] if len(finals) == 1 else torch.cat(finals)
 
-    def _torch_forward(self, input: Tensor | PackedSequence, hx: Tensor | None, steps: Lengths | None) -> Output:
+    def _torch_forward(self, data: Any, hx: Tensor | None, steps: Integers | None) -> tuple[Input, Tensor]:
         """Runs torch's own code, on packed rows if lengths are given."""
+        run_torch = super().forward
         if steps is None:
-            return super().forward(input, hx)
+            output: tuple[Input, Tensor] = run_torch(data, hx)
+            return output
 
         D = 2 if self.bidirectional else 1
-        batch_axis = 0 if self.batch_first else 1
         if hx is None:
-            hx = input.new_zeros(self.num_layers * D, input.size(batch_axis), self.hidden_size)
+            hx = data.new_zeros(self.num_layers * D, len(steps), self.hidden_size)
         self._update_flat_weights()
-        self.check_forward_args(input, hx, None)
-        x = input.transpose(0, 1) if self.batch_first else input
+        self.check_forward_args(data, hx, None)
 
         def recurrence(data: Tensor, batch_sizes: Tensor, h0: Tensor) -> tuple[Tensor, Tensor]:
-            y, h_n = super(_Native, self).forward(PackedSequence(data, batch_sizes), h0)
+            y, h_n = run_torch(PackedSequence(data, batch_sizes), h0)
             return y.data, h_n
 
+        x = data.transpose(0, 1) if self.batch_first else data
         y, h_n = torch_ragged(recurrence, x, hx, steps, D * self.hidden_size)
         return (y.transpose(0, 1) if self.batch_first else y), h_n
 
-    def _obstacle(self, input: Tensor | PackedSequence, hx: Tensor | None) -> str | None:
+    def _obstacle(self, data: Any, hx: Tensor | None) -> str | None:
         """Returns what keeps a call off the native path, or None; the weights are another matter."""
-        packed = isinstance(input, PackedSequence)
-        data = input.data if packed else input
-        obstacle = _surroundings() or _unfit("input", data) or (None if hx is None else _unfit("hx", hx))
+        batch_sizes = None
+        if isinstance(data, PackedSequence):
+            data, batch_sizes = data.data, data.batch_sizes
+        obstacle = active_transform() or ("autocast is active" if torch.is_autocast_enabled("cpu") else None)
+        obstacle = obstacle or _unfit("input", data) or (None if hx is None else _unfit("hx", hx))
         if obstacle:
             return obstacle
 
-        shape = data.shape
-        axes = 2
-        rows: tuple[int, ...] = ()
-        if packed:
-            rows = (int(input.batch_sizes[0]),)
+        shape: tuple[int, ...] = data.shape
+        axes, rows = 2, shape[:0]
+        if batch_sizes is not None:
+            rows = (int(batch_sizes[0]),)
         elif len(shape) == 3:
             axes, rows = 3, (shape[0 if self.batch_first else 1],)
-        states = self.num_layers * 2 if self.bidirectional else self.num_layers
-        fits = len(shape) == axes and shape[-1] == self.input_size
-        if not fits or (hx is not None and hx.shape != (states, *rows, self.hidden_size)):
+        states = (self.num_layers * 2 if self.bidirectional else self.num_layers, *rows, self.hidden_size)
+        fits = len(shape) == axes and shape[-1] == self.input_size and (hx is None or hx.shape == states)
+        if not fits:
             return "the shapes do not fit: torch's own checks say how"
         return "input is empty" if 0 in shape else None
 
@@ -214,14 +226,16 @@ class _Native(torch.nn.RNNBase):
             self.__dict__["_packed"] = packed
         return packed
 
-    def _steps(self, input: Tensor | PackedSequence, lengths: Any) -> Lengths:
+    def _steps(self, data: Input, lengths: Lengths) -> Integers:
         """Checks lengths against a padded batch."""
-        if isinstance(input, PackedSequence):
-            raise ValueError("lengths given with a packed sequence, expected a padded tensor: a packed one has its own")
-        if input.dim() != 3:
-            raise ValueError(f"lengths given with an input of {input.dim()} axes, expected 3: one length for each row")
+        if isinstance(data, PackedSequence):
+            raise ValueError(  # noqa: TRY004 - it is the combination that is wrong
+                "lengths given with a packed sequence, expected a padded tensor: a packed sequence has its own"
+            )
+        if data.dim() != 3:
+            raise ValueError(f"lengths given with an input of {data.dim()} axes, expected 3: one length for each row")
         axes = (1, 0) if self.batch_first else (0, 1)
-        sizes = {letter: (input.shape[axis], "input") for letter, axis in zip("TB", axes, strict=True)}
+        sizes = {letter: (data.shape[axis], "input") for letter, axis in zip("TB", axes, strict=True)}
         return check_lengths(lengths.cpu() if isinstance(lengths, Tensor) else lengths, sizes)
 
 
@@ -249,23 +263,6 @@ class RNN(_Native, torch.nn.RNN):  # type: ignore[misc]
         >>> bool((y[0, 2:] == 0).all())
         True
     """
-
-
-def _surroundings() -> str | None:
-    """Returns what around a call keeps it off the native path, or None."""
-    if torch.compiler.is_compiling():
-        return "torch.compile or torch.export is tracing"
-    if torch.jit.is_tracing():
-        return "torch.jit is tracing"
-    if torch._C._are_functorch_transforms_active():
-        return "a transform of torch.func is active"
-    if torch._C._len_torch_dispatch_stack():
-        return "a dispatch mode of torch is active"
-    if forward_ad._current_level >= 0:
-        return "forward-mode differentiation is active"
-    if torch.is_autocast_enabled("cpu"):
-        return "autocast is active"
-    return None
 
 
 def _unfit(name: str, tensor: Tensor) -> str | None:

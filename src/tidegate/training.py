@@ -1,7 +1,6 @@
 """The training loop on torch, a generator of plain events: who listens decides what to show and when to stop."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from importlib.metadata import version
 from time import perf_counter
 from typing import Any
@@ -22,102 +21,11 @@ from tidegate.corpus import Corpus, drop_words, shuffled_batches
 from tidegate.examples import Examples, Labelled
 from tidegate.metrics import Report, score
 from tidegate.model import Model
-from tidegate.shapes import check_choice
+from tidegate.settings import LEARNING_RATES, MARKED_IMBALANCE, Epoch, Settings, Step
 from tidegate.summaries import batches
 from tidegate.vectors import WordVectors
 
-CLASS_WEIGHTS = ("auto", "balanced", "none")
-MARKED_IMBALANCE = 3.0  # texts of the largest class ÷ texts of the smallest from which "auto" balances
-
-
-@dataclass(frozen=True, kw_only=True)
-class Settings:
-    """How to train; what to train is said by `Config`.
-
-    Attributes:
-        epochs: Most passes over the texts.
-        batch_size: Texts in a step.
-        learning_rate: Of AdamW, at its highest: it rises during the first fifth of all steps and then falls to 0 as
-            half a cosine (one cycle, Smith & Topin 2019). None for the cell's own, see `LEARNING_RATES`.
-        weight_decay: Of AdamW.
-        dropout: Probability of zeroing a feature, see `TextClassifier`.
-        word_dropout: Probability of replacing a word by the unknown word.
-        clip: Largest norm of the gradient.
-        patience: Epochs without a better validation macro F1 before training stops.
-        class_weights: "balanced" weighs each class in the loss by 1 ÷ its frequency, "none" does not, "auto" does if
-            the largest class has at least 3 times the texts of the smallest.
-        freeze: Whether the embedding stays as it starts.
-        seed: Of everything random; the same seed and the same number of threads give the same bits.
-    """
-
-    epochs: int = 5
-    batch_size: int = 32
-    learning_rate: float | None = None
-    weight_decay: float = 0.01
-    dropout: float = 0.4
-    word_dropout: float = 0.1
-    clip: float = 1.0
-    patience: int = 3
-    class_weights: str = "auto"
-    freeze: bool = False
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        """Checks every value.
-
-        Raises:
-            ValueError: A number is out of its range, or `class_weights` is an unknown word.
-        """
-        for name in ("epochs", "batch_size", "patience"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} is {getattr(self, name)}, expected 1 or more")
-        for name in ("dropout", "word_dropout"):
-            if not 0 <= getattr(self, name) < 1:
-                raise ValueError(f"{name} is {getattr(self, name)}, expected 0 or more and less than 1")
-        for name in ("learning_rate", "weight_decay", "clip", "seed"):
-            if (getattr(self, name) or 0) < 0:
-                raise ValueError(f"{name} is {getattr(self, name)}, expected 0 or more")
-        check_choice("class_weights", self.class_weights, CLASS_WEIGHTS)
-
-
-LEARNING_RATES = {"average": 3e-3, "compound": 1e-2}
-"""Highest learning rates by cell, as measured on film reviews; 2e-3 for the others."""
-
-
-@dataclass(frozen=True)
-class Step:
-    """A step of the optimiser is done.
-
-    Attributes:
-        epoch: The present epoch, from 1.
-        words: Words read so far, in all epochs.
-        of: Words to read in all epochs, unless training stops early.
-        loss: Mean loss of this epoch so far, nats.
-    """
-
-    epoch: int
-    words: int
-    of: int
-    loss: float
-
-
-@dataclass(frozen=True)
-class Epoch:
-    """An epoch is done, and judged by the validation texts.
-
-    Attributes:
-        epoch: Which one, from 1.
-        loss: Mean training loss of the epoch, nats.
-        report: Scores on the validation texts.
-        seconds: Time since training began, validation included.
-        weights: The `state_dict` as float32 arrays if no epoch before had a higher macro F1, else None.
-    """
-
-    epoch: int
-    loss: float
-    report: Report
-    seconds: float
-    weights: Mapping[str, npt.NDArray[np.float32]] | None
+__all__ = ["Epoch", "Settings", "Step", "evaluate", "predict_proba", "start_from", "to_model", "train"]
 
 
 def train(
@@ -245,7 +153,7 @@ class _Optimiser:
     """AdamW, its schedule and the loss of one training."""
 
     def __init__(self, classifier: TextClassifier, labelled: Labelled, settings: Settings) -> None:
-        rate = settings.learning_rate or LEARNING_RATES.get(classifier.config.cell, 2e-3)
+        rate = settings.learning_rate or LEARNING_RATES[classifier.config.cell]
         steps = settings.epochs * -(-len(labelled) // settings.batch_size)
         self.classifier, self.clip = classifier, settings.clip
         self.parameters = [parameter for parameter in classifier.parameters() if parameter.requires_grad]

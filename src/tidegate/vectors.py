@@ -101,7 +101,7 @@ def read(path: str | os.PathLike[str], words: Collection[str] | None = None) -> 
 
 
 def _read_npz(path: Path, wanted: Wanted) -> WordVectors:
-    with open(path, "rb") as file:
+    with path.open("rb") as file:
         if not zipfile.is_zipfile(file):
             raise ValueError("this is no .npz file, which is a zip archive of arrays")
     with np.load(path, allow_pickle=False) as arrays:
@@ -122,6 +122,9 @@ def _read_safetensors(path: Path, wanted: Wanted) -> WordVectors:
             if "vectors" not in names or "words" not in metadata:
                 found = f"the tensors {names} and the metadata {sorted(metadata)}"
                 raise ValueError(f"the file has {found}, expected a tensor 'vectors' and 'words' in the metadata")
+            dtype = file.get_slice("vectors").get_dtype()
+            if dtype not in {"F16", "F32", "F64"}:
+                raise ValueError(f"the tensor 'vectors' has dtype {dtype}, expected F16, F32 or F64")
             return _select(metadata["words"], file.get_tensor("vectors"), wanted)
     except SafetensorError as error:
         raise ValueError(f"this is no safetensors file: {error}") from None
@@ -167,7 +170,7 @@ def _read_text(path: Path, wanted: Wanted) -> WordVectors:
 
 def _lines(path: Path) -> Iterator[tuple[int, str]]:
     """Yields the lines that are not blank, with their numbers from 1."""
-    with gzip.open(path) if path.suffix.lower() == ".gz" else open(path, "rb") as file:
+    with gzip.open(path) if path.suffix.lower() == ".gz" else path.open("rb") as file:
         for number, line in enumerate(file, 1):
             try:
                 text = line.decode().rstrip("\r\n ")

@@ -1,0 +1,57 @@
+"""`tidegate evaluate`: how good a model is on labelled texts."""
+
+import json
+from typing import Annotated
+
+import typer
+
+import tidegate
+from tidegate import tables
+from tidegate.cli.console import plural, say, show_facts, show_table
+from tidegate.cli.options import LabelledArgument, LabelOption, TextOption, ThreadsOption
+from tidegate.examples import class_indices
+from tidegate.metrics import Report, score
+
+_WIDEST = 12  # classes of which the confusion matrix still fits a terminal
+
+
+def evaluate(
+    model: ModelArgument,
+    file: LabelledArgument,
+    text: TextOption = None,
+    label: LabelOption = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")] = False,
+    threads: ThreadsOption = None,
+) -> None:
+    """Compare a model's predictions with the labels of a file."""
+    if threads:
+        tidegate.set_num_threads(threads)
+    loaded = tidegate.load(model)
+    table = tables.read(file, text, label)
+    truth = class_indices(table.labels or [], loaded.config.labels, str(file), len(table.texts))
+    report = score(truth, loaded.predict_proba(table.texts), loaded.config.labels)
+    if as_json:
+        say(json.dumps(report.as_dict(), ensure_ascii=False))
+    else:
+        show_report(report)
+
+
+def show_report(report: Report) -> None:
+    """Prints the scores, a table by class, and the confusion matrix."""
+    show_facts(
+        [
+            ("texts", f"{report.n:,}"),
+            ("accuracy", f"{report.accuracy:.4f}"),
+            ("macro F1", f"{report.macro_f1:.4f}"),
+            ("calibration error", f"{report.ece:.4f}"),
+        ]
+    )
+    rows = [
+        (c.label, f"{c.precision:.4f}", f"{c.recall:.4f}", f"{c.f1:.4f}", f"{c.support:,}") for c in report.per_class
+    ]
+    show_table(("class", "precision", "recall", "F1", "texts"), rows)
+    if len(report.labels) > _WIDEST:
+        say(f"(the confusion matrix of {plural(len(report.labels), 'class')} is in the output of --json)")
+        return
+    matrix = zip(report.labels, report.confusion.tolist(), strict=True)
+    show_table(("true \\ predicted", *report.labels), [(name, *(f"{n:,}" for n in counts)) for name, counts in matrix])

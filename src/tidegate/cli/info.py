@@ -1,0 +1,81 @@
+"""`tidegate info`: what runs here, and what is in a model file."""
+
+import os
+import platform
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+import tidegate
+from tidegate.cli.console import TITLES, show_facts
+
+_EXTRAS = {"train": ("torch", "pyarrow"), "cli": ("typer", "rich", "pyarrow")}
+
+
+def info(
+    model: Annotated[
+        Path | None, typer.Argument(metavar="[MODEL]", help="A model file; without one, what runs on this machine.")
+    ] = None,
+) -> None:
+    """Show versions, instruction sets and threads, or what is in a model."""
+    show_facts(_machine() if model is None else _facts(model, tidegate.load(model)))
+
+
+def _machine() -> list[tuple[str, str]]:
+    used = os.environ.get("TIDEGATE_ISA") or tidegate.isas()[0]
+    sets = ", ".join(f"{isa} (used)" if isa == used else isa for isa in tidegate.isas())
+    facts = [
+        ("tidegate", version("tidegate")),
+        ("Python", f"{platform.python_version()} on {platform.system()} {platform.machine()}"),
+        ("instruction sets", sets),
+        ("threads", str(tidegate.get_num_threads())),
+    ]
+    for extra, packages in _EXTRAS.items():
+        found = {package: _version(package) for package in packages}
+        line = ", ".join(f"{package} {found[package] or 'missing'}" for package in packages)
+        hint = "" if all(found.values()) else f"  →  pip install 'tidegate[{extra}]'"
+        facts.append((f"extra {extra}", line + hint))
+    return facts
+
+
+def _version(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
+
+
+def _facts(path: Path, model: tidegate.Model) -> list[tuple[str, str]]:
+    config = model.config
+    facts = [
+        ("file", f"{path}, {path.stat().st_size / 1e6:.1f} MB"),
+        ("cell", TITLES[config.cell]),
+        ("labels", ", ".join(config.labels)),
+        ("vocabulary", f"{config.vocab_size:,} words: {' '.join(model.tokenizer.vocab[2:14])} …"),
+        ("longest text", f"{config.max_length:,} words" if config.max_length else "no limit"),
+        ("embedding", f"{config.embedding_size} numbers a word"),
+    ]
+    if config.recurrent:
+        layers = f"{config.num_layers} × {config.hidden_size} units" + ", both directions" * config.bidirectional
+        facts += [("layers", layers), ("summary", config.summary)]
+    sizes = {name: array.size for name, array in model.arrays.items()}
+    parts = [f"{prefix} {sum(n for k, n in sizes.items() if k.startswith(prefix)):,}" for prefix in _parts(sizes)]
+    facts += [
+        ("vector", f"{config.summary_size} numbers"),
+        ("parameters", f"{sum(sizes.values()):,}: {', '.join(parts)}"),
+        ("made by", ", ".join(f"{name} {number}" for name, number in model.versions.items())),
+    ]
+    return facts + _scores(model.metrics)
+
+
+def _parts(sizes: dict[str, int]) -> list[str]:
+    return list(dict.fromkeys(name.split(".")[0] for name in sizes))
+
+
+def _scores(metrics: dict[str, Any]) -> list[tuple[str, str]]:
+    """Lists the figures that are plain numbers; the others are long."""
+    numbers = {name: value for name, value in metrics.items() if isinstance(value, int | float)}
+    line = ", ".join(f"{name} {value:.4g}" for name, value in numbers.items())
+    return [("validation", line)] if line else []

@@ -1,0 +1,108 @@
+"""Arguments and options of the commands."""
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+ModelArgument = Annotated[Path, typer.Argument(metavar="MODEL", help="A model file that `tidegate train` wrote.")]
+LabelledArgument = Annotated[
+    Path, typer.Argument(metavar="FILE", help="Labelled texts: CSV, TSV, JSON Lines or Parquet.")
+]
+TextsArgument = Annotated[
+    str, typer.Argument(metavar="FILE", help="CSV, TSV, JSON Lines, Parquet, .txt; - is standard input.")
+]
+TextOption = Annotated[str | None, typer.Option(metavar="COLUMN", help="Column of the texts, if not obvious.")]
+LabelOption = Annotated[str | None, typer.Option(metavar="COLUMN", help="Column of the labels, if not obvious.")]
+ThreadsOption = Annotated[
+    int | None, typer.Option(min=1, metavar="N", help="Threads to compute with.", show_default="all processors")
+]
+
+
+class Kind(StrEnum):
+    """Kinds of tables that can be streamed."""
+
+    csv = "csv"
+    tsv = "tsv"
+    jsonl = "jsonl"
+    lines = "lines"
+
+
+KindOption = Annotated[
+    Kind | None,
+    typer.Option("--from", help="What comes in; `lines` is one text a line.", show_default="by suffix; lines for -"),
+]
+
+
+class Cell(StrEnum):
+    """What reads the words."""
+
+    gru = "gru"
+    rnn_tanh = "rnn_tanh"
+    rnn_relu = "rnn_relu"
+    average = "average"
+    compound = "compound"
+
+
+class Summary(StrEnum):
+    """What becomes of the states."""
+
+    last = "last"
+    mean = "mean"
+    max = "max"
+    mean_and_max = "mean+max"
+
+
+class ClassWeights(StrEnum):
+    """How classes count in the loss."""
+
+    auto = "auto"
+    balanced = "balanced"
+    none = "none"
+
+
+def _option(panel: str, text: str, *names: str, **rest: Any) -> Any:
+    return typer.Option(*names, help=text, rich_help_panel=panel, **rest)
+
+
+_DATA, _SIZES, _TRAINING = "Data", "What to train", "How to train"
+
+ValidationOption = Annotated[
+    str, _option(_DATA, "Share of each class to hold out, or a file to judge by.", metavar="SHARE|FILE")
+]
+VocabSizeOption = Annotated[int, _option(_DATA, "Most words to know.", min=3, metavar="N")]
+MaxLengthOption = Annotated[int, _option(_DATA, "Words of a text to read; 0 for all.", min=0, metavar="N")]
+VectorsOption = Annotated[
+    Path | None,
+    _option(_DATA, "Word vectors to start from: GloVe text, .npz or .safetensors.", metavar="FILE"),
+]
+FreezeOption = Annotated[bool, _option(_DATA, "Leave the word vectors as they are.", "--freeze")]
+
+CellOption = Annotated[Cell, _option(_SIZES, f"{', '.join(Cell)}.", metavar="NAME")]
+SummaryOption = Annotated[Summary, _option(_SIZES, f"Of its states: {', '.join(Summary)}.", metavar="NAME")]
+EmbeddingSizeOption = Annotated[int, _option(_SIZES, "Numbers a word.", min=1, metavar="N")]
+HiddenSizeOption = Annotated[int, _option(_SIZES, "Units of a layer.", min=1, metavar="N")]
+NumLayersOption = Annotated[int, _option(_SIZES, "Layers.", min=1, metavar="N")]
+BidirectionalOption = Annotated[bool, _option(_SIZES, "Read in both directions.", "--bidirectional")]
+RateOption = Annotated[
+    float | None, _option(_SIZES, "Growth factor of compounding.", metavar="X", show_default="learned")
+]
+
+EpochsOption = Annotated[int, _option(_TRAINING, "Most passes over the texts.", min=1, metavar="N")]
+BatchSizeOption = Annotated[int, _option(_TRAINING, "Texts in a step.", min=1, metavar="N")]
+LearningRateOption = Annotated[
+    float | None, _option(_TRAINING, "At its highest.", show_default="by cell", min=0, metavar="X")
+]
+DropoutOption = Annotated[float, _option(_TRAINING, "Share of features to leave out.", min=0, max=0.99, metavar="X")]
+WordDropoutOption = Annotated[float, _option(_TRAINING, "Share of words to leave out.", min=0, max=0.99, metavar="X")]
+WeightDecayOption = Annotated[float, _option(_TRAINING, "Of AdamW.", min=0, metavar="X")]
+ClipOption = Annotated[float, _option(_TRAINING, "Largest norm of the gradient.", min=0, metavar="X")]
+PatienceOption = Annotated[
+    int, _option(_TRAINING, "Epochs without a better score before stopping.", min=1, metavar="N")
+]
+ClassWeightsOption = Annotated[
+    ClassWeights, _option(_TRAINING, "none, balanced, or auto: balanced from 3 : 1 on.", metavar="NAME")
+]
+NoBaselinesOption = Annotated[bool, _option(_TRAINING, "Skip the summaries without order.", "--no-baselines")]
+SeedOption = Annotated[int, _option(_TRAINING, "Of everything random.", min=0, metavar="N")]

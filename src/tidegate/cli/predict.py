@@ -1,0 +1,69 @@
+"""`tidegate predict`: labels and probabilities for new texts."""
+
+import sys
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+import tidegate
+from tidegate import tables
+from tidegate.cli import texts
+from tidegate.cli.console import note, plural
+from tidegate.cli.options import KindOption, ModelArgument, TextOption, TextsArgument, ThreadsOption
+from tidegate.cli.words import show_words
+
+
+class Format(StrEnum):
+    """What goes to standard output."""
+
+    csv = "csv"
+    tsv = "tsv"
+    jsonl = "jsonl"
+
+
+def predict(
+    model: ModelArgument,
+    file: TextsArgument = "",
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", metavar="FILE", help="Write a .csv, .tsv, .jsonl or .parquet file instead."),
+    ] = None,
+    kind: KindOption = None,
+    to: Annotated[Format, typer.Option("--to", help="What goes to standard output.")] = Format.csv,
+    text: TextOption = None,
+    words: Annotated[
+        str | None, typer.Option("--words", metavar="TEXT", help="Show the probability after each word of a text.")
+    ] = None,
+    threads: ThreadsOption = None,
+) -> None:
+    """Predict the label of each text, with the probability of each class.
+
+    All columns of the input stay; prediction and a column p_LABEL for each class are added. Lines that come by a pipe
+    are answered at once.
+    """
+    if bool(file) == (words is not None):
+        raise ValueError("predict needs either a FILE (- for standard input) or --words TEXT")
+    if threads:
+        tidegate.set_num_threads(threads)
+    loaded = tidegate.load(model)
+    if words is not None:
+        show_words(loaded, words)
+        return
+    count = 0
+    with tables.writer(output or sys.stdout.buffer, None if output else to) as append:
+        for part in texts.read(file, kind, text):
+            append(part.columns | _predicted(loaded, part.texts))
+            count += len(part)
+        if output and not count:
+            raise ValueError(f"{file} has no rows")
+    if output:
+        note(f"wrote {plural(count, 'prediction')} to {output}")
+
+
+def _predicted(model: tidegate.Model, batch: list[str]) -> dict[str, Any]:
+    """Predicts a batch of texts: the columns to add."""
+    labels, probabilities = model.config.labels, model.predict_proba(batch)
+    columns: dict[str, Any] = {"prediction": [labels[i] for i in probabilities.argmax(1)]}
+    return columns | {f"p_{label}": probabilities[:, i].round(6) for i, label in enumerate(labels)}

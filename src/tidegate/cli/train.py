@@ -1,0 +1,159 @@
+"""`tidegate train`: from a file of labelled texts to a model file, with simpler summaries beside it."""
+
+from collections.abc import Mapping
+from dataclasses import fields, replace
+from enum import StrEnum
+from importlib import import_module
+from pathlib import Path
+from time import perf_counter
+from typing import Annotated, Any
+
+import numpy as np
+import typer
+
+import tidegate
+from tidegate import tables
+from tidegate.cli import options as o
+from tidegate.cli.comparison import Trained, compare
+from tidegate.cli.console import note, plural, say
+from tidegate.cli.progress import Stop, follow
+from tidegate.config import Config
+from tidegate.examples import MAX_LENGTH, SIZES, VALIDATION, VOCAB_SIZE, Examples, prepare
+from tidegate.settings import Settings
+from tidegate.vectors import WordVectors
+from tidegate.vectors import read as read_vectors
+
+_DEFAULT = Settings()
+_SUMMARY, _CLASS_WEIGHTS = o.Summary(SIZES["summary"]), o.ClassWeights(_DEFAULT.class_weights)
+_ARCHITECTURE = ("embedding_size", "hidden_size", "num_layers", "bidirectional", "summary")
+
+
+def train(
+    file: o.LabelledArgument,
+    output: Annotated[Path, typer.Option("--output", "-o", metavar="FILE", help="Where to write the model.")] = Path(
+        "model.safetensors"
+    ),
+    text: o.TextOption = None,
+    label: o.LabelOption = None,
+    validation: o.ValidationOption = str(VALIDATION),
+    vocab_size: o.VocabSizeOption = VOCAB_SIZE,
+    max_length: o.MaxLengthOption = MAX_LENGTH,
+    vectors: o.VectorsOption = None,
+    freeze: o.FreezeOption = _DEFAULT.freeze,
+    cell: o.CellOption = o.Cell.gru,
+    summary: o.SummaryOption = _SUMMARY,
+    embedding_size: o.EmbeddingSizeOption = SIZES["embedding_size"],
+    hidden_size: o.HiddenSizeOption = SIZES["hidden_size"],
+    num_layers: o.NumLayersOption = 1,
+    bidirectional: o.BidirectionalOption = False,
+    rate: o.RateOption = None,
+    epochs: o.EpochsOption = _DEFAULT.epochs,
+    batch_size: o.BatchSizeOption = _DEFAULT.batch_size,
+    learning_rate: o.LearningRateOption = _DEFAULT.learning_rate,
+    dropout: o.DropoutOption = _DEFAULT.dropout,
+    word_dropout: o.WordDropoutOption = _DEFAULT.word_dropout,
+    weight_decay: o.WeightDecayOption = _DEFAULT.weight_decay,
+    clip: o.ClipOption = _DEFAULT.clip,
+    patience: o.PatienceOption = _DEFAULT.patience,
+    class_weights: o.ClassWeightsOption = _CLASS_WEIGHTS,
+    no_baselines: o.NoBaselinesOption = False,
+    seed: o.SeedOption = _DEFAULT.seed,
+    threads: o.ThreadsOption = None,
+) -> None:
+    """Train a text classifier and write it to a model file.
+
+    Before it, two summaries that know no order are trained with the same head: they show what the order is worth.
+    """
+    options: dict[str, Any] = {
+        name: str(value) if isinstance(value, StrEnum) else value for name, value in locals().items()
+    }
+    began = perf_counter()
+    training = import_module("tidegate.training")  # first of all: without torch there is no need to read anything
+    if not output.resolve().parent.is_dir():
+        raise FileNotFoundError(f"there is no folder {output.parent} to write {output.name} to")
+    _use_threads(threads)
+    examples = _examples(options)
+    settings = Settings(**{field.name: options[field.name] for field in fields(Settings)})
+    known = None if vectors is None else read_vectors(vectors, examples.tokenizer.vocab)
+    configs = _configs(examples, options, known)
+    _describe(examples, perf_counter() - began)
+
+    results = {}
+    with Stop() as stop:
+        for name, config in configs.items():
+            own = settings if name == cell else replace(settings, learning_rate=None)
+            start = perf_counter()
+            best = follow(name, epochs, training.train(examples, config, own, known), stop)
+            if best:
+                results[name] = Trained(best, perf_counter() - start)
+            if stop.wanted:
+                break
+    compare(results)
+    if cell in results:
+        beside = {name: result.figures() for name, result in results.items() if name != cell}
+        model = training.to_model(examples, configs[cell], results[cell].best, {"baselines": beside})
+        model.save(output)
+        say(f"wrote {output} ({output.stat().st_size / 1e6:.1f} MB) after {perf_counter() - began:.0f} s")
+    elif stop.wanted:
+        note(f"stopped before the first epoch of {cell} ended: there is no model to write")
+    if stop.wanted:
+        raise typer.Exit(130)
+
+
+def _use_threads(threads: int | None) -> None:
+    """Sets the threads of the native kernels and of torch alike."""
+    if threads:
+        tidegate.set_num_threads(threads)
+        import_module("torch").set_num_threads(threads)
+
+
+def _examples(options: Mapping[str, Any]) -> Examples:
+    """Reads the texts and holds a part of them out.
+
+    Raises:
+        ValueError: `validation` is neither a share nor a file, or a table is damaged.
+    """
+    table = tables.read(options["file"], options["text"], options["label"])
+    return prepare(
+        table.texts,
+        table.labels or [],
+        validation=_validation(options["validation"], table),
+        vocab_size=options["vocab_size"],
+        max_length=options["max_length"] or None,
+        seed=options["seed"],
+    )
+
+
+def _validation(wanted: str, table: tables.Table) -> float | tuple[list[str], list[str]]:
+    """Reads `--validation`: a share, or a file with the columns of the table to train on."""
+    try:
+        return float(wanted)
+    except ValueError:
+        if not Path(wanted).exists():
+            raise ValueError(f"--validation is {wanted!r}, expected a share such as 0.1 or a file") from None
+    held = tables.read(wanted, table.text_column, table.label_column)
+    return held.texts, held.labels or []
+
+
+def _configs(examples: Examples, options: Mapping[str, Any], known: WordVectors | None) -> dict[str, Config]:
+    """Lists what to train, by cell: the summaries without order, then what was asked for."""
+    wanted, sizes = options["cell"], {name: options[name] for name in _ARCHITECTURE}
+    if known is not None:
+        sizes["embedding_size"] = known.vectors.shape[1]
+    cells = [wanted] if options["no_baselines"] else ["average", "compound", wanted]
+    return {
+        cell: examples.config(cell, rate=options["rate"] if cell == "compound" else None, **sizes) for cell in cells
+    }
+
+
+def _describe(examples: Examples, seconds: float) -> None:
+    """Prints what was read."""
+    lengths, counts = examples.train.corpus.lengths, np.bincount(examples.train.classes)
+    usual, longest = np.median(lengths), lengths.max()
+    shares = ", ".join(f"{name} {n / counts.sum():.0%}" for name, n in zip(examples.labels[:8], counts, strict=False))
+    say(
+        f"{plural(len(examples.train), 'text')} to train on and {len(examples.validation):,} to judge by, "
+        f"read in {seconds:.1f} s"
+    )
+    say(f"labels: {shares}" + (f" and {len(counts) - 8} more" if len(counts) > 8 else ""))
+    say(f"words: {len(examples.tokenizer):,} known, {usual:.0f} in the median text, {longest} in the longest")
