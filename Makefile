@@ -10,7 +10,7 @@ PIP := $(BIN)/python -m pip
 INSTALL := install --quiet --no-compile --constraint constraints.txt
 INSTALLED := $(VENV)/.installed
 NATIVE := $(shell find native -type f 2>/dev/null)
-NATIVE_TESTS := tests/test_minimal.py tests/test_ops.py
+NATIVE_TESTS := tests/test_minimal.py tests/test_activations.py $(wildcard tests/test_ops*.py)
 LOVED := 'I love this movie so much, and then it goes on and on about the plot of the story and who meets whom and where'
 BORED := 'A long tale of brothers and wars and ships and storms. But the movie is really boring.'
 
@@ -35,14 +35,12 @@ $(VENV)/.group-%: $(INSTALLED)
 	$(PIP) $(INSTALL) --group $*
 	@touch $@
 
-demo: export TIDEGATE_DATA := $(or $(TIDEGATE_DATA),$(CURDIR)/build/demo)
 demo: venv ## real film reviews: get them, train, evaluate, read two sentences word by word
-	@mkdir -p build/demo
-	$(BIN)/tidegate data movie-snippets
-	$(BIN)/tidegate train "$$TIDEGATE_DATA/movie-snippets/train.parquet" -o build/demo/model.safetensors
-	$(BIN)/tidegate evaluate build/demo/model.safetensors "$$TIDEGATE_DATA/movie-snippets/test.parquet"
-	$(BIN)/tidegate predict build/demo/model.safetensors --words $(LOVED)
-	$(BIN)/tidegate predict build/demo/model.safetensors --words $(BORED)
+	$(BIN)/tidegate data movie-snippets --folder build/demo
+	$(BIN)/tidegate train build/demo/movie-snippets/train.parquet -o build/demo/model.safetensors
+	$(BIN)/tidegate evaluate build/demo/model.safetensors build/demo/movie-snippets/test.parquet
+	@$(BIN)/tidegate predict build/demo/model.safetensors --words $(LOVED)
+	@$(BIN)/tidegate predict build/demo/model.safetensors --words $(BORED)
 
 test: venv ## every test
 	$(BIN)/python -m pytest $(PYTEST_ARGS)

@@ -22,6 +22,18 @@ inline void pause() {
 #endif
 }
 
+// Waits for something that another thread is about to do. Yields after a while: when cores are short, that thread may need ours.
+template <class Condition>
+void spin_until(const Condition& done) {
+  for (int spin = 0; !done(); ++spin) {
+    if (spin < 1000) {
+      pause();
+    } else {
+      sched_yield();
+    }
+  }
+}
+
 // Denormal numbers cost a hundred cycles each on many processors, and a state that decays in silence is full of them.
 // Treats them as zero until the end of the scope and then restores the caller's mode.
 class FlushDenormals {
@@ -65,7 +77,7 @@ class Pool {
     }
     if (sleepers_.load() > 0) wake_.notify_all();
     body(0);
-    while (running_.load(std::memory_order_acquire) > 0) pause();
+    spin_until([&] { return running_.load(std::memory_order_acquire) == 0; });
   }
 
  private:
@@ -117,13 +129,7 @@ void Barrier::wait() {
     round_.store(round + 1, std::memory_order_release);
     return;
   }
-  for (int spin = 0; round_.load(std::memory_order_acquire) == round; ++spin) {
-    if (spin < 10000) {
-      pause();
-    } else {
-      sched_yield();  // another program has our core: let the thread that we wait for run
-    }
-  }
+  spin_until([&] { return round_.load(std::memory_order_acquire) != round; });
 }
 
 Team::Team(int wanted) : size_(wanted > 1 && !the_pool().busy.exchange(true) ? wanted : 1), barrier_(size_) {}

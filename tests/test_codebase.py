@@ -84,6 +84,14 @@ def test_every_module_has_its_room() -> None:
     assert sum(map(len, ROOMS)) == len(LEVELS)
 
 
+def test_the_design_page_draws_the_same_rooms() -> None:
+    """The table of rooms in the design page is the one that the tests use."""
+    page = (ROOT / "docs" / "design.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| (\d+) \| (`.*?`) \|", page, re.MULTILINE)
+    drawn = {int(level): set(re.findall(r"`(\w+)`", modules)) for level, modules in rows}
+    assert drawn == {level: set(room) for level, room in enumerate(ROOMS)}
+
+
 @pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(PACKAGE)))
 def test_arrows_point_down(path: Path) -> None:
     """A module imports only from rooms below its own."""

@@ -5,6 +5,7 @@ import io
 import json
 import os
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import pyarrow as pa
@@ -135,9 +136,9 @@ def test_damaged_tables_are_refused(kind: str, content: str | bytes, message: st
 @pytest.mark.parametrize("damage", ["cut", "changed"])
 def test_damaged_gzip_is_refused(tmp_path: Path, damage: str) -> None:
     """Compressed data that is cut off or changed is refused, not read in part."""
-    content = gzip.compress(b"text,label\n" + os.urandom(3000).hex().encode() + b",1\n")
+    content = gzip.compress(b"text,label\n" + Random(0).randbytes(3000).hex().encode() + b",1\n")
     content = content[:-20] if damage == "cut" else content[:1000] + b"\0" * 100 + content[1100:]
-    with pytest.raises((ValueError, OSError), match=r"damaged|CRC|not UTF-8"):
+    with pytest.raises(ValueError, match="damaged or cut off"):
         read_file(tmp_path / "t.csv.gz", "csv", content)
 
 

@@ -132,10 +132,9 @@ def _fetch(url: str, part: Path, progress: Progress | None) -> bool:
             headers["If-Range"] = version
     with urlopen(Request(url, headers=headers), timeout=_TIMEOUT) as response:  # noqa: S310, the scheme is checked
         start, total = _range(response)
-        if start != done:  # the whole file, or a piece that was not asked for
-            done = 0
         if start not in {0, done}:
-            return False
+            raise HTTPException(f"the server sent the file from byte {start} on, asked for was byte {done}")
+        done = start
         _version_file(part).write_text(_version(response), "ascii")
         with part.open("ab" if done else "wb") as file:
             while block := response.read(_BLOCK):

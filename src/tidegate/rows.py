@@ -100,7 +100,7 @@ class _Lines:
         """
         try:
             chunk = self._file.read1(_CHUNK)  # type: ignore[attr-defined]
-        except (EOFError, zlib.error) as error:
+        except (EOFError, zlib.error, gzip.BadGzipFile) as error:
             raise ValueError(f"the compressed data is damaged or cut off after line {self.number}: {error}") from None
         if self._decoder is None:
             encoding = "utf-16" if chunk.startswith(_UTF16_MARKS) else "utf-8-sig"

@@ -153,7 +153,7 @@ class _Optimiser:
     """AdamW, its schedule and the loss of one training."""
 
     def __init__(self, classifier: TextClassifier, labelled: Labelled, settings: Settings) -> None:
-        rate = settings.learning_rate or LEARNING_RATES[classifier.config.cell]
+        rate = LEARNING_RATES[classifier.config.cell] if settings.learning_rate is None else settings.learning_rate
         steps = settings.epochs * -(-len(labelled) // settings.batch_size)
         self.classifier, self.clip = classifier, settings.clip
         self.parameters = [parameter for parameter in classifier.parameters() if parameter.requires_grad]

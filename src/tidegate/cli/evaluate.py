@@ -7,8 +7,8 @@ import typer
 
 import tidegate
 from tidegate import tables
-from tidegate.cli.console import plural, say, show_facts, show_table
-from tidegate.cli.options import LabelledArgument, LabelOption, TextOption, ThreadsOption
+from tidegate.cli.console import say, show_facts, show_table
+from tidegate.cli.options import LabelledArgument, LabelOption, ModelArgument, TextOption, ThreadsOption
 from tidegate.examples import class_indices
 from tidegate.metrics import Report, score
 
@@ -28,7 +28,7 @@ def evaluate(
         tidegate.set_num_threads(threads)
     loaded = tidegate.load(model)
     table = tables.read(file, text, label)
-    truth = class_indices(table.labels or [], loaded.config.labels, str(file), len(table.texts))
+    truth = class_indices(table.labels or [], loaded.config.labels, str(file), len(table))
     report = score(truth, loaded.predict_proba(table.texts), loaded.config.labels)
     if as_json:
         say(json.dumps(report.as_dict(), ensure_ascii=False))
@@ -51,7 +51,7 @@ def show_report(report: Report) -> None:
     ]
     show_table(("class", "precision", "recall", "F1", "texts"), rows)
     if len(report.labels) > _WIDEST:
-        say(f"(the confusion matrix of {plural(len(report.labels), 'class')} is in the output of --json)")
+        say(f"(the confusion matrix of {len(report.labels)} classes is in the output of --json)")
         return
     matrix = zip(report.labels, report.confusion.tolist(), strict=True)
     show_table(("true \\ predicted", *report.labels), [(name, *(f"{n:,}" for n in counts)) for name, counts in matrix])

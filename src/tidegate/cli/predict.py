@@ -5,6 +5,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
+import numpy as np
 import typer
 
 import tidegate
@@ -64,6 +65,6 @@ def predict(
 
 def _predicted(model: tidegate.Model, batch: list[str]) -> dict[str, Any]:
     """Predicts a batch of texts: the columns to add."""
-    labels, probabilities = model.config.labels, model.predict_proba(batch)
+    labels, probabilities = model.config.labels, model.predict_proba(batch).astype(np.float64)
     columns: dict[str, Any] = {"prediction": [labels[i] for i in probabilities.argmax(1)]}
     return columns | {f"p_{label}": probabilities[:, i].round(6) for i, label in enumerate(labels)}
