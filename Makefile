@@ -61,7 +61,7 @@ OWN = build/$@-$(notdir $(CXX))
 define on-its-own
 	rm -rf $(OWN)/wheel
 	$(PIP) wheel . --quiet --no-deps --no-build-isolation --wheel-dir $(OWN)/wheel \
-	  -C build-dir=$(OWN)/cmake -C cmake.define.CMAKE_CXX_COMPILER=$(CXX) $(1)
+	  -C build-dir=$(OWN)/cmake -C cmake.define.CMAKE_CXX_COMPILER=$(CXX) -C cmake.define.TIDEGATE_WERROR=ON $(1)
 	$(PYTHON) -m venv $(OWN)/venv
 	$(PIP) --python $(OWN)/venv/bin/python $(INSTALL) --group test $(OWN)/wheel/*.whl
 	$(PIP) --python $(OWN)/venv/bin/python $(INSTALL) --force-reinstall --no-deps $(OWN)/wheel/*.whl

@@ -2,13 +2,12 @@
 
 import hashlib
 import io
-import os
 import subprocess
 import sys
 import tarfile
 import threading
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -26,7 +25,7 @@ MEMBERS = {
 }
 
 
-def archive(members: dict[str, str | None]) -> bytes:
+def archive(members: Mapping[str, str | None]) -> bytes:
     """A tar.gz archive of texts; None stands for a symbolic link to a file of this machine."""
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w:gz") as tar:
@@ -42,12 +41,11 @@ def archive(members: dict[str, str | None]) -> bytes:
 
 @pytest.fixture(autouse=True)
 def own_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """No test reads or writes the folders of the user."""
+    """No test reads or writes the folders of the user, or asks a proxy."""
     monkeypatch.delenv("TIDEGATE_DATA", raising=False)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     monkeypatch.setenv("no_proxy", "127.0.0.1")
-    monkeypatch.setattr(sys, "platform", "linux")
 
 
 class Quiet(SimpleHTTPRequestHandler):
@@ -66,7 +64,7 @@ def web(tmp_path: Path) -> Iterator[tuple[Path, str]]:
     def handler(*arguments: object) -> Quiet:
         return Quiet(*arguments, directory=str(folder))  # type: ignore[arg-type]
 
-    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:  # type: ignore[arg-type]
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
         thread.start()
         yield folder, f"http://127.0.0.1:{server.server_port}"
@@ -74,7 +72,7 @@ def web(tmp_path: Path) -> Iterator[tuple[Path, str]]:
         thread.join()
 
 
-def publish(web: tuple[Path, str], members: dict[str, str | None]) -> tuple[str, str]:
+def publish(web: tuple[Path, str], members: Mapping[str, str | None]) -> tuple[str, str]:
     """Puts an archive on the web; returns its address and checksum."""
     content = archive(members)
     (web[0] / "aclImdb_v1.tar.gz").write_bytes(content)
@@ -100,7 +98,7 @@ def test_imdb_is_downloaded_and_converted(web: tuple[Path, str], tmp_path: Path)
 
 def test_imdb_takes_an_archive_that_lies_there(tmp_path: Path) -> None:
     """An archive that was brought by hand needs no network, is checked, and stays."""
-    content = archive(dict(MEMBERS))
+    content = archive(MEMBERS)
     path = tmp_path / "imdb" / "aclImdb_v1.tar.gz"
     path.parent.mkdir()
     path.write_bytes(content)
@@ -123,23 +121,12 @@ def test_imdb_without_a_network(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     assert not (tmp_path / "imdb" / SPLIT[0]).exists()
 
 
-@pytest.mark.parametrize(
-    ("changes", "message"),
-    [
-        ({"aclImdb/train/pos/9_9.txt": None, "aclImdb/train/pos/10_9.txt": None}, "expected a plain file"),
-        ({name: "x" for name in MEMBERS if "/pos/" in name}, ""),
-    ],
-)
-def test_imdb_takes_plain_files_only(
-    web: tuple[Path, str], tmp_path: Path, changes: dict[str, str | None], message: str
-) -> None:
+def test_imdb_takes_plain_files_only(web: tuple[Path, str], tmp_path: Path) -> None:
     """A link in the archive is refused: it could point to any file of this machine."""
-    url, sha256 = publish(web, MEMBERS | changes)
-    if not message:
-        assert len(tables.read(reviews.imdb(tmp_path, url, sha256=sha256).train)) == 4
-        return
-    with pytest.raises(ValueError, match=message):
+    url, sha256 = publish(web, {**MEMBERS, "aclImdb/train/pos/9_9.txt": None})
+    with pytest.raises(ValueError, match=r"pos/9_9\.txt has 0 bytes of type b'2', expected a plain file"):
         reviews.imdb(tmp_path, url, sha256=sha256)
+    assert not list((tmp_path / "imdb").glob("*.parquet"))
 
 
 def test_imdb_needs_both_classes(web: tuple[Path, str], tmp_path: Path) -> None:
@@ -163,7 +150,7 @@ def test_what_is_there_is_used_as_it_is(
     make: object, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A set in the named folder, in TIDEGATE_DATA or in the cache is found, in this order, and not touched."""
-    cache = ready(tmp_path / "cache" / "tidegate" / name)
+    cache = ready(reviews.cache_folder() / name)
     assert list(make()) == cache  # type: ignore[operator]
     variable = ready(tmp_path / "variable" / name)
     monkeypatch.setenv("TIDEGATE_DATA", str(tmp_path / "variable"))
@@ -177,11 +164,11 @@ def test_a_folder_that_cannot_be_written_is_passed_over(
     web: tuple[Path, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """If TIDEGATE_DATA is read-only and has not the set, it is made in the cache folder; root too keeps off."""
-    url, sha256 = publish(web, dict(MEMBERS))
+    url, sha256 = publish(web, MEMBERS)
     fixed = tmp_path / "fixed"
     fixed.mkdir(mode=0o555)
     monkeypatch.setenv("TIDEGATE_DATA", str(fixed))
-    assert reviews.imdb(url=url, sha256=sha256).train == tmp_path / "cache" / "tidegate" / "imdb" / SPLIT[0]
+    assert reviews.imdb(url=url, sha256=sha256).train == reviews.cache_folder() / "imdb" / SPLIT[0]
     assert list(fixed.iterdir()) == []
     with pytest.raises(PermissionError, match=f"imdb is not in {fixed}, and cannot be written there"):
         reviews.imdb(fixed, url, sha256=sha256)
@@ -191,7 +178,7 @@ def test_the_set_is_made_where_the_variable_says(
     web: tuple[Path, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """If TIDEGATE_DATA can be written, sets are made there, and the folder too."""
-    url, sha256 = publish(web, dict(MEMBERS))
+    url, sha256 = publish(web, MEMBERS)
     monkeypatch.setenv("TIDEGATE_DATA", str(tmp_path / "new" / "folder"))
     assert reviews.imdb(url=url, sha256=sha256).test == tmp_path / "new" / "folder" / "imdb" / SPLIT[1]
 
@@ -220,7 +207,7 @@ def snippets(tmp_path_factory: pytest.TempPathFactory) -> reviews.Split:
     try:
         return reviews.movie_snippets(tmp_path_factory.mktemp("data"))
     except ConnectionError as error:
-        if "No matching distribution" in str(error) or "onnection" in str(error).partition("Without")[0]:
+        if "from versions: none" in str(error):  # pip knows some versions where it reaches an index
             pytest.skip(f"pip cannot reach its index: {error}")
         raise
 
@@ -266,17 +253,15 @@ def test_snippets_are_read_as_they_were_written(snippets: reviews.Split) -> None
 def test_snippets_are_split_the_same_way_everywhere(snippets: reviews.Split) -> None:
     """The choice depends on nothing but the numbers of the snippets."""
     ids = tables.read(snippets.test).columns["id"]
-    assert hashlib.sha256(str(ids).encode()).hexdigest()[:16] == "PLACEHOLDER"
+    assert hashlib.sha256(str(ids).encode()).hexdigest()[:16] == "2d3735d441dbba9b"
 
 
 def test_snippets_need_pip_or_the_archive(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """If pip fails, the message has its reason and says where to put the file."""
     answer = subprocess.CompletedProcess([], 1, "", "WARNING: old\nERROR: No matching distribution found\n")
     monkeypatch.setattr(subprocess, "run", lambda *_, **__: answer)
-    with pytest.raises(
-        ConnectionError,
-        match=rf"pip cannot fetch vaderSentiment 3.3.2: ERROR: No matching .* {tmp_path}/movie-snippets",
-    ):
+    expected = rf"pip cannot fetch vaderSentiment 3.3.2: ERROR: No matching .* {tmp_path}/movie-snippets"
+    with pytest.raises(ConnectionError, match=expected):
         reviews.movie_snippets(tmp_path)
 
 

@@ -18,7 +18,7 @@ class Settings:
     """How to train; what to train is said by `Config`.
 
     Attributes:
-        epochs: Most passes over the texts.
+        epochs: Most passes over the texts. None for 5, or as many as make 1,000 steps if there are few texts.
         batch_size: Texts in a step.
         learning_rate: Of AdamW, at its highest: it rises during the first fifth of all steps and then falls to 0 as
             half a cosine (one cycle, Smith & Topin 2019). None for the cell's own, see `LEARNING_RATES`.
@@ -26,21 +26,22 @@ class Settings:
         dropout: Probability of zeroing a feature, see `TextClassifier`.
         word_dropout: Probability of replacing a word by the unknown word.
         clip: Largest norm of the gradient.
-        patience: Epochs without a better validation macro F1 before training stops.
+        patience: Epochs without a better validation macro F1 before training stops. None for half of the epochs, at
+            least 3: while the learning rate is high, worse epochs are no sign.
         class_weights: "balanced" weighs each class in the loss by 1 ÷ its frequency, "none" does not, "auto" does if
             the largest class has at least 3 times the texts of the smallest.
         freeze: Whether the embedding stays as it starts.
         seed: Of everything random; the same seed and the same number of threads give the same bits.
     """
 
-    epochs: int = 5
+    epochs: int | None = None
     batch_size: int = 32
     learning_rate: float | None = None
     weight_decay: float = 0.01
     dropout: float = 0.4
     word_dropout: float = 0.1
     clip: float = 1.0
-    patience: int = 3
+    patience: int | None = None
     class_weights: str = "auto"
     freeze: bool = False
     seed: int = 0
@@ -52,7 +53,7 @@ class Settings:
             ValueError: A number is out of its range, or `class_weights` is an unknown word.
         """
         for name in ("epochs", "batch_size", "patience"):
-            if getattr(self, name) < 1:
+            if getattr(self, name) is not None and getattr(self, name) < 1:
                 raise ValueError(f"{name} is {getattr(self, name)}, expected 1 or more")
         for name in ("dropout", "word_dropout"):
             if not 0 <= getattr(self, name) < 1:
@@ -61,6 +62,16 @@ class Settings:
             if (getattr(self, name) or 0) < 0:
                 raise ValueError(f"{name} is {getattr(self, name)}, expected 0 or more")
         check_choice("class_weights", self.class_weights, CLASS_WEIGHTS)
+
+    def for_texts(self, count: int) -> tuple[int, int, int]:
+        """Decides what is left open, for a number of texts to train on.
+
+        Returns:
+            Epochs, steps in an epoch, and patience in epochs.
+        """
+        steps = -(-count // self.batch_size)
+        epochs = self.epochs or max(5, -(-1000 // steps))
+        return epochs, steps, self.patience or max(3, epochs // 2)
 
 
 LEARNING_RATES = {"gru": 2e-3, "rnn_tanh": 1e-3, "rnn_relu": 1e-3, "average": 3e-3, "compound": 1e-2}
@@ -73,12 +84,14 @@ class Step:
 
     Attributes:
         epoch: The present epoch, from 1.
+        epochs: How many there will be, unless training stops early.
         words: Words read so far, in all epochs.
-        of: Words to read in all epochs, unless training stops early.
+        of: Words to read in all epochs.
         loss: Mean loss of this epoch so far, nats.
     """
 
     epoch: int
+    epochs: int
     words: int
     of: int
     loss: float

@@ -5,6 +5,7 @@ import os
 import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cache
+from itertools import islice
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, Literal, Self
 
@@ -24,6 +25,8 @@ _LETTER = rf"[[^\W_]&&[^{_UNSPACED}]]"
 _WORD = rf"[{_UNSPACED}]|{_LETTER}+?(?=n't\b)|n't\b|'(?:s|re|ve|ll|d|m)\b|{_LETTER}+|[^\w\s]|_"
 _LINE_BREAK = r"<br\s*/?>"
 _QUOTES = {"‘": "'", "’": "'", "“": '"', "”": '"'}
+
+_AT_ONCE = 2048  # texts that the library encodes together: its own records take tens of kilobytes a text
 
 Keep = Literal["head", "tail"]
 
@@ -122,8 +125,12 @@ class Tokenizer:
             ValueError: `max_length` or `keep` is out of range.
         """
         part = _part(max_length, keep)
-        encodings = self._tokenizer.encode_batch_fast(list(_checked(texts)), add_special_tokens=False)
-        return [np.array(encoding.ids[part], np.int32) for encoding in encodings]
+        remaining = _checked(texts)
+        ids: list[npt.NDArray[np.int32]] = []
+        while some := list(islice(remaining, _AT_ONCE)):
+            encodings = self._tokenizer.encode_batch_fast(some, add_special_tokens=False)
+            ids += [np.array(encoding.ids[part], np.int32) for encoding in encodings]
+        return ids
 
     def words(self, text: str, max_length: int | None = None, keep: Keep = "head") -> list[str]:
         """Lists the words of a text, one for each id; those outside the vocabulary as the text writes them.

@@ -65,22 +65,23 @@ def train(
     classifier.embedding.weight.requires_grad_(not settings.freeze)
 
     optimiser = _Optimiser(classifier, examples.train, settings)
+    epochs, _, patience = settings.for_texts(len(examples.train))
     best, since_best, words = -1.0, 0, 0
-    for epoch in range(1, settings.epochs + 1):
+    for epoch in range(1, epochs + 1):
         loss, rows_seen = 0.0, 0
         for rows in shuffled_batches(examples.train.corpus.lengths, settings.batch_size, rng):
             ids, lengths = examples.train.corpus.padded(rows)
             ids = drop_words(ids, settings.word_dropout, rng)
             loss += len(rows) * optimiser.step(ids, lengths, examples.train.classes[rows])
             rows_seen, words = rows_seen + len(rows), words + int(lengths.sum())
-            yield Step(epoch, words, settings.epochs * len(examples.train.corpus.ids), loss / rows_seen)
+            yield Step(epoch, epochs, words, epochs * len(examples.train.corpus.ids), loss / rows_seen)
         report = evaluate(classifier, examples.validation)
         since_best = 0 if report.macro_f1 >= best else since_best + 1  # of equals, the later is the better trained
         best = max(best, report.macro_f1)
         yield Epoch(
             epoch, loss / rows_seen, report, perf_counter() - began, None if since_best else _weights(classifier)
         )
-        if since_best == settings.patience:
+        if since_best == patience:
             return
 
 
@@ -154,12 +155,12 @@ class _Optimiser:
 
     def __init__(self, classifier: TextClassifier, labelled: Labelled, settings: Settings) -> None:
         rate = LEARNING_RATES[classifier.config.cell] if settings.learning_rate is None else settings.learning_rate
-        steps = settings.epochs * -(-len(labelled) // settings.batch_size)
+        epochs, steps, _ = settings.for_texts(len(labelled))
         self.classifier, self.clip = classifier, settings.clip
         self.parameters = [parameter for parameter in classifier.parameters() if parameter.requires_grad]
         self.adamw = torch.optim.AdamW(self.parameters, rate, weight_decay=settings.weight_decay, fused=True)
         self.schedule = torch.optim.lr_scheduler.OneCycleLR(
-            self.adamw, rate, total_steps=steps, pct_start=0.2, cycle_momentum=False
+            self.adamw, rate, total_steps=epochs * steps, pct_start=0.2, cycle_momentum=False
         )
         self.criterion = nn.CrossEntropyLoss(_class_weights(labelled.classes, classifier.config, settings))
 

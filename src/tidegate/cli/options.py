@@ -89,7 +89,10 @@ RateOption = Annotated[
     float | None, _option(_SIZES, "Growth factor of compounding.", metavar="X", show_default="learned")
 ]
 
-EpochsOption = Annotated[int, _option(_TRAINING, "Most passes over the texts.", min=1, metavar="N")]
+EpochsOption = Annotated[
+    int | None,
+    _option(_TRAINING, "Most passes over the texts.", min=1, show_default="5; more for few texts", metavar="N"),
+]
 BatchSizeOption = Annotated[int, _option(_TRAINING, "Texts in a step.", min=1, metavar="N")]
 LearningRateOption = Annotated[
     float | None, _option(_TRAINING, "At its highest.", show_default="by cell", min=0, metavar="X")
@@ -99,7 +102,10 @@ WordDropoutOption = Annotated[float, _option(_TRAINING, "Share of words to leave
 WeightDecayOption = Annotated[float, _option(_TRAINING, "Of AdamW.", min=0, metavar="X")]
 ClipOption = Annotated[float, _option(_TRAINING, "Largest norm of the gradient.", min=0, metavar="X")]
 PatienceOption = Annotated[
-    int, _option(_TRAINING, "Epochs without a better score before stopping.", min=1, metavar="N")
+    int | None,
+    _option(
+        _TRAINING, "Epochs without a better score before stopping.", min=1, show_default="half of all", metavar="N"
+    ),
 ]
 ClassWeightsOption = Annotated[
     ClassWeights, _option(_TRAINING, "none, balanced, or auto: balanced from 3 : 1 on.", metavar="NAME")

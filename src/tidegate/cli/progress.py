@@ -37,12 +37,11 @@ class Stop:
         note("stopping; Ctrl-C again to stop at once")
 
 
-def follow(cell: str, epochs: int, events: Iterator[Step | Epoch], stop: Stop) -> Epoch | None:
+def follow(cell: str, events: Iterator[Step | Epoch], stop: Stop) -> Epoch | None:
     """Shows a training as it goes.
 
     Args:
         cell: What is trained.
-        epochs: How many epochs there will be.
         events: The training.
         stop: Ends the training early.
 
@@ -50,7 +49,7 @@ def follow(cell: str, epochs: int, events: Iterator[Step | Epoch], stop: Stop) -
         The best epoch; None if training was stopped before the first one ended.
     """
     best, accuracy = None, ""
-    with _display(TITLES[cell], epochs) as display:
+    with _display(TITLES[cell]) as display:
         for event in events:
             if isinstance(event, Epoch):
                 best = event if event.weights is not None else best
@@ -64,10 +63,10 @@ def follow(cell: str, epochs: int, events: Iterator[Step | Epoch], stop: Stop) -
 class _Display:
     """One training on the screen."""
 
-    def __init__(self, title: str, epochs: int, progress: Progress) -> None:
-        self.title, self.epochs, self.progress = title, epochs, progress
+    def __init__(self, title: str, progress: Progress) -> None:
+        self.title, self.progress = title, progress
         self.began = self.last_line = perf_counter()
-        self.step = Step(1, 0, 1, 0.0)
+        self.step = Step(1, 1, 0, 1, 0.0)
         self.task: TaskID = progress.add_task(title, total=None, facts="")
 
     def show(self, event: Step | Epoch, accuracy: str) -> None:
@@ -79,17 +78,17 @@ class _Display:
         speed = step.words / (now - self.began)
         left = (step.of - step.words) / speed
         facts = f"loss {event.loss:.3f}{accuracy}  {speed / 1000:,.0f}k words/s  {_duration(left)} left"
-        self.progress.update(self.task, completed=step.words, total=step.of, facts=f"{epoch}/{self.epochs}  {facts}")
+        self.progress.update(self.task, completed=step.words, total=step.of, facts=f"{epoch}/{step.epochs}  {facts}")
         if isinstance(event, Epoch) or (not err.is_terminal and now - self.last_line > _SECONDS_BETWEEN_LINES):
             self.last_line = now
-            note(f"{self.title:<11}  epoch {epoch}/{self.epochs}  {facts}")
+            note(f"{self.title:<11}  epoch {epoch}/{step.epochs}  {facts}")
 
 
 @contextmanager
-def _display(title: str, epochs: int) -> Iterator[_Display]:
+def _display(title: str) -> Iterator[_Display]:
     columns = (TextColumn("{task.description:<11}"), BarColumn(bar_width=None), TextColumn("{task.fields[facts]}"))
     with Progress(*columns, console=err, transient=True, disable=not err.is_terminal, expand=True) as progress:
-        yield _Display(title, epochs, progress)
+        yield _Display(title, progress)
 
 
 def _duration(seconds: float) -> str:

@@ -83,7 +83,7 @@ def train(
         for name, config in configs.items():
             own = settings if name == cell else replace(settings, learning_rate=None)
             start = perf_counter()
-            best = follow(name, epochs, training.train(examples, config, own, known), stop)
+            best = follow(name, training.train(examples, config, own, known), stop)
             if best:
                 results[name] = Trained(best, perf_counter() - start)
             if stop.wanted:
