@@ -3,6 +3,10 @@
 import os
 from pathlib import Path
 
+# Before torch is imported, here or in a child: the arrays of tests are tiny, and threads would mostly wait for each
+# other. Tests of threads ask for them.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 import numpy as np
 import pytest
 

@@ -145,7 +145,7 @@ def test_the_versions_agree() -> None:
     assert tidegate.__version__ == version("tidegate")
 
 
-@pytest.mark.parametrize("path", sorted((ROOT / "tests").glob("test_*.py")), ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", sorted((ROOT / "tests").rglob("test_*.py")), ids=lambda path: path.stem)
 def test_every_test_says_what_must_be_so(path: Path) -> None:
     """Every test has a docstring that is a sentence."""
     tests = [function for function in functions(path) if function.name.startswith("test_")]

@@ -98,7 +98,7 @@ def _mean(y: Tensor, lengths: Tensor) -> Tensor:
 
 
 def _mean_and_max(y: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
-    mean, maximum = _MeanAndMax.apply(y, lengths)
+    mean, maximum = _MeanAndMax.apply(y, lengths)  # type: ignore[no-untyped-call]
     return mean, maximum
 
 

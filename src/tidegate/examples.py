@@ -13,7 +13,7 @@ from tidegate.text import Tokenizer
 SIZES: Mapping[str, Any] = {"embedding_size": 100, "hidden_size": 128, "summary": "mean+max"}
 """What is trained unless something else is asked for."""
 
-VALIDATION, VOCAB_SIZE, MAX_LENGTH = 0.1, 20_000, 400
+VALIDATION, VOCAB_SIZE, MAX_LENGTH = 0.1, 20_000, 1000
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,11 @@ class Examples:
             cell: As in `Config`.
             sizes: Other fields of `Config`; those of `SIZES` have their defaults there.
         """
-        fixed = {"labels": self.labels, "vocab_size": len(self.tokenizer), "max_length": self.max_length}
+        fixed: dict[str, Any] = {
+            "labels": self.labels,
+            "vocab_size": len(self.tokenizer),
+            "max_length": self.max_length,
+        }
         return Config(cell=cell, **{**SIZES, **sizes}, **fixed)
 
 

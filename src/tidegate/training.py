@@ -1,6 +1,7 @@
 """The training loop on torch, a generator of plain events: who listens decides what to show and when to stop."""
 
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from importlib.metadata import version
 from time import perf_counter
 from typing import Any
@@ -96,9 +97,10 @@ def predict_proba(classifier: TextClassifier, corpus: Corpus) -> npt.NDArray[np.
     was_training = classifier.training
     classifier.eval()
     result = np.empty((len(corpus), len(classifier.config.labels)), np.float32)
-    for rows in batches(corpus.lengths):
-        ids, lengths = corpus.padded(rows)
-        result[rows] = classifier(torch.from_numpy(ids), torch.from_numpy(lengths)).softmax(1).numpy()
+    with _one_torch_thread():
+        for rows in batches(corpus.lengths):
+            ids, lengths = corpus.padded(rows)
+            result[rows] = classifier(torch.from_numpy(ids), torch.from_numpy(lengths)).softmax(1).numpy()
     classifier.train(was_training)
     return result
 
@@ -166,16 +168,28 @@ class _Optimiser:
 
     def step(self, ids: npt.NDArray[np.int32], lengths: npt.NDArray[np.int64], classes: npt.NDArray[np.int64]) -> float:
         """Follows the gradient of one batch and returns its loss, nats."""
-        logits = self.classifier(torch.from_numpy(ids), torch.from_numpy(lengths))
-        loss: Tensor = self.criterion(logits, torch.from_numpy(classes))
-        if not loss.isfinite():
-            raise FloatingPointError(f"the loss is {loss.item()}, training came apart: try a smaller learning rate")
-        loss.backward()  # type: ignore[no-untyped-call]
-        nn.utils.clip_grad_norm_(self.parameters, self.clip)
-        self.adamw.step()
-        self.adamw.zero_grad()
-        self.schedule.step()
-        return loss.item()
+        with _one_torch_thread():
+            logits = self.classifier(torch.from_numpy(ids), torch.from_numpy(lengths))
+            loss: Tensor = self.criterion(logits, torch.from_numpy(classes))
+            if not loss.isfinite():
+                raise FloatingPointError(f"the loss is {loss.item()}, training came apart: try a smaller learning rate")
+            loss.backward()  # type: ignore[no-untyped-call]
+            nn.utils.clip_grad_norm_(self.parameters, self.clip)
+            self.adamw.step()
+            self.adamw.zero_grad()
+            self.schedule.step()
+            return loss.item()
+
+
+@contextmanager
+def _one_torch_thread() -> Iterator[None]:
+    """Keeps torch to one thread: its idle threads spin for a while, on the processors that the native kernels need."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def _class_weights(classes: npt.NDArray[np.int64], config: Config, settings: Settings) -> Tensor | None:

@@ -16,6 +16,9 @@ from tidegate.cli.info import info
 from tidegate.cli.predict import predict
 from tidegate.cli.train import train
 
+_MISTAKES = (ValueError, TypeError, OSError, ImportError)
+_FAILURES = (ConnectionError, TimeoutError, FloatingPointError, MemoryError)  # whatever else they are
+
 app = typer.Typer(
     name="tidegate",
     help="Trains recurrent networks on texts, and uses them, on the CPU you have.",
@@ -76,14 +79,12 @@ def run(arguments: Sequence[str]) -> int:
 
 
 def _tell(error: Exception, debug: bool) -> int:
-    """Prints one line about an error and returns the exit code."""
-    mistakes = (ValueError, TypeError, OSError, ImportError)
-    failures = (ConnectionError, TimeoutError, FloatingPointError, MemoryError)
+    """Prints one line about an error and returns the exit code: 2 for what the user can mend, 1 for failures."""
     text = " ".join(str(error).split()) or type(error).__name__
-    if isinstance(error, mistakes) and not isinstance(error, failures):
-        note(f"error: {text}", "bold red")
-        return 2
-    known = isinstance(error, failures)
-    hint = "" if known or debug else " (tidegate --debug shows where it comes from)"
-    note(f"error: {text if known else f'{type(error).__name__}: {text}'}{hint}", "bold red")
-    return 1
+    if isinstance(error, OSError) and error.filename is not None:
+        text = f"{error.filename}: {error.strerror}"
+    code = 1 if isinstance(error, _FAILURES) or not isinstance(error, _MISTAKES) else 2
+    if not isinstance(error, (*_FAILURES, *_MISTAKES)):
+        text = f"{type(error).__name__}: {text}" + ("" if debug else " (--debug shows where it comes from)")
+    note(f"error: {text}", "bold red")
+    return code

@@ -1,5 +1,6 @@
 """`tidegate train`: from a file of labelled texts to a model file, with simpler summaries beside it."""
 
+import os
 from collections.abc import Mapping
 from dataclasses import fields, replace
 from enum import StrEnum
@@ -15,7 +16,7 @@ import tidegate
 from tidegate import tables
 from tidegate.cli import options as o
 from tidegate.cli.comparison import Trained, compare
-from tidegate.cli.console import note, plural, say
+from tidegate.cli.console import err, note, plural, say
 from tidegate.cli.progress import Stop, follow
 from tidegate.config import Config
 from tidegate.examples import MAX_LENGTH, SIZES, VALIDATION, VOCAB_SIZE, Examples, prepare
@@ -64,35 +65,43 @@ def train(
 
     Before it, two summaries that know no order are trained with the same head: they show what the order is worth.
     """
-    options: dict[str, Any] = {
-        name: str(value) if isinstance(value, StrEnum) else value for name, value in locals().items()
-    }
-    began = perf_counter()
+    _train({name: str(value) if isinstance(value, StrEnum) else value for name, value in locals().items()})
+
+
+def _train(options: Mapping[str, Any]) -> None:
+    """Does what `train` says, with its options by name: those of `Settings` and `Config` have the names there.
+
+    Raises:
+        OSError: A file cannot be read, or the model cannot be written.
+        ValueError: A table or an option is not as expected.
+        typer.Exit: Training was stopped.
+    """
+    began, cell, output = perf_counter(), options["cell"], options["output"]
     training = import_module("tidegate.training")  # first of all: without torch there is no need to read anything
-    if not output.resolve().parent.is_dir():
-        raise FileNotFoundError(f"there is no folder {output.parent} to write {output.name} to")
-    _use_threads(threads)
-    examples = _examples(options)
+    _check_output(output)
+    if options["threads"]:
+        tidegate.set_num_threads(options["threads"])
     settings = Settings(**{field.name: options[field.name] for field in fields(Settings)})
-    known = None if vectors is None else read_vectors(vectors, examples.tokenizer.vocab)
-    configs = _configs(examples, options, known)
+    with err.status("reading texts"):
+        examples = _examples(options)
+        vectors = read_vectors(options["vectors"], examples.tokenizer.vocab) if options["vectors"] else None
+    configs = _configs(examples, options, vectors)
     _describe(examples, perf_counter() - began)
 
     results = {}
     with Stop() as stop:
         for name, config in configs.items():
-            own = settings if name == cell else replace(settings, learning_rate=None)
-            start = perf_counter()
-            best = follow(name, training.train(examples, config, own, known), stop)
+            own, start = settings if name == cell else replace(settings, learning_rate=None), perf_counter()
+            best = follow(name, training.train(examples, config, own, vectors), stop)
             if best:
                 results[name] = Trained(best, perf_counter() - start)
             if stop.wanted:
                 break
-    compare(results)
+    if results:
+        compare(results)
     if cell in results:
         beside = {name: result.figures() for name, result in results.items() if name != cell}
-        model = training.to_model(examples, configs[cell], results[cell].best, {"baselines": beside})
-        model.save(output)
+        training.to_model(examples, configs[cell], results[cell].best, {"baselines": beside}).save(output)
         say(f"wrote {output} ({output.stat().st_size / 1e6:.1f} MB) after {perf_counter() - began:.0f} s")
     elif stop.wanted:
         note(f"stopped before the first epoch of {cell} ended: there is no model to write")
@@ -100,11 +109,19 @@ def train(
         raise typer.Exit(130)
 
 
-def _use_threads(threads: int | None) -> None:
-    """Sets the threads of the native kernels and of torch alike."""
-    if threads:
-        tidegate.set_num_threads(threads)
-        import_module("torch").set_num_threads(threads)
+def _check_output(output: Path) -> None:
+    """Checks that a file can be written, before time is spent on what goes into it.
+
+    Raises:
+        OSError: It cannot.
+    """
+    folder = output.resolve().parent
+    if not folder.is_dir():
+        raise FileNotFoundError(f"there is no folder {output.parent} to write {output.name} to")
+    if output.is_dir():
+        raise IsADirectoryError(f"{output} is a folder, expected the name of a file")
+    if not os.access(folder, os.W_OK):
+        raise PermissionError(f"the folder {output.parent} cannot be written to")
 
 
 def _examples(options: Mapping[str, Any]) -> Examples:

@@ -10,7 +10,7 @@ from rich.text import Text
 from tidegate.cli.console import out, say
 from tidegate.model import Model
 
-_BARS = " ▁▂▃▄▅▆▇█"
+_BARS = "▁▂▃▄▅▆▇█"
 # From 0 over ½ to 1: orange, grey, blue can be told apart by colour-blind people, on dark and on light ground.
 _COLOURS = np.array([[230, 110, 20], [140, 140, 140], [50, 130, 230]], np.float64)
 _LONGEST_BAR = 40
@@ -42,7 +42,7 @@ def show_words(model: Model, text: str) -> None:
         for i in line:
             style = _style(curve[i])
             over.append(f"{words[i]} ", style)
-            under.append(_BARS[round(curve[i] * 8)] * len(words[i]) + " ", style)
+            under.append(_BARS[round(curve[i] * 7)] * len(words[i]) + " ", style)
         out.print(over, no_wrap=True)
         out.print(under, no_wrap=True)
     out.print()

@@ -1,0 +1,59 @@
+"""`tidegate embed`: summary vectors in files."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import tidegate
+from tidegate import tables
+
+Shell = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def vectors(folder: Path) -> np.ndarray:
+    """The summary vectors of the test texts."""
+    return tidegate.load(folder / "model.safetensors").encode(tables.read(folder / "test.csv").texts)
+
+
+def test_an_npy_file_holds_the_vectors(shell: Shell, folder: Path, vectors: np.ndarray) -> None:
+    """One float32 row for each text, in order."""
+    code, out, err = shell("embed model.safetensors test.csv -o vectors.npy")
+    assert (code, out, err) == (0, "", "wrote 50 vectors of 16 numbers to vectors.npy\n")
+    found = np.load(folder / "vectors.npy")
+    assert found.dtype == np.float32
+    np.testing.assert_array_equal(found, vectors)
+
+
+def test_a_parquet_file_keeps_the_other_columns(shell: Shell, folder: Path, vectors: np.ndarray) -> None:
+    """The columns of the input stay, and `vector` is added."""
+    assert shell("embed model.safetensors test.csv -o vectors.parquet")[0] == 0
+    columns = tables.read(folder / "vectors.parquet").columns
+    assert list(columns) == ["text", "label", "vector"]
+    np.testing.assert_array_equal(np.array(columns["vector"], np.float32), vectors)
+
+
+def test_lines_are_embedded_too(shell: Shell, folder: Path) -> None:
+    """Standard input has one text a line."""
+    assert shell("embed model.safetensors - -o vectors.npy", stdin="a good film\nbad\n")[0] == 0
+    assert np.load(folder / "vectors.npy").shape == (2, 16)
+
+
+@pytest.mark.parametrize(
+    ("command", "message"),
+    [
+        (
+            "embed model.safetensors test.csv -o vectors.csv",
+            "the output is vectors.csv, expected a file that ends in .npy",
+        ),
+        ("embed model.safetensors nothing.csv -o vectors.npy", "there is no file 'nothing.csv'"),
+    ],
+)
+def test_mistakes_are_one_line(shell: Shell, command: str, message: str) -> None:
+    """Mistakes are told in one line, with exit code 2."""
+    code, _, err = shell(command)
+    assert code == 2
+    assert message in err
+    assert err.count("\n") == 1

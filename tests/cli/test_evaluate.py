@@ -1,0 +1,65 @@
+"""`tidegate evaluate`: figures for people and for programs."""
+
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+import tidegate
+from tidegate import tables
+
+Shell = Callable[..., tuple[int, str, str]]
+
+
+def test_json_is_one_object_and_nothing_else(shell: Shell, folder: Path) -> None:
+    """`--json` prints the six figures, which agree with the model's predictions."""
+    code, out, err = shell("evaluate model.safetensors test.csv --json")
+    assert (code, err) == (0, "")
+    assert out.count("\n") == 1
+    figures = json.loads(out)
+    assert set(figures) == {"accuracy", "macro_f1", "per_class", "confusion", "ece", "n"}
+
+    table = tables.read(folder / "test.csv")
+    predicted = tidegate.load(folder / "model.safetensors").predict(table.texts)
+    truth = np.array(table.labels)
+    assert figures["n"] == 50
+    assert figures["accuracy"] == np.mean(predicted == truth)
+    assert figures["confusion"] == [
+        [int(((truth == row) & (predicted == column)).sum()) for column in ("neg", "pos")] for row in ("neg", "pos")
+    ]
+    assert list(figures["per_class"]) == ["neg", "pos"]
+    assert figures["per_class"]["neg"]["support"] == (truth == "neg").sum()
+
+
+def test_people_see_tables(shell: Shell) -> None:
+    """Without `--json` the scores, a row for each class, and the confusion matrix are shown."""
+    code, out, _ = shell("evaluate model.safetensors test.csv")
+    assert code == 0
+    for line in (
+        r"accuracy +\d\.\d{4}",
+        r"macro F1 +\d\.\d{4}",
+        r"calibration error +\d\.\d{4}",
+        r" class +precision +recall +F1 +texts",
+        r" neg +\d\.\d{4} +\d\.\d{4} +\d\.\d{4} +\d+",
+        r" true \\ predicted +neg +pos",
+        r" pos +\d+ +\d+",
+    ):
+        assert re.search(rf"^{line} *$", out, re.MULTILINE), line
+
+
+def test_the_columns_can_be_named(shell: Shell, folder: Path) -> None:
+    """Columns with unusual names are found by `--text` and `--label`."""
+    table = tables.read(folder / "test.csv")
+    tables.write(folder / "odd.csv", {"q": table.texts, "r": table.labels, "s": ["x"] * 50})
+    expected = shell("evaluate model.safetensors test.csv --json")[1]
+    assert shell("evaluate model.safetensors odd.csv --json --text q --label r") == (0, expected, "")
+
+
+def test_a_label_that_the_model_does_not_know_is_named(shell: Shell, folder: Path) -> None:
+    """The error names the file, the row, the label and the labels of the model."""
+    tables.write(folder / "other.csv", {"text": ["good", "bad"], "label": ["pos", "neutral"]})
+    code, _, err = shell("evaluate model.safetensors other.csv")
+    assert code == 2
+    assert err == "error: other.csv: row 2 has the label 'neutral', expected one of 'neg', 'pos'\n"

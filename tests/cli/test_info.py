@@ -1,0 +1,58 @@
+"""`tidegate info`: the machine, and what is in a model."""
+
+import re
+from collections.abc import Callable
+from importlib.metadata import version
+
+import pytest
+
+import tidegate
+
+Shell = Callable[..., tuple[int, str, str]]
+
+
+def facts_of(out: str) -> dict[str, str]:
+    """Reads names and values."""
+    return dict(re.findall(r"^(\S(?: ?\S)*) {2,}(\S.*?) *$", out, re.MULTILINE))
+
+
+def test_the_machine_is_described(shell: Shell) -> None:
+    """Version, instruction sets with the one in use, threads, and the packages of each extra."""
+    code, out, _ = shell("info")
+    facts = facts_of(out)
+    assert code == 0
+    assert facts["tidegate"] == version("tidegate")
+    assert [isa.removesuffix(" (used)") for isa in facts["instruction sets"].split(", ")] == tidegate.isas()
+    assert facts["instruction sets"].count("(used)") == 1
+    assert facts["threads"] == str(tidegate.get_num_threads())
+    assert f"torch {version('torch')}" in facts["extra train"]
+
+
+def test_a_missing_package_has_its_install_line(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is not installed is called missing, with the line that installs it."""
+    from tidegate.cli import info
+
+    monkeypatch.setitem(info._EXTRAS, "train", ("no-such-package",))
+    facts = facts_of(shell("info")[1])
+    assert facts["extra train"] == "no-such-package missing  →  pip install 'tidegate[train]'"
+
+
+def test_a_model_is_described(shell: Shell) -> None:
+    """Cell, labels, vocabulary, sizes, versions and scores of a model file."""
+    code, out, _ = shell("info model.safetensors")
+    facts = facts_of(out)
+    assert code == 0
+    assert facts["cell"] == "GRU"
+    assert facts["labels"] == "neg, pos"
+    assert facts["vocabulary"].startswith("13 words: ")
+    assert facts["layers"] == "1 × 8 units"
+    assert facts["vector"] == "16 numbers"
+    assert facts["parameters"].startswith(f"{13 * 8 + 2 * (3 * 8 * 8) + 2 * 3 * 8 + 2 * 16 + 2:,}: ")
+    assert re.search(r"accuracy [01]", facts["validation"])
+
+
+def test_a_file_that_is_no_model_is_a_mistake(shell: Shell) -> None:
+    """Other files are named in one line."""
+    code, _, err = shell("info test.csv")
+    assert code == 2
+    assert err.startswith("error: test.csv: ")

@@ -1,0 +1,121 @@
+"""`tidegate predict`: files and streams in, labels and probabilities out."""
+
+import csv
+import io
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import tidegate
+from tidegate import tables
+
+Shell = Callable[..., tuple[int, str, str]]
+
+
+def rows_of(text: str, delimiter: str = ",") -> list[dict[str, str]]:
+    """Reads the rows of a CSV text."""
+    return list(csv.DictReader(io.StringIO(text), delimiter=delimiter))
+
+
+def test_every_column_stays(shell: Shell, folder: Path) -> None:
+    """The rows of a file come out in order, with the prediction and the probability of each class behind them."""
+    code, out, err = shell("predict model.safetensors test.csv")
+    assert (code, err) == (0, "")
+    rows, table = rows_of(out), tables.read(folder / "test.csv")
+    assert list(rows[0]) == ["text", "label", "prediction", "p_neg", "p_pos"]
+    assert [row["text"] for row in rows] == table.texts
+    assert [row["label"] for row in rows] == table.labels
+    probabilities = tidegate.load(folder / "model.safetensors").predict_proba(table.texts)
+    np.testing.assert_allclose([[float(row["p_neg"]), float(row["p_pos"])] for row in rows], probabilities, atol=1e-6)
+    assert [row["prediction"] for row in rows] == [["neg", "pos"][i] for i in probabilities.argmax(1)]
+
+
+@pytest.mark.parametrize(
+    ("options", "stdin"),
+    [
+        ("", 'a "good", lovely film\n\nbad\n'),
+        ("--from csv", 'text,id\n"a ""good"", lovely film",1\n,2\nbad,3\n'),
+        ("--from tsv", 'text\tid\na "good", lovely film\t1\n\t2\nbad\t3\n'),
+        ("--from jsonl", '{"text": "a \\"good\\", lovely film"}\n{"text": ""}\n{"text": "bad"}\n'),
+    ],
+)
+@pytest.mark.parametrize("to", ["csv", "tsv", "jsonl"])
+def test_standard_input_is_read_in_every_kind(shell: Shell, options: str, stdin: str, to: str) -> None:
+    """Plain lines, CSV, TSV and JSON Lines give the same predictions, an empty text included."""
+    code, out, err = shell(f"predict model.safetensors - {options} --to {to}", stdin=stdin)
+    assert (code, err) == (0, "")
+    if to == "jsonl":
+        rows: list[dict[str, Any]] = [json.loads(line) for line in out.splitlines()]
+    else:
+        rows = list(rows_of(out, "," if to == "csv" else "\t"))
+    assert [row["text"] for row in rows] == ['a "good", lovely film', "", "bad"]
+    assert all(float(row["p_neg"]) + float(row["p_pos"]) == pytest.approx(1, abs=2e-6) for row in rows)
+    assert rows[0]["prediction"] == "pos"
+    assert rows[2]["prediction"] == "neg"
+
+
+@pytest.mark.parametrize("suffix", ["csv", "tsv", "jsonl", "parquet"])
+def test_output_files_hold_what_is_printed(shell: Shell, folder: Path, suffix: str) -> None:
+    """`-o` writes every kind of table, with the columns that go to standard output."""
+    code, out, err = shell(f"predict model.safetensors test.csv -o out.{suffix}")
+    assert (code, out, err) == (0, "", f"wrote 50 predictions to out.{suffix}\n")
+    columns = tables.read(folder / f"out.{suffix}", text="text", need_label=False).columns
+    printed = rows_of(shell("predict model.safetensors test.csv")[1])
+    assert columns["prediction"] == [row["prediction"] for row in printed]
+    assert [float(p) for p in columns["p_pos"]] == [float(row["p_pos"]) for row in printed]
+
+
+def test_a_line_is_answered_before_the_next_one_comes(process: Callable[[str], Any]) -> None:
+    """Who writes a line into the pipe gets the answer while the pipe is open."""
+    running = process("predict model.safetensors - --to jsonl")
+    for word, label in (("good", "pos"), ("bad", "neg"), ("lovely", "pos")):
+        running.stdin.write(f"{word}\n")
+        running.stdin.flush()
+        assert json.loads(running.stdout.readline())["prediction"] == label
+    out, err = running.communicate(timeout=60)
+    assert (running.returncode, out, err) == (0, "", "")
+
+
+def test_a_reader_that_has_had_enough_is_no_error(process: Callable[[str], Any], folder: Path) -> None:
+    """When standard output is closed, as `head` does, the command ends quietly."""
+    tables.write(folder / "long.csv", {"text": ["a good film"] * 20_000})
+    running = process("predict model.safetensors long.csv")
+    assert running.stdout.readline() == "text,prediction,p_neg,p_pos\n"
+    running.stdout.close()
+    assert running.stderr.read() == ""
+    assert running.wait(60) == 0
+    running.stdin.close()
+    running.stderr.close()
+
+
+@pytest.mark.parametrize(
+    ("command", "message"),
+    [
+        ("predict model.safetensors 'a good film'", "there is no file 'a good film'; for a text itself there is"),
+        ("predict model.safetensors nothing.csv", "there is no file 'nothing.csv'\n"),
+        ("predict model.safetensors", "predict needs either a FILE (- for standard input) or --words TEXT"),
+        ("predict model.safetensors test.csv --words x", "predict needs either a FILE"),
+        ("predict model.safetensors test.csv -o out.xlsx", "out.xlsx: the suffix tells no kind of table"),
+        ("predict test.csv test.csv", "test.csv: it starts with b'text,label"),
+        ("predict nothing.safetensors test.csv", "nothing.safetensors: No such file or directory"),
+        ("predict model.safetensors test.csv --text q", "there is no column 'q'"),
+    ],
+)
+def test_mistakes_are_one_line(shell: Shell, command: str, message: str) -> None:
+    """Mistakes are told in one line on stderr, with exit code 2 and nothing on stdout."""
+    code, out, err = shell(command)
+    assert (code, out) == (2, "")
+    assert err.startswith("error: ")
+    assert message in err
+    assert err.count("\n") == 1
+
+
+def test_no_output_file_is_left_by_a_mistake(shell: Shell, folder: Path) -> None:
+    """An input that breaks off in the middle leaves no half-written table."""
+    (folder / "broken.jsonl").write_text('{"text": "good"}\n{"text": \n', encoding="utf-8")
+    assert shell("predict model.safetensors broken.jsonl -o half.csv")[0] == 2
+    assert not (folder / "half.csv").exists()

@@ -1,0 +1,226 @@
+"""`tidegate train`: what it shows, what it writes, and how it is stopped."""
+
+import re
+import signal
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import tidegate
+from tidegate import tables
+from tidegate.metrics import Report, score
+
+Shell = Callable[..., tuple[int, str, str]]
+TO = "-o new.safetensors"
+
+
+def test_three_summaries_stand_side_by_side(shell: Shell, small: str) -> None:
+    """Accuracy, macro F1 and seconds of average, compounding and GRU stand in one table, above a verdict."""
+    code, out, _ = shell(f"train train.csv {TO} {small} --epochs 30")
+    assert code == 0
+    rows = [re.split(r"\s{2,}", line.strip()) for line in out.splitlines()]
+    table = {row[0]: row[1:] for row in rows if row[0] in {"average", "compounding", "GRU", "accuracy"}}
+    assert list(table) == ["accuracy", "average", "compounding", "GRU"]
+    assert table["accuracy"] == ["macro F1", "seconds"]
+    for name in ("average", "compounding", "GRU"):
+        accuracy, f1, seconds = map(float, table[name])
+        assert accuracy > 0.9
+        assert f1 > 0.9
+        assert seconds > 0
+    assert re.search(r"^The GRU is ", out, re.MULTILINE)
+    assert "wrote new.safetensors" in out
+
+
+def test_the_table_is_kept_in_the_model(shell: Shell, folder: Path, small: str) -> None:
+    """The scores on the validation texts, those of the simpler summaries too, can be read from the model."""
+    assert shell(f"train train.csv {TO} {small}")[0] == 0
+    metrics = tidegate.load(folder / "new.safetensors").metrics
+    assert set(metrics["baselines"]) == {"average", "compound"}
+    assert set(metrics["baselines"]["average"]) == {"accuracy", "macro_f1", "seconds"}
+    assert metrics["n"] == 40
+
+
+def test_what_was_read_is_told(shell: Shell, small: str) -> None:
+    """Texts, labels with their shares, and words are told before training, each epoch in a line after it."""
+    code, out, err = shell(f"train train.csv {TO} {small} --cell average --epochs 2")
+    assert code == 0
+    assert re.search(r"^360 texts to train on and 40 to judge by", out, re.MULTILINE)
+    assert re.search(r"^labels: neg \d+%, pos \d+%$", out, re.MULTILINE)
+    facts = r"loss \d\.\d+  accuracy \d\.\d+  [\d,]+k words/s  \d+:\d\d left"
+    assert re.search(rf"^average +epoch 1/2  {facts}\naverage +epoch 2/2  {facts}$", err, re.MULTILINE)
+
+
+def report(right: int) -> Report:
+    """Scores of a model that is right on the first so many of a thousand texts."""
+    truth = np.arange(1000) % 2
+    return score(truth, np.eye(2)[np.where(np.arange(1000) < right, truth, 1 - truth)], ("no", "yes"))
+
+
+@pytest.mark.parametrize(
+    ("right", "sentence"),
+    [
+        (650, "The GRU is NOT better than the average: it is 5.0 points behind (± "),
+        (700, "The GRU is NOT better than the average: both are equally accurate."),
+        (702, "The GRU is ahead of the average by 0.2 points, which may be chance (± 0.3 on these 1,000 texts)."),
+        (750, "The GRU is better than the average by 5.0 points (± 1.4 on these 1,000 texts)."),
+    ],
+)
+def test_the_verdict_is_a_sentence(right: int, sentence: str) -> None:
+    """Whether the GRU beats the average of 700 right answers, and whether chance explains it, is said in words."""
+    from tidegate.cli.comparison import verdict
+
+    assert verdict("GRU", report(right), report(700)).startswith(sentence)
+
+
+def test_baselines_can_be_left_out(shell: Shell, small: str) -> None:
+    """Without baselines neither they nor a verdict are shown."""
+    code, out, err = shell(f"train train.csv {TO} {small} --no-baselines")
+    assert code == 0
+    assert "average" not in out + err
+    assert "GRU" in out
+
+
+def test_every_kind_of_table_gives_the_same_model(shell: Shell, folder: Path, small: str) -> None:
+    """TSV, JSON Lines and Parquet are trained on like CSV."""
+    columns = tables.read(folder / "train.csv").columns
+    predictions = []
+    for kind in ("csv", "tsv", "jsonl", "parquet"):
+        tables.write(folder / f"same.{kind}", columns)
+        assert shell(f"train same.{kind} {TO} {small} --no-baselines --epochs 1")[0] == 0
+        predictions.append(tidegate.load(folder / "new.safetensors").predict_proba(["good film", "bad film"]))
+    for other in predictions[1:]:
+        np.testing.assert_array_equal(predictions[0], other)
+
+
+@pytest.mark.parametrize(
+    ("validation", "parts"),
+    [("test.csv", "400 texts to train on and 50 to judge by"), ("0.25", "300 texts to train on and 100 to judge by")],
+)
+def test_validation_is_a_file_or_a_share(shell: Shell, small: str, validation: str, parts: str) -> None:
+    """A file is judged by as a whole, a share is taken from each class."""
+    code, out, _ = shell(f"train train.csv {TO} {small} --no-baselines --epochs 1 --validation {validation}")
+    assert code == 0
+    assert parts in out
+
+
+def test_options_reach_the_model(shell: Shell, folder: Path) -> None:
+    """Cell, sizes, summary and limits of the command line are those of the model."""
+    sizes = "--embedding-size 5 --hidden-size 6 --num-layers 2 --bidirectional --vocab-size 9 --max-length 7"
+    code, _, _ = shell(f"train train.csv {TO} --no-baselines --epochs 1 --cell rnn_tanh --summary last {sizes}")
+    assert code == 0
+    config = tidegate.load(folder / "new.safetensors").config
+    assert (config.cell, config.summary, config.embedding_size, config.hidden_size) == ("rnn_tanh", "last", 5, 6)
+    assert (config.num_layers, config.bidirectional, config.vocab_size, config.max_length) == (2, True, 9, 7)
+
+
+def test_a_given_rate_is_kept(shell: Shell, folder: Path, small: str) -> None:
+    """`--rate` is compounding's growth factor."""
+    assert shell(f"train train.csv {TO} {small} --no-baselines --cell compound --rate 0.75")[0] == 0
+    assert tidegate.load(folder / "new.safetensors").arrays["rate"].tolist() == [0.75]
+
+
+def test_frozen_vectors_are_in_the_model(shell: Shell, folder: Path) -> None:
+    """`--vectors` sets the embedding and its size, and `--freeze` keeps it."""
+    (folder / "vectors.txt").write_text("good 1 2 3\nbad -1 -2 -3\n", encoding="utf-8")
+    assert shell(f"train train.csv {TO} --vectors vectors.txt --freeze --no-baselines --epochs 2")[0] == 0
+    model = tidegate.load(folder / "new.safetensors")
+    assert model.arrays["embedding.weight"][model.tokenizer.vocab.index("good")].tolist() == [1, 2, 3]
+
+
+def test_the_same_seed_gives_the_same_weights(shell: Shell, folder: Path, small: str) -> None:
+    """Two trainings with one seed agree in every bit, and another seed gives other weights."""
+    arrays = []
+    for seed in (5, 5, 6):
+        assert shell(f"train train.csv {TO} {small} --seed {seed} --no-baselines")[0] == 0
+        arrays.append(tidegate.load(folder / "new.safetensors").arrays)
+    first, again, other = arrays
+    assert all(first[name].tobytes() == again[name].tobytes() for name in first)
+    assert first["head.weight"].tobytes() != other["head.weight"].tobytes()
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ("nothing.csv", "nothing.csv"),
+        ("train.csv --text review", "there is no column 'review'; the columns are 'text', 'label'"),
+        ("train.csv --validation half", "--validation is 'half', expected a share such as 0.1 or a file"),
+        ("train.csv --validation 1.5", "the validation share is 1.5, expected a number above 0 and below 1"),
+        ("train.csv -o nowhere/model.safetensors", "there is no folder nowhere to write model.safetensors to"),
+        ("train.csv -o .", ". is a folder, expected the name of a file"),
+        ("train.csv --vectors test.csv", "test.csv"),
+    ],
+)
+def test_mistakes_are_told_before_training(shell: Shell, options: str, message: str) -> None:
+    """What cannot work is one line on stderr and exit code 2, and no epoch is trained."""
+    code, _, err = shell(f"train {options}")
+    assert code == 2
+    assert re.fullmatch(rf"error: .*{re.escape(message)}.*\n", err)
+
+
+def test_a_training_that_comes_apart_is_a_failure(shell: Shell, small: str) -> None:
+    """A loss that is no longer finite ends with exit code 1 and what to change."""
+    code, _, err = shell(
+        f"train train.csv {TO} {small} --no-baselines --cell rnn_relu --learning-rate 1e30 --clip 1e30"
+    )
+    assert code == 1
+    assert err.splitlines()[-1].startswith("error: the loss is ")
+    assert err.endswith("try a smaller learning rate\n")
+
+
+def test_ctrl_c_keeps_the_best_model(process: Callable[[str], Any], small: str, tmp_path: Path) -> None:
+    """Ctrl-C after the first epoch ends with exit code 130, and the best model so far is written."""
+    model = tmp_path / "model.safetensors"
+    running = process(f"train train.csv -o {model} --no-baselines {small} --epochs 100000 --patience 100000")
+    assert running.stderr is not None
+    for line in running.stderr:
+        if "epoch 2/" in line:
+            running.send_signal(signal.SIGINT)
+            break
+    out, err = running.communicate(timeout=60)
+    assert running.returncode == 130, err
+    assert "stopping; Ctrl-C again to stop at once" in err
+    assert f"wrote {model}" in out
+    assert tidegate.load(model).predict(["good"])[0] in {"neg", "pos"}
+
+
+def test_ctrl_c_in_the_first_epoch_writes_nothing(
+    shell: Shell, small: str, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Before a first epoch has ended there is no model to keep, and that is said."""
+    from tidegate import training
+
+    def pressed(*fields: Any) -> training.Step:
+        signal.raise_signal(signal.SIGINT)
+        return step(*fields)
+
+    step = training.Step
+    monkeypatch.setattr(training, "Step", pressed)
+    code, _, err = shell(f"train train.csv -o never.safetensors {small}")
+    assert code == 130
+    assert "stopped before the first epoch of gru ended: there is no model to write" in err
+    assert not (folder / "never.safetensors").exists()
+
+
+def test_a_second_ctrl_c_interrupts() -> None:
+    """The first Ctrl-C is a wish, the second one the usual interrupt, and afterwards all is as before."""
+    from tidegate.cli.progress import Stop
+
+    before = signal.getsignal(signal.SIGINT)
+    with Stop() as stop:
+        assert not stop.wanted
+        signal.raise_signal(signal.SIGINT)
+        assert stop.wanted
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
+    assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_a_bar_moves_on_a_terminal(terminal: Callable[..., str], plain: Callable[[str], str], small: str) -> None:
+    """On a terminal of 80 columns a bar shows loss, accuracy, speed and time left, and no line is longer."""
+    shown = plain(terminal(f"train train.csv {TO} {small}"))
+    facts = r"loss \d\.\d{3}  accuracy \d\.\d{3}  [\d,]+k words/s  \d+:\d\d left"
+    assert re.search(rf"GRU +[━╸╺ ]+ +\d/6  {facts}", shown)
+    assert max(len(line) for line in re.split(r"[\r\n]", shown)) <= 80
