@@ -16,7 +16,6 @@ import time
 from pathlib import Path
 
 from contest import machine
-
 from tidegate import data
 
 

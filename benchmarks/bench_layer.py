@@ -2,8 +2,9 @@
 
 python benchmarks/bench_layer.py [--threads 2] [--seconds 2] [--json FILE]
 
-A training step is forward and backward, with the gradients of input and parameters, as a training loop sees it through autograd. GFLOP/s
-count the multiply-adds of the matrix products alone (2·3·H·(I+H) a row and step forward, three times that a training step).
+A training step is forward and backward, with the gradients of input and parameters, as a training loop sees it through
+autograd. The share of the peak counts the operations of the matrix products alone: 2·3·H·(I+H) a row and step forward,
+three times that in a training step.
 """
 
 import argparse
@@ -11,9 +12,9 @@ import json
 from pathlib import Path
 
 import torch
-from contest import fma_peak, machine, medians
 
 import tidegate
+from contest import fma_peak, machine, medians
 from tidegate.torch import GRU
 
 # I, H, T, B
@@ -84,7 +85,10 @@ def main() -> None:
     peak = fma_peak(arguments.threads)
     print(f"{machine()}; {arguments.threads} threads; peak {peak / 1e9:.0f} GFLOP/s of float32 multiply-adds")
     print(f"{'':18} | {'forward, µs':^31} | {'training step, µs':^31}")
-    print(f"{'I/H/T/B':18} | {'torch':>9} {'tidegate':>9} {'ratio':>5} {'peak':>5} | " * 1 + f"{'torch':>9} {'tidegate':>9} {'ratio':>5} {'peak':>5}")
+    print(
+        f"{'I/H/T/B':18} | {'torch':>9} {'tidegate':>9} {'ratio':>5} {'peak':>5} | " * 1
+        + f"{'torch':>9} {'tidegate':>9} {'ratio':>5} {'peak':>5}"
+    )
     rows = []
     for shape in SHAPES:
         row = measure(shape, arguments.seconds, peak)

@@ -10,29 +10,34 @@ from collections.abc import Callable, Mapping
 import tidegate
 from tidegate import _native
 
+REST = 0.01  # seconds
+
 
 def medians(contenders: Mapping[str, Callable[[], object]], seconds: float = 2.0) -> dict[str, float]:
     """Returns the median time of each contender in seconds.
 
-    They run in turn (A B C A B C ...), so that a change in the machine's speed or load meets all of them alike.
+    They run in turn (A B C A B C ...), so that a change in the machine's speed or load meets all of them alike. Before
+    each turn the machine rests, for the idle threads of one contender may spin for milliseconds on the processors that
+    the next one wants; then one call warms up and the next one counts.
 
     Args:
         contenders: Name and call.
-        seconds: Time to spend in all, after a warm-up of two rounds; at least five rounds are made.
+        seconds: Time to spend in all; at least five rounds are made.
     """
     times: dict[str, list[float]] = {name: [] for name in contenders}
     gc.collect()
     gc.disable()
-    end = None
-    while end is None or time.perf_counter() < end or len(times[name]) < 7:
+    end, rounds = time.perf_counter() + seconds, 0
+    while time.perf_counter() < end or rounds < 5:
+        rounds += 1
         for name, call in contenders.items():
+            time.sleep(REST)
+            call()
             start = time.perf_counter()
             call()
             times[name].append(time.perf_counter() - start)
-        if end is None:
-            end = time.perf_counter() + seconds
     gc.enable()
-    return {name: statistics.median(values[2:]) for name, values in times.items()}
+    return {name: statistics.median(values) for name, values in times.items()}
 
 
 def fma_peak(threads: int, isa: str | None = None) -> float:

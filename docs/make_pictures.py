@@ -1,4 +1,4 @@
-"""Draws the pictures of the documentation: python docs/make_pictures.py MODEL (a model such as `make demo` leaves behind)."""
+"""Draws the pictures of the documentation: python docs/make_pictures.py MODEL (such as `make demo` leaves)."""
 
 import sys
 from pathlib import Path

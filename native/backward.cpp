@@ -8,9 +8,10 @@
 namespace tidegate {
 namespace {
 
-// Steps are walked in blocks of about this many rows, from the last block to the first. Within a block, the gradients of the gates come
-// step by step; then those of the inputs and weights as products over all rows of the block, while it is still in the cache. Blocks depend
-// on the lengths alone, so the sums of the weight gradients have one order whatever the number of threads.
+// Steps are walked in blocks of about this many rows, from the last block to the first. Within a block, the gradients
+// of the gates come step by step; then those of the inputs and weights as products over all rows of the block, while it
+// is still in the cache. Blocks depend on the lengths alone, so the sums of the weight gradients have one order
+// whatever the number of threads.
 constexpr int64_t kBlockRows = 128;
 
 struct Block {
@@ -29,9 +30,17 @@ std::vector<Block> cut_into_blocks(const Schedule& schedule) {
 
 class BackwardRun {
  public:
-  BackwardRun(const PackedLayer& layer, const Batch& batch, const BackwardPass& pass, const Schedule& schedule, Sharing sharing)
-      : layer_(layer), batch_(batch), pass_(pass), schedule_(schedule), sharing_(sharing), kernels_(layer.kernels),
-        blocks_(cut_into_blocks(schedule)), rows_(schedule.rows()), gate_blocks_(layer.dgate_gates() * layer.blocks()) {
+  BackwardRun(const PackedLayer& layer, const Batch& batch, const BackwardPass& pass, const Schedule& schedule,
+              Sharing sharing)
+      : layer_(layer),
+        batch_(batch),
+        pass_(pass),
+        schedule_(schedule),
+        sharing_(sharing),
+        kernels_(layer.kernels),
+        blocks_(cut_into_blocks(schedule)),
+        rows_(schedule.rows()),
+        gate_blocks_(layer.dgate_gates() * layer.blocks()) {
     for (const Block& block : blocks_) capacity_ = std::max(capacity_, block.rows);
     const int64_t unit_tiles = gate_blocks_ * kernels_.lanes / kernels_.unit_tile;
     tile_floats_ = kernels_.unit_tile * 3 * kernels_.lanes;
@@ -52,8 +61,9 @@ class BackwardRun {
     sums_bias_ = scratch.take<float>(gate_blocks_ * kernels_.lanes);
     zeros_ = scratch.take<float>(layer.hidden);
     for (Pointers& p : pointers_)
-      p = {scratch.take<const float*>(capacity_), scratch.take<const float*>(capacity_), scratch.take<const float*>(capacity_),
-           scratch.take<const float*>(capacity_), scratch.take<const float*>(capacity_), scratch.take<float*>(capacity_)};
+      p = {scratch.take<const float*>(capacity_), scratch.take<const float*>(capacity_),
+           scratch.take<const float*>(capacity_), scratch.take<const float*>(capacity_),
+           scratch.take<const float*>(capacity_), scratch.take<float*>(capacity_)};
     carry_of_ = scratch.take<float*>(rows_);
     for (int64_t row = 0; row < rows_; ++row) carry_of_[row] = carry_ + row * layer.pitch();
     std::fill_n(zeros_, layer.hidden, 0.0f);
@@ -109,7 +119,9 @@ class BackwardRun {
       each_row(own, schedule_.active(step), [&](int64_t row) {
         const int64_t t = schedule_.time(step, row), b = schedule_.order(row), k = offset + row;
         to.x[k] = pass_.x.at(t, b);
-        to.h[k] = step > 0 ? pass_.y.at(schedule_.time(step - 1, row), b) : batch_.h0 ? batch_.h0 + b * layer_.hidden : zeros_;
+        to.h[k] = step > 0    ? pass_.y.at(schedule_.time(step - 1, row), b)
+                  : batch_.h0 ? batch_.h0 + b * layer_.hidden
+                              : zeros_;
         to.state[k] = layer_.cell == Cell::kGru ? to.h[k] : pass_.y.at(t, b);
         to.dy[k] = pass_.dy ? pass_.dy.at(t, b) : nullptr;
         to.trace[k] = pass_.trace ? pass_.trace.at(t, b) : nullptr;
@@ -132,8 +144,17 @@ class BackwardRun {
       tiles.rows = active;
       const int64_t stride = capacity_ * kernels_.lanes;
       float* dgates = dgates_[parity] + offset * kernels_.lanes;
-      const GateGradients gates{layer_.cell,    layer_.hidden, pass_.dy ? pointers.dy + offset : nullptr,
-                                pointers.trace + offset, pointers.state + offset, carry_, layer_.pitch(), dgates, stride, tiles, units};
+      const GateGradients gates{layer_.cell,
+                                layer_.hidden,
+                                pass_.dy ? pointers.dy + offset : nullptr,
+                                pointers.trace + offset,
+                                pointers.state + offset,
+                                carry_,
+                                layer_.pitch(),
+                                dgates,
+                                stride,
+                                tiles,
+                                units};
       kernels_.gate_gradients(gates);
       if (sharing_.units) team.barrier();
       kernels_.gate_products({dgates, stride, layer_.backward_hh(), layer_.pitch(), carry_of_, true, tiles, panels});
@@ -149,13 +170,15 @@ class BackwardRun {
     float* dgates_ih = gru ? dgates + blocks * stride : dgates;  // r, z, n behind hn
     if (pass_.dx) {
       const Tiles tiles{block.rows, kernels_.tile_rows, index, size};
-      kernels_.gate_products({dgates_ih, stride, layer_.backward_ih(), layer_.input, pointers.dx, false, tiles, {0, panels_ih_}});
+      kernels_.gate_products(
+          {dgates_ih, stride, layer_.backward_ih(), layer_.input, pointers.dx, false, tiles, {0, panels_ih_}});
     }
     const int64_t per_gate_block = lanes / kernels_.unit_tile;
     const Range tiles = share(layer_.gates * blocks * per_gate_block, index, size);
     kernels_.weight_gradients({dgates_ih, stride, block.rows, pointers.x, layer_.input, sums_ih_, tiles});
     kernels_.weight_gradients({dgates, stride, block.rows, pointers.h, layer_.hidden, sums_hh_, tiles});
-    if (pass_.db_ih) kernels_.bias_gradients({dgates, stride, block.rows, sums_bias_, share(gate_blocks_, index, size)});
+    if (pass_.db_ih)
+      kernels_.bias_gradients({dgates, stride, block.rows, sums_bias_, share(gate_blocks_, index, size)});
   }
 
   void finish(int index, int size) {

@@ -1,4 +1,5 @@
-// What Python sees of the native code: no logic, no checks. Shapes, dtypes and lengths have been checked by src/tidegate/ops.py.
+// What Python sees of the native code: no logic, no checks. Shapes, dtypes and lengths have been checked by
+// src/tidegate/ops.py.
 #include <nanobind/nanobind.h>
 #include <nanobind/ndarray.h>
 #include <nanobind/stl/optional.h>
@@ -49,8 +50,8 @@ struct Shape {
   Batch batch(const Maybe<ConstFloats>& h0) const { return {T, B, pointer(lengths), reverse, pointer(h0)}; }
 };
 
-void forward_(const PackedLayer& layer, const Shape& shape, ConstFloats x, Maybe<ConstFloats> h0, Floats32 y, Floats32 h_n,
-              Maybe<Floats32> trace, int threads) {
+void forward_(const PackedLayer& layer, const Shape& shape, ConstFloats x, Maybe<ConstFloats> h0, Floats32 y,
+              Floats32 h_n, Maybe<Floats32> trace, int threads) {
   const int64_t* starts = pointer(shape.step_start);
   const ForwardPass pass{rows(x, starts), rows(y, starts), rows(trace, starts), h_n.data()};
   const Batch batch = shape.batch(h0);
@@ -59,18 +60,21 @@ void forward_(const PackedLayer& layer, const Shape& shape, ConstFloats x, Maybe
 }
 
 void backward_(const PackedLayer& layer, const Shape& shape, ConstFloats x, Maybe<ConstFloats> h0, ConstFloats y,
-               Maybe<ConstFloats> trace, Maybe<ConstFloats> dy, Maybe<ConstFloats> dh_n, Maybe<Floats32> dx, Floats32 dh0, Floats32 dw_ih,
-               Floats32 dw_hh, Maybe<Floats32> db_ih, Maybe<Floats32> db_hh, int threads) {
+               Maybe<ConstFloats> trace, Maybe<ConstFloats> dy, Maybe<ConstFloats> dh_n, Maybe<Floats32> dx,
+               Floats32 dh0, Floats32 dw_ih, Floats32 dw_hh, Maybe<Floats32> db_ih, Maybe<Floats32> db_hh,
+               int threads) {
   const int64_t* starts = pointer(shape.step_start);
-  const BackwardPass pass{rows(x, starts),  rows(y, starts),  rows(trace, starts), rows(dy, starts), pointer(dh_n),
-                          rows(dx, starts), dh0.data(),       dw_ih.data(),        dw_hh.data(),     pointer(db_ih),
-                          pointer(db_hh)};
+  const BackwardPass pass{rows(x, starts), rows(y, starts),  rows(trace, starts), rows(dy, starts),
+                          pointer(dh_n),   rows(dx, starts), dh0.data(),          dw_ih.data(),
+                          dw_hh.data(),    pointer(db_ih),   pointer(db_hh)};
   const Batch batch = shape.batch(h0);
   nb::gil_scoped_release release;
   backward(layer, batch, pass, threads);
 }
 
-Cell cell_named(const std::string& name) { return name == "gru" ? Cell::kGru : name == "rnn_tanh" ? Cell::kRnnTanh : Cell::kRnnRelu; }
+Cell cell_named(const std::string& name) {
+  return name == "gru" ? Cell::kGru : name == "rnn_tanh" ? Cell::kRnnTanh : Cell::kRnnRelu;
+}
 
 std::vector<std::string> isas() {
   std::vector<std::string> names;
@@ -99,30 +103,34 @@ NB_MODULE(_native, module) {
         nb::gil_scoped_release release;
         std::vector<int64_t> operations(static_cast<size_t>(threads));
         Team team(threads);
-        team.run([&](int index) { operations[static_cast<size_t>(index)] = find_kernel_table(isa)->multiply_adds(rounds); });
+        team.run(
+            [&](int index) { operations[static_cast<size_t>(index)] = find_kernel_table(isa)->multiply_adds(rounds); });
         return std::accumulate(operations.begin(), operations.end(), int64_t{0});
       },
       "Keeps the multiply-add units of some threads busy; returns the floating-point operations done. For benchmarks.");
 
   nb::class_<Shape>(module, "Shape")
-      .def("__init__",
-           [](Shape* self, int64_t T, int64_t B, Maybe<Integers> lengths, Maybe<Integers> step_start, bool reverse) {
-             new (self) Shape{T, B, lengths, step_start, reverse};
-           },
-           nb::arg("T"), nb::arg("B"), nb::arg("lengths").none(), nb::arg("step_start").none(), nb::arg("reverse"));
+      .def(
+          "__init__",
+          [](Shape* self, int64_t T, int64_t B, Maybe<Integers> lengths, Maybe<Integers> step_start, bool reverse) {
+            new (self) Shape{T, B, lengths, step_start, reverse};
+          },
+          nb::arg("T"), nb::arg("B"), nb::arg("lengths").none(), nb::arg("step_start").none(), nb::arg("reverse"));
 
   nb::class_<PackedLayer>(module, "PackedLayer")
-      .def("__init__",
-           [](PackedLayer* self, const std::string& cell, ConstFloats w_ih, ConstFloats w_hh, Maybe<ConstFloats> b_ih,
-              Maybe<ConstFloats> b_hh, const std::string& isa) {
-             const Weights weights{w_ih.data(), w_hh.data(), pointer(b_ih), pointer(b_hh)};
-             new (self) PackedLayer(cell_named(cell), static_cast<int64_t>(w_ih.shape(1)), static_cast<int64_t>(w_hh.shape(1)), weights,
-                                    *find_kernel_table(isa));
-           },
-           nb::arg("cell"), nb::arg("w_ih"), nb::arg("w_hh"), nb::arg("b_ih").none(), nb::arg("b_hh").none(), nb::arg("isa"))
+      .def(
+          "__init__",
+          [](PackedLayer* self, const std::string& cell, ConstFloats w_ih, ConstFloats w_hh, Maybe<ConstFloats> b_ih,
+             Maybe<ConstFloats> b_hh, const std::string& isa) {
+            const Weights weights{w_ih.data(), w_hh.data(), pointer(b_ih), pointer(b_hh)};
+            new (self) PackedLayer(cell_named(cell), static_cast<int64_t>(w_ih.shape(1)),
+                                   static_cast<int64_t>(w_hh.shape(1)), weights, *find_kernel_table(isa));
+          },
+          nb::arg("cell"), nb::arg("w_ih"), nb::arg("w_hh"), nb::arg("b_ih").none(), nb::arg("b_hh").none(),
+          nb::arg("isa"))
       .def("forward", &forward_, nb::arg("shape"), nb::arg("x"), nb::arg("h0").none(), nb::arg("y"), nb::arg("h_n"),
            nb::arg("trace").none(), nb::arg("threads"))
-      .def("backward", &backward_, nb::arg("shape"), nb::arg("x"), nb::arg("h0").none(), nb::arg("y"), nb::arg("trace").none(),
-           nb::arg("dy").none(), nb::arg("dh_n").none(), nb::arg("dx").none(), nb::arg("dh0"), nb::arg("dw_ih"), nb::arg("dw_hh"),
-           nb::arg("db_ih").none(), nb::arg("db_hh").none(), nb::arg("threads"));
+      .def("backward", &backward_, nb::arg("shape"), nb::arg("x"), nb::arg("h0").none(), nb::arg("y"),
+           nb::arg("trace").none(), nb::arg("dy").none(), nb::arg("dh_n").none(), nb::arg("dx").none(), nb::arg("dh0"),
+           nb::arg("dw_ih"), nb::arg("dw_hh"), nb::arg("db_ih").none(), nb::arg("db_hh").none(), nb::arg("threads"));
 }

@@ -12,10 +12,18 @@ constexpr int64_t kProductRows = 256;  // rows of input products that are prepar
 
 class ForwardRun {
  public:
-  ForwardRun(const PackedLayer& layer, const Batch& batch, const ForwardPass& pass, const Schedule& schedule, Sharing sharing)
-      : layer_(layer), batch_(batch), pass_(pass), schedule_(schedule), sharing_(sharing), rows_(schedule.rows()),
-        // With few rows, a step is too small a product to be efficient: those of the inputs are made for many steps at once.
-        products_first_(rows_ < layer.kernels.tile_rows / 2 && schedule.steps() > 1), width_(layer.gates * layer.pitch()),
+  ForwardRun(const PackedLayer& layer, const Batch& batch, const ForwardPass& pass, const Schedule& schedule,
+             Sharing sharing)
+      : layer_(layer),
+        batch_(batch),
+        pass_(pass),
+        schedule_(schedule),
+        sharing_(sharing),
+        rows_(schedule.rows()),
+        // With few rows, a step is too small a product to be efficient: those of the inputs are made for many steps at
+        // once.
+        products_first_(rows_ < layer.kernels.tile_rows / 2 && schedule.steps() > 1),
+        width_(layer.gates * layer.pitch()),
         chunk_(std::max<int64_t>(1, kProductRows / std::max<int64_t>(rows_, 1))) {
     Scratch& scratch = Scratch::local();
     const int64_t product_rows = products_first_ ? chunk_ * rows_ : 0;
@@ -34,7 +42,8 @@ class ForwardRun {
     const Tiles own = sharing_.tiles(rows_, layer_.kernels.tile_rows, index);
     const int64_t panels = (layer_.forward_hh().vectors + 2) / 3;
     const Range units = sharing_.units ? share(panels, index, team.size()) : Range{0, panels};
-    const bool keeps_tables = !sharing_.units || index == 0;  // when units are shared, thread 0 prepares rows and tables for all
+    const bool keeps_tables =
+        !sharing_.units || index == 0;  // when units are shared, thread 0 prepares rows and tables for all
     if (keeps_tables) {
       each_row(own, rows_, [&](int64_t row) { start(row); });
       point(0, own);
@@ -96,7 +105,8 @@ class ForwardRun {
     layer_.kernels.forward_step(call);
   }
 
-  // x W_ih for the next `chunk_` steps of all rows. A row that has ended repeats the last one that has not; nobody reads it.
+  // x W_ih for the next `chunk_` steps of all rows. A row that has ended repeats the last one that has not; nobody
+  // reads it.
   void prepare_products(int64_t first_step, int index, Team& team) {
     const int64_t rows = std::min(chunk_, schedule_.steps() - first_step) * rows_;
     for (int64_t i = 0; index == 0 && i < rows; ++i) {

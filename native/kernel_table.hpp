@@ -1,8 +1,8 @@
 // The table of kernels of one instruction set, and the plain structs in which their arguments travel.
 //
-// Letters: B rows of a batch, I inputs, H hidden units, G gates, V lanes of a vector. Units are cut into blocks of V, the last one padded
-// with zero weights. Strides are counted in floats. A kernel writes nothing but the rows and columns that its arguments name, allocates
-// nothing, starts no thread and keeps no state.
+// Letters: B rows of a batch, I inputs, H hidden units, G gates, V lanes of a vector. Units are cut into blocks of V,
+// the last one padded with zero weights. Strides are counted in floats. A kernel writes nothing but the rows and
+// columns that its arguments name, allocates nothing, starts no thread and keeps no state.
 #pragma once
 #include <stdint.h>
 
@@ -21,20 +21,22 @@ struct Range {
   int64_t begin, end;
 };
 
-// A matrix [depth, columns] packed in panels of three vectors of columns: panel p is contiguous, depth x width floats, where the width is
-// 3 V, or less in the last panel. In the forward pass of a GRU the three vectors are the r, z and n columns of one block of units.
+// A matrix [depth, columns] packed in panels of three vectors of columns: panel p is contiguous, depth x width floats,
+// where the width is 3 V, or less in the last panel. In the forward pass of a GRU the three vectors are the r, z and n
+// columns of one block of units.
 struct Panels {
   const float* data;
   int64_t depth, vectors;  // vectors: columns / V, rounded up
 };
 
-// acc = bias + x W_ih for rows of any steps, stored [row][vectors * V]. Used when the input products of many steps are done at once.
+// acc = bias + x W_ih for rows of any steps, stored [row][vectors * V]. Used when the input products of many steps are
+// done at once.
 struct InputProducts {
   Cell cell;
   Panels w_ih;
-  const float* bias;       // [vectors * V]
-  const float* const* x;   // [rows] pointers to I floats
-  float* products;         // [rows][vectors * V]
+  const float* bias;      // [vectors * V]
+  const float* const* x;  // [rows] pointers to I floats
+  float* products;        // [rows][vectors * V]
   Tiles tiles;
   Range panels;
 };
@@ -42,16 +44,16 @@ struct InputProducts {
 // One time step. Inputs come either as rows of x, or as rows of products that InputProducts has prepared.
 struct ForwardStep {
   Cell cell;
-  int64_t hidden;              // H
-  Panels w_ih, w_hh;           // depth I and depth H
+  int64_t hidden;                // H
+  Panels w_ih, w_hh;             // depth I and depth H
   const float *bias_x, *bias_h;  // [vectors * V] each; bias_h of r and z is already inside bias_x
-  const float* const* x;       // [rows] I floats, or null
+  const float* const* x;         // [rows] I floats, or null
   const float* const* products;  // [rows] vectors * V floats, when x is null
-  const float* h;              // [rows][pitch] state before the step
-  float* h_next;               // [rows][pitch] state after the step
+  const float* h;                // [rows][pitch] state before the step
+  float* h_next;                 // [rows][pitch] state after the step
   int64_t pitch;
-  float* const* y;             // [rows] H floats
-  float* const* trace;         // [rows] 4 H floats (r, z, n, hn), or null
+  float* const* y;               // [rows] H floats
+  float* const* trace;           // [rows] 4 H floats (r, z, n, hn), or null
   Tiles tiles;
   Range panels;
 };
@@ -61,24 +63,24 @@ struct ForwardStep {
 struct GateGradients {
   Cell cell;
   int64_t hidden;
-  const float* const* dy;      // [rows] H floats, or null
-  const float* const* trace;   // [rows] 4 H floats (GRU)
-  const float* const* h;       // [rows] H floats: the state before the step (GRU) or after it (RNN)
-  float* carry;                // [rows][pitch]
+  const float* const* dy;     // [rows] H floats, or null
+  const float* const* trace;  // [rows] 4 H floats (GRU)
+  const float* const* h;      // [rows] H floats: the state before the step (GRU) or after it (RNN)
+  float* carry;               // [rows][pitch]
   int64_t pitch;
-  float* dgates;               // [gates * blocks][stride / V rows][V]; the first row is row 0 of this step
-  int64_t stride;              // from one block to the next
+  float* dgates;              // [gates * blocks][stride / V rows][V]; the first row is row 0 of this step
+  int64_t stride;             // from one block to the next
   Tiles tiles;
   Range blocks;
 };
 
 // out[row] (+)= dgates[row] W, for the gradients of the previous state and of the input.
 struct GateProducts {
-  const float* dgates;         // first of W.depth / V blocks, as above
+  const float* dgates;  // first of W.depth / V blocks, as above
   int64_t stride;
   Panels w;
-  int64_t columns;             // floats stored of each row
-  float* const* out;           // [rows]
+  int64_t columns;    // floats stored of each row
+  float* const* out;  // [rows]
   bool add;
   Tiles tiles;
   Range panels;
@@ -88,17 +90,17 @@ struct GateProducts {
 struct WeightGradients {
   const float* dgates;
   int64_t stride, depth;
-  const float* const* rows;    // [depth] `columns` floats each
+  const float* const* rows;  // [depth] `columns` floats each
   int64_t columns;
-  float* sums;                 // [unit tile][panel][tile rows][3 V]
-  Range unit_tiles;            // tiles of gate units: `unit_tile` rows each
+  float* sums;               // [unit tile][panel][tile rows][3 V]
+  Range unit_tiles;          // tiles of gate units: `unit_tile` rows each
 };
 
 // sums[unit] += sum over rows of dgates.
 struct BiasGradients {
   const float* dgates;
   int64_t stride, depth;
-  float* sums;                 // [blocks * V]
+  float* sums;  // [blocks * V]
   Range blocks;
 };
 
@@ -113,8 +115,10 @@ struct KernelTable {
   void (*gate_products)(const GateProducts&);
   void (*weight_gradients)(const WeightGradients&);
   void (*bias_gradients)(const BiasGradients&);
-  void (*activation)(int which, const float* in, float* out, int64_t count);  // 0 exp, 1 sigmoid, 2 tanh, 3 relu; for tests
-  int64_t (*multiply_adds)(int64_t rounds);  // as many as possible, in registers; returns the floating-point operations; for benchmarks
+  void (*activation)(int which, const float* in, float* out,
+                     int64_t count);  // 0 exp, 1 sigmoid, 2 tanh, 3 relu; for tests
+  int64_t (*multiply_adds)(
+      int64_t rounds);  // as many as possible, in registers; returns the floating-point operations; for benchmarks
 };
 
 }  // namespace tidegate

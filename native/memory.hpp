@@ -1,4 +1,5 @@
-// Aligned scratch memory that is kept from call to call, so that a training step neither allocates nor touches fresh pages.
+// Aligned scratch memory that is kept from call to call, so that a training step neither allocates nor touches fresh
+// pages.
 #pragma once
 #include <cstdint>
 #include <cstdlib>

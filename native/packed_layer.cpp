@@ -36,8 +36,10 @@ Floats pack_forward(const float* w, int64_t gates, int64_t hidden, int64_t depth
   return packed;
 }
 
-// Panels of W itself [G H, columns], its rows taken gate by gate from `first_gate` on, cyclically, each gate padded to whole blocks.
-Floats pack_backward(const float* w, int64_t gates, int64_t first_gate, int64_t hidden, int64_t columns, int64_t lanes) {
+// Panels of W itself [G H, columns], its rows taken gate by gate from `first_gate` on, cyclically, each gate padded to
+// whole blocks.
+Floats pack_backward(const float* w, int64_t gates, int64_t first_gate, int64_t hidden, int64_t columns,
+                     int64_t lanes) {
   const int64_t padded = (hidden + lanes - 1) / lanes * lanes, depth = gates * padded;
   const int64_t vectors = (columns + lanes - 1) / lanes, panels = (vectors + 2) / 3;
   Floats packed = allocate_floats(panels * depth * 3 * lanes);
@@ -58,7 +60,12 @@ Floats pack_backward(const float* w, int64_t gates, int64_t first_gate, int64_t 
 }  // namespace
 
 PackedLayer::PackedLayer(Cell cell, int64_t input, int64_t hidden, const Weights& weights, const KernelTable& kernels)
-    : cell(cell), input(input), hidden(hidden), gates(cell == Cell::kGru ? 3 : 1), has_bias(weights.b_ih != nullptr), kernels(kernels) {
+    : cell(cell),
+      input(input),
+      hidden(hidden),
+      gates(cell == Cell::kGru ? 3 : 1),
+      has_bias(weights.b_ih != nullptr),
+      kernels(kernels) {
   forward_ih_ = pack_forward(weights.w_ih, gates, hidden, input, kernels.lanes);
   forward_hh_ = pack_forward(weights.w_hh, gates, hidden, hidden, kernels.lanes);
   w_ih_ = copy(weights.w_ih, gates * hidden * input);
@@ -70,7 +77,8 @@ PackedLayer::PackedLayer(Cell cell, int64_t input, int64_t hidden, const Weights
     const auto [gate, block] = gate_block(vector, gates);
     for (int64_t lane = 0; lane < std::min(kernels.lanes, hidden - block * kernels.lanes); ++lane) {
       const int64_t row = gate * hidden + block * kernels.lanes + lane, column = vector * kernels.lanes + lane;
-      // r and z add both halves, so their biases add too; n scales its recurrent half by r, and the RNN keeps the order of n with r = 1.
+      // r and z add both halves, so their biases add too; n scales its recurrent half by r, and the RNN keeps the order
+      // of n with r = 1.
       const bool joined = gates == 3 && gate < 2;
       bias_[column] = weights.b_ih[row] + (joined ? weights.b_hh[row] : 0.0f);
       bias_[columns + column] = joined ? 0.0f : weights.b_hh[row];
@@ -81,7 +89,8 @@ PackedLayer::PackedLayer(Cell cell, int64_t input, int64_t hidden, const Weights
 void PackedLayer::prepare_backward() const {
   std::call_once(prepared_, [this] {
     backward_ih_ = pack_backward(w_ih_.get(), gates, 0, hidden, input, kernels.lanes);
-    backward_hh_ = pack_backward(w_hh_.get(), gates, gates - 1, hidden, hidden, kernels.lanes);  // a GRU's dgates start with hn: n, r, z
+    backward_hh_ = pack_backward(w_hh_.get(), gates, gates - 1, hidden, hidden,
+                                 kernels.lanes);  // a GRU's dgates start with hn: n, r, z
   });
 }
 

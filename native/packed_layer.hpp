@@ -24,13 +24,15 @@ class PackedLayer {
   const KernelTable& kernels;
 
   int64_t blocks() const { return (hidden + kernels.lanes - 1) / kernels.lanes; }  // of V units
-  int64_t pitch() const { return blocks() * kernels.lanes; }                        // H rounded up to V
-  int64_t dgate_gates() const { return cell == Cell::kGru ? 4 : 1; }                // hn, r, z, n
+  int64_t pitch() const { return blocks() * kernels.lanes; }                       // H rounded up to V
+  int64_t dgate_gates() const { return cell == Cell::kGru ? 4 : 1; }               // hn, r, z, n
 
   // Forward: columns are gate units. Backward: depth is padded gate units, columns are inputs or units.
   Panels forward_ih() const { return {forward_ih_.get(), input, gates * blocks()}; }
   Panels forward_hh() const { return {forward_hh_.get(), hidden, gates * blocks()}; }
-  Panels backward_ih() const { return {backward_ih_.get(), gates * pitch(), (input + kernels.lanes - 1) / kernels.lanes}; }
+  Panels backward_ih() const {
+    return {backward_ih_.get(), gates * pitch(), (input + kernels.lanes - 1) / kernels.lanes};
+  }
   Panels backward_hh() const { return {backward_hh_.get(), gates * pitch(), blocks()}; }
   const float* bias_x() const { return bias_.get(); }
   const float* bias_h() const { return bias_.get() + gates * pitch(); }

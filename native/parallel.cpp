@@ -22,7 +22,8 @@ inline void pause() {
 #endif
 }
 
-// Waits for something that another thread is about to do. Yields after a while: when cores are short, that thread may need ours.
+// Waits for something that another thread is about to do. Yields after a while: when cores are short, that thread may
+// need ours.
 template <class Condition>
 void spin_until(const Condition& done) {
   for (int spin = 0; !done(); ++spin) {
@@ -57,8 +58,8 @@ class FlushDenormals {
 };
 
 #if defined(__linux__)
-// Keeps a worker off the processor that its caller runs on. Left alone, Linux often wakes it right there, and takes milliseconds to notice
-// that another processor is idle.
+// Keeps a worker off the processor that its caller runs on. Left alone, Linux often wakes it right there, and takes
+// milliseconds to notice that another processor is idle.
 void keep_off_this_processor(std::thread& worker) {
   cpu_set_t allowed;
   const int here = sched_getcpu();
@@ -70,7 +71,8 @@ void keep_off_this_processor(std::thread& worker) {
 void keep_off_this_processor(std::thread&) {}
 #endif
 
-constexpr int kSpins = 2000;  // some 20 to 50 microseconds: longer than the gap between two layers, shorter than anyone would notice
+constexpr int kSpins =
+    2000;  // some 20 to 50 microseconds: longer than the gap between two layers, shorter than anyone would notice
 
 // Workers wait for a new generation: they spin for a moment, since layers follow each other closely, then sleep.
 class Pool {
@@ -84,7 +86,8 @@ class Pool {
     }
     body_ = &body;
     size_ = size;
-    running_.store(static_cast<int>(threads_.size()), std::memory_order_relaxed);  // idle workers answer too: none may miss a round
+    running_.store(static_cast<int>(threads_.size()),
+                   std::memory_order_relaxed);  // idle workers answer too: none may miss a round
     {
       std::lock_guard<std::mutex> lock(mutex_);
       generation_.fetch_add(1, std::memory_order_release);
@@ -123,7 +126,8 @@ class Pool {
   int size_ = 0;
 };
 
-// Never destroyed: at exit the workers just stop with the process. A forked child has no workers, so it starts with a new pool.
+// Never destroyed: at exit the workers just stop with the process. A forked child has no workers, so it starts with a
+// new pool.
 std::atomic<Pool*> pool{nullptr};
 
 Pool& the_pool() {

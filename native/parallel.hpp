@@ -16,8 +16,8 @@ class Barrier {
   std::atomic<int> arrived_{0}, round_{0};
 };
 
-// The threads of one native call. Asks for `wanted` threads and gets fewer when another Python thread uses the pool at this moment:
-// then the call runs on its own thread alone, and the result is the same.
+// The threads of one native call. Asks for `wanted` threads and gets fewer when another Python thread uses the pool at
+// this moment: then the call runs on its own thread alone, and the result is the same.
 class Team {
  public:
   explicit Team(int wanted);

@@ -1,5 +1,5 @@
-// Which rows are active at which step, and how steps and rows are shared out. Everything that may influence the order in which numbers
-// are summed depends on the sequences alone; only tiles and ranges depend on the number of threads.
+// Which rows are active at which step, and how steps and rows are shared out. Everything that may influence the order
+// in which numbers are summed depends on the sequences alone; only tiles and ranges depend on the number of threads.
 #pragma once
 #include <algorithm>
 #include <cstdint>
@@ -29,7 +29,7 @@ class Schedule {
   }
 
   int64_t rows() const { return batch_.B; }
-  int64_t steps() const { return steps_; }                     // of the longest row
+  int64_t steps() const { return steps_; }                      // of the longest row
   int64_t active(int64_t step) const { return active_[step]; }  // rows 0..active-1, longest first, have this step
   int64_t order(int64_t row) const { return order_[row]; }      // the caller's number of that row
   int64_t length(int64_t row) const { return length_[row]; }
@@ -56,15 +56,17 @@ void each_row(const Tiles& tiles, int64_t rows, const Body& body) {
     for (int64_t row = tile * tiles.height; row < std::min(rows, (tile + 1) * tiles.height); ++row) body(row);
 }
 
-// How the steps of one pass are shared out: by rows, and then threads never wait for each other; or, when there are too few rows for that
-// and enough weights, by units, and then they meet at every step.
+// How the steps of one pass are shared out: by rows, and then threads never wait for each other; or, when there are too
+// few rows for that and enough weights, by units, and then they meet at every step.
 struct Sharing {
   int threads;
   bool units;
 
-  // The tiles of thread `index`: every n-th one, so that long and short rows are shared out evenly; all when units are shared.
+  // The tiles of thread `index`: every n-th one, so that long and short rows are shared out evenly; all when units are
+  // shared.
   Tiles tiles(int64_t rows, int64_t most, int index) const {
-    return units ? Tiles{rows, tile_height(rows, most, 1), 0, 1} : Tiles{rows, tile_height(rows, most, threads), index, threads};
+    return units ? Tiles{rows, tile_height(rows, most, 1), 0, 1}
+                 : Tiles{rows, tile_height(rows, most, threads), index, threads};
   }
 };
 

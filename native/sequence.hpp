@@ -1,4 +1,5 @@
-// One recurrent layer in one direction over whole sequences, forward and backward: the loops over time, shared out among threads.
+// One recurrent layer in one direction over whole sequences, forward and backward: the loops over time, shared out
+// among threads.
 #pragma once
 #include <cstdint>
 
@@ -6,7 +7,8 @@
 
 namespace tidegate {
 
-// The rows of a [T, B, n] array, or of a packed [N, n] array whose step t starts at row step_start[t]. Strides in floats.
+// The rows of a [T, B, n] array, or of a packed [N, n] array whose step t starts at row step_start[t]. Strides in
+// floats.
 struct Rows {
   float* data;
   int64_t step, row;
@@ -25,17 +27,17 @@ struct Batch {
 };
 
 struct ForwardPass {
-  Rows x, y;     // y is set to 0 beyond a row's length
-  Rows trace;    // rows of 4 H floats (r, z, n, hn), or null; beyond a row's length 0
-  float* h_n;    // [B, H]: the state at each row's own end
+  Rows x, y;   // y is set to 0 beyond a row's length
+  Rows trace;  // rows of 4 H floats (r, z, n, hn), or null; beyond a row's length 0
+  float* h_n;  // [B, H]: the state at each row's own end
 };
 
 struct BackwardPass {
-  Rows x, y, trace;    // of the forward pass
-  Rows dy;             // or null
-  const float* dh_n;   // [B, H] or null
-  Rows dx;             // or null; set to 0 beyond a row's length
-  float* dh0;          // [B, H]
+  Rows x, y, trace;      // of the forward pass
+  Rows dy;               // or null
+  const float* dh_n;     // [B, H] or null
+  Rows dx;               // or null; set to 0 beyond a row's length
+  float* dh0;            // [B, H]
   float *dw_ih, *dw_hh;  // [G H, I], [G H, H]
   float *db_ih, *db_hh;  // [G H] each, or null
 };

@@ -1,5 +1,7 @@
 """The vector forms of exp, sigmoid and tanh, for every instruction set."""
 
+from collections.abc import Callable
+
 import numpy as np
 import numpy.typing as npt
 import pytest
@@ -7,6 +9,7 @@ import pytest
 import tidegate
 from tidegate import _native
 
+Exact = Callable[[npt.NDArray[np.float64]], npt.NDArray[np.float64]]
 EXP, SIGMOID, TANH, RELU = range(4)
 SMALLEST_NORMAL = float(np.finfo(np.float32).tiny)
 
@@ -21,14 +24,16 @@ def native(isa: str, which: int, x: npt.NDArray[np.float32]) -> npt.NDArray[np.f
 def sigmoid(x: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     """The logistic function in float64, without overflow."""
     small = np.exp(-np.abs(x))
-    return np.where(x < 0, small / (1 + small), 1 / (1 + small))
+    result: npt.NDArray[np.float64] = np.where(x < 0, small / (1 + small), 1 / (1 + small))
+    return result
 
 
 def everywhere(low: float, high: float) -> npt.NDArray[np.float32]:
     """A million numbers from low to high, and both signs of magnitudes down to the smallest normal number; not 0."""
     tiny = np.logspace(np.log10(2 * SMALLEST_NORMAL), 0, 50_001)
     x = np.concatenate([np.linspace(low, high, 1_000_003), np.linspace(-1, 1, 200_001), tiny, -tiny])
-    return x[x != 0].astype(np.float32)
+    result: npt.NDArray[np.float32] = x[x != 0].astype(np.float32)
+    return result
 
 
 @pytest.mark.parametrize("isa", tidegate.isas())
@@ -37,7 +42,7 @@ def everywhere(low: float, high: float) -> npt.NDArray[np.float32]:
     [(EXP, np.exp, -87.2, 88.3), (SIGMOID, sigmoid, -87.2, 88.3), (TANH, np.tanh, -12.0, 12.0)],
     ids=["exp", "sigmoid", "tanh"],
 )
-def test_accuracy(isa, which, exact, low, high):
+def test_accuracy(isa: str, which: int, exact: Exact, low: float, high: float) -> None:
     """Activations are within 2e-7 relative and within 4 units in the last place of float64, over their whole range."""
     x = everywhere(low, high)
     expected = exact(x.astype(np.float64))
@@ -47,7 +52,7 @@ def test_accuracy(isa, which, exact, low, high):
 
 
 @pytest.mark.parametrize("isa", tidegate.isas())
-def test_limits(isa):
+def test_limits(isa: str) -> None:
     """Infinities and large numbers give the limits exactly."""
     x = np.array([np.inf, 3e38, 100, -100, -3e38, -np.inf, 0, -0.0], np.float32)
     np.testing.assert_array_equal(native(isa, EXP, x), np.array([np.inf, np.inf, np.inf, 0, 0, 0, 1, 1], np.float32))
@@ -58,7 +63,7 @@ def test_limits(isa):
 
 @pytest.mark.parametrize("isa", tidegate.isas())
 @pytest.mark.parametrize("which", [EXP, SIGMOID, TANH, RELU], ids=["exp", "sigmoid", "tanh", "relu"])
-def test_nan_stays_nan(isa, which):
+def test_nan_stays_nan(isa: str, which: int) -> None:
     """NaN gives NaN in its own lane and leaves the other lanes alone."""
     x = np.linspace(-3, 3, 33, dtype=np.float32)
     clean = native(isa, which, x)
@@ -71,7 +76,7 @@ def test_nan_stays_nan(isa, which):
 
 
 @pytest.mark.parametrize("isa", tidegate.isas())
-def test_saturated_gates_are_exact(isa):
+def test_saturated_gates_are_exact(isa: str) -> None:
     """A gate far open is exactly 1 and far shut exactly 0, so that a GRU can copy its state without error."""
     far = np.linspace(17.4, 1e4, 100_001, dtype=np.float32)
     assert (native(isa, SIGMOID, far) == 1).all()
@@ -80,7 +85,7 @@ def test_saturated_gates_are_exact(isa):
 
 
 @pytest.mark.parametrize("isa", tidegate.isas())
-def test_odd_symmetry(isa):
+def test_odd_symmetry(isa: str) -> None:
     """tanh(−x) is −tanh(x), to the bit."""
     x = everywhere(-12, 12)
     np.testing.assert_array_equal(native(isa, TANH, -x), -native(isa, TANH, x))

@@ -36,7 +36,7 @@ class Case(NamedTuple):
 
     T: int
     B: int
-    I: int  # noqa: E741
+    I: int
     H: int
     bias: bool = True
     h0: bool = True
@@ -102,7 +102,7 @@ class Problem:
 def draw(cell: str, case: Case, seed: int = 0) -> Problem:
     """Draws a problem, weights as torch draws them; ragged ones have a row of length 0 and one of length T."""
     random = np.random.default_rng(seed)
-    T, B, I, H = case[:4]  # noqa: E741
+    T, B, I, H = case[:4]
     G = GATES[cell]
 
     def weights(*shape: int) -> Array:

@@ -17,7 +17,7 @@ Array = npt.NDArray[np.float32]
 Weights = dict[str, Array]
 
 TOLERANCE = 1e-5
-I, H = 5, 7  # noqa: E741
+I, H = 5, 7
 LENGTHS = np.array([4, 0, 9, 1, 9])
 
 

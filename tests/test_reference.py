@@ -21,7 +21,7 @@ def draw(
     cell: str,
     T: int = 5,
     B: int = 4,
-    I: int = 3,  # noqa: E741
+    I: int = 3,
     H: int = 3,
     bias: bool = True,
     h0: bool = True,
@@ -144,7 +144,7 @@ def test_absent_output_gradients_are_zeros(cell: str) -> None:
 
 def torch_layer(torch: ModuleType, arguments: dict[str, Any]) -> Any:
     """Builds the torch layer with the same parameters."""
-    H, I = arguments["w_hh"].shape[1], arguments["w_ih"].shape[1]  # noqa: E741
+    H, I = arguments["w_hh"].shape[1], arguments["w_ih"].shape[1]
     options = {"bias": arguments["b_ih"] is not None, "dtype": torch.float64}
     if arguments["cell"] == "gru":
         layer = torch.nn.GRU(I, H, **options)

@@ -18,7 +18,8 @@ TIDEGATE_INLINE Exponential exponential(vec x) {
   const vec n = shifted - shift;
   vec r = x - n * 0.693359375f;  // Cody-Waite: ln2 in two parts, the first exact in 10 bits, so n * ln2 loses nothing
   r = r - n * -2.12194440e-4f;
-  vec p = broadcast(1.3981999507e-3f);  // e^r = 1 + r + r^2 * p(r), the minimax polynomial of Cephes' expf with degree 7
+  vec p =
+      broadcast(1.3981999507e-3f);  // e^r = 1 + r + r^2 * p(r), the minimax polynomial of Cephes' expf with degree 7
   p = fma(broadcast(1.9875691500e-4f), r, p);
   p = fma(p, r, broadcast(8.3334519073e-3f));
   p = fma(p, r, broadcast(4.1665795894e-2f));
@@ -44,7 +45,8 @@ TIDEGATE_INLINE vec sigmoid(vec x) {
   return 1.0f / (1.0f + e.scale * (1.0f + e.q));
 }
 
-// tanh|x| = m / (m + 2) with m = e^(2|x|) - 1 = 2^n q + (2^n - 1), which keeps relative accuracy near 0; exactly 1 from |x| = 9.01 on.
+// tanh|x| = m / (m + 2) with m = e^(2|x|) - 1 = 2^n q + (2^n - 1), which keeps relative accuracy near 0; exactly 1 from
+// |x| = 9.01 on.
 TIDEGATE_INLINE vec tanh(vec x) {
   const ivec sign = bits(x) & INT32_MIN;
   const vec magnitude = bits(bits(x) & INT32_MAX);

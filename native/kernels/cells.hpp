@@ -1,5 +1,5 @@
-// The cells: what happens to the sums of one tile once they are complete, forward and backward. The equations are those of the reference
-// (src/tidegate/reference.py); everything here stays in registers.
+// The cells: what happens to the sums of one tile once they are complete, forward and backward. The equations are those
+// of the reference (src/tidegate/reference.py); everything here stays in registers.
 #pragma once
 #include "activations.hpp"
 #include "tile.hpp"
@@ -10,10 +10,12 @@ using tidegate::Cell;
 using tidegate::ForwardStep;
 using tidegate::GateGradients;
 
-// ---- GRU: a tile holds the r, z and n sums of one block of units per panel --------------------------------------------------------
+// ---- GRU: a tile holds the r, z and n sums of one block of units per panel
+// --------------------------------------------------------
 
 // h' = z h + (1 - z) n, with n = tanh(xn + r hn). z = 1 gives h and z = 0 gives n exactly.
-TIDEGATE_INLINE void gru_forward(const ForwardStep& step, int64_t row, int64_t panel, vec r_sum, vec z_sum, vec xn, vec hn) {
+TIDEGATE_INLINE void gru_forward(const ForwardStep& step, int64_t row, int64_t panel, vec r_sum, vec z_sum, vec xn,
+                                 vec hn) {
   const int64_t unit = panel * kLanes, count = step.hidden - unit;
   const vec h = load(step.h + row * step.pitch + unit);
   const vec r = sigmoid(r_sum);
@@ -33,7 +35,8 @@ TIDEGATE_INLINE void gru_forward(const ForwardStep& step, int64_t row, int64_t p
 }
 
 // dgates blocks in the order hn, r, z, n: hn, r, z belong to W_hh, and r, z, n to W_ih.
-TIDEGATE_INLINE void gru_backward(const GateGradients& g, int64_t row, int64_t block, int64_t blocks, vec dh, int64_t count) {
+TIDEGATE_INLINE void gru_backward(const GateGradients& g, int64_t row, int64_t block, int64_t blocks, vec dh,
+                                  int64_t count) {
   const int64_t unit = block * kLanes;
   const float* trace = g.trace[row] + unit;
   const vec r = load(trace, count), z = load(trace + g.hidden, count);
@@ -51,7 +54,8 @@ TIDEGATE_INLINE void gru_backward(const GateGradients& g, int64_t row, int64_t b
   store(g.carry + row * g.pitch + unit, dh * z);
 }
 
-// ---- vanilla RNN: a tile holds up to three blocks of units per panel ------------------------------------------------------------
+// ---- vanilla RNN: a tile holds up to three blocks of units per panel
+// ------------------------------------------------------------
 
 TIDEGATE_INLINE void rnn_forward(const ForwardStep& step, int64_t row, int64_t block, vec x_sum, vec h_sum) {
   const int64_t unit = block * kLanes;

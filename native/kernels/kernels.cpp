@@ -1,6 +1,6 @@
-// All kernels of one instruction set. CMake compiles this file once per instruction set, with TIDEGATE_KERNELS naming the one symbol
-// that the object exports. Nothing of the C++ standard library may be included here: an inline function compiled with AVX-512 flags could
-// be the copy that the linker keeps for everyone.
+// All kernels of one instruction set. CMake compiles this file once per instruction set, with TIDEGATE_KERNELS naming
+// the one symbol that the object exports. Nothing of the C++ standard library may be included here: an inline function
+// compiled with AVX-512 flags could be the copy that the linker keeps for everyone.
 #include "cells.hpp"
 
 namespace {
@@ -20,7 +20,8 @@ TIDEGATE_INLINE void input_sums(Tile<M, N, P>& acc, const Panels& w, const float
       for (int n = 0; n < N; ++n) acc.at[p][m][n] = load(start + n * kLanes);
     }
   }
-  if (!products) accumulate(acc, [&](int m) { return x[row + m]; }, panel_data(w, panel), w.depth * 3 * kLanes, w.depth);
+  if (!products)
+    accumulate(acc, [&](int m) { return x[row + m]; }, panel_data(w, panel), w.depth * 3 * kLanes, w.depth);
 }
 
 struct InputProductsBody {
@@ -32,14 +33,16 @@ struct InputProductsBody {
     const int64_t width = call.w_ih.vectors * kLanes;
     for (int p = 0; p < P; ++p)
       for (int m = 0; m < M; ++m)
-        for (int n = 0; n < N; ++n) store(call.products + (row + m) * width + ((panel + p) * 3 + n) * kLanes, acc.at[p][m][n]);
+        for (int n = 0; n < N; ++n)
+          store(call.products + (row + m) * width + ((panel + p) * 3 + n) * kLanes, acc.at[p][m][n]);
   }
 };
 
 template <int M, int N, int P>
 TIDEGATE_INLINE void recurrent_sums(Tile<M, N, P>& acc, const ForwardStep& step, int64_t row, int64_t panel) {
-  accumulate(acc, [&](int m) { return step.h + (row + m) * step.pitch; }, panel_data(step.w_hh, panel), step.w_hh.depth * 3 * kLanes,
-             step.w_hh.depth);
+  accumulate(
+      acc, [&](int m) { return step.h + (row + m) * step.pitch; }, panel_data(step.w_hh, panel),
+      step.w_hh.depth * 3 * kLanes, step.w_hh.depth);
 }
 
 struct GruForwardBody {
@@ -85,11 +88,14 @@ struct RnnForwardBody {
     recurrent_sums(acc, step, row, panel);
     for (int p = 0; p < P; ++p)
       for (int m = 0; m < M; ++m)
-        for (int n = 0; n < N; ++n) rnn_forward(step, row + m, (panel + p) * 3 + n, x_sums.at[p][m][n], acc.at[p][m][n]);
+        for (int n = 0; n < N; ++n)
+          rnn_forward(step, row + m, (panel + p) * 3 + n, x_sums.at[p][m][n], acc.at[p][m][n]);
   }
 };
 
-void input_products(const InputProducts& call) { run_panels(InputProductsBody{call}, call.tiles, call.w_ih, call.panels); }
+void input_products(const InputProducts& call) {
+  run_panels(InputProductsBody{call}, call.tiles, call.w_ih, call.panels);
+}
 
 void forward_step(const ForwardStep& step) {
   if (step.cell == Cell::kGru) {
@@ -155,16 +161,19 @@ void gate_products(const GateProducts& call) { run_panels(GateProductsBody{call}
 
 constexpr int kUnitTile = kRows < kLanes ? kRows : kLanes;
 
-// One tile of weight gradients: kUnitTile gate units by N vectors of columns, the last vector partly filled when Part is set.
+// One tile of weight gradients: kUnitTile gate units by N vectors of columns, the last vector partly filled when Part
+// is set.
 template <int N, bool Part>
-__attribute__((noinline)) void weight_tile(const WeightGradients& call, const float* dgates, int64_t column, float* sums) {
+__attribute__((noinline)) void weight_tile(const WeightGradients& call, const float* dgates, int64_t column,
+                                           float* sums) {
   vec acc[kUnitTile][N] = {};
   const int64_t part = call.columns - column - (N - 1) * kLanes;
   for (int64_t k = 0; k < call.depth; ++k) {
     const float* from = call.rows[k] + column;
     vec row[N];
     TIDEGATE_UNROLL
-    for (int n = 0; n < N; ++n) row[n] = Part && n == N - 1 ? load_part(from + n * kLanes, part) : load(from + n * kLanes);
+    for (int n = 0; n < N; ++n)
+      row[n] = Part && n == N - 1 ? load_part(from + n * kLanes, part) : load(from + n * kLanes);
     TIDEGATE_UNROLL
     for (int m = 0; m < kUnitTile; ++m) {
       const vec gradient = broadcast(dgates[k * kLanes + m]);
@@ -177,7 +186,8 @@ __attribute__((noinline)) void weight_tile(const WeightGradients& call, const fl
 }
 
 template <int N>
-TIDEGATE_INLINE void weight_tile(const WeightGradients& call, const float* dgates, int64_t column, float* sums, bool part) {
+TIDEGATE_INLINE void weight_tile(const WeightGradients& call, const float* dgates, int64_t column, float* sums,
+                                 bool part) {
   if (part) {
     weight_tile<N, true>(call, dgates, column, sums);
   } else {
@@ -186,7 +196,8 @@ TIDEGATE_INLINE void weight_tile(const WeightGradients& call, const float* dgate
 }
 
 void weight_gradients(const WeightGradients& call) {
-  const int64_t vectors = (call.columns + kLanes - 1) / kLanes, panels = (vectors + 2) / 3, tile_floats = kUnitTile * 3 * kLanes;
+  const int64_t vectors = (call.columns + kLanes - 1) / kLanes, panels = (vectors + 2) / 3,
+                tile_floats = kUnitTile * 3 * kLanes;
   for (int64_t panel = 0; panel < panels; ++panel) {
     const int64_t width = vectors - panel * 3 < 3 ? vectors - panel * 3 : 3, column = panel * 3 * kLanes;
     const bool part = column + width * kLanes > call.columns;
@@ -222,7 +233,8 @@ void activation(int which, const float* in, float* out, int64_t count) {
   }
 }
 
-// Independent chains that keep every multiply-add unit busy and touch no memory: the peak that benchmarks are measured against.
+// Independent chains that keep every multiply-add unit busy and touch no memory: the peak that benchmarks are measured
+// against.
 int64_t multiply_adds(int64_t rounds) {
   constexpr int kChains = kLanes == 4 ? 8 : 12;
   vec chain[kChains];
@@ -244,7 +256,8 @@ int64_t multiply_adds(int64_t rounds) {
 namespace tidegate {
 
 extern const KernelTable TIDEGATE_KERNELS;
-const KernelTable TIDEGATE_KERNELS = {TIDEGATE_KERNELS_NAME, kLanes,        kRows,            kUnitTile,      input_products, forward_step,
-                                      gate_gradients,        gate_products, weight_gradients, bias_gradients, activation,     multiply_adds};
+const KernelTable TIDEGATE_KERNELS = {TIDEGATE_KERNELS_NAME, kLanes,         kRows,          kUnitTile,
+                                      input_products,        forward_step,   gate_gradients, gate_products,
+                                      weight_gradients,      bias_gradients, activation,     multiply_adds};
 
 }  // namespace tidegate

@@ -1,5 +1,6 @@
-// One vector of floats of the instruction set that this file is compiled for, and the few operations that the kernels need.
-// GCC/Clang vector types throughout; the only intrinsics are the masked accesses, which vector types cannot express.
+// One vector of floats of the instruction set that this file is compiled for, and the few operations that the kernels
+// need. GCC/Clang vector types throughout; the only intrinsics are the masked accesses, which vector types cannot
+// express.
 #pragma once
 #include <stdint.h>
 #if defined(__AVX2__)
@@ -10,8 +11,8 @@
 
 namespace {
 
-// `kLanes` floats per vector; `kRows` rows of a register tile of kRows x 3 vectors, so that the tile, three vectors of weights and
-// one broadcast fill the register file (32 registers with AVX-512 and NEON, 16 with AVX2 and SSE2).
+// `kLanes` floats per vector; `kRows` rows of a register tile of kRows x 3 vectors, so that the tile, three vectors of
+// weights and one broadcast fill the register file (32 registers with AVX-512 and NEON, 16 with AVX2 and SSE2).
 #if defined(__AVX512F__)
 constexpr int kLanes = 16, kRows = 8;
 #elif defined(__AVX2__)
@@ -40,14 +41,20 @@ TIDEGATE_INLINE ivec bits(vec value) { return reinterpret_cast<ivec>(value); }
 
 #if defined(__AVX512F__)
 TIDEGATE_INLINE __mmask16 first_lanes(int64_t count) { return static_cast<__mmask16>((1u << count) - 1); }
-TIDEGATE_INLINE vec load_part(const float* from, int64_t count) { return _mm512_maskz_loadu_ps(first_lanes(count), from); }
-TIDEGATE_INLINE void store_part(float* to, vec value, int64_t count) { _mm512_mask_storeu_ps(to, first_lanes(count), value); }
+TIDEGATE_INLINE vec load_part(const float* from, int64_t count) {
+  return _mm512_maskz_loadu_ps(first_lanes(count), from);
+}
+TIDEGATE_INLINE void store_part(float* to, vec value, int64_t count) {
+  _mm512_mask_storeu_ps(to, first_lanes(count), value);
+}
 #elif defined(__AVX2__)
 TIDEGATE_INLINE __m256i first_lanes(int64_t count) {
   return reinterpret_cast<__m256i>(ivec{0, 1, 2, 3, 4, 5, 6, 7} < static_cast<int32_t>(count));
 }
 TIDEGATE_INLINE vec load_part(const float* from, int64_t count) { return _mm256_maskload_ps(from, first_lanes(count)); }
-TIDEGATE_INLINE void store_part(float* to, vec value, int64_t count) { _mm256_maskstore_ps(to, first_lanes(count), value); }
+TIDEGATE_INLINE void store_part(float* to, vec value, int64_t count) {
+  _mm256_maskstore_ps(to, first_lanes(count), value);
+}
 #else
 TIDEGATE_INLINE vec load_part(const float* from, int64_t count) {
   vec value{};
@@ -59,8 +66,11 @@ TIDEGATE_INLINE void store_part(float* to, vec value, int64_t count) {
 }
 #endif
 
-// The first `count` lanes, all of them when count >= kLanes; the lanes left out are 0 when loaded and untouched when stored.
-TIDEGATE_INLINE vec load(const float* from, int64_t count) { return count >= kLanes ? load(from) : load_part(from, count); }
+// The first `count` lanes, all of them when count >= kLanes; the lanes left out are 0 when loaded and untouched when
+// stored.
+TIDEGATE_INLINE vec load(const float* from, int64_t count) {
+  return count >= kLanes ? load(from) : load_part(from, count);
+}
 TIDEGATE_INLINE void store(float* to, vec value, int64_t count) {
   if (count >= kLanes) {
     store(to, value);

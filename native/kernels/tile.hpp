@@ -1,7 +1,7 @@
 // The register tile: M rows x P panels of N vectors, and the loops that run it over rows and panels.
 //
-// Every element sums its products in one order, k = 0, 1, 2 ..., whatever M and P are; so a row's result does not depend on how rows are
-// grouped into tiles.
+// Every element sums its products in one order, k = 0, 1, 2 ..., whatever M and P are; so a row's result does not
+// depend on how rows are grouped into tiles.
 #pragma once
 #include "../kernel_table.hpp"
 #include "simd.hpp"
@@ -47,11 +47,13 @@ TIDEGATE_INLINE int panel_width(const Panels& w, int64_t panel) {
   const int64_t left = w.vectors - 3 * panel;
   return left < 3 ? static_cast<int>(left) : 3;
 }
-TIDEGATE_INLINE const float* panel_data(const Panels& w, int64_t panel) { return w.data + panel * w.depth * 3 * kLanes; }
+TIDEGATE_INLINE const float* panel_data(const Panels& w, int64_t panel) {
+  return w.data + panel * w.depth * 3 * kLanes;
+}
 
-// Calls body.run<M, N, P>(first row, panel) for every tile of rows and every panel. Panels are the outer loop, so that one stays in the
-// nearest cache while all rows use it. A single row runs three panels side by side, or the latency of a chain of multiply-adds
-// would be the limit.
+// Calls body.run<M, N, P>(first row, panel) for every tile of rows and every panel. Panels are the outer loop, so that
+// one stays in the nearest cache while all rows use it. A single row runs three panels side by side, or the latency of
+// a chain of multiply-adds would be the limit.
 template <int M, int N, class Body>
 TIDEGATE_INLINE void run_rows(const Body& body, int64_t row, int64_t panel, int rows) {
   if constexpr (M == 1) {

@@ -1,7 +1,7 @@
 """Recurrent networks, fast on the CPU you have.
 
-This page is the API without PyTorch. The drop-ins for `torch.nn.GRU` and `torch.nn.RNN` are in `tidegate.torch`, training in
-`tidegate.training`; the native kernels on numpy arrays are in `tidegate.ops`.
+This page is the API without PyTorch. The drop-ins for `torch.nn.GRU` and `torch.nn.RNN` are in `tidegate.torch`,
+training is in `tidegate.training`, and the native kernels on numpy arrays are in `tidegate.ops`.
 """
 
 from tidegate._native import __version__ as __version__

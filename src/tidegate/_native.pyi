@@ -1,17 +1,21 @@
+from typing import TypeAlias
+
 import numpy as np
 import numpy.typing as npt
 
-Array = npt.NDArray[np.float32]
-Integers = npt.NDArray[np.int64]
+Array: TypeAlias = npt.NDArray[np.float32]
+Integers: TypeAlias = npt.NDArray[np.int64]
 
 __version__: str
 
 def isas() -> list[str]: ...
-def activation(isa: str, which: int, input: Array, output: Array, /) -> None: ...
+def activation(isa: str, which: int, x: Array, result: Array, /) -> None: ...
 def multiply_adds(isa: str, threads: int, rounds: int) -> int: ...
 
 class Shape:
-    def __init__(self, T: int, B: int, lengths: Integers | None, step_start: Integers | None, reverse: bool) -> None: ...
+    def __init__(
+        self, T: int, B: int, lengths: Integers | None, step_start: Integers | None, reverse: bool
+    ) -> None: ...
 
 class PackedLayer:
     def __init__(
