@@ -72,6 +72,18 @@ void backward_(const PackedLayer& layer, const Shape& shape, ConstFloats x, Mayb
   backward(layer, batch, pass, threads);
 }
 
+// A new array, its contents undefined, in memory that earlier arrays have used.
+nb::ndarray<nb::numpy, float> empty(const std::vector<size_t>& shape) {
+  int64_t count = 1;
+  for (const size_t size : shape) count *= static_cast<int64_t>(size);
+  auto* block = new Recycled::Block(Recycled::instance().take(count * static_cast<int64_t>(sizeof(float))));
+  nb::capsule owner(block, [](void* p) noexcept {
+    const std::unique_ptr<Recycled::Block> mine(static_cast<Recycled::Block*>(p));
+    Recycled::instance().give_back(std::move(*mine));
+  });
+  return nb::ndarray<nb::numpy, float>(block->floats.get(), shape.size(), shape.data(), owner);
+}
+
 Cell cell_named(const std::string& name) {
   return name == "gru" ? Cell::kGru : name == "rnn_tanh" ? Cell::kRnnTanh : Cell::kRnnRelu;
 }
@@ -108,6 +120,8 @@ NB_MODULE(_native, module) {
         return std::accumulate(operations.begin(), operations.end(), int64_t{0});
       },
       "Keeps the multiply-add units of some threads busy; returns the floating-point operations done. For benchmarks.");
+
+  module.def("empty", &empty, "An array float32 of this shape, its contents undefined, in memory used before.");
 
   nb::class_<Shape>(module, "Shape")
       .def(

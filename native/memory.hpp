@@ -1,10 +1,14 @@
 // Aligned scratch memory that is kept from call to call, so that a training step neither allocates nor touches fresh
 // pages.
 #pragma once
+#include <algorithm>
 #include <cstdint>
 #include <cstdlib>
 #include <memory>
+#include <mutex>
 #include <new>
+#include <utility>
+#include <vector>
 
 namespace tidegate {
 
@@ -55,6 +59,57 @@ class Scratch {
  private:
   Floats memory_;
   int64_t size_ = 0, taken_ = 0;
+};
+
+// Large arrays that are handed to Python, and kept for the next one of about that size when Python lets go of them.
+// Memory that is new to the process costs more to hand out, page by page and cleared, than a recurrent layer needs to
+// fill it.
+class Recycled {
+ public:
+  static constexpr int64_t kMostKept = int64_t{512} << 20;  // bytes, all blocks together
+
+  struct Block {
+    Floats floats;
+    int64_t bytes;
+  };
+
+  static Recycled& instance() {
+    static Recycled* recycled = new Recycled;  // never destroyed: arrays may outlive every module
+    return *recycled;
+  }
+
+  // A kept block that is at most a quarter too large, or a new one.
+  Block take(int64_t bytes) {
+    const std::unique_lock<std::mutex> lock(mutex_, std::try_to_lock);  // after a fork nobody might open the lock again
+    if (lock) {
+      const auto found = std::find_if(kept_.begin(), kept_.end(),
+                                      [&](const Block& b) { return b.bytes >= bytes && b.bytes - bytes / 4 <= bytes; });
+      if (found != kept_.end()) {
+        Block block = std::move(*found);
+        kept_.erase(found);
+        total_ -= block.bytes;
+        return block;
+      }
+    }
+    return {allocate_floats(bytes / static_cast<int64_t>(sizeof(float))), bytes};
+  }
+
+  // Keeps a block; the ones kept longest go when there are too many.
+  void give_back(Block block) {
+    const std::unique_lock<std::mutex> lock(mutex_, std::try_to_lock);
+    if (!lock || block.bytes > kMostKept) return;
+    total_ += block.bytes;
+    kept_.push_back(std::move(block));
+    while (total_ > kMostKept) {
+      total_ -= kept_.front().bytes;
+      kept_.erase(kept_.begin());
+    }
+  }
+
+ private:
+  std::mutex mutex_;
+  std::vector<Block> kept_;
+  int64_t total_ = 0;
 };
 
 }  // namespace tidegate

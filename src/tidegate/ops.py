@@ -14,6 +14,7 @@ This is the only door to the native kernels. Everything is checked here, once; t
 import os
 import sys
 from collections.abc import Sequence
+from math import prod
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -217,6 +218,14 @@ def _rows_contiguous(array: Array) -> Array:
     return array if fine and (array.shape[-1] == 1 or array.strides[-1] == 4) else np.ascontiguousarray(array)
 
 
+_LARGE = 1 << 18  # numbers (1 MiB) from which the system would map, clear and unmap memory for every array
+
+
+def _empty(*shape: int) -> Array:
+    """Returns an array with undefined contents; a large one in memory that earlier ones have used."""
+    return np.empty(shape, np.float32) if prod(shape) < _LARGE else _native.empty(shape)
+
+
 def forward(
     layer: Layer,
     x: Array,
@@ -248,10 +257,10 @@ def forward(
     call = _call(layer, x, h0, lengths, batch_sizes, reverse)
     H, B = layer.hidden_size, call.sizes["B"][0]
     if y is None:
-        y = np.empty((*call.leading(), H), np.float32)
+        y = _empty(*call.leading(), H)
     else:
         shapes.check_output("y", y, f"{call.rows} H", call.sizes)
-    gates = np.empty((*call.leading(), 4, H), np.float32) if trace and layer.cell == "gru" else None
+    gates = _empty(*call.leading(), 4, H) if trace and layer.cell == "gru" else None
     h_n = np.empty((B, H), np.float32)
     layer.native.forward(call.shape, call.x, call.h0, y, h_n, gates, get_num_threads())
     return Forward(y, h_n, gates)
@@ -303,7 +312,7 @@ def backward(
     if dh_n is not None:
         dh_n = np.ascontiguousarray(shapes.check("dh_n", dh_n, "B H", sizes))
     gates = GATES[layer.cell] * H
-    dx = np.empty((*call.leading(), I), np.float32) if need_dx else None
+    dx = _empty(*call.leading(), I) if need_dx else None
     dh0 = np.empty((sizes["B"][0], H), np.float32)
     dw_ih, dw_hh = np.empty((gates, I), np.float32), np.empty((gates, H), np.float32)
     db_ih, db_hh = (np.empty(gates, np.float32), np.empty(gates, np.float32)) if layer.bias else (None, None)
