@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <cassert>
 #include <vector>
 
 #include "parallel.hpp"
@@ -228,6 +229,8 @@ class BackwardRun {
 }  // namespace
 
 void backward(const PackedLayer& layer, const Batch& batch, const BackwardPass& pass, int threads) {
+  assert(batch.T * batch.B == 0 || (pass.x && pass.y && (pass.trace || layer.cell != Cell::kGru)));
+  assert(!pass.db_ih == !layer.has_bias && !pass.db_hh == !layer.has_bias);
   layer.prepare_backward();
   const Schedule schedule(batch);
   Sharing sharing = choose_sharing(layer, schedule, threads);

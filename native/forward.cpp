@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <cassert>
 #include <cstring>
 
 #include "parallel.hpp"
@@ -147,6 +148,7 @@ class ForwardRun {
 }  // namespace
 
 void forward(const PackedLayer& layer, const Batch& batch, const ForwardPass& pass, int threads) {
+  assert((batch.T * batch.B == 0 || (pass.x && pass.y)) && (batch.B == 0 || pass.h_n));
   const Schedule schedule(batch);
   Sharing sharing = choose_sharing(layer, schedule, threads);
   Team team(sharing.threads);

@@ -2,6 +2,7 @@
 // in which numbers are summed depends on the sequences alone; only tiles and ranges depend on the number of threads.
 #pragma once
 #include <algorithm>
+#include <cassert>
 #include <cstdint>
 #include <numeric>
 #include <vector>
@@ -16,6 +17,7 @@ class Schedule {
   explicit Schedule(const Batch& batch) : batch_(batch), order_(batch.B), length_(batch.B, batch.T) {
     std::iota(order_.begin(), order_.end(), int64_t{0});
     if (batch.lengths) {
+      assert(std::all_of(batch.lengths, batch.lengths + batch.B, [&](int64_t n) { return n >= 0 && n <= batch.T; }));
       const int64_t* lengths = batch.lengths;
       std::stable_sort(order_.begin(), order_.end(), [=](int64_t a, int64_t b) { return lengths[a] > lengths[b]; });
       for (int64_t i = 0; i < batch.B; ++i) length_[i] = lengths[order_[i]];

@@ -18,7 +18,7 @@ class Settings:
     """How to train; what to train is said by `Config`.
 
     Attributes:
-        epochs: Most passes over the texts. None for 5, or as many as make 1,000 steps if there are few texts.
+        epochs: Most passes over the texts. None for 3, or as many as make 1,000 steps if there are few texts.
         batch_size: Texts in a step.
         learning_rate: Of AdamW, at its highest: it rises during the first fifth of all steps and then falls to 0 as
             half a cosine (one cycle, Smith & Topin 2019). None for the cell's own, see `LEARNING_RATES`.
@@ -70,7 +70,7 @@ class Settings:
             Epochs, steps in an epoch, and patience in epochs.
         """
         steps = -(-count // self.batch_size)
-        epochs = self.epochs or max(5, -(-1000 // steps))
+        epochs = self.epochs or max(3, -(-1000 // steps))
         return epochs, steps, self.patience or max(3, epochs // 2)
 
 

@@ -91,7 +91,7 @@ RateOption = Annotated[
 
 EpochsOption = Annotated[
     int | None,
-    _option(_TRAINING, "Most passes over the texts.", min=1, show_default="5; more for few texts", metavar="N"),
+    _option(_TRAINING, "Most passes over the texts.", min=1, show_default="3; more for few texts", metavar="N"),
 ]
 BatchSizeOption = Annotated[int, _option(_TRAINING, "Texts in a step.", min=1, metavar="N")]
 LearningRateOption = Annotated[
