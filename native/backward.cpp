@@ -45,8 +45,8 @@ class BackwardRun {
     for (const Block& block : blocks_) capacity_ = std::max(capacity_, block.rows);
     const int64_t unit_tiles = gate_blocks_ * kernels_.lanes / kernels_.unit_tile;
     tile_floats_ = kernels_.unit_tile * 3 * kernels_.lanes;
-    panels_ih_ = (layer.backward_ih().vectors + 2) / 3;
-    panels_hh_ = (layer.backward_hh().vectors + 2) / 3;
+    panels_ih_ = layer.backward_ih().count();
+    panels_hh_ = layer.backward_hh().count();
     const int64_t dgates = gate_blocks_ * capacity_ * kernels_.lanes;
     sums_ih_floats_ = unit_tiles * panels_ih_ * tile_floats_;
     sums_hh_floats_ = unit_tiles * panels_hh_ * tile_floats_;
@@ -54,7 +54,7 @@ class BackwardRun {
     scratch.reserve(2 * Scratch::bytes<float>(dgates) + Scratch::bytes<float>(rows_ * layer.pitch()) +
                     Scratch::bytes<float>(sums_ih_floats_) + Scratch::bytes<float>(sums_hh_floats_) +
                     Scratch::bytes<float>(gate_blocks_ * kernels_.lanes) + Scratch::bytes<float>(layer.hidden) +
-                    14 * Scratch::bytes<float*>(capacity_) + Scratch::bytes<float*>(rows_));
+                    12 * Scratch::bytes<float*>(capacity_) + Scratch::bytes<float*>(rows_));
     for (float*& buffer : dgates_) buffer = scratch.take<float>(dgates);
     carry_ = scratch.take<float>(rows_ * layer.pitch());
     sums_ih_ = scratch.take<float>(sums_ih_floats_);

@@ -75,7 +75,9 @@ void backward_(const PackedLayer& layer, const Shape& shape, ConstFloats x, Mayb
 // A new array, its contents undefined, in memory that earlier arrays have used.
 nb::ndarray<nb::numpy, float> empty(const std::vector<size_t>& shape) {
   int64_t count = 1;
-  for (const size_t size : shape) count *= static_cast<int64_t>(size);
+  for (const size_t size : shape)
+    if (__builtin_mul_overflow(count, static_cast<int64_t>(size), &count) || count > INT64_MAX / 8)
+      throw std::bad_alloc();
   auto* block = new Recycled::Block(Recycled::instance().take(count * static_cast<int64_t>(sizeof(float))));
   nb::capsule owner(block, [](void* p) noexcept {
     const std::unique_ptr<Recycled::Block> mine(static_cast<Recycled::Block*>(p));
@@ -85,7 +87,15 @@ nb::ndarray<nb::numpy, float> empty(const std::vector<size_t>& shape) {
 }
 
 Cell cell_named(const std::string& name) {
-  return name == "gru" ? Cell::kGru : name == "rnn_tanh" ? Cell::kRnnTanh : Cell::kRnnRelu;
+  if (name == "gru") return Cell::kGru;
+  if (name == "rnn_tanh") return Cell::kRnnTanh;
+  if (name == "rnn_relu") return Cell::kRnnRelu;
+  throw nb::value_error(("no native cell " + name).c_str());
+}
+
+const KernelTable& kernels_named(const std::string& isa) {
+  if (const KernelTable* found = find_kernel_table(isa)) return *found;
+  throw nb::value_error(("no kernels for " + isa).c_str());
 }
 
 std::vector<std::string> isas() {
@@ -105,18 +115,18 @@ NB_MODULE(_native, module) {
       "activation",
       [](const std::string& isa, int which, ConstFloats in, Floats32 out) {
         const Team alone(1);
-        find_kernel_table(isa)->activation(which, in.data(), out.data(), static_cast<int64_t>(in.size()));
+        kernels_named(isa).activation(which, in.data(), out.data(), static_cast<int64_t>(in.size()));
       },
       "Applies exp, sigmoid, tanh or relu (0..3) of one instruction set; for tests.");
 
   module.def(
       "multiply_adds",
       [](const std::string& isa, int threads, int64_t rounds) {
+        const KernelTable& kernels = kernels_named(isa);
         nb::gil_scoped_release release;
-        std::vector<int64_t> operations(static_cast<size_t>(threads));
         Team team(threads);
-        team.run(
-            [&](int index) { operations[static_cast<size_t>(index)] = find_kernel_table(isa)->multiply_adds(rounds); });
+        std::vector<int64_t> operations(static_cast<size_t>(team.size()));
+        team.run([&](int index) { operations[static_cast<size_t>(index)] = kernels.multiply_adds(rounds); });
         return std::accumulate(operations.begin(), operations.end(), int64_t{0});
       },
       "Keeps the multiply-add units of some threads busy; returns the floating-point operations done. For benchmarks.");
@@ -138,7 +148,7 @@ NB_MODULE(_native, module) {
              Maybe<ConstFloats> b_hh, const std::string& isa) {
             const Weights weights{w_ih.data(), w_hh.data(), pointer(b_ih), pointer(b_hh)};
             new (self) PackedLayer(cell_named(cell), static_cast<int64_t>(w_ih.shape(1)),
-                                   static_cast<int64_t>(w_hh.shape(1)), weights, *find_kernel_table(isa));
+                                   static_cast<int64_t>(w_hh.shape(1)), weights, kernels_named(isa));
           },
           nb::arg("cell"), nb::arg("w_ih"), nb::arg("w_hh"), nb::arg("b_ih").none(), nb::arg("b_hh").none(),
           nb::arg("isa"))

@@ -3,14 +3,14 @@
 namespace tidegate {
 
 extern const KernelTable kernels_baseline;
-#if defined(__x86_64__)
+#if defined(TIDEGATE_AVX)
 extern const KernelTable kernels_avx2, kernels_avx512;
 #endif
 
 const std::vector<const KernelTable*>& kernel_tables() {
   static const std::vector<const KernelTable*> tables = [] {
     std::vector<const KernelTable*> found;
-#if defined(__x86_64__)
+#if defined(TIDEGATE_AVX)
     __builtin_cpu_init();
     const bool avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
     const bool avx512 = avx2 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vl") &&

@@ -1,6 +1,5 @@
 #include <algorithm>
 #include <cassert>
-#include <cstring>
 
 #include "parallel.hpp"
 #include "schedule.hpp"
@@ -41,7 +40,7 @@ class ForwardRun {
 
   void run(int index, Team& team) {
     const Tiles own = sharing_.tiles(rows_, layer_.kernels.tile_rows, index);
-    const int64_t panels = (layer_.forward_hh().vectors + 2) / 3;
+    const int64_t panels = layer_.forward_hh().count();
     const Range units = sharing_.units ? share(panels, index, team.size()) : Range{0, panels};
     const bool keeps_tables =
         !sharing_.units || index == 0;  // when units are shared, thread 0 prepares rows and tables for all
@@ -117,7 +116,7 @@ class ForwardRun {
     team.barrier();
     InputProducts call{layer_.cell, layer_.forward_ih(), layer_.bias_x(), product_x_, products_, {}, {}};
     call.tiles = {rows, layer_.kernels.tile_rows, index, team.size()};
-    call.panels = {0, (call.w_ih.vectors + 2) / 3};
+    call.panels = {0, call.w_ih.count()};
     layer_.kernels.input_products(call);
     team.barrier();
   }

@@ -27,6 +27,8 @@ struct Range {
 struct Panels {
   const float* data;
   int64_t depth, vectors;  // vectors: columns / V, rounded up
+
+  int64_t count() const { return (vectors + 2) / 3; }
 };
 
 // acc = bias + x W_ih for rows of any steps, stored [row][vectors * V]. Used when the input products of many steps are

@@ -3,8 +3,11 @@
 #include <pthread.h>
 #include <sched.h>
 
+#include <algorithm>
 #include <condition_variable>
+#include <memory>
 #include <mutex>
+#include <system_error>
 #include <thread>
 #include <vector>
 #if defined(__x86_64__)
@@ -63,8 +66,8 @@ class FlushDenormals {
 void keep_off_this_processor(std::thread& worker) {
   cpu_set_t allowed;
   const int here = sched_getcpu();
-  if (here < 0 || sched_getaffinity(0, sizeof allowed, &allowed) != 0 || CPU_COUNT(&allowed) < 2) return;
-  CPU_CLR(here, &allowed);
+  if (here < 0 || sched_getaffinity(0, sizeof allowed, &allowed) != 0) return;
+  if (CPU_COUNT(&allowed) > 1) CPU_CLR(here, &allowed);
   pthread_setaffinity_np(worker.native_handle(), sizeof allowed, &allowed);
 }
 #else
@@ -74,56 +77,77 @@ void keep_off_this_processor(std::thread&) {}
 constexpr int kSpins =
     2000;  // some 20 to 50 microseconds: longer than the gap between two layers, shorter than anyone would notice
 
-// Workers wait for a new generation: they spin for a moment, since layers follow each other closely, then sleep.
+// Threads that stay alive between calls. Each has a mailbox of its own, so that a call wakes those that it wants and no
+// others.
 class Pool {
  public:
   std::atomic<bool> busy{false};
 
+  // Makes sure that there are `wanted` workers and returns how many there are; fewer when the system gives no more
+  // threads.
+  int grow(int wanted) {
+    try {
+      while (static_cast<int>(workers_.size()) < wanted) workers_.push_back(std::make_unique<Worker>(*this));
+    } catch (const std::system_error&) {
+    }
+    return std::min(wanted, static_cast<int>(workers_.size()));
+  }
+
+  // Runs body(0) here and body(1..size-1) on the workers.
   void run(int size, const std::function<void(int)>& body) {
-    while (static_cast<int>(threads_.size()) < size - 1) {
-      const int index = static_cast<int>(threads_.size()) + 1;
-      threads_.emplace_back([this, index, seen = generation_.load()] { work(index, seen); });
-    }
     body_ = &body;
-    size_ = size;
-    running_.store(static_cast<int>(threads_.size()),
-                   std::memory_order_relaxed);  // idle workers answer too: none may miss a round
-    {
-      std::lock_guard<std::mutex> lock(mutex_);
-      generation_.fetch_add(1, std::memory_order_release);
-    }
-    if (sleepers_.load() > 0) {
-      for (std::thread& worker : threads_) keep_off_this_processor(worker);
-      wake_.notify_all();
-    }
+    running_.store(size - 1, std::memory_order_relaxed);
+    for (int index = 1; index < size; ++index) workers_[static_cast<size_t>(index - 1)]->wake();
     body(0);
     spin_until([&] { return running_.load(std::memory_order_acquire) == 0; });
   }
 
  private:
-  void work(int index, uint64_t seen) {
-    const FlushDenormals flush;
-    for (;;) {
-      for (int spin = 0; spin < kSpins && generation_.load(std::memory_order_acquire) == seen; ++spin) pause();
-      if (generation_.load(std::memory_order_acquire) == seen) {
-        std::unique_lock<std::mutex> lock(mutex_);
-        ++sleepers_;
-        wake_.wait(lock, [&] { return generation_.load(std::memory_order_acquire) != seen; });
-        --sleepers_;
-      }
-      ++seen;
-      if (index < size_) (*body_)(index);
-      running_.fetch_sub(1, std::memory_order_release);
-    }
-  }
+  class Worker {
+   public:
+    explicit Worker(Pool& pool)
+        : index_(static_cast<int>(pool.workers_.size()) + 1), thread_([this, &pool] { work(pool); }) {}
 
-  std::vector<std::thread> threads_;
-  std::mutex mutex_;
-  std::condition_variable wake_;
-  std::atomic<uint64_t> generation_{0};
-  std::atomic<int> running_{0}, sleepers_{0};
+    void wake() {
+      {
+        const std::lock_guard<std::mutex> lock(mutex_);
+        round_.fetch_add(1, std::memory_order_release);
+      }
+      if (asleep_.load()) {
+        keep_off_this_processor(thread_);
+        called_.notify_one();
+      }
+    }
+
+   private:
+    // Spins for a moment between two rounds, since layers follow each other closely, then sleeps.
+    void work(Pool& pool) {
+      const FlushDenormals flush;
+      for (uint64_t seen = 0;; ++seen) {
+        const auto called = [&] { return round_.load(std::memory_order_acquire) != seen; };
+        for (int spin = 0; spin < kSpins && !called(); ++spin) pause();
+        if (!called()) {
+          std::unique_lock<std::mutex> lock(mutex_);
+          asleep_.store(true);
+          called_.wait(lock, called);
+          asleep_.store(false);
+        }
+        (*pool.body_)(index_);
+        pool.running_.fetch_sub(1, std::memory_order_release);
+      }
+    }
+
+    const int index_;
+    std::mutex mutex_;
+    std::condition_variable called_;
+    std::atomic<uint64_t> round_{0};
+    std::atomic<bool> asleep_{false};
+    std::thread thread_;  // last: it starts when all else is ready
+  };
+
+  std::vector<std::unique_ptr<Worker>> workers_;
+  std::atomic<int> running_{0};
   const std::function<void(int)>* body_ = nullptr;
-  int size_ = 0;
 };
 
 // Never destroyed: at exit the workers just stop with the process. A forked child has no workers, so it starts with a
@@ -141,6 +165,14 @@ Pool& the_pool() {
   return *pool.load();
 }
 
+// Takes the pool for one call, if it is free and has workers; returns the size of the team, the caller included.
+int borrow(int wanted) {
+  if (wanted <= 1 || the_pool().busy.exchange(true)) return 1;
+  const int size = the_pool().grow(wanted - 1) + 1;
+  if (size == 1) the_pool().busy.store(false);
+  return size;
+}
+
 }  // namespace
 
 void Barrier::wait() {
@@ -153,7 +185,7 @@ void Barrier::wait() {
   spin_until([&] { return round_.load(std::memory_order_acquire) != round; });
 }
 
-Team::Team(int wanted) : size_(wanted > 1 && !the_pool().busy.exchange(true) ? wanted : 1), barrier_(size_) {}
+Team::Team(int wanted) : size_(borrow(wanted)), barrier_(size_) {}
 
 Team::~Team() {
   if (size_ > 1) the_pool().busy.store(false);

@@ -120,6 +120,27 @@ def test_backward_of_a_gru_needs_the_trace() -> None:
         ops.backward(layer, X, ops.forward(layer, X), floats(5, 4, 9), floats(4, 9))
 
 
+def test_an_output_in_the_memory_of_an_input_is_refused() -> None:
+    """Results may not be written over the input that they are still being computed from."""
+    layer = ops.pack("rnn_tanh", floats(9, 9), floats(9, 9))
+    x = floats(5, 4, 9)
+    with pytest.raises(ValueError, match="y shares memory with x or h0"):
+        ops.forward(layer, x, y=x)
+    with pytest.raises(ValueError, match="y shares memory with x or h0"):
+        ops.forward(layer, floats(1, 4, 9), x[0], y=x[:1])
+
+
+def test_the_layout_of_what_forward_returned_does_not_matter() -> None:
+    """Backward reads copies of the outputs in other strides as it reads the outputs themselves."""
+    layer = ops.pack("gru", floats(27, 7), floats(27, 9))
+    x, dy = floats(5, 4, 7), floats(5, 4, 9)
+    out = ops.forward(layer, x, trace=True)
+    assert out.trace is not None
+    other = ops.Forward(np.asfortranarray(out.y), out.h_n, np.asfortranarray(out.trace))
+    for found, expected in zip(ops.backward(layer, x, other, dy), ops.backward(layer, x, out, dy), strict=True):
+        np.testing.assert_array_equal(found, expected)
+
+
 def test_num_threads_is_what_was_set() -> None:
     """The number of threads can be set and read."""
     before = ops.get_num_threads()
@@ -148,13 +169,22 @@ def test_a_worker_process_uses_one_thread_unless_told_otherwise(
         ops.set_num_threads(before)
 
 
-@pytest.mark.parametrize("threads", [0, -1])
-def test_a_number_of_threads_below_one_is_refused(threads: int) -> None:
+@pytest.mark.parametrize("threads", [0, -1, 1025, 2**31])
+def test_a_number_of_threads_out_of_range_is_refused(threads: int) -> None:
     """At least one thread must do the work; a refused number changes nothing."""
     before = ops.get_num_threads()
     with pytest.raises(ValueError, match=f"{threads}"):
         ops.set_num_threads(threads)
     assert ops.get_num_threads() == before
+
+
+@pytest.mark.parametrize("value", ["many", "0", "-1", "1025"])
+def test_a_wrong_number_of_threads_in_the_environment_is_named(monkeypatch: pytest.MonkeyPatch, value: str) -> None:
+    """A variable that asks for no possible number of threads is an error that names it."""
+    monkeypatch.setenv("TIDEGATE_NUM_THREADS", value)
+    monkeypatch.setattr(ops, "_threads", 0)
+    with pytest.raises(ValueError, match="TIDEGATE_NUM_THREADS is"):
+        ops.get_num_threads()
 
 
 PACK_ONE = "tidegate.ops.pack('rnn_tanh', *numpy.zeros((2, 1, 1), numpy.float32)).isa"

@@ -843,3 +843,18 @@ def test_missing_torch_names_the_install_line() -> None:
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
     assert done.returncode == 1
     assert "ImportError: tidegate.torch needs PyTorch: pip install 'tidegate[train]'" in done.stderr
+
+
+def test_lengths_may_be_reused_before_the_backward_pass() -> None:
+    """The backward pass uses the lengths that the forward pass was given, whatever has become of their array."""
+    layer, x = GRU(3, 4), torch.randn(5, 2, 3)
+    lengths = torch.tensor([5, 2])
+    layer(x, lengths=lengths)[0].sum().backward()
+    expected = layer.weight_hh_l0.grad
+    layer.zero_grad()
+    y, _ = layer(x, lengths=lengths)
+    lengths.fill_(1)
+    y.sum().backward()
+    assert expected is not None
+    assert layer.weight_hh_l0.grad is not None
+    torch.testing.assert_close(layer.weight_hh_l0.grad, expected, rtol=0, atol=0)

@@ -14,7 +14,6 @@ using tidegate::Tiles;
 
 template <int M, int N, int P = 1>
 struct Tile {
-  static constexpr int kM = M, kN = N, kP = P;
   vec at[P][M][N];
 };
 
@@ -42,7 +41,6 @@ TIDEGATE_INLINE void accumulate(Tile<M, N, P>& acc, Row row, const float* panel,
   }
 }
 
-TIDEGATE_INLINE int64_t panel_count(const Panels& w) { return (w.vectors + 2) / 3; }
 TIDEGATE_INLINE int panel_width(const Panels& w, int64_t panel) {
   const int64_t left = w.vectors - 3 * panel;
   return left < 3 ? static_cast<int>(left) : 3;

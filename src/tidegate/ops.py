@@ -77,14 +77,18 @@ def _default_isa() -> str:
     return name or isas()[0]
 
 
+_MOST_THREADS = 1024
 _threads = 0  # 0: not decided yet
 
 
 def get_num_threads() -> int:
     """Returns the number of threads of a native call.
 
-    Decided at first use: TIDEGATE_NUM_THREADS, else OMP_NUM_THREADS, else 1 inside a child of multiprocessing (such as
-    a DataLoader worker), else the number of processors that this process may use.
+    Decided at first use: TIDEGATE_NUM_THREADS, else 1 inside a child of multiprocessing (such as a DataLoader worker),
+    else OMP_NUM_THREADS (which Ray sets for its workers), else the number of processors that this process may use.
+
+    Raises:
+        ValueError: TIDEGATE_NUM_THREADS is no number from 1 to 1024.
     """
     global _threads
     if _threads == 0:
@@ -96,22 +100,26 @@ def set_num_threads(threads: int) -> None:
     """Sets the number of threads of native calls in this process; children made by fork decide anew.
 
     Raises:
-        ValueError: It is less than 1.
+        ValueError: It is less than 1 or more than 1024.
     """
     global _threads
-    if threads < 1:
-        raise ValueError(f"threads is {threads}, expected 1 or more")
+    if not 1 <= threads <= _MOST_THREADS:
+        raise ValueError(f"threads is {threads}, expected 1 to {_MOST_THREADS}")
     _threads = int(threads)
 
 
 def _default_threads() -> int:
-    for variable in ("TIDEGATE_NUM_THREADS", "OMP_NUM_THREADS"):
-        value = os.environ.get(variable, "")
-        if value.isdecimal() and int(value) > 0:
-            return int(value)
+    wanted = os.environ.get("TIDEGATE_NUM_THREADS", "")
+    if wanted:
+        if not wanted.isdecimal() or not 1 <= int(wanted) <= _MOST_THREADS:
+            raise ValueError(f"TIDEGATE_NUM_THREADS is {wanted!r}, expected a number from 1 to {_MOST_THREADS}")
+        return int(wanted)
     processes = sys.modules.get("multiprocessing.process")  # a child of multiprocessing has imported it
     if processes is not None and processes.parent_process() is not None:
         return 1
+    for_openmp = os.environ.get("OMP_NUM_THREADS", "")
+    if for_openmp.isdecimal() and int(for_openmp) > 0:
+        return min(int(for_openmp), _MOST_THREADS)
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
@@ -260,6 +268,8 @@ def forward(
         y = _empty(*call.leading(), H)
     else:
         shapes.check_output("y", y, f"{call.rows} H", call.sizes)
+        if np.may_share_memory(x, y) or (h0 is not None and np.may_share_memory(h0, y)):
+            raise ValueError("y shares memory with x or h0, expected an array of its own: inputs are read to the end")
     gates = _empty(*call.leading(), 4, H) if trace and layer.cell == "gru" else None
     h_n = np.empty((B, H), np.float32)
     layer.native.forward(call.shape, call.x, call.h0, y, h_n, gates, get_num_threads())
@@ -302,11 +312,13 @@ def backward(
     """
     call = _call(layer, x, h0, lengths, batch_sizes, reverse)
     sizes, H, I = call.sizes, layer.hidden_size, layer.input_size
-    y = shapes.check("y", out.y, f"{call.rows} H", sizes)
+    y = _rows_contiguous(shapes.check("y", out.y, f"{call.rows} H", sizes))
+    trace = None
     if layer.cell == "gru":
         if out.trace is None:
             raise ValueError("out has no trace: call forward with trace=True before backward")
-        shapes.check("trace", out.trace, f"{call.rows} 4 H", sizes | {"4": (4, "the values kept of a step")})
+        letters = sizes | {"4": (4, "the values kept of a step")}
+        trace = np.ascontiguousarray(shapes.check("trace", out.trace, f"{call.rows} 4 H", letters))
     if dy is not None:
         dy = _rows_contiguous(shapes.check("dy", dy, f"{call.rows} H", sizes))
     if dh_n is not None:
@@ -317,6 +329,6 @@ def backward(
     dw_ih, dw_hh = np.empty((gates, I), np.float32), np.empty((gates, H), np.float32)
     db_ih, db_hh = (np.empty(gates, np.float32), np.empty(gates, np.float32)) if layer.bias else (None, None)
     layer.native.backward(
-        call.shape, call.x, call.h0, y, out.trace, dy, dh_n, dx, dh0, dw_ih, dw_hh, db_ih, db_hh, get_num_threads()
+        call.shape, call.x, call.h0, y, trace, dy, dh_n, dx, dh0, dw_ih, dw_hh, db_ih, db_hh, get_num_threads()
     )
     return Gradients(dx, dh0, dw_ih, dw_hh, db_ih, db_hh)

@@ -25,7 +25,7 @@ class Settings:
         weight_decay: Of AdamW.
         dropout: Probability of zeroing a feature, see `TextClassifier`.
         word_dropout: Probability of replacing a word by the unknown word.
-        clip: Largest norm of the gradient.
+        clip: Largest norm of the gradient; 0 for any.
         patience: Epochs without a better validation macro F1 before training stops. None for half of the epochs, at
             least 3: while the learning rate is high, worse epochs are no sign.
         class_weights: "balanced" weighs each class in the loss by 1 ÷ its frequency, "none" does not, "auto" does if
@@ -59,7 +59,7 @@ class Settings:
             if not 0 <= getattr(self, name) < 1:
                 raise ValueError(f"{name} is {getattr(self, name)}, expected 0 or more and less than 1")
         for name in ("learning_rate", "weight_decay", "clip", "seed"):
-            if (getattr(self, name) or 0) < 0:
+            if not (getattr(self, name) or 0) >= 0:  # so that NaN is refused too
                 raise ValueError(f"{name} is {getattr(self, name)}, expected 0 or more")
         check_choice("class_weights", self.class_weights, CLASS_WEIGHTS)
 

@@ -142,11 +142,11 @@ def check_choice(name: str, value: object, choices: Collection[str]) -> None:
 
 
 def _integers(name: str, values: npt.ArrayLike) -> npt.NDArray[np.int64]:
-    """Converts to a contiguous int64 array; floats and booleans are refused, for they hide mistakes."""
+    """Copies to a contiguous int64 array, which nobody else can change; floats and booleans are refused."""
     array = np.asarray(values)
     if array.size and not np.issubdtype(array.dtype, np.integer):
         raise TypeError(f"{name} has dtype {array.dtype}, expected integers")
-    return np.asarray(array, np.int64, order="C")
+    return np.array(array, np.int64, order="C")
 
 
 def _type_name(value: object) -> str:

@@ -99,7 +99,7 @@ class _Native(torch.nn.RNNBase):
 
         if isinstance(input, PackedSequence):
             hx = None if hx is None else self.permute_hidden(hx, input.sorted_indices)
-            sizes = input.batch_sizes.numpy()
+            sizes = input.batch_sizes.numpy().copy()
             data, h_n = self._layers(input.data, hx, weights, packed, batch_sizes=sizes)
             return input._replace(data=data), self.permute_hidden(h_n, input.unsorted_indices)
         if input.dim() == 2:

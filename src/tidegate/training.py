@@ -174,7 +174,8 @@ class _Optimiser:
             if not loss.isfinite():
                 raise FloatingPointError(f"the loss is {loss.item()}, training came apart: try a smaller learning rate")
             loss.backward()  # type: ignore[no-untyped-call]
-            nn.utils.clip_grad_norm_(self.parameters, self.clip)
+            if self.clip:
+                nn.utils.clip_grad_norm_(self.parameters, self.clip)
             self.adamw.step()
             self.adamw.zero_grad()
             self.schedule.step()

@@ -100,7 +100,7 @@ LearningRateOption = Annotated[
 DropoutOption = Annotated[float, _option(_TRAINING, "Share of features to leave out.", min=0, max=0.99, metavar="X")]
 WordDropoutOption = Annotated[float, _option(_TRAINING, "Share of words to leave out.", min=0, max=0.99, metavar="X")]
 WeightDecayOption = Annotated[float, _option(_TRAINING, "Of AdamW.", min=0, metavar="X")]
-ClipOption = Annotated[float, _option(_TRAINING, "Largest norm of the gradient.", min=0, metavar="X")]
+ClipOption = Annotated[float, _option(_TRAINING, "Largest norm of the gradient; 0: any.", min=0, metavar="X")]
 PatienceOption = Annotated[
     int | None,
     _option(
