@@ -133,5 +133,7 @@ def hold_out(classes: Integers, share: float, rng: np.random.Generator) -> tuple
         held.append(rows[:count])
     out = np.sort(np.concatenate(held)) if held else np.empty(0, np.int64)
     if len(out) == 0:
-        raise ValueError(f"no class has two rows ({len(classes)} rows in all), so none can be held out for validation")
+        raise ValueError(
+            f"all {len(classes)} labels differ, expected classes with two rows or more: is this the column of labels?"
+        )
     return np.setdiff1d(np.arange(len(classes)), out), out

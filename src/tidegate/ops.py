@@ -15,6 +15,7 @@ import os
 import sys
 from collections.abc import Sequence
 from math import prod
+from operator import index
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -100,12 +101,14 @@ def set_num_threads(threads: int) -> None:
     """Sets the number of threads of native calls in this process; children made by fork decide anew.
 
     Raises:
+        TypeError: It is no integer.
         ValueError: It is less than 1 or more than 1024.
     """
     global _threads
+    threads = index(threads)
     if not 1 <= threads <= _MOST_THREADS:
         raise ValueError(f"threads is {threads}, expected 1 to {_MOST_THREADS}")
-    _threads = int(threads)
+    _threads = threads
 
 
 def _default_threads() -> int:

@@ -111,12 +111,14 @@ class _Native(torch.nn.RNNBase):
             return y.transpose(0, 1), h_n
         return self._layers(input, hx, weights, packed, lengths=steps)
 
-    def path(self, input: Input, hx: Tensor | None = None) -> Path:  # noqa: A002 - torch's name
-        """Says whether a call with these arguments runs natively, and why.
+    def path(self, input: Input, hx: Tensor | None = None, *, lengths: Any = None) -> Path:  # noqa: A002 - torch's name
+        """Says whether a call with these arguments, those of `forward`, runs natively, and why.
 
         The backward pass goes the same way as its forward pass, but with `create_graph=True`, for second derivatives,
         it computes by torch's own operations.
         """
+        if lengths is not None:
+            self._steps(input, lengths)  # they decide nothing, but wrong ones have no path
         obstacle = self._obstacle(input, hx) or self._weights_obstacle(self._weights())
         return Path(obstacle is None, obstacle or "float32 on the CPU")
 

@@ -6,9 +6,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 import tidegate
 from tidegate import tables
+from tidegate.metrics import score
 
 Shell = Callable[..., tuple[int, str, str]]
 
@@ -63,3 +65,15 @@ def test_a_label_that_the_model_does_not_know_is_named(shell: Shell, folder: Pat
     code, _, err = shell("evaluate model.safetensors other.csv")
     assert code == 2
     assert err == "error: other.csv: row 2 has the label 'neutral', expected one of 'neg', 'pos'\n"
+
+
+def test_long_names_of_classes_are_numbered(capsys: pytest.CaptureFixture[str]) -> None:
+    """The confusion matrix of many classes with long names keeps its rows and columns apart on 80 columns."""
+    from tidegate.cli.evaluate import show_report
+
+    labels = tuple(f"a very long name of a class, {i}" for i in range(12))
+    truth = np.arange(120) % 12
+    show_report(score(truth, np.eye(12, dtype=np.float32)[truth], labels))
+    lines = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert ["true", *map(str, range(1, 13))] in lines
+    assert ["12", *["0"] * 11, "10"] in lines

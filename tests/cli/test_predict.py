@@ -119,3 +119,11 @@ def test_no_output_file_is_left_by_a_mistake(shell: Shell, folder: Path) -> None
     (folder / "broken.jsonl").write_text('{"text": "good"}\n{"text": \n', encoding="utf-8")
     assert shell("predict model.safetensors broken.jsonl -o half.csv")[0] == 2
     assert not (folder / "half.csv").exists()
+
+
+def test_no_column_of_the_input_is_lost(shell: Shell, folder: Path) -> None:
+    """A column with the name of one that would be added is an error, not overwritten."""
+    (folder / "taken.csv").write_text("text,p_neg\na good film,keep me\n", encoding="utf-8")
+    code, out, err = shell("predict model.safetensors taken.csv")
+    assert (code, out) == (2, "")
+    assert "the input has a column 'p_neg', which predict would add" in err

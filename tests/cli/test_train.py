@@ -224,3 +224,20 @@ def test_a_bar_moves_on_a_terminal(terminal: Callable[..., str], plain: Callable
     facts = r"loss \d\.\d{3}  accuracy \d\.\d{3}  [\d,]+k words/s  \d+:\d\d left"
     assert re.search(rf"GRU +[━╸╺ ]+ +\d/6  {facts}", shown)
     assert max(len(line) for line in re.split(r"[\r\n]", shown)) <= 80
+
+
+def test_texts_without_words_are_told_and_trained_on(shell: Shell, folder: Path, small: str) -> None:
+    """Missing and empty texts are counted for the user, and training goes on, also where whole batches are empty."""
+    rows = "".join(f"{'' if i < 300 else 'so good'},{i % 2}\n" for i in range(400))
+    (folder / "empty.csv").write_text("text,label\n" + rows, encoding="utf-8")
+    code, out, err = shell(f"train empty.csv {TO} {small} --no-baselines")
+    assert code == 0
+    assert "texts: column 'text', labels: column 'label'" in out
+    assert re.search(r"^2\d\d texts to train on without a word", err, re.MULTILINE)
+
+
+def test_freezing_needs_vectors(shell: Shell, small: str) -> None:
+    """Without word vectors there is nothing to freeze."""
+    code, _, err = shell(f"train train.csv {TO} {small} --freeze")
+    assert code == 2
+    assert "--vectors FILE" in err

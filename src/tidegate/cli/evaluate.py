@@ -13,6 +13,7 @@ from tidegate.examples import class_indices
 from tidegate.metrics import Report, score
 
 _WIDEST = 12  # classes of which the confusion matrix still fits a terminal
+_MOST_LETTERS = 40  # of their names; longer ones are numbered
 
 
 def evaluate(
@@ -53,5 +54,9 @@ def show_report(report: Report) -> None:
     if len(report.labels) > _WIDEST:
         say(f"(the confusion matrix of {len(report.labels)} classes is in the output of --json)")
         return
-    matrix = zip(report.labels, report.confusion.tolist(), strict=True)
-    show_table(("true \\ predicted", *report.labels), [(name, *(f"{n:,}" for n in counts)) for name, counts in matrix])
+    names, corner = tuple(report.labels), "true \\ predicted"
+    if sum(map(len, names)) + max(map(len, names)) > _MOST_LETTERS:
+        names, corner = tuple(str(i) for i in range(1, len(names) + 1)), "true"
+        show_facts(zip(names, report.labels, strict=True))
+    matrix = zip(names, report.confusion.tolist(), strict=True)
+    show_table((corner, *names), [(name, *(f"{n:,}" for n in counts)) for name, counts in matrix])

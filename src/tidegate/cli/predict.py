@@ -55,7 +55,12 @@ def predict(
     count = 0
     with tables.writer(output or sys.stdout.buffer, None if output else to) as append:
         for part in texts.read(file, kind, text):
-            append(part.columns | _predicted(loaded, part.texts))
+            predicted = _predicted(loaded, part.texts)
+            if taken := part.columns.keys() & predicted.keys():
+                raise ValueError(
+                    f"the input has a column {min(taken)!r}, which predict would add: rename it, or it would be lost"
+                )
+            append(part.columns | predicted)
             count += len(part)
         if output and not count:
             raise ValueError(f"{file} has no rows")

@@ -76,7 +76,7 @@ class _Display:
             self.step = event
         epoch, step = event.epoch, self.step
         speed = step.words / (now - self.began)
-        left = (step.of - step.words) / speed
+        left = (step.of - step.words) / max(speed, 1.0)  # the first texts may have no words
         facts = f"loss {event.loss:.3f}{accuracy}  {speed / 1000:,.0f}k words/s  {_duration(left)} left"
         self.progress.update(self.task, completed=step.words, total=step.of, facts=f"{epoch}/{step.epochs}  {facts}")
         if isinstance(event, Epoch) or (not err.is_terminal and now - self.last_line > _SECONDS_BETWEEN_LINES):

@@ -79,6 +79,8 @@ def _train(options: Mapping[str, Any]) -> None:
     began, cell, output = perf_counter(), options["cell"], options["output"]
     training = import_module("tidegate.training")  # first of all: without torch there is no need to read anything
     _check_output(output)
+    if options["freeze"] and not options["vectors"]:
+        raise ValueError("--freeze leaves word vectors as they are, but there are none: give them with --vectors FILE")
     if options["threads"]:
         tidegate.set_num_threads(options["threads"])
     settings = Settings(**{field.name: options[field.name] for field in fields(Settings)})
@@ -131,6 +133,7 @@ def _examples(options: Mapping[str, Any]) -> Examples:
         ValueError: `validation` is neither a share nor a file, or a table is damaged.
     """
     table = tables.read(options["file"], options["text"], options["label"])
+    say(f"texts: column {table.text_column!r}, labels: column {table.label_column!r} of {options['file']}")
     return prepare(
         table.texts,
         table.labels or [],
@@ -174,3 +177,5 @@ def _describe(examples: Examples, seconds: float) -> None:
     )
     say(f"labels: {shares}" + (f" and {len(counts) - 8} more" if len(counts) > 8 else ""))
     say(f"words: {len(examples.tokenizer):,} known, {usual:.0f} in the median text, {longest} in the longest")
+    if empty := int((lengths == 0).sum()):
+        note(f"{plural(empty, 'text')} to train on without a word: missing, or empty")
