@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from pyarrow import parquet
 
@@ -36,6 +36,7 @@ def test_what_is_written_is_read(tmp_path: Path, suffix: str) -> None:
 
 
 @settings(deadline=None, max_examples=50)
+@example(rows=[("\r", "a"), ("\n", "b"), ("a\rb\r\n", "b")], kind="csv")
 @given(
     rows=st.lists(
         st.tuples(st.text(st.characters(codec="utf-8"), max_size=20), st.sampled_from("ab")),

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, BinaryIO
 
 import numpy as np
@@ -226,7 +227,9 @@ def _text_appender(file: BinaryIO, kind: str) -> Write:
             lines = (json.dumps(dict(zip(columns, row, strict=True)), ensure_ascii=False, default=str) for row in rows)
             text.writelines(line + "\n" for line in lines)
         else:
-            table = csv.writer(text, delimiter="\t" if kind == "tsv" else ",", lineterminator="\n")
+            # The module quotes the line breaks of its line terminator only, and a bare \r must be quoted too.
+            lines_of = SimpleNamespace(write=lambda line: text.write(line.removesuffix("\r\n") + "\n"))
+            table = csv.writer(lines_of, delimiter="\t" if kind == "tsv" else ",", lineterminator="\r\n")
             table.writerows([tuple(columns)] * header)
             table.writerows(rows)
             header = False

@@ -13,6 +13,7 @@ from tidegate.cli.console import TITLES, err, note
 from tidegate.settings import Epoch, Step
 
 _SECONDS_BETWEEN_LINES = 20.0
+_FACTS_WIDTH = 74  # characters beside the bar, at most
 
 
 class Stop:
@@ -86,8 +87,9 @@ class _Display:
 
 @contextmanager
 def _display(title: str) -> Iterator[_Display]:
-    columns = (TextColumn("{task.description:<11}"), BarColumn(bar_width=None), TextColumn("{task.fields[facts]}"))
-    with Progress(*columns, console=err, transient=True, disable=not err.is_terminal, expand=True) as progress:
+    bar = BarColumn(bar_width=min(max(err.width - _FACTS_WIDTH, 4), 40))
+    columns = (TextColumn("{task.description:<11}"), bar, TextColumn("{task.fields[facts]}"))
+    with Progress(*columns, console=err, transient=True, disable=not err.is_terminal) as progress:
         yield _Display(title, progress)
 
 
