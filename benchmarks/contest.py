@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 import tidegate
 from tidegate import _native
 
-REST = 0.01  # seconds
+REST, TURN = 0.01, 0.002  # seconds
 
 
 def medians(contenders: Mapping[str, Callable[[], object]], seconds: float = 2.0) -> dict[str, float]:
@@ -18,7 +18,7 @@ def medians(contenders: Mapping[str, Callable[[], object]], seconds: float = 2.0
 
     They run in turn (A B C A B C ...), so that a change in the machine's speed or load meets all of them alike. Before
     each turn the machine rests, for the idle threads of one contender may spin for milliseconds on the processors that
-    the next one wants; then one call warms up and the next one counts.
+    the next one wants; then one call warms up and the next ones count.
 
     Args:
         contenders: Name and call.
@@ -32,12 +32,18 @@ def medians(contenders: Mapping[str, Callable[[], object]], seconds: float = 2.0
         rounds += 1
         for name, call in contenders.items():
             time.sleep(REST)
-            call()
-            start = time.perf_counter()
-            call()
-            times[name].append(time.perf_counter() - start)
+            warm = _seconds(call, 1)
+            calls = max(1, round(TURN / warm))
+            times[name].append(_seconds(call, calls) / calls)
     gc.enable()
     return {name: statistics.median(values) for name, values in times.items()}
+
+
+def _seconds(call: Callable[[], object], times: int) -> float:
+    start = time.perf_counter()
+    for _ in range(times):
+        call()
+    return time.perf_counter() - start
 
 
 def fma_peak(threads: int, isa: str | None = None) -> float:
