@@ -2,6 +2,7 @@
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 SHELL := /bin/bash
+unexport PYTHONDONTWRITEBYTECODE # without compiled files, every import compiles anew
 
 PYTHON ?= python3
 VENV := .venv
