@@ -10,7 +10,7 @@ from tidegate.config import Config
 from tidegate.corpus import Corpus, Integers, hold_out
 from tidegate.text import Tokenizer
 
-SIZES: Mapping[str, Any] = {"embedding_size": 100, "hidden_size": 128, "summary": "mean+max"}
+SIZES: Mapping[str, Any] = {"embedding_size": 100, "hidden_size": 128, "summary": "last"}
 """What is trained unless something else is asked for."""
 
 VALIDATION, VOCAB_SIZE, MAX_LENGTH = 0.1, 20_000, 1000

@@ -21,7 +21,7 @@ def vectors(folder: Path) -> np.ndarray:
 def test_an_npy_file_holds_the_vectors(shell: Shell, folder: Path, vectors: np.ndarray) -> None:
     """One float32 row for each text, in order."""
     code, out, err = shell("embed model.safetensors test.csv -o vectors.npy")
-    assert (code, out, err) == (0, "", "wrote 50 vectors of 16 numbers to vectors.npy\n")
+    assert (code, out, err) == (0, "", "wrote 50 vectors of 8 numbers to vectors.npy\n")
     found = np.load(folder / "vectors.npy")
     assert found.dtype == np.float32
     np.testing.assert_array_equal(found, vectors)
@@ -38,7 +38,7 @@ def test_a_parquet_file_keeps_the_other_columns(shell: Shell, folder: Path, vect
 def test_lines_are_embedded_too(shell: Shell, folder: Path) -> None:
     """Standard input has one text a line."""
     assert shell("embed model.safetensors - -o vectors.npy", stdin="a good film\nbad\n")[0] == 0
-    assert np.load(folder / "vectors.npy").shape == (2, 16)
+    assert np.load(folder / "vectors.npy").shape == (2, 8)
 
 
 @pytest.mark.parametrize(

@@ -46,8 +46,8 @@ def test_a_model_is_described(shell: Shell) -> None:
     assert facts["labels"] == "neg, pos"
     assert facts["vocabulary"].startswith("13 words: ")
     assert facts["layers"] == "1 × 8 units"
-    assert facts["vector"] == "16 numbers"
-    assert facts["parameters"].startswith(f"{13 * 8 + 2 * (3 * 8 * 8) + 2 * 3 * 8 + 2 * 16 + 2:,}: ")
+    assert facts["vector"] == "8 numbers"
+    assert facts["parameters"].startswith(f"{13 * 8 + 2 * (3 * 8 * 8) + 2 * 3 * 8 + 2 * 8 + 2:,}: ")
     assert re.search(r"accuracy [01]", facts["validation"])
 
 
