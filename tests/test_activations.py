@@ -43,7 +43,7 @@ def everywhere(low: float, high: float) -> npt.NDArray[np.float32]:
     ids=["exp", "sigmoid", "tanh"],
 )
 def test_accuracy(isa: str, which: int, exact: Exact, low: float, high: float) -> None:
-    """Activations are within 2e-7 relative and within 4 units in the last place of float64, where e^x and e^-x are normal."""
+    """Activations are within 2e-7 relative and 4 units in the last place of float64, where e^x and e^-x are normal."""
     x = everywhere(low, high)
     expected = exact(x.astype(np.float64))
     error = np.abs(native(isa, which, x) - expected)
