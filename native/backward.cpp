@@ -29,71 +29,130 @@ std::vector<Block> cut_into_blocks(const Schedule& schedule) {
   return blocks;
 }
 
+// Gradients of the weights, summed over the rows of one schedule, as tiles of gate units by panels of columns.
+class WeightSums {
+ public:
+  explicit WeightSums(const PackedLayer& layer)
+      : layer_(layer),
+        kernels_(layer.kernels),
+        tile_floats_(kernels_.unit_tile * 3 * kernels_.lanes),
+        gate_units_(layer.dgate_gates() * layer.pitch()),
+        panels_ih_(layer.backward_ih().count()),
+        panels_hh_(layer.backward_hh().count()) {}
+
+  int64_t floats() const { return gate_units_ / kernels_.unit_tile * tile_floats_ * (panels_ih_ + panels_hh_) + gate_units_; }
+  void use(float* memory) {
+    ih = memory;
+    hh = ih + gate_units_ / kernels_.unit_tile * tile_floats_ * panels_ih_;
+    bias = hh + gate_units_ / kernels_.unit_tile * tile_floats_ * panels_hh_;
+  }
+  void clear(int index, int size) {
+    const Range part = share(floats(), index, size);
+    std::fill(ih + part.begin, ih + part.end, 0.0f);
+  }
+
+  // The part of gate unit `unit` in torch's layout; `add` to what is there.
+  void unpack(int64_t unit, const BackwardPass& pass, bool add) const {
+    const int64_t H = layer_.hidden, gate = unit / H, padded = gate * layer_.pitch() + unit % H;
+    const bool gru = layer_.cell == Cell::kGru;
+    // hh starts with the block that W_hh's n rows belong to: n, r, z.
+    const int64_t padded_hh = (gru ? (gate + 1) % 3 : 0) * layer_.pitch() + unit % H;
+    unpack_row(ih, panels_ih_, padded, pass.dw_ih + unit * layer_.input, layer_.input, add);
+    unpack_row(hh, panels_hh_, padded_hh, pass.dw_hh + unit * H, H, add);
+    if (!pass.db_ih) return;
+    pass.db_ih[unit] = (add ? pass.db_ih[unit] : 0.0f) + bias[(gru ? layer_.pitch() : 0) + padded];
+    pass.db_hh[unit] = (add ? pass.db_hh[unit] : 0.0f) + bias[padded_hh];
+  }
+
+  float *ih, *hh, *bias;
+
+ private:
+  void unpack_row(const float* sums, int64_t panels, int64_t unit, float* to, int64_t columns, bool add) const {
+    const int64_t width = 3 * kernels_.lanes;
+    const float* from = sums + unit / kernels_.unit_tile * panels * tile_floats_ + unit % kernels_.unit_tile * width;
+    for (int64_t column = 0; column < columns; column += width, from += tile_floats_) {
+      const int64_t count = std::min(width, columns - column);
+      if (add) {
+        for (int64_t i = 0; i < count; ++i) to[column + i] += from[i];
+      } else {
+        std::copy_n(from, count, to + column);
+      }
+    }
+  }
+
+  const PackedLayer& layer_;
+  const KernelTable& kernels_;
+  const int64_t tile_floats_, gate_units_, panels_ih_, panels_hh_;
+};
+
+// The walk back over all steps of one schedule: by one thread, or by a team. A team shares rows or, when those are too
+// few, units; and in either case the products over the rows of a block.
 class BackwardRun {
  public:
   BackwardRun(const PackedLayer& layer, const Batch& batch, const BackwardPass& pass, const Schedule& schedule,
-              Sharing sharing)
+              WeightSums& sums, bool units)
       : layer_(layer),
         batch_(batch),
         pass_(pass),
         schedule_(schedule),
-        sharing_(sharing),
+        sums_(sums),
+        units_(units),
         kernels_(layer.kernels),
         blocks_(cut_into_blocks(schedule)),
         rows_(schedule.rows()),
-        gate_blocks_(layer.dgate_gates() * layer.blocks()) {
+        gate_blocks_(layer.dgate_gates() * layer.blocks()),
+        computes_trace_(layer.cell == Cell::kGru && !pass.trace) {
     for (const Block& block : blocks_) capacity_ = std::max(capacity_, block.rows);
-    const int64_t unit_tiles = gate_blocks_ * kernels_.lanes / kernels_.unit_tile;
-    tile_floats_ = kernels_.unit_tile * 3 * kernels_.lanes;
-    panels_ih_ = layer.backward_ih().count();
-    panels_hh_ = layer.backward_hh().count();
     const int64_t dgates = gate_blocks_ * capacity_ * kernels_.lanes;
-    sums_ih_floats_ = unit_tiles * panels_ih_ * tile_floats_;
-    sums_hh_floats_ = unit_tiles * panels_hh_ * tile_floats_;
+    const int64_t trace = computes_trace_ ? capacity_ * 4 * layer.hidden : 0;
     Scratch& scratch = Scratch::local();
     scratch.reserve(2 * Scratch::bytes<float>(dgates) + Scratch::bytes<float>(rows_ * layer.pitch()) +
-                    Scratch::bytes<float>(sums_ih_floats_) + Scratch::bytes<float>(sums_hh_floats_) +
-                    Scratch::bytes<float>(gate_blocks_ * kernels_.lanes) + Scratch::bytes<float>(layer.hidden) +
+                    Scratch::bytes<float>(trace) + Scratch::bytes<float>(layer.hidden) +
                     12 * Scratch::bytes<float*>(capacity_) + Scratch::bytes<float*>(rows_));
     for (float*& buffer : dgates_) buffer = scratch.take<float>(dgates);
     carry_ = scratch.take<float>(rows_ * layer.pitch());
-    sums_ih_ = scratch.take<float>(sums_ih_floats_);
-    sums_hh_ = scratch.take<float>(sums_hh_floats_);
-    sums_bias_ = scratch.take<float>(gate_blocks_ * kernels_.lanes);
+    trace_ = scratch.take<float>(trace);
     zeros_ = scratch.take<float>(layer.hidden);
     for (Pointers& p : pointers_)
       p = {scratch.take<const float*>(capacity_), scratch.take<const float*>(capacity_),
            scratch.take<const float*>(capacity_), scratch.take<const float*>(capacity_),
-           scratch.take<const float*>(capacity_), scratch.take<float*>(capacity_)};
+           scratch.take<float*>(capacity_),       scratch.take<float*>(capacity_)};
     carry_of_ = scratch.take<float*>(rows_);
     for (int64_t row = 0; row < rows_; ++row) carry_of_[row] = carry_ + row * layer.pitch();
     std::fill_n(zeros_, layer.hidden, 0.0f);
   }
 
-  void run(int index, Team& team) {
-    const int size = team.size();
-    const Tiles own = sharing_.tiles(rows_, kernels_.tile_rows, index);
+  // The part of thread `index` of the team, or all of it when there is none. Its first thread keeps the tables.
+  void run(int index = 0, Team* team = nullptr) {
+    const int size = team ? team->size() : 1;
+    const auto meet = [&] {
+      if (team) team->barrier();
+    };
     start(index, size);
-    team.barrier();
+    meet();
     for (int64_t i = static_cast<int64_t>(blocks_.size()) - 1; i >= 0; --i) {
       const Block& block = blocks_[i];
       const int64_t parity = i % 2;
-      if (!sharing_.units || index == 0) point(block, parity, own);
-      if (sharing_.units) team.barrier();
-      walk(block, parity, own, index, team);
-      team.barrier();
+      if (index == 0) point(block, pointers_[parity]);
+      meet();
+      if (computes_trace_) {
+        compute_trace(block, pointers_[parity], index, size);
+        meet();
+      }
+      walk(block, parity, index, size, meet);
+      meet();
       // The other buffer takes the next block's gradients, so nobody has to wait before going on with it.
       multiply(block, parity, index, size);
     }
-    team.barrier();
+    meet();
     finish(index, size);
   }
 
  private:
   // Rows of one block of steps: row k = offset of the step + row of the schedule.
   struct Pointers {
-    const float **x, **h, **state, **dy, **trace;  // h: before the step; state: what GateGradients wants of it
-    float** dx;
+    const float **x, **h, **y, **dy;
+    float **trace, **dx;
   };
 
   void start(int index, int size) {
@@ -103,53 +162,77 @@ class BackwardRun {
       float* carry = carry_ + row * pitch;
       std::fill_n(carry, pitch, 0.0f);
       if (pass_.dh_n) std::copy_n(pass_.dh_n + schedule_.order(row) * H, H, carry);
+      std::fill_n(pass_.dh0 + schedule_.order(row) * H, H, 0.0f);
     }
-    const auto clear = [&](float* sums, int64_t count) {
-      const Range part = share(count, index, size);
-      std::fill(sums + part.begin, sums + part.end, 0.0f);
-    };
-    clear(sums_ih_, sums_ih_floats_);
-    clear(sums_hh_, sums_hh_floats_);
-    clear(sums_bias_, gate_blocks_ * kernels_.lanes);
+    sums_.clear(index, size);
   }
 
-  void point(const Block& block, int64_t parity, const Tiles& own) {
-    const Pointers& to = pointers_[parity];
-    int64_t offset = 0;
-    for (int64_t step = block.first_step; step < block.first_step + block.steps; offset += schedule_.active(step++)) {
-      each_row(own, schedule_.active(step), [&](int64_t row) {
-        const int64_t t = schedule_.time(step, row), b = schedule_.order(row), k = offset + row;
-        to.x[k] = pass_.x.at(t, b);
-        to.h[k] = step > 0    ? pass_.y.at(schedule_.time(step - 1, row), b)
-                  : batch_.h0 ? batch_.h0 + b * layer_.hidden
-                              : zeros_;
-        to.state[k] = layer_.cell == Cell::kGru ? to.h[k] : pass_.y.at(t, b);
-        to.dy[k] = pass_.dy ? pass_.dy.at(t, b) : nullptr;
-        to.trace[k] = pass_.trace ? pass_.trace.at(t, b) : nullptr;
-        to.dx[k] = pass_.dx ? pass_.dx.at(t, b) : nullptr;
-      });
+  void point(const Block& block, const Pointers& to) {
+    for (int64_t offset = 0, last = 0, i = 0; i < block.steps; ++i) {
+      const int64_t step = block.first_step + i;
+      const auto point = [&](const Rows& array, auto** all) {
+        using Pointer = std::remove_reference_t<decltype(*all)>;
+        schedule_.point<Pointer>(array, step, all + offset, i > 0 ? all + last : nullptr);
+      };
+      point(pass_.x, to.x);
+      point(pass_.y, to.y);
+      point(pass_.dy, to.dy);
+      point(pass_.dx, to.dx);
+      point(pass_.trace, to.trace);
+      schedule_.point_states(pass_.y, zeros_, step, to.h + offset, i > 0 ? to.y + last : nullptr);
+      last = offset;
+      offset += schedule_.active(step);
     }
+    for (int64_t k = 0; computes_trace_ && k < block.rows; ++k) to.trace[k] = trace_ + k * 4 * layer_.hidden;
+  }
+
+  // Units of thread `index` when those are shared, in blocks; else all.
+  Range own_units(int index, int size) const {
+    if (!units_) return {0, layer_.blocks()};
+    const Range panels = own_panels(index, size);
+    return {std::min(panels.begin * 3, layer_.blocks()), std::min(panels.end * 3, layer_.blocks())};
+  }
+  Range own_panels(int index, int size) const {
+    const int64_t panels = layer_.backward_hh().count();
+    return units_ ? share(panels, index, size) : Range{0, panels};
+  }
+
+  // The forward steps of a block once more, all at once since their states are known, for the gates alone.
+  void compute_trace(const Block& block, const Pointers& pointers, int index, int size) {
+    ForwardStep call{};
+    call.cell = layer_.cell;
+    call.hidden = layer_.hidden;
+    call.w_ih = layer_.forward_ih();
+    call.w_hh = layer_.forward_hh();
+    call.bias_x = layer_.bias_x();
+    call.bias_h = layer_.bias_h();
+    call.x = pointers.x;
+    call.h = pointers.h;
+    call.trace = pointers.trace;
+    call.tiles = {block.rows, kernels_.tile_rows, units_ ? 0 : index, units_ ? 1 : size};
+    call.panels = own_units(index, size);  // a panel of a GRU's forward pass holds one block of units
+    kernels_.forward_step(call);
   }
 
   // Back over the steps of a block: gate gradients, then what they hand to the state before.
-  void walk(const Block& block, int64_t parity, const Tiles& own, int index, Team& team) {
+  template <class Meet>
+  void walk(const Block& block, int64_t parity, int index, int size, const Meet& meet) {
     const Pointers& pointers = pointers_[parity];
-    const Range all_panels{0, panels_hh_};
-    const Range panels = sharing_.units ? share(panels_hh_, index, team.size()) : all_panels;
-    const Range units{std::min(panels.begin * 3, layer_.blocks()), std::min(panels.end * 3, layer_.blocks())};
+    const Range units = own_units(index, size), panels = own_panels(index, size);
+    const int64_t stride = capacity_ * kernels_.lanes;
+    Tiles tiles = units_ ? Tiles{0, tile_height(rows_, kernels_.tile_rows, 1), 0, 1}
+                         : Tiles{0, tile_height(rows_, kernels_.tile_rows, size), index, size};
     int64_t offset = block.rows;
     for (int64_t step = block.first_step + block.steps - 1; step >= block.first_step; --step) {
-      const int64_t active = schedule_.active(step);
-      offset -= active;
-      Tiles tiles = own;
-      tiles.rows = active;
-      const int64_t stride = capacity_ * kernels_.lanes;
+      tiles.rows = schedule_.active(step);
+      offset -= tiles.rows;
       float* dgates = dgates_[parity] + offset * kernels_.lanes;
+      const float* const* states = (layer_.cell == Cell::kGru ? pointers.h : pointers.y) + offset;
       const GateGradients gates{layer_.cell,
                                 layer_.hidden,
                                 pass_.dy ? pointers.dy + offset : nullptr,
                                 pointers.trace + offset,
-                                pointers.state + offset,
+                                states,
                                 carry_,
                                 layer_.pitch(),
                                 dgates,
@@ -157,87 +240,120 @@ class BackwardRun {
                                 tiles,
                                 units};
       kernels_.gate_gradients(gates);
-      if (sharing_.units) team.barrier();
+      if (units_) meet();
       kernels_.gate_products({dgates, stride, layer_.backward_hh(), layer_.pitch(), carry_of_, true, tiles, panels});
+      if (batch_.resets) cut_at_resets(step, tiles, units);
+    }
+  }
+
+  // What reaches the start of an episode goes no further: it belongs to h0, or to nobody.
+  void cut_at_resets(int64_t step, const Tiles& tiles, Range units) {
+    const int64_t first = units.begin * kernels_.lanes, end = std::min(units.end * kernels_.lanes, layer_.hidden);
+    for (int64_t tile = tiles.first; tile * tiles.height < tiles.rows; tile += tiles.every) {
+      for (int64_t row = tile * tiles.height; row < std::min(tiles.rows, (tile + 1) * tiles.height); ++row) {
+        if (!schedule_.resets(step, row)) continue;
+        float *carry = carry_of_[row], *dh0 = pass_.dh0 + schedule_.order(row) * layer_.hidden;
+        for (int64_t unit = first; unit < end; ++unit) {
+          if (batch_.reset_to_h0) dh0[unit] += carry[unit];
+          carry[unit] = 0.0f;
+        }
+      }
     }
   }
 
   // The products over all rows of a block: dx by rows; weight and bias gradients by gate units.
   void multiply(const Block& block, int64_t parity, int index, int size) {
     const Pointers& pointers = pointers_[parity];
-    const int64_t stride = capacity_ * kernels_.lanes, lanes = kernels_.lanes, blocks = layer_.blocks();
+    const int64_t stride = capacity_ * kernels_.lanes, blocks = layer_.blocks();
     float* dgates = dgates_[parity];
     const bool gru = layer_.cell == Cell::kGru;
     float* dgates_ih = gru ? dgates + blocks * stride : dgates;  // r, z, n behind hn
     if (pass_.dx) {
+      const Panels w = layer_.backward_ih();
       const Tiles tiles{block.rows, kernels_.tile_rows, index, size};
-      kernels_.gate_products(
-          {dgates_ih, stride, layer_.backward_ih(), layer_.input, pointers.dx, false, tiles, {0, panels_ih_}});
+      kernels_.gate_products({dgates_ih, stride, w, layer_.input, pointers.dx, false, tiles, {0, w.count()}});
     }
-    const int64_t per_gate_block = lanes / kernels_.unit_tile;
-    const Range tiles = share(layer_.gates * blocks * per_gate_block, index, size);
-    kernels_.weight_gradients({dgates_ih, stride, block.rows, pointers.x, layer_.input, sums_ih_, tiles});
-    kernels_.weight_gradients({dgates, stride, block.rows, pointers.h, layer_.hidden, sums_hh_, tiles});
-    if (pass_.db_ih)
-      kernels_.bias_gradients({dgates, stride, block.rows, sums_bias_, share(gate_blocks_, index, size)});
+    const Range tiles = share(layer_.gates * layer_.pitch() / kernels_.unit_tile, index, size);
+    kernels_.weight_gradients({dgates_ih, stride, block.rows, pointers.x, layer_.input, sums_.ih, tiles});
+    kernels_.weight_gradients({dgates, stride, block.rows, pointers.h, layer_.hidden, sums_.hh, tiles});
+    if (pass_.db_ih) kernels_.bias_gradients({dgates, stride, block.rows, sums_.bias, share(gate_blocks_, index, size)});
   }
 
   void finish(int index, int size) {
-    const int64_t H = layer_.hidden, gates = layer_.gates;
-    const bool gru = layer_.cell == Cell::kGru;
+    const int64_t H = layer_.hidden;
     const Range rows = share(rows_, index, size);
     for (int64_t row = rows.begin; row < rows.end; ++row) {
       const int64_t b = schedule_.order(row);
-      std::copy_n(carry_ + row * layer_.pitch(), H, pass_.dh0 + b * H);
-      if (!pass_.dx || pass_.dx.step_start) continue;
+      for (int64_t unit = 0; unit < H; ++unit) pass_.dh0[b * H + unit] += carry_of_[row][unit];
+      if (!pass_.dx || batch_.step_start) continue;
       for (int64_t t = schedule_.length(row); t < batch_.T; ++t) std::fill_n(pass_.dx.at(t, b), layer_.input, 0.0f);
     }
-    const Range units = share(gates * H, index, size);
-    for (int64_t unit = units.begin; unit < units.end; ++unit) {
-      const int64_t gate = unit / H, padded = gate * layer_.pitch() + unit % H;
-      // sums_hh starts with the block that W_hh's n rows belong to: n, r, z.
-      const int64_t padded_hh = (gru ? (gate + 1) % 3 : 0) * layer_.pitch() + unit % H;
-      unpack(sums_ih_, panels_ih_, padded, pass_.dw_ih + unit * layer_.input, layer_.input);
-      unpack(sums_hh_, panels_hh_, padded_hh, pass_.dw_hh + unit * H, H);
-      if (!pass_.db_ih) continue;
-      pass_.db_ih[unit] = sums_bias_[(gru ? layer_.pitch() : 0) + padded];
-      pass_.db_hh[unit] = sums_bias_[padded_hh];
-    }
-  }
-
-  void unpack(const float* sums, int64_t panels, int64_t unit, float* to, int64_t columns) const {
-    const int64_t width = 3 * kernels_.lanes;
-    const float* from = sums + unit / kernels_.unit_tile * panels * tile_floats_ + unit % kernels_.unit_tile * width;
-    for (int64_t column = 0; column < columns; column += width, from += tile_floats_)
-      std::copy_n(from, std::min(width, columns - column), to + column);
   }
 
   const PackedLayer& layer_;
   const Batch& batch_;
   const BackwardPass& pass_;
   const Schedule& schedule_;
-  const Sharing sharing_;
+  WeightSums& sums_;
+  const bool units_;
   const KernelTable& kernels_;
   const std::vector<Block> blocks_;
   const int64_t rows_, gate_blocks_;
-  int64_t capacity_ = 0, tile_floats_, panels_ih_, panels_hh_, sums_ih_floats_, sums_hh_floats_;
-  float *dgates_[2], *carry_, *sums_ih_, *sums_hh_, *sums_bias_, *zeros_;
+  const bool computes_trace_;
+  int64_t capacity_ = 0;
+  float *dgates_[2], *carry_, *trace_, *zeros_;
   float** carry_of_;
   Pointers pointers_[2];
 };
 
+// The rows of a small layer fall into groups, each walked by one thread on memory of its own: when steps take
+// microseconds, cores must not wait for each other's cache lines. How many groups there are, and so in which order the
+// weight gradients are summed, depends on layer and batch alone.
+int64_t count_groups(const PackedLayer& layer, const Batch& batch) {
+  constexpr int64_t kSmallBytes = 192 * 1024, kGroupRows = 16, kMostGroups = 16;
+  if (layer.gates * layer.hidden * (layer.input + layer.hidden) * 4 > kSmallBytes) return 1;
+  return std::clamp<int64_t>(batch.B / kGroupRows, 1, kMostGroups);
+}
+
 }  // namespace
 
 void backward(const PackedLayer& layer, const Batch& batch, const BackwardPass& pass, int threads) {
-  assert(batch.T * batch.B == 0 || (pass.x && pass.y && (pass.trace || layer.cell != Cell::kGru)));
+  assert(batch.T * batch.B == 0 || (pass.x && pass.y));
   assert(!pass.db_ih == !layer.has_bias && !pass.db_hh == !layer.has_bias);
   layer.prepare_backward();
-  const Schedule schedule(batch);
-  Sharing sharing = choose_sharing(layer, schedule, threads);
+  const int64_t groups = count_groups(layer, batch);
+  std::vector<WeightSums> sums(static_cast<size_t>(groups), WeightSums(layer));
+  Scratch& scratch = Scratch::of_team();
+  scratch.reserve(groups * Scratch::bytes<float>(sums[0].floats()));
+  for (WeightSums& own : sums) own.use(scratch.take<float>(own.floats()));
+
+  const Sharing sharing = choose_sharing(layer, batch, threads);
   Team team(sharing.threads);
-  if (team.size() == 1) sharing = {1, false};
-  BackwardRun run(layer, batch, pass, schedule, sharing);
-  team.run([&](int index) { run.run(index, team); });
+  const int size = team.size();
+  const auto unpack = [&](int index) {
+    const Range units = share(layer.gates * layer.hidden, index, size);
+    for (int64_t group = 0; group < groups; ++group)
+      for (int64_t unit = units.begin; unit < units.end; ++unit)
+        sums[static_cast<size_t>(group)].unpack(unit, pass, group > 0);
+  };
+  if (groups > 1) {
+    team.run([&](int index) {
+      for (int64_t group = index; group < groups; group += size) {
+        const Schedule own(batch, group, groups);
+        BackwardRun(layer, batch, pass, own, sums[static_cast<size_t>(group)], false).run();
+      }
+      team.barrier();
+      unpack(index);
+    });
+  } else {
+    const Schedule schedule(batch);
+    BackwardRun run(layer, batch, pass, schedule, sums[0], sharing.units && size > 1);
+    team.run([&](int index) {
+      run.run(index, &team);
+      team.barrier();
+      unpack(index);
+    });
+  }
 }
 
 }  // namespace tidegate

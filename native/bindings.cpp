@@ -23,6 +23,7 @@ namespace {
 
 using Floats32 = nb::ndarray<float, nb::device::cpu>;
 using ConstFloats = nb::ndarray<const float, nb::device::cpu>;
+using Marks = nb::ndarray<const uint8_t, nb::c_contig, nb::device::cpu>;
 using Integers = nb::ndarray<const int64_t, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
 template <class T>
 using Maybe = std::optional<T>;
@@ -46,15 +47,20 @@ struct Shape {
   int64_t T, B;
   Maybe<Integers> lengths, step_start;
   bool reverse;
+  Maybe<Marks> resets;
+  bool reset_to_h0;
 
-  Batch batch(const Maybe<ConstFloats>& h0) const { return {T, B, pointer(lengths), reverse, pointer(h0)}; }
+  Batch batch(const PackedLayer& layer, const Maybe<ConstFloats>& h0) const {
+    return {T,       B,           layer.hidden,    pointer(lengths), pointer(step_start),
+            reverse, pointer(h0), pointer(resets), reset_to_h0};
+  }
 };
 
 void forward_(const PackedLayer& layer, const Shape& shape, ConstFloats x, Maybe<ConstFloats> h0, Floats32 y,
               Floats32 h_n, Maybe<Floats32> trace, int threads) {
   const int64_t* starts = pointer(shape.step_start);
   const ForwardPass pass{rows(x, starts), rows(y, starts), rows(trace, starts), h_n.data()};
-  const Batch batch = shape.batch(h0);
+  const Batch batch = shape.batch(layer, h0);
   nb::gil_scoped_release release;
   forward(layer, batch, pass, threads);
 }
@@ -67,7 +73,7 @@ void backward_(const PackedLayer& layer, const Shape& shape, ConstFloats x, Mayb
   const BackwardPass pass{rows(x, starts), rows(y, starts),  rows(trace, starts), rows(dy, starts),
                           pointer(dh_n),   rows(dx, starts), dh0.data(),          dw_ih.data(),
                           dw_hh.data(),    pointer(db_ih),   pointer(db_hh)};
-  const Batch batch = shape.batch(h0);
+  const Batch batch = shape.batch(layer, h0);
   nb::gil_scoped_release release;
   backward(layer, batch, pass, threads);
 }
@@ -136,10 +142,12 @@ NB_MODULE(_native, module) {
   nb::class_<Shape>(module, "Shape")
       .def(
           "__init__",
-          [](Shape* self, int64_t T, int64_t B, Maybe<Integers> lengths, Maybe<Integers> step_start, bool reverse) {
-            new (self) Shape{T, B, lengths, step_start, reverse};
+          [](Shape* self, int64_t T, int64_t B, Maybe<Integers> lengths, Maybe<Integers> step_start, bool reverse,
+             Maybe<Marks> resets, bool reset_to_h0) {
+            new (self) Shape{T, B, lengths, step_start, reverse, resets, reset_to_h0};
           },
-          nb::arg("T"), nb::arg("B"), nb::arg("lengths").none(), nb::arg("step_start").none(), nb::arg("reverse"));
+          nb::arg("T"), nb::arg("B"), nb::arg("lengths").none(), nb::arg("step_start").none(), nb::arg("reverse"),
+          nb::arg("resets").none(), nb::arg("reset_to_h0"));
 
   nb::class_<PackedLayer>(module, "PackedLayer")
       .def(

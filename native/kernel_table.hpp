@@ -51,13 +51,12 @@ struct ForwardStep {
   const float *bias_x, *bias_h;  // [vectors * V] each; bias_h of r and z is already inside bias_x
   const float* const* x;         // [rows] I floats, or null
   const float* const* products;  // [rows] vectors * V floats, when x is null
-  const float* h;                // [rows][pitch] state before the step
-  float* h_next;                 // [rows][pitch] state after the step
-  int64_t pitch;
-  float* const* y;               // [rows] H floats
+  const float* const* h;         // [rows] H floats: the state before the step
+  float* const* y;               // [rows] H floats: the state after the step; or null
   float* const* trace;           // [rows] 4 H floats (r, z, n, hn), or null
   Tiles tiles;
   Range panels;
+  bool backwards;  // the last panel first: weights that the step before has used last are still in a near cache
 };
 
 // dgates of one step from the gradient of its state: carry holds dh coming from later steps; dy is added.

@@ -26,10 +26,15 @@ inline Floats allocate_floats(int64_t count) {
   return Floats(static_cast<float*>(p));
 }
 
-// A stack of buffers for one call: ask first how much is needed in all, then take pieces. One per Python thread.
+// A stack of buffers for one call: ask first how much is needed in all, then take pieces. Every thread has one for
+// what it does alone, and one for what it shares with the team that it calls together.
 class Scratch {
  public:
   static Scratch& local() {
+    thread_local Scratch scratch;
+    return scratch;
+  }
+  static Scratch& of_team() {
     thread_local Scratch scratch;
     return scratch;
   }

@@ -1,10 +1,9 @@
-// Which rows are active at which step, and how steps and rows are shared out. Everything that may influence the order
-// in which numbers are summed depends on the sequences alone; only tiles and ranges depend on the number of threads.
+// Which rows are active at which step, where their data lie, and how the work is shared out. Everything that may
+// influence the order in which numbers are summed depends on the sequences alone, never on the number of threads.
 #pragma once
 #include <algorithm>
 #include <cassert>
 #include <cstdint>
-#include <numeric>
 #include <vector>
 
 #include "kernel_table.hpp"
@@ -12,66 +11,67 @@
 
 namespace tidegate {
 
+// Thread or part `index` of `size`: its share of 0..count-1.
+inline Range share(int64_t count, int64_t index, int64_t size) {
+  return {count * index / size, count * (index + 1) / size};
+}
+
+// The order in which some rows of a batch are walked, longest first.
 class Schedule {
  public:
-  explicit Schedule(const Batch& batch) : batch_(batch), order_(batch.B), length_(batch.B, batch.T) {
-    std::iota(order_.begin(), order_.end(), int64_t{0});
-    if (batch.lengths) {
-      assert(std::all_of(batch.lengths, batch.lengths + batch.B, [&](int64_t n) { return n >= 0 && n <= batch.T; }));
-      const int64_t* lengths = batch.lengths;
-      std::stable_sort(order_.begin(), order_.end(), [=](int64_t a, int64_t b) { return lengths[a] > lengths[b]; });
-      for (int64_t i = 0; i < batch.B; ++i) length_[i] = lengths[order_[i]];
-    }
-    steps_ = batch.B > 0 ? length_[0] : 0;
-    active_.resize(steps_);
-    for (int64_t s = 0, rows = batch.B; s < steps_; ++s) {
-      while (length_[rows - 1] <= s) --rows;
-      active_[s] = rows;
+  // Part `part` of `parts`. Equal rows are cut into neighbours, so that no two parts write to one stretch of memory;
+  // ragged ones are dealt out in turns, so that the parts have about the same number of steps.
+  explicit Schedule(const Batch& batch, int64_t part = 0, int64_t parts = 1);
+
+  int64_t rows() const { return static_cast<int64_t>(order_.size()); }
+  int64_t steps() const { return static_cast<int64_t>(active_.size()); }  // of the longest row
+  int64_t active(int64_t step) const { return active_[step]; }            // rows 0..active-1 have this step
+  int64_t order(int64_t row) const { return order_[row]; }                // the caller's number of that row
+  int64_t length(int64_t row) const { return length_[row]; }
+  int64_t time(int64_t step, int64_t row) const { return batch_.reverse ? length_[row] - 1 - step : step; }
+
+  // Whether a row starts afresh before this step. Marks lie on the first steps of episodes, so in reverse an episode
+  // starts where the next one, in time, has its mark.
+  bool resets(int64_t step, int64_t row) const {
+    const int64_t t = time(step, row) + batch_.reverse;
+    return t < length_[row] && batch_.resets[batch_.row_index(t, order_[row])] != 0;
+  }
+
+  // Points at the active rows of a step in an array. Steps of a padded array lie a fixed stride apart, so `before`,
+  // the pointers of the step before or null, spare most of the arithmetic.
+  template <class Pointer>
+  void point(const Rows& array, int64_t step, Pointer* to, const Pointer* before) const {
+    const int64_t rows = active_[step], stride = batch_.reverse ? -array.step : array.step;
+    if (!array) {
+      std::fill_n(to, rows, nullptr);
+    } else if (before && !array.step_start) {
+      for (int64_t row = 0; row < rows; ++row) to[row] = before[row] + stride;
+    } else {
+      for (int64_t row = 0; row < rows; ++row) to[row] = array.at(time(step, row), order_[row]);
     }
   }
 
-  int64_t rows() const { return batch_.B; }
-  int64_t steps() const { return steps_; }                      // of the longest row
-  int64_t active(int64_t step) const { return active_[step]; }  // rows 0..active-1, longest first, have this step
-  int64_t order(int64_t row) const { return order_[row]; }      // the caller's number of that row
-  int64_t length(int64_t row) const { return length_[row]; }
-  int64_t time(int64_t step, int64_t row) const { return batch_.reverse ? length_[row] - 1 - step : step; }
+  // Points at the states before a step: in y, or at h0 or zeros where a row starts.
+  void point_states(const Rows& y, const float* zeros, int64_t step, const float** to,
+                    const float* const* before) const;
 
  private:
   const Batch& batch_;
   std::vector<int64_t> order_, length_, active_;
-  int64_t steps_ = 0;
 };
 
-// Thread `index` of `size`: its share of 0..count-1.
-inline Range share(int64_t count, int index, int size) { return {count * index / size, count * (index + 1) / size}; }
-
 // The fewest tiles of at most `most` rows that still give every thread the same number of tiles.
-inline int64_t tile_height(int64_t rows, int64_t most, int threads) {
+inline int64_t tile_height(int64_t rows, int64_t most, int64_t threads) {
   const int64_t per_thread = std::max<int64_t>(1, (rows + threads * most - 1) / (threads * most));
   return std::max<int64_t>(1, (rows + threads * per_thread - 1) / (threads * per_thread));
 }
 
-template <class Body>
-void each_row(const Tiles& tiles, int64_t rows, const Body& body) {
-  for (int64_t tile = tiles.first; tile * tiles.height < rows; tile += tiles.every)
-    for (int64_t row = tile * tiles.height; row < std::min(rows, (tile + 1) * tiles.height); ++row) body(row);
-}
-
-// How the steps of one pass are shared out: by rows, and then threads never wait for each other; or, when there are too
-// few rows for that and enough weights, by units, and then they meet at every step.
+// How the work of one pass is shared out.
 struct Sharing {
   int threads;
-  bool units;
-
-  // The tiles of thread `index`: every n-th one, so that long and short rows are shared out evenly; all when units are
-  // shared.
-  Tiles tiles(int64_t rows, int64_t most, int index) const {
-    return units ? Tiles{rows, tile_height(rows, most, 1), 0, 1}
-                 : Tiles{rows, tile_height(rows, most, threads), index, threads};
-  }
+  bool units;  // threads share the units of each step and meet after it; otherwise each walks rows of its own
 };
 
-Sharing choose_sharing(const PackedLayer& layer, const Schedule& schedule, int threads);
+Sharing choose_sharing(const PackedLayer& layer, const Batch& batch, int threads);
 
 }  // namespace tidegate

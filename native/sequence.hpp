@@ -21,9 +21,15 @@ struct Rows {
 // What a forward and a backward pass over the same sequences share.
 struct Batch {
   int64_t T, B;
-  const int64_t* lengths;  // [B], 0..T in any order; null: all T
-  bool reverse;            // every row from its own end to its start
-  const float* h0;         // [B, H] or null for zeros
+  int64_t H;
+  const int64_t* lengths;     // [B], 0..T in any order; null: all T
+  const int64_t* step_start;  // [T] of packed arrays; null: arrays are padded
+  bool reverse;               // every row from its own end to its start
+  const float* h0;            // [B, H] or null for zeros
+  const uint8_t* resets;      // [T, B] or packed [N]: not 0 on the first step of an episode; or null
+  bool reset_to_h0;           // the state that an episode starts from: h0, or zeros
+
+  int64_t row_index(int64_t t, int64_t b) const { return (step_start ? step_start[t] : t * B) + b; }
 };
 
 struct ForwardPass {
@@ -33,7 +39,8 @@ struct ForwardPass {
 };
 
 struct BackwardPass {
-  Rows x, y, trace;      // of the forward pass
+  Rows x, y;             // of the forward pass
+  Rows trace;            // of the forward pass; null for a GRU: to be computed again
   Rows dy;               // or null
   const float* dh_n;     // [B, H] or null
   Rows dx;               // or null; set to 0 beyond a row's length

@@ -17,14 +17,13 @@ using tidegate::GateGradients;
 TIDEGATE_INLINE void gru_forward(const ForwardStep& step, int64_t row, int64_t panel, vec r_sum, vec z_sum, vec xn,
                                  vec hn) {
   const int64_t unit = panel * kLanes, count = step.hidden - unit;
-  const vec h = load(step.h + row * step.pitch + unit);
+  const vec h = load(step.h[row] + unit, count);
   const vec r = sigmoid(r_sum);
   const vec z = sigmoid(z_sum);
   const vec n = tanh(fma(r, hn, xn));
   const vec kept = (1.0f - z) * n;
   const vec h_next = fma(z, h, kept);
-  store(step.h_next + row * step.pitch + unit, h_next);
-  store(step.y[row] + unit, h_next, count);
+  if (step.y) store(step.y[row] + unit, h_next, count);
   if (step.trace) {
     float* trace = step.trace[row] + unit;
     store(trace, r, count);
@@ -61,7 +60,6 @@ TIDEGATE_INLINE void rnn_forward(const ForwardStep& step, int64_t row, int64_t b
   const int64_t unit = block * kLanes;
   const vec sum = x_sum + h_sum;
   const vec h_next = step.cell == Cell::kRnnTanh ? tanh(sum) : relu(sum);
-  store(step.h_next + row * step.pitch + unit, h_next);
   store(step.y[row] + unit, h_next, step.hidden - unit);
 }
 

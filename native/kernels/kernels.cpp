@@ -41,7 +41,7 @@ struct InputProductsBody {
 template <int M, int N, int P>
 TIDEGATE_INLINE void recurrent_sums(Tile<M, N, P>& acc, const ForwardStep& step, int64_t row, int64_t panel) {
   accumulate(
-      acc, [&](int m) { return step.h + (row + m) * step.pitch; }, panel_data(step.w_hh, panel),
+      acc, [&](int m) { return step.h[row + m]; }, panel_data(step.w_hh, panel),
       step.w_hh.depth * 3 * kLanes, step.w_hh.depth);
 }
 
@@ -99,9 +99,9 @@ void input_products(const InputProducts& call) {
 
 void forward_step(const ForwardStep& step) {
   if (step.cell == Cell::kGru) {
-    run_panels(GruForwardBody{step}, step.tiles, step.w_hh, step.panels);
+    run_panels(GruForwardBody{step}, step.tiles, step.w_hh, step.panels, step.backwards);
   } else {
-    run_panels(RnnForwardBody{step}, step.tiles, step.w_hh, step.panels);
+    run_panels(RnnForwardBody{step}, step.tiles, step.w_hh, step.panels, step.backwards);
   }
 }
 
@@ -237,9 +237,10 @@ void activation(int which, const float* in, float* out, int64_t count) {
 // against.
 int64_t multiply_adds(int64_t rounds) {
   constexpr int kChains = kLanes == 4 ? 8 : 12;
+  volatile float start = 3.0f, half = 0.5f, one = 1.0f;  // or the compiler would drop a chain that it sees rest at 2
   vec chain[kChains];
-  for (int c = 0; c < kChains; ++c) chain[c] = broadcast(static_cast<float>(c));
-  const vec a = broadcast(0.5f), b = broadcast(1.0f);
+  for (int c = 0; c < kChains; ++c) chain[c] = broadcast(start + static_cast<float>(c));
+  const vec a = broadcast(half), b = broadcast(one);
   for (int64_t round = 0; round < rounds; ++round) {
     TIDEGATE_UNROLL
     for (int c = 0; c < kChains; ++c) chain[c] = fma(chain[c], a, b);

@@ -73,19 +73,24 @@ TIDEGATE_INLINE void run_tiles(const Body& body, const Tiles& tiles, int64_t pan
   }
 }
 
+// With `backwards` the panels are taken from the last to the first.
 template <class Body>
-TIDEGATE_INLINE void run_panels(const Body& body, const Tiles& tiles, const Panels& w, Range panels) {
-  int64_t panel = panels.begin;
-  const int64_t whole = w.vectors / 3 < panels.end ? w.vectors / 3 : panels.end;
-  if (tiles.rows == 1 && tiles.first == 0) {
-    for (; panel + 3 <= whole; panel += 3) body.template run<1, 3, 3>(0, panel);
-  }
-  for (; panel < whole; ++panel) run_tiles<3>(body, tiles, panel);
-  for (; panel < panels.end; ++panel) {
-    if (panel_width(w, panel) == 1) {
-      run_tiles<1>(body, tiles, panel);
-    } else {
+TIDEGATE_INLINE void run_panels(const Body& body, const Tiles& tiles, const Panels& w, Range panels,
+                                bool backwards = false) {
+  const bool alone = tiles.rows == 1 && tiles.first == 0;
+  int64_t group;
+  for (int64_t left = panels.end - panels.begin; left > 0; left -= group) {
+    const auto start = [&](int64_t size) { return backwards ? panels.begin + left - size : panels.end - left; };
+    group = alone && left >= 3 && panel_width(w, start(3) + 2) == 3 ? 3 : 1;
+    const int64_t panel = start(group);
+    if (group == 3) {
+      body.template run<1, 3, 3>(0, panel);
+    } else if (panel_width(w, panel) == 3) {
+      run_tiles<3>(body, tiles, panel);
+    } else if (panel_width(w, panel) == 2) {
       run_tiles<2>(body, tiles, panel);
+    } else {
+      run_tiles<1>(body, tiles, panel);
     }
   }
 }

@@ -210,7 +210,7 @@ def _call(layer: Layer, x: Array, h0: Any, lengths: Any, batch_sizes: Any, rever
         lengths, starts = _packed_layout(batch_sizes)
     if h0 is not None:
         h0 = np.ascontiguousarray(shapes.check("h0", h0, "B H", sizes))
-    shape = _native.Shape(sizes["T"][0], sizes["B"][0], lengths, starts, bool(reverse))
+    shape = _native.Shape(sizes["T"][0], sizes["B"][0], lengths, starts, bool(reverse), None, False)
     return _Call(shape, sizes, rows, _rows_contiguous(x), h0)
 
 
