@@ -123,7 +123,7 @@ NB_MODULE(_native, module) {
         const Team alone(1);
         kernels_named(isa).activation(which, in.data(), out.data(), static_cast<int64_t>(in.size()));
       },
-      "Applies exp, sigmoid, tanh or relu (0..3) of one instruction set; for tests.");
+      "Applies sigmoid, tanh or relu (0..2) of one instruction set; for tests.");
 
   module.def(
       "multiply_adds",

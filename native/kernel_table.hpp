@@ -117,7 +117,7 @@ struct KernelTable {
   void (*weight_gradients)(const WeightGradients&);
   void (*bias_gradients)(const BiasGradients&);
   void (*activation)(int which, const float* in, float* out,
-                     int64_t count);  // 0 exp, 1 sigmoid, 2 tanh, 3 relu; for tests
+                     int64_t count);  // 0 sigmoid, 1 tanh, 2 relu; for tests
   int64_t (*multiply_adds)(
       int64_t rounds);  // as many as possible, in registers; returns the floating-point operations; for benchmarks
 };

@@ -181,8 +181,11 @@ __attribute__((noinline)) void weight_tile(const WeightGradients& call, const fl
       for (int n = 0; n < N; ++n) acc[m][n] = fma(gradient, row[n], acc[m][n]);
     }
   }
-  for (int m = 0; m < kUnitTile; ++m)
+  TIDEGATE_UNROLL  // or acc would be an array in memory, and written there in every round of the loop above
+  for (int m = 0; m < kUnitTile; ++m) {
+    TIDEGATE_UNROLL
     for (int n = 0; n < N; ++n) store(sums + (m * 3 + n) * kLanes, load(sums + (m * 3 + n) * kLanes) + acc[m][n]);
+  }
 }
 
 template <int N>
@@ -229,7 +232,7 @@ void bias_gradients(const BiasGradients& call) {
 void activation(int which, const float* in, float* out, int64_t count) {
   for (int64_t i = 0; i < count; i += kLanes) {
     const vec x = load(in + i, count - i);
-    store(out + i, which == 0 ? exp(x) : which == 1 ? sigmoid(x) : which == 2 ? tanh(x) : relu(x), count - i);
+    store(out + i, which == 0 ? sigmoid(x) : which == 1 ? tanh(x) : relu(x), count - i);
   }
 }
 

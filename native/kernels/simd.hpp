@@ -1,6 +1,6 @@
 // One vector of floats of the instruction set that this file is compiled for, and the few operations that the kernels
-// need. GCC/Clang vector types throughout; the only intrinsics are the masked accesses, which vector types cannot
-// express.
+// need. GCC/Clang vector types throughout; intrinsics only where those have no words for it: masked accesses, and
+// minimum and maximum.
 #pragma once
 #include <stdint.h>
 #if defined(__AVX2__)
@@ -36,6 +36,19 @@ TIDEGATE_INLINE vec fma(vec a, vec b, vec c) { return a * b + c; }
 
 // mask ? yes : no, lane by lane; comparisons give 0 or -1 and are false for NaN.
 TIDEGATE_INLINE vec select(ivec mask, vec yes, vec no) { return mask ? yes : no; }
+
+// min(x, bound) and max(x, bound); NaN stays NaN: of these instructions the result is the second operand, if in doubt.
+#if defined(__AVX512F__)
+TIDEGATE_INLINE vec at_most(vec x, float bound) { return _mm512_min_ps(broadcast(bound), x); }
+TIDEGATE_INLINE vec at_least(vec x, float bound) { return _mm512_max_ps(broadcast(bound), x); }
+#elif defined(__AVX2__)
+TIDEGATE_INLINE vec at_most(vec x, float bound) { return _mm256_min_ps(broadcast(bound), x); }
+TIDEGATE_INLINE vec at_least(vec x, float bound) { return _mm256_max_ps(broadcast(bound), x); }
+#else
+TIDEGATE_INLINE vec at_most(vec x, float bound) { return select(x > bound, broadcast(bound), x); }
+TIDEGATE_INLINE vec at_least(vec x, float bound) { return select(x < bound, broadcast(bound), x); }
+#endif
+
 TIDEGATE_INLINE vec bits(ivec value) { return reinterpret_cast<vec>(value); }
 TIDEGATE_INLINE ivec bits(vec value) { return reinterpret_cast<ivec>(value); }
 
