@@ -19,10 +19,11 @@ struct Block {
   int64_t first_step, steps, rows;
 };
 
-std::vector<Block> cut_into_blocks(const Schedule& schedule) {
+std::vector<Block> cut_into_blocks(const Schedule& schedule, int64_t most_steps) {
   std::vector<Block> blocks;
   for (int64_t step = 0; step < schedule.steps(); ++step) {
-    if (blocks.empty() || blocks.back().rows >= kBlockRows) blocks.push_back({step, 0, 0});
+    if (blocks.empty() || blocks.back().rows >= kBlockRows || blocks.back().steps == most_steps)
+      blocks.push_back({step, 0, 0});
     ++blocks.back().steps;
     blocks.back().rows += schedule.active(step);
   }
@@ -40,7 +41,9 @@ class WeightSums {
         panels_ih_(layer.backward_ih().count()),
         panels_hh_(layer.backward_hh().count()) {}
 
-  int64_t floats() const { return gate_units_ / kernels_.unit_tile * tile_floats_ * (panels_ih_ + panels_hh_) + gate_units_; }
+  int64_t floats() const {
+    return gate_units_ / kernels_.unit_tile * tile_floats_ * (panels_ih_ + panels_hh_) + gate_units_;
+  }
   void use(float* memory) {
     ih = memory;
     hh = ih + gate_units_ / kernels_.unit_tile * tile_floats_ * panels_ih_;
@@ -98,7 +101,7 @@ class BackwardRun {
         sums_(sums),
         units_(units),
         kernels_(layer.kernels),
-        blocks_(cut_into_blocks(schedule)),
+        blocks_(cut_into_blocks(schedule, pass.trace_steps)),
         rows_(schedule.rows()),
         gate_blocks_(layer.dgate_gates() * layer.blocks()),
         computes_trace_(layer.cell == Cell::kGru && !pass.trace) {
@@ -276,7 +279,8 @@ class BackwardRun {
     const Range tiles = share(layer_.gates * layer_.pitch() / kernels_.unit_tile, index, size);
     kernels_.weight_gradients({dgates_ih, stride, block.rows, pointers.x, layer_.input, sums_.ih, tiles});
     kernels_.weight_gradients({dgates, stride, block.rows, pointers.h, layer_.hidden, sums_.hh, tiles});
-    if (pass_.db_ih) kernels_.bias_gradients({dgates, stride, block.rows, sums_.bias, share(gate_blocks_, index, size)});
+    if (pass_.db_ih)
+      kernels_.bias_gradients({dgates, stride, block.rows, sums_.bias, share(gate_blocks_, index, size)});
   }
 
   void finish(int index, int size) {

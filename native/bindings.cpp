@@ -6,6 +6,8 @@
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/vector.h>
 
+#include <cstring>
+#include <memory>
 #include <numeric>
 #include <optional>
 #include <string>
@@ -68,14 +70,55 @@ void forward_(const PackedLayer& layer, const Shape& shape, ConstFloats x, Maybe
 void backward_(const PackedLayer& layer, const Shape& shape, ConstFloats x, Maybe<ConstFloats> h0, ConstFloats y,
                Maybe<ConstFloats> trace, Maybe<ConstFloats> dy, Maybe<ConstFloats> dh_n, Maybe<Floats32> dx,
                Floats32 dh0, Floats32 dw_ih, Floats32 dw_hh, Maybe<Floats32> db_ih, Maybe<Floats32> db_hh,
-               int threads) {
+               int64_t trace_steps, int threads) {
   const int64_t* starts = pointer(shape.step_start);
   const BackwardPass pass{rows(x, starts), rows(y, starts),  rows(trace, starts), rows(dy, starts),
                           pointer(dh_n),   rows(dx, starts), dh0.data(),          dw_ih.data(),
-                          dw_hh.data(),    pointer(db_ih),   pointer(db_hh)};
+                          dw_hh.data(),    pointer(db_ih),   pointer(db_hh),      trace_steps};
   const Batch batch = shape.batch(layer, h0);
   nb::gil_scoped_release release;
   backward(layer, batch, pass, threads);
+}
+
+// A view of a C-contiguous float32 array, released with this object; not `ok` when the object is something else.
+class Buffer {
+ public:
+  Buffer(nb::handle object, bool written) {
+    const int flags = PyBUF_C_CONTIGUOUS | PyBUF_FORMAT | (written ? PyBUF_WRITABLE : 0);
+    held_ = PyObject_GetBuffer(object.ptr(), &view_, flags) == 0;
+    if (!held_) PyErr_Clear();
+    ok = held_ && (view_.ndim == 1 || view_.ndim == 2) && view_.itemsize == sizeof(float) && std::strcmp(view_.format, "f") == 0;
+  }
+  ~Buffer() {
+    if (held_) PyBuffer_Release(&view_);
+  }
+  Buffer(const Buffer&) = delete;
+  Buffer& operator=(const Buffer&) = delete;
+
+  bool is(const Buffer& like, int64_t columns) const {  // [columns], or [B, columns] with the B of another
+    return view_.ndim == like.view_.ndim && rows() == like.rows() && view_.shape[view_.ndim - 1] == columns;
+  }
+  int64_t rows() const { return view_.ndim == 1 ? 1 : view_.shape[0]; }
+  float* data() const { return static_cast<float*>(view_.buf); }
+
+  bool ok;
+
+ private:
+  Py_buffer view_;
+  bool held_;
+};
+
+// One step, when all arrays are as they should be; else false, and nothing has happened. Microseconds count here, so
+// arrays are looked at by the buffer protocol, and what is wrong with them is for the caller to say.
+bool step_(const PackedLayer& layer, nb::handle x_array, nb::handle h_array, nb::handle y_array, int threads) {
+  const Buffer x(x_array, false), h(h_array, false), y(y_array, true);
+  if (!x.ok || !h.ok || !y.ok) return false;
+  if (!x.is(x, layer.input) || !h.is(x, layer.hidden) || !y.is(x, layer.hidden)) return false;
+  const int64_t B = x.rows();
+  if (y.data() < x.data() + B * layer.input && x.data() < y.data() + B * layer.hidden) return false;
+  nb::gil_scoped_release release;
+  step(layer, B, x.data(), h.data(), y.data(), threads);
+  return true;
 }
 
 // A new array, its contents undefined, in memory that earlier arrays have used.
@@ -143,9 +186,8 @@ NB_MODULE(_native, module) {
       .def(
           "__init__",
           [](Shape* self, int64_t T, int64_t B, Maybe<Integers> lengths, Maybe<Integers> step_start, bool reverse,
-             Maybe<Marks> resets, bool reset_to_h0) {
-            new (self) Shape{T, B, lengths, step_start, reverse, resets, reset_to_h0};
-          },
+             Maybe<Marks> resets,
+             bool reset_to_h0) { new (self) Shape{T, B, lengths, step_start, reverse, resets, reset_to_h0}; },
           nb::arg("T"), nb::arg("B"), nb::arg("lengths").none(), nb::arg("step_start").none(), nb::arg("reverse"),
           nb::arg("resets").none(), nb::arg("reset_to_h0"));
 
@@ -162,7 +204,9 @@ NB_MODULE(_native, module) {
           nb::arg("isa"))
       .def("forward", &forward_, nb::arg("shape"), nb::arg("x"), nb::arg("h0").none(), nb::arg("y"), nb::arg("h_n"),
            nb::arg("trace").none(), nb::arg("threads"))
+      .def("step", &step_, nb::arg("x"), nb::arg("h"), nb::arg("y"), nb::arg("threads"))
       .def("backward", &backward_, nb::arg("shape"), nb::arg("x"), nb::arg("h0").none(), nb::arg("y"),
            nb::arg("trace").none(), nb::arg("dy").none(), nb::arg("dh_n").none(), nb::arg("dx").none(), nb::arg("dh0"),
-           nb::arg("dw_ih"), nb::arg("dw_hh"), nb::arg("db_ih").none(), nb::arg("db_hh").none(), nb::arg("threads"));
+           nb::arg("dw_ih"), nb::arg("dw_hh"), nb::arg("db_ih").none(), nb::arg("db_hh").none(), nb::arg("trace_steps"),
+           nb::arg("threads"));
 }

@@ -117,9 +117,9 @@ class ForwardRun {
 
   void finish(int64_t row) {
     const int64_t H = layer_.hidden, length = schedule_.length(row), b = schedule_.order(row);
-    const float* last = length > 0 ? pass_.y.at(schedule_.time(length - 1, row), b)
-                                   : (batch_.h0 ? batch_.h0 + b * H : zeros_);
-    std::copy_n(last, H, pass_.h_n + b * H);
+    const float* last =
+        length > 0 ? pass_.y.at(schedule_.time(length - 1, row), b) : (batch_.h0 ? batch_.h0 + b * H : zeros_);
+    if (pass_.h_n) std::copy_n(last, H, pass_.h_n + b * H);
     if (batch_.step_start) return;  // a packed array has no padding
     for (int64_t t = length; t < batch_.T; ++t) {
       std::fill_n(pass_.y.at(t, b), H, 0.0f);
@@ -142,7 +142,7 @@ class ForwardRun {
 }  // namespace
 
 void forward(const PackedLayer& layer, const Batch& batch, const ForwardPass& pass, int threads) {
-  assert((batch.T * batch.B == 0 || (pass.x && pass.y)) && (batch.B == 0 || pass.h_n));
+  assert(batch.T * batch.B == 0 || (pass.x && pass.y));
   const Sharing sharing = choose_sharing(layer, batch, threads);
   Team team(sharing.threads);
   if (sharing.units && team.size() > 1) {
@@ -155,6 +155,26 @@ void forward(const PackedLayer& layer, const Batch& batch, const ForwardPass& pa
       ForwardRun(layer, batch, pass, own).run();
     });
   }
+}
+
+void step(const PackedLayer& layer, int64_t B, const float* x, const float* h, float* y, int threads) {
+  const int64_t states = B * layer.hidden;
+  if (h < y + states && y < h + states) {  // every unit reads all of h, so its place is not free before the end
+    Scratch& scratch = Scratch::of_team();
+    scratch.reserve(Scratch::bytes<float>(states));
+    float* copy = scratch.take<float>(states);
+    std::copy_n(h, states, copy);
+    h = copy;
+  }
+  Batch batch{};
+  batch.T = 1;
+  batch.B = B;
+  batch.H = layer.hidden;
+  batch.h0 = h;
+  ForwardPass pass{};
+  pass.x = {const_cast<float*>(x), 0, layer.input};
+  pass.y = {y, 0, layer.hidden};
+  forward(layer, batch, pass, threads);
 }
 
 }  // namespace tidegate

@@ -35,7 +35,7 @@ struct Batch {
 struct ForwardPass {
   Rows x, y;   // y is set to 0 beyond a row's length
   Rows trace;  // rows of 4 H floats (r, z, n, hn), or null; beyond a row's length 0
-  float* h_n;  // [B, H]: the state at each row's own end
+  float* h_n;  // [B, H]: the state at each row's own end; or null
 };
 
 struct BackwardPass {
@@ -47,9 +47,12 @@ struct BackwardPass {
   float* dh0;            // [B, H]
   float *dw_ih, *dw_hh;  // [G H, I], [G H, H]
   float *db_ih, *db_hh;  // [G H] each, or null
+  int64_t trace_steps;   // most steps whose gates are computed again at once; 0 for no limit
 };
 
 void forward(const PackedLayer& layer, const Batch& batch, const ForwardPass& pass, int threads);
+// One step of B rows: x [B, I], h and y [B, H], which may be the same memory.
+void step(const PackedLayer& layer, int64_t B, const float* x, const float* h, float* y, int threads);
 void backward(const PackedLayer& layer, const Batch& batch, const BackwardPass& pass, int threads);
 
 }  // namespace tidegate

@@ -20,7 +20,19 @@ PACKAGE = ROOT / "src" / "tidegate"
 
 # From the ground up. A module, or a folder of modules, may import from the rooms below its own, and from no other.
 ROOMS = (
-    ("_native", "shapes", "reference", "stacks", "corpus", "metrics", "files", "columns", "rows", "download"),
+    (
+        "_native",
+        "shapes",
+        "reference",
+        "stacks",
+        "corpus",
+        "metrics",
+        "files",
+        "columns",
+        "rows",
+        "download",
+        "threads",
+    ),
     ("ops", "summaries", "tables", "settings"),
     ("recurrent", "config", "text", "data", "vectors", "model_file", "_torch_function", "_torch_weights"),
     ("model", "torch", "examples"),

@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
+import tidegate
 from tidegate import ops, reference
 
 Array = npt.NDArray[np.float32]
@@ -197,9 +198,9 @@ def assert_close(array: Any, expected: reference.Array, tolerance: float, name: 
 
 @pytest.fixture(autouse=True)
 def _restored_num_threads() -> Iterator[None]:
-    threads = ops.get_num_threads()
+    threads = tidegate.get_num_threads()
     yield
-    ops.set_num_threads(threads)
+    tidegate.set_num_threads(threads)
 
 
 @pytest.fixture
@@ -225,7 +226,7 @@ def _poisoned_memory(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("case", list(table()), ids=name_of)
 def test_kernels_equal_the_reference(cell: str, isa: str, case: Case) -> None:
     """Values are within 5e-6 of float64, gradients within 2e-5 of their largest, and padding is exactly 0."""
-    ops.set_num_threads(case.threads)
+    tidegate.set_num_threads(case.threads)
     problem = draw(cell, case)
     steps, packed = problem.steps, case.layout == "packed"
     out, gradients = run(problem, isa, case.layout)
@@ -270,10 +271,10 @@ def test_nothing_is_written_beside_the_output(cell: str, isa: str) -> None:
 def test_the_number_of_threads_changes_no_bit(cell: str, isa: str, case: Case) -> None:
     """One, two and three threads give the same values and gradients."""
     problem = draw(cell, case)
-    ops.set_num_threads(1)
+    tidegate.set_num_threads(1)
     expected = run(problem, isa, case.layout)
     for threads in (2, 3):
-        ops.set_num_threads(threads)
+        tidegate.set_num_threads(threads)
         assert_same_bits(run(problem, isa, case.layout), expected, problem.steps)
 
 
@@ -477,7 +478,7 @@ def test_arguments_are_read_only_and_weights_are_copied(cell: str) -> None:
 
 def test_python_threads_may_call_at_once() -> None:
     """Calls from several Python threads at the same time each give the bits that they give alone."""
-    ops.set_num_threads(2)
+    tidegate.set_num_threads(2)
     cases = (Case(20, 16, 9, 65), Case(30, 2, 17, 201, ragged=True), Case(9, 33, 8, 8, reverse=True))
     problems = [draw(cell, case, seed) for cell, case, seed in product(GATES, cases, range(4))]
     expected = [run(problem) for problem in problems]
@@ -506,7 +507,7 @@ def test_python_threads_may_share_a_layer() -> None:
 @pytest.mark.parametrize("busy", [False, True], ids=["idle", "while another thread computes"])
 def test_a_forked_child_computes_on(busy: bool) -> None:
     """A child forked after, or in the midst of, calls on several threads gives the same bits and does not hang."""
-    ops.set_num_threads(2)
+    tidegate.set_num_threads(2)
     problem = draw("gru", Case(20, 16, 9, 65))
     expected = run(problem)
     done = threading.Event()
@@ -516,7 +517,7 @@ def test_a_forked_child_computes_on(busy: bool) -> None:
             run(problem)
 
     def compute_in_child() -> None:
-        ops.set_num_threads(2)
+        tidegate.set_num_threads(2)
         assert_same_bits(run(problem), expected)
 
     worker = threading.Thread(target=keep_busy)

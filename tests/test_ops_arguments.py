@@ -1,10 +1,8 @@
 """Tests of what surrounds the native kernels: refused arguments, what a layer says, numbers of threads, environment."""
 
-import multiprocessing
 import os
 import subprocess
 import sys
-from concurrent.futures import ProcessPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -139,52 +137,6 @@ def test_the_layout_of_what_forward_returned_does_not_matter() -> None:
     other = ops.Forward(np.asfortranarray(out.y), out.h_n, np.asfortranarray(out.trace))
     for found, expected in zip(ops.backward(layer, x, other, dy), ops.backward(layer, x, out, dy), strict=True):
         np.testing.assert_array_equal(found, expected)
-
-
-def test_num_threads_is_what_was_set() -> None:
-    """The number of threads can be set and read."""
-    before = ops.get_num_threads()
-    for threads in (1, 3, before):
-        ops.set_num_threads(threads)
-        assert ops.get_num_threads() == threads
-
-
-@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
-@pytest.mark.parametrize("method", [m for m in multiprocessing.get_all_start_methods() if m != "forkserver"])
-@pytest.mark.parametrize("variable", [None, "TIDEGATE_NUM_THREADS"])
-def test_a_worker_process_uses_one_thread_unless_told_otherwise(
-    monkeypatch: pytest.MonkeyPatch, method: str, variable: str | None
-) -> None:
-    """Workers that share a machine do not each take all of it, whatever their parent uses; the environment decides."""
-    for name in ("TIDEGATE_NUM_THREADS", "OMP_NUM_THREADS"):
-        monkeypatch.delenv(name, raising=False)
-    if variable:
-        monkeypatch.setenv(variable, "3")
-    before = ops.get_num_threads()
-    ops.set_num_threads(2)
-    try:
-        with ProcessPoolExecutor(1, multiprocessing.get_context(method)) as pool:
-            assert pool.submit(ops.get_num_threads).result() == (3 if variable else 1)
-    finally:
-        ops.set_num_threads(before)
-
-
-@pytest.mark.parametrize("threads", [0, -1, 1025, 2**31])
-def test_a_number_of_threads_out_of_range_is_refused(threads: int) -> None:
-    """At least one thread must do the work; a refused number changes nothing."""
-    before = ops.get_num_threads()
-    with pytest.raises(ValueError, match=f"{threads}"):
-        ops.set_num_threads(threads)
-    assert ops.get_num_threads() == before
-
-
-@pytest.mark.parametrize("value", ["many", "0", "-1", "1025"])
-def test_a_wrong_number_of_threads_in_the_environment_is_named(monkeypatch: pytest.MonkeyPatch, value: str) -> None:
-    """A variable that asks for no possible number of threads is an error that names it."""
-    monkeypatch.setenv("TIDEGATE_NUM_THREADS", value)
-    monkeypatch.setattr(ops, "_threads", 0)
-    with pytest.raises(ValueError, match="TIDEGATE_NUM_THREADS is"):
-        ops.get_num_threads()
 
 
 PACK_ONE = "tidegate.ops.pack('rnn_tanh', *numpy.zeros((2, 1, 1), numpy.float32)).isa"

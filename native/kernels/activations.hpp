@@ -30,7 +30,8 @@ TIDEGATE_INLINE vec sigmoid(vec x) {
   const vec n = rounded - kRound;
   const vec r = fma(n, broadcast(kLn2Low), fma(n, broadcast(kLn2High), x));
   // (e^-r - 1) / r, so that e^-r is within 1.1e-8
-  const vec slope = polynomial(r, {-1.0f, 0.5f, -1.6666504741e-1f, 4.1666463017e-2f, -8.3692204207e-3f, 1.3933731243e-3f});
+  const vec slope =
+      polynomial(r, {-1.0f, 0.5f, -1.6666504741e-1f, 4.1666463017e-2f, -8.3692204207e-3f, 1.3933731243e-3f});
   return 1.0f / fma(power_of_two(rounded), fma(slope, r, broadcast(1.0f)), broadcast(1.0f));
 }
 

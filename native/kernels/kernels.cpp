@@ -41,8 +41,8 @@ struct InputProductsBody {
 template <int M, int N, int P>
 TIDEGATE_INLINE void recurrent_sums(Tile<M, N, P>& acc, const ForwardStep& step, int64_t row, int64_t panel) {
   accumulate(
-      acc, [&](int m) { return step.h[row + m]; }, panel_data(step.w_hh, panel),
-      step.w_hh.depth * 3 * kLanes, step.w_hh.depth);
+      acc, [&](int m) { return step.h[row + m]; }, panel_data(step.w_hh, panel), step.w_hh.depth * 3 * kLanes,
+      step.w_hh.depth);
 }
 
 struct GruForwardBody {
@@ -182,7 +182,7 @@ __attribute__((noinline)) void weight_tile(const WeightGradients& call, const fl
     }
   }
   TIDEGATE_UNROLL  // or acc would be an array in memory, and written there in every round of the loop above
-  for (int m = 0; m < kUnitTile; ++m) {
+      for (int m = 0; m < kUnitTile; ++m) {
     TIDEGATE_UNROLL
     for (int n = 0; n < N; ++n) store(sums + (m * 3 + n) * kLanes, load(sums + (m * 3 + n) * kLanes) + acc[m][n]);
   }

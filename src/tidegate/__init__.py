@@ -9,9 +9,9 @@ from tidegate.config import Config as Config
 from tidegate.model import Model as Model
 from tidegate.model import load as load
 from tidegate.model_file import ModelFileError as ModelFileError
-from tidegate.ops import get_num_threads as get_num_threads
 from tidegate.ops import isas as isas
-from tidegate.ops import set_num_threads as set_num_threads
 from tidegate.recurrent import Recurrent as Recurrent
 from tidegate.summaries import average as average
 from tidegate.summaries import compound as compound
+from tidegate.threads import get_num_threads as get_num_threads
+from tidegate.threads import set_num_threads as set_num_threads

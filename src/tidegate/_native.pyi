@@ -16,7 +16,14 @@ def empty(shape: Sequence[int]) -> Array: ...
 
 class Shape:
     def __init__(
-        self, T: int, B: int, lengths: Integers | None, step_start: Integers | None, reverse: bool
+        self,
+        T: int,
+        B: int,
+        lengths: Integers | None,
+        step_start: Integers | None,
+        reverse: bool,
+        resets: npt.NDArray[np.uint8] | None,
+        reset_to_h0: bool,
     ) -> None: ...
 
 class PackedLayer:
@@ -54,5 +61,7 @@ class PackedLayer:
         dw_hh: Array,
         db_ih: Array | None,
         db_hh: Array | None,
+        trace_steps: int,
         threads: int,
     ) -> None: ...
+    def step(self, x: object, h: object, y: object, threads: int) -> bool: ...

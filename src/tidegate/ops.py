@@ -12,21 +12,23 @@ This is the only door to the native kernels. Everything is checked here, once; t
 """
 
 import os
-import sys
 from collections.abc import Sequence
 from math import prod
-from operator import index
 from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from tidegate import _native, shapes
+from tidegate.threads import get_num_threads
 
 Array = npt.NDArray[np.float32]
 
 GATES = {"gru": 3, "rnn_tanh": 1, "rnn_relu": 1}
 """Number of gates G of each cell."""
+
+RESET_TO = ("zeros", "h0")
+"""The state that an episode starts from, when several are packed in one row."""
 
 
 class Layer(NamedTuple):
@@ -76,63 +78,6 @@ def _default_isa() -> str:
     if name and name not in isas():
         raise ValueError(f"TIDEGATE_ISA is {name!r}, but this machine runs {', '.join(isas())}")
     return name or isas()[0]
-
-
-_MOST_THREADS = 1024
-_threads = 0  # 0: not decided yet
-
-
-def get_num_threads() -> int:
-    """Returns the number of threads of a native call.
-
-    Decided at first use: TIDEGATE_NUM_THREADS, else 1 inside a child of multiprocessing (such as a DataLoader worker),
-    else OMP_NUM_THREADS (which Ray sets for its workers), else the number of processors that this process may use.
-
-    Raises:
-        ValueError: TIDEGATE_NUM_THREADS is no number from 1 to 1024.
-    """
-    global _threads
-    if _threads == 0:
-        _threads = _default_threads()
-    return _threads
-
-
-def set_num_threads(threads: int) -> None:
-    """Sets the number of threads of native calls in this process; children made by fork decide anew.
-
-    Raises:
-        TypeError: It is no integer.
-        ValueError: It is less than 1 or more than 1024.
-    """
-    global _threads
-    threads = index(threads)
-    if not 1 <= threads <= _MOST_THREADS:
-        raise ValueError(f"threads is {threads}, expected 1 to {_MOST_THREADS}")
-    _threads = threads
-
-
-def _default_threads() -> int:
-    wanted = os.environ.get("TIDEGATE_NUM_THREADS", "")
-    if wanted:
-        if not wanted.isdecimal() or not 1 <= int(wanted) <= _MOST_THREADS:
-            raise ValueError(f"TIDEGATE_NUM_THREADS is {wanted!r}, expected a number from 1 to {_MOST_THREADS}")
-        return int(wanted)
-    processes = sys.modules.get("multiprocessing.process")  # a child of multiprocessing has imported it
-    if processes is not None and processes.parent_process() is not None:
-        return 1
-    for_openmp = os.environ.get("OMP_NUM_THREADS", "")
-    if for_openmp.isdecimal() and int(for_openmp) > 0:
-        return min(int(for_openmp), _MOST_THREADS)
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def _forget_threads() -> None:
-    global _threads
-    _threads = 0
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_forget_threads)
 
 
 def pack(
@@ -194,7 +139,16 @@ class _Call(NamedTuple):
         return tuple(self.sizes[letter][0] for letter in self.rows.split())
 
 
-def _call(layer: Layer, x: Array, h0: Any, lengths: Any, batch_sizes: Any, reverse: bool) -> _Call:
+def _call(
+    layer: Layer,
+    x: Array,
+    h0: Any,
+    lengths: Any,
+    batch_sizes: Any,
+    reverse: bool,
+    resets: Any,
+    reset_to: str,
+) -> _Call:
     sizes: shapes.Sizes = {"I": (layer.input_size, "the layer"), "H": (layer.hidden_size, "the layer")}
     starts = None
     if batch_sizes is None:
@@ -210,8 +164,29 @@ def _call(layer: Layer, x: Array, h0: Any, lengths: Any, batch_sizes: Any, rever
         lengths, starts = _packed_layout(batch_sizes)
     if h0 is not None:
         h0 = np.ascontiguousarray(shapes.check("h0", h0, "B H", sizes))
-    shape = _native.Shape(sizes["T"][0], sizes["B"][0], lengths, starts, bool(reverse), None, False)
+    shapes.check_choice("reset_to", reset_to, RESET_TO)
+    marks = None if resets is None else shapes.check_resets(resets, rows, sizes)
+    shape = _native.Shape(sizes["T"][0], sizes["B"][0], lengths, starts, bool(reverse), marks, reset_to == "h0")
     return _Call(shape, sizes, rows, _rows_contiguous(x), h0)
+
+
+def _trace(layer: Layer, call: _Call, out: Forward) -> Array | None:
+    """Returns the checked trace of a forward pass; None for a cell that keeps none."""
+    if layer.cell != "gru":
+        return None
+    if out.trace is None:
+        raise ValueError("out has no trace: call forward with trace=True before backward, or pass checkpoint_every")
+    sizes = call.sizes | {"4": (4, "the values kept of a step")}
+    return np.ascontiguousarray(shapes.check("trace", out.trace, f"{call.rows} 4 H", sizes))
+
+
+def _gradients(layer: Layer, call: _Call, need_dx: bool) -> Gradients:
+    """Returns arrays for the results of a backward pass, their contents undefined."""
+    I, H, gates = layer.input_size, layer.hidden_size, GATES[layer.cell] * layer.hidden_size
+    dx = _empty(*call.leading(), I) if need_dx else None
+    db_ih, db_hh = (np.empty(gates, np.float32) if layer.bias else None for _ in range(2))
+    dh0 = np.empty((call.sizes["B"][0], H), np.float32)
+    return Gradients(dx, dh0, np.empty((gates, I), np.float32), np.empty((gates, H), np.float32), db_ih, db_hh)
 
 
 def _packed_layout(batch_sizes: npt.NDArray[np.int64]) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
@@ -245,6 +220,8 @@ def forward(
     lengths: Sequence[int] | npt.NDArray[np.integer[Any]] | None = None,
     batch_sizes: Sequence[int] | npt.NDArray[np.integer[Any]] | None = None,
     reverse: bool = False,
+    resets: npt.NDArray[np.bool_] | None = None,
+    reset_to: str = "zeros",
     trace: bool = False,
     y: Array | None = None,
 ) -> Forward:
@@ -258,14 +235,17 @@ def forward(
         lengths: Steps of each row, ints [B] in 0..T in any order; None for T everywhere.
         batch_sizes: Rows at each step of a packed sequence, ints [T], non-increasing, with sum N.
         reverse: Walks each row from its own end to its start.
+        resets: True on the first step of each episode, bool [T, B] or [N], where rows hold several episodes one after
+            another: each is then walked as if it were alone, in either direction.
+        reset_to: The state that such an episode starts from: "zeros", or "h0" for the row's own h0.
         trace: Also returns the gates, which `backward` needs.
         y: Array for the output, float32 [T, B, H] or [N, H]; by default a new one.
 
     Raises:
-        TypeError: An array is not float32, or lengths are no integers.
+        TypeError: An array is not float32, lengths are no integers, or resets no booleans.
         ValueError: A shape or a length is wrong.
     """
-    call = _call(layer, x, h0, lengths, batch_sizes, reverse)
+    call = _call(layer, x, h0, lengths, batch_sizes, reverse, resets, reset_to)
     H, B = layer.hidden_size, call.sizes["B"][0]
     if y is None:
         y = _empty(*call.leading(), H)
@@ -290,48 +270,93 @@ def backward(
     lengths: Sequence[int] | npt.NDArray[np.integer[Any]] | None = None,
     batch_sizes: Sequence[int] | npt.NDArray[np.integer[Any]] | None = None,
     reverse: bool = False,
+    resets: npt.NDArray[np.bool_] | None = None,
+    reset_to: str = "zeros",
     need_dx: bool = True,
+    checkpoint_every: int | None = None,
 ) -> Gradients:
     """Carries gradients back through a layer.
 
     Args:
-        layer: Packed weights, as in `forward`, and so are x, h0, lengths, batch_sizes and reverse.
+        layer: Packed weights, as in `forward`, and so are x, h0, lengths, batch_sizes, reverse, resets and reset_to.
         x: Input, float32 [T, B, I] or [N, I].
-        out: What `forward` returned with `trace=True`.
+        out: What `forward` returned, with `trace=True` if checkpoint_every is None.
         dy: Gradient of the loss by y, in its shape; ignored beyond a row's length. None for zeros.
         dh_n: Gradient of the loss by h_n, float32 [B, H]; None for zeros.
         h0: Initial state, float32 [B, H]; None for zeros.
         lengths: Steps of each row.
         batch_sizes: Rows at each step of a packed sequence.
         reverse: Direction.
+        resets: True on the first step of each episode.
+        reset_to: The state that such an episode starts from.
         need_dx: Whether to compute dx; if not, it is None.
+        checkpoint_every: If not None, the gates of a GRU are computed again from the states y, at most this many steps
+            at once, and `out.trace` is not used: memory for a third more time. The gradients are the same bits from 128
+            rows (B times steps) on.
 
     Returns:
         Gradients; dx is 0 beyond a row's length.
 
     Raises:
-        TypeError: An array is not float32, or lengths are no integers.
-        ValueError: A shape or a length is wrong, or a GRU's `out` has no trace.
+        TypeError: An array is not float32, lengths are no integers, or resets no booleans.
+        ValueError: A shape or a length is wrong, or a GRU's `out` has no trace and checkpoint_every is None.
     """
-    call = _call(layer, x, h0, lengths, batch_sizes, reverse)
-    sizes, H, I = call.sizes, layer.hidden_size, layer.input_size
+    call = _call(layer, x, h0, lengths, batch_sizes, reverse, resets, reset_to)
+    if checkpoint_every is not None and checkpoint_every < 1:
+        raise ValueError(f"checkpoint_every is {checkpoint_every}, expected 1 or more")
+    sizes = call.sizes
     y = _rows_contiguous(shapes.check("y", out.y, f"{call.rows} H", sizes))
-    trace = None
-    if layer.cell == "gru":
-        if out.trace is None:
-            raise ValueError("out has no trace: call forward with trace=True before backward")
-        letters = sizes | {"4": (4, "the values kept of a step")}
-        trace = np.ascontiguousarray(shapes.check("trace", out.trace, f"{call.rows} 4 H", letters))
+    trace = None if checkpoint_every is not None else _trace(layer, call, out)
     if dy is not None:
         dy = _rows_contiguous(shapes.check("dy", dy, f"{call.rows} H", sizes))
     if dh_n is not None:
         dh_n = np.ascontiguousarray(shapes.check("dh_n", dh_n, "B H", sizes))
-    gates = GATES[layer.cell] * H
-    dx = _empty(*call.leading(), I) if need_dx else None
-    dh0 = np.empty((sizes["B"][0], H), np.float32)
-    dw_ih, dw_hh = np.empty((gates, I), np.float32), np.empty((gates, H), np.float32)
-    db_ih, db_hh = (np.empty(gates, np.float32), np.empty(gates, np.float32)) if layer.bias else (None, None)
+    results = _gradients(layer, call, need_dx)
     layer.native.backward(
-        call.shape, call.x, call.h0, y, trace, dy, dh_n, dx, dh0, dw_ih, dw_hh, db_ih, db_hh, get_num_threads()
+        call.shape, call.x, call.h0, y, trace, dy, dh_n, *results, checkpoint_every or 0, get_num_threads()
     )
-    return Gradients(dx, dh0, dw_ih, dw_hh, db_ih, db_hh)
+    return results
+
+
+def step(layer: Layer, x: Array, h: Array, *, out: Array | None = None) -> Array:
+    """Takes one step, for streams: one call of microseconds, without an allocation if `out` is given.
+
+        >>> layer = pack("gru", np.full((3, 2), 0.5, np.float32), np.full((3, 1), 0.1, np.float32))
+        >>> h = np.zeros(1, np.float32)
+        >>> for x in np.ones((4, 2), np.float32):
+        ...     h = step(layer, x, h, out=h)
+        >>> h.round(3)
+        array([0.545], dtype=float32)
+
+    Args:
+        layer: Packed weights.
+        x: Input, float32 [I], or [B, I] for several streams.
+        h: State, float32 [H] or [B, H].
+        out: C-contiguous array for the new state, in the shape of h; h itself may be given.
+
+    Returns:
+        The new state: `out`, or a new array.
+
+    Raises:
+        TypeError: An array is not float32.
+        ValueError: A shape is wrong, or out can't be written to or shares memory with x.
+    """
+    y = np.empty_like(h) if out is None else out
+    if not layer.native.step(x, h, y, get_num_threads()):
+        _slow_step(layer, x, h, y)
+    return y
+
+
+def _slow_step(layer: Layer, x: Array, h: Array, y: Array) -> None:
+    """Takes a step with arrays that the quick way has refused: copies what is not contiguous, says what is wrong."""
+    rows = "B " if isinstance(x, np.ndarray) and x.ndim == 2 else ""
+    sizes: shapes.Sizes = {"I": (layer.input_size, "the layer"), "H": (layer.hidden_size, "the layer")}
+    shapes.check("x", x, f"{rows}I", sizes)
+    shapes.check("h", h, f"{rows}H", sizes)
+    shapes.check_output("out", y, f"{rows}H", sizes)
+    if not y.flags.c_contiguous:
+        raise ValueError(f"out has strides {y.strides} (bytes), expected a C-contiguous array")
+    if np.may_share_memory(x, y):
+        raise ValueError("out shares memory with x, expected an array of its own: x is read to the end")
+    done = layer.native.step(np.ascontiguousarray(x), np.ascontiguousarray(h), y, get_num_threads())
+    assert done, "arrays that pass the checks above are taken"  # noqa: S101 - a bug of ours, not of the caller's

@@ -131,6 +131,32 @@ def check_batch_sizes(batch_sizes: npt.ArrayLike, sizes: Sizes) -> npt.NDArray[n
     return values
 
 
+def check_resets(resets: npt.ArrayLike, rows: str, sizes: Sizes) -> npt.NDArray[np.uint8]:
+    """Checks the marks of the first steps of episodes.
+
+    Args:
+        resets: Booleans [T, B], or [N] of a packed sequence.
+        rows: Letters of their axes, "T B" or "N".
+        sizes: Sizes of these letters.
+
+    Returns:
+        The marks as contiguous bytes.
+
+    Raises:
+        TypeError: They are no booleans.
+        ValueError: Their shape is another one.
+    """
+    marks = np.asarray(resets)
+    if marks.dtype != np.bool_:
+        raise TypeError(f"resets has dtype {marks.dtype}, expected bool: convert it with resets.astype(bool)")
+    letters = rows.split()
+    expected = tuple(sizes[letter][0] for letter in letters)
+    if marks.shape != expected:
+        origins = ", ".join(f"{letter}={sizes[letter][0]} comes from {sizes[letter][1]}" for letter in letters)
+        raise ValueError(f"resets has shape {marks.shape}, expected [{', '.join(letters)}] = {expected}: {origins}")
+    return np.ascontiguousarray(marks).view(np.uint8)
+
+
 def check_choice(name: str, value: object, choices: Collection[str]) -> None:
     """Checks that an argument is one of a few words.
 
