@@ -93,7 +93,7 @@ class WeightSums {
 class BackwardRun {
  public:
   BackwardRun(const PackedLayer& layer, const Batch& batch, const BackwardPass& pass, const Schedule& schedule,
-              WeightSums& sums, bool units)
+              WeightSums& sums, int size, bool units)
       : layer_(layer),
         batch_(batch),
         pass_(pass),
@@ -108,14 +108,16 @@ class BackwardRun {
     for (const Block& block : blocks_) capacity_ = std::max(capacity_, block.rows);
     const int64_t dgates = gate_blocks_ * capacity_ * kernels_.lanes;
     const int64_t trace = computes_trace_ ? capacity_ * 4 * layer.hidden : 0;
+    panel_floats_ = capacity_ * 3 * kernels_.lanes;
     Scratch& scratch = Scratch::local();
     scratch.reserve(2 * Scratch::bytes<float>(dgates) + Scratch::bytes<float>(rows_ * layer.pitch()) +
-                    Scratch::bytes<float>(trace) + Scratch::bytes<float>(layer.hidden) +
+                    Scratch::bytes<float>(trace) + Scratch::bytes<float>(layer.hidden) + size * Scratch::bytes<float>(panel_floats_) +
                     12 * Scratch::bytes<float*>(capacity_) + Scratch::bytes<float*>(rows_));
     for (float*& buffer : dgates_) buffer = scratch.take<float>(dgates);
     carry_ = scratch.take<float>(rows_ * layer.pitch());
     trace_ = scratch.take<float>(trace);
     zeros_ = scratch.take<float>(layer.hidden);
+    panels_ = scratch.take<float>(size * panel_floats_);
     for (Pointers& p : pointers_)
       p = {scratch.take<const float*>(capacity_), scratch.take<const float*>(capacity_),
            scratch.take<const float*>(capacity_), scratch.take<const float*>(capacity_),
@@ -277,8 +279,9 @@ class BackwardRun {
       kernels_.gate_products({dgates_ih, stride, w, layer_.input, pointers.dx, false, tiles, {0, w.count()}});
     }
     const Range tiles = share(layer_.gates * layer_.pitch() / kernels_.unit_tile, index, size);
-    kernels_.weight_gradients({dgates_ih, stride, block.rows, pointers.x, layer_.input, sums_.ih, tiles});
-    kernels_.weight_gradients({dgates, stride, block.rows, pointers.h, layer_.hidden, sums_.hh, tiles});
+    float* panel = panels_ + index * panel_floats_;
+    kernels_.weight_gradients({dgates_ih, stride, block.rows, pointers.x, layer_.input, panel, sums_.ih, tiles});
+    kernels_.weight_gradients({dgates, stride, block.rows, pointers.h, layer_.hidden, panel, sums_.hh, tiles});
     if (pass_.db_ih)
       kernels_.bias_gradients({dgates, stride, block.rows, sums_.bias, share(gate_blocks_, index, size)});
   }
@@ -305,7 +308,8 @@ class BackwardRun {
   const int64_t rows_, gate_blocks_;
   const bool computes_trace_;
   int64_t capacity_ = 0;
-  float *dgates_[2], *carry_, *trace_, *zeros_;
+  int64_t panel_floats_;
+  float *dgates_[2], *carry_, *trace_, *zeros_, *panels_;
   float** carry_of_;
   Pointers pointers_[2];
 };
@@ -344,14 +348,14 @@ void backward(const PackedLayer& layer, const Batch& batch, const BackwardPass& 
     team.run([&](int index) {
       for (int64_t group = index; group < groups; group += size) {
         const Schedule own(batch, group, groups);
-        BackwardRun(layer, batch, pass, own, sums[static_cast<size_t>(group)], false).run();
+        BackwardRun(layer, batch, pass, own, sums[static_cast<size_t>(group)], 1, false).run();
       }
       team.barrier();
       unpack(index);
     });
   } else {
     const Schedule schedule(batch);
-    BackwardRun run(layer, batch, pass, schedule, sums[0], sharing.units && size > 1);
+    BackwardRun run(layer, batch, pass, schedule, sums[0], size, sharing.units && size > 1);
     team.run([&](int index) {
       run.run(index, &team);
       team.barrier();

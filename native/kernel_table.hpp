@@ -93,6 +93,7 @@ struct WeightGradients {
   int64_t stride, depth;
   const float* const* rows;  // [depth] `columns` floats each
   int64_t columns;
+  float* panel;              // [depth][3 V] to work in
   float* sums;               // [unit tile][panel][tile rows][3 V]
   Range unit_tiles;          // tiles of gate units: `unit_tile` rows each
 };

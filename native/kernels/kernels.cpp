@@ -161,19 +161,14 @@ void gate_products(const GateProducts& call) { run_panels(GateProductsBody{call}
 
 constexpr int kUnitTile = kRows < kLanes ? kRows : kLanes;
 
-// One tile of weight gradients: kUnitTile gate units by N vectors of columns, the last vector partly filled when Part
-// is set.
-template <int N, bool Part>
-__attribute__((noinline)) void weight_tile(const WeightGradients& call, const float* dgates, int64_t column,
-                                           float* sums) {
+// One tile of weight gradients: kUnitTile gate units by N vectors of columns.
+template <int N>
+__attribute__((noinline)) void weight_tile(const float* dgates, const float* panel, int64_t depth, float* sums) {
   vec acc[kUnitTile][N] = {};
-  const int64_t part = call.columns - column - (N - 1) * kLanes;
-  for (int64_t k = 0; k < call.depth; ++k) {
-    const float* from = call.rows[k] + column;
+  for (int64_t k = 0; k < depth; ++k) {
     vec row[N];
     TIDEGATE_UNROLL
-    for (int n = 0; n < N; ++n)
-      row[n] = Part && n == N - 1 ? load_part(from + n * kLanes, part) : load(from + n * kLanes);
+    for (int n = 0; n < N; ++n) row[n] = load(panel + (k * N + n) * kLanes);
     TIDEGATE_UNROLL
     for (int m = 0; m < kUnitTile; ++m) {
       const vec gradient = broadcast(dgates[k * kLanes + m]);
@@ -182,38 +177,48 @@ __attribute__((noinline)) void weight_tile(const WeightGradients& call, const fl
     }
   }
   TIDEGATE_UNROLL  // or acc would be an array in memory, and written there in every round of the loop above
-      for (int m = 0; m < kUnitTile; ++m) {
+  for (int m = 0; m < kUnitTile; ++m) {
     TIDEGATE_UNROLL
     for (int n = 0; n < N; ++n) store(sums + (m * 3 + n) * kLanes, load(sums + (m * 3 + n) * kLanes) + acc[m][n]);
   }
 }
 
+// The columns of one panel side by side, so that all tiles read them from one place in the nearest cache.
 template <int N>
-TIDEGATE_INLINE void weight_tile(const WeightGradients& call, const float* dgates, int64_t column, float* sums,
-                                 bool part) {
-  if (part) {
-    weight_tile<N, true>(call, dgates, column, sums);
-  } else {
-    weight_tile<N, false>(call, dgates, column, sums);
+TIDEGATE_INLINE void pack_rows(const WeightGradients& call, int64_t column) {
+  const int64_t last = call.columns - column - (N - 1) * kLanes;
+  for (int64_t k = 0; k < call.depth; ++k) {
+    const float* from = call.rows[k] + column;
+    TIDEGATE_UNROLL
+    for (int n = 0; n < N; ++n)
+      store(call.panel + (k * N + n) * kLanes, load(from + n * kLanes, n == N - 1 ? last : kLanes));
+  }
+}
+
+template <int N>
+TIDEGATE_INLINE void weight_panel(const WeightGradients& call, int64_t panel, int64_t panels, Range tiles) {
+  pack_rows<N>(call, panel * 3 * kLanes);
+  for (int64_t tile = tiles.begin; tile < tiles.end; ++tile) {
+    const int64_t unit = tile * kUnitTile;
+    weight_tile<N>(call.dgates + unit / kLanes * call.stride + unit % kLanes, call.panel, call.depth,
+                   call.sums + (tile * panels + panel) * kUnitTile * 3 * kLanes);
   }
 }
 
 void weight_gradients(const WeightGradients& call) {
-  const int64_t vectors = (call.columns + kLanes - 1) / kLanes, panels = (vectors + 2) / 3,
-                tile_floats = kUnitTile * 3 * kLanes;
-  for (int64_t panel = 0; panel < panels; ++panel) {
-    const int64_t width = vectors - panel * 3 < 3 ? vectors - panel * 3 : 3, column = panel * 3 * kLanes;
-    const bool part = column + width * kLanes > call.columns;
-    for (int64_t tile = call.unit_tiles.begin; tile < call.unit_tiles.end; ++tile) {
-      const int64_t unit = tile * kUnitTile;
-      const float* dgates = call.dgates + unit / kLanes * call.stride + unit % kLanes;
-      float* sums = call.sums + (tile * panels + panel) * tile_floats;
-      if (width == 3) {
-        weight_tile<3>(call, dgates, column, sums, part);
+  constexpr int64_t kNearFloats = 64 * 1024;  // dgates that stay in a near cache while all panels use them
+  const int64_t vectors = (call.columns + kLanes - 1) / kLanes, panels = (vectors + 2) / 3;
+  const int64_t at_once = (kNearFloats / (call.depth * kLanes) + 1) * (kLanes / kUnitTile);
+  for (Range tiles = {call.unit_tiles.begin, 0}; tiles.begin < call.unit_tiles.end; tiles.begin = tiles.end) {
+    tiles.end = tiles.begin + at_once < call.unit_tiles.end ? tiles.begin + at_once : call.unit_tiles.end;
+    for (int64_t panel = 0; panel < panels; ++panel) {
+      const int64_t width = vectors - panel * 3;
+      if (width >= 3) {
+        weight_panel<3>(call, panel, panels, tiles);
       } else if (width == 2) {
-        weight_tile<2>(call, dgates, column, sums, part);
+        weight_panel<2>(call, panel, panels, tiles);
       } else {
-        weight_tile<1>(call, dgates, column, sums, part);
+        weight_panel<1>(call, panel, panels, tiles);
       }
     }
   }
