@@ -9,6 +9,9 @@
 #include <new>
 #include <utility>
 #include <vector>
+#if defined(__linux__)
+#include <sys/mman.h>
+#endif
 
 namespace tidegate {
 
@@ -19,10 +22,18 @@ struct FreeDeleter {
 };
 using Floats = std::unique_ptr<float[], FreeDeleter>;
 
+// Large blocks lie on huge pages where the system has them: weights and gradients of some megabytes are walked through
+// at every step, and would need more pages of the usual size than a core can find at once.
 inline Floats allocate_floats(int64_t count) {
-  const int64_t bytes = (count * static_cast<int64_t>(sizeof(float)) + kAlignment - 1) / kAlignment * kAlignment;
-  void* p = std::aligned_alloc(kAlignment, static_cast<size_t>(bytes > 0 ? bytes : kAlignment));
+  constexpr int64_t kHugePage = int64_t{2} << 20;
+  const int64_t wanted = std::max<int64_t>(count * static_cast<int64_t>(sizeof(float)), 1);
+  const int64_t alignment = wanted >= kHugePage ? kHugePage : kAlignment;
+  const int64_t bytes = (wanted + alignment - 1) / alignment * alignment;
+  void* p = std::aligned_alloc(static_cast<size_t>(alignment), static_cast<size_t>(bytes));
   if (!p) throw std::bad_alloc();
+#if defined(__linux__)
+  if (alignment == kHugePage) madvise(p, static_cast<size_t>(bytes), MADV_HUGEPAGE);
+#endif
   return Floats(static_cast<float*>(p));
 }
 

@@ -59,7 +59,7 @@ Sharing choose_sharing(const PackedLayer& layer, const Batch& batch, int threads
   const int64_t worth = std::max<int64_t>(1, floats * rows * steps / kThreadWork);
   threads = static_cast<int>(std::min<int64_t>(threads, worth));
   const bool few = rows < 2 * threads || (rows < 4 * threads && floats * 4 > kNearBytes);
-  const bool units = threads > 1 && few && layer.gates * layer.hidden * layer.hidden * 4 >= kUnitBytes;
+  const bool units = threads > 1 && (few || floats * 4 > 8 * kNearBytes) && layer.gates * layer.hidden * layer.hidden * 4 >= kUnitBytes;
   if (!units) threads = static_cast<int>(std::min<int64_t>(threads, std::max<int64_t>(rows, 1)));
   return {threads, units};
 }
