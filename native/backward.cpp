@@ -12,17 +12,20 @@ namespace {
 // Steps are walked in blocks of about this many rows, from the last block to the first. Within a block, the gradients
 // of the gates come step by step; then those of the inputs and weights as products over all rows of the block, while it
 // is still in the cache. Blocks depend on the lengths alone, so the sums of the weight gradients have one order
-// whatever the number of threads.
-constexpr int64_t kBlockRows = 128;
+// whatever the number of threads. Sums that no cache holds are read and written for more rows at once.
+int64_t block_rows(const PackedLayer& layer) {
+  constexpr int64_t kFarBytes = int64_t{8} << 20;
+  return layer.gates * layer.hidden * (layer.input + layer.hidden) * 4 > kFarBytes ? 512 : 128;
+}
 
 struct Block {
   int64_t first_step, steps, rows;
 };
 
-std::vector<Block> cut_into_blocks(const Schedule& schedule, int64_t most_steps) {
+std::vector<Block> cut_into_blocks(const Schedule& schedule, int64_t rows, int64_t most_steps) {
   std::vector<Block> blocks;
   for (int64_t step = 0; step < schedule.steps(); ++step) {
-    if (blocks.empty() || blocks.back().rows >= kBlockRows || blocks.back().steps == most_steps)
+    if (blocks.empty() || blocks.back().rows >= rows || blocks.back().steps == most_steps)
       blocks.push_back({step, 0, 0});
     ++blocks.back().steps;
     blocks.back().rows += schedule.active(step);
@@ -101,7 +104,7 @@ class BackwardRun {
         sums_(sums),
         units_(units),
         kernels_(layer.kernels),
-        blocks_(cut_into_blocks(schedule, pass.trace_steps)),
+        blocks_(cut_into_blocks(schedule, block_rows(layer), pass.trace_steps)),
         rows_(schedule.rows()),
         gate_blocks_(layer.dgate_gates() * layer.blocks()),
         computes_trace_(layer.cell == Cell::kGru && !pass.trace) {
@@ -111,8 +114,9 @@ class BackwardRun {
     panel_floats_ = capacity_ * 3 * kernels_.lanes;
     Scratch& scratch = Scratch::local();
     scratch.reserve(2 * Scratch::bytes<float>(dgates) + Scratch::bytes<float>(rows_ * layer.pitch()) +
-                    Scratch::bytes<float>(trace) + Scratch::bytes<float>(layer.hidden) + size * Scratch::bytes<float>(panel_floats_) +
-                    12 * Scratch::bytes<float*>(capacity_) + Scratch::bytes<float*>(rows_));
+                    Scratch::bytes<float>(trace) + Scratch::bytes<float>(layer.hidden) +
+                    size * Scratch::bytes<float>(panel_floats_) + 12 * Scratch::bytes<float*>(capacity_) +
+                    Scratch::bytes<float*>(rows_));
     for (float*& buffer : dgates_) buffer = scratch.take<float>(dgates);
     carry_ = scratch.take<float>(rows_ * layer.pitch());
     trace_ = scratch.take<float>(trace);
@@ -254,16 +258,14 @@ class BackwardRun {
   // What reaches the start of an episode goes no further: it belongs to h0, or to nobody.
   void cut_at_resets(int64_t step, const Tiles& tiles, Range units) {
     const int64_t first = units.begin * kernels_.lanes, end = std::min(units.end * kernels_.lanes, layer_.hidden);
-    for (int64_t tile = tiles.first; tile * tiles.height < tiles.rows; tile += tiles.every) {
-      for (int64_t row = tile * tiles.height; row < std::min(tiles.rows, (tile + 1) * tiles.height); ++row) {
-        if (!schedule_.resets(step, row)) continue;
-        float *carry = carry_of_[row], *dh0 = pass_.dh0 + schedule_.order(row) * layer_.hidden;
-        for (int64_t unit = first; unit < end; ++unit) {
-          if (batch_.reset_to_h0) dh0[unit] += carry[unit];
-          carry[unit] = 0.0f;
-        }
+    each_row(tiles, [&](int64_t row) {
+      if (!schedule_.resets(step, row)) return;
+      float *carry = carry_of_[row], *dh0 = pass_.dh0 + schedule_.order(row) * layer_.hidden;
+      for (int64_t unit = first; unit < end; ++unit) {
+        if (batch_.reset_to_h0) dh0[unit] += carry[unit];
+        carry[unit] = 0.0f;
       }
-    }
+    });
   }
 
   // The products over all rows of a block: dx by rows; weight and bias gradients by gate units.

@@ -87,7 +87,8 @@ class Buffer {
     const int flags = PyBUF_C_CONTIGUOUS | PyBUF_FORMAT | (written ? PyBUF_WRITABLE : 0);
     held_ = PyObject_GetBuffer(object.ptr(), &view_, flags) == 0;
     if (!held_) PyErr_Clear();
-    ok = held_ && (view_.ndim == 1 || view_.ndim == 2) && view_.itemsize == sizeof(float) && std::strcmp(view_.format, "f") == 0;
+    ok = held_ && (view_.ndim == 1 || view_.ndim == 2) && view_.itemsize == sizeof(float) &&
+         std::strcmp(view_.format, "f") == 0;
   }
   ~Buffer() {
     if (held_) PyBuffer_Release(&view_);

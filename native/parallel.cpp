@@ -4,6 +4,7 @@
 #include <sched.h>
 
 #include <algorithm>
+#include <chrono>
 #include <condition_variable>
 #include <memory>
 #include <mutex>
@@ -76,6 +77,11 @@ void keep_off_this_processor(std::thread&) {}
 
 constexpr int kSpins =
     2000;  // some 20 to 50 microseconds: longer than the gap between two layers, shorter than anyone would notice
+constexpr auto kAwake = std::chrono::microseconds(20);  // after a call its threads are awake at least this long
+
+std::atomic<int64_t> last_call{0};                      // when it ended, in nanoseconds of the steady clock
+
+int64_t now() { return std::chrono::nanoseconds(std::chrono::steady_clock::now().time_since_epoch()).count(); }
 
 // Threads that stay alive between calls. Each has a mailbox of its own, so that a call wakes those that it wants and no
 // others.
@@ -189,6 +195,11 @@ Team::Team(int wanted) : size_(borrow(wanted)), barrier_(size_) {}
 
 Team::~Team() {
   if (size_ > 1) the_pool().busy.store(false);
+  last_call.store(now(), std::memory_order_relaxed);
+}
+
+bool Team::is_awake() {
+  return now() - last_call.load(std::memory_order_relaxed) < std::chrono::nanoseconds(kAwake).count();
 }
 
 void Team::run(const std::function<void(int)>& body) {

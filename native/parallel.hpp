@@ -21,6 +21,11 @@ class Barrier {
 class Team {
  public:
   explicit Team(int wanted);
+
+  // Whether calls follow each other so closely that the threads of the last one are still awake: then even little work
+  // is worth sharing.
+  static bool is_awake();
+
   ~Team();
   Team(const Team&) = delete;
   Team& operator=(const Team&) = delete;

@@ -66,6 +66,12 @@ inline int64_t tile_height(int64_t rows, int64_t most, int64_t threads) {
   return std::max<int64_t>(1, (rows + threads * per_thread - 1) / (threads * per_thread));
 }
 
+template <class Body>
+void each_row(const Tiles& tiles, const Body& body) {
+  for (int64_t tile = tiles.first; tile * tiles.height < tiles.rows; tile += tiles.every)
+    for (int64_t row = tile * tiles.height; row < std::min(tiles.rows, (tile + 1) * tiles.height); ++row) body(row);
+}
+
 // How the work of one pass is shared out.
 struct Sharing {
   int threads;

@@ -177,7 +177,7 @@ __attribute__((noinline)) void weight_tile(const float* dgates, const float* pan
     }
   }
   TIDEGATE_UNROLL  // or acc would be an array in memory, and written there in every round of the loop above
-  for (int m = 0; m < kUnitTile; ++m) {
+      for (int m = 0; m < kUnitTile; ++m) {
     TIDEGATE_UNROLL
     for (int n = 0; n < N; ++n) store(sums + (m * 3 + n) * kLanes, load(sums + (m * 3 + n) * kLanes) + acc[m][n]);
   }
