@@ -83,8 +83,8 @@ wheel: venv ## the wheel in dist/, and its size, which must stay below 3 MB
 	$(PIP) wheel . --quiet --no-deps --no-build-isolation --wheel-dir dist
 	@size=$$(cat dist/*.whl | wc -c); echo "$$(ls dist): $$size bytes"; test $$size -lt 3000000
 
-bench: venv ## the table of speeds
-	$(BIN)/python benchmarks/bench_layer.py
+bench: $(VENV)/.group-bench ## the table of speeds beside all peers: make bench BENCH_ARGS='--cells reviews'
+	$(BIN)/python benchmarks/bench_layer.py $(BENCH_ARGS)
 
 docs: $(VENV)/.group-docs ## the documentation in site/
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
