@@ -7,14 +7,15 @@ import platform
 import statistics
 import time
 from collections.abc import Mapping, Sequence
-from itertools import count
+from itertools import accumulate, count
+from random import Random
 
 import tidegate
 from contender import Contender
 from tidegate import _native
 
 REST, WARM_UP, TURN = 0.01, 0.001, 0.004  # seconds
-WARM = 0.02  # seconds from which a call needs no other one right before it
+WARM = 0.1  # seconds from which a call needs no other one right before it
 FEWEST, FEWEST_SLOW, SLOW = 5, 3, 8  # rounds; rounds once the time given was passed SLOW times
 
 KIB = 1024
@@ -25,7 +26,8 @@ SIZES = tuple(KIB << power for power in range(4, 17))
 def medians(contenders: Mapping[str, Contender], seconds: float = 2.0) -> dict[str, float]:
     """Returns the median time of each contender in seconds.
 
-    They run in turn (A B C A B C ...), so that a change in the machine's speed or load meets all of them alike. Before
+    They run in turn (A B C B A C ...), so that a change in the machine's speed or load meets all of them alike, in an
+    order drawn anew for each round, so that none always follows the one that leaves the caches worst. Before
     each turn the machine rests, for the idle threads of one contender may spin for milliseconds on the processors that
     the next one wants; then short calls warm up for a millisecond, and the next ones count.
 
@@ -36,13 +38,13 @@ def medians(contenders: Mapping[str, Contender], seconds: float = 2.0) -> dict[s
     times: dict[str, list[float]] = {name: [] for name in contenders}
     gc.collect()
     gc.disable()
-    start = time.perf_counter()
+    turns, start = Random(0), time.perf_counter()  # noqa: S311 - an order, no secret
     for rounds in count():
         spent = time.perf_counter() - start
         if spent > seconds and rounds >= (FEWEST_SLOW if spent > SLOW * seconds else FEWEST):
             break
-        for name, contender in contenders.items():
-            times[name].append(_turn(contender))
+        for name in turns.sample(list(contenders), len(contenders)):
+            times[name].append(_turn(contenders[name]))
     gc.enable()
     return {name: statistics.median(values) for name, values in times.items()}
 
@@ -101,7 +103,7 @@ class Bandwidth:
         self.threads = threads
         self.second_cache = _second_cache()
         isa = isa or tidegate.isas()[0]
-        self.by_threads = {n: [_read(isa, n, size) for size in SIZES] for n in sorted({1, threads})}
+        self.by_threads = {n: _bandwidths(isa, n) for n in sorted({1, threads})}
 
     def of(self, size: float, threads: int) -> float:
         """Returns the bytes a second at which some threads read `size` bytes shared out among them."""
@@ -120,10 +122,16 @@ class Bandwidth:
         return size / self.of(size, threads)
 
 
+def _bandwidths(isa: str, threads: int) -> list[float]:
+    """Returns the bytes a second for each of SIZES; a part of an array is read at least as fast as the whole one."""
+    speeds = [_read(isa, threads, size) for size in SIZES]
+    return list(accumulate(speeds[::-1], max))[::-1]
+
+
 def _read(isa: str, threads: int, size: int) -> float:
-    """Returns the bytes a second that threads read together, by the best of five tries of some milliseconds."""
-    rounds = max(1, (64 << 20) // size)
-    slowest = min(max(_native.read_seconds(isa, threads, size // 4, rounds)) for _ in range(5))
+    """Returns the bytes a second that threads read together, by the best of ten tries of some milliseconds."""
+    rounds = max(1, (256 << 20) // size)
+    slowest = min(max(_native.read_seconds(isa, threads, size // 4, rounds)) for _ in range(10))
     return threads * size * rounds / slowest
 
 

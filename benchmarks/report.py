@@ -15,6 +15,8 @@ COLUMNS = {
     "JAX": "JAX",
 }
 
+MOST_NAMED = 4
+
 
 def heading(kind: str) -> Iterator[str]:
     """Yields the lines above a table."""
@@ -44,13 +46,13 @@ def _short(microseconds: float) -> str:
 
 
 def failures(rows: list[Row]) -> Iterator[str]:
-    """Yields why contenders did not take part, each reason once with the cells."""
+    """Yields why contenders did not take part, each reason once with the cells, or their number if they are many."""
     cells: dict[str, list[str]] = defaultdict(list)
     for row in rows:
         for name, reason in row["failures"].items():
             cells[f"{name}: {reason}"].append(f"{row['shape']} {row['kind']}")
     for reason, where in cells.items():
-        yield f"{reason} [{'; '.join(where)}]"
+        yield f"{reason} [{'; '.join(where) if len(where) <= MOST_NAMED else f'{len(where)} cells'}]"
 
 
 def closing(rows: list[Row]) -> Iterator[str]:

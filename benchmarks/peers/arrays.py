@@ -65,9 +65,9 @@ class _Step:
         """Runs all layers forward and back."""
         H, layers, inputs, outs = self.case.cell.H, _layers(self.case), [x], []
         for directions in layers:
-            y = np.empty((*x.shape[:-1], len(directions) * H), np.float32)
+            y = np.empty((*x.shape[:-1], 2 * H), np.float32) if self.case.cell.bidirectional else None
             outs.append([self.forward(layer, inputs[-1], y, d) for d, layer in enumerate(directions)])
-            inputs.append(y)
+            inputs.append(outs[-1][0].y if y is None else y)
         for directions, x_, outs_ in zip(layers[::-1], inputs[-2::-1], outs[::-1], strict=True):
             found = [
                 ops.backward(layer, x_, out, dy[..., d * H : (d + 1) * H], reverse=d == 1, **self.rows)
@@ -76,10 +76,10 @@ class _Step:
             dy = sum((each.dx for each in found[1:]), found[0].dx)
         return {"dx": dy, "weight_ih_l0": found[0].dw_ih, "weight_hh_l0": found[0].dw_hh}
 
-    def forward(self, layer: ops.Layer, x: Array, y: Array, direction: int) -> ops.Forward:
-        """Runs one direction of a layer into its columns of y."""
+    def forward(self, layer: ops.Layer, x: Array, y: Array | None, direction: int) -> ops.Forward:
+        """Runs one direction of a layer, into its columns of y if there are two."""
         H = layer.hidden_size
-        part = y[..., direction * H : (direction + 1) * H]
+        part = None if y is None else y[..., direction * H : (direction + 1) * H]
         return ops.forward(layer, x, y=part, reverse=direction == 1, trace=True, **self.rows)
 
 
