@@ -15,10 +15,10 @@ NATIVE_TESTS := tests/test_minimal.py tests/test_activations.py $(wildcard tests
 LOVED := 'I love this movie so much, and then it goes on and on about the plot of the story and who meets whom and where'
 BORED := 'A long tale of brothers and wars and ships and storms. But the movie is really boring.'
 
-.PHONY: help venv demo test lint format native asan wheel bench docs constraints clean
+.PHONY: help venv demo test lint format native asan wheel bench bench-quick performance-page docs constraints clean
 
 help: ## this list
-	@grep -E '^[a-z]+:.*##' Makefile | sed -E 's/:[^#]*## /\t/' | expand -t 14
+	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:[^#]*## /\t/' | expand -t 18
 
 # The one place that installs. Nothing is isolated from .venv, so that a change of native code rebuilds only what it touches.
 $(INSTALLED): CMakeLists.txt pyproject.toml constraints.txt $(NATIVE)
@@ -83,8 +83,14 @@ wheel: venv ## the wheel in dist/, and its size, which must stay below 3 MB
 	$(PIP) wheel . --quiet --no-deps --no-build-isolation --wheel-dir dist
 	@size=$$(cat dist/*.whl | wc -c); echo "$$(ls dist): $$size bytes"; test $$size -lt 3000000
 
-bench: venv ## the table of speeds
-	$(BIN)/python benchmarks/bench_layer.py
+bench: $(VENV)/.group-bench ## the table of speeds beside all peers: make bench BENCH_ARGS='--cells reviews'
+	$(BIN)/python benchmarks/bench_layer.py $(BENCH_ARGS)
+
+bench-quick: $(VENV)/.group-bench ## the same for a handful of shapes
+	$(BIN)/python benchmarks/bench_layer.py --seconds 0.5 --cells '^one step 64|^one sequence 128|small batch|^speech|DIEN'
+
+performance-page: $(VENV)/.group-bench ## docs/performance.md and its pictures, from benchmarks/results/
+	$(BIN)/python benchmarks/make_page.py $(RESULTS)
 
 docs: $(VENV)/.group-docs ## the documentation in site/
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict

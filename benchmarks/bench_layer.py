@@ -1,106 +1,163 @@
-"""How fast is one GRU layer beside torch.nn.GRU? Forward without gradients, and a training step, in one run.
+"""How fast is a GRU layer beside every other way to run one? Inference and a training step, all peers in one run.
 
-python benchmarks/bench_layer.py [--threads 2] [--seconds 2] [--json FILE]
+python benchmarks/bench_layer.py [--cells PATTERN] [--kind inference] [--peers torch,JAX] [--seconds 1] [--save]
 
-A training step is forward and backward, with the gradients of input and parameters, as a training loop sees it through
-autograd. The share of the peak counts the operations of the matrix products alone: 2·3·H·(I+H) a row and step forward,
-three times that in a training step.
+Each peer computes the same as torch, which is checked, and is seen at its best: of several ways or numbers of threads
+the fastest takes part. It is compared with that interface of tidegate which takes what it takes: tidegate.torch.GRU
+beside torch, numpy arrays beside the others. A training step is forward and backward with the gradients of input and
+weights. The share of the peak counts the operations of the matrix products alone: 2·3·H·(I+H) a row and step forward,
+three times that in a training step. The floor of a single row is the time to read its weights once a step (those of
+the input once in all, for its products are done as one, at the peak), from the nearest cache that they fit in.
 """
 
 import argparse
-import json
-from pathlib import Path
+import os
+import re
+import sys
+import time
+from importlib.metadata import PackageNotFoundError, version
 
-import torch
-
-import tidegate
-from contest import fma_peak, machine, medians
-from tidegate.torch import GRU
-
-# I, H, T, B
-SHAPES = [
-    (64, 64, 1, 1),
-    (128, 128, 200, 1),
-    (100, 128, 200, 32),
-    (100, 64, 200, 64),
-    (8, 32, 1000, 128),
-    (512, 512, 64, 16),
-    (256, 512, 200, 32),
-]
+import contest
+import peers
+import report
+import results
+from case import Case, Unable
+from contender import TOLERANCE, Contender, difference
+from grid import GRID, INFERENCE, TRAINING, Cell
 
 
-def layers(input_size: int, hidden_size: int) -> dict[str, torch.nn.GRU]:
-    """Returns torch's layer and ours with the same weights."""
-    theirs = torch.nn.GRU(input_size, hidden_size)
-    ours = GRU(input_size, hidden_size)
-    ours.load_state_dict(theirs.state_dict())
-    return {"torch": theirs, "tidegate": ours}
+def arguments() -> argparse.Namespace:
+    """Reads the command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--cells", default="", help="a regular expression that finds `use shape` in the grid")
+    parser.add_argument("--kind", choices=[INFERENCE, TRAINING], help="only this")
+    parser.add_argument("--peers", default=",".join(peers.PEERS), help="some of the peers, commas between them")
+    parser.add_argument("--seconds", type=float, default=1.5, help="time for each line of the table")
+    parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
+    parser.add_argument("--isa", default="", help="one of tidegate.isas(), by default the best")
+    parser.add_argument("--save", action="store_true", help="write what was found to benchmarks/results/")
+    return parser.parse_args()
 
 
-def inference(layer: torch.nn.GRU, x: torch.Tensor) -> None:
-    """One forward pass without gradients."""
-    with torch.inference_mode():
-        layer(x)
+def confine(threads: int, isa: str) -> None:
+    """Keeps this process to as many processors as threads, whatever library starts them, and to one instruction set."""
+    os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:threads])
+    os.environ["TIDEGATE_NUM_THREADS"] = str(threads)
+    if isa:
+        os.environ["TIDEGATE_ISA"] = isa
 
 
-def training_step(layer: torch.nn.GRU, x: torch.Tensor, dy: torch.Tensor) -> None:
-    """Forward and backward."""
-    layer.zero_grad()
-    y, _ = layer(x.detach().requires_grad_())
-    y.backward(dy)
+class Field:
+    """The contenders of one case; those that fail drop out, with the reason."""
+
+    def __init__(self, case: Case, kind: str, threads: int) -> None:
+        self.case, self.kind, self.threads = case, kind, threads
+        self.contenders: dict[str, Contender] = {}
+        self.failures: dict[str, str] = {}
+        reference = peers.ways("torch", kind)
+        first = reference(case, threads)[0] if reference else None
+        self.expected = first.answer(first.call()) if first else {}
+
+    def enter(self, name: str) -> None:
+        """Lets a contender take part, the fastest of its ways, if it computes what torch computes."""
+        try:
+            make = peers.ways(name, self.kind)
+            ways = make(self.case, self.threads) if make else []
+            for way in ways:
+                self.check(way)
+            if ways:
+                self.contenders[name] = contest.fastest(ways)
+        except Unable as reason:
+            self.failures[name] = str(reason)
+        except Exception as error:  # noqa: BLE001 - a peer may fail in any way, the others go on
+            self.failures[name] = f"{type(error).__name__}: {error}"[:300]
+            print(f"{name}: {self.failures[name]}", file=sys.stderr)
+
+    def check(self, way: Contender) -> None:
+        """Raises `Unable` if a way does not compute what torch computes; its first call, in which it may compile."""
+        way.prepare()
+        error = difference(way.answer(way.call()), self.expected)
+        if error > TOLERANCE:
+            raise Unable(f"differs from torch by {error:.1e}")
 
 
-def measure(shape: tuple[int, int, int, int], seconds: float, peak: float) -> dict[str, object]:
-    """Times one shape; microseconds, the ratio torch / tidegate, and tidegate's share of the measured peak."""
-    I, H, T, B = shape
-    torch.manual_seed(0)
-    x, dy = torch.randn(T, B, I), torch.randn(T, B, H)
-    pair = layers(I, H)
-    row: dict[str, object] = {"I": I, "H": H, "T": T, "B": B}
-    calls = {
-        "forward": {name: lambda layer=layer: inference(layer, x) for name, layer in pair.items()},
-        "training": {name: lambda layer=layer: training_step(layer, x, dy) for name, layer in pair.items()},
+def floor(case: Case, bandwidth: contest.Bandwidth, peak: float) -> float:
+    """Returns the least microseconds of a single row, 0 for others: weights read once a step, input products as one."""
+    cell, T = case.cell, case.cell.T
+    if cell.B > 1:
+        return 0.0
+    state = sum(array.nbytes for name, array in case.weights.items() if "weight_hh" in name)
+    inputs = sum(array.nbytes for name, array in case.weights.items() if "weight_ih" in name)
+    if T == 1:
+        return bandwidth.seconds(state + inputs, shared=False) * 1e6
+    products = max(inputs / 4 * 2 * T / peak, bandwidth.seconds(inputs, shared=True))
+    layer = bandwidth.seconds(state / cell.layers, shared=cell.bidirectional) * T
+    return (cell.layers * layer + products) * 1e6
+
+
+def measure(cell: Cell, kind: str, options: argparse.Namespace, bandwidth: contest.Bandwidth) -> results.Row:
+    """Times all contenders of a cell."""
+    case = Case(cell)
+    isa = options.isa or None
+    field = Field(case, kind, options.threads)
+    for name in [*peers.OURS, *filter(None, options.peers.split(","))]:
+        field.enter(name)
+    before = contest.fma_peak(options.threads, isa, tries=4)
+    times = contest.medians(field.contenders, options.seconds)
+    peak = max(before, contest.fma_peak(options.threads, isa, tries=4))
+    return {
+        "use": cell.use,
+        "shape": cell.shape,
+        "kind": kind,
+        **{letter: getattr(cell, letter) for letter in "IHTB"},
+        "microseconds": {name: round(seconds * 1e6, 2) for name, seconds in times.items()},
+        "settings": {name: one.setting for name, one in field.contenders.items() if one.setting},
+        "failures": field.failures,
+        "operations": case.operations * (3 if kind == TRAINING else 1),
+        "peak_gflops": round(peak / 1e9, 1),
+        "floor_us": round(floor(case, bandwidth, peak), 2) if kind == INFERENCE else 0,
     }
-    for kind, contenders in calls.items():
-        times = medians(contenders, seconds)
-        operations = 2 * 3 * H * (I + H) * T * B * (3 if kind == "training" else 1)
-        row[kind] = {
-            "torch_us": times["torch"] * 1e6,
-            "tidegate_us": times["tidegate"] * 1e6,
-            "ratio": times["torch"] / times["tidegate"],
-            "peak": operations / times["tidegate"] / peak,
-        }
-    return row
+
+
+def versions() -> dict[str, str]:
+    """Returns the versions of all libraries that take part."""
+    found = {}
+    for name in ("tidegate", "numpy", "torch", "onnxruntime", "openvino", "jax"):
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            found[name] = "not installed"
+    return found
 
 
 def main() -> None:
-    """Prints the table, and writes it as JSON when asked."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--threads", type=int, default=tidegate.get_num_threads())
-    parser.add_argument("--seconds", type=float, default=2.0, help="time for each cell of the table")
-    parser.add_argument("--json", type=Path)
-    arguments = parser.parse_args()
-    tidegate.set_num_threads(arguments.threads)
-    torch.set_num_threads(arguments.threads)
-    peak = fma_peak(arguments.threads)
-    print(f"{machine()}; {arguments.threads} threads; peak {peak / 1e9:.0f} GFLOP/s of float32 multiply-adds")
-    print(f"{'':18} | {'forward, µs':^31} | {'training step, µs':^31}")
-    print(
-        f"{'I/H/T/B':18} | {'torch':>9} {'tidegate':>9} {'ratio':>5} {'peak':>5} | " * 1
-        + f"{'torch':>9} {'tidegate':>9} {'ratio':>5} {'peak':>5}"
-    )
+    """Prints the tables line by line, and what they come to."""
+    options = arguments()
+    confine(options.threads, options.isa)
+    start, bandwidth = time.perf_counter(), contest.Bandwidth(options.threads, options.isa or None)
+    about = {
+        "threads": options.threads,
+        "isa": options.isa or contest.tidegate.isas()[0],
+        "versions": versions(),
+        "bandwidth_gbs": {
+            str(n): {str(size): round(speed / 1e9, 1) for size, speed in zip(contest.SIZES, speeds, strict=True)}
+            for n, speeds in bandwidth.by_threads.items()
+        },
+    }
+    print(f"{contest.machine()}; {options.threads} threads; {', '.join(map(' '.join, about['versions'].items()))}")
     rows = []
-    for shape in SHAPES:
-        row = measure(shape, arguments.seconds, peak)
-        rows.append(row)
-        cells = " | ".join(
-            f"{cell['torch_us']:9.0f} {cell['tidegate_us']:9.0f} {cell['ratio']:5.1f} {cell['peak']:5.0%}"
-            for cell in (row["forward"], row["training"])
-        )
-        print(f"{'/'.join(map(str, shape)):18} | {cells}", flush=True)
-    if arguments.json:
-        result = {"machine": machine(), "threads": arguments.threads, "peak_gflops": peak / 1e9, "rows": rows}
-        arguments.json.write_text(json.dumps(result, indent=1) + "\n")
+    for kind in (INFERENCE, TRAINING):
+        cells = [cell for cell in GRID if kind in cell.kinds and options.kind in (None, kind)]
+        cells = [cell for cell in cells if re.search(options.cells, f"{cell.use} {cell.shape}")]
+        if cells:
+            print("\n".join(report.heading(kind)))
+        for cell in cells:
+            rows.append(measure(cell, kind, options, bandwidth))
+            print(report.line(rows[-1]), flush=True)
+    print("\n".join(["", *report.failures(rows), "", *report.closing(rows)]))
+    print(f"{time.perf_counter() - start:.0f} s in all")
+    if options.save:
+        results.save("layer" + (f"-{options.isa}" if options.isa else ""), about | {"rows": rows})
 
 
 if __name__ == "__main__":

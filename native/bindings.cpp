@@ -6,6 +6,8 @@
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/vector.h>
 
+#include <algorithm>
+#include <chrono>
 #include <cstring>
 #include <memory>
 #include <numeric>
@@ -14,6 +16,7 @@
 #include <vector>
 
 #include "dispatch.hpp"
+#include "memory.hpp"
 #include "packed_layer.hpp"
 #include "parallel.hpp"
 #include "sequence.hpp"
@@ -180,6 +183,28 @@ NB_MODULE(_native, module) {
         return std::accumulate(operations.begin(), operations.end(), int64_t{0});
       },
       "Keeps the multiply-add units of some threads busy; returns the floating-point operations done. For benchmarks.");
+
+  module.def(
+      "read_seconds",
+      [](const std::string& isa, int threads, int64_t count, int64_t rounds) {
+        const KernelTable& kernels = kernels_named(isa);
+        nb::gil_scoped_release release;
+        Team team(threads);
+        std::vector<double> seconds(static_cast<size_t>(team.size()));
+        team.run([&](int index) {
+          const Floats own = allocate_floats(count);
+          std::fill_n(own.get(), count, 1.0f);  // pages that were never written to are all the same one
+          kernels.read_floats(own.get(), count, 1);
+          team.barrier();
+          const auto start = std::chrono::steady_clock::now();
+          kernels.read_floats(own.get(), count, rounds);
+          seconds[static_cast<size_t>(index)] =
+              std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+        });
+        return seconds;
+      },
+      "Lets each thread read an array of its own, of `count` floats (a multiple of 128), `rounds` times; returns the "
+      "seconds that each took. For benchmarks.");
 
   module.def("empty", &empty, "An array float32 of this shape, its contents undefined, in memory used before.");
 

@@ -121,6 +121,8 @@ struct KernelTable {
                      int64_t count);  // 0 sigmoid, 1 tanh, 2 relu; for tests
   int64_t (*multiply_adds)(
       int64_t rounds);  // as many as possible, in registers; returns the floating-point operations; for benchmarks
+  void (*read_floats)(const float* from, int64_t count,
+                      int64_t rounds);  // count: a multiple of 8 V, from aligned to vectors; for benchmarks
 };
 
 }  // namespace tidegate

@@ -1,0 +1,125 @@
+"""The generated parts of docs/performance.md, as lines of Markdown."""
+
+import re
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import results
+from report import COLUMNS, failures, limit
+from results import Row, closest, summary
+
+Found = dict[str, Any]
+
+
+def about(found: Found) -> Iterator[str]:
+    """Yields what was measured, on what."""
+    layer = found["layer"]
+    libraries = ", ".join(f"{name} {version}" for name, version in layer["versions"].items() if name != "tidegate")
+    one, *more = (
+        [f"{size // 1024} KiB {speeds[str(size)]:.0f}" for size in (16384, 524288, 4194304, 67108864)]
+        for speeds in layer["bandwidth_gbs"].values()
+    )
+    peak = max(row["peak_gflops"] for row in layer["rows"])
+    yield f"{found['machine']}, {layer['isa']}, {layer['threads']} threads. {libraries}."
+    yield f"Peak of float32 multiply-adds: {peak:.0f} GFLOP/s. Reading an array of its own, one thread: "
+    yield ", ".join(one) + " GB/s" + (f"; all threads: {', '.join(more[-1])} GB/s." if more else ".")
+
+
+def table(rows: list[Row]) -> Iterator[str]:
+    """Yields a table of all contenders, one line a cell."""
+    yield f"| | I/H/T/B | {' | '.join(COLUMNS.values())} | × | limit |"
+    yield "|---|---|" + "---:|" * (len(COLUMNS) + 2)
+    for row in rows:
+        times = [row["microseconds"].get(name) for name in COLUMNS]
+        cells = " | ".join("–" if time is None else f"{time:,.{0 if time >= 100 else 1}f}" for time in times)
+        shape = row["shape"].replace("|", "\\|")
+        yield f"| {row['use']} | {shape} | {cells} | **{closest(row)[1]:.1f}** | {limit(row)} |"
+
+
+def tables(kind: str) -> Callable[[Found], Iterator[str]]:
+    """Returns what yields the table of inference or training."""
+    return lambda found: table([row for row in found["layer"]["rows"] if row["kind"] == kind])
+
+
+def slow(found: Found) -> Iterator[str]:
+    """Yields the cells in which somebody else is faster."""
+    lost = sorted((row for row in found["layer"]["rows"] if closest(row)[1] < 1), key=lambda row: closest(row)[1])
+    for row in lost:
+        peer, ratio = closest(row)
+        yield f"- {row['use']} {row['shape']}, {row['kind']}: {peer} takes {ratio:.2f} of our time"
+    if not lost:
+        yield "Nowhere: in every cell the closest peer takes at least as long."
+
+
+def closing(found: Found) -> Iterator[str]:
+    """Yields what all cells come to, as a table."""
+    yield "| measure | figure |\n|---|---|"
+    for name, figure in summary(found["layer"]["rows"]).items():
+        yield f"| {name} | {figure.replace('|', chr(92) + '|')} |"
+
+
+def absent(found: Found) -> Iterator[str]:
+    """Yields why a contender has no figure."""
+    for reason in failures(found["layer"]["rows"]):
+        yield f"- {reason}"
+
+
+def growth(found: Found) -> Iterator[str]:
+    """Yields the picture of growth."""
+    if "growth" in found:
+        yield "![Time as steps, rows and units grow](pictures/growth.svg)"
+
+
+def older(found: Found) -> Iterator[str]:
+    """Yields the figures of the AVX2 kernels beside torch."""
+    if "layer-avx2" in found:
+        yield from table(found["layer-avx2"]["rows"])
+        yield ""
+        yield f"Training against torch, geometric mean: {results.against_torch(found['layer-avx2']['rows']):.1f}."
+
+
+def silence(found: Found) -> Iterator[str]:
+    """Yields the times of a step of a loud and of a silent stream."""
+    if "silence" in found:
+        yield "| | loud, µs a step | silent, µs a step | longer |\n|---|---:|---:|---:|"
+        for name, one in found["silence"]["microseconds"].items():
+            yield f"| {name} | {one['loud']:.2f} | {one['silent']:.2f} | {one['silent'] / one['loud'] - 1:+.1%} |"
+
+
+def checkpoint(found: Found) -> Iterator[str]:
+    """Yields time and memory of a training step on a long sequence."""
+    runs = found.get("checkpoint", {"runs": {}})["runs"]
+    if runs:
+        yield "| checkpoint_every | seconds | peak, MB | of these before training |\n|---|---:|---:|---:|"
+    for every, run in runs.items():
+        if "failure" not in run:
+            name = "–" if every == "0" else every
+            yield f"| {name} | {run['seconds']:.2f} | {run['peak_mb']:,.0f} | {run['before_mb']:,.0f} |"
+
+
+PARTS: dict[str, Callable[[Found], Iterator[str]]] = {
+    "about": about,
+    "summary": closing,
+    "inference": tables("inference"),
+    "training": tables("training"),
+    "slow": slow,
+    "absent": absent,
+    "avx2": older,
+    "growth": growth,
+    "silence": silence,
+    "checkpoint": checkpoint,
+}
+
+
+def page(text: str, found: Found) -> str:
+    """Returns the page with every generated part written anew; its marks stay.
+
+    Raises:
+        KeyError: A mark names no part.
+    """
+
+    def part(match: re.Match[str]) -> str:
+        lines = "\n".join(PARTS[match[1]](found)).strip() or "Not measured yet."
+        return f"<!-- {match[1]} -->\n{lines}\n<!-- end -->"
+
+    return re.sub(r"<!-- (\w+) -->\n.*?<!-- end -->", part, text, flags=re.DOTALL)

@@ -1,0 +1,38 @@
+"""The contenders, one file each: `inference(case, threads)` and `training(case, threads)` return ways to compute it.
+
+Of several ways the fastest takes part, so that each library is seen at its best. A library that can do only one of
+the two has one function; one that cannot do a case raises `Unable` with the reason, and one to which it does not apply
+returns nothing.
+"""
+
+from collections.abc import Callable
+from importlib import import_module
+
+from case import Case
+from contender import Contender
+
+Ways = Callable[[Case, int], list[Contender]]
+
+OURS = {"tidegate": "arrays", "tidegate.torch": "drop_in"}
+PEERS = {
+    "torch": "pytorch",
+    "torch padded": "padded",
+    "torch.compile": "compiled",
+    "ONNX Runtime": "onnx_runtime",
+    "OpenVINO": "openvino_graph",
+    "JAX": "xla",
+}
+
+ANSWERED_BY = dict.fromkeys(["torch", "torch padded", "torch.compile"], "tidegate.torch")
+"""Which interface of ours a peer is compared with: the one that takes what it takes, tensors here and arrays else."""
+
+
+def ways(name: str, kind: str) -> Ways | None:
+    """Returns the function of a contender for inference or training, None if it has no such thing.
+
+    Raises:
+        ImportError: Its library is not installed.
+    """
+    module = import_module(f"peers.{(OURS | PEERS)[name]}")
+    found: Ways | None = getattr(module, kind, None)
+    return found

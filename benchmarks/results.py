@@ -1,0 +1,112 @@
+"""What the benchmarks have found on a machine, kept as JSON, and what it comes to."""
+
+import json
+import math
+import re
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+from contest import processor
+from peers import ANSWERED_BY, OURS
+
+FOLDER = Path(__file__).parent / "results"
+Row = dict[str, Any]
+
+
+def file() -> Path:
+    """Returns the file of this machine, named after its processor."""
+    return FOLDER / (re.sub(r"[^a-z0-9]+", "-", processor().lower()).strip("-") + ".json")
+
+
+def save(question: str, found: dict[str, Any]) -> None:
+    """Writes what one question has found; rows that were not measured this time are kept."""
+    path = file()
+    kept = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    if "rows" in found:
+        rows = {key(row): row for row in kept.get(question, {}).get("rows", []) + found["rows"]}
+        found = found | {"rows": list(rows.values())}
+    kept = {"machine": processor()} | kept | {question: found}
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(json.dumps(kept, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    print(f"written to {path}")
+
+
+def key(row: Row) -> tuple[str, ...]:
+    """Returns what a row is about."""
+    return row["use"], row["shape"], row["kind"]
+
+
+def ratios(microseconds: dict[str, float]) -> dict[str, float]:
+    """Returns how many times longer each peer takes than that interface of ours which takes what it takes."""
+    return {
+        peer: time / microseconds[ANSWERED_BY.get(peer, "tidegate")]
+        for peer, time in microseconds.items()
+        if peer not in OURS and ANSWERED_BY.get(peer, "tidegate") in microseconds
+    }
+
+
+def closest(row: Row) -> tuple[str, float]:
+    """Returns the peer that does best against us, and the ratio; an infinite one without peers."""
+    return min(ratios(row["microseconds"]).items(), key=lambda pair: pair[1], default=("nobody", math.inf))
+
+
+def best_of_ours(row: Row) -> float:
+    """Returns the microseconds of the faster one of our interfaces, that is, of the kernels."""
+    return min((row["microseconds"][name] for name in OURS if name in row["microseconds"]), default=math.nan)
+
+
+def share_of_peak(row: Row) -> float:
+    """Returns the matrix products' operations a second as a share of the peak measured beside them."""
+    return row["operations"] / (best_of_ours(row) * 1e-6) / (row["peak_gflops"] * 1e9)
+
+
+def over_floor(row: Row) -> float:
+    """Returns our time over the least that reading the weights takes."""
+    return best_of_ours(row) / row["floor_us"]
+
+
+def _mean(values: Iterable[float]) -> float:
+    """Returns the geometric mean, NaN of nothing."""
+    logs = [math.log(value) for value in values if math.isfinite(value)]
+    return math.exp(sum(logs) / len(logs)) if logs else math.nan
+
+
+def _named(rows: Iterable[Row], figure: Callable[[Row], float], worst: Callable[..., Row]) -> str:
+    """Returns the worst figure and where it was, of rows that may be none."""
+    found = [row for row in rows if math.isfinite(figure(row))]
+    if not found:
+        return "-"
+    row = worst(found, key=figure)
+    return f"{figure(row):.2f} ({row['use']} {row['shape']}, {row['kind']})"
+
+
+def _over_torch(row: Row) -> float:
+    """Returns how many times longer torch takes, with packed rows where they are ragged; infinite without torch."""
+    return ratios(row["microseconds"]).get("torch", math.inf)
+
+
+def against_torch(rows: list[Row]) -> float:
+    """Returns the geometric mean over the training steps of how many times longer torch takes."""
+    return _mean(_over_torch(row) for row in rows if row["kind"] == "training")
+
+
+def summary(rows: list[Row]) -> dict[str, str]:
+    """Returns what all rows together say, by what it is called."""
+    inference, training = ([row for row in rows if row["kind"] == kind] for kind in ("inference", "training"))
+    batches = [row for row in rows if row["B"] >= 16 and row["H"] >= 128]
+    single = [row for row in inference if row["B"] == 1 and row["H"] >= 128 and row["floor_us"]]
+    lines = {
+        "inference, against the best peer, geometric mean": f"{_mean(closest(row)[1] for row in inference):.2f}",
+        "training, against torch, geometric mean": f"{against_torch(rows):.2f}",
+        "training, against the best peer, geometric mean": f"{_mean(closest(row)[1] for row in training):.2f}",
+        "least ratio to the best peer": _named(rows, lambda row: closest(row)[1], min),
+        "ragged reviews, training, against packed torch": _named(
+            [row for row in training if row["use"] == "reviews"], _over_torch, min
+        ),
+    }
+    for kind in ("inference", "training"):
+        ours = [row for row in batches if row["kind"] == kind]
+        lines[f"least share of the multiply-add peak, B ≥ 16, H ≥ 128, {kind}"] = _named(ours, share_of_peak, min)
+    lines["most time over the floor, B = 1, H ≥ 128, inference"] = _named(single, over_floor, max)
+    return lines
