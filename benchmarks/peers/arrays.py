@@ -24,15 +24,32 @@ def _layers(case: Case) -> list[list[ops.Layer]]:
 
 
 def inference(case: Case, threads: int) -> list[Contender]:
-    """Runs forward passes: of a single layer by `ops`, of a stack by `Recurrent`."""
-    single = case.cell.layers == case.cell.directions == 1
-    call = _single(case) if single else _stack(case)
+    """Runs forward passes: a single step layer by layer, sequences of a layer by `ops`, of a stack by `Recurrent`."""
+    cell = case.cell
+    if cell.T == cell.B == cell.directions == 1:
+        call = _step(case)
+    elif cell.layers == cell.directions == 1:
+        call = _single(case)
+    else:
+        call = _stack(case)
     return [Contender(call, lambda y: {"y": y})]
+
+
+def _step(case: Case) -> Callable[[], Array]:
+    layers = [directions[0] for directions in _layers(case)]
+    states, start = np.zeros((len(layers), 1, case.cell.H), np.float32), np.zeros((1, case.cell.H), np.float32)
+
+    def call() -> Array:
+        x = case.x[0]
+        for layer, state in zip(layers, states, strict=True):
+            x = ops.step(layer, x, start, out=state)
+        return x[None]
+
+    return call
 
 
 def _single(case: Case) -> Callable[[], Array]:
     layer = _layers(case)[0][0]
-    # PLACE FOR ops.step: the way of a single step of a single row
     return lambda: ops.forward(layer, case.x, lengths=case.lengths).y
 
 
@@ -46,24 +63,12 @@ class _Step:
 
     def __init__(self, case: Case) -> None:
         self.case = case
-        # PLACE FOR resets=: {"resets": case.resets}, and the reordering in __call__ goes
-        self.rows: dict[str, Any] = {"lengths": case.lengths}
-        if case.resets is not None:
-            self.rows = {"batch_sizes": case.episodes.batch_sizes}
+        self.rows: dict[str, Any] = {"lengths": case.lengths, "resets": case.resets}
 
     def __call__(self) -> Mapping[str, Array]:
         """Returns the gradients of the input and of the first layer's weights."""
-        case = self.case
-        if case.resets is None:
-            return self.gradients(case.x, case.dy)
-        cut, T, B = case.episodes, case.cell.T, case.cell.B
-        x, dy = (array.reshape(T * B, -1)[cut.order] for array in (case.x, case.dy))
-        found = self.gradients(x, dy)
-        return found | {"dx": found["dx"][cut.back].reshape(case.x.shape)}
-
-    def gradients(self, x: Array, dy: Array) -> dict[str, Array]:
-        """Runs all layers forward and back."""
-        H, layers, inputs, outs = self.case.cell.H, _layers(self.case), [x], []
+        dy, H = self.case.dy, self.case.cell.H
+        layers, inputs, outs = _layers(self.case), [self.case.x], []
         for directions in layers:
             y = np.empty((*x.shape[:-1], 2 * H), np.float32) if self.case.cell.bidirectional else None
             outs.append([self.forward(layer, inputs[-1], y, d) for d, layer in enumerate(directions)])
