@@ -33,62 +33,9 @@ std::vector<Block> cut_into_blocks(const Schedule& schedule, int64_t rows, int64
   return blocks;
 }
 
-// Gradients of the weights, summed over the rows of one schedule, as tiles of gate units by panels of columns.
-class WeightSums {
- public:
-  explicit WeightSums(const PackedLayer& layer)
-      : layer_(layer),
-        kernels_(layer.kernels),
-        tile_floats_(kernels_.unit_tile * 3 * kernels_.lanes),
-        gate_units_(layer.dgate_gates() * layer.pitch()),
-        panels_ih_(layer.backward_ih().count()),
-        panels_hh_(layer.backward_hh().count()) {}
-
-  int64_t floats() const {
-    return gate_units_ / kernels_.unit_tile * tile_floats_ * (panels_ih_ + panels_hh_) + gate_units_;
-  }
-  void use(float* memory) {
-    ih = memory;
-    hh = ih + gate_units_ / kernels_.unit_tile * tile_floats_ * panels_ih_;
-    bias = hh + gate_units_ / kernels_.unit_tile * tile_floats_ * panels_hh_;
-  }
-  void clear(int index, int size) {
-    const Range part = share(floats(), index, size);
-    std::fill(ih + part.begin, ih + part.end, 0.0f);
-  }
-
-  // The part of gate unit `unit` in torch's layout; `add` to what is there.
-  void unpack(int64_t unit, const BackwardPass& pass, bool add) const {
-    const int64_t H = layer_.hidden, gate = unit / H, padded = gate * layer_.pitch() + unit % H;
-    const bool gru = layer_.cell == Cell::kGru;
-    // hh starts with the block that W_hh's n rows belong to: n, r, z.
-    const int64_t padded_hh = (gru ? (gate + 1) % 3 : 0) * layer_.pitch() + unit % H;
-    unpack_row(ih, panels_ih_, padded, pass.dw_ih + unit * layer_.input, layer_.input, add);
-    unpack_row(hh, panels_hh_, padded_hh, pass.dw_hh + unit * H, H, add);
-    if (!pass.db_ih) return;
-    pass.db_ih[unit] = (add ? pass.db_ih[unit] : 0.0f) + bias[(gru ? layer_.pitch() : 0) + padded];
-    pass.db_hh[unit] = (add ? pass.db_hh[unit] : 0.0f) + bias[padded_hh];
-  }
-
-  float *ih, *hh, *bias;
-
- private:
-  void unpack_row(const float* sums, int64_t panels, int64_t unit, float* to, int64_t columns, bool add) const {
-    const int64_t width = 3 * kernels_.lanes;
-    const float* from = sums + unit / kernels_.unit_tile * panels * tile_floats_ + unit % kernels_.unit_tile * width;
-    for (int64_t column = 0; column < columns; column += width, from += tile_floats_) {
-      const int64_t count = std::min(width, columns - column);
-      if (add) {
-        for (int64_t i = 0; i < count; ++i) to[column + i] += from[i];
-      } else {
-        std::copy_n(from, count, to + column);
-      }
-    }
-  }
-
-  const PackedLayer& layer_;
-  const KernelTable& kernels_;
-  const int64_t tile_floats_, gate_units_, panels_ih_, panels_hh_;
+// Where the gradients of the weights are summed, in torch's layout: the caller's arrays, or a group's own.
+struct WeightSums {
+  float *w_ih, *w_hh, *b_ih, *b_hh;  // biases may be null
 };
 
 // The walk back over all steps of one schedule: by one thread, or by a team. A team shares rows or, when those are too
@@ -96,7 +43,7 @@ class WeightSums {
 class BackwardRun {
  public:
   BackwardRun(const PackedLayer& layer, const Batch& batch, const BackwardPass& pass, const Schedule& schedule,
-              WeightSums& sums, int size, bool units)
+              const WeightSums& sums, int size, bool units)
       : layer_(layer),
         batch_(batch),
         pass_(pass),
@@ -151,7 +98,7 @@ class BackwardRun {
       walk(block, parity, index, size, meet);
       meet();
       // The other buffer takes the next block's gradients, so nobody has to wait before going on with it.
-      multiply(block, parity, index, size);
+      multiply(block, parity, i + 1 < static_cast<int64_t>(blocks_.size()), index, size);
     }
     meet();
     finish(index, size);
@@ -173,7 +120,10 @@ class BackwardRun {
       if (pass_.dh_n) std::copy_n(pass_.dh_n + schedule_.order(row) * H, H, carry);
       std::fill_n(pass_.dh0 + schedule_.order(row) * H, H, 0.0f);
     }
-    sums_.clear(index, size);
+    if (!blocks_.empty()) return;  // the first block overwrites what the sums hold
+    std::fill_n(sums_.w_ih, index == 0 ? layer_.gates * H * layer_.input : 0, 0.0f);
+    std::fill_n(sums_.w_hh, index == 0 ? layer_.gates * H * H : 0, 0.0f);
+    for (float* bias : {sums_.b_ih, sums_.b_hh}) std::fill_n(bias, bias && index == 0 ? layer_.gates * H : 0, 0.0f);
   }
 
   void point(const Block& block, const Pointers& to) {
@@ -269,7 +219,7 @@ class BackwardRun {
   }
 
   // The products over all rows of a block: dx by rows; weight and bias gradients by gate units.
-  void multiply(const Block& block, int64_t parity, int index, int size) {
+  void multiply(const Block& block, int64_t parity, bool add, int index, int size) {
     const Pointers& pointers = pointers_[parity];
     const int64_t stride = capacity_ * kernels_.lanes, blocks = layer_.blocks();
     float* dgates = dgates_[parity];
@@ -280,12 +230,40 @@ class BackwardRun {
       const Tiles tiles{block.rows, kernels_.tile_rows, index, size};
       kernels_.gate_products({dgates_ih, stride, w, layer_.input, pointers.dx, false, tiles, {0, w.count()}});
     }
-    const Range tiles = share(layer_.gates * layer_.pitch() / kernels_.unit_tile, index, size);
-    float* panel = panels_ + index * panel_floats_;
-    kernels_.weight_gradients({dgates_ih, stride, block.rows, pointers.x, layer_.input, panel, sums_.ih, tiles});
-    kernels_.weight_gradients({dgates, stride, block.rows, pointers.h, layer_.hidden, panel, sums_.hh, tiles});
-    if (pass_.db_ih)
-      kernels_.bias_gradients({dgates, stride, block.rows, sums_.bias, share(gate_blocks_, index, size)});
+    WeightGradients call{};
+    call.stride = stride;
+    call.depth = block.rows;
+    call.hidden = layer_.hidden;
+    call.gates = layer_.gates;
+    call.panel = panels_ + index * panel_floats_;
+    call.add = add;
+    call.unit_tiles = share(layer_.gates * layer_.pitch() / kernels_.unit_tile, index, size);
+
+    call.dgates = dgates_ih;
+    call.rows = pointers.x;
+    call.columns = layer_.input;
+    call.sums = sums_.w_ih;
+    kernels_.weight_gradients(call);
+
+    call.dgates = dgates;
+    call.first_gate = layer_.gates - 1;  // a GRU's start with hn: n, r, z
+    call.rows = pointers.h;
+    call.columns = layer_.hidden;
+    call.sums = sums_.w_hh;
+    kernels_.weight_gradients(call);
+
+    if (sums_.b_ih) add_biases(dgates, stride, block.rows, add, index, size);
+  }
+
+  void add_biases(const float* dgates, int64_t stride, int64_t depth, bool add, int index, int size) {
+    const int64_t H = layer_.hidden, gate = layer_.blocks() * stride;
+    const bool gru = layer_.cell == Cell::kGru;
+    for (int64_t g = index; g < layer_.gates; g += size) {
+      kernels_.bias_gradients({dgates + (gru ? g + 1 : g) * gate, stride, depth, H, sums_.b_ih + g * H, add});
+      const bool shared = !gru || g < 2;  // r and z, and all of an RNN: one sum of both halves, so one gradient
+      if (shared) std::copy_n(sums_.b_ih + g * H, H, sums_.b_hh + g * H);
+    }
+    if (gru && index == size - 1) kernels_.bias_gradients({dgates, stride, depth, H, sums_.b_hh + 2 * H, add});
   }
 
   void finish(int index, int size) {
@@ -303,7 +281,7 @@ class BackwardRun {
   const Batch& batch_;
   const BackwardPass& pass_;
   const Schedule& schedule_;
-  WeightSums& sums_;
+  const WeightSums sums_;
   const bool units_;
   const KernelTable& kernels_;
   const std::vector<Block> blocks_;
@@ -325,45 +303,55 @@ int64_t count_groups(const PackedLayer& layer, const Batch& batch) {
   return std::clamp<int64_t>(batch.B / kGroupRows, 1, kMostGroups);
 }
 
+void run_groups(const PackedLayer& layer, const Batch& batch, const BackwardPass& pass, const WeightSums& sums,
+                int64_t groups, int threads) {
+  const int64_t G = layer.gates * layer.hidden;
+  const int64_t counts[] = {G * layer.input, G * layer.hidden, sums.b_ih ? G : 0, sums.b_hh ? G : 0};
+  const int64_t floats = counts[0] + counts[1] + counts[2] + counts[3];
+  Scratch& scratch = Scratch::of_team();
+  scratch.reserve((groups - 1) * Scratch::bytes<float>(floats));
+  std::vector<WeightSums> all{sums};  // the first group's are the caller's arrays
+  for (int64_t group = 1; group < groups; ++group) {
+    float* w_ih = scratch.take<float>(floats);
+    float *w_hh = w_ih + counts[0], *b_ih = w_hh + counts[1], *b_hh = b_ih + counts[2];
+    all.push_back({w_ih, w_hh, sums.b_ih ? b_ih : nullptr, sums.b_hh ? b_hh : nullptr});
+  }
+  Team team(choose_sharing(layer, batch, threads).threads);
+  const auto add = [&](float* WeightSums::* array, int64_t count, int index) {
+    const Range own = share(count, index, team.size());
+    for (size_t group = 1; group < all.size(); ++group)
+      for (int64_t i = own.begin; i < own.end; ++i) (sums.*array)[i] += (all[group].*array)[i];
+  };
+  team.run([&](int index) {
+    for (int64_t group = index; group < groups; group += team.size()) {
+      const Schedule own(batch, group, groups);
+      BackwardRun(layer, batch, pass, own, all[static_cast<size_t>(group)], 1, false).run();
+    }
+    team.barrier();
+    add(&WeightSums::w_ih, counts[0], index);
+    add(&WeightSums::w_hh, counts[1], index);
+    add(&WeightSums::b_ih, counts[2], index);
+    add(&WeightSums::b_hh, counts[3], index);
+  });
+}
+
 }  // namespace
 
 void backward(const PackedLayer& layer, const Batch& batch, const BackwardPass& pass, int threads) {
   assert(batch.T * batch.B == 0 || (pass.x && pass.y));
   assert(!pass.db_ih == !layer.has_bias && !pass.db_hh == !layer.has_bias);
-  layer.prepare_backward();
+  layer.prepare_backward(threads);
+  const WeightSums sums{pass.dw_ih, pass.dw_hh, pass.db_ih, pass.db_hh};
   const int64_t groups = count_groups(layer, batch);
-  std::vector<WeightSums> sums(static_cast<size_t>(groups), WeightSums(layer));
-  Scratch& scratch = Scratch::of_team();
-  scratch.reserve(groups * Scratch::bytes<float>(sums[0].floats()));
-  for (WeightSums& own : sums) own.use(scratch.take<float>(own.floats()));
-
+  if (groups > 1) {
+    run_groups(layer, batch, pass, sums, groups, threads);
+    return;
+  }
   const Sharing sharing = choose_sharing(layer, batch, threads);
   Team team(sharing.threads);
-  const int size = team.size();
-  const auto unpack = [&](int index) {
-    const Range units = share(layer.gates * layer.hidden, index, size);
-    for (int64_t group = 0; group < groups; ++group)
-      for (int64_t unit = units.begin; unit < units.end; ++unit)
-        sums[static_cast<size_t>(group)].unpack(unit, pass, group > 0);
-  };
-  if (groups > 1) {
-    team.run([&](int index) {
-      for (int64_t group = index; group < groups; group += size) {
-        const Schedule own(batch, group, groups);
-        BackwardRun(layer, batch, pass, own, sums[static_cast<size_t>(group)], 1, false).run();
-      }
-      team.barrier();
-      unpack(index);
-    });
-  } else {
-    const Schedule schedule(batch);
-    BackwardRun run(layer, batch, pass, schedule, sums[0], size, sharing.units && size > 1);
-    team.run([&](int index) {
-      run.run(index, &team);
-      team.barrier();
-      unpack(index);
-    });
-  }
+  const Schedule schedule(batch);
+  BackwardRun run(layer, batch, pass, schedule, sums, team.size(), sharing.units && team.size() > 1);
+  team.run([&](int index) { run.run(index, &team); });
 }
 
 }  // namespace tidegate

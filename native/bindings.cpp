@@ -221,13 +221,13 @@ NB_MODULE(_native, module) {
       .def(
           "__init__",
           [](PackedLayer* self, const std::string& cell, ConstFloats w_ih, ConstFloats w_hh, Maybe<ConstFloats> b_ih,
-             Maybe<ConstFloats> b_hh, const std::string& isa) {
+             Maybe<ConstFloats> b_hh, const std::string& isa, int threads) {
             const Weights weights{w_ih.data(), w_hh.data(), pointer(b_ih), pointer(b_hh)};
             new (self) PackedLayer(cell_named(cell), static_cast<int64_t>(w_ih.shape(1)),
-                                   static_cast<int64_t>(w_hh.shape(1)), weights, kernels_named(isa));
+                                   static_cast<int64_t>(w_hh.shape(1)), weights, kernels_named(isa), threads);
           },
           nb::arg("cell"), nb::arg("w_ih"), nb::arg("w_hh"), nb::arg("b_ih").none(), nb::arg("b_hh").none(),
-          nb::arg("isa"))
+          nb::arg("isa"), nb::arg("threads"))
       .def("forward", &forward_, nb::arg("shape"), nb::arg("x"), nb::arg("h0").none(), nb::arg("y"), nb::arg("h_n"),
            nb::arg("trace").none(), nb::arg("threads"))
       .def("step", &step_, nb::arg("x"), nb::arg("h"), nb::arg("y"), nb::arg("threads"))

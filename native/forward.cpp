@@ -172,8 +172,8 @@ void step(const PackedLayer& layer, int64_t B, const float* x, const float* h, f
   batch.H = layer.hidden;
   batch.h0 = h;
   ForwardPass pass{};
-  pass.x = {const_cast<float*>(x), 0, layer.input};
-  pass.y = {y, 0, layer.hidden};
+  pass.x = {const_cast<float*>(x), 0, layer.input, nullptr};
+  pass.y = {y, 0, layer.hidden, nullptr};
   forward(layer, batch, pass, threads);
 }
 

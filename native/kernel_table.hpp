@@ -87,23 +87,34 @@ struct GateProducts {
   Range panels;
 };
 
-// sums += dgates^T rows over `depth` rows, in tiles of kRows-or-V gate units by three vectors of columns.
+// sums += dgates^T rows over `depth` rows, in tiles of gate units by three vectors of columns. Gate units are counted
+// with their padding; the sums of gate g, unit u are row (g + first_gate) mod gates * H + u of torch's layout.
 struct WeightGradients {
   const float* dgates;
   int64_t stride, depth;
+  int64_t hidden, gates, first_gate;
   const float* const* rows;  // [depth] `columns` floats each
   int64_t columns;
   float* panel;              // [depth][3 V] to work in
-  float* sums;               // [unit tile][panel][tile rows][3 V]
+  float* sums;               // [gates * H][columns]
+  bool add;                  // to what is there
   Range unit_tiles;          // tiles of gate units: `unit_tile` rows each
 };
 
-// sums[unit] += sum over rows of dgates.
+// sums (+)= sum over rows of dgates, for the first `units` units of some blocks.
 struct BiasGradients {
   const float* dgates;
-  int64_t stride, depth;
-  float* sums;  // [blocks * V]
-  Range blocks;
+  int64_t stride, depth, units;
+  float* sums;  // [units]
+  bool add;
+};
+
+// to[c][r] = from[r][c] for at most V rows, and 0 for those that are missing to V.
+struct Transpose {
+  const float* from;
+  int64_t from_stride, rows, columns;
+  float* to;
+  int64_t to_stride;
 };
 
 struct KernelTable {
@@ -117,6 +128,7 @@ struct KernelTable {
   void (*gate_products)(const GateProducts&);
   void (*weight_gradients)(const WeightGradients&);
   void (*bias_gradients)(const BiasGradients&);
+  void (*transpose)(const Transpose&);
   void (*activation)(int which, const float* in, float* out,
                      int64_t count);  // 0 sigmoid, 1 tanh, 2 relu; for tests
   int64_t (*multiply_adds)(

@@ -128,4 +128,25 @@ class Recycled {
   int64_t total_ = 0;
 };
 
+// Floats in recycled memory, given back at the end: for what every training step makes anew.
+class RecycledFloats {
+ public:
+  RecycledFloats() : block_{nullptr, 0} {}
+  explicit RecycledFloats(int64_t count)
+      : block_(Recycled::instance().take(Scratch::bytes<float>(std::max<int64_t>(count, 1)))) {}
+  ~RecycledFloats() {
+    if (block_.floats) Recycled::instance().give_back(std::move(block_));
+  }
+  RecycledFloats(RecycledFloats&& other) noexcept : block_(std::move(other.block_)) {}
+  RecycledFloats& operator=(RecycledFloats&& other) noexcept {
+    std::swap(block_, other.block_);
+    return *this;
+  }
+
+  float* get() const { return block_.floats.get(); }
+
+ private:
+  Recycled::Block block_;
+};
+
 }  // namespace tidegate

@@ -15,7 +15,8 @@ struct Weights {
 class PackedLayer {
  public:
   // Copies the weights. `kernels` stays with the layer: this is where the instruction set is chosen.
-  PackedLayer(Cell cell, int64_t input, int64_t hidden, const Weights& weights, const KernelTable& kernels);
+  PackedLayer(Cell cell, int64_t input, int64_t hidden, const Weights& weights, const KernelTable& kernels,
+              int threads);
 
   const Cell cell;
   const int64_t input, hidden;  // I, H
@@ -38,13 +39,12 @@ class PackedLayer {
   const float* bias_h() const { return bias_.get() + gates * pitch(); }
 
   // Packs the layouts that only the backward pass needs, the first time that it is asked; safe from several threads.
-  void prepare_backward() const;
+  void prepare_backward(int threads) const;
 
  private:
-  Floats forward_ih_, forward_hh_, bias_;
-  Floats w_ih_, w_hh_;  // torch's layout, kept for prepare_backward
+  RecycledFloats forward_ih_, forward_hh_, bias_;
   mutable std::once_flag prepared_;
-  mutable Floats backward_ih_, backward_hh_;
+  mutable RecycledFloats backward_ih_, backward_hh_;
 };
 
 }  // namespace tidegate

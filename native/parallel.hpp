@@ -3,7 +3,14 @@
 #include <atomic>
 #include <functional>
 
+#include "kernel_table.hpp"
+
 namespace tidegate {
+
+// Thread or part `index` of `size`: its share of 0..count-1.
+inline Range share(int64_t count, int64_t index, int64_t size) {
+  return {count * index / size, count * (index + 1) / size};
+}
 
 // All threads of a team wait here for each other. Spins, then yields: the wait is short by design.
 class Barrier {

@@ -7,14 +7,10 @@
 #include <vector>
 
 #include "kernel_table.hpp"
+#include "parallel.hpp"
 #include "sequence.hpp"
 
 namespace tidegate {
-
-// Thread or part `index` of `size`: its share of 0..count-1.
-inline Range share(int64_t count, int64_t index, int64_t size) {
-  return {count * index / size, count * (index + 1) / size};
-}
 
 // The order in which some rows of a batch are walked, longest first.
 class Schedule {

@@ -161,11 +161,13 @@ void gate_products(const GateProducts& call) { run_panels(GateProductsBody{call}
 
 constexpr int kUnitTile = kRows < kLanes ? kRows : kLanes;
 
-// One tile of weight gradients: kUnitTile gate units by N vectors of columns.
+// One tile of weight gradients: kUnitTile gate units by N vectors of columns, of which `rows` by `columns` are stored.
 template <int N>
-__attribute__((noinline)) void weight_tile(const float* dgates, const float* panel, int64_t depth, float* sums) {
+__attribute__((noinline)) void weight_tile(const WeightGradients& call, const float* dgates, float* sums, int rows,
+                                           int64_t columns) {
   vec acc[kUnitTile][N] = {};
-  for (int64_t k = 0; k < depth; ++k) {
+  const float* panel = call.panel;
+  for (int64_t k = 0; k < call.depth; ++k) {
     vec row[N];
     TIDEGATE_UNROLL
     for (int n = 0; n < N; ++n) row[n] = load(panel + (k * N + n) * kLanes);
@@ -178,8 +180,13 @@ __attribute__((noinline)) void weight_tile(const float* dgates, const float* pan
   }
   TIDEGATE_UNROLL  // or acc would be an array in memory, and written there in every round of the loop above
       for (int m = 0; m < kUnitTile; ++m) {
+    if (m == rows) return;
+    float* to = sums + m * call.columns;
     TIDEGATE_UNROLL
-    for (int n = 0; n < N; ++n) store(sums + (m * 3 + n) * kLanes, load(sums + (m * 3 + n) * kLanes) + acc[m][n]);
+    for (int n = 0; n < N; ++n) {
+      const int64_t count = columns - n * kLanes;
+      store(to + n * kLanes, call.add ? load(to + n * kLanes, count) + acc[m][n] : acc[m][n], count);
+    }
   }
 }
 
@@ -196,41 +203,68 @@ TIDEGATE_INLINE void pack_rows(const WeightGradients& call, int64_t column) {
 }
 
 template <int N>
-TIDEGATE_INLINE void weight_panel(const WeightGradients& call, int64_t panel, int64_t panels, Range tiles) {
-  pack_rows<N>(call, panel * 3 * kLanes);
+TIDEGATE_INLINE void weight_panel(const WeightGradients& call, int64_t column, Range tiles) {
+  const int64_t padded = (call.hidden + kLanes - 1) / kLanes * kLanes;
+  pack_rows<N>(call, column);
   for (int64_t tile = tiles.begin; tile < tiles.end; ++tile) {
-    const int64_t unit = tile * kUnitTile;
-    weight_tile<N>(call.dgates + unit / kLanes * call.stride + unit % kLanes, call.panel, call.depth,
-                   call.sums + (tile * panels + panel) * kUnitTile * 3 * kLanes);
+    const int64_t gate_unit = tile * kUnitTile, unit = gate_unit % padded, left = call.hidden - unit;
+    const int64_t row = (gate_unit / padded + call.first_gate) % call.gates * call.hidden + unit;
+    if (left <= 0) continue;  // padding
+    weight_tile<N>(call, call.dgates + gate_unit / kLanes * call.stride + gate_unit % kLanes,
+                   call.sums + row * call.columns + column, static_cast<int>(left < kUnitTile ? left : kUnitTile),
+                   call.columns - column);
   }
 }
 
 void weight_gradients(const WeightGradients& call) {
   constexpr int64_t kNearFloats = 64 * 1024;  // dgates that stay in a near cache while all panels use them
-  const int64_t vectors = (call.columns + kLanes - 1) / kLanes, panels = (vectors + 2) / 3;
   const int64_t at_once = (kNearFloats / (call.depth * kLanes) + 1) * (kLanes / kUnitTile);
   for (Range tiles = {call.unit_tiles.begin, 0}; tiles.begin < call.unit_tiles.end; tiles.begin = tiles.end) {
     tiles.end = tiles.begin + at_once < call.unit_tiles.end ? tiles.begin + at_once : call.unit_tiles.end;
-    for (int64_t panel = 0; panel < panels; ++panel) {
-      const int64_t width = vectors - panel * 3;
-      if (width >= 3) {
-        weight_panel<3>(call, panel, panels, tiles);
-      } else if (width == 2) {
-        weight_panel<2>(call, panel, panels, tiles);
+    for (int64_t column = 0; column < call.columns; column += 3 * kLanes) {
+      if (call.columns - column > 2 * kLanes) {
+        weight_panel<3>(call, column, tiles);
+      } else if (call.columns - column > kLanes) {
+        weight_panel<2>(call, column, tiles);
       } else {
-        weight_panel<1>(call, panel, panels, tiles);
+        weight_panel<1>(call, column, tiles);
       }
     }
   }
 }
 
 void bias_gradients(const BiasGradients& call) {
-  for (int64_t block = call.blocks.begin; block < call.blocks.end; ++block) {
-    const float* dgates = call.dgates + block * call.stride;
+  for (int64_t unit = 0; unit < call.units; unit += kLanes) {
+    const float* dgates = call.dgates + unit / kLanes * call.stride;
     vec sum[4] = {};
     for (int64_t k = 0; k < call.depth; ++k) sum[k % 4] += load(dgates + k * kLanes);
-    float* out = call.sums + block * kLanes;
-    store(out, load(out) + ((sum[0] + sum[1]) + (sum[2] + sum[3])));
+    const vec total = (sum[0] + sum[1]) + (sum[2] + sum[3]);
+    float* out = call.sums + unit;
+    store(out, call.add ? load(out, call.units - unit) + total : total, call.units - unit);
+  }
+}
+
+// Column by column of V x V tiles: interleaving row i with row i + V/2, again and again, log2 V times, transposes.
+void transpose(const Transpose& call) {
+  for (int64_t column = 0; column < call.columns; column += kLanes) {
+    const int64_t count = call.columns - column;
+    vec rows[kLanes], turned[kLanes];
+    TIDEGATE_UNROLL
+    for (int r = 0; r < kLanes; ++r)
+      rows[r] = r < call.rows ? load(call.from + r * call.from_stride + column, count) : vec{};
+    TIDEGATE_UNROLL
+    for (int round = 1; round < kLanes; round *= 2) {
+      TIDEGATE_UNROLL
+      for (int i = 0; i < kLanes / 2; ++i) {
+        turned[2 * i] = interleave_low(rows[i], rows[i + kLanes / 2]);
+        turned[2 * i + 1] = interleave_high(rows[i], rows[i + kLanes / 2]);
+      }
+      TIDEGATE_UNROLL
+      for (int i = 0; i < kLanes; ++i) rows[i] = turned[i];
+    }
+    TIDEGATE_UNROLL
+    for (int c = 0; c < kLanes; ++c)
+      if (c < count) store(call.to + (column + c) * call.to_stride, rows[c]);
   }
 }
 
@@ -282,7 +316,7 @@ namespace tidegate {
 
 extern const KernelTable TIDEGATE_KERNELS;
 const KernelTable TIDEGATE_KERNELS = {
-    TIDEGATE_KERNELS_NAME, kLanes,           kRows,          kUnitTile,  input_products, forward_step, gate_gradients,
-    gate_products,         weight_gradients, bias_gradients, activation, multiply_adds,  read_floats};
+    TIDEGATE_KERNELS_NAME, kLanes,           kRows,          kUnitTile, input_products, forward_step,  gate_gradients,
+    gate_products,         weight_gradients, bias_gradients, transpose, activation,     multiply_adds, read_floats};
 
 }  // namespace tidegate

@@ -92,4 +92,23 @@ TIDEGATE_INLINE void store(float* to, vec value, int64_t count) {
   }
 }
 
+// a0 b0 a1 b1 ... of the first and of the second halves of two vectors.
+#if defined(__AVX512F__)
+#define TIDEGATE_LOW 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23
+#define TIDEGATE_HIGH 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31
+#elif defined(__AVX2__)
+#define TIDEGATE_LOW 0, 8, 1, 9, 2, 10, 3, 11
+#define TIDEGATE_HIGH 4, 12, 5, 13, 6, 14, 7, 15
+#else
+#define TIDEGATE_LOW 0, 4, 1, 5
+#define TIDEGATE_HIGH 2, 6, 3, 7
+#endif
+#if defined(__clang__)
+TIDEGATE_INLINE vec interleave_low(vec a, vec b) { return __builtin_shufflevector(a, b, TIDEGATE_LOW); }
+TIDEGATE_INLINE vec interleave_high(vec a, vec b) { return __builtin_shufflevector(a, b, TIDEGATE_HIGH); }
+#else
+TIDEGATE_INLINE vec interleave_low(vec a, vec b) { return __builtin_shuffle(a, b, ivec{TIDEGATE_LOW}); }
+TIDEGATE_INLINE vec interleave_high(vec a, vec b) { return __builtin_shuffle(a, b, ivec{TIDEGATE_HIGH}); }
+#endif
+
 }  // namespace

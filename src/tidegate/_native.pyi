@@ -36,6 +36,7 @@ class PackedLayer:
         b_ih: Array | None,
         b_hh: Array | None,
         isa: str,
+        threads: int,
     ) -> None: ...
     def forward(
         self,

@@ -122,7 +122,7 @@ def pack(
             raise ValueError(f"{letter} is {sizes[letter][0]}, expected 1 or more: it comes from {sizes[letter][1]}")
     w_ih, w_hh = np.ascontiguousarray(w_ih), np.ascontiguousarray(w_hh)
     b_ih, b_hh = (None if bias is None else np.ascontiguousarray(bias) for bias in (b_ih, b_hh))
-    native = _native.PackedLayer(cell, w_ih, w_hh, b_ih, b_hh, isa)
+    native = _native.PackedLayer(cell, w_ih, w_hh, b_ih, b_hh, isa, get_num_threads())
     return Layer(cell, sizes["I"][0], sizes["H"][0], b_ih is not None, isa, native)
 
 
