@@ -70,7 +70,7 @@ class _Step:
         dy, H = self.case.dy, self.case.cell.H
         layers, inputs, outs = _layers(self.case), [self.case.x], []
         for directions in layers:
-            y = np.empty((*x.shape[:-1], 2 * H), np.float32) if self.case.cell.bidirectional else None
+            y = np.empty((*inputs[-1].shape[:-1], 2 * H), np.float32) if self.case.cell.bidirectional else None
             outs.append([self.forward(layer, inputs[-1], y, d) for d, layer in enumerate(directions)])
             inputs.append(outs[-1][0].y if y is None else y)
         for directions, x_, outs_ in zip(layers[::-1], inputs[-2::-1], outs[::-1], strict=True):

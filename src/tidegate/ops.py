@@ -186,7 +186,7 @@ def _gradients(layer: Layer, call: _Call, need_dx: bool) -> Gradients:
     dx = _empty(*call.leading(), I) if need_dx else None
     db_ih, db_hh = (np.empty(gates, np.float32) if layer.bias else None for _ in range(2))
     dh0 = np.empty((call.sizes["B"][0], H), np.float32)
-    return Gradients(dx, dh0, np.empty((gates, I), np.float32), np.empty((gates, H), np.float32), db_ih, db_hh)
+    return Gradients(dx, dh0, _empty(gates, I), _empty(gates, H), db_ih, db_hh)
 
 
 def _packed_layout(batch_sizes: npt.NDArray[np.int64]) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:

@@ -12,7 +12,8 @@ an error can say where the expected size comes from:
     ValueError: h0 has shape (3, 64), expected [B, H] = (4, 64): B=4 comes from x
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
+from functools import cache
 from math import prod
 from typing import Any
 
@@ -39,8 +40,32 @@ def check(name: str, array: Any, letters: str, sizes: Sizes) -> npt.NDArray[np.f
         TypeError: It is no numpy array of float32.
         ValueError: Its number of axes or a size is not the expected one.
     """
-    axes = letters.split()
-    expected = f"[{', '.join(axes)}]"
+    axes = _axes(letters)
+    if type(array) is np.ndarray and array.dtype is _FLOAT32 and array.ndim == len(axes):
+        known: Sizes = {}
+        for axis, size in zip(axes, array.shape, strict=True):
+            if len(axis) == 1 and axis[0] not in sizes:
+                known.setdefault(axis[0], (size, name))
+            elif size != prod(sizes[letter][0] for letter in axis):
+                break
+        else:
+            sizes.update(known)
+            return array
+    return _check_in_full(name, array, axes, sizes)
+
+
+_FLOAT32 = np.dtype(np.float32)
+
+
+@cache
+def _axes(letters: str) -> tuple[tuple[str, ...], ...]:
+    """Splits "T B G·H" into axes, and those into letters."""
+    return tuple(tuple(axis.split("·")) for axis in letters.split())
+
+
+def _check_in_full(name: str, array: Any, axes: Sequence[Sequence[str]], sizes: Sizes) -> npt.NDArray[np.float32]:
+    """Says what is wrong with an array that `check` has not let pass, or lets it pass if it is a subclass."""
+    expected = f"[{', '.join(map('·'.join, axes))}]"
     if not isinstance(array, np.ndarray):
         raise TypeError(f"{name} is a {_type_name(array)}, expected a numpy array of float32 {expected}")
     if array.dtype != np.float32:
@@ -48,11 +73,11 @@ def check(name: str, array: Any, letters: str, sizes: Sizes) -> npt.NDArray[np.f
     if array.ndim != len(axes):
         raise ValueError(f"{name} has shape {array.shape}, expected {len(axes)} axes {expected}")
 
-    known = {axis: (size, name) for axis, size in zip(axes, array.shape, strict=True) if "·" not in axis} | sizes
-    shape = tuple(prod(known[letter][0] for letter in axis.split("·")) for axis in axes)
+    known = {axis[0]: (size, name) for axis, size in zip(axes, array.shape, strict=True) if len(axis) == 1} | sizes
+    shape = tuple(prod(known[letter][0] for letter in axis) for axis in axes)
     if array.shape != shape:
-        letters_known = [letter for letter in dict.fromkeys("·".join(axes).split("·")) if letter in sizes]
-        origins = ", ".join(f"{letter}={sizes[letter][0]} comes from {sizes[letter][1]}" for letter in letters_known)
+        letters = [letter for letter in dict.fromkeys(letter for axis in axes for letter in axis) if letter in sizes]
+        origins = ", ".join(f"{letter}={sizes[letter][0]} comes from {sizes[letter][1]}" for letter in letters)
         raise ValueError(f"{name} has shape {array.shape}, expected {expected} = {shape}: {origins}")
     sizes.update(known)
     return array
