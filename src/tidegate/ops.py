@@ -207,14 +207,14 @@ def _call(layer: Layer, x: Array, h0: Any, lengths: Any, batch_sizes: Any, rever
         if lengths is not None:
             raise ValueError("lengths and batch_sizes are both given, expected one: batch_sizes imply the lengths")
         batch_sizes = shapes.check_batch_sizes(batch_sizes, sizes)
-        lengths, starts = _packed_layout(batch_sizes)
+        lengths, starts = packed_layout(batch_sizes)
     if h0 is not None:
         h0 = np.ascontiguousarray(shapes.check("h0", h0, "B H", sizes))
     shape = _native.Shape(sizes["T"][0], sizes["B"][0], lengths, starts, bool(reverse))
-    return _Call(shape, sizes, rows, _rows_contiguous(x), h0)
+    return _Call(shape, sizes, rows, rows_contiguous(x), h0)
 
 
-def _packed_layout(batch_sizes: npt.NDArray[np.int64]) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+def packed_layout(batch_sizes: npt.NDArray[np.int64]) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
     """Returns the length of each row [B], and the first row of each step [T] in the packed data."""
     rows = int(batch_sizes[0]) if len(batch_sizes) else 0
     lengths = np.searchsorted(-batch_sizes, -np.arange(rows), side="left").astype(np.int64)
@@ -223,7 +223,7 @@ def _packed_layout(batch_sizes: npt.NDArray[np.int64]) -> tuple[npt.NDArray[np.i
     return lengths, starts
 
 
-def _rows_contiguous(array: Array) -> Array:
+def rows_contiguous(array: Array) -> Array:
     """Returns the array, copied if its last axis has gaps or a stride is negative or no multiple of 4 bytes."""
     fine = all(stride >= 0 and stride % 4 == 0 for stride in array.strides)
     return array if fine and (array.shape[-1] == 1 or array.strides[-1] == 4) else np.ascontiguousarray(array)
@@ -232,9 +232,45 @@ def _rows_contiguous(array: Array) -> Array:
 _LARGE = 1 << 18  # numbers (1 MiB) from which the system would map, clear and unmap memory for every array
 
 
-def _empty(*shape: int) -> Array:
+def empty(*shape: int) -> Array:
     """Returns an array with undefined contents; a large one in memory that earlier ones have used."""
     return np.empty(shape, np.float32) if prod(shape) < _LARGE else _native.empty(shape)
+
+
+Shape = _native.Shape
+"""Steps T and rows B of a call, the length of each row, the first row of each step if packed, and the direction."""
+
+
+def run_forward(
+    layer: Layer, shape: Shape, x: Array, h0: Array | None, y: Array, h_n: Array, gates: Array | None
+) -> None:
+    """Does what `forward` does once its arguments are checked, for callers that have checked them themselves."""
+    layer.native.forward(shape, x, h0, y, h_n, gates, get_num_threads())
+
+
+def run_backward(
+    layer: Layer,
+    shape: Shape,
+    B: int,
+    x: Array,
+    h0: Array | None,
+    y: Array,
+    gates: Array | None,
+    dy: Array | None,
+    dh_n: Array | None,
+    *,
+    need_dx: bool,
+) -> Gradients:
+    """Does what `backward` does once its arguments are checked, for callers that have checked them themselves."""
+    H, I, rows = layer.hidden_size, layer.input_size, GATES[layer.cell] * layer.hidden_size
+    dx = empty(*x.shape[:-1], I) if need_dx else None
+    dh0 = np.empty((B, H), np.float32)
+    dw_ih, dw_hh = np.empty((rows, I), np.float32), np.empty((rows, H), np.float32)
+    db_ih, db_hh = (np.empty(rows, np.float32), np.empty(rows, np.float32)) if layer.bias else (None, None)
+    layer.native.backward(
+        shape, x, h0, y, gates, dy, dh_n, dx, dh0, dw_ih, dw_hh, db_ih, db_hh, get_num_threads()
+    )
+    return Gradients(dx, dh0, dw_ih, dw_hh, db_ih, db_hh)
 
 
 def forward(
@@ -268,14 +304,14 @@ def forward(
     call = _call(layer, x, h0, lengths, batch_sizes, reverse)
     H, B = layer.hidden_size, call.sizes["B"][0]
     if y is None:
-        y = _empty(*call.leading(), H)
+        y = empty(*call.leading(), H)
     else:
         shapes.check_output("y", y, f"{call.rows} H", call.sizes)
         if np.may_share_memory(x, y) or (h0 is not None and np.may_share_memory(h0, y)):
             raise ValueError("y shares memory with x or h0, expected an array of its own: inputs are read to the end")
-    gates = _empty(*call.leading(), 4, H) if trace and layer.cell == "gru" else None
+    gates = empty(*call.leading(), 4, H) if trace and layer.cell == "gru" else None
     h_n = np.empty((B, H), np.float32)
-    layer.native.forward(call.shape, call.x, call.h0, y, h_n, gates, get_num_threads())
+    run_forward(layer, call.shape, call.x, call.h0, y, h_n, gates)
     return Forward(y, h_n, gates)
 
 
@@ -314,8 +350,8 @@ def backward(
         ValueError: A shape or a length is wrong, or a GRU's `out` has no trace.
     """
     call = _call(layer, x, h0, lengths, batch_sizes, reverse)
-    sizes, H, I = call.sizes, layer.hidden_size, layer.input_size
-    y = _rows_contiguous(shapes.check("y", out.y, f"{call.rows} H", sizes))
+    sizes = call.sizes
+    y = rows_contiguous(shapes.check("y", out.y, f"{call.rows} H", sizes))
     trace = None
     if layer.cell == "gru":
         if out.trace is None:
@@ -323,15 +359,8 @@ def backward(
         letters = sizes | {"4": (4, "the values kept of a step")}
         trace = np.ascontiguousarray(shapes.check("trace", out.trace, f"{call.rows} 4 H", letters))
     if dy is not None:
-        dy = _rows_contiguous(shapes.check("dy", dy, f"{call.rows} H", sizes))
+        dy = rows_contiguous(shapes.check("dy", dy, f"{call.rows} H", sizes))
     if dh_n is not None:
         dh_n = np.ascontiguousarray(shapes.check("dh_n", dh_n, "B H", sizes))
-    gates = GATES[layer.cell] * H
-    dx = _empty(*call.leading(), I) if need_dx else None
-    dh0 = np.empty((sizes["B"][0], H), np.float32)
-    dw_ih, dw_hh = np.empty((gates, I), np.float32), np.empty((gates, H), np.float32)
-    db_ih, db_hh = (np.empty(gates, np.float32), np.empty(gates, np.float32)) if layer.bias else (None, None)
-    layer.native.backward(
-        call.shape, call.x, call.h0, y, trace, dy, dh_n, dx, dh0, dw_ih, dw_hh, db_ih, db_hh, get_num_threads()
-    )
-    return Gradients(dx, dh0, dw_ih, dw_hh, db_ih, db_hh)
+    rows = sizes["B"][0]
+    return run_backward(layer, call.shape, rows, call.x, call.h0, y, trace, dy, dh_n, need_dx=need_dx)

@@ -16,7 +16,8 @@ rest, a change of single numbers that torch does not count (through `weight.data
 the next call of `train` or `eval`; any other change is seen at once.
 """
 
-from collections.abc import Sequence
+import functools
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -33,8 +34,12 @@ from torch.nn import Parameter
 from torch.nn.functional import dropout
 from torch.nn.utils.rnn import PackedSequence
 
-from tidegate._torch_function import Plan, RecurrentLayer, active_transform, run, torch_ragged
-from tidegate._torch_weights import PackedWeights
+from tidegate._torch_fallback import torch_ragged
+from tidegate._torch_func import TransformedLayers
+from tidegate._torch_function import DirectLayers, Plan
+from tidegate._torch_op import OperationLayers
+from tidegate._torch_transforms import transform, unsupported_transform
+from tidegate._torch_weights import PACKED
 from tidegate.shapes import check_lengths
 
 __all__ = ["GRU", "RNN", "Path"]
@@ -42,6 +47,7 @@ __all__ = ["GRU", "RNN", "Path"]
 Integers = npt.NDArray[np.int64]
 Lengths = Sequence[int] | npt.NDArray[np.integer[Any]] | Tensor
 Input = Tensor | PackedSequence
+Layers = DirectLayers | OperationLayers | TransformedLayers
 
 
 @dataclass(frozen=True)
@@ -61,10 +67,9 @@ class Path:
 
 
 class _Native(torch.nn.RNNBase):
-    """What the drop-ins add to the recurrent modules of torch that they are mixed into."""
+    """What GRU and RNN share: torch's parameters, and a forward pass on native kernels."""
 
-    # Not set in `__init__`: a torch module that is turned into a drop-in has none either.
-    _packed: PackedWeights | None = None
+    _torchs: type[torch.nn.RNNBase]  # the module of torch that this one stands for
 
     def forward(
         self,
@@ -90,81 +95,96 @@ class _Native(torch.nn.RNNBase):
             TypeError: `lengths` are no integers.
             RuntimeError: As torch's own checks raise it.
         """
-        steps = None if lengths is None else self._steps(input, lengths)
+        kind = transform()
         weights = self._weights()
-        obstacle = self._obstacle(input, hx)
-        packed = None if obstacle else self._packed_weights(weights)
-        if packed is None:
+        obstacle = self._obstacle(input, hx, transformed=kind is not None)
+        if kind and not obstacle:
+            obstacle = self._weights_obstacle(weights, transformed=True)
+        steps = None if lengths is None else self._steps(input, lengths, tensor=kind is not None and not obstacle)
+        layers = None
+        if not obstacle:
+            layers = self._operations(kind, input, steps) if kind else self._direct(input, weights, steps)
+        if layers is None:
             return self._torch_forward(input, hx, steps)
 
         if isinstance(input, PackedSequence):
             hx = None if hx is None else self.permute_hidden(hx, input.sorted_indices)
-            sizes = input.batch_sizes.numpy().copy()
-            data, h_n = self._layers(input.data, hx, weights, packed, batch_sizes=sizes)
+            data, h_n = self._layers(input.data, hx, weights, layers)
             return input._replace(data=data), self.permute_hidden(h_n, input.unsorted_indices)
         if input.dim() == 2:
             hx = None if hx is None else hx.unsqueeze(1)
-            y, h_n = self._layers(input.unsqueeze(1), hx, weights, packed)
+            y, h_n = self._layers(input.unsqueeze(1), hx, weights, layers)
             return y.squeeze(1), h_n.squeeze(1)
         if self.batch_first:
-            y, h_n = self._layers(input.transpose(0, 1), hx, weights, packed, lengths=steps)
+            y, h_n = self._layers(input.transpose(0, 1), hx, weights, layers)
             return y.transpose(0, 1), h_n
-        return self._layers(input, hx, weights, packed, lengths=steps)
+        return self._layers(input, hx, weights, layers)
 
     def path(self, input: Input, hx: Tensor | None = None, *, lengths: Any = None) -> Path:  # noqa: A002 - torch's name
         """Says whether a call with these arguments, those of `forward`, runs natively, and why.
 
-        The backward pass goes the same way as its forward pass, but with `create_graph=True`, for second derivatives,
-        it computes by torch's own operations.
+        The backward pass goes the same way as its forward pass, but second derivatives, and with `create_graph=True`
+        the first ones too, are computed by torch's own operations.
         """
+        kind = transform()
         if lengths is not None:
-            self._steps(input, lengths)  # they decide nothing, but wrong ones have no path
-        obstacle = self._obstacle(input, hx) or self._weights_obstacle(self._weights())
+            self._steps(input, lengths, transformed=kind is not None)  # they decide nothing, but wrong ones have no path
+        obstacle = self._obstacle(input, hx, transformed=kind is not None)
+        obstacle = obstacle or self._weights_obstacle(self._weights(), transformed=kind is not None)
         return Path(obstacle is None, obstacle or "float32 on the CPU")
 
     def train(self, mode: bool = True) -> Self:
-        """Sets training mode as torch does, and forgets the packed weights."""
-        self.__dict__.pop("_packed", None)
+        """Sets training mode as torch does, and lets the next call compare all weights with the packed ones."""
+        PACKED.doubt()
         return super().train(mode)
 
-    def __getstate__(self) -> dict[str, Any]:
-        state: dict[str, Any] = super().__getstate__()  # type: ignore[no-untyped-call]
-        state.pop("_packed", None)
-        return state
-
     def _layers(
-        self,
-        x: Tensor,
-        hx: Tensor | None,
-        weights: Sequence[Tensor],
-        packed: PackedWeights,
-        *,
-        lengths: Integers | None = None,
-        batch_sizes: Integers | None = None,
+        self, x: Tensor, hx: Tensor | None, weights: Sequence[Tensor], layers: Layers
     ) -> tuple[Tensor, Tensor]:
-        """Runs all layers natively over x [T, B, I], or packed [N, I], from hx [L·D, B, H]."""
-        D = 2 if self.bidirectional else 1
-        inputs = (x, *weights) if hx is None else (x, hx, *weights)
-        record = torch.is_grad_enabled() and any(tensor.requires_grad for tensor in inputs)
-        cell, per_layer = self.mode.lower(), len(weights) // self.num_layers
-        finals = []
-        for i in range(self.num_layers):
-            plan = Plan(cell, packed.layers[i * D : (i + 1) * D], lengths, batch_sizes)
-            h0 = hx if hx is None or self.num_layers == 1 else hx[i * D : (i + 1) * D]
-            if record:
-                own = weights[i * per_layer : (i + 1) * per_layer]
-                x, h_n = RecurrentLayer.apply(plan, x, h0, *own)  # type: ignore[no-untyped-call]
-            else:
-                y, states, _ = run(plan, x, h0, trace=False)
-                x, h_n = torch.from_numpy(y), torch.from_numpy(states)
+        """Runs all layers over x [T, B, I], or packed [N, I], from hx [L·D, B, H]."""
+        L, D = self.num_layers, 2 if self.bidirectional else 1
+        if L == 1:
+            return layers(0, x, hx, weights)
+        per_layer, finals = len(weights) // L, []
+        for i in range(L):
+            h0 = None if hx is None else hx[i * D : (i + 1) * D]
+            x, h_n = layers(i, x, h0, weights[i * per_layer : (i + 1) * per_layer])
             finals.append(h_n)
-            if self.dropout and self.training and i + 1 < self.num_layers:
+            if self.dropout and self.training and i + 1 < L:
                 x = dropout(x, self.dropout)
-        return x, finals[0] if len(finals) == 1 else torch.cat(finals)
+        return x, torch.cat(finals)
+
+    def _operations(self, kind: str, data: Any, steps: Tensor | None) -> Layers:
+        """Returns what runs a layer under a transform."""
+        form: type[OperationLayers | TransformedLayers] = OperationLayers if kind == "trace" else TransformedLayers
+        return form(self.mode.lower(), steps, data.batch_sizes if isinstance(data, PackedSequence) else None)
+
+    def _direct(self, data: Any, weights: Sequence[Tensor], steps: Any) -> DirectLayers | None:
+        """Returns what runs a layer on the native kernels, None if the weights can't be packed."""
+        cell, per_layer = self.mode.lower(), len(weights) // self.num_layers
+        exactly = self.training or torch.is_grad_enabled()
+        packed = []
+        for i in range(0, len(weights), per_layer):
+            own = weights[i : i + per_layer]
+            found = PACKED.find(cell, own, exactly=exactly)
+            if found is None:
+                if self._weights_obstacle(weights):
+                    return None
+                found = PACKED.pack(cell, own)
+            packed.append(found)
+        return DirectLayers(self._plan(cell, data, steps), packed)
+
+    def _plan(self, cell: str, data: Any, steps: Any) -> Plan:
+        if isinstance(data, PackedSequence):
+            return Plan.packed(cell, data.batch_sizes, data.data.shape[0])
+        if data.dim() == 2:
+            return Plan(cell, data.shape[0], 1)
+        T, B, _ = data.shape
+        return Plan(cell, B, T, steps) if self.batch_first else Plan(cell, T, B, steps)
 
     def _torch_forward(self, data: Any, hx: Tensor | None, steps: Integers | None) -> tuple[Input, Tensor]:
         """Runs torch's own code, on packed rows if lengths are given."""
-        run_torch = super().forward
+        run_torch: Callable[..., Any] = functools.partial(self._torchs.forward, self)
         if steps is None:
             output: tuple[Input, Tensor] = run_torch(data, hx)
             return output
@@ -183,13 +203,14 @@ class _Native(torch.nn.RNNBase):
         y, h_n = torch_ragged(recurrence, x, hx, steps, D * self.hidden_size)
         return (y.transpose(0, 1) if self.batch_first else y), h_n
 
-    def _obstacle(self, data: Any, hx: Tensor | None) -> str | None:
+    def _obstacle(self, data: Any, hx: Tensor | None, *, transformed: bool) -> str | None:
         """Returns what keeps a call off the native path, or None; the weights are another matter."""
         batch_sizes = None
         if isinstance(data, PackedSequence):
             data, batch_sizes = data.data, data.batch_sizes
-        obstacle = active_transform() or ("autocast is active" if torch.is_autocast_enabled("cpu") else None)
-        obstacle = obstacle or _unfit("input", data) or (None if hx is None else _unfit("hx", hx))
+        obstacle = unsupported_transform() or ("autocast is active" if torch.is_autocast_enabled("cpu") else None)
+        unfit = _unfit_number if transformed else _unfit
+        obstacle = obstacle or unfit("input", data) or (None if hx is None else unfit("hx", hx))
         if obstacle:
             return obstacle
 
@@ -213,35 +234,30 @@ class _Native(torch.nn.RNNBase):
         except KeyError:
             return [getattr(self, name) for name in self._flat_weights_names]
 
-    def _weights_obstacle(self, weights: Sequence[Tensor]) -> str | None:
+    def _weights_obstacle(self, weights: Sequence[Tensor], *, transformed: bool = False) -> str | None:
         """Returns what keeps the weights off the native path, or None."""
-        obstacles = map(_unfit, self._flat_weights_names, weights)
-        return next(filter(None, obstacles), None)
+        unfit = _unfit_number if transformed else _unfit
+        for name, weight in zip(self._flat_weights_names, weights, strict=True):
+            if obstacle := unfit(name, weight):
+                return obstacle
+        return None
 
-    def _packed_weights(self, weights: Sequence[Tensor]) -> PackedWeights | None:
-        """Returns the packed weights, new ones if the weights have changed, None if they can't be packed."""
-        packed = self._packed
-        if packed is None or not packed.hold(weights, exactly=self.training or torch.is_grad_enabled()):
-            if self._weights_obstacle(weights):
-                return None
-            packed = PackedWeights(self.mode.lower(), weights, bias=self.bias)
-            self.__dict__["_packed"] = packed
-        return packed
-
-    def _steps(self, data: Input, lengths: Lengths) -> Integers:
-        """Checks lengths against a padded batch."""
+    def _steps(self, data: Input, lengths: Lengths, *, tensor: bool = False) -> Any:
+        """Checks lengths against a padded batch; as a tensor, the operation that gets it checks its numbers."""
         if isinstance(data, PackedSequence):
             raise ValueError(  # noqa: TRY004 - it is the combination that is wrong
                 "lengths given with a packed sequence, expected a padded tensor: a packed sequence has its own"
             )
         if data.dim() != 3:
             raise ValueError(f"lengths given with an input of {data.dim()} axes, expected 3: one length for each row")
+        if tensor:
+            return torch.as_tensor(lengths)
         axes = (1, 0) if self.batch_first else (0, 1)
         sizes = {letter: (data.shape[axis], "input") for letter, axis in zip("TB", axes, strict=True)}
         return check_lengths(lengths.cpu() if isinstance(lengths, Tensor) else lengths, sizes)
 
 
-class GRU(_Native, torch.nn.GRU):  # type: ignore[misc]
+class GRU(_Native):
     """`torch.nn.GRU` on native kernels: same constructor, `state_dict`, results and gradients.
 
     Float32 on the CPU runs natively; everything else runs torch's own code, and `path` says which and why.
@@ -254,8 +270,14 @@ class GRU(_Native, torch.nn.GRU):  # type: ignore[misc]
         <All keys matched successfully>
     """
 
+    _torchs = torch.nn.GRU
 
-class RNN(_Native, torch.nn.RNN):  # type: ignore[misc]
+    def __init__(self, *args: Any, **options: Any) -> None:
+        _refuse_projection(options)
+        super().__init__("GRU", *args, **options)
+
+
+class RNN(_Native):
     """`torch.nn.RNN` on native kernels, with tanh or relu: same constructor, `state_dict`, results and gradients.
 
     Float32 on the CPU runs natively; everything else runs torch's own code, and `path` says which and why.
@@ -266,11 +288,31 @@ class RNN(_Native, torch.nn.RNN):  # type: ignore[misc]
         True
     """
 
+    _torchs = torch.nn.RNN
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        _refuse_projection(options)
+        nonlinearity = args[3] if len(args) > 3 else options.pop("nonlinearity", "tanh")
+        if nonlinearity not in {"tanh", "relu"}:
+            raise ValueError(f"Unknown nonlinearity '{nonlinearity}'. Select from 'tanh' or 'relu'.")
+        super().__init__(f"RNN_{nonlinearity.upper()}", *args[:3], *args[4:], **options)
+        self.nonlinearity = nonlinearity
+
+
+def _refuse_projection(options: dict[str, Any]) -> None:
+    if "proj_size" in options:
+        raise ValueError("proj_size argument is only supported for LSTM, not RNN or GRU")
+
 
 def _unfit(name: str, tensor: Tensor) -> str | None:
     """Returns what keeps a tensor off the native path, or None."""
     if type(tensor) is not Tensor and type(tensor) is not Parameter:
         return f"{name} is a {type(tensor).__name__}, not a plain tensor"
+    return _unfit_number(name, tensor)
+
+
+def _unfit_number(name: str, tensor: Tensor) -> str | None:
+    """Returns what keeps a tensor of any kind off the native path, or None."""
     if tensor.dtype is not torch.float32:
         return f"{name} has dtype {str(tensor.dtype).removeprefix('torch.')}, native kernels compute in float32"
     if not tensor.is_cpu:
