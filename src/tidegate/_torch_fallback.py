@@ -10,6 +10,8 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
+from torch._C import _are_functorch_transforms_active
+from torch.autograd import forward_ad
 from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence
 
 Integers = npt.NDArray[np.int64]
@@ -38,12 +40,21 @@ def torch_layer(
     if h0 is None:
         B = x.shape[1] if batch_sizes is None else int(batch_sizes[0])
         h0 = x.new_zeros(D, B, H)
+
+    def run(x: Any, h0: Tensor) -> tuple[Any, Tensor]:
+        """Calls torch as its modules are called: with a packed sequence, or one sequence or many."""
+        if isinstance(x, PackedSequence):
+            data, h_n = recurrence(x.data, x.batch_sizes, h0, *options)
+            return PackedSequence(data, x.batch_sizes), h_n
+        if x.dim() == 2:
+            y, h_n = recurrence(x.unsqueeze(1), h0.unsqueeze(1), *options, False)
+            return y.squeeze(1), h_n.squeeze(1)
+        return recurrence(x, h0, *options, False)
+
     if batch_sizes is not None:
-        return recurrence(x, torch.from_numpy(batch_sizes), h0, *options)
-    if lengths is not None:
-        return torch_ragged(lambda *packed: recurrence(*packed, *options), x, h0, lengths, D * H)
-    batch_first = False
-    return recurrence(x, h0, *options, batch_first)
+        y, h_n = run(PackedSequence(x, torch.from_numpy(batch_sizes)), h0)
+        return y.data, h_n
+    return run(x, h0) if lengths is None else torch_ragged(run, x, h0, lengths, D * H)
 
 
 def torch_gradients(
@@ -72,16 +83,12 @@ def torch_gradients(
 
 
 def torch_ragged(
-    recurrence: Callable[[Tensor, Tensor, Tensor], tuple[Tensor, Tensor]],
-    x: Tensor,
-    h0: Tensor,
-    lengths: Integers,
-    features: int,
+    run: Callable[[Any, Tensor], tuple[Any, Tensor]], x: Tensor, h0: Tensor, lengths: Integers, features: int
 ) -> tuple[Tensor, Tensor]:
     """Runs padded rows of any length by a recurrence of torch, which wants them packed, sorted and no row empty.
 
     Args:
-        recurrence: Maps packed input [N, I], batch_sizes [T] and h0 to packed outputs [N, features] and h_n.
+        run: Maps a packed sequence and h0 [K, B, H], or one sequence [n, I] and h0 [K, H], to outputs and h_n.
         x: Input [T, B, I].
         h0: Initial states [K, B, H], whatever K.
         lengths: Steps of each row [B], in any order.
@@ -94,9 +101,23 @@ def torch_ragged(
     order = np.argsort(-lengths, kind="stable")[: np.count_nonzero(lengths)]
     if not order.size:
         return x.new_zeros(T, B, features), h0
+    if _are_functorch_transforms_active() or forward_ad._current_level >= 0:  # noqa: SLF001 - there is no public name
+        return _row_by_row(run, x, h0, lengths, features)
     rows = torch.from_numpy(order).to(x.device)
     packed = pack_padded_sequence(x.index_select(1, rows), torch.from_numpy(lengths[order]))
-    data, h_n = recurrence(packed.data, packed.batch_sizes, h0.index_select(1, rows))
-    y, _ = pad_packed_sequence(PackedSequence(data, packed.batch_sizes), total_length=T)
+    output, h_n = run(packed, h0.index_select(1, rows))
+    y, _ = pad_packed_sequence(output, total_length=T)
     all_y = y.new_zeros(T, B, features).index_copy(1, rows, y)
     return all_y, h0.to(h_n.dtype).index_copy(1, rows, h_n)
+
+
+def _row_by_row(
+    run: Callable[[Any, Tensor], tuple[Any, Tensor]], x: Tensor, h0: Tensor, lengths: Integers, features: int
+) -> tuple[Tensor, Tensor]:
+    """Does what `torch_ragged` does under transforms that torch's packed sequences do not pass."""
+    rows = []
+    for b, n in enumerate(lengths.tolist()):
+        y, h_n = run(x[:n, b], h0[:, b]) if n else (x.new_zeros(0, features), h0[:, b])
+        rows.append((torch.cat([y, y.new_zeros(len(x) - n, features)]), h_n))
+    outputs, finals = zip(*rows, strict=True)
+    return torch.stack(outputs, 1), torch.stack(finals, 1)

@@ -7,6 +7,7 @@ the weights belong to one sample each, runs sample by sample.
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -21,46 +22,44 @@ class TransformedLayers(NamedTuple):
 
     cell: str
     lengths: Tensor | None
-    batch_sizes: Tensor | None
 
     def __call__(self, i: int, x: Tensor, h0: Tensor | None, weights: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
         """Runs one layer."""
-        y, h_n, _ = _Layer.apply(self.cell, self.lengths, self.batch_sizes, x, h0, *weights)  # type: ignore[no-untyped-call]
+        y, h_n, _ = _Layer.apply(self.cell, self.lengths, x, h0, *weights)  # type: ignore[no-untyped-call]
         return y, h_n
 
 
 class _Layer(torch.autograd.Function):
-    """`apply(cell, lengths, batch_sizes, x, h0, *weights)` gives `(y, h_n, trace)`."""
+    """`apply(cell, lengths, x, h0, *weights)` gives `(y, h_n, trace)`."""
 
     @staticmethod
-    def forward(cell: str, lengths: Any, batch_sizes: Any, x: Tensor, h0: Any, *weights: Tensor) -> Any:
-        return recurrent_layer(x, h0, list(weights), cell, lengths, batch_sizes, None, "zeros", None, True)
+    def forward(cell: str, lengths: Any, x: Tensor, h0: Any, *weights: Tensor) -> Any:
+        return recurrent_layer(x, h0, list(weights), cell, lengths, None, "zeros", None, True)
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor, Tensor]) -> None:
-        cell, lengths, batch_sizes, *tensors = inputs
+        cell, lengths, *tensors = inputs
         y, _, trace = output
         ctx.mark_non_differentiable(trace)
         ctx.cell = cell
-        ctx.save_for_backward(lengths, batch_sizes, y, trace, *tensors)
+        ctx.save_for_backward(lengths, y, trace, *tensors)
 
     @staticmethod
     def backward(ctx: Any, dy: Tensor, dh_n: Tensor, _: Any) -> tuple[Tensor | None, ...]:
-        lengths, batch_sizes, y, trace, *tensors = ctx.saved_tensors
-        found = _Backward.apply(ctx.cell, lengths, batch_sizes, y, trace, dy, dh_n, *tensors)
+        lengths, y, trace, *tensors = ctx.saved_tensors
+        found = _Backward.apply(ctx.cell, lengths, y, trace, dy, dh_n, *tensors)
         dx, dh0, *dweights = found
-        return None, None, None, dx, None if tensors[1] is None else dh0, *dweights
+        return None, None, dx, None if tensors[1] is None else dh0, *dweights
 
     @staticmethod
     def vmap(info: Any, in_dims: Dims, *args: Any) -> tuple[Any, Any]:
-        if in_dims[2] is not None or any(dim is not None for dim in in_dims[5:]):
+        if any(dim is not None for dim in in_dims[4:]):
             return _one_by_one(_Layer.apply, info.batch_size, in_dims, args)
         N = info.batch_size
-        cell, lengths, _, x, h0, *weights = args
-        if lengths is not None:
-            lengths = _rows(lengths, in_dims[1], 0, N)
-        h0 = None if h0 is None else _rows(h0, in_dims[4], 1, N)
-        y, h_n, trace = _Layer.apply(cell, lengths, None, _rows(x, in_dims[3], 1, N), h0, *weights)
+        cell, lengths, x, h0, *weights = args
+        lengths = None if lengths is None else _rows(lengths, in_dims[1], 0, N)
+        h0 = None if h0 is None else _rows(h0, in_dims[3], 1, N)
+        y, h_n, trace = _Layer.apply(cell, lengths, _rows(x, in_dims[2], 1, N), h0, *weights)
         y, h_n = (output.unflatten(1, (N, output.shape[1] // N)) for output in (y, h_n))
         if not trace.numel():
             return (y, h_n, trace), (1, 1, None)
@@ -68,34 +67,34 @@ class _Layer(torch.autograd.Function):
 
 
 class _Backward(torch.autograd.Function):
-    """`apply(cell, lengths, batch_sizes, y, trace, dy, dh_n, x, h0, *weights)` gives the gradients by the last ones."""
+    """`apply(cell, lengths, y, trace, dy, dh_n, x, h0, *weights)` gives the gradients by the last ones."""
 
     @staticmethod
     def forward(
-        cell: str, lengths: Any, batch_sizes: Any, y: Tensor, trace: Tensor, dy: Tensor, dh_n: Tensor, *tensors: Tensor
+        cell: str, lengths: Any, y: Tensor, trace: Tensor, dy: Tensor, dh_n: Tensor, *tensors: Tensor
     ) -> tuple[Tensor, ...]:
         x, h0, *weights = tensors
         options = (None, "zeros", None, True)  # resets, reset_to, checkpoint_every, need_dx
         dx, dh0, dweights = recurrent_layer_backward(
-            x, h0, weights, cell, lengths, batch_sizes, *options, y, trace, dy, dh_n
+            x, h0, weights, cell, lengths, *options, y, trace, dy, dh_n
         )
         return dx, dh0, *dweights
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
-        ctx.cell, lengths, batch_sizes, _, _, *tensors = inputs
-        ctx.save_for_backward(lengths, batch_sizes, *tensors)
+        ctx.cell, lengths, _, _, *tensors = inputs
+        ctx.save_for_backward(lengths, *tensors)
 
     @staticmethod
     def backward(ctx: Any, *ddinputs: Tensor) -> tuple[Tensor | None, ...]:
         """Differentiates the backward pass, computed by torch's own operations."""
-        lengths, batch_sizes, dy, dh_n, x, h0, *weights = ctx.saved_tensors
+        lengths, dy, dh_n, x, h0, *weights = ctx.saved_tensors
         states = [] if h0 is None else [h0]
 
         def layer(*inputs: Tensor) -> tuple[Tensor, Tensor]:
             x, *others = inputs
             h0 = others.pop(0) if states else None
-            return torch_layer(ctx.cell, x, h0, others, lengths, batch_sizes)
+            return torch_layer(ctx.cell, x, h0, others, None if lengths is None else np.array(lengths.tolist()), None)
 
         def gradients(dy: Tensor, dh_n: Tensor, *inputs: Tensor) -> tuple[Tensor, ...]:
             _, pull_back = torch.func.vjp(layer, *inputs)
@@ -105,7 +104,7 @@ class _Backward(torch.autograd.Function):
         ddx, ddh0, *ddweights = ddinputs
         _, pull_back = torch.func.vjp(gradients, dy, dh_n, x, *states, *weights)
         ddy, ddh_n, dx, *others = pull_back((ddx, *[ddh0 for _ in states], *ddweights))
-        return None, None, None, None, None, ddy, ddh_n, dx, others.pop(0) if states else None, *others
+        return None, None, None, None, ddy, ddh_n, dx, others.pop(0) if states else None, *others
 
     @staticmethod
     def vmap(info: Any, in_dims: Dims, *args: Any) -> tuple[Any, Any]:

@@ -11,7 +11,8 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
-from torch._C import _are_functorch_transforms_active, _dispatch_tls_is_dispatch_key_included
+from torch._C import _are_functorch_transforms_active
+from torch._C._functorch import is_legacy_batchedtensor
 
 from tidegate import ops, shapes
 from tidegate._torch_fallback import torch_gradients, torch_layer
@@ -75,8 +76,12 @@ class DirectLayers(NamedTuple):
 
     def __call__(self, i: int, x: Tensor, h0: Tensor | None, weights: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
         """Runs one layer, and records it if gradients are to reach one of its tensors."""
-        inputs = (*weights, x) if h0 is None else (*weights, x, h0)
-        if torch.is_grad_enabled() and any(tensor.requires_grad for tensor in inputs):
+        if torch.is_grad_enabled() and (
+            x.requires_grad
+            or weights[0].requires_grad
+            or (h0 is not None and h0.requires_grad)
+            or any(weight.requires_grad for weight in weights)
+        ):
             outputs: tuple[Tensor, Tensor] = RecurrentLayer.apply(  # type: ignore[no-untyped-call]
                 self.plan, self.packed[i], x, h0, *weights
             )
@@ -112,7 +117,7 @@ class RecurrentLayer(torch.autograd.Function):
         plan: Plan = ctx.plan
         x, h0, y, trace, *weights = ctx.saved_tensors
         needed = ctx.needs_input_grad[2:]
-        if torch.is_grad_enabled() or _batched():
+        if torch.is_grad_enabled() or _batched(dy, dh_n):
             return None, None, *torch_gradients(plan.torch_layer, (x, h0, *weights), (dy, dh_n), needed)
 
         changed = ctx.output_version._version > 0  # noqa: SLF001 - torch's public name for it
@@ -135,8 +140,9 @@ def run(
     y, h_n = ops.empty(*rows, D * H), np.empty((D, plan.B, H), np.float32)
     gates = ops.empty(D, *rows, 4, H) if trace and plan.cell == "gru" else None
     for d, layer in enumerate(directions):
-        state, gates_d = (None if array is None else array[d] for array in (states, gates))
-        ops.run_forward(layer, plan.shape(d), inputs, state, _columns(y, d, D), h_n[d], gates_d)
+        state = None if states is None else states[d]
+        y_d = y if D == 1 else _columns(y, d)
+        ops.run_forward(layer, plan.shape(d), inputs, state, y_d, h_n[d], None if gates is None else gates[d])
     return y, h_n, gates
 
 
@@ -166,15 +172,17 @@ def native_gradients(
         y, _, trace = run(plan, directions, x, h0, trace=True)
     inputs, states = _inputs(x, h0)
     dy, dh_n = (None if tensor is None else tensor.numpy(force=True) for tensor in output_gradients)
-    dy = None if dy is None else ops.rows_contiguous(dy)
-    dh_n = None if dh_n is None else np.ascontiguousarray(dh_n)
     D, results = len(directions), []
     for d, layer in enumerate(directions):
-        state, gates, dh_n_d = (None if array is None else array[d] for array in (states, trace, dh_n))
-        dy_d = None if dy is None else _columns(dy, d, D)
-        y_d, shape = _columns(y, d, D), plan.shape(d)
+        state = None if states is None else states[d]
+        y_d, dy_d = (y, dy) if D == 1 else (_columns(y, d), None if dy is None else _columns(dy, d))
+        dy_d = None if dy_d is None else ops.rows_contiguous(dy_d)
+        dh_n_d = None if dh_n is None else np.ascontiguousarray(dh_n[d])
+        gates = None if trace is None else trace[d]
         results.append(
-            ops.run_backward(layer, shape, plan.B, inputs, state, y_d, gates, dy_d, dh_n_d, need_dx=need_dx)
+            ops.run_backward(
+                layer, plan.shape(d), plan.B, inputs, state, y_d, gates, dy_d, dh_n_d, need_dx=need_dx
+            )
         )
     dx = results[0].dx
     if dx is not None and D == 2:
@@ -191,17 +199,17 @@ def _inputs(x: Tensor, h0: Tensor | None) -> tuple[Array, Array | None]:
     return ops.rows_contiguous(x.numpy(force=True)), states
 
 
-def _columns(array: Array, direction: int, directions: int) -> Array:
-    """Returns the columns [T, B, H] of one direction in an array [T, B, D·H], as a view."""
-    if directions == 1:
-        return array
+def _columns(array: Array, direction: int) -> Array:
+    """Returns the columns [T, B, H] of one of two directions in an array [T, B, 2·H], as a view."""
     H = array.shape[-1] // 2
     return array[..., direction * H : (direction + 1) * H]
 
 
-def _batched() -> bool:
-    """Says whether the backward pass carries many gradients at once."""
-    return _are_functorch_transforms_active() or _dispatch_tls_is_dispatch_key_included("VmapMode")
+def _batched(*gradients: Tensor | None) -> bool:
+    """Says whether the backward pass carries many gradients at once, or is itself transformed."""
+    return _are_functorch_transforms_active() or any(
+        gradient is not None and is_legacy_batchedtensor(gradient) for gradient in gradients
+    )
 
 
 def _version_counter(tensor: Tensor) -> Tensor:

@@ -25,7 +25,6 @@ class OperationLayers(NamedTuple):
 
     cell: str
     lengths: Tensor | None
-    batch_sizes: Tensor | None
 
     def __call__(self, i: int, x: Tensor, h0: Tensor | None, weights: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
         """Runs one layer, keeping the gates if gradients will surely be asked for; a graph to export might never."""
@@ -33,7 +32,7 @@ class OperationLayers(NamedTuple):
         trace = torch.is_grad_enabled() and any(tensor.requires_grad for tensor in inputs)
         trace = trace and not torch.compiler.is_exporting()
         options = (None, "zeros", None, trace)  # resets, reset_to, checkpoint_every
-        y, h_n, _ = recurrent_layer(x, h0, list(weights), self.cell, self.lengths, self.batch_sizes, *options)
+        y, h_n, _ = recurrent_layer(x, h0, list(weights), self.cell, self.lengths, *options)
         return y, h_n
 
 
@@ -43,33 +42,31 @@ def recurrent_layer(
     h0: Tensor | None,
     weights: Sequence[Tensor],
     cell: str,
-    lengths: Tensor | None = None,
-    batch_sizes: Tensor | None = None,
-    resets: Tensor | None = None,
-    reset_to: str = "zeros",
-    checkpoint_every: int | None = None,
-    trace: bool = False,
+    lengths: Tensor | None,
+    resets: Tensor | None,
+    reset_to: str,
+    checkpoint_every: int | None,
+    trace: bool,
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Runs one layer, both directions if there are weights for two.
 
     Args:
-        x: Input, float32 [T, B, I], or [N, I] with batch_sizes.
+        x: Input, float32 [T, B, I].
         h0: Initial states, float32 [D, B, H]; None for zeros.
         weights: As torch lists them, for each direction w_ih [G·H, I], w_hh [G·H, H] and with bias b_ih, b_hh [G·H].
         cell: "gru", "rnn_tanh" or "rnn_relu".
         lengths: Steps of each row, integers [B]; None for T everywhere.
-        batch_sizes: Rows at each step of a packed sequence, integers [T]; needs h0.
         resets: Not there yet, and so are reset_to and checkpoint_every.
         trace: Whether to keep the gates for the backward pass, which otherwise computes them again.
 
     Returns:
-        y [T, B, D·H] or [N, D·H], h_n [D, B, H], and the trace [D, T, B, 4, H] or an empty tensor.
+        y [T, B, D·H], h_n [D, B, H], and the trace [D, T, B, 4, H] or an empty tensor.
 
     Raises:
         TypeError: A tensor is not float32, or lengths are no integers.
         ValueError: A shape or a length is wrong.
     """
-    plan = _plan(x, h0, weights, cell, lengths, batch_sizes, resets, checkpoint_every)
+    plan = _plan(x, h0, weights, cell, lengths, resets, checkpoint_every)
     directions = PACKED.get(cell, weights, exactly=trace)
     y, h_n, gates = run(plan, directions, x, h0, trace=trace)
     kept = x.new_empty(0) if gates is None else torch.from_numpy(gates)
@@ -83,7 +80,6 @@ def recurrent_layer_backward(
     weights: Sequence[Tensor],
     cell: str,
     lengths: Tensor | None,
-    batch_sizes: Tensor | None,
     resets: Tensor | None,
     reset_to: str,
     checkpoint_every: int | None,
@@ -105,7 +101,7 @@ def recurrent_layer_backward(
     Returns:
         dx, dh0 (empty if there is no h0) and the gradients by the weights.
     """
-    plan = _plan(x, h0, weights, cell, lengths, batch_sizes, resets, checkpoint_every)
+    plan = _plan(x, h0, weights, cell, lengths, resets, checkpoint_every)
     directions = PACKED.get(cell, weights, exactly=False)
     kept = (y.numpy(force=True), trace.numpy(force=True) if trace.numel() else None)
     found = native_gradients(plan, directions, x, h0, kept, (dy, dh_n), need_dx=need_dx)
@@ -119,7 +115,6 @@ def _plan(
     weights: Sequence[Tensor],
     cell: str,
     lengths: Tensor | None,
-    batch_sizes: Tensor | None,
     resets: Tensor | None,
     checkpoint_every: int | None,
 ) -> Plan:
@@ -129,16 +124,11 @@ def _plan(
     H = weights[1].shape[1]
     sizes: shapes.Sizes = {"I": (weights[0].shape[1], "the weights"), "H": (H, "the weights")}
     sizes["D"] = (len(weights) // weights_per_direction(weights), "the weights")
-    shapes.check("x", x.numpy(force=True), "T B I" if batch_sizes is None else "N I", sizes)
-    if batch_sizes is None:
-        steps = None if lengths is None else shapes.check_lengths(lengths.numpy(), sizes)
-        plan = Plan(cell, sizes["T"][0], sizes["B"][0], steps)
-    else:
-        plan = Plan.packed(cell, batch_sizes, sizes["N"][0])
-        sizes["B"] = (plan.B, "batch_sizes")
+    shapes.check("x", x.numpy(force=True), "T B I", sizes)
+    steps = None if lengths is None else shapes.check_lengths(lengths.numpy(), sizes)
     if h0 is not None:
         shapes.check("h0", h0.numpy(force=True), "D B H", sizes)
-    return plan
+    return Plan(cell, sizes["T"][0], sizes["B"][0], steps)
 
 
 @recurrent_layer.register_fake
@@ -147,12 +137,11 @@ def _(
     h0: Tensor | None,
     weights: Sequence[Tensor],
     cell: str,
-    lengths: Tensor | None = None,
-    batch_sizes: Tensor | None = None,
-    resets: Tensor | None = None,
-    reset_to: str = "zeros",
-    checkpoint_every: int | None = None,
-    trace: bool = False,
+    lengths: Tensor | None,
+    resets: Tensor | None,
+    reset_to: str,
+    checkpoint_every: int | None,
+    trace: bool,
 ) -> Outputs:
     rows, H, D = x.shape[:-1], weights[1].shape[1], len(weights) // weights_per_direction(weights)
     B = rows[1] if h0 is None else h0.shape[1]
@@ -169,21 +158,21 @@ def _(x: Tensor, h0: Tensor | None, weights: Sequence[Tensor], *others: Any) -> 
 
 def _keep(ctx: Any, inputs: tuple[Any, ...], output: Outputs) -> None:
     """Keeps what the backward pass needs."""
-    x, h0, weights, cell, lengths, batch_sizes, resets, *options, _ = inputs
+    x, h0, weights, cell, lengths, resets, *options, _ = inputs
     y, _, trace = output
     ctx.mark_non_differentiable(trace)
     ctx.set_materialize_grads(False)
     ctx.cell, ctx.options = cell, options
-    ctx.save_for_backward(x, h0, lengths, batch_sizes, resets, y, trace, *weights)
+    ctx.save_for_backward(x, h0, lengths, resets, y, trace, *weights)
 
 
 def _backward(ctx: Any, dy: Tensor | None, dh_n: Tensor | None, _: Any) -> tuple[Any, ...]:
-    x, h0, lengths, batch_sizes, resets, y, trace, *weights = ctx.saved_tensors
+    x, h0, lengths, resets, y, trace, *weights = ctx.saved_tensors
     need_dx = ctx.needs_input_grad[0]
     dx, dh0, dweights = recurrent_layer_backward(
-        x, h0, weights, ctx.cell, lengths, batch_sizes, resets, *ctx.options, need_dx, y, trace, dy, dh_n
+        x, h0, weights, ctx.cell, lengths, resets, *ctx.options, need_dx, y, trace, dy, dh_n
     )
-    return dx if need_dx else None, None if h0 is None else dh0, dweights, *[None] * 7
+    return dx if need_dx else None, None if h0 is None else dh0, dweights, *[None] * 6
 
 
 recurrent_layer.register_autograd(_backward, setup_context=_keep)

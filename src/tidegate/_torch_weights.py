@@ -20,6 +20,9 @@ from tidegate._torch_fallback import weights_per_direction
 Array = npt.NDArray[np.float32]
 
 SAMPLE = 256  # numbers of a weight that are compared when not all are
+_memcmp = ctypes.CDLL(None).memcmp
+_memcmp.argtypes = [ctypes.c_void_p, ctypes.c_void_p, ctypes.c_size_t]
+
 MOST = 256  # layers in the store; beyond, the oldest makes room
 
 
@@ -34,6 +37,7 @@ class _Entry:
         trust: The value of `PackedWeights.trust` when all numbers were last compared.
         storages: Weak references that take the entry out of the store when the memory of a weight is freed.
         views: The live numbers, not owned; made when first needed, and read only while the caller holds the weights.
+        spans: Where the live numbers of each weight are, where their copies are, and the bytes of both.
         samples: A view of some of the live numbers of each weight, and what they should be.
     """
 
@@ -43,14 +47,18 @@ class _Entry:
     trust: int
     storages: list[weakref.ref[Any]]
     views: list[Array] = field(default_factory=list)
+    spans: list[tuple[int, int, int]] = field(default_factory=list)
     samples: list[tuple[Array, bytes]] = field(default_factory=list)
 
     def unchanged(self, weights: Sequence[Tensor], *, exactly: bool) -> bool:
         """Compares all numbers, or a sample of each weight, with those that were packed."""
         if not self.samples:  # set last, so that another thread finds both or makes its own
             self.views = [_view(weight) for weight in weights]
-            pairs = zip(self.views, self.copies, strict=True)
+            pairs = list(zip(self.views, self.copies, strict=True))
+            self.spans = [(view.ctypes.data, copy.ctypes.data, copy.nbytes) for view, copy in pairs]
             self.samples = [(_sample(view), _sample(copy).tobytes()) for view, copy in pairs]
+        if exactly and all(view.flags.c_contiguous for view in self.views):
+            return not any(_memcmp(*span) for span in self.spans)
         if exactly:
             return all(map(np.array_equal, self.views, self.copies))
         return all(sample.tobytes() == content for sample, content in self.samples)

@@ -225,6 +225,8 @@ def packed_layout(batch_sizes: npt.NDArray[np.int64]) -> tuple[npt.NDArray[np.in
 
 def rows_contiguous(array: Array) -> Array:
     """Returns the array, copied if its last axis has gaps or a stride is negative or no multiple of 4 bytes."""
+    if array.flags.c_contiguous:
+        return array
     fine = all(stride >= 0 and stride % 4 == 0 for stride in array.strides)
     return array if fine and (array.shape[-1] == 1 or array.strides[-1] == 4) else np.ascontiguousarray(array)
 

@@ -19,7 +19,8 @@ the next call of `train` or `eval`; any other change is seen at once.
 import functools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any, Self, TypeVar
+from warnings import warn
 
 import numpy as np
 import numpy.typing as npt
@@ -32,6 +33,7 @@ except ImportError as error:
 from torch import Tensor
 from torch.nn import Parameter
 from torch.nn.functional import dropout
+from torch.nn.utils.parametrize import is_parametrized
 from torch.nn.utils.rnn import PackedSequence
 
 from tidegate._torch_fallback import torch_ragged
@@ -40,11 +42,12 @@ from tidegate._torch_function import DirectLayers, Plan
 from tidegate._torch_op import OperationLayers
 from tidegate._torch_transforms import transform, unsupported_transform
 from tidegate._torch_weights import PACKED
-from tidegate.shapes import check_lengths
+from tidegate.shapes import check_choice, check_lengths
 
-__all__ = ["GRU", "RNN", "Path"]
+__all__ = ["GRU", "RNN", "Path", "convert"]
 
 Integers = npt.NDArray[np.int64]
+Model = TypeVar("Model", bound=torch.nn.Module)
 Lengths = Sequence[int] | npt.NDArray[np.integer[Any]] | Tensor
 Input = Tensor | PackedSequence
 Layers = DirectLayers | OperationLayers | TransformedLayers
@@ -103,7 +106,7 @@ class _Native(torch.nn.RNNBase):
         steps = None if lengths is None else self._steps(input, lengths, tensor=kind is not None and not obstacle)
         layers = None
         if not obstacle:
-            layers = self._operations(kind, input, steps) if kind else self._direct(input, weights, steps)
+            layers = self._operations(kind, steps) if kind else self._direct(input, weights, steps)
         if layers is None:
             return self._torch_forward(input, hx, steps)
 
@@ -154,10 +157,10 @@ class _Native(torch.nn.RNNBase):
                 x = dropout(x, self.dropout)
         return x, torch.cat(finals)
 
-    def _operations(self, kind: str, data: Any, steps: Tensor | None) -> Layers:
+    def _operations(self, kind: str, steps: Tensor | None) -> Layers:
         """Returns what runs a layer under a transform."""
         form: type[OperationLayers | TransformedLayers] = OperationLayers if kind == "trace" else TransformedLayers
-        return form(self.mode.lower(), steps, data.batch_sizes if isinstance(data, PackedSequence) else None)
+        return form(self.mode.lower(), steps)
 
     def _direct(self, data: Any, weights: Sequence[Tensor], steps: Any) -> DirectLayers | None:
         """Returns what runs a layer on the native kernels, None if the weights can't be packed."""
@@ -195,12 +198,8 @@ class _Native(torch.nn.RNNBase):
         self._update_flat_weights()
         self.check_forward_args(data, hx, None)
 
-        def recurrence(data: Tensor, batch_sizes: Tensor, h0: Tensor) -> tuple[Tensor, Tensor]:
-            y, h_n = run_torch(PackedSequence(data, batch_sizes), h0)
-            return y.data, h_n
-
         x = data.transpose(0, 1) if self.batch_first else data
-        y, h_n = torch_ragged(recurrence, x, hx, steps, D * self.hidden_size)
+        y, h_n = torch_ragged(run_torch, x, hx, steps, D * self.hidden_size)
         return (y.transpose(0, 1) if self.batch_first else y), h_n
 
     def _obstacle(self, data: Any, hx: Tensor | None, *, transformed: bool) -> str | None:
@@ -209,6 +208,8 @@ class _Native(torch.nn.RNNBase):
         if isinstance(data, PackedSequence):
             data, batch_sizes = data.data, data.batch_sizes
         obstacle = unsupported_transform() or ("autocast is active" if torch.is_autocast_enabled("cpu") else None)
+        if transformed and batch_sizes is not None:
+            obstacle = obstacle or "torch traces or transforms a packed sequence"
         unfit = _unfit_number if transformed else _unfit
         obstacle = obstacle or unfit("input", data) or (None if hx is None else unfit("hx", hx))
         if obstacle:
@@ -297,6 +298,48 @@ class RNN(_Native):
             raise ValueError(f"Unknown nonlinearity '{nonlinearity}'. Select from 'tanh' or 'relu'.")
         super().__init__(f"RNN_{nonlinearity.upper()}", *args[:3], *args[4:], **options)
         self.nonlinearity = nonlinearity
+
+
+def convert(model: Model, *, to: str = "tidegate") -> Model:
+    """Turns every `torch.nn.GRU` and `torch.nn.RNN` of a model into a drop-in, or every drop-in back.
+
+    The modules stay the same objects with the same parameters: optimizers, hooks, parametrizations and whatever else
+    refers to them go on working. Instances of your own subclasses are left as they are, with a warning.
+
+        >>> model = torch.nn.Sequential(torch.nn.Linear(2, 3), torch.nn.GRU(3, 4))
+        >>> convert(model)
+        Sequential(
+          (0): Linear(in_features=2, out_features=3, bias=True)
+          (1): GRU(3, 4)
+        )
+        >>> type(model[1]) is GRU
+        True
+        >>> type(convert(model, to="torch")[1]) is torch.nn.GRU
+        True
+
+    Args:
+        model: The model, or a recurrent module itself; it is changed in place.
+        to: "tidegate" or "torch".
+
+    Returns:
+        The same model.
+
+    Raises:
+        ValueError: `to` is something else.
+    """
+    check_choice("to", to, ("tidegate", "torch"))
+    classes: dict[type, type] = {drop_in._torchs: drop_in for drop_in in (GRU, RNN)}  # noqa: SLF001 - it is ours
+    if to == "torch":
+        classes = {new: old for old, new in classes.items()}
+    for name, module in model.named_modules():
+        kind = type(module)
+        if kind in classes:
+            module.__class__ = classes[kind]
+        elif is_parametrized(module) and kind.__base__ in classes:
+            kind.__bases__ = (classes[kind.__base__],)  # this class is the module's own, made by torch
+        elif isinstance(module, tuple(classes)):
+            warn(f"{name or 'the model'} is a {kind.__qualname__}, a class of its own: it is left as it is", stacklevel=2)
+    return model
 
 
 def _refuse_projection(options: dict[str, Any]) -> None:
