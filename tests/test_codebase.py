@@ -20,11 +20,16 @@ PACKAGE = ROOT / "src" / "tidegate"
 
 # From the ground up. A module, or a folder of modules, may import from the rooms below its own, and from no other.
 ROOMS = (
-    ("_native", "shapes", "reference", "stacks", "corpus", "metrics", "files", "columns", "rows", "download"),
+    (
+        *("_native", "shapes", "reference", "stacks", "corpus", "metrics", "files", "columns", "rows", "download"),
+        *("_torch_fallback", "_torch_transforms"),
+    ),
     ("ops", "summaries", "tables", "settings"),
     ("recurrent", "config", "text", "data", "vectors", "model_file", "_torch_function", "_torch_weights"),
-    ("model", "torch", "examples"),
-    ("classifier", "__init__"),
+    ("model", "examples", "_torch_op"),
+    ("_torch_func",),
+    ("torch", "__init__"),
+    ("classifier",),
     ("training",),
     ("cli",),
     ("__main__",),

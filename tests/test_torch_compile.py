@@ -52,7 +52,7 @@ def inputs(steps: int = T, rows: int = B) -> Tensor:
 def values_and_gradients(call: Any, model: Tagger, x: Tensor, lengths: Any) -> list[Tensor]:
     x = x.clone().requires_grad_()
     scores = call(x, lengths)
-    return [scores, *torch.autograd.grad(scores.square().sum(), [x, *model.parameters()])]
+    return [scores, *torch.autograd.grad(scores.square().mean(), [x, *model.parameters()])]
 
 
 @pytest.mark.parametrize("lengths", [None, LENGTHS, torch.tensor(LENGTHS), np.array(LENGTHS)])
@@ -67,7 +67,7 @@ def test_a_compiled_model_gives_the_same(lengths: Any) -> None:
 
 
 def test_inductor_runs_the_layer() -> None:
-    """torch's own compiler makes one graph of the model around the layer, forward and backward."""
+    """The compiler of torch makes one graph of the model around the layer, forward and backward."""
     model = Tagger()
     compiled = torch.compile(model, fullgraph=True)
     results = [values_and_gradients(call, model, inputs(), None) for call in (compiled, model)]
@@ -79,7 +79,7 @@ def test_shapes_may_change() -> None:
     model = Tagger()
     graphs = torch._dynamo.testing.CompileCounterWithBackend("aot_eager")
     compiled = torch.compile(model, backend=graphs, fullgraph=True, dynamic=True)
-    for steps, rows in ((6, 4), (9, 3), (5, 8)):
+    for steps, rows in ((6, 4), (9, 7), (11, 8)):
         x, lengths = inputs(steps, rows), torch.arange(rows) % steps
         torch.testing.assert_close(compiled(x, lengths), model(x, lengths), rtol=1e-6, atol=1e-6)
     assert graphs.frame_count == 1
@@ -184,7 +184,7 @@ def operation_inputs(cell: str, *, trace: bool, state: bool, requires_grad: bool
 @pytest.mark.parametrize("cell", WRAPPER)
 @pytest.mark.parametrize(("trace", "state"), [(True, True), (False, False)])
 def test_the_operations_keep_torchs_rules(cell: str, trace: bool, state: bool) -> None:
-    """torch's opcheck finds schema, fake tensors, autograd and tracing of both operations as they must be."""
+    """The opcheck of torch finds schema, fake tensors, autograd and tracing of both operations as they must be."""
     torch.library.opcheck(recurrent_layer, operation_inputs(cell, trace=trace, state=state))
     args = operation_inputs(cell, trace=trace, state=state, requires_grad=False)
     y, _, kept = recurrent_layer(*args)
@@ -220,5 +220,6 @@ def test_wrong_arguments_of_the_operation(case: str) -> None:
     position, spoil, error, message = WRONG[case]
     args = list(operation_inputs("gru", trace=False, state=True))
     args[position] = spoil(args[position])
+    operation: Any = recurrent_layer
     with torch.no_grad(), pytest.raises(error, match=message):
-        recurrent_layer(*args)
+        operation(*args)

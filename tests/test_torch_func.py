@@ -54,7 +54,7 @@ def close(actual: Any, expected: Any) -> None:
 @pytest.mark.parametrize("cell", CELLS)
 @pytest.mark.parametrize("options", [{}, {"num_layers": 2, "bidirectional": True, "bias": False}])
 def test_gradients(cell: str, options: dict[str, Any]) -> None:
-    """grad by inputs and parameters is torch's, and so is its own gradient."""
+    """Grad by inputs and parameters is torch's, and so is its own gradient."""
     results = []
     for module in twins(cell, **options):
         of, values = loss(module), parameters(module)
@@ -64,7 +64,7 @@ def test_gradients(cell: str, options: dict[str, Any]) -> None:
 
 
 def test_gradients_with_lengths() -> None:
-    """grad of ragged rows, and its own gradient, equal those of plain autograd."""
+    """Grad of ragged rows, and its own gradient, equal those of plain autograd."""
     layer, _ = twins(bidirectional=True)
     of, values = loss(layer, lengths=LENGTHS), parameters(layer)
     x = inputs().requires_grad_()
@@ -76,7 +76,7 @@ def test_gradients_with_lengths() -> None:
 
 @pytest.mark.parametrize("cell", CELLS)
 def test_a_batch_of_inputs(cell: str) -> None:
-    """vmap over inputs, states and lengths equals one call for each sample; so does one in another."""
+    """Vmap over inputs, states and lengths equals one call for each sample; so does one in another."""
     layer, _ = twins(cell, bidirectional=True)
     xs, states = torch.stack([inputs(seed) for seed in range(3)], 1), torch.randn(3, 2, B, H)
     lengths = torch.tensor([LENGTHS, [1, 1, 1, 1], [5, 4, 3, 2]])
@@ -88,17 +88,18 @@ def test_a_batch_of_inputs(cell: str) -> None:
 
 
 def test_a_batch_of_parameters() -> None:
-    """vmap over parameters runs an ensemble of layers on one input."""
+    """Vmap over parameters runs an ensemble of layers on one input."""
     layer, _ = twins(num_layers=2)
     ensemble = {name: torch.stack([value, 2 * value]) for name, value in parameters(layer).items()}
-    batched = vmap(lambda values: functional_call(layer, values, (inputs(),)))(ensemble)
-    single = [functional_call(layer, {n: v[i] for n, v in ensemble.items()}, (inputs(),)) for i in range(2)]
+    x = inputs()
+    batched = vmap(lambda values: functional_call(layer, values, (x,)))(ensemble)
+    single = [functional_call(layer, {name: value[i] for name, value in ensemble.items()}, (x,)) for i in range(2)]
     close(batched, tuple(map(torch.stack, zip(*single, strict=True))))
 
 
 @pytest.mark.parametrize("cell", CELLS)
 def test_gradients_of_each_sample(cell: str) -> None:
-    """vmap of grad gives the gradients by the parameters for each sample alone."""
+    """Vmap of grad gives the gradients by the parameters for each sample alone."""
     layer, reference = twins(cell, num_layers=2)
     values = parameters(layer)
     batched = vmap(grad(loss(layer)), in_dims=(None, 1))(values, inputs())
@@ -107,7 +108,7 @@ def test_gradients_of_each_sample(cell: str) -> None:
 
 
 def test_gradients_of_a_batch_of_inputs() -> None:
-    """grad of vmap equals the gradient of the sum over samples."""
+    """Grad of vmap equals the gradient of the sum over samples."""
     layer, reference = twins()
     values = parameters(layer)
     whole = grad(lambda v: vmap(loss(layer), in_dims=(None, 1))(v, inputs()).sum())(values)
@@ -126,7 +127,7 @@ def test_jacobians(transform: Callable[..., Any]) -> None:
 
 
 def test_forward_mode_runs_torchs_own_operations() -> None:
-    """jvp falls back to torch's own code, with lengths too, and `path` says so."""
+    """Jvp falls back to torch's own code, with lengths too, and `path` says so."""
     layer, reference = twins()
     x, v = inputs(), inputs(seed=2)
     paths = []

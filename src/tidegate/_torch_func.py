@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 from torch import Tensor
+from torch.func import vjp
 
 from tidegate._torch_fallback import torch_layer
 from tidegate._torch_op import recurrent_layer, recurrent_layer_backward
@@ -25,7 +26,7 @@ class TransformedLayers(NamedTuple):
 
     def __call__(self, i: int, x: Tensor, h0: Tensor | None, weights: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
         """Runs one layer."""
-        y, h_n, _ = _Layer.apply(self.cell, self.lengths, x, h0, *weights)  # type: ignore[no-untyped-call]
+        y, h_n, _ = _layer(self.cell, self.lengths, x, h0, *weights)
         return y, h_n
 
 
@@ -47,19 +48,19 @@ class _Layer(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, dy: Tensor, dh_n: Tensor, _: Any) -> tuple[Tensor | None, ...]:
         lengths, y, trace, *tensors = ctx.saved_tensors
-        found = _Backward.apply(ctx.cell, lengths, y, trace, dy, dh_n, *tensors)
+        found = _layer_backward(ctx.cell, lengths, y, trace, dy, dh_n, *tensors)
         dx, dh0, *dweights = found
         return None, None, dx, None if tensors[1] is None else dh0, *dweights
 
     @staticmethod
     def vmap(info: Any, in_dims: Dims, *args: Any) -> tuple[Any, Any]:
         if any(dim is not None for dim in in_dims[4:]):
-            return _one_by_one(_Layer.apply, info.batch_size, in_dims, args)
+            return _one_by_one(_layer, info.batch_size, in_dims, args)
         N = info.batch_size
         cell, lengths, x, h0, *weights = args
         lengths = None if lengths is None else _rows(lengths, in_dims[1], 0, N)
         h0 = None if h0 is None else _rows(h0, in_dims[3], 1, N)
-        y, h_n, trace = _Layer.apply(cell, lengths, _rows(x, in_dims[2], 1, N), h0, *weights)
+        y, h_n, trace = _layer(cell, lengths, _rows(x, in_dims[2], 1, N), h0, *weights)
         y, h_n = (output.unflatten(1, (N, output.shape[1] // N)) for output in (y, h_n))
         if not trace.numel():
             return (y, h_n, trace), (1, 1, None)
@@ -75,9 +76,7 @@ class _Backward(torch.autograd.Function):
     ) -> tuple[Tensor, ...]:
         x, h0, *weights = tensors
         options = (None, "zeros", None, True)  # resets, reset_to, checkpoint_every, need_dx
-        dx, dh0, dweights = recurrent_layer_backward(
-            x, h0, weights, cell, lengths, *options, y, trace, dy, dh_n
-        )
+        dx, dh0, dweights = recurrent_layer_backward(x, h0, weights, cell, lengths, *options, y, trace, dy, dh_n)
         return dx, dh0, *dweights
 
     @staticmethod
@@ -91,24 +90,26 @@ class _Backward(torch.autograd.Function):
         lengths, dy, dh_n, x, h0, *weights = ctx.saved_tensors
         states = [] if h0 is None else [h0]
 
-        def layer(*inputs: Tensor) -> tuple[Tensor, Tensor]:
+        def layer(*inputs: Tensor) -> Any:
             x, *others = inputs
             h0 = others.pop(0) if states else None
             return torch_layer(ctx.cell, x, h0, others, None if lengths is None else np.array(lengths.tolist()), None)
 
-        def gradients(dy: Tensor, dh_n: Tensor, *inputs: Tensor) -> tuple[Tensor, ...]:
-            _, pull_back = torch.func.vjp(layer, *inputs)
-            found: tuple[Tensor, ...] = pull_back((dy, dh_n))
-            return found
+        def gradients(dy: Tensor, dh_n: Tensor, *inputs: Tensor) -> Any:
+            return vjp(layer, *inputs)[1]((dy, dh_n))
 
         ddx, ddh0, *ddweights = ddinputs
-        _, pull_back = torch.func.vjp(gradients, dy, dh_n, x, *states, *weights)
+        pull_back = vjp(gradients, dy, dh_n, x, *states, *weights)[1]
         ddy, ddh_n, dx, *others = pull_back((ddx, *[ddh0 for _ in states], *ddweights))
         return None, None, None, None, ddy, ddh_n, dx, others.pop(0) if states else None, *others
 
     @staticmethod
     def vmap(info: Any, in_dims: Dims, *args: Any) -> tuple[Any, Any]:
-        return _one_by_one(_Backward.apply, info.batch_size, in_dims, args)
+        return _one_by_one(_layer_backward, info.batch_size, in_dims, args)
+
+
+_layer: Callable[..., Any] = _Layer.apply
+_layer_backward: Callable[..., Any] = _Backward.apply
 
 
 def _rows(tensor: Tensor, dim: int | None, axis: int, N: int) -> Tensor:

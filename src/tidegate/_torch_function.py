@@ -5,7 +5,7 @@ In packed sequences N stands for the two axes T, B, in the order of `torch.nn.ut
 """
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple, Self
+from typing import Any, NamedTuple, Self, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -180,13 +180,12 @@ def native_gradients(
         dh_n_d = None if dh_n is None else np.ascontiguousarray(dh_n[d])
         gates = None if trace is None else trace[d]
         results.append(
-            ops.run_backward(
-                layer, plan.shape(d), plan.B, inputs, state, y_d, gates, dy_d, dh_n_d, need_dx=need_dx
-            )
+            ops.run_backward(layer, plan.shape(d), plan.B, inputs, state, y_d, gates, dy_d, dh_n_d, need_dx=need_dx)
         )
     dx = results[0].dx
-    if dx is not None and D == 2:
-        dx += results[1].dx
+    if dx is not None:
+        for other in results[1:]:
+            dx += cast("Array", other.dx)
     dh0 = None if h0 is None else np.stack([result.dh0 for result in results])
     # The fields after dx and dh0 are those of the weights; without bias the last two are None.
     dweights = [dw for result in results for dw in result[2:] if dw is not None]

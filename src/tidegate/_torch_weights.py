@@ -156,7 +156,7 @@ def _view(weight: Tensor) -> Array:
     """Returns an array on the memory of a weight that does not keep it from being freed."""
     span = 1 + sum((size - 1) * stride for size, stride in zip(weight.shape, weight.stride(), strict=True))
     memory = (ctypes.c_float * span).from_address(weight.data_ptr())
-    return np.ndarray(weight.shape, np.float32, memory, strides=[4 * stride for stride in weight.stride()])
+    return np.ndarray(weight.shape, np.float32, memoryview(memory), strides=[4 * stride for stride in weight.stride()])
 
 
 def _sample(array: Array) -> Array:

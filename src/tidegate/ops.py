@@ -269,9 +269,7 @@ def run_backward(
     dh0 = np.empty((B, H), np.float32)
     dw_ih, dw_hh = np.empty((rows, I), np.float32), np.empty((rows, H), np.float32)
     db_ih, db_hh = (np.empty(rows, np.float32), np.empty(rows, np.float32)) if layer.bias else (None, None)
-    layer.native.backward(
-        shape, x, h0, y, gates, dy, dh_n, dx, dh0, dw_ih, dw_hh, db_ih, db_hh, get_num_threads()
-    )
+    layer.native.backward(shape, x, h0, y, gates, dy, dh_n, dx, dh0, dw_ih, dw_hh, db_ih, db_hh, get_num_threads())
     return Gradients(dx, dh0, dw_ih, dw_hh, db_ih, db_hh)
 
 

@@ -31,7 +31,6 @@ except ImportError as error:
     raise ImportError("tidegate.torch needs PyTorch: pip install 'tidegate[train]'") from error
 
 from torch import Tensor
-from torch.nn import Parameter
 from torch.nn.functional import dropout
 from torch.nn.utils.parametrize import is_parametrized
 from torch.nn.utils.rnn import PackedSequence
@@ -40,7 +39,7 @@ from tidegate._torch_fallback import torch_ragged
 from tidegate._torch_func import TransformedLayers
 from tidegate._torch_function import DirectLayers, Plan
 from tidegate._torch_op import OperationLayers
-from tidegate._torch_transforms import transform, unsupported_transform
+from tidegate._torch_transforms import transform, unfit_number, unfit_tensor, unsupported_transform
 from tidegate._torch_weights import PACKED
 from tidegate.shapes import check_choice, check_lengths
 
@@ -131,7 +130,7 @@ class _Native(torch.nn.RNNBase):
         """
         kind = transform()
         if lengths is not None:
-            self._steps(input, lengths, transformed=kind is not None)  # they decide nothing, but wrong ones have no path
+            self._steps(input, lengths, tensor=kind is not None)  # they decide nothing, but wrong ones have no path
         obstacle = self._obstacle(input, hx, transformed=kind is not None)
         obstacle = obstacle or self._weights_obstacle(self._weights(), transformed=kind is not None)
         return Path(obstacle is None, obstacle or "float32 on the CPU")
@@ -141,9 +140,7 @@ class _Native(torch.nn.RNNBase):
         PACKED.doubt()
         return super().train(mode)
 
-    def _layers(
-        self, x: Tensor, hx: Tensor | None, weights: Sequence[Tensor], layers: Layers
-    ) -> tuple[Tensor, Tensor]:
+    def _layers(self, x: Tensor, hx: Tensor | None, weights: Sequence[Tensor], layers: Layers) -> tuple[Tensor, Tensor]:
         """Runs all layers over x [T, B, I], or packed [N, I], from hx [L·D, B, H]."""
         L, D = self.num_layers, 2 if self.bidirectional else 1
         if L == 1:
@@ -210,7 +207,7 @@ class _Native(torch.nn.RNNBase):
         obstacle = unsupported_transform() or ("autocast is active" if torch.is_autocast_enabled("cpu") else None)
         if transformed and batch_sizes is not None:
             obstacle = obstacle or "torch traces or transforms a packed sequence"
-        unfit = _unfit_number if transformed else _unfit
+        unfit = unfit_number if transformed else unfit_tensor
         obstacle = obstacle or unfit("input", data) or (None if hx is None else unfit("hx", hx))
         if obstacle:
             return obstacle
@@ -237,11 +234,18 @@ class _Native(torch.nn.RNNBase):
 
     def _weights_obstacle(self, weights: Sequence[Tensor], *, transformed: bool = False) -> str | None:
         """Returns what keeps the weights off the native path, or None."""
-        unfit = _unfit_number if transformed else _unfit
+        unfit = unfit_number if transformed else unfit_tensor
         for name, weight in zip(self._flat_weights_names, weights, strict=True):
             if obstacle := unfit(name, weight):
                 return obstacle
         return None
+
+    @staticmethod
+    def _steps_tensor(lengths: Lengths) -> Tensor:
+        steps = lengths if isinstance(lengths, Tensor) else torch.as_tensor(lengths)
+        if steps.is_floating_point() or steps.dtype is torch.bool:
+            raise TypeError(f"lengths has dtype {str(steps.dtype).removeprefix('torch.')}, expected integers")
+        return steps
 
     def _steps(self, data: Input, lengths: Lengths, *, tensor: bool = False) -> Any:
         """Checks lengths against a padded batch; as a tensor, the operation that gets it checks its numbers."""
@@ -252,7 +256,7 @@ class _Native(torch.nn.RNNBase):
         if data.dim() != 3:
             raise ValueError(f"lengths given with an input of {data.dim()} axes, expected 3: one length for each row")
         if tensor:
-            return torch.as_tensor(lengths)
+            return self._steps_tensor(lengths)
         axes = (1, 0) if self.batch_first else (0, 1)
         sizes = {letter: (data.shape[axis], "input") for letter, axis in zip("TB", axes, strict=True)}
         return check_lengths(lengths.cpu() if isinstance(lengths, Tensor) else lengths, sizes)
@@ -338,28 +342,12 @@ def convert(model: Model, *, to: str = "tidegate") -> Model:
         elif is_parametrized(module) and kind.__base__ in classes:
             kind.__bases__ = (classes[kind.__base__],)  # this class is the module's own, made by torch
         elif isinstance(module, tuple(classes)):
-            warn(f"{name or 'the model'} is a {kind.__qualname__}, a class of its own: it is left as it is", stacklevel=2)
+            warn(
+                f"{name or 'the model'} is a {kind.__qualname__}, a class of its own: it is left as it is", stacklevel=2
+            )
     return model
 
 
 def _refuse_projection(options: dict[str, Any]) -> None:
     if "proj_size" in options:
         raise ValueError("proj_size argument is only supported for LSTM, not RNN or GRU")
-
-
-def _unfit(name: str, tensor: Tensor) -> str | None:
-    """Returns what keeps a tensor off the native path, or None."""
-    if type(tensor) is not Tensor and type(tensor) is not Parameter:
-        return f"{name} is a {type(tensor).__name__}, not a plain tensor"
-    return _unfit_number(name, tensor)
-
-
-def _unfit_number(name: str, tensor: Tensor) -> str | None:
-    """Returns what keeps a tensor of any kind off the native path, or None."""
-    if tensor.dtype is not torch.float32:
-        return f"{name} has dtype {str(tensor.dtype).removeprefix('torch.')}, native kernels compute in float32"
-    if not tensor.is_cpu:
-        return f"{name} is on {tensor.device}, native kernels run on the CPU"
-    if tensor.layout is not torch.strided:
-        return f"{name} has layout {tensor.layout}, native kernels read strided tensors"
-    return None
