@@ -11,9 +11,18 @@ Path(native=True, reason='float32 on the CPU')
 >>> layer.path(torch.randn(5, 2, 3, dtype=torch.float64))
 Path(native=False, reason='input has dtype float64, native kernels compute in float32')
 
-Weights are packed for the kernels when they have changed. In eval mode and without gradients, where they are taken to
-rest, a change of single numbers that torch does not count (through `weight.data` or a numpy view) may go unseen until
-the next call of `train` or `eval`; any other change is seen at once.
+Compiled and exported models (`torch.compile(fullgraph=True)`, `torch.export`) hold a layer as one operation,
+`tidegate::recurrent_layer`; `torch.func.grad`, `vmap` and per-sample gradients run natively too, forward-mode
+derivatives by torch's own code. As torch.compile refuses every `torch.nn.GRU`, the drop-ins are no subclasses of it but
+of `torch.nn.RNNBase`. `convert` swaps the recurrent modules of a model:
+
+>>> model = torch.nn.Sequential(torch.nn.GRU(3, 4))
+>>> convert(model)[0].path(torch.randn(5, 2, 3))
+Path(native=True, reason='float32 on the CPU')
+
+Weights are packed for the kernels when they have changed, once for all who use them. In eval mode and without
+gradients, where they are taken to rest, a change of single numbers that torch does not count (through `weight.data` or
+a numpy view) may go unseen until the next call of `train` or `eval`; any other change is seen at once.
 """
 
 import functools
