@@ -138,12 +138,14 @@ def test_compiled_inference_packs_once() -> None:
     compiled = torch.compile(model, backend="aot_eager", fullgraph=True)
     with torch.no_grad():
         model(inputs())
-        packed = {key: entry.directions for key, entry in PACKED.entries.items()}
-        compiled(inputs())
-        compiled(inputs())
-        assert all(PACKED.entries[key].directions is directions for key, directions in packed.items())
-        assert PACKED.entries.keys() == packed.keys()
-    torch.optim.SGD(model.parameters(), lr=0.1).step()
+        weights = list(model.rnn.parameters())
+        layers = [weights[:8], weights[8:]]
+        packed = [PACKED.find("gru", layer, exactly=True) for layer in layers]
+        assert all(packed)
+        for _ in range(2):
+            compiled(inputs())
+        again = [PACKED.find("gru", layer, exactly=False) for layer in layers]
+        assert all(found is first for found, first in zip(again, packed, strict=True))
     for parameter in model.parameters():
         parameter.grad = torch.ones_like(parameter)
     torch.optim.SGD(model.parameters(), lr=0.1).step()

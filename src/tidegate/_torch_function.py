@@ -22,6 +22,9 @@ Integers = npt.NDArray[np.int64]
 Pair = tuple[Tensor | None, Tensor | None]
 
 
+_NO_MEMORY = torch.empty(0, dtype=torch.float32)
+
+
 class Plan(NamedTuple):
     """What the call of a layer needs beside its tensors; all layers of a module share it.
 
@@ -171,13 +174,15 @@ def native_gradients(
     if trace is None and plan.cell == "gru":
         y, _, trace = run(plan, directions, x, h0, trace=True)
     inputs, states = _inputs(x, h0)
-    dy, dh_n = (None if tensor is None else tensor.numpy(force=True) for tensor in output_gradients)
+    dy, dh_n = output_gradients
+    dys = None if dy is None else dy.numpy(force=True)
+    dstates = None if dh_n is None else np.ascontiguousarray(dh_n.numpy(force=True))
     D, results = len(directions), []
     for d, layer in enumerate(directions):
         state = None if states is None else states[d]
-        y_d, dy_d = (y, dy) if D == 1 else (_columns(y, d), None if dy is None else _columns(dy, d))
+        y_d, dy_d = (y, dys) if D == 1 else (_columns(y, d), None if dys is None else _columns(dys, d))
         dy_d = None if dy_d is None else ops.rows_contiguous(dy_d)
-        dh_n_d = None if dh_n is None else np.ascontiguousarray(dh_n[d])
+        dh_n_d = None if dstates is None else dstates[d]
         gates = None if trace is None else trace[d]
         results.append(
             ops.run_backward(layer, plan.shape(d), plan.B, inputs, state, y_d, gates, dy_d, dh_n_d, need_dx=need_dx)
@@ -188,8 +193,9 @@ def native_gradients(
             dx += cast("Array", other.dx)
     dh0 = None if h0 is None else np.stack([result.dh0 for result in results])
     # The fields after dx and dh0 are those of the weights; without bias the last two are None.
-    dweights = [dw for result in results for dw in result[2:] if dw is not None]
-    return [None if array is None else torch.from_numpy(array) for array in (dx, dh0, *dweights)]
+    dweights = [torch.from_numpy(dw) for result in results for dw in result[2:] if dw is not None]
+    dinputs = [None if array is None else torch.from_numpy(array) for array in (dx, dh0)]
+    return [*dinputs, *dweights]
 
 
 def _inputs(x: Tensor, h0: Tensor | None) -> tuple[Array, Array | None]:
@@ -206,13 +212,13 @@ def _columns(array: Array, direction: int) -> Array:
 
 def _batched(*gradients: Tensor | None) -> bool:
     """Says whether the backward pass carries many gradients at once, or is itself transformed."""
-    return _are_functorch_transforms_active() or any(
-        gradient is not None and is_legacy_batchedtensor(gradient) for gradient in gradients
-    )
+    if _are_functorch_transforms_active():
+        return True
+    return any(gradient is not None and is_legacy_batchedtensor(gradient) for gradient in gradients)
 
 
 def _version_counter(tensor: Tensor) -> Tensor:
     """Returns an empty tensor that counts the changes of another one in place, and holds none of its memory."""
     counter = tensor.detach()
-    counter.data = tensor.new_empty(0)
+    counter.data = _NO_MEMORY
     return counter

@@ -181,6 +181,11 @@ def pack(
     return Layer(cell, sizes["I"][0], sizes["H"][0], b_ih is not None, isa, native)
 
 
+def repack(layer: Layer, w_ih: Array, w_hh: Array, b_ih: Array | None = None, b_hh: Array | None = None) -> Layer:
+    """Packs other weights of the same shapes, contiguous and float32: what `pack` does without its checks."""
+    return layer._replace(native=_native.PackedLayer(layer.cell, w_ih, w_hh, b_ih, b_hh, layer.isa))
+
+
 class _Call(NamedTuple):
     """The checked arguments that a forward and a backward pass share."""
 
