@@ -18,7 +18,7 @@ def _with_lengths(gru: Callable[..., Any], case: Case) -> Forward:
 
 def _forward(gru: GRU, case: Case) -> Forward:
     if case.resets is not None:
-        return pytorch.episodes(gru, case)  # PLACE FOR resets=: lambda x: gru(x, resets=case.resets)[0]
+        return lambda x: gru(x, resets=torch.from_numpy(case.resets))[0]
     return pytorch.whole(gru, case) if case.lengths is None else _with_lengths(gru, case)
 
 

@@ -4,260 +4,232 @@ All tensors here are time first: `x` float32 [T, B, I], `y` [T, B, D·H], `h0` a
 In packed sequences N stands for the two axes T, B, in the order of `torch.nn.utils.rnn.PackedSequence`.
 """
 
-from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Sequence
+from typing import Any, NamedTuple, Self, cast
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
-from torch._C import (
-    _are_functorch_transforms_active,
-    _dispatch_tls_is_dispatch_key_included,
-    _is_tracing,
-    _len_torch_dispatch_stack,
-)
-from torch.autograd import forward_ad
-from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence
+from torch._C import _are_functorch_transforms_active
+from torch._C._functorch import is_legacy_batchedtensor
 
-from tidegate import ops
+from tidegate import _layer, shapes
+from tidegate._torch_fallback import torch_gradients, torch_layer
 
 Array = npt.NDArray[np.float32]
 Integers = npt.NDArray[np.int64]
 Pair = tuple[Tensor | None, Tensor | None]
 
-_NOT_READ = np.empty(0, np.float32)  # stands for h_n, which the native backward pass does not look at
+
+_NO_MEMORY = torch.empty(0, dtype=torch.float32)
 
 
 class Plan(NamedTuple):
-    """What the call of one layer needs beside its tensors.
+    """What the call of a layer needs beside its tensors; all layers of a module share it.
 
     Attributes:
         cell: "gru", "rnn_tanh" or "rnn_relu".
-        directions: Packed weights of the D directions, the second of which walks in reverse.
-        lengths: Steps of each row [B] of a padded batch; None for T everywhere.
+        T: Steps of the longest row.
+        B: Rows.
+        lengths: Steps of each row [B]; None for T everywhere.
         batch_sizes: Rows at each step [T] of a packed sequence; None for a padded batch.
+        starts: First row of each step [T] of a packed sequence; None for a padded batch.
+        resets: Marks of the first steps of episodes in a padded batch, bytes [T, B]; None for none.
+        reset_to: What an episode starts from, "zeros" or "h0".
+        checkpoint_every: Steps of a segment whose gates the backward pass computes again; None keeps them all.
     """
 
     cell: str
-    directions: Sequence[ops.Layer]
-    lengths: Integers | None
-    batch_sizes: Integers | None
+    T: int
+    B: int
+    lengths: Integers | None = None
+    batch_sizes: Integers | None = None
+    starts: Integers | None = None
+    resets: npt.NDArray[np.uint8] | None = None
+    reset_to: str = "zeros"
+    checkpoint_every: int | None = None
 
-    def columns(self, array: Array, direction: int) -> Array:
-        """Returns the columns [T, B, H] of one direction in an array [T, B, D·H], as a view."""
-        H = self.directions[0].hidden_size
-        return array[..., direction * H : (direction + 1) * H]
+    @classmethod
+    def packed(cls, cell: str, batch_sizes: Tensor, N: int, checkpoint_every: int | None) -> Self:
+        """Returns the plan for a packed sequence of N rows.
+
+        Raises:
+            ValueError: The batch sizes increase or do not sum to N.
+        """
+        sizes: shapes.Sizes = {"N": (N, "input")}
+        checked = shapes.check_batch_sizes(batch_sizes.numpy(), sizes)
+        lengths, starts = _layer.packed_layout(checked)
+        T, B = sizes["T"][0], sizes["B"][0]
+        return cls(cell, T, B, lengths, checked, starts, checkpoint_every=checkpoint_every)
+
+    def shape(self, direction: int) -> _layer.Shape:
+        """Returns what the native kernels need to know of the rows."""
+        episodes = (self.resets, self.reset_to == "h0")
+        return _layer.Shape(self.T, self.B, self.lengths, self.starts, direction == 1, *episodes)
+
+    def torch_layer(self, x: Tensor, h0: Tensor | None, weights: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+        """Runs one layer by torch's own operations."""
+        lengths = self.lengths if self.batch_sizes is None else None
+        return torch_layer(self.cell, x, h0, weights, lengths, self.batch_sizes, self.resets, self.reset_to)
+
+
+class DirectLayers(NamedTuple):
+    """The layers of a module, called directly: layer `i` maps x, h0 and its weights to y and h_n.
+
+    Attributes:
+        plan: What the layers share.
+        packed: For each layer, the packed weights of its directions.
+    """
+
+    plan: Plan
+    packed: Sequence[Sequence[_layer.Layer]]
+
+    def __call__(self, i: int, x: Tensor, h0: Tensor | None, weights: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+        """Runs one layer, and records it if gradients are to reach one of its tensors."""
+        if torch.is_grad_enabled() and (
+            x.requires_grad
+            or weights[0].requires_grad
+            or (h0 is not None and h0.requires_grad)
+            or any(weight.requires_grad for weight in weights)
+        ):
+            outputs: tuple[Tensor, Tensor] = RecurrentLayer.apply(  # type: ignore[no-untyped-call]
+                self.plan, self.packed[i], x, h0, *weights
+            )
+            return outputs
+        y, h_n, _ = run(self.plan, self.packed[i], x, h0, trace=False)
+        return torch.from_numpy(y), torch.from_numpy(h_n)
 
 
 class RecurrentLayer(torch.autograd.Function):
-    """One recurrent layer, native in both passes: `apply(plan, x, h0, *weights)` gives `(y, h_n)`.
+    """One recurrent layer, native in both passes: `apply(plan, directions, x, h0, *weights)` gives `(y, h_n)`.
 
-    The weights come as torch lists them, for each direction w_ih, w_hh and with bias b_ih, b_hh. The forward pass reads
-    the packed ones in the plan. None of the tensors may change before the backward pass: torch checks that.
+    The weights come as torch lists them, for each direction w_ih, w_hh and with bias b_ih, b_hh; `directions` are the
+    same ones packed, and what is read. None of the tensors may change before the backward pass: torch checks that.
     """
 
     @staticmethod
-    def forward(ctx: Any, plan: Plan, x: Tensor, h0: Tensor | None, *weights: Tensor) -> tuple[Tensor, Tensor]:
-        y, h_n, traces = run(plan, x, h0, trace=any(ctx.needs_input_grad))
+    def forward(
+        ctx: Any, plan: Plan, directions: Sequence[_layer.Layer], x: Tensor, h0: Tensor | None, *weights: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        y, h_n, trace = run(plan, directions, x, h0, trace=True)
         output = torch.from_numpy(y)
-        # A second tensor on the memory of y: its version counter is its own, so that users may change y in place.
-        saved = [None if array is None else torch.from_numpy(array) for array in (y, *traces)]
         ctx.plan = plan
+        ctx.directions = directions
         ctx.output_version = _version_counter(output)
         ctx.set_materialize_grads(False)
-        ctx.save_for_backward(x, h0, *saved, *weights)
+        # A second tensor on the memory of y: its version counter is its own, so that users may change y in place.
+        kept = (torch.from_numpy(y), None if trace is None else torch.from_numpy(trace))
+        ctx.save_for_backward(x, h0, *kept, *weights)
         return output, torch.from_numpy(h_n)
 
     @staticmethod
     def backward(ctx: Any, dy: Tensor | None, dh_n: Tensor | None) -> tuple[Tensor | None, ...]:
         plan: Plan = ctx.plan
-        D = len(plan.directions)
-        x, h0, y, *others = ctx.saved_tensors
-        needed = ctx.needs_input_grad[1:]
-        if torch.is_grad_enabled() or active_transform():
-            return None, *torch_gradients(plan, (x, h0, *others[D:]), (dy, dh_n), needed)
+        x, h0, y, trace, *weights = ctx.saved_tensors
+        needed = ctx.needs_input_grad[2:]
+        if torch.is_grad_enabled() or _batched(dy, dh_n):
+            return None, None, *torch_gradients(plan.torch_layer, (x, h0, *weights), (dy, dh_n), needed)
 
         changed = ctx.output_version._version > 0  # noqa: SLF001 - torch's public name for it
-        states = run(plan, x, h0, trace=False)[0] if changed else y.numpy()
-        gradients = native_gradients(plan, x, h0, states, others[:D], (dy, dh_n), need_dx=needed[0])
-        found = zip(gradients, needed, strict=True)
-        return None, *(torch.from_numpy(array) if need and array is not None else None for array, need in found)
+        y = run(plan, ctx.directions, x, h0, trace=False)[0] if changed else y.numpy()
+        kept = (y, None if trace is None else trace.numpy())
+        gradients = native_gradients(plan, ctx.directions, x, h0, kept, (dy, dh_n), need_dx=needed[0])
+        return None, None, *[tensor if need else None for tensor, need in zip(gradients, needed, strict=True)]
 
 
-def run(plan: Plan, x: Tensor, h0: Tensor | None, *, trace: bool) -> tuple[Array, Array, list[Array | None]]:
+def run(
+    plan: Plan, directions: Sequence[_layer.Layer], x: Tensor, h0: Tensor | None, *, trace: bool
+) -> tuple[Array, Array, Array | None]:
     """Runs all directions of a layer natively.
 
     Returns:
-        y, h_n, and for each direction the trace that the backward pass needs beside y, if asked for and if any.
+        y, h_n, and the trace [D, T, B, 4, H] that the backward pass needs beside y, if asked for and if any.
     """
-    inputs = x.numpy(force=True)
-    starts = [None] * 2 if h0 is None else h0.numpy(force=True)
-    two = len(plan.directions) == 2
-    y = np.empty((*inputs.shape[:-1], 2 * plan.directions[0].hidden_size), np.float32) if two else None
-    outs = [
-        ops.forward(
-            layer,
-            inputs,
-            starts[d],
-            lengths=plan.lengths,
-            batch_sizes=plan.batch_sizes,
-            reverse=d == 1,
-            trace=trace,
-            y=None if y is None else plan.columns(y, d),
-        )
-        for d, layer in enumerate(plan.directions)
-    ]
-    traces = [out.trace for out in outs]
-    if y is None:
-        return outs[0].y, outs[0].h_n[None], traces
-    return y, np.stack([out.h_n for out in outs]), traces
+    inputs, states = _inputs(x, h0)
+    rows, D, H = inputs.shape[:-1], len(directions), directions[0].hidden_size
+    y, h_n = _layer.empty(*rows, D * H), np.empty((D, plan.B, H), np.float32)
+    kept = trace and plan.cell == "gru" and plan.checkpoint_every is None
+    gates = _layer.empty(D, *rows, 4, H) if kept else None
+    for d, layer in enumerate(directions):
+        state = None if states is None else states[d]
+        y_d = y if D == 1 else _columns(y, d)
+        _layer.run_forward(layer, plan.shape(d), inputs, state, y_d, h_n[d], None if gates is None else gates[d])
+    return y, h_n, gates
 
 
 def native_gradients(
     plan: Plan,
+    directions: Sequence[_layer.Layer],
     x: Tensor,
     h0: Tensor | None,
-    y: Array,
-    traces: Sequence[Tensor | None],
+    kept: tuple[Array, Array | None],
     output_gradients: Pair,
     *,
     need_dx: bool,
-) -> list[Array | None]:
+) -> list[Tensor | None]:
     """Walks all directions of a layer backwards natively.
 
     Args:
-        plan: The plan of the forward pass, and so are x and h0.
-        y: Output of the forward pass.
-        traces: What the forward pass kept of each direction.
+        plan: The plan of the forward pass, and so are directions, x and h0.
+        kept: y and the trace of the forward pass; without a trace, the gates of a GRU are computed again.
         output_gradients: Gradients of the loss by y and by h_n; None for 0.
         need_dx: Whether to compute the gradient by x.
 
     Returns:
-        Gradients by x, by h0, and by the weights of each direction in torch's order.
+        Gradients by x, by h0 (None if it is), and by the weights in torch's order.
     """
-    inputs = x.numpy(force=True)
-    starts = [None] * 2 if h0 is None else h0.numpy(force=True)
-    dy, dh_n = (None if tensor is None else tensor.numpy(force=True) for tensor in output_gradients)
-    results = []
-    for d, (layer, trace) in enumerate(zip(plan.directions, traces, strict=True)):
-        out = ops.Forward(plan.columns(y, d), _NOT_READ, None if trace is None else trace.numpy())
+    y, trace = kept
+    inputs, states = _inputs(x, h0)
+    dy, dh_n = output_gradients
+    dys = None if dy is None else dy.numpy(force=True)
+    dstates = None if dh_n is None else np.ascontiguousarray(dh_n.numpy(force=True))
+    D, results = len(directions), []
+    for d, layer in enumerate(directions):
+        state = None if states is None else states[d]
+        y_d, dy_d = (y, dys) if D == 1 else (_columns(y, d), None if dys is None else _columns(dys, d))
+        dy_d = None if dy_d is None else _layer.rows_contiguous(dy_d)
+        dh_n_d = None if dstates is None else dstates[d]
+        gates = None if trace is None else trace[d]
         results.append(
-            ops.backward(
-                layer,
-                inputs,
-                out,
-                None if dy is None else plan.columns(dy, d),
-                None if dh_n is None else dh_n[d],
-                starts[d],
-                lengths=plan.lengths,
-                batch_sizes=plan.batch_sizes,
-                reverse=d == 1,
+            _layer.run_backward(
+                *(layer, plan.shape(d), plan.B, inputs, state, y_d, gates, dy_d, dh_n_d),
                 need_dx=need_dx,
+                checkpoint_every=plan.checkpoint_every,
             )
         )
-    dxs = [result.dx for result in results if result.dx is not None]
-    for other in dxs[1:]:
-        dxs[0] += other
+    dx = results[0].dx
+    if dx is not None:
+        for other in results[1:]:
+            dx += cast("Array", other.dx)
     dh0 = None if h0 is None else np.stack([result.dh0 for result in results])
     # The fields after dx and dh0 are those of the weights; without bias the last two are None.
-    return [
-        dxs[0] if dxs else None,
-        dh0,
-        *(dw for result in results for dw in (result[2:] if plan.directions[0].bias else result[2:4])),
-    ]
+    dweights = [torch.from_numpy(dw) for result in results for dw in result[2:] if dw is not None]
+    dinputs = [None if array is None else torch.from_numpy(array) for array in (dx, dh0)]
+    return [*dinputs, *dweights]
 
 
-def torch_gradients(
-    plan: Plan, inputs: Sequence[Tensor], output_gradients: Pair, needed: Sequence[bool]
-) -> list[Tensor | None]:
-    """Computes gradients by torch's own operations, which can be differentiated again, batched or traced.
-
-    Args:
-        plan: The plan of the forward pass.
-        inputs: x, h0 (may be None) and the weights.
-        output_gradients: Gradients of the loss by y and by h_n; None for 0.
-        needed: For each input, whether its gradient is wanted.
-
-    Returns:
-        A gradient for each input that needs one, None for the others.
-    """
-    again = torch.is_grad_enabled()
-    x, h0, *weights = inputs
-    with torch.enable_grad():
-        outputs = torch_layer(plan, x, h0, weights)
-    wanted = [tensor for tensor, need in zip(inputs, needed, strict=True) if need]
-    pairs = [(output, dout) for output, dout in zip(outputs, output_gradients, strict=True) if dout is not None]
-    known, given = zip(*pairs, strict=True)
-    found = iter(torch.autograd.grad(known, wanted, given, create_graph=again, allow_unused=True))
-    return [next(found) if need else None for need in needed]
+def _inputs(x: Tensor, h0: Tensor | None) -> tuple[Array, Array | None]:
+    """Returns the arrays of x and h0, laid out as the kernels read them."""
+    states = None if h0 is None else np.ascontiguousarray(h0.numpy(force=True))
+    return _layer.rows_contiguous(x.numpy(force=True)), states
 
 
-def torch_layer(plan: Plan, x: Tensor, h0: Tensor | None, weights: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
-    """Runs one layer by torch's own operations, with arguments and results as `RecurrentLayer`."""
-    D, layer = len(plan.directions), plan.directions[0]
-    recurrence: Callable[..., tuple[Tensor, Tensor]] = getattr(torch, plan.cell)
-    options = (weights, layer.bias, 1, 0.0, False, D == 2)  # layers, dropout, training, bidirectional
-    if h0 is None:
-        B = x.shape[1] if plan.batch_sizes is None else int(plan.batch_sizes[0])
-        h0 = x.new_zeros(D, B, layer.hidden_size)
-    if plan.batch_sizes is not None:
-        return recurrence(x, torch.from_numpy(plan.batch_sizes), h0, *options)
-    if plan.lengths is not None:
-        features = D * layer.hidden_size
-        return torch_ragged(lambda *packed: recurrence(*packed, *options), x, h0, plan.lengths, features)
-    batch_first = False
-    return recurrence(x, h0, *options, batch_first)
+def _columns(array: Array, direction: int) -> Array:
+    """Returns the columns [T, B, H] of one of two directions in an array [T, B, 2·H], as a view."""
+    H = array.shape[-1] // 2
+    return array[..., direction * H : (direction + 1) * H]
 
 
-def torch_ragged(
-    recurrence: Callable[[Tensor, Tensor, Tensor], tuple[Tensor, Tensor]],
-    x: Tensor,
-    h0: Tensor,
-    lengths: Integers,
-    features: int,
-) -> tuple[Tensor, Tensor]:
-    """Runs padded rows of any length by a recurrence of torch, which wants them packed, sorted and no row empty.
-
-    Args:
-        recurrence: Maps packed input [N, I], batch_sizes [T] and h0 to packed outputs [N, features] and h_n.
-        x: Input [T, B, I].
-        h0: Initial states [K, B, H], whatever K.
-        lengths: Steps of each row [B], in any order.
-        features: Size of an output.
-
-    Returns:
-        Outputs [T, B, features], 0 beyond a row's length, and h_n [K, B, H], which is h0 for rows of length 0.
-    """
-    T, B = x.shape[:2]
-    order = np.argsort(-lengths, kind="stable")[: np.count_nonzero(lengths)]
-    if not order.size:
-        return x.new_zeros(T, B, features), h0
-    rows = torch.from_numpy(order).to(x.device)
-    packed = pack_padded_sequence(x.index_select(1, rows), torch.from_numpy(lengths[order]))
-    data, h_n = recurrence(packed.data, packed.batch_sizes, h0.index_select(1, rows))
-    y, _ = pad_packed_sequence(PackedSequence(data, packed.batch_sizes), total_length=T)
-    all_y = y.new_zeros(T, B, features).index_copy(1, rows, y)
-    return all_y, h0.to(h_n.dtype).index_copy(1, rows, h_n)
-
-
-def active_transform() -> str | None:
-    """Returns what transforms, records or replaces the operations of torch at the moment, or None."""
-    if torch.compiler.is_compiling():
-        return "torch.compile or torch.export is tracing"
-    if _is_tracing():
-        return "torch.jit is tracing"
-    if _are_functorch_transforms_active() or _dispatch_tls_is_dispatch_key_included("VmapMode"):
-        return "a transform of torch.func is active"
-    if _len_torch_dispatch_stack():
-        return "a dispatch mode of torch is active"
-    if forward_ad._current_level >= 0:  # noqa: SLF001 - there is no public name
-        return "forward-mode differentiation is active"
-    return None
+def _batched(*gradients: Tensor | None) -> bool:
+    """Says whether the backward pass carries many gradients at once, or is itself transformed."""
+    if _are_functorch_transforms_active():
+        return True
+    return any(gradient is not None and is_legacy_batchedtensor(gradient) for gradient in gradients)
 
 
 def _version_counter(tensor: Tensor) -> Tensor:
     """Returns an empty tensor that counts the changes of another one in place, and holds none of its memory."""
     counter = tensor.detach()
-    counter.data = tensor.new_empty(0)
+    counter.data = _NO_MEMORY
     return counter

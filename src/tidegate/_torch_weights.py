@@ -1,57 +1,175 @@
-"""Weights of a torch module, packed for the native kernels and kept until they change."""
+"""Weights of torch layers, packed for the native kernels and kept for as long as they live and stay as they are.
 
+There is one store for the whole process. It finds weights by where they are in memory, so that a module, a compiled
+graph and a functional call that share weights share the packed ones, and nobody has to carry them about.
+"""
+
+import ctypes
+import weakref
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 from torch import Tensor
 
-from tidegate import ops
+from tidegate import _layer, ops
+from tidegate._torch_fallback import weights_per_direction
 
-SAMPLE = 256  # numbers of a weight that `PackedWeights.hold` compares when it does not compare all
+Array = npt.NDArray[np.float32]
+
+SAMPLE = 256  # numbers of a weight that are compared when not all are
+_memcmp = ctypes.CDLL(None).memcmp
+_memcmp.argtypes = [ctypes.c_void_p, ctypes.c_void_p, ctypes.c_size_t]
+
+MOST = 256  # layers in the store; beyond, the oldest makes room
+
+
+@dataclass(slots=True)
+class _Entry:
+    """The packed weights of one layer, and what tells whether they still are the layer's weights.
+
+    Attributes:
+        facts: What torch knows of the weights: versions, strides, shapes.
+        copies: The numbers that were packed.
+        directions: The packed weights of each direction.
+        trust: The value of `PackedWeights.trust` when all numbers were last compared.
+        storages: Weak references that take the entry out of the store when the memory of a weight is freed.
+        views: The live numbers, not owned; made when first needed, and read only while the caller holds the weights.
+        spans: Where the live numbers of each weight are, where their copies are, and the bytes of both.
+        samples: A view of some of the live numbers of each weight, and what they should be.
+    """
+
+    facts: list[tuple[Any, ...]]
+    copies: list[Array]
+    directions: list[_layer.Layer]
+    trust: int
+    storages: list[weakref.ref[Any]]
+    views: list[Array] = field(default_factory=list)
+    spans: list[tuple[int, int, int]] = field(default_factory=list)
+    samples: list[tuple[Array, bytes]] = field(default_factory=list)
+
+    def unchanged(self, weights: Sequence[Tensor], *, exactly: bool) -> bool:
+        """Compares all numbers, or a sample of each weight, with those that were packed."""
+        if not self.samples:  # set last, so that another thread finds both or makes its own
+            self.views = [_view(weight) for weight in weights]
+            pairs = list(zip(self.views, self.copies, strict=True))
+            self.spans = [(view.ctypes.data, copy.ctypes.data, copy.nbytes) for view, copy in pairs]
+            self.samples = [(_sample(view), _sample(copy).tobytes()) for view, copy in pairs]
+        if exactly and all(view.flags.c_contiguous for view in self.views):
+            return not any(_memcmp(*span) for span in self.spans)
+        if exactly:
+            return all(map(np.array_equal, self.views, self.copies))
+        return all(sample.tobytes() == content for sample, content in self.samples)
 
 
 class PackedWeights:
-    """Packed weights of all layers and directions, and what tells whether they still are the module's weights.
+    """The store: `get` packs the weights of a layer when they are new or have changed.
 
     torch counts the changes of a tensor in place, but not those made through `weight.data`, through a numpy view, or by
     another process. So the numbers themselves are compared as well: all of them, or a sample of each weight where
     weights are not expected to change.
 
-    Args:
-        cell: "gru", "rnn_tanh" or "rnn_relu".
-        weights: float32 weights on the CPU as torch lists them, for each layer and direction w_ih [G·H, I],
-            w_hh [G·H, H] and with bias b_ih, b_hh [G·H].
-        bias: Whether there are biases.
+        >>> import torch
+        >>> weights = [torch.ones(3, 2), torch.ones(3, 1)]
+        >>> store = PackedWeights()
+        >>> first = store.get("gru", weights, exactly=False)
+        >>> store.get("gru", weights, exactly=False) is first
+        True
+        >>> weights[0].data[1, 1] = 2
+        >>> store.get("gru", weights, exactly=True) is first
+        False
+        >>> del weights
+        >>> len(store.entries)
+        0
     """
 
-    def __init__(self, cell: str, weights: Sequence[Tensor], *, bias: bool) -> None:
-        self.key = _key(weights)
-        # Views of the weights' memory, which also keep it from being freed and given to other weights.
-        self.live = [weight.numpy(force=True) for weight in weights]
-        self.copies = [array.copy() for array in self.live]
-        live_samples = [_sample(array) for array in self.live]
-        self.samples = [(sample, sample.tobytes()) for sample in live_samples]
-        step = 4 if bias else 2
-        self.layers = [ops.pack(cell, *self.copies[i : i + step]) for i in range(0, len(weights), step)]
+    def __init__(self) -> None:
+        self.entries: dict[tuple[Any, ...], _Entry] = {}
+        self.trust = 0
 
-    def hold(self, weights: Sequence[Tensor], *, exactly: bool) -> bool:
-        """Says whether these weights are the packed ones, comparing all of their numbers or a sample."""
-        if self.key != _key(weights):
-            return False
-        if exactly or self.key[0][-1] is None:
-            return all(map(np.array_equal, self.live, self.copies))
-        return all(sample.tobytes() == content for sample, content in self.samples)
+    def doubt(self) -> None:
+        """Makes the next `get` of each layer compare all numbers."""
+        self.trust += 1
+
+    def get(self, cell: str, weights: Sequence[Tensor], *, exactly: bool) -> list[_layer.Layer]:
+        """Returns the packed weights of each direction of a layer, and packs them if `find` does not find them.
+
+        Args:
+            cell: "gru", "rnn_tanh" or "rnn_relu".
+            weights: float32 weights on the CPU as torch lists them, for each direction w_ih [G·H, I], w_hh [G·H, H] and
+                with bias b_ih, b_hh [G·H].
+            exactly: Whether to compare all numbers, or a sample.
+
+        Raises:
+            TypeError: A weight is not float32.
+            ValueError: The shapes do not fit each other.
+        """
+        return self.find(cell, weights, exactly=exactly) or self.pack(cell, weights)
+
+    def find(self, cell: str, weights: Sequence[Tensor], *, exactly: bool) -> list[_layer.Layer] | None:
+        """Returns the packed weights of each direction of a layer; None if these weights are not the packed ones."""
+        entry = self.entries.get(_key(cell, weights))
+        if entry is None or entry.facts != _facts(weights):
+            return None
+        trust = self.trust
+        if entry.trust != trust or entry.facts[0][0] is None:
+            exactly = True
+        if not entry.unchanged(weights, exactly=exactly):
+            return None
+        if exactly:
+            entry.trust = trust
+        return entry.directions
+
+    def pack(self, cell: str, weights: Sequence[Tensor]) -> list[_layer.Layer]:
+        """Packs the weights of a layer and stores them until one of them is freed."""
+        key, facts, trust = _key(cell, weights), _facts(weights), self.trust
+        entries, step = self.entries, weights_per_direction(weights)
+        copies = [_copy(weight) for weight in weights]
+        parts = [copies[i : i + step] for i in range(0, len(copies), step)]
+        old = entries.get(key)
+        if old is not None and all(then[1:] == now[1:] for then, now in zip(old.facts, facts, strict=True)):
+            directions = [_layer.repack(layer, *part) for layer, part in zip(old.directions, parts, strict=True)]
+        else:
+            directions = [ops.pack(cell, *part) for part in parts]
+        storages = [weakref.ref(weight.untyped_storage(), lambda _: entries.pop(key, None)) for weight in weights]
+        if len(entries) >= MOST:
+            entries.pop(next(iter(entries)), None)
+        entries[key] = _Entry(facts, copies, directions, trust, storages)
+        return directions
 
 
-def _key(weights: Sequence[Tensor]) -> list[tuple[Any, ...]]:
-    """Returns what changes when weights are replaced or, as far as torch counts it, changed in place."""
+PACKED = PackedWeights()
+"""The store of this process."""
+
+
+def _key(cell: str, weights: Sequence[Tensor]) -> tuple[Any, ...]:
+    return (cell, *[weight.data_ptr() for weight in weights])
+
+
+def _facts(weights: Sequence[Tensor]) -> list[tuple[Any, ...]]:
+    """Returns what changes when weights are, as far as torch counts it, changed in place or seen another way."""
     try:
-        return [(weight.data_ptr(), weight.stride(), weight._version) for weight in weights]  # noqa: SLF001
+        return [(weight._version, weight.stride(), weight.shape) for weight in weights]  # noqa: SLF001
     except RuntimeError:  # made in inference mode, where torch counts no versions
-        return [(weight.data_ptr(), weight.stride(), None) for weight in weights]
+        return [(None, weight.stride(), weight.shape) for weight in weights]
 
 
-def _sample(array: np.ndarray) -> np.ndarray:
+def _copy(weight: Tensor) -> Array:
+    """Copies a weight to memory that earlier copies have used."""
+    copy = _layer.empty(*weight.shape)
+    copy[...] = weight.numpy(force=True)
+    return copy
+
+
+def _view(weight: Tensor) -> Array:
+    """Returns an array on the memory of a weight that does not keep it from being freed."""
+    span = 1 + sum((size - 1) * stride for size, stride in zip(weight.shape, weight.stride(), strict=True))
+    memory = (ctypes.c_float * span).from_address(weight.data_ptr())
+    return np.ndarray(weight.shape, np.float32, memoryview(memory), strides=[4 * stride for stride in weight.stride()])
+
+
+def _sample(array: Array) -> Array:
     """Returns a view of some numbers, spread over all rows and columns by an odd step, or of all of a strided array."""
     return array.reshape(-1)[:: array.size // SAMPLE | 1] if array.flags.c_contiguous else array

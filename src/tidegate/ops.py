@@ -13,64 +13,31 @@ This is the only door to the native kernels. Everything is checked here, once; t
 
 import os
 from collections.abc import Sequence
-from math import prod
 from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from tidegate import _native, shapes
+from tidegate._layer import (
+    GATES,
+    Array,
+    Forward,
+    Gradients,
+    Layer,
+    empty,
+    isas,
+    packed_layout,
+    rows_contiguous,
+    run_backward,
+    run_forward,
+)
 from tidegate.threads import get_num_threads
 
-Array = npt.NDArray[np.float32]
-
-GATES = {"gru": 3, "rnn_tanh": 1, "rnn_relu": 1}
-"""Number of gates G of each cell."""
+__all__ = ["GATES", "RESET_TO", "Forward", "Gradients", "Layer", "backward", "forward", "isas", "pack", "step"]
 
 RESET_TO = ("zeros", "h0")
 """The state that an episode starts from, when several are packed in one row."""
-
-
-class Layer(NamedTuple):
-    """The packed weights of one layer in one direction; made by `pack`."""
-
-    cell: str
-    input_size: int
-    hidden_size: int
-    bias: bool
-    isa: str
-    native: _native.PackedLayer
-
-
-class Forward(NamedTuple):
-    """What `forward` returns.
-
-    Attributes:
-        y: States after each step, float32 [T, B, H] (packed: [N, H]); 0 beyond a row's length.
-        h_n: State of each row at its own end, float32 [B, H]; h0 for a row of length 0.
-        trace: With `trace=True` for the GRU: r, z, n and hn = U_n h + b_hn of every step, float32 [T, B, 4, H]
-            (packed: [N, 4, H]); else None.
-    """
-
-    y: Array
-    h_n: Array
-    trace: Array | None
-
-
-class Gradients(NamedTuple):
-    """Gradients of the loss, float32 in the shapes of what they belong to; those of absent biases are None."""
-
-    dx: Array | None
-    dh0: Array
-    dw_ih: Array
-    dw_hh: Array
-    db_ih: Array | None
-    db_hh: Array | None
-
-
-def isas() -> list[str]:
-    """Returns the names of the instruction sets that run on this machine, best first."""
-    return _native.isas()
 
 
 def _default_isa() -> str:
@@ -161,13 +128,13 @@ def _call(
         if lengths is not None:
             raise ValueError("lengths and batch_sizes are both given, expected one: batch_sizes imply the lengths")
         batch_sizes = shapes.check_batch_sizes(batch_sizes, sizes)
-        lengths, starts = _packed_layout(batch_sizes)
+        lengths, starts = packed_layout(batch_sizes)
     if h0 is not None:
         h0 = np.ascontiguousarray(shapes.check("h0", h0, "B H", sizes))
     shapes.check_choice("reset_to", reset_to, RESET_TO)
     marks = None if resets is None else shapes.check_resets(resets, rows, sizes)
     shape = _native.Shape(sizes["T"][0], sizes["B"][0], lengths, starts, bool(reverse), marks, reset_to == "h0")
-    return _Call(shape, sizes, rows, _rows_contiguous(x), h0)
+    return _Call(shape, sizes, rows, rows_contiguous(x), h0)
 
 
 def _trace(layer: Layer, call: _Call, out: Forward) -> Array | None:
@@ -178,38 +145,6 @@ def _trace(layer: Layer, call: _Call, out: Forward) -> Array | None:
         raise ValueError("out has no trace: call forward with trace=True before backward, or pass checkpoint_every")
     sizes = call.sizes | {"4": (4, "the values kept of a step")}
     return np.ascontiguousarray(shapes.check("trace", out.trace, f"{call.rows} 4 H", sizes))
-
-
-def _gradients(layer: Layer, call: _Call, need_dx: bool) -> Gradients:
-    """Returns arrays for the results of a backward pass, their contents undefined."""
-    I, H, gates = layer.input_size, layer.hidden_size, GATES[layer.cell] * layer.hidden_size
-    dx = _empty(*call.leading(), I) if need_dx else None
-    db_ih, db_hh = (np.empty(gates, np.float32) if layer.bias else None for _ in range(2))
-    dh0 = np.empty((call.sizes["B"][0], H), np.float32)
-    return Gradients(dx, dh0, _empty(gates, I), _empty(gates, H), db_ih, db_hh)
-
-
-def _packed_layout(batch_sizes: npt.NDArray[np.int64]) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-    """Returns the length of each row [B], and the first row of each step [T] in the packed data."""
-    rows = int(batch_sizes[0]) if len(batch_sizes) else 0
-    lengths = np.searchsorted(-batch_sizes, -np.arange(rows), side="left").astype(np.int64)
-    starts = np.zeros(len(batch_sizes), np.int64)
-    np.cumsum(batch_sizes[:-1], out=starts[1:])
-    return lengths, starts
-
-
-def _rows_contiguous(array: Array) -> Array:
-    """Returns the array, copied if its last axis has gaps or a stride is negative or no multiple of 4 bytes."""
-    fine = all(stride >= 0 and stride % 4 == 0 for stride in array.strides)
-    return array if fine and (array.shape[-1] == 1 or array.strides[-1] == 4) else np.ascontiguousarray(array)
-
-
-_LARGE = 1 << 18  # numbers (1 MiB) from which the system would map, clear and unmap memory for every array
-
-
-def _empty(*shape: int) -> Array:
-    """Returns an array with undefined contents; a large one in memory that earlier ones have used."""
-    return np.empty(shape, np.float32) if prod(shape) < _LARGE else _native.empty(shape)
 
 
 def forward(
@@ -248,14 +183,14 @@ def forward(
     call = _call(layer, x, h0, lengths, batch_sizes, reverse, resets, reset_to)
     H, B = layer.hidden_size, call.sizes["B"][0]
     if y is None:
-        y = _empty(*call.leading(), H)
+        y = empty(*call.leading(), H)
     else:
         shapes.check_output("y", y, f"{call.rows} H", call.sizes)
         if np.may_share_memory(x, y) or (h0 is not None and np.may_share_memory(h0, y)):
             raise ValueError("y shares memory with x or h0, expected an array of its own: inputs are read to the end")
-    gates = _empty(*call.leading(), 4, H) if trace and layer.cell == "gru" else None
+    gates = empty(*call.leading(), 4, H) if trace and layer.cell == "gru" else None
     h_n = np.empty((B, H), np.float32)
-    layer.native.forward(call.shape, call.x, call.h0, y, h_n, gates, get_num_threads())
+    run_forward(layer, call.shape, call.x, call.h0, y, h_n, gates)
     return Forward(y, h_n, gates)
 
 
@@ -305,17 +240,18 @@ def backward(
     if checkpoint_every is not None and checkpoint_every < 1:
         raise ValueError(f"checkpoint_every is {checkpoint_every}, expected 1 or more")
     sizes = call.sizes
-    y = _rows_contiguous(shapes.check("y", out.y, f"{call.rows} H", sizes))
+    y = rows_contiguous(shapes.check("y", out.y, f"{call.rows} H", sizes))
     trace = None if checkpoint_every is not None else _trace(layer, call, out)
     if dy is not None:
-        dy = _rows_contiguous(shapes.check("dy", dy, f"{call.rows} H", sizes))
+        dy = rows_contiguous(shapes.check("dy", dy, f"{call.rows} H", sizes))
     if dh_n is not None:
         dh_n = np.ascontiguousarray(shapes.check("dh_n", dh_n, "B H", sizes))
-    results = _gradients(layer, call, need_dx)
-    layer.native.backward(
-        call.shape, call.x, call.h0, y, trace, dy, dh_n, *results, checkpoint_every or 0, get_num_threads()
+    B = sizes["B"][0]
+    return run_backward(
+        *(layer, call.shape, B, call.x, call.h0, y, trace, dy, dh_n),
+        need_dx=need_dx,
+        checkpoint_every=checkpoint_every,
     )
-    return results
 
 
 def step(layer: Layer, x: Array, h: Array, *, out: Array | None = None) -> Array:

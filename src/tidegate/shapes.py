@@ -42,15 +42,14 @@ def check(name: str, array: Any, letters: str, sizes: Sizes) -> npt.NDArray[np.f
     """
     axes = _axes(letters)
     if type(array) is np.ndarray and array.dtype is _FLOAT32 and array.ndim == len(axes):
-        known: Sizes = {}
-        for axis, size in zip(axes, array.shape, strict=True):
-            if len(axis) == 1 and axis[0] not in sizes:
-                known.setdefault(axis[0], (size, name))
-            elif size != prod(sizes[letter][0] for letter in axis):
+        known, shape = sizes.copy(), array.shape
+        for axis, size in zip(axes, shape, strict=True):
+            if len(axis) == 1 and known.setdefault(axis[0], (size, name))[0] != size:
                 break
         else:
-            sizes.update(known)
-            return array
+            if "·" not in letters or shape == tuple([prod([known[letter][0] for letter in axis]) for axis in axes]):
+                sizes.update(known)
+                return array
     return _check_in_full(name, array, axes, sizes)
 
 

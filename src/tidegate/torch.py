@@ -11,17 +11,25 @@ Path(native=True, reason='float32 on the CPU')
 >>> layer.path(torch.randn(5, 2, 3, dtype=torch.float64))
 Path(native=False, reason='input has dtype float64, native kernels compute in float32')
 
-Weights are packed for the kernels when they have changed. In eval mode and without gradients, where they are taken to
-rest, a change of single numbers that torch does not count (through `weight.data` or a numpy view) may go unseen until
-the next call of `train` or `eval`; any other change is seen at once.
+Compiled and exported models (`torch.compile(fullgraph=True)`, `torch.export`) hold a layer as one operation,
+`tidegate::recurrent_layer`; `torch.func.grad`, `vmap` and per-sample gradients run natively too, forward-mode
+derivatives by torch's own code. As torch.compile refuses every `torch.nn.GRU`, the drop-ins are no subclasses of it but
+of `torch.nn.RNNBase`. `convert` swaps the recurrent modules of a model:
+
+>>> model = torch.nn.Sequential(torch.nn.GRU(3, 4))
+>>> convert(model)[0].path(torch.randn(5, 2, 3))
+Path(native=True, reason='float32 on the CPU')
+
+Weights are packed for the kernels when they have changed, once for all who use them. In eval mode and without
+gradients, where they are taken to rest, a change of single numbers that torch does not count (through `weight.data` or
+a numpy view) may go unseen until the next call of `train` or `eval`; any other change is seen at once.
 """
 
-from collections.abc import Sequence
+import functools
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Self
-
-import numpy as np
-import numpy.typing as npt
+from typing import Any, Self, TypeVar
+from warnings import warn
 
 try:
     import torch
@@ -29,19 +37,25 @@ except ImportError as error:
     raise ImportError("tidegate.torch needs PyTorch: pip install 'tidegate[train]'") from error
 
 from torch import Tensor
-from torch.nn import Parameter
 from torch.nn.functional import dropout
+from torch.nn.utils.parametrize import is_parametrized
 from torch.nn.utils.rnn import PackedSequence
 
-from tidegate._torch_function import Plan, RecurrentLayer, active_transform, run, torch_ragged
-from tidegate._torch_weights import PackedWeights
-from tidegate.shapes import check_lengths
+from tidegate._torch_fallback import torch_episodes, torch_ragged
+from tidegate._torch_func import TransformedLayers
+from tidegate._torch_function import DirectLayers, Plan
+from tidegate._torch_op import OperationLayers
+from tidegate._torch_rows import Lengths, Resets, Rows, check_rows
+from tidegate._torch_transforms import transform, unfit_number, unfit_tensor, unsupported_transform
+from tidegate._torch_weights import PACKED
+from tidegate.shapes import check_choice
 
-__all__ = ["GRU", "RNN", "Path"]
+__all__ = ["GRU", "RNN", "Path", "convert"]
 
-Integers = npt.NDArray[np.int64]
-Lengths = Sequence[int] | npt.NDArray[np.integer[Any]] | Tensor
+Model = TypeVar("Model", bound=torch.nn.Module)
 Input = Tensor | PackedSequence
+_WHOLE = Rows()
+Layers = DirectLayers | OperationLayers | TransformedLayers
 
 
 @dataclass(frozen=True)
@@ -61,10 +75,10 @@ class Path:
 
 
 class _Native(torch.nn.RNNBase):
-    """What the drop-ins add to the recurrent modules of torch that they are mixed into."""
+    """What GRU and RNN share: torch's parameters, and a forward pass on native kernels."""
 
-    # Not set in `__init__`: a torch module that is turned into a drop-in has none either.
-    _packed: PackedWeights | None = None
+    _torchs: type[torch.nn.RNNBase]  # the module of torch that this one stands for
+    checkpoint_every: int | None = None  # a module that `convert` has turned into this one has no other
 
     def forward(
         self,
@@ -72,6 +86,8 @@ class _Native(torch.nn.RNNBase):
         hx: Tensor | None = None,
         *,
         lengths: Lengths | None = None,
+        resets: Resets | None = None,
+        reset_to: str = "zeros",
     ) -> tuple[Input, Tensor]:
         """Runs the layers over a batch of sequences.
 
@@ -80,116 +96,152 @@ class _Native(torch.nn.RNNBase):
             hx: Initial states, float32 [L·D, B, H], or [L·D, H] for a single sequence; 0 if absent. D = 2 if
                 bidirectional, else 1.
             lengths: Steps of each row of a padded batch, integers [B] in 0..T and in any order; T everywhere if absent.
+            resets: True on the first step of each episode, bool [T, B] or as `input` is laid out, where rows of a
+                padded batch hold several episodes one after another: each is walked as if it were alone, in either
+                direction.
+            reset_to: The state that such an episode starts from: "zeros", or "h0" for the row's own in hx.
 
         Returns:
             The states of the last layer, [T, B, D·H] or as `input` is laid out, 0 beyond a row's length; and the final
             states [L·D, B, H] of all layers, each row's at its own end, its initial state when its length is 0.
 
         Raises:
-            ValueError: `lengths` do not fit the input, or torch's own checks find a mistake.
-            TypeError: `lengths` are no integers.
+            ValueError: `lengths` or `resets` do not fit the input, or torch's own checks find a mistake.
+            TypeError: `lengths` are no integers, or `resets` no booleans.
             RuntimeError: As torch's own checks raise it.
         """
-        steps = None if lengths is None else self._steps(input, lengths)
+        kind = transform()
         weights = self._weights()
-        obstacle = self._obstacle(input, hx)
-        packed = None if obstacle else self._packed_weights(weights)
-        if packed is None:
-            return self._torch_forward(input, hx, steps)
+        obstacle = self._obstacle(input, hx, transformed=kind is not None)
+        if kind and not obstacle:
+            obstacle = self._weights_obstacle(weights, transformed=True)
+        rows = _WHOLE
+        if lengths is not None or resets is not None:
+            as_tensors = kind is not None and not obstacle
+            rows = check_rows(input, lengths, resets, reset_to, self.batch_first, as_tensors=as_tensors)
+        layers = None
+        if not obstacle:
+            layers = self._operations(kind, rows) if kind else self._direct(input, weights, rows)
+        if layers is None:
+            return self._torch_forward(input, hx, rows)
 
         if isinstance(input, PackedSequence):
             hx = None if hx is None else self.permute_hidden(hx, input.sorted_indices)
-            sizes = input.batch_sizes.numpy().copy()
-            data, h_n = self._layers(input.data, hx, weights, packed, batch_sizes=sizes)
+            data, h_n = self._layers(input.data, hx, weights, layers)
             return input._replace(data=data), self.permute_hidden(h_n, input.unsorted_indices)
         if input.dim() == 2:
             hx = None if hx is None else hx.unsqueeze(1)
-            y, h_n = self._layers(input.unsqueeze(1), hx, weights, packed)
+            y, h_n = self._layers(input.unsqueeze(1), hx, weights, layers)
             return y.squeeze(1), h_n.squeeze(1)
         if self.batch_first:
-            y, h_n = self._layers(input.transpose(0, 1), hx, weights, packed, lengths=steps)
+            y, h_n = self._layers(input.transpose(0, 1), hx, weights, layers)
             return y.transpose(0, 1), h_n
-        return self._layers(input, hx, weights, packed, lengths=steps)
+        return self._layers(input, hx, weights, layers)
 
-    def path(self, input: Input, hx: Tensor | None = None, *, lengths: Any = None) -> Path:  # noqa: A002 - torch's name
+    def path(
+        self,
+        input: Input,  # noqa: A002 - torch's name
+        hx: Tensor | None = None,
+        *,
+        lengths: Any = None,
+        resets: Any = None,
+        reset_to: str = "zeros",
+    ) -> Path:
         """Says whether a call with these arguments, those of `forward`, runs natively, and why.
 
-        The backward pass goes the same way as its forward pass, but with `create_graph=True`, for second derivatives,
-        it computes by torch's own operations.
+        The backward pass goes the same way as its forward pass, but second derivatives, and with `create_graph=True`
+        the first ones too, are computed by torch's own operations.
         """
-        if lengths is not None:
-            self._steps(input, lengths)  # they decide nothing, but wrong ones have no path
-        obstacle = self._obstacle(input, hx) or self._weights_obstacle(self._weights())
+        kind = transform()
+        # They decide nothing, but wrong ones have no path.
+        check_rows(input, lengths, resets, reset_to, self.batch_first, as_tensors=kind is not None)
+        obstacle = self._obstacle(input, hx, transformed=kind is not None)
+        obstacle = obstacle or self._weights_obstacle(self._weights(), transformed=kind is not None)
         return Path(obstacle is None, obstacle or "float32 on the CPU")
 
+    def _set_checkpoints(self, every: int | None) -> None:
+        if every is not None and every < 1:
+            raise ValueError(f"checkpoint_every is {every}, expected 1 or more, or None")
+        self.checkpoint_every = every
+
     def train(self, mode: bool = True) -> Self:
-        """Sets training mode as torch does, and forgets the packed weights."""
-        self.__dict__.pop("_packed", None)
+        """Sets training mode as torch does, and lets the next call compare all weights with the packed ones."""
+        PACKED.doubt()
         return super().train(mode)
 
-    def __getstate__(self) -> dict[str, Any]:
-        state: dict[str, Any] = super().__getstate__()  # type: ignore[no-untyped-call]
-        state.pop("_packed", None)
-        return state
-
-    def _layers(
-        self,
-        x: Tensor,
-        hx: Tensor | None,
-        weights: Sequence[Tensor],
-        packed: PackedWeights,
-        *,
-        lengths: Integers | None = None,
-        batch_sizes: Integers | None = None,
-    ) -> tuple[Tensor, Tensor]:
-        """Runs all layers natively over x [T, B, I], or packed [N, I], from hx [L·D, B, H]."""
-        D = 2 if self.bidirectional else 1
-        inputs = (x, *weights) if hx is None else (x, hx, *weights)
-        record = torch.is_grad_enabled() and any(tensor.requires_grad for tensor in inputs)
-        cell, per_layer = self.mode.lower(), len(weights) // self.num_layers
-        finals = []
-        for i in range(self.num_layers):
-            plan = Plan(cell, packed.layers[i * D : (i + 1) * D], lengths, batch_sizes)
-            h0 = hx if hx is None or self.num_layers == 1 else hx[i * D : (i + 1) * D]
-            if record:
-                own = weights[i * per_layer : (i + 1) * per_layer]
-                x, h_n = RecurrentLayer.apply(plan, x, h0, *own)  # type: ignore[no-untyped-call]
-            else:
-                y, states, _ = run(plan, x, h0, trace=False)
-                x, h_n = torch.from_numpy(y), torch.from_numpy(states)
+    def _layers(self, x: Tensor, hx: Tensor | None, weights: Sequence[Tensor], layers: Layers) -> tuple[Tensor, Tensor]:
+        """Runs all layers over x [T, B, I], or packed [N, I], from hx [L·D, B, H]."""
+        L, D = self.num_layers, 2 if self.bidirectional else 1
+        if L == 1:
+            return layers(0, x, hx, weights)
+        per_layer, finals = len(weights) // L, []
+        for i in range(L):
+            h0 = None if hx is None else hx[i * D : (i + 1) * D]
+            x, h_n = layers(i, x, h0, weights[i * per_layer : (i + 1) * per_layer])
             finals.append(h_n)
-            if self.dropout and self.training and i + 1 < self.num_layers:
+            if self.dropout and self.training and i + 1 < L:
                 x = dropout(x, self.dropout)
-        return x, finals[0] if len(finals) == 1 else torch.cat(finals)
+        return x, torch.cat(finals)
 
-    def _torch_forward(self, data: Any, hx: Tensor | None, steps: Integers | None) -> tuple[Input, Tensor]:
-        """Runs torch's own code, on packed rows if lengths are given."""
-        run_torch = super().forward
-        if steps is None:
+    def _operations(self, kind: str, rows: Rows) -> Layers:
+        """Returns what runs a layer under a transform."""
+        form: type[OperationLayers | TransformedLayers] = OperationLayers if kind == "trace" else TransformedLayers
+        return form(self.mode.lower(), *rows, self.checkpoint_every)
+
+    def _direct(self, data: Any, weights: Sequence[Tensor], rows: Rows) -> DirectLayers | None:
+        """Returns what runs a layer on the native kernels, None if the weights can't be packed."""
+        cell, per_layer = self.mode.lower(), len(weights) // self.num_layers
+        exactly = self.training or torch.is_grad_enabled()
+        packed = []
+        for i in range(0, len(weights), per_layer):
+            own = weights[i : i + per_layer]
+            found = PACKED.find(cell, own, exactly=exactly)
+            if found is None:
+                if self._weights_obstacle(weights):
+                    return None
+                found = PACKED.pack(cell, own)
+            packed.append(found)
+        return DirectLayers(self._plan(cell, data, rows), packed)
+
+    def _plan(self, cell: str, data: Any, rows: Rows) -> Plan:
+        if isinstance(data, PackedSequence):
+            return Plan.packed(cell, data.batch_sizes, data.data.shape[0], self.checkpoint_every)
+        if data.dim() == 2:
+            return Plan(cell, data.shape[0], 1, checkpoint_every=self.checkpoint_every)
+        B, T = data.shape[:2] if self.batch_first else data.shape[1::-1]
+        return Plan(cell, T, B, rows.lengths, None, None, rows.resets, rows.reset_to, self.checkpoint_every)
+
+    def _torch_forward(self, data: Any, hx: Tensor | None, rows: Rows) -> tuple[Input, Tensor]:
+        """Runs torch's own code, on packed rows if lengths or resets are given."""
+        run_torch: Callable[..., Any] = functools.partial(self._torchs.forward, self)
+        if rows.lengths is None and rows.resets is None:
             output: tuple[Input, Tensor] = run_torch(data, hx)
             return output
 
+        x = data.transpose(0, 1) if self.batch_first else data
         D = 2 if self.bidirectional else 1
         if hx is None:
-            hx = data.new_zeros(self.num_layers * D, len(steps), self.hidden_size)
+            hx = data.new_zeros(self.num_layers * D, x.shape[1], self.hidden_size)
         self._update_flat_weights()
         self.check_forward_args(data, hx, None)
 
-        def recurrence(data: Tensor, batch_sizes: Tensor, h0: Tensor) -> tuple[Tensor, Tensor]:
-            y, h_n = run_torch(PackedSequence(data, batch_sizes), h0)
-            return y.data, h_n
-
-        x = data.transpose(0, 1) if self.batch_first else data
-        y, h_n = torch_ragged(recurrence, x, hx, steps, D * self.hidden_size)
+        features = D * self.hidden_size
+        if rows.resets is None:
+            y, h_n = torch_ragged(run_torch, x, hx, rows.lengths, features)
+        else:
+            y, h_n = torch_episodes(run_torch, x, hx, rows.lengths, rows.resets, rows.reset_to, D, features)
         return (y.transpose(0, 1) if self.batch_first else y), h_n
 
-    def _obstacle(self, data: Any, hx: Tensor | None) -> str | None:
+    def _obstacle(self, data: Any, hx: Tensor | None, *, transformed: bool) -> str | None:
         """Returns what keeps a call off the native path, or None; the weights are another matter."""
         batch_sizes = None
         if isinstance(data, PackedSequence):
             data, batch_sizes = data.data, data.batch_sizes
-        obstacle = active_transform() or ("autocast is active" if torch.is_autocast_enabled("cpu") else None)
-        obstacle = obstacle or _unfit("input", data) or (None if hx is None else _unfit("hx", hx))
+        obstacle = unsupported_transform() or ("autocast is active" if torch.is_autocast_enabled("cpu") else None)
+        if transformed and batch_sizes is not None:
+            obstacle = obstacle or "torch traces or transforms a packed sequence"
+        unfit = unfit_number if transformed else unfit_tensor
+        obstacle = obstacle or unfit("input", data) or (None if hx is None else unfit("hx", hx))
         if obstacle:
             return obstacle
 
@@ -213,38 +265,21 @@ class _Native(torch.nn.RNNBase):
         except KeyError:
             return [getattr(self, name) for name in self._flat_weights_names]
 
-    def _weights_obstacle(self, weights: Sequence[Tensor]) -> str | None:
+    def _weights_obstacle(self, weights: Sequence[Tensor], *, transformed: bool = False) -> str | None:
         """Returns what keeps the weights off the native path, or None."""
-        obstacles = map(_unfit, self._flat_weights_names, weights)
-        return next(filter(None, obstacles), None)
-
-    def _packed_weights(self, weights: Sequence[Tensor]) -> PackedWeights | None:
-        """Returns the packed weights, new ones if the weights have changed, None if they can't be packed."""
-        packed = self._packed
-        if packed is None or not packed.hold(weights, exactly=self.training or torch.is_grad_enabled()):
-            if self._weights_obstacle(weights):
-                return None
-            packed = PackedWeights(self.mode.lower(), weights, bias=self.bias)
-            self.__dict__["_packed"] = packed
-        return packed
-
-    def _steps(self, data: Input, lengths: Lengths) -> Integers:
-        """Checks lengths against a padded batch."""
-        if isinstance(data, PackedSequence):
-            raise ValueError(  # noqa: TRY004 - it is the combination that is wrong
-                "lengths given with a packed sequence, expected a padded tensor: a packed sequence has its own"
-            )
-        if data.dim() != 3:
-            raise ValueError(f"lengths given with an input of {data.dim()} axes, expected 3: one length for each row")
-        axes = (1, 0) if self.batch_first else (0, 1)
-        sizes = {letter: (data.shape[axis], "input") for letter, axis in zip("TB", axes, strict=True)}
-        return check_lengths(lengths.cpu() if isinstance(lengths, Tensor) else lengths, sizes)
+        unfit = unfit_number if transformed else unfit_tensor
+        for name, weight in zip(self._flat_weights_names, weights, strict=True):
+            if obstacle := unfit(name, weight):
+                return obstacle
+        return None
 
 
-class GRU(_Native, torch.nn.GRU):  # type: ignore[misc]
+class GRU(_Native):
     """`torch.nn.GRU` on native kernels: same constructor, `state_dict`, results and gradients.
 
-    Float32 on the CPU runs natively; everything else runs torch's own code, and `path` says which and why.
+    Float32 on the CPU runs natively; everything else runs torch's own code, and `path` says which and why. For very
+    long sequences, `checkpoint_every=1000` (or any number of steps, as an argument or an attribute) keeps no gates for
+    the backward pass, which computes them again that many steps at a time: a fifth of the memory for a third more time.
 
         >>> layer = GRU(3, 4)
         >>> y, h_n = layer(torch.randn(5, 2, 3))
@@ -254,8 +289,15 @@ class GRU(_Native, torch.nn.GRU):  # type: ignore[misc]
         <All keys matched successfully>
     """
 
+    _torchs = torch.nn.GRU
 
-class RNN(_Native, torch.nn.RNN):  # type: ignore[misc]
+    def __init__(self, *args: Any, checkpoint_every: int | None = None, **options: Any) -> None:
+        _refuse_projection(options)
+        super().__init__("GRU", *args, **options)
+        self._set_checkpoints(checkpoint_every)
+
+
+class RNN(_Native):
     """`torch.nn.RNN` on native kernels, with tanh or relu: same constructor, `state_dict`, results and gradients.
 
     Float32 on the CPU runs natively; everything else runs torch's own code, and `path` says which and why.
@@ -266,15 +308,62 @@ class RNN(_Native, torch.nn.RNN):  # type: ignore[misc]
         True
     """
 
+    _torchs = torch.nn.RNN
 
-def _unfit(name: str, tensor: Tensor) -> str | None:
-    """Returns what keeps a tensor off the native path, or None."""
-    if type(tensor) is not Tensor and type(tensor) is not Parameter:
-        return f"{name} is a {type(tensor).__name__}, not a plain tensor"
-    if tensor.dtype is not torch.float32:
-        return f"{name} has dtype {str(tensor.dtype).removeprefix('torch.')}, native kernels compute in float32"
-    if not tensor.is_cpu:
-        return f"{name} is on {tensor.device}, native kernels run on the CPU"
-    if tensor.layout is not torch.strided:
-        return f"{name} has layout {tensor.layout}, native kernels read strided tensors"
-    return None
+    def __init__(self, *args: Any, checkpoint_every: int | None = None, **options: Any) -> None:
+        _refuse_projection(options)
+        nonlinearity = args[3] if len(args) > 3 else options.pop("nonlinearity", "tanh")
+        if nonlinearity not in {"tanh", "relu"}:
+            raise ValueError(f"Unknown nonlinearity '{nonlinearity}'. Select from 'tanh' or 'relu'.")
+        super().__init__(f"RNN_{nonlinearity.upper()}", *args[:3], *args[4:], **options)
+        self.nonlinearity = nonlinearity
+        self._set_checkpoints(checkpoint_every)
+
+
+def convert(model: Model, *, to: str = "tidegate") -> Model:
+    """Turns every `torch.nn.GRU` and `torch.nn.RNN` of a model into a drop-in, or every drop-in back.
+
+    The modules stay the same objects with the same parameters: optimizers, hooks, parametrizations and whatever else
+    refers to them go on working. Instances of your own subclasses are left as they are, with a warning.
+
+        >>> model = torch.nn.Sequential(torch.nn.Linear(2, 3), torch.nn.GRU(3, 4))
+        >>> convert(model)
+        Sequential(
+          (0): Linear(in_features=2, out_features=3, bias=True)
+          (1): GRU(3, 4)
+        )
+        >>> type(model[1]) is GRU
+        True
+        >>> type(convert(model, to="torch")[1]) is torch.nn.GRU
+        True
+
+    Args:
+        model: The model, or a recurrent module itself; it is changed in place.
+        to: "tidegate" or "torch".
+
+    Returns:
+        The same model.
+
+    Raises:
+        ValueError: `to` is something else.
+    """
+    check_choice("to", to, ("tidegate", "torch"))
+    classes: dict[type, type] = {drop_in._torchs: drop_in for drop_in in (GRU, RNN)}  # noqa: SLF001 - it is ours
+    if to == "torch":
+        classes = {new: old for old, new in classes.items()}
+    for name, module in model.named_modules():
+        kind = type(module)
+        if kind in classes:
+            module.__class__ = classes[kind]
+        elif is_parametrized(module) and kind.__base__ in classes:
+            kind.__bases__ = (classes[kind.__base__],)  # this class is the module's own, made by torch
+        elif isinstance(module, tuple(classes)):
+            warn(
+                f"{name or 'the model'} is a {kind.__qualname__}, a class of its own: it is left as it is", stacklevel=2
+            )
+    return model
+
+
+def _refuse_projection(options: dict[str, Any]) -> None:
+    if "proj_size" in options:
+        raise ValueError("proj_size argument is only supported for LSTM, not RNN or GRU")

@@ -1,0 +1,182 @@
+"""One recurrent layer as operations of torch, `tidegate::recurrent_layer` and its backward pass.
+
+torch.compile and torch.export put them into their graphs as they are. The
+arguments are time first, as in `_torch_function`, which a module calls by itself when nothing transforms it: an
+operation of torch costs more per call than a small layer.
+"""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from tidegate import shapes
+from tidegate._torch_fallback import weights_per_direction
+from tidegate._torch_function import Plan, native_gradients, run
+from tidegate._torch_weights import PACKED
+
+Outputs = tuple[Tensor, Tensor, Tensor]
+Gradients = tuple[Tensor, Tensor, list[Tensor]]
+
+
+class OperationLayers(NamedTuple):
+    """The layers of a module as operations of torch: layer `i` maps x, h0 and its weights to y and h_n."""
+
+    cell: str
+    lengths: Tensor | None
+    resets: Tensor | None
+    reset_to: str
+    checkpoint_every: int | None
+
+    def __call__(self, i: int, x: Tensor, h0: Tensor | None, weights: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+        """Runs one layer, keeping the gates if gradients will surely be asked for; a graph to export might never."""
+        inputs = (*weights, x) if h0 is None else (*weights, x, h0)
+        trace = torch.is_grad_enabled() and any(tensor.requires_grad for tensor in inputs)
+        trace = trace and not torch.compiler.is_exporting()
+        y, h_n, _ = recurrent_layer(x, h0, list(weights), *self, trace)
+        return y, h_n
+
+
+@torch.library.custom_op("tidegate::recurrent_layer", mutates_args=(), device_types="cpu")
+def recurrent_layer(
+    x: Tensor,
+    h0: Tensor | None,
+    weights: Sequence[Tensor],
+    cell: str,
+    lengths: Tensor | None,
+    resets: Tensor | None,
+    reset_to: str,
+    checkpoint_every: int | None,
+    trace: bool,
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Runs one layer, both directions if there are weights for two.
+
+    Args:
+        x: Input, float32 [T, B, I].
+        h0: Initial states, float32 [D, B, H]; None for zeros.
+        weights: As torch lists them, for each direction w_ih [G·H, I], w_hh [G·H, H] and with bias b_ih, b_hh [G·H].
+        cell: "gru", "rnn_tanh" or "rnn_relu".
+        lengths: Steps of each row, integers [B]; None for T everywhere.
+        resets: True on the first step of each episode, bool [T, B]; None for one episode a row.
+        reset_to: What an episode starts from, "zeros" or "h0".
+        checkpoint_every: Steps of a segment whose gates the backward pass computes again; None for any number.
+        trace: Whether to keep the gates for the backward pass, which otherwise computes them again.
+
+    Returns:
+        y [T, B, D·H], h_n [D, B, H], and the trace [D, T, B, 4, H] or an empty tensor.
+
+    Raises:
+        TypeError: A tensor is not float32, or lengths are no integers.
+        ValueError: A shape or a length is wrong.
+    """
+    plan = _plan(x, h0, weights, cell, lengths, resets, reset_to, checkpoint_every)
+    directions = PACKED.get(cell, weights, exactly=trace)
+    y, h_n, gates = run(plan, directions, x, h0, trace=trace)
+    kept = x.new_empty(0) if gates is None else torch.from_numpy(gates)
+    return torch.from_numpy(y), torch.from_numpy(h_n), kept
+
+
+@torch.library.custom_op("tidegate::recurrent_layer_backward", mutates_args=(), device_types="cpu")
+def recurrent_layer_backward(
+    x: Tensor,
+    h0: Tensor | None,
+    weights: Sequence[Tensor],
+    cell: str,
+    lengths: Tensor | None,
+    resets: Tensor | None,
+    reset_to: str,
+    checkpoint_every: int | None,
+    need_dx: bool,
+    y: Tensor,
+    trace: Tensor,
+    dy: Tensor | None,
+    dh_n: Tensor | None,
+) -> tuple[Tensor, Tensor, list[Tensor]]:
+    """Carries gradients back through a layer.
+
+    Args:
+        x: As in the forward pass, and so are h0 to checkpoint_every.
+        need_dx: Whether to compute dx; if not, it is empty.
+        y: What the forward pass returned, and so is trace.
+        dy: Gradient of the loss by y; None for zeros.
+        dh_n: Gradient of the loss by h_n; None for zeros.
+
+    Returns:
+        dx, dh0 (empty if there is no h0) and the gradients by the weights.
+    """
+    plan = _plan(x, h0, weights, cell, lengths, resets, reset_to, checkpoint_every)
+    directions = PACKED.get(cell, weights, exactly=False)
+    kept = (y.numpy(force=True), trace.numpy(force=True) if trace.numel() else None)
+    found = native_gradients(plan, directions, x, h0, kept, (dy, dh_n), need_dx=need_dx)
+    dx, dh0, *dweights = [x.new_empty(0) if tensor is None else tensor for tensor in found]
+    return dx, dh0, dweights
+
+
+def _plan(
+    x: Tensor,
+    h0: Tensor | None,
+    weights: Sequence[Tensor],
+    cell: str,
+    lengths: Tensor | None,
+    resets: Tensor | None,
+    reset_to: str,
+    checkpoint_every: int | None,
+) -> Plan:
+    """Checks what the rest trusts."""
+    H = weights[1].shape[1]
+    sizes: shapes.Sizes = {"I": (weights[0].shape[1], "the weights"), "H": (H, "the weights")}
+    sizes["D"] = (len(weights) // weights_per_direction(weights), "the weights")
+    shapes.check("x", x.numpy(force=True), "T B I", sizes)
+    steps = None if lengths is None else shapes.check_lengths(lengths.numpy(), sizes)
+    if h0 is not None:
+        shapes.check("h0", h0.numpy(force=True), "D B H", sizes)
+    marks = None if resets is None else shapes.check_resets(resets.numpy(), "T B", sizes)
+    return Plan(cell, sizes["T"][0], sizes["B"][0], steps, None, None, marks, reset_to, checkpoint_every)
+
+
+@recurrent_layer.register_fake
+def _(
+    x: Tensor,
+    h0: Tensor | None,
+    weights: Sequence[Tensor],
+    cell: str,
+    lengths: Tensor | None,
+    resets: Tensor | None,
+    reset_to: str,
+    checkpoint_every: int | None,
+    trace: bool,
+) -> Outputs:
+    rows, H, D = x.shape[:-1], weights[1].shape[1], len(weights) // weights_per_direction(weights)
+    B = rows[1] if h0 is None else h0.shape[1]
+    kept = (D, *rows, 4, H) if trace and cell == "gru" and checkpoint_every is None else (0,)
+    return x.new_empty(*rows, D * H), x.new_empty(D, B, H), x.new_empty(kept)
+
+
+@recurrent_layer_backward.register_fake
+def _(x: Tensor, h0: Tensor | None, weights: Sequence[Tensor], *others: Any) -> Gradients:
+    need_dx = others[-5]
+    dx = x.new_empty(x.shape if need_dx else 0)
+    return dx, x.new_empty(0 if h0 is None else h0.shape), [x.new_empty(weight.shape) for weight in weights]
+
+
+def _keep(ctx: Any, inputs: tuple[Any, ...], output: Outputs) -> None:
+    """Keeps what the backward pass needs."""
+    x, h0, weights, cell, lengths, resets, *options, _ = inputs
+    y, _, trace = output
+    ctx.mark_non_differentiable(trace)
+    ctx.set_materialize_grads(False)
+    ctx.cell, ctx.options = cell, options
+    ctx.save_for_backward(x, h0, lengths, resets, y, trace, *weights)
+
+
+def _backward(ctx: Any, dy: Tensor | None, dh_n: Tensor | None, _: Any) -> tuple[Any, ...]:
+    x, h0, lengths, resets, y, trace, *weights = ctx.saved_tensors
+    need_dx = ctx.needs_input_grad[0]
+    dx, dh0, dweights = recurrent_layer_backward(
+        x, h0, weights, ctx.cell, lengths, resets, *ctx.options, need_dx, y, trace, dy, dh_n
+    )
+    return dx if need_dx else None, None if h0 is None else dh0, dweights, *[None] * 6
+
+
+recurrent_layer.register_autograd(_backward, setup_context=_keep)

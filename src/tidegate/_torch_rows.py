@@ -1,0 +1,91 @@
+"""What is said of the rows of a padded batch beside their numbers: how long they are, where episodes start."""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+from torch.nn.utils.rnn import PackedSequence
+
+from tidegate.ops import RESET_TO
+from tidegate.shapes import Sizes, check_choice, check_lengths, check_resets
+
+Lengths = Sequence[int] | npt.NDArray[np.integer[Any]] | Tensor
+Resets = npt.NDArray[np.bool_] | Tensor
+
+
+class Rows(NamedTuple):
+    """What is said of the rows, checked.
+
+    Attributes:
+        lengths: Steps of each row, an int64 array [B], or a tensor; None for T everywhere.
+        resets: Marks of the first steps of episodes, bytes [T, B], or a bool tensor; None for none.
+        reset_to: What an episode starts from, "zeros" or "h0".
+    """
+
+    lengths: Any = None
+    resets: Any = None
+    reset_to: str = "zeros"
+
+
+def check_rows(
+    data: Tensor | PackedSequence,
+    lengths: Lengths | None,
+    resets: Resets | None,
+    reset_to: str,
+    batch_first: bool,
+    *,
+    as_tensors: bool,
+) -> Rows:
+    """Checks lengths and resets against the input that they belong to.
+
+    Args:
+        data: The input.
+        lengths: Steps of each row, integers [B] in 0..T.
+        resets: True on the first steps of episodes, bool [T, B], or [B, T] with batch_first.
+        reset_to: What an episode starts from.
+        batch_first: Whether the input is [B, T, I].
+        as_tensors: Whether to return tensors, whose numbers are left for the operation to check that gets them.
+
+    Raises:
+        TypeError: Lengths are no integers, or resets no booleans.
+        ValueError: They do not fit the input, which may be one that takes none.
+    """
+    check_choice("reset_to", reset_to, RESET_TO)
+    for name, given in (("lengths", lengths), ("resets", resets)):
+        if given is not None:
+            _check_padded(name, data)
+    if as_tensors:
+        steps = None if lengths is None else _tensor("lengths", lengths, "integers")
+        marks = None if resets is None else _tensor("resets", resets, "bool")
+        return Rows(steps, marks.T if batch_first and marks is not None else marks, reset_to)
+
+    sizes: Sizes = {}
+    if isinstance(data, Tensor) and data.dim() == 3:
+        sizes = {letter: (data.shape[axis ^ batch_first], "input") for axis, letter in enumerate("TB")}
+    numbers = None if lengths is None else check_lengths(_on_cpu(lengths), sizes)
+    found = None if resets is None else check_resets(_on_cpu(resets), "B T" if batch_first else "T B", sizes)
+    return Rows(numbers, np.ascontiguousarray(found.T) if batch_first and found is not None else found, reset_to)
+
+
+def _check_padded(name: str, data: Tensor | PackedSequence) -> None:
+    if isinstance(data, PackedSequence):
+        raise ValueError(  # noqa: TRY004 - it is the combination that is wrong
+            f"{name} given with a packed sequence, expected a padded tensor: a packed sequence has its own rows"
+        )
+    if data.dim() != 3:
+        raise ValueError(f"{name} given with an input of {data.dim()} axes, expected 3: several rows of steps")
+
+
+def _on_cpu(values: Any) -> Any:
+    return values.cpu() if isinstance(values, Tensor) else values
+
+
+def _tensor(name: str, values: Any, kind: str) -> Tensor:
+    tensor = values if isinstance(values, Tensor) else torch.as_tensor(values)
+    is_bool = tensor.dtype is torch.bool
+    if not (is_bool if kind == "bool" else not is_bool and not tensor.is_floating_point()):
+        raise TypeError(f"{name} has dtype {str(tensor.dtype).removeprefix('torch.')}, expected {kind}")
+    return tensor

@@ -1,0 +1,46 @@
+"""What a call meets: transforms that record or replace the operations of torch, and tensors that kernels can't read."""
+
+import torch
+from torch import Tensor
+from torch._C import _are_functorch_transforms_active, _is_tracing, _len_torch_dispatch_stack
+from torch.autograd import forward_ad
+from torch.nn import Parameter
+
+
+def transform() -> str | None:
+    """Returns what a layer must show itself to as an operation of torch: "trace", "func", or nothing.
+
+    "trace" stands for torch.compile, torch.export and dispatch modes; "func" for the transforms of torch.func.
+    """
+    if torch.compiler.is_compiling():
+        return "trace"
+    if _are_functorch_transforms_active():
+        return "func"
+    return "trace" if _len_torch_dispatch_stack() else None
+
+
+def unsupported_transform() -> str | None:
+    """Returns what only torch's own operations can go through, or None."""
+    if forward_ad._current_level >= 0:  # noqa: SLF001 - there is no public name
+        return "forward-mode differentiation is active"
+    if torch.compiler.is_compiling():
+        return None
+    return "torch.jit is tracing" if _is_tracing() else None
+
+
+def unfit_tensor(name: str, tensor: Tensor) -> str | None:
+    """Returns what keeps a tensor off the native path, or None."""
+    if type(tensor) is not Tensor and type(tensor) is not Parameter:
+        return f"{name} is a {type(tensor).__name__}, not a plain tensor"
+    return unfit_number(name, tensor)
+
+
+def unfit_number(name: str, tensor: Tensor) -> str | None:
+    """Returns what keeps a tensor of any kind off the native path, or None."""
+    if tensor.dtype is not torch.float32:
+        return f"{name} has dtype {str(tensor.dtype).removeprefix('torch.')}, native kernels compute in float32"
+    if not tensor.is_cpu:
+        return f"{name} is on {tensor.device}, native kernels run on the CPU"
+    if tensor.layout is not torch.strided:
+        return f"{name} has layout {tensor.layout}, native kernels read strided tensors"
+    return None

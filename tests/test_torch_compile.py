@@ -1,0 +1,230 @@
+"""Compiled and exported models run the same kernels as others, with and without gradients, for any shape."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+pytest.importorskip("torch")
+
+import torch
+from torch import Tensor
+from torch.export import Dim
+from torch.fx.experimental.proxy_tensor import make_fx
+from torch.nn.utils import rnn
+
+from tidegate._torch_op import recurrent_layer, recurrent_layer_backward
+from tidegate._torch_weights import PACKED
+from tidegate.torch import GRU, RNN, Path
+
+T, B, I, H = 6, 4, 3, 5
+LENGTHS = [2, 6, 0, 5]
+WRAPPER = {"gru": GRU, "rnn_tanh": RNN}
+
+# What torch's own compiler does with itself.
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
+
+
+class Tagger(torch.nn.Module):
+    """A model that holds a drop-in: features to scores of the rows."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.rnn = GRU(I, H, num_layers=2, bidirectional=True, **options)
+        self.head = torch.nn.Linear(2 * H, 2)
+
+    def forward(self, x: Tensor, lengths: Any = None) -> Tensor:
+        y, h_n = self.rnn(x, lengths=lengths)
+        scores: Tensor = self.head(y.sum(0)) + h_n.sum()
+        return scores
+
+
+@pytest.fixture(autouse=True)
+def _fresh_compiler() -> None:
+    torch.compiler.reset()
+
+
+def inputs(steps: int = T, rows: int = B) -> Tensor:
+    return torch.randn(steps, rows, I, generator=torch.Generator().manual_seed(1))
+
+
+def values_and_gradients(call: Any, model: Tagger, x: Tensor, lengths: Any) -> list[Tensor]:
+    x = x.clone().requires_grad_()
+    scores = call(x, lengths)
+    return [scores, *torch.autograd.grad(scores.square().mean(), [x, *model.parameters()])]
+
+
+@pytest.mark.parametrize("lengths", [None, LENGTHS, torch.tensor(LENGTHS), np.array(LENGTHS)])
+def test_a_compiled_model_gives_the_same(lengths: Any) -> None:
+    """In one graph, a model gives the values and gradients that it gives uncompiled, for any form of lengths."""
+    model = Tagger()
+    compiled = torch.compile(model, backend="aot_eager", fullgraph=True)
+    results = [values_and_gradients(call, model, inputs(), lengths) for call in (compiled, model)]
+    torch.testing.assert_close(*results, rtol=1e-6, atol=1e-6)
+    with torch.no_grad():
+        torch.testing.assert_close(compiled(inputs(), lengths), model(inputs(), lengths), rtol=0, atol=1e-6)
+
+
+def test_inductor_runs_the_layer() -> None:
+    """The compiler of torch makes one graph of the model around the layer, forward and backward."""
+    model = Tagger()
+    compiled = torch.compile(model, fullgraph=True)
+    results = [values_and_gradients(call, model, inputs(), None) for call in (compiled, model)]
+    torch.testing.assert_close(*results, rtol=1e-5, atol=1e-5)
+
+
+def test_shapes_may_change() -> None:
+    """With dynamic shapes, what was compiled for some numbers of steps and rows serves any others."""
+    model = Tagger()
+    compiled_at_first = 0
+    graphs = torch._dynamo.testing.CompileCounterWithBackend("aot_eager")
+    compiled = torch.compile(model, backend=graphs, fullgraph=True, dynamic=True)
+    for steps, rows in ((6, 4), (9, 7), (11, 8), (13, 10)):
+        x, lengths = inputs(steps, rows), torch.arange(rows) % steps
+        torch.testing.assert_close(compiled(x, lengths), model(x, lengths), rtol=1e-6, atol=1e-6)
+        compiled_at_first = graphs.frame_count if steps == 9 else compiled_at_first
+    assert graphs.frame_count == compiled_at_first
+
+
+def test_dropout_and_single_sequences_are_compiled() -> None:
+    """Dropout between layers draws torch's numbers in a graph too, and inputs of two axes are taken."""
+    model = Tagger(dropout=0.5)
+    compiled = torch.compile(model, backend="aot_eager", fullgraph=True)
+    torch.manual_seed(3)
+    expected = model(inputs())
+    torch.manual_seed(3)
+    torch.testing.assert_close(compiled(inputs()), expected, rtol=1e-6, atol=1e-6)
+    layer = GRU(I, H, batch_first=True)
+    x = inputs()[:, 0]
+    torch.testing.assert_close(torch.compile(layer, backend="aot_eager", fullgraph=True)(x), layer(x), rtol=0, atol=0)
+
+
+def test_wrong_lengths_are_refused_when_the_graph_runs() -> None:
+    """The numbers of lengths are checked at each call of a graph, with the message of an uncompiled call."""
+    compiled = torch.compile(Tagger(), backend="aot_eager", fullgraph=True)
+    compiled(inputs(), torch.tensor(LENGTHS))
+    with pytest.raises(ValueError, match=r"lengths\[1\] is 7, expected 0..6: T=6 comes from x"):
+        compiled(inputs(), torch.tensor([1, 7, 2, 3]))
+
+
+def test_path_in_a_graph() -> None:
+    """Inside a graph, `path` answers as outside: float32 is native, other dtypes and packed sequences are not."""
+    layer = GRU(I, H)
+
+    @torch.compile(backend="aot_eager", fullgraph=True)
+    def ask(x: Tensor) -> tuple[Tensor, Path]:
+        return x + 1, layer.path(x)
+
+    assert ask(inputs())[1] == Path(native=True, reason="float32 on the CPU")
+    assert not ask(inputs().double())[1]
+
+
+def test_what_is_not_native_is_compiled_too() -> None:
+    """A float64 module, and a packed sequence, run torch's own operations in compiled code."""
+    layer = GRU(I, H)
+    exact = GRU(I, H, dtype=torch.float64)
+    x = inputs().double()
+    torch.testing.assert_close(torch.compile(exact, backend="aot_eager")(x), exact(x))
+    packed = rnn.pack_padded_sequence(inputs(), [6, 5, 2, 1])
+    actual, expected = torch.compile(layer, backend="aot_eager")(packed), layer(packed)
+    torch.testing.assert_close([actual[0].data, actual[1]], [expected[0].data, expected[1]])
+
+
+def test_compiled_inference_packs_once() -> None:
+    """Weights that rest are packed once, for compiled and other calls together; a step of an optimizer is seen."""
+    model = Tagger().eval()
+    compiled = torch.compile(model, backend="aot_eager", fullgraph=True)
+    with torch.no_grad():
+        model(inputs())
+        weights = list(model.rnn.parameters())
+        layers = [weights[:8], weights[8:]]
+        packed = [PACKED.find("gru", layer, exactly=True) for layer in layers]
+        assert all(packed)
+        for _ in range(2):
+            compiled(inputs())
+        again = [PACKED.find("gru", layer, exactly=False) for layer in layers]
+        assert all(found is first for found, first in zip(again, packed, strict=True))
+    for parameter in model.parameters():
+        parameter.grad = torch.ones_like(parameter)
+    torch.optim.SGD(model.parameters(), lr=0.1).step()
+    with torch.no_grad():
+        torch.testing.assert_close(compiled(inputs()), model(inputs()), rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize("strict", [False, True])
+def test_an_exported_model_gives_the_same(strict: bool) -> None:
+    """A model exported with dynamic shapes holds the layer as one operation, and computes the same for other shapes."""
+    model = Tagger()
+    steps, rows = Dim("steps"), Dim("rows")
+    program = torch.export.export(
+        model,
+        (inputs(), torch.tensor(LENGTHS)),
+        dynamic_shapes={"x": {0: steps, 1: rows}, "lengths": {0: rows}},
+        strict=strict,
+    )
+    targets = [str(node.target) for node in program.graph.nodes if node.op == "call_function"]
+    assert targets.count("tidegate.recurrent_layer.default") == 2
+    x, lengths = inputs(9, 3), torch.tensor([9, 0, 4])
+    results = [values_and_gradients(call, model, x, lengths) for call in (program.module(), model)]
+    torch.testing.assert_close(results[0][:2], results[1][:2], rtol=1e-6, atol=1e-6)
+
+
+def test_a_traced_function_holds_the_operation() -> None:
+    """make_fx, which records under a dispatch mode, finds the operation and computes the same."""
+    layer = GRU(I, H)
+    graph = make_fx(lambda x: layer(x)[0])(inputs())
+    assert any(node.target is torch.ops.tidegate.recurrent_layer.default for node in graph.graph.nodes)
+    torch.testing.assert_close(graph(inputs()), layer(inputs())[0], rtol=0, atol=0)
+
+
+def operation_inputs(cell: str, *, trace: bool, state: bool, requires_grad: bool = True) -> tuple[Any, ...]:
+    weights = [*WRAPPER[cell](I, H, bidirectional=True).requires_grad_(requires_grad).parameters()]
+    h0 = torch.ones(2, B, H, requires_grad=requires_grad) if state else None
+    x = inputs().requires_grad_(requires_grad)
+    return x, h0, weights, cell, torch.tensor(LENGTHS) if state else None, None, "zeros", None, trace
+
+
+@pytest.mark.parametrize("cell", WRAPPER)
+@pytest.mark.parametrize(("trace", "state"), [(True, True), (False, False)])
+def test_the_operations_keep_torchs_rules(cell: str, trace: bool, state: bool) -> None:
+    """The opcheck of torch finds schema, fake tensors, autograd and tracing of both operations as they must be."""
+    torch.library.opcheck(recurrent_layer, operation_inputs(cell, trace=trace, state=state))
+    args = operation_inputs(cell, trace=trace, state=state, requires_grad=False)
+    y, _, kept = recurrent_layer(*args)
+    torch.library.opcheck(recurrent_layer_backward, (*args[:-1], True, y, kept, torch.ones_like(y), None))
+
+
+def test_the_gates_are_computed_again_where_they_were_not_kept() -> None:
+    """Gradients are the same whether or not the forward pass kept the gates."""
+    results = []
+    for trace in (True, False):
+        torch.manual_seed(0)
+        args = operation_inputs("gru", trace=trace, state=True)
+        y, h_n, kept = recurrent_layer(*args)
+        assert bool(kept.numel()) is trace
+        loss = y.square().sum() + h_n.sum()
+        results.append(torch.autograd.grad(loss, [args[0], args[1], *args[2]]))
+    torch.testing.assert_close(*results, rtol=0, atol=0)
+
+
+WRONG: dict[str, tuple[int, Callable[[Any], Any], type[Exception], str]] = {
+    "features": (0, lambda x: x[..., :2], ValueError, r"x has shape \(6, 4, 2\), expected \[T, B, I\] = \(6, 4, 3\)"),
+    "dtype": (0, lambda x: x.double(), TypeError, "x has dtype float64, expected float32"),
+    "state": (1, lambda h0: h0[:1], ValueError, r"h0 has shape \(1, 4, 5\), expected \[D, B, H\] = \(2, 4, 5\)"),
+    "cell": (3, lambda cell: "lstm", ValueError, "cell is 'lstm', expected one of 'gru'"),
+    "lengths": (4, lambda lengths: lengths + 9, ValueError, r"lengths\[0\] is 11, expected 0..6"),
+    "resets": (5, lambda _: torch.zeros(T, B), TypeError, "resets has dtype float32, expected bool"),
+}
+
+
+@pytest.mark.parametrize("case", WRONG)
+def test_wrong_arguments_of_the_operation(case: str) -> None:
+    """The operation, which anyone can call, refuses what does not fit, with the value found and the one expected."""
+    position, spoil, error, message = WRONG[case]
+    args = list(operation_inputs("gru", trace=False, state=True))
+    args[position] = spoil(args[position])
+    operation: Any = recurrent_layer
+    with torch.no_grad(), pytest.raises(error, match=message):
+        operation(*args)

@@ -1,0 +1,177 @@
+"""The drop-ins with several episodes in a row (`resets`), and with gates computed again (`checkpoint_every`)."""
+
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from tidegate.torch import GRU, RNN, convert
+
+T, B, I, H = 11, 4, 3, 5
+
+
+def stack(**options: Any) -> GRU:
+    """Two layers, both directions."""
+    torch.manual_seed(0)
+    return GRU(I, H, num_layers=2, bidirectional=True, **options)
+
+
+def marks(*shape: int) -> Tensor:
+    """Marks on a fifth of the steps, some of them first steps."""
+    found = torch.rand(shape, generator=torch.Generator().manual_seed(1)) < 0.2
+    found[0, 0] = True
+    return found
+
+
+def gradients(layer: Any, x: Tensor, hx: Tensor, **options: Any) -> list[Tensor]:
+    """Outputs, and the gradients of input, initial states and parameters of a loss on all of them."""
+    x, hx = x.clone().requires_grad_(), hx.clone().requires_grad_()
+    layer.zero_grad()
+    y, h_n = layer(x, hx, **options)
+    (y.sin().sum() + (2 * h_n).cos().sum()).backward()
+    return [y.detach(), h_n.detach(), x.grad, hx.grad, *(p.grad for p in layer.parameters())]
+
+
+@pytest.mark.parametrize("reset_to", ["zeros", "h0"])
+@pytest.mark.parametrize("lengths", [None, [T, 0, 4, 9]])
+@pytest.mark.parametrize("batch_first", [False, True])
+def test_native_episodes_equal_those_of_torch(reset_to: str, lengths: Any, batch_first: bool) -> None:
+    """float32 on native kernels and float64 by torch's own code agree in outputs and in all gradients."""
+    layer, resets = stack(batch_first=batch_first), marks(T, B)
+    x, hx = torch.randn(T, B, I), torch.randn(4, B, H)
+    if batch_first:
+        x, resets = x.transpose(0, 1), resets.T
+    options = {"resets": resets, "reset_to": reset_to, "lengths": lengths}
+    assert layer.path(x, hx, **options)
+    found = gradients(layer, x, hx, **options)
+    layer.double()
+    assert not layer.path(x.double(), hx.double(), **options)
+    expected = gradients(layer, x.double(), hx.double(), **options)
+    for ours, theirs in zip(found, expected, strict=True):
+        torch.testing.assert_close(ours.double(), theirs, rtol=0, atol=1e-5)
+
+
+def test_episodes_do_not_touch_each_other() -> None:
+    """With one direction, an episode's outputs are those of the episode alone, to the bit."""
+    layer, x = GRU(I, H), torch.randn(T, B, I)
+    resets = torch.zeros(T, B, dtype=torch.bool)
+    resets[6] = True
+    with torch.no_grad():
+        y, h_n = layer(x, torch.ones(1, B, H), resets=resets)
+        torch.testing.assert_close(y[6:], layer(x[6:])[0], rtol=0, atol=0)
+        torch.testing.assert_close(h_n, layer(x[6:])[1], rtol=0, atol=0)
+
+
+def test_second_derivatives_of_episodes() -> None:
+    """The gradient of a gradient agrees with float64."""
+    layer, resets = RNN(I, H), marks(T, B)
+    x = torch.randn(T, B, I)
+    results = []
+    for dtype in (torch.float32, torch.float64):
+        layer.to(dtype)
+        inputs = x.to(dtype).requires_grad_()
+        (first,) = torch.autograd.grad(layer(inputs, resets=resets)[0].sin().sum(), inputs, create_graph=True)
+        (second,) = torch.autograd.grad((first * first).sum(), inputs)
+        results.append(second.double())
+    torch.testing.assert_close(*results, rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("checkpoint_every", [None, 4])
+def test_episodes_under_compile(checkpoint_every: int | None) -> None:
+    """A compiled model takes resets, and gives the eager numbers and gradients."""
+    layer, resets = GRU(I, H, checkpoint_every=checkpoint_every), marks(T, B)
+    compiled = torch.compile(layer, fullgraph=True, backend="aot_eager")
+    x, hx = torch.randn(T, B, I), torch.randn(1, B, H)
+    found = gradients(compiled, x, hx, resets=resets, reset_to="h0")
+    for ours, theirs in zip(found, gradients(layer, x, hx, resets=resets, reset_to="h0"), strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=0, atol=1e-6)
+
+
+def test_episodes_of_each_sample() -> None:
+    """Vmap over samples that each have their own resets gives what a loop gives, and so do per-sample gradients."""
+    layer, resets, x = GRU(I, H), marks(3, T, B), torch.randn(3, T, B, I)
+    parameters = {name: p.detach() for name, p in layer.named_parameters()}
+
+    def loss(parameters: dict[str, Tensor], x: Tensor, resets: Tensor) -> Tensor:
+        y: Tensor = torch.func.functional_call(layer, parameters, (x,), {"resets": resets})[0]
+        return y.sin().sum()
+
+    found = torch.func.vmap(torch.func.grad(loss), (None, 0, 0))(parameters, x, resets)
+    for n in range(3):
+        expected = torch.func.grad(loss)(parameters, x[n], resets[n])
+        for name, gradient in expected.items():
+            torch.testing.assert_close(found[name][n], gradient, rtol=0, atol=1e-5)
+
+
+WRONG: dict[str, tuple[Any, type[Exception], str]] = {
+    "dtype": ({"resets": torch.zeros(T, B)}, TypeError, "resets has dtype float32, expected bool"),
+    "shape": ({"resets": torch.zeros(B, T).bool()}, ValueError, rf"resets has shape \({B}, {T}\), expected \[T, B\]"),
+    "reset_to": ({"resets": torch.zeros(T, B).bool(), "reset_to": "one"}, ValueError, "reset_to is 'one', expected"),
+}
+
+
+@pytest.mark.parametrize(("options", "error", "message"), WRONG.values(), ids=WRONG)
+def test_wrong_resets_are_refused(options: dict[str, Any], error: type[Exception], message: str) -> None:
+    """An error says what marks should look like, on either path."""
+    for dtype in (torch.float32, torch.float64):
+        with pytest.raises(error, match=message):
+            GRU(I, H, dtype=dtype)(torch.zeros(T, B, I, dtype=dtype), **options)
+
+
+def test_one_sequence_and_packed_sequences_take_no_resets() -> None:
+    """Marks belong to the rows of a padded batch."""
+    layer, resets = GRU(I, H), torch.zeros(T, 1, dtype=torch.bool)
+    with pytest.raises(ValueError, match="resets given with an input of 2 axes"):
+        layer(torch.zeros(T, I), resets=resets)
+    packed = torch.nn.utils.rnn.pack_sequence([torch.zeros(T, I)])
+    with pytest.raises(ValueError, match="resets given with a packed sequence"):
+        layer(packed, resets=resets)
+
+
+@pytest.mark.parametrize("every", [1, 5, 1000])
+@pytest.mark.parametrize("form", ["padded", "packed", "one sequence"])
+def test_gates_computed_again_give_the_same_gradients(every: int, form: str) -> None:
+    """`checkpoint_every` changes what is kept, and nothing else."""
+    layer = stack()
+    x: Any = torch.randn(T, B, I)
+    if form == "packed":
+        x = torch.nn.utils.rnn.pack_padded_sequence(x, torch.tensor([11, 9, 9, 2]))
+    elif form == "one sequence":
+        x = x[:, 0]
+
+    def parameter_gradients() -> list[Tensor]:
+        layer.zero_grad()
+        y, h_n = layer(x)
+        ((y.data if form == "packed" else y).sin().sum() + h_n.cos().sum()).backward()
+        return [p.grad for p in layer.parameters()]  # type: ignore[misc]
+
+    expected = parameter_gradients()
+    layer.checkpoint_every = every
+    for ours, theirs in zip(parameter_gradients(), expected, strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=1e-6, atol=2e-6)
+
+
+def test_no_trace_is_kept_between_checkpoints() -> None:
+    """What a layer saves for the backward pass has no gates, four times the output, among it."""
+    for every, most in ((None, 4 * T * B * H), (7, T * B * H)):
+        y, _ = GRU(I, H, checkpoint_every=every)(torch.randn(T, B, I))
+        assert y.grad_fn is not None
+        assert max(kept.numel() for kept in y.grad_fn.saved_tensors[:4] if kept is not None) == most
+
+
+def test_wrong_checkpoints_are_refused() -> None:
+    """A segment has at least one step."""
+    for layer in (GRU, RNN):
+        with pytest.raises(ValueError, match="checkpoint_every is 0, expected 1 or more"):
+            layer(I, H, checkpoint_every=0)
+
+
+def test_converted_modules_take_resets_and_checkpoints() -> None:
+    """A module that was made by torch has the options of a drop-in once it is one."""
+    layer: Any = convert(torch.nn.GRU(I, H))
+    assert layer.checkpoint_every is None
+    layer.checkpoint_every = 3
+    y, _ = layer(torch.randn(T, B, I), resets=marks(T, B))
+    y.sum().backward()
+    assert layer.weight_hh_l0.grad is not None
