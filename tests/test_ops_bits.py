@@ -1,0 +1,131 @@
+"""The same bits however a result is computed: properties of random problems, for every instruction set."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import tidegate
+from tidegate import ops
+
+Array = npt.NDArray[np.float32]
+
+every_isa = pytest.mark.parametrize("isa", ops.isas())
+many = settings(max_examples=60, deadline=None)
+
+
+@dataclass
+class Problem:
+    """A layer's weights, a ragged batch with episodes, and gradients of its outputs."""
+
+    cell: str
+    weights: list[Array]
+    x: Array
+    h0: Array
+    dy: Array
+    options: dict[str, Any]
+
+    def layer(self, isa: str) -> ops.Layer:
+        return ops.pack(self.cell, *self.weights, isa=isa)
+
+
+@st.composite
+def problems(draw: st.DrawFn, /, **fixed: Any) -> Problem:
+    """Problems of all kinds of shapes: few and many rows, small layers, and large ones whose units are shared."""
+    cell = draw(st.sampled_from(sorted(ops.GATES)))
+    H = draw(st.sampled_from([1, 5, 16, 33, 48, 130, 210]))
+    T, B = draw(st.integers(0, 12 if H > 100 else 40)), draw(st.sampled_from([1, 2, 3, 5, 8, 17, 32, 50]))
+    I, reverse = draw(st.sampled_from([1, 7, 16, 40])), fixed.get("reverse", draw(st.booleans()))
+    rng = np.random.default_rng(draw(st.integers(0, 2**32)))
+    shapes = ((ops.GATES[cell] * H, I), (ops.GATES[cell] * H, H), *2 * ((ops.GATES[cell] * H,),))
+    weights = [rng.uniform(-0.3, 0.3, shape).astype(np.float32) for shape in shapes]
+    x, dy = (rng.standard_normal((T, B, n)).astype(np.float32) for n in (I, H))
+    options = {
+        "lengths": rng.integers(0, T + 1, B) if draw(st.booleans()) else np.full(B, T),
+        "resets": rng.random((T, B)) < draw(st.sampled_from([0, 0.1, 1])),
+        "reset_to": draw(st.sampled_from(ops.RESET_TO)),
+        "reverse": reverse,
+    }
+    return Problem(cell, weights, x, rng.standard_normal((B, H)).astype(np.float32), dy, options)
+
+
+def run(problem: Problem, isa: str, threads: int) -> list[Array | None]:
+    """Values and gradients, with a number of threads."""
+    before = tidegate.get_num_threads()
+    tidegate.set_num_threads(threads)
+    try:
+        layer = problem.layer(isa)
+        out = ops.forward(layer, problem.x, problem.h0, trace=True, **problem.options)
+        gradients = ops.backward(layer, problem.x, out, problem.dy, h0=problem.h0, **problem.options)
+    finally:
+        tidegate.set_num_threads(before)
+    return [*out, *gradients]
+
+
+@every_isa
+@many
+@given(problem=problems(), threads=st.integers(1, 5))
+def test_threads_change_no_bit(isa: str, problem: Problem, threads: int) -> None:
+    """Values and gradients are the same for any number of threads, and the second time."""
+    for one, other in zip(run(problem, isa, 1), run(problem, isa, threads), strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+@every_isa
+@many
+@given(problem=problems(), threads=st.integers(1, 5), data=st.data())
+def test_a_row_has_the_bits_that_it_has_alone(isa: str, problem: Problem, threads: int, data: st.DataObject) -> None:
+    """Other rows, their order and the padding change nothing in a row."""
+    y, h_n, *_ = run(problem, isa, threads)
+    assert y is not None
+    assert h_n is not None
+    b = data.draw(st.integers(0, problem.x.shape[1] - 1))
+    length = problem.options["lengths"][b]
+    alone = problem.options | {"lengths": None, "resets": problem.options["resets"][:length, b : b + 1]}
+    row = ops.forward(problem.layer(isa), problem.x[:length, b : b + 1], problem.h0[b : b + 1], **alone)
+    np.testing.assert_array_equal(y[:length, b], row.y[:, 0])
+    np.testing.assert_array_equal(h_n[b], row.h_n[0])
+    assert not y[length:, b].any()
+
+
+@every_isa
+@many
+@given(problem=problems(reverse=False), data=st.data())
+def test_pieces_have_the_bits_of_the_whole(isa: str, problem: Problem, data: st.DataObject) -> None:
+    """A sequence cut anywhere, its state carried from piece to piece, gives the whole, down to single steps."""
+    layer, (T, B, _) = problem.layer(isa), problem.x.shape
+    resets = problem.options["resets"]
+    whole = ops.forward(layer, problem.x, problem.h0, resets=resets)
+    cuts = sorted(data.draw(st.lists(st.integers(0, T), max_size=4)))
+    state, pieces = problem.h0, []
+    for start, end in zip([0, *cuts], [*cuts, T], strict=True):
+        piece = ops.forward(layer, problem.x[start:end], state, resets=resets[start:end])
+        state = piece.h_n
+        pieces.append(piece.y)
+    np.testing.assert_array_equal(np.concatenate(pieces), whole.y)
+    np.testing.assert_array_equal(state, whole.h_n)
+
+    h = problem.h0.copy()
+    for t in range(T):
+        h[resets[t]] = 0
+        np.testing.assert_array_equal(ops.step(layer, problem.x[t], h, out=h), whole.y[t])
+    assert len(h) == B
+
+
+@every_isa
+@many
+@given(problem=problems(), threads=st.integers(1, 5))
+def test_gates_computed_again_change_no_bit(isa: str, problem: Problem, threads: int) -> None:
+    """The gradients without a trace are those with it."""
+    expected = run(problem, isa, threads)[3:]
+    layer = problem.layer(isa)
+    out = ops.forward(layer, problem.x, problem.h0, **problem.options)
+    options = problem.options | {"checkpoint_every": 10_000}
+    for one, other in zip(
+        ops.backward(layer, problem.x, out, problem.dy, h0=problem.h0, **options), expected, strict=True
+    ):
+        np.testing.assert_array_equal(one, other)
