@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <cassert>
+#include <numeric>
 #include <vector>
 
 #include "parallel.hpp"
@@ -200,7 +201,8 @@ class BackwardRun {
                                 units};
       kernels_.gate_gradients(gates);
       if (units_) meet();
-      kernels_.gate_products({dgates, stride, layer_.backward_hh(), layer_.pitch(), carry_of_, true, tiles, panels});
+      kernels_.gate_products(
+          {dgates, stride, layer_.hidden, layer_.backward_hh(), layer_.pitch(), carry_of_, true, tiles, panels});
       if (batch_.resets) cut_at_resets(step, tiles, units);
     }
   }
@@ -228,7 +230,8 @@ class BackwardRun {
     if (pass_.dx) {
       const Panels w = layer_.backward_ih();
       const Tiles tiles{block.rows, kernels_.tile_rows, index, size};
-      kernels_.gate_products({dgates_ih, stride, w, layer_.input, pointers.dx, false, tiles, {0, w.count()}});
+      kernels_.gate_products(
+          {dgates_ih, stride, layer_.hidden, w, layer_.input, pointers.dx, false, tiles, {0, w.count()}});
     }
     WeightGradients call{};
     call.stride = stride;
@@ -272,9 +275,8 @@ class BackwardRun {
     for (int64_t row = rows.begin; row < rows.end; ++row) {
       const int64_t b = schedule_.order(row);
       for (int64_t unit = 0; unit < H; ++unit) pass_.dh0[b * H + unit] += carry_of_[row][unit];
-      if (!pass_.dx || batch_.step_start) continue;
-      for (int64_t t = schedule_.length(row); t < batch_.T; ++t) std::fill_n(pass_.dx.at(t, b), layer_.input, 0.0f);
     }
+    if (pass_.dx && !batch_.step_start) schedule_.clear_padding(pass_.dx, layer_.input, share(batch_.T, index, size));
   }
 
   const PackedLayer& layer_;
@@ -294,13 +296,20 @@ class BackwardRun {
   Pointers pointers_[2];
 };
 
-// The rows of a small layer fall into groups, each walked by one thread on memory of its own: when steps take
-// microseconds, cores must not wait for each other's cache lines. How many groups there are, and so in which order the
-// weight gradients are summed, depends on layer and batch alone.
+// The rows of a batch fall into groups, each walked by one thread on memory of its own, for cores that write what the
+// other one reads wait for each other's cache lines. How many groups there are, and so in which order the weight
+// gradients are summed, depends on layer and batch alone. One group it is when its sums would cost more than that: of
+// layers that no cache holds, and of few steps. A power of two divides evenly among most numbers of threads.
 int64_t count_groups(const PackedLayer& layer, const Batch& batch) {
-  constexpr int64_t kSmallBytes = 192 * 1024, kGroupRows = 16, kMostGroups = 16;
-  if (layer.gates * layer.hidden * (layer.input + layer.hidden) * 4 > kSmallBytes) return 1;
-  return std::clamp<int64_t>(batch.B / kGroupRows, 1, kMostGroups);
+  constexpr int64_t kFarBytes = int64_t{8} << 20, kMostBytes = int64_t{32} << 20, kGroupRows = 16, kGroupSteps = 512;
+  const int64_t bytes = layer.gates * layer.hidden * (layer.input + layer.hidden) * 4;
+  const int64_t steps =
+      batch.lengths ? std::accumulate(batch.lengths, batch.lengths + batch.B, int64_t{0}) : batch.T * batch.B;
+  const int64_t by_rows = batch.B >= kGroupRows ? std::max<int64_t>(2, batch.B / kGroupRows) : 1;
+  const int64_t most = bytes > kFarBytes ? 1 : std::min({by_rows, steps / kGroupSteps, kMostBytes / bytes});
+  int64_t groups = 1;
+  while (groups < 16 && groups * 2 <= most) groups *= 2;
+  return groups;
 }
 
 void run_groups(const PackedLayer& layer, const Batch& batch, const BackwardPass& pass, const WeightSums& sums,

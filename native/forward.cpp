@@ -48,8 +48,9 @@ class ForwardRun {
       if (index == 0 && step + 1 < schedule_.steps()) point(step + 1);
       if (team) team->barrier();
     }
-    const Range rows = share(rows_, index, size);
+    const Range rows = share(rows_, index, size), times = share(batch_.T, index, size);
     for (int64_t row = rows.begin; row < rows.end; ++row) finish(row);
+    if (!batch_.step_start) schedule_.clear_padding(pass_.y, layer_.hidden, times);
   }
 
  private:
@@ -120,11 +121,6 @@ class ForwardRun {
     const float* last =
         length > 0 ? pass_.y.at(schedule_.time(length - 1, row), b) : (batch_.h0 ? batch_.h0 + b * H : zeros_);
     if (pass_.h_n) std::copy_n(last, H, pass_.h_n + b * H);
-    if (batch_.step_start) return;  // a packed array has no padding
-    for (int64_t t = length; t < batch_.T; ++t) {
-      std::fill_n(pass_.y.at(t, b), H, 0.0f);
-      if (pass_.trace) std::fill_n(pass_.trace.at(t, b), 4 * H, 0.0f);
-    }
   }
 
   const PackedLayer& layer_;

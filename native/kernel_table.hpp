@@ -78,7 +78,7 @@ struct GateGradients {
 // out[row] (+)= dgates[row] W, for the gradients of the previous state and of the input.
 struct GateProducts {
   const float* dgates;  // first of W.depth / V blocks, as above
-  int64_t stride;
+  int64_t stride, hidden;
   Panels w;
   int64_t columns;    // floats stored of each row
   float* const* out;  // [rows]

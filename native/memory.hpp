@@ -82,7 +82,7 @@ class Scratch {
 // fill it.
 class Recycled {
  public:
-  static constexpr int64_t kMostKept = int64_t{256} << 20;  // bytes, all blocks together
+  static constexpr int64_t kMostKept = int64_t{1} << 30;  // bytes, all blocks together
 
   struct Block {
     Floats floats;

@@ -18,7 +18,7 @@ int64_t panel_width(int64_t vectors, int64_t panel, int64_t lanes) {
 }
 
 // Threads are worth their waking from about this many floats on.
-Team team_for(int64_t floats, int threads) { return Team(floats < 1 << 18 ? 1 : threads); }
+Team team_for(int64_t floats, int threads) { return Team(floats < 1 << 16 ? 1 : threads); }
 
 // Panels of W^T: column `vector * V + lane` is one row of W [G H, depth].
 RecycledFloats pack_forward(const KernelTable& kernels, const float* w, int64_t gates, int64_t hidden, int64_t depth,

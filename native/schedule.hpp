@@ -51,6 +51,13 @@ class Schedule {
   void point_states(const Rows& y, const float* zeros, int64_t step, const float** to,
                     const float* const* before) const;
 
+  // Sets `columns` floats of an array to 0 wherever a row has ended, at some of the times.
+  void clear_padding(const Rows& array, int64_t columns, Range times) const {
+    for (int64_t t = times.begin; t < times.end; ++t)
+      for (int64_t row = t < steps() ? active_[t] : 0; row < rows(); ++row)
+        std::fill_n(array.at(t, order_[row]), columns, 0.0f);
+  }
+
  private:
   const Batch& batch_;
   std::vector<int64_t> order_, length_, active_;

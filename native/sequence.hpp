@@ -34,7 +34,7 @@ struct Batch {
 
 struct ForwardPass {
   Rows x, y;   // y is set to 0 beyond a row's length
-  Rows trace;  // rows of 4 H floats (r, z, n, hn), or null; beyond a row's length 0
+  Rows trace;  // rows of 4 H floats (r, z, n, hn), or null; not written beyond a row's length
   float* h_n;  // [B, H]: the state at each row's own end; or null
 };
 

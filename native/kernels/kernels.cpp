@@ -140,10 +140,14 @@ struct GateProductsBody {
     }
     const float* dgates = call.dgates + row * kLanes;
     const float* w = panel_data(call.w, panel);
-    for (int64_t k = 0; k < call.w.depth; k += kLanes) {
-      accumulate(acc, [&](int m) { return dgates + m * kLanes; }, w, call.w.depth * 3 * kLanes, kLanes);
+    const int64_t padded = (call.hidden + kLanes - 1) / kLanes * kLanes;
+    for (int64_t k = 0, unit = 0; k < call.w.depth; k += kLanes) {
+      const int64_t left = call.hidden - unit;  // the padding of a gate's last block would add zeros
+      accumulate(
+          acc, [&](int m) { return dgates + m * kLanes; }, w, call.w.depth * 3 * kLanes, left < kLanes ? left : kLanes);
       dgates += call.stride;
       w += N * kLanes * kLanes;
+      unit = unit + kLanes == padded ? 0 : unit + kLanes;
     }
     for (int p = 0; p < P; ++p) {
       for (int m = 0; m < M; ++m) {

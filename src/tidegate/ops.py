@@ -191,6 +191,8 @@ def forward(
     gates = empty(*call.leading(), 4, H) if trace and layer.cell == "gru" else None
     h_n = np.empty((B, H), np.float32)
     run_forward(layer, call.shape, call.x, call.h0, y, h_n, gates)
+    if gates is not None and lengths is not None:
+        gates[np.arange(len(gates))[:, None] >= np.asarray(lengths)] = 0
     return Forward(y, h_n, gates)
 
 
