@@ -94,15 +94,15 @@ class Recycled {
     return *recycled;
   }
 
-  // A kept block that is at most a quarter too large, or a new one.
+  // A kept block that is at most twice as large, the one used last since a cache may still hold it; or a new one.
   Block take(int64_t bytes) {
     const std::unique_lock<std::mutex> lock(mutex_, std::try_to_lock);  // after a fork nobody might open the lock again
     if (lock) {
-      const auto found = std::find_if(kept_.begin(), kept_.end(),
-                                      [&](const Block& b) { return b.bytes >= bytes && b.bytes - bytes / 4 <= bytes; });
-      if (found != kept_.end()) {
+      const auto found = std::find_if(kept_.rbegin(), kept_.rend(),
+                                      [&](const Block& b) { return b.bytes >= bytes && b.bytes / 2 <= bytes; });
+      if (found != kept_.rend()) {
         Block block = std::move(*found);
-        kept_.erase(found);
+        kept_.erase(std::next(found).base());
         total_ -= block.bytes;
         return block;
       }

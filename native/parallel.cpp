@@ -76,7 +76,7 @@ void keep_off_this_processor(std::thread&) {}
 #endif
 
 constexpr int kSpins =
-    2000;  // some 20 to 50 microseconds: longer than the gap between two layers, shorter than anyone would notice
+    200000;  // some 20 to 50 microseconds: longer than the gap between two layers, shorter than anyone would notice
 constexpr auto kAwake = std::chrono::microseconds(20);  // after a call its threads are awake at least this long
 
 std::atomic<int64_t> last_call{0};                      // when it ended, in nanoseconds of the steady clock
