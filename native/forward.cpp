@@ -44,8 +44,11 @@ class ForwardRun {
     const Range units = share(layer_.forward_hh().count(), index, size);
     for (int64_t step = 0; step < schedule_.steps(); ++step) {
       if (products_first_ && step % chunk_ == 0) prepare_products(step, index, team);
+      if (index == 0 && step + 1 < schedule_.steps()) {
+        point(step + 1);
+        call_for(pointers_[(step + 1) % 2], schedule_.active(step + 1));
+      }
       one_step(step, units);
-      if (index == 0 && step + 1 < schedule_.steps()) point(step + 1);
       if (team) team->barrier();
     }
     const Range rows = share(rows_, index, size), times = share(batch_.T, index, size);
@@ -77,6 +80,17 @@ class ForwardRun {
     schedule_.point_states(pass_.y, zeros_, step, to.h, first ? nullptr : last.y);
     for (int64_t row = 0; products_first_ && row < schedule_.active(step); ++row)
       to.products[row] = products_ + (step % chunk_ * rows_ + row) * width_;
+  }
+
+  // Calls for the rows that the next step will read and write, while this one computes: the steps of an array may lie
+  // pages apart, where no processor looks by itself.
+  void call_for(const Pointers& next, int64_t rows) const {
+    constexpr int64_t kLine = 16;  // floats
+    const int64_t H = layer_.hidden, I = products_first_ ? 0 : layer_.input;
+    for (int64_t row = 0; row < rows; ++row) {
+      for (int64_t i = 0; i < I; i += kLine) __builtin_prefetch(next.x[row] + i, 0);
+      for (int64_t i = 0; i < H; i += kLine) __builtin_prefetch(next.y[row] + i, 1);
+    }
   }
 
   void one_step(int64_t step, Range units) {
