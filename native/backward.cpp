@@ -336,7 +336,8 @@ void run_groups(const PackedLayer& layer, const Batch& batch, const BackwardPass
       const Schedule own(batch, group, groups);
       BackwardRun(layer, batch, pass, own, all[static_cast<size_t>(group)], 1, false).run();
     }
-    team.barrier();
+  });
+  team.run([&](int index) {
     add(&WeightSums::w_ih, counts[0], index);
     add(&WeightSums::w_hh, counts[1], index);
     add(&WeightSums::b_ih, counts[2], index);

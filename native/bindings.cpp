@@ -206,6 +206,9 @@ NB_MODULE(_native, module) {
       "Lets each thread read an array of its own, of `count` floats (a multiple of 128), `rounds` times; returns the "
       "seconds that each took. For benchmarks.");
 
+  module.def("stay_awake", &Team::stay_awake,
+             "Sets how many nanoseconds threads wait for the next call before they sleep; 0 for the default.");
+
   module.def("empty", &empty, "An array float32 of this shape, its contents undefined, in memory used before.");
 
   nb::class_<Shape>(module, "Shape")

@@ -22,6 +22,7 @@ class ForwardRun {
         schedule_(schedule),
         rows_(schedule.rows()),
         products_first_(schedule.steps() > 1 && wants_products_first(layer, rows_)),
+        streams_trace_(is_far(pass.trace, batch) && layer.hidden == layer.pitch()),
         width_(layer.gates * layer.pitch()),
         chunk_(std::max<int64_t>(1, kProductRows / std::max<int64_t>(rows_, 1))) {
     Scratch& scratch = Scratch::local();
@@ -71,6 +72,13 @@ class ForwardRun {
            (rows <= kProductRows / 2 && layer.gates * layer.hidden * layer.input * 4 > kFarBytes);
   }
 
+  // A trace that will have left the caches before the backward pass wants it.
+  static bool is_far(const Rows& trace, const Batch& batch) {
+    constexpr int64_t kFarBytes = int64_t{8} << 20;
+    return trace && batch.T * batch.B * 4 * batch.H * 4 > kFarBytes &&
+           reinterpret_cast<uintptr_t>(trace.data) % kAlignment == 0;
+  }
+
   void point(int64_t step) {
     const Pointers &to = pointers_[step % 2], &last = pointers_[(step + 1) % 2];
     const bool first = step == 0;
@@ -107,6 +115,7 @@ class ForwardRun {
     call.h = pointers.h;
     call.y = pointers.y;
     call.trace = pass_.trace ? pointers.trace : nullptr;
+    call.streams_trace = streams_trace_;
     const int64_t rows = schedule_.active(step);
     call.tiles = {rows, tile_height(rows, layer_.kernels.tile_rows, 1), 0, 1};
     call.panels = units;
@@ -142,7 +151,7 @@ class ForwardRun {
   const ForwardPass& pass_;
   const Schedule& schedule_;
   const int64_t rows_;
-  const bool products_first_;
+  const bool products_first_, streams_trace_;
   const int64_t width_, chunk_;
   float *zeros_, *products_;
   Pointers pointers_[2];  // of even and odd steps: one is filled while the other is read

@@ -54,6 +54,7 @@ struct ForwardStep {
   const float* const* h;         // [rows] H floats: the state before the step
   float* const* y;               // [rows] H floats: the state after the step; or null
   float* const* trace;           // [rows] 4 H floats (r, z, n, hn), or null
+  bool streams_trace;            // past all caches: H is a multiple of V and every row of it aligned to V
   Tiles tiles;
   Range panels;
   bool backwards;  // the last panel first: weights that the step before has used last are still in a near cache

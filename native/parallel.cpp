@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <chrono>
 #include <condition_variable>
+#include <exception>
 #include <memory>
 #include <mutex>
 #include <system_error>
@@ -75,11 +76,11 @@ void keep_off_this_processor(std::thread& worker) {
 void keep_off_this_processor(std::thread&) {}
 #endif
 
-constexpr int kSpins =
-    200000;  // some 20 to 50 microseconds: longer than the gap between two layers, shorter than anyone would notice
-constexpr auto kAwake = std::chrono::microseconds(20);  // after a call its threads are awake at least this long
+// How long threads stay awake after a call: longer than the gap between two layers, shorter than anyone would notice.
+constexpr int64_t kAwake = 30 * 1000;  // nanoseconds
+std::atomic<int64_t> awake{kAwake};
 
-std::atomic<int64_t> last_call{0};                      // when it ended, in nanoseconds of the steady clock
+std::atomic<int64_t> last_call{0};  // when it ended, in nanoseconds of the steady clock
 
 int64_t now() { return std::chrono::nanoseconds(std::chrono::steady_clock::now().time_since_epoch()).count(); }
 
@@ -102,13 +103,25 @@ class Pool {
   // Runs body(0) here and body(1..size-1) on the workers.
   void run(int size, const std::function<void(int)>& body) {
     body_ = &body;
+    error_ = nullptr;
     running_.store(size - 1, std::memory_order_relaxed);
     for (int index = 1; index < size; ++index) workers_[static_cast<size_t>(index - 1)]->wake();
-    body(0);
+    attempt(0);
     spin_until([&] { return running_.load(std::memory_order_acquire) == 0; });
+    if (error_) std::rethrow_exception(error_);
   }
 
  private:
+  // An exception (there is one: no memory) reaches the caller, whichever thread has met it.
+  void attempt(int index) {
+    try {
+      (*body_)(index);
+    } catch (...) {
+      const std::lock_guard<std::mutex> lock(error_mutex_);
+      error_ = std::current_exception();
+    }
+  }
+
   class Worker {
    public:
     explicit Worker(Pool& pool)
@@ -131,14 +144,15 @@ class Pool {
       const FlushDenormals flush;
       for (uint64_t seen = 0;; ++seen) {
         const auto called = [&] { return round_.load(std::memory_order_acquire) != seen; };
-        for (int spin = 0; spin < kSpins && !called(); ++spin) pause();
+        for (int64_t start = now(); !called() && now() - start < awake.load(std::memory_order_relaxed);)
+          for (int spin = 0; spin < 20 && !called(); ++spin) pause();
         if (!called()) {
           std::unique_lock<std::mutex> lock(mutex_);
           asleep_.store(true);
           called_.wait(lock, called);
           asleep_.store(false);
         }
-        (*pool.body_)(index_);
+        pool.attempt(index_);
         pool.running_.fetch_sub(1, std::memory_order_release);
       }
     }
@@ -154,6 +168,8 @@ class Pool {
   std::vector<std::unique_ptr<Worker>> workers_;
   std::atomic<int> running_{0};
   const std::function<void(int)>* body_ = nullptr;
+  std::mutex error_mutex_;
+  std::exception_ptr error_;
 };
 
 // Never destroyed: at exit the workers just stop with the process. A forked child has no workers, so it starts with a
@@ -199,8 +215,10 @@ Team::~Team() {
 }
 
 bool Team::is_awake() {
-  return now() - last_call.load(std::memory_order_relaxed) < std::chrono::nanoseconds(kAwake).count();
+  return now() - last_call.load(std::memory_order_relaxed) < awake.load(std::memory_order_relaxed) * 2 / 3;
 }
+
+void Team::stay_awake(int64_t nanoseconds) { awake.store(std::max(nanoseconds, kAwake)); }
 
 void Team::run(const std::function<void(int)>& body) {
   const FlushDenormals flush;

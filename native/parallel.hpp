@@ -32,6 +32,8 @@ class Team {
   // Whether calls follow each other so closely that the threads of the last one are still awake: then even little work
   // is worth sharing.
   static bool is_awake();
+  // How long threads wait for the next call before they sleep; 0 for as long as nobody would notice.
+  static void stay_awake(int64_t nanoseconds);
 
   ~Team();
   Team(const Team&) = delete;

@@ -22,8 +22,9 @@ PACKAGE = ROOT / "src" / "tidegate"
 ROOMS = (
     (
         *("_native", "shapes", "reference", "stacks", "corpus", "metrics", "files", "columns", "rows", "download"),
-        *("threads", "_torch_fallback", "_torch_transforms"),
+        *("_torch_fallback", "_torch_transforms"),
     ),
+    ("threads",),
     ("_layer",),
     ("ops", "summaries", "tables", "settings"),
     (

@@ -26,6 +26,13 @@ TIDEGATE_INLINE void gru_forward(const ForwardStep& step, int64_t row, int64_t p
   if (step.y) store(step.y[row] + unit, h_next, count);
   if (step.trace) {
     float* trace = step.trace[row] + unit;
+    if (step.streams_trace) {
+      stream(trace, r);
+      stream(trace + step.hidden, z);
+      stream(trace + 2 * step.hidden, n);
+      stream(trace + 3 * step.hidden, hn);
+      return;
+    }
     store(trace, r, count);
     store(trace + step.hidden, z, count);
     store(trace + 2 * step.hidden, n, count);

@@ -31,6 +31,15 @@ TIDEGATE_INLINE vec broadcast(float value) { return value - vec{}; }
 TIDEGATE_INLINE vec load(const float* from) { return *reinterpret_cast<const unaligned_vec*>(from); }
 TIDEGATE_INLINE void store(float* to, vec value) { *reinterpret_cast<unaligned_vec*>(to) = value; }
 
+// Stores past all caches, for what nobody reads soon; `to` is aligned to the vector. Other threads need a fence.
+#if defined(__AVX512F__)
+TIDEGATE_INLINE void stream(float* to, vec value) { _mm512_stream_ps(to, value); }
+#elif defined(__AVX2__)
+TIDEGATE_INLINE void stream(float* to, vec value) { _mm256_stream_ps(to, value); }
+#else
+TIDEGATE_INLINE void stream(float* to, vec value) { store(to, value); }
+#endif
+
 // a * b + c in one rounding where the instruction set has it: every file here is compiled with -ffp-contract=fast.
 TIDEGATE_INLINE vec fma(vec a, vec b, vec c) { return a * b + c; }
 

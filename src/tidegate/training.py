@@ -24,6 +24,7 @@ from tidegate.metrics import Report, score
 from tidegate.model import Model
 from tidegate.settings import LEARNING_RATES, MARKED_IMBALANCE, Epoch, Settings, Step
 from tidegate.summaries import batches
+from tidegate.threads import kept_awake
 from tidegate.vectors import WordVectors
 
 __all__ = ["Epoch", "Settings", "Step", "evaluate", "predict_proba", "start_from", "to_model", "train"]
@@ -70,12 +71,13 @@ def train(
     best, since_best, words = -1.0, 0, 0
     for epoch in range(1, epochs + 1):
         loss, rows_seen = 0.0, 0
-        for rows in shuffled_batches(examples.train.corpus.lengths, settings.batch_size, rng):
-            ids, lengths = examples.train.corpus.padded(rows)
-            ids = drop_words(ids, settings.word_dropout, rng)
-            loss += len(rows) * optimiser.step(ids, lengths, examples.train.classes[rows])
-            rows_seen, words = rows_seen + len(rows), words + int(lengths.sum())
-            yield Step(epoch, epochs, words, epochs * len(examples.train.corpus.ids), loss / rows_seen)
+        with kept_awake():
+            for rows in shuffled_batches(examples.train.corpus.lengths, settings.batch_size, rng):
+                ids, lengths = examples.train.corpus.padded(rows)
+                ids = drop_words(ids, settings.word_dropout, rng)
+                loss += len(rows) * optimiser.step(ids, lengths, examples.train.classes[rows])
+                rows_seen, words = rows_seen + len(rows), words + int(lengths.sum())
+                yield Step(epoch, epochs, words, epochs * len(examples.train.corpus.ids), loss / rows_seen)
         report = evaluate(classifier, examples.validation)
         since_best = 0 if report.macro_f1 >= best else since_best + 1  # of equals, the later is the better trained
         best = max(best, report.macro_f1)
