@@ -1,13 +1,22 @@
 #include <algorithm>
 #include <cassert>
-#include <optional>
 
 #include "parallel.hpp"
 #include "schedule.hpp"
 #include "sequence.hpp"
+#if defined(__x86_64__)
+#include <immintrin.h>
+#endif
 
 namespace tidegate {
 namespace {
+
+// Makes what this thread has stored past the caches visible to the others before anything that it stores later.
+inline void finish_streams() {
+#if defined(__x86_64__)
+  _mm_sfence();
+#endif
+}
 
 constexpr int64_t kProductRows = 256;  // rows of input products that are prepared at once
 
@@ -52,6 +61,7 @@ class ForwardRun {
       one_step(step, units);
       if (team) team->barrier();
     }
+    finish_streams();
     const Range rows = share(rows_, index, size), times = share(batch_.T, index, size);
     for (int64_t row = rows.begin; row < rows.end; ++row) finish(row);
     if (!batch_.step_start) schedule_.clear_padding(pass_.y, layer_.hidden, times);

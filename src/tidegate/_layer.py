@@ -97,10 +97,15 @@ def empty(*shape: int) -> Array:
     return np.empty(shape, np.float32) if prod(shape) < _LARGE else _native.empty(shape)
 
 
+def clear_padding(trace: Array, lengths: npt.ArrayLike) -> None:
+    """Sets a trace [T, B, 4, H] to 0 where rows have ended; the backward pass does not need that."""
+    trace[np.arange(len(trace))[:, None] >= np.asarray(lengths)] = 0
+
+
 def run_forward(
     layer: Layer, shape: Shape, x: Array, h0: Array | None, y: Array, h_n: Array, trace: Array | None
 ) -> None:
-    """Runs `ops.forward` into arrays that are there: y, h_n, and the trace if one is wanted."""
+    """Runs `ops.forward` into arrays that are there: y, h_n, and the trace if one is wanted, its padding undefined."""
     layer.native.forward(shape, x, h0, y, h_n, trace, get_num_threads())
 
 

@@ -71,7 +71,7 @@ class TextClassifier(nn.Module):
     def _whole_text_dropout(self, x: Tensor) -> Tensor:
         if not self.training or self.dropout == 0:
             return x
-        return x * nn.functional.dropout(torch.ones(1, *x.shape[1:]), self.dropout)
+        return x.mul_(nn.functional.dropout(torch.ones(1, *x.shape[1:]), self.dropout))  # an embedding keeps no output
 
     def _compound(self, x: Tensor, lengths: Tensor) -> Tensor:
         """`h = rate·h + x` over each text, as one sum: word t has earned interest length − 1 − t times."""

@@ -25,6 +25,7 @@ from tidegate._layer import (
     Forward,
     Gradients,
     Layer,
+    clear_padding,
     empty,
     isas,
     packed_layout,
@@ -192,7 +193,7 @@ def forward(
     h_n = np.empty((B, H), np.float32)
     run_forward(layer, call.shape, call.x, call.h0, y, h_n, gates)
     if gates is not None and lengths is not None:
-        gates[np.arange(len(gates))[:, None] >= np.asarray(lengths)] = 0
+        clear_padding(gates, lengths)
     return Forward(y, h_n, gates)
 
 

@@ -1,5 +1,6 @@
 """`tidegate train`: from a file of labelled texts to a model file, with simpler summaries beside it."""
 
+import gc
 import os
 from collections.abc import Mapping
 from dataclasses import fields, replace
@@ -90,6 +91,7 @@ def _train(options: Mapping[str, Any]) -> None:
     configs = _configs(examples, options, vectors)
     _describe(examples, perf_counter() - began)
 
+    gc.freeze()  # or the collector would look through all of torch and the texts, again and again
     results = {}
     with Stop() as stop:
         for name, config in configs.items():
