@@ -111,6 +111,13 @@ class Pool {
     if (error_) std::rethrow_exception(error_);
   }
 
+  // Whether all workers are awake. Those that are not are called, for the next time.
+  bool rouse() {
+    bool awake = true;
+    for (const auto& worker : workers_) awake &= worker->rouse();
+    return awake;
+  }
+
  private:
   // An exception (there is one: no memory) reaches the caller, whichever thread has met it.
   void attempt(int index) {
@@ -138,22 +145,37 @@ class Pool {
       }
     }
 
+    // Whether it is awake; if not, lets it wake up and wait for a call.
+    bool rouse() {
+      if (!asleep_.load()) return true;
+      {
+        const std::lock_guard<std::mutex> lock(mutex_);
+        roused_ = true;
+      }
+      keep_off_this_processor(thread_);
+      called_.notify_one();
+      return false;
+    }
+
    private:
     // Spins for a moment between two rounds, since layers follow each other closely, then sleeps.
     void work(Pool& pool) {
       const FlushDenormals flush;
-      for (uint64_t seen = 0;; ++seen) {
+      for (uint64_t seen = 0;;) {
         const auto called = [&] { return round_.load(std::memory_order_acquire) != seen; };
         for (int64_t start = now(); !called() && now() - start < awake.load(std::memory_order_relaxed);)
           for (int spin = 0; spin < 20 && !called(); ++spin) pause();
         if (!called()) {
           std::unique_lock<std::mutex> lock(mutex_);
           asleep_.store(true);
-          called_.wait(lock, called);
+          called_.wait(lock, [&] { return called() || roused_; });
           asleep_.store(false);
+          roused_ = false;
         }
+        if (!called()) continue;
         pool.attempt(index_);
         pool.running_.fetch_sub(1, std::memory_order_release);
+        ++seen;
       }
     }
 
@@ -162,7 +184,8 @@ class Pool {
     std::condition_variable called_;
     std::atomic<uint64_t> round_{0};
     std::atomic<bool> asleep_{false};
-    std::thread thread_;  // last: it starts when all else is ready
+    bool roused_ = false;  // under mutex_
+    std::thread thread_;   // last: it starts when all else is ready
   };
 
   std::vector<std::unique_ptr<Worker>> workers_;
@@ -215,7 +238,12 @@ Team::~Team() {
 }
 
 bool Team::is_awake() {
-  return now() - last_call.load(std::memory_order_relaxed) < awake.load(std::memory_order_relaxed) * 2 / 3;
+  if (now() - last_call.load(std::memory_order_relaxed) > awake.load(std::memory_order_relaxed)) return false;
+  Pool& pool = the_pool();
+  if (pool.busy.exchange(true)) return false;
+  const bool found = pool.rouse();
+  pool.busy.store(false);
+  return found;
 }
 
 void Team::stay_awake(int64_t nanoseconds) { awake.store(std::max(nanoseconds, kAwake)); }

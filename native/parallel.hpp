@@ -29,8 +29,8 @@ class Team {
  public:
   explicit Team(int wanted);
 
-  // Whether calls follow each other so closely that the threads of the last one are still awake: then even little work
-  // is worth sharing.
+  // Whether all threads are awake, as calls follow each other closely: then even little work is worth sharing. Where
+  // calls do so but threads are asleep, they are woken for the next one.
   static bool is_awake();
   // How long threads wait for the next call before they sleep; 0 for as long as nobody would notice.
   static void stay_awake(int64_t nanoseconds);
