@@ -107,7 +107,8 @@ def summary(rows: list[Row]) -> dict[str, str]:
     }
     large = [row for row in batches if row["kind"] == "training"]
     lines["training, against the best peer, B ≥ 16, H ≥ 128; and if all ran at the multiply-add peak"] = (
-        f"{_mean(closest(row)[1] for row in large):.2f}, {_mean(closest(row)[1] / share_of_peak(row) for row in large):.2f}"
+        f"{_mean(closest(row)[1] for row in large):.2f}, "
+        f"{_mean(closest(row)[1] / share_of_peak(row) for row in large):.2f}"
     )
     for kind in ("inference", "training"):
         ours = [row for row in batches if row["kind"] == kind]

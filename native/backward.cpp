@@ -14,10 +14,7 @@ namespace {
 // of the gates come step by step; then those of the inputs and weights as products over all rows of the block, while it
 // is still in the cache. Blocks depend on the lengths alone, so the sums of the weight gradients have one order
 // whatever the number of threads. Sums that no cache holds are read and written for more rows at once.
-int64_t block_rows(const PackedLayer& layer) {
-  constexpr int64_t kFarBytes = int64_t{8} << 20;
-  return layer.gates * layer.hidden * (layer.input + layer.hidden) * 4 > kFarBytes ? 512 : 128;
-}
+int64_t block_rows(const PackedLayer& layer) { return layer.weight_bytes() > kFarBytes ? 512 : 128; }
 
 struct Block {
   int64_t first_step, steps, rows;
@@ -159,13 +156,7 @@ class BackwardRun {
 
   // The forward steps of a block once more, all at once since their states are known, for the gates alone.
   void compute_trace(const Block& block, const Pointers& pointers, int index, int size) {
-    ForwardStep call{};
-    call.cell = layer_.cell;
-    call.hidden = layer_.hidden;
-    call.w_ih = layer_.forward_ih();
-    call.w_hh = layer_.forward_hh();
-    call.bias_x = layer_.bias_x();
-    call.bias_h = layer_.bias_h();
+    ForwardStep call = layer_.forward_step();
     call.x = pointers.x;
     call.h = pointers.h;
     call.trace = pointers.trace;
@@ -301,8 +292,8 @@ class BackwardRun {
 // gradients are summed, depends on layer and batch alone. One group it is when its sums would cost more than that: of
 // layers that no cache holds, and of few steps. A power of two divides evenly among most numbers of threads.
 int64_t count_groups(const PackedLayer& layer, const Batch& batch) {
-  constexpr int64_t kFarBytes = int64_t{8} << 20, kMostBytes = int64_t{32} << 20, kGroupRows = 16, kGroupSteps = 512;
-  const int64_t bytes = layer.gates * layer.hidden * (layer.input + layer.hidden) * 4;
+  constexpr int64_t kMostBytes = int64_t{32} << 20, kGroupRows = 16, kGroupSteps = 512;
+  const int64_t bytes = layer.weight_bytes();
   const int64_t steps =
       batch.lengths ? std::accumulate(batch.lengths, batch.lengths + batch.B, int64_t{0}) : batch.T * batch.B;
   const int64_t by_rows = batch.B >= kGroupRows ? std::max<int64_t>(2, batch.B / kGroupRows) : 1;
@@ -325,7 +316,7 @@ void run_groups(const PackedLayer& layer, const Batch& batch, const BackwardPass
     float *w_hh = w_ih + counts[0], *b_ih = w_hh + counts[1], *b_hh = b_ih + counts[2];
     all.push_back({w_ih, w_hh, sums.b_ih ? b_ih : nullptr, sums.b_hh ? b_hh : nullptr});
   }
-  Team team(choose_sharing(layer, batch, threads).threads);
+  Team team(static_cast<int>(std::min<int64_t>(choose_sharing(layer, batch, threads).threads, groups)));
   const auto add = [&](float* WeightSums::* array, int64_t count, int index) {
     const Range own = share(count, index, team.size());
     for (size_t group = 1; group < all.size(); ++group)

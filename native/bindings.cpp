@@ -167,8 +167,8 @@ NB_MODULE(_native, module) {
   module.def(
       "activation",
       [](const std::string& isa, int which, ConstFloats in, Floats32 out) {
-        const Team alone(1);
-        kernels_named(isa).activation(which, in.data(), out.data(), static_cast<int64_t>(in.size()));
+        const KernelTable& kernels = kernels_named(isa);
+        Team(1).run([&](int) { kernels.activation(which, in.data(), out.data(), static_cast<int64_t>(in.size())); });
       },
       "Applies sigmoid, tanh or relu (0..2) of one instruction set; for tests.");
 
@@ -191,8 +191,10 @@ NB_MODULE(_native, module) {
         nb::gil_scoped_release release;
         Team team(threads);
         std::vector<double> seconds(static_cast<size_t>(team.size()));
+        std::vector<Floats> arrays;
+        for (int index = 0; index < team.size(); ++index) arrays.push_back(allocate_floats(count));
         team.run([&](int index) {
-          const Floats own = allocate_floats(count);
+          const Floats& own = arrays[static_cast<size_t>(index)];
           std::fill_n(own.get(), count, 1.0f);  // pages that were never written to are all the same one
           kernels.read_floats(own.get(), count, 1);
           team.barrier();

@@ -77,14 +77,12 @@ class ForwardRun {
   // With few rows a step is too small a product to be efficient, and weights that no cache holds should be read for as
   // many rows as possible: then the products of the inputs are made for many steps at once.
   static bool wants_products_first(const PackedLayer& layer, int64_t rows) {
-    constexpr int64_t kFarBytes = int64_t{8} << 20;
     return rows < layer.kernels.tile_rows / 2 ||
            (rows <= kProductRows / 2 && layer.gates * layer.hidden * layer.input * 4 > kFarBytes);
   }
 
   // A trace that will have left the caches before the backward pass wants it.
   static bool is_far(const Rows& trace, const Batch& batch) {
-    constexpr int64_t kFarBytes = int64_t{8} << 20;
     return trace && batch.T * batch.B * 4 * batch.H * 4 > kFarBytes &&
            reinterpret_cast<uintptr_t>(trace.data) % kAlignment == 0;
   }
@@ -113,13 +111,7 @@ class ForwardRun {
 
   void one_step(int64_t step, Range units) {
     const Pointers& pointers = pointers_[step % 2];
-    ForwardStep call{};
-    call.cell = layer_.cell;
-    call.hidden = layer_.hidden;
-    call.w_ih = layer_.forward_ih();
-    call.w_hh = layer_.forward_hh();
-    call.bias_x = layer_.bias_x();
-    call.bias_h = layer_.bias_h();
+    ForwardStep call = layer_.forward_step();
     call.x = pointers.x;
     call.products = products_first_ ? pointers.products : nullptr;
     call.h = pointers.h;
@@ -200,10 +192,29 @@ void step(const PackedLayer& layer, int64_t B, const float* x, const float* h, f
   batch.B = B;
   batch.H = layer.hidden;
   batch.h0 = h;
-  ForwardPass pass{};
-  pass.x = {const_cast<float*>(x), 0, layer.input, nullptr};
-  pass.y = {y, 0, layer.hidden, nullptr};
-  forward(layer, batch, pass, threads);
+  if (choose_sharing(layer, batch, threads).threads > 1) {
+    ForwardPass pass{};
+    pass.x = {const_cast<float*>(x), 0, layer.input, nullptr};
+    pass.y = {y, 0, layer.hidden, nullptr};
+    forward(layer, batch, pass, threads);
+    return;
+  }
+  Scratch& scratch = Scratch::local();
+  scratch.reserve(3 * Scratch::bytes<float*>(B));
+  const float **xs = scratch.take<const float*>(B), **hs = scratch.take<const float*>(B);
+  float** ys = scratch.take<float*>(B);
+  for (int64_t b = 0; b < B; ++b) {
+    xs[b] = x + b * layer.input;
+    hs[b] = h + b * layer.hidden;
+    ys[b] = y + b * layer.hidden;
+  }
+  ForwardStep call = layer.forward_step();
+  call.x = xs;
+  call.h = hs;
+  call.y = ys;
+  call.tiles = {B, tile_height(B, layer.kernels.tile_rows, 1), 0, 1};
+  call.panels = {0, call.w_hh.count()};
+  Team(1).run([&](int) { layer.kernels.forward_step(call); });
 }
 
 }  // namespace tidegate

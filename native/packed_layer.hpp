@@ -12,6 +12,8 @@ struct Weights {
   const float *w_ih, *w_hh, *b_ih, *b_hh;
 };
 
+constexpr int64_t kFarBytes = int64_t{8} << 20;
+
 class PackedLayer {
  public:
   // Copies the weights. `kernels` stays with the layer: this is where the instruction set is chosen.
@@ -28,6 +30,9 @@ class PackedLayer {
   int64_t pitch() const { return blocks() * kernels.lanes; }                       // H rounded up to V
   int64_t dgate_gates() const { return cell == Cell::kGru ? 4 : 1; }               // hn, r, z, n
 
+  // Of both weights together; from kFarBytes on no cache holds them.
+  int64_t weight_bytes() const { return gates * hidden * (input + hidden) * static_cast<int64_t>(sizeof(float)); }
+
   // Forward: columns are gate units. Backward: depth is padded gate units, columns are inputs or units.
   Panels forward_ih() const { return {forward_ih_.get(), input, gates * blocks()}; }
   Panels forward_hh() const { return {forward_hh_.get(), hidden, gates * blocks()}; }
@@ -37,6 +42,18 @@ class PackedLayer {
   Panels backward_hh() const { return {backward_hh_.get(), gates * pitch(), blocks()}; }
   const float* bias_x() const { return bias_.get(); }
   const float* bias_h() const { return bias_.get() + gates * pitch(); }
+
+  // What all steps of this layer have in common.
+  ForwardStep forward_step() const {
+    ForwardStep step{};
+    step.cell = cell;
+    step.hidden = hidden;
+    step.w_ih = forward_ih();
+    step.w_hh = forward_hh();
+    step.bias_x = bias_x();
+    step.bias_h = bias_h();
+    return step;
+  }
 
   // Packs the layouts that only the backward pass needs, the first time that it is asked; safe from several threads.
   void prepare_backward(int threads) const;

@@ -9,7 +9,6 @@
 #include <exception>
 #include <memory>
 #include <mutex>
-#include <system_error>
 #include <thread>
 #include <vector>
 #if defined(__x86_64__)
@@ -94,8 +93,9 @@ class Pool {
   // threads.
   int grow(int wanted) {
     try {
+      workers_.reserve(static_cast<size_t>(wanted));  // a started thread must find its place
       while (static_cast<int>(workers_.size()) < wanted) workers_.push_back(std::make_unique<Worker>(*this));
-    } catch (const std::system_error&) {
+    } catch (...) {                                   // no memory, or no thread: we do with what there is
     }
     return std::min(wanted, static_cast<int>(workers_.size()));
   }

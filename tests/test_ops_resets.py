@@ -78,7 +78,7 @@ def test_an_episode_is_walked_as_if_it_were_alone(
 
 
 @every_isa
-@pytest.mark.parametrize("threads", [1, 2, 3])
+@pytest.mark.parametrize("threads", [2, 3])
 @pytest.mark.parametrize(("hidden", "rows"), [(19, 40), (160, 2)], ids=["rows shared", "units shared"])
 def test_resets_do_not_depend_on_threads(
     isa: str, threads: int, hidden: int, rows: int, monkeypatch: pytest.MonkeyPatch

@@ -215,6 +215,9 @@ WRONG: dict[str, tuple[int, Callable[[Any], Any], type[Exception], str]] = {
     "state": (1, lambda h0: h0[:1], ValueError, r"h0 has shape \(1, 4, 5\), expected \[D, B, H\] = \(2, 4, 5\)"),
     "cell": (3, lambda cell: "lstm", ValueError, "cell is 'lstm', expected one of 'gru'"),
     "lengths": (4, lambda lengths: lengths + 9, ValueError, r"lengths\[0\] is 11, expected 0..6"),
+    "weights": (2, lambda ws: [w.double() for w in ws], TypeError, "a weight has dtype float64, expected float32"),
+    "reset_to": (6, lambda _: "ones", ValueError, "reset_to is 'ones', expected one of 'zeros', 'h0'"),
+    "checkpoint_every": (7, lambda _: 0, ValueError, "checkpoint_every is 0, expected 1 or more"),
     "resets": (5, lambda _: torch.zeros(T, B), TypeError, "resets has dtype float32, expected bool"),
 }
 
@@ -228,3 +231,26 @@ def test_wrong_arguments_of_the_operation(case: str) -> None:
     operation: Any = recurrent_layer
     with torch.no_grad(), pytest.raises(error, match=message):
         operation(*args)
+
+
+KEPT: dict[str, tuple[int, str]] = {
+    "y": (0, r"y has shape \(5, 4, 10\), expected \[T, B, D·H\] = \(6, 4, 10\)"),
+    "trace": (1, r"trace has shape \(1, 6, 4, 4, 5\), expected \[D, T, B, 4, H\] = \(2, 6, 4, 4, 5\)"),
+    "dy": (2, r"dy has shape \(5, 4, 10\), expected"),
+    "dh_n": (3, r"dh_n has shape \(1, 4, 5\), expected"),
+}
+
+
+@pytest.mark.parametrize("case", KEPT)
+def test_wrong_arguments_of_the_backward_operation(case: str) -> None:
+    """So does the backward operation: what the forward pass kept, and the gradients, must have their shapes."""
+    position, message = KEPT[case]
+    *args, _ = operation_inputs("gru", trace=True, state=True)
+    forward: Any = recurrent_layer
+    backward: Any = torch.ops.tidegate.recurrent_layer_backward
+    with torch.no_grad():
+        y, h_n, trace = forward(*args, True)
+        kept = [y, trace, torch.ones_like(y), torch.ones_like(h_n)]
+        kept[position] = kept[position][1:]
+        with pytest.raises(ValueError, match=message):
+            backward(*args, True, *kept)

@@ -175,3 +175,37 @@ def test_converted_modules_take_resets_and_checkpoints() -> None:
     y, _ = layer(torch.randn(T, B, I), resets=marks(T, B))
     y.sum().backward()
     assert layer.weight_hh_l0.grad is not None
+
+
+def test_marks_may_be_reused_before_the_backward_pass() -> None:
+    """A rollout buffer that is written over after the forward pass changes no gradient."""
+    layer, x, resets = GRU(I, H), torch.randn(T, B, I), marks(T, B)
+
+    def gradient(resets: Tensor, *, reuse: bool) -> Tensor:
+        layer.zero_grad()
+        y, _ = layer(x, resets=resets)
+        if reuse:
+            resets.logical_or_(torch.tensor(data=True))
+        y.sum().backward()
+        assert layer.weight_hh_l0.grad is not None
+        return layer.weight_hh_l0.grad.clone()
+
+    torch.testing.assert_close(gradient(resets.clone(), reuse=True), gradient(resets, reuse=False), rtol=0, atol=0)
+
+
+def test_no_steps_at_all() -> None:
+    """An empty batch with marks keeps the initial states, on either path."""
+    for dtype in (torch.float32, torch.float64):
+        hx = torch.randn(1, B, H, dtype=dtype)
+        y, h_n = GRU(I, H, dtype=dtype)(torch.zeros(0, B, I, dtype=dtype), hx, resets=torch.zeros(0, B).bool())
+        assert y.shape == (0, B, H)
+        torch.testing.assert_close(h_n, hx)
+
+
+def test_episodes_under_autocast() -> None:
+    """Torch's own code runs them then, with and without lengths."""
+    layer, x, resets = GRU(I, H), torch.randn(T, B, I), marks(T, B)
+    expected = layer(x, lengths=[T, 3, 0, 5], resets=resets)[0]
+    with torch.autocast("cpu", torch.bfloat16):
+        y, _ = layer(x, torch.zeros(1, B, H), lengths=[T, 3, 0, 5], resets=resets)
+    torch.testing.assert_close(y.float(), expected, rtol=0, atol=0.05)

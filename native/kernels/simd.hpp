@@ -1,10 +1,12 @@
 // One vector of floats of the instruction set that this file is compiled for, and the few operations that the kernels
-// need. GCC/Clang vector types throughout; intrinsics only where those have no words for it: masked accesses, and
-// minimum and maximum.
+// need. GCC/Clang vector types throughout; intrinsics only where those have no words for it: masked accesses,
+// multiply-adds, minimum and maximum, stores past the caches.
 #pragma once
 #include <stdint.h>
 #if defined(__AVX2__)
 #include <immintrin.h>
+#elif defined(__aarch64__)
+#include <arm_neon.h>
 #endif
 
 #define TIDEGATE_INLINE static inline __attribute__((always_inline))
@@ -40,8 +42,20 @@ TIDEGATE_INLINE void stream(float* to, vec value) { _mm256_stream_ps(to, value);
 TIDEGATE_INLINE void stream(float* to, vec value) { store(to, value); }
 #endif
 
-// a * b + c in one rounding where the instruction set has it: every file here is compiled with -ffp-contract=fast.
-TIDEGATE_INLINE vec fma(vec a, vec b, vec c) { return a * b + c; }
+// a * b + c in one rounding where the instruction set has it. In words of its own, so that no compiler may choose which
+// of two products goes into the sum: a row's bits would depend on the tile that it is in.
+TIDEGATE_INLINE vec fma(vec a, vec b, vec c) {
+#if defined(__AVX512F__)
+  return _mm512_fmadd_ps(a, b, c);
+#elif defined(__AVX2__)
+  return _mm256_fmadd_ps(a, b, c);
+#elif defined(__aarch64__)
+  return reinterpret_cast<vec>(
+      vfmaq_f32(reinterpret_cast<float32x4_t>(c), reinterpret_cast<float32x4_t>(a), reinterpret_cast<float32x4_t>(b)));
+#else
+  return a * b + c;
+#endif
+}
 
 // mask ? yes : no, lane by lane; comparisons give 0 or -1 and are false for NaN.
 TIDEGATE_INLINE vec select(ivec mask, vec yes, vec no) { return mask ? yes : no; }

@@ -142,6 +142,8 @@ def torch_episodes(
         As `torch_ragged`.
     """
     T, B = x.shape[:2]
+    if T == 0:
+        return x.new_zeros(0, B, features), h0
     steps = np.full(B, T) if lengths is None else lengths
     starts = (resets != 0) & (np.arange(T)[:, None] < steps)
     starts[0] = steps > 0
@@ -160,7 +162,10 @@ def torch_episodes(
     places = (time[held], b.expand_as(time)[held])
     all_y = y.new_zeros(T, B, features).index_put(places, y[held])
     ends = [torch.from_numpy(np.flatnonzero(which)) for which in (is_last, is_first)]
-    finals = [state.index_copy(0, b[end], h_n[k, end]) for k, state in enumerate(h0) for end in [ends[k % directions]]]
+    finals = []
+    for k, state in enumerate(h0.to(h_n.dtype)):
+        end = ends[k % directions]
+        finals.append(state.index_copy(0, b[end], h_n[k, end]))
     return all_y, torch.stack(finals)
 
 

@@ -8,14 +8,16 @@ operation of torch costs more per call than a small layer.
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from tidegate import shapes
-from tidegate._layer import clear_padding
+from tidegate._layer import Array, clear_padding, rows_contiguous
 from tidegate._torch_fallback import weights_per_direction
 from tidegate._torch_function import Plan, native_gradients, run
 from tidegate._torch_weights import PACKED
+from tidegate.ops import RESET_TO
 
 Outputs = tuple[Tensor, Tensor, Tensor]
 Gradients = tuple[Tensor, Tensor, list[Tensor]]
@@ -71,7 +73,7 @@ def recurrent_layer(
         TypeError: A tensor is not float32, or lengths are no integers.
         ValueError: A shape or a length is wrong.
     """
-    plan = _plan(x, h0, weights, cell, lengths, resets, reset_to, checkpoint_every)
+    plan = _plan(x, h0, weights, cell, lengths, resets, reset_to, checkpoint_every, {})
     directions = PACKED.get(cell, weights, exactly=trace)
     y, h_n, gates = run(plan, directions, x, h0, trace=trace)
     if gates is not None and plan.lengths is not None:
@@ -109,9 +111,13 @@ def recurrent_layer_backward(
     Returns:
         dx, dh0 (empty if there is no h0) and the gradients by the weights.
     """
-    plan = _plan(x, h0, weights, cell, lengths, resets, reset_to, checkpoint_every)
+    sizes: shapes.Sizes = {}
+    plan = _plan(x, h0, weights, cell, lengths, resets, reset_to, checkpoint_every, sizes)
     directions = PACKED.get(cell, weights, exactly=False)
-    kept = (y.numpy(force=True), trace.numpy(force=True) if trace.numel() else None)
+    kept = _kept(y, trace, sizes)
+    for name, gradient, letters in (("dy", dy, "T B D·H"), ("dh_n", dh_n, "D B H")):
+        if gradient is not None:
+            shapes.check(name, gradient.numpy(force=True), letters, sizes)
     found = native_gradients(plan, directions, x, h0, kept, (dy, dh_n), need_dx=need_dx)
     dx, dh0, *dweights = [x.new_empty(0) if tensor is None else tensor for tensor in found]
     return dx, dh0, dweights
@@ -126,10 +132,12 @@ def _plan(
     resets: Tensor | None,
     reset_to: str,
     checkpoint_every: int | None,
+    sizes: shapes.Sizes,
 ) -> Plan:
-    """Checks what the rest trusts."""
-    H = weights[1].shape[1]
-    sizes: shapes.Sizes = {"I": (weights[0].shape[1], "the weights"), "H": (H, "the weights")}
+    """Checks what the rest trusts, and fills in the sizes of the letters."""
+    shapes.check_choice("reset_to", reset_to, RESET_TO)
+    shapes.check_checkpoints(checkpoint_every)
+    sizes |= {"I": (weights[0].shape[1], "the weights"), "H": (weights[1].shape[1], "the weights")}
     sizes["D"] = (len(weights) // weights_per_direction(weights), "the weights")
     shapes.check("x", x.numpy(force=True), "T B I", sizes)
     steps = None if lengths is None else shapes.check_lengths(lengths.numpy(), sizes)
@@ -137,6 +145,15 @@ def _plan(
         shapes.check("h0", h0.numpy(force=True), "D B H", sizes)
     marks = None if resets is None else shapes.check_resets(resets.numpy(), "T B", sizes)
     return Plan(cell, sizes["T"][0], sizes["B"][0], steps, None, None, marks, reset_to, checkpoint_every)
+
+
+def _kept(y: Tensor, trace: Tensor, sizes: shapes.Sizes) -> tuple[Array, Array | None]:
+    """Checks what the forward pass has kept."""
+    outputs = rows_contiguous(shapes.check("y", y.numpy(force=True), "T B D·H", sizes))
+    if not trace.numel():
+        return outputs, None
+    four = sizes | {"4": (4, "the values kept of a step")}
+    return outputs, np.ascontiguousarray(shapes.check("trace", trace.numpy(force=True), "D T B 4 H", four))
 
 
 @recurrent_layer.register_fake

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import torch
 from torch import Tensor
 
 from tidegate import _layer, ops
@@ -124,6 +125,9 @@ class PackedWeights:
 
     def pack(self, cell: str, weights: Sequence[Tensor]) -> list[_layer.Layer]:
         """Packs the weights of a layer and stores them until one of them is freed."""
+        for weight in weights:
+            if weight.dtype is not torch.float32:
+                raise TypeError(f"a weight has dtype {str(weight.dtype).removeprefix('torch.')}, expected float32")
         key, facts, trust = _key(cell, weights), _facts(weights), self.trust
         entries, step = self.entries, weights_per_direction(weights)
         copies = [_copy(weight) for weight in weights]

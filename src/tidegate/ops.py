@@ -229,8 +229,7 @@ def backward(
         reset_to: The state that such an episode starts from.
         need_dx: Whether to compute dx; if not, it is None.
         checkpoint_every: If not None, the gates of a GRU are computed again from the states y, at most this many steps
-            at once, and `out.trace` is not used: memory for a third more time. The gradients are the same bits from 128
-            rows (B times steps) on.
+            at once, and `out.trace` is not used: memory for a third more time.
 
     Returns:
         Gradients; dx is 0 beyond a row's length.
@@ -240,8 +239,7 @@ def backward(
         ValueError: A shape or a length is wrong, or a GRU's `out` has no trace and checkpoint_every is None.
     """
     call = _call(layer, x, h0, lengths, batch_sizes, reverse, resets, reset_to)
-    if checkpoint_every is not None and checkpoint_every < 1:
-        raise ValueError(f"checkpoint_every is {checkpoint_every}, expected 1 or more")
+    shapes.check_checkpoints(checkpoint_every)
     sizes = call.sizes
     y = rows_contiguous(shapes.check("y", out.y, f"{call.rows} H", sizes))
     trace = None if checkpoint_every is not None else _trace(layer, call, out)
@@ -280,7 +278,7 @@ def step(layer: Layer, x: Array, h: Array, *, out: Array | None = None) -> Array
         TypeError: An array is not float32.
         ValueError: A shape is wrong, or out can't be written to or shares memory with x.
     """
-    y = np.empty_like(h) if out is None else out
+    y = np.empty_like(h, order="C") if out is None else out
     if not layer.native.step(x, h, y, get_num_threads()):
         _slow_step(layer, x, h, y)
     return y

@@ -164,7 +164,7 @@ def check_resets(resets: npt.ArrayLike, rows: str, sizes: Sizes) -> npt.NDArray[
         sizes: Sizes of these letters.
 
     Returns:
-        The marks as contiguous bytes.
+        The marks as contiguous bytes, a copy that nobody else can change.
 
     Raises:
         TypeError: They are no booleans.
@@ -178,7 +178,17 @@ def check_resets(resets: npt.ArrayLike, rows: str, sizes: Sizes) -> npt.NDArray[
     if marks.shape != expected:
         origins = ", ".join(f"{letter}={sizes[letter][0]} comes from {sizes[letter][1]}" for letter in letters)
         raise ValueError(f"resets has shape {marks.shape}, expected [{', '.join(letters)}] = {expected}: {origins}")
-    return np.ascontiguousarray(marks).view(np.uint8)
+    return np.array(marks, order="C").view(np.uint8)
+
+
+def check_checkpoints(every: int | None) -> None:
+    """Checks the steps of a segment whose gates are computed again.
+
+    Raises:
+        ValueError: They are less than 1.
+    """
+    if every is not None and every < 1:
+        raise ValueError(f"checkpoint_every is {every}, expected 1 or more, or None")
 
 
 def check_choice(name: str, value: object, choices: Collection[str]) -> None:

@@ -48,7 +48,7 @@ from tidegate._torch_op import OperationLayers
 from tidegate._torch_rows import Lengths, Resets, Rows, check_rows
 from tidegate._torch_transforms import transform, unfit_number, unfit_tensor, unsupported_transform
 from tidegate._torch_weights import PACKED
-from tidegate.shapes import check_choice
+from tidegate.shapes import check_checkpoints, check_choice
 
 __all__ = ["GRU", "RNN", "Path", "convert"]
 
@@ -160,8 +160,7 @@ class _Native(torch.nn.RNNBase):
         return Path(obstacle is None, obstacle or "float32 on the CPU")
 
     def _set_checkpoints(self, every: int | None) -> None:
-        if every is not None and every < 1:
-            raise ValueError(f"checkpoint_every is {every}, expected 1 or more, or None")
+        check_checkpoints(every)
         self.checkpoint_every = every
 
     def train(self, mode: bool = True) -> Self:
