@@ -1,4 +1,4 @@
-"""Writes the figures of docs/performance.md anew from benchmarks/results/, and draws its pictures.
+"""Writes the figures of docs/performance.md and README.md anew from benchmarks/results/, and draws its pictures.
 
 python benchmarks/make_page.py [RESULTS.json]
 
@@ -21,6 +21,7 @@ from results import Row, ratios
 
 DOCS = Path(__file__).parents[1] / "docs"
 PAGE, PICTURES = DOCS / "performance.md", DOCS / "pictures"
+README = DOCS.parent / "README.md"
 
 
 def draw_ratios(axes: Axes, rows: list[Row]) -> None:
@@ -76,7 +77,8 @@ def main() -> None:
     """Writes the page and the pictures."""
     path = Path(sys.argv[1]) if len(sys.argv) > 1 else results.file()
     found = json.loads(path.read_text(encoding="utf-8"))
-    PAGE.write_text(page(PAGE.read_text(encoding="utf-8"), found), encoding="utf-8")
+    for text in (PAGE, README):
+        text.write_text(page(text.read_text(encoding="utf-8"), found), encoding="utf-8")
     draw(found)
     print(f"{PAGE} and its pictures are those of {path}")
 

@@ -41,6 +41,21 @@ def tables(kind: str) -> Callable[[Found], Iterator[str]]:
     return lambda found: table([row for row in found["layer"]["rows"] if row["kind"] == kind])
 
 
+def speed(found: Found) -> Iterator[str]:
+    """Yields the short table of the README: torch, the best peer and us, for some of the shapes."""
+    yield f"One GRU layer, inputs I, hidden units H, steps T, rows B; medians in µs. {next(about(found)).split('. ')[0]}."
+    yield ""
+    yield "| | I/H/T/B | | torch | best other peer | tidegate | × torch |"
+    yield "|---|---|---|---:|---:|---:|---:|"
+    for row in found["layer"]["rows"]:
+        if row["use"] in SHORT and row["shape"].count(" ") == row["shape"].count("~"):
+            times = row["microseconds"]
+            others = [time for name, time in times.items() if name not in {"torch", *results.OURS}]
+            ours, torch = results.best_of_ours(row), times["torch"]
+            cells = " | ".join(f"{time:,.0f}" for time in (torch, min(others), ours))
+            yield f"| {row['use']} | {row['shape']} | {row['kind']} | {cells} | **{torch / ours:.1f}** |"
+
+
 def slow(found: Found) -> Iterator[str]:
     """Yields the cells in which somebody else is faster."""
     lost = sorted((row for row in found["layer"]["rows"] if closest(row)[1] < 1), key=lambda row: closest(row)[1])
@@ -97,11 +112,15 @@ def checkpoint(found: Found) -> Iterator[str]:
             yield f"| {name} | {run['seconds']:.2f} | {run['peak_mb']:,.0f} | {run['before_mb']:,.0f} |"
 
 
+SHORT = ("one sequence", "small batch", "sensors", "speech", "reviews")
+"""What the README shows."""
+
 PARTS: dict[str, Callable[[Found], Iterator[str]]] = {
     "about": about,
     "summary": closing,
     "inference": tables("inference"),
     "training": tables("training"),
+    "speed": speed,
     "slow": slow,
     "absent": absent,
     "avx2": older,

@@ -56,9 +56,13 @@ class Gradients(NamedTuple):
     db_hh: Array | None
 
 
+ISAS = tuple(_native.isas())
+"""The instruction sets that run on this machine, best first."""
+
+
 def isas() -> list[str]:
     """Returns the names of the instruction sets that run on this machine, best first."""
-    return _native.isas()
+    return list(ISAS)
 
 
 Shape = _native.Shape

@@ -21,6 +21,7 @@ import numpy.typing as npt
 from tidegate import _native, shapes
 from tidegate._layer import (
     GATES,
+    ISAS,
     Array,
     Forward,
     Gradients,
@@ -43,9 +44,9 @@ RESET_TO = ("zeros", "h0")
 
 def _default_isa() -> str:
     name = os.environ.get("TIDEGATE_ISA", "")
-    if name and name not in isas():
-        raise ValueError(f"TIDEGATE_ISA is {name!r}, but this machine runs {', '.join(isas())}")
-    return name or isas()[0]
+    if name and name not in ISAS:
+        raise ValueError(f"TIDEGATE_ISA is {name!r}, but this machine runs {', '.join(ISAS)}")
+    return name or ISAS[0]
 
 
 def pack(
@@ -73,7 +74,7 @@ def pack(
     """
     shapes.check_choice("cell", cell, GATES)
     isa = _default_isa() if isa is None else isa
-    shapes.check_choice("isa", isa, isas())
+    shapes.check_choice("isa", isa, ISAS)
     gates = GATES[cell]
     sizes: shapes.Sizes = {"G": (gates, f"cell {cell!r}")}
     if isinstance(w_hh, np.ndarray) and w_hh.ndim == 2:
