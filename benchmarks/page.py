@@ -44,8 +44,8 @@ def tables(kind: str) -> Callable[[Found], Iterator[str]]:
 def speed(found: Found) -> Iterator[str]:
     """Yields the short table of the README: torch, the best peer and us, for some of the shapes."""
     machine = next(about(found)).split(". ")[0]
-    yield "`tidegate.torch.GRU` in the place of `torch.nn.GRU`, and the best of the other peers; medians in µs. Inputs I,"
-    yield f"hidden units H, steps T, rows B, ~ of different lengths. {machine}."
+    yield "`tidegate.torch.GRU` in the place of `torch.nn.GRU`, and the best of the other peers; medians in µs."
+    yield f"Inputs I, hidden units H, steps T, rows B, ~ of different lengths. {machine}."
     yield ""
     yield "| | I/H/T/B | | torch | best other peer | tidegate | × torch |"
     yield "|---|---|---|---:|---:|---:|---:|"
