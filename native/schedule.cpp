@@ -54,7 +54,7 @@ void Schedule::point_states(const Rows& y, const float* zeros, int64_t step, con
 Sharing choose_sharing(const PackedLayer& layer, const Batch& batch, int threads) {
   if (threads == 1) return {1, false};
   constexpr int64_t kThreadWork = 1000 * 1000;  // multiply-adds that are worth waking a thread for
-  constexpr int64_t kAwakeWork = 100 * 1000;     // the same when it is awake
+  constexpr int64_t kAwakeWork = 100 * 1000;    // the same when it is awake
   constexpr int64_t kUnitBytes = 128 * 1024;  // recurrent weights from which a step is long beside a meeting of threads
   constexpr int64_t kNearBytes =
       1024 * 1024;  // weights that a core keeps near; reading more than that twice is the dearer way
