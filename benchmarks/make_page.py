@@ -37,7 +37,7 @@ def draw_ratios(axes: Axes, rows: list[Row]) -> None:
     axes.invert_yaxis()
     axes.grid(color="0.9")
     axes.set_title(f"{rows[0]['kind']}: time of a peer over ours", fontsize=10)
-    axes.legend(fontsize=8)
+    axes.legend(fontsize=8, loc="upper center", bbox_to_anchor=(0.5, -0.05), ncols=5)
 
 
 def draw_growth(axes: Axes, rows: list[Row]) -> None:

@@ -292,7 +292,7 @@ class BackwardRun {
 // gradients are summed, depends on layer and batch alone. One group it is when its sums would cost more than that: of
 // layers that no cache holds, and of few steps. A power of two divides evenly among most numbers of threads.
 int64_t count_groups(const PackedLayer& layer, const Batch& batch) {
-  constexpr int64_t kMostBytes = int64_t{32} << 20, kGroupRows = 16, kGroupSteps = 512;
+  constexpr int64_t kMostBytes = int64_t{32} << 20, kGroupRows = 16, kGroupSteps = 128;
   const int64_t bytes = layer.weight_bytes();
   const int64_t steps =
       batch.lengths ? std::accumulate(batch.lengths, batch.lengths + batch.B, int64_t{0}) : batch.T * batch.B;

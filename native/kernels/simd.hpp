@@ -62,8 +62,9 @@ TIDEGATE_INLINE vec select(ivec mask, vec yes, vec no) { return mask ? yes : no;
 
 // min(x, bound) and max(x, bound); NaN stays NaN: of these instructions the result is the second operand, if in doubt.
 #if defined(__AVX512F__)
-TIDEGATE_INLINE vec at_most(vec x, float bound) { return _mm512_min_ps(broadcast(bound), x); }
-TIDEGATE_INLINE vec at_least(vec x, float bound) { return _mm512_max_ps(broadcast(bound), x); }
+constexpr __mmask16 kAllLanes = 0xFFFF;  // GCC 12 takes the forms without a mask for a use of uninitialized values
+TIDEGATE_INLINE vec at_most(vec x, float bound) { return _mm512_maskz_min_ps(kAllLanes, broadcast(bound), x); }
+TIDEGATE_INLINE vec at_least(vec x, float bound) { return _mm512_maskz_max_ps(kAllLanes, broadcast(bound), x); }
 #elif defined(__AVX2__)
 TIDEGATE_INLINE vec at_most(vec x, float bound) { return _mm256_min_ps(broadcast(bound), x); }
 TIDEGATE_INLINE vec at_least(vec x, float bound) { return _mm256_max_ps(broadcast(bound), x); }
