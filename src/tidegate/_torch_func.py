@@ -6,7 +6,7 @@ the weights belong to one sample each, runs sample by sample.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.func import vjp
 
 from tidegate._torch_fallback import torch_layer
-from tidegate._torch_op import recurrent_layer, recurrent_layer_backward
+from tidegate._torch_op import OperationLayers, recurrent_layer, recurrent_layer_backward
 
 Dims = tuple[int | None, ...]
 
@@ -32,14 +32,8 @@ class _Options:  # no tuple: functorch would take it apart
         return self.cell, lengths, resets, self.reset_to, self.checkpoint_every
 
 
-class TransformedLayers(NamedTuple):
-    """The layers of a module under torch.func: layer `i` maps x, h0 and its weights to y and h_n."""
-
-    cell: str
-    lengths: Tensor | None
-    resets: Tensor | None
-    reset_to: str
-    checkpoint_every: int | None
+class TransformedLayers(OperationLayers):
+    """The layers of a module under torch.func, which needs rules for batches around the operations."""
 
     def __call__(self, i: int, x: Tensor, h0: Tensor | None, weights: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
         """Runs one layer."""

@@ -230,7 +230,7 @@ def backward(
         reset_to: The state that such an episode starts from.
         need_dx: Whether to compute dx; if not, it is None.
         checkpoint_every: If not None, the gates of a GRU are computed again from the states y, at most this many steps
-            at once, and `out.trace` is not used: memory for a third more time.
+            at once, and `out.trace` is not used: less memory for at most a third more time.
 
     Returns:
         Gradients; dx is 0 beyond a row's length.

@@ -55,7 +55,7 @@ __all__ = ["GRU", "RNN", "Path", "convert"]
 Model = TypeVar("Model", bound=torch.nn.Module)
 Input = Tensor | PackedSequence
 _WHOLE = Rows()
-Layers = DirectLayers | OperationLayers | TransformedLayers
+Layers = DirectLayers | OperationLayers
 
 
 @dataclass(frozen=True)
@@ -184,7 +184,7 @@ class _Native(torch.nn.RNNBase):
 
     def _operations(self, kind: str, rows: Rows) -> Layers:
         """Returns what runs a layer under a transform."""
-        form: type[OperationLayers | TransformedLayers] = OperationLayers if kind == "trace" else TransformedLayers
+        form = OperationLayers if kind == "trace" else TransformedLayers
         return form(self.mode.lower(), *rows, self.checkpoint_every)
 
     def _direct(self, data: Any, weights: Sequence[Tensor], rows: Rows) -> DirectLayers | None:
@@ -278,7 +278,8 @@ class GRU(_Native):
 
     Float32 on the CPU runs natively; everything else runs torch's own code, and `path` says which and why. For very
     long sequences, `checkpoint_every=1000` (or any number of steps, as an argument or an attribute) keeps no gates for
-    the backward pass, which computes them again that many steps at a time: a fifth of the memory for a third more time.
+    the backward pass, which computes them again that many steps at a time at most: a fifth of what the layer keeps, for
+    at most a third more time.
 
         >>> layer = GRU(3, 4)
         >>> y, h_n = layer(torch.randn(5, 2, 3))
