@@ -22,13 +22,14 @@ PACKAGE = ROOT / "src" / "tidegate"
 ROOMS = (
     (
         *("_native", "shapes", "reference", "stacks", "corpus", "metrics", "files", "columns", "rows", "download"),
-        *("_torch_fallback", "_torch_transforms"),
+        *("trace", "_torch_fallback", "_torch_transforms"),
     ),
     ("threads",),
     ("_layer",),
     ("ops", "summaries", "tables", "settings"),
     (
         "recurrent",
+        "ledger",
         "config",
         "text",
         "data",

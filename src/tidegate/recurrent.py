@@ -1,6 +1,6 @@
 """Trained recurrent stacks on numpy arrays: sequences in, summary vectors out, no PyTorch."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,6 +11,7 @@ from tidegate.ops import GATES
 from tidegate.shapes import Sizes, check, check_choice, check_lengths
 from tidegate.stacks import layout, parameter_letters, parameter_names
 from tidegate.summaries import SUMMARIES, Sequences, as_sequences, batches, pad, summarize
+from tidegate.trace import Trace
 
 Array = npt.NDArray[np.float32]
 
@@ -38,6 +39,7 @@ class Recurrent:
         bidirectional: Whether each layer walks in both directions (D = 2) or only forward (D = 1).
         bias: Whether the cells have biases.
         summary_size: F, size of a summary: D·H, twice that for "mean+max".
+        weights: The weights by their names, float32.
     """
 
     def __init__(self, weights: Mapping[str, npt.ArrayLike], cell: str = "gru", summary: str = "last") -> None:
@@ -59,7 +61,7 @@ class Recurrent:
         self.cell, self.summary = cell, summary
         self.num_layers, self.bidirectional, self.bias = layout(weights.keys())
 
-        arrays = {name: _as_float32(name, array) for name, array in weights.items()}
+        self.weights = arrays = {name: _as_float32(name, array) for name, array in weights.items()}
         sizes: Sizes = {"G": (GATES[cell], f"cell {cell!r}")}
         check("weight_hh_l0", arrays["weight_hh_l0"], "G·H H", sizes)
         sizes["D"] = (1 + self.bidirectional, "the names of the weights")
@@ -112,6 +114,66 @@ class Recurrent:
             TypeError: x or h0 is no float32 array.
             ValueError: A shape or a length does not fit.
         """
+        return self._run(x, lengths, h0, None)
+
+    def trace(self, x: Array, lengths: npt.ArrayLike | None = None, h0: Array | None = None) -> list[Trace]:
+        """Runs the stack as `outputs` does, and keeps every gate of every unit at every step.
+
+        Args:
+            x: As in `outputs`, and so are lengths and h0.
+
+        Returns:
+            L·D traces, layer by layer, forward first.
+
+        Raises:
+            TypeError: As in `outputs`.
+            ValueError: As in `outputs`.
+        """
+        traces: list[Trace] = []
+        self._run(x, lengths, h0, traces)
+        return traces
+
+    def input_gradient(
+        self, x: Array, traces: Sequence[Trace], dy: Array | None = None, dh_n: Array | None = None
+    ) -> Array:
+        """Carries gradients of a loss from the outputs back to the inputs.
+
+        Args:
+            x: Input, float32 [T, B, I].
+            traces: What `trace` returned for it.
+            dy: Gradient by the outputs of the last layer, float32 [T, B, D·H]; None for 0.
+            dh_n: Gradient by the final states, float32 [L·D, B, H]; None for 0.
+
+        Returns:
+            Gradient by x, float32 [T, B, I]; 0 beyond a row's length.
+
+        Raises:
+            TypeError: An array is not float32.
+            ValueError: A shape does not fit.
+        """
+        D, H = 1 + self.bidirectional, self.hidden_size
+        for index in reversed(range(self.num_layers)):
+            below = traces[(index - 1) * D : index * D]
+            inputs = np.concatenate([trace.hidden for trace in below], axis=2) if index else x
+            dx = np.zeros_like(inputs)
+            for d, layer in enumerate(self._layers[index]):
+                trace = traces[index * D + d]
+                dx += ops.backward(
+                    *(layer, inputs, ops.Forward(trace.hidden, trace.h0, None)),
+                    None if dy is None else dy[:, :, d * H : (d + 1) * H],
+                    None if dh_n is None else dh_n[index * D + d],
+                    trace.h0,
+                    lengths=trace.lengths,
+                    reverse=trace.reverse,
+                    checkpoint_every=max(1, len(x)),  # the gates are computed again, from the states
+                ).dx
+            dy = dx
+        return dx
+
+    def _run(
+        self, x: Array, lengths: npt.ArrayLike | None, h0: Array | None, traces: list[Trace] | None
+    ) -> tuple[Array, Array]:
+        """Runs the stack; appends the traces to a list if there is one."""
         D, H = 1 + self.bidirectional, self.hidden_size
         sizes: Sizes = {"I": (self.input_size, "weight_ih_l0"), "H": (H, "weight_hh_l0")}
         sizes |= {"L": (self.num_layers, "the weights"), "D": (D, "the weights")}
@@ -121,14 +183,21 @@ class Recurrent:
         if h0 is not None:
             check("h0", h0, "L·D B H", sizes)
 
-        h_n = np.empty((self.num_layers * D, x.shape[1], H), np.float32)
+        T, B = x.shape[:2]
+        steps, zeros = np.full(B, T) if lengths is None else lengths, np.zeros((B, H), np.float32)
+        h_n = np.empty((self.num_layers * D, B, H), np.float32)
         for index, directions in enumerate(self._layers):
-            y = np.empty((*x.shape[:2], D * H), np.float32)
+            y = np.empty((T, B, D * H), np.float32)
             for d, layer in enumerate(directions):
-                row = index * D + d
+                row, reverse = index * D + d, d == 1
                 start = None if h0 is None else h0[row]
                 part = y[:, :, d * H : (d + 1) * H]
-                h_n[row] = ops.forward(layer, x, start, lengths=lengths, reverse=d == 1, y=part).h_n
+                traced = traces is not None
+                out = ops.forward(layer, x, start, lengths=lengths, reverse=reverse, trace=traced, y=part)
+                h_n[row] = out.h_n
+                if traces is not None:
+                    facts = {"h0": zeros if start is None else start, "lengths": steps}
+                    traces.append(Trace.of(self.cell, part, out.trace, layer=index, reverse=reverse, **facts))
             x = y
         return y, h_n
 
