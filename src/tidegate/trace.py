@@ -6,6 +6,8 @@ from typing import Any, NamedTuple, Self
 import numpy as np
 import numpy.typing as npt
 
+from tidegate.cells import Cell
+
 Array = npt.NDArray[Any]
 Tokens = tuple[tuple[str, ...], ...]
 
@@ -50,7 +52,7 @@ class Trace:
         True
 
     Attributes:
-        cell: "gru", "rnn_tanh" or "rnn_relu".
+        cell: The cell, with what was chosen of it; `str` gives its name.
         hidden: State after each step, [T, B, H].
         h0: State before the first step, [B, H].
         lengths: Steps of each row, int64 [B].
@@ -64,7 +66,7 @@ class Trace:
         tokens: The words of each row, if the sequences are texts.
     """
 
-    cell: str
+    cell: Cell
     hidden: Array
     h0: Array
     lengths: npt.NDArray[np.int64]
@@ -78,7 +80,7 @@ class Trace:
     tokens: Tokens | None = None
 
     @classmethod
-    def of(cls, cell: str, hidden: Array, kept: Array | None, **facts: Any) -> Self:
+    def of(cls, cell: Cell, hidden: Array, kept: Array | None, **facts: Any) -> Self:
         """Takes apart what a forward pass kept of each step.
 
         Args:
@@ -90,8 +92,7 @@ class Trace:
         """
         if kept is None:
             return cls(cell=cell, hidden=hidden, **facts)
-        names = ("reset", "update", "candidate", "hn") if kept.shape[2] == 4 else ("preactivation",)
-        return cls(cell=cell, hidden=hidden, **(facts | {name: kept[:, :, i] for i, name in enumerate(names)}))
+        return cls(cell=cell, hidden=hidden, **(facts | {name: kept[:, :, i] for i, name in enumerate(cell.kept)}))
 
     def walk(self, row: int = 0) -> Walk:
         """Returns the steps of one row, as views, in the order in which they were walked."""
