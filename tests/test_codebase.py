@@ -22,7 +22,7 @@ PACKAGE = ROOT / "src" / "tidegate"
 ROOMS = (
     (
         *("_native", "shapes", "stacks", "corpus", "metrics", "files", "columns", "rows", "download"),
-        "_torch_transforms",
+        *("growth", "spectrum", "_torch_transforms"),
     ),
     ("threads", "cells"),
     ("_layer", "reference", "trace", "_torch_cells"),
@@ -30,6 +30,7 @@ ROOMS = (
     (
         "recurrent",
         "ledger",
+        "jacobian",
         "config",
         "text",
         "data",
@@ -39,9 +40,9 @@ ROOMS = (
         "_torch_rows",
         "_torch_weights",
     ),
-    ("model", "examples", "_torch_op"),
-    ("_torch_func",),
-    ("torch", "__init__"),
+    ("model", "adjoint", "examples", "_torch_op"),
+    ("_torch_func", "explain", "gradient_flow"),
+    ("torch", "attribution", "__init__"),
     ("classifier",),
     ("training",),
     ("cli",),

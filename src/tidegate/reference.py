@@ -119,8 +119,18 @@ def rnn_backward(cell: Cell, dh_next: Array, h_next: Array, trace: Trace) -> tup
     return da, da, np.zeros_like(da)
 
 
-CELLS = {"gru": (gru, gru_backward), "rnn_tanh": (rnn, rnn_backward), "rnn_relu": (rnn, rnn_backward)}
-"""One step of each cell, and the same step backward."""
+class Equations(NamedTuple):
+    """One step of a recurrent cell, and the same step backward."""
+
+    step: Callable[[Cell, Array, Array, Array], tuple[Array, Trace]]
+    backward: Callable[[Cell, Array, Array, Trace], tuple[Array, Array, Array]]
+
+
+CELLS = {
+    "gru": Equations(gru, gru_backward),
+    "rnn_tanh": Equations(rnn, rnn_backward),
+    "rnn_relu": Equations(rnn, rnn_backward),
+}
 
 
 def forward(
@@ -156,7 +166,6 @@ def forward(
         ValueError: The cell is none of the three, or a choice is unknown.
     """
     cell = Cell.of(cell, **choices)
-    step, _ = CELLS[cell.name]
     x, w_ih, w_hh, b_ih, b_hh = _as_float64(x, w_ih, w_hh, b_ih, b_hh)
     h = np.zeros((x.shape[1], w_hh.shape[1])) if h0 is None else np.array(h0, np.float64)
     y = np.zeros((len(x), *h.shape))
@@ -164,7 +173,7 @@ def forward(
     for t, rows in _walk(x, lengths, reverse):
         a = x[t, rows] @ w_ih.T + b_ih
         c = h[rows] @ w_hh.T + b_hh
-        h[rows], step_trace = step(cell, a, c, h[rows])
+        h[rows], step_trace = CELLS[cell.name].step(cell, a, c, h[rows])
         y[t, rows] = h[rows]
         for name, value in step_trace.items():
             trace.setdefault(name, np.zeros_like(y))[t, rows] = value
@@ -202,7 +211,6 @@ def backward(
         ValueError: The cell is none of the three, or a choice is unknown.
     """
     cell = Cell.of(cell, **choices)
-    _, step_backward = CELLS[cell.name]
     without_b_ih, without_b_hh = b_ih is None, b_hh is None
     x, w_ih, w_hh, b_ih, b_hh = _as_float64(x, w_ih, w_hh, b_ih, b_hh)
     y, h_n, trace = forward
@@ -212,7 +220,7 @@ def backward(
 
     for t, rows in reversed(_walk(x, lengths, reverse)):
         step_trace = {name: value[t, rows] for name, value in trace.items()}
-        da, dc, dh_beside = step_backward(cell, dh[rows] + dy[t, rows], y[t, rows], step_trace)
+        da, dc, dh_beside = CELLS[cell.name].backward(cell, dh[rows] + dy[t, rows], y[t, rows], step_trace)
         dh[rows] = dc @ w_hh + dh_beside
         dx[t, rows] = da @ w_ih
         dw_ih += da.T @ x[t, rows]

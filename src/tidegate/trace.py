@@ -1,6 +1,6 @@
 """What a recurrent layer did at every step: gates, candidate and states, as training and inference see them."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple, Self
 
 import numpy as np
@@ -10,6 +10,8 @@ from tidegate.cells import Cell
 
 Array = npt.NDArray[Any]
 Tokens = tuple[tuple[str, ...], ...]
+
+_ARRAYS = ("hidden", "reset", "update", "candidate", "hn", "preactivation")
 
 
 class Walk(NamedTuple):
@@ -32,6 +34,17 @@ class Walk(NamedTuple):
     candidate: Array | None
     hn: Array | None
     preactivation: Array | None
+
+    def let_go(self) -> npt.NDArray[np.float64]:
+        """Computes which share of the old state each step lets go: |(1 − z) ∘ h| over |h|, [n]; 0 where h is 0."""
+        return _lost(self.update, self.previous)
+
+    def unread(self) -> npt.NDArray[np.float64]:
+        """Computes which share of the old state's say in the candidate the reset gates hold back, [n].
+
+        It is |(1 − r) ∘ hn| over |hn|; 0 at the first step, which has no past.
+        """
+        return _lost(self.reset, self.hn) * (np.arange(len(self.hidden)) > 0)
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -94,10 +107,22 @@ class Trace:
             return cls(cell=cell, hidden=hidden, **facts)
         return cls(cell=cell, hidden=hidden, **(facts | {name: kept[:, :, i] for i, name in enumerate(cell.kept)}))
 
+    def copy(self) -> Self:
+        """Copies the arrays of the steps, so that they can be changed."""
+        arrays: dict[str, Any] = {name: getattr(self, name) for name in _ARRAYS}
+        copies: dict[str, Any] = {name: np.array(array) for name, array in arrays.items() if array is not None}
+        return replace(self, **copies)
+
+    def write(self, steps: slice, other: "Trace") -> None:
+        """Overwrites some steps with those of another trace."""
+        for name in _ARRAYS:
+            if getattr(self, name) is not None:
+                getattr(self, name)[steps] = getattr(other, name)
+
     def walk(self, row: int = 0) -> Walk:
         """Returns the steps of one row, as views, in the order in which they were walked."""
         steps = slice(0, int(self.lengths[row]))
-        arrays = (self.hidden, self.reset, self.update, self.candidate, self.hn, self.preactivation)
+        arrays = [getattr(self, name) for name in _ARRAYS]
         walked = [None if array is None else np.asarray(array)[steps, row] for array in arrays]
         if self.reverse:
             walked = [None if array is None else array[::-1] for array in walked]
@@ -105,3 +130,12 @@ class Trace:
         assert hidden is not None  # noqa: S101 - for mypy: every trace has states
         previous = np.concatenate([np.asarray(self.h0)[row, None], hidden[:-1]])[: len(hidden)]
         return Walk(previous, hidden, *others)
+
+
+def _lost(gate: Array | None, values: Array | None) -> npt.NDArray[np.float64]:
+    """Computes the share of values that a gate does not let through, summed over the units."""
+    if gate is None or values is None:
+        raise ValueError("a vanilla RNN has no gates, expected the trace of a GRU")
+    amounts = np.abs(values.astype(np.float64))
+    total, through = amounts.sum(axis=1), (gate * amounts).sum(axis=1)
+    return 1 - np.divide(through, total, out=np.ones_like(total), where=total > 0)
