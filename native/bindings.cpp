@@ -226,6 +226,16 @@ NB_MODULE(_native, module) {
       "Lets each thread read an array of its own, of `count` floats (a multiple of 128), `rounds` times; returns the "
       "seconds that each took. For benchmarks.");
 
+  module.def(
+      "clear_padding",
+      [](Floats32 array, Integers lengths, int threads) {
+        const Rows all = rows(array, nullptr);
+        const auto T = static_cast<int64_t>(array.shape(0)), B = static_cast<int64_t>(array.shape(1));
+        nb::gil_scoped_release release;
+        clear_padding(all, T, B, all.row, lengths.data(), threads);
+      },
+      "Sets an array [T, B, ...], C-contiguous, to 0 where rows of these lengths have ended.");
+
   module.def("stay_awake", &Team::stay_awake,
              "Sets how many nanoseconds threads wait for the next call before they sleep; 0 for the default.");
 

@@ -34,7 +34,7 @@ struct Batch {
 
 struct ForwardPass {
   Rows x, y;   // y is set to 0 beyond a row's length
-  Rows trace;  // rows of 4 H floats (r, z, n, hn), or null; not written beyond a row's length
+  Rows trace;  // rows of 4 H floats (r, z, n, hn; RNN: H, see ForwardStep), or null; not written beyond a row's length
   float* h_n;  // [B, H]: the state at each row's own end; or null
 };
 
@@ -51,6 +51,8 @@ struct BackwardPass {
 };
 
 void forward(const PackedLayer& layer, const Batch& batch, const ForwardPass& pass, int threads);
+// Sets the rows of an array [T, B, columns] to 0 where a sequence has ended.
+void clear_padding(const Rows& array, int64_t T, int64_t B, int64_t columns, const int64_t* lengths, int threads);
 // One step of B rows: x [B, I], h and y [B, H], which may be the same memory.
 void step(const PackedLayer& layer, int64_t B, const float* x, const float* h, float* y, int threads);
 void backward(const PackedLayer& layer, const Batch& batch, const BackwardPass& pass, int threads);

@@ -99,9 +99,10 @@ def empty(*shape: int) -> Array:
     return np.empty(shape, np.float32) if prod(shape) < _LARGE else _native.empty(shape)
 
 
-def clear_padding(trace: Array, lengths: npt.ArrayLike) -> None:
-    """Sets a trace [T, B, K, H] to 0 where rows have ended; the backward pass does not need that."""
-    trace[np.arange(len(trace))[:, None] >= np.asarray(lengths)] = 0
+def clear_padding(trace: Array, lengths: npt.NDArray[np.int64]) -> None:
+    """Sets a trace [T, B, K, H], C-contiguous, to 0 where rows have ended; the backward pass does not need that."""
+    if trace.size:
+        _native.clear_padding(trace, lengths, get_num_threads())
 
 
 def run_forward(

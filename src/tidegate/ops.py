@@ -105,6 +105,7 @@ class _Call(NamedTuple):
     rows: str  # letters of the leading axes of x: "T B", or "N" when packed
     x: Array
     h0: Array | None
+    lengths: npt.NDArray[np.int64] | None  # of a padded batch
 
     def leading(self) -> tuple[int, ...]:
         return tuple(self.sizes[letter][0] for letter in self.rows.split())
@@ -138,7 +139,7 @@ def _call(
     shapes.check_choice("reset_to", reset_to, RESET_TO)
     marks = None if resets is None else shapes.check_resets(resets, rows, sizes)
     shape = _native.Shape(sizes["T"][0], sizes["B"][0], lengths, starts, bool(reverse), marks, reset_to == "h0")
-    return _Call(shape, sizes, rows, rows_contiguous(x), h0)
+    return _Call(shape, sizes, rows, rows_contiguous(x), h0, lengths if starts is None else None)
 
 
 def _trace(layer: Layer, call: _Call, out: Forward) -> Array | None:
@@ -195,8 +196,8 @@ def forward(
     kept = empty(*call.leading(), len(layer.cell.kept), H) if trace else None
     h_n = np.empty((B, H), np.float32)
     run_forward(layer, call.shape, call.x, call.h0, y, h_n, kept)
-    if kept is not None and lengths is not None:
-        clear_padding(kept, lengths)
+    if kept is not None and call.lengths is not None:
+        clear_padding(kept, call.lengths)
     return Forward(y, h_n, kept)
 
 
