@@ -63,6 +63,7 @@ def train(
     clip: o.ClipOption = _DEFAULT.clip,
     patience: o.PatienceOption = _DEFAULT.patience,
     class_weights: o.ClassWeightsOption = _CLASS_WEIGHTS,
+    chrono: o.ChronoOption = _DEFAULT.chrono,
     no_baselines: o.NoBaselinesOption = False,
     seed: o.SeedOption = _DEFAULT.seed,
     threads: o.ThreadsOption = None,
@@ -87,9 +88,12 @@ def _train(options: Mapping[str, Any]) -> None:
     _check_output(output)
     if options["freeze"] and not options["vectors"]:
         raise ValueError("--freeze leaves word vectors as they are, but there are none: give them with --vectors FILE")
+    if options["chrono"] and (cell, options["update"]) != ("gru", "on"):
+        raise ValueError(f"--chrono sets the update gate of a GRU, but there is none: --cell {cell}")
     if options["threads"]:
         tidegate.set_num_threads(options["threads"])
     settings = Settings(**{field.name: options[field.name] for field in fields(Settings)})
+    baseline = replace(settings, learning_rate=None, chrono=None)
     with err.status("reading texts"):
         examples = _examples(options)
         vectors = read_vectors(options["vectors"], examples.tokenizer.vocab) if options["vectors"] else None
@@ -100,7 +104,7 @@ def _train(options: Mapping[str, Any]) -> None:
     results = {}
     with Stop() as stop:
         for name, config in configs.items():
-            own, start = settings if name == cell else replace(settings, learning_rate=None), perf_counter()
+            own, start = settings if name == cell else baseline, perf_counter()
             best = follow(name, training.train(examples, config, own, vectors), stop)
             if best:
                 results[name] = Trained(best, perf_counter() - start)
