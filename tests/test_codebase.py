@@ -22,7 +22,7 @@ PACKAGE = ROOT / "src" / "tidegate"
 ROOMS = (
     (
         *("_native", "shapes", "reference", "stacks", "corpus", "metrics", "files", "columns", "rows", "download"),
-        *("trace", "_torch_fallback", "_torch_transforms"),
+        *("trace", "growth", "spectrum", "_torch_fallback", "_torch_transforms"),
     ),
     ("threads",),
     ("_layer",),
@@ -30,6 +30,7 @@ ROOMS = (
     (
         "recurrent",
         "ledger",
+        "jacobian",
         "config",
         "text",
         "data",
@@ -39,8 +40,8 @@ ROOMS = (
         "_torch_rows",
         "_torch_weights",
     ),
-    ("model", "examples", "_torch_op"),
-    ("_torch_func", "explain"),
+    ("model", "adjoint", "examples", "_torch_op"),
+    ("_torch_func", "explain", "gradient_flow"),
     ("torch", "attribution", "__init__"),
     ("classifier",),
     ("training",),
