@@ -55,12 +55,13 @@ class PackedLayer {
     return step;
   }
 
-  // Packs the layouts that only the backward pass needs, the first time that it is asked; safe from several threads.
-  void prepare_backward(int threads) const;
+  // Packs a layout that only the backward pass needs, the first time that it is asked; safe from several threads.
+  void prepare_backward_ih(int threads) const;
+  void prepare_backward_hh(int threads) const;
 
  private:
   RecycledFloats forward_ih_, forward_hh_, bias_;
-  mutable std::once_flag prepared_;
+  mutable std::once_flag prepared_ih_, prepared_hh_;
   mutable RecycledFloats backward_ih_, backward_hh_;
 };
 

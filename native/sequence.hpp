@@ -44,7 +44,7 @@ struct BackwardPass {
   Rows dy;               // or null
   const float* dh_n;     // [B, H] or null
   Rows dx;               // or null; set to 0 beyond a row's length
-  float* dh0;            // [B, H]
+  float* dh0;            // [B, H] or null
   float *dw_ih, *dw_hh;  // [G H, I], [G H, H]
   float *db_ih, *db_hh;  // [G H] each, or null
   int64_t trace_steps;   // most steps whose gates are computed again at once; 0 for no limit

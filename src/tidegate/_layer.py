@@ -46,10 +46,10 @@ class Forward(NamedTuple):
 
 
 class Gradients(NamedTuple):
-    """Gradients of the loss, float32 in the shapes of what they belong to; those of absent biases are None."""
+    """Gradients of the loss, float32 in the shapes of what they belong to; None for what is absent or not needed."""
 
     dx: Array | None
-    dh0: Array
+    dh0: Array | None
     dw_ih: Array
     dw_hh: Array
     db_ih: Array | None
@@ -125,12 +125,14 @@ def run_backward(
     dh_n: Array | None,
     *,
     need_dx: bool,
+    need_dh0: bool,
     checkpoint_every: int | None = None,
 ) -> Gradients:
     """Runs `ops.backward`; a GRU's gates are computed again if there is no trace."""
     I, H, gates = layer.input_size, layer.hidden_size, GATES[layer.cell] * layer.hidden_size
     dx = empty(*x.shape[:-1], I) if need_dx else None
     db_ih, db_hh = (np.empty(gates, np.float32) if layer.bias else None for _ in range(2))
-    results = Gradients(dx, np.empty((B, H), np.float32), empty(gates, I), empty(gates, H), db_ih, db_hh)
+    dh0 = np.empty((B, H), np.float32) if need_dh0 else None
+    results = Gradients(dx, dh0, empty(gates, I), empty(gates, H), db_ih, db_hh)
     layer.native.backward(shape, x, h0, y, trace, dy, dh_n, *results, checkpoint_every or 0, get_num_threads())
     return results

@@ -59,7 +59,7 @@ class PackedLayer:
         dy: Array | None,
         dh_n: Array | None,
         dx: Array | None,
-        dh0: Array,
+        dh0: Array | None,
         dw_ih: Array,
         dw_hh: Array,
         db_ih: Array | None,

@@ -134,7 +134,9 @@ class RecurrentLayer(torch.autograd.Function):
         changed = ctx.output_version._version > 0  # noqa: SLF001 - torch's public name for it
         y = run(plan, ctx.directions, x, h0, trace=False)[0] if changed else y.numpy()
         kept = (y, None if trace is None else trace.numpy())
-        gradients = native_gradients(plan, ctx.directions, x, h0, kept, (dy, dh_n), need_dx=needed[0])
+        gradients = native_gradients(
+            plan, ctx.directions, x, h0, kept, (dy, dh_n), need_dx=needed[0], need_dh0=needed[1]
+        )
         return None, None, *[tensor if need else None for tensor, need in zip(gradients, needed, strict=True)]
 
 
@@ -167,6 +169,7 @@ def native_gradients(
     output_gradients: Pair,
     *,
     need_dx: bool,
+    need_dh0: bool,
 ) -> list[Tensor | None]:
     """Walks all directions of a layer backwards natively.
 
@@ -175,9 +178,10 @@ def native_gradients(
         kept: y and the trace of the forward pass; without a trace, the gates of a GRU are computed again.
         output_gradients: Gradients of the loss by y and by h_n; None for 0.
         need_dx: Whether to compute the gradient by x.
+        need_dh0: Whether to compute the gradient by h0.
 
     Returns:
-        Gradients by x, by h0 (None if it is), and by the weights in torch's order.
+        Gradients by x and by h0 (None if not needed), and by the weights in torch's order.
     """
     y, trace = kept
     inputs, states = _inputs(x, h0)
@@ -195,6 +199,7 @@ def native_gradients(
             _layer.run_backward(
                 *(layer, plan.shape(d), plan.B, inputs, state, y_d, gates, dy_d, dh_n_d),
                 need_dx=need_dx,
+                need_dh0=need_dh0,
                 checkpoint_every=plan.checkpoint_every,
             )
         )
@@ -202,7 +207,7 @@ def native_gradients(
     if dx is not None:
         for other in results[1:]:
             dx += cast("Array", other.dx)
-    dh0 = None if h0 is None else np.stack([result.dh0 for result in results])
+    dh0 = np.stack([cast("Array", result.dh0) for result in results]) if need_dh0 else None
     # The fields after dx and dh0 are those of the weights; without bias the last two are None.
     dweights = [torch.from_numpy(dw) for result in results for dw in result[2:] if dw is not None]
     dinputs = [None if array is None else torch.from_numpy(array) for array in (dx, dh0)]

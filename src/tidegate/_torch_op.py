@@ -118,7 +118,7 @@ def recurrent_layer_backward(
     for name, gradient, letters in (("dy", dy, "T B D·H"), ("dh_n", dh_n, "D B H")):
         if gradient is not None:
             shapes.check(name, gradient.numpy(force=True), letters, sizes)
-    found = native_gradients(plan, directions, x, h0, kept, (dy, dh_n), need_dx=need_dx)
+    found = native_gradients(plan, directions, x, h0, kept, (dy, dh_n), need_dx=need_dx, need_dh0=h0 is not None)
     dx, dh0, *dweights = [x.new_empty(0) if tensor is None else tensor for tensor in found]
     return dx, dh0, dweights
 

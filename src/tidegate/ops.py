@@ -78,7 +78,8 @@ def pack(
     gates = GATES[cell]
     sizes: shapes.Sizes = {"G": (gates, f"cell {cell!r}")}
     if isinstance(w_hh, np.ndarray) and w_hh.ndim == 2:
-        sizes["H"] = (w_hh.shape[1], "w_hh")
+        H = w_hh.shape[1]
+        sizes |= {"H": (H, "w_hh"), "G·H": (gates * H, "w_hh")}
     shapes.check("w_hh", w_hh, "G·H H", sizes)
     shapes.check("w_ih", w_ih, "G·H I", sizes)
     if (b_ih is None) != (b_hh is None):
@@ -212,6 +213,7 @@ def backward(
     resets: npt.NDArray[np.bool_] | None = None,
     reset_to: str = "zeros",
     need_dx: bool = True,
+    need_dh0: bool = True,
     checkpoint_every: int | None = None,
 ) -> Gradients:
     """Carries gradients back through a layer.
@@ -229,6 +231,7 @@ def backward(
         resets: True on the first step of each episode.
         reset_to: The state that such an episode starts from.
         need_dx: Whether to compute dx; if not, it is None.
+        need_dh0: Whether to compute dh0; if not, it is None, and the first step is a product cheaper.
         checkpoint_every: If not None, the gates of a GRU are computed again from the states y, at most this many steps
             at once, and `out.trace` is not used: less memory for at most a third more time.
 
@@ -252,6 +255,7 @@ def backward(
     return run_backward(
         *(layer, call.shape, B, call.x, call.h0, y, trace, dy, dh_n),
         need_dx=need_dx,
+        need_dh0=need_dh0,
         checkpoint_every=checkpoint_every,
     )
 
