@@ -6,6 +6,9 @@ training is in `tidegate.training`, and the native kernels on numpy arrays are i
 
 from tidegate._native import __version__ as __version__
 from tidegate.config import Config as Config
+from tidegate.explain import Explanation as Explanation
+from tidegate.gradient_flow import GradientFlow as GradientFlow
+from tidegate.ledger import Ledger as Ledger
 from tidegate.model import Model as Model
 from tidegate.model import load as load
 from tidegate.model_file import ModelFileError as ModelFileError
@@ -15,3 +18,4 @@ from tidegate.summaries import average as average
 from tidegate.summaries import compound as compound
 from tidegate.threads import get_num_threads as get_num_threads
 from tidegate.threads import set_num_threads as set_num_threads
+from tidegate.trace import Trace as Trace

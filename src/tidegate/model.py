@@ -2,7 +2,8 @@
 
 import os
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from dataclasses import replace
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -10,13 +11,29 @@ import numpy.typing as npt
 from tidegate import model_file
 from tidegate.config import Config, format_object, parse_object
 from tidegate.recurrent import Recurrent
-from tidegate.summaries import batches, compounded, summarize, summarize_so_far
+from tidegate.shapes import Sizes, check
+from tidegate.summaries import batches, compounded, pad, summarize, summarize_so_far
 from tidegate.text import Tokenizer
+from tidegate.trace import Trace
 
 Array = npt.NDArray[np.float32]
 Ids = npt.NDArray[np.int32]
 
 TEXTS_PER_PART = 2048
+
+
+class Embedded(NamedTuple):
+    """Sequences as the cell reads them.
+
+    Attributes:
+        x: Vectors, float32 [T, B, E], 0 beyond a row's length.
+        lengths: Steps of each row, int64 [B].
+        tokens: The words of each row; None if the sequences are no texts.
+    """
+
+    x: Array
+    lengths: npt.NDArray[np.int64]
+    tokens: tuple[tuple[str, ...], ...] | None
 
 
 class Model:
@@ -46,6 +63,9 @@ class Model:
         arrays: float32 arrays by the names of the torch module that trained them, read-only.
         metrics: What training measured, by name.
         versions: The versions of the packages that trained it, by name.
+        stack: The recurrent layers; None for the summaries without weights.
+        summary: How outputs become a summary vector: that of the configuration; for the cells "average" and "compound"
+            it is the mean and the last of theirs.
     """
 
     def __init__(
@@ -78,7 +98,8 @@ class Model:
         self.versions = dict(versions or {"tidegate": _own_version()})
         self.arrays = {name: _frozen(name, arrays[name]) for name in config.letters()}
         stack = {name.removeprefix("rnn."): array for name, array in self.arrays.items() if name.startswith("rnn.")}
-        self._stack = Recurrent(stack, config.cell, config.summary) if stack else None
+        self.stack = Recurrent(stack, config.recurrent_cell, config.summary) if stack else None
+        self.summary = {"average": "mean", "compound": "last"}.get(config.cell, config.summary)
 
     def predict(self, texts: Iterable[str]) -> npt.NDArray[np.object_]:
         """Names the most probable class of each text.
@@ -113,7 +134,7 @@ class Model:
         Returns:
             Logits, float32 [B, C].
         """
-        return self._head(self.encode(texts))
+        return self.head(self.encode(texts))
 
     def encode(self, texts: Iterable[str]) -> Array:
         """Summarises each text by one vector: what the head sees.
@@ -124,7 +145,43 @@ class Model:
         Returns:
             Summary vectors, float32 [B, F].
         """
-        return self._summaries(self._ids(_as_texts(texts)))
+        return self.summaries(self._ids(_as_texts(texts)), self.arrays["embedding.weight"])
+
+    def summaries(self, rows: Sequence[npt.NDArray[np.integer[Any]]], table: Array) -> Array:
+        """Summarises sequences of vectors that are given as rows of a table, in batches of about equal length.
+
+        Args:
+            rows: For each of B sequences, the rows that it walks along, ints [T]: word ids, or some steps of one text.
+            table: The vectors, float32 [V, E].
+
+        Returns:
+            Summary vectors, float32 [B, F], in the order given.
+        """
+        result = np.zeros((len(rows), self.config.summary_size), np.float32)
+        for chosen in batches([len(row) for row in rows]):
+            lengths = np.array([len(rows[b]) for b in chosen])
+            padded = np.zeros((lengths.max(), len(chosen)), np.int32)
+            for b, row in enumerate(chosen):
+                padded[: lengths[b], b] = rows[row]
+            result[chosen] = summarize(*self.outputs(table[padded], lengths), lengths, self.summary)
+        return result
+
+    def outputs(self, x: Array, lengths: npt.NDArray[np.int64]) -> tuple[Array, Array]:
+        """Runs the cell over a padded batch.
+
+        Args:
+            x: Vectors, float32 [T, B, E].
+            lengths: Steps of each row, int [B].
+
+        Returns:
+            Outputs [T, B, ·] and final states [L·D, B, ·], of which `summarize` makes the summaries.
+        """
+        if self.stack:
+            return self.stack.outputs(x, lengths)
+        if self.config.cell == "compound":
+            x, h_n = compounded(x, self.arrays["rate"], lengths)
+            return x, h_n[None]
+        return x, np.zeros((1, *x.shape[1:]), np.float32)
 
     def probability_after(self, text: str) -> tuple[list[str], Array]:
         """Computes the probabilities after each word, exactly as if the text ended there.
@@ -137,13 +194,79 @@ class Model:
         Returns:
             The words, those beyond `max_length` left out, and the probabilities after each, float32 [T, C].
         """
-        (ids,) = self._ids(_as_texts([text]))
-        if self._stack and self._stack.bidirectional:
-            summaries = self._summaries([ids[:end] for end in range(1, len(ids) + 1)])
-        else:
-            outputs, _ = self._outputs(ids[:, None], np.array([len(ids)]))
-            summaries = summarize_so_far(outputs[:, 0], self._summary)
-        return self.tokenizer.words(text, self.config.max_length), softmax(self._head(summaries))
+        x, lengths, tokens = self.embed(_as_texts([text]))
+        assert tokens is not None  # noqa: S101 - for mypy: it is a text
+        summaries = self.summaries_so_far(x, self.outputs(x, lengths)[0])
+        return list(tokens[0]), softmax(self.head(summaries))
+
+    def summaries_so_far(self, x: Array, outputs: Array) -> Array:
+        """Summarises every beginning of one sequence.
+
+        Args:
+            x: Its vectors, float32 [T, 1, E].
+            outputs: What `outputs` returned for it, [T, 1, ·].
+
+        Returns:
+            Row t is the summary of the first t + 1 steps, float32 [T, F].
+        """
+        if self.stack and self.stack.bidirectional:
+            return self.summaries([np.arange(end) for end in range(1, len(x) + 1)], x[:, 0])
+        return summarize_so_far(outputs[:, 0], self.summary)
+
+    def embed(self, source: "str | Iterable[str] | npt.NDArray[Any] | Embedded") -> Embedded:
+        """Makes sequences of vectors from texts.
+
+        Args:
+            source: One text, several, or vectors [T, E] of numbers in the place of the words of one text. What `embed`
+                returned is passed on as it is.
+
+        Raises:
+            TypeError: It is none of these.
+            ValueError: The vectors are of another size, or not finite.
+        """
+        if isinstance(source, Embedded):
+            return source
+        if isinstance(source, np.ndarray):
+            sizes: Sizes = {"E": (self.config.embedding_size, "the model")}
+            x = check("source", np.asarray(source, np.float32), "T E", sizes)
+            if not np.isfinite(x).all():
+                raise ValueError(f"source holds {np.count_nonzero(~np.isfinite(x))} numbers that are not finite")
+            return Embedded(np.ascontiguousarray(x)[:, None], np.array([len(x)]), None)
+        texts = _as_texts([source] if isinstance(source, str) else source)
+        x, lengths = pad([self.arrays["embedding.weight"][ids] for ids in self._ids(texts)], self.config.embedding_size)
+        return Embedded(x, lengths, tuple(tuple(self.tokenizer.words(t, self.config.max_length)) for t in texts))
+
+    def trace(self, source: str | Iterable[str] | npt.NDArray[Any] | Embedded) -> list[Trace]:
+        """Reads sequences and returns every gate of every unit at every step.
+
+        Args:
+            source: As in `embed`.
+
+        Returns:
+            L·D traces, layer by layer, forward before reverse; they hold the words too.
+
+        Raises:
+            TypeError: The source is none of these.
+            ValueError: The vectors are of another size or not finite, or the model has no recurrent layer.
+        """
+        if self.stack is None:
+            raise ValueError(f"a model with the cell {self.config.cell!r} has no gates, expected a recurrent one")
+        embedded = self.embed(source)
+        traces = self.stack.trace(embedded.x, embedded.lengths)
+        return [replace(trace, tokens=embedded.tokens) for trace in traces]
+
+    def head(self, summaries: Array) -> Array:
+        """Applies the linear head.
+
+        Args:
+            summaries: Summary vectors, float32 [B, F].
+
+        Returns:
+            Logits, float32 [B, C].
+        """
+        # A matrix product by BLAS rounds differently from one number of rows to another, einsum does not.
+        logits: Array = np.einsum("bf,cf->bc", np.ascontiguousarray(summaries), self.arrays["head.weight"])
+        return logits + self.arrays["head.bias"]
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Writes the model to one safetensors file, whole or not at all.
@@ -171,44 +294,10 @@ class Model:
         parameters = sum(array.size for array in self.arrays.values())
         return f"Model({self.config.cell!r}, labels={list(self.config.labels)!r:.200}, {parameters:,} parameters)"
 
-    @property
-    def _summary(self) -> str:
-        """How outputs become a summary: the two summaries without order are the mean and the last of theirs."""
-        return {"average": "mean", "compound": "last"}.get(self.config.cell, self.config.summary)
-
     def _ids(self, texts: list[str]) -> list[Ids]:
         """Turns texts into word ids, part by part: the tokenizer's own records take kilobytes a text."""
         parts = (texts[start : start + TEXTS_PER_PART] for start in range(0, len(texts), TEXTS_PER_PART))
         return [ids for part in parts for ids in self.tokenizer.encode_batch(part, self.config.max_length)]
-
-    def _summaries(self, ids: Sequence[Ids]) -> Array:
-        """Summarises word ids [T] of B texts, in batches of about equal length: [B, F] in the order given."""
-        result = np.zeros((len(ids), self.config.summary_size), np.float32)
-        for rows in batches([len(row) for row in ids]):
-            lengths = np.array([len(ids[row]) for row in rows])
-            padded = np.zeros((lengths.max(), len(rows)), np.int32)
-            for b, row in enumerate(rows):
-                padded[: lengths[b], b] = ids[row]
-            result[rows] = summarize(*self._outputs(padded, lengths), lengths, self._summary)
-        return result
-
-    def _outputs(self, ids: Ids, lengths: npt.NDArray[np.int64]) -> tuple[Array, Array]:
-        """Runs the cell over padded word ids [T, B]: outputs [T, B, ·] and final states [L·D, B, ·]."""
-        x: Array = self.arrays["embedding.weight"][ids]
-        if self._stack:
-            return self._stack.outputs(x, lengths)
-        if self.config.cell == "compound":
-            x, h_n = compounded(x, self.arrays["rate"], lengths)
-            return x, h_n[None]
-        return x, np.zeros((1, *x.shape[1:]), np.float32)
-
-    def _head(self, summaries: Array) -> Array:
-        """Applies the linear head to summaries [B, F].
-
-        A matrix product by BLAS rounds differently from one number of rows to another, einsum does not.
-        """
-        logits: Array = np.einsum("bf,cf->bc", np.ascontiguousarray(summaries), self.arrays["head.weight"])
-        return logits + self.arrays["head.bias"]
 
 
 def load(path: str | os.PathLike[str]) -> Model:
@@ -234,10 +323,10 @@ def load(path: str | os.PathLike[str]) -> Model:
         return Model(config, Tokenizer.from_json(texts["tokenizer"]), arrays, metrics, versions)
 
 
-def softmax(scores: Array) -> Array:
+def softmax(scores: npt.NDArray[np.floating[Any]]) -> npt.NDArray[np.floating[Any]]:
     """Turns logits [B, C] into probabilities; the largest is taken off first, so that none overflows."""
     powers = np.exp(scores - scores.max(axis=1, keepdims=True))
-    probabilities: Array = powers / powers.sum(axis=1, keepdims=True)
+    probabilities: npt.NDArray[np.floating[Any]] = powers / powers.sum(axis=1, keepdims=True)
     return probabilities
 
 

@@ -1,16 +1,17 @@
 """Trained recurrent stacks on numpy arrays: sequences in, summary vectors out, no PyTorch."""
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, Unpack
 
 import numpy as np
 import numpy.typing as npt
 
 from tidegate import ops
-from tidegate.ops import GATES
+from tidegate.cells import Cell, Choices
 from tidegate.shapes import Sizes, check, check_choice, check_lengths
 from tidegate.stacks import layout, parameter_letters, parameter_names
 from tidegate.summaries import SUMMARIES, Sequences, as_sequences, batches, pad, summarize
+from tidegate.trace import Trace
 
 Array = npt.NDArray[np.float32]
 
@@ -30,7 +31,7 @@ class Recurrent:
         The weights of a torch layer are `{name: tensor.numpy() for name, tensor in layer.state_dict().items()}`.
 
     Attributes:
-        cell: "gru", "rnn_tanh" or "rnn_relu".
+        cell: The cell, with what was chosen of it; `str` gives its name.
         summary: "last", "mean", "max" or "mean+max".
         input_size: I.
         hidden_size: H.
@@ -38,29 +39,36 @@ class Recurrent:
         bidirectional: Whether each layer walks in both directions (D = 2) or only forward (D = 1).
         bias: Whether the cells have biases.
         summary_size: F, size of a summary: D·H, twice that for "mean+max".
+        weights: The weights by their names, float32.
     """
 
-    def __init__(self, weights: Mapping[str, npt.ArrayLike], cell: str = "gru", summary: str = "last") -> None:
+    def __init__(
+        self,
+        weights: Mapping[str, npt.ArrayLike],
+        cell: str | Cell = "gru",
+        summary: str = "last",
+        **choices: Unpack[Choices],
+    ) -> None:
         """Checks the weights and packs them for the kernels, once.
 
         Args:
             weights: Arrays by torch's names, `weight_ih_l0` [G·H, I], `weight_hh_l0` [G·H, H], `bias_ih_l0` [G·H],
                 `bias_hh_l0` [G·H], `weight_ih_l0_reverse`, …; converted to float32. The names say how many layers
                 and directions there are.
-            cell: The cell that they were trained for.
+            cell: The cell that they were trained for: "gru", "rnn_tanh" or "rnn_relu".
             summary: What becomes of the outputs of a sequence, as in `summarize`.
+            choices: `reset`, `update`, `candidate` and `gate` of a GRU, see `cells.Cell`.
 
         Raises:
             TypeError: The weights are no arrays of real numbers.
-            ValueError: Cell or summary are unknown, or a weight is missing, left over or has a wrong shape.
+            ValueError: Cell, summary or a choice are unknown, or a weight is missing, left over or has a wrong shape.
         """
-        check_choice("cell", cell, GATES)
+        self.cell, self.summary = Cell.of(cell, **choices), summary
         check_choice("summary", summary, SUMMARIES)
-        self.cell, self.summary = cell, summary
         self.num_layers, self.bidirectional, self.bias = layout(weights.keys())
 
-        arrays = {name: _as_float32(name, array) for name, array in weights.items()}
-        sizes: Sizes = {"G": (GATES[cell], f"cell {cell!r}")}
+        self.weights = arrays = {name: _as_float32(name, array) for name, array in weights.items()}
+        sizes: Sizes = {"G": (self.cell.gates, f"cell {self.cell.name!r}")}
         check("weight_hh_l0", arrays["weight_hh_l0"], "G·H H", sizes)
         sizes["D"] = (1 + self.bidirectional, "the names of the weights")
         for name, letters in parameter_letters(self.num_layers, self.bidirectional, self.bias).items():
@@ -70,7 +78,7 @@ class Recurrent:
 
         self._layers = [
             [
-                ops.pack(cell, *(arrays[name] for name in parameter_names(layer, reverse, self.bias)))
+                ops.pack(self.cell, *(arrays[name] for name in parameter_names(layer, reverse, self.bias)))
                 for reverse in (False, True)[: 1 + self.bidirectional]
             ]
             for layer in range(self.num_layers)
@@ -112,6 +120,94 @@ class Recurrent:
             TypeError: x or h0 is no float32 array.
             ValueError: A shape or a length does not fit.
         """
+        return self._run(x, lengths, h0, None)
+
+    def trace(self, x: Array, lengths: npt.ArrayLike | None = None, h0: Array | None = None) -> list[Trace]:
+        """Runs the stack as `outputs` does, and keeps every gate of every unit at every step.
+
+        Args:
+            x: As in `outputs`, and so are lengths and h0.
+
+        Returns:
+            L·D traces, layer by layer, forward first.
+
+        Raises:
+            TypeError: As in `outputs`.
+            ValueError: As in `outputs`.
+        """
+        traces: list[Trace] = []
+        self._run(x, lengths, h0, traces)
+        return traces
+
+    def input_gradient(
+        self, x: Array, traces: Sequence[Trace], dy: Array | None = None, dh_n: Array | None = None
+    ) -> Array:
+        """Carries gradients of a loss from the outputs back to the inputs.
+
+        Args:
+            x: Input, float32 [T, B, I].
+            traces: What `trace` returned for it.
+            dy: Gradient by the outputs of the last layer, float32 [T, B, D·H]; None for 0.
+            dh_n: Gradient by the final states, float32 [L·D, B, H]; None for 0.
+
+        Returns:
+            Gradient by x, float32 [T, B, I]; 0 beyond a row's length.
+
+        Raises:
+            TypeError: An array is not float32.
+            ValueError: A shape does not fit.
+        """
+        D, H = 1 + self.bidirectional, self.hidden_size
+        for index in reversed(range(self.num_layers)):
+            below = traces[(index - 1) * D : index * D]
+            inputs = np.concatenate([trace.hidden for trace in below], axis=2) if index else x
+            dx = np.zeros_like(inputs)
+            for d, layer in enumerate(self._layers[index]):
+                trace = traces[index * D + d]
+                dx += ops.backward(
+                    *(layer, inputs, ops.Forward(trace.hidden, trace.h0, None)),
+                    None if dy is None else dy[:, :, d * H : (d + 1) * H],
+                    None if dh_n is None else dh_n[index * D + d],
+                    trace.h0,
+                    lengths=trace.lengths,
+                    reverse=trace.reverse,
+                    checkpoint_every=max(1, len(x)),  # the gates are computed again, from the states
+                ).dx
+            dy = dx
+        return dx
+
+    def resume(self, x: Array, traces: Sequence[Trace], changed: Trace, step: int) -> list[Trace]:
+        """Walks on from a step of one layer that has been changed by hand; the layers above read what comes of it.
+
+        Args:
+            x: Input of sequences that are all of length T, float32 [T, B, I].
+            traces: What `trace` returned for it.
+            changed: Takes the place of the trace of its layer and direction. It is right from the first step walked to
+                the one changed, and the later ones are overwritten here.
+            step: The step that has been changed, by its place in time.
+
+        Returns:
+            L·D traces; those below the layer, or beside it, are the same objects.
+        """
+        D, results, reverse = 1 + self.bidirectional, list(traces), changed.reverse
+        results[changed.layer * D + reverse] = changed
+        below, beside = ([t for t in results if t.layer == layer] for layer in (changed.layer - 1, changed.layer))
+        inputs = np.concatenate([trace.hidden for trace in below], axis=2) if below else x
+        later = slice(0, step) if reverse else slice(step + 1, None)
+        layer = self._layers[changed.layer][reverse]
+        out = ops.forward(layer, inputs[later], changed.hidden[step], reverse=reverse, trace=True)
+        changed.write(later, Trace.of(self.cell, out.y, out.trace, h0=changed.h0, lengths=changed.lengths))
+
+        y, above = np.concatenate([trace.hidden for trace in beside], axis=2), results[: (changed.layer + 1) * D]
+        h0 = np.stack([trace.h0 for trace in traces])
+        for index in range(changed.layer + 1, self.num_layers):
+            y = self._run_layer(index, y, None, h0, np.empty_like(h0), above)
+        return above
+
+    def _run(
+        self, x: Array, lengths: npt.ArrayLike | None, h0: Array | None, traces: list[Trace] | None
+    ) -> tuple[Array, Array]:
+        """Runs the stack; appends the traces to a list if there is one."""
         D, H = 1 + self.bidirectional, self.hidden_size
         sizes: Sizes = {"I": (self.input_size, "weight_ih_l0"), "H": (H, "weight_hh_l0")}
         sizes |= {"L": (self.num_layers, "the weights"), "D": (D, "the weights")}
@@ -122,19 +218,33 @@ class Recurrent:
             check("h0", h0, "L·D B H", sizes)
 
         h_n = np.empty((self.num_layers * D, x.shape[1], H), np.float32)
-        for index, directions in enumerate(self._layers):
-            y = np.empty((*x.shape[:2], D * H), np.float32)
-            for d, layer in enumerate(directions):
-                row = index * D + d
-                start = None if h0 is None else h0[row]
-                part = y[:, :, d * H : (d + 1) * H]
-                h_n[row] = ops.forward(layer, x, start, lengths=lengths, reverse=d == 1, y=part).h_n
-            x = y
-        return y, h_n
+        for index in range(self.num_layers):
+            x = self._run_layer(index, x, lengths, h0, h_n, traces)
+        return x, h_n
+
+    def _run_layer(
+        self, index: int, x: Array, lengths: Any, h0: Array | None, h_n: Array, traces: list[Trace] | None
+    ) -> Array:
+        """Runs one layer in its directions, from its rows of h0 into those of h_n; appends their traces to the list."""
+        D, H, (T, B) = 1 + self.bidirectional, self.hidden_size, x.shape[:2]
+        y = np.empty((T, B, D * H), np.float32)
+        for d, layer in enumerate(self._layers[index]):
+            row, reverse = index * D + d, d == 1
+            start = None if h0 is None else h0[row]
+            part = y[:, :, d * H : (d + 1) * H]
+            out = ops.forward(layer, x, start, lengths=lengths, reverse=reverse, trace=traces is not None, y=part)
+            h_n[row] = out.h_n
+            if traces is not None:
+                facts = {
+                    "h0": np.zeros((B, H), np.float32) if start is None else start,
+                    "lengths": np.full(B, T) if lengths is None else lengths,
+                }
+                traces.append(Trace.of(self.cell, part, out.trace, layer=index, reverse=reverse, **facts))
+        return y
 
     def __repr__(self) -> str:
         return (
-            f"Recurrent({self.input_size}, {self.hidden_size}, cell={self.cell!r}, num_layers={self.num_layers}, "
+            f"Recurrent({self.input_size}, {self.hidden_size}, cell={str(self.cell)!r}, num_layers={self.num_layers}, "
             f"bidirectional={self.bidirectional}, bias={self.bias}, summary={self.summary!r})"
         )
 
