@@ -64,9 +64,9 @@ struct Shape {
 };
 
 void forward_(const PackedLayer& layer, const Shape& shape, ConstFloats x, Maybe<ConstFloats> h0, Floats32 y,
-              Floats32 h_n, Maybe<Floats32> trace, int threads) {
+              Floats32 h_n, Maybe<Floats32> trace, bool clears_trace, int threads) {
   const int64_t* starts = pointer(shape.step_start);
-  const ForwardPass pass{rows(x, starts), rows(y, starts), rows(trace, starts), h_n.data()};
+  const ForwardPass pass{rows(x, starts), rows(y, starts), rows(trace, starts), h_n.data(), trace && clears_trace};
   const Batch batch = shape.batch(layer, h0);
   nb::gil_scoped_release release;
   forward(layer, batch, pass, threads);
@@ -252,7 +252,7 @@ NB_MODULE(_native, module) {
           nb::arg("cell"), nb::arg("w_ih"), nb::arg("w_hh"), nb::arg("b_ih").none(), nb::arg("b_hh").none(),
           nb::arg("isa"), nb::arg("threads"))
       .def("forward", &forward_, nb::arg("shape"), nb::arg("x"), nb::arg("h0").none(), nb::arg("y"), nb::arg("h_n"),
-           nb::arg("trace").none(), nb::arg("threads"))
+           nb::arg("trace").none(), nb::arg("clears_trace"), nb::arg("threads"))
       .def("step", &step_, nb::arg("x"), nb::arg("h"), nb::arg("y"), nb::arg("threads"))
       .def("backward", &backward_, nb::arg("shape"), nb::arg("x"), nb::arg("h0").none(), nb::arg("y"),
            nb::arg("trace").none(), nb::arg("dy").none(), nb::arg("dh_n").none(), nb::arg("dx").none(),

@@ -33,9 +33,10 @@ struct Batch {
 };
 
 struct ForwardPass {
-  Rows x, y;   // y is set to 0 beyond a row's length
-  Rows trace;  // rows of 4 H floats (r, z, n, hn), or null; not written beyond a row's length
-  float* h_n;  // [B, H]: the state at each row's own end; or null
+  Rows x, y;          // y is set to 0 beyond a row's length
+  Rows trace;         // rows of 4 H floats (r, z, n, hn; RNN: H floats), or null
+  float* h_n;         // [B, H]: the state at each row's own end; or null
+  bool clears_trace;  // sets the trace to 0 beyond a row's length too; the backward pass does not need that
 };
 
 struct BackwardPass {

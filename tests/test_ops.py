@@ -254,6 +254,7 @@ def test_kernels_equal_the_reference(cell: str, isa: str, case: Case) -> None:
     if not packed:
         assert (out.y[~steps] == 0).all()
         assert (gradients.dx[~steps] == 0).all()
+        assert out.trace is None or (out.trace[~steps] == 0).all()
 
 
 @every_cell

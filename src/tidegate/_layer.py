@@ -99,16 +99,22 @@ def empty(*shape: int) -> Array:
     return np.empty(shape, np.float32) if prod(shape) < _LARGE else _native.empty(shape)
 
 
-def clear_padding(trace: Array, lengths: npt.ArrayLike) -> None:
-    """Sets a trace [T, B, K, H] to 0 where rows have ended; the backward pass does not need that."""
-    trace[np.arange(len(trace))[:, None] >= np.asarray(lengths)] = 0
-
-
 def run_forward(
-    layer: Layer, shape: Shape, x: Array, h0: Array | None, y: Array, h_n: Array, trace: Array | None
+    layer: Layer,
+    shape: Shape,
+    x: Array,
+    h0: Array | None,
+    y: Array,
+    h_n: Array,
+    trace: Array | None,
+    *,
+    clear: bool = False,
 ) -> None:
-    """Runs `ops.forward` into arrays that are there: y, h_n, and the trace if one is wanted, its padding undefined."""
-    layer.native.forward(shape, x, h0, y, h_n, trace, get_num_threads())
+    """Runs `ops.forward` into arrays that are there: y, h_n, and the trace if one is wanted.
+
+    The backward pass does not read a trace where rows have ended; it is only set to 0 there if it is to be `clear`.
+    """
+    layer.native.forward(shape, x, h0, y, h_n, trace, clear, get_num_threads())
 
 
 def run_backward(

@@ -47,6 +47,7 @@ class PackedLayer:
         y: Array,
         h_n: Array,
         trace: Array | None,
+        clears_trace: bool,
         threads: int,
     ) -> None: ...
     def backward(

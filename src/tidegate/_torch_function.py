@@ -142,9 +142,9 @@ class RecurrentLayer(torch.autograd.Function):
 
 
 def run(
-    plan: Plan, directions: Sequence[_layer.Layer], x: Tensor, h0: Tensor | None, *, trace: bool
+    plan: Plan, directions: Sequence[_layer.Layer], x: Tensor, h0: Tensor | None, *, trace: bool, clear: bool = False
 ) -> tuple[Array, Array, Array | None]:
-    """Runs all directions of a layer natively.
+    """Runs all directions of a layer natively; `trace` and `clear` as in `_layer.run_forward`.
 
     Returns:
         y, h_n, and the trace [D, T, B, 4, H] that the backward pass needs beside y, if asked for and if any.
@@ -156,8 +156,8 @@ def run(
     gates = _layer.empty(D, *rows, 4, H) if kept else None
     for d, layer in enumerate(directions):
         state = None if states is None else states[d]
-        y_d = y if D == 1 else _columns(y, d)
-        _layer.run_forward(layer, plan.shape(d), inputs, state, y_d, h_n[d], None if gates is None else gates[d])
+        y_d, gates_d = y if D == 1 else _columns(y, d), None if gates is None else gates[d]
+        _layer.run_forward(layer, plan.shape(d), inputs, state, y_d, h_n[d], gates_d, clear=clear)
     return y, h_n, gates
 
 

@@ -25,7 +25,6 @@ from tidegate._layer import (
     Forward,
     Gradients,
     Layer,
-    clear_padding,
     empty,
     isas,
     packed_layout,
@@ -81,7 +80,7 @@ def pack(
     sizes: shapes.Sizes = {"G": (cell.gates, f"cell {cell.name!r}")}
     if isinstance(w_hh, np.ndarray) and w_hh.ndim == 2:
         H = w_hh.shape[1]
-        sizes |= {"H": (H, "w_hh"), "G·H": (gates * H, "w_hh")}
+        sizes |= {"H": (H, "w_hh"), "G·H": (cell.gates * H, "w_hh")}
     shapes.check("w_hh", w_hh, "G·H H", sizes)
     shapes.check("w_ih", w_ih, "G·H I", sizes)
     if (b_ih is None) != (b_hh is None):
@@ -195,9 +194,7 @@ def forward(
             raise ValueError("y shares memory with x or h0, expected an array of its own: inputs are read to the end")
     kept = empty(*call.leading(), len(layer.cell.kept), H) if trace else None
     h_n = np.empty((B, H), np.float32)
-    run_forward(layer, call.shape, call.x, call.h0, y, h_n, kept)
-    if kept is not None and lengths is not None:
-        clear_padding(kept, lengths)
+    run_forward(layer, call.shape, call.x, call.h0, y, h_n, kept, clear=True)
     return Forward(y, h_n, kept)
 
 
