@@ -10,6 +10,7 @@ import numpy.typing as npt
 import pytest
 
 from tidegate import explain as module
+from tidegate import reference
 from tidegate.config import CELLS, Config
 from tidegate.explain import Explanation, explain, lead, what_if
 from tidegate.ledger import settle
@@ -30,6 +31,7 @@ KINDS = [
     ),
     *(("rnn_tanh", {"summary": summary}) for summary in SUMMARIES),
     ("rnn_relu", {"bias": False, "bidirectional": True}),
+    ("gru", {"update": "off", "reset": "off", "candidate": "relu"}),
     ("average", {}),
     ("compound", {}),
 ]
@@ -206,10 +208,7 @@ def gru_by_hand(
     model: Model, x: npt.NDArray[Any], at: tuple[int, bool, int, int], values: dict[str, float]
 ) -> tuple[list[npt.NDArray[Any]], npt.NDArray[Any]]:
     """A GRU stack in float64, step by step, with gates set at one place: all states by layer and direction, logits."""
-
-    def sigmoid(a: npt.NDArray[Any]) -> npt.NDArray[Any]:
-        return np.asarray(1 / (1 + np.exp(-a)))
-
+    sigmoid, activation = (reference.ACTIVATIONS[name].function for name in (model.config.gate, model.config.candidate))
     weights = {name: array.astype(np.float64) for name, array in model.arrays.items()}
     H, states = model.config.hidden_size, []
     for layer in range(model.config.num_layers):
@@ -226,7 +225,7 @@ def gru_by_hand(
                 here = (layer, reverse, t) == at[:3]
                 r[at[3]] = values.get("reset", r[at[3]]) if here else r[at[3]]
                 z[at[3]] = values.get("update", z[at[3]]) if here else z[at[3]]
-                n = np.tanh(a[2 * H :] + r * b[2 * H :])
+                n = activation(a[2 * H :] + r * b[2 * H :])
                 n[at[3]] = values.get("candidate", n[at[3]]) if here else n[at[3]]
                 y[t] = h = z * h + (1 - z) * n
             outputs.append(y)
@@ -267,6 +266,16 @@ def test_the_values_that_gates_have_change_no_bit(layers: int, bidirectional: bo
                 np.testing.assert_array_equal(result.hidden, trace.hidden[:, 0])
                 np.testing.assert_array_equal(result.logits, result.logits_before)
     np.testing.assert_array_equal(result.logits_before, model.scores([TEXT])[0])
+
+
+@pytest.mark.parametrize("choices", [{"candidate": "relu"}, {"candidate": "identity", "gate": "hard_sigmoid"}])
+def test_gates_of_other_grus_are_set_by_their_equations(choices: dict[str, str]) -> None:
+    """The candidate that follows from a reset gate is that of the model's own activation."""
+    model = make_model(**choices)
+    result = what_if(model, TEXT, step=4, unit=2, reset=0.9)
+    states, logits = gru_by_hand(model, model.embed(TEXT).x[:, 0], (0, False, 4, 2), {"reset": 0.9})
+    np.testing.assert_allclose(result.hidden, states[0], atol=EXACT)
+    np.testing.assert_allclose(result.logits, logits, atol=EXACT)
 
 
 def test_an_open_update_gate_copies_the_state() -> None:
