@@ -18,17 +18,6 @@ inline void finish_streams() {
 #endif
 }
 
-// Sets floats to 0; past the caches if they are far, where a store into them would first read what it overwrites.
-inline void clear(float* floats, int64_t count, bool far) {
-#if defined(__x86_64__)
-  if (far && count % 4 == 0 && reinterpret_cast<uintptr_t>(floats) % 16 == 0) {
-    for (int64_t i = 0; i < count; i += 4) _mm_stream_ps(floats + i, _mm_setzero_ps());
-    return;
-  }
-#endif
-  std::fill_n(floats, count, 0.0f);
-}
-
 constexpr int64_t kProductRows = 256;  // rows of input products that are prepared at once
 
 // The walk over all steps of one schedule: by one thread, or by a team that shares the units of each step. The state
@@ -75,7 +64,9 @@ class ForwardRun {
     finish_streams();
     const Range rows = share(rows_, index, size), times = share(batch_.T, index, size);
     for (int64_t row = rows.begin; row < rows.end; ++row) finish(row);
-    if (!batch_.step_start) schedule_.clear_padding(pass_.y, layer_.hidden, times);
+    if (batch_.step_start) return;
+    schedule_.clear_padding(pass_.y, layer_.hidden, times);
+    if (pass_.clears_trace) schedule_.clear_padding(pass_.trace, layer_.dgate_gates() * layer_.hidden, times);
   }
 
  private:
@@ -187,18 +178,6 @@ void forward(const PackedLayer& layer, const Batch& batch, const ForwardPass& pa
       ForwardRun(layer, batch, pass, own).run();
     });
   }
-}
-
-void clear_padding(const Rows& array, int64_t T, int64_t B, int64_t columns, const int64_t* lengths, int threads) {
-  const bool far = T * B * columns * static_cast<int64_t>(sizeof(float)) > kFarBytes;
-  Team team(far ? threads : 1);
-  team.run([&](int index) {
-    const Range times = share(T, index, team.size());
-    for (int64_t t = times.begin; t < times.end; ++t)
-      for (int64_t b = 0; b < B; ++b)
-        if (t >= lengths[b]) clear(array.at(t, b), columns, far);
-    finish_streams();
-  });
 }
 
 void step(const PackedLayer& layer, int64_t B, const float* x, const float* h, float* y, int threads) {

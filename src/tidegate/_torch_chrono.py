@@ -1,8 +1,8 @@
 """Chrono initialisation: units that start with memories spread evenly over a range of steps.
 
 Tallec & Ollivier 2018, arXiv:1804.11188. With u drawn evenly from 1..T−1 and a bias of log u, the update gate of a unit
-is z = σ(log u) = u / (1 + u) where input and state are 0, and its memory 1/(1 − z) is 1 + u steps, evenly in 2..T. Here z
-is the share of the old state that is *kept*, as in torch; where it is the share that is replaced, the bias is −log u.
+is z = σ(log u) = u / (1 + u) where input and state are 0, and its memory 1/(1 − z) is 1 + u steps, evenly in 2..T. Here
+z is the share of the old state that is *kept*, as in torch; where it is what is replaced, the bias is −log u.
 """
 
 import torch

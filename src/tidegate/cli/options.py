@@ -148,4 +148,10 @@ ChronoOption = Annotated[
     _option(_TRAINING, "Longest memory, in words, that a GRU starts with.", min=2, show_default="torch's", metavar="T"),
 ]
 NoBaselinesOption = Annotated[bool, _option(_TRAINING, "Skip the summaries without order.", "--no-baselines")]
+OrthogonalOption = Annotated[
+    bool, _option(_TRAINING, "Start the weights of the states as orthogonal matrices.", "--orthogonal")
+]
+WatchOption = Annotated[
+    bool, _option(_TRAINING, "After each epoch, see whether gradients vanish or explode.", "--watch-gradients")
+]
 SeedOption = Annotated[int, _option(_TRAINING, "Of everything random.", min=0, metavar="N")]
