@@ -42,7 +42,7 @@ ROOMS = (
     ),
     ("model", "adjoint", "examples", "_torch_op"),
     ("_torch_func", "explain", "gradient_flow", "units"),
-    ("torch", "attribution", "__init__"),
+    ("torch", "attribution", "watch", "__init__"),
     ("classifier",),
     ("training",),
     ("cli",),
