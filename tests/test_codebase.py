@@ -40,7 +40,7 @@ ROOMS = (
         "_torch_weights",
     ),
     ("model", "examples", "_torch_op"),
-    ("_torch_func",),
+    ("_torch_func", "explain"),
     ("torch", "__init__"),
     ("classifier",),
     ("training",),

@@ -101,6 +101,23 @@ def settle(traces: Sequence[Trace], summary: str = "last", row: int = 0) -> Ledg
     return Ledger(deposits, kept, opening, _summary(last, walks, states, summary))
 
 
+def settle_vectors(
+    x: npt.NDArray[np.floating[Any]], rate: npt.ArrayLike, summary: npt.NDArray[np.floating[Any]]
+) -> Ledger:
+    """Draws up the ledger of a summary without gates: every vector is a deposit, whatever came before.
+
+    Args:
+        x: Vectors, float [T, E].
+        rate: Growth factors of compounding, [], [1] or [E], the last balance being the summary; 0 where the summary is
+            the average of the vectors.
+        summary: The summary vector as the model computed it, float [E].
+    """
+    deposits = x.astype(np.float64)
+    carry = np.broadcast_to(np.asarray(rate, np.float64), x.shape)
+    kept = unroll(carry, _weights(deposits, "last" if np.any(rate) else "mean"))
+    return Ledger(deposits, kept, np.zeros(x.shape[1]), summary)
+
+
 def unroll(carry: Array, weights: Array) -> Array:
     """Computes which share of each deposit is in a weighted sum of the balances h_t = carry_t ∘ h_{t−1} + deposit_t.
 
@@ -124,18 +141,18 @@ def _account(walk: Walk, h0: npt.NDArray[Any], part: str) -> tuple[Array, Array,
     else:
         carry = walk.update.astype(np.float64)
         deposits = (1 - carry) * walk.candidate
-    kept = unroll(carry, _weights(walk, part))
+    kept = unroll(carry, _weights(walk.hidden, part))
     share = carry[0] * kept[0] if len(kept) else np.float64(part == "last")
     return deposits, kept, share * h0
 
 
-def _weights(walk: Walk, part: str) -> Array:
+def _weights(states: npt.NDArray[np.floating[Any]], part: str) -> Array:
     """Returns the weight of each state in a summary, [n, H]."""
-    weights: Array = np.zeros(walk.hidden.shape)
+    weights: Array = np.zeros(states.shape)
     if part == "mean":
         weights += 1 / max(1, len(weights))
     elif len(weights):
-        steps = walk.hidden.argmax(axis=0) if part == "max" else np.intp(-1)
+        steps = states.argmax(axis=0) if part == "max" else np.intp(-1)
         weights[steps, np.arange(weights.shape[1])] = 1
     return weights
 

@@ -145,7 +145,43 @@ class Model:
         Returns:
             Summary vectors, float32 [B, F].
         """
-        return self._summaries(self._ids(_as_texts(texts)))
+        return self.summaries(self._ids(_as_texts(texts)), self.arrays["embedding.weight"])
+
+    def summaries(self, rows: Sequence[npt.NDArray[np.integer[Any]]], table: Array) -> Array:
+        """Summarises sequences of vectors that are given as rows of a table, in batches of about equal length.
+
+        Args:
+            rows: For each of B sequences, the rows that it walks along, ints [T]: word ids, or some steps of one text.
+            table: The vectors, float32 [V, E].
+
+        Returns:
+            Summary vectors, float32 [B, F], in the order given.
+        """
+        result = np.zeros((len(rows), self.config.summary_size), np.float32)
+        for chosen in batches([len(row) for row in rows]):
+            lengths = np.array([len(rows[b]) for b in chosen])
+            padded = np.zeros((lengths.max(), len(chosen)), np.int32)
+            for b, row in enumerate(chosen):
+                padded[: lengths[b], b] = rows[row]
+            result[chosen] = summarize(*self.outputs(table[padded], lengths), lengths, self.summary)
+        return result
+
+    def outputs(self, x: Array, lengths: npt.NDArray[np.int64]) -> tuple[Array, Array]:
+        """Runs the cell over a padded batch.
+
+        Args:
+            x: Vectors, float32 [T, B, E].
+            lengths: Steps of each row, int [B].
+
+        Returns:
+            Outputs [T, B, ·] and final states [L·D, B, ·], of which `summarize` makes the summaries.
+        """
+        if self.stack:
+            return self.stack.outputs(x, lengths)
+        if self.config.cell == "compound":
+            x, h_n = compounded(x, self.arrays["rate"], lengths)
+            return x, h_n[None]
+        return x, np.zeros((1, *x.shape[1:]), np.float32)
 
     def probability_after(self, text: str) -> tuple[list[str], Array]:
         """Computes the probabilities after each word, exactly as if the text ended there.
@@ -158,24 +194,38 @@ class Model:
         Returns:
             The words, those beyond `max_length` left out, and the probabilities after each, float32 [T, C].
         """
-        (ids,) = self._ids(_as_texts([text]))
-        if self.stack and self.stack.bidirectional:
-            summaries = self._summaries([ids[:end] for end in range(1, len(ids) + 1)])
-        else:
-            outputs, _ = self._outputs(ids[:, None], np.array([len(ids)]))
-            summaries = summarize_so_far(outputs[:, 0], self.summary)
-        return self.tokenizer.words(text, self.config.max_length), softmax(self.head(summaries))
+        x, lengths, tokens = self.embed(_as_texts([text]))
+        assert tokens is not None  # noqa: S101 - for mypy: it is a text
+        summaries = self.summaries_so_far(x, self.outputs(x, lengths)[0])
+        return list(tokens[0]), softmax(self.head(summaries))
 
-    def embed(self, source: str | Iterable[str] | npt.NDArray[Any]) -> Embedded:
+    def summaries_so_far(self, x: Array, outputs: Array) -> Array:
+        """Summarises every beginning of one sequence.
+
+        Args:
+            x: Its vectors, float32 [T, 1, E].
+            outputs: What `outputs` returned for it, [T, 1, ·].
+
+        Returns:
+            Row t is the summary of the first t + 1 steps, float32 [T, F].
+        """
+        if self.stack and self.stack.bidirectional:
+            return self.summaries([np.arange(end) for end in range(1, len(x) + 1)], x[:, 0])
+        return summarize_so_far(outputs[:, 0], self.summary)
+
+    def embed(self, source: "str | Iterable[str] | npt.NDArray[Any] | Embedded") -> Embedded:
         """Makes sequences of vectors from texts.
 
         Args:
-            source: One text, several, or vectors [T, E] of numbers in the place of the words of one text.
+            source: One text, several, or vectors [T, E] of numbers in the place of the words of one text. What `embed`
+                returned is passed on as it is.
 
         Raises:
             TypeError: It is none of these.
             ValueError: The vectors are of another size, or not finite.
         """
+        if isinstance(source, Embedded):
+            return source
         if isinstance(source, np.ndarray):
             sizes: Sizes = {"E": (self.config.embedding_size, "the model")}
             x = check("source", np.asarray(source, np.float32), "T E", sizes)
@@ -186,11 +236,11 @@ class Model:
         x, lengths = pad([self.arrays["embedding.weight"][ids] for ids in self._ids(texts)], self.config.embedding_size)
         return Embedded(x, lengths, tuple(tuple(self.tokenizer.words(t, self.config.max_length)) for t in texts))
 
-    def trace(self, source: str | Iterable[str] | npt.NDArray[Any]) -> list[Trace]:
+    def trace(self, source: str | Iterable[str] | npt.NDArray[Any] | Embedded) -> list[Trace]:
         """Reads sequences and returns every gate of every unit at every step.
 
         Args:
-            source: One text, several, or vectors [T, E] of numbers in the place of the words of one text.
+            source: As in `embed`.
 
         Returns:
             L·D traces, layer by layer, forward before reverse; they hold the words too.
@@ -249,27 +299,6 @@ class Model:
         parts = (texts[start : start + TEXTS_PER_PART] for start in range(0, len(texts), TEXTS_PER_PART))
         return [ids for part in parts for ids in self.tokenizer.encode_batch(part, self.config.max_length)]
 
-    def _summaries(self, ids: Sequence[Ids]) -> Array:
-        """Summarises word ids [T] of B texts, in batches of about equal length: [B, F] in the order given."""
-        result = np.zeros((len(ids), self.config.summary_size), np.float32)
-        for rows in batches([len(row) for row in ids]):
-            lengths = np.array([len(ids[row]) for row in rows])
-            padded = np.zeros((lengths.max(), len(rows)), np.int32)
-            for b, row in enumerate(rows):
-                padded[: lengths[b], b] = ids[row]
-            result[rows] = summarize(*self._outputs(padded, lengths), lengths, self.summary)
-        return result
-
-    def _outputs(self, ids: Ids, lengths: npt.NDArray[np.int64]) -> tuple[Array, Array]:
-        """Runs the cell over padded word ids [T, B]: outputs [T, B, ·] and final states [L·D, B, ·]."""
-        x: Array = self.arrays["embedding.weight"][ids]
-        if self.stack:
-            return self.stack.outputs(x, lengths)
-        if self.config.cell == "compound":
-            x, h_n = compounded(x, self.arrays["rate"], lengths)
-            return x, h_n[None]
-        return x, np.zeros((1, *x.shape[1:]), np.float32)
-
 
 def load(path: str | os.PathLike[str]) -> Model:
     """Reads a model that `Model.save` wrote; nothing in the file is executed.
@@ -294,10 +323,10 @@ def load(path: str | os.PathLike[str]) -> Model:
         return Model(config, Tokenizer.from_json(texts["tokenizer"]), arrays, metrics, versions)
 
 
-def softmax(scores: Array) -> Array:
+def softmax(scores: npt.NDArray[np.floating[Any]]) -> npt.NDArray[np.floating[Any]]:
     """Turns logits [B, C] into probabilities; the largest is taken off first, so that none overflows."""
     powers = np.exp(scores - scores.max(axis=1, keepdims=True))
-    probabilities: Array = powers / powers.sum(axis=1, keepdims=True)
+    probabilities: npt.NDArray[np.floating[Any]] = powers / powers.sum(axis=1, keepdims=True)
     return probabilities
 
 

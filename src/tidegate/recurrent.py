@@ -170,6 +170,34 @@ class Recurrent:
             dy = dx
         return dx
 
+    def resume(self, x: Array, traces: Sequence[Trace], changed: Trace, step: int) -> list[Trace]:
+        """Walks on from a step of one layer that has been changed by hand; the layers above read what comes of it.
+
+        Args:
+            x: Input of sequences that are all of length T, float32 [T, B, I].
+            traces: What `trace` returned for it.
+            changed: Takes the place of the trace of its layer and direction. It is right from the first step walked to the
+                one changed, and the later ones are overwritten here.
+            step: The step that has been changed, by its place in time.
+
+        Returns:
+            L·D traces; those below the layer, or beside it, are the same objects.
+        """
+        D, results, reverse = 1 + self.bidirectional, list(traces), changed.reverse
+        results[changed.layer * D + reverse] = changed
+        below, beside = ([t for t in results if t.layer == layer] for layer in (changed.layer - 1, changed.layer))
+        inputs = np.concatenate([trace.hidden for trace in below], axis=2) if below else x
+        later = slice(0, step) if reverse else slice(step + 1, None)
+        layer = self._layers[changed.layer][reverse]
+        out = ops.forward(layer, inputs[later], changed.hidden[step], reverse=reverse, trace=True)
+        changed.write(later, Trace.of(self.cell, out.y, out.trace, h0=changed.h0, lengths=changed.lengths))
+
+        y, above = np.concatenate([trace.hidden for trace in beside], axis=2), results[: (changed.layer + 1) * D]
+        h0 = np.stack([trace.h0 for trace in traces])
+        for index in range(changed.layer + 1, self.num_layers):
+            y = self._run_layer(index, y, None, h0, np.empty_like(h0), above)
+        return above
+
     def _run(
         self, x: Array, lengths: npt.ArrayLike | None, h0: Array | None, traces: list[Trace] | None
     ) -> tuple[Array, Array]:
@@ -183,23 +211,30 @@ class Recurrent:
         if h0 is not None:
             check("h0", h0, "L·D B H", sizes)
 
-        T, B = x.shape[:2]
-        steps, zeros = np.full(B, T) if lengths is None else lengths, np.zeros((B, H), np.float32)
-        h_n = np.empty((self.num_layers * D, B, H), np.float32)
-        for index, directions in enumerate(self._layers):
-            y = np.empty((T, B, D * H), np.float32)
-            for d, layer in enumerate(directions):
-                row, reverse = index * D + d, d == 1
-                start = None if h0 is None else h0[row]
-                part = y[:, :, d * H : (d + 1) * H]
-                traced = traces is not None
-                out = ops.forward(layer, x, start, lengths=lengths, reverse=reverse, trace=traced, y=part)
-                h_n[row] = out.h_n
-                if traces is not None:
-                    facts = {"h0": zeros if start is None else start, "lengths": steps}
-                    traces.append(Trace.of(self.cell, part, out.trace, layer=index, reverse=reverse, **facts))
-            x = y
-        return y, h_n
+        h_n = np.empty((self.num_layers * D, x.shape[1], H), np.float32)
+        for index in range(self.num_layers):
+            x = self._run_layer(index, x, lengths, h0, h_n, traces)
+        return x, h_n
+
+    def _run_layer(
+        self, index: int, x: Array, lengths: Any, h0: Array | None, h_n: Array, traces: list[Trace] | None
+    ) -> Array:
+        """Runs one layer in its directions, from its rows of h0 into those of h_n; appends their traces to the list."""
+        D, H, (T, B) = 1 + self.bidirectional, self.hidden_size, x.shape[:2]
+        y = np.empty((T, B, D * H), np.float32)
+        for d, layer in enumerate(self._layers[index]):
+            row, reverse = index * D + d, d == 1
+            start = None if h0 is None else h0[row]
+            part = y[:, :, d * H : (d + 1) * H]
+            out = ops.forward(layer, x, start, lengths=lengths, reverse=reverse, trace=traces is not None, y=part)
+            h_n[row] = out.h_n
+            if traces is not None:
+                facts = {
+                    "h0": np.zeros((B, H), np.float32) if start is None else start,
+                    "lengths": np.full(B, T) if lengths is None else lengths,
+                }
+                traces.append(Trace.of(self.cell, part, out.trace, layer=index, reverse=reverse, **facts))
+        return y
 
     def __repr__(self) -> str:
         return (

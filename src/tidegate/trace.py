@@ -1,6 +1,6 @@
 """What a recurrent layer did at every step: gates, candidate and states, as training and inference see them."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple, Self
 
 import numpy as np
@@ -8,6 +8,8 @@ import numpy.typing as npt
 
 Array = npt.NDArray[Any]
 Tokens = tuple[tuple[str, ...], ...]
+
+_ARRAYS = ("hidden", "reset", "update", "candidate", "hn", "preactivation")
 
 
 class Walk(NamedTuple):
@@ -93,10 +95,22 @@ class Trace:
         names = ("reset", "update", "candidate", "hn") if kept.shape[2] == 4 else ("preactivation",)
         return cls(cell=cell, hidden=hidden, **(facts | {name: kept[:, :, i] for i, name in enumerate(names)}))
 
+    def copy(self) -> Self:
+        """Copies the arrays of the steps, so that they can be changed."""
+        arrays: dict[str, Any] = {name: getattr(self, name) for name in _ARRAYS}
+        copies: dict[str, Any] = {name: np.array(array) for name, array in arrays.items() if array is not None}
+        return replace(self, **copies)
+
+    def write(self, steps: slice, other: "Trace") -> None:
+        """Overwrites some steps with those of another trace."""
+        for name in _ARRAYS:
+            if getattr(self, name) is not None:
+                getattr(self, name)[steps] = getattr(other, name)
+
     def walk(self, row: int = 0) -> Walk:
         """Returns the steps of one row, as views, in the order in which they were walked."""
         steps = slice(0, int(self.lengths[row]))
-        arrays = (self.hidden, self.reset, self.update, self.candidate, self.hn, self.preactivation)
+        arrays = [getattr(self, name) for name in _ARRAYS]
         walked = [None if array is None else np.asarray(array)[steps, row] for array in arrays]
         if self.reverse:
             walked = [None if array is None else array[::-1] for array in walked]
