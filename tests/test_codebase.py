@@ -41,7 +41,7 @@ ROOMS = (
     ),
     ("model", "examples", "_torch_op"),
     ("_torch_func", "explain"),
-    ("torch", "__init__"),
+    ("torch", "attribution", "__init__"),
     ("classifier",),
     ("training",),
     ("cli",),

@@ -176,8 +176,8 @@ class Recurrent:
         Args:
             x: Input of sequences that are all of length T, float32 [T, B, I].
             traces: What `trace` returned for it.
-            changed: Takes the place of the trace of its layer and direction. It is right from the first step walked to the
-                one changed, and the later ones are overwritten here.
+            changed: Takes the place of the trace of its layer and direction. It is right from the first step walked to
+                the one changed, and the later ones are overwritten here.
             step: The step that has been changed, by its place in time.
 
         Returns:
