@@ -5,6 +5,7 @@ order of the text, whatever the direction in which a layer has walked it.
 """
 
 from base64 import b64encode
+from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
 import numpy as np
@@ -73,12 +74,7 @@ class Place(Question):
         Raises:
             ValueError: There is no such layer.
         """
-        traces = model.trace(self.source(model))
-        for trace in traces:
-            if (trace.layer, trace.reverse) == (self.layer, self.reverse):
-                return trace
-        where = f"layer {self.layer}" + ", reverse" * self.reverse
-        raise ValueError(f"the model has no {where}, expected one of its {len(traces)} layers and directions")
+        return _at(model.trace(self.source(model)), self)
 
     def weights(self, model: Model) -> list[Array]:
         """Returns w_ih [G·H, ·] and w_hh [G·H, H], and if there are biases b_ih and b_hh [G·H]."""
@@ -162,7 +158,7 @@ class Stream(_Message):
 
 
 class Curve(_Message):
-    """log10 ‖∂h_end/∂h_t‖ after each step, how it grows in a step, and that in words."""
+    """log10 of ‖∂h_end/∂h_t‖ / √H for the state after each step, how it grows in a step, and that in words."""
 
     log_norm: list[float | None]
     rate: float | None
@@ -187,11 +183,15 @@ class Unit(_Message):
 
 
 class Answer(_Message):
-    """The probabilities as they are and as they would be, and the unit's states."""
+    """The probabilities as they are and as they would be, and the unit's gates at the step and its states from then on.
+
+    States before the step, in the order in which the layer walks, are as they were.
+    """
 
     before: Numbers
     after: Numbers
     hidden: Numbers
+    gates: dict[str, float]
 
 
 def facts(model: Model, name: str) -> Facts:
@@ -338,11 +338,16 @@ def answer(model: Model, question: WhatIfQuestion) -> Answer:
         update=question.update,
         candidate=question.candidate,
     )
+    trace = _at(told.traces, question)
     return Answer(
         before=_rounded(told.probabilities_before),
         after=_rounded(told.probabilities),
         hidden=_rounded(told.hidden[:, question.unit]),
+        gates={gate: _rounded(_values(trace, gate)[question.step, question.unit]) for gate in _GATES},
     )
+
+
+_GATES = ("reset", "update", "candidate")
 
 
 def _rounded(array: Array) -> Any:
@@ -370,6 +375,19 @@ def _values(trace: Trace, gate: str) -> Array:
     return values
 
 
+def _at(traces: Sequence[Trace], place: Place) -> Trace:
+    """Returns the trace of a layer in one direction.
+
+    Raises:
+        ValueError: There is no such layer.
+    """
+    for trace in traces:
+        if (trace.layer, trace.reverse) == (place.layer, place.reverse):
+            return trace
+    where = f"layer {place.layer}" + ", reverse" * place.reverse
+    raise ValueError(f"the model has no {where}, expected one of its {len(traces)} layers and directions")
+
+
 def _range(values: Array) -> tuple[float, float]:
     """Returns the smallest symmetric range around 0 that holds the values, [−1, 1] at least."""
     reach = max(1.0, float(np.abs(values).max(initial=0)))
@@ -385,10 +403,10 @@ def _input(model: Model, question: Place) -> Array:
 
 
 def _curve(trace: Trace, w_hh: Array, reverse: bool) -> Curve:
-    """Puts the gradient flow of a walk in the order of the text; the dependence on the initial state is left out."""
+    """Puts the gradient flow of a walk in the order of the text, 0 at its end; the initial state is left out."""
     measured = flow(trace, w_hh, spectral=False)
-    logs = measured.log_frobenius[1:]
-    log_norm = [round(log, 4) if np.isfinite(log) else None for log in (logs[::-1] if reverse else logs).tolist()]
+    logs = measured.by_distance[:-1]
+    log_norm = [round(log, 4) if np.isfinite(log) else None for log in (logs if reverse else logs[::-1]).tolist()]
     rate = float(measured.rate)
     return Curve(log_norm=log_norm, rate=rate if np.isfinite(rate) else None, verdict=measured.verdict)
 

@@ -14,6 +14,7 @@ from tidegate.cli.embed import embed
 from tidegate.cli.evaluate import evaluate
 from tidegate.cli.info import info
 from tidegate.cli.predict import predict
+from tidegate.cli.serve import serve
 from tidegate.cli.train import train
 
 _MISTAKES = (ValueError, TypeError, OSError, ImportError)
@@ -28,7 +29,7 @@ app = typer.Typer(
     rich_markup_mode="rich",
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (train, evaluate, predict, embed, info):
+for command in (train, evaluate, predict, embed, info, serve):
     app.command()(command)
 app.add_typer(data, name="data")
 
