@@ -22,7 +22,7 @@ PACKAGE = ROOT / "src" / "tidegate"
 ROOMS = (
     (
         *("_native", "shapes", "reference", "stacks", "corpus", "metrics", "files", "columns", "rows", "download"),
-        *("trace", "_torch_fallback", "_torch_transforms"),
+        *("trace", "growth", "spectrum", "_torch_fallback", "_torch_transforms"),
     ),
     ("threads",),
     ("_layer",),
@@ -30,6 +30,7 @@ ROOMS = (
     (
         "recurrent",
         "ledger",
+        "jacobian",
         "config",
         "text",
         "data",
@@ -39,10 +40,10 @@ ROOMS = (
         "_torch_rows",
         "_torch_weights",
     ),
-    ("model", "examples", "_torch_op"),
-    ("_torch_func", "explain"),
-    ("torch", "attribution", "__init__"),
-    ("classifier",),
+    ("model", "adjoint", "examples", "_torch_op"),
+    ("_torch_func", "explain", "gradient_flow"),
+    ("torch", "attribution", "page", "__init__"),
+    ("classifier", "serve"),
     ("training",),
     ("cli",),
     ("__main__",),
@@ -51,7 +52,7 @@ LEVELS = {module: level for level, room in enumerate(ROOMS) for module in room}
 SOURCES = sorted(PACKAGE.rglob("*.py"))
 
 # What only the extras bring. Training and the command line may import these; what a trained model needs may not.
-EXTRAS = {"torch", "pyarrow", "sklearn", "typer", "rich", "matplotlib"}
+EXTRAS = {"torch", "pyarrow", "sklearn", "typer", "rich", "matplotlib", "fastapi", "pydantic", "uvicorn"}
 
 LONGEST_FUNCTION = 60
 MOST_FUNCTIONS = 30

@@ -7,6 +7,7 @@ training is in `tidegate.training`, and the native kernels on numpy arrays are i
 from tidegate._native import __version__ as __version__
 from tidegate.config import Config as Config
 from tidegate.explain import Explanation as Explanation
+from tidegate.gradient_flow import GradientFlow as GradientFlow
 from tidegate.ledger import Ledger as Ledger
 from tidegate.model import Model as Model
 from tidegate.model import load as load

@@ -39,17 +39,8 @@ class Attribution:
         return probabilities
 
     def towards(self, label: int) -> Array:
-        """Computes how far each word moves a class away from the mean of the others: of two, the log-odds.
-
-        Args:
-            label: Index of the class.
-
-        Returns:
-            Differences of logits, float64 [T].
-        """
-        C, contributions = len(self.labels), self.contributions
-        differences: Array = (C * contributions[:, label] - contributions.sum(axis=1)) / (C - 1)
-        return differences
+        """Computes what each word adds to the `lead` of a class, float64 [T]."""
+        return lead(self.contributions, label)
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -216,6 +207,21 @@ def what_if(
     )
     hidden = results[index].hidden[:, 0]
     return WhatIf(before[0], after[0], softmax(before)[0], softmax(after)[0], hidden, tuple(results))
+
+
+def lead(logits: Array, label: int) -> Array:
+    """Computes how far one class is ahead of the mean of the others: of two, these are the log-odds.
+
+    Args:
+        logits: Of all classes, or anything that adds up to them, float64 [..., C].
+        label: Index of the class.
+
+    Returns:
+        Differences, float64 [...].
+    """
+    C = logits.shape[-1]
+    differences: Array = (C * logits[..., label] - logits.sum(axis=-1)) / (C - 1)
+    return differences
 
 
 def one(model: Model, source: Any) -> Embedded:

@@ -114,7 +114,7 @@ def settle_vectors(
     """
     deposits = x.astype(np.float64)
     carry = np.broadcast_to(np.asarray(rate, np.float64), x.shape)
-    kept = unroll(carry, _weights(deposits, "last" if np.any(rate) else "mean"))
+    kept = unroll(carry, summary_weights(deposits, "last" if np.any(rate) else "mean"))
     return Ledger(deposits, kept, np.zeros(x.shape[1]), summary)
 
 
@@ -141,13 +141,13 @@ def _account(walk: Walk, h0: npt.NDArray[Any], part: str) -> tuple[Array, Array,
     else:
         carry = walk.update.astype(np.float64)
         deposits = (1 - carry) * walk.candidate
-    kept = unroll(carry, _weights(walk.hidden, part))
+    kept = unroll(carry, summary_weights(walk.hidden, part))
     share = carry[0] * kept[0] if len(kept) else np.float64(part == "last")
     return deposits, kept, share * h0
 
 
-def _weights(states: npt.NDArray[np.floating[Any]], part: str) -> Array:
-    """Returns the weight of each state in a summary, [n, H]."""
+def summary_weights(states: npt.NDArray[np.floating[Any]], part: str) -> Array:
+    """Returns the weight of each state [n, H] in a part of a summary, "last", "mean" or "max": float64 [n, H]."""
     weights: Array = np.zeros(states.shape)
     if part == "mean":
         weights += 1 / max(1, len(weights))

@@ -33,6 +33,17 @@ class Walk(NamedTuple):
     hn: Array | None
     preactivation: Array | None
 
+    def let_go(self) -> npt.NDArray[np.float64]:
+        """Computes which share of the old state each step lets go: |(1 − z) ∘ h| over |h|, [n]; 0 where h is 0."""
+        return _lost(self.update, self.previous)
+
+    def unread(self) -> npt.NDArray[np.float64]:
+        """Computes which share of the old state's say in the candidate the reset gates hold back, [n].
+
+        It is |(1 − r) ∘ hn| over |hn|; 0 at the first step, which has no past.
+        """
+        return _lost(self.reset, self.hn) * (np.arange(len(self.hidden)) > 0)
+
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Trace:
@@ -118,3 +129,12 @@ class Trace:
         assert hidden is not None  # noqa: S101 - for mypy: every trace has states
         previous = np.concatenate([np.asarray(self.h0)[row, None], hidden[:-1]])[: len(hidden)]
         return Walk(previous, hidden, *others)
+
+
+def _lost(gate: Array | None, values: Array | None) -> npt.NDArray[np.float64]:
+    """Computes the share of values that a gate does not let through, summed over the units."""
+    if gate is None or values is None:
+        raise ValueError("a vanilla RNN has no gates, expected the trace of a GRU")
+    amounts = np.abs(values.astype(np.float64))
+    total, through = amounts.sum(axis=1), (gate * amounts).sum(axis=1)
+    return 1 - np.divide(through, total, out=np.ones_like(total), where=total > 0)

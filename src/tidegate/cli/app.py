@@ -12,6 +12,7 @@ from tidegate.cli.console import note, say
 from tidegate.cli.data import app as data
 from tidegate.cli.embed import embed
 from tidegate.cli.evaluate import evaluate
+from tidegate.cli.explain import explain
 from tidegate.cli.info import info
 from tidegate.cli.predict import predict
 from tidegate.cli.serve import serve
@@ -29,7 +30,7 @@ app = typer.Typer(
     rich_markup_mode="rich",
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (train, evaluate, predict, embed, info, serve):
+for command in (train, evaluate, predict, explain, serve, embed, info):
     app.command()(command)
 app.add_typer(data, name="data")
 

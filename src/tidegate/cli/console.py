@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 from rich import box
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 # What users name, such as files and labels, must not be read as rich's markup.
 out = Console(highlight=False, markup=False, emoji=False)
@@ -30,11 +31,13 @@ def note(text: str, style: str | None = None) -> None:
     err.print(text, style=style, soft_wrap=True)
 
 
-def show_table(columns: Sequence[str], rows: Iterable[Sequence[str]], title: str | None = None) -> None:
-    """Prints a table, the first column to the left and the others, which hold numbers, to the right."""
+def show_table(
+    columns: Sequence[str], rows: Iterable[Sequence[str | Text]], title: str | None = None, bars: int | None = None
+) -> None:
+    """Prints a table, the first column and that of bars to the left, the others, which hold numbers, to the right."""
     table = Table(box=box.SIMPLE_HEAD, title=title, title_justify="left", pad_edge=False)
     for i, column in enumerate(columns):
-        table.add_column(column, justify="right" if i else "left", no_wrap=i > 0)
+        table.add_column(column, justify="left" if i in {0, bars} else "right", no_wrap=i > 0)
     for row in rows:
         table.add_row(*row)
     out.print(table)

@@ -3,12 +3,16 @@
 from collections.abc import Iterator, Sequence
 
 import numpy as np
+import numpy.typing as npt
+from rich.cells import cell_len
 from rich.color import Color
 from rich.style import Style
 from rich.text import Text
 
 from tidegate.cli.console import out, say
 from tidegate.model import Model
+
+Numbers = npt.NDArray[np.floating]
 
 _BARS = "▁▂▃▄▅▆▇█"
 # From 0 over ½ to 1: orange, grey, blue can be told apart by colour-blind people, on dark and on light ground.
@@ -19,8 +23,6 @@ _LONGEST_BAR = 40
 def show_words(model: Model, text: str) -> None:
     """Prints the probability of one class after each word, exactly as if the text ended there.
 
-    Of two classes it is the second, of more it is the one that is most probable at the end.
-
     Raises:
         ValueError: There is no word in the text.
     """
@@ -28,37 +30,64 @@ def show_words(model: Model, text: str) -> None:
     if not words:
         raise ValueError("the text has no word, expected one or more")
     labels = model.config.labels
-    chosen = 1 if len(labels) == 2 else int(probabilities[-1].argmax())
+    chosen = shown_class(probabilities[-1])
     curve = probabilities[:, chosen]
     say(f"probability of {labels[chosen]!r} after each word")
     if not out.is_terminal:
         width = max(map(len, words))
         for word, p in zip(words, curve, strict=True):
-            say(f"{word:<{width}}  {p:.3f}  {_bar(p)}".rstrip())
+            say(f"{word:<{width}}  {p:.3f}  {bar(p)}".rstrip())
         return
     out.print()
+    draw_words(words, curve, curve)
+    out.print()
+    draw_end(labels[chosen], curve[-1])
+
+
+def shown_class(probabilities: Numbers) -> int:
+    """Chooses the class to show: of two the second, of more the one that is most probable at the end."""
+    return 1 if len(probabilities) == 2 else int(probabilities.argmax())
+
+
+def draw_words(words: Sequence[str], colours: Numbers, heights: Numbers) -> None:
+    """Draws words, as wide as the terminal, each over a bar.
+
+    Args:
+        words: T words.
+        colours: From 0, orange, over ½, grey, to 1, blue, float [T].
+        heights: Of the bars, 0..1, float [T].
+    """
     for line in _wrapped(words, out.width):
         over, under = Text(), Text()
         for i in line:
-            style = _style(curve[i])
+            style = style_of(colours[i])
             over.append(f"{words[i]} ", style)
-            under.append(_BARS[round(curve[i] * 7)] * len(words[i]) + " ", style)
+            under.append(_BARS[round(float(heights[i]) * 7)] * cell_len(words[i]) + " ", style)
         out.print(over, no_wrap=True)
         out.print(under, no_wrap=True)
-    out.print()
-    end = Text(f"{labels[chosen]} at the end  {curve[-1]:.3f}  ")
-    end.append(_bar(curve[-1]), _style(curve[-1])).append("░" * (_LONGEST_BAR - len(_bar(curve[-1]))), "dim")
+
+
+def draw_end(name: str, p: float) -> None:
+    """Draws the probability of a class at the end of a text."""
+    end = Text(f"{name} at the end  {p:.3f}  ")
+    end.append(bar(p), style_of(p)).append("░" * (_LONGEST_BAR - len(bar(p))), "dim")
     out.print(end, no_wrap=True)
 
 
-def _bar(p: np.floating | float) -> str:
-    """Draws a probability as a bar of up to 40 characters."""
-    return "█" * round(float(p) * _LONGEST_BAR)
+def bar(p: float, longest: int = _LONGEST_BAR) -> str:
+    """Draws a share of 0..1 as a bar."""
+    return "█" * round(float(p) * longest)
 
 
-def _style(p: np.floating | float) -> Style:
+def style_of(p: float) -> Style:
+    """Colours a number of 0..1."""
+    return Style(color=Color.from_rgb(*rgb(p)))
+
+
+def rgb(p: float) -> tuple[float, float, float]:
+    """Returns the colour of a number of 0..1, red, green and blue of 0..255 each."""
     red, green, blue = (float(np.interp(p, (0, 0.5, 1), channel)) for channel in _COLOURS.T)
-    return Style(color=Color.from_rgb(red, green, blue))
+    return red, green, blue
 
 
 def _wrapped(words: Sequence[str], width: int) -> Iterator[list[int]]:
@@ -66,9 +95,9 @@ def _wrapped(words: Sequence[str], width: int) -> Iterator[list[int]]:
     line: list[int] = []
     used = 0
     for i, word in enumerate(words):
-        if line and used + len(word) >= width:
+        if line and used + cell_len(word) >= width:
             yield line
             line, used = [], 0
         line.append(i)
-        used += len(word) + 1
+        used += cell_len(word) + 1
     yield line

@@ -30,9 +30,9 @@ const NARROW = {
   },
   sliders: { reset: [[96, 150], [192, 150]], update: [[232, 470], [92, 470]], candidate: [[186, 372], [338, 372]] },
   texts: {
-    reset: [84, 188, "start"], update: [162, 420, "middle"], candidate: [246, 348, "end"],
+    reset: [74, 188, "start"], update: [162, 420, "middle"], candidate: [246, 348, "end"],
     recalled: [234, 246, "end"], input: [292, 112, "start"], kept: [72, 536, "start"], taken: [166, 576, "middle"],
-    keep: [78, 502, "start"], take: [246, 502, "end"], previous: [100, 50, "start"], next: [100, 682, "start"],
+    keep: [78, 502, "start"], take: [248, 502, "end"], previous: [100, 50, "start"], next: [100, 682, "start"],
   },
 };
 const FLOWS = ["before", "branch", "recalled", "input", "fresh", "kept", "taken", "after"];
@@ -100,7 +100,7 @@ export class Drawing {
       texts.reset = gate("reset r", reset, parts.reset);
       texts.update = gate("update z", update, parts.update);
       texts.candidate = ["candidate n"];
-      Object.assign(texts, { kept: [signed(amounts.kept)], taken: [signed(amounts.taken)], keep: ["keep the old"], take: ["take the new"] });
+      Object.assign(texts, { kept: [signed(amounts.kept)], taken: [signed(amounts.taken)], keep: ["keep old"], take: ["take new"] });
     }
     for (const [name, text] of Object.entries(this.texts)) lines(text, texts[name] ?? []);
   }

@@ -25,20 +25,20 @@ export function start() {
     button.textContent = name;
     button.addEventListener("click", (event) => {
       text.value = example;
-      read(event);
+      read(event, true);
     });
     examples.append(button);
   }
-  text.addEventListener("input", read);
+  text.addEventListener("input", (event) => read(event));
   file.addEventListener("change", load);
   when(["told"], showNote);
   text.value ||= Object.values(EXAMPLES)[0];
-  read({ timeStamp: performance.now() });
+  read({ timeStamp: performance.now() }, true);
 }
 
-function read(event) {
+function read(event, seek = false) {
   tell("file", "");
-  set({ touched: event.timeStamp, hand: {}, source: { text: text.value } });
+  set({ touched: event.timeStamp, seek, hand: {}, source: { text: text.value } });
 }
 
 async function load(event) {
@@ -48,7 +48,7 @@ async function load(event) {
     const vectors = parse(await chosen.text(), state.facts.embedding_size);
     text.value = "";
     tell("file", "");
-    set({ touched: event.timeStamp, hand: {}, source: { vectors, name: undefined } });
+    set({ touched: event.timeStamp, seek: true, hand: {}, source: { vectors } });
     note.textContent = `${chosen.name}: ${vectors.length.toLocaleString("en")} steps of ${vectors[0].length} numbers.`;
   } catch (error) {
     tell("file", `${chosen.name}: ${error.message}`);

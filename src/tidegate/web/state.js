@@ -6,6 +6,7 @@ export const state = {
   touched: 0, // when the user changed it, on the clock of performance.now()
   told: null, // the answer of /api/words
   label: 1, // the class that pictures speak of
+  seek: false, // whether the next answer shall choose the word that counts most
   step: 0,
   layer: 0,
   reverse: false,

@@ -30,11 +30,13 @@ export function start() {
 }
 
 function receive(told) {
-  const T = told.words.length;
-  const follow = state.step >= words().length - 1 || state.step >= T;
+  const last = Math.max(0, told.words.length - 1);
+  const follow = state.step >= words().length - 1 || state.step > last; // whoever types stays at the end
   const best = told.probabilities.indexOf(Math.max(...told.probabilities));
   const label = chosenByHand || state.facts.labels.length === 2 ? state.label : best;
-  set({ told, label, step: follow ? Math.max(0, T - 1) : state.step });
+  const sizes = pulls(told, label).map(Math.abs);
+  const step = state.seek ? Math.max(0, sizes.indexOf(Math.max(...sizes))) : follow ? last : state.step;
+  set({ told, label, step, seek: false });
 }
 
 function show() {

@@ -1,0 +1,169 @@
+"""`tidegate explain`: which words an answer is made of."""
+
+import json
+import sys
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+import tidegate
+from tidegate import tables
+from tidegate.attribution import METHODS, IntegratedGradients
+from tidegate.cli.console import note, out, plural, say
+from tidegate.cli.explain_terminal import print_lines, show
+from tidegate.cli.explained import Explained
+from tidegate.cli.options import Kind, ModelArgument, TextOption, ThreadsOption
+from tidegate.cli.words import shown_class
+from tidegate.explain import Attribution
+from tidegate.explain import explain as account
+from tidegate.files import replacing
+
+
+class Method(StrEnum):
+    """Who says what a word counts."""
+
+    ledger = "ledger"
+    integrated_gradients = "integrated-gradients"
+    occlusion = "occlusion"
+
+
+def _file(name: str, kind: str) -> Any:
+    return typer.Option(name, metavar="FILE", help=f"Write {kind} instead.")
+
+
+def explain(
+    model: ModelArgument,
+    words: Annotated[str, typer.Argument(metavar="TEXT", help="The text itself.")] = "",
+    file: Annotated[
+        str | None, typer.Option("--file", metavar="FILE", help="Read the text from a file; - is standard input.")
+    ] = None,
+    row: Annotated[
+        int | None, typer.Option(min=1, metavar="N", help="Which text of a table: CSV, TSV, JSON Lines, Parquet.")
+    ] = None,
+    kind: Annotated[
+        Kind | None,
+        typer.Option("--from", help="It is such a table; `lines` has one text a line.", show_default="by suffix"),
+    ] = None,
+    text: TextOption = None,
+    method: Annotated[
+        Method, typer.Option(metavar="NAME", help=f"Who says what a word counts: {', '.join(Method)}.")
+    ] = Method.ledger,
+    label: Annotated[
+        str | None,
+        typer.Option("--class", metavar="LABEL", help="Explain this class.", show_default="of two the second"),
+    ] = None,
+    html: Annotated[Path | None, _file("--html", "a page of one file")] = None,
+    png: Annotated[Path | None, _file("--png", "a picture")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")] = False,
+    threads: ThreadsOption = None,
+) -> None:
+    """Show which words an answer is made of, what each has left in memory, and that it all adds up.
+
+    A file is one text, a table has one in each row. On a terminal words are coloured by what they count, over bars for
+    the probability as if the text ended there.
+    """
+    if threads:
+        tidegate.set_num_threads(threads)
+    loaded = tidegate.load(model)
+    explained = _explain(loaded, _text(words, file, row, kind, text), str(method), label)
+    if html:
+        from tidegate.cli.explain_html import page  # noqa: PLC0415
+
+        with replacing(html) as target:
+            target.write(page(explained).encode())
+    if png:
+        from tidegate.cli.explain_png import draw  # noqa: PLC0415 - it needs matplotlib
+
+        with replacing(png) as target:
+            draw(explained, target)
+    for path in filter(None, (html, png)):
+        note(f"wrote {path}")
+    if as_json:
+        say(json.dumps(_record(explained), ensure_ascii=False))
+    elif not (html or png):
+        (show if out.is_terminal else print_lines)(explained)
+
+
+def _explain(model: tidegate.Model, text: str, method: str, label: str | None) -> Explained:
+    """Explains one text.
+
+    Raises:
+        ValueError: It has no word, or the class is unknown.
+    """
+    labels = model.config.labels
+    if label is not None and label not in labels:
+        known = ", ".join(map(repr, labels[:10])) + ", …" * (len(labels) > 10)
+        raise ValueError(f"the class is {label!r}, expected one of those of the model: {known}")
+    explanation = account(model, text)
+    if not explanation.words:
+        raise ValueError("the text has no word, expected one or more")
+    if len(explanation.words) == model.config.max_length:
+        read = len(model.tokenizer.words(text))
+        if read > len(explanation.words):
+            note(f"the text has {plural(read, 'word')}, of which the model reads the first {len(explanation.words):,}")
+    attribution: Attribution = explanation if method == "ledger" else METHODS[method](model, text)
+    chosen = shown_class(explanation.probabilities) if label is None else labels.index(label)
+    return Explained(explanation, attribution, method, model.config.cell, chosen)
+
+
+def _record(explained: Explained) -> dict[str, Any]:
+    """The figures of the ledger, or those of another method."""
+    explanation, attribution = explained.explanation, explained.attribution
+    if attribution is explanation:
+        return explanation.as_dict()
+    record = explanation.as_dict() | {"method": explained.method, "contributions": attribution.contributions.tolist()}
+    for name in ("bias", "initial", "kept"):  # they belong to the ledger's sum
+        del record[name]
+    if isinstance(attribution, IntegratedGradients):
+        record |= {"baseline": attribution.baseline.tolist(), "error": attribution.error}
+    return record
+
+
+def _text(words: str, file: str | None, row: int | None, kind: Kind | None, column: str | None) -> str:
+    """Finds the one text to explain.
+
+    Raises:
+        OSError: There is no such file, or it cannot be read.
+        ValueError: There are two texts, or none, or a table has several and none is chosen.
+    """
+    if bool(words) == (file is not None):
+        raise ValueError('explain needs either a "TEXT" or --file FILE (- for standard input)')
+    if file is None:
+        if Path(words[:255]).is_file():
+            raise ValueError(f"{words!r} is a file: to explain the text in it, say --file {words}")
+        return words
+    if file != "-" and not Path(file).exists():
+        raise FileNotFoundError(f"there is no file {file!r}")
+    if kind or _is_table(file):
+        return _row(file, row, kind, column)
+    if row or column:
+        raise ValueError(f"{file} is read as one text, without rows and columns: --from says what table it is")
+    data = sys.stdin.buffer.read() if file == "-" else Path(file).read_bytes()
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{file}: byte {error.start} is not UTF-8, expected a text") from None
+
+
+def _is_table(file: str) -> bool:
+    try:
+        return file != "-" and tables.kind_of(file) != "lines"
+    except ValueError:  # it has no suffix of a table: it is a text, whatever it is called
+        return False
+
+
+def _row(file: str, row: int | None, kind: str | None, column: str | None) -> str:
+    """Reads one text of a table."""
+    source = sys.stdin.buffer if file == "-" else file
+    count, first = 0, ""
+    for part in tables.stream(source, kind, text=column):
+        if row and row <= count + len(part):
+            return part.texts[row - 1 - count]
+        first, count = first if count else part.texts[0], count + len(part)
+    if row is None and count == 1:
+        return first
+    given = "no --row is given" if row is None else f"row is {row}"
+    choice = f": {given}, expected 1..{count}" if count else ""
+    raise ValueError(f"{file} has {plural(count, 'text')}{choice}")

@@ -1,0 +1,152 @@
+"""One explanation as it is shown: on a terminal, as a page and as a picture."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import numpy.typing as npt
+
+from tidegate.attribution import IntegratedGradients
+from tidegate.explain import Attribution, Explanation, lead
+from tidegate.trace import Walk
+
+Array = npt.NDArray[np.float64]
+
+MOST_WORDS = 10  # listed by what is left of them, or by what they count
+
+_RNN = (
+    "a vanilla RNN keeps nothing but through its matrix, and the ledger credits the steps whose states are summarised; "
+    "--method integrated-gradients and occlusion look further back"
+)
+_REMARKS = {
+    "rnn_tanh": _RNN,
+    "rnn_relu": _RNN,
+    "average": "an average has no memory that changes: it keeps the same share of every word",
+    "compound": "compounding has no gates: what it keeps of a word depends on its place alone",
+}
+
+
+@dataclass(frozen=True)
+class Explained:
+    """What is shown of a text.
+
+    Attributes:
+        explanation: The ledger.
+        attribution: What each word counts by the method: the explanation itself if that is the ledger.
+        method: "ledger", "integrated-gradients" or "occlusion".
+        cell: What read the words.
+        label: Index of the class whose probability is shown.
+    """
+
+    explanation: Explanation
+    attribution: Attribution
+    method: str
+    cell: str
+    label: int
+
+    @property
+    def words(self) -> tuple[str, ...]:
+        """The T words."""
+        return self.explanation.words
+
+    @property
+    def name(self) -> str:
+        """The name of the class."""
+        return self.explanation.labels[self.label]
+
+    @property
+    def quantity(self) -> str:
+        """What contributions add up to."""
+        several = len(self.explanation.labels) > 2
+        return f"lead of {self.name!r} over the other classes" if several else f"log-odds of {self.name!r}"
+
+    @property
+    def prediction(self) -> tuple[str, float]:
+        """The most probable class and its probability."""
+        best = int(self.explanation.logits.argmax())
+        return self.explanation.labels[best], float(self.explanation.probabilities[best])
+
+    @property
+    def curve(self) -> Array:
+        """Probability of the class after each word, [T]."""
+        return self.explanation.probability_after[:, self.label]
+
+    @cached_property
+    def contributions(self) -> Array:
+        """What each word counts for the class, [T]."""
+        return self.attribution.towards(self.label)
+
+    @property
+    def strengths(self) -> Array:
+        """The contributions over the largest, for colours: −1..1, [T]."""
+        return self.contributions / (np.abs(self.contributions).max(initial=0) or 1)
+
+    @cached_property
+    def shares(self) -> Array:
+        """The share of each word in what is in memory at the end, [T]."""
+        amounts = np.abs(self.explanation.balance).sum(axis=1)
+        shares: Array = amounts / (amounts.sum() or 1)
+        return shares
+
+    @property
+    def weights(self) -> Array:
+        """What makes a word worth listing: its share of the memory or, by another method, how much it counts, [T]."""
+        return self.shares if self.method == "ledger" else np.abs(self.contributions)
+
+    @property
+    def listed(self) -> list[int]:
+        """The words of the largest weights, largest first."""
+        return np.argsort(-self.weights, kind="stable")[:MOST_WORDS].tolist()
+
+    @property
+    def updates(self) -> list[tuple[str, float]]:
+        """The words at which most of the memory was let go, and the share of it."""
+        return self._strongest(Walk.let_go)
+
+    @property
+    def resets(self) -> list[tuple[str, float]]:
+        """The words at which the reset gates held most of the memory back, and the share of it."""
+        return self._strongest(Walk.unread)
+
+    @property
+    def facts(self) -> list[tuple[str, str]]:
+        """What the gates did, the sums, and by how much they miss the model's own numbers."""
+        explanation, attribution = self.explanation, self.attribution
+        total = f"together {self._lead(explanation.logits)}, the {self.quantity}"
+        words = signed(explanation.towards(self.label).sum())
+        check = f"checked against the model, off by {explanation.error:.0e} at most"
+        facts = [
+            ("updates", _named("most of the memory let go at", self.updates)),
+            ("resets", _named("most of the memory left unread at", self.resets)),
+            ("ledger", f"bias {self._lead(explanation.bias)}, words {words}, {total}; {check}"),
+        ]
+        if isinstance(attribution, IntegratedGradients):
+            parts = f"zeros {self._lead(attribution.baseline)}, words {signed(self.contributions.sum())}"
+            facts.append(("gradients", f"{parts}, {total}; the integral is off by {attribution.error:.0e} at most"))
+        elif attribution is not explanation:
+            facts.append(("occlusion", "each word is left out by itself, so that what they count need not add up"))
+        facts.append(("note", _REMARKS.get(self.cell, "")))
+        return [(name, fact) for name, fact in facts if fact]
+
+    def _lead(self, logits: Array) -> str:
+        return signed(float(lead(logits, self.label)))
+
+    def _strongest(self, share: Callable[[Walk], Array]) -> list[tuple[str, float]]:
+        """Ranks the words by a share that gates have cut off, the mean of both directions of the last layer."""
+        traces = self.explanation.traces
+        last = [trace for trace in traces if trace.layer == traces[-1].layer and trace.update is not None]
+        walked = [(share(trace.walk()), trace.reverse) for trace in last]
+        shares = sum((values[::-1] if reverse else values for values, reverse in walked), np.zeros(len(self.words)))
+        shares /= max(1, len(last))
+        best = np.argsort(-shares, kind="stable")[:3]
+        return [(self.words[t], float(shares[t])) for t in best if shares[t] > 0]
+
+
+def _named(title: str, strongest: list[tuple[str, float]]) -> str:
+    return f"{title} " + ", ".join(f"{word} {share:.0%}" for word, share in strongest) if strongest else ""
+
+
+def signed(number: float) -> str:
+    """Writes a number with its sign: +1.25, −0.50."""
+    return f"{number:+.2f}".replace("-", "−")
