@@ -1,5 +1,6 @@
 // Questions to the server. Of each kind one is under way; of those asked meanwhile only the newest is kept.
 
+import { whenSeen } from "./seen.js";
 import { state } from "./state.js";
 
 const trouble = document.getElementById("trouble");
@@ -18,12 +19,17 @@ export async function fetchJson(path, body) {
   return answer;
 }
 
-/** Returns ask(question, use): use is called with the answer, unless a newer question has been asked by then. */
-export function asker(path) {
+/** Returns ask(question, use): use is called with the answer, unless a newer question has been asked by then.
+ *  With an element, questions wait until it is seen. */
+export function asker(path, element) {
   let busy = false;
   let next = null;
-  return async function ask(question, use) {
+  const start = element ? whenSeen(element, run) : run;
+  return function ask(question, use) {
     next = [question, use, state.touched];
+    start();
+  };
+  async function run() {
     if (busy) return;
     busy = true;
     while (next) {
@@ -41,7 +47,7 @@ export function asker(path) {
       }
     }
     busy = false;
-  };
+  }
 }
 
 /** Shows what went wrong with questions of a kind, or that they go well again. */
@@ -63,6 +69,8 @@ function painted(name, since) {
 }
 
 export function decode(text) {
-  const bytes = Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
+  const letters = atob(text);
+  const bytes = new Uint8Array(letters.length);
+  for (let i = 0; i < letters.length; i++) bytes[i] = letters.charCodeAt(i);
   return new Uint16Array(bytes.buffer);
 }

@@ -1,6 +1,7 @@
 // Charts along the words: uPlot with our axes, colours and the mark of the chosen word. A click chooses a word.
 
 import { css, onTheme } from "./colours.js";
+import { whenSeen } from "./seen.js";
 import { go, state, when, words } from "./state.js";
 
 const uPlot = globalThis.uPlot;
@@ -10,10 +11,11 @@ const LABEL_ROOM = 15; // pixels that a slanted word needs
 /** A chart in `host`. `layout(chart)` gives uPlot's options without sizes; `data` is a list of series over the words. */
 export class WordChart {
   constructor(host, height, layout) {
-    Object.assign(this, { host, height, layout, plot: null, series: [], kind: "" });
+    Object.assign(this, { host, height, layout, plot: null, series: [], kind: "", width: 0 });
+    const redraw = whenSeen(host, () => this.plot?.redraw(false));
     new ResizeObserver(() => this.resize()).observe(host);
-    onTheme(() => this.plot?.redraw());
-    when(["step"], () => this.plot?.redraw(false));
+    onTheme(redraw);
+    when(["step"], redraw);
   }
 
   /** Draws series; `kind` says when the old plot cannot show the new ones. */
@@ -27,17 +29,17 @@ export class WordChart {
     }
     this.kind = full;
     const data = [Array.from({ length: T }, (_, t) => t), ...series];
-    if (!T || !this.host.clientWidth) return;
+    if (!T || !this.width) return;
     if (this.plot) this.plot.setData(data);
     else this.plot = new uPlot(this.options(), data, this.host);
   }
 
   showsWords() {
-    return words().length * LABEL_ROOM < this.host.clientWidth - 60;
+    return words().length * LABEL_ROOM < this.width - 60;
   }
 
   resize() {
-    const width = this.host.clientWidth;
+    const width = (this.width = this.host.clientWidth); // read here alone: it makes the browser lay out the page
     if (!width || !this.series.length || !state.told) return;
     if (!this.plot || this.kind.split(" ").at(-2) !== String(this.showsWords())) this.show(this.series, this.kind.split(" ")[0]);
     else if (this.plot.width !== width) this.plot.setSize({ width, height: this.height });
@@ -59,7 +61,7 @@ export class WordChart {
     };
     const y = { ...colours, font: FONT, size: 48, ...options.y };
     return {
-      width: this.host.clientWidth,
+      width: this.width,
       height: this.height,
       padding: [10, 10, 0, 0],
       legend: { show: false },

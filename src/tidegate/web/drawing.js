@@ -43,6 +43,8 @@ export class Drawing {
   constructor(host, gru, byHand) {
     Object.assign(this, { host, gru, byHand, numbers: null, layout: null });
     new ResizeObserver(() => this.build()).observe(host);
+    // What nobody sees need not move: an animated drawing costs time in every frame.
+    new IntersectionObserver(([seen]) => host.classList.toggle("seen", seen.isIntersecting)).observe(host);
   }
 
   build() {

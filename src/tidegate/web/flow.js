@@ -8,7 +8,7 @@ import { isGru, place, state, when, words } from "./state.js";
 const WAIT = 150; // milliseconds without a key before it is computed: matrices are multiplied for every word
 const NAMES = { gru: "this GRU", rnn_tanh: "this RNN (tanh)", rnn_relu: "this RNN (relu)" };
 
-const ask = asker("flow");
+const ask = asker("flow", document.getElementById("flow"));
 let chart;
 let told = null;
 let timer = 0;

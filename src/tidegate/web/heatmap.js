@@ -4,6 +4,7 @@ import { asker, decode } from "./api.js";
 import { css, onTheme, stops, table } from "./colours.js";
 import { shorten } from "./charts.js";
 import { memory, plain } from "./numbers.js";
+import { whenSeen } from "./seen.js";
 import { go, isGru, place, set, state, when, words } from "./state.js";
 
 const GATES = {
@@ -24,6 +25,8 @@ const pixels = document.createElement("canvas");
 let values = new Uint16Array();
 let view = null; // the part shown: [left, top, right, bottom] in words and rows
 let drag = null;
+const draw = whenSeen(canvas, drawNow);
+const paint = whenSeen(canvas, paintNow);
 
 export function start() {
   const { facts } = state;
@@ -83,7 +86,7 @@ function liveliest({ steps, units }) {
 }
 
 /** Colours the values, one pixel each. */
-function paint() {
+function paintNow() {
   const { map } = state;
   if (!map) return;
   const scale = GATES[state.gate][1];
@@ -99,7 +102,7 @@ function paint() {
   element("gate-hint").textContent =
     GATES[state.gate][2] + (isGru() ? " Each line is a unit; those that remember longest are at the top." : " Each line is a unit.");
   canvas.ariaLabel = `${GATES[state.gate][0]} of ${units} units at ${steps} words`;
-  draw();
+  drawNow();
 }
 
 function room() {
@@ -111,14 +114,16 @@ function room() {
   return { left, top, right, bottom, width, height, named, inner, sx, sy, x: (t) => GUTTER.left + (t - left) * sx, y: (row) => (row - top) * sy };
 }
 
-function draw() {
+function drawNow() {
   const { map } = state;
   if (!map || !canvas.clientWidth) return;
   const at = room();
   const ratio = devicePixelRatio;
-  [canvas.width, canvas.height] = [Math.round(at.width * ratio), Math.round(at.height * ratio)];
+  const [width, height] = [Math.round(at.width * ratio), Math.round(at.height * ratio)];
+  if (canvas.width !== width || canvas.height !== height) [canvas.width, canvas.height] = [width, height];
   const context = canvas.getContext("2d");
-  context.scale(ratio, ratio);
+  context.setTransform(ratio, 0, 0, ratio, 0, 0);
+  context.clearRect(0, 0, at.width, at.height);
   if (map.steps) {
     context.imageSmoothingEnabled = at.sx < 1;
     const source = [at.left, at.top, at.right - at.left, at.bottom - at.top];

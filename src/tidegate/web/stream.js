@@ -6,7 +6,7 @@ import { WordChart } from "./charts.js";
 import { percent } from "./numbers.js";
 import { isGru, place, state, when, words } from "./state.js";
 
-const ask = asker("ledger");
+const ask = asker("ledger", document.getElementById("ledger"));
 const note = document.getElementById("stream-note");
 let chart;
 let told = null;

@@ -7,7 +7,7 @@ import { memory, plain, signed } from "./numbers.js";
 import { className, go, isGru, place, set, state, when, words } from "./state.js";
 
 const element = (id) => document.getElementById(id);
-const ask = asker("unit");
+const ask = asker("unit", element("one"));
 const askWhatIf = asker("what-if");
 const select = element("unit");
 let drawing;
