@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict, Field
 
+from tidegate.cells import Cell
 from tidegate.explain import explain, what_if
 from tidegate.gradient_flow import flow
 from tidegate.ledger import unroll
@@ -108,6 +109,7 @@ class Facts(_Message):
 
     name: str
     cell: str
+    gated: bool
     labels: list[str]
     layers: int
     directions: int
@@ -197,11 +199,11 @@ class Answer(_Message):
 def facts(model: Model, name: str) -> Facts:
     """Describes the model to the page."""
     config = model.config
-    gru: list[Gate] = ["update", "reset", "candidate", "hidden", "kept"]
-    gates: dict[bool, list[Gate]] = {True: gru, False: ["hidden", "preactivation"]}
+    cell = config.recurrent_cell if config.recurrent else None
     return Facts(
         name=name,
-        cell=config.cell,
+        cell=str(cell or config.cell),
+        gated=bool(cell and cell.gated),
         labels=list(config.labels),
         layers=config.num_layers if config.recurrent else 0,
         directions=1 + config.bidirectional,
@@ -210,7 +212,7 @@ def facts(model: Model, name: str) -> Facts:
         summary=model.summary,
         longest=config.max_length,
         parameters=sum(array.size for array in model.arrays.values()),
-        gates=gates[config.cell == "gru"] if config.recurrent else [],
+        gates=_gates(cell) if cell else [],
     )
 
 
@@ -290,17 +292,15 @@ def gradient_flow(model: Model, question: Place) -> Flow:
 
     Beside a GRU stands the vanilla RNN of the same size on the same input: r ≡ 1 and z ≡ 0 make it of the GRU.
     """
-    trace, (w_ih, w_hh, *biases) = question.trace(model), question.weights(model)
+    trace, weights = question.trace(model), question.weights(model)
     vanilla = None
-    if trace.update is not None:
-        H = w_hh.shape[1]
-        candidate = [array[2 * H :] for array in (w_ih, w_hh, *biases)]
-        names = parameter_names(0, reverse=False, bias=bool(biases))
+    if trace.cell.gated:
+        names = parameter_names(0, reverse=False, bias=len(weights) == 4)
+        twin = Recurrent(dict(zip(names, weights, strict=True)), trace.cell._replace(reset="off", update="off"))
         x = _input(model, question)
-        twin = Recurrent(dict(zip(names, candidate, strict=True)), "rnn_tanh")
-        (twin_trace,) = twin.trace(np.ascontiguousarray(x[::-1]) if trace.reverse else x)
-        vanilla = _curve(twin_trace, candidate[1], trace.reverse)
-    return Flow(this=_curve(trace, w_hh, trace.reverse), vanilla=vanilla)
+        (without,) = twin.trace(np.ascontiguousarray(x[::-1]) if trace.reverse else x)
+        vanilla = _curve(without, weights[1], trace.reverse)
+    return Flow(this=_curve(trace, weights[1], trace.reverse), vanilla=vanilla)
 
 
 def unit(model: Model, question: UnitQuestion) -> Unit:
@@ -315,7 +315,7 @@ def unit(model: Model, question: UnitQuestion) -> Unit:
     previous = walk.previous[::-1] if trace.reverse else walk.previous
     rows = slice(question.unit, None, H)
     b_ih, b_hh = (bias[rows, None] for bias in biases) if biases else (0, 0)
-    gates = ("reset", "update", "candidate", "hn") if trace.update is not None else ("preactivation",)
+    gates = trace.cell.kept
     return Unit(
         previous=_rounded(previous[:, question.unit]),
         hidden=_rounded(trace.hidden[:, 0, question.unit]),
@@ -373,6 +373,15 @@ def _values(trace: Trace, gate: str) -> Array:
         raise ValueError(f"gate is {gate!r}, expected one that a cell of the kind {trace.cell!s} has")
     values: Array = np.asarray(array)[:, 0]
     return values
+
+
+def _gates(cell: Cell) -> list[Gate]:
+    """Lists the values of a cell that are worth a map; those that are the same everywhere are not."""
+    if not cell.gated:
+        return ["hidden", "preactivation"]
+    update: list[Gate] = ["update", "kept"] if cell.update == "on" else []
+    reset: list[Gate] = ["reset"] if cell.reset != "off" else []
+    return [*update[:1], *reset, "candidate", "hidden", *update[1:]]
 
 
 def _at(traces: Sequence[Trace], place: Place) -> Trace:
