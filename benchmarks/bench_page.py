@@ -16,7 +16,13 @@ from playwright.sync_api import Page
 import browser
 
 SENTENCE = "A long tale of brothers and wars and ships and storms . But the movie is really boring . "
-PICTURES = {"words": "words, curve and verdict", "gates": "heat map", "ledger": "stream", "unit": "unit", "flow": "flow"}
+PICTURES = {
+    "words": "words, curve and verdict",
+    "gates": "heat map",
+    "ledger": "stream",
+    "unit": "unit",
+    "flow": "flow",
+}
 HEIGHTS = (900, 3600)  # pixels
 WAIT = 1500  # milliseconds after a key: until the slowest picture is there, so that none is in the way of the next key
 

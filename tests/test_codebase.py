@@ -41,7 +41,7 @@ ROOMS = (
         "_torch_weights",
     ),
     ("model", "adjoint", "examples", "_torch_op"),
-    ("_torch_func", "explain", "gradient_flow", "units"),
+    ("_torch_func", "explain", "gradient_flow", "units", "messages"),
     ("torch", "attribution", "page", "__init__"),
     ("classifier", "serve"),
     ("training",),

@@ -16,7 +16,7 @@ from starlette.datastructures import MutableHeaders
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from tidegate import page
+from tidegate import messages, page
 from tidegate.model import Model
 
 WEB = Path(__file__).parent / "web"
@@ -52,7 +52,7 @@ def create_app(model: Model, name: str = "model", hosts: tuple[str, ...] = HERE)
     """
     # The pages of API documentation would fetch scripts from elsewhere.
     app = FastAPI(title="tidegate", docs_url=None, redoc_url=None, openapi_url=None)
-    app.add_api_route("/api/model", lambda: page.facts(model, name), response_model=page.Facts)
+    app.add_api_route("/api/model", lambda: page.facts(model, name), response_model=messages.Facts)
     for path, answer in _ANSWERS.items():
         _add(app, path, answer, model)
     app.mount("/", StaticFiles(directory=WEB, html=True))

@@ -33,7 +33,7 @@ def serve(
         tidegate.set_num_threads(threads)
     loaded = tidegate.load(model)
     taken = server.listen(host, port)
-    names = server.HERE
+    names: tuple[str, ...] = server.HERE
     if not server.is_here(host):
         note(f"warning: whoever can reach {host} can use this page; nothing asks for a password", "bold yellow")
         names = ("*",)

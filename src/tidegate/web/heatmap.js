@@ -5,7 +5,8 @@ import { css, onTheme, stops, table } from "./colours.js";
 import { shorten } from "./charts.js";
 import { memory, plain } from "./numbers.js";
 import { whenSeen } from "./seen.js";
-import { go, isGru, place, set, state, when, words } from "./state.js";
+import { isGru, place, set, state, when, words } from "./state.js";
+import { Zoom } from "./zoom.js";
 
 const GATES = {
   update: ["Update gate z", "sequential", "How much of its old value a unit keeps at this word: 1 keeps all, 0 writes it anew."],
@@ -16,15 +17,13 @@ const GATES = {
   preactivation: ["Before activation", "diverging", "What goes into the activation function of a unit."],
 };
 const GUTTER = { left: 62, bottom: 24, words: 62 };
-const SMALLEST = 4; // words or units that a zoom shows at least
 
 const element = (id) => document.getElementById(id);
 const canvas = element("map");
 const ask = asker("gates");
 const pixels = document.createElement("canvas");
 let values = new Uint16Array();
-let view = null; // the part shown: [left, top, right, bottom] in words and rows
-let drag = null;
+let zoom; // which part is shown
 const draw = whenSeen(canvas, drawNow);
 const paint = whenSeen(canvas, paintNow);
 
@@ -39,11 +38,7 @@ export function start() {
   when(["step", "unit"], draw);
   onTheme(paint);
   new ResizeObserver(draw).observe(canvas);
-  startPointer();
-  canvas.addEventListener("keydown", key);
-  element("zoom-in").addEventListener("click", () => zoom(0.5));
-  element("zoom-out").addEventListener("click", () => zoom(2));
-  element("zoom-all").addEventListener("click", () => zoom(Infinity));
+  zoom = new Zoom(canvas, room, draw, (t, row) => (element("map-note").textContent = describe(t, row)));
 }
 
 function choice(gate) {
@@ -70,19 +65,9 @@ function startPlaces({ layers, directions }) {
 function receive(map) {
   const same = state.map && state.map.steps === map.steps && state.map.units === map.units;
   values = decode(map.values);
-  if (!same) view = null;
-  set({ map, unit: state.unit ?? liveliest(map) });
+  if (!same) zoom.part = null;
+  set({ map });
   paint();
-}
-
-/** The unit whose values change most along the text: the one to look at first. */
-function liveliest({ steps, units }) {
-  const spread = (unit) => {
-    const row = Array.from({ length: steps }, (_, t) => values[t * units + unit]);
-    const mean = row.reduce((sum, one) => sum + one, 0) / steps;
-    return row.reduce((sum, one) => sum + (one - mean) ** 2, 0);
-  };
-  return steps ? [...Array(units).keys()].reduce((best, unit) => (spread(unit) > spread(best) ? unit : best), 0) : null;
 }
 
 /** Colours the values, one pixel each. */
@@ -106,7 +91,7 @@ function paintNow() {
 }
 
 function room() {
-  const [left, top, right, bottom] = view ?? [0, 0, state.map.steps, state.map.units];
+  const [left, top, right, bottom] = zoom.shown();
   const [width, height] = [canvas.clientWidth, canvas.clientHeight];
   const named = (width - GUTTER.left) / (right - left) >= 15;
   const inner = { width: width - GUTTER.left, height: height - (named ? GUTTER.words : GUTTER.bottom) };
@@ -145,7 +130,8 @@ function drawMarks(context, at) {
     context.strokeRect(at.x(state.step) - 0.5, -4, Math.max(at.sx, 3) + 1, at.inner.height + 8);
     context.strokeRect(GUTTER.left - 4, at.y(row) - 0.5, at.inner.width + 8, Math.max(at.sy, 3) + 1);
   }
-  if (drag?.far) context.strokeRect(...drag.box());
+  const box = zoom.box();
+  if (box) context.strokeRect(...box);
   context.restore();
 }
 
@@ -183,103 +169,4 @@ function describe(t, row) {
   const value = map.low + (values[t * map.units + unit] / 65535) * (map.high - map.low);
   const long = isGru() ? ` (remembers ${memory(map.memory[unit])} words)` : "";
   return `Word ${t + 1} “${words()[t] ?? ""}”, unit ${unit}${long}: ${GATES[gate][0]} = ${plain(value)}`;
-}
-
-/** The word and the row under a pointer. */
-function under(event) {
-  const at = room();
-  const t = Math.floor(at.left + (event.offsetX - GUTTER.left) / at.sx);
-  const row = Math.floor(at.top + event.offsetY / at.sy);
-  return { t: Math.max(at.left, Math.min(t, at.right - 1)), row: Math.max(at.top, Math.min(row, at.bottom - 1)) };
-}
-
-function startPointer() {
-  canvas.addEventListener("pointerdown", (event) => {
-    if (!state.map?.steps || event.button) return;
-    drag = { from: event, to: event, far: false, box: () => box(drag) };
-    if (event.pointerType === "mouse") canvas.setPointerCapture(event.pointerId);
-  });
-  canvas.addEventListener("pointermove", (event) => {
-    if (!state.map?.steps) return;
-    if (drag) {
-      drag.to = event;
-      drag.far ||= event.pointerType === "mouse" && Math.hypot(event.offsetX - drag.from.offsetX, event.offsetY - drag.from.offsetY) > 6;
-      if (drag.far) draw();
-    }
-    const { t, row } = under(event);
-    element("map-note").textContent = describe(Math.floor(t), Math.floor(row));
-  });
-  canvas.addEventListener("pointerup", (event) => {
-    if (!drag) return;
-    const { far, from } = drag;
-    drag = null;
-    const [a, b] = [under(from), under(event)];
-    if (far) return show(Math.min(a.t, b.t), Math.min(a.row, b.row), Math.max(a.t, b.t) + 1, Math.max(a.row, b.row) + 1);
-    set({ unit: state.map.order[Math.floor(b.row)], hand: {} });
-    go(Math.floor(b.t));
-  });
-  canvas.addEventListener("pointercancel", () => (drag = null));
-  canvas.addEventListener("pointerleave", () => state.map && !drag && draw());
-  canvas.addEventListener("dblclick", () => zoom(Infinity));
-  canvas.addEventListener("wheel", (event) => {
-    if (!event.ctrlKey || !state.map?.steps) return; // a plain wheel scrolls the page; pinching comes with ctrlKey
-    event.preventDefault();
-    zoom(event.deltaY < 0 ? 0.8 : 1.25, under(event));
-  }, { passive: false });
-}
-
-function box({ from, to }) {
-  return [Math.min(from.offsetX, to.offsetX), Math.min(from.offsetY, to.offsetY), Math.abs(to.offsetX - from.offsetX), Math.abs(to.offsetY - from.offsetY)];
-}
-
-/** Shows a part of the map, enlarged where it is smaller than a part may be. */
-function show(left, top, right, bottom) {
-  const { steps, units } = state.map;
-  const [l, r] = fit(left, right, steps);
-  const [t, b] = fit(top, bottom, units);
-  view = r - l === steps && b - t === units ? null : [l, t, r, b];
-  draw();
-}
-
-function fit(low, high, all) {
-  const size = Math.min(all, Math.max(SMALLEST, Math.round(high - low)));
-  const start = Math.max(0, Math.min(all - size, Math.round((low + high - size) / 2)));
-  return [start, start + size];
-}
-
-/** Scales the part shown around the chosen word and unit, or around another cell. */
-function zoom(factor, at = { t: state.step, row: state.map?.order.indexOf(state.unit) }) {
-  if (!state.map?.steps) return;
-  const { steps, units } = state.map;
-  const [left, top, right, bottom] = view ?? [0, 0, steps, units];
-  const [width, height] = [Math.min(steps, (right - left) * factor), Math.min(units, (bottom - top) * factor)];
-  const shareX = Math.max(0, Math.min(1, (at.t - left) / (right - left)));
-  const shareY = Math.max(0, Math.min(1, (at.row - top) / (bottom - top)));
-  const [x, y] = [at.t - shareX * width, at.row - shareY * height];
-  show(x, y, x + width, y + height);
-}
-
-function key(event) {
-  const moves = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
-  const zooms = { "+": 0.5, "=": 0.5, "-": 2, 0: Infinity };
-  if (event.altKey || event.ctrlKey || event.metaKey || !state.map?.steps) return;
-  if (zooms[event.key]) zoom(zooms[event.key]);
-  else if (moves[event.key]) {
-    const [dt, dr] = moves[event.key];
-    const { order } = state.map;
-    const row = Math.max(0, Math.min(order.length - 1, order.indexOf(state.unit) + dr));
-    set({ unit: order[row], hand: {} });
-    if (dt) go(state.step + dt);
-    follow(row);
-  } else return;
-  event.preventDefault();
-}
-
-/** Moves the part shown to where the chosen cell is. */
-function follow(row) {
-  if (!view) return;
-  const [left, top, right, bottom] = view;
-  const dx = Math.min(0, state.step - left) + Math.max(0, state.step + 1 - right);
-  const dy = Math.min(0, row - top) + Math.max(0, row + 1 - bottom);
-  if (dx || dy) show(left + dx, top + dy, right + dx, bottom + dy);
 }

@@ -12,7 +12,7 @@ export const state = {
   reverse: false,
   gate: "update",
   map: null, // the answer of /api/gates
-  unit: null, // until a map says which is worth a look
+  unit: null, // until the words say which counts most
   hand: {}, // gates set by hand: reset, update, candidate
 };
 
@@ -30,7 +30,7 @@ export function set(changes) {
 
 export const place = () => ({ ...state.source, layer: state.layer, reverse: state.reverse });
 export const words = () => state.told?.words ?? [];
-export const isGru = () => state.facts.gates.includes("update");
+export const isGru = () => state.facts.gated;
 
 /** The name of a class; one that is a mere number is called so. */
 export const className = (c) => (/^\d+$/.test(state.facts.labels[c]) ? `class ${state.facts.labels[c]}` : state.facts.labels[c]);

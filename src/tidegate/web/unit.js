@@ -22,6 +22,7 @@ export function start() {
     ? "Memory flows along the upper line. The reset gate lets a part of it into the candidate, the update gate blends the " +
       "old memory with the new. Blue is positive, orange negative, width is size. Drag a gate, or move it with the arrow keys, to ask: what if?"
     : "A vanilla RNN has no gates: at every word, what comes from the memory and what comes from the word are added and squashed.";
+  for (const gate of ["update", "reset"]) element("life-keys").querySelector(`.${gate}`).hidden = !isGru();
   drawing = new Drawing(element("drawing"), isGru(), byHand);
   chart = new WordChart(element("life"), 210, lifeLayout);
   select.addEventListener("change", () => set({ unit: Number(select.value), hand: {} }));
@@ -120,6 +121,7 @@ function showLife() {
   const { reset, update } = told.gates;
   const series = [update, reset, told.hidden, answer?.hidden].filter(Boolean);
   chart.show(series, `life${answer ? "1" : "0"}`);
+  element("life-keys").querySelector(".hand").hidden = !answer;
   hover(null);
 }
 

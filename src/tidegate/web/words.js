@@ -36,7 +36,7 @@ function receive(told) {
   const label = chosenByHand || state.facts.labels.length === 2 ? state.label : best;
   const sizes = pulls(told, label).map(Math.abs);
   const step = state.seek ? Math.max(0, sizes.indexOf(Math.max(...sizes))) : follow ? last : state.step;
-  set({ told, label, step, seek: false });
+  set({ told, label, step, seek: false, unit: state.unit ?? told.leading });
 }
 
 function show() {
@@ -116,7 +116,7 @@ function describe(t) {
   const pull = pulls(told, label)[t];
   const other = facts.labels.length === 2 ? `for ${className(1 - label)}` : `against ${className(label)}`;
   const towards = pull >= 0 ? `for ${className(label)}` : other;
-  const kept = facts.cell.startsWith("gru") ? `; ${percent(told.kept[t])} of what it wrote is left at the end` : "";
+  const kept = facts.gated ? `; ${percent(told.kept[t])} of what it wrote is left at the end` : "";
   const unknown = told.unknown.includes(t) ? " (not in the vocabulary)" : "";
   return `“${told.words[t]}”${unknown} counts ${plain(Math.abs(pull))} ${towards}${kept}.`;
 }
