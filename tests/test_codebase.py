@@ -45,6 +45,7 @@ ROOMS = (
     ("torch", "attribution", "__init__"),
     ("classifier",),
     ("training",),
+    ("study",),
     ("cli",),
     ("__main__",),
 )

@@ -15,6 +15,7 @@ from tidegate.cli.evaluate import evaluate
 from tidegate.cli.explain import explain
 from tidegate.cli.info import info
 from tidegate.cli.predict import predict
+from tidegate.cli.study import study
 from tidegate.cli.train import train
 
 _MISTAKES = (ValueError, TypeError, OSError, ImportError)
@@ -29,7 +30,7 @@ app = typer.Typer(
     rich_markup_mode="rich",
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (train, evaluate, predict, explain, embed, info):
+for command in (train, evaluate, predict, explain, embed, study, info):
     app.command()(command)
 app.add_typer(data, name="data")
 

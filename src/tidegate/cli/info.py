@@ -11,7 +11,7 @@ import typer
 import tidegate
 from tidegate.cli.console import TITLES, show_facts
 
-_EXTRAS = {"train": ("torch", "pyarrow"), "cli": ("typer", "rich", "pyarrow")}
+_EXTRAS = {"train": ("torch", "pyarrow"), "cli": ("typer", "rich", "pyarrow"), "plot": ("matplotlib",)}
 
 
 def info(
