@@ -4,6 +4,7 @@
 #include <nanobind/ndarray.h>
 #include <nanobind/stl/optional.h>
 #include <nanobind/stl/string.h>
+#include <nanobind/stl/tuple.h>
 #include <nanobind/stl/vector.h>
 
 #include <algorithm>
@@ -13,6 +14,7 @@
 #include <numeric>
 #include <optional>
 #include <string>
+#include <tuple>
 #include <vector>
 
 #include "dispatch.hpp"
@@ -139,11 +141,26 @@ nb::ndarray<nb::numpy, float> empty(const std::vector<size_t>& shape) {
   return nb::ndarray<nb::numpy, float>(block->floats.get(), shape.size(), shape.data(), owner);
 }
 
-Cell cell_named(const std::string& name) {
-  if (name == "gru") return Cell::kGru;
-  if (name == "rnn_tanh") return Cell::kRnnTanh;
-  if (name == "rnn_relu") return Cell::kRnnRelu;
-  throw nb::value_error(("no native cell " + name).c_str());
+// One of a few names, in the order of an enumeration.
+template <class Enum>
+Enum named(const std::string& name, std::initializer_list<const char*> names) {
+  int index = 0;
+  for (const char* known : names) {
+    if (name == known) return static_cast<Enum>(index);
+    ++index;
+  }
+  throw nb::value_error(("nothing native is called " + name).c_str());
+}
+
+// The fields of tidegate.cells.Cell.
+using CellFields = std::tuple<std::string, std::string, std::string, std::string, std::string>;
+constexpr auto kActivations = {"sigmoid", "tanh", "relu", "hard_sigmoid", "identity"};
+
+Cell cell_of(const CellFields& fields) {
+  const auto& [name, reset, update, candidate, gate] = fields;
+  return {named<Cell::Kind>(name, {"gru", "rnn_tanh", "rnn_relu"}), named<bool>(reset, {"off", "after"}),
+          named<bool>(update, {"off", "on"}), named<Activation>(candidate, kActivations),
+          named<Activation>(gate, kActivations)};
 }
 
 const KernelTable& kernels_named(const std::string& isa) {
@@ -166,11 +183,12 @@ NB_MODULE(_native, module) {
   module.def("isas", &isas, "Names of the instruction sets that run here, best first.");
   module.def(
       "activation",
-      [](const std::string& isa, int which, ConstFloats in, Floats32 out) {
+      [](const std::string& isa, const std::string& name, ConstFloats in, Floats32 out) {
         const KernelTable& kernels = kernels_named(isa);
+        const auto which = named<Activation>(name, kActivations);
         Team(1).run([&](int) { kernels.activation(which, in.data(), out.data(), static_cast<int64_t>(in.size())); });
       },
-      "Applies sigmoid, tanh or relu (0..2) of one instruction set; for tests.");
+      "Applies one of the activations, by its name, on one instruction set; for tests.");
 
   module.def(
       "multiply_adds",
@@ -225,10 +243,10 @@ NB_MODULE(_native, module) {
   nb::class_<PackedLayer>(module, "PackedLayer")
       .def(
           "__init__",
-          [](PackedLayer* self, const std::string& cell, ConstFloats w_ih, ConstFloats w_hh, Maybe<ConstFloats> b_ih,
+          [](PackedLayer* self, const CellFields& cell, ConstFloats w_ih, ConstFloats w_hh, Maybe<ConstFloats> b_ih,
              Maybe<ConstFloats> b_hh, const std::string& isa, int threads) {
             const Weights weights{w_ih.data(), w_hh.data(), pointer(b_ih), pointer(b_hh)};
-            new (self) PackedLayer(cell_named(cell), static_cast<int64_t>(w_ih.shape(1)),
+            new (self) PackedLayer(cell_of(cell), static_cast<int64_t>(w_ih.shape(1)),
                                    static_cast<int64_t>(w_hh.shape(1)), weights, kernels_named(isa), threads);
           },
           nb::arg("cell"), nb::arg("w_ih"), nb::arg("w_hh"), nb::arg("b_ih").none(), nb::arg("b_hh").none(),

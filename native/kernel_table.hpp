@@ -8,7 +8,17 @@
 
 namespace tidegate {
 
-enum class Cell : int32_t { kGru, kRnnTanh, kRnnRelu };
+enum class Activation : int32_t { kSigmoid, kTanh, kRelu, kHardSigmoid, kIdentity };
+
+struct Cell {
+  enum Kind : int32_t { kGru, kRnnTanh, kRnnRelu } kind;
+  // Of a GRU. A gate that is off is 1 (reset) or 0 (update), and its weights count as 0.
+  bool reset, update;
+  Activation candidate, gate;
+
+  bool operator==(Kind other) const { return kind == other; }
+  bool is_standard() const { return reset && update && candidate == Activation::kTanh && gate == Activation::kSigmoid; }
+};
 
 // Which of the rows 0..rows-1 a call works on: tiles of `height` rows, those numbered first, first + every, ...
 // Tiles decide only who computes a row, never its result.
@@ -53,8 +63,8 @@ struct ForwardStep {
   const float* const* products;  // [rows] vectors * V floats, when x is null
   const float* const* h;         // [rows] H floats: the state before the step
   float* const* y;               // [rows] H floats: the state after the step; or null
-  float* const* trace;           // [rows] 4 H floats (r, z, n, hn), or null
-  bool streams_trace;            // past all caches: H is a multiple of V and every row of it aligned to V
+  float* const* trace;  // [rows] 4 H floats (r, z, n, hn; RNN: H floats, the sum before its activation), or null
+  bool streams_trace;   // past all caches: H is a multiple of V and every row of it aligned to V
   Tiles tiles;
   Range panels;
   bool backwards;  // the last panel first: weights that the step before has used last are still in a near cache
@@ -130,8 +140,7 @@ struct KernelTable {
   void (*weight_gradients)(const WeightGradients&);
   void (*bias_gradients)(const BiasGradients&);
   void (*transpose)(const Transpose&);
-  void (*activation)(int which, const float* in, float* out,
-                     int64_t count);  // 0 sigmoid, 1 tanh, 2 relu; for tests
+  void (*activation)(Activation which, const float* in, float* out, int64_t count);  // for tests
   int64_t (*multiply_adds)(
       int64_t rounds);  // as many as possible, in registers; returns the floating-point operations; for benchmarks
   void (*read_floats)(const float* from, int64_t count,

@@ -17,12 +17,17 @@ int64_t panel_width(int64_t vectors, int64_t panel, int64_t lanes) {
   return std::min<int64_t>(3, vectors - panel * 3) * lanes;
 }
 
+// A gate that is off has no weights.
+bool is_on(const Cell& cell, int64_t gate, int64_t gates) {
+  return gates == 1 || gate == 2 || (gate == 0 ? cell.reset : cell.update);
+}
+
 // Threads are worth their waking from about this many floats on.
 Team team_for(int64_t floats, int threads) { return Team(floats < 1 << 16 ? 1 : threads); }
 
 // Panels of W^T: column `vector * V + lane` is one row of W [G H, depth].
-RecycledFloats pack_forward(const KernelTable& kernels, const float* w, int64_t gates, int64_t hidden, int64_t depth,
-                            int threads) {
+RecycledFloats pack_forward(const KernelTable& kernels, const Cell& cell, const float* w, int64_t gates, int64_t hidden,
+                            int64_t depth, int threads) {
   const int64_t lanes = kernels.lanes, vectors = gates * ((hidden + lanes - 1) / lanes);
   RecycledFloats packed((vectors + 2) / 3 * 3 * lanes * depth);
   Team team = team_for(vectors * lanes * depth, threads);
@@ -30,9 +35,9 @@ RecycledFloats pack_forward(const KernelTable& kernels, const float* w, int64_t 
     const Range own = share(vectors, index, team.size());
     for (int64_t vector = own.begin; vector < own.end; ++vector) {
       const auto [gate, block] = gate_block(vector, gates);
-      const int64_t panel = vector / 3;
-      kernels.transpose({w + (gate * hidden + block * lanes) * depth, depth, std::min(lanes, hidden - block * lanes),
-                         depth, packed.get() + panel * depth * 3 * lanes + vector % 3 * lanes,
+      const int64_t panel = vector / 3, rows = is_on(cell, gate, gates) ? std::min(lanes, hidden - block * lanes) : 0;
+      kernels.transpose({w + (gate * hidden + block * lanes) * depth, depth, rows, depth,
+                         packed.get() + panel * depth * 3 * lanes + vector % 3 * lanes,
                          panel_width(vectors, panel, lanes)});
     }
   });
@@ -66,22 +71,23 @@ RecycledFloats pack_backward(const KernelTable& kernels, const Panels& forward, 
 
 }  // namespace
 
-PackedLayer::PackedLayer(Cell cell, int64_t input, int64_t hidden, const Weights& weights, const KernelTable& kernels,
-                         int threads)
+PackedLayer::PackedLayer(const Cell& cell, int64_t input, int64_t hidden, const Weights& weights,
+                         const KernelTable& kernels, int threads)
     : cell(cell),
       input(input),
       hidden(hidden),
       gates(cell == Cell::kGru ? 3 : 1),
       has_bias(weights.b_ih != nullptr),
       kernels(kernels) {
-  forward_ih_ = pack_forward(kernels, weights.w_ih, gates, hidden, input, threads);
-  forward_hh_ = pack_forward(kernels, weights.w_hh, gates, hidden, hidden, threads);
+  forward_ih_ = pack_forward(kernels, cell, weights.w_ih, gates, hidden, input, threads);
+  forward_hh_ = pack_forward(kernels, cell, weights.w_hh, gates, hidden, hidden, threads);
   const int64_t columns = gates * pitch();
   bias_ = RecycledFloats(2 * columns);
   float* bias = bias_.get();
   std::fill_n(bias, 2 * columns, 0.0f);
   for (int64_t vector = 0; has_bias && vector < gates * blocks(); ++vector) {
     const auto [gate, block] = gate_block(vector, gates);
+    if (!is_on(cell, gate, gates)) continue;
     for (int64_t lane = 0; lane < std::min(kernels.lanes, hidden - block * kernels.lanes); ++lane) {
       const int64_t row = gate * hidden + block * kernels.lanes + lane, column = vector * kernels.lanes + lane;
       // r and z add both halves, so their biases add too; n scales its recurrent half by r, and the RNN keeps the order

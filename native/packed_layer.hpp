@@ -17,7 +17,7 @@ constexpr int64_t kFarBytes = int64_t{8} << 20;
 class PackedLayer {
  public:
   // Copies the weights. `kernels` stays with the layer: this is where the instruction set is chosen.
-  PackedLayer(Cell cell, int64_t input, int64_t hidden, const Weights& weights, const KernelTable& kernels,
+  PackedLayer(const Cell& cell, int64_t input, int64_t hidden, const Weights& weights, const KernelTable& kernels,
               int threads);
 
   const Cell cell;

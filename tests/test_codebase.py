@@ -21,12 +21,12 @@ PACKAGE = ROOT / "src" / "tidegate"
 # From the ground up. A module, or a folder of modules, may import from the rooms below its own, and from no other.
 ROOMS = (
     (
-        *("_native", "shapes", "reference", "stacks", "corpus", "metrics", "files", "columns", "rows", "download"),
-        *("trace", "growth", "spectrum", "_torch_fallback", "_torch_transforms"),
+        *("_native", "shapes", "stacks", "corpus", "metrics", "files", "columns", "rows", "download"),
+        *("growth", "spectrum", "_torch_transforms"),
     ),
-    ("threads",),
-    ("_layer",),
-    ("ops", "summaries", "tables", "settings"),
+    ("threads", "cells"),
+    ("_layer", "reference", "trace", "_torch_cells"),
+    ("ops", "summaries", "tables", "settings", "_torch_fallback"),
     (
         "recurrent",
         "ledger",

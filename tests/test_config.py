@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from tidegate.cells import CHOICES
 from tidegate.config import Config, parse_object
 
 GOOD: dict[str, Any] = {
@@ -55,6 +56,13 @@ def test_the_summary_size_follows(changes: dict[str, Any], size: int) -> None:
 WRONG_VALUES: dict[str, tuple[dict[str, Any], type[Exception], str]] = {
     "cell": ({"cell": "lstm"}, ValueError, "cell is 'lstm', expected one of 'gru', 'rnn_tanh', 'rnn_relu', 'average'"),
     "cell of another type": ({"cell": ["gru"]}, ValueError, r"cell is \['gru'\], expected one of"),
+    "reset": ({"reset": "before"}, ValueError, "reset is 'before', expected one of 'after', 'off'"),
+    "choice of an RNN": (
+        {"cell": "rnn_tanh", "gate": "hard_sigmoid"},
+        ValueError,
+        "gate is 'hard_sigmoid' for the cell",
+    ),
+    "choice of a mean": ({"cell": "average", "update": "off"}, ValueError, "update is 'off' for the cell 'average'"),
     "summary": ({"summary": "sum"}, ValueError, "summary is 'sum', expected one of"),
     "hidden size of 0": ({"hidden_size": 0}, ValueError, "hidden_size is 0, expected 1..65536"),
     "hidden size": ({"hidden_size": 65_537}, ValueError, "hidden_size is 65537, expected 1..65536"),
@@ -87,6 +95,18 @@ def test_json_gives_back_the_same_configuration() -> None:
     assert Config.from_json(config.to_json()) == config
 
 
+def test_choices_are_written_only_where_they_are_made() -> None:
+    """The JSON of a standard cell names no choice, so that earlier versions read it; others name theirs alone."""
+    assert not CHOICES.keys() & json.loads(Config(**GOOD).to_json()).keys()
+    config = Config(**GOOD | {"reset": "off", "candidate": "relu"})
+    assert {name: value for name, value in json.loads(config.to_json()).items() if name in CHOICES} == {
+        "reset": "off",
+        "candidate": "relu",
+    }
+    assert Config.from_json(config.to_json()) == config
+    assert str(config.recurrent_cell) == "gru reset=off candidate=relu"
+
+
 def as_json(**changes: Any) -> str:
     """The JSON of a good configuration with some changes; None takes a key away."""
     values = asdict(Config(**GOOD)) | changes
@@ -99,7 +119,7 @@ WRONG_JSON: dict[str, tuple[str, str]] = {
     "half an object": ('{"cell": ', "config is no JSON: Expecting value"),
     "a nest": ('{"cell": ' + "[" * 100_000, "config is no JSON"),
     "a missing key": (as_json(cell="absent"), "config lacks 'cell', expected for this version of tidegate"),
-    "an unknown key": (as_json(gate="soft"), "config has 'gate', not expected for this version of tidegate"),
+    "an unknown key": (as_json(colour="red"), "config has 'colour', not expected for this version of tidegate"),
     "no number": (as_json(rate=float("nan")), "rate is nan, expected a finite number or None"),
     "labels by number": (as_json(labels={"0": "no"}), "labels is {'0': 'no'}, expected a tuple of texts"),
     "a large number": (as_json(hidden_size=10**30), "hidden_size is 10{30}, expected 1..65536"),

@@ -8,6 +8,7 @@ import pytest
 
 import tidegate
 from tidegate import Config, Model, Trace, reference
+from tidegate.cells import Cell
 from tidegate.gradient_flow import GradientFlow, factors, flow, flows, jacobians, loss_gradients, lyapunov
 from tidegate.stacks import parameter_letters
 from tidegate.text import Tokenizer
@@ -24,13 +25,13 @@ def traced(cell: str, scale: float = 0.4, T: int = T) -> tuple[Trace, np.ndarray
     h0 = rng.standard_normal((1, H))
     y, _, kept = reference.forward(cell, rng.standard_normal((T, 1, I)), w_ih, w_hh, h0=h0)
     gates: dict[str, Any] = {name: array for name, array in kept.items() if name != "h"}
-    return Trace(cell=cell, hidden=y, h0=h0, lengths=np.array([T]), **gates), w_hh
+    return Trace(cell=Cell.of(cell), hidden=y, h0=h0, lengths=np.array([T]), **gates), w_hh
 
 
 def scaling(factors: list[float], T: int) -> tuple[Trace, np.ndarray]:
     """A rectified RNN whose units, all above 0, are multiplied by one factor each at every step."""
     size = len(factors)
-    trace = Trace(cell="rnn_relu", hidden=np.ones((T, 1, size)), h0=np.ones((1, size)), lengths=np.array([T]))
+    trace = Trace(cell=Cell("rnn_relu"), hidden=np.ones((T, 1, size)), h0=np.ones((1, size)), lengths=np.array([T]))
     return trace, np.diag(factors)
 
 

@@ -6,16 +6,17 @@ import numpy as np
 import pytest
 
 from tidegate import Recurrent, Trace, reference
+from tidegate.cells import Cell
 from tidegate.jacobian import jacobians, slopes
 
 EXACT = 1e-9  # against autograd, all in float64
-CELLS = ["gru", "rnn_tanh", "rnn_relu"]
+CELLS = ["gru", "rnn_tanh", "rnn_relu", "gru reset=off candidate=relu", "gru update=off gate=hard_sigmoid"]
 I, H, T = 5, 9, 7
 
 
 def weights(cell: str, seed: int = 0) -> dict[str, Any]:
     """Weights of a layer, float64, by the names of `reference.forward`."""
-    rng, G = np.random.default_rng(seed), 3 if cell == "gru" else 1
+    rng, G = np.random.default_rng(seed), Cell.of(cell).gates
     shapes = {"w_ih": (G * H, I), "w_hh": (G * H, H), "b_ih": (G * H,), "b_hh": (G * H,)}
     return {name: rng.standard_normal(shape) / 2 for name, shape in shapes.items()}
 
@@ -25,7 +26,7 @@ def traced(cell: str, x: np.ndarray, h0: np.ndarray, **options: Any) -> Trace:
     y, _, kept = reference.forward(cell, x, **weights(cell), h0=h0, **options)
     gates: dict[str, Any] = {name: array for name, array in kept.items() if name != "h"}
     lengths = np.asarray(options.get("lengths", np.full(x.shape[1], len(x))))
-    return Trace(cell=cell, hidden=y, h0=h0, lengths=lengths, reverse=options.get("reverse", False), **gates)
+    return Trace(cell=Cell.of(cell), hidden=y, h0=h0, lengths=lengths, reverse=options.get("reverse", False), **gates)
 
 
 def random_input(B: int = 1) -> tuple[np.ndarray, np.ndarray]:
@@ -37,6 +38,11 @@ def random_input(B: int = 1) -> tuple[np.ndarray, np.ndarray]:
 def torch_cell(cell: str) -> Any:
     """One step of torch with the same weights, a module in float64."""
     torch = pytest.importorskip("torch")
+    if Cell.of(cell).chosen:  # torch has no module for it
+        from tidegate._torch_cells import step
+
+        w_ih, w_hh, b_ih, b_hh = map(torch.from_numpy, weights(cell).values())
+        return lambda x, h: step(Cell.of(cell), w_ih @ x + b_ih, w_hh @ h + b_hh, h)[0]
     module = torch.nn.GRUCell(I, H) if cell == "gru" else torch.nn.RNNCell(I, H, nonlinearity=cell.removeprefix("rnn_"))
     module.double().load_state_dict(
         {
@@ -82,7 +88,7 @@ def test_an_open_update_gate_hands_everything_on() -> None:
     """An update gate of 1 makes the Jacobian the identity, exactly."""
     ones, h0 = np.ones((3, 1, H)), np.zeros((1, H))
     gates: dict[str, Any] = dict.fromkeys(("reset", "update", "candidate", "hn"), ones)
-    trace = Trace(cell="gru", hidden=ones, h0=h0, lengths=np.array([3]), **gates)
+    trace = Trace(cell=Cell("gru"), hidden=ones, h0=h0, lengths=np.array([3]), **gates)
     np.testing.assert_array_equal(jacobians(trace, weights("gru")["w_hh"]), np.broadcast_to(np.eye(H), (3, H, H)))
 
 
@@ -91,8 +97,8 @@ def test_a_gru_without_gates_is_the_vanilla_rnn() -> None:
     n, one, zero = np.random.default_rng(0).uniform(-1, 1, (3, 1, H)), np.ones((3, 1, H)), np.zeros((3, 1, H))
     facts: dict[str, Any] = {"hidden": n, "h0": np.zeros((1, H)), "lengths": np.array([3])}
     w_hh = weights("gru")["w_hh"]
-    gated = Trace(cell="gru", reset=one, update=zero, candidate=n, hn=n, **facts)
-    np.testing.assert_allclose(jacobians(gated, w_hh), jacobians(Trace(cell="rnn_tanh", **facts), w_hh[2 * H :]))
+    gated = Trace(cell=Cell("gru"), reset=one, update=zero, candidate=n, hn=n, **facts)
+    np.testing.assert_allclose(jacobians(gated, w_hh), jacobians(Trace(cell=Cell("rnn_tanh"), **facts), w_hh[2 * H :]))
 
 
 def test_a_trace_of_the_kernels_is_taken() -> None:

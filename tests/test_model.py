@@ -357,7 +357,7 @@ BAD_CONTENTS: dict[str, tuple[Change, str]] = {
         config_with(vocab_size=10**6),
         "embedding.weight has shape .* V=1000000 comes from vocab_s",
     ),
-    "an unknown key": (config_with(gate="soft"), "config has 'gate', not expected"),
+    "an unknown key": (config_with(colour="red"), "config has 'colour', not expected"),
     "no configuration": (lambda arrays, texts: texts.update(config="null"), "config is 'null', expected a JSON object"),
     "no metrics": (lambda arrays, texts: texts.update(metrics="{"), "metrics is no JSON"),
     "no versions": (lambda arrays, texts: texts.update(versions="[]"), r"versions is '\[\]', expected a JSON object"),

@@ -15,6 +15,7 @@ import pytest
 
 import tidegate
 from tidegate import ops, reference
+from tidegate.cells import Cell
 
 Array = npt.NDArray[np.float32]
 Bools = npt.NDArray[np.bool_]
@@ -23,11 +24,15 @@ Result = tuple[Any, Any]  # ops.Forward and ops.Gradients
 FORWARD = 5e-6  # largest absolute error of y, h_n and trace
 GRADIENT = 2e-5  # largest error of a gradient, relative to the largest magnitude in its array
 
-GATES = {"gru": 3, "rnn_tanh": 1, "rnn_relu": 1}
+CELLS = ("gru", "rnn_tanh", "rnn_relu")
+OTHERS = (
+    "gru reset=off candidate=relu gate=hard_sigmoid",
+    "gru update=off candidate=identity",
+)  # all: test_ops_choices
 SIZES = (1, 7, 8, 9, 15, 16, 17, 33)  # around the widths of vectors and register tiles
 LAYOUTS = ("time first", "batch first", "inside a wider array", "turned around", "packed")
 
-every_cell = pytest.mark.parametrize("cell", GATES)
+every_cell = pytest.mark.parametrize("cell", CELLS + OTHERS)
 every_isa = pytest.mark.parametrize("isa", ops.isas())
 every_direction = pytest.mark.parametrize("reverse", [False, True], ids=["forward", "reverse"])
 
@@ -104,7 +109,7 @@ def draw(cell: str, case: Case, seed: int = 0) -> Problem:
     """Draws a problem, weights as torch draws them; ragged ones have a row of length 0 and one of length T."""
     random = np.random.default_rng(seed)
     T, B, I, H = case[:4]
-    G = GATES[cell]
+    G = Cell.of(cell).gates
 
     def weights(*shape: int) -> Array:
         return np.asarray(random.uniform(-1, 1, shape) / np.sqrt(H), np.float32)
@@ -237,9 +242,8 @@ def test_kernels_equal_the_reference(cell: str, isa: str, case: Case) -> None:
 
     assert_close(out.y, presented(expected.y), FORWARD, "y")
     assert_close(out.h_n, expected.h_n, FORWARD, "h_n")
-    if cell == "gru":
-        trace = np.stack([expected.trace[name] for name in ("reset", "update", "candidate", "hn")], axis=2)
-        assert_close(out.trace if packed else out.trace[steps], trace[steps], FORWARD, "trace")
+    trace = np.stack([expected.trace[name] for name in Cell.of(cell).kept], axis=2)
+    assert_close(out.trace if packed else out.trace[steps], trace[steps], FORWARD, "trace")
     for name, expectation in expected_gradients._asdict().items():
         gradient = getattr(gradients, name)
         if expectation is None:
@@ -347,7 +351,7 @@ def test_nan_stays_in_its_row(cell: str, isa: str, reverse: bool, poison: str) -
     np.testing.assert_array_equal(gradients.dh0[others], clean_gradients.dh0[others])
 
 
-@every_cell
+@pytest.mark.parametrize("cell", CELLS)
 @every_isa
 def test_infinite_and_huge_input_reaches_the_limits(cell: str, isa: str) -> None:
     """Input without bound saturates the gates at exactly what float64 says; only a rectifier lets it through."""
@@ -442,7 +446,8 @@ def test_keeping_the_trace_changes_no_bit(cell: str, isa: str) -> None:
     layer = pack(problem, isa)
     kept, bare = (ops.forward(layer, problem.x, problem.h0, trace=trace) for trace in (True, False))
     assert bare.trace is None
-    assert (kept.trace is not None) == (cell == "gru")
+    assert kept.trace is not None
+    assert kept.trace.shape == (5, 9, 4 if Cell.of(cell).gated else 1, 17)
     np.testing.assert_array_equal(kept.y, bare.y)
     np.testing.assert_array_equal(kept.h_n, bare.h_n)
 
@@ -480,7 +485,7 @@ def test_python_threads_may_call_at_once() -> None:
     """Calls from several Python threads at the same time each give the bits that they give alone."""
     tidegate.set_num_threads(2)
     cases = (Case(20, 16, 9, 65), Case(30, 2, 17, 201, ragged=True), Case(9, 33, 8, 8, reverse=True))
-    problems = [draw(cell, case, seed) for cell, case, seed in product(GATES, cases, range(4))]
+    problems = [draw(cell, case, seed) for cell, case, seed in product(CELLS, cases, range(4))]
     expected = [run(problem) for problem in problems]
     with ThreadPoolExecutor(4) as pool:
         for problem, result, alone in zip(problems, pool.map(run, problems), expected, strict=True):

@@ -1,6 +1,7 @@
 """The same bits however a result is computed: properties of random problems, for every instruction set."""
 
 from dataclasses import dataclass
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -11,10 +12,15 @@ from hypothesis import strategies as st
 
 import tidegate
 from tidegate import ops, reference
+from tidegate.cells import CHOICES, Cell
 
 Array = npt.NDArray[np.float32]
 
 every_isa = pytest.mark.parametrize("isa", ops.isas())
+CELLS = [
+    *map(Cell.of, ("rnn_tanh", "rnn_relu", "gru")),
+    *(Cell("gru", *chosen) for chosen in product(*CHOICES.values())),
+]
 many = settings(max_examples=60, deadline=None)
 
 
@@ -22,7 +28,7 @@ many = settings(max_examples=60, deadline=None)
 class Problem:
     """A layer's weights, a ragged batch with episodes, and gradients of its outputs."""
 
-    cell: str
+    cell: Cell
     weights: list[Array]
     x: Array
     h0: Array
@@ -36,12 +42,12 @@ class Problem:
 @st.composite
 def problems(draw: st.DrawFn, /, **fixed: Any) -> Problem:
     """Problems of all kinds of shapes: few and many rows, small layers, and large ones whose units are shared."""
-    cell = draw(st.sampled_from(sorted(ops.GATES)))
+    cell = draw(st.sampled_from(CELLS))
     H = draw(st.sampled_from([1, 5, 16, 33, 48, 130, 210]))
     T, B = draw(st.integers(0, 12 if H > 100 else 40)), draw(st.sampled_from([1, 2, 3, 5, 8, 17, 32, 50]))
     I, reverse = draw(st.sampled_from([1, 7, 16, 40])), fixed.get("reverse", draw(st.booleans()))
     rng = np.random.default_rng(draw(st.integers(0, 2**32)))
-    shapes = ((ops.GATES[cell] * H, I), (ops.GATES[cell] * H, H), *2 * ((ops.GATES[cell] * H,),))
+    shapes = ((cell.gates * H, I), (cell.gates * H, H), *2 * ((cell.gates * H,),))
     weights = [rng.uniform(-0.3, 0.3, shape).astype(np.float32) for shape in shapes]
     x, dy = (rng.standard_normal((T, B, n)).astype(np.float32) for n in (I, H))
     options = {
@@ -136,7 +142,7 @@ def drawn(I: int, H: int, T: int, B: int) -> Problem:
     shapes = ((3 * H, I), (3 * H, H), (3 * H,), (3 * H,))
     weights = [rng.uniform(-(H**-0.5), H**-0.5, shape).astype(np.float32) for shape in shapes]
     x, dy = (rng.standard_normal((T, B, n)).astype(np.float32) for n in (I, H))
-    return Problem("gru", weights, x, rng.standard_normal((B, H)).astype(np.float32), dy, {})
+    return Problem(Cell.of("gru"), weights, x, rng.standard_normal((B, H)).astype(np.float32), dy, {})
 
 
 LARGE = {

@@ -5,12 +5,13 @@ import numpy.typing as npt
 import pytest
 
 from tidegate import ops
+from tidegate.cells import Cell
 
 Array = npt.NDArray[np.float32]
 
 
 def layer_of(cell: str, I: int, H: int) -> ops.Layer:
-    rng, gates = np.random.default_rng(0), ops.GATES[cell] * H
+    rng, gates = np.random.default_rng(0), Cell.of(cell).gates * H
     shapes = ((gates, I), (gates, H), (gates,), (gates,))
     return ops.pack(cell, *(rng.uniform(-0.3, 0.3, shape).astype(np.float32) for shape in shapes))
 

@@ -8,19 +8,26 @@ import numpy.typing as npt
 import pytest
 
 from tidegate import ops
+from tidegate.cells import Cell
 
 Array = npt.NDArray[np.float32]
 
 I, H, T, B = 5, 19, 23, 6
 GRADIENT = 2e-5  # largest error of a gradient, relative to the largest magnitude in its array
 
-every_cell = pytest.mark.parametrize("cell", ops.GATES)
+every_cell = pytest.mark.parametrize(
+    "cell", [*ops.GATES, "gru reset=off gate=hard_sigmoid", "gru update=off candidate=relu"]
+)
 every_isa = pytest.mark.parametrize("isa", ops.isas())
 every_direction = pytest.mark.parametrize("reverse", [False, True], ids=["forward", "reverse"])
 
 
 def layer_of(rng: np.random.Generator, cell: str, isa: str, hidden: int = H) -> ops.Layer:
-    shapes = ((ops.GATES[cell] * hidden, I), (ops.GATES[cell] * hidden, hidden), *2 * ((ops.GATES[cell] * hidden,),))
+    shapes = (
+        (Cell.of(cell).gates * hidden, I),
+        (Cell.of(cell).gates * hidden, hidden),
+        *2 * ((Cell.of(cell).gates * hidden,),),
+    )
     return ops.pack(cell, *(rng.uniform(-0.5, 0.5, shape).astype(np.float32) for shape in shapes), isa=isa)
 
 

@@ -7,15 +7,18 @@ import numpy.typing as npt
 import pytest
 
 from tidegate import ops
+from tidegate.cells import Cell
 
 Array = npt.NDArray[np.float32]
 
-every_cell = pytest.mark.parametrize("cell", ops.GATES)
+every_cell = pytest.mark.parametrize(
+    "cell", [*ops.GATES, "gru reset=off gate=hard_sigmoid", "gru update=off candidate=relu"]
+)
 every_isa = pytest.mark.parametrize("isa", ops.isas())
 
 
 def layer_of(cell: str, I: int, H: int, isa: str | None = None) -> ops.Layer:
-    rng, gates = np.random.default_rng(0), ops.GATES[cell] * H
+    rng, gates = np.random.default_rng(0), Cell.of(cell).gates * H
     shapes = ((gates, I), (gates, H), (gates,), (gates,))
     return ops.pack(cell, *(rng.uniform(-0.3, 0.3, shape).astype(np.float32) for shape in shapes), isa=isa)
 

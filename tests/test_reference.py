@@ -1,6 +1,7 @@
 """Tests of the specification: its gradients against finite differences, its values against torch, its identities."""
 
 from collections.abc import Callable
+from itertools import product
 from types import ModuleType
 from typing import Any
 
@@ -9,11 +10,11 @@ import numpy.typing as npt
 import pytest
 
 from tidegate import reference
+from tidegate.cells import CHOICES, Cell
 
 Array = npt.NDArray[np.float64]
 
-GATES = {"gru": 3, "rnn_tanh": 1, "rnn_relu": 1}
-CELLS = list(GATES)
+CELLS = ["gru", "rnn_tanh", "rnn_relu"]
 PARAMETERS = ("w_ih", "w_hh", "b_ih", "b_hh")
 
 
@@ -34,7 +35,7 @@ def draw(
     def weights(*shape: int) -> Array:
         return np.asarray(random.uniform(-1, 1, shape) / np.sqrt(H))
 
-    G = GATES[cell]
+    G = Cell.of(cell).gates
     return {
         "cell": cell,
         "x": random.normal(size=(T, B, I)),
@@ -98,6 +99,20 @@ def test_gradients_equal_finite_differences(cell: str, case: dict[str, Any]) -> 
             np.testing.assert_allclose(getattr(gradients, f"d{name}"), expected, rtol=0, atol=1e-7, err_msg=name)
 
 
+@pytest.mark.parametrize("chosen", list(product(*CHOICES.values()))[1:], ids=" ".join)
+def test_gradients_of_every_choice_equal_finite_differences(chosen: tuple[str, ...]) -> None:
+    """So do those of a GRU of whatever gates and candidate, and the rows of a gate that is off have none."""
+    cell = Cell("gru", *chosen)
+    test_gradients_equal_finite_differences(str(cell), CASES["ragged, reverse"])
+    arguments = draw(str(cell))
+    out = reference.forward(**arguments)
+    gradients = reference.backward(**arguments, forward=out, dy=out.y, dh_n=None)
+    for gate, off in enumerate((cell.reset == "off", cell.update == "off")):
+        for name in PARAMETERS:
+            rows = np.split(getattr(gradients, f"d{name}"), 3)[gate]
+            assert rows.any() != off
+
+
 @every_cell
 def test_gradient_of_an_absent_h0_is_that_of_zeros(cell: str) -> None:
     """Without h0 the layer starts at 0, and the gradient by that 0 is still given."""
@@ -117,7 +132,7 @@ def test_gradient_of_an_absent_h0_is_that_of_zeros(cell: str) -> None:
 def test_absent_biases_equal_zeros_and_have_no_gradient(cell: str) -> None:
     """Without bias the values are those of a bias of 0, and the gradients of the biases are None."""
     without = draw(cell, bias=False)
-    zeros = without | {name: np.zeros(GATES[cell] * 3) for name in ("b_ih", "b_hh")}
+    zeros = without | {name: np.zeros(Cell.of(cell).gates * 3) for name in ("b_ih", "b_hh")}
     out = reference.forward(**without)
     np.testing.assert_array_equal(out.y, reference.forward(**zeros).y)
     dy, dh_n = draw_output_gradients(out)
@@ -262,7 +277,7 @@ def test_arguments_are_left_unchanged(cell: str) -> None:
 
 def test_an_unknown_cell_is_refused() -> None:
     """There are three cells, and no other name is taken for one of them."""
-    with pytest.raises(KeyError, match="lstm"):
+    with pytest.raises(ValueError, match="cell is 'lstm', expected one of 'gru'"):
         reference.forward(**draw("gru") | {"cell": "lstm"})
 
 
@@ -309,6 +324,13 @@ def test_a_closed_update_gate_alone_does_not_forget() -> None:
     other = reference.forward(**arguments | {"h0": arguments["h0"] + 1})
     assert not one.trace["update"].any()
     assert (np.abs(one.y - other.y) > 1e-3).all()
+
+
+def test_gates_that_are_off_are_the_limits_of_gates() -> None:
+    """Choosing r = 1 and z = 0 is the same as biases that drive the gates there."""
+    arguments = draw("gru")
+    chosen = reference.forward(**arguments, reset="off", update="off")
+    np.testing.assert_array_equal(chosen.y, reference.forward(**with_gate_bias(arguments, r=1000, z=-1000)).y)
 
 
 @pytest.mark.parametrize("reverse", [False, True])

@@ -25,6 +25,7 @@ from torch.utils.checkpoint import checkpoint
 
 import tidegate
 from tidegate import _torch_weights
+from tidegate.cells import Cell
 from tidegate.torch import GRU, RNN, Path
 
 T, B, I, H = 6, 4, 3, 5
@@ -459,10 +460,10 @@ def test_inference_packs_once() -> None:
     layer.eval()
     with torch.no_grad():
         layer(leaf(T, B, I))
-        packed = _torch_weights.PACKED.find("gru", list(layer.parameters()), exactly=True)
+        packed = _torch_weights.PACKED.find(Cell.of("gru"), list(layer.parameters()), exactly=True)
         layer(leaf(T, B, I, seed=5))
     assert packed is not None
-    assert _torch_weights.PACKED.find("gru", list(layer.parameters()), exactly=False) is packed
+    assert _torch_weights.PACKED.find(Cell.of("gru"), list(layer.parameters()), exactly=False) is packed
 
 
 def test_weights_made_in_inference_mode() -> None:

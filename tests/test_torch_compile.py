@@ -16,6 +16,7 @@ from torch.nn.utils import rnn
 
 from tidegate._torch_op import recurrent_layer, recurrent_layer_backward
 from tidegate._torch_weights import PACKED
+from tidegate.cells import Cell
 from tidegate.torch import GRU, RNN, Path
 
 T, B, I, H = 6, 4, 3, 5
@@ -140,11 +141,11 @@ def test_compiled_inference_packs_once() -> None:
         model(inputs())
         weights = list(model.rnn.parameters())
         layers = [weights[:8], weights[8:]]
-        packed = [PACKED.find("gru", layer, exactly=True) for layer in layers]
+        packed = [PACKED.find(Cell.of("gru"), layer, exactly=True) for layer in layers]
         assert all(packed)
         for _ in range(2):
             compiled(inputs())
-        again = [PACKED.find("gru", layer, exactly=False) for layer in layers]
+        again = [PACKED.find(Cell.of("gru"), layer, exactly=False) for layer in layers]
         assert all(found is first for found, first in zip(again, packed, strict=True))
     for parameter in model.parameters():
         parameter.grad = torch.ones_like(parameter)

@@ -11,8 +11,10 @@ from torch import Tensor
 
 from tidegate import _torch_weights
 from tidegate._torch_weights import PackedWeights
+from tidegate.cells import Cell
 
 I, H = 40, 33
+GRU = Cell.of("gru")
 
 
 def weights(seed: int = 0) -> list[Tensor]:
@@ -24,11 +26,11 @@ def weights(seed: int = 0) -> list[Tensor]:
 def test_weights_are_found_until_they_change() -> None:
     """The same weights, also through other tensors on their memory, are packed once; a change in place is seen."""
     store, layer = PackedWeights(), weights()
-    first = store.get("gru", layer, exactly=True)
-    assert store.get("gru", layer, exactly=False) is first
-    assert store.get("gru", [weight.detach() for weight in layer], exactly=True) is first
+    first = store.get(GRU, layer, exactly=True)
+    assert store.get(GRU, layer, exactly=False) is first
+    assert store.get(GRU, [weight.detach() for weight in layer], exactly=True) is first
     layer[0].add_(1)
-    assert store.get("gru", layer, exactly=False) is not first
+    assert store.get(GRU, layer, exactly=False) is not first
     assert len(store.entries) == 1
 
 
@@ -37,16 +39,16 @@ def test_a_single_number_is_seen_by_an_exact_look(position: int) -> None:
     """A change that torch does not count is seen in any weight by an exact look, or by the first one after doubt."""
     store, layer = PackedWeights(), weights()
     for look in ({"exactly": True}, {"exactly": False}):
-        first = store.get("gru", layer, exactly=False)
+        first = store.get(GRU, layer, exactly=False)
         layer[position].data.view(-1)[-1] += 1
         store.doubt()
-        assert store.get("gru", layer, **look) is not first
+        assert store.get(GRU, layer, **look) is not first
 
 
 def test_freed_weights_are_forgotten() -> None:
     """Weights that are freed leave the store at once, whichever of them goes first, and so does their memory."""
     store, layer = PackedWeights(), weights()
-    store.get("gru", layer, exactly=True)
+    store.get(GRU, layer, exactly=True)
     alias = layer[0].detach()
     del layer[0]
     assert len(store.entries) == 1
@@ -60,7 +62,7 @@ def test_the_store_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     store = PackedWeights()
     stacked = [torch.stack([weight] * 5) for weight in weights()]
     for n in range(5):
-        store.get("gru", [weight[n] for weight in stacked], exactly=False)
+        store.get(GRU, [weight[n] for weight in stacked], exactly=False)
     assert len(store.entries) == 3
 
 
@@ -69,11 +71,11 @@ def test_views_of_one_memory_are_told_apart() -> None:
     store = PackedWeights()
     square = torch.randn(3 * H, 3 * H)
     w_hh = weights()[1]
-    plain = store.get("gru", [square, w_hh], exactly=False)
-    turned = store.get("gru", [square.t(), w_hh], exactly=False)
-    fewer = store.get("gru", [square[:, :I], w_hh], exactly=False)
+    plain = store.get(GRU, [square, w_hh], exactly=False)
+    turned = store.get(GRU, [square.t(), w_hh], exactly=False)
+    fewer = store.get(GRU, [square[:, :I], w_hh], exactly=False)
     assert plain is not turned
     assert turned is not fewer
-    assert store.get("gru", [square[:, :I], w_hh], exactly=True) is fewer
+    assert store.get(GRU, [square[:, :I], w_hh], exactly=True) is fewer
     square[0, 0].data.add_(1)
-    assert store.get("gru", [square[:, :I], w_hh], exactly=True) is not fewer
+    assert store.get(GRU, [square[:, :I], w_hh], exactly=True) is not fewer

@@ -52,4 +52,11 @@ TIDEGATE_INLINE vec tanh(vec x) {
 
 TIDEGATE_INLINE vec relu(vec x) { return select(x <= 0.0f, vec{}, x); }
 
+constexpr float kHardSlope = 1.0f / 6.0f;
+
+// The sigmoid in three straight pieces, bent at -3 and 3.
+TIDEGATE_INLINE vec hard_sigmoid(vec x) {
+  return at_most(at_least(fma(x, broadcast(kHardSlope), broadcast(0.5f)), 0.0f), 1.0f);
+}
+
 }  // namespace

@@ -6,6 +6,7 @@
 
 namespace {
 
+using tidegate::Activation;
 using tidegate::Cell;
 using tidegate::ForwardStep;
 using tidegate::GateGradients;
@@ -13,16 +14,41 @@ using tidegate::GateGradients;
 // ---- GRU: a tile holds the r, z and n sums of one block of units per panel
 // --------------------------------------------------------
 
+// What may be chosen of a GRU: fixed in the code of the standard one, looked up by that of all others.
+template <bool kStandard>
+TIDEGATE_INLINE vec gate(const Cell& cell, bool on, float off, vec sum) {
+  if (kStandard) return sigmoid(sum);
+  return !on ? broadcast(off) : cell.gate == Activation::kSigmoid ? sigmoid(sum) : hard_sigmoid(sum);
+}
+template <bool kStandard>
+TIDEGATE_INLINE vec candidate(const Cell& cell, vec sum) {
+  if (kStandard || cell.candidate == Activation::kTanh) return tanh(sum);
+  return cell.candidate == Activation::kRelu ? relu(sum) : sum;
+}
+
+// Their slopes where they have the value v. That of a gate which is off is 0: it is 1 or 0.
+template <bool kStandard>
+TIDEGATE_INLINE vec times_gate_slope(const Cell& cell, vec gradient, vec v) {
+  if (kStandard || cell.gate == Activation::kSigmoid) return gradient * v * (1.0f - v);
+  return select((v > 0.0f) & (v < 1.0f), gradient * kHardSlope, vec{});
+}
+template <bool kStandard>
+TIDEGATE_INLINE vec times_candidate_slope(const Cell& cell, vec gradient, vec v) {
+  if (kStandard || cell.candidate == Activation::kTanh) return gradient * (1.0f - v * v);
+  return cell.candidate == Activation::kRelu ? select(v > 0.0f, gradient, vec{}) : gradient;
+}
+
 // h' = z h + (1 - z) n, with n = tanh(xn + r hn). z = 1 gives h and z = 0 gives n exactly.
+template <bool kStandard>
 TIDEGATE_INLINE void gru_forward(const ForwardStep& step, int64_t row, int64_t panel, vec r_sum, vec z_sum, vec xn,
                                  vec hn) {
   const int64_t unit = panel * kLanes, count = step.hidden - unit;
   const vec h = load(step.h[row] + unit, count);
-  const vec r = sigmoid(r_sum);
-  const vec z = sigmoid(z_sum);
-  const vec n = tanh(fma(r, hn, xn));
+  const vec r = gate<kStandard>(step.cell, step.cell.reset, 1.0f, r_sum);
+  const vec z = gate<kStandard>(step.cell, step.cell.update, 0.0f, z_sum);
+  const vec n = candidate<kStandard>(step.cell, fma(r, hn, xn));
   const vec kept = (1.0f - z) * n;
-  const vec h_next = fma(z, h, kept);
+  const vec h_next = kStandard || step.cell.update ? fma(z, h, kept) : n;  // an infinite h is no number times 0
   if (step.y) store(step.y[row] + unit, h_next, count);
   if (step.trace) {
     float* trace = step.trace[row] + unit;
@@ -41,6 +67,7 @@ TIDEGATE_INLINE void gru_forward(const ForwardStep& step, int64_t row, int64_t p
 }
 
 // dgates blocks in the order hn, r, z, n: hn, r, z belong to W_hh, and r, z, n to W_ih.
+template <bool kStandard>
 TIDEGATE_INLINE void gru_backward(const GateGradients& g, int64_t row, int64_t block, int64_t blocks, vec dh,
                                   int64_t count) {
   const int64_t unit = block * kLanes;
@@ -48,9 +75,9 @@ TIDEGATE_INLINE void gru_backward(const GateGradients& g, int64_t row, int64_t b
   const vec r = load(trace, count), z = load(trace + g.hidden, count);
   const vec n = load(trace + 2 * g.hidden, count), hn = load(trace + 3 * g.hidden, count);
   const vec h = load(g.h[row] + unit, count);
-  const vec dn = dh * (1.0f - z) * (1.0f - n * n);
-  const vec dz = dh * (h - n) * z * (1.0f - z);
-  const vec dr = dn * hn * r * (1.0f - r);
+  const vec dn = times_candidate_slope<kStandard>(g.cell, dh * (1.0f - z), n);
+  const vec dz = times_gate_slope<kStandard>(g.cell, dh * (h - n), z);
+  const vec dr = times_gate_slope<kStandard>(g.cell, dn * hn, r);
   float* dgates = g.dgates + block * g.stride + row * kLanes;
   const int64_t gate = blocks * g.stride;
   store(dgates, dn * r);
@@ -68,6 +95,7 @@ TIDEGATE_INLINE void rnn_forward(const ForwardStep& step, int64_t row, int64_t b
   const vec sum = x_sum + h_sum;
   const vec h_next = step.cell == Cell::kRnnTanh ? tanh(sum) : relu(sum);
   store(step.y[row] + unit, h_next, step.hidden - unit);
+  if (step.trace) store(step.trace[row] + unit, sum, step.hidden - unit);
 }
 
 TIDEGATE_INLINE void rnn_backward(const GateGradients& g, int64_t row, int64_t block, vec dh, int64_t count) {

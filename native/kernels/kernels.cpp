@@ -45,6 +45,7 @@ TIDEGATE_INLINE void recurrent_sums(Tile<M, N, P>& acc, const ForwardStep& step,
       step.w_hh.depth);
 }
 
+template <bool kStandard>
 struct GruForwardBody {
   const ForwardStep& step;
   template <int M, int N, int P>
@@ -65,7 +66,7 @@ struct GruForwardBody {
       recurrent_sums(acc, step, row, panel);
       for (int p = 0; p < P; ++p)
         for (int m = 0; m < M; ++m)
-          gru_forward(step, row + m, panel + p, acc.at[p][m][0], acc.at[p][m][1], xn[p][m], acc.at[p][m][2]);
+          gru_forward<kStandard>(step, row + m, panel + p, acc.at[p][m][0], acc.at[p][m][1], xn[p][m], acc.at[p][m][2]);
     }
   }
 };
@@ -98,8 +99,10 @@ void input_products(const InputProducts& call) {
 }
 
 void forward_step(const ForwardStep& step) {
-  if (step.cell == Cell::kGru) {
-    run_panels(GruForwardBody{step}, step.tiles, step.w_hh, step.panels, step.backwards);
+  if (step.cell == Cell::kGru && step.cell.is_standard()) {
+    run_panels(GruForwardBody<true>{step}, step.tiles, step.w_hh, step.panels, step.backwards);
+  } else if (step.cell == Cell::kGru) {
+    run_panels(GruForwardBody<false>{step}, step.tiles, step.w_hh, step.panels, step.backwards);
   } else {
     run_panels(RnnForwardBody{step}, step.tiles, step.w_hh, step.panels, step.backwards);
   }
@@ -107,6 +110,7 @@ void forward_step(const ForwardStep& step) {
 
 void gate_gradients(const GateGradients& call) {
   const int64_t blocks = (call.hidden + kLanes - 1) / kLanes;
+  const bool standard = call.cell.is_standard();
   const Tiles& tiles = call.tiles;
   for (int64_t tile = tiles.first; tile * tiles.height < tiles.rows; tile += tiles.every) {
     const int64_t end = (tile + 1) * tiles.height < tiles.rows ? (tile + 1) * tiles.height : tiles.rows;
@@ -115,8 +119,10 @@ void gate_gradients(const GateGradients& call) {
         const int64_t unit = block * kLanes, count = call.hidden - unit;
         vec dh = load(call.carry + row * call.pitch + unit);
         if (call.dy) dh += load(call.dy[row] + unit, count);
-        if (call.cell == Cell::kGru) {
-          gru_backward(call, row, block, blocks, dh, count);
+        if (call.cell == Cell::kGru && standard) {
+          gru_backward<true>(call, row, block, blocks, dh, count);
+        } else if (call.cell == Cell::kGru) {
+          gru_backward<false>(call, row, block, blocks, dh, count);
         } else {
           rnn_backward(call, row, block, dh, count);
         }
@@ -272,11 +278,23 @@ void transpose(const Transpose& call) {
   }
 }
 
-void activation(int which, const float* in, float* out, int64_t count) {
-  for (int64_t i = 0; i < count; i += kLanes) {
-    const vec x = load(in + i, count - i);
-    store(out + i, which == 0 ? sigmoid(x) : which == 1 ? tanh(x) : relu(x), count - i);
+TIDEGATE_INLINE vec apply(Activation which, vec x) {
+  switch (which) {
+    case Activation::kSigmoid:
+      return sigmoid(x);
+    case Activation::kTanh:
+      return tanh(x);
+    case Activation::kRelu:
+      return relu(x);
+    case Activation::kHardSigmoid:
+      return hard_sigmoid(x);
+    default:
+      return x;
   }
+}
+
+void activation(Activation which, const float* in, float* out, int64_t count) {
+  for (int64_t i = 0; i < count; i += kLanes) store(out + i, apply(which, load(in + i, count - i)), count - i);
 }
 
 // Independent chains that keep every multiply-add unit busy and touch no memory: the peak that benchmarks are measured

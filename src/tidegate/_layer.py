@@ -11,18 +11,16 @@ import numpy as np
 import numpy.typing as npt
 
 from tidegate import _native
+from tidegate.cells import Cell
 from tidegate.threads import get_num_threads
 
 Array = npt.NDArray[np.float32]
-
-GATES = {"gru": 3, "rnn_tanh": 1, "rnn_relu": 1}
-"""Number of gates G of each cell."""
 
 
 class Layer(NamedTuple):
     """The packed weights of one layer in one direction; made by `pack`."""
 
-    cell: str
+    cell: Cell
     input_size: int
     hidden_size: int
     bias: bool
@@ -36,8 +34,8 @@ class Forward(NamedTuple):
     Attributes:
         y: States after each step, float32 [T, B, H] (packed: [N, H]); 0 beyond a row's length.
         h_n: State of each row at its own end, float32 [B, H]; h0 for a row of length 0.
-        trace: With `trace=True` for the GRU: r, z, n and hn = U_n h + b_hn of every step, float32 [T, B, 4, H]
-            (packed: [N, 4, H]); else None.
+        trace: With `trace=True`, float32 [T, B, K, H] (packed: [N, K, H]): of a GRU the K = 4 values r, z, n and
+            hn = U_n h + b_hn of every step, of an RNN one, W x + b_ih + U h + b_hh; else None.
     """
 
     y: Array
@@ -102,7 +100,7 @@ def empty(*shape: int) -> Array:
 
 
 def clear_padding(trace: Array, lengths: npt.ArrayLike) -> None:
-    """Sets a trace [T, B, 4, H] to 0 where rows have ended; the backward pass does not need that."""
+    """Sets a trace [T, B, K, H] to 0 where rows have ended; the backward pass does not need that."""
     trace[np.arange(len(trace))[:, None] >= np.asarray(lengths)] = 0
 
 
@@ -128,7 +126,7 @@ def run_backward(
     checkpoint_every: int | None = None,
 ) -> Gradients:
     """Runs `ops.backward`; a GRU's gates are computed again if there is no trace."""
-    I, H, gates = layer.input_size, layer.hidden_size, GATES[layer.cell] * layer.hidden_size
+    I, H, gates = layer.input_size, layer.hidden_size, layer.cell.gates * layer.hidden_size
     dx = empty(*x.shape[:-1], I) if need_dx else None
     db_ih, db_hh = (np.empty(gates, np.float32) if layer.bias else None for _ in range(2))
     results = Gradients(dx, np.empty((B, H), np.float32), empty(gates, I), empty(gates, H), db_ih, db_hh)

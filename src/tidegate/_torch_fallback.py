@@ -4,7 +4,7 @@ Its arguments and results are those of the native layer in `_torch_function`.
 """
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -13,6 +13,9 @@ from torch import Tensor
 from torch._C import _are_functorch_transforms_active
 from torch.autograd import forward_ad
 from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence
+
+from tidegate._torch_cells import recurrence
+from tidegate.cells import Cell
 
 Integers = npt.NDArray[np.int64]
 Marks = npt.NDArray[np.uint8]
@@ -26,7 +29,7 @@ def weights_per_direction(weights: Sequence[Tensor]) -> int:
 
 
 def torch_layer(
-    cell: str,
+    cell: Cell,
     x: Tensor,
     h0: Tensor | None,
     weights: Sequence[Tensor],
@@ -36,23 +39,21 @@ def torch_layer(
     reset_to: str = "zeros",
 ) -> tuple[Tensor, Tensor]:
     """Runs one layer, all its directions, over x [T, B, I] or, with batch_sizes, packed [N, I]."""
-    step = weights_per_direction(weights)
-    D, H = len(weights) // step, weights[1].shape[-1]
-    recurrence: Callable[..., tuple[Tensor, Tensor]] = getattr(torch, cell)
-    options = (list(weights), step == 4, 1, 0.0, False, D == 2)  # bias, layers, dropout, training, bidirectional
+    D, H = len(weights) // weights_per_direction(weights), weights[1].shape[-1]
+    layer = recurrence(cell, weights, D)
     if h0 is None:
         B = x.shape[1] if batch_sizes is None else int(batch_sizes[0])
         h0 = x.new_zeros(D, B, H)
 
     def run(x: Any, h0: Tensor) -> tuple[Any, Tensor]:
-        """Calls torch as its modules are called: with a packed sequence, or one sequence or many."""
+        """Calls the layer as torch's modules are called: with a packed sequence, or one sequence or many."""
         if isinstance(x, PackedSequence):
-            data, h_n = recurrence(x.data, x.batch_sizes, h0, *options)
+            data, h_n = layer(x.data, x.batch_sizes, h0)
             return PackedSequence(data, x.batch_sizes), h_n
         if x.dim() == 2:
-            y, h_n = recurrence(x.unsqueeze(1), h0.unsqueeze(1), *options, False)
+            y, h_n = layer(x.unsqueeze(1), None, h0.unsqueeze(1))
             return y.squeeze(1), h_n.squeeze(1)
-        return recurrence(x, h0, *options, False)
+        return layer(x, None, h0)
 
     if batch_sizes is not None:
         y, h_n = run(PackedSequence(x, torch.from_numpy(batch_sizes)), h0)
@@ -60,6 +61,17 @@ def torch_layer(
     if resets is not None:
         return torch_episodes(run, x, h0, lengths, resets, reset_to, D, D * H)
     return run(x, h0) if lengths is None else torch_ragged(run, x, h0, lengths, D * H)
+
+
+class TorchLayers(NamedTuple):
+    """The layers of a module by torch's own operations: layer `i` maps x, h0 and its weights to y and h_n."""
+
+    cell: Cell
+    batch_sizes: Integers | None
+
+    def __call__(self, i: int, x: Tensor, h0: Tensor | None, weights: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+        """Runs one layer."""
+        return torch_layer(self.cell, x, h0, weights, None, self.batch_sizes)
 
 
 def torch_gradients(

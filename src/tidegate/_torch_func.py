@@ -15,6 +15,7 @@ from torch.func import vjp
 
 from tidegate._torch_fallback import torch_layer
 from tidegate._torch_op import OperationLayers, recurrent_layer, recurrent_layer_backward
+from tidegate.cells import Cell
 
 Dims = tuple[int | None, ...]
 
@@ -114,7 +115,7 @@ class _Backward(torch.autograd.Function):
         def layer(*inputs: Tensor) -> Any:
             x, *others = inputs
             h0 = others.pop(0) if states else None
-            return torch_layer(ctx.options.cell, x, h0, others, steps, None, marks, ctx.options.reset_to)
+            return torch_layer(Cell.of(ctx.options.cell), x, h0, others, steps, None, marks, ctx.options.reset_to)
 
         def gradients(dy: Tensor, dh_n: Tensor, *inputs: Tensor) -> Any:
             return vjp(layer, *inputs)[1]((dy, dh_n))

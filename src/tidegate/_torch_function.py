@@ -16,6 +16,7 @@ from torch._C._functorch import is_legacy_batchedtensor
 
 from tidegate import _layer, shapes
 from tidegate._torch_fallback import torch_gradients, torch_layer
+from tidegate.cells import Cell
 
 Array = npt.NDArray[np.float32]
 Integers = npt.NDArray[np.int64]
@@ -29,7 +30,7 @@ class Plan(NamedTuple):
     """What the call of a layer needs beside its tensors; all layers of a module share it.
 
     Attributes:
-        cell: "gru", "rnn_tanh" or "rnn_relu".
+        cell: The cell.
         T: Steps of the longest row.
         B: Rows.
         lengths: Steps of each row [B]; None for T everywhere.
@@ -40,7 +41,7 @@ class Plan(NamedTuple):
         checkpoint_every: Steps of a segment whose gates the backward pass computes again; None keeps them all.
     """
 
-    cell: str
+    cell: Cell
     T: int
     B: int
     lengths: Integers | None = None
@@ -51,7 +52,7 @@ class Plan(NamedTuple):
     checkpoint_every: int | None = None
 
     @classmethod
-    def packed(cls, cell: str, batch_sizes: Tensor, N: int, checkpoint_every: int | None) -> Self:
+    def packed(cls, cell: Cell, batch_sizes: Tensor, N: int, checkpoint_every: int | None) -> Self:
         """Returns the plan for a packed sequence of N rows.
 
         Raises:
@@ -149,7 +150,7 @@ def run(
     inputs, states = _inputs(x, h0)
     rows, D, H = inputs.shape[:-1], len(directions), directions[0].hidden_size
     y, h_n = _layer.empty(*rows, D * H), np.empty((D, plan.B, H), np.float32)
-    kept = trace and plan.cell == "gru" and plan.checkpoint_every is None
+    kept = trace and plan.cell.gated and plan.checkpoint_every is None
     gates = _layer.empty(D, *rows, 4, H) if kept else None
     for d, layer in enumerate(directions):
         state = None if states is None else states[d]

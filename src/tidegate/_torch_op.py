@@ -17,6 +17,7 @@ from tidegate._layer import Array, clear_padding, rows_contiguous
 from tidegate._torch_fallback import weights_per_direction
 from tidegate._torch_function import Plan, native_gradients, run
 from tidegate._torch_weights import PACKED
+from tidegate.cells import Cell
 from tidegate.ops import RESET_TO
 
 Outputs = tuple[Tensor, Tensor, Tensor]
@@ -59,7 +60,7 @@ def recurrent_layer(
         x: Input, float32 [T, B, I].
         h0: Initial states, float32 [D, B, H]; None for zeros.
         weights: As torch lists them, for each direction w_ih [G·H, I], w_hh [G·H, H] and with bias b_ih, b_hh [G·H].
-        cell: "gru", "rnn_tanh" or "rnn_relu".
+        cell: The text of the cell, see `cells.Cell`.
         lengths: Steps of each row, integers [B]; None for T everywhere.
         resets: True on the first step of each episode, bool [T, B]; None for one episode a row.
         reset_to: What an episode starts from, "zeros" or "h0".
@@ -74,7 +75,7 @@ def recurrent_layer(
         ValueError: A shape or a length is wrong.
     """
     plan = _plan(x, h0, weights, cell, lengths, resets, reset_to, checkpoint_every, {})
-    directions = PACKED.get(cell, weights, exactly=trace)
+    directions = PACKED.get(plan.cell, weights, exactly=trace)
     y, h_n, gates = run(plan, directions, x, h0, trace=trace)
     if gates is not None and plan.lengths is not None:
         for direction in gates:
@@ -113,7 +114,7 @@ def recurrent_layer_backward(
     """
     sizes: shapes.Sizes = {}
     plan = _plan(x, h0, weights, cell, lengths, resets, reset_to, checkpoint_every, sizes)
-    directions = PACKED.get(cell, weights, exactly=False)
+    directions = PACKED.get(plan.cell, weights, exactly=False)
     kept = _kept(y, trace, sizes)
     for name, gradient, letters in (("dy", dy, "T B D·H"), ("dh_n", dh_n, "D B H")):
         if gradient is not None:
@@ -144,7 +145,7 @@ def _plan(
     if h0 is not None:
         shapes.check("h0", h0.numpy(force=True), "D B H", sizes)
     marks = None if resets is None else shapes.check_resets(resets.numpy(), "T B", sizes)
-    return Plan(cell, sizes["T"][0], sizes["B"][0], steps, None, None, marks, reset_to, checkpoint_every)
+    return Plan(Cell.of(cell), sizes["T"][0], sizes["B"][0], steps, None, None, marks, reset_to, checkpoint_every)
 
 
 def _kept(y: Tensor, trace: Tensor, sizes: shapes.Sizes) -> tuple[Array, Array | None]:
@@ -170,7 +171,7 @@ def _(
 ) -> Outputs:
     rows, H, D = x.shape[:-1], weights[1].shape[1], len(weights) // weights_per_direction(weights)
     B = rows[1] if h0 is None else h0.shape[1]
-    kept = (D, *rows, 4, H) if trace and cell == "gru" and checkpoint_every is None else (0,)
+    kept = (D, *rows, 4, H) if trace and Cell.of(cell).gated and checkpoint_every is None else (0,)
     return x.new_empty(*rows, D * H), x.new_empty(D, B, H), x.new_empty(kept)
 
 

@@ -17,6 +17,7 @@ from torch import Tensor
 
 from tidegate import _layer, ops
 from tidegate._torch_fallback import weights_per_direction
+from tidegate.cells import Cell
 
 Array = npt.NDArray[np.float32]
 
@@ -74,12 +75,12 @@ class PackedWeights:
 
         >>> import torch
         >>> weights = [torch.ones(3, 2), torch.ones(3, 1)]
-        >>> store = PackedWeights()
-        >>> first = store.get("gru", weights, exactly=False)
-        >>> store.get("gru", weights, exactly=False) is first
+        >>> store, cell = PackedWeights(), Cell.of("gru")
+        >>> first = store.get(cell, weights, exactly=False)
+        >>> store.get(cell, weights, exactly=False) is first
         True
         >>> weights[0].data[1, 1] = 2
-        >>> store.get("gru", weights, exactly=True) is first
+        >>> store.get(cell, weights, exactly=True) is first
         False
         >>> del weights
         >>> len(store.entries)
@@ -94,11 +95,11 @@ class PackedWeights:
         """Makes the next `get` of each layer compare all numbers."""
         self.trust += 1
 
-    def get(self, cell: str, weights: Sequence[Tensor], *, exactly: bool) -> list[_layer.Layer]:
+    def get(self, cell: Cell, weights: Sequence[Tensor], *, exactly: bool) -> list[_layer.Layer]:
         """Returns the packed weights of each direction of a layer, and packs them if `find` does not find them.
 
         Args:
-            cell: "gru", "rnn_tanh" or "rnn_relu".
+            cell: The cell.
             weights: float32 weights on the CPU as torch lists them, for each direction w_ih [G·H, I], w_hh [G·H, H] and
                 with bias b_ih, b_hh [G·H].
             exactly: Whether to compare all numbers, or a sample.
@@ -109,7 +110,7 @@ class PackedWeights:
         """
         return self.find(cell, weights, exactly=exactly) or self.pack(cell, weights)
 
-    def find(self, cell: str, weights: Sequence[Tensor], *, exactly: bool) -> list[_layer.Layer] | None:
+    def find(self, cell: Cell, weights: Sequence[Tensor], *, exactly: bool) -> list[_layer.Layer] | None:
         """Returns the packed weights of each direction of a layer; None if these weights are not the packed ones."""
         entry = self.entries.get(_key(cell, weights))
         if entry is None or entry.facts != _facts(weights):
@@ -123,7 +124,7 @@ class PackedWeights:
             entry.trust = trust
         return entry.directions
 
-    def pack(self, cell: str, weights: Sequence[Tensor]) -> list[_layer.Layer]:
+    def pack(self, cell: Cell, weights: Sequence[Tensor]) -> list[_layer.Layer]:
         """Packs the weights of a layer and stores them until one of them is freed."""
         for weight in weights:
             if weight.dtype is not torch.float32:
@@ -148,7 +149,7 @@ PACKED = PackedWeights()
 """The store of this process."""
 
 
-def _key(cell: str, weights: Sequence[Tensor]) -> tuple[Any, ...]:
+def _key(cell: Cell, weights: Sequence[Tensor]) -> tuple[Any, ...]:
     return (cell, *[weight.data_ptr() for weight in weights])
 
 

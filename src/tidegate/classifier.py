@@ -87,8 +87,8 @@ def _recurrent(config: Config, dropout: float) -> GRU | RNN:
     between = dropout if config.num_layers > 1 else 0.0
     options: dict[str, Any] = {"bias": config.bias, "bidirectional": config.bidirectional, "dropout": between}
     sizes = (config.embedding_size, config.hidden_size, config.num_layers)
-    if config.cell == "gru":
-        return GRU(*sizes, **options)
+    if config.recurrent_cell.gated:
+        return GRU(*sizes, **options, **config.choices)
     return RNN(*sizes, nonlinearity=config.cell.removeprefix("rnn_"), **options)
 
 

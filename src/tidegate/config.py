@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from tidegate.ops import GATES
+from tidegate.cells import CHOICES, GATES, Cell, Choices, check_choices
 from tidegate.shapes import Sizes, check, check_choice
 from tidegate.stacks import check_names, parameter_letters
 from tidegate.summaries import SUMMARIES
@@ -53,6 +53,10 @@ class Config:
         summary: "last", "mean", "max" or "mean+max".
         max_length: Longest text in words, the rest is not read; None for no limit.
         rate: The growth factor that a "compound" cell was given; None where it was learned, and for other cells.
+        reset: What was chosen of a GRU, see `cells.Cell`, and so are the next three.
+        update: "on" or "off".
+        candidate: "tanh", "relu" or "identity".
+        gate: "sigmoid" or "hard_sigmoid".
     """
 
     cell: str
@@ -66,15 +70,21 @@ class Config:
     summary: str = "last"
     max_length: int | None = None
     rate: float | None = None
+    reset: str = "after"
+    update: str = "on"
+    candidate: str = "tanh"
+    gate: str = "sigmoid"
 
     def __post_init__(self) -> None:
         """Checks every value.
 
         Raises:
             TypeError: A value has another type.
-            ValueError: A name is unknown, a size is out of its limits, or labels are too few or not distinct.
+            ValueError: A name is unknown, a size is out of its limits, labels are too few or not distinct, or something
+                is chosen of a cell that is no GRU.
         """
         check_choice("cell", self.cell, CELLS)
+        check_choices(self.cell, self.choices)
         check_choice("summary", self.summary, SUMMARIES)
         for name, limit in LIMITS.items():
             size = getattr(self, name)
@@ -105,6 +115,20 @@ class Config:
     def recurrent(self) -> bool:
         """Whether the order of words counts by a recurrent stack."""
         return self.cell in GATES
+
+    @property
+    def choices(self) -> Choices:
+        """What was chosen of a GRU: reset, update, candidate and gate."""
+        return {"reset": self.reset, "update": self.update, "candidate": self.candidate, "gate": self.gate}
+
+    @property
+    def recurrent_cell(self) -> Cell:
+        """The cell of the recurrent stack, with what was chosen of it.
+
+        Raises:
+            ValueError: There is no recurrent stack.
+        """
+        return Cell.of(self.cell, **self.choices)
 
     @property
     def summary_size(self) -> int:
@@ -149,8 +173,12 @@ class Config:
             check(name, arrays[name], "1" if one_rate else shape.replace("R", "E"), dict(sizes))
 
     def to_json(self) -> str:
-        """Writes the configuration as a JSON object."""
-        return json.dumps(dataclasses.asdict(self))
+        """Writes the configuration as a JSON object; choices only where they are not the standard ones.
+
+        So the files of standard cells can be read by versions that know no others.
+        """
+        standard = {name: values[0] for name, values in CHOICES.items()}.items()
+        return json.dumps(dict(item for item in dataclasses.asdict(self).items() if item not in standard))
 
     @classmethod
     def from_json(cls, text: str) -> "Config":
@@ -161,7 +189,8 @@ class Config:
             ValueError: It is no such JSON object, a key is missing or left over, or a value is out of its limits.
         """
         values = parse_object("config", text)
-        check_names("config", values, [field.name for field in dataclasses.fields(cls)], "this version of tidegate")
+        names = [field.name for field in dataclasses.fields(cls) if field.name in values or field.name not in CHOICES]
+        check_names("config", values, names, "this version of tidegate")
         if isinstance(values["labels"], list):
             values["labels"] = tuple(values["labels"])
         return cls(**values)

@@ -10,6 +10,7 @@ import numpy.typing as npt
 from tidegate.ledger import Ledger, settle, settle_vectors
 from tidegate.model import Embedded, Model, softmax
 from tidegate.recurrent import Recurrent
+from tidegate.reference import ACTIVATIONS
 from tidegate.summaries import summarize
 from tidegate.trace import Trace
 
@@ -276,7 +277,8 @@ def _set(
         if stack.bias:
             preactivation += stack.weights[f"bias_ih{suffix}"][gate]
         assert trace.hn is not None  # noqa: S101 - for mypy: this is a GRU
-        new["candidate"] = np.tanh(preactivation + np.float64(new["reset"]) * trace.hn[at])
+        activation = ACTIVATIONS[trace.cell.candidate].function
+        new["candidate"] = activation(preactivation + np.float64(new["reset"]) * trace.hn[at])
     if new != old:
         before = step + 1 if trace.reverse else step - 1
         previous = trace.hidden[before] if 0 <= before < len(trace.hidden) else trace.h0

@@ -5,7 +5,7 @@ state h′. So every derivative of a step is a product of the weights with numbe
 
     ∂h′/∂h = diag(carry) + Σ_g diag(by_c of gate g) U_g,        ∂h′/∂x = Σ_g diag(by_a of gate g) W_g,
 
-which for the GRU of `tidegate.reference`, with the gates r, z, n, is
+which for the standard GRU of `tidegate.reference`, with the gates r, z, n, is
 
     ∂h′/∂h = diag(z) + diag((h − n) ∘ z (1 − z)) U_z
              + diag((1 − z)(1 − n²)) (diag(r) U_n + diag(hn ∘ r (1 − r)) U_r),
@@ -52,7 +52,7 @@ def slopes(trace: Trace, row: int = 0) -> Slopes:
     }
     step = {name: np.asarray(value, np.float64) for name, value in values.items() if value is not None}
     hidden = np.asarray(walk.hidden, np.float64)
-    by_a, by_c, carry = reference.CELLS[trace.cell].backward(np.ones_like(hidden), hidden, step)
+    by_a, by_c, carry = reference.CELLS[trace.cell.name].backward(trace.cell, np.ones_like(hidden), hidden, step)
     n, H = hidden.shape
     shape = (n, by_a.shape[1] // H, H)
     return Slopes(carry, by_a.reshape(shape), by_c.reshape(shape))
@@ -79,9 +79,10 @@ def jacobians(trace: Trace, w_hh: npt.NDArray[Any], row: int = 0) -> Array:
     Example:
         A unit with weights of 0 and z = ½ hands on half of what it held:
 
+        >>> from tidegate.cells import Cell
         >>> half = np.full((3, 1, 1), 0.5)
         >>> facts = {"reset": half, "candidate": half, "hn": half, "h0": np.zeros((1, 1)), "lengths": np.array([3])}
-        >>> jacobians(Trace(cell="gru", hidden=half, update=half, **facts), np.zeros((3, 1))).ravel()
+        >>> jacobians(Trace(cell=Cell("gru"), hidden=half, update=half, **facts), np.zeros((3, 1))).ravel()
         array([0.5, 0.5, 0.5])
 
     Args:

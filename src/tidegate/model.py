@@ -98,7 +98,7 @@ class Model:
         self.versions = dict(versions or {"tidegate": _own_version()})
         self.arrays = {name: _frozen(name, arrays[name]) for name in config.letters()}
         stack = {name.removeprefix("rnn."): array for name, array in self.arrays.items() if name.startswith("rnn.")}
-        self.stack = Recurrent(stack, config.cell, config.summary) if stack else None
+        self.stack = Recurrent(stack, config.recurrent_cell, config.summary) if stack else None
         self.summary = {"average": "mean", "compound": "last"}.get(config.cell, config.summary)
 
     def predict(self, texts: Iterable[str]) -> npt.NDArray[np.object_]:

@@ -13,14 +13,13 @@ This is the only door to the native kernels. Everything is checked here, once; t
 
 import os
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Unpack
 
 import numpy as np
 import numpy.typing as npt
 
 from tidegate import _native, shapes
 from tidegate._layer import (
-    GATES,
     ISAS,
     Array,
     Forward,
@@ -34,6 +33,7 @@ from tidegate._layer import (
     run_backward,
     run_forward,
 )
+from tidegate.cells import GATES, Cell, Choices
 from tidegate.threads import get_num_threads
 
 __all__ = ["GATES", "RESET_TO", "Forward", "Gradients", "Layer", "backward", "forward", "isas", "pack", "step"]
@@ -50,13 +50,14 @@ def _default_isa() -> str:
 
 
 def pack(
-    cell: str,
+    cell: str | Cell,
     w_ih: Array,
     w_hh: Array,
     b_ih: Array | None = None,
     b_hh: Array | None = None,
     *,
     isa: str | None = None,
+    **choices: Unpack[Choices],
 ) -> Layer:
     """Copies the weights of a layer into the layout of one instruction set.
 
@@ -67,16 +68,17 @@ def pack(
         b_ih: Input bias, float32 [G·H]; None for a layer without bias.
         b_hh: State bias, float32 [G·H]; None for a layer without bias.
         isa: One of `isas()`; by default the environment variable TIDEGATE_ISA, else the best.
+        choices: What a GRU may be beside the standard one: `reset`, `update`, `candidate` and `gate` of `cells.Cell`.
+            The rows of a gate that is off are not read, and their gradients are 0.
 
     Raises:
         TypeError: An array is not float32.
-        ValueError: A shape, the cell or the instruction set is wrong, or only one bias is given.
+        ValueError: A shape, the cell, a choice or the instruction set is wrong, or only one bias is given.
     """
-    shapes.check_choice("cell", cell, GATES)
+    cell = Cell.of(cell, **choices)
     isa = _default_isa() if isa is None else isa
     shapes.check_choice("isa", isa, ISAS)
-    gates = GATES[cell]
-    sizes: shapes.Sizes = {"G": (gates, f"cell {cell!r}")}
+    sizes: shapes.Sizes = {"G": (cell.gates, f"cell {cell.name!r}")}
     if isinstance(w_hh, np.ndarray) and w_hh.ndim == 2:
         sizes["H"] = (w_hh.shape[1], "w_hh")
     shapes.check("w_hh", w_hh, "G·H H", sizes)
@@ -140,8 +142,8 @@ def _call(
 
 
 def _trace(layer: Layer, call: _Call, out: Forward) -> Array | None:
-    """Returns the checked trace of a forward pass; None for a cell that keeps none."""
-    if layer.cell != "gru":
+    """Returns the checked trace of a forward pass; None for a cell whose backward pass needs none."""
+    if not layer.cell.gated:
         return None
     if out.trace is None:
         raise ValueError("out has no trace: call forward with trace=True before backward, or pass checkpoint_every")
@@ -175,7 +177,7 @@ def forward(
         resets: True on the first step of each episode, bool [T, B] or [N], where rows hold several episodes one after
             another: each is then walked as if it were alone, in either direction.
         reset_to: The state that such an episode starts from: "zeros", or "h0" for the row's own h0.
-        trace: Also returns the gates, which `backward` needs.
+        trace: Also returns what `Forward.trace` holds; `backward` needs that of a GRU.
         y: Array for the output, float32 [T, B, H] or [N, H]; by default a new one.
 
     Raises:
@@ -190,12 +192,12 @@ def forward(
         shapes.check_output("y", y, f"{call.rows} H", call.sizes)
         if np.may_share_memory(x, y) or (h0 is not None and np.may_share_memory(h0, y)):
             raise ValueError("y shares memory with x or h0, expected an array of its own: inputs are read to the end")
-    gates = empty(*call.leading(), 4, H) if trace and layer.cell == "gru" else None
+    kept = empty(*call.leading(), len(layer.cell.kept), H) if trace else None
     h_n = np.empty((B, H), np.float32)
-    run_forward(layer, call.shape, call.x, call.h0, y, h_n, gates)
-    if gates is not None and lengths is not None:
-        clear_padding(gates, lengths)
-    return Forward(y, h_n, gates)
+    run_forward(layer, call.shape, call.x, call.h0, y, h_n, kept)
+    if kept is not None and lengths is not None:
+        clear_padding(kept, lengths)
+    return Forward(y, h_n, kept)
 
 
 def backward(

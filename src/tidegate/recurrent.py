@@ -1,13 +1,13 @@
 """Trained recurrent stacks on numpy arrays: sequences in, summary vectors out, no PyTorch."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Unpack
 
 import numpy as np
 import numpy.typing as npt
 
 from tidegate import ops
-from tidegate.ops import GATES
+from tidegate.cells import Cell, Choices
 from tidegate.shapes import Sizes, check, check_choice, check_lengths
 from tidegate.stacks import layout, parameter_letters, parameter_names
 from tidegate.summaries import SUMMARIES, Sequences, as_sequences, batches, pad, summarize
@@ -31,7 +31,7 @@ class Recurrent:
         The weights of a torch layer are `{name: tensor.numpy() for name, tensor in layer.state_dict().items()}`.
 
     Attributes:
-        cell: "gru", "rnn_tanh" or "rnn_relu".
+        cell: The cell, with what was chosen of it; `str` gives its name.
         summary: "last", "mean", "max" or "mean+max".
         input_size: I.
         hidden_size: H.
@@ -42,27 +42,33 @@ class Recurrent:
         weights: The weights by their names, float32.
     """
 
-    def __init__(self, weights: Mapping[str, npt.ArrayLike], cell: str = "gru", summary: str = "last") -> None:
+    def __init__(
+        self,
+        weights: Mapping[str, npt.ArrayLike],
+        cell: str | Cell = "gru",
+        summary: str = "last",
+        **choices: Unpack[Choices],
+    ) -> None:
         """Checks the weights and packs them for the kernels, once.
 
         Args:
             weights: Arrays by torch's names, `weight_ih_l0` [G·H, I], `weight_hh_l0` [G·H, H], `bias_ih_l0` [G·H],
                 `bias_hh_l0` [G·H], `weight_ih_l0_reverse`, …; converted to float32. The names say how many layers
                 and directions there are.
-            cell: The cell that they were trained for.
+            cell: The cell that they were trained for: "gru", "rnn_tanh" or "rnn_relu".
             summary: What becomes of the outputs of a sequence, as in `summarize`.
+            choices: `reset`, `update`, `candidate` and `gate` of a GRU, see `cells.Cell`.
 
         Raises:
             TypeError: The weights are no arrays of real numbers.
-            ValueError: Cell or summary are unknown, or a weight is missing, left over or has a wrong shape.
+            ValueError: Cell, summary or a choice are unknown, or a weight is missing, left over or has a wrong shape.
         """
-        check_choice("cell", cell, GATES)
+        self.cell, self.summary = Cell.of(cell, **choices), summary
         check_choice("summary", summary, SUMMARIES)
-        self.cell, self.summary = cell, summary
         self.num_layers, self.bidirectional, self.bias = layout(weights.keys())
 
         self.weights = arrays = {name: _as_float32(name, array) for name, array in weights.items()}
-        sizes: Sizes = {"G": (GATES[cell], f"cell {cell!r}")}
+        sizes: Sizes = {"G": (self.cell.gates, f"cell {self.cell.name!r}")}
         check("weight_hh_l0", arrays["weight_hh_l0"], "G·H H", sizes)
         sizes["D"] = (1 + self.bidirectional, "the names of the weights")
         for name, letters in parameter_letters(self.num_layers, self.bidirectional, self.bias).items():
@@ -72,7 +78,7 @@ class Recurrent:
 
         self._layers = [
             [
-                ops.pack(cell, *(arrays[name] for name in parameter_names(layer, reverse, self.bias)))
+                ops.pack(self.cell, *(arrays[name] for name in parameter_names(layer, reverse, self.bias)))
                 for reverse in (False, True)[: 1 + self.bidirectional]
             ]
             for layer in range(self.num_layers)
@@ -238,7 +244,7 @@ class Recurrent:
 
     def __repr__(self) -> str:
         return (
-            f"Recurrent({self.input_size}, {self.hidden_size}, cell={self.cell!r}, num_layers={self.num_layers}, "
+            f"Recurrent({self.input_size}, {self.hidden_size}, cell={str(self.cell)!r}, num_layers={self.num_layers}, "
             f"bidirectional={self.bidirectional}, bias={self.bias}, summary={self.summary!r})"
         )
 

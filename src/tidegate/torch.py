@@ -41,13 +41,14 @@ from torch.nn.functional import dropout
 from torch.nn.utils.parametrize import is_parametrized
 from torch.nn.utils.rnn import PackedSequence
 
-from tidegate._torch_fallback import torch_episodes, torch_ragged
+from tidegate._torch_fallback import TorchLayers, torch_episodes, torch_ragged
 from tidegate._torch_func import TransformedLayers
 from tidegate._torch_function import DirectLayers, Plan
 from tidegate._torch_op import OperationLayers
 from tidegate._torch_rows import Lengths, Resets, Rows, check_rows
 from tidegate._torch_transforms import transform, unfit_number, unfit_tensor, unsupported_transform
 from tidegate._torch_weights import PACKED
+from tidegate.cells import Cell
 from tidegate.shapes import check_checkpoints, check_choice
 
 __all__ = ["GRU", "RNN", "Path", "convert"]
@@ -55,7 +56,7 @@ __all__ = ["GRU", "RNN", "Path", "convert"]
 Model = TypeVar("Model", bound=torch.nn.Module)
 Input = Tensor | PackedSequence
 _WHOLE = Rows()
-Layers = DirectLayers | OperationLayers
+Layers = DirectLayers | OperationLayers | TorchLayers
 
 
 @dataclass(frozen=True)
@@ -77,7 +78,7 @@ class Path:
 class _Native(torch.nn.RNNBase):
     """What GRU and RNN share: torch's parameters, and a forward pass on native kernels."""
 
-    _torchs: type[torch.nn.RNNBase]  # the module of torch that this one stands for
+    _torchs: type[torch.nn.RNNBase]  # the module of torch that this one stands for, if nothing else is chosen
     checkpoint_every: int | None = None  # a module that `convert` has turned into this one has no other
 
     def forward(
@@ -124,19 +125,7 @@ class _Native(torch.nn.RNNBase):
             layers = self._operations(kind, rows) if kind else self._direct(input, weights, rows)
         if layers is None:
             return self._torch_forward(input, hx, rows)
-
-        if isinstance(input, PackedSequence):
-            hx = None if hx is None else self.permute_hidden(hx, input.sorted_indices)
-            data, h_n = self._layers(input.data, hx, weights, layers)
-            return input._replace(data=data), self.permute_hidden(h_n, input.unsorted_indices)
-        if input.dim() == 2:
-            hx = None if hx is None else hx.unsqueeze(1)
-            y, h_n = self._layers(input.unsqueeze(1), hx, weights, layers)
-            return y.squeeze(1), h_n.squeeze(1)
-        if self.batch_first:
-            y, h_n = self._layers(input.transpose(0, 1), hx, weights, layers)
-            return y.transpose(0, 1), h_n
-        return self._layers(input, hx, weights, layers)
+        return self._arranged(input, hx, weights, layers)
 
     def path(
         self,
@@ -163,10 +152,32 @@ class _Native(torch.nn.RNNBase):
         check_checkpoints(every)
         self.checkpoint_every = every
 
+    @property
+    def cell(self) -> Cell:
+        """The cell, with what was chosen of it."""
+        return Cell.of(self.mode.lower())
+
     def train(self, mode: bool = True) -> Self:
         """Sets training mode as torch does, and lets the next call compare all weights with the packed ones."""
         PACKED.doubt()
         return super().train(mode)
+
+    def _arranged(
+        self, data: Input, hx: Tensor | None, weights: Sequence[Tensor], layers: Layers
+    ) -> tuple[Input, Tensor]:
+        """Runs all layers over an input of any form."""
+        if isinstance(data, PackedSequence):
+            hx = None if hx is None else self.permute_hidden(hx, data.sorted_indices)
+            y, h_n = self._layers(data.data, hx, weights, layers)
+            return data._replace(data=y), self.permute_hidden(h_n, data.unsorted_indices)
+        if data.dim() == 2:
+            hx = None if hx is None else hx.unsqueeze(1)
+            y, h_n = self._layers(data.unsqueeze(1), hx, weights, layers)
+            return y.squeeze(1), h_n.squeeze(1)
+        if self.batch_first:
+            y, h_n = self._layers(data.transpose(0, 1), hx, weights, layers)
+            return y.transpose(0, 1), h_n
+        return self._layers(data, hx, weights, layers)
 
     def _layers(self, x: Tensor, hx: Tensor | None, weights: Sequence[Tensor], layers: Layers) -> tuple[Tensor, Tensor]:
         """Runs all layers over x [T, B, I], or packed [N, I], from hx [L·D, B, H]."""
@@ -185,11 +196,11 @@ class _Native(torch.nn.RNNBase):
     def _operations(self, kind: str, rows: Rows) -> Layers:
         """Returns what runs a layer under a transform."""
         form = OperationLayers if kind == "trace" else TransformedLayers
-        return form(self.mode.lower(), *rows, self.checkpoint_every)
+        return form(str(self.cell), *rows, self.checkpoint_every)
 
     def _direct(self, data: Any, weights: Sequence[Tensor], rows: Rows) -> DirectLayers | None:
         """Returns what runs a layer on the native kernels, None if the weights can't be packed."""
-        cell, per_layer = self.mode.lower(), len(weights) // self.num_layers
+        cell, per_layer = self.cell, len(weights) // self.num_layers
         exactly = self.training or torch.is_grad_enabled()
         packed = []
         for i in range(0, len(weights), per_layer):
@@ -202,7 +213,7 @@ class _Native(torch.nn.RNNBase):
             packed.append(found)
         return DirectLayers(self._plan(cell, data, rows), packed)
 
-    def _plan(self, cell: str, data: Any, rows: Rows) -> Plan:
+    def _plan(self, cell: Cell, data: Any, rows: Rows) -> Plan:
         if isinstance(data, PackedSequence):
             return Plan.packed(cell, data.batch_sizes, data.data.shape[0], self.checkpoint_every)
         if data.dim() == 2:
@@ -213,6 +224,8 @@ class _Native(torch.nn.RNNBase):
     def _torch_forward(self, data: Any, hx: Tensor | None, rows: Rows) -> tuple[Input, Tensor]:
         """Runs torch's own code, on packed rows if lengths or resets are given."""
         run_torch: Callable[..., Any] = functools.partial(self._torchs.forward, self)
+        if self.cell.chosen:
+            run_torch = self._by_steps
         if rows.lengths is None and rows.resets is None:
             output: tuple[Input, Tensor] = run_torch(data, hx)
             return output
@@ -231,19 +244,29 @@ class _Native(torch.nn.RNNBase):
             y, h_n = torch_episodes(run_torch, x, hx, rows.lengths, rows.resets, rows.reset_to, D, features)
         return (y.transpose(0, 1) if self.batch_first else y), h_n
 
+    def _by_steps(self, data: Any, hx: Tensor | None) -> tuple[Input, Tensor]:
+        """Does what torch's own module does, for a cell that torch has not."""
+        if self._misfit(data, hx):
+            output: tuple[Input, Tensor] = self._torchs.forward(self, data, hx)  # to say what is wrong
+            return output
+        sizes = data.batch_sizes.numpy() if isinstance(data, PackedSequence) else None
+        return self._arranged(data, hx, self._weights(), TorchLayers(self.cell, sizes))
+
     def _obstacle(self, data: Any, hx: Tensor | None, *, transformed: bool) -> str | None:
         """Returns what keeps a call off the native path, or None; the weights are another matter."""
+        packed, tensor = isinstance(data, PackedSequence), data[0] if isinstance(data, PackedSequence) else data
+        obstacle = unsupported_transform() or ("autocast is active" if torch.is_autocast_enabled("cpu") else None)
+        if transformed and packed:
+            obstacle = obstacle or "torch traces or transforms a packed sequence"
+        unfit = unfit_number if transformed else unfit_tensor
+        obstacle = obstacle or unfit("input", tensor) or (None if hx is None else unfit("hx", hx))
+        return obstacle or self._misfit(data, hx)
+
+    def _misfit(self, data: Any, hx: Tensor | None) -> str | None:
+        """Returns what is wrong with the shapes of a call, or None."""
         batch_sizes = None
         if isinstance(data, PackedSequence):
             data, batch_sizes = data.data, data.batch_sizes
-        obstacle = unsupported_transform() or ("autocast is active" if torch.is_autocast_enabled("cpu") else None)
-        if transformed and batch_sizes is not None:
-            obstacle = obstacle or "torch traces or transforms a packed sequence"
-        unfit = unfit_number if transformed else unfit_tensor
-        obstacle = obstacle or unfit("input", data) or (None if hx is None else unfit("hx", hx))
-        if obstacle:
-            return obstacle
-
         shape: tuple[int, ...] = data.shape
         axes, rows = 2, shape[:0]
         if batch_sizes is not None:
@@ -287,14 +310,42 @@ class GRU(_Native):
         (torch.Size([5, 2, 4]), torch.Size([1, 2, 4]))
         >>> layer.load_state_dict(torch.nn.GRU(3, 4).state_dict())
         <All keys matched successfully>
+
+    What torch has not: `reset="off"` (r = 1), `update="off"` (z = 0), `candidate="relu"` or `"identity"` instead of
+    tanh, `gate="hard_sigmoid"`. The parameters stay the same; those of a gate that is off are not used.
+
+        >>> GRU(3, 4, reset="off", candidate="relu")
+        GRU(3, 4, reset='off', candidate='relu')
     """
 
     _torchs = torch.nn.GRU
+    # A module that `convert` has turned into this one has no others.
+    reset, update, candidate, gate = Cell("gru")[1:]
 
-    def __init__(self, *args: Any, checkpoint_every: int | None = None, **options: Any) -> None:
+    def __init__(
+        self,
+        *args: Any,
+        checkpoint_every: int | None = None,
+        reset: str = "after",
+        update: str = "on",
+        candidate: str = "tanh",
+        gate: str = "sigmoid",
+        **options: Any,
+    ) -> None:
         _refuse_projection(options)
         super().__init__("GRU", *args, **options)
         self._set_checkpoints(checkpoint_every)
+        chosen = Cell.of("gru", reset=reset, update=update, candidate=candidate, gate=gate)
+        _, self.reset, self.update, self.candidate, self.gate = chosen
+
+    @property
+    def cell(self) -> Cell:
+        """The cell, with what was chosen of it."""
+        return Cell("gru", self.reset, self.update, self.candidate, self.gate)
+
+    def extra_repr(self) -> str:
+        """Lists the arguments, as torch does, and what was chosen."""
+        return ", ".join([super().extra_repr(), *[f"{name}={value!r}" for name, value in self.cell.chosen.items()]])
 
 
 class RNN(_Native):
@@ -324,7 +375,8 @@ def convert(model: Model, *, to: str = "tidegate") -> Model:
     """Turns every `torch.nn.GRU` and `torch.nn.RNN` of a model into a drop-in, or every drop-in back.
 
     The modules stay the same objects with the same parameters: optimizers, hooks, parametrizations and whatever else
-    refers to them go on working. Instances of your own subclasses are left as they are, with a warning.
+    refers to them go on working. Instances of your own subclasses, and GRUs that torch has not, are left as they are,
+    with a warning.
 
         >>> model = torch.nn.Sequential(torch.nn.Linear(2, 3), torch.nn.GRU(3, 4))
         >>> convert(model)
@@ -353,7 +405,9 @@ def convert(model: Model, *, to: str = "tidegate") -> Model:
         classes = {new: old for old, new in classes.items()}
     for name, module in model.named_modules():
         kind = type(module)
-        if kind in classes:
+        if to == "torch" and isinstance(module, GRU) and module.cell.chosen:
+            warn(f"{name or 'the model'} is {module}, which torch has not: it is left as it is", stacklevel=2)
+        elif kind in classes:
             module.__class__ = classes[kind]
         elif is_parametrized(module) and kind.__base__ in classes:
             kind.__bases__ = (classes[kind.__base__],)  # this class is the module's own, made by torch

@@ -6,6 +6,8 @@ from typing import Any, NamedTuple, Self
 import numpy as np
 import numpy.typing as npt
 
+from tidegate.cells import Cell
+
 Array = npt.NDArray[Any]
 Tokens = tuple[tuple[str, ...], ...]
 
@@ -63,7 +65,7 @@ class Trace:
         True
 
     Attributes:
-        cell: "gru", "rnn_tanh" or "rnn_relu".
+        cell: The cell, with what was chosen of it; `str` gives its name.
         hidden: State after each step, [T, B, H].
         h0: State before the first step, [B, H].
         lengths: Steps of each row, int64 [B].
@@ -77,7 +79,7 @@ class Trace:
         tokens: The words of each row, if the sequences are texts.
     """
 
-    cell: str
+    cell: Cell
     hidden: Array
     h0: Array
     lengths: npt.NDArray[np.int64]
@@ -91,7 +93,7 @@ class Trace:
     tokens: Tokens | None = None
 
     @classmethod
-    def of(cls, cell: str, hidden: Array, kept: Array | None, **facts: Any) -> Self:
+    def of(cls, cell: Cell, hidden: Array, kept: Array | None, **facts: Any) -> Self:
         """Takes apart what a forward pass kept of each step.
 
         Args:
@@ -103,8 +105,7 @@ class Trace:
         """
         if kept is None:
             return cls(cell=cell, hidden=hidden, **facts)
-        names = ("reset", "update", "candidate", "hn") if kept.shape[2] == 4 else ("preactivation",)
-        return cls(cell=cell, hidden=hidden, **(facts | {name: kept[:, :, i] for i, name in enumerate(names)}))
+        return cls(cell=cell, hidden=hidden, **(facts | {name: kept[:, :, i] for i, name in enumerate(cell.kept)}))
 
     def copy(self) -> Self:
         """Copies the arrays of the steps, so that they can be changed."""

@@ -116,6 +116,25 @@ def test_options_reach_the_model(shell: Shell, folder: Path) -> None:
     assert (config.num_layers, config.bidirectional, config.vocab_size, config.max_length) == (2, True, 9, 7)
 
 
+def test_a_chosen_gru_is_trained(shell: Shell, folder: Path, small: str) -> None:
+    """`--reset`, `--update`, `--candidate` and `--gate` reach the model, which names them; baselines have none."""
+    chosen = "--reset off --update on --candidate relu --gate hard_sigmoid"
+    assert shell(f"train train.csv {TO} {small} --epochs 1 {chosen}")[0] == 0
+    assert (
+        str(tidegate.load(folder / "new.safetensors").config.recurrent_cell)
+        == "gru reset=off candidate=relu gate=hard_sigmoid"
+    )
+    assert "GRU, reset off, candidate relu, gate hard_sigmoid" in shell("info new.safetensors")[1]
+    assert shell("predict new.safetensors test.csv")[0] == 0
+
+
+def test_choices_of_a_cell_that_has_none_are_refused(shell: Shell, small: str) -> None:
+    """Only a GRU has gates to choose."""
+    code, _, err = shell(f"train train.csv {TO} {small} --cell rnn_tanh --reset off")
+    assert code == 2
+    assert "reset is 'off' for the cell 'rnn_tanh', expected it for a 'gru' alone" in err
+
+
 def test_a_given_rate_is_kept(shell: Shell, folder: Path, small: str) -> None:
     """`--rate` is compounding's growth factor."""
     assert shell(f"train train.csv {TO} {small} --no-baselines --cell compound --rate 0.75")[0] == 0

@@ -10,6 +10,7 @@ import typer
 
 import tidegate
 from tidegate.cli.console import TITLES, show_facts
+from tidegate.config import Config
 
 _EXTRAS = {"train": ("torch", "pyarrow"), "cli": ("typer", "rich", "pyarrow"), "plot": ("matplotlib",)}
 
@@ -51,7 +52,7 @@ def _facts(path: Path, model: tidegate.Model) -> list[tuple[str, str]]:
     config = model.config
     facts = [
         ("file", f"{path}, {path.stat().st_size / 1e6:.1f} MB"),
-        ("cell", TITLES[config.cell]),
+        ("cell", ", ".join([TITLES[config.cell], *_chosen(config)])),
         ("labels", ", ".join(config.labels)),
         ("vocabulary", f"{config.vocab_size:,} words: {' '.join(model.tokenizer.vocab[2:14])} …"),
         ("longest text", f"{config.max_length:,} words" if config.max_length else "no limit"),
@@ -68,6 +69,11 @@ def _facts(path: Path, model: tidegate.Model) -> list[tuple[str, str]]:
         ("made by", ", ".join(f"{name} {number}" for name, number in model.versions.items())),
     ]
     return facts + _scores(model.metrics)
+
+
+def _chosen(config: Config) -> list[str]:
+    chosen = config.recurrent_cell.chosen if config.recurrent else {}
+    return [f"{name} {value}" for name, value in chosen.items()]
 
 
 def _parts(sizes: dict[str, int]) -> list[str]:

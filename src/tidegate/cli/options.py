@@ -45,6 +45,35 @@ class Cell(StrEnum):
     compound = "compound"
 
 
+class Reset(StrEnum):
+    """Reset gates of a GRU."""
+
+    after = "after"
+    off = "off"
+
+
+class Update(StrEnum):
+    """Update gates of a GRU."""
+
+    on = "on"
+    off = "off"
+
+
+class Candidate(StrEnum):
+    """Activations of a GRU's candidate."""
+
+    tanh = "tanh"
+    relu = "relu"
+    identity = "identity"
+
+
+class Gate(StrEnum):
+    """Activations of a GRU's gates."""
+
+    sigmoid = "sigmoid"
+    hard_sigmoid = "hard_sigmoid"
+
+
 class Summary(StrEnum):
     """What becomes of the states."""
 
@@ -80,6 +109,10 @@ VectorsOption = Annotated[
 FreezeOption = Annotated[bool, _option(_DATA, "Leave the word vectors as they are.", "--freeze")]
 
 CellOption = Annotated[Cell, _option(_SIZES, f"{', '.join(Cell)}.", metavar="NAME")]
+ResetOption = Annotated[Reset, _option(_SIZES, "Reset gate of a GRU: after, or off (r = 1).", metavar="NAME")]
+UpdateOption = Annotated[Update, _option(_SIZES, "Update gate of a GRU: on, or off (z = 0).", metavar="NAME")]
+CandidateOption = Annotated[Candidate, _option(_SIZES, f"Of a GRU: {', '.join(Candidate)}.", metavar="NAME")]
+GateOption = Annotated[Gate, _option(_SIZES, f"Of a GRU: {', '.join(Gate)}.", metavar="NAME")]
 SummaryOption = Annotated[Summary, _option(_SIZES, f"Of its states: {', '.join(Summary)}.", metavar="NAME")]
 EmbeddingSizeOption = Annotated[int, _option(_SIZES, "Numbers a word.", min=1, metavar="N")]
 HiddenSizeOption = Annotated[int, _option(_SIZES, "Units of a layer.", min=1, metavar="N")]

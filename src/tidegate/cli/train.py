@@ -15,6 +15,7 @@ import typer
 
 import tidegate
 from tidegate import tables
+from tidegate.cells import CHOICES
 from tidegate.cli import options as o
 from tidegate.cli.comparison import Trained, compare
 from tidegate.cli.console import err, note, plural, say
@@ -43,6 +44,10 @@ def train(
     vectors: o.VectorsOption = None,
     freeze: o.FreezeOption = _DEFAULT.freeze,
     cell: o.CellOption = o.Cell.gru,
+    reset: o.ResetOption = o.Reset.after,
+    update: o.UpdateOption = o.Update.on,
+    candidate: o.CandidateOption = o.Candidate.tanh,
+    gate: o.GateOption = o.Gate.sigmoid,
     summary: o.SummaryOption = _SUMMARY,
     embedding_size: o.EmbeddingSizeOption = SIZES["embedding_size"],
     hidden_size: o.HiddenSizeOption = SIZES["hidden_size"],
@@ -163,9 +168,11 @@ def _configs(examples: Examples, options: Mapping[str, Any], known: WordVectors 
     if known is not None:
         sizes["embedding_size"] = known.vectors.shape[1]
     cells = [wanted] if options["no_baselines"] else ["average", "compound", wanted]
-    return {
-        cell: examples.config(cell, rate=options["rate"] if cell == "compound" else None, **sizes) for cell in cells
-    }
+    special: dict[str, dict[str, Any]] = {cell: {} for cell in cells}
+    special[wanted] |= {name: options[name] for name in CHOICES}
+    if "compound" in special:
+        special["compound"]["rate"] = options["rate"]
+    return {cell: examples.config(cell, **sizes, **special[cell]) for cell in cells}
 
 
 def _describe(examples: Examples, seconds: float) -> None:
