@@ -1,6 +1,6 @@
 """What a study comes to: sentences, tables and figures; and the intervals that the sentences rest on."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -80,6 +80,11 @@ def paired(first: Iterable[Row], second: Iterable[Row], key: str) -> Interval:
     return over_seeds(row[key] - others[row["seed"]] for row in first if row["seed"] in others)
 
 
+def scored(groups: Mapping[Any, Iterable[Row]], key: str) -> dict[Any, Interval]:
+    """Computes the interval over seeds of each group of rows, by its name."""
+    return {name: over_seeds(row[key] for row in rows) for name, rows in groups.items()}
+
+
 def clear(interval: Interval) -> bool:
     """Says whether 0 is outside an interval."""
     return interval.low > 0 or interval.high < 0
@@ -103,6 +108,19 @@ def values(rows: Iterable[Row], name: str) -> list[Any]:
     return list(dict.fromkeys(row[name] for row in rows if name in row))
 
 
+def best(rows: Iterable[Row], key: str, choice: str = "learning_rate") -> list[Row]:
+    """Chooses the rows of the learning rate, or another choice, whose mean is highest.
+
+    Args:
+        rows: Rows of one condition.
+        key: What is to be high.
+        choice: What may be chosen.
+    """
+    listed = list(rows)
+    groups = [pick(listed, **{choice: value}) for value in values(listed, choice)]
+    return max(groups, key=lambda group: float(np.mean([row[key] for row in group])), default=[])
+
+
 def versus(first: str, second: str, difference: Interval, unit: str = " points", scale: float = 100.0) -> str:
     """Says which of two is ahead, by how much, and whether chance could explain it.
 
@@ -123,3 +141,22 @@ def versus(first: str, second: str, difference: Interval, unit: str = " points",
     if clear(difference):
         return f"{first} is ahead of {second} by {gain}{unit} ({sure})."
     return f"{first} and {second} cannot be told apart: {gain}{unit} for the former ({sure})."
+
+
+def against(standard: str, task: str, groups: Mapping[str, Sequence[Row]], key: str = "score") -> str:
+    """Says in a sentence how far each of several conditions is from a standard one, in points.
+
+    Args:
+        standard: The name of the standard one.
+        task: On what they are compared.
+        groups: The rows of each condition, by name.
+        key: What to compare.
+    """
+    reached = over_seeds(row[key] for row in groups[standard])
+    said = []
+    for name, rows in groups.items():
+        if name != standard:
+            difference = paired(rows, groups[standard], key)
+            size = written(difference, 1, 100)
+            said.append(f"{name} {size if clear(difference) else f'{size}, may be chance'}")
+    return f"{task.capitalize()}: {standard} reaches {reached.mean:.3f}; against it, in points: {'; '.join(said)}."

@@ -43,6 +43,7 @@ class Study:
         conditions: Lists what is compared, from the setup.
         measure: Measures one condition with one seed; yields rows, to which the frame adds condition and seed.
         conclude: Draws the conclusion from the rows that there are, be they all or not.
+        prepare: Gets what all conditions need, such as reviews, before time is spent on any.
     """
 
     name: str
@@ -53,6 +54,7 @@ class Study:
     conditions: Callable[[Setup], Sequence[Row]]
     measure: Callable[[Row, int, Setup], Iterator[Row]]
     conclude: Callable[[Sequence[Row], Setup], Findings]
+    prepare: Callable[[Setup], object] | None = None
     seeds: int = SEEDS
 
     @property
@@ -111,6 +113,8 @@ def run(study: Study, setup: Setup) -> Iterator[Measured]:
     Yields:
         A `Measured` for each.
     """
+    if study.prepare:
+        study.prepare(setup)
     trials = [(condition, seed) for seed in range(setup.seeds) for condition in study.conditions(setup)]
     for number, (condition, seed) in enumerate(trials, 1):
         began = perf_counter()

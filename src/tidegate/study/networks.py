@@ -49,7 +49,7 @@ class Reader(nn.Module):
         self, task: Task, cell: str, hidden: int, start: str = "uniform", gain: float = 1.0, **options: Any
     ) -> None:
         super().__init__()
-        self.cell = cell
+        self.cell, self.choices = cell, options
         if cell == "gru":
             self.rnn: GRU | RNN = GRU(task.inputs, hidden, **options)
         else:

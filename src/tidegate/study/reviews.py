@@ -1,7 +1,7 @@
 """Real reviews, and classifiers trained on a part of them."""
 
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -49,7 +49,7 @@ def split(folder: Path | None) -> tuple[tables.Table, tables.Table]:
     return tables.read(files.train), tables.read(files.test)
 
 
-@cache
+@lru_cache(maxsize=8)
 def examples(
     folder: Path | None, train: int, test: int, max_length: int, seed: int, *, shuffled: bool = False
 ) -> Examples:
@@ -63,22 +63,39 @@ def examples(
         seed: Of the choice, and of the order of shuffled words.
         shuffled: Whether the words of each review are put in a random order, once.
     """
-    rng = np.random.default_rng(seed)
-    parts = []
-    for table, count in zip(split(folder), (train, test), strict=True):
-        rows = rng.permutation(len(table))[:count]
-        parts.append(([table.texts[row] for row in rows], [(table.labels or [])[row] for row in rows]))
-    (texts, labels), held = parts
-    drawn = prepare(texts, labels, validation=held, max_length=max_length)
-    return _shuffled(drawn, rng) if shuffled else drawn
+    (texts, labels), held = (
+        _some(table, count, seed) for table, count in zip(split(folder), (train, test), strict=True)
+    )
+    prepared = prepare(texts, labels, validation=held, max_length=max_length)
+    return _shuffled(prepared, np.random.default_rng(seed)) if shuffled else prepared
 
 
-def _shuffled(drawn: Examples, rng: np.random.Generator) -> Examples:
+def held_out(setup: Setup, count: int, seed: int) -> list[str]:
+    """Draws reviews of the test part, the first of those that `examples` draws with this seed."""
+    return _some(split(setup.data)[1], count, seed)[0]
+
+
+def _some(table: tables.Table, count: int, seed: int) -> tuple[list[str], list[str]]:
+    rows = np.random.default_rng(seed).permutation(len(table))[:count]
+    labels = table.labels or []
+    return [table.texts[row] for row in rows], [labels[row] for row in rows]
+
+
+def _shuffled(prepared: Examples, rng: np.random.Generator) -> Examples:
     """Puts the words of each text in a random order; the texts are cut off before, so that they keep their words."""
-    for part in (drawn.train, drawn.validation):
+    for part in (prepared.train, prepared.validation):
         for start, end in zip(part.corpus.offsets[:-1], part.corpus.offsets[1:], strict=True):
             rng.shuffle(part.corpus.ids[start:end])
-    return drawn
+    return prepared
+
+
+def ready(setup: Setup) -> None:
+    """Sees to it that there are reviews.
+
+    Raises:
+        ConnectionError: They are nowhere and cannot be fetched.
+    """
+    split(setup.data)
 
 
 def drawn(setup: Setup, seed: int, **options: Any) -> Examples:
@@ -103,6 +120,15 @@ def classifier(reviews: Examples, config: Config, seed: int, **settings: Any) ->
     epochs = [event for event in train(reviews, config, wanted) if isinstance(event, Epoch)]
     last = epochs[-1]
     return Fitted(to_model(reviews, config, last), last.report, [e.report.accuracy for e in epochs], last.seconds)
+
+
+def accuracy(fitted: Fitted, others: Examples) -> float:
+    """Judges a classifier by the held-out part of other examples with the same vocabulary, such as shuffled ones."""
+    held = others.validation
+    ids = [held.corpus.ids[start:end] for start, end in zip(held.corpus.offsets, held.corpus.offsets[1:], strict=False)]
+    embedding = fitted.model.arrays["embedding.weight"]
+    logits = fitted.model.head(fitted.model.summaries(ids, embedding))
+    return float((logits.argmax(axis=1) == held.classes).mean())
 
 
 def facts(fitted: Fitted) -> Row:

@@ -10,7 +10,7 @@ from tidegate.gradient_flow import flow
 from tidegate.metrics import Interval
 from tidegate.recurrent import Recurrent
 from tidegate.study import figures
-from tidegate.study.findings import Figure, Findings, Row, Table, over_seeds, pick, values, written
+from tidegate.study.findings import Figure, Findings, Row, Table, best, pick, written
 from tidegate.study.frame import Setup, Study
 from tidegate.study.networks import Reader, evaluate, fit
 from tidegate.study.tasks import Task, deciding_word, deciding_words
@@ -80,21 +80,14 @@ def gradient_norms(reader: Reader, task: Task, seed: int, distances: Sequence[in
 LEAST = -300.0  # log10 of what counts as 0: nothing at all arrives where relu units are off
 
 
-def best(rows: Sequence[Row], name: str, how: str, distance: int) -> list[Row]:
-    """Chooses the rows of the learning rate with the highest mean accuracy."""
-    found = pick(rows, network=name, training=how, distance=distance)
-    by_rate = [pick(found, learning_rate=rate) for rate in values(found, "learning_rate")]
-    return max(by_rate, key=lambda some: np.mean([row["accuracy"] for row in some]), default=[])
-
-
 def conclude(rows: Sequence[Row], setup: Setup) -> Findings:
     """Draws curves of gradients and accuracy by distance, and says how far each network reaches."""
     distances = setup.sizes["distances"]
     accuracy: dict[str, dict[str, dict[int, Interval]]] = {}
     for how in (ALONE, MIXED):
         for name in NETWORKS:
-            chosen = {distance: best(rows, name, how, distance) for distance in distances}
-            at = {distance: over_seeds(row["accuracy"] for row in some) for distance, some in chosen.items() if some}
+            chosen = {d: best(pick(rows, network=name, training=how, distance=d), "accuracy") for d in distances}
+            at = scored({d: some for d, some in chosen.items() if some}, "accuracy")
             if at:
                 accuracy.setdefault(how, {})[name] = at
     tables = [_table(how, by_name, distances) for how, by_name in accuracy.items()]
@@ -145,8 +138,8 @@ def _gradients(panels: Mapping[str, Mapping[str, list[float]]], setup: Setup) ->
         for title, by_name in panels.items()
     }
     caption = (
-        "log10 of the spectral norm of ∂h_T/∂h_t by distance T − t, the median over sequences and seeds; at 0 the gradient "
-        "arrives as it was, at −9 a billionth of it is left."
+        "log10 of the spectral norm of ∂h_T/∂h_t by distance T − t, the median over sequences and seeds; at 0 the "
+        "gradient arrives as it was, at −9 a billionth of it is left."
     )
     return figures.curves(
         *("How much of a gradient arrives", caption, drawn),
