@@ -41,7 +41,7 @@ ROOMS = (
         "_torch_weights",
     ),
     ("model", "adjoint", "examples", "_torch_op"),
-    ("_torch_func", "explain", "gradient_flow"),
+    ("_torch_func", "explain", "gradient_flow", "units"),
     ("torch", "attribution", "__init__"),
     ("classifier",),
     ("training",),

@@ -19,3 +19,4 @@ from tidegate.summaries import compound as compound
 from tidegate.threads import get_num_threads as get_num_threads
 from tidegate.threads import set_num_threads as set_num_threads
 from tidegate.trace import Trace as Trace
+from tidegate.units import Units as Units

@@ -14,7 +14,7 @@ from tidegate.metrics import bootstrap, rank_correlation
 from tidegate.model import Embedded, Model, softmax
 
 Array = npt.NDArray[np.float64]
-View = Callable[[Model, Embedded], Attribution]
+View = Callable[[Model, str | Embedded], Attribution]
 
 STEPS = 64
 """Points at which integrated gradients look at the way from nothing to the text."""

@@ -138,4 +138,5 @@ def _lost(gate: Array | None, values: Array | None) -> npt.NDArray[np.float64]:
         raise ValueError("a vanilla RNN has no gates, expected the trace of a GRU")
     amounts = np.abs(values.astype(np.float64))
     total, through = amounts.sum(axis=1), (gate * amounts).sum(axis=1)
-    return 1 - np.divide(through, total, out=np.ones_like(total), where=total > 0)
+    lost: npt.NDArray[np.float64] = 1 - np.divide(through, total, out=np.ones_like(total), where=total > 0)
+    return lost

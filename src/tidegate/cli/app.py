@@ -17,6 +17,7 @@ from tidegate.cli.info import info
 from tidegate.cli.predict import predict
 from tidegate.cli.study import study
 from tidegate.cli.train import train
+from tidegate.cli.units import units
 
 _MISTAKES = (ValueError, TypeError, OSError, ImportError)
 _FAILURES = (ConnectionError, TimeoutError, FloatingPointError, MemoryError)  # whatever else they are
@@ -30,7 +31,7 @@ app = typer.Typer(
     rich_markup_mode="rich",
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (train, evaluate, predict, explain, embed, study, info):
+for command in (train, evaluate, predict, explain, embed, study, info, units):
     app.command()(command)
 app.add_typer(data, name="data")
 

@@ -12,6 +12,8 @@ import tidegate
 from tidegate import tables
 from tidegate.attribution import METHODS, IntegratedGradients
 from tidegate.cli.console import note, out, plural, say
+from tidegate.cli.explain_html import write_page
+from tidegate.cli.explain_png import draw
 from tidegate.cli.explain_terminal import print_lines, show
 from tidegate.cli.explained import Explained
 from tidegate.cli.options import Kind, ModelArgument, TextOption, ThreadsOption
@@ -67,22 +69,19 @@ def explain(
     if threads:
         tidegate.set_num_threads(threads)
     loaded = tidegate.load(model)
+    kinds = ((html, ".html", write_page), (png, ".png", draw))
+    outputs = [(path, suffix, write) for path, suffix, write in kinds if path]
+    for path, suffix, _ in outputs:
+        if path.suffix.lower() != suffix:
+            raise ValueError(f"the output is {path}, expected a file that ends in {suffix}")
     explained = _explain(loaded, _text(words, file, row, kind, text), str(method), label)
-    if html:
-        from tidegate.cli.explain_html import page  # noqa: PLC0415
-
-        with replacing(html) as target:
-            target.write(page(explained).encode())
-    if png:
-        from tidegate.cli.explain_png import draw  # noqa: PLC0415 - it needs matplotlib
-
-        with replacing(png) as target:
-            draw(explained, target)
-    for path in filter(None, (html, png)):
+    for path, _, write in outputs:
+        with replacing(path) as target:
+            write(explained, target)
         note(f"wrote {path}")
     if as_json:
         say(json.dumps(_record(explained), ensure_ascii=False))
-    elif not (html or png):
+    elif not outputs:
         (show if out.is_terminal else print_lines)(explained)
 
 

@@ -97,7 +97,7 @@ class Explained:
     @property
     def listed(self) -> list[int]:
         """The words of the largest weights, largest first."""
-        return np.argsort(-self.weights, kind="stable")[:MOST_WORDS].tolist()
+        return [int(t) for t in np.argsort(-self.weights, kind="stable")[:MOST_WORDS]]
 
     @property
     def updates(self) -> list[tuple[str, float]]:

@@ -57,7 +57,7 @@ def draw_words(words: Sequence[str], colours: Numbers, heights: Numbers) -> None
         colours: From 0, orange, over ½, grey, to 1, blue, float [T].
         heights: Of the bars, 0..1, float [T].
     """
-    for line in _wrapped(words, out.width):
+    for line in wrapped(words, out.width):
         over, under = Text(), Text()
         for i in line:
             style = style_of(colours[i])
@@ -90,7 +90,7 @@ def rgb(p: float) -> tuple[float, float, float]:
     return red, green, blue
 
 
-def _wrapped(words: Sequence[str], width: int) -> Iterator[list[int]]:
+def wrapped(words: Sequence[str], width: int) -> Iterator[list[int]]:
     """Breaks words into lines; yields the positions of the words of each."""
     line: list[int] = []
     used = 0

@@ -8,18 +8,7 @@ import torch
 from tidegate.metrics import Interval
 from tidegate.recurrent import Recurrent
 from tidegate.study import figures, reviews
-from tidegate.study.findings import (
-    Figure,
-    Findings,
-    Row,
-    Table,
-    best,
-    over_seeds,
-    paired,
-    pick,
-    versus,
-    written,
-)
+from tidegate.study.findings import Figure, Findings, Row, Table, against, best, over_seeds, pick, written
 from tidegate.study.frame import Setup, Study
 from tidegate.study.networks import TEST_SEED, Reader, evaluate, fit
 from tidegate.study.tasks import adding, deciding_words
@@ -173,12 +162,12 @@ STUDY = Study(
     name="activation",
     title="Activations",
     method=(
-        "GRUs whose candidate is tanh, relu or the identity, and whose gates are sigmoids or hard sigmoids "
-        "(a/6 + 1/2 between 0 and 1), are trained on the adding problem, on the deciding word at mixed distances and "
-        "on reviews, with several learning rates each. Scores are those of the best learning rate by mean score; "
-        "trainings that come apart are counted over all of them. Time is that until the mean score of 20 batches, or "
-        "the accuracy on the reviews held out after an epoch, reaches a bar. |h| is taken over all units and steps of "
-        "new sequences."
+        "GRUs whose candidate is tanh, relu or the identity, and whose gates are sigmoids or hard sigmoids (a/6 + "
+        "1/2 between 0 and 1), are trained on the adding problem, on the deciding word at mixed distances and on "
+        "reviews, with several learning rates each. Scores are those of the best learning rate by mean score; "
+        "trainings that come apart are counted over all of them. Time is that until the mean score of 20 batches, "
+        "or the accuracy on the reviews held out after an epoch, reaches a bar. |h| is taken over all units and "
+        "steps of new sequences."
     ),
     sizes={
         "adding_length": 100,

@@ -32,12 +32,14 @@ def conclude(rows: Sequence[Row], setup: Setup) -> Findings:
     not_beaten = [name for name in gains if name not in beaten]
     texts, shown = rows[0]["texts"], "; ".join(f"{name} {written(i, 3)}" for name, i in gains.items())
     verdict = [
-        f"Removing the words that a method ranks highest lowers the probability faster than removing random ones: "
+        "Removing the words that a method ranks highest lowers the probability faster than removing random ones: "
         f"{', '.join(beaten) or 'no method'} with an interval clear of 0 in every model"
-        + (f"; not {', '.join(not_beaten)}." if not_beaten else "."),
-        f"Area between the curves, as a mean lowering of the probability, {texts} reviews each; the model with the "
-        f"lowest interval: {shown}.",
+        + (f"; not {', '.join(not_beaten)}." if not_beaten else ".")
     ]
+    verdict.append(
+        f"Area between the curves, as a mean lowering of the probability, {texts} reviews each; the model with the "
+        f"lowest interval: {shown}."
+    )
     pairs = rows[0]["agreement"]
     agreement = {pair: _over_models(rows, "agreement", pair) for pair in pairs}
     shown = "; ".join(f"{pair} {written(interval, 2)}" for pair, interval in agreement.items())
@@ -57,7 +59,10 @@ def _over_models(rows: Sequence[Row], what: str, name: str) -> Interval:
 def _each(rows: Sequence[Row], what: str, title: str) -> Table:
     names = list(rows[0][what])
     lines = [
-        [f"model {row['seed']}, accuracy {row['accuracy']:.3f}", *(written(Interval(**row[what][name])) for name in names)]
+        [
+            f"model {row['seed']}, accuracy {row['accuracy']:.3f}",
+            *(written(Interval(**row[what][name])) for name in names),
+        ]
         for row in rows
     ]
     return Table(title, ["", *names], lines)
@@ -84,7 +89,8 @@ def _curves_table(rows: Sequence[Row]) -> Table:
 def _curves(rows: Sequence[Row]) -> Figure:
     shares = [100 * share for share in rows[0]["fractions"]]
     panels: Mapping[str, Mapping[str, figures.Curve]] = {
-        f"model {row['seed']}": {name: figures.Curve(shares, curve) for name, curve in row["curves"].items()} for row in rows
+        f"model {row['seed']}": {name: figures.Curve(shares, curve) for name, curve in row["curves"].items()}
+        for row in rows
     }
     caption = (
         "Mean probability of the class that was predicted for the whole review, after the words that a method ranks "
@@ -95,20 +101,22 @@ def _curves(rows: Sequence[Row]) -> Figure:
 
 def _agreed(agreement: Mapping[str, Interval]) -> Figure:
     caption = "Rank correlation over the words of a review, mean over reviews; interval over models."
-    return figures.points("How well the methods agree", caption, {"": {"ρ": agreement}}, "rank correlation", limits=(0, 1))
+    return figures.points(
+        "How well the methods agree", caption, {"": {"ρ": agreement}}, "rank correlation", limits=(0, 1)
+    )
 
 
 STUDY = Study(
     name="attribution",
     title="Which words mattered",
     method=(
-        "GRU classifiers are trained on reviews. On 500 held-out reviews three methods say how much each word counts for "
-        "the class that the model predicts: the ledger, which shares the logit exactly among the deposits that are left "
-        "at the end; integrated gradients on the word vectors; and occlusion, which leaves each word out in turn. They "
-        "are compared by the rank correlation of their numbers within a review, and by a deletion test: the words that a "
-        "method ranks highest are removed, a share after another, and the probability is followed; the area between its "
-        "curve and that of random words is what the method gains. Intervals within a model are paired bootstraps over "
-        "the reviews."
+        "GRU classifiers are trained on reviews. On 500 held-out reviews three methods say how much each word "
+        "counts for the class that the model predicts: the ledger, which shares the logit exactly among the "
+        "deposits that are left at the end; integrated gradients on the word vectors; and occlusion, which leaves "
+        "each word out in turn. They are compared by the rank correlation of their numbers within a review, and by "
+        "a deletion test: the words that a method ranks highest are removed, a share after another, and the "
+        "probability is followed; the area between its curve and that of random words is what the method gains. "
+        "Intervals within a model are paired bootstraps over the reviews."
     ),
     sizes={
         "train": 16000,
@@ -120,7 +128,16 @@ STUDY = Study(
         "texts": 500,
         "steps": 32,
     },
-    quick={"train": 400, "test": 50, "max_length": 20, "hidden": 8, "embedding": 8, "epochs": 20, "texts": 20, "steps": 8},
+    quick={
+        "train": 400,
+        "test": 50,
+        "max_length": 20,
+        "hidden": 8,
+        "embedding": 8,
+        "epochs": 20,
+        "texts": 20,
+        "steps": 8,
+    },
     seeds=3,
     prepare=reviews.ready,
     conditions=conditions,

@@ -119,10 +119,11 @@ STUDY = Study(
     method=(
         "Cho et al. (2014) write that units which learn short-term dependencies tend to have reset gates that are "
         "frequently active, that is, near 0, where they drop the old state. For GRUs trained on five tasks the mean "
-        "update gate z̄ and the mean reset gate r̄ of each unit are taken over all steps of new sequences. The memory of a "
-        "unit is 1/(1 − z̄) steps. The claim expects a positive rank correlation of memory and r̄ over the units of a "
-        "network. Intervals over seeds say whether it holds for a task; those over the units of one network, by the "
-        "bootstrap, whether it holds there. What a correlation cannot say is which of both gates follows the other."
+        "update gate z̄ and the mean reset gate r̄ of each unit are taken over all steps of new sequences. The "
+        "memory of a unit is 1/(1 − z̄) steps. The claim expects a positive rank correlation of memory and r̄ over "
+        "the units of a network. Intervals over seeds say whether it holds for a task; those over the units of one "
+        "network, by the bootstrap, whether it holds there. What a correlation cannot say is which of both gates "
+        "follows the other."
     ),
     sizes={
         "hidden": 64,

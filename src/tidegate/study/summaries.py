@@ -4,7 +4,19 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from tidegate.metrics import Interval
 from tidegate.study import figures, reviews
-from tidegate.study.findings import Figure, Findings, Row, Table, clear, over_seeds, paired, pick, scored, versus, written
+from tidegate.study.findings import (
+    Figure,
+    Findings,
+    Row,
+    Table,
+    clear,
+    over_seeds,
+    paired,
+    pick,
+    scored,
+    versus,
+    written,
+)
 from tidegate.study.frame import Setup, Study
 
 CELLS = {"average": "average", "compounding": "compound", "RNN": "rnn_tanh", "GRU": "gru"}
@@ -39,7 +51,9 @@ def conclude(rows: Sequence[Row], setup: Setup) -> Findings:
     """Compares the summaries by number of reviews, and says what the order of words is worth to each."""
     counts = [count for count in setup.sizes["counts"] if pick(rows, reviews=count)]
     groups = {
-        (name, words): {count: some for count in counts if (some := pick(rows, summary=name, words=words, reviews=count))}
+        (name, words): {
+            count: some for count in counts if (some := pick(rows, summary=name, words=words, reviews=count))
+        }
         for name in CELLS
         for words in (IN_ORDER, SHUFFLED)
     }
@@ -89,8 +103,8 @@ def _order_words(order: Mapping[str, Mapping[int, Interval]], counts: Sequence[i
             said.append(f"{name} {written(worth, 1, 100)}{'' if clear(worth) else ', may be chance'}")
     if said:
         yield (
-            f"What the order of words is worth with {counts[-1]:,} reviews, trained and judged in order against trained "
-            f"and judged shuffled, in points: {'; '.join(said)}."
+            f"What the order of words is worth with {counts[-1]:,} reviews, trained and judged in order against "
+            f"trained and judged shuffled, in points: {'; '.join(said)}."
         )
 
 
@@ -106,9 +120,13 @@ def _dependence(groups: Mapping[tuple[str, str], Mapping[int, list[Row]]], count
         yield f"What those trained in order lose on shuffled reviews, in points: {'; '.join(said)}."
 
 
-def _seconds(groups: Mapping[tuple[str, str], Mapping[int, list[Row]]], heads: Sequence[str], counts: Sequence[int]) -> Table:
+def _seconds(
+    groups: Mapping[tuple[str, str], Mapping[int, list[Row]]], heads: Sequence[str], counts: Sequence[int]
+) -> Table:
     found = {name: scored(groups[name, IN_ORDER], "training_seconds") for name in CELLS}
-    lines = [[name, *(f"{of[count].mean:.1f}" if count in of else "–" for count in counts)] for name, of in found.items()]
+    lines = [
+        [name, *(f"{of[count].mean:.1f}" if count in of else "–" for count in counts)] for name, of in found.items()
+    ]
     return Table("Seconds of a training", heads, lines)
 
 
@@ -134,11 +152,12 @@ STUDY = Study(
     name="summaries",
     title="Summaries by number of reviews and order of words",
     method=(
-        "Classifiers with the same head are trained on more and more reviews: on the average of their words' vectors, on "
-        "their compounded sum with a learnt rate, on the last state of a vanilla RNN and on that of a GRU, with the "
-        "default settings of `tidegate train` but no choice of an epoch: the last one counts. Each is trained a second "
-        "time on the same reviews with the words of each shuffled, in training and in judging: what is lost is what the "
-        "order was worth. Those trained in order are judged by the shuffled reviews as well."
+        "Classifiers with the same head are trained on more and more reviews: on the average of their words' "
+        "vectors, on their compounded sum with a learnt rate, on the last state of a vanilla RNN and on that of a "
+        "GRU, with the default settings of `tidegate train` but no choice of an epoch: the last one counts. Each is "
+        "trained a second time on the same reviews with the words of each shuffled, in training and in judging: "
+        "what is lost is what the order was worth. Those trained in order are judged by the shuffled reviews as "
+        "well."
     ),
     sizes={"counts": [1000, 4000, 16000], "test": 4000, "max_length": 200, "hidden": 64, "embedding": 64},
     quick={"counts": [100, 200], "test": 100, "max_length": 20, "hidden": 16, "embedding": 16},

@@ -10,7 +10,7 @@ from tidegate.gradient_flow import flow
 from tidegate.metrics import Interval
 from tidegate.recurrent import Recurrent
 from tidegate.study import figures
-from tidegate.study.findings import Figure, Findings, Row, Table, best, pick, written
+from tidegate.study.findings import Figure, Findings, Row, Table, best, pick, scored, written
 from tidegate.study.frame import Setup, Study
 from tidegate.study.networks import Reader, evaluate, fit
 from tidegate.study.tasks import Task, deciding_word, deciding_words
@@ -174,14 +174,14 @@ STUDY = Study(
     name="vanishing",
     title="Vanishing gradients",
     method=(
-        "A sequence is made of words that say nothing and one of two deciding words, which stands 10, 30, 100, 300 or "
-        "1000 words before the end; asked is which it was. Vanilla RNNs (tanh and relu, from PyTorch's uniform start, "
-        "from an orthogonal one, from 1.5 times that, and for relu from the identity) and GRUs (from PyTorch's start, "
-        "and with the chrono start of Tallec & Ollivier 2018 for the distance at hand) are trained either on one "
-        "distance alone, where every bit of gradient has to come from that far, or on all distances mixed (uniform in "
-        "the logarithm of the distance), where near ones can show the way. Each is trained with three learning rates; "
-        "the best one by mean accuracy is shown, for every network alike. The norm of ∂h_T/∂h_t is exact "
-        "(tidegate.gradient_flow), before training and after training on the mix."
+        "A sequence is made of words that say nothing and one of two deciding words, which stands 10, 30, 100, 300 "
+        "or 1000 words before the end; asked is which it was. Vanilla RNNs (tanh and relu, from PyTorch's uniform "
+        "start, from an orthogonal one, from 1.5 times that, and for relu from the identity) and GRUs (from "
+        "PyTorch's start, and with the chrono start of Tallec & Ollivier 2018 for the distance at hand) are trained "
+        "either on one distance alone, where every bit of gradient has to come from that far, or on all distances "
+        "mixed (uniform in the logarithm of the distance), where near ones can show the way. Each is trained with "
+        "three learning rates; the best one by mean accuracy is shown, for every network alike. The norm of "
+        "∂h_T/∂h_t is exact (tidegate.gradient_flow), before training and after training on the mix."
     ),
     sizes={
         "hidden": 32,

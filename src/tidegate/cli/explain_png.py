@@ -1,0 +1,90 @@
+"""An explanation as a picture, by matplotlib."""
+
+import warnings
+from typing import TYPE_CHECKING, BinaryIO
+
+import numpy as np
+
+from tidegate.cli.explained import Explained
+from tidegate.cli.words import rgb, wrapped
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+_WIDTH = 9.0  # inches
+_LETTERS = 96  # in a line of words
+_LINE = 0.25  # inches
+_PANEL = 1.1  # inches
+_MOST_TICKS = 32  # words that still stand side by side under a panel
+
+
+def draw(explained: Explained, file: BinaryIO) -> None:
+    """Draws the words, the probability after each, what each counts, and what is in memory of it.
+
+    Args:
+        explained: What to show.
+        file: Where the PNG goes.
+
+    Raises:
+        ImportError: matplotlib is missing.
+    """
+    try:
+        from matplotlib.figure import Figure  # noqa: PLC0415
+    except ImportError:
+        raise ImportError("a picture needs matplotlib: pip install 'tidegate[plot]'") from None
+    lines = list(wrapped(explained.words, _LETTERS))
+    heights = [_LINE * len(lines), _PANEL, _PANEL, _PANEL]
+    figure = Figure(figsize=(_WIDTH, sum(heights) + 1.8), layout="constrained")
+    words, after, counts, memory = figure.subplots(4, height_ratios=heights)
+    label, probability = explained.prediction
+    words.set_title(f"{label}, with a probability of {probability:.3f}", loc="left", weight="bold")
+    _draw_words(words, explained, lines)
+    steps = np.arange(len(explained.words))
+    after.plot(steps, explained.curve, color="0.2", drawstyle="steps-mid")
+    after.axhline(0.5, color="0.8", linewidth=0.8, zorder=0)
+    after.set(ylim=(-0.02, 1.02), yticks=(0, 0.5, 1), ylabel=f"P({explained.name})\nafter it")
+    for axes, values, ylabel in ((counts, explained.contributions, "counts"), (memory, explained.shares, "in memory")):
+        axes.bar(steps, values, width=0.86, color=[_tint(s, 0.25) for s in explained.strengths])
+        axes.axhline(0, color="0.5", linewidth=0.8)
+        axes.set_ylabel(ylabel)
+    memory.yaxis.set_major_formatter(lambda share, _: f"{share:.0%}")
+    for axes in (after, counts, memory):
+        axes.set_xlim(-0.7, len(steps) - 0.3)
+        axes.set_xticks([])
+        axes.spines[["top", "right", "bottom"]].set_visible(False)
+    _name_words(memory, explained)
+    sums = [f"{name}: {fact}" for name, fact in explained.facts if name in {"ledger", "gradients", "occlusion"}]
+    memory.set_xlabel("\n".join(sums), fontsize=8)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Glyph")  # no font has every script: it draws a box instead
+        figure.savefig(file, format="png", dpi=150)
+
+
+def _draw_words(axes: "Axes", explained: Explained, lines: list[list[int]]) -> None:
+    """Writes the words like a text, each on its colour."""
+    axes.set(xlim=(0, _LETTERS), ylim=(len(lines) - 0.5, -0.5))
+    axes.axis("off")
+    for row, line in enumerate(lines):
+        column = 0
+        for t in line:
+            box = {"facecolor": _tint(explained.strengths[t]), "edgecolor": "none", "boxstyle": "square,pad=0.15"}
+            axes.text(column, row, explained.words[t], family="monospace", fontsize=9.5, va="center_baseline", bbox=box)
+            column += len(explained.words[t]) + 1
+
+
+def _name_words(axes: "Axes", explained: Explained) -> None:
+    """Names the words under a panel: all if they are few, the strongest that have room if they are many."""
+    words = explained.words
+    places = list(range(len(words)))
+    if len(words) > _MOST_TICKS:
+        room, places = len(words) / _MOST_TICKS, []
+        for t in explained.listed:
+            if all(abs(t - other) > room for other in places):
+                places.append(t)
+    axes.set_xticks(places, [words[t] for t in places], rotation=50, ha="right", rotation_mode="anchor", fontsize=9)
+
+
+def _tint(strength: float, least: float = 0) -> tuple[float, float, float, float]:
+    """Colours what counts −1..1: the less, the fainter, but never fainter than `least`."""
+    red, green, blue = (channel / 255 for channel in rgb(strength > 0))
+    return red, green, blue, least + (0.75 - least) * abs(float(strength))

@@ -1,0 +1,84 @@
+"""`tidegate units`: units by memory, words that move gates, the claim, and the scatter."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+Shell = Callable[..., tuple[int, str, str]]
+
+
+def test_units_are_listed_by_memory(shell: Shell) -> None:
+    """All units of a small model stand in a table that fits 80 columns, from short memory to long, above the claim."""
+    code, out, _ = shell("units model.safetensors test.csv")
+    assert code == 0
+    assert max(map(len, out.split("Cho's claim")[0].splitlines())) <= 80
+    rows = [line.split() for line in out.splitlines() if line.strip()[:1].isdigit()]
+    assert sorted(int(row[0]) for row in rows) == list(range(8))
+    memories = [float(row[1]) for row in rows]
+    assert memories == sorted(memories)
+    assert "update gates open" in out
+    assert "Cho's claim: " in out
+
+
+def test_json_holds_every_unit(shell: Shell) -> None:
+    """The JSON object has figures for each unit, the words that move gates, and the claim with its interval."""
+    code, out, _ = shell("units model.safetensors test.csv --json")
+    record = json.loads(out)
+    assert code == 0
+    assert [unit["unit"] for unit in record["units"]] == list(range(8))
+    for unit in record["units"]:
+        assert unit["memory"] == pytest.approx(1 / (1 - unit["update"]))
+        assert len(unit["nearest"]) == 5
+    assert record["steps"] == 50 * 8
+    assert record["claim"]["low"] <= record["claim"]["correlation"] <= record["claim"]["high"]
+    assert {"open", "close"} == set(record["words"]["reset"])
+
+
+def test_texts_come_through_a_pipe(shell: Shell) -> None:
+    """Standard input holds one text a line."""
+    code, out, _ = shell("units model.safetensors - --json", stdin="a good film\na bad film\n")
+    assert code == 0
+    assert json.loads(out)["steps"] == 6
+
+
+def test_the_scatter_is_a_picture(shell: Shell, folder: Path) -> None:
+    """With --png the file is a PNG."""
+    pytest.importorskip("matplotlib")
+    code, _, err = shell("units model.safetensors test.csv --png scatter.png")
+    assert code == 0
+    assert "wrote scatter.png" in err
+    assert (folder / "scatter.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_without_matplotlib_the_hint_says_what_to_install(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A missing extra is named with the line that installs it, and no file is left behind."""
+    monkeypatch.setitem(__import__("sys").modules, "matplotlib.figure", None)
+    code, _, err = shell("units model.safetensors test.csv --png other.png")
+    assert code == 2
+    assert "pip install 'tidegate[plot]'" in err
+    assert not Path("other.png").exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "error"),
+    [
+        ("test.csv --layer 2", "--layer is 2, expected 1..1: the model has 1 layer"),
+        ("test.csv --reverse", "the model reads forward only"),
+        ("nothing.csv", "there is no file 'nothing.csv'"),
+    ],
+)
+def test_mistakes_are_named(shell: Shell, options: str, error: str) -> None:
+    """A layer or a direction that the model has not, and a missing file, are told in one line."""
+    code, _, err = shell(f"units model.safetensors {options}")
+    assert code == 2
+    assert error in err
+
+
+def test_a_model_without_gates_is_refused(shell: Shell, small: str) -> None:
+    """A vanilla RNN has no units with gates, and the error says so."""
+    assert shell(f"train train.csv -o rnn.safetensors --cell rnn_tanh --no-baselines {small} --epochs 1")[0] == 0
+    code, _, err = shell("units rnn.safetensors test.csv")
+    assert code == 2
+    assert "'rnn_tanh', which has no gates" in err
