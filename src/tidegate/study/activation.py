@@ -1,6 +1,7 @@
 """Other candidates than tanh and other gates than sigmoid: what they change, and what they put at risk."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -34,7 +35,7 @@ def conditions(setup: Setup) -> list[Row]:
 def measure(condition: Row, seed: int, setup: Setup) -> Iterator[Row]:
     """Trains one network, and yields its score, how soon it was good, whether it came apart, and the range of |h|."""
     sizes, rate = setup.sizes, condition["learning_rate"]
-    choices = {"candidate": condition["candidate"], "gate": condition["gate"]}
+    choices: dict[str, Any] = {"candidate": condition["candidate"], "gate": condition["gate"]}
     if condition["task"] == REVIEWS:
         yield from _reviews(choices, rate, seed, setup)
         return
@@ -52,9 +53,9 @@ def measure(condition: Row, seed: int, setup: Setup) -> Iterator[Row]:
     }
 
 
-def _reviews(choices: Mapping[str, str], rate: float, seed: int, setup: Setup) -> Iterator[Row]:
-    sizes, drawn = setup.sizes, reviews.drawn(setup, seed)
-    config = drawn.config("gru", hidden_size=sizes["review_hidden"], embedding_size=sizes["embedding"], **choices)
+def _reviews(choices: Mapping[str, Any], rate: float, seed: int, setup: Setup) -> Iterator[Row]:
+    sizes, drawn = setup.sizes, reviews.draw(setup, seed)
+    config = drawn.config(setup, "gru", **choices)
     try:
         fitted = reviews.classifier(drawn, config, seed, learning_rate=rate, epochs=sizes["epochs"])
     except FloatingPointError:
@@ -63,7 +64,7 @@ def _reviews(choices: Mapping[str, str], rate: float, seed: int, setup: Setup) -
     (trace,) = fitted.model.trace(reviews.held_out(setup, 64, seed))
     good = [epoch for epoch, accuracy in enumerate(fitted.curve, 1) if accuracy >= sizes["review_good"]]
     yield {
-        "score": fitted.report.accuracy,
+        **fitted.facts(),
         "steps": good[0] if good else None,
         "diverged": False,
         **_range(np.asarray(trace.hidden)),
@@ -145,7 +146,7 @@ def _scores(scores: Mapping[str, Mapping[str, Interval]]) -> Figure:
 
 
 def _by_rate(by_task: Mapping[str, Mapping[str, list[Row]]]) -> Figure:
-    panels = {}
+    panels: dict[str, dict[str, figures.Curve]] = {}
     for task, of in by_task.items():
         panels[task] = {}
         for name, some in of.items():
@@ -166,7 +167,7 @@ STUDY = Study(
         "1/2 between 0 and 1), are trained on the adding problem, on the deciding word at mixed distances and on "
         "reviews, with several learning rates each. Scores are those of the best learning rate by mean score; "
         "trainings that come apart are counted over all of them. Time is that until the mean score of 20 batches, "
-        "or the accuracy on the reviews held out after an epoch, reaches a bar. |h| is taken over all units and "
+        "or the accuracy on the reviews that choose the epoch, reaches a bar. |h| is taken over all units and "
         "steps of new sequences."
     ),
     sizes={

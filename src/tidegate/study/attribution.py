@@ -18,11 +18,11 @@ def conditions(setup: Setup) -> list[Row]:
 
 def measure(condition: Row, seed: int, setup: Setup) -> Iterator[Row]:
     """Trains a classifier, and compares the three methods on reviews that it has not seen."""
-    sizes, drawn = setup.sizes, reviews.drawn(setup, seed)
-    config = drawn.config(condition["cell"], hidden_size=sizes["hidden"], embedding_size=sizes["embedding"])
+    sizes, drawn = setup.sizes, reviews.draw(setup, seed)
+    config = drawn.config(setup, condition["cell"])
     fitted = reviews.classifier(drawn, config, seed, epochs=sizes["epochs"])
     found = compare(fitted.model, reviews.held_out(setup, sizes["texts"], seed), seed, steps=sizes["steps"])
-    yield {"accuracy": fitted.report.accuracy, **found}
+    yield {"accuracy": fitted.accuracy, **found}
 
 
 def conclude(rows: Sequence[Row], setup: Setup) -> Findings:
@@ -122,7 +122,7 @@ STUDY = Study(
         "train": 16000,
         "test": 2000,
         "max_length": 300,
-        "hidden": 64,
+        "review_hidden": 64,
         "embedding": 64,
         "epochs": 3,
         "texts": 500,
@@ -132,7 +132,7 @@ STUDY = Study(
         "train": 400,
         "test": 50,
         "max_length": 20,
-        "hidden": 8,
+        "review_hidden": 8,
         "embedding": 8,
         "epochs": 20,
         "texts": 20,

@@ -27,7 +27,7 @@ class Curve(NamedTuple):
     high: npt.ArrayLike | None = None
 
 
-def curve_of(points: Mapping[float, Interval]) -> Curve:
+def curve_of(points: Mapping[Any, Interval]) -> Curve:
     """Joins intervals to a curve, by x."""
     ends = [(interval.mean, interval.low, interval.high) for interval in points.values()]
     y, low, high = np.array(ends, np.float64).reshape(-1, 3).T

@@ -1,6 +1,7 @@
 """The GRU without its reset gate, without its update gate, and without both, on tasks that tell them apart."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -31,7 +32,7 @@ from tidegate.study.tasks import Task, adding, copying, starting_afresh
 from tidegate.trace import Trace
 
 GRU, NO_RESET, NO_UPDATE, NEITHER = "GRU", "r = 1", "z = 0", "r = 1, z = 0: the RNN"
-VARIANTS: Mapping[str, Mapping[str, str]] = {
+VARIANTS: Mapping[str, Mapping[str, Any]] = {
     GRU: {},
     NO_RESET: {"reset": "off"},
     NO_UPDATE: {"update": "off"},
@@ -56,10 +57,10 @@ def measure(condition: Row, seed: int, setup: Setup) -> Iterator[Row]:
     """Trains a variant and yields its score, and for the markers what the state and the candidate still see there."""
     sizes, choices, rate = setup.sizes, VARIANTS[condition["variant"]], condition["learning_rate"]
     if condition["task"] == REVIEWS:
-        drawn = reviews.drawn(setup, seed)
-        config = drawn.config("gru", hidden_size=sizes["review_hidden"], embedding_size=sizes["embedding"], **choices)
+        drawn = reviews.draw(setup, seed)
+        config = drawn.config(setup, "gru", **choices)
         fitted = reviews.classifier(drawn, config, seed, learning_rate=rate, epochs=sizes["epochs"])
-        yield reviews.facts(fitted) | {"score": fitted.report.accuracy}
+        yield fitted.facts()
         return
     task, hidden, steps = _task(condition["task"], setup)
     torch.manual_seed(seed)

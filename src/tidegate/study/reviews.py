@@ -2,16 +2,17 @@
 
 from dataclasses import dataclass
 from functools import cache, lru_cache
+from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from tidegate import tables
 from tidegate.config import Config
+from tidegate.corpus import Corpus
 from tidegate.data import Split, imdb
-from tidegate.examples import Examples, prepare
-from tidegate.metrics import Report
+from tidegate.examples import Examples, Labelled, class_indices, prepare
 from tidegate.model import Model
 from tidegate.settings import Epoch, Settings
 from tidegate.study.findings import Row
@@ -19,21 +20,44 @@ from tidegate.study.frame import Setup
 from tidegate.training import to_model, train
 
 
-@dataclass(frozen=True)
-class Fitted:
-    """A classifier after its last epoch: nothing is chosen by the texts that judge it.
+class Drawn(NamedTuple):
+    """Reviews to train on, of which a tenth chooses the epoch, and others to judge by.
 
     Attributes:
-        model: The classifier, without torch.
-        report: Its scores on the reviews held out.
-        curve: Accuracy on them after each epoch.
+        examples: What to train on, and to choose by.
+        test: What to judge by, from the test part of the data.
+    """
+
+    examples: Examples
+    test: Labelled
+
+    def config(self, setup: Setup, cell: str = "gru", **choices: Any) -> Config:
+        """Describes a classifier of the setup's sizes, `review_hidden` and `embedding`."""
+        sizes = setup.sizes
+        return self.examples.config(
+            cell, hidden_size=sizes["review_hidden"], embedding_size=sizes["embedding"], **choices
+        )
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """A trained classifier.
+
+    Attributes:
+        model: That of the best epoch, without torch.
+        accuracy: On the reviews to judge by.
+        curve: Accuracy on those that choose the epoch, after each epoch.
         seconds: That training took.
     """
 
     model: Model
-    report: Report
+    accuracy: float
     curve: list[float]
     seconds: float
+
+    def facts(self) -> Row:
+        """What a row keeps of it."""
+        return {"score": self.accuracy, "curve": self.curve, "seconds": round(self.seconds, 2)}
 
 
 @cache
@@ -49,46 +73,6 @@ def split(folder: Path | None) -> tuple[tables.Table, tables.Table]:
     return tables.read(files.train), tables.read(files.test)
 
 
-@lru_cache(maxsize=8)
-def examples(
-    folder: Path | None, train: int, test: int, max_length: int, seed: int, *, shuffled: bool = False
-) -> Examples:
-    """Draws reviews to train on and reviews to test, another choice for each seed.
-
-    Args:
-        folder: As in `split`.
-        train: How many to train on; all if there are fewer.
-        test: How many to judge by.
-        max_length: Words of a review that are read.
-        seed: Of the choice, and of the order of shuffled words.
-        shuffled: Whether the words of each review are put in a random order, once.
-    """
-    (texts, labels), held = (
-        _some(table, count, seed) for table, count in zip(split(folder), (train, test), strict=True)
-    )
-    prepared = prepare(texts, labels, validation=held, max_length=max_length)
-    return _shuffled(prepared, np.random.default_rng(seed)) if shuffled else prepared
-
-
-def held_out(setup: Setup, count: int, seed: int) -> list[str]:
-    """Draws reviews of the test part, the first of those that `examples` draws with this seed."""
-    return _some(split(setup.data)[1], count, seed)[0]
-
-
-def _some(table: tables.Table, count: int, seed: int) -> tuple[list[str], list[str]]:
-    rows = np.random.default_rng(seed).permutation(len(table))[:count]
-    labels = table.labels or []
-    return [table.texts[row] for row in rows], [labels[row] for row in rows]
-
-
-def _shuffled(prepared: Examples, rng: np.random.Generator) -> Examples:
-    """Puts the words of each text in a random order; the texts are cut off before, so that they keep their words."""
-    for part in (prepared.train, prepared.validation):
-        for start, end in zip(part.corpus.offsets[:-1], part.corpus.offsets[1:], strict=True):
-            rng.shuffle(part.corpus.ids[start:end])
-    return prepared
-
-
 def ready(setup: Setup) -> None:
     """Sees to it that there are reviews.
 
@@ -98,17 +82,51 @@ def ready(setup: Setup) -> None:
     split(setup.data)
 
 
-def drawn(setup: Setup, seed: int, **options: Any) -> Examples:
-    """Draws reviews with the sizes of a setup: `train`, `test` and `max_length`."""
-    sizes = {name: options.pop(name, setup.sizes.get(name)) for name in ("train", "test", "max_length")}
-    return examples(setup.data, **sizes, seed=seed, **options)
-
-
-def classifier(reviews: Examples, config: Config, seed: int, **settings: Any) -> Fitted:
-    """Trains a classifier on reviews.
+def draw(setup: Setup, seed: int, *, train: int | None = None, shuffled: bool = False) -> Drawn:
+    """Draws reviews, others for each seed: `train`, `test` and `max_length` of the setup's sizes.
 
     Args:
-        reviews: As `examples` returns them.
+        setup: The setup.
+        seed: Of the choice, and of the order of shuffled words.
+        train: How many to train on; None for that of the setup.
+        shuffled: Whether the words of each review are put in a random order, once.
+    """
+    sizes = setup.sizes
+    return _draw(setup.data, train or sizes["train"], sizes["test"], sizes["max_length"], seed, shuffled)
+
+
+@lru_cache(maxsize=8)
+def _draw(folder: Path | None, train: int, test: int, max_length: int, seed: int, shuffled: bool) -> Drawn:
+    learn, judge = split(folder)
+    texts, labels = _some(learn, train, seed)
+    examples = prepare(texts, labels, max_length=max_length, seed=seed)
+    texts, labels = _some(judge, test, seed)
+    classes = class_indices(labels, examples.labels, "the test part", len(texts))
+    held = Labelled(Corpus.from_texts(texts, examples.tokenizer, max_length), classes)
+    if shuffled:
+        rng = np.random.default_rng(seed)
+        for corpus in (examples.train.corpus, examples.validation.corpus, held.corpus):
+            for start, end in pairwise(corpus.offsets):
+                rng.shuffle(corpus.ids[start:end])  # cut off before, so that each keeps the words that are read
+    return Drawn(examples, held)
+
+
+def held_out(setup: Setup, count: int, seed: int) -> list[str]:
+    """Draws reviews of the test part, the first of those that `draw` draws with this seed."""
+    return _some(split(setup.data)[1], count, seed)[0]
+
+
+def _some(table: tables.Table, count: int, seed: int) -> tuple[list[str], list[str]]:
+    rows = np.random.default_rng(seed).permutation(len(table))[:count]
+    labels = table.labels or []
+    return [table.texts[row] for row in rows], [labels[row] for row in rows]
+
+
+def classifier(drawn: Drawn, config: Config, seed: int, **settings: Any) -> Fitted:
+    """Trains a classifier and judges it.
+
+    Args:
+        drawn: The reviews.
         config: What to train.
         seed: Of its start, the order of batches and dropout.
         settings: Other fields of `Settings`.
@@ -116,21 +134,16 @@ def classifier(reviews: Examples, config: Config, seed: int, **settings: Any) ->
     Raises:
         FloatingPointError: Training came apart.
     """
-    wanted = Settings(seed=seed, **{"patience": 10**6, **settings})
-    epochs = [event for event in train(reviews, config, wanted) if isinstance(event, Epoch)]
-    last = epochs[-1]
-    return Fitted(to_model(reviews, config, last), last.report, [e.report.accuracy for e in epochs], last.seconds)
+    events = train(drawn.examples, config, Settings(seed=seed, **settings))
+    epochs = [event for event in events if isinstance(event, Epoch)]
+    model = to_model(drawn.examples, config, [epoch for epoch in epochs if epoch.weights][-1])
+    curve = [epoch.report.accuracy for epoch in epochs]
+    return Fitted(model, accuracy(model, drawn.test), curve, epochs[-1].seconds)
 
 
-def accuracy(fitted: Fitted, others: Examples) -> float:
-    """Judges a classifier by the held-out part of other examples with the same vocabulary, such as shuffled ones."""
-    held = others.validation
-    ids = [held.corpus.ids[start:end] for start, end in zip(held.corpus.offsets, held.corpus.offsets[1:], strict=False)]
-    embedding = fitted.model.arrays["embedding.weight"]
-    logits = fitted.model.head(fitted.model.summaries(ids, embedding))
-    return float((logits.argmax(axis=1) == held.classes).mean())
-
-
-def facts(fitted: Fitted) -> Row:
-    """What a row keeps of a classifier."""
-    return {"accuracy": fitted.report.accuracy, "curve": fitted.curve, "training_seconds": round(fitted.seconds, 2)}
+def accuracy(model: Model, labelled: Labelled) -> float:
+    """Judges a model by texts that are word ids already, such as shuffled ones."""
+    ids, offsets = labelled.corpus.ids, labelled.corpus.offsets
+    rows = [ids[start:end] for start, end in pairwise(offsets)]
+    logits = model.head(model.summaries(rows, model.arrays["embedding.weight"]))
+    return float((logits.argmax(axis=1) == labelled.classes).mean())

@@ -26,11 +26,11 @@ def measure(condition: Row, seed: int, setup: Setup) -> Iterator[Row]:
     """Trains a GRU, and yields what its units do on new sequences, and what they did before training."""
     sizes = setup.sizes
     if condition["task"] == REVIEWS:
-        drawn = reviews.drawn(setup, seed)
-        config = drawn.config("gru", hidden_size=sizes["hidden"], embedding_size=sizes["embedding"])
+        drawn = reviews.draw(setup, seed)
+        config = drawn.config(setup, "gru")
         fitted = reviews.classifier(drawn, config, seed, epochs=sizes["epochs"])
         texts = reviews.held_out(setup, sizes["sequences"], seed)
-        yield {"score": fitted.report.accuracy, **_facts(units(fitted.model, texts), seed)}
+        yield {"score": fitted.accuracy, **_facts(units(fitted.model, texts), seed)}
         return
     task = next(task for task in _tasks(setup) if task.name == condition["task"])
     torch.manual_seed(seed)
@@ -72,7 +72,7 @@ def conclude(rows: Sequence[Row], setup: Setup) -> Findings:
     """Says for each task whether memory and mean reset gate go up together."""
     by_task = {task: pick(rows, task=task) for task in values(rows, "task")}
     found = scored(by_task, "correlation")
-    judged = {"supported": [], "contradicted": [], "left open": []}
+    judged: dict[str, list[str]] = {"supported": [], "contradicted": [], "left open": []}
     for task, interval in found.items():
         judged["supported" if interval.low > 0 else "contradicted" if interval.high < 0 else "left open"].append(task)
     said = [f"{word} on {', '.join(tasks)}" for word, tasks in judged.items() if tasks]
@@ -127,6 +127,7 @@ STUDY = Study(
     ),
     sizes={
         "hidden": 64,
+        "review_hidden": 64,
         "afresh_length": 30,
         "copy_symbols": 5,
         "copy_delay": 20,
@@ -143,6 +144,7 @@ STUDY = Study(
     },
     quick={
         "hidden": 8,
+        "review_hidden": 8,
         "afresh_length": 10,
         "copy_delay": 5,
         "adding_length": 10,

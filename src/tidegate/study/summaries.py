@@ -35,15 +35,15 @@ def conditions(setup: Setup) -> list[Row]:
 
 def measure(condition: Row, seed: int, setup: Setup) -> Iterator[Row]:
     """Trains one summary; what has learnt from words in order is also judged by shuffled ones."""
-    sizes, shuffled = setup.sizes, condition["words"] == SHUFFLED
-    drawn = reviews.drawn(setup, seed, train=condition["reviews"], shuffled=shuffled)
+    shuffled = condition["words"] == SHUFFLED
+    drawn = reviews.draw(setup, seed, train=condition["reviews"], shuffled=shuffled)
     cell = CELLS[condition["summary"]]
-    config = drawn.config(cell, hidden_size=sizes["hidden"], embedding_size=sizes["embedding"])
-    fitted = reviews.classifier(drawn, config, seed)
-    row = reviews.facts(fitted)
+    config = drawn.config(setup, cell)
+    fitted = reviews.classifier(drawn, config, seed, epochs=setup.sizes["epochs"])
+    row = fitted.facts()
     if not shuffled:
-        other = reviews.drawn(setup, seed, train=condition["reviews"], shuffled=True)
-        row["accuracy_shuffled"] = reviews.accuracy(fitted, other)
+        other = reviews.draw(setup, seed, train=condition["reviews"], shuffled=True)
+        row["score_shuffled"] = reviews.accuracy(fitted.model, other.test)
     yield row
 
 
@@ -57,7 +57,7 @@ def conclude(rows: Sequence[Row], setup: Setup) -> Findings:
         for name in CELLS
         for words in (IN_ORDER, SHUFFLED)
     }
-    accuracy = {key: scored(of, "accuracy") for key, of in groups.items() if of}
+    accuracy = {key: scored(of, "score") for key, of in groups.items() if of}
     order = _order(groups)
     lines = [
         [f"{name}, {words}", *(written(of[count], 1, 100) if count in of else "–" for count in counts)]
@@ -83,7 +83,7 @@ def _order(groups: Mapping[tuple[str, str], Mapping[int, list[Row]]]) -> dict[st
         ordered, shuffled = groups[name, IN_ORDER], groups[name, SHUFFLED]
         both = [count for count in ordered if count in shuffled]
         if both:
-            found[name] = {count: paired(ordered[count], shuffled[count], "accuracy") for count in both}
+            found[name] = {count: paired(ordered[count], shuffled[count], "score") for count in both}
     return found
 
 
@@ -91,7 +91,7 @@ def _against_average(groups: Mapping[tuple[str, str], Mapping[int, list[Row]]], 
     for count in counts:
         ordered = {name: groups[name, IN_ORDER].get(count, []) for name in CELLS}
         if ordered["GRU"] and ordered["average"]:
-            difference = paired(ordered["GRU"], ordered["average"], "accuracy")
+            difference = paired(ordered["GRU"], ordered["average"], "score")
             yield f"With {count:,} reviews: {versus('the GRU', 'the average', difference)}"
 
 
@@ -114,7 +114,7 @@ def _dependence(groups: Mapping[tuple[str, str], Mapping[int, list[Row]]], count
     for name in CELLS:
         some = groups[name, IN_ORDER].get(counts[-1], [])
         if some:
-            lost = over_seeds(row["accuracy"] - row["accuracy_shuffled"] for row in some)
+            lost = over_seeds(row["score"] - row["score_shuffled"] for row in some)
             said.append(f"{name} {written(lost, 1, 100)}")
     if said:
         yield f"What those trained in order lose on shuffled reviews, in points: {'; '.join(said)}."
@@ -123,7 +123,7 @@ def _dependence(groups: Mapping[tuple[str, str], Mapping[int, list[Row]]], count
 def _seconds(
     groups: Mapping[tuple[str, str], Mapping[int, list[Row]]], heads: Sequence[str], counts: Sequence[int]
 ) -> Table:
-    found = {name: scored(groups[name, IN_ORDER], "training_seconds") for name in CELLS}
+    found = {name: scored(groups[name, IN_ORDER], "seconds") for name in CELLS}
     lines = [
         [name, *(f"{of[count].mean:.1f}" if count in of else "–" for count in counts)] for name, of in found.items()
     ]
@@ -137,7 +137,7 @@ def _curves(accuracy: Mapping[tuple[str, str], Mapping[int, Interval]]) -> Figur
         if any(how == words for _, how in accuracy)
     }
     caption = "Accuracy on reviews held out, after training on so many; left with their words in order, right shuffled."
-    labels = ("reviews to train on", "accuracy")
+    labels = ("reviews to train on", "score")
     return figures.curves("Summaries by number of reviews", caption, panels, labels, logarithmic=True)
 
 
@@ -159,8 +159,15 @@ STUDY = Study(
         "what is lost is what the order was worth. Those trained in order are judged by the shuffled reviews as "
         "well."
     ),
-    sizes={"counts": [1000, 4000, 16000], "test": 4000, "max_length": 200, "hidden": 64, "embedding": 64},
-    quick={"counts": [100, 200], "test": 100, "max_length": 20, "hidden": 16, "embedding": 16},
+    sizes={
+        "counts": [1000, 4000, 16000],
+        "test": 4000,
+        "max_length": 200,
+        "epochs": None,
+        "review_hidden": 64,
+        "embedding": 64,
+    },
+    quick={"counts": [100, 200], "test": 100, "max_length": 20, "epochs": 3, "review_hidden": 16, "embedding": 16},
     seeds=3,
     prepare=reviews.ready,
     conditions=conditions,
