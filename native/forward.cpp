@@ -64,7 +64,9 @@ class ForwardRun {
     finish_streams();
     const Range rows = share(rows_, index, size), times = share(batch_.T, index, size);
     for (int64_t row = rows.begin; row < rows.end; ++row) finish(row);
-    if (!batch_.step_start) schedule_.clear_padding(pass_.y, layer_.hidden, times);
+    if (batch_.step_start) return;
+    schedule_.clear_padding(pass_.y, layer_.hidden, times);
+    if (pass_.clears_trace) schedule_.clear_padding(pass_.trace, layer_.dgate_gates() * layer_.hidden, times);
   }
 
  private:

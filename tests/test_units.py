@@ -8,6 +8,7 @@ import pytest
 
 import tidegate
 from tidegate import Recurrent, Trace
+from tidegate.cells import Cell
 from tidegate.stacks import parameter_letters
 from tidegate.units import Claim, units
 
@@ -23,7 +24,7 @@ def trace(seed: int = 0, **facts: Any) -> Trace:
     tokens = tuple(tuple(rng.choice(list("abcd"), length).tolist()) for length in LENGTHS)
     hidden = rng.standard_normal((T, B, H)) * inside
     given: dict[str, Any] = {"h0": np.zeros((B, H)), "lengths": LENGTHS, "tokens": tokens, **arrays, **facts}
-    return Trace(cell="gru", hidden=hidden, **given)
+    return Trace(cell=Cell("gru"), hidden=hidden, **given)
 
 
 def rows(trace: Trace, name: str) -> np.ndarray:
@@ -127,7 +128,7 @@ def planted(sign: float, units_of: int = 60) -> Trace:
     shape = (T, 1, units_of)
     gates = {name: np.broadcast_to(array, shape) for name, array in (("update", z), ("reset", r))}
     states = rng.standard_normal(shape)
-    return Trace(cell="gru", hidden=states, h0=np.zeros((1, units_of)), lengths=np.array([T]), **gates)  # type: ignore[arg-type]
+    return Trace(cell=Cell("gru"), hidden=states, h0=np.zeros((1, units_of)), lengths=np.array([T]), **gates)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(

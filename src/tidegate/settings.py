@@ -31,6 +31,9 @@ class Settings:
         class_weights: "balanced" weighs each class in the loss by 1 ÷ its frequency, "none" does not, "auto" does if
             the largest class has at least 3 times the texts of the smallest.
         freeze: Whether the embedding stays as it starts.
+        orthogonal: Whether the state weights of each gate start as a random orthogonal matrix, which neither shrinks
+            nor stretches what it is multiplied with (Saxe et al. 2014), instead of as torch starts them.
+        watch_gradients: Whether gradient norms are measured after each epoch, on a few validation texts.
         seed: Of everything random; the same seed and the same number of threads give the same bits.
     """
 
@@ -44,6 +47,8 @@ class Settings:
     patience: int | None = None
     class_weights: str = "auto"
     freeze: bool = False
+    orthogonal: bool = False
+    watch_gradients: bool = False
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -97,6 +102,48 @@ class Step:
     loss: float
 
 
+@dataclass(frozen=True, kw_only=True)
+class Walked:
+    """Gradient norms along one layer in one direction: medians over a few texts, at some distances from the end.
+
+    Attributes:
+        name: Which one, as in the names of its weights: "l0", "l0_reverse", ….
+        rate: Growth of ‖∂h_T/∂h_t‖ per step.
+        verdict: What it does, in words.
+        trouble: "vanish" if the loss hands less than 1/1,000 of its largest gradient to the initial state, "explode"
+            if it hands more than 1,000 times as much to some state as to the last one, else "".
+        distance: How many steps before the end that begins; n if there is no trouble.
+        distances: Some distances from 0 to n.
+        log_flow: log10 ‖∂h_T/∂h_t‖ there, over that at distance 0; None for nothing at all.
+        log_loss: log10 ‖∂loss/∂h_t‖ there; None for nothing at all.
+    """
+
+    name: str
+    rate: float
+    verdict: str
+    trouble: str
+    distance: int
+    distances: tuple[int, ...]
+    log_flow: tuple[float | None, ...]
+    log_loss: tuple[float | None, ...]
+
+
+@dataclass(frozen=True)
+class Gradients:
+    """Gradient norms after an epoch.
+
+    Attributes:
+        walks: Those of each layer and direction, in the order of `Model.trace`.
+    """
+
+    walks: tuple[Walked, ...]
+
+    @property
+    def worst(self) -> Walked:
+        """The walk to tell of: one in trouble if there is one, else the one whose rate is farthest from 1."""
+        return max(self.walks, key=lambda walk: (walk.trouble != "", abs(1 - walk.rate)))
+
+
 @dataclass(frozen=True)
 class Epoch:
     """An epoch is done, and judged by the validation texts.
@@ -107,6 +154,7 @@ class Epoch:
         report: Scores on the validation texts.
         seconds: Time since training began, validation included.
         weights: The `state_dict` as float32 arrays if no epoch before had a higher macro F1, else None.
+        gradients: Gradient norms, if they are watched and the cell is recurrent, else None.
     """
 
     epoch: int
@@ -114,3 +162,4 @@ class Epoch:
     report: Report
     seconds: float
     weights: Mapping[str, npt.NDArray[np.float32]] | None
+    gradients: Gradients | None = None

@@ -114,7 +114,7 @@ class Trace:
         return replace(self, **copies)
 
     def write(self, steps: slice, other: "Trace") -> None:
-        """Overwrites some steps with those of another trace."""
+        """Overwrites some steps with another trace, which has as many."""
         for name in _ARRAYS:
             if getattr(self, name) is not None:
                 getattr(self, name)[steps] = getattr(other, name)

@@ -26,6 +26,7 @@ from tidegate.settings import LEARNING_RATES, MARKED_IMBALANCE, Epoch, Settings,
 from tidegate.summaries import batches
 from tidegate.threads import kept_awake
 from tidegate.vectors import WordVectors
+from tidegate.watch import Watch
 
 __all__ = ["Epoch", "Settings", "Step", "evaluate", "predict_proba", "start_from", "to_model", "train"]
 
@@ -65,7 +66,10 @@ def train(
     if vectors is not None:
         start_from(classifier.embedding, examples.tokenizer.vocab, vectors)
     classifier.embedding.weight.requires_grad_(not settings.freeze)
+    if settings.orthogonal:
+        _start_orthogonal(classifier)
 
+    watch = Watch(examples, config) if settings.watch_gradients and config.recurrent else None
     optimiser = _Optimiser(classifier, examples.train, settings)
     epochs, _, patience = settings.for_texts(len(examples.train))
     best, since_best, words = -1.0, 0, 0
@@ -81,9 +85,10 @@ def train(
         report = evaluate(classifier, examples.validation)
         since_best = 0 if report.macro_f1 >= best else since_best + 1  # of equals, the later is the better trained
         best = max(best, report.macro_f1)
-        yield Epoch(
-            epoch, loss / rows_seen, report, perf_counter() - began, None if since_best else _weights(classifier)
-        )
+        weights = _weights(classifier) if watch or not since_best else {}
+        gradients = watch.measure(weights) if watch else None
+        seconds = perf_counter() - began
+        yield Epoch(epoch, loss / rows_seen, report, seconds, None if since_best else weights, gradients)
         if since_best == patience:
             return
 
@@ -152,6 +157,14 @@ def start_from(embedding: nn.Embedding, vocab: list[str], vectors: WordVectors) 
         embedding.weight[found] = known
         embedding.weight[embedding.padding_idx or 0] = 0
     return len(known)
+
+
+def _start_orthogonal(classifier: nn.Module) -> None:
+    """Starts the state weights of each gate as an orthogonal matrix."""
+    for name, parameter in classifier.named_parameters():
+        if "weight_hh" in name:
+            for gate in parameter.detach().view(-1, parameter.shape[1], parameter.shape[1]):
+                nn.init.orthogonal_(gate)
 
 
 class _Optimiser:

@@ -226,7 +226,7 @@ class _Tally:
             ValueError: The cell has no gates.
         """
         if trace.update is None or trace.reset is None:
-            raise ValueError(f"the cell {trace.cell!r} has no update and reset gates, expected a GRU")
+            raise ValueError(f"the cell {str(trace.cell)!r} has no update and reset gates, expected a GRU")
         inside = np.arange(len(trace.hidden))[:, None] < trace.lengths
         states = np.asarray(trace.hidden)[inside].astype(np.float64)
         gates = {"update": np.asarray(trace.update)[inside], "reset": np.asarray(trace.reset)[inside]}

@@ -260,3 +260,27 @@ def test_freezing_needs_vectors(shell: Shell, small: str) -> None:
     code, _, err = shell(f"train train.csv {TO} {small} --freeze")
     assert code == 2
     assert "--vectors FILE" in err
+
+
+def test_gradients_are_told_and_kept(shell: Shell, small: str) -> None:
+    """With --watch-gradients each epoch has a line about them, and the model file keeps the figures of all epochs."""
+    code, _, err = shell(f"train train.csv {TO} {small} --epochs 3 --patience 3 --no-baselines --watch-gradients")
+    assert code == 0
+    assert len(re.findall(r"^  ∂h_T/∂h_t \w+: a factor \S+ a step.*; ∂loss/∂h_t .* at the end", err, re.MULTILINE)) == 3
+    gradients = tidegate.load("new.safetensors").metrics["gradients"]
+    assert len(gradients) == 3
+    (walk,) = gradients[0]
+    assert walk["distances"] == [0, 1, 3, 8]
+    assert walk["log_flow"][0] == 0
+
+
+def test_what_to_try_is_said_once(shell: Shell, small: str) -> None:
+    """A vanilla RNN on long texts has vanishing gradients: the first epoch says what to try, the next do not."""
+    long = "a film " * 60
+    rows = "".join(f"{'good' if i % 2 else 'bad'} {long},{i % 2}\n" for i in range(60))
+    Path("long.csv").write_text("text,label\n" + rows, encoding="utf-8")
+    code, _, err = shell(f"train long.csv {TO} {small} --epochs 2 --no-baselines --cell rnn_tanh --watch-gradients")
+    assert code == 0
+    assert err.count("gradients vanish") == 1
+    for remedy in ("--cell gru", "--orthogonal", "--summary mean+max", "--max-length"):
+        assert remedy in err

@@ -15,13 +15,11 @@ Array = npt.NDArray[np.float64]
 
 MOST_WORDS = 10  # listed by what is left of them, or by what they count
 
-_RNN = (
-    "a vanilla RNN keeps nothing but through its matrix, and the ledger credits the steps whose states are summarised; "
-    "--method integrated-gradients and occlusion look further back"
+_KEEPS_NOTHING = (
+    "without an update gate nothing is kept but through the matrix, and the ledger credits the steps whose states are "
+    "summarised; --method integrated-gradients and occlusion look further back"
 )
 _REMARKS = {
-    "rnn_tanh": _RNN,
-    "rnn_relu": _RNN,
     "average": "an average has no memory that changes: it keeps the same share of every word",
     "compound": "compounding has no gates: what it keeps of a word depends on its place alone",
 }
@@ -35,7 +33,7 @@ class Explained:
         explanation: The ledger.
         attribution: What each word counts by the method: the explanation itself if that is the ledger.
         method: "ledger", "integrated-gradients" or "occlusion".
-        cell: What read the words.
+        cell: The name of what read the words.
         label: Index of the class whose probability is shown.
     """
 
@@ -126,7 +124,8 @@ class Explained:
             facts.append(("gradients", f"{parts}, {total}; the integral is off by {attribution.error:.0e} at most"))
         elif attribution is not explanation:
             facts.append(("occlusion", "each word is left out by itself, so that what they count need not add up"))
-        facts.append(("note", _REMARKS.get(self.cell, "")))
+        kept = all(trace.update is not None and trace.cell.update == "on" for trace in explanation.traces)
+        facts.append(("note", _REMARKS.get(self.cell, "") if kept else _KEEPS_NOTHING))
         return [(name, fact) for name, fact in facts if fact]
 
     def _lead(self, logits: Array) -> str:

@@ -144,4 +144,10 @@ ClassWeightsOption = Annotated[
     ClassWeights, _option(_TRAINING, "none, balanced, or auto: balanced from 3 : 1 on.", metavar="NAME")
 ]
 NoBaselinesOption = Annotated[bool, _option(_TRAINING, "Skip the summaries without order.", "--no-baselines")]
+OrthogonalOption = Annotated[
+    bool, _option(_TRAINING, "Start the weights of the states as orthogonal matrices.", "--orthogonal")
+]
+WatchOption = Annotated[
+    bool, _option(_TRAINING, "After each epoch, see whether gradients vanish or explode.", "--watch-gradients")
+]
 SeedOption = Annotated[int, _option(_TRAINING, "Of everything random.", min=0, metavar="N")]
