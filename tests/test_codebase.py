@@ -45,6 +45,7 @@ ROOMS = (
     ("torch", "attribution", "watch", "page", "__init__"),
     ("classifier", "serve"),
     ("training",),
+    ("study",),
     ("cli",),
     ("__main__",),
 )
