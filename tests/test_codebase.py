@@ -37,6 +37,7 @@ ROOMS = (
         "vectors",
         "model_file",
         "_torch_function",
+        "_torch_trace",
         "_torch_rows",
         "_torch_weights",
     ),

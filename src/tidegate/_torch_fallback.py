@@ -4,7 +4,7 @@ Its arguments and results are those of the native layer in `_torch_function`.
 """
 
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -61,17 +61,6 @@ def torch_layer(
     if resets is not None:
         return torch_episodes(run, x, h0, lengths, resets, reset_to, D, D * H)
     return run(x, h0) if lengths is None else torch_ragged(run, x, h0, lengths, D * H)
-
-
-class TorchLayers(NamedTuple):
-    """The layers of a module by torch's own operations: layer `i` maps x, h0 and its weights to y and h_n."""
-
-    cell: Cell
-    batch_sizes: Integers | None
-
-    def __call__(self, i: int, x: Tensor, h0: Tensor | None, weights: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
-        """Runs one layer."""
-        return torch_layer(self.cell, x, h0, weights, None, self.batch_sizes)
 
 
 def torch_gradients(

@@ -4,7 +4,7 @@ All tensors here are time first: `x` float32 [T, B, I], `y` [T, B, D·H], `h0` a
 In packed sequences N stands for the two axes T, B, in the order of `torch.nn.utils.rnn.PackedSequence`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple, Self, cast
 
 import numpy as np
@@ -17,6 +17,7 @@ from torch._C._functorch import is_legacy_batchedtensor
 from tidegate import _layer, shapes
 from tidegate._torch_fallback import torch_gradients, torch_layer
 from tidegate.cells import Cell
+from tidegate.trace import Trace
 
 Array = npt.NDArray[np.float32]
 Integers = npt.NDArray[np.int64]
@@ -69,6 +70,11 @@ class Plan(NamedTuple):
         episodes = (self.resets, self.reset_to == "h0")
         return _layer.Shape(self.T, self.B, self.lengths, self.starts, direction == 1, *episodes)
 
+    @property
+    def keeps_trace(self) -> bool:
+        """Whether the backward pass reads the trace of the forward pass."""
+        return self.cell.gated and self.checkpoint_every is None
+
     def torch_layer(self, x: Tensor, h0: Tensor | None, weights: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
         """Runs one layer by torch's own operations."""
         lengths = self.lengths if self.batch_sizes is None else None
@@ -81,56 +87,94 @@ class DirectLayers(NamedTuple):
     Attributes:
         plan: What the layers share.
         packed: For each layer, the packed weights of its directions.
+        traces: A list to which the traces of a padded batch are appended; None if nobody wants them.
     """
 
     plan: Plan
     packed: Sequence[Sequence[_layer.Layer]]
+    traces: list[Trace] | None = None
 
     def __call__(self, i: int, x: Tensor, h0: Tensor | None, weights: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
         """Runs one layer, and records it if gradients are to reach one of its tensors."""
-        if torch.is_grad_enabled() and (
+        recorded = torch.is_grad_enabled() and (
             x.requires_grad
             or weights[0].requires_grad
             or (h0 is not None and h0.requires_grad)
             or any(weight.requires_grad for weight in weights)
-        ):
-            outputs: tuple[Tensor, Tensor] = RecurrentLayer.apply(  # type: ignore[no-untyped-call]
-                self.plan, self.packed[i], x, h0, *weights
-            )
-            return outputs
-        y, h_n, _ = run(self.plan, self.packed[i], x, h0, trace=False)
-        return torch.from_numpy(y), torch.from_numpy(h_n)
+        )
+        done = None
+        if self.traces is not None or not recorded:
+            done = _tensors(run(self.plan, self.packed[i], x, h0, trace=self.traces is not None, clear=True))
+        if self.traces is not None and done is not None:
+            self.traces.extend(self._traces(i, done, h0))
+        if done is not None and not recorded:
+            return done.y, done.h_n
+        outputs: tuple[Tensor, Tensor] = RecurrentLayer.apply(  # type: ignore[no-untyped-call]
+            self.plan, self.packed[i], done, x, h0, *weights
+        )
+        return outputs
+
+    def _traces(self, i: int, done: "_Done", h0: Tensor | None) -> Iterator[Trace]:
+        """Takes apart what a layer has kept, without a copy."""
+        plan, D, H = self.plan, len(done.h_n), done.h_n.shape[-1]
+        start = torch.zeros_like(done.h_n) if h0 is None else h0.detach()
+        lengths = np.full(plan.B, plan.T) if plan.lengths is None else plan.lengths
+        for d in range(D):
+            facts = {"h0": start[d], "lengths": lengths, "layer": i, "reverse": d == 1}
+            kept: Any = None if done.trace is None else done.trace[d]
+            hidden: Any = done.y[..., d * H : (d + 1) * H]
+            yield Trace.of(plan.cell, hidden, kept, **facts)
+
+
+class _Done(NamedTuple):
+    """What a layer has computed, before it is recorded.
+
+    Attributes:
+        y: Outputs [T, B, D·H].
+        h_n: Final states [D, B, H].
+        trace: What was kept of each step [D, T, B, K, H], or None.
+    """
+
+    y: Tensor
+    h_n: Tensor
+    trace: Tensor | None
 
 
 class RecurrentLayer(torch.autograd.Function):
-    """One recurrent layer, native in both passes: `apply(plan, directions, x, h0, *weights)` gives `(y, h_n)`.
+    """One recurrent layer, native in both passes: `apply(plan, directions, done, x, h0, *weights)` gives `(y, h_n)`.
 
-    The weights come as torch lists them, for each direction w_ih, w_hh and with bias b_ih, b_hh; `directions` are the
-    same ones packed, and what is read. None of the tensors may change before the backward pass: torch checks that.
+    What is `done` already is not computed again; it may be None. The weights come as torch lists them, for each
+    direction w_ih, w_hh and with bias b_ih, b_hh; `directions` are the same ones packed, and what is read. None of the
+    tensors may change before the backward pass: torch checks that.
     """
 
     @staticmethod
     def forward(
-        ctx: Any, plan: Plan, directions: Sequence[_layer.Layer], x: Tensor, h0: Tensor | None, *weights: Tensor
+        ctx: Any,
+        plan: Plan,
+        directions: Sequence[_layer.Layer],
+        done: _Done | None,
+        x: Tensor,
+        h0: Tensor | None,
+        *weights: Tensor,
     ) -> tuple[Tensor, Tensor]:
-        y, h_n, trace = run(plan, directions, x, h0, trace=True)
-        output = torch.from_numpy(y)
+        y, h_n, trace = done or _tensors(run(plan, directions, x, h0, trace=plan.keeps_trace))
+        # A second tensor on the memory of y: its version counter is its own, so that users may change y in place.
+        output = torch.from_numpy(y.numpy())
         ctx.plan = plan
         ctx.directions = directions
         ctx.output_version = _version_counter(output)
         ctx.set_materialize_grads(False)
-        # A second tensor on the memory of y: its version counter is its own, so that users may change y in place.
-        kept = (torch.from_numpy(y), None if trace is None else torch.from_numpy(trace))
-        ctx.save_for_backward(x, h0, *kept, *weights)
-        return output, torch.from_numpy(h_n)
+        ctx.save_for_backward(x, h0, y, trace if plan.keeps_trace else None, *weights)
+        return output, h_n
 
     @staticmethod
     def backward(ctx: Any, dy: Tensor | None, dh_n: Tensor | None) -> tuple[Tensor | None, ...]:
         plan: Plan = ctx.plan
         x, h0, y, trace, *weights = ctx.saved_tensors
-        needed = ctx.needs_input_grad[2:]
+        needed = ctx.needs_input_grad[3:]
         if torch.is_grad_enabled() or _batched(dy, dh_n):
-            return None, None, *torch_gradients(plan.torch_layer, (x, h0, *weights), (dy, dh_n), needed)
+            return None, None, None, *torch_gradients(plan.torch_layer, (x, h0, *weights), (dy, dh_n), needed)
 
         changed = ctx.output_version._version > 0  # noqa: SLF001 - torch's public name for it
         y = run(plan, ctx.directions, x, h0, trace=False)[0] if changed else y.numpy()
@@ -138,7 +182,7 @@ class RecurrentLayer(torch.autograd.Function):
         gradients = native_gradients(
             plan, ctx.directions, x, h0, kept, (dy, dh_n), need_dx=needed[0], need_dh0=needed[1]
         )
-        return None, None, *[tensor if need else None for tensor, need in zip(gradients, needed, strict=True)]
+        return None, None, None, *[tensor if need else None for tensor, need in zip(gradients, needed, strict=True)]
 
 
 def run(
@@ -147,18 +191,22 @@ def run(
     """Runs all directions of a layer natively; `trace` and `clear` as in `_layer.run_forward`.
 
     Returns:
-        y, h_n, and the trace [D, T, B, 4, H] that the backward pass needs beside y, if asked for and if any.
+        y, h_n, and the trace [D, T, B, K, H], if asked for.
     """
     inputs, states = _inputs(x, h0)
     rows, D, H = inputs.shape[:-1], len(directions), directions[0].hidden_size
     y, h_n = _layer.empty(*rows, D * H), np.empty((D, plan.B, H), np.float32)
-    kept = trace and plan.cell.gated and plan.checkpoint_every is None
-    gates = _layer.empty(D, *rows, 4, H) if kept else None
+    kept = _layer.empty(D, *rows, len(plan.cell.kept), H) if trace else None
     for d, layer in enumerate(directions):
         state = None if states is None else states[d]
-        y_d, gates_d = y if D == 1 else _columns(y, d), None if gates is None else gates[d]
-        _layer.run_forward(layer, plan.shape(d), inputs, state, y_d, h_n[d], gates_d, clear=clear)
-    return y, h_n, gates
+        y_d, kept_d = y if D == 1 else _columns(y, d), None if kept is None else kept[d]
+        _layer.run_forward(layer, plan.shape(d), inputs, state, y_d, h_n[d], kept_d, clear=clear)
+    return y, h_n, kept
+
+
+def _tensors(arrays: tuple[Array, Array, Array | None]) -> _Done:
+    y, h_n, trace = arrays
+    return _Done(torch.from_numpy(y), torch.from_numpy(h_n), None if trace is None else torch.from_numpy(trace))
 
 
 def native_gradients(

@@ -76,7 +76,7 @@ def recurrent_layer(
     """
     plan = _plan(x, h0, weights, cell, lengths, resets, reset_to, checkpoint_every, {})
     directions = PACKED.get(plan.cell, weights, exactly=trace)
-    y, h_n, gates = run(plan, directions, x, h0, trace=trace, clear=True)
+    y, h_n, gates = run(plan, directions, x, h0, trace=trace and plan.keeps_trace, clear=True)
     kept = x.new_empty(0) if gates is None else torch.from_numpy(gates)
     return torch.from_numpy(y), torch.from_numpy(h_n), kept
 

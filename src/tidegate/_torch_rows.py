@@ -7,11 +7,13 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
+from torch.nn import RNNBase
 from torch.nn.utils.rnn import PackedSequence
 
 from tidegate.ops import RESET_TO
 from tidegate.shapes import Sizes, check_choice, check_lengths, check_resets
 
+UNFIT = "the shapes do not fit: torch's own checks say how"
 Lengths = Sequence[int] | npt.NDArray[np.integer[Any]] | Tensor
 Resets = npt.NDArray[np.bool_] | Tensor
 
@@ -68,6 +70,38 @@ def check_rows(
     numbers = None if lengths is None else check_lengths(_on_cpu(lengths), sizes)
     found = None if resets is None else check_resets(_on_cpu(resets), "B T" if batch_first else "T B", sizes)
     return Rows(numbers, np.ascontiguousarray(found.T) if batch_first and found is not None else found, reset_to)
+
+
+def check_traceable(data: Tensor | PackedSequence, transform: str | None) -> None:
+    """Checks that the gates of a call can be returned.
+
+    Raises:
+        ValueError: The input is packed, or torch transforms the call.
+    """
+    if isinstance(data, PackedSequence):
+        raise ValueError(  # noqa: TRY004 - it is the combination that is wrong
+            "return_trace given with a packed sequence, expected a padded tensor with lengths: traces are padded"
+        )
+    if transform:
+        raise ValueError("return_trace given under a transform of torch, expected a call outside of it")
+
+
+def misfit(module: RNNBase, data: Any, hx: Tensor | None) -> str | None:
+    """Returns what keeps an input of these shapes off the native path, or None."""
+    batch_sizes = None
+    if isinstance(data, PackedSequence):
+        data, batch_sizes = data.data, data.batch_sizes
+    shape: tuple[int, ...] = data.shape
+    axes, rows = 2, shape[:0]
+    if batch_sizes is not None:
+        rows = (int(batch_sizes[0]),)
+    elif len(shape) == 3:
+        axes, rows = 3, (shape[0 if module.batch_first else 1],)
+    states = (module.num_layers * 2 if module.bidirectional else module.num_layers, *rows, module.hidden_size)
+    fits = len(shape) == axes and shape[-1] == module.input_size and (hx is None or hx.shape == states)
+    if not fits:
+        return UNFIT
+    return "input is empty" if 0 in shape else None
 
 
 def _check_padded(name: str, data: Tensor | PackedSequence) -> None:

@@ -42,15 +42,17 @@ from torch.nn.utils.parametrize import is_parametrized
 from torch.nn.utils.rnn import PackedSequence
 
 from tidegate import _torch_chrono
-from tidegate._torch_fallback import TorchLayers, torch_episodes, torch_ragged
+from tidegate._torch_fallback import torch_episodes, torch_ragged
 from tidegate._torch_func import TransformedLayers
 from tidegate._torch_function import DirectLayers, Plan
 from tidegate._torch_op import OperationLayers
-from tidegate._torch_rows import Lengths, Resets, Rows, check_rows
+from tidegate._torch_rows import UNFIT, Lengths, Resets, Rows, check_rows, check_traceable, misfit
+from tidegate._torch_trace import TorchLayers
 from tidegate._torch_transforms import transform, unfit_number, unfit_tensor, unsupported_transform
 from tidegate._torch_weights import PACKED
 from tidegate.cells import Cell
 from tidegate.shapes import check_checkpoints, check_choice
+from tidegate.trace import Trace
 
 __all__ = ["GRU", "RNN", "Path", "convert"]
 
@@ -90,7 +92,8 @@ class _Native(torch.nn.RNNBase):
         lengths: Lengths | None = None,
         resets: Resets | None = None,
         reset_to: str = "zeros",
-    ) -> tuple[Input, Tensor]:
+        return_trace: bool = False,
+    ) -> tuple[Input, Tensor] | tuple[Input, Tensor, list[Trace]]:
         """Runs the layers over a batch of sequences.
 
         Args:
@@ -102,13 +105,18 @@ class _Native(torch.nn.RNNBase):
                 padded batch hold several episodes one after another: each is walked as if it were alone, in either
                 direction.
             reset_to: The state that such an episode starts from: "zeros", or "h0" for the row's own in hx.
+            return_trace: Also returns what every layer did at every step of a padded batch or of one sequence.
 
         Returns:
             The states of the last layer, [T, B, D·H] or as `input` is laid out, 0 beyond a row's length; and the final
-            states [L·D, B, H] of all layers, each row's at its own end, its initial state when its length is 0.
+            states [L·D, B, H] of all layers, each row's at its own end, its initial state when its length is 0. With
+            `return_trace`, also L·D traces in the same order, whose arrays are tensors [T, B, H] without gradients,
+            B = 1 for one sequence. They are the memory that the backward pass reads, and `hidden` shares its own with
+            the states: copy what you want to change.
 
         Raises:
-            ValueError: `lengths` or `resets` do not fit the input, or torch's own checks find a mistake.
+            ValueError: `lengths` or `resets` do not fit the input, torch's own checks find a mistake, or a trace is
+                wanted of a packed sequence or under a transform of torch.
             TypeError: `lengths` are no integers, or `resets` no booleans.
             RuntimeError: As torch's own checks raise it.
         """
@@ -121,12 +129,18 @@ class _Native(torch.nn.RNNBase):
         if lengths is not None or resets is not None:
             as_tensors = kind is not None and not obstacle
             rows = check_rows(input, lengths, resets, reset_to, self.batch_first, as_tensors=as_tensors)
+        traces: list[Trace] | None = [] if return_trace else None
+        if return_trace:
+            check_traceable(input, kind)
         layers = None
         if not obstacle:
-            layers = self._operations(kind, rows) if kind else self._direct(input, weights, rows)
+            layers = self._operations(kind, rows) if kind else self._direct(input, weights, rows, traces)
+        elif return_trace and misfit(self, input, hx) != UNFIT:
+            layers = TorchLayers(self.cell, None, *rows, traces)
         if layers is None:
             return self._torch_forward(input, hx, rows)
-        return self._arranged(input, hx, weights, layers)
+        output = self._arranged(input, hx, weights, layers)
+        return output if traces is None else (*output, traces)
 
     def path(
         self,
@@ -199,7 +213,7 @@ class _Native(torch.nn.RNNBase):
         form = OperationLayers if kind == "trace" else TransformedLayers
         return form(str(self.cell), *rows, self.checkpoint_every)
 
-    def _direct(self, data: Any, weights: Sequence[Tensor], rows: Rows) -> DirectLayers | None:
+    def _direct(self, data: Any, weights: Sequence[Tensor], rows: Rows, traces: list[Trace] | None) -> Layers | None:
         """Returns what runs a layer on the native kernels, None if the weights can't be packed."""
         cell, per_layer = self.cell, len(weights) // self.num_layers
         exactly = self.training or torch.is_grad_enabled()
@@ -209,10 +223,10 @@ class _Native(torch.nn.RNNBase):
             found = PACKED.find(cell, own, exactly=exactly)
             if found is None:
                 if self._weights_obstacle(weights):
-                    return None
+                    return None if traces is None else TorchLayers(cell, None, *rows, traces)
                 found = PACKED.pack(cell, own)
             packed.append(found)
-        return DirectLayers(self._plan(cell, data, rows), packed)
+        return DirectLayers(self._plan(cell, data, rows), packed, traces)
 
     def _plan(self, cell: Cell, data: Any, rows: Rows) -> Plan:
         if isinstance(data, PackedSequence):
@@ -247,7 +261,7 @@ class _Native(torch.nn.RNNBase):
 
     def _by_steps(self, data: Any, hx: Tensor | None) -> tuple[Input, Tensor]:
         """Does what torch's own module does, for a cell that torch has not."""
-        if self._misfit(data, hx):
+        if misfit(self, data, hx):
             output: tuple[Input, Tensor] = self._torchs.forward(self, data, hx)  # to say what is wrong
             return output
         sizes = data.batch_sizes.numpy() if isinstance(data, PackedSequence) else None
@@ -261,24 +275,7 @@ class _Native(torch.nn.RNNBase):
             obstacle = obstacle or "torch traces or transforms a packed sequence"
         unfit = unfit_number if transformed else unfit_tensor
         obstacle = obstacle or unfit("input", tensor) or (None if hx is None else unfit("hx", hx))
-        return obstacle or self._misfit(data, hx)
-
-    def _misfit(self, data: Any, hx: Tensor | None) -> str | None:
-        """Returns what is wrong with the shapes of a call, or None."""
-        batch_sizes = None
-        if isinstance(data, PackedSequence):
-            data, batch_sizes = data.data, data.batch_sizes
-        shape: tuple[int, ...] = data.shape
-        axes, rows = 2, shape[:0]
-        if batch_sizes is not None:
-            rows = (int(batch_sizes[0]),)
-        elif len(shape) == 3:
-            axes, rows = 3, (shape[0 if self.batch_first else 1],)
-        states = (self.num_layers * 2 if self.bidirectional else self.num_layers, *rows, self.hidden_size)
-        fits = len(shape) == axes and shape[-1] == self.input_size and (hx is None or hx.shape == states)
-        if not fits:
-            return "the shapes do not fit: torch's own checks say how"
-        return "input is empty" if 0 in shape else None
+        return obstacle or misfit(self, data, hx)
 
     def _weights(self) -> list[Tensor]:
         """Returns the current weights in torch's order, also while they are parametrized or replaced for one call."""

@@ -1,0 +1,81 @@
+"""Layers by torch's own operations, in any dtype and on any device, with a trace of their gates if one is wanted.
+
+Once the states of a layer are known, so is what every step has read, and the gates of all steps follow at once.
+"""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn.functional import linear
+
+from tidegate._torch_cells import step
+from tidegate._torch_fallback import Integers, Marks, torch_layer, weights_per_direction
+from tidegate.cells import Cell
+from tidegate.trace import Trace
+
+
+class TorchLayers(NamedTuple):
+    """The layers of a module by torch's own operations: layer `i` maps x, h0 and its weights to y and h_n.
+
+    Attributes:
+        cell: The cell.
+        batch_sizes: Rows at each step [T] of a packed sequence; None for a padded batch.
+        lengths: Steps of each row [B]; None for T everywhere.
+        resets: Marks of the first steps of episodes [T, B]; None for none.
+        reset_to: What an episode starts from, "zeros" or "h0".
+        traces: A list to which the traces of a padded batch are appended; None if nobody wants them.
+    """
+
+    cell: Cell
+    batch_sizes: Integers | None = None
+    lengths: Integers | None = None
+    resets: Marks | None = None
+    reset_to: str = "zeros"
+    traces: list[Trace] | None = None
+
+    def __call__(self, i: int, x: Tensor, h0: Tensor | None, weights: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+        """Runs one layer."""
+        rows = (self.lengths, self.batch_sizes, self.resets, self.reset_to)
+        y, h_n = torch_layer(self.cell, x, h0, weights, *rows)
+        if self.traces is not None:
+            with torch.no_grad():
+                start = torch.zeros_like(h_n) if h0 is None else h0
+                size = weights_per_direction(weights)
+                for d, state in enumerate(start):
+                    y_d = y[..., d * state.shape[1] : (d + 1) * state.shape[1]]
+                    own = weights[d * size : (d + 1) * size]
+                    self.traces.append(self._trace(x, y_d.detach(), state.detach(), own, layer=i, reverse=d == 1))
+        return y, h_n
+
+    def _trace(
+        self, x: Tensor, y: Tensor, h0: Tensor, weights: Sequence[Tensor], *, layer: int, reverse: bool
+    ) -> Trace:
+        """Computes the trace of one direction from its states y [T, B, H]."""
+        T, B = x.shape[:2]
+        steps = np.full(B, T) if self.lengths is None else self.lengths
+        t = np.arange(T)[:, None]
+        w_ih, w_hh, *biases = weights
+        b_ih, b_hh = biases or (None, None)
+        h = self._previous(y, h0, steps, reverse)
+        _, kept = step(self.cell, linear(x, w_ih, b_ih), linear(h, w_hh, b_hh), h)
+        padding = torch.from_numpy(t >= steps).unsqueeze(-1).to(x.device)
+        values: dict[str, Any] = {
+            name: value.masked_fill(padding, 0) for name, value in zip(self.cell.kept, kept, strict=True)
+        }
+        return Trace(cell=self.cell, hidden=y, h0=h0, lengths=steps, layer=layer, reverse=reverse, **values)  # type: ignore[arg-type]
+
+    def _previous(self, y: Tensor, h0: Tensor, steps: Integers, reverse: bool) -> Tensor:
+        """Returns the state that each step has read, [T, B, H]."""
+        T = len(y)
+        t = np.arange(T)[:, None]
+        first = (t == steps - 1) if reverse else np.broadcast_to(t == 0, (T, len(steps)))
+        marked = np.zeros((T, len(steps)), bool) if self.resets is None else self.resets != 0
+        if reverse:  # an episode starts where the next one, in time, has its mark
+            marked = np.concatenate([marked[1:], np.zeros_like(marked[:1])]) & (t + 1 < steps)
+        at_start, at_mark = (torch.from_numpy(np.array(a)).unsqueeze(-1).to(y.device) for a in (first, marked))
+        shifted = torch.cat([y[1:], h0[None]] if reverse else [h0[None], y[:-1]])[:T]
+        before = torch.where(at_start, h0, shifted)
+        return torch.where(at_mark, h0 if self.reset_to == "h0" else torch.zeros_like(h0), before)
