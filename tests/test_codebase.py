@@ -25,7 +25,7 @@ ROOMS = (
         *("growth", "spectrum", "_torch_transforms"),
     ),
     ("threads", "cells"),
-    ("_layer", "reference", "trace", "_torch_cells"),
+    ("_layer", "reference", "trace", "_torch_cells", "_torch_chrono"),
     ("ops", "summaries", "tables", "settings", "_torch_fallback"),
     (
         "recurrent",

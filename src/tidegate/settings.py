@@ -31,6 +31,8 @@ class Settings:
         class_weights: "balanced" weighs each class in the loss by 1 ÷ its frequency, "none" does not, "auto" does if
             the largest class has at least 3 times the texts of the smallest.
         freeze: Whether the embedding stays as it starts.
+        chrono: Longest memory, in words, that the units of a GRU start with (Tallec & Ollivier 2018), 2 or more; None
+            for torch's own start.
         orthogonal: Whether the state weights of each gate start as a random orthogonal matrix, which neither shrinks
             nor stretches what it is multiplied with (Saxe et al. 2014), instead of as torch starts them.
         watch_gradients: Whether gradient norms are measured after each epoch, on a few validation texts.
@@ -47,6 +49,7 @@ class Settings:
     patience: int | None = None
     class_weights: str = "auto"
     freeze: bool = False
+    chrono: float | None = None
     orthogonal: bool = False
     watch_gradients: bool = False
     seed: int = 0
@@ -66,6 +69,8 @@ class Settings:
         for name in ("learning_rate", "weight_decay", "clip", "seed"):
             if not (getattr(self, name) or 0) >= 0:  # so that NaN is refused too
                 raise ValueError(f"{name} is {getattr(self, name)}, expected 0 or more")
+        if self.chrono is not None and not self.chrono >= 2:
+            raise ValueError(f"chrono is {self.chrono}, expected 2 or more: the longest memory in words")
         check_choice("class_weights", self.class_weights, CLASS_WEIGHTS)
 
     def for_texts(self, count: int) -> tuple[int, int, int]:

@@ -62,7 +62,7 @@ def train(
     began = perf_counter()
     torch.manual_seed(settings.seed)
     rng = np.random.default_rng(settings.seed)
-    classifier = TextClassifier(config, settings.dropout)
+    classifier = TextClassifier(config, settings.dropout, settings.chrono)
     if vectors is not None:
         start_from(classifier.embedding, examples.tokenizer.vocab, vectors)
     classifier.embedding.weight.requires_grad_(not settings.freeze)

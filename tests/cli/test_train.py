@@ -135,6 +135,18 @@ def test_choices_of_a_cell_that_has_none_are_refused(shell: Shell, small: str) -
     assert "reset is 'off' for the cell 'rnn_tanh', expected it for a 'gru' alone" in err
 
 
+def test_long_memories_to_start_with(shell: Shell, folder: Path, small: str) -> None:
+    """`--chrono` sets the biases of the update gates, which a few steps leave near there; baselines go without."""
+    assert shell(f"train train.csv {TO} {small} --epochs 1 --chrono 40")[0] == 0
+    bias = tidegate.load(folder / "new.safetensors").arrays["rnn.bias_ih_l0"]
+    H = len(bias) // 3
+    assert bias[H : 2 * H].mean() > 1.5
+    assert abs(bias[:H].mean()) < 1
+    code, _, err = shell(f"train train.csv {TO} {small} --cell rnn_tanh --chrono 40")
+    assert code == 2
+    assert "--chrono sets the update gate of a GRU, but there is none: --cell rnn_tanh" in err
+
+
 def test_a_given_rate_is_kept(shell: Shell, folder: Path, small: str) -> None:
     """`--rate` is compounding's growth factor."""
     assert shell(f"train train.csv {TO} {small} --no-baselines --cell compound --rate 0.75")[0] == 0

@@ -143,6 +143,10 @@ PatienceOption = Annotated[
 ClassWeightsOption = Annotated[
     ClassWeights, _option(_TRAINING, "none, balanced, or auto: balanced from 3 : 1 on.", metavar="NAME")
 ]
+ChronoOption = Annotated[
+    float | None,
+    _option(_TRAINING, "Longest memory, in words, that a GRU starts with.", min=2, show_default="torch's", metavar="T"),
+]
 NoBaselinesOption = Annotated[bool, _option(_TRAINING, "Skip the summaries without order.", "--no-baselines")]
 OrthogonalOption = Annotated[
     bool, _option(_TRAINING, "Start the weights of the states as orthogonal matrices.", "--orthogonal")

@@ -64,6 +64,7 @@ def train(
     clip: o.ClipOption = _DEFAULT.clip,
     patience: o.PatienceOption = _DEFAULT.patience,
     class_weights: o.ClassWeightsOption = _CLASS_WEIGHTS,
+    chrono: o.ChronoOption = _DEFAULT.chrono,
     orthogonal: o.OrthogonalOption = _DEFAULT.orthogonal,
     watch_gradients: o.WatchOption = _DEFAULT.watch_gradients,
     no_baselines: o.NoBaselinesOption = False,
@@ -90,9 +91,12 @@ def _train(options: Mapping[str, Any]) -> None:
     _check_output(output)
     if options["freeze"] and not options["vectors"]:
         raise ValueError("--freeze leaves word vectors as they are, but there are none: give them with --vectors FILE")
+    if options["chrono"] and (cell, options["update"]) != ("gru", "on"):
+        raise ValueError(f"--chrono sets the update gate of a GRU, but there is none: --cell {cell}")
     if options["threads"]:
         tidegate.set_num_threads(options["threads"])
     settings = Settings(**{field.name: options[field.name] for field in fields(Settings)})
+    baseline = replace(settings, learning_rate=None, chrono=None)
     with err.status("reading texts"):
         examples = _examples(options)
         vectors = read_vectors(options["vectors"], examples.tokenizer.vocab) if options["vectors"] else None
@@ -104,7 +108,7 @@ def _train(options: Mapping[str, Any]) -> None:
     gradients: list[Gradients] = []
     with Stop() as stop:
         for name, config in configs.items():
-            own, start = settings if name == cell else replace(settings, learning_rate=None), perf_counter()
+            own, start = settings if name == cell else baseline, perf_counter()
             events = told(training.train(examples, config, own, vectors), config, own, gradients)
             best = follow(name, events, stop)
             if best:
