@@ -114,6 +114,14 @@ def test_a_trace_of_the_kernels_is_taken() -> None:
     np.testing.assert_allclose(jacobians(trace, w_hh), jacobians(traced("gru", x, h0), w_hh), atol=1e-5)
 
 
+def test_states_that_are_not_finite_are_named() -> None:
+    """A network that came apart has no derivatives, and the error says so."""
+    trace = traced("rnn_relu", *random_input())
+    trace.hidden[3, 0, 2] = np.inf
+    with pytest.raises(FloatingPointError, match="1 numbers that are not finite"):
+        jacobians(trace, weights("rnn_relu")["w_hh"])
+
+
 def test_weights_of_another_layer_are_refused() -> None:
     """State weights that do not fit the trace are named with the shape expected."""
     trace = traced("gru", *random_input())

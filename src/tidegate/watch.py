@@ -66,7 +66,8 @@ def _walked(name: str, flow: Array, loss: Array) -> Walked:
         flow: log10 ‖∂h_T/∂h_t‖ at the distances 0..n, over that at distance 0, float64 [n + 1].
         loss: log10 ‖∂loss/∂h_t‖ there.
     """
-    rate, n = fitted_rate(flow), len(flow) - 1
+    n = len(flow) - 1
+    rate = fitted_rate(flow) if n else 1.0
     faded = np.flatnonzero(loss < loss.max() - TROUBLE)
     trouble, distance = "", n
     if loss[n] < loss.max() - TROUBLE:
