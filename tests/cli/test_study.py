@@ -74,7 +74,7 @@ def test_an_unknown_study_is_a_mistake(shell: Shell) -> None:
 
 def test_ctrl_c_keeps_what_is_done(shell: Shell, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """A run that is interrupted reports the rows that were measured, and says that it was stopped."""
-    from tidegate.study import vanishing
+    from tidegate.study import networks, vanishing
 
     calls = []
 
@@ -82,9 +82,8 @@ def test_ctrl_c_keeps_what_is_done(shell: Shell, monkeypatch: pytest.MonkeyPatch
         calls.append(arguments)
         if len(calls) > 3:
             raise KeyboardInterrupt
-        return real(*arguments, **options)  # type: ignore[arg-type]
+        return networks.fit(*arguments, **options)  # type: ignore[arg-type]
 
-    real = vanishing.fit
     monkeypatch.setattr(vanishing, "fit", fit)
     code, out, err = shell(f"study vanishing --quick --output {tmp_path}")
     assert code == 130

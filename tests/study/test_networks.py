@@ -25,7 +25,7 @@ def test_a_seed_gives_the_same_training() -> None:
     for _ in range(2):
         torch.manual_seed(3)
         reader = Reader(adding(5), "rnn_tanh", 4)
-        found.append(fit(reader, adding(5), 3, steps=5, learning_rate=0.01).scores)
+        found.append(fit(reader, adding(5), 3, steps=10, learning_rate=0.01).scores)
     assert found[0] == found[1]
 
 
@@ -35,7 +35,7 @@ def test_a_loss_that_is_not_finite_ends_the_training() -> None:
     reader = Reader(task, "rnn_relu", 4)
     with torch.no_grad():
         reader.head.bias.fill_(torch.inf)
-    assert fit(reader, task, 0, steps=5, learning_rate=0.01) == Fit([], 0)
+    assert fit(reader, task, 0, steps=10, learning_rate=0.01) == Fit([], 0)
     assert evaluate(reader, task, 0) == 0
 
 

@@ -86,7 +86,7 @@ def test_every_kind_of_figure_is_drawn() -> None:
     interval, alone = Interval(0.5, 0.4, 0.6), Interval(0.5, -np.inf, np.inf)
     drawn = [
         figures.curves("c", "", {"p": {"a": figures.curve_of({1: interval, 10: alone})}}, ("x", "y"), logarithmic=True),
-        figures.points("p", "", {"p": {"a": {"group": interval}, "b": {"group": alone}}, "q": {}}, "x", limits=(0, 1)),
+        figures.points("p", "", {"p": {"a": {"group": interval}, "b": {"group": alone}}}, "x", limits=(0, 1)),
         figures.scatter("s", "", {f"{i}": ([1, 2], [0.5, 0.6]) for i in range(4)}, ("x", "y")),
     ]
     for figure in drawn:

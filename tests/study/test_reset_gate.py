@@ -33,7 +33,7 @@ def test_the_candidates_slope_is_that_of_its_equation(variant: str) -> None:
     for t, h in enumerate(trace.walk(1).previous):
         a = w_ih @ torch.from_numpy(x[t, 1]).double() + b_ih
         reset = choices.get("reset") != "off"
-        jacobian = torch.autograd.functional.jacobian(
+        jacobian = torch.autograd.functional.jacobian(  # type: ignore[no-untyped-call]
             lambda h, a=a, reset=reset: candidate(h, a, w_hh, b_hh, reset), torch.tensor(h).double()
         )
         assert found[t] == pytest.approx(float(torch.linalg.matrix_norm(jacobian, 2)), rel=1e-4)

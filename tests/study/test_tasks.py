@@ -13,7 +13,8 @@ def test_a_batch_has_the_shapes_of_its_task(task: Task) -> None:
     """Inputs are float32 [T, B, I]; there is one answer for each row, or for each step that is marked."""
     x, target, where = task.draw(np.random.default_rng(0), 5)
     asked = 5 if where is None else int(where.sum())
-    assert (x.dtype, x.shape[1:]) == (np.float32, (5, task.inputs))
+    assert x.dtype == np.float32
+    assert x.shape[1:] == (5, task.inputs)
     assert target.shape == ((asked, task.outputs) if target.dtype.kind == "f" else (asked,))
     assert where is None or where.shape == x.shape[:2]
 
