@@ -69,7 +69,7 @@ def write(folder: Path, kept: Row, figures: Sequence[Figure]) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     page = folder / f"{kept['study']}.html"
     _write(page, html(kept, figures))
-    _write(page.with_suffix(".json"), json.dumps(kept, indent=1, ensure_ascii=False, default=_plain) + "\n")
+    _write(page.with_suffix(".json"), json.dumps(_plain(kept), indent=1, ensure_ascii=False) + "\n")
     if figures:
         _write(page.with_suffix(".svg"), figures[0].svg)
     _write(folder / "index.md", index(folder))
@@ -131,6 +131,11 @@ def _write(path: Path, text: str) -> None:
 
 
 def _plain(value: Any) -> Any:
+    """Returns what JSON holds: numbers of numpy as plain ones, and None for those that are not finite."""
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
     if isinstance(value, np.generic):
-        return value.item()
-    raise TypeError(f"{value!r:.60} is of type {type(value).__name__}, expected what JSON holds")
+        value = value.item()
+    return None if isinstance(value, float) and not np.isfinite(value) else value
