@@ -1,7 +1,12 @@
 """Fixtures that more than one file of tests uses."""
 
 import os
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from tidegate.model import Model
 
 # Before torch is imported, here or in a child: the arrays of tests are tiny, and threads would mostly wait for each
 # other. Tests of threads ask for them.
@@ -21,26 +26,33 @@ def data() -> Path:
 
 
 @pytest.fixture(scope="session")
-def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The file of a small GRU classifier with random weights and the labels "negative" and "positive"."""
+def random_model() -> Callable[..., "Model"]:
+    """Makes classifiers with random weights."""
     from tidegate.config import Config
     from tidegate.model import Model
     from tidegate.text import Tokenizer
 
-    tokenizer = Tokenizer.train(["a good film", "a bad film"], min_frequency=1)
-    V, E, H, C = len(tokenizer), 4, 8, 2
-    config = Config(cell="gru", labels=("negative", "positive"), vocab_size=V, embedding_size=E, hidden_size=H)
-    shapes = {
-        "embedding.weight": (V, E),
-        "rnn.weight_ih_l0": (3 * H, E),
-        "rnn.weight_hh_l0": (3 * H, H),
-        "rnn.bias_ih_l0": (3 * H,),
-        "rnn.bias_hh_l0": (3 * H,),
-        "head.weight": (C, H),
-        "head.bias": (C,),
-    }
-    rng = np.random.default_rng(0)
-    arrays = {name: rng.standard_normal(shape).astype(np.float32) for name, shape in shapes.items()}
+    def make(
+        cell: str = "gru", labels: tuple[str, ...] = ("negative", "positive"), texts: Sequence[str] = (), **rest: Any
+    ) -> Model:
+        tokenizer = Tokenizer.train(["a good film", "a bad film", *texts], min_frequency=1)
+        sizes: dict[str, Any] = {"embedding_size": 4, "hidden_size": 8} | rest
+        config = Config(cell=cell, labels=labels, vocab_size=len(tokenizer), **sizes)
+        letters = {"V": config.vocab_size, "E": config.embedding_size, "H": config.hidden_size, "C": len(labels)}
+        letters |= {"G": 3 if cell == "gru" else 1, "D": 1 + config.bidirectional, "F": config.summary_size, "R": 1}
+        rng = np.random.default_rng(0)
+        shapes = {
+            name: [np.prod([letters[letter] for letter in axis.split("·")]) for axis in shape.split()]
+            for name, shape in config.letters().items()
+        }
+        return Model(config, tokenizer, {n: rng.standard_normal(s).astype(np.float32) for n, s in shapes.items()})
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def tiny_model(random_model: Callable[..., "Model"], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The file of a small GRU classifier with random weights and the labels "negative" and "positive"."""
     path = tmp_path_factory.mktemp("model") / "model.safetensors"
-    Model(config, tokenizer, arrays).save(path)
+    random_model().save(path)
     return path

@@ -41,9 +41,9 @@ ROOMS = (
         "_torch_weights",
     ),
     ("model", "adjoint", "examples", "_torch_op"),
-    ("_torch_func", "explain", "gradient_flow", "units"),
-    ("torch", "attribution", "watch", "__init__"),
-    ("classifier",),
+    ("_torch_func", "explain", "gradient_flow", "units", "messages"),
+    ("torch", "attribution", "watch", "page", "__init__"),
+    ("classifier", "serve"),
     ("training",),
     ("study",),
     ("cli",),
@@ -53,7 +53,7 @@ LEVELS = {module: level for level, room in enumerate(ROOMS) for module in room}
 SOURCES = sorted(PACKAGE.rglob("*.py"))
 
 # What only the extras bring. Training and the command line may import these; what a trained model needs may not.
-EXTRAS = {"torch", "pyarrow", "sklearn", "typer", "rich", "matplotlib"}
+EXTRAS = {"torch", "pyarrow", "sklearn", "typer", "rich", "matplotlib", "fastapi", "pydantic", "uvicorn"}
 
 LONGEST_FUNCTION = 60
 MOST_FUNCTIONS = 30

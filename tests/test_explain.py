@@ -269,7 +269,7 @@ def test_the_values_that_gates_have_change_no_bit(layers: int, bidirectional: bo
 
 
 @pytest.mark.parametrize("choices", [{"candidate": "relu"}, {"candidate": "identity", "gate": "hard_sigmoid"}])
-def test_gates_of_other_grus_are_set_by_their_equations(choices: dict[str, str]) -> None:
+def test_gates_of_other_grus_are_set_by_their_equations(choices: dict[str, Any]) -> None:
     """The candidate that follows from a reset gate is that of the model's own activation."""
     model = make_model(**choices)
     result = what_if(model, TEXT, step=4, unit=2, reset=0.9)

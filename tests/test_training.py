@@ -246,6 +246,22 @@ def test_wrong_settings_are_refused(field: str, value: Any, message: str) -> Non
         Settings(**{field: value})
 
 
+@pytest.mark.parametrize(
+    ("settings", "count", "expected"),
+    [
+        (Settings(), 22_500, (64, 352, 3, 3)),
+        (Settings(), 15_999, (32, 500, 3, 3)),
+        (Settings(), 320, (32, 10, 100, 50)),
+        (Settings(batch_size=100, epochs=8, patience=2), 22_500, (100, 225, 8, 2)),
+    ],
+)
+def test_what_is_left_open_follows_from_the_number_of_texts(
+    settings: Settings, count: int, expected: tuple[int, int, int, int]
+) -> None:
+    """Batch size, steps of an epoch, epochs and patience: few texts make smaller steps and more of them."""
+    assert settings.for_texts(count) == expected
+
+
 def test_without_torch_the_install_line_is_told() -> None:
     """Where PyTorch is missing, the error says how to get it."""
     code = "import sys; sys.modules['torch'] = None; import tidegate.training"

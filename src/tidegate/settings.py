@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -11,6 +12,7 @@ from tidegate.shapes import check_choice
 
 CLASS_WEIGHTS = ("auto", "balanced", "none")
 MARKED_IMBALANCE = 3.0  # texts of the largest class ÷ texts of the smallest from which "auto" balances
+MANY_TEXTS = 16_000  # from which an epoch has enough steps of 64 texts each
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -19,7 +21,7 @@ class Settings:
 
     Attributes:
         epochs: Most passes over the texts. None for 3, or as many as make 1,000 steps if there are few texts.
-        batch_size: Texts in a step.
+        batch_size: Texts in a step. None for 64, or 32 where the texts are less than 16,000: few texts need the steps.
         learning_rate: Of AdamW, at its highest: it rises during the first fifth of all steps and then falls to 0 as
             half a cosine (one cycle, Smith & Topin 2019). None for the cell's own, see `LEARNING_RATES`.
         weight_decay: Of AdamW.
@@ -40,7 +42,7 @@ class Settings:
     """
 
     epochs: int | None = None
-    batch_size: int = 32
+    batch_size: int | None = None
     learning_rate: float | None = None
     weight_decay: float = 0.01
     dropout: float = 0.4
@@ -73,15 +75,28 @@ class Settings:
             raise ValueError(f"chrono is {self.chrono}, expected 2 or more: the longest memory in words")
         check_choice("class_weights", self.class_weights, CLASS_WEIGHTS)
 
-    def for_texts(self, count: int) -> tuple[int, int, int]:
-        """Decides what is left open, for a number of texts to train on.
-
-        Returns:
-            Epochs, steps in an epoch, and patience in epochs.
-        """
-        steps = -(-count // self.batch_size)
+    def for_texts(self, count: int) -> "Schedule":
+        """Decides what is left open, for a number of texts to train on: few make smaller steps and more epochs."""
+        batch_size = self.batch_size or (64 if count >= MANY_TEXTS else 32)
+        steps = -(-count // batch_size)
         epochs = self.epochs or max(3, -(-1000 // steps))
-        return epochs, steps, self.patience or max(3, epochs // 2)
+        return Schedule(batch_size, steps, epochs, self.patience or max(3, epochs // 2))
+
+
+class Schedule(NamedTuple):
+    """What `Settings.for_texts` decides.
+
+    Attributes:
+        batch_size: Texts in a step.
+        steps: Steps in an epoch.
+        epochs: Most passes over the texts.
+        patience: Epochs without a better score before training stops.
+    """
+
+    batch_size: int
+    steps: int
+    epochs: int
+    patience: int
 
 
 LEARNING_RATES = {"gru": 2e-3, "rnn_tanh": 1e-3, "rnn_relu": 1e-3, "average": 3e-3, "compound": 3e-3}

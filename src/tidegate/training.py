@@ -71,12 +71,12 @@ def train(
 
     watch = Watch(examples, config) if settings.watch_gradients and config.recurrent else None
     optimiser = _Optimiser(classifier, examples.train, settings)
-    epochs, _, patience = settings.for_texts(len(examples.train))
+    batch_size, _, epochs, patience = settings.for_texts(len(examples.train))
     best, since_best, words = -1.0, 0, 0
     for epoch in range(1, epochs + 1):
         loss, rows_seen = 0.0, 0
         with kept_awake():
-            for rows in shuffled_batches(examples.train.corpus.lengths, settings.batch_size, rng):
+            for rows in shuffled_batches(examples.train.corpus.lengths, batch_size, rng):
                 ids, lengths = examples.train.corpus.padded(rows)
                 ids = drop_words(ids, settings.word_dropout, rng)
                 loss += len(rows) * optimiser.step(ids, lengths, examples.train.classes[rows])
@@ -172,7 +172,7 @@ class _Optimiser:
 
     def __init__(self, classifier: TextClassifier, labelled: Labelled, settings: Settings) -> None:
         rate = LEARNING_RATES[classifier.config.cell] if settings.learning_rate is None else settings.learning_rate
-        epochs, steps, _ = settings.for_texts(len(labelled))
+        _, steps, epochs, _ = settings.for_texts(len(labelled))
         self.classifier, self.clip = classifier, settings.clip
         self.parameters = [parameter for parameter in classifier.parameters() if parameter.requires_grad]
         self.adamw = torch.optim.AdamW(self.parameters, rate, weight_decay=settings.weight_decay, fused=True)

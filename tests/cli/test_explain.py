@@ -66,8 +66,8 @@ def test_each_word_has_a_line_without_a_terminal(shell: Shell, model: tidegate.M
         assert float(kept[:-1]) == pytest.approx(100 * explanation.kept[t], abs=0.6)
         assert float(counts) == pytest.approx(explanation.towards(1)[t], abs=6e-3)
     assert re.search(r"checked +against the model, off by \d\.?\d*e-\d+ at most", " ".join(out.split()))
-    assert re.search(r"updates +most of the memory let go at \S+ \d+%", out)
-    assert re.search(r"resets +most of the memory left unread at \S+ \d+%", out)
+    assert re.search(r"updates +most of the memory let go at \S+ \(\d\) \d+%", out)
+    assert re.search(r"resets +most of the memory left unread at \S+ \(\d\) \d+%", out)
 
 
 def test_a_terminal_shows_words_over_bars_and_the_ledger(
@@ -277,5 +277,6 @@ def test_gates_are_ranked_by_what_they_cut_off(model: tidegate.Model) -> None:
     explained = Explained(explanation, explanation, "ledger", "gru", 1)
     walk = explanation.traces[0].walk()
     for ranked, shares in ((explained.updates, walk.let_go()), (explained.resets, walk.unread())):
-        assert ranked[0] == (explanation.words[int(shares.argmax())], float(shares.max()))
+        t = int(shares.argmax())
+        assert ranked[0] == (f"{explanation.words[t]} ({t + 1})", float(shares.max()))
         assert [share for _, share in ranked] == sorted((share for _, share in ranked), reverse=True)

@@ -99,12 +99,12 @@ class Explained:
 
     @property
     def updates(self) -> list[tuple[str, float]]:
-        """The words at which most of the memory was let go, and the share of it."""
+        """The words at which most of the memory was let go, with their places, and the share of it."""
         return self._strongest(Walk.let_go)
 
     @property
     def resets(self) -> list[tuple[str, float]]:
-        """The words at which the reset gates held most of the memory back, and the share of it."""
+        """The words at which the reset gates held most of the memory back, with their places, and the share of it."""
         return self._strongest(Walk.unread)
 
     @property
@@ -139,7 +139,7 @@ class Explained:
         shares = sum((values[::-1] if reverse else values for values, reverse in walked), np.zeros(len(self.words)))
         shares /= max(1, len(last))
         best = np.argsort(-shares, kind="stable")[:3]
-        return [(self.words[t], float(shares[t])) for t in best if shares[t] > 0]
+        return [(f"{self.words[t]} ({t + 1})", float(shares[t])) for t in best if shares[t] > 0]
 
 
 def _named(title: str, strongest: list[tuple[str, float]]) -> str:

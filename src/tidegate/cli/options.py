@@ -126,7 +126,9 @@ EpochsOption = Annotated[
     int | None,
     _option(_TRAINING, "Most passes over the texts.", min=1, show_default="3; more for few texts", metavar="N"),
 ]
-BatchSizeOption = Annotated[int, _option(_TRAINING, "Texts in a step.", min=1, metavar="N")]
+BatchSizeOption = Annotated[
+    int | None, _option(_TRAINING, "Texts in a step.", min=1, show_default="64; 32 for few texts", metavar="N")
+]
 LearningRateOption = Annotated[
     float | None, _option(_TRAINING, "At its highest.", show_default="by cell", min=0, metavar="X")
 ]

@@ -1,0 +1,53 @@
+"""The page in a browser: `tidegate serve` and headless Chromium, started and ended. Tests and pictures use it too."""
+
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from playwright.sync_api import Browser, Page, sync_playwright
+
+CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+OPTIONS = [
+    *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
+    *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
+]
+
+
+@contextmanager
+def served(model: Path) -> Iterator[str]:
+    """Runs the command on any free port; yields the page's address."""
+    command = [sys.executable, "-u", "-m", "tidegate", "serve", str(model), "--port", "0", "--threads", "1"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as running:
+        try:
+            line = running.stdout.readline() if running.stdout else ""
+            if " is at http://" not in line:
+                raise RuntimeError(f"tidegate serve printed {line!r}, expected the address of the page")
+            yield line.split(" is at ")[1].split()[0]
+        finally:
+            running.send_signal(signal.SIGINT)
+            running.wait(10)
+
+
+@contextmanager
+def chromium() -> Iterator[Browser]:
+    """Starts the browser, with an empty profile of its own."""
+    with sync_playwright() as library:
+        browser = library.chromium.launch(executable_path=CHROMIUM, args=OPTIONS)
+        try:
+            yield browser
+        finally:
+            browser.close()
+
+
+def opened(browser: Browser, address: str, **context: Any) -> Page:
+    """Opens the page and waits until it has drawn its first text."""
+    page = browser.new_context(**context).new_page()
+    page.goto(address)
+    page.wait_for_selector("html[data-ready]")
+    page.wait_for_selector("#words > [aria-selected]")
+    return page

@@ -1,0 +1,237 @@
+"""The numbers of the page's pictures: one function for each question, from a trained model."""
+
+from base64 import b64encode
+from typing import Any
+
+import numpy as np
+
+from tidegate import messages
+from tidegate.cells import Cell
+from tidegate.explain import Explanation, explain, what_if
+from tidegate.gradient_flow import flow
+from tidegate.ledger import unroll
+from tidegate.messages import Array, Gate, GateQuestion, Place, Question, UnitQuestion, WhatIfQuestion
+from tidegate.model import Model
+from tidegate.recurrent import Recurrent
+from tidegate.stacks import parameter_names
+from tidegate.text import UNK
+from tidegate.trace import Trace
+
+TOP_WORDS = 8
+
+
+def facts(model: Model, name: str) -> messages.Facts:
+    """Describes the model to the page."""
+    config = model.config
+    cell = config.recurrent_cell if config.recurrent else None
+    return messages.Facts(
+        name=name,
+        cell=str(cell or config.cell),
+        gated=bool(cell and cell.gated),
+        labels=list(config.labels),
+        layers=config.num_layers if config.recurrent else 0,
+        directions=1 + config.bidirectional,
+        units=config.hidden_size,
+        embedding_size=config.embedding_size,
+        summary=model.summary,
+        longest=config.max_length,
+        parameters=sum(array.size for array in model.arrays.values()),
+        gates=_gates(cell) if cell else [],
+    )
+
+
+def words(model: Model, question: Question) -> messages.Words:
+    """Shares the score of each class among the words."""
+    source = question.source(model)
+    told = explain(model, source)
+    unknown, left_out = [], 0
+    if isinstance(source, str):
+        (ids,) = model.tokenizer.encode_batch([source])
+        left_out = len(ids) - len(told.words)
+        unknown = np.flatnonzero(ids[: len(told.words)] == model.tokenizer.vocab.index(UNK)).tolist()
+    return messages.Words(
+        words=list(told.words),
+        unknown=unknown,
+        left_out=left_out,
+        contributions=_rounded(told.contributions),
+        probability_after=_rounded(told.probability_after),
+        probabilities=_rounded(told.probabilities),
+        logits=_rounded(told.logits),
+        bias=_rounded(told.bias),
+        initial=_rounded(told.initial),
+        kept=_rounded(told.kept),
+        leading=_leading(model, told),
+        error=told.error,
+    )
+
+
+def heat_map(model: Model, question: GateQuestion) -> messages.HeatMap:
+    """Lays out the values of one gate of all units, those with the longest memory first."""
+    trace = question.trace(model)
+    values = _values(trace, question.gate)
+    update = _values(trace, "update") if trace.update is not None else np.zeros_like(values)
+    kept = update.mean(axis=0) if len(update) else np.zeros(values.shape[1])
+    low, high = (0.0, 1.0) if question.gate in {"reset", "update", "kept"} else _range(values)
+    scaled = ((values - low) * (65535 / (high - low))).round().clip(0, 65535).astype("<u2")
+    return messages.HeatMap(
+        steps=len(values),
+        units=values.shape[1],
+        low=low,
+        high=high,
+        order=np.argsort(-kept, kind="stable").tolist(),
+        memory=_rounded(1 / np.maximum(1e-6, 1 - kept)),
+        values=b64encode(scaled.tobytes()).decode(),
+    )
+
+
+def stream(model: Model, question: Place) -> messages.Stream:
+    """Follows the deposits of the words through the steps after them.
+
+    The words named are those whose deposits were largest over the whole time that they were there.
+
+    Raises:
+        ValueError: The cell keeps no deposits.
+    """
+    trace = question.trace(model)
+    walk = trace.walk()
+    if walk.update is None or walk.candidate is None:
+        raise ValueError("a vanilla RNN writes its state anew at every step: there are no deposits to follow")
+    carry = walk.update.astype(np.float64)
+    deposits = np.abs((1 - carry) * walk.candidate)
+    lifetime = (deposits * unroll(carry, np.ones_like(carry))).sum(axis=1)
+    top = np.sort(np.argsort(-lifetime, kind="stable")[:TOP_WORDS])
+    total, left = np.abs(np.asarray(trace.h0)[0]).astype(np.float64), np.zeros((len(top), carry.shape[1]))
+    amounts = np.zeros((len(top) + 1, len(carry)))
+    for t, z in enumerate(carry):
+        total, left = z * total + deposits[t], z * left
+        left[top == t] = deposits[t]
+        amounts[:-1, t] = left.sum(axis=1)
+        amounts[-1, t] = total.sum() - amounts[:-1, t].sum()
+    if trace.reverse:
+        top, amounts = len(carry) - 1 - top, amounts[:, ::-1]
+    return messages.Stream(top=top.tolist(), amounts=_rounded(amounts.clip(0)))
+
+
+def gradient_flow(model: Model, question: Place) -> messages.Flow:
+    """Measures how strongly the end of a layer's walk depends on its earlier states.
+
+    Beside a GRU stands the vanilla RNN of the same size on the same input: r ≡ 1 and z ≡ 0 make it of the GRU.
+    """
+    trace, weights = question.trace(model), question.weights(model)
+    vanilla = None
+    if trace.cell.gated:
+        names = parameter_names(0, reverse=False, bias=len(weights) == 4)
+        twin = Recurrent(dict(zip(names, weights, strict=True)), trace.cell._replace(reset="off", update="off"))
+        x = _input(model, question)
+        (without,) = twin.trace(np.ascontiguousarray(x[::-1]) if trace.reverse else x)
+        vanilla = _curve(without, weights[1], trace.reverse)
+    return messages.Flow(this=_curve(trace, weights[1], trace.reverse), vanilla=vanilla)
+
+
+def unit(model: Model, question: UnitQuestion) -> messages.Unit:
+    """Lists all that goes through one unit.
+
+    Raises:
+        ValueError: There is no such unit.
+    """
+    trace, (w_ih, w_hh, *biases) = question.trace(model), question.weights(model)
+    H = w_hh.shape[1]
+    if question.unit >= H:
+        raise ValueError(f"unit is {question.unit}, expected 0..{H - 1}: the layer has {H} units")
+    walk = trace.walk()
+    previous = walk.previous[::-1] if trace.reverse else walk.previous
+    rows = slice(question.unit, None, H)
+    b_ih, b_hh = (bias[rows, None] for bias in biases) if biases else (0, 0)
+    return messages.Unit(
+        previous=_rounded(previous[:, question.unit]),
+        hidden=_rounded(trace.hidden[:, 0, question.unit]),
+        gates={gate: _rounded(_values(trace, gate)[:, question.unit]) for gate in trace.cell.kept},
+        from_input=_rounded(w_ih[rows] @ _input(model, question)[:, 0].T + b_ih),
+        from_memory=_rounded(w_hh[rows] @ previous.T + b_hh),
+    )
+
+
+def answer(model: Model, question: WhatIfQuestion) -> messages.Answer:
+    """Sets gates of one unit at one step by hand, and computes all that comes after it anew."""
+    told = what_if(
+        model,
+        question.source(model),
+        layer=question.layer,
+        reverse=question.reverse,
+        step=question.step,
+        unit=question.unit,
+        reset=question.reset,
+        update=question.update,
+        candidate=question.candidate,
+    )
+    trace = question.find(told.traces)
+    return messages.Answer(
+        before=_rounded(told.probabilities_before),
+        after=_rounded(told.probabilities),
+        hidden=_rounded(told.hidden[:, question.unit]),
+        gates={gate: _rounded(_values(trace, gate)[question.step, question.unit]) for gate in ("reset", "update", "candidate")},
+    )
+
+
+def _rounded(array: Array) -> Any:
+    """Makes lists of an array: six digits behind the point, for more than that no picture has room."""
+    return np.asarray(array, np.float64).round(6).tolist()
+
+
+def _values(trace: Trace, gate: str) -> Array:
+    """Returns one kind of values, [T, H]; "kept" is the share of each deposit in the state at the end of the walk.
+
+    Raises:
+        ValueError: The cell has no such gate.
+    """
+    if gate == "kept" and trace.update is not None:
+        update = trace.walk().update
+        assert update is not None  # noqa: S101 - for mypy: this is a GRU
+        last = np.zeros(update.shape)
+        last[-1:] = 1
+        kept = unroll(update.astype(np.float64), last)
+        return kept[::-1] if trace.reverse else kept
+    array = getattr(trace, gate, None)
+    if array is None:
+        raise ValueError(f"gate is {gate!r}, expected one that a cell of the kind {trace.cell!s} has")
+    values: Array = np.asarray(array)[:, 0]
+    return values
+
+
+def _gates(cell: Cell) -> list[Gate]:
+    """Lists the values of a cell that are worth a map; those that are the same everywhere are not."""
+    if not cell.gated:
+        return ["hidden", "preactivation"]
+    gates: list[Gate] = ["update", "reset", "candidate", "hidden", "kept"]
+    off = {"reset"} if cell.reset == "off" else set()
+    off |= {"update", "kept"} if cell.update == "off" else set()
+    return [gate for gate in gates if gate not in off]
+
+
+def _leading(model: Model, told: Explanation) -> int:
+    """Names the unit that most of the difference between the scores comes from."""
+    weight = model.arrays["head.weight"]
+    return int(np.argmax(np.abs(told.balance.sum(axis=0)) * weight.std(axis=0))) % model.config.hidden_size
+
+
+def _range(values: Array) -> tuple[float, float]:
+    """Returns the smallest symmetric range around 0 that holds the values, [−1, 1] at least."""
+    reach = max(1.0, float(np.abs(values).max(initial=0)))
+    return -reach, reach
+
+
+def _input(model: Model, question: Place) -> Array:
+    """Returns what the layer reads, float32 [T, 1, ·]: the words' vectors, or the states of the layer below."""
+    source = question.source(model)
+    if question.layer == 0:
+        return model.embed(source).x
+    return np.concatenate([t.hidden for t in model.trace(source) if t.layer == question.layer - 1], axis=2)
+
+
+def _curve(trace: Trace, w_hh: Array, reverse: bool) -> messages.Curve:
+    """Puts the gradient flow of a walk in the order of the text, 0 at its end; the initial state is left out."""
+    measured = flow(trace, w_hh, spectral=False)
+    logs = measured.by_distance[:-1]
+    log_norm = [round(log, 4) if np.isfinite(log) else None for log in (logs if reverse else logs[::-1]).tolist()]
+    rate = float(measured.rate)
+    return messages.Curve(log_norm=log_norm, rate=rate if np.isfinite(rate) else None, verdict=measured.verdict)

@@ -1,0 +1,183 @@
+"""The page in a browser on this machine: FastAPI and uvicorn around one model."""
+
+import ipaddress
+import socket
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import uvicorn
+from fastapi import FastAPI
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from fastapi.staticfiles import StaticFiles
+from starlette.datastructures import MutableHeaders
+from starlette.middleware.trustedhost import TrustedHostMiddleware
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from tidegate import messages, page
+from tidegate.model import Model
+
+WEB = Path(__file__).parent / "web"
+LARGEST_QUESTION = 8_000_000  # bytes
+HERE = ("127.0.0.1", "localhost")
+
+# Nothing comes from anywhere but this server, and no other page may show this one.
+POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
+    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+)
+HEADERS = {
+    "Content-Security-Policy": POLICY,
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Cache-Control": "no-cache",
+}
+
+
+def create_app(model: Model, name: str = "model", hosts: tuple[str, ...] = HERE) -> FastAPI:
+    """Builds the application: the page at /, its questions under /api/.
+
+    Args:
+        model: What answers.
+        name: What the page calls it.
+        hosts: Names by which a browser may ask for the page. Others are refused, so that no foreign site can reach it
+            by a name of its own that leads to this machine.
+
+    Returns:
+        An ASGI application.
+    """
+    # The pages of API documentation would fetch scripts from elsewhere.
+    app = FastAPI(title="tidegate", docs_url=None, redoc_url=None, openapi_url=None)
+    app.add_api_route("/api/model", lambda: page.facts(model, name), response_model=messages.Facts)
+    for path, answer in _ANSWERS.items():
+        _add(app, path, answer, model)
+    app.mount("/", StaticFiles(directory=WEB, html=True))
+    app.add_exception_handler(ValueError, lambda _, error: _refuse(400, str(error)))
+    app.add_exception_handler(RequestValidationError, lambda _, error: _refuse(422, _first_fault(error)))
+    app.add_middleware(_Limit)
+    app.add_middleware(TrustedHostMiddleware, allowed_hosts=list(hosts))
+    app.add_middleware(_Guard)
+    return app
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """Takes a port, before anything is said about it.
+
+    Args:
+        host: An address of this machine.
+        port: 0 for any that is free.
+
+    Raises:
+        OSError: The port is in use, or may not be used.
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    # With the protocol named, asyncio sends small answers at once; else they wait for the client, 40 ms at a time.
+    taken = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        taken.bind((host, port))
+        taken.listen()
+    except OSError as error:
+        taken.close()
+        raise OSError(f"cannot serve on {host}:{port}: {error.strerror}; choose another with --port") from error
+    return taken
+
+
+def serve(app: FastAPI, taken: socket.socket, ready: Callable[[], object] = lambda: None) -> None:
+    """Serves until Ctrl-C.
+
+    Args:
+        app: What `create_app` returned.
+        taken: What `listen` returned; it is closed at the end.
+        ready: Called once before the first question is answered.
+    """
+    server = uvicorn.Server(uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=1))
+    with taken, suppress(KeyboardInterrupt):
+        ready()
+        server.run(sockets=[taken])
+
+
+def is_here(host: str) -> bool:
+    """Whether only this machine can reach an address."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+_ANSWERS: dict[str, Callable[[Model, Any], Any]] = {
+    "words": page.words,
+    "gates": page.heat_map,
+    "ledger": page.stream,
+    "flow": page.gradient_flow,
+    "unit": page.unit,
+    "what-if": page.answer,
+}
+
+
+def _add(app: FastAPI, path: str, answer: Callable[[Model, Any], Any], model: Model) -> None:
+    """Adds one question to the application. FastAPI reads the messages off the signature, and runs it in a thread."""
+    hints = answer.__annotations__
+
+    def respond(question: Any) -> Any:
+        return answer(model, question)
+
+    respond.__annotations__ = {"question": hints["question"], "return": hints["return"]}
+    app.add_api_route(f"/api/{path}", respond, methods=["POST"])
+
+
+def _refuse(status: int, text: str) -> JSONResponse:
+    return JSONResponse({"error": text}, status)
+
+
+def _first_fault(error: RequestValidationError) -> str:
+    """Says what is wrong with a question: where, and what was expected."""
+    fault = error.errors()[0]
+    where = ".".join(str(part) for part in fault["loc"] if part != "body")
+    return f"{where}: {fault['msg']}" if where else str(fault["msg"])
+
+
+class _Guard:
+    """Puts the headers that keep other sites out on every response."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def guarded(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                MutableHeaders(scope=message).update(HEADERS)
+            await send(message)
+
+        await self.app(scope, receive, guarded)
+
+
+class _Limit:
+    """Refuses a question that is too large, before more than the limit is held in memory."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        body, more = b"", True
+        while more and len(body) <= LARGEST_QUESTION:
+            message = await receive()
+            body += message.get("body", b"")
+            more = message.get("more_body", False)
+        if len(body) > LARGEST_QUESTION:
+            text = f"the question has more than {LARGEST_QUESTION:,} bytes, expected less: read a shorter text"
+            await _refuse(413, text)(scope, receive, send)
+            return
+        parts: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
+
+        async def replay() -> Message:
+            return parts.pop() if parts else await receive()
+
+        await self.app(scope, replay, send)

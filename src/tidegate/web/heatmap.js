@@ -1,0 +1,172 @@
+// The heat map: one gate of every unit at every word, on a canvas. Units with the longest memory are at the top.
+
+import { asker, decode } from "./api.js";
+import { css, onTheme, stops, table } from "./colours.js";
+import { shorten } from "./charts.js";
+import { memory, plain } from "./numbers.js";
+import { whenSeen } from "./seen.js";
+import { isGru, place, set, state, when, words } from "./state.js";
+import { Zoom } from "./zoom.js";
+
+const GATES = {
+  update: ["Update gate z", "sequential", "How much of its old value a unit keeps at this word: 1 keeps all, 0 writes it anew."],
+  reset: ["Reset gate r", "sequential", "How much of the old memory a unit looks at while it makes its new value: 0 starts afresh."],
+  candidate: ["Candidate n", "diverging", "The new value that a unit would write at this word."],
+  hidden: ["State h", "diverging", "The value of a unit after this word."],
+  kept: ["Kept at the end", "sequential", "The share of what a unit wrote at this word that is still in it at the end."],
+  preactivation: ["Before activation", "diverging", "What goes into the activation function of a unit."],
+};
+const GUTTER = { left: 62, bottom: 24, words: 62 };
+
+const element = (id) => document.getElementById(id);
+const canvas = element("map");
+const ask = asker("gates");
+const pixels = document.createElement("canvas");
+let values = new Uint16Array();
+let zoom; // which part is shown
+const draw = whenSeen(canvas, drawNow);
+const paint = whenSeen(canvas, paintNow);
+
+export function start() {
+  const { facts } = state;
+  if (!facts.gates.length) return;
+  element("gates").hidden = false;
+  set({ gate: facts.gates[0] });
+  element("gate").append(...facts.gates.map(choice));
+  startPlaces(facts);
+  when(["source", "layer", "reverse", "gate"], () => ask({ ...place(), gate: state.gate }, receive));
+  when(["step", "unit"], draw);
+  onTheme(paint);
+  new ResizeObserver(draw).observe(canvas);
+  zoom = new Zoom(canvas, room, draw, (t, row) => (element("map-note").textContent = describe(t, row)));
+}
+
+function choice(gate) {
+  const label = document.createElement("label");
+  const input = Object.assign(document.createElement("input"), { type: "radio", name: "gate", value: gate });
+  input.checked = gate === state.gate;
+  input.addEventListener("change", (event) => set({ touched: event.timeStamp, gate }));
+  label.append(input, GATES[gate][0]);
+  return label;
+}
+
+function startPlaces({ layers, directions }) {
+  const select = element("place");
+  const names = directions === 2 ? [" forward", " backward"] : [""];
+  for (let layer = 0; layer < layers; layer++) names.forEach((name, d) => select.append(new Option(`${layer + 1}${name}`, layer * directions + d)));
+  element("place-choice").hidden = layers * directions === 1;
+  select.value = state.layer * directions;
+  select.addEventListener("change", (event) => {
+    const at = Number(select.value);
+    set({ touched: event.timeStamp, hand: {}, layer: Math.floor(at / directions), reverse: at % directions === 1 });
+  });
+}
+
+function receive(map) {
+  const same = state.map && state.map.steps === map.steps && state.map.units === map.units;
+  values = decode(map.values);
+  if (!same) zoom.part = null;
+  set({ map });
+  paint();
+}
+
+/** Colours the values, one pixel each. */
+function paintNow() {
+  const { map } = state;
+  if (!map) return;
+  const scale = GATES[state.gate][1];
+  const { steps, units, order } = map;
+  [pixels.width, pixels.height] = [Math.max(1, steps), units];
+  const image = new ImageData(pixels.width, units);
+  const [data, colours] = [new Uint32Array(image.data.buffer), table(scale)];
+  for (let row = 0; row < units; row++)
+    for (let t = 0, at = row * pixels.width; t < steps; t++, at++) data[at] = colours[values[t * units + order[row]] >> 8];
+  pixels.getContext("2d").putImageData(image, 0, 0);
+  element("map-scale").style.backgroundImage = `linear-gradient(to right, ${stops(scale).join(", ")})`;
+  [element("map-low").textContent, element("map-high").textContent] = [plain(map.low, 0), plain(map.high, map.high % 1 ? 1 : 0)];
+  element("gate-hint").textContent =
+    GATES[state.gate][2] + (isGru() ? " Each line is a unit; those that remember longest are at the top." : " Each line is a unit.");
+  canvas.ariaLabel = `${GATES[state.gate][0]} of ${units} units at ${steps} words`;
+  drawNow();
+}
+
+function room() {
+  const [left, top, right, bottom] = zoom.shown();
+  const [width, height] = [canvas.clientWidth, canvas.clientHeight];
+  const named = (width - GUTTER.left) / (right - left) >= 15;
+  const inner = { width: width - GUTTER.left, height: height - (named ? GUTTER.words : GUTTER.bottom) };
+  const [sx, sy] = [inner.width / Math.max(1, right - left), inner.height / (bottom - top)];
+  return { left, top, right, bottom, width, height, named, inner, sx, sy, x: (t) => GUTTER.left + (t - left) * sx, y: (row) => (row - top) * sy };
+}
+
+function drawNow() {
+  const { map } = state;
+  if (!map || !canvas.clientWidth) return;
+  const at = room();
+  const ratio = devicePixelRatio;
+  const [width, height] = [Math.round(at.width * ratio), Math.round(at.height * ratio)];
+  if (canvas.width !== width || canvas.height !== height) [canvas.width, canvas.height] = [width, height];
+  const context = canvas.getContext("2d");
+  context.setTransform(ratio, 0, 0, ratio, 0, 0);
+  context.clearRect(0, 0, at.width, at.height);
+  if (map.steps) {
+    context.imageSmoothingEnabled = at.sx < 1;
+    const source = [at.left, at.top, at.right - at.left, at.bottom - at.top];
+    context.drawImage(pixels, ...source, GUTTER.left, 0, at.inner.width, at.inner.height);
+    drawMarks(context, at);
+  }
+  drawAxes(context, at);
+  element("map-note").textContent = describe(state.step, map.order.indexOf(state.unit));
+}
+
+function drawMarks(context, at) {
+  const row = state.map.order.indexOf(state.unit);
+  context.save();
+  context.beginPath();
+  context.rect(GUTTER.left, 0, at.inner.width, at.inner.height);
+  context.clip();
+  for (const [colour, width] of [[css("--card"), 3.5], [css("--ink"), 1.5]]) {
+    [context.strokeStyle, context.lineWidth] = [colour, width];
+    context.strokeRect(at.x(state.step) - 0.5, -4, Math.max(at.sx, 3) + 1, at.inner.height + 8);
+    context.strokeRect(GUTTER.left - 4, at.y(row) - 0.5, at.inner.width + 8, Math.max(at.sy, 3) + 1);
+  }
+  const box = zoom.box();
+  if (box) context.strokeRect(...box);
+  context.restore();
+}
+
+function drawAxes(context, at) {
+  const { map } = state;
+  context.font = "12px system-ui, sans-serif";
+  context.fillStyle = css("--muted");
+  context.textBaseline = "middle";
+  context.textAlign = "right";
+  const lines = Math.max(2, Math.min(7, Math.floor(at.inner.height / 50)));
+  for (let i = 0; i < lines; i++) {
+    const row = Math.min(at.bottom - 1, Math.floor(at.top + (i / (lines - 1)) * (at.bottom - at.top - 1)));
+    const y = Math.max(7, Math.min(at.inner.height - 7, at.y(row + 0.5)));
+    context.fillText(isGru() ? `${memory(map.memory[map.order[row]])}${i ? "" : " words"}` : `unit ${map.order[row]}`, GUTTER.left - 6, y);
+  }
+  drawWords(context, at);
+}
+
+function drawWords(context, at) {
+  const every = at.named ? 1 : [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000].find((n) => n * at.sx >= 48);
+  for (let t = Math.ceil(at.left / every) * every; t < at.right; t += every) {
+    context.save();
+    context.translate(at.named ? at.x(t + 0.5) : Math.min(at.x(t + 0.5), at.width - 12), at.inner.height + 8);
+    if (at.named) context.rotate(-Math.PI / 3.6);
+    context.textAlign = at.named ? "right" : "center";
+    context.fillText(at.named ? shorten(words()[t]) : String(t + 1), 0, at.named ? 0 : 6);
+    context.restore();
+  }
+}
+
+function describe(t, row) {
+  const { map, gate } = state;
+  if (!map || row < 0 || t >= map.steps) return "";
+  const unit = map.order[row];
+  const value = map.low + (values[t * map.units + unit] / 65535) * (map.high - map.low);
+  const long = isGru() ? ` (remembers ${memory(map.memory[unit])} words)` : "";
+  return `Word ${t + 1} “${words()[t] ?? ""}”, unit ${unit}${long}: ${GATES[gate][0]} = ${plain(value)}`;
+}

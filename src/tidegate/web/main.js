@@ -1,0 +1,37 @@
+// Asks what the model is, then starts every part of the page.
+
+import { fetchJson, tell } from "./api.js";
+import { start as startFlow } from "./flow.js";
+import { start as startMap } from "./heatmap.js";
+import { start as startSource } from "./source.js";
+import { set, state } from "./state.js";
+import { start as startStepper } from "./stepper.js";
+import { start as startStream } from "./stream.js";
+import { start as startUnit } from "./unit.js";
+import { start as startWords } from "./words.js";
+
+const CELLS = {
+  gru: "GRU",
+  rnn_tanh: "vanilla RNN (tanh)",
+  rnn_relu: "vanilla RNN (relu)",
+  average: "average of word vectors",
+  compound: "compounding of word vectors",
+};
+
+function describe({ name, cell, layers, directions, units, parameters }) {
+  const [kind, ...options] = cell.split(" ");
+  const size = layers ? `${layers} layer${layers > 1 ? "s" : ""} of ${units} units${directions > 1 ? ", both directions" : ""}` : "";
+  const parts = [name, [CELLS[kind] ?? kind, ...options].join(" "), size, `${parameters.toLocaleString("en")} parameters`];
+  return parts.filter(Boolean).join(" · ");
+}
+
+try {
+  const facts = await fetchJson("model");
+  set({ facts, layer: Math.max(0, facts.layers - 1), label: facts.labels.length === 2 ? 1 : 0 });
+  document.getElementById("facts").textContent = describe(facts);
+  document.title = `${facts.name} · tidegate`;
+  for (const start of [startWords, startMap, startStream, startFlow, startUnit, startStepper, startSource]) start();
+  document.documentElement.dataset.ready = state.facts.cell;
+} catch (error) {
+  tell("model", error.message);
+}
