@@ -38,3 +38,10 @@ def test_a_direction_that_grows_from_nothing_is_found() -> None:
         assert norm(matrix) == pytest.approx(values.max(), rel=ACCURATE)
         values[:-1] *= rates[:-1]
         values[-1] *= 1.5
+
+
+def test_a_matrix_that_the_subspace_has_nothing_of_is_measured() -> None:
+    """Where the directions looked at are all mapped to 0, as by relu units that are off, the value is not 0."""
+    norm = LargestSingularValue()
+    assert norm(np.diag(np.arange(40.0))) == 39
+    assert norm(np.diag([2.0] + [0.0] * 39)) == pytest.approx(2, rel=ACCURATE)

@@ -169,7 +169,10 @@ def answer(model: Model, question: WhatIfQuestion) -> messages.Answer:
         before=_rounded(told.probabilities_before),
         after=_rounded(told.probabilities),
         hidden=_rounded(told.hidden[:, question.unit]),
-        gates={gate: _rounded(_values(trace, gate)[question.step, question.unit]) for gate in ("reset", "update", "candidate")},
+        gates={
+            gate: _rounded(_values(trace, gate)[question.step, question.unit])
+            for gate in ("reset", "update", "candidate")
+        },
     )
 
 

@@ -13,7 +13,7 @@ class LargestSingularValue:
 
     Subspace iteration with the singular vectors of the matrix before (Halko, Martinsson & Tropp 2011): it ends when
     what the subspace leaves out could add less than a part in a million, or a round adds less than that. Where neither
-    comes to pass in a few rounds, as in the first steps, it is LAPACK's.
+    comes to pass in a few rounds, as in the first steps or where the subspace has nothing of the matrix, it is LAPACK's.
     """
 
     def __init__(self) -> None:
@@ -32,7 +32,7 @@ class LargestSingularValue:
             gram = image.T @ image
             value = float(np.linalg.eigvalsh(gram)[-1])
             block = self._block = np.linalg.qr(matrix @ image)[0]
-            if min(energy - np.trace(gram), value - before) <= ACCURACY * value:
+            if value and min(energy - np.trace(gram), value - before) <= ACCURACY * value:
                 return float(value**0.5)
             before = value
         return float(np.linalg.norm(matrix, 2))
