@@ -13,7 +13,7 @@ class LargestSingularValue:
 
     Subspace iteration with the singular vectors of the matrix before (Halko, Martinsson & Tropp 2011): it ends when
     what the subspace leaves out could add less than a part in a million, or a round adds less than that. Where neither
-    comes to pass in a few rounds, as in the first steps or where the subspace has nothing of the matrix, it is LAPACK's.
+    comes to pass in a few rounds, as in the first steps, it is LAPACK's.
     """
 
     def __init__(self) -> None:
