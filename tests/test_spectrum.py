@@ -48,3 +48,10 @@ def test_directions_that_never_mix_are_all_seen() -> None:
         assert norm(product) == pytest.approx(product.max(), rel=ACCURATE)
         product = product @ fades
         product /= np.linalg.norm(product)
+
+
+def test_a_matrix_that_the_subspace_has_nothing_of_is_measured() -> None:
+    """Where the directions looked at are all mapped to 0, as by relu units that are off, the value is not 0."""
+    norm = LargestSingularValue()
+    assert norm(np.diag(np.arange(40.0))) == 39
+    assert norm(np.diag([2.0] + [0.0] * 39)) == pytest.approx(2, rel=ACCURATE)

@@ -58,6 +58,19 @@ def test_what_is_written_is_no_markup(study: Study, tmp_path: Path) -> None:
     assert found["question"] in text
 
 
+def test_the_command_is_the_one_that_was_given(study: Study) -> None:
+    """Seeds and quick sizes are part of it where they are not the study's own."""
+    for setup, options in (
+        (study.setup(), ""),
+        (study.setup(4), " --seeds 4"),
+        (study.setup(quick=True), " --quick"),
+        (study.setup(4, quick=True), " --quick --seeds 4"),
+    ):
+        assert (
+            report.record(study, setup, [], Findings([]), 1.0, True)["command"] == f"tidegate study vanishing{options}"
+        )
+
+
 @pytest.mark.parametrize("complete", [True, False])
 def test_a_stopped_run_is_said_to_be(study: Study, tmp_path: Path, complete: bool) -> None:
     """Both the report and the summary page tell that not all was done."""

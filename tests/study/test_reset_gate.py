@@ -78,7 +78,7 @@ def rows(gain: float, spread: float = 0.001) -> list[Row]:
 @pytest.mark.parametrize(
     ("gain", "says"),
     [
-        (0.2, "helps on start afresh and adding"),
+        (0.2, "helps on start afresh, adding"),
         (-0.2, "harms on start"),
         (-0.0015, "makes no difference that can be told"),
     ],

@@ -140,7 +140,7 @@ def _ranges(chosen: Mapping[str, Mapping[str, list[Row]]]) -> Iterator[str]:
 
 
 def _scores(scores: Mapping[str, Mapping[str, Interval]]) -> Figure:
-    panels = {task: {name: {name: interval} for name, interval in of.items()} for task, of in scores.items()}
+    panels = {task: {"": of} for task, of in scores.items()}
     caption = "Explained share of the variance, or accuracy, at the best learning rate of each; 95 % intervals."
     return figures.points("Activations of candidate and gates", caption, panels, "score")
 

@@ -37,7 +37,7 @@ def record(study: Study, setup: Setup, rows: Sequence[Row], findings: Findings, 
         "question": study.question,
         "method": study.method,
         "verdict": list(findings.verdict),
-        "command": f"tidegate study {study.name}",
+        "command": _command(study, setup),
         "seeds": setup.seeds,
         "settings": dict(setup.sizes),
         "machine": machine(),
@@ -113,6 +113,13 @@ def machine() -> str:
     except OSError:
         pass
     return f"{name}, {os.cpu_count()} processors, {tidegate.isas()[0]}, {tidegate.get_num_threads()} threads"
+
+
+def _command(study: Study, setup: Setup) -> str:
+    """Names the command that makes such a run."""
+    quick = dict(setup.sizes) == study.setup(quick=True).sizes
+    seeds = f" --seeds {setup.seeds}" if setup.seeds != study.setup(quick=quick).seeds else ""
+    return f"tidegate study {study.name}{' --quick' if quick else ''}{seeds}"
 
 
 def _versions() -> dict[str, str]:

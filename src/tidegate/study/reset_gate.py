@@ -149,7 +149,7 @@ def _answer(chosen: Mapping[str, Mapping[str, list[Row]]]) -> Iterator[str]:
     harmed = [task for task, gain in gains.items() if gain.high < 0]
     same = [task for task, gain in gains.items() if not clear(gain)]
     said = [
-        f"{verb} on {' and '.join(tasks)}"
+        f"{verb} on {', '.join(tasks)}"
         for verb, tasks in (
             ("helps", helped),
             ("harms", harmed),
@@ -198,7 +198,7 @@ def _marker_table(marked: Mapping[str, list[Row]]) -> Table:
 
 
 def _scores(scores: Mapping[str, Mapping[str, Interval]]) -> Figure:
-    panels = {task: {name: {name: interval} for name, interval in of.items()} for task, of in scores.items()}
+    panels = {task: {"": of} for task, of in scores.items()}
     caption = (
         "Explained share of the variance, or accuracy, on new sequences, for the best learning rate of each variant."
     )
