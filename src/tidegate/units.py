@@ -133,7 +133,13 @@ class Units:
 
         Args:
             seed: Of the resampling.
+
+        Raises:
+            ValueError: All units have the same memory or the same reset gate, as when a gate is off.
         """
+        for name, values in (("update", self.update), ("reset", self.reset)):
+            if np.ptp(values) == 0:
+                raise ValueError(f"the {name} gates of all units are the same, expected gates that differ")
         rng, H = np.random.default_rng(seed), len(self.update)
         chosen = rng.integers(H, size=(RESAMPLES, H))
         found = [rank_correlation(self.update[rows], self.reset[rows]) for rows in chosen]
