@@ -35,7 +35,8 @@ def measure(letter: str, size: int, options: argparse.Namespace) -> results.Row:
     for contender in contenders.values():
         contender.call()
     times = contest.medians(contenders, options.seconds)
-    rates = {kind: case.operations * (3 if kind == "training" else 1) / time / 1e9 for kind, time in times.items()}
+    operations = {"inference": case.operations, "training": case.training_operations}
+    rates = {kind: operations[kind] / time / 1e9 for kind, time in times.items()}
     return {
         "use": letter,
         "shape": str(size),

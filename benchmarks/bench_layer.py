@@ -6,8 +6,9 @@ Each peer computes the same as torch, which is checked, and is seen at its best:
 the fastest takes part. It is compared with that interface of tidegate which takes what it takes: tidegate.torch.GRU
 beside torch, numpy arrays beside the others. A training step is forward and backward with the gradients of input and
 weights. The share of the peak counts the operations of the matrix products alone: 2·3·H·(I+H) a row and step forward,
-three times that in a training step. The floor of a single row is the time to read its weights once a step (those of
-the input once in all, for its products are done as one, at the peak), from the nearest cache that they fit in.
+three times that in a training step, but for the gradient by the first states, which nobody asks for. The floor of a
+single row is the time to read its weights once a step (those of the input once in all, for its products are done as
+one, at the peak), from the nearest cache that they fit in.
 """
 
 import argparse
@@ -113,7 +114,7 @@ def measure(cell: Cell, kind: str, options: argparse.Namespace, bandwidth: conte
         "microseconds": {name: round(seconds * 1e6, 2) for name, seconds in times.items()},
         "settings": {name: one.setting for name, one in field.contenders.items() if one.setting},
         "failures": field.failures,
-        "operations": case.operations * (3 if kind == TRAINING else 1),
+        "operations": case.training_operations if kind == TRAINING else case.operations,
         "peak_gflops": round(peak / 1e9, 1),
         "floor_us": round(floor(case, bandwidth, peak), 2) if kind == INFERENCE else 0,
     }

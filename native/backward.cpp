@@ -116,7 +116,7 @@ class BackwardRun {
       float* carry = carry_ + row * pitch;
       std::fill_n(carry, pitch, 0.0f);
       if (pass_.dh_n) std::copy_n(pass_.dh_n + schedule_.order(row) * H, H, carry);
-      std::fill_n(pass_.dh0 + schedule_.order(row) * H, H, 0.0f);
+      if (pass_.dh0) std::fill_n(pass_.dh0 + schedule_.order(row) * H, H, 0.0f);
     }
     if (!blocks_.empty()) return;  // the first block overwrites what the sums hold
     std::fill_n(sums_.w_ih, index == 0 ? layer_.gates * H * layer_.input : 0, 0.0f);
@@ -191,6 +191,7 @@ class BackwardRun {
                                 tiles,
                                 units};
       kernels_.gate_gradients(gates);
+      if (step == 0 && !pass_.dh0) break;  // nobody asks what reaches the states that the rows start from
       if (units_) meet();
       kernels_.gate_products(
           {dgates, stride, layer_.hidden, layer_.backward_hh(), layer_.pitch(), carry_of_, true, tiles, panels});
@@ -203,9 +204,9 @@ class BackwardRun {
     const int64_t first = units.begin * kernels_.lanes, end = std::min(units.end * kernels_.lanes, layer_.hidden);
     each_row(tiles, [&](int64_t row) {
       if (!schedule_.resets(step, row)) return;
-      float *carry = carry_of_[row], *dh0 = pass_.dh0 + schedule_.order(row) * layer_.hidden;
+      float *carry = carry_of_[row], *dh0 = pass_.dh0 ? pass_.dh0 + schedule_.order(row) * layer_.hidden : nullptr;
       for (int64_t unit = first; unit < end; ++unit) {
-        if (batch_.reset_to_h0) dh0[unit] += carry[unit];
+        if (batch_.reset_to_h0 && pass_.dh0) dh0[unit] += carry[unit];
         carry[unit] = 0.0f;
       }
     });
@@ -262,7 +263,7 @@ class BackwardRun {
 
   void finish(int index, int size) {
     const int64_t H = layer_.hidden;
-    const Range rows = share(rows_, index, size);
+    const Range rows = share(pass_.dh0 ? rows_ : 0, index, size);
     for (int64_t row = rows.begin; row < rows.end; ++row) {
       const int64_t b = schedule_.order(row);
       for (int64_t unit = 0; unit < H; ++unit) pass_.dh0[b * H + unit] += carry_of_[row][unit];
@@ -341,7 +342,8 @@ void run_groups(const PackedLayer& layer, const Batch& batch, const BackwardPass
 void backward(const PackedLayer& layer, const Batch& batch, const BackwardPass& pass, int threads) {
   assert(batch.T * batch.B == 0 || (pass.x && pass.y));
   assert(!pass.db_ih == !layer.has_bias && !pass.db_hh == !layer.has_bias);
-  layer.prepare_backward(threads);
+  if (pass.dx) layer.prepare_backward_ih(threads);
+  if (pass.dh0 || batch.T > 1) layer.prepare_backward_hh(threads);
   const WeightSums sums{pass.dw_ih, pass.dw_hh, pass.db_ih, pass.db_hh};
   const int64_t groups = count_groups(layer, batch);
   if (groups > 1) {

@@ -64,9 +64,9 @@ struct Shape {
 };
 
 void forward_(const PackedLayer& layer, const Shape& shape, ConstFloats x, Maybe<ConstFloats> h0, Floats32 y,
-              Floats32 h_n, Maybe<Floats32> trace, int threads) {
+              Floats32 h_n, Maybe<Floats32> trace, bool clears_trace, int threads) {
   const int64_t* starts = pointer(shape.step_start);
-  const ForwardPass pass{rows(x, starts), rows(y, starts), rows(trace, starts), h_n.data()};
+  const ForwardPass pass{rows(x, starts), rows(y, starts), rows(trace, starts), h_n.data(), trace && clears_trace};
   const Batch batch = shape.batch(layer, h0);
   nb::gil_scoped_release release;
   forward(layer, batch, pass, threads);
@@ -74,11 +74,11 @@ void forward_(const PackedLayer& layer, const Shape& shape, ConstFloats x, Maybe
 
 void backward_(const PackedLayer& layer, const Shape& shape, ConstFloats x, Maybe<ConstFloats> h0, ConstFloats y,
                Maybe<ConstFloats> trace, Maybe<ConstFloats> dy, Maybe<ConstFloats> dh_n, Maybe<Floats32> dx,
-               Floats32 dh0, Floats32 dw_ih, Floats32 dw_hh, Maybe<Floats32> db_ih, Maybe<Floats32> db_hh,
+               Maybe<Floats32> dh0, Floats32 dw_ih, Floats32 dw_hh, Maybe<Floats32> db_ih, Maybe<Floats32> db_hh,
                int64_t trace_steps, int threads) {
   const int64_t* starts = pointer(shape.step_start);
   const BackwardPass pass{rows(x, starts), rows(y, starts),  rows(trace, starts), rows(dy, starts),
-                          pointer(dh_n),   rows(dx, starts), dh0.data(),          dw_ih.data(),
+                          pointer(dh_n),   rows(dx, starts), pointer(dh0),        dw_ih.data(),
                           dw_hh.data(),    pointer(db_ih),   pointer(db_hh),      trace_steps};
   const Batch batch = shape.batch(layer, h0);
   nb::gil_scoped_release release;
@@ -252,10 +252,10 @@ NB_MODULE(_native, module) {
           nb::arg("cell"), nb::arg("w_ih"), nb::arg("w_hh"), nb::arg("b_ih").none(), nb::arg("b_hh").none(),
           nb::arg("isa"), nb::arg("threads"))
       .def("forward", &forward_, nb::arg("shape"), nb::arg("x"), nb::arg("h0").none(), nb::arg("y"), nb::arg("h_n"),
-           nb::arg("trace").none(), nb::arg("threads"))
+           nb::arg("trace").none(), nb::arg("clears_trace"), nb::arg("threads"))
       .def("step", &step_, nb::arg("x"), nb::arg("h"), nb::arg("y"), nb::arg("threads"))
       .def("backward", &backward_, nb::arg("shape"), nb::arg("x"), nb::arg("h0").none(), nb::arg("y"),
-           nb::arg("trace").none(), nb::arg("dy").none(), nb::arg("dh_n").none(), nb::arg("dx").none(), nb::arg("dh0"),
-           nb::arg("dw_ih"), nb::arg("dw_hh"), nb::arg("db_ih").none(), nb::arg("db_hh").none(), nb::arg("trace_steps"),
-           nb::arg("threads"));
+           nb::arg("trace").none(), nb::arg("dy").none(), nb::arg("dh_n").none(), nb::arg("dx").none(),
+           nb::arg("dh0").none(), nb::arg("dw_ih"), nb::arg("dw_hh"), nb::arg("db_ih").none(), nb::arg("db_hh").none(),
+           nb::arg("trace_steps"), nb::arg("threads"));
 }

@@ -31,7 +31,8 @@ class ForwardRun {
         schedule_(schedule),
         rows_(schedule.rows()),
         products_first_(schedule.steps() > 1 && wants_products_first(layer, rows_)),
-        streams_trace_(is_far(pass.trace, batch) && layer.hidden == layer.pitch()),
+        trace_floats_(layer.dgate_gates() * layer.hidden),
+        streams_trace_(is_far(pass.trace, batch.T * batch.B * trace_floats_) && layer.hidden == layer.pitch()),
         width_(layer.gates * layer.pitch()),
         chunk_(std::max<int64_t>(1, kProductRows / std::max<int64_t>(rows_, 1))) {
     Scratch& scratch = Scratch::local();
@@ -61,10 +62,13 @@ class ForwardRun {
       one_step(step, units);
       if (team) team->barrier();
     }
-    finish_streams();
     const Range rows = share(rows_, index, size), times = share(batch_.T, index, size);
     for (int64_t row = rows.begin; row < rows.end; ++row) finish(row);
-    if (!batch_.step_start) schedule_.clear_padding(pass_.y, layer_.hidden, times);
+    if (!batch_.step_start) {
+      schedule_.clear_padding(pass_.y, layer_.hidden, times);
+      if (pass_.clears_trace) schedule_.clear_padding(pass_.trace, times, [&](float* step) { clear_trace(step); });
+    }
+    finish_streams();
   }
 
  private:
@@ -82,9 +86,17 @@ class ForwardRun {
   }
 
   // A trace that will have left the caches before the backward pass wants it.
-  static bool is_far(const Rows& trace, const Batch& batch) {
-    return trace && batch.T * batch.B * 4 * batch.H * 4 > kFarBytes &&
+  static bool is_far(const Rows& trace, int64_t floats) {
+    return trace && floats * static_cast<int64_t>(sizeof(float)) > kFarBytes &&
            reinterpret_cast<uintptr_t>(trace.data) % kAlignment == 0;
+  }
+
+  void clear_trace(float* step) const {
+    if (streams_trace_) {
+      layer_.kernels.stream_zeros(step, trace_floats_);
+    } else {
+      std::fill_n(step, trace_floats_, 0.0f);
+    }
   }
 
   void point(int64_t step) {
@@ -153,7 +165,9 @@ class ForwardRun {
   const ForwardPass& pass_;
   const Schedule& schedule_;
   const int64_t rows_;
-  const bool products_first_, streams_trace_;
+  const bool products_first_;
+  const int64_t trace_floats_;  // of a step
+  const bool streams_trace_;
   const int64_t width_, chunk_;
   float *zeros_, *products_;
   Pointers pointers_[2];  // of even and odd steps: one is filled while the other is read

@@ -140,6 +140,7 @@ struct KernelTable {
   void (*weight_gradients)(const WeightGradients&);
   void (*bias_gradients)(const BiasGradients&);
   void (*transpose)(const Transpose&);
+  void (*stream_zeros)(float* to, int64_t count);  // past all caches; `to` and count aligned to V
   void (*activation)(Activation which, const float* in, float* out, int64_t count);  // for tests
   int64_t (*multiply_adds)(
       int64_t rounds);  // as many as possible, in registers; returns the floating-point operations; for benchmarks

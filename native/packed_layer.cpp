@@ -99,12 +99,13 @@ PackedLayer::PackedLayer(const Cell& cell, int64_t input, int64_t hidden, const 
   }
 }
 
-void PackedLayer::prepare_backward(int threads) const {
-  std::call_once(prepared_, [&] {
-    backward_ih_ = pack_backward(kernels, forward_ih(), gates, 0, threads);
-    // A GRU's dgates start with hn: n, r, z.
-    backward_hh_ = pack_backward(kernels, forward_hh(), gates, gates - 1, threads);
-  });
+void PackedLayer::prepare_backward_ih(int threads) const {
+  std::call_once(prepared_ih_, [&] { backward_ih_ = pack_backward(kernels, forward_ih(), gates, 0, threads); });
+}
+
+void PackedLayer::prepare_backward_hh(int threads) const {
+  // A GRU's dgates start with hn: n, r, z.
+  std::call_once(prepared_hh_, [&] { backward_hh_ = pack_backward(kernels, forward_hh(), gates, gates - 1, threads); });
 }
 
 }  // namespace tidegate

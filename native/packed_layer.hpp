@@ -28,7 +28,7 @@ class PackedLayer {
 
   int64_t blocks() const { return (hidden + kernels.lanes - 1) / kernels.lanes; }  // of V units
   int64_t pitch() const { return blocks() * kernels.lanes; }                       // H rounded up to V
-  int64_t dgate_gates() const { return cell == Cell::kGru ? 4 : 1; }               // hn, r, z, n
+  int64_t dgate_gates() const { return cell == Cell::kGru ? 4 : 1; }               // hn, r, z, n; as many are traced
 
   // Of both weights together; from kFarBytes on no cache holds them.
   int64_t weight_bytes() const { return gates * hidden * (input + hidden) * static_cast<int64_t>(sizeof(float)); }
@@ -55,12 +55,13 @@ class PackedLayer {
     return step;
   }
 
-  // Packs the layouts that only the backward pass needs, the first time that it is asked; safe from several threads.
-  void prepare_backward(int threads) const;
+  // Packs a layout that only the backward pass needs, the first time that it is asked; safe from several threads.
+  void prepare_backward_ih(int threads) const;
+  void prepare_backward_hh(int threads) const;
 
  private:
   RecycledFloats forward_ih_, forward_hh_, bias_;
-  mutable std::once_flag prepared_;
+  mutable std::once_flag prepared_ih_, prepared_hh_;
   mutable RecycledFloats backward_ih_, backward_hh_;
 };
 

@@ -53,9 +53,12 @@ class Schedule {
 
   // Sets `columns` floats of an array to 0 wherever a row has ended, at some of the times.
   void clear_padding(const Rows& array, int64_t columns, Range times) const {
+    clear_padding(array, times, [=](float* row) { std::fill_n(row, columns, 0.0f); });
+  }
+  template <class Clear>
+  void clear_padding(const Rows& array, Range times, const Clear& clear) const {
     for (int64_t t = times.begin; t < times.end; ++t)
-      for (int64_t row = t < steps() ? active_[t] : 0; row < rows(); ++row)
-        std::fill_n(array.at(t, order_[row]), columns, 0.0f);
+      for (int64_t row = t < steps() ? active_[t] : 0; row < rows(); ++row) clear(array.at(t, order_[row]));
   }
 
  private:

@@ -33,9 +33,10 @@ struct Batch {
 };
 
 struct ForwardPass {
-  Rows x, y;   // y is set to 0 beyond a row's length
-  Rows trace;  // rows of 4 H floats (r, z, n, hn), or null; not written beyond a row's length
-  float* h_n;  // [B, H]: the state at each row's own end; or null
+  Rows x, y;          // y is set to 0 beyond a row's length
+  Rows trace;         // rows of 4 H floats (r, z, n, hn; RNN: H floats), or null
+  float* h_n;         // [B, H]: the state at each row's own end; or null
+  bool clears_trace;  // sets the trace to 0 beyond a row's length too; the backward pass does not need that
 };
 
 struct BackwardPass {
@@ -44,7 +45,7 @@ struct BackwardPass {
   Rows dy;               // or null
   const float* dh_n;     // [B, H] or null
   Rows dx;               // or null; set to 0 beyond a row's length
-  float* dh0;            // [B, H]
+  float* dh0;            // [B, H] or null
   float *dw_ih, *dw_hh;  // [G H, I], [G H, H]
   float *db_ih, *db_hh;  // [G H] each, or null
   int64_t trace_steps;   // most steps whose gates are computed again at once; 0 for no limit

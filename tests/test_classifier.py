@@ -67,6 +67,8 @@ ARCHITECTURES = [
     *({"summary": s, "bidirectional": True, "num_layers": 2} for s in ("last", "mean", "max", "mean+max")),
     {"cell": "gru", "bias": False},
     {"cell": "average"},
+    {"cell": "gru", "reset": "off", "candidate": "relu", "gate": "hard_sigmoid", "bidirectional": True},
+    {"cell": "gru", "update": "off", "candidate": "identity"},
     {"cell": "compound"},
     {"cell": "compound", "rate": 1.05},
 ]
@@ -146,3 +148,14 @@ def test_the_names_of_the_weights_are_torchs() -> None:
         f"rnn.{kind}_l0{end}" for kind in ("weight_ih", "weight_hh", "bias_ih", "bias_hh") for end in ("", "_reverse")
     }
     assert names == {"embedding.weight", "head.weight", "head.bias"} | stack
+
+
+@pytest.mark.parametrize(
+    "fields", [{"cell": "average"}, {"cell": "rnn_tanh"}, {"update": "off"}, {"bias": False}], ids=str
+)
+def test_memories_need_update_gates(fields: dict[str, object]) -> None:
+    """What has no update gate, or no bias, cannot start with memories of given length; a GRU can."""
+    with pytest.raises(ValueError, match=r"chrono is 9|cell is 'average'"):
+        TextClassifier(config(**fields), chrono=9)
+    bias = TextClassifier(config(), chrono=9).state_dict()["rnn.bias_ih_l0"]
+    assert (bias[5:10] >= 0).all()

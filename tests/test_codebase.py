@@ -25,7 +25,7 @@ ROOMS = (
         *("growth", "spectrum", "_torch_transforms"),
     ),
     ("threads", "cells"),
-    ("_layer", "reference", "trace", "_torch_cells"),
+    ("_layer", "reference", "trace", "_torch_cells", "_torch_chrono"),
     ("ops", "summaries", "tables", "settings", "_torch_fallback"),
     (
         "recurrent",
@@ -42,9 +42,10 @@ ROOMS = (
     ),
     ("model", "adjoint", "examples", "_torch_op"),
     ("_torch_func", "explain", "gradient_flow", "units", "messages"),
-    ("torch", "attribution", "page", "__init__"),
+    ("torch", "attribution", "watch", "page", "__init__"),
     ("classifier", "serve"),
     ("training",),
+    ("study",),
     ("cli",),
     ("__main__",),
 )
@@ -229,11 +230,14 @@ def test_importing_tidegate_needs_no_extra() -> None:
 
 
 def test_using_a_model_needs_no_extra(tiny_model: Path) -> None:
-    """A model is loaded, predicts and encodes without any of the extras."""
+    """A model is loaded, predicts, encodes and is explained without any of the extras."""
     code = f"""
 import tidegate
 model = tidegate.load({str(tiny_model)!r})
-model.predict(["good film", ""]), model.predict_proba(["bad film"]), model.encode(["film"])"""
+model.predict(["good film", ""]), model.predict_proba(["bad film"]), model.encode(["film"])
+from tidegate.attribution import compare
+from tidegate.explain import explain, what_if
+explain(model, "a film"), what_if(model, "a film", step=1, unit=0, update=1), compare(model, ["a bad film"])"""
     assert extras_imported_by(code) == set()
 
 

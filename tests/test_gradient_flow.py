@@ -244,6 +244,18 @@ def test_a_sure_model_still_has_a_gradient() -> None:
     assert np.isfinite(found.log_input).all()
 
 
+def test_a_sure_model_that_is_wrong_has_its_loss() -> None:
+    """However far the class asked for is behind, the loss is the distance to the one predicted, and finite."""
+    sure = model(C=2)
+    arrays = dict(sure.arrays) | {"head.bias": np.array([0, 5000], np.float32)}
+    sure = Model(sure.config, sure.tokenizer, arrays)
+    found = loss_gradients(sure, TEXT, "no")
+    yes, no = (loss_gradients(sure, TEXT, label, of="logit").value for label in ("maybe", "no"))
+    assert found.value == pytest.approx(yes - no)
+    assert found.value > 4000
+    assert np.isfinite(found.log_input).all()
+
+
 def test_a_class_is_given_by_name_or_index() -> None:
     """Names, indices and the predicted class mean the same class; others are refused with what there is."""
     three = model()

@@ -10,7 +10,11 @@ from tidegate.cells import Cell
 from tidegate.jacobian import jacobians, slopes
 
 EXACT = 1e-9  # against autograd, all in float64
-CELLS = ["gru", "rnn_tanh", "rnn_relu", "gru reset=off candidate=relu", "gru update=off gate=hard_sigmoid"]
+CELLS = [
+    *("gru", "rnn_tanh", "rnn_relu"),
+    *("gru reset=off candidate=relu", "gru update=off gate=hard_sigmoid", "gru reset=off update=off"),
+    *("gru candidate=identity", "gru candidate=relu gate=hard_sigmoid"),
+]
 I, H, T = 5, 9, 7
 
 

@@ -254,6 +254,7 @@ def test_kernels_equal_the_reference(cell: str, isa: str, case: Case) -> None:
     if not packed:
         assert (out.y[~steps] == 0).all()
         assert (gradients.dx[~steps] == 0).all()
+        assert out.trace is None or (out.trace[~steps] == 0).all()
 
 
 @every_cell
@@ -436,6 +437,23 @@ def test_absent_output_gradients_are_zeros(cell: str, isa: str) -> None:
         gradients = ops.backward(layer, x, out, dy, dh_n, h0, lengths=lengths)
         expected = ops.backward(layer, x, out, dy_or_zeros, dh_n_or_zeros, h0, lengths=lengths)
         assert_same_bits((out, gradients), (out, expected), problem.steps)
+
+
+@every_cell
+@every_isa
+@pytest.mark.parametrize("case", [Case(1, 9, 3, 17), Case(5, 9, 3, 17, ragged=True), *WIDE[:6]], ids=name_of)
+def test_gradients_that_are_not_needed_change_no_other(cell: str, isa: str, case: Case) -> None:
+    """Without dx or dh0, which are None then, all other gradients have the same bits."""
+    problem = draw(cell, case._replace(layout="time first"))
+    rows: dict[str, Any] = {"lengths": problem.lengths, "reverse": problem.reverse}
+    out = ops.forward(pack(problem, isa), problem.x, problem.h0, trace=True, **rows)
+    arguments = (problem.x, out, problem.dy, problem.dh_n, problem.h0)
+    expected = ops.backward(pack(problem, isa), *arguments, **rows)
+    for need_dx, need_dh0 in ((False, True), (True, False), (False, False)):
+        found = ops.backward(pack(problem, isa), *arguments, **rows, need_dx=need_dx, need_dh0=need_dh0)
+        needed = expected._replace(dx=expected.dx if need_dx else None, dh0=expected.dh0 if need_dh0 else None)
+        assert (found.dx is None, found.dh0 is None) == (not need_dx, not need_dh0)
+        assert_same_bits((out, found), (out, needed), problem.steps)
 
 
 @every_cell

@@ -73,6 +73,7 @@ def test_an_episode_is_walked_as_if_it_were_alone(
                 layer, x[part, b : b + 1], alone, dy[part, b : b + 1], last_gradient, own, reverse=reverse
             )
             assert gradients.dx is not None
+            assert gradients.dh0 is not None
             dx[part, b] += gradients.dx[:, 0]
             dh0[b] += gradients.dh0[0] if own is not None else 0
             for total, array in zip(dweights, gradients[2:], strict=True):

@@ -132,3 +132,56 @@ def test_what_cannot_be_traced_is_refused(tiny_model: Path) -> None:
         model.trace(np.array([[0, 0, np.nan, 0]]))
     with pytest.raises(TypeError, match=r"texts\[0\] is 3"):
         model.trace([3])  # type: ignore[list-item]
+
+
+def test_shares_let_go_and_unread_follow_their_definitions() -> None:
+    """They are |(1 − z) h| over |h| and |(1 − r) hn| over |hn|; the first step of a walk has no past."""
+    for trace in stack().trace(inputs(), LENGTHS):
+        walk = trace.walk(0)
+        assert walk.update is not None
+        assert walk.reset is not None
+        assert walk.hn is not None
+        h, hn = np.abs(walk.previous[1:]), np.abs(walk.hn[1:])
+        np.testing.assert_allclose(walk.let_go()[1:], ((1 - walk.update[1:]) * h).sum(1) / h.sum(1), atol=1e-6)
+        np.testing.assert_allclose(walk.unread()[1:], ((1 - walk.reset[1:]) * hn).sum(1) / hn.sum(1), atol=1e-6)
+        assert walk.let_go()[0] == walk.unread()[0] == 0
+        assert trace.walk(1).let_go().shape == trace.walk(1).unread().shape == (0,)
+
+
+def test_a_vanilla_rnn_lets_nothing_go() -> None:
+    """It has no gates, and the error says so."""
+    walk = stack("rnn_tanh").trace(inputs(), LENGTHS)[0].walk()
+    for share in (walk.let_go, walk.unread):
+        with pytest.raises(ValueError, match="a vanilla RNN has no gates"):
+            share()
+
+
+def test_a_copy_can_be_changed() -> None:
+    """What is written into a copy is not written into the trace."""
+    trace, other = stack().trace(inputs())[0], stack().trace(inputs()[:9])[0]
+    copy, before = trace.copy(), trace.hidden.copy()
+    copy.write(slice(2, None), other)
+    for name in ("hidden", "reset", "update", "candidate", "hn"):
+        np.testing.assert_array_equal(getattr(copy, name)[:2], getattr(trace, name)[:2])
+        np.testing.assert_array_equal(getattr(copy, name)[2:], getattr(other, name))
+    np.testing.assert_array_equal(trace.hidden, before)
+
+
+@pytest.mark.parametrize("cell", ["gru", "rnn_tanh"])
+@pytest.mark.parametrize(("layer", "reverse"), [(0, False), (0, True), (1, True)])
+@pytest.mark.parametrize("step", [0, 4, T - 1])
+def test_a_stack_walks_on_from_a_changed_step(cell: str, layer: int, reverse: bool, step: int) -> None:
+    """With the state unchanged every bit stays; with another one, the earlier steps and the layers below do."""
+    model, x = stack(cell), inputs()
+    traces = model.trace(x)
+    changed = traces[2 * layer + reverse].copy()
+    for trace, same in zip(traces, model.resume(x, traces, changed, step), strict=True):
+        np.testing.assert_array_equal(same.hidden, trace.hidden)
+    changed.hidden[step] += 0.5
+    results = model.resume(x, traces, changed, step)
+    for index, (trace, result) in enumerate(zip(traces, results, strict=True)):
+        same_steps = (result.hidden == trace.hidden).all(axis=(1, 2))
+        if index == 2 * layer + reverse:
+            assert np.flatnonzero(~same_steps).tolist() == (list(range(step + 1)) if reverse else list(range(step, T)))
+        else:
+            assert same_steps.all() == (trace.layer <= layer)

@@ -3,6 +3,7 @@
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -245,8 +246,57 @@ def test_wrong_settings_are_refused(field: str, value: Any, message: str) -> Non
         Settings(**{field: value})
 
 
+@pytest.mark.parametrize(
+    ("settings", "count", "expected"),
+    [
+        (Settings(), 22_500, (64, 352, 3, 3)),
+        (Settings(), 15_999, (32, 500, 3, 3)),
+        (Settings(), 320, (32, 10, 100, 50)),
+        (Settings(batch_size=100, epochs=8, patience=2), 22_500, (100, 225, 8, 2)),
+    ],
+)
+def test_what_is_left_open_follows_from_the_number_of_texts(
+    settings: Settings, count: int, expected: tuple[int, int, int, int]
+) -> None:
+    """Batch size, steps of an epoch, epochs and patience: few texts make smaller steps and more of them."""
+    assert settings.for_texts(count) == expected
+
+
 def test_without_torch_the_install_line_is_told() -> None:
     """Where PyTorch is missing, the error says how to get it."""
     code = "import sys; sys.modules['torch'] = None; import tidegate.training"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert "ImportError: tidegate.training needs PyTorch: pip install 'tidegate[train]'" in done.stderr
+
+
+def test_gradients_are_watched_when_asked(examples: Examples) -> None:
+    """Each epoch carries gradient norms with --watch-gradients, and the weights are those of a training without it."""
+    settings = Settings(epochs=2, batch_size=32)
+    config = examples.config("gru", **SMALL)
+    plain, watched = (
+        epochs_of(train(examples, config, s)) for s in (settings, replace(settings, watch_gradients=True))
+    )
+    assert [epoch.gradients for epoch in plain] == [None, None]
+    assert all(epoch.gradients and len(epoch.gradients.walks) == 1 for epoch in watched)
+    assert watched[0].gradients != watched[1].gradients
+    for one, other in zip(plain, watched, strict=True):
+        assert (one.weights is None) == (other.weights is None)
+        assert one.report.as_dict() == other.report.as_dict()
+
+
+def test_an_average_has_no_gradients_to_watch(examples: Examples) -> None:
+    """The summaries without a recurrence are trained as ever."""
+    settings = Settings(epochs=1, batch_size=64, watch_gradients=True)
+    assert epochs_of(train(examples, examples.config("average", **SMALL), settings))[0].gradients is None
+
+
+@pytest.mark.parametrize("cell", ["gru", "rnn_relu"])
+def test_state_weights_start_orthogonal_when_asked(examples: Examples, cell: str) -> None:
+    """With `orthogonal` the state weights of each gate neither shrink nor stretch a vector."""
+    config = examples.config(cell, **SMALL)
+    settings = Settings(epochs=1, batch_size=600, learning_rate=0.0, weight_decay=0.0, orthogonal=True)
+    weights = best_of(train(examples, config, settings)).weights
+    assert weights is not None
+    H = config.hidden_size
+    for gate in weights["rnn.weight_hh_l0"].reshape(-1, H, H):
+        np.testing.assert_allclose(gate @ gate.T, np.eye(H), atol=1e-5)

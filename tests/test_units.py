@@ -8,6 +8,7 @@ import pytest
 
 import tidegate
 from tidegate import Recurrent, Trace
+from tidegate.cells import Cell
 from tidegate.stacks import parameter_letters
 from tidegate.units import Claim, units
 
@@ -23,7 +24,7 @@ def trace(seed: int = 0, **facts: Any) -> Trace:
     tokens = tuple(tuple(rng.choice(list("abcd"), length).tolist()) for length in LENGTHS)
     hidden = rng.standard_normal((T, B, H)) * inside
     given: dict[str, Any] = {"h0": np.zeros((B, H)), "lengths": LENGTHS, "tokens": tokens, **arrays, **facts}
-    return Trace(cell="gru", hidden=hidden, **given)
+    return Trace(cell=Cell("gru"), hidden=hidden, **given)
 
 
 def rows(trace: Trace, name: str) -> np.ndarray:
@@ -127,7 +128,7 @@ def planted(sign: float, units_of: int = 60) -> Trace:
     shape = (T, 1, units_of)
     gates = {name: np.broadcast_to(array, shape) for name, array in (("update", z), ("reset", r))}
     states = rng.standard_normal(shape)
-    return Trace(cell="gru", hidden=states, h0=np.zeros((1, units_of)), lengths=np.array([T]), **gates)  # type: ignore[arg-type]
+    return Trace(cell=Cell("gru"), hidden=states, h0=np.zeros((1, units_of)), lengths=np.array([T]), **gates)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
@@ -159,3 +160,25 @@ def test_the_saturation_scatter_is_drawn() -> None:
     ):
         np.testing.assert_allclose(panel.collections[0].get_offsets(), np.stack([right, left], axis=1))
     pyplot.close(figure)
+
+
+def test_chrono_initialisation_spreads_the_memories() -> None:
+    """A fresh GRU has memories of about 2 steps and hands gradients on for few; with chrono=100 they reach to 100."""
+    torch = pytest.importorskip("torch")
+    from tidegate.gradient_flow import flow
+    from tidegate.torch import GRU
+
+    x = (np.random.default_rng(0).standard_normal((100, 8, 10)) / 10).astype(np.float32)
+    memories, rates = [], []
+    for chrono in (None, 100):
+        torch.manual_seed(0)
+        layer = Recurrent({name: w.numpy() for name, w in GRU(10, 64, chrono=chrono).state_dict().items()})
+        (one,) = layer.trace(x)
+        memories.append(units([one]).memory)
+        rates.append(flow(one, layer.weights["weight_hh_l0"]).rate)
+    fresh, chrono_start = memories
+    assert 1.5 < fresh.min() <= fresh.max() < 3
+    assert np.quantile(chrono_start, 0.1) < 25
+    assert np.quantile(chrono_start, 0.9) > 75
+    assert rates[0] < 0.8
+    assert rates[1] > 0.95

@@ -278,6 +278,10 @@ void transpose(const Transpose& call) {
   }
 }
 
+void stream_zeros(float* to, int64_t count) {
+  for (int64_t i = 0; i < count; i += kLanes) stream(to + i, vec{});
+}
+
 TIDEGATE_INLINE vec apply(Activation which, vec x) {
   switch (which) {
     case Activation::kSigmoid:
@@ -337,8 +341,20 @@ void read_floats(const float* from, int64_t count, int64_t rounds) {
 namespace tidegate {
 
 extern const KernelTable TIDEGATE_KERNELS;
-const KernelTable TIDEGATE_KERNELS = {
-    TIDEGATE_KERNELS_NAME, kLanes,           kRows,          kUnitTile, input_products, forward_step,  gate_gradients,
-    gate_products,         weight_gradients, bias_gradients, transpose, activation,     multiply_adds, read_floats};
+const KernelTable TIDEGATE_KERNELS = {TIDEGATE_KERNELS_NAME,
+                                      kLanes,
+                                      kRows,
+                                      kUnitTile,
+                                      input_products,
+                                      forward_step,
+                                      gate_gradients,
+                                      gate_products,
+                                      weight_gradients,
+                                      bias_gradients,
+                                      transpose,
+                                      stream_zeros,
+                                      activation,
+                                      multiply_adds,
+                                      read_floats};
 
 }  // namespace tidegate

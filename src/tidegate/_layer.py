@@ -44,10 +44,10 @@ class Forward(NamedTuple):
 
 
 class Gradients(NamedTuple):
-    """Gradients of the loss, float32 in the shapes of what they belong to; those of absent biases are None."""
+    """Gradients of the loss, float32 in the shapes of what they belong to; None for what is absent or not needed."""
 
     dx: Array | None
-    dh0: Array
+    dh0: Array | None
     dw_ih: Array
     dw_hh: Array
     db_ih: Array | None
@@ -99,16 +99,22 @@ def empty(*shape: int) -> Array:
     return np.empty(shape, np.float32) if prod(shape) < _LARGE else _native.empty(shape)
 
 
-def clear_padding(trace: Array, lengths: npt.ArrayLike) -> None:
-    """Sets a trace [T, B, K, H] to 0 where rows have ended; the backward pass does not need that."""
-    trace[np.arange(len(trace))[:, None] >= np.asarray(lengths)] = 0
-
-
 def run_forward(
-    layer: Layer, shape: Shape, x: Array, h0: Array | None, y: Array, h_n: Array, trace: Array | None
+    layer: Layer,
+    shape: Shape,
+    x: Array,
+    h0: Array | None,
+    y: Array,
+    h_n: Array,
+    trace: Array | None,
+    *,
+    clear: bool = False,
 ) -> None:
-    """Runs `ops.forward` into arrays that are there: y, h_n, and the trace if one is wanted, its padding undefined."""
-    layer.native.forward(shape, x, h0, y, h_n, trace, get_num_threads())
+    """Runs `ops.forward` into arrays that are there: y, h_n, and the trace if one is wanted.
+
+    The backward pass does not read a trace where rows have ended; it is only set to 0 there if it is to be `clear`.
+    """
+    layer.native.forward(shape, x, h0, y, h_n, trace, clear, get_num_threads())
 
 
 def run_backward(
@@ -123,12 +129,14 @@ def run_backward(
     dh_n: Array | None,
     *,
     need_dx: bool,
+    need_dh0: bool,
     checkpoint_every: int | None = None,
 ) -> Gradients:
     """Runs `ops.backward`; a GRU's gates are computed again if there is no trace."""
     I, H, gates = layer.input_size, layer.hidden_size, layer.cell.gates * layer.hidden_size
     dx = empty(*x.shape[:-1], I) if need_dx else None
     db_ih, db_hh = (np.empty(gates, np.float32) if layer.bias else None for _ in range(2))
-    results = Gradients(dx, np.empty((B, H), np.float32), empty(gates, I), empty(gates, H), db_ih, db_hh)
+    dh0 = np.empty((B, H), np.float32) if need_dh0 else None
+    results = Gradients(dx, dh0, empty(gates, I), empty(gates, H), db_ih, db_hh)
     layer.native.backward(shape, x, h0, y, trace, dy, dh_n, *results, checkpoint_every or 0, get_num_threads())
     return results

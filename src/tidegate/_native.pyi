@@ -47,6 +47,7 @@ class PackedLayer:
         y: Array,
         h_n: Array,
         trace: Array | None,
+        clears_trace: bool,
         threads: int,
     ) -> None: ...
     def backward(
@@ -59,7 +60,7 @@ class PackedLayer:
         dy: Array | None,
         dh_n: Array | None,
         dx: Array | None,
-        dh0: Array,
+        dh0: Array | None,
         dw_ih: Array,
         dw_hh: Array,
         db_ih: Array | None,

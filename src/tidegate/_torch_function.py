@@ -135,14 +135,16 @@ class RecurrentLayer(torch.autograd.Function):
         changed = ctx.output_version._version > 0  # noqa: SLF001 - torch's public name for it
         y = run(plan, ctx.directions, x, h0, trace=False)[0] if changed else y.numpy()
         kept = (y, None if trace is None else trace.numpy())
-        gradients = native_gradients(plan, ctx.directions, x, h0, kept, (dy, dh_n), need_dx=needed[0])
+        gradients = native_gradients(
+            plan, ctx.directions, x, h0, kept, (dy, dh_n), need_dx=needed[0], need_dh0=needed[1]
+        )
         return None, None, *[tensor if need else None for tensor, need in zip(gradients, needed, strict=True)]
 
 
 def run(
-    plan: Plan, directions: Sequence[_layer.Layer], x: Tensor, h0: Tensor | None, *, trace: bool
+    plan: Plan, directions: Sequence[_layer.Layer], x: Tensor, h0: Tensor | None, *, trace: bool, clear: bool = False
 ) -> tuple[Array, Array, Array | None]:
-    """Runs all directions of a layer natively.
+    """Runs all directions of a layer natively; `trace` and `clear` as in `_layer.run_forward`.
 
     Returns:
         y, h_n, and the trace [D, T, B, 4, H] that the backward pass needs beside y, if asked for and if any.
@@ -154,8 +156,8 @@ def run(
     gates = _layer.empty(D, *rows, 4, H) if kept else None
     for d, layer in enumerate(directions):
         state = None if states is None else states[d]
-        y_d = y if D == 1 else _columns(y, d)
-        _layer.run_forward(layer, plan.shape(d), inputs, state, y_d, h_n[d], None if gates is None else gates[d])
+        y_d, gates_d = y if D == 1 else _columns(y, d), None if gates is None else gates[d]
+        _layer.run_forward(layer, plan.shape(d), inputs, state, y_d, h_n[d], gates_d, clear=clear)
     return y, h_n, gates
 
 
@@ -168,6 +170,7 @@ def native_gradients(
     output_gradients: Pair,
     *,
     need_dx: bool,
+    need_dh0: bool,
 ) -> list[Tensor | None]:
     """Walks all directions of a layer backwards natively.
 
@@ -176,9 +179,10 @@ def native_gradients(
         kept: y and the trace of the forward pass; without a trace, the gates of a GRU are computed again.
         output_gradients: Gradients of the loss by y and by h_n; None for 0.
         need_dx: Whether to compute the gradient by x.
+        need_dh0: Whether to compute the gradient by h0.
 
     Returns:
-        Gradients by x, by h0 (None if it is), and by the weights in torch's order.
+        Gradients by x and by h0 (None if not needed), and by the weights in torch's order.
     """
     y, trace = kept
     inputs, states = _inputs(x, h0)
@@ -196,6 +200,7 @@ def native_gradients(
             _layer.run_backward(
                 *(layer, plan.shape(d), plan.B, inputs, state, y_d, gates, dy_d, dh_n_d),
                 need_dx=need_dx,
+                need_dh0=need_dh0,
                 checkpoint_every=plan.checkpoint_every,
             )
         )
@@ -203,7 +208,7 @@ def native_gradients(
     if dx is not None:
         for other in results[1:]:
             dx += cast("Array", other.dx)
-    dh0 = None if h0 is None else np.stack([result.dh0 for result in results])
+    dh0 = np.stack([cast("Array", result.dh0) for result in results]) if need_dh0 else None
     # The fields after dx and dh0 are those of the weights; without bias the last two are None.
     dweights = [torch.from_numpy(dw) for result in results for dw in result[2:] if dw is not None]
     dinputs = [None if array is None else torch.from_numpy(array) for array in (dx, dh0)]

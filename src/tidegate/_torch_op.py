@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from tidegate import shapes
-from tidegate._layer import Array, clear_padding, rows_contiguous
+from tidegate._layer import Array, rows_contiguous
 from tidegate._torch_fallback import weights_per_direction
 from tidegate._torch_function import Plan, native_gradients, run
 from tidegate._torch_weights import PACKED
@@ -76,10 +76,7 @@ def recurrent_layer(
     """
     plan = _plan(x, h0, weights, cell, lengths, resets, reset_to, checkpoint_every, {})
     directions = PACKED.get(plan.cell, weights, exactly=trace)
-    y, h_n, gates = run(plan, directions, x, h0, trace=trace)
-    if gates is not None and plan.lengths is not None:
-        for direction in gates:
-            clear_padding(direction, plan.lengths)
+    y, h_n, gates = run(plan, directions, x, h0, trace=trace, clear=True)
     kept = x.new_empty(0) if gates is None else torch.from_numpy(gates)
     return torch.from_numpy(y), torch.from_numpy(h_n), kept
 
@@ -119,7 +116,7 @@ def recurrent_layer_backward(
     for name, gradient, letters in (("dy", dy, "T B D·H"), ("dh_n", dh_n, "D B H")):
         if gradient is not None:
             shapes.check(name, gradient.numpy(force=True), letters, sizes)
-    found = native_gradients(plan, directions, x, h0, kept, (dy, dh_n), need_dx=need_dx)
+    found = native_gradients(plan, directions, x, h0, kept, (dy, dh_n), need_dx=need_dx, need_dh0=h0 is not None)
     dx, dh0, *dweights = [x.new_empty(0) if tensor is None else tensor for tensor in found]
     return dx, dh0, dweights
 

@@ -5,6 +5,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from tidegate import _torch_chrono
 from tidegate.config import Config
 from tidegate.corpus import PADDING
 from tidegate.torch import GRU, RNN
@@ -23,10 +24,17 @@ class TextClassifier(nn.Module):
         config: What to build (cell, sizes, summary, labels).
         dropout: Probability of zeroing a feature, of the embedded words (the same features all along a text, so that
             the mask is small; Gal & Ghahramani 2016), between layers, and of the summary.
+        chrono: Longest memory in steps that the units of a GRU start with, see `tidegate.torch.GRU`; None for torch's
+            own start.
+
+    Raises:
+        ValueError: There are no update gates that chrono could set.
     """
 
-    def __init__(self, config: Config, dropout: float = 0.0) -> None:
+    def __init__(self, config: Config, dropout: float = 0.0, chrono: float | None = None) -> None:
         super().__init__()
+        if chrono is not None:
+            _torch_chrono.check(chrono, config.recurrent_cell, config.bias)
         self.config, self.dropout = config, dropout
         self.embedding = nn.Embedding(config.vocab_size, config.embedding_size, padding_idx=PADDING)
         with torch.no_grad():
@@ -35,7 +43,7 @@ class TextClassifier(nn.Module):
             self.rate = nn.Parameter(torch.tensor([0.98 if config.rate is None else config.rate]))
             self.rate.requires_grad_(config.rate is None)
         elif config.recurrent:
-            self.rnn = _recurrent(config, dropout)
+            self.rnn = _recurrent(config, dropout, chrono)
         self.head = nn.Linear(config.summary_size, len(config.labels))
 
     def forward(self, ids: Tensor, lengths: Tensor) -> Tensor:
@@ -83,12 +91,12 @@ class TextClassifier(nn.Module):
         return torch.einsum("tb,tbe->be", interest, x)
 
 
-def _recurrent(config: Config, dropout: float) -> GRU | RNN:
+def _recurrent(config: Config, dropout: float, chrono: float | None) -> GRU | RNN:
     between = dropout if config.num_layers > 1 else 0.0
     options: dict[str, Any] = {"bias": config.bias, "bidirectional": config.bidirectional, "dropout": between}
     sizes = (config.embedding_size, config.hidden_size, config.num_layers)
     if config.recurrent_cell.gated:
-        return GRU(*sizes, **options, **config.choices)
+        return GRU(*sizes, **options, **config.choices, chrono=chrono)
     return RNN(*sizes, nonlinearity=config.cell.removeprefix("rnn_"), **options)
 
 

@@ -237,11 +237,12 @@ def loss_gradients(
     weight, bias = (model.arrays[f"head.{name}"].astype(np.float64) for name in ("weight", "bias"))
     logits = weight @ settle(traces, model.summary).summary + bias
     c = int(logits.argmax()) if label is None else _class(model, label)
-    others = np.exp(logits - logits[c]) * (np.arange(len(logits)) != c)  # p_c = 1 / (1 + Σ others)
-    # 1 − p is added up from the others: taken from 1, it would be lost in rounding when the model is sure.
-    by_logits = others / (1 + others.sum())
-    by_logits[c] = -by_logits.sum()
-    value = float(np.log1p(others.sum()))
+    best = int(logits.argmax())
+    powers = np.exp(logits - logits[best])
+    rest = float(np.delete(powers, best).sum())
+    value = float(logits[best] - logits[c] + np.log1p(rest))
+    by_logits = powers / (1 + rest)
+    by_logits[c] = -np.delete(by_logits, c).sum()  # p − 1, but added up: it would be lost in rounding if p is near 1
     if of == "logit":
         by_logits, value = np.eye(len(logits))[c], float(logits[c])
     assert model.stack is not None  # noqa: S101 - for mypy: it was traced

@@ -25,7 +25,6 @@ from tidegate._layer import (
     Forward,
     Gradients,
     Layer,
-    clear_padding,
     empty,
     isas,
     packed_layout,
@@ -80,7 +79,8 @@ def pack(
     shapes.check_choice("isa", isa, ISAS)
     sizes: shapes.Sizes = {"G": (cell.gates, f"cell {cell.name!r}")}
     if isinstance(w_hh, np.ndarray) and w_hh.ndim == 2:
-        sizes["H"] = (w_hh.shape[1], "w_hh")
+        H = w_hh.shape[1]
+        sizes |= {"H": (H, "w_hh"), "G·H": (cell.gates * H, "w_hh")}
     shapes.check("w_hh", w_hh, "G·H H", sizes)
     shapes.check("w_ih", w_ih, "G·H I", sizes)
     if (b_ih is None) != (b_hh is None):
@@ -194,9 +194,7 @@ def forward(
             raise ValueError("y shares memory with x or h0, expected an array of its own: inputs are read to the end")
     kept = empty(*call.leading(), len(layer.cell.kept), H) if trace else None
     h_n = np.empty((B, H), np.float32)
-    run_forward(layer, call.shape, call.x, call.h0, y, h_n, kept)
-    if kept is not None and lengths is not None:
-        clear_padding(kept, lengths)
+    run_forward(layer, call.shape, call.x, call.h0, y, h_n, kept, clear=True)
     return Forward(y, h_n, kept)
 
 
@@ -214,6 +212,7 @@ def backward(
     resets: npt.NDArray[np.bool_] | None = None,
     reset_to: str = "zeros",
     need_dx: bool = True,
+    need_dh0: bool = True,
     checkpoint_every: int | None = None,
 ) -> Gradients:
     """Carries gradients back through a layer.
@@ -231,6 +230,7 @@ def backward(
         resets: True on the first step of each episode.
         reset_to: The state that such an episode starts from.
         need_dx: Whether to compute dx; if not, it is None.
+        need_dh0: Whether to compute dh0; if not, it is None, and the first step is a product cheaper.
         checkpoint_every: If not None, the gates of a GRU are computed again from the states y, at most this many steps
             at once, and `out.trace` is not used: less memory for at most a third more time.
 
@@ -254,6 +254,7 @@ def backward(
     return run_backward(
         *(layer, call.shape, B, call.x, call.h0, y, trace, dy, dh_n),
         need_dx=need_dx,
+        need_dh0=need_dh0,
         checkpoint_every=checkpoint_every,
     )
 

@@ -21,7 +21,7 @@ import numpy as np
 import numpy.typing as npt
 
 Sizes = dict[str, tuple[int, str]]
-"""The size of each dimension letter, and the argument that it comes from."""
+"""The size of each dimension letter and of each product of letters met so far, and the argument that it comes from."""
 
 
 def check(name: str, array: Any, letters: str, sizes: Sizes) -> npt.NDArray[np.float32]:
@@ -40,16 +40,16 @@ def check(name: str, array: Any, letters: str, sizes: Sizes) -> npt.NDArray[np.f
         TypeError: It is no numpy array of float32.
         ValueError: Its number of axes or a size is not the expected one.
     """
-    axes = _axes(letters)
-    if type(array) is np.ndarray and array.dtype is _FLOAT32 and array.ndim == len(axes):
-        known, shape = sizes.copy(), array.shape
-        for axis, size in zip(axes, shape, strict=True):
-            if len(axis) == 1 and known.setdefault(axis[0], (size, name))[0] != size:
+    axes, products = _axes(letters)
+    if type(array) is np.ndarray and array.dtype is _FLOAT32 and array.ndim == len(axes) and products <= sizes.keys():
+        count = len(sizes)
+        for axis, size in zip(axes, array.shape):  # noqa: B905 - as many of both
+            if sizes.setdefault(axis, (size, name))[0] != size:
                 break
         else:
-            if "·" not in letters or shape == tuple([prod([known[letter][0] for letter in axis]) for axis in axes]):
-                sizes.update(known)
-                return array
+            return array
+        while len(sizes) > count:
+            sizes.popitem()
     return _check_in_full(name, array, axes, sizes)
 
 
@@ -57,14 +57,15 @@ _FLOAT32 = np.dtype(np.float32)
 
 
 @cache
-def _axes(letters: str) -> tuple[tuple[str, ...], ...]:
-    """Splits "T B G·H" into axes, and those into letters."""
-    return tuple(tuple(axis.split("·")) for axis in letters.split())
+def _axes(letters: str) -> tuple[tuple[str, ...], frozenset[str]]:
+    """Splits "T B G·H" into axes, and says which are products."""
+    axes = tuple(letters.split())
+    return axes, frozenset(axis for axis in axes if "·" in axis)
 
 
-def _check_in_full(name: str, array: Any, axes: Sequence[Sequence[str]], sizes: Sizes) -> npt.NDArray[np.float32]:
-    """Says what is wrong with an array that `check` has not let pass, or lets it pass if it is a subclass."""
-    expected = f"[{', '.join(map('·'.join, axes))}]"
+def _check_in_full(name: str, array: Any, axes: Sequence[str], sizes: Sizes) -> npt.NDArray[np.float32]:
+    """Multiplies products that have no size yet, and says what is wrong with an array."""
+    expected = f"[{', '.join(axes)}]"
     if not isinstance(array, np.ndarray):
         raise TypeError(f"{name} is a {_type_name(array)}, expected a numpy array of float32 {expected}")
     if array.dtype != np.float32:
@@ -72,10 +73,13 @@ def _check_in_full(name: str, array: Any, axes: Sequence[Sequence[str]], sizes: 
     if array.ndim != len(axes):
         raise ValueError(f"{name} has shape {array.shape}, expected {len(axes)} axes {expected}")
 
-    known = {axis[0]: (size, name) for axis, size in zip(axes, array.shape, strict=True) if len(axis) == 1} | sizes
-    shape = tuple(prod(known[letter][0] for letter in axis) for axis in axes)
+    known = {axis: (size, name) for axis, size in zip(axes, array.shape, strict=True) if "·" not in axis} | sizes
+    for axis in axes:
+        if axis not in known:
+            known[axis] = (prod([known[letter][0] for letter in axis.split("·")]), name)
+    shape = tuple([known[axis][0] for axis in axes])
     if array.shape != shape:
-        letters = [letter for letter in dict.fromkeys(letter for axis in axes for letter in axis) if letter in sizes]
+        letters = [letter for letter in dict.fromkeys("·".join(axes).split("·")) if letter in sizes]
         origins = ", ".join(f"{letter}={sizes[letter][0]} comes from {sizes[letter][1]}" for letter in letters)
         raise ValueError(f"{name} has shape {array.shape}, expected {expected} = {shape}: {origins}")
     sizes.update(known)

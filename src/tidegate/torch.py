@@ -41,6 +41,7 @@ from torch.nn.functional import dropout
 from torch.nn.utils.parametrize import is_parametrized
 from torch.nn.utils.rnn import PackedSequence
 
+from tidegate import _torch_chrono
 from tidegate._torch_fallback import TorchLayers, torch_episodes, torch_ragged
 from tidegate._torch_func import TransformedLayers
 from tidegate._torch_function import DirectLayers, Plan
@@ -316,11 +317,20 @@ class GRU(_Native):
 
         >>> GRU(3, 4, reset="off", candidate="relu")
         GRU(3, 4, reset='off', candidate='relu')
+
+    `chrono=T`, a number ≥ 2, starts the units with memories of 2 to T steps, for what depends on things that far back
+    (Tallec & Ollivier 2018): the bias of the update gate is log u, u drawn evenly from 1..T−1, so that 1/(1 − z) is
+    1 + u where input and state are 0. z is the share of the old state that is *kept*.
+
+        >>> z = GRU(3, 1000, chrono=50).bias_ih_l0[1000:2000].sigmoid()
+        >>> bool((1 / (1 - z)).max() < 50.01)
+        True
     """
 
     _torchs = torch.nn.GRU
     # A module that `convert` has turned into this one has no others.
     reset, update, candidate, gate = Cell("gru")[1:]
+    chrono: float | None = None
 
     def __init__(
         self,
@@ -330,6 +340,7 @@ class GRU(_Native):
         update: str = "on",
         candidate: str = "tanh",
         gate: str = "sigmoid",
+        chrono: float | None = None,
         **options: Any,
     ) -> None:
         _refuse_projection(options)
@@ -337,6 +348,10 @@ class GRU(_Native):
         self._set_checkpoints(checkpoint_every)
         chosen = Cell.of("gru", reset=reset, update=update, candidate=candidate, gate=gate)
         _, self.reset, self.update, self.candidate, self.gate = chosen
+        if chrono is not None:
+            _torch_chrono.check(chrono, self.cell, self.bias)
+            self.chrono = chrono
+            self._start_memories()
 
     @property
     def cell(self) -> Cell:
@@ -345,7 +360,19 @@ class GRU(_Native):
 
     def extra_repr(self) -> str:
         """Lists the arguments, as torch does, and what was chosen."""
-        return ", ".join([super().extra_repr(), *[f"{name}={value!r}" for name, value in self.cell.chosen.items()]])
+        chosen = self.cell.chosen if self.chrono is None else self.cell.chosen | {"chrono": self.chrono}
+        return ", ".join([super().extra_repr(), *[f"{name}={value!r}" for name, value in chosen.items()]])
+
+    def reset_parameters(self) -> None:
+        """Draws the parameters anew, as torch does, and the memories of `chrono`."""
+        super().reset_parameters()
+        self._start_memories()
+
+    def _start_memories(self) -> None:
+        parameters = dict(self.named_parameters()) if self.chrono else {}
+        for name, bias in parameters.items():
+            if self.chrono and name.startswith("bias_ih"):
+                _torch_chrono.draw(self.chrono, self.cell, bias, parameters[name.replace("ih", "hh")])
 
 
 class RNN(_Native):

@@ -26,6 +26,7 @@ from tidegate.settings import LEARNING_RATES, MARKED_IMBALANCE, Epoch, Settings,
 from tidegate.summaries import batches
 from tidegate.threads import kept_awake
 from tidegate.vectors import WordVectors
+from tidegate.watch import Watch
 
 __all__ = ["Epoch", "Settings", "Step", "evaluate", "predict_proba", "start_from", "to_model", "train"]
 
@@ -61,18 +62,21 @@ def train(
     began = perf_counter()
     torch.manual_seed(settings.seed)
     rng = np.random.default_rng(settings.seed)
-    classifier = TextClassifier(config, settings.dropout)
+    classifier = TextClassifier(config, settings.dropout, settings.chrono)
     if vectors is not None:
         start_from(classifier.embedding, examples.tokenizer.vocab, vectors)
     classifier.embedding.weight.requires_grad_(not settings.freeze)
+    if settings.orthogonal:
+        _start_orthogonal(classifier)
 
+    watch = Watch(examples, config) if settings.watch_gradients and config.recurrent else None
     optimiser = _Optimiser(classifier, examples.train, settings)
-    epochs, _, patience = settings.for_texts(len(examples.train))
+    batch_size, _, epochs, patience = settings.for_texts(len(examples.train))
     best, since_best, words = -1.0, 0, 0
     for epoch in range(1, epochs + 1):
         loss, rows_seen = 0.0, 0
         with kept_awake():
-            for rows in shuffled_batches(examples.train.corpus.lengths, settings.batch_size, rng):
+            for rows in shuffled_batches(examples.train.corpus.lengths, batch_size, rng):
                 ids, lengths = examples.train.corpus.padded(rows)
                 ids = drop_words(ids, settings.word_dropout, rng)
                 loss += len(rows) * optimiser.step(ids, lengths, examples.train.classes[rows])
@@ -81,9 +85,10 @@ def train(
         report = evaluate(classifier, examples.validation)
         since_best = 0 if report.macro_f1 >= best else since_best + 1  # of equals, the later is the better trained
         best = max(best, report.macro_f1)
-        yield Epoch(
-            epoch, loss / rows_seen, report, perf_counter() - began, None if since_best else _weights(classifier)
-        )
+        weights = _weights(classifier) if watch or not since_best else {}
+        gradients = watch.measure(weights) if watch else None
+        seconds = perf_counter() - began
+        yield Epoch(epoch, loss / rows_seen, report, seconds, None if since_best else weights, gradients)
         if since_best == patience:
             return
 
@@ -154,12 +159,20 @@ def start_from(embedding: nn.Embedding, vocab: list[str], vectors: WordVectors) 
     return len(known)
 
 
+def _start_orthogonal(classifier: nn.Module) -> None:
+    """Starts the state weights of each gate as an orthogonal matrix."""
+    for name, parameter in classifier.named_parameters():
+        if "weight_hh" in name:
+            for gate in parameter.detach().view(-1, parameter.shape[1], parameter.shape[1]):
+                nn.init.orthogonal_(gate)
+
+
 class _Optimiser:
     """AdamW, its schedule and the loss of one training."""
 
     def __init__(self, classifier: TextClassifier, labelled: Labelled, settings: Settings) -> None:
         rate = LEARNING_RATES[classifier.config.cell] if settings.learning_rate is None else settings.learning_rate
-        epochs, steps, _ = settings.for_texts(len(labelled))
+        _, steps, epochs, _ = settings.for_texts(len(labelled))
         self.classifier, self.clip = classifier, settings.clip
         self.parameters = [parameter for parameter in classifier.parameters() if parameter.requires_grad]
         self.adamw = torch.optim.AdamW(self.parameters, rate, weight_decay=settings.weight_decay, fused=True)

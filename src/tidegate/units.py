@@ -133,7 +133,13 @@ class Units:
 
         Args:
             seed: Of the resampling.
+
+        Raises:
+            ValueError: All units have the same memory or the same reset gate, as when a gate is off.
         """
+        for name, values in (("update", self.update), ("reset", self.reset)):
+            if np.ptp(values) == 0:
+                raise ValueError(f"the {name} gates of all units are the same, expected gates that differ")
         rng, H = np.random.default_rng(seed), len(self.update)
         chosen = rng.integers(H, size=(RESAMPLES, H))
         found = [rank_correlation(self.update[rows], self.reset[rows]) for rows in chosen]
@@ -226,7 +232,7 @@ class _Tally:
             ValueError: The cell has no gates.
         """
         if trace.update is None or trace.reset is None:
-            raise ValueError(f"the cell {trace.cell!r} has no update and reset gates, expected a GRU")
+            raise ValueError(f"the cell {str(trace.cell)!r} has no update and reset gates, expected a GRU")
         inside = np.arange(len(trace.hidden))[:, None] < trace.lengths
         states = np.asarray(trace.hidden)[inside].astype(np.float64)
         gates = {"update": np.asarray(trace.update)[inside], "reset": np.asarray(trace.reset)[inside]}

@@ -135,6 +135,18 @@ def test_choices_of_a_cell_that_has_none_are_refused(shell: Shell, small: str) -
     assert "reset is 'off' for the cell 'rnn_tanh', expected it for a 'gru' alone" in err
 
 
+def test_long_memories_to_start_with(shell: Shell, folder: Path, small: str) -> None:
+    """`--chrono` sets the biases of the update gates, which a few steps leave near there; baselines go without."""
+    assert shell(f"train train.csv {TO} {small} --epochs 1 --chrono 40")[0] == 0
+    bias = tidegate.load(folder / "new.safetensors").arrays["rnn.bias_ih_l0"]
+    H = len(bias) // 3
+    assert bias[H : 2 * H].mean() > 1.5
+    assert abs(bias[:H].mean()) < 1
+    code, _, err = shell(f"train train.csv {TO} {small} --cell rnn_tanh --chrono 40")
+    assert code == 2
+    assert "--chrono sets the update gate of a GRU, but there is none: --cell rnn_tanh" in err
+
+
 def test_a_given_rate_is_kept(shell: Shell, folder: Path, small: str) -> None:
     """`--rate` is compounding's growth factor."""
     assert shell(f"train train.csv {TO} {small} --no-baselines --cell compound --rate 0.75")[0] == 0
@@ -260,3 +272,27 @@ def test_freezing_needs_vectors(shell: Shell, small: str) -> None:
     code, _, err = shell(f"train train.csv {TO} {small} --freeze")
     assert code == 2
     assert "--vectors FILE" in err
+
+
+def test_gradients_are_told_and_kept(shell: Shell, small: str) -> None:
+    """With --watch-gradients each epoch has a line about them, and the model file keeps the figures of all epochs."""
+    code, _, err = shell(f"train train.csv {TO} {small} --epochs 3 --patience 3 --no-baselines --watch-gradients")
+    assert code == 0
+    assert len(re.findall(r"^  ∂h_T/∂h_t \w+: a factor \S+ a step.*; ∂loss/∂h_t .* at the end", err, re.MULTILINE)) == 3
+    gradients = tidegate.load("new.safetensors").metrics["gradients"]
+    assert len(gradients) == 3
+    (walk,) = gradients[0]
+    assert walk["distances"] == [0, 1, 3, 8]
+    assert walk["log_flow"][0] == 0
+
+
+def test_what_to_try_is_said_once(shell: Shell, small: str) -> None:
+    """A vanilla RNN on long texts has vanishing gradients: the first epoch says what to try, the next do not."""
+    long = "a film " * 60
+    rows = "".join(f"{'good' if i % 2 else 'bad'} {long},{i % 2}\n" for i in range(60))
+    Path("long.csv").write_text("text,label\n" + rows, encoding="utf-8")
+    code, _, err = shell(f"train long.csv {TO} {small} --epochs 2 --no-baselines --cell rnn_tanh --watch-gradients")
+    assert code == 0
+    assert err.count("gradients vanish") == 1
+    for remedy in ("--cell gru", "--orthogonal", "--summary mean+max", "--max-length"):
+        assert remedy in err

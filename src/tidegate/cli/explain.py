@@ -1,6 +1,7 @@
 """`tidegate explain`: which words an answer is made of."""
 
 import json
+import os
 import sys
 from enum import StrEnum
 from pathlib import Path
@@ -130,7 +131,7 @@ def _text(words: str, file: str | None, row: int | None, kind: Kind | None, colu
     if bool(words) == (file is not None):
         raise ValueError('explain needs either a "TEXT" or --file FILE (- for standard input)')
     if file is None:
-        if Path(words[:255]).is_file():
+        if os.path.isfile(words):  # which takes any text, however long
             raise ValueError(f"{words!r} is a file: to explain the text in it, say --file {words}")
         return words
     if file != "-" and not Path(file).exists():

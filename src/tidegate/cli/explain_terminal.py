@@ -16,7 +16,7 @@ def show(explained: Explained) -> None:
     """Shows an explanation in colours, as wide as the terminal."""
     legend = Text(f"{explained.quantity}: words ")
     legend.append("against", style_of(0)).append(" and ").append("for", style_of(1))
-    legend.append(f" it, over bars for the probability of {explained.name!r} so far")
+    legend.append(" it; bars: probability so far")
     out.print(legend)
     out.print()
     draw_words(explained.words, (1 + explained.strengths) / 2, explained.curve)

@@ -15,13 +15,11 @@ Array = npt.NDArray[np.float64]
 
 MOST_WORDS = 10  # listed by what is left of them, or by what they count
 
-_RNN = (
-    "a vanilla RNN keeps nothing but through its matrix, and the ledger credits the steps whose states are summarised; "
-    "--method integrated-gradients and occlusion look further back"
+_KEEPS_NOTHING = (
+    "without an update gate nothing is kept but through the matrix, and the ledger credits the steps whose states are "
+    "summarised; --method integrated-gradients and occlusion look further back"
 )
 _REMARKS = {
-    "rnn_tanh": _RNN,
-    "rnn_relu": _RNN,
     "average": "an average has no memory that changes: it keeps the same share of every word",
     "compound": "compounding has no gates: what it keeps of a word depends on its place alone",
 }
@@ -35,7 +33,7 @@ class Explained:
         explanation: The ledger.
         attribution: What each word counts by the method: the explanation itself if that is the ledger.
         method: "ledger", "integrated-gradients" or "occlusion".
-        cell: What read the words.
+        cell: The name of what read the words.
         label: Index of the class whose probability is shown.
     """
 
@@ -101,12 +99,12 @@ class Explained:
 
     @property
     def updates(self) -> list[tuple[str, float]]:
-        """The words at which most of the memory was let go, and the share of it."""
+        """The words at which most of the memory was let go, with their places, and the share of it."""
         return self._strongest(Walk.let_go)
 
     @property
     def resets(self) -> list[tuple[str, float]]:
-        """The words at which the reset gates held most of the memory back, and the share of it."""
+        """The words at which the reset gates held most of the memory back, with their places, and the share of it."""
         return self._strongest(Walk.unread)
 
     @property
@@ -116,8 +114,9 @@ class Explained:
         total = f"together {self._lead(explanation.logits)}, the {self.quantity}"
         words = signed(explanation.towards(self.label).sum())
         check = f"checked against the model, off by {explanation.error:.0e} at most"
+        kept = all(trace.update is not None and trace.cell.update == "on" for trace in explanation.traces)
         facts = [
-            ("updates", _named("most of the memory let go at", self.updates)),
+            ("updates", _named("most of the memory let go at", self.updates) if kept else ""),
             ("resets", _named("most of the memory left unread at", self.resets)),
             ("ledger", f"bias {self._lead(explanation.bias)}, words {words}, {total}; {check}"),
         ]
@@ -126,7 +125,7 @@ class Explained:
             facts.append(("gradients", f"{parts}, {total}; the integral is off by {attribution.error:.0e} at most"))
         elif attribution is not explanation:
             facts.append(("occlusion", "each word is left out by itself, so that what they count need not add up"))
-        facts.append(("note", _REMARKS.get(self.cell, "")))
+        facts.append(("note", _REMARKS.get(self.cell, "") if kept else _KEEPS_NOTHING))
         return [(name, fact) for name, fact in facts if fact]
 
     def _lead(self, logits: Array) -> str:
@@ -140,7 +139,7 @@ class Explained:
         shares = sum((values[::-1] if reverse else values for values, reverse in walked), np.zeros(len(self.words)))
         shares /= max(1, len(last))
         best = np.argsort(-shares, kind="stable")[:3]
-        return [(self.words[t], float(shares[t])) for t in best if shares[t] > 0]
+        return [(f"{self.words[t]} ({t + 1})", float(shares[t])) for t in best if shares[t] > 0]
 
 
 def _named(title: str, strongest: list[tuple[str, float]]) -> str:

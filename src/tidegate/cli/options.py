@@ -126,7 +126,9 @@ EpochsOption = Annotated[
     int | None,
     _option(_TRAINING, "Most passes over the texts.", min=1, show_default="3; more for few texts", metavar="N"),
 ]
-BatchSizeOption = Annotated[int, _option(_TRAINING, "Texts in a step.", min=1, metavar="N")]
+BatchSizeOption = Annotated[
+    int | None, _option(_TRAINING, "Texts in a step.", min=1, show_default="64; 32 for few texts", metavar="N")
+]
 LearningRateOption = Annotated[
     float | None, _option(_TRAINING, "At its highest.", show_default="by cell", min=0, metavar="X")
 ]
@@ -143,5 +145,15 @@ PatienceOption = Annotated[
 ClassWeightsOption = Annotated[
     ClassWeights, _option(_TRAINING, "none, balanced, or auto: balanced from 3 : 1 on.", metavar="NAME")
 ]
+ChronoOption = Annotated[
+    float | None,
+    _option(_TRAINING, "Longest memory, in words, that a GRU starts with.", min=2, show_default="torch's", metavar="T"),
+]
 NoBaselinesOption = Annotated[bool, _option(_TRAINING, "Skip the summaries without order.", "--no-baselines")]
+OrthogonalOption = Annotated[
+    bool, _option(_TRAINING, "Start the weights of the states as orthogonal matrices.", "--orthogonal")
+]
+WatchOption = Annotated[
+    bool, _option(_TRAINING, "After each epoch, see whether gradients vanish or explode.", "--watch-gradients")
+]
 SeedOption = Annotated[int, _option(_TRAINING, "Of everything random.", min=0, metavar="N")]

@@ -3,7 +3,7 @@
 import gc
 import os
 from collections.abc import Mapping
-from dataclasses import fields, replace
+from dataclasses import asdict, fields, replace
 from enum import StrEnum
 from importlib import import_module
 from pathlib import Path
@@ -19,10 +19,11 @@ from tidegate.cells import CHOICES
 from tidegate.cli import options as o
 from tidegate.cli.comparison import Trained, compare
 from tidegate.cli.console import err, note, plural, say
+from tidegate.cli.gradients import told
 from tidegate.cli.progress import Stop, follow
 from tidegate.config import Config
 from tidegate.examples import MAX_LENGTH, SIZES, VALIDATION, VOCAB_SIZE, Examples, prepare
-from tidegate.settings import Settings
+from tidegate.settings import Gradients, Settings
 from tidegate.vectors import WordVectors
 from tidegate.vectors import read as read_vectors
 
@@ -63,6 +64,9 @@ def train(
     clip: o.ClipOption = _DEFAULT.clip,
     patience: o.PatienceOption = _DEFAULT.patience,
     class_weights: o.ClassWeightsOption = _CLASS_WEIGHTS,
+    chrono: o.ChronoOption = _DEFAULT.chrono,
+    orthogonal: o.OrthogonalOption = _DEFAULT.orthogonal,
+    watch_gradients: o.WatchOption = _DEFAULT.watch_gradients,
     no_baselines: o.NoBaselinesOption = False,
     seed: o.SeedOption = _DEFAULT.seed,
     threads: o.ThreadsOption = None,
@@ -87,9 +91,12 @@ def _train(options: Mapping[str, Any]) -> None:
     _check_output(output)
     if options["freeze"] and not options["vectors"]:
         raise ValueError("--freeze leaves word vectors as they are, but there are none: give them with --vectors FILE")
+    if options["chrono"] and (cell, options["update"]) != ("gru", "on"):
+        raise ValueError(f"--chrono sets the update gate of a GRU, but there is none: --cell {cell}")
     if options["threads"]:
         tidegate.set_num_threads(options["threads"])
     settings = Settings(**{field.name: options[field.name] for field in fields(Settings)})
+    baseline = replace(settings, learning_rate=None, chrono=None)
     with err.status("reading texts"):
         examples = _examples(options)
         vectors = read_vectors(options["vectors"], examples.tokenizer.vocab) if options["vectors"] else None
@@ -97,11 +104,13 @@ def _train(options: Mapping[str, Any]) -> None:
     _describe(examples, perf_counter() - began)
 
     gc.freeze()  # or the collector would look through all of torch and the texts, again and again
-    results = {}
+    results: dict[str, Trained] = {}
+    gradients: list[Gradients] = []
     with Stop() as stop:
         for name, config in configs.items():
-            own, start = settings if name == cell else replace(settings, learning_rate=None), perf_counter()
-            best = follow(name, training.train(examples, config, own, vectors), stop)
+            own, start = settings if name == cell else baseline, perf_counter()
+            events = told(training.train(examples, config, own, vectors), config, own, gradients)
+            best = follow(name, events, stop)
             if best:
                 results[name] = Trained(best, perf_counter() - start)
             if stop.wanted:
@@ -110,7 +119,10 @@ def _train(options: Mapping[str, Any]) -> None:
         compare(results)
     if cell in results:
         beside = {name: result.figures() for name, result in results.items() if name != cell}
-        training.to_model(examples, configs[cell], results[cell].best, {"baselines": beside}).save(output)
+        figures: dict[str, Any] = {"baselines": beside}
+        if gradients:
+            figures["gradients"] = [asdict(after_epoch)["walks"] for after_epoch in gradients]
+        training.to_model(examples, configs[cell], results[cell].best, figures).save(output)
         say(f"wrote {output} ({output.stat().st_size / 1e6:.1f} MB) after {perf_counter() - began:.0f} s")
     elif stop.wanted:
         note(f"stopped before the first epoch of {cell} ended: there is no model to write")

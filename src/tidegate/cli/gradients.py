@@ -1,0 +1,62 @@
+"""Gradient norms while a model is trained: a line after each epoch, and what to try when they vanish or explode."""
+
+from collections.abc import Iterator
+
+from tidegate.cli.console import note
+from tidegate.config import Config
+from tidegate.settings import Epoch, Gradients, Settings, Step, Walked
+
+
+def told(
+    events: Iterator[Step | Epoch], config: Config, settings: Settings, history: list[Gradients]
+) -> Iterator[Step | Epoch]:
+    """Passes on the events of a training, and tells of gradients after each epoch, when that has been shown.
+
+    Args:
+        events: The training.
+        config: What is trained.
+        settings: How it is trained.
+        history: Grows by the gradients of each epoch.
+    """
+    for event in events:
+        if isinstance(event, Epoch) and event.gradients:
+            history.append(event.gradients)
+            yield event
+            _tell(event.gradients, history[-2] if len(history) > 1 else None, config, settings)
+        else:
+            yield event
+
+
+def _tell(gradients: Gradients, before: Gradients | None, config: Config, settings: Settings) -> None:
+    """Prints what gradients do after an epoch, and where trouble is new also what to try."""
+    walk = gradients.worst
+    name = f" ({walk.name})" if len(gradients.walks) > 1 else ""
+    first, last = (0.0 if log is None else 10**log for log in (walk.log_loss[0], walk.log_loss[-1]))
+    note(f"  ∂h_T/∂h_t{name} {walk.verdict}; ∂loss/∂h_t {first:.1g} at the end, {last:.1g} at the start")
+    if walk.trouble and (before is None or before.worst.trouble != walk.trouble):
+        note(f"  {_trouble(walk)}; try {', '.join(_remedies(walk, config, settings))}", "yellow")
+
+
+def _trouble(walk: Walked) -> str:
+    if walk.trouble == "vanish":
+        return f"gradients vanish: {walk.distance} steps before the end, less than 1/1,000 of the largest is left"
+    return f"gradients explode: {walk.distance} steps before the end, they are 1,000 times as large as there"
+
+
+def _remedies(walk: Walked, config: Config, settings: Settings) -> list[str]:
+    """Lists what to try, by the names of the options of `tidegate train`, what helps most first."""
+    remedies = []
+    if config.cell != "gru":
+        remedies.append("--cell gru")
+    elif config.update == "off":
+        remedies.append("--update on")
+    if not settings.orthogonal:
+        remedies.append("--orthogonal")
+    if walk.trouble == "explode":
+        clip = settings.clip / 10 if settings.clip else 1
+        return [*remedies, f"--clip {clip:g}", "a lower --learning-rate"]
+    if config.cell == "gru" and config.update == "on" and not settings.chrono:
+        remedies.insert(0, f"--chrono {max(2, walk.distances[-1])}")
+    if config.summary == "last":
+        remedies.append("--summary mean+max")
+    return [*remedies, f"shorter texts: --max-length {max(1, walk.distance)}"]

@@ -1,0 +1,166 @@
+"""Recurrent layers with a linear head, trained on the tasks of this folder."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+
+from tidegate.study.tasks import Batch, Task
+from tidegate.threads import kept_awake
+from tidegate.torch import GRU, RNN
+
+TEST_SEED = 1_000_000  # added to a seed, for sequences that training has not drawn
+
+
+class Fit(NamedTuple):
+    """How a training went.
+
+    Attributes:
+        scores: Of the batch of each step, before the step: accuracy, or explained share of the variance.
+        diverged: The step at which the loss was no longer finite; None if it always was.
+    """
+
+    scores: list[float]
+    diverged: int | None
+
+    def steps_to(self, score: float, over: int = 20) -> int | None:
+        """Steps until the mean score of so many batches reaches a bar; None if it never does."""
+        means = np.convolve(self.scores, np.ones(over) / over, "valid") if len(self.scores) >= over else np.zeros(1)
+        return int(np.argmax(means >= score)) + over if (means >= score).any() else None
+
+
+class Reader(nn.Module):
+    """One recurrent layer over vectors, and a linear head on its states.
+
+    Args:
+        task: Says the sizes of input and output.
+        cell: "gru", "rnn_tanh" or "rnn_relu".
+        hidden: H.
+        start: Of the recurrent weights: "uniform" (PyTorch's own, from −1/√H to 1/√H), "orthogonal" or "identity".
+        gain: What an orthogonal start is multiplied by.
+        options: More options of the layer.
+    """
+
+    def __init__(
+        self, task: Task, cell: str, hidden: int, start: str = "uniform", gain: float = 1.0, **options: Any
+    ) -> None:
+        super().__init__()
+        self.cell, self.choices = cell, options
+        if cell == "gru":
+            self.rnn: GRU | RNN = GRU(task.inputs, hidden, **options)
+        else:
+            self.rnn = RNN(task.inputs, hidden, nonlinearity=cell.removeprefix("rnn_"), **options)
+        self.head = nn.Linear(hidden, task.outputs)
+        parameters = dict(self.rnn.named_parameters())
+        if start == "orthogonal":
+            nn.init.orthogonal_(parameters["weight_hh_l0"], gain)
+        elif start == "identity":
+            nn.init.eye_(parameters["weight_hh_l0"])
+        if start != "uniform":
+            nn.init.zeros_(parameters["bias_ih_l0"])
+            nn.init.zeros_(parameters["bias_hh_l0"])
+
+    def forward(self, x: Tensor, where: Tensor | None) -> Tensor:
+        """Answers at the end, [B, outputs], or at the steps that are marked, [N, outputs].
+
+        Args:
+            x: float32 [T, B, I].
+            where: bool [T, B], or None.
+        """
+        y, h_n = self.rnn(x)
+        answers: Tensor = self.head(h_n[0] if where is None else y[where])
+        return answers
+
+    def answer(self, batch: Batch) -> Tensor:
+        """Answers a batch, see `forward`."""
+        answers: Tensor = self(
+            torch.from_numpy(batch.x), None if batch.where is None else torch.from_numpy(batch.where)
+        )
+        return answers
+
+    def weights(self) -> dict[str, npt.NDArray[np.float32]]:
+        """The layer's weights by their names, as `tidegate.Recurrent` takes them."""
+        return {name: tensor.numpy(force=True).copy() for name, tensor in self.rnn.state_dict().items()}
+
+
+def fit(
+    reader: Reader,
+    task: Task,
+    seed: int,
+    *,
+    steps: int,
+    learning_rate: float,
+    batch: int = 64,
+    enough: float = np.inf,
+) -> Fit:
+    """Trains on batches drawn anew at each step: AdamW without weight decay, one cycle, gradients clipped at 1.
+
+    Args:
+        reader: What to train.
+        task: What to train it on.
+        seed: Of the batches.
+        steps: Steps of the optimiser.
+        learning_rate: At its highest.
+        batch: B, sequences in a step.
+        enough: Score at which training ends early, once the last 50 steps have reached it on average.
+    """
+    rng = np.random.default_rng(seed)
+    adamw = torch.optim.AdamW(reader.parameters(), learning_rate, weight_decay=0, fused=True)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(
+        adamw, learning_rate, total_steps=steps, pct_start=0.2, cycle_momentum=False
+    )
+    scores: list[float] = []
+    with one_torch_thread(), kept_awake():
+        for step in range(steps):
+            drawn = task.draw(rng, batch)
+            answers = reader.answer(drawn)
+            loss = _loss(answers, drawn)
+            if not loss.isfinite():
+                return Fit(scores, step)
+            loss.backward()  # type: ignore[no-untyped-call]
+            nn.utils.clip_grad_norm_(reader.parameters(), 1.0)
+            adamw.step()
+            adamw.zero_grad()
+            schedule.step()
+            scores.append(score(answers.detach(), drawn))
+            if len(scores) >= 50 and np.mean(scores[-50:]) >= enough:
+                break
+    return Fit(scores, None)
+
+
+@torch.inference_mode()
+def evaluate(reader: Reader, task: Task, seed: int, rows: int = 512) -> float:
+    """Scores a network on sequences that training has not drawn."""
+    drawn = task.draw(np.random.default_rng(TEST_SEED + seed), rows)
+    return score(reader.answer(drawn), drawn)
+
+
+def score(answers: Tensor, batch: Batch) -> float:
+    """Accuracy of classes, or the share of the variance of numbers that is explained (R²), 0 if it is below."""
+    target = torch.from_numpy(batch.target)
+    if batch.target.dtype.kind == "i":
+        return float((answers.argmax(1) == target).float().mean())
+    explained = float(1 - (answers - target).square().mean() / target.var(0).mean())
+    return explained if explained > 0 else 0.0  # where answers are not finite, it is no number
+
+
+def _loss(answers: Tensor, batch: Batch) -> Tensor:
+    target = torch.from_numpy(batch.target)
+    if batch.target.dtype.kind == "i":
+        return nn.functional.cross_entropy(answers, target)
+    return nn.functional.mse_loss(answers, target)
+
+
+@contextmanager
+def one_torch_thread() -> Iterator[None]:
+    """Keeps torch to one thread: its idle threads spin on the processors that the native kernels need."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

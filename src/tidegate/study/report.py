@@ -1,0 +1,148 @@
+"""What a run leaves: its page, its numbers as JSON, its first picture, and a page that sums up all studies."""
+
+import json
+import os
+import platform
+from collections.abc import Sequence
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import tidegate
+from tidegate.files import replacing
+from tidegate.study import QUESTIONS
+from tidegate.study.findings import Figure, Findings, Row
+from tidegate.study.frame import Setup, Study
+from tidegate.study.page import html
+
+_PACKAGES = ("tidegate", "torch", "numpy", "tokenizers", "pyarrow", "matplotlib")
+
+
+def record(study: Study, setup: Setup, rows: Sequence[Row], findings: Findings, seconds: float, complete: bool) -> Row:
+    """Collects what JSON keeps of a run, all that the HTML report says but the pictures.
+
+    Args:
+        study: What was run.
+        setup: With what.
+        rows: What was measured.
+        findings: What follows.
+        seconds: How long it took.
+        complete: Whether it was run to its end.
+    """
+    return {
+        "study": study.name,
+        "title": study.title,
+        "question": study.question,
+        "method": study.method,
+        "verdict": list(findings.verdict),
+        "command": _command(study, setup),
+        "seeds": setup.seeds,
+        "settings": dict(setup.sizes),
+        "machine": machine(),
+        "versions": _versions(),
+        "seconds": round(seconds, 1),
+        "complete": complete,
+        "tables": [
+            {"title": t.title, "columns": list(t.columns), "rows": [list(row) for row in t.rows]}
+            for t in findings.tables
+        ],
+        "rows": list(rows),
+    }
+
+
+def write(folder: Path, kept: Row, figures: Sequence[Figure]) -> Path:
+    """Writes NAME.html, NAME.json, the first figure as NAME.svg, and index.md, which sums up all studies of the folder.
+
+    Args:
+        folder: Where; it is made if need be.
+        kept: What `record` returned.
+        figures: The pictures.
+
+    Returns:
+        The HTML file.
+
+    Raises:
+        OSError: They cannot be written.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    page = folder / f"{kept['study']}.html"
+    _write(page, html(kept, figures))
+    _write(page.with_suffix(".json"), json.dumps(_plain(kept), indent=1, ensure_ascii=False) + "\n")
+    if figures:
+        _write(page.with_suffix(".svg"), figures[0].svg)
+    _write(folder / "index.md", index(folder))
+    return page
+
+
+def index(folder: Path) -> str:
+    """Sums up the studies whose JSON is in a folder, as Markdown."""
+    lines = ["# Studies", "", _INTRODUCTION, ""]
+    for name in QUESTIONS:
+        path = folder / f"{name}.json"
+        if path.is_file():
+            lines += _summary(json.loads(path.read_text(encoding="utf-8")), (folder / f"{name}.svg").is_file())
+    return "\n".join(lines).rstrip() + "\n"
+
+
+_INTRODUCTION = """\
+Questions about recurrent networks, answered by experiment. Each answer is the verdict that its command has drawn from
+the numbers; the full report, with figures, tables and settings, and the numbers as JSON stand beside it. Sentences that
+compare rest on 95 % intervals over seeds. This page too is written by `tidegate study`."""
+
+
+def _summary(kept: Row, pictured: bool) -> list[str]:
+    name = kept["study"]
+    stopped = [] if kept["complete"] else ["*The run was stopped early.*", ""]
+    picture = [f"![{kept['title']}]({name}.svg)", ""] if pictured else []
+    made = f"{kept['seeds']} seeds, {kept['seconds'] / 60:.1f} minutes on {kept['machine']}"
+    return [
+        *(f"## {kept['title']}", "", f"**{kept['question']}**", "", *stopped),
+        *(line for sentence in kept["verdict"] for line in (f"- {sentence}",)),
+        *("", *picture, f"`{kept['command']}`: {made}. [Report]({name}.html), [numbers]({name}.json).", ""),
+    ]
+
+
+def machine() -> str:
+    """Names the processor, how many there are, and the instruction set and threads of the kernels."""
+    name = platform.processor() or platform.machine()
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+        name = next((line.split(":")[1].strip() for line in lines if line.startswith("model name")), name)
+    except OSError:
+        pass
+    return f"{name}, {os.cpu_count()} processors, {tidegate.isas()[0]}, {tidegate.get_num_threads()} threads"
+
+
+def _command(study: Study, setup: Setup) -> str:
+    """Names the command that makes such a run."""
+    quick = dict(setup.sizes) == study.setup(quick=True).sizes
+    seeds = f" --seeds {setup.seeds}" if setup.seeds != study.setup(quick=quick).seeds else ""
+    return f"tidegate study {study.name}{' --quick' if quick else ''}{seeds}"
+
+
+def _versions() -> dict[str, str]:
+    found = {"Python": platform.python_version()}
+    for package in _PACKAGES:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def _write(path: Path, text: str) -> None:
+    with replacing(path) as file:
+        file.write(text.encode())
+
+
+def _plain(value: Any) -> Any:
+    """Returns what JSON holds: numbers of numpy as plain ones, and None for those that are not finite."""
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    if isinstance(value, np.generic):
+        value = value.item()
+    return None if isinstance(value, float) and not np.isfinite(value) else value

@@ -1,0 +1,149 @@
+"""Real reviews, and classifiers trained on a part of them."""
+
+from dataclasses import dataclass
+from functools import cache, lru_cache
+from itertools import pairwise
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from tidegate import tables
+from tidegate.config import Config
+from tidegate.corpus import Corpus
+from tidegate.data import Split, imdb
+from tidegate.examples import Examples, Labelled, class_indices, prepare
+from tidegate.model import Model
+from tidegate.settings import Epoch, Settings
+from tidegate.study.findings import Row
+from tidegate.study.frame import Setup
+from tidegate.training import to_model, train
+
+
+class Drawn(NamedTuple):
+    """Reviews to train on, of which a tenth chooses the epoch, and others to judge by.
+
+    Attributes:
+        examples: What to train on, and to choose by.
+        test: What to judge by, from the test part of the data.
+    """
+
+    examples: Examples
+    test: Labelled
+
+    def config(self, setup: Setup, cell: str = "gru", **choices: Any) -> Config:
+        """Describes a classifier of the setup's sizes, `review_hidden` and `embedding`."""
+        sizes = setup.sizes
+        return self.examples.config(
+            cell, hidden_size=sizes["review_hidden"], embedding_size=sizes["embedding"], **choices
+        )
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """A trained classifier.
+
+    Attributes:
+        model: That of the best epoch, without torch.
+        accuracy: On the reviews to judge by.
+        curve: Accuracy on those that choose the epoch, after each epoch.
+        seconds: That training took.
+    """
+
+    model: Model
+    accuracy: float
+    curve: list[float]
+    seconds: float
+
+    def facts(self) -> Row:
+        """What a row keeps of it."""
+        return {"score": self.accuracy, "curve": self.curve, "seconds": round(self.seconds, 2)}
+
+
+@cache
+def split(folder: Path | None) -> tuple[tables.Table, tables.Table]:
+    """Reads the reviews to train on and those to test.
+
+    Args:
+        folder: A folder with train.parquet and test.parquet, or with imdb/train.parquet and imdb/test.parquet; None for
+            where `tidegate data imdb` keeps them. They are fetched if they are nowhere.
+    """
+    own = Split(folder / "train.parquet", folder / "test.parquet") if folder else None
+    files = own if own and all(path.is_file() for path in own) else imdb(folder)
+    return tables.read(files.train), tables.read(files.test)
+
+
+def ready(setup: Setup) -> None:
+    """Sees to it that there are reviews.
+
+    Raises:
+        ConnectionError: They are nowhere and cannot be fetched.
+    """
+    split(setup.data)
+
+
+def draw(setup: Setup, seed: int, *, train: int | None = None, shuffled: bool = False) -> Drawn:
+    """Draws reviews, others for each seed: `train`, `test` and `max_length` of the setup's sizes.
+
+    Args:
+        setup: The setup.
+        seed: Of the choice, and of the order of shuffled words.
+        train: How many to train on; None for that of the setup.
+        shuffled: Whether the words of each review are put in a random order, once.
+    """
+    sizes = setup.sizes
+    return _draw(setup.data, train or sizes["train"], sizes["test"], sizes["max_length"], seed, shuffled)
+
+
+@lru_cache(maxsize=8)
+def _draw(folder: Path | None, train: int, test: int, max_length: int, seed: int, shuffled: bool) -> Drawn:
+    learn, judge = split(folder)
+    texts, labels = _some(learn, train, seed)
+    examples = prepare(texts, labels, max_length=max_length, seed=seed)
+    texts, labels = _some(judge, test, seed)
+    classes = class_indices(labels, examples.labels, "the test part", len(texts))
+    held = Labelled(Corpus.from_texts(texts, examples.tokenizer, max_length), classes)
+    if shuffled:
+        rng = np.random.default_rng(seed)
+        for corpus in (examples.train.corpus, examples.validation.corpus, held.corpus):
+            for start, end in pairwise(corpus.offsets):
+                rng.shuffle(corpus.ids[start:end])  # cut off before, so that each keeps the words that are read
+    return Drawn(examples, held)
+
+
+def held_out(setup: Setup, count: int, seed: int) -> list[str]:
+    """Draws reviews of the test part, the first of those that `draw` draws with this seed."""
+    return _some(split(setup.data)[1], count, seed)[0]
+
+
+def _some(table: tables.Table, count: int, seed: int) -> tuple[list[str], list[str]]:
+    rows = np.random.default_rng(seed).permutation(len(table))[:count]
+    labels = table.labels or []
+    return [table.texts[row] for row in rows], [labels[row] for row in rows]
+
+
+def classifier(drawn: Drawn, config: Config, seed: int, **settings: Any) -> Fitted:
+    """Trains a classifier and judges it.
+
+    Args:
+        drawn: The reviews.
+        config: What to train.
+        seed: Of its start, the order of batches and dropout.
+        settings: Other fields of `Settings`.
+
+    Raises:
+        FloatingPointError: Training came apart.
+    """
+    events = train(drawn.examples, config, Settings(seed=seed, **settings))
+    epochs = [event for event in events if isinstance(event, Epoch)]
+    model = to_model(drawn.examples, config, [epoch for epoch in epochs if epoch.weights][-1])
+    curve = [epoch.report.accuracy for epoch in epochs]
+    return Fitted(model, accuracy(model, drawn.test), curve, epochs[-1].seconds)
+
+
+def accuracy(model: Model, labelled: Labelled) -> float:
+    """Judges a model by texts that are word ids already, such as shuffled ones."""
+    ids, offsets = labelled.corpus.ids, labelled.corpus.offsets
+    rows = [ids[start:end] for start, end in pairwise(offsets)]
+    logits = model.head(model.summaries(rows, model.arrays["embedding.weight"]))
+    return float((logits.argmax(axis=1) == labelled.classes).mean())
