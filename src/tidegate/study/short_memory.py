@@ -59,6 +59,7 @@ def _units(reader: Reader, task: Task, seed: int, setup: Setup) -> Units:
 def _facts(found: Units, seed: int) -> dict[str, Any]:
     """What a row keeps of the units: memory and mean reset gate of each, and the claim's correlation."""
     claim = found.claim(seed)
+    assert claim is not None  # noqa: S101 - for mypy: units of a trained network differ
     return {
         "correlation": claim.correlation,
         "low": claim.low,
