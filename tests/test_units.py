@@ -1,5 +1,6 @@
 """What units do over many texts."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -141,6 +142,11 @@ def test_the_claim_is_judged_by_its_interval(sign: float, sentence: str) -> None
     assert claim.low <= claim.correlation <= claim.high
     assert sentence in str(claim)
     assert claim == units([planted(sign)]).claim()
+
+
+def test_without_a_reset_gate_there_is_nothing_to_claim() -> None:
+    """Where all units have the same reset gate, as when it is off, there is no claim, not one of no correlation."""
+    assert units([replace(planted(0.8), reset=np.ones((T, 1, 60)))]).claim() is None
 
 
 def test_a_unit_that_lets_nothing_in_remembers_for_ever() -> None:

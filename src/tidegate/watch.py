@@ -72,8 +72,8 @@ def _walked(name: str, flow: Array, loss: Array) -> Walked:
     trouble, distance = "", n
     if loss[n] < loss.max() - TROUBLE:
         trouble, distance = "vanish", int(faded[0])
-    elif loss.max() > loss[0] + TROUBLE:
-        trouble, distance = "explode", int(np.flatnonzero(loss > loss[0] + TROUBLE)[0])
+    elif loss.max() > (first := loss[np.isfinite(loss)][0]) + TROUBLE:  # a maximum may not read the last states
+        trouble, distance = "explode", int(np.flatnonzero(loss > first + TROUBLE)[0])
     shown = [d for d in (0, 1, 3, 10, 30, 100, 300, 1000) if d < n] + [n]
     return Walked(
         name=name,
