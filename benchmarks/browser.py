@@ -4,7 +4,7 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -44,9 +44,13 @@ def chromium() -> Iterator[Browser]:
             browser.close()
 
 
-def opened(browser: Browser, address: str, **context: Any) -> Page:
-    """Opens the page and waits until it has drawn its first text."""
+def opened(
+    browser: Browser, address: str, watch: Callable[[Page, str], object] = lambda *_: None, **context: Any
+) -> Page:
+    """Opens the page and waits until it has drawn its first text; `watch` is called before anything happens."""
     page = browser.new_context(**context).new_page()
+    page.set_default_timeout(10_000)
+    watch(page, address)
     page.goto(address)
     page.wait_for_selector("html[data-ready]")
     page.wait_for_selector("#words > [aria-selected]")

@@ -53,7 +53,9 @@ def test_a_rate_doubles_or_halves() -> None:
         (curve(1.0, 5), "holds: a factor 1.00 a step, 1 of it left after 5 steps"),
         (np.array([0.0, -np.inf]), "vanishes: a factor 0 a step, 0 after 1"),
         (np.array([0, -1, -2, -np.inf]), "vanishes: a factor 0.10 a step, half gone after 1 step, 0 after 3"),
-        (np.array([0, 0, 0, -np.inf]), "vanishes: a factor 1.00 a step, 0 after 3"),
+        (np.array([0, 0, 0, -np.inf]), "vanishes: nothing is left after 3 steps"),
+        (curve(0.65, 5), "vanishes: a factor 0.65 a step, half gone after 2 steps, 0.12 after 5"),
+        (np.array([*np.arange(12) * 0.1, -2]), "explodes: a factor 1.26 a step, doubled after 3 steps, 13 after 11"),
         (np.zeros(1), "there is no step, and nothing to tell"),
     ],
 )

@@ -10,7 +10,11 @@ from tidegate.cells import Cell
 from tidegate.jacobian import jacobians, slopes
 
 EXACT = 1e-9  # against autograd, all in float64
-CELLS = ["gru", "rnn_tanh", "rnn_relu", "gru reset=off candidate=relu", "gru update=off gate=hard_sigmoid"]
+CELLS = [
+    *("gru", "rnn_tanh", "rnn_relu"),
+    *("gru reset=off candidate=relu", "gru update=off gate=hard_sigmoid", "gru reset=off update=off"),
+    *("gru candidate=identity", "gru candidate=relu gate=hard_sigmoid"),
+]
 I, H, T = 5, 9, 7
 
 
@@ -108,6 +112,14 @@ def test_a_trace_of_the_kernels_is_taken() -> None:
     (trace,) = Recurrent(named).trace(x.astype(np.float32), h0=h0[None].astype(np.float32))
     w_hh = weights("gru")["w_hh"]
     np.testing.assert_allclose(jacobians(trace, w_hh), jacobians(traced("gru", x, h0), w_hh), atol=1e-5)
+
+
+def test_states_that_are_not_finite_are_named() -> None:
+    """A network that came apart has no derivatives, and the error says so."""
+    trace = traced("rnn_relu", *random_input())
+    trace.hidden[3, 0, 2] = np.inf
+    with pytest.raises(FloatingPointError, match="1 numbers that are not finite"):
+        jacobians(trace, weights("rnn_relu")["w_hh"])
 
 
 def test_weights_of_another_layer_are_refused() -> None:

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from tidegate import Recurrent, ledger
-from tidegate.ledger import settle
+from tidegate.ledger import settle, settle_vectors
 from tidegate.stacks import parameter_letters
 from tidegate.summaries import SUMMARIES, pad, summarize
 
@@ -106,3 +106,10 @@ def test_real_reviews_add_up(layers: int, directions: int, reviews: list[np.ndar
         traces = model.trace(*pad(reviews[start : start + 100], 6))
         worst = max(worst, *(settle(traces, summary, row).error for row in range(100) for summary in SUMMARIES))
     assert worst < EXACT
+
+
+def test_a_compounding_that_forgets_all_keeps_the_last_step() -> None:
+    """With a rate of 0 the summary is the last vector alone; without a rate it is the average."""
+    x = np.array([[2.0], [4.0], [6.0]], np.float32)
+    assert settle_vectors(x, 0.0, x[-1]).balance.ravel().tolist() == [0, 0, 6]
+    assert settle_vectors(x, None, x.mean(0)).balance.sum() == pytest.approx(4)

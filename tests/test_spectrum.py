@@ -5,7 +5,7 @@ import pytest
 
 from tidegate.spectrum import LargestSingularValue
 
-ACCURATE = 1e-4
+ACCURATE = 1e-6
 
 
 @pytest.mark.parametrize("H", [1, 2, 8, 40])
@@ -38,3 +38,20 @@ def test_a_direction_that_grows_from_nothing_is_found() -> None:
         assert norm(matrix) == pytest.approx(values.max(), rel=ACCURATE)
         values[:-1] *= rates[:-1]
         values[-1] *= 1.5
+
+
+def test_directions_that_never_mix_are_all_seen() -> None:
+    """Of a product that stays diagonal the value is the largest entry, wherever it stands."""
+    norm, product = LargestSingularValue(), np.eye(20)
+    fades = np.diag(np.r_[np.full(8, 0.5), np.linspace(0.9, 0.95, 12)])
+    for _ in range(60):
+        assert norm(product) == pytest.approx(product.max(), rel=ACCURATE)
+        product = product @ fades
+        product /= np.linalg.norm(product)
+
+
+def test_a_matrix_that_the_subspace_has_nothing_of_is_measured() -> None:
+    """Where the directions looked at are all mapped to 0, as by relu units that are off, the value is not 0."""
+    norm = LargestSingularValue()
+    assert norm(np.diag(np.arange(40.0))) == 39
+    assert norm(np.diag([2.0] + [0.0] * 39)) == pytest.approx(2, rel=ACCURATE)

@@ -1,5 +1,6 @@
 """What units do over many texts."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -143,6 +144,11 @@ def test_the_claim_is_judged_by_its_interval(sign: float, sentence: str) -> None
     assert claim == units([planted(sign)]).claim()
 
 
+def test_without_a_reset_gate_there_is_nothing_to_claim() -> None:
+    """Where all units have the same reset gate, as when it is off, there is no claim, not one of no correlation."""
+    assert units([replace(planted(0.8), reset=np.ones((T, 1, 60)))]).claim() is None
+
+
 def test_a_unit_that_lets_nothing_in_remembers_for_ever() -> None:
     """With z = 1 throughout the memory is infinite."""
     ones = np.ones((T, B, H))
@@ -160,3 +166,25 @@ def test_the_saturation_scatter_is_drawn() -> None:
     ):
         np.testing.assert_allclose(panel.collections[0].get_offsets(), np.stack([right, left], axis=1))
     pyplot.close(figure)
+
+
+def test_chrono_initialisation_spreads_the_memories() -> None:
+    """A fresh GRU has memories of about 2 steps and hands gradients on for few; with chrono=100 they reach to 100."""
+    torch = pytest.importorskip("torch")
+    from tidegate.gradient_flow import flow
+    from tidegate.torch import GRU
+
+    x = (np.random.default_rng(0).standard_normal((100, 8, 10)) / 10).astype(np.float32)
+    memories, rates = [], []
+    for chrono in (None, 100):
+        torch.manual_seed(0)
+        layer = Recurrent({name: w.numpy() for name, w in GRU(10, 64, chrono=chrono).state_dict().items()})
+        (one,) = layer.trace(x)
+        memories.append(units([one]).memory)
+        rates.append(flow(one, layer.weights["weight_hh_l0"]).rate)
+    fresh, chrono_start = memories
+    assert 1.5 < fresh.min() <= fresh.max() < 3
+    assert np.quantile(chrono_start, 0.1) < 25
+    assert np.quantile(chrono_start, 0.9) > 75
+    assert rates[0] < 0.8
+    assert rates[1] > 0.95

@@ -100,6 +100,15 @@ def test_every_layer_and_direction_is_told_of(examples: Examples) -> None:
     assert gradients.worst.trouble == "vanish"
 
 
+def test_texts_without_a_word_are_no_trouble() -> None:
+    """Where the texts held out are empty, there is nothing to tell, and no error."""
+    empty = prepare(["a b", "b a"] * 4, ["no", "yes"] * 4, validation=(["", ""], ["no", "yes"]))
+    watch, weights = watched(empty, 0.4)
+    (walk,) = watch.measure(weights).walks
+    assert walk.trouble == ""
+    assert walk.distances == (0,)
+
+
 def test_the_record_is_json(examples: Examples) -> None:
     """Norms of nothing at all are null: standard JSON holds the record."""
     watch, weights = watched(examples, 0.0, "rnn_relu")

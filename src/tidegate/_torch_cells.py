@@ -10,7 +10,9 @@ from tidegate.cells import Cell
 
 ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "sigmoid": torch.sigmoid,
-    "hard_sigmoid": lambda a: (a / 6 + 0.5).clamp(0, 1),  # torch's own has no second derivative
+    "hard_sigmoid": lambda a: torch.where(
+        a.abs() < 3, a / 6 + 0.5, (a > 0).to(a.dtype)
+    ),  # torch's own has no second derivative
     "tanh": torch.tanh,
     "relu": torch.relu,
     "identity": lambda a: a,

@@ -256,7 +256,7 @@ def _ledger(model: Model, embedded: Embedded) -> tuple[Ledger, npt.NDArray[np.fl
         return settle(traces, model.summary), np.concatenate(last, axis=2), traces
     outputs, h_n = model.outputs(x, lengths)
     summary = summarize(outputs, h_n, lengths, model.summary)[0]
-    return settle_vectors(x[:, 0], model.arrays.get("rate", 0), summary), outputs, ()
+    return settle_vectors(x[:, 0], model.arrays.get("rate"), summary), outputs, ()
 
 
 def _set(

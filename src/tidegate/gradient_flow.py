@@ -90,6 +90,7 @@ def flow(trace: Trace, w_hh: npt.NDArray[Any], row: int = 0, *, spectral: bool =
         spectral: Whether to compute spectral norms too, which takes about as long again.
 
     Raises:
+        FloatingPointError: A state is not finite.
         ValueError: w_hh has another shape.
     """
     found = slopes(trace, row)
@@ -124,6 +125,7 @@ def flows(model: Model, source: str | npt.NDArray[Any], *, spectral: bool = True
         As many as the model has traces, in their order.
 
     Raises:
+        FloatingPointError: A state is not finite.
         TypeError: The source is neither.
         ValueError: The model has no recurrent layer, or the vectors do not fit.
     """
@@ -158,6 +160,7 @@ def factors(trace: Trace, w_hh: npt.NDArray[Any], row: int = 0) -> Factors:
         trace: As in `flow`, and so are w_hh and row.
 
     Raises:
+        FloatingPointError: A state is not finite.
         ValueError: w_hh has another shape.
     """
     found = slopes(trace, row)
@@ -183,6 +186,7 @@ def lyapunov(trace: Trace, w_hh: npt.NDArray[Any], row: int = 0, count: int = 4)
         where nothing is passed on, NaN without a step.
 
     Raises:
+        FloatingPointError: A state is not finite.
         ValueError: w_hh has another shape.
     """
     found = slopes(trace, row)
@@ -228,6 +232,7 @@ def loss_gradients(
         of: "loss", the cross entropy −log p of the class, or "logit", its score.
 
     Raises:
+        FloatingPointError: A state is not finite.
         TypeError: The source is neither.
         ValueError: There is no such class, `of` is another word, the model has no recurrent layer, or the vectors do
             not fit.

@@ -9,7 +9,8 @@ import numpy.typing as npt
 
 Array = npt.NDArray[np.float64]
 
-HOLDS = 1.0  # decades from one end to the other within which a norm neither vanishes nor explodes
+HOLDS = 1.0  # decades within which a norm neither vanishes nor explodes, from one end to the other
+SHORT = 100  # steps that a shorter walk is taken to go on for: five steps that halve a norm each do not hold it
 FAR = 9  # decades that the sentence looks for
 _FITTED = 200  # points that the rate is fitted to
 
@@ -46,7 +47,8 @@ def doubling_time(rate: float) -> float:
 def describe(curve: Array, rate: float) -> str:
     """Puts a curve of norms by distance into words.
 
-    It is said to hold if the fitted rate changes it by less than a factor of 10 from one end to the other.
+    It is said to hold if the fitted rate changes it by less than a factor of 10 from one end to the other, or in 100
+    steps if there are less.
 
         >>> describe(np.arange(300) * np.log10(0.83), 0.83)
         'vanishes: a factor 0.83 a step, half gone after 4 steps, 1e-9 after 112'
@@ -59,15 +61,16 @@ def describe(curve: Array, rate: float) -> str:
     if n == 0:
         return "there is no step, and nothing to tell"
     factor = f"a factor {_factor(rate)} a step"
-    change = n * np.log10(rate) if rate else -np.inf
-    if abs(change) < HOLDS and np.isfinite(curve[n]):
-        return f"holds: {factor}, {10 ** curve[n]:.2g} of it left after {_steps(n)}"
-    word, half, sign = (
-        ("vanishes", "half gone", -1) if change < 0 or curve[n] == -np.inf else ("explodes", "doubled", 1)
-    )
+    change = max(n, SHORT) * np.log10(rate) if rate else -np.inf
+    gone = curve[n] == -np.inf
+    if gone and rate >= 1:
+        return f"vanishes: nothing is left after {_steps(int(np.argmin(curve)))}"
+    if abs(change) < HOLDS and not gone:
+        return f"holds: {factor}, {_power(curve[n])} of it left after {_steps(n)}"
+    word, half, sign = ("vanishes", "half gone", -1) if change < 0 else ("explodes", "doubled", 1)
     halved = f", {half} after {_steps(max(1, round(doubling_time(rate))))}" if rate not in {0.0, 1.0} else ""
     far = np.flatnonzero(sign * curve >= FAR)
-    distance = int(far[0]) if len(far) else n
+    distance = int(far[0] if len(far) else np.argmax(sign * curve))
     reached = np.clip(curve[distance], -FAR, FAR) if np.isfinite(curve[distance]) else -np.inf
     return f"{word}: {factor}{halved}, {_power(reached)} after {distance}"
 

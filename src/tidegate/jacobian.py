@@ -41,7 +41,11 @@ class Slopes(NamedTuple):
 
 
 def slopes(trace: Trace, row: int = 0) -> Slopes:
-    """Reads the slopes of every step of one row off a trace, in the order of the walk."""
+    """Reads the slopes of every step of one row off a trace, in the order of the walk.
+
+    Raises:
+        FloatingPointError: A state is not finite.
+    """
     walk = trace.walk(row)
     values = {
         "h": walk.previous,
@@ -52,6 +56,9 @@ def slopes(trace: Trace, row: int = 0) -> Slopes:
     }
     step = {name: np.asarray(value, np.float64) for name, value in values.items() if value is not None}
     hidden = np.asarray(walk.hidden, np.float64)
+    if not np.isfinite(hidden).all():
+        count = np.count_nonzero(~np.isfinite(hidden))
+        raise FloatingPointError(f"the trace holds {count} numbers that are not finite: the network came apart")
     by_a, by_c, carry = reference.CELLS[trace.cell.name].backward(trace.cell, np.ones_like(hidden), hidden, step)
     n, H = hidden.shape
     shape = (n, by_a.shape[1] // H, H)
@@ -94,6 +101,7 @@ def jacobians(trace: Trace, w_hh: npt.NDArray[Any], row: int = 0) -> Array:
         ∂h_t/∂h_{t−1}, float64 [n, H, H], in the order of the walk: rows belong to the new state.
 
     Raises:
+        FloatingPointError: A state is not finite.
         ValueError: w_hh has another shape.
     """
     found = slopes(trace, row)

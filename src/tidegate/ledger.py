@@ -102,19 +102,19 @@ def settle(traces: Sequence[Trace], summary: str = "last", row: int = 0) -> Ledg
 
 
 def settle_vectors(
-    x: npt.NDArray[np.floating[Any]], rate: npt.ArrayLike, summary: npt.NDArray[np.floating[Any]]
+    x: npt.NDArray[np.floating[Any]], rate: npt.ArrayLike | None, summary: npt.NDArray[np.floating[Any]]
 ) -> Ledger:
     """Draws up the ledger of a summary without gates: every vector is a deposit, whatever came before.
 
     Args:
         x: Vectors, float [T, E].
-        rate: Growth factors of compounding, [], [1] or [E], the last balance being the summary; 0 where the summary is
-            the average of the vectors.
+        rate: Growth factors of compounding, [], [1] or [E], the last balance being the summary; None where the summary
+            is the average of the vectors.
         summary: The summary vector as the model computed it, float [E].
     """
     deposits = x.astype(np.float64)
-    carry = np.broadcast_to(np.asarray(rate, np.float64), x.shape)
-    kept = unroll(carry, summary_weights(deposits, "last" if np.any(rate) else "mean"))
+    carry = np.broadcast_to(np.asarray(0 if rate is None else rate, np.float64), x.shape)
+    kept = unroll(carry, summary_weights(deposits, "mean" if rate is None else "last"))
     return Ledger(deposits, kept, np.zeros(x.shape[1]), summary)
 
 

@@ -212,9 +212,10 @@ def _gates(cell: Cell) -> list[Gate]:
 
 
 def _leading(model: Model, told: Explanation) -> int:
-    """Names the unit that most of the difference between the scores comes from."""
-    weight = model.arrays["head.weight"]
-    return int(np.argmax(np.abs(told.balance.sum(axis=0)) * weight.std(axis=0))) % model.config.hidden_size
+    """Names the unit of the last layer's forward direction that most of the difference between the scores comes from."""
+    weight, H = model.arrays["head.weight"], model.config.hidden_size
+    pull = (np.abs(told.balance.sum(axis=0)) * weight.std(axis=0)).reshape(-1, 1 + model.config.bidirectional, H)
+    return int(np.argmax(pull[:, 0].sum(axis=0)))
 
 
 def _range(values: Array) -> tuple[float, float]:

@@ -42,9 +42,9 @@ class Walk(NamedTuple):
     def unread(self) -> npt.NDArray[np.float64]:
         """Computes which share of the old state's say in the candidate the reset gates hold back, [n].
 
-        It is |(1 − r) ∘ hn| over |hn|; 0 at the first step, which has no past.
+        It is |(1 − r) ∘ hn| over |hn|; 0 where there is no past, as at a first step from 0.
         """
-        return _lost(self.reset, self.hn) * (np.arange(len(self.hidden)) > 0)
+        return _lost(self.reset, self.hn) * self.previous.any(axis=1)
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

@@ -124,7 +124,7 @@ class Units:
         ranked = [(self.words[i], float(means[i])) for i in order]
         return Movers(ranked[::-1][:count], ranked[:count])
 
-    def claim(self, seed: int = 0) -> Claim:
+    def claim(self, seed: int = 0) -> Claim | None:
         """Tests on these units whether short memory goes with active reset gates.
 
         The interval is a percentile bootstrap over units (Efron 1979): the claim is about units, and these are the
@@ -133,7 +133,12 @@ class Units:
 
         Args:
             seed: Of the resampling.
+
+        Returns:
+            The claim; None where units do not differ in memory or in reset gate, as when a gate is off.
         """
+        if not np.ptp(self.update) or not np.ptp(self.reset):
+            return None
         rng, H = np.random.default_rng(seed), len(self.update)
         chosen = rng.integers(H, size=(RESAMPLES, H))
         found = [rank_correlation(self.update[rows], self.reset[rows]) for rows in chosen]

@@ -66,13 +66,14 @@ def _walked(name: str, flow: Array, loss: Array) -> Walked:
         flow: log10 ‖∂h_T/∂h_t‖ at the distances 0..n, over that at distance 0, float64 [n + 1].
         loss: log10 ‖∂loss/∂h_t‖ there.
     """
-    rate, n = fitted_rate(flow), len(flow) - 1
+    n = len(flow) - 1
+    rate = fitted_rate(flow) if n else 1.0
     faded = np.flatnonzero(loss < loss.max() - TROUBLE)
     trouble, distance = "", n
     if loss[n] < loss.max() - TROUBLE:
         trouble, distance = "vanish", int(faded[0])
-    elif loss.max() > loss[0] + TROUBLE:
-        trouble, distance = "explode", int(np.flatnonzero(loss > loss[0] + TROUBLE)[0])
+    elif loss.max() > (first := loss[np.isfinite(loss)][0]) + TROUBLE:  # a maximum may not read the last states
+        trouble, distance = "explode", int(np.flatnonzero(loss > first + TROUBLE)[0])
     shown = [d for d in (0, 1, 3, 10, 30, 100, 300, 1000) if d < n] + [n]
     return Walked(
         name=name,

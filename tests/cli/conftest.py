@@ -114,3 +114,17 @@ def _read(descriptor: int) -> bytes:
 def plain() -> Callable[[str], str]:
     """Removes what a terminal does not show as characters."""
     return lambda shown: re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", shown)
+
+
+@pytest.fixture(scope="session")
+def reviews(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with train.parquet and test.parquet for studies; a good or a bad word among others makes the class."""
+    pytest.importorskip("pyarrow")
+    from tidegate import tables
+
+    folder = tmp_path_factory.mktemp("reviews")
+    for part, count, seed in (("train", 600, 0), ("test", 200, 1)):
+        write_reviews(folder / f"{part}.csv", count, seed)
+        table = tables.read(folder / f"{part}.csv")
+        tables.write(folder / f"{part}.parquet", {"text": table.texts, "label": table.labels})
+    return folder

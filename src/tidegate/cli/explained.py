@@ -114,8 +114,9 @@ class Explained:
         total = f"together {self._lead(explanation.logits)}, the {self.quantity}"
         words = signed(explanation.towards(self.label).sum())
         check = f"checked against the model, off by {explanation.error:.0e} at most"
+        kept = all(trace.update is not None and trace.cell.update == "on" for trace in explanation.traces)
         facts = [
-            ("updates", _named("most of the memory let go at", self.updates)),
+            ("updates", _named("most of the memory let go at", self.updates) if kept else ""),
             ("resets", _named("most of the memory left unread at", self.resets)),
             ("ledger", f"bias {self._lead(explanation.bias)}, words {words}, {total}; {check}"),
         ]
@@ -124,7 +125,6 @@ class Explained:
             facts.append(("gradients", f"{parts}, {total}; the integral is off by {attribution.error:.0e} at most"))
         elif attribution is not explanation:
             facts.append(("occlusion", "each word is left out by itself, so that what they count need not add up"))
-        kept = all(trace.update is not None and trace.cell.update == "on" for trace in explanation.traces)
         facts.append(("note", _REMARKS.get(self.cell, "") if kept else _KEEPS_NOTHING))
         return [(name, fact) for name, fact in facts if fact]
 

@@ -48,11 +48,15 @@ def _remedies(walk: Walked, config: Config, settings: Settings) -> list[str]:
     remedies = []
     if config.cell != "gru":
         remedies.append("--cell gru")
+    elif config.update == "off":
+        remedies.append("--update on")
     if not settings.orthogonal:
         remedies.append("--orthogonal")
     if walk.trouble == "explode":
         clip = settings.clip / 10 if settings.clip else 1
         return [*remedies, f"--clip {clip:g}", "a lower --learning-rate"]
+    if config.cell == "gru" and config.update == "on" and not settings.chrono:
+        remedies.insert(0, f"--chrono {max(2, walk.distances[-1])}")
     if config.summary == "last":
         remedies.append("--summary mean+max")
     return [*remedies, f"shorter texts: --max-length {max(1, walk.distance)}"]

@@ -12,7 +12,12 @@ import tidegate
 from tidegate.cli.console import TITLES, show_facts
 from tidegate.config import Config
 
-_EXTRAS = {"train": ("torch", "pyarrow"), "cli": ("typer", "rich", "pyarrow"), "plot": ("matplotlib",)}
+_EXTRAS = {
+    "train": ("torch", "pyarrow"),
+    "cli": ("typer", "rich", "pyarrow"),
+    "plot": ("matplotlib",),
+    "serve": ("fastapi", "uvicorn"),
+}
 
 
 def info(

@@ -86,7 +86,7 @@ def _show(found: Units, everyone: bool) -> None:
         for name, words in (("open", movers.open), ("closed", movers.close)):
             facts.append((f"{gate} gates {name}", "  ".join(f"{word} {mean:.2f}" for word, mean in words)))
     show_facts(facts)
-    say(f"Cho's claim: {found.claim()}.")
+    say(f"Cho's claim: {found.claim() or 'units that do not differ in a gate say nothing of it'}.")
 
 
 def _row(found: Units, unit: int) -> tuple[str, ...]:
@@ -107,7 +107,8 @@ def _record(found: Units) -> dict[str, Any]:
         for i in range(len(found.update))
     ]
     words = {gate: found.movers(gate)._asdict() for gate in GATES}
-    return {"steps": found.steps, "units": units, "words": words, "claim": found.claim()._asdict()}
+    claim = found.claim()
+    return {"steps": found.steps, "units": units, "words": words, "claim": claim and claim._asdict()}
 
 
 def _draw(found: Units, file: BinaryIO) -> None:

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Canvas
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from tidegate.metrics import Interval
 from tidegate.study.findings import Figure
@@ -64,7 +65,7 @@ def curves(
             if low is not None and high is not None:
                 axes.fill_between(np.asarray(x, np.float64), low, high, color=style["color"], alpha=0.13, linewidth=0)
         if logarithmic:
-            axes.set_xscale("log")
+            _logarithmic(axes)
         if limits:
             axes.set_ylim(limits)
 
@@ -89,9 +90,9 @@ def points(
         limits: Of x.
     """
     names = list(dict.fromkeys(name for panel in panels.values() for name in panel))
+    groups = list(dict.fromkeys(group for panel in panels.values() for series in panel.values() for group in series))
 
     def draw(axes: Axes, panel: Mapping[str, Mapping[str, Interval]]) -> None:
-        groups = list(dict.fromkeys(group for series in panel.values() for group in series))
         for name, series in panel.items():
             style = _style(names.index(name)) | {"linestyle": ""}
             shift = (names.index(name) - (len(names) - 1) / 2) * 0.7 / len(names)
@@ -105,6 +106,8 @@ def points(
         axes.grid(axis="x", color="0.9")
         if limits:
             axes.set_xlim(limits)
+        if limits and limits[0] < 0:
+            axes.axvline(0, color="0.6", linewidth=1)
 
     return _figure(title, caption, panels, (label, ""), draw, len(names))
 
@@ -116,7 +119,7 @@ def scatter(
 
     def draw(axes: Axes, panel: tuple[npt.ArrayLike, npt.ArrayLike]) -> None:
         axes.scatter(*panel, s=9, color=COLOURS[0], alpha=0.5, linewidths=0)
-        axes.set_xscale("log")
+        _logarithmic(axes)
 
     return _figure(title, caption, panels, labels, draw, 0)
 
@@ -125,12 +128,12 @@ def _figure(
     title: str, caption: str, panels: Mapping[str, Any], labels: tuple[str, str], draw: Any, names: int
 ) -> Figure:
     """Lays out the panels in rows of up to three, with one legend below, and returns the picture."""
-    wide = min(3, len(panels))
+    wide = 2 if len(panels) == 4 else min(3, len(panels))
     high = -(-len(panels) // wide)
     look: Any = {"svg.fonttype": "none", "svg.hashsalt": title, "font.size": 10, "axes.titlesize": 10.5}
     with mpl.rc_context(look):
         canvas = Canvas(figsize=(max(6.4, 3.7 * wide), 3.5 * high + 0.22 * names), layout="constrained")
-        grid = canvas.subplots(high, wide, squeeze=False, sharey=labels[1] != "" and "row")
+        grid = canvas.subplots(high, wide, squeeze=False, sharey="row")
         for axes, (name, panel) in zip(grid.flat, panels.items(), strict=False):
             draw(axes, panel)
             axes.set_title(name, loc="left")
@@ -144,6 +147,15 @@ def _figure(
         target = io.StringIO()
         canvas.savefig(target, format="svg", metadata={"Date": None, "Creator": None})
     return Figure(title, caption, target.getvalue())
+
+
+def _logarithmic(axes: Axes) -> None:
+    """Makes x logarithmic, with plain numbers at 1, 2 and 5."""
+    axes.set_xscale("log")
+    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5), numticks=30))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:g}"))
+    axes.xaxis.set_minor_formatter(NullFormatter())
+    axes.tick_params(axis="x", labelsize=8)
 
 
 def _legend(canvas: Canvas, panels: Sequence[Axes], names: int) -> None:

@@ -37,7 +37,7 @@ def record(study: Study, setup: Setup, rows: Sequence[Row], findings: Findings, 
         "question": study.question,
         "method": study.method,
         "verdict": list(findings.verdict),
-        "command": f"tidegate study {study.name}",
+        "command": _command(study, setup),
         "seeds": setup.seeds,
         "settings": dict(setup.sizes),
         "machine": machine(),
@@ -69,7 +69,7 @@ def write(folder: Path, kept: Row, figures: Sequence[Figure]) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     page = folder / f"{kept['study']}.html"
     _write(page, html(kept, figures))
-    _write(page.with_suffix(".json"), json.dumps(kept, indent=1, ensure_ascii=False, default=_plain) + "\n")
+    _write(page.with_suffix(".json"), json.dumps(_plain(kept), indent=1, ensure_ascii=False) + "\n")
     if figures:
         _write(page.with_suffix(".svg"), figures[0].svg)
     _write(folder / "index.md", index(folder))
@@ -115,6 +115,13 @@ def machine() -> str:
     return f"{name}, {os.cpu_count()} processors, {tidegate.isas()[0]}, {tidegate.get_num_threads()} threads"
 
 
+def _command(study: Study, setup: Setup) -> str:
+    """Names the command that makes such a run."""
+    quick = dict(setup.sizes) == study.setup(quick=True).sizes
+    seeds = f" --seeds {setup.seeds}" if setup.seeds != study.setup(quick=quick).seeds else ""
+    return f"tidegate study {study.name}{' --quick' if quick else ''}{seeds}"
+
+
 def _versions() -> dict[str, str]:
     found = {"Python": platform.python_version()}
     for package in _PACKAGES:
@@ -131,6 +138,11 @@ def _write(path: Path, text: str) -> None:
 
 
 def _plain(value: Any) -> Any:
+    """Returns what JSON holds: numbers of numpy as plain ones, and None for those that are not finite."""
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
     if isinstance(value, np.generic):
-        return value.item()
-    raise TypeError(f"{value!r:.60} is of type {type(value).__name__}, expected what JSON holds")
+        value = value.item()
+    return None if isinstance(value, float) and not np.isfinite(value) else value

@@ -149,7 +149,7 @@ def _answer(chosen: Mapping[str, Mapping[str, list[Row]]]) -> Iterator[str]:
     harmed = [task for task, gain in gains.items() if gain.high < 0]
     same = [task for task, gain in gains.items() if not clear(gain)]
     said = [
-        f"{verb} on {' and '.join(tasks)}"
+        f"{verb} on {', '.join(tasks)}"
         for verb, tasks in (
             ("helps", helped),
             ("harms", harmed),
@@ -198,7 +198,7 @@ def _marker_table(marked: Mapping[str, list[Row]]) -> Table:
 
 
 def _scores(scores: Mapping[str, Mapping[str, Interval]]) -> Figure:
-    panels = {task: {name: {name: interval} for name, interval in of.items()} for task, of in scores.items()}
+    panels = {task: {"": of} for task, of in scores.items()}
     caption = (
         "Explained share of the variance, or accuracy, on new sequences, for the best learning rate of each variant."
     )
@@ -242,14 +242,14 @@ STUDY = Study(
         "copy_delay": 20,
         "adding_length": 100,
         "hidden": 32,
-        "steps": {AFRESH: 2000, COPY: 1000, ADD: 800},
-        "learning_rates": [3e-3, 1e-2],
+        "steps": {AFRESH: 1500, COPY: 1000, ADD: 800},
+        "learning_rates": [1e-2, 3e-2],
         "train": 4000,
         "test": 4000,
         "max_length": 200,
         "review_hidden": 64,
         "embedding": 64,
-        "epochs": 8,
+        "epochs": 5,
         "review_rates": [1e-3, 2e-3],
     },
     quick={

@@ -154,7 +154,7 @@ STUDY = Study(
     method=(
         "Classifiers with the same head are trained on more and more reviews: on the average of their words' "
         "vectors, on their compounded sum with a learnt rate, on the last state of a vanilla RNN and on that of a "
-        "GRU, with the default settings of `tidegate train` but no choice of an epoch: the last one counts. Each is "
+        "GRU, with the default settings of `tidegate train`; the epoch is chosen by reviews held out for that. Each is "
         "trained a second time on the same reviews with the words of each shuffled, in training and in judging: "
         "what is lost is what the order was worth. Those trained in order are judged by the shuffled reviews as "
         "well."

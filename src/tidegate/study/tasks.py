@@ -77,7 +77,7 @@ def deciding_words(longest: int, words: int = 10, lead: int = 5) -> Task:
     def draw(rng: Rng, B: int) -> Batch:
         return deciding_word(round(longest ** rng.random()), words, lead).draw(rng, B)
 
-    return Task("deciding word, mixed", words + 2, 2, draw)
+    return Task("deciding word", words + 2, 2, draw)
 
 
 def adding(steps: int) -> Task:

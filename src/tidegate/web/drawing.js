@@ -16,7 +16,7 @@ const WIDE = {
   sliders: { reset: [[200, 268], [200, 148]], update: [[700, 290], [700, 134]], candidate: [[580, 396], [580, 284]] },
   texts: {
     reset: [224, 190, "start"], update: [676, 196, "end"], candidate: [580, 262, "middle"],
-    recalled: [330, 326, "middle"], input: [300, 417, "middle"], kept: [754, 68, "middle"], taken: [824, 232, "start"],
+    recalled: [330, 326, "middle"], input: [300, 428, "middle"], kept: [754, 68, "middle"], taken: [824, 232, "start"],
     keep: [722, 132, "start"], take: [722, 298, "start"], previous: [76, 30, "middle"], next: [884, 30, "middle"],
   },
 };

@@ -1,0 +1,108 @@
+"""`tidegate study`: every study by its command, tiny, from the data to the report."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tidegate.study import QUESTIONS
+
+Shell = Callable[..., tuple[int, str, str]]
+
+pytest.importorskip("matplotlib")
+
+
+@pytest.mark.parametrize("name", QUESTIONS)
+def test_a_study_runs_by_its_command(shell: Shell, reviews: Path, tmp_path: Path, name: str) -> None:
+    """The command measures every condition with every seed, and leaves report, numbers and summary page."""
+    code, out, _ = shell(f"study {name} --quick --data {reviews} --output {tmp_path}/out")
+    assert code == 0
+    kept = json.loads((tmp_path / "out" / f"{name}.json").read_text(encoding="utf-8"))
+    assert (kept["study"], kept["question"], kept["complete"]) == (name, QUESTIONS[name], True)
+    assert {row["seed"] for row in kept["rows"]} == {0, 1}
+    assert kept["tables"]
+    assert all(len(row) == len(table["columns"]) for table in kept["tables"] for row in table["rows"])
+    page = (tmp_path / "out" / f"{name}.html").read_text(encoding="utf-8")
+    assert page.count("<figure>") >= 2
+    for sentence in kept["verdict"]:
+        assert f"- {sentence}" in out
+        assert f"- {sentence}" in (tmp_path / "out" / "index.md").read_text(encoding="utf-8")
+
+
+def test_a_study_is_the_same_again(shell: Shell, reviews: Path, tmp_path: Path) -> None:
+    """Two runs with the same seeds measure the same numbers."""
+    rows = []
+    for folder in ("a", "b"):
+        assert shell(f"study attribution --quick --data {reviews} --output {tmp_path}/{folder}")[0] == 0
+        rows.append(json.loads((tmp_path / folder / "attribution.json").read_text(encoding="utf-8"))["rows"])
+    assert rows[0] == rows[1]
+
+
+def test_words_that_decide_are_found(shell: Shell, reviews: Path, tmp_path: Path) -> None:
+    """Where two words alone make the class, removing what each method ranks highest beats random words."""
+    assert shell(f"study attribution --quick --data {reviews} --output {tmp_path}")[0] == 0
+    kept = json.loads((tmp_path / "attribution.json").read_text(encoding="utf-8"))
+    assert all(gain["low"] > 0 for row in kept["rows"] for gain in row["gains"].values())
+    assert "ledger, integrated-gradients, occlusion with an interval clear of 0 in every model" in kept["verdict"][0]
+
+
+def test_what_is_near_is_learnt_and_what_is_far_is_not(shell: Shell, tmp_path: Path) -> None:
+    """In a tiny run a GRU finds a deciding word two words before the end, and none sixty words before."""
+    assert shell(f"study vanishing --quick --output {tmp_path}")[0] == 0
+    kept = json.loads((tmp_path / "vanishing.json").read_text(encoding="utf-8"))
+    alone = [row for row in kept["rows"] if row["network"] == "GRU" and row["training"] == "each distance alone"]
+    assert all(row["accuracy"] > 0.95 for row in alone if row["distance"] == 2)
+    assert all(row["accuracy"] < 0.7 for row in alone if row["distance"] == 60)
+
+
+def test_without_a_name_the_studies_are_listed(shell: Shell) -> None:
+    """Each name stands beside what it asks."""
+    code, out, _ = shell("study")
+    assert code == 0
+    for name, question in QUESTIONS.items():
+        assert name in out
+        assert question.split(",")[0] in out
+
+
+def test_an_unknown_study_is_a_mistake(shell: Shell) -> None:
+    """It ends with exit code 2 and the names that there are."""
+    code, _, err = shell("study vanish")
+    assert code == 2
+    assert "expected one of vanishing, reset-gate" in err
+
+
+def test_ctrl_c_keeps_what_is_done(shell: Shell, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A run that is interrupted reports the rows that were measured, and says that it was stopped."""
+    from tidegate.study import networks, vanishing
+
+    calls = []
+
+    def fit(*arguments: object, **options: object) -> object:
+        calls.append(arguments)
+        if len(calls) > 3:
+            raise KeyboardInterrupt
+        return networks.fit(*arguments, **options)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(vanishing, "fit", fit)
+    code, out, err = shell(f"study vanishing --quick --output {tmp_path}")
+    assert code == 130
+    assert "stopped" in err
+    assert "wrote" in out
+    kept = json.loads((tmp_path / "vanishing.json").read_text(encoding="utf-8"))
+    assert not kept["complete"]
+    assert len([row for row in kept["rows"] if row["training"] != "none"]) == 3
+
+
+def test_nothing_is_written_when_nothing_was_measured(
+    shell: Shell, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Ctrl-C before the first measurement leaves no report."""
+    from tidegate.study import vanishing
+
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(vanishing, "gradient_norms", interrupt)
+    assert shell(f"study vanishing --quick --output {tmp_path}")[0] == 130
+    assert list(tmp_path.iterdir()) == []

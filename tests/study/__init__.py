@@ -1,0 +1,1 @@
+"""Tests of the studies; a package because its files share names with others."""

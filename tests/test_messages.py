@@ -1,0 +1,81 @@
+"""What the page may ask: what is refused, and what becomes of the rest."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+pytest.importorskip("pydantic")
+
+import pydantic
+
+from tidegate import messages
+from tidegate.model import Model
+
+Make = Callable[..., Model]
+
+
+@pytest.mark.parametrize(
+    ("kind", "fields", "complaint"),
+    [
+        ("Question", {"text": 5}, "valid string"),
+        ("Question", {"txt": "a"}, "txt"),
+        ("Question", {"text": "a" * (messages.LONGEST_TEXT + 1)}, "at most 200000 characters"),
+        ("Question", {"vectors": [["x"]]}, "valid number"),
+        ("Question", {"vectors": [[0.0]] * (messages.MOST_STEPS + 1)}, "at most 5000 items"),
+        ("Place", {"text": "a", "layer": -1}, "greater than or equal to 0"),
+        ("GateQuestion", {"text": "a", "gate": "weights"}, "'reset', 'update'"),
+        ("UnitQuestion", {"text": "a"}, "unit"),
+        ("WhatIfQuestion", {"text": "a", "unit": 0, "step": 0, "update": 1.5}, "less than or equal to 1"),
+        ("WhatIfQuestion", {"text": "a", "unit": 0, "step": 0, "candidate": float("nan")}, "candidate"),
+    ],
+)
+def test_a_question_that_makes_no_sense_is_refused(kind: str, fields: dict[str, Any], complaint: str) -> None:
+    """Wrong types, names, sizes and values are refused with a word about which and why."""
+    with pytest.raises(pydantic.ValidationError, match=complaint):
+        getattr(messages, kind)(**fields)
+
+
+@pytest.mark.parametrize(
+    ("fields", "complaint"),
+    [
+        ({}, "neither or both of text and vectors"),
+        ({"text": "a", "vectors": []}, "neither or both of text and vectors"),
+        ({"vectors": [[1, 2, 3, 4], [1, 2, 3]]}, "row 2 has 3 numbers, expected 4"),
+        ({"text": "film " * (messages.MOST_STEPS + 1)}, "5,001 words, expected at most 5,000"),
+    ],
+)
+def test_what_a_model_cannot_read_is_refused(random_model: Make, fields: dict[str, Any], complaint: str) -> None:
+    """Neither input or both, vectors of another size, and too many words are refused."""
+    with pytest.raises(ValueError, match=complaint):
+        messages.Question(**fields).source(random_model())
+
+
+def test_vectors_become_an_array(random_model: Make) -> None:
+    """Rows of numbers are read as float32 [T, E], no row as [0, E]."""
+    model = random_model()
+    array = messages.Question(vectors=[[1, 2, 3, 4]]).source(model)
+    assert isinstance(array, np.ndarray)
+    np.testing.assert_array_equal(array, np.array([[1, 2, 3, 4]], np.float32))
+    empty = messages.Question(vectors=[]).source(model)
+    assert isinstance(empty, np.ndarray)
+    assert empty.shape == (0, 4)
+
+
+def test_a_layer_that_is_not_there_is_named(random_model: Make) -> None:
+    """A layer or direction that the model has not is refused by name."""
+    model = random_model(num_layers=2)
+    assert messages.Place(text="film", layer=1).trace(model).layer == 1
+    with pytest.raises(ValueError, match="no layer 2, expected one of its 2"):
+        messages.Place(text="film", layer=2).trace(model)
+    with pytest.raises(ValueError, match="no layer 0, reverse"):
+        messages.Place(text="film", reverse=True).trace(model)
+
+
+def test_weights_are_those_of_the_layer(random_model: Make) -> None:
+    """The weights of a place carry the names of its layer and direction."""
+    model = random_model(num_layers=2, bidirectional=True)
+    w_ih, w_hh, b_ih, b_hh = messages.Place(text="", layer=1, reverse=True).weights(model)
+    for array, name in ((w_ih, "weight_ih"), (w_hh, "weight_hh"), (b_ih, "bias_ih"), (b_hh, "bias_hh")):
+        np.testing.assert_array_equal(array, model.arrays[f"rnn.{name}_l1_reverse"])

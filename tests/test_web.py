@@ -1,0 +1,582 @@
+"""The page in a real browser, served by the real command: what a user does, sees and hears of it."""
+
+import json
+import math
+import re
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+from urllib.request import urlopen
+
+import pytest
+
+pytest.importorskip("playwright")
+pytest.importorskip("fastapi")
+pytest.importorskip("typer")
+
+from playwright.sync_api import Browser, Page, expect
+
+from tidegate.model import Model
+
+Open = Callable[..., Page]
+
+TEXT = "a good film, and a bad film, and nothing but a film"
+KINDS: dict[str, dict[str, Any]] = {
+    "gru": {"texts": [TEXT]},
+    "deep": {"num_layers": 2, "bidirectional": True, "summary": "mean+max", "labels": ("1", "so-so", "good", "best")},
+    "rnn": {"cell": "rnn_tanh", "bidirectional": True},
+    "chosen": {"reset": "off", "candidate": "relu", "max_length": 9},
+    "average": {"cell": "average"},
+}
+
+
+@pytest.fixture(scope="module")
+def tools() -> Any:
+    """What starts server and browser, beside the benchmarks; tests are skipped where there is no Chromium."""
+    sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
+    import browser
+
+    sys.path.pop(0)
+    if browser.CHROMIUM is None:
+        pytest.skip("there is no chromium: apt-get install chromium")
+    return browser
+
+
+@pytest.fixture(scope="module")
+def chromium(tools: Any) -> Iterator[Browser]:
+    """One browser for all tests; each has a profile of its own."""
+    with tools.chromium() as started:
+        yield started
+
+
+@pytest.fixture(scope="module")
+def address(
+    tools: Any, random_model: Callable[..., Model], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Callable[[str], str]]:
+    """Serves a kind of model, once for all tests; returns the page's address."""
+    folder, running = tmp_path_factory.mktemp("served"), {}
+    with ExitStack() as stack:
+
+        def of(kind: str) -> str:
+            if kind not in running:
+                path = folder / f"{kind}.safetensors"
+                random_model(**KINDS[kind]).save(path)
+                running[kind] = stack.enter_context(tools.served(path))
+            return running[kind]
+
+        yield of
+
+
+@pytest.fixture
+def visit(tools: Any, chromium: Browser, address: Callable[[str], str]) -> Iterator[Open]:
+    """Opens the page; whatever the browser's console complains of, and any request to elsewhere, fails the test."""
+    complaints: list[str] = []
+    pages: list[Page] = []
+
+    def listen(page: Page, home: str) -> None:
+        page.on("console", lambda said: complaints.append(said.text) if said.type == "error" else None)
+        page.on("pageerror", lambda error: complaints.append(str(error)))
+        page.on("request", lambda asked: None if asked.url.startswith(home) else complaints.append(asked.url))
+
+    def go(kind: str = "gru", text: str | None = TEXT, **context: Any) -> Page:
+        home = address(kind)
+        size = {"width": 1280, "height": 3000}
+        page = tools.opened(chromium, home, listen, **{"viewport": size, "reduced_motion": "reduce"} | context)
+        pages.append(page)
+        if text is not None:
+            page.fill("#text", text)
+        return page
+
+    go.complaints = complaints  # type: ignore[attr-defined]
+    yield go
+    for page in pages:
+        page.context.close()
+    assert complaints == []
+
+
+def words(page: Page) -> list[str]:
+    """The words that the page shows."""
+    return page.locator("#words > *").all_text_contents()
+
+
+def ask(page: Page, path: str, **question: Any) -> dict[str, Any]:
+    """What the server itself says."""
+    answer: dict[str, Any] = page.request.post(f"{page.url}api/{path}", data=question).json()
+    return answer
+
+
+def picture(page: Page, canvas: str = "#map") -> str:
+    """What is drawn on a canvas."""
+    return str(page.locator(canvas).first.evaluate("(canvas) => canvas.toDataURL()"))
+
+
+def shown(page: Page, selector: str) -> bool:
+    return page.locator(selector).is_visible()
+
+
+def test_words_are_coloured_as_one_types(visit: Open) -> None:
+    """Every word gets the colour of its share, and the verdict follows each key."""
+    page = visit(text="")
+    page.locator("#text").press_sequentially("a bad film")
+    expect(page.locator("#words > *")).to_have_text(["a", "bad", "film"])
+    told = ask(page, "words", text="a bad film")
+    pulls = [share[1] - share[0] for share in told["contributions"]]
+    items = page.locator("#words > *")
+    expect(items.nth(2)).to_have_attribute("aria-selected", "true")
+    for item, pull in zip(items.all(), pulls, strict=True):
+        assert ("against" if pull < 0 else "for") in (item.get_attribute("class") or "")
+        strength = float(item.evaluate("(word) => word.style.getPropertyValue('--pull')"))
+        assert strength == pytest.approx((abs(pull) / max(map(abs, pulls))) ** 0.6, abs=1e-3)
+    bar = page.locator("#verdict meter").nth(1).evaluate("(meter) => meter.value")
+    assert bar == pytest.approx(told["probabilities"][1])
+    expect(page.locator("#curve-note")).to_contain_text(
+        f"After “film”: positive {100 * told['probabilities'][1]:.0f} %"
+    )
+
+
+def test_examples_are_one_click_away(visit: Open) -> None:
+    """An example fills the text, and the word that counts most is chosen."""
+    page = visit()
+    page.get_by_role("button", name="Love first, then a plot").click()
+    expect(page.locator("#text")).to_have_value(re.compile("^I love this movie so much"))
+    expect(page.locator("#words > *").nth(1)).to_have_text("love")
+    told = ask(page, "words", text=page.input_value("#text"))
+    pulls = [abs(share[1] - share[0]) for share in told["contributions"]]
+    expect(page.locator("#step")).to_have_value(str(1 + pulls.index(max(pulls))))
+
+
+def test_all_pictures_mark_the_same_word(visit: Open) -> None:
+    """A word that is chosen anywhere is the one that every picture speaks of."""
+    page = visit()
+    page.locator("#words > *").nth(1).click()
+    for note in ("#word-note", "#curve-note", "#map-note", "#stream-note", "#life-note", "#step-note"):
+        expect(page.locator(note)).to_contain_text("good")
+    page.get_by_role("button", name="Next word").click()
+    for note in ("#word-note", "#curve-note", "#map-note", "#stream-note", "#life-note", "#step-note"):
+        expect(page.locator(note)).to_contain_text("film")
+    page.locator("#curve .u-over").click(position={"x": 4, "y": 20})
+    expect(page.locator("#step")).to_have_value("1")
+
+
+def test_the_words_can_be_walked_by_keys(visit: Open) -> None:
+    """The list of words is one stop of the tab key; arrows, Home and End choose a word, and it is named."""
+    page = visit()
+    page.focus("#words")
+    page.keyboard.press("Home")
+    page.keyboard.press("ArrowRight")
+    expect(page.locator("#words")).to_have_attribute("aria-activedescendant", "word-1")
+    expect(page.get_by_role("option", selected=True)).to_have_accessible_name(re.compile(r"^good, [+−]?\d\.\d\d$"))
+    page.keyboard.press("End")
+    expect(page.locator("#step")).to_have_value(str(len(words(page))))
+
+
+def test_the_tab_key_visits_everything_and_is_never_caught(visit: Open) -> None:
+    """Focus goes through all controls in the order of the page, each time visibly, and out again."""
+    page = visit()
+    page.focus(".skip")
+    page.keyboard.press("Shift+Tab")
+    stops: list[str] = []
+    for _ in range(60):
+        page.keyboard.press("Tab")
+        stop = page.evaluate(
+            """() => { const at = document.activeElement; const style = getComputedStyle(at);
+            const handle = at.querySelector?.(".handle"), label = at.closest("label") ?? at.labels?.[0];
+            const ring = [at, label].some((one) => one && getComputedStyle(one).outlineStyle !== "none")
+              || (handle && getComputedStyle(handle).strokeWidth === "5px");
+            return [at.id || at.getAttribute("aria-label") || at.name || at.textContent.trim().slice(0, 30), ring]; }"""
+        )
+        if stops and stop[0] == stops[0]:
+            break
+        assert stop[1] or page.evaluate("document.activeElement === document.body"), stop
+        stops.append(stop[0])
+    expected = [
+        "Skip to the pictures",
+        "text",
+        "A plot, then a verdict",
+        "csv",
+        "label",
+        "words",
+        "gate",
+        "zoom-in",
+        "map",
+    ]
+    expected += ["unit", "drawing", "reset gate r", "update gate z", "candidate n", "back", "step"]
+    found = [stops.index(name) for name in expected]
+    assert found == sorted(found)
+
+
+def test_the_map_says_what_is_under_the_pointer(visit: Open) -> None:
+    """Hovering names word, unit and value, and a click chooses both for all pictures."""
+    page = visit()
+    told = ask(page, "unit", text=TEXT, unit=0)
+    order = page.locator("#unit option").evaluate_all("(options) => options.map((option) => Number(option.value))")
+    box = page.locator("#map").bounding_box()
+    assert box is not None
+    left, height = 62, box["height"] - 62
+    x = left + (box["width"] - left) * 1.5 / len(told["hidden"])
+    y = height * (order.index(0) + 0.5) / len(order)
+    page.locator("#map").hover(position={"x": x, "y": y})
+    value = f"{told['gates']['update'][1]:.2f}"
+    expect(page.locator("#map-note")).to_have_text(re.compile(rf"Word 2 “good”, unit 0 .*Update gate z = {value}"))
+    page.locator("#map").click(position={"x": x, "y": y})
+    expect(page.locator("#step")).to_have_value("2")
+    expect(page.locator("#unit")).to_have_value("0")
+
+
+@pytest.mark.parametrize("gate", ["Reset gate r", "Candidate n", "State h", "Kept at the end"])
+def test_the_map_shows_any_gate(visit: Open, gate: str) -> None:
+    """Another gate is another picture, with its name and its explanation."""
+    page = visit()
+    expect(page.locator("#map")).to_have_attribute("aria-label", re.compile("^Update gate z of 8 units at 14 words"))
+    before, hint = picture(page), page.text_content("#gate-hint")
+    page.get_by_label(gate).check(force=True)
+    expect(page.locator("#map")).to_have_attribute("aria-label", re.compile(f"^{gate}"))
+    assert picture(page) != before
+    assert page.text_content("#gate-hint") != hint
+
+
+def test_the_map_zooms_by_mouse_buttons_and_keys(visit: Open) -> None:
+    """A rectangle drawn by the mouse, the buttons and the keys enlarge a part; the whole map is one key away."""
+    page = visit()
+    whole = picture(page)
+    page.locator("#map").hover(position={"x": 300, "y": 50})
+    page.mouse.down()
+    page.mouse.move(700, page.locator("#map").bounding_box()["y"] + 200, steps=4)  # type: ignore[index]
+    page.mouse.up()
+    parts = {picture(page)}
+    page.get_by_role("button", name="Whole map").click()
+    page.mouse.move(5, 5)
+    assert picture(page) == whole
+    page.get_by_role("button", name="Zoom in").click()
+    parts.add(picture(page))
+    page.focus("#map")
+    page.keyboard.press("0")
+    assert picture(page) == whole
+    page.keyboard.press("+")
+    page.keyboard.press("ArrowUp")
+    parts.add(picture(page))
+    assert whole not in parts
+
+
+def test_a_gate_is_moved_by_keys(visit: Open) -> None:
+    """With z = 1 by hand the unit keeps its memory, the change in probability is told, and it can be undone."""
+    page = visit()
+    page.locator("#words > *").nth(4).click()
+    unit = int(page.input_value("#unit"))
+    before = page.text_content("#equation")
+    slider = page.get_by_role("slider", name="update gate z")
+    slider.focus()
+    page.keyboard.press("End")
+    expect(slider).to_have_attribute("aria-valuenow", "1.00")
+    expect(slider).to_have_attribute("aria-valuetext", "1.00, set by hand")
+    told = ask(page, "what-if", text=TEXT, unit=unit, step=4, update=1)
+    old, new = (100 * told[key][1] for key in ("before", "after"))
+    expect(page.locator("#change")).to_contain_text(f"positive: {old:.2f} % → {new:.2f} %")
+    kept = ask(page, "unit", text=TEXT, unit=unit)["previous"][4]
+    expect(page.locator("#equation")).to_contain_text(re.compile(f"= −?{abs(kept):.2f}$"))
+    page.keyboard.press("ArrowDown")
+    expect(slider).to_have_attribute("aria-valuenow", "0.98")
+    page.get_by_role("button", name="As the network has it").click()
+    expect(page.locator("#equation")).to_have_text(before or "")
+    expect(page.locator("#change")).to_have_text("Move a gate to see what it would have changed.")
+
+
+def test_a_gate_is_dragged(visit: Open) -> None:
+    """The handle of the reset gate follows the mouse along its track, and the candidate follows the gate."""
+    page = visit()
+    page.locator("#words > *").nth(4).click()
+    slider = page.get_by_role("slider", name="reset gate r")
+    candidate = page.get_by_role("slider", name="candidate n")
+    old = candidate.get_attribute("aria-valuenow")
+    track = slider.locator(".track").bounding_box()
+    assert track is not None
+    slider.locator(".handle").hover()
+    page.mouse.down()
+    page.mouse.move(track["x"] + track["width"] / 2, track["y"] + track["height"] + 30, steps=5)
+    page.mouse.up()
+    expect(slider).to_have_attribute("aria-valuenow", "0.00")
+    expect(page.locator("#change b")).to_be_visible()
+    expect(candidate).not_to_have_attribute("aria-valuenow", old or "")
+
+
+def test_the_unit_is_walked_word_by_word(visit: Open) -> None:
+    """Arrow keys on the drawing go from word to word; a gate set by hand belongs to its word."""
+    page = visit()
+    page.focus("#drawing")
+    last = len(words(page))
+    page.keyboard.press("ArrowLeft")
+    expect(page.locator("#step")).to_have_value(str(last - 1))
+    expect(page.locator("#drawing .word-text")).to_have_text("a")
+    page.get_by_role("slider", name="reset gate r").press("Home")
+    expect(page.locator("#change b")).to_be_visible()
+    page.focus("#drawing")
+    page.keyboard.press("ArrowRight")
+    expect(page.locator("#change b")).to_have_count(0)
+    assert page.get_by_role("button", name="As the network has it").is_disabled()
+
+
+def test_the_stream_tells_what_the_memory_holds(visit: Open) -> None:
+    """The note under the stream gives the shares of the largest words and of all others."""
+    page = visit()
+    told = ask(page, "ledger", text=TEXT)
+    last = [row[-1] for row in told["amounts"]]
+    share = 100 * last[-1] / sum(last)
+    expect(page.locator("#stream-note")).to_have_text(re.compile(r"^After “film” the memory holds: “.*others \d"))
+    expect(page.locator("#stream-note")).to_contain_text(f"others {share:.0f} %")
+
+
+def test_the_gradient_stands_beside_that_of_a_network_without_gates(visit: Open) -> None:
+    """Both verdicts are told, and what the other network is."""
+    page = visit()
+    told = ask(page, "flow", text=TEXT)
+    expect(page.locator("#flow-note li")).to_have_text(
+        [f"this GRU {told['this']['verdict']}", f"the RNN without gates {told['vanilla']['verdict']}"]
+    )
+    expect(page.locator("#flow-hint")).to_contain_text("same candidate weights (r = 1 and z = 0 everywhere)")
+
+
+def test_all_figures_can_be_read_as_a_table(visit: Open) -> None:
+    """The table has a row for each word, and its last row adds them up."""
+    page = visit()
+    page.get_by_text("All figures as a table").click()
+    told = ask(page, "words", text=TEXT)
+    rows = page.locator("#figures tbody tr")
+    expect(rows).to_have_count(len(told["words"]) + 1)
+    expect(rows.nth(1)).to_contain_text(f"{abs(told['contributions'][1][1]):.3f}")
+    expect(rows.last).to_contain_text(f"{told['probabilities'][1]:.3f}")
+
+
+def test_numbers_are_loaded_from_a_file(visit: Open) -> None:
+    """A CSV with a line of names is read as steps of numbers, named by their places."""
+    page = visit()
+    rows = "a,b,c,d\n0.1,0.2,0.3,0.4\n-1,2,-3,4\n1e-3,0,0,0\n"
+    page.set_input_files("#csv", {"name": "sensor.csv", "mimeType": "text/csv", "buffer": rows.encode()})
+    expect(page.locator("#words > *")).to_have_text(["1", "2", "3"])
+    expect(page.locator("#text-note")).to_have_text("sensor.csv: 3 steps of 4 numbers.")
+    told = ask(page, "words", vectors=[[0.1, 0.2, 0.3, 0.4], [-1, 2, -3, 4], [1e-3, 0, 0, 0]])
+    expect(page.locator("#verdict li").nth(1)).to_contain_text(f"{100 * told['probabilities'][1]:.0f}")
+    page.fill("#text", "a film")
+    expect(page.locator("#words > *")).to_have_text(["a", "film"])
+
+
+@pytest.mark.parametrize(
+    ("content", "complaint"),
+    [
+        ("1,2,3\n", "sensor.csv: line 1 has 3 numbers, this model reads 4 a step."),
+        ("1,2,3,4\n1,x,3,4\n", "sensor.csv: line 2 holds something that is no number."),
+        ("a,b,c,d\n", "sensor.csv: there is no row of numbers."),
+    ],
+)
+def test_a_wrong_file_is_told(visit: Open, content: str, complaint: str) -> None:
+    """A file that the model cannot read is refused with the line, and the text stays."""
+    page = visit()
+    page.set_input_files("#csv", {"name": "sensor.csv", "mimeType": "text/csv", "buffer": content.encode()})
+    expect(page.get_by_role("alert")).to_have_text(complaint)
+    assert words(page)[:2] == ["a", "good"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "maps", "parts"),
+    [
+        ("gru", 5, {"ledger", "flow", "one"}),
+        ("deep", 5, {"ledger", "flow", "one"}),
+        ("rnn", 2, {"flow", "one"}),
+        ("chosen", 4, {"ledger", "flow", "one"}),
+        ("average", 0, set()),
+    ],
+)
+def test_the_page_shows_what_a_model_has(visit: Open, kind: str, maps: int, parts: set[str]) -> None:
+    """Every kind of model has its words, and those pictures that its cell can fill."""
+    page = visit(kind, "a good film")
+    expect(page.locator("#words > *")).to_have_text(["a", "good", "film"])
+    assert page.locator("#gate input").count() == maps
+    assert {part for part in ("ledger", "flow", "one") if shown(page, f"#{part}")} == parts
+    assert shown(page, "#gates") == bool(maps)
+    if "one" in parts:
+        expect(page.locator("#equation")).to_contain_text("memory after = ")
+        assert page.locator("#drawing [role=slider]").count() == (0 if kind == "rnn" else 3)
+
+
+def test_layers_and_directions_can_be_chosen(visit: Open) -> None:
+    """Another layer or direction is another map, stream and unit, all with its own numbers."""
+    page = visit("deep")
+    expect(page.locator("#place option")).to_have_text(["1 forward", "1 backward", "2 forward", "2 backward"])
+    before = picture(page)
+    page.select_option("#place", label="1 backward")
+    told = ask(page, "unit", text=TEXT, layer=0, reverse=True, unit=int(page.input_value("#unit")))
+    expect(page.locator("#life-note")).to_contain_text(f"update z {told['gates']['update'][-1]:.2f}")
+    assert picture(page) != before
+
+
+def test_the_pictures_speak_of_the_chosen_class(visit: Open) -> None:
+    """Of several classes the most probable is shown, until another is chosen; numbers are called classes."""
+    page = visit("deep", "a good film")
+    told = ask(page, "words", text="a good film")["probabilities"]
+    expect(page.locator("#label")).to_have_value(str(told.index(max(told))))
+    page.select_option("#label", label="class 1")
+    expect(page.locator("#curve-note")).to_contain_text("class 1")
+    expect(page.locator("#scale-high")).to_have_text("for class 1")
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_an_empty_text_is_no_error(visit: Open, kind: str) -> None:
+    """Without a word the page says so and shows what the model believes then."""
+    page = visit(kind, "")
+    expect(page.locator("#words-empty")).to_be_visible()
+    expect(page.locator("#text-note")).to_have_text("0 words.")
+    expect(page.locator("#stepper")).to_be_hidden()
+    assert page.get_by_role("alert").count() == 0
+    page.fill("#text", "film")
+    expect(page.locator("#words > *")).to_have_text(["film"])
+
+
+def test_a_long_text_is_read(visit: Open) -> None:
+    """Two thousand words are coloured and mapped."""
+    page = visit(text="a good film " * 667)
+    expect(page.locator("#words > *")).to_have_count(2001)
+    expect(page.locator("#map")).to_have_attribute("aria-label", re.compile("at 2001 words"))
+    expect(page.locator("#flow-note li")).to_have_count(2)
+
+
+def test_what_is_not_read_is_said(visit: Open) -> None:
+    """Words beyond the model's longest text are counted, and so are those that it does not know."""
+    page = visit("chosen", "unheard-of " * 3 + "a good film " * 2)
+    expect(page.locator("#words > *")).to_have_count(9)
+    expect(page.locator("#text-note")).to_have_text(
+        "9 words · 9 not in the model's vocabulary (dotted) · 6 more left out: the model reads 9."
+    )
+
+
+def test_a_text_that_is_too_long_is_refused(visit: Open) -> None:
+    """More words than the page can show are an error in words, and a shorter text mends it."""
+    page = visit(text="film " * 5001)
+    expect(page.get_by_role("alert")).to_contain_text("the text has 5,001 words, expected at most 5,000 on the page")
+    page.fill("#text", "film")
+    expect(page.get_by_role("alert")).to_be_hidden()
+    visit.complaints[:] = [said for said in visit.complaints if "status of 400" not in said]  # type: ignore[attr-defined]
+
+
+def test_other_scripts_are_shown_as_they_are_read(visit: Open) -> None:
+    """Emoji stay whole, and a text from right to left runs, and is walked, from right to left."""
+    page = visit(text='👩‍🚀 ✨ <b>film</b> & "film"')
+    expect(page.locator("#words > *").first).to_be_visible()
+    assert "<" in words(page)
+    page.fill("#text", "פילם טוב מאוד")
+    expect(page.locator("#words > *")).to_have_text(["פילם", "טוב", "מאוד"])
+    first, second = (page.locator("#words > *").nth(i).bounding_box() for i in (0, 1))
+    assert first is not None
+    assert second is not None
+    assert first["x"] > second["x"]
+    page.focus("#words")
+    page.keyboard.press("Home")
+    page.keyboard.press("ArrowLeft")
+    expect(page.locator("#step")).to_have_value("2")
+
+
+@pytest.mark.parametrize("kind", ["gru", "deep", "average"])
+def test_a_phone_shows_all_without_scrolling_sideways(visit: Open, kind: str) -> None:
+    """At 375 pixels nothing is wider than the screen, and what is touched is large enough for a finger."""
+    page = visit(kind, viewport={"width": 375, "height": 3000}, has_touch=True, is_mobile=True)
+    page.wait_for_timeout(300)
+    assert page.evaluate("document.documentElement.scrollWidth") <= 375
+    small = page.locator("button, select, .button, .choice label").evaluate_all(
+        "(all) => all.filter((one) => one.offsetParent && one.getBoundingClientRect().height < 40).length"
+    )
+    assert small == 0
+
+
+def luminance(colour: str) -> float:
+    """Relative luminance of a CSS colour, as WCAG 2 defines it."""
+    channels = [float(part) for part in re.findall(r"[\d.]+", colour)[:3]]
+    if colour.startswith("color("):
+        channels = [255 * channel for channel in channels]
+    r, g, b = (
+        c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in (channel / 255 for channel in channels)
+    )
+    return 0.2126 * r + 0.7152 * g + 0.0722 * b
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_words_can_be_read_on_their_colour(visit: Open, scheme: str) -> None:
+    """In both themes letters keep a contrast of 4.5 on every word, the most coloured included."""
+    page = visit(color_scheme=scheme)
+    page.wait_for_timeout(200)
+    pairs = page.locator("#words > *").evaluate_all(
+        "(all) => all.map((one) => [getComputedStyle(one).color, getComputedStyle(one).backgroundColor])"
+    )
+    for pair in pairs:
+        darker, lighter = sorted(map(luminance, pair))
+        assert (lighter + 0.05) / (darker + 0.05) >= 4.5, pair
+    paper = luminance(page.evaluate("getComputedStyle(document.body).backgroundColor"))
+    assert (paper < 0.1) == (scheme == "dark")
+
+
+def test_nothing_moves_for_those_who_asked_for_that(visit: Open) -> None:
+    """With reduced motion the drawing stands still; else it moves only while it is seen."""
+    still = visit()
+    assert still.locator("#drawing .pulse").first.evaluate("(line) => getComputedStyle(line).display") == "none"
+    moving = visit(reduced_motion="no-preference", viewport={"width": 1280, "height": 700})
+    name = "(line) => getComputedStyle(line).animationName"
+    assert moving.locator("#drawing .pulse").first.evaluate(name) == "none"
+    moving.locator("#drawing").scroll_into_view_if_needed()
+    expect(moving.locator("#drawing")).to_have_class("seen")
+    assert moving.locator("#drawing .pulse").first.evaluate(name) == "drift"
+
+
+def test_pictures_out_of_sight_are_not_asked_for(visit: Open) -> None:
+    """On a small screen the gradient is computed only when one scrolls to it."""
+    page = visit(viewport={"width": 1280, "height": 600})
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url.rsplit("/", 1)[1]))
+    page.fill("#text", "a film")
+    expect(page.locator("#words > *")).to_have_count(2)
+    page.wait_for_timeout(400)
+    assert "words" in asked
+    assert "flow" not in asked
+    page.locator("#flow").scroll_into_view_if_needed()
+    expect(page.locator("#flow-note li")).to_have_count(2)
+
+
+def test_a_server_that_is_gone_is_told(visit: Open) -> None:
+    """When the command has been ended the page says so, and what was drawn stays."""
+    page = visit()
+    expect(page.locator("#words > *")).to_have_count(len(words(page)))
+    page.context.set_offline(True)
+    page.fill("#text", "a film")
+    expect(page.get_by_role("alert")).to_have_text("The server does not answer. Is `tidegate serve` still running?")
+    assert words(page)[:2] == ["a", "good"]
+    page.context.set_offline(False)
+    visit.complaints[:] = [said for said in visit.complaints if "ERR_INTERNET_DISCONNECTED" not in said]  # type: ignore[attr-defined]
+
+
+def test_the_picture_of_a_gate_is_that_of_its_values(visit: Open) -> None:
+    """The colours on the canvas follow the values: darker where the gate is more open, in the light theme."""
+    page = visit(color_scheme="light")
+    page.locator("#words > *").nth(0).click()
+    told = ask(page, "unit", text=TEXT, unit=0)["gates"]["update"]
+    order = page.locator("#unit option").evaluate_all("(options) => options.map((option) => Number(option.value))")
+    page.select_option("#unit", str(order[-1] if order[0] == 0 else order[0]))
+    rows = page.locator("#map").evaluate(
+        """(canvas, [row, rows, steps]) => { const context = canvas.getContext("2d"), ratio = devicePixelRatio;
+        const [width, height] = [canvas.clientWidth - 62, canvas.clientHeight - 62];
+        const x = (t) => ratio * (62 + (width * (t + 0.5)) / steps), y = (ratio * height * (row + 0.5)) / rows;
+        return Array.from({ length: steps }, (_, t) => [...context.getImageData(x(t), y, 1, 1).data.slice(0, 3)]); }""",
+        [order.index(0), len(order), len(told)],
+    )
+    brightness = [luminance(f"rgb({r}, {g}, {b})") for r, g, b in rows]
+    ranks = sorted(range(1, len(told)), key=lambda t: -told[t])
+    assert all(brightness[a] <= brightness[b] + 0.01 for a, b in pairwise(ranks))
+    assert not math.isclose(brightness[ranks[0]], brightness[ranks[-1]])
+
+
+def test_files_of_the_page_name_no_other_server(address: Callable[[str], str]) -> None:
+    """No file of ours holds an address to fetch from; the chart library names its own home in a comment alone."""
+    with urlopen(address("gru")) as answer:
+        names = re.findall(r'(?:src|href)="([^"#]+)"', answer.read().decode())
+    for name in {*names, "words.js", "heatmap.js"} - {"vendor/uPlot.iife.min.js"}:
+        with urlopen(address("gru") + name) as answer:
+            found = re.findall(r"https?://[^\s\"')]+", answer.read().decode())
+        assert [link for link in found if "www.w3.org" not in link] == [], json.dumps(found)
