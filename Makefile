@@ -15,7 +15,7 @@ NATIVE_TESTS := tests/test_minimal.py tests/test_activations.py tests/test_threa
 LOVED := 'I love this movie so much, and then it goes on and on about the plot of the story and who meets whom and where'
 BORED := 'A long tale of brothers and wars and ships and storms. But the movie is really boring.'
 
-.PHONY: help venv demo test lint format native asan wheel bench bench-quick performance-page docs constraints clean
+.PHONY: help venv demo test lint format native asan wheel bench bench-quick performance-page docs constraints charts clean
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:[^#]*## /\t/' | expand -t 18
@@ -104,6 +104,13 @@ constraints: ## constraints.txt anew: run all tests before you keep it
 	@{ echo '# The versions that the tests were run with, made by `make constraints`.'; \
 	  $(FRESH) freeze --all --exclude tidegate | sed 's/+.*//'; } > build/constraints.txt
 	mv build/constraints.txt constraints.txt
+
+charts: CHARTS := src/tidegate/web/vendor
+charts: ## the page's chart library anew, the newest version by npm: run tests/test_web.py, look at the page, then keep it
+	rm -rf build/charts && mkdir -p build/charts
+	cd build/charts && npm pack --silent uplot && tar xzf uplot-*.tgz
+	cp build/charts/package/dist/uPlot.iife.min.js build/charts/package/dist/uPlot.min.css $(CHARTS)
+	cp build/charts/package/LICENSE $(CHARTS)/uPlot.LICENSE.txt
 
 clean: ## forget what was built, keep what was installed
 	rm -rf build dist site .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache $(INSTALLED)

@@ -2,14 +2,17 @@
 
 import signal
 import socket
-import subprocess
 import sys
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 from urllib.request import urlopen
 
 import pytest
 
 pytest.importorskip("fastapi")
+
+if TYPE_CHECKING:
+    import subprocess
 
 Shell = Callable[..., tuple[int, str, str]]
 

@@ -1,4 +1,4 @@
-"""The command line: `tidegate train`, `evaluate`, `predict`, `explain`, `embed`, `info`, `data`."""
+"""The command line: `tidegate train`, `evaluate`, `predict`, `explain`, `serve`, `embed`, `info`, `data`."""
 
 import sys
 from collections.abc import Sequence

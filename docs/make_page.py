@@ -1,0 +1,70 @@
+"""Takes the pictures of page.md, in Chromium: PYTHONPATH=benchmarks python docs/make_page.py MODEL.
+
+A model trained with `--chrono` shows most.
+Classes that are called 0 and 1 in the model are shown as negative and positive.
+"""
+
+import sys
+import tempfile
+from dataclasses import replace
+from pathlib import Path
+
+import browser
+from playwright.sync_api import Page
+
+import tidegate
+
+FOLDER = Path(__file__).parent / "pictures"
+NAMES = {("0", "1"): ("negative", "positive")}
+COLOURS = 192  # of a picture's file; the page has few
+
+
+def take(page: Page, name: str, first: str, last: str | None = None) -> None:
+    """Writes the picture of a part of the page, or of all from one part to another."""
+    boxes = [page.locator(part).bounding_box() for part in (first, last or first)]
+    x = min(box["x"] for box in boxes if box)
+    y = min(box["y"] for box in boxes if box)
+    right = max(box["x"] + box["width"] for box in boxes if box)
+    bottom = max(box["y"] + box["height"] for box in boxes if box)
+    clip = {"x": x, "y": y, "width": right - x, "height": bottom - y}
+    path = FOLDER / f"page-{name}.png"
+    page.screenshot(path=path, clip=clip)  # type: ignore[arg-type]
+    shrink(path)
+
+
+def shrink(path: Path) -> None:
+    """Writes a picture again with a palette, in a third of the bytes."""
+    from PIL import Image  # noqa: PLC0415 - matplotlib brings it
+
+    Image.open(path).convert("RGB").quantize(COLOURS, dither=Image.Dither.NONE).save(path, optimize=True)
+
+
+def main() -> None:
+    """Writes docs/pictures/page-….png."""
+    model = tidegate.load(sys.argv[1])
+    labels = NAMES.get(model.config.labels, model.config.labels)
+    named = tidegate.Model(replace(model.config, labels=labels), model.tokenizer, model.arrays)
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "reviews.safetensors"
+        named.save(path)
+        with browser.served(path) as address, browser.chromium() as chromium:
+            tall = {"width": 1180, "height": 3600}
+            page = browser.opened(chromium, address, viewport=tall, reduced_motion="reduce")
+            page.wait_for_selector("#flow-note li")
+            page.evaluate("document.getElementById('stepper').hidden = true")
+            take(page, "words", "header", "section:has(#words)")
+            take(page, "gates", "#gates")
+            take(page, "time", "#time")
+            page.get_by_role("slider", name="update gate z").press("End")
+            page.wait_for_selector("#change b")
+            take(page, "unit", "#one")
+            page.context.close()
+            small = {"width": 375, "height": 3600}
+            page = browser.opened(chromium, address, viewport=small, reduced_motion="reduce", color_scheme="dark")
+            page.get_by_role("button", name="Love first, then a plot").click()
+            page.wait_for_timeout(1000)
+            take(page, "phone", "header", "section:has(#words)")
+
+
+if __name__ == "__main__":
+    main()
