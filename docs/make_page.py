@@ -9,9 +9,9 @@ import tempfile
 from dataclasses import replace
 from pathlib import Path
 
-import browser
 from playwright.sync_api import Page
 
+import browser
 import tidegate
 
 FOLDER = Path(__file__).parent / "pictures"

@@ -91,7 +91,8 @@ def test_an_empty_text_has_pictures(model: Model) -> None:
     """Nothing fails for a text without a word, and the probabilities are the model's."""
     told = page.words(model, messages.Question(text=" "))
     np.testing.assert_allclose(told.probabilities, model.predict_proba([""])[0], atol=ROUNDED)
-    assert told.words == told.contributions == []
+    assert told.words == []
+    assert told.contributions == []
     for place in everywhere(model, "") if model.config.recurrent else ():
         fields = place.model_dump()
         assert page.heat_map(model, messages.GateQuestion(**fields, gate="hidden")).steps == 0
@@ -126,7 +127,7 @@ def test_units_are_sorted_by_memory(random_model: Make) -> None:
 def test_kept_is_what_later_gates_leave(random_model: Make, reverse: bool) -> None:
     """The map of what is kept holds the product of the update gates that are walked later."""
     model = random_model(bidirectional=True)
-    place = {"text": TEXT, "reverse": reverse}
+    place: dict[str, Any] = {"text": TEXT, "reverse": reverse}
     z = messages.Place(**place).trace(model).update
     assert z is not None
     told = values(page.heat_map(model, messages.GateQuestion(**place, gate="kept")))

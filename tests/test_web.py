@@ -6,6 +6,7 @@ import re
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from importlib import import_module
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -37,8 +38,7 @@ KINDS: dict[str, dict[str, Any]] = {
 def tools() -> Any:
     """What starts server and browser, beside the benchmarks; tests are skipped where there is no Chromium."""
     sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
-    import browser
-
+    browser = import_module("browser")
     sys.path.pop(0)
     if browser.CHROMIUM is None:
         pytest.skip("there is no chromium: apt-get install chromium")
@@ -57,7 +57,8 @@ def address(
     tools: Any, random_model: Callable[..., Model], tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Callable[[str], str]]:
     """Serves a kind of model, once for all tests; returns the page's address."""
-    folder, running = tmp_path_factory.mktemp("served"), {}
+    folder = tmp_path_factory.mktemp("served")
+    running: dict[str, str] = {}
     with ExitStack() as stack:
 
         def of(kind: str) -> str:
@@ -84,7 +85,7 @@ def visit(tools: Any, chromium: Browser, address: Callable[[str], str]) -> Itera
     def go(kind: str = "gru", text: str | None = TEXT, **context: Any) -> Page:
         home = address(kind)
         size = {"width": 1280, "height": 3000}
-        page = tools.opened(chromium, home, listen, **{"viewport": size, "reduced_motion": "reduce"} | context)
+        page: Page = tools.opened(chromium, home, listen, **{"viewport": size, "reduced_motion": "reduce"} | context)
         pages.append(page)
         if text is not None:
             page.fill("#text", text)

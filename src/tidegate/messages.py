@@ -32,8 +32,8 @@ class _Message(BaseModel):
 class Question(_Message):
     """What is read: a text, or vectors [T, E] in the place of its words."""
 
-    text: str | None = Field(None, max_length=LONGEST_TEXT)
-    vectors: list[Numbers] | None = Field(None, max_length=MOST_STEPS)
+    text: str | None = Field(default=None, max_length=LONGEST_TEXT)
+    vectors: list[Numbers] | None = Field(default=None, max_length=MOST_STEPS)
 
     def source(self, model: Model) -> str | Array:
         """Returns the text or the array.
@@ -60,7 +60,7 @@ class Question(_Message):
 class Place(Question):
     """One layer in one direction."""
 
-    layer: int = Field(0, ge=0)
+    layer: int = Field(default=0, ge=0)
     reverse: bool = False
 
     def trace(self, model: Model) -> Trace:
@@ -107,7 +107,7 @@ class WhatIfQuestion(UnitQuestion):
     step: int = Field(ge=0)
     reset: Share | None = None
     update: Share | None = None
-    candidate: float | None = Field(None, ge=-1e6, le=1e6)
+    candidate: float | None = Field(default=None, ge=-1e6, le=1e6)
 
 
 class Facts(_Message):

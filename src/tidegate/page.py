@@ -212,7 +212,7 @@ def _gates(cell: Cell) -> list[Gate]:
 
 
 def _leading(model: Model, told: Explanation) -> int:
-    """Names the unit of the last layer's forward direction that most of the difference between the scores comes from."""
+    """Names the unit of the last layer, walking forward, that most of the scores' difference comes from."""
     weight, H = model.arrays["head.weight"], model.config.hidden_size
     pull = (np.abs(told.balance.sum(axis=0)) * weight.std(axis=0)).reshape(-1, 1 + model.config.bidirectional, H)
     return int(np.argmax(pull[:, 0].sum(axis=0)))
