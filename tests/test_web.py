@@ -169,7 +169,7 @@ def test_the_words_can_be_walked_by_keys(visit: Open) -> None:
     page.keyboard.press("Home")
     page.keyboard.press("ArrowRight")
     expect(page.locator("#words")).to_have_attribute("aria-activedescendant", "word-1")
-    expect(page.get_by_role("option", selected=True)).to_have_accessible_name(re.compile(r"^good, [+−]?\d\.\d\d$"))
+    expect(page.locator("#words [aria-selected=true]")).to_have_accessible_name(re.compile(r"^good, [+−]?\d\.\d\d$"))
     page.keyboard.press("End")
     expect(page.locator("#step")).to_have_value(str(len(words(page))))
 
@@ -233,7 +233,7 @@ def test_the_map_shows_any_gate(visit: Open) -> None:
     expect(page.locator("#map")).to_have_attribute("aria-label", re.compile("^Update gate z of 8 units at 14 words"))
     pictures, hints = {picture(page)}, {page.text_content("#gate-hint")}
     for gate in ("Reset gate r", "Candidate n", "State h", "Kept at the end"):
-        page.get_by_label(gate).check(force=True)
+        page.get_by_role("radio", name=gate).check(force=True)
         expect(page.locator("#map")).to_have_attribute("aria-label", re.compile(f"^{gate}"))
         pictures.add(picture(page))
         hints.add(page.text_content("#gate-hint"))

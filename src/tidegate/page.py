@@ -212,7 +212,12 @@ def _gates(cell: Cell) -> list[Gate]:
 
 
 def _leading(model: Model, told: Explanation) -> int:
-    """Names the unit of the last layer, walking forward, that most of the scores' difference comes from."""
+    """Names the unit of the last layer, walking forward, that most of the scores' difference comes from.
+
+    It is 0 where there are no units.
+    """
+    if not model.config.recurrent:
+        return 0
     weight, H = model.arrays["head.weight"], model.config.hidden_size
     pull = (np.abs(told.balance.sum(axis=0)) * weight.std(axis=0)).reshape(-1, 1 + model.config.bidirectional, H)
     return int(np.argmax(pull[:, 0].sum(axis=0)))
