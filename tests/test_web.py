@@ -89,6 +89,7 @@ def visit(tools: Any, chromium: Browser, address: Callable[[str], str]) -> Itera
         pages.append(page)
         if text is not None:
             page.fill("#text", text)
+        expect(page.locator("#words")).to_have_attribute("aria-busy", "false")
         return page
 
     go.complaints = complaints  # type: ignore[attr-defined]

@@ -20,18 +20,20 @@ export async function fetchJson(path, body) {
 }
 
 /** Returns ask(question, use): use is called with the answer, unless a newer question has been asked by then.
- *  With an element, questions wait until it is seen. */
+ *  With an element, questions wait until it is seen; without one, ask returns a promise that ends when all are answered. */
 export function asker(path, element) {
-  let busy = false;
+  let running = null;
   let next = null;
   const start = element ? whenSeen(element, run) : run;
   return function ask(question, use) {
     next = [question, use, state.touched];
-    start();
+    return start();
   };
-  async function run() {
-    if (busy) return;
-    busy = true;
+  function run() {
+    if (!running && next) running = answerAll();
+    return running;
+  }
+  async function answerAll() {
     while (next) {
       const [body, receive, touched] = next;
       next = null;
@@ -46,7 +48,7 @@ export function asker(path, element) {
         tell(path, error.message);
       }
     }
-    busy = false;
+    running = null;
   }
 }
 

@@ -24,7 +24,11 @@ export function start() {
   list.addEventListener("click", (event) => event.target.dataset.step && go(Number(event.target.dataset.step)));
   list.addEventListener("keydown", move);
   element("figures").addEventListener("toggle", showTable);
-  when(["source"], () => ask(state.source, receive));
+  when(["source"], async () => {
+    list.ariaBusy = "true";
+    await ask(state.source, receive);
+    list.ariaBusy = "false";
+  });
   when(["told", "label"], show);
   when(["told", "label", "step"], showStep);
 }
