@@ -3,7 +3,6 @@
 import gc
 import math
 import os
-import platform
 import statistics
 import time
 from collections.abc import Mapping, Sequence
@@ -13,6 +12,7 @@ from random import Random
 import tidegate
 from contender import Contender
 from tidegate import _native
+from tidegate.processor import processor
 
 REST, WARM_UP, TURN = 0.01, 0.001, 0.004  # seconds
 WARM = 0.1  # seconds from which a call needs no other one right before it
@@ -141,17 +141,6 @@ def _second_cache() -> int:
         return os.sysconf("SC_LEVEL2_CACHE_SIZE") or KIB**2
     except (AttributeError, ValueError, OSError):
         return KIB**2
-
-
-def processor() -> str:
-    """Returns the processor's name and how many there are."""
-    name = platform.processor() or platform.machine()
-    try:
-        with open("/proc/cpuinfo") as lines:
-            name = next((line.split(":")[1].strip() for line in lines if line.startswith("model name")), name)
-    except OSError:
-        pass
-    return f"{name}, {os.cpu_count()} processors"
 
 
 def machine() -> str:

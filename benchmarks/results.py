@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
-from contest import processor
 from peers import ANSWERED_BY, OURS
+from tidegate.processor import processor
 
 FOLDER = Path(__file__).parent / "results"
 Row = dict[str, Any]

@@ -22,7 +22,7 @@ PACKAGE = ROOT / "src" / "tidegate"
 ROOMS = (
     (
         *("_native", "shapes", "stacks", "corpus", "metrics", "files", "columns", "rows", "download"),
-        *("growth", "spectrum", "_torch_transforms"),
+        *("growth", "spectrum", "processor", "_torch_transforms"),
     ),
     ("threads", "cells"),
     ("_layer", "reference", "trace", "_torch_cells", "_torch_chrono"),

@@ -11,6 +11,7 @@ import typer
 import tidegate
 from tidegate.cli.console import TITLES, show_facts
 from tidegate.config import Config
+from tidegate.processor import processor
 
 _EXTRAS = {
     "train": ("torch", "pyarrow"),
@@ -35,6 +36,7 @@ def _machine() -> list[tuple[str, str]]:
     facts = [
         ("tidegate", version("tidegate")),
         ("Python", f"{platform.python_version()} on {platform.system()} {platform.machine()}"),
+        ("processor", processor()),
         ("instruction sets", sets),
         ("threads", str(tidegate.get_num_threads())),
     ]

@@ -1,7 +1,6 @@
 """What a run leaves: its page, its numbers as JSON, its first picture, and a page that sums up all studies."""
 
 import json
-import os
 import platform
 from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
@@ -12,6 +11,7 @@ import numpy as np
 
 import tidegate
 from tidegate.files import replacing
+from tidegate.processor import processor
 from tidegate.study import QUESTIONS
 from tidegate.study.findings import Figure, Findings, Row
 from tidegate.study.frame import Setup, Study
@@ -106,13 +106,7 @@ def _summary(kept: Row, pictured: bool) -> list[str]:
 
 def machine() -> str:
     """Names the processor, how many there are, and the instruction set and threads of the kernels."""
-    name = platform.processor() or platform.machine()
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-        name = next((line.split(":")[1].strip() for line in lines if line.startswith("model name")), name)
-    except OSError:
-        pass
-    return f"{name}, {os.cpu_count()} processors, {tidegate.isas()[0]}, {tidegate.get_num_threads()} threads"
+    return f"{processor()}, {tidegate.isas()[0]}, {tidegate.get_num_threads()} threads"
 
 
 def _command(study: Study, setup: Setup) -> str:
