@@ -105,8 +105,8 @@ constraints: ## constraints.txt anew: run all tests before you keep it
 	  $(FRESH) freeze --all --exclude tidegate | sed 's/+.*//'; } > build/constraints.txt
 	mv build/constraints.txt constraints.txt
 
-charts: CHARTS := src/tidegate/web/vendor
-charts: ## the page's chart library anew, the newest version by npm: run tests/test_web.py, look at the page, then keep it
+charts: CHARTS := src/tidegate/serve/web/vendor
+charts: ## the page's chart library anew, the newest version by npm: run tests/serve/test_web.py, look at the page, then keep it
 	rm -rf build/charts && mkdir -p build/charts
 	cd build/charts && npm pack --silent uplot && tar xzf uplot-*.tgz
 	cp build/charts/package/dist/uPlot.iife.min.js build/charts/package/dist/uPlot.min.css $(CHARTS)

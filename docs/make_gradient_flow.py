@@ -15,7 +15,7 @@ import tidegate
 from tidegate import Recurrent, tables
 from tidegate.cli import main as run
 from tidegate.gradient_flow import factors, flow, lyapunov
-from tidegate.growth import describe, fitted_rate
+from tidegate.gradient_flow.growth import describe, fitted_rate
 from tidegate.torch import GRU
 from tidegate.units import units
 

@@ -5,10 +5,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from tidegate import _torch_chrono
 from tidegate.config import Config
 from tidegate.corpus import PADDING
 from tidegate.torch import GRU, RNN
+from tidegate.torch.chrono import check_chrono
 
 # torch starts embeddings with a standard deviation of 1, which drowns what a few epochs can add.
 EMBEDDING_SPREAD = 0.1
@@ -34,7 +34,7 @@ class TextClassifier(nn.Module):
     def __init__(self, config: Config, dropout: float = 0.0, chrono: float | None = None) -> None:
         super().__init__()
         if chrono is not None:
-            _torch_chrono.check(chrono, config.recurrent_cell, config.bias)
+            check_chrono(chrono, config.recurrent_cell, config.bias)
         self.config, self.dropout = config, dropout
         self.embedding = nn.Embedding(config.vocab_size, config.embedding_size, padding_idx=PADDING)
         with torch.no_grad():

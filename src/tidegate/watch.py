@@ -8,7 +8,7 @@ import numpy.typing as npt
 from tidegate.config import Config
 from tidegate.examples import Examples
 from tidegate.gradient_flow import flows, loss_gradients
-from tidegate.growth import describe, fitted_rate
+from tidegate.gradient_flow.growth import describe, fitted_rate
 from tidegate.model import Model
 from tidegate.settings import Gradients, Walked
 

@@ -8,7 +8,7 @@ import numpy.typing as npt
 import torch
 
 from tidegate.gradient_flow import jacobians
-from tidegate.jacobian import slopes
+from tidegate.gradient_flow.jacobian import slopes
 from tidegate.metrics import Interval
 from tidegate.recurrent import Recurrent
 from tidegate.study import figures, reviews

@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from tidegate.jacobian import slopes
+from tidegate.gradient_flow.jacobian import slopes
 from tidegate.ledger import summary_weights
 from tidegate.recurrent import Recurrent
 from tidegate.trace import Trace, Walk

@@ -14,10 +14,10 @@ from torch.export import Dim
 from torch.fx.experimental.proxy_tensor import make_fx
 from torch.nn.utils import rnn
 
-from tidegate._torch_op import recurrent_layer, recurrent_layer_backward
-from tidegate._torch_weights import PACKED
 from tidegate.cells import Cell
 from tidegate.torch import GRU, RNN, Path
+from tidegate.torch.operation import recurrent_layer, recurrent_layer_backward
+from tidegate.torch.weights import PACKED
 
 T, B, I, H = 6, 4, 3, 5
 LENGTHS = [2, 6, 0, 5]

@@ -5,14 +5,14 @@ from typing import Any
 
 import numpy as np
 
-from tidegate import messages
 from tidegate.cells import Cell
 from tidegate.explain import Explanation, explain, what_if
 from tidegate.gradient_flow import flow
 from tidegate.ledger import unroll
-from tidegate.messages import Array, Gate, GateQuestion, Place, Question, UnitQuestion, WhatIfQuestion
 from tidegate.model import Model
 from tidegate.recurrent import Recurrent
+from tidegate.serve import messages
+from tidegate.serve.messages import Array, Gate, GateQuestion, Place, Question, UnitQuestion, WhatIfQuestion
 from tidegate.stacks import parameter_names
 from tidegate.text import UNK
 from tidegate.trace import Trace

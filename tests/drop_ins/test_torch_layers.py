@@ -24,9 +24,9 @@ from torch.nn.utils import parametrize, rnn
 from torch.utils.checkpoint import checkpoint
 
 import tidegate
-from tidegate import _torch_weights
 from tidegate.cells import Cell
 from tidegate.torch import GRU, RNN, Path
+from tidegate.torch.weights import PACKED
 
 T, B, I, H = 6, 4, 3, 5
 LENGTHS = [2, 6, 0, 5]
@@ -328,7 +328,7 @@ WRONG_CONSTRUCTORS = {
     "unknown": (lambda module: module(3, 4, colour="red")),
 }
 
-PACKED = rnn.pack_sequence([torch.zeros(3, I), torch.zeros(2, I)])
+PACKED_ROWS = rnn.pack_sequence([torch.zeros(3, I), torch.zeros(2, I)])
 
 WRONG_INPUTS = {
     "four axes": lambda module: module(torch.zeros(1, 2, 3, 4)),
@@ -342,7 +342,7 @@ WRONG_INPUTS = {
     "layers of hx": lambda module: module(torch.zeros(T, B, I), torch.zeros(2, B, H)),
     "axes of hx": lambda module: module(torch.zeros(T, B, I), torch.zeros(B, H)),
     "axes of hx, unbatched": lambda module: module(torch.zeros(T, I), torch.zeros(1, 1, H)),
-    "hx of a packed sequence": lambda module: module(PACKED, torch.zeros(1, 3, H)),
+    "hx of a packed sequence": lambda module: module(PACKED_ROWS, torch.zeros(1, 3, H)),
     "dtype of hx": lambda module: module(torch.zeros(T, B, I), torch.zeros(1, B, H, dtype=torch.float64)),
     "tuple of states": lambda module: module(torch.zeros(T, B, I), (torch.zeros(1, B, H), torch.zeros(1, B, H))),
     "numpy": lambda module: module(np.zeros((T, B, I), np.float32)),
@@ -460,10 +460,10 @@ def test_inference_packs_once() -> None:
     layer.eval()
     with torch.no_grad():
         layer(leaf(T, B, I))
-        packed = _torch_weights.PACKED.find(Cell.of("gru"), list(layer.parameters()), exactly=True)
+        packed = PACKED.find(Cell.of("gru"), list(layer.parameters()), exactly=True)
         layer(leaf(T, B, I, seed=5))
     assert packed is not None
-    assert _torch_weights.PACKED.find(Cell.of("gru"), list(layer.parameters()), exactly=False) is packed
+    assert PACKED.find(Cell.of("gru"), list(layer.parameters()), exactly=False) is packed
 
 
 def test_weights_made_in_inference_mode() -> None:

@@ -1,7 +1,7 @@
 """One recurrent layer as operations of torch, `tidegate::recurrent_layer` and its backward pass.
 
 torch.compile and torch.export put them into their graphs as they are. The
-arguments are time first, as in `_torch_function`, which a module calls by itself when nothing transforms it: an
+arguments are time first, as in `function`, which a module calls by itself when nothing transforms it: an
 operation of torch costs more per call than a small layer.
 """
 
@@ -14,11 +14,11 @@ from torch import Tensor
 
 from tidegate import shapes
 from tidegate._layer import Array, rows_contiguous
-from tidegate._torch_fallback import weights_per_direction
-from tidegate._torch_function import Plan, native_gradients, run
-from tidegate._torch_weights import PACKED
 from tidegate.cells import Cell
 from tidegate.ops import RESET_TO
+from tidegate.torch.fallback import weights_per_direction
+from tidegate.torch.function import Plan, native_gradients, run
+from tidegate.torch.weights import PACKED
 
 Outputs = tuple[Tensor, Tensor, Tensor]
 Gradients = tuple[Tensor, Tensor, list[Tensor]]

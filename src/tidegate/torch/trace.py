@@ -11,9 +11,9 @@ import torch
 from torch import Tensor
 from torch.nn.functional import linear
 
-from tidegate._torch_cells import step
-from tidegate._torch_fallback import Integers, Marks, torch_layer, weights_per_direction
 from tidegate.cells import Cell
+from tidegate.torch.cells import step
+from tidegate.torch.fallback import Integers, Marks, torch_layer, weights_per_direction
 from tidegate.trace import Trace
 
 

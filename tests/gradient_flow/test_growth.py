@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from tidegate.growth import describe, doubling_time, fitted_rate
+from tidegate.gradient_flow.growth import describe, doubling_time, fitted_rate
 
 
 def curve(rate: float, n: int) -> np.ndarray:

@@ -15,8 +15,8 @@ from torch._C import _are_functorch_transforms_active
 from torch._C._functorch import is_legacy_batchedtensor
 
 from tidegate import _layer, shapes
-from tidegate._torch_fallback import torch_gradients, torch_layer
 from tidegate.cells import Cell
+from tidegate.torch.fallback import torch_gradients, torch_layer
 from tidegate.trace import Trace
 
 Array = npt.NDArray[np.float32]
@@ -158,6 +158,7 @@ class RecurrentLayer(torch.autograd.Function):
         h0: Tensor | None,
         *weights: Tensor,
     ) -> tuple[Tensor, Tensor]:
+        """Runs the layer natively, and keeps what the backward pass reads."""
         y, h_n, trace = done or _tensors(run(plan, directions, x, h0, trace=plan.keeps_trace))
         # A second tensor on the memory of y: its version counter is its own, so that users may change y in place.
         output = torch.from_numpy(y.numpy())
@@ -170,6 +171,7 @@ class RecurrentLayer(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, dy: Tensor | None, dh_n: Tensor | None) -> tuple[Tensor | None, ...]:
+        """Returns the gradients of what `apply` took; by torch's operations where they are to have derivatives too."""
         plan: Plan = ctx.plan
         x, h0, y, trace, *weights = ctx.saved_tensors
         needed = ctx.needs_input_grad[3:]

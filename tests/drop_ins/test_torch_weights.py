@@ -9,9 +9,8 @@ pytest.importorskip("torch")
 import torch
 from torch import Tensor
 
-from tidegate import _torch_weights
-from tidegate._torch_weights import PackedWeights
 from tidegate.cells import Cell
+from tidegate.torch.weights import PackedWeights
 
 I, H = 40, 33
 GRU = Cell.of("gru")
@@ -58,7 +57,7 @@ def test_freed_weights_are_forgotten() -> None:
 
 def test_the_store_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     """Beyond a number of layers the oldest makes room, as for many slices of one tensor."""
-    monkeypatch.setattr(_torch_weights, "MOST", 3)
+    monkeypatch.setattr("tidegate.torch.weights.MOST", 3)
     store = PackedWeights()
     stacked = [torch.stack([weight] * 5) for weight in weights()]
     for n in range(5):

@@ -7,7 +7,7 @@ import pytest
 
 from tidegate import Recurrent, Trace, reference
 from tidegate.cells import Cell
-from tidegate.jacobian import jacobians, slopes
+from tidegate.gradient_flow.jacobian import jacobians, slopes
 
 EXACT = 1e-9  # against autograd, all in float64
 CELLS = [
@@ -43,7 +43,7 @@ def torch_cell(cell: str) -> Any:
     """One step of torch with the same weights, a module in float64."""
     torch = pytest.importorskip("torch")
     if Cell.of(cell).chosen:  # torch has no module for it
-        from tidegate._torch_cells import step
+        from tidegate.torch.cells import step
 
         w_ih, w_hh, b_ih, b_hh = map(torch.from_numpy, weights(cell).values())
         return lambda x, h: step(Cell.of(cell), w_ih @ x + b_ih, w_hh @ h + b_hh, h)[0]

@@ -13,9 +13,9 @@ import torch
 from torch import Tensor
 from torch.func import vjp
 
-from tidegate._torch_fallback import torch_layer
-from tidegate._torch_op import OperationLayers, recurrent_layer, recurrent_layer_backward
 from tidegate.cells import Cell
+from tidegate.torch.fallback import torch_layer
+from tidegate.torch.operation import OperationLayers, recurrent_layer, recurrent_layer_backward
 
 Dims = tuple[int | None, ...]
 

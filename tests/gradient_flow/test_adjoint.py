@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from tidegate import Recurrent
-from tidegate.adjoint import Scaled, adjoint
+from tidegate.gradient_flow.adjoint import Scaled, adjoint
 from tidegate.stacks import parameter_letters
 from tidegate.summaries import SUMMARIES
 

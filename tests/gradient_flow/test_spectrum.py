@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from tidegate.spectrum import LargestSingularValue
+from tidegate.gradient_flow.spectrum import LargestSingularValue
 
 ACCURATE = 1e-6
 

@@ -37,7 +37,7 @@ KINDS: dict[str, dict[str, Any]] = {
 @pytest.fixture(scope="module")
 def tools() -> Any:
     """What starts server and browser, beside the benchmarks; tests are skipped where there is no Chromium."""
-    sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
+    sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
     browser = import_module("browser")
     sys.path.pop(0)
     if browser.CHROMIUM is None:

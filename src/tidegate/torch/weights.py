@@ -16,8 +16,8 @@ import torch
 from torch import Tensor
 
 from tidegate import _layer, ops
-from tidegate._torch_fallback import weights_per_direction
 from tidegate.cells import Cell
+from tidegate.torch.fallback import weights_per_direction
 
 Array = npt.NDArray[np.float32]
 

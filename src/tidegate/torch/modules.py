@@ -1,62 +1,28 @@
-"""Drop-in replacements for `torch.nn.GRU` and `torch.nn.RNN` that run on native kernels, in training and in inference.
-
->>> import torch
->>> from tidegate.torch import GRU
->>> layer = GRU(3, 4, bidirectional=True)
->>> y, h_n = layer(torch.randn(5, 2, 3), lengths=[5, 0])
->>> y.shape, h_n.shape
-(torch.Size([5, 2, 8]), torch.Size([2, 2, 4]))
->>> layer.path(torch.randn(5, 2, 3))
-Path(native=True, reason='float32 on the CPU')
->>> layer.path(torch.randn(5, 2, 3, dtype=torch.float64))
-Path(native=False, reason='input has dtype float64, native kernels compute in float32')
-
-Compiled and exported models (`torch.compile(fullgraph=True)`, `torch.export`) hold a layer as one operation,
-`tidegate::recurrent_layer`; `torch.func.grad`, `vmap` and per-sample gradients run natively too, forward-mode
-derivatives by torch's own code. As torch.compile refuses every `torch.nn.GRU`, the drop-ins are no subclasses of it but
-of `torch.nn.RNNBase`. `convert` swaps the recurrent modules of a model:
-
->>> model = torch.nn.Sequential(torch.nn.GRU(3, 4))
->>> convert(model)[0].path(torch.randn(5, 2, 3))
-Path(native=True, reason='float32 on the CPU')
-
-Weights are packed for the kernels when they have changed, once for all who use them. In eval mode and without
-gradients, where they are taken to rest, a change of single numbers that torch does not count (through `weight.data` or
-a numpy view) may go unseen until the next call of `train` or `eval`; any other change is seen at once.
-"""
+"""The drop-ins: PyTorch's recurrent modules with their parameters and checks, and a forward pass on native kernels."""
 
 import functools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Self, TypeVar
-from warnings import warn
+from typing import Any, Self
 
-try:
-    import torch
-except ImportError as error:
-    raise ImportError("tidegate.torch needs PyTorch: pip install 'tidegate[train]'") from error
-
+import torch
 from torch import Tensor
 from torch.nn.functional import dropout
-from torch.nn.utils.parametrize import is_parametrized
 from torch.nn.utils.rnn import PackedSequence
 
-from tidegate import _torch_chrono
-from tidegate._torch_fallback import torch_episodes, torch_ragged
-from tidegate._torch_func import TransformedLayers
-from tidegate._torch_function import DirectLayers, Plan
-from tidegate._torch_op import OperationLayers
-from tidegate._torch_rows import UNFIT, Lengths, Resets, Rows, check_rows, check_traceable, misfit
-from tidegate._torch_trace import TorchLayers
-from tidegate._torch_transforms import transform, unfit_number, unfit_tensor, unsupported_transform
-from tidegate._torch_weights import PACKED
 from tidegate.cells import Cell
-from tidegate.shapes import check_checkpoints, check_choice
+from tidegate.shapes import check_checkpoints
+from tidegate.torch.chrono import check_chrono, draw_memories
+from tidegate.torch.fallback import torch_episodes, torch_ragged
+from tidegate.torch.func import TransformedLayers
+from tidegate.torch.function import DirectLayers, Plan
+from tidegate.torch.operation import OperationLayers
+from tidegate.torch.rows import UNFIT, Lengths, Resets, Rows, check_rows, check_traceable, misfit
+from tidegate.torch.trace import TorchLayers
+from tidegate.torch.transforms import transform, unfit_number, unfit_tensor, unsupported_transform
+from tidegate.torch.weights import PACKED
 from tidegate.trace import Trace
 
-__all__ = ["GRU", "RNN", "Path", "convert"]
-
-Model = TypeVar("Model", bound=torch.nn.Module)
 Input = Tensor | PackedSequence
 _WHOLE = Rows()
 Layers = DirectLayers | OperationLayers | TorchLayers
@@ -346,7 +312,7 @@ class GRU(_Native):
         chosen = Cell.of("gru", reset=reset, update=update, candidate=candidate, gate=gate)
         _, self.reset, self.update, self.candidate, self.gate = chosen
         if chrono is not None:
-            _torch_chrono.check(chrono, self.cell, self.bias)
+            check_chrono(chrono, self.cell, self.bias)
             self.chrono = chrono
             self._start_memories()
 
@@ -369,7 +335,7 @@ class GRU(_Native):
         parameters = dict(self.named_parameters()) if self.chrono else {}
         for name, bias in parameters.items():
             if self.chrono and name.startswith("bias_ih"):
-                _torch_chrono.draw(self.chrono, self.cell, bias, parameters[name.replace("ih", "hh")])
+                draw_memories(self.chrono, self.cell, bias, parameters[name.replace("ih", "hh")])
 
 
 class RNN(_Native):
@@ -393,53 +359,6 @@ class RNN(_Native):
         super().__init__(f"RNN_{nonlinearity.upper()}", *args[:3], *args[4:], **options)
         self.nonlinearity = nonlinearity
         self._set_checkpoints(checkpoint_every)
-
-
-def convert(model: Model, *, to: str = "tidegate") -> Model:
-    """Turns every `torch.nn.GRU` and `torch.nn.RNN` of a model into a drop-in, or every drop-in back.
-
-    The modules stay the same objects with the same parameters: optimizers, hooks, parametrizations and whatever else
-    refers to them go on working. Instances of your own subclasses, and GRUs that torch has not, are left as they are,
-    with a warning.
-
-        >>> model = torch.nn.Sequential(torch.nn.Linear(2, 3), torch.nn.GRU(3, 4))
-        >>> convert(model)
-        Sequential(
-          (0): Linear(in_features=2, out_features=3, bias=True)
-          (1): GRU(3, 4)
-        )
-        >>> type(model[1]) is GRU
-        True
-        >>> type(convert(model, to="torch")[1]) is torch.nn.GRU
-        True
-
-    Args:
-        model: The model, or a recurrent module itself; it is changed in place.
-        to: "tidegate" or "torch".
-
-    Returns:
-        The same model.
-
-    Raises:
-        ValueError: `to` is something else.
-    """
-    check_choice("to", to, ("tidegate", "torch"))
-    classes: dict[type, type] = {drop_in._torchs: drop_in for drop_in in (GRU, RNN)}  # noqa: SLF001 - it is ours
-    if to == "torch":
-        classes = {new: old for old, new in classes.items()}
-    for name, module in model.named_modules():
-        kind = type(module)
-        if to == "torch" and isinstance(module, GRU) and module.cell.chosen:
-            warn(f"{name or 'the model'} is {module}, which torch has not: it is left as it is", stacklevel=2)
-        elif kind in classes:
-            module.__class__ = classes[kind]
-        elif is_parametrized(module) and kind.__base__ in classes:
-            kind.__bases__ = (classes[kind.__base__],)  # this class is the module's own, made by torch
-        elif isinstance(module, tuple(classes)):
-            warn(
-                f"{name or 'the model'} is a {kind.__qualname__}, a class of its own: it is left as it is", stacklevel=2
-            )
-    return model
 
 
 def _refuse_projection(options: dict[str, Any]) -> None:

@@ -1,6 +1,6 @@
 """One recurrent layer by torch's own operations, which can be differentiated again, batched and traced.
 
-Its arguments and results are those of the native layer in `_torch_function`.
+Its arguments and results are those of the native layer in `function`.
 """
 
 from collections.abc import Callable, Sequence
@@ -14,8 +14,8 @@ from torch._C import _are_functorch_transforms_active
 from torch.autograd import forward_ad
 from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence
 
-from tidegate._torch_cells import recurrence
 from tidegate.cells import Cell
+from tidegate.torch.cells import recurrence
 
 Integers = npt.NDArray[np.int64]
 Marks = npt.NDArray[np.uint8]

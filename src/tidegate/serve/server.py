@@ -16,8 +16,8 @@ from starlette.datastructures import MutableHeaders
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from tidegate import messages, page
 from tidegate.model import Model
+from tidegate.serve import messages, page
 
 WEB = Path(__file__).parent / "web"
 LARGEST_QUESTION = 8_000_000  # bytes

@@ -10,10 +10,10 @@ import pytest
 
 pytest.importorskip("pydantic")
 
-from tidegate import messages, page
 from tidegate.gradient_flow import flow
 from tidegate.model import Model
 from tidegate.recurrent import Recurrent
+from tidegate.serve import messages, page
 
 Make = Callable[..., Model]
 

@@ -11,7 +11,7 @@ from torch import Tensor
 from tidegate.cells import Cell
 
 
-def check(chrono: float, cell: Cell, bias: bool) -> None:
+def check_chrono(chrono: float, cell: Cell, bias: bool) -> None:
     """Checks the longest memory that a layer is to start with.
 
     Raises:
@@ -31,7 +31,7 @@ def check(chrono: float, cell: Cell, bias: bool) -> None:
 
 
 @torch.no_grad()
-def draw(chrono: float, cell: Cell, b_ih: Tensor, b_hh: Tensor) -> None:
+def draw_memories(chrono: float, cell: Cell, b_ih: Tensor, b_hh: Tensor) -> None:
     """Draws the biases of the update gate.
 
     Args:

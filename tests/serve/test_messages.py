@@ -10,8 +10,8 @@ pytest.importorskip("pydantic")
 
 import pydantic
 
-from tidegate import messages
 from tidegate.model import Model
+from tidegate.serve import messages
 
 Make = Callable[..., Model]
 

@@ -1,0 +1,59 @@
+"""Swaps the recurrent modules of a model for drop-ins, and back."""
+
+from typing import TypeVar
+from warnings import warn
+
+import torch
+from torch.nn.utils.parametrize import is_parametrized
+
+from tidegate.shapes import check_choice
+from tidegate.torch.modules import GRU, RNN
+
+Model = TypeVar("Model", bound=torch.nn.Module)
+
+
+def convert(model: Model, *, to: str = "tidegate") -> Model:
+    """Turns every `torch.nn.GRU` and `torch.nn.RNN` of a model into a drop-in, or every drop-in back.
+
+    The modules stay the same objects with the same parameters: optimizers, hooks, parametrizations and whatever else
+    refers to them go on working. Instances of your own subclasses, and GRUs that torch has not, are left as they are,
+    with a warning.
+
+        >>> model = torch.nn.Sequential(torch.nn.Linear(2, 3), torch.nn.GRU(3, 4))
+        >>> convert(model)
+        Sequential(
+          (0): Linear(in_features=2, out_features=3, bias=True)
+          (1): GRU(3, 4)
+        )
+        >>> type(model[1]) is GRU
+        True
+        >>> type(convert(model, to="torch")[1]) is torch.nn.GRU
+        True
+
+    Args:
+        model: The model, or a recurrent module itself; it is changed in place.
+        to: "tidegate" or "torch".
+
+    Returns:
+        The same model.
+
+    Raises:
+        ValueError: `to` is something else.
+    """
+    check_choice("to", to, ("tidegate", "torch"))
+    classes: dict[type, type] = {drop_in._torchs: drop_in for drop_in in (GRU, RNN)}  # noqa: SLF001 - it is this package's
+    if to == "torch":
+        classes = {new: old for old, new in classes.items()}
+    for name, module in model.named_modules():
+        kind = type(module)
+        if to == "torch" and isinstance(module, GRU) and module.cell.chosen:
+            warn(f"{name or 'the model'} is {module}, which torch has not: it is left as it is", stacklevel=2)
+        elif kind in classes:
+            module.__class__ = classes[kind]
+        elif is_parametrized(module) and kind.__base__ in classes:
+            kind.__bases__ = (classes[kind.__base__],)  # this class is the module's own, made by torch
+        elif isinstance(module, tuple(classes)):
+            warn(
+                f"{name or 'the model'} is a {kind.__qualname__}, a class of its own: it is left as it is", stacklevel=2
+            )
+    return model
