@@ -12,6 +12,7 @@ import numpy.typing as npt
 from tidegate.explain import Attribution, explain, one, words_of
 from tidegate.metrics import bootstrap, rank_correlation
 from tidegate.model import Embedded, Model, softmax
+from tidegate.trace import outputs_of
 
 Array = npt.NDArray[np.float64]
 View = Callable[[Model, str | Embedded], Attribution]
@@ -217,7 +218,7 @@ def _input_gradients(model: Model, x: npt.NDArray[np.float32]) -> list[npt.NDArr
         kept = np.full((T, 1), 1 / T) if rate is None else np.asarray(rate, np.float64) ** np.arange(T)[::-1, None]
         return [np.broadcast_to((kept * head)[:, None], x.shape) for head in heads]
     traces = model.stack.trace(x)
-    y = np.concatenate([trace.hidden for trace in traces if trace.layer == traces[-1].layer], axis=2)
+    y = outputs_of(traces, traces[-1].layer)
     return [model.stack.input_gradient(x, traces, _output_gradient(y, head, model)) for head in heads]
 
 

@@ -12,7 +12,7 @@ from tidegate.model import Embedded, Model, softmax
 from tidegate.recurrent import Recurrent
 from tidegate.reference import ACTIVATIONS
 from tidegate.summaries import summarize
-from tidegate.trace import Trace
+from tidegate.trace import Trace, outputs_of
 
 Array = npt.NDArray[np.float64]
 
@@ -199,8 +199,7 @@ def what_if(
         raise ValueError(f"a model with the cell {model.config.cell!r} has no gates, expected a GRU")
 
     changed = traces[index].copy()
-    below = [trace.hidden for trace in traces if trace.layer == layer - 1]
-    x = np.concatenate(below, axis=2)[step, 0] if below else embedded.x[step, 0]
+    x = (outputs_of(traces, layer - 1) if layer else embedded.x)[step, 0]
     _set(stack, changed, x, (step, 0, unit), {"reset": reset, "update": update, "candidate": candidate})
     results = stack.resume(embedded.x, traces, changed, step)
     before, after = (
@@ -252,8 +251,7 @@ def _ledger(model: Model, embedded: Embedded) -> tuple[Ledger, npt.NDArray[np.fl
     x, lengths, _ = embedded
     if model.stack:
         traces = model.trace(embedded)
-        last = [trace.hidden for trace in traces if trace.layer == traces[-1].layer]
-        return settle(traces, model.summary), np.concatenate(last, axis=2), traces
+        return settle(traces, model.summary), outputs_of(traces, traces[-1].layer), traces
     outputs, h_n = model.outputs(x, lengths)
     summary = summarize(outputs, h_n, lengths, model.summary)[0]
     return settle_vectors(x[:, 0], model.arrays.get("rate"), summary), outputs, ()
@@ -272,10 +270,10 @@ def _set(
     old = {name: array[at] for name, array in arrays.items()}
     new = old | {name: np.float32(value) for name, value in values.items() if value is not None}
     if new["reset"] != old["reset"] and values["candidate"] is None:
-        suffix, gate = f"_l{trace.layer}" + "_reverse" * trace.reverse, 2 * stack.hidden_size + unit
-        preactivation = stack.weights[f"weight_ih{suffix}"][gate].astype(np.float64) @ x
+        gate = 2 * stack.hidden_size + unit
+        preactivation = stack.weights[f"weight_ih{trace.suffix}"][gate].astype(np.float64) @ x
         if stack.bias:
-            preactivation += stack.weights[f"bias_ih{suffix}"][gate]
+            preactivation += stack.weights[f"bias_ih{trace.suffix}"][gate]
         assert trace.hn is not None  # noqa: S101 - for mypy: this is a GRU
         activation = ACTIVATIONS[trace.cell.candidate].function
         new["candidate"] = activation(preactivation + np.float64(new["reset"]) * trace.hn[at])

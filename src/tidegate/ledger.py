@@ -12,7 +12,7 @@ where a unit is largest. All sums here are in float64.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -116,6 +116,47 @@ def settle_vectors(
     carry = np.broadcast_to(np.asarray(0 if rate is None else rate, np.float64), x.shape)
     kept = unroll(carry, summary_weights(deposits, "mean" if rate is None else "last"))
     return Ledger(deposits, kept, np.zeros(x.shape[1]), summary)
+
+
+class Stream(NamedTuple):
+    """How the deposits of some steps shrink as later steps come, in the order of time.
+
+    Attributes:
+        steps: The steps followed, int [K].
+        amounts: What is left of each, Σ |share ∘ deposit| over the units, and in the last row of all others and of the
+            initial state together, float64 [K + 1, T].
+    """
+
+    steps: npt.NDArray[np.intp]
+    amounts: Array
+
+
+def stream(trace: Trace, count: int = 8, row: int = 0) -> Stream:
+    """Follows the deposits of the steps that hold most of the memory over the whole time.
+
+    Args:
+        trace: One layer in one direction.
+        count: How many steps to follow.
+        row: Which sequence of the batch.
+
+    Raises:
+        ValueError: The cell keeps no deposits.
+    """
+    walk = trace.walk(row)
+    if walk.update is None or walk.candidate is None:
+        raise ValueError("a vanilla RNN writes its state anew at every step: there are no deposits to follow")
+    carry = walk.update.astype(np.float64)
+    deposits = np.abs((1 - carry) * walk.candidate)
+    lifetime = (deposits * unroll(carry, np.ones_like(carry))).sum(axis=1)
+    steps = np.sort(np.argsort(-lifetime, kind="stable")[:count])
+    total, left = np.abs(np.asarray(trace.h0)[row]).astype(np.float64), np.zeros((len(steps), carry.shape[1]))
+    amounts = np.zeros((len(steps) + 1, len(carry)))
+    for t, z in enumerate(carry):
+        total, left = z * total + deposits[t], z * left
+        left[steps == t] = deposits[t]
+        amounts[:-1, t] = left.sum(axis=1)
+        amounts[-1, t] = max(0.0, total.sum() - amounts[:-1, t].sum())
+    return Stream(len(carry) - 1 - steps, amounts[:, ::-1]) if trace.reverse else Stream(steps, amounts)
 
 
 def unroll(carry: Array, weights: Array) -> Array:

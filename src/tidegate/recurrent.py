@@ -11,7 +11,7 @@ from tidegate.cells import Cell, Choices
 from tidegate.shapes import Sizes, check, check_choice, check_lengths
 from tidegate.stacks import layout, parameter_letters, parameter_names
 from tidegate.summaries import SUMMARIES, Sequences, as_sequences, batches, pad, summarize
-from tidegate.trace import Trace
+from tidegate.trace import Trace, outputs_of
 
 Array = npt.NDArray[np.float32]
 
@@ -159,8 +159,7 @@ class Recurrent:
         """
         D, H = 1 + self.bidirectional, self.hidden_size
         for index in reversed(range(self.num_layers)):
-            below = traces[(index - 1) * D : index * D]
-            inputs = np.concatenate([trace.hidden for trace in below], axis=2) if index else x
+            inputs = outputs_of(traces, index - 1) if index else x
             dx = np.zeros_like(inputs)
             for d, layer in enumerate(self._layers[index]):
                 trace = traces[index * D + d]
@@ -191,14 +190,13 @@ class Recurrent:
         """
         D, results, reverse = 1 + self.bidirectional, list(traces), changed.reverse
         results[changed.layer * D + reverse] = changed
-        below, beside = ([t for t in results if t.layer == layer] for layer in (changed.layer - 1, changed.layer))
-        inputs = np.concatenate([trace.hidden for trace in below], axis=2) if below else x
+        inputs = outputs_of(results, changed.layer - 1) if changed.layer else x
         later = slice(0, step) if reverse else slice(step + 1, None)
         layer = self._layers[changed.layer][reverse]
         out = ops.forward(layer, inputs[later], changed.hidden[step], reverse=reverse, trace=True)
         changed.write(later, Trace.of(self.cell, out.y, out.trace, h0=changed.h0, lengths=changed.lengths))
 
-        y, above = np.concatenate([trace.hidden for trace in beside], axis=2), results[: (changed.layer + 1) * D]
+        y, above = outputs_of(results, changed.layer), results[: (changed.layer + 1) * D]
         h0 = np.stack([trace.h0 for trace in traces])
         for index in range(changed.layer + 1, self.num_layers):
             y = self._run_layer(index, y, None, h0, np.empty_like(h0), above)

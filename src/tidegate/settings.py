@@ -123,7 +123,7 @@ class Step:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Walked:
+class LayerGradients:
     """Gradient norms along one layer in one direction: medians over a few texts, at some distances from the end.
 
     Attributes:
@@ -156,10 +156,10 @@ class Gradients:
         walks: Those of each layer and direction, in the order of `Model.trace`.
     """
 
-    walks: tuple[Walked, ...]
+    walks: tuple[LayerGradients, ...]
 
     @property
-    def worst(self) -> Walked:
+    def worst(self) -> LayerGradients:
         """The walk to tell of: one in trouble if there is one, else the one whose rate is farthest from 1."""
         return max(self.walks, key=lambda walk: (walk.trouble != "", abs(1 - walk.rate)))
 

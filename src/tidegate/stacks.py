@@ -4,10 +4,16 @@ import re
 from collections.abc import Collection
 
 
+def suffix(layer: int, reverse: bool) -> str:
+    """Returns what the names of one layer's parameters in one direction end in: "_l0", "_l0_reverse", …."""
+    return f"_l{layer}_reverse" if reverse else f"_l{layer}"
+
+
 def parameter_names(layer: int, reverse: bool, bias: bool) -> list[str]:
     """Lists the parameters of one layer in one direction: w_ih, w_hh, and with a bias b_ih, b_hh."""
-    suffix = f"_l{layer}_reverse" if reverse else f"_l{layer}"
-    return [kind + suffix for kind in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")[: 4 if bias else 2]]
+    return [
+        kind + suffix(layer, reverse) for kind in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")[: 4 if bias else 2]
+    ]
 
 
 def parameter_letters(num_layers: int, bidirectional: bool, bias: bool) -> dict[str, str]:

@@ -1,11 +1,13 @@
 """What a recurrent layer did at every step: gates, candidate and states, as training and inference see them."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple, Self
 
 import numpy as np
 import numpy.typing as npt
 
+from tidegate import stacks
 from tidegate.cells import Cell
 
 Array = npt.NDArray[Any]
@@ -107,6 +109,11 @@ class Trace:
             return cls(cell=cell, hidden=hidden, **facts)
         return cls(cell=cell, hidden=hidden, **(facts | {name: kept[:, :, i] for i, name in enumerate(cell.kept)}))
 
+    @property
+    def suffix(self) -> str:
+        """What the names of the layer's parameters end in: "_l0", "_l0_reverse", …."""
+        return stacks.suffix(self.layer, self.reverse)
+
     def copy(self) -> Self:
         """Copies the arrays of the steps, so that they can be changed."""
         arrays: dict[str, Any] = {name: getattr(self, name) for name in _ARRAYS}
@@ -130,6 +137,11 @@ class Trace:
         assert hidden is not None  # noqa: S101 - for mypy: every trace has states
         previous = np.concatenate([np.asarray(self.h0)[row, None], hidden[:-1]])[: len(hidden)]
         return Walk(previous, hidden, *others)
+
+
+def outputs_of(traces: Iterable[Trace], layer: int) -> Array:
+    """Puts the states of a layer's directions side by side, which the layer above reads: [T, B, D·H]."""
+    return np.concatenate([trace.hidden for trace in traces if trace.layer == layer], axis=2)
 
 
 def _lost(gate: Array | None, values: Array | None) -> npt.NDArray[np.float64]:

@@ -27,6 +27,17 @@ RESAMPLES = 2000
 _TEXTS = 32  # traced at once
 
 
+def memory(update: npt.ArrayLike) -> Array:
+    """Computes 1/(1 − z̄), the steps for which units keep a deposit; inf for a unit that lets nothing in.
+
+    Args:
+        update: Mean update gates, float [H].
+    """
+    with np.errstate(divide="ignore"):
+        lengths: Array = 1 / (1 - np.asarray(update, np.float64))
+    return lengths
+
+
 class Claim(NamedTuple):
     """Cho et al. 2014: units with short-term memory have active reset gates; that is, short memory goes with low r.
 
@@ -94,8 +105,7 @@ class Units:
     @property
     def memory(self) -> Array:
         """1/(1 − z̄), steps, float64 [H]; inf for a unit that lets nothing in."""
-        with np.errstate(divide="ignore"):
-            return 1 / (1 - self.update)
+        return memory(self.update)
 
     def nearest(self, unit: int, count: int = 5) -> list[tuple[int, float]]:
         """Lists the units whose states go most with, or against, those of one unit.

@@ -10,7 +10,7 @@ from tidegate.examples import Examples
 from tidegate.gradient_flow import flows, loss_gradients
 from tidegate.gradient_flow.growth import describe, fitted_rate
 from tidegate.model import Model
-from tidegate.settings import Gradients, Walked
+from tidegate.settings import Gradients, LayerGradients
 
 Array = npt.NDArray[np.float64]
 
@@ -49,7 +49,7 @@ class Watch:
         loss = [[log[::-1][:steps] for log in one] for one in losses]
         curves = zip(self._names(), zip(*flow, strict=True), zip(*loss, strict=True), strict=True)
         return Gradients(
-            tuple(_walked(name, np.median(one, axis=0), np.median(two, axis=0)) for name, one, two in curves)
+            tuple(_sum_up(name, np.median(one, axis=0), np.median(two, axis=0)) for name, one, two in curves)
         )
 
     def _names(self) -> list[str]:
@@ -58,7 +58,7 @@ class Watch:
         return [f"l{layer}{direction}" for layer in range(self.config.num_layers) for direction in directions]
 
 
-def _walked(name: str, flow: Array, loss: Array) -> Walked:
+def _sum_up(name: str, flow: Array, loss: Array) -> LayerGradients:
     """Sums up what was measured of one layer in one direction.
 
     Args:
@@ -75,7 +75,7 @@ def _walked(name: str, flow: Array, loss: Array) -> Walked:
     elif loss.max() > (first := loss[np.isfinite(loss)][0]) + TROUBLE:  # a maximum may not read the last states
         trouble, distance = "explode", int(np.flatnonzero(loss > first + TROUBLE)[0])
     shown = [d for d in (0, 1, 3, 10, 30, 100, 300, 1000) if d < n] + [n]
-    return Walked(
+    return LayerGradients(
         name=name,
         rate=rate,
         verdict=describe(flow, rate),

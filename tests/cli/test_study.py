@@ -52,8 +52,8 @@ def test_what_is_near_is_learnt_and_what_is_far_is_not(shell: Shell, tmp_path: P
     assert shell(f"study vanishing --quick --output {tmp_path}")[0] == 0
     kept = json.loads((tmp_path / "vanishing.json").read_text(encoding="utf-8"))
     alone = [row for row in kept["rows"] if row["network"] == "GRU" and row["training"] == "each distance alone"]
-    assert all(row["accuracy"] > 0.95 for row in alone if row["distance"] == 2)
-    assert all(row["accuracy"] < 0.7 for row in alone if row["distance"] == 60)
+    assert all(row["score"] > 0.95 for row in alone if row["distance"] == 2)
+    assert all(row["score"] < 0.7 for row in alone if row["distance"] == 60)
 
 
 def test_without_a_name_the_studies_are_listed(shell: Shell) -> None:
@@ -92,6 +92,21 @@ def test_ctrl_c_keeps_what_is_done(shell: Shell, monkeypatch: pytest.MonkeyPatch
     kept = json.loads((tmp_path / "vanishing.json").read_text(encoding="utf-8"))
     assert not kept["complete"]
     assert len([row for row in kept["rows"] if row["training"] != "none"]) == 3
+
+
+def test_an_error_keeps_what_was_measured_before(shell: Shell, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """When a trial fails after an hour of others, these are reported, and then the error."""
+    from tidegate.study import vanishing
+
+    def fail(*_: object, **__: object) -> None:
+        raise FloatingPointError("out of range")
+
+    monkeypatch.setattr(vanishing, "fit", fail)
+    code, out, err = shell(f"study vanishing --quick --output {tmp_path}")
+    assert code == 1
+    assert "out of range" in err
+    assert "wrote" in out
+    assert not json.loads((tmp_path / "vanishing.json").read_text(encoding="utf-8"))["complete"]
 
 
 def test_nothing_is_written_when_nothing_was_measured(

@@ -96,7 +96,7 @@ def test_an_empty_text_has_pictures(model: Model) -> None:
     for place in everywhere(model, "") if model.config.recurrent else ():
         fields = place.model_dump()
         assert page.heat_map(model, messages.GateQuestion(**fields, gate="hidden")).steps == 0
-        assert page.gradient_flow(model, place).this.log_norm == []
+        assert page.flow_curves(model, place).this.log_norm == []
         assert page.unit(model, messages.UnitQuestion(**fields, unit=0)).hidden == []
         if model.config.cell == "gru":
             assert page.stream(model, place).top == []
@@ -165,7 +165,7 @@ def test_a_network_without_gates_has_no_stream(random_model: Make) -> None:
 def test_gradients_end_at_one(recurrent: Model) -> None:
     """In the order in which a layer walks, the last norm is 1, and there is one for each word."""
     for place in everywhere(recurrent):
-        told = page.gradient_flow(recurrent, place)
+        told = page.flow_curves(recurrent, place)
         for curve in filter(None, (told.this, told.vanilla)):
             assert len(curve.log_norm) == len(recurrent.tokenizer.words(TEXT))
             assert curve.log_norm[0 if place.reverse else -1] == 0
@@ -179,7 +179,7 @@ def test_the_network_beside_a_gru_is_the_rnn_of_its_candidate(random_model: Make
     rnn = Recurrent({name: array[16:] for name, array in arrays.items()}, "rnn_tanh")
     (trace,) = rnn.trace(model.embed(TEXT).x)
     expected = flow(trace, arrays["weight_hh_l0"][16:]).log_frobenius[1:] - np.log10(8) / 2
-    told = page.gradient_flow(model, question).vanilla
+    told = page.flow_curves(model, question).vanilla
     assert told is not None
     np.testing.assert_allclose(np.array(told.log_norm, float), expected, atol=1e-3)
 

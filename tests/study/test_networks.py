@@ -13,9 +13,9 @@ def test_a_short_distance_is_learnt() -> None:
     torch.manual_seed(0)
     task = deciding_word(2)
     reader = Reader(task, "gru", 8)
-    assert evaluate(reader, task, 0) < 0.7
+    assert evaluate(reader, task, 0)["score"] < 0.7
     found = fit(reader, task, 0, steps=300, learning_rate=0.02, enough=0.99)
-    assert evaluate(reader, task, 0) > 0.97
+    assert evaluate(reader, task, 0)["score"] > 0.97
     assert len(found.scores) < 300
 
 
@@ -36,7 +36,7 @@ def test_a_loss_that_is_not_finite_ends_the_training() -> None:
     with torch.no_grad():
         reader.head.bias.fill_(torch.inf)
     assert fit(reader, task, 0, steps=10, learning_rate=0.01) == Fit([], 0)
-    assert evaluate(reader, task, 0) == 0
+    assert evaluate(reader, task, 0)["score"] == 0
 
 
 @pytest.mark.parametrize(("start", "gain"), [("orthogonal", 1.0), ("orthogonal", 1.5), ("identity", 1.0)])

@@ -67,6 +67,7 @@ def rows(gain: float, spread: float = 0.001) -> list[Row]:
             "learning_rate": 0.01,
             "seed": seed,
             "score": score + spread * seed * (name == GRU),
+            "held_out": score,
         }
         | (markers if task == AFRESH else {})
         for task in (AFRESH, ADD)

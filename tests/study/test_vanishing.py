@@ -24,7 +24,13 @@ def rows(reach: dict[str, int]) -> list[Row]:
         for distance in SETUP.sizes["distances"]:
             for rate in (1e-3, 1e-2):
                 accuracy = 1.0 if distance <= far and rate == 1e-2 else 0.5
-                row = {"network": name, "distance": distance, "learning_rate": rate, "accuracy": accuracy}
+                row = {
+                    "network": name,
+                    "distance": distance,
+                    "learning_rate": rate,
+                    "score": accuracy,
+                    "held_out": accuracy,
+                }
                 found += [row | {"training": how, "seed": seed} for how in (ALONE, MIXED) for seed in range(3)]
     return found
 

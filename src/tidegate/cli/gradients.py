@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from tidegate.cli.console import note
 from tidegate.config import Config
-from tidegate.settings import Epoch, Gradients, Settings, Step, Walked
+from tidegate.settings import Epoch, Gradients, Settings, Step, LayerGradients
 
 
 def told(
@@ -37,13 +37,13 @@ def _tell(gradients: Gradients, before: Gradients | None, config: Config, settin
         note(f"  {_trouble(walk)}; try {', '.join(_remedies(walk, config, settings))}", "yellow")
 
 
-def _trouble(walk: Walked) -> str:
+def _trouble(walk: LayerGradients) -> str:
     if walk.trouble == "vanish":
         return f"gradients vanish: {walk.distance} steps before the end, less than 1/1,000 of the largest is left"
     return f"gradients explode: {walk.distance} steps before the end, they are 1,000 times as large as there"
 
 
-def _remedies(walk: Walked, config: Config, settings: Settings) -> list[str]:
+def _remedies(walk: LayerGradients, config: Config, settings: Settings) -> list[str]:
     """Lists what to try, by the names of the options of `tidegate train`, what helps most first."""
     remedies = []
     if config.cell != "gru":

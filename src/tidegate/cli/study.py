@@ -1,6 +1,6 @@
 """`tidegate study`: experiments with reports, each by one command."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from time import perf_counter
@@ -47,39 +47,39 @@ def study(
 
 
 def _run(chosen: Study, data: Path | None, output: Path, seeds: int | None, quick: bool) -> None:
-    """Runs a study and writes its report.
+    """Runs a study and writes its report; of what there is, if it is stopped or fails.
 
     Raises:
         typer.Exit: It was stopped.
     """
-    from tidegate.study import report  # noqa: PLC0415 - what follows needs the packages that `find` has looked for
-
     setup, began = chosen.setup(seeds, data, quick=quick), perf_counter()
     output.mkdir(parents=True, exist_ok=True)
-    rows, complete = _measure(chosen, setup)
-    if rows:
-        findings = chosen.conclude(rows, setup)
-        kept = report.record(chosen, setup, rows, findings, perf_counter() - began, complete)
-        page = report.write(output, kept, findings.figures)
-        for sentence in findings.verdict:
-            say(f"- {sentence}")
-        say(f"wrote {page} and {page.with_suffix('.json').name} after {perf_counter() - began:.0f} s")
-    if not complete:
-        note("stopped" if rows else "stopped before anything was measured")
-        raise typer.Exit(130)
-
-
-def _measure(chosen: Study, setup: Setup) -> tuple[list[Row], bool]:
-    """Collects rows until all are there or the user has seen enough; says which."""
     rows: list[Row] = []
+    complete = False
     try:
         with _shown(chosen) as show:
             for measured in run(chosen, setup):
                 rows += measured.rows
                 show(measured)
+        complete = True
     except KeyboardInterrupt:
-        return rows, False
-    return rows, True
+        note("stopped" if rows else "stopped before anything was measured")
+        raise typer.Exit(130) from None
+    finally:
+        if rows:
+            _report(chosen, setup, rows, perf_counter() - began, output, complete)
+
+
+def _report(chosen: Study, setup: Setup, rows: Sequence[Row], seconds: float, output: Path, complete: bool) -> None:
+    """Writes the report, and says what it comes to."""
+    from tidegate.study import report  # noqa: PLC0415 - it needs the packages that `find` has looked for
+
+    findings = chosen.conclude(rows, setup)
+    kept = report.record(chosen, setup, rows, findings, seconds, complete)
+    page = report.write(output, kept, findings.figures)
+    for sentence in findings.verdict:
+        say(f"- {sentence}")
+    say(f"wrote {page} and {page.with_suffix('.json').name} after {seconds:.0f} s")
 
 
 @contextmanager
@@ -108,7 +108,7 @@ class _Display:
         what = ", ".join(
             f"{value:g}" if isinstance(value, float) else str(value) for value in measured.condition.values()
         )
-        results = [f"{key} {row[key]:.3f}" for row in measured.rows for key in ("accuracy", "score") if key in row]
+        results = [f"score {row['score']:.3f}" for row in measured.rows if "score" in row]
         note(
             f"{measured.number}/{measured.of}  {what}, seed {measured.seed}: {', '.join(results[:6]) or 'done'}"
             f"  {measured.seconds:.1f} s, {left:.0f} s left"

@@ -97,8 +97,7 @@ def _asked(walk: Walk, summary: str, dparts: Array) -> Scaled:
 
 def _layer(stack: Recurrent, trace: Trace, dy: Scaled, row: int) -> tuple[Scaled, Scaled]:
     """Carries dy [n + 1, H] through one layer in one direction; returns the gradients by its inputs and states."""
-    suffix = f"_l{trace.layer}" + "_reverse" * trace.reverse
-    w_ih, w_hh = (stack.weights[kind + suffix].astype(np.float64) for kind in ("weight_ih", "weight_hh"))
+    w_ih, w_hh = (stack.weights[kind + trace.suffix].astype(np.float64) for kind in ("weight_ih", "weight_hh"))
     carry, by_a, by_c = slopes(trace, row)
     states = Scaled(np.zeros_like(dy.values), np.zeros_like(dy.log))
     handed_back = Scaled(np.zeros(dy.values.shape[1]), np.array(-np.inf))

@@ -117,4 +117,4 @@ def flows(model: Model, source: str | npt.NDArray[Any], *, spectral: bool = True
 
 def state_weights(model: Model, trace: Trace) -> npt.NDArray[np.float32]:
     """Returns the state weights of the layer and direction that a trace of the model belongs to, [G·H, H]."""
-    return model.arrays[f"rnn.weight_hh_l{trace.layer}" + "_reverse" * trace.reverse]
+    return model.arrays[f"rnn.weight_hh{trace.suffix}"]

@@ -5,17 +5,18 @@ from typing import Any
 
 import numpy as np
 
+from tidegate import ledger
 from tidegate.cells import Cell
 from tidegate.explain import Explanation, explain, what_if
 from tidegate.gradient_flow import flow
-from tidegate.ledger import unroll
 from tidegate.model import Model
 from tidegate.recurrent import Recurrent
 from tidegate.serve import messages
 from tidegate.serve.messages import Array, Gate, GateQuestion, Place, Question, UnitQuestion, WhatIfQuestion
 from tidegate.stacks import parameter_names
 from tidegate.text import UNK
-from tidegate.trace import Trace
+from tidegate.trace import Trace, outputs_of
+from tidegate.units import memory
 
 TOP_WORDS = 8
 
@@ -79,7 +80,7 @@ def heat_map(model: Model, question: GateQuestion) -> messages.HeatMap:
         low=low,
         high=high,
         order=np.argsort(-kept, kind="stable").tolist(),
-        memory=_rounded(1 / np.maximum(1e-6, 1 - kept)),
+        memory=_rounded(memory(kept).clip(max=1e6)),
         values=b64encode(scaled.tobytes()).decode(),
     )
 
@@ -87,32 +88,14 @@ def heat_map(model: Model, question: GateQuestion) -> messages.HeatMap:
 def stream(model: Model, question: Place) -> messages.Stream:
     """Follows the deposits of the words through the steps after them.
 
-    The words named are those whose deposits were largest over the whole time that they were there.
-
     Raises:
         ValueError: The cell keeps no deposits.
     """
-    trace = question.trace(model)
-    walk = trace.walk()
-    if walk.update is None or walk.candidate is None:
-        raise ValueError("a vanilla RNN writes its state anew at every step: there are no deposits to follow")
-    carry = walk.update.astype(np.float64)
-    deposits = np.abs((1 - carry) * walk.candidate)
-    lifetime = (deposits * unroll(carry, np.ones_like(carry))).sum(axis=1)
-    top = np.sort(np.argsort(-lifetime, kind="stable")[:TOP_WORDS])
-    total, left = np.abs(np.asarray(trace.h0)[0]).astype(np.float64), np.zeros((len(top), carry.shape[1]))
-    amounts = np.zeros((len(top) + 1, len(carry)))
-    for t, z in enumerate(carry):
-        total, left = z * total + deposits[t], z * left
-        left[top == t] = deposits[t]
-        amounts[:-1, t] = left.sum(axis=1)
-        amounts[-1, t] = total.sum() - amounts[:-1, t].sum()
-    if trace.reverse:
-        top, amounts = len(carry) - 1 - top, amounts[:, ::-1]
-    return messages.Stream(top=top.tolist(), amounts=_rounded(amounts.clip(0)))
+    followed = ledger.stream(question.trace(model), TOP_WORDS)
+    return messages.Stream(top=followed.steps.tolist(), amounts=_rounded(followed.amounts))
 
 
-def gradient_flow(model: Model, question: Place) -> messages.Flow:
+def flow_curves(model: Model, question: Place) -> messages.Flow:
     """Measures how strongly the end of a layer's walk depends on its earlier states.
 
     Beside a GRU stands the vanilla RNN of the same size on the same input: r ≡ 1 and z ≡ 0 make it of the GRU.
@@ -192,7 +175,7 @@ def _values(trace: Trace, gate: str) -> Array:
         assert update is not None  # noqa: S101 - for mypy: this is a GRU
         last = np.zeros(update.shape)
         last[-1:] = 1
-        kept = unroll(update.astype(np.float64), last)
+        kept = ledger.unroll(update.astype(np.float64), last)
         return kept[::-1] if trace.reverse else kept
     array = getattr(trace, gate, None)
     if array is None:
@@ -234,7 +217,7 @@ def _input(model: Model, question: Place) -> Array:
     source = question.source(model)
     if question.layer == 0:
         return model.embed(source).x
-    return np.concatenate([t.hidden for t in model.trace(source) if t.layer == question.layer - 1], axis=2)
+    return outputs_of(model.trace(source), question.layer - 1)
 
 
 def _curve(trace: Trace, w_hh: Array, reverse: bool) -> messages.Curve:

@@ -113,7 +113,7 @@ _ANSWERS: dict[str, Callable[[Model, Any], Any]] = {
     "words": page.words,
     "gates": page.heat_map,
     "ledger": page.stream,
-    "flow": page.gradient_flow,
+    "flow": page.flow_curves,
     "unit": page.unit,
     "what-if": page.answer,
 }

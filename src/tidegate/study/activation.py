@@ -47,7 +47,7 @@ def measure(condition: Row, seed: int, setup: Setup) -> Iterator[Row]:
     layer = Recurrent(reader.weights(), "gru", **choices)
     states = layer.outputs(task.draw(np.random.default_rng(TEST_SEED + seed), 64).x)[0]
     yield {
-        "score": evaluate(reader, task, seed),
+        **evaluate(reader, task, seed),
         "steps": trained.steps_to(sizes["good"]),
         "diverged": trained.diverged is not None,
         **_range(states),
@@ -60,7 +60,7 @@ def _reviews(choices: Mapping[str, Any], rate: float, seed: int, setup: Setup) -
     try:
         fitted = reviews.classifier(drawn, config, seed, learning_rate=rate, epochs=sizes["epochs"])
     except FloatingPointError:
-        yield {"score": 0.5, "steps": None, "diverged": True, "largest": None, "usual": None}
+        yield {"score": 0.5, "held_out": 0.5, "steps": None, "diverged": True, "largest": None, "usual": None}
         return
     (trace,) = fitted.model.trace(reviews.held_out(setup, 64, seed))
     good = [epoch for epoch, accuracy in enumerate(fitted.curve, 1) if accuracy >= sizes["review_good"]]
@@ -84,7 +84,7 @@ def conclude(rows: Sequence[Row], setup: Setup) -> Findings:
     """Compares all activations with the standard ones, at the best learning rate of each and over all of them."""
     tasks = [task for task in (ADD, LATCH, REVIEWS) if pick(rows, task=task)]
     by_task = {task: _by_name(pick(rows, task=task)) for task in tasks}
-    chosen = {task: {name: best(some, "score") for name, some in of.items()} for task, of in by_task.items()}
+    chosen = {task: {name: best(some) for name, some in of.items()} for task, of in by_task.items()}
     scores = {task: scored(of, "score") for task, of in chosen.items()}
     tables = [_table(task, by_task[task], chosen[task], setup) for task in tasks]
     verdict = [against(STANDARD, task, of) for task, of in chosen.items() if STANDARD in of]
@@ -168,8 +168,8 @@ STUDY = Study(
     method=(
         "GRUs whose candidate is tanh, relu or the identity, and whose gates are sigmoids or hard sigmoids (a/6 + "
         "1/2 between 0 and 1), are trained on the adding problem, on the deciding word at mixed distances and on "
-        "reviews, with several learning rates each. Scores are those of the best learning rate by mean score; "
-        "trainings that come apart are counted over all of them. Time is that until the mean score of 20 batches, "
+        "reviews, with several learning rates each. Scores are those of the learning rate whose mean score on other "
+        "sequences and reviews is best; trainings that come apart are counted over all of them. Time is that until the mean score of 20 batches, "
         "or the accuracy on the reviews that choose the epoch, reaches a bar. |h| is taken over all units and "
         "steps of new sequences."
     ),

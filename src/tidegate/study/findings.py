@@ -108,12 +108,12 @@ def values(rows: Iterable[Row], name: str) -> list[Any]:
     return list(dict.fromkeys(row[name] for row in rows if name in row))
 
 
-def best(rows: Iterable[Row], key: str, choice: str = "learning_rate") -> list[Row]:
+def best(rows: Iterable[Row], key: str = "held_out", choice: str = "learning_rate") -> list[Row]:
     """Chooses the rows of the learning rate, or another choice, whose mean is highest.
 
     Args:
         rows: Rows of one condition.
-        key: What is to be high.
+        key: What is to be high: a score on other sequences than those that are reported.
         choice: What may be chosen.
     """
     listed = list(rows)

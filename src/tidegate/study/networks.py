@@ -9,11 +9,12 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
+from tidegate.study.findings import Row
 from tidegate.study.tasks import Batch, Task
 from tidegate.threads import kept_awake
 from tidegate.torch import GRU, RNN
 
-TEST_SEED = 1_000_000  # added to a seed, for sequences that training has not drawn
+TEST_SEED, CHOICE_SEED = 1_000_000, 2_000_000  # added to a seed, for sequences that training has not drawn
 
 
 class Fit(NamedTuple):
@@ -133,10 +134,14 @@ def fit(
 
 
 @torch.inference_mode()
-def evaluate(reader: Reader, task: Task, seed: int, rows: int = 512) -> float:
-    """Scores a network on sequences that training has not drawn."""
-    drawn = task.draw(np.random.default_rng(TEST_SEED + seed), rows)
-    return score(reader.answer(drawn), drawn)
+def evaluate(reader: Reader, task: Task, seed: int, rows: int = 512) -> Row:
+    """Scores a network on sequences that training has not drawn.
+
+    Returns:
+        The `score`, and that on other sequences, `held_out`, by which a learning rate is chosen.
+    """
+    drawn = [task.draw(np.random.default_rng(start + seed), rows) for start in (TEST_SEED, CHOICE_SEED)]
+    return {name: score(reader.answer(some), some) for name, some in zip(("score", "held_out"), drawn, strict=True)}
 
 
 def score(answers: Tensor, batch: Batch) -> float:

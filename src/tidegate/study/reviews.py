@@ -56,8 +56,9 @@ class Fitted:
     seconds: float
 
     def facts(self) -> Row:
-        """What a row keeps of it."""
-        return {"score": self.accuracy, "curve": self.curve, "seconds": round(self.seconds, 2)}
+        """What a row keeps of it; `held_out` is the score on the reviews that choose the epoch."""
+        kept = {"score": self.accuracy, "held_out": max(self.curve), "curve": self.curve}
+        return kept | {"seconds": round(self.seconds, 2)}
 
 
 @cache

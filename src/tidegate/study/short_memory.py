@@ -38,7 +38,7 @@ def measure(condition: Row, seed: int, setup: Setup) -> Iterator[Row]:
     before = _facts(_units(reader, task, seed, setup), seed)["correlation"]
     fit(reader, task, seed, steps=sizes["steps"], learning_rate=sizes["learning_rate"])
     facts = _facts(_units(reader, task, seed, setup), seed)
-    yield {"score": evaluate(reader, task, seed), "before_training": before, **facts}
+    yield {**evaluate(reader, task, seed), "before_training": before, **facts}
 
 
 def _tasks(setup: Setup) -> list[Task]:
