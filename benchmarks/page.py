@@ -19,10 +19,14 @@ def about(found: Found) -> Iterator[str]:
         [f"{size // 1024} KiB {speeds[str(size)]:.0f}" for size in (16384, 524288, 4194304, 67108864)]
         for speeds in layer["bandwidth_gbs"].values()
     )
-    peak = max(row["peak_gflops"] for row in layer["rows"])
     yield f"{found['machine']}, {layer['isa']}, {layer['threads']} threads. {libraries}."
-    yield f"Peak of float32 multiply-adds: {peak:.0f} GFLOP/s. Reading an array of its own, one thread: "
+    yield f"Peak of float32 multiply-adds: {_peak(found):.0f} GFLOP/s. Reading an array of its own, one thread: "
     yield ", ".join(one) + " GB/s" + (f"; all threads: {', '.join(more[-1])} GB/s." if more else ".")
+
+
+def _peak(found: Found) -> float:
+    """Returns the most GFLOP/s of multiply-adds that were measured."""
+    return float(max(row["peak_gflops"] for row in found["layer"]["rows"]))
 
 
 def table(rows: list[Row]) -> Iterator[str]:
@@ -69,10 +73,14 @@ def slow(found: Found) -> Iterator[str]:
 
 
 def closing(found: Found) -> Iterator[str]:
-    """Yields what all cells come to, as a table."""
-    yield "| measure | figure |\n|---|---|"
-    for name, figure in summary(found["layer"]["rows"]).items():
-        yield f"| {name} | {figure.replace('|', chr(92) + '|')} |"
+    """Yields what all cells come to, as a table: on this machine, and on the others that were measured."""
+    machines = [found, *(other for other in results.kept() if other["machine"] != found["machine"])]
+    peaks = {"peak of float32 multiply-adds, GFLOP/s": [f"{_peak(machine):.0f}" for machine in machines]}
+    sums = [summary(machine["layer"]["rows"]) for machine in machines]
+    yield f"| measure | {' | '.join(machine['machine'] for machine in machines)} |"
+    yield "|---|" + "---|" * len(machines)
+    for name, figures in (peaks | {name: [one[name] for one in sums] for name in sums[0]}).items():
+        yield f"| {name} | {' | '.join(figure.replace('|', chr(92) + '|') for figure in figures)} |"
 
 
 def absent(found: Found) -> Iterator[str]:

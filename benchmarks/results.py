@@ -19,16 +19,22 @@ def file() -> Path:
     return FOLDER / (re.sub(r"[^a-z0-9]+", "-", processor().lower()).strip("-") + ".json")
 
 
+def kept() -> list[dict[str, Any]]:
+    """Returns what is kept of each machine on which layers were timed."""
+    found = [json.loads(path.read_text(encoding="utf-8")) for path in sorted(FOLDER.glob("*.json"))]
+    return [one for one in found if "layer" in one]
+
+
 def save(question: str, found: dict[str, Any]) -> None:
     """Writes what one question has found; rows that were not measured this time are kept."""
     path = file()
-    kept = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    before = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
     if "rows" in found:
-        rows = {key(row): row for row in kept.get(question, {}).get("rows", []) + found["rows"]}
+        rows = {key(row): row for row in before.get(question, {}).get("rows", []) + found["rows"]}
         found = found | {"rows": list(rows.values())}
-    kept = {"machine": processor()} | kept | {question: found}
+    after = {"machine": processor()} | before | {question: found}
     path.parent.mkdir(exist_ok=True)
-    path.write_text(json.dumps(kept, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    path.write_text(json.dumps(after, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     print(f"written to {path}")
 
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from tidegate.cli.console import note
 from tidegate.config import Config
-from tidegate.settings import Epoch, Gradients, Settings, Step, LayerGradients
+from tidegate.settings import Epoch, Gradients, LayerGradients, Settings, Step
 
 
 def told(

@@ -166,12 +166,12 @@ STUDY = Study(
     name="activation",
     title="Activations",
     method=(
-        "GRUs whose candidate is tanh, relu or the identity, and whose gates are sigmoids or hard sigmoids (a/6 + "
-        "1/2 between 0 and 1), are trained on the adding problem, on the deciding word at mixed distances and on "
+        "GRUs whose candidate is tanh, relu or the identity, and whose gates are sigmoids or hard sigmoids (a/6 + 1/2"
+        " between 0 and 1), are trained on the adding problem, on the deciding word at mixed distances and on "
         "reviews, with several learning rates each. Scores are those of the learning rate whose mean score on other "
-        "sequences and reviews is best; trainings that come apart are counted over all of them. Time is that until the mean score of 20 batches, "
-        "or the accuracy on the reviews that choose the epoch, reaches a bar. |h| is taken over all units and "
-        "steps of new sequences."
+        "sequences and reviews is best; trainings that come apart are counted over all of them. Time is that until "
+        "the mean score of 20 batches, or the accuracy on the reviews that choose the epoch, reaches a bar. |h| is "
+        "taken over all units and steps of new sequences."
     ),
     sizes={
         "adding_length": 100,

@@ -228,11 +228,11 @@ STUDY = Study(
     method=(
         "The GRU is trained whole, with r fixed at 1, with z fixed at 0, and with both, which is the vanilla RNN. "
         "“Start afresh” asks at every step for |P y_before − x|, four numbers that have to be read from the state, "
-        "moved and bent, but at a marker for the new numbers x alone: the past must be gone in the very step in "
-        "which they are read. “Copy” asks for symbols read before a delay, “adding” for the sum of two marked "
-        "numbers, and the reviews for their class. Each variant is trained with the same learning rates; the one "
-        "whose mean score on other sequences and reviews is best is shown. At the markers the Jacobians of the trained networks are computed exactly: "
-        "∂n/∂h, how the candidate depends on the state before, and ∂h′/∂h, how the new state does."
+        "moved and bent, but at a marker for the new numbers x alone: the past must be gone in the very step in which"
+        " they are read. “Copy” asks for symbols read before a delay, “adding” for the sum of two marked numbers, and"
+        " the reviews for their class. Each variant is trained with the same learning rates; the one whose mean score"
+        " on other sequences and reviews is best is shown. At the markers the Jacobians of the trained networks are "
+        "computed exactly: ∂n/∂h, how the candidate depends on the state before, and ∂h′/∂h, how the new state does."
     ),
     sizes={
         "afresh_length": 30,

@@ -180,14 +180,14 @@ STUDY = Study(
     name="vanishing",
     title="Vanishing gradients",
     method=(
-        "A sequence is made of words that say nothing and one of two deciding words, which stands 10, 30, 100, 300 "
-        "or 1000 words before the end; asked is which it was. Vanilla RNNs (tanh and relu, from PyTorch's uniform "
-        "start, from an orthogonal one, from 1.5 times that, and for relu from the identity) and GRUs (from "
-        "PyTorch's start, and with the chrono start of Tallec & Ollivier 2018 for the distance at hand) are trained "
-        "either on one distance alone, where every bit of gradient has to come from that far, or on all distances "
-        "mixed (uniform in the logarithm of the distance), where near ones can show the way. Each is trained with "
-        "three learning rates; the one with the best mean accuracy on other sequences is shown. The norm of "
-        "∂h_T/∂h_t is exact (tidegate.gradient_flow), before training and after training on the mix."
+        "A sequence is made of words that say nothing and one of two deciding words, which stands 10, 30, 100, 300 or"
+        " 1000 words before the end; asked is which it was. Vanilla RNNs (tanh and relu, from PyTorch's uniform "
+        "start, from an orthogonal one, from 1.5 times that, and for relu from the identity) and GRUs (from PyTorch's"
+        " start, and with the chrono start of Tallec & Ollivier 2018 for the distance at hand) are trained either on "
+        "one distance alone, where every bit of gradient has to come from that far, or on all distances mixed "
+        "(uniform in the logarithm of the distance), where near ones can show the way. Each is trained with three "
+        "learning rates; the one with the best mean accuracy on other sequences is shown. The norm of ∂h_T/∂h_t is "
+        "exact (tidegate.gradient_flow), before training and after training on the mix."
     ),
     sizes={
         "hidden": 32,
