@@ -46,7 +46,8 @@ def test_a_missing_model_is_told(shell: Shell) -> None:
 
 def test_a_missing_extra_has_its_install_line(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
     """Without the packages of the extra, the line that installs them is printed."""
-    monkeypatch.delitem(sys.modules, "tidegate.serve", raising=False)
+    for module in [module for module in sys.modules if module.startswith("tidegate.serve")]:
+        monkeypatch.delitem(sys.modules, module)
     monkeypatch.setitem(sys.modules, "fastapi", None)
     import tidegate
 

@@ -17,6 +17,7 @@ import uvicorn
 
 from tidegate import serve
 from tidegate.model import Model
+from tidegate.serve.server import LARGEST_QUESTION
 
 JSON = {"Content-Type": "application/json"}
 
@@ -113,7 +114,7 @@ def test_the_model_is_described(ask: Ask) -> None:
         ("gates", {"text": "film", "gate": "preactivation"}, 400, "expected one that a cell of the kind gru has"),
         ("unit", {"text": "film", "unit": 8}, 400, "expected 0..7"),
         ("what-if", {"text": "film", "unit": 0, "step": 1}, 400, "step is 1, expected 0..0"),
-        ("words", b"x" * (serve.LARGEST_QUESTION + 1), 413, "more than 8,000,000 bytes"),
+        ("words", b"x" * (LARGEST_QUESTION + 1), 413, "more than 8,000,000 bytes"),
     ],
 )
 def test_a_wrong_question_gets_one_clear_line(ask: Ask, path: str, body: Any, status: int, error: str) -> None:
@@ -134,7 +135,7 @@ def test_what_is_not_json_is_refused(ask: Ask) -> None:
     assert ask("/api/words", {"text": "a"}, **{"Content-Type": "text/plain"})[0] in {415, 422}
 
 
-@pytest.mark.parametrize("path", ["/docs", "/redoc", "/openapi.json", "/../pyproject.toml", "/%2e%2e/serve.py"])
+@pytest.mark.parametrize("path", ["/docs", "/redoc", "/openapi.json", "/../pyproject.toml", "/%2e%2e/server.py"])
 def test_nothing_else_is_served(ask: Ask, path: str) -> None:
     """There is no page that would fetch scripts elsewhere, and no way out of the folder."""
     assert ask(path)[0] == 404

@@ -23,12 +23,8 @@ def serve(
 
     The page is served to this machine alone, and asks nothing of any other. Ctrl-C ends it.
     """
-    try:
-        from tidegate import serve as server  # noqa: PLC0415 - here, so that a missing extra can be told
-    except ModuleNotFoundError as error:
-        if error.name not in {"fastapi", "starlette", "uvicorn", "pydantic"}:
-            raise
-        raise ImportError(f"the page needs {error.name}: pip install 'tidegate[serve]'") from error
+    from tidegate import serve as server  # noqa: PLC0415 - its packages are an extra
+
     if threads:
         tidegate.set_num_threads(threads)
     loaded = tidegate.load(model)
