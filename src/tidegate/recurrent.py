@@ -159,11 +159,11 @@ class Recurrent:
         """
         D, H = 1 + self.bidirectional, self.hidden_size
         for index in reversed(range(self.num_layers)):
-            inputs = outputs_of(traces, index - 1) if index else x
-            dx = np.zeros_like(inputs)
+            inputs: Array = outputs_of(traces, index - 1) if index else x
+            dx: Array = np.zeros_like(inputs)
             for d, layer in enumerate(self._layers[index]):
                 trace = traces[index * D + d]
-                dx += ops.backward(
+                by_direction: Any = ops.backward(
                     *(layer, inputs, ops.Forward(trace.hidden, trace.h0, None)),
                     None if dy is None else dy[:, :, d * H : (d + 1) * H],
                     None if dh_n is None else dh_n[index * D + d],
@@ -172,6 +172,7 @@ class Recurrent:
                     reverse=trace.reverse,
                     checkpoint_every=max(1, len(x)),  # the gates are computed again, from the states
                 ).dx
+                dx += by_direction
             dy = dx
         return dx
 

@@ -41,7 +41,7 @@ def train(
         >>> examples = prepare(["so good", "so bad"] * 8, ["yes", "no"] * 8, validation=0.25)
         >>> config = examples.config("gru", embedding_size=4, hidden_size=8)
         >>> events = list(train(examples, config, Settings(epochs=20, batch_size=4, learning_rate=0.1)))
-        >>> best = [event for event in events if isinstance(event, Epoch) and event.weights][-1]
+        >>> *_, best = (event for event in events if isinstance(event, Epoch) and event.weights)
         >>> to_model(examples, config, best).predict(["good", "bad"]).tolist()
         ['yes', 'no']
 
