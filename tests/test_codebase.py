@@ -231,14 +231,19 @@ def test_importing_tidegate_needs_no_extra() -> None:
 
 
 def test_using_a_model_needs_no_extra(tiny_model: Path) -> None:
-    """A model is loaded, predicts, encodes and is explained without any of the extras."""
+    """A model is loaded, predicts, encodes, is explained and has its gradients and units measured without any extra."""
     code = f"""
 import tidegate
 model = tidegate.load({str(tiny_model)!r})
 model.predict(["good film", ""]), model.predict_proba(["bad film"]), model.encode(["film"])
 from tidegate.attribution import compare
 from tidegate.explain import explain, what_if
-explain(model, "a film"), what_if(model, "a film", step=1, unit=0, update=1), compare(model, ["a bad film"])"""
+from tidegate.gradient_flow import factors, flows, loss_gradients, lyapunov, state_weights
+from tidegate.units import units
+explain(model, "a film"), what_if(model, "a film", step=1, unit=0, update=1), compare(model, ["a bad film"])
+(trace,) = model.trace("a good film")
+factors(trace, state_weights(model, trace)), lyapunov(trace, state_weights(model, trace))
+flows(model, "a film")[0].verdict, loss_gradients(model, "a film"), units(model, ["a film"])"""
     assert extras_imported_by(code) == set()
 
 

@@ -88,12 +88,15 @@ def python(code: str, folder: Path) -> "subprocess.CompletedProcess[str]":
 
 
 def test_only_training_imports_torch(folder: Path) -> None:
-    """Evaluating, predicting, embedding and describing leave torch alone, and training would be noticed."""
+    """What only reads a model leaves torch alone, and training would be noticed."""
     commands = [
         ["evaluate", "model.safetensors", "test.csv", "--json"],
         ["predict", "model.safetensors", "test.csv", "-o", "fresh.parquet"],
         ["predict", "model.safetensors", "--words", "a good film"],
         ["embed", "model.safetensors", "test.csv", "-o", "fresh.npy"],
+        ["explain", "model.safetensors", "a good film"],
+        ["explain", "model.safetensors", "a good film", "--html", "fresh.html"],
+        ["units", "model.safetensors", "test.csv"],
         ["info", "model.safetensors"],
         ["info"],
         ["train", "--help"],

@@ -2,6 +2,8 @@
 
 import json
 import socket
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -174,3 +176,10 @@ def test_serving_ends_with_the_interrupt(random_model: Callable[..., Model], mon
     serve.serve(serve.create_app(random_model()), taken, lambda: ready.append(time.time()))
     assert ready
     serve.listen("127.0.0.1", number).close()
+
+
+def test_the_page_needs_no_torch() -> None:
+    """The server and all that answers the page's questions import no torch."""
+    code = "import sys, tidegate.serve; print('torch' in sys.modules, 'fastapi' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["False", "True"]

@@ -13,7 +13,6 @@ import numpy.typing as npt
 
 from tidegate.gradient_flow.growth import describe, doubling_time, fitted_rate
 from tidegate.gradient_flow.jacobian import check_state_weights, each_jacobian, slopes
-from tidegate.gradient_flow.spectrum import LargestSingularValue
 from tidegate.model import Model
 from tidegate.trace import Trace
 
@@ -70,7 +69,7 @@ def flow(trace: Trace, w_hh: npt.NDArray[Any], row: int = 0, *, spectral: bool =
         trace: The trace of one layer in one direction.
         w_hh: Its state weights, `weight_hh_l…`, float [G·H, H].
         row: Which sequence of the batch.
-        spectral: Whether to compute spectral norms too, which takes about as long again.
+        spectral: Whether to compute spectral norms too, which takes most of the time: 1 ms a step at H = 128.
 
     Raises:
         FloatingPointError: A state is not finite.
@@ -80,7 +79,7 @@ def flow(trace: Trace, w_hh: npt.NDArray[Any], row: int = 0, *, spectral: bool =
     check_state_weights(w_hh, found)
     n, H = found.carry.shape
     frobenius, largest = np.full((2, n + 1), -np.inf)
-    product, log, norm = np.eye(H), 0.0, LargestSingularValue()
+    product, log = np.eye(H), 0.0
     steps = each_jacobian(found, w_hh)
     for t in range(n, -1, -1):
         size = float(np.linalg.norm(product))
@@ -90,7 +89,8 @@ def flow(trace: Trace, w_hh: npt.NDArray[Any], row: int = 0, *, spectral: bool =
         product /= size
         frobenius[t] = log
         if spectral:
-            largest[t] = log + np.log10(norm(product))
+            # The root of the largest eigenvalue of MᵀM: as exact as a singular value, for the largest, and sooner there.
+            largest[t] = log + np.log10(np.linalg.eigvalsh(product.T @ product)[-1]) / 2
         if t:
             product = product @ next(steps)
     return GradientFlow(frobenius, largest if spectral else None)
