@@ -14,6 +14,7 @@ torch = pytest.importorskip("torch")
 from tidegate import training  # noqa: E402
 from tidegate.examples import Examples, prepare  # noqa: E402
 from tidegate.metrics import score  # noqa: E402
+from tidegate.settings import ClassWeights  # noqa: E402
 from tidegate.training import Epoch, Settings, Step, start_from, to_model, train  # noqa: E402
 from tidegate.vectors import WordVectors  # noqa: E402
 
@@ -157,7 +158,7 @@ def unbalanced(rare: int, common: int) -> Examples:
     ("class_weights", "rare", "balanced"),
     [("auto", 200, False), ("auto", 40, True), ("none", 40, False), ("balanced", 200, True)],
 )
-def test_classes_are_balanced_when_asked_or_needed(class_weights: str, rare: int, balanced: bool) -> None:
+def test_classes_are_balanced_when_asked_or_needed(class_weights: ClassWeights, rare: int, balanced: bool) -> None:
     """Texts that say nothing are given even odds where classes are balanced, and those of the classes elsewhere."""
     examples = unbalanced(rare, 400)
     config = examples.config("average", **SMALL)

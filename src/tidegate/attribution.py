@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass
 from functools import partial
 from itertools import combinations
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -107,6 +107,7 @@ def occlusion(model: Model, source: str | npt.NDArray[Any] | Embedded) -> Attrib
     )
 
 
+Method = Literal["ledger", "integrated-gradients", "occlusion"]
 METHODS: dict[str, View] = {
     "ledger": explain,
     "integrated-gradients": integrated_gradients,

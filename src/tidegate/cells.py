@@ -8,18 +8,23 @@ Cell(name='gru', reset='off', update='on', candidate='relu', gate='sigmoid')
 Every function that takes the name of a cell takes the choices beside it as keywords, and hands them on as one `Cell`.
 """
 
-from typing import Any, NamedTuple, TypedDict, Unpack
+from typing import Any, Literal, NamedTuple, TypedDict, Unpack, get_args
 
 from tidegate.shapes import check_choice
 
 GATES = {"gru": 3, "rnn_tanh": 1, "rnn_relu": 1}
 """Number of gates G of each cell."""
 
-CHOICES = {
-    "reset": ("after", "off"),
-    "update": ("on", "off"),
-    "candidate": ("tanh", "relu", "identity"),
-    "gate": ("sigmoid", "hard_sigmoid"),
+Reset = Literal["after", "off"]
+Update = Literal["on", "off"]
+Candidate = Literal["tanh", "relu", "identity"]
+Gate = Literal["sigmoid", "hard_sigmoid"]
+
+CHOICES: dict[str, tuple[str, ...]] = {
+    "reset": get_args(Reset),
+    "update": get_args(Update),
+    "candidate": get_args(Candidate),
+    "gate": get_args(Gate),
 }
 """What can be chosen of a GRU; the first of each is that of the standard one."""
 

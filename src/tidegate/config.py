@@ -4,7 +4,7 @@ import dataclasses
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -14,7 +14,9 @@ from tidegate.shapes import Sizes, check, check_choice
 from tidegate.stacks import check_names, parameter_letters
 from tidegate.summaries import SUMMARIES
 
-CELLS = (*GATES, "average", "compound")
+# What reads the words.
+Reader = Literal["gru", "rnn_tanh", "rnn_relu", "average", "compound"]
+CELLS: tuple[str, ...] = get_args(Reader)
 
 LIMITS = {
     "vocab_size": 2**24,

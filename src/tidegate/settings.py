@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Literal, NamedTuple, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -10,7 +10,8 @@ import numpy.typing as npt
 from tidegate.metrics import Report
 from tidegate.shapes import check_choice
 
-CLASS_WEIGHTS = ("auto", "balanced", "none")
+ClassWeights = Literal["auto", "balanced", "none"]
+CLASS_WEIGHTS: tuple[str, ...] = get_args(ClassWeights)
 MARKED_IMBALANCE = 3.0  # texts of the largest class ÷ texts of the smallest from which "auto" balances
 MANY_TEXTS = 16_000  # from which an epoch has enough steps of 64 texts each
 
@@ -49,7 +50,7 @@ class Settings:
     word_dropout: float = 0.1
     clip: float = 1.0
     patience: int | None = None
-    class_weights: str = "auto"
+    class_weights: ClassWeights = "auto"
     freeze: bool = False
     chrono: float | None = None
     orthogonal: bool = False

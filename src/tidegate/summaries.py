@@ -5,7 +5,7 @@ padding.
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from typing import Any, Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -16,7 +16,8 @@ Array = npt.NDArray[np.floating[Any]]
 Sequences = Sequence[npt.ArrayLike] | npt.NDArray[Any]
 """Sequences as users have them: a list of arrays [T, I], each with its own T, or one array [B, T, I]."""
 
-SUMMARIES = ("last", "mean", "max", "mean+max")
+Summary = Literal["last", "mean", "max", "mean+max"]
+SUMMARIES: tuple[str, ...] = get_args(Summary)
 
 # A batch holds as many padded steps as keep its float32 arrays at a few MB per hundred features.
 STEPS_PER_BATCH = 16_384

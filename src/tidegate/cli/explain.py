@@ -3,7 +3,6 @@
 import json
 import os
 import sys
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -11,7 +10,7 @@ import typer
 
 import tidegate
 from tidegate import tables
-from tidegate.attribution import METHODS, IntegratedGradients
+from tidegate.attribution import METHODS, IntegratedGradients, Method
 from tidegate.cli.console import note, out, plural, say
 from tidegate.cli.explain_html import write_page
 from tidegate.cli.explain_png import draw
@@ -22,14 +21,6 @@ from tidegate.cli.words import shown_class
 from tidegate.explain import Attribution
 from tidegate.explain import explain as account
 from tidegate.files import replacing
-
-
-class Method(StrEnum):
-    """Who says what a word counts."""
-
-    ledger = "ledger"
-    integrated_gradients = "integrated-gradients"
-    occlusion = "occlusion"
 
 
 def _file(name: str, kind: str) -> Any:
@@ -51,8 +42,8 @@ def explain(
     ] = None,
     text: TextOption = None,
     method: Annotated[
-        Method, typer.Option(metavar="NAME", help=f"Who says what a word counts: {', '.join(Method)}.")
-    ] = Method.ledger,
+        Method, typer.Option(metavar="NAME", help=f"Who says what a word counts: {', '.join(METHODS)}.")
+    ] = "ledger",
     label: Annotated[
         str | None,
         typer.Option("--class", metavar="LABEL", help="Explain this class.", show_default="of two the second"),
@@ -75,7 +66,7 @@ def explain(
     for path, suffix, _ in outputs:
         if path.suffix.lower() != suffix:
             raise ValueError(f"the output is {path}, expected a file that ends in {suffix}")
-    explained = _explain(loaded, _text(words, file, row, kind, text), str(method), label)
+    explained = _explain(loaded, _text(words, file, row, kind, text), method, label)
     for path, _, write in outputs:
         with replacing(path) as target:
             write(explained, target)
@@ -86,7 +77,7 @@ def explain(
         (show if out.is_terminal else print_lines)(explained)
 
 
-def _explain(model: tidegate.Model, text: str, method: str, label: str | None) -> Explained:
+def _explain(model: tidegate.Model, text: str, method: Method, label: str | None) -> Explained:
     """Explains one text.
 
     Raises:

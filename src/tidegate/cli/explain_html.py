@@ -68,10 +68,9 @@ def _listed(explained: Explained) -> Iterator[str]:
         width = 100 * weights[t] / (weights[listed[0]] or 1)
         bar = f"<div {_tint(explained, t, f'width: {width:.1f}%')}></div>"
         yield _row(explained, t, f'<td class="bar">{bar}</td>')
-    others = [t for t in range(len(explained.words)) if t not in listed]
-    if others:
-        share, contribution = explained.shares[others].sum(), explained.contributions[others].sum()
-        cells = (f"{len(others):,} more", "", "", f"{share:.1%}", "", signed(contribution))
+    count, share, contribution = explained.others
+    if count:
+        cells = (f"{count:,} more", "", "", f"{share:.1%}", "", signed(contribution))
         yield f"<tr>{_cells(cells)}</tr>"
 
 

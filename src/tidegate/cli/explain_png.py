@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, BinaryIO
 import numpy as np
 
 from tidegate.cli.explained import Explained
+from tidegate.cli.picture import new_figure
 from tidegate.cli.words import rgb, wrapped
 
 if TYPE_CHECKING:
@@ -28,13 +29,9 @@ def draw(explained: Explained, file: BinaryIO) -> None:
     Raises:
         ImportError: matplotlib is missing.
     """
-    try:
-        from matplotlib.figure import Figure  # noqa: PLC0415
-    except ImportError:
-        raise ImportError("a picture needs matplotlib: pip install 'tidegate[plot]'") from None
     lines = list(wrapped(explained.words, _LETTERS))
     heights = [_LINE * len(lines), _PANEL, _PANEL, _PANEL]
-    figure = Figure(figsize=(_WIDTH, sum(heights) + 1.8), layout="constrained")
+    figure = new_figure(_WIDTH, sum(heights) + 1.8)
     words, after, counts, memory = figure.subplots(4, height_ratios=heights)
     label, probability = explained.prediction
     words.set_title(f"{label}, with a probability of {probability:.3f}", loc="left", weight="bold")

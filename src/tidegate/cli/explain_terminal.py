@@ -48,7 +48,6 @@ def _rows(explained: Explained) -> Iterator[tuple[str | Text, ...]]:
         drawn = bar(weights[t] / (weights[listed[0]] or 1), _WIDEST_BAR)
         numbers = (f"{explained.shares[t]:.1%}", f"{explained.explanation.kept[t]:.0%}")
         yield word, str(t + 1), Text(drawn, colour), *numbers, Text(signed(explained.contributions[t]), colour)
-    others = [t for t in range(len(explained.words)) if t not in listed]
-    if others:
-        share, contribution = explained.shares[others].sum(), explained.contributions[others].sum()
-        yield plural(len(others), "other"), "", "", f"{share:.1%}", "", signed(contribution)
+    count, share, contribution = explained.others
+    if count:
+        yield plural(count, "other"), "", "", f"{share:.1%}", "", signed(contribution)

@@ -98,6 +98,13 @@ class Explained:
         return [int(t) for t in np.argsort(-self.weights, kind="stable")[:MOST_WORDS]]
 
     @property
+    def others(self) -> tuple[int, float, float]:
+        """The words that are not listed: how many, their share of the memory, and what they count together."""
+        rest = np.ones(len(self.words), np.bool_)
+        rest[self.listed] = False
+        return int(rest.sum()), float(self.shares[rest].sum()), float(self.contributions[rest].sum())
+
+    @property
     def updates(self) -> list[tuple[str, float]]:
         """The words at which most of the memory was let go, with their places, and the share of it."""
         return self._strongest(Walk.let_go)

@@ -1,10 +1,14 @@
 """Arguments and options of the commands."""
 
-from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
+
+from tidegate.cells import CHOICES, Candidate, Gate, Reset, Update
+from tidegate.config import CELLS, Reader
+from tidegate.settings import ClassWeights
+from tidegate.summaries import SUMMARIES, Summary
 
 ModelArgument = Annotated[Path, typer.Argument(metavar="MODEL", help="A model file that `tidegate train` wrote.")]
 LabelledArgument = Annotated[
@@ -20,75 +24,13 @@ ThreadsOption = Annotated[
 ]
 
 
-class Kind(StrEnum):
-    """Kinds of tables that can be streamed."""
-
-    csv = "csv"
-    tsv = "tsv"
-    jsonl = "jsonl"
-    lines = "lines"
-
+Kind = Literal["csv", "tsv", "jsonl", "lines"]
+"""Kinds of tables that can be streamed."""
 
 KindOption = Annotated[
     Kind | None,
     typer.Option("--from", help="What comes in; `lines` is one text a line.", show_default="by suffix; lines for -"),
 ]
-
-
-class Cell(StrEnum):
-    """What reads the words."""
-
-    gru = "gru"
-    rnn_tanh = "rnn_tanh"
-    rnn_relu = "rnn_relu"
-    average = "average"
-    compound = "compound"
-
-
-class Reset(StrEnum):
-    """Reset gates of a GRU."""
-
-    after = "after"
-    off = "off"
-
-
-class Update(StrEnum):
-    """Update gates of a GRU."""
-
-    on = "on"
-    off = "off"
-
-
-class Candidate(StrEnum):
-    """Activations of a GRU's candidate."""
-
-    tanh = "tanh"
-    relu = "relu"
-    identity = "identity"
-
-
-class Gate(StrEnum):
-    """Activations of a GRU's gates."""
-
-    sigmoid = "sigmoid"
-    hard_sigmoid = "hard_sigmoid"
-
-
-class Summary(StrEnum):
-    """What becomes of the states."""
-
-    last = "last"
-    mean = "mean"
-    max = "max"
-    mean_and_max = "mean+max"
-
-
-class ClassWeights(StrEnum):
-    """How classes count in the loss."""
-
-    auto = "auto"
-    balanced = "balanced"
-    none = "none"
 
 
 def _option(panel: str, text: str, *names: str, **rest: Any) -> Any:
@@ -108,12 +50,12 @@ VectorsOption = Annotated[
 ]
 FreezeOption = Annotated[bool, _option(_DATA, "Leave the word vectors as they are.", "--freeze")]
 
-CellOption = Annotated[Cell, _option(_SIZES, f"{', '.join(Cell)}.", metavar="NAME")]
+CellOption = Annotated[Reader, _option(_SIZES, f"{', '.join(CELLS)}.", metavar="NAME")]
 ResetOption = Annotated[Reset, _option(_SIZES, "Reset gate of a GRU: after, or off (r = 1).", metavar="NAME")]
 UpdateOption = Annotated[Update, _option(_SIZES, "Update gate of a GRU: on, or off (z = 0).", metavar="NAME")]
-CandidateOption = Annotated[Candidate, _option(_SIZES, f"Of a GRU: {', '.join(Candidate)}.", metavar="NAME")]
-GateOption = Annotated[Gate, _option(_SIZES, f"Of a GRU: {', '.join(Gate)}.", metavar="NAME")]
-SummaryOption = Annotated[Summary, _option(_SIZES, f"Of its states: {', '.join(Summary)}.", metavar="NAME")]
+CandidateOption = Annotated[Candidate, _option(_SIZES, f"Of a GRU: {', '.join(CHOICES['candidate'])}.", metavar="NAME")]
+GateOption = Annotated[Gate, _option(_SIZES, f"Of a GRU: {', '.join(CHOICES['gate'])}.", metavar="NAME")]
+SummaryOption = Annotated[Summary, _option(_SIZES, f"Of its states: {', '.join(SUMMARIES)}.", metavar="NAME")]
 EmbeddingSizeOption = Annotated[int, _option(_SIZES, "Numbers a word.", min=1, metavar="N")]
 HiddenSizeOption = Annotated[int, _option(_SIZES, "Units of a layer.", min=1, metavar="N")]
 NumLayersOption = Annotated[int, _option(_SIZES, "Layers.", min=1, metavar="N")]

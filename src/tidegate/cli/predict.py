@@ -1,9 +1,8 @@
 """`tidegate predict`: labels and probabilities for new texts."""
 
 import sys
-from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import numpy as np
 import typer
@@ -16,14 +15,6 @@ from tidegate.cli.options import KindOption, ModelArgument, TextOption, TextsArg
 from tidegate.cli.words import show_words
 
 
-class Format(StrEnum):
-    """What goes to standard output."""
-
-    csv = "csv"
-    tsv = "tsv"
-    jsonl = "jsonl"
-
-
 def predict(
     model: ModelArgument,
     file: TextsArgument = "",
@@ -32,7 +23,7 @@ def predict(
         typer.Option("--output", "-o", metavar="FILE", help="Write a .csv, .tsv, .jsonl or .parquet file instead."),
     ] = None,
     kind: KindOption = None,
-    to: Annotated[Format, typer.Option("--to", help="What goes to standard output.")] = Format.csv,
+    to: Annotated[Literal["csv", "tsv", "jsonl"], typer.Option(help="What goes to standard output.")] = "csv",
     text: TextOption = None,
     words: Annotated[
         str | None, typer.Option("--words", metavar="TEXT", help="Show the probability after each word of a text.")

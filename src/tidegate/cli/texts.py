@@ -24,7 +24,7 @@ def read(source: str, kind: Kind | None, text: str | None) -> Iterator[tables.Ta
         ValueError: The table is damaged, or has no column of texts.
     """
     if source == "-":
-        return tables.stream(sys.stdin.buffer, kind or Kind.lines, text=text)
+        return tables.stream(sys.stdin.buffer, kind or "lines", text=text)
     if not Path(source).exists():
         hint = "; for a text itself there is predict MODEL --words TEXT, or a pipe with - as FILE"
         raise FileNotFoundError(f"there is no file {source!r}" + hint * any(map(str.isspace, source)))

@@ -4,7 +4,6 @@ import gc
 import os
 from collections.abc import Mapping
 from dataclasses import asdict, fields, replace
-from enum import StrEnum
 from importlib import import_module
 from pathlib import Path
 from time import perf_counter
@@ -28,7 +27,6 @@ from tidegate.vectors import WordVectors
 from tidegate.vectors import read as read_vectors
 
 _DEFAULT = Settings()
-_SUMMARY, _CLASS_WEIGHTS = o.Summary(SIZES["summary"]), o.ClassWeights(_DEFAULT.class_weights)
 _ARCHITECTURE = ("embedding_size", "hidden_size", "num_layers", "bidirectional", "summary")
 
 
@@ -44,12 +42,12 @@ def train(
     max_length: o.MaxLengthOption = MAX_LENGTH,
     vectors: o.VectorsOption = None,
     freeze: o.FreezeOption = _DEFAULT.freeze,
-    cell: o.CellOption = o.Cell.gru,
-    reset: o.ResetOption = o.Reset.after,
-    update: o.UpdateOption = o.Update.on,
-    candidate: o.CandidateOption = o.Candidate.tanh,
-    gate: o.GateOption = o.Gate.sigmoid,
-    summary: o.SummaryOption = _SUMMARY,
+    cell: o.CellOption = "gru",
+    reset: o.ResetOption = "after",
+    update: o.UpdateOption = "on",
+    candidate: o.CandidateOption = "tanh",
+    gate: o.GateOption = "sigmoid",
+    summary: o.SummaryOption = SIZES["summary"],
     embedding_size: o.EmbeddingSizeOption = SIZES["embedding_size"],
     hidden_size: o.HiddenSizeOption = SIZES["hidden_size"],
     num_layers: o.NumLayersOption = 1,
@@ -63,7 +61,7 @@ def train(
     weight_decay: o.WeightDecayOption = _DEFAULT.weight_decay,
     clip: o.ClipOption = _DEFAULT.clip,
     patience: o.PatienceOption = _DEFAULT.patience,
-    class_weights: o.ClassWeightsOption = _CLASS_WEIGHTS,
+    class_weights: o.ClassWeightsOption = _DEFAULT.class_weights,
     chrono: o.ChronoOption = _DEFAULT.chrono,
     orthogonal: o.OrthogonalOption = _DEFAULT.orthogonal,
     watch_gradients: o.WatchOption = _DEFAULT.watch_gradients,
@@ -75,7 +73,7 @@ def train(
 
     Before it, two summaries that know no order are trained with the same head: they show what the order is worth.
     """
-    _train({name: str(value) if isinstance(value, StrEnum) else value for name, value in locals().items()})
+    _train(locals())
 
 
 def _train(options: Mapping[str, Any]) -> None:

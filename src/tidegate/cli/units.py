@@ -12,6 +12,7 @@ import tidegate
 from tidegate.cli import texts
 from tidegate.cli.console import note, plural, say, show_facts, show_table
 from tidegate.cli.options import KindOption, ModelArgument, TextOption, TextsArgument, ThreadsOption
+from tidegate.cli.picture import new_figure
 from tidegate.files import replacing
 from tidegate.units import GATES, LEFT, RIGHT, Units
 from tidegate.units import units as gather
@@ -117,10 +118,6 @@ def _draw(found: Units, file: BinaryIO) -> None:
     Raises:
         ImportError: matplotlib is missing.
     """
-    try:
-        from matplotlib.figure import Figure  # noqa: PLC0415
-    except ImportError:
-        raise ImportError("a picture needs matplotlib: pip install 'tidegate[plot]'") from None
-    figure = Figure(figsize=(9, 4.6), layout="constrained")
+    figure = new_figure(9, 4.6)
     found.draw(figure.subplots(1, 2))
     figure.savefig(file, format="png", dpi=120)

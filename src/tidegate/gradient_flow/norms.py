@@ -89,7 +89,7 @@ def flow(trace: Trace, w_hh: npt.NDArray[Any], row: int = 0, *, spectral: bool =
         product /= size
         frobenius[t] = log
         if spectral:
-            # The root of the largest eigenvalue of MᵀM: as exact as a singular value, for the largest, and sooner there.
+            # The root of the largest eigenvalue of MᵀM is as exact as the largest singular value, and sooner there.
             largest[t] = log + np.log10(np.linalg.eigvalsh(product.T @ product)[-1]) / 2
         if t:
             product = product @ next(steps)

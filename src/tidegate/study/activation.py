@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from tidegate.cells import CHOICES
 from tidegate.metrics import Interval
 from tidegate.recurrent import Recurrent
 from tidegate.study import figures, reviews
@@ -14,7 +15,7 @@ from tidegate.study.frame import Setup, Study
 from tidegate.study.networks import TEST_SEED, Reader, evaluate, fit
 from tidegate.study.tasks import adding, deciding_words
 
-CANDIDATES, SQUASHES = ("tanh", "relu", "identity"), ("sigmoid", "hard_sigmoid")
+CANDIDATES, SQUASHES = CHOICES["candidate"], CHOICES["gate"]
 ADD, LATCH, REVIEWS = "adding", "deciding word", "reviews"
 STANDARD = "tanh, sigmoid"
 GUESSING = {ADD: 0.05, LATCH: 0.55, REVIEWS: 0.55}  # scores up to here are hardly better than a guess
