@@ -111,6 +111,17 @@ def silence(found: Found) -> Iterator[str]:
             yield f"| {name} | {one['loud']:.2f} | {one['silent']:.2f} | {one['silent'] / one['loud'] - 1:+.1%} |"
 
 
+def trace(found: Found) -> Iterator[str]:
+    """Yields what returning every gate costs."""
+    if "trace" in found:
+        yield "| | I/H/T/B | forward, µs | with a trace | in training, µs | with a trace |"
+        yield "|---|---|---:|---:|---:|---:|"
+        for row in found["trace"]["rows"]:
+            plain, traced, training, both = row["microseconds"].values()
+            cells = f"{plain:,.0f} | {traced / plain - 1:+.0%} | {training:,.0f} | {both / training - 1:+.0%}"
+            yield f"| {row['use']} | {row['shape']} | {cells} |"
+
+
 def checkpoint(found: Found) -> Iterator[str]:
     """Yields time and memory of a training step on a long sequence."""
     runs = found.get("checkpoint", {"runs": {}})["runs"]
@@ -137,6 +148,7 @@ PARTS: dict[str, Callable[[Found], Iterator[str]]] = {
     "growth": growth,
     "silence": silence,
     "checkpoint": checkpoint,
+    "trace": trace,
 }
 
 
