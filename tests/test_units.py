@@ -92,7 +92,7 @@ def test_other_layers_and_directions_are_passed_over() -> None:
     found = units(traces, layer=1, reverse=True)
     np.testing.assert_allclose(found.update, rows(traces[3], "update").mean(0), rtol=1e-6)
     assert found.words == ()
-    with pytest.raises(ValueError, match="no step of layer 2 forward"):
+    with pytest.raises(ValueError, match="no step of layer 2, to look at"):
         units(traces, layer=2)
 
 
@@ -112,7 +112,7 @@ def test_what_cannot_be_read_is_refused(tiny_model: Path) -> None:
     model = tidegate.load(tiny_model)
     with pytest.raises(TypeError, match="texts is one text"):
         units(model, "a good film")
-    with pytest.raises(ValueError, match="there is no step"):
+    with pytest.raises(ValueError, match="there is no word"):
         units(model, ["", ""])
     rnn = Recurrent({"weight_ih_l0": np.ones((H, 4)), "weight_hh_l0": np.ones((H, H))}, "rnn_tanh")
     with pytest.raises(ValueError, match="no update and reset gates"):

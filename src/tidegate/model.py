@@ -226,6 +226,8 @@ class Model:
         """
         if isinstance(source, Embedded):
             return source
+        if not isinstance(source, np.ndarray | Iterable):
+            raise TypeError(f"source is {source!r:.60}, expected one text (str), several, or vectors, an array [T, E]")
         if isinstance(source, np.ndarray):
             sizes: Sizes = {"E": (self.config.embedding_size, "the model")}
             x = check("source", np.asarray(source, np.float32), "T E", sizes)
@@ -250,7 +252,7 @@ class Model:
             ValueError: The vectors are of another size or not finite, or the model has no recurrent layer.
         """
         if self.stack is None:
-            raise ValueError(f"a model with the cell {self.config.cell!r} has no gates, expected a recurrent one")
+            raise ValueError(f"a model with the cell {self.config.cell!r} has no recurrent layer, expected one")
         embedded = self.embed(source)
         traces = self.stack.trace(embedded.x, embedded.lengths)
         return [replace(trace, tokens=embedded.tokens) for trace in traces]

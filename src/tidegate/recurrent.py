@@ -1,6 +1,6 @@
 """Trained recurrent stacks on numpy arrays: sequences in, summary vectors out, no PyTorch."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Unpack
 
 import numpy as np
@@ -195,7 +195,9 @@ class Recurrent:
         later = slice(0, step) if reverse else slice(step + 1, None)
         layer = self._layers[changed.layer][reverse]
         out = ops.forward(layer, inputs[later], changed.hidden[step], reverse=reverse, trace=True)
-        changed.write(later, Trace.of(self.cell, out.y, out.trace, h0=changed.h0, lengths=changed.lengths))
+        changed.write(
+            later, Trace.of(self.cell, out.y, _taken_apart(out.trace), h0=changed.h0, lengths=changed.lengths)
+        )
 
         y, above = outputs_of(results, changed.layer), results[: (changed.layer + 1) * D]
         h0 = np.stack([trace.h0 for trace in traces])
@@ -238,7 +240,7 @@ class Recurrent:
                     "h0": np.zeros((B, H), np.float32) if start is None else start,
                     "lengths": np.full(B, T) if lengths is None else lengths,
                 }
-                traces.append(Trace.of(self.cell, part, out.trace, layer=index, reverse=reverse, **facts))
+                traces.append(Trace.of(self.cell, part, _taken_apart(out.trace), layer=index, reverse=reverse, **facts))
         return y
 
     def __repr__(self) -> str:
@@ -246,6 +248,12 @@ class Recurrent:
             f"Recurrent({self.input_size}, {self.hidden_size}, cell={str(self.cell)!r}, num_layers={self.num_layers}, "
             f"bidirectional={self.bidirectional}, bias={self.bias}, summary={self.summary!r})"
         )
+
+
+def _taken_apart(trace: Array | None) -> Iterable[Array]:
+    """Returns views of what a forward pass kept, K arrays [T, B, H] of one [T, B, K, H]."""
+    assert trace is not None  # noqa: S101 - for mypy: it was asked for
+    return np.moveaxis(trace, 2, 0)
 
 
 def _as_float32(name: str, values: Any) -> Array:

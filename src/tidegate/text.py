@@ -151,6 +151,15 @@ class Tokenizer:
         return [_written(text, *offsets) if token == UNK else token for token, offsets in tokens]
 
 
+def visible(word: str) -> str:
+    r"""Writes characters that cannot be seen, or would steer a terminal, as escapes.
+
+    >>> print(visible("a\x1b[2J\u202eb"), visible("naïve"))
+    a\x1b[2J\u202eb naïve
+    """
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in word)
+
+
 def _pipeline(vocab: dict[str, int]) -> "tokenizers.Tokenizer":
     """Builds a tokenizer of the library with our rules."""
     library = _library()

@@ -95,19 +95,16 @@ class Trace:
     tokens: Tokens | None = None
 
     @classmethod
-    def of(cls, cell: Cell, hidden: Array, kept: Array | None, **facts: Any) -> Self:
-        """Takes apart what a forward pass kept of each step.
+    def of(cls, cell: Cell, hidden: Any, kept: Iterable[Any], **facts: Any) -> Self:
+        """Names what a forward pass kept of each step.
 
         Args:
             cell: The cell.
             hidden: States after each step, [T, B, H].
-            kept: r, z, n and hn of a GRU, [T, B, 4, H], or the pre-activation of a vanilla RNN, [T, B, 1, H]; None if
-                nothing was kept.
+            kept: r, z, n and hn of a GRU, or the pre-activation of a vanilla RNN, [T, B, H] each.
             facts: The other attributes.
         """
-        if kept is None:
-            return cls(cell=cell, hidden=hidden, **facts)
-        return cls(cell=cell, hidden=hidden, **(facts | {name: kept[:, :, i] for i, name in enumerate(cell.kept)}))
+        return cls(cell=cell, hidden=hidden, **dict(zip(cell.kept, kept, strict=True)), **facts)
 
     @property
     def suffix(self) -> str:

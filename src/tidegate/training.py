@@ -187,7 +187,8 @@ class _Optimiser:
             logits = self.classifier(torch.from_numpy(ids), torch.from_numpy(lengths))
             loss: Tensor = self.criterion(logits, torch.from_numpy(classes))
             if not loss.isfinite():
-                raise FloatingPointError(f"the loss is {loss.item()}, training came apart: try a smaller learning rate")
+                remedy = "a smaller learning rate" if self.clip else "a clip above 0, or a smaller learning rate"
+                raise FloatingPointError(f"the loss is {loss.item()}, training came apart: try {remedy}")
             loss.backward()  # type: ignore[no-untyped-call]
             if self.clip:
                 nn.utils.clip_grad_norm_(self.parameters, self.clip)

@@ -60,7 +60,8 @@ class Claim(NamedTuple):
             says = "units with short memory have the LESS active reset gates, against the claim"
         else:
             says = "memory and reset gates have nothing to do with each other that could be told from chance"
-        return f"{says} (rank correlation {self.correlation:.2f}, {self.low:.2f} to {self.high:.2f})"
+        figures = f"rank correlation {self.correlation:.2f}, {self.low:.2f} to {self.high:.2f}"
+        return f"{says} ({figures.replace('-', '−')})"
 
 
 class Movers(NamedTuple):
@@ -206,8 +207,8 @@ def units(
             tally = tally or _Tally(trace.hidden.shape[2])
             tally.add(trace)
     if tally is None or not tally.steps:
-        direction = "backward" if reverse else "forward"
-        raise ValueError(f"there is no step of layer {layer} {direction} to look at, expected one or more")
+        where = f"layer {layer}" + ", reverse" * reverse
+        raise ValueError(f"there is no word, or no step of {where}, to look at: expected one or more")
     return tally.result(min_count)
 
 

@@ -95,6 +95,35 @@ def test_a_long_word_and_many_words_fit_the_terminal(terminal: Callable[..., str
     assert re.search(r"^ ?\d+ others", shown, re.MULTILINE)
 
 
+@pytest.mark.parametrize("columns", [30, 45, 60])
+def test_a_narrow_terminal_leaves_columns_out(
+    terminal: Callable[..., str], plain: Callable[[str], str], columns: int
+) -> None:
+    """Words, shares and what they count are whole; bars, places and what is kept give way to them."""
+    shown = plain(terminal(COMMAND, COLUMNS=str(columns)))
+    assert max(map(len, shown.splitlines())) <= columns
+    assert "lovely" in shown
+    rows = re.findall(r"^ ?(\w+)( .*)? \d+\.\d%( .*)? [+−]\d+\.\d\d *$", shown, re.MULTILINE)
+    assert {"lovely", "boring"} <= {word for word, *_ in rows}
+    assert "…" not in shown
+
+
+def test_unknown_words_are_named(shell: Shell) -> None:
+    """Words that the model reads as the unknown one are listed, each once."""
+    out = " ".join(shell("explain model.safetensors 'a zyx film zyx qqq'")[1].split())
+    assert "unknown words that the model does not know: zyx qqq" in out
+    assert "unknown" not in shell("explain model.safetensors 'lovely film'")[1]
+
+
+def test_characters_that_steer_a_terminal_are_written_out(shell: Shell) -> None:
+    """An escape sequence or a turn of direction inside a text is shown and does nothing."""
+    for command in ("explain model.safetensors", "predict model.safetensors --words"):
+        out = shell(f"{command} 'good \x1b[2J\u202efilm'")[1]
+        assert "\\x1b" in out
+        assert "\x1b" not in out
+        assert "\u202e" not in out
+
+
 def test_no_color_is_respected(terminal: Callable[..., str]) -> None:
     """With NO_COLOR the same is shown without colours."""
     shown = terminal(COMMAND, NO_COLOR="1")
@@ -146,6 +175,9 @@ def test_a_text_may_come_from_a_file(shell: Shell, folder: Path, options: str, s
 @pytest.mark.parametrize(
     ("command", "message"),
     [
+        ("explain model.safetensors ''", "the text has no word, expected one or more"),
+        ("explain model.safetensors good --row 3", "--row, --text and --from say which text of a table is meant"),
+        ("explain model.safetensors good --html no/x.html", "there is no folder no to write x.html to"),
         ("explain model.safetensors", 'explain needs either a "TEXT" or --file FILE'),
         ("explain model.safetensors good --file test.csv", 'explain needs either a "TEXT" or --file FILE'),
         ("explain model.safetensors ' '", "the text has no word, expected one or more"),

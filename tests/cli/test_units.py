@@ -1,6 +1,7 @@
 """`tidegate units`: units by memory, words that move gates, the claim, and the scatter."""
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,13 +14,21 @@ def test_units_are_listed_by_memory(shell: Shell) -> None:
     """All units of a small model stand in a table that fits 80 columns, from short memory to long, above the claim."""
     code, out, _ = shell("units model.safetensors test.csv")
     assert code == 0
-    assert max(map(len, out.split("Cho's claim")[0].splitlines())) <= 80
+    assert max(map(len, out.splitlines())) <= 80
     rows = [line.split() for line in out.splitlines() if line.strip()[:1].isdigit()]
     assert sorted(int(row[0]) for row in rows) == list(range(8))
     memories = [float(row[1]) for row in rows]
     assert memories == sorted(memories)
     assert "update gates open" in out
-    assert "Cho's claim: " in out
+    assert "Cho's claim " in out
+
+
+def test_a_narrow_terminal_leaves_columns_out(terminal: Callable[..., str], plain: Callable[[str], str]) -> None:
+    """Units, memory and mean gates are whole; the shares of saturation and the units alike give way to them."""
+    shown = plain(terminal("units model.safetensors test.csv", COLUMNS="40"))
+    table, _, _ = shown.partition("these are 400 words")
+    assert max(map(len, table.splitlines())) <= 40
+    assert len(re.findall(r"^ ?\d+ +\d+\.\d +0\.\d{3} +0\.\d{3}", shown, re.MULTILINE)) == 8
 
 
 def test_json_holds_every_unit(shell: Shell) -> None:

@@ -202,7 +202,7 @@ def test_loss_gradients_equal_autograd(layers: int, directions: int, summary: st
 @pytest.mark.parametrize("t", [1, 4, 6])
 @pytest.mark.parametrize("cell", CELLS)
 def test_gradients_by_states_equal_autograd(cell: str, t: int) -> None:
-    """∂loss/∂h_t of one layer is torch's at the start, in the middle and near the end, if the summary reads them all."""
+    """∂loss/∂h_t of one layer is torch's at the start, in the middle and near the end, where all are read."""
     torch = pytest.importorskip("torch")
     ours = model(summary="mean", cell=cell)
     found = loss_gradients(ours, TEXT, 0)
@@ -288,5 +288,5 @@ def test_a_model_without_a_recurrence_is_refused(tiny_model: Path) -> None:
     arrays["head.weight"] = np.ones((2, 4), np.float32)
     average = Model(Config(cell="average", labels=gru.config.labels, **sizes), gru.tokenizer, arrays)
     for function in (flows, loss_gradients):
-        with pytest.raises(ValueError, match="'average' has no gates"):
+        with pytest.raises(ValueError, match="'average' has no recurrent layer"):
             function(average, "a film")

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from tidegate.gradient_flow.growth import describe, doubling_time, fitted_rate
+from tidegate.gradient_flow.growth import describe, doubling_time, fitted_rate, power
 
 
 def curve(rate: float, n: int) -> np.ndarray:
@@ -54,7 +54,8 @@ def test_a_rate_doubles_or_halves() -> None:
         (np.array([0.0, -np.inf]), "vanishes: a factor 0 a step, 0 after 1"),
         (np.array([0, -1, -2, -np.inf]), "vanishes: a factor 0.10 a step, half gone after 1 step, 0 after 3"),
         (np.array([0, 0, 0, -np.inf]), "vanishes: nothing is left after 3 steps"),
-        (curve(0.65, 5), "vanishes: a factor 0.65 a step, half gone after 2 steps, 0.12 after 5"),
+        (curve(0.65, 5), "holds: a factor 0.65 a step, 0.12 of it left after 5 steps; 2e-19 after 100 at that rate"),
+        (curve(1.23, 1), "holds: a factor 1.23 a step, 1.2 times it after 1 step; 1e9 after 100 at that rate"),
         (np.array([*np.arange(12) * 0.1, -2]), "explodes: a factor 1.26 a step, doubled after 3 steps, 13 after 11"),
         (np.zeros(1), "there is no step, and nothing to tell"),
     ],
@@ -62,3 +63,15 @@ def test_a_rate_doubles_or_halves() -> None:
 def test_curves_are_described(norms: np.ndarray, sentence: str) -> None:
     """The sentence says which way norms go, how fast, and what is reached within the sequence."""
     assert describe(norms, fitted_rate(norms)) == sentence
+
+
+@pytest.mark.parametrize(
+    ("log", "written"),
+    [
+        *((-np.inf, "0"), (-1505.2, "6e-1506"), (-4.0, "1e-4"), (-3.02, "1e-3"), (-1.7, "0.02"), (0.0, "1")),
+        *((2.18, "151"), (2.9996, "999"), (3.0, "1e3"), (8.9999, "1e9"), (400.5, "3e400")),
+    ],
+)
+def test_powers_are_written_whatever_their_size(log: float, written: str) -> None:
+    """Numbers that no float holds are written as others are."""
+    assert power(log) == written

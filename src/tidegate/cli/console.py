@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 
 from rich import box
 from rich.console import Console
+from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
@@ -32,15 +33,45 @@ def note(text: str, style: str | None = None) -> None:
 
 
 def show_table(
-    columns: Sequence[str], rows: Iterable[Sequence[str | Text]], title: str | None = None, bars: int | None = None
+    columns: Sequence[str],
+    rows: Iterable[Sequence[str | Text]],
+    title: str | None = None,
+    bars: int | None = None,
+    spare: Sequence[int] = (),
 ) -> None:
-    """Prints a table, the first column and that of bars to the left, the others, which hold numbers, to the right."""
-    table = Table(box=box.SIMPLE_HEAD, title=title, title_justify="left", pad_edge=False)
-    for i, column in enumerate(columns):
-        table.add_column(column, justify="left" if i in {0, bars} else "right", no_wrap=i > 0)
-    for row in rows:
-        table.add_row(*row)
+    """Prints a table, the first column and that of bars to the left, the others, which hold numbers, to the right.
+
+    Args:
+        columns: Their headings.
+        rows: Their cells.
+        title: Stands above it.
+        bars: Which column holds bars.
+        spare: Columns to leave out, one after another, where the terminal is too narrow for all.
+    """
+    listed, shown, remaining = list(rows), list(range(len(columns))), list(spare)
+    endless = out.options.update(max_width=10_000)
+    while True:
+        table = _table(columns, listed, shown, title, bars)
+        if not remaining or Measurement.get(out, endless, table).maximum <= out.width:
+            break
+        shown.remove(remaining.pop(0))
     out.print(table)
+
+
+def _table(
+    columns: Sequence[str],
+    rows: Sequence[Sequence[str | Text]],
+    shown: Sequence[int],
+    title: str | None,
+    bars: int | None,
+) -> Table:
+    """Lays out some columns of a table."""
+    table = Table(box=box.SIMPLE_HEAD, title=title, title_justify="left", pad_edge=False)
+    for i in shown:
+        table.add_column(columns[i], justify="left" if i in {0, bars} else "right", no_wrap=i > 0)
+    for row in rows:
+        table.add_row(*(row[i] for i in shown))
+    return table
 
 
 def show_facts(facts: Iterable[tuple[str, str]]) -> None:

@@ -21,6 +21,7 @@ from tidegate.cli.words import shown_class
 from tidegate.explain import Attribution
 from tidegate.explain import explain as account
 from tidegate.files import replacing
+from tidegate.text import UNK
 
 
 def _file(name: str, kind: str) -> Any:
@@ -29,7 +30,7 @@ def _file(name: str, kind: str) -> Any:
 
 def explain(
     model: ModelArgument,
-    words: Annotated[str, typer.Argument(metavar="TEXT", help="The text itself.")] = "",
+    words: Annotated[str | None, typer.Argument(metavar="TEXT", help="The text itself.")] = None,
     file: Annotated[
         str | None, typer.Option("--file", metavar="FILE", help="Read the text from a file; - is standard input.")
     ] = None,
@@ -96,7 +97,9 @@ def _explain(model: tidegate.Model, text: str, method: Method, label: str | None
             note(f"the text has {plural(read, 'word')}, of which the model reads the first {len(explanation.words):,}")
     attribution: Attribution = explanation if method == "ledger" else METHODS[method](model, text)
     chosen = shown_class(explanation.probabilities) if label is None else labels.index(label)
-    return Explained(explanation, attribution, method, model.config.cell, chosen)
+    (ids,) = model.tokenizer.encode_batch([text], model.config.max_length)
+    unknown = (word for word, i in zip(explanation.words, ids, strict=True) if model.tokenizer.vocab[i] == UNK)
+    return Explained(explanation, attribution, method, model.config.cell, chosen, tuple(dict.fromkeys(unknown)))
 
 
 def _record(explained: Explained) -> dict[str, Any]:
@@ -112,19 +115,22 @@ def _record(explained: Explained) -> dict[str, Any]:
     return record
 
 
-def _text(words: str, file: str | None, row: int | None, kind: Kind | None, column: str | None) -> str:
+def _text(words: str | None, file: str | None, row: int | None, kind: Kind | None, column: str | None) -> str:
     """Finds the one text to explain.
 
     Raises:
         OSError: There is no such file, or it cannot be read.
         ValueError: There are two texts, or none, or a table has several and none is chosen.
     """
-    if bool(words) == (file is not None):
+    if (words is None) == (file is None):
         raise ValueError('explain needs either a "TEXT" or --file FILE (- for standard input)')
-    if file is None:
+    if words is not None:
+        if row or column or kind:
+            raise ValueError("--row, --text and --from say which text of a table is meant: give the table with --file")
         if os.path.isfile(words):  # which takes any text, however long
             raise ValueError(f"{words!r} is a file: to explain the text in it, say --file {words}")
         return words
+    assert file is not None  # noqa: S101 - for mypy: one of both is there
     if file != "-" and not Path(file).exists():
         raise FileNotFoundError(f"there is no file {file!r}")
     if kind or _is_table(file):

@@ -32,9 +32,15 @@ def draw(explained: Explained, file: BinaryIO) -> None:
     lines = list(wrapped(explained.words, _LETTERS))
     heights = [_LINE * len(lines), _PANEL, _PANEL, _PANEL]
     figure = new_figure(_WIDTH, sum(heights) + 1.8)
+    from matplotlib.patches import Patch  # noqa: PLC0415 - an extra, whose lack has been told by now
+    from matplotlib.ticker import PercentFormatter  # noqa: PLC0415 - likewise
+
     words, after, counts, memory = figure.subplots(4, height_ratios=heights)
     label, probability = explained.prediction
     words.set_title(f"{label}, with a probability of {probability:.3f}", loc="left", weight="bold")
+    handles = [Patch(facecolor=_tint(strength)) for strength in (-1, 1)]
+    names = [f"{word} {explained.name}" for word in ("against", "for")]
+    words.legend(handles, names, ncols=2, loc="lower right", bbox_to_anchor=(1, 1), frameon=False, fontsize=9)
     _draw_words(words, explained, lines)
     steps = np.arange(len(explained.words))
     after.plot(steps, explained.curve, color="0.2", drawstyle="steps-mid")
@@ -44,7 +50,7 @@ def draw(explained: Explained, file: BinaryIO) -> None:
         axes.bar(steps, values, width=0.86, color=[_tint(s, 0.25) for s in explained.strengths])
         axes.axhline(0, color="0.5", linewidth=0.8)
         axes.set_ylabel(ylabel)
-    memory.yaxis.set_major_formatter(lambda share, _: f"{share:.0%}")
+    memory.yaxis.set_major_formatter(PercentFormatter(1.0))
     for axes in (after, counts, memory):
         axes.set_xlim(-0.7, len(steps) - 0.3)
         axes.set_xticks([])

@@ -24,7 +24,7 @@ def show(explained: Explained) -> None:
     draw_end(explained.name, explained.curve[-1])
     out.print()
     weight = "in memory at the end" if explained.method == "ledger" else f"by {explained.method}"
-    show_table(("word", "place", weight, "memory", "kept", "counts"), _rows(explained), bars=2)
+    show_table(("word", "place", weight, "memory", "kept", "counts"), _rows(explained), bars=2, spare=(2, 1, 4))
     show_facts(explained.facts)
 
 

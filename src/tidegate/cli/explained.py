@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from tidegate.attribution import IntegratedGradients
 from tidegate.explain import Attribution, Explanation, lead
+from tidegate.text import visible
 from tidegate.trace import Walk
 
 Array = npt.NDArray[np.float64]
@@ -35,6 +36,7 @@ class Explained:
         method: "ledger", "integrated-gradients" or "occlusion".
         cell: The name of what read the words.
         label: Index of the class whose probability is shown.
+        unknown: The words that the model does not know.
     """
 
     explanation: Explanation
@@ -42,11 +44,12 @@ class Explained:
     method: str
     cell: str
     label: int
+    unknown: tuple[str, ...] = ()
 
-    @property
+    @cached_property
     def words(self) -> tuple[str, ...]:
-        """The T words."""
-        return self.explanation.words
+        """The T words, as they can be shown."""
+        return tuple(map(visible, self.explanation.words))
 
     @property
     def name(self) -> str:
@@ -132,6 +135,8 @@ class Explained:
             facts.append(("gradients", f"{parts}, {total}; the integral is off by {attribution.error:.0e} at most"))
         elif attribution is not explanation:
             facts.append(("occlusion", "each word is left out by itself, so that what they count need not add up"))
+        if self.unknown:
+            facts.append(("unknown", "words that the model does not know: " + "  ".join(map(visible, self.unknown))))
         facts.append(("note", _REMARKS.get(self.cell, "") if kept else _KEEPS_NOTHING))
         return [(name, fact) for name, fact in facts if fact]
 

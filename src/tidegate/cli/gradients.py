@@ -1,9 +1,11 @@
 """Gradient norms while a model is trained: a line after each epoch, and what to try when they vanish or explode."""
 
+import math
 from collections.abc import Iterator
 
 from tidegate.cli.console import note
 from tidegate.config import Config
+from tidegate.gradient_flow.growth import power
 from tidegate.settings import Epoch, Gradients, LayerGradients, Settings, Step
 
 
@@ -30,11 +32,17 @@ def told(
 def _tell(gradients: Gradients, before: Gradients | None, config: Config, settings: Settings) -> None:
     """Prints what gradients do after an epoch, and where trouble is new also what to try."""
     walk = gradients.worst
-    name = f" ({walk.name})" if len(gradients.walks) > 1 else ""
-    first, last = (0.0 if log is None else 10**log for log in (walk.log_loss[0], walk.log_loss[-1]))
-    note(f"  ∂h_T/∂h_t{name} {walk.verdict}; ∂loss/∂h_t {first:.1g} at the end, {last:.1g} at the start")
+    where = f" of {_place(walk.name)}" if len(gradients.walks) > 1 else ""
+    first, last = (power(-math.inf if log is None else log) for log in (walk.log_loss[0], walk.log_loss[-1]))
+    note(f"  ∂h_T/∂h_t{where} {walk.verdict}; ∂loss/∂h_t {first} at the end, {last} at the start")
     if walk.trouble and (before is None or before.worst.trouble != walk.trouble):
         note(f"  {_trouble(walk)}; try {', '.join(_remedies(walk, config, settings))}", "yellow")
+
+
+def _place(name: str) -> str:
+    """Says in words which layer and direction a name such as "l0_reverse" means."""
+    layer, _, reverse = name.partition("_")
+    return f"layer {int(layer.removeprefix('l')) + 1}" + ", reading backward," * bool(reverse)
 
 
 def _trouble(walk: LayerGradients) -> str:
@@ -59,4 +67,6 @@ def _remedies(walk: LayerGradients, config: Config, settings: Settings) -> list[
         remedies.insert(0, f"--chrono {max(2, walk.distances[-1])}")
     if config.summary == "last":
         remedies.append("--summary mean+max")
-    return [*remedies, f"shorter texts: --max-length {max(1, walk.distance)}"]
+    if 2 * walk.distance >= walk.distances[-1]:  # else most of each text would be lost
+        remedies.append(f"shorter texts: --max-length {walk.distance}")
+    return remedies

@@ -14,7 +14,7 @@ import typer
 
 import tidegate
 from tidegate import tables
-from tidegate.cells import CHOICES
+from tidegate.cells import CHOICES, GATES
 from tidegate.cli import options as o
 from tidegate.cli.comparison import Trained, compare
 from tidegate.cli.console import err, note, plural, say
@@ -91,6 +91,8 @@ def _train(options: Mapping[str, Any]) -> None:
         raise ValueError("--freeze leaves word vectors as they are, but there are none: give them with --vectors FILE")
     if options["chrono"] and (cell, options["update"]) != ("gru", "on"):
         raise ValueError(f"--chrono sets the update gate of a GRU, but there is none: --cell {cell}")
+    if options["watch_gradients"] and cell not in GATES:
+        raise ValueError(f"--watch-gradients looks at recurrent layers, but there is none: --cell {cell}")
     if options["threads"]:
         tidegate.set_num_threads(options["threads"])
     settings = Settings(**{field.name: options[field.name] for field in fields(Settings)})

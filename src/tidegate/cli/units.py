@@ -18,6 +18,7 @@ from tidegate.units import GATES, LEFT, RIGHT, Units
 from tidegate.units import units as gather
 
 _SHOWN = 6  # units at either end
+_FEW = 1000  # words that say little of what units do elsewhere
 
 
 def units(
@@ -38,6 +39,7 @@ def units(
 
     A unit's memory is 1/(1 − z) steps, where z is its mean update gate: the share of its state that a step keeps. r is
     its mean reset gate: the share that is read to make what is new. Gates below 0.1 and above 0.9 are saturated.
+    Alike are the units whose states go together most, or, with a − before them, against each other.
     """
     if threads:
         tidegate.set_num_threads(threads)
@@ -80,14 +82,16 @@ def _show(found: Units, everyone: bool) -> None:
     if hidden > 0:
         rows[_SHOWN : _SHOWN + hidden] = [("…",) + ("",) * (len(rows[0]) - 1)]
     sides = [f"{letter}{side}" for letter in "zr" for side in (f"<{LEFT}", f">{RIGHT}")]
-    show_table(("unit", "memory", "z", "r", *sides, "like"), rows)
+    show_table(("unit", "memory", "z", "r", *sides, "like"), rows, spare=(8, 6, 7, 4, 5))
     facts = [("read", f"{plural(found.steps, 'step')}, {plural(len(found.words), 'word')} often enough")]
     for gate in GATES:
         movers = found.movers(gate)
         for name, words in (("open", movers.open), ("closed", movers.close)):
             facts.append((f"{gate} gates {name}", "  ".join(f"{word} {mean:.2f}" for word, mean in words)))
-    show_facts(facts)
-    say(f"Cho's claim: {found.claim() or 'units that do not differ in a gate say nothing of it'}.")
+    facts.append(("Cho's claim", str(found.claim() or "units that do not differ in a gate say nothing of it")))
+    show_facts([(name, fact) for name, fact in facts if fact])
+    if found.steps < _FEW:
+        note(f"these are {plural(found.steps, 'word')}: read more for figures that hold for other texts")
 
 
 def _row(found: Units, unit: int) -> tuple[str, ...]:

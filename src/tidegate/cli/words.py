@@ -11,6 +11,7 @@ from rich.text import Text
 
 from tidegate.cli.console import out, say
 from tidegate.model import Model
+from tidegate.text import visible
 
 Numbers = npt.NDArray[np.floating]
 
@@ -27,6 +28,7 @@ def show_words(model: Model, text: str) -> None:
         ValueError: There is no word in the text.
     """
     words, probabilities = model.probability_after(text)
+    words = list(map(visible, words))
     if not words:
         raise ValueError("the text has no word, expected one or more")
     labels = model.config.labels

@@ -10,7 +10,7 @@ import numpy.typing as npt
 Array = npt.NDArray[np.float64]
 
 HOLDS = 1.0  # decades within which a norm neither vanishes nor explodes, from one end to the other
-SHORT = 100  # steps that a shorter walk is taken to go on for: five steps that halve a norm each do not hold it
+SHORT = 100  # steps that are looked ahead in a shorter walk: five steps may hold a norm that twenty would not
 FAR = 9  # decades that the sentence looks for
 _FITTED = 200  # points that the rate is fitted to
 
@@ -47,8 +47,8 @@ def doubling_time(rate: float) -> float:
 def describe(curve: Array, rate: float) -> str:
     """Puts a curve of norms by distance into words.
 
-    It is said to hold if the fitted rate changes it by less than a factor of 10 from one end to the other, or in 100
-    steps if there are less.
+    It is said to hold if the fitted rate changes it by less than a factor of 10 from one end to the other; where there
+    are less than 100 steps and so many would change it more, that is said too.
 
         >>> describe(np.arange(300) * np.log10(0.83), 0.83)
         'vanishes: a factor 0.83 a step, half gone after 4 steps, 1e-9 after 112'
@@ -61,18 +61,21 @@ def describe(curve: Array, rate: float) -> str:
     if n == 0:
         return "there is no step, and nothing to tell"
     factor = f"a factor {_factor(rate)} a step"
-    change = max(n, SHORT) * np.log10(rate) if rate else -np.inf
+    change = n * np.log10(rate) if rate else -np.inf
     gone = curve[n] == -np.inf
     if gone and rate >= 1:
         return f"vanishes: nothing is left after {_steps(int(np.argmin(curve)))}"
     if abs(change) < HOLDS and not gone:
-        return f"holds: {factor}, {_power(curve[n])} of it left after {_steps(n)}"
+        left = f"{power(curve[n])} of it left" if curve[n] <= 0 else f"{power(curve[n])} times it"
+        ahead = max(n, SHORT) * np.log10(rate)
+        beyond = f"; {power(ahead)} after {SHORT} at that rate" if abs(ahead) >= HOLDS else ""
+        return f"holds: {factor}, {left} after {_steps(n)}{beyond}"
     word, half, sign = ("vanishes", "half gone", -1) if change < 0 else ("explodes", "doubled", 1)
     halved = f", {half} after {_steps(max(1, round(doubling_time(rate))))}" if rate not in {0.0, 1.0} else ""
     far = np.flatnonzero(sign * curve >= FAR)
     distance = int(far[0] if len(far) else np.argmax(sign * curve))
     reached = np.clip(curve[distance], -FAR, FAR) if np.isfinite(curve[distance]) else -np.inf
-    return f"{word}: {factor}{halved}, {_power(reached)} after {distance}"
+    return f"{word}: {factor}{halved}, {power(reached)} after {distance}"
 
 
 def _steps(count: int) -> str:
@@ -86,10 +89,11 @@ def _factor(rate: float) -> str:
     return f"{rate:.{int(np.clip(np.ceil(-np.log10(abs(1 - rate) or 1)), 2, 6))}f}"
 
 
-def _power(log: float) -> str:
-    """Writes 10^log as 3e-4, 0.02 or 150."""
-    value = 10.0**log
-    if value == 0 or 0.01 <= value < 1000:
+def power(log: float) -> str:
+    """Writes 10^log as 3e-4, 0.02 or 150, however small or large it is; 0 for a log of −inf."""
+    if log == -np.inf or -2 <= log < 3:
+        value = 10.0**log
         return f"{value:.2g}" if value < 100 else f"{value:.0f}"
-    digit, exponent = f"{value:.0e}".split("e")
-    return f"{digit}e{int(exponent)}"
+    exponent = int(np.floor(log))
+    digit = round(10 ** (log - exponent))
+    return f"{digit}e{exponent}" if digit < 10 else f"1e{exponent + 1}"

@@ -10,7 +10,7 @@ from tidegate.cells import CHOICES
 from tidegate.metrics import Interval
 from tidegate.recurrent import Recurrent
 from tidegate.study import figures, reviews
-from tidegate.study.findings import Figure, Findings, Row, Table, against, best, over_seeds, pick, scored, written
+from tidegate.study.findings import Figure, Findings, Row, Table, against, best, pick, scored, written
 from tidegate.study.frame import Setup, Study
 from tidegate.study.networks import TEST_SEED, Reader, evaluate, fit
 from tidegate.study.tasks import adding, deciding_words
@@ -110,7 +110,7 @@ def _table(task: str, of: Mapping[str, list[Row]], chosen: Mapping[str, list[Row
             [
                 name,
                 f"{some[0]['learning_rate']:g}",
-                written(over_seeds(row["score"] for row in some)),
+                written(scored({name: some})[name]),
                 f"{np.median(times):.0f} ({len(times)} of {len(some)})" if times else "never",
                 f"{sum(row['diverged'] for row in of[name])} of {len(of[name])}",
                 f"{sum(row['score'] <= GUESSING[task] for row in of[name])} of {len(of[name])}",
@@ -155,7 +155,7 @@ def _by_rate(by_task: Mapping[str, Mapping[str, list[Row]]]) -> Figure:
         panels[task] = {}
         for name, some in of.items():
             rates = sorted({row["learning_rate"] for row in some})
-            points = {rate: over_seeds(row["score"] for row in pick(some, learning_rate=rate)) for rate in rates}
+            points = scored({rate: pick(some, learning_rate=rate) for rate in rates})
             panels[task][name] = figures.curve_of(points)._replace(low=None, high=None)
     caption = "Mean score by learning rate: a candidate without bounds pays at high ones."
     return figures.curves(

@@ -48,21 +48,26 @@ class Findings:
     figures: Sequence[Figure] = field(default=())
 
 
-def over_seeds(values: Iterable[float]) -> Interval:
+def over_seeds(values: Iterable[float], least: float = -np.inf, most: float = np.inf) -> Interval:
     """Computes the mean over seeds and the 95 % interval of Student's t; beyond 16 values it is a little too wide.
 
     Example:
         >>> written(over_seeds([1.0, 2.0, 3.0]), 2)
         '2.00 (−0.48 to 4.48)'
+        >>> written(over_seeds([0.1, 0.9], 0, 1), 2)
+        '0.50 (0.00 to 1.00)'
 
     Args:
         values: One for each seed; of one alone the interval has no ends.
+        least: What a mean cannot be below, where the interval is cut off.
+        most: What it cannot be above.
     """
     array = np.array(list(values), np.float64)
     if len(array) < 2:
         return Interval(float(array.mean()) if len(array) else np.nan, -np.inf, np.inf)
     reach = _T95[min(len(array) - 1, len(_T95)) - 1] * array.std(ddof=1) / np.sqrt(len(array))
-    return Interval(float(array.mean()), float(array.mean() - reach), float(array.mean() + reach))
+    mean = float(array.mean())
+    return Interval(mean, max(least, float(mean - reach)), min(most, float(mean + reach)))
 
 
 def paired(first: Iterable[Row], second: Iterable[Row], key: str) -> Interval:
@@ -80,9 +85,15 @@ def paired(first: Iterable[Row], second: Iterable[Row], key: str) -> Interval:
     return over_seeds(row[key] - others[row["seed"]] for row in first if row["seed"] in others)
 
 
-def scored(groups: Mapping[Any, Iterable[Row]], key: str) -> dict[Any, Interval]:
-    """Computes the interval over seeds of each group of rows, by its name."""
-    return {name: over_seeds(row[key] for row in rows) for name, rows in groups.items()}
+def scored(groups: Mapping[Any, Iterable[Row]], key: str = "score", least: float = 0.0) -> dict[Any, Interval]:
+    """Computes the interval over seeds of each group of rows, by its name.
+
+    Args:
+        groups: Rows by name.
+        key: A share of 0..1, or if the least is −1 a correlation.
+        least: The least that it can be.
+    """
+    return {name: over_seeds((row[key] for row in rows), least, 1.0) for name, rows in groups.items()}
 
 
 def clear(interval: Interval) -> bool:

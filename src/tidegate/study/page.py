@@ -30,7 +30,18 @@ dt { font-weight: 600 }
 dd { margin: 0 0 .4rem 0; overflow-wrap: anywhere }
 """
 
-_STOPPED = "<p><strong>The run was stopped early; this is what was done by then.</strong></p>"
+
+def remarks_on(kept: Row) -> list[str]:
+    """Says what a reader must know of a run before its verdict."""
+    remarks = []
+    if kept.get("quick"):
+        remarks.append(
+            "A quick run with tiny sizes, for which see the settings: it shows that everything works, and its verdict "
+            "answers nothing."
+        )
+    if not kept["complete"]:
+        remarks.append("The run was stopped early; this is what was done by then.")
+    return remarks
 
 
 def html(kept: Row, figures: Iterable[Figure]) -> str:
@@ -40,12 +51,12 @@ def html(kept: Row, figures: Iterable[Figure]) -> str:
         kept: What `report.record` returns.
         figures: The pictures.
     """
-    stopped = "" if kept["complete"] else _STOPPED
+    remarks = "".join(f"<p><strong>{escape(remark)}</strong></p>" for remark in remarks_on(kept))
     made = "".join(f"<dt>{escape(name)}</dt><dd>{escape(text)}</dd>" for name, text in _facts(kept))
     return f"""<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
 <title>{escape(kept["title"])} – a study by tidegate</title><style>{_STYLE}</style></head><body>
-<h1>{escape(kept["title"])}</h1><p class="question">{escape(kept["question"])}</p>{stopped}
+<h1>{escape(kept["title"])}</h1><p class="question">{escape(kept["question"])}</p>{remarks}
 <div class="verdict">{"".join(f"<p>{escape(sentence)}</p>" for sentence in kept["verdict"])}</div>
 {"".join(map(_figure, figures))}
 <h2>Method</h2><p>{escape(kept["method"])}</p><p>{escape(_intervals(kept["seeds"]))}</p>

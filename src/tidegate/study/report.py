@@ -15,7 +15,7 @@ from tidegate.processor import processor
 from tidegate.study import QUESTIONS
 from tidegate.study.findings import Figure, Findings, Row
 from tidegate.study.frame import Setup, Study
-from tidegate.study.page import html
+from tidegate.study.page import html, remarks_on
 
 _PACKAGES = ("tidegate", "torch", "numpy", "tokenizers", "pyarrow", "matplotlib")
 
@@ -38,6 +38,7 @@ def record(study: Study, setup: Setup, rows: Sequence[Row], findings: Findings, 
         "method": study.method,
         "verdict": list(findings.verdict),
         "command": _command(study, setup),
+        "quick": _quick(study, setup),
         "seeds": setup.seeds,
         "settings": dict(setup.sizes),
         "machine": machine(),
@@ -94,11 +95,11 @@ compare rest on 95 % intervals over seeds. This page too is written by `tidegate
 
 def _summary(kept: Row, pictured: bool) -> list[str]:
     name = kept["study"]
-    stopped = [] if kept["complete"] else ["*The run was stopped early.*", ""]
+    remarks = [line for remark in remarks_on(kept) for line in (f"*{remark}*", "")]
     picture = [f"![{kept['title']}]({name}.svg)", ""] if pictured else []
     made = f"{kept['seeds']} seeds, {kept['seconds'] / 60:.1f} minutes on {kept['machine']}"
     return [
-        *(f"## {kept['title']}", "", f"**{kept['question']}**", "", *stopped),
+        *(f"## {kept['title']}", "", f"**{kept['question']}**", "", *remarks),
         *(line for sentence in kept["verdict"] for line in (f"- {sentence}",)),
         *("", *picture, f"`{kept['command']}`: {made}. [Report]({name}.html), [numbers]({name}.json).", ""),
     ]
@@ -109,9 +110,14 @@ def machine() -> str:
     return f"{processor()}, {tidegate.isas()[0]}, {tidegate.get_num_threads()} threads"
 
 
+def _quick(study: Study, setup: Setup) -> bool:
+    """Says whether a run has the sizes of a quick one."""
+    return dict(setup.sizes) == study.setup(quick=True).sizes
+
+
 def _command(study: Study, setup: Setup) -> str:
     """Names the command that makes such a run."""
-    quick = dict(setup.sizes) == study.setup(quick=True).sizes
+    quick = _quick(study, setup)
     seeds = f" --seeds {setup.seeds}" if setup.seeds != study.setup(quick=quick).seeds else ""
     return f"tidegate study {study.name}{' --quick' if quick else ''}{seeds}"
 

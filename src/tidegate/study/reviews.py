@@ -68,7 +68,12 @@ def split(folder: Path | None) -> tuple[tables.Table, tables.Table]:
     Args:
         folder: A folder with train.parquet and test.parquet, or with imdb/train.parquet and imdb/test.parquet; None for
             where `tidegate data imdb` keeps them. They are fetched if they are nowhere.
+
+    Raises:
+        FileNotFoundError: There is no such folder.
     """
+    if folder and not folder.is_dir():
+        raise FileNotFoundError(f"there is no folder {folder} with reviews")
     own = Split(folder / "train.parquet", folder / "test.parquet") if folder else None
     files = own if own and all(path.is_file() for path in own) else imdb(folder)
     return tables.read(files.train), tables.read(files.test)

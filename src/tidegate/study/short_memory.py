@@ -72,7 +72,7 @@ def _facts(found: Units, seed: int) -> dict[str, Any]:
 def conclude(rows: Sequence[Row], setup: Setup) -> Findings:
     """Says for each task whether memory and mean reset gate go up together."""
     by_task = {task: pick(rows, task=task) for task in values(rows, "task")}
-    found = scored(by_task, "correlation")
+    found = scored(by_task, "correlation", least=-1.0)
     judged: dict[str, list[str]] = {"supported": [], "contradicted": [], "left open": []}
     for task, interval in found.items():
         judged["supported" if interval.low > 0 else "contradicted" if interval.high < 0 else "left open"].append(task)
@@ -84,7 +84,7 @@ def conclude(rows: Sequence[Row], setup: Setup) -> Findings:
     ]
     untrained = [row["before_training"] for row in rows if "before_training" in row]
     if untrained:
-        verdict.append(f"Before training it is {written(over_seeds(untrained), 2)} over all networks.")
+        verdict.append(f"Before training it is {written(over_seeds(untrained, -1, 1), 2)} over all networks.")
     lines = [
         [
             task,

@@ -145,7 +145,9 @@ def _gradients(panels: Mapping[str, Mapping[str, list[float]]], setup: Setup) ->
     }
     caption = (
         "log10 of the spectral norm of ∂h_T/∂h_t by distance T − t, the median over sequences and seeds; at 0 the "
-        "gradient arrives as it was, at −9 a billionth of it is left."
+        "gradient arrives as it was, at −9 a billionth of it is left. A network that keeps a word for good may pass on "
+        "no gradient any more: a state that has settled in one of two basins does not move with what came before "
+        "(Bengio, Simard & Frasconi 1994). Whether it can still learn to settle is what accuracy shows."
     )
     return figures.curves(
         *("How much of a gradient arrives", caption, drawn),
@@ -159,12 +161,14 @@ def _gradients(panels: Mapping[str, Mapping[str, list[float]]], setup: Setup) ->
 def _reach(accuracy: Mapping[str, Mapping[str, Mapping[int, Interval]]], distances: Sequence[int]) -> Iterator[str]:
     """Says how far back each network learns from."""
     for how, by_name in accuracy.items():
-        reach: dict[str, list[str]] = {}
+        reach: dict[int, list[str]] = {}
         for name, at in by_name.items():
             learnt = [distance for distance in distances if distance in at and at[distance].mean >= LEARNT]
-            reach.setdefault(f"{max(learnt)} words" if learnt else "none of them", []).append(name)
-        said = "; ".join(f"{far}: {', '.join(names)}" for far, names in reach.items())
-        yield f"Trained on {how}, the farthest deciding word that is found, with an accuracy of {LEARNT} – {said}."
+            reach.setdefault(max(learnt, default=0), []).append(name)
+        said = "; ".join(
+            f"{f'{far} words' if far else 'none of them'}: {', '.join(reach[far])}" for far in sorted(reach)[::-1]
+        )
+        yield f"Trained on {how}, the farthest word that is found with a mean accuracy of {LEARNT} – {said}."
 
 
 def _rates(untrained: Mapping[str, list[float]], setup: Setup) -> Iterator[str]:

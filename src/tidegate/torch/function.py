@@ -116,14 +116,13 @@ class DirectLayers(NamedTuple):
 
     def _traces(self, i: int, done: "_Done", h0: Tensor | None) -> Iterator[Trace]:
         """Takes apart what a layer has kept, without a copy."""
-        plan, D, H = self.plan, len(done.h_n), done.h_n.shape[-1]
+        plan, D = self.plan, len(done.h_n)
         start = torch.zeros_like(done.h_n) if h0 is None else h0.detach()
         lengths = np.full(plan.B, plan.T) if plan.lengths is None else plan.lengths
-        for d in range(D):
+        assert done.trace is not None  # noqa: S101 - for mypy: it was asked for
+        for d, (hidden, kept) in enumerate(zip(done.y.chunk(D, 2), done.trace, strict=True)):
             facts = {"h0": start[d], "lengths": lengths, "layer": i, "reverse": d == 1}
-            kept: Any = None if done.trace is None else done.trace[d]
-            hidden: Any = done.y[..., d * H : (d + 1) * H]
-            yield Trace.of(plan.cell, hidden, kept, **facts)
+            yield Trace.of(plan.cell, hidden, kept.unbind(2), **facts)
 
 
 class _Done(NamedTuple):
