@@ -1,6 +1,7 @@
 """The frame: conditions crossed with seeds, in an order that a stopped run can be read from."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import islice
 from typing import Any
 
@@ -37,6 +38,20 @@ def test_each_seed_meets_all_conditions_before_the_next() -> None:
     found = list(run(study(), Setup(2, {"size": 3})))
     assert [(m.condition["what"], m.seed) for m in found] == [("a", 0), ("b", 0), ("a", 1), ("b", 1)]
     assert [(m.number, m.of) for m in found] == [(1, 4), (2, 4), (3, 4), (4, 4)]
+
+
+def test_a_tuned_study_tries_every_learning_rate_once() -> None:
+    """After the first seed each condition goes on with the learning rate that was best by what is held out there."""
+
+    def measured(condition: Row, seed: int, _: Setup) -> Iterator[Row]:
+        yield {"held_out": abs(condition.get("learning_rate", 0) - (2 if condition["what"] == "a" else 3)), "score": 0}
+
+    rated = [{"what": what, "learning_rate": rate} for what in "ab" for rate in (1, 2, 4)]
+    options: dict[str, Any] = {"conditions": lambda _: [*rated, {"what": "c"}], "measure": measured, "tuned": True}
+    found = list(run(replace(study(), **options), Setup(3, {})))
+    assert [m.condition for m in found[:7]] == [*rated, {"what": "c"}]
+    assert [m.condition for m in found[7:10]] == [rated[2], rated[3], {"what": "c"}]
+    assert [(m.number, m.of, m.seed) for m in found[-3:]] == [(11, 13, 2), (12, 13, 2), (13, 13, 2)]
 
 
 def test_rows_say_what_they_are_of() -> None:

@@ -120,7 +120,7 @@ def values(rows: Iterable[Row], name: str) -> list[Any]:
 
 
 def best(rows: Iterable[Row], key: str = "held_out", choice: str = "learning_rate") -> list[Row]:
-    """Chooses the rows of the learning rate, or another choice, whose mean is highest.
+    """Chooses the rows of the learning rate, or another choice, that has most rows; of equals, whose mean is highest.
 
     Args:
         rows: Rows of one condition.
@@ -129,7 +129,7 @@ def best(rows: Iterable[Row], key: str = "held_out", choice: str = "learning_rat
     """
     listed = list(rows)
     groups = [pick(listed, **{choice: value}) for value in values(listed, choice)]
-    return max(groups, key=lambda group: float(np.mean([row[key] for row in group])), default=[])
+    return max(groups, key=lambda group: (len(group), float(np.mean([row[key] for row in group]))), default=[])
 
 
 def versus(first: str, second: str, difference: Interval, unit: str = " points", scale: float = 100.0) -> str:

@@ -9,7 +9,7 @@ from time import perf_counter
 from typing import Any, NamedTuple
 
 from tidegate.study import QUESTIONS
-from tidegate.study.findings import Findings, Row
+from tidegate.study.findings import Findings, Row, best
 
 _NEEDED = {"torch": "train", "pyarrow": "train", "matplotlib": "plot"}
 SEEDS, QUICK_SEEDS = 5, 2
@@ -44,6 +44,8 @@ class Study:
         measure: Measures one condition with one seed; yields rows, to which the frame adds condition and seed.
         conclude: Draws the conclusion from the rows that there are, be they all or not.
         prepare: Gets what all conditions need, such as reviews, before time is spent on any.
+        tuned: Whether the first seed alone tries every learning rate, and the others take the one that was best there by
+            `held_out`; otherwise every seed tries them all.
     """
 
     name: str
@@ -56,6 +58,7 @@ class Study:
     conclude: Callable[[Sequence[Row], Setup], Findings]
     prepare: Callable[[Setup], object] | None = None
     seeds: int = SEEDS
+    tuned: bool = False
 
     @property
     def question(self) -> str:
@@ -108,15 +111,38 @@ def run(study: Study, setup: Setup) -> Iterator[Measured]:
     """Measures every condition with every seed; whoever has seen enough stops listening.
 
     All conditions are measured with one seed before the next begins, so that what is there when a run is stopped can be
-    compared.
+    compared; those of a tuned study with every learning rate only with the first.
 
     Yields:
         A `Measured` for each.
     """
     if study.prepare:
         study.prepare(setup)
-    trials = [(condition, seed) for seed in range(setup.seeds) for condition in study.conditions(setup)]
-    for number, (condition, seed) in enumerate(trials, 1):
-        began = perf_counter()
-        rows = [condition | {"seed": seed} | row for row in study.measure(condition, seed, setup)]
-        yield Measured(number, len(trials), condition, seed, rows, perf_counter() - began)
+    conditions = list(study.conditions(setup))
+    later = len(_by_rates(conditions)) if study.tuned else len(conditions)
+    number, of = 0, len(conditions) + (setup.seeds - 1) * later
+    first: list[Row] = []
+    for seed in range(setup.seeds):
+        if seed == 1 and study.tuned:
+            conditions = [_best(rates, first) for rates in _by_rates(conditions)]
+        for condition in conditions:
+            began = perf_counter()
+            rows = [condition | {"seed": seed} | row for row in study.measure(condition, seed, setup)]
+            number, first = number + 1, first + rows if seed == 0 else first
+            yield Measured(number, of, condition, seed, rows, perf_counter() - began)
+
+
+def _by_rates(conditions: Sequence[Row]) -> list[list[Row]]:
+    """Groups conditions that differ in the learning rate alone."""
+    groups: dict[tuple[tuple[str, Any], ...], list[Row]] = {}
+    for condition in conditions:
+        others = tuple(item for item in condition.items() if item[0] != "learning_rate")
+        groups.setdefault(others, []).append(condition)
+    return list(groups.values())
+
+
+def _best(rates: Sequence[Row], rows: Sequence[Row]) -> Row:
+    """Chooses the condition whose learning rate was best by the rows of the first seed."""
+    scored = [row for row in rows if "held_out" in row and any(rate.items() <= row.items() for rate in rates)]
+    chosen = best(scored)
+    return next(rate for rate in rates if not chosen or rate["learning_rate"] == chosen[0]["learning_rate"])
