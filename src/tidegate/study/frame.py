@@ -44,8 +44,8 @@ class Study:
         measure: Measures one condition with one seed; yields rows, to which the frame adds condition and seed.
         conclude: Draws the conclusion from the rows that there are, be they all or not.
         prepare: Gets what all conditions need, such as reviews, before time is spent on any.
-        tuned: Whether the first seed alone tries every learning rate, and the others take the one that was best there by
-            `held_out`; otherwise every seed tries them all.
+        tuned: Whether the first seed alone tries every learning rate, and the others take the one that was best there,
+            by `held_out`; otherwise every seed tries them all.
     """
 
     name: str
