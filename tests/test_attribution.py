@@ -1,13 +1,13 @@
 """Integrated gradients, occlusion, and what is said of the three views."""
 
 import json
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import pytest
 
 from tidegate import attribution
-from tidegate.attribution import FRACTIONS, METHODS, compare, integrated_gradients, occlusion
+from tidegate.attribution import FRACTIONS, METHODS, Method, compare, integrated_gradients, occlusion
 from tidegate.config import Config
 from tidegate.explain import Attribution, explain, words_of
 from tidegate.model import Embedded, Model
@@ -190,3 +190,8 @@ def test_nothing_to_compare_is_an_error() -> None:
     """There must be a text of two words."""
     with pytest.raises(ValueError, match="texts has none of two words or more"):
         compare(feeling_model(), ["good", ""])
+
+
+def test_every_method_has_its_name() -> None:
+    """The names that a command takes are those of the views."""
+    assert get_args(Method) == tuple(METHODS)

@@ -56,21 +56,20 @@ def lines(function: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
     return (function.end_lineno or function.lineno) - function.lineno + 1
 
 
-def imported_modules(source: str) -> set[str]:
-    """What a module imports of tidegate, at its top or inside a function; `__init__` is the package itself."""
+def imported_names(source: str) -> set[tuple[str, ...]]:
+    """What a module imports of tidegate, at its top or inside a function, each in its parts after "tidegate"."""
     found: set[str] = set()
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Import):
-            names = [alias.name for alias in node.names]
+            found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
-            names = [f"{node.module}.{alias.name}" for alias in node.names]
-        else:
-            continue
-        parts = [name.split(".") for name in names]
-        found |= {
-            rest[0] if rest and rest[0] in LEVELS else "__init__" for first, *rest in parts if first == "tidegate"
-        }
-    return found
+            found |= {f"{node.module}.{alias.name}" for alias in node.names}
+    return {tuple(name.split(".")[1:]) for name in found if name.split(".")[0] == "tidegate"}
+
+
+def imported_modules(source: str) -> set[str]:
+    """The modules and folders of tidegate that a module imports; `__init__` is the package itself."""
+    return {parts[0] if parts and parts[0] in LEVELS else "__init__" for parts in imported_names(source)}
 
 
 def arrows_up(module: str, source: str) -> list[str]:
@@ -106,14 +105,10 @@ def test_arrows_point_down(path: Path) -> None:
 @pytest.mark.parametrize("folder", sorted(path.parent for path in PACKAGE.glob("*/__init__.py")), ids=lambda p: p.name)
 def test_arrows_inside_a_folder_make_no_circle(folder: Path) -> None:
     """The modules of a folder can be put in an order in which each imports only from those before it."""
-    inside = {path.stem: path.read_text(encoding="utf-8") for path in folder.glob("*.py")}
+    inside = {path.stem: imported_names(path.read_text(encoding="utf-8")) for path in folder.glob("*.py")}
     arrows = {
-        module: {
-            other
-            for other in inside
-            if other not in {module, "__init__"} and re.search(rf"\b{folder.name}(\.| import .*\b){other}\b", source)
-        }
-        for module, source in inside.items()
+        module: {parts[1] for parts in names if parts[:1] == (folder.name,) and len(parts) > 1 and parts[1] in inside}
+        for module, names in inside.items()
     }
     TopologicalSorter(arrows).prepare()
     assert any(arrows.values())

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tidegate.cells import CHOICES
-from tidegate.config import Config, parse_object
+from tidegate.cells import CHOICES, GATES
+from tidegate.config import CELLS, Config, parse_object
 
 GOOD: dict[str, Any] = {
     "cell": "gru",
@@ -199,3 +199,8 @@ def test_wrong_arrays_are_named(name: str, array: Any, kind: type[Exception], me
     config = Config(**GOOD)
     with pytest.raises(kind, match=message):
         config.check_arrays(make_arrays(config) | {name: array})
+
+
+def test_every_recurrent_cell_can_be_configured() -> None:
+    """The names of cells are those of the kernels, and the two summaries without weights."""
+    assert (*GATES, "average", "compound") == CELLS

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from tidegate import Recurrent, ledger
-from tidegate.ledger import settle, settle_vectors
+from tidegate.ledger import settle, settle_vectors, stream
 from tidegate.stacks import parameter_letters
 from tidegate.summaries import SUMMARIES, pad, summarize
 
@@ -113,3 +113,35 @@ def test_a_compounding_that_forgets_all_keeps_the_last_step() -> None:
     x = np.array([[2.0], [4.0], [6.0]], np.float32)
     assert settle_vectors(x, 0.0, x[-1]).balance.ravel().tolist() == [0, 0, 6]
     assert settle_vectors(x, None, x.mean(0)).balance.sum() == pytest.approx(4)
+
+
+@pytest.mark.parametrize("directions", [1, 2])
+def test_the_stream_is_what_is_left_after_every_step(directions: int) -> None:
+    """At each step the bands are |share ∘ deposit| summed over the units, and all others and the start are one more."""
+    rng, lengths = np.random.default_rng(0), np.array([3, 12])
+    x, h0 = (
+        rng.standard_normal((12, 2, 6)).astype(np.float32),
+        rng.standard_normal((directions, 2, 9)).astype(np.float32),
+    )
+    trace = stack("gru", 1, directions).trace(x, lengths, h0)[-1]
+    found, walk = stream(trace, 4, row=1), trace.walk(1)
+    assert walk.update is not None
+    assert walk.candidate is not None
+    z, deposits = walk.update.astype(float), np.abs((1 - walk.update.astype(float)) * walk.candidate)
+    left = np.zeros((12, 12, 9))  # of step s after step t
+    for t, s in itertools.product(range(12), range(12)):
+        left[s, t] = deposits[s] * z[s + 1 : t + 1].prod(0) if s <= t else 0
+    opening = np.abs(h0[-1, 1]) * np.cumprod(z, 0)
+    order = slice(None, None, -1 if directions == 2 else 1)
+    bands = left.sum(2)[order, order]
+    assert sorted(found.steps) == found.steps.tolist()
+    assert set(found.steps) == set(np.argsort(-bands.sum(1))[:4])
+    np.testing.assert_allclose(found.amounts[:-1], bands[found.steps])
+    np.testing.assert_allclose(found.amounts.sum(0), (bands.sum(0) + opening.sum(1)[order]))
+
+
+def test_a_stream_of_nothing() -> None:
+    """A sequence without a step has no bands, and a count beyond its length follows all steps."""
+    (trace,) = stack("gru", 1, 1).trace(np.ones((2, 2, 6), np.float32), np.array([0, 2]))
+    assert stream(trace, row=0).amounts.shape == (1, 0)
+    assert stream(trace, row=1).steps.tolist() == [0, 1]

@@ -18,13 +18,13 @@ GATES = {"gru": 3, "rnn_tanh": 1, "rnn_relu": 1}
 Reset = Literal["after", "off"]
 Update = Literal["on", "off"]
 Candidate = Literal["tanh", "relu", "identity"]
-Gate = Literal["sigmoid", "hard_sigmoid"]
+GateActivation = Literal["sigmoid", "hard_sigmoid"]
 
 CHOICES: dict[str, tuple[str, ...]] = {
     "reset": get_args(Reset),
     "update": get_args(Update),
     "candidate": get_args(Candidate),
-    "gate": get_args(Gate),
+    "gate": get_args(GateActivation),
 }
 """What can be chosen of a GRU; the first of each is that of the standard one."""
 

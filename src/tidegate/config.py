@@ -15,8 +15,8 @@ from tidegate.stacks import check_names, parameter_letters
 from tidegate.summaries import SUMMARIES
 
 # What reads the words.
-Reader = Literal["gru", "rnn_tanh", "rnn_relu", "average", "compound"]
-CELLS: tuple[str, ...] = get_args(Reader)
+CellName = Literal["gru", "rnn_tanh", "rnn_relu", "average", "compound"]
+CELLS: tuple[str, ...] = get_args(CellName)
 
 LIMITS = {
     "vocab_size": 2**24,

@@ -27,7 +27,8 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
     """
     target = Path(os.path.realpath(path))
     if not target.parent.is_dir():
-        raise FileNotFoundError(f"there is no folder {Path(path).parent} to write {target.name} to")
+        folder = target.parent if Path(path).is_symlink() else Path(path).parent
+        raise FileNotFoundError(f"there is no folder {folder} to write {target.name} to")
     if target.is_dir():
         raise IsADirectoryError(f"{path} is a folder, expected the name of a file")
     temporary = target.with_name(f".{target.name[:100]}.{secrets.token_hex(8)}.tmp")

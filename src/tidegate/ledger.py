@@ -156,7 +156,9 @@ def stream(trace: Trace, count: int = 8, row: int = 0) -> Stream:
         left[steps == t] = deposits[t]
         amounts[:-1, t] = left.sum(axis=1)
         amounts[-1, t] = max(0.0, total.sum() - amounts[:-1, t].sum())
-    return Stream(len(carry) - 1 - steps, amounts[:, ::-1]) if trace.reverse else Stream(steps, amounts)
+    if trace.reverse:
+        steps, amounts = (len(carry) - 1 - steps)[::-1], np.concatenate([amounts[-2::-1], amounts[-1:]])[:, ::-1]
+    return Stream(steps, amounts)
 
 
 def unroll(carry: Array, weights: Array) -> Array:

@@ -226,7 +226,7 @@ class Model:
         """
         if isinstance(source, Embedded):
             return source
-        if not isinstance(source, np.ndarray | Iterable):
+        if not isinstance(source, Iterable):
             raise TypeError(f"source is {source!r:.60}, expected one text (str), several, or vectors, an array [T, E]")
         if isinstance(source, np.ndarray):
             sizes: Sizes = {"E": (self.config.embedding_size, "the model")}

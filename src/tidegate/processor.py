@@ -23,6 +23,7 @@ def processor() -> str:
     except OSError:
         lines = []
     said = {key.strip(): value.strip() for key, colon, value in (line.partition(":") for line in lines) if colon}
-    if {"model name", "cpu family", "model"} <= said.keys():
-        name = f"{said['model name']} (family {said['cpu family']}, model {said['model']})"
+    name = said.get("model name", name)
+    if {"cpu family", "model"} <= said.keys():
+        name += f" (family {said['cpu family']}, model {said['model']})"
     return f"{name}, {os.cpu_count()} processors"

@@ -95,14 +95,22 @@ def test_a_long_word_and_many_words_fit_the_terminal(terminal: Callable[..., str
     assert re.search(r"^ ?\d+ others", shown, re.MULTILINE)
 
 
-@pytest.mark.parametrize("columns", [30, 45, 60])
+@pytest.mark.parametrize(
+    ("columns", "heads"),
+    [
+        (30, "word memory counts"),
+        (38, "word memory kept counts"),
+        (60, "word place memory kept counts"),
+        (120, "word place in memory at the end memory kept counts"),
+    ],
+)
 def test_a_narrow_terminal_leaves_columns_out(
-    terminal: Callable[..., str], plain: Callable[[str], str], columns: int
+    terminal: Callable[..., str], plain: Callable[[str], str], columns: int, heads: str
 ) -> None:
-    """Words, shares and what they count are whole; bars, places and what is kept give way to them."""
+    """Words, shares and what they count are whole; bars give way to them first, then places, then what is kept."""
     shown = plain(terminal(COMMAND, COLUMNS=str(columns)))
     assert max(map(len, shown.splitlines())) <= columns
-    assert "lovely" in shown
+    assert heads in [" ".join(line.split()) for line in shown.splitlines()]
     rows = re.findall(r"^ ?(\w+)( .*)? \d+\.\d%( .*)? [+−]\d+\.\d\d *$", shown, re.MULTILINE)
     assert {"lovely", "boring"} <= {word for word, *_ in rows}
     assert "…" not in shown

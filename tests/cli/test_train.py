@@ -296,3 +296,16 @@ def test_what_to_try_is_said_once(shell: Shell, small: str) -> None:
     assert err.count("gradients vanish") == 1
     for remedy in ("--cell gru", "--orthogonal", "--summary mean+max"):
         assert remedy in err
+
+
+@pytest.mark.parametrize(("distance", "shorter"), [(20, False), (150, True)])
+def test_shorter_texts_are_advised_where_most_would_stay(distance: int, shorter: bool) -> None:
+    """Cutting texts of 200 words to 20 is no advice, to 150 it is."""
+    from tidegate.cli.gradients import _remedies
+    from tidegate.config import Config
+    from tidegate.settings import LayerGradients, Settings
+
+    facts: dict[str, Any] = {"name": "l0", "rate": 0.9, "verdict": "", "log_flow": (), "log_loss": ()}
+    walk = LayerGradients(trouble="vanish", distance=distance, distances=(0, 200), **facts)
+    config = Config(cell="gru", labels=("a", "b"), vocab_size=9, embedding_size=2, hidden_size=2)
+    assert (f"shorter texts: --max-length {distance}" in _remedies(walk, config, Settings())) is shorter

@@ -1,6 +1,7 @@
 """Intervals over seeds, comparisons in pairs, and the words for them."""
 
 import math
+from typing import Any
 
 import numpy as np
 import pytest
@@ -50,6 +51,14 @@ def test_the_best_choice_is_that_with_the_highest_mean() -> None:
     rows = [row | {"held_out": -row["score"]} for row in pick(ROWS, net="a")]
     assert values(best(rows, choice="rate"), "rate") == [1]
     assert best([]) == []
+
+
+def test_a_choice_is_made_over_the_seeds_that_all_have() -> None:
+    """Where a run was stopped, or tuned with its first seed, more rows are no merit, nor is luck with other seeds."""
+    rows: list[dict[str, Any]] = [{"rate": 1, "seed": 0, "held_out": 0.9}, {"rate": 1, "seed": 1, "held_out": 0.1}]
+    rows += [{"rate": 2, "seed": 0, "held_out": 0.5}]
+    assert best(rows, choice="rate") == rows[:2]
+    assert best(rows[1:], choice="rate") == rows[2:]
 
 
 def test_groups_are_scored_by_their_names() -> None:

@@ -8,6 +8,8 @@ from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
+from tidegate.text import visible
+
 # What users name, such as files and labels, must not be read as rich's markup.
 out = Console(highlight=False, markup=False, emoji=False)
 err = Console(highlight=False, markup=False, emoji=False, stderr=True)
@@ -70,7 +72,7 @@ def _table(
     for i in shown:
         table.add_column(columns[i], justify="left" if i in {0, bars} else "right", no_wrap=i > 0)
     for row in rows:
-        table.add_row(*(row[i] for i in shown))
+        table.add_row(*(_shown(row[i]) for i in shown))
     return table
 
 
@@ -80,8 +82,13 @@ def show_facts(facts: Iterable[tuple[str, str]]) -> None:
     grid.add_column(style="bold", no_wrap=True)
     grid.add_column(overflow="fold")
     for fact in facts:
-        grid.add_row(*fact)
+        grid.add_row(*map(_shown, fact))
     out.print(grid)
+
+
+def _shown(cell: str | Text) -> str | Text:
+    """Writes out what a user's words or labels may hold and a terminal would act on."""
+    return visible(cell) if isinstance(cell, str) else cell
 
 
 def plural(count: int, noun: str) -> str:

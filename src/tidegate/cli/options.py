@@ -5,8 +5,8 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from tidegate.cells import CHOICES, Candidate, Gate, Reset, Update
-from tidegate.config import CELLS, Reader
+from tidegate.cells import CHOICES, Candidate, GateActivation, Reset, Update
+from tidegate.config import CELLS, CellName
 from tidegate.settings import ClassWeights
 from tidegate.summaries import SUMMARIES, Summary
 
@@ -50,11 +50,11 @@ VectorsOption = Annotated[
 ]
 FreezeOption = Annotated[bool, _option(_DATA, "Leave the word vectors as they are.", "--freeze")]
 
-CellOption = Annotated[Reader, _option(_SIZES, f"{', '.join(CELLS)}.", metavar="NAME")]
+CellOption = Annotated[CellName, _option(_SIZES, f"{', '.join(CELLS)}.", metavar="NAME")]
 ResetOption = Annotated[Reset, _option(_SIZES, "Reset gate of a GRU: after, or off (r = 1).", metavar="NAME")]
 UpdateOption = Annotated[Update, _option(_SIZES, "Update gate of a GRU: on, or off (z = 0).", metavar="NAME")]
 CandidateOption = Annotated[Candidate, _option(_SIZES, f"Of a GRU: {', '.join(CHOICES['candidate'])}.", metavar="NAME")]
-GateOption = Annotated[Gate, _option(_SIZES, f"Of a GRU: {', '.join(CHOICES['gate'])}.", metavar="NAME")]
+GateOption = Annotated[GateActivation, _option(_SIZES, f"Of a GRU: {', '.join(CHOICES['gate'])}.", metavar="NAME")]
 SummaryOption = Annotated[Summary, _option(_SIZES, f"Of its states: {', '.join(SUMMARIES)}.", metavar="NAME")]
 EmbeddingSizeOption = Annotated[int, _option(_SIZES, "Numbers a word.", min=1, metavar="N")]
 HiddenSizeOption = Annotated[int, _option(_SIZES, "Units of a layer.", min=1, metavar="N")]

@@ -55,22 +55,27 @@ def _run(chosen: Study, data: Path | None, output: Path, seeds: int | None, quic
     setup, began = chosen.setup(seeds, data, quick=quick), perf_counter()
     output.mkdir(parents=True, exist_ok=True)
     rows: list[Row] = []
-    complete = False
+    stopped: BaseException | None = None
     try:
         with _shown(chosen) as show:
             for measured in run(chosen, setup):
                 rows += measured.rows
                 show(measured)
-        complete = True
-    except KeyboardInterrupt:
+    except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - what was measured is reported first
+        stopped = error
+    if isinstance(stopped, KeyboardInterrupt):
         note("stopped" if rows else "stopped before anything was measured")
-        raise typer.Exit(130) from None
-    finally:
+    try:
         if rows:
-            _report(chosen, setup, rows, perf_counter() - began, output, complete)
+            _report(chosen, setup, rows, perf_counter() - began, output, complete=stopped is None)
+    finally:
+        if isinstance(stopped, KeyboardInterrupt):
+            raise typer.Exit(130)
+        if stopped:
+            raise stopped
 
 
-def _report(chosen: Study, setup: Setup, rows: Sequence[Row], seconds: float, output: Path, complete: bool) -> None:
+def _report(chosen: Study, setup: Setup, rows: Sequence[Row], seconds: float, output: Path, *, complete: bool) -> None:
     """Writes the report, and says what it comes to."""
     from tidegate.study import report  # noqa: PLC0415 - it needs the packages that `find` has looked for
 

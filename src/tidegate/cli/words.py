@@ -71,7 +71,7 @@ def draw_words(words: Sequence[str], colours: Numbers, heights: Numbers) -> None
 
 def draw_end(name: str, p: float) -> None:
     """Draws the probability of a class at the end of a text."""
-    end = Text(f"{name} at the end  {p:.3f}  ")
+    end = Text(f"{visible(name)} at the end  {p:.3f}  ")
     end.append(bar(p), style_of(p)).append("░" * (_LONGEST_BAR - len(bar(p))), "dim")
     out.print(end, no_wrap=True)
 

@@ -93,7 +93,7 @@ def power(log: float) -> str:
     """Writes 10^log as 3e-4, 0.02 or 150, however small or large it is; 0 for a log of −inf."""
     if log == -np.inf or -2 <= log < 3:
         value = 10.0**log
-        return f"{value:.2g}" if value < 100 else f"{value:.0f}"
+        return f"{value:.2g}" if value < 99.5 else f"{value:.0f}"
     exponent = int(np.floor(log))
     digit = round(10 ** (log - exponent))
     return f"{digit}e{exponent}" if digit < 10 else f"1e{exponent + 1}"

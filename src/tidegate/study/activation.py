@@ -61,7 +61,7 @@ def _reviews(choices: Mapping[str, Any], rate: float, seed: int, setup: Setup) -
     try:
         fitted = reviews.classifier(drawn, config, seed, learning_rate=rate, epochs=sizes["epochs"])
     except FloatingPointError:
-        yield {"score": 0.5, "held_out": 0.5, "steps": None, "diverged": True, "largest": None, "usual": None}
+        yield reviews.GUESSING | {"steps": None, "diverged": True, "largest": None, "usual": None}
         return
     (trace,) = fitted.model.trace(reviews.held_out(setup, 64, seed))
     good = [epoch for epoch, accuracy in enumerate(fitted.curve, 1) if accuracy >= sizes["review_good"]]

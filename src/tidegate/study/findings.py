@@ -120,7 +120,7 @@ def values(rows: Iterable[Row], name: str) -> list[Any]:
 
 
 def best(rows: Iterable[Row], key: str = "held_out", choice: str = "learning_rate") -> list[Row]:
-    """Chooses the rows of the learning rate, or another choice, that has most rows; of equals, whose mean is highest.
+    """Chooses the rows of the learning rate, or another choice, whose mean is highest over the seeds that all have.
 
     Args:
         rows: Rows of one condition.
@@ -129,7 +129,11 @@ def best(rows: Iterable[Row], key: str = "held_out", choice: str = "learning_rat
     """
     listed = list(rows)
     groups = [pick(listed, **{choice: value}) for value in values(listed, choice)]
-    return max(groups, key=lambda group: (len(group), float(np.mean([row[key] for row in group]))), default=[])
+    seeds = [{row["seed"] for row in group} for group in groups]
+    shared = set.intersection(*seeds) if seeds else set()
+    held = [[row for row in group if row["seed"] in shared] or group for group in groups]
+    means = [float(np.mean([row[key] for row in some])) for some in held]
+    return groups[int(np.argmax(means))] if groups else []
 
 
 def versus(first: str, second: str, difference: Interval, unit: str = " points", scale: float = 100.0) -> str:

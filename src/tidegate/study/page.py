@@ -59,19 +59,21 @@ def html(kept: Row, figures: Iterable[Figure]) -> str:
 <h1>{escape(kept["title"])}</h1><p class="question">{escape(kept["question"])}</p>{remarks}
 <div class="verdict">{"".join(f"<p>{escape(sentence)}</p>" for sentence in kept["verdict"])}</div>
 {"".join(map(_figure, figures))}
-<h2>Method</h2><p>{escape(kept["method"])}</p><p>{escape(_intervals(kept["seeds"]))}</p>
+<h2>Method</h2><p>{escape(kept["method"])}</p><p>{escape(_intervals(kept))}</p>
 <h2>Numbers</h2>{"".join(_table(Table(**table)) for table in kept["tables"])}
 <h2>How it was made</h2><dl>{made}</dl>
 </body></html>
 """
 
 
-def _intervals(seeds: int) -> str:
+def _intervals(kept: Row) -> str:
     """Says what the intervals are."""
+    seeds = f"{kept['seeds']} seeds" if kept["complete"] else f"up to {kept['seeds']} seeds"
+    tuned = "The first seed has also chosen the learning rates, by other data than those that are scored. "
     return (
-        f"Figures in brackets, bands and bars are 95 % intervals of Student's t over {seeds} seeds, unless something "
-        "else is said; comparisons are paired, seed by seed: the same seed draws the same data for all that is "
-        "compared. Each interval stands for itself and is not widened for there being many."
+        f"Figures in brackets, bands and bars are 95 % intervals of Student's t over {seeds}, unless something else is "
+        "said; comparisons are paired, seed by seed: the same seed draws the same data for all that is compared. "
+        f"{tuned if kept['tuned'] else ''}Each interval stands for itself and is not widened for there being many."
     )
 
 

@@ -39,6 +39,10 @@ class Drawn(NamedTuple):
         )
 
 
+GUESSING: Row = {"score": 0.5, "held_out": 0.5}
+"""What a row keeps of a training that has come apart: its network can only guess."""
+
+
 @dataclass(frozen=True)
 class Fitted:
     """A trained classifier.
@@ -46,18 +50,20 @@ class Fitted:
     Attributes:
         model: That of the best epoch, without torch.
         accuracy: On the reviews to judge by.
+        held_out: On those that have chosen the epoch.
         curve: Accuracy on those that choose the epoch, after each epoch.
         seconds: That training took.
     """
 
     model: Model
     accuracy: float
+    held_out: float
     curve: list[float]
     seconds: float
 
     def facts(self) -> Row:
-        """What a row keeps of it; `held_out` is the score on the reviews that choose the epoch."""
-        kept = {"score": self.accuracy, "held_out": max(self.curve), "curve": self.curve}
+        """What a row keeps of it."""
+        kept = {"score": self.accuracy, "held_out": self.held_out, "curve": self.curve}
         return kept | {"seconds": round(self.seconds, 2)}
 
 
@@ -142,9 +148,10 @@ def classifier(drawn: Drawn, config: Config, seed: int, **settings: Any) -> Fitt
     """
     events = train(drawn.examples, config, Settings(seed=seed, **settings))
     epochs = [event for event in events if isinstance(event, Epoch)]
-    model = to_model(drawn.examples, config, [epoch for epoch in epochs if epoch.weights][-1])
+    *_, kept = (epoch for epoch in epochs if epoch.weights)
+    model = to_model(drawn.examples, config, kept)
     curve = [epoch.report.accuracy for epoch in epochs]
-    return Fitted(model, accuracy(model, drawn.test), curve, epochs[-1].seconds)
+    return Fitted(model, accuracy(model, drawn.test), kept.report.accuracy, curve, epochs[-1].seconds)
 
 
 def accuracy(model: Model, labelled: Labelled) -> float:

@@ -123,7 +123,10 @@ def _dependence(groups: Mapping[tuple[str, str], Mapping[int, list[Row]]], count
 def _seconds(
     groups: Mapping[tuple[str, str], Mapping[int, list[Row]]], heads: Sequence[str], counts: Sequence[int]
 ) -> Table:
-    found = {name: scored(groups[name, IN_ORDER], "seconds") for name in CELLS}
+    found = {
+        name: {count: over_seeds(row["seconds"] for row in some) for count, some in groups[name, IN_ORDER].items()}
+        for name in CELLS
+    }
     lines = [
         [name, *(f"{of[count].mean:.1f}" if count in of else "–" for count in counts)] for name, of in found.items()
     ]

@@ -92,17 +92,25 @@ def conclude(rows: Sequence[Row], setup: Setup) -> Findings:
     accuracy: dict[str, dict[str, dict[int, Interval]]] = {}
     for how in (ALONE, MIXED):
         for name in NETWORKS:
-            chosen = {d: best(pick(rows, network=name, training=how, distance=d)) for d in distances}
-            at = scored({d: some for d, some in chosen.items() if some}, "score")
-            if at:
+            some = pick(rows, network=name, training=how)
+            some = _mixed(some) if how == MIXED else some
+            chosen = {d: best(pick(some, distance=d)) for d in distances}
+            if at := scored({d: found for d, found in chosen.items() if found}):
                 accuracy.setdefault(how, {})[name] = at
     tables = [_table(how, by_name, distances) for how, by_name in accuracy.items()]
     pictures = [_accuracies(accuracy)] if accuracy else []
     untrained = {name: norms for name in NETWORKS if (norms := _norms(pick(rows, network=name, training="none")))}
-    trained = {name: norms for name in NETWORKS if (norms := _norms(pick(rows, network=name, training=MIXED)))}
+    mixed = {name: _mixed(pick(rows, network=name, training=MIXED)) for name in NETWORKS}
+    trained = {name: norms for name, some in mixed.items() if (norms := _norms(some))}
     if untrained:
         pictures.append(_gradients({"before training": untrained, "trained on the mix": trained}, setup))
     return Findings([*_reach(accuracy, distances), *_rates(untrained, setup)], tables, pictures)
+
+
+def _mixed(rows: Sequence[Row]) -> list[Row]:
+    """Chooses the rows of one network of the learning rate that was best over all distances."""
+    chosen = best([row for row in rows if "held_out" in row])
+    return [row for row in rows if chosen and row["learning_rate"] == chosen[0]["learning_rate"]]
 
 
 def _norms(rows: Sequence[Row]) -> list[float]:
