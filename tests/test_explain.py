@@ -115,6 +115,25 @@ def test_a_vanilla_rnn_keeps_nothing() -> None:
     assert not explanation.contributions[:-1].any()
 
 
+@pytest.mark.parametrize(
+    ("cell", "changes", "remark"),
+    [
+        ("gru", {}, ""),
+        ("gru", {"reset": "off", "candidate": "relu"}, ""),
+        ("gru", {"update": "off"}, "without an update gate nothing is kept"),
+        ("rnn_tanh", {}, "without an update gate nothing is kept"),
+        ("rnn_relu", {}, "without an update gate nothing is kept"),
+        ("average", {}, "an average has no memory that changes"),
+        ("compound", {}, "compounding has no gates"),
+    ],
+)
+def test_a_model_that_keeps_otherwise_is_remarked_on(cell: str, changes: dict[str, Any], remark: str) -> None:
+    """Where the ledger reads otherwise than that of a GRU with its update gate, a remark says why."""
+    said = explain(make_model(cell, **changes), TEXT).remark
+    assert said.startswith(remark)
+    assert bool(said) == bool(remark)
+
+
 def test_an_average_and_compounding_keep_what_their_formulas_say() -> None:
     """An average keeps 1/T of every word, compounding rateⁿ of the word n places before the end."""
     average, compound = (explain(make_model(cell), TEXT) for cell in ("average", "compound"))

@@ -16,6 +16,17 @@ from tidegate.trace import Trace, outputs_of
 
 Array = npt.NDArray[np.float64]
 
+_REWRITES = (
+    "without an update gate nothing is kept but through the matrix, and the ledger credits the steps whose states are "
+    "summarised; integrated gradients and occlusion look further back"
+)
+_REMARKS = {
+    "average": "an average has no memory that changes: it keeps the same share of every word",
+    "compound": "compounding has no gates: what it keeps of a word depends on its place alone",
+    "rnn_tanh": _REWRITES,
+    "rnn_relu": _REWRITES,
+}
+
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Attribution:
@@ -60,6 +71,7 @@ class Explanation(Attribution):
         balance: What of it is in the summary vector, float64 [T, F].
         error: The largest difference between the sum of the account and a logit.
         traces: The gates of every step, layer by layer, forward before reverse; none for a model without them.
+        remark: What one must know of such a model to read its ledger; empty for a GRU that keeps what it has written.
     """
 
     bias: Array
@@ -70,6 +82,7 @@ class Explanation(Attribution):
     balance: Array
     error: float
     traces: tuple[Trace, ...]
+    remark: str
 
     def as_dict(self) -> dict[str, Any]:
         """The figures as lists and plain numbers, ready for JSON."""
@@ -82,7 +95,7 @@ def explain(model: Model, source: str | npt.NDArray[Any] | Embedded) -> Explanat
     """Accounts for a model's answer to one text.
 
     A vanilla RNN, which keeps nothing from one step to the next but through its matrix, credits all to the steps whose
-    states are in its summary: to the last word, if that is the last state.
+    states are in its summary: to the last word, if that is the last state. The `remark` says so.
 
     Example:
         >>> from tidegate import Config
@@ -126,6 +139,7 @@ def explain(model: Model, source: str | npt.NDArray[Any] | Embedded) -> Explanat
         balance=ledger.balance,
         error=float(np.abs(bias + initial + contributions.sum(axis=0) - logits).max()),
         traces=tuple(traces),
+        remark=_REWRITES if model.config.update == "off" else _REMARKS.get(model.config.cell, ""),
     )
 
 

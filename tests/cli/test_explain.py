@@ -314,7 +314,7 @@ def test_a_reader_that_has_had_enough_is_no_error(process: Callable[[str], Any])
 def test_gates_are_ranked_by_what_they_cut_off(model: tidegate.Model) -> None:
     """The first of the updates is the word at which most of the memory was let go, that of the resets likewise."""
     explanation = explain(model, TEXT)
-    explained = Explained(explanation, explanation, "ledger", "gru", 1)
+    explained = Explained(explanation, explanation, "ledger", 1)
     walk = explanation.traces[0].walk()
     for ranked, shares in ((explained.updates, walk.let_go()), (explained.resets, walk.unread())):
         t = int(shares.argmax())

@@ -99,7 +99,7 @@ def _explain(model: tidegate.Model, text: str, method: Method, label: str | None
     chosen = shown_class(explanation.probabilities) if label is None else labels.index(label)
     (ids,) = model.tokenizer.encode_batch([text], model.config.max_length)
     unknown = (word for word, i in zip(explanation.words, ids, strict=True) if model.tokenizer.vocab[i] == UNK)
-    return Explained(explanation, attribution, method, model.config.cell, chosen, tuple(dict.fromkeys(unknown)))
+    return Explained(explanation, attribution, method, chosen, tuple(dict.fromkeys(unknown)))
 
 
 def _record(explained: Explained) -> dict[str, Any]:

@@ -16,15 +16,6 @@ Array = npt.NDArray[np.float64]
 
 MOST_WORDS = 10  # listed by what is left of them, or by what they count
 
-_KEEPS_NOTHING = (
-    "without an update gate nothing is kept but through the matrix, and the ledger credits the steps whose states are "
-    "summarised; --method integrated-gradients and occlusion look further back"
-)
-_REMARKS = {
-    "average": "an average has no memory that changes: it keeps the same share of every word",
-    "compound": "compounding has no gates: what it keeps of a word depends on its place alone",
-}
-
 
 @dataclass(frozen=True)
 class Explained:
@@ -34,7 +25,6 @@ class Explained:
         explanation: The ledger.
         attribution: What each word counts by the method: the explanation itself if that is the ledger.
         method: "ledger", "integrated-gradients" or "occlusion".
-        cell: The name of what read the words.
         label: Index of the class whose probability is shown.
         unknown: The words that the model does not know.
     """
@@ -42,7 +32,6 @@ class Explained:
     explanation: Explanation
     attribution: Attribution
     method: str
-    cell: str
     label: int
     unknown: tuple[str, ...] = ()
 
@@ -137,7 +126,7 @@ class Explained:
             facts.append(("occlusion", "each word is left out by itself, so that what they count need not add up"))
         if self.unknown:
             facts.append(("unknown", "words that the model does not know: " + "  ".join(map(visible, self.unknown))))
-        facts.append(("note", _REMARKS.get(self.cell, "") if kept else _KEEPS_NOTHING))
+        facts.append(("note", explanation.remark))
         return [(name, fact) for name, fact in facts if fact]
 
     def _lead(self, logits: Array) -> str:
