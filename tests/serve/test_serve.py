@@ -1,6 +1,7 @@
 """The server of the page: what it answers, what it refuses, and what it lets nobody else do."""
 
 import json
+import logging
 import socket
 import subprocess
 import sys
@@ -10,6 +11,7 @@ from collections.abc import Callable, Iterator
 from http.client import HTTPConnection
 from typing import Any
 
+import numpy as np
 import pytest
 
 pytest.importorskip("fastapi")
@@ -124,6 +126,19 @@ def test_a_wrong_question_gets_one_clear_line(ask: Ask, path: str, body: Any, st
     code, _, answer = ask(f"/api/{path}", body)
     assert code == status
     assert error in json.loads(answer)["error"]
+
+
+def test_a_fault_of_ours_is_logged(ask: Ask, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A value error that no check has raised is logged with its traceback; a wrong question leaves nothing to read."""
+    caplog.set_level(logging.INFO)
+    assert ask("/api/unit", {"text": "film", "unit": 8})[0] == 400
+    assert caplog.records == []
+    monkeypatch.setattr(Model, "trace", lambda *_: np.zeros(2) + np.zeros(3))
+    assert ask("/api/unit", {"text": "film", "unit": 0})[0] == 400
+    (record,) = caplog.records
+    assert (record.name, record.levelname) == ("tidegate.serve.server", "ERROR")
+    assert "Traceback" in caplog.text
+    assert "could not be broadcast" in caplog.text
 
 
 def test_a_foreign_name_is_refused(ask: Ask, port: int) -> None:

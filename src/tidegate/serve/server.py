@@ -1,7 +1,9 @@
 """The page in a browser on this machine: FastAPI and uvicorn around one model."""
 
 import ipaddress
+import logging
 import socket
+import traceback
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -20,6 +22,7 @@ from tidegate.model import Model
 from tidegate.serve import messages, page
 
 WEB = Path(__file__).parent / "web"
+LOG = logging.getLogger(__name__)
 LARGEST_QUESTION = 8_000_000  # bytes
 HERE = ("127.0.0.1", "localhost")
 
@@ -56,7 +59,7 @@ def create_app(model: Model, name: str = "model", hosts: tuple[str, ...] = HERE)
     for path, answer in _ANSWERS.items():
         _add(app, path, answer, model)
     app.mount("/", StaticFiles(directory=WEB, html=True))
-    app.add_exception_handler(ValueError, lambda _, error: _refuse(400, str(error)))
+    app.add_exception_handler(ValueError, _refuse_value)
     app.add_exception_handler(RequestValidationError, lambda _, error: _refuse(422, _first_fault(error)))
     app.add_middleware(_Limit)
     app.add_middleware(TrustedHostMiddleware, allowed_hosts=list(hosts))
@@ -132,6 +135,14 @@ def _add(app: FastAPI, path: str, answer: Callable[[Model, Any], Any], model: Mo
 
 def _refuse(status: int, text: str) -> JSONResponse:
     return JSONResponse({"error": text}, status)
+
+
+def _refuse_value(_: Any, error: Exception) -> JSONResponse:
+    """Tells what is wrong with a question. What no check of ours has raised is a fault of ours, and is logged."""
+    last = traceback.extract_tb(error.__traceback__)[-1]
+    checked = Path(last.filename).is_relative_to(WEB.parents[1]) and (last.line or "").startswith("raise ")
+    LOG.log(logging.DEBUG if checked else logging.ERROR, "a question was refused: %s", error, exc_info=error)
+    return _refuse(400, str(error))
 
 
 def _first_fault(error: RequestValidationError) -> str:
