@@ -75,6 +75,12 @@ def test_words_share_the_scores(model: Model) -> None:
     assert 0 <= told.leading < max(1, model.config.hidden_size)
 
 
+def test_a_remark_on_the_model_comes_with_the_words(random_model: Make) -> None:
+    """What one must know of a model to read its words is told as by `explain`, and nothing of a plain GRU."""
+    assert page.words(random_model(), messages.Question(text=TEXT)).remark == ""
+    assert "no memory that changes" in page.words(random_model("average"), messages.Question(text=TEXT)).remark
+
+
 def test_words_beyond_the_longest_text_are_counted(random_model: Make) -> None:
     """What the model does not read is left out, and its number is told."""
     told = page.words(random_model(max_length=3), messages.Question(text="a good film, a bad film"))
@@ -153,6 +159,7 @@ def test_the_stream_follows_each_deposit(random_model: Make, reverse: bool) -> N
         left = left[::-1, ::-1]
     np.testing.assert_allclose(told.amounts[:-1], left[told.top], atol=1e-5)
     np.testing.assert_allclose(np.sum(told.amounts, axis=0), left.sum(axis=0), atol=1e-5)
+    np.testing.assert_allclose(told.own, left.diagonal(), atol=1e-5)
     assert set(told.top) == set(np.argsort(-left.sum(axis=1))[: page.TOP_WORDS])
 
 
@@ -233,6 +240,9 @@ def test_the_page_knows_its_model(random_model: Make) -> None:
     assert (told.name, told.cell, told.gated, told.layers, told.directions) == ("it", "gru reset=off", True, 2, 2)
     assert told.gates == ["update", "candidate", "hidden", "kept"]
     assert told.longest == 9
+    assert told.off == ["reset"]
     assert page.facts(random_model(update="off"), "it").gates == ["reset", "candidate", "hidden"]
+    assert page.facts(random_model(update="off"), "it").off == ["update"]
+    assert page.facts(random_model("rnn_relu"), "it").off == []
     assert page.facts(random_model("rnn_relu"), "it").gates == ["hidden", "preactivation"]
     assert page.facts(random_model("average"), "it").layers == 0

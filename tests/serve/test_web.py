@@ -30,7 +30,9 @@ KINDS: dict[str, dict[str, Any]] = {
     "deep": {"num_layers": 2, "bidirectional": True, "summary": "mean+max", "labels": ("1", "so-so", "good", "best")},
     "rnn": {"cell": "rnn_tanh", "bidirectional": True},
     "chosen": {"reset": "off", "candidate": "relu", "max_length": 9},
+    "fixed": {"reset": "off", "update": "off"},
     "average": {"cell": "average"},
+    "compound": {"cell": "compound"},
 }
 
 
@@ -113,6 +115,20 @@ def ask(page: Page, path: str, **question: Any) -> dict[str, Any]:
 def picture(page: Page, canvas: str = "#map") -> str:
     """What is drawn on a canvas."""
     return str(page.locator(canvas).first.evaluate("(canvas) => canvas.toDataURL()"))
+
+
+def room(page: Page) -> dict[str, float]:
+    """Where the values of the map are on its canvas: left, width and height, in pixels."""
+    found: dict[str, float] = page.evaluate(
+        """async () => { const { room } = await import(new URL("heatmap.js", location).href);
+        const { width, inner } = room(); return { left: width - inner.width, ...inner }; }"""
+    )
+    return found
+
+
+def load(page: Page, content: str, name: str = "sensor.csv") -> None:
+    """Chooses a file of numbers."""
+    page.set_input_files("#csv", {"name": name, "mimeType": "text/csv", "buffer": content.encode("latin-1")})
 
 
 def shown(page: Page, selector: str) -> bool:
@@ -215,17 +231,31 @@ def test_the_map_says_what_is_under_the_pointer(visit: Open) -> None:
     page = visit()
     told = ask(page, "unit", text=TEXT, unit=0)
     order = page.locator("#unit option").evaluate_all("(options) => options.map((option) => Number(option.value))")
-    box = page.locator("#map").bounding_box()
-    assert box is not None
-    left, height = 62, box["height"] - 62
-    x = left + (box["width"] - left) * 1.5 / len(told["hidden"])
-    y = height * (order.index(0) + 0.5) / len(order)
+    at = room(page)
+    x = at["left"] + at["width"] * 1.5 / len(told["hidden"])
+    y = at["height"] * (order.index(0) + 0.5) / len(order)
     page.locator("#map").hover(position={"x": x, "y": y})
     value = f"{told['gates']['update'][1]:.2f}"
     expect(page.locator("#map-note")).to_have_text(re.compile(rf"Word 2 “good”, unit 0 .*Update gate z = {value}"))
     page.locator("#map").click(position={"x": x, "y": y})
     expect(page.locator("#step")).to_have_value("2")
     expect(page.locator("#unit")).to_have_value("0")
+
+
+@pytest.mark.parametrize("kind", ["gru", "rnn"])
+def test_the_labels_of_the_map_are_whole(visit: Open, kind: str) -> None:
+    """No letter beside the map is cut off at the left edge of its canvas."""
+    page = visit(kind)
+    expect(page.locator("#map-note")).to_contain_text("unit")
+    columns = page.locator("#map").evaluate(
+        """(canvas) => [0, 1].map((x) => canvas.getContext("2d").getImageData(x, 0, 1, canvas.height).data)
+        .map((pixels) => pixels.reduce((sum, value) => sum + value, 0))"""
+    )
+    inked = page.locator("#map").evaluate(
+        """(canvas) => canvas.getContext("2d").getImageData(0, 0, 60, canvas.height).data.some(Boolean)"""
+    )
+    assert columns == [0, 0]
+    assert inked
 
 
 def test_the_map_shows_any_gate(visit: Open) -> None:
@@ -325,19 +355,34 @@ def test_the_stream_tells_what_the_memory_holds(visit: Open) -> None:
     """The note under the stream gives the shares of the largest words and of all others."""
     page = visit()
     told = ask(page, "ledger", text=TEXT)
-    last = [row[-1] for row in told["amounts"]]
-    share = 100 * last[-1] / sum(last)
-    expect(page.locator("#stream-note")).to_have_text(re.compile(r"^After “film” the memory holds: “.*others \d"))
-    expect(page.locator("#stream-note")).to_contain_text(f"others {share:.0f} %")
+    total, t = sum(row[-1] for row in told["amounts"]), len(told["own"]) - 1
+    others = sorted((row[-1] / total for row, word in zip(told["amounts"], told["top"], strict=False) if word != t))
+    own, listed = told["own"][-1] / total, sum(others[-5:])
+    note, name = page.locator("#stream-note"), r"“film \(14\)”"
+    expect(note).to_have_text(re.compile(rf"^After {name} the memory holds: {100 * own:.0f}\s% {name}, "))
+    expect(note).to_have_text(re.compile(rf", {100 * (1 - own - listed):.0f}\s% others\.$"))
+
+
+def test_the_stream_counts_the_word_just_read(visit: Open) -> None:
+    """A word has its share in the sentence about its own step, though its band is grey."""
+    page = visit(text="a film and a film and a bad film and nothing but good film")
+    told = ask(page, "ledger", text=page.input_value("#text"))
+    t = min(set(range(len(told["own"]))) - set(told["top"]))
+    page.locator("#words > *").nth(t).click()
+    share = 100 * told["own"][t] / sum(row[t] for row in told["amounts"])
+    name = words(page)[t] + f" ({t + 1})" * (words(page).count(words(page)[t]) > 1)
+    expect(page.locator("#stream-note")).to_contain_text(f"After “{name}” the memory holds: {share:.0f} % “{name}”")
+    page.locator("#words > *").filter(has_text="nothing").click()
+    expect(page.locator("#stream-note")).to_contain_text("After “nothing” the memory")
 
 
 def test_the_gradient_stands_beside_that_of_a_network_without_gates(visit: Open) -> None:
-    """Both verdicts are told, and what the other network is."""
+    """Both verdicts are told, with true minus signs, at which no line breaks, and what the other network is."""
     page = visit()
     told = ask(page, "flow", text=TEXT)
-    expect(page.locator("#flow-note li")).to_have_text(
-        [f"this GRU {told['this']['verdict']}", f"the RNN without gates {told['vanilla']['verdict']}"]
-    )
+    this, vanilla = (told[name]["verdict"].replace("e-", "e−") for name in ("this", "vanilla"))
+    assert "e−" in this
+    expect(page.locator("#flow-note li")).to_have_text([f"this GRU {this}", f"the RNN without gates {vanilla}"])
     expect(page.locator("#flow-hint")).to_contain_text("same candidate weights (r = 1 and z = 0 everywhere)")
 
 
@@ -356,7 +401,7 @@ def test_numbers_are_loaded_from_a_file(visit: Open) -> None:
     """A CSV with a line of names is read as steps of numbers, named by their places."""
     page = visit()
     rows = "a,b,c,d\n0.1,0.2,0.3,0.4\n-1,2,-3,4\n1e-3,0,0,0\n"
-    page.set_input_files("#csv", {"name": "sensor.csv", "mimeType": "text/csv", "buffer": rows.encode()})
+    load(page, rows)
     expect(page.locator("#words > *")).to_have_text(["1", "2", "3"])
     expect(page.locator("#text-note")).to_have_text("sensor.csv: 3 steps of 4 numbers.")
     told = ask(page, "words", vectors=[[0.1, 0.2, 0.3, 0.4], [-1, 2, -3, 4], [1e-3, 0, 0, 0]])
@@ -365,16 +410,40 @@ def test_numbers_are_loaded_from_a_file(visit: Open) -> None:
     expect(page.locator("#words > *")).to_have_text(["a", "film"])
 
 
+def test_rows_of_numbers_are_steps(visit: Open) -> None:
+    """While numbers are read the page speaks of steps and names each once; a text brings the words back."""
+    page = visit()
+    load(page, "0.1,0.2,0.3,0.4\n-1,2,-3,4\n1e-3,0,0,0\n")
+    expect(page.locator("#words > *")).to_have_count(3)
+    page.locator("#words > *").nth(1).click()
+    expect(page.locator("#words-title")).to_have_text("Which steps decide")
+    expect(page.locator("#word-note")).to_have_text(re.compile("^Step 2 counts"))
+    expect(page.locator("#curve-note")).to_have_text(re.compile("^After step 2: positive"))
+    expect(page.locator("#map-note")).to_have_text(re.compile(r"^Step 2, unit \d \(remembers [\d.]+ steps\):"))
+    expect(page.locator("#stream-note")).to_have_text(re.compile(r"^After step 2 the memory holds: \d+\s% step 2, "))
+    expect(page.locator("#life-note")).to_have_text(re.compile("^Step 2: state"))
+    expect(page.locator("#step-note")).to_have_text("step 2 / 3")
+    expect(page.locator("#drawing .word-text")).to_have_text("step 2")
+    expect(page.get_by_role("button", name="Next step")).to_be_visible()
+    page.get_by_text("All figures as a table").click()
+    said = page.locator("section:not(:has(#text)), nav").all_inner_texts()
+    assert not re.search(r"\bword|\btext\b|“", " ".join(said), re.IGNORECASE), said
+    page.fill("#text", "a film")
+    expect(page.locator("#words-title")).to_have_text("Which words decide")
+
+
 def test_a_wrong_file_is_told(visit: Open) -> None:
     """A file that the model cannot read is refused with the line, and the text stays."""
     page = visit()
     complaints = {
         "1,2,3\n": "sensor.csv: line 1 has 3 numbers, this model reads 4 a step.",
+        "1\n2\n": "sensor.csv: line 1 has 1 number, this model reads 4 a step.",
         "1,2,3,4\n1,x,3,4\n": "sensor.csv: line 2 holds something that is no number.",
-        "a,b,c,d\n": "sensor.csv: there is no row of numbers.",
     }
+    for other in ("a,b,c,d\n", "label,text\n1,a film, and a bad one\n", "\x89PNG\n\x1a\n\0"):
+        complaints[other] = "sensor.csv: this is no table of numbers, of which the model reads 4 a step."
     for content, complaint in complaints.items():
-        page.set_input_files("#csv", {"name": "sensor.csv", "mimeType": "text/csv", "buffer": content.encode()})
+        load(page, content)
         expect(page.get_by_role("alert")).to_have_text(complaint)
     assert words(page)[:2] == ["a", "good"]
 
@@ -386,7 +455,9 @@ def test_a_wrong_file_is_told(visit: Open) -> None:
         ("deep", 5, {"ledger", "flow", "one"}),
         ("rnn", 2, {"flow", "one"}),
         ("chosen", 4, {"ledger", "flow", "one"}),
+        ("fixed", 2, {"flow", "one"}),
         ("average", 0, set()),
+        ("compound", 0, set()),
     ],
 )
 def test_the_page_shows_what_a_model_has(visit: Open, kind: str, maps: int, parts: set[str]) -> None:
@@ -398,14 +469,71 @@ def test_the_page_shows_what_a_model_has(visit: Open, kind: str, maps: int, part
     assert shown(page, "#gates") == bool(maps)
     if "one" in parts:
         expect(page.locator("#equation")).to_contain_text("memory after = ")
-        assert page.locator("#drawing [role=slider]").count() == (0 if kind == "rnn" else 3)
+        assert page.locator("#drawing [role=slider]").count() == {"rnn": 0, "fixed": 1, "chosen": 2}.get(kind, 3)
+        assert shown(page, "#undo") == (kind != "rnn")
     page.fill("#text", "")
     expect(page.locator("#words-empty")).to_be_visible()
+    assert not any(shown(page, part) for part in ("#curve", "#gates", "#ledger", "#flow", "#one"))
     expect(page.locator("#text-note")).to_have_text("0 words.")
     expect(page.locator("#stepper")).to_be_hidden()
     assert page.get_by_role("alert").count() == 0
     page.fill("#text", "film")
     expect(page.locator("#words > *")).to_have_text(["film"])
+    assert {part for part in ("ledger", "flow", "one") if shown(page, f"#{part}")} == parts
+    expect(page.locator("#words-empty")).to_be_hidden()
+
+
+def test_pictures_come_back_after_an_empty_text(visit: Open) -> None:
+    """A text typed after an empty one has the curve and the map that it has on a fresh page."""
+    page = visit(text="a bad film")
+    pages = (page, visit(text="a bad film"))
+    page.fill("#text", "")
+    expect(page.locator("#words-empty")).to_be_visible()
+    page.fill("#text", "a bad film")
+    for each in pages:
+        expect(each.locator("#words > *")).to_have_count(3)
+        expect(each.locator("#flow-note li")).to_have_count(2)
+        each.locator("#words > *").last.click()
+        each.mouse.move(5, 5)
+        each.wait_for_timeout(200)
+    for canvas in ("#curve canvas", "#map", "#stream canvas", "#flow-plot canvas", "#life canvas"):
+        assert picture(page, canvas) == picture(pages[1], canvas), canvas
+
+
+@pytest.mark.parametrize(
+    ("kind", "remark", "hint", "title"),
+    [
+        ("gru", "", "wrote into the memory", "The gates of every unit"),
+        ("rnn", "Without an update gate nothing is kept", "wrote into the memory", "The states of every unit"),
+        ("fixed", "Without an update gate nothing is kept", "wrote into the memory", "The states of every unit"),
+        ("average", "An average has no memory that changes", "adds to the average", None),
+        ("compound", "Compounding has no gates", "as far as compounding has left it", None),
+    ],
+)
+def test_the_page_says_what_a_model_is_not(visit: Open, kind: str, remark: str, hint: str, title: str | None) -> None:
+    """Under the words stands what one must know of a model to read them, and no sentence speaks of what it has not."""
+    page = visit(kind)
+    expect(page.locator("#remark")).to_have_text(re.compile(f"^{remark}" if remark else "^$"))
+    expect(page.locator("#words-hint")).to_contain_text(hint)
+    if title:
+        expect(page.locator("#gates-title")).to_have_text(title)
+    if kind == "average":
+        assert "memory" not in page.text_content("#words-hint")  # type: ignore[operator]
+
+
+def test_a_gate_that_is_off_is_fixed(visit: Open) -> None:
+    """Gates that are off stand in the header and in the drawing with their value, and can not be moved."""
+    page = visit("fixed")
+    expect(page.locator("#facts")).to_contain_text("GRU, reset gate off, update gate off")
+    expect(page.locator("#drawing text.reset")).to_have_text("reset off: r = 1")
+    expect(page.locator("#drawing text.update")).to_have_text("update off: z = 0")
+    expect(page.locator("#drawing .fixed")).to_have_count(2)
+    expect(page.locator("#one-hint")).to_contain_text("Drag the candidate")
+    expect(page.locator("#map-note")).to_have_text(re.compile(r"unit \d: Candidate n"))
+    for key in ("update", "reset"):
+        expect(page.locator(f"#life-keys .{key}")).to_be_hidden()
+    page.get_by_role("slider", name="candidate n").press("End")
+    expect(page.locator("#change b")).to_be_visible()
 
 
 def test_layers_and_directions_can_be_chosen(visit: Open) -> None:
@@ -470,6 +598,26 @@ def test_other_scripts_are_shown_as_they_are_read(visit: Open) -> None:
     page.keyboard.press("Home")
     page.keyboard.press("ArrowLeft")
     expect(page.locator("#step")).to_have_value("2")
+    expect(page.locator("#curve-note")).to_contain_text("After “\u2068טוב\u2069”: positive")
+
+
+def test_what_cannot_be_seen_is_spelt_out(visit: Open) -> None:
+    """Controls, marks of direction and letters without width are spelt out."""
+    page = visit(text="a \x1b film \u202e \u200b")
+    expect(page.locator("#words > *")).to_have_text(["a", "\\x1b", "film", "\\u202e", "\\u200b"])
+    page.locator("#words > *").nth(3).click()
+    expect(page.locator("#life-note")).to_contain_text("“\\u202e”: state")
+
+
+def test_a_long_word_is_shortened(visit: Open) -> None:
+    """Of a word of 3,000 letters thirty are shown, everywhere; the whole word is in its title."""
+    page = visit(text="film " + "x" * 3000)
+    word = page.locator("#words > *").nth(1)
+    expect(word).to_have_text("x" * 29 + "…")
+    expect(word).to_have_attribute("title", "x" * 3000)
+    assert page.locator("#words > *").nth(0).get_attribute("title") in (None, "")
+    page.get_by_text("All figures as a table").click()
+    assert "x" * 30 not in " ".join(page.locator("section:not(:has(#text)), nav").all_inner_texts())
 
 
 @pytest.mark.parametrize("kind", ["gru", "deep"])
@@ -482,6 +630,42 @@ def test_a_phone_shows_all_without_scrolling_sideways(visit: Open, kind: str) ->
         "(all) => all.filter((one) => one.offsetParent && one.getBoundingClientRect().height < 40).length"
     )
     assert small == 0
+
+
+@pytest.mark.parametrize("width", [320, 390, 1280])
+@pytest.mark.parametrize("kind", ["gru", "chosen", "rnn"])
+def test_no_label_of_the_drawing_lies_on_a_line(visit: Open, kind: str, width: int) -> None:
+    """Every label stands within the drawing and beside its lines, at the greatest width that they have."""
+    page = visit(kind, viewport={"width": width, "height": 3000})
+    faults = page.locator("#drawing svg").evaluate(
+        """(svg) => { const lines = [...svg.querySelectorAll(".flow")], size = svg.viewBox.baseVal, faults = [];
+        for (const line of lines) line.style.strokeWidth = "18px";
+        for (const label of svg.querySelectorAll("text:not(.value, .plus, .word-text) tspan")) {
+          const [start, end] = [0, label.getNumberOfChars() - 1].map((i) => label.getExtentOfChar(i));
+          if (start.x < 0 || end.x + end.width > size.width) faults.push(`${label.textContent} sticks out`);
+          for (let x = start.x; x <= end.x + end.width; x += 2)
+            for (const y of [start.y + 3, start.y + start.height - 3])
+              if (lines.some((line) => line.isPointInStroke(new DOMPoint(x, y)))) faults.push(label.textContent); }
+        return [...new Set(faults)]; }"""
+    )
+    assert faults == []
+    assert page.locator("#drawing tspan").count() >= 5
+
+
+@pytest.mark.parametrize("offset", [(26, 0), (-26, 0), (0, 24)])
+def test_a_knob_is_caught_from_beside_it(visit: Open, offset: tuple[int, int]) -> None:
+    """A mouse that misses a knob by its own size still moves the gate, at the end of the track too."""
+    page = visit()
+    slider = page.get_by_role("slider", name="update gate z")
+    slider.press("Home")
+    box = slider.locator(".handle").bounding_box()
+    assert box is not None
+    page.mouse.move(box["x"] + box["width"] / 2 + offset[0], box["y"] + box["height"] / 2 + offset[1])
+    page.mouse.down()
+    page.mouse.move(box["x"], box["y"] - 60, steps=4)
+    page.mouse.up()
+    assert float(slider.get_attribute("aria-valuenow") or 0) > 0.2
+    assert page.evaluate("getSelection().toString()") == ""
 
 
 def luminance(colour: str) -> float:
@@ -556,11 +740,11 @@ def test_the_picture_of_a_gate_is_that_of_its_values(visit: Open) -> None:
     order = page.locator("#unit option").evaluate_all("(options) => options.map((option) => Number(option.value))")
     page.select_option("#unit", str(order[-1] if order[0] == 0 else order[0]))
     rows = page.locator("#map").evaluate(
-        """(canvas, [row, rows, steps]) => { const context = canvas.getContext("2d"), ratio = devicePixelRatio;
-        const [width, height] = [canvas.clientWidth - 62, canvas.clientHeight - 62];
-        const x = (t) => ratio * (62 + (width * (t + 0.5)) / steps), y = (ratio * height * (row + 0.5)) / rows;
+        """(canvas, [{ left, width, height }, row, rows, steps]) => {
+        const context = canvas.getContext("2d"), ratio = devicePixelRatio;
+        const x = (t) => ratio * (left + (width * (t + 0.5)) / steps), y = (ratio * height * (row + 0.5)) / rows;
         return Array.from({ length: steps }, (_, t) => [...context.getImageData(x(t), y, 1, 1).data.slice(0, 3)]); }""",
-        [order.index(0), len(order), len(told)],
+        [room(page), order.index(0), len(order), len(told)],
     )
     brightness = [luminance(f"rgb({r}, {g}, {b})") for r, g, b in rows]
     ranks = sorted(range(1, len(told)), key=lambda t: -told[t])

@@ -111,11 +111,12 @@ class WhatIfQuestion(UnitQuestion):
 
 
 class Facts(_Message):
-    """What the page must know of the model."""
+    """What the page must know of the model. Of a GRU, the gates in `off` are fixed at r = 1 or z = 0."""
 
     name: str
     cell: str
     gated: bool
+    off: list[Gate]
     labels: list[str]
     layers: int
     directions: int
@@ -130,7 +131,8 @@ class Facts(_Message):
 class Words(_Message):
     """Each word's share of each class's score: bias + initial + the sum of contributions [T, C] = logits.
 
-    `unknown` are the steps of words outside the vocabulary, `leading` is the unit that counts most.
+    `unknown` are the steps of words outside the vocabulary, `leading` is the unit that counts most, `remark` is what
+    one must know of the model to read this.
     """
 
     words: list[str]
@@ -145,6 +147,7 @@ class Words(_Message):
     kept: Numbers
     leading: int
     error: float
+    remark: str
 
 
 class HeatMap(_Message):
@@ -162,11 +165,13 @@ class HeatMap(_Message):
 class Stream(_Message):
     """How much of each word's deposit is in the state after each step: Σ over units of |what is left|.
 
-    The rows of amounts belong to the words in `top`; one row more holds all other words and the initial state.
+    The rows of amounts belong to the words in `top`; one row more holds all other words and the initial state. `own` is
+    how much each word has in the state after its own step.
     """
 
     top: list[int]
     amounts: list[Numbers]
+    own: Numbers
 
 
 class Curve(_Message):

@@ -14,7 +14,7 @@ from tidegate.recurrent import Recurrent
 from tidegate.serve import messages
 from tidegate.serve.messages import Array, Gate, GateQuestion, Place, Question, UnitQuestion, WhatIfQuestion
 from tidegate.stacks import parameter_names
-from tidegate.text import UNK
+from tidegate.text import UNK, visible
 from tidegate.trace import Trace, outputs_of
 from tidegate.units import memory
 
@@ -29,6 +29,7 @@ def facts(model: Model, name: str) -> messages.Facts:
         name=name,
         cell=str(cell or config.cell),
         gated=bool(cell and cell.gated),
+        off=_off(cell) if cell else [],
         labels=list(config.labels),
         layers=config.num_layers if config.recurrent else 0,
         directions=1 + config.bidirectional,
@@ -51,7 +52,7 @@ def words(model: Model, question: Question) -> messages.Words:
         left_out = len(ids) - len(told.words)
         unknown = np.flatnonzero(ids[: len(told.words)] == model.tokenizer.vocab.index(UNK)).tolist()
     return messages.Words(
-        words=list(told.words),
+        words=list(map(visible, told.words)),
         unknown=unknown,
         left_out=left_out,
         contributions=_rounded(told.contributions),
@@ -63,6 +64,7 @@ def words(model: Model, question: Question) -> messages.Words:
         kept=_rounded(told.kept),
         leading=_leading(model, told),
         error=told.error,
+        remark=told.remark,
     )
 
 
@@ -91,8 +93,10 @@ def stream(model: Model, question: Place) -> messages.Stream:
     Raises:
         ValueError: The cell keeps no deposits.
     """
-    followed = ledger.stream(question.trace(model), TOP_WORDS)
-    return messages.Stream(top=followed.steps.tolist(), amounts=_rounded(followed.amounts))
+    trace = question.trace(model)
+    followed = ledger.stream(trace, TOP_WORDS)
+    own = np.abs((1 - _values(trace, "update")) * _values(trace, "candidate")).sum(axis=1)
+    return messages.Stream(top=followed.steps.tolist(), amounts=_rounded(followed.amounts), own=_rounded(own))
 
 
 def flow_curves(model: Model, question: Place) -> messages.Flow:
@@ -189,9 +193,14 @@ def _gates(cell: Cell) -> list[Gate]:
     if not cell.gated:
         return ["hidden", "preactivation"]
     gates: list[Gate] = ["update", "reset", "candidate", "hidden", "kept"]
-    off = {"reset"} if cell.reset == "off" else set()
-    off |= {"update", "kept"} if cell.update == "off" else set()
-    return [gate for gate in gates if gate not in off]
+    off = _off(cell)
+    return [gate for gate in gates if gate not in off and not (gate == "kept" and "update" in off)]
+
+
+def _off(cell: Cell) -> list[Gate]:
+    """Lists the gates that are the same at every step; a vanilla RNN has none."""
+    gates: tuple[Gate, ...] = ("reset", "update")
+    return [gate for gate in gates if getattr(cell, gate) == "off"]
 
 
 def _leading(model: Model, told: Explanation) -> int:

@@ -1,6 +1,7 @@
 // Charts along the words: uPlot with our axes, colours and the mark of the chosen word. A click chooses a word.
 
 import { css, onTheme } from "./colours.js";
+import { shorten } from "./naming.js";
 import { whenSeen } from "./seen.js";
 import { go, state, when, words } from "./state.js";
 
@@ -39,8 +40,10 @@ export class WordChart {
   }
 
   resize() {
-    const width = (this.width = this.host.clientWidth); // read here alone: it makes the browser lay out the page
-    if (!width || !this.series.length || !state.told) return;
+    const width = this.host.clientWidth; // read here alone: it makes the browser lay out the page
+    if (!width) return; // while it is hidden it keeps its size
+    this.width = width;
+    if (!this.series.length || !state.told) return;
     if (!this.plot || this.kind.split(" ").at(-2) !== String(this.showsWords())) this.show(this.series, this.kind.split(" ")[0]);
     else if (this.plot.width !== width) this.plot.setSize({ width, height: this.height });
   }
@@ -90,8 +93,6 @@ function mark(plot) {
   ctx.fillRect((left + right - width) / 2, bbox.top, width, bbox.height);
   ctx.restore();
 }
-
-export const shorten = (word) => (word && [...word].length > 9 ? `${[...word].slice(0, 8).join("")}…` : (word ?? ""));
 
 /** The colour of a custom property, read when the chart is drawn: themes may change. */
 export const stroke = (name) => () => css(name);

@@ -1,47 +1,17 @@
 // The drawing of one unit: memory flows along one line, what is new along the other, and gates stand in their way.
 
-import { Slider } from "./slider.js";
+import { layout } from "./layouts.js";
+import { shorten, spoken } from "./naming.js";
 import { plain, signed } from "./numbers.js";
-import { shorten } from "./charts.js";
+import { Slider } from "./slider.js";
 
-/** Two layouts of the same parts; lines are lists of corners, texts are [x, y, anchor]. */
-const WIDE = {
-  size: [960, 440],
-  previous: [76, 84], next: [884, 84], word: [76, 396], candidate: [470, 340], sum: [812, 84],
-  lines: {
-    before: [[76, 84], [700, 84]], kept: [[700, 84], [812, 84]], after: [[812, 84], [884, 84]],
-    branch: [[200, 84], [200, 210]], recalled: [[200, 210], [200, 340], [470, 340]], input: [[76, 396], [470, 396], [470, 340]],
-    fresh: [[470, 340], [700, 340]], taken: [[700, 340], [812, 340], [812, 84]],
-  },
-  sliders: { reset: [[200, 268], [200, 148]], update: [[700, 290], [700, 134]], candidate: [[580, 396], [580, 284]] },
-  texts: {
-    reset: [224, 190, "start"], update: [676, 196, "end"], candidate: [580, 262, "middle"],
-    recalled: [330, 326, "middle"], input: [300, 428, "middle"], kept: [754, 68, "middle"], taken: [824, 232, "start"],
-    keep: [722, 132, "start"], take: [722, 298, "start"], previous: [76, 30, "middle"], next: [884, 30, "middle"],
-  },
-};
-const NARROW = {
-  size: [360, 720],
-  previous: [56, 60], next: [56, 672], word: [286, 40], candidate: [262, 270], sum: [56, 590],
-  lines: {
-    before: [[56, 60], [56, 470]], kept: [[56, 470], [56, 590]], after: [[56, 590], [56, 672]],
-    branch: [[56, 150], [140, 150]], recalled: [[140, 150], [244, 150], [244, 270]], input: [[280, 40], [280, 270]],
-    fresh: [[262, 270], [262, 470]], taken: [[262, 470], [262, 590], [56, 590]],
-  },
-  sliders: { reset: [[96, 150], [192, 150]], update: [[232, 470], [92, 470]], candidate: [[186, 372], [338, 372]] },
-  texts: {
-    reset: [74, 188, "start"], update: [162, 420, "middle"], candidate: [246, 348, "end"],
-    recalled: [234, 246, "end"], input: [292, 112, "start"], kept: [72, 536, "start"], taken: [166, 576, "middle"],
-    keep: [78, 502, "start"], take: [248, 502, "end"], previous: [100, 50, "start"], next: [100, 682, "start"],
-  },
-};
-const FLOWS = ["before", "branch", "recalled", "input", "fresh", "kept", "taken", "after"];
 const NARROW_BELOW = 640; // pixels
+const MOVABLE = { reset: ["reset gate r", 0, 1], update: ["update gate z", 0, 1], candidate: ["candidate n", -1, 1] };
 
 export class Drawing {
-  /** `byHand(gate, value)` is called when a gate is moved; null undoes it. */
-  constructor(host, gru, byHand) {
-    Object.assign(this, { host, gru, byHand, numbers: null, layout: null });
+  /** Gates in `off` are fixed. `byHand(gate, value)` is called when one is moved; null undoes it. */
+  constructor(host, { gated, off }, byHand) {
+    Object.assign(this, { host, gru: gated, off, byHand, numbers: null, layout: null });
     new ResizeObserver(() => this.build()).observe(host);
     // What nobody sees need not move: an animated drawing costs time in every frame.
     new IntersectionObserver(([seen]) => host.classList.toggle("seen", seen.isIntersecting)).observe(host);
@@ -49,32 +19,30 @@ export class Drawing {
 
   build() {
     if (!this.host.clientWidth) return;
-    const layout = this.host.clientWidth < NARROW_BELOW ? NARROW : WIDE;
-    if (layout === this.layout) return;
-    this.layout = layout;
-    const svg = make("svg", { viewBox: `0 0 ${layout.size.join(" ")}`, class: this.gru ? "gru" : "rnn" });
-    const flows = this.gru ? FLOWS : FLOWS.filter((name) => name !== "kept");
-    this.flows = Object.fromEntries(flows.map((name) => [name, flow(svg, layout.lines[name])]));
-    this.places = Object.fromEntries(["previous", "candidate", "next"].map((name) => [name, pool(svg, layout[name])]));
-    const [x, y] = layout.sum;
-    if (this.gru) make("circle", { cx: x, cy: y, r: 13, class: "sum" }, svg), write(svg, [x, y + 6, "middle"], "+", "plus");
-    const [wx, wy] = layout.word;
-    make("rect", { x: wx - 60, y: wy - 19, width: 120, height: 38, rx: 8, class: "word" }, svg);
-    this.word = write(svg, [wx, wy + 5, "middle"], "", "word-text");
-    this.texts = Object.fromEntries(Object.entries(layout.texts).map(([name, at]) => [name, write(svg, at, "", name)]));
-    this.sliders = this.gru ? this.makeSliders(svg, layout) : {};
+    this.narrow = this.host.clientWidth < NARROW_BELOW;
+    const parts = layout(this.gru, this.narrow);
+    if (parts === this.layout) return;
+    this.layout = parts;
+    const svg = make("svg", { viewBox: `0 0 ${parts.size.join(" ")}`, class: this.narrow ? "narrow" : "wide" });
+    const each = (places, draw) => Object.fromEntries(Object.entries(places).map(([name, at]) => [name, draw(svg, at, name)]));
+    this.flows = each(parts.lines, flow);
+    this.pools = each(parts.pools, pool);
+    each(parts.signs, sign);
+    const [x, y] = parts.word;
+    make("rect", { x: x - 60, y: y - 19, width: 120, height: 38, rx: 8, class: "word" }, svg);
+    this.word = write(svg, [x, y + 5, "middle"], "", "word-text");
+    this.texts = each(parts.texts, (_, at, name) => write(svg, at, "", name));
+    this.sliders = each(parts.sliders ?? {}, (_, track, gate) => this.slider(svg, track, gate));
     this.host.replaceChildren(svg);
     if (this.numbers) this.show(this.numbers);
   }
 
-  makeSliders(svg, { sliders }) {
-    const about = { reset: ["reset gate r", 0, 1], update: ["update gate z", 0, 1], candidate: ["candidate n", -1, 1] };
-    return Object.fromEntries(
-      Object.entries(about).map(([gate, [name, low, high]]) => {
-        const moved = (value) => this.byHand(gate, value);
-        return [gate, new Slider(svg, sliders[gate], { name, low, high, moved })];
-      }),
-    );
+  /** A gate that is off keeps its place, behind the lines, but nothing moves there. */
+  slider(svg, track, gate) {
+    const [[x1, y1], [x2, y2]] = track;
+    if (this.off.includes(gate)) return svg.prepend(make("line", { x1, y1, x2, y2, class: "fixed" }));
+    const [name, low, high] = MOVABLE[gate];
+    return new Slider(svg, track, { name, low, high, moved: (value) => this.byHand(gate, value) });
   }
 
   /** Shows { word, previous, reset, update, candidate, recalled, input, hidden, parts, hand }. */
@@ -82,29 +50,35 @@ export class Drawing {
     this.numbers = numbers;
     if (!this.layout) return;
     const { previous, reset, update, candidate, recalled, input, hidden, hand } = numbers;
-    const amounts = { before: previous, branch: recalled, recalled: reset * recalled, input, fresh: candidate };
+    const amounts = { before: previous, branch: recalled, recalled: reset * recalled, input, sum: input + recalled, fresh: candidate };
     Object.assign(amounts, { kept: update * previous, taken: (1 - update) * candidate, after: hidden });
+    const values = { previous, candidate, next: hidden };
     for (const [name, set] of Object.entries(this.flows)) set(amounts[name]);
-    for (const [name, value] of Object.entries({ previous, candidate, next: hidden })) this.places[name](value);
+    for (const [name, set] of Object.entries(this.pools)) set(values[name]);
     this.word.textContent = shorten(numbers.word);
-    this.label(numbers, amounts);
-    for (const [gate, slider] of Object.entries(this.sliders)) slider.show(numbers[gate], gate in hand);
+    const said = this.say(numbers, amounts);
+    for (const [name, text] of Object.entries(this.texts)) lines(text, said[name] ?? []);
+    for (const [gate, slider] of Object.entries(this.sliders)) if (!this.off.includes(gate)) slider.show(numbers[gate], gate in hand);
   }
 
-  label({ parts, reset, update, hand }, amounts) {
-    const gate = (name, value, [word, memory]) => [
-      `${name} ${plain(value)}`,
-      name.slice(-1).trim() in hand ? "" : `word ${signed(word)}, memory ${signed(memory)}`,
-    ];
-    const texts = { previous: ["memory before"], next: ["memory after"], input: [`word ${signed(amounts.input)}`] };
-    texts.recalled = [`memory ${signed(amounts.recalled)}`];
-    if (this.gru) {
-      texts.reset = gate("reset r", reset, parts.reset);
-      texts.update = gate("update z", update, parts.update);
-      texts.candidate = ["candidate n"];
-      Object.assign(texts, { kept: [signed(amounts.kept)], taken: [signed(amounts.taken)], keep: ["keep old"], take: ["take new"] });
-    }
-    for (const [name, text] of Object.entries(this.texts)) lines(text, texts[name] ?? []);
+  /** What stands beside each part, line by line. */
+  say(numbers, { recalled, input, sum, kept, taken }) {
+    const said = {
+      previous: ["memory before"], next: ["memory after"], candidate: ["candidate n"],
+      input: [spoken(`word ${signed(input)}`)], recalled: [`memory ${signed(recalled)}`],
+      sum: [signed(sum)], kept: [signed(kept)], taken: [signed(taken)],
+      reset: this.sayGate("reset", "r", numbers), update: this.sayGate("update", "z", numbers),
+    };
+    return this.off.includes("update") ? said : { ...said, keep: ["keep old"], take: ["take new"] };
+  }
+
+  sayGate(gate, letter, { [gate]: value, parts, hand }) {
+    if (this.off.includes(gate)) return [`${gate} off: ${letter} = ${plain(value, 0)}`];
+    const title = `${gate} ${letter} ${plain(value)}`;
+    if (gate in hand || !parts[gate]) return [title];
+    const [word, memory] = parts[gate];
+    const details = [spoken(`word ${signed(word)}`), `memory ${signed(memory)}`];
+    return this.narrow ? [title, ...details] : [title, details.join(", ")];
   }
 }
 
@@ -141,6 +115,12 @@ function towards([x, y], [tx, ty], distance) {
   const length = Math.hypot(tx - x, ty - y);
   const share = Math.min(distance, length / 2) / length;
   return [x + share * (tx - x), y + share * (ty - y)];
+}
+
+/** What is done where lines meet. */
+function sign(svg, [x, y], name) {
+  make("circle", { cx: x, cy: y, r: 13, class: "sign" }, svg);
+  write(svg, [x, y + 6, "middle"], name, "plus");
 }
 
 /** A round pool of memory with its value in it. */

@@ -2,7 +2,7 @@
 
 import { asker } from "./api.js";
 import { stroke, WordChart } from "./charts.js";
-import { power } from "./numbers.js";
+import { power, unbroken } from "./numbers.js";
 import { isGru, place, state, when, words } from "./state.js";
 
 const WAIT = 150; // milliseconds without a key before it is computed: matrices are multiplied for every word
@@ -45,7 +45,7 @@ const name = (curve) => (curve === told.vanilla ? "the RNN without gates" : (NAM
 function line(curve) {
   const item = document.createElement("li");
   item.className = curve === told.vanilla ? "vanilla" : "this";
-  item.append(Object.assign(document.createElement("b"), { textContent: name(curve) }), ` ${curve.verdict}`);
+  item.append(Object.assign(document.createElement("b"), { textContent: name(curve) }), ` ${unbroken(curve.verdict)}`);
   return item;
 }
 

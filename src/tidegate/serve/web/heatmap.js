@@ -2,10 +2,10 @@
 
 import { asker, decode } from "./api.js";
 import { css, onTheme, stops, table } from "./colours.js";
-import { shorten } from "./charts.js";
+import { capital, placed, shorten, spoken } from "./naming.js";
 import { memory, plain } from "./numbers.js";
 import { whenSeen } from "./seen.js";
-import { isGru, place, set, state, when, words } from "./state.js";
+import { gates, keeps, place, set, state, when, words } from "./state.js";
 import { Zoom } from "./zoom.js";
 
 const GATES = {
@@ -16,13 +16,15 @@ const GATES = {
   kept: ["Kept at the end", "sequential", "The share of what a unit wrote at this word that is still in it at the end."],
   preactivation: ["Before activation", "diverging", "What goes into the activation function of a unit."],
 };
-const GUTTER = { left: 62, bottom: 24, words: 62 };
+const GUTTER = { least: 74, bottom: 24, words: 62 };
+const FONT = "12px system-ui, sans-serif";
 
 const element = (id) => document.getElementById(id);
 const canvas = element("map");
 const ask = asker("gates");
 const pixels = document.createElement("canvas");
 let values = new Uint16Array();
+let gutter = GUTTER.least; // room for the widest label at the left
 let zoom; // which part is shown
 const draw = whenSeen(canvas, drawNow);
 const paint = whenSeen(canvas, paintNow);
@@ -31,11 +33,13 @@ export function start() {
   const { facts } = state;
   if (!facts.gates.length) return;
   element("gates").hidden = false;
+  element("gates-title").textContent = gates().length ? "The gates of every unit" : "The states of every unit";
   set({ gate: facts.gates[0] });
   element("gate").append(...facts.gates.map(choice));
   startPlaces(facts);
   when(["source", "layer", "reverse", "gate"], () => ask({ ...place(), gate: state.gate }, receive));
-  when(["step", "unit"], draw);
+  when(["told", "step", "unit"], draw);
+  when(["told"], say);
   onTheme(paint);
   new ResizeObserver(draw).observe(canvas);
   zoom = new Zoom(canvas, room, draw, (t, row) => (element("map-note").textContent = describe(t, row)));
@@ -67,6 +71,7 @@ function receive(map) {
   values = decode(map.values);
   if (!same) zoom.part = null;
   set({ map });
+  gutter = widest(map);
   paint();
 }
 
@@ -84,19 +89,37 @@ function paintNow() {
   pixels.getContext("2d").putImageData(image, 0, 0);
   element("map-scale").style.backgroundImage = `linear-gradient(to right, ${stops(scale).join(", ")})`;
   [element("map-low").textContent, element("map-high").textContent] = [plain(map.low, 0), plain(map.high, map.high % 1 ? 1 : 0)];
-  element("gate-hint").textContent =
-    GATES[state.gate][2] + (isGru() ? " Each line is a unit; those that remember longest are at the top." : " Each line is a unit.");
-  canvas.ariaLabel = `${GATES[state.gate][0]} of ${units} units at ${steps} words`;
+  say();
   drawNow();
 }
 
-function room() {
+function say() {
+  const { map, gate } = state;
+  if (!map) return;
+  const lines = keeps() ? "Each line is a unit; those that remember longest are at the top." : "Each line is a unit.";
+  element("gate-hint").textContent = spoken(`${GATES[gate][2]} ${lines}`);
+  canvas.ariaLabel = spoken(`${GATES[gate][0]} of ${map.units} units at ${map.steps} words`);
+}
+
+/** What stands beside a unit's line: how long it remembers, if units keep anything, or its number. */
+const label = ({ memory: steps }, unit, first) => (keeps() ? memory(steps[unit]) + (first ? spoken(" words") : "") : `unit ${unit}`);
+
+function widest(map) {
+  const labels = map.order.map((unit) => label(map, unit, true));
+  const longest = labels.reduce((a, b) => (b.length > a.length ? b : a), "");
+  const context = canvas.getContext("2d");
+  context.font = FONT;
+  return Math.max(GUTTER.least, Math.ceil(context.measureText(longest).width) + 10);
+}
+
+/** Where the shown part of the map is on the canvas. */
+export function room() {
   const [left, top, right, bottom] = zoom.shown();
   const [width, height] = [canvas.clientWidth, canvas.clientHeight];
-  const named = (width - GUTTER.left) / (right - left) >= 15;
-  const inner = { width: width - GUTTER.left, height: height - (named ? GUTTER.words : GUTTER.bottom) };
+  const named = (width - gutter) / (right - left) >= 15;
+  const inner = { width: width - gutter, height: height - (named ? GUTTER.words : GUTTER.bottom) };
   const [sx, sy] = [inner.width / Math.max(1, right - left), inner.height / (bottom - top)];
-  return { left, top, right, bottom, width, height, named, inner, sx, sy, x: (t) => GUTTER.left + (t - left) * sx, y: (row) => (row - top) * sy };
+  return { left, top, right, bottom, width, height, named, inner, sx, sy, x: (t) => gutter + (t - left) * sx, y: (row) => (row - top) * sy };
 }
 
 function drawNow() {
@@ -112,7 +135,7 @@ function drawNow() {
   if (map.steps) {
     context.imageSmoothingEnabled = at.sx < 1;
     const source = [at.left, at.top, at.right - at.left, at.bottom - at.top];
-    context.drawImage(pixels, ...source, GUTTER.left, 0, at.inner.width, at.inner.height);
+    context.drawImage(pixels, ...source, gutter, 0, at.inner.width, at.inner.height);
     drawMarks(context, at);
   }
   drawAxes(context, at);
@@ -123,12 +146,12 @@ function drawMarks(context, at) {
   const row = state.map.order.indexOf(state.unit);
   context.save();
   context.beginPath();
-  context.rect(GUTTER.left, 0, at.inner.width, at.inner.height);
+  context.rect(gutter, 0, at.inner.width, at.inner.height);
   context.clip();
   for (const [colour, width] of [[css("--card"), 3.5], [css("--ink"), 1.5]]) {
     [context.strokeStyle, context.lineWidth] = [colour, width];
     context.strokeRect(at.x(state.step) - 0.5, -4, Math.max(at.sx, 3) + 1, at.inner.height + 8);
-    context.strokeRect(GUTTER.left - 4, at.y(row) - 0.5, at.inner.width + 8, Math.max(at.sy, 3) + 1);
+    context.strokeRect(gutter - 4, at.y(row) - 0.5, at.inner.width + 8, Math.max(at.sy, 3) + 1);
   }
   const box = zoom.box();
   if (box) context.strokeRect(...box);
@@ -137,7 +160,7 @@ function drawMarks(context, at) {
 
 function drawAxes(context, at) {
   const { map } = state;
-  context.font = "12px system-ui, sans-serif";
+  context.font = FONT;
   context.fillStyle = css("--muted");
   context.textBaseline = "middle";
   context.textAlign = "right";
@@ -145,7 +168,7 @@ function drawAxes(context, at) {
   for (let i = 0; i < lines; i++) {
     const row = Math.min(at.bottom - 1, Math.floor(at.top + (i / (lines - 1)) * (at.bottom - at.top - 1)));
     const y = Math.max(7, Math.min(at.inner.height - 7, at.y(row + 0.5)));
-    context.fillText(isGru() ? `${memory(map.memory[map.order[row]])}${i ? "" : " words"}` : `unit ${map.order[row]}`, GUTTER.left - 6, y);
+    context.fillText(label(map, map.order[row], i === 0), gutter - 6, y);
   }
   drawWords(context, at);
 }
@@ -167,6 +190,6 @@ function describe(t, row) {
   if (!map || row < 0 || t >= map.steps) return "";
   const unit = map.order[row];
   const value = map.low + (values[t * map.units + unit] / 65535) * (map.high - map.low);
-  const long = isGru() ? ` (remembers ${memory(map.memory[unit])} words)` : "";
-  return `Word ${t + 1} “${words()[t] ?? ""}”, unit ${unit}${long}: ${GATES[gate][0]} = ${plain(value)}`;
+  const long = keeps() ? spoken(` (remembers ${memory(map.memory[unit])} words)`) : "";
+  return `${capital(placed(t))}, unit ${unit}${long}: ${GATES[gate][0]} = ${plain(value)}`;
 }

@@ -3,6 +3,7 @@
 import { fetchJson, tell } from "./api.js";
 import { start as startFlow } from "./flow.js";
 import { start as startMap } from "./heatmap.js";
+import { start as startNames } from "./naming.js";
 import { start as startSource } from "./source.js";
 import { set, state } from "./state.js";
 import { start as startStepper } from "./stepper.js";
@@ -17,11 +18,18 @@ const CELLS = {
   average: "average of word vectors",
   compound: "compounding of word vectors",
 };
+const OPTIONS = {
+  "reset=off": "reset gate off",
+  "update=off": "update gate off",
+  "candidate=relu": "relu candidate",
+  "candidate=identity": "linear candidate",
+  "gate=hard_sigmoid": "hard sigmoid gates",
+};
 
 function describe({ name, cell, layers, directions, units, parameters }) {
   const [kind, ...options] = cell.split(" ");
   const size = layers ? `${layers} layer${layers > 1 ? "s" : ""} of ${units} units${directions > 1 ? ", both directions" : ""}` : "";
-  const parts = [name, [CELLS[kind] ?? kind, ...options].join(" "), size, `${parameters.toLocaleString("en")} parameters`];
+  const parts = [name, [CELLS[kind] ?? kind, ...options.map((option) => OPTIONS[option] ?? option)].join(", "), size, `${parameters.toLocaleString("en")} parameters`];
   return parts.filter(Boolean).join(" · ");
 }
 
@@ -30,7 +38,7 @@ try {
   set({ facts, layer: Math.max(0, facts.layers - 1), label: facts.labels.length === 2 ? 1 : 0 });
   document.getElementById("facts").textContent = describe(facts);
   document.title = `${facts.name} · tidegate`;
-  for (const start of [startWords, startMap, startStream, startFlow, startUnit, startStepper, startSource]) start();
+  for (const start of [startWords, startMap, startStream, startFlow, startUnit, startStepper, startNames, startSource]) start();
   document.documentElement.dataset.ready = state.facts.cell;
 } catch (error) {
   tell("model", error.message);

@@ -1,6 +1,7 @@
 // What is read: a text as it is typed, an example, or a file of numbers.
 
 import { tell } from "./api.js";
+import { counted } from "./numbers.js";
 import { set, state, when } from "./state.js";
 
 const EXAMPLES = {
@@ -49,7 +50,7 @@ async function load(event) {
     text.value = "";
     tell("file", "");
     set({ touched: event.timeStamp, seek: true, hand: {}, source: { vectors } });
-    note.textContent = `${chosen.name}: ${vectors.length.toLocaleString("en")} steps of ${vectors[0].length} numbers.`;
+    note.textContent = `${chosen.name}: ${counted(vectors.length, "step")} of ${counted(vectors[0].length, "number")}.`;
   } catch (error) {
     tell("file", `${chosen.name}: ${error.message}`);
   }
@@ -61,11 +62,11 @@ export function parse(content, width) {
   const lines = content.split(/\r?\n/).filter((line) => line.trim());
   const rows = lines.map((line) => line.split(/[,;\t]/).map((cell) => (cell.trim() === "" ? NaN : Number(cell))));
   const first = rows.length && rows[0].every(Number.isNaN) ? 1 : 0;
-  if (rows.length === first) throw new Error("there is no row of numbers.");
+  if (!rows.some((row) => row.every(Number.isFinite))) throw new Error(`this is no table of numbers, of which the model reads ${width} a step.`);
   rows.slice(first).forEach((row, i) => {
     const line = i + first + 1;
-    if (row.length !== width) throw new Error(`line ${line} has ${row.length} numbers, this model reads ${width} a step.`);
     if (!row.every(Number.isFinite)) throw new Error(`line ${line} holds something that is no number.`);
+    if (row.length !== width) throw new Error(`line ${line} has ${counted(row.length, "number")}, this model reads ${width} a step.`);
   });
   return rows.slice(first);
 }
@@ -73,7 +74,7 @@ export function parse(content, width) {
 function showNote() {
   if (state.source.vectors) return;
   const { words, unknown, left_out: left } = state.told;
-  const parts = [`${words.length.toLocaleString("en")} word${words.length === 1 ? "" : "s"}`];
+  const parts = [counted(words.length, "word")];
   if (unknown.length) parts.push(`${unknown.length} not in the model's vocabulary (dotted)`);
   if (left) parts.push(`${left.toLocaleString("en")} more left out: the model reads ${state.facts.longest.toLocaleString("en")}`);
   note.textContent = `${parts.join(" · ")}.`;

@@ -29,8 +29,14 @@ export function set(changes) {
 }
 
 export const place = () => ({ ...state.source, layer: state.layer, reverse: state.reverse });
-export const words = () => state.told?.words ?? [];
+export const words = () => state.told?.shown ?? []; // as they are shown, see naming.js
 export const isGru = () => state.facts.gated;
+
+/** The gates of a GRU that move; of some models one or both are fixed. */
+export const gates = () => (isGru() ? ["update", "reset"].filter((gate) => !state.facts.off.includes(gate)) : []);
+
+/** Whether units keep what was written: without an update gate they write everything anew. */
+export const keeps = () => gates().includes("update");
 
 /** The name of a class; one that is a mere number is called so. */
 export const className = (c) => (/^\d+$/.test(state.facts.labels[c]) ? `class ${state.facts.labels[c]}` : state.facts.labels[c]);

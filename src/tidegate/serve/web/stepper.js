@@ -18,9 +18,11 @@ function show() {
   if (!T) return;
   slider.max = T;
   slider.value = state.step + 1;
-  slider.setAttribute("aria-valuetext", `${state.step + 1} of ${T}: ${words()[state.step]}`);
+  const { numbers } = state.told;
+  const word = words()[state.step];
+  slider.setAttribute("aria-valuetext", `${state.step + 1} of ${T}${numbers ? "" : `: ${word}`}`);
   element("step-note").replaceChildren(
-    Object.assign(document.createElement("bdi"), { textContent: words()[state.step] }),
+    Object.assign(document.createElement("bdi"), { textContent: numbers ? "step" : word }),
     ` ${state.step + 1} / ${T}`,
   );
 }

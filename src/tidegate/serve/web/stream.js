@@ -3,8 +3,9 @@
 import { asker } from "./api.js";
 import { BANDS, css } from "./colours.js";
 import { WordChart } from "./charts.js";
+import { distinct, quoted, shorten, spoken } from "./naming.js";
 import { percent } from "./numbers.js";
-import { isGru, place, state, when, words } from "./state.js";
+import { keeps, place, state, when, words } from "./state.js";
 
 const ask = asker("ledger", document.getElementById("ledger"));
 const note = document.getElementById("stream-note");
@@ -12,7 +13,7 @@ let chart;
 let told = null;
 
 export function start() {
-  if (!isGru()) return;
+  if (!keeps()) return;
   document.getElementById("ledger").hidden = false;
   chart = new WordChart(document.getElementById("stream"), 300, layout);
   when(["source", "layer", "reverse"], () => ask(place(), receive));
@@ -66,7 +67,7 @@ function label(plot) {
   for (const { i, size, at } of bands.sort((a, b) => b.size - a.size)) {
     const height = Math.min(14 * ratio, size * 0.8);
     if (height < 9 * ratio) break;
-    const text = i ? words()[told.top[i - 1]] : "all other words";
+    const text = i ? shorten(distinct(told.top[i - 1]), 16) : spoken("all other words");
     ctx.font = `${height}px system-ui, sans-serif`;
     const half = ctx.measureText(text).width / 2 + 4 * ratio;
     const [low, high] = [plot.bbox.left + half, plot.bbox.left + plot.bbox.width - half];
@@ -81,15 +82,18 @@ function label(plot) {
   ctx.restore();
 }
 
+/** Tells the shares of the word that was just read, of the largest others, and of the rest. */
 function describe(t) {
   if (!told || !told.amounts[0].length || t >= told.amounts[0].length) return (note.textContent = "");
   const total = told.amounts.reduce((sum, row) => sum + row[t], 0) || 1;
-  const parts = told.top
-    .map((word, i) => [told.amounts[i][t] / total, words()[word]])
-    .filter(([share]) => share >= 0.005)
-    .sort(([a], [b]) => b - a)
-    .slice(0, 5)
-    .map(([share, word]) => `“${word}” ${percent(share)}`);
-  const rest = told.amounts.at(-1)[t] / total;
-  note.textContent = `After “${words()[t]}” the memory holds: ${[...parts, `others ${percent(rest)}`].join(", ")}.`;
+  const others = told.top
+    .map((word, i) => [word, told.amounts[i][t] / total])
+    .filter(([word, share]) => word !== t && share >= 0.005)
+    .sort(([, a], [, b]) => b - a)
+    .slice(0, 5);
+  const shares = [[t, told.own[t] / total], ...others];
+  const rest = 1 - shares.reduce((sum, [, share]) => sum + share, 0);
+  const parts = shares.map(([word, share]) => `${percent(share)} ${quoted(word, distinct(word))}`);
+  if (rest >= 0.005) parts.push(`${percent(rest)} others`);
+  note.textContent = `After ${quoted(t, distinct(t))} the memory holds: ${parts.join(", ")}.`;
 }

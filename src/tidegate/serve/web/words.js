@@ -2,19 +2,25 @@
 
 import { asker } from "./api.js";
 import { stroke, WordChart } from "./charts.js";
+import { capital, named, quoted, spoken, withNames } from "./naming.js";
 import { plain, percent, signed } from "./numbers.js";
-import { className, go, pulls, set, state, when, words } from "./state.js";
+import { className, go, keeps, pulls, set, state, when, words } from "./state.js";
 
 const element = (id) => document.getElementById(id);
 const list = element("words");
 const select = element("label");
 const ask = asker("words");
+const TERMS = {
+  average: "what the vector of this word adds to the average",
+  compound: "what the vector of this word adds, as far as compounding has left it at the end",
+};
 const VISIBLE = 0.6; // a power that lets small shares be seen beside large ones
 let chosenByHand = false; // the class; else it follows the verdict
 let curve;
 
 export function start() {
-  const { labels } = state.facts;
+  const { labels, cell } = state.facts;
+  if (TERMS[cell]) element("words-hint").textContent = `The score is a sum with one term for each word. Colour shows the term: ${TERMS[cell]}.`;
   select.append(...labels.map((_, c) => new Option(className(c), c)));
   select.addEventListener("change", () => {
     chosenByHand = true;
@@ -40,7 +46,7 @@ function receive(told) {
   const label = chosenByHand || state.facts.labels.length === 2 ? state.label : best;
   const sizes = pulls(told, label).map(Math.abs);
   const step = state.seek ? Math.max(0, sizes.indexOf(Math.max(...sizes))) : follow ? last : state.step;
-  set({ told, label, step, seek: false, unit: state.unit ?? told.leading });
+  set({ told: withNames(told), label, step, seek: false, unit: state.unit ?? told.leading });
 }
 
 function show() {
@@ -50,6 +56,8 @@ function show() {
   const sums = pulls(told, label);
   colour(told, sums);
   element("words-empty").hidden = told.words.length > 0;
+  document.body.classList.toggle("empty", !told.words.length);
+  element("remark").textContent = told.remark && `${capital(spoken(told.remark))}.`;
   element("scale-high").textContent = `for ${className(label)}`;
   element("scale-low").textContent = facts.labels.length === 2 ? `for ${className(1 - label)}` : "against it";
   showVerdict(told);
@@ -65,9 +73,11 @@ function colour(told, sums) {
   const unknown = new Set(told.unknown);
   list.dir = state.source.text !== undefined && element("text").matches(":dir(rtl)") ? "rtl" : "ltr";
   while (list.children.length > told.words.length) list.lastChild.remove();
-  told.words.forEach((word, t) => {
+  told.shown.forEach((word, t) => {
     const item = list.children[t] ?? list.appendChild(newWord(t));
+    const whole = told.words[t] === word ? "" : told.words[t];
     if (item.textContent !== word) item.textContent = word;
+    if (item.title !== whole) item.title = whole;
     item.className = (sums[t] < 0 ? "against" : "for") + (unknown.has(t) ? " unknown" : "");
     item.style.setProperty("--pull", ((Math.abs(sums[t]) / largest) ** VISIBLE).toFixed(3));
     item.ariaLabel = `${word}, ${signed(sums[t])}`;
@@ -120,16 +130,16 @@ function describe(t) {
   const pull = pulls(told, label)[t];
   const other = facts.labels.length === 2 ? `for ${className(1 - label)}` : `against ${className(label)}`;
   const towards = pull >= 0 ? `for ${className(label)}` : other;
-  const kept = facts.gated ? `; ${percent(told.kept[t])} of what it wrote is left at the end` : "";
+  const kept = keeps() ? `; ${percent(told.kept[t])} of what it wrote is left at the end` : "";
   const unknown = told.unknown.includes(t) ? " (not in the vocabulary)" : "";
-  return `“${told.words[t]}”${unknown} counts ${plain(Math.abs(pull))} ${towards}${kept}.`;
+  return `${capital(quoted(t))}${unknown} counts ${plain(Math.abs(pull))} ${towards}${kept}.`;
 }
 
 function hover(t) {
   const { told, label } = state;
   const step = t ?? state.step;
   if (!told?.probability_after[step]) return "";
-  return `After “${told.words[step]}”: ${className(label)} ${percent(told.probability_after[step][label])}.`;
+  return `After ${quoted(step)}: ${className(label)} ${percent(told.probability_after[step][label])}.`;
 }
 
 function move(event) {
@@ -158,9 +168,9 @@ function showTable() {
   const { told, facts } = state;
   const details = element("figures");
   if (!told || !details.open) return;
-  const heads = ["word", "left at the end", ...facts.labels.flatMap((name) => [`share for ${name}`, `P(${name}) after it`])];
-  const rows = told.words.map((word, t) => [
-    word,
+  const heads = [spoken("word"), "left at the end", ...facts.labels.flatMap((name) => [`share for ${name}`, `P(${name}) after it`])];
+  const rows = told.words.map((_, t) => [
+    named(t),
     percent(told.kept[t]),
     ...facts.labels.flatMap((_, c) => [signed(told.contributions[t][c], 3), told.probability_after[t][c].toFixed(3)]),
   ]);
