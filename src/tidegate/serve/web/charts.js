@@ -31,8 +31,10 @@ export class WordChart {
     this.kind = full;
     const data = [Array.from({ length: T }, (_, t) => t), ...series];
     if (!T || !this.width) return;
-    if (this.plot) this.plot.setData(data);
-    else this.plot = new uPlot(this.options(), data, this.host);
+    if (this.plot) {
+      this.plot.setData(data);
+      if (this.showsWords()) this.plot.redraw(false, true); // the axis has their names, which uPlot keeps while their number stays
+    } else this.plot = new uPlot(this.options(), data, this.host);
   }
 
   showsWords() {

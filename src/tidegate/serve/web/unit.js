@@ -60,7 +60,10 @@ function showUnits() {
   const { order, memory: steps } = state.map;
   const name = (unit) => `${unit}` + (keeps() ? spoken(` · remembers ${memory(steps[unit])} words`) : "");
   if (select.options.length === order.length) {
-    order.forEach((unit, i) => Object.assign(select.options[i], { value: unit, textContent: name(unit) }));
+    order.forEach((unit, i) => {
+      const option = select.options[i];
+      if (option.textContent !== name(unit)) Object.assign(option, { value: unit, textContent: name(unit) });
+    });
   } else select.replaceChildren(...order.map((unit) => new Option(name(unit), unit)));
   select.value = state.unit;
 }
