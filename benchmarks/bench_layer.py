@@ -103,9 +103,9 @@ def measure(cell: Cell, kind: str, options: argparse.Namespace, bandwidth: conte
     field = Field(case, kind, options.threads)
     for name in [*peers.OURS, *filter(None, options.peers.split(","))]:
         field.enter(name)
-    before = contest.fma_peak(options.threads, isa, tries=4)
+    before = quiet_peak(options.threads, isa)
     times = contest.medians(field.contenders, options.seconds)
-    peak = max(before, contest.fma_peak(options.threads, isa, tries=4))
+    peak = max(before, quiet_peak(options.threads, isa))
     return {
         "use": cell.use,
         "shape": cell.shape,
@@ -118,6 +118,12 @@ def measure(cell: Cell, kind: str, options: argparse.Namespace, bandwidth: conte
         "peak_gflops": round(peak / 1e9, 1),
         "floor_us": round(floor(case, bandwidth, peak), 2) if kind == INFERENCE else 0,
     }
+
+
+def quiet_peak(threads: int, isa: str | None) -> float:
+    """Returns the multiply-add peak, once the idle threads of the libraries have stopped spinning: after 0.2 s."""
+    time.sleep(0.3)
+    return contest.fma_peak(threads, isa, tries=4)
 
 
 def versions() -> dict[str, str]:
