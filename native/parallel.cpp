@@ -78,6 +78,9 @@ void keep_off_this_processor(std::thread&) {}
 // How long threads stay awake after a call: longer than the gap between two layers, shorter than anyone would notice.
 constexpr int64_t kAwake = 30 * 1000;  // nanoseconds
 std::atomic<int64_t> awake{kAwake};
+// The same of a thread that was woken for the next call, while the caller is still at work alone on this one. If it
+// fell asleep before that ended, it would be woken for every call and be there for none.
+constexpr int64_t kExpecting = 10 * kAwake;
 
 std::atomic<int64_t> last_call{0};  // when it ended, in nanoseconds of the steady clock
 
@@ -161,18 +164,24 @@ class Pool {
     // Spins for a moment between two rounds, since layers follow each other closely, then sleeps.
     void work(Pool& pool) {
       const FlushDenormals flush;
+      bool expecting = false;  // woken for a call that has not come yet
       for (uint64_t seen = 0;;) {
         const auto called = [&] { return round_.load(std::memory_order_acquire) != seen; };
-        for (int64_t start = now(); !called() && now() - start < awake.load(std::memory_order_relaxed);)
+        const auto patience = [&] {
+          return std::max(awake.load(std::memory_order_relaxed), expecting ? kExpecting : 0);
+        };
+        for (int64_t start = now(); !called() && now() - start < patience();)
           for (int spin = 0; spin < 20 && !called(); ++spin) pause();
         if (!called()) {
           std::unique_lock<std::mutex> lock(mutex_);
           asleep_.store(true);
           called_.wait(lock, [&] { return called() || roused_; });
           asleep_.store(false);
+          expecting = roused_;
           roused_ = false;
         }
         if (!called()) continue;
+        expecting = false;
         pool.attempt(index_);
         pool.running_.fetch_sub(1, std::memory_order_release);
         ++seen;
