@@ -219,7 +219,7 @@ STUDY = Study(
         "mixed_steps": 150,
         "gradient_distances": [1, 10, 50],
     },
-    seeds=5,
+    seeds=8,
     tuned=True,
     conditions=conditions,
     measure=measure,
