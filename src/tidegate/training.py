@@ -104,7 +104,7 @@ def predict_proba(classifier: TextClassifier, corpus: Corpus) -> npt.NDArray[np.
     was_training = classifier.training
     classifier.eval()
     result = np.empty((len(corpus), len(classifier.config.labels)), np.float32)
-    with _one_torch_thread():
+    with one_torch_thread():
         for rows in batches(corpus.lengths):
             ids, lengths = corpus.padded(rows)
             result[rows] = classifier(torch.from_numpy(ids), torch.from_numpy(lengths)).softmax(1).numpy()
@@ -183,7 +183,7 @@ class _Optimiser:
 
     def step(self, ids: npt.NDArray[np.int32], lengths: npt.NDArray[np.int64], classes: npt.NDArray[np.int64]) -> float:
         """Follows the gradient of one batch and returns its loss, nats."""
-        with _one_torch_thread():
+        with one_torch_thread():
             logits = self.classifier(torch.from_numpy(ids), torch.from_numpy(lengths))
             loss: Tensor = self.criterion(logits, torch.from_numpy(classes))
             if not loss.isfinite():
@@ -199,7 +199,7 @@ class _Optimiser:
 
 
 @contextmanager
-def _one_torch_thread() -> Iterator[None]:
+def one_torch_thread() -> Iterator[None]:
     """Keeps torch to one thread: its idle threads spin for a while, on the processors that the native kernels need."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)

@@ -1,7 +1,5 @@
 """Recurrent layers with a linear head, trained on the tasks of this folder."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -13,6 +11,7 @@ from tidegate.study.findings import Row
 from tidegate.study.tasks import Batch, Task
 from tidegate.threads import kept_awake
 from tidegate.torch import GRU, RNN
+from tidegate.training import one_torch_thread
 
 TEST_SEED, CHOICE_SEED = 1_000_000, 2_000_000  # added to a seed, for sequences that training has not drawn
 
@@ -158,14 +157,3 @@ def _loss(answers: Tensor, batch: Batch) -> Tensor:
     if batch.target.dtype.kind == "i":
         return nn.functional.cross_entropy(answers, target)
     return nn.functional.mse_loss(answers, target)
-
-
-@contextmanager
-def one_torch_thread() -> Iterator[None]:
-    """Keeps torch to one thread: its idle threads spin on the processors that the native kernels need."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
