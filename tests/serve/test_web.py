@@ -91,7 +91,7 @@ def visit(tools: Any, chromium: Browser, address: Callable[[str], str]) -> Itera
         pages.append(page)
         if text is not None:
             page.fill("#text", text)
-        expect(page.locator("#words")).to_have_attribute("aria-busy", "false")
+        settle(page)
         return page
 
     go.complaints = complaints  # type: ignore[attr-defined]
@@ -99,6 +99,11 @@ def visit(tools: Any, chromium: Browser, address: Callable[[str], str]) -> Itera
     for page in pages:
         page.context.close()
     assert complaints == []
+
+
+def settle(page: Page) -> None:
+    """Waits until words and map show what was asked for last; the other pictures wait until they are seen."""
+    expect(page.locator("#words[aria-busy=true], #map[aria-busy=true]")).to_have_count(0)
 
 
 def words(page: Page) -> list[str]:
@@ -114,6 +119,7 @@ def ask(page: Page, path: str, **question: Any) -> dict[str, Any]:
 
 def picture(page: Page, canvas: str = "#map") -> str:
     """What is drawn on a canvas."""
+    settle(page)
     return str(page.locator(canvas).first.evaluate("(canvas) => canvas.toDataURL()"))
 
 

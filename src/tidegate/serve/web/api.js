@@ -20,20 +20,19 @@ export async function fetchJson(path, body) {
 }
 
 /** Returns ask(question, use): use is called with the answer, unless a newer question has been asked by then.
- *  With an element, questions wait until it is seen; without one, ask returns a promise that ends when all are answered. */
-export function asker(path, element) {
-  let running = null;
+ *  The element that shows the answer is busy until then. A question that `waits` is asked when the element is seen. */
+export function asker(path, element, { waits = true } = {}) {
+  let running = false;
   let next = null;
-  const start = element ? whenSeen(element, run) : run;
+  const start = waits ? whenSeen(element, run) : run;
   return function ask(question, use) {
     next = [question, use, state.touched];
-    return start();
+    element.ariaBusy = "true";
+    start();
   };
-  function run() {
-    if (!running && next) running = answerAll();
-    return running;
-  }
-  async function answerAll() {
+  async function run() {
+    if (running) return;
+    running = true;
     while (next) {
       const [body, receive, touched] = next;
       next = null;
@@ -48,7 +47,8 @@ export function asker(path, element) {
         tell(path, error.message);
       }
     }
-    running = null;
+    running = false;
+    element.ariaBusy = "false";
   }
 }
 

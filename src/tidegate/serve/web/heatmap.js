@@ -21,7 +21,7 @@ const FONT = "12px system-ui, sans-serif";
 
 const element = (id) => document.getElementById(id);
 const canvas = element("map");
-const ask = asker("gates");
+const ask = asker("gates", canvas, { waits: false });
 const pixels = document.createElement("canvas");
 let values = new Uint16Array();
 let gutter = GUTTER.least; // room for the widest label at the left

@@ -9,7 +9,7 @@ import { className, gates, go, isGru, keeps, place, set, state, when, words } fr
 
 const element = (id) => document.getElementById(id);
 const ask = asker("unit", element("one"));
-const askWhatIf = asker("what-if");
+const askWhatIf = asker("what-if", element("change"), { waits: false });
 const select = element("unit");
 const LETTERS = { update: "z", reset: "r" };
 let drawing;

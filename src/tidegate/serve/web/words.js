@@ -9,7 +9,7 @@ import { className, go, keeps, pulls, set, state, when, words } from "./state.js
 const element = (id) => document.getElementById(id);
 const list = element("words");
 const select = element("label");
-const ask = asker("words");
+const ask = asker("words", list, { waits: false });
 const TERMS = {
   average: "what the vector of this word adds to the average",
   compound: "what the vector of this word adds, as far as compounding has left it at the end",
@@ -30,11 +30,7 @@ export function start() {
   list.addEventListener("click", (event) => event.target.dataset.step && go(Number(event.target.dataset.step)));
   list.addEventListener("keydown", move);
   element("figures").addEventListener("toggle", showTable);
-  when(["source"], async () => {
-    list.ariaBusy = "true";
-    await ask(state.source, receive);
-    list.ariaBusy = "false";
-  });
+  when(["source"], () => ask(state.source, receive));
   when(["told", "label"], show);
   when(["told", "label", "step"], showStep);
 }
