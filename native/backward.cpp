@@ -3,6 +3,7 @@
 #include <numeric>
 #include <vector>
 
+#include "lookup.hpp"
 #include "parallel.hpp"
 #include "schedule.hpp"
 #include "sequence.hpp"
@@ -34,17 +35,52 @@ std::vector<Block> cut_into_blocks(const Schedule& schedule, int64_t rows, int64
 // Where the gradients of the weights are summed, in torch's layout: the caller's arrays, or a group's own.
 struct WeightSums {
   float *w_ih, *w_hh, *b_ih, *b_hh;  // biases may be null
+  // With a table, those of the products of each of its rows; w_ih is made of them at the end. [G blocks][rows][V]
+  float* products;
 };
+
+// dx, and the gradients of W_ih, from those of the gates over some rows.
+struct InputGradients {
+  const float* dgates;  // of r, z, n
+  int64_t stride, rows;
+  const float* const* x;
+  float* const* dx;  // or null
+  float *w_ih, *panel;
+  bool add;
+};
+
+void input_gradients(const PackedLayer& layer, const InputGradients& in, int index, int size) {
+  if (in.dx) {
+    const Panels w = layer.backward_ih();
+    const Tiles tiles{in.rows, layer.kernels.tile_rows, index, size};
+    layer.kernels.gate_products(
+        {in.dgates, in.stride, layer.hidden, w, layer.input, in.dx, false, tiles, {0, w.count()}});
+  }
+  WeightGradients call{};
+  call.dgates = in.dgates;
+  call.stride = in.stride;
+  call.depth = in.rows;
+  call.hidden = layer.hidden;
+  call.gates = layer.gates;
+  call.rows = in.x;
+  call.columns = layer.input;
+  call.panel = in.panel;
+  call.sums = in.w_ih;
+  call.add = in.add;
+  call.unit_tiles = share(layer.gates * layer.pitch() / layer.kernels.unit_tile, index, size);
+  layer.kernels.weight_gradients(call);
+}
 
 // The walk back over all steps of one schedule: by one thread, or by a team. A team shares rows or, when those are too
 // few, units; and in either case the products over the rows of a block.
 class BackwardRun {
  public:
-  BackwardRun(const PackedLayer& layer, const Batch& batch, const BackwardPass& pass, const Schedule& schedule,
-              const WeightSums& sums, int size, bool units)
+  BackwardRun(const PackedLayer& layer, const Batch& batch, const BackwardPass& pass, const Lookup& lookup,
+              const Schedule& schedule, const WeightSums& sums, int size, bool units)
       : layer_(layer),
         batch_(batch),
         pass_(pass),
+        lookup_(lookup),
         schedule_(schedule),
         sums_(sums),
         units_(units),
@@ -60,7 +96,7 @@ class BackwardRun {
     Scratch& scratch = Scratch::local();
     scratch.reserve(2 * Scratch::bytes<float>(dgates) + Scratch::bytes<float>(rows_ * layer.pitch()) +
                     Scratch::bytes<float>(trace) + Scratch::bytes<float>(layer.hidden) +
-                    size * Scratch::bytes<float>(panel_floats_) + 12 * Scratch::bytes<float*>(capacity_) +
+                    size * Scratch::bytes<float>(panel_floats_) + 14 * Scratch::bytes<float*>(capacity_) +
                     Scratch::bytes<float*>(rows_));
     for (float*& buffer : dgates_) buffer = scratch.take<float>(dgates);
     carry_ = scratch.take<float>(rows_ * layer.pitch());
@@ -70,7 +106,8 @@ class BackwardRun {
     for (Pointers& p : pointers_)
       p = {scratch.take<const float*>(capacity_), scratch.take<const float*>(capacity_),
            scratch.take<const float*>(capacity_), scratch.take<const float*>(capacity_),
-           scratch.take<float*>(capacity_),       scratch.take<float*>(capacity_)};
+           scratch.take<float*>(capacity_),       scratch.take<float*>(capacity_),
+           scratch.take<float*>(capacity_)};
     carry_of_ = scratch.take<float*>(rows_);
     for (int64_t row = 0; row < rows_; ++row) carry_of_[row] = carry_ + row * layer.pitch();
     std::fill_n(zeros_, layer.hidden, 0.0f);
@@ -107,6 +144,7 @@ class BackwardRun {
   struct Pointers {
     const float **x, **h, **y, **dy;
     float **trace, **dx;
+    float** products;  // where the gradients of the products of the row of a table are summed
   };
 
   void start(int index, int size) {
@@ -118,8 +156,13 @@ class BackwardRun {
       if (pass_.dh_n) std::copy_n(pass_.dh_n + schedule_.order(row) * H, H, carry);
       if (pass_.dh0) std::fill_n(pass_.dh0 + schedule_.order(row) * H, H, 0.0f);
     }
+    if (lookup_) {
+      const Range own = share(layer_.gates * layer_.blocks(), index, size);
+      const int64_t block = lookup_.rows() * kernels_.lanes;
+      std::fill_n(sums_.products + own.begin * block, (own.end - own.begin) * block, 0.0f);
+    }
     if (!blocks_.empty()) return;  // the first block overwrites what the sums hold
-    std::fill_n(sums_.w_ih, index == 0 ? layer_.gates * H * layer_.input : 0, 0.0f);
+    if (!lookup_) std::fill_n(sums_.w_ih, index == 0 ? layer_.gates * H * layer_.input : 0, 0.0f);
     std::fill_n(sums_.w_hh, index == 0 ? layer_.gates * H * H : 0, 0.0f);
     for (float* bias : {sums_.b_ih, sums_.b_hh}) std::fill_n(bias, bias && index == 0 ? layer_.gates * H : 0, 0.0f);
   }
@@ -131,16 +174,28 @@ class BackwardRun {
         using Pointer = std::remove_reference_t<decltype(*all)>;
         schedule_.point<Pointer>(array, step, all + offset, i > 0 ? all + last : nullptr);
       };
-      point(pass_.x, to.x);
+      if (lookup_) {
+        point_at_table(step, to.x + offset, to.products + offset);
+      } else {
+        point(pass_.x, to.x);
+        point(pass_.dx, to.dx);
+      }
       point(pass_.y, to.y);
       point(pass_.dy, to.dy);
-      point(pass_.dx, to.dx);
       point(pass_.trace, to.trace);
       schedule_.point_states(pass_.y, zeros_, step, to.h + offset, i > 0 ? to.y + last : nullptr);
       last = offset;
       offset += schedule_.active(step);
     }
     for (int64_t k = 0; computes_trace_ && k < block.rows; ++k) to.trace[k] = trace_ + k * 4 * layer_.hidden;
+  }
+
+  void point_at_table(int64_t step, const float** x, float** products) const {
+    for (int64_t row = 0; row < schedule_.active(step); ++row) {
+      const int64_t place = lookup_.place(schedule_.time(step, row), schedule_.order(row));
+      x[row] = pass_.x.at(0, lookup_.table_row(place));
+      products[row] = sums_.products + place * kernels_.lanes;
+    }
   }
 
   // Units of thread `index` when those are shared, in blocks; else all.
@@ -219,27 +274,23 @@ class BackwardRun {
     float* dgates = dgates_[parity];
     const bool gru = layer_.cell == Cell::kGru;
     float* dgates_ih = gru ? dgates + blocks * stride : dgates;  // r, z, n behind hn
-    if (pass_.dx) {
-      const Panels w = layer_.backward_ih();
-      const Tiles tiles{block.rows, kernels_.tile_rows, index, size};
-      kernels_.gate_products(
-          {dgates_ih, stride, layer_.hidden, w, layer_.input, pointers.dx, false, tiles, {0, w.count()}});
+    float* panel = panels_ + index * panel_floats_;
+    if (lookup_) {
+      const Range own = share(layer_.gates * blocks, index, size);
+      for (int64_t b = own.begin; b < own.end; ++b)
+        kernels_.row_sums({dgates_ih + b * stride, pointers.products, b * lookup_.rows() * kernels_.lanes, block.rows});
+    } else {
+      float* const* dx = pass_.dx ? pointers.dx : nullptr;
+      input_gradients(layer_, {dgates_ih, stride, block.rows, pointers.x, dx, sums_.w_ih, panel, add}, index, size);
     }
     WeightGradients call{};
     call.stride = stride;
     call.depth = block.rows;
     call.hidden = layer_.hidden;
     call.gates = layer_.gates;
-    call.panel = panels_ + index * panel_floats_;
+    call.panel = panel;
     call.add = add;
     call.unit_tiles = share(layer_.gates * layer_.pitch() / kernels_.unit_tile, index, size);
-
-    call.dgates = dgates_ih;
-    call.rows = pointers.x;
-    call.columns = layer_.input;
-    call.sums = sums_.w_ih;
-    kernels_.weight_gradients(call);
-
     call.dgates = dgates;
     call.first_gate = layer_.gates - 1;  // a GRU's start with hn: n, r, z
     call.rows = pointers.h;
@@ -268,12 +319,14 @@ class BackwardRun {
       const int64_t b = schedule_.order(row);
       for (int64_t unit = 0; unit < H; ++unit) pass_.dh0[b * H + unit] += carry_of_[row][unit];
     }
-    if (pass_.dx && !batch_.step_start) schedule_.clear_padding(pass_.dx, layer_.input, share(batch_.T, index, size));
+    if (pass_.dx && !batch_.step_start && !lookup_)
+      schedule_.clear_padding(pass_.dx, layer_.input, share(batch_.T, index, size));
   }
 
   const PackedLayer& layer_;
   const Batch& batch_;
   const BackwardPass& pass_;
+  const Lookup& lookup_;
   const Schedule& schedule_;
   const WeightSums sums_;
   const bool units_;
@@ -288,36 +341,41 @@ class BackwardRun {
   Pointers pointers_[2];
 };
 
+// Of the gradients of the products of a table's rows; none without a table.
+int64_t product_floats(const PackedLayer& layer, const Lookup& lookup) {
+  return lookup.rows() * layer.gates * layer.pitch();
+}
+
 // The rows of a batch fall into groups, each walked by one thread on memory of its own, for cores that write what the
 // other one reads wait for each other's cache lines. How many groups there are, and so in which order the weight
 // gradients are summed, depends on layer and batch alone. One group it is when its sums would cost more than that: of
 // layers that no cache holds, and of few steps. A power of two divides evenly among most numbers of threads.
-int64_t count_groups(const PackedLayer& layer, const Batch& batch) {
+int64_t count_groups(const PackedLayer& layer, const Batch& batch, const Lookup& lookup) {
   constexpr int64_t kMostBytes = int64_t{32} << 20, kGroupRows = 16, kGroupSteps = 128;
-  const int64_t bytes = layer.weight_bytes();
+  const int64_t bytes = layer.weight_bytes(), sums = bytes + product_floats(layer, lookup) * 4;
   const int64_t steps =
       batch.lengths ? std::accumulate(batch.lengths, batch.lengths + batch.B, int64_t{0}) : batch.T * batch.B;
   const int64_t by_rows = batch.B >= kGroupRows ? std::max<int64_t>(2, batch.B / kGroupRows) : 1;
-  const int64_t most = bytes > kFarBytes ? 1 : std::min({by_rows, steps / kGroupSteps, kMostBytes / bytes});
+  const int64_t most = bytes > kFarBytes ? 1 : std::min({by_rows, steps / kGroupSteps, kMostBytes / sums});
   int64_t groups = 1;
   while (groups < 16 && groups * 2 <= most) groups *= 2;
   return groups;
 }
 
-void run_groups(const PackedLayer& layer, const Batch& batch, const BackwardPass& pass, const WeightSums& sums,
-                int64_t groups, int threads) {
+void run_groups(const PackedLayer& layer, const Batch& batch, const BackwardPass& pass, const Lookup& lookup,
+                const WeightSums& sums, int64_t groups, Team& team) {
   const int64_t G = layer.gates * layer.hidden;
-  const int64_t counts[] = {G * layer.input, G * layer.hidden, sums.b_ih ? G : 0, sums.b_hh ? G : 0};
-  const int64_t floats = counts[0] + counts[1] + counts[2] + counts[3];
+  const int64_t counts[] = {product_floats(layer, lookup), lookup ? 0 : G * layer.input, G * layer.hidden,
+                            sums.b_ih ? G : 0, sums.b_hh ? G : 0};
+  const int64_t floats = std::accumulate(std::begin(counts), std::end(counts), int64_t{0});
   Scratch& scratch = Scratch::of_team();
   scratch.reserve((groups - 1) * Scratch::bytes<float>(floats));
   std::vector<WeightSums> all{sums};  // the first group's are the caller's arrays
   for (int64_t group = 1; group < groups; ++group) {
-    float* w_ih = scratch.take<float>(floats);
-    float *w_hh = w_ih + counts[0], *b_ih = w_hh + counts[1], *b_hh = b_ih + counts[2];
-    all.push_back({w_ih, w_hh, sums.b_ih ? b_ih : nullptr, sums.b_hh ? b_hh : nullptr});
+    float *products = scratch.take<float>(floats), *w_ih = products + counts[0];
+    float *w_hh = w_ih + counts[1], *b_ih = w_hh + counts[2], *b_hh = b_ih + counts[3];
+    all.push_back({w_ih, w_hh, sums.b_ih ? b_ih : nullptr, sums.b_hh ? b_hh : nullptr, products});
   }
-  Team team(static_cast<int>(std::min<int64_t>(choose_sharing(layer, batch, threads).threads, groups)));
   const auto add = [&](float* WeightSums::* array, int64_t count, int index) {
     const Range own = share(count, index, team.size());
     for (size_t group = 1; group < all.size(); ++group)
@@ -326,14 +384,48 @@ void run_groups(const PackedLayer& layer, const Batch& batch, const BackwardPass
   team.run([&](int index) {
     for (int64_t group = index; group < groups; group += team.size()) {
       const Schedule own(batch, group, groups);
-      BackwardRun(layer, batch, pass, own, all[static_cast<size_t>(group)], 1, false).run();
+      BackwardRun(layer, batch, pass, lookup, own, all[static_cast<size_t>(group)], 1, false).run();
     }
   });
   team.run([&](int index) {
-    add(&WeightSums::w_ih, counts[0], index);
-    add(&WeightSums::w_hh, counts[1], index);
-    add(&WeightSums::b_ih, counts[2], index);
-    add(&WeightSums::b_hh, counts[3], index);
+    add(&WeightSums::products, counts[0], index);
+    add(&WeightSums::w_ih, counts[1], index);
+    add(&WeightSums::w_hh, counts[2], index);
+    add(&WeightSums::b_ih, counts[3], index);
+    add(&WeightSums::b_hh, counts[4], index);
+  });
+}
+
+// Once the gradients of its rows' products are there, those of the table and of W_ih: each row once, however often it
+// was read. Some rows at a time, so that they stay in the cache.
+void finish_table(const PackedLayer& layer, const Batch& batch, const BackwardPass& pass, const Lookup& lookup,
+                  const WeightSums& sums, Team& team) {
+  constexpr int64_t kRows = 512;
+  const int64_t lanes = layer.kernels.lanes, rows = lookup.rows();
+  std::vector<const float*> x(static_cast<size_t>(rows));
+  std::vector<float*> dx(static_cast<size_t>(pass.dx ? rows : 0));
+  for (int64_t i = 0; i < rows; ++i) x[i] = pass.x.at(0, lookup.table_row(i));
+  for (int64_t i = 0; pass.dx && i < rows; ++i) dx[i] = pass.dx.at(0, lookup.table_row(i));
+  team.run([&](int index) {
+    const int size = team.size();
+    const Range own = share(pass.dx ? batch.table_rows : 0, index, size);
+    for (int64_t row = own.begin; row < own.end; ++row) std::fill_n(pass.dx.at(0, row), layer.input, 0.0f);
+    if (rows == 0 && index == 0) std::fill_n(sums.w_ih, layer.gates * layer.hidden * layer.input, 0.0f);
+    team.barrier();
+    Scratch& scratch = Scratch::local();
+    scratch.reserve(Scratch::bytes<float>(kRows * 3 * lanes));
+    float* panel = scratch.take<float>(kRows * 3 * lanes);
+    for (int64_t first = 0; first < rows; first += kRows) {
+      const InputGradients in{sums.products + first * lanes,
+                              rows * lanes,
+                              std::min(kRows, rows - first),
+                              x.data() + first,
+                              pass.dx ? dx.data() + first : nullptr,
+                              sums.w_ih,
+                              panel,
+                              first > 0};
+      input_gradients(layer, in, index, size);
+    }
   });
 }
 
@@ -344,17 +436,20 @@ void backward(const PackedLayer& layer, const Batch& batch, const BackwardPass& 
   assert(!pass.db_ih == !layer.has_bias && !pass.db_hh == !layer.has_bias);
   if (pass.dx) layer.prepare_backward_ih(threads);
   if (pass.dh0 || batch.T > 1) layer.prepare_backward_hh(threads);
-  const WeightSums sums{pass.dw_ih, pass.dw_hh, pass.db_ih, pass.db_hh};
-  const int64_t groups = count_groups(layer, batch);
-  if (groups > 1) {
-    run_groups(layer, batch, pass, sums, groups, threads);
-    return;
-  }
+  const Lookup lookup(batch);
+  const RecycledFloats products = lookup ? RecycledFloats(product_floats(layer, lookup)) : RecycledFloats();
+  const WeightSums sums{pass.dw_ih, pass.dw_hh, pass.db_ih, pass.db_hh, products.get()};
+  const int64_t groups = count_groups(layer, batch, lookup);
   const Sharing sharing = choose_sharing(layer, batch, threads);
-  Team team(sharing.threads);
-  const Schedule schedule(batch);
-  BackwardRun run(layer, batch, pass, schedule, sums, team.size(), sharing.units && team.size() > 1);
-  team.run([&](int index) { run.run(index, &team); });
+  Team team(groups > 1 ? static_cast<int>(std::min<int64_t>(sharing.threads, groups)) : sharing.threads);
+  if (groups > 1) {
+    run_groups(layer, batch, pass, lookup, sums, groups, team);
+  } else {
+    const Schedule schedule(batch);
+    BackwardRun run(layer, batch, pass, lookup, schedule, sums, team.size(), sharing.units && team.size() > 1);
+    team.run([&](int index) { run.run(index, &team); });
+  }
+  if (lookup) finish_table(layer, batch, pass, lookup, sums, team);
 }
 
 }  // namespace tidegate

@@ -56,18 +56,33 @@ struct Shape {
   bool reverse;
   Maybe<Marks> resets;
   bool reset_to_h0;
+  Maybe<Integers> ids;
 
-  Batch batch(const PackedLayer& layer, const Maybe<ConstFloats>& h0) const {
-    return {T,       B,           layer.hidden,    pointer(lengths), pointer(step_start),
-            reverse, pointer(h0), pointer(resets), reset_to_h0};
+  Batch batch(const PackedLayer& layer, const ConstFloats& x, const Maybe<ConstFloats>& h0) const {
+    return {T,
+            B,
+            layer.hidden,
+            pointer(lengths),
+            pointer(step_start),
+            reverse,
+            pointer(h0),
+            pointer(resets),
+            reset_to_h0,
+            pointer(ids),
+            ids ? static_cast<int64_t>(x.shape(0)) : 0};
+  }
+  // The input or its gradient: a row for each step, or a table that the steps look up.
+  template <class Array>
+  Rows inputs(const Array& x) const {
+    return ids ? Rows{const_cast<float*>(x.data()), 0, x.stride(0), nullptr} : rows(x, pointer(step_start));
   }
 };
 
 void forward_(const PackedLayer& layer, const Shape& shape, ConstFloats x, Maybe<ConstFloats> h0, Floats32 y,
               Floats32 h_n, Maybe<Floats32> trace, bool clears_trace, int threads) {
   const int64_t* starts = pointer(shape.step_start);
-  const ForwardPass pass{rows(x, starts), rows(y, starts), rows(trace, starts), h_n.data(), trace && clears_trace};
-  const Batch batch = shape.batch(layer, h0);
+  const ForwardPass pass{shape.inputs(x), rows(y, starts), rows(trace, starts), h_n.data(), trace && clears_trace};
+  const Batch batch = shape.batch(layer, x, h0);
   nb::gil_scoped_release release;
   forward(layer, batch, pass, threads);
 }
@@ -77,10 +92,11 @@ void backward_(const PackedLayer& layer, const Shape& shape, ConstFloats x, Mayb
                Maybe<Floats32> dh0, Floats32 dw_ih, Floats32 dw_hh, Maybe<Floats32> db_ih, Maybe<Floats32> db_hh,
                int64_t trace_steps, int threads) {
   const int64_t* starts = pointer(shape.step_start);
-  const BackwardPass pass{rows(x, starts), rows(y, starts),  rows(trace, starts), rows(dy, starts),
-                          pointer(dh_n),   rows(dx, starts), pointer(dh0),        dw_ih.data(),
-                          dw_hh.data(),    pointer(db_ih),   pointer(db_hh),      trace_steps};
-  const Batch batch = shape.batch(layer, h0);
+  const BackwardPass pass{shape.inputs(x),  rows(y, starts), rows(trace, starts),
+                          rows(dy, starts), pointer(dh_n),   dx ? shape.inputs(*dx) : Rows{},
+                          pointer(dh0),     dw_ih.data(),    dw_hh.data(),
+                          pointer(db_ih),   pointer(db_hh),  trace_steps};
+  const Batch batch = shape.batch(layer, x, h0);
   nb::gil_scoped_release release;
   backward(layer, batch, pass, threads);
 }
@@ -235,10 +251,10 @@ NB_MODULE(_native, module) {
       .def(
           "__init__",
           [](Shape* self, int64_t T, int64_t B, Maybe<Integers> lengths, Maybe<Integers> step_start, bool reverse,
-             Maybe<Marks> resets,
-             bool reset_to_h0) { new (self) Shape{T, B, lengths, step_start, reverse, resets, reset_to_h0}; },
+             Maybe<Marks> resets, bool reset_to_h0,
+             Maybe<Integers> ids) { new (self) Shape{T, B, lengths, step_start, reverse, resets, reset_to_h0, ids}; },
           nb::arg("T"), nb::arg("B"), nb::arg("lengths").none(), nb::arg("step_start").none(), nb::arg("reverse"),
-          nb::arg("resets").none(), nb::arg("reset_to_h0"));
+          nb::arg("resets").none(), nb::arg("reset_to_h0"), nb::arg("ids").none());
 
   nb::class_<PackedLayer>(module, "PackedLayer")
       .def(

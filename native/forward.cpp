@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <cassert>
 
+#include "lookup.hpp"
 #include "parallel.hpp"
 #include "schedule.hpp"
 #include "sequence.hpp"
@@ -20,17 +21,42 @@ inline void finish_streams() {
 
 constexpr int64_t kProductRows = 256;  // rows of input products that are prepared at once
 
+// The products x W_ih of those rows of a table that a batch reads.
+struct TableProducts {
+  const Lookup& lookup;
+  const float* products;  // [rows][G pitch]
+};
+
+TableProducts multiply_table(const PackedLayer& layer, const ForwardPass& pass, const Lookup& lookup, Team& team) {
+  if (!lookup) return {lookup, nullptr};
+  const int64_t rows = lookup.rows(), width = layer.gates * layer.pitch();
+  Scratch& scratch = Scratch::of_team();
+  scratch.reserve(Scratch::bytes<float>(rows * width) + Scratch::bytes<float*>(rows));
+  float* products = scratch.take<float>(rows * width);
+  const float** x = scratch.take<const float*>(rows);
+  for (int64_t i = 0; i < rows; ++i) x[i] = pass.x.at(0, lookup.table_row(i));
+  team.run([&](int index) {
+    InputProducts call{layer.cell, layer.forward_ih(), layer.bias_x(), x, products, {}, {}};
+    call.tiles = {rows, layer.kernels.tile_rows, index, team.size()};
+    call.panels = {0, call.w_ih.count()};
+    layer.kernels.input_products(call);
+  });
+  return {lookup, products};
+}
+
 // The walk over all steps of one schedule: by one thread, or by a team that shares the units of each step. The state
 // has no memory of its own: a step reads it from where the step before has written its output.
 class ForwardRun {
  public:
-  ForwardRun(const PackedLayer& layer, const Batch& batch, const ForwardPass& pass, const Schedule& schedule)
+  ForwardRun(const PackedLayer& layer, const Batch& batch, const ForwardPass& pass, const Schedule& schedule,
+             const TableProducts& table)
       : layer_(layer),
         batch_(batch),
         pass_(pass),
         schedule_(schedule),
+        table_(table),
         rows_(schedule.rows()),
-        products_first_(schedule.steps() > 1 && wants_products_first(layer, rows_)),
+        products_first_(!table.lookup && schedule.steps() > 1 && wants_products_first(layer, rows_)),
         trace_floats_(layer.dgate_gates() * layer.hidden),
         streams_trace_(is_far(pass.trace, batch.T * batch.B * trace_floats_) && layer.hidden == layer.pitch()),
         width_(layer.gates * layer.pitch()),
@@ -102,21 +128,26 @@ class ForwardRun {
   void point(int64_t step) {
     const Pointers &to = pointers_[step % 2], &last = pointers_[(step + 1) % 2];
     const bool first = step == 0;
-    schedule_.point<const float*>(pass_.x, step, to.x, first ? nullptr : last.x);
+    if (!table_.lookup) schedule_.point<const float*>(pass_.x, step, to.x, first ? nullptr : last.x);
     schedule_.point(pass_.y, step, to.y, first ? nullptr : last.y);
     schedule_.point(pass_.trace, step, to.trace, first ? nullptr : last.trace);
     schedule_.point_states(pass_.y, zeros_, step, to.h, first ? nullptr : last.y);
     for (int64_t row = 0; products_first_ && row < schedule_.active(step); ++row)
       to.products[row] = products_ + (step % chunk_ * rows_ + row) * width_;
+    for (int64_t row = 0; table_.lookup && row < schedule_.active(step); ++row)
+      to.products[row] =
+          table_.products + table_.lookup.place(schedule_.time(step, row), schedule_.order(row)) * width_;
   }
 
   // Calls for the rows that the next step will read and write, while this one computes: the steps of an array may lie
   // pages apart, where no processor looks by itself.
   void call_for(const Pointers& next, int64_t rows) const {
     constexpr int64_t kLine = 16;  // floats
-    const int64_t H = layer_.hidden, I = products_first_ ? 0 : layer_.input;
+    const int64_t H = layer_.hidden;
+    const float* const* inputs = table_.lookup ? next.products : next.x;
+    const int64_t columns = table_.lookup ? width_ : products_first_ ? 0 : layer_.input;
     for (int64_t row = 0; row < rows; ++row) {
-      for (int64_t i = 0; i < I; i += kLine) __builtin_prefetch(next.x[row] + i, 0);
+      for (int64_t i = 0; i < columns; i += kLine) __builtin_prefetch(inputs[row] + i, 0);
       for (int64_t i = 0; i < H; i += kLine) __builtin_prefetch(next.y[row] + i, 1);
     }
   }
@@ -125,7 +156,7 @@ class ForwardRun {
     const Pointers& pointers = pointers_[step % 2];
     ForwardStep call = layer_.forward_step();
     call.x = pointers.x;
-    call.products = products_first_ ? pointers.products : nullptr;
+    call.products = products_first_ || table_.lookup ? pointers.products : nullptr;
     call.h = pointers.h;
     call.y = pointers.y;
     call.trace = pass_.trace ? pointers.trace : nullptr;
@@ -164,6 +195,7 @@ class ForwardRun {
   const Batch& batch_;
   const ForwardPass& pass_;
   const Schedule& schedule_;
+  const TableProducts& table_;
   const int64_t rows_;
   const bool products_first_;
   const int64_t trace_floats_;  // of a step
@@ -180,14 +212,16 @@ void forward(const PackedLayer& layer, const Batch& batch, const ForwardPass& pa
   assert(batch.T * batch.B == 0 || (pass.x && pass.y));
   const Sharing sharing = choose_sharing(layer, batch, threads);
   Team team(sharing.threads);
+  const Lookup lookup(batch);
+  const TableProducts table = multiply_table(layer, pass, lookup, team);
   if (sharing.units && team.size() > 1) {
     const Schedule schedule(batch);
-    ForwardRun run(layer, batch, pass, schedule);
+    ForwardRun run(layer, batch, pass, schedule, table);
     team.run([&](int index) { run.run(index, &team); });
   } else {
     team.run([&](int index) {
       const Schedule own(batch, index, team.size());
-      ForwardRun(layer, batch, pass, own).run();
+      ForwardRun(layer, batch, pass, own, table).run();
     });
   }
 }

@@ -120,6 +120,14 @@ struct BiasGradients {
   bool add;
 };
 
+// sums[row] += rows of dgates, for one block of V gate units.
+struct RowSums {
+  const float* dgates;  // [rows][V]
+  float* const* sums;   // [rows], not all different
+  int64_t offset;       // floats from there to the block
+  int64_t rows;
+};
+
 // to[c][r] = from[r][c] for at most V rows, and 0 for those that are missing to V.
 struct Transpose {
   const float* from;
@@ -139,6 +147,7 @@ struct KernelTable {
   void (*gate_products)(const GateProducts&);
   void (*weight_gradients)(const WeightGradients&);
   void (*bias_gradients)(const BiasGradients&);
+  void (*row_sums)(const RowSums&);
   void (*transpose)(const Transpose&);
   void (*stream_zeros)(float* to, int64_t count);  // past all caches; `to` and count aligned to V
   void (*activation)(Activation which, const float* in, float* out, int64_t count);  // for tests

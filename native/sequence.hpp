@@ -28,12 +28,14 @@ struct Batch {
   const float* h0;            // [B, H] or null for zeros
   const uint8_t* resets;      // [T, B] or packed [N]: not 0 on the first step of an episode; or null
   bool reset_to_h0;           // the state that an episode starts from: h0, or zeros
+  const int64_t* ids;         // [T, B] or packed [N]: the row of x that a step reads, x being a table; or null
+  int64_t table_rows;         // of that table
 
   int64_t row_index(int64_t t, int64_t b) const { return (step_start ? step_start[t] : t * B) + b; }
 };
 
 struct ForwardPass {
-  Rows x, y;          // y is set to 0 beyond a row's length
+  Rows x, y;          // y is set to 0 beyond a row's length; a table x has rows, and no steps
   Rows trace;         // rows of 4 H floats (r, z, n, hn; RNN: H floats), or null
   float* h_n;         // [B, H]: the state at each row's own end; or null
   bool clears_trace;  // sets the trace to 0 beyond a row's length too; the backward pass does not need that
@@ -44,7 +46,7 @@ struct BackwardPass {
   Rows trace;            // of the forward pass; null for a GRU: to be computed again
   Rows dy;               // or null
   const float* dh_n;     // [B, H] or null
-  Rows dx;               // or null; set to 0 beyond a row's length
+  Rows dx;               // or null; set to 0 beyond a row's length, and where nobody reads a row of a table
   float* dh0;            // [B, H] or null
   float *dw_ih, *dw_hh;  // [G H, I], [G H, H]
   float *db_ih, *db_hh;  // [G H] each, or null

@@ -129,16 +129,17 @@ def test_only_a_learned_rate_is_trained() -> None:
     assert given.rate.item() == 1.25
 
 
-def test_dropout_takes_the_same_features_all_along_a_text() -> None:
-    """In training a feature is missing from every word of a text or from none, and differs from text to text."""
+def test_dropout_takes_the_same_features_from_all_words() -> None:
+    """In training a feature is missing from every word of a step or from none, and from step to step it differs."""
     torch.manual_seed(0)
     classifier = TextClassifier(config(embedding_size=50), dropout=0.5)
-    x = torch.ones(7, 3, 50)
-    dropped = classifier._whole_text_dropout(x)
-    assert (dropped == dropped[:1]).all()
-    assert set(dropped.flatten().tolist()) == {0.0, 2.0}
-    assert not (dropped[0, 0] == dropped[0, 1]).all()
-    assert (classifier.eval()._whole_text_dropout(x) == x).all()
+    vectors = classifier.embedding.weight
+    kept = [classifier._words() / vectors for _ in range(2)]
+    for share in kept:
+        torch.testing.assert_close(share[1:], share[1:2].expand(len(vectors) - 1, 50))
+        assert set(share[1].round().tolist()) == {0.0, 2.0}
+    assert not torch.equal(kept[0][1], kept[1][1])
+    assert classifier.eval()._words() is vectors
 
 
 def test_the_names_of_the_weights_are_torchs() -> None:

@@ -254,6 +254,15 @@ void bias_gradients(const BiasGradients& call) {
   }
 }
 
+void row_sums(const RowSums& call) {
+  constexpr int64_t kAhead = 16;  // sums lie anywhere, so they are called for in time
+  for (int64_t row = 0; row < call.rows; ++row) {
+    if (row + kAhead < call.rows) __builtin_prefetch(call.sums[row + kAhead] + call.offset, 1);
+    float* sum = call.sums[row] + call.offset;
+    store(sum, load(sum) + load(call.dgates + row * kLanes));
+  }
+}
+
 // Column by column of V x V tiles: interleaving row i with row i + V/2, again and again, log2 V times, transposes.
 void transpose(const Transpose& call) {
   for (int64_t column = 0; column < call.columns; column += kLanes) {
@@ -341,20 +350,9 @@ void read_floats(const float* from, int64_t count, int64_t rounds) {
 namespace tidegate {
 
 extern const KernelTable TIDEGATE_KERNELS;
-const KernelTable TIDEGATE_KERNELS = {TIDEGATE_KERNELS_NAME,
-                                      kLanes,
-                                      kRows,
-                                      kUnitTile,
-                                      input_products,
-                                      forward_step,
-                                      gate_gradients,
-                                      gate_products,
-                                      weight_gradients,
-                                      bias_gradients,
-                                      transpose,
-                                      stream_zeros,
-                                      activation,
-                                      multiply_adds,
-                                      read_floats};
+const KernelTable TIDEGATE_KERNELS = {TIDEGATE_KERNELS_NAME, kLanes,         kRows,          kUnitTile,
+                                      input_products,        forward_step,   gate_gradients, gate_products,
+                                      weight_gradients,      bias_gradients, row_sums,       transpose,
+                                      stream_zeros,          activation,     multiply_adds,  read_floats};
 
 }  // namespace tidegate

@@ -65,7 +65,7 @@ def isas() -> list[str]:
 
 Shape = _native.Shape
 """What the kernels need to know of the rows: steps T, rows B, the length of each row, the first row of each step if
-packed, the direction, the marks of episodes, and whether these start from h0."""
+packed, the direction, the marks of episodes, whether these start from h0, and which rows of a table they read."""
 
 
 def repack(layer: Layer, w_ih: Array, w_hh: Array, b_ih: Array | None = None, b_hh: Array | None = None) -> Layer:

@@ -26,6 +26,7 @@ class Shape:
         reverse: bool,
         resets: npt.NDArray[np.uint8] | None,
         reset_to_h0: bool,
+        ids: Integers | None,
     ) -> None: ...
 
 class PackedLayer:

@@ -22,8 +22,9 @@ class TextClassifier(nn.Module):
 
     Args:
         config: What to build (cell, sizes, summary, labels).
-        dropout: Probability of zeroing a feature, of the embedded words (the same features all along a text, so that
-            the mask is small; Gal & Ghahramani 2016), between layers, and of the summary.
+        dropout: Probability of zeroing a feature, of the embedded words (the same features in all words of a batch, so
+            that the recurrent layer multiplies a word once however often it is read), between layers, and of the
+            summary.
         chrono: Longest memory in steps that the units of a GRU start with, see `tidegate.torch.GRU`; None for torch's
             own start.
 
@@ -61,12 +62,11 @@ class TextClassifier(nn.Module):
 
     def encode(self, ids: Tensor, lengths: Tensor) -> Tensor:
         """Summarises each text by one vector, float32 [B, F]; the arguments are those of `forward`."""
-        x = self._whole_text_dropout(self.embedding(ids))
-        if self.config.cell == "average":
-            return _mean(x, lengths)
-        if self.config.cell == "compound":
-            return self._compound(x, lengths)
-        y, h_n = self.rnn(x, lengths=lengths)
+        words = self._words()
+        if not self.config.recurrent:
+            x = nn.functional.embedding(ids, words, PADDING)
+            return _mean(x, lengths) if self.config.cell == "average" else self._compound(x, lengths)
+        y, h_n = self.rnn(words, ids=ids, lengths=lengths)
         match self.config.summary:
             case "last":
                 return torch.cat(tuple(h_n[-2 if self.config.bidirectional else -1 :]), 1)
@@ -76,10 +76,12 @@ class TextClassifier(nn.Module):
                 return _mean_and_max(y, lengths)[1]
         return torch.cat(_mean_and_max(y, lengths), 1)
 
-    def _whole_text_dropout(self, x: Tensor) -> Tensor:
+    def _words(self) -> Tensor:
+        """Returns the vectors of all words, [V, E], in training without some of their features."""
+        vectors = self.embedding.weight
         if not self.training or self.dropout == 0:
-            return x
-        return x.mul_(nn.functional.dropout(torch.ones(1, *x.shape[1:]), self.dropout))  # an embedding keeps no output
+            return vectors
+        return vectors * nn.functional.dropout(torch.ones(vectors.shape[1]), self.dropout)
 
     def _compound(self, x: Tensor, lengths: Tensor) -> Tensor:
         """`h = rate·h + x` over each text, as one sum: word t has earned interest length − 1 − t times."""

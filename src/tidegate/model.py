@@ -163,21 +163,23 @@ class Model:
             padded = np.zeros((lengths.max(), len(chosen)), np.int32)
             for b, row in enumerate(chosen):
                 padded[: lengths[b], b] = rows[row]
-            result[chosen] = summarize(*self.outputs(table[padded], lengths), lengths, self.summary)
+            result[chosen] = summarize(*self.outputs(table, lengths, padded), lengths, self.summary)
         return result
 
-    def outputs(self, x: Array, lengths: npt.NDArray[np.int64]) -> tuple[Array, Array]:
+    def outputs(self, x: Array, lengths: npt.NDArray[np.int64], ids: Ids | None = None) -> tuple[Array, Array]:
         """Runs the cell over a padded batch.
 
         Args:
-            x: Vectors, float32 [T, B, E].
+            x: Vectors, float32 [T, B, E]; or, with ids, a table of vectors [V, E].
             lengths: Steps of each row, int [B].
+            ids: The row of the table at each step, int [T, B].
 
         Returns:
             Outputs [T, B, ·] and final states [L·D, B, ·], of which `summarize` makes the summaries.
         """
         if self.stack:
-            return self.stack.outputs(x, lengths)
+            return self.stack.outputs(x, lengths, ids=ids)
+        x = x if ids is None else x[ids]
         if self.config.cell == "compound":
             x, h_n = compounded(x, self.arrays["rate"], lengths)
             return x, h_n[None]

@@ -102,7 +102,7 @@ class _Call(NamedTuple):
 
     shape: _native.Shape
     sizes: shapes.Sizes
-    rows: str  # letters of the leading axes of x: "T B", or "N" when packed
+    rows: str  # letters of the leading axes of y: "T B", or "N" when packed
     x: Array
     h0: Array | None
 
@@ -119,16 +119,17 @@ def _call(
     reverse: bool,
     resets: Any,
     reset_to: str,
+    ids: Any,
 ) -> _Call:
     sizes: shapes.Sizes = {"I": (layer.input_size, "the layer"), "H": (layer.hidden_size, "the layer")}
     starts = None
+    rows = "T B" if batch_sizes is None else "N"
+    shapes.check("x", x, f"{rows} I" if ids is None else "V I", sizes)
+    if ids is not None:
+        ids = shapes.check_ids(ids, rows, sizes).ravel()
     if batch_sizes is None:
-        rows = "T B"
-        shapes.check("x", x, "T B I", sizes)
         lengths = None if lengths is None else shapes.check_lengths(lengths, sizes)
     else:
-        rows = "N"
-        shapes.check("x", x, "N I", sizes)
         if lengths is not None:
             raise ValueError("lengths and batch_sizes are both given, expected one: batch_sizes imply the lengths")
         batch_sizes = shapes.check_batch_sizes(batch_sizes, sizes)
@@ -137,7 +138,7 @@ def _call(
         h0 = np.ascontiguousarray(shapes.check("h0", h0, "B H", sizes))
     shapes.check_choice("reset_to", reset_to, RESET_TO)
     marks = None if resets is None else shapes.check_resets(resets, rows, sizes)
-    shape = _native.Shape(sizes["T"][0], sizes["B"][0], lengths, starts, bool(reverse), marks, reset_to == "h0")
+    shape = _native.Shape(sizes["T"][0], sizes["B"][0], lengths, starts, bool(reverse), marks, reset_to == "h0", ids)
     return _Call(shape, sizes, rows, rows_contiguous(x), h0)
 
 
@@ -161,15 +162,25 @@ def forward(
     reverse: bool = False,
     resets: npt.NDArray[np.bool_] | None = None,
     reset_to: str = "zeros",
+    ids: npt.NDArray[np.integer[Any]] | None = None,
     trace: bool = False,
     y: Array | None = None,
 ) -> Forward:
     """Runs a layer over a batch of sequences.
 
+    Where inputs repeat, as words do, they can be rows of a table found by their numbers: each row is then multiplied
+    with the weights once, however many steps read it. The outputs are the same bits as those of `x[ids]`.
+
+        >>> layer = pack("gru", np.full((3, 2), 0.5, np.float32), np.full((3, 1), 0.1, np.float32))
+        >>> embedding = np.eye(2, dtype=np.float32)
+        >>> ids = np.array([[0, 1], [1, 1], [0, 0]])
+        >>> bool((forward(layer, embedding, ids=ids).y == forward(layer, embedding[ids]).y).all())
+        True
+
     Args:
         layer: Packed weights.
         x: Input, float32 [T, B, I], any strides whose last axis is contiguous (a batch-first array transposed costs no
-            copy); or, with batch_sizes, the data [N, I] of a packed sequence.
+            copy); or, with batch_sizes, the data [N, I] of a packed sequence; or, with ids, a table [V, I].
         h0: Initial state, float32 [B, H]; None for zeros.
         lengths: Steps of each row, ints [B] in 0..T in any order; None for T everywhere.
         batch_sizes: Rows at each step of a packed sequence, ints [T], non-increasing, with sum N.
@@ -177,14 +188,15 @@ def forward(
         resets: True on the first step of each episode, bool [T, B] or [N], where rows hold several episodes one after
             another: each is then walked as if it were alone, in either direction.
         reset_to: The state that such an episode starts from: "zeros", or "h0" for the row's own h0.
+        ids: The row of the table x that each step reads, ints [T, B] or [N] in 0..V-1; beyond a row's length any.
         trace: Also returns what `Forward.trace` holds; `backward` needs that of a GRU.
         y: Array for the output, float32 [T, B, H] or [N, H]; by default a new one.
 
     Raises:
-        TypeError: An array is not float32, lengths are no integers, or resets no booleans.
-        ValueError: A shape or a length is wrong.
+        TypeError: An array is not float32, lengths or ids are no integers, or resets no booleans.
+        ValueError: A shape, a length or an id is wrong.
     """
-    call = _call(layer, x, h0, lengths, batch_sizes, reverse, resets, reset_to)
+    call = _call(layer, x, h0, lengths, batch_sizes, reverse, resets, reset_to, ids)
     H, B = layer.hidden_size, call.sizes["B"][0]
     if y is None:
         y = empty(*call.leading(), H)
@@ -211,6 +223,7 @@ def backward(
     reverse: bool = False,
     resets: npt.NDArray[np.bool_] | None = None,
     reset_to: str = "zeros",
+    ids: npt.NDArray[np.integer[Any]] | None = None,
     need_dx: bool = True,
     need_dh0: bool = True,
     checkpoint_every: int | None = None,
@@ -218,8 +231,8 @@ def backward(
     """Carries gradients back through a layer.
 
     Args:
-        layer: Packed weights, as in `forward`, and so are x, h0, lengths, batch_sizes, reverse, resets and reset_to.
-        x: Input, float32 [T, B, I] or [N, I].
+        layer: Packed weights, as in `forward`, and so is everything from x to ids but what is told of it here.
+        x: Input, float32 [T, B, I] or [N, I], or a table [V, I].
         out: What `forward` returned, with `trace=True` if checkpoint_every is None.
         dy: Gradient of the loss by y, in its shape; ignored beyond a row's length. None for zeros.
         dh_n: Gradient of the loss by h_n, float32 [B, H]; None for zeros.
@@ -229,19 +242,20 @@ def backward(
         reverse: Direction.
         resets: True on the first step of each episode.
         reset_to: The state that such an episode starts from.
+        ids: The row of the table that each step has read.
         need_dx: Whether to compute dx; if not, it is None.
         need_dh0: Whether to compute dh0; if not, it is None, and the first step is a product cheaper.
         checkpoint_every: If not None, the gates of a GRU are computed again from the states y, at most this many steps
             at once, and `out.trace` is not used: less memory for at most a third more time.
 
     Returns:
-        Gradients; dx is 0 beyond a row's length.
+        Gradients; dx is 0 beyond a row's length, and for a row of a table that no step has read.
 
     Raises:
-        TypeError: An array is not float32, lengths are no integers, or resets no booleans.
-        ValueError: A shape or a length is wrong, or a GRU's `out` has no trace and checkpoint_every is None.
+        TypeError: An array is not float32, lengths or ids are no integers, or resets no booleans.
+        ValueError: A shape, a length or an id is wrong, or a GRU's `out` has no trace and checkpoint_every is None.
     """
-    call = _call(layer, x, h0, lengths, batch_sizes, reverse, resets, reset_to)
+    call = _call(layer, x, h0, lengths, batch_sizes, reverse, resets, reset_to, ids)
     shapes.check_checkpoints(checkpoint_every)
     sizes = call.sizes
     y = rows_contiguous(shapes.check("y", out.y, f"{call.rows} H", sizes))
@@ -250,9 +264,8 @@ def backward(
         dy = rows_contiguous(shapes.check("dy", dy, f"{call.rows} H", sizes))
     if dh_n is not None:
         dh_n = np.ascontiguousarray(shapes.check("dh_n", dh_n, "B H", sizes))
-    B = sizes["B"][0]
     return run_backward(
-        *(layer, call.shape, B, call.x, call.h0, y, trace, dy, dh_n),
+        *(layer, call.shape, sizes["B"][0], call.x, call.h0, y, trace, dy, dh_n),
         need_dx=need_dx,
         need_dh0=need_dh0,
         checkpoint_every=checkpoint_every,

@@ -8,7 +8,7 @@ import numpy.typing as npt
 
 from tidegate import ops
 from tidegate.cells import Cell, Choices
-from tidegate.shapes import Sizes, check, check_choice, check_lengths
+from tidegate.shapes import Sizes, check, check_choice, check_ids, check_lengths
 from tidegate.stacks import layout, parameter_letters, parameter_names
 from tidegate.summaries import SUMMARIES, Sequences, as_sequences, batches, pad, summarize
 from tidegate.trace import Trace, outputs_of
@@ -104,23 +104,31 @@ class Recurrent:
             result[rows] = summarize(*self.outputs(x, lengths), lengths, self.summary)
         return result
 
-    def outputs(self, x: Array, lengths: npt.ArrayLike | None = None, h0: Array | None = None) -> tuple[Array, Array]:
+    def outputs(
+        self,
+        x: Array,
+        lengths: npt.ArrayLike | None = None,
+        h0: Array | None = None,
+        ids: npt.NDArray[np.integer[Any]] | None = None,
+    ) -> tuple[Array, Array]:
         """Runs the stack over a padded batch and returns every output.
 
         Args:
-            x: Input, float32 [T, B, I].
+            x: Input, float32 [T, B, I]; or, with ids, a table [V, I].
             lengths: Steps of each row, int [B] in any order, or None for T everywhere.
             h0: Initial states, float32 [L·D, B, H], or None for 0.
+            ids: The row of the table that each step reads, int [T, B] in 0..V-1. The result is that of x[ids], but each
+                row is multiplied with the weights once, however many steps read it.
 
         Returns:
             y: Outputs of the last layer, float32 [T, B, D·H], forward first; 0 beyond a row's length.
             h_n: Final states, float32 [L·D, B, H], layer by layer, forward first; h0 for rows of length 0.
 
         Raises:
-            TypeError: x or h0 is no float32 array.
-            ValueError: A shape or a length does not fit.
+            TypeError: x or h0 is no float32 array, or ids are no integers.
+            ValueError: A shape, a length or an id does not fit.
         """
-        return self._run(x, lengths, h0, None)
+        return self._run(x, lengths, h0, None, ids)
 
     def trace(self, x: Array, lengths: npt.ArrayLike | None = None, h0: Array | None = None) -> list[Trace]:
         """Runs the stack as `outputs` does, and keeps every gate of every unit at every step.
@@ -206,34 +214,49 @@ class Recurrent:
         return above
 
     def _run(
-        self, x: Array, lengths: npt.ArrayLike | None, h0: Array | None, traces: list[Trace] | None
+        self,
+        x: Array,
+        lengths: npt.ArrayLike | None,
+        h0: Array | None,
+        traces: list[Trace] | None,
+        ids: npt.NDArray[np.integer[Any]] | None = None,
     ) -> tuple[Array, Array]:
         """Runs the stack; appends the traces to a list if there is one."""
         D, H = 1 + self.bidirectional, self.hidden_size
         sizes: Sizes = {"I": (self.input_size, "weight_ih_l0"), "H": (H, "weight_hh_l0")}
         sizes |= {"L": (self.num_layers, "the weights"), "D": (D, "the weights")}
-        check("x", x, "T B I", sizes)
+        check("x", x, "T B I" if ids is None else "V I", sizes)
+        if ids is not None:
+            ids = check_ids(ids, "T B", sizes)
         if lengths is not None:
             lengths = check_lengths(lengths, sizes)
         if h0 is not None:
             check("h0", h0, "L·D B H", sizes)
 
-        h_n = np.empty((self.num_layers * D, x.shape[1], H), np.float32)
+        h_n = np.empty((self.num_layers * D, sizes["B"][0], H), np.float32)
         for index in range(self.num_layers):
-            x = self._run_layer(index, x, lengths, h0, h_n, traces)
+            x = self._run_layer(index, x, lengths, h0, h_n, traces, None if index else ids)
         return x, h_n
 
     def _run_layer(
-        self, index: int, x: Array, lengths: Any, h0: Array | None, h_n: Array, traces: list[Trace] | None
+        self,
+        index: int,
+        x: Array,
+        lengths: Any,
+        h0: Array | None,
+        h_n: Array,
+        traces: list[Trace] | None,
+        ids: npt.NDArray[np.int64] | None = None,
     ) -> Array:
         """Runs one layer in its directions, from its rows of h0 into those of h_n; appends their traces to the list."""
-        D, H, (T, B) = 1 + self.bidirectional, self.hidden_size, x.shape[:2]
+        D, H, (T, B) = 1 + self.bidirectional, self.hidden_size, x.shape[:2] if ids is None else ids.shape
         y = np.empty((T, B, D * H), np.float32)
         for d, layer in enumerate(self._layers[index]):
             row, reverse = index * D + d, d == 1
             start = None if h0 is None else h0[row]
             part = y[:, :, d * H : (d + 1) * H]
-            out = ops.forward(layer, x, start, lengths=lengths, reverse=reverse, trace=traces is not None, y=part)
+            keep = traces is not None
+            out = ops.forward(layer, x, start, lengths=lengths, reverse=reverse, ids=ids, trace=keep, y=part)
             h_n[row] = out.h_n
             if traces is not None:
                 facts = {

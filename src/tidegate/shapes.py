@@ -185,6 +185,33 @@ def check_resets(resets: npt.ArrayLike, rows: str, sizes: Sizes) -> npt.NDArray[
     return np.array(marks, order="C").view(np.uint8)
 
 
+def check_ids(ids: npt.ArrayLike, rows: str, sizes: Sizes) -> npt.NDArray[np.int64]:
+    """Checks which row of a table each step reads, and binds the letters that have no size yet.
+
+    Args:
+        ids: Integers [T, B], or [N] of a packed sequence, in 0..V-1.
+        rows: Letters of their axes, "T B" or "N".
+        sizes: Size of V, the rows of the table.
+
+    Returns:
+        The numbers as a contiguous int64 array, which nobody else can change.
+
+    Raises:
+        TypeError: They are no integers.
+        ValueError: Their number of axes is another one, or one of them is outside of 0..V-1.
+    """
+    values = _integers("ids", ids)
+    letters, (V, source) = rows.split(), sizes["V"]
+    if values.ndim != len(letters):
+        raise ValueError(f"ids has shape {values.shape}, expected {len(letters)} axes [{', '.join(letters)}]")
+    for letter, size in zip(letters, values.shape, strict=True):
+        sizes.setdefault(letter, (size, "ids"))
+    if values.size and not (values.min() >= 0 and values.max() < V):
+        place = tuple(np.argwhere((values < 0) | (values >= V))[0].tolist())
+        raise ValueError(f"ids{list(place)} is {values[place]}, expected 0..{V - 1}: V={V} comes from {source}")
+    return values
+
+
 def check_checkpoints(every: int | None) -> None:
     """Checks the steps of a segment whose gates are computed again.
 

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 from torch._C import _are_functorch_transforms_active
 from torch._C._functorch import is_legacy_batchedtensor
+from torch.nn.functional import embedding
 
 from tidegate import _layer, shapes
 from tidegate.cells import Cell
@@ -40,6 +41,7 @@ class Plan(NamedTuple):
         resets: Marks of the first steps of episodes in a padded batch, bytes [T, B]; None for none.
         reset_to: What an episode starts from, "zeros" or "h0".
         checkpoint_every: Steps of a segment whose gates the backward pass computes again; None keeps them all.
+        ids: The row of a table x [V, I] that each step of a padded batch reads, [T·B]; None where x is [T, B, I].
     """
 
     cell: Cell
@@ -51,6 +53,7 @@ class Plan(NamedTuple):
     resets: npt.NDArray[np.uint8] | None = None
     reset_to: str = "zeros"
     checkpoint_every: int | None = None
+    ids: Integers | None = None
 
     @classmethod
     def packed(cls, cell: Cell, batch_sizes: Tensor, N: int, checkpoint_every: int | None) -> Self:
@@ -68,7 +71,7 @@ class Plan(NamedTuple):
     def shape(self, direction: int) -> _layer.Shape:
         """Returns what the native kernels need to know of the rows."""
         episodes = (self.resets, self.reset_to == "h0")
-        return _layer.Shape(self.T, self.B, self.lengths, self.starts, direction == 1, *episodes)
+        return _layer.Shape(self.T, self.B, self.lengths, self.starts, direction == 1, *episodes, self.ids)
 
     @property
     def keeps_trace(self) -> bool:
@@ -78,6 +81,8 @@ class Plan(NamedTuple):
     def torch_layer(self, x: Tensor, h0: Tensor | None, weights: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
         """Runs one layer by torch's own operations."""
         lengths = self.lengths if self.batch_sizes is None else None
+        if self.ids is not None:
+            x = embedding(torch.from_numpy(self.ids.reshape(self.T, self.B)), x)
         return torch_layer(self.cell, x, h0, weights, lengths, self.batch_sizes, self.resets, self.reset_to)
 
 
@@ -85,7 +90,7 @@ class DirectLayers(NamedTuple):
     """The layers of a module, called directly: layer `i` maps x, h0 and its weights to y and h_n.
 
     Attributes:
-        plan: What the layers share.
+        plan: What the layers share; only the first one looks up its inputs in a table.
         packed: For each layer, the packed weights of its directions.
         traces: A list to which the traces of a padded batch are appended; None if nobody wants them.
     """
@@ -103,14 +108,15 @@ class DirectLayers(NamedTuple):
             or any(weight.requires_grad for weight in weights)
         )
         done = None
+        plan = self.plan if i == 0 or self.plan.ids is None else self.plan._replace(ids=None)
         if self.traces is not None or not recorded:
-            done = _tensors(run(self.plan, self.packed[i], x, h0, trace=self.traces is not None, clear=True))
+            done = _tensors(run(plan, self.packed[i], x, h0, trace=self.traces is not None, clear=True))
         if self.traces is not None and done is not None:
             self.traces.extend(self._traces(i, done, h0))
         if done is not None and not recorded:
             return done.y, done.h_n
         outputs: tuple[Tensor, Tensor] = RecurrentLayer.apply(  # type: ignore[no-untyped-call]
-            self.plan, self.packed[i], done, x, h0, *weights
+            plan, self.packed[i], done, x, h0, *weights
         )
         return outputs
 
@@ -195,7 +201,8 @@ def run(
         y, h_n, and the trace [D, T, B, K, H], if asked for.
     """
     inputs, states = _inputs(x, h0)
-    rows, D, H = inputs.shape[:-1], len(directions), directions[0].hidden_size
+    rows = inputs.shape[:-1] if plan.ids is None else (plan.T, plan.B)
+    D, H = len(directions), directions[0].hidden_size
     y, h_n = _layer.empty(*rows, D * H), np.empty((D, plan.B, H), np.float32)
     kept = _layer.empty(D, *rows, len(plan.cell.kept), H) if trace else None
     for d, layer in enumerate(directions):

@@ -17,7 +17,7 @@ from tidegate.torch.fallback import torch_episodes, torch_ragged
 from tidegate.torch.func import TransformedLayers
 from tidegate.torch.function import DirectLayers, Plan
 from tidegate.torch.operation import OperationLayers
-from tidegate.torch.rows import UNFIT, Lengths, Resets, Rows, check_rows, check_traceable, misfit
+from tidegate.torch.rows import UNFIT, Ids, Lengths, Lookup, Resets, Rows, check_rows, check_traceable, misfit
 from tidegate.torch.trace import TorchLayers
 from tidegate.torch.transforms import transform, unfit_number, unfit_tensor, unsupported_transform
 from tidegate.torch.weights import PACKED
@@ -58,19 +58,20 @@ class _Native(torch.nn.RNNBase):
         lengths: Lengths | None = None,
         resets: Resets | None = None,
         reset_to: str = "zeros",
+        ids: Ids | None = None,
         return_trace: bool = False,
     ) -> tuple[Input, Tensor] | tuple[Input, Tensor, list[Trace]]:
         """Runs the layers over a batch of sequences.
 
         Args:
-            input: float32 [T, B, I], [B, T, I] with `batch_first`, [T, I] for a single sequence, or a packed sequence.
-            hx: Initial states, float32 [L·D, B, H], or [L·D, H] for a single sequence; 0 if absent. D = 2 if
-                bidirectional, else 1.
+            input: float32 [T, B, I], [B, T, I] with `batch_first`, [T, I] of one sequence; packed; with `ids` a table.
+            hx: Initial states, float32 [L·D, B, H], D = 1 or 2 directions, [L·D, H] of one sequence; 0 if absent.
             lengths: Steps of each row of a padded batch, integers [B] in 0..T and in any order; T everywhere if absent.
             resets: True on the first step of each episode, bool [T, B] or as `input` is laid out, where rows of a
                 padded batch hold several episodes one after another: each is walked as if it were alone, in either
                 direction.
             reset_to: The state that such an episode starts from: "zeros", or "h0" for the row's own in hx.
+            ids: The row of a table [V, I] that each step reads, integers [T, B] in 0..V-1, or laid out as `input` is.
             return_trace: Also returns what every layer did at every step of a padded batch or of one sequence.
 
         Returns:
@@ -81,31 +82,33 @@ class _Native(torch.nn.RNNBase):
             the states: copy what you want to change.
 
         Raises:
-            ValueError: `lengths` or `resets` do not fit the input, torch's own checks find a mistake, or a trace is
-                wanted of a packed sequence or under a transform of torch.
-            TypeError: `lengths` are no integers, or `resets` no booleans.
+            ValueError: `lengths`, `resets` or `ids` do not fit the input, torch's own checks find a mistake, or a
+                trace is wanted of a packed sequence or under a transform of torch.
+            TypeError: `lengths` or `ids` are no integers, or `resets` no booleans.
             RuntimeError: As torch's own checks raise it.
         """
         kind = transform()
         weights = self._weights()
-        obstacle = self._obstacle(input, hx, transformed=kind is not None)
-        if kind and not obstacle:
-            obstacle = self._weights_obstacle(weights, transformed=True)
+        lookup = None if ids is None else Lookup.of(input, ids)
+        data = input if lookup is None else lookup.stand_in()
+        obstacle = self._obstacle(data, hx, weights if kind else None)
         rows = _WHOLE
         if lengths is not None or resets is not None:
             as_tensors = kind is not None and not obstacle
-            rows = check_rows(input, lengths, resets, reset_to, self.batch_first, as_tensors=as_tensors)
+            rows = check_rows(data, lengths, resets, reset_to, self.batch_first, as_tensors=as_tensors)
         traces: list[Trace] | None = [] if return_trace else None
         if return_trace:
-            check_traceable(input, kind)
+            check_traceable(data, kind)
         layers = None
         if not obstacle:
-            layers = self._operations(kind, rows) if kind else self._direct(input, weights, rows, traces)
-        elif return_trace and misfit(self, input, hx) != UNFIT:
+            layers = self._operations(kind, rows) if kind else self._direct(data, weights, rows, lookup, traces)
+        elif return_trace and misfit(self, data, hx) != UNFIT:
             layers = TorchLayers(self.cell, None, *rows, traces)
+        if lookup is not None and not isinstance(layers, DirectLayers):  # the only ones that read a table
+            data, lookup = lookup.gathered(), None
         if layers is None:
-            return self._torch_forward(input, hx, rows)
-        output = self._arranged(input, hx, weights, layers)
+            return self._torch_forward(data, hx, rows)
+        output = self._arranged(data, hx, weights, layers, None if lookup is None else lookup.table)
         return output if traces is None else (*output, traces)
 
     def path(
@@ -116,6 +119,7 @@ class _Native(torch.nn.RNNBase):
         lengths: Any = None,
         resets: Any = None,
         reset_to: str = "zeros",
+        ids: Ids | None = None,
     ) -> Path:
         """Says whether a call with these arguments, those of `forward`, runs natively, and why.
 
@@ -123,10 +127,12 @@ class _Native(torch.nn.RNNBase):
         the first ones too, are computed by torch's own operations.
         """
         kind = transform()
+        data = input if ids is None else Lookup.of(input, ids).stand_in()
         # They decide nothing, but wrong ones have no path.
-        check_rows(input, lengths, resets, reset_to, self.batch_first, as_tensors=kind is not None)
-        obstacle = self._obstacle(input, hx, transformed=kind is not None)
-        obstacle = obstacle or self._weights_obstacle(self._weights(), transformed=kind is not None)
+        check_rows(data, lengths, resets, reset_to, self.batch_first, as_tensors=kind is not None)
+        weights = self._weights()
+        obstacle = self._obstacle(data, hx, weights if kind else None)
+        obstacle = obstacle or (None if kind else self._weights_obstacle(weights))
         return Path(obstacle is None, obstacle or "float32 on the CPU")
 
     def _set_checkpoints(self, every: int | None) -> None:
@@ -144,21 +150,21 @@ class _Native(torch.nn.RNNBase):
         return super().train(mode)
 
     def _arranged(
-        self, data: Input, hx: Tensor | None, weights: Sequence[Tensor], layers: Layers
+        self, data: Input, hx: Tensor | None, weights: Sequence[Tensor], layers: Layers, table: Tensor | None = None
     ) -> tuple[Input, Tensor]:
-        """Runs all layers over an input of any form."""
+        """Runs all layers over an input of any form, or over a table in the place of one of that form."""
         if isinstance(data, PackedSequence):
             hx = None if hx is None else self.permute_hidden(hx, data.sorted_indices)
             y, h_n = self._layers(data.data, hx, weights, layers)
             return data._replace(data=y), self.permute_hidden(h_n, data.unsorted_indices)
         if data.dim() == 2:
             hx = None if hx is None else hx.unsqueeze(1)
-            y, h_n = self._layers(data.unsqueeze(1), hx, weights, layers)
+            y, h_n = self._layers(data.unsqueeze(1) if table is None else table, hx, weights, layers)
             return y.squeeze(1), h_n.squeeze(1)
         if self.batch_first:
-            y, h_n = self._layers(data.transpose(0, 1), hx, weights, layers)
+            y, h_n = self._layers(data.transpose(0, 1) if table is None else table, hx, weights, layers)
             return y.transpose(0, 1), h_n
-        return self._layers(data, hx, weights, layers)
+        return self._layers(data if table is None else table, hx, weights, layers)
 
     def _layers(self, x: Tensor, hx: Tensor | None, weights: Sequence[Tensor], layers: Layers) -> tuple[Tensor, Tensor]:
         """Runs all layers over x [T, B, I], or packed [N, I], from hx [L·D, B, H]."""
@@ -179,7 +185,9 @@ class _Native(torch.nn.RNNBase):
         form = OperationLayers if kind == "trace" else TransformedLayers
         return form(str(self.cell), *rows, self.checkpoint_every)
 
-    def _direct(self, data: Any, weights: Sequence[Tensor], rows: Rows, traces: list[Trace] | None) -> Layers | None:
+    def _direct(
+        self, data: Any, weights: Sequence[Tensor], rows: Rows, lookup: Lookup | None, traces: list[Trace] | None
+    ) -> Layers | None:
         """Returns what runs a layer on the native kernels, None if the weights can't be packed."""
         cell, per_layer = self.cell, len(weights) // self.num_layers
         exactly = self.training or torch.is_grad_enabled()
@@ -192,7 +200,10 @@ class _Native(torch.nn.RNNBase):
                     return None if traces is None else TorchLayers(cell, None, *rows, traces)
                 found = PACKED.pack(cell, own)
             packed.append(found)
-        return DirectLayers(self._plan(cell, data, rows), packed, traces)
+        plan = self._plan(cell, data, rows)
+        if lookup is not None:
+            plan = plan._replace(ids=lookup.numbers(self.batch_first))
+        return DirectLayers(plan, packed, traces)
 
     def _plan(self, cell: Cell, data: Any, rows: Rows) -> Plan:
         if isinstance(data, PackedSequence):
@@ -233,15 +244,16 @@ class _Native(torch.nn.RNNBase):
         sizes = data.batch_sizes.numpy() if isinstance(data, PackedSequence) else None
         return self._arranged(data, hx, self._weights(), TorchLayers(self.cell, sizes))
 
-    def _obstacle(self, data: Any, hx: Tensor | None, *, transformed: bool) -> str | None:
-        """Returns what keeps a call off the native path, or None; the weights are another matter."""
+    def _obstacle(self, data: Any, hx: Tensor | None, transformed: Sequence[Tensor] | None) -> str | None:
+        """Returns what keeps a call off the native path, or None; weights matter here only if torch transforms them."""
         packed, tensor = isinstance(data, PackedSequence), data[0] if isinstance(data, PackedSequence) else data
         obstacle = unsupported_transform() or ("autocast is active" if torch.is_autocast_enabled("cpu") else None)
         if transformed and packed:
             obstacle = obstacle or "torch traces or transforms a packed sequence"
         unfit = unfit_number if transformed else unfit_tensor
         obstacle = obstacle or unfit("input", tensor) or (None if hx is None else unfit("hx", hx))
-        return obstacle or misfit(self, data, hx)
+        obstacle = obstacle or misfit(self, data, hx)
+        return obstacle or (self._weights_obstacle(transformed, unfit) if transformed else None)
 
     def _weights(self) -> list[Tensor]:
         """Returns the current weights in torch's order, also while they are parametrized or replaced for one call."""
@@ -251,9 +263,10 @@ class _Native(torch.nn.RNNBase):
         except KeyError:
             return [getattr(self, name) for name in self._flat_weights_names]
 
-    def _weights_obstacle(self, weights: Sequence[Tensor], *, transformed: bool = False) -> str | None:
+    def _weights_obstacle(
+        self, weights: Sequence[Tensor], unfit: Callable[[str, Tensor], str | None] = unfit_tensor
+    ) -> str | None:
         """Returns what keeps the weights off the native path, or None."""
-        unfit = unfit_number if transformed else unfit_tensor
         for name, weight in zip(self._flat_weights_names, weights, strict=True):
             if obstacle := unfit(name, weight):
                 return obstacle
@@ -274,6 +287,14 @@ class GRU(_Native):
         (torch.Size([5, 2, 4]), torch.Size([1, 2, 4]))
         >>> layer.load_state_dict(torch.nn.GRU(3, 4).state_dict())
         <All keys matched successfully>
+
+    Where steps read rows of a table, as texts read words of an embedding, `layer(table, ids=ids)` is
+    `layer(table[ids])`: the same states to the bit, but each row is multiplied with the weights once, however many
+    steps read it.
+
+        >>> layer, embedding, ids = GRU(3, 4), torch.nn.Embedding(9, 3), torch.randint(9, (5, 2))
+        >>> torch.equal(layer(embedding.weight, ids=ids)[0], layer(embedding(ids))[0])
+        True
 
     What torch has not: `reset="off"` (r = 1), `update="off"` (z = 0), `candidate="relu"` or `"identity"` instead of
     tanh, `gate="hard_sigmoid"`. The parameters stay the same; those of a gate that is off are not used.

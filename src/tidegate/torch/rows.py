@@ -1,4 +1,4 @@
-"""What is said of the rows of a padded batch beside their numbers: how long they are, where episodes start."""
+"""What is said of the rows of a padded batch beside their numbers: lengths, episodes, the table that they read."""
 
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -8,14 +8,16 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 from torch.nn import RNNBase
+from torch.nn.functional import embedding
 from torch.nn.utils.rnn import PackedSequence
 
 from tidegate.ops import RESET_TO
-from tidegate.shapes import Sizes, check_choice, check_lengths, check_resets
+from tidegate.shapes import Sizes, check_choice, check_ids, check_lengths, check_resets
 
 UNFIT = "the shapes do not fit: torch's own checks say how"
 Lengths = Sequence[int] | npt.NDArray[np.integer[Any]] | Tensor
 Resets = npt.NDArray[np.bool_] | Tensor
+Ids = npt.NDArray[np.integer[Any]] | Tensor
 
 
 class Rows(NamedTuple):
@@ -70,6 +72,56 @@ def check_rows(
     numbers = None if lengths is None else check_lengths(_on_cpu(lengths), sizes)
     found = None if resets is None else check_resets(_on_cpu(resets), "B T" if batch_first else "T B", sizes)
     return Rows(numbers, np.ascontiguousarray(found.T) if batch_first and found is not None else found, reset_to)
+
+
+class Lookup(NamedTuple):
+    """Inputs that are rows of a table.
+
+    Attributes:
+        table: The table [V, I].
+        ids: The row that each step reads, int64 [T, B], [B, T] or [T], as the input would be laid out.
+    """
+
+    table: Tensor
+    ids: Tensor
+
+    @classmethod
+    def of(cls, table: Tensor | PackedSequence, ids: Ids) -> "Lookup":
+        """Checks the form of both; the numbers are left for those who read them.
+
+        Raises:
+            TypeError: The ids are no integers.
+            ValueError: The input is no table, or the ids have another number of axes.
+        """
+        if isinstance(table, PackedSequence):
+            raise ValueError(  # noqa: TRY004 - it is the combination that is wrong
+                "ids given with a packed sequence, expected a table [V, I] as input"
+            )
+        if table.dim() != 2:
+            raise ValueError(f"ids given with an input of {table.dim()} axes, expected 2: a table [V, I]")
+        numbers = _tensor("ids", ids, "integers")
+        if numbers.dim() not in {1, 2}:
+            raise ValueError(f"ids has {numbers.dim()} axes, expected 2, or 1 for a single sequence")
+        return cls(table, numbers.to(table.device, torch.int64))
+
+    def stand_in(self) -> Tensor:
+        """Returns what has shape and kind of the input, and no numbers."""
+        I = self.table.shape[1]
+        return self.table.new_empty(1, I).expand(*self.ids.shape, I)
+
+    def gathered(self) -> Tensor:
+        """Returns the input, [T, B, I], [B, T, I] or [T, I]."""
+        return embedding(self.ids, self.table)
+
+    def numbers(self, batch_first: bool) -> npt.NDArray[np.int64]:
+        """Returns the ids step by step, [T·B], checked.
+
+        Raises:
+            ValueError: One is outside of 0..V-1.
+        """
+        letters = "T" if self.ids.dim() == 1 else "B T" if batch_first else "T B"
+        found = check_ids(self.ids.numpy(), letters, {"V": (len(self.table), "input")})
+        return found.ravel("F" if batch_first else "C")
 
 
 def check_traceable(data: Tensor | PackedSequence, transform: str | None) -> None:

@@ -1,0 +1,132 @@
+"""The drop-ins read words by their numbers: what `layer(embedding(ids))` gives, with fewer products."""
+
+from itertools import product
+from typing import Any
+
+import numpy as np
+import pytest
+
+pytest.importorskip("torch")
+
+import torch
+from torch import Tensor
+from torch.autograd import gradgradcheck
+from torch.nn.utils.rnn import pack_sequence
+
+from tidegate.torch import GRU, RNN
+
+V, I, H = 11, 3, 5
+OPTIONS = [
+    {"num_layers": L, "bidirectional": bidirectional, "batch_first": batch_first}
+    for L, bidirectional, batch_first in product((1, 2), (False, True), (False, True))
+]
+
+
+def words(*shape: int) -> tuple[torch.nn.Embedding, Tensor]:
+    """An embedding, and numbers of words."""
+    torch.manual_seed(0)
+    return torch.nn.Embedding(V, I), torch.randint(V, shape)
+
+
+@pytest.mark.parametrize("kind", [GRU, RNN])
+@pytest.mark.parametrize("options", OPTIONS)
+@pytest.mark.parametrize("shape", [(7, 4), (7,)], ids=["batch", "single"])
+def test_it_is_the_layer_of_the_embedded_words(kind: Any, options: dict[str, Any], shape: tuple[int, ...]) -> None:
+    """States are the same to the bit, gradients of weights and embedding but for rounding."""
+    embedding, ids = words(*shape)
+    layer, results = kind(I, H, **options), []
+    inputs = [embedding.weight, *layer.parameters()]
+    rows = {"lengths": [1, 0, 7, 3][: shape[0]] if len(shape) > 1 else None}
+    if options["batch_first"] and len(shape) > 1:
+        ids, rows = ids.T, {"lengths": [1, 0, 7, 3]}
+    for y, h_n in (layer(embedding(ids), **rows), layer(embedding.weight, ids=ids, **rows)):
+        results.append([y, h_n, *torch.autograd.grad(y.sin().sum() + h_n.cos().sum(), inputs)])
+    for n, (expected, found) in enumerate(zip(*results, strict=True)):
+        torch.testing.assert_close(found, expected, rtol=0, atol=0 if n < 2 else 1e-5)
+
+
+def test_ids_may_be_of_any_integer_kind() -> None:
+    """Tensors and arrays of integers, as corpora keep them."""
+    embedding, ids = words(7, 4)
+    layer = GRU(I, H)
+    expected = layer(embedding(ids))[0]
+    for given in (ids.int(), ids.numpy().astype(np.int32), ids.T.contiguous().T):
+        assert torch.equal(layer(embedding.weight, ids=given)[0], expected)
+
+
+def test_traces_are_those_of_the_words() -> None:
+    """Gates can be returned as ever."""
+    embedding, ids = words(7, 4)
+    layer = GRU(I, H, num_layers=2)
+    found = layer(embedding.weight, ids=ids, return_trace=True)[2]
+    for one, other in zip(found, layer(embedding(ids), return_trace=True)[2], strict=True):
+        assert torch.equal(one.update, other.update)
+
+
+def test_checkpoints_compute_the_gates_again() -> None:
+    """The gates of a segment are made of the table's rows."""
+    embedding, ids = words(40, 4)
+    layer = GRU(I, H, checkpoint_every=7)
+    grads = [
+        torch.autograd.grad(y.sin().sum(), embedding.weight)[0]
+        for y, _ in (layer(embedding(ids)), layer(embedding.weight, ids=ids))
+    ]
+    torch.testing.assert_close(*grads, rtol=0, atol=1e-5)
+
+
+def test_second_derivatives() -> None:
+    """They go through torch's own operations, from the table on."""
+    embedding, ids = words(4, 2)
+    layer = GRU(I, 2)
+    found = []
+    for y, _ in (layer(embedding(ids)), layer(embedding.weight, ids=ids)):
+        (first,) = torch.autograd.grad(y.sin().sum(), embedding.weight, create_graph=True)
+        found.append(torch.autograd.grad(first.square().sum(), embedding.weight)[0])
+    torch.testing.assert_close(*found)
+    double = layer.double()
+    table = embedding.weight.detach().double().requires_grad_()
+    assert gradgradcheck(lambda table: double(table, ids=ids)[0].sum(), (table,))
+
+
+def test_what_cannot_run_natively_embeds_first() -> None:
+    """Other dtypes, compiled graphs and torch.func know no table, and give the same."""
+    embedding, ids = words(7, 4)
+    layer = GRU(I, H)
+    expected = layer(embedding(ids))[0]
+    assert layer.path(embedding.weight, ids=ids)
+    compiled = torch.compile(layer, fullgraph=True, backend="aot_eager")
+    torch.testing.assert_close(compiled(embedding.weight, ids=ids)[0], expected)
+
+    def summed(table: Tensor) -> Tensor:
+        total: Tensor = layer(table, ids=ids)[0].sin().sum()
+        return total
+
+    (by_autograd,) = torch.autograd.grad(summed(embedding.weight), embedding.weight)
+    torch.testing.assert_close(torch.func.grad(summed)(embedding.weight.detach()), by_autograd)
+    path = layer.double().path(embedding.weight.double(), ids=ids)
+    assert not path
+    assert "float64" in path.reason
+    torch.testing.assert_close(layer(embedding.weight.double(), ids=ids)[0], expected.double(), rtol=0, atol=1e-5)
+
+
+def test_an_empty_batch() -> None:
+    """No rows, or no steps, and even a table of no rows."""
+    layer = GRU(I, H)
+    assert layer(torch.zeros(0, I), ids=torch.zeros(4, 0, dtype=torch.int64))[0].shape == (4, 0, H)
+
+
+@pytest.mark.parametrize(
+    ("table", "ids", "error", "message"),
+    [
+        (torch.zeros(V, I), torch.zeros(2, 2), TypeError, "ids has dtype float32, expected integers"),
+        (torch.zeros(V, I), torch.tensor([[1, V]]), ValueError, r"ids\[0, 1\] is 11, expected 0..10: V=11 comes from"),
+        (torch.zeros(V, I), torch.tensor([[[1]]]), ValueError, "ids has 3 axes, expected 2, or 1"),
+        (torch.zeros(2, 2, I), torch.tensor([[1]]), ValueError, "ids given with an input of 3 axes"),
+        (pack_sequence([torch.zeros(2, I)]), torch.tensor([[1]]), ValueError, "ids given with a packed sequence"),
+        (torch.zeros(V, 4), torch.tensor([[1]]), RuntimeError, "Expected 3, got 4"),
+    ],
+)
+def test_mistakes_are_named(table: Any, ids: Tensor, error: type[Exception], message: str) -> None:
+    """The input is a table, ids are integers within it."""
+    with pytest.raises(error, match=message):
+        GRU(I, H)(table, ids=ids)
