@@ -122,6 +122,16 @@ def trace(found: Found) -> Iterator[str]:
             yield f"| {row['use']} | {row['shape']} | {cells} |"
 
 
+def words(found: Found) -> Iterator[str]:
+    """Yields how many words a second are read and trained on, by an embedding before the layer and without one."""
+    if "words" in found:
+        rates = found["words"]["words_per_second"]
+        yield f"| words a second; {found['words']['different']:.0%} of a batch's are different | reading | training |"
+        yield "|---|---:|---:|"
+        for name in rates["inference"]:
+            yield f"| {name} | {rates['inference'][name]:,} | {rates['training'][name]:,} |"
+
+
 def checkpoint(found: Found) -> Iterator[str]:
     """Yields time and memory of a training step on a long sequence."""
     runs = found.get("checkpoint", {"runs": {}})["runs"]
@@ -149,6 +159,7 @@ PARTS: dict[str, Callable[[Found], Iterator[str]]] = {
     "silence": silence,
     "checkpoint": checkpoint,
     "trace": trace,
+    "words": words,
 }
 
 

@@ -101,14 +101,15 @@ void backward_(const PackedLayer& layer, const Shape& shape, ConstFloats x, Mayb
   backward(layer, batch, pass, threads);
 }
 
-// A view of a C-contiguous float32 array, released with this object; not `ok` when the object is something else.
+// A view of a C-contiguous float32 array of 1 to 3 axes, released with this object; not `ok` when the object is
+// something else.
 class Buffer {
  public:
   Buffer(nb::handle object, bool written) {
     const int flags = PyBUF_C_CONTIGUOUS | PyBUF_FORMAT | (written ? PyBUF_WRITABLE : 0);
     held_ = PyObject_GetBuffer(object.ptr(), &view_, flags) == 0;
     if (!held_) PyErr_Clear();
-    ok = held_ && (view_.ndim == 1 || view_.ndim == 2) && view_.itemsize == sizeof(float) &&
+    ok = held_ && view_.ndim >= 1 && view_.ndim <= 3 && view_.itemsize == sizeof(float) &&
          std::strcmp(view_.format, "f") == 0;
   }
   ~Buffer() {
@@ -117,10 +118,14 @@ class Buffer {
   Buffer(const Buffer&) = delete;
   Buffer& operator=(const Buffer&) = delete;
 
-  bool is(const Buffer& like, int64_t columns) const {  // [columns], or [B, columns] with the B of another
-    return view_.ndim == like.view_.ndim && rows() == like.rows() && view_.shape[view_.ndim - 1] == columns;
+  // Whether it is [columns] or [B, columns]; or, with as many `layers` as are not 0, [layers, columns] and so on.
+  bool is(int64_t layers, bool batch, int64_t B, int64_t columns) const {
+    const Py_ssize_t* shape = view_.shape;
+    return view_.ndim == (layers > 0) + batch + 1 && (layers == 0 || *shape++ == layers) && (!batch || *shape++ == B) &&
+           *shape == columns;
   }
-  int64_t rows() const { return view_.ndim == 1 ? 1 : view_.shape[0]; }
+  bool has_rows() const { return view_.ndim > 1; }
+  int64_t rows() const { return has_rows() ? view_.shape[0] : 1; }
   float* data() const { return static_cast<float*>(view_.buf); }
 
   bool ok;
@@ -131,16 +136,30 @@ class Buffer {
 };
 
 // One step, when all arrays are as they should be; else false, and nothing has happened. Microseconds count here, so
-// arrays are looked at by the buffer protocol, and what is wrong with them is for the caller to say.
-bool step_(const PackedLayer& layer, nb::handle x_array, nb::handle h_array, nb::handle y_array, int threads) {
+// arrays are looked at by the buffer protocol, and what is wrong with them is for the caller to say. A layer alone has
+// states [B, H]; those of a stack are [L, B, H].
+bool step_of(const PackedLayer* const* layers, int64_t L, bool stack, nb::handle x_array, nb::handle h_array,
+             nb::handle y_array, int threads) {
   const Buffer x(x_array, false), h(h_array, false), y(y_array, true);
   if (!x.ok || !h.ok || !y.ok) return false;
-  if (!x.is(x, layer.input) || !h.is(x, layer.hidden) || !y.is(x, layer.hidden)) return false;
-  const int64_t B = x.rows();
-  if (y.data() < x.data() + B * layer.input && x.data() < y.data() + B * layer.hidden) return false;
+  const int64_t B = x.rows(), I = layers[0]->input, H = layers[0]->hidden, axis = stack ? L : 0;
+  const bool batch = x.has_rows();
+  const auto fits = [=](const PackedLayer* layer) { return layer->input == H && layer->hidden == H; };
+  if (!std::all_of(layers + 1, layers + L, fits)) return false;
+  if (!x.is(0, batch, B, I) || !h.is(axis, batch, B, H) || !y.is(axis, batch, B, H)) return false;
+  if (y.data() < x.data() + B * I && x.data() < y.data() + L * B * H) return false;
   nb::gil_scoped_release release;
-  step(layer, B, x.data(), h.data(), y.data(), threads);
+  step(layers, L, B, x.data(), h.data(), y.data(), threads);
   return true;
+}
+
+bool step_(const PackedLayer& layer, nb::handle x, nb::handle h, nb::handle y, int threads) {
+  const PackedLayer* one = &layer;
+  return step_of(&one, 1, false, x, h, y, threads);
+}
+
+bool step_stack(const std::vector<const PackedLayer*>& layers, nb::handle x, nb::handle h, nb::handle y, int threads) {
+  return !layers.empty() && step_of(layers.data(), static_cast<int64_t>(layers.size()), true, x, h, y, threads);
 }
 
 // A new array, its contents undefined, in memory that earlier arrays have used.
@@ -274,4 +293,7 @@ NB_MODULE(_native, module) {
            nb::arg("trace").none(), nb::arg("dy").none(), nb::arg("dh_n").none(), nb::arg("dx").none(),
            nb::arg("dh0").none(), nb::arg("dw_ih"), nb::arg("dw_hh"), nb::arg("db_ih").none(), nb::arg("db_hh").none(),
            nb::arg("trace_steps"), nb::arg("threads"));
+
+  module.def("step", &step_stack, nb::arg("layers"), nb::arg("x"), nb::arg("h"), nb::arg("y"), nb::arg("threads"),
+             "One step through the layers of a stack; see PackedLayer.step.");
 }

@@ -226,43 +226,57 @@ void forward(const PackedLayer& layer, const Batch& batch, const ForwardPass& pa
   }
 }
 
-void step(const PackedLayer& layer, int64_t B, const float* x, const float* h, float* y, int threads) {
-  const int64_t states = B * layer.hidden;
-  if (h < y + states && y < h + states) {  // every unit reads all of h, so its place is not free before the end
+void step(const PackedLayer* const* layers, int64_t L, int64_t B, const float* x, const float* h, float* y,
+          int threads) {
+  const int64_t H = layers[0]->hidden, states = B * H;
+  if (h < y + L * states && y < h + L * states) {  // every unit reads all of h, so its place is not free before the end
     Scratch& scratch = Scratch::of_team();
-    scratch.reserve(Scratch::bytes<float>(states));
-    float* copy = scratch.take<float>(states);
-    std::copy_n(h, states, copy);
+    scratch.reserve(Scratch::bytes<float>(L * states));
+    float* copy = scratch.take<float>(L * states);
+    std::copy_n(h, L * states, copy);
     h = copy;
   }
   Batch batch{};
   batch.T = 1;
   batch.B = B;
-  batch.H = layer.hidden;
-  batch.h0 = h;
-  if (choose_sharing(layer, batch, threads).threads > 1) {
-    ForwardPass pass{};
-    pass.x = {const_cast<float*>(x), 0, layer.input, nullptr};
-    pass.y = {y, 0, layer.hidden, nullptr};
-    forward(layer, batch, pass, threads);
+  batch.H = H;
+  const PackedLayer& largest = **std::max_element(layers, layers + L, [](const PackedLayer* a, const PackedLayer* b) {
+    return a->weight_bytes() < b->weight_bytes();
+  });
+  const Sharing sharing = choose_sharing(largest, batch, threads);
+  if (sharing.threads > 1 && !sharing.units) {
+    for (int64_t l = 0; l < L; ++l) {
+      batch.h0 = h + l * states;
+      ForwardPass pass{};
+      pass.x = {const_cast<float*>(l ? y + (l - 1) * states : x), 0, layers[l]->input, nullptr};
+      pass.y = {y + l * states, 0, H, nullptr};
+      forward(*layers[l], batch, pass, threads);
+    }
     return;
   }
   Scratch& scratch = Scratch::local();
-  scratch.reserve(3 * Scratch::bytes<float*>(B));
-  const float **xs = scratch.take<const float*>(B), **hs = scratch.take<const float*>(B);
-  float** ys = scratch.take<float*>(B);
-  for (int64_t b = 0; b < B; ++b) {
-    xs[b] = x + b * layer.input;
-    hs[b] = h + b * layer.hidden;
-    ys[b] = y + b * layer.hidden;
+  scratch.reserve(Scratch::bytes<float*>(B) + 2 * Scratch::bytes<float*>(L * B));
+  const float **xs = scratch.take<const float*>(B), **hs = scratch.take<const float*>(L * B);
+  float** ys = scratch.take<float*>(L * B);
+  for (int64_t b = 0; b < B; ++b) xs[b] = x + b * layers[0]->input;
+  for (int64_t row = 0; row < L * B; ++row) {
+    hs[row] = h + row * H;
+    ys[row] = y + row * H;
   }
-  ForwardStep call = layer.forward_step();
-  call.x = xs;
-  call.h = hs;
-  call.y = ys;
-  call.tiles = {B, tile_height(B, layer.kernels.tile_rows, 1), 0, 1};
-  call.panels = {0, call.w_hh.count()};
-  Team(1).run([&](int) { layer.kernels.forward_step(call); });
+  Team team(sharing.threads);
+  team.run([&](int index) {
+    for (int64_t l = 0; l < L; ++l) {
+      const PackedLayer& layer = *layers[l];
+      ForwardStep call = layer.forward_step();
+      call.x = l ? ys + (l - 1) * B : xs;
+      call.h = hs + l * B;
+      call.y = ys + l * B;
+      call.tiles = {B, tile_height(B, layer.kernels.tile_rows, 1), 0, 1};
+      call.panels = share(call.w_hh.count(), index, team.size());
+      layer.kernels.forward_step(call);
+      if (l + 1 < L) team.barrier();
+    }
+  });
 }
 
 }  // namespace tidegate

@@ -54,8 +54,10 @@ struct BackwardPass {
 };
 
 void forward(const PackedLayer& layer, const Batch& batch, const ForwardPass& pass, int threads);
-// One step of B rows: x [B, I], h and y [B, H], which may be the same memory.
-void step(const PackedLayer& layer, int64_t B, const float* x, const float* h, float* y, int threads);
+// One step of B rows through L layers that lie one on another: x [B, I], h and y [L, B, H], which may be the same
+// memory.
+void step(const PackedLayer* const* layers, int64_t L, int64_t B, const float* x, const float* h, float* y,
+          int threads);
 void backward(const PackedLayer& layer, const Batch& batch, const BackwardPass& pass, int threads);
 
 }  // namespace tidegate

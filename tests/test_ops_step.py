@@ -6,6 +6,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
+import tidegate
 from tidegate import ops
 from tidegate.cells import Cell
 
@@ -39,6 +40,31 @@ def test_steps_make_the_sequence(isa: str, cell: str, rows: tuple[int, ...], I: 
         assert (new is h) == in_place
         h = new
         np.testing.assert_array_equal(h, y[t])
+
+
+@every_isa
+@pytest.mark.parametrize("rows", [(), (3,), (40,)], ids=["one stream", "three streams", "many streams"])
+@pytest.mark.parametrize(("I", "H"), [(7, 33), (96, 400)])
+@pytest.mark.parametrize("in_place", [False, True])
+@pytest.mark.parametrize("threads", [1, 2, 3])
+def test_steps_of_a_stack_are_those_of_its_layers(
+    isa: str, rows: tuple[int, ...], I: int, H: int, in_place: bool, threads: int
+) -> None:
+    """Each layer reads the new state of the one before; the states are those of single steps, to the bit."""
+    layers = [layer_of("gru", I, H, isa), layer_of("rnn_tanh", H, H, isa), layer_of("gru", H, H, isa)]
+    rng, before = np.random.default_rng(1), tidegate.get_num_threads()
+    h = expected = rng.standard_normal((3, *rows, H)).astype(np.float32)
+    h = h.copy()
+    tidegate.set_num_threads(threads)
+    try:
+        for _ in range(3):
+            x = y = rng.standard_normal((*rows, I)).astype(np.float32)
+            expected = np.stack([y := ops.step(one, y, state) for one, state in zip(layers, expected, strict=True)])
+            h = ops.step(layers, x, h, out=h if in_place else None)
+            np.testing.assert_array_equal(h, expected)
+    finally:
+        tidegate.set_num_threads(before)
+    np.testing.assert_array_equal(ops.step(layers, x, h.T.copy().T), ops.step(layers, x, h))
 
 
 def test_a_step_takes_any_strides() -> None:
@@ -75,3 +101,24 @@ def test_wrong_arguments_of_a_step_are_named(x: Any, h: Any, out: Any, error: ty
     """The quick way refuses, and the error says what was wrong."""
     with pytest.raises(error, match=message):
         ops.step(layer_of("gru", 4, 6), x, h, out=out)
+
+
+@pytest.mark.parametrize(
+    ("sizes", "h", "message"),
+    [
+        ([], (1, 6), "layer is empty, expected packed weights or several of them"),
+        (
+            [(4, 6), (5, 6)],
+            (2, 6),
+            r"layer\[1\] has I = 5 and H = 6, expected 6 for both: it reads the state of layer\[0\]",
+        ),
+        ([(4, 6), (6, 6), (6, 7)], (3, 6), r"layer\[2\] has I = 6 and H = 7, expected 6 for both"),
+        ([(4, 6), (6, 6)], (6,), r"h has shape \(6,\), expected 2 axes \[L, H\]"),
+        ([(4, 6), (6, 6)], (3, 6), r"h has shape \(3, 6\), expected \[L, H\] = \(2, 6\): L=2 comes from the layers"),
+    ],
+)
+def test_stacks_that_do_not_fit_are_named(sizes: list[tuple[int, int]], h: tuple[int, ...], message: str) -> None:
+    """Layers fit on each other, and states on layers."""
+    layers = [layer_of("gru", *size) for size in sizes]
+    with pytest.raises(ValueError, match=message):
+        ops.step(layers, X, np.zeros(h, np.float32))

@@ -153,6 +153,34 @@ def test_a_batch_first_array_is_read_without_a_copy_of_other_numbers() -> None:
     assert recurrent.outputs(view, LENGTHS)[0].tobytes() == recurrent.outputs(x, LENGTHS)[0].tobytes()
 
 
+@pytest.mark.parametrize("num_layers", [1, 3])
+def test_steps_make_the_sequence(num_layers: int) -> None:
+    """Step by step, the outputs are those of the whole sequence to the bit."""
+    layer, x = Recurrent(make_weights("gru", num_layers)), make_input([6, 6])
+    y, h_n = layer.outputs(x)
+    h = np.zeros((num_layers, 2, H), np.float32)
+    for t in range(6):
+        assert layer.step(x[t], h, out=h) is h
+        np.testing.assert_array_equal(h[-1], y[t])
+    np.testing.assert_array_equal(h, h_n)
+    with pytest.raises(ValueError, match="a stack in both directions takes no steps"):
+        Recurrent(make_weights("gru", bidirectional=True)).step(x[0], h)
+
+
+@pytest.mark.parametrize("num_layers", [1, 2])
+def test_inputs_may_be_rows_of_a_table(num_layers: int) -> None:
+    """Only the first layer reads the table; the outputs are those of the rows laid out, to the bit."""
+    rng = np.random.default_rng(5)
+    layer = Recurrent(make_weights("gru", num_layers, bidirectional=True))
+    table, ids = rng.standard_normal((7, I)).astype(np.float32), rng.integers(0, 7, (9, 4))
+    for one, other in zip(
+        layer.outputs(table, [9, 0, 4, 1], ids=ids), layer.outputs(table[ids], [9, 0, 4, 1]), strict=True
+    ):
+        np.testing.assert_array_equal(one, other)
+    with pytest.raises(ValueError, match=r"^ids\[0, 0\] is 7, expected 0..6: V=7 comes from x$"):
+        layer.outputs(table, ids=np.full((1, 1), 7))
+
+
 def test_a_stack_shows_what_it_is() -> None:
     """Sizes are read off the weights and shown."""
     recurrent = Recurrent(make_weights("gru", 2, bidirectional=True), summary="mean+max")

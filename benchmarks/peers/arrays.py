@@ -31,7 +31,7 @@ def _layers(weights: Weights) -> list[list[ops.Layer]]:
 
 
 def inference(case: Case, threads: int) -> list[Contender]:
-    """Runs forward passes: a single step layer by layer, sequences of a layer by `ops`, of a stack by `Recurrent`."""
+    """Runs forward passes: a single step and sequences of a layer by `ops`, sequences of a stack by `Recurrent`."""
     cell = case.cell
     if cell.T == cell.B == cell.directions == 1:
         call = _step(case)
@@ -44,15 +44,10 @@ def inference(case: Case, threads: int) -> list[Contender]:
 
 def _step(case: Case) -> Callable[[], Array]:
     layers = [directions[0] for directions in _layers(_weights(case))]
-    states, start = np.zeros((len(layers), 1, case.cell.H), np.float32), np.zeros((1, case.cell.H), np.float32)
-
-    def call() -> Array:
-        x = case.x[0]
-        for layer, state in zip(layers, states, strict=True):
-            x = ops.step(layer, x, start, out=state)
-        return x[None]
-
-    return call
+    start, states = np.zeros((2, len(layers), 1, case.cell.H), np.float32)
+    if len(layers) == 1:
+        return lambda: ops.step(layers[0], case.x[0], start[0], out=states[0])[None]
+    return lambda: ops.step(layers, case.x[0], start, out=states)[-1:]
 
 
 def _single(case: Case) -> Callable[[], Array]:

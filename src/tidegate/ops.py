@@ -272,7 +272,7 @@ def backward(
     )
 
 
-def step(layer: Layer, x: Array, h: Array, *, out: Array | None = None) -> Array:
+def step(layer: Layer | Sequence[Layer], x: Array, h: Array, *, out: Array | None = None) -> Array:
     """Takes one step, for streams: one call of microseconds, without an allocation if `out` is given.
 
         >>> layer = pack("gru", np.full((3, 2), 0.5, np.float32), np.full((3, 1), 0.1, np.float32))
@@ -283,34 +283,53 @@ def step(layer: Layer, x: Array, h: Array, *, out: Array | None = None) -> Array
         array([0.545], dtype=float32)
 
     Args:
-        layer: Packed weights.
+        layer: Packed weights; or those of the L layers of a stack, each of which reads the new state of the one before.
         x: Input, float32 [I], or [B, I] for several streams.
-        h: State, float32 [H] or [B, H].
+        h: State, float32 [H] or [B, H]; of a stack [L, H] or [L, B, H].
         out: C-contiguous array for the new state, in the shape of h; h itself may be given.
 
     Returns:
-        The new state: `out`, or a new array.
+        The new state: `out`, or a new array. The output of a stack is its last layer's, `[-1]`.
 
     Raises:
         TypeError: An array is not float32.
-        ValueError: A shape is wrong, or out can't be written to or shares memory with x.
+        ValueError: A shape is wrong, layers do not fit on each other, or out can't be written to or shares memory with
+            x.
     """
     y = np.empty_like(h, order="C") if out is None else out
-    if not layer.native.step(x, h, y, get_num_threads()):
-        _slow_step(layer, x, h, y)
+    if not _quick_step(layer, x, h, y):
+        _check_step(layer, x, h, y)
+        done = _quick_step(layer, np.ascontiguousarray(x), np.ascontiguousarray(h), y)
+        assert done, "arrays that pass the checks are taken"  # noqa: S101 - a bug of ours, not of the caller's
     return y
 
 
-def _slow_step(layer: Layer, x: Array, h: Array, y: Array) -> None:
-    """Takes a step with arrays that the quick way has refused: copies what is not contiguous, says what is wrong."""
+def _quick_step(layer: Layer | Sequence[Layer], x: Array, h: Array, y: Array) -> bool:
+    """Takes a step if all arrays are contiguous and as they should be; says whether it did."""
+    if isinstance(layer, Layer):
+        return layer.native.step(x, h, y, get_num_threads())
+    return _native.step([one.native for one in layer], x, h, y, get_num_threads())
+
+
+def _check_step(layer: Layer | Sequence[Layer], x: Array, h: Array, y: Array) -> None:
+    """Says what is wrong with the arguments of a step, if not only that arrays have gaps."""
+    layers, stack = ([layer], "") if isinstance(layer, Layer) else (layer, "L ")
+    if not layers:
+        raise ValueError("layer is empty, expected packed weights or several of them")
+    H = layers[0].hidden_size
+    for i, one in enumerate(layers[1:], 1):
+        if one.input_size != H or one.hidden_size != H:
+            sizes_found = f"I = {one.input_size} and H = {one.hidden_size}"
+            raise ValueError(
+                f"layer[{i}] has {sizes_found}, expected {H} for both: it reads the state of layer[{i - 1}]"
+            )
     rows = "B " if isinstance(x, np.ndarray) and x.ndim == 2 else ""
-    sizes: shapes.Sizes = {"I": (layer.input_size, "the layer"), "H": (layer.hidden_size, "the layer")}
+    sizes: shapes.Sizes = {"I": (layers[0].input_size, "the layer"), "H": (H, "the layer")}
+    sizes["L"] = (len(layers), "the layers")
     shapes.check("x", x, f"{rows}I", sizes)
-    shapes.check("h", h, f"{rows}H", sizes)
-    shapes.check_output("out", y, f"{rows}H", sizes)
+    shapes.check("h", h, f"{stack}{rows}H", sizes)
+    shapes.check_output("out", y, f"{stack}{rows}H", sizes)
     if not y.flags.c_contiguous:
         raise ValueError(f"out has strides {y.strides} (bytes), expected a C-contiguous array")
     if np.may_share_memory(x, y):
         raise ValueError("out shares memory with x, expected an array of its own: x is read to the end")
-    done = layer.native.step(np.ascontiguousarray(x), np.ascontiguousarray(h), y, get_num_threads())
-    assert done, "arrays that pass the checks above are taken"  # noqa: S101 - a bug of ours, not of the caller's

@@ -130,6 +130,34 @@ class Recurrent:
         """
         return self._run(x, lengths, h0, None, ids)
 
+    def step(self, x: Array, h: Array, *, out: Array | None = None) -> Array:
+        """Takes one step of a stream, or of several.
+
+            >>> layer = Recurrent(
+            ...     {"weight_ih_l0": np.array([[1.0]]), "weight_hh_l0": np.array([[1.0]])}, cell="rnn_relu"
+            ... )
+            >>> h = np.zeros((1, 1), np.float32)
+            >>> for x in np.array([[1], [2], [3]], np.float32):
+            ...     h = layer.step(x, h, out=h)
+            >>> h
+            array([[6.]], dtype=float32)
+
+        Args:
+            x: Input, float32 [I], or [B, I] for several streams.
+            h: State of each layer, float32 [L, H] or [L, B, H]; 0 at the start of a stream.
+            out: As in `ops.step`; h itself may be given.
+
+        Returns:
+            The new states: `out`, or a new array. The last layer's, `[-1]`, is the output.
+
+        Raises:
+            TypeError: An array is not float32.
+            ValueError: A shape does not fit, `out` can't be written to, or the stack walks in both directions.
+        """
+        if self.bidirectional:
+            raise ValueError("a stack in both directions takes no steps: it reads a sequence from its end too")
+        return ops.step([layer for layer, *_ in self._layers], x, h, out=out)
+
     def trace(self, x: Array, lengths: npt.ArrayLike | None = None, h0: Array | None = None) -> list[Trace]:
         """Runs the stack as `outputs` does, and keeps every gate of every unit at every step.
 
