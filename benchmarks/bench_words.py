@@ -1,4 +1,4 @@
-"""What is gained where inputs are words, found by their numbers? A layer that looks them up, beside an embedding before it.
+"""What is gained where inputs are words, found by their numbers? A layer that looks them up, beside an embedding.
 
 python benchmarks/bench_words.py [--batches 4] [--seconds 20] [--save]
 
