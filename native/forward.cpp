@@ -24,24 +24,24 @@ constexpr int64_t kProductRows = 256;  // rows of input products that are prepar
 // The products x W_ih of those rows of a table that a batch reads.
 struct TableProducts {
   const Lookup& lookup;
-  const float* products;  // [rows][G pitch]
+  RecycledFloats products;  // [rows][G pitch]
 };
 
 TableProducts multiply_table(const PackedLayer& layer, const ForwardPass& pass, const Lookup& lookup, Team& team) {
-  if (!lookup) return {lookup, nullptr};
-  const int64_t rows = lookup.rows(), width = layer.gates * layer.pitch();
+  if (!lookup) return {lookup, RecycledFloats()};
+  const int64_t rows = lookup.rows();
+  TableProducts table{lookup, RecycledFloats(rows * layer.gates * layer.pitch())};
   Scratch& scratch = Scratch::of_team();
-  scratch.reserve(Scratch::bytes<float>(rows * width) + Scratch::bytes<float*>(rows));
-  float* products = scratch.take<float>(rows * width);
+  scratch.reserve(Scratch::bytes<float*>(rows));
   const float** x = scratch.take<const float*>(rows);
   for (int64_t i = 0; i < rows; ++i) x[i] = pass.x.at(0, lookup.table_row(i));
   team.run([&](int index) {
-    InputProducts call{layer.cell, layer.forward_ih(), layer.bias_x(), x, products, {}, {}};
+    InputProducts call{layer.cell, layer.forward_ih(), layer.bias_x(), x, table.products.get(), {}, {}};
     call.tiles = {rows, layer.kernels.tile_rows, index, team.size()};
     call.panels = {0, call.w_ih.count()};
     layer.kernels.input_products(call);
   });
-  return {lookup, products};
+  return table;
 }
 
 // The walk over all steps of one schedule: by one thread, or by a team that shares the units of each step. The state
@@ -136,7 +136,7 @@ class ForwardRun {
       to.products[row] = products_ + (step % chunk_ * rows_ + row) * width_;
     for (int64_t row = 0; table_.lookup && row < schedule_.active(step); ++row)
       to.products[row] =
-          table_.products + table_.lookup.place(schedule_.time(step, row), schedule_.order(row)) * width_;
+          table_.products.get() + table_.lookup.place(schedule_.time(step, row), schedule_.order(row)) * width_;
   }
 
   // Calls for the rows that the next step will read and write, while this one computes: the steps of an array may lie

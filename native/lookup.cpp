@@ -1,5 +1,6 @@
 #include "lookup.hpp"
 
+#include <algorithm>
 #include <cassert>
 
 namespace tidegate {
@@ -17,19 +18,31 @@ void each_step(const Batch& batch, const Body& body) {
 
 Lookup::Lookup(const Batch& batch) : batch_(batch) {
   if (!batch.ids) return;
-  int64_t steps = 0;  // up to the last one
-  std::vector<int32_t> place(static_cast<size_t>(batch.table_rows), -1);
+  constexpr int64_t kFew = 16;  // rows of the table for each step from which sorting is cheaper than a look at all rows
+  int64_t end = 0;
   each_step(batch, [&](int64_t i) {
     assert(batch.ids[i] >= 0 && batch.ids[i] < batch.table_rows);
-    place[batch.ids[i]] = 0;
-    steps = i + 1;
+    read_.push_back(batch.ids[i]);
+    end = i + 1;
   });
+  places_.resize(static_cast<size_t>(end));
+  if (rows() * kFew < batch.table_rows) {
+    std::sort(read_.begin(), read_.end());
+    read_.erase(std::unique(read_.begin(), read_.end()), read_.end());
+    each_step(batch, [&](int64_t i) {
+      const auto found = std::lower_bound(read_.begin(), read_.end(), batch.ids[i]);
+      places_[i] = static_cast<int32_t>(found - read_.begin());
+    });
+    return;
+  }
+  std::vector<int32_t> place(static_cast<size_t>(batch.table_rows), -1);
+  for (const int64_t row : read_) place[row] = 0;
+  read_.clear();
   for (int64_t row = 0; row < batch.table_rows; ++row) {
     if (place[row] < 0) continue;
     place[row] = static_cast<int32_t>(read_.size());
     read_.push_back(row);
   }
-  places_.resize(static_cast<size_t>(steps));
   each_step(batch, [&](int64_t i) { places_[i] = place[batch.ids[i]]; });
 }
 

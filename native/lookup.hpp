@@ -16,7 +16,7 @@ class Lookup {
   explicit operator bool() const { return batch_.ids != nullptr; }
   int64_t rows() const { return static_cast<int64_t>(read_.size()); }
   int64_t table_row(int64_t place) const { return read_[place]; }
-  // Where the row that a step reads is among those; of a step beyond a row's end it is any.
+  // Where the row that a step reads is among those; not to be asked beyond a row's end.
   int64_t place(int64_t t, int64_t b) const { return places_[batch_.row_index(t, b)]; }
 
  private:

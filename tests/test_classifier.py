@@ -129,17 +129,24 @@ def test_only_a_learned_rate_is_trained() -> None:
     assert given.rate.item() == 1.25
 
 
-def test_dropout_takes_the_same_features_from_all_words() -> None:
-    """In training a feature is missing from every word of a step or from none, and from step to step it differs."""
+@pytest.mark.parametrize(("cell", "of_a_batch"), [("gru", True), ("average", False)])
+def test_dropout_takes_the_same_features_all_along_a_text(cell: str, of_a_batch: bool) -> None:
+    """A feature is missing from every word of a text or from none; recurrent layers have one mask for all texts."""
     torch.manual_seed(0)
-    classifier = TextClassifier(config(embedding_size=50), dropout=0.5)
-    vectors = classifier.embedding.weight
-    kept = [classifier._words() / vectors for _ in range(2)]
-    for share in kept:
-        torch.testing.assert_close(share[1:], share[1:2].expand(len(vectors) - 1, 50))
-        assert set(share[1].round().tolist()) == {0.0, 2.0}
-    assert not torch.equal(kept[0][1], kept[1][1])
-    assert classifier.eval()._words() is vectors
+    classifier = TextClassifier(config(cell=cell, embedding_size=50), dropout=0.5)
+    torch.nn.init.ones_(classifier.embedding.weight)
+    ids, seen = torch.tensor([[2, 3], [3, 4], [2, 4]]), []
+    if cell == "gru":
+        classifier.rnn.register_forward_pre_hook(
+            lambda _, args, options: seen.append(args[0][options["ids"]]), with_kwargs=True
+        )
+        classifier(ids, torch.tensor([3, 3]))
+    else:
+        seen.append(classifier.encode(ids, torch.tensor([3, 3]))[None])  # a mean of 0 and 2 alike is neither
+    (x,) = seen
+    assert (x == x[:1]).all()
+    assert set(x.round().flatten().tolist()) == {0.0, 2.0}
+    assert bool((x[0, 0] == x[0, 1]).all()) == of_a_batch
 
 
 def test_the_names_of_the_weights_are_torchs() -> None:

@@ -1,5 +1,7 @@
 """Inputs that are rows of a table, found by their numbers: they are multiplied once, and nothing else changes."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -15,6 +17,7 @@ from tidegate.cells import Cell
 Array = npt.NDArray[np.float32]
 
 GRADIENT = 2e-5  # largest error of a gradient, relative to the largest magnitude in its array
+LONG_GRADIENT = 1e-4  # that of sums over some 20,000 steps
 CELLS = [*ops.GATES, "gru reset=off gate=hard_sigmoid"]
 
 every_isa = pytest.mark.parametrize("isa", ops.isas())
@@ -40,82 +43,100 @@ def gathered(ids: npt.NDArray[np.int64], dx: Array, V: int) -> Array:
     return sums.astype(np.float32)
 
 
+@contextmanager
+def threads(number: int) -> Iterator[None]:
+    """Runs what is inside with a number of threads."""
+    before = tidegate.get_num_threads()
+    tidegate.set_num_threads(number)
+    try:
+        yield
+    finally:
+        tidegate.set_num_threads(before)
+
+
+def assert_same_gradients(found: ops.Gradients, expected: ops.Gradients, ids: Any, V: int, tolerance: float) -> None:
+    """A table's gradients are those of its rows summed; all others are the same but for rounding."""
+    dx = None if found.dx is None or expected.dx is None else gathered(ids, expected.dx, V)
+    for one, other in zip(found, expected._replace(dx=dx), strict=True):
+        if other is None:
+            assert one is None
+        else:
+            np.testing.assert_allclose(one, other, rtol=0, atol=tolerance * max(1.0, np.abs(other).max(initial=0)))  # type: ignore[arg-type]
+
+
 @every_isa
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(data=st.data())
 def test_a_table_changes_no_bit_of_the_values_and_no_gradient(isa: str, data: st.DataObject) -> None:
     """Values are those of `x[ids]` to the bit, gradients those of its rows summed, for any number of threads."""
     cell, draw = data.draw(st.sampled_from(CELLS)), data.draw
     H = draw(st.sampled_from([1, 5, 16, 33, 130, 210]))
     T, B, I = draw(st.integers(0, 40)), draw(st.sampled_from([1, 3, 8, 17, 50])), draw(st.sampled_from([1, 7, 16, 40]))
-    V = draw(st.sampled_from([1, 2, 30, 700]))
+    V = draw(st.sampled_from([1, 2, 30, 700, 40_000]))  # few rows read of many are found in another way
     rng = np.random.default_rng(draw(st.integers(0, 2**32)))
     layer, table, ids = problem(rng, cell, isa, I, H, T, B, V)
+    if draw(st.booleans()):
+        table = np.concatenate([table, table], axis=1)[:, :I]  # with gaps between rows
     h0, dy, dh_n = normal(rng, B, H), normal(rng, T, B, H), normal(rng, B, H)
     options: dict[str, Any] = {
         "lengths": rng.integers(0, T + 1, B) if draw(st.booleans()) else None,
         "resets": rng.random((T, B)) < 0.1 if draw(st.booleans()) else None,
+        "reset_to": draw(st.sampled_from(ops.RESET_TO)),
         "reverse": draw(st.booleans()),
     }
-    checkpoint_every = draw(st.sampled_from([None, 3]))
+    more: dict[str, Any] = {"need_dx": draw(st.booleans()), "checkpoint_every": draw(st.sampled_from([None, 3]))}
 
-    def gradients(threads: int) -> list[Array]:
-        before = tidegate.get_num_threads()
-        tidegate.set_num_threads(threads)
-        try:
-            out = ops.forward(layer, table, h0, ids=ids, trace=True, **options)
-            for one, other in zip(out, expected, strict=True):
-                np.testing.assert_array_equal(one, other)
-            found = ops.backward(layer, table, out, dy, dh_n, h0, ids=ids, checkpoint_every=checkpoint_every, **options)
-            return [array for array in found if array is not None]
-        finally:
-            tidegate.set_num_threads(before)
+    def run(x: Array, number: int, **ids: Any) -> tuple[ops.Forward, ops.Gradients]:
+        with threads(number):
+            out = ops.forward(layer, x, h0, trace=True, **ids, **options)
+            return out, ops.backward(layer, x, out, dy, dh_n, h0, **ids, **options, **more)
 
-    expected = ops.forward(layer, table[ids], h0, trace=True, **options)
-    dx, *others = ops.backward(layer, table[ids], expected, dy, dh_n, h0, **options)
-    assert dx is not None
-    alone = gradients(1)
-    for one, other in zip(alone, [gathered(ids, dx, V), *others], strict=True):
-        assert other is not None
-        np.testing.assert_allclose(one, other, rtol=0, atol=GRADIENT * max(1.0, np.abs(other).max(initial=0)))
-    for one, other in zip(alone, gradients(draw(st.integers(2, 5))), strict=True):
+    expected, expected_gradients = run(table[ids], 1)
+    out, gradients = run(table, 1, ids=ids)
+    for one, other in zip(out, expected, strict=True):
+        np.testing.assert_array_equal(one, other)
+    assert_same_gradients(gradients, expected_gradients, ids, V, GRADIENT)
+    again, other_gradients = run(table, draw(st.integers(2, 5)), ids=ids)
+    for one, other in zip((*out, *gradients), (*again, *other_gradients), strict=True):
         np.testing.assert_array_equal(one, other)
 
 
 @every_isa
-def test_many_rows_of_a_large_table(isa: str) -> None:
+@pytest.mark.parametrize("V", [600, 20_000], ids=["sums of each group", "one sum for all"])
+def test_many_rows_of_a_large_table(isa: str, V: int) -> None:
     """Groups of rows have sums of their own as long as these are small; a table of many rows has one sum for all."""
     rng = np.random.default_rng(1)
-    for V in (600, 9000):
-        layer, table, ids = problem(rng, "gru", isa, 30, 128, 300, 64, V)
-        out, expected = ops.forward(layer, table, ids=ids, trace=True), ops.forward(layer, table[ids], trace=True)
-        np.testing.assert_array_equal(out.y, expected.y)
-        dy = normal(rng, *out.y.shape)
-        found = ops.backward(layer, table, out, dy, ids=ids, need_dh0=False)
-        dx, _, *others = ops.backward(layer, table[ids], expected, dy, need_dh0=False)
-        assert dx is not None
-        for one, other in zip((found.dx, *found[2:]), (gathered(ids, dx, V), *others), strict=True):
-            assert one is not None
-            assert other is not None
-            np.testing.assert_allclose(one, other, rtol=0, atol=5 * GRADIENT * np.abs(other).max())
-
-
-def test_a_packed_sequence_looks_up_its_rows_too() -> None:
-    """Each row of packed ids is the row of the table that a step reads."""
-    rng, batch_sizes = np.random.default_rng(2), [4, 4, 2, 1]
-    layer, table, ids = problem(rng, "gru", ops.isas()[0], 5, 9, 11, 1, 7)
-    packed = ids.ravel()
-    out = ops.forward(layer, table, ids=packed, batch_sizes=batch_sizes, trace=True)
-    expected = ops.forward(layer, table[packed], batch_sizes=batch_sizes, trace=True)
+    layer, table, ids = problem(rng, "gru", isa, 30, 128, 300, 64, V)
+    out, expected = ops.forward(layer, table, ids=ids, trace=True), ops.forward(layer, table[ids], trace=True)
     np.testing.assert_array_equal(out.y, expected.y)
-    found = ops.backward(layer, table, out, out.y, ids=packed, batch_sizes=batch_sizes)
-    dx = ops.backward(layer, table[packed], expected, out.y, batch_sizes=batch_sizes).dx
-    assert dx is not None
-    np.testing.assert_allclose(found.dx, gathered(packed, dx, 7), atol=1e-5)  # type: ignore[arg-type]
+    dy = normal(rng, *out.y.shape)
+    found = ops.backward(layer, table, out, dy, ids=ids, need_dh0=False)
+    with threads(3):
+        again = ops.backward(layer, table, out, dy, ids=ids, need_dh0=False)
+    for one, other in zip(found, again, strict=True):
+        np.testing.assert_array_equal(one, other)
+    assert_same_gradients(found, ops.backward(layer, table[ids], expected, dy, need_dh0=False), ids, V, LONG_GRADIENT)
+
+
+@every_isa
+@pytest.mark.parametrize("reverse", [False, True])
+def test_a_packed_sequence_looks_up_its_rows_too(isa: str, reverse: bool) -> None:
+    """Each number of the packed ids is the row of the table that a step reads."""
+    rng = np.random.default_rng(2)
+    layer, table, ids = problem(rng, "gru", isa, 5, 9, 11, 1, 7)
+    options: dict[str, Any] = {"batch_sizes": [4, 4, 2, 1], "reverse": reverse}
+    ids = ids.ravel()
+    for number in (1, 2):
+        with threads(number):
+            out = ops.forward(layer, table, ids=ids, trace=True, **options)
+            found = ops.backward(layer, table, out, out.y, ids=ids, **options)
+        expected = ops.forward(layer, table[ids], trace=True, **options)
+        np.testing.assert_array_equal(out.y, expected.y)
+        assert_same_gradients(found, ops.backward(layer, table[ids], expected, out.y, **options), ids, 7, GRADIENT)
 
 
 def test_rows_that_nobody_reads_have_no_gradient() -> None:
-    """Steps beyond a row's length read nothing, whatever their number is."""
+    """Steps beyond a row's length read nothing, whichever row their number names."""
     rng = np.random.default_rng(3)
     layer, table, _ = problem(rng, "gru", ops.isas()[0], 5, 9, 1, 1, 4)
     ids, lengths = np.array([[0, 1], [0, 3], [2, 3]]), [3, 1]

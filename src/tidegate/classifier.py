@@ -22,9 +22,9 @@ class TextClassifier(nn.Module):
 
     Args:
         config: What to build (cell, sizes, summary, labels).
-        dropout: Probability of zeroing a feature, of the embedded words (the same features in all words of a batch, so
-            that the recurrent layer multiplies a word once however often it is read), between layers, and of the
-            summary.
+        dropout: Probability of zeroing a feature, of the words (the same features all along a text, so that the mask is
+            small, Gal & Ghahramani 2016; a recurrent layer has one mask for all texts of a batch, so that it still
+            multiplies a word once, however many of them read it), between layers, and of the summary.
         chrono: Longest memory in steps that the units of a GRU start with, see `tidegate.torch.GRU`; None for torch's
             own start.
 
@@ -62,10 +62,15 @@ class TextClassifier(nn.Module):
 
     def encode(self, ids: Tensor, lengths: Tensor) -> Tensor:
         """Summarises each text by one vector, float32 [B, F]; the arguments are those of `forward`."""
-        words = self._words()
+        drops = self.training and self.dropout > 0
         if not self.config.recurrent:
-            x = nn.functional.embedding(ids, words, PADDING)
+            x = self.embedding(ids)
+            if drops:
+                x.mul_(self._mask(1, *x.shape[1:]))  # an embedding keeps no output
             return _mean(x, lengths) if self.config.cell == "average" else self._compound(x, lengths)
+        words = self.embedding.weight
+        if drops:
+            words = words * self._mask(words.shape[1])
         y, h_n = self.rnn(words, ids=ids, lengths=lengths)
         match self.config.summary:
             case "last":
@@ -76,12 +81,9 @@ class TextClassifier(nn.Module):
                 return _mean_and_max(y, lengths)[1]
         return torch.cat(_mean_and_max(y, lengths), 1)
 
-    def _words(self) -> Tensor:
-        """Returns the vectors of all words, [V, E], in training without some of their features."""
-        vectors = self.embedding.weight
-        if not self.training or self.dropout == 0:
-            return vectors
-        return vectors * nn.functional.dropout(torch.ones(vectors.shape[1]), self.dropout)
+    def _mask(self, *shape: int) -> Tensor:
+        """Draws what inputs are multiplied with: 0 for the features that drop out, and so much more for the others."""
+        return nn.functional.dropout(torch.ones(shape), self.dropout)
 
     def _compound(self, x: Tensor, lengths: Tensor) -> Tensor:
         """`h = rate·h + x` over each text, as one sum: word t has earned interest length − 1 − t times."""

@@ -163,10 +163,10 @@ class Model:
             padded = np.zeros((lengths.max(), len(chosen)), np.int32)
             for b, row in enumerate(chosen):
                 padded[: lengths[b], b] = rows[row]
-            result[chosen] = summarize(*self.outputs(table, lengths, padded), lengths, self.summary)
+            result[chosen] = summarize(*self.outputs(table, lengths, ids=padded), lengths, self.summary)
         return result
 
-    def outputs(self, x: Array, lengths: npt.NDArray[np.int64], ids: Ids | None = None) -> tuple[Array, Array]:
+    def outputs(self, x: Array, lengths: npt.NDArray[np.int64], *, ids: Ids | None = None) -> tuple[Array, Array]:
         """Runs the cell over a padded batch.
 
         Args:

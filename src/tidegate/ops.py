@@ -188,7 +188,8 @@ def forward(
         resets: True on the first step of each episode, bool [T, B] or [N], where rows hold several episodes one after
             another: each is then walked as if it were alone, in either direction.
         reset_to: The state that such an episode starts from: "zeros", or "h0" for the row's own h0.
-        ids: The row of the table x that each step reads, ints [T, B] or [N] in 0..V-1; beyond a row's length any.
+        ids: The row of the table x that each step reads, ints [T, B] or [N] in 0..V-1, beyond a row's
+            length too.
         trace: Also returns what `Forward.trace` holds; `backward` needs that of a GRU.
         y: Array for the output, float32 [T, B, H] or [N, H]; by default a new one.
 

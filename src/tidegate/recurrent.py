@@ -109,6 +109,7 @@ class Recurrent:
         x: Array,
         lengths: npt.ArrayLike | None = None,
         h0: Array | None = None,
+        *,
         ids: npt.NDArray[np.integer[Any]] | None = None,
     ) -> tuple[Array, Array]:
         """Runs the stack over a padded batch and returns every output.
@@ -162,7 +163,8 @@ class Recurrent:
         """Runs the stack as `outputs` does, and keeps every gate of every unit at every step.
 
         Args:
-            x: As in `outputs`, and so are lengths and h0.
+            x: Input, float32 [T, B, I].
+            lengths: As in `outputs`, and so is h0.
 
         Returns:
             L·D traces, layer by layer, forward first.

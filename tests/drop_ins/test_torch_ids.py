@@ -39,19 +39,38 @@ def test_it_is_the_layer_of_the_embedded_words(kind: Any, options: dict[str, Any
     rows = {"lengths": [1, 0, 7, 3][: shape[0]] if len(shape) > 1 else None}
     if options["batch_first"] and len(shape) > 1:
         ids, rows = ids.T, {"lengths": [1, 0, 7, 3]}
-    for y, h_n in (layer(embedding(ids), **rows), layer(embedding.weight, ids=ids, **rows)):
+    hx = torch.randn(*layer(embedding(ids))[1].shape)
+    for y, h_n in (layer(embedding(ids), hx, **rows), layer(embedding.weight, hx, ids=ids, **rows)):
         results.append([y, h_n, *torch.autograd.grad(y.sin().sum() + h_n.cos().sum(), inputs)])
     for n, (expected, found) in enumerate(zip(*results, strict=True)):
         torch.testing.assert_close(found, expected, rtol=0, atol=0 if n < 2 else 1e-5)
 
 
-def test_ids_may_be_of_any_integer_kind() -> None:
-    """Tensors and arrays of integers, as corpora keep them."""
+@pytest.mark.parametrize("batch_first", [False, True])
+def test_ids_may_be_of_any_integer_kind(batch_first: bool) -> None:
+    """Tensors and arrays of integers, as corpora keep them, with gradients or without."""
     embedding, ids = words(7, 4)
-    layer = GRU(I, H)
+    layer = GRU(I, H, batch_first=batch_first)
     expected = layer(embedding(ids))[0]
     for given in (ids.int(), ids.numpy().astype(np.int32), ids.T.contiguous().T):
         assert torch.equal(layer(embedding.weight, ids=given)[0], expected)
+        with torch.inference_mode():
+            assert torch.equal(layer(embedding.weight, ids=given)[0], expected)
+
+
+def test_the_layer_reads_the_table_itself() -> None:
+    """What is kept for the backward pass is the table and no embedded words; a frozen table has no gradient."""
+    embedding, ids = words(7, 4)
+    layer = GRU(I, H)
+    y, _ = layer(embedding.weight, ids=ids)
+    assert y.grad_fn.saved_tensors[0] is embedding.weight
+    frozen = embedding.weight.detach()
+    found = []
+    inputs: Any = ((frozen[ids], {}), (frozen, {"ids": ids}))
+    for x, options in inputs:
+        y, _ = layer(x, resets=torch.arange(28).view(7, 4) % 5 == 0, **options)
+        found.append(torch.autograd.grad(y.sin().sum(), list(layer.parameters()))[0])
+    torch.testing.assert_close(*found, rtol=0, atol=1e-5)
 
 
 def test_traces_are_those_of_the_words() -> None:
@@ -109,10 +128,10 @@ def test_what_cannot_run_natively_embeds_first() -> None:
     torch.testing.assert_close(layer(embedding.weight.double(), ids=ids)[0], expected.double(), rtol=0, atol=1e-5)
 
 
-def test_an_empty_batch() -> None:
-    """No rows, or no steps, and even a table of no rows."""
-    layer = GRU(I, H)
-    assert layer(torch.zeros(0, I), ids=torch.zeros(4, 0, dtype=torch.int64))[0].shape == (4, 0, H)
+@pytest.mark.parametrize("rows", [0, 2])
+def test_a_batch_of_no_rows(rows: int) -> None:
+    """There may be nothing to read, and even nothing to read from."""
+    assert GRU(I, H)(torch.zeros(rows, I), ids=torch.zeros(4, 0, dtype=torch.int64))[0].shape == (4, 0, H)
 
 
 @pytest.mark.parametrize(
@@ -122,7 +141,9 @@ def test_an_empty_batch() -> None:
         (torch.zeros(V, I), torch.tensor([[1, V]]), ValueError, r"ids\[0, 1\] is 11, expected 0..10: V=11 comes from"),
         (torch.zeros(V, I), torch.tensor([[[1]]]), ValueError, "ids has 3 axes, expected 2, or 1"),
         (torch.zeros(2, 2, I), torch.tensor([[1]]), ValueError, "ids given with an input of 3 axes"),
-        (pack_sequence([torch.zeros(2, I)]), torch.tensor([[1]]), ValueError, "ids given with a packed sequence"),
+        (pack_sequence([torch.zeros(2, I)]), torch.tensor([[1]]), TypeError, "expected a tensor: a table"),
+        (torch.nn.Embedding(V, I), torch.tensor([[1]]), TypeError, "an input that is a Embedding, expected a tensor"),
+        (torch.zeros(V, I).double(), torch.tensor([[-1]]), ValueError, r"ids\[0, 0\] is -1, expected 0..10"),
         (torch.zeros(V, 4), torch.tensor([[1]]), RuntimeError, "Expected 3, got 4"),
     ],
 )

@@ -17,7 +17,18 @@ from tidegate.torch.fallback import torch_episodes, torch_ragged
 from tidegate.torch.func import TransformedLayers
 from tidegate.torch.function import DirectLayers, Plan
 from tidegate.torch.operation import OperationLayers
-from tidegate.torch.rows import UNFIT, Ids, Lengths, Lookup, Resets, Rows, check_rows, check_traceable, misfit
+from tidegate.torch.rows import (
+    UNFIT,
+    Ids,
+    Lengths,
+    Lookup,
+    Resets,
+    Rows,
+    check_rows,
+    check_traceable,
+    look_up,
+    misfit,
+)
 from tidegate.torch.trace import TorchLayers
 from tidegate.torch.transforms import transform, unfit_number, unfit_tensor, unsupported_transform
 from tidegate.torch.weights import PACKED
@@ -89,8 +100,7 @@ class _Native(torch.nn.RNNBase):
         """
         kind = transform()
         weights = self._weights()
-        lookup = None if ids is None else Lookup.of(input, ids)
-        data = input if lookup is None else lookup.stand_in()
+        data, lookup = (input, None) if ids is None else look_up(input, ids, transformed=kind is not None)
         obstacle = self._obstacle(data, hx, weights if kind else None)
         rows = _WHOLE
         if lengths is not None or resets is not None:
@@ -127,7 +137,7 @@ class _Native(torch.nn.RNNBase):
         the first ones too, are computed by torch's own operations.
         """
         kind = transform()
-        data = input if ids is None else Lookup.of(input, ids).stand_in()
+        data = input if ids is None else look_up(input, ids, transformed=kind is not None)[0]
         # They decide nothing, but wrong ones have no path.
         check_rows(data, lengths, resets, reset_to, self.batch_first, as_tensors=kind is not None)
         weights = self._weights()
@@ -157,14 +167,14 @@ class _Native(torch.nn.RNNBase):
             hx = None if hx is None else self.permute_hidden(hx, data.sorted_indices)
             y, h_n = self._layers(data.data, hx, weights, layers)
             return data._replace(data=y), self.permute_hidden(h_n, data.unsorted_indices)
-        if data.dim() == 2:
-            hx = None if hx is None else hx.unsqueeze(1)
-            y, h_n = self._layers(data.unsqueeze(1) if table is None else table, hx, weights, layers)
-            return y.squeeze(1), h_n.squeeze(1)
-        if self.batch_first:
-            y, h_n = self._layers(data.transpose(0, 1) if table is None else table, hx, weights, layers)
-            return y.transpose(0, 1), h_n
-        return self._layers(data if table is None else table, hx, weights, layers)
+        single = data.dim() == 2
+        flipped = self.batch_first and not single
+        x = table if table is not None else data.unsqueeze(1) if single else data.transpose(0, 1) if flipped else data
+        if not single:
+            y, h_n = self._layers(x, hx, weights, layers)
+            return (y.transpose(0, 1) if flipped else y), h_n
+        y, h_n = self._layers(x, None if hx is None else hx.unsqueeze(1), weights, layers)
+        return y.squeeze(1), h_n.squeeze(1)
 
     def _layers(self, x: Tensor, hx: Tensor | None, weights: Sequence[Tensor], layers: Layers) -> tuple[Tensor, Tensor]:
         """Runs all layers over x [T, B, I], or packed [N, I], from hx [L·D, B, H]."""
@@ -202,7 +212,7 @@ class _Native(torch.nn.RNNBase):
             packed.append(found)
         plan = self._plan(cell, data, rows)
         if lookup is not None:
-            plan = plan._replace(ids=lookup.numbers(self.batch_first))
+            plan = plan._replace(ids=lookup.ids.numpy().ravel("F" if self.batch_first else "C"))
         return DirectLayers(plan, packed, traces)
 
     def _plan(self, cell: Cell, data: Any, rows: Rows) -> Plan:
@@ -290,7 +300,8 @@ class GRU(_Native):
 
     Where steps read rows of a table, as texts read words of an embedding, `layer(table, ids=ids)` is
     `layer(table[ids])`: the same states to the bit, but each row is multiplied with the weights once, however many
-    steps read it.
+    steps read it. Like every input the table must not change before the backward pass; an embedding's options, such
+    as `padding_idx`, are not known here, so say by `lengths` what is padding.
 
         >>> layer, embedding, ids = GRU(3, 4), torch.nn.Embedding(9, 3), torch.randint(9, (5, 2))
         >>> torch.equal(layer(embedding.weight, ids=ids)[0], layer(embedding(ids))[0])

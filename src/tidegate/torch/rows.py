@@ -13,6 +13,7 @@ from torch.nn.utils.rnn import PackedSequence
 
 from tidegate.ops import RESET_TO
 from tidegate.shapes import Sizes, check_choice, check_ids, check_lengths, check_resets
+from tidegate.torch.transforms import unfit_tensor
 
 UNFIT = "the shapes do not fit: torch's own checks say how"
 Lengths = Sequence[int] | npt.NDArray[np.integer[Any]] | Tensor
@@ -85,43 +86,43 @@ class Lookup(NamedTuple):
     table: Tensor
     ids: Tensor
 
-    @classmethod
-    def of(cls, table: Tensor | PackedSequence, ids: Ids) -> "Lookup":
-        """Checks the form of both; the numbers are left for those who read them.
-
-        Raises:
-            TypeError: The ids are no integers.
-            ValueError: The input is no table, or the ids have another number of axes.
-        """
-        if isinstance(table, PackedSequence):
-            raise ValueError(  # noqa: TRY004 - it is the combination that is wrong
-                "ids given with a packed sequence, expected a table [V, I] as input"
-            )
-        if table.dim() != 2:
-            raise ValueError(f"ids given with an input of {table.dim()} axes, expected 2: a table [V, I]")
-        numbers = _tensor("ids", ids, "integers")
-        if numbers.dim() not in {1, 2}:
-            raise ValueError(f"ids has {numbers.dim()} axes, expected 2, or 1 for a single sequence")
-        return cls(table, numbers.to(table.device, torch.int64))
-
-    def stand_in(self) -> Tensor:
-        """Returns what has shape and kind of the input, and no numbers."""
-        I = self.table.shape[1]
-        return self.table.new_empty(1, I).expand(*self.ids.shape, I)
-
     def gathered(self) -> Tensor:
         """Returns the input, [T, B, I], [B, T, I] or [T, I]."""
-        return embedding(self.ids, self.table)
+        return embedding(self.ids.to(self.table.device), self.table)
 
-    def numbers(self, batch_first: bool) -> npt.NDArray[np.int64]:
-        """Returns the ids step by step, [T·B], checked.
 
-        Raises:
-            ValueError: One is outside of 0..V-1.
-        """
-        letters = "T" if self.ids.dim() == 1 else "B T" if batch_first else "T B"
-        found = check_ids(self.ids.numpy(), letters, {"V": (len(self.table), "input")})
-        return found.ravel("F" if batch_first else "C")
+def look_up(table: Any, ids: Ids, *, transformed: bool) -> tuple[Tensor, Lookup | None]:
+    """Checks a table and the rows that are read of it.
+
+    Args:
+        table: What is given as input.
+        ids: The row that each step reads.
+        transformed: Whether torch transforms the call, which then sees the input itself, and numbers that cannot be
+            looked at.
+
+    Returns:
+        The input; or what has its shape and kind and no numbers, with what native kernels look them up by.
+
+    Raises:
+        TypeError: The input is no tensor, or the ids are no integers.
+        ValueError: The input is no table, or the ids have another number of axes or are outside of 0..V-1.
+    """
+    if not isinstance(table, Tensor):
+        raise TypeError(f"ids given with an input that is a {type(table).__name__}, expected a tensor: a table [V, I]")
+    if table.dim() != 2:
+        raise ValueError(f"ids given with an input of {table.dim()} axes, expected 2: a table [V, I]")
+    numbers, (V, I) = _tensor("ids", ids, "integers"), table.shape
+    if numbers.dim() not in {1, 2}:
+        raise ValueError(f"ids has {numbers.dim()} axes, expected 2, or 1 for a single sequence")
+    if transformed:
+        return Lookup(table, numbers.long()).gathered(), None
+    numbers = torch.from_numpy(
+        check_ids(_on_cpu(numbers).numpy(), "T B" if numbers.dim() == 2 else "T", {"V": (V, "input")})
+    )
+    lookup = Lookup(table, numbers)
+    if unfit_tensor("input", table):
+        return lookup.gathered(), None
+    return table.new_empty(1, I).expand(*numbers.shape, I), lookup
 
 
 def check_traceable(data: Tensor | PackedSequence, transform: str | None) -> None:

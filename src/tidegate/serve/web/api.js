@@ -20,19 +20,19 @@ export async function fetchJson(path, body) {
 }
 
 /** Returns ask(question, use): use is called with the answer, unless a newer question has been asked by then.
- *  The element that shows the answer is busy until then. A question that `waits` is asked when the element is seen. */
+ *  The element that shows the answer is busy meanwhile. A question that `waits` is asked when the element is seen. */
 export function asker(path, element, { waits = true } = {}) {
   let running = false;
   let next = null;
   const start = waits ? whenSeen(element, run) : run;
   return function ask(question, use) {
     next = [question, use, state.touched];
-    element.ariaBusy = "true";
     start();
   };
   async function run() {
     if (running) return;
     running = true;
+    element.ariaBusy = "true";
     while (next) {
       const [body, receive, touched] = next;
       next = null;
