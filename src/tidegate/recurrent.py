@@ -7,6 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tidegate import ops
+from tidegate._layer import empty
 from tidegate.cells import Cell, Choices
 from tidegate.shapes import Sizes, check, check_choice, check_ids, check_lengths
 from tidegate.stacks import layout, parameter_letters, parameter_names
@@ -280,7 +281,7 @@ class Recurrent:
     ) -> Array:
         """Runs one layer in its directions, from its rows of h0 into those of h_n; appends their traces to the list."""
         D, H, (T, B) = 1 + self.bidirectional, self.hidden_size, x.shape[:2] if ids is None else ids.shape
-        y = np.empty((T, B, D * H), np.float32)
+        y = empty(T, B, D * H)
         for d, layer in enumerate(self._layers[index]):
             row, reverse = index * D + d, d == 1
             start = None if h0 is None else h0[row]
