@@ -51,7 +51,7 @@ def draw_flows(curves: dict[str, np.ndarray]) -> None:
     figure, axes = plt.subplots(figsize=(8, 4), layout="constrained")
     for (name, curve), colour in zip(curves.items(), ("#0072b2", "#56b4e9", "#d55e00"), strict=True):
         axes.plot(curve, label=name, color=colour, linewidth=2)
-    axes.set(xlabel="words before the end", ylabel="log10 ‖∂h_T/∂h_t‖", ylim=(-42, 3), xlim=(0, WORDS))
+    axes.set(xlabel="words before the end", ylabel="log10 ‖∂h_T/∂h_t‖", xlim=(0, WORDS))
     axes.grid(color="0.9")
     axes.spines[["top", "right"]].set_visible(False)
     axes.legend(frameon=False)
