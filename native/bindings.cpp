@@ -288,12 +288,12 @@ NB_MODULE(_native, module) {
           nb::arg("isa"), nb::arg("threads"))
       .def("forward", &forward_, nb::arg("shape"), nb::arg("x"), nb::arg("h0").none(), nb::arg("y"), nb::arg("h_n"),
            nb::arg("trace").none(), nb::arg("clears_trace"), nb::arg("threads"))
-      .def("step", &step_, nb::arg("x"), nb::arg("h"), nb::arg("y"), nb::arg("threads"))
+      .def("step", &step_, nb::arg("x").none(), nb::arg("h").none(), nb::arg("y").none(), nb::arg("threads"))
       .def("backward", &backward_, nb::arg("shape"), nb::arg("x"), nb::arg("h0").none(), nb::arg("y"),
            nb::arg("trace").none(), nb::arg("dy").none(), nb::arg("dh_n").none(), nb::arg("dx").none(),
            nb::arg("dh0").none(), nb::arg("dw_ih"), nb::arg("dw_hh"), nb::arg("db_ih").none(), nb::arg("db_hh").none(),
            nb::arg("trace_steps"), nb::arg("threads"));
 
-  module.def("step", &step_stack, nb::arg("layers"), nb::arg("x"), nb::arg("h"), nb::arg("y"), nb::arg("threads"),
-             "One step through the layers of a stack; see PackedLayer.step.");
+  module.def("step", &step_stack, nb::arg("layers"), nb::arg("x").none(), nb::arg("h").none(), nb::arg("y").none(),
+             nb::arg("threads"), "One step through the layers of a stack; see PackedLayer.step.");
 }

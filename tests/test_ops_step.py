@@ -64,7 +64,7 @@ def test_steps_of_a_stack_are_those_of_its_layers(
             np.testing.assert_array_equal(h, expected)
     finally:
         tidegate.set_num_threads(before)
-    np.testing.assert_array_equal(ops.step(layers, x, h.T.copy().T), ops.step(layers, x, h))
+    np.testing.assert_array_equal(ops.step(iter(layers), x, h.T.copy().T), ops.step(tuple(layers), x, h))
 
 
 def test_a_step_takes_any_strides() -> None:
@@ -86,6 +86,7 @@ FIXED.flags.writeable = False
 WRONG = {
     "x is a list": ([0.0] * 4, STATE, None, TypeError, "x is a list, expected a numpy array of float32"),
     "x has float64": (X.astype(np.float64), STATE, None, TypeError, "x has dtype float64, expected float32"),
+    "h is None": (X, None, None, TypeError, r"h is a NoneType, expected a numpy array of float32 \[H\]"),
     "x is short": (X[:3], STATE, None, ValueError, r"x has shape \(3,\), expected \[I\] = \(4,\): I=4 comes from the"),
     "h is short": (X, STATE[:5], None, ValueError, r"h has shape \(5,\), expected \[H\] = \(6,\): H=6 comes from the"),
     "h has rows": (X, STATE[None], None, ValueError, r"h has shape \(1, 6\), expected 1 axes \[H\]"),

@@ -12,7 +12,7 @@ This is the only door to the native kernels. Everything is checked here, once; t
 """
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple, Unpack
 
 import numpy as np
@@ -273,7 +273,7 @@ def backward(
     )
 
 
-def step(layer: Layer | Sequence[Layer], x: Array, h: Array, *, out: Array | None = None) -> Array:
+def step(layer: Layer | Iterable[Layer], x: Array, h: Array, *, out: Array | None = None) -> Array:
     """Takes one step, for streams: one call of microseconds, without an allocation if `out` is given.
 
         >>> layer = pack("gru", np.full((3, 2), 0.5, np.float32), np.full((3, 1), 0.1, np.float32))
@@ -297,6 +297,8 @@ def step(layer: Layer | Sequence[Layer], x: Array, h: Array, *, out: Array | Non
         ValueError: A shape is wrong, layers do not fit on each other, or out can't be written to or shares memory with
             x.
     """
+    if not isinstance(layer, Layer):
+        layer = list(layer)
     y = np.empty_like(h, order="C") if out is None else out
     if not _quick_step(layer, x, h, y):
         _check_step(layer, x, h, y)
@@ -305,14 +307,14 @@ def step(layer: Layer | Sequence[Layer], x: Array, h: Array, *, out: Array | Non
     return y
 
 
-def _quick_step(layer: Layer | Sequence[Layer], x: Array, h: Array, y: Array) -> bool:
+def _quick_step(layer: Layer | list[Layer], x: Array, h: Array, y: Array) -> bool:
     """Takes a step if all arrays are contiguous and as they should be; says whether it did."""
     if isinstance(layer, Layer):
         return layer.native.step(x, h, y, get_num_threads())
     return _native.step([one.native for one in layer], x, h, y, get_num_threads())
 
 
-def _check_step(layer: Layer | Sequence[Layer], x: Array, h: Array, y: Array) -> None:
+def _check_step(layer: Layer | list[Layer], x: Array, h: Array, y: Array) -> None:
     """Says what is wrong with the arguments of a step, if not only that arrays have gaps."""
     layers, stack = ([layer], "") if isinstance(layer, Layer) else (layer, "L ")
     if not layers:

@@ -52,7 +52,8 @@ def test_ids_may_be_of_any_integer_kind(batch_first: bool) -> None:
     embedding, ids = words(7, 4)
     layer = GRU(I, H, batch_first=batch_first)
     expected = layer(embedding(ids))[0]
-    for given in (ids.int(), ids.numpy().astype(np.int32), ids.T.contiguous().T):
+    arrays = (ids.numpy().astype(np.int32), ids.numpy().astype(">i8"), ids.numpy()[::-1, ::-1].copy()[::-1, ::-1])
+    for given in (ids.int(), ids.T.contiguous().T, ids.tolist(), *arrays):
         assert torch.equal(layer(embedding.weight, ids=given)[0], expected)
         with torch.inference_mode():
             assert torch.equal(layer(embedding.weight, ids=given)[0], expected)
@@ -128,6 +129,43 @@ def test_what_cannot_run_natively_embeds_first() -> None:
     torch.testing.assert_close(layer(embedding.weight.double(), ids=ids)[0], expected.double(), rtol=0, atol=1e-5)
 
 
+class Reader(torch.nn.Module):
+    """A layer behind an embedding."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.embedding, self.layer = words()[0], GRU(I, H)
+
+    def forward(self, ids: Tensor, lengths: Tensor | None = None, resets: Tensor | None = None) -> Tensor:
+        y: Tensor = self.layer(self.embedding.weight, ids=ids, lengths=lengths, resets=resets)[0]
+        return y
+
+
+@pytest.mark.filterwarnings("ignore:.*torch.jit.*:DeprecationWarning", "ignore::torch.jit.TracerWarning")
+def test_traces_of_torch_jit_read_other_words() -> None:
+    """The ids stay an argument of what is traced; lengths and resets, which could not, are refused."""
+    reader, (_, ids) = Reader(), words(7, 4)
+    traced: Any = torch.jit.trace(reader, (ids,))  # type: ignore[no-untyped-call]
+    torch.testing.assert_close(traced((ids + 1) % V), reader((ids + 1) % V))
+    rows = {"lengths": torch.tensor([7, 1, 2, 3]), "resets": torch.zeros(7, 4, dtype=torch.bool)}
+    for name, value in rows.items():
+        with pytest.raises(ValueError, match=f"{name} given while torch.jit traces"):
+            torch.jit.trace(reader, example_kwarg_inputs={"ids": ids, name: value})  # type: ignore[no-untyped-call]
+
+
+def test_a_table_of_inference_mode_trains_the_layer() -> None:
+    """Autograd keeps no tensor of inference mode, so its rows are laid out."""
+    embedding, ids = words(7, 4)
+    layer = GRU(I, H)
+    with torch.inference_mode():
+        table = embedding.weight.clone()
+    layer(table, ids=ids)[0].sum().backward()
+    found = layer.weight_ih_l0.grad
+    layer.zero_grad()
+    layer(embedding.weight.detach(), ids=ids)[0].sum().backward()
+    torch.testing.assert_close(found, layer.weight_ih_l0.grad)
+
+
 @pytest.mark.parametrize("rows", [0, 2])
 def test_a_batch_of_no_rows(rows: int) -> None:
     """There may be nothing to read, and even nothing to read from."""
@@ -142,7 +180,9 @@ def test_a_batch_of_no_rows(rows: int) -> None:
         (torch.zeros(V, I), torch.tensor([[[1]]]), ValueError, "ids has 3 axes, expected 2, or 1"),
         (torch.zeros(2, 2, I), torch.tensor([[1]]), ValueError, "ids given with an input of 3 axes"),
         (pack_sequence([torch.zeros(2, I)]), torch.tensor([[1]]), TypeError, "expected a tensor: a table"),
-        (torch.nn.Embedding(V, I), torch.tensor([[1]]), TypeError, "an input that is a Embedding, expected a tensor"),
+        (torch.nn.Embedding(V, I), torch.tensor([[1]]), TypeError, "input a Embedding, expected its weight"),
+        (torch.zeros(V, I), torch.tensor([[1j]]), TypeError, "ids has dtype complex64, expected integers"),
+        (torch.zeros(V, I), pack_sequence([torch.ones(2)]), TypeError, "ids is a PackedSequence, expected integers"),
         (torch.zeros(V, I).double(), torch.tensor([[-1]]), ValueError, r"ids\[0, 0\] is -1, expected 0..10"),
         (torch.zeros(V, 4), torch.tensor([[1]]), RuntimeError, "Expected 3, got 4"),
     ],

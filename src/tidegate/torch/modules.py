@@ -82,7 +82,7 @@ class _Native(torch.nn.RNNBase):
                 padded batch hold several episodes one after another: each is walked as if it were alone, in either
                 direction.
             reset_to: The state that such an episode starts from: "zeros", or "h0" for the row's own in hx.
-            ids: The row of a table [V, I] that each step reads, integers [T, B] in 0..V-1, or laid out as `input` is.
+            ids: The row of a table [V, I] that each step reads, 0..V-1: [T, B], [B, T] with `batch_first`, or [T].
             return_trace: Also returns what every layer did at every step of a padded batch or of one sequence.
 
         Returns:
@@ -96,7 +96,7 @@ class _Native(torch.nn.RNNBase):
             ValueError: `lengths`, `resets` or `ids` do not fit the input, torch's own checks find a mistake, or a
                 trace is wanted of a packed sequence or under a transform of torch.
             TypeError: `lengths` or `ids` are no integers, or `resets` no booleans.
-            RuntimeError: As torch's own checks raise it.
+            RuntimeError, IndexError: As torch's own checks raise them, the latter for `ids` under a transform.
         """
         kind = transform()
         weights = self._weights()
@@ -300,8 +300,8 @@ class GRU(_Native):
 
     Where steps read rows of a table, as texts read words of an embedding, `layer(table, ids=ids)` is
     `layer(table[ids])`: the same states to the bit, but each row is multiplied with the weights once, however many
-    steps read it. Like every input the table must not change before the backward pass; an embedding's options, such
-    as `padding_idx`, are not known here, so say by `lengths` what is padding.
+    steps read it. Like every input the table must not change before the backward pass. It is a tensor, so what an
+    embedding does beside looking up (`padding_idx`, `max_norm`, `scale_grad_by_freq`, `sparse`) is not done.
 
         >>> layer, embedding, ids = GRU(3, 4), torch.nn.Embedding(9, 3), torch.randint(9, (5, 2))
         >>> torch.equal(layer(embedding.weight, ids=ids)[0], layer(embedding(ids))[0])

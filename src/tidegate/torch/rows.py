@@ -7,18 +7,18 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
-from torch.nn import RNNBase
+from torch.nn import Embedding, RNNBase
 from torch.nn.functional import embedding
 from torch.nn.utils.rnn import PackedSequence
 
 from tidegate.ops import RESET_TO
 from tidegate.shapes import Sizes, check_choice, check_ids, check_lengths, check_resets
-from tidegate.torch.transforms import unfit_tensor
+from tidegate.torch.transforms import jit_traces, unfit_tensor
 
 UNFIT = "the shapes do not fit: torch's own checks say how"
 Lengths = Sequence[int] | npt.NDArray[np.integer[Any]] | Tensor
 Resets = npt.NDArray[np.bool_] | Tensor
-Ids = npt.NDArray[np.integer[Any]] | Tensor
+Ids = Sequence[Any] | npt.NDArray[np.integer[Any]] | Tensor
 
 
 class Rows(NamedTuple):
@@ -62,6 +62,10 @@ def check_rows(
     for name, given in (("lengths", lengths), ("resets", resets)):
         if given is not None:
             _check_padded(name, data)
+            if jit_traces():
+                raise ValueError(
+                    f"{name} given while torch.jit traces, which takes them for constants: use torch.export"
+                )
     if as_tensors:
         steps = None if lengths is None else _tensor("lengths", lengths, "integers")
         marks = None if resets is None else _tensor("resets", resets, "bool")
@@ -106,21 +110,23 @@ def look_up(table: Any, ids: Ids, *, transformed: bool) -> tuple[Tensor, Lookup 
     Raises:
         TypeError: The input is no tensor, or the ids are no integers.
         ValueError: The input is no table, or the ids have another number of axes or are outside of 0..V-1.
+        IndexError: They are outside, under a transform.
     """
     if not isinstance(table, Tensor):
-        raise TypeError(f"ids given with an input that is a {type(table).__name__}, expected a tensor: a table [V, I]")
+        hint = "its weight" if isinstance(table, Embedding) else "a tensor"
+        raise TypeError(f"ids given with input a {type(table).__name__}, expected {hint}: a table [V, I]")
     if table.dim() != 2:
         raise ValueError(f"ids given with an input of {table.dim()} axes, expected 2: a table [V, I]")
-    numbers, (V, I) = _tensor("ids", ids, "integers"), table.shape
-    if numbers.dim() not in {1, 2}:
-        raise ValueError(f"ids has {numbers.dim()} axes, expected 2, or 1 for a single sequence")
-    if transformed:
-        return Lookup(table, numbers.long()).gathered(), None
-    numbers = torch.from_numpy(
-        check_ids(_on_cpu(numbers).numpy(), "T B" if numbers.dim() == 2 else "T", {"V": (V, "input")})
-    )
+    if isinstance(ids, PackedSequence):
+        raise TypeError("ids is a PackedSequence, expected integers [T, B], with lengths")
+    if transformed or jit_traces():
+        return Lookup(table, _tensor("ids", ids, "integers").long()).gathered(), None
+    values, (V, I) = np.asarray(_on_cpu(ids)), table.shape
+    if values.ndim not in {1, 2}:
+        raise ValueError(f"ids has {values.ndim} axes, expected 2, or 1 for a single sequence")
+    numbers = torch.from_numpy(check_ids(values, "T B" if values.ndim == 2 else "T", {"V": (V, "input")}))
     lookup = Lookup(table, numbers)
-    if unfit_tensor("input", table):
+    if unfit_tensor("input", table) or table.is_inference():  # which autograd does not keep
         return lookup.gathered(), None
     return table.new_empty(1, I).expand(*numbers.shape, I), lookup
 
@@ -173,6 +179,6 @@ def _on_cpu(values: Any) -> Any:
 def _tensor(name: str, values: Any, kind: str) -> Tensor:
     tensor = values if isinstance(values, Tensor) else torch.as_tensor(values)
     is_bool = tensor.dtype is torch.bool
-    if not (is_bool if kind == "bool" else not is_bool and not tensor.is_floating_point()):
+    if not (is_bool if kind == "bool" else not (is_bool or tensor.is_floating_point() or tensor.is_complex())):
         raise TypeError(f"{name} has dtype {str(tensor.dtype).removeprefix('torch.')}, expected {kind}")
     return tensor

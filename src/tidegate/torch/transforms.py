@@ -19,13 +19,18 @@ def transform() -> str | None:
     return "trace" if _len_torch_dispatch_stack() else None
 
 
+def jit_traces() -> bool:
+    """Returns whether torch.jit traces, which keeps as a constant what is no tensor at some point."""
+    return not torch.compiler.is_compiling() and _is_tracing()
+
+
 def unsupported_transform() -> str | None:
     """Returns what only torch's own operations can go through, or None."""
     if forward_ad._current_level >= 0:  # noqa: SLF001 - there is no public name
         return "forward-mode differentiation is active"
     if torch.compiler.is_compiling():
         return None
-    return "torch.jit is tracing" if _is_tracing() else None
+    return "torch.jit is tracing" if jit_traces() else None
 
 
 def unfit_tensor(name: str, tensor: Tensor) -> str | None:
