@@ -39,35 +39,41 @@ struct WeightSums {
   float* products;
 };
 
-// dx, and the gradients of W_ih, from those of the gates over some rows.
-struct InputGradients {
-  const float* dgates;  // of r, z, n
+// Gradients of the gates over some rows, and how thread `index` of `size` makes products of them.
+struct GateRows {
+  const float* dgates;
   int64_t stride, rows;
-  const float* const* x;
-  float* const* dx;  // or null
-  float *w_ih, *panel;
-  bool add;
+  float* panel;  // of the thread
+  bool add;      // to what the sums hold
+  int index, size;
 };
 
-void input_gradients(const PackedLayer& layer, const InputGradients& in, int index, int size) {
-  if (in.dx) {
-    const Panels w = layer.backward_ih();
-    const Tiles tiles{in.rows, layer.kernels.tile_rows, index, size};
-    layer.kernels.gate_products(
-        {in.dgates, in.stride, layer.hidden, w, layer.input, in.dx, false, tiles, {0, w.count()}});
-  }
+// The products that make the gradients of one matrix of weights; which one is for the caller to say.
+WeightGradients weight_gradients(const PackedLayer& layer, const GateRows& in) {
   WeightGradients call{};
   call.dgates = in.dgates;
   call.stride = in.stride;
   call.depth = in.rows;
   call.hidden = layer.hidden;
   call.gates = layer.gates;
-  call.rows = in.x;
-  call.columns = layer.input;
   call.panel = in.panel;
-  call.sums = in.w_ih;
   call.add = in.add;
-  call.unit_tiles = share(layer.gates * layer.pitch() / layer.kernels.unit_tile, index, size);
+  call.unit_tiles = share(layer.gates * layer.pitch() / layer.kernels.unit_tile, in.index, in.size);
+  return call;
+}
+
+// dx, which may be null, and the gradients of W_ih, from those of r, z and n.
+void input_gradients(const PackedLayer& layer, const GateRows& in, const float* const* x, float* const* dx,
+                     float* w_ih) {
+  if (dx) {
+    const Panels w = layer.backward_ih();
+    const Tiles tiles{in.rows, layer.kernels.tile_rows, in.index, in.size};
+    layer.kernels.gate_products({in.dgates, in.stride, layer.hidden, w, layer.input, dx, false, tiles, {0, w.count()}});
+  }
+  WeightGradients call = weight_gradients(layer, in);
+  call.rows = x;
+  call.columns = layer.input;
+  call.sums = w_ih;
   layer.kernels.weight_gradients(call);
 }
 
@@ -274,24 +280,16 @@ class BackwardRun {
     float* dgates = dgates_[parity];
     const bool gru = layer_.cell == Cell::kGru;
     float* dgates_ih = gru ? dgates + blocks * stride : dgates;  // r, z, n behind hn
-    float* panel = panels_ + index * panel_floats_;
+    GateRows gates{dgates_ih, stride, block.rows, panels_ + index * panel_floats_, add, index, size};
     if (lookup_) {
       const Range own = share(layer_.gates * blocks, index, size);
       for (int64_t b = own.begin; b < own.end; ++b)
         kernels_.row_sums({dgates_ih + b * stride, pointers.products, b * lookup_.rows() * kernels_.lanes, block.rows});
     } else {
-      float* const* dx = pass_.dx ? pointers.dx : nullptr;
-      input_gradients(layer_, {dgates_ih, stride, block.rows, pointers.x, dx, sums_.w_ih, panel, add}, index, size);
+      input_gradients(layer_, gates, pointers.x, pass_.dx ? pointers.dx : nullptr, sums_.w_ih);
     }
-    WeightGradients call{};
-    call.stride = stride;
-    call.depth = block.rows;
-    call.hidden = layer_.hidden;
-    call.gates = layer_.gates;
-    call.panel = panel;
-    call.add = add;
-    call.unit_tiles = share(layer_.gates * layer_.pitch() / kernels_.unit_tile, index, size);
-    call.dgates = dgates;
+    gates.dgates = dgates;
+    WeightGradients call = weight_gradients(layer_, gates);
     call.first_gate = layer_.gates - 1;  // a GRU's start with hn: n, r, z
     call.rows = pointers.h;
     call.columns = layer_.hidden;
@@ -416,15 +414,9 @@ void finish_table(const PackedLayer& layer, const Batch& batch, const BackwardPa
     scratch.reserve(Scratch::bytes<float>(kRows * 3 * lanes));
     float* panel = scratch.take<float>(kRows * 3 * lanes);
     for (int64_t first = 0; first < rows; first += kRows) {
-      const InputGradients in{sums.products + first * lanes,
-                              rows * lanes,
-                              std::min(kRows, rows - first),
-                              x.data() + first,
-                              pass.dx ? dx.data() + first : nullptr,
-                              sums.w_ih,
-                              panel,
-                              first > 0};
-      input_gradients(layer, in, index, size);
+      const GateRows gates{
+          sums.products + first * lanes, rows * lanes, std::min(kRows, rows - first), panel, first > 0, index, size};
+      input_gradients(layer, gates, x.data() + first, pass.dx ? dx.data() + first : nullptr, sums.w_ih);
     }
   });
 }
