@@ -40,12 +40,9 @@ TIDEGATE_INLINE vec times_candidate_slope(const Cell& cell, vec gradient, vec v)
 
 // h' = z h + (1 - z) n, with n = tanh(xn + r hn). z = 1 gives h and z = 0 gives n exactly.
 template <bool kStandard>
-TIDEGATE_INLINE void gru_forward(const ForwardStep& step, int64_t row, int64_t panel, vec r_sum, vec z_sum, vec xn,
-                                 vec hn) {
+TIDEGATE_INLINE void gru_forward(const ForwardStep& step, int64_t row, int64_t panel, vec r, vec z, vec xn, vec hn) {
   const int64_t unit = panel * kLanes, count = step.hidden - unit;
   const vec h = load(step.h[row] + unit, count);
-  const vec r = gate<kStandard>(step.cell, step.cell.reset, 1.0f, r_sum);
-  const vec z = gate<kStandard>(step.cell, step.cell.update, 0.0f, z_sum);
   const vec n = candidate<kStandard>(step.cell, fma(r, hn, xn));
   const vec kept = (1.0f - z) * n;
   const vec h_next = kStandard || step.cell.update ? fma(z, h, kept) : n;  // an infinite h is no number times 0

@@ -64,6 +64,12 @@ struct GruForwardBody {
         }
       }
       recurrent_sums(acc, step, row, panel);
+      // The gates of all rows, then their candidates: those wait for the gates of their row, but not for other rows.
+      for (int p = 0; p < P; ++p)
+        for (int m = 0; m < M; ++m) {
+          acc.at[p][m][0] = gate<kStandard>(step.cell, step.cell.reset, 1.0f, acc.at[p][m][0]);
+          acc.at[p][m][1] = gate<kStandard>(step.cell, step.cell.update, 0.0f, acc.at[p][m][1]);
+        }
       for (int p = 0; p < P; ++p)
         for (int m = 0; m < M; ++m)
           gru_forward<kStandard>(step, row + m, panel + p, acc.at[p][m][0], acc.at[p][m][1], xn[p][m], acc.at[p][m][2]);
