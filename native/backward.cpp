@@ -318,7 +318,8 @@ class BackwardRun {
       for (int64_t unit = 0; unit < H; ++unit) pass_.dh0[b * H + unit] += carry_of_[row][unit];
     }
     if (pass_.dx && !batch_.step_start && !lookup_)
-      schedule_.clear_padding(pass_.dx, layer_.input, share(batch_.T, index, size));
+      schedule_.clear_padding(pass_.dx, share(batch_.T, index, size),
+                              [&](float* row) { std::fill_n(row, layer_.input, 0.0f); });
   }
 
   const PackedLayer& layer_;

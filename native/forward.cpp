@@ -58,7 +58,8 @@ class ForwardRun {
         rows_(schedule.rows()),
         products_first_(!table.lookup && schedule.steps() > 1 && wants_products_first(layer, rows_)),
         trace_floats_(layer.dgate_gates() * layer.hidden),
-        streams_trace_(is_far(pass.trace, batch.T * batch.B * trace_floats_) && layer.hidden == layer.pitch()),
+        streams_y_(is_far(pass.y, layer.hidden)),
+        streams_trace_(is_far(pass.trace, trace_floats_)),
         width_(layer.gates * layer.pitch()),
         chunk_(std::max<int64_t>(1, kProductRows / std::max<int64_t>(rows_, 1))) {
     Scratch& scratch = Scratch::local();
@@ -91,8 +92,8 @@ class ForwardRun {
     const Range rows = share(rows_, index, size), times = share(batch_.T, index, size);
     for (int64_t row = rows.begin; row < rows.end; ++row) finish(row);
     if (!batch_.step_start) {
-      schedule_.clear_padding(pass_.y, layer_.hidden, times);
-      if (pass_.clears_trace) schedule_.clear_padding(pass_.trace, times, [&](float* step) { clear_trace(step); });
+      clear_padding(pass_.y, layer_.hidden, streams_y_, times);
+      if (pass_.clears_trace) clear_padding(pass_.trace, trace_floats_, streams_trace_, times);
     }
     finish_streams();
   }
@@ -111,18 +112,21 @@ class ForwardRun {
            (rows <= kProductRows / 2 && layer.gates * layer.hidden * layer.input * 4 > kFarBytes);
   }
 
-  // A trace that will have left the caches before the backward pass wants it.
-  static bool is_far(const Rows& trace, int64_t floats) {
-    return trace && floats * static_cast<int64_t>(sizeof(float)) > kFarBytes &&
-           reinterpret_cast<uintptr_t>(trace.data) % kAlignment == 0;
+  // Whether the rows of an array will have left the caches before anybody wants them, and may be streamed past those.
+  bool is_far(const Rows& array, int64_t columns) const {
+    return array && batch_.T * batch_.B * columns * static_cast<int64_t>(sizeof(float)) > kFarBytes &&
+           layer_.hidden == layer_.pitch() && (array.step | array.row) % layer_.kernels.lanes == 0 &&
+           reinterpret_cast<uintptr_t>(array.data) % kAlignment == 0;
   }
 
-  void clear_trace(float* step) const {
-    if (streams_trace_) {
-      layer_.kernels.stream_zeros(step, trace_floats_);
-    } else {
-      std::fill_n(step, trace_floats_, 0.0f);
-    }
+  void clear_padding(const Rows& array, int64_t columns, bool streams, Range times) const {
+    schedule_.clear_padding(array, times, [&](float* row) {
+      if (streams) {
+        layer_.kernels.stream_zeros(row, columns);
+      } else {
+        std::fill_n(row, columns, 0.0f);
+      }
+    });
   }
 
   void point(int64_t step) {
@@ -199,7 +203,7 @@ class ForwardRun {
   const int64_t rows_;
   const bool products_first_;
   const int64_t trace_floats_;  // of a step
-  const bool streams_trace_;
+  const bool streams_y_, streams_trace_;
   const int64_t width_, chunk_;
   float *zeros_, *products_;
   Pointers pointers_[2];  // of even and odd steps: one is filled while the other is read

@@ -51,10 +51,7 @@ class Schedule {
   void point_states(const Rows& y, const float* zeros, int64_t step, const float** to,
                     const float* const* before) const;
 
-  // Sets `columns` floats of an array to 0 wherever a row has ended, at some of the times.
-  void clear_padding(const Rows& array, int64_t columns, Range times) const {
-    clear_padding(array, times, [=](float* row) { std::fill_n(row, columns, 0.0f); });
-  }
+  // Calls clear(address) for every row of an array that has ended, at some of the times.
   template <class Clear>
   void clear_padding(const Rows& array, Range times, const Clear& clear) const {
     for (int64_t t = times.begin; t < times.end; ++t)
