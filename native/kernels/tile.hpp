@@ -50,8 +50,8 @@ TIDEGATE_INLINE const float* panel_data(const Panels& w, int64_t panel) {
 }
 
 // Calls body.run<M, N, P>(first row, panel) for every tile of rows and every panel. Panels are the outer loop, so that
-// one stays in the nearest cache while all rows use it. A single row runs three panels side by side, or the latency of
-// a chain of multiply-adds would be the limit.
+// one stays in the nearest cache while all rows use it. A single row runs two or three panels side by side, or the
+// latency of a chain of multiply-adds would be the limit.
 template <int M, int N, class Body>
 TIDEGATE_INLINE void run_rows(const Body& body, int64_t row, int64_t panel, int rows) {
   if constexpr (M == 1) {
@@ -81,10 +81,13 @@ TIDEGATE_INLINE void run_panels(const Body& body, const Tiles& tiles, const Pane
   int64_t group;
   for (int64_t left = panels.end - panels.begin; left > 0; left -= group) {
     const auto start = [&](int64_t size) { return backwards ? panels.begin + left - size : panels.end - left; };
-    group = alone && left >= 3 && panel_width(w, start(3) + 2) == 3 ? 3 : 1;
+    group = !alone || left == 1 ? 1 : left == 2 || left == 4 ? 2 : 3;  // 5 are 3 and 2, 7 are 3, 2 and 2
+    if (panel_width(w, start(group) + group - 1) < 3) group = 1;
     const int64_t panel = start(group);
     if (group == 3) {
       body.template run<1, 3, 3>(0, panel);
+    } else if (group == 2) {
+      body.template run<1, 3, 2>(0, panel);
     } else if (panel_width(w, panel) == 3) {
       run_tiles<3>(body, tiles, panel);
     } else if (panel_width(w, panel) == 2) {
