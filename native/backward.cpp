@@ -123,7 +123,7 @@ class BackwardRun {
   void run(int index = 0, Team* team = nullptr) {
     const int size = team ? team->size() : 1;
     const auto meet = [&] {
-      if (team) team->barrier();
+      if (team) team->barrier(index);
     };
     start(index, size);
     meet();
@@ -410,7 +410,7 @@ void finish_table(const PackedLayer& layer, const Batch& batch, const BackwardPa
     const Range own = share(pass.dx ? batch.table_rows : 0, index, size);
     for (int64_t row = own.begin; row < own.end; ++row) std::fill_n(pass.dx.at(0, row), layer.input, 0.0f);
     if (rows == 0 && index == 0) std::fill_n(sums.w_ih, layer.gates * layer.hidden * layer.input, 0.0f);
-    team.barrier();
+    team.barrier(index);
     Scratch& scratch = Scratch::local();
     scratch.reserve(Scratch::bytes<float>(kRows * 3 * lanes));
     float* panel = scratch.take<float>(kRows * 3 * lanes);

@@ -250,7 +250,7 @@ NB_MODULE(_native, module) {
           const Floats& own = arrays[static_cast<size_t>(index)];
           std::fill_n(own.get(), count, 1.0f);  // pages that were never written to are all the same one
           kernels.read_floats(own.get(), count, 1);
-          team.barrier();
+          team.barrier(index);
           const auto start = std::chrono::steady_clock::now();
           kernels.read_floats(own.get(), count, rounds);
           seconds[static_cast<size_t>(index)] =

@@ -87,7 +87,7 @@ class ForwardRun {
         call_for(pointers_[(step + 1) % 2], schedule_.active(step + 1));
       }
       one_step(step, units);
-      if (team) team->barrier();
+      if (team) team->barrier(index);
     }
     const Range rows = share(rows_, index, size), times = share(batch_.T, index, size);
     for (int64_t row = rows.begin; row < rows.end; ++row) finish(row);
@@ -180,12 +180,12 @@ class ForwardRun {
       const int64_t step = first_step + i / rows_, row = std::min(i % rows_, schedule_.active(step) - 1);
       product_x_[i] = pass_.x.at(schedule_.time(step, row), schedule_.order(row));
     }
-    if (team) team->barrier();
+    if (team) team->barrier(index);
     InputProducts call{layer_.cell, layer_.forward_ih(), layer_.bias_x(), product_x_, products_, {}, {}};
     call.tiles = {rows, layer_.kernels.tile_rows, 0, 1};
     call.panels = share(call.w_ih.count(), index, team ? team->size() : 1);
     layer_.kernels.input_products(call);
-    if (team) team->barrier();
+    if (team) team->barrier(index);
   }
 
   void finish(int64_t row) {
@@ -278,7 +278,7 @@ void step(const PackedLayer* const* layers, int64_t L, int64_t B, const float* x
       call.tiles = {B, tile_height(B, layer.kernels.tile_rows, 1), 0, 1};
       call.panels = share(call.w_hh.count(), index, team.size());
       layer.kernels.forward_step(call);
-      if (l + 1 < L) team.barrier();
+      if (l + 1 < L) team.barrier(index);
     }
   });
 }

@@ -229,14 +229,12 @@ int borrow(int wanted) {
 
 }  // namespace
 
-void Barrier::wait() {
-  const int round = round_.load(std::memory_order_relaxed);
-  if (arrived_.fetch_add(1, std::memory_order_acq_rel) == size_ - 1) {
-    arrived_.store(0, std::memory_order_relaxed);
-    round_.store(round + 1, std::memory_order_release);
-    return;
-  }
-  spin_until([&] { return round_.load(std::memory_order_acquire) != round; });
+void Barrier::wait(int index) {
+  std::atomic<int64_t>& own = rounds_[static_cast<size_t>(index)].count;
+  const int64_t round = own.load(std::memory_order_relaxed) + 1;
+  own.store(round, std::memory_order_release);
+  for (const Rounds& other : rounds_)
+    spin_until([&] { return other.count.load(std::memory_order_acquire) >= round; });
 }
 
 Team::Team(int wanted) : size_(borrow(wanted)), barrier_(size_) {}

@@ -2,6 +2,7 @@
 #pragma once
 #include <atomic>
 #include <functional>
+#include <vector>
 
 #include "kernel_table.hpp"
 
@@ -12,15 +13,19 @@ inline Range share(int64_t count, int64_t index, int64_t size) {
   return {count * index / size, count * (index + 1) / size};
 }
 
-// All threads of a team wait here for each other. Spins, then yields: the wait is short by design.
+// All threads of a team wait here for each other. Spins, then yields: the wait is short by design. Each thread counts
+// its rounds on cache lines of its own and reads the others': a word passes between two cores once, where a counter
+// that all share would go to and fro.
 class Barrier {
  public:
-  explicit Barrier(int size) : size_(size) {}
-  void wait();
+  explicit Barrier(int size) : rounds_(static_cast<size_t>(size > 1 ? size : 0)) {}
+  void wait(int index);
 
  private:
-  const int size_;
-  std::atomic<int> arrived_{0}, round_{0};
+  struct alignas(128) Rounds {  // two lines: processors fetch them in pairs
+    std::atomic<int64_t> count{0};
+  };
+  std::vector<Rounds> rounds_;
 };
 
 // The threads of one native call. Asks for `wanted` threads and gets fewer when another Python thread uses the pool at
@@ -42,8 +47,9 @@ class Team {
   int size() const { return size_; }
   // Runs body(0) here and body(1..size-1) on the pool, with denormals flushed to zero, and returns when all are done.
   void run(const std::function<void(int)>& body);
-  void barrier() {
-    if (size_ > 1) barrier_.wait();
+  // Thread `index` waits until all others have called this too.
+  void barrier(int index) {
+    if (size_ > 1) barrier_.wait(index);
   }
 
  private:
