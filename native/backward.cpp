@@ -90,6 +90,7 @@ class BackwardRun {
         schedule_(schedule),
         sums_(sums),
         units_(units),
+        buffers_(size > 1 ? 2 : 1),
         kernels_(layer.kernels),
         blocks_(cut_into_blocks(schedule, block_rows(layer), pass.trace_steps)),
         rows_(schedule.rows()),
@@ -100,11 +101,11 @@ class BackwardRun {
     const int64_t trace = computes_trace_ ? capacity_ * 4 * layer.hidden : 0;
     panel_floats_ = capacity_ * 3 * kernels_.lanes;
     Scratch& scratch = Scratch::local();
-    scratch.reserve(2 * Scratch::bytes<float>(dgates) + Scratch::bytes<float>(rows_ * layer.pitch()) +
+    scratch.reserve(buffers_ * Scratch::bytes<float>(dgates) + Scratch::bytes<float>(rows_ * layer.pitch()) +
                     Scratch::bytes<float>(trace) + Scratch::bytes<float>(layer.hidden) +
                     size * Scratch::bytes<float>(panel_floats_) + 14 * Scratch::bytes<float*>(capacity_) +
                     Scratch::bytes<float*>(rows_));
-    for (float*& buffer : dgates_) buffer = scratch.take<float>(dgates);
+    for (int64_t i = 0; i < buffers_; ++i) dgates_[i] = scratch.take<float>(dgates);
     carry_ = scratch.take<float>(rows_ * layer.pitch());
     trace_ = scratch.take<float>(trace);
     zeros_ = scratch.take<float>(layer.hidden);
@@ -129,7 +130,7 @@ class BackwardRun {
     meet();
     for (int64_t i = static_cast<int64_t>(blocks_.size()) - 1; i >= 0; --i) {
       const Block& block = blocks_[i];
-      const int64_t parity = i % 2;
+      const int64_t parity = i % buffers_;
       if (index == 0) point(block, pointers_[parity]);
       meet();
       if (computes_trace_) {
@@ -329,6 +330,7 @@ class BackwardRun {
   const Schedule& schedule_;
   const WeightSums sums_;
   const bool units_;
+  const int64_t buffers_;  // a team fills one while it reads the other
   const KernelTable& kernels_;
   const std::vector<Block> blocks_;
   const int64_t rows_, gate_blocks_;
