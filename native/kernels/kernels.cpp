@@ -137,6 +137,8 @@ void gate_gradients(const GateGradients& call) {
   }
 }
 
+constexpr int64_t kNearFloats = 64 * 1024;  // what a core's own cache keeps beside other things
+
 struct GateProductsBody {
   const GateProducts& call;
   template <int M, int N, int P>
@@ -153,7 +155,12 @@ struct GateProductsBody {
     const float* dgates = call.dgates + row * kLanes;
     const float* w = panel_data(call.w, panel);
     const int64_t padded = (call.hidden + kLanes - 1) / kLanes * kLanes;
+    const bool far = call.w.depth / kLanes * call.stride > kNearFloats;
     for (int64_t k = 0, unit = 0; k < call.w.depth; k += kLanes) {
+      if (far) {
+        TIDEGATE_UNROLL
+        for (int m = 0; m < M; ++m) __builtin_prefetch(dgates + 2 * call.stride + m * kLanes);
+      }
       const int64_t left = call.hidden - unit;  // the padding of a gate's last block would add zeros
       accumulate(
           acc, [&](int m) { return dgates + m * kLanes; }, w, call.w.depth * 3 * kLanes, left < kLanes ? left : kLanes);
@@ -181,6 +188,11 @@ constexpr int kUnitTile = kRows < kLanes ? kRows : kLanes;
 template <int N>
 __attribute__((noinline)) void weight_tile(const WeightGradients& call, const float* dgates, float* sums, int rows,
                                            int64_t columns) {
+  TIDEGATE_UNROLL
+  for (int m = 0; m < kUnitTile; ++m) {
+    TIDEGATE_UNROLL
+    for (int n = 0; n < N; ++n) __builtin_prefetch(sums + m * call.columns + n * kLanes, 1);
+  }
   vec acc[kUnitTile][N] = {};
   const float* panel = call.panel;
   for (int64_t k = 0; k < call.depth; ++k) {
@@ -233,7 +245,7 @@ TIDEGATE_INLINE void weight_panel(const WeightGradients& call, int64_t column, R
 }
 
 void weight_gradients(const WeightGradients& call) {
-  constexpr int64_t kNearFloats = 64 * 1024;  // dgates that stay in a near cache while all panels use them
+  // dgates that stay in a near cache while all panels use them
   const int64_t at_once = (kNearFloats / (call.depth * kLanes) + 1) * (kLanes / kUnitTile);
   for (Range tiles = {call.unit_tiles.begin, 0}; tiles.begin < call.unit_tiles.end; tiles.begin = tiles.end) {
     tiles.end = tiles.begin + at_once < call.unit_tiles.end ? tiles.begin + at_once : call.unit_tiles.end;
