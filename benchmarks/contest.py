@@ -89,6 +89,16 @@ def fma_peak(threads: int, isa: str | None = None, tries: int = 10) -> float:
     return best
 
 
+def meeting(threads: int, tries: int = 5) -> float:
+    """Returns the seconds in which some threads meet: a word to the other processors and back, the best of some tries.
+
+    It depends on where the processors are: cores that share a cache are a few times nearer than those of two chips. A
+    virtual machine may be moved from one to the other while it runs.
+    """
+    rounds = 1000
+    return min(_native.meeting_seconds(threads, rounds) for _ in range(tries)) / rounds
+
+
 class Bandwidth:
     """How fast arrays are read, by their size: the bandwidth of the nearest cache that each fits in.
 

@@ -261,6 +261,22 @@ NB_MODULE(_native, module) {
       "Lets each thread read an array of its own, of `count` floats (a multiple of 128), `rounds` times; returns the "
       "seconds that each took. For benchmarks.");
 
+  module.def(
+      "meeting_seconds",
+      [](int threads, int64_t rounds) {
+        nb::gil_scoped_release release;
+        Team team(threads);
+        double seconds = 0.0;
+        team.run([&](int index) {
+          team.barrier(index);
+          const auto start = std::chrono::steady_clock::now();
+          for (int64_t round = 0; round < rounds; ++round) team.barrier(index);
+          if (index == 0) seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+        });
+        return seconds;
+      },
+      "Lets some threads wait for each other, `rounds` times; returns the seconds. For benchmarks.");
+
   module.def("stay_awake", &Team::stay_awake,
              "Sets how many nanoseconds threads wait for the next call before they sleep; 0 for the default.");
 
