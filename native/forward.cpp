@@ -19,7 +19,17 @@ inline void finish_streams() {
 #endif
 }
 
-constexpr int64_t kProductRows = 256;  // rows of input products that are prepared at once
+constexpr int64_t kProductRows = 256;     // rows of input products that are prepared at once
+constexpr int64_t kFewStates = 4 * 1024;  // floats that the nearest cache takes beside the weights
+
+// Calls for some columns of some rows, so that they are in the nearest cache when they are wanted.
+enum Purpose { kRead, kWrite };
+template <Purpose purpose, class Pointer>
+void fetch(Pointer* rows, int64_t count, Range columns) {
+  constexpr int64_t kLine = 16;  // floats
+  for (int64_t row = 0; row < count; ++row)
+    for (int64_t i = columns.begin; i < columns.end; i += kLine) __builtin_prefetch(rows[row] + i, purpose);
+}
 
 // The products x W_ih of those rows of a table that a batch reads.
 struct TableProducts {
@@ -49,7 +59,7 @@ TableProducts multiply_table(const PackedLayer& layer, const ForwardPass& pass, 
 class ForwardRun {
  public:
   ForwardRun(const PackedLayer& layer, const Batch& batch, const ForwardPass& pass, const Schedule& schedule,
-             const TableProducts& table)
+             const TableProducts& table, int size)
       : layer_(layer),
         batch_(batch),
         pass_(pass),
@@ -58,6 +68,7 @@ class ForwardRun {
         rows_(schedule.rows()),
         products_first_(!table.lookup && schedule.steps() > 1 && wants_products_first(layer, rows_)),
         trace_floats_(layer.dgate_gates() * layer.hidden),
+        states_are_few_(rows_ * layer.hidden <= kFewStates),
         streams_y_(is_far(pass.y, layer.hidden)),
         streams_trace_(is_far(pass.trace, trace_floats_)),
         width_(layer.gates * layer.pitch()),
@@ -65,29 +76,37 @@ class ForwardRun {
     Scratch& scratch = Scratch::local();
     const int64_t product_rows = products_first_ ? chunk_ * rows_ : 0;
     scratch.reserve(Scratch::bytes<float>(layer.hidden) + Scratch::bytes<float>(product_rows * width_) +
-                    10 * Scratch::bytes<float*>(rows_) + Scratch::bytes<float*>(product_rows));
+                    Scratch::bytes<float*>(product_rows) +
+                    size * (Scratch::bytes<Tables>(1) + 10 * Scratch::bytes<float*>(rows_)));
     zeros_ = scratch.take<float>(layer.hidden);
     products_ = scratch.take<float>(product_rows * width_);
-    for (Pointers& p : pointers_)
-      p = {scratch.take<const float*>(rows_), scratch.take<const float*>(rows_), scratch.take<const float*>(rows_),
-           scratch.take<float*>(rows_), scratch.take<float*>(rows_)};
     product_x_ = scratch.take<const float*>(product_rows);
+    tables_ = scratch.take<Tables>(size);
+    for (int index = 0; index < size; ++index)
+      for (Pointers& p : tables_[index].of)
+        p = {scratch.take<const float*>(rows_), scratch.take<const float*>(rows_), scratch.take<const float*>(rows_),
+             scratch.take<float*>(rows_), scratch.take<float*>(rows_)};
     std::fill_n(zeros_, layer.hidden, 0.0f);
-    if (schedule.steps() > 0) point(0);
   }
 
-  // The part of thread `index` of the team, or all of it when there is none. Its first thread keeps the tables.
+  // The part of thread `index` of the team, or all of it when there is none.
   void run(int index = 0, Team* team = nullptr) {
     const int size = team ? team->size() : 1;
-    const Range units = share(layer_.forward_hh().count(), index, size);
+    const Range panels = share(layer_.forward_hh().count(), index, size);
+    Tables& own = tables_[index];
+    if (schedule_.steps() > 0) point(own, 0);
     for (int64_t step = 0; step < schedule_.steps(); ++step) {
+      const bool goes_on = step + 1 < schedule_.steps();
       if (products_first_ && step % chunk_ == 0) prepare_products(step, index, team);
-      if (index == 0 && step + 1 < schedule_.steps()) {
-        point(step + 1);
-        call_for(pointers_[(step + 1) % 2], schedule_.active(step + 1));
+      if (goes_on) {
+        point(own, step + 1);
+        call_for(own.at(step + 1), schedule_.active(step + 1), panels);
       }
-      one_step(step, units);
-      if (team) team->barrier(index);
+      one_step(own.at(step), step, panels);
+      if (!team) continue;
+      team->barrier(index);
+      if (goes_on && states_are_few_)  // those of the others come at once, and not as the products meet them
+        fetch<kRead>(own.at(step + 1).h, schedule_.active(step + 1), {0, layer_.hidden});
     }
     const Range rows = share(rows_, index, size), times = share(batch_.T, index, size);
     for (int64_t row = rows.begin; row < rows.end; ++row) finish(row);
@@ -103,6 +122,14 @@ class ForwardRun {
   struct Pointers {
     const float **x, **h, **products;
     float **y, **trace;
+  };
+
+  // Those of even and of odd steps: one is filled while the other is read. Each thread has its own, for to read what
+  // another one has just written takes longer than to compute it again.
+  struct Tables {
+    Pointers of[2];
+
+    Pointers& at(int64_t step) { return of[step % 2]; }
   };
 
   // With few rows a step is too small a product to be efficient, and weights that no cache holds should be read for as
@@ -129,8 +156,8 @@ class ForwardRun {
     });
   }
 
-  void point(int64_t step) {
-    const Pointers &to = pointers_[step % 2], &last = pointers_[(step + 1) % 2];
+  void point(Tables& tables, int64_t step) const {
+    const Pointers &to = tables.at(step), &last = tables.at(step + 1);
     const bool first = step == 0;
     if (!table_.lookup) schedule_.point<const float*>(pass_.x, step, to.x, first ? nullptr : last.x);
     schedule_.point(pass_.y, step, to.y, first ? nullptr : last.y);
@@ -143,21 +170,19 @@ class ForwardRun {
           table_.products.get() + table_.lookup.place(schedule_.time(step, row), schedule_.order(row)) * width_;
   }
 
-  // Calls for the rows that the next step will read and write, while this one computes: the steps of an array may lie
-  // pages apart, where no processor looks by itself.
-  void call_for(const Pointers& next, int64_t rows) const {
-    constexpr int64_t kLine = 16;  // floats
-    const int64_t H = layer_.hidden;
-    const float* const* inputs = table_.lookup ? next.products : next.x;
-    const int64_t columns = table_.lookup ? width_ : products_first_ ? 0 : layer_.input;
-    for (int64_t row = 0; row < rows; ++row) {
-      for (int64_t i = 0; i < columns; i += kLine) __builtin_prefetch(inputs[row] + i, 0);
-      for (int64_t i = 0; i < H; i += kLine) __builtin_prefetch(next.y[row] + i, 1);
+  // Calls for what the next step will read and write, while this one computes: the steps of an array may lie pages
+  // apart, where no processor looks by itself. Of the states a thread writes the units of its own panels.
+  void call_for(const Pointers& next, int64_t rows, Range panels) const {
+    const int64_t width = layer_.kernels.lanes * (layer_.cell == Cell::kGru ? 1 : 3);
+    if (table_.lookup) {
+      fetch<kRead>(next.products, rows, {0, width_});
+    } else if (!products_first_) {
+      fetch<kRead>(next.x, rows, {0, layer_.input});
     }
+    fetch<kWrite>(next.y, rows, {panels.begin * width, std::min(panels.end * width, layer_.hidden)});
   }
 
-  void one_step(int64_t step, Range units) {
-    const Pointers& pointers = pointers_[step % 2];
+  void one_step(const Pointers& pointers, int64_t step, Range panels) const {
     ForwardStep call = layer_.forward_step();
     call.x = pointers.x;
     call.products = products_first_ || table_.lookup ? pointers.products : nullptr;
@@ -167,7 +192,7 @@ class ForwardRun {
     call.streams_trace = streams_trace_;
     const int64_t rows = schedule_.active(step);
     call.tiles = {rows, tile_height(rows, layer_.kernels.tile_rows, 1), 0, 1};
-    call.panels = units;
+    call.panels = panels;
     call.backwards = step % 2 == 1;
     layer_.kernels.forward_step(call);
   }
@@ -203,11 +228,12 @@ class ForwardRun {
   const int64_t rows_;
   const bool products_first_;
   const int64_t trace_floats_;  // of a step
+  const bool states_are_few_;
   const bool streams_y_, streams_trace_;
   const int64_t width_, chunk_;
   float *zeros_, *products_;
-  Pointers pointers_[2];  // of even and odd steps: one is filled while the other is read
   const float** product_x_;
+  Tables* tables_;  // one for each thread
 };
 
 }  // namespace
@@ -220,12 +246,12 @@ void forward(const PackedLayer& layer, const Batch& batch, const ForwardPass& pa
   const TableProducts table = multiply_table(layer, pass, lookup, team);
   if (sharing.units && team.size() > 1) {
     const Schedule schedule(batch);
-    ForwardRun run(layer, batch, pass, schedule, table);
+    ForwardRun run(layer, batch, pass, schedule, table, team.size());
     team.run([&](int index) { run.run(index, &team); });
   } else {
     team.run([&](int index) {
       const Schedule own(batch, index, team.size());
-      ForwardRun(layer, batch, pass, own, table).run();
+      ForwardRun(layer, batch, pass, own, table, 1).run();
     });
   }
 }

@@ -233,8 +233,7 @@ void Barrier::wait(int index) {
   std::atomic<int64_t>& own = rounds_[static_cast<size_t>(index)].count;
   const int64_t round = own.load(std::memory_order_relaxed) + 1;
   own.store(round, std::memory_order_release);
-  for (const Rounds& other : rounds_)
-    spin_until([&] { return other.count.load(std::memory_order_acquire) >= round; });
+  for (const Rounds& other : rounds_) spin_until([&] { return other.count.load(std::memory_order_acquire) >= round; });
 }
 
 Team::Team(int wanted) : size_(borrow(wanted)), barrier_(size_) {}
