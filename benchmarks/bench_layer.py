@@ -116,7 +116,7 @@ def measure(cell: Cell, kind: str, options: argparse.Namespace, bandwidth: conte
         "failures": field.failures,
         "operations": case.training_operations if kind == TRAINING else case.operations,
         "peak_gflops": round(peak / 1e9, 1),
-        "meeting_ns": round(contest.meeting(options.threads) * 1e9),
+        "meeting_ns": round(contest.meeting(options.threads) * 1e9) if options.threads > 1 else 0,
         "floor_us": round(floor(case, bandwidth, peak), 2) if kind == INFERENCE else 0,
     }
 

@@ -90,7 +90,7 @@ def fma_peak(threads: int, isa: str | None = None, tries: int = 10) -> float:
 
 
 def meeting(threads: int, tries: int = 5) -> float:
-    """Returns the seconds in which some threads meet: a word to the other processors and back, the best of some tries.
+    """Returns the seconds in which some threads, two or more, meet: all tell all others, the best of some tries.
 
     It depends on where the processors are: cores that share a cache are a few times nearer than those of two chips. A
     virtual machine may be moved from one to the other while it runs.

@@ -103,18 +103,18 @@ class BackwardRun {
     Scratch& scratch = Scratch::local();
     scratch.reserve(buffers_ * Scratch::bytes<float>(dgates) + Scratch::bytes<float>(rows_ * layer.pitch()) +
                     Scratch::bytes<float>(trace) + Scratch::bytes<float>(layer.hidden) +
-                    size * Scratch::bytes<float>(panel_floats_) + 14 * Scratch::bytes<float*>(capacity_) +
+                    size * Scratch::bytes<float>(panel_floats_) + buffers_ * 7 * Scratch::bytes<float*>(capacity_) +
                     Scratch::bytes<float*>(rows_));
     for (int64_t i = 0; i < buffers_; ++i) dgates_[i] = scratch.take<float>(dgates);
     carry_ = scratch.take<float>(rows_ * layer.pitch());
     trace_ = scratch.take<float>(trace);
     zeros_ = scratch.take<float>(layer.hidden);
     panels_ = scratch.take<float>(size * panel_floats_);
-    for (Pointers& p : pointers_)
-      p = {scratch.take<const float*>(capacity_), scratch.take<const float*>(capacity_),
-           scratch.take<const float*>(capacity_), scratch.take<const float*>(capacity_),
-           scratch.take<float*>(capacity_),       scratch.take<float*>(capacity_),
-           scratch.take<float*>(capacity_)};
+    for (int64_t i = 0; i < buffers_; ++i)
+      pointers_[i] = {scratch.take<const float*>(capacity_), scratch.take<const float*>(capacity_),
+                      scratch.take<const float*>(capacity_), scratch.take<const float*>(capacity_),
+                      scratch.take<float*>(capacity_),       scratch.take<float*>(capacity_),
+                      scratch.take<float*>(capacity_)};
     carry_of_ = scratch.take<float*>(rows_);
     for (int64_t row = 0; row < rows_; ++row) carry_of_[row] = carry_ + row * layer.pitch();
     std::fill_n(zeros_, layer.hidden, 0.0f);
@@ -139,7 +139,7 @@ class BackwardRun {
       }
       walk(block, parity, index, size, meet);
       meet();
-      // The other buffer takes the next block's gradients, so nobody has to wait before going on with it.
+      // A team's other buffer takes the next block's gradients, so nobody has to wait before going on with it.
       multiply(block, parity, i + 1 < static_cast<int64_t>(blocks_.size()), index, size);
     }
     meet();
@@ -337,9 +337,10 @@ class BackwardRun {
   const bool computes_trace_;
   int64_t capacity_ = 0;
   int64_t panel_floats_;
-  float *dgates_[2], *carry_, *trace_, *zeros_, *panels_;
+  float* dgates_[2] = {};
+  float *carry_, *trace_, *zeros_, *panels_;
   float** carry_of_;
-  Pointers pointers_[2];
+  Pointers pointers_[2] = {};
 };
 
 // Of the gradients of the products of a table's rows; none without a table.

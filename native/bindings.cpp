@@ -266,6 +266,7 @@ NB_MODULE(_native, module) {
       [](int threads, int64_t rounds) {
         nb::gil_scoped_release release;
         Team team(threads);
+        if (team.size() < threads) throw std::runtime_error("other calls have the threads");
         double seconds = 0.0;
         team.run([&](int index) {
           team.barrier(index);

@@ -69,8 +69,8 @@ class ForwardRun {
         products_first_(!table.lookup && schedule.steps() > 1 && wants_products_first(layer, rows_)),
         trace_floats_(layer.dgate_gates() * layer.hidden),
         states_are_few_(rows_ * layer.hidden <= kFewStates),
-        streams_y_(is_far(pass.y, layer.hidden)),
-        streams_trace_(is_far(pass.trace, trace_floats_)),
+        streams_y_(may_stream(pass.y, layer.hidden)),
+        streams_trace_(may_stream(pass.trace, trace_floats_)),
         width_(layer.gates * layer.pitch()),
         chunk_(std::max<int64_t>(1, kProductRows / std::max<int64_t>(rows_, 1))) {
     Scratch& scratch = Scratch::local();
@@ -139,10 +139,12 @@ class ForwardRun {
            (rows <= kProductRows / 2 && layer.gates * layer.hidden * layer.input * 4 > kFarBytes);
   }
 
-  // Whether the rows of an array will have left the caches before anybody wants them, and may be streamed past those.
-  bool is_far(const Rows& array, int64_t columns) const {
+  // Whether the rows of an array will have left the caches before anybody wants them, so that they may be streamed past
+  // those: whole cache lines, or a neighbour's would go too.
+  bool may_stream(const Rows& array, int64_t columns) const {
+    constexpr int64_t kLine = kAlignment / static_cast<int64_t>(sizeof(float));
     return array && batch_.T * batch_.B * columns * static_cast<int64_t>(sizeof(float)) > kFarBytes &&
-           layer_.hidden == layer_.pitch() && (array.step | array.row) % layer_.kernels.lanes == 0 &&
+           (layer_.hidden | array.step | array.row) % kLine == 0 &&
            reinterpret_cast<uintptr_t>(array.data) % kAlignment == 0;
   }
 
@@ -171,15 +173,15 @@ class ForwardRun {
   }
 
   // Calls for what the next step will read and write, while this one computes: the steps of an array may lie pages
-  // apart, where no processor looks by itself. Of the states a thread writes the units of its own panels.
+  // apart, where no processor looks by itself. Of products and states a thread wants those of its own panels.
   void call_for(const Pointers& next, int64_t rows, Range panels) const {
-    const int64_t width = layer_.kernels.lanes * (layer_.cell == Cell::kGru ? 1 : 3);
+    const int64_t units = layer_.panel_units(), sums = 3 * layer_.kernels.lanes;
     if (table_.lookup) {
-      fetch<kRead>(next.products, rows, {0, width_});
+      fetch<kRead>(next.products, rows, {panels.begin * sums, std::min(panels.end * sums, width_)});
     } else if (!products_first_) {
       fetch<kRead>(next.x, rows, {0, layer_.input});
     }
-    fetch<kWrite>(next.y, rows, {panels.begin * width, std::min(panels.end * width, layer_.hidden)});
+    fetch<kWrite>(next.y, rows, {panels.begin * units, std::min(panels.end * units, layer_.hidden)});
   }
 
   void one_step(const Pointers& pointers, int64_t step, Range panels) const {

@@ -40,6 +40,8 @@ class PackedLayer {
     return {backward_ih_.get(), gates * pitch(), (input + kernels.lanes - 1) / kernels.lanes};
   }
   Panels backward_hh() const { return {backward_hh_.get(), gates * pitch(), blocks()}; }
+  // Of one panel of the forward pass: a GRU's holds the three gates of one block, an RNN's three blocks.
+  int64_t panel_units() const { return kernels.lanes * (cell == Cell::kGru ? 1 : 3); }
   const float* bias_x() const { return bias_.get(); }
   const float* bias_h() const { return bias_.get() + gates * pitch(); }
 

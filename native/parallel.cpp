@@ -96,6 +96,8 @@ class Pool {
   // threads.
   int grow(int wanted) {
     try {
+      if (wanted > static_cast<int>(workers_.size()))
+        rounds_.reset(new Barrier::Rounds[static_cast<size_t>(wanted) + 1]);
       workers_.reserve(static_cast<size_t>(wanted));  // a started thread must find its place
       while (static_cast<int>(workers_.size()) < wanted) workers_.push_back(std::make_unique<Worker>(*this));
     } catch (...) {                                   // no memory, or no thread: we do with what there is
@@ -113,6 +115,9 @@ class Pool {
     spin_until([&] { return running_.load(std::memory_order_acquire) == 0; });
     if (error_) std::rethrow_exception(error_);
   }
+
+  // Where a team counts its meetings: the caller, and each of its workers.
+  Barrier::Rounds* rounds() { return rounds_.get(); }
 
   // Whether all workers are awake. Those that are not are called, for the next time.
   bool rouse() {
@@ -198,6 +203,7 @@ class Pool {
   };
 
   std::vector<std::unique_ptr<Worker>> workers_;
+  std::unique_ptr<Barrier::Rounds[]> rounds_;
   std::atomic<int> running_{0};
   const std::function<void(int)>* body_ = nullptr;
   std::mutex error_mutex_;
@@ -229,14 +235,19 @@ int borrow(int wanted) {
 
 }  // namespace
 
-void Barrier::wait(int index) {
-  std::atomic<int64_t>& own = rounds_[static_cast<size_t>(index)].count;
-  const int64_t round = own.load(std::memory_order_relaxed) + 1;
-  own.store(round, std::memory_order_release);
-  for (const Rounds& other : rounds_) spin_until([&] { return other.count.load(std::memory_order_acquire) >= round; });
+Barrier::Barrier(Rounds* rounds, int size) : rounds_(rounds), size_(size) {
+  for (int index = 0; index < size; ++index) rounds_[index].count.store(0, std::memory_order_relaxed);
 }
 
-Team::Team(int wanted) : size_(borrow(wanted)), barrier_(size_) {}
+void Barrier::wait(int index) {
+  const int64_t round = rounds_[index].count.load(std::memory_order_relaxed) + 1;
+  rounds_[index].count.store(round, std::memory_order_release);
+  for (int other = 0; other < size_; ++other)
+    spin_until([&] { return rounds_[other].count.load(std::memory_order_acquire) >= round; });
+}
+
+Team::Team(int wanted)
+    : size_(borrow(wanted)), barrier_(size_ > 1 ? Barrier(the_pool().rounds(), size_) : Barrier(nullptr, 0)) {}
 
 Team::~Team() {
   if (size_ > 1) the_pool().busy.store(false);

@@ -2,7 +2,6 @@
 #pragma once
 #include <atomic>
 #include <functional>
-#include <vector>
 
 #include "kernel_table.hpp"
 
@@ -15,17 +14,19 @@ inline Range share(int64_t count, int64_t index, int64_t size) {
 
 // All threads of a team wait here for each other. Spins, then yields: the wait is short by design. Each thread counts
 // its rounds on cache lines of its own and reads the others': a word passes between two cores once, where a counter
-// that all share would go to and fro.
+// that all share would go to and fro. Among many threads that is many reads, but they are under way together.
 class Barrier {
  public:
-  explicit Barrier(int size) : rounds_(static_cast<size_t>(size > 1 ? size : 0)) {}
+  struct alignas(128) Rounds {  // two lines, for processors fetch them in pairs
+    std::atomic<int64_t> count{0};
+  };
+
+  Barrier(Rounds* rounds, int size);  // one for each thread
   void wait(int index);
 
  private:
-  struct alignas(128) Rounds {  // two lines: processors fetch them in pairs
-    std::atomic<int64_t> count{0};
-  };
-  std::vector<Rounds> rounds_;
+  Rounds* const rounds_;
+  const int size_;
 };
 
 // The threads of one native call. Asks for `wanted` threads and gets fewer when another Python thread uses the pool at

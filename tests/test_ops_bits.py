@@ -187,6 +187,49 @@ def test_large_problems_equal_the_reference(isa: str, shape: tuple[int, int, int
         assert np.abs(ours - theirs).max() <= 2e-5 * np.abs(theirs).max()
 
 
+def inside(shape: tuple[int, ...], first: int, width: int) -> tuple[Array, Array]:
+    """An array of some columns of a wider one, aligned to cache lines and full of NaN; and the wider one."""
+    *rows, columns = shape
+    memory = np.full(int(np.prod(rows)) * width + 16, np.nan, np.float32)
+    start = -memory.ctypes.data % 64 // 4
+    whole = memory[start : start + memory.size - 16].reshape(*rows, width)
+    return whole[..., first : first + columns], whole
+
+
+LAYOUTS = {"alone": (0, 128), "first half": (0, 256), "second half": (128, 256), "between lines": (16, 150)}
+
+
+@every_isa
+@pytest.mark.parametrize("rows", [64, 3], ids=["rows shared", "units shared"])
+@pytest.mark.parametrize(("first", "width"), LAYOUTS.values(), ids=LAYOUTS)
+def test_padding_of_large_outputs_is_zero_and_all_beside_them_is_left_alone(
+    isa: str, rows: int, first: int, width: int
+) -> None:
+    """Zeros that are stored past the caches end up where others do; the steps of rows are those of each row alone."""
+    T = 20_000 // rows  # y has 10 MB
+    problem = drawn(4, 128, T, rows)
+    lengths = np.random.default_rng(1).integers(1, T // 4, rows)
+    lengths[rows // 2] = T // 3
+    y, whole = inside((T, rows, 128), first, width)
+    before = tidegate.get_num_threads()
+    tidegate.set_num_threads(2)
+    try:
+        out = ops.forward(problem.layer(isa), problem.x, problem.h0, lengths=lengths, y=y, trace=True)
+    finally:
+        tidegate.set_num_threads(before)
+    padding = np.arange(T)[:, None] >= lengths
+    assert out.trace is not None
+    for array in (y, out.trace):
+        assert (array[padding] == 0).all()
+        assert np.isfinite(array).all()
+    assert np.isnan(whole[..., :first]).all()
+    assert np.isnan(whole[..., first + 128 :]).all()
+    for row in (0, rows // 2):
+        steps = slice(lengths[row])
+        alone = ops.forward(problem.layer(isa), problem.x[steps, row : row + 1], problem.h0[row : row + 1])
+        np.testing.assert_array_equal(y[steps, row], alone.y[:, 0])
+
+
 @every_isa
 @pytest.mark.parametrize("threads", [1, 2])
 def test_denormal_numbers_are_flushed_and_the_callers_mode_is_restored(isa: str, threads: int) -> None:

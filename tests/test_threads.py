@@ -6,7 +6,7 @@ from concurrent.futures import ProcessPoolExecutor
 import pytest
 
 import tidegate
-from tidegate import threads
+from tidegate import _native, threads
 
 
 def test_num_threads_is_what_was_set() -> None:
@@ -53,3 +53,10 @@ def test_a_wrong_number_of_threads_in_the_environment_is_named(monkeypatch: pyte
     monkeypatch.setattr(threads, "_threads", 0)
     with pytest.raises(ValueError, match="TIDEGATE_NUM_THREADS is"):
         tidegate.get_num_threads()
+
+
+@pytest.mark.parametrize("number", [1, 2, 5])
+def test_threads_meet_however_few_processors_there_are(number: int) -> None:
+    """Threads that wait for each other after every step go on, even if there are more of them than processors."""
+    seconds = _native.meeting_seconds(number, 200)
+    assert 0 <= seconds < 60

@@ -137,7 +137,7 @@ void gate_gradients(const GateGradients& call) {
   }
 }
 
-constexpr int64_t kNearFloats = 64 * 1024;  // what a core's own cache keeps beside other things
+constexpr int64_t kNearFloats = 64 * 1024;  // what stays in a core's own cache beside other things
 
 struct GateProductsBody {
   const GateProducts& call;
@@ -155,11 +155,13 @@ struct GateProductsBody {
     const float* dgates = call.dgates + row * kLanes;
     const float* w = panel_data(call.w, panel);
     const int64_t padded = (call.hidden + kLanes - 1) / kLanes * kLanes;
+    // Blocks of dgates lie pages apart, where no processor looks by itself; those of a large layer are called for.
+    constexpr int64_t kAhead = 2;
     const bool far = call.w.depth / kLanes * call.stride > kNearFloats;
     for (int64_t k = 0, unit = 0; k < call.w.depth; k += kLanes) {
-      if (far) {
+      if (far && k + kAhead * kLanes < call.w.depth) {
         TIDEGATE_UNROLL
-        for (int m = 0; m < M; ++m) __builtin_prefetch(dgates + 2 * call.stride + m * kLanes);
+        for (int m = 0; m < M; ++m) __builtin_prefetch(dgates + kAhead * call.stride + m * kLanes);
       }
       const int64_t left = call.hidden - unit;  // the padding of a gate's last block would add zeros
       accumulate(
@@ -188,11 +190,10 @@ constexpr int kUnitTile = kRows < kLanes ? kRows : kLanes;
 template <int N>
 __attribute__((noinline)) void weight_tile(const WeightGradients& call, const float* dgates, float* sums, int rows,
                                            int64_t columns) {
-  TIDEGATE_UNROLL
-  for (int m = 0; m < kUnitTile; ++m) {
-    TIDEGATE_UNROLL
-    for (int n = 0; n < N; ++n) __builtin_prefetch(sums + m * call.columns + n * kLanes, 1);
-  }
+  constexpr int kLine = 16;  // floats; the sums will be there when the products are
+  const int64_t stored = columns < N * kLanes ? columns : N * kLanes;
+  for (int m = 0; call.add && m < rows; ++m)
+    for (int64_t i = 0; i < stored; i += kLine) __builtin_prefetch(sums + m * call.columns + i, 1);
   vec acc[kUnitTile][N] = {};
   const float* panel = call.panel;
   for (int64_t k = 0; k < call.depth; ++k) {
@@ -245,7 +246,7 @@ TIDEGATE_INLINE void weight_panel(const WeightGradients& call, int64_t column, R
 }
 
 void weight_gradients(const WeightGradients& call) {
-  // dgates that stay in a near cache while all panels use them
+  // tiles whose dgates stay in the near cache while all panels use them
   const int64_t at_once = (kNearFloats / (call.depth * kLanes) + 1) * (kLanes / kUnitTile);
   for (Range tiles = {call.unit_tiles.begin, 0}; tiles.begin < call.unit_tiles.end; tiles.begin = tiles.end) {
     tiles.end = tiles.begin + at_once < call.unit_tiles.end ? tiles.begin + at_once : call.unit_tiles.end;

@@ -73,6 +73,12 @@ TIDEGATE_INLINE void run_tiles(const Body& body, const Tiles& tiles, int64_t pan
   }
 }
 
+// How many panels a single row takes at once, of those that are left: of 5 it takes 3 and 2, of 7 3, 2 and 2.
+TIDEGATE_INLINE int64_t group_size(int64_t left) {
+  if (left == 1) return 1;
+  return left == 2 || left == 4 ? 2 : 3;
+}
+
 // With `backwards` the panels are taken from the last to the first.
 template <class Body>
 TIDEGATE_INLINE void run_panels(const Body& body, const Tiles& tiles, const Panels& w, Range panels,
@@ -81,7 +87,7 @@ TIDEGATE_INLINE void run_panels(const Body& body, const Tiles& tiles, const Pane
   int64_t group;
   for (int64_t left = panels.end - panels.begin; left > 0; left -= group) {
     const auto start = [&](int64_t size) { return backwards ? panels.begin + left - size : panels.end - left; };
-    group = !alone || left == 1 ? 1 : left == 2 || left == 4 ? 2 : 3;  // 5 are 3 and 2, 7 are 3, 2 and 2
+    group = alone ? group_size(left) : 1;
     if (panel_width(w, start(group) + group - 1) < 3) group = 1;
     const int64_t panel = start(group);
     if (group == 3) {
