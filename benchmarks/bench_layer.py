@@ -122,8 +122,8 @@ def measure(cell: Cell, kind: str, options: argparse.Namespace, bandwidth: conte
 
 
 def quiet_peak(threads: int, isa: str | None) -> float:
-    """Returns the multiply-add peak, once the idle threads of the libraries have stopped spinning: after 0.2 s."""
-    time.sleep(0.3)
+    """Returns the multiply-add peak, once the idle threads of the libraries have stopped spinning."""
+    contest.rest()
     return contest.fma_peak(threads, isa, tries=4)
 
 

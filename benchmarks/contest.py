@@ -14,7 +14,7 @@ from contender import Contender
 from tidegate import _native
 from tidegate.processor import processor
 
-REST, WARM_UP, TURN = 0.01, 0.001, 0.004  # seconds
+REST, LONGEST_REST, WARM_UP, TURN = 0.01, 0.5, 0.001, 0.004  # seconds
 WARM = 0.1  # seconds from which a call needs no other one right before it
 FEWEST, FEWEST_SLOW, SLOW = 5, 3, 8  # rounds; rounds once the time given was passed SLOW times
 
@@ -28,8 +28,7 @@ def medians(contenders: Mapping[str, Contender], seconds: float = 2.0) -> dict[s
 
     They run in turn (A B C B A C ...), so that a change in the machine's speed or load meets all of them alike, in an
     order drawn anew for each round, so that none always follows the one that leaves the caches worst. Before
-    each turn the machine rests, for the idle threads of one contender may spin for milliseconds on the processors that
-    the next one wants; then short calls warm up for a millisecond, and the next ones count.
+    each turn the machine rests until no thread spins on the processors that the next contender wants; then short calls warm up for a millisecond, and the next ones count.
 
     Args:
         contenders: By name, each called at least once before.
@@ -49,10 +48,20 @@ def medians(contenders: Mapping[str, Contender], seconds: float = 2.0) -> dict[s
     return {name: statistics.median(values) for name, values in times.items()}
 
 
+def rest() -> None:
+    """Waits until all threads of this process are idle: those of some libraries spin for 50 ms after a call."""
+    end = time.perf_counter() + LONGEST_REST
+    while True:
+        before = time.process_time()
+        time.sleep(REST)
+        if time.process_time() - before < REST / 10 or time.perf_counter() > end:
+            return
+
+
 def _turn(contender: Contender) -> float:
     """Returns the seconds that a call takes, the mean of as many as fill a turn."""
     contender.prepare()
-    time.sleep(REST)
+    rest()
     first = _seconds(contender, 1)
     if first > WARM:
         return first
