@@ -27,8 +27,9 @@ def medians(contenders: Mapping[str, Contender], seconds: float = 2.0) -> dict[s
     """Returns the median time of each contender in seconds.
 
     They run in turn (A B C B A C ...), so that a change in the machine's speed or load meets all of them alike, in an
-    order drawn anew for each round, so that none always follows the one that leaves the caches worst. Before
-    each turn the machine rests until no thread spins on the processors that the next contender wants; then short calls warm up for a millisecond, and the next ones count.
+    order drawn anew for each round, so that none always follows the one that leaves the caches worst. Before each turn
+    the machine rests until no thread spins on the processors that the next contender wants; then short calls warm up
+    for a millisecond, and the next ones count.
 
     Args:
         contenders: By name, each called at least once before.
