@@ -68,7 +68,8 @@ void input_gradients(const PackedLayer& layer, const GateRows& in, const float* 
   if (dx) {
     const Panels w = layer.backward_ih();
     const Tiles tiles{in.rows, layer.kernels.tile_rows, in.index, in.size};
-    layer.kernels.gate_products({in.dgates, in.stride, layer.hidden, w, layer.input, dx, false, tiles, {0, w.count()}});
+    layer.kernels.gate_products(
+        {in.dgates, in.stride, layer.hidden, w, layer.input, dx, false, tiles, {0, w.count()}, {}});
   }
   WeightGradients call = weight_gradients(layer, in);
   call.rows = x;
@@ -91,6 +92,7 @@ class BackwardRun {
         sums_(sums),
         units_(units),
         buffers_(size > 1 ? 2 : 1),
+        calls_ahead_(!units && layer.weight_bytes() < kNearBytes),
         kernels_(layer.kernels),
         blocks_(cut_into_blocks(schedule, block_rows(layer), pass.trace_steps)),
         rows_(schedule.rows()),
@@ -255,10 +257,20 @@ class BackwardRun {
       kernels_.gate_gradients(gates);
       if (step == 0 && !pass_.dh0) break;  // nobody asks what reaches the states that the rows start from
       if (units_) meet();
-      kernels_.gate_products(
-          {dgates, stride, layer_.hidden, layer_.backward_hh(), layer_.pitch(), carry_of_, true, tiles, panels});
+      GateProducts products{dgates, stride, layer_.hidden, layer_.backward_hh(), layer_.pitch(), carry_of_, true, tiles,
+                            panels, {}};
+      if (step > block.first_step && calls_ahead_) call_for(pointers, offset - schedule_.active(step - 1), products);
+      kernels_.gate_products(products);
       if (batch_.resets) cut_at_resets(step, tiles, units);
     }
+  }
+
+  // Lets some products call for what the gate gradients of the rows from k on read next.
+  void call_for(const Pointers& pointers, int64_t k, GateProducts& products) const {
+    const bool gru = layer_.cell == Cell::kGru;
+    products.ahead[0] = {(gru ? pointers.h : pointers.y) + k, layer_.hidden};
+    if (gru && pass_.trace) products.ahead[1] = {pointers.trace + k, 4 * layer_.hidden};
+    if (pass_.dy) products.ahead[2] = {pointers.dy + k, layer_.hidden};
   }
 
   // What reaches the start of an episode goes no further: it belongs to h0, or to nobody.
@@ -330,7 +342,8 @@ class BackwardRun {
   const Schedule& schedule_;
   const WeightSums sums_;
   const bool units_;
-  const int64_t buffers_;  // a team fills one while it reads the other
+  const int64_t buffers_;   // a team fills one while it reads the other
+  const bool calls_ahead_;  // larger layers have more time, and no room in a near cache
   const KernelTable& kernels_;
   const std::vector<Block> blocks_;
   const int64_t rows_, gate_blocks_;

@@ -86,6 +86,13 @@ struct GateGradients {
   Range blocks;
 };
 
+// Rows that are read next. A kernel that computes for long calls for them meanwhile, a few cache lines at a time: in
+// memory they lie where no processor looks by itself, and all at once they would be in the way.
+struct Ahead {
+  const float* const* rows;  // or null
+  int64_t floats;            // of each
+};
+
 // out[row] (+)= dgates[row] W, for the gradients of the previous state and of the input.
 struct GateProducts {
   const float* dgates;  // first of W.depth / V blocks, as above
@@ -96,6 +103,7 @@ struct GateProducts {
   bool add;
   Tiles tiles;
   Range panels;
+  Ahead ahead[3];  // at least as many rows as here
 };
 
 // sums += dgates^T rows over `depth` rows, in tiles of gate units by three vectors of columns. Gate units are counted

@@ -12,7 +12,8 @@ struct Weights {
   const float *w_ih, *w_hh, *b_ih, *b_hh;
 };
 
-constexpr int64_t kFarBytes = int64_t{8} << 20;
+constexpr int64_t kNearBytes = int64_t{1} << 20;  // a core keeps as much in a cache of its own
+constexpr int64_t kFarBytes = int64_t{8} << 20;   // no cache holds more, beside other things
 
 class PackedLayer {
  public:

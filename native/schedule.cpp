@@ -56,13 +56,11 @@ Sharing choose_sharing(const PackedLayer& layer, const Batch& batch, int threads
   constexpr int64_t kThreadWork = 1000 * 1000;  // multiply-adds that are worth waking a thread for
   constexpr int64_t kAwakeWork = 100 * 1000;    // the same when it is awake
   constexpr int64_t kUnitBytes = 128 * 1024;  // recurrent weights from which a step is long beside a meeting of threads
-  constexpr int64_t kNearBytes =
-      1024 * 1024;  // weights that a core keeps near; reading more than that twice is the dearer way
   const int64_t rows = batch.B, bytes = layer.weight_bytes(), floats = bytes / 4;
   const int64_t steps = batch.lengths && rows > 0 ? *std::max_element(batch.lengths, batch.lengths + rows) : batch.T;
   const int64_t worth = std::max<int64_t>(1, floats * rows * steps / (Team::is_awake() ? kAwakeWork : kThreadWork));
   threads = static_cast<int>(std::min<int64_t>(threads, worth));
-  const bool few = rows < 2 * threads || (rows < 4 * threads && bytes > kNearBytes);
+  const bool few = rows < 2 * threads || (rows < 4 * threads && bytes > kNearBytes);  // to read those twice is dear
   const bool units =
       threads > 1 && (few || bytes > kFarBytes) && layer.gates * layer.hidden * layer.hidden * 4 >= kUnitBytes;
   // More threads than rows, or panels of units, would only spin.

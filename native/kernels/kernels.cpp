@@ -137,7 +137,36 @@ void gate_gradients(const GateGradients& call) {
   }
 }
 
+constexpr int64_t kLine = 16;               // floats of a cache line
 constexpr int64_t kNearFloats = 64 * 1024;  // what stays in a core's own cache beside other things
+
+// Calls for one of `parts` parts of M rows, in `times` goes.
+template <int M>
+class Calls {
+ public:
+  Calls(const Ahead& ahead, int64_t first_row, int64_t part, int64_t parts, int64_t times) {
+    if (!ahead.rows) return;
+    const int64_t lines = (ahead.floats / kLine + parts - 1) / parts, last = (part + 1) * lines * kLine;
+    rows_ = ahead.rows + first_row;
+    place_ = part * lines * kLine;
+    end_ = last < ahead.floats ? last : ahead.floats;
+    at_once_ = (M * lines + times - 1) / times;
+  }
+
+  void go_on() {
+    for (int64_t i = 0; i < at_once_ && place_ < end_; ++i) {
+      __builtin_prefetch(rows_[row_] + place_, 0, 2);  // not into the nearest cache: that one holds the panel
+      if (++row_ < M) continue;
+      row_ = 0;
+      place_ += kLine;
+    }
+  }
+
+ private:
+  const float* const* rows_ = nullptr;
+  int64_t place_ = 0, end_ = 0;  // floats
+  int64_t at_once_ = 0, row_ = 0;
+};
 
 struct GateProductsBody {
   const GateProducts& call;
@@ -155,6 +184,10 @@ struct GateProductsBody {
     const float* dgates = call.dgates + row * kLanes;
     const float* w = panel_data(call.w, panel);
     const int64_t padded = (call.hidden + kLanes - 1) / kLanes * kLanes;
+    const auto calls_for = [&](const Ahead& ahead) {
+      return Calls<M>(ahead, row, panel, call.w.count(), call.w.depth / kLanes);
+    };
+    Calls<M> calls[] = {calls_for(call.ahead[0]), calls_for(call.ahead[1]), calls_for(call.ahead[2])};
     // Blocks of dgates lie pages apart, where no processor looks by itself; those of a large layer are called for.
     constexpr int64_t kAhead = 2;
     const bool far = call.w.depth / kLanes * call.stride > kNearFloats;
@@ -163,6 +196,7 @@ struct GateProductsBody {
         TIDEGATE_UNROLL
         for (int m = 0; m < M; ++m) __builtin_prefetch(dgates + kAhead * call.stride + m * kLanes);
       }
+      for (Calls<M>& one : calls) one.go_on();
       const int64_t left = call.hidden - unit;  // the padding of a gate's last block would add zeros
       accumulate(
           acc, [&](int m) { return dgates + m * kLanes; }, w, call.w.depth * 3 * kLanes, left < kLanes ? left : kLanes);
@@ -190,7 +224,7 @@ constexpr int kUnitTile = kRows < kLanes ? kRows : kLanes;
 template <int N>
 __attribute__((noinline)) void weight_tile(const WeightGradients& call, const float* dgates, float* sums, int rows,
                                            int64_t columns) {
-  constexpr int kLine = 16;  // floats; the sums will be there when the products are
+  // The sums will be there when the products are.
   const int64_t stored = columns < N * kLanes ? columns : N * kLanes;
   for (int m = 0; call.add && m < rows; ++m)
     for (int64_t i = 0; i < stored; i += kLine) __builtin_prefetch(sums + m * call.columns + i, 1);
