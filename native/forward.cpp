@@ -26,7 +26,6 @@ constexpr int64_t kFewStates = 4 * 1024;  // floats that the nearest cache takes
 enum Purpose { kRead, kWrite };
 template <Purpose purpose, class Pointer>
 void fetch(Pointer* rows, int64_t count, Range columns) {
-  constexpr int64_t kLine = 16;  // floats
   for (int64_t row = 0; row < count; ++row)
     for (int64_t i = columns.begin; i < columns.end; i += kLine) __builtin_prefetch(rows[row] + i, purpose);
 }
@@ -142,7 +141,6 @@ class ForwardRun {
   // Whether the rows of an array will have left the caches before anybody wants them, so that they may be streamed past
   // those: whole cache lines, or a neighbour's would go too.
   bool may_stream(const Rows& array, int64_t columns) const {
-    constexpr int64_t kLine = kAlignment / static_cast<int64_t>(sizeof(float));
     return array && batch_.T * batch_.B * columns * static_cast<int64_t>(sizeof(float)) > kFarBytes &&
            (layer_.hidden | array.step | array.row) % kLine == 0 &&
            reinterpret_cast<uintptr_t>(array.data) % kAlignment == 0;

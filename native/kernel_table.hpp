@@ -8,6 +8,8 @@
 
 namespace tidegate {
 
+constexpr int64_t kLine = 16;  // floats of a cache line
+
 enum class Activation : int32_t { kSigmoid, kTanh, kRelu, kHardSigmoid, kIdentity };
 
 struct Cell {

@@ -137,7 +137,6 @@ void gate_gradients(const GateGradients& call) {
   }
 }
 
-constexpr int64_t kLine = 16;               // floats of a cache line
 constexpr int64_t kNearFloats = 64 * 1024;  // what stays in a core's own cache beside other things
 
 // Calls for one of `parts` parts of M rows, in `times` goes.
