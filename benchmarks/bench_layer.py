@@ -19,9 +19,11 @@ import time
 from importlib.metadata import PackageNotFoundError, version
 
 import contest
+import limits
 import peers
 import report
 import results
+import tidegate
 from case import Case, Unable
 from contender import TOLERANCE, Contender, difference
 from grid import GRID, INFERENCE, TRAINING, Cell
@@ -37,7 +39,11 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
     parser.add_argument("--isa", default="", help="one of tidegate.isas(), by default the best")
     parser.add_argument("--save", action="store_true", help="write what was found to benchmarks/results/")
-    return parser.parse_args()
+    options = parser.parse_args()
+    options.peers = [name for name in options.peers.split(",") if name]
+    if unknown := set(options.peers) - set(peers.PEERS):
+        parser.error(f"--peers: {', '.join(sorted(unknown))}: not one of {', '.join(peers.PEERS)}")
+    return options
 
 
 def confine(threads: int, isa: str) -> None:
@@ -82,49 +88,36 @@ class Field:
             raise Unable(f"differs from torch by {error:.1e}")
 
 
-def floor(case: Case, bandwidth: contest.Bandwidth, peak: float) -> float:
-    """Returns the least microseconds of a single row, 0 for others: weights read once a step, input products as one."""
-    cell, T = case.cell, case.cell.T
-    if cell.B > 1:
-        return 0.0
-    state = sum(array.nbytes for name, array in case.weights.items() if "weight_hh" in name)
-    inputs = sum(array.nbytes for name, array in case.weights.items() if "weight_ih" in name)
-    if T == 1:
-        return bandwidth.seconds(state + inputs, shared=False) * 1e6
-    products = max(inputs / 4 * 2 * T / peak, bandwidth.seconds(inputs, shared=True))
-    layer = bandwidth.seconds(state / cell.layers, shared=cell.bidirectional) * T
-    return (cell.layers * layer + products) * 1e6
-
-
-def measure(cell: Cell, kind: str, options: argparse.Namespace, bandwidth: contest.Bandwidth) -> results.Row:
-    """Times all contenders of a cell."""
+def measure(cell: Cell, kind: str, options: argparse.Namespace, isa: str) -> results.Row:
+    """Times all contenders of a cell, and the machine beside them."""
     case = Case(cell)
-    isa = options.isa or None
     field = Field(case, kind, options.threads)
-    for name in [*peers.OURS, *filter(None, options.peers.split(","))]:
+    for name in [*peers.OURS, *options.peers]:
         field.enter(name)
-    before = quiet_peak(options.threads, isa)
-    times = contest.medians(field.contenders, options.seconds)
-    peak = max(before, quiet_peak(options.threads, isa))
+    limit = limits.Limits(case, options.threads, isa, floor=kind == INFERENCE)
+    machine = {name: gauge.contender for name, gauge in limit.gauges.items()}
+    times = contest.medians(field.contenders | machine, options.seconds)
     return {
         "use": cell.use,
         "shape": cell.shape,
         "kind": kind,
         **{letter: getattr(cell, letter) for letter in "IHTB"},
-        "microseconds": {name: round(seconds * 1e6, 2) for name, seconds in times.items()},
+        "microseconds": {name: round(seconds * 1e6, 2) for name, seconds in times.items() if name in field.contenders},
         "settings": {name: one.setting for name, one in field.contenders.items() if one.setting},
         "failures": field.failures,
         "operations": case.training_operations if kind == TRAINING else case.operations,
-        "peak_gflops": round(peak / 1e9, 1),
-        "meeting_ns": round(contest.meeting(options.threads) * 1e9) if options.threads > 1 else 0,
-        "floor_us": round(floor(case, bandwidth, peak), 2) if kind == INFERENCE else 0,
+        **limit.found(times),
     }
 
 
-def quiet_peak(threads: int, isa: str | None) -> float:
-    """Returns the multiply-add peak, once the idle threads of the libraries have stopped spinning."""
-    contest.rest()
-    return contest.fma_peak(threads, isa, tries=4)
+def bandwidths(threads: int, isa: str) -> dict[str, dict[str, float]]:
+    """Returns for one thread and for all the gigabytes a second at which each reads an array of its own, by its size."""
+    gauges = {(n, size): limits.reading(n * size, n, isa) for n in sorted({1, threads}) for size in limits.SIZES}
+    times = contest.medians({key: gauge.contender for key, gauge in gauges.items()}, seconds=1.0)
+    found: dict[str, dict[str, float]] = {}
+    for (n, size), gauge in gauges.items():
+        found.setdefault(str(n), {})[str(size)] = round(gauge.amount / times[n, size] / 1e9, 1)
+    return found
 
 
 def versions() -> dict[str, str]:
@@ -142,15 +135,12 @@ def main() -> None:
     """Prints the tables line by line, and what they come to."""
     options = arguments()
     confine(options.threads, options.isa)
-    start, bandwidth = time.perf_counter(), contest.Bandwidth(options.threads, options.isa or None)
+    start, isa = time.perf_counter(), options.isa or tidegate.isas()[0]
     about = {
         "threads": options.threads,
-        "isa": options.isa or contest.tidegate.isas()[0],
+        "isa": isa,
         "versions": versions(),
-        "bandwidth_gbs": {
-            str(n): {str(size): round(speed / 1e9, 1) for size, speed in zip(contest.SIZES, speeds, strict=True)}
-            for n, speeds in bandwidth.by_threads.items()
-        },
+        "bandwidth_gbs": bandwidths(options.threads, isa),
     }
     print(f"{contest.machine()}; {options.threads} threads; {', '.join(map(' '.join, about['versions'].items()))}")
     rows = []
@@ -160,7 +150,7 @@ def main() -> None:
         if cells:
             print("\n".join(report.heading(kind)))
         for cell in cells:
-            rows.append(measure(cell, kind, options, bandwidth))
+            rows.append(measure(cell, kind, options, isa))
             print(report.line(rows[-1]), flush=True)
     print("\n".join(["", *report.failures(rows), "", *report.closing(rows)]))
     print(f"{time.perf_counter() - start:.0f} s in all")

@@ -238,28 +238,18 @@ NB_MODULE(_native, module) {
       "Keeps the multiply-add units of some threads busy; returns the floating-point operations done. For benchmarks.");
 
   module.def(
-      "read_seconds",
-      [](const std::string& isa, int threads, int64_t count, int64_t rounds) {
+      "read",
+      [](const std::string& isa, const std::vector<ConstFloats>& arrays, int64_t rounds) {
         const KernelTable& kernels = kernels_named(isa);
         nb::gil_scoped_release release;
-        Team team(threads);
-        std::vector<double> seconds(static_cast<size_t>(team.size()));
-        std::vector<Floats> arrays;
-        for (int index = 0; index < team.size(); ++index) arrays.push_back(allocate_floats(count));
+        Team team(static_cast<int>(arrays.size()));
+        if (static_cast<size_t>(team.size()) < arrays.size()) throw std::runtime_error("other calls have the threads");
         team.run([&](int index) {
-          const Floats& own = arrays[static_cast<size_t>(index)];
-          std::fill_n(own.get(), count, 1.0f);  // pages that were never written to are all the same one
-          kernels.read_floats(own.get(), count, 1);
-          team.barrier(index);
-          const auto start = std::chrono::steady_clock::now();
-          kernels.read_floats(own.get(), count, rounds);
-          seconds[static_cast<size_t>(index)] =
-              std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+          const ConstFloats& own = arrays[static_cast<size_t>(index)];
+          kernels.read_floats(own.data(), static_cast<int64_t>(own.size()), rounds);
         });
-        return seconds;
       },
-      "Lets each thread read an array of its own, of `count` floats (a multiple of 128), `rounds` times; returns the "
-      "seconds that each took. For benchmarks.");
+      "Lets a thread for each array read it, `rounds` times; sizes are multiples of 128, data aligned. For benchmarks.");
 
   module.def(
       "meeting_seconds",

@@ -38,12 +38,11 @@ TIDEGATE_INLINE vec times_candidate_slope(const Cell& cell, vec gradient, vec v)
   return cell.candidate == Activation::kRelu ? select(v > 0.0f, gradient, vec{}) : gradient;
 }
 
-// h' = z h + (1 - z) n, with n = tanh(xn + r hn). z = 1 gives h and z = 0 gives n exactly.
+// h' = z h + (1 - z) n. z = 1 gives h and z = 0 gives n exactly.
 template <bool kStandard>
-TIDEGATE_INLINE void gru_forward(const ForwardStep& step, int64_t row, int64_t panel, vec r, vec z, vec xn, vec hn) {
+TIDEGATE_INLINE void gru_forward(const ForwardStep& step, int64_t row, int64_t panel, vec r, vec z, vec n, vec hn) {
   const int64_t unit = panel * kLanes, count = step.hidden - unit;
   const vec h = load(step.h[row] + unit, count);
-  const vec n = candidate<kStandard>(step.cell, fma(r, hn, xn));
   const vec kept = (1.0f - z) * n;
   const vec h_next = kStandard || step.cell.update ? fma(z, h, kept) : n;  // an infinite h is no number times 0
   if (step.y) store(step.y[row] + unit, h_next, count);

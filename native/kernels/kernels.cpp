@@ -53,26 +53,32 @@ struct GruForwardBody {
     if constexpr (N == 3) {  // every panel of a GRU is whole: r, z, n
       Tile<M, 3, P> acc;
       input_sums(acc, step.w_ih, step.bias_x, step.x, step.products, row, panel);
-      vec xn[P][M];
+      constexpr int kSums = P * M;
+      vec xn[kSums];
       TIDEGATE_UNROLL
       for (int p = 0; p < P; ++p) {
         const vec bias_hn = load(step.bias_h + ((panel + p) * 3 + 2) * kLanes);
         TIDEGATE_UNROLL
         for (int m = 0; m < M; ++m) {
-          xn[p][m] = acc.at[p][m][2];
+          xn[p * M + m] = acc.at[p][m][2];
           acc.at[p][m][2] = bias_hn;
         }
       }
       recurrent_sums(acc, step, row, panel);
-      // The gates of all rows, then their candidates: those wait for the gates of their row, but not for other rows.
-      for (int p = 0; p < P; ++p)
-        for (int m = 0; m < M; ++m) {
-          acc.at[p][m][0] = gate<kStandard>(step.cell, step.cell.reset, 1.0f, acc.at[p][m][0]);
-          acc.at[p][m][1] = gate<kStandard>(step.cell, step.cell.update, 0.0f, acc.at[p][m][1]);
-        }
-      for (int p = 0; p < P; ++p)
-        for (int m = 0; m < M; ++m)
-          gru_forward<kStandard>(step, row + m, panel + p, acc.at[p][m][0], acc.at[p][m][1], xn[p][m], acc.at[p][m][2]);
+      // One kind of gate after the other, for all rows: a candidate waits for the gate of its row, but not for others.
+      vec r[kSums], z[kSums], n[kSums];
+      TIDEGATE_UNROLL
+      for (int i = 0; i < kSums; ++i)
+        r[i] = gate<kStandard>(step.cell, step.cell.reset, 1.0f, acc.at[i / M][i % M][0]);
+      TIDEGATE_UNROLL
+      for (int i = 0; i < kSums; ++i)
+        z[i] = gate<kStandard>(step.cell, step.cell.update, 0.0f, acc.at[i / M][i % M][1]);
+      TIDEGATE_UNROLL
+      for (int i = 0; i < kSums; ++i)
+        n[i] = candidate<kStandard>(step.cell, fma(r[i], acc.at[i / M][i % M][2], xn[i]));
+      TIDEGATE_UNROLL
+      for (int i = 0; i < kSums; ++i)
+        gru_forward<kStandard>(step, row + i % M, panel + i / M, r[i], z[i], n[i], acc.at[i / M][i % M][2]);
     }
   }
 };
