@@ -31,8 +31,11 @@ struct InputProductsBody {
     Tile<M, N, P> acc;
     input_sums(acc, call.w_ih, call.bias, call.x, nullptr, row, panel);
     const int64_t width = call.w_ih.vectors * kLanes;
+    TIDEGATE_UNROLL
     for (int p = 0; p < P; ++p)
+      TIDEGATE_UNROLL
       for (int m = 0; m < M; ++m)
+        TIDEGATE_UNROLL
         for (int n = 0; n < N; ++n)
           store(call.products + (row + m) * width + ((panel + p) * 3 + n) * kLanes, acc.at[p][m][n]);
   }
@@ -209,8 +212,11 @@ struct GateProductsBody {
       w += N * kLanes * kLanes;
       unit = unit + kLanes == padded ? 0 : unit + kLanes;
     }
+    TIDEGATE_UNROLL  // or acc would be an array in memory, and written there after every block
     for (int p = 0; p < P; ++p) {
+      TIDEGATE_UNROLL
       for (int m = 0; m < M; ++m) {
+        TIDEGATE_UNROLL
         for (int n = 0; n < N; ++n) {
           const int64_t column = ((panel + p) * 3 + n) * kLanes, count = call.columns - column;
           float* out = call.out[row + m] + column;
