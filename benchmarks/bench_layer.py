@@ -8,7 +8,7 @@ beside torch, numpy arrays beside the others. A training step is forward and bac
 weights. The share of the peak counts the operations of the matrix products alone: 2·3·H·(I+H) a row and step forward,
 three times that in a training step, but for the gradient by the first states, which nobody asks for. The floor of a
 single row is the time to read its weights once a step (those of the input once in all, for its products are done as
-one, at the peak), from the nearest cache that they fit in.
+one, at the peak), from the nearest cache that they fit in. Peak and bandwidth are medians of the same turns.
 """
 
 import argparse
@@ -111,7 +111,7 @@ def measure(cell: Cell, kind: str, options: argparse.Namespace, isa: str) -> res
 
 
 def bandwidths(threads: int, isa: str) -> dict[str, dict[str, float]]:
-    """Returns for one thread and for all the gigabytes a second at which each reads an array of its own, by its size."""
+    """Returns, for one thread and for all, the gigabytes a second at which arrays are read, by the size of each."""
     gauges = {(n, size): limits.reading(n * size, n, isa) for n in sorted({1, threads}) for size in limits.SIZES}
     times = contest.medians({key: gauge.contender for key, gauge in gauges.items()}, seconds=1.0)
     found: dict[str, dict[str, float]] = {}

@@ -192,6 +192,37 @@ class RecurrentLayer(torch.autograd.Function):
         return None, None, None, *[tensor if need else None for tensor, need in zip(gradients, needed, strict=True)]
 
 
+class _Joined(torch.autograd.Function):
+    """`apply(*parts)` gives their rows, as many of each, in one tensor."""
+
+    @staticmethod
+    def forward(ctx: Any, *parts: Tensor) -> Tensor:
+        """Copies the parts."""
+        ctx.parts = len(parts)
+        return _copied([part.detach() for part in parts])
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, ...]:
+        """Takes the gradient apart."""
+        return tuple(gradient.chunk(ctx.parts))
+
+
+def joined(parts: Sequence[Tensor]) -> Tensor:
+    """Returns the final states of all layers in one tensor, copied by this thread alone.
+
+    torch.cat shares a large copy with the threads of OpenMP, and those then wait for more on processors that the next
+    native call wants: a training step of two layers of 64 units and 800 rows took a quarter longer.
+    """
+    if not any(part.requires_grad for part in parts):
+        return _copied(parts)
+    joint: Tensor = _Joined.apply(*parts)  # type: ignore[no-untyped-call]
+    return joint
+
+
+def _copied(parts: Sequence[Tensor]) -> Tensor:
+    return torch.from_numpy(np.concatenate([part.numpy() for part in parts]))
+
+
 def run(
     plan: Plan, directions: Sequence[_layer.Layer], x: Tensor, h0: Tensor | None, *, trace: bool, clear: bool = False
 ) -> tuple[Array, Array, Array | None]:

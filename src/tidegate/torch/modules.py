@@ -15,7 +15,7 @@ from tidegate.shapes import check_checkpoints
 from tidegate.torch.chrono import check_chrono, draw_memories
 from tidegate.torch.fallback import torch_episodes, torch_ragged
 from tidegate.torch.func import TransformedLayers
-from tidegate.torch.function import DirectLayers, Plan
+from tidegate.torch.function import DirectLayers, Plan, joined
 from tidegate.torch.operation import OperationLayers
 from tidegate.torch.rows import (
     UNFIT,
@@ -188,7 +188,7 @@ class _Native(torch.nn.RNNBase):
             finals.append(h_n)
             if self.dropout and self.training and i + 1 < L:
                 x = dropout(x, self.dropout)
-        return x, torch.cat(finals)
+        return x, joined(finals) if isinstance(layers, DirectLayers) else torch.cat(finals)
 
     def _operations(self, kind: str, rows: Rows) -> Layers:
         """Returns what runs a layer under a transform."""
