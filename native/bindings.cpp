@@ -249,7 +249,7 @@ NB_MODULE(_native, module) {
           kernels.read_floats(own.data(), static_cast<int64_t>(own.size()), rounds);
         });
       },
-      "Lets a thread for each array read it, `rounds` times; sizes are multiples of 128, data aligned. For benchmarks.");
+      "Lets a thread for each array read it, `rounds` times; sizes are multiples of 128. For benchmarks.");
 
   module.def(
       "meeting_seconds",

@@ -32,12 +32,14 @@ struct InputProductsBody {
     input_sums(acc, call.w_ih, call.bias, call.x, nullptr, row, panel);
     const int64_t width = call.w_ih.vectors * kLanes;
     TIDEGATE_UNROLL
-    for (int p = 0; p < P; ++p)
+    for (int p = 0; p < P; ++p) {
       TIDEGATE_UNROLL
-      for (int m = 0; m < M; ++m)
+      for (int m = 0; m < M; ++m) {
         TIDEGATE_UNROLL
         for (int n = 0; n < N; ++n)
           store(call.products + (row + m) * width + ((panel + p) * 3 + n) * kLanes, acc.at[p][m][n]);
+      }
+    }
   }
 };
 
@@ -71,14 +73,12 @@ struct GruForwardBody {
       // One kind of gate after the other, for all rows: a candidate waits for the gate of its row, but not for others.
       vec r[kSums], z[kSums], n[kSums];
       TIDEGATE_UNROLL
-      for (int i = 0; i < kSums; ++i)
-        r[i] = gate<kStandard>(step.cell, step.cell.reset, 1.0f, acc.at[i / M][i % M][0]);
+      for (int i = 0; i < kSums; ++i) r[i] = gate<kStandard>(step.cell, step.cell.reset, 1.0f, acc.at[i / M][i % M][0]);
       TIDEGATE_UNROLL
       for (int i = 0; i < kSums; ++i)
         z[i] = gate<kStandard>(step.cell, step.cell.update, 0.0f, acc.at[i / M][i % M][1]);
       TIDEGATE_UNROLL
-      for (int i = 0; i < kSums; ++i)
-        n[i] = candidate<kStandard>(step.cell, fma(r[i], acc.at[i / M][i % M][2], xn[i]));
+      for (int i = 0; i < kSums; ++i) n[i] = candidate<kStandard>(step.cell, fma(r[i], acc.at[i / M][i % M][2], xn[i]));
       TIDEGATE_UNROLL
       for (int i = 0; i < kSums; ++i)
         gru_forward<kStandard>(step, row + i % M, panel + i / M, r[i], z[i], n[i], acc.at[i / M][i % M][2]);
@@ -212,7 +212,8 @@ struct GateProductsBody {
       w += N * kLanes * kLanes;
       unit = unit + kLanes == padded ? 0 : unit + kLanes;
     }
-    TIDEGATE_UNROLL  // or acc would be an array in memory, and written there after every block
+    // Unrolled, or acc would be an array in memory, and written there after every block.
+    TIDEGATE_UNROLL
     for (int p = 0; p < P; ++p) {
       TIDEGATE_UNROLL
       for (int m = 0; m < M; ++m) {
@@ -252,8 +253,9 @@ __attribute__((noinline)) void weight_tile(const WeightGradients& call, const fl
       for (int n = 0; n < N; ++n) acc[m][n] = fma(gradient, row[n], acc[m][n]);
     }
   }
-  TIDEGATE_UNROLL  // or acc would be an array in memory, and written there in every round of the loop above
-      for (int m = 0; m < kUnitTile; ++m) {
+  // Unrolled, as the sums of GateProductsBody are.
+  TIDEGATE_UNROLL
+  for (int m = 0; m < kUnitTile; ++m) {
     if (m == rows) return;
     float* to = sums + m * call.columns;
     TIDEGATE_UNROLL
