@@ -16,9 +16,9 @@ from tidegate.processor import processor
 
 Name = TypeVar("Name", bound=Hashable)
 
-REST, LONGEST_REST, WARM_UP, TURN = 0.01, 0.5, 0.01, 0.02  # seconds
+REST, LONGEST_REST, WARM_UP, TURN = 0.01, 0.5, 0.01, 0.01  # seconds
 WARM = 0.1  # seconds from which a call needs no other one right before it
-FEWEST, FEWEST_SLOW, SLOW = 5, 3, 8  # rounds; rounds once the time given was passed SLOW times
+FEWEST, FEWEST_SLOW, SLOW = 7, 3, 8  # rounds; rounds once the time given was passed SLOW times
 
 
 def medians(contenders: Mapping[Name, Contender], seconds: float = 2.0) -> dict[Name, float]:
@@ -26,12 +26,12 @@ def medians(contenders: Mapping[Name, Contender], seconds: float = 2.0) -> dict[
 
     They run in turn (A B C B A C ...), so that a change in the machine's speed or load meets all of them alike, in an
     order drawn anew for each round, so that none always follows the one that leaves the caches worst. Before each turn
-    the machine rests until no thread spins on the processors that the next contender wants; then short calls warm up
-    for a millisecond, and the next ones count.
+    the machine rests until no thread spins on the processors that the next contender wants. A processor that has rested
+    takes some milliseconds to get up to speed, so the first ten of a turn do not count, unless a call takes long.
 
     Args:
         contenders: By name, each called at least once before.
-        seconds: Time to spend in all; at least five rounds are made, or three where they are very slow.
+        seconds: Time to spend in all; at least seven rounds are made, or three where they are very slow.
     """
     times: dict[Name, list[float]] = {name: [] for name in contenders}
     gc.collect()
@@ -47,7 +47,7 @@ def medians(contenders: Mapping[Name, Contender], seconds: float = 2.0) -> dict[
     return {name: statistics.median(values) for name, values in times.items()}
 
 
-def rest() -> None:
+def _rest() -> None:
     """Waits until all threads of this process are idle: those of some libraries spin for 50 ms after a call."""
     end = time.perf_counter() + LONGEST_REST
     while True:
@@ -60,12 +60,15 @@ def rest() -> None:
 def _turn(contender: Contender) -> float:
     """Returns the seconds that a call takes, the mean of as many as fill a turn."""
     contender.prepare()
-    rest()
+    _rest()
     first = _seconds(contender, 1)
     if first > WARM:
         return first
-    warm = _seconds(contender, calls) / calls if (calls := round(WARM_UP / first)) else first
-    calls = max(1, round(TURN / warm))
+    start, calls = time.perf_counter(), 0
+    while (passed := time.perf_counter() - start) < WARM_UP:
+        contender.call()
+        calls += 1
+    calls = max(1, round(calls * TURN / passed))
     return _seconds(contender, calls) / calls
 
 

@@ -1,22 +1,21 @@
 """What the machine can do at most, as contenders that take their turns with the others: medians beside medians.
 
 A virtual machine's speed moves by several parts in a hundred within seconds. So its peak is no number of its own, but
-that of the same turns in which everybody else was timed.
+that of the turns in which everybody else was timed.
 """
 
-import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 from case import Case
 from contender import Contender
 from tidegate import _native
 
-OPERATIONS, BYTES, MEETINGS = 1e9, 256 << 20, 1000  # of one call, about
+OPERATIONS, BYTES, MEETINGS = 1e9, 256 << 20, 20_000  # of one call, about
 
 KIB = 1024
 SIZES = (16 * KIB, 512 * KIB, 4096 * KIB, 65536 * KIB)
-"""Bytes of the arrays whose reading is timed for the description of a machine: the three caches and the memory."""
+"""Bytes of the arrays whose reading is timed for the description of a machine."""
 
 
 class Gauge(NamedTuple):
@@ -33,14 +32,16 @@ class Gauge(NamedTuple):
 
 def multiply_adds(threads: int, isa: str) -> Gauge:
     """Returns the gauge of float32 operations: multiply-adds in registers, on all threads."""
-    rounds = 1000
-    each = _native.multiply_adds(isa, threads, rounds)
-    rounds = round(OPERATIONS / each * rounds)
-    return Gauge(Contender(lambda: _native.multiply_adds(isa, threads, rounds), dict), each / 1000 * rounds)
+    each = _native.multiply_adds(isa, threads, 1)
+    rounds = round(OPERATIONS / each)
+    return Gauge(Contender(lambda: _native.multiply_adds(isa, threads, rounds), dict), each * rounds)
 
 
 def reading(size: float, threads: int, isa: str) -> Gauge:
-    """Returns the gauge of bytes read by threads that have `size` bytes in all, each in an array of its own."""
+    """Returns the gauge of bytes read by threads that share `size` bytes, each in an array of its own.
+
+    As weights are, the arrays are written by the calling thread first, which on several sockets says where they lie.
+    """
     floats = max(1, round(size / threads / 512)) * 128
     arrays = [_native.empty((floats,)) for _ in range(threads)]
     for array in arrays:
@@ -60,11 +61,43 @@ def meetings(threads: int) -> Gauge:
 
 
 class Reading(NamedTuple):
-    """What a single row cannot do without: to read some weights, some times."""
+    """What a single row cannot do without: to read some weights, again and again.
 
-    size: float  # bytes
+    Attributes:
+        size: Bytes read each time.
+        times: How often.
+        meetings: How often threads that share them have to meet each time; 0 if they need not.
+        operations: Of the products with them, which may take longer; they count where these are done as one.
+    """
+
+    size: float
     times: int
-    threads: int
+    meetings: int
+    operations: float = 0.0
+
+    def thread_counts(self, threads: int) -> list[int]:
+        """Returns by how many threads they may be read: one alone spares the meetings."""
+        return sorted({1, threads}) if self.meetings else [threads]
+
+    def seconds(self, rates: Mapping[int, float], meeting: float, peak: float) -> float:
+        """Returns the least time, from the bytes a second of each number of threads."""
+        ways = (self.size / rate + (self.meetings * meeting if n > 1 else 0.0) for n, rate in rates.items())
+        return max(self.times * min(ways), self.operations / peak)
+
+
+def readings(case: Case) -> Iterator[Reading]:
+    """Yields what a single row has to read: weights of states once a step, of inputs once in all.
+
+    In one step both are read together, and threads meet after each layer; those of two directions need not meet.
+    """
+    cell = case.cell
+    state = sum(array.nbytes for name, array in case.weights.items() if "weight_hh" in name)
+    inputs = sum(array.nbytes for name, array in case.weights.items() if "weight_ih" in name)
+    if cell.T == 1:
+        yield Reading(state + inputs, 1, meetings=cell.layers)
+    else:
+        yield Reading(state / cell.layers, cell.layers * cell.T, meetings=0 if cell.bidirectional else 1)
+        yield Reading(inputs, 1, meetings=0, operations=inputs / 4 * 2 * cell.T)
 
 
 class Limits:
@@ -76,50 +109,24 @@ class Limits:
 
     def __init__(self, case: Case, threads: int, isa: str, *, floor: bool) -> None:
         """Chooses the gauges; with `floor` those of a single row's reading too."""
-        self.case, self.threads = case, threads
-        self.readings = _readings(case, threads) if floor and case.cell.B == 1 else {}
+        found = readings(case) if floor and case.cell.B == 1 else ()
+        self.readings = {one: {n: f"{one.size:.0f} bytes by {n}" for n in one.thread_counts(threads)} for one in found}
         self.gauges = {"multiply-adds": multiply_adds(threads, isa)}
-        for name, one in self.readings.items():
-            self.gauges[name] = reading(one.size, one.threads, isa)
+        for one, names in self.readings.items():
+            self.gauges |= {name: reading(one.size, n, isa) for n, name in names.items()}
         if self.readings and threads > 1:
             self.gauges["meetings"] = meetings(threads)
 
     def found(self, seconds: Mapping[str, float]) -> dict[str, float]:
-        """Returns peak, floor and a meeting's time, 0 where there is none, from the median of each gauge."""
+        """Returns peak, a meeting's time and floor, 0 where there is none, from the median of each gauge."""
         rates = {name: gauge.amount / seconds[name] for name, gauge in self.gauges.items()}
-        peak = rates["multiply-adds"]
+        peak, meeting = rates["multiply-adds"], 1 / rates["meetings"] if "meetings" in rates else 0.0
+        floor = sum(
+            one.seconds({n: rates[name] for n, name in names.items()}, meeting, peak)
+            for one, names in self.readings.items()
+        )
         return {
             "peak_gflops": round(peak / 1e9, 1),
-            "meeting_ns": round(1e9 / rates["meetings"]) if "meetings" in rates else 0,
-            "floor_us": round(sum(self._seconds(name, rates[name], peak) for name in self.readings) * 1e6, 2),
+            "meeting_ns": round(meeting * 1e9),
+            "floor_us": round(floor * 1e6, 2),
         }
-
-    def _seconds(self, name: str, rate: float, peak: float) -> float:
-        """Returns the least time of one reading; the products of all steps' inputs may be what it waits for."""
-        size, times, _ = self.readings[name]
-        products = size / 4 * 2 * self.case.cell.T / peak if name == "inputs" else 0.0
-        return max(size * times / rate, products)
-
-
-def _readings(case: Case, threads: int) -> dict[str, Reading]:
-    """Returns what a single row has to read: weights of states once a step, of inputs once in all.
-
-    One core reads what fits in its own cache, where threads would have to wait for each other at every step; what is
-    larger, or shared by its nature, all of them.
-    """
-    cell = case.cell
-    state = sum(array.nbytes for name, array in case.weights.items() if "weight_hh" in name)
-    inputs = sum(array.nbytes for name, array in case.weights.items() if "weight_ih" in name)
-    if cell.T == 1:
-        return {"weights": Reading(state + inputs, 1, threads if state + inputs > second_cache() else 1)}
-    layer = state / cell.layers
-    sharing = threads if cell.bidirectional or layer > second_cache() else 1
-    return {"states": Reading(layer, cell.layers * cell.T, sharing), "inputs": Reading(inputs, 1, threads)}
-
-
-def second_cache() -> int:
-    """Returns the size in bytes of a core's own second cache, 1 MiB where the system does not tell."""
-    try:
-        return os.sysconf("SC_LEVEL2_CACHE_SIZE") or KIB**2
-    except (AttributeError, ValueError, OSError):
-        return KIB**2

@@ -6,6 +6,7 @@ from statistics import median
 from typing import Any
 
 import results
+from limits import KIB, SIZES
 from report import COLUMNS, failures, limit
 from results import Row, closest, summary
 
@@ -17,8 +18,7 @@ def about(found: Found) -> Iterator[str]:
     layer = found["layer"]
     libraries = ", ".join(f"{name} {version}" for name, version in layer["versions"].items() if name != "tidegate")
     one, *more = (
-        [f"{size // 1024} KiB {speeds[str(size)]:.0f}" for size in (16384, 524288, 4194304, 67108864)]
-        for speeds in layer["bandwidth_gbs"].values()
+        [f"{size // KIB} KiB {speeds[str(size)]:.0f}" for size in SIZES] for speeds in layer["bandwidth_gbs"].values()
     )
     yield f"{found['machine']}, {layer['isa']}, {layer['threads']} threads. {libraries}."
     yield f"Peak of float32 multiply-adds: {_peak(found):.0f} GFLOP/s. Reading an array of its own, one thread: "
@@ -27,7 +27,7 @@ def about(found: Found) -> Iterator[str]:
 
 def _peak(found: Found) -> float:
     """Returns the GFLOP/s of multiply-adds, the median of those measured beside the cells."""
-    return median(row["peak_gflops"] for row in found["layer"]["rows"])
+    return float(median(row["peak_gflops"] for row in found["layer"]["rows"]))
 
 
 def table(rows: list[Row]) -> Iterator[str]:

@@ -187,6 +187,11 @@ Enum named(const std::string& name, std::initializer_list<const char*> names) {
   throw nb::value_error(("nothing native is called " + name).c_str());
 }
 
+// For benchmarks, whose figures would be wrong with fewer threads.
+void require_all(const Team& team, int threads) {
+  if (team.size() < threads) throw std::runtime_error("other calls have the threads");
+}
+
 // The fields of tidegate.cells.Cell.
 using CellFields = std::tuple<std::string, std::string, std::string, std::string, std::string>;
 constexpr auto kActivations = {"sigmoid", "tanh", "relu", "hard_sigmoid", "identity"};
@@ -231,7 +236,8 @@ NB_MODULE(_native, module) {
         const KernelTable& kernels = kernels_named(isa);
         nb::gil_scoped_release release;
         Team team(threads);
-        std::vector<int64_t> operations(static_cast<size_t>(team.size()));
+        require_all(team, threads);
+        std::vector<int64_t> operations(static_cast<size_t>(threads));
         team.run([&](int index) { operations[static_cast<size_t>(index)] = kernels.multiply_adds(rounds); });
         return std::accumulate(operations.begin(), operations.end(), int64_t{0});
       },
@@ -242,8 +248,9 @@ NB_MODULE(_native, module) {
       [](const std::string& isa, const std::vector<ConstFloats>& arrays, int64_t rounds) {
         const KernelTable& kernels = kernels_named(isa);
         nb::gil_scoped_release release;
-        Team team(static_cast<int>(arrays.size()));
-        if (static_cast<size_t>(team.size()) < arrays.size()) throw std::runtime_error("other calls have the threads");
+        const int threads = static_cast<int>(arrays.size());
+        Team team(threads);
+        require_all(team, threads);
         team.run([&](int index) {
           const ConstFloats& own = arrays[static_cast<size_t>(index)];
           kernels.read_floats(own.data(), static_cast<int64_t>(own.size()), rounds);
@@ -256,7 +263,7 @@ NB_MODULE(_native, module) {
       [](int threads, int64_t rounds) {
         nb::gil_scoped_release release;
         Team team(threads);
-        if (team.size() < threads) throw std::runtime_error("other calls have the threads");
+        require_all(team, threads);
         double seconds = 0.0;
         team.run([&](int index) {
           team.barrier(index);

@@ -5,9 +5,12 @@ import sys
 import time
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import numpy as np
 import pytest
+
+import tidegate
 
 ROOT = Path(__file__).parents[1]
 
@@ -16,7 +19,7 @@ ROOT = Path(__file__).parents[1]
 def modules(monkeypatch: pytest.MonkeyPatch) -> dict[str, ModuleType]:
     """The modules that need no peer, imported as scripts in benchmarks/ see them."""
     monkeypatch.syspath_prepend(ROOT / "benchmarks")
-    names = ("grid", "case", "contender", "contest", "results", "report", "page")
+    names = ("grid", "case", "contender", "contest", "limits", "results", "report", "page")
     modules = {name: __import__(name) for name in names}
     for name in ("peers", *names):
         monkeypatch.delitem(sys.modules, name)
@@ -75,6 +78,40 @@ def test_the_slower_contender_has_the_larger_median(modules: dict[str, ModuleTyp
     calls = {name: contender(lambda nap=nap: time.sleep(nap), lambda nothing: {}) for name, nap in naps.items()}
     medians = modules["contest"].medians(calls, 0.0)
     assert medians["short"] < medians["long"]
+
+
+FLOORS = {  # a cell's sizes and options, threads, microseconds of a meeting, microseconds of the floor
+    "alone": ((64, 64, 200, 1), {}, 2, 100, 200 * 49.152 + 24.576),
+    "shared": ((64, 64, 200, 1), {}, 2, 1, 200 * 25.576 + 24.576),
+    "one thread": ((64, 64, 200, 1), {}, 1, 1, 200 * 49.152 + 49.152),
+    "products": ((256, 64, 5000, 1), {}, 2, 1, 5000 * 25.576 + 5000 * 0.098304),
+    "layers": ((64, 64, 10, 1), {"layers": 3}, 2, 1, 30 * 25.576 + 3 * 24.576),
+    "directions": ((64, 64, 10, 1), {"bidirectional": True}, 2, 1, 10 * 49.152 + 49.152),
+    "one step": ((64, 64, 1, 1), {}, 2, 1, 49.152 + 1),
+    "one step of layers": ((64, 64, 1, 1), {"layers": 3}, 2, 1, 3 * 49.152 + 3),
+    "rows": ((64, 64, 200, 2), {}, 2, 1, 0),
+}
+
+
+@pytest.mark.parametrize(("sizes", "options", "threads", "meeting", "floor"), FLOORS.values(), ids=FLOORS)
+def test_the_floor_is_the_least_time_to_read_the_weights(
+    modules: dict[str, ModuleType],
+    sizes: tuple[int, ...],
+    options: dict[str, Any],
+    threads: int,
+    meeting: float,
+    floor: float,
+) -> None:
+    """With 1 GB/s a thread, 1 TFLOP/s: states' weights once a step, inputs' once in all or as long as the products."""
+    case = modules["case"].Case(modules["grid"].Cell("floor", *sizes, **options))
+    limits = modules["limits"].Limits(case, threads, tidegate.isas()[0], floor=True)
+    seconds = {}
+    for name, gauge in limits.gauges.items():
+        rate = {"multiply-adds": 1e12, "meetings": 1e6 / meeting}.get(name) or 1e9 * int(name.split()[-1])
+        seconds[name] = gauge.amount / rate
+    found = limits.found(seconds)
+    assert found["floor_us"] == pytest.approx(floor, rel=1e-3)
+    assert found["peak_gflops"] == 1000
 
 
 def test_a_wrong_answer_differs(modules: dict[str, ModuleType]) -> None:

@@ -16,12 +16,14 @@ using tidegate::GateGradients;
 
 // What may be chosen of a GRU: fixed in the code of the standard one, looked up by that of all others.
 template <bool kStandard>
-TIDEGATE_INLINE vec gate(const Cell& cell, bool on, float off, vec sum) {
+TIDEGATE_INLINE vec gru_gate(const Cell& cell, bool on, float off, vec sum) {
   if (kStandard) return sigmoid(sum);
   return !on ? broadcast(off) : cell.gate == Activation::kSigmoid ? sigmoid(sum) : hard_sigmoid(sum);
 }
+// n = tanh(xn + r hn), where xn = W x + b_in and hn = U h + b_hn.
 template <bool kStandard>
-TIDEGATE_INLINE vec candidate(const Cell& cell, vec sum) {
+TIDEGATE_INLINE vec gru_candidate(const Cell& cell, vec r, vec xn, vec hn) {
+  const vec sum = fma(r, hn, xn);
   if (kStandard || cell.candidate == Activation::kTanh) return tanh(sum);
   return cell.candidate == Activation::kRelu ? relu(sum) : sum;
 }
@@ -40,7 +42,7 @@ TIDEGATE_INLINE vec times_candidate_slope(const Cell& cell, vec gradient, vec v)
 
 // h' = z h + (1 - z) n. z = 1 gives h and z = 0 gives n exactly.
 template <bool kStandard>
-TIDEGATE_INLINE void gru_forward(const ForwardStep& step, int64_t row, int64_t panel, vec r, vec z, vec n, vec hn) {
+TIDEGATE_INLINE void gru_state(const ForwardStep& step, int64_t row, int64_t panel, vec r, vec z, vec n, vec hn) {
   const int64_t unit = panel * kLanes, count = step.hidden - unit;
   const vec h = load(step.h[row] + unit, count);
   const vec kept = (1.0f - z) * n;

@@ -71,17 +71,17 @@ struct GruForwardBody {
       }
       recurrent_sums(acc, step, row, panel);
       // One kind of gate after the other, for all rows: a candidate waits for the gate of its row, but not for others.
+      const auto sum = [&](int i, int gate) -> vec& { return acc.at[i / M][i % M][gate]; };
       vec r[kSums], z[kSums], n[kSums];
       TIDEGATE_UNROLL
-      for (int i = 0; i < kSums; ++i) r[i] = gate<kStandard>(step.cell, step.cell.reset, 1.0f, acc.at[i / M][i % M][0]);
+      for (int i = 0; i < kSums; ++i) r[i] = gru_gate<kStandard>(step.cell, step.cell.reset, 1.0f, sum(i, 0));
+      TIDEGATE_UNROLL
+      for (int i = 0; i < kSums; ++i) z[i] = gru_gate<kStandard>(step.cell, step.cell.update, 0.0f, sum(i, 1));
+      TIDEGATE_UNROLL
+      for (int i = 0; i < kSums; ++i) n[i] = gru_candidate<kStandard>(step.cell, r[i], xn[i], sum(i, 2));
       TIDEGATE_UNROLL
       for (int i = 0; i < kSums; ++i)
-        z[i] = gate<kStandard>(step.cell, step.cell.update, 0.0f, acc.at[i / M][i % M][1]);
-      TIDEGATE_UNROLL
-      for (int i = 0; i < kSums; ++i) n[i] = candidate<kStandard>(step.cell, fma(r[i], acc.at[i / M][i % M][2], xn[i]));
-      TIDEGATE_UNROLL
-      for (int i = 0; i < kSums; ++i)
-        gru_forward<kStandard>(step, row + i % M, panel + i / M, r[i], z[i], n[i], acc.at[i / M][i % M][2]);
+        gru_state<kStandard>(step, row + i % M, panel + i / M, r[i], z[i], n[i], sum(i, 2));
     }
   }
 };
@@ -102,10 +102,15 @@ struct RnnForwardBody {
       }
     }
     recurrent_sums(acc, step, row, panel);
-    for (int p = 0; p < P; ++p)
-      for (int m = 0; m < M; ++m)
+    TIDEGATE_UNROLL
+    for (int p = 0; p < P; ++p) {
+      TIDEGATE_UNROLL
+      for (int m = 0; m < M; ++m) {
+        TIDEGATE_UNROLL
         for (int n = 0; n < N; ++n)
           rnn_forward(step, row + m, (panel + p) * 3 + n, x_sums.at[p][m][n], acc.at[p][m][n]);
+      }
+    }
   }
 };
 
@@ -212,7 +217,6 @@ struct GateProductsBody {
       w += N * kLanes * kLanes;
       unit = unit + kLanes == padded ? 0 : unit + kLanes;
     }
-    // Unrolled, or acc would be an array in memory, and written there after every block.
     TIDEGATE_UNROLL
     for (int p = 0; p < P; ++p) {
       TIDEGATE_UNROLL
@@ -253,7 +257,6 @@ __attribute__((noinline)) void weight_tile(const WeightGradients& call, const fl
       for (int n = 0; n < N; ++n) acc[m][n] = fma(gradient, row[n], acc[m][n]);
     }
   }
-  // Unrolled, as the sums of GateProductsBody are.
   TIDEGATE_UNROLL
   for (int m = 0; m < kUnitTile; ++m) {
     if (m == rows) return;

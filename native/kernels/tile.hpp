@@ -17,6 +17,8 @@ struct Tile {
   vec at[P][M][N];
 };
 
+// All loops over a tile are unrolled: with one place that is known only as the program runs, the whole tile would be an
+// array in memory, and be written there in every round of the products' loop.
 #define TIDEGATE_UNROLL _Pragma("GCC unroll 16")
 
 // acc += rows[m][k] * panel[k] for k < depth. `row` gives the address of row m's first element.

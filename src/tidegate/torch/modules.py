@@ -188,7 +188,9 @@ class _Native(torch.nn.RNNBase):
             finals.append(h_n)
             if self.dropout and self.training and i + 1 < L:
                 x = dropout(x, self.dropout)
-        return x, joined(finals) if isinstance(layers, DirectLayers) else torch.cat(finals)
+        if isinstance(layers, DirectLayers):
+            return x, joined(finals)
+        return x, torch.cat(finals)  # in the sight of torch's transforms
 
     def _operations(self, kind: str, rows: Rows) -> Layers:
         """Returns what runs a layer under a transform."""
