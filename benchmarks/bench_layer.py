@@ -35,7 +35,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--cells", default="", help="a regular expression that finds `use shape` in the grid")
     parser.add_argument("--kind", choices=[INFERENCE, TRAINING], help="only this")
     parser.add_argument("--peers", default=",".join(peers.PEERS), help="some of the peers, commas between them")
-    parser.add_argument("--seconds", type=float, default=1.5, help="least time for each line; seven turns each anyway")
+    parser.add_argument("--seconds", type=float, default=4.0, help="least time for each line of the table")
     parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
     parser.add_argument("--isa", default="", help="one of tidegate.isas(), by default the best")
     parser.add_argument("--save", action="store_true", help="write what was found to benchmarks/results/")

@@ -18,7 +18,7 @@ Name = TypeVar("Name", bound=Hashable)
 
 REST, LONGEST_REST, WARM_UP, TURN = 0.01, 0.5, 0.01, 0.01  # seconds
 WARM = 0.1  # seconds from which a call needs no other one right before it
-FEWEST, FEWEST_SLOW, SLOW = 7, 3, 8  # rounds; rounds once the time given was passed SLOW times
+FEWEST, FEWEST_SLOW, SLOW = 5, 3, 2  # rounds; rounds once the time given was passed SLOW times
 
 
 def medians(contenders: Mapping[Name, Contender], seconds: float = 2.0) -> dict[Name, float]:
@@ -31,7 +31,7 @@ def medians(contenders: Mapping[Name, Contender], seconds: float = 2.0) -> dict[
 
     Args:
         contenders: By name, each called at least once before.
-        seconds: Time to spend in all; at least seven rounds are made, or three where they are very slow.
+        seconds: Time to spend in all; at least five rounds are made, or three where they are very slow.
     """
     times: dict[Name, list[float]] = {name: [] for name in contenders}
     gc.collect()
