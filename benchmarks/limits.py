@@ -114,7 +114,7 @@ class Limits:
         self.gauges = {"multiply-adds": multiply_adds(threads, isa)}
         for one, names in self.readings.items():
             self.gauges |= {name: reading(one.size, n, isa) for n, name in names.items()}
-        if self.readings and threads > 1:
+        if threads > 1:
             self.gauges["meetings"] = meetings(threads)
 
     def found(self, seconds: Mapping[str, float]) -> dict[str, float]:

@@ -62,8 +62,8 @@ Sharing choose_sharing(const PackedLayer& layer, const Batch& batch, int threads
   threads = static_cast<int>(std::min<int64_t>(threads, worth));
   // In a single step threads that share units read half of the weights each, and what they have packed themselves.
   const bool few = rows < 2 * threads || (rows < 4 * threads && bytes > kNearBytes);  // to read those twice is dear
-  const bool units =
-      threads > 1 && (few || steps == 1 || bytes > kFarBytes) && layer.gates * layer.hidden * layer.hidden * 4 >= kUnitBytes;
+  const bool units = threads > 1 && (few || steps == 1 || bytes > kFarBytes) &&
+                     layer.gates * layer.hidden * layer.hidden * 4 >= kUnitBytes;
   // More threads than rows, or panels of units, would only spin.
   const int64_t parts = units ? layer.backward_hh().count() : std::max<int64_t>(rows, 1);
   threads = static_cast<int>(std::min<int64_t>(threads, parts));
