@@ -1,14 +1,16 @@
 """What does `checkpoint_every` cost and save on a very long sequence? Peak memory and time of one training step.
 
-python benchmarks/bench_checkpoint.py [--every 0,1000] [--steps 100000] [--save]
+python benchmarks/bench_checkpoint.py [--every 0,1000] [--steps 100000] [--rounds 7] [--save]
 
-Each setting runs in a process of its own, for a peak never comes down again; 0 keeps the trace of every step. The
-memory without any training, of Python with torch, the inputs and the layer, is told beside it.
+Each setting runs in a process of its own, for a peak never comes down again, and they take turns, for the machine's
+speed may change between two of them: told are the medians. 0 keeps the trace of every step. The memory without any
+training, of Python with torch, the inputs and the layer, is told beside it.
 """
 
 import argparse
 import json
 import resource
+import statistics
 import subprocess
 import sys
 import time
@@ -55,11 +57,18 @@ def apart(every: int, steps: int) -> dict[str, Any]:
     return found
 
 
+def medians(runs: list[dict[str, Any]]) -> dict[str, Any]:
+    """Returns the median of each figure; of runs that failed, the first one."""
+    failed = [run for run in runs if "failure" in run]
+    return failed[0] if failed else {name: statistics.median(run[name] for run in runs) for name in runs[0]}
+
+
 def main() -> None:
     """Prints a line for each setting."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--every", default="0,316,1000", help="settings of checkpoint_every, commas between them")
     parser.add_argument("--steps", type=int, default=100_000)
+    parser.add_argument("--rounds", type=int, default=7, help="processes for each setting")
     parser.add_argument("--save", action="store_true", help="write what was found to benchmarks/results/")
     parser.add_argument("--child", type=int, help=argparse.SUPPRESS)
     options = parser.parse_args()
@@ -67,9 +76,11 @@ def main() -> None:
         print(json.dumps(train(options.child, options.steps)))
         return
     print(f"{contest.machine()}; T={options.steps} B={ROWS} I=H={SIZE}, one training step")
-    found = {}
-    for every in map(int, options.every.split(",")):
-        run = found[str(every)] = apart(every, options.steps)
+    settings = [int(every) for every in options.every.split(",")]
+    runs = [{every: apart(every, options.steps) for every in settings} for _ in range(options.rounds)]
+    found = {str(every): medians([one[every] for one in runs]) for every in settings}
+    for every in settings:
+        run = found[str(every)]
         name = f"checkpoint_every={every}" if every else "every step kept"
         if "failure" in run:
             print(f"{name:24} {run['failure']}", flush=True)
