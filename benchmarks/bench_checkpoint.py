@@ -75,7 +75,8 @@ def main() -> None:
     if options.child is not None:
         print(json.dumps(train(options.child, options.steps)))
         return
-    print(f"{contest.machine()}; T={options.steps} B={ROWS} I=H={SIZE}, one training step, {options.rounds} rounds", flush=True)
+    print(f"{contest.machine()}; one training step, {options.rounds} rounds")
+    print(f"T={options.steps} B={ROWS} I=H={SIZE}", flush=True)
     settings = [int(every) for every in options.every.split(",")]
     runs = [{every: apart(every, options.steps) for every in settings} for _ in range(options.rounds)]
     found = {str(every): medians([one[every] for one in runs]) for every in settings}
