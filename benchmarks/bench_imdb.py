@@ -17,7 +17,7 @@ import time
 from pathlib import Path
 
 from contest import machine
-from tidegate import data
+from tidegate.data import datasets
 
 
 def tidegate(*arguments: str) -> str:
@@ -28,7 +28,7 @@ def tidegate(*arguments: str) -> str:
 
 def measure(seed: int, options: list[str], folder: Path) -> tuple[float, float, float]:
     """Trains and tests with one seed; returns test accuracy, macro F1, and the seconds that training took."""
-    train_file, test_file = data.imdb()
+    train_file, test_file = datasets.imdb()
     model = str(folder / f"{seed}.safetensors")
     start = time.perf_counter()
     tidegate("train", str(train_file), "--no-baselines", "--seed", str(seed), "-o", model, *options)

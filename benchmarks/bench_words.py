@@ -22,11 +22,11 @@ import results
 from bench_layer import confine
 from contender import Contender
 from grid import INFERENCE, TRAINING
-from tidegate import data
-from tidegate.corpus import shuffled_batches
-from tidegate.examples import prepare
-from tidegate.tables import read
+from tidegate.data import datasets
+from tidegate.data.tables import read
 from tidegate.torch import GRU
+from tidegate.training.corpus import shuffled_batches
+from tidegate.training.examples import prepare
 
 ROWS, FEATURES, UNITS = 64, 100, 128
 TORCH, EMBEDDED, LOOKED_UP = "torch", "tidegate after an embedding", "tidegate with ids"
@@ -36,7 +36,7 @@ Batch = tuple[Tensor, Tensor]
 
 def reviews(count: int) -> tuple[list[Batch], int]:
     """Returns some batches of word ids and lengths, and the number of words known."""
-    table = read(data.imdb()[0])
+    table = read(datasets.imdb()[0])
     examples = prepare(table.texts, table.labels or [])
     corpus = examples.train.corpus
     cut = shuffled_batches(corpus.lengths, ROWS, np.random.default_rng(0))[:count]

@@ -12,7 +12,7 @@ from typing import TypeVar
 
 import tidegate
 from contender import Contender
-from tidegate.processor import processor
+from tidegate.ops.processor import processor
 
 Name = TypeVar("Name", bound=Hashable)
 

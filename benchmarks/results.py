@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from peers import ANSWERED_BY, OURS
-from tidegate.processor import processor
+from tidegate.ops.processor import processor
 
 FOLDER = Path(__file__).parent / "results"
 Row = dict[str, Any]

@@ -12,12 +12,13 @@ import numpy as np
 import torch
 
 import tidegate
-from tidegate import Recurrent, tables
+from tidegate import Recurrent
 from tidegate.cli import main as run
-from tidegate.gradient_flow import factors, flow, lyapunov
-from tidegate.gradient_flow.growth import describe, fitted_rate
+from tidegate.data import tables
+from tidegate.inspection.gradient_flow import factors, flow, lyapunov
+from tidegate.inspection.gradient_flow.growth import describe, fitted_rate
+from tidegate.inspection.units import units
 from tidegate.torch import GRU
-from tidegate.units import units
 
 COUNT, WORDS = 20, 300  # reviews, and how many words of each are read
 FOLDER = Path(__file__).parent / "pictures"

@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 
 import tidegate
-from tidegate import tables
-from tidegate.attribution import compare
 from tidegate.cli import main as run
+from tidegate.data import tables
+from tidegate.inspection.attribution import compare
 
 BORED = "A long tale of brothers and wars and ships and storms. But the movie is really boring."
 LOVED = "I love this movie so much, and then it goes on and on about the plot of the story and who meets whom and where"

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from tidegate.model import Model
+    from tidegate.models.model import Model
 
 # Before torch is imported, here or in a child: the arrays of tests are tiny, and threads would mostly wait for each
 # other. Tests of threads ask for them.
@@ -28,9 +28,9 @@ def data() -> Path:
 @pytest.fixture(scope="session")
 def random_model() -> Callable[..., "Model"]:
     """Makes classifiers with random weights."""
-    from tidegate.config import Config
-    from tidegate.model import Model
-    from tidegate.text import Tokenizer
+    from tidegate.models.config import Config
+    from tidegate.models.model import Model
+    from tidegate.text.tokenizer import Tokenizer
 
     def make(
         cell: str = "gru", labels: tuple[str, ...] = ("negative", "positive"), texts: Sequence[str] = (), **rest: Any

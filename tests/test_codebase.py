@@ -7,7 +7,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
-from graphlib import TopologicalSorter
+from graphlib import CycleError, TopologicalSorter
 from importlib.metadata import version
 from pathlib import Path
 from types import ModuleType
@@ -19,22 +19,20 @@ import tidegate
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "src" / "tidegate"
 
-# From the ground up. A module, or a folder of modules, may import from the rooms below its own, and from no other.
+# From the ground up. A room is a folder, or a module at the top. What is in it may import from the floors below, and
+# from no other room; on the ground floor, all may import the native module, which imports nothing.
 ROOMS = (
-    ("_native", "shapes", "stacks", "corpus", "metrics", "files", "columns", "rows", "download", "processor"),
-    ("threads", "cells"),
-    ("_layer", "reference", "trace"),
-    ("ops", "summaries", "tables", "settings"),
-    ("recurrent", "torch", "ledger", "config", "text", "data", "vectors", "model_file"),
-    ("model", "classifier", "examples"),
-    ("explain", "gradient_flow", "units"),
-    ("attribution", "watch", "serve", "__init__"),
+    ("_native", "ops"),
+    ("sequences", "torch", "text", "data"),
+    ("models",),
+    ("inspection",),
     ("training",),
-    ("study",),
+    ("__init__",),
+    ("serve", "study"),
     ("cli",),
     ("__main__",),
 )
-LEVELS = {module: level for level, room in enumerate(ROOMS) for module in room}
+LEVELS = {room: level for level, rooms in enumerate(ROOMS) for room in rooms} | {"_native": -1}
 SOURCES = sorted(PACKAGE.rglob("*.py"))
 
 # What only the extras bring. Training and the command line may import these; what a trained model needs may not.
@@ -67,19 +65,33 @@ def imported_names(source: str) -> set[tuple[str, ...]]:
     return {tuple(name.split(".")[1:]) for name in found if name.split(".")[0] == "tidegate"}
 
 
-def imported_modules(source: str) -> set[str]:
-    """The modules and folders of tidegate that a module imports; `__init__` is the package itself."""
+def imported_rooms(source: str) -> set[str]:
+    """The rooms that a module imports from; `__init__` is the package itself."""
     return {parts[0] if parts and parts[0] in LEVELS else "__init__" for parts in imported_names(source)}
 
 
-def arrows_up(module: str, source: str) -> list[str]:
-    """The modules that this one imports and that do not stand below it; inside one folder all is one."""
-    return sorted(other for other in imported_modules(source) - {module} if LEVELS[other] >= LEVELS[module])
+def arrows_up(room: str, source: str) -> list[str]:
+    """The rooms that a module of this one imports from and that do not stand below it."""
+    return sorted(other for other in imported_rooms(source) - {room} if LEVELS[other] >= LEVELS[room])
 
 
 def room_of(path: Path) -> str:
-    """The name that a source file has in the table of rooms: its own, or that of its folder."""
+    """The room of a source file: the folder at the top that it is in, or its own name."""
     return path.relative_to(PACKAGE).parts[0].removesuffix(".pyi").removesuffix(".py")
+
+
+def arrows_inside(folder: Path) -> dict[tuple[str, ...], set[tuple[str, ...]]]:
+    """What each module of a room, those of nested folders included, imports of the same room, in dotted parts."""
+    paths = {path.relative_to(PACKAGE).with_suffix("").parts: path for path in folder.rglob("*.py")}
+    modules = {parts[:-1] if parts[-1] == "__init__" else parts: path for parts, path in paths.items()}
+
+    def module_of(name: tuple[str, ...]) -> tuple[str, ...]:
+        return name if name in modules else module_of(name[:-1])
+
+    return {
+        module: {module_of(name) for name in imported_names(path.read_text(encoding="utf-8")) if name[:1] == module[:1]}
+        for module, path in modules.items()
+    }
 
 
 def test_every_module_has_its_room() -> None:
@@ -103,15 +115,23 @@ def test_arrows_point_down(path: Path) -> None:
 
 
 @pytest.mark.parametrize("folder", sorted(path.parent for path in PACKAGE.glob("*/__init__.py")), ids=lambda p: p.name)
-def test_arrows_inside_a_folder_make_no_circle(folder: Path) -> None:
-    """The modules of a folder can be put in an order in which each imports only from those before it."""
-    inside = {path.stem: imported_names(path.read_text(encoding="utf-8")) for path in folder.glob("*.py")}
-    arrows = {
-        module: {parts[1] for parts in names if parts[:1] == (folder.name,) and len(parts) > 1 and parts[1] in inside}
-        for module, names in inside.items()
-    }
+def test_arrows_inside_a_room_make_no_circle(folder: Path) -> None:
+    """The modules of a room can be put in an order in which each imports only from those before it."""
+    arrows = arrows_inside(folder)
     TopologicalSorter(arrows).prepare()
     assert any(arrows.values())
+
+
+def test_a_circle_inside_a_room_is_seen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A module that imports the page of its own room closes a circle, from a nested folder too."""
+    nested = tmp_path / "ops" / "cells"
+    nested.mkdir(parents=True)
+    (tmp_path / "ops" / "__init__.py").write_text("from tidegate.ops.cells.gru import GRU", encoding="utf-8")
+    (nested / "__init__.py").touch()
+    (nested / "gru.py").write_text("from tidegate.ops import pack", encoding="utf-8")
+    monkeypatch.setitem(globals(), "PACKAGE", tmp_path)
+    with pytest.raises(CycleError):
+        TopologicalSorter(arrows_inside(tmp_path / "ops")).prepare()
 
 
 @pytest.mark.parametrize(
@@ -119,10 +139,10 @@ def test_arrows_inside_a_folder_make_no_circle(folder: Path) -> None:
     [
         "import tidegate.cli",
         "import tidegate",
-        "from tidegate import model",
+        "from tidegate import models",
         "from tidegate import load",
         "from tidegate.cli.app import run",
-        "def late():\n    from tidegate.recurrent import Recurrent",
+        "def late():\n    from tidegate.sequences.recurrent import Recurrent",
     ],
 )
 def test_an_arrow_that_points_up_is_seen(line: str) -> None:
@@ -231,10 +251,10 @@ def test_using_a_model_needs_no_extra(tiny_model: Path) -> None:
 import tidegate
 model = tidegate.load({str(tiny_model)!r})
 model.predict(["good film", ""]), model.predict_proba(["bad film"]), model.encode(["film"])
-from tidegate.attribution import compare
-from tidegate.explain import explain, what_if
-from tidegate.gradient_flow import factors, flows, loss_gradients, lyapunov, state_weights
-from tidegate.units import units
+from tidegate.inspection.attribution import compare
+from tidegate.inspection.explain import explain, what_if
+from tidegate.inspection.gradient_flow import factors, flows, loss_gradients, lyapunov, state_weights
+from tidegate.inspection.units import units
 explain(model, "a film"), what_if(model, "a film", step=1, unit=0, update=1), compare(model, ["a bad film"])
 (trace,) = model.trace("a good film")
 factors(trace, state_weights(model, trace)), lyapunov(trace, state_weights(model, trace))

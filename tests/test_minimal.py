@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 import tidegate
-from tidegate import ops, reference
+from tidegate import ops
+from tidegate.ops import reference
 
 GATES = {"gru": 3, "rnn_tanh": 1, "rnn_relu": 1}
 T, B, I, H = 7, 3, 5, 9

@@ -9,7 +9,7 @@ import tidegate
 from case import Array, Case
 from contender import Contender
 from tidegate import ops
-from tidegate.stacks import parameter_names
+from tidegate.ops.names import parameter_names
 
 Weights = Sequence[Sequence[Sequence[Array]]]
 """The arrays of each layer of a stack, in each of its directions, as `ops.pack` takes them."""

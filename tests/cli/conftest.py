@@ -120,7 +120,7 @@ def plain() -> Callable[[str], str]:
 def reviews(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with train.parquet and test.parquet for studies; a good or a bad word among others makes the class."""
     pytest.importorskip("pyarrow")
-    from tidegate import tables
+    from tidegate.data import tables
 
     folder = tmp_path_factory.mktemp("reviews")
     for part, count, seed in (("train", 600, 0), ("test", 200, 1)):

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tidegate import data
+from tidegate.data import datasets
 
 Shell = Callable[..., tuple[int, str, str]]
 
@@ -16,14 +16,14 @@ def test_the_paths_are_printed(
 ) -> None:
     """Standard output has the two files, a line each, for the folder that was asked for."""
 
-    def prepare(folder: Path, *arguments: object) -> data.Split:
+    def prepare(folder: Path, *arguments: object) -> datasets.Split:
         progress = arguments[-1]
         assert callable(progress)
         progress(1, None)
         progress(10, 10)
-        return data.Split(folder / "train.parquet", folder / "test.parquet")
+        return datasets.Split(folder / "train.parquet", folder / "test.parquet")
 
-    monkeypatch.setattr(data, function, prepare)
+    monkeypatch.setattr(datasets, function, prepare)
     code, out, _ = shell(f"data {command} --folder {tmp_path}")
     assert (code, out) == (0, f"{tmp_path}/train.parquet\n{tmp_path}/test.parquet\n")
 
@@ -31,10 +31,10 @@ def test_the_paths_are_printed(
 def test_a_network_that_fails_is_no_mistake_of_the_user(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
     """A download that cannot be had ends with exit code 1 and one line."""
 
-    def prepare(*_: object) -> data.Split:
+    def prepare(*_: object) -> datasets.Split:
         raise ConnectionError("the server at example.org cannot be reached")
 
-    monkeypatch.setattr(data, "imdb", prepare)
+    monkeypatch.setattr(datasets, "imdb", prepare)
     assert shell("data imdb") == (1, "", "error: the server at example.org cannot be reached\n")
 
 

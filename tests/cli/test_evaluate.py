@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 import tidegate
-from tidegate import tables
-from tidegate.metrics import score
+from tidegate.data import tables
+from tidegate.models.metrics import score
 
 Shell = Callable[..., tuple[int, str, str]]
 

@@ -12,11 +12,11 @@ import numpy as np
 import pytest
 
 import tidegate
-from tidegate.attribution import METHODS
 from tidegate.cli.explained import Explained
-from tidegate.config import Config
-from tidegate.explain import explain
-from tidegate.text import Tokenizer
+from tidegate.inspection.attribution import METHODS
+from tidegate.inspection.explain import explain
+from tidegate.models.config import Config
+from tidegate.text.tokenizer import Tokenizer
 
 Shell = Callable[..., tuple[int, str, str]]
 TEXT = "the film is lovely , but a boring film"

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import tidegate
-from tidegate import tables
+from tidegate.data import tables
 
 Shell = Callable[..., tuple[int, str, str]]
 

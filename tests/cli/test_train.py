@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 import tidegate
-from tidegate import tables
-from tidegate.metrics import Report, score
+from tidegate.data import tables
+from tidegate.models.metrics import Report, score
 
 Shell = Callable[..., tuple[int, str, str]]
 TO = "-o new.safetensors"
@@ -221,14 +221,14 @@ def test_ctrl_c_in_the_first_epoch_writes_nothing(
     shell: Shell, small: str, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Before a first epoch has ended there is no model to keep, and that is said."""
-    from tidegate import training
+    from tidegate.training import loop
 
-    def pressed(*fields: Any) -> training.Step:
+    def pressed(*fields: Any) -> loop.Step:
         signal.raise_signal(signal.SIGINT)
         return step(*fields)
 
-    step = training.Step
-    monkeypatch.setattr(training, "Step", pressed)
+    step = loop.Step
+    monkeypatch.setattr(loop, "Step", pressed)
     code, _, err = shell(f"train train.csv -o never.safetensors {small}")
     assert code == 130
     assert "stopped before the first epoch of gru ended: there is no model to write" in err
@@ -306,8 +306,8 @@ def test_what_to_try_is_said_once(shell: Shell, small: str) -> None:
 def test_shorter_texts_are_advised_where_most_would_stay(distance: int, shorter: bool) -> None:
     """Cutting texts of 200 words to 20 is no advice, to 150 it is."""
     from tidegate.cli.gradients import _remedies
-    from tidegate.config import Config
-    from tidegate.settings import LayerGradients, Settings
+    from tidegate.models.config import Config
+    from tidegate.training.settings import LayerGradients, Settings
 
     facts: dict[str, Any] = {"name": "l0", "rate": 0.9, "verdict": "", "log_flow": (), "log_loss": ()}
     walk = LayerGradients(trouble="vanish", distance=distance, distances=(0, 200), **facts)

@@ -15,8 +15,8 @@ from torch import Tensor
 from torch.func import functional_call, grad, jacfwd, vmap
 from torch.nn.utils import rnn
 
-from tidegate import reference
-from tidegate.cells import CHOICES, Cell, Choices
+from tidegate.ops import reference
+from tidegate.ops.cells import CHOICES, Cell, Choices
 from tidegate.torch import GRU, RNN, convert
 
 T, B, I, H = 6, 4, 3, 5

@@ -9,7 +9,7 @@ pytest.importorskip("torch")
 import torch
 from torch import Tensor
 
-from tidegate.cells import Choices
+from tidegate.ops.cells import Choices
 from tidegate.torch import GRU, RNN
 
 T_MAX = 50

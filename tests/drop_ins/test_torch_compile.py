@@ -14,7 +14,7 @@ from torch.export import Dim
 from torch.fx.experimental.proxy_tensor import make_fx
 from torch.nn.utils import rnn
 
-from tidegate.cells import Cell
+from tidegate.ops.cells import Cell
 from tidegate.torch import GRU, RNN, Path
 from tidegate.torch.operation import recurrent_layer, recurrent_layer_backward
 from tidegate.torch.weights import PACKED

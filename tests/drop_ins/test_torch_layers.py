@@ -24,7 +24,7 @@ from torch.nn.utils import parametrize, rnn
 from torch.utils.checkpoint import checkpoint
 
 import tidegate
-from tidegate.cells import Cell
+from tidegate.ops.cells import Cell
 from tidegate.torch import GRU, RNN, Path
 from tidegate.torch.weights import PACKED
 

@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.nn.utils import rnn
 
 from tidegate import Recurrent, Trace
-from tidegate.cells import Choices
+from tidegate.ops.cells import Choices
 from tidegate.torch import GRU, RNN
 
 T, B, I, H = 7, 4, 3, 5

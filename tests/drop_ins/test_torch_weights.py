@@ -9,7 +9,7 @@ pytest.importorskip("torch")
 import torch
 from torch import Tensor
 
-from tidegate.cells import Cell
+from tidegate.ops.cells import Cell
 from tidegate.torch.weights import PackedWeights
 
 I, H = 40, 33

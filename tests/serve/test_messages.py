@@ -10,7 +10,7 @@ pytest.importorskip("pydantic")
 
 import pydantic
 
-from tidegate.model import Model
+from tidegate.models.model import Model
 from tidegate.serve import messages
 
 Make = Callable[..., Model]

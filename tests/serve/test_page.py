@@ -10,9 +10,9 @@ import pytest
 
 pytest.importorskip("pydantic")
 
-from tidegate.gradient_flow import flow
-from tidegate.model import Model
-from tidegate.recurrent import Recurrent
+from tidegate.inspection.gradient_flow import flow
+from tidegate.models.model import Model
+from tidegate.sequences.recurrent import Recurrent
 from tidegate.serve import messages, page
 
 Make = Callable[..., Model]

@@ -20,7 +20,7 @@ pytest.importorskip("uvicorn")
 import uvicorn
 
 from tidegate import serve
-from tidegate.model import Model
+from tidegate.models.model import Model
 from tidegate.serve.server import LARGEST_QUESTION
 
 JSON = {"Content-Type": "application/json"}

@@ -20,7 +20,7 @@ pytest.importorskip("typer")
 
 from playwright.sync_api import Browser, Page, expect
 
-from tidegate.model import Model
+from tidegate.models.model import Model
 
 Open = Callable[..., Page]
 

@@ -12,7 +12,7 @@ for package in ("torch", "pyarrow", "matplotlib"):
 @pytest.fixture(scope="session")
 def by_order(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder of reviews whose class is decided by the order of two words alone, and not by which words there are."""
-    from tidegate import tables
+    from tidegate.data import tables
 
     folder, rng = tmp_path_factory.mktemp("by-order"), np.random.default_rng(0)
     for part, count in (("train", 1200), ("test", 200)):

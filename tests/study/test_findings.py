@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tidegate.metrics import Interval
+from tidegate.inspection.statistics import Interval
 from tidegate.study.findings import against, best, clear, over_seeds, paired, pick, scored, values, versus, written
 
 ROWS = [

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tidegate.metrics import Interval
+from tidegate.inspection.statistics import Interval
 from tidegate.study import figures, report
 from tidegate.study.findings import Findings, Row, Table
 from tidegate.study.frame import Setup, Study, find

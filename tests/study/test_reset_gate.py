@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from tidegate.recurrent import Recurrent
+from tidegate.sequences.recurrent import Recurrent
 from tidegate.study.findings import Row
 from tidegate.study.networks import Reader
 from tidegate.study.reset_gate import ADD, AFRESH, GRU, NEITHER, NO_RESET, STUDY, VARIANTS, at_markers, candidate_norms

@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from tidegate.cli.console import TITLES, say, show_table
-from tidegate.metrics import Report, paired_difference
-from tidegate.settings import Epoch
+from tidegate.models.metrics import Report, paired_difference
+from tidegate.training.settings import Epoch
 
 _SURE = 2.0  # standard errors, about 95 %
 

@@ -8,7 +8,7 @@ from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
-from tidegate.text import visible
+from tidegate.text.tokenizer import visible
 
 # What users name, such as files and labels, must not be read as rich's markup.
 out = Console(highlight=False, markup=False, emoji=False)

@@ -7,8 +7,8 @@ from typing import Annotated
 import typer
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
 
-from tidegate import data
 from tidegate.cli.console import err, note, say
+from tidegate.data import datasets
 
 app = typer.Typer(help="Get real film reviews to train on.", no_args_is_help=True)
 
@@ -21,19 +21,19 @@ FolderOption = Annotated[
 @app.command("movie-snippets")
 def movie_snippets(folder: FolderOption = None) -> None:
     """Prepare 10,070 short film reviews, negative or positive by the judgement of 20 people each (MIT licence)."""
-    _prepare("movie snippets", lambda progress: data.movie_snippets(folder, progress))
+    _prepare("movie snippets", lambda progress: datasets.movie_snippets(folder, progress))
 
 
 @app.command()
 def imdb(
     folder: FolderOption = None,
-    url: Annotated[str, typer.Option(metavar="URL", help="Where the archive is.")] = data.IMDB_URL,
+    url: Annotated[str, typer.Option(metavar="URL", help="Where the archive is.")] = datasets.IMDB_URL,
 ) -> None:
     """Prepare the Large Movie Review Dataset: 25,000 long reviews to train on, 25,000 to test (84 MB)."""
-    _prepare("Large Movie Review Dataset", lambda progress: data.imdb(folder, url, progress))
+    _prepare("Large Movie Review Dataset", lambda progress: datasets.imdb(folder, url, progress))
 
 
-def _prepare(title: str, get: Callable[[Callable[[int, int | None], None]], data.Split]) -> None:
+def _prepare(title: str, get: Callable[[Callable[[int, int | None], None]], datasets.Split]) -> None:
     """Shows the download, and prints where the tables are."""
     columns = (
         TextColumn("{task.description}"),

@@ -7,11 +7,11 @@ import numpy as np
 import typer
 
 import tidegate
-from tidegate import tables
 from tidegate.cli import texts
 from tidegate.cli.console import note
 from tidegate.cli.options import KindOption, ModelArgument, TextOption, TextsArgument, ThreadsOption
-from tidegate.files import replacing
+from tidegate.data import tables
+from tidegate.data.files import replacing
 
 
 def embed(

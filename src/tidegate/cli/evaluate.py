@@ -6,11 +6,11 @@ from typing import Annotated
 import typer
 
 import tidegate
-from tidegate import tables
 from tidegate.cli.console import say, show_facts, show_table
 from tidegate.cli.options import LabelledArgument, LabelOption, ModelArgument, TextOption, ThreadsOption
-from tidegate.examples import class_indices
-from tidegate.metrics import Report, score
+from tidegate.data import tables
+from tidegate.models.metrics import Report, score
+from tidegate.training.examples import class_indices
 
 _WIDEST = 12  # classes of which the confusion matrix still fits a terminal
 _MOST_LETTERS = 40  # of their names; longer ones are numbered

@@ -9,8 +9,6 @@ from typing import Annotated, Any
 import typer
 
 import tidegate
-from tidegate import tables
-from tidegate.attribution import METHODS, IntegratedGradients, Method
 from tidegate.cli.console import note, out, plural, say
 from tidegate.cli.explain_html import write_page
 from tidegate.cli.explain_png import draw
@@ -18,10 +16,12 @@ from tidegate.cli.explain_terminal import print_lines, show
 from tidegate.cli.explained import Explained
 from tidegate.cli.options import Kind, ModelArgument, TextOption, ThreadsOption
 from tidegate.cli.words import shown_class
-from tidegate.explain import Attribution
-from tidegate.explain import explain as account
-from tidegate.files import replacing
-from tidegate.text import UNK
+from tidegate.data import tables
+from tidegate.data.files import replacing
+from tidegate.inspection.attribution import METHODS, IntegratedGradients, Method
+from tidegate.inspection.explain import Attribution
+from tidegate.inspection.explain import explain as account
+from tidegate.text.tokenizer import UNK
 
 
 def _file(name: str, kind: str) -> Any:

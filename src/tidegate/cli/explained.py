@@ -7,10 +7,10 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
-from tidegate.attribution import IntegratedGradients
-from tidegate.explain import Attribution, Explanation, lead
-from tidegate.text import visible
-from tidegate.trace import Walk
+from tidegate.inspection.attribution import IntegratedGradients
+from tidegate.inspection.explain import Attribution, Explanation, lead
+from tidegate.ops.trace import Walk
+from tidegate.text.tokenizer import visible
 
 Array = npt.NDArray[np.float64]
 

@@ -4,9 +4,9 @@ import math
 from collections.abc import Iterator
 
 from tidegate.cli.console import note
-from tidegate.config import Config
-from tidegate.gradient_flow.growth import power
-from tidegate.settings import Epoch, Gradients, LayerGradients, Settings, Step
+from tidegate.inspection.gradient_flow.growth import power
+from tidegate.models.config import Config
+from tidegate.training.settings import Epoch, Gradients, LayerGradients, Settings, Step
 
 
 def told(

@@ -10,8 +10,8 @@ import typer
 
 import tidegate
 from tidegate.cli.console import TITLES, show_facts
-from tidegate.config import Config
-from tidegate.processor import processor
+from tidegate.models.config import Config
+from tidegate.ops.processor import processor
 
 _EXTRAS = {
     "train": ("torch", "pyarrow"),

@@ -5,10 +5,10 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from tidegate.cells import CHOICES, Candidate, GateActivation, Reset, Update
-from tidegate.config import CELLS, CellName
-from tidegate.settings import ClassWeights
-from tidegate.summaries import SUMMARIES, Summary
+from tidegate.models.config import CELLS, CellName
+from tidegate.ops.cells import CHOICES, Candidate, GateActivation, Reset, Update
+from tidegate.sequences.summaries import SUMMARIES, Summary
+from tidegate.training.settings import ClassWeights
 
 ModelArgument = Annotated[Path, typer.Argument(metavar="MODEL", help="A model file that `tidegate train` wrote.")]
 LabelledArgument = Annotated[

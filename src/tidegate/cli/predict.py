@@ -8,11 +8,11 @@ import numpy as np
 import typer
 
 import tidegate
-from tidegate import tables
 from tidegate.cli import texts
 from tidegate.cli.console import note, plural
 from tidegate.cli.options import KindOption, ModelArgument, TextOption, TextsArgument, ThreadsOption
 from tidegate.cli.words import show_words
+from tidegate.data import tables
 
 
 def predict(

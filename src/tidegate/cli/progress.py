@@ -10,7 +10,7 @@ from typing import Self
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
 
 from tidegate.cli.console import TITLES, err, note
-from tidegate.settings import Epoch, Step
+from tidegate.training.settings import Epoch, Step
 
 _SECONDS_BETWEEN_LINES = 20.0
 _FACTS_WIDTH = 74  # characters beside the bar, at most

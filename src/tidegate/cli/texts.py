@@ -4,8 +4,8 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from tidegate import tables
 from tidegate.cli.options import Kind
+from tidegate.data import tables
 
 
 def read(source: str, kind: Kind | None, text: str | None) -> Iterator[tables.Table]:

@@ -13,18 +13,18 @@ import numpy as np
 import typer
 
 import tidegate
-from tidegate import tables
-from tidegate.cells import CHOICES, GATES
 from tidegate.cli import options as o
 from tidegate.cli.comparison import Trained, compare
 from tidegate.cli.console import err, note, plural, say
 from tidegate.cli.gradients import told
 from tidegate.cli.progress import Stop, follow
-from tidegate.config import Config
-from tidegate.examples import MAX_LENGTH, SIZES, VALIDATION, VOCAB_SIZE, Examples, prepare
-from tidegate.settings import Gradients, Settings
-from tidegate.vectors import WordVectors
-from tidegate.vectors import read as read_vectors
+from tidegate.data import tables
+from tidegate.models.config import Config
+from tidegate.ops.cells import CHOICES, GATES
+from tidegate.text.vectors import WordVectors
+from tidegate.text.vectors import read as read_vectors
+from tidegate.training.examples import MAX_LENGTH, SIZES, VALIDATION, VOCAB_SIZE, Examples, prepare
+from tidegate.training.settings import Gradients, Settings
 
 _DEFAULT = Settings()
 _ARCHITECTURE = ("embedding_size", "hidden_size", "num_layers", "bidirectional", "summary")
@@ -85,7 +85,7 @@ def _train(options: Mapping[str, Any]) -> None:
         typer.Exit: Training was stopped.
     """
     began, cell, output = perf_counter(), options["cell"], options["output"]
-    training = import_module("tidegate.training")  # first of all: without torch there is no need to read anything
+    training = import_module("tidegate.training.loop")  # first of all: without torch there is no need to read anything
     _check_output(output)
     if options["freeze"] and not options["vectors"]:
         raise ValueError("--freeze leaves word vectors as they are, but there are none: give them with --vectors FILE")

@@ -13,9 +13,9 @@ from tidegate.cli import texts
 from tidegate.cli.console import note, plural, say, show_facts, show_table
 from tidegate.cli.options import KindOption, ModelArgument, TextOption, TextsArgument, ThreadsOption
 from tidegate.cli.picture import new_figure
-from tidegate.files import replacing
-from tidegate.units import GATES, LEFT, RIGHT, Units
-from tidegate.units import units as gather
+from tidegate.data.files import replacing
+from tidegate.inspection.units import GATES, LEFT, RIGHT, Units
+from tidegate.inspection.units import units as gather
 
 _SHOWN = 6  # units at either end
 _FEW = 1000  # words that say little of what units do elsewhere

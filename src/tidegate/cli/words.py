@@ -10,8 +10,8 @@ from rich.style import Style
 from rich.text import Text
 
 from tidegate.cli.console import out, say
-from tidegate.model import Model
-from tidegate.text import visible
+from tidegate.models.model import Model
+from tidegate.text.tokenizer import visible
 
 Numbers = npt.NDArray[np.floating]
 

@@ -11,9 +11,9 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict, Field
 
-from tidegate.model import Model
-from tidegate.stacks import parameter_names
-from tidegate.trace import Trace
+from tidegate.models.model import Model
+from tidegate.ops.names import parameter_names
+from tidegate.ops.trace import Trace
 
 Array = npt.NDArray[Any]
 

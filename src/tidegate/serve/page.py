@@ -5,18 +5,18 @@ from typing import Any
 
 import numpy as np
 
-from tidegate import ledger
-from tidegate.cells import Cell
-from tidegate.explain import Explanation, explain, what_if
-from tidegate.gradient_flow import flow
-from tidegate.model import Model
-from tidegate.recurrent import Recurrent
+from tidegate.inspection import ledger
+from tidegate.inspection.explain import Explanation, explain, what_if
+from tidegate.inspection.gradient_flow import flow
+from tidegate.inspection.units import memory
+from tidegate.models.model import Model
+from tidegate.ops.cells import Cell
+from tidegate.ops.names import parameter_names
+from tidegate.ops.trace import Trace, outputs_of
+from tidegate.sequences.recurrent import Recurrent
 from tidegate.serve import messages
 from tidegate.serve.messages import Array, Gate, GateQuestion, Place, Question, UnitQuestion, WhatIfQuestion
-from tidegate.stacks import parameter_names
-from tidegate.text import UNK, visible
-from tidegate.trace import Trace, outputs_of
-from tidegate.units import memory
+from tidegate.text.tokenizer import UNK, visible
 
 TOP_WORDS = 8
 

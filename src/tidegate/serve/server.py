@@ -18,7 +18,7 @@ from starlette.datastructures import MutableHeaders
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from tidegate.model import Model
+from tidegate.models.model import Model
 from tidegate.serve import messages, page
 
 WEB = Path(__file__).parent / "web"

@@ -6,9 +6,9 @@ from typing import Any
 import numpy as np
 import torch
 
-from tidegate.cells import CHOICES
-from tidegate.metrics import Interval
-from tidegate.recurrent import Recurrent
+from tidegate.inspection.statistics import Interval
+from tidegate.ops.cells import CHOICES
+from tidegate.sequences.recurrent import Recurrent
 from tidegate.study import figures, reviews
 from tidegate.study.findings import Figure, Findings, Row, Table, against, best, pick, scored, written
 from tidegate.study.frame import Setup, Study

@@ -4,8 +4,8 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
-from tidegate.attribution import METHODS, compare
-from tidegate.metrics import Interval
+from tidegate.inspection.attribution import METHODS, compare
+from tidegate.inspection.statistics import Interval
 from tidegate.study import figures, reviews
 from tidegate.study.findings import Figure, Findings, Row, Table, over_seeds, written
 from tidegate.study.frame import Setup, Study

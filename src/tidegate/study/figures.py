@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Canvas
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
-from tidegate.metrics import Interval
+from tidegate.inspection.statistics import Interval
 from tidegate.study.findings import Figure
 
 # Okabe & Ito (2008), told apart by colour-blind people; markers and dashes tell them apart without colour.

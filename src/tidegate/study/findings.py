@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from tidegate.metrics import Interval
+from tidegate.inspection.statistics import Interval
 
 Row = dict[str, Any]
 """One measurement: its condition, its seed, and what was measured, as JSON holds it."""

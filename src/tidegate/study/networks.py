@@ -7,11 +7,11 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
+from tidegate.ops.threads import kept_awake
 from tidegate.study.findings import Row
 from tidegate.study.tasks import Batch, Task
-from tidegate.threads import kept_awake
 from tidegate.torch import GRU, RNN
-from tidegate.training import one_torch_thread
+from tidegate.training.loop import one_torch_thread
 
 TEST_SEED, CHOICE_SEED = 1_000_000, 2_000_000  # added to a seed, for sequences that training has not drawn
 

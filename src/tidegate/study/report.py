@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 import tidegate
-from tidegate.files import replacing
-from tidegate.processor import processor
+from tidegate.data.files import replacing
+from tidegate.ops.processor import processor
 from tidegate.study import QUESTIONS
 from tidegate.study.findings import Figure, Findings, Row
 from tidegate.study.frame import Setup, Study

@@ -8,10 +8,11 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from tidegate.gradient_flow import jacobians
-from tidegate.gradient_flow.jacobian import slopes
-from tidegate.metrics import Interval
-from tidegate.recurrent import Recurrent
+from tidegate.inspection.gradient_flow import jacobians
+from tidegate.inspection.gradient_flow.jacobian import slopes
+from tidegate.inspection.statistics import Interval
+from tidegate.ops.trace import Trace
+from tidegate.sequences.recurrent import Recurrent
 from tidegate.study import figures, reviews
 from tidegate.study.findings import (
     Figure,
@@ -30,7 +31,6 @@ from tidegate.study.findings import (
 from tidegate.study.frame import Setup, Study
 from tidegate.study.networks import TEST_SEED, Reader, evaluate, fit
 from tidegate.study.tasks import Task, adding, copying, starting_afresh
-from tidegate.trace import Trace
 
 GRU, NO_RESET, NO_UPDATE, NEITHER = "GRU", "r = 1", "z = 0", "r = 1, z = 0: the RNN"
 VARIANTS: Mapping[str, Mapping[str, Any]] = {

@@ -8,16 +8,16 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from tidegate import tables
-from tidegate.config import Config
-from tidegate.corpus import Corpus
-from tidegate.data import Split, imdb
-from tidegate.examples import Examples, Labelled, class_indices, prepare
-from tidegate.model import Model
-from tidegate.settings import Epoch, Settings
+from tidegate.data import tables
+from tidegate.data.datasets import Split, imdb
+from tidegate.models.config import Config
+from tidegate.models.model import Model
 from tidegate.study.findings import Row
 from tidegate.study.frame import Setup
-from tidegate.training import to_model, train
+from tidegate.training.corpus import Corpus
+from tidegate.training.examples import Examples, Labelled, class_indices, prepare
+from tidegate.training.loop import to_model, train
+from tidegate.training.settings import Epoch, Settings
 
 
 class Drawn(NamedTuple):

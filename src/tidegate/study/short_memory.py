@@ -6,13 +6,13 @@ from typing import Any
 import numpy as np
 import torch
 
-from tidegate.recurrent import Recurrent
+from tidegate.inspection.units import Units, units
+from tidegate.sequences.recurrent import Recurrent
 from tidegate.study import figures, reviews
 from tidegate.study.findings import Findings, Row, Table, over_seeds, pick, scored, values, written
 from tidegate.study.frame import Setup, Study
 from tidegate.study.networks import TEST_SEED, Reader, evaluate, fit
 from tidegate.study.tasks import Task, adding, copying, deciding_words, starting_afresh
-from tidegate.units import Units, units
 
 REVIEWS = "reviews"
 

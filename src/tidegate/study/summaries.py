@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from tidegate.metrics import Interval
+from tidegate.inspection.statistics import Interval
 from tidegate.study import figures, reviews
 from tidegate.study.findings import (
     Figure,

@@ -6,9 +6,9 @@ from typing import Any
 import numpy as np
 import torch
 
-from tidegate.gradient_flow import flow
-from tidegate.metrics import Interval
-from tidegate.recurrent import Recurrent
+from tidegate.inspection.gradient_flow import flow
+from tidegate.inspection.statistics import Interval
+from tidegate.sequences.recurrent import Recurrent
 from tidegate.study import figures
 from tidegate.study.findings import Figure, Findings, Row, Table, best, pick, scored, written
 from tidegate.study.frame import Setup, Study
@@ -199,7 +199,8 @@ STUDY = Study(
         "one distance alone, where every bit of gradient has to come from that far, or on all distances mixed "
         "(uniform in the logarithm of the distance), where near ones can show the way. With the first seed each is "
         "trained with three learning rates; the one that is most accurate on other sequences is taken for all seeds. "
-        "The norm of ∂h_T/∂h_t is exact (tidegate.gradient_flow), before training and after training on the mix."
+        "The norm of ∂h_T/∂h_t is exact (tidegate.inspection.gradient_flow), before training and after training on the "
+        "mix."
     ),
     sizes={
         "hidden": 32,

@@ -8,7 +8,7 @@ z is the share of the old state that is *kept*, as in torch; where it is what is
 import torch
 from torch import Tensor
 
-from tidegate.cells import Cell
+from tidegate.ops.cells import Cell
 
 
 def check_chrono(chrono: float, cell: Cell, bias: bool) -> None:

@@ -6,7 +6,7 @@ from warnings import warn
 import torch
 from torch.nn.utils.parametrize import is_parametrized
 
-from tidegate.shapes import check_choice
+from tidegate.ops.checks import check_choice
 from tidegate.torch.modules import GRU, RNN
 
 Model = TypeVar("Model", bound=torch.nn.Module)

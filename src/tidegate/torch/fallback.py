@@ -14,7 +14,7 @@ from torch._C import _are_functorch_transforms_active
 from torch.autograd import forward_ad
 from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence
 
-from tidegate.cells import Cell
+from tidegate.ops.cells import Cell
 from tidegate.torch.cells import recurrence
 
 Integers = npt.NDArray[np.int64]

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from torch.func import vjp
 
-from tidegate.cells import Cell
+from tidegate.ops.cells import Cell
 from tidegate.torch.fallback import torch_layer
 from tidegate.torch.operation import OperationLayers, recurrent_layer, recurrent_layer_backward
 

@@ -15,10 +15,10 @@ from torch._C import _are_functorch_transforms_active
 from torch._C._functorch import is_legacy_batchedtensor
 from torch.nn.functional import embedding
 
-from tidegate import _layer, shapes
-from tidegate.cells import Cell
+from tidegate.ops import _kernels, checks
+from tidegate.ops.cells import Cell
+from tidegate.ops.trace import Trace
 from tidegate.torch.fallback import torch_gradients, torch_layer
-from tidegate.trace import Trace
 
 Array = npt.NDArray[np.float32]
 Integers = npt.NDArray[np.int64]
@@ -62,16 +62,16 @@ class Plan(NamedTuple):
         Raises:
             ValueError: The batch sizes increase or do not sum to N.
         """
-        sizes: shapes.Sizes = {"N": (N, "input")}
-        checked = shapes.check_batch_sizes(batch_sizes.numpy(), sizes)
-        lengths, starts = _layer.packed_layout(checked)
+        sizes: checks.Sizes = {"N": (N, "input")}
+        checked = checks.check_batch_sizes(batch_sizes.numpy(), sizes)
+        lengths, starts = _kernels.packed_layout(checked)
         T, B = sizes["T"][0], sizes["B"][0]
         return cls(cell, T, B, lengths, checked, starts, checkpoint_every=checkpoint_every)
 
-    def shape(self, direction: int) -> _layer.Shape:
+    def shape(self, direction: int) -> _kernels.Shape:
         """Returns what the native kernels need to know of the rows."""
         episodes = (self.resets, self.reset_to == "h0")
-        return _layer.Shape(self.T, self.B, self.lengths, self.starts, direction == 1, *episodes, self.ids)
+        return _kernels.Shape(self.T, self.B, self.lengths, self.starts, direction == 1, *episodes, self.ids)
 
     @property
     def keeps_trace(self) -> bool:
@@ -96,7 +96,7 @@ class DirectLayers(NamedTuple):
     """
 
     plan: Plan
-    packed: Sequence[Sequence[_layer.Layer]]
+    packed: Sequence[Sequence[_kernels.Layer]]
     traces: list[Trace] | None = None
 
     def __call__(self, i: int, x: Tensor, h0: Tensor | None, weights: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
@@ -157,7 +157,7 @@ class RecurrentLayer(torch.autograd.Function):
     def forward(
         ctx: Any,
         plan: Plan,
-        directions: Sequence[_layer.Layer],
+        directions: Sequence[_kernels.Layer],
         done: _Done | None,
         x: Tensor,
         h0: Tensor | None,
@@ -224,9 +224,9 @@ def _copied(finals: Sequence[Tensor]) -> Tensor:
 
 
 def run(
-    plan: Plan, directions: Sequence[_layer.Layer], x: Tensor, h0: Tensor | None, *, trace: bool, clear: bool = False
+    plan: Plan, directions: Sequence[_kernels.Layer], x: Tensor, h0: Tensor | None, *, trace: bool, clear: bool = False
 ) -> tuple[Array, Array, Array | None]:
-    """Runs all directions of a layer natively; `trace` and `clear` as in `_layer.run_forward`.
+    """Runs all directions of a layer natively; `trace` and `clear` as in `_kernels.run_forward`.
 
     Returns:
         y, h_n, and the trace [D, T, B, K, H], if asked for.
@@ -234,12 +234,12 @@ def run(
     inputs, states = _inputs(x, h0)
     rows = inputs.shape[:-1] if plan.ids is None else (plan.T, plan.B)
     D, H = len(directions), directions[0].hidden_size
-    y, h_n = _layer.empty(*rows, D * H), np.empty((D, plan.B, H), np.float32)
-    kept = _layer.empty(D, *rows, len(plan.cell.kept), H) if trace else None
+    y, h_n = _kernels.empty(*rows, D * H), np.empty((D, plan.B, H), np.float32)
+    kept = _kernels.empty(D, *rows, len(plan.cell.kept), H) if trace else None
     for d, layer in enumerate(directions):
         state = None if states is None else states[d]
         y_d, kept_d = y if D == 1 else _columns(y, d), None if kept is None else kept[d]
-        _layer.run_forward(layer, plan.shape(d), inputs, state, y_d, h_n[d], kept_d, clear=clear)
+        _kernels.run_forward(layer, plan.shape(d), inputs, state, y_d, h_n[d], kept_d, clear=clear)
     return y, h_n, kept
 
 
@@ -250,7 +250,7 @@ def _tensors(arrays: tuple[Array, Array, Array | None]) -> _Done:
 
 def native_gradients(
     plan: Plan,
-    directions: Sequence[_layer.Layer],
+    directions: Sequence[_kernels.Layer],
     x: Tensor,
     h0: Tensor | None,
     kept: tuple[Array, Array | None],
@@ -280,11 +280,11 @@ def native_gradients(
     for d, layer in enumerate(directions):
         state = None if states is None else states[d]
         y_d, dy_d = (y, dys) if D == 1 else (_columns(y, d), None if dys is None else _columns(dys, d))
-        dy_d = None if dy_d is None else _layer.rows_contiguous(dy_d)
+        dy_d = None if dy_d is None else _kernels.rows_contiguous(dy_d)
         dh_n_d = None if dstates is None else dstates[d]
         gates = None if trace is None else trace[d]
         results.append(
-            _layer.run_backward(
+            _kernels.run_backward(
                 *(layer, plan.shape(d), plan.B, inputs, state, y_d, gates, dy_d, dh_n_d),
                 need_dx=need_dx,
                 need_dh0=need_dh0,
@@ -305,7 +305,7 @@ def native_gradients(
 def _inputs(x: Tensor, h0: Tensor | None) -> tuple[Array, Array | None]:
     """Returns the arrays of x and h0, laid out as the kernels read them."""
     states = None if h0 is None else np.ascontiguousarray(h0.numpy(force=True))
-    return _layer.rows_contiguous(x.numpy(force=True)), states
+    return _kernels.rows_contiguous(x.numpy(force=True)), states
 
 
 def _columns(array: Array, direction: int) -> Array:

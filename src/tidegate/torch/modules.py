@@ -10,8 +10,9 @@ from torch import Tensor
 from torch.nn.functional import dropout
 from torch.nn.utils.rnn import PackedSequence
 
-from tidegate.cells import Cell
-from tidegate.shapes import check_checkpoints
+from tidegate.ops.cells import Cell
+from tidegate.ops.checks import check_checkpoints
+from tidegate.ops.trace import Trace
 from tidegate.torch.chrono import check_chrono, draw_memories
 from tidegate.torch.fallback import torch_episodes, torch_ragged
 from tidegate.torch.func import TransformedLayers
@@ -32,7 +33,6 @@ from tidegate.torch.rows import (
 from tidegate.torch.trace import TorchLayers
 from tidegate.torch.transforms import transform, unfit_number, unfit_tensor, unsupported_transform
 from tidegate.torch.weights import PACKED
-from tidegate.trace import Trace
 
 Input = Tensor | PackedSequence
 _WHOLE = Rows()

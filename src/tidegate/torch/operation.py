@@ -12,10 +12,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from tidegate import shapes
-from tidegate._layer import Array, rows_contiguous
-from tidegate.cells import Cell
-from tidegate.ops import RESET_TO
+from tidegate.ops import RESET_TO, checks
+from tidegate.ops._kernels import Array, rows_contiguous
+from tidegate.ops.cells import Cell
 from tidegate.torch.fallback import weights_per_direction
 from tidegate.torch.function import Plan, native_gradients, run
 from tidegate.torch.weights import PACKED
@@ -109,13 +108,13 @@ def recurrent_layer_backward(
     Returns:
         dx, dh0 (empty if there is no h0) and the gradients by the weights.
     """
-    sizes: shapes.Sizes = {}
+    sizes: checks.Sizes = {}
     plan = _plan(x, h0, weights, cell, lengths, resets, reset_to, checkpoint_every, sizes)
     directions = PACKED.get(plan.cell, weights, exactly=False)
     kept = _kept(y, trace, sizes)
     for name, gradient, letters in (("dy", dy, "T B D·H"), ("dh_n", dh_n, "D B H")):
         if gradient is not None:
-            shapes.check(name, gradient.numpy(force=True), letters, sizes)
+            checks.check(name, gradient.numpy(force=True), letters, sizes)
     found = native_gradients(plan, directions, x, h0, kept, (dy, dh_n), need_dx=need_dx, need_dh0=h0 is not None)
     dx, dh0, *dweights = [x.new_empty(0) if tensor is None else tensor for tensor in found]
     return dx, dh0, dweights
@@ -130,28 +129,28 @@ def _plan(
     resets: Tensor | None,
     reset_to: str,
     checkpoint_every: int | None,
-    sizes: shapes.Sizes,
+    sizes: checks.Sizes,
 ) -> Plan:
     """Checks what the rest trusts, and fills in the sizes of the letters."""
-    shapes.check_choice("reset_to", reset_to, RESET_TO)
-    shapes.check_checkpoints(checkpoint_every)
+    checks.check_choice("reset_to", reset_to, RESET_TO)
+    checks.check_checkpoints(checkpoint_every)
     sizes |= {"I": (weights[0].shape[1], "the weights"), "H": (weights[1].shape[1], "the weights")}
     sizes["D"] = (len(weights) // weights_per_direction(weights), "the weights")
-    shapes.check("x", x.numpy(force=True), "T B I", sizes)
-    steps = None if lengths is None else shapes.check_lengths(lengths.numpy(), sizes)
+    checks.check("x", x.numpy(force=True), "T B I", sizes)
+    steps = None if lengths is None else checks.check_lengths(lengths.numpy(), sizes)
     if h0 is not None:
-        shapes.check("h0", h0.numpy(force=True), "D B H", sizes)
-    marks = None if resets is None else shapes.check_resets(resets.numpy(), "T B", sizes)
+        checks.check("h0", h0.numpy(force=True), "D B H", sizes)
+    marks = None if resets is None else checks.check_resets(resets.numpy(), "T B", sizes)
     return Plan(Cell.of(cell), sizes["T"][0], sizes["B"][0], steps, None, None, marks, reset_to, checkpoint_every)
 
 
-def _kept(y: Tensor, trace: Tensor, sizes: shapes.Sizes) -> tuple[Array, Array | None]:
+def _kept(y: Tensor, trace: Tensor, sizes: checks.Sizes) -> tuple[Array, Array | None]:
     """Checks what the forward pass has kept."""
-    outputs = rows_contiguous(shapes.check("y", y.numpy(force=True), "T B D·H", sizes))
+    outputs = rows_contiguous(checks.check("y", y.numpy(force=True), "T B D·H", sizes))
     if not trace.numel():
         return outputs, None
     four = sizes | {"4": (4, "the values kept of a step")}
-    return outputs, np.ascontiguousarray(shapes.check("trace", trace.numpy(force=True), "D T B 4 H", four))
+    return outputs, np.ascontiguousarray(checks.check("trace", trace.numpy(force=True), "D T B 4 H", four))
 
 
 @recurrent_layer.register_fake

@@ -12,7 +12,7 @@ from torch.nn.functional import embedding
 from torch.nn.utils.rnn import PackedSequence
 
 from tidegate.ops import RESET_TO
-from tidegate.shapes import Sizes, check_choice, check_ids, check_lengths, check_resets
+from tidegate.ops.checks import Sizes, check_choice, check_ids, check_lengths, check_resets
 from tidegate.torch.transforms import jit_traces, unfit_tensor
 
 UNFIT = "the shapes do not fit: torch's own checks say how"

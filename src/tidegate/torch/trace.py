@@ -11,10 +11,10 @@ import torch
 from torch import Tensor
 from torch.nn.functional import linear
 
-from tidegate.cells import Cell
+from tidegate.ops.cells import Cell
+from tidegate.ops.trace import Trace
 from tidegate.torch.cells import step
 from tidegate.torch.fallback import Integers, Marks, torch_layer, weights_per_direction
-from tidegate.trace import Trace
 
 
 class TorchLayers(NamedTuple):

@@ -15,8 +15,9 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from tidegate import _layer, ops
-from tidegate.cells import Cell
+from tidegate import ops
+from tidegate.ops import _kernels
+from tidegate.ops.cells import Cell
 from tidegate.torch.fallback import weights_per_direction
 
 Array = npt.NDArray[np.float32]
@@ -45,7 +46,7 @@ class _Entry:
 
     facts: list[tuple[Any, ...]]
     copies: list[Array]
-    directions: list[_layer.Layer]
+    directions: list[_kernels.Layer]
     trust: int
     storages: list[weakref.ref[Any]]
     views: list[Array] = field(default_factory=list)
@@ -95,7 +96,7 @@ class PackedWeights:
         """Makes the next `get` of each layer compare all numbers."""
         self.trust += 1
 
-    def get(self, cell: Cell, weights: Sequence[Tensor], *, exactly: bool) -> list[_layer.Layer]:
+    def get(self, cell: Cell, weights: Sequence[Tensor], *, exactly: bool) -> list[_kernels.Layer]:
         """Returns the packed weights of each direction of a layer, and packs them if `find` does not find them.
 
         Args:
@@ -110,7 +111,7 @@ class PackedWeights:
         """
         return self.find(cell, weights, exactly=exactly) or self.pack(cell, weights)
 
-    def find(self, cell: Cell, weights: Sequence[Tensor], *, exactly: bool) -> list[_layer.Layer] | None:
+    def find(self, cell: Cell, weights: Sequence[Tensor], *, exactly: bool) -> list[_kernels.Layer] | None:
         """Returns the packed weights of each direction of a layer; None if these weights are not the packed ones."""
         entry = self.entries.get(_key(cell, weights))
         if entry is None or entry.facts != _facts(weights):
@@ -124,7 +125,7 @@ class PackedWeights:
             entry.trust = trust
         return entry.directions
 
-    def pack(self, cell: Cell, weights: Sequence[Tensor]) -> list[_layer.Layer]:
+    def pack(self, cell: Cell, weights: Sequence[Tensor]) -> list[_kernels.Layer]:
         """Packs the weights of a layer and stores them until one of them is freed."""
         for weight in weights:
             if weight.dtype is not torch.float32:
@@ -135,7 +136,7 @@ class PackedWeights:
         parts = [copies[i : i + step] for i in range(0, len(copies), step)]
         old = entries.get(key)
         if old is not None and all(then[1:] == now[1:] for then, now in zip(old.facts, facts, strict=True)):
-            directions = [_layer.repack(layer, *part) for layer, part in zip(old.directions, parts, strict=True)]
+            directions = [_kernels.repack(layer, *part) for layer, part in zip(old.directions, parts, strict=True)]
         else:
             directions = [ops.pack(cell, *part) for part in parts]
         storages = [weakref.ref(weight.untyped_storage(), lambda _: entries.pop(key, None)) for weight in weights]
@@ -163,7 +164,7 @@ def _facts(weights: Sequence[Tensor]) -> list[tuple[Any, ...]]:
 
 def _copy(weight: Tensor) -> Array:
     """Copies a weight to memory that earlier copies have used."""
-    copy = _layer.empty(*weight.shape)
+    copy = _kernels.empty(*weight.shape)
     copy[...] = weight.numpy(force=True)
     return copy
 

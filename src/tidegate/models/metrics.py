@@ -1,0 +1,153 @@
+"""How good predictions are: accuracy, F1, confusion and calibration, on numpy alone."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+CALIBRATION_BINS = 15
+
+
+@dataclass(frozen=True)
+class ClassScore:
+    """How well one class is found.
+
+    Attributes:
+        label: The class.
+        precision: Share of the predictions of this class that are right, 0 when there are none.
+        recall: Share of the rows of this class that are found, 0 when there are none.
+        f1: Harmonic mean of precision and recall.
+        support: Rows whose true label this is.
+    """
+
+    label: str
+    precision: float
+    recall: float
+    f1: float
+    support: int
+
+
+@dataclass(frozen=True)
+class Report:
+    """What `score` counted; the figures are derived from it on demand.
+
+    Example:
+        >>> report = score(np.array([0, 1, 1]), np.array([[0.9, 0.1], [0.2, 0.8], [0.6, 0.4]]), ["no", "yes"])
+        >>> round(report.accuracy, 3), round(report.macro_f1, 3)
+        (0.667, 0.667)
+
+    Attributes:
+        labels: The C classes, in the order of the rows and columns of `confusion`.
+        confusion: Counts, int64 [C, C]: row = true class, column = predicted class.
+        ece: Expected calibration error (see `calibration_error`).
+        correct: Whether each row was predicted right, bool [B].
+    """
+
+    labels: tuple[str, ...]
+    confusion: npt.NDArray[np.int64]
+    ece: float
+    correct: npt.NDArray[np.bool_]
+
+    @property
+    def n(self) -> int:
+        """Number of rows."""
+        return len(self.correct)
+
+    @property
+    def accuracy(self) -> float:
+        """Share of rows predicted right."""
+        return float(self.correct.mean())
+
+    @property
+    def macro_f1(self) -> float:
+        """Mean F1 over the classes that occur among the true or the predicted labels."""
+        occurs = (self.confusion.sum(0) + self.confusion.sum(1)) > 0
+        return float(np.mean([entry.f1 for entry, counts in zip(self.per_class, occurs, strict=True) if counts]))
+
+    @cached_property
+    def per_class(self) -> tuple[ClassScore, ...]:
+        """The scores of each class, in the order of `labels`."""
+        hits = np.diag(self.confusion)
+        predicted, actual = self.confusion.sum(0), self.confusion.sum(1)
+        precision = hits / np.maximum(predicted, 1)
+        recall = hits / np.maximum(actual, 1)
+        f1 = 2 * hits / np.maximum(predicted + actual, 1)
+        columns = (precision.tolist(), recall.tolist(), f1.tolist(), actual.tolist())
+        return tuple(ClassScore(*row) for row in zip(self.labels, *columns, strict=True))
+
+    def as_dict(self) -> dict[str, Any]:
+        """The figures as plain numbers, lists and dicts, ready for JSON."""
+        return {
+            "accuracy": self.accuracy,
+            "macro_f1": self.macro_f1,
+            "per_class": {
+                c.label: {"precision": c.precision, "recall": c.recall, "f1": c.f1, "support": c.support}
+                for c in self.per_class
+            },
+            "confusion": self.confusion.tolist(),
+            "ece": self.ece,
+            "n": self.n,
+        }
+
+
+def score(truth: npt.NDArray[np.integer], probabilities: npt.NDArray[np.floating], labels: Sequence[str]) -> Report:
+    """Compares predicted probabilities with the true classes.
+
+    Args:
+        truth: Index of the true class, integer [B].
+        probabilities: Probability of each class, float [B, C].
+        labels: The C classes.
+
+    Raises:
+        ValueError: There is no row, or the shapes do not fit each other.
+    """
+    if probabilities.shape != (len(truth), len(labels)):
+        raise ValueError(
+            f"probabilities have shape {probabilities.shape}, expected [B, C] = {(len(truth), len(labels))}: "
+            f"B={len(truth)} true classes, C={len(labels)} labels"
+        )
+    if len(truth) == 0:
+        raise ValueError("there is no row to score: accuracy and F1 need at least one")
+    predicted = probabilities.argmax(1)
+    confusion = np.zeros((len(labels), len(labels)), np.int64)
+    np.add.at(confusion, (truth, predicted), 1)
+    correct = predicted == truth
+    return Report(tuple(labels), confusion, calibration_error(correct, probabilities.max(1)), correct)
+
+
+def calibration_error(
+    correct: npt.NDArray[np.bool_], confidence: npt.NDArray[np.floating], bins: int = CALIBRATION_BINS
+) -> float:
+    """Expected calibration error: how far confidence and accuracy are apart, on average.
+
+    Rows are put into `bins` equally wide bins by confidence; the error is the mean of |accuracy − confidence| over
+    the bins, weighted by their rows (Guo et al. 2017, "On Calibration of Modern Neural Networks", eq. 3).
+
+    Args:
+        correct: Whether each row was predicted right, bool [B].
+        confidence: Probability of the predicted class, float [B].
+        bins: Number of bins between 0 and 1.
+    """
+    which = np.minimum((confidence * bins).astype(np.int64), bins - 1)
+    surplus = np.bincount(which, correct - confidence.astype(np.float64), minlength=bins)
+    return float(np.abs(surplus).sum() / len(correct))
+
+
+def paired_difference(first: npt.NDArray[np.bool_], second: npt.NDArray[np.bool_]) -> tuple[float, float]:
+    """The difference in accuracy of two models on the same rows, and its standard error.
+
+    Rows on which both are right or both are wrong say nothing about which is better; the error is that of a mean of
+    differences −1, 0, 1, so it is much smaller than that of two independent test sets.
+
+    Args:
+        first: Whether the first model is right, bool [B].
+        second: The same rows by the second model, bool [B].
+
+    Returns:
+        Accuracy of the first minus that of the second, and the standard error of this difference.
+    """
+    difference = first.astype(np.float64) - second
+    return float(difference.mean()), float(difference.std() / np.sqrt(len(difference)))

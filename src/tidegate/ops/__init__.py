@@ -1,0 +1,27 @@
+"""One recurrent layer in one direction on numpy arrays: pack its weights, run it forward, run it backward.
+
+This is the only door to the native kernels. Everything is checked here, once; the kernels trust what they are given.
+
+    >>> import numpy as np
+    >>> from tidegate import ops
+    >>> w_ih, w_hh = np.full((3, 2), 0.5, np.float32), np.full((3, 1), 0.1, np.float32)
+    >>> layer = ops.pack("gru", w_ih, w_hh)
+    >>> x = np.ones((4, 1, 2), np.float32)
+    >>> ops.forward(layer, x).h_n.round(3)
+    array([[0.545]], dtype=float32)
+
+Beside it stand the cells (`cells`), the specification in plain numpy (`reference`), the record of a walk (`trace`),
+the checks of arguments (`checks`), the threads of a native call (`threads`), torch's parameter names (`names`) and the
+name of the processor (`processor`).
+"""
+
+from tidegate.ops.cells import GATES as GATES
+from tidegate.ops.layer import RESET_TO as RESET_TO
+from tidegate.ops.layer import Forward as Forward
+from tidegate.ops.layer import Gradients as Gradients
+from tidegate.ops.layer import Layer as Layer
+from tidegate.ops.layer import backward as backward
+from tidegate.ops.layer import forward as forward
+from tidegate.ops.layer import isas as isas
+from tidegate.ops.layer import pack as pack
+from tidegate.ops.layer import step as step

@@ -1,0 +1,101 @@
+"""Which columns are taken for the texts and the labels, and what labels are called."""
+
+from typing import Any
+
+import pytest
+
+from tidegate.data.columns import choose, label_name
+
+LONG = ["a film about the sea", "the ships are really slow", "so many storms and wars", "nobody tells us why"]
+FEW = ["yes", "no", "yes", "no"]
+IDS = ["u1", "u2", "u3", "u4"]
+
+
+@pytest.mark.parametrize(
+    ("columns", "text", "label"),
+    [
+        ({"text": LONG, "label": FEW}, "text", "label"),
+        ({"Label": FEW, " TEXT ": LONG}, " TEXT ", "Label"),
+        ({"label": [0, 1, 1, 0], "id": [1, 2, 3, 4], "rating": [1, 8, 9, 2], "text": LONG}, "text", "label"),
+        ({"Review Text": LONG, "Rating": [1, 2, 1, 2]}, "Review Text", "Rating"),
+        ({"review": LONG, "sentiment": FEW, "score": [1, 2, 1, 2]}, "review", "sentiment"),
+        ({"sentence": ["a", "b"], "target": ["0", "1"]}, "sentence", "target"),
+        ({"what": LONG, "how": FEW}, "what", "how"),
+        ({"id": IDS, "what": LONG, "how": [1.0, 0.0, 1.0, None]}, "what", "how"),
+        ({"text": LONG, "url": ["http://x"] * 4, "how": [True, False, True, False]}, "text", "how"),
+        ({"description": LONG, "text": IDS, "label": FEW}, "text", "label"),
+    ],
+)
+def test_obvious_columns_are_found(columns: dict[str, list[Any]], text: str, label: str) -> None:
+    """Usual names decide, the surest first; without them the one column of long texts and the one of few values."""
+    assert choose(columns, None, None, need_label=True) == (text, label)
+    assert choose(columns, None, None, need_label=False) == (text, None)
+
+
+def test_columns_that_are_asked_for_are_taken() -> None:
+    """Given names win over guesses, and a column that is taken for one purpose is not guessed for the other."""
+    columns = {"text": LONG, "label": FEW, "review": LONG, "stars": ["1", "2", "1", "2"]}
+    assert choose(columns, "review", "stars", need_label=True) == ("review", "stars")
+    assert choose(columns, None, "stars", need_label=False) == ("text", "stars")
+    assert choose({"a": LONG, "text": FEW}, "a", None, need_label=True) == ("a", "text")
+
+
+@pytest.mark.parametrize(
+    ("columns", "text", "label", "message"),
+    [
+        ({"text": LONG, "label": FEW}, "txt", None, "no column 'txt'; the columns are 'text', 'label'"),
+        ({"text": LONG, "label": FEW}, None, "lbl", "no column 'lbl'; the columns are 'text', 'label'"),
+        ({"text": LONG, "label": FEW}, "text", "text", "cannot hold both"),
+        ({"a": LONG, "b": LONG, "label": FEW}, None, None, "texts: it may be 'a' or 'b'; .*Name it with --text"),
+        ({"review": LONG, "body": LONG}, None, None, "texts: it may be 'review' or 'body'"),
+        ({"a": IDS, "label": FEW}, None, None, "holds the texts; the columns are 'a', 'label'. Name it with --text"),
+        ({"a": [1, 2], "b": [[1], [2]]}, None, None, "cannot tell which column holds the texts"),
+        ({"text": LONG, "a": FEW, "b": FEW}, None, None, "labels: it may be 'a' or 'b'; .*Name it with --label"),
+        ({"text": LONG, "category": FEW, "rating": FEW}, None, None, "labels: it may be 'category' or 'rating'"),
+        ({"text": LONG, "id": IDS}, None, None, "cannot tell which column holds the labels; the columns are 'id'"),
+        ({"text": LONG, "a": ["x"] * 4}, None, None, "cannot tell which column holds the labels"),
+        ({"text": LONG}, None, None, "holds the labels; there are no other columns. Name it with --label"),
+        ({}, None, None, "cannot tell which column holds the texts; there are no other columns"),
+        ({"what a fine film it was": LONG, "yes": FEW}, None, None, "first line seems to be a row"),
+        ({"text": LONG, "yes": FEW}, None, None, r"first line seems to be a row and not the names .*\('yes'\)"),
+    ],
+)
+def test_columns_that_are_not_obvious(
+    columns: dict[str, list[Any]], text: str | None, label: str | None, message: str
+) -> None:
+    """Where a column is missing or a guess could be wrong, the error lists the columns and names the option."""
+    with pytest.raises(ValueError, match=message):
+        choose(columns, text, label, need_label=True)
+
+
+@pytest.mark.parametrize(
+    ("value", "name"),
+    [
+        ("positive", "positive"),
+        (" good \n", "good"),
+        (1, "1"),
+        (-3, "-3"),
+        (1.0, "1"),
+        (2.5, "2.5"),
+        ("1.0", "1"),
+        ("1.", "1"),
+        ("1.50", "1.50"),
+        ("007", "007"),
+        (True, "true"),
+        (False, "false"),
+        ("", None),
+        ("  ", None),
+        (None, None),
+        (float("nan"), None),
+    ],
+)
+def test_labels_are_texts(value: Any, name: str | None) -> None:
+    """Whole numbers have one name however a file writes them, and missing labels have none."""
+    assert label_name(value) == name
+
+
+@pytest.mark.parametrize("value", [[1], {"a": 1}, b"x"])
+def test_other_values_are_no_labels(value: Any) -> None:
+    """A list, a record or bytes cannot be a label."""
+    with pytest.raises(ValueError, match=r"a label is .*, expected a text or a number"):
+        label_name(value)

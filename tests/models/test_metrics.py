@@ -1,0 +1,107 @@
+"""Scores against counts made by hand."""
+
+import numpy as np
+import pytest
+
+from tidegate.models.metrics import calibration_error, paired_difference, score
+
+LABELS = ("a", "b", "c")
+
+
+def one_hot(predicted: list[int], classes: int = 3) -> np.ndarray:
+    """Probabilities that are sure of the predicted classes."""
+    return np.eye(classes)[predicted]
+
+
+def test_accuracy_is_the_share_of_right_rows() -> None:
+    """Three of four rows are right."""
+    report = score(np.array([0, 1, 2, 2]), one_hot([0, 1, 2, 1]), LABELS)
+    assert report.accuracy == 0.75
+    assert report.n == 4
+    assert report.correct.tolist() == [True, True, True, False]
+
+
+def test_confusion_has_true_classes_in_rows() -> None:
+    """A row of class c that is taken for b counts in row c, column b."""
+    report = score(np.array([0, 1, 2, 2]), one_hot([0, 1, 2, 1]), LABELS)
+    assert report.confusion.tolist() == [[1, 0, 0], [0, 1, 0], [0, 1, 1]]
+
+
+def test_each_class_has_its_scores() -> None:
+    """Precision is over the predictions of a class, recall over its rows, F1 their harmonic mean."""
+    report = score(np.array([0, 0, 0, 1, 1, 2]), one_hot([0, 0, 1, 1, 2, 2]), LABELS)
+    a, b, c = report.per_class
+    assert (a.precision, a.recall, a.f1, a.support) == (1.0, 2 / 3, 0.8, 3)
+    assert (b.precision, b.recall, b.f1, b.support) == (0.5, 0.5, 0.5, 2)
+    assert (c.precision, c.recall, c.f1, c.support) == (0.5, 1.0, 2 / 3, 1)
+    assert report.macro_f1 == pytest.approx((0.8 + 0.5 + 2 / 3) / 3)
+
+
+def test_a_class_that_never_occurs_is_no_part_of_macro_f1() -> None:
+    """A class without rows and predictions has no F1, one that is only predicted has an F1 of 0."""
+    truth = np.array([0, 0, 1])
+    assert score(truth, one_hot([0, 0, 1]), LABELS).macro_f1 == 1.0
+    assert score(truth, one_hot([0, 2, 1]), LABELS).macro_f1 == pytest.approx((2 / 3 + 1 + 0) / 3)
+
+
+def test_a_class_without_rows_scores_zero_and_not_nan() -> None:
+    """Divisions by zero rows give 0."""
+    c = score(np.array([0, 1]), one_hot([0, 1]), LABELS).per_class[2]
+    assert (c.precision, c.recall, c.f1, c.support) == (0.0, 0.0, 0.0, 0)
+
+
+def test_perfectly_calibrated_predictions_have_no_error() -> None:
+    """Of rows with a confidence of 0.75 three quarters are right."""
+    correct = np.array([True, True, True, False])
+    assert calibration_error(correct, np.full(4, 0.75)) == pytest.approx(0)
+
+
+def test_calibration_error_is_weighted_by_rows() -> None:
+    """Three sure and right rows and one sure and wrong row, each in its own bin."""
+    correct = np.array([True, True, True, False])
+    assert calibration_error(correct, np.array([0.9, 0.9, 0.9, 0.6])) == pytest.approx((3 * 0.1 + 0.6) / 4)
+
+
+def test_errors_in_opposite_directions_cancel_within_a_bin_only() -> None:
+    """Two rows of confidence 0.5, one right and one wrong, agree with their accuracy as long as they share a bin."""
+    correct = np.array([True, False])
+    assert calibration_error(correct, np.array([0.5, 0.5])) == pytest.approx(0)
+    assert calibration_error(correct, np.array([0.3, 0.7])) == pytest.approx(0.7)
+
+
+def test_a_confidence_of_one_belongs_to_the_last_bin() -> None:
+    """Certainty neither falls out of the bins nor gets one of its own."""
+    assert calibration_error(np.array([True, False]), np.array([1.0, 0.97]), bins=10) == pytest.approx((1.97 - 1) / 2)
+
+
+def test_as_dict_is_plain_numbers() -> None:
+    """The figures survive JSON unchanged."""
+    import json
+
+    figures = score(np.array([0, 1, 2, 2]), one_hot([0, 1, 2, 1]).astype(np.float32), LABELS).as_dict()
+    assert set(figures) == {"accuracy", "macro_f1", "per_class", "confusion", "ece", "n"}
+    assert list(figures["per_class"]) == list(LABELS)
+    assert json.loads(json.dumps(figures)) == figures
+
+
+def test_the_difference_of_two_models_is_paired() -> None:
+    """Rows on which both agree add no doubt: the error comes from those on which they differ."""
+    first = np.array([True] * 90 + [True] * 8 + [False] * 2)
+    second = np.array([True] * 90 + [False] * 8 + [True] * 2)
+    gain, error = paired_difference(first, second)
+    assert gain == pytest.approx(0.06)
+    assert error == pytest.approx(np.sqrt((10 / 100 - 0.06**2) / 100))
+
+
+@pytest.mark.parametrize(
+    ("rows", "shape", "message"),
+    [
+        (2, (3, 3), r"probabilities have shape \(3, 3\), expected \[B, C\] = \(2, 3\): B=2 true classes, C=3 labels"),
+        (2, (2, 2), r"probabilities have shape \(2, 2\), expected \[B, C\] = \(2, 3\)"),
+        (0, (0, 3), "there is no row to score"),
+    ],
+)
+def test_what_does_not_fit_is_refused(rows: int, shape: tuple[int, int], message: str) -> None:
+    """Shapes that do not fit, and nothing at all, are errors that name what was found."""
+    with pytest.raises(ValueError, match=message):
+        score(np.zeros(rows, np.int64), np.zeros(shape), LABELS)
