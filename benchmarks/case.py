@@ -57,7 +57,7 @@ class Case:
         x: Input, float32 [T, B, I].
         dy: Gradient of the loss by the output, float32 [T, B, D·H]; 0 beyond a row's length.
         lengths: Steps of each row, ints [B]; None for T everywhere.
-        resets: Before which steps the state is set to 0, bools [T, B]; None for nowhere.
+        episode_starts: Before which steps the state is set to 0, bools [T, B]; None for nowhere.
     """
 
     def __init__(self, cell: Cell, seed: int = 0) -> None:
@@ -70,7 +70,7 @@ class Case:
         self.x = numbers.standard_normal((T, B, cell.I), np.float32)
         self.dy = numbers.standard_normal((T, B, D * H), np.float32)
         self.lengths = self._lengths(numbers) if cell.lengths else None
-        self.resets = self._resets(numbers) if cell.episode else None
+        self.episode_starts = self._episode_starts(numbers) if cell.episode else None
         if self.lengths is not None:
             self.dy[np.arange(T)[:, None] >= self.lengths] = 0
 
@@ -82,7 +82,7 @@ class Case:
         drawn[-1] = self.cell.T  # the longest row is what the batch is padded to
         return numbers.permutation(drawn)
 
-    def _resets(self, numbers: np.random.Generator) -> npt.NDArray[np.bool_]:
+    def _episode_starts(self, numbers: np.random.Generator) -> npt.NDArray[np.bool_]:
         return numbers.random((self.cell.T, self.cell.B)) < 1 / self.cell.episode
 
     @property
@@ -109,9 +109,9 @@ class Case:
 
     @cached_property
     def episodes(self) -> Episodes:
-        """What a library without resets can do instead: every episode becomes a row of its own."""
+        """What a library without episodes can do instead: every episode becomes a row of its own."""
         T, B = self.cell.T, self.cell.B
-        starts = np.array(self.resets)
+        starts = np.array(self.episode_starts)
         starts[0] = True
         row, first = np.nonzero(starts.T)
         ends = np.append(first[1:], T)

@@ -133,11 +133,11 @@ def words(found: Found) -> Iterator[str]:
             yield f"| {name} | {rates['inference'][name]:,} | {rates['training'][name]:,} |"
 
 
-def checkpoint(found: Found) -> Iterator[str]:
+def recompute(found: Found) -> Iterator[str]:
     """Yields time and memory of a training step on a long sequence."""
-    runs = found.get("checkpoint", {"runs": {}})["runs"]
+    runs = found.get("recompute", {"runs": {}})["runs"]
     if runs:
-        yield "| checkpoint_every | seconds | peak, MB | of these before training |\n|---|---:|---:|---:|"
+        yield "| recompute_every | seconds | peak, MB | of these before training |\n|---|---:|---:|---:|"
     for every, run in runs.items():
         if "failure" not in run:
             name = "–" if every == "0" else every
@@ -158,7 +158,7 @@ PARTS: dict[str, Callable[[Found], Iterator[str]]] = {
     "avx2": older,
     "growth": growth,
     "silence": silence,
-    "checkpoint": checkpoint,
+    "recompute": recompute,
     "trace": trace,
     "words": words,
 }

@@ -66,9 +66,9 @@ def test_episodes_hold_every_step_once(modules: dict[str, ModuleType]) -> None:
     assert sorted(cut.order) == list(range(60))
     assert (cut.order[cut.back] == np.arange(60)).all()
     assert cut.batch_sizes.sum() == cut.lengths.sum() == 60
-    assert len(cut.lengths) == 5 + case.resets[1:].sum()
+    assert len(cut.lengths) == 5 + case.episode_starts[1:].sum()
     first = cut.order[: cut.batch_sizes[0]]
-    assert (case.resets.ravel()[first] | (first < 5)).all()
+    assert (case.episode_starts.ravel()[first] | (first < 5)).all()
 
 
 def test_the_slower_contender_has_the_larger_median(modules: dict[str, ModuleType]) -> None:

@@ -63,7 +63,7 @@ def _stack(case: Case) -> Callable[[], Array]:
 def _single_step(case: Case) -> Callable[[], Mapping[str, Array]]:
     """Returns a training step of one layer: pack, forward with trace, backward."""
     weights, x, dy = _weights(case)[0][0], case.x, case.dy
-    rows: dict[str, Any] = {"lengths": case.lengths, "resets": case.resets}
+    rows: dict[str, Any] = {"lengths": case.lengths, "episode_starts": case.episode_starts}
 
     def call() -> Mapping[str, Array]:
         layer = ops.pack("gru", *weights)
@@ -79,7 +79,7 @@ class _StackStep:
 
     def __init__(self, case: Case) -> None:
         self.case, self.weights = case, _weights(case)
-        self.rows: dict[str, Any] = {"lengths": case.lengths, "resets": case.resets}
+        self.rows: dict[str, Any] = {"lengths": case.lengths, "episode_starts": case.episode_starts}
 
     def __call__(self) -> Mapping[str, Array]:
         """Returns the gradients of the input and of the first layer's weights."""

@@ -20,7 +20,7 @@ def _threads(case: Case, threads: int) -> int:
 
 
 def _compiled(gru: torch.nn.GRU, case: Case, threads: int) -> Any:
-    if case.cell.T * case.cell.layers > MOST_STEPS or case.lengths is not None or case.resets is not None:
+    if case.cell.T * case.cell.layers > MOST_STEPS or case.lengths is not None or case.episode_starts is not None:
         raise Unable(
             f"unrolls the steps, minutes of compilation beyond {MOST_STEPS}; by default it leaves nn.GRU to eager"
         )

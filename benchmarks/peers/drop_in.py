@@ -17,8 +17,8 @@ def _with_lengths(gru: Callable[..., Any], case: Case) -> Forward:
 
 
 def _forward(gru: GRU, case: Case) -> Forward:
-    if case.resets is not None:
-        return lambda x: gru(x, resets=torch.from_numpy(case.resets))[0]
+    if case.episode_starts is not None:
+        return lambda x: gru(x, episode_starts=torch.from_numpy(case.episode_starts))[0]
     return pytorch.whole(gru, case) if case.lengths is None else _with_lengths(gru, case)
 
 

@@ -32,10 +32,10 @@ def model(case: Case) -> bytes:
     """Returns the graph: inputs x [T, B, I], lengths int32 [B] if the rows are ragged; output y [T, B, D·H].
 
     Raises:
-        Unable: The case has resets, which ONNX does not know.
+        Unable: The case has episodes, which ONNX does not know.
     """
-    if case.resets is not None:
-        raise Unable("ONNX has no resets")
+    if case.episode_starts is not None:
+        raise Unable("ONNX has no episodes")
     cell, nodes = case.cell, []
     constants = {"shape": np.array([cell.T, cell.B, cell.directions * cell.H])}
     inputs = [helper.make_tensor_value_info("x", TensorProto.FLOAT, case.x.shape)]

@@ -52,7 +52,7 @@ def episodes(gru: Callable[..., Any], case: Case) -> Forward:
 
 def step_by_step(gru: Callable[..., Any], case: Case) -> Forward:
     """Runs one step at a time and clears the states that an episode starts with, as recurrent policies often do."""
-    keep = torch.from_numpy(~case.resets).float().unsqueeze(2)
+    keep = torch.from_numpy(~case.episode_starts).float().unsqueeze(2)
 
     def forward(x: Tensor) -> Tensor:
         h, ys = x.new_zeros(1, x.shape[1], case.cell.H), []

@@ -42,7 +42,7 @@ def _direction(
 def _forward(case: Case, unroll: int) -> Callable[[Weights, Tensor], Tensor]:
     """Returns a function of weights and x. Walking backwards, a state stays 0 until its row has begun."""
     cell, T = case.cell, case.cell.T
-    keep = None if case.resets is None else jnp.asarray(~case.resets, jnp.float32)[..., None]
+    keep = None if case.episode_starts is None else jnp.asarray(~case.episode_starts, jnp.float32)[..., None]
     live = None if case.lengths is None else jnp.asarray(np.arange(T)[:, None] < case.lengths)[..., None]
 
     def forward(weights: Weights, x: Tensor) -> Tensor:

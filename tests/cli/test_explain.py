@@ -283,7 +283,7 @@ def test_models_without_gates_are_explained_honestly(cell: str, shell: Shell, fo
     code, out, err = shell(f"explain {cell}.safetensors '{TEXT}' --class b")
     assert (code, err) == (0, "")
     text = " ".join(out.split())
-    assert "lead of 'b' over the other classes" in text
+    assert "margin of 'b' over the other classes" in text
     assert "note " in text
     assert "updates" not in text
     assert "off by" in text

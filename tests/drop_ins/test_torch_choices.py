@@ -56,7 +56,7 @@ def test_torchs_operations_equal_the_reference(cell: Cell) -> None:
     """In float64 a layer has the values and gradients of the specification, ragged rows and both directions."""
     layer = layer_of(cell.choices).double()
     x, names = inputs().double(), ("w_ih", "w_hh", "b_ih", "b_hh")
-    assert not layer.path(x)
+    assert not layer.route(x)
     y, h_n, dx, *dweights = results(layer, x, lengths=LENGTHS)
     weights: dict[str, Any] = {
         name: weight.detach().numpy() for name, weight in zip(names, layer.parameters(), strict=True)
@@ -74,7 +74,11 @@ FORMS: dict[str, Any] = {
     "batch first": (lambda x: x.transpose(0, 1), {"batch_first": True}, {}),
     "one sequence": (lambda x: x[:, 0], {}, {}),
     "lengths": (lambda x: x, {}, {"lengths": LENGTHS}),
-    "resets": (lambda x: x, {}, {"resets": torch.arange(T * B).reshape(T, B) % 5 == 2, "reset_to": "h0"}),
+    "episode_starts": (
+        lambda x: x,
+        {},
+        {"episode_starts": torch.arange(T * B).reshape(T, B) % 5 == 2, "episode_state": "h0"},
+    ),
     "packed": (lambda x: rnn.pack_padded_sequence(x, [2, 6, 1, 5], enforce_sorted=False), {}, {}),
 }
 
@@ -89,7 +93,7 @@ def test_both_ways_agree(choices: Choices, form: str, state: bool) -> None:
     exact = copy.deepcopy(layer).double()
     hx = inputs(4, *(() if form == "one sequence" else (B,)), H, seed=2) if state else None
     x = make(inputs())
-    assert layer.path(x, hx)
+    assert layer.route(x, hx)
     double = x._replace(data=x.data.double()) if form == "packed" else x.double()
     found = results(layer, x, hx, **call)
     close(found, results(exact, double, None if hx is None else hx.double(), **call))

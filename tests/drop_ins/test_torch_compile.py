@@ -15,7 +15,7 @@ from torch.fx.experimental.proxy_tensor import make_fx
 from torch.nn.utils import rnn
 
 from tidegate.ops.cells import Cell
-from tidegate.torch import GRU, RNN, Path
+from tidegate.torch import GRU, RNN, Route
 from tidegate.torch.operation import recurrent_layer, recurrent_layer_backward
 from tidegate.torch.weights import PACKED
 
@@ -111,14 +111,14 @@ def test_wrong_lengths_are_refused_when_the_graph_runs() -> None:
 
 
 def test_path_in_a_graph() -> None:
-    """Inside a graph, `path` answers as outside: float32 is native, other dtypes and packed sequences are not."""
+    """Inside a graph, `route` answers as outside: float32 is native, other dtypes and packed sequences are not."""
     layer = GRU(I, H)
 
     @torch.compile(backend="aot_eager", fullgraph=True)
-    def ask(x: Tensor) -> tuple[Tensor, Path]:
-        return x + 1, layer.path(x)
+    def ask(x: Tensor) -> tuple[Tensor, Route]:
+        return x + 1, layer.route(x)
 
-    assert ask(inputs())[1] == Path(native=True, reason="float32 on the CPU")
+    assert ask(inputs())[1] == Route(native=True, reason="float32 on the CPU")
     assert not ask(inputs().double())[1]
 
 
@@ -217,9 +217,9 @@ WRONG: dict[str, tuple[int, Callable[[Any], Any], type[Exception], str]] = {
     "cell": (3, lambda cell: "lstm", ValueError, "cell is 'lstm', expected one of 'gru'"),
     "lengths": (4, lambda lengths: lengths + 9, ValueError, r"lengths\[0\] is 11, expected 0..6"),
     "weights": (2, lambda ws: [w.double() for w in ws], TypeError, "a weight has dtype float64, expected float32"),
-    "reset_to": (6, lambda _: "ones", ValueError, "reset_to is 'ones', expected one of 'zeros', 'h0'"),
-    "checkpoint_every": (7, lambda _: 0, ValueError, "checkpoint_every is 0, expected 1 or more"),
-    "resets": (5, lambda _: torch.zeros(T, B), TypeError, "resets has dtype float32, expected bool"),
+    "episode_state": (6, lambda _: "ones", ValueError, "episode_state is 'ones', expected one of 'zeros', 'h0'"),
+    "recompute_every": (7, lambda _: 0, ValueError, "recompute_every is 0, expected 1 or more"),
+    "episode_starts": (5, lambda _: torch.zeros(T, B), TypeError, "episode_starts has dtype float32, expected bool"),
 }
 
 

@@ -53,7 +53,7 @@ def test_every_recurrent_module_is_swapped_and_back() -> None:
     assert model.shared is model.first
     assert type(model.get_submodule("rest.0.0")) is RNN
     assert type(model.cell) is torch.nn.GRUCell
-    assert model.first.path(inputs())
+    assert model.first.route(inputs())
     torch.testing.assert_close(model(inputs()), expected)
     assert classes(convert(convert(model), to="torch")) == before
     torch.testing.assert_close(model(inputs()), expected, rtol=0, atol=0)

@@ -1,4 +1,4 @@
-"""The drop-ins with several episodes in a row (`resets`), and with gates computed again (`checkpoint_every`)."""
+"""The drop-ins with several episodes in a row (`episode_starts`), and with gates computed again (`recompute_every`)."""
 
 from typing import Any
 
@@ -36,20 +36,20 @@ def gradients(layer: Any, x: Tensor, hx: Tensor, **options: Any) -> list[Tensor]
     return [y.detach(), h_n.detach(), x.grad, hx.grad, *(p.grad for p in layer.parameters())]
 
 
-@pytest.mark.parametrize("reset_to", ["zeros", "h0"])
+@pytest.mark.parametrize("episode_state", ["zeros", "h0"])
 @pytest.mark.parametrize("lengths", [None, [T, 0, 4, 9]])
 @pytest.mark.parametrize("batch_first", [False, True])
-def test_native_episodes_equal_those_of_torch(reset_to: str, lengths: Any, batch_first: bool) -> None:
+def test_native_episodes_equal_those_of_torch(episode_state: str, lengths: Any, batch_first: bool) -> None:
     """float32 on native kernels and float64 by torch's own code agree in outputs and in all gradients."""
-    layer, resets = stack(batch_first=batch_first), marks(T, B)
+    layer, episode_starts = stack(batch_first=batch_first), marks(T, B)
     x, hx = torch.randn(T, B, I), torch.randn(4, B, H)
     if batch_first:
-        x, resets = x.transpose(0, 1), resets.T
-    options = {"resets": resets, "reset_to": reset_to, "lengths": lengths}
-    assert layer.path(x, hx, **options)
+        x, episode_starts = x.transpose(0, 1), episode_starts.T
+    options = {"episode_starts": episode_starts, "episode_state": episode_state, "lengths": lengths}
+    assert layer.route(x, hx, **options)
     found = gradients(layer, x, hx, **options)
     layer.double()
-    assert not layer.path(x.double(), hx.double(), **options)
+    assert not layer.route(x.double(), hx.double(), **options)
     expected = gradients(layer, x.double(), hx.double(), **options)
     for ours, theirs in zip(found, expected, strict=True):
         torch.testing.assert_close(ours.double(), theirs, rtol=0, atol=1e-5)
@@ -58,84 +58,96 @@ def test_native_episodes_equal_those_of_torch(reset_to: str, lengths: Any, batch
 def test_episodes_do_not_touch_each_other() -> None:
     """With one direction, an episode's outputs are those of the episode alone, to the bit."""
     layer, x = GRU(I, H), torch.randn(T, B, I)
-    resets = torch.zeros(T, B, dtype=torch.bool)
-    resets[6] = True
+    episode_starts = torch.zeros(T, B, dtype=torch.bool)
+    episode_starts[6] = True
     with torch.no_grad():
-        y, h_n = layer(x, torch.ones(1, B, H), resets=resets)
+        y, h_n = layer(x, torch.ones(1, B, H), episode_starts=episode_starts)
         torch.testing.assert_close(y[6:], layer(x[6:])[0], rtol=0, atol=0)
         torch.testing.assert_close(h_n, layer(x[6:])[1], rtol=0, atol=0)
 
 
 def test_second_derivatives_of_episodes() -> None:
     """The gradient of a gradient agrees with float64."""
-    layer, resets = RNN(I, H), marks(T, B)
+    layer, episode_starts = RNN(I, H), marks(T, B)
     x = torch.randn(T, B, I)
     results = []
     for dtype in (torch.float32, torch.float64):
         layer.to(dtype)
         inputs = x.to(dtype).requires_grad_()
-        (first,) = torch.autograd.grad(layer(inputs, resets=resets)[0].sin().sum(), inputs, create_graph=True)
+        (first,) = torch.autograd.grad(
+            layer(inputs, episode_starts=episode_starts)[0].sin().sum(), inputs, create_graph=True
+        )
         (second,) = torch.autograd.grad((first * first).sum(), inputs)
         results.append(second.double())
     torch.testing.assert_close(*results, rtol=0, atol=1e-5)
 
 
-@pytest.mark.parametrize("checkpoint_every", [None, 4])
-def test_episodes_under_compile(checkpoint_every: int | None) -> None:
-    """A compiled model takes resets, and gives the eager numbers and gradients."""
-    layer, resets = GRU(I, H, checkpoint_every=checkpoint_every), marks(T, B)
+@pytest.mark.parametrize("recompute_every", [None, 4])
+def test_episodes_under_compile(recompute_every: int | None) -> None:
+    """A compiled model takes episode starts, and gives the eager numbers and gradients."""
+    layer, episode_starts = GRU(I, H, recompute_every=recompute_every), marks(T, B)
     compiled = torch.compile(layer, fullgraph=True, backend="aot_eager")
     x, hx = torch.randn(T, B, I), torch.randn(1, B, H)
-    found = gradients(compiled, x, hx, resets=resets, reset_to="h0")
-    for ours, theirs in zip(found, gradients(layer, x, hx, resets=resets, reset_to="h0"), strict=True):
+    found = gradients(compiled, x, hx, episode_starts=episode_starts, episode_state="h0")
+    for ours, theirs in zip(
+        found, gradients(layer, x, hx, episode_starts=episode_starts, episode_state="h0"), strict=True
+    ):
         torch.testing.assert_close(ours, theirs, rtol=0, atol=1e-6)
 
 
 def test_episodes_of_each_sample() -> None:
-    """Vmap over samples that each have their own resets gives what a loop gives, and so do per-sample gradients."""
-    layer, resets, x = GRU(I, H), marks(3, T, B), torch.randn(3, T, B, I)
+    """Vmap over samples that each have their own episodes gives what a loop gives, and so do per-sample gradients."""
+    layer, episode_starts, x = GRU(I, H), marks(3, T, B), torch.randn(3, T, B, I)
     parameters = {name: p.detach() for name, p in layer.named_parameters()}
 
-    def loss(parameters: dict[str, Tensor], x: Tensor, resets: Tensor) -> Tensor:
-        y: Tensor = torch.func.functional_call(layer, parameters, (x,), {"resets": resets})[0]
+    def loss(parameters: dict[str, Tensor], x: Tensor, episode_starts: Tensor) -> Tensor:
+        y: Tensor = torch.func.functional_call(layer, parameters, (x,), {"episode_starts": episode_starts})[0]
         return y.sin().sum()
 
-    found = torch.func.vmap(torch.func.grad(loss), (None, 0, 0))(parameters, x, resets)
+    found = torch.func.vmap(torch.func.grad(loss), (None, 0, 0))(parameters, x, episode_starts)
     for n in range(3):
-        expected = torch.func.grad(loss)(parameters, x[n], resets[n])
+        expected = torch.func.grad(loss)(parameters, x[n], episode_starts[n])
         for name, gradient in expected.items():
             torch.testing.assert_close(found[name][n], gradient, rtol=0, atol=1e-5)
 
 
 WRONG: dict[str, tuple[Any, type[Exception], str]] = {
-    "dtype": ({"resets": torch.zeros(T, B)}, TypeError, "resets has dtype float32, expected bool"),
-    "shape": ({"resets": torch.zeros(B, T).bool()}, ValueError, rf"resets has shape \({B}, {T}\), expected \[T, B\]"),
-    "reset_to": ({"resets": torch.zeros(T, B).bool(), "reset_to": "one"}, ValueError, "reset_to is 'one', expected"),
+    "dtype": ({"episode_starts": torch.zeros(T, B)}, TypeError, "episode_starts has dtype float32, expected bool"),
+    "shape": (
+        {"episode_starts": torch.zeros(B, T).bool()},
+        ValueError,
+        rf"episode_starts has shape \({B}, {T}\), expected \[T, B\]",
+    ),
+    "episode_state": (
+        {"episode_starts": torch.zeros(T, B).bool(), "episode_state": "one"},
+        ValueError,
+        "episode_state is 'one', expected",
+    ),
 }
 
 
 @pytest.mark.parametrize(("options", "error", "message"), WRONG.values(), ids=WRONG)
-def test_wrong_resets_are_refused(options: dict[str, Any], error: type[Exception], message: str) -> None:
-    """An error says what marks should look like, on either path."""
+def test_wrong_episode_starts_are_refused(options: dict[str, Any], error: type[Exception], message: str) -> None:
+    """An error says what marks should look like, on either route."""
     for dtype in (torch.float32, torch.float64):
         with pytest.raises(error, match=message):
             GRU(I, H, dtype=dtype)(torch.zeros(T, B, I, dtype=dtype), **options)
 
 
-def test_one_sequence_and_packed_sequences_take_no_resets() -> None:
+def test_one_sequence_and_packed_sequences_take_no_episode_starts() -> None:
     """Marks belong to the rows of a padded batch."""
-    layer, resets = GRU(I, H), torch.zeros(T, 1, dtype=torch.bool)
-    with pytest.raises(ValueError, match="resets given with an input of 2 axes"):
-        layer(torch.zeros(T, I), resets=resets)
+    layer, episode_starts = GRU(I, H), torch.zeros(T, 1, dtype=torch.bool)
+    with pytest.raises(ValueError, match="episode_starts given with an input of 2 axes"):
+        layer(torch.zeros(T, I), episode_starts=episode_starts)
     packed = torch.nn.utils.rnn.pack_sequence([torch.zeros(T, I)])
-    with pytest.raises(ValueError, match="resets given with a packed sequence"):
-        layer(packed, resets=resets)
+    with pytest.raises(ValueError, match="episode_starts given with a packed sequence"):
+        layer(packed, episode_starts=episode_starts)
 
 
 @pytest.mark.parametrize("every", [1, 5, 1000])
 @pytest.mark.parametrize("form", ["padded", "packed", "one sequence"])
 def test_gates_computed_again_give_the_same_gradients(every: int, form: str) -> None:
-    """`checkpoint_every` changes what is kept, and nothing else."""
+    """`recompute_every` changes what is kept, and nothing else."""
     layer = stack()
     x: Any = torch.randn(T, B, I)
     if form == "packed":
@@ -150,32 +162,32 @@ def test_gates_computed_again_give_the_same_gradients(every: int, form: str) -> 
         return [p.grad for p in layer.parameters()]  # type: ignore[misc]
 
     expected = parameter_gradients()
-    layer.checkpoint_every = every
+    layer.recompute_every = every
     for ours, theirs in zip(parameter_gradients(), expected, strict=True):
         torch.testing.assert_close(ours, theirs, rtol=1e-6, atol=2e-6)
 
 
-def test_no_trace_is_kept_between_checkpoints() -> None:
+def test_no_trace_is_kept_where_gates_are_computed_again() -> None:
     """What a layer saves for the backward pass has no gates, four times the output, among it."""
     for every, most in ((None, 4 * T * B * H), (7, T * B * H)):
-        y, _ = GRU(I, H, checkpoint_every=every)(torch.randn(T, B, I))
+        y, _ = GRU(I, H, recompute_every=every)(torch.randn(T, B, I))
         assert y.grad_fn is not None
         assert max(kept.numel() for kept in y.grad_fn.saved_tensors[:4] if kept is not None) == most
 
 
-def test_wrong_checkpoints_are_refused() -> None:
+def test_wrong_recompute_every_is_refused() -> None:
     """A segment has at least one step."""
     for layer in (GRU, RNN):
-        with pytest.raises(ValueError, match="checkpoint_every is 0, expected 1 or more"):
-            layer(I, H, checkpoint_every=0)
+        with pytest.raises(ValueError, match="recompute_every is 0, expected 1 or more"):
+            layer(I, H, recompute_every=0)
 
 
-def test_converted_modules_take_resets_and_checkpoints() -> None:
+def test_converted_modules_take_episode_starts_and_recompute_every() -> None:
     """A module that was made by torch has the options of a drop-in once it is one."""
     layer: Any = convert(torch.nn.GRU(I, H))
-    assert layer.checkpoint_every is None
-    layer.checkpoint_every = 3
-    y, _ = layer(torch.randn(T, B, I), resets=marks(T, B))
+    assert layer.recompute_every is None
+    layer.recompute_every = 3
+    y, _ = layer(torch.randn(T, B, I), episode_starts=marks(T, B))
     y.sum().backward()
     assert layer.weight_hh_l0.grad is not None
 
@@ -183,33 +195,35 @@ def test_converted_modules_take_resets_and_checkpoints() -> None:
 def test_marks_may_be_reused_before_the_backward_pass() -> None:
     """A rollout buffer that is written over after the forward pass changes no gradient."""
     layer: Any = GRU(I, H)
-    x, resets = torch.randn(T, B, I), marks(T, B)
+    x, episode_starts = torch.randn(T, B, I), marks(T, B)
 
-    def gradient(resets: Tensor, *, reuse: bool) -> Tensor:
+    def gradient(episode_starts: Tensor, *, reuse: bool) -> Tensor:
         layer.zero_grad()
-        y, _ = layer(x, resets=resets)
+        y, _ = layer(x, episode_starts=episode_starts)
         if reuse:
-            resets.logical_or_(torch.tensor(data=True))
+            episode_starts.logical_or_(torch.tensor(data=True))
         y.sum().backward()
         found: Tensor = layer.weight_hh_l0.grad.clone()
         return found
 
-    torch.testing.assert_close(gradient(resets.clone(), reuse=True), gradient(resets, reuse=False), rtol=0, atol=0)
+    torch.testing.assert_close(
+        gradient(episode_starts.clone(), reuse=True), gradient(episode_starts, reuse=False), rtol=0, atol=0
+    )
 
 
 def test_no_steps_at_all() -> None:
-    """An empty batch with marks keeps the initial states, on either path."""
+    """An empty batch with marks keeps the initial states, on either route."""
     for dtype in (torch.float32, torch.float64):
         hx = torch.randn(1, B, H, dtype=dtype)
-        y, h_n = GRU(I, H, dtype=dtype)(torch.zeros(0, B, I, dtype=dtype), hx, resets=torch.zeros(0, B).bool())
+        y, h_n = GRU(I, H, dtype=dtype)(torch.zeros(0, B, I, dtype=dtype), hx, episode_starts=torch.zeros(0, B).bool())
         assert y.shape == (0, B, H)
         torch.testing.assert_close(h_n, hx)
 
 
 def test_episodes_under_autocast() -> None:
     """Torch's own code runs them then, with and without lengths."""
-    layer, x, resets = GRU(I, H), torch.randn(T, B, I), marks(T, B)
-    expected = layer(x, lengths=[T, 3, 0, 5], resets=resets)[0]
+    layer, x, episode_starts = GRU(I, H), torch.randn(T, B, I), marks(T, B)
+    expected = layer(x, lengths=[T, 3, 0, 5], episode_starts=episode_starts)[0]
     with torch.autocast("cpu", torch.bfloat16):
-        y, _ = layer(x, torch.zeros(1, B, H), lengths=[T, 3, 0, 5], resets=resets)
+        y, _ = layer(x, torch.zeros(1, B, H), lengths=[T, 3, 0, 5], episode_starts=episode_starts)
     torch.testing.assert_close(y.float(), expected, rtol=0, atol=0.05)

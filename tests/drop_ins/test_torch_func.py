@@ -127,18 +127,18 @@ def test_jacobians(transform: Callable[..., Any]) -> None:
 
 
 def test_forward_mode_runs_torchs_own_operations() -> None:
-    """Jvp falls back to torch's own code, with lengths too, and `path` says so."""
+    """Jvp falls back to torch's own code, with lengths too, and `route` says so."""
     layer, reference = twins()
     x, v = inputs(), inputs(seed=2)
-    paths = []
+    routes = []
 
     def ask(x: Tensor) -> Tensor:
-        paths.append(layer.path(x))
+        routes.append(layer.route(x))
         y: Tensor = layer(x)[0]
         return y
 
     close(jvp(ask, (x,), (v,)), jvp(lambda x: reference(x)[0], (x,), (v,)))
-    assert [(path.native, path.reason) for path in paths] == [(False, "forward-mode differentiation is active")]
+    assert [(route.native, route.reason) for route in routes] == [(False, "forward-mode differentiation is active")]
     product = jvp(lambda x: layer(x, lengths=LENGTHS)[0], (x,), (v,))[1]
     for b, n in enumerate(LENGTHS):
         if n:
@@ -147,14 +147,14 @@ def test_forward_mode_runs_torchs_own_operations() -> None:
 
 
 def test_transforms_run_natively() -> None:
-    """Under grad and vmap, `path` names the native way."""
+    """Under grad and vmap, `route` names the native way."""
     layer, _ = twins()
-    paths = []
+    routes = []
 
     def ask(values: Parameters, x: Tensor) -> Tensor:
-        paths.append(layer.path(x))
+        routes.append(layer.route(x))
         return loss(layer)(values, x)
 
     grad(ask)(parameters(layer), inputs())
     vmap(ask, in_dims=(None, 1))(parameters(layer), inputs())
-    assert [path.native for path in paths] == [True, True]
+    assert [route.native for route in routes] == [True, True]

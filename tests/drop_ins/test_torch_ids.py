@@ -69,7 +69,7 @@ def test_the_layer_reads_the_table_itself() -> None:
     found = []
     inputs: Any = ((frozen[ids], {}), (frozen, {"ids": ids}))
     for x, options in inputs:
-        y, _ = layer(x, resets=torch.arange(28).view(7, 4) % 5 == 0, **options)
+        y, _ = layer(x, episode_starts=torch.arange(28).view(7, 4) % 5 == 0, **options)
         found.append(torch.autograd.grad(y.sin().sum(), list(layer.parameters()))[0])
     torch.testing.assert_close(*found, rtol=0, atol=1e-5)
 
@@ -83,10 +83,10 @@ def test_traces_are_those_of_the_words() -> None:
         assert torch.equal(one.update, other.update)
 
 
-def test_checkpoints_compute_the_gates_again() -> None:
+def test_gates_are_computed_again() -> None:
     """The gates of a segment are made of the table's rows."""
     embedding, ids = words(40, 4)
-    layer = GRU(I, H, checkpoint_every=7)
+    layer = GRU(I, H, recompute_every=7)
     grads = [
         torch.autograd.grad(y.sin().sum(), embedding.weight)[0]
         for y, _ in (layer(embedding(ids)), layer(embedding.weight, ids=ids))
@@ -113,7 +113,7 @@ def test_what_cannot_run_natively_embeds_first() -> None:
     embedding, ids = words(7, 4)
     layer = GRU(I, H)
     expected = layer(embedding(ids))[0]
-    assert layer.path(embedding.weight, ids=ids)
+    assert layer.route(embedding.weight, ids=ids)
     compiled = torch.compile(layer, fullgraph=True, backend="aot_eager")
     torch.testing.assert_close(compiled(embedding.weight, ids=ids)[0], expected)
 
@@ -123,9 +123,9 @@ def test_what_cannot_run_natively_embeds_first() -> None:
 
     (by_autograd,) = torch.autograd.grad(summed(embedding.weight), embedding.weight)
     torch.testing.assert_close(torch.func.grad(summed)(embedding.weight.detach()), by_autograd)
-    path = layer.double().path(embedding.weight.double(), ids=ids)
-    assert not path
-    assert "float64" in path.reason
+    route = layer.double().route(embedding.weight.double(), ids=ids)
+    assert not route
+    assert "float64" in route.reason
     torch.testing.assert_close(layer(embedding.weight.double(), ids=ids)[0], expected.double(), rtol=0, atol=1e-5)
 
 
@@ -136,18 +136,18 @@ class Reader(torch.nn.Module):
         super().__init__()
         self.embedding, self.layer = words()[0], GRU(I, H)
 
-    def forward(self, ids: Tensor, lengths: Tensor | None = None, resets: Tensor | None = None) -> Tensor:
-        y: Tensor = self.layer(self.embedding.weight, ids=ids, lengths=lengths, resets=resets)[0]
+    def forward(self, ids: Tensor, lengths: Tensor | None = None, episode_starts: Tensor | None = None) -> Tensor:
+        y: Tensor = self.layer(self.embedding.weight, ids=ids, lengths=lengths, episode_starts=episode_starts)[0]
         return y
 
 
 @pytest.mark.filterwarnings("ignore:.*torch.jit.*:DeprecationWarning", "ignore::torch.jit.TracerWarning")
 def test_traces_of_torch_jit_read_other_words() -> None:
-    """The ids stay an argument of what is traced; lengths and resets, which could not, are refused."""
+    """The ids stay an argument of what is traced; lengths and episode starts, which could not, are refused."""
     reader, (_, ids) = Reader(), words(7, 4)
     traced: Any = torch.jit.trace(reader, (ids,))  # type: ignore[no-untyped-call]
     torch.testing.assert_close(traced((ids + 1) % V), reader((ids + 1) % V))
-    rows = {"lengths": torch.tensor([7, 1, 2, 3]), "resets": torch.zeros(7, 4, dtype=torch.bool)}
+    rows = {"lengths": torch.tensor([7, 1, 2, 3]), "episode_starts": torch.zeros(7, 4, dtype=torch.bool)}
     for name, value in rows.items():
         with pytest.raises(ValueError, match=f"{name} given while torch.jit traces"):
             torch.jit.trace(reader, example_kwarg_inputs={"ids": ids, name: value})  # type: ignore[no-untyped-call]

@@ -1,4 +1,4 @@
-"""Tests of the drop-ins: they equal torch in values, gradients, parameters and errors, and say which path they take."""
+"""Tests of the drop-ins: they equal torch in values, gradients, parameters and errors, and name the route taken."""
 
 import copy
 import functools
@@ -25,7 +25,7 @@ from torch.utils.checkpoint import checkpoint
 
 import tidegate
 from tidegate.ops.cells import Cell
-from tidegate.torch import GRU, RNN, Path
+from tidegate.torch import GRU, RNN, Route
 from tidegate.torch.weights import PACKED
 
 T, B, I, H = 6, 4, 3, 5
@@ -131,13 +131,13 @@ def assert_close(actual: Sequence[Tensor], expected: Sequence[Tensor], *, tolera
 def test_drop_in_equals_torch(
     cell: str, num_layers: int, bias: bool, batch_first: bool, bidirectional: bool, kind: str, state: bool
 ) -> None:
-    """Outputs, final states and all gradients are torch's, for every option and form of input, on the native path."""
+    """Outputs, final states and all gradients are torch's, for every option and form of input, on the native route."""
     layer, reference = twins(
         cell, num_layers=num_layers, bias=bias, batch_first=batch_first, bidirectional=bidirectional
     )
     call, make_input, rows = INPUTS[kind]
     x, hx = make_input(layer), states(layer, *rows) if state else None
-    assert layer.path(x, hx)
+    assert layer.route(x, hx)
     actual, expected = (values_and_gradients(module, call, x, hx) for module in (layer, reference))
     assert_close(actual, expected)
 
@@ -168,7 +168,7 @@ def test_any_memory_layout_is_read_right(kind: str) -> None:
     """Views with gaps, repeated or negated elements give torch's numbers, natively."""
     layer, reference = twins(bidirectional=True)
     x = STRIDED[kind]()
-    assert layer.path(x)
+    assert layer.route(x)
     assert_close(*(values_and_gradients(module, dense, x, None) for module in (layer, reference)))
 
 
@@ -225,7 +225,7 @@ def test_lengths_come_in_any_form_of_integers(form: Callable[[Any], Any]) -> Non
 
 @pytest.mark.parametrize("batch_first", [False, True])
 def test_padding_is_never_read(batch_first: bool) -> None:
-    """NaN beyond a row's length reaches neither outputs nor gradients, natively and on torch's own path."""
+    """NaN beyond a row's length reaches neither outputs nor gradients, natively and on torch's own route."""
     for dtype in (torch.float32, torch.float64):
         layer = twins(batch_first=batch_first, bidirectional=True)[0].to(dtype)
         clean = padded(layer).detach().to(dtype)
@@ -238,12 +238,12 @@ def test_padding_is_never_read(batch_first: bool) -> None:
 
 @pytest.mark.parametrize("cell", CELLS)
 @pytest.mark.parametrize("lengths", [LENGTHS, [0, 0, 0, 0], [6, 6, 6, 6], [1, 0, 0, 3]])
-def test_lengths_work_on_torchs_own_path(cell: str, lengths: list[int]) -> None:
-    """Ragged rows in float64, which run torch's own code, give what the native path gives."""
+def test_lengths_work_on_torchs_own_route(cell: str, lengths: list[int]) -> None:
+    """Ragged rows in float64, which run torch's own code, give what the native route gives."""
     layer, _ = twins(cell, num_layers=2, bidirectional=True, batch_first=True)
     exact = copy.deepcopy(layer).double()
     x, hx = padded(layer), states(layer, B)
-    assert not exact.path(x.double())
+    assert not exact.route(x.double())
     assert_close(layer(x, hx, lengths=lengths), exact(x.double(), hx.double(), lengths=lengths))
 
 
@@ -268,7 +268,7 @@ WRONG_LENGTHS = {
 @pytest.mark.parametrize("case", WRONG_LENGTHS)
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_wrong_lengths(case: str, dtype: torch.dtype) -> None:
-    """Lengths that do not fit are refused with the value found and the value expected, on both paths."""
+    """Lengths that do not fit are refused with the value found and the value expected, on both routes."""
     lengths, error, message = WRONG_LENGTHS[case]
     with pytest.raises(error, match=message):
         GRU(I, H, dtype=dtype)(torch.zeros(T, B, I, dtype=dtype), lengths=lengths)
@@ -661,57 +661,57 @@ def test_training_follows_torch() -> None:
     assert_close(losses[:1], losses[1:], tolerance=1e-4)
 
 
-# --- paths
+# --- routes
 
 
-def in_autocast(layer: Any, x: Tensor) -> Path:
+def in_autocast(layer: Any, x: Tensor) -> Route:
     with torch.autocast("cpu"):
-        path: Path = layer.path(x)
-    return path
+        route: Route = layer.route(x)
+    return route
 
 
-def in_vmap(layer: Any, x: Tensor) -> Path:
-    paths: list[Path] = []
+def in_vmap(layer: Any, x: Tensor) -> Route:
+    routes: list[Route] = []
 
     def ask(row: Tensor) -> Tensor:
-        paths.append(layer.path(row))
+        routes.append(layer.route(row))
         return row
 
     torch.func.vmap(ask, in_dims=1)(x)
-    return paths[0]
+    return routes[0]
 
 
-def in_forward_mode(layer: Any, x: Tensor) -> Path:
+def in_forward_mode(layer: Any, x: Tensor) -> Route:
     with torch.autograd.forward_ad.dual_level():
-        path: Path = layer.path(x)
-    return path
+        route: Route = layer.route(x)
+    return route
 
 
 class Tagged(torch.Tensor):
     pass
 
 
-REASONS: dict[str, tuple[Callable[[Any, Tensor], Path], bool, str]] = {
-    "native": (lambda layer, x: layer.path(x), True, "float32 on the CPU"),
-    "packed": (lambda layer, x: layer.path(rnn.pack_sequence([x[:, 0]])), True, "float32 on the CPU"),
+REASONS: dict[str, tuple[Callable[[Any, Tensor], Route], bool, str]] = {
+    "native": (lambda layer, x: layer.route(x), True, "float32 on the CPU"),
+    "packed": (lambda layer, x: layer.route(rnn.pack_sequence([x[:, 0]])), True, "float32 on the CPU"),
     "input": (
-        lambda layer, x: layer.path(x.double()),
+        lambda layer, x: layer.route(x.double()),
         False,
         "input has dtype float64, native kernels compute in float32",
     ),
-    "half": (lambda layer, x: layer.path(x.bfloat16()), False, "input has dtype bfloat16"),
-    "weights": (lambda layer, x: layer.double().path(x), False, "weight_ih_l0 has dtype float64"),
+    "half": (lambda layer, x: layer.route(x.bfloat16()), False, "input has dtype bfloat16"),
+    "weights": (lambda layer, x: layer.double().route(x), False, "weight_ih_l0 has dtype float64"),
     "one weight": (
-        lambda layer, x: layer.to("meta").path(x),
+        lambda layer, x: layer.to("meta").route(x),
         False,
         "weight_ih_l0 is on meta, native kernels run on the CPU",
     ),
-    "hx": (lambda layer, x: layer.path(x, torch.zeros(1, B, H).double()), False, "hx has dtype float64"),
-    "device": (lambda layer, x: layer.path(x.to("meta")), False, "input is on meta, native kernels run on the CPU"),
-    "subclass": (lambda layer, x: layer.path(x.as_subclass(Tagged)), False, "input is a Tagged, not a plain tensor"),
-    "sparse": (lambda layer, x: layer.path(x.to_sparse()), False, "input has layout torch.sparse_coo"),
-    "shape": (lambda layer, x: layer.path(x[..., :2]), False, "the shapes do not fit"),
-    "empty": (lambda layer, x: layer.path(x[:0]), False, "input is empty"),
+    "hx": (lambda layer, x: layer.route(x, torch.zeros(1, B, H).double()), False, "hx has dtype float64"),
+    "device": (lambda layer, x: layer.route(x.to("meta")), False, "input is on meta, native kernels run on the CPU"),
+    "subclass": (lambda layer, x: layer.route(x.as_subclass(Tagged)), False, "input is a Tagged, not a plain tensor"),
+    "sparse": (lambda layer, x: layer.route(x.to_sparse()), False, "input has layout torch.sparse_coo"),
+    "shape": (lambda layer, x: layer.route(x[..., :2]), False, "the shapes do not fit"),
+    "empty": (lambda layer, x: layer.route(x[:0]), False, "input is empty"),
     "autocast": (in_autocast, False, "autocast is active"),
     "vmap": (in_vmap, True, "float32 on the CPU"),
     "forward mode": (in_forward_mode, False, "forward-mode differentiation is active"),
@@ -720,13 +720,13 @@ REASONS: dict[str, tuple[Callable[[Any, Tensor], Path], bool, str]] = {
 
 @pytest.mark.parametrize("case", REASONS)
 def test_path_says_which_way_and_why(case: str) -> None:
-    """`path` names the way that a call goes and the reason, and is true for the native one."""
+    """`route` names the way that a call goes and the reason, and is true for the native one."""
     ask, native, reason = REASONS[case]
-    path = ask(GRU(I, H), torch.zeros(T, B, I))
-    assert path.native is native
-    assert bool(path) is native
-    assert path.reason.startswith(reason)
-    assert repr(path) == f"Path(native={native}, reason={path.reason!r})"
+    route = ask(GRU(I, H), torch.zeros(T, B, I))
+    assert route.native is native
+    assert bool(route) is native
+    assert route.reason.startswith(reason)
+    assert repr(route) == f"Route(native={native}, reason={route.reason!r})"
 
 
 @pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16])

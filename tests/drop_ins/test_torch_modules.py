@@ -70,7 +70,7 @@ def test_samples_give_torchs_outputs_and_gradients(name: str, dtype: str, traini
 def test_float32_samples_run_natively(name: str) -> None:
     """No float32 sample is left to torch's own code."""
     for ours, _, sample in samples(INFOS[name], torch.float32, training=True):
-        assert ours.path(*sample.forward_input.args, **sample.forward_input.kwargs)
+        assert ours.route(*sample.forward_input.args, **sample.forward_input.kwargs)
 
 
 @pytest.mark.parametrize("name", INFOS)

@@ -1,4 +1,4 @@
-"""Traces of the torch layers: what they hold, on every path, and that they change nothing."""
+"""Traces of the torch layers: what they hold, on every route, and that they change nothing."""
 
 import copy
 from typing import Any
@@ -57,10 +57,10 @@ def close(trace: Trace, expected: Trace, tolerance: float = 2e-6) -> None:
 
 @every_layer
 @pytest.mark.parametrize("lengths", [None, LENGTHS], ids=["full", "ragged"])
-@pytest.mark.parametrize("way", ["training", "no_grad", "checkpoints", "float64"])
+@pytest.mark.parametrize("way", ["training", "no_grad", "recompute", "float64"])
 def test_traces_are_those_of_the_numpy_stack(kind: str, lengths: Any, way: str) -> None:
     """Every way to run a layer gives the traces that `Recurrent.trace`, tested on equations by hand, gives."""
-    layer, x = layer_of(kind, checkpoint_every=2 if way == "checkpoints" else None), inputs()
+    layer, x = layer_of(kind, recompute_every=2 if way == "recompute" else None), inputs()
     weights = {name: weight.numpy() for name, weight in layer.state_dict().items()}
     expected = Recurrent(weights, layer.cell).trace(x.numpy(), lengths, states(layer).numpy())
     dtype = torch.float64 if way == "float64" else torch.float32
@@ -98,12 +98,17 @@ def test_a_trace_equals_a_gru_written_by_hand(dtype: torch.dtype) -> None:
 
 
 @every_layer
-@pytest.mark.parametrize("reset_to", ["zeros", "h0"])
-def test_episodes_are_traced_alike_on_both_ways(kind: str, reset_to: str) -> None:
+@pytest.mark.parametrize("episode_state", ["zeros", "h0"])
+def test_episodes_are_traced_alike_on_both_ways(kind: str, episode_state: str) -> None:
     """Where rows hold several episodes, torch's operations find the gates that the kernels keep."""
     layer = layer_of(kind)
-    resets = torch.arange(T * B).reshape(T, B) % 4 == 1
-    rows: dict[str, Any] = {"lengths": LENGTHS, "resets": resets, "reset_to": reset_to, "return_trace": True}
+    episode_starts = torch.arange(T * B).reshape(T, B) % 4 == 1
+    rows: dict[str, Any] = {
+        "lengths": LENGTHS,
+        "episode_starts": episode_starts,
+        "episode_state": episode_state,
+        "return_trace": True,
+    }
     hx, exact = states(layer), copy.deepcopy(layer).double()
     _, _, native = layer(inputs(), hx, **rows)
     _, _, others = exact(inputs().double(), hx.double(), **rows)
@@ -113,12 +118,12 @@ def test_episodes_are_traced_alike_on_both_ways(kind: str, reset_to: str) -> Non
 
 @every_layer
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
-@pytest.mark.parametrize("checkpoints", [None, 3])
-def test_tracing_changes_no_value_and_no_gradient(kind: str, dtype: torch.dtype, checkpoints: int | None) -> None:
+@pytest.mark.parametrize("recompute", [None, 3])
+def test_tracing_changes_no_value_and_no_gradient(kind: str, dtype: torch.dtype, recompute: int | None) -> None:
     """Outputs and all gradients are the same with and without a trace; natively to the bit, dropout included."""
     native = dtype is torch.float32  # torch's own code draws dropout for packed rows
     dropout = 0.3 if native and kind != "one direction" else 0.0
-    layer = layer_of(kind, checkpoint_every=checkpoints, dropout=dropout).to(dtype)
+    layer = layer_of(kind, recompute_every=recompute, dropout=dropout).to(dtype)
     results = []
     for options in ({}, {"return_trace": True}):
         torch.manual_seed(5)

@@ -171,10 +171,10 @@ def test_default_dtype_of_float64() -> None:
     try:
         layer, reference = twins()
         x = inputs()
-        assert layer.path(x).reason == "input has dtype float64, native kernels compute in float32"
+        assert layer.route(x).reason == "input has dtype float64, native kernels compute in float32"
         torch.testing.assert_close(layer(x), reference(x), rtol=0, atol=0)
         single = layer.float()
-        assert single.path(x.float())
+        assert single.route(x.float())
         assert single(x.float())[0].dtype is torch.float32
     finally:
         torch.set_default_dtype(torch.float32)

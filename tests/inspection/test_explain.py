@@ -10,8 +10,8 @@ import numpy.typing as npt
 import pytest
 
 from tidegate.inspection import explain as module
-from tidegate.inspection.explain import Explanation, explain, lead, what_if
-from tidegate.inspection.ledger import settle
+from tidegate.inspection.explain import Explanation, explain, margin, what_if
+from tidegate.inspection.ledger import draw_ledger
 from tidegate.models.config import CELLS, Config
 from tidegate.models.model import Model
 from tidegate.ops import reference
@@ -101,10 +101,10 @@ def test_a_wrong_ledger_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
     """The check of the sum can fail: a deposit that is not the one made leaves a difference."""
 
     def wrong(*arguments: Any) -> Any:
-        ledger = settle(*arguments)
+        ledger = draw_ledger(*arguments)
         return replace(ledger, deposits=ledger.deposits + 1e-3)
 
-    monkeypatch.setattr(module, "settle", wrong)
+    monkeypatch.setattr(module, "draw_ledger", wrong)
     assert explain(make_model(), TEXT).error > EXACT
 
 
@@ -173,14 +173,14 @@ def test_towards_a_class_of_two_are_log_odds() -> None:
     """Of two classes, the words and the bias add up to log(p / (1 − p))."""
     explanation = explain(make_model(labels=("no", "yes")), TEXT)
     p = explanation.probabilities[1]
-    total = explanation.towards(1).sum() + lead(explanation.bias, 1)
+    total = explanation.towards(1).sum() + margin(explanation.bias, 1)
     assert total == pytest.approx(np.log(p / (1 - p)), abs=EXACT)
     np.testing.assert_allclose(explanation.towards(0), -explanation.towards(1))
 
 
 def test_towards_a_class_of_three_is_its_lead() -> None:
-    """Of more classes, it is the lead over the mean of the others."""
-    assert lead(np.array([1.0, 2.0, 6.0]), 2) == 6 - 1.5
+    """Of more classes, it is the margin over the mean of the others."""
+    assert margin(np.array([1.0, 2.0, 6.0]), 2) == 6 - 1.5
 
 
 def test_as_dict_holds_the_fields_of_the_sum() -> None:
@@ -310,7 +310,7 @@ def test_an_open_update_gate_copies_the_state() -> None:
 def test_the_ledger_adds_up_after_a_gate_was_set() -> None:
     """The traces of the other run hold the gate as it was set: deposits and shares give its own summary."""
     result = what_if(make_model(num_layers=2), TEXT, layer=1, step=3, unit=0, update=0.0, reset=0.5)
-    assert settle(result.traces).error < EXACT
+    assert draw_ledger(result.traces).error < EXACT
     assert result.traces[1].update is not None
     assert result.traces[1].update[3, 0, 0] == 0
 

@@ -8,7 +8,7 @@ import pytest
 
 from tidegate import Recurrent
 from tidegate.inspection import ledger
-from tidegate.inspection.ledger import settle, settle_vectors, stream
+from tidegate.inspection.ledger import draw_ledger, draw_vector_ledger, stream
 from tidegate.ops.names import parameter_letters
 from tidegate.sequences.summaries import SUMMARIES, pad, summarize
 
@@ -36,7 +36,7 @@ def test_the_account_adds_up(cell: str, layers: int, directions: int, summary: s
     traces = model.trace(x, lengths, h0)
     expected = summarize(*model.outputs(x, lengths, h0), lengths, summary)
     for row, length in enumerate(lengths):
-        account = settle(traces, summary, row)
+        account = draw_ledger(traces, summary, row)
         assert account.deposits.shape == account.kept.shape == (length, expected.shape[1])
         np.testing.assert_array_equal(account.summary, expected[row])
         np.testing.assert_allclose(account.balance.sum(0) + account.opening, expected[row], atol=EXACT)
@@ -49,7 +49,7 @@ def test_the_account_follows_its_definition() -> None:
     assert trace.update is not None
     assert trace.candidate is not None
     z, n = trace.update[:, 0].astype(float), trace.candidate[:, 0].astype(float)
-    account = settle(traces)
+    account = draw_ledger(traces)
     np.testing.assert_allclose(account.deposits, (1 - z) * n)
     np.testing.assert_allclose(account.kept, [z[t + 1 :].prod(0) for t in range(8)])
 
@@ -59,14 +59,14 @@ def test_an_error_in_a_gate_is_seen() -> None:
     (trace,) = stack("gru", 1, 1).trace(np.ones((8, 1, 6), np.float32))
     assert trace.update is not None
     trace.update[3, 0, 2] += 0.01
-    assert settle([trace]).error > EXACT
+    assert draw_ledger([trace]).error > EXACT
 
 
 def test_contributions_add_up_to_the_logits() -> None:
     """The steps' shares and the bias are the logits of a linear head."""
     rng = np.random.default_rng(0)
     weight = rng.standard_normal((3, 9))
-    account = settle(stack("gru", 1, 1).trace(rng.standard_normal((50, 1, 6)).astype(np.float32)))
+    account = draw_ledger(stack("gru", 1, 1).trace(rng.standard_normal((50, 1, 6)).astype(np.float32)))
     logits = account.contributions(weight).sum(0) + weight @ account.opening
     np.testing.assert_allclose(logits, weight @ account.summary, atol=EXACT)
 
@@ -74,9 +74,9 @@ def test_contributions_add_up_to_the_logits() -> None:
 def test_a_wrong_summary_is_refused() -> None:
     """An unknown summary and an empty list of traces are named in the error."""
     with pytest.raises(ValueError, match="summary is 'first'"):
-        settle(stack("gru", 1, 1).trace(np.ones((1, 1, 6), np.float32)), "first")
+        draw_ledger(stack("gru", 1, 1).trace(np.ones((1, 1, 6), np.float32)), "first")
     with pytest.raises(ValueError, match="traces is empty"):
-        settle([])
+        draw_ledger([])
 
 
 def test_shares_of_a_weighted_sum() -> None:
@@ -105,15 +105,15 @@ def test_real_reviews_add_up(layers: int, directions: int, reviews: list[np.ndar
     model, worst = stack("gru", layers, directions, H=16), 0.0
     for start in range(0, 1000, 100):
         traces = model.trace(*pad(reviews[start : start + 100], 6))
-        worst = max(worst, *(settle(traces, summary, row).error for row in range(100) for summary in SUMMARIES))
+        worst = max(worst, *(draw_ledger(traces, summary, row).error for row in range(100) for summary in SUMMARIES))
     assert worst < EXACT
 
 
 def test_a_compounding_that_forgets_all_keeps_the_last_step() -> None:
     """With a rate of 0 the summary is the last vector alone; without a rate it is the average."""
     x = np.array([[2.0], [4.0], [6.0]], np.float32)
-    assert settle_vectors(x, 0.0, x[-1]).balance.ravel().tolist() == [0, 0, 6]
-    assert settle_vectors(x, None, x.mean(0)).balance.sum() == pytest.approx(4)
+    assert draw_vector_ledger(x, 0.0, x[-1]).balance.ravel().tolist() == [0, 0, 6]
+    assert draw_vector_ledger(x, None, x.mean(0)).balance.sum() == pytest.approx(4)
 
 
 @pytest.mark.parametrize("directions", [1, 2])

@@ -53,8 +53,8 @@ def problems(draw: st.DrawFn, /, **fixed: Any) -> Problem:
     x, dy = (rng.standard_normal((T, B, n)).astype(np.float32) for n in (I, H))
     options = {
         "lengths": rng.integers(0, T + 1, B) if draw(st.booleans()) else np.full(B, T),
-        "resets": rng.random((T, B)) < draw(st.sampled_from([0, 0.1, 1])),
-        "reset_to": draw(st.sampled_from(ops.RESET_TO)),
+        "episode_starts": rng.random((T, B)) < draw(st.sampled_from([0, 0.1, 1])),
+        "episode_state": draw(st.sampled_from(ops.EPISODE_STATES)),
         "reverse": reverse,
     }
     return Problem(cell, weights, x, rng.standard_normal((B, H)).astype(np.float32), dy, options)
@@ -92,7 +92,7 @@ def test_a_row_has_the_bits_that_it_has_alone(isa: str, problem: Problem, thread
     assert h_n is not None
     b = data.draw(st.integers(0, problem.x.shape[1] - 1))
     length = problem.options["lengths"][b]
-    alone = problem.options | {"lengths": None, "resets": problem.options["resets"][:length, b : b + 1]}
+    alone = problem.options | {"lengths": None, "episode_starts": problem.options["episode_starts"][:length, b : b + 1]}
     row = ops.forward(problem.layer(isa), problem.x[:length, b : b + 1], problem.h0[b : b + 1], **alone)
     np.testing.assert_array_equal(y[:length, b], row.y[:, 0])
     np.testing.assert_array_equal(h_n[b], row.h_n[0])
@@ -105,12 +105,12 @@ def test_a_row_has_the_bits_that_it_has_alone(isa: str, problem: Problem, thread
 def test_pieces_have_the_bits_of_the_whole(isa: str, problem: Problem, data: st.DataObject) -> None:
     """A sequence cut anywhere, its state carried from piece to piece, gives the whole, down to single steps."""
     layer, T = problem.layer(isa), len(problem.x)
-    resets = problem.options["resets"]
-    whole = ops.forward(layer, problem.x, problem.h0, resets=resets)
+    episode_starts = problem.options["episode_starts"]
+    whole = ops.forward(layer, problem.x, problem.h0, episode_starts=episode_starts)
     cuts = sorted(data.draw(st.lists(st.integers(0, T), max_size=4)))
     state, pieces = problem.h0, []
     for start, end in zip([0, *cuts], [*cuts, T], strict=True):
-        piece = ops.forward(layer, problem.x[start:end], state, resets=resets[start:end])
+        piece = ops.forward(layer, problem.x[start:end], state, episode_starts=episode_starts[start:end])
         state = piece.h_n
         pieces.append(piece.y)
     np.testing.assert_array_equal(np.concatenate(pieces), whole.y)
@@ -118,7 +118,7 @@ def test_pieces_have_the_bits_of_the_whole(isa: str, problem: Problem, data: st.
 
     h = problem.h0.copy()
     for t in range(T):
-        h[resets[t]] = 0
+        h[episode_starts[t]] = 0
         np.testing.assert_array_equal(ops.step(layer, problem.x[t], h, out=h), whole.y[t])
 
 
@@ -130,7 +130,7 @@ def test_gates_computed_again_change_no_bit(isa: str, problem: Problem, threads:
     expected = run(problem, isa, threads)[3:]
     layer = problem.layer(isa)
     out = ops.forward(layer, problem.x, problem.h0, **problem.options)
-    options = problem.options | {"checkpoint_every": 10_000}
+    options = problem.options | {"recompute_every": 10_000}
     for one, other in zip(
         ops.backward(layer, problem.x, out, problem.dy, h0=problem.h0, **options), expected, strict=True
     ):

@@ -65,7 +65,7 @@ def test_every_choice_equals_the_reference(cell: Cell, isa: str, T: int, B: int,
     for found, wanted in zip(gradients, expected_gradients, strict=True):
         assert wanted is not None
         close(found, wanted, GRADIENT * np.abs(wanted).max())
-    again = ops.backward(layer, x, out._replace(trace=None), dy, dh_n, h0, lengths=lengths, checkpoint_every=T)
+    again = ops.backward(layer, x, out._replace(trace=None), dy, dh_n, h0, lengths=lengths, recompute_every=T)
     for found, kept in zip(again, gradients, strict=True):
         np.testing.assert_array_equal(found, kept)
 

@@ -81,11 +81,11 @@ def test_a_table_changes_no_bit_of_the_values_and_no_gradient(isa: str, data: st
     h0, dy, dh_n = normal(rng, B, H), normal(rng, T, B, H), normal(rng, B, H)
     options: dict[str, Any] = {
         "lengths": rng.integers(0, T + 1, B) if draw(st.booleans()) else None,
-        "resets": rng.random((T, B)) < 0.1 if draw(st.booleans()) else None,
-        "reset_to": draw(st.sampled_from(ops.RESET_TO)),
+        "episode_starts": rng.random((T, B)) < 0.1 if draw(st.booleans()) else None,
+        "episode_state": draw(st.sampled_from(ops.EPISODE_STATES)),
         "reverse": draw(st.booleans()),
     }
-    more: dict[str, Any] = {"need_dx": draw(st.booleans()), "checkpoint_every": draw(st.sampled_from([None, 3]))}
+    more: dict[str, Any] = {"need_dx": draw(st.booleans()), "recompute_every": draw(st.sampled_from([None, 3]))}
 
     def run(x: Array, number: int, **ids: Any) -> tuple[ops.Forward, ops.Gradients]:
         with threads(number):

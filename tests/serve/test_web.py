@@ -91,7 +91,7 @@ def visit(tools: Any, chromium: Browser, address: Callable[[str], str]) -> Itera
         pages.append(page)
         if text is not None:
             page.fill("#text", text)
-        settle(page)
+        wait_for_quiet(page)
         return page
 
     go.complaints = complaints  # type: ignore[attr-defined]
@@ -101,7 +101,7 @@ def visit(tools: Any, chromium: Browser, address: Callable[[str], str]) -> Itera
     assert complaints == []
 
 
-def settle(page: Page) -> None:
+def wait_for_quiet(page: Page) -> None:
     """Waits until words and map show what was asked for last; the other pictures wait until they are seen."""
     for part in ("#words", "#map"):
         if shown(page, part):
@@ -121,7 +121,7 @@ def ask(page: Page, path: str, **question: Any) -> dict[str, Any]:
 
 def picture(page: Page, canvas: str = "#map") -> str:
     """What is drawn on a canvas."""
-    settle(page)
+    wait_for_quiet(page)
     return str(page.locator(canvas).first.evaluate("(canvas) => canvas.toDataURL()"))
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tidegate.inspection.attribution import IntegratedGradients
-from tidegate.inspection.explain import Attribution, Explanation, lead
+from tidegate.inspection.explain import Attribution, Explanation, margin
 from tidegate.ops.trace import Walk
 from tidegate.text.tokenizer import visible
 
@@ -49,7 +49,7 @@ class Explained:
     def quantity(self) -> str:
         """What contributions add up to."""
         several = len(self.explanation.labels) > 2
-        return f"lead of {self.name!r} over the other classes" if several else f"log-odds of {self.name!r}"
+        return f"margin of {self.name!r} over the other classes" if several else f"log-odds of {self.name!r}"
 
     @property
     def prediction(self) -> tuple[str, float]:
@@ -110,17 +110,17 @@ class Explained:
     def facts(self) -> list[tuple[str, str]]:
         """What the gates did, the sums, and by how much they miss the model's own numbers."""
         explanation, attribution = self.explanation, self.attribution
-        total = f"together {self._lead(explanation.logits)}, the {self.quantity}"
+        total = f"together {self._margin(explanation.logits)}, the {self.quantity}"
         words = signed(explanation.towards(self.label).sum())
         check = f"checked against the model, off by {explanation.error:.0e} at most"
         kept = all(trace.update is not None and trace.cell.update == "on" for trace in explanation.traces)
         facts = [
             ("updates", _named("most of the memory let go at", self.updates) if kept else ""),
             ("resets", _named("most of the memory left unread at", self.resets)),
-            ("ledger", f"bias {self._lead(explanation.bias)}, words {words}, {total}; {check}"),
+            ("ledger", f"bias {self._margin(explanation.bias)}, words {words}, {total}; {check}"),
         ]
         if isinstance(attribution, IntegratedGradients):
-            parts = f"zeros {self._lead(attribution.baseline)}, words {signed(self.contributions.sum())}"
+            parts = f"zeros {self._margin(attribution.baseline)}, words {signed(self.contributions.sum())}"
             facts.append(("gradients", f"{parts}, {total}; the integral is off by {attribution.error:.0e} at most"))
         elif attribution is not explanation:
             facts.append(("occlusion", "each word is left out by itself, so that what they count need not add up"))
@@ -129,8 +129,8 @@ class Explained:
         facts.append(("note", explanation.remark))
         return [(name, fact) for name, fact in facts if fact]
 
-    def _lead(self, logits: Array) -> str:
-        return signed(float(lead(logits, self.label)))
+    def _margin(self, logits: Array) -> str:
+        return signed(float(margin(logits, self.label)))
 
     def _strongest(self, share: Callable[[Walk], Array]) -> list[tuple[str, float]]:
         """Ranks the words by a share that gates have cut off, the mean of both directions of the last layer."""

@@ -9,7 +9,7 @@ from tidegate.models.config import Config
 from tidegate.training.settings import Epoch, Gradients, LayerGradients, Settings, Step
 
 
-def told(
+def report_gradients(
     events: Iterator[Step | Epoch], config: Config, settings: Settings, history: list[Gradients]
 ) -> Iterator[Step | Epoch]:
     """Passes on the events of a training, and tells of gradients after each epoch, when that has been shown.

@@ -16,7 +16,7 @@ import tidegate
 from tidegate.cli import options as o
 from tidegate.cli.comparison import Trained, compare
 from tidegate.cli.console import err, note, plural, say
-from tidegate.cli.gradients import told
+from tidegate.cli.gradients import report_gradients
 from tidegate.cli.progress import Stop, follow
 from tidegate.data import tables
 from tidegate.models.config import Config
@@ -109,7 +109,7 @@ def _train(options: Mapping[str, Any]) -> None:
     with Stop() as stop:
         for name, config in configs.items():
             own, start = settings if name == cell else baseline, perf_counter()
-            events = told(training.train(examples, config, own, vectors), config, own, gradients)
+            events = report_gradients(training.train(examples, config, own, vectors), config, own, gradients)
             best = follow(name, events, stop)
             if best:
                 results[name] = Trained(best, perf_counter() - start)

@@ -9,7 +9,7 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from tidegate.inspection.explain import Attribution, explain, one, words_of
+from tidegate.inspection.explain import Attribution, embed_single, explain, words_of
 from tidegate.inspection.statistics import bootstrap, rank_correlation
 from tidegate.models.model import Embedded, Model, softmax
 from tidegate.ops.trace import outputs_of
@@ -57,7 +57,7 @@ def integrated_gradients(
     """
     if steps < 1:
         raise ValueError(f"steps is {steps}, expected 1 or more")
-    embedded = one(model, source)
+    embedded = embed_single(model, source)
     nodes, weights = np.polynomial.legendre.leggauss(steps)
     nodes, weights = (nodes + 1) / 2, weights / 2
     x, contributions = embedded.x.astype(np.float64), np.zeros((len(embedded.x), len(model.config.labels)))
@@ -95,7 +95,7 @@ def occlusion(model: Model, source: str | npt.NDArray[Any] | Embedded) -> Attrib
         TypeError: The source is neither.
         ValueError: The vectors are of another size or not finite.
     """
-    embedded = one(model, source)
+    embedded = embed_single(model, source)
     steps = np.arange(len(embedded.x))
     without = [np.delete(steps, t) for t in steps]
     logits, *others = model.head(model.summaries([steps, *without], embedded.x[:, 0])).astype(np.float64)
@@ -156,7 +156,7 @@ def compare(
     """
     views = dict(views or METHODS | {"integrated-gradients": partial(integrated_gradients, steps=steps)})
     rng = np.random.default_rng(seed)
-    sources = (one(model, text) for text in texts)
+    sources = (embed_single(model, text) for text in texts)
     outcomes = [_outcome(model, embedded, views, rng) for embedded in sources if len(embedded.x) > 1]
     if not outcomes:
         raise ValueError("texts has none of two words or more, expected one at least")

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from tidegate.inspection.ledger import Ledger, settle, settle_vectors
+from tidegate.inspection.ledger import Ledger, draw_ledger, draw_vector_ledger
 from tidegate.models.model import Embedded, Model, softmax
 from tidegate.ops.reference import ACTIVATIONS
 from tidegate.ops.trace import Trace, outputs_of
@@ -51,8 +51,8 @@ class Attribution:
         return probabilities
 
     def towards(self, label: int) -> Array:
-        """Computes what each word adds to the `lead` of a class, float64 [T]."""
-        return lead(self.contributions, label)
+        """Computes what each word adds to the `margin` of a class, float64 [T]."""
+        return margin(self.contributions, label)
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -119,7 +119,7 @@ def explain(model: Model, source: str | npt.NDArray[Any] | Embedded) -> Explanat
         TypeError: The source is neither.
         ValueError: The vectors are of another size or not finite.
     """
-    embedded = one(model, source)
+    embedded = embed_single(model, source)
     ledger, outputs, traces = _ledger(model, embedded)
     weight, bias = (model.arrays[name].astype(np.float64) for name in ("head.weight", "head.bias"))
     logits = model.head(ledger.summary[None])[0].astype(np.float64)
@@ -195,7 +195,7 @@ def what_if(
         TypeError: The source is neither.
         ValueError: The model has no gates, or a value is out of range.
     """
-    embedded = one(model, source)
+    embedded = embed_single(model, source)
     traces = model.trace(embedded)
     stack: Any = model.stack
     index = layer * (1 + stack.bidirectional) + reverse
@@ -217,13 +217,13 @@ def what_if(
     _set(stack, changed, x, (step, 0, unit), {"reset": reset, "update": update, "candidate": candidate})
     results = stack.resume(embedded.x, traces, changed, step)
     before, after = (
-        model.head(settle(some, model.summary).summary[None]).astype(np.float64) for some in (traces, results)
+        model.head(draw_ledger(some, model.summary).summary[None]).astype(np.float64) for some in (traces, results)
     )
     hidden = results[index].hidden[:, 0]
     return WhatIf(before[0], after[0], softmax(before)[0], softmax(after)[0], hidden, tuple(results))
 
 
-def lead(logits: Array, label: int) -> Array:
+def margin(logits: Array, label: int) -> Array:
     """Computes how far one class is ahead of the mean of the others: of two, these are the log-odds.
 
     Args:
@@ -238,7 +238,7 @@ def lead(logits: Array, label: int) -> Array:
     return differences
 
 
-def one(model: Model, source: Any) -> Embedded:
+def embed_single(model: Model, source: Any) -> Embedded:
     """Embeds one text.
 
     Raises:
@@ -265,10 +265,10 @@ def _ledger(model: Model, embedded: Embedded) -> tuple[Ledger, npt.NDArray[np.fl
     x, lengths, _ = embedded
     if model.stack:
         traces = model.trace(embedded)
-        return settle(traces, model.summary), outputs_of(traces, traces[-1].layer), traces
+        return draw_ledger(traces, model.summary), outputs_of(traces, traces[-1].layer), traces
     outputs, h_n = model.outputs(x, lengths)
     summary = summarize(outputs, h_n, lengths, model.summary)[0]
-    return settle_vectors(x[:, 0], model.arrays.get("rate"), summary), outputs, ()
+    return draw_vector_ledger(x[:, 0], model.arrays.get("rate"), summary), outputs, ()
 
 
 def _set(

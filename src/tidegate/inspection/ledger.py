@@ -31,7 +31,7 @@ class Ledger:
     Example:
         >>> from tidegate import Recurrent
         >>> weights = {"weight_ih_l0": np.full((3, 2), 0.5), "weight_hh_l0": np.full((3, 1), 0.1)}
-        >>> ledger = settle(Recurrent(weights).trace(np.ones((4, 1, 2), np.float32)))
+        >>> ledger = draw_ledger(Recurrent(weights).trace(np.ones((4, 1, 2), np.float32)))
         >>> ledger.balance.round(3).ravel()
         array([0.082, 0.111, 0.15 , 0.202])
         >>> bool(np.allclose(ledger.balance.sum(0) + ledger.opening, ledger.summary))
@@ -73,7 +73,7 @@ class Ledger:
         return shares
 
 
-def settle(traces: Sequence[Trace], summary: str = "last", row: int = 0) -> Ledger:
+def draw_ledger(traces: Sequence[Trace], summary: str = "last", row: int = 0) -> Ledger:
     """Draws up the ledger of one sequence.
 
     In a stack of layers it is the last layer's: its steps are the words, whatever the layers below have read by then.
@@ -101,7 +101,7 @@ def settle(traces: Sequence[Trace], summary: str = "last", row: int = 0) -> Ledg
     return Ledger(deposits, kept, opening, _summary(last, walks, states, summary))
 
 
-def settle_vectors(
+def draw_vector_ledger(
     x: npt.NDArray[np.floating[Any]], rate: npt.ArrayLike | None, summary: npt.NDArray[np.floating[Any]]
 ) -> Ledger:
     """Draws up the ledger of a summary without gates: every vector is a deposit, whatever came before.

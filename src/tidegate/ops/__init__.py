@@ -16,7 +16,7 @@ name of the processor (`processor`).
 """
 
 from tidegate.ops.cells import GATES as GATES
-from tidegate.ops.layer import RESET_TO as RESET_TO
+from tidegate.ops.layer import EPISODE_STATES as EPISODE_STATES
 from tidegate.ops.layer import Forward as Forward
 from tidegate.ops.layer import Gradients as Gradients
 from tidegate.ops.layer import Layer as Layer

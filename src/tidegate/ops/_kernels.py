@@ -130,7 +130,7 @@ def run_backward(
     *,
     need_dx: bool,
     need_dh0: bool,
-    checkpoint_every: int | None = None,
+    recompute_every: int | None = None,
 ) -> Gradients:
     """Runs `ops.backward`; a GRU's gates are computed again if there is no trace."""
     I, H, gates = layer.input_size, layer.hidden_size, layer.cell.gates * layer.hidden_size
@@ -138,5 +138,5 @@ def run_backward(
     db_ih, db_hh = (np.empty(gates, np.float32) if layer.bias else None for _ in range(2))
     dh0 = np.empty((B, H), np.float32) if need_dh0 else None
     results = Gradients(dx, dh0, empty(gates, I), empty(gates, H), db_ih, db_hh)
-    layer.native.backward(shape, x, h0, y, trace, dy, dh_n, *results, checkpoint_every or 0, get_num_threads())
+    layer.native.backward(shape, x, h0, y, trace, dy, dh_n, *results, recompute_every or 0, get_num_threads())
     return results

@@ -159,11 +159,11 @@ def check_batch_sizes(batch_sizes: npt.ArrayLike, sizes: Sizes) -> npt.NDArray[n
     return values
 
 
-def check_resets(resets: npt.ArrayLike, rows: str, sizes: Sizes) -> npt.NDArray[np.uint8]:
+def check_episode_starts(episode_starts: npt.ArrayLike, rows: str, sizes: Sizes) -> npt.NDArray[np.uint8]:
     """Checks the marks of the first steps of episodes.
 
     Args:
-        resets: Booleans [T, B], or [N] of a packed sequence.
+        episode_starts: Booleans [T, B], or [N] of a packed sequence.
         rows: Letters of their axes, "T B" or "N".
         sizes: Sizes of these letters.
 
@@ -174,14 +174,18 @@ def check_resets(resets: npt.ArrayLike, rows: str, sizes: Sizes) -> npt.NDArray[
         TypeError: They are no booleans.
         ValueError: Their shape is another one.
     """
-    marks = np.asarray(resets)
+    marks = np.asarray(episode_starts)
     if marks.dtype != np.bool_:
-        raise TypeError(f"resets has dtype {marks.dtype}, expected bool: convert it with resets.astype(bool)")
+        raise TypeError(
+            f"episode_starts has dtype {marks.dtype}, expected bool: convert it with episode_starts.astype(bool)"
+        )
     letters = rows.split()
     expected = tuple(sizes[letter][0] for letter in letters)
     if marks.shape != expected:
         origins = ", ".join(f"{letter}={sizes[letter][0]} comes from {sizes[letter][1]}" for letter in letters)
-        raise ValueError(f"resets has shape {marks.shape}, expected [{', '.join(letters)}] = {expected}: {origins}")
+        raise ValueError(
+            f"episode_starts has shape {marks.shape}, expected [{', '.join(letters)}] = {expected}: {origins}"
+        )
     return np.array(marks, order="C").view(np.uint8)
 
 
@@ -212,14 +216,14 @@ def check_ids(ids: npt.ArrayLike, rows: str, sizes: Sizes) -> npt.NDArray[np.int
     return values
 
 
-def check_checkpoints(every: int | None) -> None:
+def check_recompute(every: int | None) -> None:
     """Checks the steps of a segment whose gates are computed again.
 
     Raises:
         ValueError: They are less than 1.
     """
     if every is not None and every < 1:
-        raise ValueError(f"checkpoint_every is {every}, expected 1 or more, or None")
+        raise ValueError(f"recompute_every is {every}, expected 1 or more, or None")
 
 
 def check_choice(name: str, value: object, choices: Collection[str]) -> None:

@@ -28,9 +28,9 @@ from tidegate.ops._kernels import (
 from tidegate.ops.cells import GATES, Cell, Choices
 from tidegate.ops.threads import get_num_threads
 
-__all__ = ["GATES", "RESET_TO", "Forward", "Gradients", "Layer", "backward", "forward", "isas", "pack", "step"]
+__all__ = ["EPISODE_STATES", "GATES", "Forward", "Gradients", "Layer", "backward", "forward", "isas", "pack", "step"]
 
-RESET_TO = ("zeros", "h0")
+EPISODE_STATES = ("zeros", "h0")
 """The state that an episode starts from, when several are packed in one row."""
 
 
@@ -110,8 +110,8 @@ def _call(
     lengths: Any,
     batch_sizes: Any,
     reverse: bool,
-    resets: Any,
-    reset_to: str,
+    episode_starts: Any,
+    episode_state: str,
     ids: Any,
 ) -> _Call:
     sizes: checks.Sizes = {"I": (layer.input_size, "the layer"), "H": (layer.hidden_size, "the layer")}
@@ -129,9 +129,11 @@ def _call(
         lengths, starts = packed_layout(batch_sizes)
     if h0 is not None:
         h0 = np.ascontiguousarray(checks.check("h0", h0, "B H", sizes))
-    checks.check_choice("reset_to", reset_to, RESET_TO)
-    marks = None if resets is None else checks.check_resets(resets, rows, sizes)
-    shape = _native.Shape(sizes["T"][0], sizes["B"][0], lengths, starts, bool(reverse), marks, reset_to == "h0", ids)
+    checks.check_choice("episode_state", episode_state, EPISODE_STATES)
+    marks = None if episode_starts is None else checks.check_episode_starts(episode_starts, rows, sizes)
+    shape = _native.Shape(
+        sizes["T"][0], sizes["B"][0], lengths, starts, bool(reverse), marks, episode_state == "h0", ids
+    )
     return _Call(shape, sizes, rows, rows_contiguous(x), h0)
 
 
@@ -140,7 +142,7 @@ def _trace(layer: Layer, call: _Call, out: Forward) -> Array | None:
     if not layer.cell.gated:
         return None
     if out.trace is None:
-        raise ValueError("out has no trace: call forward with trace=True before backward, or pass checkpoint_every")
+        raise ValueError("out has no trace: call forward with trace=True before backward, or pass recompute_every")
     sizes = call.sizes | {"4": (4, "the values kept of a step")}
     return np.ascontiguousarray(checks.check("trace", out.trace, f"{call.rows} 4 H", sizes))
 
@@ -153,8 +155,8 @@ def forward(
     lengths: Sequence[int] | npt.NDArray[np.integer[Any]] | None = None,
     batch_sizes: Sequence[int] | npt.NDArray[np.integer[Any]] | None = None,
     reverse: bool = False,
-    resets: npt.NDArray[np.bool_] | None = None,
-    reset_to: str = "zeros",
+    episode_starts: npt.NDArray[np.bool_] | None = None,
+    episode_state: str = "zeros",
     ids: npt.NDArray[np.integer[Any]] | None = None,
     trace: bool = False,
     y: Array | None = None,
@@ -178,19 +180,19 @@ def forward(
         lengths: Steps of each row, ints [B] in 0..T in any order; None for T everywhere.
         batch_sizes: Rows at each step of a packed sequence, ints [T], non-increasing, with sum N.
         reverse: Walks each row from its own end to its start.
-        resets: True on the first step of each episode, bool [T, B] or [N], where rows hold several episodes one after
-            another: each is then walked as if it were alone, in either direction.
-        reset_to: The state that such an episode starts from: "zeros", or "h0" for the row's own h0.
+        episode_starts: True on the first step of each episode, bool [T, B] or [N], where rows hold several episodes
+            one after another: each is then walked as if it were alone, in either direction.
+        episode_state: The state that such an episode starts from: "zeros", or "h0" for the row's own h0.
         ids: The row of the table x that each step reads, ints [T, B] or [N] in 0..V-1, beyond a row's
             length too.
         trace: Also returns what `Forward.trace` holds; `backward` needs that of a GRU.
         y: Array for the output, float32 [T, B, H] or [N, H]; by default a new one.
 
     Raises:
-        TypeError: An array is not float32, lengths or ids are no integers, or resets no booleans.
+        TypeError: An array is not float32, lengths or ids are no integers, or episode_starts no booleans.
         ValueError: A shape, a length or an id is wrong.
     """
-    call = _call(layer, x, h0, lengths, batch_sizes, reverse, resets, reset_to, ids)
+    call = _call(layer, x, h0, lengths, batch_sizes, reverse, episode_starts, episode_state, ids)
     H, B = layer.hidden_size, call.sizes["B"][0]
     if y is None:
         y = empty(*call.leading(), H)
@@ -215,45 +217,45 @@ def backward(
     lengths: Sequence[int] | npt.NDArray[np.integer[Any]] | None = None,
     batch_sizes: Sequence[int] | npt.NDArray[np.integer[Any]] | None = None,
     reverse: bool = False,
-    resets: npt.NDArray[np.bool_] | None = None,
-    reset_to: str = "zeros",
+    episode_starts: npt.NDArray[np.bool_] | None = None,
+    episode_state: str = "zeros",
     ids: npt.NDArray[np.integer[Any]] | None = None,
     need_dx: bool = True,
     need_dh0: bool = True,
-    checkpoint_every: int | None = None,
+    recompute_every: int | None = None,
 ) -> Gradients:
     """Carries gradients back through a layer.
 
     Args:
         layer: Packed weights, as in `forward`, and so is everything from x to ids but what is told of it here.
         x: Input, float32 [T, B, I] or [N, I], or a table [V, I].
-        out: What `forward` returned, with `trace=True` if checkpoint_every is None.
+        out: What `forward` returned, with `trace=True` if recompute_every is None.
         dy: Gradient of the loss by y, in its shape; ignored beyond a row's length. None for zeros.
         dh_n: Gradient of the loss by h_n, float32 [B, H]; None for zeros.
         h0: Initial state, float32 [B, H]; None for zeros.
         lengths: Steps of each row.
         batch_sizes: Rows at each step of a packed sequence.
         reverse: Direction.
-        resets: True on the first step of each episode.
-        reset_to: The state that such an episode starts from.
+        episode_starts: True on the first step of each episode.
+        episode_state: The state that such an episode starts from.
         ids: The row of the table that each step has read.
         need_dx: Whether to compute dx; if not, it is None.
         need_dh0: Whether to compute dh0; if not, it is None, and the first step is a product cheaper.
-        checkpoint_every: If not None, the gates of a GRU are computed again from the states y, at most this many steps
+        recompute_every: If not None, the gates of a GRU are computed again from the states y, at most this many steps
             at once, and `out.trace` is not used: less memory for at most a third more time.
 
     Returns:
         Gradients; dx is 0 beyond a row's length, and for a row of a table that no step has read.
 
     Raises:
-        TypeError: An array is not float32, lengths or ids are no integers, or resets no booleans.
-        ValueError: A shape, a length or an id is wrong, or a GRU's `out` has no trace and checkpoint_every is None.
+        TypeError: An array is not float32, lengths or ids are no integers, or episode_starts no booleans.
+        ValueError: A shape, a length or an id is wrong, or a GRU's `out` has no trace and recompute_every is None.
     """
-    call = _call(layer, x, h0, lengths, batch_sizes, reverse, resets, reset_to, ids)
-    checks.check_checkpoints(checkpoint_every)
+    call = _call(layer, x, h0, lengths, batch_sizes, reverse, episode_starts, episode_state, ids)
+    checks.check_recompute(recompute_every)
     sizes = call.sizes
     y = rows_contiguous(checks.check("y", out.y, f"{call.rows} H", sizes))
-    trace = None if checkpoint_every is not None else _trace(layer, call, out)
+    trace = None if recompute_every is not None else _trace(layer, call, out)
     if dy is not None:
         dy = rows_contiguous(checks.check("dy", dy, f"{call.rows} H", sizes))
     if dh_n is not None:
@@ -262,7 +264,7 @@ def backward(
         *(layer, call.shape, sizes["B"][0], call.x, call.h0, y, trace, dy, dh_n),
         need_dx=need_dx,
         need_dh0=need_dh0,
-        checkpoint_every=checkpoint_every,
+        recompute_every=recompute_every,
     )
 
 

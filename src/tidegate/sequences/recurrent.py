@@ -209,7 +209,7 @@ class Recurrent:
                     trace.h0,
                     lengths=trace.lengths,
                     reverse=trace.reverse,
-                    checkpoint_every=max(1, len(x)),  # the gates are computed again, from the states
+                    recompute_every=max(1, len(x)),  # the gates are computed again, from the states
                 ).dx
                 dx += by_direction
             dy = dx

@@ -35,8 +35,8 @@ def torch_layer(
     weights: Sequence[Tensor],
     lengths: Integers | None,
     batch_sizes: Integers | None,
-    resets: Marks | None = None,
-    reset_to: str = "zeros",
+    episode_starts: Marks | None = None,
+    episode_state: str = "zeros",
 ) -> tuple[Tensor, Tensor]:
     """Runs one layer, all its directions, over x [T, B, I] or, with batch_sizes, packed [N, I]."""
     D, H = len(weights) // weights_per_direction(weights), weights[1].shape[-1]
@@ -58,8 +58,8 @@ def torch_layer(
     if batch_sizes is not None:
         y, h_n = run(PackedSequence(x, torch.from_numpy(batch_sizes)), h0)
         return y.data, h_n
-    if resets is not None:
-        return torch_episodes(run, x, h0, lengths, resets, reset_to, D, D * H)
+    if episode_starts is not None:
+        return torch_episodes(run, x, h0, lengths, episode_starts, episode_state, D, D * H)
     return run(x, h0) if lengths is None else torch_ragged(run, x, h0, lengths, D * H)
 
 
@@ -122,8 +122,8 @@ def torch_episodes(
     x: Tensor,
     h0: Tensor,
     lengths: Integers | None,
-    resets: Marks,
-    reset_to: str,
+    episode_starts: Marks,
+    episode_state: str,
     directions: int,
     features: int,
 ) -> tuple[Tensor, Tensor]:
@@ -134,8 +134,8 @@ def torch_episodes(
         x: Input [T, B, I].
         h0: Initial states [L·D, B, H].
         lengths: Steps of each row [B]; None for T everywhere.
-        resets: Marks of the first steps of episodes [T, B].
-        reset_to: What an episode starts from, "zeros" or "h0".
+        episode_starts: Marks of the first steps of episodes [T, B].
+        episode_state: What an episode starts from, "zeros" or "h0".
         directions: D.
         features: Size of an output.
 
@@ -146,7 +146,7 @@ def torch_episodes(
     if T == 0:
         return x.new_zeros(0, B, features), h0
     steps = np.full(B, T) if lengths is None else lengths
-    starts = (resets != 0) & (np.arange(T)[:, None] < steps)
+    starts = (episode_starts != 0) & (np.arange(T)[:, None] < steps)
     starts[0] = steps > 0
     row, first = np.nonzero(starts.T)  # row by row
     is_first, is_last = np.r_[True, row[1:] != row[:-1]][: len(row)], np.r_[row[1:] != row[:-1], True][: len(row)]
@@ -154,7 +154,7 @@ def torch_episodes(
 
     b, t = torch.from_numpy(row), torch.from_numpy(first)
     time = (t + torch.arange(int(n.max(initial=0)))[:, None]).clamp(max=T - 1)
-    enters = np.stack([is_first & (resets[0, row] == 0), is_last])[:directions] | (reset_to == "h0")
+    enters = np.stack([is_first & (episode_starts[0, row] == 0), is_last])[:directions] | (episode_state == "h0")
     own = torch.from_numpy(enters).repeat(h0.shape[0] // directions, 1).unsqueeze(-1).to(x.device)
     states = torch.where(own, h0[:, b], torch.zeros((), dtype=h0.dtype, device=h0.device))
     y, h_n = torch_ragged(run, x[time, b], states, n, features)

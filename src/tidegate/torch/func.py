@@ -25,12 +25,12 @@ class _Options:  # no tuple: functorch would take it apart
     """What a call needs beside its tensors, as the operation takes it."""
 
     cell: str
-    reset_to: str
-    checkpoint_every: int | None
+    episode_state: str
+    recompute_every: int | None
 
-    def arguments(self, lengths: Tensor | None, resets: Tensor | None) -> tuple[Any, ...]:
-        """Returns the arguments of the operation from `cell` to `checkpoint_every`."""
-        return self.cell, lengths, resets, self.reset_to, self.checkpoint_every
+    def arguments(self, lengths: Tensor | None, episode_starts: Tensor | None) -> tuple[Any, ...]:
+        """Returns the arguments of the operation from `cell` to `recompute_every`."""
+        return self.cell, lengths, episode_starts, self.episode_state, self.recompute_every
 
 
 class TransformedLayers(OperationLayers):
@@ -38,30 +38,30 @@ class TransformedLayers(OperationLayers):
 
     def __call__(self, i: int, x: Tensor, h0: Tensor | None, weights: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
         """Runs one layer."""
-        options = _Options(self.cell, self.reset_to, self.checkpoint_every)
-        y, h_n, _ = _layer(options, self.lengths, self.resets, x, h0, *weights)
+        options = _Options(self.cell, self.episode_state, self.recompute_every)
+        y, h_n, _ = _layer(options, self.lengths, self.episode_starts, x, h0, *weights)
         return y, h_n
 
 
 class _Layer(torch.autograd.Function):
-    """`apply(options, lengths, resets, x, h0, *weights)` gives `(y, h_n, trace)`."""
+    """`apply(options, lengths, episode_starts, x, h0, *weights)` gives `(y, h_n, trace)`."""
 
     @staticmethod
-    def forward(options: _Options, lengths: Any, resets: Any, x: Tensor, h0: Any, *weights: Tensor) -> Any:
-        return recurrent_layer(x, h0, list(weights), *options.arguments(lengths, resets), True)
+    def forward(options: _Options, lengths: Any, episode_starts: Any, x: Tensor, h0: Any, *weights: Tensor) -> Any:
+        return recurrent_layer(x, h0, list(weights), *options.arguments(lengths, episode_starts), True)
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor, Tensor]) -> None:
-        options, lengths, resets, *tensors = inputs
+        options, lengths, episode_starts, *tensors = inputs
         y, _, trace = output
         ctx.mark_non_differentiable(trace)
         ctx.options = options
-        ctx.save_for_backward(lengths, resets, y, trace, *tensors)
+        ctx.save_for_backward(lengths, episode_starts, y, trace, *tensors)
 
     @staticmethod
     def backward(ctx: Any, dy: Tensor, dh_n: Tensor, _: Any) -> tuple[Tensor | None, ...]:
-        lengths, resets, y, trace, *tensors = ctx.saved_tensors
-        dx, dh0, *dweights = _layer_backward(ctx.options, lengths, resets, y, trace, dy, dh_n, *tensors)
+        lengths, episode_starts, y, trace, *tensors = ctx.saved_tensors
+        dx, dh0, *dweights = _layer_backward(ctx.options, lengths, episode_starts, y, trace, dy, dh_n, *tensors)
         return None, None, None, dx, None if tensors[1] is None else dh0, *dweights
 
     @staticmethod
@@ -69,11 +69,11 @@ class _Layer(torch.autograd.Function):
         if any(dim is not None for dim in in_dims[5:]):
             return _one_by_one(_layer, info.batch_size, in_dims, args)
         N = info.batch_size
-        options, lengths, resets, x, h0, *weights = args
+        options, lengths, episode_starts, x, h0, *weights = args
         lengths = None if lengths is None else _rows(lengths, in_dims[1], 0, N)
-        resets = None if resets is None else _rows(resets, in_dims[2], 1, N)
+        episode_starts = None if episode_starts is None else _rows(episode_starts, in_dims[2], 1, N)
         h0 = None if h0 is None else _rows(h0, in_dims[4], 1, N)
-        y, h_n, trace = _layer(options, lengths, resets, _rows(x, in_dims[3], 1, N), h0, *weights)
+        y, h_n, trace = _layer(options, lengths, episode_starts, _rows(x, in_dims[3], 1, N), h0, *weights)
         y, h_n = (output.unflatten(1, (N, output.shape[1] // N)) for output in (y, h_n))
         if not trace.numel():
             return (y, h_n, trace), (1, 1, None)
@@ -81,13 +81,13 @@ class _Layer(torch.autograd.Function):
 
 
 class _Backward(torch.autograd.Function):
-    """`apply(options, lengths, resets, y, trace, dy, dh_n, x, h0, *weights)` gives the gradients by the last ones."""
+    """`apply(options, lengths, episode_starts, y, trace, dy, dh_n, x, h0, *weights)` gives gradients by the last."""
 
     @staticmethod
     def forward(
         options: _Options,
         lengths: Any,
-        resets: Any,
+        episode_starts: Any,
         y: Tensor,
         trace: Tensor,
         dy: Tensor,
@@ -95,27 +95,27 @@ class _Backward(torch.autograd.Function):
         *tensors: Tensor,
     ) -> tuple[Tensor, ...]:
         x, h0, *weights = tensors
-        arguments = options.arguments(lengths, resets)
+        arguments = options.arguments(lengths, episode_starts)
         dx, dh0, dweights = recurrent_layer_backward(x, h0, weights, *arguments, True, y, trace, dy, dh_n)
         return dx, dh0, *dweights
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
-        ctx.options, lengths, resets, _, _, *tensors = inputs
-        ctx.save_for_backward(lengths, resets, *tensors)
+        ctx.options, lengths, episode_starts, _, _, *tensors = inputs
+        ctx.save_for_backward(lengths, episode_starts, *tensors)
 
     @staticmethod
     def backward(ctx: Any, *ddinputs: Tensor) -> tuple[Tensor | None, ...]:
         """Differentiates the backward pass, computed by torch's own operations."""
-        lengths, resets, dy, dh_n, x, h0, *weights = ctx.saved_tensors
+        lengths, episode_starts, dy, dh_n, x, h0, *weights = ctx.saved_tensors
         steps = None if lengths is None else np.array(lengths.tolist())
-        marks = None if resets is None else np.array(resets.tolist(), np.uint8)
+        marks = None if episode_starts is None else np.array(episode_starts.tolist(), np.uint8)
         states = [] if h0 is None else [h0]
 
         def layer(*inputs: Tensor) -> Any:
             x, *others = inputs
             h0 = others.pop(0) if states else None
-            return torch_layer(Cell.of(ctx.options.cell), x, h0, others, steps, None, marks, ctx.options.reset_to)
+            return torch_layer(Cell.of(ctx.options.cell), x, h0, others, steps, None, marks, ctx.options.episode_state)
 
         def gradients(dy: Tensor, dh_n: Tensor, *inputs: Tensor) -> Any:
             return vjp(layer, *inputs)[1]((dy, dh_n))

@@ -38,9 +38,9 @@ class Plan(NamedTuple):
         lengths: Steps of each row [B]; None for T everywhere.
         batch_sizes: Rows at each step [T] of a packed sequence; None for a padded batch.
         starts: First row of each step [T] of a packed sequence; None for a padded batch.
-        resets: Marks of the first steps of episodes in a padded batch, bytes [T, B]; None for none.
-        reset_to: What an episode starts from, "zeros" or "h0".
-        checkpoint_every: Steps of a segment whose gates the backward pass computes again; None keeps them all.
+        episode_starts: Marks of the first steps of episodes in a padded batch, bytes [T, B]; None for none.
+        episode_state: What an episode starts from, "zeros" or "h0".
+        recompute_every: Steps of a segment whose gates the backward pass computes again; None keeps them all.
         ids: The row of a table x [V, I] that each step of a padded batch reads, [T·B]; None where x is [T, B, I].
     """
 
@@ -50,13 +50,13 @@ class Plan(NamedTuple):
     lengths: Integers | None = None
     batch_sizes: Integers | None = None
     starts: Integers | None = None
-    resets: npt.NDArray[np.uint8] | None = None
-    reset_to: str = "zeros"
-    checkpoint_every: int | None = None
+    episode_starts: npt.NDArray[np.uint8] | None = None
+    episode_state: str = "zeros"
+    recompute_every: int | None = None
     ids: Integers | None = None
 
     @classmethod
-    def packed(cls, cell: Cell, batch_sizes: Tensor, N: int, checkpoint_every: int | None) -> Self:
+    def packed(cls, cell: Cell, batch_sizes: Tensor, N: int, recompute_every: int | None) -> Self:
         """Returns the plan for a packed sequence of N rows.
 
         Raises:
@@ -66,24 +66,26 @@ class Plan(NamedTuple):
         checked = checks.check_batch_sizes(batch_sizes.numpy(), sizes)
         lengths, starts = _kernels.packed_layout(checked)
         T, B = sizes["T"][0], sizes["B"][0]
-        return cls(cell, T, B, lengths, checked, starts, checkpoint_every=checkpoint_every)
+        return cls(cell, T, B, lengths, checked, starts, recompute_every=recompute_every)
 
     def shape(self, direction: int) -> _kernels.Shape:
         """Returns what the native kernels need to know of the rows."""
-        episodes = (self.resets, self.reset_to == "h0")
+        episodes = (self.episode_starts, self.episode_state == "h0")
         return _kernels.Shape(self.T, self.B, self.lengths, self.starts, direction == 1, *episodes, self.ids)
 
     @property
     def keeps_trace(self) -> bool:
         """Whether the backward pass reads the trace of the forward pass."""
-        return self.cell.gated and self.checkpoint_every is None
+        return self.cell.gated and self.recompute_every is None
 
     def torch_layer(self, x: Tensor, h0: Tensor | None, weights: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
         """Runs one layer by torch's own operations."""
         lengths = self.lengths if self.batch_sizes is None else None
         if self.ids is not None:
             x = embedding(torch.from_numpy(self.ids.reshape(self.T, self.B)), x)
-        return torch_layer(self.cell, x, h0, weights, lengths, self.batch_sizes, self.resets, self.reset_to)
+        return torch_layer(
+            self.cell, x, h0, weights, lengths, self.batch_sizes, self.episode_starts, self.episode_state
+        )
 
 
 class DirectLayers(NamedTuple):
@@ -288,7 +290,7 @@ def native_gradients(
                 *(layer, plan.shape(d), plan.B, inputs, state, y_d, gates, dy_d, dh_n_d),
                 need_dx=need_dx,
                 need_dh0=need_dh0,
-                checkpoint_every=plan.checkpoint_every,
+                recompute_every=plan.recompute_every,
             )
         )
     dx = results[0].dx

@@ -11,7 +11,7 @@ from torch.nn.functional import dropout
 from torch.nn.utils.rnn import PackedSequence
 
 from tidegate.ops.cells import Cell
-from tidegate.ops.checks import check_checkpoints
+from tidegate.ops.checks import check_recompute
 from tidegate.ops.trace import Trace
 from tidegate.torch.chrono import check_chrono, draw_memories
 from tidegate.torch.fallback import torch_episodes, torch_ragged
@@ -20,10 +20,10 @@ from tidegate.torch.function import DirectLayers, Plan, joined
 from tidegate.torch.operation import OperationLayers
 from tidegate.torch.rows import (
     UNFIT,
+    EpisodeStarts,
     Ids,
     Lengths,
     Lookup,
-    Resets,
     Rows,
     check_rows,
     check_traceable,
@@ -40,7 +40,7 @@ Layers = DirectLayers | OperationLayers | TorchLayers
 
 
 @dataclass(frozen=True)
-class Path:
+class Route:
     """Which way a call goes, and why. It is true when native kernels run.
 
     Attributes:
@@ -59,7 +59,7 @@ class _Native(torch.nn.RNNBase):
     """What GRU and RNN share: torch's parameters, and a forward pass on native kernels."""
 
     _torchs: type[torch.nn.RNNBase]  # the module of torch that this one stands for, if nothing else is chosen
-    checkpoint_every: int | None = None  # a module that `convert` has turned into this one has no other
+    recompute_every: int | None = None  # a module that `convert` has turned into this one has no other
 
     def forward(
         self,
@@ -67,8 +67,8 @@ class _Native(torch.nn.RNNBase):
         hx: Tensor | None = None,
         *,
         lengths: Lengths | None = None,
-        resets: Resets | None = None,
-        reset_to: str = "zeros",
+        episode_starts: EpisodeStarts | None = None,
+        episode_state: str = "zeros",
         ids: Ids | None = None,
         return_trace: bool = False,
     ) -> tuple[Input, Tensor] | tuple[Input, Tensor, list[Trace]]:
@@ -78,10 +78,10 @@ class _Native(torch.nn.RNNBase):
             input: float32 [T, B, I], [B, T, I] with `batch_first`, [T, I] of one sequence; packed; with `ids` a table.
             hx: Initial states, float32 [L·D, B, H], D = 1 or 2 directions, [L·D, H] of one sequence; 0 if absent.
             lengths: Steps of each row of a padded batch, integers [B] in 0..T and in any order; T everywhere if absent.
-            resets: True on the first step of each episode, bool [T, B] or as `input` is laid out, where rows of a
-                padded batch hold several episodes one after another: each is walked as if it were alone, in either
-                direction.
-            reset_to: The state that such an episode starts from: "zeros", or "h0" for the row's own in hx.
+            episode_starts: True on the first step of each episode, bool [T, B] or as `input` is laid out, where rows
+                of a padded batch hold several episodes one after another: each is walked as if it were alone, in
+                either direction.
+            episode_state: The state that such an episode starts from: "zeros", or "h0" for the row's own in hx.
             ids: The row of a table [V, I] that each step reads, 0..V-1: [T, B], [B, T] with `batch_first`, or [T].
             return_trace: Also returns what every layer did at every step of a padded batch or of one sequence.
 
@@ -93,9 +93,9 @@ class _Native(torch.nn.RNNBase):
             the states: copy what you want to change.
 
         Raises:
-            ValueError: `lengths`, `resets` or `ids` do not fit the input, torch's own checks find a mistake, or a
-                trace is wanted of a packed sequence or under a transform of torch.
-            TypeError: `lengths` or `ids` are no integers, or `resets` no booleans.
+            ValueError: `lengths`, `episode_starts` or `ids` do not fit the input, torch's own checks find a mistake, or
+                a trace is wanted of a packed sequence or under a transform of torch.
+            TypeError: `lengths` or `ids` are no integers, or `episode_starts` no booleans.
             RuntimeError, IndexError: As torch's own checks raise them, the latter for `ids` under a transform.
         """
         kind = transform()
@@ -103,9 +103,9 @@ class _Native(torch.nn.RNNBase):
         data, lookup = (input, None) if ids is None else look_up(input, ids, transformed=kind is not None)
         obstacle = self._obstacle(data, hx, weights if kind else None)
         rows = _WHOLE
-        if lengths is not None or resets is not None:
+        if lengths is not None or episode_starts is not None:
             as_tensors = kind is not None and not obstacle
-            rows = check_rows(data, lengths, resets, reset_to, self.batch_first, as_tensors=as_tensors)
+            rows = check_rows(data, lengths, episode_starts, episode_state, self.batch_first, as_tensors=as_tensors)
         traces: list[Trace] | None = [] if return_trace else None
         if return_trace:
             check_traceable(data, kind)
@@ -121,16 +121,16 @@ class _Native(torch.nn.RNNBase):
         output = self._arranged(data, hx, weights, layers, None if lookup is None else lookup.table)
         return output if traces is None else (*output, traces)
 
-    def path(
+    def route(
         self,
         input: Input,  # noqa: A002 - torch's name
         hx: Tensor | None = None,
         *,
         lengths: Any = None,
-        resets: Any = None,
-        reset_to: str = "zeros",
+        episode_starts: Any = None,
+        episode_state: str = "zeros",
         ids: Ids | None = None,
-    ) -> Path:
+    ) -> Route:
         """Says whether a call with these arguments, those of `forward`, runs natively, and why.
 
         The backward pass goes the same way as its forward pass, but second derivatives, and with `create_graph=True`
@@ -138,16 +138,16 @@ class _Native(torch.nn.RNNBase):
         """
         kind = transform()
         data = input if ids is None else look_up(input, ids, transformed=kind is not None)[0]
-        # They decide nothing, but wrong ones have no path.
-        check_rows(data, lengths, resets, reset_to, self.batch_first, as_tensors=kind is not None)
+        # They decide nothing, but wrong ones have no route.
+        check_rows(data, lengths, episode_starts, episode_state, self.batch_first, as_tensors=kind is not None)
         weights = self._weights()
         obstacle = self._obstacle(data, hx, weights if kind else None)
         obstacle = obstacle or (None if kind else self._weights_obstacle(weights))
-        return Path(obstacle is None, obstacle or "float32 on the CPU")
+        return Route(obstacle is None, obstacle or "float32 on the CPU")
 
-    def _set_checkpoints(self, every: int | None) -> None:
-        check_checkpoints(every)
-        self.checkpoint_every = every
+    def _set_recompute(self, every: int | None) -> None:
+        check_recompute(every)
+        self.recompute_every = every
 
     @property
     def cell(self) -> Cell:
@@ -195,7 +195,7 @@ class _Native(torch.nn.RNNBase):
     def _operations(self, kind: str, rows: Rows) -> Layers:
         """Returns what runs a layer under a transform."""
         form = OperationLayers if kind == "trace" else TransformedLayers
-        return form(str(self.cell), *rows, self.checkpoint_every)
+        return form(str(self.cell), *rows, self.recompute_every)
 
     def _direct(
         self, data: Any, weights: Sequence[Tensor], rows: Rows, lookup: Lookup | None, traces: list[Trace] | None
@@ -219,18 +219,18 @@ class _Native(torch.nn.RNNBase):
 
     def _plan(self, cell: Cell, data: Any, rows: Rows) -> Plan:
         if isinstance(data, PackedSequence):
-            return Plan.packed(cell, data.batch_sizes, data.data.shape[0], self.checkpoint_every)
+            return Plan.packed(cell, data.batch_sizes, data.data.shape[0], self.recompute_every)
         if data.dim() == 2:
-            return Plan(cell, data.shape[0], 1, checkpoint_every=self.checkpoint_every)
+            return Plan(cell, data.shape[0], 1, recompute_every=self.recompute_every)
         B, T = data.shape[:2] if self.batch_first else data.shape[1::-1]
-        return Plan(cell, T, B, rows.lengths, None, None, rows.resets, rows.reset_to, self.checkpoint_every)
+        return Plan(cell, T, B, rows.lengths, None, None, rows.episode_starts, rows.episode_state, self.recompute_every)
 
     def _torch_forward(self, data: Any, hx: Tensor | None, rows: Rows) -> tuple[Input, Tensor]:
-        """Runs torch's own code, on packed rows if lengths or resets are given."""
+        """Runs torch's own code, on packed rows if lengths or episode starts are given."""
         run_torch: Callable[..., Any] = functools.partial(self._torchs.forward, self)
         if self.cell.chosen:
             run_torch = self._by_steps
-        if rows.lengths is None and rows.resets is None:
+        if rows.lengths is None and rows.episode_starts is None:
             output: tuple[Input, Tensor] = run_torch(data, hx)
             return output
 
@@ -242,10 +242,12 @@ class _Native(torch.nn.RNNBase):
         self.check_forward_args(data, hx, None)
 
         features = D * self.hidden_size
-        if rows.resets is None:
+        if rows.episode_starts is None:
             y, h_n = torch_ragged(run_torch, x, hx, rows.lengths, features)
         else:
-            y, h_n = torch_episodes(run_torch, x, hx, rows.lengths, rows.resets, rows.reset_to, D, features)
+            y, h_n = torch_episodes(
+                run_torch, x, hx, rows.lengths, rows.episode_starts, rows.episode_state, D, features
+            )
         return (y.transpose(0, 1) if self.batch_first else y), h_n
 
     def _by_steps(self, data: Any, hx: Tensor | None) -> tuple[Input, Tensor]:
@@ -257,7 +259,7 @@ class _Native(torch.nn.RNNBase):
         return self._arranged(data, hx, self._weights(), TorchLayers(self.cell, sizes))
 
     def _obstacle(self, data: Any, hx: Tensor | None, transformed: Sequence[Tensor] | None) -> str | None:
-        """Returns what keeps a call off the native path, or None; weights matter here only if torch transforms them."""
+        """Returns what keeps a call off the native route, or None; weights matter only if torch transforms them."""
         packed, tensor = isinstance(data, PackedSequence), data[0] if isinstance(data, PackedSequence) else data
         obstacle = unsupported_transform() or ("autocast is active" if torch.is_autocast_enabled("cpu") else None)
         if transformed and packed:
@@ -278,7 +280,7 @@ class _Native(torch.nn.RNNBase):
     def _weights_obstacle(
         self, weights: Sequence[Tensor], unfit: Callable[[str, Tensor], str | None] = unfit_tensor
     ) -> str | None:
-        """Returns what keeps the weights off the native path, or None."""
+        """Returns what keeps the weights off the native route, or None."""
         for name, weight in zip(self._flat_weights_names, weights, strict=True):
             if obstacle := unfit(name, weight):
                 return obstacle
@@ -288,8 +290,8 @@ class _Native(torch.nn.RNNBase):
 class GRU(_Native):
     """`torch.nn.GRU` on native kernels: same constructor, `state_dict`, results and gradients.
 
-    Float32 on the CPU runs natively; everything else runs torch's own code, and `path` says which and why. For very
-    long sequences, `checkpoint_every=1000` (or any number of steps, as an argument or an attribute) keeps no gates for
+    Float32 on the CPU runs natively; everything else runs torch's own code, and `route` says which and why. For very
+    long sequences, `recompute_every=1000` (or any number of steps, as an argument or an attribute) keeps no gates for
     the backward pass, which computes them again that many steps at a time at most: a fifth of what the layer keeps, for
     at most a third more time.
 
@@ -332,7 +334,7 @@ class GRU(_Native):
     def __init__(
         self,
         *args: Any,
-        checkpoint_every: int | None = None,
+        recompute_every: int | None = None,
         reset: str = "after",
         update: str = "on",
         candidate: str = "tanh",
@@ -342,7 +344,7 @@ class GRU(_Native):
     ) -> None:
         _refuse_projection(options)
         super().__init__("GRU", *args, **options)
-        self._set_checkpoints(checkpoint_every)
+        self._set_recompute(recompute_every)
         chosen = Cell.of("gru", reset=reset, update=update, candidate=candidate, gate=gate)
         _, self.reset, self.update, self.candidate, self.gate = chosen
         if chrono is not None:
@@ -375,7 +377,7 @@ class GRU(_Native):
 class RNN(_Native):
     """`torch.nn.RNN` on native kernels, with tanh or relu: same constructor, `state_dict`, results and gradients.
 
-    Float32 on the CPU runs natively; everything else runs torch's own code, and `path` says which and why.
+    Float32 on the CPU runs natively; everything else runs torch's own code, and `route` says which and why.
 
         >>> layer = RNN(3, 4, nonlinearity="relu", batch_first=True)
         >>> y, h_n = layer(torch.randn(2, 5, 3), lengths=[2, 5])
@@ -385,14 +387,14 @@ class RNN(_Native):
 
     _torchs = torch.nn.RNN
 
-    def __init__(self, *args: Any, checkpoint_every: int | None = None, **options: Any) -> None:
+    def __init__(self, *args: Any, recompute_every: int | None = None, **options: Any) -> None:
         _refuse_projection(options)
         nonlinearity = args[3] if len(args) > 3 else options.pop("nonlinearity", "tanh")
         if nonlinearity not in {"tanh", "relu"}:
             raise ValueError(f"Unknown nonlinearity '{nonlinearity}'. Select from 'tanh' or 'relu'.")
         super().__init__(f"RNN_{nonlinearity.upper()}", *args[:3], *args[4:], **options)
         self.nonlinearity = nonlinearity
-        self._set_checkpoints(checkpoint_every)
+        self._set_recompute(recompute_every)
 
 
 def _refuse_projection(options: dict[str, Any]) -> None:

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from tidegate.ops import RESET_TO, checks
+from tidegate.ops import EPISODE_STATES, checks
 from tidegate.ops._kernels import Array, rows_contiguous
 from tidegate.ops.cells import Cell
 from tidegate.torch.fallback import weights_per_direction
@@ -28,9 +28,9 @@ class OperationLayers(NamedTuple):
 
     cell: str
     lengths: Tensor | None
-    resets: Tensor | None
-    reset_to: str
-    checkpoint_every: int | None
+    episode_starts: Tensor | None
+    episode_state: str
+    recompute_every: int | None
 
     def __call__(self, i: int, x: Tensor, h0: Tensor | None, weights: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
         """Runs one layer, keeping the gates if gradients will surely be asked for; a graph to export might never."""
@@ -48,9 +48,9 @@ def recurrent_layer(
     weights: Sequence[Tensor],
     cell: str,
     lengths: Tensor | None,
-    resets: Tensor | None,
-    reset_to: str,
-    checkpoint_every: int | None,
+    episode_starts: Tensor | None,
+    episode_state: str,
+    recompute_every: int | None,
     trace: bool,
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Runs one layer, both directions if there are weights for two.
@@ -61,9 +61,9 @@ def recurrent_layer(
         weights: As torch lists them, for each direction w_ih [G·H, I], w_hh [G·H, H] and with bias b_ih, b_hh [G·H].
         cell: The text of the cell, see `cells.Cell`.
         lengths: Steps of each row, integers [B]; None for T everywhere.
-        resets: True on the first step of each episode, bool [T, B]; None for one episode a row.
-        reset_to: What an episode starts from, "zeros" or "h0".
-        checkpoint_every: Steps of a segment whose gates the backward pass computes again; None for any number.
+        episode_starts: True on the first step of each episode, bool [T, B]; None for one episode a row.
+        episode_state: What an episode starts from, "zeros" or "h0".
+        recompute_every: Steps of a segment whose gates the backward pass computes again; None for any number.
         trace: Whether to keep the gates for the backward pass, which otherwise computes them again.
 
     Returns:
@@ -73,7 +73,7 @@ def recurrent_layer(
         TypeError: A tensor is not float32, or lengths are no integers.
         ValueError: A shape or a length is wrong.
     """
-    plan = _plan(x, h0, weights, cell, lengths, resets, reset_to, checkpoint_every, {})
+    plan = _plan(x, h0, weights, cell, lengths, episode_starts, episode_state, recompute_every, {})
     directions = PACKED.get(plan.cell, weights, exactly=trace)
     y, h_n, gates = run(plan, directions, x, h0, trace=trace and plan.keeps_trace, clear=True)
     kept = x.new_empty(0) if gates is None else torch.from_numpy(gates)
@@ -87,9 +87,9 @@ def recurrent_layer_backward(
     weights: Sequence[Tensor],
     cell: str,
     lengths: Tensor | None,
-    resets: Tensor | None,
-    reset_to: str,
-    checkpoint_every: int | None,
+    episode_starts: Tensor | None,
+    episode_state: str,
+    recompute_every: int | None,
     need_dx: bool,
     y: Tensor,
     trace: Tensor,
@@ -99,7 +99,7 @@ def recurrent_layer_backward(
     """Carries gradients back through a layer.
 
     Args:
-        x: As in the forward pass, and so are h0 to checkpoint_every.
+        x: As in the forward pass, and so are h0 to recompute_every.
         need_dx: Whether to compute dx; if not, it is empty.
         y: What the forward pass returned, and so is trace.
         dy: Gradient of the loss by y; None for zeros.
@@ -109,7 +109,7 @@ def recurrent_layer_backward(
         dx, dh0 (empty if there is no h0) and the gradients by the weights.
     """
     sizes: checks.Sizes = {}
-    plan = _plan(x, h0, weights, cell, lengths, resets, reset_to, checkpoint_every, sizes)
+    plan = _plan(x, h0, weights, cell, lengths, episode_starts, episode_state, recompute_every, sizes)
     directions = PACKED.get(plan.cell, weights, exactly=False)
     kept = _kept(y, trace, sizes)
     for name, gradient, letters in (("dy", dy, "T B D·H"), ("dh_n", dh_n, "D B H")):
@@ -126,22 +126,22 @@ def _plan(
     weights: Sequence[Tensor],
     cell: str,
     lengths: Tensor | None,
-    resets: Tensor | None,
-    reset_to: str,
-    checkpoint_every: int | None,
+    episode_starts: Tensor | None,
+    episode_state: str,
+    recompute_every: int | None,
     sizes: checks.Sizes,
 ) -> Plan:
     """Checks what the rest trusts, and fills in the sizes of the letters."""
-    checks.check_choice("reset_to", reset_to, RESET_TO)
-    checks.check_checkpoints(checkpoint_every)
+    checks.check_choice("episode_state", episode_state, EPISODE_STATES)
+    checks.check_recompute(recompute_every)
     sizes |= {"I": (weights[0].shape[1], "the weights"), "H": (weights[1].shape[1], "the weights")}
     sizes["D"] = (len(weights) // weights_per_direction(weights), "the weights")
     checks.check("x", x.numpy(force=True), "T B I", sizes)
     steps = None if lengths is None else checks.check_lengths(lengths.numpy(), sizes)
     if h0 is not None:
         checks.check("h0", h0.numpy(force=True), "D B H", sizes)
-    marks = None if resets is None else checks.check_resets(resets.numpy(), "T B", sizes)
-    return Plan(Cell.of(cell), sizes["T"][0], sizes["B"][0], steps, None, None, marks, reset_to, checkpoint_every)
+    marks = None if episode_starts is None else checks.check_episode_starts(episode_starts.numpy(), "T B", sizes)
+    return Plan(Cell.of(cell), sizes["T"][0], sizes["B"][0], steps, None, None, marks, episode_state, recompute_every)
 
 
 def _kept(y: Tensor, trace: Tensor, sizes: checks.Sizes) -> tuple[Array, Array | None]:
@@ -160,14 +160,14 @@ def _(
     weights: Sequence[Tensor],
     cell: str,
     lengths: Tensor | None,
-    resets: Tensor | None,
-    reset_to: str,
-    checkpoint_every: int | None,
+    episode_starts: Tensor | None,
+    episode_state: str,
+    recompute_every: int | None,
     trace: bool,
 ) -> Outputs:
     rows, H, D = x.shape[:-1], weights[1].shape[1], len(weights) // weights_per_direction(weights)
     B = rows[1] if h0 is None else h0.shape[1]
-    kept = (D, *rows, 4, H) if trace and Cell.of(cell).gated and checkpoint_every is None else (0,)
+    kept = (D, *rows, 4, H) if trace and Cell.of(cell).gated and recompute_every is None else (0,)
     return x.new_empty(*rows, D * H), x.new_empty(D, B, H), x.new_empty(kept)
 
 
@@ -180,19 +180,19 @@ def _(x: Tensor, h0: Tensor | None, weights: Sequence[Tensor], *others: Any) -> 
 
 def _keep(ctx: Any, inputs: tuple[Any, ...], output: Outputs) -> None:
     """Keeps what the backward pass needs."""
-    x, h0, weights, cell, lengths, resets, *options, _ = inputs
+    x, h0, weights, cell, lengths, episode_starts, *options, _ = inputs
     y, _, trace = output
     ctx.mark_non_differentiable(trace)
     ctx.set_materialize_grads(False)
     ctx.cell, ctx.options = cell, options
-    ctx.save_for_backward(x, h0, lengths, resets, y, trace, *weights)
+    ctx.save_for_backward(x, h0, lengths, episode_starts, y, trace, *weights)
 
 
 def _backward(ctx: Any, dy: Tensor | None, dh_n: Tensor | None, _: Any) -> tuple[Any, ...]:
-    x, h0, lengths, resets, y, trace, *weights = ctx.saved_tensors
+    x, h0, lengths, episode_starts, y, trace, *weights = ctx.saved_tensors
     need_dx = ctx.needs_input_grad[0]
     dx, dh0, dweights = recurrent_layer_backward(
-        x, h0, weights, ctx.cell, lengths, resets, *ctx.options, need_dx, y, trace, dy, dh_n
+        x, h0, weights, ctx.cell, lengths, episode_starts, *ctx.options, need_dx, y, trace, dy, dh_n
     )
     return dx if need_dx else None, None if h0 is None else dh0, dweights, *[None] * 6
 

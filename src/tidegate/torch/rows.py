@@ -11,13 +11,13 @@ from torch.nn import Embedding, RNNBase
 from torch.nn.functional import embedding
 from torch.nn.utils.rnn import PackedSequence
 
-from tidegate.ops import RESET_TO
-from tidegate.ops.checks import Sizes, check_choice, check_ids, check_lengths, check_resets
+from tidegate.ops import EPISODE_STATES
+from tidegate.ops.checks import Sizes, check_choice, check_episode_starts, check_ids, check_lengths
 from tidegate.torch.transforms import jit_traces, unfit_tensor
 
 UNFIT = "the shapes do not fit: torch's own checks say how"
 Lengths = Sequence[int] | npt.NDArray[np.integer[Any]] | Tensor
-Resets = npt.NDArray[np.bool_] | Tensor
+EpisodeStarts = npt.NDArray[np.bool_] | Tensor
 Ids = Sequence[Any] | npt.NDArray[np.integer[Any]] | Tensor
 
 
@@ -26,40 +26,40 @@ class Rows(NamedTuple):
 
     Attributes:
         lengths: Steps of each row, an int64 array [B], or a tensor; None for T everywhere.
-        resets: Marks of the first steps of episodes, bytes [T, B], or a bool tensor; None for none.
-        reset_to: What an episode starts from, "zeros" or "h0".
+        episode_starts: Marks of the first steps of episodes, bytes [T, B], or a bool tensor; None for none.
+        episode_state: What an episode starts from, "zeros" or "h0".
     """
 
     lengths: Any = None
-    resets: Any = None
-    reset_to: str = "zeros"
+    episode_starts: Any = None
+    episode_state: str = "zeros"
 
 
 def check_rows(
     data: Tensor | PackedSequence,
     lengths: Lengths | None,
-    resets: Resets | None,
-    reset_to: str,
+    episode_starts: EpisodeStarts | None,
+    episode_state: str,
     batch_first: bool,
     *,
     as_tensors: bool,
 ) -> Rows:
-    """Checks lengths and resets against the input that they belong to.
+    """Checks lengths and episode starts against the input that they belong to.
 
     Args:
         data: The input.
         lengths: Steps of each row, integers [B] in 0..T.
-        resets: True on the first steps of episodes, bool [T, B], or [B, T] with batch_first.
-        reset_to: What an episode starts from.
+        episode_starts: True on the first steps of episodes, bool [T, B], or [B, T] with batch_first.
+        episode_state: What an episode starts from.
         batch_first: Whether the input is [B, T, I].
         as_tensors: Whether to return tensors, whose numbers are left for the operation to check that gets them.
 
     Raises:
-        TypeError: Lengths are no integers, or resets no booleans.
+        TypeError: Lengths are no integers, or episode_starts no booleans.
         ValueError: They do not fit the input, which may be one that takes none.
     """
-    check_choice("reset_to", reset_to, RESET_TO)
-    for name, given in (("lengths", lengths), ("resets", resets)):
+    check_choice("episode_state", episode_state, EPISODE_STATES)
+    for name, given in (("lengths", lengths), ("episode_starts", episode_starts)):
         if given is not None:
             _check_padded(name, data)
             if jit_traces():
@@ -68,15 +68,19 @@ def check_rows(
                 )
     if as_tensors:
         steps = None if lengths is None else _tensor("lengths", lengths, "integers")
-        marks = None if resets is None else _tensor("resets", resets, "bool")
-        return Rows(steps, marks.T if batch_first and marks is not None else marks, reset_to)
+        marks = None if episode_starts is None else _tensor("episode_starts", episode_starts, "bool")
+        return Rows(steps, marks.T if batch_first and marks is not None else marks, episode_state)
 
     sizes: Sizes = {}
     if isinstance(data, Tensor) and data.dim() == 3:
         sizes = {letter: (data.shape[axis ^ batch_first], "input") for axis, letter in enumerate("TB")}
     numbers = None if lengths is None else check_lengths(_on_cpu(lengths), sizes)
-    found = None if resets is None else check_resets(_on_cpu(resets), "B T" if batch_first else "T B", sizes)
-    return Rows(numbers, np.ascontiguousarray(found.T) if batch_first and found is not None else found, reset_to)
+    found = (
+        None
+        if episode_starts is None
+        else check_episode_starts(_on_cpu(episode_starts), "B T" if batch_first else "T B", sizes)
+    )
+    return Rows(numbers, np.ascontiguousarray(found.T) if batch_first and found is not None else found, episode_state)
 
 
 class Lookup(NamedTuple):
@@ -146,7 +150,7 @@ def check_traceable(data: Tensor | PackedSequence, transform: str | None) -> Non
 
 
 def misfit(module: RNNBase, data: Any, hx: Tensor | None) -> str | None:
-    """Returns what keeps an input of these shapes off the native path, or None."""
+    """Returns what keeps an input of these shapes off the native route, or None."""
     batch_sizes = None
     if isinstance(data, PackedSequence):
         data, batch_sizes = data.data, data.batch_sizes

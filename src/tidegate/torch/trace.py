@@ -24,21 +24,21 @@ class TorchLayers(NamedTuple):
         cell: The cell.
         batch_sizes: Rows at each step [T] of a packed sequence; None for a padded batch.
         lengths: Steps of each row [B]; None for T everywhere.
-        resets: Marks of the first steps of episodes [T, B]; None for none.
-        reset_to: What an episode starts from, "zeros" or "h0".
+        episode_starts: Marks of the first steps of episodes [T, B]; None for none.
+        episode_state: What an episode starts from, "zeros" or "h0".
         traces: A list to which the traces of a padded batch are appended; None if nobody wants them.
     """
 
     cell: Cell
     batch_sizes: Integers | None = None
     lengths: Integers | None = None
-    resets: Marks | None = None
-    reset_to: str = "zeros"
+    episode_starts: Marks | None = None
+    episode_state: str = "zeros"
     traces: list[Trace] | None = None
 
     def __call__(self, i: int, x: Tensor, h0: Tensor | None, weights: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
         """Runs one layer."""
-        rows = (self.lengths, self.batch_sizes, self.resets, self.reset_to)
+        rows = (self.lengths, self.batch_sizes, self.episode_starts, self.episode_state)
         y, h_n = torch_layer(self.cell, x, h0, weights, *rows)
         if self.traces is not None:
             with torch.no_grad():
@@ -72,10 +72,10 @@ class TorchLayers(NamedTuple):
         T = len(y)
         t = np.arange(T)[:, None]
         first = (t == steps - 1) if reverse else np.broadcast_to(t == 0, (T, len(steps)))
-        marked = np.zeros((T, len(steps)), bool) if self.resets is None else self.resets != 0
+        marked = np.zeros((T, len(steps)), bool) if self.episode_starts is None else self.episode_starts != 0
         if reverse:  # an episode starts where the next one, in time, has its mark
             marked = np.concatenate([marked[1:], np.zeros_like(marked[:1])]) & (t + 1 < steps)
         at_start, at_mark = (torch.from_numpy(np.array(a)).unsqueeze(-1).to(y.device) for a in (first, marked))
         shifted = torch.cat([y[1:], h0[None]] if reverse else [h0[None], y[:-1]])[:T]
         before = torch.where(at_start, h0, shifted)
-        return torch.where(at_mark, h0 if self.reset_to == "h0" else torch.zeros_like(h0), before)
+        return torch.where(at_mark, h0 if self.episode_state == "h0" else torch.zeros_like(h0), before)

@@ -34,14 +34,14 @@ def unsupported_transform() -> str | None:
 
 
 def unfit_tensor(name: str, tensor: Tensor) -> str | None:
-    """Returns what keeps a tensor off the native path, or None."""
+    """Returns what keeps a tensor off the native route, or None."""
     if type(tensor) is not Tensor and type(tensor) is not Parameter:
         return f"{name} is a {type(tensor).__name__}, not a plain tensor"
     return unfit_number(name, tensor)
 
 
 def unfit_number(name: str, tensor: Tensor) -> str | None:
-    """Returns what keeps a tensor of any kind off the native path, or None."""
+    """Returns what keeps a tensor of any kind off the native route, or None."""
     if tensor.dtype is not torch.float32:
         return f"{name} has dtype {str(tensor.dtype).removeprefix('torch.')}, native kernels compute in float32"
     if not tensor.is_cpu:

@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tidegate.inspection.gradient_flow.adjoint import adjoint
-from tidegate.inspection.ledger import settle
+from tidegate.inspection.ledger import draw_ledger
 from tidegate.models.model import Model
 from tidegate.ops.checks import check_choice
 
@@ -52,7 +52,7 @@ def loss_gradients(
     check_choice("of", of, ("loss", "logit"))
     traces = model.trace(source)
     weight, bias = (model.arrays[f"head.{name}"].astype(np.float64) for name in ("weight", "bias"))
-    logits = weight @ settle(traces, model.summary).summary + bias
+    logits = weight @ draw_ledger(traces, model.summary).summary + bias
     c = int(logits.argmax()) if label is None else _class(model, label)
     best = int(logits.argmax())
     powers = np.exp(logits - logits[best])

@@ -31,41 +31,46 @@ def layer_of(rng: np.random.Generator, cell: str, isa: str, hidden: int = H) -> 
     return ops.pack(cell, *(rng.uniform(-0.5, 0.5, shape).astype(np.float32) for shape in shapes), isa=isa)
 
 
-def episodes(resets: npt.NDArray[np.bool_], length: int) -> list[slice]:
+def episodes(episode_starts: npt.NDArray[np.bool_], length: int) -> list[slice]:
     """The episodes of one row, cut at its marks."""
-    starts = [t for t in range(length) if t == 0 or resets[t]]
+    starts = [t for t in range(length) if t == 0 or episode_starts[t]]
     return [slice(*ends) for ends in pairwise([*starts, length])]
 
 
 @every_isa
 @every_cell
 @every_direction
-@pytest.mark.parametrize("reset_to", ops.RESET_TO)
-@pytest.mark.parametrize("checkpoint_every", [None, 3])
+@pytest.mark.parametrize("episode_state", ops.EPISODE_STATES)
+@pytest.mark.parametrize("recompute_every", [None, 3])
 def test_an_episode_is_walked_as_if_it_were_alone(
-    isa: str, cell: str, reverse: bool, reset_to: str, checkpoint_every: int | None
+    isa: str, cell: str, reverse: bool, episode_state: str, recompute_every: int | None
 ) -> None:
     """Outputs are those of the episodes one by one, to the bit; gradients are the sums of theirs."""
     rng = np.random.default_rng(0)
     layer = layer_of(rng, cell, isa)
     x, h0 = rng.standard_normal((T, B, I)).astype(np.float32), rng.standard_normal((B, H)).astype(np.float32)
     dy, dh_n = rng.standard_normal((T, B, H)).astype(np.float32), rng.standard_normal((B, H)).astype(np.float32)
-    lengths, resets = np.array([T, 0, 7, T, 12, 1]), rng.random((T, B)) < 0.2
-    resets[0, 0] = resets[5, 2] = True
-    options: dict[str, Any] = {"lengths": lengths, "reverse": reverse, "resets": resets, "reset_to": reset_to}
+    lengths, episode_starts = np.array([T, 0, 7, T, 12, 1]), rng.random((T, B)) < 0.2
+    episode_starts[0, 0] = episode_starts[5, 2] = True
+    options: dict[str, Any] = {
+        "lengths": lengths,
+        "reverse": reverse,
+        "episode_starts": episode_starts,
+        "episode_state": episode_state,
+    }
 
-    out = ops.forward(layer, x, h0, trace=checkpoint_every is None, **options)
-    found = ops.backward(layer, x, out, dy, dh_n, h0, checkpoint_every=checkpoint_every, **options)
+    out = ops.forward(layer, x, h0, trace=recompute_every is None, **options)
+    found = ops.backward(layer, x, out, dy, dh_n, h0, recompute_every=recompute_every, **options)
 
     sums = [np.zeros_like(array) for array in found if array is not None]
     dx, dh0, *dweights = sums
     for b in range(B):
-        parts = episodes(resets[:, b], lengths[b])
+        parts = episodes(episode_starts[:, b], lengths[b])
         for number, part in enumerate(parts):
-            first, last = (number == 0 and not resets[0, b], number == len(parts) - 1)
+            first, last = (number == 0 and not episode_starts[0, b], number == len(parts) - 1)
             if reverse:
                 first, last = last, number == 0
-            own = h0[b : b + 1] if first or reset_to == "h0" else None
+            own = h0[b : b + 1] if first or episode_state == "h0" else None
             alone = ops.forward(layer, x[part, b : b + 1], own, reverse=reverse, trace=True)
             np.testing.assert_array_equal(out.y[part, b], alone.y[:, 0])
             last_gradient = dh_n[b : b + 1] if last else None
@@ -88,19 +93,21 @@ def test_an_episode_is_walked_as_if_it_were_alone(
 @every_isa
 @pytest.mark.parametrize("threads", [2, 3])
 @pytest.mark.parametrize(("hidden", "rows"), [(19, 40), (160, 2)], ids=["rows shared", "units shared"])
-def test_resets_do_not_depend_on_threads(
+def test_episodes_do_not_depend_on_threads(
     isa: str, threads: int, hidden: int, rows: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Both passes give the same bits however threads share the work."""
     rng = np.random.default_rng(1)
     layer = layer_of(rng, "gru", isa, hidden)
     x, h0 = rng.standard_normal((60, rows, I)).astype(np.float32), np.ones((rows, hidden), np.float32)
-    resets = rng.random((60, rows)) < 0.3
+    episode_starts = rng.random((60, rows)) < 0.3
     results = []
     for number in (1, threads):
         monkeypatch.setattr("tidegate.ops.threads._threads", number)
-        out = ops.forward(layer, x, h0, resets=resets, reset_to="h0", trace=True)
-        results.append([*out, *ops.backward(layer, x, out, out.y, h0=h0, resets=resets, reset_to="h0")])
+        out = ops.forward(layer, x, h0, episode_starts=episode_starts, episode_state="h0", trace=True)
+        results.append(
+            [*out, *ops.backward(layer, x, out, out.y, h0=h0, episode_starts=episode_starts, episode_state="h0")]
+        )
     for one, many in zip(*results, strict=True):
         np.testing.assert_array_equal(one, many)
 
@@ -110,30 +117,34 @@ def test_a_packed_sequence_has_packed_marks() -> None:
     rng = np.random.default_rng(2)
     layer = layer_of(rng, "gru", ops.isas()[0])
     sizes = np.array([4, 4, 3, 1, 1])
-    x, resets = rng.standard_normal((5, 4, I)).astype(np.float32), rng.random((5, 4)) < 0.5
+    x, episode_starts = rng.standard_normal((5, 4, I)).astype(np.float32), rng.random((5, 4)) < 0.5
     held = np.arange(4) < sizes[:, None]
-    packed = ops.forward(layer, x[held], batch_sizes=sizes, resets=resets[held])
-    padded = ops.forward(layer, x, lengths=held.sum(0), resets=resets)
+    packed = ops.forward(layer, x[held], batch_sizes=sizes, episode_starts=episode_starts[held])
+    padded = ops.forward(layer, x, lengths=held.sum(0), episode_starts=episode_starts)
     np.testing.assert_array_equal(packed.y, padded.y[held])
 
 
 WRONG = {
-    "numbers": (np.zeros((T, B)), TypeError, "resets has dtype float64, expected bool: convert it"),
-    "axes": (np.zeros(T, bool), ValueError, rf"resets has shape \({T},\), expected \[T, B\] = \({T}, {B}\): T={T}"),
-    "shape": (np.zeros((B, T), bool), ValueError, rf"resets has shape \({B}, {T}\), expected \[T, B\]"),
+    "numbers": (np.zeros((T, B)), TypeError, "episode_starts has dtype float64, expected bool: convert it"),
+    "axes": (
+        np.zeros(T, bool),
+        ValueError,
+        rf"episode_starts has shape \({T},\), expected \[T, B\] = \({T}, {B}\): T={T}",
+    ),
+    "shape": (np.zeros((B, T), bool), ValueError, rf"episode_starts has shape \({B}, {T}\), expected \[T, B\]"),
 }
 
 
-@pytest.mark.parametrize(("resets", "error", "message"), WRONG.values(), ids=WRONG)
-def test_wrong_marks_are_refused(resets: Any, error: type[Exception], message: str) -> None:
+@pytest.mark.parametrize(("episode_starts", "error", "message"), WRONG.values(), ids=WRONG)
+def test_wrong_marks_are_refused(episode_starts: Any, error: type[Exception], message: str) -> None:
     """An error says what marks should look like, and where their sizes come from."""
     layer = layer_of(np.random.default_rng(3), "gru", ops.isas()[0])
     with pytest.raises(error, match=message):
-        ops.forward(layer, np.zeros((T, B, I), np.float32), resets=resets)
+        ops.forward(layer, np.zeros((T, B, I), np.float32), episode_starts=episode_starts)
 
 
 def test_an_unknown_start_is_refused() -> None:
     """Episodes start from zeros or from h0, and the error says so."""
     layer = layer_of(np.random.default_rng(3), "gru", ops.isas()[0])
-    with pytest.raises(ValueError, match="reset_to is 'ones', expected one of 'zeros', 'h0'"):
-        ops.forward(layer, np.zeros((T, B, I), np.float32), resets=np.zeros((T, B), bool), reset_to="ones")
+    with pytest.raises(ValueError, match="episode_state is 'ones', expected one of 'zeros', 'h0'"):
+        ops.forward(layer, np.zeros((T, B, I), np.float32), episode_starts=np.zeros((T, B), bool), episode_state="ones")

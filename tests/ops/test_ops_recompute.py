@@ -23,7 +23,7 @@ def test_short_segments_give_the_same_gradients(every: int) -> None:
     x = np.random.default_rng(4).standard_normal((50, 4, 5)).astype(np.float32)
     out = ops.forward(layer, x, trace=True)
     expected = ops.backward(layer, x, out, out.y)
-    for one, other in zip(expected, ops.backward(layer, x, out, out.y, checkpoint_every=every), strict=True):
+    for one, other in zip(expected, ops.backward(layer, x, out, out.y, recompute_every=every), strict=True):
         assert one is not None
         assert other is not None
         assert np.abs(one - other).max() <= 2e-6 * max(1, np.abs(one).max())
@@ -32,5 +32,5 @@ def test_short_segments_give_the_same_gradients(every: int) -> None:
 def test_segments_without_a_step_are_refused() -> None:
     """A segment has at least one step."""
     layer, x = layer_of("gru", 5, 6), np.zeros((3, 2, 5), np.float32)
-    with pytest.raises(ValueError, match="checkpoint_every is 0, expected 1 or more"):
-        ops.backward(layer, x, ops.forward(layer, x), checkpoint_every=0)
+    with pytest.raises(ValueError, match="recompute_every is 0, expected 1 or more"):
+        ops.backward(layer, x, ops.forward(layer, x), recompute_every=0)

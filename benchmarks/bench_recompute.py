@@ -1,6 +1,6 @@
-"""What does `checkpoint_every` cost and save on a very long sequence? Peak memory and time of one training step.
+"""What does `recompute_every` cost and save on a very long sequence? Peak memory and time of one training step.
 
-python benchmarks/bench_checkpoint.py [--every 0,1000] [--steps 100000] [--rounds 7] [--save]
+python benchmarks/bench_recompute.py [--every 0,1000] [--steps 100000] [--rounds 7] [--save]
 
 Each setting runs in a process of its own, for a peak never comes down again, and they take turns, for the machine's
 speed may change between two of them: told are the medians. 0 keeps the trace of every step. The memory without any
@@ -35,7 +35,7 @@ def train(every: int, steps: int) -> dict[str, float]:
 
     from tidegate.torch import GRU  # noqa: PLC0415 - likewise
 
-    gru = GRU(SIZE, SIZE, checkpoint_every=every or None)
+    gru = GRU(SIZE, SIZE, recompute_every=every or None)
     x, dy = torch.randn(steps, ROWS, SIZE), torch.ones(1, ROWS, SIZE)
     before, seconds = peak_megabytes(), []
     for _ in range(REPEATS):
@@ -66,7 +66,7 @@ def medians(runs: list[dict[str, Any]]) -> dict[str, Any]:
 def main() -> None:
     """Prints a line for each setting."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--every", default="0,316,1000", help="settings of checkpoint_every, commas between them")
+    parser.add_argument("--every", default="0,316,1000", help="settings of recompute_every, commas between them")
     parser.add_argument("--steps", type=int, default=100_000)
     parser.add_argument("--rounds", type=int, default=7, help="processes for each setting")
     parser.add_argument("--save", action="store_true", help="write what was found to benchmarks/results/")
@@ -82,13 +82,13 @@ def main() -> None:
     found = {str(every): medians([one[every] for one in runs]) for every in settings}
     for every in settings:
         run = found[str(every)]
-        name = f"checkpoint_every={every}" if every else "every step kept"
+        name = f"recompute_every={every}" if every else "every step kept"
         if "failure" in run:
             print(f"{name:24} {run['failure']}", flush=True)
         else:
             print(f"{name:24} {run['seconds']:6.2f} s, peak {run['peak_mb']:,.0f} MB ({run['before_mb']:,.0f} before)")
     if options.save:
-        results.save("checkpoint", {"steps": options.steps, "runs": found})
+        results.save("recompute", {"steps": options.steps, "runs": found})
 
 
 if __name__ == "__main__":
