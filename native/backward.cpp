@@ -48,8 +48,8 @@ struct GateRows {
   int index, size;
 };
 
-// The products that make the gradients of one matrix of weights; which one is for the caller to say.
-WeightGradients weight_gradients(const PackedLayer& layer, const GateRows& in) {
+// The products that make the gradients of the weights of some gates; of which matrix is for the caller to say.
+WeightGradients weight_gradients(const PackedLayer& layer, const GateRows& in, int64_t gates) {
   WeightGradients call{};
   call.dgates = in.dgates;
   call.stride = in.stride;
@@ -58,20 +58,20 @@ WeightGradients weight_gradients(const PackedLayer& layer, const GateRows& in) {
   call.gates = layer.gates;
   call.panel = in.panel;
   call.add = in.add;
-  call.unit_tiles = share(layer.gates * layer.pitch() / layer.kernels.unit_tile, in.index, in.size);
+  call.unit_tiles = share(gates * layer.pitch() / layer.kernels.unit_tile, in.index, in.size);
   return call;
 }
 
-// dx, which may be null, and the gradients of W_ih, from those of r, z and n.
+// dx, which may be null, and the gradients of W_ih.
 void input_gradients(const PackedLayer& layer, const GateRows& in, const float* const* x, float* const* dx,
                      float* w_ih) {
   if (dx) {
     const Panels w = layer.backward_ih();
-    const Tiles tiles{in.rows, layer.kernels.tile_rows, in.index, in.size};
+    const Tiles tiles{in.rows, layer.kernels.tile_rows[3], in.index, in.size};
     layer.kernels.gate_products(
         {in.dgates, in.stride, layer.hidden, w, layer.input, dx, false, tiles, {0, w.count()}, {}});
   }
-  WeightGradients call = weight_gradients(layer, in);
+  WeightGradients call = weight_gradients(layer, in, layer.gates);
   call.rows = x;
   call.columns = layer.input;
   call.sums = w_ih;
@@ -96,29 +96,33 @@ class BackwardRun {
         kernels_(layer.kernels),
         blocks_(cut_into_blocks(schedule, block_rows(layer), pass.trace_steps)),
         rows_(schedule.rows()),
-        gate_blocks_(layer.dgate_gates() * layer.blocks()),
-        computes_trace_(layer.cell == Cell::kGru && !pass.trace) {
+        gate_blocks_(layer.numbers.gradients * layer.blocks()),
+        late_(layer.numbers.stages() > 1),
+        trace_floats_(layer.numbers.traced * layer.hidden),
+        computes_trace_(layer.numbers.needs_trace && !pass.trace) {
     for (const Block& block : blocks_) capacity_ = std::max(capacity_, block.rows);
-    const int64_t dgates = gate_blocks_ * capacity_ * kernels_.lanes;
-    const int64_t trace = computes_trace_ ? capacity_ * 4 * layer.hidden : 0;
+    const int64_t dgates = gate_blocks_ * capacity_ * kernels_.lanes, carry = rows_ * layer.pitch();
+    const int64_t trace = computes_trace_ ? capacity_ * trace_floats_ : 0, late = late_ ? carry : 0;
     panel_floats_ = capacity_ * 3 * kernels_.lanes;
     Scratch& scratch = Scratch::local();
-    scratch.reserve(buffers_ * Scratch::bytes<float>(dgates) + Scratch::bytes<float>(rows_ * layer.pitch()) +
-                    Scratch::bytes<float>(trace) + Scratch::bytes<float>(layer.hidden) +
-                    size * Scratch::bytes<float>(panel_floats_) + buffers_ * 7 * Scratch::bytes<float*>(capacity_) +
-                    Scratch::bytes<float*>(rows_));
+    scratch.reserve(buffers_ * Scratch::bytes<float>(dgates) + 2 * Scratch::bytes<float>(carry) +
+                    Scratch::bytes<float>(late) + Scratch::bytes<float>(trace) + Scratch::bytes<float>(layer.hidden) +
+                    Scratch::bytes<float>(size * panel_floats_) +
+                    buffers_ * Pointers::kArrays * Scratch::bytes<float*>(capacity_) +
+                    2 * Scratch::bytes<float*>(rows_));
     for (int64_t i = 0; i < buffers_; ++i) dgates_[i] = scratch.take<float>(dgates);
-    carry_ = scratch.take<float>(rows_ * layer.pitch());
+    for (int32_t s = 0; s < layer.numbers.states; ++s) carry_[s] = scratch.take<float>(carry);
+    late_gradients_ = scratch.take<float>(late);
     trace_ = scratch.take<float>(trace);
     zeros_ = scratch.take<float>(layer.hidden);
     panels_ = scratch.take<float>(size * panel_floats_);
-    for (int64_t i = 0; i < buffers_; ++i)
-      pointers_[i] = {scratch.take<const float*>(capacity_), scratch.take<const float*>(capacity_),
-                      scratch.take<const float*>(capacity_), scratch.take<const float*>(capacity_),
-                      scratch.take<float*>(capacity_),       scratch.take<float*>(capacity_),
-                      scratch.take<float*>(capacity_)};
+    for (int64_t i = 0; i < buffers_; ++i) pointers_[i] = Pointers::take(scratch, capacity_);
     carry_of_ = scratch.take<float*>(rows_);
-    for (int64_t row = 0; row < rows_; ++row) carry_of_[row] = carry_ + row * layer.pitch();
+    late_of_ = scratch.take<float*>(rows_);
+    for (int64_t row = 0; row < rows_; ++row) {
+      carry_of_[row] = carry_[0] + row * layer.pitch();
+      late_of_[row] = late_gradients_ + row * layer.pitch();
+    }
     std::fill_n(zeros_, layer.hidden, 0.0f);
   }
 
@@ -136,7 +140,7 @@ class BackwardRun {
       if (index == 0) point(block, pointers_[parity]);
       meet();
       if (computes_trace_) {
-        compute_trace(block, pointers_[parity], index, size);
+        compute_trace(block, pointers_[parity], index, size, meet);
         meet();
       }
       walk(block, parity, index, size, meet);
@@ -151,19 +155,28 @@ class BackwardRun {
  private:
   // Rows of one block of steps: row k = offset of the step + row of the schedule.
   struct Pointers {
-    const float **x, **h, **y, **dy;
+    const float **x, **h, **y, **c_before, **c, **dy, **late;
     float **trace, **dx;
     float** products;  // where the gradients of the products of the row of a table are summed
+
+    static constexpr int kArrays = 10;
+    static Pointers take(Scratch& scratch, int64_t rows) {
+      const auto read = [&] { return scratch.take<const float*>(rows); };
+      const auto written = [&] { return scratch.take<float*>(rows); };
+      return {read(), read(), read(), read(), read(), read(), read(), written(), written(), written()};
+    }
   };
 
   void start(int index, int size) {
     const int64_t H = layer_.hidden, pitch = layer_.pitch();
     const Range rows = share(rows_, index, size);
     for (int64_t row = rows.begin; row < rows.end; ++row) {
-      float* carry = carry_ + row * pitch;
-      std::fill_n(carry, pitch, 0.0f);
-      if (pass_.dh_n) std::copy_n(pass_.dh_n + schedule_.order(row) * H, H, carry);
-      if (pass_.dh0) std::fill_n(pass_.dh0 + schedule_.order(row) * H, H, 0.0f);
+      for (int32_t s = 0; s < layer_.numbers.states; ++s) {
+        float* carry = carry_[s] + row * pitch;
+        std::fill_n(carry, pitch, 0.0f);
+        if (pass_.dh_n) std::copy_n(pass_.dh_n + state_offset(s, row), H, carry);
+        if (pass_.dh0) std::fill_n(pass_.dh0 + state_offset(s, row), H, 0.0f);
+      }
     }
     if (lookup_) {
       const Range own = share(layer_.gates * layer_.blocks(), index, size);
@@ -174,6 +187,11 @@ class BackwardRun {
     if (!lookup_) std::fill_n(sums_.w_ih, index == 0 ? layer_.gates * H * layer_.input : 0, 0.0f);
     std::fill_n(sums_.w_hh, index == 0 ? layer_.gates * H * H : 0, 0.0f);
     for (float* bias : {sums_.b_ih, sums_.b_hh}) std::fill_n(bias, bias && index == 0 ? layer_.gates * H : 0, 0.0f);
+  }
+
+  // Where state `s` of a row is in an array [S, B, H].
+  int64_t state_offset(int32_t s, int64_t row) const {
+    return (s * batch_.B + schedule_.order(row)) * layer_.hidden;
   }
 
   void point(const Block& block, const Pointers& to) {
@@ -192,11 +210,17 @@ class BackwardRun {
       point(pass_.y, to.y);
       point(pass_.dy, to.dy);
       point(pass_.trace, to.trace);
-      schedule_.point_states(pass_.y, zeros_, step, to.h + offset, i > 0 ? to.y + last : nullptr);
+      schedule_.point_states(0, pass_.y, zeros_, step, to.h + offset, i > 0 ? to.y + last : nullptr);
+      if (layer_.numbers.states > 1) {
+        point(pass_.c, to.c);
+        schedule_.point_states(1, pass_.c, zeros_, step, to.c_before + offset, i > 0 ? to.c + last : nullptr);
+      }
       last = offset;
       offset += schedule_.active(step);
     }
-    for (int64_t k = 0; computes_trace_ && k < block.rows; ++k) to.trace[k] = trace_ + k * 4 * layer_.hidden;
+    for (int64_t k = 0; computes_trace_ && k < block.rows; ++k) to.trace[k] = trace_ + k * trace_floats_;
+    for (int64_t k = 0; late_ && k < block.rows; ++k)
+      to.late[k] = to.trace[k] + layer_.numbers.late_reads * layer_.hidden;
   }
 
   void point_at_table(int64_t step, const float** x, float** products) const {
@@ -214,19 +238,28 @@ class BackwardRun {
     return {std::min(panels.begin * 3, layer_.blocks()), std::min(panels.end * 3, layer_.blocks())};
   }
   Range own_panels(int index, int size) const {
-    const int64_t panels = layer_.backward_hh().count();
+    const int64_t panels = layer_.unit_panels();
     return units_ ? share(panels, index, size) : Range{0, panels};
   }
 
   // The forward steps of a block once more, all at once since their states are known, for the gates alone.
-  void compute_trace(const Block& block, const Pointers& pointers, int index, int size) {
-    ForwardStep call = layer_.forward_step();
-    call.x = pointers.x;
-    call.h = pointers.h;
-    call.trace = pointers.trace;
-    call.tiles = {block.rows, kernels_.tile_rows, units_ ? 0 : index, units_ ? 1 : size};
-    call.panels = own_units(index, size);  // a panel of a GRU's forward pass holds one block of units
-    kernels_.forward_step(call);
+  template <class Meet>
+  void compute_trace(const Block& block, const Pointers& pointers, int index, int size, const Meet& meet) {
+    const Range units = own_units(index, size);
+    for (int32_t stage = 0; stage < layer_.numbers.stages(); ++stage) {
+      if (stage) meet();
+      const int64_t blocks = layer_.numbers.panel_blocks(stage);  // of units; own units begin with a panel
+      ForwardStep call = layer_.forward_step(stage);
+      call.x = pointers.x;
+      call.read = stage ? pointers.late : pointers.h;
+      call.h = pointers.h;
+      call.c_before = pointers.c_before;
+      call.trace = pointers.trace;
+      const int64_t height = kernels_.tile_rows[call.w_hh.width];
+      call.tiles = units_ ? Tiles{block.rows, height, 0, 1} : Tiles{block.rows, height, index, size};
+      call.panels = {units.begin / blocks, (units.end + blocks - 1) / blocks};
+      layer_.cell.forward(call);
+    }
   }
 
   // Back over the steps of a block: gate gradients, then what they hand to the state before.
@@ -234,54 +267,83 @@ class BackwardRun {
   void walk(const Block& block, int64_t parity, int index, int size, const Meet& meet) {
     const Pointers& pointers = pointers_[parity];
     const Range units = own_units(index, size), panels = own_panels(index, size);
-    const int64_t stride = capacity_ * kernels_.lanes;
-    Tiles tiles = units_ ? Tiles{0, tile_height(rows_, kernels_.tile_rows, 1), 0, 1}
-                         : Tiles{0, tile_height(rows_, kernels_.tile_rows, size), index, size};
+    const int64_t most = kernels_.tile_rows[3], stride = capacity_ * kernels_.lanes;
+    Tiles tiles = units_ ? Tiles{0, tile_height(rows_, most, 1), 0, 1}
+                         : Tiles{0, tile_height(rows_, most, size), index, size};
     int64_t offset = block.rows;
     for (int64_t step = block.first_step + block.steps - 1; step >= block.first_step; --step) {
       tiles.rows = schedule_.active(step);
       offset -= tiles.rows;
       float* dgates = dgates_[parity] + offset * kernels_.lanes;
-      const float* const* states = (layer_.cell == Cell::kGru ? pointers.h : pointers.y) + offset;
-      const GateGradients gates{layer_.cell,
-                                layer_.hidden,
-                                pass_.dy ? pointers.dy + offset : nullptr,
-                                pointers.trace + offset,
-                                states,
-                                carry_,
-                                layer_.pitch(),
-                                dgates,
-                                stride,
-                                tiles,
-                                units};
-      kernels_.gate_gradients(gates);
+      GateGradients gates = gate_gradients(pointers, offset, dgates, tiles, units);
+      layer_.cell.gradients(gates);
+      if (late_) {
+        if (units_) meet();
+        GateProducts products = state_products(1, dgates, stride, late_of_, false, tiles, panels);
+        kernels_.gate_products(products);
+        gates.call = 1;
+        layer_.cell.gradients(gates);
+      }
       if (step == 0 && !pass_.dh0) break;  // nobody asks what reaches the states that the rows start from
       if (units_) meet();
-      GateProducts products{dgates, stride, layer_.hidden, layer_.backward_hh(), layer_.pitch(), carry_of_, true, tiles,
-                            panels, {}};
+      GateProducts products = state_products(0, dgates, stride, carry_of_, true, tiles, panels);
       if (step > block.first_step && calls_ahead_) call_for(pointers, offset - schedule_.active(step - 1), products);
       kernels_.gate_products(products);
-      if (batch_.resets) cut_at_resets(step, tiles, units);
+      if (batch_.episode_starts) cut_at_starts(step, tiles, units);
     }
+  }
+
+  // Of a step whose rows start at `offset` of the block.
+  GateGradients gate_gradients(const Pointers& pointers, int64_t offset, float* dgates, const Tiles& tiles,
+                               Range units) const {
+    GateGradients call{};
+    call.choices = layer_.choices;
+    call.hidden = layer_.hidden;
+    call.dy = pass_.dy ? pointers.dy + offset : nullptr;
+    call.trace = pointers.trace + offset;
+    call.h = pointers.h + offset;
+    call.y = pointers.y + offset;
+    call.c_before = pointers.c_before + offset;
+    call.c = pointers.c + offset;
+    call.carry_h = carry_[0];
+    call.carry_c = carry_[1];
+    call.late = late_gradients_;
+    call.pitch = layer_.pitch();
+    call.dgates = dgates;
+    call.stride = capacity_ * kernels_.lanes;
+    call.tiles = tiles;
+    call.blocks = units;
+    return call;
+  }
+
+  // What the gates of one stage hand back to what they multiplied U with.
+  GateProducts state_products(int32_t stage, const float* dgates, int64_t stride, float* const* out, bool add,
+                              const Tiles& tiles, Range panels) const {
+    const float* first = dgates + layer_.numbers.stage_first(stage) * layer_.blocks() * stride;
+    return {first, stride, layer_.hidden, layer_.backward_hh(stage), layer_.pitch(), out, add, tiles, panels, {}};
   }
 
   // Lets some products call for what the gate gradients of the rows from k on read next.
   void call_for(const Pointers& pointers, int64_t k, GateProducts& products) const {
-    const bool gru = layer_.cell == Cell::kGru;
-    products.ahead[0] = {(gru ? pointers.h : pointers.y) + k, layer_.hidden};
-    if (gru && pass_.trace) products.ahead[1] = {pointers.trace + k, 4 * layer_.hidden};
+    const float* const* states = layer_.numbers.states > 1 ? pointers.c_before
+                                 : layer_.numbers.reads_after ? pointers.y
+                                                              : pointers.h;
+    products.ahead[0] = {states + k, layer_.hidden};
+    if (layer_.numbers.needs_trace && pass_.trace) products.ahead[1] = {pointers.trace + k, trace_floats_};
     if (pass_.dy) products.ahead[2] = {pointers.dy + k, layer_.hidden};
   }
 
   // What reaches the start of an episode goes no further: it belongs to h0, or to nobody.
-  void cut_at_resets(int64_t step, const Tiles& tiles, Range units) {
+  void cut_at_starts(int64_t step, const Tiles& tiles, Range units) {
     const int64_t first = units.begin * kernels_.lanes, end = std::min(units.end * kernels_.lanes, layer_.hidden);
     each_row(tiles, [&](int64_t row) {
-      if (!schedule_.resets(step, row)) return;
-      float *carry = carry_of_[row], *dh0 = pass_.dh0 ? pass_.dh0 + schedule_.order(row) * layer_.hidden : nullptr;
-      for (int64_t unit = first; unit < end; ++unit) {
-        if (batch_.reset_to_h0 && pass_.dh0) dh0[unit] += carry[unit];
-        carry[unit] = 0.0f;
+      if (!schedule_.starts_episode(step, row)) return;
+      for (int32_t s = 0; s < layer_.numbers.states; ++s) {
+        float *carry = carry_[s] + row * layer_.pitch(), *dh0 = pass_.dh0 ? pass_.dh0 + state_offset(s, row) : nullptr;
+        for (int64_t unit = first; unit < end; ++unit) {
+          if (batch_.episodes_from_h0 && dh0) dh0[unit] += carry[unit];
+          carry[unit] = 0.0f;
+        }
       }
     });
   }
@@ -291,8 +353,7 @@ class BackwardRun {
     const Pointers& pointers = pointers_[parity];
     const int64_t stride = capacity_ * kernels_.lanes, blocks = layer_.blocks();
     float* dgates = dgates_[parity];
-    const bool gru = layer_.cell == Cell::kGru;
-    float* dgates_ih = gru ? dgates + blocks * stride : dgates;  // r, z, n behind hn
+    float* dgates_ih = layer_.numbers.apart >= 0 ? dgates + blocks * stride : dgates;  // behind those apart
     GateRows gates{dgates_ih, stride, block.rows, panels_ + index * panel_floats_, add, index, size};
     if (lookup_) {
       const Range own = share(layer_.gates * blocks, index, size);
@@ -301,34 +362,39 @@ class BackwardRun {
     } else {
       input_gradients(layer_, gates, pointers.x, pass_.dx ? pointers.dx : nullptr, sums_.w_ih);
     }
-    gates.dgates = dgates;
-    WeightGradients call = weight_gradients(layer_, gates);
-    call.first_gate = layer_.gates - 1;  // a GRU's start with hn: n, r, z
-    call.rows = pointers.h;
-    call.columns = layer_.hidden;
-    call.sums = sums_.w_hh;
-    kernels_.weight_gradients(call);
+    for (int32_t stage = 0; stage < layer_.numbers.stages(); ++stage) {
+      const int32_t first = layer_.numbers.stage_first(stage);
+      gates.dgates = dgates + first * blocks * stride;
+      WeightGradients call = weight_gradients(layer_, gates, layer_.numbers.stage_gates(stage));
+      call.first_gate = layer_.numbers.apart >= 0 ? layer_.numbers.apart : first;
+      call.rows = stage ? pointers.late : pointers.h;
+      call.columns = layer_.hidden;
+      call.sums = sums_.w_hh;
+      kernels_.weight_gradients(call);
+    }
 
     if (sums_.b_ih) add_biases(dgates, stride, block.rows, add, index, size);
   }
 
+  // Both biases of a gate have one gradient, but where the recurrent half has its own.
   void add_biases(const float* dgates, int64_t stride, int64_t depth, bool add, int index, int size) {
-    const int64_t H = layer_.hidden, gate = layer_.blocks() * stride;
-    const bool gru = layer_.cell == Cell::kGru;
+    const int64_t H = layer_.hidden, gate = layer_.blocks() * stride, apart = layer_.numbers.apart;
     for (int64_t g = index; g < layer_.gates; g += size) {
-      kernels_.bias_gradients({dgates + (gru ? g + 1 : g) * gate, stride, depth, H, sums_.b_ih + g * H, add});
-      const bool shared = !gru || g < 2;  // r and z, and all of an RNN: one sum of both halves, so one gradient
-      if (shared) std::copy_n(sums_.b_ih + g * H, H, sums_.b_hh + g * H);
+      kernels_.bias_gradients({dgates + (apart >= 0 ? g + 1 : g) * gate, stride, depth, H, sums_.b_ih + g * H, add});
+      if (g != apart) std::copy_n(sums_.b_ih + g * H, H, sums_.b_hh + g * H);
     }
-    if (gru && index == size - 1) kernels_.bias_gradients({dgates, stride, depth, H, sums_.b_hh + 2 * H, add});
+    if (apart >= 0 && index == size - 1)
+      kernels_.bias_gradients({dgates, stride, depth, H, sums_.b_hh + apart * H, add});
   }
 
   void finish(int index, int size) {
     const int64_t H = layer_.hidden;
     const Range rows = share(pass_.dh0 ? rows_ : 0, index, size);
     for (int64_t row = rows.begin; row < rows.end; ++row) {
-      const int64_t b = schedule_.order(row);
-      for (int64_t unit = 0; unit < H; ++unit) pass_.dh0[b * H + unit] += carry_of_[row][unit];
+      for (int32_t s = 0; s < layer_.numbers.states; ++s) {
+        float *dh0 = pass_.dh0 + state_offset(s, row), *carry = carry_[s] + row * layer_.pitch();
+        for (int64_t unit = 0; unit < H; ++unit) dh0[unit] += carry[unit];
+      }
     }
     if (pass_.dx && !batch_.step_start && !lookup_)
       schedule_.clear_padding(pass_.dx, share(batch_.T, index, size),
@@ -347,12 +413,15 @@ class BackwardRun {
   const KernelTable& kernels_;
   const std::vector<Block> blocks_;
   const int64_t rows_, gate_blocks_;
+  const bool late_;
+  const int64_t trace_floats_;  // of a step
   const bool computes_trace_;
   int64_t capacity_ = 0;
   int64_t panel_floats_;
   float* dgates_[2] = {};
-  float *carry_, *trace_, *zeros_, *panels_;
-  float** carry_of_;
+  float* carry_[2] = {};  // gradients of the states, [rows][pitch] each
+  float *late_gradients_, *trace_, *zeros_, *panels_;
+  float **carry_of_, **late_of_;  // their rows, of h
   Pointers pointers_[2] = {};
 };
 
@@ -442,9 +511,10 @@ void finish_table(const PackedLayer& layer, const Batch& batch, const BackwardPa
 
 void backward(const PackedLayer& layer, const Batch& batch, const BackwardPass& pass, int threads) {
   assert(batch.T * batch.B == 0 || (pass.x && pass.y));
+  assert(layer.numbers.states == 1 || batch.T * batch.B == 0 || pass.c);
   assert(!pass.db_ih == !layer.has_bias && !pass.db_hh == !layer.has_bias);
   if (pass.dx) layer.prepare_backward_ih(threads);
-  if (pass.dh0 || batch.T > 1) layer.prepare_backward_hh(threads);
+  if (pass.dh0 || batch.T > 1 || layer.numbers.stages() > 1) layer.prepare_backward_hh(threads);
   const Lookup lookup(batch);
   const RecycledFloats products = lookup ? RecycledFloats(product_floats(layer, lookup)) : RecycledFloats();
   const WeightSums sums{pass.dw_ih, pass.dw_hh, pass.db_ih, pass.db_hh, products.get()};

@@ -9,14 +9,13 @@
 
 #include <algorithm>
 #include <chrono>
-#include <cstring>
-#include <memory>
 #include <numeric>
 #include <optional>
 #include <string>
 #include <tuple>
 #include <vector>
 
+#include "arrays.hpp"
 #include "dispatch.hpp"
 #include "memory.hpp"
 #include "packed_layer.hpp"
@@ -50,15 +49,15 @@ auto pointer(const Maybe<Array>& array) -> decltype(array->data()) {
   return array ? array->data() : nullptr;
 }
 
-struct Shape {
+// What is known of the rows of a batch, in either direction.
+struct BatchRows {
   int64_t T, B;
   Maybe<Integers> lengths, step_start;
-  bool reverse;
-  Maybe<Marks> resets;
-  bool reset_to_h0;
+  Maybe<Marks> episode_starts;
+  bool episodes_from_h0;
   Maybe<Integers> ids;
 
-  Batch batch(const PackedLayer& layer, const ConstFloats& x, const Maybe<ConstFloats>& h0) const {
+  Batch batch(const PackedLayer& layer, bool reverse, const ConstFloats& x, const Maybe<ConstFloats>& h0) const {
     return {T,
             B,
             layer.hidden,
@@ -66,114 +65,64 @@ struct Shape {
             pointer(step_start),
             reverse,
             pointer(h0),
-            pointer(resets),
-            reset_to_h0,
+            pointer(episode_starts),
+            episodes_from_h0,
             pointer(ids),
             ids ? static_cast<int64_t>(x.shape(0)) : 0};
+  }
+  template <class Array>
+  Rows steps(const Array& array) const {
+    return rows(array, pointer(step_start));
   }
   // The input or its gradient: a row for each step, or a table that the steps look up.
   template <class Array>
   Rows inputs(const Array& x) const {
-    return ids ? Rows{const_cast<float*>(x.data()), 0, x.stride(0), nullptr} : rows(x, pointer(step_start));
+    return ids ? Rows{const_cast<float*>(x.data()), 0, x.stride(0), nullptr} : steps(x);
   }
 };
 
-void forward_(const PackedLayer& layer, const Shape& shape, ConstFloats x, Maybe<ConstFloats> h0, Floats32 y,
-              Floats32 h_n, Maybe<Floats32> trace, bool clears_trace, int threads) {
-  const int64_t* starts = pointer(shape.step_start);
-  const ForwardPass pass{shape.inputs(x), rows(y, starts), rows(trace, starts), h_n.data(), trace && clears_trace};
-  const Batch batch = shape.batch(layer, x, h0);
+// w_ih, w_hh, b_ih, b_hh
+using Arrays = std::tuple<ConstFloats, ConstFloats, Maybe<ConstFloats>, Maybe<ConstFloats>>;
+using Inputs = std::tuple<ConstFloats, Maybe<ConstFloats>>;                                   // x, h0
+using Outputs = std::tuple<Floats32, Floats32, Maybe<Floats32>, Maybe<Floats32>>;             // y, h_n, c, trace
+using Kept = std::tuple<ConstFloats, Maybe<ConstFloats>, Maybe<ConstFloats>>;                 // y, c, trace
+using OutputGradients = std::tuple<Maybe<ConstFloats>, Maybe<ConstFloats>>;                   // dy, dh_n
+using Gradients = std::tuple<Maybe<Floats32>, Maybe<Floats32>, Floats32, Floats32, Maybe<Floats32>,
+                             Maybe<Floats32>>;  // dx, dh0, dw_ih, dw_hh, db_ih, db_hh
+
+void forward_(const PackedLayer& layer, const BatchRows& in, bool reverse, const Inputs& inputs, const Outputs& outputs,
+              bool clears_trace, int threads) {
+  const auto& [x, h0] = inputs;
+  const auto& [y, h_n, c, trace] = outputs;
+  const ForwardPass pass{in.inputs(x), in.steps(y), in.steps(c), in.steps(trace), h_n.data(), clears_trace};
+  const Batch batch = in.batch(layer, reverse, x, h0);
   nb::gil_scoped_release release;
   forward(layer, batch, pass, threads);
 }
 
-void backward_(const PackedLayer& layer, const Shape& shape, ConstFloats x, Maybe<ConstFloats> h0, ConstFloats y,
-               Maybe<ConstFloats> trace, Maybe<ConstFloats> dy, Maybe<ConstFloats> dh_n, Maybe<Floats32> dx,
-               Maybe<Floats32> dh0, Floats32 dw_ih, Floats32 dw_hh, Maybe<Floats32> db_ih, Maybe<Floats32> db_hh,
-               int64_t trace_steps, int threads) {
-  const int64_t* starts = pointer(shape.step_start);
-  const BackwardPass pass{shape.inputs(x),  rows(y, starts), rows(trace, starts),
-                          rows(dy, starts), pointer(dh_n),   dx ? shape.inputs(*dx) : Rows{},
-                          pointer(dh0),     dw_ih.data(),    dw_hh.data(),
-                          pointer(db_ih),   pointer(db_hh),  trace_steps};
-  const Batch batch = shape.batch(layer, x, h0);
+void backward_(const PackedLayer& layer, const BatchRows& in, bool reverse, const Inputs& inputs, const Kept& kept,
+               const OutputGradients& given, const Gradients& results, int64_t trace_steps, int threads) {
+  const auto& [x, h0] = inputs;
+  const auto& [y, c, trace] = kept;
+  const auto& [dy, dh_n] = given;
+  const auto& [dx, dh0, dw_ih, dw_hh, db_ih, db_hh] = results;
+  BackwardPass pass{};
+  pass.x = in.inputs(x);
+  pass.y = in.steps(y);
+  pass.c = in.steps(c);
+  pass.trace = in.steps(trace);
+  pass.dy = in.steps(dy);
+  pass.dh_n = pointer(dh_n);
+  if (dx) pass.dx = in.inputs(*dx);
+  pass.dh0 = pointer(dh0);
+  pass.dw_ih = dw_ih.data();
+  pass.dw_hh = dw_hh.data();
+  pass.db_ih = pointer(db_ih);
+  pass.db_hh = pointer(db_hh);
+  pass.trace_steps = trace_steps;
+  const Batch batch = in.batch(layer, reverse, x, h0);
   nb::gil_scoped_release release;
   backward(layer, batch, pass, threads);
-}
-
-// A view of a C-contiguous float32 array of 1 to 3 axes, released with this object; not `ok` when the object is
-// something else.
-class Buffer {
- public:
-  Buffer(nb::handle object, bool written) {
-    const int flags = PyBUF_C_CONTIGUOUS | PyBUF_FORMAT | (written ? PyBUF_WRITABLE : 0);
-    held_ = PyObject_GetBuffer(object.ptr(), &view_, flags) == 0;
-    if (!held_) PyErr_Clear();
-    ok = held_ && view_.ndim >= 1 && view_.ndim <= 3 && view_.itemsize == sizeof(float) &&
-         std::strcmp(view_.format, "f") == 0;
-  }
-  ~Buffer() {
-    if (held_) PyBuffer_Release(&view_);
-  }
-  Buffer(const Buffer&) = delete;
-  Buffer& operator=(const Buffer&) = delete;
-
-  // Whether it is [columns] or [B, columns]; or, with as many `layers` as are not 0, [layers, columns] and so on.
-  bool is(int64_t layers, bool batch, int64_t B, int64_t columns) const {
-    const Py_ssize_t* shape = view_.shape;
-    return view_.ndim == (layers > 0) + batch + 1 && (layers == 0 || *shape++ == layers) && (!batch || *shape++ == B) &&
-           *shape == columns;
-  }
-  bool has_rows() const { return view_.ndim > 1; }
-  int64_t rows() const { return has_rows() ? view_.shape[0] : 1; }
-  float* data() const { return static_cast<float*>(view_.buf); }
-
-  bool ok;
-
- private:
-  Py_buffer view_;
-  bool held_;
-};
-
-// One step, when all arrays are as they should be; else false, and nothing has happened. Microseconds count here, so
-// arrays are looked at by the buffer protocol, and what is wrong with them is for the caller to say. A layer alone has
-// states [B, H]; those of a stack are [L, B, H].
-bool step_of(const PackedLayer* const* layers, int64_t L, bool stack, nb::handle x_array, nb::handle h_array,
-             nb::handle y_array, int threads) {
-  const Buffer x(x_array, false), h(h_array, false), y(y_array, true);
-  if (!x.ok || !h.ok || !y.ok) return false;
-  const int64_t B = x.rows(), I = layers[0]->input, H = layers[0]->hidden, axis = stack ? L : 0;
-  const bool batch = x.has_rows();
-  const auto fits = [=](const PackedLayer* layer) { return layer->input == H && layer->hidden == H; };
-  if (!std::all_of(layers + 1, layers + L, fits)) return false;
-  if (!x.is(0, batch, B, I) || !h.is(axis, batch, B, H) || !y.is(axis, batch, B, H)) return false;
-  if (y.data() < x.data() + B * I && x.data() < y.data() + L * B * H) return false;
-  nb::gil_scoped_release release;
-  step(layers, L, B, x.data(), h.data(), y.data(), threads);
-  return true;
-}
-
-bool step_(const PackedLayer& layer, nb::handle x, nb::handle h, nb::handle y, int threads) {
-  const PackedLayer* one = &layer;
-  return step_of(&one, 1, false, x, h, y, threads);
-}
-
-bool step_stack(const std::vector<const PackedLayer*>& layers, nb::handle x, nb::handle h, nb::handle y, int threads) {
-  return !layers.empty() && step_of(layers.data(), static_cast<int64_t>(layers.size()), true, x, h, y, threads);
-}
-
-// A new array, its contents undefined, in memory that earlier arrays have used.
-nb::ndarray<nb::numpy, float> empty(const std::vector<size_t>& shape) {
-  int64_t count = 1;
-  for (const size_t size : shape)
-    if (__builtin_mul_overflow(count, static_cast<int64_t>(size), &count) || count > INT64_MAX / 8)
-      throw std::bad_alloc();
-  auto* block = new Recycled::Block(Recycled::instance().take(count * static_cast<int64_t>(sizeof(float))));
-  nb::capsule owner(block, [](void* p) noexcept {
-    const std::unique_ptr<Recycled::Block> mine(static_cast<Recycled::Block*>(p));
-    Recycled::instance().give_back(std::move(*mine));
-  });
-  return nb::ndarray<nb::numpy, float>(block->floats.get(), shape.size(), shape.data(), owner);
 }
 
 // One of a few names, in the order of an enumeration.
@@ -192,20 +141,25 @@ void require_all(const Team& team, int threads) {
   if (team.size() < threads) throw std::runtime_error("other calls have the threads");
 }
 
-// The fields of tidegate.cells.Cell.
-using CellFields = std::tuple<std::string, std::string, std::string, std::string, std::string>;
 constexpr auto kActivations = {"sigmoid", "tanh", "relu", "hard_sigmoid", "identity"};
-
-Cell cell_of(const CellFields& fields) {
-  const auto& [name, reset, update, candidate, gate] = fields;
-  return {named<Cell::Kind>(name, {"gru", "rnn_tanh", "rnn_relu"}), named<bool>(reset, {"off", "after"}),
-          named<bool>(update, {"off", "on"}), named<Activation>(candidate, kActivations),
-          named<Activation>(gate, kActivations)};
-}
 
 const KernelTable& kernels_named(const std::string& isa) {
   if (const KernelTable* found = find_kernel_table(isa)) return *found;
   throw nb::value_error(("no kernels for " + isa).c_str());
+}
+
+// The kernels of a cell, by its name and by the places of what was chosen in the lists of its declaration.
+const CellKernels& cell_named(const KernelTable& kernels, const std::string& name, const Choices& choices) {
+  for (int64_t i = 0; i < kernels.cell_count; ++i)
+    if (name == kernels.cells[i].name && kernels.cells[i].takes(choices)) return kernels.cells[i];
+  throw nb::value_error(("no kernels for the cell " + name).c_str());
+}
+
+Choices choices_of(const std::vector<int32_t>& places) {
+  Choices choices{};
+  if (places.size() > Choices::kMost) throw nb::value_error("more choices than the kernels know");
+  std::copy(places.begin(), places.end(), choices.of);
+  return choices;
 }
 
 std::vector<std::string> isas() {
@@ -278,36 +232,54 @@ NB_MODULE(_native, module) {
   module.def("stay_awake", &Team::stay_awake,
              "Sets how many nanoseconds threads wait for the next call before they sleep; 0 for the default.");
 
-  module.def("empty", &empty, "An array float32 of this shape, its contents undefined, in memory used before.");
+  module.def("empty", &empty_array, "An array float32 of this shape, its contents undefined, in memory used before.");
 
-  nb::class_<Shape>(module, "Shape")
+  module.def(
+      "cell_numbers",
+      [](const std::string& isa, const std::string& name, const std::vector<int32_t>& choices) {
+        const CellNumbers& numbers = cell_named(kernels_named(isa), name, choices_of(choices)).numbers;
+        return std::tuple{numbers.gates, numbers.states, numbers.traced, numbers.needs_trace};
+      },
+      "Numbers of gates, states and traced values of a cell, and whether its backward pass reads a trace; for tests.");
+
+  nb::class_<BatchRows>(module, "BatchRows")
       .def(
           "__init__",
-          [](Shape* self, int64_t T, int64_t B, Maybe<Integers> lengths, Maybe<Integers> step_start, bool reverse,
-             Maybe<Marks> resets, bool reset_to_h0,
-             Maybe<Integers> ids) { new (self) Shape{T, B, lengths, step_start, reverse, resets, reset_to_h0, ids}; },
-          nb::arg("T"), nb::arg("B"), nb::arg("lengths").none(), nb::arg("step_start").none(), nb::arg("reverse"),
-          nb::arg("resets").none(), nb::arg("reset_to_h0"), nb::arg("ids").none());
+          [](BatchRows* self, int64_t T, int64_t B, Maybe<Integers> lengths, Maybe<Integers> step_start,
+             Maybe<Marks> episode_starts, bool episodes_from_h0, Maybe<Integers> ids) {
+            new (self) BatchRows{T, B, lengths, step_start, episode_starts, episodes_from_h0, ids};
+          },
+          nb::arg("T"), nb::arg("B"), nb::arg("lengths").none(), nb::arg("step_start").none(),
+          nb::arg("episode_starts").none(), nb::arg("episodes_from_h0"), nb::arg("ids").none());
 
   nb::class_<PackedLayer>(module, "PackedLayer")
       .def(
           "__init__",
-          [](PackedLayer* self, const CellFields& cell, ConstFloats w_ih, ConstFloats w_hh, Maybe<ConstFloats> b_ih,
-             Maybe<ConstFloats> b_hh, const std::string& isa, int threads) {
-            const Weights weights{w_ih.data(), w_hh.data(), pointer(b_ih), pointer(b_hh)};
-            new (self) PackedLayer(cell_of(cell), static_cast<int64_t>(w_ih.shape(1)),
-                                   static_cast<int64_t>(w_hh.shape(1)), weights, kernels_named(isa), threads);
+          [](PackedLayer* self, const std::string& cell, const std::vector<int32_t>& choices, const Arrays& weights,
+             const std::string& isa, int threads) {
+            const auto& [w_ih, w_hh, b_ih, b_hh] = weights;
+            const KernelTable& kernels = kernels_named(isa);
+            const Choices chosen = choices_of(choices);
+            new (self) PackedLayer(cell_named(kernels, cell, chosen), chosen, static_cast<int64_t>(w_ih.shape(1)),
+                                   static_cast<int64_t>(w_hh.shape(1)),
+                                   {w_ih.data(), w_hh.data(), pointer(b_ih), pointer(b_hh)}, kernels, threads);
           },
-          nb::arg("cell"), nb::arg("w_ih"), nb::arg("w_hh"), nb::arg("b_ih").none(), nb::arg("b_hh").none(),
-          nb::arg("isa"), nb::arg("threads"))
-      .def("forward", &forward_, nb::arg("shape"), nb::arg("x"), nb::arg("h0").none(), nb::arg("y"), nb::arg("h_n"),
-           nb::arg("trace").none(), nb::arg("clears_trace"), nb::arg("threads"))
-      .def("step", &step_, nb::arg("x").none(), nb::arg("h").none(), nb::arg("y").none(), nb::arg("threads"))
-      .def("backward", &backward_, nb::arg("shape"), nb::arg("x"), nb::arg("h0").none(), nb::arg("y"),
-           nb::arg("trace").none(), nb::arg("dy").none(), nb::arg("dh_n").none(), nb::arg("dx").none(),
-           nb::arg("dh0").none(), nb::arg("dw_ih"), nb::arg("dw_hh"), nb::arg("db_ih").none(), nb::arg("db_hh").none(),
-           nb::arg("trace_steps"), nb::arg("threads"));
+          nb::arg("cell"), nb::arg("choices"), nb::arg("weights"), nb::arg("isa"), nb::arg("threads"))
+      .def("forward", &forward_, nb::arg("rows"), nb::arg("reverse"), nb::arg("inputs"), nb::arg("outputs"),
+           nb::arg("clears_trace"), nb::arg("threads"))
+      .def(
+          "step",
+          [](const PackedLayer& layer, nb::handle x, nb::handle before, nb::handle after, int threads) {
+            return step_arrays({&layer}, false, x, before, after, threads);
+          },
+          nb::arg("x").none(), nb::arg("before").none(), nb::arg("after").none(), nb::arg("threads"))
+      .def("backward", &backward_, nb::arg("rows"), nb::arg("reverse"), nb::arg("inputs"), nb::arg("kept"),
+           nb::arg("output_gradients"), nb::arg("gradients"), nb::arg("trace_steps"), nb::arg("threads"));
 
-  module.def("step", &step_stack, nb::arg("layers"), nb::arg("x").none(), nb::arg("h").none(), nb::arg("y").none(),
-             nb::arg("threads"), "One step through the layers of a stack; see PackedLayer.step.");
+  module.def(
+      "step",
+      [](const std::vector<const PackedLayer*>& layers, nb::handle x, nb::handle before, nb::handle after,
+         int threads) { return step_arrays(layers, true, x, before, after, threads); },
+      nb::arg("layers"), nb::arg("x").none(), nb::arg("before").none(), nb::arg("after").none(), nb::arg("threads"),
+      "One step through the layers of a stack; see PackedLayer.step.");
 }

@@ -45,12 +45,61 @@ TableProducts multiply_table(const PackedLayer& layer, const ForwardPass& pass, 
   const float** x = scratch.take<const float*>(rows);
   for (int64_t i = 0; i < rows; ++i) x[i] = pass.x.at(0, lookup.table_row(i));
   team.run([&](int index) {
-    InputProducts call{layer.cell, layer.forward_ih(), layer.bias_x(), x, table.products.get(), {}, {}};
-    call.tiles = {rows, layer.kernels.tile_rows, index, team.size()};
-    call.panels = {0, call.w_ih.count()};
-    layer.kernels.input_products(call);
+    for (int32_t stage = 0; stage < layer.numbers.stages(); ++stage) {
+      InputProducts call = layer.input_products(stage, x, table.products.get());
+      call.tiles = {rows, layer.kernels.tile_rows[call.w_ih.width], index, team.size()};
+      layer.kernels.input_products(call);
+    }
   });
   return table;
+}
+
+// Where the rows of one step are read and written.
+struct Pointers {
+  const float **x, **products, **h, **c_before;
+  float **y, **c, **trace;
+  const float** late;  // what late gates multiply U with
+
+  static constexpr int kArrays = 8;
+  static Pointers take(Scratch& scratch, int64_t rows) {
+    const auto read = [&] { return scratch.take<const float*>(rows); };
+    const auto written = [&] { return scratch.take<float*>(rows); };
+    return {read(), read(), read(), read(), written(), written(), written(), read()};
+  }
+  // Those of all rows but the first ones.
+  Pointers from(int64_t row) const {
+    return {x + row,         products ? products + row : nullptr, h + row,    c_before + row, y + row, c + row,
+            trace ? trace + row : nullptr, late + row};
+  }
+};
+
+// The part of one step that belongs to a share of the units of some rows; `meet` lets the threads wait for each other.
+// x, products and trace may be null.
+template <class Meet>
+void one_step(const PackedLayer& layer, const Pointers& at, int64_t rows, int index, int size, bool streams_trace,
+              bool backwards, const Meet& meet) {
+  for (int32_t stage = 0; stage < layer.numbers.stages(); ++stage) {
+    if (stage) meet();
+    ForwardStep call = layer.forward_step(stage);
+    call.x = at.x;
+    call.products = at.products;
+    call.read = stage ? at.late : at.h;
+    call.h = at.h;
+    call.y = at.y;
+    call.c_before = at.c_before;
+    call.c = at.c;
+    call.trace = at.trace;
+    call.streams_trace = streams_trace;
+    call.tiles = {rows, tile_height(rows, layer.kernels.tile_rows[call.w_hh.width], 1), 0, 1};
+    call.panels = share(call.w_hh.count(), index, size);
+    call.backwards = backwards;
+    layer.cell.forward(call);
+  }
+}
+
+// A cell with late gates keeps what they read in a trace, if need be one of a single step that every step overwrites.
+int64_t scratch_trace_floats(const PackedLayer& layer) {
+  return layer.numbers.stages() > 1 ? layer.numbers.traced * layer.hidden : 0;
 }
 
 // The walk over all steps of one schedule: by one thread, or by a team that shares the units of each step. The state
@@ -66,32 +115,35 @@ class ForwardRun {
         table_(table),
         rows_(schedule.rows()),
         products_first_(!table.lookup && schedule.steps() > 1 && wants_products_first(layer, rows_)),
-        trace_floats_(layer.dgate_gates() * layer.hidden),
+        trace_floats_(layer.numbers.traced * layer.hidden),
+        scratch_trace_floats_(pass.trace ? 0 : scratch_trace_floats(layer)),
+        c_(pass.c ? pass.c : in_place(batch, pass)),
         states_are_few_(rows_ * layer.hidden <= kFewStates),
         streams_y_(may_stream(pass.y, layer.hidden)),
-        streams_trace_(may_stream(pass.trace, trace_floats_)),
+        streams_trace_(layer.numbers.stages() == 1 && may_stream(pass.trace, trace_floats_)),
         width_(layer.gates * layer.pitch()),
         chunk_(std::max<int64_t>(1, kProductRows / std::max<int64_t>(rows_, 1))) {
     Scratch& scratch = Scratch::local();
     const int64_t product_rows = products_first_ ? chunk_ * rows_ : 0;
     scratch.reserve(Scratch::bytes<float>(layer.hidden) + Scratch::bytes<float>(product_rows * width_) +
-                    Scratch::bytes<float*>(product_rows) +
-                    size * (Scratch::bytes<Tables>(1) + 10 * Scratch::bytes<float*>(rows_)));
+                    Scratch::bytes<float*>(product_rows) + Scratch::bytes<float>(rows_ * scratch_trace_floats_) +
+                    Scratch::bytes<Tables>(size) + size * 2 * Pointers::kArrays * Scratch::bytes<float*>(rows_));
     zeros_ = scratch.take<float>(layer.hidden);
     products_ = scratch.take<float>(product_rows * width_);
     product_x_ = scratch.take<const float*>(product_rows);
     tables_ = scratch.take<Tables>(size);
     for (int index = 0; index < size; ++index)
-      for (Pointers& p : tables_[index].of)
-        p = {scratch.take<const float*>(rows_), scratch.take<const float*>(rows_), scratch.take<const float*>(rows_),
-             scratch.take<float*>(rows_), scratch.take<float*>(rows_)};
+      for (Pointers& p : tables_[index].of) p = Pointers::take(scratch, rows_);
+    scratch_trace_ = scratch.take<float>(rows_ * scratch_trace_floats_);
     std::fill_n(zeros_, layer.hidden, 0.0f);
   }
 
   // The part of thread `index` of the team, or all of it when there is none.
   void run(int index = 0, Team* team = nullptr) {
     const int size = team ? team->size() : 1;
-    const Range panels = share(layer_.forward_hh().count(), index, size);
+    const auto meet = [&] {
+      if (team) team->barrier(index);
+    };
     Tables& own = tables_[index];
     if (schedule_.steps() > 0) point(own, 0);
     for (int64_t step = 0; step < schedule_.steps(); ++step) {
@@ -99,9 +151,9 @@ class ForwardRun {
       if (products_first_ && step % chunk_ == 0) prepare_products(step, index, team);
       if (goes_on) {
         point(own, step + 1);
-        call_for(own.at(step + 1), schedule_.active(step + 1), panels);
+        call_for(own.at(step + 1), schedule_.active(step + 1), index, size);
       }
-      one_step(own.at(step), step, panels);
+      one_step(layer_, given(own.at(step)), schedule_.active(step), index, size, streams_trace_, step % 2 == 1, meet);
       if (!team) continue;
       team->barrier(index);
       if (goes_on && states_are_few_)  // those of the others come at once, and not as the products meet them
@@ -111,18 +163,13 @@ class ForwardRun {
     for (int64_t row = rows.begin; row < rows.end; ++row) finish(row);
     if (!batch_.step_start) {
       clear_padding(pass_.y, layer_.hidden, streams_y_, times);
-      if (pass_.clears_trace) clear_padding(pass_.trace, trace_floats_, streams_trace_, times);
+      if (pass_.clears_trace && pass_.trace) clear_padding(pass_.trace, trace_floats_, streams_trace_, times);
+      if (pass_.clears_trace && pass_.c) clear_padding(pass_.c, layer_.hidden, false, times);
     }
     finish_streams();
   }
 
  private:
-  // Where the rows of one step are read and written.
-  struct Pointers {
-    const float **x, **h, **products;
-    float **y, **trace;
-  };
-
   // Those of even and of odd steps: one is filled while the other is read. Each thread has its own, for to read what
   // another one has just written takes longer than to compute it again.
   struct Tables {
@@ -131,10 +178,15 @@ class ForwardRun {
     Pointers& at(int64_t step) { return of[step % 2]; }
   };
 
+  // The second state where only the last one is wanted: it is read and written in one place.
+  static Rows in_place(const Batch& batch, const ForwardPass& pass) {
+    return {pass.h_n ? pass.h_n + batch.B * batch.H : nullptr, 0, batch.H, nullptr};
+  }
+
   // With few rows a step is too small a product to be efficient, and weights that no cache holds should be read for as
   // many rows as possible: then the products of the inputs are made for many steps at once.
   static bool wants_products_first(const PackedLayer& layer, int64_t rows) {
-    return rows < layer.kernels.tile_rows / 2 ||
+    return rows < layer.kernels.tile_rows[3] / 2 ||
            (rows <= kProductRows / 2 && layer.gates * layer.hidden * layer.input * 4 > kFarBytes);
   }
 
@@ -158,43 +210,53 @@ class ForwardRun {
 
   void point(Tables& tables, int64_t step) const {
     const Pointers &to = tables.at(step), &last = tables.at(step + 1);
-    const bool first = step == 0;
+    const bool first = step == 0, two_states = layer_.numbers.states > 1;
+    const int64_t rows = schedule_.active(step);
     if (!table_.lookup) schedule_.point<const float*>(pass_.x, step, to.x, first ? nullptr : last.x);
     schedule_.point(pass_.y, step, to.y, first ? nullptr : last.y);
     schedule_.point(pass_.trace, step, to.trace, first ? nullptr : last.trace);
-    schedule_.point_states(pass_.y, zeros_, step, to.h, first ? nullptr : last.y);
-    for (int64_t row = 0; products_first_ && row < schedule_.active(step); ++row)
+    schedule_.point_states(0, pass_.y, zeros_, step, to.h, first ? nullptr : last.y);
+    if (two_states) {
+      schedule_.point(c_, step, to.c, first ? nullptr : last.c);
+      schedule_.point_states(1, c_, zeros_, step, to.c_before, first ? nullptr : last.c);
+    }
+    for (int64_t row = 0; products_first_ && row < rows; ++row)
       to.products[row] = products_ + (step % chunk_ * rows_ + row) * width_;
-    for (int64_t row = 0; table_.lookup && row < schedule_.active(step); ++row)
+    for (int64_t row = 0; table_.lookup && row < rows; ++row)
       to.products[row] =
           table_.products.get() + table_.lookup.place(schedule_.time(step, row), schedule_.order(row)) * width_;
+    for (int64_t row = 0; layer_.numbers.stages() > 1 && row < rows; ++row) {
+      if (scratch_trace_floats_) to.trace[row] = scratch_trace_ + row * scratch_trace_floats_;
+      to.late[row] = to.trace[row] + layer_.numbers.late_reads * layer_.hidden;
+    }
+  }
+
+  // The pointers of a step, but for those that lead nowhere.
+  Pointers given(const Pointers& at) const {
+    Pointers known = at;
+    if (!products_first_ && !table_.lookup) known.products = nullptr;
+    if (!pass_.trace && !scratch_trace_floats_) known.trace = nullptr;
+    return known;
   }
 
   // Calls for what the next step will read and write, while this one computes: the steps of an array may lie pages
   // apart, where no processor looks by itself. Of products and states a thread wants those of its own panels.
-  void call_for(const Pointers& next, int64_t rows, Range panels) const {
-    const int64_t units = layer_.panel_units(), sums = 3 * layer_.kernels.lanes;
+  void call_for(const Pointers& next, int64_t rows, int index, int size) const {
+    const int32_t last = layer_.numbers.stages() - 1;  // the one that writes y
+    const Range panels = share(layer_.forward_hh(last).count(), index, size);
+    const int64_t units = layer_.panel_units(last);
     if (table_.lookup) {
-      fetch<kRead>(next.products, rows, {panels.begin * sums, std::min(panels.end * sums, width_)});
+      for (int32_t stage = 0; stage <= last; ++stage) {
+        const Panels w = layer_.forward_ih(stage);
+        const Range own = share(w.count(), index, size);
+        const int64_t sums = w.width * layer_.kernels.lanes, offset = layer_.product_offset(stage);
+        fetch<kRead>(next.products, rows,
+                     {offset + own.begin * sums, offset + std::min(own.end * sums, w.vectors * layer_.kernels.lanes)});
+      }
     } else if (!products_first_) {
       fetch<kRead>(next.x, rows, {0, layer_.input});
     }
     fetch<kWrite>(next.y, rows, {panels.begin * units, std::min(panels.end * units, layer_.hidden)});
-  }
-
-  void one_step(const Pointers& pointers, int64_t step, Range panels) const {
-    ForwardStep call = layer_.forward_step();
-    call.x = pointers.x;
-    call.products = products_first_ || table_.lookup ? pointers.products : nullptr;
-    call.h = pointers.h;
-    call.y = pointers.y;
-    call.trace = pass_.trace ? pointers.trace : nullptr;
-    call.streams_trace = streams_trace_;
-    const int64_t rows = schedule_.active(step);
-    call.tiles = {rows, tile_height(rows, layer_.kernels.tile_rows, 1), 0, 1};
-    call.panels = panels;
-    call.backwards = step % 2 == 1;
-    layer_.kernels.forward_step(call);
   }
 
   // x W_ih for the next `chunk_` steps of all rows. A row that has ended repeats the last one that has not; nobody
@@ -206,18 +268,23 @@ class ForwardRun {
       product_x_[i] = pass_.x.at(schedule_.time(step, row), schedule_.order(row));
     }
     if (team) team->barrier(index);
-    InputProducts call{layer_.cell, layer_.forward_ih(), layer_.bias_x(), product_x_, products_, {}, {}};
-    call.tiles = {rows, layer_.kernels.tile_rows, 0, 1};
-    call.panels = share(call.w_ih.count(), index, team ? team->size() : 1);
-    layer_.kernels.input_products(call);
+    for (int32_t stage = 0; stage < layer_.numbers.stages(); ++stage) {
+      InputProducts call = layer_.input_products(stage, product_x_, products_);
+      call.tiles = {rows, layer_.kernels.tile_rows[call.w_ih.width], 0, 1};
+      call.panels = share(call.w_ih.count(), index, team ? team->size() : 1);
+      layer_.kernels.input_products(call);
+    }
     if (team) team->barrier(index);
   }
 
   void finish(int64_t row) {
     const int64_t H = layer_.hidden, length = schedule_.length(row), b = schedule_.order(row);
-    const float* last =
-        length > 0 ? pass_.y.at(schedule_.time(length - 1, row), b) : (batch_.h0 ? batch_.h0 + b * H : zeros_);
-    if (pass_.h_n) std::copy_n(last, H, pass_.h_n + b * H);
+    for (int32_t s = 0; pass_.h_n && s < layer_.numbers.states; ++s) {
+      const Rows& after = s ? c_ : pass_.y;
+      const float* last = length > 0 ? after.at(schedule_.time(length - 1, row), b) : batch_.h0 ? batch_.start(s, b) : zeros_;
+      float* to = pass_.h_n + (s * batch_.B + b) * H;
+      if (last != to) std::copy_n(last, H, to);
+    }
   }
 
   const PackedLayer& layer_;
@@ -227,11 +294,12 @@ class ForwardRun {
   const TableProducts& table_;
   const int64_t rows_;
   const bool products_first_;
-  const int64_t trace_floats_;  // of a step
+  const int64_t trace_floats_, scratch_trace_floats_;  // of a step
+  const Rows c_;
   const bool states_are_few_;
   const bool streams_y_, streams_trace_;
   const int64_t width_, chunk_;
-  float *zeros_, *products_;
+  float *zeros_, *products_, *scratch_trace_;
   const float** product_x_;
   Tables* tables_;  // one for each thread
 };
@@ -240,6 +308,7 @@ class ForwardRun {
 
 void forward(const PackedLayer& layer, const Batch& batch, const ForwardPass& pass, int threads) {
   assert(batch.T * batch.B == 0 || (pass.x && pass.y));
+  assert(layer.numbers.states == 1 || pass.h_n);
   const Sharing sharing = choose_sharing(layer, batch, threads);
   Team team(sharing.threads);
   const Lookup lookup(batch);
@@ -256,15 +325,15 @@ void forward(const PackedLayer& layer, const Batch& batch, const ForwardPass& pa
   }
 }
 
-void step(const PackedLayer* const* layers, int64_t L, int64_t B, const float* x, const float* h, float* y,
+void step(const PackedLayer* const* layers, int64_t L, int64_t B, const float* x, const float* before, float* after,
           int threads) {
-  const int64_t H = layers[0]->hidden, states = B * H;
-  if (h < y + L * states && y < h + L * states) {  // every unit reads all of h, so its place is not free before the end
+  const int64_t H = layers[0]->hidden, rows = L * B, S = layers[0]->numbers.states, states = S * rows * H;
+  if (before < after + states && after < before + states) {  // every unit reads all of h, up to the end of the step
     Scratch& scratch = Scratch::of_team();
-    scratch.reserve(Scratch::bytes<float>(L * states));
-    float* copy = scratch.take<float>(L * states);
-    std::copy_n(h, L * states, copy);
-    h = copy;
+    scratch.reserve(Scratch::bytes<float>(states));
+    float* copy = scratch.take<float>(states);
+    std::copy_n(before, states, copy);
+    before = copy;
   }
   Batch batch{};
   batch.T = 1;
@@ -274,37 +343,38 @@ void step(const PackedLayer* const* layers, int64_t L, int64_t B, const float* x
     return a->weight_bytes() < b->weight_bytes();
   });
   const Sharing sharing = choose_sharing(largest, batch, threads);
-  if (sharing.threads > 1 && !sharing.units) {
-    for (int64_t l = 0; l < L; ++l) {
-      batch.h0 = h + l * states;
-      ForwardPass pass{};
-      pass.x = {const_cast<float*>(l ? y + (l - 1) * states : x), 0, layers[l]->input, nullptr};
-      pass.y = {y + l * states, 0, H, nullptr};
-      forward(*layers[l], batch, pass, threads);
-    }
-    return;
-  }
+  const int64_t trace_floats = scratch_trace_floats(*layers[0]);
   Scratch& scratch = Scratch::local();
-  scratch.reserve(Scratch::bytes<float*>(B) + 2 * Scratch::bytes<float*>(L * B));
-  const float **xs = scratch.take<const float*>(B), **hs = scratch.take<const float*>(L * B);
-  float** ys = scratch.take<float*>(L * B);
-  for (int64_t b = 0; b < B; ++b) xs[b] = x + b * layers[0]->input;
-  for (int64_t row = 0; row < L * B; ++row) {
-    hs[row] = h + row * H;
-    ys[row] = y + row * H;
+  scratch.reserve(L * Pointers::kArrays * Scratch::bytes<float*>(B) + Scratch::bytes<Pointers>(L) +
+                  Scratch::bytes<float>(B * trace_floats));
+  Pointers* at = scratch.take<Pointers>(L);
+  float* trace = scratch.take<float>(B * trace_floats);
+  for (int64_t l = 0; l < L; ++l) {
+    at[l] = Pointers::take(scratch, B);
+    for (int64_t b = 0; b < B; ++b) {
+      const int64_t place = (l * B + b) * H;
+      at[l].x[b] = l ? after + place - B * H : x + b * layers[0]->input;
+      at[l].h[b] = before + place;
+      at[l].y[b] = after + place;
+      at[l].c_before[b] = before + rows * H + place;
+      at[l].c[b] = after + rows * H + place;
+      at[l].trace[b] = trace + b * trace_floats;
+      at[l].late[b] = at[l].trace[b] + layers[0]->numbers.late_reads * H;
+    }
+    at[l].products = nullptr;
+    if (!trace_floats) at[l].trace = nullptr;
   }
   Team team(sharing.threads);
   team.run([&](int index) {
+    const auto meet = [&] { team.barrier(index); };
+    const Range own = sharing.units ? Range{0, B} : share(B, index, team.size());
     for (int64_t l = 0; l < L; ++l) {
-      const PackedLayer& layer = *layers[l];
-      ForwardStep call = layer.forward_step();
-      call.x = l ? ys + (l - 1) * B : xs;
-      call.h = hs + l * B;
-      call.y = ys + l * B;
-      call.tiles = {B, tile_height(B, layer.kernels.tile_rows, 1), 0, 1};
-      call.panels = share(call.w_hh.count(), index, team.size());
-      layer.kernels.forward_step(call);
-      if (l + 1 < L) team.barrier(index);
+      if (sharing.units) {
+        one_step(*layers[l], at[l], B, index, team.size(), false, false, meet);
+        if (l + 1 < L) meet();
+      } else {
+        one_step(*layers[l], at[l].from(own.begin), own.end - own.begin, 0, 1, false, false, [] {});
+      }
     }
   });
 }

@@ -12,14 +12,33 @@ constexpr int64_t kLine = 16;  // floats of a cache line
 
 enum class Activation : int32_t { kSigmoid, kTanh, kRelu, kHardSigmoid, kIdentity };
 
-struct Cell {
-  enum Kind : int32_t { kGru, kRnnTanh, kRnnRelu } kind;
-  // Of a GRU. A gate that is off is 1 (reset) or 0 (update), and its weights count as 0.
-  bool reset, update;
-  Activation candidate, gate;
+// What was chosen of a cell: for each choice that its declaration in Python offers (src/tidegate/ops/cells/), the place
+// of the chosen word; 0 is the standard one.
+struct Choices {
+  static constexpr int kMost = 4;
+  int32_t of[kMost];
+};
 
-  bool operator==(Kind other) const { return kind == other; }
-  bool is_standard() const { return reset && update && candidate == Activation::kTanh && gate == Activation::kSigmoid; }
+// What the drivers read of a cell. States travel as [S, B, H]: h, the output, and if S = 2 also c, which only the next
+// step reads. A late gate multiplies U not with h but with what the gates before it have made of h.
+struct CellNumbers {
+  int32_t gates;      // G
+  int32_t states;     // S: 1 or 2
+  int32_t traced;     // values that a trace keeps of each unit and step, beside its states
+  int32_t gradients;  // blocks of dgates: one for each gate, and one more before them if `apart`
+  int32_t apart;      // the last gate, if its recurrent half has gradients of its own; else -1
+  int32_t late;       // the first late gate; G if none is
+  int32_t late_reads;  // which traced value late gates multiply U with
+  uint32_t joined;    // a bit for each gate whose two biases may be added up before the walk
+  bool needs_trace;   // whether the backward pass reads what a trace keeps
+  bool reads_after;   // whether it reads the state after a step, and not the one before
+
+  int32_t stages() const { return late < gates ? 2 : 1; }  // products that follow each other in one step
+  int32_t stage_first(int32_t stage) const { return stage ? late : 0; }
+  int32_t stage_gates(int32_t stage) const { return (stage ? gates : late) - stage_first(stage); }
+  // Vectors of a panel of the forward pass: the gates of one block of units, or three blocks of a single gate.
+  int32_t stage_width(int32_t stage) const { return stage_gates(stage) > 1 ? stage_gates(stage) : 3; }
+  int64_t panel_blocks(int32_t stage) const { return stage_gates(stage) > 1 ? 1 : 3; }
 };
 
 // Which of the rows 0..rows-1 a call works on: tiles of `height` rows, those numbered first, first + every, ...
@@ -33,57 +52,65 @@ struct Range {
   int64_t begin, end;
 };
 
-// A matrix [depth, columns] packed in panels of three vectors of columns: panel p is contiguous, depth x width floats,
-// where the width is 3 V, or less in the last panel. In the forward pass of a GRU the three vectors are the r, z and n
-// columns of one block of units.
+// A matrix [depth, columns] packed in panels of `width` vectors of columns: panel p is contiguous, depth x width V
+// floats, or less in the last panel. In the forward pass the vectors of a panel are the gates of one block of units.
 struct Panels {
   const float* data;
   int64_t depth, vectors;  // vectors: columns / V, rounded up
+  int32_t width;
 
-  int64_t count() const { return (vectors + 2) / 3; }
+  int64_t count() const { return (vectors + width - 1) / width; }
 };
 
-// acc = bias + x W_ih for rows of any steps, stored [row][vectors * V]. Used when the input products of many steps are
-// done at once.
+// bias + x W_ih for rows of any steps. Used when the input products of many steps are done at once.
 struct InputProducts {
-  Cell cell;
   Panels w_ih;
   const float* bias;      // [vectors * V]
   const float* const* x;  // [rows] pointers to I floats
-  float* products;        // [rows][vectors * V]
+  float* products;        // [rows] vectors * V floats each, `pitch` apart
+  int64_t pitch;
   Tiles tiles;
   Range panels;
 };
 
-// One time step. Inputs come either as rows of x, or as rows of products that InputProducts has prepared.
+// One stage of one time step. Inputs come either as rows of x, or as rows of products that InputProducts has prepared.
 struct ForwardStep {
-  Cell cell;
+  Choices choices;
+  int32_t stage;
   int64_t hidden;                // H
-  Panels w_ih, w_hh;             // depth I and depth H
-  const float *bias_x, *bias_h;  // [vectors * V] each; bias_h of r and z is already inside bias_x
+  Panels w_ih, w_hh;             // of the stage: depth I and depth H
+  const float *bias_x, *bias_h;  // [vectors * V] each; where biases are joined, bias_x has both
   const float* const* x;         // [rows] I floats, or null
-  const float* const* products;  // [rows] vectors * V floats, when x is null
+  const float* const* products;  // [rows] when x is null; those of the stage start at product_offset
+  int64_t product_offset;
+  const float* const* read;      // [rows] H floats: what U is multiplied with, h or what the stage before has made of it
   const float* const* h;         // [rows] H floats: the state before the step
   float* const* y;               // [rows] H floats: the state after the step; or null
-  float* const* trace;  // [rows] 4 H floats (r, z, n, hn; RNN: H floats, the sum before its activation), or null
-  bool streams_trace;   // past all caches: H is a multiple of V and every row of it aligned to V
+  const float* const* c_before;  // [rows] H floats, if the cell has two states
+  float* const* c;               // [rows] H floats, which may be c_before; or null
+  float* const* trace;           // [rows] traced * H floats, or null; a cell with two stages always has it
+  bool streams_trace;            // past all caches: H is a multiple of V and every row of it aligned to V
   Tiles tiles;
   Range panels;
   bool backwards;  // the last panel first: weights that the step before has used last are still in a near cache
 };
 
-// dgates of one step from the gradient of its state: carry holds dh coming from later steps; dy is added.
-// Writes dgates and leaves in carry the part of dh that passes straight to the previous state.
+// dgates of one step from the gradients of its states: the carries hold those coming from later steps; dy is added to
+// that of h. Writes dgates, and leaves in the carries what passes to the states before beside the products.
+// With late gates there are two calls: all but the gradients of the early gates that late ones wait for, and then these.
 struct GateGradients {
-  Cell cell;
+  Choices choices;
+  int32_t call;
   int64_t hidden;
-  const float* const* dy;     // [rows] H floats, or null
-  const float* const* trace;  // [rows] 4 H floats (GRU)
-  const float* const* h;      // [rows] H floats: the state before the step (GRU) or after it (RNN)
-  float* carry;               // [rows][pitch]
+  const float* const* dy;        // [rows] H floats, or null
+  const float* const* trace;     // [rows] traced * H floats
+  const float *const *h, *const *y;         // [rows] H floats: the state before the step and after it
+  const float *const *c_before, *const *c;  // the same of the second state, if the cell has one
+  float *carry_h, *carry_c;      // [rows][pitch]
+  const float* late;             // [rows][pitch]: gradients of what late gates multiplied U with, for the second call
   int64_t pitch;
-  float* dgates;              // [gates * blocks][stride / V rows][V]; the first row is row 0 of this step
-  int64_t stride;             // from one block to the next
+  float* dgates;                 // [gradients * blocks][stride / V rows][V]; the first row is row 0 of this step
+  int64_t stride;                // from one block to the next
   Tiles tiles;
   Range blocks;
 };
@@ -146,14 +173,25 @@ struct Transpose {
   int64_t to_stride;
 };
 
-struct KernelTable {
+// A cell as the kernels of one instruction set know it.
+struct CellKernels {
   const char* name;
-  int64_t lanes;      // V
-  int64_t tile_rows;  // most rows of a register tile
-  int64_t unit_tile;  // gate units of a tile of WeightGradients
+  CellNumbers numbers;
+  bool (*takes)(const Choices&);          // whether it computes what was chosen
+  bool (*has_weights)(const Choices&, int32_t gate);  // a gate that is off has none
+  void (*forward)(const ForwardStep&);
+  void (*gradients)(const GateGradients&);
+};
+
+struct KernelTable {
+  static constexpr int kMostWidth = 4;
+  const char* name;
+  int64_t lanes;                      // V
+  int64_t tile_rows[kMostWidth + 1];  // most rows of a register tile, by the width of its panels
+  int64_t unit_tile;                  // gate units of a tile of WeightGradients
+  const CellKernels* cells;           // the first one that has a name and takes the choices is meant
+  int64_t cell_count;
   void (*input_products)(const InputProducts&);
-  void (*forward_step)(const ForwardStep&);
-  void (*gate_gradients)(const GateGradients&);
   void (*gate_products)(const GateProducts&);
   void (*weight_gradients)(const WeightGradients&);
   void (*bias_gradients)(const BiasGradients&);

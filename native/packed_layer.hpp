@@ -7,7 +7,7 @@
 
 namespace tidegate {
 
-// Pointers in torch's layout: w_ih [G H, I], w_hh [G H, H], b_ih and b_hh [G H] or null; gates in the order r, z, n.
+// Pointers in torch's layout: w_ih [G H, I], w_hh [G H, H], b_ih and b_hh [G H] or null.
 struct Weights {
   const float *w_ih, *w_hh, *b_ih, *b_hh;
 };
@@ -18,44 +18,65 @@ constexpr int64_t kFarBytes = int64_t{8} << 20;   // no cache holds more, beside
 class PackedLayer {
  public:
   // Copies the weights. `kernels` stays with the layer: this is where the instruction set is chosen.
-  PackedLayer(const Cell& cell, int64_t input, int64_t hidden, const Weights& weights, const KernelTable& kernels,
-              int threads);
+  PackedLayer(const CellKernels& cell, const Choices& choices, int64_t input, int64_t hidden, const Weights& weights,
+              const KernelTable& kernels, int threads);
 
-  const Cell cell;
+  const CellKernels& cell;
+  const CellNumbers& numbers;  // of the cell
+  const Choices choices;
   const int64_t input, hidden;  // I, H
-  const int64_t gates;          // G: 3 for the GRU, 1 for the RNN
+  const int64_t gates;          // G
   const bool has_bias;
   const KernelTable& kernels;
 
   int64_t blocks() const { return (hidden + kernels.lanes - 1) / kernels.lanes; }  // of V units
   int64_t pitch() const { return blocks() * kernels.lanes; }                       // H rounded up to V
-  int64_t dgate_gates() const { return cell == Cell::kGru ? 4 : 1; }               // hn, r, z, n; as many are traced
 
   // Of both weights together; from kFarBytes on no cache holds them.
   int64_t weight_bytes() const { return gates * hidden * (input + hidden) * static_cast<int64_t>(sizeof(float)); }
 
-  // Forward: columns are gate units. Backward: depth is padded gate units, columns are inputs or units.
-  Panels forward_ih() const { return {forward_ih_.get(), input, gates * blocks()}; }
-  Panels forward_hh() const { return {forward_hh_.get(), hidden, gates * blocks()}; }
+  // Forward: columns are the gate units of a stage. Backward: depth is padded gate units, all or those of a stage, and
+  // columns are inputs or units.
+  Panels forward_ih(int32_t stage) const { return forward_panels(forward_ih_, stage, input); }
+  Panels forward_hh(int32_t stage) const { return forward_panels(forward_hh_, stage, hidden); }
   Panels backward_ih() const {
-    return {backward_ih_.get(), gates * pitch(), (input + kernels.lanes - 1) / kernels.lanes};
+    return {backward_ih_.get(), gates * pitch(), (input + kernels.lanes - 1) / kernels.lanes, 3};
   }
-  Panels backward_hh() const { return {backward_hh_.get(), gates * pitch(), blocks()}; }
-  // Of one panel of the forward pass: a GRU's holds the three gates of one block, an RNN's three blocks.
-  int64_t panel_units() const { return kernels.lanes * (cell == Cell::kGru ? 1 : 3); }
-  const float* bias_x() const { return bias_.get(); }
-  const float* bias_h() const { return bias_.get() + gates * pitch(); }
+  Panels backward_hh(int32_t stage) const {
+    return {backward_hh_[stage].get(), numbers.stage_gates(stage) * pitch(), blocks(), 3};
+  }
+  int64_t unit_panels() const { return (blocks() + 2) / 3; }  // of backward_hh: as many threads can share the units
+
+  // Units of one panel of the forward pass.
+  int64_t panel_units(int32_t stage) const { return kernels.lanes * numbers.panel_blocks(stage); }
+  // Where the columns of a stage begin in a row of the products of all gates, and in the biases.
+  int64_t product_offset(int32_t stage) const { return numbers.stage_first(stage) * pitch(); }
+  const float* bias_x(int32_t stage) const { return bias_.get() + product_offset(stage); }
+  const float* bias_h(int32_t stage) const { return bias_x(stage) + gates * pitch(); }
 
   // What all steps of this layer have in common.
-  ForwardStep forward_step() const {
+  ForwardStep forward_step(int32_t stage) const {
     ForwardStep step{};
-    step.cell = cell;
+    step.choices = choices;
+    step.stage = stage;
     step.hidden = hidden;
-    step.w_ih = forward_ih();
-    step.w_hh = forward_hh();
-    step.bias_x = bias_x();
-    step.bias_h = bias_h();
+    step.w_ih = forward_ih(stage);
+    step.w_hh = forward_hh(stage);
+    step.bias_x = bias_x(stage);
+    step.bias_h = bias_h(stage);
+    step.product_offset = product_offset(stage);
     return step;
+  }
+  // bias + x W_ih of some rows x for all gates, into rows that lie gates * pitch() apart: the part of one stage.
+  InputProducts input_products(int32_t stage, const float* const* x, float* products) const {
+    InputProducts call{};
+    call.w_ih = forward_ih(stage);
+    call.bias = bias_x(stage);
+    call.x = x;
+    call.products = products + product_offset(stage);
+    call.pitch = gates * pitch();
+    call.panels = {0, call.w_ih.count()};
+    return call;
   }
 
   // Packs a layout that only the backward pass needs, the first time that it is asked; safe from several threads.
@@ -63,9 +84,12 @@ class PackedLayer {
   void prepare_backward_hh(int threads) const;
 
  private:
+  // The weights of all stages, one after the other.
+  Panels forward_panels(const RecycledFloats& packed, int32_t stage, int64_t depth) const;
+
   RecycledFloats forward_ih_, forward_hh_, bias_;
   mutable std::once_flag prepared_ih_, prepared_hh_;
-  mutable RecycledFloats backward_ih_, backward_hh_;
+  mutable RecycledFloats backward_ih_, backward_hh_[2];
 };
 
 }  // namespace tidegate

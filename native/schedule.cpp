@@ -41,14 +41,14 @@ Schedule::Schedule(const Batch& batch, int64_t part, int64_t parts)
   }
 }
 
-void Schedule::point_states(const Rows& y, const float* zeros, int64_t step, const float** to,
+void Schedule::point_states(int32_t s, const Rows& after, const float* zeros, int64_t step, const float** to,
                             const float* const* before) const {
   const int64_t rows = active_[step];
-  const auto start = [&](int64_t row) { return batch_.h0 ? batch_.h0 + order_[row] * batch_.H : zeros; };
+  const auto start = [&](int64_t row) { return batch_.h0 ? batch_.start(s, order_[row]) : zeros; };
   for (int64_t row = 0; row < rows; ++row)
-    to[row] = step == 0 ? start(row) : before ? before[row] : y.at(time(step - 1, row), order_[row]);
-  for (int64_t row = 0; batch_.resets && row < rows; ++row)
-    if (resets(step, row)) to[row] = batch_.reset_to_h0 ? start(row) : zeros;
+    to[row] = step == 0 ? start(row) : before ? before[row] : after.at(time(step - 1, row), order_[row]);
+  for (int64_t row = 0; batch_.episode_starts && row < rows; ++row)
+    if (starts_episode(step, row)) to[row] = batch_.episodes_from_h0 ? start(row) : zeros;
 }
 
 Sharing choose_sharing(const PackedLayer& layer, const Batch& batch, int threads) {
@@ -65,7 +65,7 @@ Sharing choose_sharing(const PackedLayer& layer, const Batch& batch, int threads
   const bool units = threads > 1 && (few || steps == 1 || bytes > kFarBytes) &&
                      layer.gates * layer.hidden * layer.hidden * 4 >= kUnitBytes;
   // More threads than rows, or panels of units, would only spin.
-  const int64_t parts = units ? layer.backward_hh().count() : std::max<int64_t>(rows, 1);
+  const int64_t parts = units ? layer.unit_panels() : std::max<int64_t>(rows, 1);
   threads = static_cast<int>(std::min<int64_t>(threads, parts));
   return {threads, units};
 }

@@ -28,9 +28,9 @@ class Schedule {
 
   // Whether a row starts afresh before this step. Marks lie on the first steps of episodes, so in reverse an episode
   // starts where the next one, in time, has its mark.
-  bool resets(int64_t step, int64_t row) const {
+  bool starts_episode(int64_t step, int64_t row) const {
     const int64_t t = time(step, row) + batch_.reverse;
-    return t < length_[row] && batch_.resets[batch_.row_index(t, order_[row])] != 0;
+    return t < length_[row] && batch_.episode_starts[batch_.row_index(t, order_[row])] != 0;
   }
 
   // Points at the active rows of a step in an array. Steps of a padded array lie a fixed stride apart, so `before`,
@@ -47,8 +47,8 @@ class Schedule {
     }
   }
 
-  // Points at the states before a step: in y, or at h0 or zeros where a row starts.
-  void point_states(const Rows& y, const float* zeros, int64_t step, const float** to,
+  // Points at state number `s` before a step: among those after the steps, or at h0 or zeros where a row starts.
+  void point_states(int32_t s, const Rows& after, const float* zeros, int64_t step, const float** to,
                     const float* const* before) const;
 
   // Calls clear(address) for every row of an array that has ended, at some of the times.

@@ -25,38 +25,41 @@ struct Batch {
   const int64_t* lengths;     // [B], 0..T in any order; null: all T
   const int64_t* step_start;  // [T] of packed arrays; null: arrays are padded
   bool reverse;               // every row from its own end to its start
-  const float* h0;            // [B, H] or null for zeros
-  const uint8_t* resets;      // [T, B] or packed [N]: not 0 on the first step of an episode; or null
-  bool reset_to_h0;           // the state that an episode starts from: h0, or zeros
+  const float* h0;            // [S, B, H] or null for zeros
+  const uint8_t* episode_starts;  // [T, B] or packed [N]: not 0 on the first step of an episode; or null
+  bool episodes_from_h0;      // the states that an episode starts from: h0, or zeros
   const int64_t* ids;         // [T, B] or packed [N]: the row of x that a step reads, x being a table; or null
   int64_t table_rows;         // of that table
 
   int64_t row_index(int64_t t, int64_t b) const { return (step_start ? step_start[t] : t * B) + b; }
+  // State `s` that row b starts from; null for zeros.
+  const float* start(int32_t s, int64_t b) const { return h0 ? h0 + (s * B + b) * H : nullptr; }
 };
 
 struct ForwardPass {
   Rows x, y;          // y is set to 0 beyond a row's length; a table x has rows, and no steps
-  Rows trace;         // rows of 4 H floats (r, z, n, hn; RNN: H floats), or null
-  float* h_n;         // [B, H]: the state at each row's own end; or null
-  bool clears_trace;  // sets the trace to 0 beyond a row's length too; the backward pass does not need that
+  Rows c;             // the second state after every step, if the cell has one; null to keep it in h_n alone
+  Rows trace;         // rows of K H floats, see CellNumbers; or null
+  float* h_n;         // [S, B, H]: the states at each row's own end; or null, if S = 1
+  bool clears_trace;  // sets trace and c to 0 beyond a row's length too; the backward pass does not need that
 };
 
 struct BackwardPass {
-  Rows x, y;             // of the forward pass
-  Rows trace;            // of the forward pass; null for a GRU: to be computed again
+  Rows x, y, c;          // of the forward pass
+  Rows trace;            // of the forward pass; null for gates to be computed again
   Rows dy;               // or null
-  const float* dh_n;     // [B, H] or null
+  const float* dh_n;     // [S, B, H] or null
   Rows dx;               // or null; set to 0 beyond a row's length, and where nobody reads a row of a table
-  float* dh0;            // [B, H] or null
+  float* dh0;            // [S, B, H] or null
   float *dw_ih, *dw_hh;  // [G H, I], [G H, H]
   float *db_ih, *db_hh;  // [G H] each, or null
   int64_t trace_steps;   // most steps whose gates are computed again at once; 0 for no limit
 };
 
 void forward(const PackedLayer& layer, const Batch& batch, const ForwardPass& pass, int threads);
-// One step of B rows through L layers that lie one on another: x [B, I], h and y [L, B, H], which may be the same
-// memory.
-void step(const PackedLayer* const* layers, int64_t L, int64_t B, const float* x, const float* h, float* y,
+// One step of B rows through L layers that lie one on another: x [B, I], states before and after it [S, L, B, H],
+// which may be the same memory.
+void step(const PackedLayer* const* layers, int64_t L, int64_t B, const float* x, const float* before, float* after,
           int threads);
 void backward(const PackedLayer& layer, const Batch& batch, const BackwardPass& pass, int threads);
 

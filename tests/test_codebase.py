@@ -24,8 +24,8 @@ PACKAGE = ROOT / "src" / "tidegate"
 ROOMS = (
     ("_native", "ops"),
     ("sequences", "torch", "text", "data"),
-    ("models",),
     ("inspection",),
+    ("models",),
     ("training",),
     ("__init__",),
     ("serve", "study"),

@@ -25,6 +25,9 @@ constexpr int kLanes = 4, kRows = 8;
 constexpr int kLanes = 4, kRows = 4;
 #endif
 
+// The same for panels of other widths.
+constexpr int rows_of_width(int width) { return width <= 3 ? kRows : kRows * 3 / 4; }
+
 typedef float vec __attribute__((vector_size(kLanes * 4)));
 typedef int32_t ivec __attribute__((vector_size(kLanes * 4)));
 typedef vec unaligned_vec __attribute__((aligned(4), may_alias));

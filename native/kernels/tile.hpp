@@ -44,11 +44,11 @@ TIDEGATE_INLINE void accumulate(Tile<M, N, P>& acc, Row row, const float* panel,
 }
 
 TIDEGATE_INLINE int panel_width(const Panels& w, int64_t panel) {
-  const int64_t left = w.vectors - 3 * panel;
-  return left < 3 ? static_cast<int>(left) : 3;
+  const int64_t left = w.vectors - w.width * panel;
+  return left < w.width ? static_cast<int>(left) : w.width;
 }
 TIDEGATE_INLINE const float* panel_data(const Panels& w, int64_t panel) {
-  return w.data + panel * w.depth * 3 * kLanes;
+  return w.data + panel * w.depth * w.width * kLanes;
 }
 
 // Calls body.run<M, N, P>(first row, panel) for every tile of rows and every panel. Panels are the outer loop, so that
@@ -67,11 +67,11 @@ TIDEGATE_INLINE void run_rows(const Body& body, int64_t row, int64_t panel, int 
   }
 }
 
-template <int N, class Body>
+template <int N, int kMostRows, class Body>
 TIDEGATE_INLINE void run_tiles(const Body& body, const Tiles& tiles, int64_t panel) {
   for (int64_t tile = tiles.first; tile * tiles.height < tiles.rows; tile += tiles.every) {
     const int64_t row = tile * tiles.height, left = tiles.rows - row;
-    run_rows<kRows, N>(body, row, panel, static_cast<int>(left < tiles.height ? left : tiles.height));
+    run_rows<kMostRows, N>(body, row, panel, static_cast<int>(left < tiles.height ? left : tiles.height));
   }
 }
 
@@ -81,27 +81,32 @@ TIDEGATE_INLINE int64_t group_size(int64_t left) {
   return left == 2 || left == 4 ? 2 : 3;
 }
 
-// With `backwards` the panels are taken from the last to the first.
-template <class Body>
+// Runs a body over panels of W vectors. Where `kWhole`, no panel has less. With `backwards` the panels are taken from
+// the last to the first.
+template <int W, bool kWhole, class Body>
 TIDEGATE_INLINE void run_panels(const Body& body, const Tiles& tiles, const Panels& w, Range panels,
                                 bool backwards = false) {
+  constexpr int kMostRows = rows_of_width(W);
   const bool alone = tiles.rows == 1 && tiles.first == 0;
   int64_t group;
   for (int64_t left = panels.end - panels.begin; left > 0; left -= group) {
     const auto start = [&](int64_t size) { return backwards ? panels.begin + left - size : panels.end - left; };
     group = alone ? group_size(left) : 1;
-    if (panel_width(w, start(group) + group - 1) < 3) group = 1;
+    if (!kWhole && panel_width(w, start(group) + group - 1) < W) group = 1;
     const int64_t panel = start(group);
     if (group == 3) {
-      body.template run<1, 3, 3>(0, panel);
+      body.template run<1, W, 3>(0, panel);
     } else if (group == 2) {
-      body.template run<1, 3, 2>(0, panel);
-    } else if (panel_width(w, panel) == 3) {
-      run_tiles<3>(body, tiles, panel);
-    } else if (panel_width(w, panel) == 2) {
-      run_tiles<2>(body, tiles, panel);
-    } else {
-      run_tiles<1>(body, tiles, panel);
+      body.template run<1, W, 2>(0, panel);
+    } else if (kWhole || panel_width(w, panel) == W) {
+      run_tiles<W, kMostRows>(body, tiles, panel);
+    } else if constexpr (!kWhole) {
+      static_assert(W == 3, "panels of other widths are whole");
+      if (panel_width(w, panel) == 2) {
+        run_tiles<2, kMostRows>(body, tiles, panel);
+      } else {
+        run_tiles<1, kMostRows>(body, tiles, panel);
+      }
     }
   }
 }

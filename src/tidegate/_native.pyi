@@ -1,74 +1,65 @@
+"""The native module: fused kernels, which trust what they are given. Use `tidegate.ops`, which checks it."""
+
 from collections.abc import Sequence
-from typing import TypeAlias
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-Array: TypeAlias = npt.NDArray[np.float32]
-Integers: TypeAlias = npt.NDArray[np.int64]
-
 __version__: str
 
-def isas() -> list[str]: ...
-def activation(isa: str, name: str, x: Array, result: Array, /) -> None: ...
-def multiply_adds(isa: str, threads: int, rounds: int) -> int: ...
-def read(isa: str, arrays: Sequence[Array], rounds: int) -> None: ...
-def meeting_seconds(threads: int, rounds: int) -> float: ...
-def stay_awake(nanoseconds: int, /) -> None: ...
-def step(layers: Sequence[PackedLayer], x: object, h: object, y: object, threads: int) -> bool: ...
-def empty(shape: Sequence[int]) -> Array: ...
+Floats = npt.NDArray[np.float32]
+Maybe = Floats | None
 
-class Shape:
+def isas() -> list[str]: ...
+def activation(isa: str, name: str, input: Floats, output: Floats, /) -> None: ...
+def cell_numbers(isa: str, name: str, choices: Sequence[int], /) -> tuple[int, int, int, bool]: ...
+def multiply_adds(isa: str, threads: int, rounds: int, /) -> int: ...
+def read(isa: str, arrays: Sequence[Floats], rounds: int, /) -> None: ...
+def meeting_seconds(threads: int, rounds: int, /) -> float: ...
+def stay_awake(nanoseconds: int, /) -> None: ...
+def empty(shape: Sequence[int], /) -> Floats: ...
+
+class BatchRows:
+    """What is known of the rows of a batch."""
+
     def __init__(
         self,
         T: int,
         B: int,
-        lengths: Integers | None,
-        step_start: Integers | None,
-        reverse: bool,
-        resets: npt.NDArray[np.uint8] | None,
-        reset_to_h0: bool,
-        ids: Integers | None,
+        lengths: npt.NDArray[np.int64] | None,
+        step_start: npt.NDArray[np.int64] | None,
+        episode_starts: npt.NDArray[np.uint8] | None,
+        episodes_from_h0: bool,
+        ids: npt.NDArray[np.int64] | None,
     ) -> None: ...
 
 class PackedLayer:
+    """The packed weights of one layer in one direction."""
+
     def __init__(
-        self,
-        cell: tuple[str, str, str, str, str],
-        w_ih: Array | None,
-        w_hh: Array | None,
-        b_ih: Array | None,
-        b_hh: Array | None,
-        isa: str,
-        threads: int,
+        self, cell: str, choices: Sequence[int], weights: tuple[Floats, Floats, Maybe, Maybe], isa: str, threads: int
     ) -> None: ...
     def forward(
         self,
-        shape: Shape,
-        x: Array,
-        h0: Array | None,
-        y: Array,
-        h_n: Array,
-        trace: Array | None,
+        rows: BatchRows,
+        reverse: bool,
+        inputs: tuple[Floats, Maybe],
+        outputs: tuple[Floats, Floats, Maybe, Maybe],
         clears_trace: bool,
         threads: int,
     ) -> None: ...
     def backward(
         self,
-        shape: Shape,
-        x: Array,
-        h0: Array | None,
-        y: Array,
-        trace: Array | None,
-        dy: Array | None,
-        dh_n: Array | None,
-        dx: Array | None,
-        dh0: Array | None,
-        dw_ih: Array,
-        dw_hh: Array,
-        db_ih: Array | None,
-        db_hh: Array | None,
+        rows: BatchRows,
+        reverse: bool,
+        inputs: tuple[Floats, Maybe],
+        kept: tuple[Floats, Maybe, Maybe],
+        output_gradients: tuple[Maybe, Maybe],
+        gradients: tuple[Maybe, Maybe, Floats, Floats, Maybe, Maybe],
         trace_steps: int,
         threads: int,
     ) -> None: ...
-    def step(self, x: object, h: object, y: object, threads: int) -> bool: ...
+    def step(self, x: Any, before: Any, after: Any, threads: int) -> bool: ...
+
+def step(layers: Sequence[PackedLayer], x: Any, before: Any, after: Any, threads: int) -> bool: ...

@@ -99,12 +99,12 @@ class Explained:
     @property
     def updates(self) -> list[tuple[str, float]]:
         """The words at which most of the memory was let go, with their places, and the share of it."""
-        return self._strongest(Walk.let_go)
+        return self._strongest("update")
 
     @property
     def resets(self) -> list[tuple[str, float]]:
         """The words at which the reset gates held most of the memory back, with their places, and the share of it."""
-        return self._strongest(Walk.unread)
+        return self._strongest("reset")
 
     @property
     def facts(self) -> list[tuple[str, str]]:
@@ -132,11 +132,11 @@ class Explained:
     def _margin(self, logits: Array) -> str:
         return signed(float(margin(logits, self.label)))
 
-    def _strongest(self, share: Callable[[Walk], Array]) -> list[tuple[str, float]]:
+    def _strongest(self, gate: str) -> list[tuple[str, float]]:
         """Ranks the words by a share that gates have cut off, the mean of both directions of the last layer."""
         traces = self.explanation.traces
-        last = [trace for trace in traces if trace.layer == traces[-1].layer and trace.update is not None]
-        walked = [(share(trace.walk()), trace.reverse) for trace in last]
+        last = [trace for trace in traces if trace.layer == traces[-1].layer and gate in trace.cell.gates]
+        walked = [(trace.walk().held_back(gate), trace.reverse) for trace in last]
         shares = sum((values[::-1] if reverse else values for values, reverse in walked), np.zeros(len(self.words)))
         shares /= max(1, len(last))
         best = np.argsort(-shares, kind="stable")[:3]

@@ -6,7 +6,8 @@ from typing import Annotated, Any, Literal
 import typer
 
 from tidegate.models.config import CELLS, CellName
-from tidegate.ops.cells import CHOICES, Candidate, GateActivation, Reset, Update
+from tidegate.ops.cells import GRU
+from tidegate.ops.cells.gru import Candidate, GateActivation, Reset, Update
 from tidegate.sequences.summaries import SUMMARIES, Summary
 from tidegate.training.settings import ClassWeights
 
@@ -53,8 +54,8 @@ FreezeOption = Annotated[bool, _option(_DATA, "Leave the word vectors as they ar
 CellOption = Annotated[CellName, _option(_SIZES, f"{', '.join(CELLS)}.", metavar="NAME")]
 ResetOption = Annotated[Reset, _option(_SIZES, "Reset gate of a GRU: after, or off (r = 1).", metavar="NAME")]
 UpdateOption = Annotated[Update, _option(_SIZES, "Update gate of a GRU: on, or off (z = 0).", metavar="NAME")]
-CandidateOption = Annotated[Candidate, _option(_SIZES, f"Of a GRU: {', '.join(CHOICES['candidate'])}.", metavar="NAME")]
-GateOption = Annotated[GateActivation, _option(_SIZES, f"Of a GRU: {', '.join(CHOICES['gate'])}.", metavar="NAME")]
+CandidateOption = Annotated[Candidate, _option(_SIZES, f"Of a GRU: {', '.join(GRU.choices['candidate'])}.", metavar="NAME")]
+GateOption = Annotated[GateActivation, _option(_SIZES, f"Of a GRU: {', '.join(GRU.choices['gate'])}.", metavar="NAME")]
 SummaryOption = Annotated[Summary, _option(_SIZES, f"Of its states: {', '.join(SUMMARIES)}.", metavar="NAME")]
 EmbeddingSizeOption = Annotated[int, _option(_SIZES, "Numbers a word.", min=1, metavar="N")]
 HiddenSizeOption = Annotated[int, _option(_SIZES, "Units of a layer.", min=1, metavar="N")]

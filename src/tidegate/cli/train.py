@@ -20,7 +20,7 @@ from tidegate.cli.gradients import report_gradients
 from tidegate.cli.progress import Stop, follow
 from tidegate.data import tables
 from tidegate.models.config import Config
-from tidegate.ops.cells import CHOICES, GATES
+from tidegate.ops.cells import CELLS, GRU
 from tidegate.text.vectors import WordVectors
 from tidegate.text.vectors import read as read_vectors
 from tidegate.training.examples import MAX_LENGTH, SIZES, VALIDATION, VOCAB_SIZE, Examples, prepare
@@ -91,7 +91,7 @@ def _train(options: Mapping[str, Any]) -> None:
         raise ValueError("--freeze leaves word vectors as they are, but there are none: give them with --vectors FILE")
     if options["chrono"] and (cell, options["update"]) != ("gru", "on"):
         raise ValueError(f"--chrono sets the update gate of a GRU, but there is none: --cell {cell}")
-    if options["watch_gradients"] and cell not in GATES:
+    if options["watch_gradients"] and cell not in CELLS:
         raise ValueError(f"--watch-gradients looks at recurrent layers, but there is none: --cell {cell}")
     if options["threads"]:
         tidegate.set_num_threads(options["threads"])
@@ -181,7 +181,7 @@ def _configs(examples: Examples, options: Mapping[str, Any], known: WordVectors 
         sizes["embedding_size"] = known.vectors.shape[1]
     cells = [wanted] if options["no_baselines"] else ["average", "compound", wanted]
     special: dict[str, dict[str, Any]] = {cell: {} for cell in cells}
-    special[wanted] |= {name: options[name] for name in CHOICES}
+    special[wanted] |= {name: options[name] for name in GRU.choices}
     if "compound" in special:
         special["compound"]["rate"] = options["rate"]
     return {cell: examples.config(cell, **sizes, **special[cell]) for cell in cells}

@@ -11,11 +11,12 @@ import numpy.typing as npt
 
 from tidegate.inspection.explain import Attribution, embed_single, explain, words_of
 from tidegate.inspection.statistics import bootstrap, rank_correlation
-from tidegate.models.model import Embedded, Model, softmax
+from tidegate.inspection.network import Network, Source
+from tidegate.sequences.embedded import Embedded, softmax
 from tidegate.ops.trace import outputs_of
 
 Array = npt.NDArray[np.float64]
-View = Callable[[Model, str | Embedded], Attribution]
+View = Callable[[Network, Any], Attribution]
 
 STEPS = 64
 """Points at which integrated gradients look at the way from nothing to the text."""
@@ -38,7 +39,7 @@ class IntegratedGradients(Attribution):
 
 
 def integrated_gradients(
-    model: Model, source: str | npt.NDArray[Any] | Embedded, *, steps: int = STEPS
+    model: Network, source: Source, *, steps: int = STEPS
 ) -> IntegratedGradients:
     """Follows the gradient along the straight way from zero vectors, those of padding, to the words of the text.
 
@@ -60,7 +61,7 @@ def integrated_gradients(
     embedded = embed_single(model, source)
     nodes, weights = np.polynomial.legendre.leggauss(steps)
     nodes, weights = (nodes + 1) / 2, weights / 2
-    x, contributions = embedded.x.astype(np.float64), np.zeros((len(embedded.x), len(model.config.labels)))
+    x, contributions = embedded.x.astype(np.float64), np.zeros((len(embedded.x), len(model.labels)))
     rows = max(1, _STEPS_AT_ONCE // max(1, len(x)))
     for start in range(0, steps, rows):
         some = slice(start, start + rows)
@@ -72,7 +73,7 @@ def integrated_gradients(
     logits, baseline = model.head(model.summaries([np.arange(T), np.arange(T, 2 * T)], ends)).astype(np.float64)
     return IntegratedGradients(
         words=words_of(embedded),
-        labels=model.config.labels,
+        labels=model.labels,
         logits=logits,
         contributions=contributions,
         baseline=baseline,
@@ -80,7 +81,7 @@ def integrated_gradients(
     )
 
 
-def occlusion(model: Model, source: str | npt.NDArray[Any] | Embedded) -> Attribution:
+def occlusion(model: Network, source: Source) -> Attribution:
     """Leaves out each word in turn: its contribution is what the logits lose.
 
     A word is left out, not replaced: the rest is then a text that the model could have met, while a zero vector would
@@ -101,7 +102,7 @@ def occlusion(model: Model, source: str | npt.NDArray[Any] | Embedded) -> Attrib
     logits, *others = model.head(model.summaries([steps, *without], embedded.x[:, 0])).astype(np.float64)
     return Attribution(
         words=words_of(embedded),
-        labels=model.config.labels,
+        labels=model.labels,
         logits=logits,
         contributions=logits - np.reshape(others, (len(steps), len(logits))),
     )
@@ -123,7 +124,7 @@ _DRAWS = 5  # of random words for each text: one draw alone would be most of the
 
 
 def compare(
-    model: Model,
+    model: Network,
     texts: Iterable[str],
     seed: int = 0,
     *,
@@ -188,7 +189,7 @@ class _Outcome(NamedTuple):
     errors: dict[str, float]
 
 
-def _outcome(model: Model, embedded: Embedded, views: Mapping[str, View], rng: np.random.Generator) -> _Outcome:
+def _outcome(model: Network, embedded: Embedded, views: Mapping[str, View], rng: np.random.Generator) -> _Outcome:
     results = {name: view(model, embedded) for name, view in views.items()}
     T, label = len(embedded.x), int(next(iter(results.values())).logits.argmax())
     scores = [result.towards(label) for result in results.values()]
@@ -209,13 +210,13 @@ def _area(gaps: Array) -> Array:
     return areas
 
 
-def _input_gradients(model: Model, x: npt.NDArray[np.float32]) -> list[npt.NDArray[np.floating[Any]]]:
+def _input_gradients(model: Network, x: npt.NDArray[np.float32]) -> list[npt.NDArray[np.floating[Any]]]:
     """Computes the gradient of each logit by the vectors, C arrays [T, B, E], for sequences that all have T steps."""
-    T, heads = len(x), model.arrays["head.weight"]
+    T, heads = len(x), model.head_weight
     if not T:
         return []
     if model.stack is None:
-        rate = model.arrays.get("rate")
+        rate = model.rate
         kept = np.full((T, 1), 1 / T) if rate is None else np.asarray(rate, np.float64) ** np.arange(T)[::-1, None]
         return [np.broadcast_to((kept * head)[:, None], x.shape) for head in heads]
     traces = model.stack.trace(x)
@@ -223,9 +224,9 @@ def _input_gradients(model: Model, x: npt.NDArray[np.float32]) -> list[npt.NDArr
     return [model.stack.input_gradient(x, traces, _output_gradient(y, head, model)) for head in heads]
 
 
-def _output_gradient(y: npt.NDArray[np.float32], head: npt.NDArray[np.float32], model: Model) -> Any:
+def _output_gradient(y: npt.NDArray[np.float32], head: npt.NDArray[np.float32], model: Network) -> Any:
     """Carries the gradient of one logit through the summary, to the outputs of the last layer, [T, B, D·H]."""
-    dy, H = np.zeros_like(y), model.config.hidden_size
+    dy, H = np.zeros_like(y), model.stack.hidden_size if model.stack else 0
     parts = model.summary.split("+")
     for part, weight in zip(parts, np.split(head, len(parts)), strict=True):
         if part == "mean":

@@ -8,8 +8,9 @@ import numpy as np
 import numpy.typing as npt
 
 from tidegate.inspection.ledger import Ledger, draw_ledger, draw_vector_ledger
-from tidegate.models.model import Embedded, Model, softmax
-from tidegate.ops.reference import ACTIVATIONS
+from tidegate.inspection.network import Network, Source
+from tidegate.sequences.embedded import Embedded, softmax
+from tidegate.ops.cells.activations import ACTIVATIONS
 from tidegate.ops.trace import Trace, outputs_of
 from tidegate.sequences.recurrent import Recurrent
 from tidegate.sequences.summaries import summarize
@@ -23,9 +24,15 @@ _REWRITES = (
 _REMARKS = {
     "average": "an average has no memory that changes: it keeps the same share of every word",
     "compound": "compounding has no gates: what it keeps of a word depends on its place alone",
-    "rnn_tanh": _REWRITES,
-    "rnn_relu": _REWRITES,
 }
+
+
+def _remark(model: Network) -> str:
+    """Returns what one must know to read the ledger of a model that is no GRU or LSTM which keeps what it has written."""
+    if model.stack is None:
+        return _REMARKS[model.cell_name]
+    cell = model.stack.cell
+    return _REWRITES if cell.keeps is None or cell.options.get(cell.keeps) == "off" else ""
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -91,14 +98,14 @@ class Explanation(Attribution):
         return names | {name: getattr(self, name).tolist() for name in arrays}
 
 
-def explain(model: Model, source: str | npt.NDArray[Any] | Embedded) -> Explanation:
+def explain(model: Network, source: Source) -> Explanation:
     """Accounts for a model's answer to one text.
 
     A vanilla RNN, which keeps nothing from one step to the next but through its matrix, credits all to the steps whose
     states are in its summary: to the last word, if that is the last state. The `remark` says so.
 
     Example:
-        >>> from tidegate import Config
+        >>> from tidegate import Config, Model
         >>> from tidegate.text.tokenizer import Tokenizer
         >>> tokenizer = Tokenizer.train(["a fine film"], min_frequency=1)
         >>> config = Config(cell="average", labels=("bad", "good"), vocab_size=len(tokenizer), embedding_size=1)
@@ -121,14 +128,14 @@ def explain(model: Model, source: str | npt.NDArray[Any] | Embedded) -> Explanat
     """
     embedded = embed_single(model, source)
     ledger, outputs, traces = _ledger(model, embedded)
-    weight, bias = (model.arrays[name].astype(np.float64) for name in ("head.weight", "head.bias"))
+    weight, bias = model.head_weight.astype(np.float64), model.head_bias.astype(np.float64)
     logits = model.head(ledger.summary[None])[0].astype(np.float64)
     contributions, initial = ledger.contributions(weight), weight @ ledger.opening
     after = softmax(model.head(model.summaries_so_far(embedded.x, outputs)))
     paid, left = (np.abs(amounts).sum(axis=1) for amounts in (ledger.deposits, ledger.balance))
     return Explanation(
         words=words_of(embedded),
-        labels=model.config.labels,
+        labels=model.labels,
         logits=logits,
         contributions=contributions,
         bias=bias,
@@ -139,7 +146,7 @@ def explain(model: Model, source: str | npt.NDArray[Any] | Embedded) -> Explanat
         balance=ledger.balance,
         error=float(np.abs(bias + initial + contributions.sum(axis=0) - logits).max()),
         traces=tuple(traces),
-        remark=_REWRITES if model.config.update == "off" else _REMARKS.get(model.config.cell, ""),
+        remark=_remark(model),
     )
 
 
@@ -164,8 +171,8 @@ class WhatIf(NamedTuple):
 
 
 def what_if(
-    model: Model,
-    source: str | npt.NDArray[Any] | Embedded,
+    model: Network,
+    source: Source,
     *,
     layer: int = 0,
     reverse: bool = False,
@@ -209,8 +216,8 @@ def what_if(
             raise ValueError(f"{name} is {value}, expected 0..1")
     if candidate is not None and not np.isfinite(candidate):
         raise ValueError(f"candidate is {candidate}, expected a finite number")
-    if traces[index].update is None:
-        raise ValueError(f"a model with the cell {model.config.cell!r} has no gates, expected a GRU")
+    if traces[index].cell.keeps is None:
+        raise ValueError(f"a model with the cell {model.cell_name!r} has no gates, expected a GRU")
 
     changed = traces[index].copy()
     x = (outputs_of(traces, layer - 1) if layer else embedded.x)[step, 0]
@@ -238,7 +245,7 @@ def margin(logits: Array, label: int) -> Array:
     return differences
 
 
-def embed_single(model: Model, source: Any) -> Embedded:
+def embed_single(model: Network, source: Any) -> Embedded:
     """Embeds one text.
 
     Raises:
@@ -260,7 +267,7 @@ def words_of(embedded: Embedded) -> tuple[str, ...]:
     return embedded.tokens[0]
 
 
-def _ledger(model: Model, embedded: Embedded) -> tuple[Ledger, npt.NDArray[np.float32], Sequence[Trace]]:
+def _ledger(model: Network, embedded: Embedded) -> tuple[Ledger, npt.NDArray[np.float32], Sequence[Trace]]:
     """Returns the ledger, the outputs of the last layer [T, 1, ·] and the traces, from one run."""
     x, lengths, _ = embedded
     if model.stack:
@@ -268,7 +275,7 @@ def _ledger(model: Model, embedded: Embedded) -> tuple[Ledger, npt.NDArray[np.fl
         return draw_ledger(traces, model.summary), outputs_of(traces, traces[-1].layer), traces
     outputs, h_n = model.outputs(x, lengths)
     summary = summarize(outputs, h_n, lengths, model.summary)[0]
-    return draw_vector_ledger(x[:, 0], model.arrays.get("rate"), summary), outputs, ()
+    return draw_vector_ledger(x[:, 0], model.rate, summary), outputs, ()
 
 
 def _set(

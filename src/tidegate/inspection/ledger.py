@@ -91,14 +91,14 @@ def draw_ledger(traces: Sequence[Trace], summary: str = "last", row: int = 0) ->
         raise ValueError("traces is empty, expected one trace for each layer and direction")
     last = [trace for trace in traces if trace.layer == traces[-1].layer]
     walks = [trace.walk(row) for trace in last]
-    states = [np.asarray(trace.h0)[row] for trace in last]
+    starts = [trace.start(row) for trace in last]
     parts = [
-        _in_time(_account(walk, state, part), trace.reverse)
+        _in_time(_account(walk, start, part), trace.reverse)
         for part in summary.split("+")
-        for trace, walk, state in zip(last, walks, states, strict=True)
+        for trace, walk, start in zip(last, walks, starts, strict=True)
     ]
     deposits, kept, opening = (np.concatenate(arrays, axis=-1) for arrays in zip(*parts, strict=True))
-    return Ledger(deposits, kept, opening, _summary(last, walks, states, summary))
+    return Ledger(deposits, kept, opening, _summary(last, walks, [start[0] for start in starts], summary))
 
 
 def draw_vector_ledger(
@@ -142,14 +142,13 @@ def stream(trace: Trace, count: int = 8, row: int = 0) -> Stream:
     Raises:
         ValueError: The cell keeps no deposits.
     """
-    walk = trace.walk(row)
-    if walk.update is None or walk.candidate is None:
-        raise ValueError("a vanilla RNN writes its state anew at every step: there are no deposits to follow")
-    carry = walk.update.astype(np.float64)
-    deposits = np.abs((1 - carry) * walk.candidate)
+    cell, walk = trace.cell, trace.walk(row)
+    if cell.keeps is None:
+        raise ValueError(f"a {cell.title} writes its state anew at every step: there are no deposits to follow")
+    carry, deposits = cell.kept(walk.values), np.abs(cell.deposits(walk.values))
     lifetime = (deposits * unroll(carry, np.ones_like(carry))).sum(axis=1)
     steps = np.sort(np.argsort(-lifetime, kind="stable")[:count])
-    total, left = np.abs(np.asarray(trace.h0)[row]).astype(np.float64), np.zeros((len(steps), carry.shape[1]))
+    total, left = np.abs(trace.start(row)[-1]).astype(np.float64), np.zeros((len(steps), carry.shape[1]))
     amounts = np.zeros((len(steps) + 1, len(carry)))
     for t, z in enumerate(carry):
         total, left = z * total + deposits[t], z * left
@@ -177,16 +176,14 @@ def unroll(carry: Array, weights: Array) -> Array:
     return kept
 
 
-def _account(walk: Walk, h0: npt.NDArray[Any], part: str) -> tuple[Array, Array, Array]:
-    """Returns deposits, kept shares and what is left of the initial state, in the order of the walk."""
-    if walk.update is None or walk.candidate is None:
-        carry, deposits = np.zeros(walk.hidden.shape), walk.hidden.astype(np.float64)
-    else:
-        carry = walk.update.astype(np.float64)
-        deposits = (1 - carry) * walk.candidate
-    kept = unroll(carry, summary_weights(walk.hidden, part))
-    share = carry[0] * kept[0] if len(kept) else np.float64(part == "last")
-    return deposits, kept, share * h0
+def _account(walk: Walk, start: npt.NDArray[Any], part: str) -> tuple[Array, Array, Array]:
+    """Returns deposits, kept shares and what is left of the initial states [S, H], in the order of the walk."""
+    cell, values = walk.cell, walk.values
+    carry, deposits = cell.kept(values), cell.deposits(values)
+    kept = unroll(carry, summary_weights(walk.hidden, part) * cell.exposed(values))
+    if not len(kept):
+        return deposits, kept, float(part == "last") * start[0].astype(np.float64)
+    return deposits, kept, carry[0] * kept[0] * start[-1]
 
 
 def summary_weights(states: npt.NDArray[np.floating[Any]], part: str) -> Array:

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tidegate.inspection.statistics import rank_correlation
-from tidegate.models.model import Model
+from tidegate.inspection.network import Reader
 from tidegate.ops.checks import check_choice
 from tidegate.ops.trace import Trace
 from tidegate.text.tokenizer import UNK
@@ -172,7 +172,7 @@ class Units:
 
 
 def units(
-    source: Model | Iterable[Trace],
+    source: Reader | Iterable[Trace],
     texts: Iterable[str] = (),
     *,
     layer: int = 0,
@@ -200,7 +200,7 @@ def units(
         TypeError: `texts` is one text, or holds something else.
         ValueError: There is no step or no such layer and direction, or the cell has no gates.
     """
-    traces = _traces(source, texts) if isinstance(source, Model) else source
+    traces = source if isinstance(source, Iterable) else _traces(source, texts)
     tally = None
     for trace in traces:
         if (trace.layer, trace.reverse) == (layer, reverse):
@@ -212,11 +212,11 @@ def units(
     return tally.result(min_count)
 
 
-def _traces(model: Model, texts: Iterable[str]) -> Iterator[Trace]:
+def _traces(model: Reader, texts: Iterable[str]) -> Iterator[Trace]:
     """Traces texts, a few at a time, with unknown words under one name."""
     if isinstance(texts, str):
         raise TypeError(f"texts is one text, expected several: pass [text] for {texts[:40]!r}")
-    known, remaining = set(model.tokenizer.vocab), iter(texts)
+    known, remaining = set(model.vocabulary), iter(texts)
     while part := list(islice(remaining, _TEXTS)):
         for trace in model.trace(part):
             assert trace.tokens is not None  # noqa: S101 - for mypy: these are texts
@@ -241,7 +241,7 @@ class _Tally:
         Raises:
             ValueError: The cell has no gates.
         """
-        if trace.update is None or trace.reset is None:
+        if not set(GATES) <= set(trace.cell.gates):
             raise ValueError(f"the cell {str(trace.cell)!r} has no update and reset gates, expected a GRU")
         inside = np.arange(len(trace.hidden))[:, None] < trace.lengths
         states = np.asarray(trace.hidden)[inside].astype(np.float64)

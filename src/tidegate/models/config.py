@@ -9,13 +9,14 @@ from typing import Any, Literal, get_args
 import numpy as np
 import numpy.typing as npt
 
-from tidegate.ops.cells import CHOICES, GATES, Cell, Choices, check_choices
+from tidegate.ops.cells import CELLS as RECURRENT
+from tidegate.ops.cells import GRU, Cell
 from tidegate.ops.checks import Sizes, check, check_choice
 from tidegate.ops.names import check_names, parameter_letters
 from tidegate.sequences.summaries import SUMMARIES
 
 # What reads the words.
-CellName = Literal["gru", "rnn_tanh", "rnn_relu", "average", "compound"]
+CellName = Literal["gru", "lstm", "rnn_tanh", "rnn_relu", "average", "compound"]
 CELLS: tuple[str, ...] = get_args(CellName)
 
 LIMITS = {
@@ -86,7 +87,7 @@ class Config:
                 is chosen of a cell that is no GRU.
         """
         check_choice("cell", self.cell, CELLS)
-        check_choices(self.cell, self.choices)
+        Cell.of(self.cell if self.recurrent else "rnn_tanh", **self.choices)
         check_choice("summary", self.summary, SUMMARIES)
         for name, limit in LIMITS.items():
             size = getattr(self, name)
@@ -116,10 +117,10 @@ class Config:
     @property
     def recurrent(self) -> bool:
         """Whether the order of words counts by a recurrent stack."""
-        return self.cell in GATES
+        return self.cell in RECURRENT
 
     @property
-    def choices(self) -> Choices:
+    def choices(self) -> dict[str, str]:
         """What was chosen of a GRU: reset, update, candidate and gate."""
         return {"reset": self.reset, "update": self.update, "candidate": self.candidate, "gate": self.gate}
 
@@ -166,7 +167,7 @@ class Config:
             "E": (self.embedding_size, "embedding_size"),
             "C": (len(self.labels), "the number of labels"),
             "F": (self.summary_size, "the size of the summary"),
-            "G": (GATES.get(self.cell, 0), f"cell {self.cell!r}"),
+            "G": (self.recurrent_cell.G if self.recurrent else 0, f"cell {self.cell!r}"),
             "D": (1 + self.bidirectional, f"bidirectional={self.bidirectional}"),
             "H": (self.hidden_size, "hidden_size"),
         }
@@ -179,7 +180,7 @@ class Config:
 
         So the files of standard cells can be read by versions that know no others.
         """
-        standard = {name: values[0] for name, values in CHOICES.items()}.items()
+        standard = {name: values[0] for name, values in GRU.choices.items()}.items()
         return json.dumps(dict(item for item in dataclasses.asdict(self).items() if item not in standard))
 
     @classmethod
@@ -191,7 +192,7 @@ class Config:
             ValueError: It is no such JSON object, a key is missing or left over, or a value is out of its limits.
         """
         values = parse_object("config", text)
-        names = [field.name for field in dataclasses.fields(cls) if field.name in values or field.name not in CHOICES]
+        names = [field.name for field in dataclasses.fields(cls) if field.name in values or field.name not in GRU.choices]
         check_names("config", values, names, "this version of tidegate")
         if isinstance(values["labels"], list):
             values["labels"] = tuple(values["labels"])

@@ -3,7 +3,7 @@
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -12,6 +12,7 @@ from tidegate.models.config import Config, format_object, parse_object
 from tidegate.models.file import reading, write
 from tidegate.ops.checks import Sizes, check
 from tidegate.ops.trace import Trace
+from tidegate.sequences.embedded import Embedded, softmax
 from tidegate.sequences.recurrent import Recurrent
 from tidegate.sequences.summaries import batches, compounded, pad, summarize, summarize_so_far
 from tidegate.text.tokenizer import Tokenizer
@@ -20,20 +21,6 @@ Array = npt.NDArray[np.float32]
 Ids = npt.NDArray[np.int32]
 
 TEXTS_PER_PART = 2048
-
-
-class Embedded(NamedTuple):
-    """Sequences as the cell reads them.
-
-    Attributes:
-        x: Vectors, float32 [T, B, E], 0 beyond a row's length.
-        lengths: Steps of each row, int64 [B].
-        tokens: The words of each row; None if the sequences are no texts.
-    """
-
-    x: Array
-    lengths: npt.NDArray[np.int64]
-    tokens: tuple[tuple[str, ...], ...] | None
 
 
 class Model:
@@ -100,6 +87,36 @@ class Model:
         stack = {name.removeprefix("rnn."): array for name, array in self.arrays.items() if name.startswith("rnn.")}
         self.stack = Recurrent(stack, config.recurrent_cell, config.summary) if stack else None
         self.summary = {"average": "mean", "compound": "last"}.get(config.cell, config.summary)
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The names of the classes."""
+        return self.config.labels
+
+    @property
+    def head_weight(self) -> Array:
+        """Weights of the head, float32 [C, F]."""
+        return self.arrays["head.weight"]
+
+    @property
+    def head_bias(self) -> Array:
+        """Bias of the head, float32 [C]."""
+        return self.arrays["head.bias"]
+
+    @property
+    def rate(self) -> Array | None:
+        """Growth factors of "compound", float32 [1] or [E]; None for other cells."""
+        return self.arrays.get("rate")
+
+    @property
+    def cell_name(self) -> str:
+        """The cell, "average" or "compound"."""
+        return self.config.cell
+
+    @property
+    def vocabulary(self) -> list[str]:
+        """The words that it knows."""
+        return self.tokenizer.vocab
 
     def predict(self, texts: Iterable[str]) -> npt.NDArray[np.object_]:
         """Names the most probable class of each text.
@@ -325,13 +342,6 @@ def load(path: str | os.PathLike[str]) -> Model:
         arrays = contents.arrays()
         metrics, versions = parse_object("metrics", texts["metrics"]), parse_object("versions", texts["versions"])
         return Model(config, Tokenizer.from_json(texts["tokenizer"]), arrays, metrics, versions)
-
-
-def softmax(scores: npt.NDArray[np.floating[Any]]) -> npt.NDArray[np.floating[Any]]:
-    """Turns logits [B, C] into probabilities; the largest is taken off first, so that none overflows."""
-    powers = np.exp(scores - scores.max(axis=1, keepdims=True))
-    probabilities: npt.NDArray[np.floating[Any]] = powers / powers.sum(axis=1, keepdims=True)
-    return probabilities
 
 
 def _as_texts(texts: Iterable[str]) -> list[str]:

@@ -15,8 +15,10 @@ the checks of arguments (`checks`), the threads of a native call (`threads`), to
 name of the processor (`processor`).
 """
 
-from tidegate.ops.cells import GATES as GATES
-from tidegate.ops.layer import EPISODE_STATES as EPISODE_STATES
+from tidegate.ops.batch import EPISODE_STATES as EPISODE_STATES
+from tidegate.ops.batch import Batch as Batch
+from tidegate.ops.cells import CELLS as CELLS
+from tidegate.ops.cells import Cell as Cell
 from tidegate.ops.layer import Forward as Forward
 from tidegate.ops.layer import Gradients as Gradients
 from tidegate.ops.layer import Layer as Layer

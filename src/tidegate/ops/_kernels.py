@@ -11,10 +11,13 @@ import numpy as np
 import numpy.typing as npt
 
 from tidegate import _native
+from tidegate.ops.batch import Batch
 from tidegate.ops.cells import Cell
 from tidegate.ops.threads import get_num_threads
 
 Array = npt.NDArray[np.float32]
+Weights = tuple[Array, Array, Array | None, Array | None]
+"""w_ih, w_hh, b_ih and b_hh of one layer in one direction, contiguous."""
 
 
 class Layer(NamedTuple):
@@ -32,10 +35,11 @@ class Forward(NamedTuple):
     """What `forward` returns.
 
     Attributes:
-        y: States after each step, float32 [T, B, H] (packed: [N, H]); 0 beyond a row's length.
-        h_n: State of each row at its own end, float32 [B, H]; h0 for a row of length 0.
-        trace: With `trace=True`, float32 [T, B, K, H] (packed: [N, K, H]): of a GRU the K = 4 values r, z, n and
-            hn = U_n h + b_hn of every step, of an RNN one, W x + b_ih + U h + b_hh; else None.
+        y: Outputs, the first state after each step, float32 [T, B, H] (packed: [N, H]); 0 beyond a row's length.
+        h_n: States of each row at its own end, float32 [B, H], or [S, B, H] for a cell of several states, as the LSTM;
+            h0 for a row of length 0.
+        trace: What was asked for of every step, float32 [T, B, K, H] (packed: [N, K, H]): with `trace=True` the values
+            that `Cell.trace` names and then the states after the first; with "states" those states alone; else None.
     """
 
     y: Array
@@ -54,6 +58,22 @@ class Gradients(NamedTuple):
     db_hh: Array | None
 
 
+class Call(NamedTuple):
+    """What a forward and a backward pass share.
+
+    Attributes:
+        batch: The rows.
+        reverse: Whether each row is walked from its own end to its start.
+        x: Input, float32 [T, B, I] or [N, I], with a contiguous last axis; or a table [V, I].
+        h0: Initial states, contiguous float32 [B, H] or [S, B, H]; None for zeros.
+    """
+
+    batch: Batch
+    reverse: bool
+    x: Array
+    h0: Array | None
+
+
 ISAS = tuple(_native.isas())
 """The instruction sets that run on this machine, best first."""
 
@@ -63,24 +83,11 @@ def isas() -> list[str]:
     return list(ISAS)
 
 
-Shape = _native.Shape
-"""What the kernels need to know of the rows: steps T, rows B, the length of each row, the first row of each step if
-packed, the direction, the marks of episodes, whether these start from h0, and which rows of a table they read."""
-
-
-def repack(layer: Layer, w_ih: Array, w_hh: Array, b_ih: Array | None = None, b_hh: Array | None = None) -> Layer:
-    """Packs other weights of the same shapes, contiguous and float32."""
-    native = _native.PackedLayer(layer.cell, w_ih, w_hh, b_ih, b_hh, layer.isa, get_num_threads())
-    return layer._replace(native=native)
-
-
-def packed_layout(batch_sizes: npt.NDArray[np.int64]) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-    """Returns the length of each row [B], and the first row of each step [T] in the packed data."""
-    rows = int(batch_sizes[0]) if len(batch_sizes) else 0
-    lengths = np.searchsorted(-batch_sizes, -np.arange(rows), side="left").astype(np.int64)
-    starts = np.zeros(len(batch_sizes), np.int64)
-    np.cumsum(batch_sizes[:-1], out=starts[1:])
-    return lengths, starts
+def pack_weights(cell: Cell, weights: Weights, isa: str) -> Layer:
+    """Copies the weights of a layer into the layout of one instruction set."""
+    w_ih, w_hh, b_ih, _ = weights
+    native = _native.PackedLayer(cell.name, cell.places, weights, isa, get_num_threads())
+    return Layer(cell, w_ih.shape[1], w_hh.shape[1], b_ih is not None, isa, native)
 
 
 def rows_contiguous(array: Array) -> Array:
@@ -99,44 +106,62 @@ def empty(*shape: int) -> Array:
     return np.empty(shape, np.float32) if prod(shape) < _LARGE else _native.empty(shape)
 
 
-def run_forward(
-    layer: Layer,
-    shape: Shape,
-    x: Array,
-    h0: Array | None,
-    y: Array,
-    h_n: Array,
-    trace: Array | None,
-    *,
-    clear: bool = False,
-) -> None:
-    """Runs `ops.forward` into arrays that are there: y, h_n, and the trace if one is wanted.
+def traced_values(cell: Cell, *, gates: bool) -> int:
+    """Returns K, the number of values that are kept of a step: the states after the first, and with them the gates."""
+    return cell.S - 1 + (len(cell.trace) if gates else 0)
 
-    The backward pass does not read a trace where rows have ended; it is only set to 0 there if it is to be `clear`.
+
+def empty_states(cell: Cell, B: int, H: int) -> Array:
+    """Returns an array for the states of some rows, [B, H] or [S, B, H]."""
+    return np.empty((B, H) if cell.S == 1 else (cell.S, B, H), np.float32)
+
+
+def _split(cell: Cell, kept: Array | None) -> tuple[Array | None, Array | None]:
+    """Takes what is kept of each step apart: the second state, and the gates if they are there."""
+    if kept is None:
+        return None, None
+    has_gates = kept.shape[-2] >= len(cell.trace)
+    return kept[..., -1, :] if cell.S > 1 else None, kept if has_gates else None
+
+
+def run_forward(layer: Layer, call: Call, y: Array, h_n: Array, kept: Array | None, *, clear: bool = False) -> None:
+    """Runs `ops.forward` into arrays that are there: y, h_n, and what is to be kept of each step.
+
+    The backward pass does not read it where rows have ended; it is only set to 0 there if it is to be `clear`.
     """
-    layer.native.forward(shape, x, h0, y, h_n, trace, clear, get_num_threads())
+    outputs = (y, h_n, *_split(layer.cell, kept))
+    layer.native.forward(call.batch.native, call.reverse, (call.x, call.h0), outputs, clear, get_num_threads())
 
 
 def run_backward(
     layer: Layer,
-    shape: Shape,
-    B: int,
-    x: Array,
-    h0: Array | None,
-    y: Array,
-    trace: Array | None,
-    dy: Array | None,
-    dh_n: Array | None,
+    call: Call,
+    kept: tuple[Array, Array | None],
+    output_gradients: tuple[Array | None, Array | None],
     *,
     need_dx: bool,
     need_dh0: bool,
     recompute_every: int | None = None,
 ) -> Gradients:
-    """Runs `ops.backward`; a GRU's gates are computed again if there is no trace."""
-    I, H, gates = layer.input_size, layer.hidden_size, layer.cell.gates * layer.hidden_size
-    dx = empty(*x.shape[:-1], I) if need_dx else None
+    """Runs `ops.backward`.
+
+    Args:
+        layer: The layer.
+        call: As in the forward pass.
+        kept: y and what was kept of each step; gates that are not there are computed again.
+        output_gradients: By y and by h_n.
+        need_dx: Whether to compute dx.
+        need_dh0: Whether to compute dh0.
+        recompute_every: Most steps whose gates are computed again at once; None for any number.
+    """
+    (y, values), cell = kept, layer.cell
+    I, H, gates = layer.input_size, layer.hidden_size, layer.cell.G * layer.hidden_size
+    dx = empty(*call.x.shape[:-1], I) if need_dx else None
     db_ih, db_hh = (np.empty(gates, np.float32) if layer.bias else None for _ in range(2))
-    dh0 = np.empty((B, H), np.float32) if need_dh0 else None
+    dh0 = empty_states(cell, call.batch.B, H) if need_dh0 else None
     results = Gradients(dx, dh0, empty(gates, I), empty(gates, H), db_ih, db_hh)
-    layer.native.backward(shape, x, h0, y, trace, dy, dh_n, *results, recompute_every or 0, get_num_threads())
+    layer.native.backward(
+        *(call.batch.native, call.reverse, (call.x, call.h0), (y, *_split(cell, values)), output_gradients, results),
+        *(recompute_every or 0, get_num_threads()),
+    )
     return results

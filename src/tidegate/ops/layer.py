@@ -4,8 +4,8 @@ This is the only door to the native kernels. Everything is checked here, once; t
 """
 
 import os
-from collections.abc import Iterable, Sequence
-from typing import Any, NamedTuple, Unpack
+from collections.abc import Collection, Iterable
+from typing import Any, NamedTuple, TypedDict, Unpack
 
 import numpy as np
 import numpy.typing as npt
@@ -15,23 +15,45 @@ from tidegate.ops import checks
 from tidegate.ops._kernels import (
     ISAS,
     Array,
+    Call,
     Forward,
     Gradients,
     Layer,
     empty,
+    empty_states,
     isas,
-    packed_layout,
+    pack_weights,
     rows_contiguous,
     run_backward,
     run_forward,
+    traced_values,
 )
-from tidegate.ops.cells import GATES, Cell, Choices
+from tidegate.ops.batch import EPISODE_STATES, IntegersLike, check_batch
+from tidegate.ops.cells import Cell
 from tidegate.ops.threads import get_num_threads
 
-__all__ = ["EPISODE_STATES", "GATES", "Forward", "Gradients", "Layer", "backward", "forward", "isas", "pack", "step"]
+__all__ = ["EPISODE_STATES", "Forward", "Gradients", "Layer", "Walk", "backward", "forward", "isas", "pack", "step"]
 
-EPISODE_STATES = ("zeros", "h0")
-"""The state that an episode starts from, when several are packed in one row."""
+
+class Walk(TypedDict, total=False):
+    """How the rows of a batch are walked: keywords of `forward` and `backward`.
+
+    Attributes:
+        lengths: Steps of each row, ints [B] in 0..T in any order; T everywhere if absent.
+        batch_sizes: Rows at each step of a packed sequence, ints [T], non-increasing, with sum N.
+        reverse: Walks each row from its own end to its start.
+        episode_starts: True on the first step of each episode, bool [T, B] or [N], where rows hold several episodes
+            one after another: each is then walked as if it were alone, in either direction.
+        episode_state: The state that such an episode starts from: "zeros", or "h0" for the row's own h0.
+        ids: The row of the table x that each step reads, ints [T, B] or [N] in 0..V-1, beyond a row's length too.
+    """
+
+    lengths: IntegersLike | None
+    batch_sizes: IntegersLike | None
+    reverse: bool
+    episode_starts: npt.NDArray[np.bool_] | None
+    episode_state: str
+    ids: npt.NDArray[np.integer[Any]] | None
 
 
 def _default_isa() -> str:
@@ -49,19 +71,19 @@ def pack(
     b_hh: Array | None = None,
     *,
     isa: str | None = None,
-    **choices: Unpack[Choices],
+    **choices: str,
 ) -> Layer:
     """Copies the weights of a layer into the layout of one instruction set.
 
     Args:
-        cell: "gru", "rnn_tanh" or "rnn_relu".
-        w_ih: Input weights, float32 [G·H, I], gates in the order r, z, n.
+        cell: The cell, by its name or its text: "gru", "lstm", "rnn_tanh", "gru reset=before", …
+        w_ih: Input weights, float32 [G·H, I], blocks in the order of `Cell.blocks`, which is torch's.
         w_hh: State weights, float32 [G·H, H].
         b_ih: Input bias, float32 [G·H]; None for a layer without bias.
         b_hh: State bias, float32 [G·H]; None for a layer without bias.
         isa: One of `isas()`; by default the environment variable TIDEGATE_ISA, else the best.
-        choices: What a GRU may be beside the standard one: `reset`, `update`, `candidate` and `gate` of `cells.Cell`.
-            The rows of a gate that is off are not read, and their gradients are 0.
+        choices: What is chosen of the cell, see `Cell.choices`: `reset`, `update`, `candidate` and `gate` of a GRU. The
+            rows of a gate that is off are not read, and their gradients are 0.
 
     Raises:
         TypeError: An array is not float32.
@@ -70,10 +92,10 @@ def pack(
     cell = Cell.of(cell, **choices)
     isa = _default_isa() if isa is None else isa
     checks.check_choice("isa", isa, ISAS)
-    sizes: checks.Sizes = {"G": (cell.gates, f"cell {cell.name!r}")}
+    sizes: checks.Sizes = {"G": (cell.G, f"cell {cell.name!r}")}
     if isinstance(w_hh, np.ndarray) and w_hh.ndim == 2:
         H = w_hh.shape[1]
-        sizes |= {"H": (H, "w_hh"), "G·H": (cell.gates * H, "w_hh")}
+        sizes |= {"H": (H, "w_hh"), "G·H": (cell.G * H, "w_hh")}
     checks.check("w_hh", w_hh, "G·H H", sizes)
     checks.check("w_ih", w_ih, "G·H I", sizes)
     if (b_ih is None) != (b_hh is None):
@@ -86,65 +108,42 @@ def pack(
             raise ValueError(f"{letter} is {sizes[letter][0]}, expected 1 or more: it comes from {sizes[letter][1]}")
     w_ih, w_hh = np.ascontiguousarray(w_ih), np.ascontiguousarray(w_hh)
     b_ih, b_hh = (None if bias is None else np.ascontiguousarray(bias) for bias in (b_ih, b_hh))
-    native = _native.PackedLayer(cell, w_ih, w_hh, b_ih, b_hh, isa, get_num_threads())
-    return Layer(cell, sizes["I"][0], sizes["H"][0], b_ih is not None, isa, native)
+    return pack_weights(cell, (w_ih, w_hh, b_ih, b_hh), isa)
 
 
-class _Call(NamedTuple):
-    """The checked arguments that a forward and a backward pass share."""
+class _Checked(NamedTuple):
+    """The arguments that a forward and a backward pass share, checked."""
 
-    shape: _native.Shape
+    call: Call
     sizes: checks.Sizes
     rows: str  # letters of the leading axes of y: "T B", or "N" when packed
-    x: Array
-    h0: Array | None
-
-    def leading(self) -> tuple[int, ...]:
-        return tuple(self.sizes[letter][0] for letter in self.rows.split())
 
 
-def _call(
-    layer: Layer,
-    x: Array,
-    h0: Any,
-    lengths: Any,
-    batch_sizes: Any,
-    reverse: bool,
-    episode_starts: Any,
-    episode_state: str,
-    ids: Any,
-) -> _Call:
+def _checked(layer: Layer, x: Array, h0: Any, walk: Walk) -> _Checked:
+    facts: dict[str, Any] = dict(walk)
+    reverse, rows = bool(facts.pop("reverse", False)), "T B" if walk.get("batch_sizes") is None else "N"
     sizes: checks.Sizes = {"I": (layer.input_size, "the layer"), "H": (layer.hidden_size, "the layer")}
-    starts = None
-    rows = "T B" if batch_sizes is None else "N"
-    checks.check("x", x, f"{rows} I" if ids is None else "V I", sizes)
-    if ids is not None:
-        ids = checks.check_ids(ids, rows, sizes).ravel()
-    if batch_sizes is None:
-        lengths = None if lengths is None else checks.check_lengths(lengths, sizes)
-    else:
-        if lengths is not None:
-            raise ValueError("lengths and batch_sizes are both given, expected one: batch_sizes imply the lengths")
-        batch_sizes = checks.check_batch_sizes(batch_sizes, sizes)
-        lengths, starts = packed_layout(batch_sizes)
+    sizes["S"] = (layer.cell.S, "the cell")
+    checks.check("x", x, f"{rows} I" if walk.get("ids") is None else "V I", sizes)
+    batch = check_batch(sizes, **facts)
     if h0 is not None:
-        h0 = np.ascontiguousarray(checks.check("h0", h0, "B H", sizes))
-    checks.check_choice("episode_state", episode_state, EPISODE_STATES)
-    marks = None if episode_starts is None else checks.check_episode_starts(episode_starts, rows, sizes)
-    shape = _native.Shape(
-        sizes["T"][0], sizes["B"][0], lengths, starts, bool(reverse), marks, episode_state == "h0", ids
-    )
-    return _Call(shape, sizes, rows, rows_contiguous(x), h0)
+        h0 = np.ascontiguousarray(checks.check("h0", h0, layer.cell.state_letters, sizes))
+    return _Checked(Call(batch, reverse, rows_contiguous(x), h0), sizes, rows)
 
 
-def _trace(layer: Layer, call: _Call, out: Forward) -> Array | None:
-    """Returns the checked trace of a forward pass; None for a cell whose backward pass needs none."""
-    if not layer.cell.gated:
+def _kept(layer: Layer, checked: _Checked, out: Forward, recompute: bool) -> Array | None:
+    """Returns what the backward pass reads of the checked trace of a forward pass; None if that is nothing."""
+    cell, trace = layer.cell, out.trace
+    gates = cell.needs_trace and not recompute
+    if not gates and cell.S == 1:
         return None
-    if out.trace is None:
-        raise ValueError("out has no trace: call forward with trace=True before backward, or pass recompute_every")
-    sizes = call.sizes | {"4": (4, "the values kept of a step")}
-    return np.ascontiguousarray(checks.check("trace", out.trace, f"{call.rows} 4 H", sizes))
+    if trace is None:
+        states = 'trace=True, or "states" with recompute_every' if cell.S > 1 else "trace=True, or pass recompute_every"
+        raise ValueError(f"out has no trace: call forward with {states}, before backward")
+    fewest, most = (traced_values(cell, gates=values) for values in (gates, True))
+    K = fewest if trace.ndim > 1 and trace.shape[-2] == fewest else most
+    sizes = checked.sizes | {"K": (K, "the values kept of a step")}
+    return np.ascontiguousarray(checks.check("trace", trace, f"{checked.rows} K H", sizes))
 
 
 def forward(
@@ -152,14 +151,9 @@ def forward(
     x: Array,
     h0: Array | None = None,
     *,
-    lengths: Sequence[int] | npt.NDArray[np.integer[Any]] | None = None,
-    batch_sizes: Sequence[int] | npt.NDArray[np.integer[Any]] | None = None,
-    reverse: bool = False,
-    episode_starts: npt.NDArray[np.bool_] | None = None,
-    episode_state: str = "zeros",
-    ids: npt.NDArray[np.integer[Any]] | None = None,
-    trace: bool = False,
+    trace: bool | str = False,
     y: Array | None = None,
+    **walk: Unpack[Walk],
 ) -> Forward:
     """Runs a layer over a batch of sequences.
 
@@ -176,33 +170,28 @@ def forward(
         layer: Packed weights.
         x: Input, float32 [T, B, I], any strides whose last axis is contiguous (a batch-first array transposed costs no
             copy); or, with batch_sizes, the data [N, I] of a packed sequence; or, with ids, a table [V, I].
-        h0: Initial state, float32 [B, H]; None for zeros.
-        lengths: Steps of each row, ints [B] in 0..T in any order; None for T everywhere.
-        batch_sizes: Rows at each step of a packed sequence, ints [T], non-increasing, with sum N.
-        reverse: Walks each row from its own end to its start.
-        episode_starts: True on the first step of each episode, bool [T, B] or [N], where rows hold several episodes
-            one after another: each is then walked as if it were alone, in either direction.
-        episode_state: The state that such an episode starts from: "zeros", or "h0" for the row's own h0.
-        ids: The row of the table x that each step reads, ints [T, B] or [N] in 0..V-1, beyond a row's
-            length too.
-        trace: Also returns what `Forward.trace` holds; `backward` needs that of a GRU.
+        h0: Initial states, float32 [B, H], or [S, B, H] for a cell of several states; None for zeros.
+        trace: Also returns what `Forward.trace` holds, all with True and the states alone with "states": `backward`
+            needs the one, or with recompute_every the other.
         y: Array for the output, float32 [T, B, H] or [N, H]; by default a new one.
+        walk: Lengths and other facts of the rows, see `Walk`.
 
     Raises:
         TypeError: An array is not float32, lengths or ids are no integers, or episode_starts no booleans.
-        ValueError: A shape, a length or an id is wrong.
+        ValueError: A shape, a length or an id is wrong, or trace is another word.
     """
-    call = _call(layer, x, h0, lengths, batch_sizes, reverse, episode_starts, episode_state, ids)
-    H, B = layer.hidden_size, call.sizes["B"][0]
+    checks.check_choice("trace", trace, (False, True, "states"))
+    call, sizes, rows = checked = _checked(layer, x, h0, walk)
+    leading, H = call.batch.leading, layer.hidden_size
     if y is None:
-        y = empty(*call.leading(), H)
+        y = empty(*leading, H)
     else:
-        checks.check_output("y", y, f"{call.rows} H", call.sizes)
+        checks.check_output("y", y, f"{checked.rows} H", sizes)
         if np.may_share_memory(x, y) or (h0 is not None and np.may_share_memory(h0, y)):
             raise ValueError("y shares memory with x or h0, expected an array of its own: inputs are read to the end")
-    kept = empty(*call.leading(), len(layer.cell.kept), H) if trace else None
-    h_n = np.empty((B, H), np.float32)
-    run_forward(layer, call.shape, call.x, call.h0, y, h_n, kept, clear=True)
+    kept = empty(*leading, traced_values(layer.cell, gates=trace is True), H) if trace else None
+    h_n = empty_states(layer.cell, call.batch.B, H)
+    run_forward(layer, call, y, h_n, kept, clear=True)
     return Forward(y, h_n, kept)
 
 
@@ -214,56 +203,46 @@ def backward(
     dh_n: Array | None = None,
     h0: Array | None = None,
     *,
-    lengths: Sequence[int] | npt.NDArray[np.integer[Any]] | None = None,
-    batch_sizes: Sequence[int] | npt.NDArray[np.integer[Any]] | None = None,
-    reverse: bool = False,
-    episode_starts: npt.NDArray[np.bool_] | None = None,
-    episode_state: str = "zeros",
-    ids: npt.NDArray[np.integer[Any]] | None = None,
-    need_dx: bool = True,
-    need_dh0: bool = True,
+    need: Collection[str] = ("dx", "dh0"),
     recompute_every: int | None = None,
+    **walk: Unpack[Walk],
 ) -> Gradients:
     """Carries gradients back through a layer.
 
     Args:
-        layer: Packed weights, as in `forward`, and so is everything from x to ids but what is told of it here.
-        x: Input, float32 [T, B, I] or [N, I], or a table [V, I].
-        out: What `forward` returned, with `trace=True` if recompute_every is None.
+        layer: Packed weights.
+        x: Input as in `forward`, and so are h0 and walk.
+        out: What `forward` returned, with a trace: True, or "states" if the gates are computed again.
         dy: Gradient of the loss by y, in its shape; ignored beyond a row's length. None for zeros.
-        dh_n: Gradient of the loss by h_n, float32 [B, H]; None for zeros.
-        h0: Initial state, float32 [B, H]; None for zeros.
-        lengths: Steps of each row.
-        batch_sizes: Rows at each step of a packed sequence.
-        reverse: Direction.
-        episode_starts: True on the first step of each episode.
-        episode_state: The state that such an episode starts from.
-        ids: The row of the table that each step has read.
-        need_dx: Whether to compute dx; if not, it is None.
-        need_dh0: Whether to compute dh0; if not, it is None, and the first step is a product cheaper.
-        recompute_every: If not None, the gates of a GRU are computed again from the states y, at most this many steps
-            at once, and `out.trace` is not used: less memory for at most a third more time.
+        dh_n: Gradient of the loss by h_n, in its shape; None for zeros.
+        h0: Initial states; None for zeros.
+        need: Which of the gradients "dx" and "dh0" to compute; those left out are None. Without dh0 the first step is a
+            product cheaper.
+        recompute_every: If not None, gates are computed again from the states, at most this many steps at once, and the
+            trace of a cell with one state is not used: less memory for at most a third more time.
+        walk: Lengths and other facts of the rows, see `Walk`.
 
     Returns:
         Gradients; dx is 0 beyond a row's length, and for a row of a table that no step has read.
 
     Raises:
         TypeError: An array is not float32, lengths or ids are no integers, or episode_starts no booleans.
-        ValueError: A shape, a length or an id is wrong, or a GRU's `out` has no trace and recompute_every is None.
+        ValueError: A shape, a length or an id is wrong, or `out` has no trace that is needed.
     """
-    call = _call(layer, x, h0, lengths, batch_sizes, reverse, episode_starts, episode_state, ids)
+    call, sizes, rows = checked = _checked(layer, x, h0, walk)
     checks.check_recompute(recompute_every)
-    sizes = call.sizes
-    y = rows_contiguous(checks.check("y", out.y, f"{call.rows} H", sizes))
-    trace = None if recompute_every is not None else _trace(layer, call, out)
+    for name in need:
+        checks.check_choice("need", name, ("dx", "dh0"))
+    y = rows_contiguous(checks.check("y", out.y, f"{rows} H", sizes))
+    kept = _kept(layer, checked, out, recompute_every is not None)
     if dy is not None:
-        dy = rows_contiguous(checks.check("dy", dy, f"{call.rows} H", sizes))
+        dy = rows_contiguous(checks.check("dy", dy, f"{rows} H", sizes))
     if dh_n is not None:
-        dh_n = np.ascontiguousarray(checks.check("dh_n", dh_n, "B H", sizes))
+        dh_n = np.ascontiguousarray(checks.check("dh_n", dh_n, layer.cell.state_letters, sizes))
     return run_backward(
-        *(layer, call.shape, sizes["B"][0], call.x, call.h0, y, trace, dy, dh_n),
-        need_dx=need_dx,
-        need_dh0=need_dh0,
+        *(layer, call, (y, kept), (dy, dh_n)),
+        need_dx="dx" in need,
+        need_dh0="dh0" in need,
         recompute_every=recompute_every,
     )
 
@@ -281,11 +260,12 @@ def step(layer: Layer | Iterable[Layer], x: Array, h: Array, *, out: Array | Non
     Args:
         layer: Packed weights; or those of the L layers of a stack, each of which reads the new state of the one before.
         x: Input, float32 [I], or [B, I] for several streams.
-        h: State, float32 [H] or [B, H]; of a stack [L, H] or [L, B, H].
+        h: State, float32 [H] or [B, H]; of a stack [L, H] or [L, B, H]. Of a cell of several states, as the LSTM, an axis
+            S comes first: [S, H], [S, L, B, H], …
         out: C-contiguous array for the new state, in the shape of h; h itself may be given.
 
     Returns:
-        The new state: `out`, or a new array. The output of a stack is its last layer's, `[-1]`.
+        The new state: `out`, or a new array. The output of a stack is its last layer's, `[-1]`, or `[0, -1]`.
 
     Raises:
         TypeError: An array is not float32.
@@ -311,11 +291,13 @@ def _quick_step(layer: Layer | list[Layer], x: Array, h: Array, y: Array) -> boo
 
 def _check_step(layer: Layer | list[Layer], x: Array, h: Array, y: Array) -> None:
     """Says what is wrong with the arguments of a step, if not only that arrays have gaps."""
-    layers, stack = ([layer], "") if isinstance(layer, Layer) else (layer, "L ")
+    layers, axes = ([layer], "") if isinstance(layer, Layer) else (layer, "L ")
     if not layers:
         raise ValueError("layer is empty, expected packed weights or several of them")
-    H = layers[0].hidden_size
+    H, cell = layers[0].hidden_size, layers[0].cell
     for i, one in enumerate(layers[1:], 1):
+        if one.cell != cell:
+            raise ValueError(f"layer[{i}] is a {one.cell}, expected {cell} as layer[0]: a stack has one cell")
         if one.input_size != H or one.hidden_size != H:
             sizes_found = f"I = {one.input_size} and H = {one.hidden_size}"
             raise ValueError(
@@ -323,10 +305,11 @@ def _check_step(layer: Layer | list[Layer], x: Array, h: Array, y: Array) -> Non
             )
     rows = "B " if isinstance(x, np.ndarray) and x.ndim == 2 else ""
     sizes: checks.Sizes = {"I": (layers[0].input_size, "the layer"), "H": (H, "the layer")}
-    sizes["L"] = (len(layers), "the layers")
+    sizes |= {"L": (len(layers), "the layers"), "S": (cell.S, "the cell")}
+    axes = ("S " if cell.S > 1 else "") + axes + rows
     checks.check("x", x, f"{rows}I", sizes)
-    checks.check("h", h, f"{stack}{rows}H", sizes)
-    checks.check_output("out", y, f"{stack}{rows}H", sizes)
+    checks.check("h", h, f"{axes}H", sizes)
+    checks.check_output("out", y, f"{axes}H", sizes)
     if not y.flags.c_contiguous:
         raise ValueError(f"out has strides {y.strides} (bytes), expected a C-contiguous array")
     if np.may_share_memory(x, y):

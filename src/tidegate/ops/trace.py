@@ -1,60 +1,83 @@
 """What a recurrent layer did at every step: gates, candidate and states, as training and inference see them."""
 
-from collections.abc import Iterable
-from dataclasses import dataclass, replace
-from typing import Any, NamedTuple, Self
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
 
-from tidegate.ops.cells import Cell
+from tidegate.ops.cells import CELLS, Cell
 from tidegate.ops.names import suffix
 
 Array = npt.NDArray[Any]
 Tokens = tuple[tuple[str, ...], ...]
 
-_ARRAYS = ("hidden", "reset", "update", "candidate", "hn", "preactivation")
+
+class _Named:
+    """Values that are attributes by the names that their cell gives them."""
+
+    cell: Cell
+    values: Mapping[str, Any]
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("_") or name in {"cell", "values"}:  # not there yet, while it is being made or copied
+            raise AttributeError(name)
+        if name in self.values:
+            return self.values[name]
+        known = {value for cell in CELLS.values() for value in (*cell.states, *cell().trace)}
+        if name in known:
+            raise AttributeError(f"the trace of a {self.cell.title} has no {name!r}, but {', '.join(self.values)}")
+        raise AttributeError(f"{type(self).__name__!r} has no attribute {name!r}")
 
 
-class Walk(NamedTuple):
+@dataclass(frozen=True, eq=False)
+class Walk(_Named):
     """One sequence of a trace, its n steps in the order in which the layer walked them: the last one first in reverse.
 
     Attributes:
-        previous: State that each step read, [n, H].
-        hidden: State that it wrote, [n, H].
-        reset: r, [n, H]; None for a vanilla RNN, and so are the next three.
-        update: z, [n, H].
-        candidate: n, [n, H].
-        hn: U_n h + b_hn, [n, H].
-        preactivation: What goes into the activation of a vanilla RNN, [n, H]; None for a GRU.
+        cell: The cell.
+        values: What the trace holds, by name, [n, H] each; all are attributes too: `walk.update`.
+        before: The states that each step read, by name, [n, H] each.
     """
 
-    previous: Array
-    hidden: Array
-    reset: Array | None
-    update: Array | None
-    candidate: Array | None
-    hn: Array | None
-    preactivation: Array | None
+    cell: Cell
+    values: Mapping[str, Array]
+    before: Mapping[str, Array]
 
-    def let_go(self) -> npt.NDArray[np.float64]:
-        """Computes which share of the old state each step lets go: |(1 − z) ∘ h| over |h|, [n]; 0 where h is 0."""
-        return _lost(self.update, self.previous)
+    @property
+    def previous(self) -> Array:
+        """The output that each step read, [n, H]."""
+        return self.before["hidden"]
 
-    def unread(self) -> npt.NDArray[np.float64]:
-        """Computes which share of the old state's say in the candidate the reset gates hold back, [n].
+    def held_back(self, gate: str) -> npt.NDArray[np.float64]:
+        """Computes which share of what a gate multiplies it does not let through, summed over the units, [n].
 
-        It is |(1 − r) ∘ hn| over |hn|; 0 where there is no past, as at a first step from 0.
+        Of a GRU's update gate that is the share of the old state which a step lets go, |(1 − z) ∘ h| over |h|; of its
+        reset gate the share of the past which the candidate does not read. 0 where there is nothing to multiply.
+
+        Args:
+            gate: One of `Cell.gates`.
+
+        Raises:
+            ValueError: The cell has no such gate.
         """
-        return _lost(self.reset, self.hn) * self.previous.any(axis=1)
+        if gate not in self.cell.gates:
+            gates = ", ".join(self.cell.gates) or "none"
+            raise ValueError(f"a {self.cell.title} has no gate {gate!r}, expected one of its gates: {gates}")
+        amounts = np.abs(self.cell.gated(gate, self.values, self.before))
+        total, through = amounts.sum(axis=1), (self.values[gate] * amounts).sum(axis=1)
+        share: npt.NDArray[np.float64] = 1 - np.divide(through, total, out=np.ones_like(total), where=total > 0)
+        return share
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class Trace:
+class Trace(_Named):
     """One layer in one direction over a batch of sequences: the very values that the backward pass uses.
 
-    Arrays are float32, time first, and 0 beyond a row's length; they may share memory with each other. A GRU has reset,
-    update, candidate and hn, a vanilla RNN has preactivation; what a cell has not is None.
+    Arrays are float32, time first, and 0 beyond a row's length; they may share memory with each other. What the cell
+    keeps (`Cell.trace`) and its states (`Cell.states`) are attributes by their names: `reset`, `update`, `candidate`,
+    `hn` and `hidden` of a GRU.
 
     Example:
         >>> from tidegate import Recurrent
@@ -67,29 +90,19 @@ class Trace:
         True
 
     Attributes:
-        cell: The cell, with what was chosen of it; `str` gives its name.
-        hidden: State after each step, [T, B, H].
-        h0: State before the first step, [B, H].
+        cell: The cell, with what was chosen of it; `str` gives its text.
+        values: States after each step and what the cell keeps of it, by name, [T, B, H] each.
+        h0: States before the first step, [B, H], or [S, B, H] for a cell of several.
         lengths: Steps of each row, int64 [B].
-        reset: Reset gate r, [T, B, H].
-        update: Update gate z, the share of the old state that is kept, [T, B, H].
-        candidate: Candidate n, the new content, [T, B, H].
-        hn: U_n h + b_hn, what the reset gate scales, [T, B, H].
-        preactivation: W x + b_ih + U h + b_hh of a vanilla RNN, [T, B, H].
         layer: Index of the layer in its stack.
         reverse: Whether it walks each row from its end to its start.
         tokens: The words of each row, if the sequences are texts.
     """
 
     cell: Cell
-    hidden: Array
+    values: Mapping[str, Array] = field(repr=False)
     h0: Array
     lengths: npt.NDArray[np.int64]
-    reset: Array | None = None
-    update: Array | None = None
-    candidate: Array | None = None
-    hn: Array | None = None
-    preactivation: Array | None = None
     layer: int = 0
     reverse: bool = False
     tokens: Tokens | None = None
@@ -100,52 +113,55 @@ class Trace:
 
         Args:
             cell: The cell.
-            hidden: States after each step, [T, B, H].
-            kept: r, z, n and hn of a GRU, or the pre-activation of a vanilla RNN, [T, B, H] each.
+            hidden: Outputs after each step, [T, B, H].
+            kept: What `Cell.trace` names, and then the states after the first, [T, B, H] each.
             facts: The other attributes.
         """
-        return cls(cell=cell, hidden=hidden, **dict(zip(cell.kept, kept, strict=True)), **facts)
+        names = (*cell.trace, *cell.states[1:])
+        return cls(cell=cell, values={"hidden": hidden} | dict(zip(names, kept, strict=True)), **facts)
 
     @property
     def suffix(self) -> str:
         """What the names of the layer's parameters end in: "_l0", "_l0_reverse", …."""
         return suffix(self.layer, self.reverse)
 
+    @property
+    def name(self) -> str:
+        """What the layer is called where names of parameters are too long: "l0", "l0_reverse", …."""
+        return self.suffix.removeprefix("_")
+
     def copy(self) -> Self:
         """Copies the arrays of the steps, so that they can be changed."""
-        arrays: dict[str, Any] = {name: getattr(self, name) for name in _ARRAYS}
-        copies: dict[str, Any] = {name: np.array(array) for name, array in arrays.items() if array is not None}
-        return replace(self, **copies)
+        return replace(self, values={name: np.array(array) for name, array in self.values.items()})
 
     def write(self, steps: slice, other: "Trace") -> None:
         """Overwrites some steps with another trace, which has as many."""
-        for name in _ARRAYS:
-            if getattr(self, name) is not None:
-                getattr(self, name)[steps] = getattr(other, name)
+        for name, array in self.values.items():
+            array[steps] = other.values[name]
+
+    def start(self, row: int = 0) -> Array:
+        """Returns the states that a row starts from, [S, H]."""
+        h0 = np.asarray(self.h0)
+        return h0.reshape(self.cell.S, *h0.shape[-2:])[:, row]
+
+    def states_at(self, step: int) -> Array:
+        """Returns the states after a step, contiguous [B, H], or [S, B, H] for a cell of several."""
+        states = [np.asarray(self.values[name])[step] for name in self.cell.states]
+        return np.ascontiguousarray(states[0] if self.cell.S == 1 else np.stack(states))
 
     def walk(self, row: int = 0) -> Walk:
         """Returns the steps of one row, as views, in the order in which they were walked."""
         steps = slice(0, int(self.lengths[row]))
-        arrays = [getattr(self, name) for name in _ARRAYS]
-        walked = [None if array is None else np.asarray(array)[steps, row] for array in arrays]
+        walked = {name: np.asarray(array)[steps, row] for name, array in self.values.items()}
         if self.reverse:
-            walked = [None if array is None else array[::-1] for array in walked]
-        hidden, *others = walked
-        assert hidden is not None  # noqa: S101 - for mypy: every trace has states
-        previous = np.concatenate([np.asarray(self.h0)[row, None], hidden[:-1]])[: len(hidden)]
-        return Walk(previous, hidden, *others)
+            walked = {name: array[::-1] for name, array in walked.items()}
+        before = {
+            name: np.concatenate([start[None], walked[name][:-1]])[: len(walked[name])]
+            for name, start in zip(self.cell.states, self.start(row), strict=True)
+        }
+        return Walk(self.cell, walked, before)
 
 
 def outputs_of(traces: Iterable[Trace], layer: int) -> Array:
-    """Puts the states of a layer's directions side by side, which the layer above reads: [T, B, D·H]."""
+    """Puts the outputs of a layer's directions side by side, which the layer above reads: [T, B, D·H]."""
     return np.concatenate([trace.hidden for trace in traces if trace.layer == layer], axis=2)
-
-
-def _lost(gate: Array | None, values: Array | None) -> npt.NDArray[np.float64]:
-    """Computes the share of values that a gate does not let through, summed over the units."""
-    if gate is None or values is None:
-        raise ValueError("a vanilla RNN has no gates, expected the trace of a GRU")
-    amounts = np.abs(values.astype(np.float64))
-    total, through = amounts.sum(axis=1), (gate * amounts).sum(axis=1)
-    lost: npt.NDArray[np.float64] = 1 - np.divide(through, total, out=np.ones_like(total), where=total > 0)
-    return lost

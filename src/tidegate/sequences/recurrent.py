@@ -1,14 +1,14 @@
 """Trained recurrent stacks on numpy arrays: sequences in, summary vectors out, no PyTorch."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Unpack
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from tidegate import ops
 from tidegate.ops._kernels import empty
-from tidegate.ops.cells import Cell, Choices
+from tidegate.ops.cells import Cell
 from tidegate.ops.checks import Sizes, check, check_choice, check_ids, check_lengths
 from tidegate.ops.names import layout, parameter_letters, parameter_names
 from tidegate.ops.trace import Trace, outputs_of
@@ -18,7 +18,7 @@ Array = npt.NDArray[np.float32]
 
 
 class Recurrent:
-    """A trained vanilla RNN or GRU, of any number of layers and in one direction or both.
+    """A trained stack of recurrent layers, of any number and in one direction or both.
 
     Example:
         A unit that adds up what it sees, as long as it stays positive:
@@ -48,7 +48,7 @@ class Recurrent:
         weights: Mapping[str, npt.ArrayLike],
         cell: str | Cell = "gru",
         summary: str = "last",
-        **choices: Unpack[Choices],
+        **choices: str,
     ) -> None:
         """Checks the weights and packs them for the kernels, once.
 
@@ -56,9 +56,9 @@ class Recurrent:
             weights: Arrays by torch's names, `weight_ih_l0` [G·H, I], `weight_hh_l0` [G·H, H], `bias_ih_l0` [G·H],
                 `bias_hh_l0` [G·H], `weight_ih_l0_reverse`, …; converted to float32. The names say how many layers
                 and directions there are.
-            cell: The cell that they were trained for: "gru", "rnn_tanh" or "rnn_relu".
+            cell: The cell that they were trained for, by its name or its text.
             summary: What becomes of the outputs of a sequence, as in `summarize`.
-            choices: `reset`, `update`, `candidate` and `gate` of a GRU, see `cells.Cell`.
+            choices: What is chosen of the cell, see `Cell.choices`.
 
         Raises:
             TypeError: The weights are no arrays of real numbers.
@@ -69,7 +69,7 @@ class Recurrent:
         self.num_layers, self.bidirectional, self.bias = layout(weights.keys())
 
         self.weights = arrays = {name: _as_float32(name, array) for name, array in weights.items()}
-        sizes: Sizes = {"G": (self.cell.gates, f"cell {self.cell.name!r}")}
+        sizes: Sizes = {"G": (self.cell.G, f"cell {self.cell.name!r}")}
         check("weight_hh_l0", arrays["weight_hh_l0"], "G·H H", sizes)
         sizes["D"] = (1 + self.bidirectional, "the names of the weights")
         for name, letters in parameter_letters(self.num_layers, self.bidirectional, self.bias).items():
@@ -118,13 +118,13 @@ class Recurrent:
         Args:
             x: Input, float32 [T, B, I]; or, with ids, a table [V, I].
             lengths: Steps of each row, int [B] in any order, or None for T everywhere.
-            h0: Initial states, float32 [L·D, B, H], or None for 0.
+            h0: Initial states, float32 [L·D, B, H], or [S, L·D, B, H] for a cell of several; None for 0.
             ids: The row of the table that each step reads, int [T, B] in 0..V-1. The result is that of x[ids], but each
                 row is multiplied with the weights once, however many steps read it.
 
         Returns:
             y: Outputs of the last layer, float32 [T, B, D·H], forward first; 0 beyond a row's length.
-            h_n: Final states, float32 [L·D, B, H], layer by layer, forward first; h0 for rows of length 0.
+            h_n: Final states in the shape of h0, layer by layer, forward first; h0 for rows of length 0.
 
         Raises:
             TypeError: x or h0 is no float32 array, or ids are no integers.
@@ -146,11 +146,12 @@ class Recurrent:
 
         Args:
             x: Input, float32 [I], or [B, I] for several streams.
-            h: State of each layer, float32 [L, H] or [L, B, H]; 0 at the start of a stream.
+            h: State of each layer, float32 [L, H] or [L, B, H], with an axis S before them for a cell of several; 0 at the
+                start of a stream.
             out: As in `ops.step`; h itself may be given.
 
         Returns:
-            The new states: `out`, or a new array. The last layer's, `[-1]`, is the output.
+            The new states: `out`, or a new array. The last layer's, `[-1]` or `[0, -1]`, is the output.
 
         Raises:
             TypeError: An array is not float32.
@@ -187,7 +188,7 @@ class Recurrent:
             x: Input, float32 [T, B, I].
             traces: What `trace` returned for it.
             dy: Gradient by the outputs of the last layer, float32 [T, B, D·H]; None for 0.
-            dh_n: Gradient by the final states, float32 [L·D, B, H]; None for 0.
+            dh_n: Gradient by the final states, in their shape; None for 0.
 
         Returns:
             Gradient by x, float32 [T, B, I]; 0 beyond a row's length.
@@ -202,10 +203,12 @@ class Recurrent:
             dx: Array = np.zeros_like(inputs)
             for d, layer in enumerate(self._layers[index]):
                 trace = traces[index * D + d]
+                states = [trace.values[name] for name in self.cell.states[1:]]
+                kept = np.stack(states, axis=2) if states else None
                 by_direction: Any = ops.backward(
-                    *(layer, inputs, ops.Forward(trace.hidden, trace.h0, None)),
+                    *(layer, inputs, ops.Forward(trace.hidden, trace.h0, kept)),
                     None if dy is None else dy[:, :, d * H : (d + 1) * H],
-                    None if dh_n is None else dh_n[index * D + d],
+                    None if dh_n is None else dh_n[..., index * D + d, :, :],
                     trace.h0,
                     lengths=trace.lengths,
                     reverse=trace.reverse,
@@ -233,13 +236,13 @@ class Recurrent:
         inputs = outputs_of(results, changed.layer - 1) if changed.layer else x
         later = slice(0, step) if reverse else slice(step + 1, None)
         layer = self._layers[changed.layer][reverse]
-        out = ops.forward(layer, inputs[later], changed.hidden[step], reverse=reverse, trace=True)
+        out = ops.forward(layer, inputs[later], changed.states_at(step), reverse=reverse, trace=True)
         changed.write(
             later, Trace.of(self.cell, out.y, _taken_apart(out.trace), h0=changed.h0, lengths=changed.lengths)
         )
 
         y, above = outputs_of(results, changed.layer), results[: (changed.layer + 1) * D]
-        h0 = np.stack([trace.h0 for trace in traces])
+        h0 = np.stack([trace.h0 for trace in traces], axis=-3)
         for index in range(changed.layer + 1, self.num_layers):
             y = self._run_layer(index, y, None, h0, np.empty_like(h0), above)
         return above
@@ -262,9 +265,11 @@ class Recurrent:
         if lengths is not None:
             lengths = check_lengths(lengths, sizes)
         if h0 is not None:
-            check("h0", h0, "L·D B H", sizes)
+            sizes["S"] = (self.cell.S, "the cell")
+            check("h0", h0, self.cell.state_letters.replace("B", "L·D B"), sizes)
 
-        h_n = np.empty((self.num_layers * D, sizes["B"][0], H), np.float32)
+        states = () if self.cell.S == 1 else (self.cell.S,)
+        h_n = np.empty((*states, self.num_layers * D, sizes["B"][0], H), np.float32)
         for index in range(self.num_layers):
             x = self._run_layer(index, x, lengths, h0, h_n, traces, None if index else ids)
         return x, h_n
@@ -284,14 +289,14 @@ class Recurrent:
         y = empty(T, B, D * H)
         for d, layer in enumerate(self._layers[index]):
             row, reverse = index * D + d, d == 1
-            start = None if h0 is None else h0[row]
+            start = None if h0 is None else h0[..., row, :, :]
             part = y[:, :, d * H : (d + 1) * H]
             keep = traces is not None
             out = ops.forward(layer, x, start, lengths=lengths, reverse=reverse, ids=ids, trace=keep, y=part)
-            h_n[row] = out.h_n
+            h_n[..., row, :, :] = out.h_n
             if traces is not None:
                 facts = {
-                    "h0": np.zeros((B, H), np.float32) if start is None else start,
+                    "h0": np.zeros_like(out.h_n) if start is None else start,
                     "lengths": np.full(B, T) if lengths is None else lengths,
                 }
                 traces.append(Trace.of(self.cell, part, _taken_apart(out.trace), layer=index, reverse=reverse, **facts))

@@ -28,7 +28,7 @@ def facts(model: Model, name: str) -> messages.Facts:
     return messages.Facts(
         name=name,
         cell=str(cell or config.cell),
-        gated=bool(cell and cell.gated),
+        gated=bool(cell and cell.gates),
         off=_off(cell) if cell else [],
         labels=list(config.labels),
         layers=config.num_layers if config.recurrent else 0,
@@ -106,7 +106,7 @@ def flow_curves(model: Model, question: Place) -> messages.Flow:
     """
     trace, weights = question.trace(model), question.weights(model)
     vanilla = None
-    if trace.cell.gated:
+    if trace.cell.gates:
         names = parameter_names(0, reverse=False, bias=len(weights) == 4)
         twin = Recurrent(dict(zip(names, weights, strict=True)), trace.cell._replace(reset="off", update="off"))
         x = _input(model, question)
@@ -132,7 +132,7 @@ def unit(model: Model, question: UnitQuestion) -> messages.Unit:
     return messages.Unit(
         previous=_rounded(previous[:, question.unit]),
         hidden=_rounded(trace.hidden[:, 0, question.unit]),
-        gates={gate: _rounded(_values(trace, gate)[:, question.unit]) for gate in trace.cell.kept},
+        gates={gate: _rounded(_values(trace, gate)[:, question.unit]) for gate in trace.cell.trace},
         from_input=_rounded(w_ih[rows] @ _input(model, question)[:, 0].T + b_ih),
         from_memory=_rounded(w_hh[rows] @ previous.T + b_hh),
     )
@@ -190,7 +190,7 @@ def _values(trace: Trace, gate: str) -> Array:
 
 def _gates(cell: Cell) -> list[Gate]:
     """Lists the values of a cell that are worth a map; those that are the same everywhere are not."""
-    if not cell.gated:
+    if not cell.gates:
         return ["hidden", "preactivation"]
     gates: list[Gate] = ["update", "reset", "candidate", "hidden", "kept"]
     off = _off(cell)

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 
 from tidegate.inspection.statistics import Interval
-from tidegate.ops.cells import CHOICES
+from tidegate.ops.cells import GRU
 from tidegate.sequences.recurrent import Recurrent
 from tidegate.study import figures, reviews
 from tidegate.study.findings import Figure, Findings, Row, Table, against, best, pick, scored, written
@@ -15,7 +15,7 @@ from tidegate.study.frame import Setup, Study
 from tidegate.study.networks import TEST_SEED, Reader, evaluate, fit
 from tidegate.study.tasks import adding, deciding_words
 
-CANDIDATES, SQUASHES = CHOICES["candidate"], CHOICES["gate"]
+CANDIDATES, SQUASHES = GRU.choices["candidate"], GRU.choices["gate"]
 ADD, LATCH, REVIEWS = "adding", "deciding word", "reviews"
 STANDARD = "tanh, sigmoid"
 GUESSING = {ADD: 0.05, LATCH: 0.55, REVIEWS: 0.55}  # scores up to here are hardly better than a guess

@@ -1,12 +1,14 @@
 """The cells step by step in torch's own operations: for the GRUs that torch has no function for."""
 
 from collections.abc import Callable, Sequence
+from functools import partial
 
 import torch
 from torch import Tensor
 from torch.nn.functional import linear
 
 from tidegate.ops.cells import Cell
+from tidegate.ops.cells.cell import Functions
 
 ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "sigmoid": torch.sigmoid,
@@ -44,27 +46,32 @@ def recurrence(cell: Cell, weights: Sequence[Tensor], directions: int) -> Recurr
     return run
 
 
-def step(cell: Cell, a: Tensor, c: Tensor, h: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
-    """Takes one step, as in `reference`.
+FUNCTIONS: Functions = ACTIVATIONS | {"ones_like": torch.ones_like, "zeros_like": torch.zeros_like}
+"""What `Cell.step` computes with on tensors."""
+
+
+def step(
+    cell: Cell, a: Tensor, recur: Callable[[Tensor], Tensor], states: Sequence[Tensor]
+) -> tuple[tuple[Tensor, ...], dict[str, Tensor]]:
+    """Takes one step.
 
     Args:
         cell: The cell.
         a: W x + b_ih, [B, G·H].
-        c: U h + b_hh, [B, G·H].
-        h: State, [B, H].
+        recur: Maps v [B, H] to U v + b_hh, [B, G·H].
+        states: The S states, [B, H] each.
 
     Returns:
-        The new state, and what `Cell.kept` names, [B, H] each.
+        The new states, and what `Cell.trace` names, [B, H] each.
     """
-    if not cell.gated:
-        return ACTIVATIONS[cell.name.removeprefix("rnn_")](a + c), (a + c,)
-    a_r, a_z, a_n = a.chunk(3, -1)
-    c_r, c_z, hn = c.chunk(3, -1)
-    gate = ACTIVATIONS[cell.gate]
-    r = gate(a_r + c_r) if cell.reset == "after" else torch.ones_like(hn)
-    z = gate(a_z + c_z) if cell.update == "on" else torch.zeros_like(hn)
-    n = ACTIVATIONS[cell.candidate](a_n + r * hn)
-    return z * h + (1 - z) * n, (r, z, n, hn)
+    kept: dict[str, Tensor] = {}
+
+    def note(name: str, value: Tensor) -> Tensor:
+        kept[name] = value
+        return value
+
+    after = cell.step(a.chunk(cell.G, -1), lambda v: recur(v).chunk(cell.G, -1), states, FUNCTIONS, note)
+    return after, kept
 
 
 def _by_steps(
@@ -76,10 +83,11 @@ def _by_steps(
         b_ih, b_hh = biases or (None, None)
         products = linear(x, w_ih, b_ih)
         steps = products.unbind() if batch_sizes is None else torch.split(products, batch_sizes.tolist())
+        recur = partial(linear, weight=w_hh, bias=b_hh)
         h, states = h0[d], []
         for a in reversed(steps) if d else steps:
             rows = a.shape[0]  # forward, rows leave at their ends; in reverse, they join there
-            new, _ = step(cell, a, linear(h[:rows], w_hh, b_hh), h[:rows])
+            (new,), _ = step(cell, a, recur, (h[:rows],))
             h = new if rows == h.shape[0] else torch.cat([new, h[rows:]])
             states.append(new)
         states = states[::-1] if d else states

@@ -8,7 +8,7 @@ z is the share of the old state that is *kept*, as in torch; where it is what is
 import torch
 from torch import Tensor
 
-from tidegate.ops.cells import Cell
+from tidegate.ops.cells import GRU, Cell
 
 
 def check_chrono(chrono: float, cell: Cell, bias: bool) -> None:
@@ -22,7 +22,7 @@ def check_chrono(chrono: float, cell: Cell, bias: bool) -> None:
         raise TypeError(f"chrono is {chrono!r}, expected a number of steps")
     if not 2 <= chrono < float("inf"):
         raise ValueError(f"chrono is {chrono}, expected 2 or more: the longest memory in steps")
-    if not cell.gated or cell.update == "off":
+    if not isinstance(cell, GRU) or cell.update == "off":
         raise ValueError(f"chrono is {chrono} for the cell {str(cell)!r}, expected it for a 'gru' with an update gate")
     if not bias:
         raise ValueError(
@@ -42,5 +42,5 @@ def draw_memories(chrono: float, cell: Cell, b_ih: Tensor, b_hh: Tensor) -> None
     """
     H = len(b_ih) // 3
     u = torch.empty_like(b_ih[:H]).uniform_(1, chrono - 1)
-    b_ih[H : 2 * H] = u.log() if cell.gate == "sigmoid" else 6 * (u / (1 + u) - 0.5)
+    b_ih[H : 2 * H] = u.log() if getattr(cell, "gate", "") == "sigmoid" else 6 * (u / (1 + u) - 0.5)
     b_hh[H : 2 * H] = 0

@@ -14,6 +14,7 @@ from torch._C import _are_functorch_transforms_active
 from torch.autograd import forward_ad
 from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence
 
+from tidegate.ops.batch import Batch
 from tidegate.ops.cells import Cell
 from tidegate.torch.cells import recurrence
 
@@ -33,17 +34,14 @@ def torch_layer(
     x: Tensor,
     h0: Tensor | None,
     weights: Sequence[Tensor],
-    lengths: Integers | None,
-    batch_sizes: Integers | None,
-    episode_starts: Marks | None = None,
-    episode_state: str = "zeros",
+    batch: Batch,
 ) -> tuple[Tensor, Tensor]:
     """Runs one layer, all its directions, over x [T, B, I] or, with batch_sizes, packed [N, I]."""
+    batch_sizes = batch.batch_sizes
     D, H = len(weights) // weights_per_direction(weights), weights[1].shape[-1]
     layer = recurrence(cell, weights, D)
     if h0 is None:
-        B = x.shape[1] if batch_sizes is None else int(batch_sizes[0])
-        h0 = x.new_zeros(D, B, H)
+        h0 = x.new_zeros(D, batch.B, H)
 
     def run(x: Any, h0: Tensor) -> tuple[Any, Tensor]:
         """Calls the layer as torch's modules are called: with a packed sequence, or one sequence or many."""
@@ -58,9 +56,9 @@ def torch_layer(
     if batch_sizes is not None:
         y, h_n = run(PackedSequence(x, torch.from_numpy(batch_sizes)), h0)
         return y.data, h_n
-    if episode_starts is not None:
-        return torch_episodes(run, x, h0, lengths, episode_starts, episode_state, D, D * H)
-    return run(x, h0) if lengths is None else torch_ragged(run, x, h0, lengths, D * H)
+    if batch.episode_starts is not None:
+        return torch_episodes(run, x, h0, batch, D, D * H)
+    return run(x, h0) if batch.lengths is None else torch_ragged(run, x, h0, batch.lengths, D * H)
 
 
 def torch_gradients(
@@ -121,9 +119,7 @@ def torch_episodes(
     run: Callable[[Any, Tensor], tuple[Any, Tensor]],
     x: Tensor,
     h0: Tensor,
-    lengths: Integers | None,
-    episode_starts: Marks,
-    episode_state: str,
+    batch: Batch,
     directions: int,
     features: int,
 ) -> tuple[Tensor, Tensor]:
@@ -133,9 +129,7 @@ def torch_episodes(
         run: As in `torch_ragged`.
         x: Input [T, B, I].
         h0: Initial states [L·D, B, H].
-        lengths: Steps of each row [B]; None for T everywhere.
-        episode_starts: Marks of the first steps of episodes [T, B].
-        episode_state: What an episode starts from, "zeros" or "h0".
+        batch: The rows, with episode starts.
         directions: D.
         features: Size of an output.
 
@@ -145,7 +139,7 @@ def torch_episodes(
     T, B = x.shape[:2]
     if T == 0:
         return x.new_zeros(0, B, features), h0
-    steps = np.full(B, T) if lengths is None else lengths
+    steps, episode_starts = batch.row_lengths(), np.asarray(batch.episode_starts)
     starts = (episode_starts != 0) & (np.arange(T)[:, None] < steps)
     starts[0] = steps > 0
     row, first = np.nonzero(starts.T)  # row by row
@@ -154,7 +148,7 @@ def torch_episodes(
 
     b, t = torch.from_numpy(row), torch.from_numpy(first)
     time = (t + torch.arange(int(n.max(initial=0)))[:, None]).clamp(max=T - 1)
-    enters = np.stack([is_first & (episode_starts[0, row] == 0), is_last])[:directions] | (episode_state == "h0")
+    enters = np.stack([is_first & (episode_starts[0, row] == 0), is_last])[:directions] | (batch.episode_state == "h0")
     own = torch.from_numpy(enters).repeat(h0.shape[0] // directions, 1).unsqueeze(-1).to(x.device)
     states = torch.where(own, h0[:, b], torch.zeros((), dtype=h0.dtype, device=h0.device))
     y, h_n = torch_ragged(run, x[time, b], states, n, features)

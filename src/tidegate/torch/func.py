@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 from torch.func import vjp
 
+from tidegate.ops.batch import Batch
 from tidegate.ops.cells import Cell
 from tidegate.torch.fallback import torch_layer
 from tidegate.torch.operation import OperationLayers, recurrent_layer, recurrent_layer_backward
@@ -115,7 +116,8 @@ class _Backward(torch.autograd.Function):
         def layer(*inputs: Tensor) -> Any:
             x, *others = inputs
             h0 = others.pop(0) if states else None
-            return torch_layer(Cell.of(ctx.options.cell), x, h0, others, steps, None, marks, ctx.options.episode_state)
+            batch = Batch(*x.shape[:2], steps, None, marks, ctx.options.episode_state)
+            return torch_layer(Cell.of(ctx.options.cell), x, h0, others, batch)
 
         def gradients(dy: Tensor, dh_n: Tensor, *inputs: Tensor) -> Any:
             return vjp(layer, *inputs)[1]((dy, dh_n))

@@ -15,7 +15,8 @@ from torch._C import _are_functorch_transforms_active
 from torch._C._functorch import is_legacy_batchedtensor
 from torch.nn.functional import embedding
 
-from tidegate.ops import _kernels, checks
+from tidegate.ops import _kernels
+from tidegate.ops.batch import Batch, check_batch
 from tidegate.ops.cells import Cell
 from tidegate.ops.trace import Trace
 from tidegate.torch.fallback import torch_gradients, torch_layer
@@ -33,27 +34,13 @@ class Plan(NamedTuple):
 
     Attributes:
         cell: The cell.
-        T: Steps of the longest row.
-        B: Rows.
-        lengths: Steps of each row [B]; None for T everywhere.
-        batch_sizes: Rows at each step [T] of a packed sequence; None for a padded batch.
-        starts: First row of each step [T] of a packed sequence; None for a padded batch.
-        episode_starts: Marks of the first steps of episodes in a padded batch, bytes [T, B]; None for none.
-        episode_state: What an episode starts from, "zeros" or "h0".
+        batch: The rows.
         recompute_every: Steps of a segment whose gates the backward pass computes again; None keeps them all.
-        ids: The row of a table x [V, I] that each step of a padded batch reads, [T·B]; None where x is [T, B, I].
     """
 
     cell: Cell
-    T: int
-    B: int
-    lengths: Integers | None = None
-    batch_sizes: Integers | None = None
-    starts: Integers | None = None
-    episode_starts: npt.NDArray[np.uint8] | None = None
-    episode_state: str = "zeros"
+    batch: Batch
     recompute_every: int | None = None
-    ids: Integers | None = None
 
     @classmethod
     def packed(cls, cell: Cell, batch_sizes: Tensor, N: int, recompute_every: int | None) -> Self:
@@ -62,30 +49,24 @@ class Plan(NamedTuple):
         Raises:
             ValueError: The batch sizes increase or do not sum to N.
         """
-        sizes: checks.Sizes = {"N": (N, "input")}
-        checked = checks.check_batch_sizes(batch_sizes.numpy(), sizes)
-        lengths, starts = _kernels.packed_layout(checked)
-        T, B = sizes["T"][0], sizes["B"][0]
-        return cls(cell, T, B, lengths, checked, starts, recompute_every=recompute_every)
-
-    def shape(self, direction: int) -> _kernels.Shape:
-        """Returns what the native kernels need to know of the rows."""
-        episodes = (self.episode_starts, self.episode_state == "h0")
-        return _kernels.Shape(self.T, self.B, self.lengths, self.starts, direction == 1, *episodes, self.ids)
+        return cls(cell, check_batch({"N": (N, "input")}, batch_sizes=batch_sizes.numpy()), recompute_every)
 
     @property
-    def keeps_trace(self) -> bool:
-        """Whether the backward pass reads the trace of the forward pass."""
-        return self.cell.gated and self.recompute_every is None
+    def keeps_gates(self) -> bool:
+        """Whether the backward pass reads the gates of the forward pass."""
+        return self.cell.needs_trace and self.recompute_every is None
+
+    @property
+    def kept_values(self) -> int:
+        """K, how many values of a step the backward pass reads beside the outputs."""
+        return _kernels.traced_values(self.cell, gates=self.keeps_gates)
 
     def torch_layer(self, x: Tensor, h0: Tensor | None, weights: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
         """Runs one layer by torch's own operations."""
-        lengths = self.lengths if self.batch_sizes is None else None
-        if self.ids is not None:
-            x = embedding(torch.from_numpy(self.ids.reshape(self.T, self.B)), x)
-        return torch_layer(
-            self.cell, x, h0, weights, lengths, self.batch_sizes, self.episode_starts, self.episode_state
-        )
+        batch = self.batch
+        if batch.ids is not None:
+            x = embedding(torch.from_numpy(batch.ids.reshape(batch.T, batch.B)), x)
+        return torch_layer(self.cell, x, h0, weights, batch)
 
 
 class DirectLayers(NamedTuple):
@@ -110,9 +91,9 @@ class DirectLayers(NamedTuple):
             or any(weight.requires_grad for weight in weights)
         )
         done = None
-        plan = self.plan if i == 0 or self.plan.ids is None else self.plan._replace(ids=None)
+        plan = self.plan if i == 0 or self.plan.batch.ids is None else self.plan._replace(batch=self.plan.batch.without_ids())
         if self.traces is not None or not recorded:
-            done = _tensors(run(plan, self.packed[i], x, h0, trace=self.traces is not None, clear=True))
+            done = _tensors(run(plan, self.packed[i], x, h0, K=self._kept_values, clear=True))
         if self.traces is not None and done is not None:
             self.traces.extend(self._traces(i, done, h0))
         if done is not None and not recorded:
@@ -122,11 +103,15 @@ class DirectLayers(NamedTuple):
         )
         return outputs
 
+    @property
+    def _kept_values(self) -> int:
+        return 0 if self.traces is None else _kernels.traced_values(self.plan.cell, gates=True)
+
     def _traces(self, i: int, done: "_Done", h0: Tensor | None) -> Iterator[Trace]:
         """Takes apart what a layer has kept, without a copy."""
         plan, D = self.plan, len(done.h_n)
         start = torch.zeros_like(done.h_n) if h0 is None else h0.detach()
-        lengths = np.full(plan.B, plan.T) if plan.lengths is None else plan.lengths
+        lengths = plan.batch.row_lengths()
         assert done.trace is not None  # noqa: S101 - for mypy: it was asked for
         for d, (hidden, kept) in enumerate(zip(done.y.chunk(D, 2), done.trace, strict=True)):
             facts = {"h0": start[d], "lengths": lengths, "layer": i, "reverse": d == 1}
@@ -166,14 +151,14 @@ class RecurrentLayer(torch.autograd.Function):
         *weights: Tensor,
     ) -> tuple[Tensor, Tensor]:
         """Runs the layer natively, and keeps what the backward pass reads."""
-        y, h_n, trace = done or _tensors(run(plan, directions, x, h0, trace=plan.keeps_trace))
+        y, h_n, trace = done or _tensors(run(plan, directions, x, h0, K=plan.kept_values))
         # A second tensor on the memory of y: its version counter is its own, so that users may change y in place.
         output = torch.from_numpy(y.numpy())
         ctx.plan = plan
         ctx.directions = directions
         ctx.output_version = _version_counter(output)
         ctx.set_materialize_grads(False)
-        ctx.save_for_backward(x, h0, y, trace if plan.keeps_trace else None, *weights)
+        ctx.save_for_backward(x, h0, y, trace if plan.kept_values else None, *weights)
         return output, h_n
 
     @staticmethod
@@ -186,7 +171,7 @@ class RecurrentLayer(torch.autograd.Function):
             return None, None, None, *torch_gradients(plan.torch_layer, (x, h0, *weights), (dy, dh_n), needed)
 
         changed = ctx.output_version._version > 0  # noqa: SLF001 - torch's public name for it
-        y = run(plan, ctx.directions, x, h0, trace=False)[0] if changed else y.numpy()
+        y = run(plan, ctx.directions, x, h0)[0] if changed else y.numpy()
         kept = (y, None if trace is None else trace.numpy())
         gradients = native_gradients(
             plan, ctx.directions, x, h0, kept, (dy, dh_n), need_dx=needed[0], need_dh0=needed[1]
@@ -226,22 +211,23 @@ def _copied(finals: Sequence[Tensor]) -> Tensor:
 
 
 def run(
-    plan: Plan, directions: Sequence[_kernels.Layer], x: Tensor, h0: Tensor | None, *, trace: bool, clear: bool = False
+    plan: Plan, directions: Sequence[_kernels.Layer], x: Tensor, h0: Tensor | None, *, K: int = 0, clear: bool = False
 ) -> tuple[Array, Array, Array | None]:
-    """Runs all directions of a layer natively; `trace` and `clear` as in `_kernels.run_forward`.
+    """Runs all directions of a layer natively; `clear` as in `_kernels.run_forward`.
 
     Returns:
-        y, h_n, and the trace [D, T, B, K, H], if asked for.
+        y, h_n, and K values of each step [D, T, B, K, H]; None for none.
     """
     inputs, states = _inputs(x, h0)
-    rows = inputs.shape[:-1] if plan.ids is None else (plan.T, plan.B)
-    D, H = len(directions), directions[0].hidden_size
-    y, h_n = _kernels.empty(*rows, D * H), np.empty((D, plan.B, H), np.float32)
-    kept = _kernels.empty(D, *rows, len(plan.cell.kept), H) if trace else None
+    batch, cell, D, H = plan.batch, plan.cell, len(directions), directions[0].hidden_size
+    leading = batch.leading
+    states_n = () if cell.S == 1 else (cell.S,)
+    y, h_n = _kernels.empty(*leading, D * H), np.empty((D, *states_n, batch.B, H), np.float32)
+    kept = _kernels.empty(D, *leading, K, H) if K else None
     for d, layer in enumerate(directions):
-        state = None if states is None else states[d]
+        call = _kernels.Call(batch, d == 1, inputs, None if states is None else states[d])
         y_d, kept_d = y if D == 1 else _columns(y, d), None if kept is None else kept[d]
-        _kernels.run_forward(layer, plan.shape(d), inputs, state, y_d, h_n[d], kept_d, clear=clear)
+        _kernels.run_forward(layer, call, y_d, h_n[d], kept_d, clear=clear)
     return y, h_n, kept
 
 
@@ -287,7 +273,7 @@ def native_gradients(
         gates = None if trace is None else trace[d]
         results.append(
             _kernels.run_backward(
-                *(layer, plan.shape(d), plan.B, inputs, state, y_d, gates, dy_d, dh_n_d),
+                *(layer, _kernels.Call(plan.batch, d == 1, inputs, state), (y_d, gates), (dy_d, dh_n_d)),
                 need_dx=need_dx,
                 need_dh0=need_dh0,
                 recompute_every=plan.recompute_every,

@@ -10,6 +10,8 @@ from torch import Tensor
 from torch.nn.functional import dropout
 from torch.nn.utils.rnn import PackedSequence
 
+from tidegate.ops.batch import Batch
+from tidegate.ops.cells import GRU as GRUCell
 from tidegate.ops.cells import Cell
 from tidegate.ops.checks import check_recompute
 from tidegate.ops.trace import Trace
@@ -113,7 +115,7 @@ class _Native(torch.nn.RNNBase):
         if not obstacle:
             layers = self._operations(kind, rows) if kind else self._direct(data, weights, rows, lookup, traces)
         elif return_trace and misfit(self, data, hx) != UNFIT:
-            layers = TorchLayers(self.cell, None, *rows, traces)
+            layers = TorchLayers(self.cell, self._plan(self.cell, data, rows, None).batch, traces)
         if lookup is not None and not isinstance(layers, DirectLayers):  # the only ones that read a table
             data, lookup = lookup.gathered(), None
         if layers is None:
@@ -209,21 +211,21 @@ class _Native(torch.nn.RNNBase):
             found = PACKED.find(cell, own, exactly=exactly)
             if found is None:
                 if self._weights_obstacle(weights):
-                    return None if traces is None else TorchLayers(cell, None, *rows, traces)
+                    return None if traces is None else TorchLayers(cell, self._plan(cell, data, rows, None).batch, traces)
                 found = PACKED.pack(cell, own)
             packed.append(found)
-        plan = self._plan(cell, data, rows)
-        if lookup is not None:
-            plan = plan._replace(ids=lookup.ids.numpy().ravel("F" if self.batch_first else "C"))
+        ids = None if lookup is None else lookup.ids.numpy().ravel("F" if self.batch_first else "C")
+        plan = self._plan(cell, data, rows, ids)
         return DirectLayers(plan, packed, traces)
 
-    def _plan(self, cell: Cell, data: Any, rows: Rows) -> Plan:
+    def _plan(self, cell: Cell, data: Any, rows: Rows, ids: Any) -> Plan:
         if isinstance(data, PackedSequence):
             return Plan.packed(cell, data.batch_sizes, data.data.shape[0], self.recompute_every)
         if data.dim() == 2:
-            return Plan(cell, data.shape[0], 1, recompute_every=self.recompute_every)
+            return Plan(cell, Batch(data.shape[0], 1), self.recompute_every)
         B, T = data.shape[:2] if self.batch_first else data.shape[1::-1]
-        return Plan(cell, T, B, rows.lengths, None, None, rows.episode_starts, rows.episode_state, self.recompute_every)
+        batch = Batch(T, B, rows.lengths, None, rows.episode_starts, rows.episode_state, ids)
+        return Plan(cell, batch, self.recompute_every)
 
     def _torch_forward(self, data: Any, hx: Tensor | None, rows: Rows) -> tuple[Input, Tensor]:
         """Runs torch's own code, on packed rows if lengths or episode starts are given."""
@@ -245,9 +247,8 @@ class _Native(torch.nn.RNNBase):
         if rows.episode_starts is None:
             y, h_n = torch_ragged(run_torch, x, hx, rows.lengths, features)
         else:
-            y, h_n = torch_episodes(
-                run_torch, x, hx, rows.lengths, rows.episode_starts, rows.episode_state, D, features
-            )
+            batch = Batch(*x.shape[:2], rows.lengths, None, rows.episode_starts, rows.episode_state)
+            y, h_n = torch_episodes(run_torch, x, hx, batch, D, features)
         return (y.transpose(0, 1) if self.batch_first else y), h_n
 
     def _by_steps(self, data: Any, hx: Tensor | None) -> tuple[Input, Tensor]:
@@ -255,8 +256,8 @@ class _Native(torch.nn.RNNBase):
         if misfit(self, data, hx):
             output: tuple[Input, Tensor] = self._torchs.forward(self, data, hx)  # to say what is wrong
             return output
-        sizes = data.batch_sizes.numpy() if isinstance(data, PackedSequence) else None
-        return self._arranged(data, hx, self._weights(), TorchLayers(self.cell, sizes))
+        layers = TorchLayers(self.cell, self._plan(self.cell, data, _WHOLE, None).batch)
+        return self._arranged(data, hx, self._weights(), layers)
 
     def _obstacle(self, data: Any, hx: Tensor | None, transformed: Sequence[Tensor] | None) -> str | None:
         """Returns what keeps a call off the native route, or None; weights matter only if torch transforms them."""
@@ -328,7 +329,7 @@ class GRU(_Native):
 
     _torchs = torch.nn.GRU
     # A module that `convert` has turned into this one has no others.
-    reset, update, candidate, gate = Cell("gru")[1:]
+    reset, update, candidate, gate = GRUCell().options.values()
     chrono: float | None = None
 
     def __init__(
@@ -346,7 +347,7 @@ class GRU(_Native):
         super().__init__("GRU", *args, **options)
         self._set_recompute(recompute_every)
         chosen = Cell.of("gru", reset=reset, update=update, candidate=candidate, gate=gate)
-        _, self.reset, self.update, self.candidate, self.gate = chosen
+        self.reset, self.update, self.candidate, self.gate = chosen.options.values()
         if chrono is not None:
             check_chrono(chrono, self.cell, self.bias)
             self.chrono = chrono
@@ -355,7 +356,7 @@ class GRU(_Native):
     @property
     def cell(self) -> Cell:
         """The cell, with what was chosen of it."""
-        return Cell("gru", self.reset, self.update, self.candidate, self.gate)
+        return Cell.of("gru", reset=self.reset, update=self.update, candidate=self.candidate, gate=self.gate)
 
     def extra_repr(self) -> str:
         """Lists the arguments, as torch does, and what was chosen."""

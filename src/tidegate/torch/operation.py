@@ -14,6 +14,7 @@ from torch import Tensor
 
 from tidegate.ops import EPISODE_STATES, checks
 from tidegate.ops._kernels import Array, rows_contiguous
+from tidegate.ops.batch import EPISODE_STATES, Batch
 from tidegate.ops.cells import Cell
 from tidegate.torch.fallback import weights_per_direction
 from tidegate.torch.function import Plan, native_gradients, run
@@ -75,7 +76,7 @@ def recurrent_layer(
     """
     plan = _plan(x, h0, weights, cell, lengths, episode_starts, episode_state, recompute_every, {})
     directions = PACKED.get(plan.cell, weights, exactly=trace)
-    y, h_n, gates = run(plan, directions, x, h0, trace=trace and plan.keeps_trace, clear=True)
+    y, h_n, gates = run(plan, directions, x, h0, K=plan.kept_values if trace else 0, clear=True)
     kept = x.new_empty(0) if gates is None else torch.from_numpy(gates)
     return torch.from_numpy(y), torch.from_numpy(h_n), kept
 
@@ -141,7 +142,8 @@ def _plan(
     if h0 is not None:
         checks.check("h0", h0.numpy(force=True), "D B H", sizes)
     marks = None if episode_starts is None else checks.check_episode_starts(episode_starts.numpy(), "T B", sizes)
-    return Plan(Cell.of(cell), sizes["T"][0], sizes["B"][0], steps, None, None, marks, episode_state, recompute_every)
+    batch = Batch(sizes["T"][0], sizes["B"][0], steps, None, marks, episode_state)
+    return Plan(Cell.of(cell), batch, recompute_every)
 
 
 def _kept(y: Tensor, trace: Tensor, sizes: checks.Sizes) -> tuple[Array, Array | None]:
@@ -149,8 +151,7 @@ def _kept(y: Tensor, trace: Tensor, sizes: checks.Sizes) -> tuple[Array, Array |
     outputs = rows_contiguous(checks.check("y", y.numpy(force=True), "T B D·H", sizes))
     if not trace.numel():
         return outputs, None
-    four = sizes | {"4": (4, "the values kept of a step")}
-    return outputs, np.ascontiguousarray(checks.check("trace", trace.numpy(force=True), "D T B 4 H", four))
+    return outputs, np.ascontiguousarray(checks.check("trace", trace.numpy(force=True), "D T B K H", dict(sizes)))
 
 
 @recurrent_layer.register_fake
@@ -167,7 +168,8 @@ def _(
 ) -> Outputs:
     rows, H, D = x.shape[:-1], weights[1].shape[1], len(weights) // weights_per_direction(weights)
     B = rows[1] if h0 is None else h0.shape[1]
-    kept = (D, *rows, 4, H) if trace and Cell.of(cell).gated and recompute_every is None else (0,)
+    K = Plan(Cell.of(cell), Batch(0, 0), recompute_every).kept_values
+    kept = (D, *rows, K, H) if trace and K else (0,)
     return x.new_empty(*rows, D * H), x.new_empty(D, B, H), x.new_empty(kept)
 
 

@@ -11,7 +11,7 @@ from torch.nn import Embedding, RNNBase
 from torch.nn.functional import embedding
 from torch.nn.utils.rnn import PackedSequence
 
-from tidegate.ops import EPISODE_STATES
+from tidegate.ops.batch import EPISODE_STATES
 from tidegate.ops.checks import Sizes, check_choice, check_episode_starts, check_ids, check_lengths
 from tidegate.torch.transforms import jit_traces, unfit_tensor
 

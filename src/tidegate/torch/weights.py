@@ -136,7 +136,10 @@ class PackedWeights:
         parts = [copies[i : i + step] for i in range(0, len(copies), step)]
         old = entries.get(key)
         if old is not None and all(then[1:] == now[1:] for then, now in zip(old.facts, facts, strict=True)):
-            directions = [_kernels.repack(layer, *part) for layer, part in zip(old.directions, parts, strict=True)]
+            directions = [
+                _kernels.pack_weights(cell, _padded(part), layer.isa)
+                for layer, part in zip(old.directions, parts, strict=True)
+            ]
         else:
             directions = [ops.pack(cell, *part) for part in parts]
         storages = [weakref.ref(weight.untyped_storage(), lambda _: entries.pop(key, None)) for weight in weights]
@@ -148,6 +151,13 @@ class PackedWeights:
 
 PACKED = PackedWeights()
 """The store of this process."""
+
+
+def _padded(part: Sequence[Array]) -> _kernels.Weights:
+    """Returns the weights of one direction, with None for biases that are not there."""
+    w_ih, w_hh, *biases = part
+    b_ih, b_hh = biases or (None, None)
+    return w_ih, w_hh, b_ih, b_hh
 
 
 def _key(cell: Cell, weights: Sequence[Tensor]) -> tuple[Any, ...]:

@@ -99,7 +99,7 @@ def _recurrent(config: Config, dropout: float, chrono: float | None) -> GRU | RN
     between = dropout if config.num_layers > 1 else 0.0
     options: dict[str, Any] = {"bias": config.bias, "bidirectional": config.bidirectional, "dropout": between}
     sizes = (config.embedding_size, config.hidden_size, config.num_layers)
-    if config.recurrent_cell.gated:
+    if config.recurrent_cell.gates:
         return GRU(*sizes, **options, **config.choices, chrono=chrono)
     return RNN(*sizes, nonlinearity=config.cell.removeprefix("rnn_"), **options)
 

@@ -2,7 +2,7 @@
 
 The gradient by a state is what its summary asks of it and what the next step hands back,
 
-    dh_{t−1} = dy_{t−1} + carry_t ∘ dh_t + Uᵀ (by_c_t ∘ dh_t),        dx_t = Wᵀ (by_a_t ∘ dh_t).
+    ds_{t−1} = (dy_{t−1}, 0) + (∂s_t/∂s_{t−1})ᵀ ds_t,        dx_t = Wᵀ (∂s_t/∂a_t)ᵀ ds_t,        a_t = W x_t + b.
 
 Each vector is kept as a vector of norm 1 and the logarithm of its size. `Recurrent.input_gradient` computes the same dx
 in float32 with the kernels, many rows at a time, as training does; what has shrunk below 1e-38 is 0 there.
@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from tidegate.inspection.gradient_flow.jacobian import slopes
+from tidegate.inspection.gradient_flow.jacobian import steps_of
 from tidegate.inspection.ledger import summary_weights
 from tidegate.ops.trace import Trace, Walk
 from tidegate.sequences.recurrent import Recurrent
@@ -52,7 +52,7 @@ class Adjoint(NamedTuple):
     """Gradients of one number by the states and inputs of one sequence.
 
     Attributes:
-        by_hidden: For each trace the gradient by each state, t = 0..n in the order of its walk, [n + 1, H].
+        by_hidden: For each trace the gradient by its states, t = 0..n in the order of its walk, [n + 1, S·H].
         by_input: The gradient by each input, in the order of time, [T, I].
     """
 
@@ -98,15 +98,17 @@ def _asked(walk: Walk, summary: str, dparts: Array) -> Scaled:
 def _layer(stack: Recurrent, trace: Trace, dy: Scaled, row: int) -> tuple[Scaled, Scaled]:
     """Carries dy [n + 1, H] through one layer in one direction; returns the gradients by its inputs and states."""
     w_ih, w_hh = (stack.weights[kind + trace.suffix].astype(np.float64) for kind in ("weight_ih", "weight_hh"))
-    carry, by_a, by_c = slopes(trace, row)
-    states = Scaled(np.zeros_like(dy.values), np.zeros_like(dy.log))
-    handed_back = Scaled(np.zeros(dy.values.shape[1]), np.array(-np.inf))
-    for t in range(len(carry), -1, -1):
-        dh = handed_back.plus(Scaled(dy.values[t], dy.log[t]))
-        states.values[t], states.log[t] = dh
+    steps = steps_of(trace, w_hh, row)
+    S, n, H = steps.after.shape
+    asked = Scaled(np.pad(dy.values, ((0, 0), (0, (S - 1) * H))), dy.log)  # of h alone
+    states = Scaled(np.zeros_like(asked.values), np.zeros_like(dy.log))
+    handed_back, da = Scaled(np.zeros(S * H), np.array(-np.inf)), np.zeros((n, len(w_ih)))
+    for t in range(n, -1, -1):
+        ds = handed_back.plus(Scaled(asked.values[t], asked.log[t]))
+        states.values[t], states.log[t] = ds
         if t:
-            handed_back = Scaled.of(carry[t - 1] * dh.values + (by_c[t - 1] * dh.values).ravel() @ w_hh, dh.log)
-    da = (by_a * states.values[1:, None]).reshape(len(carry), len(w_ih))
+            (da[t - 1],), earlier = steps.back(t - 1, ds.values.reshape(S, 1, H))
+            handed_back = Scaled.of(earlier.ravel(), ds.log)
     return _in_time(Scaled.of(da @ w_ih, states.log[1:]), trace.reverse), states
 
 

@@ -1,83 +1,99 @@
-"""The derivatives of one step of a recurrent cell, read off its trace, in float64.
+"""The derivatives of one step of a recurrent cell by its old states, read off its trace, in float64.
 
-A step computes `a = W x + b_ih` and `c = U h + b_hh`, and from both and from the old state h, unit by unit, the new
-state h′. So every derivative of a step is a product of the weights with numbers that belong to a unit:
-
-    ∂h′/∂h = diag(carry) + Σ_g diag(by_c of gate g) U_g,        ∂h′/∂x = Σ_g diag(by_a of gate g) W_g,
-
-which for the standard GRU of `tidegate.ops.reference`, with the gates r, z, n, is
+A step maps the old states s, h alone or h and c, to new ones s′. Its Jacobian ∂s′/∂s [S·H, S·H] is what the cell's own
+backward pass (`Cell.backward`) makes of unit vectors, so there is no second set of derivatives to keep in step with it.
+For the standard GRU, with the gates r, z, n, that is
 
     ∂h′/∂h = diag(z) + diag((h − n) ∘ z (1 − z)) U_z
              + diag((1 − z)(1 − n²)) (diag(r) U_n + diag(hn ∘ r (1 − r)) U_r),
 
-and for a vanilla RNN diag(φ′) U. The numbers are those by which the cell's backward pass in the specification
-multiplies a gradient of ones: there is no second set of derivatives to keep in step with it.
+and for a vanilla RNN diag(φ′) U.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from tidegate.ops import reference
+from tidegate.ops.cells import Cell
 from tidegate.ops.trace import Trace
 
 Array = npt.NDArray[np.float64]
 
 
-class Slopes(NamedTuple):
-    """How the new state of each unit answers to what it is computed from, over the n steps of one walk.
+class Steps(NamedTuple):
+    """The steps of one walk, as their backward passes read them.
 
     Attributes:
-        carry: To the old state where it enters beside the products, z of a GRU, float64 [n, H].
-        by_a: To each gate's part of `a`, float64 [n, G, H].
-        by_c: To each gate's part of `c`, float64 [n, G, H].
+        cell: The cell.
+        w_hh: State weights, float64 [G·H, H].
+        before: The states that each step read, float64 [S, n, H].
+        after: The states that it wrote, float64 [S, n, H].
+        values: What the trace keeps, by name, float64 [n, H] each.
     """
 
-    carry: Array
-    by_a: Array
-    by_c: Array
+    cell: Cell
+    w_hh: Array
+    before: Array
+    after: Array
+    values: dict[str, Array]
+
+    def back(self, t: int, dstates: Array) -> tuple[Array, Array]:
+        """Carries gradients back through one step.
+
+        Args:
+            t: The step, by its place in the walk.
+            dstates: K gradients by the states after it, float64 [S, K, H].
+
+        Returns:
+            Gradients by a = W x + b_ih, float64 [K, G·H], and by the states before the step, [S, K, H].
+        """
+        shape = dstates.shape[1:]
+
+        def through(dc: Sequence[Array | None], v: Array) -> Array:
+            parts = np.split(self.w_hh, self.cell.G)
+            found: Array = sum((d @ part for d, part in zip(dc, parts, strict=True) if d is not None), np.zeros(shape))
+            return found
+
+        values = {name: np.broadcast_to(value[t], shape) for name, value in self.values.items()}
+        before, after = ([np.broadcast_to(s[t], shape) for s in states] for states in (self.before, self.after))
+        da, earlier = self.cell.backward(list(dstates), before, after, values, through)
+        return np.concatenate(da, axis=-1), np.stack(earlier)
 
 
-def slopes(trace: Trace, row: int = 0) -> Slopes:
-    """Reads the slopes of every step of one row off a trace, in the order of the walk.
+def steps_of(trace: Trace, w_hh: npt.NDArray[Any], row: int = 0) -> Steps:
+    """Reads every step of one row off a trace, in the order of the walk.
+
+    Args:
+        trace: The trace of one layer in one direction.
+        w_hh: Its state weights, `weight_hh_l…`, float [G·H, H].
+        row: Which sequence of the batch.
 
     Raises:
         FloatingPointError: A state is not finite.
+        ValueError: w_hh has another shape.
     """
-    walk = trace.walk(row)
-    values = {
-        "h": walk.previous,
-        "reset": walk.reset,
-        "update": walk.update,
-        "candidate": walk.candidate,
-        "hn": walk.hn,
-    }
-    step = {name: np.asarray(value, np.float64) for name, value in values.items() if value is not None}
-    hidden = np.asarray(walk.hidden, np.float64)
-    if not np.isfinite(hidden).all():
-        count = np.count_nonzero(~np.isfinite(hidden))
+    cell, walk = trace.cell, trace.walk(row)
+    values = {name: np.asarray(value, np.float64) for name, value in walk.values.items()}
+    after = np.stack([values[name] for name in cell.states])
+    if not np.isfinite(after).all():
+        count = np.count_nonzero(~np.isfinite(after))
         raise FloatingPointError(f"the trace holds {count} numbers that are not finite: the network came apart")
-    by_a, by_c, carry = reference.CELLS[trace.cell.name].backward(trace.cell, np.ones_like(hidden), hidden, step)
-    n, H = hidden.shape
-    shape = (n, by_a.shape[1] // H, H)
-    return Slopes(carry, by_a.reshape(shape), by_c.reshape(shape))
+    expected = (cell.G * after.shape[-1], after.shape[-1])
+    if np.shape(w_hh) != expected:
+        raise ValueError(f"w_hh has shape {np.shape(w_hh)}, expected [G·H, H] = {expected}: it comes from the trace")
+    before = np.stack([np.asarray(walk.before[name], np.float64) for name in cell.states])
+    return Steps(cell, np.asarray(w_hh, np.float64), before, after, values)
 
 
-def each_jacobian(slopes: Slopes, w_hh: npt.NDArray[Any]) -> Iterator[Array]:
-    """Yields ∂h_t/∂h_{t−1}, float64 [H, H], from the last step to the first.
-
-    Args:
-        slopes: Those of a walk.
-        w_hh: State weights, float [G·H, H].
-    """
-    _, G, H = slopes.by_c.shape
-    gates = np.asarray(w_hh, np.float64).reshape(G, H, H)
-    for t in reversed(range(len(slopes.carry))):
-        jacobian = np.einsum("gi,gij->ij", slopes.by_c[t], gates)
-        jacobian.flat[:: H + 1] += slopes.carry[t]
-        yield jacobian
+def each_jacobian(steps: Steps) -> Iterator[Array]:
+    """Yields ∂s_t/∂s_{t−1}, float64 [S·H, S·H], from the last step to the first; rows belong to the new states."""
+    S, n, H = steps.after.shape
+    units = np.eye(S * H).reshape(S * H, S, H).swapaxes(0, 1)
+    for t in reversed(range(n)):
+        _, found = steps.back(t, units)
+        yield found.swapaxes(0, 1).reshape(S * H, S * H)
 
 
 def jacobians(trace: Trace, w_hh: npt.NDArray[Any], row: int = 0) -> Array:
@@ -88,8 +104,8 @@ def jacobians(trace: Trace, w_hh: npt.NDArray[Any], row: int = 0) -> Array:
 
         >>> from tidegate.ops.cells import Cell
         >>> half = np.full((3, 1, 1), 0.5)
-        >>> facts = {"reset": half, "candidate": half, "hn": half, "h0": np.zeros((1, 1)), "lengths": np.array([3])}
-        >>> jacobians(Trace(cell=Cell("gru"), hidden=half, update=half, **facts), np.zeros((3, 1))).ravel()
+        >>> facts = {"h0": np.zeros((1, 1)), "lengths": np.array([3])}
+        >>> jacobians(Trace.of(Cell.of("gru"), half, [half] * 4, **facts), np.zeros((3, 1))).ravel()
         array([0.5, 0.5, 0.5])
 
     Args:
@@ -98,27 +114,15 @@ def jacobians(trace: Trace, w_hh: npt.NDArray[Any], row: int = 0) -> Array:
         row: Which sequence of the batch.
 
     Returns:
-        ∂h_t/∂h_{t−1}, float64 [n, H, H], in the order of the walk: rows belong to the new state.
+        ∂s_t/∂s_{t−1}, float64 [n, S·H, S·H], in the order of the walk: rows belong to the new states, h before c.
 
     Raises:
         FloatingPointError: A state is not finite.
         ValueError: w_hh has another shape.
     """
-    found = slopes(trace, row)
-    check_state_weights(w_hh, found)
-    n, H = found.carry.shape
-    result: Array = np.empty((n, H, H))
-    for t, jacobian in zip(reversed(range(n)), each_jacobian(found, w_hh), strict=True):
+    steps = steps_of(trace, w_hh, row)
+    S, n, H = steps.after.shape
+    result: Array = np.empty((n, S * H, S * H))
+    for t, jacobian in zip(reversed(range(n)), each_jacobian(steps), strict=True):
         result[t] = jacobian
     return result
-
-
-def check_state_weights(w_hh: npt.NDArray[Any], slopes: Slopes) -> None:
-    """Checks that state weights are those of the layer that was traced.
-
-    Raises:
-        ValueError: They have another shape.
-    """
-    _, G, H = slopes.by_c.shape
-    if np.shape(w_hh) != (G * H, H):
-        raise ValueError(f"w_hh has shape {np.shape(w_hh)}, expected [G·H, H] = {(G * H, H)}: it comes from the trace")

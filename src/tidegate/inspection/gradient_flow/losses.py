@@ -8,7 +8,7 @@ import numpy.typing as npt
 
 from tidegate.inspection.gradient_flow.adjoint import adjoint
 from tidegate.inspection.ledger import draw_ledger
-from tidegate.models.model import Model
+from tidegate.inspection.network import Network
 from tidegate.ops.checks import check_choice
 
 Array = npt.NDArray[np.float64]
@@ -33,7 +33,7 @@ class LossGradients:
 
 
 def loss_gradients(
-    model: Model, source: str | npt.NDArray[Any], label: str | int | None = None, *, of: str = "loss"
+    model: Network, source: str | npt.NDArray[Any], label: str | int | None = None, *, of: str = "loss"
 ) -> LossGradients:
     """Computes the norms of ∂loss/∂h_t and ∂loss/∂x_t along one text, through all layers and directions.
 
@@ -51,7 +51,7 @@ def loss_gradients(
     """
     check_choice("of", of, ("loss", "logit"))
     traces = model.trace(source)
-    weight, bias = (model.arrays[f"head.{name}"].astype(np.float64) for name in ("weight", "bias"))
+    weight, bias = model.head_weight.astype(np.float64), model.head_bias.astype(np.float64)
     logits = weight @ draw_ledger(traces, model.summary).summary + bias
     c = int(logits.argmax()) if label is None else _class(model, label)
     best = int(logits.argmax())
@@ -64,16 +64,16 @@ def loss_gradients(
         by_logits, value = np.eye(len(logits))[c], float(logits[c])
     assert model.stack is not None  # noqa: S101 - for mypy: it was traced
     found = adjoint(model.stack, traces, by_logits @ weight, model.summary)
-    return LossGradients(model.config.labels[c], value, [states.log for states in found.by_hidden], found.by_input.log)
+    return LossGradients(model.labels[c], value, [states.log for states in found.by_hidden], found.by_input.log)
 
 
-def _class(model: Model, label: str | int) -> int:
+def _class(model: Network, label: str | int) -> int:
     """Returns the index of a class.
 
     Raises:
         ValueError: There is none of this name or index.
     """
-    labels = model.config.labels
+    labels = model.labels
     if label in labels:
         return labels.index(str(label))
     if isinstance(label, int) and 0 <= label < len(labels):

@@ -12,8 +12,8 @@ import numpy as np
 import numpy.typing as npt
 
 from tidegate.inspection.gradient_flow.growth import describe, doubling_time, fitted_rate
-from tidegate.inspection.gradient_flow.jacobian import check_state_weights, each_jacobian, slopes
-from tidegate.models.model import Model
+from tidegate.inspection.gradient_flow.jacobian import each_jacobian, steps_of
+from tidegate.inspection.network import Network
 from tidegate.ops.trace import Trace
 
 Array = npt.NDArray[np.float64]
@@ -75,12 +75,11 @@ def flow(trace: Trace, w_hh: npt.NDArray[Any], row: int = 0, *, spectral: bool =
         FloatingPointError: A state is not finite.
         ValueError: w_hh has another shape.
     """
-    found = slopes(trace, row)
-    check_state_weights(w_hh, found)
-    n, H = found.carry.shape
+    found = steps_of(trace, w_hh, row)
+    S, n, H = found.after.shape
     frobenius, largest = np.full((2, n + 1), -np.inf)
-    product, log = np.eye(H), 0.0
-    steps = each_jacobian(found, w_hh)
+    product, log = np.eye(S * H), 0.0
+    jacobians = each_jacobian(found)
     for t in range(n, -1, -1):
         size = float(np.linalg.norm(product))
         if size == 0:
@@ -92,11 +91,11 @@ def flow(trace: Trace, w_hh: npt.NDArray[Any], row: int = 0, *, spectral: bool =
             # The root of the largest eigenvalue of MᵀM is as exact as the largest singular value, and sooner there.
             largest[t] = log + np.log10(np.linalg.eigvalsh(product.T @ product)[-1]) / 2
         if t:
-            product = product @ next(steps)
+            product = product @ next(jacobians)
     return GradientFlow(frobenius, largest if spectral else None)
 
 
-def flows(model: Model, source: str | npt.NDArray[Any], *, spectral: bool = True) -> list[GradientFlow]:
+def flows(model: Network, source: str | npt.NDArray[Any], *, spectral: bool = True) -> list[GradientFlow]:
     """Computes the gradient flow of each layer's own recurrence, in each direction, for one text.
 
     Args:
@@ -115,6 +114,7 @@ def flows(model: Model, source: str | npt.NDArray[Any], *, spectral: bool = True
     return [flow(trace, state_weights(model, trace), spectral=spectral) for trace in model.trace(source)]
 
 
-def state_weights(model: Model, trace: Trace) -> npt.NDArray[np.float32]:
+def state_weights(model: Network, trace: Trace) -> npt.NDArray[np.float32]:
     """Returns the state weights of the layer and direction that a trace of the model belongs to, [G·H, H]."""
-    return model.arrays[f"rnn.weight_hh{trace.suffix}"]
+    assert model.stack is not None  # noqa: S101 - for mypy: it was traced
+    return model.stack.weights[f"weight_hh{trace.suffix}"]

@@ -1,11 +1,12 @@
 """What single steps do to a gradient: the factor of each, its bound, and the rates that all of them come to."""
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from tidegate.inspection.gradient_flow.jacobian import check_state_weights, each_jacobian, slopes
+from tidegate.inspection.gradient_flow.jacobian import Steps, each_jacobian, steps_of
 from tidegate.ops.trace import Trace
 
 Array = npt.NDArray[np.float64]
@@ -16,8 +17,8 @@ class Factors(NamedTuple):
 
     Attributes:
         factor: Spectral norm of ∂h_t/∂h_{t−1}, float64 [n]; ‖diag(φ′) U‖ in a vanilla RNN.
-        bound: What it cannot exceed, max carry + Σ_g max|by_c of gate g| ‖U_g‖, float64 [n]; max|φ′| ‖U‖ in a vanilla
-            RNN.
+        bound: What it cannot exceed, float64 [n]: max|φ′| ‖U‖ in a vanilla RNN; in a GRU the maximum of z and, for each
+            gate, the maximum of its slope times ‖U_g‖, added up.
     """
 
     factor: Array
@@ -37,12 +38,43 @@ def factors(trace: Trace, w_hh: npt.NDArray[Any], row: int = 0) -> Factors:
         FloatingPointError: A state is not finite.
         ValueError: w_hh has another shape.
     """
-    found = slopes(trace, row)
-    check_state_weights(w_hh, found)
-    factor = np.array([np.linalg.norm(jacobian, 2) for jacobian in each_jacobian(found, w_hh)][::-1])
-    gates = np.asarray(w_hh, np.float64).reshape(found.by_c.shape[1], -1, found.by_c.shape[2])
-    norms = np.linalg.norm(gates, 2, axis=(1, 2))
-    return Factors(factor, found.carry.max(axis=1) + np.abs(found.by_c).max(axis=2) @ norms)
+    found = steps_of(trace, w_hh, row)
+    factor = np.array([np.linalg.norm(jacobian, 2) for jacobian in each_jacobian(found)][::-1])
+    return Factors(factor, _bounds(found))
+
+
+def _bounds(steps: Steps) -> Array:
+    """Bounds the norm of each Jacobian by the norms of the diagonal matrices and of the blocks of U that it is made of.
+
+    A backward pass is linear, unit by unit, in the gradients by the new states and in what each product with U hands
+    back. So each of these sources in turn is set to 1 and the others to 0; norms multiply along the way.
+    """
+    S, n, H = steps.after.shape
+    norms = np.linalg.norm(steps.w_hh.reshape(-1, H, H), 2, axis=(1, 2))
+
+    def answer(source: int, state: bool) -> tuple[list[Array], Array]:
+        """Returns bounds of what each product gets, [n] each, and of the gradients by the old states, [S, n]."""
+        got: list[Array] = []
+
+        def through(dc: Sequence[Array | None], v: Array) -> Array:
+            largest = [np.zeros(n) if part is None else np.abs(part).max(axis=1) for part in dc]
+            got.append(norms @ np.stack(largest))
+            return np.full((n, H), float(not state and source == len(got) - 1))
+
+        ones = [np.full((n, H), float(state and source == s)) for s in range(S)]
+        _, earlier = steps.cell.backward(ones, list(steps.before), list(steps.after), steps.values, through)
+        return got, np.stack([np.abs(gradient).max(axis=1) for gradient in earlier])
+
+    by_state = [answer(s, True) for s in range(S)]
+    products = [answer(k, False) for k in range(len(by_state[0][0]))]
+    bounds = np.zeros((n, S, S))
+    for s, (got, earlier) in enumerate(by_state):
+        reached = [np.array(first) for first in got]  # a bound of what each product hands back
+        for k, (further, _) in enumerate(products):
+            for later in range(k + 1, len(products)):
+                reached[later] += reached[k] * further[later]
+        bounds[:, s] = (earlier + sum(r * own for r, (_, own) in zip(reached, products, strict=True))).T
+    return np.linalg.norm(bounds, 2, axis=(1, 2))
 
 
 def lyapunov(trace: Trace, w_hh: npt.NDArray[Any], row: int = 0, count: int = 4) -> Array:
@@ -63,12 +95,11 @@ def lyapunov(trace: Trace, w_hh: npt.NDArray[Any], row: int = 0, count: int = 4)
         FloatingPointError: A state is not finite.
         ValueError: w_hh has another shape.
     """
-    found = slopes(trace, row)
-    check_state_weights(w_hh, found)
-    n, H = found.carry.shape
-    frame = np.linalg.qr(np.random.default_rng(0).standard_normal((H, min(count, H))))[0]
+    found = steps_of(trace, w_hh, row)
+    S, n, H = found.after.shape
+    frame = np.linalg.qr(np.random.default_rng(0).standard_normal((S * H, min(count, S * H))))[0]
     growth = np.zeros(frame.shape[1])
-    for step, jacobian in enumerate(each_jacobian(found, w_hh)):
+    for step, jacobian in enumerate(each_jacobian(found)):
         frame, scales = np.linalg.qr(jacobian.T @ frame)
         if step >= n // 4:
             with np.errstate(divide="ignore"):

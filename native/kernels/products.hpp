@@ -1,0 +1,243 @@
+// The products over many rows: those of the inputs, and of the gradients of the gates with weights, inputs and states.
+#pragma once
+#include "step.hpp"
+
+namespace {
+
+using namespace tidegate;
+
+struct InputProductsBody {
+  const InputProducts& call;
+  template <int M, int N, int P>
+  __attribute__((noinline)) void run(int64_t row, int64_t panel) const {
+    Tile<M, N, P> acc;
+    input_sums(acc, call.w_ih, call.bias, call.x, nullptr, 0, row, panel);
+    TIDEGATE_UNROLL
+    for (int p = 0; p < P; ++p) {
+      TIDEGATE_UNROLL
+      for (int m = 0; m < M; ++m) {
+        TIDEGATE_UNROLL
+        for (int n = 0; n < N; ++n)
+          store(call.products + (row + m) * call.pitch + ((panel + p) * call.w_ih.width + n) * kLanes, acc.at[p][m][n]);
+      }
+    }
+  }
+};
+
+void input_products(const InputProducts& call) {
+  const InputProductsBody body{call};
+  if (call.w_ih.width == 3) {
+    run_panels<3, false>(body, call.tiles, call.w_ih, call.panels);
+  } else if (call.w_ih.width == 2) {
+    run_panels<2, true>(body, call.tiles, call.w_ih, call.panels);
+  } else {
+    run_panels<4, true>(body, call.tiles, call.w_ih, call.panels);
+  }
+}
+
+constexpr int64_t kNearFloats = 64 * 1024;  // what stays in a core's own cache beside other things
+
+// Calls for one of `parts` parts of M rows, in `times` goes.
+template <int M>
+class Calls {
+ public:
+  Calls(const Ahead& ahead, int64_t first_row, int64_t part, int64_t parts, int64_t times) {
+    if (!ahead.rows) return;
+    const int64_t lines = (ahead.floats / kLine + parts - 1) / parts, last = (part + 1) * lines * kLine;
+    rows_ = ahead.rows + first_row;
+    place_ = part * lines * kLine;
+    end_ = last < ahead.floats ? last : ahead.floats;
+    at_once_ = (M * lines + times - 1) / times;
+  }
+
+  void go_on() {
+    for (int64_t i = 0; i < at_once_ && place_ < end_; ++i) {
+      __builtin_prefetch(rows_[row_] + place_, 0, 2);  // not into the nearest cache: that one holds the panel
+      if (++row_ < M) continue;
+      row_ = 0;
+      place_ += kLine;
+    }
+  }
+
+ private:
+  const float* const* rows_ = nullptr;
+  int64_t place_ = 0, end_ = 0;  // floats
+  int64_t at_once_ = 0, row_ = 0;
+};
+
+struct GateProductsBody {
+  const GateProducts& call;
+  template <int M, int N, int P>
+  __attribute__((noinline)) void run(int64_t row, int64_t panel) const {
+    Tile<M, N, P> acc;
+    TIDEGATE_UNROLL
+    for (int p = 0; p < P; ++p) {
+      TIDEGATE_UNROLL
+      for (int m = 0; m < M; ++m) {
+        TIDEGATE_UNROLL
+        for (int n = 0; n < N; ++n) acc.at[p][m][n] = vec{};
+      }
+    }
+    const float* dgates = call.dgates + row * kLanes;
+    const float* w = panel_data(call.w, panel);
+    const int64_t padded = (call.hidden + kLanes - 1) / kLanes * kLanes;
+    const auto calls_for = [&](const Ahead& ahead) {
+      return Calls<M>(ahead, row, panel, call.w.count(), call.w.depth / kLanes);
+    };
+    Calls<M> calls[] = {calls_for(call.ahead[0]), calls_for(call.ahead[1]), calls_for(call.ahead[2])};
+    // Blocks of dgates lie pages apart, where no processor looks by itself; those of a large layer are called for.
+    constexpr int64_t kAhead = 2;
+    const bool far = call.w.depth / kLanes * call.stride > kNearFloats;
+    for (int64_t k = 0, unit = 0; k < call.w.depth; k += kLanes) {
+      if (far && k + kAhead * kLanes < call.w.depth) {
+        TIDEGATE_UNROLL
+        for (int m = 0; m < M; ++m) __builtin_prefetch(dgates + kAhead * call.stride + m * kLanes);
+      }
+      for (Calls<M>& one : calls) one.go_on();
+      const int64_t left = call.hidden - unit;  // the padding of a gate's last block would add zeros
+      accumulate(
+          acc, [&](int m) { return dgates + m * kLanes; }, w, call.w.depth * 3 * kLanes, left < kLanes ? left : kLanes);
+      dgates += call.stride;
+      w += N * kLanes * kLanes;
+      unit = unit + kLanes == padded ? 0 : unit + kLanes;
+    }
+    TIDEGATE_UNROLL
+    for (int p = 0; p < P; ++p) {
+      TIDEGATE_UNROLL
+      for (int m = 0; m < M; ++m) {
+        TIDEGATE_UNROLL
+        for (int n = 0; n < N; ++n) {
+          const int64_t column = ((panel + p) * 3 + n) * kLanes, count = call.columns - column;
+          float* out = call.out[row + m] + column;
+          store(out, call.add ? load(out, count) + acc.at[p][m][n] : acc.at[p][m][n], count);
+        }
+      }
+    }
+  }
+};
+
+void gate_products(const GateProducts& call) { run_panels<3, false>(GateProductsBody{call}, call.tiles, call.w, call.panels); }
+
+constexpr int kUnitTile = kRows < kLanes ? kRows : kLanes;
+
+// One tile of weight gradients: kUnitTile gate units by N vectors of columns, of which `rows` by `columns` are stored.
+template <int N>
+__attribute__((noinline)) void weight_tile(const WeightGradients& call, const float* dgates, float* sums, int rows,
+                                           int64_t columns) {
+  // The sums will be there when the products are.
+  const int64_t stored = columns < N * kLanes ? columns : N * kLanes;
+  for (int m = 0; call.add && m < rows; ++m)
+    for (int64_t i = 0; i < stored; i += kLine) __builtin_prefetch(sums + m * call.columns + i, 1);
+  vec acc[kUnitTile][N] = {};
+  const float* panel = call.panel;
+  for (int64_t k = 0; k < call.depth; ++k) {
+    vec row[N];
+    TIDEGATE_UNROLL
+    for (int n = 0; n < N; ++n) row[n] = load(panel + (k * N + n) * kLanes);
+    TIDEGATE_UNROLL
+    for (int m = 0; m < kUnitTile; ++m) {
+      const vec gradient = broadcast(dgates[k * kLanes + m]);
+      TIDEGATE_UNROLL
+      for (int n = 0; n < N; ++n) acc[m][n] = fma(gradient, row[n], acc[m][n]);
+    }
+  }
+  TIDEGATE_UNROLL
+  for (int m = 0; m < kUnitTile; ++m) {
+    if (m == rows) return;
+    float* to = sums + m * call.columns;
+    TIDEGATE_UNROLL
+    for (int n = 0; n < N; ++n) {
+      const int64_t count = columns - n * kLanes;
+      store(to + n * kLanes, call.add ? load(to + n * kLanes, count) + acc[m][n] : acc[m][n], count);
+    }
+  }
+}
+
+// The columns of one panel side by side, so that all tiles read them from one place in the nearest cache.
+template <int N>
+TIDEGATE_INLINE void pack_rows(const WeightGradients& call, int64_t column) {
+  const int64_t last = call.columns - column - (N - 1) * kLanes;
+  for (int64_t k = 0; k < call.depth; ++k) {
+    const float* from = call.rows[k] + column;
+    TIDEGATE_UNROLL
+    for (int n = 0; n < N; ++n)
+      store(call.panel + (k * N + n) * kLanes, load(from + n * kLanes, n == N - 1 ? last : kLanes));
+  }
+}
+
+template <int N>
+TIDEGATE_INLINE void weight_panel(const WeightGradients& call, int64_t column, Range tiles) {
+  const int64_t padded = (call.hidden + kLanes - 1) / kLanes * kLanes;
+  pack_rows<N>(call, column);
+  for (int64_t tile = tiles.begin; tile < tiles.end; ++tile) {
+    const int64_t gate_unit = tile * kUnitTile, unit = gate_unit % padded, left = call.hidden - unit;
+    const int64_t row = (gate_unit / padded + call.first_gate) % call.gates * call.hidden + unit;
+    if (left <= 0) continue;  // padding
+    weight_tile<N>(call, call.dgates + gate_unit / kLanes * call.stride + gate_unit % kLanes,
+                   call.sums + row * call.columns + column, static_cast<int>(left < kUnitTile ? left : kUnitTile),
+                   call.columns - column);
+  }
+}
+
+void weight_gradients(const WeightGradients& call) {
+  // tiles whose dgates stay in the near cache while all panels use them
+  const int64_t at_once = (kNearFloats / (call.depth * kLanes) + 1) * (kLanes / kUnitTile);
+  for (Range tiles = {call.unit_tiles.begin, 0}; tiles.begin < call.unit_tiles.end; tiles.begin = tiles.end) {
+    tiles.end = tiles.begin + at_once < call.unit_tiles.end ? tiles.begin + at_once : call.unit_tiles.end;
+    for (int64_t column = 0; column < call.columns; column += 3 * kLanes) {
+      if (call.columns - column > 2 * kLanes) {
+        weight_panel<3>(call, column, tiles);
+      } else if (call.columns - column > kLanes) {
+        weight_panel<2>(call, column, tiles);
+      } else {
+        weight_panel<1>(call, column, tiles);
+      }
+    }
+  }
+}
+
+void bias_gradients(const BiasGradients& call) {
+  for (int64_t unit = 0; unit < call.units; unit += kLanes) {
+    const float* dgates = call.dgates + unit / kLanes * call.stride;
+    vec sum[4] = {};
+    for (int64_t k = 0; k < call.depth; ++k) sum[k % 4] += load(dgates + k * kLanes);
+    const vec total = (sum[0] + sum[1]) + (sum[2] + sum[3]);
+    float* out = call.sums + unit;
+    store(out, call.add ? load(out, call.units - unit) + total : total, call.units - unit);
+  }
+}
+
+void row_sums(const RowSums& call) {
+  constexpr int64_t kAhead = 16;  // sums lie anywhere, so they are called for in time
+  for (int64_t row = 0; row < call.rows; ++row) {
+    if (row + kAhead < call.rows) __builtin_prefetch(call.sums[row + kAhead] + call.offset, 1);
+    float* sum = call.sums[row] + call.offset;
+    store(sum, load(sum) + load(call.dgates + row * kLanes));
+  }
+}
+
+// Column by column of V x V tiles: interleaving row i with row i + V/2, again and again, log2 V times, transposes.
+void transpose(const Transpose& call) {
+  for (int64_t column = 0; column < call.columns; column += kLanes) {
+    const int64_t count = call.columns - column;
+    vec rows[kLanes], turned[kLanes];
+    TIDEGATE_UNROLL
+    for (int r = 0; r < kLanes; ++r)
+      rows[r] = r < call.rows ? load(call.from + r * call.from_stride + column, count) : vec{};
+    TIDEGATE_UNROLL
+    for (int round = 1; round < kLanes; round *= 2) {
+      TIDEGATE_UNROLL
+      for (int i = 0; i < kLanes / 2; ++i) {
+        turned[2 * i] = interleave_low(rows[i], rows[i + kLanes / 2]);
+        turned[2 * i + 1] = interleave_high(rows[i], rows[i + kLanes / 2]);
+      }
+      TIDEGATE_UNROLL
+      for (int i = 0; i < kLanes; ++i) rows[i] = turned[i];
+    }
+    TIDEGATE_UNROLL
+    for (int c = 0; c < kLanes; ++c)
+      if (c < count) store(call.to + (column + c) * call.to_stride, rows[c]);
+  }
+}
+
+}  // namespace

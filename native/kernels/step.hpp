@@ -1,0 +1,99 @@
+// What the forward passes of all cells have in common: the sums of a tile, from the bias through W x to U h.
+#pragma once
+#include "activations.hpp"
+#include "tile.hpp"
+
+namespace {
+
+using tidegate::Activation;
+using tidegate::CellKernels;
+using tidegate::CellNumbers;
+using tidegate::Choices;
+using tidegate::ForwardStep;
+using tidegate::GateGradients;
+
+// Sums of a tile start from the bias and x W_ih, or from products prepared for many steps.
+template <int M, int N, int P>
+TIDEGATE_INLINE void input_sums(Tile<M, N, P>& acc, const Panels& w, const float* bias, const float* const* x,
+                                const float* const* products, int64_t product_offset, int64_t row, int64_t panel) {
+  TIDEGATE_UNROLL
+  for (int p = 0; p < P; ++p) {
+    TIDEGATE_UNROLL
+    for (int m = 0; m < M; ++m) {
+      const float* start = (products ? products[row + m] + product_offset : bias) + (panel + p) * w.width * kLanes;
+      TIDEGATE_UNROLL
+      for (int n = 0; n < N; ++n) acc.at[p][m][n] = load(start + n * kLanes);
+    }
+  }
+  if (!products)
+    accumulate(acc, [&](int m) { return x[row + m]; }, panel_data(w, panel), w.depth * w.width * kLanes, w.depth);
+}
+
+template <int M, int N, int P>
+TIDEGATE_INLINE void input_sums(Tile<M, N, P>& acc, const ForwardStep& step, int64_t row, int64_t panel) {
+  input_sums(acc, step.w_ih, step.bias_x, step.x, step.products, step.product_offset, row, panel);
+}
+
+template <int M, int N, int P>
+TIDEGATE_INLINE void recurrent_sums(Tile<M, N, P>& acc, const ForwardStep& step, int64_t row, int64_t panel) {
+  accumulate(
+      acc, [&](int m) { return step.read[row + m]; }, panel_data(step.w_hh, panel),
+      step.w_hh.depth * step.w_hh.width * kLanes, step.w_hh.depth);
+}
+
+// The bias of the recurrent half, where it has sums of its own.
+template <int M, int N, int P>
+TIDEGATE_INLINE void recurrent_bias(Tile<M, N, P>& acc, const ForwardStep& step, int64_t panel) {
+  TIDEGATE_UNROLL
+  for (int p = 0; p < P; ++p) {
+    TIDEGATE_UNROLL
+    for (int n = 0; n < N; ++n) {
+      const vec bias = load(step.bias_h + ((panel + p) * step.w_hh.width + n) * kLanes);
+      TIDEGATE_UNROLL
+      for (int m = 0; m < M; ++m) acc.at[p][m][n] = bias;
+    }
+  }
+}
+
+// Writes a value that the trace keeps: the one numbered `value` of those of a row.
+TIDEGATE_INLINE void trace_value(const ForwardStep& step, int64_t row, int value, int64_t unit, vec v) {
+  float* to = step.trace[row] + value * step.hidden + unit;
+  if (step.streams_trace) {
+    stream(to, v);
+  } else {
+    store(to, v, step.hidden - unit);
+  }
+}
+
+// Calls body(row, block, unit, count) for every block of units of every row of some gate gradients.
+template <class Body>
+TIDEGATE_INLINE void each_block(const GateGradients& call, const Body& body) {
+  const Tiles& tiles = call.tiles;
+  for (int64_t tile = tiles.first; tile * tiles.height < tiles.rows; tile += tiles.every) {
+    const int64_t end = (tile + 1) * tiles.height < tiles.rows ? (tile + 1) * tiles.height : tiles.rows;
+    for (int64_t row = tile * tiles.height; row < end; ++row)
+      for (int64_t block = call.blocks.begin; block < call.blocks.end; ++block)
+        body(row, block, block * kLanes, call.hidden - block * kLanes);
+  }
+}
+
+// The gradient of the output h: what later steps hand back, and what is asked of it by itself.
+TIDEGATE_INLINE vec state_gradient(const GateGradients& g, int64_t row, int64_t unit, int64_t count) {
+  vec dh = load(g.carry_h + row * g.pitch + unit);
+  if (g.dy) dh += load(g.dy[row] + unit, count);
+  return dh;
+}
+
+// The gradients of the gates of one block of a row, one `gate` apart.
+struct Gradients {
+  float* first;
+  int64_t gate;
+
+  TIDEGATE_INLINE Gradients of(const GateGradients& g, int64_t row, int64_t block) {
+    const int64_t blocks = (g.hidden + kLanes - 1) / kLanes;
+    return {g.dgates + block * g.stride + row * kLanes, blocks * g.stride};
+  }
+  void write(int which, vec gradient) const { store(first + which * gate, gradient); }
+};
+
+}  // namespace
