@@ -190,9 +190,7 @@ class BackwardRun {
   }
 
   // Where state `s` of a row is in an array [S, B, H].
-  int64_t state_offset(int32_t s, int64_t row) const {
-    return (s * batch_.B + schedule_.order(row)) * layer_.hidden;
-  }
+  int64_t state_offset(int32_t s, int64_t row) const { return (s * batch_.B + schedule_.order(row)) * layer_.hidden; }
 
   void point(const Block& block, const Pointers& to) {
     for (int64_t offset = 0, last = 0, i = 0; i < block.steps; ++i) {
@@ -268,8 +266,8 @@ class BackwardRun {
     const Pointers& pointers = pointers_[parity];
     const Range units = own_units(index, size), panels = own_panels(index, size);
     const int64_t most = kernels_.tile_rows[3], stride = capacity_ * kernels_.lanes;
-    Tiles tiles = units_ ? Tiles{0, tile_height(rows_, most, 1), 0, 1}
-                         : Tiles{0, tile_height(rows_, most, size), index, size};
+    Tiles tiles =
+        units_ ? Tiles{0, tile_height(rows_, most, 1), 0, 1} : Tiles{0, tile_height(rows_, most, size), index, size};
     int64_t offset = block.rows;
     for (int64_t step = block.first_step + block.steps - 1; step >= block.first_step; --step) {
       tiles.rows = schedule_.active(step);
@@ -325,7 +323,7 @@ class BackwardRun {
 
   // Lets some products call for what the gate gradients of the rows from k on read next.
   void call_for(const Pointers& pointers, int64_t k, GateProducts& products) const {
-    const float* const* states = layer_.numbers.states > 1 ? pointers.c_before
+    const float* const* states = layer_.numbers.states > 1    ? pointers.c_before
                                  : layer_.numbers.reads_after ? pointers.y
                                                               : pointers.h;
     products.ahead[0] = {states + k, layer_.hidden};
@@ -419,7 +417,7 @@ class BackwardRun {
   int64_t capacity_ = 0;
   int64_t panel_floats_;
   float* dgates_[2] = {};
-  float* carry_[2] = {};  // gradients of the states, [rows][pitch] each
+  float* carry_[2] = {};          // gradients of the states, [rows][pitch] each
   float *late_gradients_, *trace_, *zeros_, *panels_;
   float **carry_of_, **late_of_;  // their rows, of h
   Pointers pointers_[2] = {};

@@ -83,10 +83,10 @@ struct BatchRows {
 
 // w_ih, w_hh, b_ih, b_hh
 using Arrays = std::tuple<ConstFloats, ConstFloats, Maybe<ConstFloats>, Maybe<ConstFloats>>;
-using Inputs = std::tuple<ConstFloats, Maybe<ConstFloats>>;                                   // x, h0
-using Outputs = std::tuple<Floats32, Floats32, Maybe<Floats32>, Maybe<Floats32>>;             // y, h_n, c, trace
-using Kept = std::tuple<ConstFloats, Maybe<ConstFloats>, Maybe<ConstFloats>>;                 // y, c, trace
-using OutputGradients = std::tuple<Maybe<ConstFloats>, Maybe<ConstFloats>>;                   // dy, dh_n
+using Inputs = std::tuple<ConstFloats, Maybe<ConstFloats>>;                        // x, h0
+using Outputs = std::tuple<Floats32, Floats32, Maybe<Floats32>, Maybe<Floats32>>;  // y, h_n, c, trace
+using Kept = std::tuple<ConstFloats, Maybe<ConstFloats>, Maybe<ConstFloats>>;      // y, c, trace
+using OutputGradients = std::tuple<Maybe<ConstFloats>, Maybe<ConstFloats>>;        // dy, dh_n
 using Gradients = std::tuple<Maybe<Floats32>, Maybe<Floats32>, Floats32, Floats32, Maybe<Floats32>,
                              Maybe<Floats32>>;  // dx, dh0, dw_ih, dw_hh, db_ih, db_hh
 

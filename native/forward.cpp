@@ -68,8 +68,8 @@ struct Pointers {
   }
   // Those of all rows but the first ones.
   Pointers from(int64_t row) const {
-    return {x + row,         products ? products + row : nullptr, h + row,    c_before + row, y + row, c + row,
-            trace ? trace + row : nullptr, late + row};
+    return {x + row, products ? products + row : nullptr, h + row,   c_before + row, y + row,
+            c + row, trace ? trace + row : nullptr,       late + row};
   }
 };
 
@@ -281,7 +281,9 @@ class ForwardRun {
     const int64_t H = layer_.hidden, length = schedule_.length(row), b = schedule_.order(row);
     for (int32_t s = 0; pass_.h_n && s < layer_.numbers.states; ++s) {
       const Rows& after = s ? c_ : pass_.y;
-      const float* last = length > 0 ? after.at(schedule_.time(length - 1, row), b) : batch_.h0 ? batch_.start(s, b) : zeros_;
+      const float* last = length > 0  ? after.at(schedule_.time(length - 1, row), b)
+                          : batch_.h0 ? batch_.start(s, b)
+                                      : zeros_;
       float* to = pass_.h_n + (s * batch_.B + b) * H;
       if (last != to) std::copy_n(last, H, to);
     }
@@ -343,7 +345,8 @@ void step(const PackedLayer* const* layers, int64_t L, int64_t B, const float* x
     return a->weight_bytes() < b->weight_bytes();
   });
   const Sharing sharing = choose_sharing(largest, batch, threads);
-  const int64_t trace_floats = scratch_trace_floats(*layers[0]);
+  int64_t trace_floats = 0;
+  for (int64_t l = 0; l < L; ++l) trace_floats = std::max(trace_floats, scratch_trace_floats(*layers[l]));
   Scratch& scratch = Scratch::local();
   scratch.reserve(L * Pointers::kArrays * Scratch::bytes<float*>(B) + Scratch::bytes<Pointers>(L) +
                   Scratch::bytes<float>(B * trace_floats));
@@ -359,10 +362,10 @@ void step(const PackedLayer* const* layers, int64_t L, int64_t B, const float* x
       at[l].c_before[b] = before + rows * H + place;
       at[l].c[b] = after + rows * H + place;
       at[l].trace[b] = trace + b * trace_floats;
-      at[l].late[b] = at[l].trace[b] + layers[0]->numbers.late_reads * H;
+      at[l].late[b] = at[l].trace[b] + layers[l]->numbers.late_reads * H;
     }
     at[l].products = nullptr;
-    if (!trace_floats) at[l].trace = nullptr;
+    if (scratch_trace_floats(*layers[l]) == 0) at[l].trace = nullptr;
   }
   Team team(sharing.threads);
   team.run([&](int index) {

@@ -43,22 +43,21 @@ void activation(Activation which, const float* in, float* out, int64_t count) {
 namespace tidegate {
 
 extern const KernelTable TIDEGATE_KERNELS;
-const KernelTable TIDEGATE_KERNELS = {
-    TIDEGATE_KERNELS_NAME,
-    kLanes,
-    {0, rows_of_width(1), rows_of_width(2), rows_of_width(3), rows_of_width(4)},
-    kUnitTile,
-    kCells,
-    kCellCount,
-    input_products,
-    gate_products,
-    weight_gradients,
-    bias_gradients,
-    row_sums,
-    transpose,
-    stream_zeros,
-    activation,
-    multiply_adds,
-    read_floats};
+const KernelTable TIDEGATE_KERNELS = {TIDEGATE_KERNELS_NAME,
+                                      kLanes,
+                                      {0, rows_of_width(1), rows_of_width(2), rows_of_width(3), rows_of_width(4)},
+                                      kUnitTile,
+                                      kCells,
+                                      kCellCount,
+                                      input_products,
+                                      gate_products,
+                                      weight_gradients,
+                                      bias_gradients,
+                                      row_sums,
+                                      transpose,
+                                      stream_zeros,
+                                      activation,
+                                      multiply_adds,
+                                      read_floats};
 
 }  // namespace tidegate

@@ -116,7 +116,9 @@ struct GateProductsBody {
   }
 };
 
-void gate_products(const GateProducts& call) { run_panels<3, false>(GateProductsBody{call}, call.tiles, call.w, call.panels); }
+void gate_products(const GateProducts& call) {
+  run_panels<3, false>(GateProductsBody{call}, call.tiles, call.w, call.panels);
+}
 
 constexpr int kUnitTile = kRows < kLanes ? kRows : kLanes;
 

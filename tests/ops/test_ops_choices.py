@@ -10,12 +10,12 @@ import pytest
 import tidegate
 from tidegate import ops
 from tidegate.ops import reference
-from tidegate.ops.cells import CHOICES, Cell
+from tidegate.ops.cells import GRU, Cell
 
 Array = npt.NDArray[np.float32]
 
 FORWARD, GRADIENT = 5e-6, 2e-5  # as in test_ops
-EVERY = [Cell("gru", *chosen) for chosen in product(*CHOICES.values())]
+EVERY = [GRU(*chosen) for chosen in product(*GRU.choices.values())]
 
 every_choice = pytest.mark.parametrize("cell", EVERY, ids=str)
 every_isa = pytest.mark.parametrize("isa", ops.isas())
@@ -61,7 +61,7 @@ def test_every_choice_equals_the_reference(cell: Cell, isa: str, T: int, B: int,
 
     close(out.y, expected.y, FORWARD)
     close(out.h_n, expected.h_n, FORWARD)
-    close(out.trace, np.stack([expected.trace[name] for name in cell.kept], axis=2), FORWARD)
+    close(out.trace, np.stack([expected.trace[name] for name in cell.trace], axis=2), FORWARD)
     for found, wanted in zip(gradients, expected_gradients, strict=True):
         assert wanted is not None
         close(found, wanted, GRADIENT * np.abs(wanted).max())

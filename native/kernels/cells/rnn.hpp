@@ -54,9 +54,9 @@ constexpr CellNumbers kNumbers = {1, 1, 1, 1, -1, 1, 0, 0b0, false, true};
 
 }  // namespace rnn
 
-constexpr CellKernels kRnnTanh = {
-    "rnn_tanh", rnn::kNumbers, rnn::takes, rnn::has_weights, rnn::forward<true>, rnn::gradients<true>};
-constexpr CellKernels kRnnRelu = {
-    "rnn_relu", rnn::kNumbers, rnn::takes, rnn::has_weights, rnn::forward<false>, rnn::gradients<false>};
+constexpr CellKernels kRnnTanh = {"rnn_tanh",       rnn::kNumbers,      rnn::takes,
+                                  rnn::has_weights, rnn::forward<true>, rnn::gradients<true>};
+constexpr CellKernels kRnnRelu = {"rnn_relu",       rnn::kNumbers,       rnn::takes,
+                                  rnn::has_weights, rnn::forward<false>, rnn::gradients<false>};
 
 }  // namespace

@@ -180,13 +180,14 @@ def forward(
         TypeError: An array is not float32, lengths or ids are no integers, or episode_starts no booleans.
         ValueError: A shape, a length or an id is wrong, or trace is another word.
     """
-    checks.check_choice("trace", trace, (False, True, "states"))
-    call, sizes, rows = checked = _checked(layer, x, h0, walk)
+    if trace not in (False, True, "states"):
+        raise ValueError(f"trace is {trace!r}, expected True, False or 'states'")
+    call, sizes, rows = _checked(layer, x, h0, walk)
     leading, H = call.batch.leading, layer.hidden_size
     if y is None:
         y = empty(*leading, H)
     else:
-        checks.check_output("y", y, f"{checked.rows} H", sizes)
+        checks.check_output("y", y, f"{rows} H", sizes)
         if np.may_share_memory(x, y) or (h0 is not None and np.may_share_memory(h0, y)):
             raise ValueError("y shares memory with x or h0, expected an array of its own: inputs are read to the end")
     kept = empty(*leading, traced_values(layer.cell, gates=trace is True), H) if trace else None
@@ -260,8 +261,8 @@ def step(layer: Layer | Iterable[Layer], x: Array, h: Array, *, out: Array | Non
     Args:
         layer: Packed weights; or those of the L layers of a stack, each of which reads the new state of the one before.
         x: Input, float32 [I], or [B, I] for several streams.
-        h: State, float32 [H] or [B, H]; of a stack [L, H] or [L, B, H]. Of a cell of several states, as the LSTM, an axis
-            S comes first: [S, H], [S, L, B, H], …
+        h: State, float32 [H] or [B, H]; of a stack [L, H] or [L, B, H]. A cell of several states, such as the LSTM, has
+            an axis S before these: [S, H], [S, L, B, H], …
         out: C-contiguous array for the new state, in the shape of h; h itself may be given.
 
     Returns:
@@ -296,8 +297,8 @@ def _check_step(layer: Layer | list[Layer], x: Array, h: Array, y: Array) -> Non
         raise ValueError("layer is empty, expected packed weights or several of them")
     H, cell = layers[0].hidden_size, layers[0].cell
     for i, one in enumerate(layers[1:], 1):
-        if one.cell != cell:
-            raise ValueError(f"layer[{i}] is a {one.cell}, expected {cell} as layer[0]: a stack has one cell")
+        if one.cell.S != cell.S:
+            raise ValueError(f"layer[{i}] has {one.cell.S} states, expected {cell.S} as layer[0], a {cell.title}")
         if one.input_size != H or one.hidden_size != H:
             sizes_found = f"I = {one.input_size} and H = {one.hidden_size}"
             raise ValueError(
