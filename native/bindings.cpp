@@ -1,5 +1,5 @@
 // What Python sees of the native code: no logic, no checks. Shapes, dtypes and lengths have been checked by
-// src/tidegate/ops.py.
+// src/tidegate/ops/layer.py.
 #include <nanobind/nanobind.h>
 #include <nanobind/ndarray.h>
 #include <nanobind/stl/optional.h>

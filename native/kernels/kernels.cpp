@@ -1,19 +1,13 @@
 // All kernels of one instruction set. CMake compiles this file once per instruction set, with TIDEGATE_KERNELS naming
 // the one symbol that the object exports. Nothing of the C++ standard library may be included here: an inline function
 // compiled with AVX-512 flags could be the copy that the linker keeps for everyone.
-#include "cells/gru.hpp"
-#include "cells/lstm.hpp"
-#include "cells/rnn.hpp"
+#include "cells/list.hpp"
 #include "gauges.hpp"
 #include "products.hpp"
 
 namespace {
 
 using namespace tidegate;
-
-// In this order they are looked through.
-constexpr CellKernels kCells[] = {kGru, kGruOfChoice, kGruResetBefore, kRnnTanh, kRnnRelu, kLstm};
-constexpr int64_t kCellCount = sizeof(kCells) / sizeof(kCells[0]);
 
 void stream_zeros(float* to, int64_t count) {
   for (int64_t i = 0; i < count; i += kLanes) stream(to + i, vec{});

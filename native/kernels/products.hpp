@@ -1,6 +1,6 @@
 // The products over many rows: those of the inputs, and of the gradients of the gates with weights, inputs and states.
 #pragma once
-#include "step.hpp"
+#include "sums.hpp"
 
 namespace {
 

@@ -1,6 +1,6 @@
 // The long short-term memory of torch, with gates in the order i, f, g, o: src/tidegate/ops/cells/lstm.py.
 #pragma once
-#include "../step.hpp"
+#include "../sums.hpp"
 
 namespace {
 

@@ -1,6 +1,6 @@
 // The vanilla recurrent unit, with tanh or a rectifier: src/tidegate/ops/cells/rnn.py.
 #pragma once
-#include "../step.hpp"
+#include "../sums.hpp"
 
 namespace {
 
