@@ -13,7 +13,8 @@ from tidegate.ops.threads import get_num_threads
 def step(layer: Layer | Iterable[Layer], x: Array, h: Array, *, out: Array | None = None) -> Array:
     """Takes one step, for streams: one call of microseconds, without an allocation if `out` is given.
 
-        >>> layer = pack("gru", np.full((3, 2), 0.5, np.float32), np.full((3, 1), 0.1, np.float32))
+        >>> from tidegate import ops
+        >>> layer = ops.pack("gru", np.full((3, 2), 0.5, np.float32), np.full((3, 1), 0.1, np.float32))
         >>> h = np.zeros(1, np.float32)
         >>> for x in np.ones((4, 2), np.float32):
         ...     h = step(layer, x, h, out=h)
