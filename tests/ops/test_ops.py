@@ -177,10 +177,10 @@ def run(problem: Problem, isa: str | None = None, layout: str = "time first") ->
 
 def run_reference(problem: Problem) -> tuple[reference.Forward, reference.Gradients]:
     """Runs forward and backward in float64."""
-    names = ("cell", "x", "w_ih", "w_hh", "b_ih", "b_hh", "h0", "lengths", "reverse")
-    arguments = {name: getattr(problem, name) for name in names}
-    out = reference.forward(**arguments)
-    return out, reference.backward(**arguments, forward=out, dy=problem.dy, dh_n=problem.dh_n)
+    layer = reference.Layer(problem.cell, problem.w_ih, problem.w_hh, problem.b_ih, problem.b_hh)
+    rows = (problem.lengths, problem.reverse)
+    out = layer.forward(problem.x, problem.h0, *rows)
+    return out, layer.backward(problem.x, out, problem.dy, problem.dh_n, *rows)
 
 
 def arrays(result: Result, steps: Bools | None) -> dict[str, Array]:
@@ -368,7 +368,8 @@ def test_infinite_and_huge_input_reaches_the_limits(cell: str, isa: str) -> None
     for b, value in enumerate((np.inf, -np.inf, 3e38, -3e38, 1e10)):
         problem.x[0, b, b] = value
     with np.errstate(all="ignore"):
-        expected = reference.forward(cell, *(getattr(problem, n) for n in ("x", "w_ih", "w_hh", "b_ih", "b_hh", "h0")))
+        layer = reference.Layer(cell, problem.w_ih, problem.w_hh, problem.b_ih, problem.b_hh)
+        expected = layer.forward(problem.x, problem.h0)
     y = ops.forward(pack(problem, isa), problem.x, problem.h0).y
     assert not np.isnan(expected.y).any()
     np.testing.assert_allclose(y, expected.y.astype(np.float32), rtol=1e-6, atol=FORWARD)

@@ -186,9 +186,8 @@ def test_large_problems_equal_the_reference(isa: str, cell: str, shape: tuple[in
     problem = drawn(*shape, cell)
     found = run(problem, isa, 2)
     x, h0, dy = (array.astype(np.float64) for array in (problem.x, problem.h0, problem.dy))
-    w_ih, w_hh, b_ih, b_hh = (array.astype(np.float64) for array in problem.weights)
-    out = reference.forward(cell, x, w_ih, w_hh, b_ih, b_hh, h0)
-    expected = reference.backward(cell, x, w_ih, w_hh, b_ih, b_hh, h0, None, False, out, dy, None)
+    layer = reference.Layer(cell, *problem.weights)
+    expected = layer.backward(x, layer.forward(x, h0), dy)
     for ours, theirs in zip(found[3:], expected, strict=True):
         assert ours is not None
         assert theirs is not None

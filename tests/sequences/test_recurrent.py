@@ -48,7 +48,7 @@ def by_reference(cell: str, weights: Weights, x: Array, lengths: Any, h0: Array 
             w_ih, w_hh, *biases = (weights[name] for name in parameter_names(layer, reverse, bias))
             b_ih, b_hh = biases or (None, None)
             start = None if h0 is None else h0[..., len(finals), :, :]
-            outs.append(reference.forward(cell, y, w_ih, w_hh, b_ih, b_hh, start, lengths, reverse))
+            outs.append(reference.Layer(cell, w_ih, w_hh, b_ih, b_hh).forward(y, start, lengths, reverse))
             finals.append(outs[-1].h_n)
         y = np.concatenate([out.y for out in outs], axis=2)
     return y, np.stack(finals, axis=-3)

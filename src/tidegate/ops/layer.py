@@ -51,6 +51,17 @@ class RowOptions(TypedDict, total=False):
     ids: npt.NDArray[np.integer[Any]] | None
 
 
+class GradientOptions(RowOptions, total=False):
+    """Keywords of `backward`: those of `forward`, and what is wanted.
+
+    Attributes:
+        need: Which of the gradients "dx" and "dh0" to compute, both if absent; those left out are None. Without dh0 the
+            first step is a product cheaper.
+    """
+
+    need: Collection[str]
+
+
 def _default_isa() -> str:
     name = os.environ.get("TIDEGATE_ISA", "")
     if name and name not in ISAS:
@@ -116,6 +127,7 @@ class _Checked(NamedTuple):
 
 def _checked(layer: Layer, x: Array, h0: Any, options: RowOptions) -> _Checked:
     facts: dict[str, Any] = dict(options)
+    facts.pop("need", None)
     reverse, rows = bool(facts.pop("reverse", False)), "T B" if options.get("batch_sizes") is None else "N"
     sizes: checks.Sizes = {"I": (layer.input_size, "the layer"), "H": (layer.hidden_size, "the layer")}
     sizes["S"] = (layer.cell.S, "the cell")
@@ -199,9 +211,8 @@ def backward(
     dh_n: Array | None = None,
     h0: Array | None = None,
     *,
-    need: Collection[str] = ("dx", "dh0"),
     recompute_every: int | None = None,
-    **options: Unpack[RowOptions],
+    **options: Unpack[GradientOptions],
 ) -> Gradients:
     """Carries gradients back through a layer.
 
@@ -212,11 +223,9 @@ def backward(
         dy: Gradient of the loss by y, in its shape; ignored beyond a row's length. None for zeros.
         dh_n: Gradient of the loss by h_n, in its shape; None for zeros.
         h0: Initial states; None for zeros.
-        need: Which of the gradients "dx" and "dh0" to compute; those left out are None. Without dh0 the first step is a
-            product cheaper.
         recompute_every: If not None, gates are computed again from the states, at most this many steps at once, and the
             trace of a cell with one state is not used: less memory for at most a third more time.
-        options: Lengths and other facts of the rows, see `RowOptions`.
+        options: Lengths and other facts of the rows, and which gradients are needed, see `GradientOptions`.
 
     Returns:
         Gradients; dx is 0 beyond a row's length, and for a row of a table that no step has read.
@@ -227,6 +236,7 @@ def backward(
     """
     call, sizes, rows = checked = _checked(layer, x, h0, options)
     checks.check_recompute(recompute_every)
+    need = options.get("need", ("dx", "dh0"))
     for name in need:
         checks.check_choice("need", name, ("dx", "dh0"))
     y = rows_contiguous(checks.check("y", out.y, f"{rows} H", sizes))
