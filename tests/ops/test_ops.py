@@ -376,8 +376,9 @@ def test_infinite_and_huge_input_reaches_the_limits(cell: str, isa: str) -> None
 
 
 def with_gate_bias(problem: Problem, **biases: float) -> Problem:
-    """Adds a bias to whole gates of a gru: r, z or n."""
-    added = np.repeat([biases.get(gate, 0) for gate in "rzn"], len(problem.b_ih) // 3)
+    """Adds a bias to whole gates, by the letters that their cell gives them: r, z or n of a gru."""
+    cell = Cell.of(problem.cell)
+    added = np.repeat([biases.get(cell.symbols[block], 0) for block in cell.blocks], len(problem.b_ih) // cell.G)
     return replace(problem, b_ih=problem.b_ih + added.astype(np.float32))
 
 
@@ -412,6 +413,28 @@ def test_reset_gate_zero_makes_the_candidate_independent_of_the_state(isa: str) 
     other, _ = run(replace(problem, h0=problem.h0 + 1), isa)
     np.testing.assert_array_equal(one.trace[:, :, 2], other.trace[:, :, 2])
     assert (one.trace[:, :, 3] != other.trace[:, :, 3]).all()
+
+
+@every_isa
+@every_direction
+def test_forget_gate_one_copies_the_cell_state_and_its_gradient(isa: str, reverse: bool) -> None:
+    """Where f = 1 and i = 0 the cell state is c0 exactly; closed output gates keep all but its own gradient out."""
+    problem = with_gate_bias(draw("lstm", Case(200, 9, 7, 17, reverse=reverse)), f=1000, i=-1000)
+    out, _ = run(problem, isa)
+    np.testing.assert_array_equal(out.trace[:, :, 4], np.broadcast_to(problem.h0[1], out.y.shape))
+    np.testing.assert_array_equal(out.h_n[1], problem.h0[1])
+    out, gradients = run(with_gate_bias(problem, o=-1000), isa)
+    assert not out.y.any()
+    np.testing.assert_array_equal(gradients.dh0[1], problem.dh_n[1])
+    assert not gradients.dx.any()
+
+
+@every_isa
+def test_open_reset_gates_make_no_difference_between_before_and_after(isa: str) -> None:
+    """Where r = 1 both places of the reset gate give the same outputs, but for the order of a sum."""
+    problem = with_gate_bias(draw("gru", Case(30, 9, 7, 17)), r=1000)
+    after, before = (run(replace(problem, cell=cell), isa)[0] for cell in ("gru", "gru reset=before"))
+    np.testing.assert_allclose(before.y, after.y, rtol=0, atol=2e-6)
 
 
 @every_cell
