@@ -16,19 +16,19 @@ import torch
 
 import contest
 import results
+import tidegate.torch
 from bench_layer import confine
 from case import Case
 from contender import Contender
 from grid import GRID, INFERENCE
 from peers import pytorch
-from tidegate.torch import GRU
 
 PLAIN, TRACED, TRAINING, TRAINING_TRACED = "plain", "traced", "in training", "in training, traced"
 
 
 def contenders(case: Case, threads: int) -> dict[str, Contender]:
     """Returns the four ways to run a forward pass, by name."""
-    layer, x = pytorch.layer(case, GRU), torch.from_numpy(case.x)
+    layer, x = pytorch.layer(case, tidegate.torch), torch.from_numpy(case.x)
 
     def way(trace: bool, training: bool) -> Contender:
         def call() -> Any:
