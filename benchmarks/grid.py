@@ -43,6 +43,11 @@ class Cell:
     network: str = "gru"
 
     @property
+    def name(self) -> str:
+        """Use and shape, which no other cell of the grid shares."""
+        return f"{self.use} {self.shape}"
+
+    @property
     def shape(self) -> str:
         """I/H/T/B, and what else there is to know: ×3 layers, ⇄ two directions, ~ ragged rows, | episodes."""
         marks = [f"×{self.layers}"] * (self.layers > 1) + ["⇄"] * self.bidirectional
@@ -92,6 +97,6 @@ GRID = (
 
 
 def chosen(kind: str, pattern: str = "", network: str = "gru") -> list[Cell]:
-    """Returns the cells in which a kind is measured and whose `use shape` has the pattern, as layers of a network."""
-    found = (cell for cell in GRID if kind in cell.kinds and re.search(pattern, f"{cell.use} {cell.shape}"))
+    """Returns the cells in which a kind is measured and whose name has the pattern, as layers of a network."""
+    found = (cell for cell in GRID if kind in cell.kinds and re.search(pattern, cell.name))
     return [replace(cell, network=network) for cell in found]

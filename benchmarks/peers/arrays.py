@@ -62,10 +62,15 @@ def _stack(case: Case) -> Callable[[], Array]:
     return lambda: stack.outputs(case.x, case.lengths)[0]
 
 
+def _rows(case: Case) -> dict[str, Any]:
+    """Returns what there is to say of the rows."""
+    rows = {"lengths": case.lengths, "episode_starts": case.episode_starts}
+    return {name: value for name, value in rows.items() if value is not None}
+
+
 def _single_step(case: Case) -> Callable[[], Mapping[str, Array]]:
     """Returns a training step of one layer: pack, forward with trace, backward."""
-    network, weights, x, dy = case.cell.network, _weights(case)[0][0], case.x, case.dy
-    rows: dict[str, Any] = {"lengths": case.lengths, "episode_starts": case.episode_starts}
+    network, weights, x, dy, rows = case.cell.network, _weights(case)[0][0], case.x, case.dy, _rows(case)
 
     def call() -> Mapping[str, Array]:
         layer = ops.pack(network, *weights)
@@ -81,7 +86,7 @@ class _StackStep:
 
     def __init__(self, case: Case) -> None:
         self.case, self.weights = case, _weights(case)
-        self.rows: dict[str, Any] = {"lengths": case.lengths, "episode_starts": case.episode_starts}
+        self.rows = _rows(case)
 
     def __call__(self) -> Mapping[str, Array]:
         """Returns the gradients of the input and of the first layer's weights."""

@@ -13,6 +13,7 @@ from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_
 
 from case import Array, Case
 from contender import Contender
+from tidegate.ops.cells import Cell
 
 MODULES = {"gru": "GRU", "lstm": "LSTM", "rnn_tanh": "RNN", "rnn_relu": "RNN"}
 """The class of each network, here and in `tidegate.torch`."""
@@ -24,9 +25,10 @@ Forward = Callable[[Tensor], Tensor]
 
 def layer(case: Case, library: ModuleType = torch.nn) -> torch.nn.RNNBase:
     """Returns a layer of torch.nn, or of tidegate.torch, with the weights of a case."""
-    cell = case.cell
-    kind = MODULES[cell.network]
-    options = {"nonlinearity": cell.network.removeprefix("rnn_")} if kind == "RNN" else {}
+    cell, network = case.cell, Cell.of(case.cell.network)
+    kind, options = MODULES[network.name], network.chosen
+    if kind == "RNN":
+        options |= {"nonlinearity": network.name.removeprefix("rnn_")}
     made = getattr(library, kind)(cell.I, cell.H, cell.layers, bidirectional=cell.bidirectional, **options)
     made.load_state_dict({name: torch.from_numpy(array) for name, array in case.weights.items()})
     return made
