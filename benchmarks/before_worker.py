@@ -42,10 +42,12 @@ class Renamed:
     def apply(self, needed: bool) -> None:
         """Renames, or puts back what was there, so that nobody else pays for it."""
         for (owner, name), function in self.older.items():
-            setattr(owner, name, _renamed(function) if needed else function)
+            setattr(owner, name, renamed(function) if needed else function)
 
 
-def _renamed(function: Callable[..., Any]) -> Callable[..., Any]:
+def renamed(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Returns a function of an older build, to be told of `episode_starts`."""
+
     def call(*arguments: Any, episode_starts: Any = None, **options: Any) -> Any:
         return function(*arguments, resets=episode_starts, **options)
 

@@ -54,7 +54,8 @@ def _step(case: Case) -> Callable[[], Array]:
 
 def _single(case: Case) -> Callable[[], Array]:
     layer = _layers(case, _weights(case))[0][0]
-    return lambda: ops.forward(layer, case.x, lengths=case.lengths).y
+    rows = _rows(case)
+    return lambda: ops.forward(layer, case.x, **rows).y
 
 
 def _stack(case: Case) -> Callable[[], Array]:
