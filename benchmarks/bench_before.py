@@ -22,7 +22,6 @@ from typing import Any
 
 import contest
 import pairs
-from bench_layer import confine
 from grid import INFERENCE, TRAINING, Cell, chosen
 
 WORKER = Path(__file__).with_name("before_worker.py")
@@ -98,7 +97,7 @@ def arguments() -> argparse.Namespace:
 def main() -> None:
     """Prints a table for each kind, and what they come to."""
     options = arguments()
-    confine(options.threads, options.isa)  # the workers inherit it
+    contest.confine(options.threads, options.isa)  # the workers inherit it
     print(f"{contest.machine()}; {options.threads} threads", flush=True)
     workers = {side: Worker(python) for side, python in zip(SIDES, (options.before, options.now), strict=True)}
     for side, worker in workers.items():

@@ -49,14 +49,6 @@ def arguments() -> argparse.Namespace:
     return options
 
 
-def confine(threads: int, isa: str) -> None:
-    """Keeps this process to as many processors as threads, whatever library starts them, and to one instruction set."""
-    os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:threads])
-    os.environ["TIDEGATE_NUM_THREADS"] = str(threads)
-    if isa:
-        os.environ["TIDEGATE_ISA"] = isa
-
-
 class Field:
     """The contenders of one case; those that fail drop out, with the reason."""
 
@@ -140,7 +132,7 @@ def versions() -> dict[str, str]:
 def main() -> None:
     """Prints the tables line by line, and what they come to."""
     options = arguments()
-    confine(options.threads, options.isa)
+    contest.confine(options.threads, options.isa)
     start, isa = time.perf_counter(), options.isa or tidegate.isas()[0]
     about = {
         "threads": options.threads,

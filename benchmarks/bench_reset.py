@@ -11,7 +11,6 @@ import os
 import contest
 import pairs
 import peers
-from bench_layer import confine
 from case import Case
 from grid import INFERENCE, TRAINING, chosen
 
@@ -39,7 +38,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=2.0, help="least time for each line of the table")
     parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
     options = parser.parse_args()
-    confine(options.threads, "")
+    contest.confine(options.threads, "")
     sides = ("after", options.reset)
     print(f"{contest.machine()}; {options.threads} threads", flush=True)
     found: list[tuple[float, str]] = []

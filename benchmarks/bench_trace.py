@@ -17,7 +17,6 @@ import torch
 import contest
 import results
 import tidegate.torch
-from bench_layer import confine
 from case import Case
 from contender import Contender
 from grid import GRID, INFERENCE
@@ -54,7 +53,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
     parser.add_argument("--save", action="store_true", help="write what was found to benchmarks/results/")
     options = parser.parse_args()
-    confine(options.threads, "")
+    contest.confine(options.threads, "")
     print(f"{contest.machine()}; {options.threads} threads; µs, and how much longer with a trace")
     rows = []
     for cell in GRID:

@@ -1,4 +1,4 @@
-"""Times contenders side by side: repetitions in turn, and their medians."""
+"""Times contenders side by side, on as many processors as threads: repetitions in turn, and their medians."""
 
 import gc
 import math
@@ -19,6 +19,14 @@ from turns import turn
 Name = TypeVar("Name", bound=Hashable)
 
 FEWEST, FEWEST_SLOW, SLOW = 5, 3, 2  # rounds; rounds once the time given was passed SLOW times
+
+
+def confine(threads: int, isa: str) -> None:
+    """Keeps this process to as many processors as threads, whatever library starts them, and to one instruction set."""
+    os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:threads])
+    os.environ["TIDEGATE_NUM_THREADS"] = str(threads)
+    if isa:
+        os.environ["TIDEGATE_ISA"] = isa
 
 
 def medians(contenders: Mapping[Name, Contender], seconds: float = 2.0) -> dict[Name, float]:
