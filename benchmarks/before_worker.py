@@ -8,7 +8,7 @@ import inspect
 import json
 import os
 import sys
-from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -20,49 +20,27 @@ INTERFACES = {"tidegate": "arrays", "tidegate.torch": "drop_in"}
 
 
 def bridge() -> None:
-    """Puts the cells of a build without folders where the benchmarks look for them; before anything imports them."""
+    """Lets the benchmarks run on an older build: its cells say less, in another place, and keywords differ."""
     if not hasattr(tidegate.ops, "__path__"):
         sys.modules["tidegate.ops.cells"] = sys.modules["tidegate.cells"]
-
-
-class Renamed:
-    """What older builds call `resets`, under the name `episode_starts`, for as long as a case needs it."""
-
-    def __init__(self) -> None:
-        import tidegate.torch as drop_ins  # noqa: PLC0415 - after the processors are chosen
-
-        places = [(tidegate.ops, "forward"), (tidegate.ops, "backward"), (drop_ins.GRU, "forward")]
-        functions = {(owner, name): getattr(owner, name) for owner, name in places}
-        self.older = {
-            place: function
-            for place, function in functions.items()
-            if "resets" in inspect.signature(function).parameters
-        }
-
-    def apply(self, needed: bool) -> None:
-        """Renames, or puts back what was there, so that nobody else pays for it."""
-        for (owner, name), function in self.older.items():
-            setattr(owner, name, renamed(function) if needed else function)
-
-
-def renamed(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Returns a function of an older build, to be told of `episode_starts`."""
-
-    def call(*arguments: Any, episode_starts: Any = None, **options: Any) -> Any:
-        return function(*arguments, resets=episode_starts, **options)
-
-    return call
+    cell = import_module("tidegate.ops.cells").Cell
+    if not hasattr(cell, "G"):
+        cell.G, cell.S = cell.gates, 1
+    arrays = import_module("peers.arrays")
+    keywords = inspect.signature(tidegate.ops.backward).parameters
+    if "resets" in keywords:
+        arrays.EPISODE_STARTS = "resets"
+    if "need_dh0" in keywords:
+        arrays.GRADIENTS = {"need_dh0": False}
 
 
 class Builds:
     """The contenders of the case at hand, by interface."""
 
     def __init__(self) -> None:
-        from importlib import import_module  # noqa: PLC0415 - peers need the bridge
-
         self.peers = {name: import_module(f"peers.{module}") for name, module in INTERFACES.items()}
         self.turns, self.case, self.grid = map(import_module, ("turns", "case", "grid"))
-        self.renamed, self.contenders = Renamed(), {}
+        self.contenders: dict[str, Any] = {}
 
     def who(self) -> str:
         """Says which build this is."""
@@ -74,7 +52,6 @@ class Builds:
         gc.collect()
         for name, peer in self.peers.items():
             try:
-                self.renamed.apply(bool(cell["episode"]))
                 case = self.case.Case(self.grid.Cell(**cell))
                 contender = getattr(peer, kind)(case, threads)[0]
                 contender.prepare()

@@ -61,8 +61,13 @@ class Cell:
 
     @property
     def gates(self) -> int:
-        """G, as the cell declares it."""
-        return RecurrentCell.of(self.network).gates
+        """G, as the network declares it."""
+        return RecurrentCell.of(self.network).G
+
+    @property
+    def states(self) -> int:
+        """S, likewise."""
+        return RecurrentCell.of(self.network).S
 
 
 # Contenders may be added by cell in peers/; what a cell needs of them is said by its fields alone.

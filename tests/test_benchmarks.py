@@ -99,8 +99,6 @@ def test_a_contender_computes_what_torch_computes(modules: dict[str, ModuleType]
         pytest.importorskip(library)
     peers, difference = modules["peers"], modules["contender"].difference
     assert network in peers.NETWORKS
-    if network not in tidegate.ops.cells.GATES:
-        pytest.skip(f"there is no {network} yet")
     names, compared = COMPILED if peer == "JAX" else SMALL, 0
     for (sizes, options), kind in product([SMALL[name] for name in names], ("inference", "training")):
         case = modules["case"].Case(modules["grid"].Cell("small", *sizes, **options, network=network))
@@ -257,10 +255,14 @@ def test_a_worker_builds_a_cell_and_takes_turns(modules: dict[str, ModuleType]) 
 
 
 @pytest.mark.usefixtures("modules")
-def test_an_older_build_is_told_of_episodes_by_its_own_name() -> None:
-    """What is called `episode_starts` here is handed on as `resets`."""
-    renamed = import_module("before_worker").renamed
-    assert renamed(lambda x, resets=None: (x, resets))(1, episode_starts=2) == (1, 2)
+def test_the_bridge_to_older_builds_leaves_this_one_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keywords are those of the build that is installed."""
+    arrays, worker = import_module("peers.arrays"), import_module("before_worker")
+    worker.bridge()
+    assert (arrays.EPISODE_STARTS, arrays.GRADIENTS) == ("episode_starts", {"need": ("dx",)})
+    monkeypatch.setattr(tidegate.ops, "backward", lambda layer, *, resets=None, need_dh0=True: None)
+    worker.bridge()
+    assert (arrays.EPISODE_STARTS, arrays.GRADIENTS) == ("resets", {"need_dh0": False})
 
 
 def test_a_line_of_the_table_fits_the_terminal(modules: dict[str, ModuleType]) -> None:

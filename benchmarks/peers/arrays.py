@@ -11,6 +11,9 @@ from case import Array, Case
 from contender import Contender
 from tidegate import ops
 
+EPISODE_STARTS, GRADIENTS = "episode_starts", {"need": ("dx",)}
+"""Keywords of `ops`; older builds have others, see `before_worker`."""
+
 Weights = Sequence[Sequence[Sequence[Array]]]
 """The arrays of each layer of a stack, in each of its directions, as `ops.pack` takes them."""
 
@@ -40,9 +43,9 @@ def _step(case: Case) -> Callable[[], Array]:
     """Returns a step of all layers; of its states [L, 1, H] or [S, L, 1, H], h of the last layer is the output."""
     layers = [directions[0] for directions in _layers(case, _weights(case))]
     x, H, L = case.x[0], case.cell.H, len(layers)
-    kinds = ops.forward(layers[0], case.x).h_n.shape[:-2]  # (), or (S,) if the cell has several states
-    start, states = np.zeros((2, *kinds, *[L] * (L > 1), 1, H), np.float32)
-    y = states.reshape(-1, L, 1, H)[0, -1:]
+    S = case.cell.states
+    start, states = np.zeros((2, *[S] * (S > 1), *[L] * (L > 1), 1, H), np.float32)
+    y = states.reshape(S, L, 1, H)[0, -1:]
     stack = layers if L > 1 else layers[0]
 
     def call() -> Array:
@@ -65,7 +68,7 @@ def _stack(case: Case) -> Callable[[], Array]:
 
 def _rows(case: Case) -> dict[str, Any]:
     """Returns what there is to say of the rows."""
-    rows = {"lengths": case.lengths, "episode_starts": case.episode_starts}
+    rows = {"lengths": case.lengths, EPISODE_STARTS: case.episode_starts}
     return {name: value for name, value in rows.items() if value is not None}
 
 
@@ -76,7 +79,7 @@ def _single_step(case: Case) -> Callable[[], Mapping[str, Array]]:
     def call() -> Mapping[str, Array]:
         layer = ops.pack(network, *weights)
         out = ops.forward(layer, x, trace=True, **rows)
-        found = ops.backward(layer, x, out, dy, need_dh0=False, **rows)
+        found = ops.backward(layer, x, out, dy, **GRADIENTS, **rows)
         return {"dx": found.dx, "weight_ih_l0": found.dw_ih, "weight_hh_l0": found.dw_hh}
 
     return call
@@ -111,7 +114,7 @@ class _StackStep:
 
     def backward(self, layer: ops.Layer, x: Array, out: ops.Forward, dy: Array, direction: int) -> ops.Gradients:
         """Carries gradients back through one direction of a layer."""
-        return ops.backward(layer, x, out, dy, reverse=direction == 1, need_dh0=False, **self.rows)
+        return ops.backward(layer, x, out, dy, reverse=direction == 1, **GRADIENTS, **self.rows)
 
 
 def training(case: Case, threads: int) -> list[Contender]:

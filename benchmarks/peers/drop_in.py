@@ -8,7 +8,7 @@ import torch
 import tidegate.torch
 from case import Case
 from contender import Contender
-from peers import pytorch
+from peers import arrays, pytorch
 from peers.pytorch import Forward
 
 
@@ -18,7 +18,7 @@ def _with_lengths(module: Callable[..., Any], case: Case) -> Forward:
 
 def _forward(module: Callable[..., Any], case: Case) -> Forward:
     if case.episode_starts is not None:
-        return lambda x: module(x, episode_starts=torch.from_numpy(case.episode_starts))[0]
+        return lambda x: module(x, **{arrays.EPISODE_STARTS: torch.from_numpy(case.episode_starts)})[0]
     return pytorch.whole(module, case) if case.lengths is None else _with_lengths(module, case)
 
 

@@ -10,6 +10,7 @@ import numpy as np
 
 from case import Case
 from contender import Contender
+from grid import Cell
 
 Tensor = jax.Array
 Weights = Mapping[str, Tensor]
@@ -39,20 +40,20 @@ def _rnn(activation: Callable[[Tensor], Tensor], products: Tensor, recurrent: Te
     return (activation(products + recurrent),)
 
 
-STEPS: dict[str, tuple[Callable[[Tensor, Tensor, States], States], int]] = {
-    "gru": (_gru, 1),
-    "lstm": (_lstm, 2),
-    "rnn_tanh": (partial(_rnn, jnp.tanh), 1),
-    "rnn_relu": (partial(_rnn, jax.nn.relu), 1),
+STEPS: dict[str, Callable[[Tensor, Tensor, States], States]] = {
+    "gru": _gru,
+    "lstm": _lstm,
+    "rnn_tanh": partial(_rnn, jnp.tanh),
+    "rnn_relu": partial(_rnn, jax.nn.relu),
 }
-"""A step of each network, and its number of states, of which h is the first."""
+"""A step of each network; the first of its states is h."""
 
 
 def _direction(
-    network: str, weights: Weights, suffix: str, x: Tensor, keep: Tensor | None, live: Tensor | None, unroll: int
+    cell: Cell, weights: Weights, suffix: str, x: Tensor, keep: Tensor | None, live: Tensor | None, unroll: int
 ) -> Tensor:
     """Runs one direction over x [T, B, I]; `keep` clears states before a step, `live` says which steps count."""
-    take, count = STEPS[network]
+    take = STEPS[cell.network]
     w_hh, b_hh = weights[f"weight_hh_{suffix}"], weights[f"bias_hh_{suffix}"]
     products = x @ weights[f"weight_ih_{suffix}"] + weights[f"bias_ih_{suffix}"]
 
@@ -65,7 +66,7 @@ def _direction(
         new = tuple(jnp.where(live, after, before) for after, before in zip(new, states, strict=True))
         return new, jnp.where(live, new[0], 0)
 
-    start = (jnp.zeros((x.shape[1], w_hh.shape[0]), x.dtype),) * count
+    start = (jnp.zeros((x.shape[1], w_hh.shape[0]), x.dtype),) * cell.states
     return jax.lax.scan(step, start, (products, keep, live), reverse=suffix.endswith("reverse"), unroll=unroll)[1]
 
 
@@ -78,7 +79,7 @@ def _forward(case: Case, unroll: int) -> Callable[[Weights, Tensor], Tensor]:
     def forward(weights: Weights, x: Tensor) -> Tensor:
         for layer in range(cell.layers):
             suffixes = (f"l{layer}", f"l{layer}_reverse")[: cell.directions]
-            ys = [_direction(cell.network, weights, suffix, x, keep, live, unroll) for suffix in suffixes]
+            ys = [_direction(cell, weights, suffix, x, keep, live, unroll) for suffix in suffixes]
             x = ys[0] if len(ys) == 1 else jnp.concatenate(ys, 2)
         return x
 
