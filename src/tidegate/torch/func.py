@@ -50,7 +50,7 @@ class TransformedLayers(OperationLayers):
     def __call__(self, i: int, x: Tensor, states: States | None, weights: Sequence[Tensor]) -> tuple[Tensor, States]:
         """Runs one layer."""
         given = states or ()
-        call = _Call(str(self.options._replace(keep=True)), len(given))
+        call = _Call(self.options._replace(keep=True).text, len(given))
         y, *finals, _ = _layer(call, self.batch.lengths, self.batch.episode_starts, x, *given, *weights)
         return y, tuple(finals)
 

@@ -22,12 +22,12 @@ from tidegate.torch.weights import PACKED
 
 
 class Options(NamedTuple):
-    """What a layer is told beside its tensors. The operations take it as a text, which `str` gives and `read` reads.
+    """What a layer is told beside its tensors. The operations take it as a text, which `read` reads.
 
         >>> options = Options("gru reset=off", recompute_every=100, keep=True)
-        >>> str(options)
+        >>> options.text
         'gru reset=off, recompute_every=100, keep=True'
-        >>> Options.read(str(options)) == options
+        >>> Options.read(options.text) == options
         True
 
     Attributes:
@@ -44,7 +44,9 @@ class Options(NamedTuple):
     keep: bool = False
     need_dx: bool = True
 
-    def __str__(self) -> str:
+    @property
+    def text(self) -> str:
+        """The text."""
         parts = [self.cell]
         if self.episode_state != "zeros":
             parts.append(f"episode_state={self.episode_state}")
@@ -101,7 +103,7 @@ class OperationLayers(NamedTuple):
         options = self.options._replace(keep=keep and not torch.compiler.is_exporting())
         batch = self.batch
         rows: tuple[Any, Any] = (batch.lengths, batch.episode_starts)
-        y, finals, _ = recurrent_layer(x, list(given), list(weights), *rows, str(options))
+        y, finals, _ = recurrent_layer(x, list(given), list(weights), *rows, options.text)
         return y, tuple(finals)
 
 
@@ -163,10 +165,10 @@ def recurrent_layer_backward(
     plan = _plan(given, sizes, (x, states), (lengths, episode_starts))
     directions = PACKED.get(plan.cell, weights)
     y, kept = outputs
-    states_kept = traced_values(plan.cell, gates=False)
-    if states_kept and not kept.numel():  # nothing was kept, and states after the first can't be done without
-        kept = cast("Tensor", run(plan, directions, x, tuple(states), K=states_kept).kept)
-    found = _kept(y, kept, sizes)
+    K = plan.kept_values if given.keep else traced_values(plan.cell, gates=False)
+    if K and not given.keep:  # nothing was kept, and states after the first can't be done without
+        kept = cast("Tensor", run(plan, directions, x, tuple(states), K=K).kept)
+    found = _kept(y, kept, K, sizes)
     names = ("dy", *[f"dstates[{s}]" for s in range(plan.cell.S)])
     for name, gradient in zip(names, output_gradients, strict=True):
         if gradient is not None:
@@ -208,12 +210,13 @@ def _plan(
     return Plan(cell, batch, options.recompute_every)
 
 
-def _kept(y: Tensor, kept: Tensor, sizes: checks.Sizes) -> tuple[Array, Array | None]:
+def _kept(y: Tensor, kept: Tensor, K: int, sizes: checks.Sizes) -> tuple[Array, Array | None]:
     """Checks what the forward pass has kept."""
     outputs = rows_contiguous(checks.check("y", y.numpy(force=True), "T B D·H", sizes))
     if not kept.numel():
         return outputs, None
-    return outputs, np.ascontiguousarray(checks.check("kept", kept.numpy(force=True), "D T B K H", dict(sizes)))
+    letters = sizes | {"K": (K, "the cell")}
+    return outputs, np.ascontiguousarray(checks.check("kept", kept.numpy(force=True), "D T B K H", letters))
 
 
 @recurrent_layer.register_fake
@@ -263,7 +266,7 @@ def _backward(ctx: Any, dy: Tensor | None, dfinals: Sequence[Tensor | None], _: 
     states, weights = tensors[: ctx.given], tensors[ctx.given :]
     options = Options.read(ctx.options)._replace(need_dx=ctx.needs_input_grad[0])
     dx, dstates, dweights = recurrent_layer_backward(
-        *(x, states, weights, lengths, episode_starts, str(options)), [y, kept], [dy, *dfinals]
+        *(x, states, weights, lengths, episode_starts, options.text), [y, kept], [dy, *dfinals]
     )
     return dx if options.need_dx else None, dstates, dweights, None, None, None
 
