@@ -36,7 +36,7 @@ some_choices = pytest.mark.parametrize("choices", SOME, ids=str)
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")  # torch's compiler's
 
 
-def layer_of(choices: Choices, **options: Any) -> GRU:
+def layer_of(choices: Any, **options: Any) -> GRU:
     torch.manual_seed(0)
     return GRU(I, H, **choices, **options)
 
@@ -111,13 +111,13 @@ def test_both_ways_agree(choices: Choices, form: str, state: bool) -> None:
 @some_choices
 def test_derivatives_pass_torchs_checks(choices: Choices) -> None:
     """Gradients and their gradients equal finite differences, in float64."""
-    layer = layer_of(choices, bidirectional=True).double()
+    layer = GRU(2, 2, **choices, bidirectional=True).double()
     names = list(dict(layer.named_parameters()))
 
     def run(x: Tensor, hx: Tensor, *values: Tensor) -> Any:
         return functional_call(layer, dict(zip(names, values, strict=True)), (x, hx), {"lengths": [2, 3]})
 
-    x, hx = inputs(3, 2, I).double().requires_grad_(), inputs(2, 2, H, seed=3).double().requires_grad_()
+    x, hx = inputs(3, 2, 2).double().requires_grad_(), inputs(2, 2, 2, seed=3).double().requires_grad_()
     tensors = (x, hx, *(value.detach().requires_grad_() for value in layer.parameters()))
     assert torch.autograd.gradcheck(run, tensors)
     assert torch.autograd.gradgradcheck(run, tensors)

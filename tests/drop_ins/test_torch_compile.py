@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
 import pytest
 
 pytest.importorskip("torch")
@@ -16,7 +15,8 @@ from torch.nn.utils import rnn
 
 from tidegate.ops.cells import Cell
 from tidegate.torch import GRU, LSTM, RNN, Route
-from tidegate.torch.operation import Options, recurrent_layer, recurrent_layer_backward
+from tidegate.torch.operation import recurrent_layer, recurrent_layer_backward
+from tidegate.torch.options import Options
 from tidegate.torch.weights import PACKED
 
 T, B, I, H = 6, 4, 3, 5

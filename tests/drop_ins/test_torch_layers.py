@@ -378,7 +378,8 @@ TAKEN_BY_LSTM = {"proj_size", "tuple of states", "features, packed"}  # the last
 
 
 @pytest.mark.parametrize(
-    ("cell", "case"), [(c, case) for c in CELLS for case in WRONG_CONSTRUCTORS if c != "lstm" or case not in TAKEN_BY_LSTM]
+    ("cell", "case"),
+    [(c, case) for c in CELLS for case in WRONG_CONSTRUCTORS if c != "lstm" or case not in TAKEN_BY_LSTM],
 )
 def test_wrong_constructor_arguments(cell: str, case: str) -> None:
     """What torch's constructor refuses is refused with the same error."""
@@ -719,7 +720,7 @@ def test_training_follows_torch() -> None:
             optimizer.zero_grad()
             _, h_n = packed_unsorted(module, x, None)
             loss = (h_n[-1] - target).square().mean()
-            loss.backward()  # type: ignore[no-untyped-call]
+            loss.backward()
             optimizer.step()
         losses.append(loss.detach())
     assert losses[0] < 0.3

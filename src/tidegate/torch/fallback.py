@@ -182,7 +182,7 @@ def _episodes(run: Run, x: Tensor, states: States, batch: Batch, directions: int
 
 
 def _at_ends(state: Tensor, finals: Tensor, rows: Tensor, ends: Sequence[Tensor]) -> Tensor:
-    """Returns the final states of rows, [K, B, ·], from those of their episodes, of which `ends` lists the last ones."""
+    """Returns the final states [K, B, ·] of rows from those of their episodes, whose last ones `ends` lists."""
     found = []
     for k, own in enumerate(state):
         end = ends[k % len(ends)]

@@ -31,9 +31,7 @@ class DirectLayers(NamedTuple):
     packed: Sequence[Directions]
     traces: list[Trace] | None = None
 
-    def __call__(
-        self, i: int, x: Tensor, states: States | None, weights: Sequence[Tensor]
-    ) -> tuple[Tensor, States]:
+    def __call__(self, i: int, x: Tensor, states: States | None, weights: Sequence[Tensor]) -> tuple[Tensor, States]:
         """Runs one layer, and records it if gradients are to reach one of its tensors."""
         recorded = torch.is_grad_enabled() and (
             x.requires_grad

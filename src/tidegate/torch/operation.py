@@ -5,12 +5,13 @@ module that nothing transforms calls the kernels by itself: an operation of torc
 """
 
 from collections.abc import Sequence
-from functools import lru_cache
-from typing import Any, NamedTuple, Self, cast
+from math import prod
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 import torch
 from torch import Tensor
+from torch.utils.flop_counter import register_flop_formula
 
 from tidegate.ops import checks
 from tidegate.ops._kernels import Array, rows_contiguous, traced_values
@@ -18,71 +19,8 @@ from tidegate.ops.batch import Batch, check_batch
 from tidegate.ops.cells import Cell
 from tidegate.torch.cells import States, weights_per_direction
 from tidegate.torch.native import Plan, gradients, run
+from tidegate.torch.options import Options
 from tidegate.torch.weights import PACKED
-
-
-class Options(NamedTuple):
-    """What a layer is told beside its tensors. The operations take it as a text, which `read` reads.
-
-        >>> options = Options("gru reset=off", recompute_every=100, keep=True)
-        >>> options.text
-        'gru reset=off, recompute_every=100, keep=True'
-        >>> Options.read(options.text) == options
-        True
-
-    Attributes:
-        cell: The text of the cell.
-        episode_state: What an episode starts from, "zeros" or "h0".
-        recompute_every: Steps of a segment whose gates the backward pass computes again; None for any number.
-        keep: Whether the forward pass keeps what the backward pass reads, which is otherwise computed again.
-        need_dx: Whether the backward pass computes the gradient by x.
-    """
-
-    cell: str
-    episode_state: str = "zeros"
-    recompute_every: int | None = None
-    keep: bool = False
-    need_dx: bool = True
-
-    @property
-    def text(self) -> str:
-        """The text."""
-        parts = [self.cell]
-        if self.episode_state != "zeros":
-            parts.append(f"episode_state={self.episode_state}")
-        if self.recompute_every is not None:
-            parts.append(f"recompute_every={self.recompute_every}")
-        if self.keep:
-            parts.append("keep=True")
-        if not self.need_dx:
-            parts.append("need_dx=False")
-        return ", ".join(parts)
-
-    @classmethod
-    def read(cls, text: str) -> Self:
-        """Reads a text of options.
-
-        Raises:
-            ValueError: It holds something else.
-        """
-        options: Self = _read(cls, text)
-        return options
-
-
-@lru_cache
-def _read(kind: Any, text: str) -> Any:
-    cell, *parts = text.split(", ")
-    given = dict(part.partition("=")[::2] for part in parts)
-    every = given.pop("recompute_every", None)
-    flags = {name: given.pop(name, str(default)) for name, default in (("keep", False), ("need_dx", True))}
-    options = kind(cell, given.pop("episode_state", "zeros"), None if every is None else int(every))
-    for name, word in flags.items():
-        checks.check_choice(name, word, ("True", "False"))
-        options = options._replace(**{name: word == "True"})
-    for name in given:
-        checks.check_choice("an option", name, kind._fields[1:])
-    checks.check_recompute(options.recompute_every)
-    return options
 
 
 class OperationLayers(NamedTuple):
@@ -272,3 +210,21 @@ def _backward(ctx: Any, dy: Tensor | None, dfinals: Sequence[Tensor | None], _: 
 
 
 recurrent_layer.register_autograd(_backward, setup_context=_keep)
+
+
+def _products(x: Any, weights: Any) -> int:
+    """Counts the multiplications and additions of W x and U h."""
+    numbers: int = prod(x[:-1]) * sum(prod(weight) for weight in weights if len(weight) == 2)
+    return 2 * numbers
+
+
+@register_flop_formula(torch.ops.tidegate.recurrent_layer)
+def _forward_flops(x: Any, states: Any, weights: Any, *others: Any, **options: Any) -> int:
+    """Tells `torch.utils.flop_counter` what a layer costs."""
+    return _products(x, weights)
+
+
+@register_flop_formula(torch.ops.tidegate.recurrent_layer_backward)
+def _backward_flops(x: Any, states: Any, weights: Any, *others: Any, **options: Any) -> int:
+    """The same for the backward pass: the gradients by what is multiplied, and by the weights."""
+    return 2 * _products(x, weights)

@@ -4,13 +4,12 @@ from typing import Any
 
 import torch
 
-from tidegate.ops.cells import GRU as GRUCell
-from tidegate.ops.cells import Cell
+from tidegate.ops.cells import CELLS, Cell
 from tidegate.torch.cells import cell_of
 from tidegate.torch.modules.drop_in import DropIn
 
 
-class GRU(DropIn, torch.nn.GRU):
+class GRU(DropIn, torch.nn.GRU):  # type: ignore[misc]  # its forward takes more
     """`torch.nn.GRU` on native kernels: same constructor, `state_dict`, results and gradients.
 
     Float32 on the CPU runs natively; everything else runs torch's own code, and `route` says which and why. For very
@@ -51,7 +50,7 @@ class GRU(DropIn, torch.nn.GRU):
     """
 
     # A module that `convert` has turned into this one has no others.
-    reset, update, candidate, gate = GRUCell().options.values()
+    reset, update, candidate, gate = CELLS["gru"]().options.values()
 
     def __init__(
         self,
