@@ -131,7 +131,7 @@ class Reader(nn.Module):
         self.rnn: Any = rnn
 
     def forward(self, x: Tensor, hx: Any, lengths: Tensor) -> Tensor:
-        y: Tensor = self.rnn(x, hx, lengths=lengths, episode_state="h0")[0]
+        y: Tensor = self.rnn(x, hx, lengths=lengths)[0]
         return y.sum(0)
 
 
@@ -148,7 +148,7 @@ def test_fx_takes_them_for_one_step(kind: Any) -> None:
     hx = (hx, hx) if kind is LSTM else hx
     graph = torch.fx.symbolic_trace(reader)
     (node,) = [node for node in graph.graph.nodes if node.op == "call_module"]
-    assert (len(node.args), [*node.kwargs]) == (2, ["lengths", "episode_state"])
+    assert (len(node.args), [*node.kwargs]) == (2, ["lengths"])
     torch.testing.assert_close(graph(inputs(), hx, lengths), reader(inputs(), hx, lengths), rtol=0, atol=0)
 
 

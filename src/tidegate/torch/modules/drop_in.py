@@ -28,11 +28,9 @@ from tidegate.torch.rows import (
     Ids,
     Lengths,
     RowArguments,
-    check_packed,
     check_rows,
     check_traceable,
     look_up,
-    refuse_packed,
 )
 from tidegate.torch.stack import Input, State, as_hx, as_states, run_stack
 from tidegate.torch.trace import TorchLayers
@@ -72,7 +70,7 @@ class DropIn(_Base):
         episode_state: str = "zeros",
         ids: Ids | None = None,
         return_trace: bool = False,
-    ) -> tuple[Input, State] | tuple[Input, State, list[Trace]]:
+    ) -> Any:
         """Runs the layers over a batch of sequences.
 
         Args:
@@ -100,11 +98,9 @@ class DropIn(_Base):
             TypeError: `lengths` or `ids` are no integers, or `episode_starts` no booleans.
             RuntimeError, IndexError: As torch's own checks raise them, the latter for `ids` under a transform.
         """
+        rows = RowArguments(lengths, episode_starts, episode_state)
         if isinstance(input, Proxy):
-            state = None if episode_state == "zeros" else episode_state
-            return self._as_leaf(
-                input, hx, lengths=lengths, episode_starts=episode_starts, episode_state=state, ids=ids
-            )
+            return self._as_leaf(input, hx, rows, ids)
         cell, weights, lookup, data = self.cell, self._weights(), None, input
         if ids is not None:
             data, lookup = look_up(input, ids, transformed=transform() is not None)
@@ -112,15 +108,9 @@ class DropIn(_Base):
         traces: list[Trace] | None = [] if return_trace else None
         if return_trace:
             check_traceable(data, route.transform)
-        rows = RowArguments(lengths, episode_starts, episode_state)
         if not route:
-            data = data if lookup is None else lookup.gathered()
-            result: tuple[Input, State] = self._by_torch(data, hx, rows, traces)
-            return result
-        if isinstance(data, PackedSequence):
-            batch = check_packed(data, rows)
-        else:
-            batch = check_rows(data, rows, self.batch_first, as_tensors=route.transform is not None)
+            return self._by_torch(data if lookup is None else lookup.gathered(), hx, rows, traces)
+        batch = check_rows(data, rows, self.batch_first, as_tensors=route.transform is not None)
         table = None
         if lookup is not None:
             batch, table = lookup.add_to(batch, self.batch_first), lookup.table
@@ -145,11 +135,9 @@ class DropIn(_Base):
         """
         data = input if ids is None else look_up(input, ids, transformed=transform() is not None)[0]
         route = choose_route(self, self.cell, data, hx, self._weights())
+        # They decide nothing, but wrong ones have no route.
         rows = RowArguments(lengths, episode_starts, episode_state)
-        if isinstance(data, PackedSequence):  # the rows decide nothing, but wrong ones have no route
-            refuse_packed(rows)
-        else:
-            check_rows(data, rows, self.batch_first, as_tensors=route.transform is not None)
+        check_rows(data, rows, self.batch_first, as_tensors=route.transform is not None)
         return route
 
     def extra_repr(self) -> str:
@@ -191,9 +179,11 @@ class DropIn(_Base):
             if self.chrono and name.startswith("bias_ih"):
                 draw_memories(self.chrono, self.cell, bias, parameters[name.replace("ih", "hh")])
 
-    def _as_leaf(self, input: Any, hx: Any, **rows: Any) -> Any:  # noqa: A002 - torch's name
+    def _as_leaf(self, input: Any, hx: Any, rows: RowArguments, ids: Any) -> Any:  # noqa: A002 - torch's name
         """Returns the node of a graph of torch.fx to which this module is one step, as torch's own modules are."""
-        given = {name: value for name, value in rows.items() if value is not None}
+        given = {name: value for name, value in {**rows._asdict(), "ids": ids}.items() if value is not None}
+        if rows.episode_starts is None:
+            del given["episode_state"]  # it says nothing then
         arguments = (input,) if hx is None else (input, hx)
         return input.tracer.create_proxy("call_module", input.tracer.path_of_module(self), arguments, given)
 
@@ -217,19 +207,16 @@ class DropIn(_Base):
 
         The latter if torch has no such module, or where gates are to be traced.
         """
-        packed = isinstance(data, PackedSequence)
-        if packed:
-            refuse_packed(rows)
-        batch = Batch(0, 0) if packed else check_rows(data, rows, self.batch_first, as_tensors=False)
-        plain = batch.lengths is None and batch.episode_starts is None
+        plain = rows.lengths is None and rows.episode_starts is None
         by_layers = traces is not None or torch_function(self.cell) is None
+        as_it_is = isinstance(data, PackedSequence) and not by_layers
+        batch = check_rows(data, rows, self.batch_first, as_tensors=as_it_is)
         obstacle = misfit(self, self.cell, data, hx) if by_layers else None
         if obstacle == EMPTY and (traces is not None or not plain):  # that is no mistake then
             obstacle = None
         if by_layers and obstacle is None:
             if self.proj_size:
                 raise ValueError(f"return_trace given for proj_size={self.proj_size}, expected a layer without one")
-            batch = check_packed(data, rows) if packed else batch
             output = run_stack(self, data, hx, self._weights(), TorchLayers(self.cell, batch, traces))
             return output if traces is None else (*output, traces)
         with twice_differentiable() if forward_mode() else nullcontext():

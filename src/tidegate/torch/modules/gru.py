@@ -9,7 +9,7 @@ from tidegate.torch.cells import cell_of
 from tidegate.torch.modules.drop_in import DropIn
 
 
-class GRU(DropIn, torch.nn.GRU):  # type: ignore[misc]  # its forward takes more
+class GRU(DropIn, torch.nn.GRU):
     """`torch.nn.GRU` on native kernels: same constructor, `state_dict`, results and gradients.
 
     Float32 on the CPU runs natively; everything else runs torch's own code, and `route` says which and why. For very

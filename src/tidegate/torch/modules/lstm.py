@@ -7,7 +7,7 @@ import torch
 from tidegate.torch.modules.drop_in import DropIn
 
 
-class LSTM(DropIn, torch.nn.LSTM):  # type: ignore[misc]  # its forward takes more
+class LSTM(DropIn, torch.nn.LSTM):
     """`torch.nn.LSTM` on native kernels: same constructor, `state_dict`, results and gradients.
 
     Float32 on the CPU runs natively; everything else runs torch's own code, a layer with `proj_size` too, and `route`

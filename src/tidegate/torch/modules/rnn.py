@@ -7,7 +7,7 @@ import torch
 from tidegate.torch.modules.drop_in import DropIn
 
 
-class RNN(DropIn, torch.nn.RNN):  # type: ignore[misc]  # its forward takes more
+class RNN(DropIn, torch.nn.RNN):
     """`torch.nn.RNN` on native kernels, with tanh or relu: same constructor, `state_dict`, results and gradients.
 
     Float32 on the CPU runs natively; everything else runs torch's own code, and `route` says which and why.
