@@ -61,15 +61,12 @@ def close(actual: Any, expected: Any, tolerance: float = 1e-5) -> None:
 def test_torchs_operations_equal_the_reference(cell: Cell) -> None:
     """In float64 a layer has the values and gradients of the specification, ragged rows and both directions."""
     layer = layer_of(cell.options).double()
-    x, names = inputs().double(), ("w_ih", "w_hh", "b_ih", "b_hh")
+    x = inputs().double()
     assert not layer.route(x)
     y, h_n, dx, *dweights = results(layer, x, lengths=LENGTHS)
-    weights: dict[str, Any] = {
-        name: weight.detach().numpy() for name, weight in zip(names, layer.parameters(), strict=True)
-    }
-    problem = {"cell": cell, "x": x.detach().numpy(), "h0": None, "lengths": LENGTHS, **weights}
-    out = reference.forward(**problem)
-    gradients = reference.backward(**problem, reverse=False, forward=out, dy=2 * out.y, dh_n=2 * out.h_n)
+    specified = reference.Layer(cell, *[weight.detach().numpy() for weight in layer.parameters()])
+    out = specified.forward(x.numpy(), lengths=LENGTHS)
+    gradients = specified.backward(x.numpy(), out, 2 * out.y, 2 * out.h_n, lengths=LENGTHS)
     close([y, h_n[0]], [torch.tensor(out.y), torch.tensor(out.h_n)], 1e-12)
     for found, expected in zip([dx, *dweights], [gradients.dx, *gradients[2:]], strict=True):
         assert expected is not None

@@ -487,7 +487,14 @@ def numpy_view(layer: Any) -> None:
     layer.weight_hh_l0.detach().numpy()[:] *= 0.5
 
 
+def through_a_vector(layer: Any) -> None:
+    vector = torch.nn.utils.parameters_to_vector(layer.parameters()).detach()
+    vector[7] += 1
+    torch.nn.utils.vector_to_parameters(vector, layer.parameters())
+
+
 CHANGES = {
+    "through a vector": through_a_vector,
     "in place": lambda layer: layer.weight_hh_l0.detach().mul_(0.5),
     "one number": lambda layer: layer.weight_hh_l0.detach()[1, 2].add_(1),
     "through data": lambda layer: layer.bias_ih_l0.data.add_(1),
@@ -513,6 +520,19 @@ def test_changed_weights_are_seen(change: str, mode: str) -> None:
         CHANGES[change](layer)
         reference.load_state_dict(layer.state_dict())
         with torch.set_grad_enabled(mode == "training"):
+            assert_close(layer(x), reference(x))
+
+
+@pytest.mark.parametrize("cell", ["gru", "lstm"])
+def test_finite_differences_of_single_weights(cell: str) -> None:
+    """In eval mode and without gradients, single numbers changed through `data` one after another move the outputs."""
+    layer, reference = (module.eval() for module in twins(cell, H, 64))
+    x = leaf(T, B, H).detach()
+    with torch.inference_mode():
+        layer(x)
+        for k in range(40):
+            for module in (layer, reference):
+                module.weight_hh_l0.data[k * 37 % 192, k * 11 % 64] += 0.1
             assert_close(layer(x), reference(x))
 
 
@@ -796,16 +816,18 @@ def test_path_says_which_way_and_why(case: str) -> None:
 
 
 @pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16])
-def test_other_dtypes_run_torchs_own_code(dtype: torch.dtype) -> None:
+@pytest.mark.parametrize("cell", CELLS)
+def test_other_dtypes_run_torchs_own_code(cell: str, dtype: torch.dtype) -> None:
     """A module in another dtype gives exactly torch's result."""
-    layer, reference = (module.to(dtype) for module in twins(bidirectional=True))
+    layer, reference = (module.to(dtype) for module in twins(cell, bidirectional=True))
     x = leaf(T, B, I).to(dtype)
     assert_close(layer(x), reference(x), tolerance=0)
 
 
-def test_autocast_runs_torchs_own_code() -> None:
+@pytest.mark.parametrize("cell", CELLS)
+def test_autocast_runs_torchs_own_code(cell: str) -> None:
     """Under autocast the result is exactly torch's."""
-    layer, reference = twins()
+    layer, reference = twins(cell)
     x = leaf(T, B, I)
     with torch.autocast("cpu"):
         actual, expected = layer(x), reference(x)

@@ -25,7 +25,7 @@ Dims = tuple[int | None, ...]
 
 @dataclass(frozen=True)
 class _Call:  # no tuple: functorch would take it apart
-    """What a call is told beside its tensors.
+    """What a call needs beside its tensors.
 
     Attributes:
         options: As text, see `Options`.

@@ -68,7 +68,7 @@ def _traces(plan: Plan, i: int, done: Done, states: States | None) -> Iterator[T
 
 
 class _Call(NamedTuple):
-    """What the node of a layer is told beside its tensors.
+    """What the node of a layer needs beside its tensors.
 
     Attributes:
         plan: The cell and the rows.

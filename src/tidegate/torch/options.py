@@ -1,4 +1,4 @@
-"""What a layer as an operation of torch is told beside its tensors, as one text."""
+"""The options of a layer as an operation of torch, in one text."""
 
 from functools import lru_cache
 from typing import NamedTuple, Self
@@ -7,7 +7,7 @@ from tidegate.ops.checks import check_choice, check_recompute
 
 
 class Options(NamedTuple):
-    """What a layer is told beside its tensors. The operations take it as a text, which `read` reads.
+    """What a layer needs beside its tensors. The operations take it as a text, which `read` reads.
 
         >>> options = Options("gru reset=off", recompute_every=100, keep=True)
         >>> options.text
