@@ -59,12 +59,16 @@ class Cell:
             place in this list.
         needs_trace: Whether the backward pass reads what a trace keeps.
         learning_rate: Of AdamW, for a first try.
+        G: The number of blocks.
+        S: The number of states.
     """
 
     name: ClassVar[str] = ""
     title: ClassVar[str]
     blocks: ClassVar[tuple[str, ...]]
+    G: ClassVar[int]  # with S counted once for each class, where torch's compiler can read them
     states: ClassVar[tuple[str, ...]] = ("hidden",)
+    S: ClassVar[int]
     trace: ClassVar[tuple[str, ...]]
     symbols: ClassVar[Mapping[str, str]]
     gates: ClassVar[tuple[str, ...]] = ()
@@ -74,7 +78,8 @@ class Cell:
     learning_rate: ClassVar[float] = 2e-3
 
     def __init_subclass__(cls) -> None:
-        """Makes a cell known by its name."""
+        """Counts blocks and states, and makes a cell known by its name."""
+        cls.G, cls.S = len(getattr(cls, "blocks", ())), len(cls.states)
         if cls.name:
             CELLS[cls.name] = cls
 
@@ -106,17 +111,7 @@ class Cell:
             return _cell.__wrapped__(cell, tuple(choices.items()))
 
     @cached_property
-    def G(self) -> int:  # noqa: N802 - the letter of the equations
-        """The number of blocks of its weights."""
-        return len(self.blocks)
-
-    @cached_property
-    def S(self) -> int:  # noqa: N802 - likewise
-        """The number of states."""
-        return len(self.states)
-
-    @cached_property
-    def K(self) -> int:  # noqa: N802 - likewise
+    def K(self) -> int:  # noqa: N802 - the letter of the equations
         """The number of values that a trace keeps of each step, the states after the first included."""
         return len(self.trace) + len(self.states) - 1
 
