@@ -39,7 +39,7 @@ def random_model() -> Callable[..., "Model"]:
         sizes: dict[str, Any] = {"embedding_size": 4, "hidden_size": 8} | rest
         config = Config(cell=cell, labels=labels, vocab_size=len(tokenizer), **sizes)
         letters = {"V": config.vocab_size, "E": config.embedding_size, "H": config.hidden_size, "C": len(labels)}
-        letters |= {"G": 3 if cell == "gru" else 1, "D": 1 + config.bidirectional, "F": config.summary_size, "R": 1}
+        letters |= {"G": config.recurrent_cell.G if config.recurrent else 1, "D": 1 + config.bidirectional, "F": config.summary_size, "R": 1}
         rng = np.random.default_rng(0)
         shapes = {
             name: [np.prod([letters[letter] for letter in axis.split("·")]) for axis in shape.split()]

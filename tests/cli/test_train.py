@@ -309,7 +309,7 @@ def test_shorter_texts_are_advised_where_most_would_stay(distance: int, shorter:
     from tidegate.models.config import Config
     from tidegate.training.settings import LayerGradients, Settings
 
-    facts: dict[str, Any] = {"name": "l0", "rate": 0.9, "verdict": "", "log_flow": (), "log_loss": ()}
+    facts: dict[str, Any] = {"layer": 0, "reverse": False, "rate": 0.9, "verdict": "", "log_flow": (), "log_loss": ()}
     walk = LayerGradients(trouble="vanish", distance=distance, distances=(0, 200), **facts)
     config = Config(cell="gru", labels=("a", "b"), vocab_size=9, embedding_size=2, hidden_size=2)
     assert (f"shorter texts: --max-length {distance}" in _remedies(walk, config, Settings())) is shorter

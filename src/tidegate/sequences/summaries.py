@@ -111,7 +111,8 @@ def summarize(y: Array, h_n: Array, lengths: npt.NDArray[np.int64], summary: str
 
     Args:
         y: Outputs of the last layer, float [T, B, F] with F = H or, in both directions, 2·H.
-        h_n: Final states, float [L, B, H] or [2·L, B, H], layer by layer and forward first.
+        h_n: Final states, float [L, B, H] or [2·L, B, H], layer by layer and forward first; for a cell of several
+            states [S, …], of which the first is the output.
         lengths: Steps of each row, int [B].
         summary: "last" is the final state of the last layer, of both directions side by side if there are two (the
             backward one ends at the sequence's start); "mean" and "max" are taken over time, feature by feature;
@@ -124,6 +125,7 @@ def summarize(y: Array, h_n: Array, lengths: npt.NDArray[np.int64], summary: str
         ValueError: The summary has an unknown name.
     """
     check_choice("summary", summary, SUMMARIES)
+    h_n = h_n if h_n.ndim == 3 else h_n[0]
     if summary == "last":
         directions = y.shape[2] // h_n.shape[2]
         return np.concatenate(list(h_n[-directions:]), axis=1)

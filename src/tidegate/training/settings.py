@@ -128,7 +128,8 @@ class LayerGradients:
     """Gradient norms along one layer in one direction: medians over a few texts, at some distances from the end.
 
     Attributes:
-        name: Which one, as in the names of its weights: "l0", "l0_reverse", ….
+        layer: Index of the layer, from 0.
+        reverse: Whether it walks from the end to the start.
         rate: Growth of ‖∂h_T/∂h_t‖ per step.
         verdict: What it does, in words.
         trouble: "vanish" if the loss hands less than 1/1,000 of its largest gradient to the initial state, "explode"
@@ -139,7 +140,8 @@ class LayerGradients:
         log_loss: log10 ‖∂loss/∂h_t‖ there; None for nothing at all.
     """
 
-    name: str
+    layer: int
+    reverse: bool
     rate: float
     verdict: str
     trouble: str

@@ -47,22 +47,22 @@ class Watch:
         flow = [[one.by_distance[:steps] for one in flows(model, text)] for text in texts]
         losses = [loss_gradients(model, text, int(c)).log_hidden for text, c in zip(texts, self.classes, strict=True)]
         loss = [[log[::-1][:steps] for log in one] for one in losses]
-        curves = zip(self._names(), zip(*flow, strict=True), zip(*loss, strict=True), strict=True)
+        curves = zip(self._places(), zip(*flow, strict=True), zip(*loss, strict=True), strict=True)
         return Gradients(
-            tuple(_sum_up(name, np.median(one, axis=0), np.median(two, axis=0)) for name, one, two in curves)
+            tuple(_sum_up(place, np.median(one, axis=0), np.median(two, axis=0)) for place, one, two in curves)
         )
 
-    def _names(self) -> list[str]:
-        """Names layers and directions as their weights are named."""
-        directions = ("", "_reverse")[: 1 + self.config.bidirectional]
-        return [f"l{layer}{direction}" for layer in range(self.config.num_layers) for direction in directions]
+    def _places(self) -> list[tuple[int, bool]]:
+        """Lists layers and directions in the order of their traces."""
+        directions = (False, True)[: 1 + self.config.bidirectional]
+        return [(layer, reverse) for layer in range(self.config.num_layers) for reverse in directions]
 
 
-def _sum_up(name: str, flow: Array, loss: Array) -> LayerGradients:
+def _sum_up(place: tuple[int, bool], flow: Array, loss: Array) -> LayerGradients:
     """Sums up what was measured of one layer in one direction.
 
     Args:
-        name: What it is called.
+        place: Index of the layer, and whether it walks in reverse.
         flow: log10 ‖∂h_T/∂h_t‖ at the distances 0..n, over that at distance 0, float64 [n + 1].
         loss: log10 ‖∂loss/∂h_t‖ there.
     """
@@ -75,8 +75,10 @@ def _sum_up(name: str, flow: Array, loss: Array) -> LayerGradients:
     elif loss.max() > (first := loss[np.isfinite(loss)][0]) + TROUBLE:  # a maximum may not read the last states
         trouble, distance = "explode", int(np.flatnonzero(loss > first + TROUBLE)[0])
     shown = [d for d in (0, 1, 3, 10, 30, 100, 300, 1000) if d < n] + [n]
+    layer, reverse = place
     return LayerGradients(
-        name=name,
+        layer=layer,
+        reverse=reverse,
         rate=rate,
         verdict=describe(flow, rate),
         trouble=trouble,
