@@ -13,7 +13,7 @@ from tidegate.models.config import Config as Config
 from tidegate.models.file import ModelFileError as ModelFileError
 from tidegate.models.model import Model as Model
 from tidegate.models.model import load as load
-from tidegate.ops.layer import isas as isas
+from tidegate.ops import isas as isas
 from tidegate.ops.threads import get_num_threads as get_num_threads
 from tidegate.ops.threads import set_num_threads as set_num_threads
 from tidegate.ops.trace import Trace as Trace

@@ -111,8 +111,8 @@ def summarize(y: Array, h_n: Array, lengths: npt.NDArray[np.int64], summary: str
 
     Args:
         y: Outputs of the last layer, float [T, B, F] with F = H or, in both directions, 2·H.
-        h_n: Final states, float [L, B, H] or [2·L, B, H], layer by layer and forward first; for a cell of several
-            states [S, …], of which the first is the output.
+        h_n: Final states, float [L, B, H] or [2·L, B, H], layer by layer and forward first; or those of a cell of
+            several states [S, L·D, B, H], of which the first are the outputs.
         lengths: Steps of each row, int [B].
         summary: "last" is the final state of the last layer, of both directions side by side if there are two (the
             backward one ends at the sequence's start); "mean" and "max" are taken over time, feature by feature;
@@ -125,10 +125,10 @@ def summarize(y: Array, h_n: Array, lengths: npt.NDArray[np.int64], summary: str
         ValueError: The summary has an unknown name.
     """
     check_choice("summary", summary, SUMMARIES)
-    h_n = h_n if h_n.ndim == 3 else h_n[0]
     if summary == "last":
-        directions = y.shape[2] // h_n.shape[2]
-        return np.concatenate(list(h_n[-directions:]), axis=1)
+        outputs = h_n[0] if h_n.ndim == 4 else h_n
+        directions = y.shape[2] // outputs.shape[2]
+        return np.concatenate(list(outputs[-directions:]), axis=1)
 
     parts = [np.zeros(y.shape[1:], y.dtype) for _ in summary.split("+")]
     for part, reduction in zip(parts, summary.split("+"), strict=True):
