@@ -120,10 +120,7 @@ def test_a_chosen_gru_is_trained(shell: Shell, folder: Path, small: str) -> None
     """`--reset`, `--update`, `--candidate` and `--gate` reach the model, which names them; baselines have none."""
     chosen = "--reset off --update on --candidate relu --gate hard_sigmoid"
     assert shell(f"train train.csv {TO} {small} --epochs 1 {chosen}")[0] == 0
-    assert (
-        str(tidegate.load(folder / "new.safetensors").config.recurrent_cell)
-        == "gru reset=off candidate=relu gate=hard_sigmoid"
-    )
+    assert tidegate.load(folder / "new.safetensors").config.cell == "gru reset=off candidate=relu gate=hard_sigmoid"
     assert "GRU, reset off, candidate relu, gate hard_sigmoid" in shell("info new.safetensors")[1]
     assert shell("predict new.safetensors test.csv")[0] == 0
 
@@ -132,7 +129,7 @@ def test_choices_of_a_cell_that_has_none_are_refused(shell: Shell, small: str) -
     """Only a GRU has gates to choose."""
     code, _, err = shell(f"train train.csv {TO} {small} --cell rnn_tanh --reset off")
     assert code == 2
-    assert "reset is 'off' for the cell 'rnn_tanh', expected it for a 'gru' alone" in err
+    assert "reset is 'off' for the cell 'rnn_tanh', which has no such choice" in err
 
 
 def test_long_memories_to_start_with(shell: Shell, folder: Path, small: str) -> None:
@@ -144,7 +141,7 @@ def test_long_memories_to_start_with(shell: Shell, folder: Path, small: str) -> 
     assert abs(bias[:H].mean()) < 1
     code, _, err = shell(f"train train.csv {TO} {small} --cell rnn_tanh --chrono 40")
     assert code == 2
-    assert "--chrono sets the update gate of a GRU, but there is none: --cell rnn_tanh" in err
+    assert "chrono is 40.0 for the cell 'rnn_tanh', expected it for" in err
 
 
 def test_a_given_rate_is_kept(shell: Shell, folder: Path, small: str) -> None:
@@ -306,10 +303,19 @@ def test_what_to_try_is_said_once(shell: Shell, small: str) -> None:
 def test_shorter_texts_are_advised_where_most_would_stay(distance: int, shorter: bool) -> None:
     """Cutting texts of 200 words to 20 is no advice, to 150 it is."""
     from tidegate.cli.gradients import _remedies
-    from tidegate.models.config import Config
-    from tidegate.training.settings import LayerGradients, Settings
+    from tidegate.models.config import TextConfig
+    from tidegate.training.events import LayerGradients
+    from tidegate.training.settings import Settings
 
-    facts: dict[str, Any] = {"name": "l0", "rate": 0.9, "verdict": "", "log_flow": (), "log_loss": ()}
+    facts: dict[str, Any] = {
+        "name": "l0",
+        "layer": 0,
+        "reverse": False,
+        "rate": 0.9,
+        "verdict": "",
+        "log_flow": (),
+        "log_loss": (),
+    }
     walk = LayerGradients(trouble="vanish", distance=distance, distances=(0, 200), **facts)
-    config = Config(cell="gru", labels=("a", "b"), vocab_size=9, embedding_size=2, hidden_size=2)
+    config = TextConfig(cell="gru", labels=("a", "b"), vocab_size=9, embedding_size=2, hidden_size=2)
     assert (f"shorter texts: --max-length {distance}" in _remedies(walk, config, Settings())) is shorter

@@ -12,8 +12,8 @@ import pytest
 from tidegate.inspection import explain as module
 from tidegate.inspection.explain import Explanation, explain, margin, what_if
 from tidegate.inspection.ledger import draw_ledger
-from tidegate.models.config import CELLS, Config
-from tidegate.models.model import Model
+from tidegate.models.config import TextConfig, cell_names
+from tidegate.models.text_model import TextModel
 from tidegate.ops import reference
 from tidegate.sequences.summaries import SUMMARIES
 from tidegate.text.tokenizer import Tokenizer
@@ -39,9 +39,9 @@ KINDS = [
 
 def make_model(
     cell: str = "gru", labels: tuple[str, ...] = ("bad", "good", "so-so"), tokenizer: Tokenizer = TOKENIZER, **rest: Any
-) -> Model:
+) -> TextModel:
     """A model with random weights."""
-    config = Config(
+    config = TextConfig(
         cell=cell, labels=labels, vocab_size=len(tokenizer), **{"embedding_size": 6, "hidden_size": 5} | rest
     )
     sizes = {"V": len(tokenizer), "E": 6, "H": 5, "G": 3 if cell == "gru" else 1, "D": 1 + config.bidirectional}
@@ -51,7 +51,7 @@ def make_model(
         name: rng.uniform(-0.7, 0.7, [np.prod([sizes[letter] for letter in axis.split("·")]) for axis in shape.split()])
         for name, shape in config.letters().items()
     }
-    return Model(config, tokenizer, {name: array.astype(np.float32) for name, array in arrays.items()})
+    return TextModel(config, tokenizer, {name: array.astype(np.float32) for name, array in arrays.items()})
 
 
 @pytest.mark.parametrize(("cell", "changes"), KINDS)
@@ -159,7 +159,7 @@ def test_a_text_without_words_is_the_bias(cell: str, changes: dict[str, Any]) ->
     np.testing.assert_array_equal(explanation.logits, explanation.bias)
 
 
-@pytest.mark.parametrize("cell", CELLS)
+@pytest.mark.parametrize("cell", cell_names())
 def test_vectors_take_the_place_of_words(cell: str) -> None:
     """Vectors of numbers are explained like the words that they belong to, their names being their places."""
     model = make_model(cell)
@@ -224,7 +224,7 @@ STACKS = [(layers, bidirectional) for layers in (1, 2) for bidirectional in (Fal
 
 
 def gru_by_hand(
-    model: Model, x: npt.NDArray[Any], at: tuple[int, bool, int, int], values: dict[str, float]
+    model: TextModel, x: npt.NDArray[Any], at: tuple[int, bool, int, int], values: dict[str, float]
 ) -> tuple[list[npt.NDArray[Any]], npt.NDArray[Any]]:
     """A GRU stack in float64, step by step, with gates set at one place: all states by layer and direction, logits."""
     sigmoid, activation = (reference.ACTIVATIONS[name].function for name in (model.config.gate, model.config.candidate))

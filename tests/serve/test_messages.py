@@ -10,10 +10,10 @@ pytest.importorskip("pydantic")
 
 import pydantic
 
-from tidegate.models.model import Model
+from tidegate.models.text_model import TextModel
 from tidegate.serve import messages
 
-Make = Callable[..., Model]
+Make = Callable[..., TextModel]
 
 
 @pytest.mark.parametrize(

@@ -11,11 +11,11 @@ import pytest
 pytest.importorskip("pydantic")
 
 from tidegate.inspection.gradient_flow import flow
-from tidegate.models.model import Model
+from tidegate.models.text_model import TextModel
 from tidegate.sequences.recurrent import Recurrent
 from tidegate.serve import messages, page
 
-Make = Callable[..., Model]
+Make = Callable[..., TextModel]
 
 TEXT = "a good film , not a bad film : unheard-of"
 ROUNDED = 1e-6
@@ -38,18 +38,18 @@ def names(kind: dict[str, Any]) -> str:
 
 
 @pytest.fixture(params=KINDS, ids=names)
-def model(random_model: Make, request: pytest.FixtureRequest) -> Model:
+def model(random_model: Make, request: pytest.FixtureRequest) -> TextModel:
     """A model of each kind."""
     return random_model(**request.param)
 
 
 @pytest.fixture(params=KINDS[:7], ids=names)
-def recurrent(random_model: Make, request: pytest.FixtureRequest) -> Model:
+def recurrent(random_model: Make, request: pytest.FixtureRequest) -> TextModel:
     """A model of each kind that has layers."""
     return random_model(**request.param)
 
 
-def everywhere(model: Model, text: str = TEXT) -> list[messages.Place]:
+def everywhere(model: TextModel, text: str = TEXT) -> list[messages.Place]:
     """Each layer and direction of a model."""
     directions = (False, True)[: 1 + model.config.bidirectional]
     layers = range(model.config.num_layers)
@@ -62,7 +62,7 @@ def values(told: messages.HeatMap) -> npt.NDArray[np.float64]:
     return told.low + steps / 65535 * (told.high - told.low)
 
 
-def test_words_share_the_scores(model: Model) -> None:
+def test_words_share_the_scores(model: TextModel) -> None:
     """Bias, initial state and contributions add up to the logits; probabilities are the model's."""
     told = page.words(model, messages.Question(text=TEXT))
     total = np.array(told.bias) + told.initial + np.sum(told.contributions, axis=0)
@@ -87,13 +87,13 @@ def test_words_beyond_the_longest_text_are_counted(random_model: Make) -> None:
     assert (told.words, told.left_out) == (["a", "good", "film"], 4)
 
 
-def test_vectors_are_read_in_the_place_of_words(model: Model) -> None:
+def test_vectors_are_read_in_the_place_of_words(model: TextModel) -> None:
     """Steps of numbers are named by their numbers, and none is unknown."""
     told = page.words(model, messages.Question(vectors=[[0.1, 0.2, 0.3, 0.4]] * 3))
     assert (told.words, told.unknown, told.left_out) == (["1", "2", "3"], [], 0)
 
 
-def test_an_empty_text_has_pictures(model: Model) -> None:
+def test_an_empty_text_has_pictures(model: TextModel) -> None:
     """Nothing fails for a text without a word, and the probabilities are the model's."""
     told = page.words(model, messages.Question(text=" "))
     np.testing.assert_allclose(told.probabilities, model.predict_proba([""])[0], atol=ROUNDED)
@@ -108,7 +108,7 @@ def test_an_empty_text_has_pictures(model: Model) -> None:
             assert page.stream(model, place).top == []
 
 
-def test_a_heat_map_holds_the_gates(recurrent: Model) -> None:
+def test_a_heat_map_holds_the_gates(recurrent: TextModel) -> None:
     """The values of every map that a model offers are those of its trace, to a 16-bit step."""
     gates = page.facts(recurrent, "name").gates
     assert gates
@@ -169,7 +169,7 @@ def test_a_network_without_gates_has_no_stream(random_model: Make) -> None:
         page.stream(random_model("rnn_tanh"), messages.Place(text=TEXT))
 
 
-def test_gradients_end_at_one(recurrent: Model) -> None:
+def test_gradients_end_at_one(recurrent: TextModel) -> None:
     """In the order in which a layer walks, the last norm is 1, and there is one for each word."""
     for place in everywhere(recurrent):
         told = page.flow_curves(recurrent, place)

@@ -9,8 +9,8 @@ from typing import Annotated, Any
 import typer
 
 import tidegate
-from tidegate.cli.console import TITLES, show_facts
-from tidegate.models.config import Config
+from tidegate.cli.cells import title_of
+from tidegate.cli.console import show_facts
 from tidegate.ops.processor import processor
 
 _EXTRAS = {
@@ -55,11 +55,11 @@ def _version(package: str) -> str | None:
         return None
 
 
-def _facts(path: Path, model: tidegate.Model) -> list[tuple[str, str]]:
+def _facts(path: Path, model: tidegate.TextModel) -> list[tuple[str, str]]:
     config = model.config
     facts = [
         ("file", f"{path}, {path.stat().st_size / 1e6:.1f} MB"),
-        ("cell", ", ".join([TITLES[config.cell], *_chosen(config)])),
+        ("cell", title_of(config.reader)),
         ("labels", ", ".join(config.labels)),
         ("vocabulary", f"{config.vocab_size:,} words: {' '.join(model.tokenizer.vocab[2:14])} …"),
         ("longest text", f"{config.max_length:,} words" if config.max_length else "no limit"),
@@ -76,11 +76,6 @@ def _facts(path: Path, model: tidegate.Model) -> list[tuple[str, str]]:
         ("made by", ", ".join(f"{name} {number}" for name, number in model.versions.items())),
     ]
     return facts + _scores(model.metrics)
-
-
-def _chosen(config: Config) -> list[str]:
-    chosen = config.recurrent_cell.chosen if config.recurrent else {}
-    return [f"{name} {value}" for name, value in chosen.items()]
 
 
 def _parts(sizes: dict[str, int]) -> list[str]:

@@ -19,7 +19,7 @@ import numpy.typing as npt
 
 from tidegate.ops.checks import check_choice
 from tidegate.ops.trace import Trace, Walk
-from tidegate.sequences.summaries import SUMMARIES, summarize
+from tidegate.sequences.summaries import SUMMARIES, summarize, summary_weights
 
 Array = npt.NDArray[np.float64]
 
@@ -184,17 +184,6 @@ def _account(walk: Walk, start: npt.NDArray[Any], part: str) -> tuple[Array, Arr
     if not len(kept):
         return deposits, kept, float(part == "last") * start[0].astype(np.float64)
     return deposits, kept, carry[0] * kept[0] * start[-1]
-
-
-def summary_weights(states: npt.NDArray[np.floating[Any]], part: str) -> Array:
-    """Returns the weight of each state [n, H] in a part of a summary, "last", "mean" or "max": float64 [n, H]."""
-    weights: Array = np.zeros(states.shape)
-    if part == "mean":
-        weights += 1 / max(1, len(weights))
-    elif len(weights):
-        steps = states.argmax(axis=0) if part == "max" else np.intp(-1)
-        weights[steps, np.arange(weights.shape[1])] = 1
-    return weights
 
 
 def _in_time(account: tuple[Array, Array, Array], reverse: bool) -> tuple[Array, Array, Array]:

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict, Field
 
-from tidegate.models.model import Model
+from tidegate.models.text_model import TextModel
 from tidegate.ops.names import parameter_names
 from tidegate.ops.trace import Trace
 
@@ -35,7 +35,7 @@ class Question(_Message):
     text: str | None = Field(default=None, max_length=LONGEST_TEXT)
     vectors: list[Numbers] | None = Field(default=None, max_length=MOST_STEPS)
 
-    def source(self, model: Model) -> str | Array:
+    def source(self, model: TextModel) -> str | Array:
         """Returns the text or the array.
 
         Raises:
@@ -63,7 +63,7 @@ class Place(Question):
     layer: int = Field(default=0, ge=0)
     reverse: bool = False
 
-    def trace(self, model: Model) -> Trace:
+    def trace(self, model: TextModel) -> Trace:
         """Reads the input and returns what this layer did.
 
         Raises:
@@ -83,7 +83,7 @@ class Place(Question):
         where = f"layer {self.layer}" + ", reverse" * self.reverse
         raise ValueError(f"the model has no {where}, expected one of its {len(traces)} layers and directions")
 
-    def weights(self, model: Model) -> list[Array]:
+    def weights(self, model: TextModel) -> list[Array]:
         """Returns w_ih [G·H, ·] and w_hh [G·H, H], and if there are biases b_ih and b_hh [G·H]."""
         names = parameter_names(self.layer, self.reverse, model.config.bias)
         return [model.arrays[f"rnn.{name}"] for name in names]

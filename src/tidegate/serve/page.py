@@ -9,7 +9,7 @@ from tidegate.inspection import ledger
 from tidegate.inspection.explain import Explanation, explain, what_if
 from tidegate.inspection.gradient_flow import flow
 from tidegate.inspection.units import memory
-from tidegate.models.model import Model
+from tidegate.models.text_model import TextModel
 from tidegate.ops.cells import Cell
 from tidegate.ops.names import parameter_names
 from tidegate.ops.trace import Trace, outputs_of
@@ -21,7 +21,7 @@ from tidegate.text.tokenizer import UNK, visible
 TOP_WORDS = 8
 
 
-def facts(model: Model, name: str) -> messages.Facts:
+def facts(model: TextModel, name: str) -> messages.Facts:
     """Describes the model to the page."""
     config = model.config
     cell = config.recurrent_cell if config.recurrent else None
@@ -42,7 +42,7 @@ def facts(model: Model, name: str) -> messages.Facts:
     )
 
 
-def words(model: Model, question: Question) -> messages.Words:
+def words(model: TextModel, question: Question) -> messages.Words:
     """Shares the score of each class among the words."""
     source = question.source(model)
     told = explain(model, source)
@@ -68,7 +68,7 @@ def words(model: Model, question: Question) -> messages.Words:
     )
 
 
-def heat_map(model: Model, question: GateQuestion) -> messages.HeatMap:
+def heat_map(model: TextModel, question: GateQuestion) -> messages.HeatMap:
     """Lays out the values of one gate of all units, those with the longest memory first."""
     trace = question.trace(model)
     values = _values(trace, question.gate)
@@ -87,7 +87,7 @@ def heat_map(model: Model, question: GateQuestion) -> messages.HeatMap:
     )
 
 
-def stream(model: Model, question: Place) -> messages.Stream:
+def stream(model: TextModel, question: Place) -> messages.Stream:
     """Follows the deposits of the words through the steps after them.
 
     Raises:
@@ -99,7 +99,7 @@ def stream(model: Model, question: Place) -> messages.Stream:
     return messages.Stream(top=followed.steps.tolist(), amounts=_rounded(followed.amounts), own=_rounded(own))
 
 
-def flow_curves(model: Model, question: Place) -> messages.Flow:
+def flow_curves(model: TextModel, question: Place) -> messages.Flow:
     """Measures how strongly the end of a layer's walk depends on its earlier states.
 
     Beside a GRU stands the vanilla RNN of the same size on the same input: r ≡ 1 and z ≡ 0 make it of the GRU.
@@ -115,7 +115,7 @@ def flow_curves(model: Model, question: Place) -> messages.Flow:
     return messages.Flow(this=_curve(trace, weights[1], trace.reverse), vanilla=vanilla)
 
 
-def unit(model: Model, question: UnitQuestion) -> messages.Unit:
+def unit(model: TextModel, question: UnitQuestion) -> messages.Unit:
     """Lists all that goes through one unit.
 
     Raises:
@@ -138,7 +138,7 @@ def unit(model: Model, question: UnitQuestion) -> messages.Unit:
     )
 
 
-def answer(model: Model, question: WhatIfQuestion) -> messages.Answer:
+def answer(model: TextModel, question: WhatIfQuestion) -> messages.Answer:
     """Sets gates of one unit at one step by hand, and computes all that comes after it anew."""
     told = what_if(
         model,
@@ -203,7 +203,7 @@ def _off(cell: Cell) -> list[Gate]:
     return [gate for gate in gates if getattr(cell, gate) == "off"]
 
 
-def _leading(model: Model, told: Explanation) -> int:
+def _leading(model: TextModel, told: Explanation) -> int:
     """Names the unit of the last layer, walking forward, that most of the scores' difference comes from.
 
     It is 0 where there are no units.
@@ -221,7 +221,7 @@ def _range(values: Array) -> tuple[float, float]:
     return -reach, reach
 
 
-def _input(model: Model, question: Place) -> Array:
+def _input(model: TextModel, question: Place) -> Array:
     """Returns what the layer reads, float32 [T, 1, ·]: the words' vectors, or the states of the layer below."""
     source = question.source(model)
     if question.layer == 0:

@@ -18,7 +18,7 @@ from starlette.datastructures import MutableHeaders
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from tidegate.models.model import Model
+from tidegate.models.text_model import TextModel
 from tidegate.serve import messages, page
 
 WEB = Path(__file__).parent / "web"
@@ -41,7 +41,7 @@ HEADERS = {
 }
 
 
-def create_app(model: Model, name: str = "model", hosts: tuple[str, ...] = HERE) -> FastAPI:
+def create_app(model: TextModel, name: str = "model", hosts: tuple[str, ...] = HERE) -> FastAPI:
     """Builds the application: the page at /, its questions under /api/.
 
     Args:
@@ -112,7 +112,7 @@ def is_here(host: str) -> bool:
         return host == "localhost"
 
 
-_ANSWERS: dict[str, Callable[[Model, Any], Any]] = {
+_ANSWERS: dict[str, Callable[[TextModel, Any], Any]] = {
     "words": page.words,
     "gates": page.heat_map,
     "ledger": page.stream,
@@ -122,7 +122,7 @@ _ANSWERS: dict[str, Callable[[Model, Any], Any]] = {
 }
 
 
-def _add(app: FastAPI, path: str, answer: Callable[[Model, Any], Any], model: Model) -> None:
+def _add(app: FastAPI, path: str, answer: Callable[[TextModel, Any], Any], model: TextModel) -> None:
     """Adds one question to the application. FastAPI reads the messages off the signature, and runs it in a thread."""
     hints = answer.__annotations__
 

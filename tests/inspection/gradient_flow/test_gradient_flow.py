@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import tidegate
-from tidegate import Config, Model, Trace
+from tidegate import TextConfig, TextModel, Trace
 from tidegate.inspection.gradient_flow import GradientFlow, factors, flow, flows, jacobians, loss_gradients, lyapunov
 from tidegate.ops import reference
 from tidegate.ops.cells import Cell
@@ -144,7 +144,7 @@ def test_lyapunov_exponents_add_up_to_the_volume(cell: str) -> None:
     assert np.exp(exponents[0]) == pytest.approx(flow(trace, w_hh).rate, rel=0.02)
 
 
-def model(layers: int = 1, directions: int = 1, summary: str = "last", cell: str = "gru", C: int = 3) -> Model:
+def model(layers: int = 1, directions: int = 1, summary: str = "last", cell: str = "gru", C: int = 3) -> TextModel:
     """A model with random weights that knows nine words."""
     tokenizer = Tokenizer.train(["a fine and a dull film"], min_frequency=1)
     sizes: dict[str, Any] = {
@@ -154,7 +154,7 @@ def model(layers: int = 1, directions: int = 1, summary: str = "last", cell: str
         "bidirectional": directions == 2,
     }
     labels = ("no", "maybe", "yes")[:C]
-    config = Config(cell=cell, labels=labels, vocab_size=len(tokenizer), summary=summary, **sizes)
+    config = TextConfig(cell=cell, labels=labels, vocab_size=len(tokenizer), summary=summary, **sizes)
     letters = {"G·H": (3 if cell == "gru" else 1) * H, "I": I, "H": H, "D·H": directions * H}
     shapes = {
         f"rnn.{name}": tuple(letters[axis] for axis in axes.split())
@@ -162,7 +162,7 @@ def model(layers: int = 1, directions: int = 1, summary: str = "last", cell: str
     }
     shapes |= {"embedding.weight": (len(tokenizer), I), "head.weight": (C, config.summary_size), "head.bias": (C,)}
     rng = np.random.default_rng(layers)
-    return Model(config, tokenizer, {n: rng.standard_normal(s).astype(np.float32) / 2 for n, s in shapes.items()})
+    return TextModel(config, tokenizer, {n: rng.standard_normal(s).astype(np.float32) / 2 for n, s in shapes.items()})
 
 
 TEXT = "a fine film and a dull film and a film"
@@ -184,10 +184,10 @@ def test_each_layer_and_direction_has_a_flow() -> None:
 def test_loss_gradients_equal_autograd(layers: int, directions: int, summary: str) -> None:
     """The norms by every input are torch's, whatever stack and summary; each state has one too."""
     torch = pytest.importorskip("torch")
-    from tidegate.training.classifier import TextClassifier
+    from tidegate.training.modules import TextModule
 
     ours = model(layers, directions, summary)
-    theirs = TextClassifier(ours.config)
+    theirs = TextModule(ours.config)
     theirs.load_state_dict({name: torch.from_numpy(array.copy()) for name, array in ours.arrays.items()})
     words = torch.from_numpy(ours.tokenizer.encode_batch([TEXT])[0])
     theirs.embedding = torch.nn.Embedding.from_pretrained(theirs.embedding.weight[words].detach(), freeze=False)
@@ -228,10 +228,12 @@ def test_loss_gradients_of_a_long_text_do_not_underflow() -> None:
     """A rate of ½ over 3,000 steps leaves the loss gradient of the first word at its true, tiny size."""
     weights = {"weight_ih_l0": np.eye(1), "weight_hh_l0": np.array([[0.5]]), "bias_ih_l0": [0.0], "bias_hh_l0": [0.0]}
     tokenizer = Tokenizer.train(["a b"], min_frequency=1)
-    config = Config(cell="rnn_relu", labels=("no", "yes"), vocab_size=len(tokenizer), embedding_size=1, hidden_size=1)
+    config = TextConfig(
+        cell="rnn_relu", labels=("no", "yes"), vocab_size=len(tokenizer), embedding_size=1, hidden_size=1
+    )
     arrays = {f"rnn.{name}": np.array(array, np.float32) for name, array in weights.items()}
     arrays |= {"head.weight": np.array([[0], [1]], np.float32), "head.bias": np.zeros(2, np.float32)}
-    one = Model(config, tokenizer, arrays | {"embedding.weight": np.ones((len(tokenizer), 1), np.float32)})
+    one = TextModel(config, tokenizer, arrays | {"embedding.weight": np.ones((len(tokenizer), 1), np.float32)})
     found = loss_gradients(one, np.ones((3000, 1)), "yes", of="logit")
     np.testing.assert_allclose(found.log_input, np.arange(2999, -1, -1) * np.log10(0.5), atol=1e-9)
     assert found.value == pytest.approx(2)
@@ -241,7 +243,7 @@ def test_a_sure_model_still_has_a_gradient() -> None:
     """With a probability that rounds to 1, the loss and its gradient are tiny and not 0."""
     sure = model(C=2)
     arrays = dict(sure.arrays) | {"head.bias": np.array([0, 60], np.float32)}
-    found = loss_gradients(Model(sure.config, sure.tokenizer, arrays), TEXT)
+    found = loss_gradients(TextModel(sure.config, sure.tokenizer, arrays), TEXT)
     assert found.label == "maybe"
     assert 0 < found.value < 1e-20
     assert np.isfinite(found.log_input).all()
@@ -251,7 +253,7 @@ def test_a_sure_model_that_is_wrong_has_its_loss() -> None:
     """However far the class asked for is behind, the loss is the distance to the one predicted, and finite."""
     sure = model(C=2)
     arrays = dict(sure.arrays) | {"head.bias": np.array([0, 5000], np.float32)}
-    sure = Model(sure.config, sure.tokenizer, arrays)
+    sure = TextModel(sure.config, sure.tokenizer, arrays)
     found = loss_gradients(sure, TEXT, "no")
     yes, no = (loss_gradients(sure, TEXT, label, of="logit").value for label in ("maybe", "no"))
     assert found.value == pytest.approx(yes - no)
@@ -288,7 +290,7 @@ def test_a_model_without_a_recurrence_is_refused(tiny_model: Path) -> None:
     sizes: dict[str, Any] = {"vocab_size": gru.config.vocab_size, "embedding_size": 4}
     arrays = {"embedding.weight": gru.arrays["embedding.weight"], "head.bias": gru.arrays["head.bias"]}
     arrays["head.weight"] = np.ones((2, 4), np.float32)
-    average = Model(Config(cell="average", labels=gru.config.labels, **sizes), gru.tokenizer, arrays)
+    average = TextModel(TextConfig(cell="average", labels=gru.config.labels, **sizes), gru.tokenizer, arrays)
     for function in (flows, loss_gradients):
         with pytest.raises(ValueError, match="'average' has no recurrent layer"):
             function(average, "a film")
