@@ -66,8 +66,8 @@ def test_each_word_has_a_line_without_a_terminal(shell: Shell, model: tidegate.T
         assert float(kept[:-1]) == pytest.approx(100 * explanation.kept[t], abs=0.6)
         assert float(counts) == pytest.approx(explanation.towards(1)[t], abs=6e-3)
     assert re.search(r"checked +against the model, off by \d\.?\d*e-\d+ at most", " ".join(out.split()))
-    assert re.search(r"updates +most of the memory let go at \S+ \(\d\) \d+%", out)
-    assert re.search(r"resets +most of the memory left unread at \S+ \(\d\) \d+%", out)
+    assert re.search(r"update gate +most of the memory let go at \S+ \(\d\) \d+%", out)
+    assert re.search(r"reset gate +most of the memory left unread at \S+ \(\d\) \d+%", out)
 
 
 def test_a_terminal_shows_words_over_bars_and_the_ledger(
@@ -285,7 +285,7 @@ def test_models_without_gates_are_explained_honestly(cell: str, shell: Shell, fo
     text = " ".join(out.split())
     assert "margin of 'b' over the other classes" in text
     assert "note " in text
-    assert "updates" not in text
+    assert "gate most" not in text
     assert "off by" in text
     assert shell(f"explain {cell}.safetensors '{TEXT}' --html page.html")[0] == 0
 
@@ -311,12 +311,15 @@ def test_a_reader_that_has_had_enough_is_no_error(process: Callable[[str], Any])
     running.stderr.close()
 
 
-def test_gates_are_ranked_by_what_they_cut_off(model: tidegate.TextModel) -> None:
-    """The first of the updates is the word at which most of the memory was let go, that of the resets likewise."""
-    explanation = explain(model, TEXT)
+@pytest.mark.parametrize("cell", ["gru", "lstm"])
+def test_gates_are_ranked_by_what_they_hold_back(cell: str, random_model: Callable[..., tidegate.TextModel]) -> None:
+    """The first word of a gate is the one at which it held most back, and each gate of the cell has its line."""
+    explanation = explain(random_model(cell), "a good film and a bad film")
     explained = Explained(explanation, explanation, "ledger", 1)
     walk = explanation.traces[0].walk()
-    for ranked, shares in ((explained.updates, walk.let_go()), (explained.resets, walk.unread())):
+    for gate in walk.cell.gates:
+        ranked, shares = explained.strongest(gate), walk.held_back(gate)
         t = int(shares.argmax())
         assert ranked[0] == (f"{explanation.words[t]} ({t + 1})", float(shares.max()))
         assert [share for _, share in ranked] == sorted((share for _, share in ranked), reverse=True)
+        assert dict(explained.facts)[f"{gate} gate"].startswith("most of the ")

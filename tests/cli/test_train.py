@@ -307,15 +307,7 @@ def test_shorter_texts_are_advised_where_most_would_stay(distance: int, shorter:
     from tidegate.training.events import LayerGradients
     from tidegate.training.settings import Settings
 
-    facts: dict[str, Any] = {
-        "name": "l0",
-        "layer": 0,
-        "reverse": False,
-        "rate": 0.9,
-        "verdict": "",
-        "log_flow": (),
-        "log_loss": (),
-    }
+    facts: dict[str, Any] = {"layer": 0, "reverse": False, "rate": 0.9, "verdict": "", "log_flow": (), "log_loss": ()}
     walk = LayerGradients(trouble="vanish", distance=distance, distances=(0, 200), **facts)
     config = TextConfig(cell="gru", labels=("a", "b"), vocab_size=9, embedding_size=2, hidden_size=2)
     assert (f"shorter texts: --max-length {distance}" in _remedies(walk, config, Settings())) is shorter

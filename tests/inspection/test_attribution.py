@@ -8,7 +8,8 @@ import pytest
 
 from tidegate.inspection import attribution
 from tidegate.inspection.attribution import FRACTIONS, METHODS, Method, compare, integrated_gradients, occlusion
-from tidegate.inspection.explain import Attribution, explain, words_of
+from tidegate.inspection.explain import Attribution, explain
+from tidegate.inspection.network import words_of
 from tidegate.models.config import TextConfig
 from tidegate.models.text_model import TextModel
 from tidegate.sequences.embedded import Embedded
@@ -20,6 +21,8 @@ TOKENIZER = Tokenizer.train([TEXT], min_frequency=1)
 KINDS: list[tuple[str, dict[str, Any]]] = [
     *(("gru", {"summary": summary, "bidirectional": True, "num_layers": 2}) for summary in SUMMARIES),
     ("gru", {}),
+    ("lstm", {"summary": "mean+max", "bidirectional": True, "num_layers": 2}),
+    ("gru reset=before", {}),
     ("rnn_tanh", {"summary": "mean"}),
     ("average", {}),
     ("compound", {}),
@@ -31,11 +34,8 @@ def make_model(cell: str = "gru", **changes: Any) -> TextModel:
     rng = np.random.default_rng(3)
     sizes: dict[str, Any] = {"vocab_size": len(TOKENIZER), "embedding_size": 6, "hidden_size": 5}
     config = TextConfig(cell=cell, labels=("bad", "good", "so-so"), **sizes | changes)
-    letters = {"V": len(TOKENIZER), "E": 6, "H": 5, "G": 3 if cell == "gru" else 1, "D": 1 + config.bidirectional}
-    letters |= {"C": 3, "F": config.summary_size, "R": 1}
     arrays = {
-        name: rng.uniform(-0.9, 0.9, [np.prod([letters[one] for one in axis.split("·")]) for axis in shape.split()])
-        for name, shape in config.letters().items()
+        name: rng.uniform(-0.9, 0.9, shape) for name, shape in config.shapes().items()
     }
     return TextModel(config, TOKENIZER, {name: array.astype(np.float32) for name, array in arrays.items()})
 

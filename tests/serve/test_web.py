@@ -515,8 +515,8 @@ def test_pictures_come_back_after_an_empty_text(visit: Open, before: str, text: 
     ("kind", "remark", "hint", "title"),
     [
         ("gru", "", "wrote into the memory", "The gates of every unit"),
-        ("rnn", "Without an update gate nothing is kept", "wrote into the memory", "The states of every unit"),
-        ("fixed", "Without an update gate nothing is kept", "wrote into the memory", "The states of every unit"),
+        ("rnn", "No gate keeps what was written", "wrote into the memory", "The states of every unit"),
+        ("fixed", "No gate keeps what was written", "wrote into the memory", "The states of every unit"),
         ("average", "An average has no memory that changes", "adds to the average", None),
         ("compound", "Compounding has no gates", "as far as compounding has left it", None),
     ],

@@ -61,7 +61,7 @@ def test_medians_of_the_texts_are_measured(examples: TextExamples) -> None:
     ]
     np.testing.assert_allclose(np.array(walk.log_loss, float), np.median(losses, axis=0)[list(walk.distances)])
     assert 0 < walk.rate < 1
-    assert walk.name == "l0"
+    assert (walk.layer, walk.reverse) == (0, False)
 
 
 @pytest.mark.parametrize(
@@ -91,7 +91,7 @@ def test_every_layer_and_direction_is_told_of(examples: TextExamples) -> None:
     weights["rnn.weight_hh_l1"] *= 0
     weights["rnn.bias_ih_l1"][H : 2 * H] = -9
     gradients = watch.measure(weights)
-    assert [walk.name for walk in gradients.walks] == ["l0", "l0_reverse", "l1", "l1_reverse"]
+    assert [(walk.layer, walk.reverse) for walk in gradients.walks] == [(0, False), (0, True), (1, False), (1, True)]
     assert gradients.worst.trouble == "vanish"
 
 

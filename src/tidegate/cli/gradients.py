@@ -14,24 +14,24 @@ from tidegate.training.settings import Settings
 def report_gradients(
     events: Iterator[Step | Epoch], config: TextConfig, settings: Settings, history: list[Gradients]
 ) -> Iterator[Step | Epoch]:
-    """Passes on the events of a training, and tells of gradients after each epoch, when that has been shown.
+    """Passes on the events of a training, and prints what gradients do after each epoch, once that has been shown.
 
     Args:
         events: The training.
         config: What is trained.
         settings: How it is trained.
-        history: Grows by the gradients of each epoch.
+        history: The gradients of each epoch are appended to it.
     """
     for event in events:
         if isinstance(event, Epoch) and event.gradients:
             history.append(event.gradients)
             yield event
-            _tell(event.gradients, history[-2] if len(history) > 1 else None, config, settings)
+            _print(event.gradients, history[-2] if len(history) > 1 else None, config, settings)
         else:
             yield event
 
 
-def _tell(gradients: Gradients, before: Gradients | None, config: TextConfig, settings: Settings) -> None:
+def _print(gradients: Gradients, before: Gradients | None, config: TextConfig, settings: Settings) -> None:
     """Prints what gradients do after an epoch, and where trouble is new also what to try."""
     walk = gradients.worst
     where = f" of {_place(walk)}" if len(gradients.walks) > 1 else ""
@@ -42,7 +42,6 @@ def _tell(gradients: Gradients, before: Gradients | None, config: TextConfig, se
 
 
 def _place(walk: LayerGradients) -> str:
-    """Says in words which layer and direction a walk belongs to."""
     return f"layer {walk.layer + 1}" + ", reading backward," * walk.reverse
 
 
@@ -54,10 +53,10 @@ def _trouble(walk: LayerGradients) -> str:
 
 def _remedies(walk: LayerGradients, config: TextConfig, settings: Settings) -> list[str]:
     """Lists what to try, by the names of the options of `tidegate train`, what helps most first."""
-    remedies, cell = [], config.recurrent_cell
+    cell, remedies = config.recurrent_cell, []
     keeps = cell.keeps is not None and cell.options.get(cell.keeps) != "off"
     if cell.keeps is None:
-        remedies.append(f"--cell {next(name for name, known in CELLS.items() if known.keeps)}")
+        remedies.append(f"--cell {next(name for name, kind in CELLS.items() if kind.keeps)}")
     elif not keeps:
         remedies.append(f"--{cell.keeps} on")
     if not settings.orthogonal:

@@ -8,7 +8,8 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 
-from tidegate.inspection.explain import Explanation, WhatIf, explain, what_if
+from tidegate.inspection.counterfactual import WhatIf, what_if
+from tidegate.inspection.explain import Explanation, explain
 from tidegate.inspection.gradient_flow import GradientFlow, flows
 from tidegate.inspection.units import Units, units
 from tidegate.models.config import Architecture, NetworkConfig

@@ -9,7 +9,6 @@ import numpy.typing as npt
 import torch
 
 from tidegate.inspection.gradient_flow import jacobians
-from tidegate.inspection.gradient_flow.jacobian import slopes
 from tidegate.inspection.statistics import Interval
 from tidegate.ops.trace import Trace
 from tidegate.sequences.recurrent import Recurrent
@@ -112,13 +111,11 @@ def at_markers(reader: Reader, task: Task, seed: int, rows: int = 32) -> Row:
 def candidate_norms(trace: Trace, w_hh: npt.NDArray[np.float32], row: int) -> npt.NDArray[np.float64]:
     """Computes the spectral norm of ∂n_t/∂h_{t−1} at each step of a GRU, float64 [n].
 
-    It follows from r and n, and not from what z lets of the candidate into the state: so z is taken to be 0.
+    It depends on r and n, and not on how much of the candidate z lets into the state: with z taken to be 0, the state
+    is the candidate.
     """
-    found = slopes(replace(trace, update=np.zeros_like(trace.hidden)), row)
-    to_reset, _, to_candidate = np.moveaxis(found.by_c, 1, 0)
-    u_reset, _, u_candidate = np.asarray(w_hh, np.float64).reshape(3, -1, w_hh.shape[1])
-    by_state = to_reset[..., None] * u_reset + to_candidate[..., None] * u_candidate
-    norms: npt.NDArray[np.float64] = np.linalg.norm(by_state, 2, axis=(1, 2))
+    through = replace(trace, values={**trace.values, "update": np.zeros_like(trace.hidden)})
+    norms: npt.NDArray[np.float64] = np.linalg.norm(jacobians(through, w_hh, row), 2, axis=(1, 2))
     return norms
 
 

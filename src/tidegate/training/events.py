@@ -32,7 +32,6 @@ class LayerGradients:
     """Gradient norms along one layer in one direction: medians over a few sequences, at some distances from the end.
 
     Attributes:
-        name: What `Trace.name` calls it: "l0", "l0_reverse", ….
         layer: Index of the layer.
         reverse: Whether it walks from the end to the start.
         rate: Growth of ‖∂h_T/∂h_t‖ per step.
@@ -45,7 +44,6 @@ class LayerGradients:
         log_loss: log10 ‖∂loss/∂h_t‖ there; None for nothing at all.
     """
 
-    name: str
     layer: int
     reverse: bool
     rate: float

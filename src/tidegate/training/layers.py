@@ -11,7 +11,7 @@ from tidegate.ops.cells import Cell
 
 MODULES: dict[str, Callable[..., nn.Module]] = {
     "gru": tidegate.torch.GRU,
-    "lstm": getattr(tidegate.torch, "LSTM", nn.LSTM),
+    **({"lstm": tidegate.torch.LSTM} if hasattr(tidegate.torch, "LSTM") else {}),
     "rnn_tanh": partial(tidegate.torch.RNN, nonlinearity="tanh"),
     "rnn_relu": partial(tidegate.torch.RNN, nonlinearity="relu"),
 }

@@ -73,7 +73,6 @@ def _sum_up(trace: Trace, flow: Array, loss: Array) -> LayerGradients:
         trouble, distance = "explode", int(np.flatnonzero(loss > arrives[0] + TROUBLE)[0])
     shown = [d for d in (0, 1, 3, 10, 30, 100, 300, 1000) if d < n] + [n]
     return LayerGradients(
-        name=trace.name,
         layer=trace.layer,
         reverse=trace.reverse,
         rate=rate,

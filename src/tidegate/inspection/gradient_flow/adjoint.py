@@ -52,7 +52,8 @@ class Adjoint(NamedTuple):
     """Gradients of one number by the states and inputs of one sequence.
 
     Attributes:
-        by_hidden: For each trace the gradient by its states, t = 0..n in the order of its walk, [n + 1, S·H].
+        by_hidden: For each trace the gradient by its states, h before c, t = 0..n in the order of its walk,
+            [n + 1, S·H].
         by_input: The gradient by each input, in the order of time, [T, I].
     """
 
