@@ -16,13 +16,19 @@ from torch.func import functional_call, grad, jacfwd, vmap
 from torch.nn.utils import rnn
 
 from tidegate.ops import reference
-from tidegate.ops.cells import CHOICES, Cell, Choices
+from tidegate.ops.cells import CELLS, Cell
 from tidegate.torch import GRU, RNN, convert
 
 T, B, I, H = 6, 4, 3, 5
 LENGTHS = [2, 6, 0, 5]
-EVERY = [Cell("gru", *chosen) for chosen in product(*CHOICES.values())][1:]
-SOME: list[Choices] = [{"reset": "off", "candidate": "relu"}, {"update": "off", "gate": "hard_sigmoid"}]
+Choices = dict[str, str]
+CHOICES = CELLS["gru"].choices
+EVERY = [Cell.of("gru", **dict(zip(CHOICES, chosen, strict=True))) for chosen in product(*CHOICES.values())][1:]
+SOME: list[Choices] = [
+    {"reset": "off", "candidate": "relu"},
+    {"update": "off", "gate": "hard_sigmoid"},
+    {"reset": "before"},
+]
 
 every_choice = pytest.mark.parametrize("cell", EVERY, ids=str)
 some_choices = pytest.mark.parametrize("choices", SOME, ids=str)
@@ -54,7 +60,7 @@ def close(actual: Any, expected: Any, tolerance: float = 1e-5) -> None:
 @every_choice
 def test_torchs_operations_equal_the_reference(cell: Cell) -> None:
     """In float64 a layer has the values and gradients of the specification, ragged rows and both directions."""
-    layer = layer_of(cell.choices).double()
+    layer = layer_of(cell.options).double()
     x, names = inputs().double(), ("w_ih", "w_hh", "b_ih", "b_hh")
     assert not layer.route(x)
     y, h_n, dx, *dweights = results(layer, x, lengths=LENGTHS)
@@ -189,8 +195,8 @@ def test_the_choices_are_seen() -> None:
 
 def test_wrong_choices_are_refused() -> None:
     """An unknown word, or a choice of an RNN, raises an error that names it."""
-    with pytest.raises(ValueError, match="reset is 'before', expected one of 'after', 'off'"):
-        GRU(I, H, reset="before")
+    with pytest.raises(ValueError, match="reset is 'never', expected one of 'after', 'before', 'off'"):
+        GRU(I, H, reset="never")
     with pytest.raises(TypeError, match="reset"):
         RNN(I, H, reset="off")
 

@@ -9,11 +9,10 @@ pytest.importorskip("torch")
 import torch
 from torch import Tensor
 
-from tidegate.ops.cells import Choices
 from tidegate.torch import GRU, RNN
 
 T_MAX = 50
-PARTS: list[Choices] = [{}, {"gate": "hard_sigmoid"}, {"reset": "off", "candidate": "relu"}]
+PARTS: list[dict[str, str]] = [{}, {"gate": "hard_sigmoid"}, {"reset": "off", "candidate": "relu"}]
 
 
 def memories(layer: GRU) -> Tensor:
@@ -28,7 +27,7 @@ def memories(layer: GRU) -> Tensor:
 
 @pytest.mark.parametrize("choices", PARTS, ids=str)
 @pytest.mark.parametrize("again", [False, True], ids=["new", "reset_parameters"])
-def test_memories_are_spread_over_the_range(choices: Choices, again: bool) -> None:
+def test_memories_are_spread_over_the_range(choices: dict[str, str], again: bool) -> None:
     """At input and weights 0, 1/(1 − z) of every layer and direction lies in 2..T, evenly: also after a reset."""
     torch.manual_seed(0)
     layer = GRU(3, 4000, num_layers=1, bidirectional=True, chrono=T_MAX, **choices)

@@ -141,11 +141,11 @@ def test_compiled_inference_packs_once() -> None:
         model(inputs())
         weights = list(model.rnn.parameters())
         layers = [weights[:8], weights[8:]]
-        packed = [PACKED.find(Cell.of("gru"), layer, exactly=True) for layer in layers]
+        packed = [PACKED.find(Cell.of("gru"), layer) for layer in layers]
         assert all(packed)
         for _ in range(2):
             compiled(inputs())
-        again = [PACKED.find(Cell.of("gru"), layer, exactly=False) for layer in layers]
+        again = [PACKED.find(Cell.of("gru"), layer) for layer in layers]
         assert all(found is first for found, first in zip(again, packed, strict=True))
     for parameter in model.parameters():
         parameter.grad = torch.ones_like(parameter)

@@ -1,6 +1,7 @@
 """The drop-ins under torch.func: gradients, batches, per-sample gradients and Jacobians, at any depth."""
 
 from collections.abc import Callable
+from contextlib import nullcontext
 from typing import Any
 
 import pytest
@@ -11,12 +12,13 @@ import torch
 from torch import Tensor
 from torch.func import functional_call, grad, hessian, jacfwd, jacrev, jvp, vmap
 
-from tidegate.torch import GRU, RNN
+from tidegate.torch import GRU, LSTM, RNN
+from tidegate.torch.fallback import twice_differentiable
 
 T, B, I, H = 5, 4, 3, 4
 LENGTHS = [2, 5, 0, 4]
 Parameters = dict[str, Tensor]
-CELLS = {"gru": (GRU, torch.nn.GRU), "rnn": (RNN, torch.nn.RNN)}
+CELLS = {"gru": (GRU, torch.nn.GRU), "lstm": (LSTM, torch.nn.LSTM), "rnn": (RNN, torch.nn.RNN)}
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*torch.jit.*:DeprecationWarning")  # torch's own use of it
 
@@ -36,12 +38,18 @@ def parameters(module: torch.nn.Module) -> Parameters:
     return {name: parameter.detach() for name, parameter in module.named_parameters()}
 
 
+def states_of(hx: Any) -> tuple[Tensor, ...]:
+    """Final states, one or more."""
+    return hx if isinstance(hx, tuple) else (hx,)
+
+
 def loss(module: torch.nn.Module, **options: Any) -> Callable[[Parameters, Tensor], Tensor]:
     """A scalar function of the parameters and an input."""
 
     def of(values: Parameters, x: Tensor) -> Tensor:
-        y, h_n = functional_call(module, values, (x,), options)
-        total: Tensor = y.square().sum() + h_n.sum()
+        with twice_differentiable() if type(module) is torch.nn.LSTM else nullcontext():
+            y, hx = functional_call(module, values, (x,), options)
+        total: Tensor = y.square().sum() + sum(state.sum() for state in states_of(hx))
         return total
 
     return of
@@ -78,10 +86,18 @@ def test_gradients_with_lengths() -> None:
 def test_a_batch_of_inputs(cell: str) -> None:
     """Vmap over inputs, states and lengths equals one call for each sample; so does one in another."""
     layer, _ = twins(cell, bidirectional=True)
-    xs, states = torch.stack([inputs(seed) for seed in range(3)], 1), torch.randn(3, 2, B, H)
+    xs = torch.stack([inputs(seed) for seed in range(3)], 1)
+    states = tuple(torch.randn(layer.cell.S, 3, 2, B, H))
     lengths = torch.tensor([LENGTHS, [1, 1, 1, 1], [5, 4, 3, 2]])
-    batched = vmap(lambda x, h0, n: layer(x, h0, lengths=n), in_dims=(1, 0, 0))(xs, states, lengths)
-    single = [layer(xs[:, i], states[i], lengths=lengths[i]) for i in range(3)]
+
+    def run(x: Tensor, n: Tensor, *states: Tensor) -> tuple[Tensor, ...]:
+        hx: Any = states if len(states) > 1 else states[0]
+        assert layer.route(x, hx)
+        y, hx = layer(x, hx, lengths=n)
+        return y, *states_of(hx)
+
+    batched = vmap(run, in_dims=(1, 0, *[0] * len(states)))(xs, lengths, *states)
+    single = [run(xs[:, i], lengths[i], *[state[i] for state in states]) for i in range(3)]
     close(batched, tuple(map(torch.stack, zip(*single, strict=True))))
     nested = vmap(vmap(lambda x: layer(x)[0], in_dims=1), in_dims=1)(xs)  # x is one sequence [T, I]
     close(nested, torch.stack([layer(xs[:, i])[0].transpose(0, 1) for i in range(3)]))
@@ -117,10 +133,11 @@ def test_gradients_of_a_batch_of_inputs() -> None:
 
 
 @pytest.mark.parametrize("transform", [jacrev, jacfwd, hessian, lambda f: jacrev(jacrev(f))])
-def test_jacobians(transform: Callable[..., Any]) -> None:
+@pytest.mark.parametrize("cell", ["gru", "lstm"])
+def test_jacobians(cell: str, transform: Callable[..., Any]) -> None:
     """Jacobians and Hessians, in reverse and in forward mode, are torch's."""
     results = []
-    for module in twins():
+    for module in twins(cell):
         of, values = loss(module), parameters(module)
         results.append(transform(lambda x, of=of, values=values: of(values, x))(inputs()[:2, :1]))
     close(*results)

@@ -13,12 +13,10 @@ from torch import Tensor
 from torch.nn.utils import rnn
 
 from tidegate import Recurrent, Trace
-from tidegate.ops.cells import Choices
 from tidegate.torch import GRU, RNN
 
 T, B, I, H = 7, 4, 3, 5
 LENGTHS = [2, 7, 0, 5]
-KEPT = ("reset", "update", "candidate", "hn", "preactivation")
 LAYERS: dict[str, Any] = {
     "gru": lambda **options: GRU(I, H, num_layers=2, bidirectional=True, **options),
     "rnn": lambda **options: RNN(I, H, num_layers=2, bidirectional=True, nonlinearity="relu", **options),
@@ -48,11 +46,10 @@ def close(trace: Trace, expected: Trace, tolerance: float = 2e-6) -> None:
     """Compares all that two traces hold."""
     assert (trace.cell, trace.layer, trace.reverse) == (expected.cell, expected.layer, expected.reverse)
     np.testing.assert_array_equal(trace.lengths, expected.lengths)
-    for name in ("hidden", "h0", *KEPT):
-        found, wanted = getattr(trace, name), getattr(expected, name)
-        assert (found is None) == (wanted is None), name
-        if found is not None:
-            np.testing.assert_allclose(found, wanted, rtol=0, atol=tolerance, err_msg=name)
+    assert list(trace.values) == list(expected.values) == ["hidden", *trace.cell.trace, *trace.cell.states[1:]]
+    np.testing.assert_allclose(trace.h0, expected.h0, rtol=0, atol=tolerance)
+    for name, wanted in expected.values.items():
+        np.testing.assert_allclose(getattr(trace, name), wanted, rtol=0, atol=tolerance, err_msg=name)
 
 
 @every_layer
@@ -70,7 +67,7 @@ def test_traces_are_those_of_the_numpy_stack(kind: str, lengths: Any, way: str) 
     for trace, wanted in zip(traces, expected, strict=True):
         close(trace, wanted)
         assert trace.hidden.dtype is dtype
-        assert not any(getattr(trace, name).requires_grad for name in ("hidden", "h0", *trace.cell.kept))
+        assert not any(getattr(trace, name).requires_grad for name in ("hidden", "h0", *trace.cell.trace))
     H_last = torch.cat([trace.hidden for trace in traces if trace.layer == traces[-1].layer], dim=-1)
     torch.testing.assert_close(y, H_last, rtol=0, atol=0)
 
@@ -140,7 +137,7 @@ def test_a_trace_is_the_memory_of_the_backward_pass() -> None:
     layer = GRU(I, H)
     y, _, (trace,) = layer(inputs(), return_trace=True)
     saved = {tensor.untyped_storage().data_ptr() for tensor in y.grad_fn.saved_tensors if tensor is not None}
-    for name in ("hidden", *trace.cell.kept):
+    for name in ("hidden", *trace.cell.trace):
         assert getattr(trace, name).untyped_storage().data_ptr() in saved
     trace.reset.mul_(2)
     with pytest.raises(RuntimeError, match="modified by an inplace operation"):
@@ -161,7 +158,7 @@ def test_the_forms_of_an_input() -> None:
 
 
 @pytest.mark.parametrize("choices", [{}, {"reset": "off"}], ids=str)
-def test_what_cannot_be_traced_is_refused(choices: Choices) -> None:
+def test_what_cannot_be_traced_is_refused(choices: dict[str, str]) -> None:
     """Packed sequences, transforms and wrong shapes raise errors that say so."""
     layer = GRU(I, H, **choices)
     with pytest.raises(ValueError, match="return_trace given with a packed sequence, expected a padded tensor"):

@@ -1,4 +1,4 @@
-"""Drop-in replacements for `torch.nn.GRU` and `torch.nn.RNN` that run on native kernels, in training and in inference.
+"""Drop-in replacements for `torch.nn.GRU`, `LSTM` and `RNN` that run on native kernels, in training and in inference.
 
 >>> import torch
 >>> from tidegate.torch import GRU
@@ -11,18 +11,24 @@ Route(native=True, reason='float32 on the CPU')
 >>> layer.route(torch.randn(5, 2, 3, dtype=torch.float64))
 Route(native=False, reason='input has dtype float64, native kernels compute in float32')
 
-Compiled and exported models (`torch.compile(fullgraph=True)`, `torch.export`) hold a layer as one operation,
-`tidegate::recurrent_layer`; `torch.func.grad`, `vmap` and per-sample gradients run natively too, forward-mode
-derivatives by torch's own code. As torch.compile refuses every `torch.nn.GRU`, the drop-ins are no subclasses of it but
-of `torch.nn.RNNBase`. `convert` swaps the recurrent modules of a model:
+A drop-in is an instance of the module of torch that it stands for, so that code which goes by types takes it for one.
+`convert` swaps the recurrent modules of a model:
 
 >>> model = torch.nn.Sequential(torch.nn.GRU(3, 4))
 >>> convert(model)[0].route(torch.randn(5, 2, 3))
 Route(native=True, reason='float32 on the CPU')
+>>> isinstance(model[0], torch.nn.GRU)
+True
 
-Weights are packed for the kernels when they have changed, once for all who use them. In eval mode and without
-gradients, where they are taken to rest, a change of single numbers that torch does not count (through `weight.data` or
-a numpy view) may go unseen until the next call of `train` or `eval`; any other change is seen at once.
+Compiled and exported models (`torch.compile(fullgraph=True)`, `torch.export`) hold a layer as one operation,
+`tidegate::recurrent_layer`; `torch.func.grad`, `vmap` and per-sample gradients run natively too, forward-mode
+derivatives by torch's own code. `torch.fx.symbolic_trace` keeps a layer as one step. What compiles modules by their
+type, `torch.jit.script` above all, gets torch's own module in the place of a drop-in, with the same parameters; so does
+the model that was given to it, which `convert` turns back. Quantisation looks for exact types and leaves drop-ins as
+they are: call `convert(model, to="torch")` before it.
+
+Weights are packed for the kernels when they have changed, once for all who use them. A change is seen by the next call,
+whichever way it was made: all numbers are compared.
 """
 
 try:
@@ -30,7 +36,11 @@ try:
 except ImportError as error:
     raise ImportError("tidegate.torch needs PyTorch: pip install 'tidegate[train]'") from error
 
+from tidegate.torch.compiler import admit_drop_ins as _admit_drop_ins
 from tidegate.torch.conversion import convert
-from tidegate.torch.modules import GRU, RNN, Route
+from tidegate.torch.modules import GRU, LSTM, RNN
+from tidegate.torch.routing import Route
 
-__all__ = ["GRU", "RNN", "Route", "convert"]
+__all__ = ["GRU", "LSTM", "RNN", "Route", "convert"]
+
+_admit_drop_ins()

@@ -15,117 +15,127 @@ from torch.func import vjp
 
 from tidegate.ops.batch import Batch
 from tidegate.ops.cells import Cell
-from tidegate.torch.fallback import torch_layer
-from tidegate.torch.operation import OperationLayers, recurrent_layer, recurrent_layer_backward
+from tidegate.torch.cells import States
+from tidegate.torch.fallback import torch_layer, twice_differentiable
+from tidegate.torch.operation import OperationLayers, Options, recurrent_layer, recurrent_layer_backward
 
 Dims = tuple[int | None, ...]
 
 
 @dataclass(frozen=True)
-class _Options:  # no tuple: functorch would take it apart
-    """What a call needs beside its tensors, as the operation takes it."""
+class _Call:  # no tuple: functorch would take it apart
+    """What a call is told beside its tensors.
 
-    cell: str
-    episode_state: str
-    recompute_every: int | None
+    Attributes:
+        options: As text, see `Options`.
+        given: How many states are given, S or 0.
+    """
 
-    def arguments(self, lengths: Tensor | None, episode_starts: Tensor | None) -> tuple[Any, ...]:
-        """Returns the arguments of the operation from `cell` to `recompute_every`."""
-        return self.cell, lengths, episode_starts, self.episode_state, self.recompute_every
+    options: str
+    given: int
+
+    @property
+    def cell(self) -> Cell:
+        """The cell."""
+        return Cell.of(Options.read(self.options).cell)
+
+    def split(self, tensors: Sequence[Any]) -> tuple[list[Any], list[Any]]:
+        """Takes states and weights apart."""
+        return list(tensors[: self.given]), list(tensors[self.given :])
 
 
 class TransformedLayers(OperationLayers):
     """The layers of a module under torch.func, which needs rules for batches around the operations."""
 
-    def __call__(self, i: int, x: Tensor, h0: Tensor | None, weights: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+    def __call__(self, i: int, x: Tensor, states: States | None, weights: Sequence[Tensor]) -> tuple[Tensor, States]:
         """Runs one layer."""
-        options = _Options(self.cell, self.episode_state, self.recompute_every)
-        y, h_n, _ = _layer(options, self.lengths, self.episode_starts, x, h0, *weights)
-        return y, h_n
+        given = states or ()
+        call = _Call(str(self.options._replace(keep=True)), len(given))
+        y, *finals, _ = _layer(call, self.batch.lengths, self.batch.episode_starts, x, *given, *weights)
+        return y, tuple(finals)
 
 
 class _Layer(torch.autograd.Function):
-    """`apply(options, lengths, episode_starts, x, h0, *weights)` gives `(y, h_n, trace)`."""
+    """`apply(call, lengths, episode_starts, x, *states, *weights)` gives `(y, *finals, kept)`."""
 
     @staticmethod
-    def forward(options: _Options, lengths: Any, episode_starts: Any, x: Tensor, h0: Any, *weights: Tensor) -> Any:
-        return recurrent_layer(x, h0, list(weights), *options.arguments(lengths, episode_starts), True)
-
-    @staticmethod
-    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor, Tensor]) -> None:
-        options, lengths, episode_starts, *tensors = inputs
-        y, _, trace = output
-        ctx.mark_non_differentiable(trace)
-        ctx.options = options
-        ctx.save_for_backward(lengths, episode_starts, y, trace, *tensors)
-
-    @staticmethod
-    def backward(ctx: Any, dy: Tensor, dh_n: Tensor, _: Any) -> tuple[Tensor | None, ...]:
-        lengths, episode_starts, y, trace, *tensors = ctx.saved_tensors
-        dx, dh0, *dweights = _layer_backward(ctx.options, lengths, episode_starts, y, trace, dy, dh_n, *tensors)
-        return None, None, None, dx, None if tensors[1] is None else dh0, *dweights
-
-    @staticmethod
-    def vmap(info: Any, in_dims: Dims, *args: Any) -> tuple[Any, Any]:
-        if any(dim is not None for dim in in_dims[5:]):
-            return _one_by_one(_layer, info.batch_size, in_dims, args)
-        N = info.batch_size
-        options, lengths, episode_starts, x, h0, *weights = args
-        lengths = None if lengths is None else _rows(lengths, in_dims[1], 0, N)
-        episode_starts = None if episode_starts is None else _rows(episode_starts, in_dims[2], 1, N)
-        h0 = None if h0 is None else _rows(h0, in_dims[4], 1, N)
-        y, h_n, trace = _layer(options, lengths, episode_starts, _rows(x, in_dims[3], 1, N), h0, *weights)
-        y, h_n = (output.unflatten(1, (N, output.shape[1] // N)) for output in (y, h_n))
-        if not trace.numel():
-            return (y, h_n, trace), (1, 1, None)
-        return (y, h_n, trace.unflatten(2, (N, trace.shape[2] // N))), (1, 1, 2)
-
-
-class _Backward(torch.autograd.Function):
-    """`apply(options, lengths, episode_starts, y, trace, dy, dh_n, x, h0, *weights)` gives gradients by the last."""
-
-    @staticmethod
-    def forward(
-        options: _Options,
-        lengths: Any,
-        episode_starts: Any,
-        y: Tensor,
-        trace: Tensor,
-        dy: Tensor,
-        dh_n: Tensor,
-        *tensors: Tensor,
-    ) -> tuple[Tensor, ...]:
-        x, h0, *weights = tensors
-        arguments = options.arguments(lengths, episode_starts)
-        dx, dh0, dweights = recurrent_layer_backward(x, h0, weights, *arguments, True, y, trace, dy, dh_n)
-        return dx, dh0, *dweights
+    def forward(call: _Call, lengths: Any, episode_starts: Any, x: Tensor, *tensors: Tensor) -> tuple[Tensor, ...]:
+        y, finals, kept = recurrent_layer(x, *call.split(tensors), lengths, episode_starts, call.options)
+        return y, *finals, kept
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
-        ctx.options, lengths, episode_starts, _, _, *tensors = inputs
+        call, lengths, episode_starts, *tensors = inputs
+        y, kept = output[0], output[-1]
+        ctx.mark_non_differentiable(kept)
+        ctx.call = call
+        ctx.save_for_backward(lengths, episode_starts, y, kept, *tensors)
+
+    @staticmethod
+    def backward(ctx: Any, *output_gradients: Tensor) -> tuple[Tensor | None, ...]:
+        lengths, episode_starts, y, kept, *tensors = ctx.saved_tensors
+        found = _layer_backward(ctx.call, lengths, episode_starts, y, kept, *output_gradients[:-1], *tensors)
+        return None, None, None, *found
+
+    @staticmethod
+    def vmap(info: Any, in_dims: Dims, *args: Any) -> tuple[Any, Any]:
+        call, lengths, episode_starts, x, *tensors = args
+        weights_from = 4 + call.given
+        if any(dim is not None for dim in in_dims[weights_from:]):
+            return _one_by_one(_layer, info.batch_size, in_dims, args)
+        N = info.batch_size
+        lengths = None if lengths is None else _rows(lengths, in_dims[1], 0, N)
+        episode_starts = None if episode_starts is None else _rows(episode_starts, in_dims[2], 1, N)
+        states, weights = call.split(tensors)
+        states = [_rows(state, dim, 1, N) for state, dim in zip(states, in_dims[4:weights_from], strict=True)]
+        y, *finals, kept = _layer(call, lengths, episode_starts, _rows(x, in_dims[3], 1, N), *states, *weights)
+        outputs = [output.unflatten(1, (N, output.shape[1] // N)) for output in (y, *finals)]
+        if not kept.numel():
+            return (*outputs, kept), (*(1 for _ in outputs), None)
+        return (*outputs, kept.unflatten(2, (N, kept.shape[2] // N))), (*(1 for _ in outputs), 2)
+
+
+class _Backward(torch.autograd.Function):
+    """`apply(call, lengths, episode_starts, y, kept, dy, *dfinals, x, *states, *weights)` gives gradients by the last."""
+
+    @staticmethod
+    def forward(
+        call: _Call, lengths: Any, episode_starts: Any, y: Tensor, kept: Tensor, *tensors: Tensor
+    ) -> tuple[Tensor, ...]:
+        output_gradients, (x, *others) = _split_gradients(call, tensors)
+        states, weights = call.split(others)
+        dx, dstates, dweights = recurrent_layer_backward(
+            *(x, states, weights, lengths, episode_starts, call.options), [y, kept], output_gradients
+        )
+        return dx, *dstates, *dweights
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
+        ctx.call, lengths, episode_starts, _, _, *tensors = inputs
         ctx.save_for_backward(lengths, episode_starts, *tensors)
 
     @staticmethod
     def backward(ctx: Any, *ddinputs: Tensor) -> tuple[Tensor | None, ...]:
         """Differentiates the backward pass, computed by torch's own operations."""
-        lengths, episode_starts, dy, dh_n, x, h0, *weights = ctx.saved_tensors
+        lengths, episode_starts, *tensors = ctx.saved_tensors
+        call: _Call = ctx.call
         steps = None if lengths is None else np.array(lengths.tolist())
         marks = None if episode_starts is None else np.array(episode_starts.tolist(), np.uint8)
-        states = [] if h0 is None else [h0]
+        output_gradients, inputs = _split_gradients(call, tensors)
 
-        def layer(*inputs: Tensor) -> Any:
-            x, *others = inputs
-            h0 = others.pop(0) if states else None
-            batch = Batch(*x.shape[:2], steps, None, marks, ctx.options.episode_state)
-            return torch_layer(Cell.of(ctx.options.cell), x, h0, others, batch)
+        def layer(x: Tensor, *others: Tensor) -> tuple[Tensor, ...]:
+            states, weights = call.split(others)
+            batch = Batch(*x.shape[:2], steps, None, marks, Options.read(call.options).episode_state)
+            y, finals = torch_layer(call.cell, x, tuple(states) or None, weights, batch)
+            return y, *finals
 
-        def gradients(dy: Tensor, dh_n: Tensor, *inputs: Tensor) -> Any:
-            return vjp(layer, *inputs)[1]((dy, dh_n))
+        def gradients(*tensors: Tensor) -> Any:
+            output_gradients, inputs = _split_gradients(call, tensors)
+            return vjp(layer, *inputs)[1](tuple(output_gradients))
 
-        ddx, ddh0, *ddweights = ddinputs
-        pull_back = vjp(gradients, dy, dh_n, x, *states, *weights)[1]
-        ddy, ddh_n, dx, *others = pull_back((ddx, *[ddh0 for _ in states], *ddweights))
-        return *[None] * 5, ddy, ddh_n, dx, others.pop(0) if states else None, *others
+        with twice_differentiable():
+            found = vjp(gradients, *output_gradients, *inputs)[1](ddinputs)
+        return *[None] * 5, *found
 
     @staticmethod
     def vmap(info: Any, in_dims: Dims, *args: Any) -> tuple[Any, Any]:
@@ -134,6 +144,12 @@ class _Backward(torch.autograd.Function):
 
 _layer: Callable[..., Any] = _Layer.apply
 _layer_backward: Callable[..., Any] = _Backward.apply
+
+
+def _split_gradients(call: _Call, tensors: Sequence[Tensor]) -> tuple[list[Tensor], list[Tensor]]:
+    """Takes the gradients by y and the final states apart from x, states and weights."""
+    outputs = 1 + call.cell.S
+    return list(tensors[:outputs]), list(tensors[outputs:])
 
 
 def _rows(tensor: Tensor, dim: int | None, axis: int, N: int) -> Tensor:

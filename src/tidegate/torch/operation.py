@@ -1,202 +1,271 @@
 """One recurrent layer as operations of torch, `tidegate::recurrent_layer` and its backward pass.
 
-torch.compile and torch.export put them into their graphs as they are. The
-arguments are time first, as in `function`, which a module calls by itself when nothing transforms it: an
-operation of torch costs more per call than a small layer.
+torch.compile and torch.export put them into their graphs as they are. The arguments are time first, as in `native`. A
+module that nothing transforms calls the kernels by itself: an operation of torch costs more than a small layer.
 """
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from functools import lru_cache
+from typing import Any, NamedTuple, Self, cast
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from tidegate.ops import EPISODE_STATES, checks
-from tidegate.ops._kernels import Array, rows_contiguous
-from tidegate.ops.batch import EPISODE_STATES, Batch
+from tidegate.ops import checks
+from tidegate.ops._kernels import Array, rows_contiguous, traced_values
+from tidegate.ops.batch import Batch, check_batch
 from tidegate.ops.cells import Cell
-from tidegate.torch.fallback import weights_per_direction
-from tidegate.torch.function import Plan, native_gradients, run
+from tidegate.torch.cells import States, weights_per_direction
+from tidegate.torch.native import Plan, gradients, run
 from tidegate.torch.weights import PACKED
 
-Outputs = tuple[Tensor, Tensor, Tensor]
-Gradients = tuple[Tensor, Tensor, list[Tensor]]
+
+class Options(NamedTuple):
+    """What a layer is told beside its tensors. The operations take it as a text, which `str` gives and `read` reads.
+
+        >>> options = Options("gru reset=off", recompute_every=100, keep=True)
+        >>> str(options)
+        'gru reset=off, recompute_every=100, keep=True'
+        >>> Options.read(str(options)) == options
+        True
+
+    Attributes:
+        cell: The text of the cell.
+        episode_state: What an episode starts from, "zeros" or "h0".
+        recompute_every: Steps of a segment whose gates the backward pass computes again; None for any number.
+        keep: Whether the forward pass keeps what the backward pass reads, which is otherwise computed again.
+        need_dx: Whether the backward pass computes the gradient by x.
+    """
+
+    cell: str
+    episode_state: str = "zeros"
+    recompute_every: int | None = None
+    keep: bool = False
+    need_dx: bool = True
+
+    def __str__(self) -> str:
+        parts = [self.cell]
+        if self.episode_state != "zeros":
+            parts.append(f"episode_state={self.episode_state}")
+        if self.recompute_every is not None:
+            parts.append(f"recompute_every={self.recompute_every}")
+        if self.keep:
+            parts.append("keep=True")
+        if not self.need_dx:
+            parts.append("need_dx=False")
+        return ", ".join(parts)
+
+    @classmethod
+    def read(cls, text: str) -> Self:
+        """Reads a text of options.
+
+        Raises:
+            ValueError: It holds something else.
+        """
+        options: Self = _read(cls, text)
+        return options
+
+
+@lru_cache
+def _read(kind: Any, text: str) -> Any:
+    cell, *parts = text.split(", ")
+    given = dict(part.partition("=")[::2] for part in parts)
+    every = given.pop("recompute_every", None)
+    flags = {name: given.pop(name, str(default)) for name, default in (("keep", False), ("need_dx", True))}
+    options = kind(cell, given.pop("episode_state", "zeros"), None if every is None else int(every))
+    for name, word in flags.items():
+        checks.check_choice(name, word, ("True", "False"))
+        options = options._replace(**{name: word == "True"})
+    for name in given:
+        checks.check_choice("an option", name, kind._fields[1:])
+    checks.check_recompute(options.recompute_every)
+    return options
 
 
 class OperationLayers(NamedTuple):
-    """The layers of a module as operations of torch: layer `i` maps x, h0 and its weights to y and h_n."""
+    """The layers of a module as operations of torch: layer `i` maps x, its states and weights to y and final states.
 
-    cell: str
-    lengths: Tensor | None
-    episode_starts: Tensor | None
-    episode_state: str
-    recompute_every: int | None
+    Attributes:
+        options: What the layers share.
+        batch: The rows; its lengths and episode starts are tensors.
+    """
 
-    def __call__(self, i: int, x: Tensor, h0: Tensor | None, weights: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+    options: Options
+    batch: Batch
+
+    def __call__(self, i: int, x: Tensor, states: States | None, weights: Sequence[Tensor]) -> tuple[Tensor, States]:
         """Runs one layer, keeping the gates if gradients will surely be asked for; a graph to export might never."""
-        inputs = (*weights, x) if h0 is None else (*weights, x, h0)
-        trace = torch.is_grad_enabled() and any(tensor.requires_grad for tensor in inputs)
-        trace = trace and not torch.compiler.is_exporting()
-        y, h_n, _ = recurrent_layer(x, h0, list(weights), *self, trace)
-        return y, h_n
+        given = () if states is None else states
+        keep = torch.is_grad_enabled() and any(tensor.requires_grad for tensor in (*weights, x, *given))
+        options = self.options._replace(keep=keep and not torch.compiler.is_exporting())
+        batch = self.batch
+        rows: tuple[Any, Any] = (batch.lengths, batch.episode_starts)
+        y, finals, _ = recurrent_layer(x, list(given), list(weights), *rows, str(options))
+        return y, tuple(finals)
 
 
 @torch.library.custom_op("tidegate::recurrent_layer", mutates_args=(), device_types="cpu")
 def recurrent_layer(
     x: Tensor,
-    h0: Tensor | None,
+    states: Sequence[Tensor],
     weights: Sequence[Tensor],
-    cell: str,
     lengths: Tensor | None,
     episode_starts: Tensor | None,
-    episode_state: str,
-    recompute_every: int | None,
-    trace: bool,
-) -> tuple[Tensor, Tensor, Tensor]:
+    options: str,
+) -> tuple[Tensor, list[Tensor], Tensor]:
     """Runs one layer, both directions if there are weights for two.
 
     Args:
         x: Input, float32 [T, B, I].
-        h0: Initial states, float32 [D, B, H]; None for zeros.
+        states: The S initial states, float32 [D, B, H]; none for zeros.
         weights: As torch lists them, for each direction w_ih [G·H, I], w_hh [G·H, H] and with bias b_ih, b_hh [G·H].
-        cell: The text of the cell, see `cells.Cell`.
         lengths: Steps of each row, integers [B]; None for T everywhere.
         episode_starts: True on the first step of each episode, bool [T, B]; None for one episode a row.
-        episode_state: What an episode starts from, "zeros" or "h0".
-        recompute_every: Steps of a segment whose gates the backward pass computes again; None for any number.
-        trace: Whether to keep the gates for the backward pass, which otherwise computes them again.
+        options: The text of the cell and what else there is to say, see `Options`.
 
     Returns:
-        y [T, B, D·H], h_n [D, B, H], and the trace [D, T, B, 4, H] or an empty tensor.
+        y [T, B, D·H], the S final states [D, B, H], and what is kept [D, T, B, K, H] or an empty tensor.
 
     Raises:
-        TypeError: A tensor is not float32, or lengths are no integers.
-        ValueError: A shape or a length is wrong.
+        TypeError: A tensor is not float32, lengths are no integers, or episode starts no booleans.
+        ValueError: A shape, a length or an option is wrong.
     """
-    plan = _plan(x, h0, weights, cell, lengths, episode_starts, episode_state, recompute_every, {})
-    directions = PACKED.get(plan.cell, weights, exactly=trace)
-    y, h_n, gates = run(plan, directions, x, h0, K=plan.kept_values if trace else 0, clear=True)
-    kept = x.new_empty(0) if gates is None else torch.from_numpy(gates)
-    return torch.from_numpy(y), torch.from_numpy(h_n), kept
+    given, sizes = Options.read(options), _sizes(weights)
+    plan = _plan(given, sizes, (x, states), (lengths, episode_starts))
+    directions = PACKED.get(plan.cell, weights)
+    y, finals, kept = run(plan, directions, x, tuple(states), K=plan.kept_values if given.keep else 0, clear=True)
+    return y, list(finals), x.new_empty(0) if kept is None else kept
 
 
 @torch.library.custom_op("tidegate::recurrent_layer_backward", mutates_args=(), device_types="cpu")
 def recurrent_layer_backward(
     x: Tensor,
-    h0: Tensor | None,
+    states: Sequence[Tensor],
     weights: Sequence[Tensor],
-    cell: str,
     lengths: Tensor | None,
     episode_starts: Tensor | None,
-    episode_state: str,
-    recompute_every: int | None,
-    need_dx: bool,
-    y: Tensor,
-    trace: Tensor,
-    dy: Tensor | None,
-    dh_n: Tensor | None,
-) -> tuple[Tensor, Tensor, list[Tensor]]:
+    options: str,
+    outputs: Sequence[Tensor],
+    output_gradients: Sequence[Tensor | None],
+) -> tuple[Tensor, list[Tensor], list[Tensor]]:
     """Carries gradients back through a layer.
 
     Args:
-        x: As in the forward pass, and so are h0 to recompute_every.
-        need_dx: Whether to compute dx; if not, it is empty.
-        y: What the forward pass returned, and so is trace.
-        dy: Gradient of the loss by y; None for zeros.
-        dh_n: Gradient of the loss by h_n; None for zeros.
+        x: As in the forward pass, and so are states to options.
+        outputs: Of what the forward pass returned, y and what was kept.
+        output_gradients: Gradients of the loss by y and by the S final states; None for zeros.
 
     Returns:
-        dx, dh0 (empty if there is no h0) and the gradients by the weights.
+        dx (empty if it is not needed), the gradients by the states that are given, and those by the weights.
     """
-    sizes: checks.Sizes = {}
-    plan = _plan(x, h0, weights, cell, lengths, episode_starts, episode_state, recompute_every, sizes)
-    directions = PACKED.get(plan.cell, weights, exactly=False)
-    kept = _kept(y, trace, sizes)
-    for name, gradient, letters in (("dy", dy, "T B D·H"), ("dh_n", dh_n, "D B H")):
+    given, sizes = Options.read(options), _sizes(weights)
+    plan = _plan(given, sizes, (x, states), (lengths, episode_starts))
+    directions = PACKED.get(plan.cell, weights)
+    y, kept = outputs
+    states_kept = traced_values(plan.cell, gates=False)
+    if states_kept and not kept.numel():  # nothing was kept, and states after the first can't be done without
+        kept = cast("Tensor", run(plan, directions, x, tuple(states), K=states_kept).kept)
+    found = _kept(y, kept, sizes)
+    names = ("dy", *[f"dstates[{s}]" for s in range(plan.cell.S)])
+    for name, gradient in zip(names, output_gradients, strict=True):
         if gradient is not None:
-            checks.check(name, gradient.numpy(force=True), letters, sizes)
-    found = native_gradients(plan, directions, x, h0, kept, (dy, dh_n), need_dx=need_dx, need_dh0=h0 is not None)
-    dx, dh0, *dweights = [x.new_empty(0) if tensor is None else tensor for tensor in found]
-    return dx, dh0, dweights
+            checks.check(name, gradient.numpy(force=True), "T B D·H" if name == "dy" else "D B H", sizes)
+    dx, dstates, dweights = gradients(
+        *(plan, directions, (x, tuple(states)), found, output_gradients),
+        need_dx=given.need_dx,
+        need_dstates=bool(states),
+    )
+    return x.new_empty(0) if dx is None else dx, list(dstates), dweights
+
+
+def _sizes(weights: Sequence[Tensor]) -> checks.Sizes:
+    """Returns the sizes of the letters that the weights tell."""
+    D = len(weights) // weights_per_direction(weights)
+    numbers = {"I": weights[0].shape[1], "H": weights[1].shape[1], "D": D}
+    return {letter: (size, "the weights") for letter, size in numbers.items()}
 
 
 def _plan(
-    x: Tensor,
-    h0: Tensor | None,
-    weights: Sequence[Tensor],
-    cell: str,
-    lengths: Tensor | None,
-    episode_starts: Tensor | None,
-    episode_state: str,
-    recompute_every: int | None,
+    options: Options,
     sizes: checks.Sizes,
+    inputs: tuple[Tensor, Sequence[Tensor]],
+    rows: tuple[Tensor | None, Tensor | None],
 ) -> Plan:
     """Checks what the rest trusts, and fills in the sizes of the letters."""
-    checks.check_choice("episode_state", episode_state, EPISODE_STATES)
-    checks.check_recompute(recompute_every)
-    sizes |= {"I": (weights[0].shape[1], "the weights"), "H": (weights[1].shape[1], "the weights")}
-    sizes["D"] = (len(weights) // weights_per_direction(weights), "the weights")
+    (x, states), (lengths, episode_starts), cell = inputs, rows, Cell.of(options.cell)
     checks.check("x", x.numpy(force=True), "T B I", sizes)
-    steps = None if lengths is None else checks.check_lengths(lengths.numpy(), sizes)
-    if h0 is not None:
-        checks.check("h0", h0.numpy(force=True), "D B H", sizes)
-    marks = None if episode_starts is None else checks.check_episode_starts(episode_starts.numpy(), "T B", sizes)
-    batch = Batch(sizes["T"][0], sizes["B"][0], steps, None, marks, episode_state)
-    return Plan(Cell.of(cell), batch, recompute_every)
+    if len(states) not in {0, cell.S}:
+        raise ValueError(f"states are {len(states)}, expected the {cell.S} of the cell {cell.name!r}, or none")
+    for s, state in enumerate(states):
+        checks.check(f"states[{s}]", state.numpy(force=True), "D B H", sizes)
+    batch = check_batch(
+        sizes,
+        lengths=None if lengths is None else lengths.numpy(),
+        episode_starts=None if episode_starts is None else episode_starts.numpy(),
+        episode_state=options.episode_state,
+    )
+    return Plan(cell, batch, options.recompute_every)
 
 
-def _kept(y: Tensor, trace: Tensor, sizes: checks.Sizes) -> tuple[Array, Array | None]:
+def _kept(y: Tensor, kept: Tensor, sizes: checks.Sizes) -> tuple[Array, Array | None]:
     """Checks what the forward pass has kept."""
     outputs = rows_contiguous(checks.check("y", y.numpy(force=True), "T B D·H", sizes))
-    if not trace.numel():
+    if not kept.numel():
         return outputs, None
-    return outputs, np.ascontiguousarray(checks.check("trace", trace.numpy(force=True), "D T B K H", dict(sizes)))
+    return outputs, np.ascontiguousarray(checks.check("kept", kept.numpy(force=True), "D T B K H", dict(sizes)))
 
 
 @recurrent_layer.register_fake
 def _(
     x: Tensor,
-    h0: Tensor | None,
+    states: Sequence[Tensor],
     weights: Sequence[Tensor],
-    cell: str,
     lengths: Tensor | None,
     episode_starts: Tensor | None,
-    episode_state: str,
-    recompute_every: int | None,
-    trace: bool,
-) -> Outputs:
-    rows, H, D = x.shape[:-1], weights[1].shape[1], len(weights) // weights_per_direction(weights)
-    B = rows[1] if h0 is None else h0.shape[1]
-    K = Plan(Cell.of(cell), Batch(0, 0), recompute_every).kept_values
-    kept = (D, *rows, K, H) if trace and K else (0,)
-    return x.new_empty(*rows, D * H), x.new_empty(D, B, H), x.new_empty(kept)
+    options: str,
+) -> tuple[Tensor, list[Tensor], Tensor]:
+    given, H, D = Options.read(options), weights[1].shape[1], len(weights) // weights_per_direction(weights)
+    T, B = x.shape[0], states[0].shape[1] if states else x.shape[1]
+    cell = Cell.of(given.cell)
+    K = Plan(cell, Batch(0, 0), given.recompute_every).kept_values if given.keep else 0
+    finals = [x.new_empty(D, B, H) for _ in range(cell.S)]
+    return x.new_empty(T, B, D * H), finals, x.new_empty((D, T, B, K, H) if K else 0)
 
 
 @recurrent_layer_backward.register_fake
-def _(x: Tensor, h0: Tensor | None, weights: Sequence[Tensor], *others: Any) -> Gradients:
-    need_dx = others[-5]
-    dx = x.new_empty(x.shape if need_dx else 0)
-    return dx, x.new_empty(0 if h0 is None else h0.shape), [x.new_empty(weight.shape) for weight in weights]
+def _(
+    x: Tensor,
+    states: Sequence[Tensor],
+    weights: Sequence[Tensor],
+    lengths: Tensor | None,
+    episode_starts: Tensor | None,
+    options: str,
+    outputs: Sequence[Tensor],
+    output_gradients: Sequence[Tensor | None],
+) -> tuple[Tensor, list[Tensor], list[Tensor]]:
+    dx = x.new_empty(x.shape if Options.read(options).need_dx else 0)
+    return dx, [x.new_empty(state.shape) for state in states], [x.new_empty(weight.shape) for weight in weights]
 
 
-def _keep(ctx: Any, inputs: tuple[Any, ...], output: Outputs) -> None:
+def _keep(ctx: Any, inputs: tuple[Any, ...], output: tuple[Any, ...]) -> None:
     """Keeps what the backward pass needs."""
-    x, h0, weights, cell, lengths, episode_starts, *options, _ = inputs
-    y, _, trace = output
-    ctx.mark_non_differentiable(trace)
+    x, states, weights, lengths, episode_starts, options = inputs
+    y, _, kept = output
+    ctx.mark_non_differentiable(kept)
     ctx.set_materialize_grads(False)
-    ctx.cell, ctx.options = cell, options
-    ctx.save_for_backward(x, h0, lengths, episode_starts, y, trace, *weights)
+    ctx.options, ctx.given = options, len(states)
+    ctx.save_for_backward(x, lengths, episode_starts, y, kept, *states, *weights)
 
 
-def _backward(ctx: Any, dy: Tensor | None, dh_n: Tensor | None, _: Any) -> tuple[Any, ...]:
-    x, h0, lengths, episode_starts, y, trace, *weights = ctx.saved_tensors
-    need_dx = ctx.needs_input_grad[0]
-    dx, dh0, dweights = recurrent_layer_backward(
-        x, h0, weights, ctx.cell, lengths, episode_starts, *ctx.options, need_dx, y, trace, dy, dh_n
+def _backward(ctx: Any, dy: Tensor | None, dfinals: Sequence[Tensor | None], _: Any) -> tuple[Any, ...]:
+    x, lengths, episode_starts, y, kept, *tensors = ctx.saved_tensors
+    states, weights = tensors[: ctx.given], tensors[ctx.given :]
+    options = Options.read(ctx.options)._replace(need_dx=ctx.needs_input_grad[0])
+    dx, dstates, dweights = recurrent_layer_backward(
+        *(x, states, weights, lengths, episode_starts, str(options)), [y, kept], [dy, *dfinals]
     )
-    return dx if need_dx else None, None if h0 is None else dh0, dweights, *[None] * 6
+    return dx if options.need_dx else None, dstates, dweights, None, None, None
 
 
 recurrent_layer.register_autograd(_backward, setup_context=_keep)

@@ -1,4 +1,4 @@
-"""What is said of the rows of a padded batch beside their numbers: lengths, episodes, the table that they read."""
+"""What is said of the rows of a call beside their numbers, checked against the input: lengths, episodes, a table."""
 
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -7,80 +7,96 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
-from torch.nn import Embedding, RNNBase
+from torch.nn import Embedding
 from torch.nn.functional import embedding
 from torch.nn.utils.rnn import PackedSequence
 
-from tidegate.ops.batch import EPISODE_STATES
+from tidegate.ops.batch import EPISODE_STATES, Batch, check_batch
 from tidegate.ops.checks import Sizes, check_choice, check_episode_starts, check_ids, check_lengths
 from tidegate.torch.transforms import jit_traces, unfit_tensor
 
-UNFIT = "the shapes do not fit: torch's own checks say how"
 Lengths = Sequence[int] | npt.NDArray[np.integer[Any]] | Tensor
 EpisodeStarts = npt.NDArray[np.bool_] | Tensor
 Ids = Sequence[Any] | npt.NDArray[np.integer[Any]] | Tensor
 
 
-class Rows(NamedTuple):
-    """What is said of the rows, checked.
+class RowArguments(NamedTuple):
+    """What a caller says of the rows, as it was given.
 
     Attributes:
-        lengths: Steps of each row, an int64 array [B], or a tensor; None for T everywhere.
-        episode_starts: Marks of the first steps of episodes, bytes [T, B], or a bool tensor; None for none.
-        episode_state: What an episode starts from, "zeros" or "h0".
-    """
-
-    lengths: Any = None
-    episode_starts: Any = None
-    episode_state: str = "zeros"
-
-
-def check_rows(
-    data: Tensor | PackedSequence,
-    lengths: Lengths | None,
-    episode_starts: EpisodeStarts | None,
-    episode_state: str,
-    batch_first: bool,
-    *,
-    as_tensors: bool,
-) -> Rows:
-    """Checks lengths and episode starts against the input that they belong to.
-
-    Args:
-        data: The input.
         lengths: Steps of each row, integers [B] in 0..T.
         episode_starts: True on the first steps of episodes, bool [T, B], or [B, T] with batch_first.
         episode_state: What an episode starts from.
+    """
+
+    lengths: Lengths | None
+    episode_starts: EpisodeStarts | None
+    episode_state: str
+
+
+def check_rows(data: Tensor, rows: RowArguments, batch_first: bool, *, as_tensors: bool) -> Batch:
+    """Checks what is said of the rows of a padded batch, or of one sequence.
+
+    Args:
+        data: The input [T, B, I], [B, T, I] with batch_first, or [T, I].
+        rows: What is said of its rows.
         batch_first: Whether the input is [B, T, I].
-        as_tensors: Whether to return tensors, whose numbers are left for the operation to check that gets them.
+        as_tensors: Whether the batch is to hold tensors, whose numbers are left for the operation to check that gets
+            them: torch transforms the call.
 
     Raises:
         TypeError: Lengths are no integers, or episode_starts no booleans.
         ValueError: They do not fit the input, which may be one that takes none.
     """
+    lengths, episode_starts, episode_state = rows
     check_choice("episode_state", episode_state, EPISODE_STATES)
+    T, B = (*data.shape, 1, 1)[:2]  # one sequence is a batch of one
+    if data.dim() == 2:
+        B = 1
+    elif batch_first:
+        T, B = B, T
+    if lengths is None and episode_starts is None:
+        return Batch(T, B, episode_state=episode_state)
     for name, given in (("lengths", lengths), ("episode_starts", episode_starts)):
         if given is not None:
             _check_padded(name, data)
-            if jit_traces():
-                raise ValueError(
-                    f"{name} given while torch.jit traces, which takes them for constants: use torch.export"
-                )
     if as_tensors:
         steps = None if lengths is None else _tensor("lengths", lengths, "integers")
         marks = None if episode_starts is None else _tensor("episode_starts", episode_starts, "bool")
-        return Rows(steps, marks.T if batch_first and marks is not None else marks, episode_state)
+        marks = marks.T if batch_first and marks is not None else marks
+        return Batch(T, B, steps, None, marks, episode_state)  # type: ignore[arg-type]
 
-    sizes: Sizes = {}
-    if isinstance(data, Tensor) and data.dim() == 3:
-        sizes = {letter: (data.shape[axis ^ batch_first], "input") for axis, letter in enumerate("TB")}
+    sizes: Sizes = {"T": (T, "input"), "B": (B, "input")}
     numbers = None if lengths is None else check_lengths(_on_cpu(lengths), sizes)
-    found = (
-        None
-        if episode_starts is None
-        else check_episode_starts(_on_cpu(episode_starts), "B T" if batch_first else "T B", sizes)
-    )
-    return Rows(numbers, np.ascontiguousarray(found.T) if batch_first and found is not None else found, episode_state)
+    starts = None
+    if episode_starts is not None:
+        starts = check_episode_starts(_on_cpu(episode_starts), "B T" if batch_first else "T B", sizes)
+        starts = np.ascontiguousarray(starts.T) if batch_first else starts
+    return Batch(T, B, numbers, None, starts, episode_state)
+
+
+def check_packed(packed: PackedSequence, rows: RowArguments) -> Batch:
+    """Checks the rows of a packed sequence.
+
+    Raises:
+        ValueError: Its batch sizes increase or do not sum to the rows of its data, or its rows are spoken of twice.
+    """
+    refuse_packed(rows)
+    return check_batch({"N": (packed.data.shape[0], "input")}, batch_sizes=packed.batch_sizes.numpy())
+
+
+def refuse_packed(rows: RowArguments) -> None:
+    """Checks that nothing is said of the rows of a packed sequence.
+
+    Raises:
+        ValueError: Something is.
+    """
+    check_choice("episode_state", rows.episode_state, EPISODE_STATES)
+    for name, given in (("lengths", rows.lengths), ("episode_starts", rows.episode_starts)):
+        if given is not None:
+            raise ValueError(
+                f"{name} given with a packed sequence, expected a padded tensor: a packed sequence has its own rows"
+            )
 
 
 class Lookup(NamedTuple):
@@ -97,6 +113,11 @@ class Lookup(NamedTuple):
     def gathered(self) -> Tensor:
         """Returns the input, [T, B, I], [B, T, I] or [T, I]."""
         return embedding(self.ids.to(self.table.device), self.table)
+
+    def add_to(self, batch: Batch, batch_first: bool) -> Batch:
+        """Returns the batch with the ids in it."""
+        ids = self.ids.numpy().ravel("F" if batch_first else "C")
+        return Batch(batch.T, batch.B, batch.lengths, None, batch.episode_starts, batch.episode_state, ids)
 
 
 def look_up(table: Any, ids: Ids, *, transformed: bool) -> tuple[Tensor, Lookup | None]:
@@ -149,31 +170,11 @@ def check_traceable(data: Tensor | PackedSequence, transform: str | None) -> Non
         raise ValueError("return_trace given under a transform of torch, expected a call outside of it")
 
 
-def misfit(module: RNNBase, data: Any, hx: Tensor | None) -> str | None:
-    """Returns what keeps an input of these shapes off the native route, or None."""
-    batch_sizes = None
-    if isinstance(data, PackedSequence):
-        data, batch_sizes = data.data, data.batch_sizes
-    shape: tuple[int, ...] = data.shape
-    axes, rows = 2, shape[:0]
-    if batch_sizes is not None:
-        rows = (int(batch_sizes[0]),)
-    elif len(shape) == 3:
-        axes, rows = 3, (shape[0 if module.batch_first else 1],)
-    states = (module.num_layers * 2 if module.bidirectional else module.num_layers, *rows, module.hidden_size)
-    fits = len(shape) == axes and shape[-1] == module.input_size and (hx is None or hx.shape == states)
-    if not fits:
-        return UNFIT
-    return "input is empty" if 0 in shape else None
-
-
-def _check_padded(name: str, data: Tensor | PackedSequence) -> None:
-    if isinstance(data, PackedSequence):
-        raise ValueError(  # noqa: TRY004 - it is the combination that is wrong
-            f"{name} given with a packed sequence, expected a padded tensor: a packed sequence has its own rows"
-        )
+def _check_padded(name: str, data: Tensor) -> None:
     if data.dim() != 3:
         raise ValueError(f"{name} given with an input of {data.dim()} axes, expected 3: several rows of steps")
+    if jit_traces():
+        raise ValueError(f"{name} given while torch.jit traces, which takes them for constants: use torch.export")
 
 
 def _on_cpu(values: Any) -> Any:

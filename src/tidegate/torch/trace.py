@@ -1,26 +1,21 @@
-"""Layers by torch's own operations, in any dtype and on any device, with a trace of their gates if one is wanted.
-
-Once the states of a layer are known, so is what every step has read, and the gates of all steps follow at once.
-"""
+"""Layers by torch's own operations, in any dtype and on any device, with a trace of what they did if one is wanted."""
 
 from collections.abc import Sequence
-from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn.functional import linear
 
 from tidegate.ops.batch import Batch
 from tidegate.ops.cells import Cell
 from tidegate.ops.trace import Trace
-from tidegate.torch.cells import step
-from tidegate.torch.fallback import Integers, torch_layer, weights_per_direction
+from tidegate.torch.cells import States, products, step, weights_per_direction
+from tidegate.torch.fallback import torch_layer
 
 
 class TorchLayers(NamedTuple):
-    """The layers of a module by torch's own operations: layer `i` maps x, h0 and its weights to y and h_n.
+    """The layers of a module by torch's own operations: layer `i` maps x, its states and weights to y and final states.
 
     Attributes:
         cell: The cell.
@@ -32,44 +27,51 @@ class TorchLayers(NamedTuple):
     batch: Batch
     traces: list[Trace] | None = None
 
-    def __call__(self, i: int, x: Tensor, h0: Tensor | None, weights: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+    def __call__(self, i: int, x: Tensor, states: States | None, weights: Sequence[Tensor]) -> tuple[Tensor, States]:
         """Runs one layer."""
-        y, h_n = torch_layer(self.cell, x, h0, weights, self.batch)
+        y, finals = torch_layer(self.cell, x, states, weights, self.batch)
         if self.traces is not None:
             with torch.no_grad():
-                start = torch.zeros_like(h_n) if h0 is None else h0
-                size = weights_per_direction(weights)
-                for d, state in enumerate(start):
-                    y_d = y[..., d * state.shape[1] : (d + 1) * state.shape[1]]
+                starts = tuple(map(torch.zeros_like, finals)) if states is None else states
+                size, (D, _, H) = weights_per_direction(weights), finals[0].shape
+                for d in range(D):
                     own = weights[d * size : (d + 1) * size]
-                    self.traces.append(self._trace(x, y_d.detach(), state.detach(), own, layer=i, reverse=d == 1))
-        return y, h_n
+                    start = tuple(state[d].detach() for state in starts)
+                    y_d = y[..., d * H : (d + 1) * H].detach()
+                    self.traces.append(self._trace(x, y_d, start, own, layer=i, reverse=d == 1))
+        return y, finals
 
     def _trace(
-        self, x: Tensor, y: Tensor, h0: Tensor, weights: Sequence[Tensor], *, layer: int, reverse: bool
+        self, x: Tensor, y: Tensor, start: States, weights: Sequence[Tensor], *, layer: int, reverse: bool
     ) -> Trace:
-        """Computes the trace of one direction from its states y [T, B, H]."""
-        T, B = x.shape[:2]
+        """Computes what one direction did at each step, from its outputs y [T, B, H] and initial states [B, H]."""
+        T, B, H = y.shape
+        sums, recur = products(weights, x)
+        first, marked = self._starts(reverse)
+        names = (*self.cell.trace, *self.cell.states[1:])
+        values = {name: y.new_zeros(T, B, H) for name in names}
+        restart = tuple(state if self.batch.episode_state == "h0" else torch.zeros_like(state) for state in start)
+        before = start
+        for t in reversed(range(T)) if reverse else range(T):
+            at_start, at_mark = (torch.from_numpy(rows[t, :, None]).to(y.device) for rows in (first, marked))
+            before = tuple(torch.where(at_start, own, state) for own, state in zip(start, before, strict=True))
+            before = tuple(torch.where(at_mark, own, state) for own, state in zip(restart, before, strict=True))
+            after, kept = step(self.cell, sums[t], recur, before)
+            before = (y[t], *after[1:])
+            for name, value in (kept | dict(zip(self.cell.states[1:], after[1:], strict=True))).items():
+                values[name][t] = value
         steps = self.batch.row_lengths()
-        t = np.arange(T)[:, None]
-        w_ih, w_hh, *biases = weights
-        b_ih, b_hh = biases or (None, None)
-        h = self._previous(y, h0, steps, reverse)
-        _, kept = step(self.cell, linear(x, w_ih, b_ih), partial(linear, weight=w_hh, bias=b_hh), (h,))
-        padding = torch.from_numpy(t >= steps).unsqueeze(-1).to(x.device)
-        values: list[Any] = [kept[name].masked_fill(padding, 0) for name in self.cell.trace]
-        return Trace.of(self.cell, y, values, h0=h0, lengths=steps, layer=layer, reverse=reverse)
+        padding = torch.from_numpy(np.arange(T)[:, None] >= steps).unsqueeze(-1).to(x.device)
+        arrays = [values[name].masked_fill(padding, 0) for name in names]
+        facts: dict[str, Any] = {"h0": start[0] if self.cell.S == 1 else torch.stack(start), "lengths": steps}
+        return Trace.of(self.cell, y, arrays, **facts, layer=layer, reverse=reverse)
 
-    def _previous(self, y: Tensor, h0: Tensor, steps: Integers, reverse: bool) -> Tensor:
-        """Returns the state that each step has read, [T, B, H]."""
-        T = len(y)
+    def _starts(self, reverse: bool) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
+        """Returns where rows begin and where their later episodes do, bool [T, B], in the order of the walk."""
+        T, B, steps, starts = self.batch.T, self.batch.B, self.batch.row_lengths(), self.batch.episode_starts
         t = np.arange(T)[:, None]
-        first = (t == steps - 1) if reverse else np.broadcast_to(t == 0, (T, len(steps)))
-        starts = self.batch.episode_starts
-        marked = np.zeros((T, len(steps)), bool) if starts is None else starts != 0
+        first = (t == steps - 1) if reverse else np.repeat(t == 0, B, axis=1)
+        marked = np.zeros((T, B), bool) if starts is None else starts != 0
         if reverse:  # an episode starts where the next one, in time, has its mark
             marked = np.concatenate([marked[1:], np.zeros_like(marked[:1])]) & (t + 1 < steps)
-        at_start, at_mark = (torch.from_numpy(np.array(a)).unsqueeze(-1).to(y.device) for a in (first, marked))
-        shifted = torch.cat([y[1:], h0[None]] if reverse else [h0[None], y[:-1]])[:T]
-        before = torch.where(at_start, h0, shifted)
-        return torch.where(at_mark, h0 if self.batch.episode_state == "h0" else torch.zeros_like(h0), before)
+        return first, marked

@@ -1,5 +1,7 @@
 """What a call meets: transforms that record or replace the operations of torch, and tensors that kernels can't read."""
 
+from typing import Any
+
 import torch
 from torch import Tensor
 from torch._C import _are_functorch_transforms_active, _is_tracing, _len_torch_dispatch_stack
@@ -24,24 +26,31 @@ def jit_traces() -> bool:
     return not torch.compiler.is_compiling() and _is_tracing()
 
 
+def forward_mode() -> bool:
+    """Returns whether derivatives are computed in forward mode."""
+    return forward_ad._current_level >= 0  # noqa: SLF001 - there is no public name
+
+
 def unsupported_transform() -> str | None:
     """Returns what only torch's own operations can go through, or None."""
-    if forward_ad._current_level >= 0:  # noqa: SLF001 - there is no public name
+    if forward_mode():
         return "forward-mode differentiation is active"
     if torch.compiler.is_compiling():
         return None
     return "torch.jit is tracing" if jit_traces() else None
 
 
-def unfit_tensor(name: str, tensor: Tensor) -> str | None:
+def unfit_tensor(name: str, tensor: Any) -> str | None:
     """Returns what keeps a tensor off the native route, or None."""
     if type(tensor) is not Tensor and type(tensor) is not Parameter:
         return f"{name} is a {type(tensor).__name__}, not a plain tensor"
     return unfit_number(name, tensor)
 
 
-def unfit_number(name: str, tensor: Tensor) -> str | None:
+def unfit_number(name: str, tensor: Any) -> str | None:
     """Returns what keeps a tensor of any kind off the native route, or None."""
+    if not isinstance(tensor, Tensor):
+        return f"{name} is a {type(tensor).__name__}, not a tensor"
     if tensor.dtype is not torch.float32:
         return f"{name} has dtype {str(tensor.dtype).removeprefix('torch.')}, native kernels compute in float32"
     if not tensor.is_cpu:

@@ -18,15 +18,14 @@ from torch import Tensor
 from tidegate import ops
 from tidegate.ops import _kernels
 from tidegate.ops.cells import Cell
-from tidegate.torch.fallback import weights_per_direction
+from tidegate.torch.cells import weights_per_direction
 
 Array = npt.NDArray[np.float32]
 
-SAMPLE = 256  # numbers of a weight that are compared when not all are
+MOST = 256  # layers in the store; beyond, the oldest makes room
+
 _memcmp = ctypes.CDLL(None).memcmp
 _memcmp.argtypes = [ctypes.c_void_p, ctypes.c_void_p, ctypes.c_size_t]
-
-MOST = 256  # layers in the store; beyond, the oldest makes room
 
 
 @dataclass(slots=True)
@@ -37,51 +36,47 @@ class _Entry:
         facts: What torch knows of the weights: versions, strides, shapes.
         copies: The numbers that were packed.
         directions: The packed weights of each direction.
-        trust: The value of `PackedWeights.trust` when all numbers were last compared.
         storages: Weak references that take the entry out of the store when the memory of a weight is freed.
         views: The live numbers, not owned; made when first needed, and read only while the caller holds the weights.
-        spans: Where the live numbers of each weight are, where their copies are, and the bytes of both.
-        samples: A view of some of the live numbers of each weight, and what they should be.
+        spans: Where the live numbers of each weight are, where their copies are, and the bytes of both; empty if a
+            weight is not contiguous.
     """
 
     facts: list[tuple[Any, ...]]
     copies: list[Array]
     directions: list[_kernels.Layer]
-    trust: int
     storages: list[weakref.ref[Any]]
     views: list[Array] = field(default_factory=list)
     spans: list[tuple[int, int, int]] = field(default_factory=list)
-    samples: list[tuple[Array, bytes]] = field(default_factory=list)
 
-    def unchanged(self, weights: Sequence[Tensor], *, exactly: bool) -> bool:
-        """Compares all numbers, or a sample of each weight, with those that were packed."""
-        if not self.samples:  # set last, so that another thread finds both or makes its own
-            self.views = [_view(weight) for weight in weights]
-            pairs = list(zip(self.views, self.copies, strict=True))
-            self.spans = [(view.ctypes.data, copy.ctypes.data, copy.nbytes) for view, copy in pairs]
-            self.samples = [(_sample(view), _sample(copy).tobytes()) for view, copy in pairs]
-        if exactly and all(view.flags.c_contiguous for view in self.views):
+    def unchanged(self, weights: Sequence[Tensor]) -> bool:
+        """Compares all numbers, as bits, with those that were packed."""
+        if not self.views:
+            views = [_view(weight) for weight in weights]
+            if all(view.flags.c_contiguous for view in views):
+                pairs = zip(views, self.copies, strict=True)
+                self.spans = [(view.ctypes.data, copy.ctypes.data, copy.nbytes) for view, copy in pairs]
+            self.views = views  # set last, so that another thread finds both or makes its own
+        if self.spans:
             return not any(_memcmp(*span) for span in self.spans)
-        if exactly:
-            return all(map(np.array_equal, self.views, self.copies))
-        return all(sample.tobytes() == content for sample, content in self.samples)
+        pairs = zip(self.views, self.copies, strict=True)
+        return all(np.array_equal(view.view(np.int32), copy.view(np.int32)) for view, copy in pairs)
 
 
 class PackedWeights:
     """The store: `get` packs the weights of a layer when they are new or have changed.
 
     torch counts the changes of a tensor in place, but not those made through `weight.data`, through a numpy view, or by
-    another process. So the numbers themselves are compared as well: all of them, or a sample of each weight where
-    weights are not expected to change.
+    another process. So all the numbers are compared too, at every call: at the speed at which memory is read.
 
         >>> import torch
         >>> weights = [torch.ones(3, 2), torch.ones(3, 1)]
         >>> store, cell = PackedWeights(), Cell.of("gru")
-        >>> first = store.get(cell, weights, exactly=False)
-        >>> store.get(cell, weights, exactly=False) is first
+        >>> first = store.get(cell, weights)
+        >>> store.get(cell, weights) is first
         True
         >>> weights[0].data[1, 1] = 2
-        >>> store.get(cell, weights, exactly=True) is first
+        >>> store.get(cell, weights) is first
         False
         >>> del weights
         >>> len(store.entries)
@@ -90,39 +85,26 @@ class PackedWeights:
 
     def __init__(self) -> None:
         self.entries: dict[tuple[Any, ...], _Entry] = {}
-        self.trust = 0
 
-    def doubt(self) -> None:
-        """Makes the next `get` of each layer compare all numbers."""
-        self.trust += 1
-
-    def get(self, cell: Cell, weights: Sequence[Tensor], *, exactly: bool) -> list[_kernels.Layer]:
+    def get(self, cell: Cell, weights: Sequence[Tensor]) -> list[_kernels.Layer]:
         """Returns the packed weights of each direction of a layer, and packs them if `find` does not find them.
 
         Args:
             cell: The cell.
             weights: float32 weights on the CPU as torch lists them, for each direction w_ih [G·H, I], w_hh [G·H, H] and
                 with bias b_ih, b_hh [G·H].
-            exactly: Whether to compare all numbers, or a sample.
 
         Raises:
             TypeError: A weight is not float32.
             ValueError: The shapes do not fit each other.
         """
-        return self.find(cell, weights, exactly=exactly) or self.pack(cell, weights)
+        return self.find(cell, weights) or self.pack(cell, weights)
 
-    def find(self, cell: Cell, weights: Sequence[Tensor], *, exactly: bool) -> list[_kernels.Layer] | None:
+    def find(self, cell: Cell, weights: Sequence[Tensor]) -> list[_kernels.Layer] | None:
         """Returns the packed weights of each direction of a layer; None if these weights are not the packed ones."""
         entry = self.entries.get(_key(cell, weights))
-        if entry is None or entry.facts != _facts(weights):
+        if entry is None or entry.facts != _facts(weights) or not entry.unchanged(weights):
             return None
-        trust = self.trust
-        if entry.trust != trust or entry.facts[0][0] is None:
-            exactly = True
-        if not entry.unchanged(weights, exactly=exactly):
-            return None
-        if exactly:
-            entry.trust = trust
         return entry.directions
 
     def pack(self, cell: Cell, weights: Sequence[Tensor]) -> list[_kernels.Layer]:
@@ -130,7 +112,7 @@ class PackedWeights:
         for weight in weights:
             if weight.dtype is not torch.float32:
                 raise TypeError(f"a weight has dtype {str(weight.dtype).removeprefix('torch.')}, expected float32")
-        key, facts, trust = _key(cell, weights), _facts(weights), self.trust
+        key, facts = _key(cell, weights), _facts(weights)
         entries, step = self.entries, weights_per_direction(weights)
         copies = [_copy(weight) for weight in weights]
         parts = [copies[i : i + step] for i in range(0, len(copies), step)]
@@ -145,7 +127,7 @@ class PackedWeights:
         storages = [weakref.ref(weight.untyped_storage(), lambda _: entries.pop(key, None)) for weight in weights]
         if len(entries) >= MOST:
             entries.pop(next(iter(entries)), None)
-        entries[key] = _Entry(facts, copies, directions, trust, storages)
+        entries[key] = _Entry(facts, copies, directions, storages)
         return directions
 
 
@@ -184,8 +166,3 @@ def _view(weight: Tensor) -> Array:
     span = 1 + sum((size - 1) * stride for size, stride in zip(weight.shape, weight.stride(), strict=True))
     memory = (ctypes.c_float * span).from_address(weight.data_ptr())
     return np.ndarray(weight.shape, np.float32, memoryview(memory), strides=[4 * stride for stride in weight.stride()])
-
-
-def _sample(array: Array) -> Array:
-    """Returns a view of some numbers, spread over all rows and columns by an odd step, or of all of a strided array."""
-    return array.reshape(-1)[:: array.size // SAMPLE | 1] if array.flags.c_contiguous else array

@@ -1,0 +1,178 @@
+"""One recurrent layer on the native kernels, all its directions, from tensors to tensors.
+
+All tensors here are time first: `x` float32 [T, B, I], `y` [T, B, D·H], and S states [D, B, H] with D directions. In
+packed sequences N stands for the two axes T, B, in the order of `torch.nn.utils.rnn.PackedSequence`.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple, cast
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+from torch.nn.functional import embedding
+
+from tidegate.ops import _kernels
+from tidegate.ops.batch import Batch
+from tidegate.ops.cells import Cell
+from tidegate.torch.cells import States
+from tidegate.torch.fallback import torch_layer
+
+Array = npt.NDArray[np.float32]
+Directions = Sequence[_kernels.Layer]
+"""The packed weights of a layer, one value for each direction."""
+
+
+class Plan(NamedTuple):
+    """What the call of a layer needs beside its tensors; all layers of a module share it.
+
+    Attributes:
+        cell: The cell.
+        batch: The rows.
+        recompute_every: Steps of a segment whose gates the backward pass computes again; None keeps them all.
+    """
+
+    cell: Cell
+    batch: Batch
+    recompute_every: int | None = None
+
+    @property
+    def kept_values(self) -> int:
+        """K, how many values of a step the backward pass reads beside the outputs."""
+        return _kernels.traced_values(self.cell, gates=self.cell.needs_trace and self.recompute_every is None)
+
+    def torch_layer(self, x: Tensor, states: States, weights: Sequence[Tensor]) -> tuple[Tensor, States]:
+        """Runs one layer by torch's own operations; no states stand for zeros."""
+        batch = self.batch
+        if batch.ids is not None:
+            x = embedding(torch.from_numpy(batch.ids.reshape(batch.T, batch.B)), x)
+        return torch_layer(self.cell, x, states or None, weights, batch)
+
+
+class Done(NamedTuple):
+    """What a layer has computed.
+
+    Attributes:
+        y: Outputs [T, B, D·H].
+        finals: Final states [D, B, H].
+        kept: K values of each step [D, T, B, K, H], or None for none.
+    """
+
+    y: Tensor
+    finals: States
+    kept: Tensor | None
+
+
+def run(
+    plan: Plan, directions: Directions, x: Tensor, states: States | None, *, K: int = 0, clear: bool = False
+) -> Done:
+    """Runs a layer.
+
+    Args:
+        plan: The cell and the rows.
+        directions: The packed weights.
+        x: Input.
+        states: Initial states; None for zeros.
+        K: How many values of each step to keep, see `_kernels.traced_values`.
+        clear: As in `_kernels.run_forward`.
+    """
+    batch, cell, D, H = plan.batch, plan.cell, len(directions), directions[0].hidden_size
+    inputs, starts = _kernels.rows_contiguous(x.numpy(force=True)), _by_direction(states, D)
+    leading = batch.leading
+    y = _kernels.empty(*leading, D * H)
+    finals = np.empty((D, batch.B, H) if cell.S == 1 else (D, cell.S, batch.B, H), np.float32)
+    kept = _kernels.empty(D, *leading, K, H) if K else None
+    for d, layer in enumerate(directions):
+        call = _kernels.Call(batch, d == 1, inputs, starts[d])
+        y_d, kept_d = y if D == 1 else _columns(y, d), None if kept is None else kept[d]
+        _kernels.run_forward(layer, call, y_d, finals[d], kept_d, clear=clear)
+    tensors = _states(finals, cell.S)
+    return Done(torch.from_numpy(y), tensors, None if kept is None else torch.from_numpy(kept))
+
+
+class Gradients(NamedTuple):
+    """Gradients of the loss by what a layer was given.
+
+    Attributes:
+        dx: By x, None if not needed.
+        dstates: By the initial states; empty if not needed.
+        dweights: By the weights, in torch's order.
+    """
+
+    dx: Tensor | None
+    dstates: States
+    dweights: list[Tensor]
+
+
+def gradients(
+    plan: Plan,
+    directions: Directions,
+    inputs: tuple[Tensor, States | None],
+    kept: tuple[Array, Array | None],
+    output_gradients: Sequence[Tensor | None],
+    *,
+    need_dx: bool,
+    need_dstates: bool,
+) -> Gradients:
+    """Walks a layer backwards.
+
+    Args:
+        plan: As in the forward pass.
+        directions: Likewise.
+        inputs: x and the initial states.
+        kept: y and what was kept of each step; gates that are not there are computed again.
+        output_gradients: Gradients of the loss by y and by the S final states; None for 0.
+        need_dx: Whether to compute the gradient by x.
+        need_dstates: Whether to compute the gradients by the initial states.
+    """
+    (x, states), (y, values), (dy, *dfinals) = inputs, kept, output_gradients
+    D, results = len(directions), []
+    x_rows, starts, ends = _kernels.rows_contiguous(x.numpy(force=True)), _by_direction(states, D), _by_direction(dfinals, D)
+    dys = None if dy is None else dy.numpy(force=True)
+    for d, layer in enumerate(directions):
+        y_d, dy_d = (y, dys) if D == 1 else (_columns(y, d), None if dys is None else _columns(dys, d))
+        dy_d = None if dy_d is None else _kernels.rows_contiguous(dy_d)
+        call = _kernels.Call(plan.batch, d == 1, x_rows, starts[d])
+        results.append(
+            _kernels.run_backward(
+                *(layer, call, (y_d, None if values is None else values[d]), (dy_d, ends[d])),
+                need_dx=need_dx,
+                need_dh0=need_dstates,
+                recompute_every=plan.recompute_every,
+            )
+        )
+    dx = results[0].dx
+    if dx is not None:
+        for other in results[1:]:
+            dx += cast("Array", other.dx)
+    dstates: States = ()
+    if need_dstates:
+        dstates = _states(np.stack([cast("Array", result.dh0) for result in results]), plan.cell.S)
+    # The fields after dx and dh0 are those of the weights; without bias the last two are None.
+    dweights = [torch.from_numpy(dw) for result in results for dw in result[2:] if dw is not None]
+    return Gradients(None if dx is None else torch.from_numpy(dx), dstates, dweights)
+
+
+def _by_direction(states: Sequence[Tensor | None] | None, D: int) -> list[Array | None]:
+    """Returns S states [D, B, H] as the kernels read them, [B, H] or [S, B, H] for each direction; None for zeros."""
+    if not states or all(state is None for state in states):
+        return [None] * D
+    arrays = [None if state is None else np.ascontiguousarray(state.numpy(force=True)) for state in states]
+    if len(arrays) == 1:
+        return list(cast("Array", arrays[0]))
+    zeros = np.zeros_like(next(array for array in arrays if array is not None)[0])
+    return [np.stack([zeros if array is None else array[d] for array in arrays]) for d in range(D)]
+
+
+def _states(array: Array, S: int) -> States:
+    """Returns an array [D, B, H], or [D, S, B, H] for several states, as S tensors [D, B, H]."""
+    if S == 1:
+        return (torch.from_numpy(array),)
+    return tuple(torch.from_numpy(np.ascontiguousarray(array[:, s])) for s in range(S))
+
+
+def _columns(array: Array, direction: int) -> Array:
+    """Returns the columns [T, B, H] of one of two directions in an array [T, B, 2·H], as a view."""
+    H = array.shape[-1] // 2
+    return array[..., direction * H : (direction + 1) * H]
