@@ -22,3 +22,4 @@ from tidegate.ops.trace import Trace as Trace
 from tidegate.sequences.pooling import average as average
 from tidegate.sequences.pooling import compound as compound
 from tidegate.sequences.recurrent import Recurrent as Recurrent
+from tidegate.training.fitting import fit as fit

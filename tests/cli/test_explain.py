@@ -26,7 +26,7 @@ COMMAND = f"explain model.safetensors '{TEXT}'"
 @pytest.fixture
 def model(folder: Path) -> tidegate.TextModel:
     """The model of the folder."""
-    return tidegate.load(folder / "model.safetensors")
+    return tidegate.load(folder / "model.safetensors", tidegate.TextModel)
 
 
 def test_json_holds_the_explanation(shell: Shell, model: tidegate.TextModel) -> None:

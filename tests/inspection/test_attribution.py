@@ -34,9 +34,7 @@ def make_model(cell: str = "gru", **changes: Any) -> TextModel:
     rng = np.random.default_rng(3)
     sizes: dict[str, Any] = {"vocab_size": len(TOKENIZER), "embedding_size": 6, "hidden_size": 5}
     config = TextConfig(cell=cell, labels=("bad", "good", "so-so"), **sizes | changes)
-    arrays = {
-        name: rng.uniform(-0.9, 0.9, shape) for name, shape in config.shapes().items()
-    }
+    arrays = {name: rng.uniform(-0.9, 0.9, shape) for name, shape in config.shapes().items()}
     return TextModel(config, TOKENIZER, {name: array.astype(np.float32) for name, array in arrays.items()})
 
 
@@ -149,7 +147,7 @@ def feeling_texts(count: int = 30) -> list[str]:
     return texts
 
 
-def guess(model: TextModel, source: str | Embedded) -> Attribution:
+def guess(model: Any, source: str | Embedded) -> Attribution:
     """A view that knows nothing: it credits the words at random."""
     embedded = model.embed(source)
     rng = np.random.default_rng(int(embedded.x.sum()) + 100)

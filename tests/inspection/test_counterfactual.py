@@ -25,9 +25,7 @@ def make_model(cell: str = "gru", **changes: Any) -> TextModel:
     sizes = {"embedding_size": 6, "hidden_size": H} | changes
     config = TextConfig(cell=cell, labels=("bad", "good", "so-so"), vocab_size=len(TOKENIZER), **sizes)
     rng = np.random.default_rng(5)
-    arrays = {
-        name: rng.uniform(-0.7, 0.7, shape) for name, shape in config.shapes().items()
-    }
+    arrays = {name: rng.uniform(-0.7, 0.7, shape) for name, shape in config.shapes().items()}
     return TextModel(config, TOKENIZER, {name: array.astype(np.float32) for name, array in arrays.items()})
 
 
@@ -136,9 +134,7 @@ def test_the_values_that_gates_have_change_no_bit(layers: int, bidirectional: bo
     np.testing.assert_array_equal(result.logits_before, model.scores([TEXT])[0])
 
 
-@pytest.mark.parametrize(
-    "cell", ["gru candidate=relu", "gru candidate=identity gate=hard_sigmoid", "gru reset=before"]
-)
+@pytest.mark.parametrize("cell", ["gru candidate=relu", "gru candidate=identity gate=hard_sigmoid", "gru reset=before"])
 def test_gates_of_other_grus_are_set_by_their_equations(cell: str) -> None:
     """The candidate that follows from a reset gate is that of the model's own equations."""
     model = make_model(cell)

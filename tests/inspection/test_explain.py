@@ -48,9 +48,7 @@ def make_model(
         cell=cell, labels=labels, vocab_size=len(tokenizer), **{"embedding_size": 6, "hidden_size": 5} | rest
     )
     rng = np.random.default_rng(5)
-    arrays = {
-        name: rng.uniform(-0.7, 0.7, shape) for name, shape in config.shapes().items()
-    }
+    arrays = {name: rng.uniform(-0.7, 0.7, shape) for name, shape in config.shapes().items()}
     return TextModel(config, tokenizer, {name: array.astype(np.float32) for name, array in arrays.items()})
 
 

@@ -105,7 +105,7 @@ def test_earlier_files_named_choices_one_by_one() -> None:
     values = json.loads(TextConfig(**GOOD).to_json()) | {"reset": "off", "candidate": "relu"}
     assert TextConfig.from_json(json.dumps(values)) == TextConfig(**GOOD | {"cell": "gru reset=off candidate=relu"})
     for wrong in ({"cell": "rnn_tanh", "reset": "off"}, {"reset": "none"}, {"reset": ["off"]}, {"cell": "average"}):
-        with pytest.raises(ValueError, match="candidate is|reset is|cell is"):
+        with pytest.raises(ValueError, match=r"candidate is|reset is|cell is"):
             TextConfig.from_json(json.dumps(values | wrong))
 
 

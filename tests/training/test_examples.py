@@ -61,7 +61,7 @@ def test_labels_are_sorted(labels: list[str], names: tuple[str, ...]) -> None:
 @pytest.mark.parametrize(
     ("texts", "labels", "validation", "message"),
     [
-        (["a"] * 3, ["x", "y"], 0.5, "the texts to train on: found 2 labels for 3 texts"),
+        (["a"] * 3, ["x", "y"], 0.5, "the training part: found 2 labels for 3 rows"),
         (["a"] * 4, ["x"] * 4, 0.5, r"found 1 label\(s\) \(x\) in 4 rows, expected at least 2"),
         ([], [], 0.5, r"found 0 label\(s\)"),
         (["a"] * 4, ["x", "y", " ", "x"], 0.5, "row 3 has the label ' ', expected one of"),
@@ -69,9 +69,9 @@ def test_labels_are_sorted(labels: list[str], names: tuple[str, ...]) -> None:
             ["a a"] * 4,
             ["x", "y"] * 2,
             (["b"], ["z"]),
-            "validation texts: row 1 has the label 'z', expected one of 'x', 'y'",
+            "validation part: row 1 has the label 'z', expected one of 'x', 'y'",
         ),
-        (["a a"] * 4, ["x", "y"] * 2, (["b"], []), "the validation texts: found 0 labels for 1 texts"),
+        (["a a"] * 4, ["x", "y"] * 2, (["b"], []), "the validation part: found 0 labels for 1 rows"),
         (["a a"] * 4, ["x", "y"] * 2, 2.0, r"the validation share is 2\.0"),
     ],
 )

@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 
 from tidegate.inspection.gradient_flow import flows, loss_gradients
-from tidegate.models.text_model import TextModel
 from tidegate.training.examples import TextExamples, prepare_texts
 from tidegate.training.watch import SEQUENCES, Watch
 
@@ -49,7 +48,7 @@ def test_medians_of_the_texts_are_measured(examples: TextExamples) -> None:
     """What is told are the medians of what the texts give one by one, at distances from 0 to the first word."""
     watch, weights = watched(examples, 0.4)
     (walk,) = watch.measure(weights).walks
-    model = TextModel(watch.config, examples.tokenizer, weights)
+    model = watch.examples.model(watch.config, weights)
     texts = [weights["embedding.weight"][ids] for ids in watch.sequences]
     n = min(map(len, texts))
     assert walk.distances == (*(d for d in (0, 1, 3, 10, 30) if d < n), n)

@@ -1,4 +1,4 @@
-"""What the cells declare, on the command line: an option for each choice, whatever cells there are, and their titles."""
+"""What cells declare, on the command line: an option for each choice, whatever cells there are, and their titles."""
 
 from typing import Annotated, Any, Literal
 

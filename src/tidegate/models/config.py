@@ -38,6 +38,19 @@ MAX_LABELS = 65_536
 _OPTIONAL = ("task", "classes")  # written where they are not the standard ones, so that earlier versions read the rest
 
 
+class CheckedArrays(dict[str, npt.NDArray[Any]]):
+    """Arrays whose names, dtypes and shapes have been checked against a configuration.
+
+    Attributes:
+        config: The configuration.
+    """
+
+    def __init__(self, config: "Architecture", arrays: Mapping[str, npt.NDArray[Any]]) -> None:
+        """Vouches for arrays; `Architecture.checked` makes sure."""
+        super().__init__(arrays)
+        self.config = config
+
+
 def cell_names() -> tuple[str, ...]:
     """Lists what can read a sequence: the recurrent cells, and the poolings, which have no recurrent layer."""
     return (*CELLS, *POOLINGS)
@@ -209,6 +222,13 @@ class Architecture:
             one_rate = name == "rate" and getattr(arrays[name], "shape", None) == (1,)
             check(name, arrays[name], "1" if one_rate else shape.replace("R", self.input_letter), dict(sizes))
 
+    def checked(self, arrays: Mapping[str, npt.NDArray[Any]]) -> CheckedArrays:
+        """Checks arrays as `check_arrays` does, unless that has been done."""
+        if isinstance(arrays, CheckedArrays) and arrays.config == self:
+            return arrays
+        self.check_arrays(arrays)
+        return CheckedArrays(self, arrays)
+
     def to_json(self) -> str:
         """Writes the configuration as a JSON object.
 
@@ -239,7 +259,8 @@ class Architecture:
             values["cell"] = str(Cell.of(values["cell"], **{choice: values.pop(choice) for choice in sorted(choices)}))
         names = [name for name in names if name in values or name not in _OPTIONAL]
         check_names("config", values, names, "this version of tidegate")
-        return cls(**{name: tuple(value) if isinstance(value, list) else value for name, value in values.items()})
+        fields: dict[str, Any] = {name: tuple(v) if isinstance(v, list) else v for name, v in values.items()}
+        return cls(**fields)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -5,9 +5,12 @@ from typing import TypeVar, overload
 
 import numpy as np
 
+from tidegate.models.config import Architecture, CheckedArrays, NetworkConfig, TextConfig
 from tidegate.models.file import TOKENIZER, reading
+from tidegate.models.metadata import parse_object
 from tidegate.models.network import Network
 from tidegate.models.text_model import TextModel
+from tidegate.text.tokenizer import Tokenizer
 
 M = TypeVar("M", bound=Network)
 
@@ -32,10 +35,14 @@ def load(path: str | os.PathLike[str], kind: type[Network] = Network) -> Network
     """
     with reading(path) as contents:
         texts = contents.metadata
-        found = TextModel if TOKENIZER in texts else Network
-        if not issubclass(found, kind):
-            raise ValueError(f"it holds a {found.__name__}, which reads vectors, expected a {kind.__name__}")
-        config = found.config_type.from_json(texts["config"])
+        reads_texts = TOKENIZER in texts
+        if issubclass(kind, TextModel) and not reads_texts:
+            raise ValueError("it holds a network that reads vectors, expected a model that reads texts")
+        config: Architecture = (TextConfig if reads_texts else NetworkConfig).from_json(texts["config"])
         # Arrays of these shapes that take no memory: the file's own are read only when they fit.
         config.check_arrays({name: np.broadcast_to(np.float32(0), shape) for name, shape in contents.shapes.items()})
-        return found.of_file(config, contents.arrays(), texts)
+        arrays = CheckedArrays(config, contents.arrays())
+        facts = [parse_object(name, texts[name]) for name in ("metrics", "versions")]
+        if isinstance(config, TextConfig):
+            return TextModel(config, Tokenizer.from_json(texts[TOKENIZER]), arrays, *facts)
+        return Network(config, arrays, *facts)

@@ -3,7 +3,7 @@
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -12,9 +12,9 @@ from tidegate.inspection.counterfactual import WhatIf, what_if
 from tidegate.inspection.explain import Explanation, explain
 from tidegate.inspection.gradient_flow import GradientFlow, flows
 from tidegate.inspection.units import Units, units
-from tidegate.models.config import Architecture, NetworkConfig
+from tidegate.models.config import Architecture
 from tidegate.models.file import write
-from tidegate.models.metadata import format_object, parse_object
+from tidegate.models.metadata import format_object
 from tidegate.ops.checks import Sizes, check
 from tidegate.ops.trace import Trace
 from tidegate.sequences.embedded import Embedded, softmax
@@ -35,6 +35,7 @@ class Network:
     Example:
         A network that adds up what it sees, made by hand, tells a positive sum from a negative one:
 
+        >>> from tidegate import NetworkConfig
         >>> config = NetworkConfig(cell="compound", labels=("less", "more"), input_size=1, rate=1.0)
         >>> arrays = {"rate": np.ones(1), "head.weight": np.array([[-1], [1]]), "head.bias": np.zeros(2)}
         >>> network = Network(config, {name: array.astype(np.float32) for name, array in arrays.items()})
@@ -51,11 +52,10 @@ class Network:
     """
 
     config: Architecture
-    config_type: type[Architecture] = NetworkConfig
 
     def __init__(
         self,
-        config: NetworkConfig,
+        config: Architecture,
         arrays: Mapping[str, npt.NDArray[Any]],
         metrics: Mapping[str, Any] | None = None,
         versions: Mapping[str, str] | None = None,
@@ -63,7 +63,7 @@ class Network:
         """Checks the arrays, copies them, and packs the weights for the kernels.
 
         Args:
-            config: As the attribute.
+            config: As the attribute, a `NetworkConfig`.
             arrays: `rnn.weight_ih_l0` [G·H, I] and what else the stack has, or `rate` [1] or [I] for compounding, and
                 `head.weight` [C, F], `head.bias` [C]; float32.
             metrics: Anything that JSON holds.
@@ -73,42 +73,11 @@ class Network:
             TypeError: An array is not float32.
             ValueError: An array is missing, left over, of a wrong shape or not finite.
         """
-        config.check_arrays(arrays)
-        self._set_up(config, arrays, metrics, versions)
-
-    @classmethod
-    def of_file(cls, config: Any, arrays: Mapping[str, Array], texts: Mapping[str, str]) -> Self:
-        """Makes a network of what a model file holds, whose names and shapes have been checked against the header.
-
-        Args:
-            config: As the attribute.
-            arrays: As in the constructor.
-            texts: The metadata of the file.
-
-        Raises:
-            ValueError: A text is damaged, or an array is not finite.
-        """
-        network = cls.__new__(cls)
-        network._read_texts(texts, config)
-        metrics, versions = parse_object("metrics", texts["metrics"]), parse_object("versions", texts["versions"])
-        network._set_up(config, arrays, metrics, versions)
-        return network
-
-    def _read_texts(self, texts: Mapping[str, str], config: Any) -> None:
-        """Reads more of the metadata, for subclasses."""
-
-    def _set_up(
-        self,
-        config: Architecture,
-        arrays: Mapping[str, npt.NDArray[Any]],
-        metrics: Mapping[str, Any] | None,
-        versions: Mapping[str, str] | None,
-    ) -> None:
-        """Takes over parts that have been checked."""
+        checked = config.checked(arrays)
         self.config = config
         self.metrics = dict(metrics or {})
         self.versions = dict(versions or {"tidegate": _own_version()})
-        self.arrays = {name: _frozen(name, arrays[name]) for name in config.letters()}
+        self.arrays = {name: _frozen(name, checked[name]) for name in config.letters()}
         self.stack, self.summary = None, config.summary
         if config.pooling:
             self.summary = config.pooling.summary
@@ -214,7 +183,7 @@ class Network:
         """Summarises sequences of vectors that are given as rows of a table, in batches of about equal length.
 
         Args:
-            rows: For each of B sequences, the rows that it walks along, ints [T]: word ids, or some steps of a sequence.
+            rows: For each of B sequences, the rows that it walks along, ints [T]: word ids, or steps of a sequence.
             table: The vectors, float32 [V, I].
 
         Returns:

@@ -41,7 +41,6 @@ class TextModel(Network):
     """
 
     config: TextConfig
-    config_type = TextConfig
 
     def __init__(
         self,
@@ -64,12 +63,10 @@ class TextModel(Network):
             ValueError: An array is missing, left over, of a wrong shape or not finite, or the tokenizer has another
                 number of words than the embedding.
         """
-        config.check_arrays(arrays)
-        self.tokenizer = _checked_tokenizer(tokenizer, config)
-        self._set_up(config, arrays, metrics, versions)
-
-    def _read_texts(self, texts: Mapping[str, str], config: TextConfig) -> None:
-        self.tokenizer = _checked_tokenizer(Tokenizer.from_json(texts["tokenizer"]), config)
+        super().__init__(config, arrays, metrics, versions)
+        if len(tokenizer) != config.vocab_size:
+            raise ValueError(f"the tokenizer has {len(tokenizer)} words, expected vocab_size = {config.vocab_size}")
+        self.tokenizer = tokenizer
 
     @property
     def vocabulary(self) -> list[str]:
@@ -148,14 +145,3 @@ class TextModel(Network):
 
     def __reduce__(self) -> tuple[Any, ...]:
         return TextModel, (self.config, self.tokenizer, self.arrays, self.metrics, self.versions)
-
-
-def _checked_tokenizer(tokenizer: Tokenizer, config: TextConfig) -> Tokenizer:
-    """Returns a tokenizer of as many words as the embedding has.
-
-    Raises:
-        ValueError: It has another number.
-    """
-    if len(tokenizer) != config.vocab_size:
-        raise ValueError(f"the tokenizer has {len(tokenizer)} words, expected vocab_size = {config.vocab_size}")
-    return tokenizer

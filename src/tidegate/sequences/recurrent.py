@@ -85,7 +85,7 @@ class Recurrent:
     def of_checked(cls, weights: Mapping[str, Array], cell: Cell, summary: str = "last") -> Self:
         """Makes a stack of float32 weights whose names and shapes the caller has checked, as those of a model file."""
         stack = cls.__new__(cls)
-        stack._set_up(dict(weights), cell, summary)
+        stack._set_up(dict(weights), cell, summary)  # noqa: SLF001 - of its own class
         return stack
 
     def _set_up(self, arrays: dict[str, Array], cell: Cell, summary: str) -> None:

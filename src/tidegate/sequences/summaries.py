@@ -25,8 +25,8 @@ class Part(NamedTuple):
     Attributes:
         reduce: The vector [F] of states [n, F], n ≥ 1.
         so_far: The vectors of all beginnings, [n, F] of states [n, F].
-        weights: The weight of each state in the vector, which is also its gradient: float64 [n, ...] of states [n, ...],
-            n ≥ 1, in the order in which the layer walked them.
+        weights: The weight of each state in the vector, which is also its gradient: float64 [n, ...] of states
+            [n, ...], n ≥ 1, in the order in which the layer walked them.
     """
 
     reduce: Callable[[Array], Array]

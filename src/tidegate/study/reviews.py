@@ -151,6 +151,7 @@ def classifier(drawn: Drawn, config: TextConfig, seed: int, **settings: Any) -> 
     epochs = [event for event in events if isinstance(event, Epoch)]
     *_, kept = (epoch for epoch in epochs if epoch.weights)
     model = to_model(drawn.examples, config, kept)
+    assert isinstance(model, TextModel)  # noqa: S101 - for mypy: it was trained on texts
     curve = [epoch.report.accuracy for epoch in epochs]
     return Fitted(model, accuracy(model, drawn.test), kept.report.accuracy, curve, epochs[-1].seconds)
 

@@ -51,6 +51,22 @@ class Targets:
     task: str = "classification"
     classes: tuple[Hashable, ...] | None = None
 
+    def numbers(self, labels: Any, source: str, count: int) -> npt.NDArray[Any]:
+        """Turns labels into indices of classes, int64 [B], or into the numbers of a regression, float32 [B, C].
+
+        Args:
+            labels: The B labels.
+            source: What the labels belong to, for errors.
+            count: B, the number of sequences.
+
+        Raises:
+            TypeError: The labels of a regression are no real numbers.
+            ValueError: Their number is another, one of them is no class or not finite, or C is another.
+        """
+        if self.task == "classification":
+            return class_indices(labels, self.classes or self.labels, source, count)
+        return as_numbers(labels, source, (count, len(self.labels)))
+
 
 @dataclass(frozen=True, kw_only=True)
 class Examples(Targets):
@@ -214,25 +230,22 @@ def _finite(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
 
 def _parts(sequences: list[Any], labels: Any, task: str, validation: Any, seed: int) -> tuple[Targets, list[_Part]]:
     """Turns labels into numbers, and holds a part of the sequences out."""
-    if task == "regression":
-        numbers = as_numbers(labels, "the sequences to train on", len(sequences))
-        C = numbers.shape[1]
-        targets = Targets(labels=("value",) if C == 1 else tuple(f"value {c + 1}" for c in range(C)), task=task)
-    else:
-        targets = targets_of(labels)
-        numbers = class_indices(labels, targets.classes or targets.labels, "the texts to train on", len(sequences))
+    targets = _numbers_of(labels) if task == "regression" else targets_of(labels)
+    numbers = targets.numbers(labels, "the training part", len(sequences))
     if isinstance(validation, tuple):
-        others, other_labels = list(validation[0]), validation[1]
-        source = "the validation texts"
-        other = (
-            as_numbers(other_labels, source, len(others))
-            if task == "regression"
-            else class_indices(other_labels, targets.classes or targets.labels, source, len(others))
-        )
-        return targets, [_Part(sequences, numbers), _Part(others, other)]
+        others = list(validation[0])
+        held = targets.numbers(validation[1], "the validation part", len(others))
+        return targets, [_Part(sequences, numbers), _Part(others, held)]
     groups = np.zeros(len(sequences), np.int64) if task == "regression" else numbers
     chosen = hold_out(groups, validation, np.random.default_rng(seed))
     return targets, [_Part([sequences[b] for b in rows], numbers[rows]) for rows in chosen]
+
+
+def _numbers_of(labels: Any) -> Targets:
+    """Names the numbers of a regression."""
+    shape = np.shape(labels)
+    names = ("value",) if len(shape) < 2 or shape[1] == 1 else tuple(f"value {c + 1}" for c in range(shape[1]))
+    return Targets(labels=names, task="regression")
 
 
 def targets_of(labels: Iterable[Any]) -> Targets:
@@ -244,10 +257,13 @@ def targets_of(labels: Iterable[Any]) -> Targets:
 
     Raises:
         TypeError: A label is not hashable.
-        ValueError: There are fewer than two, or two of them are written alike.
+        ValueError: There are fewer than two, two of them are written alike, or one is a number with a fraction.
     """
     plain = [label.item() if isinstance(label, np.generic) else label for label in labels]
     found = set(plain)
+    for label in found:
+        if isinstance(label, float) and not label.is_integer():
+            raise ValueError(f'a label is {label}, expected classes: to predict numbers, say task="regression"')
     if all(isinstance(label, str) for label in found):
         return Targets(labels=label_names(plain))
     try:
@@ -284,7 +300,7 @@ def class_indices(labels: Sequence[Any], classes: Sequence[Any], source: str, co
         labels: The B labels.
         classes: The C classes.
         source: What the labels belong to, for errors.
-        count: B, the number of texts.
+        count: B, the number of sequences.
 
     Raises:
         ValueError: Their number is another, or one of them is empty or no class.
@@ -298,28 +314,29 @@ def class_indices(labels: Sequence[Any], classes: Sequence[Any], source: str, co
     return np.array([index[label] for label in labels], np.int64)
 
 
-def as_numbers(labels: Any, source: str, count: int) -> npt.NDArray[np.float32]:
+def as_numbers(labels: Any, source: str, shape: tuple[int, int]) -> npt.NDArray[np.float32]:
     """Turns the labels of a regression into numbers, float32 [B, C].
 
     Args:
         labels: Numbers [B] or [B, C].
         source: What the labels belong to, for errors.
-        count: B.
+        shape: B, C.
 
     Raises:
         TypeError: They are no real numbers.
-        ValueError: Their number is another, or one of them is not finite.
+        ValueError: Their shape is another, or one of them is not finite.
     """
     numbers = np.asarray(labels)
     if numbers.dtype.kind not in "fiub":
         raise TypeError(f"labels has dtype {numbers.dtype}, expected real numbers for a regression")
-    _check_count(numbers, source, count)
-    numbers = numbers.reshape(count, -1)
+    _check_count(numbers, source, shape[0])
+    if numbers.size != shape[0] * shape[1]:
+        raise ValueError(f"{source}: labels has shape {numbers.shape}, expected [B, C] = {shape}")
     if not np.isfinite(numbers).all():
         raise ValueError(f"{source}: {np.count_nonzero(~np.isfinite(numbers))} labels are not finite")
-    return numbers.astype(np.float32)
+    return numbers.reshape(shape).astype(np.float32)
 
 
 def _check_count(labels: Any, source: str, count: int) -> None:
     if len(labels) != count:
-        raise ValueError(f"{source}: found {len(labels)} labels for {count} texts, expected one for each")
+        raise ValueError(f"{source}: found {len(labels)} labels for {count} rows, expected one for each")

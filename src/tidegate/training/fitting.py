@@ -5,18 +5,23 @@ from dataclasses import fields
 from importlib import import_module
 from typing import Any
 
+import numpy.typing as npt
+
+from tidegate.models.config import TASKS
 from tidegate.models.network import Network
+from tidegate.ops.checks import check_choice
 from tidegate.sequences.padding import Sequences
 from tidegate.training.events import Epoch
-from tidegate.training.examples import VALIDATION, Examples, prepare_sequences, prepare_texts
+from tidegate.training.examples import VALIDATION, Examples, SequenceExamples, prepare_sequences, prepare_texts
 from tidegate.training.settings import Settings
 
+VECTOR_DROPOUT = 0.1  # few features, each with a meaning of its own, where a word has a hundred
 TEXT_OPTIONS = ("vocab_size", "min_frequency", "max_length")
 
 
 def fit(
     data: Iterable[str] | Sequences,
-    labels: Sequence[Any],
+    labels: Sequence[Any] | npt.NDArray[Any],
     *,
     task: str = "classification",
     cell: str = "gru",
@@ -48,9 +53,9 @@ def fit(
         task: "classification" or "regression".
         cell: The text of a cell or the name of a pooling, see `TextConfig`.
         validation: The share to hold out, by which the best epoch is chosen, or others to judge by: (data, labels).
-        settings: Fields of `Settings`, such as `epochs` and `seed`; sizes, such as `hidden_size` and `summary`, see
-            `TextConfig`; for texts also `vocab_size`, `min_frequency`, `max_length`, and `vectors`, word vectors to
-            start from.
+        settings: Fields of `Settings`, such as `epochs` and `seed`, with a dropout of 0.1 for vectors; sizes, such as
+            `hidden_size` and `summary`, see `TextConfig`; for texts also `vocab_size`, `min_frequency`, `max_length`,
+            and `vectors`, word vectors to start from.
 
     Returns:
         A `TextModel` for texts, a `Network` for vectors.
@@ -61,10 +66,13 @@ def fit(
         TypeError: A setting is unknown, or the data is neither.
         ValueError: Data and labels differ in number, there are fewer than two classes, or a setting is out of range.
     """
+    check_choice("task", task, TASKS[:2])
     loop = import_module("tidegate.training.loop")
+    vectors, options = settings.pop("vectors", None), {"task": task, "validation": validation}
+    examples = _examples(data, labels, settings, **options, seed=settings.get("seed", Settings.seed))
+    if isinstance(examples, SequenceExamples):
+        settings = {"dropout": VECTOR_DROPOUT} | settings
     how = Settings(**{field.name: settings.pop(field.name) for field in fields(Settings) if field.name in settings})
-    vectors = settings.pop("vectors", None)
-    examples = _examples(data, labels, settings, task=task, validation=validation, seed=how.seed)
     config = examples.config(cell, **settings)
     events = loop.train(examples, config, how, vectors)
     *_, best = (event for event in events if isinstance(event, Epoch) and event.weights is not None)

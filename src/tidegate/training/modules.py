@@ -106,14 +106,12 @@ class NetworkModule(nn.Module):
 
     def encode(self, x: Tensor, lengths: Tensor) -> Tensor:
         """Summarises each sequence by one vector, float32 [B, F]; the arguments are those of `forward`."""
-        x = x if self.inputs is None else self.inputs(x)
-        if self._drops:
-            x = x * self._mask(1, *x.shape[1:])
-        return self._summary(x, lengths)
+        scaled: Tensor = x if self.inputs is None else self.inputs(x)
+        return self._summary(scaled * self._mask(1, *x.shape[1:]) if self._drops else scaled, lengths)
 
     def predict(self, x: Tensor, lengths: Tensor) -> Tensor:
         """Computes probabilities, or the numbers of a regression, [B, C]; the arguments are those of `forward`."""
-        scores = self(x, lengths)
+        scores: Tensor = self(x, lengths)
         if self.config.task == "regression":
             return scores if self.outputs is None else scores * self.outputs.size + self.outputs.shift
         return scores.softmax(1)

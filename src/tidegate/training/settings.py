@@ -29,8 +29,8 @@ class Settings:
         class_weights: "balanced" weighs each class in the loss by 1 ÷ its frequency, "none" does not, "auto" does if
             the largest class has at least 3 times the rows of the smallest.
         freeze: Whether the embedding stays as it starts.
-        chrono: Longest memory, in steps, that the units of a cell with such gates start with (Tallec & Ollivier 2018), 2 or more; None
-            for torch's own start.
+        chrono: Longest memory, in steps, 2 or more, that the units of a cell with a gate for what it keeps start with
+            (Tallec & Ollivier 2018); None for torch's own start.
         orthogonal: Whether the state weights of each gate start as a random orthogonal matrix, which neither shrinks
             nor stretches what it is multiplied with (Saxe et al. 2014), instead of as torch starts them.
         watch_gradients: Whether gradient norms are measured after each epoch, on a few validation texts.

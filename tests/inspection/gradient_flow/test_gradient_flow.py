@@ -259,7 +259,9 @@ def test_loss_gradients_of_a_long_text_do_not_underflow() -> None:
     """A rate of ½ over 3,000 steps leaves the loss gradient of the first word at its true, tiny size."""
     weights = {"weight_ih_l0": np.eye(1), "weight_hh_l0": np.array([[0.5]]), "bias_ih_l0": [0.0], "bias_hh_l0": [0.0]}
     tokenizer = Tokenizer.train(["a b"], min_frequency=1)
-    config = TextConfig(cell="rnn_relu", labels=("no", "yes"), vocab_size=len(tokenizer), embedding_size=1, hidden_size=1)
+    config = TextConfig(
+        cell="rnn_relu", labels=("no", "yes"), vocab_size=len(tokenizer), embedding_size=1, hidden_size=1
+    )
     arrays = {f"rnn.{name}": np.array(array, np.float32) for name, array in weights.items()}
     arrays |= {"head.weight": np.array([[0], [1]], np.float32), "head.bias": np.zeros(2, np.float32)}
     one = TextModel(config, tokenizer, arrays | {"embedding.weight": np.ones((len(tokenizer), 1), np.float32)})
@@ -315,7 +317,7 @@ def test_an_empty_text_has_the_gradient_of_its_initial_state() -> None:
 
 def test_a_model_without_a_recurrence_is_refused(tiny_model: Path) -> None:
     """An average has no gradient flow, and the error says why."""
-    gru = tidegate.load(tiny_model)
+    gru = tidegate.load(tiny_model, tidegate.TextModel)
     sizes: dict[str, Any] = {"vocab_size": gru.config.vocab_size, "embedding_size": 4}
     arrays = {"embedding.weight": gru.arrays["embedding.weight"], "head.bias": gru.arrays["head.bias"]}
     arrays["head.weight"] = np.ones((2, 4), np.float32)
