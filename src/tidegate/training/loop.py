@@ -22,7 +22,7 @@ from tidegate.ops.threads import kept_awake
 from tidegate.sequences.padding import batches
 from tidegate.text.vectors import WordVectors
 from tidegate.torch.chrono import check_chrono
-from tidegate.training.corpus import Corpus
+from tidegate.training.corpus import Corpus, Integers
 from tidegate.training.events import Epoch, Step
 from tidegate.training.examples import Examples, Labelled, TextExamples
 from tidegate.training.modules import NetworkModule, Scale, TextModule
@@ -73,23 +73,15 @@ def train(
     size, steps, epochs, patience = settings.schedule(len(examples.train))
     rate = config.reader.learning_rate if settings.learning_rate is None else settings.learning_rate
     optimizer = Optimizer(module.parameters(), rate, epochs * steps, settings.weight_decay, settings.clip)
-    weights_of_classes = _class_weights(examples.train.targets, config, settings)
 
     best, since_best, seen = -np.inf, 0, 0
-    corpus, targets = examples.train.corpus, examples.train.targets
+    corpus, lengths = examples.train.corpus, examples.train.corpus.lengths
     for epoch in range(1, epochs + 1):
         loss, rows_seen = 0.0, 0
         with kept_awake():
-            for rows in shuffled_batches(corpus.lengths, size, rng):
-                inputs, lengths = corpus.padded(rows)
-                if isinstance(module, TextModule):
-                    inputs = drop_words(inputs, settings.word_dropout, rng)
-                with one_torch_thread():
-                    scores = module(torch.from_numpy(inputs), torch.from_numpy(lengths))
-                    batch_loss = module.loss(scores, torch.from_numpy(targets[rows]), weights_of_classes)
-                    optimizer.step(batch_loss)
-                loss += len(rows) * batch_loss.item()
-                rows_seen, seen = rows_seen + len(rows), seen + int(lengths.sum())
+            for rows in shuffled_batches(lengths, size, rng):
+                loss += len(rows) * _step(module, optimizer, examples.train, rows, settings, rng)
+                rows_seen, seen = rows_seen + len(rows), seen + int(lengths[rows].sum())
                 yield Step(epoch, epochs, seen, epochs * len(corpus.steps), loss / rows_seen)
         report = evaluate(module, examples.validation)
         since_best = 0 if report.quality >= best else since_best + 1  # of equals, the later is the better trained
@@ -100,6 +92,25 @@ def train(
         yield Epoch(epoch, loss / rows_seen, report, seconds, None if since_best else weights, gradients)
         if since_best == patience:
             return
+
+
+def _step(
+    module: NetworkModule,
+    optimizer: Optimizer,
+    labelled: Labelled,
+    rows: Integers,
+    settings: Settings,
+    rng: np.random.Generator,
+) -> float:
+    """Follows the gradient of one batch, some rows of what is trained on, and returns its loss."""
+    inputs, lengths = labelled.corpus.padded(rows)
+    if isinstance(module, TextModule):
+        inputs = drop_words(inputs, settings.word_dropout, rng)
+    with one_torch_thread():
+        scores = module(torch.from_numpy(inputs), torch.from_numpy(lengths))
+        loss = module.loss(scores, torch.from_numpy(labelled.targets[rows]))
+        optimizer.step(loss)
+        return loss.item()
 
 
 def check_settings(settings: Settings, config: Architecture) -> None:
@@ -177,6 +188,7 @@ def _module(examples: Examples, config: Architecture, settings: Settings, vector
         module.embedding.weight.requires_grad_(not settings.freeze)
     if settings.orthogonal:
         start_orthogonal(module)
+    module.class_weights = _class_weights(examples.train.targets, config, settings)
     return module
 
 

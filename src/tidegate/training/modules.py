@@ -62,9 +62,14 @@ class NetworkModule(nn.Module):
         inputs: Scale of the inputs, for recurrent layers with a bias.
         outputs: Scale of the numbers that a regression predicts.
 
+    Attributes:
+        class_weights: Weight of each class in the loss, [C]; None for 1.
+
     Raises:
         ValueError: There are no gates that chrono could set, or no bias that could hold a scale.
     """
+
+    class_weights: Tensor | None = None
 
     def __init__(
         self,
@@ -116,17 +121,16 @@ class NetworkModule(nn.Module):
             return scores if self.outputs is None else scores * self.outputs.size + self.outputs.shift
         return scores.softmax(1)
 
-    def loss(self, scores: Tensor, targets: Tensor, class_weights: Tensor | None = None) -> Tensor:
+    def loss(self, scores: Tensor, targets: Tensor) -> Tensor:
         """Computes the mean loss of a batch: nats, or squares of scaled numbers.
 
         Args:
             scores: What `forward` returned.
             targets: Classes, int64 [B], or numbers, float32 [B, C].
-            class_weights: Weight of each class, [C]; None for 1.
         """
         if self.config.task == "regression":
             return nn.functional.mse_loss(scores, targets if self.outputs is None else self.outputs(targets))
-        return nn.functional.cross_entropy(scores, targets, class_weights)
+        return nn.functional.cross_entropy(scores, targets, self.class_weights)
 
     def arrays(self) -> dict[str, npt.NDArray[np.float32]]:
         """Returns copies of the arrays of the model file, the scales in them."""
