@@ -119,5 +119,5 @@ def summary(rows: list[Row]) -> dict[str, str]:
     lines["most time over the floor, B = 1, H ≥ 128, inference"] = _named(single, over_floor, max)
     meetings = [row["meeting_ns"] for row in rows if row.get("meeting_ns")]
     span = f"{min(meetings)} to {max(meetings)}" if meetings else "-"
-    lines["a meeting of all threads, measured beside all cells, ns"] = span
+    lines["a barrier of all threads, measured next to every cell, ns"] = span
     return lines

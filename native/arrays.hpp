@@ -1,5 +1,5 @@
-// numpy arrays as the kernels see them: views by the buffer protocol where microseconds count, and arrays in memory that
-// earlier ones have used.
+// numpy arrays as the kernels see them: views by the buffer protocol where microseconds count, and arrays in memory
+// that earlier ones have used.
 #pragma once
 #include <nanobind/nanobind.h>
 #include <nanobind/ndarray.h>
@@ -50,9 +50,9 @@ class Buffer {
   bool held_;
 };
 
-// One step, when all arrays are as they should be; else false, and nothing has happened: what is wrong is for the caller
-// to say. x is [I] or [B, I]; states are [H], with an axis B if x has one, before it L of a stack, and before all S of a
-// cell with two states.
+// One step, when all arrays are as they should be; else false, and nothing has happened: what is wrong is for the
+// caller to say. x is [I] or [B, I]; states are [H], with an axis B if x has one, before it L of a stack, and before
+// all S of a cell with two states.
 inline bool step_arrays(const std::vector<const PackedLayer*>& layers, bool stack, nb::handle x_array,
                         nb::handle before_array, nb::handle after_array, int threads) {
   const Buffer x(x_array, false), before(before_array, false), after(after_array, true);
@@ -60,7 +60,7 @@ inline bool step_arrays(const std::vector<const PackedLayer*>& layers, bool stac
   const PackedLayer& first = *layers[0];
   const int64_t L = static_cast<int64_t>(layers.size()), S = first.numbers.states, B = x.rows(), H = first.hidden;
   for (int64_t l = 1; l < L; ++l)
-    if (layers[l]->input != H || layers[l]->hidden != H || &layers[l]->cell != &first.cell) return false;
+    if (layers[l]->input != H || layers[l]->hidden != H || layers[l]->numbers.states != S) return false;
   const int64_t rows = x.has_rows() ? B : Buffer::kNone, states = S > 1 ? S : Buffer::kNone, floats = S * L * B * H;
   if (!x.is({rows, first.input})) return false;
   for (const Buffer* array : {&before, &after})

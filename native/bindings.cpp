@@ -1,5 +1,5 @@
 // What Python sees of the native code: no logic, no checks. Shapes, dtypes and lengths have been checked by
-// src/tidegate/ops.py.
+// src/tidegate/ops/layer.py.
 #include <nanobind/nanobind.h>
 #include <nanobind/ndarray.h>
 #include <nanobind/stl/optional.h>
@@ -49,15 +49,16 @@ auto pointer(const Maybe<Array>& array) -> decltype(array->data()) {
   return array ? array->data() : nullptr;
 }
 
-// What is known of the rows of a batch, in either direction.
+// What is known of the rows of a batch, and the direction in which they are walked.
 struct BatchRows {
   int64_t T, B;
   Maybe<Integers> lengths, step_start;
+  bool reverse;
   Maybe<Marks> episode_starts;
   bool episodes_from_h0;
   Maybe<Integers> ids;
 
-  Batch batch(const PackedLayer& layer, bool reverse, const ConstFloats& x, const Maybe<ConstFloats>& h0) const {
+  Batch batch(const PackedLayer& layer, const ConstFloats& x, const Maybe<ConstFloats>& h0) const {
     return {T,
             B,
             layer.hidden,
@@ -83,24 +84,24 @@ struct BatchRows {
 
 // w_ih, w_hh, b_ih, b_hh
 using Arrays = std::tuple<ConstFloats, ConstFloats, Maybe<ConstFloats>, Maybe<ConstFloats>>;
-using Inputs = std::tuple<ConstFloats, Maybe<ConstFloats>>;                                   // x, h0
-using Outputs = std::tuple<Floats32, Floats32, Maybe<Floats32>, Maybe<Floats32>>;             // y, h_n, c, trace
-using Kept = std::tuple<ConstFloats, Maybe<ConstFloats>, Maybe<ConstFloats>>;                 // y, c, trace
-using OutputGradients = std::tuple<Maybe<ConstFloats>, Maybe<ConstFloats>>;                   // dy, dh_n
+using Inputs = std::tuple<ConstFloats, Maybe<ConstFloats>>;                        // x, h0
+using Outputs = std::tuple<Floats32, Floats32, Maybe<Floats32>, Maybe<Floats32>>;  // y, h_n, c, trace
+using Kept = std::tuple<ConstFloats, Maybe<ConstFloats>, Maybe<ConstFloats>>;      // y, c, trace
+using OutputGradients = std::tuple<Maybe<ConstFloats>, Maybe<ConstFloats>>;        // dy, dh_n
 using Gradients = std::tuple<Maybe<Floats32>, Maybe<Floats32>, Floats32, Floats32, Maybe<Floats32>,
                              Maybe<Floats32>>;  // dx, dh0, dw_ih, dw_hh, db_ih, db_hh
 
-void forward_(const PackedLayer& layer, const BatchRows& in, bool reverse, const Inputs& inputs, const Outputs& outputs,
+void forward_(const PackedLayer& layer, const BatchRows& in, const Inputs& inputs, const Outputs& outputs,
               bool clears_trace, int threads) {
   const auto& [x, h0] = inputs;
   const auto& [y, h_n, c, trace] = outputs;
   const ForwardPass pass{in.inputs(x), in.steps(y), in.steps(c), in.steps(trace), h_n.data(), clears_trace};
-  const Batch batch = in.batch(layer, reverse, x, h0);
+  const Batch batch = in.batch(layer, x, h0);
   nb::gil_scoped_release release;
   forward(layer, batch, pass, threads);
 }
 
-void backward_(const PackedLayer& layer, const BatchRows& in, bool reverse, const Inputs& inputs, const Kept& kept,
+void backward_(const PackedLayer& layer, const BatchRows& in, const Inputs& inputs, const Kept& kept,
                const OutputGradients& given, const Gradients& results, int64_t trace_steps, int threads) {
   const auto& [x, h0] = inputs;
   const auto& [y, c, trace] = kept;
@@ -120,7 +121,7 @@ void backward_(const PackedLayer& layer, const BatchRows& in, bool reverse, cons
   pass.db_ih = pointer(db_ih);
   pass.db_hh = pointer(db_hh);
   pass.trace_steps = trace_steps;
-  const Batch batch = in.batch(layer, reverse, x, h0);
+  const Batch batch = in.batch(layer, x, h0);
   nb::gil_scoped_release release;
   backward(layer, batch, pass, threads);
 }
@@ -245,11 +246,11 @@ NB_MODULE(_native, module) {
   nb::class_<BatchRows>(module, "BatchRows")
       .def(
           "__init__",
-          [](BatchRows* self, int64_t T, int64_t B, Maybe<Integers> lengths, Maybe<Integers> step_start,
+          [](BatchRows* self, int64_t T, int64_t B, Maybe<Integers> lengths, Maybe<Integers> step_start, bool reverse,
              Maybe<Marks> episode_starts, bool episodes_from_h0, Maybe<Integers> ids) {
-            new (self) BatchRows{T, B, lengths, step_start, episode_starts, episodes_from_h0, ids};
+            new (self) BatchRows{T, B, lengths, step_start, reverse, episode_starts, episodes_from_h0, ids};
           },
-          nb::arg("T"), nb::arg("B"), nb::arg("lengths").none(), nb::arg("step_start").none(),
+          nb::arg("T"), nb::arg("B"), nb::arg("lengths").none(), nb::arg("step_start").none(), nb::arg("reverse"),
           nb::arg("episode_starts").none(), nb::arg("episodes_from_h0"), nb::arg("ids").none());
 
   nb::class_<PackedLayer>(module, "PackedLayer")
@@ -265,16 +266,16 @@ NB_MODULE(_native, module) {
                                    {w_ih.data(), w_hh.data(), pointer(b_ih), pointer(b_hh)}, kernels, threads);
           },
           nb::arg("cell"), nb::arg("choices"), nb::arg("weights"), nb::arg("isa"), nb::arg("threads"))
-      .def("forward", &forward_, nb::arg("rows"), nb::arg("reverse"), nb::arg("inputs"), nb::arg("outputs"),
-           nb::arg("clears_trace"), nb::arg("threads"))
+      .def("forward", &forward_, nb::arg("rows"), nb::arg("inputs"), nb::arg("outputs"), nb::arg("clears_trace"),
+           nb::arg("threads"))
       .def(
           "step",
           [](const PackedLayer& layer, nb::handle x, nb::handle before, nb::handle after, int threads) {
             return step_arrays({&layer}, false, x, before, after, threads);
           },
           nb::arg("x").none(), nb::arg("before").none(), nb::arg("after").none(), nb::arg("threads"))
-      .def("backward", &backward_, nb::arg("rows"), nb::arg("reverse"), nb::arg("inputs"), nb::arg("kept"),
-           nb::arg("output_gradients"), nb::arg("gradients"), nb::arg("trace_steps"), nb::arg("threads"));
+      .def("backward", &backward_, nb::arg("rows"), nb::arg("inputs"), nb::arg("kept"), nb::arg("output_gradients"),
+           nb::arg("gradients"), nb::arg("trace_steps"), nb::arg("threads"));
 
   module.def(
       "step",

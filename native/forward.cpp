@@ -4,7 +4,7 @@
 #include "lookup.hpp"
 #include "parallel.hpp"
 #include "schedule.hpp"
-#include "sequence.hpp"
+#include "step.hpp"
 #if defined(__x86_64__)
 #include <immintrin.h>
 #endif
@@ -54,54 +54,6 @@ TableProducts multiply_table(const PackedLayer& layer, const ForwardPass& pass, 
   return table;
 }
 
-// Where the rows of one step are read and written.
-struct Pointers {
-  const float **x, **products, **h, **c_before;
-  float **y, **c, **trace;
-  const float** late;  // what late gates multiply U with
-
-  static constexpr int kArrays = 8;
-  static Pointers take(Scratch& scratch, int64_t rows) {
-    const auto read = [&] { return scratch.take<const float*>(rows); };
-    const auto written = [&] { return scratch.take<float*>(rows); };
-    return {read(), read(), read(), read(), written(), written(), written(), read()};
-  }
-  // Those of all rows but the first ones.
-  Pointers from(int64_t row) const {
-    return {x + row,         products ? products + row : nullptr, h + row,    c_before + row, y + row, c + row,
-            trace ? trace + row : nullptr, late + row};
-  }
-};
-
-// The part of one step that belongs to a share of the units of some rows; `meet` lets the threads wait for each other.
-// x, products and trace may be null.
-template <class Meet>
-void one_step(const PackedLayer& layer, const Pointers& at, int64_t rows, int index, int size, bool streams_trace,
-              bool backwards, const Meet& meet) {
-  for (int32_t stage = 0; stage < layer.numbers.stages(); ++stage) {
-    if (stage) meet();
-    ForwardStep call = layer.forward_step(stage);
-    call.x = at.x;
-    call.products = at.products;
-    call.read = stage ? at.late : at.h;
-    call.h = at.h;
-    call.y = at.y;
-    call.c_before = at.c_before;
-    call.c = at.c;
-    call.trace = at.trace;
-    call.streams_trace = streams_trace;
-    call.tiles = {rows, tile_height(rows, layer.kernels.tile_rows[call.w_hh.width], 1), 0, 1};
-    call.panels = share(call.w_hh.count(), index, size);
-    call.backwards = backwards;
-    layer.cell.forward(call);
-  }
-}
-
-// A cell with late gates keeps what they read in a trace, if need be one of a single step that every step overwrites.
-int64_t scratch_trace_floats(const PackedLayer& layer) {
-  return layer.numbers.stages() > 1 ? layer.numbers.traced * layer.hidden : 0;
-}
-
 // The walk over all steps of one schedule: by one thread, or by a team that shares the units of each step. The state
 // has no memory of its own: a step reads it from where the step before has written its output.
 class ForwardRun {
@@ -127,13 +79,13 @@ class ForwardRun {
     const int64_t product_rows = products_first_ ? chunk_ * rows_ : 0;
     scratch.reserve(Scratch::bytes<float>(layer.hidden) + Scratch::bytes<float>(product_rows * width_) +
                     Scratch::bytes<float*>(product_rows) + Scratch::bytes<float>(rows_ * scratch_trace_floats_) +
-                    Scratch::bytes<Tables>(size) + size * 2 * Pointers::kArrays * Scratch::bytes<float*>(rows_));
+                    Scratch::bytes<Tables>(size) + size * 2 * StepPointers::kArrays * Scratch::bytes<float*>(rows_));
     zeros_ = scratch.take<float>(layer.hidden);
     products_ = scratch.take<float>(product_rows * width_);
     product_x_ = scratch.take<const float*>(product_rows);
     tables_ = scratch.take<Tables>(size);
     for (int index = 0; index < size; ++index)
-      for (Pointers& p : tables_[index].of) p = Pointers::take(scratch, rows_);
+      for (StepPointers& p : tables_[index].of) p = StepPointers::take(scratch, rows_);
     scratch_trace_ = scratch.take<float>(rows_ * scratch_trace_floats_);
     std::fill_n(zeros_, layer.hidden, 0.0f);
   }
@@ -173,9 +125,9 @@ class ForwardRun {
   // Those of even and of odd steps: one is filled while the other is read. Each thread has its own, for to read what
   // another one has just written takes longer than to compute it again.
   struct Tables {
-    Pointers of[2];
+    StepPointers of[2];
 
-    Pointers& at(int64_t step) { return of[step % 2]; }
+    StepPointers& at(int64_t step) { return of[step % 2]; }
   };
 
   // The second state where only the last one is wanted: it is read and written in one place.
@@ -209,7 +161,7 @@ class ForwardRun {
   }
 
   void point(Tables& tables, int64_t step) const {
-    const Pointers &to = tables.at(step), &last = tables.at(step + 1);
+    const StepPointers &to = tables.at(step), &last = tables.at(step + 1);
     const bool first = step == 0, two_states = layer_.numbers.states > 1;
     const int64_t rows = schedule_.active(step);
     if (!table_.lookup) schedule_.point<const float*>(pass_.x, step, to.x, first ? nullptr : last.x);
@@ -232,8 +184,8 @@ class ForwardRun {
   }
 
   // The pointers of a step, but for those that lead nowhere.
-  Pointers given(const Pointers& at) const {
-    Pointers known = at;
+  StepPointers given(const StepPointers& at) const {
+    StepPointers known = at;
     if (!products_first_ && !table_.lookup) known.products = nullptr;
     if (!pass_.trace && !scratch_trace_floats_) known.trace = nullptr;
     return known;
@@ -241,7 +193,7 @@ class ForwardRun {
 
   // Calls for what the next step will read and write, while this one computes: the steps of an array may lie pages
   // apart, where no processor looks by itself. Of products and states a thread wants those of its own panels.
-  void call_for(const Pointers& next, int64_t rows, int index, int size) const {
+  void call_for(const StepPointers& next, int64_t rows, int index, int size) const {
     const int32_t last = layer_.numbers.stages() - 1;  // the one that writes y
     const Range panels = share(layer_.forward_hh(last).count(), index, size);
     const int64_t units = layer_.panel_units(last);
@@ -281,7 +233,9 @@ class ForwardRun {
     const int64_t H = layer_.hidden, length = schedule_.length(row), b = schedule_.order(row);
     for (int32_t s = 0; pass_.h_n && s < layer_.numbers.states; ++s) {
       const Rows& after = s ? c_ : pass_.y;
-      const float* last = length > 0 ? after.at(schedule_.time(length - 1, row), b) : batch_.h0 ? batch_.start(s, b) : zeros_;
+      const float* last = length > 0  ? after.at(schedule_.time(length - 1, row), b)
+                          : batch_.h0 ? batch_.start(s, b)
+                                      : zeros_;
       float* to = pass_.h_n + (s * batch_.B + b) * H;
       if (last != to) std::copy_n(last, H, to);
     }
@@ -323,60 +277,6 @@ void forward(const PackedLayer& layer, const Batch& batch, const ForwardPass& pa
       ForwardRun(layer, batch, pass, own, table, 1).run();
     });
   }
-}
-
-void step(const PackedLayer* const* layers, int64_t L, int64_t B, const float* x, const float* before, float* after,
-          int threads) {
-  const int64_t H = layers[0]->hidden, rows = L * B, S = layers[0]->numbers.states, states = S * rows * H;
-  if (before < after + states && after < before + states) {  // every unit reads all of h, up to the end of the step
-    Scratch& scratch = Scratch::of_team();
-    scratch.reserve(Scratch::bytes<float>(states));
-    float* copy = scratch.take<float>(states);
-    std::copy_n(before, states, copy);
-    before = copy;
-  }
-  Batch batch{};
-  batch.T = 1;
-  batch.B = B;
-  batch.H = H;
-  const PackedLayer& largest = **std::max_element(layers, layers + L, [](const PackedLayer* a, const PackedLayer* b) {
-    return a->weight_bytes() < b->weight_bytes();
-  });
-  const Sharing sharing = choose_sharing(largest, batch, threads);
-  const int64_t trace_floats = scratch_trace_floats(*layers[0]);
-  Scratch& scratch = Scratch::local();
-  scratch.reserve(L * Pointers::kArrays * Scratch::bytes<float*>(B) + Scratch::bytes<Pointers>(L) +
-                  Scratch::bytes<float>(B * trace_floats));
-  Pointers* at = scratch.take<Pointers>(L);
-  float* trace = scratch.take<float>(B * trace_floats);
-  for (int64_t l = 0; l < L; ++l) {
-    at[l] = Pointers::take(scratch, B);
-    for (int64_t b = 0; b < B; ++b) {
-      const int64_t place = (l * B + b) * H;
-      at[l].x[b] = l ? after + place - B * H : x + b * layers[0]->input;
-      at[l].h[b] = before + place;
-      at[l].y[b] = after + place;
-      at[l].c_before[b] = before + rows * H + place;
-      at[l].c[b] = after + rows * H + place;
-      at[l].trace[b] = trace + b * trace_floats;
-      at[l].late[b] = at[l].trace[b] + layers[0]->numbers.late_reads * H;
-    }
-    at[l].products = nullptr;
-    if (!trace_floats) at[l].trace = nullptr;
-  }
-  Team team(sharing.threads);
-  team.run([&](int index) {
-    const auto meet = [&] { team.barrier(index); };
-    const Range own = sharing.units ? Range{0, B} : share(B, index, team.size());
-    for (int64_t l = 0; l < L; ++l) {
-      if (sharing.units) {
-        one_step(*layers[l], at[l], B, index, team.size(), false, false, meet);
-        if (l + 1 < L) meet();
-      } else {
-        one_step(*layers[l], at[l].from(own.begin), own.end - own.begin, 0, 1, false, false, [] {});
-      }
-    }
-  });
 }
 
 }  // namespace tidegate

@@ -22,16 +22,16 @@ struct Choices {
 // What the drivers read of a cell. States travel as [S, B, H]: h, the output, and if S = 2 also c, which only the next
 // step reads. A late gate multiplies U not with h but with what the gates before it have made of h.
 struct CellNumbers {
-  int32_t gates;      // G
-  int32_t states;     // S: 1 or 2
-  int32_t traced;     // values that a trace keeps of each unit and step, beside its states
-  int32_t gradients;  // blocks of dgates: one for each gate, and one more before them if `apart`
-  int32_t apart;      // the last gate, if its recurrent half has gradients of its own; else -1
-  int32_t late;       // the first late gate; G if none is
+  int32_t gates;       // G
+  int32_t states;      // S: 1 or 2
+  int32_t traced;      // values that a trace keeps of each unit and step, beside its states
+  int32_t gradients;   // blocks of dgates: one for each gate, and one more before them if `apart`
+  int32_t apart;       // the last gate, if its recurrent half has gradients of its own; else -1
+  int32_t late;        // the first late gate; G if none is
   int32_t late_reads;  // which traced value late gates multiply U with
-  uint32_t joined;    // a bit for each gate whose two biases may be added up before the walk
-  bool needs_trace;   // whether the backward pass reads what a trace keeps
-  bool reads_after;   // whether it reads the state after a step, and not the one before
+  uint32_t joined;     // a bit for each gate whose two biases may be added up before the walk
+  bool needs_trace;    // whether the backward pass reads what a trace keeps
+  bool reads_after;    // whether it reads the state after a step, and not the one before
 
   int32_t stages() const { return late < gates ? 2 : 1; }  // products that follow each other in one step
   int32_t stage_first(int32_t stage) const { return stage ? late : 0; }
@@ -83,9 +83,9 @@ struct ForwardStep {
   const float* const* x;         // [rows] I floats, or null
   const float* const* products;  // [rows] when x is null; those of the stage start at product_offset
   int64_t product_offset;
-  const float* const* read;      // [rows] H floats: what U is multiplied with, h or what the stage before has made of it
-  const float* const* h;         // [rows] H floats: the state before the step
-  float* const* y;               // [rows] H floats: the state after the step; or null
+  const float* const* read;  // [rows] H floats: what U is multiplied with, h or what the stage before has made of it
+  const float* const* h;     // [rows] H floats: the state before the step
+  float* const* y;           // [rows] H floats: the state after the step; or null
   const float* const* c_before;  // [rows] H floats, if the cell has two states
   float* const* c;               // [rows] H floats, which may be c_before; or null
   float* const* trace;           // [rows] traced * H floats, or null; a cell with two stages always has it
@@ -97,20 +97,21 @@ struct ForwardStep {
 
 // dgates of one step from the gradients of its states: the carries hold those coming from later steps; dy is added to
 // that of h. Writes dgates, and leaves in the carries what passes to the states before beside the products.
-// With late gates there are two calls: all but the gradients of the early gates that late ones wait for, and then these.
+// With late gates there are two calls: all but the gradients of the early gates that late ones wait for, and then
+// these.
 struct GateGradients {
   Choices choices;
   int32_t call;
   int64_t hidden;
-  const float* const* dy;        // [rows] H floats, or null
-  const float* const* trace;     // [rows] traced * H floats
+  const float* const* dy;                   // [rows] H floats, or null
+  const float* const* trace;                // [rows] traced * H floats
   const float *const *h, *const *y;         // [rows] H floats: the state before the step and after it
   const float *const *c_before, *const *c;  // the same of the second state, if the cell has one
-  float *carry_h, *carry_c;      // [rows][pitch]
-  const float* late;             // [rows][pitch]: gradients of what late gates multiplied U with, for the second call
+  float *carry_h, *carry_c;                 // [rows][pitch]
+  const float* late;  // [rows][pitch]: gradients of what late gates multiplied U with, for the second call
   int64_t pitch;
-  float* dgates;                 // [gradients * blocks][stride / V rows][V]; the first row is row 0 of this step
-  int64_t stride;                // from one block to the next
+  float* dgates;      // [gradients * blocks][stride / V rows][V]; the first row is row 0 of this step
+  int64_t stride;     // from one block to the next
   Tiles tiles;
   Range blocks;
 };
@@ -177,7 +178,7 @@ struct Transpose {
 struct CellKernels {
   const char* name;
   CellNumbers numbers;
-  bool (*takes)(const Choices&);          // whether it computes what was chosen
+  bool (*takes)(const Choices&);                      // whether it computes what was chosen
   bool (*has_weights)(const Choices&, int32_t gate);  // a gate that is off has none
   void (*forward)(const ForwardStep&);
   void (*gradients)(const GateGradients&);

@@ -48,8 +48,8 @@ RecycledFloats pack_backward(const KernelTable& kernels, const std::vector<int32
       for (const int32_t gate : gates) {
         for (int64_t block = 0; block < blocks; ++block, out += lanes * width) {
           const GatePlace from = place(gate, block);
-          kernels.transpose({from.data + column * from.width, from.width, std::min(lanes, columns - column), lanes, out,
-                             width});
+          kernels.transpose(
+              {from.data + column * from.width, from.width, std::min(lanes, columns - column), lanes, out, width});
         }
       }
     }
@@ -127,8 +127,8 @@ void PackedLayer::prepare_backward_ih(int threads) const {
     for (int32_t gate = 0; gate < numbers.gates; ++gate) all.push_back(gate);
     backward_ih_ = pack_backward(kernels, all, blocks(), input, threads, [&](int32_t gate, int64_t block) {
       const int32_t stage = gate < numbers.late ? 0 : 1;
-      return vector_place(forward_ih(stage),
-                          block * numbers.stage_gates(stage) + gate - numbers.stage_first(stage), kernels.lanes);
+      return vector_place(forward_ih(stage), block * numbers.stage_gates(stage) + gate - numbers.stage_first(stage),
+                          kernels.lanes);
     });
   });
 }

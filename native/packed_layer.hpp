@@ -22,7 +22,7 @@ class PackedLayer {
               const KernelTable& kernels, int threads);
 
   const CellKernels& cell;
-  const CellNumbers& numbers;  // of the cell
+  const CellNumbers& numbers;   // of the cell
   const Choices choices;
   const int64_t input, hidden;  // I, H
   const int64_t gates;          // G

@@ -22,14 +22,14 @@ struct Rows {
 struct Batch {
   int64_t T, B;
   int64_t H;
-  const int64_t* lengths;     // [B], 0..T in any order; null: all T
-  const int64_t* step_start;  // [T] of packed arrays; null: arrays are padded
-  bool reverse;               // every row from its own end to its start
-  const float* h0;            // [S, B, H] or null for zeros
+  const int64_t* lengths;         // [B], 0..T in any order; null: all T
+  const int64_t* step_start;      // [T] of packed arrays; null: arrays are padded
+  bool reverse;                   // every row from its own end to its start
+  const float* h0;                // [S, B, H] or null for zeros
   const uint8_t* episode_starts;  // [T, B] or packed [N]: not 0 on the first step of an episode; or null
-  bool episodes_from_h0;      // the states that an episode starts from: h0, or zeros
-  const int64_t* ids;         // [T, B] or packed [N]: the row of x that a step reads, x being a table; or null
-  int64_t table_rows;         // of that table
+  bool episodes_from_h0;          // the states that an episode starts from: h0, or zeros
+  const int64_t* ids;             // [T, B] or packed [N]: the row of x that a step reads, x being a table; or null
+  int64_t table_rows;             // of that table
 
   int64_t row_index(int64_t t, int64_t b) const { return (step_start ? step_start[t] : t * B) + b; }
   // State `s` that row b starts from; null for zeros.

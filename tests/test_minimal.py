@@ -30,6 +30,6 @@ def test_kernels_equal_the_reference(cell: str, isa: str) -> None:
 
     out = ops.forward(ops.pack(cell, w_ih, w_hh, b_ih, b_hh, isa=isa), x, h0, lengths=lengths)
 
-    expected = reference.forward(cell, x, w_ih, w_hh, b_ih, b_hh, h0, lengths)
+    expected = reference.Layer(cell, w_ih, w_hh, b_ih, b_hh).forward(x, h0, lengths)
     np.testing.assert_allclose(out.y, expected.y, rtol=0, atol=5e-6)
     np.testing.assert_allclose(out.h_n, expected.h_n, rtol=0, atol=5e-6)

@@ -1,4 +1,4 @@
-// sigmoid and tanh of a vector, within 2e-7 relative of float64 (tests/test_activations.py measures it); sigmoid
+// sigmoid and tanh of a vector, within 2e-7 relative of float64 (tests/ops/test_activations.py measures it); sigmoid
 // wherever e^-x is below 2^127.5, x > -88.4, and exactly 0 beyond. NaN stays NaN.
 //
 // Both come from e^x = 2^n e^r with the integer n nearest to x / ln2, so |r| <= ln2/2. Adding 1.5 * 2^23 rounds to an

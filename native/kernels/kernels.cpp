@@ -1,19 +1,13 @@
 // All kernels of one instruction set. CMake compiles this file once per instruction set, with TIDEGATE_KERNELS naming
 // the one symbol that the object exports. Nothing of the C++ standard library may be included here: an inline function
 // compiled with AVX-512 flags could be the copy that the linker keeps for everyone.
-#include "cells/gru.hpp"
-#include "cells/lstm.hpp"
-#include "cells/rnn.hpp"
+#include "cells/list.hpp"
 #include "gauges.hpp"
 #include "products.hpp"
 
 namespace {
 
 using namespace tidegate;
-
-// In this order they are looked through.
-constexpr CellKernels kCells[] = {kGru, kGruOfChoice, kGruResetBefore, kRnnTanh, kRnnRelu, kLstm};
-constexpr int64_t kCellCount = sizeof(kCells) / sizeof(kCells[0]);
 
 void stream_zeros(float* to, int64_t count) {
   for (int64_t i = 0; i < count; i += kLanes) stream(to + i, vec{});
@@ -43,22 +37,21 @@ void activation(Activation which, const float* in, float* out, int64_t count) {
 namespace tidegate {
 
 extern const KernelTable TIDEGATE_KERNELS;
-const KernelTable TIDEGATE_KERNELS = {
-    TIDEGATE_KERNELS_NAME,
-    kLanes,
-    {0, rows_of_width(1), rows_of_width(2), rows_of_width(3), rows_of_width(4)},
-    kUnitTile,
-    kCells,
-    kCellCount,
-    input_products,
-    gate_products,
-    weight_gradients,
-    bias_gradients,
-    row_sums,
-    transpose,
-    stream_zeros,
-    activation,
-    multiply_adds,
-    read_floats};
+const KernelTable TIDEGATE_KERNELS = {TIDEGATE_KERNELS_NAME,
+                                      kLanes,
+                                      {0, rows_of_width(1), rows_of_width(2), rows_of_width(3), rows_of_width(4)},
+                                      kUnitTile,
+                                      kCells,
+                                      kCellCount,
+                                      input_products,
+                                      gate_products,
+                                      weight_gradients,
+                                      bias_gradients,
+                                      row_sums,
+                                      transpose,
+                                      stream_zeros,
+                                      activation,
+                                      multiply_adds,
+                                      read_floats};
 
 }  // namespace tidegate

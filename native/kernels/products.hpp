@@ -1,6 +1,6 @@
 // The products over many rows: those of the inputs, and of the gradients of the gates with weights, inputs and states.
 #pragma once
-#include "step.hpp"
+#include "sums.hpp"
 
 namespace {
 
@@ -116,7 +116,9 @@ struct GateProductsBody {
   }
 };
 
-void gate_products(const GateProducts& call) { run_panels<3, false>(GateProductsBody{call}, call.tiles, call.w, call.panels); }
+void gate_products(const GateProducts& call) {
+  run_panels<3, false>(GateProductsBody{call}, call.tiles, call.w, call.panels);
+}
 
 constexpr int kUnitTile = kRows < kLanes ? kRows : kLanes;
 

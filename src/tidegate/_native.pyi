@@ -21,7 +21,7 @@ def stay_awake(nanoseconds: int, /) -> None: ...
 def empty(shape: Sequence[int], /) -> Floats: ...
 
 class BatchRows:
-    """What is known of the rows of a batch."""
+    """What is known of the rows of a batch, and the direction in which they are walked."""
 
     def __init__(
         self,
@@ -29,6 +29,7 @@ class BatchRows:
         B: int,
         lengths: npt.NDArray[np.int64] | None,
         step_start: npt.NDArray[np.int64] | None,
+        reverse: bool,
         episode_starts: npt.NDArray[np.uint8] | None,
         episodes_from_h0: bool,
         ids: npt.NDArray[np.int64] | None,
@@ -43,7 +44,6 @@ class PackedLayer:
     def forward(
         self,
         rows: BatchRows,
-        reverse: bool,
         inputs: tuple[Floats, Maybe],
         outputs: tuple[Floats, Floats, Maybe, Maybe],
         clears_trace: bool,
@@ -52,7 +52,6 @@ class PackedLayer:
     def backward(
         self,
         rows: BatchRows,
-        reverse: bool,
         inputs: tuple[Floats, Maybe],
         kept: tuple[Floats, Maybe, Maybe],
         output_gradients: tuple[Maybe, Maybe],

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tidegate.ops import GATES
+from tidegate.ops import CELLS
 from tidegate.ops.names import layout, parameter_letters
 
 
@@ -13,7 +13,7 @@ def test_names_and_shapes_are_those_of_torch(num_layers: int, bidirectional: boo
     """Names, their order and their shapes equal those in the `state_dict` of torch's layers."""
     nn = pytest.importorskip("torch.nn")
     for cell, module in [("gru", nn.GRU), ("rnn_tanh", nn.RNN)]:
-        sizes = {"G": GATES[cell], "H": 5, "I": 3, "D": 1 + bidirectional}
+        sizes = {"G": CELLS[cell]().G, "H": 5, "I": 3, "D": 1 + bidirectional}
         layer = module(3, 5, num_layers, bias=bias, bidirectional=bidirectional)
         shapes = {
             name: [eval(axis.replace("·", "*"), {}, sizes) for axis in letters.split()]

@@ -25,7 +25,7 @@ Result = tuple[Any, Any]  # ops.Forward and ops.Gradients
 FORWARD = 5e-6  # largest absolute error of y, h_n and trace
 GRADIENT = 2e-5  # largest error of a gradient, relative to the largest magnitude in its array
 
-CELLS = ("gru", "rnn_tanh", "rnn_relu")
+CELLS = ("gru", "rnn_tanh", "rnn_relu", "lstm", "gru reset=before")
 OTHERS = (
     "gru reset=off candidate=relu gate=hard_sigmoid",
     "gru update=off candidate=identity",
@@ -110,7 +110,8 @@ def draw(cell: str, case: Case, seed: int = 0) -> Problem:
     """Draws a problem, weights as torch draws them; ragged ones have a row of length 0 and one of length T."""
     random = np.random.default_rng(seed)
     T, B, I, H = case[:4]
-    G = Cell.of(cell).gates
+    G, S = Cell.of(cell).G, Cell.of(cell).S
+    states = (B, H) if S == 1 else (S, B, H)
 
     def weights(*shape: int) -> Array:
         return np.asarray(random.uniform(-1, 1, shape) / np.sqrt(H), np.float32)
@@ -130,11 +131,11 @@ def draw(cell: str, case: Case, seed: int = 0) -> Problem:
         w_hh=weights(G * H, H),
         b_ih=weights(G * H) if case.bias else None,
         b_hh=weights(G * H) if case.bias else None,
-        h0=normal(B, H) if case.h0 else None,
+        h0=normal(*states) if case.h0 else None,
         lengths=lengths,
         reverse=case.reverse,
         dy=normal(T, B, H),
-        dh_n=normal(B, H),
+        dh_n=normal(*states),
     )
 
 
@@ -154,6 +155,11 @@ def lay_out(array: Array, layout: str, steps: Bools) -> Array:
     return array.copy()
 
 
+def kept_of(cell: str) -> tuple[str, ...]:
+    """What a trace holds of each step, in the order of the kernels."""
+    return (*Cell.of(cell).trace, *Cell.of(cell).states[1:])
+
+
 def pack(problem: Problem, isa: str | None = None) -> ops.Layer:
     return ops.pack(problem.cell, problem.w_ih, problem.w_hh, problem.b_ih, problem.b_hh, isa=isa)
 
@@ -171,10 +177,10 @@ def run(problem: Problem, isa: str | None = None, layout: str = "time first") ->
 
 def run_reference(problem: Problem) -> tuple[reference.Forward, reference.Gradients]:
     """Runs forward and backward in float64."""
-    names = ("cell", "x", "w_ih", "w_hh", "b_ih", "b_hh", "h0", "lengths", "reverse")
-    arguments = {name: getattr(problem, name) for name in names}
-    out = reference.forward(**arguments)
-    return out, reference.backward(**arguments, forward=out, dy=problem.dy, dh_n=problem.dh_n)
+    layer = reference.Layer(problem.cell, problem.w_ih, problem.w_hh, problem.b_ih, problem.b_hh)
+    rows = (problem.lengths, problem.reverse)
+    out = layer.forward(problem.x, problem.h0, *rows)
+    return out, layer.backward(problem.x, out, problem.dy, problem.dh_n, *rows)
 
 
 def arrays(result: Result, steps: Bools | None) -> dict[str, Array]:
@@ -243,7 +249,7 @@ def test_kernels_equal_the_reference(cell: str, isa: str, case: Case) -> None:
 
     assert_close(out.y, presented(expected.y), FORWARD, "y")
     assert_close(out.h_n, expected.h_n, FORWARD, "h_n")
-    trace = np.stack([expected.trace[name] for name in Cell.of(cell).kept], axis=2)
+    trace = np.stack([expected.trace[name] for name in kept_of(cell)], axis=2)
     assert_close(out.trace if packed else out.trace[steps], trace[steps], FORWARD, "trace")
     for name, expectation in expected_gradients._asdict().items():
         gradient = getattr(gradients, name)
@@ -293,12 +299,12 @@ def test_a_row_does_not_depend_on_the_rest_of_its_batch(cell: str, isa: str, rev
     out, gradients = run(problem, isa)
     for b, length in enumerate(problem.lengths):
         alone = {name: getattr(problem, name)[:length, b : b + 1] for name in ("x", "dy")}
-        alone |= {name: getattr(problem, name)[b : b + 1] for name in ("h0", "dh_n")}
+        alone |= {name: getattr(problem, name)[..., b : b + 1, :] for name in ("h0", "dh_n")}
         row, row_gradients = run(replace(problem, **alone, lengths=None), isa)
         np.testing.assert_array_equal(out.y[:length, b], row.y[:, 0])
-        np.testing.assert_array_equal(out.h_n[b], row.h_n[0])
+        np.testing.assert_array_equal(out.h_n[..., b, :], row.h_n[..., 0, :])
         np.testing.assert_array_equal(gradients.dx[:length, b], row_gradients.dx[:, 0])
-        np.testing.assert_array_equal(gradients.dh0[b], row_gradients.dh0[0])
+        np.testing.assert_array_equal(gradients.dh0[..., b, :], row_gradients.dh0[..., 0, :])
 
 
 @every_cell
@@ -341,16 +347,16 @@ def test_nan_stays_in_its_row(cell: str, isa: str, reverse: bool, poison: str) -
     problem = draw(cell, Case(6, 9, 9, 9, reverse=reverse))
     clean, clean_gradients = run(problem, isa)
     value = getattr(problem, poison).copy()
-    value[(3, 4, 5) if poison == "x" else (4, 5)] = np.nan
+    value[(3, 4, 5) if poison == "x" else (..., 4, 5)] = np.nan
     out, gradients = run(replace(problem, **{poison: value}), isa)
     after = np.zeros((6, 9), bool)
     after[slice(None) if poison == "h0" else slice(0, 4) if reverse else slice(3, None), 4] = True
     assert np.isnan(out.y[after]).all()
     np.testing.assert_array_equal(out.y[~after], clean.y[~after])
     others = np.arange(9) != 4
-    np.testing.assert_array_equal(out.h_n[others], clean.h_n[others])
+    np.testing.assert_array_equal(out.h_n[..., others, :], clean.h_n[..., others, :])
     np.testing.assert_array_equal(gradients.dx[:, others], clean_gradients.dx[:, others])
-    np.testing.assert_array_equal(gradients.dh0[others], clean_gradients.dh0[others])
+    np.testing.assert_array_equal(gradients.dh0[..., others, :], clean_gradients.dh0[..., others, :])
 
 
 @pytest.mark.parametrize("cell", CELLS)
@@ -362,15 +368,17 @@ def test_infinite_and_huge_input_reaches_the_limits(cell: str, isa: str) -> None
     for b, value in enumerate((np.inf, -np.inf, 3e38, -3e38, 1e10)):
         problem.x[0, b, b] = value
     with np.errstate(all="ignore"):
-        expected = reference.forward(cell, *(getattr(problem, n) for n in ("x", "w_ih", "w_hh", "b_ih", "b_hh", "h0")))
+        layer = reference.Layer(cell, problem.w_ih, problem.w_hh, problem.b_ih, problem.b_hh)
+        expected = layer.forward(problem.x, problem.h0)
     y = ops.forward(pack(problem, isa), problem.x, problem.h0).y
     assert not np.isnan(expected.y).any()
     np.testing.assert_allclose(y, expected.y.astype(np.float32), rtol=1e-6, atol=FORWARD)
 
 
 def with_gate_bias(problem: Problem, **biases: float) -> Problem:
-    """Adds a bias to whole gates of a gru: r, z or n."""
-    added = np.repeat([biases.get(gate, 0) for gate in "rzn"], len(problem.b_ih) // 3)
+    """Adds a bias to whole gates, by the letters that their cell gives them: r, z or n of a gru."""
+    cell = Cell.of(problem.cell)
+    added = np.repeat([biases.get(cell.symbols[block], 0) for block in cell.blocks], len(problem.b_ih) // cell.G)
     return replace(problem, b_ih=problem.b_ih + added.astype(np.float32))
 
 
@@ -405,6 +413,28 @@ def test_reset_gate_zero_makes_the_candidate_independent_of_the_state(isa: str) 
     other, _ = run(replace(problem, h0=problem.h0 + 1), isa)
     np.testing.assert_array_equal(one.trace[:, :, 2], other.trace[:, :, 2])
     assert (one.trace[:, :, 3] != other.trace[:, :, 3]).all()
+
+
+@every_isa
+@every_direction
+def test_forget_gate_one_copies_the_cell_state_and_its_gradient(isa: str, reverse: bool) -> None:
+    """Where f = 1 and i = 0 the cell state is c0 exactly; closed output gates keep all but its own gradient out."""
+    problem = with_gate_bias(draw("lstm", Case(200, 9, 7, 17, reverse=reverse)), f=1000, i=-1000)
+    out, _ = run(problem, isa)
+    np.testing.assert_array_equal(out.trace[:, :, 4], np.broadcast_to(problem.h0[1], out.y.shape))
+    np.testing.assert_array_equal(out.h_n[1], problem.h0[1])
+    out, gradients = run(with_gate_bias(problem, o=-1000), isa)
+    assert not out.y.any()
+    np.testing.assert_array_equal(gradients.dh0[1], problem.dh_n[1])
+    assert not gradients.dx.any()
+
+
+@every_isa
+def test_open_reset_gates_make_no_difference_between_before_and_after(isa: str) -> None:
+    """Where r = 1 both places of the reset gate give the same outputs, but for the order of a sum."""
+    problem = with_gate_bias(draw("gru", Case(30, 9, 7, 17)), r=1000)
+    after, before = (run(replace(problem, cell=cell), isa)[0] for cell in ("gru", "gru reset=before"))
+    np.testing.assert_allclose(before.y, after.y, rtol=0, atol=2e-6)
 
 
 @every_cell
@@ -451,7 +481,8 @@ def test_gradients_that_are_not_needed_change_no_other(cell: str, isa: str, case
     arguments = (problem.x, out, problem.dy, problem.dh_n, problem.h0)
     expected = ops.backward(pack(problem, isa), *arguments, **rows)
     for need_dx, need_dh0 in ((False, True), (True, False), (False, False)):
-        found = ops.backward(pack(problem, isa), *arguments, **rows, need_dx=need_dx, need_dh0=need_dh0)
+        need = ["dx"] * need_dx + ["dh0"] * need_dh0
+        found = ops.backward(pack(problem, isa), *arguments, **rows, need=need)
         needed = expected._replace(dx=expected.dx if need_dx else None, dh0=expected.dh0 if need_dh0 else None)
         assert (found.dx is None, found.dh0 is None) == (not need_dx, not need_dh0)
         assert_same_bits((out, found), (out, needed), problem.steps)
@@ -466,7 +497,7 @@ def test_keeping_the_trace_changes_no_bit(cell: str, isa: str) -> None:
     kept, bare = (ops.forward(layer, problem.x, problem.h0, trace=trace) for trace in (True, False))
     assert bare.trace is None
     assert kept.trace is not None
-    assert kept.trace.shape == (5, 9, 4 if Cell.of(cell).gated else 1, 17)
+    assert kept.trace.shape == (5, 9, len(kept_of(cell)), 17)
     np.testing.assert_array_equal(kept.y, bare.y)
     np.testing.assert_array_equal(kept.h_n, bare.h_n)
 

@@ -31,7 +31,7 @@ def test_a_layer_says_what_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 WRONG_WEIGHTS = {
-    "cell": ({"cell": "lstm"}, ValueError, "cell is 'lstm', expected one of 'gru', 'rnn_tanh', 'rnn_relu'"),
+    "cell": ({"cell": "mlp"}, ValueError, "cell is 'mlp', expected one of 'gru', 'lstm', 'rnn_tanh', 'rnn_relu'"),
     "isa": ({"isa": "mmx"}, ValueError, "isa is 'mmx', expected one of"),
     "gates": ({"w_hh": floats(9, 9)}, ValueError, "w_hh has shape (9, 9), expected [G·H, H] = (27, 9): G=3 comes from"),
     "rows": ({"w_ih": floats(9, 3)}, ValueError, "w_ih has shape (9, 3), expected [G·H, I] = (27, 3)"),

@@ -13,14 +13,15 @@ from hypothesis import strategies as st
 import tidegate
 from tidegate import ops
 from tidegate.ops import reference
-from tidegate.ops.cells import CHOICES, Cell
+from tidegate.ops.cells import GRU, Cell
 
 Array = npt.NDArray[np.float32]
 
 every_isa = pytest.mark.parametrize("isa", ops.isas())
 CELLS = [
-    *map(Cell.of, ("rnn_tanh", "rnn_relu", "gru")),
-    *(Cell("gru", *chosen) for chosen in product(*CHOICES.values())),
+    *map(Cell.of, ("rnn_tanh", "rnn_relu", "gru", "gru reset=before")),
+    *[Cell.of("lstm")] * 12,
+    *(GRU(*chosen) for chosen in product(*GRU.choices.values())),
 ]
 many = settings(max_examples=60, deadline=None)
 
@@ -48,7 +49,7 @@ def problems(draw: st.DrawFn, /, **fixed: Any) -> Problem:
     T, B = draw(st.integers(0, 12 if H > 100 else 40)), draw(st.sampled_from([1, 2, 3, 5, 8, 17, 32, 50]))
     I, reverse = draw(st.sampled_from([1, 7, 16, 40])), fixed.get("reverse", draw(st.booleans()))
     rng = np.random.default_rng(draw(st.integers(0, 2**32)))
-    shapes = ((cell.gates * H, I), (cell.gates * H, H), *2 * ((cell.gates * H,),))
+    shapes = ((cell.G * H, I), (cell.G * H, H), *2 * ((cell.G * H,),))
     weights = [rng.uniform(-0.3, 0.3, shape).astype(np.float32) for shape in shapes]
     x, dy = (rng.standard_normal((T, B, n)).astype(np.float32) for n in (I, H))
     options = {
@@ -57,7 +58,8 @@ def problems(draw: st.DrawFn, /, **fixed: Any) -> Problem:
         "episode_state": draw(st.sampled_from(ops.EPISODE_STATES)),
         "reverse": reverse,
     }
-    return Problem(cell, weights, x, rng.standard_normal((B, H)).astype(np.float32), dy, options)
+    states = (B, H) if cell.S == 1 else (cell.S, B, H)
+    return Problem(cell, weights, x, rng.standard_normal(states).astype(np.float32), dy, options)
 
 
 def run(problem: Problem, isa: str, threads: int) -> list[Array | None]:
@@ -93,9 +95,9 @@ def test_a_row_has_the_bits_that_it_has_alone(isa: str, problem: Problem, thread
     b = data.draw(st.integers(0, problem.x.shape[1] - 1))
     length = problem.options["lengths"][b]
     alone = problem.options | {"lengths": None, "episode_starts": problem.options["episode_starts"][:length, b : b + 1]}
-    row = ops.forward(problem.layer(isa), problem.x[:length, b : b + 1], problem.h0[b : b + 1], **alone)
+    row = ops.forward(problem.layer(isa), problem.x[:length, b : b + 1], problem.h0[..., b : b + 1, :], **alone)
     np.testing.assert_array_equal(y[:length, b], row.y[:, 0])
-    np.testing.assert_array_equal(h_n[b], row.h_n[0])
+    np.testing.assert_array_equal(h_n[..., b, :], row.h_n[..., 0, :])
     assert not y[length:, b].any()
 
 
@@ -118,8 +120,9 @@ def test_pieces_have_the_bits_of_the_whole(isa: str, problem: Problem, data: st.
 
     h = problem.h0.copy()
     for t in range(T):
-        h[episode_starts[t]] = 0
-        np.testing.assert_array_equal(ops.step(layer, problem.x[t], h, out=h), whole.y[t])
+        h[..., episode_starts[t], :] = 0
+        after = ops.step(layer, problem.x[t], h, out=h)
+        np.testing.assert_array_equal(after if problem.cell.S == 1 else after[0], whole.y[t])
 
 
 @every_isa
@@ -129,7 +132,7 @@ def test_gates_computed_again_change_no_bit(isa: str, problem: Problem, threads:
     """The gradients without a trace are those with it."""
     expected = run(problem, isa, threads)[3:]
     layer = problem.layer(isa)
-    out = ops.forward(layer, problem.x, problem.h0, **problem.options)
+    out = ops.forward(layer, problem.x, problem.h0, trace="states", **problem.options)
     options = problem.options | {"recompute_every": 10_000}
     for one, other in zip(
         ops.backward(layer, problem.x, out, problem.dy, h0=problem.h0, **options), expected, strict=True
@@ -137,13 +140,15 @@ def test_gates_computed_again_change_no_bit(isa: str, problem: Problem, threads:
         np.testing.assert_array_equal(one, other)
 
 
-def drawn(I: int, H: int, T: int, B: int) -> Problem:
-    """A GRU of one shape, without lengths or episodes."""
+def drawn(I: int, H: int, T: int, B: int, cell: str = "gru") -> Problem:
+    """A layer of one shape, without lengths or episodes."""
     rng = np.random.default_rng(0)
-    shapes = ((3 * H, I), (3 * H, H), (3 * H,), (3 * H,))
+    G, S = Cell.of(cell).G * H, Cell.of(cell).S
+    shapes = ((G, I), (G, H), (G,), (G,))
     weights = [rng.uniform(-(H**-0.5), H**-0.5, shape).astype(np.float32) for shape in shapes]
     x, dy = (rng.standard_normal((T, B, n)).astype(np.float32) for n in (I, H))
-    return Problem(Cell.of("gru"), weights, x, rng.standard_normal((B, H)).astype(np.float32), dy, {})
+    states = (B, H) if S == 1 else (S, B, H)
+    return Problem(Cell.of(cell), weights, x, rng.standard_normal(states).astype(np.float32), dy, {})
 
 
 LARGE = {
@@ -154,16 +159,17 @@ LARGE = {
 
 @every_isa
 @pytest.mark.parametrize("shape", LARGE.values(), ids=LARGE)
-def test_large_problems_have_the_bits_of_small_ones(isa: str, shape: tuple[int, int, int, int]) -> None:
+@pytest.mark.parametrize("cell", ["gru", "lstm", "gru reset=before"])
+def test_large_problems_have_the_bits_of_small_ones(isa: str, cell: str, shape: tuple[int, int, int, int]) -> None:
     """What is done otherwise because it is large changes nothing: not the threads, nor row by row and step by step."""
-    problem = drawn(*shape)
+    problem = drawn(*shape, cell)
     expected = run(problem, isa, 1)
     for one, other in zip(expected, run(problem, isa, 2), strict=True):
         np.testing.assert_array_equal(one, other)
     y, _, trace, *_ = expected
     assert y is not None
     assert trace is not None
-    layer, h = problem.layer(isa), problem.h0[3:4]
+    layer, h = problem.layer(isa), problem.h0[..., 3:4, :]
     for t in (0, 1, 2):
         alone = ops.forward(layer, problem.x[t : t + 1, 3:4], h, trace=True)
         np.testing.assert_array_equal(alone.y[0, 0], y[t, 3])
@@ -174,14 +180,14 @@ def test_large_problems_have_the_bits_of_small_ones(isa: str, shape: tuple[int, 
 
 @every_isa
 @pytest.mark.parametrize("shape", LARGE.values(), ids=LARGE)
-def test_large_problems_equal_the_reference(isa: str, shape: tuple[int, int, int, int]) -> None:
+@pytest.mark.parametrize("cell", ["gru", "lstm", "gru reset=before"])
+def test_large_problems_equal_the_reference(isa: str, cell: str, shape: tuple[int, int, int, int]) -> None:
     """Their gradients are those of the specification in float64."""
-    problem = drawn(*shape)
+    problem = drawn(*shape, cell)
     found = run(problem, isa, 2)
     x, h0, dy = (array.astype(np.float64) for array in (problem.x, problem.h0, problem.dy))
-    w_ih, w_hh, b_ih, b_hh = (array.astype(np.float64) for array in problem.weights)
-    out = reference.forward("gru", x, w_ih, w_hh, b_ih, b_hh, h0)
-    expected = reference.backward("gru", x, w_ih, w_hh, b_ih, b_hh, h0, None, False, out, dy, None)
+    layer = reference.Layer(cell, *problem.weights)
+    expected = layer.backward(x, layer.forward(x, h0), dy)
     for ours, theirs in zip(found[3:], expected, strict=True):
         assert ours is not None
         assert theirs is not None
@@ -201,14 +207,15 @@ LAYOUTS = {"alone": (0, 128), "first half": (0, 256), "second half": (128, 256),
 
 
 @every_isa
+@pytest.mark.parametrize("cell", ["gru", "lstm", "gru reset=before"])
 @pytest.mark.parametrize("rows", [64, 3], ids=["rows shared", "units shared"])
 @pytest.mark.parametrize(("first", "width"), LAYOUTS.values(), ids=LAYOUTS)
 def test_padding_of_large_outputs_is_zero_and_all_beside_them_is_left_alone(
-    isa: str, rows: int, first: int, width: int
+    isa: str, cell: str, rows: int, first: int, width: int
 ) -> None:
     """Zeros that are stored past the caches end up where others do; the steps of rows are those of each row alone."""
     T = 20_000 // rows  # y has 10 MB
-    problem = drawn(4, 128, T, rows)
+    problem = drawn(4, 128, T, rows, cell)
     lengths = np.random.default_rng(1).integers(1, T // 4, rows)
     lengths[rows // 2] = T // 3
     y, whole = inside((T, rows, 128), first, width)
@@ -227,7 +234,7 @@ def test_padding_of_large_outputs_is_zero_and_all_beside_them_is_left_alone(
     assert np.isnan(whole[..., first + 128 :]).all()
     for row in (0, rows // 2):
         steps = slice(lengths[row])
-        alone = ops.forward(problem.layer(isa), problem.x[steps, row : row + 1], problem.h0[row : row + 1])
+        alone = ops.forward(problem.layer(isa), problem.x[steps, row : row + 1], problem.h0[..., row : row + 1, :])
         np.testing.assert_array_equal(y[steps, row], alone.y[:, 0])
 
 

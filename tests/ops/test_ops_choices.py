@@ -10,12 +10,12 @@ import pytest
 import tidegate
 from tidegate import ops
 from tidegate.ops import reference
-from tidegate.ops.cells import CHOICES, Cell
+from tidegate.ops.cells import GRU, Cell
 
 Array = npt.NDArray[np.float32]
 
 FORWARD, GRADIENT = 5e-6, 2e-5  # as in test_ops
-EVERY = [Cell("gru", *chosen) for chosen in product(*CHOICES.values())]
+EVERY = [GRU(*chosen) for chosen in product(*GRU.choices.values())]
 
 every_choice = pytest.mark.parametrize("cell", EVERY, ids=str)
 every_isa = pytest.mark.parametrize("isa", ops.isas())
@@ -25,10 +25,6 @@ def weights(I: int, H: int, gates: int = 3, seed: int = 0) -> list[Array]:
     rng = np.random.default_rng(seed)
     shapes = ((gates * H, I), (gates * H, H), (gates * H,), (gates * H,))
     return [np.asarray(rng.uniform(-1, 1, shape) / np.sqrt(H), np.float32) for shape in shapes]
-
-
-def named(parameters: list[Array]) -> dict[str, Any]:
-    return dict(zip(("w_ih", "w_hh", "b_ih", "b_hh"), parameters, strict=True))
 
 
 def normal(*shape: int, seed: int = 1) -> Array:
@@ -55,13 +51,13 @@ def test_every_choice_equals_the_reference(cell: Cell, isa: str, T: int, B: int,
     layer = ops.pack(cell, *parameters, isa=isa)
     out = ops.forward(layer, x, h0, lengths=lengths, trace=True)
     gradients = ops.backward(layer, x, out, dy, dh_n, h0, lengths=lengths)
-    problem: dict[str, Any] = {"cell": cell, "x": x, "h0": h0, "lengths": lengths, **named(parameters)}
-    expected = reference.forward(**problem)
-    expected_gradients = reference.backward(**problem, reverse=False, forward=expected, dy=dy, dh_n=dh_n)
+    specified = reference.Layer(cell, *parameters)
+    expected = specified.forward(x, h0, lengths)
+    expected_gradients = specified.backward(x, expected, dy, dh_n, lengths)
 
     close(out.y, expected.y, FORWARD)
     close(out.h_n, expected.h_n, FORWARD)
-    close(out.trace, np.stack([expected.trace[name] for name in cell.kept], axis=2), FORWARD)
+    close(out.trace, np.stack([expected.trace[name] for name in cell.trace], axis=2), FORWARD)
     for found, wanted in zip(gradients, expected_gradients, strict=True):
         assert wanted is not None
         close(found, wanted, GRADIENT * np.abs(wanted).max())
@@ -166,7 +162,7 @@ def test_the_trace_of_an_rnn_is_what_its_activation_sees(cell: str, isa: str) ->
             np.testing.assert_array_equal(out.y, ops.forward(layer, x, lengths=lengths).y)
             assert out.trace is not None
             assert out.trace.shape == (40, 9, 1, 65)
-            expected = reference.forward(cell, x, lengths=lengths, **named(parameters))
+            expected = reference.Layer(cell, *parameters).forward(x, lengths=lengths)
             close(out.trace[:, :, 0], expected.trace["preactivation"], FORWARD)
     finally:
         tidegate.set_num_threads(before)

@@ -16,7 +16,7 @@ I, H, T, B = 5, 19, 23, 6
 GRADIENT = 2e-5  # largest error of a gradient, relative to the largest magnitude in its array
 
 every_cell = pytest.mark.parametrize(
-    "cell", [*ops.GATES, "gru reset=off gate=hard_sigmoid", "gru update=off candidate=relu"]
+    "cell", [*ops.CELLS, "gru reset=before", "gru reset=off gate=hard_sigmoid", "gru update=off candidate=relu"]
 )
 every_isa = pytest.mark.parametrize("isa", ops.isas())
 every_direction = pytest.mark.parametrize("reverse", [False, True], ids=["forward", "reverse"])
@@ -24,9 +24,9 @@ every_direction = pytest.mark.parametrize("reverse", [False, True], ids=["forwar
 
 def layer_of(rng: np.random.Generator, cell: str, isa: str, hidden: int = H) -> ops.Layer:
     shapes = (
-        (Cell.of(cell).gates * hidden, I),
-        (Cell.of(cell).gates * hidden, hidden),
-        *2 * ((Cell.of(cell).gates * hidden,),),
+        (Cell.of(cell).G * hidden, I),
+        (Cell.of(cell).G * hidden, hidden),
+        *2 * ((Cell.of(cell).G * hidden,),),
     )
     return ops.pack(cell, *(rng.uniform(-0.5, 0.5, shape).astype(np.float32) for shape in shapes), isa=isa)
 
@@ -48,8 +48,9 @@ def test_an_episode_is_walked_as_if_it_were_alone(
     """Outputs are those of the episodes one by one, to the bit; gradients are the sums of theirs."""
     rng = np.random.default_rng(0)
     layer = layer_of(rng, cell, isa)
-    x, h0 = rng.standard_normal((T, B, I)).astype(np.float32), rng.standard_normal((B, H)).astype(np.float32)
-    dy, dh_n = rng.standard_normal((T, B, H)).astype(np.float32), rng.standard_normal((B, H)).astype(np.float32)
+    states = (B, H) if layer.cell.S == 1 else (layer.cell.S, B, H)
+    x, h0 = rng.standard_normal((T, B, I)).astype(np.float32), rng.standard_normal(states).astype(np.float32)
+    dy, dh_n = rng.standard_normal((T, B, H)).astype(np.float32), rng.standard_normal(states).astype(np.float32)
     lengths, episode_starts = np.array([T, 0, 7, T, 12, 1]), rng.random((T, B)) < 0.2
     episode_starts[0, 0] = episode_starts[5, 2] = True
     options: dict[str, Any] = {
@@ -59,7 +60,7 @@ def test_an_episode_is_walked_as_if_it_were_alone(
         "episode_state": episode_state,
     }
 
-    out = ops.forward(layer, x, h0, trace=recompute_every is None, **options)
+    out = ops.forward(layer, x, h0, trace=True if recompute_every is None else "states", **options)
     found = ops.backward(layer, x, out, dy, dh_n, h0, recompute_every=recompute_every, **options)
 
     sums = [np.zeros_like(array) for array in found if array is not None]
@@ -70,21 +71,21 @@ def test_an_episode_is_walked_as_if_it_were_alone(
             first, last = (number == 0 and not episode_starts[0, b], number == len(parts) - 1)
             if reverse:
                 first, last = last, number == 0
-            own = h0[b : b + 1] if first or episode_state == "h0" else None
+            own = h0[..., b : b + 1, :] if first or episode_state == "h0" else None
             alone = ops.forward(layer, x[part, b : b + 1], own, reverse=reverse, trace=True)
             np.testing.assert_array_equal(out.y[part, b], alone.y[:, 0])
-            last_gradient = dh_n[b : b + 1] if last else None
+            last_gradient = dh_n[..., b : b + 1, :] if last else None
             gradients = ops.backward(
                 layer, x[part, b : b + 1], alone, dy[part, b : b + 1], last_gradient, own, reverse=reverse
             )
             assert gradients.dx is not None
             assert gradients.dh0 is not None
             dx[part, b] += gradients.dx[:, 0]
-            dh0[b] += gradients.dh0[0] if own is not None else 0
+            dh0[..., b, :] += gradients.dh0[..., 0, :] if own is not None else 0
             for total, array in zip(dweights, gradients[2:], strict=True):
                 assert array is not None
                 np.add(total, array, out=total)
-    dh0[1] = dh_n[1]  # the row without steps
+    dh0[..., 1, :] = dh_n[..., 1, :]  # the row without steps
     for array, expected in zip(found, sums, strict=True):
         assert array is not None
         assert np.abs(array - expected).max() <= GRADIENT * max(1, np.abs(expected).max())

@@ -18,7 +18,7 @@ Array = npt.NDArray[np.float32]
 
 GRADIENT = 2e-5  # largest error of a gradient, relative to the largest magnitude in its array
 LONG_GRADIENT = 1e-4  # that of sums over some 20,000 steps
-CELLS = [*ops.GATES, "gru reset=off gate=hard_sigmoid"]
+CELLS = [*ops.CELLS, "gru reset=before", "gru reset=off gate=hard_sigmoid"]
 
 every_isa = pytest.mark.parametrize("isa", ops.isas())
 
@@ -27,7 +27,7 @@ def problem(
     rng: np.random.Generator, cell: str, isa: str, I: int, H: int, T: int, B: int, V: int
 ) -> tuple[ops.Layer, Array, npt.NDArray[np.int64]]:
     """A layer, a table and what is looked up in it."""
-    G = Cell.of(cell).gates * H
+    G = Cell.of(cell).G * H
     bound = H**-0.5  # as torch starts: states that explode leave gradients that are small differences of large numbers
     weights = (rng.uniform(-bound, bound, shape).astype(np.float32) for shape in ((G, I), (G, H), (G,), (G,)))
     return ops.pack(cell, *weights, isa=isa), normal(rng, V, I), rng.integers(0, V, (T, B))
@@ -78,14 +78,18 @@ def test_a_table_changes_no_bit_of_the_values_and_no_gradient(isa: str, data: st
     layer, table, ids = problem(rng, cell, isa, I, H, T, B, V)
     if draw(st.booleans()):
         table = np.concatenate([table, table], axis=1)[:, :I]  # with gaps between rows
-    h0, dy, dh_n = normal(rng, B, H), normal(rng, T, B, H), normal(rng, B, H)
+    states = (B, H) if layer.cell.S == 1 else (layer.cell.S, B, H)
+    h0, dy, dh_n = normal(rng, *states), normal(rng, T, B, H), normal(rng, *states)
     options: dict[str, Any] = {
         "lengths": rng.integers(0, T + 1, B) if draw(st.booleans()) else None,
         "episode_starts": rng.random((T, B)) < 0.1 if draw(st.booleans()) else None,
         "episode_state": draw(st.sampled_from(ops.EPISODE_STATES)),
         "reverse": draw(st.booleans()),
     }
-    more: dict[str, Any] = {"need_dx": draw(st.booleans()), "recompute_every": draw(st.sampled_from([None, 3]))}
+    more: dict[str, Any] = {
+        "need": draw(st.sampled_from([("dx", "dh0"), ("dh0",)])),
+        "recompute_every": draw(st.sampled_from([None, 3])),
+    }
 
     def run(x: Array, number: int, **ids: Any) -> tuple[ops.Forward, ops.Gradients]:
         with threads(number):
@@ -111,12 +115,12 @@ def test_many_rows_of_a_large_table(isa: str, V: int) -> None:
     out, expected = ops.forward(layer, table, ids=ids, trace=True), ops.forward(layer, table[ids], trace=True)
     np.testing.assert_array_equal(out.y, expected.y)
     dy = normal(rng, *out.y.shape)
-    found = ops.backward(layer, table, out, dy, ids=ids, need_dh0=False)
+    found = ops.backward(layer, table, out, dy, ids=ids, need=["dx"])
     with threads(3):
-        again = ops.backward(layer, table, out, dy, ids=ids, need_dh0=False)
+        again = ops.backward(layer, table, out, dy, ids=ids, need=["dx"])
     for one, other in zip(found, again, strict=True):
         np.testing.assert_array_equal(one, other)
-    assert_same_gradients(found, ops.backward(layer, table[ids], expected, dy, need_dh0=False), ids, V, LONG_GRADIENT)
+    assert_same_gradients(found, ops.backward(layer, table[ids], expected, dy, need=["dx"]), ids, V, LONG_GRADIENT)
 
 
 @every_isa

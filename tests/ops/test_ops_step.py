@@ -13,13 +13,13 @@ from tidegate.ops.cells import Cell
 Array = npt.NDArray[np.float32]
 
 every_cell = pytest.mark.parametrize(
-    "cell", [*ops.GATES, "gru reset=off gate=hard_sigmoid", "gru update=off candidate=relu"]
+    "cell", [*ops.CELLS, "gru reset=before", "gru reset=off gate=hard_sigmoid", "gru update=off candidate=relu"]
 )
 every_isa = pytest.mark.parametrize("isa", ops.isas())
 
 
 def layer_of(cell: str, I: int, H: int, isa: str | None = None) -> ops.Layer:
-    rng, gates = np.random.default_rng(0), Cell.of(cell).gates * H
+    rng, gates = np.random.default_rng(0), Cell.of(cell).G * H
     shapes = ((gates, I), (gates, H), (gates,), (gates,))
     return ops.pack(cell, *(rng.uniform(-0.3, 0.3, shape).astype(np.float32) for shape in shapes), isa=isa)
 
@@ -34,12 +34,13 @@ def test_steps_make_the_sequence(isa: str, cell: str, rows: tuple[int, ...], I: 
     layer = layer_of(cell, I, H, isa)
     x = np.random.default_rng(1).standard_normal((6, *rows, I)).astype(np.float32)
     y = ops.forward(layer, x.reshape(6, -1, I)).y.reshape(6, *rows, H)
-    h = np.zeros((*rows, H), np.float32)
+    S = layer.cell.S
+    h = np.zeros((*rows, H) if S == 1 else (S, *rows, H), np.float32)
     for t in range(6):
         new = ops.step(layer, x[t], h, out=h if in_place else None)
         assert (new is h) == in_place
         h = new
-        np.testing.assert_array_equal(h, y[t])
+        np.testing.assert_array_equal(h if S == 1 else h[0], y[t])
 
 
 @every_isa
@@ -47,21 +48,27 @@ def test_steps_make_the_sequence(isa: str, cell: str, rows: tuple[int, ...], I: 
 @pytest.mark.parametrize(("I", "H"), [(7, 33), (96, 400)])
 @pytest.mark.parametrize("in_place", [False, True])
 @pytest.mark.parametrize("threads", [1, 2, 3])
+@pytest.mark.parametrize(
+    "cells", [("gru", "rnn_tanh", "gru reset=before"), ("lstm",) * 3], ids=["one state", "two states"]
+)
 def test_steps_of_a_stack_are_those_of_its_layers(
-    isa: str, rows: tuple[int, ...], I: int, H: int, in_place: bool, threads: int
+    isa: str, rows: tuple[int, ...], I: int, H: int, in_place: bool, threads: int, cells: tuple[str, ...]
 ) -> None:
     """Each layer reads the new state of the one before; the states are those of single steps, to the bit."""
-    layers = [layer_of("gru", I, H, isa), layer_of("rnn_tanh", H, H, isa), layer_of("gru", H, H, isa)]
+    layers = [layer_of(cell, H if i else I, H, isa) for i, cell in enumerate(cells)]
+    S = layers[0].cell.S
     rng, before = np.random.default_rng(1), tidegate.get_num_threads()
-    h = expected = rng.standard_normal((3, *rows, H)).astype(np.float32)
-    h = h.copy()
+    h = rng.standard_normal((S, 3, *rows, H)).astype(np.float32)
+    expected, h = list(h.swapaxes(0, 1)), h.copy() if S > 1 else h[0].copy()
     tidegate.set_num_threads(threads)
     try:
         for _ in range(3):
             x = y = rng.standard_normal((*rows, I)).astype(np.float32)
-            expected = np.stack([y := ops.step(one, y, state) for one, state in zip(layers, expected, strict=True)])
+            for i, layer in enumerate(layers):
+                expected[i] = ops.step(layer, y, expected[i] if S > 1 else expected[i][0]).reshape(S, *rows, H)
+                y = expected[i][0]
             h = ops.step(layers, x, h, out=h if in_place else None)
-            np.testing.assert_array_equal(h, expected)
+            np.testing.assert_array_equal(h, np.stack(expected, 1) if S > 1 else np.stack(expected, 1)[0])
     finally:
         tidegate.set_num_threads(before)
     np.testing.assert_array_equal(ops.step(iter(layers), x, h.T.copy().T), ops.step(tuple(layers), x, h))

@@ -7,6 +7,7 @@ import pytest
 
 import tidegate
 from tidegate import Recurrent, Trace
+from tidegate.ops.cells import Cell
 from tidegate.ops.names import parameter_letters
 
 I, H, T, B = 5, 7, 11, 3
@@ -15,7 +16,7 @@ LENGTHS = np.array([11, 0, 4])
 
 def stack(cell: str = "gru", layers: int = 2, directions: int = 2, summary: str = "last") -> Recurrent:
     """A stack with random weights."""
-    rng, gates = np.random.default_rng(layers), 3 if cell == "gru" else 1
+    rng, gates = np.random.default_rng(layers), Cell.of(cell).G
     sizes = {"G·H": gates * H, "I": I, "H": H, "D·H": directions * H}
     letters = parameter_letters(layers, directions == 2, bias=True)
     weights = {name: rng.standard_normal([sizes[axis] for axis in axes.split()]) / 2 for name, axes in letters.items()}
@@ -64,7 +65,7 @@ def test_a_trace_is_zero_beyond_a_rows_length() -> None:
             assert not array[:, 1].any()
 
 
-@pytest.mark.parametrize("cell", ["gru", "rnn_tanh"])
+@pytest.mark.parametrize("cell", ["gru", "rnn_tanh", "lstm", "gru reset=before"])
 def test_tracing_changes_no_bit(cell: str) -> None:
     """The states of a trace are the outputs, bit for bit."""
     model, x = stack(cell), inputs()
@@ -85,12 +86,12 @@ def test_a_walk_follows_the_direction() -> None:
         assert len(trace.walk(1).previous) == 0
 
 
-@pytest.mark.parametrize("cell", ["gru", "rnn_tanh", "rnn_relu"])
+@pytest.mark.parametrize("cell", ["gru", "rnn_tanh", "rnn_relu", "lstm", "gru reset=before"])
 def test_gradients_reach_the_inputs(cell: str) -> None:
     """The gradient by the inputs is that of finite differences, through all layers and directions."""
     model, x, rng = stack(cell), inputs(), np.random.default_rng(1)
     dy = rng.standard_normal((T, B, 2 * H)).astype(np.float32)
-    dh_n = rng.standard_normal((4, B, H)).astype(np.float32)
+    dh_n = rng.standard_normal((2, 4, B, H) if cell == "lstm" else (4, B, H)).astype(np.float32)
     dx = model.input_gradient(x, model.trace(x, LENGTHS), dy, dh_n)
 
     def loss(x: np.ndarray) -> float:
@@ -134,26 +135,27 @@ def test_what_cannot_be_traced_is_refused(tiny_model: Path) -> None:
         model.trace([3])  # type: ignore[list-item]
 
 
-def test_shares_let_go_and_unread_follow_their_definitions() -> None:
+def test_shares_that_gates_hold_back_follow_their_definitions() -> None:
     """They are |(1 − z) h| over |h| and |(1 − r) hn| over |hn|; the first step of a walk has no past."""
     for trace in stack().trace(inputs(), LENGTHS):
         walk = trace.walk(0)
-        assert walk.update is not None
-        assert walk.reset is not None
-        assert walk.hn is not None
         h, hn = np.abs(walk.previous[1:]), np.abs(walk.hn[1:])
-        np.testing.assert_allclose(walk.let_go()[1:], ((1 - walk.update[1:]) * h).sum(1) / h.sum(1), atol=1e-6)
-        np.testing.assert_allclose(walk.unread()[1:], ((1 - walk.reset[1:]) * hn).sum(1) / hn.sum(1), atol=1e-6)
-        assert walk.let_go()[0] == walk.unread()[0] == 0
-        assert trace.walk(1).let_go().shape == trace.walk(1).unread().shape == (0,)
+        np.testing.assert_allclose(
+            walk.held_back("update")[1:], ((1 - walk.update[1:]) * h).sum(1) / h.sum(1), atol=1e-6
+        )
+        np.testing.assert_allclose(
+            walk.held_back("reset")[1:], ((1 - walk.reset[1:]) * hn).sum(1) / hn.sum(1), atol=1e-6
+        )
+        assert walk.held_back("update")[0] == walk.held_back("reset")[0] == 0
+        assert trace.walk(1).held_back("update").shape == trace.walk(1).held_back("reset").shape == (0,)
 
 
 def test_a_vanilla_rnn_lets_nothing_go() -> None:
     """It has no gates, and the error says so."""
     walk = stack("rnn_tanh").trace(inputs(), LENGTHS)[0].walk()
-    for share in (walk.let_go, walk.unread):
-        with pytest.raises(ValueError, match="a vanilla RNN has no gates"):
-            share()
+    for gate in ("update", "reset"):
+        with pytest.raises(ValueError, match=r"a vanilla RNN \(tanh\) has no gate"):
+            walk.held_back(gate)
 
 
 def test_a_copy_can_be_changed() -> None:

@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from tidegate.ops import GATES, reference
+from tidegate.ops import CELLS, reference
 from tidegate.ops.names import parameter_letters, parameter_names
 from tidegate.sequences import padding
 from tidegate.sequences.recurrent import Recurrent
@@ -23,7 +23,7 @@ LENGTHS = np.array([4, 0, 9, 1, 9])
 def make_weights(cell: str, num_layers: int = 1, bidirectional: bool = False, bias: bool = True) -> Weights:
     """Random weights of torch's size and names."""
     rng = np.random.default_rng(11)
-    sizes = {"G": GATES[cell], "H": H, "I": I, "D": 1 + bidirectional}
+    sizes = {"G": CELLS[cell]().G, "H": H, "I": I, "D": 1 + bidirectional}
     return {
         name: rng.uniform(
             -(H**-0.5), H**-0.5, [np.prod([sizes[letter] for letter in axis.split("·")]) for axis in letters.split()]
@@ -47,14 +47,14 @@ def by_reference(cell: str, weights: Weights, x: Array, lengths: Any, h0: Array 
         for reverse in (False, True)[: 1 + bidirectional]:
             w_ih, w_hh, *biases = (weights[name] for name in parameter_names(layer, reverse, bias))
             b_ih, b_hh = biases or (None, None)
-            start = None if h0 is None else h0[len(finals)]
-            outs.append(reference.forward(cell, y, w_ih, w_hh, b_ih, b_hh, start, lengths, reverse))
+            start = None if h0 is None else h0[..., len(finals), :, :]
+            outs.append(reference.Layer(cell, w_ih, w_hh, b_ih, b_hh).forward(y, start, lengths, reverse))
             finals.append(outs[-1].h_n)
         y = np.concatenate([out.y for out in outs], axis=2)
-    return y, np.stack(finals)
+    return y, np.stack(finals, axis=-3)
 
 
-@pytest.mark.parametrize("cell", GATES)
+@pytest.mark.parametrize("cell", CELLS)
 @pytest.mark.parametrize("num_layers", [1, 3])
 @pytest.mark.parametrize("bidirectional", [False, True])
 @pytest.mark.parametrize("bias", [True, False])
@@ -62,7 +62,8 @@ def test_outputs_equal_the_reference(cell: str, num_layers: int, bidirectional: 
     """Outputs and final states of ragged rows, with initial states, are those of the specification."""
     weights = make_weights(cell, num_layers, bidirectional, bias)
     x = make_input()
-    h0 = np.random.default_rng(13).standard_normal((num_layers * (1 + bidirectional), 5, H)).astype(np.float32)
+    states = [CELLS[cell]().S, num_layers * (1 + bidirectional), 5, H][CELLS[cell]().S == 1 :]
+    h0 = np.random.default_rng(13).standard_normal(states).astype(np.float32)
     for start in (None, h0):
         y, h_n = Recurrent(weights, cell).outputs(x, LENGTHS, start)
         y_expected, h_n_expected = by_reference(cell, weights, x, LENGTHS, start)
@@ -71,7 +72,7 @@ def test_outputs_equal_the_reference(cell: str, num_layers: int, bidirectional: 
         assert h_n == pytest.approx(h_n_expected, abs=TOLERANCE)
 
 
-@pytest.mark.parametrize("cell", GATES)
+@pytest.mark.parametrize("cell", CELLS)
 @pytest.mark.parametrize("num_layers", [1, 2])
 @pytest.mark.parametrize("bidirectional", [False, True])
 @pytest.mark.parametrize("bias", [True, False])
@@ -81,27 +82,29 @@ def test_a_state_dict_of_torch_gives_the_numbers_of_torch(
     """The weights of a torch layer go in as they are, and the same numbers come out."""
     torch = pytest.importorskip("torch")
     options = {"num_layers": num_layers, "bidirectional": bidirectional, "bias": bias}
-    if cell == "gru":
-        layer = torch.nn.GRU(I, H, **options)
+    if cell in {"gru", "lstm"}:
+        layer = getattr(torch.nn, cell.upper())(I, H, **options)
     else:
         layer = torch.nn.RNN(I, H, nonlinearity=cell.removeprefix("rnn_"), **options)
     recurrent = Recurrent({name: tensor.numpy() for name, tensor in layer.state_dict().items()}, cell)
     x = make_input()
     with torch.no_grad():
-        y_expected, h_n_expected = layer(torch.from_numpy(x))
+        y_expected, states = layer(torch.from_numpy(x))
+    h_n_expected = torch.stack(states) if cell == "lstm" else states
     y, h_n = recurrent.outputs(x)
     assert y == pytest.approx(y_expected.numpy(), abs=TOLERANCE)
     assert h_n == pytest.approx(h_n_expected.numpy(), abs=TOLERANCE)
 
 
+@pytest.mark.parametrize("cell", ["gru", "lstm"])
 @pytest.mark.parametrize("summary", SUMMARIES)
 @pytest.mark.parametrize("bidirectional", [False, True])
-def test_ragged_sequences_are_summarised_in_their_order(summary: str, bidirectional: bool) -> None:
+def test_ragged_sequences_are_summarised_in_their_order(cell: str, summary: str, bidirectional: bool) -> None:
     """A list of sequences of any length gives the summaries of the padded batch, row by row."""
-    weights, x = make_weights("gru", 2, bidirectional), make_input()
-    recurrent = Recurrent(weights, summary=summary)
+    weights, x = make_weights(cell, 2, bidirectional), make_input()
+    recurrent = Recurrent(weights, cell, summary)
     result = recurrent([x[:length, b] for b, length in enumerate(LENGTHS)])
-    expected = summarize(*by_reference("gru", weights, x, LENGTHS), LENGTHS, summary)
+    expected = summarize(*by_reference(cell, weights, x, LENGTHS), LENGTHS, summary)
     assert result.shape == (5, recurrent.summary_size)
     assert result.dtype == np.float32
     assert result == pytest.approx(expected, abs=TOLERANCE)
@@ -196,7 +199,7 @@ def changed(**arrays: Any) -> dict[str, Any]:
 
 
 WRONG_WEIGHTS: dict[str, tuple[dict[str, Any], type[Exception], str]] = {
-    "the cell": ({"weights": changed(), "cell": "lstm"}, ValueError, "cell is 'lstm', expected one of 'gru', 'rnn_t"),
+    "the cell": ({"weights": changed(), "cell": "mlp"}, ValueError, "cell is 'mlp', expected one of 'gru', 'lstm'"),
     "the summary": ({"weights": changed(), "summary": "sum"}, ValueError, "summary is 'sum', expected one of 'last'"),
     "weights of another cell": (
         {"weights": changed(), "cell": "rnn_tanh"},

@@ -1,6 +1,6 @@
 // The gated recurrent unit, and what may be chosen of it. The equations are those of src/tidegate/ops/cells/gru.py.
 #pragma once
-#include "../step.hpp"
+#include "../sums.hpp"
 
 namespace {
 

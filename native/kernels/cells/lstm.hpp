@@ -1,6 +1,6 @@
 // The long short-term memory of torch, with gates in the order i, f, g, o: src/tidegate/ops/cells/lstm.py.
 #pragma once
-#include "../step.hpp"
+#include "../sums.hpp"
 
 namespace {
 
@@ -48,8 +48,7 @@ struct Forward {
     TIDEGATE_UNROLL
     for (int i = 0; i < kSums; ++i) {
       TIDEGATE_UNROLL
-      for (int gate = 0; gate < 4; ++gate)
-        trace_value(step, row + i % M, gate, (panel + i / M) * kLanes, sum(i, gate));
+      for (int gate = 0; gate < 4; ++gate) trace_value(step, row + i % M, gate, (panel + i / M) * kLanes, sum(i, gate));
     }
   }
 };
@@ -84,7 +83,6 @@ constexpr CellNumbers kNumbers = {4, 2, 4, 4, -1, 4, 0, 0b1111, true, false};
 
 }  // namespace lstm
 
-constexpr CellKernels kLstm = {
-    "lstm", lstm::kNumbers, lstm::takes, lstm::has_weights, lstm::forward, lstm::gradients};
+constexpr CellKernels kLstm = {"lstm", lstm::kNumbers, lstm::takes, lstm::has_weights, lstm::forward, lstm::gradients};
 
 }  // namespace

@@ -1,6 +1,6 @@
 // The vanilla recurrent unit, with tanh or a rectifier: src/tidegate/ops/cells/rnn.py.
 #pragma once
-#include "../step.hpp"
+#include "../sums.hpp"
 
 namespace {
 
@@ -54,9 +54,9 @@ constexpr CellNumbers kNumbers = {1, 1, 1, 1, -1, 1, 0, 0b0, false, true};
 
 }  // namespace rnn
 
-constexpr CellKernels kRnnTanh = {
-    "rnn_tanh", rnn::kNumbers, rnn::takes, rnn::has_weights, rnn::forward<true>, rnn::gradients<true>};
-constexpr CellKernels kRnnRelu = {
-    "rnn_relu", rnn::kNumbers, rnn::takes, rnn::has_weights, rnn::forward<false>, rnn::gradients<false>};
+constexpr CellKernels kRnnTanh = {"rnn_tanh",       rnn::kNumbers,      rnn::takes,
+                                  rnn::has_weights, rnn::forward<true>, rnn::gradients<true>};
+constexpr CellKernels kRnnRelu = {"rnn_relu",       rnn::kNumbers,       rnn::takes,
+                                  rnn::has_weights, rnn::forward<false>, rnn::gradients<false>};
 
 }  // namespace

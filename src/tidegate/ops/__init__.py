@@ -15,15 +15,16 @@ the checks of arguments (`checks`), the threads of a native call (`threads`), to
 name of the processor (`processor`).
 """
 
+from tidegate.ops._kernels import Forward as Forward
+from tidegate.ops._kernels import Gradients as Gradients
+from tidegate.ops._kernels import Layer as Layer
+from tidegate.ops._kernels import isas as isas
 from tidegate.ops.batch import EPISODE_STATES as EPISODE_STATES
 from tidegate.ops.batch import Batch as Batch
 from tidegate.ops.cells import CELLS as CELLS
 from tidegate.ops.cells import Cell as Cell
-from tidegate.ops.layer import Forward as Forward
-from tidegate.ops.layer import Gradients as Gradients
-from tidegate.ops.layer import Layer as Layer
+from tidegate.ops.layer import RowOptions as RowOptions
 from tidegate.ops.layer import backward as backward
 from tidegate.ops.layer import forward as forward
-from tidegate.ops.layer import isas as isas
 from tidegate.ops.layer import pack as pack
-from tidegate.ops.layer import step as step
+from tidegate.ops.streaming import step as step

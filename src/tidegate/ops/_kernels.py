@@ -130,7 +130,7 @@ def run_forward(layer: Layer, call: Call, y: Array, h_n: Array, kept: Array | No
     The backward pass does not read it where rows have ended; it is only set to 0 there if it is to be `clear`.
     """
     outputs = (y, h_n, *_split(layer.cell, kept))
-    layer.native.forward(call.batch.native, call.reverse, (call.x, call.h0), outputs, clear, get_num_threads())
+    layer.native.forward(call.batch.native(call.reverse), (call.x, call.h0), outputs, clear, get_num_threads())
 
 
 def run_backward(
@@ -161,7 +161,7 @@ def run_backward(
     dh0 = empty_states(cell, call.batch.B, H) if need_dh0 else None
     results = Gradients(dx, dh0, empty(gates, I), empty(gates, H), db_ih, db_hh)
     layer.native.backward(
-        *(call.batch.native, call.reverse, (call.x, call.h0), (y, *_split(cell, values)), output_gradients, results),
+        *(call.batch.native(call.reverse), (call.x, call.h0), (y, *_split(cell, values)), output_gradients, results),
         *(recompute_every or 0, get_num_threads()),
     )
     return results

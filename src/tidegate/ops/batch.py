@@ -1,7 +1,6 @@
 """What is known of the rows of a batch beside their numbers: one value, checked once, and handed on whole."""
 
 from collections.abc import Sequence
-from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -51,13 +50,17 @@ class Batch:
         """Takes what has been checked; see `check_batch`."""
         self.T, self.B, self.lengths, self.batch_sizes = T, B, lengths, batch_sizes
         self.episode_starts, self.episode_state, self.ids = episode_starts, episode_state, ids
+        self._native: dict[bool, _native.BatchRows] = {}
 
-    @cached_property
-    def native(self) -> _native.BatchRows:
-        """The same for the kernels."""
-        starts = None if self.batch_sizes is None else np.cumsum([0, *self.batch_sizes[:-1]], dtype=np.int64)[: self.T]
-        from_h0 = self.episode_state == "h0"
-        return _native.BatchRows(self.T, self.B, self.lengths, starts, self.episode_starts, from_h0, self.ids)
+    def native(self, reverse: bool) -> _native.BatchRows:
+        """Returns the same for the kernels, made once for each direction."""
+        found = self._native.get(reverse)
+        if found is None:
+            sizes, marks, from_h0 = self.batch_sizes, self.episode_starts, self.episode_state == "h0"
+            starts = None if sizes is None else np.cumsum(sizes) - sizes
+            found = _native.BatchRows(self.T, self.B, self.lengths, starts, reverse, marks, from_h0, self.ids)
+            self._native[reverse] = found
+        return found
 
     @property
     def leading(self) -> tuple[int, ...]:

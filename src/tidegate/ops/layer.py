@@ -4,13 +4,12 @@ This is the only door to the native kernels. Everything is checked here, once; t
 """
 
 import os
-from collections.abc import Collection, Iterable
+from collections.abc import Collection
 from typing import Any, NamedTuple, TypedDict, Unpack
 
 import numpy as np
 import numpy.typing as npt
 
-from tidegate import _native
 from tidegate.ops import checks
 from tidegate.ops._kernels import (
     ISAS,
@@ -21,21 +20,17 @@ from tidegate.ops._kernels import (
     Layer,
     empty,
     empty_states,
-    isas,
     pack_weights,
     rows_contiguous,
     run_backward,
     run_forward,
     traced_values,
 )
-from tidegate.ops.batch import EPISODE_STATES, IntegersLike, check_batch
+from tidegate.ops.batch import IntegersLike, check_batch
 from tidegate.ops.cells import Cell
-from tidegate.ops.threads import get_num_threads
-
-__all__ = ["EPISODE_STATES", "Forward", "Gradients", "Layer", "Walk", "backward", "forward", "isas", "pack", "step"]
 
 
-class Walk(TypedDict, total=False):
+class RowOptions(TypedDict, total=False):
     """How the rows of a batch are walked: keywords of `forward` and `backward`.
 
     Attributes:
@@ -54,6 +49,17 @@ class Walk(TypedDict, total=False):
     episode_starts: npt.NDArray[np.bool_] | None
     episode_state: str
     ids: npt.NDArray[np.integer[Any]] | None
+
+
+class GradientOptions(RowOptions, total=False):
+    """Keywords of `backward`: those of `forward`, and what is wanted.
+
+    Attributes:
+        need: Which of the gradients "dx" and "dh0" to compute, both if absent; those left out are None. Without dh0 the
+            first step is a product cheaper.
+    """
+
+    need: Collection[str]
 
 
 def _default_isa() -> str:
@@ -132,12 +138,13 @@ class _Checked(NamedTuple):
     rows: str  # letters of the leading axes of y: "T B", or "N" when packed
 
 
-def _checked(layer: Layer, x: Array, h0: Any, walk: Walk) -> _Checked:
-    facts: dict[str, Any] = dict(walk)
-    reverse, rows = bool(facts.pop("reverse", False)), "T B" if walk.get("batch_sizes") is None else "N"
+def _checked(layer: Layer, x: Array, h0: Any, options: RowOptions) -> _Checked:
+    facts: dict[str, Any] = dict(options)
+    facts.pop("need", None)
+    reverse, rows = bool(facts.pop("reverse", False)), "T B" if options.get("batch_sizes") is None else "N"
     sizes: checks.Sizes = {"I": (layer.input_size, "the layer"), "H": (layer.hidden_size, "the layer")}
     sizes["S"] = (layer.cell.S, "the cell")
-    checks.check("x", x, f"{rows} I" if walk.get("ids") is None else "V I", sizes)
+    checks.check("x", x, f"{rows} I" if options.get("ids") is None else "V I", sizes)
     batch = check_batch(sizes, **facts)
     if h0 is not None:
         h0 = np.ascontiguousarray(checks.check("h0", h0, layer.cell.state_letters, sizes))
@@ -166,7 +173,7 @@ def forward(
     *,
     trace: bool | str = False,
     y: Array | None = None,
-    **walk: Unpack[Walk],
+    **options: Unpack[RowOptions],
 ) -> Forward:
     """Runs a layer over a batch of sequences.
 
@@ -187,19 +194,20 @@ def forward(
         trace: Also returns what `Forward.trace` holds, all with True and the states alone with "states": `backward`
             needs the one, or with recompute_every the other.
         y: Array for the output, float32 [T, B, H] or [N, H]; by default a new one.
-        walk: Lengths and other facts of the rows, see `Walk`.
+        options: Lengths and other facts of the rows, see `RowOptions`.
 
     Raises:
         TypeError: An array is not float32, lengths or ids are no integers, or episode_starts no booleans.
         ValueError: A shape, a length or an id is wrong, or trace is another word.
     """
-    checks.check_choice("trace", trace, (False, True, "states"))
-    call, sizes, rows = checked = _checked(layer, x, h0, walk)
+    if trace not in (False, True, "states"):
+        raise ValueError(f"trace is {trace!r}, expected True, False or 'states'")
+    call, sizes, rows = _checked(layer, x, h0, options)
     leading, H = call.batch.leading, layer.hidden_size
     if y is None:
         y = empty(*leading, H)
     else:
-        checks.check_output("y", y, f"{checked.rows} H", sizes)
+        checks.check_output("y", y, f"{rows} H", sizes)
         if np.may_share_memory(x, y) or (h0 is not None and np.may_share_memory(h0, y)):
             raise ValueError("y shares memory with x or h0, expected an array of its own: inputs are read to the end")
     kept = empty(*leading, traced_values(layer.cell, gates=trace is True), H) if trace else None
@@ -216,24 +224,21 @@ def backward(
     dh_n: Array | None = None,
     h0: Array | None = None,
     *,
-    need: Collection[str] = ("dx", "dh0"),
     recompute_every: int | None = None,
-    **walk: Unpack[Walk],
+    **options: Unpack[GradientOptions],
 ) -> Gradients:
     """Carries gradients back through a layer.
 
     Args:
         layer: Packed weights.
-        x: Input as in `forward`, and so are h0 and walk.
+        x: Input as in `forward`, and so are h0 and options.
         out: What `forward` returned, with a trace: True, or "states" if the gates are computed again.
         dy: Gradient of the loss by y, in its shape; ignored beyond a row's length. None for zeros.
         dh_n: Gradient of the loss by h_n, in its shape; None for zeros.
         h0: Initial states; None for zeros.
-        need: Which of the gradients "dx" and "dh0" to compute; those left out are None. Without dh0 the first step is a
-            product cheaper.
         recompute_every: If not None, gates are computed again from the states, at most this many steps at once, and the
             trace of a cell with one state is not used: less memory for at most a third more time.
-        walk: Lengths and other facts of the rows, see `Walk`.
+        options: Lengths and other facts of the rows, and which gradients are needed, see `GradientOptions`.
 
     Returns:
         Gradients; dx is 0 beyond a row's length, and for a row of a table that no step has read.
@@ -242,8 +247,9 @@ def backward(
         TypeError: An array is not float32, lengths or ids are no integers, or episode_starts no booleans.
         ValueError: A shape, a length or an id is wrong, or `out` has no trace that is needed.
     """
-    call, sizes, rows = checked = _checked(layer, x, h0, walk)
+    call, sizes, rows = checked = _checked(layer, x, h0, options)
     checks.check_recompute(recompute_every)
+    need = options.get("need", ("dx", "dh0"))
     for name in need:
         checks.check_choice("need", name, ("dx", "dh0"))
     y = rows_contiguous(checks.check("y", out.y, f"{rows} H", sizes))
@@ -258,72 +264,3 @@ def backward(
         need_dh0="dh0" in need,
         recompute_every=recompute_every,
     )
-
-
-def step(layer: Layer | Iterable[Layer], x: Array, h: Array, *, out: Array | None = None) -> Array:
-    """Takes one step, for streams: one call of microseconds, without an allocation if `out` is given.
-
-        >>> layer = pack("gru", np.full((3, 2), 0.5, np.float32), np.full((3, 1), 0.1, np.float32))
-        >>> h = np.zeros(1, np.float32)
-        >>> for x in np.ones((4, 2), np.float32):
-        ...     h = step(layer, x, h, out=h)
-        >>> h.round(3)
-        array([0.545], dtype=float32)
-
-    Args:
-        layer: Packed weights; or those of the L layers of a stack, each of which reads the new state of the one before.
-        x: Input, float32 [I], or [B, I] for several streams.
-        h: State, float32 [H] or [B, H]; of a stack [L, H] or [L, B, H]. Of a cell of several states, as the LSTM, an axis
-            S comes first: [S, H], [S, L, B, H], …
-        out: C-contiguous array for the new state, in the shape of h; h itself may be given.
-
-    Returns:
-        The new state: `out`, or a new array. The output of a stack is its last layer's, `[-1]`, or `[0, -1]`.
-
-    Raises:
-        TypeError: An array is not float32.
-        ValueError: A shape is wrong, layers do not fit on each other, or out can't be written to or shares memory with
-            x.
-    """
-    if not isinstance(layer, Layer):
-        layer = list(layer)
-    y = np.empty_like(h, order="C") if out is None else out
-    if not _quick_step(layer, x, h, y):
-        _check_step(layer, x, h, y)
-        done = _quick_step(layer, np.ascontiguousarray(x), np.ascontiguousarray(h), y)
-        assert done, "arrays that pass the checks are taken"  # noqa: S101 - a bug of ours, not of the caller's
-    return y
-
-
-def _quick_step(layer: Layer | list[Layer], x: Array, h: Array, y: Array) -> bool:
-    """Takes a step if all arrays are contiguous and as they should be; says whether it did."""
-    if isinstance(layer, Layer):
-        return layer.native.step(x, h, y, get_num_threads())
-    return _native.step([one.native for one in layer], x, h, y, get_num_threads())
-
-
-def _check_step(layer: Layer | list[Layer], x: Array, h: Array, y: Array) -> None:
-    """Says what is wrong with the arguments of a step, if not only that arrays have gaps."""
-    layers, axes = ([layer], "") if isinstance(layer, Layer) else (layer, "L ")
-    if not layers:
-        raise ValueError("layer is empty, expected packed weights or several of them")
-    H, cell = layers[0].hidden_size, layers[0].cell
-    for i, one in enumerate(layers[1:], 1):
-        if one.cell != cell:
-            raise ValueError(f"layer[{i}] is a {one.cell}, expected {cell} as layer[0]: a stack has one cell")
-        if one.input_size != H or one.hidden_size != H:
-            sizes_found = f"I = {one.input_size} and H = {one.hidden_size}"
-            raise ValueError(
-                f"layer[{i}] has {sizes_found}, expected {H} for both: it reads the state of layer[{i - 1}]"
-            )
-    rows = "B " if isinstance(x, np.ndarray) and x.ndim == 2 else ""
-    sizes: checks.Sizes = {"I": (layers[0].input_size, "the layer"), "H": (H, "the layer")}
-    sizes |= {"L": (len(layers), "the layers"), "S": (cell.S, "the cell")}
-    axes = ("S " if cell.S > 1 else "") + axes + rows
-    checks.check("x", x, f"{rows}I", sizes)
-    checks.check("h", h, f"{axes}H", sizes)
-    checks.check_output("out", y, f"{axes}H", sizes)
-    if not y.flags.c_contiguous:
-        raise ValueError(f"out has strides {y.strides} (bytes), expected a C-contiguous array")
-    if np.may_share_memory(x, y):
-        raise ValueError("out shares memory with x, expected an array of its own: x is read to the end")

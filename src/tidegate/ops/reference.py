@@ -5,7 +5,7 @@ It defines what the native kernels compute and is written to be read: each cell 
 """
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -18,7 +18,7 @@ Trace = dict[str, Array]
 
 
 class Forward(NamedTuple):
-    """What a layer returns.
+    """What a forward pass returns.
 
     Attributes:
         y: Outputs, the first state after each step, float64 [T, B, H], 0 beyond a row's length.
@@ -34,7 +34,7 @@ class Forward(NamedTuple):
 
 
 class Gradients(NamedTuple):
-    """Gradients of the loss by each argument of `forward`, float64 in its shape; those of absent biases are None."""
+    """Gradients of the loss by inputs, initial states and weights, float64; those of absent biases are None."""
 
     dx: Array
     dh0: Array
@@ -44,116 +44,129 @@ class Gradients(NamedTuple):
     db_hh: Array | None
 
 
-def forward(
-    cell: str | Cell,
-    x: npt.ArrayLike,
-    w_ih: npt.ArrayLike,
-    w_hh: npt.ArrayLike,
-    b_ih: npt.ArrayLike | None = None,
-    b_hh: npt.ArrayLike | None = None,
-    h0: npt.ArrayLike | None = None,
-    lengths: npt.ArrayLike | None = None,
-    reverse: bool = False,
-    **choices: str,
-) -> Forward:
-    """Runs one recurrent layer over a batch of sequences in one direction.
+class Layer:
+    """One recurrent layer in one direction, in float64.
 
-    Args:
-        cell: The cell, by its name or its text.
-        x: Input, float [T, B, I].
-        w_ih: Input weights, float [G·H, I], blocks in the order of `Cell.blocks`.
-        w_hh: State weights, float [G·H, H].
-        b_ih: Input bias, float [G·H], or None for 0.
-        b_hh: State bias, float [G·H], or None for 0.
-        h0: Initial states, float [B, H], or [S, B, H] for a cell of several; None for 0.
-        lengths: Steps of each row, int [B] in 0..T and any order, or None for T everywhere.
-        reverse: Walks each row from its own end to its start.
-        choices: What is chosen of the cell, see `Cell.choices`.
-
-    Returns:
-        Outputs, final states and trace in float64.
-
-    Raises:
-        TypeError: Something is chosen that no cell has.
-        ValueError: The cell or a choice is unknown.
+    Example:
+        >>> layer = Layer("gru", np.full((3, 2), 0.5), np.full((3, 1), 0.1))
+        >>> layer.forward(np.ones((4, 1, 2))).h_n.round(3)
+        array([[0.545]])
     """
-    cell = Cell.of(cell, **choices)
-    x, w_ih, w_hh, b_ih, b_hh = _as_float64(x, w_ih, w_hh, b_ih, b_hh)
-    H, B = w_hh.shape[1], x.shape[1]
-    states = np.zeros((cell.S, B, H)) if h0 is None else np.array(h0, np.float64).reshape(cell.S, B, H)
-    trace: Trace = {}
 
-    def keep(name: str, value: Array) -> Array:
-        trace.setdefault(name, np.zeros((len(x), B, H)))[t, rows] = value
-        return value
+    def __init__(
+        self,
+        cell: str | Cell,
+        w_ih: npt.ArrayLike,
+        w_hh: npt.ArrayLike,
+        b_ih: npt.ArrayLike | None = None,
+        b_hh: npt.ArrayLike | None = None,
+        **choices: str,
+    ) -> None:
+        """Takes the weights of a layer.
 
-    for t, rows in _walk(x, lengths, reverse):
-        before = [keep(f"{name}_before", state[rows]) for name, state in zip(cell.states, states, strict=True)]
-        a = np.split(x[t, rows] @ w_ih.T + b_ih, cell.G, axis=-1)
-        after = cell.step(a, lambda v: np.split(v @ w_hh.T + b_hh, cell.G, axis=-1), before, FUNCTIONS, keep)
-        for name, state, new in zip(cell.states, states, after, strict=True):
-            state[rows] = keep(name, new)
-    y = trace.get("hidden", np.zeros((len(x), B, H)))
-    return Forward(y, states[0] if cell.S == 1 else states, trace)
+        Args:
+            cell: The cell, by its name or its text.
+            w_ih: Input weights, float [G·H, I], blocks in the order of `Cell.blocks`.
+            w_hh: State weights, float [G·H, H].
+            b_ih: Input bias, float [G·H], or None for 0.
+            b_hh: State bias, float [G·H], or None for 0.
+            choices: What is chosen of the cell, see `Cell.choices`.
 
+        Raises:
+            TypeError: Something is chosen that no cell has.
+            ValueError: The cell or a choice is unknown.
+        """
+        self.cell = Cell.of(cell, **choices)
+        self.w_ih, self.w_hh = np.asarray(w_ih, np.float64), np.asarray(w_hh, np.float64)
+        self.has_biases = b_ih is not None, b_hh is not None
+        self.b_ih, self.b_hh = (
+            np.zeros(len(self.w_hh)) if b is None else np.asarray(b, np.float64) for b in (b_ih, b_hh)
+        )
 
-def backward(
-    cell: str | Cell,
-    x: npt.ArrayLike,
-    w_ih: npt.ArrayLike,
-    w_hh: npt.ArrayLike,
-    b_ih: npt.ArrayLike | None,
-    b_hh: npt.ArrayLike | None,
-    h0: npt.ArrayLike | None,
-    lengths: npt.ArrayLike | None,
-    reverse: bool,
-    forward: Forward,
-    dy: npt.ArrayLike | None,
-    dh_n: npt.ArrayLike | None,
-    **choices: str,
-) -> Gradients:
-    """Carries the gradients of outputs and final states back to inputs, initial states and parameters.
+    def forward(
+        self,
+        x: npt.ArrayLike,
+        h0: npt.ArrayLike | None = None,
+        lengths: npt.ArrayLike | None = None,
+        reverse: bool = False,
+    ) -> Forward:
+        """Runs the layer over a batch of sequences.
 
-    Args:
-        cell: As in `forward`, and so are x, w_ih, w_hh, b_ih, b_hh, h0, lengths and reverse.
-        forward: What `forward` returned for these arguments.
-        dy: Gradient of the loss by y, float [T, B, H], not read beyond a row's length; None for 0.
-        dh_n: Gradient of the loss by h_n, in its shape; None for 0.
-        choices: As in `forward`.
+        Args:
+            x: Input, float [T, B, I].
+            h0: Initial states, float [B, H], or [S, B, H] for a cell of several; None for 0.
+            lengths: Steps of each row, int [B] in 0..T and any order, or None for T everywhere.
+            reverse: Walks each row from its own end to its start.
 
-    Returns:
-        Gradients in float64; dx is 0 beyond a row's length.
+        Returns:
+            Outputs, final states and trace in float64.
+        """
+        x, cell, H = np.asarray(x, np.float64), self.cell, self.w_hh.shape[1]
+        B = x.shape[1]
+        states = np.zeros((cell.S, B, H)) if h0 is None else np.array(h0, np.float64).reshape(cell.S, B, H)
+        trace: Trace = {}
 
-    Raises:
-        TypeError: As in `forward`.
-        ValueError: As in `forward`.
-    """
-    cell = Cell.of(cell, **choices)
-    without_b_ih, without_b_hh = b_ih is None, b_hh is None
-    x, w_ih, w_hh, b_ih, b_hh = _as_float64(x, w_ih, w_hh, b_ih, b_hh)
-    y, h_n, trace = forward
-    dy = np.zeros_like(y) if dy is None else np.asarray(dy, np.float64)
-    dstates = np.zeros_like(h_n) if dh_n is None else np.array(dh_n, np.float64)
-    dh = dstates.reshape(cell.S, *y.shape[1:])
-    dx, dw_ih, dw_hh, db_ih, db_hh = (np.zeros_like(array) for array in (x, w_ih, w_hh, b_ih, b_hh))
+        def keep(name: str, value: Array) -> Array:
+            trace.setdefault(name, np.zeros((len(x), B, H)))[t, rows] = value
+            return value
 
-    def back(dc: Sequence[Array | None], v: Array) -> Array:
-        dc_all = np.concatenate([np.zeros_like(v) if part is None else part for part in dc], axis=-1)
-        dw_hh[...] += dc_all.T @ v
-        db_hh[...] += dc_all.sum(axis=0)
-        dv: Array = dc_all @ w_hh
-        return dv
+        def recur(v: Array) -> list[Array]:
+            return np.split(v @ self.w_hh.T + self.b_hh, cell.G, axis=-1)
 
-    for t, rows in reversed(_walk(x, lengths, reverse)):
-        kept = {name: value[t, rows] for name, value in trace.items()}
-        before = [kept[f"{name}_before"] for name in cell.states]
-        later = [dh[0, rows] + dy[t, rows], *dh[1:, rows]]
-        parts, dh[:, rows] = cell.backward(later, before, [kept[name] for name in cell.states], kept, back)
-        da = np.concatenate(parts, axis=-1)
-        dx[t, rows] = da @ w_ih
-        dw_ih += da.T @ x[t, rows]
-        db_ih += da.sum(axis=0)
-    return Gradients(dx, dstates, dw_ih, dw_hh, None if without_b_ih else db_ih, None if without_b_hh else db_hh)
+        for t, rows in _walk(x, lengths, reverse):
+            before = [keep(f"{name}_before", state[rows]) for name, state in zip(cell.states, states, strict=True)]
+            a = np.split(x[t, rows] @ self.w_ih.T + self.b_ih, cell.G, axis=-1)
+            after = cell.step(a, recur, before, FUNCTIONS, keep)
+            for name, state, new in zip(cell.states, states, after, strict=True):
+                state[rows] = keep(name, new)
+        y = trace.get("hidden", np.zeros((len(x), B, H)))
+        return Forward(y, states[0] if cell.S == 1 else states, trace)
+
+    def backward(
+        self,
+        x: npt.ArrayLike,
+        out: Forward,
+        dy: npt.ArrayLike | None = None,
+        dh_n: npt.ArrayLike | None = None,
+        lengths: npt.ArrayLike | None = None,
+        reverse: bool = False,
+    ) -> Gradients:
+        """Carries the gradients of outputs and final states back to inputs, initial states and parameters.
+
+        Args:
+            x: As in `forward`, and so are lengths and reverse.
+            out: What `forward` returned.
+            dy: Gradient of the loss by y, float [T, B, H], not read beyond a row's length; None for 0.
+            dh_n: Gradient of the loss by h_n, in its shape; None for 0.
+
+        Returns:
+            Gradients in float64; dx is 0 beyond a row's length.
+        """
+        x, cell, (y, h_n, trace) = np.asarray(x, np.float64), self.cell, out
+        dy = np.zeros_like(y) if dy is None else np.asarray(dy, np.float64)
+        dstates = np.zeros_like(h_n) if dh_n is None else np.array(dh_n, np.float64)
+        dh = dstates.reshape(cell.S, *y.shape[1:])
+        arrays = (x, self.w_ih, self.w_hh, self.b_ih, self.b_hh)
+        dx, dw_ih, dw_hh, db_ih, db_hh = (np.zeros_like(array) for array in arrays)
+
+        def back(dc: Sequence[Array | None], v: Array) -> Array:
+            dc_all = np.concatenate([np.zeros_like(v) if part is None else part for part in dc], axis=-1)
+            dw_hh[...] += dc_all.T @ v
+            db_hh[...] += dc_all.sum(axis=0)
+            dv: Array = dc_all @ self.w_hh
+            return dv
+
+        for t, rows in reversed(_walk(x, lengths, reverse)):
+            kept = {name: value[t, rows] for name, value in trace.items()}
+            before = [kept[f"{name}_before"] for name in cell.states]
+            later = [dh[0, rows] + dy[t, rows], *dh[1:, rows]]
+            parts, dh[:, rows] = cell.backward(later, before, [kept[name] for name in cell.states], kept, back)
+            da = np.concatenate(parts, axis=-1)
+            dx[t, rows] = da @ self.w_ih
+            dw_ih += da.T @ x[t, rows]
+            db_ih += da.sum(axis=0)
+        biases = [bias if has else None for bias, has in zip((db_ih, db_hh), self.has_biases, strict=True)]
+        return Gradients(dx, dstates, dw_ih, dw_hh, *biases)
 
 
 def _walk(x: Array, lengths: npt.ArrayLike | None, reverse: bool) -> list[tuple[int, npt.NDArray[np.intp]]]:
@@ -165,12 +178,3 @@ def _walk(x: Array, lengths: npt.ArrayLike | None, reverse: bool) -> list[tuple[
     ends = np.full(B, T) if lengths is None else np.asarray(lengths)
     steps = [(t, np.flatnonzero(t < ends)) for t in range(T)]
     return steps[::-1] if reverse else steps
-
-
-def _as_float64(
-    x: npt.ArrayLike, w_ih: npt.ArrayLike, w_hh: npt.ArrayLike, b_ih: npt.ArrayLike | None, b_hh: npt.ArrayLike | None
-) -> tuple[Array, ...]:
-    """Converts input and parameters to float64, an absent bias to 0."""
-    no_bias = np.zeros(len(np.asarray(w_hh)))
-    given: tuple[Any, ...] = (x, w_ih, w_hh, no_bias if b_ih is None else b_ih, no_bias if b_hh is None else b_hh)
-    return tuple(np.asarray(array, np.float64) for array in given)

@@ -163,8 +163,8 @@ class Recurrent:
 
         Args:
             x: Input, float32 [I], or [B, I] for several streams.
-            h: State of each layer, float32 [L, H] or [L, B, H], with an axis S before them for a cell of several; 0 at the
-                start of a stream.
+            h: State of each layer, float32 [L, H] or [L, B, H], with an axis S before these for a cell of several
+                states; 0 at the start of a stream.
             out: As in `ops.step`; h itself may be given.
 
         Returns:

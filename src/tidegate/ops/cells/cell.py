@@ -4,9 +4,9 @@ A cell is a class in a file of its own in this folder. Defining it makes its nam
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -34,8 +34,8 @@ Functions = Mapping[str, Callable[[Any], Any]]
 class Cell:
     """A recurrent cell, with what was chosen of it: the fields of the subclass.
 
-    Its parameters have the same names and shapes whatever is chosen. `str` gives the text of a cell, and `Cell.of` reads
-    it: "gru", "gru reset=off candidate=relu".
+    Its parameters have the same names and shapes whatever is chosen. `str` gives the text of a cell, such as "gru" or
+    "gru reset=off candidate=relu", and `Cell.of` reads it.
 
     Example:
         >>> from tidegate.ops.cells import Cell

@@ -1,4 +1,4 @@
-"""The long short-term memory of Hochreiter & Schmidhuber 1997 with the forget gate of Gers et al. 2000, as torch has it."""
+"""The long short-term memory of Hochreiter & Schmidhuber 1997, with the forget gate of Gers et al. 2000."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,12 +14,12 @@ from tidegate.ops.cells.cell import Array, Back, Cell, Functions, Note, Recur, V
 class LSTM(Cell):
     """The long short-term memory.
 
-        i = σ(W_i x + b_ii + U_i h + b_hi)        how much is written
-        f = σ(W_f x + b_if + U_f h + b_hf)        how much of the old cell state is kept
-        g = tanh(W_g x + b_ig + U_g h + b_hg)     what is written
-        o = σ(W_o x + b_io + U_o h + b_ho)        how much of the cell state is shown
-        c′ = f ∘ c + i ∘ g
-        h′ = o ∘ tanh(c′)
+    i = σ(W_i x + b_ii + U_i h + b_hi)        how much is written
+    f = σ(W_f x + b_if + U_f h + b_hf)        how much of the old cell state is kept
+    g = tanh(W_g x + b_ig + U_g h + b_hg)     what is written
+    o = σ(W_o x + b_io + U_o h + b_ho)        how much of the cell state is shown
+    c′ = f ∘ c + i ∘ g
+    h′ = o ∘ tanh(c′)
     """
 
     name = "lstm"
@@ -66,12 +66,14 @@ class LSTM(Cell):
 
     def deposits(self, values: Values) -> Array:
         """Returns what steps write into the cell state, i ∘ g."""
-        return np.asarray(values["input"], np.float64) * values["candidate"]
+        i, g = (np.asarray(values[name], np.float64) for name in ("input", "candidate"))
+        return i * g
 
     def exposed(self, values: Values) -> Array:
         """Returns o ∘ tanh(c)/c, by which the output shows the cell state; tanh(c)/c is 1 where c is 0."""
         c, o = (np.asarray(values[name], np.float64) for name in ("cell_state", "output"))
-        return o * np.divide(np.tanh(c), c, out=np.ones_like(c), where=c != 0)
+        shown: Array = o * np.divide(np.tanh(c), c, out=np.ones_like(c), where=c != 0)
+        return shown
 
     def gated(self, gate: str, values: Values, before: Values) -> Array:
         """Returns the candidate, the old cell state, or tanh of the new one."""
