@@ -87,7 +87,7 @@ def what_if(
     stack, reading = stack_of(model), read(model, source)
     x, traces, D = reading.embedded.x, reading.traces, 1 + stack.bidirectional
     places = {"layer": (layer, stack.num_layers), "reverse": (int(reverse), D)}
-    _check(stack, places | {"step": (step, len(x)), "unit": (unit, stack.hidden_size)}, values)
+    check_change(stack, places | {"step": (step, len(x)), "unit": (unit, stack.hidden_size)}, values)
 
     index = layer * D + reverse
     changed = traces[index].copy()
@@ -100,8 +100,13 @@ def what_if(
     return WhatIf(before[0], after[0], softmax(before)[0], softmax(after)[0], hidden, tuple(results))
 
 
-def _check(stack: Recurrent, places: Mapping[str, tuple[int, int]], values: Mapping[str, float]) -> None:
-    """Checks places, each beside the number of those that there are, and values by the names of gates.
+def check_change(stack: Recurrent, places: Mapping[str, tuple[int, int]], values: Mapping[str, float]) -> None:
+    """Checks what `what_if` is to change.
+
+    Args:
+        stack: The layers.
+        places: Layer, step and so on by name, each beside the number of those that there are.
+        values: As in `what_if`.
 
     Raises:
         ValueError: There is no such gate, or a place or a value is out of its range.

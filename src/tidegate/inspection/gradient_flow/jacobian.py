@@ -64,6 +64,31 @@ class Steps(NamedTuple):
         return np.concatenate(da, axis=-1), np.stack(earlier)
 
 
+class Product(NamedTuple):
+    """A vector that steps multiply by U.
+
+    Attributes:
+        v: What is multiplied, float64 [n, H].
+        used: The places of the parts of U v + b_hh that the steps use, in 0..G−1.
+    """
+
+    v: Array
+    used: list[int]
+
+
+def products_of(steps: Steps) -> list[Product]:
+    """Lists what steps multiply by U, in the order of the backward pass: the old output h, or r ∘ h, or both."""
+    products: list[Product] = []
+
+    def through(dc: Sequence[Array | None], v: Array) -> Array:
+        products.append(Product(v, [g for g, part in enumerate(dc) if part is not None]))
+        return np.zeros_like(v)
+
+    zeros = list(np.zeros_like(steps.after))
+    steps.cell.backward(zeros, list(steps.before), list(steps.after), steps.values, through)
+    return products
+
+
 class Slopes(NamedTuple):
     """The factors by which the backward pass of steps multiplies the gradient of one source, unit by unit.
 
