@@ -8,8 +8,8 @@ import pytest
 
 from tidegate.inspection.counterfactual import what_if
 from tidegate.inspection.ledger import draw_ledger
-from tidegate.models.config import Config
-from tidegate.models.model import Model
+from tidegate.models.config import TextConfig
+from tidegate.models.text_model import TextModel
 from tidegate.ops.cells import Cell
 from tidegate.text.tokenizer import Tokenizer
 
@@ -20,18 +20,13 @@ STACKS = [(layers, bidirectional) for layers in (1, 2) for bidirectional in (Fal
 H = 5
 
 
-def make_model(cell: str = "gru", **changes: Any) -> Model:
+def make_model(cell: str = "gru", **changes: Any) -> TextModel:
     """A model with random weights."""
     sizes = {"embedding_size": 6, "hidden_size": H} | changes
-    config = Config(cell=cell, labels=("bad", "good", "so-so"), vocab_size=len(TOKENIZER), **sizes)
-    letters = {"V": len(TOKENIZER), "E": 6, "H": H, "D": 1 + config.bidirectional, "C": 3, "F": config.summary_size}
-    letters["G"] = config.recurrent_cell.G if config.recurrent else 1
+    config = TextConfig(cell=cell, labels=("bad", "good", "so-so"), vocab_size=len(TOKENIZER), **sizes)
     rng = np.random.default_rng(5)
-    arrays = {
-        name: rng.uniform(-0.7, 0.7, [np.prod([letters[one] for one in axis.split("·")]) for axis in shape.split()])
-        for name, shape in config.letters().items()
-    }
-    return Model(config, TOKENIZER, {name: array.astype(np.float32) for name, array in arrays.items()})
+    arrays = {name: rng.uniform(-0.7, 0.7, shape) for name, shape in config.shapes().items()}
+    return TextModel(config, TOKENIZER, {name: array.astype(np.float32) for name, array in arrays.items()})
 
 
 def sigmoid(a: npt.NDArray[Any]) -> npt.NDArray[Any]:
@@ -47,14 +42,14 @@ ACTIVATIONS: dict[str, Any] = {
 }
 
 
-def gru_step(model: Model, x: Any, states: Any, weights: Any, hand: dict[str, float]) -> Any:
+def gru_step(model: TextModel, x: Any, states: Any, weights: Any, hand: dict[str, float]) -> Any:
     """One step of a GRU as its equations say, with values of unit 2 set by hand."""
     (h,), (w_ih, w_hh, b_ih, b_hh) = states, weights
-    gate, activation = (ACTIVATIONS[name] for name in (model.config.gate, model.config.candidate))
+    gate, activation = (ACTIVATIONS[model.config.recurrent_cell.options[name]] for name in ("gate", "candidate"))
     a, b = np.split(w_ih @ x + b_ih, 3), np.split(w_hh @ h + b_hh, 3)
     r, z = gate(a[0] + b[0]), gate(a[1] + b[1])
     r[2], z[2] = hand.get("reset", r[2]), hand.get("update", z[2])
-    if model.config.reset == "before":
+    if "reset=before" in model.config.cell:
         n = activation(a[2] + w_hh[2 * H :] @ (r * h) + b_hh[2 * H :])
     else:
         n = activation(a[2] + r * b[2])
@@ -62,7 +57,7 @@ def gru_step(model: Model, x: Any, states: Any, weights: Any, hand: dict[str, fl
     return (z * h + (1 - z) * n,)
 
 
-def lstm_step(model: Model, x: Any, states: Any, weights: Any, hand: dict[str, float]) -> Any:
+def lstm_step(model: TextModel, x: Any, states: Any, weights: Any, hand: dict[str, float]) -> Any:
     """One step of an LSTM as its equations say, with values of unit 2 set by hand."""
     (h, c), (w_ih, w_hh, b_ih, b_hh) = states, weights
     i, f, g, o = np.split(w_ih @ x + b_ih + w_hh @ h + b_hh, 4)
@@ -74,7 +69,7 @@ def lstm_step(model: Model, x: Any, states: Any, weights: Any, hand: dict[str, f
 
 
 def by_hand(
-    model: Model, at: tuple[int, bool, int], hand: dict[str, float]
+    model: TextModel, at: tuple[int, bool, int], hand: dict[str, float]
 ) -> tuple[list[npt.NDArray[Any]], npt.NDArray[Any]]:
     """A stack in float64, step by step, with values set at one place: outputs by layer and direction, and logits."""
     take = lstm_step if model.config.cell == "lstm" else gru_step
@@ -127,7 +122,7 @@ def test_a_gate_set_by_hand_follows_the_equations(
 def test_the_values_that_gates_have_change_no_bit(layers: int, bidirectional: bool, cell: str) -> None:
     """Who sets a gate to what it is gets the same states, logits and gates, bit for bit."""
     known = Cell.of(cell)
-    model = make_model(known.name, num_layers=layers, bidirectional=bidirectional, summary="mean+max", **known.chosen)
+    model = make_model(cell, num_layers=layers, bidirectional=bidirectional, summary="mean+max")
     for trace in model.trace(TEXT):
         for step in (0, 5, len(trace.hidden) - 1):
             gates = {name: float(trace.values[name][step, 0, 1]) for name in known.blocks}
@@ -139,12 +134,10 @@ def test_the_values_that_gates_have_change_no_bit(layers: int, bidirectional: bo
     np.testing.assert_array_equal(result.logits_before, model.scores([TEXT])[0])
 
 
-@pytest.mark.parametrize(
-    "choices", [{"candidate": "relu"}, {"candidate": "identity", "gate": "hard_sigmoid"}, {"reset": "before"}]
-)
-def test_gates_of_other_grus_are_set_by_their_equations(choices: dict[str, Any]) -> None:
+@pytest.mark.parametrize("cell", ["gru candidate=relu", "gru candidate=identity gate=hard_sigmoid", "gru reset=before"])
+def test_gates_of_other_grus_are_set_by_their_equations(cell: str) -> None:
     """The candidate that follows from a reset gate is that of the model's own equations."""
-    model = make_model(**choices)
+    model = make_model(cell)
     result = what_if(model, TEXT, step=4, unit=2, reset=0.9)
     states, logits = by_hand(model, (0, False, 4), {"reset": 0.9})
     np.testing.assert_allclose(result.hidden, states[0], atol=EXACT)
@@ -153,7 +146,7 @@ def test_gates_of_other_grus_are_set_by_their_equations(choices: dict[str, Any])
 
 def test_a_reset_gate_before_the_product_moves_all_units() -> None:
     """All candidates read r ∘ h: with another r of one unit, each unit's candidate and state at the step are others."""
-    model = make_model(reset="before")
+    model = make_model("gru reset=before")
     (before,), (after,) = model.trace(TEXT), what_if(model, TEXT, step=4, unit=2, reset=0.0).traces
     for name in ("candidate", "hidden"):
         assert (after.values[name][4, 0] != before.values[name][4, 0]).all()

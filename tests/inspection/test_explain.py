@@ -12,8 +12,8 @@ from tidegate.inspection import explain as module
 from tidegate.inspection.explain import Explanation, explain, margin
 from tidegate.inspection.ledger import draw_ledger
 from tidegate.inspection.network import read
-from tidegate.models.config import CELLS, Config
-from tidegate.models.model import Model
+from tidegate.models.config import TextConfig, cell_names
+from tidegate.models.text_model import TextModel
 from tidegate.sequences.summaries import SUMMARIES
 from tidegate.text.tokenizer import Tokenizer
 
@@ -30,8 +30,8 @@ KINDS = [
     ),
     *(("rnn_tanh", {"summary": summary}) for summary in SUMMARIES),
     ("rnn_relu", {"bias": False, "bidirectional": True}),
-    ("gru", {"update": "off", "reset": "off", "candidate": "relu"}),
-    ("gru", {"reset": "before", "bidirectional": True}),
+    ("gru update=off reset=off candidate=relu", {}),
+    ("gru reset=before", {"bidirectional": True}),
     *(("lstm", {"summary": summary}) for summary in SUMMARIES),
     ("lstm", {"summary": "mean+max", "bidirectional": True, "num_layers": 2}),
     ("lstm", {"bias": False, "bidirectional": True, "num_layers": 2}),
@@ -42,20 +42,14 @@ KINDS = [
 
 def make_model(
     cell: str = "gru", labels: tuple[str, ...] = ("bad", "good", "so-so"), tokenizer: Tokenizer = TOKENIZER, **rest: Any
-) -> Model:
+) -> TextModel:
     """A model with random weights."""
-    config = Config(
+    config = TextConfig(
         cell=cell, labels=labels, vocab_size=len(tokenizer), **{"embedding_size": 6, "hidden_size": 5} | rest
     )
-    sizes = {"V": len(tokenizer), "E": 6, "H": 5, "D": 1 + config.bidirectional}
-    sizes |= {"C": len(labels), "F": config.summary_size, "R": 1}
-    sizes["G"] = config.recurrent_cell.G if config.recurrent else 1
     rng = np.random.default_rng(5)
-    arrays = {
-        name: rng.uniform(-0.7, 0.7, [np.prod([sizes[letter] for letter in axis.split("·")]) for axis in shape.split()])
-        for name, shape in config.letters().items()
-    }
-    return Model(config, tokenizer, {name: array.astype(np.float32) for name, array in arrays.items()})
+    arrays = {name: rng.uniform(-0.7, 0.7, shape) for name, shape in config.shapes().items()}
+    return TextModel(config, tokenizer, {name: array.astype(np.float32) for name, array in arrays.items()})
 
 
 @pytest.mark.parametrize(("cell", "changes"), KINDS)
@@ -123,10 +117,10 @@ def test_a_vanilla_rnn_keeps_nothing() -> None:
     ("cell", "changes", "remark"),
     [
         ("gru", {}, ""),
-        ("gru", {"reset": "off", "candidate": "relu"}, ""),
-        ("gru", {"reset": "before"}, ""),
+        ("gru reset=off candidate=relu", {}, ""),
+        ("gru reset=before", {}, ""),
         ("lstm", {}, "each contribution includes the factor by which the output shows"),
-        ("gru", {"update": "off"}, "no gate keeps what was written"),
+        ("gru update=off", {}, "no gate keeps what was written"),
         ("rnn_tanh", {}, "no gate keeps what was written"),
         ("rnn_relu", {}, "no gate keeps what was written"),
         ("average", {}, "an average has no memory that changes"),
@@ -159,7 +153,7 @@ def test_a_reading_is_not_read_again(monkeypatch: pytest.MonkeyPatch) -> None:
     """What has been read once is explained without another run, and the explanation is the same."""
     model = make_model(num_layers=2)
     reading, expected = read(model, TEXT), explain(model, TEXT)
-    monkeypatch.setattr(Model, "trace", None)
+    monkeypatch.setattr(TextModel, "trace", None)
     found = explain(model, reading)
     np.testing.assert_array_equal(found.contributions, expected.contributions)
     assert found.words == expected.words
@@ -181,7 +175,7 @@ def test_a_text_without_words_is_the_bias(cell: str, changes: dict[str, Any]) ->
     np.testing.assert_array_equal(explanation.logits, explanation.bias)
 
 
-@pytest.mark.parametrize("cell", CELLS)
+@pytest.mark.parametrize("cell", cell_names())
 def test_vectors_take_the_place_of_words(cell: str) -> None:
     """Vectors of numbers are explained like the words that they belong to, their names being their places."""
     model = make_model(cell)

@@ -11,7 +11,8 @@ from tidegate.inspection import ledger
 from tidegate.inspection.ledger import draw_ledger, draw_vector_ledger, stream
 from tidegate.ops.cells import Cell
 from tidegate.ops.names import parameter_letters
-from tidegate.sequences.summaries import SUMMARIES, pad, summarize
+from tidegate.sequences.padding import pad
+from tidegate.sequences.summaries import SUMMARIES, summarize
 
 EXACT = 1e-5
 STACKS = list(itertools.product(["gru", "lstm", "rnn_tanh", "rnn_relu", "gru reset=before"], [1, 2], [1, 2]))

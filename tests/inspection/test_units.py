@@ -103,7 +103,7 @@ def test_other_layers_and_directions_are_passed_over() -> None:
 
 def test_a_model_reads_texts(tiny_model: Path) -> None:
     """Texts are read as the model reads them, however many; unknown words count as one."""
-    model = tidegate.load(tiny_model)
+    model = tidegate.load(tiny_model, tidegate.TextModel)
     texts = ["a good film", "a bad film xyzzy", "xyzzy qwerty", ""] * 20
     found, traces = units(model, iter(texts)), units(model.trace(texts))
     assert found.steps == traces.steps == 20 * 9
@@ -114,7 +114,7 @@ def test_a_model_reads_texts(tiny_model: Path) -> None:
 
 def test_what_cannot_be_read_is_refused(tiny_model: Path) -> None:
     """One text in the place of several, no text at all, a cell without gates and a gate that is none are named."""
-    model = tidegate.load(tiny_model)
+    model = tidegate.load(tiny_model, tidegate.TextModel)
     with pytest.raises(TypeError, match="texts is one text"):
         units(model, "a good film")
     with pytest.raises(ValueError, match="there is no word"):

@@ -10,11 +10,11 @@ pytest.importorskip("pydantic")
 
 import pydantic
 
-from tidegate.models.model import Model
+from tidegate.models.text_model import TextModel
 from tidegate.serve import messages
 from tidegate.serve.readings import Readings
 
-Make = Callable[..., Model]
+Make = Callable[..., TextModel]
 
 
 @pytest.mark.parametrize(

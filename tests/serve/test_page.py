@@ -11,7 +11,7 @@ import pytest
 pytest.importorskip("pydantic")
 
 from tidegate.inspection.gradient_flow import flow
-from tidegate.models.model import Model
+from tidegate.models.text_model import TextModel
 from tidegate.ops.cells import Cell
 from tidegate.ops.trace import Trace
 from tidegate.sequences.recurrent import Recurrent
@@ -19,7 +19,7 @@ from tidegate.serve import messages
 from tidegate.serve.messages import QuestionError
 from tidegate.serve.page import TOP_WORDS, Page
 
-Make = Callable[..., Model]
+Make = Callable[..., TextModel]
 
 TEXT = "a good film , not a bad film : unheard-of"
 ROUNDED = 1e-6
@@ -45,25 +45,25 @@ def names(kind: dict[str, Any]) -> str:
 
 
 @pytest.fixture(params=KINDS, ids=names)
-def model(random_model: Make, request: pytest.FixtureRequest) -> Model:
+def model(random_model: Make, request: pytest.FixtureRequest) -> TextModel:
     """A model of each kind."""
     return random_model(**request.param)
 
 
 @pytest.fixture(params=KINDS[:10], ids=names)
-def recurrent(random_model: Make, request: pytest.FixtureRequest) -> Model:
+def recurrent(random_model: Make, request: pytest.FixtureRequest) -> TextModel:
     """A model of each kind that has layers."""
     return random_model(**request.param)
 
 
-def everywhere(model: Model, text: str = TEXT) -> list[messages.Place]:
+def everywhere(model: TextModel, text: str = TEXT) -> list[messages.Place]:
     """Each layer and direction of a model."""
     directions = (False, True)[: 1 + model.config.bidirectional]
     layers = range(model.config.num_layers)
     return [messages.Place(text=text, layer=layer, reverse=reverse) for layer in layers for reverse in directions]
 
 
-def traced(model: Model, place: messages.Place) -> Trace:
+def traced(model: TextModel, place: messages.Place) -> Trace:
     """What the layer in question did."""
     return place.find(model.trace(place.text or ""))
 
@@ -74,7 +74,7 @@ def values(told: messages.HeatMap) -> npt.NDArray[np.float64]:
     return told.low + steps / 65535 * (told.high - told.low)
 
 
-def test_words_share_the_scores(model: Model) -> None:
+def test_words_share_the_scores(model: TextModel) -> None:
     """Bias, initial state and contributions add up to the logits; probabilities are the model's."""
     told = Page(model).words(messages.Question(text=TEXT))
     total = np.array(told.bias) + told.initial + np.sum(told.contributions, axis=0)
@@ -99,13 +99,13 @@ def test_words_beyond_the_longest_text_are_counted(random_model: Make) -> None:
     assert (told.words, told.left_out) == (["a", "good", "film"], 4)
 
 
-def test_vectors_are_read_in_the_place_of_words(model: Model) -> None:
+def test_vectors_are_read_in_the_place_of_words(model: TextModel) -> None:
     """Steps of numbers are named by their numbers, and none is unknown."""
     told = Page(model).words(messages.Question(vectors=[[0.1, 0.2, 0.3, 0.4]] * 3))
     assert (told.words, told.unknown, told.left_out) == (["1", "2", "3"], [], 0)
 
 
-def test_an_empty_text_has_pictures(model: Model) -> None:
+def test_an_empty_text_has_pictures(model: TextModel) -> None:
     """Nothing fails for a text without a word, and the probabilities are the model's."""
     told = Page(model).words(messages.Question(text=" "))
     np.testing.assert_allclose(told.probabilities, model.predict_proba([""])[0], atol=ROUNDED)
@@ -120,7 +120,7 @@ def test_an_empty_text_has_pictures(model: Model) -> None:
             assert Page(model).stream(place).top == []
 
 
-def test_a_heat_map_holds_the_gates(recurrent: Model) -> None:
+def test_a_heat_map_holds_the_gates(recurrent: TextModel) -> None:
     """The values of every map that a model offers are those of its trace, to a 16-bit step."""
     page = Page(recurrent)
     gates = page.facts().maps
@@ -183,7 +183,7 @@ def test_a_network_without_gates_has_no_stream(random_model: Make) -> None:
         Page(random_model("rnn_tanh")).stream(messages.Place(text=TEXT))
 
 
-def test_gradients_end_at_one(recurrent: Model) -> None:
+def test_gradients_end_at_one(recurrent: TextModel) -> None:
     """In the order in which a layer walks, the last norm is 1, and there is one for each word."""
     page = Page(recurrent)
     for place in everywhere(recurrent):
@@ -342,7 +342,7 @@ def test_the_page_knows_its_model(random_model: Make) -> None:
     )
 
 
-def test_the_values_of_a_cell_are_those_that_it_declares(recurrent: Model) -> None:
+def test_the_values_of_a_cell_are_those_that_it_declares(recurrent: TextModel) -> None:
     """Each block of weights and each state is there with its symbol, and each gate that has a role has that role."""
     assert recurrent.stack is not None
     cell, facts = recurrent.stack.cell, Page(recurrent).facts()

@@ -20,14 +20,14 @@ pytest.importorskip("uvicorn")
 import uvicorn
 
 from tidegate import serve
-from tidegate.models.model import Model
+from tidegate.models.text_model import TextModel
 from tidegate.serve.server import LARGEST_QUESTION
 
 JSON = {"Content-Type": "application/json"}
 
 
 @pytest.fixture(scope="module")
-def port(random_model: Callable[..., Model]) -> Iterator[int]:
+def port(random_model: Callable[..., TextModel]) -> Iterator[int]:
     """The port of a server with a small GRU."""
     server = uvicorn.Server(uvicorn.Config(serve.create_app(random_model(), "tiny"), log_level="warning"))
     with serve.listen("127.0.0.1", 0) as taken:
@@ -139,7 +139,7 @@ def test_a_fault_of_ours_is_logged(ask: Ask, caplog: pytest.LogCaptureFixture, m
     caplog.set_level(logging.INFO)
     assert ask("/api/unit", {"text": "film", "unit": 8})[0] == 400
     assert caplog.records == []
-    monkeypatch.setattr(Model, "trace", lambda *_: np.zeros(2) + np.zeros(3))
+    monkeypatch.setattr(TextModel, "trace", lambda *_: np.zeros(2) + np.zeros(3))
     assert ask("/api/unit", {"text": "a film of its own", "unit": 0})[0] == 500
     (record,) = caplog.records
     assert (record.name, record.levelname) == ("tidegate.serve.server", "ERROR")
@@ -185,7 +185,7 @@ def test_addresses_of_this_machine_are_known(host: str, here: bool) -> None:
     assert serve.is_here(host) is here
 
 
-def test_serving_ends_with_the_interrupt(random_model: Callable[..., Model], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_serving_ends_with_the_interrupt(random_model: Callable[..., TextModel], monkeypatch: pytest.MonkeyPatch) -> None:
     """Ctrl-C ends `serve` without an error, and the port is free again."""
 
     def interrupted(self: Any, sockets: Any) -> None:

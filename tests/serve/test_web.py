@@ -20,7 +20,7 @@ pytest.importorskip("typer")
 
 from playwright.sync_api import Browser, Page, expect
 
-from tidegate.models.model import Model
+from tidegate.models.text_model import TextModel
 
 Open = Callable[..., Page]
 
@@ -58,7 +58,7 @@ def chromium(tools: Any) -> Iterator[Browser]:
 
 @pytest.fixture(scope="module")
 def address(
-    tools: Any, random_model: Callable[..., Model], tmp_path_factory: pytest.TempPathFactory
+    tools: Any, random_model: Callable[..., TextModel], tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Callable[[str], str]]:
     """Serves a kind of model, once for all tests; returns the page's address."""
     folder = tmp_path_factory.mktemp("served")

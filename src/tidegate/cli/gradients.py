@@ -5,13 +5,14 @@ from collections.abc import Iterator
 
 from tidegate.cli.console import note
 from tidegate.inspection.gradient_flow.growth import power
-from tidegate.models.config import Config
+from tidegate.models.config import TextConfig
 from tidegate.ops.cells import CELLS
-from tidegate.training.settings import Epoch, Gradients, LayerGradients, Settings, Step
+from tidegate.training.events import Epoch, Gradients, LayerGradients, Step
+from tidegate.training.settings import Settings
 
 
 def report_gradients(
-    events: Iterator[Step | Epoch], config: Config, settings: Settings, history: list[Gradients]
+    events: Iterator[Step | Epoch], config: TextConfig, settings: Settings, history: list[Gradients]
 ) -> Iterator[Step | Epoch]:
     """Passes on the events of a training, and prints what gradients do after each epoch, once that has been shown.
 
@@ -30,7 +31,7 @@ def report_gradients(
             yield event
 
 
-def _print(gradients: Gradients, before: Gradients | None, config: Config, settings: Settings) -> None:
+def _print(gradients: Gradients, before: Gradients | None, config: TextConfig, settings: Settings) -> None:
     """Prints what gradients do after an epoch, and where trouble is new also what to try."""
     walk = gradients.worst
     where = f" of {_place(walk)}" if len(gradients.walks) > 1 else ""
@@ -50,7 +51,7 @@ def _trouble(walk: LayerGradients) -> str:
     return f"gradients explode: {walk.distance} steps before the end, they are 1,000 times as large as there"
 
 
-def _remedies(walk: LayerGradients, config: Config, settings: Settings) -> list[str]:
+def _remedies(walk: LayerGradients, config: TextConfig, settings: Settings) -> list[str]:
     """Lists what to try, by the names of the options of `tidegate train`, what helps most first."""
     cell, remedies = config.recurrent_cell, []
     keeps = cell.keeps is not None and cell.options.get(cell.keeps) != "off"

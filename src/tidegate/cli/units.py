@@ -44,7 +44,7 @@ def units(
     """
     if threads:
         tidegate.set_num_threads(threads)
-    loaded = tidegate.load(model)
+    loaded = tidegate.load(model, tidegate.TextModel)
     _check_layer(loaded, layer, reverse)
     parts = (part.texts for part in texts.read(file, kind, text))
     found = gather(loaded, chain.from_iterable(parts), layer=layer - 1, reverse=reverse)
@@ -58,7 +58,7 @@ def units(
         _show(found, everyone)
 
 
-def _check_layer(model: tidegate.Model, layer: int, reverse: bool) -> None:
+def _check_layer(model: tidegate.TextModel, layer: int, reverse: bool) -> None:
     """Checks that a model has a layer and a direction, before texts are read.
 
     Raises:

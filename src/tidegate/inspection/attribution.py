@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tidegate.inspection.explain import Attribution, explain
-from tidegate.inspection.ledger import summary_weights
+from tidegate.sequences.summaries import summary_weights
 from tidegate.inspection.network import Network, Source, embed_single, words_of
 from tidegate.inspection.statistics import bootstrap, rank_correlation
 from tidegate.ops.trace import Trace

@@ -98,16 +98,16 @@ def explain(model: Network, source: Source) -> Explanation:
     states are in its summary: to the last word, if that is the last state. The `remark` says so.
 
     Example:
-        >>> from tidegate import Config, Model
+        >>> from tidegate import TextConfig, TextModel
         >>> from tidegate.text.tokenizer import Tokenizer
         >>> tokenizer = Tokenizer.train(["a fine film"], min_frequency=1)
-        >>> config = Config(cell="average", labels=("bad", "good"), vocab_size=len(tokenizer), embedding_size=1)
+        >>> config = TextConfig(cell="average", labels=("bad", "good"), vocab_size=len(tokenizer), embedding_size=1)
         >>> arrays = {
         ...     "embedding.weight": np.array([[word == "fine"] for word in tokenizer.vocab], np.float32),
         ...     "head.weight": np.array([[-3], [3]], np.float32),
         ...     "head.bias": np.zeros(2, np.float32),
         ... }
-        >>> explanation = explain(Model(config, tokenizer, arrays), "a fine film")
+        >>> explanation = explain(TextModel(config, tokenizer, arrays), "a fine film")
         >>> dict(zip(explanation.words, explanation.contributions[:, 1].tolist()))
         {'a': 0.0, 'fine': 1.0, 'film': 0.0}
 

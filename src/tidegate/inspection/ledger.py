@@ -23,7 +23,7 @@ import numpy.typing as npt
 
 from tidegate.ops.checks import check_choice
 from tidegate.ops.trace import Trace, Walk
-from tidegate.sequences.summaries import SUMMARIES, summarize
+from tidegate.sequences.summaries import SUMMARIES, summarize, summary_weights
 
 Array = npt.NDArray[np.float64]
 
@@ -189,25 +189,6 @@ def _account(walk: Walk, start: npt.NDArray[Any], part: str) -> tuple[Array, Arr
     if not len(kept):
         return deposits, kept, float(part == "last") * start[0].astype(np.float64)
     return deposits, kept, carry[0] * kept[0] * start[-1]
-
-
-def summary_weights(states: npt.NDArray[np.floating[Any]], part: str) -> Array:
-    """Returns the weight of each state in one part of a summary, which is also the gradient of the part by the state.
-
-    Args:
-        states: States of one direction in the order of its walk, float [n, ...].
-        part: "last", "mean" or "max".
-
-    Returns:
-        Weights, float64 [n, ...].
-    """
-    weights: Array = np.zeros(states.shape)
-    if part == "mean":
-        weights += 1 / max(1, len(weights))
-    elif len(weights):
-        steps = np.broadcast_to(states.argmax(axis=0) if part == "max" else len(states) - 1, states.shape[1:])
-        np.put_along_axis(weights, steps[None], 1.0, axis=0)
-    return weights
 
 
 def _in_time(account: tuple[Array, Array, Array], reverse: bool) -> tuple[Array, Array, Array]:

@@ -12,7 +12,7 @@ from tidegate.inspection.gradient_flow import flow
 from tidegate.inspection.gradient_flow.jacobian import products_of, steps_of
 from tidegate.inspection.network import stack_of
 from tidegate.inspection.units import memory
-from tidegate.models.model import Model
+from tidegate.models.text_model import TextModel
 from tidegate.ops.names import parameter_names
 from tidegate.ops.trace import Trace, outputs_of
 from tidegate.sequences.recurrent import Recurrent
@@ -27,7 +27,7 @@ TOP_WORDS = 8
 class Page:
     """Answers the questions of the page about one model."""
 
-    def __init__(self, model: Model, name: str = "model") -> None:
+    def __init__(self, model: TextModel, name: str = "model") -> None:
         """Starts with nothing read.
 
         Args:

@@ -5,7 +5,7 @@ from threading import Lock
 from typing import NamedTuple
 
 from tidegate.inspection.network import Reading, read
-from tidegate.models.model import Model
+from tidegate.models.text_model import TextModel
 from tidegate.serve.messages import MOST_STEPS, Array, Question, QuestionError
 
 _KEPT = 2  # sequences: that of the moment, and the one before, about which late questions may still come
@@ -28,7 +28,7 @@ class Read(NamedTuple):
 class Readings:
     """Reads what questions are about. Several pictures of one text ask at about the same time: one run serves all."""
 
-    def __init__(self, model: Model) -> None:
+    def __init__(self, model: TextModel) -> None:
         self.model, self.known = model, frozenset(model.vocabulary)
         self._lock = Lock()
         self._kept: OrderedDict[str | bytes, Read] = OrderedDict()

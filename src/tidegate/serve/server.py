@@ -17,7 +17,7 @@ from starlette.datastructures import MutableHeaders
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from tidegate.models.model import Model
+from tidegate.models.text_model import TextModel
 from tidegate.serve import messages
 from tidegate.serve.page import Page
 
@@ -41,7 +41,7 @@ HEADERS = {
 }
 
 
-def create_app(model: Model, name: str = "model", hosts: tuple[str, ...] = HERE) -> FastAPI:
+def create_app(model: TextModel, name: str = "model", hosts: tuple[str, ...] = HERE) -> FastAPI:
     """Builds the application: the page at /, its questions under /api/.
 
     Args:

@@ -12,7 +12,7 @@ from tidegate.ops.threads import kept_awake
 from tidegate.study.findings import Row
 from tidegate.study.tasks import Batch, Task
 from tidegate.training.layers import recurrent_layers
-from tidegate.training.loop import one_torch_thread
+from tidegate.training.optimizer import Optimizer, one_torch_thread
 
 TEST_SEED, CHOICE_SEED = 1_000_000, 2_000_000  # added to a seed, for sequences that training has not drawn
 
@@ -51,7 +51,7 @@ class Reader(nn.Module):
     ) -> None:
         super().__init__()
         self.cell = Cell.of(cell)
-        self.rnn = recurrent_layers(self.cell, task.inputs, hidden, 1, **options)
+        self.rnn = recurrent_layers(self.cell, task.inputs, hidden, **options)
         self.head = nn.Linear(hidden, task.outputs)
         parameters = dict(self.rnn.named_parameters())
         if start == "orthogonal":
@@ -108,23 +108,16 @@ def fit(
         enough: Score at which training ends early, once the last 50 steps have reached it on average.
     """
     rng = np.random.default_rng(seed)
-    adamw = torch.optim.AdamW(reader.parameters(), learning_rate, weight_decay=0, fused=True)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(
-        adamw, learning_rate, total_steps=steps, pct_start=0.2, cycle_momentum=False
-    )
+    optimizer = Optimizer(reader.parameters(), learning_rate, steps)
     scores: list[float] = []
     with one_torch_thread(), kept_awake():
         for step in range(steps):
             drawn = task.draw(rng, batch)
             answers = reader.answer(drawn)
-            loss = _loss(answers, drawn)
-            if not loss.isfinite():
+            try:
+                optimizer.step(_loss(answers, drawn))
+            except FloatingPointError:
                 return Fit(scores, step)
-            loss.backward()  # type: ignore[no-untyped-call]
-            nn.utils.clip_grad_norm_(reader.parameters(), 1.0)
-            adamw.step()
-            adamw.zero_grad()
-            schedule.step()
             scores.append(score(answers.detach(), drawn))
             if len(scores) >= 50 and np.mean(scores[-50:]) >= enough:
                 break

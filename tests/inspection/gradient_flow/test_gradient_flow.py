@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import tidegate
-from tidegate import Config, Model, Trace
+from tidegate import TextConfig, TextModel, Trace
 from tidegate.inspection.gradient_flow import GradientFlow, factors, flow, flows, jacobians, loss_gradients, lyapunov
 from tidegate.ops import reference
 from tidegate.ops.cells import Cell
@@ -24,7 +24,7 @@ def traced(cell: str, scale: float = 0.4, T: int = T) -> tuple[Trace, np.ndarray
     rng, known = np.random.default_rng(0), Cell.of(cell)
     w_ih, w_hh = (rng.standard_normal((known.G * H, size)) * scale for size in (I, H))
     h0 = rng.standard_normal((1, H) if known.S == 1 else (known.S, 1, H))
-    y, _, kept = reference.forward(cell, rng.standard_normal((T, 1, I)), w_ih, w_hh, h0=h0)
+    y, _, kept = reference.Layer(cell, w_ih, w_hh).forward(rng.standard_normal((T, 1, I)), h0)
     values = [kept.get(name, y) for name in (*known.trace, *known.states[1:])]
     return Trace.of(known, y, values, h0=h0, lengths=np.array([T])), w_hh
 
@@ -170,7 +170,7 @@ def test_lyapunov_exponents_add_up_to_the_volume(cell: str) -> None:
     assert np.exp(exponents[0]) == pytest.approx(flow(trace, w_hh).rate, rel=0.02)
 
 
-def model(layers: int = 1, directions: int = 1, summary: str = "last", cell: str = "gru", C: int = 3) -> Model:
+def model(layers: int = 1, directions: int = 1, summary: str = "last", cell: str = "gru", C: int = 3) -> TextModel:
     """A model with random weights that knows nine words."""
     tokenizer = Tokenizer.train(["a fine and a dull film"], min_frequency=1)
     sizes: dict[str, Any] = {
@@ -180,8 +180,7 @@ def model(layers: int = 1, directions: int = 1, summary: str = "last", cell: str
         "bidirectional": directions == 2,
     }
     labels = ("no", "maybe", "yes")[:C]
-    sizes |= Cell.of(cell).chosen
-    config = Config(cell=Cell.of(cell).name, labels=labels, vocab_size=len(tokenizer), summary=summary, **sizes)
+    config = TextConfig(cell=cell, labels=labels, vocab_size=len(tokenizer), summary=summary, **sizes)
     letters = {"G·H": Cell.of(cell).G * H, "I": I, "H": H, "D·H": directions * H}
     shapes = {
         f"rnn.{name}": tuple(letters[axis] for axis in axes.split())
@@ -189,7 +188,7 @@ def model(layers: int = 1, directions: int = 1, summary: str = "last", cell: str
     }
     shapes |= {"embedding.weight": (len(tokenizer), I), "head.weight": (C, config.summary_size), "head.bias": (C,)}
     rng = np.random.default_rng(layers)
-    return Model(config, tokenizer, {n: rng.standard_normal(s).astype(np.float32) / 2 for n, s in shapes.items()})
+    return TextModel(config, tokenizer, {n: rng.standard_normal(s).astype(np.float32) / 2 for n, s in shapes.items()})
 
 
 TEXT = "a fine film and a dull film and a film"
@@ -260,10 +259,12 @@ def test_loss_gradients_of_a_long_text_do_not_underflow() -> None:
     """A rate of ½ over 3,000 steps leaves the loss gradient of the first word at its true, tiny size."""
     weights = {"weight_ih_l0": np.eye(1), "weight_hh_l0": np.array([[0.5]]), "bias_ih_l0": [0.0], "bias_hh_l0": [0.0]}
     tokenizer = Tokenizer.train(["a b"], min_frequency=1)
-    config = Config(cell="rnn_relu", labels=("no", "yes"), vocab_size=len(tokenizer), embedding_size=1, hidden_size=1)
+    config = TextConfig(
+        cell="rnn_relu", labels=("no", "yes"), vocab_size=len(tokenizer), embedding_size=1, hidden_size=1
+    )
     arrays = {f"rnn.{name}": np.array(array, np.float32) for name, array in weights.items()}
     arrays |= {"head.weight": np.array([[0], [1]], np.float32), "head.bias": np.zeros(2, np.float32)}
-    one = Model(config, tokenizer, arrays | {"embedding.weight": np.ones((len(tokenizer), 1), np.float32)})
+    one = TextModel(config, tokenizer, arrays | {"embedding.weight": np.ones((len(tokenizer), 1), np.float32)})
     found = loss_gradients(one, np.ones((3000, 1)), "yes", of="logit")
     np.testing.assert_allclose(found.log_input, np.arange(2999, -1, -1) * np.log10(0.5), atol=1e-9)
     assert found.value == pytest.approx(2)
@@ -273,7 +274,7 @@ def test_a_sure_model_still_has_a_gradient() -> None:
     """With a probability that rounds to 1, the loss and its gradient are tiny and not 0."""
     sure = model(C=2)
     arrays = dict(sure.arrays) | {"head.bias": np.array([0, 60], np.float32)}
-    found = loss_gradients(Model(sure.config, sure.tokenizer, arrays), TEXT)
+    found = loss_gradients(TextModel(sure.config, sure.tokenizer, arrays), TEXT)
     assert found.label == "maybe"
     assert 0 < found.value < 1e-20
     assert np.isfinite(found.log_input).all()
@@ -283,7 +284,7 @@ def test_a_sure_model_that_is_wrong_has_its_loss() -> None:
     """However far the class asked for is behind, the loss is the distance to the one predicted, and finite."""
     sure = model(C=2)
     arrays = dict(sure.arrays) | {"head.bias": np.array([0, 5000], np.float32)}
-    sure = Model(sure.config, sure.tokenizer, arrays)
+    sure = TextModel(sure.config, sure.tokenizer, arrays)
     found = loss_gradients(sure, TEXT, "no")
     yes, no = (loss_gradients(sure, TEXT, label, of="logit").value for label in ("maybe", "no"))
     assert found.value == pytest.approx(yes - no)
@@ -316,11 +317,11 @@ def test_an_empty_text_has_the_gradient_of_its_initial_state() -> None:
 
 def test_a_model_without_a_recurrence_is_refused(tiny_model: Path) -> None:
     """An average has no gradient flow, and the error says why."""
-    gru = tidegate.load(tiny_model)
+    gru = tidegate.load(tiny_model, tidegate.TextModel)
     sizes: dict[str, Any] = {"vocab_size": gru.config.vocab_size, "embedding_size": 4}
     arrays = {"embedding.weight": gru.arrays["embedding.weight"], "head.bias": gru.arrays["head.bias"]}
     arrays["head.weight"] = np.ones((2, 4), np.float32)
-    average = Model(Config(cell="average", labels=gru.config.labels, **sizes), gru.tokenizer, arrays)
+    average = TextModel(TextConfig(cell="average", labels=gru.config.labels, **sizes), gru.tokenizer, arrays)
     for function in (flows, loss_gradients):
         with pytest.raises(ValueError, match="'average' has no recurrent layer"):
             function(average, "a film")

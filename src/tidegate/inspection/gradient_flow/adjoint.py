@@ -15,9 +15,9 @@ import numpy as np
 import numpy.typing as npt
 
 from tidegate.inspection.gradient_flow.jacobian import steps_of
-from tidegate.inspection.ledger import summary_weights
 from tidegate.ops.trace import Trace, Walk
 from tidegate.sequences.recurrent import Recurrent
+from tidegate.sequences.summaries import summary_weights
 
 Array = npt.NDArray[np.float64]
 
