@@ -24,8 +24,8 @@ from grid import INFERENCE, TRAINING
 from tidegate.data import datasets
 from tidegate.data.tables import read
 from tidegate.torch import GRU
-from tidegate.training.corpus import shuffled_batches
-from tidegate.training.examples import prepare
+from tidegate.training.sampling import shuffled_batches
+from tidegate.training.examples import prepare_texts
 
 ROWS, FEATURES, UNITS = 64, 100, 128
 TORCH, EMBEDDED, LOOKED_UP = "torch", "tidegate after an embedding", "tidegate with ids"
@@ -36,7 +36,7 @@ Batch = tuple[Tensor, Tensor]
 def reviews(count: int) -> tuple[list[Batch], int]:
     """Returns some batches of word ids and lengths, and the number of words known."""
     table = read(datasets.imdb()[0])
-    examples = prepare(table.texts, table.labels or [])
+    examples = prepare_texts(table.texts, table.labels or [])
     corpus = examples.train.corpus
     cut = shuffled_batches(corpus.lengths, ROWS, np.random.default_rng(0))[:count]
     batches = [corpus.padded(rows) for rows in cut]

@@ -24,7 +24,7 @@ COUNT, WORDS = 20, 300  # reviews, and how many words of each are read
 FOLDER = Path(__file__).parent / "pictures"
 
 
-def long_texts(texts: list[str], model: tidegate.Model) -> list[str]:
+def long_texts(texts: list[str], model: tidegate.TextModel) -> list[str]:
     """Returns some texts of WORDS words or more, from all over the table."""
     mixed = [texts[i] for i in np.random.default_rng(0).permutation(len(texts))]
     return [text for text in mixed if len(model.tokenizer.words(text)) >= WORDS][:COUNT]

@@ -43,7 +43,7 @@ def main() -> None:
     """Writes docs/pictures/page-….png."""
     model = tidegate.load(sys.argv[1])
     labels = NAMES.get(model.config.labels, model.config.labels)
-    named = tidegate.Model(replace(model.config, labels=labels), model.tokenizer, model.arrays)
+    named = tidegate.TextModel(replace(model.config, labels=labels), model.tokenizer, model.arrays)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "reviews.safetensors"
         named.save(path)

@@ -16,7 +16,7 @@ TEXTS = (
 FOLDER = Path(__file__).parent / "pictures"
 
 
-def draw_words(axes: Axes, model: tidegate.Model, text: str) -> None:
+def draw_words(axes: Axes, model: tidegate.TextModel, text: str) -> None:
     """Draws the probability of the second class after each word, as bars above and below one half."""
     words, probabilities = model.probability_after(text)
     curve = probabilities[:, 1]

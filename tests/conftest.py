@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from tidegate.models.model import Model
+    from tidegate.models.text_model import TextModel
 
 # Before torch is imported, here or in a child: the arrays of tests are tiny, and threads would mostly wait for each
 # other. Tests of threads ask for them.
@@ -26,32 +26,27 @@ def data() -> Path:
 
 
 @pytest.fixture(scope="session")
-def random_model() -> Callable[..., "Model"]:
+def random_model() -> Callable[..., "TextModel"]:
     """Makes classifiers with random weights."""
-    from tidegate.models.config import Config
-    from tidegate.models.model import Model
+    from tidegate.models.config import TextConfig
+    from tidegate.models.text_model import TextModel
     from tidegate.text.tokenizer import Tokenizer
 
     def make(
         cell: str = "gru", labels: tuple[str, ...] = ("negative", "positive"), texts: Sequence[str] = (), **rest: Any
-    ) -> Model:
+    ) -> TextModel:
         tokenizer = Tokenizer.train(["a good film", "a bad film", *texts], min_frequency=1)
         sizes: dict[str, Any] = {"embedding_size": 4, "hidden_size": 8} | rest
-        config = Config(cell=cell, labels=labels, vocab_size=len(tokenizer), **sizes)
-        letters = {"V": config.vocab_size, "E": config.embedding_size, "H": config.hidden_size, "C": len(labels)}
-        letters |= {"G": 3 if cell == "gru" else 1, "D": 1 + config.bidirectional, "F": config.summary_size, "R": 1}
+        config = TextConfig(cell=cell, labels=labels, vocab_size=len(tokenizer), **sizes)
         rng = np.random.default_rng(0)
-        shapes = {
-            name: [np.prod([letters[letter] for letter in axis.split("·")]) for axis in shape.split()]
-            for name, shape in config.letters().items()
-        }
-        return Model(config, tokenizer, {n: rng.standard_normal(s).astype(np.float32) for n, s in shapes.items()})
+        arrays = {name: rng.standard_normal(shape).astype(np.float32) for name, shape in config.shapes().items()}
+        return TextModel(config, tokenizer, arrays)
 
     return make
 
 
 @pytest.fixture(scope="session")
-def tiny_model(random_model: Callable[..., "Model"], tmp_path_factory: pytest.TempPathFactory) -> Path:
+def tiny_model(random_model: Callable[..., "TextModel"], tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The file of a small GRU classifier with random weights and the labels "negative" and "positive"."""
     path = tmp_path_factory.mktemp("model") / "model.safetensors"
     random_model().save(path)

@@ -310,14 +310,13 @@ def test_using_a_model_needs_no_extra(tiny_model: Path) -> None:
 import tidegate
 model = tidegate.load({str(tiny_model)!r})
 model.predict(["good film", ""]), model.predict_proba(["bad film"]), model.encode(["film"])
+model.explain("a film"), model.what_if("a film", step=1, unit=0, update=1), model.units(["a film"])
+model.gradient_flow("a film")[0].verdict
 from tidegate.inspection.attribution import compare
-from tidegate.inspection.explain import explain, what_if
-from tidegate.inspection.gradient_flow import factors, flows, loss_gradients, lyapunov, state_weights
-from tidegate.inspection.units import units
-explain(model, "a film"), what_if(model, "a film", step=1, unit=0, update=1), compare(model, ["a bad film"])
+from tidegate.inspection.gradient_flow import factors, loss_gradients, lyapunov, state_weights
 (trace,) = model.trace("a good film")
-factors(trace, state_weights(model, trace)), lyapunov(trace, state_weights(model, trace))
-flows(model, "a film")[0].verdict, loss_gradients(model, "a film"), units(model, ["a film"])"""
+compare(model, ["a bad film"]), loss_gradients(model, "a film")
+factors(trace, state_weights(model, trace)), lyapunov(trace, state_weights(model, trace))"""
     assert extras_imported_by(code) == set()
 
 

@@ -1,7 +1,8 @@
 """Recurrent networks, fast on the CPU you have.
 
-This page is the API without PyTorch. The drop-ins for `torch.nn.GRU` and `torch.nn.RNN` are in `tidegate.torch`,
-training is in `tidegate.training`, and the native kernels on numpy arrays are in `tidegate.ops`.
+`fit` trains a model, on PyTorch; everything else here needs numpy and the native kernels alone. The drop-ins for
+`torch.nn.GRU`, `LSTM` and `RNN` are in `tidegate.torch`, training in all its parts in `tidegate.training`, and the
+native kernels on numpy arrays in `tidegate.ops`.
 """
 
 from tidegate._native import __version__ as __version__
@@ -9,14 +10,17 @@ from tidegate.inspection.explain import Explanation as Explanation
 from tidegate.inspection.gradient_flow import GradientFlow as GradientFlow
 from tidegate.inspection.ledger import Ledger as Ledger
 from tidegate.inspection.units import Units as Units
-from tidegate.models.config import Config as Config
+from tidegate.models.config import NetworkConfig as NetworkConfig
+from tidegate.models.config import TextConfig as TextConfig
 from tidegate.models.file import ModelFileError as ModelFileError
-from tidegate.models.model import Model as Model
-from tidegate.models.model import load as load
+from tidegate.models.loading import load as load
+from tidegate.models.network import Network as Network
+from tidegate.models.text_model import TextModel as TextModel
 from tidegate.ops import isas as isas
 from tidegate.ops.threads import get_num_threads as get_num_threads
 from tidegate.ops.threads import set_num_threads as set_num_threads
 from tidegate.ops.trace import Trace as Trace
+from tidegate.sequences.pooling import average as average
+from tidegate.sequences.pooling import compound as compound
 from tidegate.sequences.recurrent import Recurrent as Recurrent
-from tidegate.sequences.summaries import average as average
-from tidegate.sequences.summaries import compound as compound
+from tidegate.training.fitting import fit as fit

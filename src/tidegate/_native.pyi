@@ -1,15 +1,15 @@
 """The native module: fused kernels, which trust what they are given. Use `tidegate.ops`, which checks it."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
 __version__: str
 
-Floats = npt.NDArray[np.float32]
-Maybe = Floats | None
+Floats: TypeAlias = npt.NDArray[np.float32]
+Maybe: TypeAlias = Floats | None
 
 def isas() -> list[str]: ...
 def activation(isa: str, name: str, input: Floats, output: Floats, /) -> None: ...

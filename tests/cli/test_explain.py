@@ -15,7 +15,7 @@ import tidegate
 from tidegate.cli.explained import Explained
 from tidegate.inspection.attribution import METHODS
 from tidegate.inspection.explain import explain
-from tidegate.models.config import Config
+from tidegate.models.config import TextConfig
 from tidegate.text.tokenizer import Tokenizer
 
 Shell = Callable[..., tuple[int, str, str]]
@@ -24,12 +24,12 @@ COMMAND = f"explain model.safetensors '{TEXT}'"
 
 
 @pytest.fixture
-def model(folder: Path) -> tidegate.Model:
+def model(folder: Path) -> tidegate.TextModel:
     """The model of the folder."""
-    return tidegate.load(folder / "model.safetensors")
+    return tidegate.load(folder / "model.safetensors", tidegate.TextModel)
 
 
-def test_json_holds_the_explanation(shell: Shell, model: tidegate.Model) -> None:
+def test_json_holds_the_explanation(shell: Shell, model: tidegate.TextModel) -> None:
     """`--json` prints one object with the fields of the sum, which adds up, and nothing else."""
     code, out, err = shell(f"{COMMAND} --json")
     assert (code, err, out.count("\n")) == (0, "", 1)
@@ -40,7 +40,7 @@ def test_json_holds_the_explanation(shell: Shell, model: tidegate.Model) -> None
 
 
 @pytest.mark.parametrize("method", ["integrated-gradients", "occlusion"])
-def test_json_of_another_method_names_it(shell: Shell, model: tidegate.Model, method: str) -> None:
+def test_json_of_another_method_names_it(shell: Shell, model: tidegate.TextModel, method: str) -> None:
     """The contributions are those of the method; what belongs to the ledger's sum alone is left out."""
     record = json.loads(shell(f"{COMMAND} --json --method {method}")[1])
     result: Any = METHODS[method](model, TEXT)
@@ -50,7 +50,7 @@ def test_json_of_another_method_names_it(shell: Shell, model: tidegate.Model, me
     assert record.get("baseline") == (result.baseline.tolist() if method == "integrated-gradients" else None)
 
 
-def test_each_word_has_a_line_without_a_terminal(shell: Shell, model: tidegate.Model) -> None:
+def test_each_word_has_a_line_without_a_terminal(shell: Shell, model: tidegate.TextModel) -> None:
     """Probability so far, share of the memory, share kept and contribution stand beside each word; then the check."""
     code, out, err = shell(COMMAND)
     assert (code, err) == (0, "")
@@ -66,8 +66,8 @@ def test_each_word_has_a_line_without_a_terminal(shell: Shell, model: tidegate.M
         assert float(kept[:-1]) == pytest.approx(100 * explanation.kept[t], abs=0.6)
         assert float(counts) == pytest.approx(explanation.towards(1)[t], abs=6e-3)
     assert re.search(r"checked +against the model, off by \d\.?\d*e-\d+ at most", " ".join(out.split()))
-    assert re.search(r"updates +most of the memory let go at \S+ \(\d\) \d+%", out)
-    assert re.search(r"resets +most of the memory left unread at \S+ \(\d\) \d+%", out)
+    assert re.search(r"update gate +most of the memory let go at \S+ \(\d\) \d+%", out)
+    assert re.search(r"reset gate +most of the memory left unread at \S+ \(\d\) \d+%", out)
 
 
 def test_a_terminal_shows_words_over_bars_and_the_ledger(
@@ -274,26 +274,26 @@ def test_models_without_gates_are_explained_honestly(cell: str, shell: Shell, fo
     """No gates are named, a note says what the ledger can show, and the sum is checked."""
     tokenizer = Tokenizer.train([TEXT], min_frequency=1)
     sizes: dict[str, Any] = {"vocab_size": len(tokenizer), "embedding_size": 4, "hidden_size": 4}
-    config = Config(cell=cell, labels=("a", "b", "c"), **sizes)
+    config = TextConfig(cell=cell, labels=("a", "b", "c"), **sizes)
     rng, V = np.random.default_rng(0), len(tokenizer)
     shapes = {"embedding.weight": (V, 4), "rnn.weight_ih_l0": (4, 4), "rnn.weight_hh_l0": (4, 4), "rate": (1,)}
     shapes |= {"rnn.bias_ih_l0": (4,), "rnn.bias_hh_l0": (4,), "head.weight": (3, 4), "head.bias": (3,)}
     arrays = {name: rng.standard_normal(shapes[name]).astype(np.float32) for name in config.letters()}
-    tidegate.Model(config, tokenizer, arrays).save(folder / f"{cell}.safetensors")
+    tidegate.TextModel(config, tokenizer, arrays).save(folder / f"{cell}.safetensors")
     code, out, err = shell(f"explain {cell}.safetensors '{TEXT}' --class b")
     assert (code, err) == (0, "")
     text = " ".join(out.split())
     assert "margin of 'b' over the other classes" in text
     assert "note " in text
-    assert "updates" not in text
+    assert "gate most" not in text
     assert "off by" in text
     assert shell(f"explain {cell}.safetensors '{TEXT}' --html page.html")[0] == 0
 
 
-def test_words_that_are_not_read_are_mentioned(shell: Shell, folder: Path, model: tidegate.Model) -> None:
+def test_words_that_are_not_read_are_mentioned(shell: Shell, folder: Path, model: tidegate.TextModel) -> None:
     """A text beyond the model's longest is explained as far as it is read, and a note says so."""
-    config = Config(**{**vars(model.config), "max_length": 3})
-    tidegate.Model(config, model.tokenizer, model.arrays).save(folder / "short.safetensors")
+    config = TextConfig(**{**vars(model.config), "max_length": 3})
+    tidegate.TextModel(config, model.tokenizer, model.arrays).save(folder / "short.safetensors")
     code, out, err = shell(f"explain short.safetensors '{TEXT}' --json")
     assert (code, json.loads(out)["words"]) == (0, ["the", "film", "is"])
     assert err == "the text has 9 words, of which the model reads the first 3\n"
@@ -311,12 +311,15 @@ def test_a_reader_that_has_had_enough_is_no_error(process: Callable[[str], Any])
     running.stderr.close()
 
 
-def test_gates_are_ranked_by_what_they_cut_off(model: tidegate.Model) -> None:
-    """The first of the updates is the word at which most of the memory was let go, that of the resets likewise."""
-    explanation = explain(model, TEXT)
+@pytest.mark.parametrize("cell", ["gru", "lstm"])
+def test_gates_are_ranked_by_what_they_hold_back(cell: str, random_model: Callable[..., tidegate.TextModel]) -> None:
+    """The first word of a gate is the one at which it held most back, and each gate of the cell has its line."""
+    explanation = explain(random_model(cell), "a good film and a bad film")
     explained = Explained(explanation, explanation, "ledger", 1)
     walk = explanation.traces[0].walk()
-    for ranked, shares in ((explained.updates, walk.let_go()), (explained.resets, walk.unread())):
+    for gate in walk.cell.gates:
+        ranked, shares = explained.strongest(gate), walk.held_back(gate)
         t = int(shares.argmax())
         assert ranked[0] == (f"{explanation.words[t]} ({t + 1})", float(shares.max()))
         assert [share for _, share in ranked] == sorted((share for _, share in ranked), reverse=True)
+        assert dict(explained.facts)[f"{gate} gate"].startswith("most of the ")

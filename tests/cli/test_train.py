@@ -1,5 +1,6 @@
 """`tidegate train`: what it shows, what it writes, and how it is stopped."""
 
+import json
 import re
 import signal
 from collections.abc import Callable
@@ -37,7 +38,7 @@ def test_three_summaries_stand_side_by_side(shell: Shell, small: str) -> None:
 def test_the_table_is_kept_in_the_model(shell: Shell, folder: Path, small: str) -> None:
     """The scores on the validation texts, those of the simpler summaries too, can be read from the model."""
     assert shell(f"train train.csv {TO} {small}")[0] == 0
-    metrics = tidegate.load(folder / "new.safetensors").metrics
+    metrics = tidegate.load(folder / "new.safetensors", tidegate.TextModel).metrics
     assert set(metrics["baselines"]) == {"average", "compound"}
     assert set(metrics["baselines"]["average"]) == {"accuracy", "macro_f1", "seconds"}
     assert metrics["n"] == 40
@@ -90,7 +91,9 @@ def test_every_kind_of_table_gives_the_same_model(shell: Shell, folder: Path, sm
     for kind in ("csv", "tsv", "jsonl", "parquet"):
         tables.write(folder / f"same.{kind}", columns)
         assert shell(f"train same.{kind} {TO} {small} --no-baselines --epochs 1")[0] == 0
-        predictions.append(tidegate.load(folder / "new.safetensors").predict_proba(["good film", "bad film"]))
+        predictions.append(
+            tidegate.load(folder / "new.safetensors", tidegate.TextModel).predict_proba(["good film", "bad film"])
+        )
     for other in predictions[1:]:
         np.testing.assert_array_equal(predictions[0], other)
 
@@ -111,7 +114,7 @@ def test_options_reach_the_model(shell: Shell, folder: Path) -> None:
     sizes = "--embedding-size 5 --hidden-size 6 --num-layers 2 --bidirectional --vocab-size 9 --max-length 7"
     code, _, _ = shell(f"train train.csv {TO} --no-baselines --epochs 1 --cell rnn_tanh --summary last {sizes}")
     assert code == 0
-    config = tidegate.load(folder / "new.safetensors").config
+    config = tidegate.load(folder / "new.safetensors", tidegate.TextModel).config
     assert (config.cell, config.summary, config.embedding_size, config.hidden_size) == ("rnn_tanh", "last", 5, 6)
     assert (config.num_layers, config.bidirectional, config.vocab_size, config.max_length) == (2, True, 9, 7)
 
@@ -121,43 +124,60 @@ def test_a_chosen_gru_is_trained(shell: Shell, folder: Path, small: str) -> None
     chosen = "--reset off --update on --candidate relu --gate hard_sigmoid"
     assert shell(f"train train.csv {TO} {small} --epochs 1 {chosen}")[0] == 0
     assert (
-        str(tidegate.load(folder / "new.safetensors").config.recurrent_cell)
+        tidegate.load(folder / "new.safetensors", tidegate.TextModel).config.cell
         == "gru reset=off candidate=relu gate=hard_sigmoid"
     )
     assert "GRU, reset off, candidate relu, gate hard_sigmoid" in shell("info new.safetensors")[1]
     assert shell("predict new.safetensors test.csv")[0] == 0
 
 
+@pytest.mark.parametrize(
+    ("options", "title"),
+    [("--cell lstm", "LSTM"), ("--reset before", "GRU, reset before"), ("--cell lstm --chrono 9", "LSTM")],
+)
+def test_every_cell_is_trained(shell: Shell, small: str, options: str, title: str) -> None:
+    """An LSTM, and a GRU whose reset gate comes before the product, are trained and named, and predict."""
+    code, out, _ = shell(f"train train.csv {TO} {small} {options}")
+    assert code == 0
+    assert f"The {title.partition(',')[0]} is " in out
+    assert re.search(rf"^cell +{title} *$", shell("info new.safetensors")[1], re.MULTILINE)
+    assert json.loads(shell("evaluate new.safetensors test.csv --json")[1])["accuracy"] > 0.9
+
+
 def test_choices_of_a_cell_that_has_none_are_refused(shell: Shell, small: str) -> None:
-    """Only a GRU has gates to choose."""
-    code, _, err = shell(f"train train.csv {TO} {small} --cell rnn_tanh --reset off")
-    assert code == 2
-    assert "reset is 'off' for the cell 'rnn_tanh', expected it for a 'gru' alone" in err
+    """Only a GRU has gates to choose; an unknown cell is named with those that there are."""
+    for cell, message in (
+        ("rnn_tanh", "reset is 'off' for the cell 'rnn_tanh', which has no such choice"),
+        ("average", "--reset is a choice of recurrent cells, but there is none: --cell average"),
+    ):
+        code, _, err = shell(f"train train.csv {TO} {small} --cell {cell} --reset off")
+        assert code == 2
+        assert message in err
 
 
 def test_long_memories_to_start_with(shell: Shell, folder: Path, small: str) -> None:
     """`--chrono` sets the biases of the update gates, which a few steps leave near there; baselines go without."""
     assert shell(f"train train.csv {TO} {small} --epochs 1 --chrono 40")[0] == 0
-    bias = tidegate.load(folder / "new.safetensors").arrays["rnn.bias_ih_l0"]
+    bias = tidegate.load(folder / "new.safetensors", tidegate.TextModel).arrays["rnn.bias_ih_l0"]
     H = len(bias) // 3
     assert bias[H : 2 * H].mean() > 1.5
     assert abs(bias[:H].mean()) < 1
     code, _, err = shell(f"train train.csv {TO} {small} --cell rnn_tanh --chrono 40")
     assert code == 2
-    assert "--chrono sets the update gate of a GRU, but there is none: --cell rnn_tanh" in err
+    assert "chrono is 40.0 for the cell 'rnn_tanh', expected it for" in err
 
 
 def test_a_given_rate_is_kept(shell: Shell, folder: Path, small: str) -> None:
     """`--rate` is compounding's growth factor."""
     assert shell(f"train train.csv {TO} {small} --no-baselines --cell compound --rate 0.75")[0] == 0
-    assert tidegate.load(folder / "new.safetensors").arrays["rate"].tolist() == [0.75]
+    assert tidegate.load(folder / "new.safetensors", tidegate.TextModel).arrays["rate"].tolist() == [0.75]
 
 
 def test_frozen_vectors_are_in_the_model(shell: Shell, folder: Path) -> None:
     """`--vectors` sets the embedding and its size, and `--freeze` keeps it."""
     (folder / "vectors.txt").write_text("good 1 2 3\nbad -1 -2 -3\n", encoding="utf-8")
     assert shell(f"train train.csv {TO} --vectors vectors.txt --freeze --no-baselines --epochs 2")[0] == 0
-    model = tidegate.load(folder / "new.safetensors")
+    model = tidegate.load(folder / "new.safetensors", tidegate.TextModel)
     assert model.arrays["embedding.weight"][model.tokenizer.vocab.index("good")].tolist() == [1, 2, 3]
 
 
@@ -166,7 +186,7 @@ def test_the_same_seed_gives_the_same_weights(shell: Shell, folder: Path, small:
     arrays = []
     for seed in (5, 5, 6):
         assert shell(f"train train.csv {TO} {small} --seed {seed} --no-baselines")[0] == 0
-        arrays.append(tidegate.load(folder / "new.safetensors").arrays)
+        arrays.append(tidegate.load(folder / "new.safetensors", tidegate.TextModel).arrays)
     first, again, other = arrays
     assert all(first[name].tobytes() == again[name].tobytes() for name in first)
     assert first["head.weight"].tobytes() != other["head.weight"].tobytes()
@@ -214,7 +234,7 @@ def test_ctrl_c_keeps_the_best_model(process: Callable[[str], Any], small: str, 
     assert running.returncode == 130, err
     assert "stopping; Ctrl-C again to stop at once" in err
     assert f"wrote {model}" in out
-    assert tidegate.load(model).predict(["good"])[0] in {"neg", "pos"}
+    assert tidegate.load(model, tidegate.TextModel).predict(["good"])[0] in {"neg", "pos"}
 
 
 def test_ctrl_c_in_the_first_epoch_writes_nothing(
@@ -283,7 +303,7 @@ def test_gradients_are_told_and_kept(shell: Shell, small: str) -> None:
     code, _, err = shell(f"train train.csv {TO} {small} --epochs 3 --patience 3 --no-baselines --watch-gradients")
     assert code == 0
     assert len(re.findall(r"^  ∂h_T/∂h_t \w+: a factor \S+ a step.*; ∂loss/∂h_t .* at the end", err, re.MULTILINE)) == 3
-    gradients = tidegate.load("new.safetensors").metrics["gradients"]
+    gradients = tidegate.load("new.safetensors", tidegate.TextModel).metrics["gradients"]
     assert len(gradients) == 3
     (walk,) = gradients[0]
     assert walk["distances"] == [0, 1, 3, 8]
@@ -306,10 +326,11 @@ def test_what_to_try_is_said_once(shell: Shell, small: str) -> None:
 def test_shorter_texts_are_advised_where_most_would_stay(distance: int, shorter: bool) -> None:
     """Cutting texts of 200 words to 20 is no advice, to 150 it is."""
     from tidegate.cli.gradients import _remedies
-    from tidegate.models.config import Config
-    from tidegate.training.settings import LayerGradients, Settings
+    from tidegate.models.config import TextConfig
+    from tidegate.training.events import LayerGradients
+    from tidegate.training.settings import Settings
 
-    facts: dict[str, Any] = {"name": "l0", "rate": 0.9, "verdict": "", "log_flow": (), "log_loss": ()}
+    facts: dict[str, Any] = {"layer": 0, "reverse": False, "rate": 0.9, "verdict": "", "log_flow": (), "log_loss": ()}
     walk = LayerGradients(trouble="vanish", distance=distance, distances=(0, 200), **facts)
-    config = Config(cell="gru", labels=("a", "b"), vocab_size=9, embedding_size=2, hidden_size=2)
+    config = TextConfig(cell="gru", labels=("a", "b"), vocab_size=9, embedding_size=2, hidden_size=2)
     assert (f"shorter texts: --max-length {distance}" in _remedies(walk, config, Settings())) is shorter

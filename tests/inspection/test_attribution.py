@@ -8,9 +8,11 @@ import pytest
 
 from tidegate.inspection import attribution
 from tidegate.inspection.attribution import FRACTIONS, METHODS, Method, compare, integrated_gradients, occlusion
-from tidegate.inspection.explain import Attribution, explain, words_of
-from tidegate.models.config import Config
-from tidegate.models.model import Embedded, Model
+from tidegate.inspection.explain import Attribution, explain
+from tidegate.inspection.network import words_of
+from tidegate.models.config import TextConfig
+from tidegate.models.text_model import TextModel
+from tidegate.sequences.embedded import Embedded
 from tidegate.sequences.summaries import SUMMARIES
 from tidegate.text.tokenizer import Tokenizer
 
@@ -19,24 +21,21 @@ TOKENIZER = Tokenizer.train([TEXT], min_frequency=1)
 KINDS: list[tuple[str, dict[str, Any]]] = [
     *(("gru", {"summary": summary, "bidirectional": True, "num_layers": 2}) for summary in SUMMARIES),
     ("gru", {}),
+    ("lstm", {"summary": "mean+max", "bidirectional": True, "num_layers": 2}),
+    ("gru reset=before", {}),
     ("rnn_tanh", {"summary": "mean"}),
     ("average", {}),
     ("compound", {}),
 ]
 
 
-def make_model(cell: str = "gru", **changes: Any) -> Model:
+def make_model(cell: str = "gru", **changes: Any) -> TextModel:
     """A model with random weights and three classes."""
     rng = np.random.default_rng(3)
     sizes: dict[str, Any] = {"vocab_size": len(TOKENIZER), "embedding_size": 6, "hidden_size": 5}
-    config = Config(cell=cell, labels=("bad", "good", "so-so"), **sizes | changes)
-    letters = {"V": len(TOKENIZER), "E": 6, "H": 5, "G": 3 if cell == "gru" else 1, "D": 1 + config.bidirectional}
-    letters |= {"C": 3, "F": config.summary_size, "R": 1}
-    arrays = {
-        name: rng.uniform(-0.9, 0.9, [np.prod([letters[one] for one in axis.split("·")]) for axis in shape.split()])
-        for name, shape in config.letters().items()
-    }
-    return Model(config, TOKENIZER, {name: array.astype(np.float32) for name, array in arrays.items()})
+    config = TextConfig(cell=cell, labels=("bad", "good", "so-so"), **sizes | changes)
+    arrays = {name: rng.uniform(-0.9, 0.9, shape) for name, shape in config.shapes().items()}
+    return TextModel(config, TOKENIZER, {name: array.astype(np.float32) for name, array in arrays.items()})
 
 
 @pytest.mark.parametrize(("cell", "changes"), KINDS)
@@ -118,7 +117,7 @@ def test_wrong_arguments_are_named() -> None:
         occlusion(make_model(), [TEXT])  # type: ignore[arg-type]
 
 
-def feeling_model() -> Model:
+def feeling_model() -> TextModel:
     """A GRU of one unit that moves up at "good" and down at "bad", and keeps what it has at all other words."""
     tokenizer = Tokenizer.train(["good bad the film is a"], min_frequency=1)
     feelings = {"good": 1.0, "bad": -1.0}
@@ -133,8 +132,8 @@ def feeling_model() -> Model:
         "head.bias": [0, 0],
     }
     sizes = {"vocab_size": len(tokenizer), "embedding_size": 2, "hidden_size": 1}
-    config = Config(cell="gru", labels=("no", "yes"), **sizes)  # type: ignore[arg-type]
-    return Model(config, tokenizer, {name: np.array(array, np.float32) for name, array in arrays.items()})
+    config = TextConfig(cell="gru", labels=("no", "yes"), **sizes)  # type: ignore[arg-type]
+    return TextModel(config, tokenizer, {name: np.array(array, np.float32) for name, array in arrays.items()})
 
 
 def feeling_texts(count: int = 30) -> list[str]:
@@ -148,7 +147,7 @@ def feeling_texts(count: int = 30) -> list[str]:
     return texts
 
 
-def guess(model: Model, source: str | Embedded) -> Attribution:
+def guess(model: Any, source: str | Embedded) -> Attribution:
     """A view that knows nothing: it credits the words at random."""
     embedded = model.embed(source)
     rng = np.random.default_rng(int(embedded.x.sum()) + 100)

@@ -6,20 +6,22 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tidegate import Recurrent
+from tidegate import Recurrent, Trace
 from tidegate.inspection import ledger
 from tidegate.inspection.ledger import draw_ledger, draw_vector_ledger, stream
+from tidegate.ops.cells import Cell
 from tidegate.ops.names import parameter_letters
-from tidegate.sequences.summaries import SUMMARIES, pad, summarize
+from tidegate.sequences.padding import pad
+from tidegate.sequences.summaries import SUMMARIES, summarize
 
 EXACT = 1e-5
-STACKS = list(itertools.product(["gru", "rnn_tanh", "rnn_relu"], [1, 2], [1, 2]))
+STACKS = list(itertools.product(["gru", "lstm", "rnn_tanh", "rnn_relu", "gru reset=before"], [1, 2], [1, 2]))
 
 
 def stack(cell: str, layers: int, directions: int, I: int = 6, H: int = 9) -> Recurrent:
     """A stack with random weights."""
-    rng, gates = np.random.default_rng(layers), 3 if cell == "gru" else 1
-    sizes = {"G·H": gates * H, "I": I, "H": H, "D·H": directions * H}
+    rng = np.random.default_rng(layers)
+    sizes = {"G·H": Cell.of(cell).G * H, "I": I, "H": H, "D·H": directions * H}
     letters = parameter_letters(layers, directions == 2, bias=True)
     weights = {name: rng.standard_normal([sizes[axis] for axis in axes.split()]) / 3 for name, axes in letters.items()}
     return Recurrent(weights, cell)
@@ -32,7 +34,8 @@ def test_the_account_adds_up(cell: str, layers: int, directions: int, summary: s
     model, rng = stack(cell, layers, directions), np.random.default_rng(0)
     lengths = np.array([40, 1, 0, 17])
     x = rng.standard_normal((40, 4, 6)).astype(np.float32)
-    h0 = rng.standard_normal((layers * directions, 4, 9)).astype(np.float32)
+    S = (model.cell.S,) if model.cell.S > 1 else ()
+    h0 = rng.standard_normal((*S, layers * directions, 4, 9)).astype(np.float32)
     traces = model.trace(x, lengths, h0)
     expected = summarize(*model.outputs(x, lengths, h0), lengths, summary)
     for row, length in enumerate(lengths):
@@ -46,19 +49,37 @@ def test_the_account_adds_up(cell: str, layers: int, directions: int, summary: s
 def test_the_account_follows_its_definition() -> None:
     """Deposits are (1 − z) n and what is kept of them is the product of all later z."""
     (trace,) = traces = stack("gru", 1, 1).trace(np.random.default_rng(0).standard_normal((8, 1, 6)).astype(np.float32))
-    assert trace.update is not None
-    assert trace.candidate is not None
     z, n = trace.update[:, 0].astype(float), trace.candidate[:, 0].astype(float)
     account = draw_ledger(traces)
     np.testing.assert_allclose(account.deposits, (1 - z) * n)
     np.testing.assert_allclose(account.kept, [z[t + 1 :].prod(0) for t in range(8)])
 
 
-def test_an_error_in_a_gate_is_seen() -> None:
-    """The check of the sum can fail: an update gate that is not the one used leaves a difference."""
-    (trace,) = stack("gru", 1, 1).trace(np.ones((8, 1, 6), np.float32))
-    assert trace.update is not None
-    trace.update[3, 0, 2] += 0.01
+def test_the_account_of_an_lstm_follows_its_definition() -> None:
+    """Deposits are i g; of each the product of all later f is kept, and the output shows o tanh(c)/c of that."""
+    x = np.random.default_rng(0).standard_normal((8, 1, 6)).astype(np.float32)
+    (trace,) = traces = stack("lstm", 1, 1).trace(x)
+    i, f, g, o, c = (trace.values[name][:, 0].astype(float) for name in (*trace.cell.trace, "cell_state"))
+    account = draw_ledger(traces)
+    np.testing.assert_allclose(account.deposits, i * g)
+    shown = o[-1] * np.tanh(c[-1]) / c[-1]
+    np.testing.assert_allclose(account.kept, [shown * f[t + 1 :].prod(0) for t in range(8)])
+
+
+def test_an_empty_cell_state_is_shown_by_the_output_gate() -> None:
+    """Where c is 0, tanh(c)/c is 1, its limit: the factor is o, and the sum is 0 as the output is."""
+    o, zero = np.full((3, 1, 2), 0.25), np.zeros((3, 1, 2))
+    trace = Trace.of(Cell.of("lstm"), zero, [zero, zero, zero, o, zero], h0=np.zeros((2, 1, 2)), lengths=np.array([3]))
+    account = draw_ledger([trace])
+    assert account.kept[-1].tolist() == [0.25, 0.25]
+    assert account.error == 0
+
+
+@pytest.mark.parametrize(("cell", "gate"), [("gru", "update"), ("lstm", "forget"), ("lstm", "output")])
+def test_an_error_in_a_gate_is_seen(cell: str, gate: str) -> None:
+    """The check of the sum can fail: a gate that is not the one used leaves a difference."""
+    (trace,) = stack(cell, 1, 1).trace(np.ones((8, 1, 6), np.float32))
+    trace.values[gate][7, 0, 2] += 0.01
     assert draw_ledger([trace]).error > EXACT
 
 
@@ -126,8 +147,6 @@ def test_the_stream_is_what_is_left_after_every_step(directions: int) -> None:
     )
     trace = stack("gru", 1, directions).trace(x, lengths, h0)[-1]
     found, walk = stream(trace, 4, row=1), trace.walk(1)
-    assert walk.update is not None
-    assert walk.candidate is not None
     z, deposits = walk.update.astype(float), np.abs((1 - walk.update.astype(float)) * walk.candidate)
     left = np.zeros((12, 12, 9))  # of step s after step t
     for t, s in itertools.product(range(12), range(12)):
@@ -139,6 +158,19 @@ def test_the_stream_is_what_is_left_after_every_step(directions: int) -> None:
     assert set(found.steps) == set(np.argsort(-bands.sum(1))[:4])
     np.testing.assert_allclose(found.amounts[:-1], bands[found.steps])
     np.testing.assert_allclose(found.amounts.sum(0), (bands.sum(0) + opening.sum(1)[order]))
+
+
+def test_the_stream_of_an_lstm_is_that_of_its_cell_state() -> None:
+    """After each step the bands add up to what deposits and start have left in the cell state, by size."""
+    rng = np.random.default_rng(0)
+    x, h0 = (rng.standard_normal(shape).astype(np.float32) for shape in ((12, 1, 6), (2, 1, 1, 9)))
+    (trace,) = stack("lstm", 1, 1).trace(x, h0=h0)
+    found, walk = stream(trace, 4), trace.walk()
+    total, sums = np.abs(h0[1, 0, 0]).astype(float), []
+    for f, deposit in zip(walk.forget, walk.input * walk.candidate, strict=True):
+        total = f * total + np.abs(deposit)
+        sums.append(total.sum())
+    np.testing.assert_allclose(found.amounts.sum(0), sums, rtol=1e-5)
 
 
 def test_a_stream_of_nothing() -> None:

@@ -1,14 +1,14 @@
 """Tests of the configuration: its limits, its JSON, and the arrays that follow from it."""
 
 import json
-from dataclasses import asdict
 from typing import Any
 
 import numpy as np
 import pytest
 
-from tidegate.models.config import CELLS, Config, parse_object
-from tidegate.ops.cells import CHOICES, GATES
+from tidegate.models.config import NetworkConfig, TextConfig, cell_names
+from tidegate.models.metadata import parse_object
+from tidegate.ops.cells import CELLS, Cell
 
 GOOD: dict[str, Any] = {
     "cell": "gru",
@@ -19,22 +19,9 @@ GOOD: dict[str, Any] = {
 }
 
 
-def make_arrays(config: Config) -> dict[str, np.ndarray[Any, Any]]:
+def make_arrays(config: TextConfig) -> dict[str, np.ndarray[Any, Any]]:
     """Arrays of zeros as the configuration wants them."""
-    sizes = {
-        "V": config.vocab_size,
-        "E": config.embedding_size,
-        "H": config.hidden_size,
-        "G": 3 if config.cell == "gru" else 1,
-        "D": 1 + config.bidirectional,
-        "C": len(config.labels),
-        "F": config.summary_size,
-        "R": 1,
-    }
-    return {
-        name: np.zeros([np.prod([sizes[letter] for letter in axis.split("·")]) for axis in shape.split()], np.float32)
-        for name, shape in config.letters().items()
-    }
+    return {name: np.zeros(shape, np.float32) for name, shape in config.shapes().items()}
 
 
 @pytest.mark.parametrize(
@@ -50,19 +37,28 @@ def make_arrays(config: Config) -> dict[str, np.ndarray[Any, Any]]:
 )
 def test_the_summary_size_follows(changes: dict[str, Any], size: int) -> None:
     """F is H for each direction and each half of the summary; without a recurrent stack it is E."""
-    assert Config(**GOOD | changes).summary_size == size
+    assert TextConfig(**GOOD | changes).summary_size == size
 
 
 WRONG_VALUES: dict[str, tuple[dict[str, Any], type[Exception], str]] = {
-    "cell": ({"cell": "lstm"}, ValueError, "cell is 'lstm', expected one of 'gru', 'rnn_tanh', 'rnn_relu', 'average'"),
+    "cell": ({"cell": "mgu"}, ValueError, "cell is 'mgu', expected one of 'gru', 'lstm', 'rnn_tanh', 'rnn_relu', 'ave"),
     "cell of another type": ({"cell": ["gru"]}, ValueError, r"cell is \['gru'\], expected one of"),
-    "reset": ({"reset": "before"}, ValueError, "reset is 'before', expected one of 'after', 'off'"),
+    "reset": ({"cell": "gru reset=on"}, ValueError, "reset is 'on', expected one of 'after', 'before', 'off'"),
     "choice of an RNN": (
-        {"cell": "rnn_tanh", "gate": "hard_sigmoid"},
+        {"cell": "rnn_tanh gate=hard_sigmoid"},
         ValueError,
-        "gate is 'hard_sigmoid' for the cell",
+        "cell is 'rnn_tanh gate=hard_sigmoid', exp",
     ),
-    "choice of a mean": ({"cell": "average", "update": "off"}, ValueError, "update is 'off' for the cell 'average'"),
+    "choice of a mean": ({"cell": "average update=off"}, ValueError, "cell is 'average update=off', expected one of"),
+    "task": (
+        {"task": "translation"},
+        ValueError,
+        "task is 'translation', expected one of 'classification', 'regression'",
+    ),
+    "labels without a head": ({"task": "encoding"}, ValueError, "labels has 2 names, expected 0..0 for encoding"),
+    "classes in a list": ({"classes": [0, 1]}, TypeError, r"classes is \[0, 1\], expected a tuple of hashable values"),
+    "too few classes": ({"classes": (0,)}, ValueError, "classes has 1 values, expected one for each label"),
+    "classes of numbers": ({"task": "regression", "classes": (0, 1)}, ValueError, "classes has 2 values, expected one"),
     "summary": ({"summary": "sum"}, ValueError, "summary is 'sum', expected one of"),
     "hidden size of 0": ({"hidden_size": 0}, ValueError, "hidden_size is 0, expected 1..65536"),
     "hidden size": ({"hidden_size": 65_537}, ValueError, "hidden_size is 65537, expected 1..65536"),
@@ -86,30 +82,66 @@ WRONG_VALUES: dict[str, tuple[dict[str, Any], type[Exception], str]] = {
 def test_wrong_values_are_named(changes: dict[str, Any], kind: type[Exception], message: str) -> None:
     """An error names the value, what it is, and what was expected; in JSON it is the same."""
     with pytest.raises(kind, match=message):
-        Config(**GOOD | changes)
+        TextConfig(**GOOD | changes)
 
 
 def test_json_gives_back_the_same_configuration() -> None:
     """Every value survives, labels of any script included."""
-    config = Config(**GOOD | {"labels": ("1", "ja ✓", "\ud800", ""), "max_length": 400, "rate": 0.5, "bias": False})
-    assert Config.from_json(config.to_json()) == config
+    config = TextConfig(**GOOD | {"labels": ("1", "ja ✓", "\ud800", ""), "max_length": 400, "rate": 0.5, "bias": False})
+    assert TextConfig.from_json(config.to_json()) == config
 
 
-def test_choices_are_written_only_where_they_are_made() -> None:
-    """The JSON of a standard cell names no choice, so that earlier versions read it; others name theirs alone."""
-    assert not CHOICES.keys() & json.loads(Config(**GOOD).to_json()).keys()
-    config = Config(**GOOD | {"reset": "off", "candidate": "relu"})
-    assert {name: value for name, value in json.loads(config.to_json()).items() if name in CHOICES} == {
-        "reset": "off",
-        "candidate": "relu",
-    }
-    assert Config.from_json(config.to_json()) == config
-    assert str(config.recurrent_cell) == "gru reset=off candidate=relu"
+def test_the_cell_is_one_text() -> None:
+    """What is chosen of a cell stands in its text, in the same form however it was given; the standard is not named."""
+    for cell in ("gru candidate=relu reset=off gate=sigmoid", Cell.of("gru", reset="off", candidate="relu")):
+        config = TextConfig(**GOOD | {"cell": cell})
+        assert config.cell == "gru reset=off candidate=relu"
+        assert config.recurrent_cell == config.reader == Cell.of("gru", reset="off", candidate="relu")
+        assert TextConfig.from_json(config.to_json()) == config
+
+
+def test_earlier_files_named_choices_one_by_one() -> None:
+    """A configuration whose choices stand beside the cell is read as one whose cell is one text."""
+    values = json.loads(TextConfig(**GOOD).to_json()) | {"reset": "off", "candidate": "relu"}
+    assert TextConfig.from_json(json.dumps(values)) == TextConfig(**GOOD | {"cell": "gru reset=off candidate=relu"})
+    for wrong in ({"cell": "rnn_tanh", "reset": "off"}, {"reset": "none"}, {"reset": ["off"]}, {"cell": "average"}):
+        with pytest.raises(ValueError, match=r"candidate is|reset is|cell is"):
+            TextConfig.from_json(json.dumps(values | wrong))
+
+
+def test_what_is_standard_is_not_written() -> None:
+    """The JSON of a classifier of texts names neither task nor classes, so that earlier versions read it."""
+    assert not {"task", "classes"} & json.loads(TextConfig(**GOOD).to_json()).keys()
+    config = TextConfig(**GOOD | {"classes": (0, 1)})
+    assert TextConfig.from_json(config.to_json()) == config
+    with pytest.raises(TypeError, match="classes are of type tuple, but a model file holds texts, numbers, True"):
+        TextConfig(**GOOD | {"classes": ((0, 1), (1, 0))}).to_json()
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        NetworkConfig(cell="lstm", labels=("a", "b", "c"), input_size=3, hidden_size=4),
+        NetworkConfig(cell="gru reset=before", labels=("speed",), input_size=3, hidden_size=4, task="regression"),
+        NetworkConfig(cell="rnn_relu", input_size=3, hidden_size=4, task="encoding", num_layers=2),
+        NetworkConfig(cell="average", labels=("a", "b"), input_size=3),
+    ],
+    ids=str,
+)
+def test_a_network_of_vectors_is_configured(config: NetworkConfig) -> None:
+    """Its JSON gives it back, its arrays have no embedding, and only networks with a head have one."""
+    assert NetworkConfig.from_json(config.to_json()) == config
+    shapes = config.shapes()
+    assert "embedding.weight" not in shapes
+    assert ("head.weight" in shapes) == config.has_head
+    if config.recurrent:
+        assert shapes["rnn.weight_ih_l0"] == (config.recurrent_cell.G * 4, 3)
+    config.check_arrays({name: np.zeros(shape, np.float32) for name, shape in shapes.items()})
 
 
 def as_json(**changes: Any) -> str:
     """The JSON of a good configuration with some changes; None takes a key away."""
-    values = asdict(Config(**GOOD)) | changes
+    values = json.loads(TextConfig(**GOOD).to_json()) | changes
     return json.dumps({key: value for key, value in values.items() if value != "absent"})
 
 
@@ -130,7 +162,7 @@ WRONG_JSON: dict[str, tuple[str, str]] = {
 def test_wrong_json_is_named(text: str, message: str) -> None:
     """An error names what is wrong with the text."""
     with pytest.raises((ValueError, TypeError), match=message):
-        Config.from_json(text)
+        TextConfig.from_json(text)
 
 
 def test_an_object_is_parsed() -> None:
@@ -138,13 +170,13 @@ def test_an_object_is_parsed() -> None:
     assert parse_object("metrics", '{"loss": Infinity}') == {"loss": float("inf")}
 
 
-@pytest.mark.parametrize("cell", ["gru", "rnn_tanh", "rnn_relu", "average", "compound"])
+@pytest.mark.parametrize("cell", cell_names())
 @pytest.mark.parametrize(
     "changes", [{}, {"num_layers": 3, "bidirectional": True, "bias": False, "summary": "mean+max"}]
 )
 def test_good_arrays_pass(cell: str, changes: dict[str, Any]) -> None:
     """Arrays of the expected names and shapes are accepted, and a missing one is not."""
-    config = Config(**GOOD | changes | {"cell": cell})
+    config = TextConfig(**GOOD | changes | {"cell": cell})
     arrays = make_arrays(config)
     config.check_arrays(arrays)
     for name in arrays:
@@ -154,7 +186,7 @@ def test_good_arrays_pass(cell: str, changes: dict[str, Any]) -> None:
 
 def test_a_rate_is_one_number_or_one_for_each_feature() -> None:
     """`rate` may be [1] or [E], and nothing else."""
-    config = Config(**GOOD | {"cell": "compound"})
+    config = TextConfig(**GOOD | {"cell": "compound"})
     for size in (1, 4):
         config.check_arrays(make_arrays(config) | {"rate": np.ones(size, np.float32)})
     with pytest.raises(
@@ -196,11 +228,11 @@ WRONG_ARRAYS: dict[str, tuple[str, Any, type[Exception], str]] = {
 @pytest.mark.parametrize(("name", "array", "kind", "message"), WRONG_ARRAYS.values(), ids=WRONG_ARRAYS.keys())
 def test_wrong_arrays_are_named(name: str, array: Any, kind: type[Exception], message: str) -> None:
     """An error names the array, what it is, what was expected, and where that comes from."""
-    config = Config(**GOOD)
+    config = TextConfig(**GOOD)
     with pytest.raises(kind, match=message):
         config.check_arrays(make_arrays(config) | {name: array})
 
 
-def test_every_recurrent_cell_can_be_configured() -> None:
-    """The names of cells are those of the kernels, and the two summaries without weights."""
-    assert (*GATES, "average", "compound") == CELLS
+def test_every_cell_can_be_configured() -> None:
+    """The names are those of the declared cells, and the two poolings."""
+    assert cell_names() == (*CELLS, "average", "compound")

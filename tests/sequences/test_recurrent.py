@@ -8,7 +8,7 @@ import pytest
 
 from tidegate.ops import CELLS, reference
 from tidegate.ops.names import parameter_letters, parameter_names
-from tidegate.sequences import summaries
+from tidegate.sequences import padding
 from tidegate.sequences.recurrent import Recurrent
 from tidegate.sequences.summaries import SUMMARIES, summarize
 
@@ -126,7 +126,7 @@ def test_a_sequence_has_the_same_bits_in_any_batch(monkeypatch: pytest.MonkeyPat
     sequences = [rng.standard_normal((length, I)) for length in rng.integers(0, 40, 50)]
     together = recurrent(sequences)
     assert together.tobytes() == np.concatenate([recurrent([sequence]) for sequence in sequences]).tobytes()
-    monkeypatch.setattr(summaries, "STEPS_PER_BATCH", 100)
+    monkeypatch.setattr(padding, "STEPS_PER_BATCH", 100)
     assert together.tobytes() == recurrent(sequences).tobytes()
 
 

@@ -10,10 +10,11 @@ pytest.importorskip("pydantic")
 
 import pydantic
 
-from tidegate.models.model import Model
+from tidegate.models.text_model import TextModel
 from tidegate.serve import messages
+from tidegate.serve.readings import Readings
 
-Make = Callable[..., Model]
+Make = Callable[..., TextModel]
 
 
 @pytest.mark.parametrize(
@@ -25,10 +26,10 @@ Make = Callable[..., Model]
         ("Question", {"vectors": [["x"]]}, "valid number"),
         ("Question", {"vectors": [[0.0]] * (messages.MOST_STEPS + 1)}, "at most 5000 items"),
         ("Place", {"text": "a", "layer": -1}, "greater than or equal to 0"),
-        ("GateQuestion", {"text": "a", "gate": "weights"}, "'reset', 'update'"),
+        ("GateQuestion", {"text": "a", "gate": "w" * 101}, "at most 100 characters"),
         ("UnitQuestion", {"text": "a"}, "unit"),
-        ("WhatIfQuestion", {"text": "a", "unit": 0, "step": 0, "update": 1.5}, "less than or equal to 1"),
-        ("WhatIfQuestion", {"text": "a", "unit": 0, "step": 0, "candidate": float("nan")}, "candidate"),
+        ("WhatIfQuestion", {"text": "a", "unit": 0, "step": 0, "values": {"n": 1e7}}, "less than or equal to 1000000"),
+        ("WhatIfQuestion", {"text": "a", "unit": 0, "step": 0, "values": {"n": float("nan")}}, "values.n"),
     ],
 )
 def test_a_question_that_makes_no_sense_is_refused(kind: str, fields: dict[str, Any], complaint: str) -> None:
@@ -43,39 +44,31 @@ def test_a_question_that_makes_no_sense_is_refused(kind: str, fields: dict[str, 
         ({}, "neither or both of text and vectors"),
         ({"text": "a", "vectors": []}, "neither or both of text and vectors"),
         ({"vectors": [[1, 2, 3, 4], [1, 2, 3]]}, "row 2 has 3 numbers, expected 4"),
+        ({"vectors": [[1, 2, 3, 1e300], [1, 2, 3, 4]]}, "the vectors hold 1 numbers that are not finite"),
         ({"text": "film " * (messages.MOST_STEPS + 1)}, "5,001 words, expected at most 5,000"),
     ],
 )
 def test_what_a_model_cannot_read_is_refused(random_model: Make, fields: dict[str, Any], complaint: str) -> None:
-    """Neither input or both, vectors of another size, and too many words are refused."""
-    with pytest.raises(ValueError, match=complaint):
-        messages.Question(**fields).source(random_model())
+    """Neither input or both, vectors of another size or beyond float32, and too many words are refused."""
+    with pytest.raises(messages.QuestionError, match=complaint):
+        Readings(random_model()).of(messages.Question(**fields))
 
 
-def test_vectors_become_an_array(random_model: Make) -> None:
+def test_vectors_become_an_array() -> None:
     """Rows of numbers are read as float32 [T, E], no row as [0, E]."""
-    model = random_model()
-    array = messages.Question(vectors=[[1, 2, 3, 4]]).source(model)
+    array = messages.Question(vectors=[[1, 2, 3, 4]]).source(4)
     assert isinstance(array, np.ndarray)
     np.testing.assert_array_equal(array, np.array([[1, 2, 3, 4]], np.float32))
-    empty = messages.Question(vectors=[]).source(model)
+    empty = messages.Question(vectors=[]).source(4)
     assert isinstance(empty, np.ndarray)
     assert empty.shape == (0, 4)
 
 
 def test_a_layer_that_is_not_there_is_named(random_model: Make) -> None:
     """A layer or direction that the model has not is refused by name."""
-    model = random_model(num_layers=2)
-    assert messages.Place(text="film", layer=1).trace(model).layer == 1
-    with pytest.raises(ValueError, match="no layer 2, expected one of its 2"):
-        messages.Place(text="film", layer=2).trace(model)
-    with pytest.raises(ValueError, match="no layer 0, reverse"):
-        messages.Place(text="film", reverse=True).trace(model)
-
-
-def test_weights_are_those_of_the_layer(random_model: Make) -> None:
-    """The weights of a place carry the names of its layer and direction."""
-    model = random_model(num_layers=2, bidirectional=True)
-    w_ih, w_hh, b_ih, b_hh = messages.Place(text="", layer=1, reverse=True).weights(model)
-    for array, name in ((w_ih, "weight_ih"), (w_hh, "weight_hh"), (b_ih, "bias_ih"), (b_hh, "bias_hh")):
-        np.testing.assert_array_equal(array, model.arrays[f"rnn.{name}_l1_reverse"])
+    traces = random_model(num_layers=2).trace("film")
+    assert messages.Place(text="film", layer=1).find(traces).layer == 1
+    with pytest.raises(messages.QuestionError, match="no layer 2, expected one of its 2"):
+        messages.Place(text="film", layer=2).find(traces)
+    with pytest.raises(messages.QuestionError, match="no layer 0, reverse"):
+        messages.Place(text="film", reverse=True).find(traces)

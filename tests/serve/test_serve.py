@@ -20,14 +20,14 @@ pytest.importorskip("uvicorn")
 import uvicorn
 
 from tidegate import serve
-from tidegate.models.model import Model
+from tidegate.models.text_model import TextModel
 from tidegate.serve.server import LARGEST_QUESTION
 
 JSON = {"Content-Type": "application/json"}
 
 
 @pytest.fixture(scope="module")
-def port(random_model: Callable[..., Model]) -> Iterator[int]:
+def port(random_model: Callable[..., TextModel]) -> Iterator[int]:
     """The port of a server with a small GRU."""
     server = uvicorn.Server(uvicorn.Config(serve.create_app(random_model(), "tiny"), log_level="warning"))
     with serve.listen("127.0.0.1", 0) as taken:
@@ -92,7 +92,7 @@ def test_every_response_keeps_other_sites_out(ask: Ask, path: str) -> None:
         ("ledger", {}, "amounts"),
         ("flow", {}, "vanilla"),
         ("unit", {"unit": 2}, "from_memory"),
-        ("what-if", {"unit": 2, "step": 1, "update": 0.5}, "after"),
+        ("what-if", {"unit": 2, "step": 1, "values": {"update": 0.5}}, "probabilities"),
     ],
 )
 def test_each_question_is_answered(ask: Ask, path: str, more: dict[str, Any], key: str) -> None:
@@ -105,7 +105,7 @@ def test_each_question_is_answered(ask: Ask, path: str, more: dict[str, Any], ke
 def test_the_model_is_described(ask: Ask) -> None:
     """The page learns what its model is."""
     facts = json.loads(ask("/api/model")[2])
-    assert (facts["name"], facts["cell"], facts["units"]) == ("tiny", "gru", 8)
+    assert (facts["name"], facts["title"], facts["units"]) == ("tiny", "GRU", 8)
 
 
 @pytest.mark.parametrize(
@@ -114,10 +114,16 @@ def test_the_model_is_described(ask: Ask) -> None:
         ("words", {"text": 5}, 422, "text: Input should be a valid string"),
         ("words", b"{", 422, "JSON"),
         ("words", {}, 400, "neither or both of text and vectors"),
-        ("gates", {"text": "film", "gate": "x"}, 422, "gate: Input should be 'reset'"),
-        ("gates", {"text": "film", "gate": "preactivation"}, 400, "expected one that a cell of the kind gru has"),
+        ("gates", {"text": "film", "gate": 5}, 422, "gate: Input should be a valid string"),
+        ("gates", {"text": "film", "gate": "preactivation"}, 400, "kept: the cell is gru"),
         ("unit", {"text": "film", "unit": 8}, 400, "expected 0..7"),
         ("what-if", {"text": "film", "unit": 0, "step": 1}, 400, "step is 1, expected 0..0"),
+        (
+            "what-if",
+            {"text": "film", "unit": 0, "step": 0, "values": {"update": 2}},
+            400,
+            "update is 2.0, expected 0..1",
+        ),
         ("words", b"x" * (LARGEST_QUESTION + 1), 413, "more than 8,000,000 bytes"),
     ],
 )
@@ -129,12 +135,12 @@ def test_a_wrong_question_gets_one_clear_line(ask: Ask, path: str, body: Any, st
 
 
 def test_a_fault_of_ours_is_logged(ask: Ask, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A value error that no check has raised is logged with its traceback; a wrong question leaves nothing to read."""
+    """An error that is no wrong question is a failure of the server, logged with its traceback; a wrong one is not."""
     caplog.set_level(logging.INFO)
     assert ask("/api/unit", {"text": "film", "unit": 8})[0] == 400
     assert caplog.records == []
-    monkeypatch.setattr(Model, "trace", lambda *_: np.zeros(2) + np.zeros(3))
-    assert ask("/api/unit", {"text": "film", "unit": 0})[0] == 400
+    monkeypatch.setattr(TextModel, "trace", lambda *_: np.zeros(2) + np.zeros(3))
+    assert ask("/api/unit", {"text": "a film of its own", "unit": 0})[0] == 500
     (record,) = caplog.records
     assert (record.name, record.levelname) == ("tidegate.serve.server", "ERROR")
     assert "Traceback" in caplog.text
@@ -179,7 +185,7 @@ def test_addresses_of_this_machine_are_known(host: str, here: bool) -> None:
     assert serve.is_here(host) is here
 
 
-def test_serving_ends_with_the_interrupt(random_model: Callable[..., Model], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_serving_ends_with_the_interrupt(random_model: Callable[..., TextModel], monkeypatch: pytest.MonkeyPatch) -> None:
     """Ctrl-C ends `serve` without an error, and the port is free again."""
 
     def interrupted(self: Any, sockets: Any) -> None:

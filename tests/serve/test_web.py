@@ -20,7 +20,7 @@ pytest.importorskip("typer")
 
 from playwright.sync_api import Browser, Page, expect
 
-from tidegate.models.model import Model
+from tidegate.models.text_model import TextModel
 
 Open = Callable[..., Page]
 
@@ -29,6 +29,8 @@ KINDS: dict[str, dict[str, Any]] = {
     "gru": {"texts": [TEXT]},
     "deep": {"num_layers": 2, "bidirectional": True, "summary": "mean+max", "labels": ("1", "so-so", "good", "best")},
     "rnn": {"cell": "rnn_tanh", "bidirectional": True},
+    "lstm": {"cell": "lstm", "texts": [TEXT]},
+    "before": {"reset": "before", "texts": [TEXT]},
     "chosen": {"reset": "off", "candidate": "relu", "max_length": 9},
     "fixed": {"reset": "off", "update": "off"},
     "average": {"cell": "average"},
@@ -56,7 +58,7 @@ def chromium(tools: Any) -> Iterator[Browser]:
 
 @pytest.fixture(scope="module")
 def address(
-    tools: Any, random_model: Callable[..., Model], tmp_path_factory: pytest.TempPathFactory
+    tools: Any, random_model: Callable[..., TextModel], tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Callable[[str], str]]:
     """Serves a kind of model, once for all tests; returns the page's address."""
     folder = tmp_path_factory.mktemp("served")
@@ -240,7 +242,7 @@ def test_the_map_says_what_is_under_the_pointer(visit: Open) -> None:
     told = ask(page, "unit", text=TEXT, unit=0)
     order = page.locator("#unit option").evaluate_all("(options) => options.map((option) => Number(option.value))")
     at = room(page)
-    x = at["left"] + at["width"] * 1.5 / len(told["hidden"])
+    x = at["left"] + at["width"] * 1.5 / len(told["after"]["hidden"])
     y = at["height"] * (order.index(0) + 0.5) / len(order)
     page.locator("#map").hover(position={"x": x, "y": y})
     value = f"{told['gates']['update'][1]:.2f}"
@@ -313,10 +315,10 @@ def test_a_gate_is_moved_by_keys(visit: Open) -> None:
     page.keyboard.press("End")
     expect(slider).to_have_attribute("aria-valuenow", "1.00")
     expect(slider).to_have_attribute("aria-valuetext", "1.00, set by hand")
-    told = ask(page, "what-if", text=TEXT, unit=unit, step=4, update=1)
-    old, new = (100 * told[key][1] for key in ("before", "after"))
+    told = ask(page, "what-if", text=TEXT, unit=unit, step=4, values={"update": 1})
+    old, new = (100 * told[key][1] for key in ("probabilities_before", "probabilities"))
     expect(page.locator("#change")).to_contain_text(f"positive: {old:.2f} % → {new:.2f} %")
-    kept = ask(page, "unit", text=TEXT, unit=unit)["previous"][4]
+    kept = ask(page, "unit", text=TEXT, unit=unit)["before"]["hidden"][4]
     expect(page.locator("#equation")).to_contain_text(re.compile(f"= −?{abs(kept):.2f}$"))
     page.keyboard.press("ArrowDown")
     expect(slider).to_have_attribute("aria-valuenow", "0.98")
@@ -341,6 +343,50 @@ def test_a_gate_is_dragged(visit: Open) -> None:
     expect(slider).to_have_attribute("aria-valuenow", "0.00")
     expect(page.locator("#change b")).to_be_visible()
     expect(candidate).not_to_have_attribute("aria-valuenow", old or "")
+
+
+@pytest.mark.parametrize(("gate", "symbol"), [("forget", "f"), ("input", "i"), ("output", "o"), ("candidate", "g")])
+def test_the_gates_of_an_lstm_are_moved(visit: Open, gate: str, symbol: str) -> None:
+    """Each of its gates, and its candidate, has a slider; memory and output follow, as the server computes them."""
+    page = visit("lstm")
+    page.locator("#words > *").nth(4).click()
+    unit = int(page.input_value("#unit"))
+    title = f"{gate} {symbol}" if gate == "candidate" else f"{gate} gate {symbol}"
+    slider = page.get_by_role("slider", name=title)
+    slider.press("Home")
+    expect(slider).to_have_attribute("aria-valuetext", re.compile(", set by hand$"))
+    expect(page.locator("#change b")).to_be_visible()
+    told = ask(page, "what-if", text=TEXT, unit=unit, step=4, values={gate: -1 if gate == "candidate" else 0})
+    memory, output = (told["after"][name][4] for name in ("cell_state", "hidden"))
+    ends = f"= −?{abs(memory):.2f}; hidden state after = o × tanh.* = −?{abs(output):.2f}$"
+    equation = rf"^cell state after = f × cell state before \+ i\s×\sg = .* {ends}"
+    expect(page.locator("#equation")).to_have_text(re.compile(equation))
+
+
+def test_an_lstm_shows_both_of_its_states(visit: Open) -> None:
+    """The chart of a unit has the output and the cell state beside the gates, and so have maps and notes."""
+    page = visit("lstm")
+    keys = ["hidden state h", "cell state c", "forget gate f", "input gate i", "output gate o"]
+    expect(page.locator("#life-keys li:visible")).to_have_text(keys)
+    told = ask(page, "unit", text=TEXT, unit=int(page.input_value("#unit")))
+    expect(page.locator("#life-note")).to_contain_text(
+        f"cell state c {told['after']['cell_state'][-1]:.2f}".replace("-", "−")
+    )
+    page.get_by_role("radio", name="Cell state c").check(force=True)
+    expect(page.locator("#gate-hint")).to_contain_text("What a unit remembers after this word")
+    expect(page.locator("#facts")).to_contain_text("LSTM")
+    expect(page.locator("#flow-note li")).to_have_text(re.compile("^this LSTM "))
+
+
+def test_a_reset_gate_before_the_product_is_moved(visit: Open) -> None:
+    """What the candidate reads of the memory follows the gate, though it is read through all units."""
+    page = visit("before")
+    page.locator("#words > *").nth(4).click()
+    page.get_by_role("slider", name="reset gate r").press("Home")
+    expect(page.locator("#change b")).to_be_visible()
+    unit = int(page.input_value("#unit"))
+    read = ask(page, "what-if", text=TEXT, unit=unit, step=4, values={"reset": 0})["from_memory"]["candidate"]
+    expect(page.locator("#drawing text.recalled")).to_have_text(f"memory {read:+.2f}".replace("-", "−"))
 
 
 def test_the_unit_is_walked_word_by_word(visit: Open) -> None:
@@ -391,7 +437,9 @@ def test_the_gradient_stands_beside_that_of_a_network_without_gates(visit: Open)
     this, vanilla = (told[name]["verdict"].replace("e-", "e−") for name in ("this", "vanilla"))
     assert "e−" in this
     expect(page.locator("#flow-note li")).to_have_text([f"this GRU {this}", f"the RNN without gates {vanilla}"])
-    expect(page.locator("#flow-hint")).to_contain_text("same candidate weights (r = 1 and z = 0 everywhere)")
+    expect(page.locator("#flow-hint")).to_contain_text(
+        "the vanilla RNN that this GRU becomes with its gates off, with the same candidate weights"
+    )
 
 
 def test_all_figures_can_be_read_as_a_table(visit: Open) -> None:
@@ -462,6 +510,8 @@ def test_a_wrong_file_is_told(visit: Open) -> None:
         ("gru", 5, {"ledger", "flow", "one"}),
         ("deep", 5, {"ledger", "flow", "one"}),
         ("rnn", 2, {"flow", "one"}),
+        ("lstm", 7, {"ledger", "flow", "one"}),
+        ("before", 5, {"ledger", "flow", "one"}),
         ("chosen", 4, {"ledger", "flow", "one"}),
         ("fixed", 2, {"flow", "one"}),
         ("average", 0, set()),
@@ -476,8 +526,10 @@ def test_the_page_shows_what_a_model_has(visit: Open, kind: str, maps: int, part
     assert {part for part in ("ledger", "flow", "one") if shown(page, f"#{part}")} == parts
     assert shown(page, "#gates") == bool(maps)
     if "one" in parts:
-        expect(page.locator("#equation")).to_contain_text("memory after = ")
-        assert page.locator("#drawing [role=slider]").count() == {"rnn": 0, "fixed": 1, "chosen": 2}.get(kind, 3)
+        expect(page.locator("#equation")).to_contain_text("cell state after = " if kind == "lstm" else "memory after = ")
+        assert page.locator("#drawing [role=slider]").count() == {"rnn": 0, "fixed": 1, "chosen": 2, "lstm": 4}.get(
+            kind, 3
+        )
         assert shown(page, "#undo") == (kind != "rnn")
     page.fill("#text", "")
     expect(page.locator("#words-empty")).to_be_visible()
@@ -515,8 +567,8 @@ def test_pictures_come_back_after_an_empty_text(visit: Open, before: str, text: 
     ("kind", "remark", "hint", "title"),
     [
         ("gru", "", "wrote into the memory", "The gates of every unit"),
-        ("rnn", "Without an update gate nothing is kept", "wrote into the memory", "The states of every unit"),
-        ("fixed", "Without an update gate nothing is kept", "wrote into the memory", "The states of every unit"),
+        ("rnn", "No gate keeps what was written", "wrote into the memory", "The states of every unit"),
+        ("fixed", "No gate keeps what was written", "wrote into the memory", "The states of every unit"),
         ("average", "An average has no memory that changes", "adds to the average", None),
         ("compound", "Compounding has no gates", "as far as compounding has left it", None),
     ],
@@ -536,13 +588,12 @@ def test_a_gate_that_is_off_is_fixed(visit: Open) -> None:
     """Gates that are off stand in the header and in the drawing with their value, and can not be moved."""
     page = visit("fixed")
     expect(page.locator("#facts")).to_contain_text("GRU, reset gate off, update gate off")
-    expect(page.locator("#drawing text.reset")).to_have_text("reset off: r = 1")
-    expect(page.locator("#drawing text.update")).to_have_text("update off: z = 0")
+    expect(page.locator("#drawing text.reads")).to_have_text("reset off: r = 1")
+    expect(page.locator("#drawing text.keeps")).to_have_text("update off: z = 0")
     expect(page.locator("#drawing .fixed")).to_have_count(2)
     expect(page.locator("#one-hint")).to_contain_text("Drag the candidate")
     expect(page.locator("#map-note")).to_have_text(re.compile(r"unit \d: Candidate n"))
-    for key in ("update", "reset"):
-        expect(page.locator(f"#life-keys .{key}")).to_be_hidden()
+    expect(page.locator("#life-keys li:visible")).to_have_text(["state h"])
     page.get_by_role("slider", name="candidate n").press("End")
     expect(page.locator("#change b")).to_be_visible()
 
@@ -631,7 +682,7 @@ def test_a_long_word_is_shortened(visit: Open) -> None:
     assert "x" * 30 not in " ".join(page.locator("section:not(:has(#text)), nav").all_inner_texts())
 
 
-@pytest.mark.parametrize("kind", ["gru", "deep"])
+@pytest.mark.parametrize("kind", ["gru", "deep", "lstm"])
 def test_a_phone_shows_all_without_scrolling_sideways(visit: Open, kind: str) -> None:
     """At 375 pixels nothing is wider than the screen, and what is touched is large enough for a finger."""
     page = visit(kind, viewport={"width": 375, "height": 3000}, has_touch=True, is_mobile=True)
@@ -644,7 +695,7 @@ def test_a_phone_shows_all_without_scrolling_sideways(visit: Open, kind: str) ->
 
 
 @pytest.mark.parametrize("width", [320, 390, 1280])
-@pytest.mark.parametrize("kind", ["gru", "chosen", "rnn"])
+@pytest.mark.parametrize("kind", ["gru", "chosen", "rnn", "lstm", "before"])
 def test_no_label_of_the_drawing_lies_on_a_line(visit: Open, kind: str, width: int) -> None:
     """Every label stands within the drawing and beside its lines, at the greatest width that they have."""
     page = visit(kind, viewport={"width": width, "height": 3000})

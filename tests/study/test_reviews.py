@@ -15,7 +15,7 @@ def test_a_seed_draws_its_own_reviews(by_order: Path) -> None:
     drawn = reviews.draw(Setup(2, SIZES, by_order), seed=1)
     assert (len(drawn.examples.train), len(drawn.examples.validation), len(drawn.test)) == (270, 30, 100)
     other = reviews.draw(Setup(2, SIZES, by_order), seed=2)
-    assert not np.array_equal(drawn.test.classes, other.test.classes)
+    assert not np.array_equal(drawn.test.targets, other.test.targets)
     assert reviews.held_out(Setup(2, SIZES, by_order), 5, 1) == reviews.held_out(Setup(2, SIZES, by_order), 9, 1)[:5]
 
 
@@ -25,7 +25,7 @@ def test_shuffled_reviews_keep_their_words(by_order: Path) -> None:
     drawn, shuffled = (reviews.draw(setup, 1, shuffled=shuffled) for shuffled in (False, True))
     assert drawn.examples.tokenizer.vocab == shuffled.examples.tokenizer.vocab
     for one, other in ((drawn.test, shuffled.test), (drawn.examples.train, shuffled.examples.train)):
-        before, after = (part.corpus.ids.reshape(-1, 3) for part in (one, other))
+        before, after = (part.corpus.steps.reshape(-1, 3) for part in (one, other))
         assert np.array_equal(np.sort(before, axis=1), np.sort(after, axis=1))
         assert 0.5 < (before != after).any(axis=1).mean() < 1
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from tidegate.training.examples import class_indices, label_names, prepare
+from tidegate.training.examples import class_indices, label_names, prepare_texts
 
 TEXTS = ["a good film", "a bad film", "very good", "very bad"] * 5
 LABELS = ["yes", "no", "yes", "no"] * 5
@@ -11,17 +11,17 @@ LABELS = ["yes", "no", "yes", "no"] * 5
 
 def test_texts_and_labels_stay_together() -> None:
     """After the split every text still has its own class."""
-    examples = prepare(TEXTS, LABELS, validation=0.4, min_frequency=1)
+    examples = prepare_texts(TEXTS, LABELS, validation=0.4, min_frequency=1)
     good = examples.tokenizer.vocab.index("good")
     for part in (examples.train, examples.validation):
         rows = [part.corpus.padded(np.array([i]))[0].ravel() for i in range(len(part))]
-        assert [examples.labels[c] == "yes" for c in part.classes] == [good in row for row in rows]
+        assert [examples.labels[c] == "yes" for c in part.targets] == [good in row for row in rows]
     assert (len(examples.train), len(examples.validation)) == (12, 8)
 
 
 def test_the_vocabulary_is_that_of_the_training_part() -> None:
     """Words that only the validation texts have are unknown."""
-    examples = prepare(TEXTS, LABELS, validation=(["splendid good film"], ["yes"]), min_frequency=1)
+    examples = prepare_texts(TEXTS, LABELS, validation=(["splendid good film"], ["yes"]), min_frequency=1)
     assert "splendid" not in examples.tokenizer.vocab
     assert "good" in examples.tokenizer.vocab
     assert len(examples.train) == 20
@@ -30,14 +30,14 @@ def test_the_vocabulary_is_that_of_the_training_part() -> None:
 
 def test_texts_end_at_the_longest_length() -> None:
     """`max_length` counts words, and is part of the configuration."""
-    examples = prepare(TEXTS, LABELS, max_length=2, min_frequency=1)
+    examples = prepare_texts(TEXTS, LABELS, max_length=2, min_frequency=1)
     assert examples.train.corpus.lengths.max() == 2
     assert examples.config().max_length == 2
 
 
 def test_the_configuration_fits_the_texts() -> None:
     """Labels and vocabulary come from the texts, sizes from the caller or the defaults."""
-    examples = prepare(TEXTS, LABELS, min_frequency=1)
+    examples = prepare_texts(TEXTS, LABELS, min_frequency=1)
     config = examples.config("rnn_tanh", hidden_size=7)
     assert (config.cell, config.hidden_size, config.embedding_size) == ("rnn_tanh", 7, 100)
     assert config.labels == ("no", "yes")
@@ -61,7 +61,7 @@ def test_labels_are_sorted(labels: list[str], names: tuple[str, ...]) -> None:
 @pytest.mark.parametrize(
     ("texts", "labels", "validation", "message"),
     [
-        (["a"] * 3, ["x", "y"], 0.5, "the texts to train on: found 2 labels for 3 texts"),
+        (["a"] * 3, ["x", "y"], 0.5, "the training part: found 2 labels for 3 rows"),
         (["a"] * 4, ["x"] * 4, 0.5, r"found 1 label\(s\) \(x\) in 4 rows, expected at least 2"),
         ([], [], 0.5, r"found 0 label\(s\)"),
         (["a"] * 4, ["x", "y", " ", "x"], 0.5, "row 3 has the label ' ', expected one of"),
@@ -69,9 +69,9 @@ def test_labels_are_sorted(labels: list[str], names: tuple[str, ...]) -> None:
             ["a a"] * 4,
             ["x", "y"] * 2,
             (["b"], ["z"]),
-            "validation texts: row 1 has the label 'z', expected one of 'x', 'y'",
+            "validation part: row 1 has the label 'z', expected one of 'x', 'y'",
         ),
-        (["a a"] * 4, ["x", "y"] * 2, (["b"], []), "the validation texts: found 0 labels for 1 texts"),
+        (["a a"] * 4, ["x", "y"] * 2, (["b"], []), "the validation part: found 0 labels for 1 rows"),
         (["a a"] * 4, ["x", "y"] * 2, 2.0, r"the validation share is 2\.0"),
     ],
 )
@@ -80,7 +80,7 @@ def test_what_cannot_be_trained_on_is_refused(
 ) -> None:
     """Errors name what was found, where, and what was expected."""
     with pytest.raises(ValueError, match=message):
-        prepare(texts, labels, validation=validation)
+        prepare_texts(texts, labels, validation=validation)
 
 
 def test_many_classes_are_not_all_listed() -> None:

@@ -14,9 +14,10 @@ torch = pytest.importorskip("torch")
 from tidegate.models.metrics import score  # noqa: E402
 from tidegate.text.vectors import WordVectors  # noqa: E402
 from tidegate.training import loop  # noqa: E402
-from tidegate.training.examples import Examples, prepare  # noqa: E402
-from tidegate.training.loop import Epoch, Settings, Step, start_from, to_model, train  # noqa: E402
+from tidegate.training.examples import TextExamples, prepare_texts  # noqa: E402
+from tidegate.training.loop import Epoch, Settings, Step, to_model, train  # noqa: E402
 from tidegate.training.settings import ClassWeights  # noqa: E402
+from tidegate.training.starts import start_from_vectors  # noqa: E402
 
 SMALL = {"embedding_size": 8, "hidden_size": 16}
 
@@ -35,9 +36,9 @@ def ordered(count: int, seed: int = 0) -> tuple[list[str], list[str]]:
 
 
 @pytest.fixture(scope="module")
-def examples() -> Examples:
+def examples() -> TextExamples:
     """Six hundred texts of which only the order tells the label."""
-    return prepare(*ordered(600), validation=0.25)
+    return prepare_texts(*ordered(600), validation=0.25)
 
 
 def epochs_of(events: Iterator[Step | Epoch]) -> list[Epoch]:
@@ -54,7 +55,7 @@ QUICK = Settings(epochs=12, batch_size=16, learning_rate=0.02, dropout=0.1, word
 
 
 @pytest.mark.parametrize("cell", ["gru", "rnn_tanh"])
-def test_a_recurrent_cell_learns_order(examples: Examples, cell: str) -> None:
+def test_a_recurrent_cell_learns_order(examples: TextExamples, cell: str) -> None:
     """What depends on order alone is learned, and the model of the best epoch scores as it was judged."""
     config = examples.config(cell, **SMALL)
     best = best_of(train(examples, config, QUICK))
@@ -64,18 +65,18 @@ def test_a_recurrent_cell_learns_order(examples: Examples, cell: str) -> None:
     assert np.mean(predicted == np.array(labels)) > 0.95
 
 
-def test_the_average_cannot_learn_order(examples: Examples) -> None:
+def test_the_average_cannot_learn_order(examples: TextExamples) -> None:
     """The same texts leave the summary without order at chance."""
     assert best_of(train(examples, examples.config("average", **SMALL), QUICK)).report.accuracy < 0.65
 
 
-def test_compounding_learns_order(examples: Examples) -> None:
+def test_compounding_learns_order(examples: TextExamples) -> None:
     """A rate below 1 weighs later words more, which is enough for two words."""
     assert best_of(train(examples, examples.config("compound", **SMALL), QUICK)).report.accuracy > 0.9
 
 
 @pytest.mark.parametrize("cell", ["gru", "average", "compound"])
-def test_the_same_seed_gives_the_same_bits(examples: Examples, cell: str) -> None:
+def test_the_same_seed_gives_the_same_bits(examples: TextExamples, cell: str) -> None:
     """Two trainings with one seed agree in every bit of every weight, with another seed they differ."""
     settings = Settings(epochs=2, batch_size=32, seed=3)
     config = examples.config(cell, **SMALL)
@@ -88,13 +89,13 @@ def test_the_same_seed_gives_the_same_bits(examples: Examples, cell: str) -> Non
     assert not np.array_equal(first["head.weight"], other["head.weight"])
 
 
-def test_steps_count_the_words(examples: Examples) -> None:
+def test_steps_count_the_words(examples: TextExamples) -> None:
     """Steps tell the words read so far, the last of them all of all epochs, and each epoch is judged once."""
     events = list(train(examples, examples.config("average", **SMALL), Settings(epochs=3, batch_size=64)))
     steps = [event for event in events if isinstance(event, Step)]
     words = [step.words for step in steps]
     assert words == sorted(words)
-    assert words[-1] == steps[-1].of == 3 * len(examples.train.corpus.ids)
+    assert words[-1] == steps[-1].of == 3 * len(examples.train.corpus.steps)
     assert len(steps) == 3 * -(-len(examples.train) // 64)
     assert [event.epoch for event in events if isinstance(event, Epoch)] == [1, 2, 3]
     assert isinstance(events[-1], Epoch)
@@ -112,7 +113,7 @@ def judged_as(monkeypatch: pytest.MonkeyPatch, accuracies: list[float]) -> None:
     monkeypatch.setattr(loop, "evaluate", evaluate)
 
 
-def test_training_stops_when_patience_is_over(examples: Examples, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_training_stops_when_patience_is_over(examples: TextExamples, monkeypatch: pytest.MonkeyPatch) -> None:
     """After the asked number of epochs without a better score training ends, and only better epochs carry weights."""
     judged_as(monkeypatch, [0.6, 0.8, 0.7, 0.8, 0.7, 0.6, 0.9])
     settings = Settings(epochs=7, batch_size=256, patience=2)
@@ -120,7 +121,7 @@ def test_training_stops_when_patience_is_over(examples: Examples, monkeypatch: p
     assert [epoch.weights is not None for epoch in epochs] == [True, True, False, True, False, False]
 
 
-def test_weights_are_those_of_their_epoch(examples: Examples) -> None:
+def test_weights_are_those_of_their_epoch(examples: TextExamples) -> None:
     """The weights of an epoch do not change while training goes on."""
     events = train(examples, examples.config("average", **SMALL), Settings(epochs=3, learning_rate=0.1, batch_size=64))
     first = next(event for event in events if isinstance(event, Epoch))
@@ -130,7 +131,7 @@ def test_weights_are_those_of_their_epoch(examples: Examples) -> None:
     assert np.array_equal(before, first.weights["head.weight"])
 
 
-def test_an_epoch_without_weights_makes_no_model(examples: Examples, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_epoch_without_weights_makes_no_model(examples: TextExamples, monkeypatch: pytest.MonkeyPatch) -> None:
     """A model is made of the best epoch, and another one is refused."""
     judged_as(monkeypatch, [0.8, 0.6])
     config = examples.config("average", **SMALL)
@@ -139,7 +140,7 @@ def test_an_epoch_without_weights_makes_no_model(examples: Examples, monkeypatch
         to_model(examples, config, epochs[1])
 
 
-def test_a_model_keeps_what_training_measured(examples: Examples) -> None:
+def test_a_model_keeps_what_training_measured(examples: TextExamples) -> None:
     """Scores, time and versions are kept with the model, and so are figures of the caller."""
     config = examples.config("average", **SMALL)
     best = best_of(train(examples, config, Settings(epochs=1, batch_size=256)))
@@ -149,9 +150,9 @@ def test_a_model_keeps_what_training_measured(examples: Examples) -> None:
     assert set(model.versions) == {"tidegate", "torch", "tokenizers", "numpy"}
 
 
-def unbalanced(rare: int, common: int) -> Examples:
+def unbalanced(rare: int, common: int) -> TextExamples:
     """Texts that say nothing about their classes, of which one is rarer."""
-    return prepare(["some words"] * (rare + common), ["rare"] * rare + ["common"] * common, validation=0.5)
+    return prepare_texts(["some words"] * (rare + common), ["rare"] * rare + ["common"] * common, validation=0.5)
 
 
 @pytest.mark.parametrize(
@@ -171,7 +172,7 @@ def test_classes_are_balanced_when_asked_or_needed(class_weights: ClassWeights, 
 
 def test_empty_texts_are_trained_on() -> None:
     """Texts without a known word have length 0 and disturb nothing."""
-    examples = prepare(["good film", "", "bad film", ""] * 8, ["yes", "no"] * 16, validation=0.25)
+    examples = prepare_texts(["good film", "", "bad film", ""] * 8, ["yes", "no"] * 16, validation=0.25)
     best = best_of(train(examples, examples.config("gru", **SMALL), Settings(epochs=2, batch_size=4)))
     assert best.weights is not None
     assert all(np.isfinite(array).all() for array in best.weights.values())
@@ -179,14 +180,14 @@ def test_empty_texts_are_trained_on() -> None:
 
 def test_one_step_is_enough() -> None:
     """The fewest texts in one batch are trained on without an error."""
-    examples = prepare(["so good", "so bad"] * 2, ["yes", "no"] * 2, validation=0.5, min_frequency=1)
+    examples = prepare_texts(["so good", "so bad"] * 2, ["yes", "no"] * 2, validation=0.5, min_frequency=1)
     assert len(epochs_of(train(examples, examples.config("gru", **SMALL), Settings(epochs=1)))) == 1
 
 
-def test_a_loss_that_is_not_finite_ends_training(examples: Examples) -> None:
-    """Training that comes apart says so and names what to change."""
+def test_a_loss_that_is_not_finite_ends_training(examples: TextExamples) -> None:
+    """Training that diverges says so and names what to change."""
     settings = Settings(learning_rate=1e30, clip=1e30)
-    with pytest.raises(FloatingPointError, match="training came apart: try a smaller learning rate"):
+    with pytest.raises(FloatingPointError, match="training has diverged: try a smaller learning rate"):
         list(train(examples, examples.config("rnn_relu", **SMALL), settings))
 
 
@@ -197,7 +198,7 @@ def test_word_vectors_start_the_embedding() -> None:
     """Known words get their vectors, padding stays 0, and the others are spread like the known ones."""
     vocab = ["[PAD]", "[UNK]", "bad", "good", *(f"w{i}" for i in range(2000))]
     embedding = torch.nn.Embedding(len(vocab), 2, padding_idx=0)
-    assert start_from(embedding, vocab, VECTORS) == 2
+    assert start_from_vectors(embedding, vocab, VECTORS) == 2
     weight = embedding.weight.detach().numpy()
     assert weight[:1].tolist() == [[0, 0]]
     assert weight[2:4].tolist() == [[3, 4], [1, 2]]
@@ -206,7 +207,7 @@ def test_word_vectors_start_the_embedding() -> None:
 
 
 @pytest.mark.parametrize("freeze", [True, False])
-def test_frozen_vectors_stay(examples: Examples, freeze: bool) -> None:
+def test_frozen_vectors_stay(examples: TextExamples, freeze: bool) -> None:
     """Frozen word vectors are in the trained model as they were given, others have moved."""
     config = examples.config("gru", embedding_size=2, hidden_size=4)
     best = best_of(train(examples, config, Settings(epochs=1, freeze=freeze), VECTORS))
@@ -222,7 +223,7 @@ def test_frozen_vectors_stay(examples: Examples, freeze: bool) -> None:
         (WordVectors(["zzz"], np.ones((1, 8), np.float32)), "none of the .* words of the texts is among the 1 words"),
     ],
 )
-def test_vectors_that_do_not_fit_are_refused(examples: Examples, vectors: WordVectors, message: str) -> None:
+def test_vectors_that_do_not_fit_are_refused(examples: TextExamples, vectors: WordVectors, message: str) -> None:
     """Vectors of another size or another language are an error before training."""
     with pytest.raises(ValueError, match=message):
         next(train(examples, examples.config("gru", **SMALL), Settings(), vectors))
@@ -260,7 +261,7 @@ def test_what_is_left_open_follows_from_the_number_of_texts(
     settings: Settings, count: int, expected: tuple[int, int, int, int]
 ) -> None:
     """Batch size, steps of an epoch, epochs and patience: few texts make smaller steps and more of them."""
-    assert settings.for_texts(count) == expected
+    assert settings.schedule(count) == expected
 
 
 def test_without_torch_the_install_line_is_told() -> None:
@@ -270,7 +271,7 @@ def test_without_torch_the_install_line_is_told() -> None:
     assert "ImportError: tidegate.training needs PyTorch: pip install 'tidegate[train]'" in done.stderr
 
 
-def test_gradients_are_watched_when_asked(examples: Examples) -> None:
+def test_gradients_are_watched_when_asked(examples: TextExamples) -> None:
     """Each epoch carries gradient norms with --watch-gradients, and the weights are those of a training without it."""
     settings = Settings(epochs=2, batch_size=32)
     config = examples.config("gru", **SMALL)
@@ -285,14 +286,14 @@ def test_gradients_are_watched_when_asked(examples: Examples) -> None:
         assert one.report.as_dict() == other.report.as_dict()
 
 
-def test_an_average_has_no_gradients_to_watch(examples: Examples) -> None:
+def test_an_average_has_no_gradients_to_watch(examples: TextExamples) -> None:
     """The summaries without a recurrence are trained as ever."""
     settings = Settings(epochs=1, batch_size=64, watch_gradients=True)
     assert epochs_of(train(examples, examples.config("average", **SMALL), settings))[0].gradients is None
 
 
 @pytest.mark.parametrize("cell", ["gru", "rnn_relu"])
-def test_state_weights_start_orthogonal_when_asked(examples: Examples, cell: str) -> None:
+def test_state_weights_start_orthogonal_when_asked(examples: TextExamples, cell: str) -> None:
     """With `orthogonal` the state weights of each gate neither shrink nor stretch a vector."""
     config = examples.config(cell, **SMALL)
     settings = Settings(epochs=1, batch_size=600, learning_rate=0.0, weight_decay=0.0, orthogonal=True)

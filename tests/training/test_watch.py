@@ -8,54 +8,48 @@ import numpy as np
 import pytest
 
 from tidegate.inspection.gradient_flow import flows, loss_gradients
-from tidegate.models.model import Model
-from tidegate.ops.names import parameter_letters
-from tidegate.training.examples import Examples, prepare
-from tidegate.training.watch import TEXTS, Watch
+from tidegate.training.examples import TextExamples, prepare_texts
+from tidegate.training.watch import SEQUENCES, Watch
 
 E, H = 4, 6
 
 
 @pytest.fixture(scope="module")
-def examples() -> Examples:
+def examples() -> TextExamples:
     """Texts of 1 to 40 words."""
     rng = np.random.default_rng(0)
     texts = [" ".join(rng.choice(list("abcdef"), length)) for length in np.arange(240) % 40 + 1]
-    return prepare(texts, rng.choice(["no", "yes"], 240).tolist(), validation=0.5)
+    return prepare_texts(texts, rng.choice(["no", "yes"], 240).tolist(), validation=0.5)
 
 
 def watched(
-    examples: Examples, scale: float, cell: str = "gru", layers: int = 1, directions: int = 1, **sizes: Any
+    examples: TextExamples, scale: float, cell: str = "gru", layers: int = 1, directions: int = 1, **sizes: Any
 ) -> tuple[Watch, dict[str, np.ndarray]]:
     """What watches a model of some cell, and weights of which those of the states have a given size."""
     options = {"embedding_size": E, "hidden_size": H, "num_layers": layers, "bidirectional": directions == 2}
     config = examples.config(cell, **options, **sizes)
-    letters = {"G·H": (3 if cell == "gru" else 1) * H, "I": E, "H": H, "D·H": directions * H}
     rng = np.random.default_rng(0)
-    stack = {
-        f"rnn.{name}": rng.standard_normal([letters[axis] for axis in axes.split()])
-        * (scale if "weight_hh" in name else 0.3)
-        for name, axes in parameter_letters(layers, directions == 2, bias=True).items()
+    arrays = {
+        name: rng.standard_normal(shape) * (scale if "weight_hh" in name else 0.3 if name.startswith("rnn.") else 1.0)
+        for name, shape in sorted(config.shapes().items(), key=lambda item: not item[0].startswith("rnn."))
     }
-    ends = {"embedding.weight": (config.vocab_size, E), "head.weight": (2, config.summary_size), "head.bias": (2,)}
-    arrays = stack | {name: rng.standard_normal(shape) for name, shape in ends.items()}
     return Watch(examples, config), {name: array.astype(np.float32) for name, array in arrays.items()}
 
 
-def test_texts_are_held_out_and_about_as_long_as_most(examples: Examples) -> None:
+def test_texts_are_held_out_and_about_as_long_as_most(examples: TextExamples) -> None:
     """A few texts of the validation part are watched, close to the length that three in four do not exceed."""
     watch, _ = watched(examples, 0.4)
     usual = np.quantile(examples.validation.corpus.lengths, 0.75)
-    assert len(watch.ids) == TEXTS
-    assert all(abs(len(ids) - usual) <= 2 for ids in watch.ids)
+    assert len(watch.sequences) == SEQUENCES
+    assert all(abs(len(ids) - usual) <= 2 for ids in watch.sequences)
 
 
-def test_medians_of_the_texts_are_measured(examples: Examples) -> None:
+def test_medians_of_the_texts_are_measured(examples: TextExamples) -> None:
     """What is told are the medians of what the texts give one by one, at distances from 0 to the first word."""
     watch, weights = watched(examples, 0.4)
     (walk,) = watch.measure(weights).walks
-    model = Model(watch.config, watch.tokenizer, weights)
-    texts = [weights["embedding.weight"][ids] for ids in watch.ids]
+    model = watch.examples.model(watch.config, weights)
+    texts = [weights["embedding.weight"][ids] for ids in watch.sequences]
     n = min(map(len, texts))
     assert walk.distances == (*(d for d in (0, 1, 3, 10, 30) if d < n), n)
     flow = np.median([flows(model, text)[0].by_distance[: n + 1] for text in texts], axis=0)
@@ -66,7 +60,7 @@ def test_medians_of_the_texts_are_measured(examples: Examples) -> None:
     ]
     np.testing.assert_allclose(np.array(walk.log_loss, float), np.median(losses, axis=0)[list(walk.distances)])
     assert 0 < walk.rate < 1
-    assert walk.name == "l0"
+    assert (walk.layer, walk.reverse) == (0, False)
 
 
 @pytest.mark.parametrize(
@@ -78,7 +72,7 @@ def test_medians_of_the_texts_are_measured(examples: Examples) -> None:
         ("rnn_tanh", 0.1, "mean", ""),
     ],
 )
-def test_trouble_is_seen(examples: Examples, cell: str, scale: float, summary: str, trouble: str) -> None:
+def test_trouble_is_seen(examples: TextExamples, cell: str, scale: float, summary: str, trouble: str) -> None:
     """Small weights make gradients vanish and large ones explode; a mean hands the loss to every state by itself."""
     watch, weights = watched(examples, scale, cell, summary=summary)
     (walk,) = watch.measure(weights).walks
@@ -90,26 +84,26 @@ def test_trouble_is_seen(examples: Examples, cell: str, scale: float, summary: s
         assert walk.distance == walk.distances[-1]
 
 
-def test_every_layer_and_direction_is_told_of(examples: Examples) -> None:
+def test_every_layer_and_direction_is_told_of(examples: TextExamples) -> None:
     """A stack in both directions has as many walks as traces, and the worst of them is one in trouble."""
     watch, weights = watched(examples, 0.5, layers=2, directions=2)
     weights["rnn.weight_hh_l1"] *= 0
     weights["rnn.bias_ih_l1"][H : 2 * H] = -9
     gradients = watch.measure(weights)
-    assert [walk.name for walk in gradients.walks] == ["l0", "l0_reverse", "l1", "l1_reverse"]
+    assert [(walk.layer, walk.reverse) for walk in gradients.walks] == [(0, False), (0, True), (1, False), (1, True)]
     assert gradients.worst.trouble == "vanish"
 
 
 def test_texts_without_a_word_are_no_trouble() -> None:
     """Where the texts held out are empty, there is nothing to tell, and no error."""
-    empty = prepare(["a b", "b a"] * 4, ["no", "yes"] * 4, validation=(["", ""], ["no", "yes"]))
+    empty = prepare_texts(["a b", "b a"] * 4, ["no", "yes"] * 4, validation=(["", ""], ["no", "yes"]))
     watch, weights = watched(empty, 0.4)
     (walk,) = watch.measure(weights).walks
     assert walk.trouble == ""
     assert walk.distances == (0,)
 
 
-def test_the_record_is_json(examples: Examples) -> None:
+def test_the_record_is_json(examples: TextExamples) -> None:
     """Norms of nothing at all are null: standard JSON holds the record."""
     watch, weights = watched(examples, 0.0, "rnn_relu")
     record = json.dumps(asdict(watch.measure(weights)), allow_nan=False)

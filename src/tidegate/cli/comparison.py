@@ -3,11 +3,12 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from tidegate.cli.console import TITLES, say, show_table
+from tidegate.cli.console import say, show_table
 from tidegate.models.metrics import Report, paired_difference
-from tidegate.training.settings import Epoch
+from tidegate.training.events import Epoch
 
 _SURE = 2.0  # standard errors, about 95 %
+AVERAGE = "average"  # what everything else is compared with
 
 
 @dataclass(frozen=True)
@@ -15,10 +16,14 @@ class Trained:
     """A classifier that was trained to its end.
 
     Attributes:
+        title: What its cell is called.
+        ordered: Whether it has a recurrent layer, so that the order of words counts.
         best: Its best epoch.
         seconds: Time that training took, validation included.
     """
 
+    title: str
+    ordered: bool
     best: Epoch
     seconds: float
 
@@ -35,13 +40,14 @@ def compare(results: Mapping[str, Trained]) -> None:
         results: What was trained, by cell, in the order to show.
     """
     rows = [
-        (TITLES[cell], f"{r.best.report.accuracy:.4f}", f"{r.best.report.macro_f1:.4f}", f"{r.seconds:.1f}")
-        for cell, r in results.items()
+        (r.title, f"{r.best.report.accuracy:.4f}", f"{r.best.report.macro_f1:.4f}", f"{r.seconds:.1f}")
+        for r in results.values()
     ]
     show_table(("", "accuracy", "macro F1", "seconds"), rows)
-    for cell in results.keys() - {"average", "compound"}:
-        if "average" in results:
-            say(verdict(TITLES[cell], results[cell].best.report, results["average"].best.report))
+    average = results.get(AVERAGE)
+    for result in results.values():
+        if average and result.ordered:
+            say(verdict(result.title, result.best.report, average.best.report))
 
 
 def verdict(name: str, report: Report, average: Report) -> str:
@@ -58,7 +64,7 @@ def verdict(name: str, report: Report, average: Report) -> str:
         behind = f"it is {points} behind ({doubt})" if gain < 0 else "both are equally accurate"
         return (
             f"The {name} is NOT better than the average: {behind}. The order of words has added nothing here; "
-            "--cell average is smaller and faster."
+            f"--cell {AVERAGE} is smaller and faster."
         )
     if gain < _SURE * error:
         return f"The {name} is ahead of the average by {points}, which may be chance ({doubt})."

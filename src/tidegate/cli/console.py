@@ -14,15 +14,6 @@ from tidegate.text.tokenizer import visible
 out = Console(highlight=False, markup=False, emoji=False)
 err = Console(highlight=False, markup=False, emoji=False, stderr=True)
 
-TITLES = {
-    "average": "average",
-    "compound": "compounding",
-    "gru": "GRU",
-    "rnn_tanh": "RNN (tanh)",
-    "rnn_relu": "RNN (relu)",
-}
-"""What cells are called."""
-
 
 def say(text: str = "", style: str | None = None) -> None:
     """Prints a line of a result; lines are never broken, so that a file or a pipe gets them whole."""

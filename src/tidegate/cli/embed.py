@@ -32,7 +32,7 @@ def embed(
         raise ValueError(f"the output is {output}, expected a file that ends in .npy or .parquet")
     if threads:
         tidegate.set_num_threads(threads)
-    loaded = tidegate.load(model)
+    loaded = tidegate.load(model, tidegate.TextModel)
     parts = [(part.columns, loaded.encode(part.texts)) for part in texts.read(file, kind, text)]
     if not parts:
         raise ValueError(f"{file} has no rows")

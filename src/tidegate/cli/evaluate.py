@@ -27,7 +27,7 @@ def evaluate(
     """Compare a model's predictions with the labels of a file."""
     if threads:
         tidegate.set_num_threads(threads)
-    loaded = tidegate.load(model)
+    loaded = tidegate.load(model, tidegate.TextModel)
     table = tables.read(file, text, label)
     truth = class_indices(table.labels or [], loaded.config.labels, str(file), len(table))
     report = score(truth, loaded.predict_proba(table.texts), loaded.config.labels)

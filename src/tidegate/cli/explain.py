@@ -61,7 +61,7 @@ def explain(
     """
     if threads:
         tidegate.set_num_threads(threads)
-    loaded = tidegate.load(model)
+    loaded = tidegate.load(model, tidegate.TextModel)
     kinds = ((html, ".html", write_page), (png, ".png", draw))
     outputs = [(path, suffix, write) for path, suffix, write in kinds if path]
     for path, suffix, _ in outputs:
@@ -78,7 +78,7 @@ def explain(
         (show if out.is_terminal else print_lines)(explained)
 
 
-def _explain(model: tidegate.Model, text: str, method: Method, label: str | None) -> Explained:
+def _explain(model: tidegate.TextModel, text: str, method: Method, label: str | None) -> Explained:
     """Explains one text.
 
     Raises:

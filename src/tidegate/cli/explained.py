@@ -1,6 +1,6 @@
 """One explanation as it is shown: on a terminal, as a page and as a picture."""
 
-from collections.abc import Callable
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -9,10 +9,18 @@ import numpy.typing as npt
 
 from tidegate.inspection.attribution import IntegratedGradients
 from tidegate.inspection.explain import Attribution, Explanation, margin
-from tidegate.ops.trace import Walk
 from tidegate.text.tokenizer import visible
 
 Array = npt.NDArray[np.float64]
+
+_HELD_BACK = {
+    "keeps": "of the memory let go",
+    "reads": "of the memory left unread",
+    "writes": "of the new left unwritten",
+    "shows": "of the memory hidden",
+    "": "held back",
+}
+"""What a gate near 0 does, by its role."""
 
 MOST_WORDS = 10  # listed by what is left of them, or by what they count
 
@@ -97,33 +105,21 @@ class Explained:
         return int(rest.sum()), float(self.shares[rest].sum()), float(self.contributions[rest].sum())
 
     @property
-    def updates(self) -> list[tuple[str, float]]:
-        """The words at which most of the memory was let go, with their places, and the share of it."""
-        return self._strongest("update")
-
-    @property
-    def resets(self) -> list[tuple[str, float]]:
-        """The words at which the reset gates held most of the memory back, with their places, and the share of it."""
-        return self._strongest("reset")
-
-    @property
     def facts(self) -> list[tuple[str, str]]:
-        """What the gates did, the sums, and by how much they miss the model's own numbers."""
+        """What the gates did, the sums, and by how much they differ from the model's own numbers."""
         explanation, attribution = self.explanation, self.attribution
         total = f"together {self._margin(explanation.logits)}, the {self.quantity}"
         words = signed(explanation.towards(self.label).sum())
         check = f"checked against the model, off by {explanation.error:.0e} at most"
-        kept = all(trace.update is not None and trace.cell.update == "on" for trace in explanation.traces)
         facts = [
-            ("updates", _named("most of the memory let go at", self.updates) if kept else ""),
-            ("resets", _named("most of the memory left unread at", self.resets)),
+            *self._gates(),
             ("ledger", f"bias {self._margin(explanation.bias)}, words {words}, {total}; {check}"),
         ]
         if isinstance(attribution, IntegratedGradients):
             parts = f"zeros {self._margin(attribution.baseline)}, words {signed(self.contributions.sum())}"
             facts.append(("gradients", f"{parts}, {total}; the integral is off by {attribution.error:.0e} at most"))
         elif attribution is not explanation:
-            facts.append(("occlusion", "each word is left out by itself, so that what they count need not add up"))
+            facts.append(("occlusion", "each word is left out by itself, so what the words count need not add up"))
         if self.unknown:
             facts.append(("unknown", "words that the model does not know: " + "  ".join(map(visible, self.unknown))))
         facts.append(("note", explanation.remark))
@@ -132,13 +128,21 @@ class Explained:
     def _margin(self, logits: Array) -> str:
         return signed(float(margin(logits, self.label)))
 
-    def _strongest(self, gate: str) -> list[tuple[str, float]]:
-        """Ranks the words by a share that gates have cut off, the mean of both directions of the last layer."""
+    def _gates(self) -> Iterator[tuple[str, str]]:
+        """Says for each gate at which words it held most back; a gate that is the same everywhere says nothing."""
         traces = self.explanation.traces
-        last = [trace for trace in traces if trace.layer == traces[-1].layer and gate in trace.cell.gates]
+        cell = traces[-1].cell if traces else None
+        for gate in cell.gates if cell else ():
+            if cell.options.get(gate) != "off":
+                yield f"{gate} gate", _named(f"most {_HELD_BACK[cell.role(gate)]} at", self.strongest(gate))
+
+    def strongest(self, gate: str) -> list[tuple[str, float]]:
+        """Ranks the words by the share that a gate has held back, the mean of both directions of the last layer."""
+        traces = self.explanation.traces
+        last = [trace for trace in traces if trace.layer == traces[-1].layer]
         walked = [(trace.walk().held_back(gate), trace.reverse) for trace in last]
         shares = sum((values[::-1] if reverse else values for values, reverse in walked), np.zeros(len(self.words)))
-        shares /= max(1, len(last))
+        shares /= len(last)
         best = np.argsort(-shares, kind="stable")[:3]
         return [(f"{self.words[t]} ({t + 1})", float(shares[t])) for t in best if shares[t] > 0]
 

@@ -5,44 +5,44 @@ from collections.abc import Iterator
 
 from tidegate.cli.console import note
 from tidegate.inspection.gradient_flow.growth import power
-from tidegate.models.config import Config
-from tidegate.training.settings import Epoch, Gradients, LayerGradients, Settings, Step
+from tidegate.models.config import TextConfig
+from tidegate.ops.cells import CELLS
+from tidegate.training.events import Epoch, Gradients, LayerGradients, Step
+from tidegate.training.settings import Settings
 
 
 def report_gradients(
-    events: Iterator[Step | Epoch], config: Config, settings: Settings, history: list[Gradients]
+    events: Iterator[Step | Epoch], config: TextConfig, settings: Settings, history: list[Gradients]
 ) -> Iterator[Step | Epoch]:
-    """Passes on the events of a training, and tells of gradients after each epoch, when that has been shown.
+    """Passes on the events of a training, and prints what gradients do after each epoch, once that has been shown.
 
     Args:
         events: The training.
         config: What is trained.
         settings: How it is trained.
-        history: Grows by the gradients of each epoch.
+        history: The gradients of each epoch are appended to it.
     """
     for event in events:
         if isinstance(event, Epoch) and event.gradients:
             history.append(event.gradients)
             yield event
-            _tell(event.gradients, history[-2] if len(history) > 1 else None, config, settings)
+            _print(event.gradients, history[-2] if len(history) > 1 else None, config, settings)
         else:
             yield event
 
 
-def _tell(gradients: Gradients, before: Gradients | None, config: Config, settings: Settings) -> None:
+def _print(gradients: Gradients, before: Gradients | None, config: TextConfig, settings: Settings) -> None:
     """Prints what gradients do after an epoch, and where trouble is new also what to try."""
     walk = gradients.worst
-    where = f" of {_place(walk.name)}" if len(gradients.walks) > 1 else ""
+    where = f" of {_place(walk)}" if len(gradients.walks) > 1 else ""
     first, last = (power(-math.inf if log is None else log) for log in (walk.log_loss[0], walk.log_loss[-1]))
     note(f"  ∂h_T/∂h_t{where} {walk.verdict}; ∂loss/∂h_t {first} at the end, {last} at the start")
     if walk.trouble and (before is None or before.worst.trouble != walk.trouble):
         note(f"  {_trouble(walk)}; try {', '.join(_remedies(walk, config, settings))}", "yellow")
 
 
-def _place(name: str) -> str:
-    """Says in words which layer and direction a name such as "l0_reverse" means."""
-    layer, _, reverse = name.partition("_")
-    return f"layer {int(layer.removeprefix('l')) + 1}" + ", reading backward," * bool(reverse)
+def _place(walk: LayerGradients) -> str:
+    return f"layer {walk.layer + 1}" + ", reading backward," * walk.reverse
 
 
 def _trouble(walk: LayerGradients) -> str:
@@ -51,19 +51,20 @@ def _trouble(walk: LayerGradients) -> str:
     return f"gradients explode: {walk.distance} steps before the end, they are 1,000 times as large as there"
 
 
-def _remedies(walk: LayerGradients, config: Config, settings: Settings) -> list[str]:
+def _remedies(walk: LayerGradients, config: TextConfig, settings: Settings) -> list[str]:
     """Lists what to try, by the names of the options of `tidegate train`, what helps most first."""
-    remedies = []
-    if config.cell != "gru":
-        remedies.append("--cell gru")
-    elif config.update == "off":
-        remedies.append("--update on")
+    cell, remedies = config.recurrent_cell, []
+    keeps = cell.keeps is not None and cell.options.get(cell.keeps) != "off"
+    if cell.keeps is None:
+        remedies.append(f"--cell {next(name for name, kind in CELLS.items() if kind.keeps)}")
+    elif not keeps:
+        remedies.append(f"--{cell.keeps} on")
     if not settings.orthogonal:
         remedies.append("--orthogonal")
     if walk.trouble == "explode":
         clip = settings.clip / 10 if settings.clip else 1
         return [*remedies, f"--clip {clip:g}", "a lower --learning-rate"]
-    if config.cell == "gru" and config.update == "on" and not settings.chrono:
+    if keeps and not settings.chrono:
         remedies.insert(0, f"--chrono {max(2, walk.distances[-1])}")
     if config.summary == "last":
         remedies.append("--summary mean+max")

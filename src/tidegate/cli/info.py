@@ -9,8 +9,10 @@ from typing import Annotated, Any
 import typer
 
 import tidegate
-from tidegate.cli.console import TITLES, show_facts
-from tidegate.models.config import Config
+from tidegate.cli.cells import title_of
+from tidegate.cli.console import show_facts
+from tidegate.models.network import Network
+from tidegate.models.text_model import TextModel
 from tidegate.ops.processor import processor
 
 _EXTRAS = {
@@ -55,16 +57,15 @@ def _version(package: str) -> str | None:
         return None
 
 
-def _facts(path: Path, model: tidegate.Model) -> list[tuple[str, str]]:
+def _facts(path: Path, model: Network) -> list[tuple[str, str]]:
     config = model.config
     facts = [
         ("file", f"{path}, {path.stat().st_size / 1e6:.1f} MB"),
-        ("cell", ", ".join([TITLES[config.cell], *_chosen(config)])),
+        ("cell", title_of(config.reader)),
+        ("task", config.task),
         ("labels", ", ".join(config.labels)),
-        ("vocabulary", f"{config.vocab_size:,} words: {' '.join(model.tokenizer.vocab[2:14])} …"),
-        ("longest text", f"{config.max_length:,} words" if config.max_length else "no limit"),
-        ("embedding", f"{config.embedding_size} numbers a word"),
     ]
+    facts += _words(model) if isinstance(model, TextModel) else [("input", f"{config.input_size} numbers a step")]
     if config.recurrent:
         layers = f"{config.num_layers} × {config.hidden_size} units" + ", both directions" * config.bidirectional
         facts += [("layers", layers), ("summary", config.summary)]
@@ -78,9 +79,13 @@ def _facts(path: Path, model: tidegate.Model) -> list[tuple[str, str]]:
     return facts + _scores(model.metrics)
 
 
-def _chosen(config: Config) -> list[str]:
-    chosen = config.recurrent_cell.chosen if config.recurrent else {}
-    return [f"{name} {value}" for name, value in chosen.items()]
+def _words(model: TextModel) -> list[tuple[str, str]]:
+    config = model.config
+    return [
+        ("vocabulary", f"{config.vocab_size:,} words: {' '.join(model.vocabulary[2:14])} …"),
+        ("longest text", f"{config.max_length:,} words" if config.max_length else "no limit"),
+        ("embedding", f"{config.embedding_size} numbers a word"),
+    ]
 
 
 def _parts(sizes: dict[str, int]) -> list[str]:

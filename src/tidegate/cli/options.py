@@ -5,11 +5,11 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from tidegate.models.config import CELLS, CellName
-from tidegate.ops.cells import GRU
-from tidegate.ops.cells.gru import Candidate, GateActivation, Reset, Update
+from tidegate.cli.groups import Option
+from tidegate.models.config import cell_names
 from tidegate.sequences.summaries import SUMMARIES, Summary
-from tidegate.training.settings import ClassWeights
+from tidegate.training.examples import SIZES as DEFAULT_SIZES
+from tidegate.training.settings import ClassWeights, Settings
 
 ModelArgument = Annotated[Path, typer.Argument(metavar="MODEL", help="A model file that `tidegate train` wrote.")]
 LabelledArgument = Annotated[
@@ -38,65 +38,77 @@ def _option(panel: str, text: str, *names: str, **rest: Any) -> Any:
     return typer.Option(*names, help=text, rich_help_panel=panel, **rest)
 
 
-_DATA, _SIZES, _TRAINING = "Data", "What to train", "How to train"
+DATA, SIZES, TRAINING = "Data", "What to train", "How to train"
 
 ValidationOption = Annotated[
-    str, _option(_DATA, "Share of each class to hold out, or a file to judge by.", metavar="SHARE|FILE")
+    str, _option(DATA, "Share of each class to hold out, or a file to judge by.", metavar="SHARE|FILE")
 ]
-VocabSizeOption = Annotated[int, _option(_DATA, "Most words to know.", min=3, metavar="N")]
-MaxLengthOption = Annotated[int, _option(_DATA, "Words of a text to read; 0 for all.", min=0, metavar="N")]
+VocabSizeOption = Annotated[int, _option(DATA, "Most words to know.", min=3, metavar="N")]
+MaxLengthOption = Annotated[int, _option(DATA, "Words of a text to read; 0 for all.", min=0, metavar="N")]
 VectorsOption = Annotated[
     Path | None,
-    _option(_DATA, "Word vectors to start from: GloVe text, .npz or .safetensors.", metavar="FILE"),
+    _option(DATA, "Word vectors to start from: GloVe text, .npz or .safetensors.", metavar="FILE"),
 ]
-FreezeOption = Annotated[bool, _option(_DATA, "Leave the word vectors as they are.", "--freeze")]
+CellOption = Annotated[str, _option(SIZES, f"{', '.join(cell_names())}.", metavar="NAME")]
+NoBaselinesOption = Annotated[bool, _option(SIZES, "Skip the summaries without order.", "--no-baselines")]
 
-CellOption = Annotated[CellName, _option(_SIZES, f"{', '.join(CELLS)}.", metavar="NAME")]
-ResetOption = Annotated[Reset, _option(_SIZES, "Reset gate of a GRU: after, or off (r = 1).", metavar="NAME")]
-UpdateOption = Annotated[Update, _option(_SIZES, "Update gate of a GRU: on, or off (z = 0).", metavar="NAME")]
-CandidateOption = Annotated[Candidate, _option(_SIZES, f"Of a GRU: {', '.join(GRU.choices['candidate'])}.", metavar="NAME")]
-GateOption = Annotated[GateActivation, _option(_SIZES, f"Of a GRU: {', '.join(GRU.choices['gate'])}.", metavar="NAME")]
-SummaryOption = Annotated[Summary, _option(_SIZES, f"Of its states: {', '.join(SUMMARIES)}.", metavar="NAME")]
-EmbeddingSizeOption = Annotated[int, _option(_SIZES, "Numbers a word.", min=1, metavar="N")]
-HiddenSizeOption = Annotated[int, _option(_SIZES, "Units of a layer.", min=1, metavar="N")]
-NumLayersOption = Annotated[int, _option(_SIZES, "Layers.", min=1, metavar="N")]
-BidirectionalOption = Annotated[bool, _option(_SIZES, "Read in both directions.", "--bidirectional")]
-RateOption = Annotated[
-    float | None, _option(_SIZES, "Growth factor of compounding.", metavar="X", show_default="learned")
-]
-
-EpochsOption = Annotated[
-    int | None,
-    _option(_TRAINING, "Most passes over the texts.", min=1, show_default="3; more for few texts", metavar="N"),
-]
-BatchSizeOption = Annotated[
-    int | None, _option(_TRAINING, "Texts in a step.", min=1, show_default="64; 32 for few texts", metavar="N")
-]
-LearningRateOption = Annotated[
-    float | None, _option(_TRAINING, "At its highest.", show_default="by cell", min=0, metavar="X")
-]
-DropoutOption = Annotated[float, _option(_TRAINING, "Share of features to leave out.", min=0, max=0.99, metavar="X")]
-WordDropoutOption = Annotated[float, _option(_TRAINING, "Share of words to leave out.", min=0, max=0.99, metavar="X")]
-WeightDecayOption = Annotated[float, _option(_TRAINING, "Of AdamW.", min=0, metavar="X")]
-ClipOption = Annotated[float, _option(_TRAINING, "Largest norm of the gradient; 0: any.", min=0, metavar="X")]
-PatienceOption = Annotated[
-    int | None,
-    _option(
-        _TRAINING, "Epochs without a better score before stopping.", min=1, show_default="half of all", metavar="N"
+SIZE_OPTIONS = {
+    "summary": Option(
+        Annotated[Summary, _option(SIZES, f"Of its states: {', '.join(SUMMARIES)}.", metavar="NAME")],
+        DEFAULT_SIZES["summary"],
     ),
-]
-ClassWeightsOption = Annotated[
-    ClassWeights, _option(_TRAINING, "none, balanced, or auto: balanced from 3 : 1 on.", metavar="NAME")
-]
-ChronoOption = Annotated[
-    float | None,
-    _option(_TRAINING, "Longest memory, in words, that a GRU starts with.", min=2, show_default="torch's", metavar="T"),
-]
-NoBaselinesOption = Annotated[bool, _option(_TRAINING, "Skip the summaries without order.", "--no-baselines")]
-OrthogonalOption = Annotated[
-    bool, _option(_TRAINING, "Start the weights of the states as orthogonal matrices.", "--orthogonal")
-]
-WatchOption = Annotated[
-    bool, _option(_TRAINING, "After each epoch, see whether gradients vanish or explode.", "--watch-gradients")
-]
-SeedOption = Annotated[int, _option(_TRAINING, "Of everything random.", min=0, metavar="N")]
+    "embedding_size": Option(
+        Annotated[int, _option(SIZES, "Numbers a word.", min=1, metavar="N")], DEFAULT_SIZES["embedding_size"]
+    ),
+    "hidden_size": Option(
+        Annotated[int, _option(SIZES, "Units of a layer.", min=1, metavar="N")], DEFAULT_SIZES["hidden_size"]
+    ),
+    "num_layers": Option(Annotated[int, _option(SIZES, "Layers.", min=1, metavar="N")], 1),
+    "bidirectional": Option(Annotated[bool, _option(SIZES, "Read in both directions.", "--bidirectional")], False),
+    "rate": Option(
+        Annotated[float | None, _option(SIZES, "Growth factor of compounding.", metavar="X", show_default="learned")],
+        None,
+    ),
+}
+"""What `Architecture` calls the same."""
+
+_STANDARD = Settings()
+_SETTINGS: dict[str, Any] = {
+    "epochs": Annotated[
+        int | None,
+        _option(TRAINING, "Most passes over the texts.", min=1, show_default="3; more for few texts", metavar="N"),
+    ],
+    "batch_size": Annotated[
+        int | None, _option(TRAINING, "Texts in a step.", min=1, show_default="64; 32 for few texts", metavar="N")
+    ],
+    "learning_rate": Annotated[
+        float | None, _option(TRAINING, "At its highest.", show_default="by cell", min=0, metavar="X")
+    ],
+    "dropout": Annotated[float, _option(TRAINING, "Share of features to leave out.", min=0, max=0.99, metavar="X")],
+    "word_dropout": Annotated[float, _option(TRAINING, "Share of words to leave out.", min=0, max=0.99, metavar="X")],
+    "weight_decay": Annotated[float, _option(TRAINING, "Of AdamW.", min=0, metavar="X")],
+    "clip": Annotated[float, _option(TRAINING, "Largest norm of the gradient; 0: any.", min=0, metavar="X")],
+    "patience": Annotated[
+        int | None,
+        _option(
+            TRAINING, "Epochs without a better score before stopping.", min=1, show_default="half of all", metavar="N"
+        ),
+    ],
+    "class_weights": Annotated[
+        ClassWeights, _option(TRAINING, "none, balanced, or auto: balanced from 3 : 1 on.", metavar="NAME")
+    ],
+    "freeze": Annotated[bool, _option(DATA, "Do not train the word vectors.", "--freeze")],
+    "chrono": Annotated[
+        float | None,
+        _option(TRAINING, "Longest memory, in words, to start with.", min=2, show_default="torch's", metavar="T"),
+    ],
+    "orthogonal": Annotated[
+        bool, _option(TRAINING, "Start the weights of the states as orthogonal matrices.", "--orthogonal")
+    ],
+    "watch_gradients": Annotated[
+        bool, _option(TRAINING, "After each epoch, see whether gradients vanish or explode.", "--watch-gradients")
+    ],
+    "seed": Annotated[int, _option(TRAINING, "Of everything random.", min=0, metavar="N")],
+}
+SETTING_OPTIONS = {name: Option(details, getattr(_STANDARD, name)) for name, details in _SETTINGS.items()}
+"""What `Settings` calls the same."""

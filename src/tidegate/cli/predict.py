@@ -39,7 +39,7 @@ def predict(
         raise ValueError("predict needs either a FILE (- for standard input) or --words TEXT")
     if threads:
         tidegate.set_num_threads(threads)
-    loaded = tidegate.load(model)
+    loaded = tidegate.load(model, tidegate.TextModel)
     if words is not None:
         show_words(loaded, words)
         return
@@ -59,7 +59,7 @@ def predict(
         note(f"wrote {plural(count, 'prediction')} to {output}")
 
 
-def _predicted(model: tidegate.Model, batch: list[str]) -> dict[str, Any]:
+def _predicted(model: tidegate.TextModel, batch: list[str]) -> dict[str, Any]:
     """Predicts a batch of texts: the columns to add."""
     labels, probabilities = model.config.labels, model.predict_proba(batch).astype(np.float64)
     columns: dict[str, Any] = {"prediction": [labels[i] for i in probabilities.argmax(1)]}

@@ -9,8 +9,8 @@ from typing import Self
 
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
 
-from tidegate.cli.console import TITLES, err, note
-from tidegate.training.settings import Epoch, Step
+from tidegate.cli.console import err, note
+from tidegate.training.events import Epoch, Step
 
 _SECONDS_BETWEEN_LINES = 20.0
 _FACTS_WIDTH = 74  # characters beside the bar, at most
@@ -38,11 +38,11 @@ class Stop:
         note("stopping; Ctrl-C again to stop at once")
 
 
-def follow(cell: str, events: Iterator[Step | Epoch], stop: Stop) -> Epoch | None:
+def follow(title: str, events: Iterator[Step | Epoch], stop: Stop) -> Epoch | None:
     """Shows a training as it goes.
 
     Args:
-        cell: What is trained.
+        title: What is trained.
         events: The training.
         stop: Ends the training early.
 
@@ -50,7 +50,7 @@ def follow(cell: str, events: Iterator[Step | Epoch], stop: Stop) -> Epoch | Non
         The best epoch; None if training was stopped before the first one ended.
     """
     best, accuracy = None, ""
-    with _display(TITLES[cell]) as display:
+    with _display(title) as display:
         for event in events:
             if isinstance(event, Epoch):
                 best = event if event.weights is not None else best

@@ -27,7 +27,7 @@ def serve(
 
     if threads:
         tidegate.set_num_threads(threads)
-    loaded = tidegate.load(model)
+    loaded = tidegate.load(model, tidegate.TextModel)
     taken = server.listen(host, port)
     names: tuple[str, ...] = server.HERE
     if not server.is_here(host):

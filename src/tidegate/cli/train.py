@@ -3,7 +3,7 @@
 import gc
 import os
 from collections.abc import Mapping
-from dataclasses import asdict, fields, replace
+from dataclasses import asdict, dataclass, field, replace
 from importlib import import_module
 from pathlib import Path
 from time import perf_counter
@@ -14,22 +14,25 @@ import typer
 
 import tidegate
 from tidegate.cli import options as o
+from tidegate.cli.cells import cell_text, choice_options
 from tidegate.cli.comparison import Trained, compare
 from tidegate.cli.console import err, note, plural, say
 from tidegate.cli.gradients import report_gradients
+from tidegate.cli.groups import grouped
 from tidegate.cli.progress import Stop, follow
 from tidegate.data import tables
-from tidegate.models.config import Config
-from tidegate.ops.cells import CELLS, GRU
+from tidegate.models.config import TextConfig
+from tidegate.sequences.pooling import POOLINGS
 from tidegate.text.vectors import WordVectors
 from tidegate.text.vectors import read as read_vectors
-from tidegate.training.examples import MAX_LENGTH, SIZES, VALIDATION, VOCAB_SIZE, Examples, prepare
-from tidegate.training.settings import Gradients, Settings
-
-_DEFAULT = Settings()
-_ARCHITECTURE = ("embedding_size", "hidden_size", "num_layers", "bidirectional", "summary")
+from tidegate.training.events import Gradients
+from tidegate.training.examples import MAX_LENGTH, VALIDATION, VOCAB_SIZE, TextExamples, prepare_texts
+from tidegate.training.settings import Settings
 
 
+@grouped("sizes", o.SIZE_OPTIONS, dict)
+@grouped("choices", choice_options(o.SIZES), dict)
+@grouped("settings", o.SETTING_OPTIONS, Settings)
 def train(
     file: o.LabelledArgument,
     output: Annotated[Path, typer.Option("--output", "-o", metavar="FILE", help="Where to write the model.")] = Path(
@@ -41,93 +44,111 @@ def train(
     vocab_size: o.VocabSizeOption = VOCAB_SIZE,
     max_length: o.MaxLengthOption = MAX_LENGTH,
     vectors: o.VectorsOption = None,
-    freeze: o.FreezeOption = _DEFAULT.freeze,
     cell: o.CellOption = "gru",
-    reset: o.ResetOption = "after",
-    update: o.UpdateOption = "on",
-    candidate: o.CandidateOption = "tanh",
-    gate: o.GateOption = "sigmoid",
-    summary: o.SummaryOption = SIZES["summary"],
-    embedding_size: o.EmbeddingSizeOption = SIZES["embedding_size"],
-    hidden_size: o.HiddenSizeOption = SIZES["hidden_size"],
-    num_layers: o.NumLayersOption = 1,
-    bidirectional: o.BidirectionalOption = False,
-    rate: o.RateOption = None,
-    epochs: o.EpochsOption = _DEFAULT.epochs,
-    batch_size: o.BatchSizeOption = _DEFAULT.batch_size,
-    learning_rate: o.LearningRateOption = _DEFAULT.learning_rate,
-    dropout: o.DropoutOption = _DEFAULT.dropout,
-    word_dropout: o.WordDropoutOption = _DEFAULT.word_dropout,
-    weight_decay: o.WeightDecayOption = _DEFAULT.weight_decay,
-    clip: o.ClipOption = _DEFAULT.clip,
-    patience: o.PatienceOption = _DEFAULT.patience,
-    class_weights: o.ClassWeightsOption = _DEFAULT.class_weights,
-    chrono: o.ChronoOption = _DEFAULT.chrono,
-    orthogonal: o.OrthogonalOption = _DEFAULT.orthogonal,
-    watch_gradients: o.WatchOption = _DEFAULT.watch_gradients,
+    choices: Any = None,
+    sizes: Any = None,
+    settings: Any = None,
     no_baselines: o.NoBaselinesOption = False,
-    seed: o.SeedOption = _DEFAULT.seed,
     threads: o.ThreadsOption = None,
 ) -> None:
     """Train a text classifier and write it to a model file.
 
     Before it, two summaries that know no order are trained with the same head: they show what the order is worth.
     """
-    _train(locals())
-
-
-def _train(options: Mapping[str, Any]) -> None:
-    """Does what `train` says, with its options by name: those of `Settings` and `Config` have the names there.
-
-    Raises:
-        OSError: A file cannot be read, or the model cannot be written.
-        ValueError: A table or an option is not as expected.
-        typer.Exit: Training was stopped.
-    """
-    began, cell, output = perf_counter(), options["cell"], options["output"]
+    began = perf_counter()
     training = import_module("tidegate.training.loop")  # first of all: without torch there is no need to read anything
     _check_output(output)
-    if options["freeze"] and not options["vectors"]:
-        raise ValueError("--freeze leaves word vectors as they are, but there are none: give them with --vectors FILE")
-    if options["chrono"] and (cell, options["update"]) != ("gru", "on"):
-        raise ValueError(f"--chrono sets the update gate of a GRU, but there is none: --cell {cell}")
-    if options["watch_gradients"] and cell not in CELLS:
-        raise ValueError(f"--watch-gradients looks at recurrent layers, but there is none: --cell {cell}")
-    if options["threads"]:
-        tidegate.set_num_threads(options["threads"])
-    settings = Settings(**{field.name: options[field.name] for field in fields(Settings)})
-    baseline = replace(settings, learning_rate=None, chrono=None)
+    if settings.freeze and not vectors:
+        raise ValueError("--freeze keeps word vectors as they are, but there are none: give them with --vectors FILE")
+    if threads:
+        tidegate.set_num_threads(threads)
+    asked = cell_text(cell, choices)
     with err.status("reading texts"):
-        examples = _examples(options)
-        vectors = read_vectors(options["vectors"], examples.tokenizer.vocab) if options["vectors"] else None
-    configs = _configs(examples, options, vectors)
+        table = tables.read(file, text, label)
+        say(f"texts: column {table.text_column!r}, labels: column {table.label_column!r} of {file}")
+        limits = {"vocab_size": vocab_size, "max_length": max_length or None, "seed": settings.seed}
+        held = _validation(validation, table)
+        examples = prepare_texts(table.texts, table.labels or [], validation=held, **limits)
+        known = read_vectors(vectors, examples.tokenizer.vocab) if vectors else None
+    if known:
+        sizes["embedding_size"] = known.vectors.shape[1]
+    configs = [_config(examples, name, sizes) for name in ([] if no_baselines else POOLINGS) if name != asked]
+    trainings = _Trainings(training, examples, settings, known, _config(examples, asked, sizes), configs)
+    training.check_settings(settings, trainings.config)
     _describe(examples, perf_counter() - began)
+    trainings.run()
+    trainings.write(output, began)
 
-    gc.freeze()  # or the collector would look through all of torch and the texts, again and again
-    results: dict[str, Trained] = {}
-    gradients: list[Gradients] = []
-    with Stop() as stop:
-        for name, config in configs.items():
-            own, start = settings if name == cell else baseline, perf_counter()
-            events = report_gradients(training.train(examples, config, own, vectors), config, own, gradients)
-            best = follow(name, events, stop)
-            if best:
-                results[name] = Trained(best, perf_counter() - start)
-            if stop.wanted:
-                break
-    if results:
-        compare(results)
-    if cell in results:
-        beside = {name: result.figures() for name, result in results.items() if name != cell}
-        figures: dict[str, Any] = {"baselines": beside}
-        if gradients:
-            figures["gradients"] = [asdict(after_epoch)["walks"] for after_epoch in gradients]
-        training.to_model(examples, configs[cell], results[cell].best, figures).save(output)
-        say(f"wrote {output} ({output.stat().st_size / 1e6:.1f} MB) after {perf_counter() - began:.0f} s")
-    elif stop.wanted:
-        note(f"stopped before the first epoch of {cell} ended: there is no model to write")
-    if stop.wanted:
-        raise typer.Exit(130)
+
+@dataclass
+class _Trainings:
+    """What is trained, one after the other, and what comes of it.
+
+    Attributes:
+        loop: The module of the training loop, which needs torch.
+        examples: The texts.
+        settings: How to train what was asked for.
+        vectors: Word vectors to start from.
+        config: What was asked for.
+        baselines: What is trained before it, to be compared with.
+        results: What was trained, by cell.
+        gradients: Gradient norms after each epoch, if they are watched.
+        stopped: Whether the user has stopped the training.
+    """
+
+    loop: Any
+    examples: TextExamples
+    settings: Settings
+    vectors: WordVectors | None
+    config: TextConfig
+    baselines: list[TextConfig]
+    results: dict[str, Trained] = field(default_factory=dict)
+    gradients: list[Gradients] = field(default_factory=list)
+    stopped: bool = False
+
+    def run(self) -> None:
+        """Trains everything, and compares."""
+        gc.freeze()  # or the collector would look through all of torch and the texts, again and again
+        baseline = replace(self.settings, learning_rate=None, chrono=None)
+        with Stop() as stop:
+            for config in [*self.baselines, self.config]:
+                settings = self.settings if config is self.config else baseline
+                self._train(config, settings, stop)
+                if stop.wanted:
+                    break
+        self.stopped = stop.wanted
+        if self.results:
+            compare(self.results)
+
+    def _train(self, config: TextConfig, settings: Settings, stop: Stop) -> None:
+        start, events = perf_counter(), self.loop.train(self.examples, config, settings, self.vectors)
+        best = follow(config.reader.title, report_gradients(events, config, settings, self.gradients), stop)
+        if best:
+            self.results[config.cell] = Trained(config.reader.title, config.recurrent, best, perf_counter() - start)
+
+    def write(self, output: Path, began: float) -> None:
+        """Writes the model.
+
+        Args:
+            output: Its file.
+            began: When the command began, seconds as `perf_counter` counts them.
+
+        Raises:
+            OSError: It cannot be written.
+            typer.Exit: Training was stopped.
+        """
+        wanted = self.results.get(self.config.cell)
+        if wanted:
+            beside = {name: result.figures() for name, result in self.results.items() if result is not wanted}
+            figures: dict[str, Any] = {"baselines": beside}
+            if self.gradients:
+                figures["gradients"] = [asdict(after_epoch)["walks"] for after_epoch in self.gradients]
+            self.loop.to_model(self.examples, self.config, wanted.best, figures).save(output)
+            say(f"wrote {output} ({output.stat().st_size / 1e6:.1f} MB) after {perf_counter() - began:.0f} s")
+        elif self.stopped:
+            note(f"stopped before the first epoch of {self.config.cell} ended: there is no model to write")
+        if self.stopped:
+            raise typer.Exit(130)
 
 
 def _check_output(output: Path) -> None:
@@ -145,24 +166,6 @@ def _check_output(output: Path) -> None:
         raise PermissionError(f"the folder {output.parent} cannot be written to")
 
 
-def _examples(options: Mapping[str, Any]) -> Examples:
-    """Reads the texts and holds a part of them out.
-
-    Raises:
-        ValueError: `validation` is neither a share nor a file, or a table is damaged.
-    """
-    table = tables.read(options["file"], options["text"], options["label"])
-    say(f"texts: column {table.text_column!r}, labels: column {table.label_column!r} of {options['file']}")
-    return prepare(
-        table.texts,
-        table.labels or [],
-        validation=_validation(options["validation"], table),
-        vocab_size=options["vocab_size"],
-        max_length=options["max_length"] or None,
-        seed=options["seed"],
-    )
-
-
 def _validation(wanted: str, table: tables.Table) -> float | tuple[list[str], list[str]]:
     """Reads `--validation`: a share, or a file with the columns of the table to train on."""
     try:
@@ -174,22 +177,15 @@ def _validation(wanted: str, table: tables.Table) -> float | tuple[list[str], li
     return held.texts, held.labels or []
 
 
-def _configs(examples: Examples, options: Mapping[str, Any], known: WordVectors | None) -> dict[str, Config]:
-    """Lists what to train, by cell: the summaries without order, then what was asked for."""
-    wanted, sizes = options["cell"], {name: options[name] for name in _ARCHITECTURE}
-    if known is not None:
-        sizes["embedding_size"] = known.vectors.shape[1]
-    cells = [wanted] if options["no_baselines"] else ["average", "compound", wanted]
-    special: dict[str, dict[str, Any]] = {cell: {} for cell in cells}
-    special[wanted] |= {name: options[name] for name in GRU.choices}
-    if "compound" in special:
-        special["compound"]["rate"] = options["rate"]
-    return {cell: examples.config(cell, **sizes, **special[cell]) for cell in cells}
+def _config(examples: TextExamples, cell: str, sizes: Mapping[str, Any]) -> TextConfig:
+    """Describes a network; a growth factor is that of a pooling that has one."""
+    pooling = POOLINGS.get(cell)
+    return examples.config(cell, **{**sizes, "rate": sizes["rate"] if pooling and pooling.has_rate else None})
 
 
-def _describe(examples: Examples, seconds: float) -> None:
+def _describe(examples: TextExamples, seconds: float) -> None:
     """Prints what was read."""
-    lengths, counts = examples.train.corpus.lengths, np.bincount(examples.train.classes)
+    lengths, counts = examples.train.corpus.lengths, np.bincount(examples.train.targets)
     usual, longest = np.median(lengths), lengths.max()
     shares = ", ".join(f"{name} {n / counts.sum():.0%}" for name, n in zip(examples.labels[:8], counts, strict=False))
     say(

@@ -14,7 +14,7 @@ from tidegate.cli.console import note, plural, say, show_facts, show_table
 from tidegate.cli.options import KindOption, ModelArgument, TextOption, TextsArgument, ThreadsOption
 from tidegate.cli.picture import new_figure
 from tidegate.data.files import replacing
-from tidegate.inspection.units import GATES, LEFT, RIGHT, Units
+from tidegate.inspection.units import LEFT, RIGHT, Units
 from tidegate.inspection.units import units as gather
 
 _SHOWN = 6  # units at either end
@@ -35,15 +35,16 @@ def units(
     text: TextOption = None,
     threads: ThreadsOption = None,
 ) -> None:
-    """Show what the units of a GRU do over many texts: how long they remember, and which words move their gates.
+    """Show what single units do over many texts: how long they remember, and which words move their gates.
 
-    A unit's memory is 1/(1 − z) steps, where z is its mean update gate: the share of its state that a step keeps. r is
-    its mean reset gate: the share that is read to make what is new. Gates below 0.1 and above 0.9 are saturated.
-    Alike are the units whose states go together most, or, with a − before them, against each other.
+    A unit's memory is 1/(1 − k) steps, where k is the mean share of its memory that a step keeps: the update gate z of a
+    GRU, the forget gate f of an LSTM. The columns with the letters of gates are their means, and the shares of steps at
+    which they are below 0.1 or above 0.9, where they count as saturated. "Like" are the units whose outputs are most
+    correlated with this one, with a − before them if they go against it.
     """
     if threads:
         tidegate.set_num_threads(threads)
-    loaded = tidegate.load(model)
+    loaded = tidegate.load(model, tidegate.TextModel)
     _check_layer(loaded, layer, reverse)
     parts = (part.texts for part in texts.read(file, kind, text))
     found = gather(loaded, chain.from_iterable(parts), layer=layer - 1, reverse=reverse)
@@ -57,61 +58,73 @@ def units(
         _show(found, everyone)
 
 
-def _check_layer(model: tidegate.Model, layer: int, reverse: bool) -> None:
-    """Checks that a model has a layer and a direction.
+def _check_layer(model: tidegate.TextModel, layer: int, reverse: bool) -> None:
+    """Checks that a model has a layer and a direction, before texts are read.
 
     Raises:
         ValueError: It has not.
     """
-    config = model.config
-    if config.cell != "gru":
-        raise ValueError(f"the model's cell is {config.cell!r}, which has no gates, expected 'gru'")
-    if layer > config.num_layers:
+    stack = model.stack
+    if stack is None or not stack.cell.gates:
+        raise ValueError(f"the model's cell is {model.cell_name!r}, which has no gates, expected a cell with gates")
+    if layer > stack.num_layers:
         raise ValueError(
-            f"--layer is {layer}, expected 1..{config.num_layers}: the model has {plural(config.num_layers, 'layer')}"
+            f"--layer is {layer}, expected 1..{stack.num_layers}: the model has {plural(stack.num_layers, 'layer')}"
         )
-    if reverse and not config.bidirectional:
+    if reverse and not stack.bidirectional:
         raise ValueError("--reverse asks for the direction that reads backward, but the model reads forward only")
 
 
 def _show(found: Units, everyone: bool) -> None:
-    """Prints the units by memory, the words that move their gates, and what becomes of the claim."""
+    """Prints the units by memory, the words that move their gates, and whether the claim on reset gates holds."""
+    cell = found.cell
     order = np.argsort(found.memory, kind="stable").tolist()
     hidden = 0 if everyone else len(order) - 2 * _SHOWN
     rows = [_row(found, i) for i in order]
     if hidden > 0:
         rows[_SHOWN : _SHOWN + hidden] = [("…",) + ("",) * (len(rows[0]) - 1)]
-    sides = [f"{letter}{side}" for letter in "zr" for side in (f"<{LEFT}", f">{RIGHT}")]
-    show_table(("unit", "memory", "z", "r", *sides, "like"), rows, spare=(8, 6, 7, 4, 5))
+    letters = [cell.symbols[gate] for gate in _gates(found)]
+    sides = [f"{letter}{side}" for letter in letters for side in (f"<{LEFT}", f">{RIGHT}")]
+    columns = ("unit", "memory", *letters, *sides, "like")
+    first = 2 + len(letters)  # of the columns of shares, which are left out first, those of the keeping gate last
+    show_table(columns, rows, spare=(len(columns) - 1, *range(first + 2, len(columns) - 1), first, first + 1))
     facts = [("read", f"{plural(found.steps, 'step')}, {plural(len(found.words), 'word')} often enough")]
-    for gate in GATES:
+    for gate in _gates(found):
         movers = found.movers(gate)
         for name, words in (("open", movers.open), ("closed", movers.close)):
             facts.append((f"{gate} gates {name}", "  ".join(f"{word} {mean:.2f}" for word, mean in words)))
-    facts.append(("Cho's claim", str(found.claim() or "units that do not differ in a gate say nothing of it")))
+    if cell.reads:
+        facts.append(("Cho's claim", str(found.claim() or "the units do not differ in a gate, so it can't be tested")))
     show_facts([(name, fact) for name, fact in facts if fact])
     if found.steps < _FEW:
         note(f"these are {plural(found.steps, 'word')}: read more for figures that hold for other texts")
 
 
+def _gates(found: Units) -> list[str]:
+    """Lists the gates, that which keeps the memory first."""
+    return sorted(found.cell.gates, key=lambda gate: gate != found.cell.keeps)
+
+
 def _row(found: Units, unit: int) -> tuple[str, ...]:
-    saturated = (found.update_left, found.update_right, found.reset_left, found.reset_right)
+    gates = _gates(found)
+    saturated = [share[gate][unit] for gate in gates for share in (found.left, found.right)]
     like = " ".join(f"{'−' if correlation < 0 else ''}{other}" for other, correlation in found.nearest(unit, 2))
-    means = (f"{found.update[unit]:.3f}", f"{found.reset[unit]:.3f}")
-    return (str(unit), f"{found.memory[unit]:.1f}", *means, *(f"{share[unit]:.0%}" for share in saturated), like)
+    means = [f"{found.mean[gate][unit]:.3f}" for gate in gates]
+    return (str(unit), f"{found.memory[unit]:.1f}", *means, *(f"{share:.0%}" for share in saturated), like)
 
 
 def _record(found: Units) -> dict[str, Any]:
     """All figures as plain numbers and lists; a memory without end is null."""
-    names = ("update", "reset", "update_left", "update_right", "reset_left", "reset_right")
+    gates = found.cell.gates
+    figures = {"": found.mean, "_left": found.left, "_right": found.right}
     units = [
         {"unit": i, "memory": float(found.memory[i]) if np.isfinite(found.memory[i]) else None}
-        | {name: float(getattr(found, name)[i]) for name in names}
+        | {f"{gate}{suffix}": float(by_gate[gate][i]) for suffix, by_gate in figures.items() for gate in gates}
         | {"nearest": found.nearest(i)}
-        | {f"{gate}_words": found.movers(gate, i)._asdict() for gate in GATES}
-        for i in range(len(found.update))
+        | {f"{gate}_words": found.movers(gate, i)._asdict() for gate in gates}
+        for i in range(len(found.memory))
     ]
-    words = {gate: found.movers(gate)._asdict() for gate in GATES}
+    words = {gate: found.movers(gate)._asdict() for gate in gates}
     claim = found.claim()
     return {"steps": found.steps, "units": units, "words": words, "claim": claim and claim._asdict()}
 
@@ -122,6 +135,7 @@ def _draw(found: Units, file: BinaryIO) -> None:
     Raises:
         ImportError: matplotlib is missing.
     """
-    figure = new_figure(9, 4.6)
-    found.draw(figure.subplots(1, 2))
+    count = len(found.cell.gates)
+    figure = new_figure(4.5 * count, 4.6)
+    found.draw(figure.subplots(1, count, squeeze=False)[0])
     figure.savefig(file, format="png", dpi=120)

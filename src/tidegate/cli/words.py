@@ -10,7 +10,7 @@ from rich.style import Style
 from rich.text import Text
 
 from tidegate.cli.console import out, say
-from tidegate.models.model import Model
+from tidegate.models.text_model import TextModel
 from tidegate.text.tokenizer import visible
 
 Numbers = npt.NDArray[np.floating]
@@ -21,7 +21,7 @@ _COLOURS = np.array([[230, 110, 20], [140, 140, 140], [50, 130, 230]], np.float6
 _LONGEST_BAR = 40
 
 
-def show_words(model: Model, text: str) -> None:
+def show_words(model: TextModel, text: str) -> None:
     """Prints the probability of one class after each word, exactly as if the text ended there.
 
     Raises:

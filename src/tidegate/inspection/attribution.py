@@ -1,6 +1,6 @@
 """Two views of what counts that are independent of the ledger: integrated gradients and occlusion."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from itertools import combinations
@@ -9,11 +9,12 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from tidegate.inspection.explain import Attribution, embed_single, explain, words_of
+from tidegate.inspection.explain import Attribution, explain
+from tidegate.sequences.summaries import summary_weights
+from tidegate.inspection.network import Network, Source, embed_single, words_of
 from tidegate.inspection.statistics import bootstrap, rank_correlation
-from tidegate.inspection.network import Network, Source
+from tidegate.ops.trace import Trace
 from tidegate.sequences.embedded import Embedded, softmax
-from tidegate.ops.trace import outputs_of
 
 Array = npt.NDArray[np.float64]
 View = Callable[[Network, Any], Attribution]
@@ -38,9 +39,7 @@ class IntegratedGradients(Attribution):
     error: float
 
 
-def integrated_gradients(
-    model: Network, source: Source, *, steps: int = STEPS
-) -> IntegratedGradients:
+def integrated_gradients(model: Network, source: Source, *, steps: int = STEPS) -> IntegratedGradients:
     """Follows the gradient along the straight way from zero vectors, those of padding, to the words of the text.
 
     The contribution of word t is x_t · ∫ ∂logit/∂x_t(α x) dα over α = 0..1 (Sundararajan et al. 2017, "Axiomatic
@@ -49,7 +48,7 @@ def integrated_gradients(
 
     Args:
         model: The model.
-        source: One text, or vectors [T, E] of numbers in the place of its words.
+        source: One text, or vectors [T, E] of numbers in the place of its words; or what `read` returned for it.
         steps: Points of the rule, 1 or more. Their inputs are rows of one batch.
 
     Raises:
@@ -90,7 +89,7 @@ def occlusion(model: Network, source: Source) -> Attribution:
 
     Args:
         model: The model.
-        source: One text, or vectors [T, E] of numbers in the place of its words.
+        source: One text, or vectors [T, E] of numbers in the place of its words; or what `read` returned for it.
 
     Raises:
         TypeError: The source is neither.
@@ -220,21 +219,18 @@ def _input_gradients(model: Network, x: npt.NDArray[np.float32]) -> list[npt.NDA
         kept = np.full((T, 1), 1 / T) if rate is None else np.asarray(rate, np.float64) ** np.arange(T)[::-1, None]
         return [np.broadcast_to((kept * head)[:, None], x.shape) for head in heads]
     traces = model.stack.trace(x)
-    y = outputs_of(traces, traces[-1].layer)
-    return [model.stack.input_gradient(x, traces, _output_gradient(y, head, model)) for head in heads]
+    last = [trace for trace in traces if trace.layer == traces[-1].layer]
+    return [model.stack.input_gradient(x, traces, _output_gradient(last, head, model.summary)) for head in heads]
 
 
-def _output_gradient(y: npt.NDArray[np.float32], head: npt.NDArray[np.float32], model: Network) -> Any:
+def _output_gradient(last: Sequence[Trace], head: npt.NDArray[np.float32], summary: str) -> npt.NDArray[np.float32]:
     """Carries the gradient of one logit through the summary, to the outputs of the last layer, [T, B, D·H]."""
-    dy, H = np.zeros_like(y), model.stack.hidden_size if model.stack else 0
-    parts = model.summary.split("+")
-    for part, weight in zip(parts, np.split(head, len(parts)), strict=True):
-        if part == "mean":
-            dy += weight / np.float32(len(y))
-        elif part == "max":
-            rows, features = np.ogrid[: y.shape[1], : y.shape[2]]
-            dy[y.argmax(axis=0), rows, features] += weight
-        else:
-            dy[-1, :, :H] += weight[:H]
-            dy[0, :, H:] += weight[H:]
-    return dy
+    parts, D = summary.split("+"), len(last)
+    by_direction = head.reshape(len(parts), D, -1)
+    directions = []
+    for d, trace in enumerate(last):
+        walked = trace.hidden[::-1] if trace.reverse else trace.hidden
+        dy = sum(summary_weights(walked, part) * by_direction[p, d] for p, part in enumerate(parts))
+        directions.append(dy[::-1] if trace.reverse else dy)
+    gradient: npt.NDArray[np.float32] = np.concatenate(directions, axis=2, dtype=np.float32)
+    return gradient

@@ -1,13 +1,17 @@
-"""The ledger: which step paid in what, and how much of it is left in the summary vector.
+"""The ledger: which step wrote what, and how much of it is left in the summary vector.
 
-The last line of the GRU, h_t = z_t ∘ h_{t−1} + (1 − z_t) ∘ n_t, unrolled: every step makes a deposit (1 − z_t) ∘ n_t,
-and the update gates of later steps decide what share of it stays. A state is exactly the sum of what is left of the
-deposits and of the initial state, and so is every summary that is linear in the states that it reads:
+The memory m of a cell is m_t = keep_t ∘ m_{t−1} + deposit_t. For a GRU m is the state h, the share kept is z, and the
+deposit is (1 − z) ∘ n; for an LSTM m is the cell state c, the share kept is f, and the deposit is i ∘ g. Unrolled, the
+memory is exactly the sum of what is left of all deposits and of the initial memory, and so is every summary that is
+linear in the outputs:
 
-    kept_t = w_t + z_{t+1} ∘ kept_{t+1},    summary = Σ_t kept_t ∘ deposit_t + z_1 ∘ kept_1 ∘ h_0,
+    kept_t = w_t ∘ shown_t + keep_{t+1} ∘ kept_{t+1},    summary = Σ_t kept_t ∘ deposit_t + keep_1 ∘ kept_1 ∘ m_0.
 
-where w_t is the weight of the state h_t in the summary: 1 at the last step, 1/T for the mean, and for the maximum 1
-where a unit is largest. All sums here are in float64.
+w_t is the weight of the output h_t in the summary: 1 at the last step, 1/T for the mean, and for the maximum 1 where a
+unit is largest. shown_t is the factor by which the output shows the memory, h_t = shown_t ∘ m_t: 1 for a GRU, and
+o_t ∘ tanh(c_t)/c_t for an LSTM (o_t where c_t is 0, the limit). It is the same for all deposits of a unit, so the sum
+stays exact; it says that a closed output gate hides the whole memory of its unit, and that of a memory far beyond 1 the
+output shows a small part. All sums here are in float64.
 """
 
 from collections.abc import Sequence
@@ -19,7 +23,7 @@ import numpy.typing as npt
 
 from tidegate.ops.checks import check_choice
 from tidegate.ops.trace import Trace, Walk
-from tidegate.sequences.summaries import SUMMARIES, summarize
+from tidegate.sequences.summaries import SUMMARIES, summarize, summary_weights
 
 Array = npt.NDArray[np.float64]
 
@@ -38,9 +42,10 @@ class Ledger:
         True
 
     Attributes:
-        deposits: What each step pays in, float64 [T, F]: (1 − z) ∘ n for the GRU, the state itself for a vanilla RNN,
-            which keeps nothing.
-        kept: The share of it that is in the summary, float64 [T, F].
+        deposits: What each step writes into the memory, float64 [T, F]: (1 − z) ∘ n for a GRU, i ∘ g for an LSTM, the
+            state itself for a vanilla RNN, which keeps nothing.
+        kept: The share of it that is in the summary, float64 [T, F]; for an LSTM it includes the factor by which the
+            output shows the memory.
         opening: What is left of the initial state, float64 [F].
         summary: The summary vector as the layers computed it, float32 [F].
     """
@@ -132,7 +137,7 @@ class Stream(NamedTuple):
 
 
 def stream(trace: Trace, count: int = 8, row: int = 0) -> Stream:
-    """Follows the deposits of the steps that hold most of the memory over the whole time.
+    """Follows the deposits of the steps that hold most of the memory (of an LSTM its cell state) over the whole time.
 
     Args:
         trace: One layer in one direction.
@@ -184,17 +189,6 @@ def _account(walk: Walk, start: npt.NDArray[Any], part: str) -> tuple[Array, Arr
     if not len(kept):
         return deposits, kept, float(part == "last") * start[0].astype(np.float64)
     return deposits, kept, carry[0] * kept[0] * start[-1]
-
-
-def summary_weights(states: npt.NDArray[np.floating[Any]], part: str) -> Array:
-    """Returns the weight of each state [n, H] in a part of a summary, "last", "mean" or "max": float64 [n, H]."""
-    weights: Array = np.zeros(states.shape)
-    if part == "mean":
-        weights += 1 / max(1, len(weights))
-    elif len(weights):
-        steps = states.argmax(axis=0) if part == "max" else np.intp(-1)
-        weights[steps, np.arange(weights.shape[1])] = 1
-    return weights
 
 
 def _in_time(account: tuple[Array, Array, Array], reverse: bool) -> tuple[Array, Array, Array]:

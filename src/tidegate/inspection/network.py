@@ -1,7 +1,7 @@
-"""What inspection asks of a network; the classes of `tidegate.models` have it."""
+"""What inspection asks of a network, which the classes of `tidegate.models` have, and one sequence as it reads it."""
 
 from collections.abc import Iterable, Sequence
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -11,8 +11,27 @@ from tidegate.sequences.embedded import Embedded
 from tidegate.sequences.recurrent import Recurrent
 
 Array = npt.NDArray[np.float32]
-Source = str | npt.NDArray[Any] | Embedded
-"""One sequence: a text, or vectors [T, I]; or what `embed` has made of it."""
+
+
+class Reading(NamedTuple):
+    """One sequence as a network has read it. Whoever asks several questions about it reads it once.
+
+    Attributes:
+        embedded: Its vectors, and its words if it is a text.
+        traces: The gates of every step, layer by layer, forward before reverse; none for a network without layers.
+    """
+
+    embedded: Embedded
+    traces: tuple[Trace, ...]
+
+    @property
+    def words(self) -> tuple[str, ...]:
+        """The T words, or "1", "2", … where the sequence is no text."""
+        return words_of(self.embedded)
+
+
+Source = str | npt.NDArray[Any] | Embedded | Reading
+"""One sequence: a text, or vectors [T, I]; or what `embed` or `read` has made of it."""
 
 
 class Network(Protocol):
@@ -73,3 +92,55 @@ class Reader(Network, Protocol):
 
     @property
     def vocabulary(self) -> Iterable[str]: ...  # noqa: D102 - the words that it knows
+
+
+def embed_single(model: Network, source: Any) -> Embedded:
+    """Embeds one sequence.
+
+    Raises:
+        TypeError: It is neither a text nor vectors.
+        ValueError: It is several, or the vectors are of another size or not finite.
+    """
+    if isinstance(source, Reading):
+        return source.embedded
+    if not isinstance(source, str | np.ndarray | Embedded):
+        raise TypeError(f"source is {source!r:.60}, expected one text (str) or vectors, an array [T, E]")
+    embedded = model.embed(source)
+    if len(embedded.lengths) != 1:
+        raise ValueError(f"source has {len(embedded.lengths)} texts, expected one")
+    return embedded
+
+
+def read(model: Network, source: Any) -> Reading:
+    """Reads one sequence.
+
+    Args:
+        model: The network.
+        source: One text, or vectors [T, E]; or what `read` has returned, which is passed on as it is.
+
+    Raises:
+        TypeError: It is neither a text nor vectors.
+        ValueError: It is several, or the vectors are of another size or not finite.
+    """
+    if isinstance(source, Reading):
+        return source
+    embedded = embed_single(model, source)
+    return Reading(embedded, tuple(model.trace(embedded)) if model.stack else ())
+
+
+def stack_of(model: Network) -> Recurrent:
+    """Returns the recurrent layers of a network.
+
+    Raises:
+        ValueError: It has none.
+    """
+    if model.stack is None:
+        raise ValueError(f"a model with the cell {model.cell_name!r} has no recurrent layer, expected one")
+    return model.stack
+
+
+def words_of(embedded: Embedded) -> tuple[str, ...]:
+    """Names the steps of one sequence: by its words, or by their numbers from 1."""
+    if embedded.tokens is None:
+        return tuple(str(t + 1) for t in range(len(embedded.x)))
+    return embedded.tokens[0]

@@ -1,11 +1,11 @@
-"""What single units of a GRU do over many texts: how long they remember, which words move their gates, who is alike.
+"""What single units do over many texts: how long they remember, which words move their gates, which units are alike.
 
-A unit whose update gate is z̄ on average keeps a deposit for about 1/(1 − z̄) steps: that is its memory. A gate is called
-left-saturated while it is below 0.1, right-saturated while it is above 0.9 (Karpathy, Johnson & Fei-Fei 2015,
-arXiv:1506.02078).
+A unit that keeps a share k̄ of its memory at each step on average (by its update gate z in a GRU, by its forget gate f
+in an LSTM) keeps what it has written for about 1/(1 − k̄) steps: that is its memory. A gate is called left-saturated
+while it is below 0.1, right-saturated while it is above 0.9 (Karpathy, Johnson & Fei-Fei 2015, arXiv:1506.02078).
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Any, NamedTuple
@@ -13,28 +13,29 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from tidegate.inspection.statistics import rank_correlation
 from tidegate.inspection.network import Reader
+from tidegate.inspection.statistics import rank_correlation
+from tidegate.ops.cells import Cell
 from tidegate.ops.checks import check_choice
 from tidegate.ops.trace import Trace
 from tidegate.text.tokenizer import UNK
 
 Array = npt.NDArray[np.float64]
+ByGate = Mapping[str, Array]
 
 LEFT, RIGHT = 0.1, 0.9
-GATES = ("update", "reset")
 RESAMPLES = 2000
 _TEXTS = 32  # traced at once
 
 
-def memory(update: npt.ArrayLike) -> Array:
-    """Computes 1/(1 − z̄), the steps for which units keep a deposit; inf for a unit that lets nothing in.
+def memory(kept: npt.ArrayLike) -> Array:
+    """Computes 1/(1 − k̄), the steps for which units keep what they write; inf for a unit that lets nothing in.
 
     Args:
-        update: Mean update gates, float [H].
+        kept: Mean share of the memory that a step keeps, float [H].
     """
     with np.errstate(divide="ignore"):
-        lengths: Array = 1 / (1 - np.asarray(update, np.float64))
+        lengths: Array = 1 / (1 - np.asarray(kept, np.float64))
     return lengths
 
 
@@ -44,7 +45,7 @@ class Claim(NamedTuple):
     A reset gate is active when it resets, near 0. So the claim holds if memory and mean r go up together.
 
     Attributes:
-        correlation: Rank correlation of 1/(1 − z̄) with r̄ over the units, −1..1.
+        correlation: Rank correlation of the memory with r̄ over the units, −1..1.
         low: Lower end of its interval, which holds it with a confidence of 95 %.
         high: Upper end.
     """
@@ -76,37 +77,33 @@ class Units:
     """The H units of one layer in one direction, over all steps of many sequences.
 
     Attributes:
+        cell: Their cell.
         steps: How many.
-        update: Mean update gate z̄, the share of the state that is kept, float64 [H].
-        reset: Mean reset gate r̄, the share of the state that is read, float64 [H].
-        update_left: Share of the steps at which z < 0.1, float64 [H].
-        update_right: Share of the steps at which z > 0.9, float64 [H].
-        reset_left: Share of the steps at which r < 0.1, float64 [H].
-        reset_right: Share of the steps at which r > 0.9, float64 [H].
-        alike: Correlation of the states of two units over the steps, 0 for a unit that never moves, float64 [H, H].
+        kept: Mean share of the memory that a step keeps, float64 [H].
+        mean: Mean of each of the cell's gates, float64 [H] by name.
+        left: Share of the steps at which a gate is below 0.1, float64 [H] by name.
+        right: Share of the steps at which a gate is above 0.9, float64 [H] by name.
+        alike: Correlation of the outputs of two units over the steps, 0 for a unit that never moves, float64 [H, H].
         words: The W words that were read often enough, the most frequent first; none if the sequences are no texts.
         counts: How often, int64 [W].
-        update_by_word: Mean update gate at the steps that read each word, float64 [W, H].
-        reset_by_word: Mean reset gate there, float64 [W, H].
+        by_word: Mean of each gate at the steps that read each word, float64 [W, H] by name.
     """
 
+    cell: Cell
     steps: int
-    update: Array
-    reset: Array
-    update_left: Array
-    update_right: Array
-    reset_left: Array
-    reset_right: Array
+    kept: Array
+    mean: ByGate
+    left: ByGate
+    right: ByGate
     alike: Array
     words: tuple[str, ...]
     counts: npt.NDArray[np.int64]
-    update_by_word: Array
-    reset_by_word: Array
+    by_word: ByGate
 
     @property
     def memory(self) -> Array:
-        """1/(1 − z̄), steps, float64 [H]; inf for a unit that lets nothing in."""
-        return memory(self.update)
+        """1/(1 − k̄), steps, float64 [H]; inf for a unit that lets nothing in."""
+        return memory(self.kept)
 
     def nearest(self, unit: int, count: int = 5) -> list[tuple[int, float]]:
         """Lists the units whose states go most with, or against, those of one unit.
@@ -121,16 +118,15 @@ class Units:
         """Lists the words that open and close a gate most.
 
         Args:
-            gate: "update" or "reset".
+            gate: One of the cell's gates.
             unit: Which unit's; None for the mean over all units.
             count: How many words each.
 
         Raises:
             ValueError: There is no such gate.
         """
-        check_choice("gate", gate, GATES)
-        means = self.update_by_word if gate == "update" else self.reset_by_word
-        means = means.mean(axis=1) if unit is None else means[:, unit]
+        check_choice("gate", gate, self.cell.gates)
+        means = self.by_word[gate].mean(axis=1) if unit is None else self.by_word[gate][:, unit]
         order = np.argsort(means, kind="stable")
         ranked = [(self.words[i], float(means[i])) for i in order]
         return Movers(ranked[::-1][:count], ranked[:count])
@@ -146,27 +142,31 @@ class Units:
             seed: Of the resampling.
 
         Returns:
-            The claim; None where units do not differ in memory or in reset gate, as when a gate is off.
+            The claim; None where the cell has no reset gate, or its units do not differ in memory or in reset gate, as
+            when a gate is off.
         """
-        if not np.ptp(self.update) or not np.ptp(self.reset):
+        if self.cell.reads is None:
             return None
-        rng, H = np.random.default_rng(seed), len(self.update)
+        kept, read = self.kept, self.mean[self.cell.reads]
+        if not np.ptp(kept) or not np.ptp(read):
+            return None
+        rng, H = np.random.default_rng(seed), len(kept)
         chosen = rng.integers(H, size=(RESAMPLES, H))
-        found = [rank_correlation(self.update[rows], self.reset[rows]) for rows in chosen]
+        found = [rank_correlation(kept[rows], read[rows]) for rows in chosen]
         low, high = np.quantile(found, (0.025, 0.975)).tolist()
-        return Claim(rank_correlation(self.update, self.reset), low, high)
+        return Claim(rank_correlation(kept, read), low, high)
 
     def draw(self, axes: Sequence[Any]) -> None:
         """Draws the saturation scatter of Karpathy et al. 2015: a dot for each unit, sized by its memory.
 
         Args:
-            axes: Two axes of matplotlib, for update and reset gates: `matplotlib.pyplot.subplots(1, 2)[1]`.
+            axes: Axes of matplotlib, one for each of the cell's gates, in their order: of a GRU
+                `matplotlib.pyplot.subplots(1, 2)[1]`.
         """
         sizes = 8 * np.minimum(self.memory, 100) ** 0.5
-        panels = ((self.update_left, self.update_right), (self.reset_left, self.reset_right))
-        for panel, gate, (left, right) in zip(axes, GATES, panels, strict=True):
+        for panel, gate in zip(axes, self.cell.gates, strict=True):
             panel.plot([0, 1], [1, 0], color="0.8", linewidth=1)
-            panel.scatter(right, left, s=sizes, alpha=0.6, linewidths=0)
+            panel.scatter(self.right[gate], self.left[gate], s=sizes, alpha=0.6, linewidths=0)
             panel.set(xlim=(-0.03, 1.03), ylim=(-0.03, 1.03), aspect="equal", title=f"{gate} gate")
             panel.set(xlabel=f"share of steps above {RIGHT}", ylabel=f"share of steps below {LEFT}")
 
@@ -204,7 +204,7 @@ def units(
     tally = None
     for trace in traces:
         if (trace.layer, trace.reverse) == (layer, reverse):
-            tally = tally or _Tally(trace.hidden.shape[2])
+            tally = tally or _Tally(trace)
             tally.add(trace)
     if tally is None or not tally.steps:
         where = f"layer {layer}" + ", reverse" * reverse
@@ -227,59 +227,75 @@ def _traces(model: Reader, texts: Iterable[str]) -> Iterator[Trace]:
 class _Tally:
     """Sums over the steps of traces."""
 
-    def __init__(self, H: int) -> None:
-        self.steps = 0
-        self.sums = dict.fromkeys(("update", "reset", "update_left", "update_right", "reset_left", "reset_right"), 0)
-        self.states, self.products = np.zeros(H), np.zeros((H, H))
-        self.index: dict[str, int] = {}
-        self.counts = np.zeros(0, np.int64)
-        self.by_word = {gate: np.zeros((0, H)) for gate in GATES}
-
-    def add(self, trace: Trace) -> None:
-        """Adds the steps of one layer in one direction over a batch.
+    def __init__(self, first: Trace) -> None:
+        """Starts with nothing.
 
         Raises:
             ValueError: The cell has no gates.
         """
-        if not set(GATES) <= set(trace.cell.gates):
-            raise ValueError(f"the cell {str(trace.cell)!r} has no update and reset gates, expected a GRU")
+        self.cell, H = first.cell, first.hidden.shape[2]
+        if not self.cell.gates:
+            raise ValueError(f"the cell {str(self.cell)!r} has no gates, expected one with gates")
+        self.steps, self.kept = 0, np.zeros(H)
+        self.sums = {gate: np.zeros((3, H)) for gate in self.cell.gates}  # of values, of those left, of those right
+        self.states, self.products = np.zeros(H), np.zeros((H, H))
+        self.index: dict[str, int] = {}
+        self.counts = np.zeros(0, np.int64)
+        self.by_word = {gate: np.zeros((0, H)) for gate in self.cell.gates}
+
+    def add(self, trace: Trace) -> None:
+        """Adds the steps of one layer in one direction over a batch."""
         inside = np.arange(len(trace.hidden))[:, None] < trace.lengths
-        states = np.asarray(trace.hidden)[inside].astype(np.float64)
-        gates = {"update": np.asarray(trace.update)[inside], "reset": np.asarray(trace.reset)[inside]}
+        values = {name: np.asarray(array)[inside] for name, array in trace.values.items()}
+        states = values["hidden"].astype(np.float64)
         self.steps += len(states)
         self.states += states.sum(axis=0)
         self.products += states.T @ states
-        for name, gate in gates.items():
-            for suffix, array in (("", gate), ("_left", gate < LEFT), ("_right", gate > RIGHT)):
-                self.sums[name + suffix] += array.sum(axis=0, dtype=np.float64)
+        self.kept += self.cell.kept(values).sum(axis=0)
+        for gate, sums in self.sums.items():
+            value = values[gate]
+            sums += [array.sum(axis=0, dtype=np.float64) for array in (value, value < LEFT, value > RIGHT)]
         if trace.tokens is not None and len(states):
             ids = np.zeros(inside.shape, np.int64)
             for b, text in enumerate(trace.tokens):
                 ids[: len(text), b] = [self.index.setdefault(word, len(self.index)) for word in text]
-            self._add_words(ids[inside], gates)
+            self._add_words(ids[inside], values)
 
-    def _add_words(self, ids: npt.NDArray[np.int64], gates: dict[str, npt.NDArray[Any]]) -> None:
+    def _add_words(self, ids: npt.NDArray[np.int64], values: Mapping[str, npt.NDArray[Any]]) -> None:
         """Adds the gates at each step to the sums of its word."""
         more = len(self.index) - len(self.counts)
         self.counts = np.pad(self.counts, (0, more)) + np.bincount(ids, minlength=len(self.index))
         order = np.argsort(ids, kind="stable")
         words, starts = np.unique(ids[order], return_index=True)
-        for name, gate in gates.items():
-            self.by_word[name] = np.pad(self.by_word[name], ((0, more), (0, 0)))
-            self.by_word[name][words] += np.add.reduceat(gate[order], starts, axis=0, dtype=np.float64)
+        for gate, sums in self.by_word.items():
+            self.by_word[gate] = np.pad(sums, ((0, more), (0, 0)))
+            self.by_word[gate][words] += np.add.reduceat(values[gate][order], starts, axis=0, dtype=np.float64)
 
     def result(self, min_count: int) -> Units:
         """Divides by the number of steps, and of words."""
-        means: dict[str, Any] = {name: total / self.steps for name, total in self.sums.items()}
+        chosen = np.argsort(-self.counts, kind="stable")
+        chosen = chosen[self.counts[chosen] >= min_count]
+        counts, words = self.counts[chosen], list(self.index)
+        mean, left, right = ({gate: sums[i] / self.steps for gate, sums in self.sums.items()} for i in range(3))
+        return Units(
+            cell=self.cell,
+            steps=self.steps,
+            kept=self.kept / self.steps,
+            mean=mean,
+            left=left,
+            right=right,
+            alike=self._alike(),
+            words=tuple(words[i] for i in chosen),
+            counts=counts,
+            by_word={gate: sums[chosen] / counts[:, None] for gate, sums in self.by_word.items()},
+        )
+
+    def _alike(self) -> Array:
+        """Correlates the outputs of units over the steps, [H, H]."""
         mean = self.states / self.steps
         covariance = self.products / self.steps - np.outer(mean, mean)
         spread = np.sqrt(np.diag(covariance).clip(min=0))
         moves = spread > 1e-7 * np.sqrt(np.diag(self.products) / self.steps)  # else it is rounding
         inverse = np.where(moves, 1 / np.where(moves, spread, 1), 0)
-        chosen = np.argsort(-self.counts, kind="stable")
-        chosen = chosen[self.counts[chosen] >= min_count]
-        counts, words = self.counts[chosen], list(self.index)
-        by_word: dict[str, Any] = {f"{gate}_by_word": self.by_word[gate][chosen] / counts[:, None] for gate in GATES}
-        alike = (covariance * np.outer(inverse, inverse)).clip(-1, 1)
-        named = tuple(words[i] for i in chosen)
-        return Units(steps=self.steps, **means, alike=alike, words=named, counts=counts, **by_word)
+        alike: Array = (covariance * np.outer(inverse, inverse)).clip(-1, 1)
+        return alike

@@ -1,9 +1,10 @@
 """Trained models without PyTorch: what one is made of, its file, its predictions and how good they are."""
 
-from tidegate.models.config import Config as Config
+from tidegate.models.config import NetworkConfig as NetworkConfig
+from tidegate.models.config import TextConfig as TextConfig
 from tidegate.models.file import ModelFileError as ModelFileError
+from tidegate.models.loading import load as load
 from tidegate.models.metrics import Report as Report
 from tidegate.models.metrics import score as score
-from tidegate.models.model import Embedded as Embedded
-from tidegate.models.model import Model as Model
-from tidegate.models.model import load as load
+from tidegate.models.network import Network as Network
+from tidegate.models.text_model import TextModel as TextModel

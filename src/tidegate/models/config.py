@@ -1,27 +1,32 @@
-"""What a model is made of: cell, sizes, summary and labels, and the arrays that follow from them."""
+"""What a network is made of: cell, sizes, summary, task and labels, and the arrays that follow from them.
+
+A cell is one text, such as "gru" or "gru reset=before": a new cell, or a new choice of one, changes nothing here.
+"""
 
 import dataclasses
-import json
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from math import prod
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, get_args
 
 import numpy as np
 import numpy.typing as npt
 
-from tidegate.ops.cells import CELLS as RECURRENT
-from tidegate.ops.cells import GRU, Cell
+from tidegate.models.metadata import format_object, parse_object
+from tidegate.ops.cells import CELLS, Cell
 from tidegate.ops.checks import Sizes, check, check_choice
 from tidegate.ops.names import check_names, parameter_letters
-from tidegate.sequences.summaries import SUMMARIES
+from tidegate.sequences.pooling import POOLINGS, Pooling
+from tidegate.sequences.summaries import SUMMARIES, summary_size
 
-# What reads the words.
-CellName = Literal["gru", "lstm", "rnn_tanh", "rnn_relu", "average", "compound"]
-CELLS: tuple[str, ...] = get_args(CellName)
+Task = Literal["classification", "regression", "encoding"]
+TASKS: tuple[str, ...] = get_args(Task)
+FEWEST_LABELS = {"classification": 2, "regression": 1, "encoding": 0}
 
 LIMITS = {
     "vocab_size": 2**24,
     "embedding_size": 65_536,
+    "input_size": 65_536,
     "hidden_size": 65_536,
     "num_layers": 64,
     "max_length": 2**24,
@@ -30,67 +35,73 @@ LIMITS = {
 
 MAX_LABELS = 65_536
 
+_OPTIONAL = ("task", "classes")  # written where they are not the standard ones, so that earlier versions read the rest
 
-@dataclass(frozen=True, kw_only=True)
-class Config:
-    """The configuration of a text classifier: embedding, recurrent stack, summary and linear head.
 
-    Example:
-        >>> config = Config(cell="gru", labels=("no", "yes"), vocab_size=9, embedding_size=4, hidden_size=8)
-        >>> config.summary_size
-        8
-        >>> Config.from_json(config.to_json()) == config
-        True
+class CheckedArrays(dict[str, npt.NDArray[Any]]):
+    """Arrays whose names, dtypes and shapes have been checked against a configuration.
 
     Attributes:
-        cell: "gru", "rnn_tanh", "rnn_relu", or one of the summaries without order, "average" and "compound". These
-            two read the embeddings as they are, and hidden_size, num_layers, bidirectional, bias and summary say
-            nothing about them.
-        labels: The C names of the classes, in the order of the head's rows.
-        vocab_size: V, the number of words of the tokenizer.
-        embedding_size: E.
+        config: The configuration.
+    """
+
+    def __init__(self, config: "Architecture", arrays: Mapping[str, npt.NDArray[Any]]) -> None:
+        """Vouches for arrays; `Architecture.checked` makes sure."""
+        super().__init__(arrays)
+        self.config = config
+
+
+def cell_names() -> tuple[str, ...]:
+    """Lists what can read a sequence: the recurrent cells, and the poolings, which have no recurrent layer."""
+    return (*CELLS, *POOLINGS)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Architecture:
+    """What the configurations of all networks have: a recurrent stack or a pooling, a summary, and a linear head.
+
+    Attributes:
+        cell: The text of a recurrent cell, "gru", "lstm", "gru reset=before", …, see `Cell`; or a pooling, "average" or
+            "compound". A pooling reads the vectors as they are, and hidden_size, num_layers, bidirectional, bias and
+            summary have no meaning for it.
+        labels: Names of the C outputs, in the order of the head's rows: the classes, or the numbers of a regression.
         hidden_size: H.
         num_layers: L.
         bidirectional: Whether each layer walks in both directions (D = 2).
         bias: Whether the cells have biases.
         summary: "last", "mean", "max" or "mean+max".
-        max_length: Longest text in words, the rest is not read; None for no limit.
-        rate: The growth factor that a "compound" cell was given; None where it was learned, and for other cells.
-        reset: What was chosen of a GRU, see `cells.Cell`, and so are the next three.
-        update: "on" or "off".
-        candidate: "tanh", "relu" or "identity".
-        gate: "sigmoid" or "hard_sigmoid".
+        rate: The growth factor that compounding was given; None where it was learned, and for other cells.
+        task: "classification"; "regression", whose outputs are numbers; or "encoding", without a head: the summary
+            vectors are the result.
+        classes: What `predict` returns for each label where that is not the label itself, such as numbers.
     """
 
     cell: str
-    labels: tuple[str, ...]
-    vocab_size: int
-    embedding_size: int
+    labels: tuple[str, ...] = ()
     hidden_size: int = 1
     num_layers: int = 1
     bidirectional: bool = False
     bias: bool = True
     summary: str = "last"
-    max_length: int | None = None
     rate: float | None = None
-    reset: str = "after"
-    update: str = "on"
-    candidate: str = "tanh"
-    gate: str = "sigmoid"
+    task: str = "classification"
+    classes: tuple[Hashable, ...] | None = None
+
+    input_letter: ClassVar[str]
 
     def __post_init__(self) -> None:
-        """Checks every value.
+        """Checks every value, and gives the cell's text its standard form.
 
         Raises:
             TypeError: A value has another type.
             ValueError: A name is unknown, a size is out of its limits, labels are too few or not distinct, or something
-                is chosen of a cell that is no GRU.
+                is chosen that the cell has not.
         """
-        check_choice("cell", self.cell, CELLS)
-        Cell.of(self.cell if self.recurrent else "rnn_tanh", **self.choices)
+        object.__setattr__(self, "cell", _checked_cell(self.cell))
         check_choice("summary", self.summary, SUMMARIES)
+        check_choice("task", self.task, TASKS)
         for name, limit in LIMITS.items():
-            size = getattr(self, name)
+            size = getattr(self, name, 1)
             if name == "max_length" and size is None:
                 continue
             if type(size) is not int:
@@ -103,26 +114,48 @@ class Config:
         if self.rate is not None and not (type(self.rate) in (int, float) and np.isfinite(self.rate)):
             raise TypeError(f"rate is {self.rate!r}, expected a finite number or None")
         self._check_labels()
+        self._check_classes()
 
     def _check_labels(self) -> None:
         labels: Any = self.labels
         if not isinstance(labels, tuple) or not all(isinstance(label, str) for label in labels):
             raise TypeError(f"labels is {str(labels)[:80]}, expected a tuple of texts")
-        if not 2 <= len(labels) <= MAX_LABELS:
-            raise ValueError(f"labels has {len(labels)} names, expected 2..{MAX_LABELS}: a classifier needs a choice")
+        most, fewest = MAX_LABELS if self.has_head else 0, FEWEST_LABELS[self.task]
+        if not fewest <= len(labels) <= most:
+            raise ValueError(f"labels has {len(labels)} names, expected {fewest}..{most} for {self.task}")
         if len(set(labels)) < len(labels):
             twice = next(label for label in labels if labels.count(label) > 1)
             raise ValueError(f"labels has {twice!r} twice, expected distinct names")
 
-    @property
-    def recurrent(self) -> bool:
-        """Whether the order of words counts by a recurrent stack."""
-        return self.cell in RECURRENT
+    def _check_classes(self) -> None:
+        classes: Any = self.classes
+        if classes is None:
+            return
+        if not isinstance(classes, tuple) or not all(isinstance(value, Hashable) for value in classes):
+            raise TypeError(f"classes is {str(classes)[:80]}, expected a tuple of hashable values")
+        if self.task != "classification" or len(classes) != len(self.labels):
+            raise ValueError(f"classes has {len(classes)} values, expected one for each label of a classification")
+
+    if TYPE_CHECKING:  # a field of one subclass, a property of the other
+
+        @property
+        def input_size(self) -> int:
+            """I, the numbers of each vector that the stack or the pooling reads."""
 
     @property
-    def choices(self) -> dict[str, str]:
-        """What was chosen of a GRU: reset, update, candidate and gate."""
-        return {"reset": self.reset, "update": self.update, "candidate": self.candidate, "gate": self.gate}
+    def pooling(self) -> Pooling | None:
+        """What reads the vectors if there is no recurrent stack."""
+        return POOLINGS.get(self.cell)
+
+    @property
+    def recurrent(self) -> bool:
+        """Whether there is a recurrent stack."""
+        return self.pooling is None
+
+    @property
+    def reader(self) -> Cell | Pooling:
+        """The cell of the recurrent stack, with what was chosen of it, or the pooling."""
+        return self.pooling or Cell.of(self.cell)
 
     @property
     def recurrent_cell(self) -> Cell:
@@ -131,99 +164,176 @@ class Config:
         Raises:
             ValueError: There is no recurrent stack.
         """
-        return Cell.of(self.cell, **self.choices)
+        return Cell.of(self.cell)
+
+    @property
+    def has_head(self) -> bool:
+        """Whether a linear head follows the summary."""
+        return self.task != "encoding"
 
     @property
     def summary_size(self) -> int:
-        """F, the size of a summary vector: D·H, twice that for "mean+max"; E without a recurrent stack."""
+        """F, the size of a summary vector: D·H, twice that for "mean+max"; I for a pooling."""
         if not self.recurrent:
-            return self.embedding_size
-        return (1 + self.bidirectional) * self.hidden_size * (1 + ("+" in self.summary))
+            return self.input_size
+        return summary_size(self.summary, (1 + self.bidirectional) * self.hidden_size)
 
     def letters(self) -> dict[str, str]:
-        """Names the arrays of the model with their shapes in letters; those of the stack start with `rnn.`."""
-        letters = {"embedding.weight": "V E"}
-        if self.recurrent:
+        """Names the arrays with their shapes in letters; those of the stack start with `rnn.`."""
+        letters: dict[str, str] = {}
+        if self.pooling is None:
             stack = parameter_letters(self.num_layers, self.bidirectional, self.bias)
-            letters |= {f"rnn.{name}": shape.replace("I", "E") for name, shape in stack.items()}
-        if self.cell == "compound":
+            letters |= {f"rnn.{name}": shape.replace("I", self.input_letter) for name, shape in stack.items()}
+        elif self.pooling.has_rate:
             letters["rate"] = "R"
-        return letters | {"head.weight": "C F", "head.bias": "C"}
+        return letters | ({"head.weight": "C F", "head.bias": "C"} if self.has_head else {})
 
-    def check_arrays(self, arrays: Mapping[str, npt.NDArray[Any]]) -> None:
-        """Checks name, dtype and shape of the arrays of a model; their values are not read.
-
-        Args:
-            arrays: By name; `rate` is [1] or [E].
-
-        Raises:
-            TypeError: One is no float32 array.
-            ValueError: One is missing, left over, or has a wrong shape.
-        """
-        letters = self.letters()
-        check_names("the model", arrays.keys(), letters, f"cell {self.cell!r}")
-        sizes: Sizes = {
-            "V": (self.vocab_size, "vocab_size"),
-            "E": (self.embedding_size, "embedding_size"),
+    def sizes(self) -> Sizes:
+        """Returns the size of each letter, and where it comes from."""
+        return {
             "C": (len(self.labels), "the number of labels"),
             "F": (self.summary_size, "the size of the summary"),
             "G": (self.recurrent_cell.G if self.recurrent else 0, f"cell {self.cell!r}"),
             "D": (1 + self.bidirectional, f"bidirectional={self.bidirectional}"),
             "H": (self.hidden_size, "hidden_size"),
         }
+
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        """Returns the shape of each array by name; `rate` may also have one number for each feature."""
+        sizes = self.sizes() | {"R": (1, "one rate")}
+        return {
+            name: tuple(prod(sizes[letter][0] for letter in axis.split("·")) for axis in shape.split())
+            for name, shape in self.letters().items()
+        }
+
+    def check_arrays(self, arrays: Mapping[str, npt.NDArray[Any]]) -> None:
+        """Checks name, dtype and shape of the arrays of a network; their values are not read.
+
+        Args:
+            arrays: By name; `rate` is [1] or [I].
+
+        Raises:
+            TypeError: One is no float32 array.
+            ValueError: One is missing, left over, or has a wrong shape.
+        """
+        letters, sizes = self.letters(), self.sizes()
+        check_names("the model", arrays.keys(), letters, f"cell {self.cell!r}")
         for name, shape in letters.items():
             one_rate = name == "rate" and getattr(arrays[name], "shape", None) == (1,)
-            check(name, arrays[name], "1" if one_rate else shape.replace("R", "E"), dict(sizes))
+            check(name, arrays[name], "1" if one_rate else shape.replace("R", self.input_letter), dict(sizes))
+
+    def checked(self, arrays: Mapping[str, npt.NDArray[Any]]) -> CheckedArrays:
+        """Checks arrays as `check_arrays` does, unless that has been done."""
+        if isinstance(arrays, CheckedArrays) and arrays.config == self:
+            return arrays
+        self.check_arrays(arrays)
+        return CheckedArrays(self, arrays)
 
     def to_json(self) -> str:
-        """Writes the configuration as a JSON object; choices only where they are not the standard ones.
+        """Writes the configuration as a JSON object.
 
-        So the files of standard cells can be read by versions that know no others.
+        Raises:
+            TypeError: `classes` holds something that JSON does not.
         """
-        standard = {name: values[0] for name, values in GRU.choices.items()}.items()
-        return json.dumps(dict(item for item in dataclasses.asdict(self).items() if item not in standard))
+        if any(type(value) not in (str, int, float, bool, type(None)) for value in self.classes or ()):
+            found = sorted({type(value).__name__ for value in self.classes or ()})
+            raise TypeError(
+                f"classes are of type {', '.join(found)}, but a model file holds texts, numbers, True, False and None"
+            )
+        standard = {field.name: field.default for field in dataclasses.fields(self) if field.name in _OPTIONAL}
+        values = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+        return format_object({name: value for name, value in values.items() if value != standard.get(name, ...)})
 
     @classmethod
-    def from_json(cls, text: str) -> "Config":
-        """Reads what `to_json` wrote.
+    def from_json(cls, text: str) -> Self:
+        """Reads what `to_json` wrote, in this version or an earlier one, which wrote choices of the cell one by one.
 
         Raises:
             TypeError: A value has another type.
             ValueError: It is no such JSON object, a key is missing or left over, or a value is out of its limits.
         """
         values = parse_object("config", text)
-        names = [field.name for field in dataclasses.fields(cls) if field.name in values or field.name not in GRU.choices]
+        names = [field.name for field in dataclasses.fields(cls)]
+        choices = {choice for cell in CELLS.values() for choice in cell.choices} & values.keys() - set(names)
+        if choices and "cell" in values:
+            values["cell"] = str(Cell.of(values["cell"], **{choice: values.pop(choice) for choice in sorted(choices)}))
+        names = [name for name in names if name in values or name not in _OPTIONAL]
         check_names("config", values, names, "this version of tidegate")
-        if isinstance(values["labels"], list):
-            values["labels"] = tuple(values["labels"])
-        return cls(**values)
+        fields: dict[str, Any] = {name: tuple(v) if isinstance(v, list) else v for name, v in values.items()}
+        return cls(**fields)
 
 
-def parse_object(name: str, text: str) -> dict[str, Any]:
-    """Parses a JSON object.
+@dataclass(frozen=True, kw_only=True)
+class NetworkConfig(Architecture):
+    """The configuration of a network that reads sequences of vectors.
+
+    Example:
+        >>> config = NetworkConfig(cell="lstm", labels=("rest", "walk"), input_size=3, hidden_size=8)
+        >>> config.summary_size
+        8
+        >>> NetworkConfig.from_json(config.to_json()) == config
+        True
+
+    Attributes:
+        input_size: I, the numbers of each vector.
+    """
+
+    input_size: int
+
+    input_letter = "I"
+
+    def sizes(self) -> Sizes:
+        """Returns the size of each letter, and where it comes from."""
+        return super().sizes() | {"I": (self.input_size, "input_size")}
+
+
+@dataclass(frozen=True, kw_only=True)
+class TextConfig(Architecture):
+    """The configuration of a network that reads texts: word vectors, and what an `Architecture` has.
+
+    Example:
+        >>> config = TextConfig(cell="gru", labels=("no", "yes"), vocab_size=9, embedding_size=4, hidden_size=8)
+        >>> config.summary_size
+        8
+        >>> TextConfig.from_json(config.to_json()) == config
+        True
+
+    Attributes:
+        vocab_size: V, the number of words of the tokenizer.
+        embedding_size: E, the numbers of each word vector, which are the I that the stack or the pooling reads.
+        max_length: Longest text in words, the rest is not read; None for no limit.
+    """
+
+    vocab_size: int
+    embedding_size: int
+    max_length: int | None = None
+
+    input_letter = "E"
+
+    @property
+    def input_size(self) -> int:
+        """E."""
+        return self.embedding_size
+
+    def letters(self) -> dict[str, str]:
+        """Names the arrays with their shapes in letters; those of the stack start with `rnn.`."""
+        return {"embedding.weight": "V E"} | super().letters()
+
+    def sizes(self) -> Sizes:
+        """Returns the size of each letter, and where it comes from."""
+        return super().sizes() | {"V": (self.vocab_size, "vocab_size"), "E": (self.embedding_size, "embedding_size")}
+
+
+def _checked_cell(cell: Any) -> str:
+    """Returns the standard text of a cell, or the name of a pooling.
 
     Raises:
-        ValueError: It is none, or it is nested too deeply to be read.
+        ValueError: There is none of this name, or something is chosen that it has not.
     """
-    if not text.startswith("{"):
-        raise ValueError(f"{name} is {text[:40]!r}, expected a JSON object")
-    try:
-        value: dict[str, Any] = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise ValueError(f"{name} is no JSON: {error}") from error
-    return value
-
-
-def format_object(values: Mapping[str, Any]) -> str:
-    """Writes a JSON object, scalars of numpy as plain numbers.
-
-    Raises:
-        TypeError: A value is nothing that JSON holds.
-    """
-    return json.dumps(values, default=_plain_number)
-
-
-def _plain_number(value: object) -> object:
-    if isinstance(value, np.generic):
-        return value.item()
-    raise TypeError(f"{value!r:.60} is of type {type(value).__name__}, expected what JSON holds")
+    if isinstance(cell, Cell):
+        return str(cell)
+    name = cell.partition(" ")[0] if isinstance(cell, str) else cell
+    if name not in cell_names() or name in POOLINGS:
+        check_choice("cell", cell, cell_names())
+        return str(name)
+    return str(Cell.of(cell))

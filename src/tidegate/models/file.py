@@ -23,7 +23,9 @@ from tidegate.data.files import replacing
 Array = npt.NDArray[np.float32]
 
 FORMAT = "1"
-KEYS = ("tidegate", "config", "tokenizer", "metrics", "versions", "sha256")
+TOKENIZER = "tokenizer"
+KEYS = ("tidegate", "config", TOKENIZER, "metrics", "versions", "sha256")
+"""The texts of a file; a tokenizer is there if the model reads texts."""
 
 # The header holds the tokenizer: 64 MiB are enough for more than a million words.
 MAX_HEADER = 64 * 2**20
@@ -85,7 +87,7 @@ class Contents:
 
 @contextmanager
 def reading(path: str | os.PathLike[str]) -> Iterator[Contents]:
-    """Opens a model file; whatever turns out to be wrong with it inside the block is told with the file's name.
+    """Opens a model file; an error about its contents inside the block names the file.
 
     Raises:
         OSError: There is no such file, or it may not be read.
@@ -109,7 +111,7 @@ def write(path: str | os.PathLike[str], arrays: Mapping[str, Array], metadata: M
     Args:
         path: Where the file shall be.
         arrays: float32 arrays by name.
-        metadata: The texts of `KEYS` but for format and digest, which are added.
+        metadata: The texts of `KEYS` without format and digest, which are added.
 
     Raises:
         OSError: The file cannot be written.
@@ -168,5 +170,5 @@ def _check_metadata(metadata: dict[str, str]) -> None:
         )
     if metadata["tidegate"] != FORMAT:
         raise ValueError(f"it has format {metadata['tidegate']!r}, expected {FORMAT!r}: another version wrote it")
-    if metadata.keys() != set(KEYS):
+    if metadata.keys() - {TOKENIZER} != set(KEYS) - {TOKENIZER}:
         raise ValueError(f"its metadata has {sorted(metadata)}, expected {sorted(KEYS)}")

@@ -1,4 +1,4 @@
-"""How good predictions are: accuracy, F1, confusion and calibration, on numpy alone."""
+"""How good predictions are: accuracy, F1, confusion and calibration, or errors of numbers, on numpy alone."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -55,6 +55,11 @@ class Report:
     def n(self) -> int:
         """Number of rows."""
         return len(self.correct)
+
+    @property
+    def quality(self) -> float:
+        """What training makes as large as it can: macro F1."""
+        return self.macro_f1
 
     @property
     def accuracy(self) -> float:
@@ -116,6 +121,63 @@ def score(truth: npt.NDArray[np.integer], probabilities: npt.NDArray[np.floating
     np.add.at(confusion, (truth, predicted), 1)
     correct = predicted == truth
     return Report(tuple(labels), confusion, calibration_error(correct, probabilities.max(1)), correct)
+
+
+@dataclass(frozen=True)
+class RegressionReport:
+    """How far predicted numbers are from the true ones.
+
+    Example:
+        >>> report = score_numbers(np.array([[0.0], [1.0], [2.0]]), np.array([[0.0], [1.0], [1.0]]), ["speed"])
+        >>> round(report.r2, 3), round(report.mae, 3)
+        (0.5, 0.333)
+
+    Attributes:
+        labels: Names of the C numbers.
+        n: B, the number of rows.
+        mae: Mean absolute error, averaged over the numbers.
+        rmse: Root of the mean squared error of each number, averaged over the numbers.
+        r2: Share of the variance that is explained, averaged over the numbers; 1 is perfect, 0 is as good as the mean.
+    """
+
+    labels: tuple[str, ...]
+    n: int
+    mae: float
+    rmse: float
+    r2: float
+
+    @property
+    def quality(self) -> float:
+        """What training makes as large as it can: R²."""
+        return self.r2
+
+    def as_dict(self) -> dict[str, Any]:
+        """The figures as plain numbers, ready for JSON."""
+        return {"r2": self.r2, "rmse": self.rmse, "mae": self.mae, "n": self.n}
+
+
+def score_numbers(
+    truth: npt.NDArray[np.floating], predicted: npt.NDArray[np.floating], labels: Sequence[str]
+) -> RegressionReport:
+    """Compares predicted numbers with the true ones.
+
+    Args:
+        truth: float [B, C].
+        predicted: float [B, C].
+        labels: Names of the C numbers.
+
+    Raises:
+        ValueError: There is no row, or the shapes do not fit each other.
+    """
+    if predicted.shape != truth.shape or truth.ndim != 2 or truth.shape[1] != len(labels):
+        raise ValueError(f"predicted has shape {predicted.shape}, expected [B, C] = {truth.shape} as truth has")
+    if len(truth) == 0:
+        raise ValueError("there is no row to score: errors need at least one")
+    error = predicted.astype(np.float64) - truth
+    squares, spread = (error**2).mean(axis=0), truth.astype(np.float64).var(axis=0)
+    r2 = 1 - np.divide(squares, spread, out=(squares > 0).astype(np.float64), where=spread > 0)
+    figures = {"mae": np.abs(error).mean(), "rmse": np.sqrt(squares).mean(), "r2": r2.mean()}
+    return RegressionReport(tuple(labels), len(truth), **{name: float(figure) for name, figure in figures.items()})
 
 
 def calibration_error(

@@ -115,9 +115,22 @@ def pack(
     for letter in "IH":
         if sizes[letter][0] < 1:
             raise ValueError(f"{letter} is {sizes[letter][0]}, expected 1 or more: it comes from {sizes[letter][1]}")
+    return pack_checked(cell, w_ih, w_hh, b_ih, b_hh, isa=isa)
+
+
+def pack_checked(
+    cell: Cell,
+    w_ih: Array,
+    w_hh: Array,
+    b_ih: Array | None = None,
+    b_hh: Array | None = None,
+    *,
+    isa: str | None = None,
+) -> Layer:
+    """Does what `pack` does, with weights that the caller has checked together with the rest of a stack."""
     w_ih, w_hh = np.ascontiguousarray(w_ih), np.ascontiguousarray(w_hh)
     b_ih, b_hh = (None if bias is None else np.ascontiguousarray(bias) for bias in (b_ih, b_hh))
-    return pack_weights(cell, (w_ih, w_hh, b_ih, b_hh), isa)
+    return pack_weights(cell, (w_ih, w_hh, b_ih, b_hh), isa or _default_isa())
 
 
 def _checked(layer: Layer, x: Array, h0: Any, options: RowOptions) -> tuple[Call, checks.Sizes, str]:

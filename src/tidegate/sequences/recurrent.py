@@ -1,7 +1,7 @@
 """Trained recurrent stacks on numpy arrays: sequences in, summary vectors out, no PyTorch."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -9,10 +9,12 @@ import numpy.typing as npt
 from tidegate import ops
 from tidegate.ops._kernels import empty
 from tidegate.ops.cells import Cell
-from tidegate.ops.checks import Sizes, check, check_choice, check_ids, check_lengths
+from tidegate.ops.checks import Sizes, check, check_ids, check_lengths
+from tidegate.ops.layer import pack_checked
 from tidegate.ops.names import layout, parameter_letters, parameter_names
 from tidegate.ops.trace import Trace, outputs_of
-from tidegate.sequences.summaries import SUMMARIES, Sequences, as_sequences, batches, pad, summarize
+from tidegate.sequences.padding import Sequences, as_sequences, batches, pad
+from tidegate.sequences.summaries import summarize, summary_size
 
 Array = npt.NDArray[np.float32]
 
@@ -64,22 +66,37 @@ class Recurrent:
             TypeError: The weights are no arrays of real numbers.
             ValueError: Cell, summary or a choice are unknown, or a weight is missing, left over or has a wrong shape.
         """
-        self.cell, self.summary = Cell.of(cell, **choices), summary
-        check_choice("summary", summary, SUMMARIES)
-        self.num_layers, self.bidirectional, self.bias = layout(weights.keys())
-
-        self.weights = arrays = {name: _as_float32(name, array) for name, array in weights.items()}
-        sizes: Sizes = {"G": (self.cell.G, f"cell {self.cell.name!r}")}
+        cell = Cell.of(cell, **choices)
+        num_layers, bidirectional, bias = layout(weights.keys())
+        arrays = {name: _as_float32(name, array) for name, array in weights.items()}
+        sizes: Sizes = {"G": (cell.G, f"cell {cell.name!r}")}
         check("weight_hh_l0", arrays["weight_hh_l0"], "G·H H", sizes)
-        sizes["D"] = (1 + self.bidirectional, "the names of the weights")
-        for name, letters in parameter_letters(self.num_layers, self.bidirectional, self.bias).items():
+        sizes["D"] = (1 + bidirectional, "the names of the weights")
+        for name, letters in parameter_letters(num_layers, bidirectional, bias).items():
             check(name, arrays[name], letters, sizes)
-        self.input_size, self.hidden_size = sizes["I"][0], sizes["H"][0]
-        self.summary_size = (1 + self.bidirectional) * self.hidden_size * (1 + ("+" in summary))
+        for letter in "IH":
+            if sizes[letter][0] < 1:
+                raise ValueError(
+                    f"{letter} is {sizes[letter][0]}, expected 1 or more: it comes from {sizes[letter][1]}"
+                )
+        self._set_up(arrays, cell, summary)
+
+    @classmethod
+    def of_checked(cls, weights: Mapping[str, Array], cell: Cell, summary: str = "last") -> Self:
+        """Makes a stack of float32 weights whose names and shapes the caller has checked, as those of a model file."""
+        stack = cls.__new__(cls)
+        stack._set_up(dict(weights), cell, summary)  # noqa: SLF001 - of its own class
+        return stack
+
+    def _set_up(self, arrays: dict[str, Array], cell: Cell, summary: str) -> None:
+        self.cell, self.summary, self.weights = cell, summary, arrays
+        self.num_layers, self.bidirectional, self.bias = layout(arrays.keys())
+        self.input_size, self.hidden_size = arrays["weight_ih_l0"].shape[1], arrays["weight_hh_l0"].shape[1]
+        self.summary_size = summary_size(summary, (1 + self.bidirectional) * self.hidden_size)
 
         self._layers = [
             [
-                ops.pack(self.cell, *(arrays[name] for name in parameter_names(layer, reverse, self.bias)))
+                pack_checked(self.cell, *(arrays[name] for name in parameter_names(layer, reverse, self.bias)))
                 for reverse in (False, True)[: 1 + self.bidirectional]
             ]
             for layer in range(self.num_layers)

@@ -1,7 +1,7 @@
-"""What the page asks and what it is told, as messages of pydantic.
+"""What the page asks, and what it is answered, as messages of pydantic.
 
-Every question holds the whole input: nothing is remembered between two questions. What runs along the steps is in the
-order of the text, whatever the direction in which a layer has walked it.
+Every question holds the whole input, so that an answer depends on nothing that was asked before. What runs along the
+steps is in the order of the text, whatever the direction in which a layer has walked it.
 """
 
 from collections.abc import Sequence
@@ -11,8 +11,6 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict, Field
 
-from tidegate.models.model import Model
-from tidegate.ops.names import parameter_names
 from tidegate.ops.trace import Trace
 
 Array = npt.NDArray[Any]
@@ -20,9 +18,12 @@ Array = npt.NDArray[Any]
 MOST_STEPS = 5_000
 LONGEST_TEXT = 200_000  # characters
 
-Gate = Literal["reset", "update", "candidate", "hidden", "kept", "preactivation"]
 Numbers = list[float]
-Share = Annotated[float, Field(ge=0, le=1)]
+Role = Literal["keeps", "reads", "writes", "shows", "gate", "candidate", "state", "output", "memory", "kept", "other"]
+
+
+class QuestionError(ValueError):
+    """A question that cannot be answered as it was asked; the message says why."""
 
 
 class _Message(BaseModel):
@@ -35,26 +36,29 @@ class Question(_Message):
     text: str | None = Field(default=None, max_length=LONGEST_TEXT)
     vectors: list[Numbers] | None = Field(default=None, max_length=MOST_STEPS)
 
-    def source(self, model: Model) -> str | Array:
-        """Returns the text or the array.
+    def source(self, width: int) -> str | Array:
+        """Returns the text, or the vectors as an array float32 [T, E].
+
+        Args:
+            width: E, the numbers that the model reads at each step.
 
         Raises:
-            ValueError: It is neither or both, the rows are of different sizes, or the text is too long for a page.
+            QuestionError: It is neither or both, the rows are of different sizes, or a number is not finite.
         """
         if (self.text is None) == (self.vectors is None):
-            raise ValueError("the question holds neither or both of text and vectors, expected one of them")
+            raise QuestionError("the question holds neither or both of text and vectors, expected one of them")
         if self.text is not None:
-            count = len(model.tokenizer.words(self.text, model.config.max_length))
-            if count > MOST_STEPS:
-                raise ValueError(f"the text has {count:,} words, expected at most {MOST_STEPS:,} on the page")
             return self.text
-        width = model.config.embedding_size
         for row, vector in enumerate(self.vectors or (), 1):
             if len(vector) != width:
-                raise ValueError(
+                raise QuestionError(
                     f"row {row} has {len(vector)} numbers, expected {width}: the model reads {width} a step"
                 )
-        return np.array(self.vectors or (), np.float32).reshape(-1, width)
+        with np.errstate(over="ignore"):
+            array = np.array(self.vectors or (), np.float32).reshape(-1, width)
+        if not np.isfinite(array).all():
+            raise QuestionError(f"the vectors hold {np.count_nonzero(~np.isfinite(array))} numbers that are not finite")
+        return array
 
 
 class Place(Question):
@@ -63,36 +67,23 @@ class Place(Question):
     layer: int = Field(default=0, ge=0)
     reverse: bool = False
 
-    def trace(self, model: Model) -> Trace:
-        """Reads the input and returns what this layer did.
-
-        Raises:
-            ValueError: There is no such layer.
-        """
-        return self.find(model.trace(self.source(model)))
-
     def find(self, traces: Sequence[Trace]) -> Trace:
         """Returns the trace of this layer in this direction.
 
         Raises:
-            ValueError: There is no such layer.
+            QuestionError: There is no such layer.
         """
         for trace in traces:
             if (trace.layer, trace.reverse) == (self.layer, self.reverse):
                 return trace
         where = f"layer {self.layer}" + ", reverse" * self.reverse
-        raise ValueError(f"the model has no {where}, expected one of its {len(traces)} layers and directions")
-
-    def weights(self, model: Model) -> list[Array]:
-        """Returns w_ih [G·H, ·] and w_hh [G·H, H], and if there are biases b_ih and b_hh [G·H]."""
-        names = parameter_names(self.layer, self.reverse, model.config.bias)
-        return [model.arrays[f"rnn.{name}"] for name in names]
+        raise QuestionError(f"the model has no {where}, expected one of its {len(traces)} layers and directions")
 
 
 class GateQuestion(Place):
-    """Which values a heat map shows."""
+    """Which values a heat map shows: those of a gate or a state by its name, or "kept"."""
 
-    gate: Gate
+    gate: str = Field(max_length=100)
 
 
 class UnitQuestion(Place):
@@ -102,21 +93,35 @@ class UnitQuestion(Place):
 
 
 class WhatIfQuestion(UnitQuestion):
-    """A step of a unit whose gates are set by hand."""
+    """A step of a unit whose gates or candidate are set by hand, by name."""
 
     step: int = Field(ge=0)
-    reset: Share | None = None
-    update: Share | None = None
-    candidate: float | None = Field(default=None, ge=-1e6, le=1e6)
+    values: dict[str, Annotated[float, Field(ge=-1e6, le=1e6)]] = Field(default={}, max_length=16)
+
+
+class Value(_Message):
+    """A number that each unit has at every step: a gate, the candidate, a state; or the share that is kept to the end.
+
+    `label` is its name for readers with its symbol, `role` what it does, and `off` says that it is the same everywhere.
+    """
+
+    name: str
+    label: str
+    symbol: str
+    role: Role
+    off: bool = False
 
 
 class Facts(_Message):
-    """What the page must know of the model. Of a GRU, the gates in `off` are fixed at r = 1 or z = 0."""
+    """What the page must know of the model.
+
+    `kind` is the title of its cell, `title` the same with what was chosen of it; `values` are those that a unit has at
+    every step, `maps` the names of those with a heat map; `term` says what a word's term in the score is.
+    """
 
     name: str
-    cell: str
-    gated: bool
-    off: list[Gate]
+    kind: str
+    title: str
     labels: list[str]
     layers: int
     directions: int
@@ -125,14 +130,16 @@ class Facts(_Message):
     summary: str
     longest: int | None
     parameters: int
-    gates: list[Gate]
+    values: list[Value]
+    maps: list[str]
+    term: str
 
 
 class Words(_Message):
     """Each word's share of each class's score: bias + initial + the sum of contributions [T, C] = logits.
 
-    `unknown` are the steps of words outside the vocabulary, `leading` is the unit that counts most, `remark` is what
-    one must know of the model to read this.
+    `unknown` are the steps of words outside the vocabulary, `leading` is the unit that counts most, `remark` is what a
+    reader must know of the model to read this.
     """
 
     words: list[str]
@@ -163,10 +170,10 @@ class HeatMap(_Message):
 
 
 class Stream(_Message):
-    """How much of each word's deposit is in the state after each step: Σ over units of |what is left|.
+    """How much of each word's deposit is in the memory after each step: Σ over units of |what is left|.
 
     The rows of amounts belong to the words in `top`; one row more holds all other words and the initial state. `own` is
-    how much each word has in the state after its own step.
+    how much each word has in the memory after its own step.
     """
 
     top: list[int]
@@ -175,7 +182,7 @@ class Stream(_Message):
 
 
 class Curve(_Message):
-    """log10 of ‖∂h_end/∂h_t‖ / √H for the state after each step, how it grows in a step, and that in words."""
+    """log10 of ‖∂h_end/∂h_t‖, over that at the end, after each step; how it grows in a step, and that in words."""
 
     log_norm: list[float | None]
     rate: float | None
@@ -183,29 +190,36 @@ class Curve(_Message):
 
 
 class Flow(_Message):
-    """The gradient flow of a layer, and of the vanilla RNN with the weights of its candidate."""
+    """The gradient flow of a layer, and where the cell's gates can be off that of the same layer without gates."""
 
     this: Curve
     vanilla: Curve | None
 
 
 class Unit(_Message):
-    """One unit at every step. `from_input` and `from_memory` hold W x + b_ih and U h + b_hh of each gate, [T] each."""
+    """One unit at every step, all by name, [T] each: its states before and after the step, and its other values.
 
-    previous: Numbers
-    hidden: Numbers
+    `from_input` and `from_memory` hold W x + b_ih and U v + b_hh of each block of weights, where v is the old output h.
+    `reads_first` says that the gate which reads the memory stands before the product, so that v is r ∘ h for the
+    candidate.
+    """
+
+    before: dict[str, Numbers]
+    after: dict[str, Numbers]
     gates: dict[str, Numbers]
-    from_input: list[Numbers]
-    from_memory: list[Numbers]
+    from_input: dict[str, Numbers]
+    from_memory: dict[str, Numbers]
+    reads_first: bool
 
 
 class Answer(_Message):
-    """The probabilities as they are and as they would be, and the unit's gates at the step and its states from then on.
+    """The probabilities as they are and as they would be, the unit's values at the step, and its states at all steps.
 
-    States before the step, in the order in which the layer walks, are as they were.
+    States before the step, in the order in which the layer walks, are as they were. `from_memory` is as in `Unit`.
     """
 
-    before: Numbers
-    after: Numbers
-    hidden: Numbers
+    probabilities_before: Numbers
+    probabilities: Numbers
+    after: dict[str, Numbers]
     gates: dict[str, float]
+    from_memory: dict[str, float]

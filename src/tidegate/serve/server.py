@@ -3,7 +3,6 @@
 import ipaddress
 import logging
 import socket
-import traceback
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -18,8 +17,9 @@ from starlette.datastructures import MutableHeaders
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from tidegate.models.model import Model
-from tidegate.serve import messages, page
+from tidegate.models.text_model import TextModel
+from tidegate.serve import messages
+from tidegate.serve.page import Page
 
 WEB = Path(__file__).parent / "web"
 LOG = logging.getLogger(__name__)
@@ -41,7 +41,7 @@ HEADERS = {
 }
 
 
-def create_app(model: Model, name: str = "model", hosts: tuple[str, ...] = HERE) -> FastAPI:
+def create_app(model: TextModel, name: str = "model", hosts: tuple[str, ...] = HERE) -> FastAPI:
     """Builds the application: the page at /, its questions under /api/.
 
     Args:
@@ -55,11 +55,14 @@ def create_app(model: Model, name: str = "model", hosts: tuple[str, ...] = HERE)
     """
     # The pages of API documentation would fetch scripts from elsewhere.
     app = FastAPI(title="tidegate", docs_url=None, redoc_url=None, openapi_url=None)
-    app.add_api_route("/api/model", lambda: page.facts(model, name), response_model=messages.Facts)
-    for path, answer in _ANSWERS.items():
-        _add(app, path, answer, model)
+    page = Page(model, name)
+    app.add_api_route("/api/model", page.facts, response_model=messages.Facts)
+    for path, answer in _answers(page).items():
+        app.add_api_route(f"/api/{path}", answer, methods=["POST"])  # the messages are read off the signature
     app.mount("/", StaticFiles(directory=WEB, html=True))
-    app.add_exception_handler(ValueError, _refuse_value)
+    for wrong in (messages.QuestionError, FloatingPointError):  # numbers so large that the network overflows
+        app.add_exception_handler(wrong, lambda _, error: _refuse(400, str(error)))
+    app.add_exception_handler(ValueError, _fail)
     app.add_exception_handler(RequestValidationError, lambda _, error: _refuse(422, _first_fault(error)))
     app.add_middleware(_Limit)
     app.add_middleware(TrustedHostMiddleware, allowed_hosts=list(hosts))
@@ -112,37 +115,26 @@ def is_here(host: str) -> bool:
         return host == "localhost"
 
 
-_ANSWERS: dict[str, Callable[[Model, Any], Any]] = {
-    "words": page.words,
-    "gates": page.heat_map,
-    "ledger": page.stream,
-    "flow": page.flow_curves,
-    "unit": page.unit,
-    "what-if": page.answer,
-}
-
-
-def _add(app: FastAPI, path: str, answer: Callable[[Model, Any], Any], model: Model) -> None:
-    """Adds one question to the application. FastAPI reads the messages off the signature, and runs it in a thread."""
-    hints = answer.__annotations__
-
-    def respond(question: Any) -> Any:
-        return answer(model, question)
-
-    respond.__annotations__ = {"question": hints["question"], "return": hints["return"]}
-    app.add_api_route(f"/api/{path}", respond, methods=["POST"])
+def _answers(page: Page) -> dict[str, Callable[[Any], Any]]:
+    """Lists what answers the page's questions, by path; FastAPI runs each in a thread."""
+    return {
+        "words": page.words,
+        "gates": page.heat_map,
+        "ledger": page.stream,
+        "flow": page.flow,
+        "unit": page.unit,
+        "what-if": page.what_if,
+    }
 
 
 def _refuse(status: int, text: str) -> JSONResponse:
     return JSONResponse({"error": text}, status)
 
 
-def _refuse_value(_: Any, error: Exception) -> JSONResponse:
-    """Tells what is wrong with a question. What no check of ours has raised is a fault of ours, and is logged."""
-    last = traceback.extract_tb(error.__traceback__)[-1]
-    checked = Path(last.filename).is_relative_to(WEB.parents[1]) and (last.line or "").startswith("raise ")
-    LOG.log(logging.DEBUG if checked else logging.ERROR, "a question was refused: %s", error, exc_info=error)
-    return _refuse(400, str(error))
+def _fail(_: Any, error: Exception) -> JSONResponse:
+    """Answers a question that was right, and failed by a fault of the server, which is logged."""
+    LOG.error("a question failed: %s", error, exc_info=error)
+    return _refuse(500, f"The server failed: {error}")
 
 
 def _first_fault(error: RequestValidationError) -> str:

@@ -7,11 +7,12 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
+from tidegate.ops.cells import Cell
 from tidegate.ops.threads import kept_awake
 from tidegate.study.findings import Row
 from tidegate.study.tasks import Batch, Task
-from tidegate.torch import GRU, RNN
-from tidegate.training.loop import one_torch_thread
+from tidegate.training.layers import recurrent_layers
+from tidegate.training.optimizer import Optimizer, one_torch_thread
 
 TEST_SEED, CHOICE_SEED = 1_000_000, 2_000_000  # added to a seed, for sequences that training has not drawn
 
@@ -38,22 +39,19 @@ class Reader(nn.Module):
 
     Args:
         task: Says the sizes of input and output.
-        cell: "gru", "rnn_tanh" or "rnn_relu".
+        cell: The text of a recurrent cell, such as "gru reset=off".
         hidden: H.
         start: Of the recurrent weights: "uniform" (PyTorch's own, from −1/√H to 1/√H), "orthogonal" or "identity".
         gain: What an orthogonal start is multiplied by.
-        options: More options of the layer.
+        options: More options of the layer, such as `chrono`.
     """
 
     def __init__(
-        self, task: Task, cell: str, hidden: int, start: str = "uniform", gain: float = 1.0, **options: Any
+        self, task: Task, cell: str | Cell, hidden: int, start: str = "uniform", gain: float = 1.0, **options: Any
     ) -> None:
         super().__init__()
-        self.cell, self.choices = cell, options
-        if cell == "gru":
-            self.rnn: GRU | RNN = GRU(task.inputs, hidden, **options)
-        else:
-            self.rnn = RNN(task.inputs, hidden, nonlinearity=cell.removeprefix("rnn_"), **options)
+        self.cell = Cell.of(cell)
+        self.rnn = recurrent_layers(self.cell, task.inputs, hidden, **options)
         self.head = nn.Linear(hidden, task.outputs)
         parameters = dict(self.rnn.named_parameters())
         if start == "orthogonal":
@@ -71,7 +69,8 @@ class Reader(nn.Module):
             x: float32 [T, B, I].
             where: bool [T, B], or None.
         """
-        y, h_n = self.rnn(x)
+        y, states = self.rnn(x)
+        h_n = states if self.cell.S == 1 else states[0]
         answers: Tensor = self.head(h_n[0] if where is None else y[where])
         return answers
 
@@ -109,23 +108,16 @@ def fit(
         enough: Score at which training ends early, once the last 50 steps have reached it on average.
     """
     rng = np.random.default_rng(seed)
-    adamw = torch.optim.AdamW(reader.parameters(), learning_rate, weight_decay=0, fused=True)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(
-        adamw, learning_rate, total_steps=steps, pct_start=0.2, cycle_momentum=False
-    )
+    optimizer = Optimizer(reader.parameters(), learning_rate, steps)
     scores: list[float] = []
     with one_torch_thread(), kept_awake():
         for step in range(steps):
             drawn = task.draw(rng, batch)
             answers = reader.answer(drawn)
-            loss = _loss(answers, drawn)
-            if not loss.isfinite():
+            try:
+                optimizer.step(_loss(answers, drawn))
+            except FloatingPointError:
                 return Fit(scores, step)
-            loss.backward()  # type: ignore[no-untyped-call]
-            nn.utils.clip_grad_norm_(reader.parameters(), 1.0)
-            adamw.step()
-            adamw.zero_grad()
-            schedule.step()
             scores.append(score(answers.detach(), drawn))
             if len(scores) >= 50 and np.mean(scores[-50:]) >= enough:
                 break

@@ -9,8 +9,8 @@ import numpy.typing as npt
 import torch
 
 from tidegate.inspection.gradient_flow import jacobians
-from tidegate.inspection.gradient_flow.jacobian import slopes
 from tidegate.inspection.statistics import Interval
+from tidegate.ops.cells import Cell
 from tidegate.ops.trace import Trace
 from tidegate.sequences.recurrent import Recurrent
 from tidegate.study import figures, reviews
@@ -67,7 +67,7 @@ def measure(condition: Row, seed: int, setup: Setup) -> Iterator[Row]:
         return
     task, hidden, steps = _task(condition["task"], setup)
     torch.manual_seed(seed)
-    reader = Reader(task, "gru", hidden, **choices)
+    reader = Reader(task, Cell.of("gru", **choices), hidden)
     trained = fit(reader, task, seed, steps=steps, learning_rate=rate)
     row = evaluate(reader, task, seed) | {"diverged": trained.diverged is not None}
     yield row | (at_markers(reader, task, seed) if condition["task"] == AFRESH else {})
@@ -95,7 +95,7 @@ def at_markers(reader: Reader, task: Task, seed: int, rows: int = 32) -> Row:
     with torch.inference_mode():
         squares = (reader.answer(drawn).numpy() - drawn.target) ** 2
     errors = squares.mean(axis=1).reshape(len(drawn.x), rows)
-    layer = Recurrent(reader.weights(), reader.cell, **reader.choices)
+    layer = Recurrent(reader.weights(), reader.cell)
     (trace,), w_hh = layer.trace(drawn.x), layer.weights["weight_hh_l0"]
     norms = {
         CANDIDATE: np.stack([candidate_norms(trace, w_hh, row) for row in range(rows)], axis=1),
@@ -112,13 +112,11 @@ def at_markers(reader: Reader, task: Task, seed: int, rows: int = 32) -> Row:
 def candidate_norms(trace: Trace, w_hh: npt.NDArray[np.float32], row: int) -> npt.NDArray[np.float64]:
     """Computes the spectral norm of ∂n_t/∂h_{t−1} at each step of a GRU, float64 [n].
 
-    It follows from r and n, and not from what z lets of the candidate into the state: so z is taken to be 0.
+    It depends on r and n, and not on how much of the candidate z lets into the state: with z taken to be 0, the state
+    is the candidate.
     """
-    found = slopes(replace(trace, update=np.zeros_like(trace.hidden)), row)
-    to_reset, _, to_candidate = np.moveaxis(found.by_c, 1, 0)
-    u_reset, _, u_candidate = np.asarray(w_hh, np.float64).reshape(3, -1, w_hh.shape[1])
-    by_state = to_reset[..., None] * u_reset + to_candidate[..., None] * u_candidate
-    norms: npt.NDArray[np.float64] = np.linalg.norm(by_state, 2, axis=(1, 2))
+    through = replace(trace, values={**trace.values, "update": np.zeros_like(trace.hidden)})
+    norms: npt.NDArray[np.float64] = np.linalg.norm(jacobians(through, w_hh, row), 2, axis=(1, 2))
     return norms
 
 

@@ -10,14 +10,16 @@ import numpy as np
 
 from tidegate.data import tables
 from tidegate.data.datasets import Split, imdb
-from tidegate.models.config import Config
-from tidegate.models.model import Model
+from tidegate.models.config import TextConfig
+from tidegate.models.text_model import TextModel
+from tidegate.ops.cells import CELLS, Cell
 from tidegate.study.findings import Row
 from tidegate.study.frame import Setup
 from tidegate.training.corpus import Corpus
-from tidegate.training.examples import Examples, Labelled, class_indices, prepare
+from tidegate.training.events import Epoch
+from tidegate.training.examples import Labelled, TextExamples, class_indices, prepare_texts
 from tidegate.training.loop import to_model, train
-from tidegate.training.settings import Epoch, Settings
+from tidegate.training.settings import Settings
 
 
 class Drawn(NamedTuple):
@@ -28,15 +30,14 @@ class Drawn(NamedTuple):
         test: What to judge by, from the test part of the data.
     """
 
-    examples: Examples
+    examples: TextExamples
     test: Labelled
 
-    def config(self, setup: Setup, cell: str = "gru", **choices: Any) -> Config:
-        """Describes a classifier of the setup's sizes, `review_hidden` and `embedding`."""
-        sizes = setup.sizes
-        return self.examples.config(
-            cell, hidden_size=sizes["review_hidden"], embedding_size=sizes["embedding"], **choices
-        )
+    def config(self, setup: Setup, cell: str = "gru", **fields: Any) -> TextConfig:
+        """Describes a classifier of the setup's sizes, `review_hidden` and `embedding`, with choices of the cell."""
+        chosen = {name: fields.pop(name) for name in CELLS[cell].choices if name in fields} if cell in CELLS else {}
+        sizes = {"hidden_size": setup.sizes["review_hidden"], "embedding_size": setup.sizes["embedding"]}
+        return self.examples.config(str(Cell.of(cell, **chosen)) if chosen else cell, **sizes, **fields)
 
 
 GUESSING: Row = {"score": 0.5, "held_out": 0.5}
@@ -55,7 +56,7 @@ class Fitted:
         seconds: That training took.
     """
 
-    model: Model
+    model: TextModel
     accuracy: float
     held_out: float
     curve: list[float]
@@ -111,7 +112,7 @@ def draw(setup: Setup, seed: int, *, train: int | None = None, shuffled: bool = 
 def _draw(folder: Path | None, train: int, test: int, max_length: int, seed: int, shuffled: bool) -> Drawn:
     learn, judge = split(folder)
     texts, labels = _some(learn, train, seed)
-    examples = prepare(texts, labels, max_length=max_length, seed=seed)
+    examples = prepare_texts(texts, labels, max_length=max_length, seed=seed)
     texts, labels = _some(judge, test, seed)
     classes = class_indices(labels, examples.labels, "the test part", len(texts))
     held = Labelled(Corpus.from_texts(texts, examples.tokenizer, max_length), classes)
@@ -119,7 +120,7 @@ def _draw(folder: Path | None, train: int, test: int, max_length: int, seed: int
         rng = np.random.default_rng(seed)
         for corpus in (examples.train.corpus, examples.validation.corpus, held.corpus):
             for start, end in pairwise(corpus.offsets):
-                rng.shuffle(corpus.ids[start:end])  # cut off before, so that each keeps the words that are read
+                rng.shuffle(corpus.steps[start:end])  # cut off before, so that each keeps the words that are read
     return Drawn(examples, held)
 
 
@@ -134,7 +135,7 @@ def _some(table: tables.Table, count: int, seed: int) -> tuple[list[str], list[s
     return [table.texts[row] for row in rows], [labels[row] for row in rows]
 
 
-def classifier(drawn: Drawn, config: Config, seed: int, **settings: Any) -> Fitted:
+def classifier(drawn: Drawn, config: TextConfig, seed: int, **settings: Any) -> Fitted:
     """Trains a classifier and judges it.
 
     Args:
@@ -150,13 +151,13 @@ def classifier(drawn: Drawn, config: Config, seed: int, **settings: Any) -> Fitt
     epochs = [event for event in events if isinstance(event, Epoch)]
     *_, kept = (epoch for epoch in epochs if epoch.weights)
     model = to_model(drawn.examples, config, kept)
+    assert isinstance(model, TextModel)  # noqa: S101 - for mypy: it was trained on texts
     curve = [epoch.report.accuracy for epoch in epochs]
     return Fitted(model, accuracy(model, drawn.test), kept.report.accuracy, curve, epochs[-1].seconds)
 
 
-def accuracy(model: Model, labelled: Labelled) -> float:
+def accuracy(model: TextModel, labelled: Labelled) -> float:
     """Judges a model by texts that are word ids already, such as shuffled ones."""
-    ids, offsets = labelled.corpus.ids, labelled.corpus.offsets
-    rows = [ids[start:end] for start, end in pairwise(offsets)]
+    rows = [labelled.corpus.row(b) for b in range(len(labelled))]
     logits = model.head(model.summaries(rows, model.arrays["embedding.weight"]))
-    return float((logits.argmax(axis=1) == labelled.classes).mean())
+    return float((logits.argmax(axis=1) == labelled.targets).mean())

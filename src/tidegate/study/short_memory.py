@@ -65,7 +65,7 @@ def _facts(found: Units, seed: int) -> dict[str, Any]:
         "low": claim.low,
         "high": claim.high,
         "memory": [round(float(steps), 3) for steps in np.minimum(found.memory, 1e6)],
-        "reset": [round(float(share), 4) for share in found.reset],
+        "reset": [round(float(share), 4) for share in found.mean["reset"]],
     }
 
 

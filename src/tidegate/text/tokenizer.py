@@ -3,11 +3,11 @@
 import json
 import os
 import unicodedata
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from functools import cache
 from itertools import islice
 from types import ModuleType
-from typing import TYPE_CHECKING, Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 
 PAD, UNK = "[PAD]", "[UNK]"
 """The words with ids 0 and 1. No text can spell them: brackets are cut off and letters lower-cased."""
+
+PADDING, UNKNOWN = 0, 1
+"""Their ids: of steps beyond a text's end, and of words outside the vocabulary."""
 
 # Scripts that put no spaces between words are cut into characters.
 _UNSPACED = r"\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}"
@@ -29,6 +32,18 @@ _QUOTES = {"‘": "'", "’": "'", "“": '"', "”": '"'}
 _AT_ONCE = 2048  # texts that the library encodes together: its own records take tens of kilobytes a text
 
 Keep = Literal["head", "tail"]
+
+
+class Cut(NamedTuple):
+    """A text cut into words.
+
+    Attributes:
+        ids: The id of each word, int32 [T]; `UNKNOWN` for those outside the vocabulary.
+        words: The words; those outside the vocabulary as the text writes them.
+    """
+
+    ids: npt.NDArray[np.int32]
+    words: list[str]
 
 
 class Tokenizer:
@@ -79,7 +94,7 @@ class Tokenizer:
         trainer = library.trainers.WordLevelTrainer(
             vocab_size=vocab_size, min_frequency=min_frequency, special_tokens=[PAD, UNK], show_progress=False
         )
-        counting.train_from_iterator(_checked(texts), trainer)
+        counting.train_from_iterator(_encodable(texts), trainer)
         vocab = counting.get_vocab()
         if len(vocab) <= 2:
             raise ValueError(f"no word occurs {min_frequency} times in the texts: the vocabulary would be empty")
@@ -108,7 +123,7 @@ class Tokenizer:
         return len(self.vocab)
 
     def encode_batch(
-        self, texts: Sequence[str], max_length: int | None = None, keep: Keep = "head"
+        self, texts: Iterable[str], max_length: int | None = None, keep: Keep = "head"
     ) -> list[npt.NDArray[np.int32]]:
         """Turns each text into the ids of its words.
 
@@ -121,11 +136,11 @@ class Tokenizer:
             B arrays int32 [T_b].
 
         Raises:
-            TypeError: A text is no `str`.
+            TypeError: It is one text, or one of them is no text.
             ValueError: `max_length` or `keep` is out of range.
         """
         part = _part(max_length, keep)
-        remaining = _checked(texts)
+        remaining = _encodable(texts)
         ids: list[npt.NDArray[np.int32]] = []
         while some := list(islice(remaining, _AT_ONCE)):
             encodings = self._tokenizer.encode_batch_fast(some, add_special_tokens=False)
@@ -144,11 +159,40 @@ class Tokenizer:
             TypeError: The text is no `str`.
             ValueError: `max_length` or `keep` is out of range.
         """
+        return self.cut(text, max_length, keep).words
+
+    def cut(self, text: str, max_length: int | None = None, keep: Keep = "head") -> Cut:
+        """Cuts a text into words, and looks up their ids.
+
+        Args:
+            text: One text.
+            max_length: As in `encode_batch`.
+            keep: As in `encode_batch`.
+
+        Raises:
+            TypeError: The text is no `str`.
+            ValueError: `max_length` or `keep` is out of range.
+        """
         part = _part(max_length, keep)
-        [text] = _checked([text])
+        [text] = _encodable([text])
         encoding = self._tokenizer.encode(text, add_special_tokens=False)
-        tokens = zip(encoding.tokens[part], encoding.offsets[part], strict=True)
-        return [_written(text, *offsets) if token == UNK else token for token, offsets in tokens]
+        ids, tokens = encoding.ids[part], zip(encoding.tokens[part], encoding.offsets[part], strict=True)
+        words = [_written(text, *offsets) if token == UNK else token for token, offsets in tokens]
+        return Cut(np.array(ids, np.int32), words)
+
+
+def check_texts(texts: Iterable[str]) -> Iterator[str]:
+    """Passes texts on.
+
+    Raises:
+        TypeError: It is one text alone, which would be read letter by letter, or one of them is no text.
+    """
+    if isinstance(texts, str):
+        raise TypeError(f"texts is one text, expected several: pass [text] for {texts[:40]!r}")
+    for i, text in enumerate(texts):
+        if not isinstance(text, str):
+            raise TypeError(f"texts[{i}] is {text!r:.60}, expected a text (str)")
+        yield text
 
 
 def visible(word: str) -> str:
@@ -193,13 +237,9 @@ def _check(description: Any) -> None:
             raise ValueError(f"expected no {key}: it would change the ids or their number")
 
 
-def _checked(texts: Iterable[str]) -> Iterator[str]:
+def _encodable(texts: Iterable[str]) -> Iterator[str]:
     """Passes texts on, with lone surrogates, which JSON escapes can smuggle in and UTF-8 cannot hold, as "?"."""
-    if isinstance(texts, str):
-        raise TypeError("texts is one str, expected a sequence of them")
-    for i, text in enumerate(texts):
-        if not isinstance(text, str):
-            raise TypeError(f"text {i} is of type {type(text).__name__}, expected str")
+    for text in check_texts(texts):
         # str caches its UTF-8 form for the library, so the check costs nothing extra for the ASCII majority
         yield text if text.isascii() else text.encode("utf-8", "replace").decode("utf-8")
 

@@ -1,10 +1,14 @@
-"""Training on PyTorch: texts made ready in `examples`, `settings`, the network in `classifier`, the `loop`.
+"""Training on PyTorch: `fit` for everyday use; `examples`, `settings` and the `loop` for everything else.
 
-Only `classifier` and `loop` import PyTorch, and this page imports neither.
+Only `modules`, `layers`, `summaries`, `starts`, `optimizer` and `loop` import PyTorch, and this page imports none of
+them.
 """
 
-from tidegate.training.examples import Examples as Examples
-from tidegate.training.examples import prepare as prepare
-from tidegate.training.settings import Epoch as Epoch
+from tidegate.training.events import Epoch as Epoch
+from tidegate.training.events import Step as Step
+from tidegate.training.examples import SequenceExamples as SequenceExamples
+from tidegate.training.examples import TextExamples as TextExamples
+from tidegate.training.examples import prepare_sequences as prepare_sequences
+from tidegate.training.examples import prepare_texts as prepare_texts
+from tidegate.training.fitting import fit as fit
 from tidegate.training.settings import Settings as Settings
-from tidegate.training.settings import Step as Step

@@ -1,7 +1,6 @@
 """The training loop on torch, a generator of plain events: who listens decides what to show and when to stop."""
 
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from importlib.metadata import version
 from time import perf_counter
 from typing import Any
@@ -14,31 +13,36 @@ try:
 except ImportError as error:
     raise ImportError("tidegate.training needs PyTorch: pip install 'tidegate[train]'") from error
 
-from torch import Tensor, nn
+from torch import Tensor
 
-from tidegate.models.config import Config
-from tidegate.models.metrics import Report, score
-from tidegate.models.model import Model
+from tidegate.models.config import Architecture, TextConfig
+from tidegate.models.metrics import RegressionReport, Report, score, score_numbers
+from tidegate.models.network import Network
 from tidegate.ops.threads import kept_awake
-from tidegate.sequences.summaries import batches
+from tidegate.sequences.padding import batches
 from tidegate.text.vectors import WordVectors
-from tidegate.training.classifier import TextClassifier
-from tidegate.training.corpus import Corpus, drop_words, shuffled_batches
-from tidegate.training.examples import Examples, Labelled
-from tidegate.training.settings import LEARNING_RATES, MARKED_IMBALANCE, Epoch, Settings, Step
+from tidegate.torch.chrono import check_chrono
+from tidegate.training.corpus import Corpus, Integers
+from tidegate.training.events import Epoch, Step
+from tidegate.training.examples import Examples, Labelled, TextExamples
+from tidegate.training.modules import NetworkModule, Scale, TextModule
+from tidegate.training.optimizer import Optimizer, one_torch_thread
+from tidegate.training.sampling import drop_words, shuffled_batches
+from tidegate.training.settings import MARKED_IMBALANCE, Settings
+from tidegate.training.starts import start_from_vectors, start_orthogonal
 from tidegate.training.watch import Watch
 
-__all__ = ["Epoch", "Settings", "Step", "evaluate", "predict_proba", "start_from", "to_model", "train"]
+__all__ = ["Epoch", "Settings", "Step", "check_settings", "evaluate", "predict", "to_model", "train"]
 
 
 def train(
-    examples: Examples, config: Config, settings: Settings | None = None, vectors: WordVectors | None = None
+    examples: Examples, config: Architecture, settings: Settings | None = None, vectors: WordVectors | None = None
 ) -> Iterator[Step | Epoch]:
-    """Trains a classifier; the last epoch with weights is the best. To stop early, stop listening.
+    """Trains a network; the last epoch with weights is the best. To stop early, stop listening.
 
     Example:
-        >>> from tidegate.training.examples import prepare
-        >>> examples = prepare(["so good", "so bad"] * 8, ["yes", "no"] * 8, validation=0.25)
+        >>> from tidegate.training.examples import prepare_texts
+        >>> examples = prepare_texts(["so good", "so bad"] * 8, ["yes", "no"] * 8, validation=0.25)
         >>> config = examples.config("gru", embedding_size=4, hidden_size=8)
         >>> events = list(train(examples, config, Settings(epochs=20, batch_size=4, learning_rate=0.1)))
         >>> *_, best = (event for event in events if isinstance(event, Epoch) and event.weights)
@@ -56,36 +60,33 @@ def train(
 
     Raises:
         FloatingPointError: The loss is no longer finite.
-        ValueError: The vectors are of another size than the embedding, or know none of its words.
+        ValueError: A setting does not fit what is trained, or the vectors are of another size than the embedding, or
+            know none of its words.
     """
     settings = settings or Settings()
+    check_settings(settings, config)
     began = perf_counter()
     torch.manual_seed(settings.seed)
     rng = np.random.default_rng(settings.seed)
-    classifier = TextClassifier(config, settings.dropout, settings.chrono)
-    if vectors is not None:
-        start_from(classifier.embedding, examples.tokenizer.vocab, vectors)
-    classifier.embedding.weight.requires_grad_(not settings.freeze)
-    if settings.orthogonal:
-        _start_orthogonal(classifier)
-
+    module = _module(examples, config, settings, vectors)
     watch = Watch(examples, config) if settings.watch_gradients and config.recurrent else None
-    optimiser = _Optimiser(classifier, examples.train, settings)
-    batch_size, _, epochs, patience = settings.for_texts(len(examples.train))
-    best, since_best, words = -1.0, 0, 0
+    size, steps, epochs, patience = settings.schedule(len(examples.train))
+    rate = config.reader.learning_rate if settings.learning_rate is None else settings.learning_rate
+    optimizer = Optimizer(module.parameters(), rate, epochs * steps, settings.weight_decay, settings.clip)
+
+    best, since_best, seen = -np.inf, 0, 0
+    corpus, lengths = examples.train.corpus, examples.train.corpus.lengths
     for epoch in range(1, epochs + 1):
         loss, rows_seen = 0.0, 0
         with kept_awake():
-            for rows in shuffled_batches(examples.train.corpus.lengths, batch_size, rng):
-                ids, lengths = examples.train.corpus.padded(rows)
-                ids = drop_words(ids, settings.word_dropout, rng)
-                loss += len(rows) * optimiser.step(ids, lengths, examples.train.classes[rows])
-                rows_seen, words = rows_seen + len(rows), words + int(lengths.sum())
-                yield Step(epoch, epochs, words, epochs * len(examples.train.corpus.ids), loss / rows_seen)
-        report = evaluate(classifier, examples.validation)
-        since_best = 0 if report.macro_f1 >= best else since_best + 1  # of equals, the later is the better trained
-        best = max(best, report.macro_f1)
-        weights = _weights(classifier) if watch or not since_best else {}
+            for rows in shuffled_batches(lengths, size, rng):
+                loss += len(rows) * _step(module, optimizer, examples.train, rows, settings, rng)
+                rows_seen, seen = rows_seen + len(rows), seen + int(lengths[rows].sum())
+                yield Step(epoch, epochs, seen, epochs * len(corpus.steps), loss / rows_seen)
+        report = evaluate(module, examples.validation)
+        since_best = 0 if report.quality >= best else since_best + 1  # of equals, the later is the better trained
+        best = max(best, report.quality)
+        weights = module.arrays() if watch or not since_best else {}
         gradients = watch.measure(weights) if watch else None
         seconds = perf_counter() - began
         yield Epoch(epoch, loss / rows_seen, report, seconds, None if since_best else weights, gradients)
@@ -93,33 +94,75 @@ def train(
             return
 
 
-def evaluate(classifier: TextClassifier, labelled: Labelled) -> Report:
-    """Scores a classifier on texts whose classes are known."""
-    return score(labelled.classes, predict_proba(classifier, labelled.corpus), classifier.config.labels)
+def _step(
+    module: NetworkModule,
+    optimizer: Optimizer,
+    labelled: Labelled,
+    rows: Integers,
+    settings: Settings,
+    rng: np.random.Generator,
+) -> float:
+    """Follows the gradient of one batch, some rows of what is trained on, and returns its loss."""
+    inputs, lengths = labelled.corpus.padded(rows)
+    if isinstance(module, TextModule):
+        inputs = drop_words(inputs, settings.word_dropout, rng)
+    with one_torch_thread():
+        scores = module(torch.from_numpy(inputs), torch.from_numpy(lengths))
+        loss = module.loss(scores, torch.from_numpy(labelled.targets[rows]))
+        optimizer.step(loss)
+        return loss.item()
+
+
+def check_settings(settings: Settings, config: Architecture) -> None:
+    """Checks what of the settings depends on what is trained.
+
+    Raises:
+        ValueError: There are no gates that a memory could be set of, or no recurrent layer to watch or to start, or no
+            embedding to freeze.
+    """
+    if settings.chrono is not None:
+        if not config.recurrent:
+            raise ValueError(f"chrono is {settings.chrono}, but the cell {config.cell!r} has no gates to set")
+        check_chrono(settings.chrono, config.recurrent_cell, config.bias)
+    if settings.freeze and not isinstance(config, TextConfig):
+        raise ValueError("freeze is True, but a network of vectors has no word vectors")
+
+
+def evaluate(module: NetworkModule, labelled: Labelled) -> Report | RegressionReport:
+    """Scores a network on sequences whose classes or numbers are known."""
+    predicted, labels = predict(module, labelled.corpus), module.config.labels
+    if module.config.task == "regression":
+        return score_numbers(labelled.targets, predicted, labels)
+    return score(labelled.targets, predicted, labels)
 
 
 @torch.inference_mode()
-def predict_proba(classifier: TextClassifier, corpus: Corpus) -> npt.NDArray[np.float32]:
-    """Computes the probability of each class for B texts, float32 [B, C]."""
-    was_training = classifier.training
-    classifier.eval()
-    result = np.empty((len(corpus), len(classifier.config.labels)), np.float32)
+def predict(module: NetworkModule, corpus: Corpus) -> npt.NDArray[np.float32]:
+    """Computes the probability of each class, or the numbers of a regression, for B sequences, float32 [B, C]."""
+    was_training = module.training
+    module.eval()
+    result = np.empty((len(corpus), len(module.config.labels)), np.float32)
     with one_torch_thread():
         for rows in batches(corpus.lengths):
-            ids, lengths = corpus.padded(rows)
-            result[rows] = classifier(torch.from_numpy(ids), torch.from_numpy(lengths)).softmax(1).numpy()
-    classifier.train(was_training)
+            inputs, lengths = corpus.padded(rows)
+            result[rows] = module.predict(torch.from_numpy(inputs), torch.from_numpy(lengths)).numpy()
+    module.train(was_training)
     return result
 
 
-def to_model(examples: Examples, config: Config, epoch: Epoch, figures: Mapping[str, Any] | None = None) -> Model:
+def to_model(
+    examples: Examples, config: Architecture, epoch: Epoch, figures: Mapping[str, Any] | None = None
+) -> Network:
     """Makes the model of an epoch, which needs torch no longer.
 
     Args:
         examples: What it was trained on.
         config: What was trained.
         epoch: An epoch with weights.
-        figures: More to keep under `Model.metrics`, beside the scores of the epoch.
+        figures: More to keep under `Network.metrics`, beside the scores of the epoch.
+
+    Returns:
+        A `TextModel` if it was trained on texts, otherwise a `Network`.
 
     Raises:
         ValueError: The epoch was not the best when it ended, and so has no weights.
@@ -128,94 +171,33 @@ def to_model(examples: Examples, config: Config, epoch: Epoch, figures: Mapping[
         raise ValueError(f"epoch {epoch.epoch} has no weights, expected the best epoch: an earlier one was better")
     metrics = epoch.report.as_dict() | {"epoch": epoch.epoch, "seconds": epoch.seconds} | dict(figures or {})
     versions = {name: version(name) for name in ("tidegate", "torch", "tokenizers", "numpy")}
-    return Model(config, examples.tokenizer, epoch.weights, metrics, versions)
+    return examples.model(config, epoch.weights, metrics, versions)
 
 
-def start_from(embedding: nn.Embedding, vocab: list[str], vectors: WordVectors) -> int:
-    """Copies word vectors into an embedding; words without one start at random with their mean and spread.
-
-    Args:
-        embedding: The embedding, [V, E].
-        vocab: The V words.
-        vectors: Vectors by word.
-
-    Returns:
-        How many of the words have a vector.
-
-    Raises:
-        ValueError: The vectors are not of size E, or none of the words has one.
-    """
-    size = vectors.vectors.shape[1]
-    if size != embedding.embedding_dim:
-        raise ValueError(f"the word vectors have {size} numbers each, expected E = {embedding.embedding_dim}")
-    rows, found = (torch.from_numpy(array) for array in vectors.rows_of(vocab))
-    if not found.any():
-        raise ValueError(f"none of the {len(vocab)} words of the texts is among the {len(vectors)} words with a vector")
-    with torch.no_grad():
-        known = rows[found]
-        embedding.weight.normal_().mul_(known.std(0)).add_(known.mean(0))
-        embedding.weight[found] = known
-        embedding.weight[embedding.padding_idx or 0] = 0
-    return len(known)
+def _module(examples: Examples, config: Architecture, settings: Settings, vectors: WordVectors | None) -> NetworkModule:
+    """Makes the network at its start."""
+    outputs = Scale.of(examples.train.targets) if config.task == "regression" else None
+    if not isinstance(config, TextConfig) or not isinstance(examples, TextExamples):
+        steps = examples.train.corpus.steps
+        inputs = Scale.of(steps) if config.recurrent and config.bias and len(steps) else None
+        module = NetworkModule(config, settings.dropout, settings.chrono, inputs=inputs, outputs=outputs)
+    else:
+        module = TextModule(config, settings.dropout, settings.chrono, outputs=outputs)
+        if vectors is not None:
+            start_from_vectors(module.embedding, examples.tokenizer.vocab, vectors)
+        module.embedding.weight.requires_grad_(not settings.freeze)
+    if settings.orthogonal:
+        start_orthogonal(module)
+    module.class_weights = _class_weights(examples.train.targets, config, settings)
+    return module
 
 
-def _start_orthogonal(classifier: nn.Module) -> None:
-    """Starts the state weights of each gate as an orthogonal matrix."""
-    for name, parameter in classifier.named_parameters():
-        if "weight_hh" in name:
-            for gate in parameter.detach().view(-1, parameter.shape[1], parameter.shape[1]):
-                nn.init.orthogonal_(gate)
-
-
-class _Optimiser:
-    """AdamW, its schedule and the loss of one training."""
-
-    def __init__(self, classifier: TextClassifier, labelled: Labelled, settings: Settings) -> None:
-        rate = LEARNING_RATES[classifier.config.cell] if settings.learning_rate is None else settings.learning_rate
-        _, steps, epochs, _ = settings.for_texts(len(labelled))
-        self.classifier, self.clip = classifier, settings.clip
-        self.parameters = [parameter for parameter in classifier.parameters() if parameter.requires_grad]
-        self.adamw = torch.optim.AdamW(self.parameters, rate, weight_decay=settings.weight_decay, fused=True)
-        self.schedule = torch.optim.lr_scheduler.OneCycleLR(
-            self.adamw, rate, total_steps=epochs * steps, pct_start=0.2, cycle_momentum=False
-        )
-        self.criterion = nn.CrossEntropyLoss(_class_weights(labelled.classes, classifier.config, settings))
-
-    def step(self, ids: npt.NDArray[np.int32], lengths: npt.NDArray[np.int64], classes: npt.NDArray[np.int64]) -> float:
-        """Follows the gradient of one batch and returns its loss, nats."""
-        with one_torch_thread():
-            logits = self.classifier(torch.from_numpy(ids), torch.from_numpy(lengths))
-            loss: Tensor = self.criterion(logits, torch.from_numpy(classes))
-            if not loss.isfinite():
-                remedy = "a smaller learning rate" if self.clip else "a clip above 0, or a smaller learning rate"
-                raise FloatingPointError(f"the loss is {loss.item()}, training came apart: try {remedy}")
-            loss.backward()  # type: ignore[no-untyped-call]
-            if self.clip:
-                nn.utils.clip_grad_norm_(self.parameters, self.clip)
-            self.adamw.step()
-            self.adamw.zero_grad()
-            self.schedule.step()
-            return loss.item()
-
-
-@contextmanager
-def one_torch_thread() -> Iterator[None]:
-    """Keeps torch to one thread: its idle threads spin for a while, on the processors that the native kernels need."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
-
-
-def _class_weights(classes: npt.NDArray[np.int64], config: Config, settings: Settings) -> Tensor | None:
-    counts = np.bincount(classes, minlength=len(config.labels))
+def _class_weights(targets: npt.NDArray[Any], config: Architecture, settings: Settings) -> Tensor | None:
+    """Weighs each class by 1 ÷ its frequency, where that is wanted, [C]."""
+    if config.task != "classification":
+        return None
+    counts = np.bincount(targets, minlength=len(config.labels))
     marked = counts.max() >= MARKED_IMBALANCE * counts.min()
     if settings.class_weights == "none" or (settings.class_weights == "auto" and not marked):
         return None
     return torch.from_numpy((counts.mean() / np.maximum(counts, 1)).astype(np.float32))
-
-
-def _weights(classifier: nn.Module) -> dict[str, npt.NDArray[np.float32]]:
-    return {name: tensor.numpy(force=True).copy() for name, tensor in classifier.state_dict().items()}

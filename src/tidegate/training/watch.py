@@ -1,4 +1,4 @@
-"""Gradient norms on a few held-out texts, measured while a model is trained, on the weights of the moment."""
+"""Gradient norms on a few held-out sequences, measured while a model is trained, on the weights of the moment."""
 
 from collections.abc import Mapping
 
@@ -7,62 +7,57 @@ import numpy.typing as npt
 
 from tidegate.inspection.gradient_flow import flows, loss_gradients
 from tidegate.inspection.gradient_flow.growth import describe, fitted_rate
-from tidegate.models.config import Config
-from tidegate.models.model import Model
+from tidegate.models.config import Architecture
+from tidegate.ops.trace import Trace
+from tidegate.training.events import Gradients, LayerGradients
 from tidegate.training.examples import Examples
-from tidegate.training.settings import Gradients, LayerGradients
 
 Array = npt.NDArray[np.float64]
 
-TEXTS = 4
+SEQUENCES = 4
 TROUBLE = 3.0  # decades by which gradients of the loss may differ along a walk
 
 
 class Watch:
-    """A few held-out texts to measure gradients on, all about as long as three texts in four are at most."""
+    """A few held-out sequences to measure gradients on, all about as long as three in four are at most."""
 
-    def __init__(self, examples: Examples, config: Config) -> None:
-        """Chooses the texts.
+    def __init__(self, examples: Examples, config: Architecture) -> None:
+        """Chooses the sequences.
 
         Args:
-            examples: What is trained on; the texts are from its validation part.
-            config: What is trained, with recurrent layers.
+            examples: What is trained on; the sequences are from its validation part.
+            config: What is trained, with recurrent layers, to tell classes.
         """
         held = examples.validation
         usual = np.quantile(held.corpus.lengths, 0.75)
-        rows = np.argsort(np.abs(held.corpus.lengths - usual), kind="stable")[:TEXTS]
-        self.config, self.tokenizer = config, examples.tokenizer
-        self.classes = held.classes[rows]
-        self.ids = [held.corpus.ids[held.corpus.offsets[row] : held.corpus.offsets[row + 1]] for row in rows]
+        rows = np.argsort(np.abs(held.corpus.lengths - usual), kind="stable")[:SEQUENCES]
+        self.config, self.examples, self.classes = config, examples, held.targets[rows]
+        self.sequences = [held.corpus.row(row) for row in rows]
 
     def measure(self, weights: Mapping[str, npt.NDArray[np.float32]]) -> Gradients:
-        """Measures gradients with the weights of the moment: medians over the texts, cut to the shortest.
+        """Measures gradients with the weights of the moment: medians over the sequences, cut to the shortest.
 
         Args:
             weights: Arrays by the names of the model file.
         """
-        model = Model(self.config, self.tokenizer, weights)
-        texts = [model.arrays["embedding.weight"][ids] for ids in self.ids]
-        steps = min(map(len, texts)) + 1
-        flow = [[one.by_distance[:steps] for one in flows(model, text)] for text in texts]
-        losses = [loss_gradients(model, text, int(c)).log_hidden for text, c in zip(texts, self.classes, strict=True)]
-        loss = [[log[::-1][:steps] for log in one] for one in losses]
-        curves = zip(self._names(), zip(*flow, strict=True), zip(*loss, strict=True), strict=True)
+        model = self.examples.model(self.config, weights)
+        table = weights.get("embedding.weight")
+        vectors = [steps if table is None else table[steps] for steps in self.sequences]
+        steps = min(map(len, vectors)) + 1
+        flow = [[walk.by_distance[:steps] for walk in flows(model, x)] for x in vectors]
+        losses = [loss_gradients(model, x, int(c)).log_hidden for x, c in zip(vectors, self.classes, strict=True)]
+        loss = [[log[::-1][:steps] for log in walks] for walks in losses]
+        curves = zip(model.trace(vectors[0]), zip(*flow, strict=True), zip(*loss, strict=True), strict=True)
         return Gradients(
-            tuple(_sum_up(name, np.median(one, axis=0), np.median(two, axis=0)) for name, one, two in curves)
+            tuple(_sum_up(trace, np.median(one, axis=0), np.median(two, axis=0)) for trace, one, two in curves)
         )
 
-    def _names(self) -> list[str]:
-        """Names layers and directions as their weights are named."""
-        directions = ("", "_reverse")[: 1 + self.config.bidirectional]
-        return [f"l{layer}{direction}" for layer in range(self.config.num_layers) for direction in directions]
 
-
-def _sum_up(name: str, flow: Array, loss: Array) -> LayerGradients:
+def _sum_up(trace: Trace, flow: Array, loss: Array) -> LayerGradients:
     """Sums up what was measured of one layer in one direction.
 
     Args:
-        name: What it is called.
+        trace: A trace of it.
         flow: log10 ‖∂h_T/∂h_t‖ at the distances 0..n, over that at distance 0, float64 [n + 1].
         loss: log10 ‖∂loss/∂h_t‖ there.
     """
@@ -72,11 +67,14 @@ def _sum_up(name: str, flow: Array, loss: Array) -> LayerGradients:
     trouble, distance = "", n
     if loss[n] < loss.max() - TROUBLE:
         trouble, distance = "vanish", int(faded[0])
-    elif loss.max() > (first := loss[np.isfinite(loss)][0]) + TROUBLE:  # a maximum may not read the last states
-        trouble, distance = "explode", int(np.flatnonzero(loss > first + TROUBLE)[0])
+    elif (
+        len(arrives := loss[np.isfinite(loss)]) and loss.max() > arrives[0] + TROUBLE
+    ):  # a maximum may not read the end
+        trouble, distance = "explode", int(np.flatnonzero(loss > arrives[0] + TROUBLE)[0])
     shown = [d for d in (0, 1, 3, 10, 30, 100, 300, 1000) if d < n] + [n]
     return LayerGradients(
-        name=name,
+        layer=trace.layer,
+        reverse=trace.reverse,
         rate=rate,
         verdict=describe(flow, rate),
         trouble=trouble,

@@ -7,6 +7,7 @@ import pytest
 
 from tidegate import Recurrent
 from tidegate.inspection.gradient_flow.adjoint import Scaled, adjoint
+from tidegate.ops.cells import Cell
 from tidegate.ops.names import parameter_letters
 from tidegate.sequences.summaries import SUMMARIES
 
@@ -16,14 +17,14 @@ LENGTHS = np.array([12, 1, 7])
 
 def stack(cell: str, layers: int, directions: int) -> Recurrent:
     """A stack with random weights."""
-    rng, gates = np.random.default_rng(layers), 3 if cell == "gru" else 1
-    sizes = {"G·H": gates * H, "I": I, "H": H, "D·H": directions * H}
+    rng = np.random.default_rng(layers)
+    sizes = {"G·H": Cell.of(cell).G * H, "I": I, "H": H, "D·H": directions * H}
     letters = parameter_letters(layers, directions == 2, bias=True)
     weights = {name: rng.standard_normal([sizes[axis] for axis in axes.split()]) / 2 for name, axes in letters.items()}
     return Recurrent(weights, cell)
 
 
-@pytest.mark.parametrize("cell", ["gru", "rnn_tanh", "rnn_relu"])
+@pytest.mark.parametrize("cell", ["gru", "lstm", "rnn_tanh", "rnn_relu", "gru reset=before"])
 @pytest.mark.parametrize(("layers", "directions"), list(itertools.product([1, 2], [1, 2])))
 def test_it_equals_the_kernels(cell: str, layers: int, directions: int) -> None:
     """The gradient by the inputs is that of `input_gradient`, for every stack and for rows of any length."""
@@ -32,8 +33,9 @@ def test_it_equals_the_kernels(cell: str, layers: int, directions: int) -> None:
     dsummary = rng.standard_normal(directions * H)
     traces = model.trace(x, LENGTHS)
     for row, length in enumerate(LENGTHS):
-        dh_n, dy = np.zeros((layers * directions, B, H), np.float32), np.zeros((T, B, directions * H), np.float32)
-        dh_n[-directions:, row] = dsummary.reshape(directions, H)
+        S = (model.cell.S,) if model.cell.S > 1 else ()
+        dh_n, dy = np.zeros((*S, layers * directions, B, H), np.float32), np.zeros((T, B, directions * H), np.float32)
+        dh_n.reshape(-1, layers * directions, B, H)[0, -directions:, row] = dsummary.reshape(directions, H)
         expected = model.input_gradient(x, traces, dh_n=dh_n)[:length, row]
         found = adjoint(model, traces, dsummary, "last", row).by_input
         np.testing.assert_allclose(found.values * 10 ** found.log[:, None], expected, atol=2e-5)

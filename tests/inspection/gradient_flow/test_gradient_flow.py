@@ -7,40 +7,39 @@ import numpy as np
 import pytest
 
 import tidegate
-from tidegate import Config, Model, Trace
+from tidegate import TextConfig, TextModel, Trace
 from tidegate.inspection.gradient_flow import GradientFlow, factors, flow, flows, jacobians, loss_gradients, lyapunov
 from tidegate.ops import reference
 from tidegate.ops.cells import Cell
 from tidegate.ops.names import parameter_letters
 from tidegate.text.tokenizer import Tokenizer
 
-CELLS = ["gru", "rnn_tanh", "rnn_relu"]
+CELLS = ["gru", "lstm", "rnn_tanh", "rnn_relu", "gru reset=before"]
 I, H, T = 4, 12, 30
 SPECTRAL = 1e-9  # of spectral norms, in log10
 
 
 def traced(cell: str, scale: float = 0.4, T: int = T) -> tuple[Trace, np.ndarray]:
     """A trace in float64 from the specification, and the state weights."""
-    rng, G = np.random.default_rng(0), 3 if cell == "gru" else 1
-    w_ih, w_hh = (rng.standard_normal((G * H, size)) * scale for size in (I, H))
-    h0 = rng.standard_normal((1, H))
-    y, _, kept = reference.forward(cell, rng.standard_normal((T, 1, I)), w_ih, w_hh, h0=h0)
-    gates: dict[str, Any] = {name: array for name, array in kept.items() if name != "h"}
-    return Trace(cell=Cell.of(cell), hidden=y, h0=h0, lengths=np.array([T]), **gates), w_hh
+    rng, known = np.random.default_rng(0), Cell.of(cell)
+    w_ih, w_hh = (rng.standard_normal((known.G * H, size)) * scale for size in (I, H))
+    h0 = rng.standard_normal((1, H) if known.S == 1 else (known.S, 1, H))
+    y, _, kept = reference.Layer(cell, w_ih, w_hh).forward(rng.standard_normal((T, 1, I)), h0)
+    values = [kept.get(name, y) for name in (*known.trace, *known.states[1:])]
+    return Trace.of(known, y, values, h0=h0, lengths=np.array([T])), w_hh
 
 
 def scaling(factors: list[float], T: int) -> tuple[Trace, np.ndarray]:
     """A rectified RNN whose units, all above 0, are multiplied by one factor each at every step."""
-    size = len(factors)
-    trace = Trace(cell=Cell("rnn_relu"), hidden=np.ones((T, 1, size)), h0=np.ones((1, size)), lengths=np.array([T]))
-    return trace, np.diag(factors)
+    ones, lengths = np.ones((T, 1, len(factors))), np.array([T])
+    return Trace.of(Cell.of("rnn_relu"), ones, [ones], h0=ones[0], lengths=lengths), np.diag(factors)
 
 
 @pytest.mark.parametrize("cell", CELLS)
 def test_norms_are_those_of_the_product(cell: str) -> None:
     """Both norms at every t are those of the product of Jacobians, taken in full."""
     trace, w_hh = traced(cell)
-    found, product = flow(trace, w_hh), np.eye(H)
+    found, product = flow(trace, w_hh), np.eye(trace.cell.S * H)
     assert found.log_spectral is not None
     for t, jacobian in zip(range(T, -1, -1), [None, *jacobians(trace, w_hh)[::-1]], strict=True):
         product = product if jacobian is None else product @ jacobian
@@ -48,21 +47,27 @@ def test_norms_are_those_of_the_product(cell: str) -> None:
         np.testing.assert_allclose(found.log_spectral[t], np.log10(np.linalg.norm(product, 2)), atol=SPECTRAL)
 
 
-@pytest.mark.parametrize("cell", ["gru", "rnn_tanh"])
+@pytest.mark.parametrize("cell", ["gru", "rnn_tanh", "lstm"])
 def test_the_whole_way_equals_autograd(cell: str) -> None:
-    """‖∂h_T/∂h_0‖ is that of torch's autograd through all steps, in float64."""
+    """‖∂h_T/∂h_0‖, of an LSTM ‖∂(h_T, c_T)/∂(h_0, c_0)‖, is that of torch's autograd through all steps, in float64."""
     torch = pytest.importorskip("torch")
-    rng, G = np.random.default_rng(0), 3 if cell == "gru" else 1
-    w_ih, w_hh = (rng.standard_normal((G * H, size)) * 0.4 for size in (I, H))
-    h0, x = rng.standard_normal((1, H)), rng.standard_normal((T, 1, I))
-    layer = (torch.nn.GRU if cell == "gru" else torch.nn.RNN)(I, H, bias=False).double()
+    rng, known = np.random.default_rng(0), Cell.of(cell)
+    w_ih, w_hh = (rng.standard_normal((known.G * H, size)) * 0.4 for size in (I, H))
+    h0 = rng.standard_normal((1, H) if known.S == 1 else (known.S, 1, H))
+    x = torch.from_numpy(rng.standard_normal((T, 1, I)))
+    layer = {"gru": torch.nn.GRU, "lstm": torch.nn.LSTM}.get(cell, torch.nn.RNN)(I, H, bias=False).double()
     layer.load_state_dict({"weight_ih_l0": torch.from_numpy(w_ih), "weight_hh_l0": torch.from_numpy(w_hh)})
-    whole = torch.autograd.functional.jacobian(
-        lambda h: layer(torch.from_numpy(x), h)[1].ravel(), torch.from_numpy(h0[None])
-    ).reshape(H, H)
+
+    def states(s: Any) -> Any:
+        if known.S == 1:
+            return layer(x, s)[1].ravel()
+        return torch.cat(layer(x, (s[:1], s[1:]))[1]).ravel()
+
+    whole = torch.autograd.functional.jacobian(states, torch.from_numpy(h0.reshape(known.S, 1, H)))
     trace, w_hh_again = traced(cell)
     np.testing.assert_array_equal(w_hh, w_hh_again)
-    assert 10 ** flow(trace, w_hh).log_frobenius[0] == pytest.approx(float(torch.linalg.norm(whole)), rel=1e-9)
+    norm = float(torch.linalg.norm(whole.reshape(known.S * H, known.S * H)))
+    assert 10 ** flow(trace, w_hh).log_frobenius[0] == pytest.approx(norm, rel=1e-9)
 
 
 @pytest.mark.parametrize(("factor", "word"), [(0.5, "vanishes"), (2.0, "explodes"), (1.0, "holds")])
@@ -127,24 +132,45 @@ def test_the_bound_of_the_vanilla_rnn() -> None:
     np.testing.assert_allclose(factors(trace, w_hh).bound, expected)
 
 
+def test_the_bound_of_the_gru() -> None:
+    """It is the largest z and, for each gate, the largest slope times the norm of its block of U, added up."""
+    trace, w_hh = traced("gru")
+    r, z, n, hn = (trace.values[name][:, 0] for name in ("reset", "update", "candidate", "hn"))
+    h, by_n = trace.walk().previous, (1 - z) * (1 - n**2)
+    slopes = [by_n * hn * r * (1 - r), (h - n) * z * (1 - z), by_n * r]
+    norms = np.linalg.norm(w_hh.reshape(3, H, H), 2, axis=(1, 2))
+    expected = z.max(axis=1) + sum(norm * np.abs(s).max(axis=1) for norm, s in zip(norms, slopes, strict=True))
+    np.testing.assert_allclose(factors(trace, w_hh).bound, expected)
+
+
+@pytest.mark.parametrize("scale", [0.05, 1.0, 5.0])
+@pytest.mark.parametrize("cell", [*CELLS, "gru reset=before candidate=relu gate=hard_sigmoid", "gru update=off"])
+def test_no_factor_exceeds_its_bound(cell: str, scale: float) -> None:
+    """Whatever the cell and the size of its weights, no step's Jacobian has a larger norm than its bound."""
+    trace, w_hh = traced(cell, scale, T=20)
+    found = factors(trace, w_hh)
+    assert (found.factor <= found.bound * (1 + 1e-12) + 1e-12).all()
+    assert (found.bound < 40 * np.maximum(found.factor, scale)).all()
+
+
 def test_lyapunov_exponents_of_known_rates() -> None:
     """Units that grow or fade each at a rate of its own have the logarithms of these rates as exponents."""
     trace, w_hh = scaling([0.5, 1.2, 0.9, 0.1], 400)
     np.testing.assert_allclose(lyapunov(trace, w_hh, count=3), np.log([1.2, 0.9, 0.5]), atol=1e-3)
 
 
-@pytest.mark.parametrize("cell", ["gru", "rnn_tanh"])
+@pytest.mark.parametrize("cell", ["gru", "rnn_tanh", "lstm", "gru reset=before"])
 def test_lyapunov_exponents_add_up_to_the_volume(cell: str) -> None:
     """All exponents together are the mean logarithm of the Jacobians' determinants; the first is that of the rate."""
     trace, w_hh = traced(cell, T=400)
-    exponents = lyapunov(trace, w_hh, count=H)
+    exponents = lyapunov(trace, w_hh, count=trace.cell.S * H)
     _, volumes = np.linalg.slogdet(jacobians(trace, w_hh)[:300])
     assert exponents.sum() == pytest.approx(volumes.mean(), rel=1e-9)
     assert (np.diff(exponents) <= 0).all()
     assert np.exp(exponents[0]) == pytest.approx(flow(trace, w_hh).rate, rel=0.02)
 
 
-def model(layers: int = 1, directions: int = 1, summary: str = "last", cell: str = "gru", C: int = 3) -> Model:
+def model(layers: int = 1, directions: int = 1, summary: str = "last", cell: str = "gru", C: int = 3) -> TextModel:
     """A model with random weights that knows nine words."""
     tokenizer = Tokenizer.train(["a fine and a dull film"], min_frequency=1)
     sizes: dict[str, Any] = {
@@ -154,15 +180,15 @@ def model(layers: int = 1, directions: int = 1, summary: str = "last", cell: str
         "bidirectional": directions == 2,
     }
     labels = ("no", "maybe", "yes")[:C]
-    config = Config(cell=cell, labels=labels, vocab_size=len(tokenizer), summary=summary, **sizes)
-    letters = {"G·H": (3 if cell == "gru" else 1) * H, "I": I, "H": H, "D·H": directions * H}
+    config = TextConfig(cell=cell, labels=labels, vocab_size=len(tokenizer), summary=summary, **sizes)
+    letters = {"G·H": Cell.of(cell).G * H, "I": I, "H": H, "D·H": directions * H}
     shapes = {
         f"rnn.{name}": tuple(letters[axis] for axis in axes.split())
         for name, axes in parameter_letters(layers, directions == 2, bias=True).items()
     }
     shapes |= {"embedding.weight": (len(tokenizer), I), "head.weight": (C, config.summary_size), "head.bias": (C,)}
     rng = np.random.default_rng(layers)
-    return Model(config, tokenizer, {n: rng.standard_normal(s).astype(np.float32) / 2 for n, s in shapes.items()})
+    return TextModel(config, tokenizer, {n: rng.standard_normal(s).astype(np.float32) / 2 for n, s in shapes.items()})
 
 
 TEXT = "a fine film and a dull film and a film"
@@ -179,59 +205,66 @@ def test_each_layer_and_direction_has_a_flow() -> None:
         assert isinstance(one, GradientFlow)
 
 
+@pytest.mark.parametrize("cell", ["gru", "lstm"])
 @pytest.mark.parametrize("summary", ["last", "mean", "max", "mean+max"])
 @pytest.mark.parametrize(("layers", "directions"), [(1, 1), (2, 1), (1, 2), (2, 2)])
-def test_loss_gradients_equal_autograd(layers: int, directions: int, summary: str) -> None:
+def test_loss_gradients_equal_autograd(layers: int, directions: int, summary: str, cell: str) -> None:
     """The norms by every input are torch's, whatever stack and summary; each state has one too."""
     torch = pytest.importorskip("torch")
-    from tidegate.training.classifier import TextClassifier
-
-    ours = model(layers, directions, summary)
-    theirs = TextClassifier(ours.config)
-    theirs.load_state_dict({name: torch.from_numpy(array.copy()) for name, array in ours.arrays.items()})
-    words = torch.from_numpy(ours.tokenizer.encode_batch([TEXT])[0])
-    theirs.embedding = torch.nn.Embedding.from_pretrained(theirs.embedding.weight[words].detach(), freeze=False)
-    ids = torch.arange(len(words))[:, None]  # each step reads a vector of its own
-    loss = torch.nn.functional.cross_entropy(theirs.eval()(ids, torch.tensor([len(ids)])), torch.tensor([2]))
+    ours = model(layers, directions, summary, cell)
+    assert ours.stack is not None
+    kind = torch.nn.LSTM if cell == "lstm" else torch.nn.GRU
+    layer = kind(I, H, layers, bidirectional=directions == 2)
+    layer.load_state_dict({name: torch.from_numpy(array.copy()) for name, array in ours.stack.weights.items()})
+    x = torch.from_numpy(ours.embed(TEXT).x).requires_grad_()
+    y, last = layer(x)
+    h_n = last[0] if cell == "lstm" else last
+    parts = {"last": h_n[-directions:].flatten(), "mean": y.mean(0)[0], "max": y.max(0).values[0]}
+    vector = torch.cat([parts[part] for part in summary.split("+")])
+    logits = vector @ torch.from_numpy(ours.head_weight.copy()).T + torch.from_numpy(ours.head_bias.copy())
+    loss = torch.nn.functional.cross_entropy(logits, torch.tensor(2))
     loss.backward()
     found = loss_gradients(ours, TEXT, "yes")
     assert found.value == pytest.approx(float(loss.detach()), rel=1e-5)
-    by_word: Any = theirs.embedding.weight.grad
-    np.testing.assert_allclose(10**found.log_input, by_word.norm(dim=1).numpy(), rtol=1e-3)
-    assert [len(log) for log in found.log_hidden] == [len(ids) + 1] * layers * directions
+    np.testing.assert_allclose(10**found.log_input, x.grad.norm(dim=2)[:, 0].numpy(), rtol=1e-3)
+    assert [len(log) for log in found.log_hidden] == [len(x) + 1] * layers * directions
 
 
 @pytest.mark.parametrize("t", [1, 4, 6])
 @pytest.mark.parametrize("cell", CELLS)
 def test_gradients_by_states_equal_autograd(cell: str, t: int) -> None:
-    """∂loss/∂h_t of one layer is torch's at the start, in the middle and near the end, where all are read."""
+    """∂loss/∂h_t, or ∂loss/∂(h_t, c_t), of one layer is torch's at the start, in the middle and near the end."""
     torch = pytest.importorskip("torch")
+    from tidegate.torch.cells import step
+
     ours = model(summary="mean", cell=cell)
     found = loss_gradients(ours, TEXT, 0)
-    stack = ours.stack
-    assert stack is not None
-    x = ours.embed(TEXT).x
-    layer = torch.nn.GRU(I, H) if cell == "gru" else torch.nn.RNN(I, H, nonlinearity=cell.removeprefix("rnn_"))
-    layer.load_state_dict({name: torch.from_numpy(array.copy()) for name, array in stack.weights.items()})
-    before, h = layer(torch.from_numpy(x[:t]))
-    h = h.detach().requires_grad_()
-    after, _ = layer(torch.from_numpy(x[t:]), h)
-    mean = (before[:-1].sum(0).detach() + h[0] + after.sum(0)) / len(x)
-    logits = mean @ torch.from_numpy(ours.arrays["head.weight"].copy()).T + torch.from_numpy(
-        ours.arrays["head.bias"].copy()
-    )
-    torch.nn.functional.cross_entropy(logits, torch.tensor([0])).backward()
-    assert 10 ** found.log_hidden[0][t] == pytest.approx(float(h.grad.norm()), rel=1e-3)
+    assert ours.stack is not None
+    known, x = ours.stack.cell, torch.from_numpy(ours.embed(TEXT).x)
+    w_ih, w_hh, b_ih, b_hh = (torch.from_numpy(array.copy()) for array in ours.stack.weights.values())
+    states, outputs = list(torch.zeros(known.S, 1, H)), []
+    for i, x_i in enumerate(x):
+        states = list(step(known, x_i @ w_ih.T + b_ih, lambda v: v @ w_hh.T + b_hh, states)[0])
+        if i + 1 == t:
+            states = leaves = [state.detach().requires_grad_() for state in states]
+        outputs.append(states[0])
+    mean = torch.stack(outputs).sum(0) / len(x)
+    head, bias = (torch.from_numpy(ours.arrays[f"head.{name}"].copy()) for name in ("weight", "bias"))
+    torch.nn.functional.cross_entropy(mean @ head.T + bias, torch.tensor([0])).backward()
+    norm = float(torch.cat([leaf.grad.ravel() for leaf in leaves]).norm())
+    assert 10 ** found.log_hidden[0][t] == pytest.approx(norm, rel=1e-3)
 
 
 def test_loss_gradients_of_a_long_text_do_not_underflow() -> None:
     """A rate of ½ over 3,000 steps leaves the loss gradient of the first word at its true, tiny size."""
     weights = {"weight_ih_l0": np.eye(1), "weight_hh_l0": np.array([[0.5]]), "bias_ih_l0": [0.0], "bias_hh_l0": [0.0]}
     tokenizer = Tokenizer.train(["a b"], min_frequency=1)
-    config = Config(cell="rnn_relu", labels=("no", "yes"), vocab_size=len(tokenizer), embedding_size=1, hidden_size=1)
+    config = TextConfig(
+        cell="rnn_relu", labels=("no", "yes"), vocab_size=len(tokenizer), embedding_size=1, hidden_size=1
+    )
     arrays = {f"rnn.{name}": np.array(array, np.float32) for name, array in weights.items()}
     arrays |= {"head.weight": np.array([[0], [1]], np.float32), "head.bias": np.zeros(2, np.float32)}
-    one = Model(config, tokenizer, arrays | {"embedding.weight": np.ones((len(tokenizer), 1), np.float32)})
+    one = TextModel(config, tokenizer, arrays | {"embedding.weight": np.ones((len(tokenizer), 1), np.float32)})
     found = loss_gradients(one, np.ones((3000, 1)), "yes", of="logit")
     np.testing.assert_allclose(found.log_input, np.arange(2999, -1, -1) * np.log10(0.5), atol=1e-9)
     assert found.value == pytest.approx(2)
@@ -241,7 +274,7 @@ def test_a_sure_model_still_has_a_gradient() -> None:
     """With a probability that rounds to 1, the loss and its gradient are tiny and not 0."""
     sure = model(C=2)
     arrays = dict(sure.arrays) | {"head.bias": np.array([0, 60], np.float32)}
-    found = loss_gradients(Model(sure.config, sure.tokenizer, arrays), TEXT)
+    found = loss_gradients(TextModel(sure.config, sure.tokenizer, arrays), TEXT)
     assert found.label == "maybe"
     assert 0 < found.value < 1e-20
     assert np.isfinite(found.log_input).all()
@@ -251,7 +284,7 @@ def test_a_sure_model_that_is_wrong_has_its_loss() -> None:
     """However far the class asked for is behind, the loss is the distance to the one predicted, and finite."""
     sure = model(C=2)
     arrays = dict(sure.arrays) | {"head.bias": np.array([0, 5000], np.float32)}
-    sure = Model(sure.config, sure.tokenizer, arrays)
+    sure = TextModel(sure.config, sure.tokenizer, arrays)
     found = loss_gradients(sure, TEXT, "no")
     yes, no = (loss_gradients(sure, TEXT, label, of="logit").value for label in ("maybe", "no"))
     assert found.value == pytest.approx(yes - no)
@@ -284,11 +317,11 @@ def test_an_empty_text_has_the_gradient_of_its_initial_state() -> None:
 
 def test_a_model_without_a_recurrence_is_refused(tiny_model: Path) -> None:
     """An average has no gradient flow, and the error says why."""
-    gru = tidegate.load(tiny_model)
+    gru = tidegate.load(tiny_model, tidegate.TextModel)
     sizes: dict[str, Any] = {"vocab_size": gru.config.vocab_size, "embedding_size": 4}
     arrays = {"embedding.weight": gru.arrays["embedding.weight"], "head.bias": gru.arrays["head.bias"]}
     arrays["head.weight"] = np.ones((2, 4), np.float32)
-    average = Model(Config(cell="average", labels=gru.config.labels, **sizes), gru.tokenizer, arrays)
+    average = TextModel(TextConfig(cell="average", labels=gru.config.labels, **sizes), gru.tokenizer, arrays)
     for function in (flows, loss_gradients):
         with pytest.raises(ValueError, match="'average' has no recurrent layer"):
             function(average, "a film")

@@ -15,9 +15,9 @@ import numpy as np
 import numpy.typing as npt
 
 from tidegate.inspection.gradient_flow.jacobian import steps_of
-from tidegate.inspection.ledger import summary_weights
 from tidegate.ops.trace import Trace, Walk
 from tidegate.sequences.recurrent import Recurrent
+from tidegate.sequences.summaries import summary_weights
 
 Array = npt.NDArray[np.float64]
 
@@ -52,7 +52,8 @@ class Adjoint(NamedTuple):
     """Gradients of one number by the states and inputs of one sequence.
 
     Attributes:
-        by_hidden: For each trace the gradient by its states, t = 0..n in the order of its walk, [n + 1, S·H].
+        by_hidden: For each trace the gradient by its states, h before c, t = 0..n in the order of its walk,
+            [n + 1, S·H].
         by_input: The gradient by each input, in the order of time, [T, I].
     """
 

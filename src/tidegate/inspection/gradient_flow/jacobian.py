@@ -1,13 +1,15 @@
 """The derivatives of one step of a recurrent cell by its old states, read off its trace, in float64.
 
-A step maps the old states s, h alone or h and c, to new ones s′. Its Jacobian ∂s′/∂s [S·H, S·H] is what the cell's own
-backward pass (`Cell.backward`) makes of unit vectors, so there is no second set of derivatives to keep in step with it.
-For the standard GRU, with the gates r, z, n, that is
+A step maps the old states s, which are h, or h and c, to new ones s′. Its Jacobian ∂s′/∂s [S·H, S·H] follows from the
+cell's own backward pass (`Cell.backward`), so that there is no second set of derivatives. That pass multiplies
+gradients unit by unit, and by U wherever the step has multiplied by U; `Slopes` holds these factors for all steps at
+once. For the standard GRU, with the gates r, z, n, they are those of
 
     ∂h′/∂h = diag(z) + diag((h − n) ∘ z (1 − z)) U_z
              + diag((1 − z)(1 − n²)) (diag(r) U_n + diag(hn ∘ r (1 − r)) U_r),
 
-and for a vanilla RNN diag(φ′) U.
+for a vanilla RNN those of diag(φ′) U, and for an LSTM those of the four blocks ∂h′/∂h, ∂h′/∂c, ∂c′/∂h = diag(·) U
+and ∂c′/∂c = diag(f).
 """
 
 from collections.abc import Iterator, Sequence
@@ -62,6 +64,69 @@ class Steps(NamedTuple):
         return np.concatenate(da, axis=-1), np.stack(earlier)
 
 
+class Product(NamedTuple):
+    """A vector that steps multiply by U.
+
+    Attributes:
+        v: What is multiplied, float64 [n, H].
+        used: The places of the parts of U v + b_hh that the steps use, in 0..G−1.
+    """
+
+    v: Array
+    used: list[int]
+
+
+def products_of(steps: Steps) -> list[Product]:
+    """Lists what steps multiply by U, in the order of the backward pass: the old output h, or r ∘ h, or both."""
+    products: list[Product] = []
+
+    def through(dc: Sequence[Array | None], v: Array) -> Array:
+        products.append(Product(v, [g for g, part in enumerate(dc) if part is not None]))
+        return np.zeros_like(v)
+
+    zeros = list(np.zeros_like(steps.after))
+    steps.cell.backward(zeros, list(steps.before), list(steps.after), steps.values, through)
+    return products
+
+
+class Slopes(NamedTuple):
+    """The factors by which the backward pass of steps multiplies the gradient of one source, unit by unit.
+
+    A source is a state after the step, or what a product with U hands back.
+
+    Attributes:
+        to_products: For each product with U, in the order of the backward pass, the factors of its G parts, [n, H]
+            each; None for a part that the step does not use.
+        to_states: The factors on the way to the states before the step, float64 [S, n, H].
+    """
+
+    to_products: list[list[Array | None]]
+    to_states: Array
+
+
+def slopes_of(steps: Steps) -> tuple[list[Slopes], list[Slopes]]:
+    """Computes the slopes of all steps at once: one source is set to 1 and all others to 0, one after another.
+
+    Returns:
+        Those of the S states after a step, and those of its products with U.
+    """
+    S, n, H = steps.after.shape
+
+    def answer(state: int | None, product: int | None) -> Slopes:
+        parts: list[list[Array | None]] = []
+
+        def through(dc: Sequence[Array | None], v: Array) -> Array:
+            parts.append([None if part is None else np.broadcast_to(part, (n, H)) for part in dc])
+            return np.full((n, H), float(product == len(parts) - 1))
+
+        ones = [np.full((n, H), float(state == s)) for s in range(S)]
+        _, earlier = steps.cell.backward(ones, list(steps.before), list(steps.after), steps.values, through)
+        return Slopes(parts, np.stack([np.broadcast_to(gradient, (n, H)) for gradient in earlier]))
+
+    by_state = [answer(s, None) for s in range(S)]
+    return by_state, [answer(None, k) for k in range(len(by_state[0].to_products))]
+
+
 def steps_of(trace: Trace, w_hh: npt.NDArray[Any], row: int = 0) -> Steps:
     """Reads every step of one row off a trace, in the order of the walk.
 
@@ -90,10 +155,35 @@ def steps_of(trace: Trace, w_hh: npt.NDArray[Any], row: int = 0) -> Steps:
 def each_jacobian(steps: Steps) -> Iterator[Array]:
     """Yields ∂s_t/∂s_{t−1}, float64 [S·H, S·H], from the last step to the first; rows belong to the new states."""
     S, n, H = steps.after.shape
-    units = np.eye(S * H).reshape(S * H, S, H).swapaxes(0, 1)
+    by_state, by_product = slopes_of(steps)
+    blocks, diagonal = steps.w_hh.reshape(-1, H, H), np.arange(H)
+    from_states = [[_chosen(parts, blocks, n) for parts in slopes.to_products] for slopes in by_state]
+    from_products = [[_chosen(parts, blocks, n) for parts in slopes.to_products] for slopes in by_product]
+    handing_on = [[bool(factors.any()) for factors in slopes.to_states] for slopes in by_product]
     for t in reversed(range(n)):
-        _, found = steps.back(t, units)
-        yield found.swapaxes(0, 1).reshape(S * H, S * H)
+        jacobian = np.zeros((S, H, S, H))
+        for s, slopes in enumerate(by_state):
+            handed_back: list[Array] = []  # derivatives of the new state by what U multiplies, product by product
+            for k, (factors, chosen) in enumerate(from_states[s]):
+                found = np.einsum("gi,gij->ij", factors[t], chosen)
+                for earlier, further in zip(handed_back, from_products, strict=False):
+                    for between, block in zip(further[k][0][t], further[k][1], strict=True):
+                        found += (earlier * between) @ block
+                handed_back.append(found)
+            for before in range(S):
+                block = jacobian[s, :, before]
+                for found, product, hands_on in zip(handed_back, by_product, handing_on, strict=True):
+                    if hands_on[before]:
+                        block += found * product.to_states[before, t]
+                block[diagonal, diagonal] += slopes.to_states[before, t]
+        yield jacobian.reshape(S * H, S * H)
+
+
+def _chosen(parts: Sequence[Array | None], blocks: Array, n: int) -> tuple[Array, Array]:
+    """Stacks the factors of the parts of a product that count, [n, G′, H], beside their blocks of U, [G′, H, H]."""
+    used = {g: part for g, part in enumerate(parts) if part is not None and part.any()}
+    factors = np.stack(list(used.values()), axis=1) if used else np.zeros((n, 0, blocks.shape[-1]))
+    return factors, blocks[list(used)]
 
 
 def jacobians(trace: Trace, w_hh: npt.NDArray[Any], row: int = 0) -> Array:
@@ -114,7 +204,8 @@ def jacobians(trace: Trace, w_hh: npt.NDArray[Any], row: int = 0) -> Array:
         row: Which sequence of the batch.
 
     Returns:
-        ∂s_t/∂s_{t−1}, float64 [n, S·H, S·H], in the order of the walk: rows belong to the new states, h before c.
+        ∂s_t/∂s_{t−1}, float64 [n, S·H, S·H], in the order of the walk: rows belong to the new states, h before c. The
+        state of a cell with two, such as an LSTM, is both together.
 
     Raises:
         FloatingPointError: A state is not finite.

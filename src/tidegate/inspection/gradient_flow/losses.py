@@ -1,14 +1,13 @@
 """How strongly a loss, or a score, depends on each state and each word of a text."""
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from tidegate.inspection.gradient_flow.adjoint import adjoint
 from tidegate.inspection.ledger import draw_ledger
-from tidegate.inspection.network import Network
+from tidegate.inspection.network import Network, Source, read, stack_of
 from tidegate.ops.checks import check_choice
 
 Array = npt.NDArray[np.float64]
@@ -21,8 +20,8 @@ class LossGradients:
     Attributes:
         label: The class whose loss or logit it is.
         value: The loss, nats, or the logit.
-        log_hidden: For each layer and direction, in the order of `Model.trace`, log10 ‖∂loss/∂h_t‖ for t = 0..n in the
-            order of its walk, float64 [n + 1].
+        log_hidden: For each layer and direction, in the order of the traces, log10 ‖∂loss/∂h_t‖ for t = 0..n in the
+            order of its walk, float64 [n + 1]; of a cell with two states log10 ‖∂loss/∂(h_t, c_t)‖.
         log_input: log10 ‖∂loss/∂x_t‖ in the order of time, float64 [T].
     """
 
@@ -33,13 +32,13 @@ class LossGradients:
 
 
 def loss_gradients(
-    model: Network, source: str | npt.NDArray[Any], label: str | int | None = None, *, of: str = "loss"
+    model: Network, source: Source, label: str | int | None = None, *, of: str = "loss"
 ) -> LossGradients:
     """Computes the norms of ∂loss/∂h_t and ∂loss/∂x_t along one text, through all layers and directions.
 
     Args:
         model: A model with recurrent layers.
-        source: A text, or vectors [T, E] in the place of its words.
+        source: A text, or vectors [T, E] in the place of its words; or what `read` returned for it.
         label: A class by name or index; None for the one that is predicted.
         of: "loss", the cross entropy −log p of the class, or "logit", its score.
 
@@ -50,7 +49,7 @@ def loss_gradients(
             not fit.
     """
     check_choice("of", of, ("loss", "logit"))
-    traces = model.trace(source)
+    stack, traces = stack_of(model), read(model, source).traces
     weight, bias = model.head_weight.astype(np.float64), model.head_bias.astype(np.float64)
     logits = weight @ draw_ledger(traces, model.summary).summary + bias
     c = int(logits.argmax()) if label is None else _class(model, label)
@@ -62,8 +61,7 @@ def loss_gradients(
     by_logits[c] = -np.delete(by_logits, c).sum()  # p − 1, but added up: it would be lost in rounding if p is near 1
     if of == "logit":
         by_logits, value = np.eye(len(logits))[c], float(logits[c])
-    assert model.stack is not None  # noqa: S101 - for mypy: it was traced
-    found = adjoint(model.stack, traces, by_logits @ weight, model.summary)
+    found = adjoint(stack, traces, by_logits @ weight, model.summary)
     return LossGradients(model.labels[c], value, [states.log for states in found.by_hidden], found.by_input.log)
 
 

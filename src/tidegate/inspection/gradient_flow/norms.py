@@ -1,7 +1,11 @@
 """How much the end of a walk still depends on each of its steps: norms of ∂h_T/∂h_t, and what they say.
 
-∂h_T/∂h_t is a product of one Jacobian for each step in between. It is taken from the end, is never longer than one
-matrix, and is scaled to a norm of 1 after each step, with the logarithm of what was taken off kept beside it.
+∂h_T/∂h_t is a product of one Jacobian for each step in between. The product is taken from the end, so that it is never
+more than one matrix; after each step it is scaled to a norm of 1, and the logarithm of its size is kept beside it.
+
+For a cell of two states, such as an LSTM, h stands here for both: the matrix is ∂(h_T, c_T)/∂(h_t, c_t), [2·H, 2·H].
+Both are handed from step to step, and most of what an LSTM remembers is in c: ∂h_T/∂h_t at a fixed c_t would leave out
+the very way by which gradients reach far back.
 """
 
 from dataclasses import dataclass
@@ -13,7 +17,7 @@ import numpy.typing as npt
 
 from tidegate.inspection.gradient_flow.growth import describe, doubling_time, fitted_rate
 from tidegate.inspection.gradient_flow.jacobian import each_jacobian, steps_of
-from tidegate.inspection.network import Network
+from tidegate.inspection.network import Network, Source, read, stack_of
 from tidegate.ops.trace import Trace
 
 Array = npt.NDArray[np.float64]
@@ -31,7 +35,8 @@ class GradientFlow:
 
     Attributes:
         log_frobenius: log10 of the Frobenius norm for t = 0..n in the order of the walk, float64 [n + 1]: the first is
-            that of the initial state, the last, of h_n by itself, is log10 √H. −inf where nothing arrives at all.
+            that of the initial state, the last, of the last state by itself, is log10 √(S·H). −inf where nothing
+            arrives at all.
         log_spectral: log10 of the spectral norm, the most that any direction passes on, float64 [n + 1]; the last is
             0. None if it was not asked for.
     """
@@ -63,7 +68,7 @@ class GradientFlow:
 
 
 def flow(trace: Trace, w_hh: npt.NDArray[Any], row: int = 0, *, spectral: bool = True) -> GradientFlow:
-    """Computes ‖∂h_T/∂h_t‖ for every t of one row.
+    """Computes ‖∂h_T/∂h_t‖ for every t of one row; with two states ‖∂(h_T, c_T)/∂(h_t, c_t)‖.
 
     Args:
         trace: The trace of one layer in one direction.
@@ -95,12 +100,12 @@ def flow(trace: Trace, w_hh: npt.NDArray[Any], row: int = 0, *, spectral: bool =
     return GradientFlow(frobenius, largest if spectral else None)
 
 
-def flows(model: Network, source: str | npt.NDArray[Any], *, spectral: bool = True) -> list[GradientFlow]:
+def flows(model: Network, source: Source, *, spectral: bool = True) -> list[GradientFlow]:
     """Computes the gradient flow of each layer's own recurrence, in each direction, for one text.
 
     Args:
         model: A model with recurrent layers.
-        source: A text, or vectors [T, E] in the place of its words.
+        source: A text, or vectors [T, E] in the place of its words; or what `read` returned for it.
         spectral: As in `flow`.
 
     Returns:
@@ -111,10 +116,10 @@ def flows(model: Network, source: str | npt.NDArray[Any], *, spectral: bool = Tr
         TypeError: The source is neither.
         ValueError: The model has no recurrent layer, or the vectors do not fit.
     """
-    return [flow(trace, state_weights(model, trace), spectral=spectral) for trace in model.trace(source)]
+    stack_of(model)
+    return [flow(trace, state_weights(model, trace), spectral=spectral) for trace in read(model, source).traces]
 
 
 def state_weights(model: Network, trace: Trace) -> npt.NDArray[np.float32]:
     """Returns the state weights of the layer and direction that a trace of the model belongs to, [G·H, H]."""
-    assert model.stack is not None  # noqa: S101 - for mypy: it was traced
-    return model.stack.weights[f"weight_hh{trace.suffix}"]
+    return stack_of(model).weights[f"weight_hh{trace.suffix}"]

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from tidegate.inspection.gradient_flow.jacobian import Steps, each_jacobian, steps_of
+from tidegate.inspection.gradient_flow.jacobian import Steps, each_jacobian, slopes_of, steps_of
 from tidegate.ops.trace import Trace
 
 Array = npt.NDArray[np.float64]
@@ -16,9 +16,11 @@ class Factors(NamedTuple):
     """What each step does to a gradient at most, in the order of the walk.
 
     Attributes:
-        factor: Spectral norm of ∂h_t/∂h_{t−1}, float64 [n]; ‖diag(φ′) U‖ in a vanilla RNN.
+        factor: Spectral norm of ∂s_t/∂s_{t−1}, float64 [n], where s is the whole state, h or h and c; ‖diag(φ′) U‖ in
+            a vanilla RNN.
         bound: What it cannot exceed, float64 [n]: max|φ′| ‖U‖ in a vanilla RNN; in a GRU the maximum of z and, for each
-            gate, the maximum of its slope times ‖U_g‖, added up.
+            gate, the maximum of its slope times ‖U_g‖, added up. For a cell of two states it is the norm of the 2 × 2
+            matrix of the bounds from each state to each.
     """
 
     factor: Array
@@ -46,35 +48,29 @@ def factors(trace: Trace, w_hh: npt.NDArray[Any], row: int = 0) -> Factors:
 def _bounds(steps: Steps) -> Array:
     """Bounds the norm of each Jacobian by the norms of the diagonal matrices and of the blocks of U that it is made of.
 
-    A backward pass is linear, unit by unit, in the gradients by the new states and in what each product with U hands
-    back. So each of these sources in turn is set to 1 and the others to 0; norms multiply along the way.
+    Along each way from a new state to an old one norms multiply; the norms of all ways are added up. The norm of a
+    matrix of S × S blocks is at most that of the matrix of their norms.
     """
     S, n, H = steps.after.shape
     norms = np.linalg.norm(steps.w_hh.reshape(-1, H, H), 2, axis=(1, 2))
-
-    def answer(source: int, state: bool) -> tuple[list[Array], Array]:
-        """Returns bounds of what each product gets, [n] each, and of the gradients by the old states, [S, n]."""
-        got: list[Array] = []
-
-        def through(dc: Sequence[Array | None], v: Array) -> Array:
-            largest = [np.zeros(n) if part is None else np.abs(part).max(axis=1) for part in dc]
-            got.append(norms @ np.stack(largest))
-            return np.full((n, H), float(not state and source == len(got) - 1))
-
-        ones = [np.full((n, H), float(state and source == s)) for s in range(S)]
-        _, earlier = steps.cell.backward(ones, list(steps.before), list(steps.after), steps.values, through)
-        return got, np.stack([np.abs(gradient).max(axis=1) for gradient in earlier])
-
-    by_state = [answer(s, True) for s in range(S)]
-    products = [answer(k, False) for k in range(len(by_state[0][0]))]
+    by_state, by_product = slopes_of(steps)
     bounds = np.zeros((n, S, S))
-    for s, (got, earlier) in enumerate(by_state):
-        reached = [np.array(first) for first in got]  # a bound of what each product hands back
-        for k, (further, _) in enumerate(products):
-            for later in range(k + 1, len(products)):
-                reached[later] += reached[k] * further[later]
-        bounds[:, s] = (earlier + sum(r * own for r, (_, own) in zip(reached, products, strict=True))).T
-    return np.linalg.norm(bounds, 2, axis=(1, 2))
+    for s, slopes in enumerate(by_state):
+        reached: list[Array] = []  # a bound of the gradient that each product hands back, [n]
+        for k, parts in enumerate(slopes.to_products):
+            through = [(norm, product.to_products[k]) for norm, product in zip(reached, by_product, strict=False)]
+            reached.append(_largest(parts) @ norms + sum(norm * (_largest(other) @ norms) for norm, other in through))
+        bounds[:, s] = np.abs(slopes.to_states).max(axis=2).T
+        for norm, product in zip(reached, by_product, strict=True):
+            bounds[:, s] += norm[:, None] * np.abs(product.to_states).max(axis=2).T
+    largest: Array = np.linalg.norm(bounds, 2, axis=(1, 2))
+    return largest
+
+
+def _largest(parts: Sequence[Array | None]) -> Array:
+    """Returns the largest factor of each part of a product with U at each step, [n, G]; 0 where a part is not used."""
+    n = next(len(part) for part in parts if part is not None)
+    return np.stack([np.zeros(n) if part is None else np.abs(part).max(axis=1) for part in parts], axis=1)
 
 
 def lyapunov(trace: Trace, w_hh: npt.NDArray[Any], row: int = 0, count: int = 4) -> Array:
@@ -85,7 +81,7 @@ def lyapunov(trace: Trace, w_hh: npt.NDArray[Any], row: int = 0, count: int = 4)
 
     Args:
         trace: As in `flow`, and so are w_hh and row.
-        count: How many exponents, at most H.
+        count: How many exponents, at most S·H: the state is h, or h and c.
 
     Returns:
         Exponents, the largest first, nats a step, float64 [count]: exp of the first is the rate in the long run. −inf

@@ -55,6 +55,9 @@ class Cell:
         gates: Those of the traced values that lie in 0..1 and say how much flows.
         keeps: The gate that is the share of the old memory which a step keeps; None for a cell that writes its state
             anew at every step.
+        reads: The gate that is the share of the old output which the candidate reads; None where it reads all.
+        writes: The gate that is the share of the candidate which is written; None where that follows from `keeps`.
+        shows: The gate that is the share of the memory which the output shows; None where the output is the memory.
         choices: What can be chosen: for each field its words, the standard one first. The kernels know a word by its
             place in this list.
         needs_trace: Whether the backward pass reads what a trace keeps.
@@ -73,6 +76,9 @@ class Cell:
     symbols: ClassVar[Mapping[str, str]]
     gates: ClassVar[tuple[str, ...]] = ()
     keeps: ClassVar[str | None] = None
+    reads: ClassVar[str | None] = None
+    writes: ClassVar[str | None] = None
+    shows: ClassVar[str | None] = None
     choices: ClassVar[Mapping[str, tuple[str, ...]]] = {}
     needs_trace: ClassVar[bool] = True
     learning_rate: ClassVar[float] = 2e-3
@@ -119,6 +125,10 @@ class Cell:
     def state_letters(self) -> str:
         """The letters of an array of states, "B H", or "S B H" for a cell of several."""
         return "B H" if self.S == 1 else "S B H"
+
+    def role(self, gate: str) -> str:
+        """Returns what a gate does: "keeps", "reads", "writes", "shows", or "" for none of these."""
+        return next((role for role in ("keeps", "reads", "writes", "shows") if getattr(self, role) == gate), "")
 
     @property
     def chosen(self) -> dict[str, str]:

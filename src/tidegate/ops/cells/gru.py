@@ -42,7 +42,7 @@ class GRU(Cell):
     blocks = ("reset", "update", "candidate")
     symbols = {"reset": "r", "update": "z", "candidate": "n", "hidden": "h"}  # noqa: RUF012 - a declaration
     gates = ("reset", "update")
-    keeps = "update"
+    keeps, reads = "update", "reset"
     choices = {  # noqa: RUF012 - likewise
         "reset": get_args(Reset),
         "update": get_args(Update),

@@ -36,7 +36,7 @@ class LSTM(Cell):
         "hidden": "h",
     }
     gates = ("input", "forget", "output")
-    keeps = "forget"
+    keeps, writes, shows = "forget", "input", "output"
 
     def step(
         self, a: Sequence[Any], recur: Recur, states: Sequence[Any], functions: Functions, note: Note

@@ -39,12 +39,12 @@ export function asker(path, element, { waits = true } = {}) {
       try {
         const answer = await fetchJson(path, body);
         if (!next) {
-          tell(path, "");
+          report(path, "");
           receive(answer);
           painted(path, touched);
         }
       } catch (error) {
-        tell(path, error.message);
+        report(path, error.message);
       }
     }
     running = false;
@@ -53,7 +53,7 @@ export function asker(path, element, { waits = true } = {}) {
 }
 
 /** Shows what went wrong with questions of a kind, or that they go well again. */
-export function tell(kind, message) {
+export function report(kind, message) {
   if (message) failing.set(kind, message);
   else failing.delete(kind);
   trouble.textContent = [...new Set(failing.values())].join(" ");

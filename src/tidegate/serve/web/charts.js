@@ -45,7 +45,7 @@ export class WordChart {
     const width = this.host.clientWidth; // read here alone: it makes the browser lay out the page
     if (!width) return; // while it is hidden it keeps its size
     this.width = width;
-    if (!this.series.length || !state.told) return;
+    if (!this.series.length || !state.account) return;
     if (!this.plot || this.kind.split(" ").at(-2) !== String(this.showsWords())) this.show(this.series, this.kind.split(" ")[0]);
     else if (this.plot.width !== width) this.plot.setSize({ width, height: this.height });
   }

@@ -1,17 +1,18 @@
-// The drawing of one unit: memory flows along one line, what is new along the other, and gates stand in their way.
+// The drawing of one unit: lines whose width is what flows along them, pools of what is there, and gates in the way.
 
-import { layout } from "./layouts.js";
-import { shorten, spoken } from "./naming.js";
+import { LAYOUTS } from "./layouts.js";
+import { shorten, small, spoken } from "./naming.js";
 import { plain, signed } from "./numbers.js";
+import { kindOf, planOf, recalledName } from "./plans.js";
 import { Slider } from "./slider.js";
+import { isGate, withRole } from "./state.js";
 
 const NARROW_BELOW = 640; // pixels
-const MOVABLE = { reset: ["reset gate r", 0, 1], update: ["update gate z", 0, 1], candidate: ["candidate n", -1, 1] };
 
 export class Drawing {
-  /** Gates in `off` are fixed. `byHand(gate, value)` is called when one is moved; null undoes it. */
-  constructor(host, { gated, off }, byHand) {
-    Object.assign(this, { host, gru: gated, off, byHand, numbers: null, layout: null });
+  /** `byHand(name, value)` is called when a gate or the candidate is moved; null undoes it. */
+  constructor(host, byHand) {
+    Object.assign(this, { host, byHand, numbers: null, layout: null });
     new ResizeObserver(() => this.build()).observe(host);
     // What nobody sees need not move: an animated drawing costs time in every frame.
     new IntersectionObserver(([seen]) => host.classList.toggle("seen", seen.isIntersecting)).observe(host);
@@ -20,7 +21,7 @@ export class Drawing {
   build() {
     if (!this.host.clientWidth) return;
     this.narrow = this.host.clientWidth < NARROW_BELOW;
-    const parts = layout(this.gru, this.narrow);
+    const parts = LAYOUTS[kindOf()][Number(this.narrow)];
     if (parts === this.layout) return;
     this.layout = parts;
     const svg = make("svg", { viewBox: `0 0 ${parts.size.join(" ")}`, class: this.narrow ? "narrow" : "wide" });
@@ -32,52 +33,42 @@ export class Drawing {
     make("rect", { x: x - 60, y: y - 19, width: 120, height: 38, rx: 8, class: "word" }, svg);
     this.word = write(svg, [x, y + 5, "middle"], "", "word-text");
     this.texts = each(parts.texts, (_, at, name) => write(svg, at, "", name));
-    this.sliders = each(parts.sliders ?? {}, (_, track, gate) => this.slider(svg, track, gate));
+    this.sliders = {};
+    for (const [role, track] of Object.entries(parts.sliders ?? {})) this.addSlider(svg, track, withRole(role));
     this.host.replaceChildren(svg);
     if (this.numbers) this.show(this.numbers);
   }
 
   /** A gate that is off keeps its place, behind the lines, but nothing moves there. */
-  slider(svg, track, gate) {
+  addSlider(svg, track, value) {
+    if (!value) return;
     const [[x1, y1], [x2, y2]] = track;
-    if (this.off.includes(gate)) return svg.prepend(make("line", { x1, y1, x2, y2, class: "fixed" }));
-    const [name, low, high] = MOVABLE[gate];
-    return new Slider(svg, track, { name, low, high, moved: (value) => this.byHand(gate, value) });
+    if (value.off) return svg.prepend(make("line", { x1, y1, x2, y2, class: "fixed" }));
+    const [low, high] = [isGate(value) ? 0 : -1, 1];
+    this.sliders[value.name] = new Slider(svg, track, { name: small(value.label), low, high, moved: (moved) => this.byHand(value.name, moved) });
   }
 
-  /** Shows { word, previous, reset, update, candidate, recalled, input, hidden, parts, hand }. */
+  /** Shows { word, before, after, values, parts, hand, readsFirst }. */
   show(numbers) {
     this.numbers = numbers;
     if (!this.layout) return;
-    const { previous, reset, update, candidate, recalled, input, hidden, hand } = numbers;
-    const amounts = { before: previous, branch: recalled, recalled: reset * recalled, input, sum: input + recalled, fresh: candidate };
-    Object.assign(amounts, { kept: update * previous, taken: (1 - update) * candidate, after: hidden });
-    const values = { previous, candidate, next: hidden };
+    const { lines: amounts, pools, texts } = planOf(numbers);
     for (const [name, set] of Object.entries(this.flows)) set(amounts[name]);
-    for (const [name, set] of Object.entries(this.pools)) set(values[name]);
+    for (const [name, set] of Object.entries(this.pools)) set(pools[name]);
     this.word.textContent = shorten(numbers.word);
-    const said = this.say(numbers, amounts);
-    for (const [name, text] of Object.entries(this.texts)) lines(text, said[name] ?? []);
-    for (const [gate, slider] of Object.entries(this.sliders)) if (!this.off.includes(gate)) slider.show(numbers[gate], gate in hand);
+    for (const [name, text] of Object.entries(this.texts)) lines(text, texts[name] ?? this.sayGate(withRole(name), numbers));
+    for (const [name, slider] of Object.entries(this.sliders)) slider.show(numbers.values[name], name in numbers.hand);
   }
 
-  /** What stands beside each part, line by line. */
-  say(numbers, { recalled, input, sum, kept, taken }) {
-    const said = {
-      previous: ["memory before"], next: ["memory after"], candidate: ["candidate n"],
-      input: [spoken(`word ${signed(input)}`)], recalled: [`memory ${signed(recalled)}`],
-      sum: [signed(sum)], kept: [signed(kept)], taken: [signed(taken)],
-      reset: this.sayGate("reset", "r", numbers), update: this.sayGate("update", "z", numbers),
-    };
-    return this.off.includes("update") ? said : { ...said, keep: ["keep old"], take: ["take new"] };
-  }
-
-  sayGate(gate, letter, { [gate]: value, parts, hand }) {
-    if (this.off.includes(gate)) return [`${gate} off: ${letter} = ${plain(value, 0)}`];
-    const title = `${gate} ${letter} ${plain(value)}`;
-    if (gate in hand || !parts[gate]) return [title];
-    const [word, memory] = parts[gate];
-    const details = [spoken(`word ${signed(word)}`), `memory ${signed(memory)}`];
+  /** What stands beside a gate: its value, and what the word and the memory add up to in it. */
+  sayGate(gate, { values, parts, hand }) {
+    if (!gate) return [];
+    const { name, symbol, off } = gate;
+    if (off) return [`${name} off: ${symbol} = ${plain(values[name], 0)}`];
+    const title = `${name} ${symbol} ${plain(values[name])}`;
+    if (name in hand) return [title];
+    const [word, memory] = parts[name];
+    const details = [spoken(`word ${signed(word)}`), `${recalledName()} ${signed(memory)}`];
     return this.narrow ? [title, ...details] : [title, details.join(", ")];
   }
 }
@@ -117,10 +108,11 @@ function towards([x, y], [tx, ty], distance) {
   return [x + share * (tx - x), y + share * (ty - y)];
 }
 
-/** What is done where lines meet. */
+/** What is done where lines meet, or along a line. */
 function sign(svg, [x, y], name) {
-  make("circle", { cx: x, cy: y, r: 13, class: "sign" }, svg);
-  write(svg, [x, y + 6, "middle"], name, "plus");
+  const half = name.length > 1 ? 26 : 13;
+  make("rect", { x: x - half, y: y - 13, width: 2 * half, height: 26, rx: 13, class: "sign" }, svg);
+  write(svg, [x, y + (name.length > 1 ? 5 : 6), "middle"], name, name.length > 1 ? "plus function" : "plus");
 }
 
 /** A round pool of memory with its value in it. */
@@ -134,16 +126,17 @@ function pool(svg, [x, y]) {
   };
 }
 
-function write(svg, [x, y, anchor], content, name) {
-  const text = make("text", { x, y, "text-anchor": anchor, class: name }, svg);
+function write(svg, [x, y, anchor, stacked = ""], content, name) {
+  const text = make("text", { x, y, "text-anchor": anchor, class: `${name} ${stacked}`.trim() }, svg);
   text.textContent = content;
   return text;
 }
 
 function lines(text, content) {
   const x = text.getAttribute("x");
+  const shown = text.classList.contains("stacked") ? content.flatMap((line) => line.split(" ")) : content;
   text.replaceChildren(
-    ...content.filter(Boolean).map((line, i) => {
+    ...shown.filter(Boolean).map((line, i) => {
       const part = make("tspan", { x, dy: i ? 19 : 0, class: i ? "detail" : "main" });
       part.textContent = line;
       return part;

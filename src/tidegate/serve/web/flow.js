@@ -2,50 +2,53 @@
 
 import { asker } from "./api.js";
 import { stroke, WordChart } from "./charts.js";
+import { spoken } from "./naming.js";
 import { power, unbroken } from "./numbers.js";
-import { isGru, place, state, when, words } from "./state.js";
+import { place, state, when, words } from "./state.js";
 
 const WAIT = 150; // milliseconds without a key before it is computed: matrices are multiplied for every word
-const NAMES = { gru: "this GRU", rnn_tanh: "this RNN (tanh)", rnn_relu: "this RNN (relu)" };
+const EVERY = "How much the memory at the end would change with the memory after each word.";
 
 const ask = asker("flow", document.getElementById("flow"));
 let chart;
-let told = null;
+let curves = null; // the answer of /api/flow
 let timer = 0;
 
 export function start() {
-  if (!state.facts.gates.length) return;
+  if (!state.facts.maps.length) return;
   document.getElementById("flow").hidden = false;
-  document.getElementById("flow-hint").textContent = isGru()
-    ? "How much the memory at the end would change with the memory after each word. Beside the GRU: the vanilla RNN that it " +
-      "becomes without gates, with the same candidate weights (r = 1 and z = 0 everywhere), reading the same text."
-    : "How much the memory at the end would change with the memory after each word.";
+  document.getElementById("flow-hint").textContent = EVERY;
   chart = new WordChart(document.getElementById("flow-plot"), 240, layout);
   when(["source", "layer", "reverse"], () => {
     clearTimeout(timer);
     timer = setTimeout(() => ask(place(), receive), WAIT);
   });
-  when(["told"], show);
+  when(["account"], show);
 }
 
 function receive(answer) {
-  told = answer;
+  curves = answer;
   show();
 }
 
 function show() {
-  if (told?.this.log_norm.length !== words().length) return; // the words come with another answer
-  const curves = [told.vanilla, told.this].filter(Boolean);
-  chart.show(curves.map((curve) => curve.log_norm), "flow");
-  document.getElementById("flow-note").replaceChildren(...curves.reverse().map(line));
+  if (curves?.this.log_norm.length !== words().length) return; // the words come with another answer
+  const { kind } = state.facts;
+  document.getElementById("flow-hint").textContent = spoken(
+    curves.vanilla
+      ? `${EVERY} Beside it stands the vanilla RNN that this ${kind} becomes with its gates off, with the same candidate weights, reading the same text.`
+      : EVERY,
+  );
+  const both = [curves.vanilla, curves.this].filter(Boolean);
+  chart.show(both.map((curve) => curve.log_norm), "flow");
+  document.getElementById("flow-note").replaceChildren(...both.reverse().map(line));
 }
-
-const name = (curve) => (curve === told.vanilla ? "the RNN without gates" : (NAMES[state.facts.cell.split(" ")[0]] ?? "this network"));
 
 function line(curve) {
   const item = document.createElement("li");
-  item.className = curve === told.vanilla ? "vanilla" : "this";
-  item.append(Object.assign(document.createElement("b"), { textContent: name(curve) }), ` ${unbroken(curve.verdict)}`);
+  item.className = curve === curves.vanilla ? "vanilla" : "this";
+  const name = curve === curves.vanilla ? "the RNN without gates" : `this ${state.facts.kind}`;
+  item.append(Object.assign(document.createElement("b"), { textContent: name }), ` ${unbroken(curve.verdict)}`);
   return item;
 }
 

@@ -5,16 +5,22 @@ import { css, onTheme, stops, table } from "./colours.js";
 import { capital, placed, shorten, spoken } from "./naming.js";
 import { memory, plain } from "./numbers.js";
 import { whenSeen } from "./seen.js";
-import { gates, keeps, place, set, state, when, words } from "./state.js";
+import { gates, isGate, keeps, place, set, state, valueOf, when, words } from "./state.js";
 import { Zoom } from "./zoom.js";
 
-const GATES = {
-  update: ["Update gate z", "sequential", "How much of its old value a unit keeps at this word: 1 keeps all, 0 writes it anew."],
-  reset: ["Reset gate r", "sequential", "How much of the old memory a unit looks at while it makes its new value: 0 starts afresh."],
-  candidate: ["Candidate n", "diverging", "The new value that a unit would write at this word."],
-  hidden: ["State h", "diverging", "The value of a unit after this word."],
-  kept: ["Kept at the end", "sequential", "The share of what a unit wrote at this word that is still in it at the end."],
-  preactivation: ["Before activation", "diverging", "What goes into the activation function of a unit."],
+/** What the values of a map are, by their role. */
+const MEANINGS = {
+  keeps: "The share of its memory that a unit keeps at this word: 1 keeps all of it, 0 nothing.",
+  reads: "The share of the old memory that a unit reads to make its candidate: at 0 it starts afresh.",
+  writes: "The share of its candidate that a unit writes into its memory at this word.",
+  shows: "The share of its memory that a unit shows as its output after this word.",
+  gate: "How far this gate of a unit is open at this word: 1 is open, 0 is closed.",
+  candidate: "The new value that a unit can write at this word.",
+  state: "The value of a unit after this word.",
+  output: "The output of a unit after this word, which all units read at the next.",
+  memory: "What a unit remembers after this word; its output shows a part of it.",
+  kept: "The share of what a unit wrote at this word that is still in its memory at the end.",
+  other: "The sum that goes into the activation function of a unit.",
 };
 const GUTTER = { least: 74, bottom: 24, words: 62 };
 const FONT = "12px system-ui, sans-serif";
@@ -31,15 +37,15 @@ const paint = whenSeen(canvas, paintNow);
 
 export function start() {
   const { facts } = state;
-  if (!facts.gates.length) return;
+  if (!facts.maps.length) return;
   element("gates").hidden = false;
   element("gates-title").textContent = gates().length ? "The gates of every unit" : "The states of every unit";
-  set({ gate: facts.gates[0] });
-  element("gate").append(...facts.gates.map(choice));
+  set({ gate: facts.maps[0] });
+  element("gate").append(...facts.maps.map(choice));
   startPlaces(facts);
   when(["source", "layer", "reverse", "gate"], () => ask({ ...place(), gate: state.gate }, receive));
-  when(["told", "step", "unit"], draw);
-  when(["told"], say);
+  when(["account", "step", "unit"], draw);
+  when(["account"], say);
   onTheme(paint);
   new ResizeObserver(draw).observe(canvas);
   zoom = new Zoom(canvas, room, draw, (t, row) => (element("map-note").textContent = describe(t, row)));
@@ -50,7 +56,7 @@ function choice(gate) {
   const input = Object.assign(document.createElement("input"), { type: "radio", name: "gate", value: gate });
   input.checked = gate === state.gate;
   input.addEventListener("change", (event) => set({ touched: event.timeStamp, gate }));
-  label.append(input, GATES[gate][0]);
+  label.append(input, valueOf(gate).label);
   return label;
 }
 
@@ -79,7 +85,8 @@ function receive(map) {
 function paintNow() {
   const { map } = state;
   if (!map) return;
-  const scale = GATES[state.gate][1];
+  const shown = valueOf(state.gate);
+  const scale = isGate(shown) || shown.role === "kept" ? "sequential" : "diverging";
   const { steps, units, order } = map;
   [pixels.width, pixels.height] = [Math.max(1, steps), units];
   const image = new ImageData(pixels.width, units);
@@ -97,8 +104,9 @@ function say() {
   const { map, gate } = state;
   if (!map) return;
   const lines = keeps() ? "Each line is a unit; those that remember longest are at the top." : "Each line is a unit.";
-  element("gate-hint").textContent = spoken(`${GATES[gate][2]} ${lines}`);
-  canvas.ariaLabel = spoken(`${GATES[gate][0]} of ${map.units} units at ${map.steps} words`);
+  const { label: title, role } = valueOf(gate);
+  element("gate-hint").textContent = spoken(`${MEANINGS[role]} ${lines}`);
+  canvas.ariaLabel = spoken(`${title} of ${map.units} units at ${map.steps} words`);
 }
 
 /** What stands beside a unit's line: how long it remembers, if units keep anything, or its number. */
@@ -191,5 +199,5 @@ function describe(t, row) {
   const unit = map.order[row];
   const value = map.low + (values[t * map.units + unit] / 65535) * (map.high - map.low);
   const long = keeps() ? spoken(` (remembers ${memory(map.memory[unit])} words)`) : "";
-  return `${capital(placed(t))}, unit ${unit}${long}: ${GATES[gate][0]} = ${plain(value)}`;
+  return `${capital(placed(t))}, unit ${unit}${long}: ${valueOf(gate).label} = ${plain(value)}`;
 }

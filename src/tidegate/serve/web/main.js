@@ -1,6 +1,6 @@
 // Asks what the model is, then starts every part of the page.
 
-import { fetchJson, tell } from "./api.js";
+import { fetchJson, report } from "./api.js";
 import { start as startFlow } from "./flow.js";
 import { start as startMap } from "./heatmap.js";
 import { start as startNames } from "./naming.js";
@@ -11,26 +11,9 @@ import { start as startStream } from "./stream.js";
 import { start as startUnit } from "./unit.js";
 import { start as startWords } from "./words.js";
 
-const CELLS = {
-  gru: "GRU",
-  rnn_tanh: "vanilla RNN (tanh)",
-  rnn_relu: "vanilla RNN (relu)",
-  average: "average of word vectors",
-  compound: "compounding of word vectors",
-};
-const OPTIONS = {
-  "reset=off": "reset gate off",
-  "update=off": "update gate off",
-  "candidate=relu": "relu candidate",
-  "candidate=identity": "linear candidate",
-  "gate=hard_sigmoid": "hard sigmoid gates",
-};
-
-function describe({ name, cell, layers, directions, units, parameters }) {
-  const [kind, ...options] = cell.split(" ");
+function describe({ name, title, layers, directions, units, parameters }) {
   const size = layers ? `${layers} layer${layers > 1 ? "s" : ""} of ${units} units${directions > 1 ? ", both directions" : ""}` : "";
-  const parts = [name, [CELLS[kind] ?? kind, ...options.map((option) => OPTIONS[option] ?? option)].join(", "), size, `${parameters.toLocaleString("en")} parameters`];
-  return parts.filter(Boolean).join(" · ");
+  return [name, title, size, `${parameters.toLocaleString("en")} parameters`].filter(Boolean).join(" · ");
 }
 
 try {
@@ -39,7 +22,7 @@ try {
   document.getElementById("facts").textContent = describe(facts);
   document.title = `${facts.name} · tidegate`;
   for (const start of [startWords, startMap, startStream, startFlow, startUnit, startStepper, startNames, startSource]) start();
-  document.documentElement.dataset.ready = state.facts.cell;
+  document.documentElement.dataset.ready = state.facts.kind;
 } catch (error) {
-  tell("model", error.message);
+  report("model", error.message);
 }

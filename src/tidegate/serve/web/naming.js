@@ -8,18 +8,20 @@ const NOUNS = { word: "step", Word: "Step", text: "sequence" };
 
 /** Sentences of the page about words, and labels of controls, are those of steps while a file of numbers is read. */
 export function start() {
-  const said = [...document.querySelectorAll(".spoken")].map((one) => {
-    const key = one.ariaLabel ? "ariaLabel" : "textContent";
-    return [one, key, one[key]];
+  const said = [...document.querySelectorAll(".spoken")].map((node) => {
+    const key = node.ariaLabel ? "ariaLabel" : "textContent";
+    return [node, key, node[key]];
   });
-  when(["told"], () => {
-    for (const [one, key, sentence] of said) if (one[key] !== spoken(sentence)) one[key] = spoken(sentence);
+  when(["account"], () => {
+    for (const [node, key, sentence] of said) if (node[key] !== spoken(sentence)) node[key] = spoken(sentence);
   });
 }
 
-const numbers = () => Boolean(state.told?.numbers);
+const numbers = () => Boolean(state.account?.numbers);
 
 export const spoken = (sentence) => (numbers() ? sentence.replace(/\b(word|Word|text)/g, (noun) => NOUNS[noun]) : sentence);
+
+export const small = (label) => label.charAt(0).toLowerCase() + label.slice(1);
 
 export const capital = (sentence) => sentence.charAt(0).toUpperCase() + sentence.slice(1);
 
@@ -29,8 +31,8 @@ export function shorten(word, most = 9) {
 }
 
 /** The answer about the words, with what is shown of each. */
-export function withNames(told) {
-  return { ...told, numbers: Boolean(state.source.vectors), shown: told.words.map((word) => shorten(word, LONGEST)) };
+export function withNames(account) {
+  return { ...account, numbers: Boolean(state.source.vectors), shown: account.words.map((word) => shorten(word, LONGEST)) };
 }
 
 /** "film", or "step 3". */

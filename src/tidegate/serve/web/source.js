@@ -1,6 +1,6 @@
 // What is read: a text as it is typed, an example, or a file of numbers.
 
-import { tell } from "./api.js";
+import { report } from "./api.js";
 import { counted } from "./numbers.js";
 import { set, state, when } from "./state.js";
 
@@ -32,13 +32,13 @@ export function start() {
   }
   text.addEventListener("input", (event) => read(event));
   file.addEventListener("change", load);
-  when(["told"], showNote);
+  when(["account"], showNote);
   text.value ||= Object.values(EXAMPLES)[0];
   read({ timeStamp: performance.now() }, true);
 }
 
 function read(event, seek = false) {
-  tell("file", "");
+  report("file", "");
   set({ touched: event.timeStamp, seek, hand: {}, source: { text: text.value } });
 }
 
@@ -48,11 +48,11 @@ async function load(event) {
   try {
     const vectors = parse(await chosen.text(), state.facts.embedding_size);
     text.value = "";
-    tell("file", "");
+    report("file", "");
     set({ touched: event.timeStamp, seek: true, hand: {}, source: { vectors } });
     note.textContent = `${chosen.name}: ${counted(vectors.length, "step")} of ${counted(vectors[0].length, "number")}.`;
   } catch (error) {
-    tell("file", `${chosen.name}: ${error.message}`);
+    report("file", `${chosen.name}: ${error.message}`);
   }
   file.value = ""; // the same file may be chosen again
 }
@@ -73,7 +73,7 @@ export function parse(content, width) {
 
 function showNote() {
   if (state.source.vectors) return;
-  const { words, unknown, left_out: left } = state.told;
+  const { words, unknown, left_out: left } = state.account;
   const parts = [counted(words.length, "word")];
   if (unknown.length) parts.push(`${unknown.length} not in the model's vocabulary (dotted)`);
   if (left) parts.push(`${left.toLocaleString("en")} more left out: the model reads ${state.facts.longest.toLocaleString("en")}`);

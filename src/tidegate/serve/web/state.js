@@ -4,16 +4,16 @@ export const state = {
   facts: null, // what /api/model says
   source: { text: "" }, // what is read: { text } or { vectors }
   touched: 0, // when the user changed it, on the clock of performance.now()
-  told: null, // the answer of /api/words
+  account: null, // the answer of /api/words
   label: 1, // the class that pictures speak of
   seek: false, // whether the next answer shall choose the word that counts most
   step: 0,
   layer: 0,
   reverse: false,
-  gate: "update",
+  gate: "", // or another value of the units, by name: which one the map shows
   map: null, // the answer of /api/gates
   unit: null, // until the words say which counts most
-  hand: {}, // gates set by hand: reset, update, candidate
+  hand: {}, // values set by hand, by name
 };
 
 const listeners = [];
@@ -29,14 +29,28 @@ export function set(changes) {
 }
 
 export const place = () => ({ ...state.source, layer: state.layer, reverse: state.reverse });
-export const words = () => state.told?.shown ?? []; // as they are shown, see naming.js
-export const isGru = () => state.facts.gated;
+export const words = () => state.account?.shown ?? []; // as they are shown, see naming.js
 
-/** The gates of a GRU that move; of some models one or both are fixed. */
-export const gates = () => (isGru() ? ["update", "reset"].filter((gate) => !state.facts.off.includes(gate)) : []);
+const GATES = ["keeps", "reads", "writes", "shows", "gate"];
 
-/** Whether units keep what was written: without an update gate they write everything anew. */
-export const keeps = () => gates().includes("update");
+/** What the model says of a value that its units have: { name, label, symbol, role, off }. */
+export const valueOf = (name) => state.facts.values.find((value) => value.name === name);
+
+/** The value that has a role: "keeps", "candidate", "memory", …; undefined if the cell has none. */
+export const withRole = (role) => state.facts.values.find((value) => value.role === role);
+
+export const isGate = ({ role }) => GATES.includes(role);
+
+/** The states of a unit, the output first. */
+export const statesOf = () => state.facts.values.filter(({ role }) => ["state", "output", "memory"].includes(role));
+
+/** The gates that move; those of some models are fixed. */
+export const gates = () => state.facts.values.filter((value) => isGate(value) && !value.off);
+
+export const isGated = () => state.facts.values.some(isGate);
+
+/** Whether units keep what they have written; otherwise they write everything anew. */
+export const keeps = () => Boolean(withRole("kept"));
 
 /** The name of a class; one that is a mere number is called so. */
 export const className = (c) => (/^\d+$/.test(state.facts.labels[c]) ? `class ${state.facts.labels[c]}` : state.facts.labels[c]);
@@ -47,7 +61,7 @@ export function go(step) {
 }
 
 /** How far each word moves the score of a class away from the mean of the others: of two classes, the log-odds. */
-export function pulls(told, label) {
-  const C = told.logits.length;
-  return told.contributions.map((row) => (C * row[label] - row.reduce((sum, one) => sum + one, 0)) / (C - 1));
+export function pulls(account, label) {
+  const C = account.logits.length;
+  return account.contributions.map((row) => (C * row[label] - row.reduce((sum, share) => sum + share, 0)) / (C - 1));
 }

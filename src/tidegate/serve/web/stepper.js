@@ -9,7 +9,7 @@ export function start() {
   slider.addEventListener("input", () => go(slider.value - 1));
   element("back").addEventListener("click", () => go(state.step - 1));
   element("on").addEventListener("click", () => go(state.step + 1));
-  when(["told", "step"], show);
+  when(["account", "step"], show);
 }
 
 function show() {
@@ -18,7 +18,7 @@ function show() {
   if (!T) return;
   slider.max = T;
   slider.value = state.step + 1;
-  const { numbers } = state.told;
+  const { numbers } = state.account;
   const word = words()[state.step];
   slider.setAttribute("aria-valuetext", `${state.step + 1} of ${T}${numbers ? "" : `: ${word}`}`);
   element("step-note").replaceChildren(

@@ -10,30 +10,30 @@ import { keeps, place, state, when, words } from "./state.js";
 const ask = asker("ledger", document.getElementById("ledger"));
 const note = document.getElementById("stream-note");
 let chart;
-let told = null;
+let bands = null; // the answer of /api/ledger
 
 export function start() {
   if (!keeps()) return;
   document.getElementById("ledger").hidden = false;
   chart = new WordChart(document.getElementById("stream"), 300, layout);
   when(["source", "layer", "reverse"], () => ask(place(), receive));
-  when(["told"], show);
+  when(["account"], show);
   when(["step"], () => describe(state.step));
 }
 
 function receive(answer) {
-  told = answer;
+  bands = answer;
   show();
 }
 
 /** Lays the bands on each other, all other words first, around a middle line. */
 function show() {
-  if (told?.amounts[0].length !== words().length) return; // the words come with another answer
-  const layers = [told.amounts.at(-1), ...told.amounts.slice(0, -1)];
+  if (bands?.amounts[0].length !== words().length) return; // the words come with another answer
+  const layers = [bands.amounts.at(-1), ...bands.amounts.slice(0, -1)];
   let edge = layers[0].map((_, t) => -layers.reduce((sum, row) => sum + row[t], 0) / 2);
   const edges = [edge];
   for (const row of layers) edges.push((edge = edge.map((y, t) => y + row[t])));
-  chart.show(edges, `stream${told.top.length}`);
+  chart.show(edges, `stream${bands.top.length}`);
   describe(state.step);
 }
 
@@ -41,8 +41,8 @@ function layout() {
   const colours = ["--line", ...BANDS].map((colour) => () => (colour.startsWith("--") ? css(colour) : colour));
   const path = globalThis.uPlot.paths.spline();
   return {
-    series: Array.from({ length: told.top.length + 2 }, () => ({ stroke: () => css("--card"), width: 1, paths: path, points: { show: false } })),
-    bands: Array.from({ length: told.top.length + 1 }, (_, i) => ({ series: [i + 2, i + 1], fill: colours[i] })),
+    series: Array.from({ length: bands.top.length + 2 }, () => ({ stroke: () => css("--card"), width: 1, paths: path, points: { show: false } })),
+    bands: Array.from({ length: bands.top.length + 1 }, (_, i) => ({ series: [i + 2, i + 1], fill: colours[i] })),
     y: { show: false },
     cursor: { points: { show: false } },
     range: (_, low, high) => [low * 1.02, high * 1.02],
@@ -56,7 +56,7 @@ function label(plot) {
   const { ctx, data } = plot;
   const ratio = devicePixelRatio;
   const y = (edge, t) => plot.valToPos(data[edge][t], "y", true);
-  const bands = told.amounts.map((_, i) => {
+  const sizes = bands.amounts.map((_, i) => {
     const thickness = data[0].map((t) => y(i + 1, t) - y(i + 2, t));
     const size = Math.max(...thickness);
     return { i, size, at: thickness.indexOf(size) };
@@ -64,10 +64,10 @@ function label(plot) {
   const taken = [];
   ctx.save();
   Object.assign(ctx, { textAlign: "center", textBaseline: "middle", lineJoin: "round", lineWidth: 4 * ratio });
-  for (const { i, size, at } of bands.sort((a, b) => b.size - a.size)) {
+  for (const { i, size, at } of sizes.sort((a, b) => b.size - a.size)) {
     const height = Math.min(14 * ratio, size * 0.8);
     if (height < 9 * ratio) break;
-    const text = i ? shorten(distinct(told.top[i - 1]), 16) : spoken("all other words");
+    const text = i ? shorten(distinct(bands.top[i - 1]), 16) : spoken("all other words");
     ctx.font = `${height}px system-ui, sans-serif`;
     const half = ctx.measureText(text).width / 2 + 4 * ratio;
     const [low, high] = [plot.bbox.left + half, plot.bbox.left + plot.bbox.width - half];
@@ -82,16 +82,16 @@ function label(plot) {
   ctx.restore();
 }
 
-/** Tells the shares of the word that was just read, of the largest others, and of the rest. */
+/** Says the shares of the word that was just read, of the largest others, and of the rest. */
 function describe(t) {
-  if (!told || !told.amounts[0].length || t >= told.amounts[0].length) return (note.textContent = "");
-  const total = told.amounts.reduce((sum, row) => sum + row[t], 0) || 1;
-  const others = told.top
-    .map((word, i) => [word, told.amounts[i][t] / total])
+  if (!bands || !bands.amounts[0].length || t >= bands.amounts[0].length) return (note.textContent = "");
+  const total = bands.amounts.reduce((sum, row) => sum + row[t], 0) || 1;
+  const others = bands.top
+    .map((word, i) => [word, bands.amounts[i][t] / total])
     .filter(([word, share]) => word !== t && share >= 0.005)
     .sort(([, a], [, b]) => b - a)
     .slice(0, 5);
-  const shares = [[t, told.own[t] / total], ...others];
+  const shares = [[t, bands.own[t] / total], ...others];
   const rest = 1 - shares.reduce((sum, [, share]) => sum + share, 0);
   const parts = shares.map(([word, share]) => `${percent(share)} ${quoted(word, distinct(word))}`);
   if (rest >= 0.005) parts.push(`${percent(rest)} others`);

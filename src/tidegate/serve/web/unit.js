@@ -3,27 +3,28 @@
 import { asker } from "./api.js";
 import { stroke, WordChart } from "./charts.js";
 import { Drawing } from "./drawing.js";
-import { capital, named, placed, quoted, spoken } from "./naming.js";
+import { capital, named, placed, quoted, small, spoken } from "./naming.js";
 import { memory, plain, signed } from "./numbers.js";
-import { className, gates, go, isGru, keeps, place, set, state, when, words } from "./state.js";
+import { equationOf, hintOf, movable } from "./plans.js";
+import { className, gates, go, isGated, keeps, place, set, state, statesOf, when, words } from "./state.js";
 
 const element = (id) => document.getElementById(id);
 const ask = asker("unit", element("one"));
 const askWhatIf = asker("what-if", element("change"), { waits: false });
 const select = element("unit");
-const LETTERS = { update: "z", reset: "r" };
+const DASHES = { keeps: [], reads: [2, 3], writes: [2, 3], shows: [8, 3], gate: [1, 4] };
 let drawing;
 let chart;
-let told = null;
+let unit = null; // the answer of /api/unit
 let answer = null; // of the last question "what if"
 
 export function start() {
-  if (!state.facts.gates.length) return;
+  if (!state.facts.maps.length) return;
   element("one").hidden = false;
-  element("one-hint").textContent = hint();
-  element("undo").hidden = !isGru();
-  for (const gate of ["update", "reset"]) element("life-keys").querySelector(`.${gate}`).hidden = !gates().includes(gate);
-  drawing = new Drawing(element("drawing"), state.facts, byHand);
+  element("one-hint").textContent = hintOf();
+  element("undo").hidden = !isGated();
+  element("life-keys").replaceChildren(...[...statesOf(), ...gates()].map(key), key({ label: "Output, by hand", role: "hand" }));
+  drawing = new Drawing(element("drawing"), byHand);
   chart = new WordChart(element("life"), 210, lifeLayout);
   select.addEventListener("change", () => set({ unit: Number(select.value), hand: {} }));
   element("undo").addEventListener("click", () => set({ hand: {} }));
@@ -33,22 +34,16 @@ export function start() {
     event.preventDefault();
     go(state.step + step);
   });
-  when(["map", "told"], showUnits);
+  when(["map", "account"], showUnits);
   when(["source", "layer", "reverse", "unit"], () => state.unit !== null && ask({ ...place(), unit: state.unit }, receive));
-  when(["told", "step", "hand", "label"], show);
+  when(["account", "step", "hand", "label"], show);
   when(["hand", "step"], whatIf);
 }
 
-function hint() {
-  if (!isGru()) return "A vanilla RNN has no gates: at every word, what comes from the memory and what comes from the word are added and squashed.";
-  const { off } = state.facts;
-  const reset = off.includes("reset") ? "Without a reset gate all of it goes into the candidate," : "The reset gate lets a part of it into the candidate,";
-  const update = off.includes("update") ? "without an update gate the new takes the place of the old." : "the update gate blends the old memory with the new.";
-  const ask = `Drag ${movable()}, or move it with the arrow keys, to ask: what if?`;
-  return `Memory flows along the upper line. ${reset} ${update} Blue is positive, orange negative, width is size. ${ask}`;
+/** The line of a value in the chart of the unit's life, named. */
+function key({ label, role }) {
+  return Object.assign(document.createElement("li"), { className: role, textContent: small(label) });
 }
-
-const movable = () => (gates().length ? "a gate" : "the candidate");
 
 function byHand(gate, value) {
   const { [gate]: _, ...others } = state.hand;
@@ -68,8 +63,8 @@ function showUnits() {
   select.value = state.unit;
 }
 
-function receive(unit) {
-  told = unit;
+function receive(found) {
+  unit = found;
   answer = null;
   select.value = state.unit;
   show();
@@ -78,7 +73,7 @@ function receive(unit) {
 function whatIf() {
   answer = null;
   if (!Object.keys(state.hand).length) return show();
-  const question = { ...place(), unit: state.unit, step: state.step, ...state.hand };
+  const question = { ...place(), unit: state.unit, step: state.step, values: state.hand };
   askWhatIf(question, (found) => {
     if (!Object.keys(state.hand).length || question.step !== state.step || question.unit !== state.unit) return;
     answer = found;
@@ -86,25 +81,22 @@ function whatIf() {
   });
 }
 
+const output = () => statesOf()[0].name;
+
 function show() {
   const { step, hand } = state;
   element("undo").disabled = !Object.keys(hand).length;
-  if (!told || told.hidden.length !== words().length || !words().length) return clear();
-  const values = answer?.gates ?? Object.fromEntries(Object.entries(told.gates).map(([gate, row]) => [gate, row[step]]));
-  const index = isGru() ? { reset: 0, update: 1, candidate: 2 } : { candidate: 0 };
-  const part = (gate) => [told.from_input[index[gate]][step], told.from_memory[index[gate]][step]];
-  const [input, recalled] = part("candidate");
+  if (!unit || unit.after[output()].length !== words().length || !words().length) return clear();
+  const at = (rows) => Object.fromEntries(Object.entries(rows).map(([name, row]) => [name, row[step]]));
+  const [input, memories] = [at(unit.from_input), answer?.from_memory ?? at(unit.from_memory)];
   const numbers = {
-    word: named(step), previous: told.previous[step], hidden: (answer ?? told).hidden[step], input, recalled, hand,
-    reset: 1, update: 0, candidate: told.hidden[step], parts: {},
+    word: named(step), hand, readsFirst: unit.reads_first,
+    before: at(unit.before), after: at((answer ?? unit).after), values: { ...(answer?.gates ?? at(unit.gates)), ...hand },
+    parts: Object.fromEntries(Object.keys(input).map((name) => [name, [input[name], memories[name]]])),
   };
-  if (isGru()) {
-    const { reset, update, candidate } = { ...values, ...hand };
-    Object.assign(numbers, { reset, update, candidate, parts: { reset: part("reset"), update: part("update") } });
-  }
   drawing.show(numbers);
   element("drawing").ariaLabel = spoken(`Drawing of unit ${state.unit} at ${placed(step)}; left and right arrow: word by word`);
-  element("equation").textContent = equation(numbers);
+  element("equation").textContent = equationOf(numbers);
   showChange();
   showLife();
 }
@@ -113,28 +105,22 @@ function clear() {
   element("equation").textContent = element("change").textContent = element("life-note").textContent = "";
 }
 
-function equation({ previous, update, candidate, hidden, input, recalled }) {
-  if (!isGru()) return spoken(`memory after = φ(word ${signed(input)} and memory ${signed(recalled)}) = ${plain(hidden)}`);
-  const [old, fresh] = [`${plain(update)} × ${plain(previous)}`, `${plain(1 - update)} × ${plain(candidate)}`];
-  return `memory after = z × memory before + (1\u00a0−\u00a0z)\u00a0×\u00a0n = ${old} + ${fresh} = ${plain(hidden)}`;
-}
-
 function showChange() {
   const note = element("change");
   if (!answer) {
-    note.textContent = isGru() ? `Move ${movable()} to see what it would have changed.` : "";
+    note.textContent = isGated() ? `Move ${movable()} to see what it would have changed.` : "";
     return;
   }
   const { label } = state;
-  const [before, after] = [answer.before[label], answer.after[label]].map((p) => 100 * p);
+  const [before, after] = [answer.probabilities_before[label], answer.probabilities[label]].map((p) => 100 * p);
   const text = `${className(label)}: ${before.toFixed(2)} % → ${after.toFixed(2)} %`;
   const strong = Object.assign(document.createElement("b"), { textContent: `${text} (${signed(after - before)} points)` });
   note.replaceChildren("What if? ", strong, spoken(". All that comes after this word is computed anew."));
 }
 
 function showLife() {
-  const series = [...gates().map((gate) => told.gates[gate]), told.hidden, answer?.hidden].filter(Boolean);
-  chart.show(series, `life${answer ? "1" : "0"}`);
+  const lines = [...gates().map(({ name }) => unit.gates[name]), ...statesOf().map(({ name }) => unit.after[name]), answer?.after[output()]];
+  chart.show(lines.filter(Boolean), `life${answer ? "1" : "0"}`);
   element("life-keys").querySelector(".hand").hidden = !answer;
   hover(null);
 }
@@ -142,9 +128,13 @@ function showLife() {
 function lifeLayout() {
   const points = { show: (plot) => plot.data[0].length < 2 };
   const line = (colour, width, dash) => ({ stroke: stroke(colour), width, dash, points });
-  const lines = { update: line("--update", 1.5), reset: line("--reset", 1.5, [2, 3]) };
+  const styles = { state: ["--for-strong", 2.5], output: ["--for-strong", 2.5], memory: ["--memory", 2] };
   return {
-    series: [...gates().map((gate) => lines[gate]), line("--for-strong", 2.5), ...(answer ? [line("--against-strong", 2.5, [6, 4])] : [])],
+    series: [
+      ...gates().map(({ role }) => line(`--${role}`, 1.5, DASHES[role])),
+      ...statesOf().map(({ role }) => line(...styles[role])),
+      ...(answer ? [line("--against-strong", 2.5, [6, 4])] : []),
+    ],
     range: (_, low, high) => [Math.min(-1, low), Math.max(1, high)],
     y: { splits: undefined },
     hover,
@@ -153,8 +143,11 @@ function lifeLayout() {
 
 function hover(at) {
   const t = at ?? state.step;
-  if (!told || t >= told.hidden.length) return;
-  const open = gates().map((gate) => `, ${gate} ${LETTERS[gate]} ${plain(told.gates[gate][t])}`);
-  const hand = answer ? `, by hand ${plain(answer.hidden[t])}` : "";
-  element("life-note").textContent = `${capital(quoted(t))}: state ${plain(told.hidden[t])}${hand}${open.join("")}.`;
+  if (!unit || t >= unit.after[output()].length) return;
+  const [first, ...others] = statesOf();
+  const hand = answer ? `, by hand ${plain(answer.after[first.name][t])}` : "";
+  const rest = others.map(({ name, label }) => `, ${small(label)} ${plain(unit.after[name][t])}`);
+  const open = gates().map(({ name, symbol }) => `, ${name} ${symbol} ${plain(unit.gates[name][t])}`);
+  const title = others.length ? small(first.label) : "state";
+  element("life-note").textContent = `${capital(quoted(t))}: ${title} ${plain(unit.after[first.name][t])}${hand}${rest.join("")}${open.join("")}.`;
 }

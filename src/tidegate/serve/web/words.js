@@ -10,17 +10,13 @@ const element = (id) => document.getElementById(id);
 const list = element("words");
 const select = element("label");
 const ask = asker("words", list, { waits: false });
-const TERMS = {
-  average: "what the vector of this word adds to the average",
-  compound: "what the vector of this word adds, as far as compounding has left it at the end",
-};
 const VISIBLE = 0.6; // a power that lets small shares be seen beside large ones
 let chosenByHand = false; // the class; else it follows the verdict
 let curve;
 
 export function start() {
-  const { labels, cell } = state.facts;
-  if (TERMS[cell]) element("words-hint").textContent = `The score is a sum with one term for each word. Colour shows the term: ${TERMS[cell]}.`;
+  const { labels, term } = state.facts;
+  element("words-hint").textContent = `The score is a sum with one term for each word. Colour shows the term: ${term}. Choose a word to see it in all pictures.`;
   select.append(...labels.map((_, c) => new Option(className(c), c)));
   select.addEventListener("change", () => {
     chosenByHand = true;
@@ -31,47 +27,47 @@ export function start() {
   list.addEventListener("keydown", move);
   element("figures").addEventListener("toggle", showTable);
   when(["source"], () => ask(state.source, receive));
-  when(["told", "label"], show);
-  when(["told", "label", "step"], showStep);
+  when(["account", "label"], show);
+  when(["account", "label", "step"], showStep);
 }
 
-function receive(told) {
-  const last = Math.max(0, told.words.length - 1);
+function receive(account) {
+  const last = Math.max(0, account.words.length - 1);
   const follow = state.step >= words().length - 1 || state.step > last; // whoever types stays at the end
-  const best = told.probabilities.indexOf(Math.max(...told.probabilities));
+  const best = account.probabilities.indexOf(Math.max(...account.probabilities));
   const label = chosenByHand || state.facts.labels.length === 2 ? state.label : best;
-  const sizes = pulls(told, label).map(Math.abs);
+  const sizes = pulls(account, label).map(Math.abs);
   const step = state.seek ? Math.max(0, sizes.indexOf(Math.max(...sizes))) : follow ? last : state.step;
-  set({ told: withNames(told), label, step, seek: false, unit: state.unit ?? told.leading });
+  set({ account: withNames(account), label, step, seek: false, unit: state.unit ?? account.leading });
 }
 
 function show() {
-  const { told, label, facts } = state;
-  if (!told) return;
+  const { account, label, facts } = state;
+  if (!account) return;
   select.value = label;
-  const sums = pulls(told, label);
-  colour(told, sums);
-  element("words-empty").hidden = told.words.length > 0;
-  document.body.classList.toggle("empty", !told.words.length);
-  element("remark").textContent = told.remark && `${capital(spoken(told.remark))}.`;
+  const sums = pulls(account, label);
+  colour(account, sums);
+  element("words-empty").hidden = account.words.length > 0;
+  document.body.classList.toggle("empty", !account.words.length);
+  element("remark").textContent = account.remark && `${capital(spoken(account.remark))}.`;
   element("scale-high").textContent = `for ${className(label)}`;
   element("scale-low").textContent = facts.labels.length === 2 ? `for ${className(1 - label)}` : "against it";
-  showVerdict(told);
+  showVerdict(account);
   const classes = facts.labels.length === 2 ? [label] : [...facts.labels.keys()].slice(0, 12).filter((c) => c !== label);
   const shown = facts.labels.length === 2 ? classes : [...classes, label];
-  curve.show(shown.map((c) => told.probability_after.map((row) => row[c])), `curve${label}`);
+  curve.show(shown.map((c) => account.probability_after.map((row) => row[c])), `curve${label}`);
   showTable();
 }
 
 /** Makes as many words as there are; those that are there already are changed in place. */
-function colour(told, sums) {
+function colour(account, sums) {
   const largest = Math.max(1e-9, ...sums.map(Math.abs));
-  const unknown = new Set(told.unknown);
+  const unknown = new Set(account.unknown);
   list.dir = state.source.text !== undefined && element("text").matches(":dir(rtl)") ? "rtl" : "ltr";
-  while (list.children.length > told.words.length) list.lastChild.remove();
-  told.shown.forEach((word, t) => {
+  while (list.children.length > account.words.length) list.lastChild.remove();
+  account.shown.forEach((word, t) => {
     const item = list.children[t] ?? list.appendChild(newWord(t));
-    const whole = told.words[t] === word ? "" : told.words[t];
+    const whole = account.words[t] === word ? "" : account.words[t];
     if (item.textContent !== word) item.textContent = word;
     if (item.title !== whole) item.title = whole;
     item.className = (sums[t] < 0 ? "against" : "for") + (unknown.has(t) ? " unknown" : "");
@@ -107,10 +103,10 @@ function showVerdict({ probabilities }) {
 }
 
 function showStep() {
-  const { told, step, label } = state;
+  const { account, step, label } = state;
   list.querySelector("[aria-selected=true]")?.removeAttribute("aria-selected");
   const item = list.children[step];
-  if (!told || !item) {
+  if (!account || !item) {
     list.removeAttribute("aria-activedescendant");
     element("word-note").textContent = element("curve-note").textContent = "";
     return;
@@ -122,20 +118,20 @@ function showStep() {
 }
 
 function describe(t) {
-  const { told, label, facts } = state;
-  const pull = pulls(told, label)[t];
+  const { account, label, facts } = state;
+  const pull = pulls(account, label)[t];
   const other = facts.labels.length === 2 ? `for ${className(1 - label)}` : `against ${className(label)}`;
   const towards = pull >= 0 ? `for ${className(label)}` : other;
-  const kept = keeps() ? `; ${percent(told.kept[t])} of what it wrote is left at the end` : "";
-  const unknown = told.unknown.includes(t) ? " (not in the vocabulary)" : "";
+  const kept = keeps() ? `; ${percent(account.kept[t])} of what it wrote is left at the end` : "";
+  const unknown = account.unknown.includes(t) ? " (not in the vocabulary)" : "";
   return `${capital(quoted(t))}${unknown} counts ${plain(Math.abs(pull))} ${towards}${kept}.`;
 }
 
 function hover(t) {
-  const { told, label } = state;
+  const { account, label } = state;
   const step = t ?? state.step;
-  if (!told?.probability_after[step]) return "";
-  return `After ${quoted(step)}: ${className(label)} ${percent(told.probability_after[step][label])}.`;
+  if (!account?.probability_after[step]) return "";
+  return `After ${quoted(step)}: ${className(label)} ${percent(account.probability_after[step][label])}.`;
 }
 
 function move(event) {
@@ -161,18 +157,18 @@ function curveLayout(chart) {
 }
 
 function showTable() {
-  const { told, facts } = state;
+  const { account, facts } = state;
   const details = element("figures");
-  if (!told || !details.open) return;
+  if (!account || !details.open) return;
   const heads = [spoken("word"), "left at the end", ...facts.labels.flatMap((name) => [`share for ${name}`, `P(${name}) after it`])];
-  const rows = told.words.map((_, t) => [
+  const rows = account.words.map((_, t) => [
     named(t),
-    percent(told.kept[t]),
-    ...facts.labels.flatMap((_, c) => [signed(told.contributions[t][c], 3), told.probability_after[t][c].toFixed(3)]),
+    percent(account.kept[t]),
+    ...facts.labels.flatMap((_, c) => [signed(account.contributions[t][c], 3), account.probability_after[t][c].toFixed(3)]),
   ]);
   const sums = facts.labels.flatMap((_, c) => [
-    `bias ${signed(told.bias[c], 3)}, in all ${signed(told.logits[c], 3)}`,
-    told.probabilities[c].toFixed(3),
+    `bias ${signed(account.bias[c], 3)}, in all ${signed(account.logits[c], 3)}`,
+    account.probabilities[c].toFixed(3),
   ]);
   const table = document.createElement("table");
   const head = table.createTHead().insertRow();

@@ -1,4 +1,4 @@
-"""Tests of the trained model without torch: its numbers against torch, its file, and what it refuses."""
+"""Tests of the trained text model without torch: its numbers against torch, its file, and what it refuses."""
 
 import copy
 import dataclasses
@@ -19,11 +19,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tidegate.models import file as model_file
-from tidegate.models.config import CELLS, Config
+from tidegate.models.config import TextConfig, cell_names
 from tidegate.models.file import ModelFileError
-from tidegate.models.model import Model, load
-from tidegate.ops import GATES
-from tidegate.sequences import summaries
+from tidegate.models.loading import load
+from tidegate.models.text_model import TextModel
+from tidegate.sequences import padding
 from tidegate.sequences.summaries import SUMMARIES
 from tidegate.text.tokenizer import Tokenizer
 
@@ -39,43 +39,28 @@ BASE: dict[str, Any] = {
 }
 
 
-def make_arrays(config: Config, seed: int = 5) -> dict[str, npt.NDArray[np.float32]]:
+def make_arrays(config: TextConfig, seed: int = 5) -> dict[str, npt.NDArray[np.float32]]:
     """Random arrays as the configuration wants them."""
     rng = np.random.default_rng(seed)
-    sizes = {
-        "V": config.vocab_size,
-        "E": config.embedding_size,
-        "H": config.hidden_size,
-        "G": GATES.get(config.cell, 0),
-        "D": 1 + config.bidirectional,
-        "C": len(config.labels),
-        "F": config.summary_size,
-        "R": 1,
-    }
-    return {
-        name: rng.uniform(
-            -0.7, 0.7, [np.prod([sizes[letter] for letter in axis.split("·")]) for axis in shape.split()]
-        ).astype(np.float32)
-        for name, shape in config.letters().items()
-    }
+    return {name: rng.uniform(-0.7, 0.7, shape).astype(np.float32) for name, shape in config.shapes().items()}
 
 
-def make_model(cell: str = "gru", **changes: Any) -> Model:
+def make_model(cell: str = "gru", **changes: Any) -> TextModel:
     """A model with random weights."""
-    config = Config(cell=cell, **BASE | changes)
-    return Model(config, TOKENIZER, make_arrays(config), {"accuracy": 0.5}, {"tidegate": "0.0"})
+    config = TextConfig(cell=cell, **BASE | changes)
+    return TextModel(config, TOKENIZER, make_arrays(config), {"accuracy": 0.5}, {"tidegate": "0.0"})
 
 
 KINDS = [
-    *((cell, {"summary": summary}) for cell in ("gru", "rnn_tanh") for summary in SUMMARIES),
-    *(("gru", {"summary": summary, "bidirectional": True, "num_layers": 2}) for summary in SUMMARIES),
+    *((cell, {"summary": summary}) for cell in ("gru", "lstm", "rnn_tanh") for summary in SUMMARIES),
+    *((cell, {"summary": s, "bidirectional": True, "num_layers": 2}) for cell in ("gru", "lstm") for s in SUMMARIES),
     ("rnn_relu", {"bias": False, "num_layers": 3}),
     ("average", {}),
     ("compound", {}),
 ]
 
 
-def torch_scores(model: Model, texts: list[str]) -> npt.NDArray[np.float32]:
+def torch_scores(model: TextModel, texts: list[str]) -> npt.NDArray[np.float32]:
     """The same network in plain torch, text by text: embedding, layer, summary, head."""
     torch = pytest.importorskip("torch")
     config = model.config
@@ -86,9 +71,10 @@ def torch_scores(model: Model, texts: list[str]) -> npt.NDArray[np.float32]:
             "bidirectional": config.bidirectional,
             "bias": config.bias,
         }
-        if config.cell != "gru":
+        kinds = {"gru": torch.nn.GRU, "lstm": torch.nn.LSTM}
+        if config.cell not in kinds:
             options["nonlinearity"] = config.cell.removeprefix("rnn_")
-        layer = (torch.nn.GRU if config.cell == "gru" else torch.nn.RNN)(6, 5, **options)
+        layer = kinds.get(config.cell, torch.nn.RNN)(6, 5, **options)
         layer.load_state_dict({key[4:]: array for key, array in arrays.items() if key.startswith("rnn.")})
 
     def summary(ids: Any) -> Any:
@@ -100,6 +86,7 @@ def torch_scores(model: Model, texts: list[str]) -> npt.NDArray[np.float32]:
         if config.cell == "compound":
             return (arrays["rate"] ** torch.arange(len(ids) - 1, -1, -1)[:, None] * x).sum(0)
         y, h_n = layer(x[:, None])
+        h_n = h_n[0] if config.cell == "lstm" else h_n
         last = h_n[-(1 + config.bidirectional) :].flatten()
         parts = {"last": last, "mean": y[:, 0].mean(0), "max": y[:, 0].amax(0)}
         return torch.cat([parts[part] for part in config.summary.split("+")])
@@ -126,8 +113,8 @@ def test_a_text_has_the_same_bits_in_any_batch(
     together = model.scores(TEXTS)
     assert together.tobytes() == np.concatenate([model.scores([text]) for text in TEXTS]).tobytes()
     assert together[::-1].tobytes() == model.scores(TEXTS[::-1]).tobytes()
-    monkeypatch.setattr(summaries, "STEPS_PER_BATCH", 75)
-    monkeypatch.setattr("tidegate.models.model.TEXTS_PER_PART", 3)
+    monkeypatch.setattr(padding, "STEPS_PER_BATCH", 75)
+    monkeypatch.setattr("tidegate.text.tokenizer._AT_ONCE", 3)
     assert together.tobytes() == model.scores(TEXTS).tobytes()
 
 
@@ -169,7 +156,7 @@ def test_large_scores_do_not_overflow() -> None:
     """Logits of thousands give probabilities of 0 and 1."""
     model = make_model("average")
     bias = np.array([5000, -5000, 0], np.float32)
-    extreme = Model(model.config, TOKENIZER, model.arrays | {"head.bias": bias})
+    extreme = TextModel(model.config, TOKENIZER, model.arrays | {"head.bias": bias})
     assert extreme.predict_proba(["film"]).tolist() == [[1, 0, 0]]
 
 
@@ -216,9 +203,9 @@ def test_two_models_in_two_threads_do_not_disturb_each_other() -> None:
 
 def test_arrays_are_the_models_own() -> None:
     """Training may go on with the arrays that a model was made of, and the model's cannot be changed."""
-    config = Config(cell="gru", **BASE)
+    config = TextConfig(cell="gru", **BASE)
     arrays = make_arrays(config)
-    model = Model(config, TOKENIZER, arrays)
+    model = TextModel(config, TOKENIZER, arrays)
     before = model.scores(TEXTS).tobytes()
     for array in arrays.values():
         array[:] = 0
@@ -230,11 +217,11 @@ def test_arrays_are_the_models_own() -> None:
 def test_a_model_shows_what_it_is() -> None:
     """The representation names cell, labels and size."""
     assert repr(make_model("average", vocab_size=len(TOKENIZER))) == (
-        f"Model('average', labels=['bad', 'good', 'so-so'], {len(TOKENIZER) * 6 + 3 * 6 + 3:,} parameters)"
+        f"TextModel('average', labels=['bad', 'good', 'so-so'], {len(TOKENIZER) * 6 + 3 * 6 + 3:,} parameters)"
     )
 
 
-def assert_same(left: Model, right: Model) -> None:
+def assert_same(left: TextModel, right: TextModel) -> None:
     """Holds two models against each other, part by part and by what they predict."""
     assert left.config == right.config
     assert left.metrics == right.metrics
@@ -249,8 +236,8 @@ def assert_same(left: Model, right: Model) -> None:
 @given(data=st.data())
 def test_a_saved_model_comes_back_the_same(tmp_path_factory: pytest.TempPathFactory, data: st.DataObject) -> None:
     """Whatever its sizes, labels and metrics, a model is the same after saving and loading, to the bit."""
-    config = Config(
-        cell=data.draw(st.sampled_from(CELLS)),
+    config = TextConfig(
+        cell=data.draw(st.sampled_from(cell_names())),
         labels=tuple(data.draw(st.lists(st.text(), min_size=2, max_size=5, unique=True))),
         vocab_size=len(TOKENIZER),
         embedding_size=data.draw(st.integers(1, 9)),
@@ -263,10 +250,10 @@ def test_a_saved_model_comes_back_the_same(tmp_path_factory: pytest.TempPathFact
         rate=data.draw(st.none() | st.floats(0, 1)),
     )
     metrics = data.draw(st.dictionaries(st.text(), st.none() | st.booleans() | st.floats(allow_nan=False) | st.text()))
-    model = Model(config, TOKENIZER, make_arrays(config), metrics)
+    model = TextModel(config, TOKENIZER, make_arrays(config), metrics)
     path = tmp_path_factory.getbasetemp() / "round_trip.safetensors"
     model.save(path)
-    assert_same(load(path), model)
+    assert_same(load(path, TextModel), model)
 
 
 def test_a_model_can_be_sent_to_another_process() -> None:
@@ -288,8 +275,8 @@ def test_metrics_of_numpy_are_saved_as_numbers(tmp_path: Path) -> None:
 
 def test_a_new_model_names_the_version_that_made_it() -> None:
     """Without versions given, a model holds that of tidegate."""
-    config = Config(cell="average", **BASE)
-    assert Model(config, TOKENIZER, make_arrays(config)).versions == {"tidegate": version("tidegate")}
+    config = TextConfig(cell="average", **BASE)
+    assert TextModel(config, TOKENIZER, make_arrays(config)).versions == {"tidegate": version("tidegate")}
 
 
 def test_a_failed_save_keeps_the_old_model(tmp_path: Path) -> None:
@@ -298,7 +285,7 @@ def test_a_failed_save_keeps_the_old_model(tmp_path: Path) -> None:
     model = make_model()
     model.save(path)
     model.metrics["model"] = model
-    with pytest.raises(TypeError, match=r"Model.* is of type Model, expected what JSON holds"):
+    with pytest.raises(TypeError, match=r"TextModel.* is of type TextModel, expected what JSON holds"):
         model.save(path)
     assert load(path).metrics == {"accuracy": 0.5}
     assert list(tmp_path.iterdir()) == [path]
@@ -318,7 +305,7 @@ def test_a_changed_file_is_seen_or_is_the_same_model(
     removed, inserted = data.draw(st.integers(0, 3)), data.draw(st.binary(max_size=3))
     path.write_bytes(saved[:position] + inserted + saved[position + removed :])
     try:
-        loaded = load(path)
+        loaded = load(path, TextModel)
     except ModelFileError:
         return
     assert_same(loaded, model)
@@ -410,7 +397,7 @@ def test_a_hostile_configuration_is_refused_or_works(
     """Any change of the configuration with a right digest gives a ModelFileError or a model that predicts."""
     path = tmp_path_factory.getbasetemp() / "hostile.safetensors"
     model = make_model()
-    key = data.draw(st.sampled_from([field.name for field in dataclasses.fields(Config)]))
+    key = data.draw(st.sampled_from([field.name for field in dataclasses.fields(TextConfig)]))
     json_values = st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.lists(st.text(), max_size=4)
     config = json.loads(model.config.to_json()) | {key: data.draw(json_values)}
     texts = {"tokenizer": TOKENIZER.to_json(), "metrics": "{}", "versions": "{}", "config": json.dumps(config)}
@@ -440,9 +427,9 @@ WRONG_PARTS: dict[str, tuple[dict[str, Any], type[Exception], str]] = {
 @pytest.mark.parametrize(("changes", "kind", "message"), WRONG_PARTS.values(), ids=WRONG_PARTS.keys())
 def test_parts_that_do_not_fit_are_named(changes: dict[str, Any], kind: type[Exception], message: str) -> None:
     """A model cannot be made of arrays that its file would refuse."""
-    config = Config(cell="gru", **BASE)
+    config = TextConfig(cell="gru", **BASE)
     with pytest.raises(kind, match=message):
-        Model(config, TOKENIZER, make_arrays(config) | changes)
+        TextModel(config, TOKENIZER, make_arrays(config) | changes)
 
 
 def test_models_need_no_torch(tmp_path: Path) -> None:
@@ -450,7 +437,7 @@ def test_models_need_no_torch(tmp_path: Path) -> None:
     path = tmp_path / "model.safetensors"
     make_model(bidirectional=True).save(path)
     code = (
-        "import sys; from tidegate.models.model import load; model = load(sys.argv[1]);"
+        "import sys; from tidegate.models.loading import load; model = load(sys.argv[1]);"
         "model.predict(['fine']), model.predict_proba(['fine']), model.encode(['fine']);"
         "model.probability_after('fine'), model.save(sys.argv[1]);"
         "print(sorted({'torch', 'pyarrow', 'sklearn', 'typer', 'rich'} & sys.modules.keys()))"

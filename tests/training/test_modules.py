@@ -1,4 +1,4 @@
-"""The torch classifier: its parts against torch's own functions, and its weights in a `Model`."""
+"""The torch classifier: its parts against torch's own functions, and its weights in a `TextModel`."""
 
 from typing import Any
 
@@ -7,22 +7,22 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from tidegate.models.config import Config  # noqa: E402
-from tidegate.models.model import Model  # noqa: E402
+from tidegate.models.config import TextConfig  # noqa: E402
+from tidegate.models.text_model import TextModel  # noqa: E402
 from tidegate.text.tokenizer import Tokenizer  # noqa: E402
-from tidegate.training.classifier import TextClassifier  # noqa: E402
-from tidegate.training.classifier import _mean_and_max as mean_and_max  # noqa: E402
 from tidegate.training.corpus import Corpus  # noqa: E402
+from tidegate.training.modules import TextModule  # noqa: E402
+from tidegate.training.summaries import _mean_and_max as mean_and_max  # noqa: E402
 
 LENGTHS = torch.tensor([5, 0, 3, 1])
 WORDS = ["the", "quick", "brown", "fox", "jumps", "over", "lazy", "dogs"]
 TOKENIZER = Tokenizer.train(WORDS, min_frequency=1)
 
 
-def config(**fields: object) -> Config:
+def config(**fields: object) -> TextConfig:
     """A small configuration."""
     sizes = {"cell": "gru", "embedding_size": 6, "hidden_size": 5} | fields
-    return Config(labels=("a", "b", "c"), vocab_size=len(TOKENIZER), **sizes)  # type: ignore[arg-type]
+    return TextConfig(labels=("a", "b", "c"), vocab_size=len(TOKENIZER), **sizes)  # type: ignore[arg-type]
 
 
 def ragged(features: int = 4) -> Any:
@@ -63,12 +63,13 @@ def test_equal_maxima_share_the_gradient() -> None:
 
 
 ARCHITECTURES = [
-    *({"cell": cell, "summary": s} for cell in ("gru", "rnn_tanh", "rnn_relu") for s in ("last", "mean+max")),
+    *({"cell": cell, "summary": s} for cell in ("gru", "lstm", "rnn_tanh", "rnn_relu") for s in ("last", "mean+max")),
     *({"summary": s, "bidirectional": True, "num_layers": 2} for s in ("last", "mean", "max", "mean+max")),
     {"cell": "gru", "bias": False},
     {"cell": "average"},
-    {"cell": "gru", "reset": "off", "candidate": "relu", "gate": "hard_sigmoid", "bidirectional": True},
-    {"cell": "gru", "update": "off", "candidate": "identity"},
+    {"cell": "gru reset=off candidate=relu gate=hard_sigmoid", "bidirectional": True},
+    {"cell": "gru update=off candidate=identity"},
+    {"cell": "gru reset=before", "bidirectional": True},
     {"cell": "compound"},
     {"cell": "compound", "rate": 1.05},
 ]
@@ -76,11 +77,11 @@ ARCHITECTURES = [
 
 @pytest.mark.parametrize("fields", ARCHITECTURES, ids=str)
 def test_a_model_gives_the_numbers_of_the_classifier(fields: dict[str, object]) -> None:
-    """The `state_dict` is what a `Model` is made of, and both compute the same logits and summary vectors."""
+    """The `state_dict` is what a `TextModel` is made of, and both compute the same logits and summary vectors."""
     torch.manual_seed(0)
-    classifier = TextClassifier(config(**fields)).eval()
+    classifier = TextModule(config(**fields)).eval()
     arrays = {name: tensor.numpy() for name, tensor in classifier.state_dict().items()}
-    model = Model(classifier.config, TOKENIZER, arrays)
+    model = TextModel(classifier.config, TOKENIZER, arrays)
     texts = ["the quick brown fox", "", "dogs", "jumps over the lazy dogs, unknown to all"]
     corpus = Corpus.from_texts(texts, TOKENIZER)
 
@@ -94,7 +95,7 @@ def test_a_model_gives_the_numbers_of_the_classifier(fields: dict[str, object]) 
 def test_padding_changes_nothing(cell: str) -> None:
     """A text scores the same alone and beside a longer one, and the padding's vector stays 0 when trained."""
     torch.manual_seed(0)
-    classifier = TextClassifier(config(cell=cell))
+    classifier = TextModule(config(cell=cell))
     ids = torch.tensor([[2, 3], [4, 5], [0, 6], [0, 7]])
     lengths = torch.tensor([2, 4])
     torch.testing.assert_close(classifier(ids, lengths)[:1], classifier(ids[:2, :1], lengths[:1]))
@@ -106,7 +107,7 @@ def test_padding_changes_nothing(cell: str) -> None:
 
 def test_compounding_is_a_savings_account() -> None:
     """With a rate of 1.05 a deposit of 3000 grows to 3307.5 in two years, three of 1000 to 3152.5."""
-    classifier = TextClassifier(config(cell="compound", rate=1.05, embedding_size=1))
+    classifier = TextModule(config(cell="compound", rate=1.05, embedding_size=1))
     with torch.no_grad():
         classifier.embedding.weight[2:5] = torch.tensor([[1000.0], [3000.0], [0.0]])
         found = classifier.encode(torch.tensor([[2, 3], [2, 4], [2, 4]]), torch.tensor([3, 3]))
@@ -116,7 +117,7 @@ def test_compounding_is_a_savings_account() -> None:
 def test_only_a_learned_rate_is_trained() -> None:
     """A given growth factor stays, a learned one gets a gradient and is kept between 0 and 1."""
     ids, lengths = torch.tensor([[2], [3], [4]]), torch.tensor([3])
-    given, learned = (TextClassifier(config(cell="compound", rate=rate)) for rate in (1.25, None))
+    given, learned = (TextModule(config(cell="compound", rate=rate)) for rate in (1.25, None))
     for classifier in (given, learned):
         classifier(ids, lengths).square().sum().backward()
     assert given.rate.grad is None
@@ -133,7 +134,7 @@ def test_only_a_learned_rate_is_trained() -> None:
 def test_dropout_takes_the_same_features_all_along_a_text(cell: str, of_a_batch: bool) -> None:
     """A feature is missing from every word of a text or from none; recurrent layers have one mask for all texts."""
     torch.manual_seed(0)
-    classifier = TextClassifier(config(cell=cell, embedding_size=50), dropout=0.5)
+    classifier = TextModule(config(cell=cell, embedding_size=50), dropout=0.5)
     torch.nn.init.ones_(classifier.embedding.weight)
     ids, seen = torch.tensor([[2, 3], [3, 4], [2, 4]]), []
     if cell == "gru":
@@ -151,7 +152,7 @@ def test_dropout_takes_the_same_features_all_along_a_text(cell: str, of_a_batch:
 
 def test_the_names_of_the_weights_are_torchs() -> None:
     """The `state_dict` has the names that the model file has."""
-    names = set(TextClassifier(config(bidirectional=True)).state_dict())
+    names = set(TextModule(config(bidirectional=True)).state_dict())
     stack = {
         f"rnn.{kind}_l0{end}" for kind in ("weight_ih", "weight_hh", "bias_ih", "bias_hh") for end in ("", "_reverse")
     }
@@ -159,11 +160,11 @@ def test_the_names_of_the_weights_are_torchs() -> None:
 
 
 @pytest.mark.parametrize(
-    "fields", [{"cell": "average"}, {"cell": "rnn_tanh"}, {"update": "off"}, {"bias": False}], ids=str
+    "fields", [{"cell": "average"}, {"cell": "rnn_tanh"}, {"cell": "gru update=off"}, {"bias": False}], ids=str
 )
 def test_memories_need_update_gates(fields: dict[str, object]) -> None:
     """What has no update gate, or no bias, cannot start with memories of given length; a GRU can."""
     with pytest.raises(ValueError, match=r"chrono is 9|cell is 'average'"):
-        TextClassifier(config(**fields), chrono=9)
-    bias = TextClassifier(config(), chrono=9).state_dict()["rnn.bias_ih_l0"]
+        TextModule(config(**fields), chrono=9)
+    bias = TextModule(config(), chrono=9).state_dict()["rnn.bias_ih_l0"]
     assert (bias[5:10] >= 0).all()

@@ -1,0 +1,147 @@
+"""A trained network that reads texts, without PyTorch: a tokenizer and word vectors before a `Network`."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from tidegate.inspection.units import Units, units
+from tidegate.models.config import TextConfig
+from tidegate.models.network import Array, Network
+from tidegate.sequences.embedded import Embedded, softmax
+from tidegate.sequences.padding import pad
+from tidegate.text.tokenizer import Tokenizer, check_texts
+
+
+class TextModel(Network):
+    """A trained network that reads texts: a tokenizer, word vectors, and what a `Network` has.
+
+    Where a `Network` takes sequences, it takes texts, any collection of them, and raises TypeError for one text alone
+    and for what is no text. The result for a text does not depend on the others of a call.
+
+    Example:
+        A model that averages its words, one number each, made by hand:
+
+        >>> tokenizer = Tokenizer.train(["a fine film", "a dull film"], vocab_size=100, min_frequency=1)
+        >>> config = TextConfig(cell="average", labels=("bad", "good"), vocab_size=len(tokenizer), embedding_size=1)
+        >>> feelings = {"fine": 2.0, "dull": -2.0}
+        >>> arrays = {
+        ...     "embedding.weight": np.array([[feelings.get(word, 0)] for word in tokenizer.vocab], np.float32),
+        ...     "head.weight": np.array([[-1], [1]], np.float32),
+        ...     "head.bias": np.zeros(2, np.float32),
+        ... }
+        >>> model = TextModel(config, tokenizer, arrays)
+        >>> model.predict(["fine, fine!", "What a dull film."]).tolist()
+        ['good', 'bad']
+
+    Attributes:
+        config: Cell, sizes, summary, task and labels.
+        tokenizer: What turns a text into word ids.
+    """
+
+    config: TextConfig
+
+    def __init__(
+        self,
+        config: TextConfig,
+        tokenizer: Tokenizer,
+        arrays: Mapping[str, npt.NDArray[Any]],
+        metrics: Mapping[str, Any] | None = None,
+        versions: Mapping[str, str] | None = None,
+    ) -> None:
+        """Checks the parts against each other, copies the arrays, and packs the weights for the kernels.
+
+        Args:
+            config: As the attribute, and so is the tokenizer.
+            arrays: `embedding.weight` [V, E], and what a `Network` has, with I = E; float32.
+            metrics: Anything that JSON holds.
+            versions: None for the version of tidegate at hand.
+
+        Raises:
+            TypeError: An array is not float32.
+            ValueError: An array is missing, left over, of a wrong shape or not finite, or the tokenizer has another
+                number of words than the embedding.
+        """
+        super().__init__(config, arrays, metrics, versions)
+        if len(tokenizer) != config.vocab_size:
+            raise ValueError(f"the tokenizer has {len(tokenizer)} words, expected vocab_size = {config.vocab_size}")
+        self.tokenizer = tokenizer
+
+    @property
+    def vocabulary(self) -> list[str]:
+        """The words that it knows."""
+        return self.tokenizer.vocab
+
+    def encode(self, texts: Iterable[str]) -> Array:
+        """Summarises each text by one vector: what the head sees.
+
+        Args:
+            texts: B texts.
+
+        Returns:
+            Summary vectors, float32 [B, F].
+
+        Raises:
+            TypeError: It is one text, or one of them is no text.
+        """
+        return self.summaries(
+            self.tokenizer.encode_batch(texts, self.config.max_length), self.arrays["embedding.weight"]
+        )
+
+    def probability_after(self, text: str) -> tuple[list[str], Array]:
+        """Computes the probabilities after each word, exactly as if the text ended there.
+
+        Args:
+            text: One text of T words.
+
+        Returns:
+            The words, those beyond `max_length` left out, and the probabilities after each, float32 [T, C].
+        """
+        self._need_classes()
+        x, lengths, tokens = self.embed([text])
+        assert tokens is not None  # noqa: S101 - for mypy: it is a text
+        return list(tokens[0]), softmax(self.head(self.summaries_so_far(x, self.outputs(x, lengths)[0])))
+
+    def embed(self, source: Any) -> Embedded:
+        """Makes sequences of vectors from texts.
+
+        Args:
+            source: One text, several, or vectors [T, E] of numbers in the place of the words of one text. What `embed`
+                returned is passed on as it is.
+
+        Raises:
+            TypeError: It is none of these.
+            ValueError: The vectors are of another size, or not finite.
+        """
+        if isinstance(source, Embedded):
+            return source
+        if not isinstance(source, Iterable):
+            raise TypeError(f"source is {source!r:.60}, expected one text (str), several, or vectors, an array [T, E]")
+        if isinstance(source, np.ndarray):
+            return self._embed_vectors(source)
+        texts = list(check_texts([source] if isinstance(source, str) else source))
+        cut = [self.tokenizer.cut(text, self.config.max_length) for text in texts]
+        x, lengths = pad([self.arrays["embedding.weight"][ids] for ids, _ in cut], self.config.embedding_size)
+        return Embedded(x, lengths, tuple(tuple(words) for _, words in cut))
+
+    def units(self, texts: Iterable[str], *, layer: int = 0, reverse: bool = False, min_count: int = 10) -> Units:
+        """Gathers what the units of one layer and direction do over many texts.
+
+        Args:
+            texts: B texts. Words that the model does not know count as one.
+            layer: Index of the layer, from 0.
+            reverse: Which direction.
+            min_count: How often a word must be read for its mean gates to be kept.
+
+        Raises:
+            TypeError: It is one text, or one of them is no text.
+            ValueError: There is no word or no such layer and direction, or the cell has no gates.
+        """
+        return units(self, texts, layer=layer, reverse=reverse, min_count=min_count)
+
+    def _texts(self) -> dict[str, str]:
+        return super()._texts() | {"tokenizer": self.tokenizer.to_json()}
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return TextModel, (self.config, self.tokenizer, self.arrays, self.metrics, self.versions)

@@ -1,0 +1,89 @@
+"""Training in one call."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import fields
+from importlib import import_module
+from typing import Any
+
+import numpy.typing as npt
+
+from tidegate.models.config import TASKS
+from tidegate.models.network import Network
+from tidegate.ops.checks import check_choice
+from tidegate.sequences.padding import Sequences
+from tidegate.training.events import Epoch
+from tidegate.training.examples import VALIDATION, Examples, SequenceExamples, prepare_sequences, prepare_texts
+from tidegate.training.settings import Settings
+
+VECTOR_DROPOUT = 0.1  # few features, each with a meaning of its own, where a word has a hundred
+TEXT_OPTIONS = ("vocab_size", "min_frequency", "max_length")
+
+
+def fit(
+    data: Iterable[str] | Sequences,
+    labels: Sequence[Any] | npt.NDArray[Any],
+    *,
+    task: str = "classification",
+    cell: str = "gru",
+    validation: Any = VALIDATION,
+    **settings: Any,
+) -> Network:
+    """Trains a network on texts or on sequences of vectors, and returns the best epoch's model.
+
+    PyTorch is needed here (`pip install 'tidegate[train]'`), but not to use the model.
+
+    Example:
+        >>> model = fit(["so good", "so bad"] * 8, ["yes", "no"] * 8, epochs=20, batch_size=4, learning_rate=0.1)
+        >>> model.predict(["good", "bad"]).tolist()
+        ['yes', 'no']
+
+        Sequences that rise or fall, and labels of any kind:
+
+        >>> import numpy as np
+        >>> steps = np.random.default_rng(0).normal(size=(64, 9, 1))
+        >>> rises = steps.sum(axis=(1, 2)) > 0
+        >>> network = fit(steps.cumsum(axis=1), rises, hidden_size=8, epochs=20, learning_rate=0.02)
+        >>> bool((network.predict(steps.cumsum(axis=1)) == rises).mean() > 0.8)
+        True
+
+    Args:
+        data: B texts; or B sequences of vectors, a list of arrays [T, I], each with its own T, or one array [B, T, I].
+            Vectors of any scale are scaled for recurrent layers, which then hold the scale in their weights.
+        labels: B labels of any hashable kind; of a regression, numbers [B] or [B, C].
+        task: "classification" or "regression".
+        cell: The text of a cell or the name of a pooling, see `TextConfig`.
+        validation: The share to hold out, by which the best epoch is chosen, or others to judge by: (data, labels).
+        settings: Fields of `Settings`, such as `epochs` and `seed`, with a dropout of 0.1 for vectors; sizes, such as
+            `hidden_size` and `summary`, see `TextConfig`; for texts also `vocab_size`, `min_frequency`, `max_length`,
+            and `vectors`, word vectors to start from.
+
+    Returns:
+        A `TextModel` for texts, a `Network` for vectors.
+
+    Raises:
+        FloatingPointError: The loss is no longer finite.
+        ImportError: PyTorch is missing.
+        TypeError: A setting is unknown, or the data is neither.
+        ValueError: Data and labels differ in number, there are fewer than two classes, or a setting is out of range.
+    """
+    check_choice("task", task, TASKS[:2])
+    loop = import_module("tidegate.training.loop")
+    vectors, options = settings.pop("vectors", None), {"task": task, "validation": validation}
+    examples = _examples(data, labels, settings, **options, seed=settings.get("seed", Settings.seed))
+    if isinstance(examples, SequenceExamples):
+        settings = {"dropout": VECTOR_DROPOUT} | settings
+    how = Settings(**{field.name: settings.pop(field.name) for field in fields(Settings) if field.name in settings})
+    config = examples.config(cell, **settings)
+    events = loop.train(examples, config, how, vectors)
+    *_, best = (event for event in events if isinstance(event, Epoch) and event.weights is not None)
+    model: Network = loop.to_model(examples, config, best)
+    return model
+
+
+def _examples(data: Any, labels: Any, settings: dict[str, Any], **options: Any) -> Examples:
+    """Makes examples of texts or of vectors; takes what it needs out of the settings."""
+    data = data if hasattr(data, "__getitem__") and hasattr(data, "__len__") else list(data)
+    if isinstance(data, str) or (len(data) and isinstance(data[0], str)):
+        limits = {name: settings.pop(name) for name in TEXT_OPTIONS if name in settings}
+        return prepare_texts(data, labels, **limits, **options)
+    return prepare_sequences(data, labels, **options)

@@ -1,0 +1,214 @@
+"""The networks in torch: recurrent layers or a pooling, summary and linear head, and word vectors before them."""
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+
+from tidegate.models.config import Architecture, TextConfig
+from tidegate.text.tokenizer import PADDING
+from tidegate.torch.chrono import check_chrono
+from tidegate.training.layers import recurrent_layers
+from tidegate.training.summaries import compounded, mean_over, summarize
+
+# torch starts embeddings with a standard deviation of 1, which drowns what a few epochs can add.
+EMBEDDING_SPREAD = 0.1
+
+FIRST_RATE = 0.98  # of compounding, where it is learned
+
+
+class Scale(nn.Module):
+    """Numbers of about 0 ± 1 in the place of numbers of any size, feature by feature.
+
+    Args:
+        shift: Mean of each feature, [I].
+        size: Standard deviation of each feature, above 0, [I].
+    """
+
+    def __init__(self, shift: npt.NDArray[np.floating[Any]], size: npt.NDArray[np.floating[Any]]) -> None:
+        super().__init__()
+        self.register_buffer("shift", torch.from_numpy(shift.astype(np.float32)), persistent=False)
+        self.register_buffer("size", torch.from_numpy(size.astype(np.float32)), persistent=False)
+
+    shift: Tensor
+    size: Tensor
+
+    @classmethod
+    def of(cls, values: npt.NDArray[np.floating[Any]]) -> "Scale":
+        """Measures values [N, I]; features that do not vary keep their size."""
+        spread = values.std(axis=0, dtype=np.float64)
+        return cls(values.mean(axis=0, dtype=np.float64), np.where(spread > 0, spread, 1.0))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Scales numbers [..., I]."""
+        return (x - self.shift) / self.size
+
+
+class NetworkModule(nn.Module):
+    """A network that reads sequences of vectors.
+
+    `arrays` gives the arrays of the model file: `rnn.weight_ih_l0` and the others of the recurrent layers, or `rate`
+    [1] of compounding, and `head.weight` [C, F], `head.bias` [C].
+
+    Inputs and outputs may be scaled while it is trained; the arrays hold these scales in their weights.
+
+    Args:
+        config: What to build (cell, sizes, summary, labels).
+        dropout: Probability of zeroing a feature, of the inputs (the same features all along a sequence, so that the
+            mask is small, Gal & Ghahramani 2016), between layers, and of the summary.
+        chrono: Longest memory in steps that the units start with, see `tidegate.torch.GRU`; None for torch's own start.
+        inputs: Scale of the inputs, for recurrent layers with a bias.
+        outputs: Scale of the numbers that a regression predicts.
+
+    Attributes:
+        class_weights: Weight of each class in the loss, [C]; None for 1.
+
+    Raises:
+        ValueError: There are no gates that chrono could set, or no bias that could hold a scale.
+    """
+
+    class_weights: Tensor | None = None
+
+    def __init__(
+        self,
+        config: Architecture,
+        dropout: float = 0.0,
+        chrono: float | None = None,
+        inputs: Scale | None = None,
+        outputs: Scale | None = None,
+    ) -> None:
+        super().__init__()
+        if chrono is not None:
+            check_chrono(chrono, config.recurrent_cell, config.bias)
+        if inputs is not None and not (config.recurrent and config.bias):
+            raise ValueError("inputs are scaled for recurrent layers with a bias only, which can hold the scale")
+        self.config, self.dropout, self.inputs, self.outputs = config, dropout, inputs, outputs
+        self._make_vectors()
+        if config.recurrent:
+            self.rnn = _recurrent(config, dropout, chrono)
+        elif config.pooling and config.pooling.has_rate:
+            self.rate = nn.Parameter(torch.tensor([FIRST_RATE if config.rate is None else config.rate]))
+            self.rate.requires_grad_(config.rate is None)
+        self.head = nn.Linear(config.summary_size, len(config.labels))
+
+    def _make_vectors(self) -> None:
+        """Makes what turns the inputs into vectors, for subclasses."""
+
+    def forward(self, x: Tensor, lengths: Tensor) -> Tensor:
+        """Computes logits, or the scaled numbers of a regression.
+
+        Args:
+            x: Vectors, float32 [T, B, I].
+            lengths: Steps of each row, int64 [B].
+
+        Returns:
+            float32 [B, C].
+        """
+        logits: Tensor = self.head(nn.functional.dropout(self.encode(x, lengths), self.dropout, self.training))
+        return logits
+
+    def encode(self, x: Tensor, lengths: Tensor) -> Tensor:
+        """Summarises each sequence by one vector, float32 [B, F]; the arguments are those of `forward`."""
+        scaled: Tensor = x if self.inputs is None else self.inputs(x)
+        return self._summary(scaled * self._mask(1, *x.shape[1:]) if self._drops else scaled, lengths)
+
+    def predict(self, x: Tensor, lengths: Tensor) -> Tensor:
+        """Computes probabilities, or the numbers of a regression, [B, C]; the arguments are those of `forward`."""
+        scores: Tensor = self(x, lengths)
+        if self.config.task == "regression":
+            return scores if self.outputs is None else scores * self.outputs.size + self.outputs.shift
+        return scores.softmax(1)
+
+    def loss(self, scores: Tensor, targets: Tensor) -> Tensor:
+        """Computes the mean loss of a batch: nats, or squares of scaled numbers.
+
+        Args:
+            scores: What `forward` returned.
+            targets: Classes, int64 [B], or numbers, float32 [B, C].
+        """
+        if self.config.task == "regression":
+            return nn.functional.mse_loss(scores, targets if self.outputs is None else self.outputs(targets))
+        return nn.functional.cross_entropy(scores, targets, self.class_weights)
+
+    def arrays(self) -> dict[str, npt.NDArray[np.float32]]:
+        """Returns copies of the arrays of the model file, the scales in them."""
+        arrays = {name: tensor.numpy(force=True).copy() for name, tensor in self.state_dict().items()}
+        if self.inputs is not None:
+            _take_in(arrays, self.inputs)
+        if self.outputs is not None:
+            shift, size = (scale.numpy().astype(np.float64) for scale in (self.outputs.shift, self.outputs.size))
+            arrays["head.weight"] = arrays["head.weight"] * size[:, None]
+            arrays["head.bias"] = arrays["head.bias"] * size + shift
+        return {name: array.astype(np.float32, copy=False) for name, array in arrays.items()}
+
+    @property
+    def _drops(self) -> bool:
+        return self.training and self.dropout > 0
+
+    def _mask(self, *shape: int) -> Tensor:
+        """Draws what inputs are multiplied with: 0 for the features that drop out, and so much more for the others."""
+        return nn.functional.dropout(torch.ones(shape), self.dropout)
+
+    def _summary(self, x: Tensor, lengths: Tensor, **ids: Tensor) -> Tensor:
+        """Summarises vectors [T, B, I], or rows of a table [V, I] by their `ids` [T, B]."""
+        if self.config.recurrent:
+            y, h_n = self.rnn(x, lengths=lengths, **ids)
+            return summarize(y, h_n[0] if isinstance(h_n, tuple) else h_n, lengths, self.config.summary)
+        if not hasattr(self, "rate"):
+            return mean_over(x, lengths)
+        if self.rate.requires_grad:
+            with torch.no_grad():
+                self.rate.clamp_(0, 1)  # a learned rate above 1 would overflow on long sequences
+        return compounded(x, self.rate, lengths)
+
+
+class TextModule(NetworkModule):
+    """A network that reads texts as word ids: word vectors, and what a `NetworkModule` has.
+
+    The arrays also hold `embedding.weight` [V, E]. A recurrent layer has one dropout mask of the words for all texts of
+    a batch, so that it still multiplies a word once, however many of them read it.
+
+    Its arguments are those of `NetworkModule`, without a scale of the inputs.
+    """
+
+    config: TextConfig
+
+    def _make_vectors(self) -> None:
+        self.embedding = nn.Embedding(self.config.vocab_size, self.config.embedding_size, padding_idx=PADDING)
+        with torch.no_grad():
+            self.embedding.weight.mul_(EMBEDDING_SPREAD)
+
+    def encode(self, ids: Tensor, lengths: Tensor) -> Tensor:
+        """Summarises each text by one vector, float32 [B, F].
+
+        Args:
+            ids: Word ids, int [T, B], `PADDING` beyond a text's end.
+            lengths: Words in each text, int64 [B].
+        """
+        if self.config.recurrent:
+            words = self.embedding.weight
+            return self._summary(words * self._mask(words.shape[1]) if self._drops else words, lengths, ids=ids)
+        x = self.embedding(ids)
+        if self._drops:
+            x.mul_(self._mask(1, *x.shape[1:]))  # an embedding keeps no output
+        return self._summary(x, lengths)
+
+
+def _recurrent(config: Architecture, dropout: float, chrono: float | None) -> Any:
+    options: dict[str, Any] = {"bias": config.bias, "bidirectional": config.bidirectional}
+    if config.num_layers > 1:
+        options["dropout"] = dropout
+    if chrono is not None:
+        options["chrono"] = chrono
+    sizes = (config.input_size, config.hidden_size, config.num_layers)
+    return recurrent_layers(config.recurrent_cell, *sizes, **options)
+
+
+def _take_in(arrays: dict[str, npt.NDArray[Any]], inputs: Scale) -> None:
+    """Puts the scale of the inputs into the first layer: W (x − m)/s + b = (W/s) x + (b − (W/s) m)."""
+    shift, size = (scale.numpy().astype(np.float64) for scale in (inputs.shift, inputs.size))
+    for name in [name for name in arrays if name.startswith("rnn.weight_ih_l0")]:
+        arrays[name] = arrays[name] / size
+        arrays[name.replace("weight", "bias")] -= arrays[name] @ shift

@@ -1,0 +1,126 @@
+"""Training in one call: texts or sequences, labels of any kind, classes or numbers."""
+
+import subprocess
+import sys
+from typing import Any
+
+import numpy as np
+import pytest
+
+pytest.importorskip("torch")
+
+import tidegate
+from tidegate.training.fitting import fit
+
+TEXTS = ["a good film", "a bad film", "very good", "very bad"] * 8
+QUICK: dict[str, Any] = {"epochs": 12, "batch_size": 8, "learning_rate": 0.05, "hidden_size": 8}
+
+
+def walks(count: int = 200, T: int = 12) -> tuple[list[np.ndarray[Any, Any]], np.ndarray[Any, Any]]:
+    """Sequences of different lengths whose first of two features adds up to some end, at an awkward scale; the ends."""
+    rng = np.random.default_rng(0)
+    steps = [rng.standard_normal((rng.integers(3, T), 2)) for _ in range(count)]
+    return [1000 + 50 * x for x in steps], np.array([x[:, 0].sum() for x in steps])
+
+
+def test_texts_make_a_text_model() -> None:
+    """Labels are what was given, and the model says how good it is."""
+    model = fit(TEXTS, ["yes", "no"] * 16, embedding_size=8, **QUICK)
+    assert isinstance(model, tidegate.TextModel)
+    assert model.predict(["good", "bad"]).tolist() == ["yes", "no"]
+    assert model.metrics["accuracy"] == 1.0
+
+
+@pytest.mark.parametrize(
+    ("classes", "cell"),
+    [((1, 0), "lstm"), ((True, False), "gru reset=before"), (((0, 1), None), "rnn_tanh"), (("2", "10"), "average")],
+)
+def test_labels_are_of_any_hashable_kind(classes: tuple[Any, Any], cell: str) -> None:
+    """Numbers, truth values and anything hashable are predicted as they were given, by every cell."""
+    labels = [classes[0], classes[1]] * 16
+    model = fit(TEXTS, labels, cell=cell, embedding_size=8, **QUICK)
+    assert model.predict(TEXTS).tolist() == labels
+    assert model.config.cell == cell
+
+
+@pytest.mark.parametrize("cell", ["gru", "lstm"])
+def test_sequences_make_a_network(cell: str) -> None:
+    """Vectors of any scale are learned from, without scaling them by hand, and the model takes them as they are."""
+    sequences, ends = walks()
+    network = fit(sequences, ends > 0, cell=cell, hidden_size=16, epochs=30, batch_size=16, learning_rate=0.02)
+    assert type(network) is tidegate.Network
+    assert (network.predict(sequences) == (ends > 0)).mean() > 0.9
+
+
+def test_an_array_of_sequences_and_other_data_to_judge_by() -> None:
+    """One array [N, T, I] is taken too, and the best epoch may be chosen by other data."""
+    x = np.random.default_rng(1).standard_normal((96, 6, 1))
+    labels = np.where(x[:, -1, 0] > 0, "up", "down")
+    network = fit(x[:64], labels[:64], validation=(x[64:], labels[64:]), **QUICK)
+    assert network.metrics["n"] == 32
+    assert (network.predict(x[64:]) == labels[64:]).mean() > 0.8
+
+
+@pytest.mark.parametrize("columns", [1, 2])
+@pytest.mark.parametrize("cell", ["gru", "lstm", "average"])
+def test_a_regression_learns_numbers_of_any_scale(columns: int, cell: str) -> None:
+    """With task="regression" float labels are predicted as numbers, in their own units."""
+    x = np.random.default_rng(2).standard_normal((300, 8, 3))
+    targets = 5000 + 300 * x.mean(axis=1)[:, :columns]
+    labels = targets[:, 0] if columns == 1 else targets
+    network = fit(
+        x, labels, task="regression", cell=cell, hidden_size=16, summary="mean", epochs=40, learning_rate=0.03
+    )
+    predicted = network.predict(x)
+    assert predicted.shape == labels.shape
+    assert network.metrics["r2"] > 0.8
+    assert np.abs(predicted - labels).mean() < 0.5 * labels.std()
+
+
+def test_texts_have_numbers_too() -> None:
+    """A regression reads texts as a classification does."""
+    model = fit(TEXTS, [9.0, 1.0] * 16, task="regression", embedding_size=8, **QUICK)
+    good, bad = model.predict(["very good", "very bad"])
+    assert good > 7
+    assert bad < 3
+
+
+def test_the_same_seed_gives_the_same_model() -> None:
+    """Two trainings with one seed agree in every bit, with another seed they differ."""
+    first, again, other = (
+        fit(TEXTS, ["yes", "no"] * 16, seed=seed, epochs=2, embedding_size=4, hidden_size=4).arrays
+        for seed in (1, 1, 2)
+    )
+    assert all(first[name].tobytes() == again[name].tobytes() for name in first)
+    assert first["head.weight"].tobytes() != other["head.weight"].tobytes()
+
+
+WRONG: dict[str, tuple[dict[str, Any], type[Exception], str]] = {
+    "an unknown setting": ({"colour": "red"}, TypeError, "colour"),
+    "an unknown cell": ({"cell": "mgu"}, ValueError, "cell is 'mgu', expected one of 'gru', 'lstm'"),
+    "an unknown task": ({"task": "translation"}, ValueError, "task is 'translation', expected one of"),
+    "too few labels": ({"labels": ["yes"]}, ValueError, "found 1 label"),
+    "labels of another number": ({"labels": ["yes", "no"]}, ValueError, "found 2 labels for 32 rows"),
+    "labels that are no numbers": ({"task": "regression"}, TypeError, "labels has dtype <U3, expected real numbers"),
+    "one text": ({"data": "a good film"}, TypeError, r"texts is one text, expected several: pass \[text\]"),
+    "float labels": (
+        {"labels": np.linspace(0, 1, 32)},
+        ValueError,
+        'expected classes: to predict numbers, say task="regression"',
+    ),
+}
+
+
+@pytest.mark.parametrize(("changes", "kind", "message"), WRONG.values(), ids=WRONG.keys())
+def test_mistakes_are_named(changes: dict[str, Any], kind: type[Exception], message: str) -> None:
+    """An error names what is wrong before anything is trained."""
+    arguments = {"data": TEXTS, "labels": ["yes", "no"] * 16} | changes
+    with pytest.raises(kind, match=message):
+        fit(**arguments)
+
+
+def test_without_torch_the_install_line_is_shown() -> None:
+    """`import tidegate` works without PyTorch; `fit` says how to get it."""
+    code = "import sys; sys.modules['torch'] = None; import tidegate; tidegate.fit(['a'], ['b'])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert "ImportError: tidegate.training needs PyTorch: pip install 'tidegate[train]'" in done.stderr
