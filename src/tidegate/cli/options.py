@@ -95,7 +95,7 @@ _SETTINGS: dict[str, Any] = {
         ),
     ],
     "class_weights": Annotated[
-        ClassWeights, _option(TRAINING, "none, balanced, or auto: balanced from 3 : 1 on.", metavar="NAME")
+        ClassWeights, _option(TRAINING, "none, balanced, or auto: balanced if 3 : 1 or more.", metavar="NAME")
     ],
     "freeze": Annotated[bool, _option(DATA, "Do not train the word vectors.", "--freeze")],
     "chrono": Annotated[

@@ -141,7 +141,7 @@ class Network:
 
         Raises:
             TypeError: The sequences are of another type.
-            ValueError: A shape does not fit, or the network does not tell classes.
+            ValueError: A shape does not fit, or the network is not a classifier.
         """
         self._need_classes()
         return softmax(self.scores(sequences))
@@ -160,7 +160,7 @@ class Network:
             ValueError: A shape does not fit, or the network has no head.
         """
         if not self.config.has_head:
-            raise ValueError("this network has no head to predict with, expected encode: it gives summary vectors")
+            raise ValueError("this network has no head to predict with: use encode, which gives summary vectors")
         return self.head(self.encode(sequences))
 
     def encode(self, sequences: Any) -> Array:
@@ -308,8 +308,8 @@ class Network:
 
         Raises:
             TypeError: The source is of another type.
-            ValueError: It is several, its vectors are of another size or not finite, or the network does not tell
-                classes.
+            ValueError: It is several, its vectors are of another size or not finite, or the network is not
+                a classifier.
         """
         self._need_classes()
         return explain(self, source)
@@ -329,7 +329,7 @@ class Network:
 
         Raises:
             TypeError: The source is of another type, or the cell has no such gate.
-            ValueError: The network has no gates or does not tell classes, or a value is out of its range.
+            ValueError: The network has no gates or is not a classifier, or a value is out of its range.
         """
         self._need_classes()
         return what_if(self, source, step=step, unit=unit, layer=layer, reverse=reverse, **values)
@@ -376,7 +376,7 @@ class Network:
         """Writes the model to one safetensors file, whole or not at all.
 
         Args:
-            path: Where the file shall be; an old file is replaced.
+            path: Where to write the file; an old one is replaced.
 
         Raises:
             OSError: The file cannot be written.

@@ -113,7 +113,7 @@ class Tokenizer:
             _check(description)
             return cls(_library().Tokenizer.from_str(text))
         except Exception as error:  # noqa: BLE001, the library raises no other
-            raise ValueError(f"this is no tokenizer of tidegate: {error}") from None
+            raise ValueError(f"this is not a tokenizer of tidegate: {error}") from None
 
     def to_json(self) -> str:
         """Writes rules and vocabulary in the JSON format of the `tokenizers` library."""

@@ -1,4 +1,4 @@
-"""The training loop on torch, a generator of plain events: who listens decides what to show and when to stop."""
+"""The training loop on torch, a generator of plain events: the caller decides what to show and when to stop."""
 
 from collections.abc import Iterator, Mapping
 from importlib.metadata import version
@@ -38,7 +38,7 @@ __all__ = ["Epoch", "Settings", "Step", "check_settings", "evaluate", "predict",
 def train(
     examples: Examples, config: Architecture, settings: Settings | None = None, vectors: WordVectors | None = None
 ) -> Iterator[Step | Epoch]:
-    """Trains a network; the last epoch with weights is the best. To stop early, stop listening.
+    """Trains a network; the last epoch with weights is the best. To stop early, stop iterating.
 
     Example:
         >>> from tidegate.training.examples import prepare_texts
@@ -153,7 +153,7 @@ def predict(module: NetworkModule, corpus: Corpus) -> npt.NDArray[np.float32]:
 def to_model(
     examples: Examples, config: Architecture, epoch: Epoch, figures: Mapping[str, Any] | None = None
 ) -> Network:
-    """Makes the model of an epoch, which needs torch no longer.
+    """Makes the model of an epoch, which works without torch.
 
     Args:
         examples: What it was trained on.

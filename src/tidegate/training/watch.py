@@ -26,7 +26,7 @@ class Watch:
 
         Args:
             examples: What is trained on; the sequences are from its validation part.
-            config: What is trained, with recurrent layers, to tell classes.
+            config: What is trained, a classifier with recurrent layers.
         """
         held = examples.validation
         usual = np.quantile(held.corpus.lengths, 0.75)
