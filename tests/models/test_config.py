@@ -6,7 +6,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tidegate.models.config import NetworkConfig, TextConfig, cell_names
+from tidegate.models.architecture import cell_names
+from tidegate.models.config import NetworkConfig, TextConfig
 from tidegate.models.metadata import parse_object
 from tidegate.ops.cells import CELLS, Cell
 

@@ -19,7 +19,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tidegate.models import file as model_file
-from tidegate.models.config import TextConfig, cell_names
+from tidegate.models.architecture import cell_names
+from tidegate.models.config import TextConfig
 from tidegate.models.file import ModelFileError
 from tidegate.models.loading import load
 from tidegate.models.text_model import TextModel

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 import typer
 
 from tidegate.cli.groups import Option
-from tidegate.models.config import cell_names
+from tidegate.models.architecture import cell_names
 from tidegate.sequences.summaries import SUMMARIES, Summary
 from tidegate.training.examples import SIZES as DEFAULT_SIZES
 from tidegate.training.settings import ClassWeights, Settings

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy.typing as npt
 
-from tidegate.models.config import TASKS
+from tidegate.models.architecture import TASKS
 from tidegate.models.network import Network
 from tidegate.ops.checks import check_choice
 from tidegate.sequences.padding import Sequences

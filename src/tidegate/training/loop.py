@@ -15,7 +15,8 @@ except ImportError as error:
 
 from torch import Tensor
 
-from tidegate.models.config import Architecture, TextConfig
+from tidegate.models.architecture import Architecture
+from tidegate.models.config import TextConfig
 from tidegate.models.metrics import RegressionReport, Report, score, score_numbers
 from tidegate.models.network import Network
 from tidegate.ops.threads import kept_awake

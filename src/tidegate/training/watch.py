@@ -7,7 +7,7 @@ import numpy.typing as npt
 
 from tidegate.inspection.gradient_flow import flows, loss_gradients
 from tidegate.inspection.gradient_flow.growth import describe, fitted_rate
-from tidegate.models.config import Architecture
+from tidegate.models.architecture import Architecture
 from tidegate.ops.trace import Trace
 from tidegate.training.events import Gradients, LayerGradients
 from tidegate.training.examples import Examples
