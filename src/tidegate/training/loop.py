@@ -118,13 +118,15 @@ def check_settings(settings: Settings, config: Architecture) -> None:
     """Checks what of the settings depends on what is trained.
 
     Raises:
-        ValueError: There are no gates that a memory could be set of, or no recurrent layer to watch or to start, or no
-            embedding to freeze.
+        ValueError: There are no gates whose memory could be set, no classes whose gradients could be watched, or no
+            word vectors to freeze.
     """
     if settings.chrono is not None:
         if not config.recurrent:
             raise ValueError(f"chrono is {settings.chrono}, but the cell {config.cell!r} has no gates to set")
         check_chrono(settings.chrono, config.recurrent_cell, config.bias)
+    if settings.watch_gradients and config.task != "classification":
+        raise ValueError(f"watch_gradients measures the loss of classes, but the task is {config.task!r}")
     if settings.freeze and not isinstance(config, TextConfig):
         raise ValueError("freeze is True, but a network of vectors has no word vectors")
 
