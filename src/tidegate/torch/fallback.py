@@ -182,7 +182,14 @@ def _episodes(run: Run, x: Tensor, states: States, batch: Batch, directions: int
 
 
 def _at_ends(state: Tensor, finals: Tensor, rows: Tensor, ends: Sequence[Tensor]) -> Tensor:
-    """Returns the final states of rows, [K, B, ·], from those of their episodes, of which `ends` lists the last ones."""
+    """Returns the final states of rows, [K, B, ·].
+
+    Args:
+        state: Initial states of the rows, which those of length 0 keep.
+        finals: Final states of all episodes.
+        rows: The row of each episode.
+        ends: For each direction, the episodes that are the last ones of their rows.
+    """
     found = []
     for k, own in enumerate(state):
         end = ends[k % len(ends)]

@@ -5,7 +5,7 @@ A cell is a class in a file of its own in this folder. Defining it makes its nam
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Any, ClassVar
 
 import numpy as np
@@ -111,17 +111,22 @@ class Cell:
         except TypeError:  # what can't be hashed is no cell
             return _cell.__wrapped__(cell, tuple(choices.items()))
 
-    @property
+    @cached_property
     def G(self) -> int:  # noqa: N802 - the letter of the equations
         """The number of blocks of its weights."""
         return len(self.blocks)
 
-    @property
+    @cached_property
     def S(self) -> int:  # noqa: N802 - likewise
         """The number of states."""
         return len(self.states)
 
-    @property
+    @cached_property
+    def K(self) -> int:  # noqa: N802 - likewise
+        """The number of values that a trace keeps of each step, the states after the first included."""
+        return len(self.trace) + len(self.states) - 1
+
+    @cached_property
     def state_letters(self) -> str:
         """The letters of an array of states, "B H", or "S B H" for a cell of several."""
         return "B H" if self.S == 1 else "S B H"
@@ -140,7 +145,7 @@ class Cell:
         """What is chosen, by name."""
         return dict(zip(self.choices, self._chosen_words(), strict=True))
 
-    @property
+    @cached_property
     def places(self) -> list[int]:
         """The place of each chosen word in its list, as the kernels know it."""
         return [words.index(getattr(self, name)) for name, words in self.choices.items()]
