@@ -358,8 +358,8 @@ def test_the_gates_of_an_lstm_are_moved(visit: Open, gate: str, symbol: str) -> 
     expect(page.locator("#change b")).to_be_visible()
     told = ask(page, "what-if", text=TEXT, unit=unit, step=4, values={gate: -1 if gate == "candidate" else 0})
     memory, output = (told["after"][name][4] for name in ("cell_state", "hidden"))
-    ends = f"= −?{abs(memory):.2f}; output after = .* = −?{abs(output):.2f}$"
-    equation = rf"^memory after = f × memory before \+ i\s×\sg = .* {ends}"
+    ends = f"= −?{abs(memory):.2f}; hidden state after = o × tanh.* = −?{abs(output):.2f}$"
+    equation = rf"^cell state after = f × cell state before \+ i\s×\sg = .* {ends}"
     expect(page.locator("#equation")).to_have_text(re.compile(equation))
 
 
@@ -526,7 +526,7 @@ def test_the_page_shows_what_a_model_has(visit: Open, kind: str, maps: int, part
     assert {part for part in ("ledger", "flow", "one") if shown(page, f"#{part}")} == parts
     assert shown(page, "#gates") == bool(maps)
     if "one" in parts:
-        expect(page.locator("#equation")).to_contain_text("memory after = ")
+        expect(page.locator("#equation")).to_contain_text("cell state after = " if kind == "lstm" else "memory after = ")
         assert page.locator("#drawing [role=slider]").count() == {"rnn": 0, "fixed": 1, "chosen": 2, "lstm": 4}.get(
             kind, 3
         )

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 
 from tidegate.inspection.statistics import Interval
-from tidegate.ops.cells import GRU
+from tidegate.ops.cells import GRU, Cell
 from tidegate.sequences.recurrent import Recurrent
 from tidegate.study import figures, reviews
 from tidegate.study.findings import Figure, Findings, Row, Table, against, best, pick, scored, written
@@ -43,9 +43,9 @@ def measure(condition: Row, seed: int, setup: Setup) -> Iterator[Row]:
         return
     task = adding(sizes["adding_length"]) if condition["task"] == ADD else deciding_words(sizes["longest"])
     torch.manual_seed(seed)
-    reader = Reader(task, "gru", sizes["hidden"], **choices)
+    reader = Reader(task, Cell.of("gru", **choices), sizes["hidden"])
     trained = fit(reader, task, seed, steps=sizes["steps"], learning_rate=rate)
-    layer = Recurrent(reader.weights(), "gru", **choices)
+    layer = Recurrent(reader.weights(), reader.cell)
     states = layer.outputs(task.draw(np.random.default_rng(TEST_SEED + seed), 64).x)[0]
     yield {
         **evaluate(reader, task, seed),

@@ -7,7 +7,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from tidegate.ops.cells import CELLS, Cell
+from tidegate.ops.cells import Cell
 from tidegate.ops.threads import kept_awake
 from tidegate.study.findings import Row
 from tidegate.study.tasks import Batch, Task
@@ -39,19 +39,19 @@ class Reader(nn.Module):
 
     Args:
         task: Says the sizes of input and output.
-        cell: "gru", "rnn_tanh" or "rnn_relu".
+        cell: The text of a recurrent cell, such as "gru reset=off".
         hidden: H.
         start: Of the recurrent weights: "uniform" (PyTorch's own, from −1/√H to 1/√H), "orthogonal" or "identity".
         gain: What an orthogonal start is multiplied by.
-        options: More options of the layer.
+        options: More options of the layer, such as `chrono`.
     """
 
     def __init__(
-        self, task: Task, cell: str, hidden: int, start: str = "uniform", gain: float = 1.0, **options: Any
+        self, task: Task, cell: str | Cell, hidden: int, start: str = "uniform", gain: float = 1.0, **options: Any
     ) -> None:
         super().__init__()
-        self.cell, self.choices = cell, {name: options.pop(name) for name in CELLS[cell].choices if name in options}
-        self.rnn = recurrent_layers(Cell.of(cell, **self.choices), task.inputs, hidden, **options)
+        self.cell = Cell.of(cell)
+        self.rnn = recurrent_layers(self.cell, task.inputs, hidden, **options)
         self.head = nn.Linear(hidden, task.outputs)
         parameters = dict(self.rnn.named_parameters())
         if start == "orthogonal":
@@ -69,7 +69,8 @@ class Reader(nn.Module):
             x: float32 [T, B, I].
             where: bool [T, B], or None.
         """
-        y, h_n = self.rnn(x)
+        y, states = self.rnn(x)
+        h_n = states if self.cell.S == 1 else states[0]
         answers: Tensor = self.head(h_n[0] if where is None else y[where])
         return answers
 

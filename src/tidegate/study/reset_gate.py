@@ -10,6 +10,7 @@ import torch
 
 from tidegate.inspection.gradient_flow import jacobians
 from tidegate.inspection.statistics import Interval
+from tidegate.ops.cells import Cell
 from tidegate.ops.trace import Trace
 from tidegate.sequences.recurrent import Recurrent
 from tidegate.study import figures, reviews
@@ -66,7 +67,7 @@ def measure(condition: Row, seed: int, setup: Setup) -> Iterator[Row]:
         return
     task, hidden, steps = _task(condition["task"], setup)
     torch.manual_seed(seed)
-    reader = Reader(task, "gru", hidden, **choices)
+    reader = Reader(task, Cell.of("gru", **choices), hidden)
     trained = fit(reader, task, seed, steps=steps, learning_rate=rate)
     row = evaluate(reader, task, seed) | {"diverged": trained.diverged is not None}
     yield row | (at_markers(reader, task, seed) if condition["task"] == AFRESH else {})
@@ -94,7 +95,7 @@ def at_markers(reader: Reader, task: Task, seed: int, rows: int = 32) -> Row:
     with torch.inference_mode():
         squares = (reader.answer(drawn).numpy() - drawn.target) ** 2
     errors = squares.mean(axis=1).reshape(len(drawn.x), rows)
-    layer = Recurrent(reader.weights(), reader.cell, **reader.choices)
+    layer = Recurrent(reader.weights(), reader.cell)
     (trace,), w_hh = layer.trace(drawn.x), layer.weights["weight_hh_l0"]
     norms = {
         CANDIDATE: np.stack([candidate_norms(trace, w_hh, row) for row in range(rows)], axis=1),

@@ -1,4 +1,4 @@
-"""How far back gradients reach, and how far back a network learns from: vanilla RNNs against the GRU."""
+"""How far back gradients reach, and how far back a network learns from: vanilla RNNs against GRU and LSTM."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -18,6 +18,8 @@ from tidegate.study.tasks import Task, deciding_word, deciding_words
 NETWORKS: Mapping[str, Mapping[str, Any]] = {
     "GRU": {"cell": "gru"},
     "GRU (chrono)": {"cell": "gru", "chrono": True},
+    "LSTM": {"cell": "lstm"},
+    "LSTM (chrono)": {"cell": "lstm", "chrono": True},
     "RNN tanh": {"cell": "rnn_tanh"},
     "RNN tanh (orthogonal)": {"cell": "rnn_tanh", "start": "orthogonal"},
     "RNN tanh (1.5 × orthogonal)": {"cell": "rnn_tanh", "start": "orthogonal", "gain": 1.5},
@@ -59,7 +61,7 @@ def measure(condition: Row, seed: int, setup: Setup) -> Iterator[Row]:
 
 
 def network(name: str, task: Task, seed: int, hidden: int, longest: int) -> Reader:
-    """Makes a network at its start; a chrono start is told the longest distance."""
+    """Makes a network at its start; a chrono start is made for the longest distance."""
     torch.manual_seed(seed)
     options = dict(NETWORKS[name])
     if options.get("chrono"):
@@ -152,7 +154,8 @@ def _gradients(panels: Mapping[str, Mapping[str, list[float]]], setup: Setup) ->
         for title, by_name in panels.items()
     }
     caption = (
-        "log10 of the spectral norm of ∂h_T/∂h_t by distance T − t, the median over sequences and seeds; at 0 the "
+        "log10 of the spectral norm of ∂h_T/∂h_t (of an LSTM ∂(h_T, c_T)/∂(h_t, c_t), as its state is both) by distance "
+        "T − t, over that at distance 0, the median over sequences and seeds; at 0 the "
         "gradient arrives as it was, at −9 a billionth of it is left. A network that keeps a word for good may pass on "
         "no gradient any more: a state that has settled in one of two basins does not move with what came before "
         "(Bengio, Simard & Frasconi 1994). Whether it can still learn to settle is what accuracy shows."
@@ -194,8 +197,8 @@ STUDY = Study(
     method=(
         "A sequence is made of words that say nothing and one of two deciding words, which stands 10, 30, 100, 300 or"
         " 1000 words before the end; asked is which it was. Vanilla RNNs (tanh and relu, from PyTorch's uniform "
-        "start, from an orthogonal one, from 1.5 times that, and for relu from the identity) and GRUs (from PyTorch's"
-        " start, and with the chrono start of Tallec & Ollivier 2018 for the distance at hand) are trained either on "
+        "start, from an orthogonal one, from 1.5 times that, and for relu from the identity), GRUs and LSTMs (from "
+        "PyTorch's start, and with the chrono start of Tallec & Ollivier 2018 for the distance at hand) are trained either on "
         "one distance alone, where every bit of gradient has to come from that far, or on all distances mixed "
         "(uniform in the logarithm of the distance), where near ones can show the way. With the first seed each is "
         "trained with three learning rates; the one that is most accurate on other sequences is taken for all seeds. "

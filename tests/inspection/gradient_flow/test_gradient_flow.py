@@ -24,7 +24,7 @@ def traced(cell: str, scale: float = 0.4, T: int = T) -> tuple[Trace, np.ndarray
     rng, known = np.random.default_rng(0), Cell.of(cell)
     w_ih, w_hh = (rng.standard_normal((known.G * H, size)) * scale for size in (I, H))
     h0 = rng.standard_normal((1, H) if known.S == 1 else (known.S, 1, H))
-    y, _, kept = reference.forward(cell, rng.standard_normal((T, 1, I)), w_ih, w_hh, h0=h0)
+    y, _, kept = reference.Layer(cell, w_ih, w_hh).forward(rng.standard_normal((T, 1, I)), h0)
     values = [kept.get(name, y) for name in (*known.trace, *known.states[1:])]
     return Trace.of(known, y, values, h0=h0, lengths=np.array([T])), w_hh
 

@@ -20,7 +20,7 @@ I, H, T = 5, 9, 7
 
 
 def weights(cell: str, seed: int = 0) -> dict[str, Any]:
-    """Weights of a layer, float64, by the names of `reference.forward`."""
+    """Weights of a layer, float64, by the names of `reference.Layer`."""
     rng, G = np.random.default_rng(seed), Cell.of(cell).G
     shapes = {"w_ih": (G * H, I), "w_hh": (G * H, H), "b_ih": (G * H,), "b_hh": (G * H,)}
     return {name: rng.standard_normal(shape) / 2 for name, shape in shapes.items()}
@@ -29,7 +29,7 @@ def weights(cell: str, seed: int = 0) -> dict[str, Any]:
 def traced(cell: str, x: np.ndarray, h0: np.ndarray, **options: Any) -> Trace:
     """A trace in float64, from the specification."""
     known = Cell.of(cell)
-    y, _, kept = reference.forward(cell, x, **weights(cell), h0=h0, **options)
+    y, _, kept = reference.Layer(cell, **weights(cell)).forward(x, h0, **options)
     lengths = np.asarray(options.get("lengths", np.full(x.shape[1], len(x))))
     values = [kept[name] for name in (*known.trace, *known.states[1:])]
     return Trace.of(known, y, values, h0=h0, lengths=lengths, reverse=options.get("reverse", False))

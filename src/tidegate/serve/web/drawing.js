@@ -3,7 +3,7 @@
 import { LAYOUTS } from "./layouts.js";
 import { shorten, small, spoken } from "./naming.js";
 import { plain, signed } from "./numbers.js";
-import { kindOf, planOf } from "./plans.js";
+import { kindOf, planOf, recalledName } from "./plans.js";
 import { Slider } from "./slider.js";
 import { isGate, withRole } from "./state.js";
 
@@ -60,7 +60,7 @@ export class Drawing {
     for (const [name, slider] of Object.entries(this.sliders)) slider.show(numbers.values[name], name in numbers.hand);
   }
 
-  /** What stands beside a gate: its value, and what word and memory say for it. */
+  /** What stands beside a gate: its value, and what the word and the memory add up to in it. */
   sayGate(gate, { values, parts, hand }) {
     if (!gate) return [];
     const { name, symbol, off } = gate;
@@ -68,7 +68,7 @@ export class Drawing {
     const title = `${name} ${symbol} ${plain(values[name])}`;
     if (name in hand) return [title];
     const [word, memory] = parts[name];
-    const details = [spoken(`word ${signed(word)}`), `memory ${signed(memory)}`];
+    const details = [spoken(`word ${signed(word)}`), `${recalledName()} ${signed(memory)}`];
     return this.narrow ? [title, ...details] : [title, details.join(", ")];
   }
 }

@@ -97,7 +97,7 @@ const MEMORY_NARROW = {
     keeps: [80, 232, "start"], writes: [212, 470, "end"], shows: [150, 700, "start"], candidate: [212, 372, "end"],
     recalled: [176, 146, "end", "stacked"], input: [272, 232, "start", "stacked"], kept: [72, 420, "start"], taken: [146, 584, "middle"],
     squashed: [148, 644, "start"], previous: [8, 26, "start"], recall: [148, 26, "start"], next: [8, 800, "start"],
-    output: [310, 840, "middle"],
+    output: [352, 840, "end"],
   },
 };
 

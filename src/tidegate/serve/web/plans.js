@@ -1,7 +1,7 @@
 // What flows through a unit, read from what its values do: a memory with gates for what is kept, written and shown; a
 // state that blends old and new; or a plain sum that is squashed.
 
-import { spoken } from "./naming.js";
+import { capital, small, spoken } from "./naming.js";
 import { plain, signed } from "./numbers.js";
 import { withRole } from "./state.js";
 
@@ -10,6 +10,15 @@ export function kindOf() {
   if (withRole("writes") || withRole("shows")) return "memory";
   return withRole("keeps") ? "blend" : "plain";
 }
+
+/** What a state is called: "cell state"; "memory" for the one state of a unit that has no other. */
+function nameOf(role) {
+  const value = withRole(role);
+  return value ? small(value.label).replace(` ${value.symbol}`, "") : "memory";
+}
+
+/** What U multiplies, as drawing and sentences call it: the memory, or the letter of the output where that is another state. */
+export const recalledName = () => withRole("output")?.symbol ?? "memory";
 
 /** Numbers by role; a unit without a gate for it keeps nothing, reads all, writes what it does not keep, and shows all. */
 function rolesOf({ values, parts, before, after, readsFirst }) {
@@ -38,9 +47,10 @@ export function planOf(numbers) {
     },
     pools: { previous: n.old, recall: n.oldOutput, candidate: n.candidate, next: n.next, output: n.output },
     texts: {
-      previous: ["memory before"], next: ["memory after"], recall: ["output before"], output: ["output after"],
+      previous: [`${nameOf("memory")} before`], next: [`${nameOf("memory")} after`],
+      recall: [`${nameOf("output")} before`], output: [`${nameOf("output")} after`],
       candidate: [`candidate ${withRole("candidate")?.symbol}`],
-      input: [spoken(`word ${signed(n.input)}`)], recalled: [`memory ${signed(n.recalled)}`], sum: [signed(n.input + n.recalled)],
+      input: [spoken(`word ${signed(n.input)}`)], recalled: [`${recalledName()} ${signed(n.recalled)}`], sum: [signed(n.input + n.recalled)],
       kept: [signed(n.keeps * n.old)], taken: [signed(n.writes * n.candidate)], squashed: [signed(squashed)],
       ...(withRole("keeps")?.off ? {} : { keep: ["keep old"], take: ["take new"] }),
     },
@@ -54,10 +64,11 @@ export function equationOf(numbers) {
   if (kind === "plain") return spoken(`memory after = φ(word ${signed(n.input)} and memory ${signed(n.recalled)}) = ${plain(n.next)}`);
   const [keep, write, show, candidate] = ["keeps", "writes", "shows", "candidate"].map((role) => withRole(role)?.symbol);
   const rest = write ?? `(1\u00a0−\u00a0${keep})`;
+  const [kept, shown] = [nameOf("memory"), nameOf("output")];
   const sum = `${plain(n.keeps)} × ${plain(n.old)} + ${plain(n.writes)} × ${plain(n.candidate)}`;
-  const memory = `memory after = ${keep} × memory before + ${rest}\u00a0×\u00a0${candidate} = ${sum} = ${plain(n.next)}`;
+  const memory = `${kept} after = ${keep} × ${kept} before + ${rest}\u00a0×\u00a0${candidate} = ${sum} = ${plain(n.next)}`;
   if (!show) return memory;
-  return `${memory}; output after = ${show} × tanh(memory after) = ${plain(n.shows)} × ${plain(Math.tanh(n.next))} = ${plain(n.output)}`;
+  return `${memory}; ${shown} after = ${show} × tanh(${kept} after) = ${plain(n.shows)} × ${plain(Math.tanh(n.next))} = ${plain(n.output)}`;
 }
 
 /** What the drawing shows, in words: which gates there are and what each does. */
@@ -66,16 +77,18 @@ export function hintOf() {
   if (kind === "plain") return "This unit has no gates: at every word, what comes from the memory and what comes from the word are added and squashed.";
   const off = (role) => withRole(role)?.off;
   const gate = (role) => `the ${withRole(role)?.name} gate`;
-  const sentences = ["Memory flows along the first line."];
+  const sentences = [];
   if (kind === "memory") {
+    sentences.push(`The ${nameOf("memory")} flows along the first line.`);
     if (withRole("keeps")) sentences.push(`${gate("keeps")} lets a part of it through,`);
     if (withRole("writes")) sentences.push(`${gate("writes")} lets a part of the candidate in,`);
-    sentences.push(withRole("shows") ? `and ${gate("shows")} shows a part of it as the output.` : "and all of it is the output.");
+    sentences.push(withRole("shows") ? `and ${gate("shows")} shows a part of it as the ${nameOf("output")}.` : "and all of it is the output.");
   } else {
-    if (withRole("reads")) sentences.push(off("reads") ? `Without ${gate("reads")} all of it goes into the candidate,` : `${gate("reads")} lets a part of it into the candidate,`);
-    sentences.push(off("keeps") ? `without ${gate("keeps")} the new takes the place of the old.` : `${gate("keeps")} blends the old memory with the new.`);
+    sentences.push("Memory flows along the first line.");
+    if (withRole("reads")) sentences.push(off("reads") ? `without ${gate("reads")} all of it goes into the candidate,` : `${gate("reads")} lets a part of it into the candidate,`);
+    sentences.push(off("keeps") ? `and without ${gate("keeps")} the new takes the place of the old.` : `and ${gate("keeps")} blends the old memory with the new.`);
   }
-  const text = sentences.join(" ").replace(/([.]) t/g, "$1 T");
+  const text = sentences.map((part, i) => (i && sentences[i - 1].endsWith(".") ? capital(part) : part)).join(" ");
   return `${text} Blue is positive, orange negative, width is size. Drag ${movable()}, or move it with the arrow keys, to ask: what if?`;
 }
 
