@@ -191,7 +191,7 @@ def test_gradients_end_at_one(recurrent: TextModel) -> None:
         for curve in filter(None, (told.this, told.vanilla)):
             assert len(curve.log_norm) == len(recurrent.tokenizer.words(TEXT))
             assert curve.log_norm[0 if place.reverse else -1] == 0
-        assert (told.vanilla is None) == (recurrent.config.cell != "gru")  # its gates alone can be off
+        assert (told.vanilla is None) == (recurrent.config.recurrent_cell.name != "gru")  # its gates alone can be off
 
 
 def test_the_network_beside_a_gru_is_the_rnn_of_its_candidate(random_model: Make) -> None:

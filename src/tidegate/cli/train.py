@@ -74,6 +74,8 @@ def train(
         sizes["embedding_size"] = known.vectors.shape[1]
     configs = [_config(examples, name, sizes) for name in ([] if no_baselines else POOLINGS) if name != asked]
     trainings = _Trainings(training, examples, settings, known, _config(examples, asked, sizes), configs)
+    if settings.watch_gradients and not trainings.config.recurrent:
+        raise ValueError(f"--watch-gradients measures recurrent layers, but there is none: --cell {cell}")
     training.check_settings(settings, trainings.config)
     _describe(examples, perf_counter() - began)
     trainings.run()

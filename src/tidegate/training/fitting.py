@@ -5,9 +5,10 @@ from dataclasses import fields
 from importlib import import_module
 from typing import Any
 
+import numpy as np
 import numpy.typing as npt
 
-from tidegate.models.config import TASKS
+from tidegate.models.architecture import TASKS
 from tidegate.models.network import Network
 from tidegate.ops.checks import check_choice
 from tidegate.sequences.padding import Sequences
@@ -82,7 +83,7 @@ def fit(
 
 def _examples(data: Any, labels: Any, settings: dict[str, Any], **options: Any) -> Examples:
     """Makes examples of texts or of vectors; takes what it needs out of the settings."""
-    data = data if hasattr(data, "__getitem__") and hasattr(data, "__len__") else list(data)
+    data = data if isinstance(data, str | list | tuple | np.ndarray) else list(data)
     if isinstance(data, str) or (len(data) and isinstance(data[0], str)):
         limits = {name: settings.pop(name) for name in TEXT_OPTIONS if name in settings}
         return prepare_texts(data, labels, **limits, **options)
