@@ -87,7 +87,7 @@ def test_texts_have_numbers_too() -> None:
 
 def test_texts_come_in_any_collection() -> None:
     """Generators and arrays of texts are read as lists are."""
-    options = {"epochs": 1, "embedding_size": 4, "hidden_size": 4}
+    options: dict[str, Any] = {"epochs": 1, "embedding_size": 4, "hidden_size": 4}
     first, *others = (
         fit(texts, ["yes", "no"] * 16, **options).arrays["head.weight"].tobytes()
         for texts in (TEXTS, iter(TEXTS), tuple(TEXTS), np.array(TEXTS))

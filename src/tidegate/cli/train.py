@@ -26,7 +26,7 @@ from tidegate.sequences.pooling import POOLINGS
 from tidegate.text.vectors import WordVectors
 from tidegate.text.vectors import read as read_vectors
 from tidegate.training.events import Gradients
-from tidegate.training.examples import MAX_LENGTH, VALIDATION, VOCAB_SIZE, TextExamples, prepare_texts
+from tidegate.training.examples import CELL, MAX_LENGTH, VALIDATION, VOCAB_SIZE, TextExamples, prepare_texts
 from tidegate.training.settings import Settings
 
 
@@ -44,7 +44,7 @@ def train(
     vocab_size: o.VocabSizeOption = VOCAB_SIZE,
     max_length: o.MaxLengthOption = MAX_LENGTH,
     vectors: o.VectorsOption = None,
-    cell: o.CellOption = "gru",
+    cell: o.CellOption = CELL,
     choices: Any = None,
     sizes: Any = None,
     settings: Any = None,

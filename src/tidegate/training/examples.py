@@ -20,7 +20,7 @@ from tidegate.training.sampling import hold_out
 SIZES: Mapping[str, Any] = {"embedding_size": 100, "hidden_size": 128, "summary": "last"}
 """What is trained unless something else is asked for."""
 
-VALIDATION, VOCAB_SIZE, MAX_LENGTH = 0.1, 20_000, 1000
+CELL, VALIDATION, VOCAB_SIZE, MAX_LENGTH = "gru", 0.1, 20_000, 1000
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ class Examples(Targets):
     train: Labelled
     validation: Labelled
 
-    def config(self, cell: str = "gru", **sizes: Any) -> Architecture:
+    def config(self, cell: str = CELL, **sizes: Any) -> Architecture:
         """Describes a network for these sequences."""
         raise NotImplementedError
 
@@ -75,7 +75,7 @@ class TextExamples(Examples):
     tokenizer: Tokenizer
     max_length: int | None
 
-    def config(self, cell: str = "gru", **sizes: Any) -> TextConfig:
+    def config(self, cell: str = CELL, **sizes: Any) -> TextConfig:
         """Describes a network for these texts.
 
         Args:
@@ -100,7 +100,7 @@ class SequenceExamples(Examples):
 
     input_size: int
 
-    def config(self, cell: str = "gru", **sizes: Any) -> NetworkConfig:
+    def config(self, cell: str = CELL, **sizes: Any) -> NetworkConfig:
         """Describes a network for these sequences.
 
         Args:

@@ -13,7 +13,7 @@ from tidegate.models.network import Network
 from tidegate.ops.checks import check_choice
 from tidegate.sequences.padding import Sequences
 from tidegate.training.events import Epoch
-from tidegate.training.examples import VALIDATION, Examples, SequenceExamples, prepare_sequences, prepare_texts
+from tidegate.training.examples import CELL, VALIDATION, Examples, SequenceExamples, prepare_sequences, prepare_texts
 from tidegate.training.settings import Settings
 
 VECTOR_DROPOUT = 0.1  # few features, each with a meaning of its own, where a word has a hundred
@@ -25,7 +25,7 @@ def fit(
     labels: Sequence[Any] | npt.NDArray[Any],
     *,
     task: str = "classification",
-    cell: str = "gru",
+    cell: str = CELL,
     validation: Any = VALIDATION,
     **settings: Any,
 ) -> Network:
