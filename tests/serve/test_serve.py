@@ -185,7 +185,9 @@ def test_addresses_of_this_machine_are_known(host: str, here: bool) -> None:
     assert serve.is_here(host) is here
 
 
-def test_serving_ends_with_the_interrupt(random_model: Callable[..., TextModel], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_serving_ends_with_the_interrupt(
+    random_model: Callable[..., TextModel], monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Ctrl-C ends `serve` without an error, and the port is free again."""
 
     def interrupted(self: Any, sockets: Any) -> None:

@@ -30,9 +30,9 @@ KINDS: dict[str, dict[str, Any]] = {
     "deep": {"num_layers": 2, "bidirectional": True, "summary": "mean+max", "labels": ("1", "so-so", "good", "best")},
     "rnn": {"cell": "rnn_tanh", "bidirectional": True},
     "lstm": {"cell": "lstm", "texts": [TEXT]},
-    "before": {"reset": "before", "texts": [TEXT]},
-    "chosen": {"reset": "off", "candidate": "relu", "max_length": 9},
-    "fixed": {"reset": "off", "update": "off"},
+    "before": {"cell": "gru reset=before", "texts": [TEXT]},
+    "chosen": {"cell": "gru reset=off candidate=relu", "max_length": 9},
+    "fixed": {"cell": "gru reset=off update=off"},
     "average": {"cell": "average"},
     "compound": {"cell": "compound"},
 }
@@ -526,10 +526,11 @@ def test_the_page_shows_what_a_model_has(visit: Open, kind: str, maps: int, part
     assert {part for part in ("ledger", "flow", "one") if shown(page, f"#{part}")} == parts
     assert shown(page, "#gates") == bool(maps)
     if "one" in parts:
-        expect(page.locator("#equation")).to_contain_text("cell state after = " if kind == "lstm" else "memory after = ")
-        assert page.locator("#drawing [role=slider]").count() == {"rnn": 0, "fixed": 1, "chosen": 2, "lstm": 4}.get(
-            kind, 3
+        expect(page.locator("#equation")).to_contain_text(
+            "cell state after = " if kind == "lstm" else "memory after = "
         )
+        sliders = {"rnn": 0, "fixed": 1, "chosen": 2, "lstm": 4}.get(kind, 3)
+        assert page.locator("#drawing [role=slider]").count() == sliders
         assert shown(page, "#undo") == (kind != "rnn")
     page.fill("#text", "")
     expect(page.locator("#words-empty")).to_be_visible()

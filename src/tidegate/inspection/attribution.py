@@ -10,11 +10,11 @@ import numpy as np
 import numpy.typing as npt
 
 from tidegate.inspection.explain import Attribution, explain
-from tidegate.sequences.summaries import summary_weights
 from tidegate.inspection.network import Network, Source, embed_single, words_of
 from tidegate.inspection.statistics import bootstrap, rank_correlation
 from tidegate.ops.trace import Trace
 from tidegate.sequences.embedded import Embedded, softmax
+from tidegate.sequences.summaries import summary_weights
 
 Array = npt.NDArray[np.float64]
 View = Callable[[Network, Any], Attribution]

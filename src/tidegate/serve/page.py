@@ -16,6 +16,7 @@ from tidegate.models.text_model import TextModel
 from tidegate.ops.names import parameter_names
 from tidegate.ops.trace import Trace, outputs_of
 from tidegate.sequences.recurrent import Recurrent
+from tidegate.sequences.summaries import summary_weights
 from tidegate.serve import declared, messages
 from tidegate.serve.messages import Array, GateQuestion, Place, Question, QuestionError, UnitQuestion, WhatIfQuestion
 from tidegate.serve.readings import Readings
@@ -229,7 +230,7 @@ def _in_time(trace: Trace, walked: Array) -> Array:
 def _kept(trace: Trace) -> Array:
     """Returns the share of each deposit that is in the memory at the end of the walk, [T, H]."""
     carry = trace.cell.kept(trace.walk().values)
-    return _in_time(trace, ledger.unroll(carry, ledger.summary_weights(carry, "last")))
+    return _in_time(trace, ledger.unroll(carry, summary_weights(carry, "last")))
 
 
 def _range(values: Array) -> tuple[float, float]:
