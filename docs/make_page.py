@@ -1,6 +1,6 @@
-"""Takes the pictures of page.md, in Chromium: PYTHONPATH=benchmarks python docs/make_page.py MODEL.
+"""Takes the pictures of page.md, in Chromium: PYTHONPATH=benchmarks python docs/make_page.py MODEL [LSTM].
 
-A model trained with `--chrono` shows most.
+MODEL is a GRU; trained with `--chrono` it shows most. Of a second model, trained with `--cell lstm`, a unit is shown.
 Classes that are called 0 and 1 in the model are shown as negative and positive.
 """
 
@@ -9,7 +9,7 @@ import tempfile
 from dataclasses import replace
 from pathlib import Path
 
-from playwright.sync_api import Page
+from playwright.sync_api import Browser, Page
 
 import browser
 import tidegate
@@ -39,31 +39,43 @@ def shrink(path: Path) -> None:
     Image.open(path).convert("RGB").quantize(COLOURS, dither=Image.Dither.NONE).save(path, optimize=True)
 
 
+def opened(chromium: Browser, address: str, width: int, **context: str) -> Page:
+    """Opens the page, high enough that nothing is out of sight, without the bar at the bottom."""
+    size = {"width": width, "height": 3600}
+    page = browser.opened(chromium, address, viewport=size, reduced_motion="reduce", **context)
+    page.wait_for_selector("#flow-note li")
+    page.evaluate("document.getElementById('stepper').hidden = true")
+    return page
+
+
+def take_unit(page: Page, gate: str, name: str) -> None:
+    """Writes the picture of a unit whose gate is set by hand."""
+    page.get_by_role("slider", name=gate).press("End")
+    page.wait_for_selector("#change b")
+    take(page, name, "#inside")
+
+
 def main() -> None:
     """Writes docs/pictures/page-….png."""
     model = tidegate.load(sys.argv[1])
     labels = NAMES.get(model.config.labels, model.config.labels)
     named = tidegate.TextModel(replace(model.config, labels=labels), model.tokenizer, model.arrays)
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as folder, browser.chromium() as chromium:
         path = Path(folder) / "reviews.safetensors"
         named.save(path)
-        with browser.served(path) as address, browser.chromium() as chromium:
-            tall = {"width": 1180, "height": 3600}
-            page = browser.opened(chromium, address, viewport=tall, reduced_motion="reduce")
-            page.wait_for_selector("#flow-note li")
-            page.evaluate("document.getElementById('stepper').hidden = true")
+        with browser.served(path) as address:
+            page = opened(chromium, address, 1180)
             take(page, "words", "header", "section:has(#words)")
             take(page, "gates", "#gates")
             take(page, "time", "#time")
-            page.get_by_role("slider", name="update gate z").press("End")
-            page.wait_for_selector("#change b")
-            take(page, "unit", "#one")
-            page.context.close()
-            small = {"width": 375, "height": 3600}
-            page = browser.opened(chromium, address, viewport=small, reduced_motion="reduce", color_scheme="dark")
+            take_unit(page, "update gate z", "unit")
+            page = opened(chromium, address, 375, color_scheme="dark")
             page.get_by_role("button", name="Love first, then a plot").click()
             page.wait_for_timeout(1000)
             take(page, "phone", "header", "section:has(#words)")
+        for lstm in map(Path, sys.argv[2:]):
+            with browser.served(lstm) as address:
+                take_unit(opened(chromium, address, 1180), "forget gate f", "unit-lstm")
 
 
 if __name__ == "__main__":

@@ -67,5 +67,5 @@ def test_an_open_address_is_warned_of(shell: Shell, monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(serve, "serve", lambda app, taken, ready: (ready(), taken.close()))
     code, out, err = shell("serve model.safetensors --port 0 --host 0.0.0.0 --open")
     assert code == 0
-    assert err.startswith("warning: whoever can reach 0.0.0.0 can use this page")
+    assert err.startswith("warning: anyone who can reach 0.0.0.0 can use this page")
     assert opened == [out.split()[3]]

@@ -4,6 +4,7 @@ import json
 import re
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -43,6 +44,23 @@ def test_json_holds_every_unit(shell: Shell) -> None:
     assert record["steps"] == 50 * 8
     assert record["claim"]["low"] <= record["claim"]["correlation"] <= record["claim"]["high"]
     assert {"open", "close"} == set(record["words"]["reset"])
+
+
+def test_an_lstm_has_three_gates_and_no_claim(shell: Shell, folder: Path, random_model: Callable[..., Any]) -> None:
+    """Its memory is that of the forget gate, its gates are named by their letters, and no reset gate is spoken of."""
+    random_model("lstm").save(folder / "lstm.safetensors")
+    code, out, _ = shell("units lstm.safetensors test.csv --png lstm.png")
+    assert code == 0
+    assert max(map(len, out.splitlines())) <= 80
+    assert re.search(r"^ *unit +memory +f +i +o +f<0\.1 ", out, re.MULTILINE)
+    for gate in ("forget", "input", "output"):
+        assert f"{gate} gates open" in out
+    assert "claim" not in out
+    record = json.loads(shell("units lstm.safetensors test.csv --json")[1])
+    for unit in record["units"]:
+        assert unit["memory"] == pytest.approx(1 / (1 - unit["forget"]))
+        assert 0 <= unit["output_left"] <= 1
+    assert (set(record["words"]), record["claim"]) == ({"forget", "input", "output"}, None)
 
 
 def test_texts_come_through_a_pipe(shell: Shell) -> None:

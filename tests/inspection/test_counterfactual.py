@@ -29,7 +29,7 @@ def make_model(cell: str = "gru", **changes: Any) -> TextModel:
     return TextModel(config, TOKENIZER, {name: array.astype(np.float32) for name, array in arrays.items()})
 
 
-def sigmoid(a: npt.NDArray[Any]) -> npt.NDArray[Any]:
+def sigmoid(a: Any) -> Any:
     return 1 / (1 + np.exp(-a))
 
 

@@ -137,7 +137,8 @@ def planted(sign: float, units_of: int = 60) -> Trace:
 
 
 @pytest.mark.parametrize(
-    ("sign", "sentence"), [(0.8, "units with short memory have active"), (-0.8, "LESS active"), (0, "told from chance")]
+    ("sign", "sentence"),
+    [(0.8, "units with short memory have active"), (-0.8, "LESS active"), (0, "differs from chance")],
 )
 def test_the_claim_is_judged_by_its_interval(sign: float, sentence: str) -> None:
     """A planted relation of memory and reset gates is found with its sign, and none where there is none."""

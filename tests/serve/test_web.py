@@ -30,9 +30,9 @@ KINDS: dict[str, dict[str, Any]] = {
     "deep": {"num_layers": 2, "bidirectional": True, "summary": "mean+max", "labels": ("1", "so-so", "good", "best")},
     "rnn": {"cell": "rnn_tanh", "bidirectional": True},
     "lstm": {"cell": "lstm", "texts": [TEXT]},
-    "before": {"reset": "before", "texts": [TEXT]},
-    "chosen": {"reset": "off", "candidate": "relu", "max_length": 9},
-    "fixed": {"reset": "off", "update": "off"},
+    "before": {"cell": "gru reset=before", "texts": [TEXT]},
+    "chosen": {"cell": "gru reset=off candidate=relu", "max_length": 9},
+    "fixed": {"cell": "gru reset=off update=off"},
     "average": {"cell": "average"},
     "compound": {"cell": "compound"},
 }
@@ -494,10 +494,10 @@ def test_a_wrong_file_is_told(visit: Open) -> None:
     complaints = {
         "1,2,3\n": "sensor.csv: line 1 has 3 numbers, this model reads 4 a step.",
         "1\n2\n": "sensor.csv: line 1 has 1 number, this model reads 4 a step.",
-        "1,2,3,4\n1,x,3,4\n": "sensor.csv: line 2 holds something that is no number.",
+        "1,2,3,4\n1,x,3,4\n": "sensor.csv: line 2 holds something that is not a number.",
     }
     for other in ("a,b,c,d\n", "label,text\n1,a film, and a bad one\n", "\x89PNG\n\x1a\n\0"):
-        complaints[other] = "sensor.csv: this is no table of numbers, of which the model reads 4 a step."
+        complaints[other] = "sensor.csv: this is not a table of numbers; this model reads 4 numbers a step."
     for content, complaint in complaints.items():
         load(page, content)
         expect(page.get_by_role("alert")).to_have_text(complaint)
@@ -507,13 +507,13 @@ def test_a_wrong_file_is_told(visit: Open) -> None:
 @pytest.mark.parametrize(
     ("kind", "maps", "parts"),
     [
-        ("gru", 5, {"ledger", "flow", "one"}),
-        ("deep", 5, {"ledger", "flow", "one"}),
-        ("rnn", 2, {"flow", "one"}),
-        ("lstm", 7, {"ledger", "flow", "one"}),
-        ("before", 5, {"ledger", "flow", "one"}),
-        ("chosen", 4, {"ledger", "flow", "one"}),
-        ("fixed", 2, {"flow", "one"}),
+        ("gru", 5, {"ledger", "flow", "inside"}),
+        ("deep", 5, {"ledger", "flow", "inside"}),
+        ("rnn", 2, {"flow", "inside"}),
+        ("lstm", 7, {"ledger", "flow", "inside"}),
+        ("before", 5, {"ledger", "flow", "inside"}),
+        ("chosen", 4, {"ledger", "flow", "inside"}),
+        ("fixed", 2, {"flow", "inside"}),
         ("average", 0, set()),
         ("compound", 0, set()),
     ],
@@ -523,23 +523,24 @@ def test_the_page_shows_what_a_model_has(visit: Open, kind: str, maps: int, part
     page = visit(kind, "a good film")
     expect(page.locator("#words > *")).to_have_text(["a", "good", "film"])
     assert page.locator("#gate input").count() == maps
-    assert {part for part in ("ledger", "flow", "one") if shown(page, f"#{part}")} == parts
+    assert {part for part in ("ledger", "flow", "inside") if shown(page, f"#{part}")} == parts
     assert shown(page, "#gates") == bool(maps)
-    if "one" in parts:
-        expect(page.locator("#equation")).to_contain_text("cell state after = " if kind == "lstm" else "memory after = ")
-        assert page.locator("#drawing [role=slider]").count() == {"rnn": 0, "fixed": 1, "chosen": 2, "lstm": 4}.get(
-            kind, 3
+    if "inside" in parts:
+        expect(page.locator("#equation")).to_contain_text(
+            "cell state after = " if kind == "lstm" else "memory after = "
         )
+        sliders = {"rnn": 0, "fixed": 1, "chosen": 2, "lstm": 4}.get(kind, 3)
+        assert page.locator("#drawing [role=slider]").count() == sliders
         assert shown(page, "#undo") == (kind != "rnn")
     page.fill("#text", "")
     expect(page.locator("#words-empty")).to_be_visible()
-    assert not any(shown(page, part) for part in ("#curve", "#gates", "#ledger", "#flow", "#one"))
+    assert not any(shown(page, part) for part in ("#curve", "#gates", "#ledger", "#flow", "#inside"))
     expect(page.locator("#text-note")).to_have_text("0 words.")
     expect(page.locator("#stepper")).to_be_hidden()
     assert page.get_by_role("alert").count() == 0
     page.fill("#text", "film")
     expect(page.locator("#words > *")).to_have_text(["film"])
-    assert {part for part in ("ledger", "flow", "one") if shown(page, f"#{part}")} == parts
+    assert {part for part in ("ledger", "flow", "inside") if shown(page, f"#{part}")} == parts
     expect(page.locator("#words-empty")).to_be_hidden()
 
 
@@ -591,7 +592,7 @@ def test_a_gate_that_is_off_is_fixed(visit: Open) -> None:
     expect(page.locator("#drawing text.reads")).to_have_text("reset off: r = 1")
     expect(page.locator("#drawing text.keeps")).to_have_text("update off: z = 0")
     expect(page.locator("#drawing .fixed")).to_have_count(2)
-    expect(page.locator("#one-hint")).to_contain_text("Drag the candidate")
+    expect(page.locator("#inside-hint")).to_contain_text("Drag the candidate")
     expect(page.locator("#map-note")).to_have_text(re.compile(r"unit \d: Candidate n"))
     expect(page.locator("#life-keys li:visible")).to_have_text(["state h"])
     page.get_by_role("slider", name="candidate n").press("End")

@@ -73,11 +73,11 @@ def test_groups_are_scored_by_their_names() -> None:
         (Interval(-0.02, -0.03, -0.01), "B is ahead of A by 2.0 points (95 % interval 1.0 to 3.0)."),
         (
             Interval(0.02, -0.01, 0.05),
-            "A and B cannot be told apart: 2.0 points for the former (95 % interval −1.0 to 5.0).",
+            "A and B do not clearly differ: 2.0 points for the former (95 % interval −1.0 to 5.0).",
         ),
         (
             Interval(0.02, -math.inf, math.inf),
-            "A and B cannot be told apart: 2.0 points for the former (one seed alone).",
+            "A and B do not clearly differ: 2.0 points for the former (one seed alone).",
         ),
     ],
 )

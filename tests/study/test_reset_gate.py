@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from tidegate.ops.cells import Cell
 from tidegate.sequences.recurrent import Recurrent
 from tidegate.study.findings import Row
 from tidegate.study.networks import Reader
@@ -23,8 +24,8 @@ def test_the_candidates_slope_is_that_of_its_equation(variant: str) -> None:
     """‖∂n/∂h‖ equals the norm of the Jacobian that autograd finds for the equation, reset gate included."""
     torch.manual_seed(0)
     task, choices = starting_afresh(5), VARIANTS[variant]
-    reader = Reader(task, "gru", 6, **choices)
-    layer = Recurrent(reader.weights(), "gru", **choices)
+    reader = Reader(task, Cell.of("gru", **choices), 6)
+    layer = Recurrent(reader.weights(), reader.cell)
     x = task.draw(np.random.default_rng(0), 2).x
     (trace,) = layer.trace(x)
     found = candidate_norms(trace, layer.weights["weight_hh_l0"], 1)

@@ -39,11 +39,13 @@ def explain(
     ] = None,
     kind: Annotated[
         Kind | None,
-        typer.Option("--from", help="It is such a table; `lines` has one text a line.", show_default="by suffix"),
+        typer.Option(
+            "--from", help="Format of the table; `lines` has one text on each line.", show_default="by suffix"
+        ),
     ] = None,
     text: TextOption = None,
     method: Annotated[
-        Method, typer.Option(metavar="NAME", help=f"Who says what a word counts: {', '.join(METHODS)}.")
+        Method, typer.Option(metavar="NAME", help=f"How it is computed: {', '.join(METHODS)}.")
     ] = "ledger",
     label: Annotated[
         str | None,
@@ -54,10 +56,10 @@ def explain(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")] = False,
     threads: ThreadsOption = None,
 ) -> None:
-    """Show which words an answer is made of, what each has left in memory, and that it all adds up.
+    """Show how much each word counts for an answer, and how much of it is left in the memory at the end.
 
-    A file is one text, a table has one in each row. On a terminal words are coloured by what they count, over bars for
-    the probability as if the text ended there.
+    A file holds one text; a table holds one in each row, and --row chooses it. On a terminal, colours show how much
+    words count, and bars the probability if the text ended there.
     """
     if threads:
         tidegate.set_num_threads(threads)

@@ -32,7 +32,7 @@ def draw(explained: Explained, file: BinaryIO) -> None:
     lines = list(wrapped(explained.words, _LETTERS))
     heights = [_LINE * len(lines), _PANEL, _PANEL, _PANEL]
     figure = new_figure(_WIDTH, sum(heights) + 1.8)
-    from matplotlib.patches import Patch  # noqa: PLC0415 - an extra, whose lack has been told by now
+    from matplotlib.patches import Patch  # noqa: PLC0415 - an extra, which new_figure has checked
     from matplotlib.ticker import PercentFormatter  # noqa: PLC0415 - likewise
 
     words, after, counts, memory = figure.subplots(4, height_ratios=heights)

@@ -131,8 +131,10 @@ class Explained:
     def _gates(self) -> Iterator[tuple[str, str]]:
         """Says for each gate at which words it held most back; a gate that is the same everywhere says nothing."""
         traces = self.explanation.traces
-        cell = traces[-1].cell if traces else None
-        for gate in cell.gates if cell else ():
+        if not traces:
+            return
+        cell = traces[-1].cell
+        for gate in sorted(cell.gates, key=lambda name: name != cell.keeps):
             if cell.options.get(gate) != "off":
                 yield f"{gate} gate", _named(f"most {_HELD_BACK[cell.role(gate)]} at", self.strongest(gate))
 

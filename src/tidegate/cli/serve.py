@@ -12,16 +12,17 @@ from tidegate.cli.options import ModelArgument, ThreadsOption
 
 def serve(
     model: ModelArgument,
-    port: Annotated[int, typer.Option(min=0, max=65535, metavar="N", help="0 for any that is free.")] = 8000,
+    port: Annotated[int, typer.Option(min=0, max=65535, metavar="N", help="The port; 0 for any free one.")] = 8000,
     host: Annotated[
-        str, typer.Option(metavar="ADDRESS", help="Where to listen; other machines can reach what is not 127.0.0.1.")
+        str,
+        typer.Option(metavar="ADDRESS", help="Where to listen; other machines can reach all but 127.0.0.1."),
     ] = "127.0.0.1",
     open_: Annotated[bool, typer.Option("--open", help="Open the page in a browser.")] = False,
     threads: ThreadsOption = None,
 ) -> None:
     """Show in a browser what the model does with a text, word by word and gate by gate.
 
-    The page is served to this machine alone, and asks nothing of any other. Ctrl-C ends it.
+    Only this machine can reach the page, and the page loads nothing from elsewhere. Ctrl-C ends it.
     """
     from tidegate import serve as server  # noqa: PLC0415 - its packages are an extra
 
@@ -31,7 +32,7 @@ def serve(
     taken = server.listen(host, port)
     names: tuple[str, ...] = server.HERE
     if not server.is_here(host):
-        note(f"warning: whoever can reach {host} can use this page; nothing asks for a password", "bold yellow")
+        note(f"warning: anyone who can reach {host} can use this page, without a password", "bold yellow")
         names = ("*",)
     address = f"http://{'127.0.0.1' if host in {'0.0.0.0', '::'} else host}:{taken.getsockname()[1]}/"  # noqa: S104
 

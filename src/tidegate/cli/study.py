@@ -18,7 +18,7 @@ _SECONDS_BETWEEN_LINES = 10.0
 
 
 def study(
-    name: Annotated[str | None, typer.Argument(metavar="[NAME]", help="Which; without one, what there is.")] = None,
+    name: Annotated[str | None, typer.Argument(metavar="[NAME]", help="Without it, all are listed.")] = None,
     data: Annotated[
         Path | None,
         typer.Option(
@@ -33,7 +33,9 @@ def study(
     seeds: Annotated[
         int | None, typer.Option(min=2, metavar="N", help="How many seeds.", show_default="3 or more, by study")
     ] = None,
-    quick: Annotated[bool, typer.Option("--quick", help="Tiny sizes: shows that it works, answers nothing.")] = False,
+    quick: Annotated[
+        bool, typer.Option("--quick", help="Tiny sizes: it checks that all runs, the results mean nothing.")
+    ] = False,
 ) -> None:
     """Run an experiment: vanishing gradients, the reset gate, activations, and more, each in minutes.
 

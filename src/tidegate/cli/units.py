@@ -37,9 +37,9 @@ def units(
 ) -> None:
     """Show what single units do over many texts: how long they remember, and which words move their gates.
 
-    A unit's memory is 1/(1 − k) steps, where k is the mean share of its memory that a step keeps: the update gate z of a
-    GRU, the forget gate f of an LSTM. The columns with the letters of gates are their means, and the shares of steps at
-    which they are below 0.1 or above 0.9, where they count as saturated. "Like" are the units whose outputs are most
+    A unit's memory is 1/(1 − k) steps, where k is the mean share of its memory that a step keeps: the update gate z of
+    a GRU, the forget gate f of an LSTM. The columns with the letters of gates are their means, and the shares of steps
+    at which they are below 0.1 or above 0.9, where they count as saturated. "Like" are the units whose outputs are most
     correlated with this one, with a − before them if they go against it.
     """
     if threads:
@@ -86,8 +86,7 @@ def _show(found: Units, everyone: bool) -> None:
     letters = [cell.symbols[gate] for gate in _gates(found)]
     sides = [f"{letter}{side}" for letter in letters for side in (f"<{LEFT}", f">{RIGHT}")]
     columns = ("unit", "memory", *letters, *sides, "like")
-    first = 2 + len(letters)  # of the columns of shares, which are left out first, those of the keeping gate last
-    show_table(columns, rows, spare=(len(columns) - 1, *range(first + 2, len(columns) - 1), first, first + 1))
+    show_table(columns, rows, spare=range(len(columns) - 1, 1 + len(letters), -1))  # all but memory and means
     facts = [("read", f"{plural(found.steps, 'step')}, {plural(len(found.words), 'word')} often enough")]
     for gate in _gates(found):
         movers = found.movers(gate)

@@ -19,7 +19,7 @@ _REWRITES = (
     "gradients and occlusion look further back"
 )
 _SHOWS = (
-    "each contribution includes the factor by which the output shows the memory of a unit, {o}\u00a0×\u00a0tanh({c})/{c}; a unit "
+    "each contribution includes the factor by which the output shows the memory of a unit, {o} × tanh({c})/{c}; a unit "
     "whose {gate} gate is closed contributes nothing, whatever it remembers"
 )
 _AVERAGES = "an average has no memory that changes: it keeps the same share of every word"

@@ -60,7 +60,7 @@ class Claim(NamedTuple):
         elif self.high < 0:
             says = "units with short memory have the LESS active reset gates, against the claim"
         else:
-            says = "memory and reset gates have nothing to do with each other that could be told from chance"
+            says = "memory and reset gates show no relation that differs from chance"
         figures = f"rank correlation {self.correlation:.2f}, {self.low:.2f} to {self.high:.2f}"
         return f"{says} ({figures.replace('-', '−')})"
 
@@ -191,7 +191,7 @@ def units(
 
     Args:
         source: A model, or traces; those of other layers and directions are passed over.
-        texts: What the model shall read. Words that it does not know count as one.
+        texts: What the model reads. Words that it does not know count as one.
         layer: Which layer.
         reverse: Which direction.
         min_count: How often a word must be read for its mean gates to be kept.

@@ -155,7 +155,7 @@ def versus(first: str, second: str, difference: Interval, unit: str = " points",
     sure = f"95 % interval {low} to {high}" if np.isfinite(difference.low) else "one seed alone"
     if clear(difference):
         return f"{first} is ahead of {second} by {gain}{unit} ({sure})."
-    return f"{first} and {second} cannot be told apart: {gain}{unit} for the former ({sure})."
+    return f"{first} and {second} do not clearly differ: {gain}{unit} for the former ({sure})."
 
 
 def against(standard: str, task: str, groups: Mapping[str, Sequence[Row]], key: str = "score") -> str:

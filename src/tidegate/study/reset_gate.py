@@ -153,7 +153,7 @@ def _answer(chosen: Mapping[str, Mapping[str, list[Row]]]) -> Iterator[str]:
         for verb, tasks in (
             ("helps", helped),
             ("harms", harmed),
-            ("makes no difference that can be told from chance", same),
+            ("makes no difference beyond chance", same),
         )
         if tasks
     ]

@@ -72,7 +72,12 @@ def conclude(rows: Sequence[Row], setup: Setup) -> Findings:
         Table("What the order is worth: in order minus shuffled, points", heads, worth),
         _seconds(groups, heads, counts),
     ]
-    verdict = [*_against(groups, counts, "GRU", "average"), *_against(groups, counts, "LSTM", "GRU"), *_order_words(order, counts), *_dependence(groups, counts)]
+    verdict = [
+        *_against(groups, counts, "GRU", "average"),
+        *_against(groups, counts, "LSTM", "GRU"),
+        *_order_words(order, counts),
+        *_dependence(groups, counts),
+    ]
     return Findings(verdict, tables, [_curves(accuracy), _worth(order)])
 
 
@@ -159,9 +164,10 @@ STUDY = Study(
     title="Summaries by number of reviews and order of words",
     method=(
         "Classifiers with the same head are trained on more and more reviews: on the average of their words' "
-        "vectors, on their compounded sum with a learnt rate, and on the last output of a vanilla RNN, of a GRU and of "
-        "an LSTM, with the default settings of `tidegate train`; the epoch is chosen by reviews held out for that. Each is "
-        "trained a second time on the same reviews with the words of each shuffled, in training and in judging: "
+        "vectors, on their compounded sum with a learnt rate, and on the last output of a vanilla RNN, of a GRU and "
+        "of an LSTM, with the default settings of `tidegate train`; the epoch is chosen by reviews held out for "
+        "that. Each is trained a second time on the same reviews with the words of each shuffled, in training and in "
+        "judging: "
         "what is lost is what the order was worth. Those trained in order are judged by the shuffled reviews as "
         "well."
     ),

@@ -51,7 +51,7 @@ class Task:
     draw: Callable[[Rng, int], Batch]
 
 
-def deciding_word(distance: int, words: int = 10, lead: int = 5) -> Task:
+def deciding_word(distance: int, words: int = 10, before: int = 5) -> Task:
     """One of two deciding words stands `distance` words before the end, among words that say nothing.
 
     The latching problem of Bengio, Simard & Frasconi (1994), "Learning Long-Term Dependencies with Gradient Descent is
@@ -60,22 +60,22 @@ def deciding_word(distance: int, words: int = 10, lead: int = 5) -> Task:
     Args:
         distance: Words after the deciding one.
         words: How many words there are that say nothing.
-        lead: Words before the deciding one.
+        before: Words before the deciding one.
     """
 
     def draw(rng: Rng, B: int) -> Batch:
-        ids = rng.integers(2, words + 2, (lead + 1 + distance, B))
-        ids[lead] = target = rng.integers(0, 2, B)
+        ids = rng.integers(2, words + 2, (before + 1 + distance, B))
+        ids[before] = target = rng.integers(0, 2, B)
         return Batch(_one_hot(ids, words + 2), target, None)
 
     return Task("deciding word", words + 2, 2, draw)
 
 
-def deciding_words(longest: int, words: int = 10, lead: int = 5) -> Task:
+def deciding_words(longest: int, words: int = 10, before: int = 5) -> Task:
     """As `deciding_word`, at a distance that differs from batch to batch: 1 to `longest`, uniform in its logarithm."""
 
     def draw(rng: Rng, B: int) -> Batch:
-        return deciding_word(round(longest ** rng.random()), words, lead).draw(rng, B)
+        return deciding_word(round(longest ** rng.random()), words, before).draw(rng, B)
 
     return Task("deciding word", words + 2, 2, draw)
 

@@ -154,8 +154,8 @@ def _gradients(panels: Mapping[str, Mapping[str, list[float]]], setup: Setup) ->
         for title, by_name in panels.items()
     }
     caption = (
-        "log10 of the spectral norm of ∂h_T/∂h_t (of an LSTM ∂(h_T, c_T)/∂(h_t, c_t), as its state is both) by distance "
-        "T − t, over that at distance 0, the median over sequences and seeds; at 0 the "
+        "log10 of the spectral norm of ∂h_T/∂h_t (of an LSTM ∂(h_T, c_T)/∂(h_t, c_t), as its state is both) by "
+        "distance T − t, over that at distance 0, the median over sequences and seeds; at 0 the "
         "gradient arrives as it was, at −9 a billionth of it is left. A network that keeps a word for good may pass on "
         "no gradient any more: a state that has settled in one of two basins does not move with what came before "
         "(Bengio, Simard & Frasconi 1994). Whether it can still learn to settle is what accuracy shows."
@@ -198,7 +198,8 @@ STUDY = Study(
         "A sequence is made of words that say nothing and one of two deciding words, which stands 10, 30, 100, 300 or"
         " 1000 words before the end; asked is which it was. Vanilla RNNs (tanh and relu, from PyTorch's uniform "
         "start, from an orthogonal one, from 1.5 times that, and for relu from the identity), GRUs and LSTMs (from "
-        "PyTorch's start, and with the chrono start of Tallec & Ollivier 2018 for the distance at hand) are trained either on "
+        "PyTorch's start, and with the chrono start of Tallec & Ollivier 2018 for the distance at hand) are trained "
+        "either on "
         "one distance alone, where every bit of gradient has to come from that far, or on all distances mixed "
         "(uniform in the logarithm of the distance), where near ones can show the way. With the first seed each is "
         "trained with three learning rates; the one that is most accurate on other sequences is taken for all seeds. "

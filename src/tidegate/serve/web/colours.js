@@ -36,7 +36,7 @@ export function table(scale) {
   for (let i = 0; i < 256; i++) {
     const at = (i / 255) * (colours.length - 1);
     const low = Math.min(Math.floor(at), colours.length - 2);
-    const [r, g, b] = colours[low].map((one, k) => Math.round(one + (at - low) * (colours[low + 1][k] - one)));
+    const [r, g, b] = colours[low].map((channel, k) => Math.round(channel + (at - low) * (colours[low + 1][k] - channel)));
     pixels[i] = (255 << 24) | (b << 16) | (g << 8) | r;
   }
   return pixels;

@@ -62,10 +62,10 @@ export function parse(content, width) {
   const lines = content.split(/\r?\n/).filter((line) => line.trim());
   const rows = lines.map((line) => line.split(/[,;\t]/).map((cell) => (cell.trim() === "" ? NaN : Number(cell))));
   const first = rows.length && rows[0].every(Number.isNaN) ? 1 : 0;
-  if (!rows.some((row) => row.every(Number.isFinite))) throw new Error(`this is no table of numbers, of which the model reads ${width} a step.`);
+  if (!rows.some((row) => row.every(Number.isFinite))) throw new Error(`this is not a table of numbers; this model reads ${counted(width, "number")} a step.`);
   rows.slice(first).forEach((row, i) => {
     const line = i + first + 1;
-    if (!row.every(Number.isFinite)) throw new Error(`line ${line} holds something that is no number.`);
+    if (!row.every(Number.isFinite)) throw new Error(`line ${line} holds something that is not a number.`);
     if (row.length !== width) throw new Error(`line ${line} has ${counted(row.length, "number")}, this model reads ${width} a step.`);
   });
   return rows.slice(first);

@@ -9,7 +9,7 @@ import { equationOf, hintOf, movable } from "./plans.js";
 import { className, gates, go, isGated, keeps, place, set, state, statesOf, when, words } from "./state.js";
 
 const element = (id) => document.getElementById(id);
-const ask = asker("unit", element("one"));
+const ask = asker("unit", element("inside"));
 const askWhatIf = asker("what-if", element("change"), { waits: false });
 const select = element("unit");
 const DASHES = { keeps: [], reads: [2, 3], writes: [2, 3], shows: [8, 3], gate: [1, 4] };
@@ -20,10 +20,10 @@ let answer = null; // of the last question "what if"
 
 export function start() {
   if (!state.facts.maps.length) return;
-  element("one").hidden = false;
-  element("one-hint").textContent = hintOf();
+  element("inside").hidden = false;
+  element("inside-hint").textContent = hintOf();
   element("undo").hidden = !isGated();
-  element("life-keys").replaceChildren(...[...statesOf(), ...gates()].map(key), key({ label: "Output, by hand", role: "hand" }));
+  element("life-keys").replaceChildren(...[...statesOf(), ...gates()].map(key), key({ label: `${statesOf()[0].label}, by hand`, role: "hand" }));
   drawing = new Drawing(element("drawing"), byHand);
   chart = new WordChart(element("life"), 210, lifeLayout);
   select.addEventListener("change", () => set({ unit: Number(select.value), hand: {} }));

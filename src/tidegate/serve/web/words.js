@@ -49,7 +49,7 @@ function show() {
   colour(account, sums);
   element("words-empty").hidden = account.words.length > 0;
   document.body.classList.toggle("empty", !account.words.length);
-  element("remark").textContent = account.remark && `${capital(spoken(account.remark))}.`;
+  element("remark").textContent = account.remark && `${capital(spoken(account.remark)).replaceAll(" × ", "\u00a0×\u00a0")}.`;
   element("scale-high").textContent = `for ${className(label)}`;
   element("scale-low").textContent = facts.labels.length === 2 ? `for ${className(1 - label)}` : "against it";
   showVerdict(account);
