@@ -132,7 +132,7 @@ def test_what_cannot_be_traced_is_refused(tiny_model: Path) -> None:
     with pytest.raises(ValueError, match="1 numbers that are not finite"):
         model.trace(np.array([[0, 0, np.nan, 0]]))
     with pytest.raises(TypeError, match=r"texts\[0\] is 3"):
-        model.trace([3])  # type: ignore[list-item]
+        model.trace([3])
 
 
 def test_shares_that_gates_hold_back_follow_their_definitions() -> None:
