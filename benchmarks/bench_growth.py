@@ -13,7 +13,6 @@ from collections.abc import Iterator
 
 import contest
 import results
-from bench_layer import confine
 from case import Case
 from grid import Cell
 from peers import arrays
@@ -63,7 +62,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
     parser.add_argument("--save", action="store_true", help="write what was found to benchmarks/results/")
     options = parser.parse_args()
-    confine(options.threads, "")
+    contest.confine(options.threads, "")
     print(f"{contest.machine()}; {options.threads} threads; µs, and the rate of the arithmetic beside that at {START}")
     found = []
     for letter, sizes in GROWN.items():

@@ -1,19 +1,21 @@
-"""How fast is a GRU layer beside every other way to run one? Inference and a training step, all peers in one run.
+"""How fast is a recurrent layer beside every other way to run one? Inference and a training step, all peers in one run.
 
-python benchmarks/bench_layer.py [--cells PATTERN] [--kind inference] [--peers torch,JAX] [--seconds 1] [--save]
+python benchmarks/bench_layer.py [--network lstm] [--cells PATTERN] [--kind inference] [--peers torch,JAX]
+    [--seconds 1] [--save]
 
 Each peer computes the same as torch, which is checked, and is seen at its best: of several ways or numbers of threads
-the fastest takes part. It is compared with that interface of tidegate which takes what it takes: tidegate.torch.GRU
+the fastest takes part. It is compared with that interface of tidegate which takes what it takes: tidegate.torch
 beside torch, numpy arrays beside the others. A training step is forward and backward with the gradients of input and
-weights. The share of the peak counts the operations of the matrix products alone: 2·3·H·(I+H) a row and step forward,
+weights. The share of the peak counts the operations of the matrix products alone: 2·G·H·(I+H) a row and step forward,
 three times that in a training step, but for the gradient by the first states, which nobody asks for. The floor of a
 single row is the time to read its weights once a step (those of the input once in all, for its products are done as
 one, at the peak), from the nearest cache that they fit in. Peak and bandwidth are medians of the same turns.
+
+The column `by` says how torch ran its layer: by one operation of oneDNN, or step by step.
 """
 
 import argparse
 import os
-import re
 import sys
 import time
 from importlib.metadata import PackageNotFoundError, version
@@ -26,12 +28,13 @@ import results
 import tidegate
 from case import Case, Unable
 from contender import TOLERANCE, Contender, difference
-from grid import GRID, INFERENCE, TRAINING, Cell
+from grid import INFERENCE, TRAINING, Cell, chosen
 
 
 def arguments() -> argparse.Namespace:
     """Reads the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--network", choices=peers.NETWORKS, default="gru", help="the cell of all layers")
     parser.add_argument("--cells", default="", help="a regular expression that finds `use shape` in the grid")
     parser.add_argument("--kind", choices=[INFERENCE, TRAINING], help="only this")
     parser.add_argument("--peers", default=",".join(peers.PEERS), help="some of the peers, commas between them")
@@ -44,14 +47,6 @@ def arguments() -> argparse.Namespace:
     if unknown := set(options.peers) - set(peers.PEERS):
         parser.error(f"--peers: {', '.join(sorted(unknown))}: not one of {', '.join(peers.PEERS)}")
     return options
-
-
-def confine(threads: int, isa: str) -> None:
-    """Keeps this process to as many processors as threads, whatever library starts them, and to one instruction set."""
-    os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:threads])
-    os.environ["TIDEGATE_NUM_THREADS"] = str(threads)
-    if isa:
-        os.environ["TIDEGATE_ISA"] = isa
 
 
 class Field:
@@ -97,12 +92,15 @@ def measure(cell: Cell, kind: str, options: argparse.Namespace, isa: str) -> res
     limit = limits.Limits(case, options.threads, isa, floor=kind == INFERENCE)
     machine = {name: gauge.contender for name, gauge in limit.gauges.items()}
     times = contest.medians(field.contenders | machine, options.seconds)
+    paths = {name: path(one.call) for name, one in field.contenders.items() if (path := peers.path(name))}
     return {
+        "network": cell.network,
         "use": cell.use,
         "shape": cell.shape,
         "kind": kind,
         **{letter: getattr(cell, letter) for letter in "IHTB"},
         "microseconds": {name: round(seconds * 1e6, 2) for name, seconds in times.items() if name in field.contenders},
+        "paths": paths,
         "settings": {name: one.setting for name, one in field.contenders.items() if one.setting},
         "failures": field.failures,
         "operations": case.training_operations if kind == TRAINING else case.operations,
@@ -134,7 +132,7 @@ def versions() -> dict[str, str]:
 def main() -> None:
     """Prints the tables line by line, and what they come to."""
     options = arguments()
-    confine(options.threads, options.isa)
+    contest.confine(options.threads, options.isa)
     start, isa = time.perf_counter(), options.isa or tidegate.isas()[0]
     about = {
         "threads": options.threads,
@@ -145,8 +143,7 @@ def main() -> None:
     print(f"{contest.machine()}; {options.threads} threads; {', '.join(map(' '.join, about['versions'].items()))}")
     rows = []
     for kind in (INFERENCE, TRAINING):
-        cells = [cell for cell in GRID if kind in cell.kinds and options.kind in (None, kind)]
-        cells = [cell for cell in cells if re.search(options.cells, f"{cell.use} {cell.shape}")]
+        cells = chosen(kind, options.cells, options.network) if options.kind in {None, kind} else []
         if cells:
             print("\n".join(report.heading(kind)))
         for cell in cells:
@@ -155,7 +152,7 @@ def main() -> None:
     print("\n".join(["", *report.failures(rows), "", *report.closing(rows)]))
     print(f"{time.perf_counter() - start:.0f} s in all")
     if options.save:
-        results.save("layer" + (f"-{options.isa}" if options.isa else ""), about | {"rows": rows})
+        results.save(results.question(options.network, options.isa), about | {"rows": rows})
 
 
 if __name__ == "__main__":

@@ -16,19 +16,18 @@ import torch
 
 import contest
 import results
-from bench_layer import confine
+import tidegate.torch
 from case import Case
 from contender import Contender
 from grid import GRID, INFERENCE
 from peers import pytorch
-from tidegate.torch import GRU
 
 PLAIN, TRACED, TRAINING, TRAINING_TRACED = "plain", "traced", "in training", "in training, traced"
 
 
 def contenders(case: Case, threads: int) -> dict[str, Contender]:
     """Returns the four ways to run a forward pass, by name."""
-    layer, x = pytorch.layer(case, GRU), torch.from_numpy(case.x)
+    layer, x = pytorch.layer(case, tidegate.torch), torch.from_numpy(case.x)
 
     def way(trace: bool, training: bool) -> Contender:
         def call() -> Any:
@@ -54,7 +53,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
     parser.add_argument("--save", action="store_true", help="write what was found to benchmarks/results/")
     options = parser.parse_args()
-    confine(options.threads, "")
+    contest.confine(options.threads, "")
     print(f"{contest.machine()}; {options.threads} threads; µs, and how much longer with a trace")
     rows = []
     for cell in GRID:

@@ -19,7 +19,6 @@ from torch.nn.utils.rnn import pack_padded_sequence
 
 import contest
 import results
-from bench_layer import confine
 from contender import Contender
 from grid import INFERENCE, TRAINING
 from tidegate.data import datasets
@@ -87,7 +86,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
     parser.add_argument("--save", action="store_true", help="write what was found to benchmarks/results/")
     options = parser.parse_args()
-    confine(options.threads, "")
+    contest.confine(options.threads, "")
     torch.set_num_threads(options.threads)
     batches, vocabulary = reviews(options.batches)
     words = sum(int(lengths.sum()) for _, lengths in batches)

@@ -42,10 +42,10 @@ def parameters(cell: Cell) -> Iterator[tuple[str, tuple[int, ...]]]:
     for layer in range(cell.layers):
         inputs = cell.directions * cell.H if layer else cell.I
         for suffix in (f"l{layer}", f"l{layer}_reverse")[: cell.directions]:
-            yield f"weight_ih_{suffix}", (3 * cell.H, inputs)
-            yield f"weight_hh_{suffix}", (3 * cell.H, cell.H)
-            yield f"bias_ih_{suffix}", (3 * cell.H,)
-            yield f"bias_hh_{suffix}", (3 * cell.H,)
+            yield f"weight_ih_{suffix}", (cell.gates * cell.H, inputs)
+            yield f"weight_hh_{suffix}", (cell.gates * cell.H, cell.H)
+            yield f"bias_ih_{suffix}", (cell.gates * cell.H,)
+            yield f"bias_hh_{suffix}", (cell.gates * cell.H,)
 
 
 class Case:
@@ -53,7 +53,7 @@ class Case:
 
     Attributes:
         cell: The cell.
-        weights: float32 arrays by the names that `torch.nn.GRU` gives them.
+        weights: float32 arrays by the names that the layers of `torch.nn` give them.
         x: Input, float32 [T, B, I].
         dy: Gradient of the loss by the output, float32 [T, B, D·H]; 0 beyond a row's length.
         lengths: Steps of each row, ints [B]; None for T everywhere.
@@ -95,13 +95,13 @@ class Case:
         """Floating-point operations of the matrix products of a forward pass."""
         cell = self.cell
         inputs = cell.I + (cell.layers - 1) * cell.directions * cell.H
-        return 2 * 3 * cell.H * cell.directions * (inputs + cell.layers * cell.H) * self.steps
+        return 2 * cell.gates * cell.H * cell.directions * (inputs + cell.layers * cell.H) * self.steps
 
     @property
     def training_operations(self) -> int:
         """The same of a training step: three times as many, but nobody asks for the gradient by the first states."""
         cell = self.cell
-        return 3 * self.operations - 2 * 3 * cell.H * cell.H * cell.directions * cell.layers * cell.B
+        return 3 * self.operations - 2 * cell.gates * cell.H * cell.H * cell.directions * cell.layers * cell.B
 
     def thread_counts(self, threads: int) -> list[int]:
         """Returns the numbers of threads that are worth a try: in a small case a second one may cost what it brings."""

@@ -1,11 +1,12 @@
-"""Times contenders side by side: repetitions in turn, and their medians."""
+"""Times contenders side by side, on as many processors as threads: repetitions in turn, and their medians."""
 
 import gc
 import math
 import os
 import statistics
 import time
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from functools import partial
 from itertools import count
 from random import Random
 from typing import TypeVar
@@ -13,12 +14,19 @@ from typing import TypeVar
 import tidegate
 from contender import Contender
 from tidegate.ops.processor import processor
+from turns import turn
 
 Name = TypeVar("Name", bound=Hashable)
 
-REST, LONGEST_REST, WARM_UP, TURN = 0.01, 0.5, 0.01, 0.01  # seconds
-WARM = 0.1  # seconds from which a call needs no other one right before it
 FEWEST, FEWEST_SLOW, SLOW = 5, 3, 2  # rounds; rounds once the time given was passed SLOW times
+
+
+def confine(threads: int, isa: str) -> None:
+    """Keeps this process to as many processors as threads, whatever library starts them, and to one instruction set."""
+    os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:threads])
+    os.environ["TIDEGATE_NUM_THREADS"] = str(threads)
+    if isa:
+        os.environ["TIDEGATE_ISA"] = isa
 
 
 def medians(contenders: Mapping[Name, Contender], seconds: float = 2.0) -> dict[Name, float]:
@@ -33,50 +41,23 @@ def medians(contenders: Mapping[Name, Contender], seconds: float = 2.0) -> dict[
         contenders: By name, each called at least once before.
         seconds: Time to spend in all; at least five rounds are made, or three where they are very slow.
     """
-    times: dict[Name, list[float]] = {name: [] for name in contenders}
+    return rounds({name: partial(turn, contender) for name, contender in contenders.items()}, seconds)
+
+
+def rounds(takers: Mapping[Name, Callable[[], float]], seconds: float) -> dict[Name, float]:
+    """Returns the median time of each contender in seconds, as `medians`, given what takes a turn of each."""
+    times: dict[Name, list[float]] = {name: [] for name in takers}
     gc.collect()
     gc.disable()
-    turns, start = Random(0), time.perf_counter()  # noqa: S311 - an order, no secret
-    for rounds in count():
+    order, start = Random(0), time.perf_counter()  # noqa: S311 - an order, no secret
+    for made in count():
         spent = time.perf_counter() - start
-        if spent > seconds and rounds >= (FEWEST_SLOW if spent > SLOW * seconds else FEWEST):
+        if spent > seconds and made >= (FEWEST_SLOW if spent > SLOW * seconds else FEWEST):
             break
-        for name in turns.sample(list(contenders), len(contenders)):
-            times[name].append(_turn(contenders[name]))
+        for name in order.sample(list(takers), len(takers)):
+            times[name].append(takers[name]())
     gc.enable()
     return {name: statistics.median(values) for name, values in times.items()}
-
-
-def _rest() -> None:
-    """Waits until all threads of this process are idle: those of some libraries spin for 50 ms after a call."""
-    end = time.perf_counter() + LONGEST_REST
-    while True:
-        before = time.process_time()
-        time.sleep(REST)
-        if time.process_time() - before < REST / 10 or time.perf_counter() > end:
-            return
-
-
-def _turn(contender: Contender) -> float:
-    """Returns the seconds that a call takes, the mean of as many as fill a turn."""
-    contender.prepare()
-    _rest()
-    first = _seconds(contender, 1)
-    if first > WARM:
-        return first
-    start, calls = time.perf_counter(), 0
-    while (passed := time.perf_counter() - start) < WARM_UP:
-        contender.call()
-        calls += 1
-    calls = max(1, round(calls * TURN / passed))
-    return _seconds(contender, calls) / calls
-
-
-def _seconds(contender: Contender, times: int) -> float:
-    call, start = contender.call, time.perf_counter()
-    for _ in range(times):
-        call()
-    return time.perf_counter() - start
 
 
 def fastest(ways: Sequence[Contender]) -> Contender:
@@ -85,7 +66,7 @@ def fastest(ways: Sequence[Contender]) -> Contender:
         return ways[0]
     best = [math.inf] * len(ways)
     for _ in range(3):
-        best = [min(seconds, _turn(way)) for seconds, way in zip(best, ways, strict=True)]
+        best = [min(seconds, turn(way)) for seconds, way in zip(best, ways, strict=True)]
     return ways[best.index(min(best))]
 
 

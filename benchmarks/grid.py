@@ -1,6 +1,9 @@
 """The shapes that are measured: what people use a GRU for on a CPU, each with the place that it comes from."""
 
-from dataclasses import dataclass, field
+import re
+from dataclasses import dataclass, field, replace
+
+from tidegate.ops.cells import Cell as RecurrentCell
 
 INFERENCE, TRAINING = "inference", "training"
 
@@ -11,7 +14,7 @@ REVIEWS = (10, 64, 90, 110, 120, 127, 134, 143, 152, 162, 174, 189, 206, 227, 25
 
 @dataclass(frozen=True)
 class Cell:
-    """One shape of the grid: a stack of GRU layers over a batch.
+    """One shape of the grid: a stack of recurrent layers over a batch.
 
     Attributes:
         use: What it is for, or the model that has this shape.
@@ -24,6 +27,7 @@ class Cell:
         bidirectional: Whether each layer walks in both directions.
         lengths: Quantiles of the rows' lengths, evenly spaced from the shortest to the longest; empty for T everywhere.
         episode: Mean length in steps of the episodes that a row consists of; 0 for one that goes on to the end.
+        network: The cell of the layers, by the name that tidegate gives it.
     """
 
     use: str
@@ -36,6 +40,12 @@ class Cell:
     bidirectional: bool = False
     lengths: tuple[int, ...] = field(default=(), repr=False)
     episode: int = 0
+    network: str = "gru"
+
+    @property
+    def name(self) -> str:
+        """Use and shape, which no other cell of the grid shares."""
+        return f"{self.use} {self.shape}"
 
     @property
     def shape(self) -> str:
@@ -48,6 +58,16 @@ class Cell:
     def directions(self) -> int:
         """D: 2 if bidirectional, else 1."""
         return 1 + self.bidirectional
+
+    @property
+    def gates(self) -> int:
+        """G, as the network declares it."""
+        return RecurrentCell.of(self.network).G
+
+    @property
+    def states(self) -> int:
+        """S, likewise."""
+        return RecurrentCell.of(self.network).S
 
 
 # Contenders may be added by cell in peers/; what a cell needs of them is said by its fields alone.
@@ -79,3 +99,9 @@ GRID = (
     Cell("documents", 300, 256, 200, 128, (INFERENCE,), bidirectional=True, lengths=(1, 200)),
     Cell("recurrent PPO", 128, 128, 128, 256, (TRAINING,), episode=32),
 )
+
+
+def chosen(kind: str, pattern: str = "", network: str = "gru") -> list[Cell]:
+    """Returns the cells in which a kind is measured and whose name has the pattern, as layers of a network."""
+    found = (cell for cell in GRID if kind in cell.kinds and re.search(pattern, cell.name))
+    return [replace(cell, network=network) for cell in found]

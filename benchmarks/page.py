@@ -104,6 +104,19 @@ def older(found: Found) -> Iterator[str]:
         yield f"Training against torch, geometric mean: {results.against_torch(found['layer-avx2']['rows']):.1f}."
 
 
+def lstm(found: Found) -> Iterator[str]:
+    """Yields the figures of an LSTM beside all peers, and what they come to."""
+    rows = found.get("layer-lstm", {"rows": []})["rows"]
+    for kind in ("inference", "training"):
+        if some := [row for row in rows if row["kind"] == kind]:
+            yield f"{kind.capitalize()}:\n"
+            yield from table(some)
+            yield ""
+    if rows:
+        yield "| measure | |\n|---|---|"
+        yield from (f"| {name} | {figure.replace('|', chr(92) + '|')} |" for name, figure in summary(rows).items())
+
+
 def silence(found: Found) -> Iterator[str]:
     """Yields the times of a step of a loud and of a silent stream."""
     if "silence" in found:
@@ -156,6 +169,7 @@ PARTS: dict[str, Callable[[Found], Iterator[str]]] = {
     "slow": slow,
     "absent": absent,
     "avx2": older,
+    "lstm": lstm,
     "growth": growth,
     "silence": silence,
     "recompute": recompute,

@@ -21,8 +21,9 @@ MOST_NAMED = 4
 def heading(kind: str) -> Iterator[str]:
     """Yields the lines above a table."""
     yield ""
-    yield f"{kind}, medians in µs; ×: against the closest peer; of the multiply-add peak, or times the floor (B = 1)"
-    yield f"{'':15} {'I/H/T/B':19} {' '.join(f'{name:>9}' for name in COLUMNS.values())} {'×':>5} {'limit':>5}"
+    yield f"{kind}, medians in µs; by: how torch runs; ×: against the closest peer; of the peak, or × floor (B = 1)"
+    names = " ".join(f"{name:>8}" for name in COLUMNS.values())
+    yield f"{'':15} {'I/H/T/B':19} {names} {'by':>6} {'×':>5} {'limit':>5}"
 
 
 def limit(row: Row) -> str:
@@ -33,16 +34,18 @@ def limit(row: Row) -> str:
 def line(row: Row) -> str:
     """Returns one line of a table; a ratio below 1 is marked."""
     times = [row["microseconds"].get(name) for name in COLUMNS]
-    cells = " ".join(f"{'-' if time is None else _short(time):>9}" for time in times)
-    peer, ratio = closest(row)
+    cells = " ".join(f"{'-' if time is None else _short(time):>8}" for time in times)
+    by, (peer, ratio) = row.get("paths", {}).get("torch", "-"), closest(row)
     note = f" {peer}" if peer not in COLUMNS and ratio < float("inf") else ""
-    return (
-        f"{row['use'][:15]:15} {row['shape']:19} {cells} {ratio:5.1f} {limit(row):>5}{' <' if ratio < 1 else ''}{note}"
-    )
+    mark = " <" if ratio < 1 else ""
+    return f"{row['use'][:15]:15} {row['shape']:19} {cells} {by:>6} {ratio:5.1f} {limit(row):>5}{mark}{note}"
 
 
 def _short(microseconds: float) -> str:
-    return f"{microseconds:,.1f}" if microseconds < 100 else f"{microseconds:,.0f}"
+    """Writes a time in at most eight characters; from a second on in thousands of microseconds."""
+    if microseconds < 100:
+        return f"{microseconds:,.1f}"
+    return f"{microseconds:,.0f}" if microseconds < 1e6 else f"{microseconds / 1000:,.0f}k"
 
 
 def failures(rows: list[Row]) -> Iterator[str]:

@@ -25,6 +25,11 @@ def kept() -> list[dict[str, Any]]:
     return [one for one in found if "layer" in one]
 
 
+def question(network: str, isa: str = "") -> str:
+    """Returns under which name the layers of a network are kept, on an instruction set that is not the best."""
+    return "-".join(["layer", *[network] * (network != "gru"), *[isa] * bool(isa)])
+
+
 def save(question: str, found: dict[str, Any]) -> None:
     """Writes what one question has found; rows that were not measured this time are kept."""
     path = file()
@@ -92,6 +97,11 @@ def _over_torch(row: Row) -> float:
     return ratios(row["microseconds"]).get("torch", math.inf)
 
 
+def _over_best(row: Row) -> float:
+    """Returns how many times longer the closest peer takes."""
+    return closest(row)[1]
+
+
 def against_torch(rows: list[Row]) -> float:
     """Returns the geometric mean over the training steps of how many times longer torch takes."""
     return _mean(_over_torch(row) for row in rows if row["kind"] == "training")
@@ -99,25 +109,45 @@ def against_torch(rows: list[Row]) -> float:
 
 def summary(rows: list[Row]) -> dict[str, str]:
     """Returns what all rows together say, by what it is called."""
+    return _against_others(rows) | _against_limits(rows)
+
+
+def _against_others(rows: list[Row]) -> dict[str, str]:
+    """Returns the means and least of the ratios, as `summary` does."""
     inference, training = ([row for row in rows if row["kind"] == kind] for kind in ("inference", "training"))
-    batches = [row for row in rows if row["B"] >= 16 and row["H"] >= 128]
-    single = [row for row in inference if row["B"] == 1 and row["H"] >= 128 and row["floor_us"]]
-    at_peak = _mean(closest(row)[1] / (share_of_peak(row) if row in batches else 1) for row in training)
-    lines = {
-        "inference, against the best peer, geometric mean": f"{_mean(closest(row)[1] for row in inference):.2f}",
-        "training, against torch, geometric mean": f"{against_torch(rows):.2f}",
-        "training, against the best peer, geometric mean": f"{_mean(closest(row)[1] for row in training):.2f}",
+    at_peak = _mean(closest(row)[1] / (share_of_peak(row) if _is_batch(row) else 1) for row in training)
+    dense = [row for row in training if not set(row["shape"]) & set("~|")]
+    ragged = [row for row in training if "~" in row["shape"]]
+    reviews = [row for row in training if row["use"] == "reviews"]
+    return {
+        "inference, against the best peer, geometric mean": f"{_mean(map(_over_best, inference)):.2f}",
+        "inference, against the best peer, least ratio": _named(inference, _over_best, min),
+        "training, against torch, geometric mean": f"{against_torch(training):.2f}",
+        "training, against torch, rows of equal length, geometric mean": f"{against_torch(dense):.2f}",
+        "training, against torch, rows of equal length, least ratio": _named(dense, _over_torch, min),
+        "training, against packed torch, ragged rows, geometric mean": f"{against_torch(ragged):.2f}",
+        "training, against the best peer, geometric mean": f"{_mean(map(_over_best, training)):.2f}",
         "the same, if all cells with B ≥ 16, H ≥ 128 ran at the multiply-add peak": f"{at_peak:.2f}",
-        "least ratio to the best peer": _named(rows, lambda row: closest(row)[1], min),
-        "ragged reviews, training, against packed torch": _named(
-            [row for row in training if row["use"] == "reviews"], _over_torch, min
-        ),
+        "least ratio to the best peer": _named(rows, _over_best, min),
+        "ragged reviews, training, against packed torch": _named(reviews, _over_torch, min),
     }
+
+
+def _against_limits(rows: list[Row]) -> dict[str, str]:
+    """Returns how near the limits of the machine the rows come, as `summary` does."""
+    single = [row for row in rows if row["kind"] == "inference" and row["B"] == 1 and row["H"] >= 128]
+    lines = {}
     for kind in ("inference", "training"):
-        ours = [row for row in batches if row["kind"] == kind]
-        lines[f"least share of the multiply-add peak, B ≥ 16, H ≥ 128, {kind}"] = _named(ours, share_of_peak, min)
-    lines["most time over the floor, B = 1, H ≥ 128, inference"] = _named(single, over_floor, max)
+        batches = [row for row in rows if row["kind"] == kind and _is_batch(row)]
+        lines[f"least share of the multiply-add peak, B ≥ 16, H ≥ 128, {kind}"] = _named(batches, share_of_peak, min)
+    floored = [row for row in single if row["floor_us"]]
+    lines["most time over the floor, B = 1, H ≥ 128, inference"] = _named(floored, over_floor, max)
     meetings = [row["meeting_ns"] for row in rows if row.get("meeting_ns")]
     span = f"{min(meetings)} to {max(meetings)}" if meetings else "-"
     lines["a barrier of all threads, measured next to every cell, ns"] = span
     return lines
+
+
+def _is_batch(row: Row) -> bool:
+    """Tells whether a row is one of matrix products."""
+    return bool(row["B"] >= 16 and row["H"] >= 128)

@@ -27,15 +27,18 @@ def data() -> Path:
 
 @pytest.fixture(scope="session")
 def random_model() -> Callable[..., "TextModel"]:
-    """Makes classifiers with random weights."""
+    """Makes classifiers with random weights; choices of the cell are keywords."""
     from tidegate.models.config import TextConfig
     from tidegate.models.text_model import TextModel
+    from tidegate.ops.cells import CELLS, Cell
     from tidegate.text.tokenizer import Tokenizer
 
     def make(
         cell: str = "gru", labels: tuple[str, ...] = ("negative", "positive"), texts: Sequence[str] = (), **rest: Any
     ) -> TextModel:
         tokenizer = Tokenizer.train(["a good film", "a bad film", *texts], min_frequency=1)
+        chosen = {name: rest.pop(name) for name in CELLS[cell].choices if name in rest} if cell in CELLS else {}
+        cell = str(Cell.of(cell, **chosen)) if chosen else cell
         sizes: dict[str, Any] = {"embedding_size": 4, "hidden_size": 8} | rest
         config = TextConfig(cell=cell, labels=labels, vocab_size=len(tokenizer), **sizes)
         rng = np.random.default_rng(0)

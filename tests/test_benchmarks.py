@@ -1,29 +1,35 @@
 """The benchmarks' own parts: the grid, the turns of a contest, what the results come to, the page made from them."""
 
 import math
+import platform
 import sys
 import time
+from collections.abc import Iterator
+from importlib import import_module
+from itertools import product
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import numpy as np
 import pytest
+import torch
+from torch.nn.utils.rnn import pack_padded_sequence
 
 import tidegate
 
-ROOT = Path(__file__).parents[1]
+BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
+NAMES = ("grid", "case", "contender", "contest", "limits", "results", "report", "page", "pairs", "peers")
 
 
 @pytest.fixture
-def modules(monkeypatch: pytest.MonkeyPatch) -> dict[str, ModuleType]:
-    """The modules that need no peer, imported as scripts in benchmarks/ see them."""
-    monkeypatch.syspath_prepend(ROOT / "benchmarks")
-    names = ("grid", "case", "contender", "contest", "limits", "results", "report", "page")
-    modules = {name: __import__(name) for name in names}
-    for name in ("peers", *names):
-        monkeypatch.delitem(sys.modules, name)
-    return modules
+def modules(monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, ModuleType]]:
+    """The modules that need no peer, imported as scripts in benchmarks/ see them, and forgotten after the test."""
+    monkeypatch.syspath_prepend(BENCHMARKS)
+    yield {name: import_module(name) for name in NAMES}
+    for name, module in list(sys.modules.items()):
+        if BENCHMARKS in Path(getattr(module, "__file__", None) or "/").parents:
+            del sys.modules[name]
 
 
 def row(**microseconds: float) -> dict[str, object]:
@@ -69,6 +75,73 @@ def test_episodes_hold_every_step_once(modules: dict[str, ModuleType]) -> None:
     assert len(cut.lengths) == 5 + case.episode_starts[1:].sum()
     first = cut.order[: cut.batch_sizes[0]]
     assert (case.episode_starts.ravel()[first] | (first < 5)).all()
+
+
+SMALL: dict[str, tuple[tuple[int, ...], dict[str, Any]]] = {  # I, H, T, B, and what else
+    "step": ((3, 5, 1, 1), {}),
+    "step of layers": ((3, 5, 1, 1), {"layers": 2}),
+    "rows": ((3, 5, 6, 4), {"layers": 2, "bidirectional": True}),
+    "ragged": ((3, 5, 6, 4), {"lengths": (1, 6)}),
+    "ragged, both directions": ((3, 5, 6, 4), {"layers": 2, "bidirectional": True, "lengths": (1, 6)}),
+    "episodes": ((3, 5, 6, 4), {"episode": 3}),
+}
+COMPILED = ("ragged, both directions", "episodes")  # enough of what has to be compiled for seconds
+NEEDED = {"ONNX Runtime": ("onnx", "onnxruntime"), "OpenVINO": ("onnx", "openvino"), "JAX": ("jax",)}
+
+
+@pytest.mark.parametrize(
+    "peer", ["tidegate", "tidegate.torch", "torch", "torch padded", "ONNX Runtime", "OpenVINO", "JAX"]
+)
+@pytest.mark.parametrize("network", ["gru", "lstm", "rnn_tanh", "rnn_relu"])
+def test_a_contender_computes_what_torch_computes(modules: dict[str, ModuleType], network: str, peer: str) -> None:
+    """In every network, each of its ways gives the outputs of torch, and the gradients, or says why it cannot."""
+    for library in NEEDED.get(peer, ()):
+        pytest.importorskip(library)
+    peers, difference = modules["peers"], modules["contender"].difference
+    assert network in peers.NETWORKS
+    names, compared = COMPILED if peer == "JAX" else SMALL, 0
+    for (sizes, options), kind in product([SMALL[name] for name in names], ("inference", "training")):
+        case = modules["case"].Case(modules["grid"].Cell("small", *sizes, **options, network=network))
+        reference = peers.ways("torch", kind)(case, 1)[0]
+        expected = reference.answer(reference.call())
+        make = peers.ways(peer, kind)
+        try:
+            ways = make(case, 1) if make else []
+        except modules["case"].Unable:
+            assert case.cell.episode
+            continue
+        for way in ways:
+            assert difference(way.answer(way.call()), expected) < modules["contender"].TOLERANCE
+            compared += 1
+    assert compared >= len(names) - 1 or peer == "torch padded"
+
+
+@pytest.mark.usefixtures("modules")
+def test_the_path_of_torch_is_seen() -> None:
+    """An LSTM over rows of equal length is given to oneDNN, one over ragged rows is walked step by step."""
+    path = import_module("peers.pytorch").path
+    layer, x = torch.nn.LSTM(3, 5), torch.zeros(6, 4, 3)
+    assert path(lambda: torch.nn.GRU(3, 5)(x)) == "steps"
+    assert path(lambda: layer(pack_padded_sequence(x, torch.tensor([6, 5, 5, 1])))) == "steps"
+    if platform.machine() == "x86_64":
+        assert path(lambda: layer(x)) == "oneDNN"
+
+
+def test_operations_are_those_of_all_gates(modules: dict[str, ModuleType]) -> None:
+    """A GRU has three times the operations and the weights of a vanilla RNN, in a training step too."""
+    cells = [modules["grid"].Cell("gates", 3, 5, 6, 4, network=network) for network in ("rnn_tanh", "gru")]
+    one, three = map(modules["case"].Case, cells)
+    assert one.operations == 2 * 5 * (3 + 5) * 6 * 4
+    assert three.operations == 3 * one.operations
+    assert three.training_operations == 3 * one.training_operations
+    assert len(three.weights["weight_hh_l0"]) == 3 * len(one.weights["weight_hh_l0"])
+
+
+def test_cells_are_chosen_by_name_and_kind(modules: dict[str, ModuleType]) -> None:
+    """A pattern finds use and shape; what is found is of the network that is asked for."""
+    found = modules["grid"].chosen("inference", "^reviews.*⇄", "rnn_tanh")
+    assert [(cell.use, cell.bidirectional, cell.network) for cell in found] == [("reviews", True, "rnn_tanh")]
+    assert not modules["grid"].chosen("inference", "PPO")
 
 
 def test_the_slower_contender_has_the_larger_median(modules: dict[str, ModuleType]) -> None:
@@ -141,11 +214,64 @@ def test_the_summary_names_the_worst_cell(modules: dict[str, ModuleType]) -> Non
     assert summary["least share of the multiply-add peak, B ≥ 16, H ≥ 128, training"].startswith("1.00")
 
 
+def test_the_summary_tells_equal_rows_from_packed_ones(modules: dict[str, ModuleType]) -> None:
+    """Of training, rows of equal length and ragged ones have means of their own; episodes are in neither."""
+    shapes = {"128/128/1/16 ⇄": 3, "128/128/9/16 ~": 20, "128/128/9/16 |": 7}
+    rows = [row(ours=10, drop_in=10, torch=10 * ratio) | {"shape": shape} for shape, ratio in shapes.items()]
+    summary = modules["results"].summary(rows)
+    assert summary["training, against torch, rows of equal length, geometric mean"] == "3.00"
+    assert summary["training, against torch, rows of equal length, least ratio"].startswith("3.00 (wide 128/128/1/16")
+    assert summary["training, against packed torch, ragged rows, geometric mean"] == "20.00"
+
+
+def test_every_network_and_instruction_set_is_kept_apart(modules: dict[str, ModuleType]) -> None:
+    """The results of the GRU have the plain name."""
+    question = modules["results"].question
+    assert [question("gru"), question("lstm"), question("gru", "avx2")] == ["layer", "layer-lstm", "layer-avx2"]
+
+
+def test_two_sides_are_compared_by_interface(modules: dict[str, ModuleType]) -> None:
+    """A line fits the terminal; the end names the worst ratio; what one side lacks is left out."""
+    pairs, cell, sides = modules["pairs"], modules["grid"].GRID[0], ("before", "now")
+    times = {("tidegate", "before"): 1.0, ("tidegate", "now"): 2.0, ("tidegate.torch", "now"): 1.0}
+    assert pairs.ratios(times, sides) == {"tidegate": 2.0}
+    line = pairs.line(cell, times, sides)
+    assert "1,000,000  2,000,000   2.00" in line
+    assert max(map(len, [line, *pairs.heading("training", sides)])) <= 120
+    found = [*pairs.named(cell, "training", times, sides), (0.5, "another")]
+    assert pairs.closing(found) == f"geometric mean 1.000, worst 2.00 ({cell.name}, gru, training, arrays)"
+    assert "nothing" in pairs.closing([])
+
+
+def test_a_worker_builds_a_cell_and_takes_turns(modules: dict[str, ModuleType]) -> None:
+    """It runs a build in a process of its own, through both interfaces, and says what it cannot."""
+    worker = import_module("bench_before").Worker(sys.executable)
+    cell = {"use": "small", "I": 3, "H": 5, "T": 6, "B": 4, "episode": 3}
+    assert worker.ask("build", cell=cell, kind="training", threads=1) == {}
+    assert all(0 < worker.ask("turn", interface=name) < 1 for name in modules["pairs"].INTERFACES)
+    failed = worker.ask("build", cell=cell | {"network": "other"}, kind="training", threads=1)
+    assert all("other" in reason for reason in failed.values())
+    worker.end()
+
+
+@pytest.mark.usefixtures("modules")
+def test_the_bridge_to_older_builds_leaves_this_one_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keywords are those of the build that is installed."""
+    arrays, worker = import_module("peers.arrays"), import_module("before_worker")
+    worker.bridge()
+    assert (arrays.EPISODE_STARTS, arrays.GRADIENTS) == ("episode_starts", {"need": ("dx",)})
+    monkeypatch.setattr(tidegate.ops, "backward", lambda layer, *, resets=None, need_dh0=True: None)
+    worker.bridge()
+    assert (arrays.EPISODE_STARTS, arrays.GRADIENTS) == ("resets", {"need_dh0": False})
+
+
 def test_a_line_of_the_table_fits_the_terminal(modules: dict[str, ModuleType]) -> None:
     """No line is wider than 120 columns, and a cell that is lost is marked."""
     report = modules["report"]
-    line = report.line(row(ours=2_000_000, drop_in=2_000_000, torch=5_000_000, jax=1_900_000))
+    slow = row(ours=2_000_000, drop_in=2_000_000, torch=5_000_000, jax=1_900_000) | {"paths": {"torch": "oneDNN"}}
+    line = report.line(slow)
     assert len(line) <= 120
+    assert "5,000k" in line
     assert line.endswith(" <")
     assert max(map(len, report.heading("training"))) <= 120
 

@@ -40,6 +40,15 @@ EXTRAS = {"torch", "pyarrow", "sklearn", "typer", "rich", "matplotlib", "fastapi
 
 LONGEST_FUNCTION = 60
 MOST_FUNCTIONS = 30
+MOST_PARAMETERS = 8
+
+# Where cells have their names: their own files, their classes in torch, and experiments about them.
+CELLS_ARE_NAMED_IN = (
+    "src/tidegate/ops/cells/",
+    "src/tidegate/torch/modules/",
+    "src/tidegate/study/",
+    "native/kernels/cells/",
+)
 
 
 def functions(path: Path) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:
@@ -200,6 +209,56 @@ def test_functions_are_short(folder: str) -> None:
     assert {name: size for name, size in sizes.items() if size > LONGEST_FUNCTION} == {}
     longer = [name for name, size in sizes.items() if size > MOST_FUNCTIONS]
     assert len(longer) <= len(sizes) / 10, longer
+
+
+def parameters(function: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
+    """How many parameters a function has, `*args` and `**kwargs` counting as one each."""
+    given = function.args
+    return len([*given.posonlyargs, *given.args, *given.kwonlyargs, *filter(None, [given.vararg, given.kwarg])])
+
+
+@pytest.mark.parametrize("path", [*SOURCES, *PACKAGE.glob("*.pyi")], ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_functions_take_few_parameters(path: Path) -> None:
+    """No function takes more than eight, but constructors, commands of the console, and modules' calls in torch."""
+    exempt = {"__init__"} | ({"forward", "route"} if "torch" in path.parts else set())
+    exempt |= {path.stem} if "cli" in path.parts else set()  # a command, whose parameters are its options
+    many = [
+        function.name
+        for function in functions(path)
+        if parameters(function) > MOST_PARAMETERS and function.name not in exempt
+    ]
+    assert many == []
+
+
+def code_of(path: Path) -> str:
+    """A file's code without comments, docstrings and examples, where cells may be named."""
+    text = path.read_text(encoding="utf-8")
+    if path.suffix in {".py", ".pyi"}:
+        tree = ast.parse(text)
+        for node in ast.walk(tree):
+            body = getattr(node, "body", None)
+            if isinstance(body, list):
+                body[:] = [s for s in body if not (isinstance(s, ast.Expr) and isinstance(s.value, ast.Constant))]
+        return ast.unparse(tree)
+    return re.sub(r"//.*|/\*.*?\*/|<!--.*?-->", "", text, flags=re.DOTALL if path.suffix == ".html" else 0)
+
+
+def code_files() -> list[Path]:
+    """The files of Python, C++ and the page that run."""
+    folders = [(PACKAGE, ("*.py", "*.pyi", "*.js", "*.html")), (ROOT / "native", ("*.cpp", "*.hpp"))]
+    found = [path for folder, patterns in folders for pattern in patterns for path in folder.rglob(pattern)]
+    return sorted(path for path in found if "vendor" not in path.parts)
+
+
+@pytest.mark.parametrize("path", code_files(), ids=lambda path: str(path.relative_to(ROOT)))
+def test_no_code_asks_for_the_name_of_a_cell(path: Path) -> None:
+    """Drivers, bindings, files, console and page read what a cell declares; the default cell is a name too."""
+    where = path.relative_to(ROOT).as_posix()
+    if where.startswith(CELLS_ARE_NAMED_IN):
+        pytest.skip("cells are named here")
+    named = re.findall(r"[\"'`](gru|lstm|rnn_tanh|rnn_relu)\b[^\"'`]*[\"'`]", code_of(path))
+    assert set(named) <= {"gru"}, named
+    assert len(named) <= 1, named
 
 
 def kernel_objects() -> list[Path]:

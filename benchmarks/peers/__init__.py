@@ -7,6 +7,7 @@ returns nothing.
 
 from collections.abc import Callable
 from importlib import import_module
+from types import ModuleType
 
 from case import Case
 from contender import Contender
@@ -27,12 +28,25 @@ ANSWERED_BY = dict.fromkeys(["torch", "torch padded", "torch.compile"], "tidegat
 """Which interface of ours a peer is compared with: the one that takes what it takes, tensors here and arrays else."""
 
 
+NETWORKS = ("gru", "lstm", "rnn_tanh", "rnn_relu")
+"""What all of them can run."""
+
+
+def path(name: str) -> Callable[[Callable[[], object]], str] | None:
+    """Returns what says by which code a contender's call is run, None for a library that has one way."""
+    found: Callable[[Callable[[], object]], str] | None = getattr(_module(name), "path", None)
+    return found
+
+
 def ways(name: str, kind: str) -> Ways | None:
     """Returns the function of a contender for inference or training, None if it has no such thing.
 
     Raises:
         ImportError: Its library is not installed.
     """
-    module = import_module(f"peers.{(OURS | PEERS)[name]}")
-    found: Ways | None = getattr(module, kind, None)
+    found: Ways | None = getattr(_module(name), kind, None)
     return found
+
+
+def _module(name: str) -> ModuleType:
+    return import_module(f"peers.{(OURS | PEERS)[name]}")

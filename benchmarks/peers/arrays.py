@@ -1,6 +1,7 @@
 """tidegate on numpy arrays, without torch: as a model is deployed, and as a functional training step."""
 
 from collections.abc import Callable, Mapping, Sequence
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -9,25 +10,21 @@ import tidegate
 from case import Array, Case
 from contender import Contender
 from tidegate import ops
-from tidegate.ops.names import parameter_names
+
+EPISODE_STARTS, GRADIENTS = "episode_starts", {"need": ("dx",)}
+"""Keywords of `ops`; older builds have others, see `before_worker`."""
 
 Weights = Sequence[Sequence[Sequence[Array]]]
 """The arrays of each layer of a stack, in each of its directions, as `ops.pack` takes them."""
 
 
 def _weights(case: Case) -> Weights:
-    cell = case.cell
-    return [
-        [
-            [case.weights[name] for name in parameter_names(layer, reverse, bias=True)]
-            for reverse in (False, True)[: cell.directions]
-        ]
-        for layer in range(cell.layers)
-    ]
+    cell, arrays = case.cell, iter(case.weights.values())
+    return [[list(islice(arrays, 4)) for _ in range(cell.directions)] for _ in range(cell.layers)]
 
 
-def _layers(weights: Weights) -> list[list[ops.Layer]]:
-    return [[ops.pack("gru", *arrays) for arrays in directions] for directions in weights]
+def _layers(case: Case, weights: Weights) -> list[list[ops.Layer]]:
+    return [[ops.pack(case.cell.network, *arrays) for arrays in directions] for directions in weights]
 
 
 def inference(case: Case, threads: int) -> list[Contender]:
@@ -43,32 +40,46 @@ def inference(case: Case, threads: int) -> list[Contender]:
 
 
 def _step(case: Case) -> Callable[[], Array]:
-    layers = [directions[0] for directions in _layers(_weights(case))]
-    start, states = np.zeros((2, len(layers), 1, case.cell.H), np.float32)
-    if len(layers) == 1:
-        return lambda: ops.step(layers[0], case.x[0], start[0], out=states[0])[None]
-    return lambda: ops.step(layers, case.x[0], start, out=states)[-1:]
+    """Returns a step of all layers; of its states [L, 1, H] or [S, L, 1, H], h of the last layer is the output."""
+    layers = [directions[0] for directions in _layers(case, _weights(case))]
+    x, H, L = case.x[0], case.cell.H, len(layers)
+    S = case.cell.states
+    start, states = np.zeros((2, *[S] * (S > 1), *[L] * (L > 1), 1, H), np.float32)
+    y = states.reshape(S, L, 1, H)[0, -1:]
+    stack = layers if L > 1 else layers[0]
+
+    def call() -> Array:
+        ops.step(stack, x, start, out=states)
+        return y
+
+    return call
 
 
 def _single(case: Case) -> Callable[[], Array]:
-    layer = _layers(_weights(case))[0][0]
-    return lambda: ops.forward(layer, case.x, lengths=case.lengths).y
+    layer = _layers(case, _weights(case))[0][0]
+    rows = _rows(case)
+    return lambda: ops.forward(layer, case.x, **rows).y
 
 
 def _stack(case: Case) -> Callable[[], Array]:
-    stack = tidegate.Recurrent(case.weights)
+    stack = tidegate.Recurrent(case.weights, cell=case.cell.network)
     return lambda: stack.outputs(case.x, case.lengths)[0]
+
+
+def _rows(case: Case) -> dict[str, Any]:
+    """Returns what there is to say of the rows."""
+    rows = {"lengths": case.lengths, EPISODE_STARTS: case.episode_starts}
+    return {name: value for name, value in rows.items() if value is not None}
 
 
 def _single_step(case: Case) -> Callable[[], Mapping[str, Array]]:
     """Returns a training step of one layer: pack, forward with trace, backward."""
-    weights, x, dy = _weights(case)[0][0], case.x, case.dy
-    rows: dict[str, Any] = {"lengths": case.lengths, "episode_starts": case.episode_starts}
+    network, weights, x, dy, rows = case.cell.network, _weights(case)[0][0], case.x, case.dy, _rows(case)
 
     def call() -> Mapping[str, Array]:
-        layer = ops.pack("gru", *weights)
+        layer = ops.pack(network, *weights)
         out = ops.forward(layer, x, trace=True, **rows)
-        found = ops.backward(layer, x, out, dy, need_dh0=False, **rows)
+        found = ops.backward(layer, x, out, dy, **GRADIENTS, **rows)
         return {"dx": found.dx, "weight_ih_l0": found.dw_ih, "weight_hh_l0": found.dw_hh}
 
     return call
@@ -79,12 +90,12 @@ class _StackStep:
 
     def __init__(self, case: Case) -> None:
         self.case, self.weights = case, _weights(case)
-        self.rows: dict[str, Any] = {"lengths": case.lengths, "episode_starts": case.episode_starts}
+        self.rows = _rows(case)
 
     def __call__(self) -> Mapping[str, Array]:
         """Returns the gradients of the input and of the first layer's weights."""
         dy, H = self.case.dy, self.case.cell.H
-        layers, inputs, outs = _layers(self.weights), [self.case.x], []
+        layers, inputs, outs = _layers(self.case, self.weights), [self.case.x], []
         for directions in layers:
             y = np.empty((*inputs[-1].shape[:-1], 2 * H), np.float32) if self.case.cell.bidirectional else None
             outs.append([self.forward(layer, inputs[-1], y, d) for d, layer in enumerate(directions)])
@@ -103,7 +114,7 @@ class _StackStep:
 
     def backward(self, layer: ops.Layer, x: Array, out: ops.Forward, dy: Array, direction: int) -> ops.Gradients:
         """Carries gradients back through one direction of a layer."""
-        return ops.backward(layer, x, out, dy, reverse=direction == 1, need_dh0=False, **self.rows)
+        return ops.backward(layer, x, out, dy, reverse=direction == 1, **GRADIENTS, **self.rows)
 
 
 def training(case: Case, threads: int) -> list[Contender]:

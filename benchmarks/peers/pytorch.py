@@ -1,63 +1,77 @@
-"""torch.nn.GRU, run eagerly; ragged rows as a packed sequence, and episodes as the rows of one."""
+"""The layers of torch.nn, run eagerly; ragged rows as a packed sequence, and episodes as the rows of one."""
 
+import os
 from collections.abc import Callable, Mapping
 from functools import partial
+from types import ModuleType
 from typing import Any
 
 import torch
 from torch import Tensor
+from torch.autograd.profiler import profile
 from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence
 
 from case import Array, Case
 from contender import Contender
+from tidegate.ops.cells import Cell
+
+MODULES = {"gru": "GRU", "lstm": "LSTM", "rnn_tanh": "RNN", "rnn_relu": "RNN"}
+"""The class of each network, here and in `tidegate.torch`."""
+
+ONEDNN, STEPS = "oneDNN", "steps"
 
 Forward = Callable[[Tensor], Tensor]
 
 
-def layer(case: Case, kind: type[torch.nn.GRU] = torch.nn.GRU) -> torch.nn.GRU:
-    """Returns a layer with the weights of a case."""
-    cell = case.cell
-    made = kind(cell.I, cell.H, cell.layers, bidirectional=cell.bidirectional)
+def layer(case: Case, library: ModuleType = torch.nn) -> torch.nn.RNNBase:
+    """Returns a layer of torch.nn, or of tidegate.torch, with the weights of a case."""
+    cell, network = case.cell, Cell.of(case.cell.network)
+    kind, options = MODULES[network.name], network.chosen
+    if kind == "RNN":
+        options |= {"nonlinearity": network.name.removeprefix("rnn_")}
+    made = getattr(library, kind)(cell.I, cell.H, cell.layers, bidirectional=cell.bidirectional, **options)
     made.load_state_dict({name: torch.from_numpy(array) for name, array in case.weights.items()})
     return made
 
 
-def whole(gru: Callable[..., Any], case: Case) -> Forward:
+def whole(module: Callable[..., Any], case: Case) -> Forward:
     """Runs rows of equal length."""
-    return lambda x: gru(x)[0]
+    return lambda x: module(x)[0]
 
 
-def packed(gru: Callable[..., Any], case: Case) -> Forward:
+def packed(module: Callable[..., Any], case: Case) -> Forward:
     """Runs padded rows of any length: packs them, and pads the result, as a model around the layer has to."""
     lengths, T = torch.from_numpy(case.lengths), case.cell.T
 
     def forward(x: Tensor) -> Tensor:
-        y, _ = gru(pack_padded_sequence(x, lengths, enforce_sorted=False))
+        y, _ = module(pack_padded_sequence(x, lengths, enforce_sorted=False))
         return pad_packed_sequence(y, total_length=T)[0]
 
     return forward
 
 
-def episodes(gru: Callable[..., Any], case: Case) -> Forward:
+def episodes(module: Callable[..., Any], case: Case) -> Forward:
     """Runs every episode as a row of its own; where the rows go is known beforehand, as it is in several epochs."""
     cut = case.episodes
     order, back, batch_sizes = map(torch.from_numpy, (cut.order, cut.back, cut.batch_sizes))
 
     def forward(x: Tensor) -> Tensor:
-        y, _ = gru(PackedSequence(x.flatten(0, 1).index_select(0, order), batch_sizes))
+        y, _ = module(PackedSequence(x.flatten(0, 1).index_select(0, order), batch_sizes))
         return y.data.index_select(0, back).unflatten(0, x.shape[:2])
 
     return forward
 
 
-def step_by_step(gru: Callable[..., Any], case: Case) -> Forward:
+def step_by_step(module: Callable[..., Any], case: Case) -> Forward:
     """Runs one step at a time and clears the states that an episode starts with, as recurrent policies often do."""
     keep = torch.from_numpy(~case.episode_starts).float().unsqueeze(2)
 
     def forward(x: Tensor) -> Tensor:
-        h, ys = x.new_zeros(1, x.shape[1], case.cell.H), []
-        for t in range(len(x)):
-            y, h = gru(x[t : t + 1], h * keep[t])
+        y, states = module(x[:1])
+        ys = [y]
+        for t in range(1, len(x)):
+            states = states * keep[t] if isinstance(states, Tensor) else tuple(state * keep[t] for state in states)
+            y, states = module(x[t : t + 1], states)
             ys.append(y)
         return torch.cat(ys)
 
@@ -84,15 +98,15 @@ def inference_of(forward: Forward, case: Case) -> Callable[[], Tensor]:
     return call
 
 
-def training_of(forward: Forward, gru: torch.nn.Module, case: Case) -> Callable[[], Mapping[str, Tensor]]:
+def training_of(forward: Forward, module: torch.nn.RNNBase, case: Case) -> Callable[[], Mapping[str, Tensor]]:
     """Returns a training step: forward and backward, with the gradients of input and weights."""
     data, dy = torch.from_numpy(case.x), torch.from_numpy(case.dy)
 
     def call() -> Mapping[str, Tensor]:
-        gru.zero_grad()
+        module.zero_grad()
         x = data.detach().requires_grad_()
         forward(x).backward(dy)
-        return {"dx": x.grad, "weight_ih_l0": gru.weight_ih_l0.grad, "weight_hh_l0": gru.weight_hh_l0.grad}
+        return {"dx": x.grad, "weight_ih_l0": module.weight_ih_l0.grad, "weight_hh_l0": module.weight_hh_l0.grad}
 
     return call
 
@@ -101,6 +115,14 @@ def answer(result: Any) -> Mapping[str, Array]:
     """Turns tensors into arrays."""
     named = {"y": result} if isinstance(result, Tensor) else result
     return {name: tensor.numpy() for name, tensor in named.items()}
+
+
+def path(call: Callable[[], Any]) -> str:
+    """Returns by which code torch runs its layers in a call: one operation of oneDNN a layer, or several a step."""
+    os.environ.setdefault("KINETO_LOG_LEVEL", "99")  # or the profiler writes a line whenever it starts and stops
+    with profile(use_kineto=False) as seen:
+        call()
+    return ONEDNN if any("mkldnn_rnn" in event.name for event in seen.function_events) else STEPS
 
 
 def at_its_best(call: Callable[[], Any], case: Case, threads: int, setting: str = "") -> list[Contender]:
@@ -113,13 +135,13 @@ def at_its_best(call: Callable[[], Any], case: Case, threads: int, setting: str 
 
 def inference(case: Case, threads: int) -> list[Contender]:
     """Runs forward passes without gradients."""
-    gru = layer(case).eval()
-    ways = {name: inference_of(make(gru, case), case) for name, make in forwards(case).items()}
+    module = layer(case).eval()
+    ways = {name: inference_of(make(module, case), case) for name, make in forwards(case).items()}
     return [contender for name, call in ways.items() for contender in at_its_best(call, case, threads, name)]
 
 
 def training(case: Case, threads: int) -> list[Contender]:
     """Runs training steps."""
-    gru = layer(case)
-    ways = {name: training_of(make(gru, case), gru, case) for name, make in forwards(case).items()}
+    module = layer(case)
+    ways = {name: training_of(make(module, case), module, case) for name, make in forwards(case).items()}
     return [contender for name, call in ways.items() for contender in at_its_best(call, case, threads, name)]

@@ -1,6 +1,7 @@
 """JAX: a compiled scan over the steps, with the input products of all steps taken out of it and done as one."""
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 import jax
@@ -9,33 +10,63 @@ import numpy as np
 
 from case import Case
 from contender import Contender
+from grid import Cell
 
 Tensor = jax.Array
 Weights = Mapping[str, Tensor]
+States = tuple[Tensor, ...]
 
 UNROLLED = (1, 4)
 """Steps in one turn of the compiled loop: which is faster depends on the shape."""
 
 
+def _gru(products: Tensor, recurrent: Tensor, states: States) -> States:
+    """Takes a step, given W x + b_ih and U h + b_hh."""
+    (h,) = states
+    xr, xz, xn = jnp.split(products, 3, 1)
+    hr, hz, hn = jnp.split(recurrent, 3, 1)
+    z = jax.nn.sigmoid(xz + hz)
+    n = jnp.tanh(xn + jax.nn.sigmoid(xr + hr) * hn)
+    return (n + z * (h - n),)
+
+
+def _lstm(products: Tensor, recurrent: Tensor, states: States) -> States:
+    i, f, g, o = jnp.split(products + recurrent, 4, 1)
+    c = jax.nn.sigmoid(f) * states[1] + jax.nn.sigmoid(i) * jnp.tanh(g)
+    return jax.nn.sigmoid(o) * jnp.tanh(c), c
+
+
+def _rnn(activation: Callable[[Tensor], Tensor], products: Tensor, recurrent: Tensor, states: States) -> States:
+    return (activation(products + recurrent),)
+
+
+STEPS: dict[str, Callable[[Tensor, Tensor, States], States]] = {
+    "gru": _gru,
+    "lstm": _lstm,
+    "rnn_tanh": partial(_rnn, jnp.tanh),
+    "rnn_relu": partial(_rnn, jax.nn.relu),
+}
+"""A step of each network; the first of its states is h."""
+
+
 def _direction(
-    weights: Weights, suffix: str, x: Tensor, keep: Tensor | None, live: Tensor | None, unroll: int
+    cell: Cell, weights: Weights, suffix: str, x: Tensor, keep: Tensor | None, live: Tensor | None, unroll: int
 ) -> Tensor:
     """Runs one direction over x [T, B, I]; `keep` clears states before a step, `live` says which steps count."""
+    take = STEPS[cell.network]
     w_hh, b_hh = weights[f"weight_hh_{suffix}"], weights[f"bias_hh_{suffix}"]
     products = x @ weights[f"weight_ih_{suffix}"] + weights[f"bias_ih_{suffix}"]
 
-    def step(h: Tensor, now: Any) -> tuple[Tensor, Tensor]:
+    def step(states: States, now: Any) -> tuple[States, Tensor]:
         products, keep, live = now
-        h = h if keep is None else h * keep
-        xr, xz, xn = jnp.split(products, 3, 1)
-        hr, hz, hn = jnp.split(h @ w_hh + b_hh, 3, 1)
-        z = jax.nn.sigmoid(xz + hz)
-        new = jnp.tanh(xn + jax.nn.sigmoid(xr + hr) * hn)
-        new = new + z * (h - new)
-        new = new if live is None else jnp.where(live, new, h)
-        return new, new if live is None else jnp.where(live, new, 0)
+        states = states if keep is None else tuple(state * keep for state in states)
+        new = take(products, states[0] @ w_hh + b_hh, states)
+        if live is None:
+            return new, new[0]
+        new = tuple(jnp.where(live, after, before) for after, before in zip(new, states, strict=True))
+        return new, jnp.where(live, new[0], 0)
 
-    start = jnp.zeros((x.shape[1], w_hh.shape[0]), x.dtype)
+    start = (jnp.zeros((x.shape[1], w_hh.shape[0]), x.dtype),) * cell.states
     return jax.lax.scan(step, start, (products, keep, live), reverse=suffix.endswith("reverse"), unroll=unroll)[1]
 
 
@@ -48,7 +79,7 @@ def _forward(case: Case, unroll: int) -> Callable[[Weights, Tensor], Tensor]:
     def forward(weights: Weights, x: Tensor) -> Tensor:
         for layer in range(cell.layers):
             suffixes = (f"l{layer}", f"l{layer}_reverse")[: cell.directions]
-            ys = [_direction(weights, suffix, x, keep, live, unroll) for suffix in suffixes]
+            ys = [_direction(cell, weights, suffix, x, keep, live, unroll) for suffix in suffixes]
             x = ys[0] if len(ys) == 1 else jnp.concatenate(ys, 2)
         return x
 
@@ -56,7 +87,7 @@ def _forward(case: Case, unroll: int) -> Callable[[Weights, Tensor], Tensor]:
 
 
 def _arguments(case: Case) -> tuple[Weights, Tensor]:
-    """Returns weights [I, 3H] and [H, 3H], as a program written for JAX keeps them, and x."""
+    """Returns weights [I, G·H] and [H, G·H], as a program written for JAX keeps them, and x."""
     weights = {name: jnp.asarray(np.ascontiguousarray(array.T)) for name, array in case.weights.items()}
     return weights, jnp.asarray(case.x)
 

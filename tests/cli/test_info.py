@@ -3,7 +3,9 @@
 import re
 from collections.abc import Callable
 from importlib.metadata import version
+from pathlib import Path
 
+import numpy as np
 import pytest
 
 import tidegate
@@ -49,6 +51,19 @@ def test_a_model_is_described(shell: Shell) -> None:
     assert facts["vector"] == "8 numbers"
     assert facts["parameters"].startswith(f"{13 * 8 + 2 * (3 * 8 * 8) + 2 * 3 * 8 + 2 * 8 + 2:,}: ")
     assert re.search(r"accuracy [01]", facts["validation"])
+
+
+def test_a_network_of_vectors_is_described(shell: Shell, folder: Path) -> None:
+    """A model that reads vectors has no words; commands that need texts name it."""
+    config = tidegate.NetworkConfig(cell="lstm", labels=("speed",), input_size=3, hidden_size=4, task="regression")
+    arrays = {name: np.zeros(shape, np.float32) for name, shape in config.shapes().items()}
+    tidegate.Network(config, arrays).save(folder / "network.safetensors")
+    facts = facts_of(shell("info network.safetensors")[1])
+    assert (facts["cell"], facts["task"], facts["input"]) == ("LSTM", "regression", "3 numbers per step")
+    assert "vocabulary" not in facts
+    code, _, err = shell("predict network.safetensors test.csv")
+    assert code == 2
+    assert "network.safetensors: it holds a network that reads vectors, expected a model that reads texts" in err
 
 
 def test_a_file_that_is_no_model_is_a_mistake(shell: Shell) -> None:

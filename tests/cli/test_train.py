@@ -291,6 +291,13 @@ def test_texts_without_words_are_told_and_trained_on(shell: Shell, folder: Path,
     assert re.search(r"^2\d\d texts to train on without a word", err, re.MULTILINE)
 
 
+def test_watching_needs_a_recurrent_layer(shell: Shell, small: str) -> None:
+    """An average has no gradients along time."""
+    code, _, err = shell(f"train train.csv {TO} {small} --cell average --watch-gradients")
+    assert code == 2
+    assert "--watch-gradients measures recurrent layers, but there is none: --cell average" in err
+
+
 def test_freezing_needs_vectors(shell: Shell, small: str) -> None:
     """Without word vectors there is nothing to freeze."""
     code, _, err = shell(f"train train.csv {TO} {small} --freeze")

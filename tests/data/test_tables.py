@@ -105,10 +105,10 @@ def test_missing_texts_are_empty(tmp_path: Path) -> None:
         ("t.jsonl", '{"text": 5, "label": 1}\n', {}, "row 1 of column 'text' holds 5, expected a text"),
         ("t.jsonl", '{"text": "x", "label": [1]}\n', {}, r"a label is \[1\], expected a text or a number"),
         ("t.jsonl", "{}\n", {}, "cannot tell which column holds the texts"),
-        ("t.xlsx", "", {}, r"t.xlsx: the suffix tells no kind of table, expected one of \.csv, \.tsv"),
-        ("t.gz", "", {}, "the suffix tells no kind"),
-        ("t.parquet.gz", "", {}, "the suffix tells no kind"),
-        ("t", "", {}, "the suffix tells no kind"),
+        ("t.xlsx", "", {}, r"t.xlsx: the suffix is unknown, expected one of \.csv, \.tsv"),
+        ("t.gz", "", {}, "the suffix is unknown"),
+        ("t.parquet.gz", "", {}, "the suffix is unknown"),
+        ("t", "", {}, "the suffix is unknown"),
     ],
 )
 def test_wrong_tables(tmp_path: Path, name: str, content: str, arguments: dict[str, str], message: str) -> None:

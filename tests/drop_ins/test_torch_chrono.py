@@ -9,7 +9,7 @@ pytest.importorskip("torch")
 import torch
 from torch import Tensor
 
-from tidegate.torch import GRU, RNN
+from tidegate.torch import GRU, LSTM, RNN
 
 T_MAX = 50
 PARTS: list[dict[str, str]] = [{}, {"gate": "hard_sigmoid"}, {"reset": "off", "candidate": "relu"}]
@@ -27,7 +27,7 @@ def memories(layer: GRU) -> Tensor:
 
 @pytest.mark.parametrize("choices", PARTS, ids=str)
 @pytest.mark.parametrize("again", [False, True], ids=["new", "reset_parameters"])
-def test_memories_are_spread_over_the_range(choices: dict[str, str], again: bool) -> None:
+def test_memories_are_spread_over_the_range(choices: Any, again: bool) -> None:
     """At input and weights 0, 1/(1 − z) of every layer and direction lies in 2..T, evenly: also after a reset."""
     torch.manual_seed(0)
     layer = GRU(3, 4000, num_layers=1, bidirectional=True, chrono=T_MAX, **choices)
@@ -58,6 +58,29 @@ def test_only_the_biases_of_the_update_gate_are_set() -> None:
     assert repr(layer) == "GRU(3, 7, num_layers=2, bidirectional=True, chrono=10)"
 
 
+def test_an_lstm_forgets_and_writes_by_turns() -> None:
+    """Its forget gate has the memories, its input gate the rest: i = 1 − f; other parameters are drawn as without."""
+    torch.manual_seed(1)
+    plain = dict(LSTM(3, 4000, bidirectional=True).named_parameters())
+    torch.manual_seed(1)
+    layer = LSTM(3, 4000, bidirectional=True, chrono=T_MAX)
+    for name, parameter in layer.named_parameters():
+        i, f, g, o = parameter.detach().chunk(4)
+        own = (g, o) if "bias" in name else (i, f, g, o)
+        theirs = plain[name].chunk(4)[4 - len(own) :]
+        assert all(torch.equal(*pair) for pair in zip(own, theirs, strict=True))
+        if name.startswith("bias_ih"):
+            torch.testing.assert_close(i.sigmoid(), 1 - f.sigmoid())
+            memory = 1 / (1 - f.sigmoid())
+            assert 2 - 1e-4 <= memory.min() < 2.2
+            assert T_MAX - 1 < memory.max() <= T_MAX * (1 + 1e-4)
+            assert memory.mean() == pytest.approx((2 + T_MAX) / 2, rel=0.05)
+        elif name.startswith("bias_hh"):
+            assert not i.any()
+            assert not f.any()
+    assert repr(layer) == "LSTM(3, 4000, bidirectional=True, chrono=50)"
+
+
 def test_the_shortest_range_is_one_memory() -> None:
     """With T = 2 every unit starts with a memory of 2 steps: z = 1/2."""
     bias = dict(GRU(3, 5, chrono=2).named_parameters())["bias_ih_l0"]
@@ -74,6 +97,7 @@ WRONG: dict[str, tuple[Any, type[Exception], str]] = {
     "truth value": (lambda: GRU(3, 4, chrono=True), TypeError, "chrono is True, expected a number of steps"),
     "no bias": (lambda: GRU(3, 4, bias=False, chrono=9), ValueError, "chrono is 9 for a layer without bias"),
     "no gate": (lambda: GRU(3, 4, update="off", chrono=9), ValueError, "chrono is 9 for the cell 'gru update=off'"),
+    "no bias of an lstm": (lambda: LSTM(3, 4, bias=False, chrono=9), ValueError, "the forget gate's is what it sets"),
     "rnn": (lambda: RNN(3, 4, chrono=9), TypeError, "chrono"),
 }
 

@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
 import pytest
 
 pytest.importorskip("torch")
@@ -15,13 +14,14 @@ from torch.fx.experimental.proxy_tensor import make_fx
 from torch.nn.utils import rnn
 
 from tidegate.ops.cells import Cell
-from tidegate.torch import GRU, RNN, Route
+from tidegate.torch import GRU, LSTM, RNN, Route
 from tidegate.torch.operation import recurrent_layer, recurrent_layer_backward
+from tidegate.torch.options import Options
 from tidegate.torch.weights import PACKED
 
 T, B, I, H = 6, 4, 3, 5
 LENGTHS = [2, 6, 0, 5]
-WRAPPER = {"gru": GRU, "rnn_tanh": RNN}
+WRAPPER = {"gru": GRU, "lstm": LSTM, "rnn_tanh": RNN}
 
 # What torch's own compiler does with itself.
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
@@ -30,15 +30,17 @@ pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::F
 class Tagger(torch.nn.Module):
     """A model that holds a drop-in: features to scores of the rows."""
 
-    def __init__(self, **options: Any) -> None:
+    def __init__(self, cell: str = "gru", **options: Any) -> None:
         super().__init__()
         torch.manual_seed(0)
-        self.rnn = GRU(I, H, num_layers=2, bidirectional=True, **options)
+        self.rnn = WRAPPER[cell](I, H, num_layers=2, bidirectional=True, **options)
         self.head = torch.nn.Linear(2 * H, 2)
 
     def forward(self, x: Tensor, lengths: Any = None) -> Tensor:
-        y, h_n = self.rnn(x, lengths=lengths)
-        scores: Tensor = self.head(y.sum(0)) + h_n.sum()
+        y, hx = self.rnn(x, lengths=lengths)
+        scores: Tensor = self.head(y.sum(0))
+        for state in hx if isinstance(hx, tuple) else (hx,):
+            scores = scores + state.sum()
         return scores
 
 
@@ -57,10 +59,13 @@ def values_and_gradients(call: Any, model: Tagger, x: Tensor, lengths: Any) -> l
     return [scores, *torch.autograd.grad(scores.square().mean(), [x, *model.parameters()])]
 
 
-@pytest.mark.parametrize("lengths", [None, LENGTHS, torch.tensor(LENGTHS), np.array(LENGTHS)])
-def test_a_compiled_model_gives_the_same(lengths: Any) -> None:
+@pytest.mark.parametrize(
+    ("cell", "lengths"),
+    [("gru", None), ("gru", LENGTHS), ("gru", torch.tensor(LENGTHS)), ("lstm", torch.tensor(LENGTHS)), ("lstm", None)],
+)
+def test_a_compiled_model_gives_the_same(cell: str, lengths: Any) -> None:
     """In one graph, a model gives the values and gradients that it gives uncompiled, for any form of lengths."""
-    model = Tagger()
+    model = Tagger(cell)
     compiled = torch.compile(model, backend="aot_eager", fullgraph=True)
     results = [values_and_gradients(call, model, inputs(), lengths) for call in (compiled, model)]
     torch.testing.assert_close(*results, rtol=1e-6, atol=1e-6)
@@ -154,10 +159,10 @@ def test_compiled_inference_packs_once() -> None:
         torch.testing.assert_close(compiled(inputs()), model(inputs()), rtol=0, atol=1e-6)
 
 
-@pytest.mark.parametrize("strict", [False, True])
-def test_an_exported_model_gives_the_same(strict: bool) -> None:
+@pytest.mark.parametrize(("cell", "strict"), [("gru", False), ("gru", True), ("lstm", False)])
+def test_an_exported_model_gives_the_same(cell: str, strict: bool) -> None:
     """A model exported with dynamic shapes holds the layer as one operation, and computes the same for other shapes."""
-    model = Tagger()
+    model = Tagger(cell)
     steps, rows = Dim("steps"), Dim("rows")
     program = torch.export.export(
         model,
@@ -180,46 +185,63 @@ def test_a_traced_function_holds_the_operation() -> None:
     torch.testing.assert_close(graph(inputs()), layer(inputs())[0], rtol=0, atol=0)
 
 
-def operation_inputs(cell: str, *, trace: bool, state: bool, requires_grad: bool = True) -> tuple[Any, ...]:
-    weights = [*WRAPPER[cell](I, H, bidirectional=True).requires_grad_(requires_grad).parameters()]
-    h0 = torch.ones(2, B, H, requires_grad=requires_grad) if state else None
+def operation_inputs(cell: str, *, keep: bool, given: bool, requires_grad: bool = True) -> tuple[Any, ...]:
+    """Arguments of the operation, with states, lengths and episodes or without."""
+    layer = WRAPPER[cell](I, H, bidirectional=True).requires_grad_(requires_grad)
     x = inputs().requires_grad_(requires_grad)
-    return x, h0, weights, cell, torch.tensor(LENGTHS) if state else None, None, "zeros", None, trace
+    states = [torch.ones(2, B, H, requires_grad=requires_grad) for _ in layer.cell.states] if given else []
+    lengths = torch.tensor(LENGTHS) if given else None
+    return x, states, [*layer.parameters()], lengths, None, Options(cell, keep=keep).text
 
 
 @pytest.mark.parametrize("cell", WRAPPER)
-@pytest.mark.parametrize(("trace", "state"), [(True, True), (False, False)])
-def test_the_operations_keep_torchs_rules(cell: str, trace: bool, state: bool) -> None:
+@pytest.mark.parametrize(("keep", "given"), [(True, True), (False, False)])
+def test_the_operations_keep_torchs_rules(cell: str, keep: bool, given: bool) -> None:
     """The opcheck of torch finds schema, fake tensors, autograd and tracing of both operations as they must be."""
-    torch.library.opcheck(recurrent_layer, operation_inputs(cell, trace=trace, state=state))
-    args = operation_inputs(cell, trace=trace, state=state, requires_grad=False)
-    y, _, kept = recurrent_layer(*args)
-    torch.library.opcheck(recurrent_layer_backward, (*args[:-1], True, y, kept, torch.ones_like(y), None))
+    torch.library.opcheck(recurrent_layer, operation_inputs(cell, keep=keep, given=given))
+    args = operation_inputs(cell, keep=keep, given=given, requires_grad=False)
+    y, finals, kept = recurrent_layer(*args)
+    output_gradients = [torch.ones_like(y), *[None for _ in finals]]
+    torch.library.opcheck(recurrent_layer_backward, (*args, [y, kept], output_gradients))
 
 
-def test_the_gates_are_computed_again_where_they_were_not_kept() -> None:
-    """Gradients are the same whether or not the forward pass kept the gates."""
+@pytest.mark.parametrize("cell", ["gru", "lstm"])
+def test_what_was_not_kept_is_computed_again(cell: str) -> None:
+    """Gradients are the same whether or not the forward pass kept gates, and cell states."""
     results = []
-    for trace in (True, False):
+    for keep in (True, False):
         torch.manual_seed(0)
-        args = operation_inputs("gru", trace=trace, state=True)
-        y, h_n, kept = recurrent_layer(*args)
-        assert bool(kept.numel()) is trace
-        loss = y.square().sum() + h_n.sum()
-        results.append(torch.autograd.grad(loss, [args[0], args[1], *args[2]]))
+        args = operation_inputs(cell, keep=keep, given=True)
+        y, finals, kept = recurrent_layer(*args)
+        assert bool(kept.numel()) is keep
+        loss = y.square().sum() + sum(final.sum() for final in finals)
+        results.append(torch.autograd.grad(loss, [args[0], *args[1], *args[2]]))
     torch.testing.assert_close(*results, rtol=0, atol=0)
 
 
 WRONG: dict[str, tuple[int, Callable[[Any], Any], type[Exception], str]] = {
     "features": (0, lambda x: x[..., :2], ValueError, r"x has shape \(6, 4, 2\), expected \[T, B, I\] = \(6, 4, 3\)"),
     "dtype": (0, lambda x: x.double(), TypeError, "x has dtype float64, expected float32"),
-    "state": (1, lambda h0: h0[:1], ValueError, r"h0 has shape \(1, 4, 5\), expected \[D, B, H\] = \(2, 4, 5\)"),
-    "cell": (3, lambda cell: "lstm", ValueError, "cell is 'lstm', expected one of 'gru'"),
-    "lengths": (4, lambda lengths: lengths + 9, ValueError, r"lengths\[0\] is 11, expected 0..6"),
+    "state": (
+        1,
+        lambda states: [states[0][:1]],
+        ValueError,
+        r"states\[0\] has shape \(1, 4, 5\), expected \[D, B, H\] = \(2, 4, 5\)",
+    ),
+    "number of states": (1, lambda states: states * 2, ValueError, "states are 2, expected the 1 of the cell 'gru'"),
     "weights": (2, lambda ws: [w.double() for w in ws], TypeError, "a weight has dtype float64, expected float32"),
-    "episode_state": (6, lambda _: "ones", ValueError, "episode_state is 'ones', expected one of 'zeros', 'h0'"),
-    "recompute_every": (7, lambda _: 0, ValueError, "recompute_every is 0, expected 1 or more"),
-    "episode_starts": (5, lambda _: torch.zeros(T, B), TypeError, "episode_starts has dtype float32, expected bool"),
+    "lengths": (3, lambda lengths: lengths + 9, ValueError, r"lengths\[0\] is 11, expected 0..6"),
+    "episode_starts": (4, lambda _: torch.zeros(T, B), TypeError, "episode_starts has dtype float32, expected bool"),
+    "cell": (5, lambda _: "abc", ValueError, "cell is 'abc', expected one of 'gru'"),
+    "episode_state": (
+        5,
+        lambda _: "gru, episode_state=ones",
+        ValueError,
+        "episode_state is 'ones', expected one of 'zeros', 'h0'",
+    ),
+    "recompute_every": (5, lambda _: "gru, recompute_every=0", ValueError, "recompute_every is 0, expected 1 or more"),
+    "keep": (5, lambda _: "gru, keep=yes", ValueError, "keep is 'yes', expected one of 'True', 'False'"),
+    "option": (5, lambda _: "gru, speed=9", ValueError, "an option is 'speed', expected one of 'episode_state'"),
 }
 
 
@@ -227,7 +249,7 @@ WRONG: dict[str, tuple[int, Callable[[Any], Any], type[Exception], str]] = {
 def test_wrong_arguments_of_the_operation(case: str) -> None:
     """The operation, which anyone can call, refuses what does not fit, with the value found and the one expected."""
     position, spoil, error, message = WRONG[case]
-    args = list(operation_inputs("gru", trace=False, state=True))
+    args = list(operation_inputs("gru", keep=False, given=True))
     args[position] = spoil(args[position])
     operation: Any = recurrent_layer
     with torch.no_grad(), pytest.raises(error, match=message):
@@ -236,9 +258,9 @@ def test_wrong_arguments_of_the_operation(case: str) -> None:
 
 KEPT: dict[str, tuple[int, str]] = {
     "y": (0, r"y has shape \(5, 4, 10\), expected \[T, B, D·H\] = \(6, 4, 10\)"),
-    "trace": (1, r"trace has shape \(1, 6, 4, 4, 5\), expected \[D, T, B, 4, H\] = \(2, 6, 4, 4, 5\)"),
+    "kept": (1, r"kept has shape \(1, 6, 4, 4, 5\), expected \[D, T, B, K, H\] = \(2, 6, 4, 4, 5\)"),
     "dy": (2, r"dy has shape \(5, 4, 10\), expected"),
-    "dh_n": (3, r"dh_n has shape \(1, 4, 5\), expected"),
+    "dh_n": (3, r"dstates\[0\] has shape \(1, 4, 5\), expected"),
 }
 
 
@@ -246,12 +268,12 @@ KEPT: dict[str, tuple[int, str]] = {
 def test_wrong_arguments_of_the_backward_operation(case: str) -> None:
     """So does the backward operation: what the forward pass kept, and the gradients, must have their shapes."""
     position, message = KEPT[case]
-    *args, _ = operation_inputs("gru", trace=True, state=True)
+    args = operation_inputs("gru", keep=True, given=True)
     forward: Any = recurrent_layer
     backward: Any = torch.ops.tidegate.recurrent_layer_backward
     with torch.no_grad():
-        y, h_n, trace = forward(*args, True)
-        kept = [y, trace, torch.ones_like(y), torch.ones_like(h_n)]
-        kept[position] = kept[position][1:]
+        y, (h_n,), kept = forward(*args)
+        given = [y, kept, torch.ones_like(y), torch.ones_like(h_n)]
+        given[position] = given[position][1:]
         with pytest.raises(ValueError, match=message):
-            backward(*args, True, *kept)
+            backward(*args, given[:2], given[2:])

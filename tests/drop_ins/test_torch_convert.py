@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from torch.nn.utils import parametrize
 
-from tidegate.torch import GRU, RNN, convert
+from tidegate.torch import GRU, LSTM, RNN, convert
 
 T, B, I, H = 5, 4, 3, 4
 
@@ -59,13 +59,16 @@ def test_every_recurrent_module_is_swapped_and_back() -> None:
     torch.testing.assert_close(model(inputs()), expected, rtol=0, atol=0)
 
 
-@pytest.mark.parametrize("make", [torch.nn.GRU, lambda *sizes: torch.nn.RNN(*sizes, nonlinearity="relu"), torch.nn.RNN])
+@pytest.mark.parametrize(
+    "make", [torch.nn.GRU, torch.nn.LSTM, lambda *sizes: torch.nn.RNN(*sizes, nonlinearity="relu"), torch.nn.RNN]
+)
 def test_a_bare_module_is_swapped(make: Callable[..., Any]) -> None:
     """A recurrent module that is itself the model is converted in place, and copied and pickled as a drop-in."""
     layer = make(I, H)
     kind, expected = type(layer), layer(inputs())
     convert(layer)
-    assert type(layer) in {GRU, RNN}
+    assert type(layer) in {GRU, LSTM, RNN}
+    assert isinstance(layer, kind)
     for clone in (layer, copy.deepcopy(layer), pickle.loads(pickle.dumps(layer))):
         assert type(clone) is type(layer)
         torch.testing.assert_close(clone(inputs()), expected)
@@ -117,17 +120,29 @@ class Own(torch.nn.GRU):
     """A user's subclass, whose methods a conversion would lose."""
 
 
+class OwnLSTM(torch.nn.LSTM):
+    """Another one."""
+
+
 class OwnDropIn(GRU):
     """The same of a drop-in."""
 
 
-@pytest.mark.parametrize(("kind", "to"), [(Own, "tidegate"), (OwnDropIn, "torch")])
+@pytest.mark.parametrize(("kind", "to"), [(Own, "tidegate"), (OwnDropIn, "torch"), (OwnLSTM, "tidegate")])
 def test_subclasses_are_left_with_a_warning(kind: type, to: str) -> None:
     """A module of a user's own class is left as it is, and the warning names it."""
     model = torch.nn.Sequential(torch.nn.Linear(I, I), kind(I, H))
     with pytest.warns(UserWarning, match=f"^1 is a {kind.__name__}, a class of its own: it is left as it is$"):
         convert(model, to=to)
     assert type(model[1]) is kind
+
+
+@pytest.mark.parametrize(("kind", "to"), [(Own, "torch"), (OwnDropIn, "tidegate")])
+def test_what_is_there_already_is_no_reason_to_warn(kind: type, to: str) -> None:
+    """Subclasses and modules that are what is wanted stay, in silence."""
+    model = torch.nn.Sequential(kind(I, H), LSTM(I, H) if to == "tidegate" else torch.nn.LSTM(I, H))
+    before = classes(model)
+    assert classes(convert(model, to=to)) == before
 
 
 def test_unknown_targets_are_refused() -> None:

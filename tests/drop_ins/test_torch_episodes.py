@@ -9,15 +9,29 @@ pytest.importorskip("torch")
 import torch
 from torch import Tensor
 
-from tidegate.torch import GRU, RNN, convert
+from tidegate.torch import GRU, LSTM, RNN, convert
 
 T, B, I, H = 11, 4, 3, 5
 
 
-def stack(**options: Any) -> GRU:
+def stack(kind: Any = GRU, **options: Any) -> Any:
     """Two layers, both directions."""
     torch.manual_seed(0)
-    return GRU(I, H, num_layers=2, bidirectional=True, **options)
+    return kind(I, H, num_layers=2, bidirectional=True, **options)
+
+
+def before(*sizes: int, **options: Any) -> GRU:
+    """A GRU that torch has not."""
+    return GRU(*sizes, reset="before", **options)
+
+
+def states(layer: Any) -> Any:
+    """Initial states as torch takes them."""
+    found = torch.randn(layer.cell.S, layer.num_layers * (1 + layer.bidirectional), B, H)
+    return tuple(found) if layer.cell.S > 1 else found[0]
+
+
+every_kind = pytest.mark.parametrize("kind", [GRU, LSTM, before])
 
 
 def marks(*shape: int) -> Tensor:
@@ -27,30 +41,36 @@ def marks(*shape: int) -> Tensor:
     return found
 
 
-def gradients(layer: Any, x: Tensor, hx: Tensor, **options: Any) -> list[Tensor]:
+def gradients(layer: Any, x: Tensor, hx: Any, **options: Any) -> list[Tensor]:
     """Outputs, and the gradients of input, initial states and parameters of a loss on all of them."""
-    x, hx = x.clone().requires_grad_(), hx.clone().requires_grad_()
-    layer.zero_grad()
-    y, h_n = layer(x, hx, **options)
-    (y.sin().sum() + (2 * h_n).cos().sum()).backward()
-    return [y.detach(), h_n.detach(), x.grad, hx.grad, *(p.grad for p in layer.parameters())]
+    starts = [state.clone().to(x.dtype).requires_grad_() for state in (hx if isinstance(hx, tuple) else (hx,))]
+    x = x.clone().requires_grad_()
+    y, finals = layer(x, tuple(starts) if len(starts) > 1 else starts[0], **options)
+    finals = finals if isinstance(finals, tuple) else (finals,)
+    loss = y.sin().sum() + sum((2 * final).cos().sum() for final in finals)
+    return [
+        y.detach(),
+        *[final.detach() for final in finals],
+        *torch.autograd.grad(loss, [x, *starts, *layer.parameters()]),
+    ]
 
 
 @pytest.mark.parametrize("episode_state", ["zeros", "h0"])
 @pytest.mark.parametrize("lengths", [None, [T, 0, 4, 9]])
 @pytest.mark.parametrize("batch_first", [False, True])
-def test_native_episodes_equal_those_of_torch(episode_state: str, lengths: Any, batch_first: bool) -> None:
+@every_kind
+def test_native_episodes_equal_those_of_torch(kind: Any, episode_state: str, lengths: Any, batch_first: bool) -> None:
     """float32 on native kernels and float64 by torch's own code agree in outputs and in all gradients."""
-    layer, episode_starts = stack(batch_first=batch_first), marks(T, B)
-    x, hx = torch.randn(T, B, I), torch.randn(4, B, H)
+    layer, episode_starts = stack(kind, batch_first=batch_first), marks(T, B)
+    x, hx = torch.randn(T, B, I), states(layer)
     if batch_first:
         x, episode_starts = x.transpose(0, 1), episode_starts.T
     options = {"episode_starts": episode_starts, "episode_state": episode_state, "lengths": lengths}
     assert layer.route(x, hx, **options)
     found = gradients(layer, x, hx, **options)
     layer.double()
-    assert not layer.route(x.double(), hx.double(), **options)
-    expected = gradients(layer, x.double(), hx.double(), **options)
+    assert not layer.route(x.double(), **options)
+    expected = gradients(layer, x.double(), hx, **options)
     for ours, theirs in zip(found, expected, strict=True):
         torch.testing.assert_close(ours.double(), theirs, rtol=0, atol=1e-5)
 
@@ -82,12 +102,12 @@ def test_second_derivatives_of_episodes() -> None:
     torch.testing.assert_close(*results, rtol=0, atol=1e-5)
 
 
-@pytest.mark.parametrize("recompute_every", [None, 4])
-def test_episodes_under_compile(recompute_every: int | None) -> None:
+@pytest.mark.parametrize(("kind", "recompute_every"), [(GRU, None), (GRU, 4), (LSTM, 4)])
+def test_episodes_under_compile(kind: Any, recompute_every: int | None) -> None:
     """A compiled model takes episode starts, and gives the eager numbers and gradients."""
-    layer, episode_starts = GRU(I, H, recompute_every=recompute_every), marks(T, B)
+    layer, episode_starts = kind(I, H, recompute_every=recompute_every), marks(T, B)
     compiled = torch.compile(layer, fullgraph=True, backend="aot_eager")
-    x, hx = torch.randn(T, B, I), torch.randn(1, B, H)
+    x, hx = torch.randn(T, B, I), states(layer)
     found = gradients(compiled, x, hx, episode_starts=episode_starts, episode_state="h0")
     for ours, theirs in zip(
         found, gradients(layer, x, hx, episode_starts=episode_starts, episode_state="h0"), strict=True
@@ -146,9 +166,10 @@ def test_one_sequence_and_packed_sequences_take_no_episode_starts() -> None:
 
 @pytest.mark.parametrize("every", [1, 5, 1000])
 @pytest.mark.parametrize("form", ["padded", "packed", "one sequence"])
-def test_gates_computed_again_give_the_same_gradients(every: int, form: str) -> None:
+@every_kind
+def test_gates_computed_again_give_the_same_gradients(kind: Any, every: int, form: str) -> None:
     """`recompute_every` changes what is kept, and nothing else."""
-    layer = stack()
+    layer = stack(kind)
     x: Any = torch.randn(T, B, I)
     if form == "packed":
         x = torch.nn.utils.rnn.pack_padded_sequence(x, torch.tensor([11, 9, 9, 2]))
@@ -157,9 +178,10 @@ def test_gates_computed_again_give_the_same_gradients(every: int, form: str) -> 
 
     def parameter_gradients() -> list[Tensor]:
         layer.zero_grad()
-        y, h_n = layer(x)
-        ((y.data if form == "packed" else y).sin().sum() + h_n.cos().sum()).backward()
-        return [p.grad for p in layer.parameters()]  # type: ignore[misc]
+        y, finals = layer(x)
+        finals = torch.stack(finals) if isinstance(finals, tuple) else finals
+        ((y.data if form == "packed" else y).sin().sum() + finals.cos().sum()).backward()
+        return [p.grad for p in layer.parameters()]
 
     expected = parameter_gradients()
     layer.recompute_every = every
@@ -168,16 +190,16 @@ def test_gates_computed_again_give_the_same_gradients(every: int, form: str) -> 
 
 
 def test_no_trace_is_kept_where_gates_are_computed_again() -> None:
-    """What a layer saves for the backward pass has no gates, four times the output, among it."""
-    for every, most in ((None, 4 * T * B * H), (7, T * B * H)):
-        y, _ = GRU(I, H, recompute_every=every)(torch.randn(T, B, I))
+    """What a layer saves for the backward pass has no gates, four or five times the output, among it."""
+    for kind, every, most in ((GRU, None, 4), (GRU, 7, 1), (LSTM, None, 5), (LSTM, 7, 1)):
+        y, _ = kind(I, H, recompute_every=every)(torch.randn(T, B, I))
         assert y.grad_fn is not None
-        assert max(kept.numel() for kept in y.grad_fn.saved_tensors[:4] if kept is not None) == most
+        assert max(kept.numel() for kept in y.grad_fn.saved_tensors[:4] if kept is not None) == most * T * B * H
 
 
 def test_wrong_recompute_every_is_refused() -> None:
     """A segment has at least one step."""
-    for layer in (GRU, RNN):
+    for layer in (GRU, LSTM, RNN):
         with pytest.raises(ValueError, match="recompute_every is 0, expected 1 or more"):
             layer(I, H, recompute_every=0)
 

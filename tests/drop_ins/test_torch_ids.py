@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.autograd import gradgradcheck
 from torch.nn.utils.rnn import pack_sequence
 
-from tidegate.torch import GRU, RNN
+from tidegate.torch import GRU, LSTM, RNN
 
 V, I, H = 11, 3, 5
 OPTIONS = [
@@ -28,7 +28,7 @@ def words(*shape: int) -> tuple[torch.nn.Embedding, Tensor]:
     return torch.nn.Embedding(V, I), torch.randint(V, shape)
 
 
-@pytest.mark.parametrize("kind", [GRU, RNN])
+@pytest.mark.parametrize("kind", [GRU, LSTM, RNN])
 @pytest.mark.parametrize("options", OPTIONS)
 @pytest.mark.parametrize("shape", [(7, 4), (7,)], ids=["batch", "single"])
 def test_it_is_the_layer_of_the_embedded_words(kind: Any, options: dict[str, Any], shape: tuple[int, ...]) -> None:
@@ -39,8 +39,9 @@ def test_it_is_the_layer_of_the_embedded_words(kind: Any, options: dict[str, Any
     rows = {"lengths": [1, 0, 7, 3][: shape[0]] if len(shape) > 1 else None}
     if options["batch_first"] and len(shape) > 1:
         ids, rows = ids.T, {"lengths": [1, 0, 7, 3]}
-    hx = torch.randn(*layer(embedding(ids))[1].shape)
-    for y, h_n in (layer(embedding(ids), hx, **rows), layer(embedding.weight, hx, ids=ids, **rows)):
+    hx = torch.utils._pytree.tree_map(torch.randn_like, layer(embedding(ids))[1])
+    for y, finals in (layer(embedding(ids), hx, **rows), layer(embedding.weight, hx, ids=ids, **rows)):
+        h_n = torch.stack(finals) if isinstance(finals, tuple) else finals
         results.append([y, h_n, *torch.autograd.grad(y.sin().sum() + h_n.cos().sum(), inputs)])
     for n, (expected, found) in enumerate(zip(*results, strict=True)):
         torch.testing.assert_close(found, expected, rtol=0, atol=0 if n < 2 else 1e-5)

@@ -11,6 +11,7 @@ import sys
 import threading
 import weakref
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from typing import Any
 
 import numpy as np
@@ -25,16 +26,21 @@ from torch.utils.checkpoint import checkpoint
 
 import tidegate
 from tidegate.ops.cells import Cell
-from tidegate.torch import GRU, RNN, Route
+from tidegate.torch import GRU, LSTM, RNN, Route
+from tidegate.torch.fallback import twice_differentiable
+from tidegate.torch.modules import DropIn
 from tidegate.torch.weights import PACKED
+
+pytestmark = pytest.mark.filterwarnings("ignore:LSTM with projections is not supported with oneDNN")  # torch's own
 
 T, B, I, H = 6, 4, 3, 5
 LENGTHS = [2, 6, 0, 5]
-Outputs = tuple[Tensor, Tensor]
-Call = Callable[[Any, Tensor, Tensor | None], Outputs]
+Outputs = tuple[Tensor, Any]
+Call = Callable[[Any, Tensor, Any], Outputs]
 
 CELLS: dict[str, tuple[Any, Any, dict[str, str]]] = {
     "gru": (GRU, torch.nn.GRU, {}),
+    "lstm": (LSTM, torch.nn.LSTM, {}),
     "tanh": (RNN, torch.nn.RNN, {"nonlinearity": "tanh"}),
     "relu": (RNN, torch.nn.RNN, {"nonlinearity": "relu"}),
 }
@@ -55,47 +61,57 @@ def leaf(*shape: int, seed: int = 0) -> Tensor:
     return torch.randn(*shape, generator=torch.Generator().manual_seed(seed)).requires_grad_()
 
 
-def states(layer: Any, *rows: int) -> Tensor:
-    return leaf(layer.num_layers * (2 if layer.bidirectional else 1), *rows, H, seed=1)
+def states(layer: Any, *rows: int) -> Any:
+    """Initial states as torch takes them: one tensor, or two of an LSTM."""
+    shape = (layer.num_layers * (2 if layer.bidirectional else 1), *rows, H)
+    return (leaf(*shape, seed=1), leaf(*shape, seed=2)) if isinstance(layer, torch.nn.LSTM) else leaf(*shape, seed=1)
+
+
+def flat(*values: Any) -> list[Tensor]:
+    """The tensors of outputs or inputs, those of tuples too."""
+    return [tensor for tensor in torch.utils._pytree.tree_leaves(values) if tensor is not None]
 
 
 def padded(layer: Any) -> Tensor:
     return leaf(*((B, T) if layer.batch_first else (T, B)), I)
 
 
-def dense(layer: Any, x: Tensor, hx: Tensor | None) -> Outputs:
+def dense(layer: Any, x: Tensor, hx: Any) -> Outputs:
     y, h_n = layer(x, hx)
     return y, h_n
 
 
-def packed_sorted(layer: Any, x: Tensor, hx: Tensor | None) -> Outputs:
+def packed_sorted(layer: Any, x: Tensor, hx: Any) -> Outputs:
     packed = rnn.pack_padded_sequence(x, [6, 5, 2, 1], batch_first=layer.batch_first)
     y, h_n = layer(packed, hx)
     return y.data, h_n
 
 
-def packed_unsorted(layer: Any, x: Tensor, hx: Tensor | None) -> Outputs:
+def packed_unsorted(layer: Any, x: Tensor, hx: Any) -> Outputs:
     packed = rnn.pack_padded_sequence(x, [2, 6, 1, 5], batch_first=layer.batch_first, enforce_sorted=False)
     y, h_n = layer(packed, hx)
     assert isinstance(y, rnn.PackedSequence)
     return rnn.pad_packed_sequence(y, batch_first=layer.batch_first)[0], h_n
 
 
-def with_lengths(layer: Any, x: Tensor, hx: Tensor | None) -> Outputs:
+def with_lengths(layer: Any, x: Tensor, hx: Any) -> Outputs:
     """Ragged rows; torch's own module, which takes no lengths, runs each row alone."""
-    if isinstance(layer, GRU | RNN):
+    if isinstance(layer, DropIn):
         y, h_n = layer(x, hx, lengths=LENGTHS)
         return y, h_n
     directions = 2 if layer.bidirectional else 1
     rows = []
     for b, length in enumerate(LENGTHS):
         row = x[b] if layer.batch_first else x[:, b]
-        h0 = torch.zeros(layer.num_layers * directions, H, dtype=x.dtype) if hx is None else hx[:, b]
+        own = flat(states(layer, B))
+        starts = [state[:, b] for state in (map(torch.zeros_like, own) if hx is None else flat(hx))]
+        h0 = tuple(starts) if len(starts) > 1 else starts[0]
         rest = x.new_zeros(T - length, H * directions)
         y_row, h_row = layer(row[:length], h0) if length else (x.new_zeros(0, H * directions), h0)
-        rows.append((torch.cat([y_row, rest]), h_row))
-    outputs, finals = zip(*rows, strict=True)
-    return torch.stack(outputs, 0 if layer.batch_first else 1), torch.stack(finals, 1)
+        rows.append((torch.cat([y_row, rest]), *flat(h_row)))
+    outputs, *finals = zip(*rows, strict=True)
+    found = tuple(torch.stack(final, 1) for final in finals)
+    return torch.stack(outputs, 0 if layer.batch_first else 1), found if len(found) > 1 else found[0]
 
 
 INPUTS = {
@@ -107,15 +123,15 @@ INPUTS = {
 }
 
 
-def values_and_gradients(layer: Any, call: Call, x: Tensor, hx: Tensor | None) -> list[Tensor]:
+def values_and_gradients(layer: Any, call: Call, x: Tensor, hx: Any) -> list[Tensor]:
     """Outputs, and the gradients of a random linear function of them by inputs and parameters."""
-    outputs = call(layer, x, hx)
+    outputs = flat(*call(layer, x, hx))
     loss = torch.stack([(output * leaf(*output.shape, seed=i).detach()).sum() for i, output in enumerate(outputs)])
-    inputs = [tensor for tensor in (x, hx, *layer.parameters()) if tensor is not None]
-    return [*outputs, *torch.autograd.grad(loss.sum(), inputs)]
+    return [*outputs, *torch.autograd.grad(loss.sum(), flat(x, hx, *layer.parameters()))]
 
 
-def assert_close(actual: Sequence[Tensor], expected: Sequence[Tensor], *, tolerance: float = 1e-5) -> None:
+def assert_close(actual: Sequence[Any], expected: Sequence[Any], *, tolerance: float = 1e-5) -> None:
+    actual, expected = flat(*actual), flat(*expected)
     assert len(actual) == len(expected)
     for a, e in zip(actual, expected, strict=True):
         assert a.shape == e.shape
@@ -142,7 +158,7 @@ def test_drop_in_equals_torch(
     assert_close(actual, expected)
 
     with torch.no_grad():
-        assert_close(call(layer.eval(), x, hx), expected[:2])
+        assert_close(call(layer.eval(), x, hx), expected[: 1 + layer.cell.S])
 
 
 @pytest.mark.parametrize("cell", CELLS)
@@ -244,7 +260,8 @@ def test_lengths_work_on_torchs_own_route(cell: str, lengths: list[int]) -> None
     exact = copy.deepcopy(layer).double()
     x, hx = padded(layer), states(layer, B)
     assert not exact.route(x.double())
-    assert_close(layer(x, hx, lengths=lengths), exact(x.double(), hx.double(), lengths=lengths))
+    double = torch.utils._pytree.tree_map(torch.Tensor.double, hx)
+    assert_close(layer(x, hx, lengths=lengths), exact(x.double(), double, lengths=lengths))
 
 
 @pytest.mark.parametrize("shape", [(0, B, I), (T, 0, I)])
@@ -357,16 +374,22 @@ def error_of(call: Callable[..., Any], *args: Any) -> tuple[type, str]:
     return type(caught.value), str(caught.value)
 
 
-@pytest.mark.parametrize("cell", CELLS)
-@pytest.mark.parametrize("case", WRONG_CONSTRUCTORS)
+TAKEN_BY_LSTM = {"proj_size", "tuple of states", "features, packed"}  # the last one torch does not notice
+
+
+@pytest.mark.parametrize(
+    ("cell", "case"),
+    [(c, case) for c in CELLS for case in WRONG_CONSTRUCTORS if c != "lstm" or case not in TAKEN_BY_LSTM],
+)
 def test_wrong_constructor_arguments(cell: str, case: str) -> None:
     """What torch's constructor refuses is refused with the same error."""
     ours, theirs, _ = CELLS[cell]
     assert error_of(WRONG_CONSTRUCTORS[case], ours) == error_of(WRONG_CONSTRUCTORS[case], theirs)
 
 
-@pytest.mark.parametrize("cell", CELLS)
-@pytest.mark.parametrize("case", WRONG_INPUTS)
+@pytest.mark.parametrize(
+    ("cell", "case"), [(c, case) for c in CELLS for case in WRONG_INPUTS if c != "lstm" or case not in TAKEN_BY_LSTM]
+)
 def test_wrong_inputs(cell: str, case: str) -> None:
     """What torch's module refuses is refused with the same error."""
     layer, reference = twins(cell)
@@ -374,6 +397,45 @@ def test_wrong_inputs(cell: str, case: str) -> None:
     ours = error_of(WRONG_INPUTS[case], layer)
     assert ours[0] is theirs[0]
     assert ours[1].replace("DropIn", type(reference).__name__) == theirs[1]
+
+
+WRONG_PAIRS = {
+    "one state": lambda module: module(torch.zeros(T, B, I), (torch.zeros(1, B, H),)),
+    "rows of c": lambda module: module(torch.zeros(T, B, I), (torch.zeros(1, B, H), torch.zeros(1, B + 1, H))),
+    "axes of c": lambda module: module(torch.zeros(T, B, I), (torch.zeros(1, B, H), torch.zeros(B, H))),
+    "axes of h, unbatched": lambda module: module(torch.zeros(T, I), (torch.zeros(1, 1, H), torch.zeros(1, 1, H))),
+    "dtype of c": lambda module: module(torch.zeros(T, B, I), (torch.zeros(1, B, H), torch.zeros(1, B, H).double())),
+}
+
+
+@pytest.mark.parametrize("case", WRONG_PAIRS)
+def test_wrong_states_of_an_lstm(case: str) -> None:
+    """Pairs of states that torch refuses are refused with the same error."""
+    layer, reference = twins("lstm")
+    assert error_of(WRONG_PAIRS[case], layer) == error_of(WRONG_PAIRS[case], reference)
+
+
+@pytest.mark.parametrize("batch_first", [False, True])
+@pytest.mark.parametrize("kind", INPUTS)
+def test_projections_run_torchs_own_code(kind: str, batch_first: bool) -> None:
+    """An LSTM with `proj_size` gives torch's numbers for any form of input, and `route` says why."""
+    options: dict[str, Any] = {"proj_size": 2, "num_layers": 2, "bidirectional": True, "batch_first": batch_first}
+    layer, reference = twins("lstm", **options)
+    call, make_input, rows = INPUTS[kind]
+    x, hx = make_input(layer), (leaf(4, *rows, 2), leaf(4, *rows, H))
+    assert layer.route(x, hx) == Route(native=False, reason="proj_size is 2, native kernels do not project")
+    if kind != "lengths":
+        assert_close(*(values_and_gradients(module, call, x, hx) for module in (layer, reference)))
+        return
+    y, (h_n, c_n) = layer(x, hx, lengths=LENGTHS)
+    for b, n in enumerate(LENGTHS):
+        y_b, x_b = (y[b], x[b]) if batch_first else (y[:, b], x[:, b])
+        assert not y_b[n:].any()
+        alone = (y_b[:n], (h_n[:, b], c_n[:, b]))
+        own = (hx[0][:, b], hx[1][:, b])
+        assert_close(alone, reference(x_b[:n], own) if n else (y_b[:0], own))
+    with pytest.raises(ValueError, match="return_trace given for proj_size=2"):
+        layer(x, return_trace=True)
 
 
 @pytest.mark.parametrize("clone", [copy.deepcopy, lambda layer: pickle.loads(pickle.dumps(layer))])
@@ -425,7 +487,14 @@ def numpy_view(layer: Any) -> None:
     layer.weight_hh_l0.detach().numpy()[:] *= 0.5
 
 
+def through_a_vector(layer: Any) -> None:
+    vector = torch.nn.utils.parameters_to_vector(layer.parameters()).detach()
+    vector[7] += 1
+    torch.nn.utils.vector_to_parameters(vector, layer.parameters())
+
+
 CHANGES = {
+    "through a vector": through_a_vector,
     "in place": lambda layer: layer.weight_hh_l0.detach().mul_(0.5),
     "one number": lambda layer: layer.weight_hh_l0.detach()[1, 2].add_(1),
     "through data": lambda layer: layer.bias_ih_l0.data.add_(1),
@@ -451,6 +520,19 @@ def test_changed_weights_are_seen(change: str, mode: str) -> None:
         CHANGES[change](layer)
         reference.load_state_dict(layer.state_dict())
         with torch.set_grad_enabled(mode == "training"):
+            assert_close(layer(x), reference(x))
+
+
+@pytest.mark.parametrize("cell", ["gru", "lstm"])
+def test_finite_differences_of_single_weights(cell: str) -> None:
+    """In eval mode and without gradients, single numbers changed through `data` one after another move the outputs."""
+    layer, reference = (module.eval() for module in twins(cell, H, 64))
+    x = leaf(T, B, H).detach()
+    with torch.inference_mode():
+        layer(x)
+        for k in range(40):
+            for module in (layer, reference):
+                module.weight_hh_l0.data[k * 37 % 192, k * 11 % 64] += 0.1
             assert_close(layer(x), reference(x))
 
 
@@ -555,9 +637,11 @@ def test_second_derivatives_are_torchs(cell: str, bidirectional: bool, kind: str
     results = []
     for module in twins(cell, num_layers=2, bidirectional=bidirectional):
         x, hx = padded(module), states(module, B) if with_state else None
-        y, h_n = call(module, x, hx)
-        inputs = [x] if hx is None else [x, hx]
-        first = torch.autograd.grad(y.square().sum() + h_n.sum(), inputs, create_graph=True)
+        with nullcontext() if isinstance(module, DropIn) else twice_differentiable():  # torch's own LSTM is not
+            y, *finals = flat(*call(module, x, hx))
+        inputs = flat(x, hx)
+        loss = torch.stack([y.square().sum(), *[final.sum() for final in finals]]).sum()
+        first = torch.autograd.grad(loss, inputs, create_graph=True)
         penalty = torch.stack([gradient.square().sum() for gradient in first]).sum()
         results.append([*first, penalty, *torch.autograd.grad(penalty, [*inputs, *module.parameters()])])
     assert_close(*results, tolerance=2e-5)
@@ -576,13 +660,14 @@ def test_backward_twice() -> None:
 
 
 @pytest.mark.parametrize("what", ["x", "hx", "weight"])
-def test_changed_inputs_are_detected(what: str) -> None:
+@pytest.mark.parametrize("cell", ["gru", "lstm"])
+def test_changed_inputs_are_detected(cell: str, what: str) -> None:
     """An input or weight that is changed in place before the backward pass raises torch's error."""
-    for module in twins():
-        x, hx = leaf(T, B, I).clone(), states(module, B).clone()
+    for module in twins(cell):
+        x, hx = leaf(T, B, I).clone(), torch.utils._pytree.tree_map(torch.clone, states(module, B))
         loss = module(x, hx)[0].sum()
         with torch.no_grad():
-            {"x": x, "hx": hx, "weight": module.weight_hh_l0}[what].mul_(2)
+            {"x": x, "hx": flat(hx)[-1], "weight": module.weight_hh_l0}[what].mul_(2)
         with pytest.raises(RuntimeError, match=r"modified (by an inplace operation|inplace)"):
             loss.backward()
 
@@ -593,12 +678,13 @@ def test_outputs_may_be_changed_in_place(cell: str) -> None:
     results = []
     for module in twins(cell, bidirectional=True, num_layers=2):
         x = leaf(T, B, I)
-        y, h_n = module(x)
+        y, *finals = flat(*module(x))
         y.transpose(0, 1)[1:].mul_(3)
         y.relu_()
-        h_n.mul_(2)
-        loss = y.sum() + h_n.sum()
-        del y, h_n
+        for n, final in enumerate(finals):
+            final.mul_(2 + n)
+        loss = torch.stack([y.sum(), *[final.sum() for final in finals]]).sum()
+        del y, finals, final
         results.append(torch.autograd.grad(loss, [x, *module.parameters()]))
     assert_close(*results)
 
@@ -654,7 +740,7 @@ def test_training_follows_torch() -> None:
             optimizer.zero_grad()
             _, h_n = packed_unsorted(module, x, None)
             loss = (h_n[-1] - target).square().mean()
-            loss.backward()  # type: ignore[no-untyped-call]
+            loss.backward()
             optimizer.step()
         losses.append(loss.detach())
     assert losses[0] < 0.3
@@ -730,16 +816,18 @@ def test_path_says_which_way_and_why(case: str) -> None:
 
 
 @pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16])
-def test_other_dtypes_run_torchs_own_code(dtype: torch.dtype) -> None:
+@pytest.mark.parametrize("cell", CELLS)
+def test_other_dtypes_run_torchs_own_code(cell: str, dtype: torch.dtype) -> None:
     """A module in another dtype gives exactly torch's result."""
-    layer, reference = (module.to(dtype) for module in twins(bidirectional=True))
+    layer, reference = (module.to(dtype) for module in twins(cell, bidirectional=True))
     x = leaf(T, B, I).to(dtype)
     assert_close(layer(x), reference(x), tolerance=0)
 
 
-def test_autocast_runs_torchs_own_code() -> None:
+@pytest.mark.parametrize("cell", CELLS)
+def test_autocast_runs_torchs_own_code(cell: str) -> None:
     """Under autocast the result is exactly torch's."""
-    layer, reference = twins()
+    layer, reference = twins(cell)
     x = leaf(T, B, I)
     with torch.autocast("cpu"):
         actual, expected = layer(x), reference(x)

@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.nn.utils import rnn
 
 from tidegate import Recurrent, Trace
-from tidegate.torch import GRU, RNN
+from tidegate.torch import GRU, LSTM, RNN
 
 T, B, I, H = 7, 4, 3, 5
 LENGTHS = [2, 7, 0, 5]
@@ -23,6 +23,8 @@ LAYERS: dict[str, Any] = {
     "other gru": lambda **options: GRU(
         I, H, num_layers=2, bidirectional=True, reset="off", candidate="relu", **options
     ),
+    "reset before": lambda **options: GRU(I, H, num_layers=2, bidirectional=True, reset="before", **options),
+    "lstm": lambda **options: LSTM(I, H, num_layers=2, bidirectional=True, **options),
     "one direction": lambda **options: GRU(I, H, bias=False, gate="hard_sigmoid", **options),
 }
 
@@ -38,8 +40,11 @@ def inputs() -> Tensor:
     return torch.randn(T, B, I, generator=torch.Generator().manual_seed(1))
 
 
-def states(layer: Any) -> Tensor:
-    return torch.randn(layer.num_layers * (1 + layer.bidirectional), B, H, generator=torch.Generator().manual_seed(2))
+def states(layer: Any, dtype: torch.dtype = torch.float32) -> Any:
+    """Initial states as torch takes them."""
+    shape = (layer.cell.S, layer.num_layers * (1 + layer.bidirectional), B, H)
+    found = torch.randn(shape, generator=torch.Generator().manual_seed(2)).to(dtype)
+    return tuple(found) if layer.cell.S > 1 else found[0]
 
 
 def close(trace: Trace, expected: Trace, tolerance: float = 2e-6) -> None:
@@ -59,15 +64,18 @@ def test_traces_are_those_of_the_numpy_stack(kind: str, lengths: Any, way: str) 
     """Every way to run a layer gives the traces that `Recurrent.trace`, tested on equations by hand, gives."""
     layer, x = layer_of(kind, recompute_every=2 if way == "recompute" else None), inputs()
     weights = {name: weight.numpy() for name, weight in layer.state_dict().items()}
-    expected = Recurrent(weights, layer.cell).trace(x.numpy(), lengths, states(layer).numpy())
+    hx = states(layer)
+    expected = Recurrent(weights, layer.cell).trace(
+        x.numpy(), lengths, (torch.stack(hx) if isinstance(hx, tuple) else hx).numpy()
+    )
     dtype = torch.float64 if way == "float64" else torch.float32
     with torch.set_grad_enabled(way != "no_grad"):
-        y, h_n, traces = layer.to(dtype)(x.to(dtype), states(layer).to(dtype), lengths=lengths, return_trace=True)
-    assert len(traces) == len(expected) == len(h_n)
+        y, h_n, traces = layer.to(dtype)(x.to(dtype), states(layer, dtype), lengths=lengths, return_trace=True)
+    assert len(traces) == len(expected) == len(h_n[0] if isinstance(h_n, tuple) else h_n)
     for trace, wanted in zip(traces, expected, strict=True):
         close(trace, wanted)
         assert trace.hidden.dtype is dtype
-        assert not any(getattr(trace, name).requires_grad for name in ("hidden", "h0", *trace.cell.trace))
+        assert not any(getattr(trace, name).requires_grad for name in ("h0", *trace.values))
     H_last = torch.cat([trace.hidden for trace in traces if trace.layer == traces[-1].layer], dim=-1)
     torch.testing.assert_close(y, H_last, rtol=0, atol=0)
 
@@ -106,9 +114,9 @@ def test_episodes_are_traced_alike_on_both_ways(kind: str, episode_state: str) -
         "episode_state": episode_state,
         "return_trace": True,
     }
-    hx, exact = states(layer), copy.deepcopy(layer).double()
-    _, _, native = layer(inputs(), hx, **rows)
-    _, _, others = exact(inputs().double(), hx.double(), **rows)
+    exact = copy.deepcopy(layer).double()
+    _, _, native = layer(inputs(), states(layer), **rows)
+    _, _, others = exact(inputs().double(), states(layer, torch.float64), **rows)
     for trace, other in zip(native, others, strict=True):
         close(trace, other)
 
@@ -124,10 +132,12 @@ def test_tracing_changes_no_value_and_no_gradient(kind: str, dtype: torch.dtype,
     results = []
     for options in ({}, {"return_trace": True}):
         torch.manual_seed(5)
-        x, hx = inputs().to(dtype).requires_grad_(), states(layer).to(dtype).requires_grad_()
-        y, h_n, *_ = layer(x, hx, lengths=LENGTHS, **options)
+        x, hx = inputs().to(dtype).requires_grad_(), states(layer, dtype)
+        starts = [state.detach().requires_grad_() for state in (hx if isinstance(hx, tuple) else (hx,))]
+        y, h_n, *_ = layer(x, tuple(starts) if len(starts) > 1 else starts[0], lengths=LENGTHS, **options)
+        h_n = torch.stack(h_n) if isinstance(h_n, tuple) else h_n
         loss = y.square().sum() + h_n.square().sum()
-        results.append([y, h_n, *torch.autograd.grad(loss, [x, hx, *layer.parameters()])])
+        results.append([y, h_n, *torch.autograd.grad(loss, [x, *starts, *layer.parameters()])])
     torch.testing.assert_close(*results, rtol=0, atol=0 if native else 1e-12)
 
 
@@ -158,7 +168,7 @@ def test_the_forms_of_an_input() -> None:
 
 
 @pytest.mark.parametrize("choices", [{}, {"reset": "off"}], ids=str)
-def test_what_cannot_be_traced_is_refused(choices: dict[str, str]) -> None:
+def test_what_cannot_be_traced_is_refused(choices: Any) -> None:
     """Packed sequences, transforms and wrong shapes raise errors that say so."""
     layer = GRU(I, H, **choices)
     with pytest.raises(ValueError, match="return_trace given with a packed sequence, expected a padded tensor"):

@@ -12,7 +12,8 @@ from tidegate.inspection import explain as module
 from tidegate.inspection.explain import Explanation, explain, margin
 from tidegate.inspection.ledger import draw_ledger
 from tidegate.inspection.network import read
-from tidegate.models.config import TextConfig, cell_names
+from tidegate.models.architecture import cell_names
+from tidegate.models.config import TextConfig
 from tidegate.models.text_model import TextModel
 from tidegate.sequences.summaries import SUMMARIES
 from tidegate.text.tokenizer import Tokenizer

@@ -6,7 +6,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tidegate.models.config import NetworkConfig, TextConfig, cell_names
+from tidegate.models.architecture import cell_names
+from tidegate.models.config import NetworkConfig, TextConfig
 from tidegate.models.metadata import parse_object
 from tidegate.ops.cells import CELLS, Cell
 
@@ -148,8 +149,8 @@ def as_json(**changes: Any) -> str:
 WRONG_JSON: dict[str, tuple[str, str]] = {
     "nothing": ("", "config is '', expected a JSON object"),
     "a list": ("[1]", r"config is '\[1\]', expected a JSON object"),
-    "half an object": ('{"cell": ', "config is no JSON: Expecting value"),
-    "a nest": ('{"cell": ' + "[" * 100_000, "config is no JSON"),
+    "half an object": ('{"cell": ', "config is not JSON: Expecting value"),
+    "a nest": ('{"cell": ' + "[" * 100_000, "config is not JSON"),
     "a missing key": (as_json(cell="absent"), "config lacks 'cell', expected for this version of tidegate"),
     "an unknown key": (as_json(colour="red"), "config has 'colour', not expected for this version of tidegate"),
     "no number": (as_json(rate=float("nan")), "rate is nan, expected a finite number or None"),

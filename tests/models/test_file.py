@@ -20,7 +20,7 @@ from tidegate.models.file import Array, ModelFileError
 
 FOLDER = Path(__file__).parent / "bad_models"
 TEXTS = {"config": '{"a": 1}', "tokenizer": "{é}", "metrics": "{}", "versions": "{}"}
-DAMAGED = "it is truncated, damaged or no safetensors file: "
+DAMAGED = "it is truncated, damaged or not a safetensors file: "
 
 
 def make_arrays() -> dict[str, Array]:

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
+from tidegate.inspection.network import Network as Readable
 from tidegate.models.config import NetworkConfig, TextConfig
 from tidegate.models.loading import load
 from tidegate.models.network import Network
@@ -178,7 +179,7 @@ def test_weights_are_checked_once_on_load(tmp_path: Any, monkeypatch: pytest.Mon
         seen.append(name)
         return check(name, *rest)
 
-    for place in ("tidegate.models.config", "tidegate.sequences.recurrent", "tidegate.ops.checks"):
+    for place in ("tidegate.models.architecture", "tidegate.sequences.recurrent", "tidegate.ops.checks"):
         monkeypatch.setattr(f"{place}.check", counted)
     loaded = load(path)
     assert sorted(seen) == sorted(loaded.arrays)
@@ -191,3 +192,12 @@ def test_arrays_checked_for_another_configuration_are_checked_again() -> None:
     assert small.checked(checked) is checked
     with pytest.raises(ValueError, match=r"embedding.weight has shape \(3, 2\)"):
         large.checked(checked)
+
+
+def test_models_have_what_inspection_asks_for() -> None:
+    """Both kinds of model are networks as inspection declares them; mypy holds them against that declaration."""
+    networks: list[Readable] = [make_network(), make_network("average")]
+    kinds: list[type[Readable]] = [Network, TextModel]
+    members = {name for name in dir(Readable) if not name.startswith("_")}
+    assert all(members <= set(dir(network)) for network in networks)
+    assert all(issubclass(kind, Network) for kind in kinds)

@@ -19,7 +19,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tidegate.models import file as model_file
-from tidegate.models.config import TextConfig, cell_names
+from tidegate.models.architecture import cell_names
+from tidegate.models.config import TextConfig
 from tidegate.models.file import ModelFileError
 from tidegate.models.loading import load
 from tidegate.models.text_model import TextModel
@@ -347,9 +348,9 @@ BAD_CONTENTS: dict[str, tuple[Change, str]] = {
     ),
     "an unknown key": (config_with(colour="red"), "config has 'colour', not expected"),
     "no configuration": (lambda arrays, texts: texts.update(config="null"), "config is 'null', expected a JSON object"),
-    "no metrics": (lambda arrays, texts: texts.update(metrics="{"), "metrics is no JSON"),
+    "no metrics": (lambda arrays, texts: texts.update(metrics="{"), "metrics is not JSON"),
     "no versions": (lambda arrays, texts: texts.update(versions="[]"), r"versions is '\[\]', expected a JSON object"),
-    "no tokenizer": (lambda arrays, texts: texts.update(tokenizer="{}"), "this is no tokenizer of tidegate"),
+    "no tokenizer": (lambda arrays, texts: texts.update(tokenizer="{}"), "this is not a tokenizer of tidegate"),
     "another tokenizer": (
         lambda arrays, texts: texts.update(tokenizer=Tokenizer.train(["film"], min_frequency=1).to_json()),
         rf"the tokenizer has 3 words, expected vocab_size = {len(TOKENIZER)}",

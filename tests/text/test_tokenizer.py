@@ -163,22 +163,22 @@ def edited(**changes: object) -> str:
         (edited(model__vocab={"[UNK]": 0, "[PAD]": 1}), "words 0 and 1"),
         (edited(model__unk_token="?"), "unknown word"),
         (edited(truncation={"max_length": 3, "strategy": "LongestFirst", "stride": 0}), "no truncation"),
-        (edited(pre_tokenizer={"type": "Nonsense"}), "no tokenizer of tidegate"),
+        (edited(pre_tokenizer={"type": "Nonsense"}), "not a tokenizer of tidegate"),
     ],
 )
 def test_other_json_is_refused(text: str, message: str) -> None:
     """JSON that is damaged, or describes a tokenizer that gives other ids, is refused with the reason."""
-    with pytest.raises(ValueError, match=f"no tokenizer of tidegate.*({message})|{message}"):
+    with pytest.raises(ValueError, match=f"not a tokenizer of tidegate.*({message})|{message}"):
         Tokenizer.from_json(text)
 
 
 @pytest.mark.parametrize(
     ("arguments", "error", "message"),
     [
-        ({"texts": "a text"}, TypeError, "texts is one str"),
-        ({"texts": ["a", 3]}, TypeError, "text 1 is of type int, expected str"),
-        ({"texts": [b"a"]}, TypeError, "text 0 is of type bytes"),
-        ({"texts": [["a", "b"]]}, TypeError, "text 0 is of type list"),
+        ({"texts": "a text"}, TypeError, "texts is one text, expected several"),
+        ({"texts": ["a", 3]}, TypeError, r"texts\[1\] is 3, expected a text"),
+        ({"texts": [b"a"]}, TypeError, r"texts\[0\] is b'a', expected a text"),
+        ({"texts": [["a", "b"]]}, TypeError, r"texts\[0\] is \['a', 'b'\], expected"),
         ({"texts": ["a"], "max_length": 0}, ValueError, "max_length is 0"),
         ({"texts": ["a"], "keep": "middle"}, ValueError, "keep is 'middle'"),
     ],
@@ -194,8 +194,8 @@ def test_wrong_arguments_of_encode_batch(
 @pytest.mark.parametrize(
     ("arguments", "error", "message"),
     [
-        ({"texts": "a a"}, TypeError, "texts is one str"),
-        ({"texts": ["a", None]}, TypeError, "text 1 is of type NoneType"),
+        ({"texts": "a a"}, TypeError, "texts is one text, expected several"),
+        ({"texts": ["a", None]}, TypeError, r"texts\[1\] is None, expected a text"),
         ({"texts": ["a a"], "vocab_size": 2}, ValueError, "vocab_size is 2"),
         ({"texts": ["a a"], "min_frequency": 0}, ValueError, "min_frequency is 0"),
         ({"texts": []}, ValueError, "no word occurs 2 times"),

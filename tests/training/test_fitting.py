@@ -85,6 +85,16 @@ def test_texts_have_numbers_too() -> None:
     assert bad < 3
 
 
+def test_texts_come_in_any_collection() -> None:
+    """Generators and arrays of texts are read as lists are."""
+    options: dict[str, Any] = {"epochs": 1, "embedding_size": 4, "hidden_size": 4}
+    first, *others = (
+        fit(texts, ["yes", "no"] * 16, **options).arrays["head.weight"].tobytes()
+        for texts in (TEXTS, iter(TEXTS), tuple(TEXTS), np.array(TEXTS))
+    )
+    assert set(others) == {first}
+
+
 def test_the_same_seed_gives_the_same_model() -> None:
     """Two trainings with one seed agree in every bit, with another seed they differ."""
     first, again, other = (
@@ -102,6 +112,17 @@ WRONG: dict[str, tuple[dict[str, Any], type[Exception], str]] = {
     "too few labels": ({"labels": ["yes"]}, ValueError, "found 1 label"),
     "labels of another number": ({"labels": ["yes", "no"]}, ValueError, "found 2 labels for 32 rows"),
     "labels that are no numbers": ({"task": "regression"}, TypeError, "labels has dtype <U3, expected real numbers"),
+    "gradients of numbers": (
+        {"task": "regression", "labels": [1.0, 2.0] * 16, "watch_gradients": True},
+        ValueError,
+        "watch_gradients measures the loss of classes, but the task is 'regression'",
+    ),
+    "vectors that freeze": (
+        {"data": np.ones((32, 2, 1)), "freeze": True},
+        ValueError,
+        "freeze is True, but a network of",
+    ),
+    "memories without gates": ({"cell": "average", "chrono": 9}, ValueError, "the cell 'average' has no gates to set"),
     "one text": ({"data": "a good film"}, TypeError, r"texts is one text, expected several: pass \[text\]"),
     "float labels": (
         {"labels": np.linspace(0, 1, 32)},

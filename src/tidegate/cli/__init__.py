@@ -14,7 +14,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         The exit code: 0 if all went well, 1 for a failure, 2 for a mistake of the user, 130 after Ctrl-C.
     """
     try:
-        from tidegate.cli.app import run  # noqa: PLC0415 - here, so that a missing extra can be told
+        from tidegate.cli.app import run  # noqa: PLC0415 - here, so that a missing extra is reported
     except ModuleNotFoundError as error:
         if error.name not in {"typer", "rich"}:
             raise

@@ -1,4 +1,4 @@
-"""The commands, and what becomes of errors: one line on stderr and an exit code."""
+"""The commands, and how errors are reported: one line on stderr and an exit code."""
 
 import os
 import traceback
@@ -21,7 +21,12 @@ from tidegate.cli.train import train
 from tidegate.cli.units import units
 
 _MISTAKES = (ValueError, TypeError, OSError, ImportError)
-_FAILURES = (ConnectionError, TimeoutError, FloatingPointError, MemoryError)  # whatever else they are
+_FAILURES = (
+    ConnectionError,
+    TimeoutError,
+    FloatingPointError,
+    MemoryError,
+)  # also where they are one of the above
 
 app = typer.Typer(
     name="tidegate",
@@ -70,20 +75,20 @@ def run(arguments: Sequence[str]) -> int:
         app(args=listed, prog_name="tidegate")
     except SystemExit as exit_:
         if isinstance(exit_.__context__, BrokenPipeError):
-            return 0  # whoever read our output has had enough, as head does
+            return 0  # the reader of our output has closed it, as head does
         return exit_.code if isinstance(exit_.code, int) else int(exit_.code is not None)
     except KeyboardInterrupt:
         note("interrupted")
         return 130
-    except Exception as error:  # noqa: BLE001 - the last place that can tell the user
+    except Exception as error:  # noqa: BLE001 - the last place that can report it
         if debug:
             traceback.print_exc()
-        return _tell(error, debug)
+        return _report(error, debug)
     return 0
 
 
-def _tell(error: Exception, debug: bool) -> int:
-    """Prints one line about an error and returns the exit code: 2 for what the user can mend, 1 for failures."""
+def _report(error: Exception, debug: bool) -> int:
+    """Prints one line about an error and returns the exit code: 2 for what the user can correct, 1 for failures."""
     text = " ".join(str(error).split()) or type(error).__name__
     if isinstance(error, OSError) and error.filename is not None:
         text = f"{error.filename}: {error.strerror}"

@@ -10,7 +10,7 @@ from tidegate.cli.console import say, show_facts, show_table
 from tidegate.cli.options import LabelledArgument, LabelOption, ModelArgument, TextOption, ThreadsOption
 from tidegate.data import tables
 from tidegate.models.metrics import Report, score
-from tidegate.training.examples import class_indices
+from tidegate.training.labels import class_indices
 
 _WIDEST = 12  # classes of which the confusion matrix still fits a terminal
 _MOST_LETTERS = 40  # of their names; longer ones are numbered

@@ -21,7 +21,7 @@ from tidegate.data.files import replacing
 from tidegate.inspection.attribution import METHODS, IntegratedGradients, Method
 from tidegate.inspection.explain import Attribution
 from tidegate.inspection.explain import explain as account
-from tidegate.text.tokenizer import UNK
+from tidegate.text.tokenizer import UNKNOWN
 
 
 def _file(name: str, kind: str) -> Any:
@@ -100,7 +100,7 @@ def _explain(model: tidegate.TextModel, text: str, method: Method, label: str | 
     attribution: Attribution = explanation if method == "ledger" else METHODS[method](model, text)
     chosen = shown_class(explanation.probabilities) if label is None else labels.index(label)
     (ids,) = model.tokenizer.encode_batch([text], model.config.max_length)
-    unknown = (word for word, i in zip(explanation.words, ids, strict=True) if model.tokenizer.vocab[i] == UNK)
+    unknown = (word for word, i in zip(explanation.words, ids, strict=True) if i == UNKNOWN)
     return Explained(explanation, attribution, method, chosen, tuple(dict.fromkeys(unknown)))
 
 

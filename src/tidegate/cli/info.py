@@ -65,7 +65,7 @@ def _facts(path: Path, model: Network) -> list[tuple[str, str]]:
         ("task", config.task),
         ("labels", ", ".join(config.labels)),
     ]
-    facts += _words(model) if isinstance(model, TextModel) else [("input", f"{config.input_size} numbers a step")]
+    facts += _words(model) if isinstance(model, TextModel) else [("input", f"{config.input_size} numbers per step")]
     if config.recurrent:
         layers = f"{config.num_layers} × {config.hidden_size} units" + ", both directions" * config.bidirectional
         facts += [("layers", layers), ("summary", config.summary)]
@@ -84,7 +84,7 @@ def _words(model: TextModel) -> list[tuple[str, str]]:
     return [
         ("vocabulary", f"{config.vocab_size:,} words: {' '.join(model.vocabulary[2:14])} …"),
         ("longest text", f"{config.max_length:,} words" if config.max_length else "no limit"),
-        ("embedding", f"{config.embedding_size} numbers a word"),
+        ("embedding", f"{config.embedding_size} numbers per word"),
     ]
 
 

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 import typer
 
 from tidegate.cli.groups import Option
-from tidegate.models.config import cell_names
+from tidegate.models.architecture import cell_names
 from tidegate.sequences.summaries import SUMMARIES, Summary
 from tidegate.training.examples import SIZES as DEFAULT_SIZES
 from tidegate.training.settings import ClassWeights, Settings
@@ -95,7 +95,7 @@ _SETTINGS: dict[str, Any] = {
         ),
     ],
     "class_weights": Annotated[
-        ClassWeights, _option(TRAINING, "none, balanced, or auto: balanced from 3 : 1 on.", metavar="NAME")
+        ClassWeights, _option(TRAINING, "none, balanced, or auto: balanced if 3 : 1 or more.", metavar="NAME")
     ],
     "freeze": Annotated[bool, _option(DATA, "Do not train the word vectors.", "--freeze")],
     "chrono": Annotated[

@@ -20,7 +20,7 @@ def read(source: str, kind: Kind | None, text: str | None) -> Iterator[tables.Ta
         Parts of one row or more.
 
     Raises:
-        FileNotFoundError: There is no such file; who gives a text in place of a file gets a hint.
+        FileNotFoundError: There is no such file; the error has a hint if it looks like a text.
         ValueError: The table is damaged, or has no column of texts.
     """
     if source == "-":

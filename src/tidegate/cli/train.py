@@ -26,7 +26,7 @@ from tidegate.sequences.pooling import POOLINGS
 from tidegate.text.vectors import WordVectors
 from tidegate.text.vectors import read as read_vectors
 from tidegate.training.events import Gradients
-from tidegate.training.examples import MAX_LENGTH, VALIDATION, VOCAB_SIZE, TextExamples, prepare_texts
+from tidegate.training.examples import CELL, MAX_LENGTH, VALIDATION, VOCAB_SIZE, TextExamples, prepare_texts
 from tidegate.training.settings import Settings
 
 
@@ -44,7 +44,7 @@ def train(
     vocab_size: o.VocabSizeOption = VOCAB_SIZE,
     max_length: o.MaxLengthOption = MAX_LENGTH,
     vectors: o.VectorsOption = None,
-    cell: o.CellOption = "gru",
+    cell: o.CellOption = CELL,
     choices: Any = None,
     sizes: Any = None,
     settings: Any = None,
@@ -74,6 +74,8 @@ def train(
         sizes["embedding_size"] = known.vectors.shape[1]
     configs = [_config(examples, name, sizes) for name in ([] if no_baselines else POOLINGS) if name != asked]
     trainings = _Trainings(training, examples, settings, known, _config(examples, asked, sizes), configs)
+    if settings.watch_gradients and not trainings.config.recurrent:
+        raise ValueError(f"--watch-gradients measures recurrent layers, but there is none: --cell {cell}")
     training.check_settings(settings, trainings.config)
     _describe(examples, perf_counter() - began)
     trainings.run()

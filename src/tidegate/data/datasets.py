@@ -47,9 +47,9 @@ def movie_snippets(folder: str | os.PathLike[str] | None = None, progress: Progr
     checksum of the snippet's number, the same on every machine.
 
     Args:
-        folder: Where `movie-snippets/train.parquet` and `test.parquet` are, or shall be made; None for the folder that
+        folder: Where `movie-snippets/train.parquet` and `test.parquet` are, or will be made; None for the folder that
             the environment variable TIDEGATE_DATA names, and else the user's cache folder.
-        progress: Is told when the package is there.
+        progress: Called when the package is there.
 
     Returns:
         The two tables, with the columns `text`, `label`, `score` and `id`, the snippet's number.
@@ -83,10 +83,10 @@ def imdb(
     """Prepares the Large Movie Review Dataset (Maas et al. 2011), 25,000 long reviews to train on and 25,000 to test.
 
     Args:
-        folder: Where `imdb/train.parquet` and `test.parquet` are, or shall be made; None for the folder that the
+        folder: Where `imdb/train.parquet` and `test.parquet` are, or will be made; None for the folder that the
             environment variable TIDEGATE_DATA names, and else the user's cache folder. What is there is not changed.
         url: Address of `aclImdb_v1.tar.gz`, 84 MB.
-        progress: Is told how many bytes of the archive have come.
+        progress: Called with the number of bytes that have come.
         sha256: Checksum of the archive.
 
     Returns:

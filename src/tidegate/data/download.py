@@ -12,7 +12,7 @@ from urllib.error import HTTPError, URLError
 from urllib.request import Request, urlopen
 
 Progress = Callable[[int, int | None], None]
-"""Is told how many bytes are here, and of how many if that is known."""
+"""Called with the number of bytes that are here, and their total if it is known."""
 
 _BLOCK = 1 << 18  # bytes
 _TIMEOUT = 20.0  # seconds without a byte
@@ -36,7 +36,7 @@ def download(
 
     Args:
         url: Address, http or https.
-        path: Where the file shall be; its folder is made if need be.
+        path: Where to write the file; its folder is made if necessary.
         sha256: Checksum of the file, in hexadecimal digits.
         progress: Is called after every block.
         attempts: How many attempts in a row may bring nothing.
@@ -122,7 +122,7 @@ def _fetch(url: str, part: Path, progress: Progress | None) -> bool:
     """Asks once for what is missing.
 
     Returns:
-        Whether the file is whole; also if nobody can tell, the checksum will.
+        Whether the file is complete, as far as is known; the checksum decides.
     """
     headers = {"User-Agent": "tidegate", "Accept-Encoding": "identity"}
     done = _size(part)
@@ -133,7 +133,7 @@ def _fetch(url: str, part: Path, progress: Progress | None) -> bool:
     with urlopen(Request(url, headers=headers), timeout=_TIMEOUT) as response:  # noqa: S310, the scheme is checked
         start, total = _range(response)
         if start not in {0, done}:
-            raise HTTPException(f"the server sent the file from byte {start} on, asked for was byte {done}")
+            raise HTTPException(f"the server sent the file from byte {start}, expected from byte {done}")
         done = start
         _version_file(part).write_text(_version(response), "ascii")
         with part.open("ab" if done else "wb") as file:

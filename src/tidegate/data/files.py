@@ -17,7 +17,7 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
     leaves `path` as it was and no temporary file behind.
 
     Args:
-        path: Where the file shall be; a symbolic link keeps pointing where it points.
+        path: Where to write the file; a symbolic link keeps pointing where it points.
 
     Yields:
         The temporary file, open for binary writing, with the permissions that the umask grants to new files.

@@ -53,7 +53,7 @@ class Table:
 
 
 def kind_of(path: str | os.PathLike[str]) -> str:
-    """Tells the kind of a table by its suffix, one of `KINDS`; all but Parquet may be compressed and end in `.gz`.
+    """Returns the kind of a table by its suffix, one of `KINDS`; all but Parquet may be compressed and end in `.gz`.
 
     Raises:
         ValueError: The suffix is none that is known.
@@ -65,7 +65,7 @@ def kind_of(path: str | os.PathLike[str]) -> str:
         if suffix in known and not (kind == "parquet" and compressed):
             return kind
     expected = ", ".join(suffix for known in KINDS.values() for suffix in known)
-    raise ValueError(f"{os.fspath(path)}: the suffix tells no kind of table, expected one of {expected}")
+    raise ValueError(f"{os.fspath(path)}: the suffix is unknown, expected one of {expected}")
 
 
 def read(
@@ -161,7 +161,7 @@ def write(path: str | os.PathLike[str], columns: Mapping[str, Any]) -> None:
     """Writes a whole table, to a temporary name that then takes the place of `path`.
 
     Args:
-        path: A file whose suffix tells the kind, see `kind_of`.
+        path: A file whose suffix says its kind, see `kind_of`.
         columns: The values of each column, all equally many; an array [B, F] makes a column of vectors.
 
     Raises:

@@ -19,7 +19,7 @@ from tidegate.inspection.tally import LEFT, RIGHT, Tally
 from tidegate.ops.cells import Cell
 from tidegate.ops.checks import check_choice
 from tidegate.ops.trace import Trace
-from tidegate.text.tokenizer import UNK
+from tidegate.text.tokenizer import UNK, check_texts
 
 Array = npt.NDArray[np.float64]
 ByGate = Mapping[str, Array]
@@ -214,9 +214,7 @@ def units(
 
 def _traces(model: Reader, texts: Iterable[str]) -> Iterator[Trace]:
     """Traces texts, a few at a time, with unknown words under one name."""
-    if isinstance(texts, str):
-        raise TypeError(f"texts is one text, expected several: pass [text] for {texts[:40]!r}")
-    known, remaining = set(model.vocabulary), iter(texts)
+    known, remaining = set(model.vocabulary), check_texts(texts)
     while part := list(islice(remaining, _TEXTS)):
         for trace in model.trace(part):
             assert trace.tokens is not None  # noqa: S101 - for mypy: these are texts

@@ -100,7 +100,7 @@ def reading(path: str | os.PathLike[str]) -> Iterator[Contents]:
             yield Contents(file)
     except SafetensorError as error:
         what = str(error).removeprefix("Error while deserializing header: ")
-        raise ModelFileError(f"{name}: it is truncated, damaged or no safetensors file: {what}") from error
+        raise ModelFileError(f"{name}: it is truncated, damaged or not a safetensors file: {what}") from error
     except (ValueError, TypeError) as error:
         raise ModelFileError(f"{name}: {error}") from error
 
@@ -109,7 +109,7 @@ def write(path: str | os.PathLike[str], arrays: Mapping[str, Array], metadata: M
     """Writes a model file, whole or not at all.
 
     Args:
-        path: Where the file shall be.
+        path: Where to write the file.
         arrays: float32 arrays by name.
         metadata: The texts of `KEYS` without format and digest, which are added.
 

@@ -5,7 +5,8 @@ from typing import TypeVar, overload
 
 import numpy as np
 
-from tidegate.models.config import Architecture, CheckedArrays, NetworkConfig, TextConfig
+from tidegate.models.architecture import Architecture, CheckedArrays
+from tidegate.models.config import NetworkConfig, TextConfig
 from tidegate.models.file import TOKENIZER, reading
 from tidegate.models.metadata import parse_object
 from tidegate.models.network import Network

@@ -18,7 +18,7 @@ def parse_object(name: str, text: str) -> dict[str, Any]:
     try:
         value: dict[str, Any] = json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise ValueError(f"{name} is no JSON: {error}") from error
+        raise ValueError(f"{name} is not JSON: {error}") from error
     return value
 
 

@@ -8,12 +8,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from tidegate.inspection.counterfactual import WhatIf, what_if
-from tidegate.inspection.explain import Explanation, explain
-from tidegate.inspection.gradient_flow import GradientFlow, flows
 from tidegate.inspection.units import Units, units
-from tidegate.models.config import Architecture
+from tidegate.models.architecture import Architecture
 from tidegate.models.file import write
+from tidegate.models.inspected import Inspected
 from tidegate.models.metadata import format_object
 from tidegate.ops.checks import Sizes, check
 from tidegate.ops.trace import Trace
@@ -26,7 +24,7 @@ Array = npt.NDArray[np.float32]
 Ids = npt.NDArray[np.integer[Any]]
 
 
-class Network:
+class Network(Inspected):
     """A trained network: a recurrent stack or a pooling, a summary, and a linear head, on sequences of vectors.
 
     It needs numpy and the native kernels only. The result for a sequence does not depend on the others of a call.
@@ -141,7 +139,7 @@ class Network:
 
         Raises:
             TypeError: The sequences are of another type.
-            ValueError: A shape does not fit, or the network does not tell classes.
+            ValueError: A shape does not fit, or the network is not a classifier.
         """
         self._need_classes()
         return softmax(self.scores(sequences))
@@ -160,7 +158,7 @@ class Network:
             ValueError: A shape does not fit, or the network has no head.
         """
         if not self.config.has_head:
-            raise ValueError("this network has no head to predict with, expected encode: it gives summary vectors")
+            raise ValueError("this network has no head to predict with: use encode, which gives summary vectors")
         return self.head(self.encode(sequences))
 
     def encode(self, sequences: Any) -> Array:
@@ -300,57 +298,6 @@ class Network:
         logits: Array = np.einsum("bf,cf->bc", np.ascontiguousarray(summaries), self.head_weight)
         return logits + self.head_bias
 
-    def explain(self, source: Any) -> Explanation:
-        """Accounts for the answer to one sequence: what each step contributes to each logit, exactly.
-
-        Args:
-            source: One sequence, as in `embed`.
-
-        Raises:
-            TypeError: The source is of another type.
-            ValueError: It is several, its vectors are of another size or not finite, or the network does not tell
-                classes.
-        """
-        self._need_classes()
-        return explain(self, source)
-
-    def what_if(
-        self, source: Any, *, step: int, unit: int, layer: int = 0, reverse: bool = False, **values: float
-    ) -> WhatIf:
-        """Sets gates of one unit at one step by hand, and reads on.
-
-        Args:
-            source: One sequence, as in `embed`.
-            step: Index of the step, from 0.
-            unit: Index of the unit, from 0.
-            layer: Index of the layer, from 0.
-            reverse: Whether it is the layer that walks from the end to the start.
-            values: New values by the names of gates, such as `update=1.0`.
-
-        Raises:
-            TypeError: The source is of another type, or the cell has no such gate.
-            ValueError: The network has no gates or does not tell classes, or a value is out of its range.
-        """
-        self._need_classes()
-        return what_if(self, source, step=step, unit=unit, layer=layer, reverse=reverse, **values)
-
-    def gradient_flow(self, source: Any, *, spectral: bool = True) -> list[GradientFlow]:
-        """Computes how much the end of one sequence still depends on each of its steps, layer by layer.
-
-        Args:
-            source: One sequence, as in `embed`.
-            spectral: Whether to compute spectral norms too, which takes most of the time.
-
-        Returns:
-            One for each layer and direction, in the order of `trace`.
-
-        Raises:
-            FloatingPointError: A state is not finite.
-            TypeError: The source is of another type.
-            ValueError: The model has no recurrent layer, or the vectors do not fit.
-        """
-        return flows(self, source, spectral=spectral)
-
     def units(self, sequences: Any, *, layer: int = 0, reverse: bool = False, min_count: int = 10) -> Units:
         """Gathers what the units of one layer and direction do over many sequences.
 
@@ -376,7 +323,7 @@ class Network:
         """Writes the model to one safetensors file, whole or not at all.
 
         Args:
-            path: Where the file shall be; an old file is replaced.
+            path: Where to write the file; an old one is replaced.
 
         Raises:
             OSError: The file cannot be written.
@@ -415,10 +362,6 @@ class Network:
         classes = np.empty(len(values), object)
         classes[:] = values
         return classes
-
-    def _need_classes(self) -> None:
-        if self.config.task != "classification":
-            raise ValueError(f"this is a network for {self.config.task}, expected one for classification")
 
     def __reduce__(self) -> tuple[Any, ...]:
         # Packed weights belong to a process: a copy, or a worker that is sent a model, packs its own.

@@ -108,7 +108,7 @@ def empty(*shape: int) -> Array:
 
 def traced_values(cell: Cell, *, gates: bool) -> int:
     """Returns K, the number of values that are kept of a step: the states after the first, and with them the gates."""
-    return cell.S - 1 + (len(cell.trace) if gates else 0)
+    return cell.K if gates else cell.S - 1
 
 
 def empty_states(cell: Cell, B: int, H: int) -> Array:
@@ -120,8 +120,7 @@ def _split(cell: Cell, kept: Array | None) -> tuple[Array | None, Array | None]:
     """Takes what is kept of each step apart: the second state, and the gates if they are there."""
     if kept is None:
         return None, None
-    has_gates = kept.shape[-2] >= len(cell.trace)
-    return kept[..., -1, :] if cell.S > 1 else None, kept if has_gates else None
+    return None if cell.S == 1 else kept[..., -1, :], kept if kept.shape[-2] == cell.K else None
 
 
 def run_forward(layer: Layer, call: Call, y: Array, h_n: Array, kept: Array | None, *, clear: bool = False) -> None:
@@ -155,9 +154,9 @@ def run_backward(
         recompute_every: Most steps whose gates are computed again at once; None for any number.
     """
     (y, values), cell = kept, layer.cell
-    I, H, gates = layer.input_size, layer.hidden_size, layer.cell.G * layer.hidden_size
+    I, H, gates = layer.input_size, layer.hidden_size, cell.G * layer.hidden_size
     dx = empty(*call.x.shape[:-1], I) if need_dx else None
-    db_ih, db_hh = (np.empty(gates, np.float32) if layer.bias else None for _ in range(2))
+    db_ih, db_hh = (np.empty(gates, np.float32), np.empty(gates, np.float32)) if layer.bias else (None, None)
     dh0 = empty_states(cell, call.batch.B, H) if need_dh0 else None
     results = Gradients(dx, dh0, empty(gates, I), empty(gates, H), db_ih, db_hh)
     layer.native.backward(

@@ -37,6 +37,8 @@ class Batch:
         ids: The row of a table that each step reads, int64 [T·B] or [N]; None where inputs come step by step.
     """
 
+    __slots__ = ("B", "T", "_native", "batch_sizes", "episode_starts", "episode_state", "ids", "lengths")
+
     def __init__(
         self,
         T: int,
@@ -50,17 +52,16 @@ class Batch:
         """Takes what has been checked; see `check_batch`."""
         self.T, self.B, self.lengths, self.batch_sizes = T, B, lengths, batch_sizes
         self.episode_starts, self.episode_state, self.ids = episode_starts, episode_state, ids
-        self._native: dict[bool, _native.BatchRows] = {}
+        self._native: tuple[bool, _native.BatchRows] | None = None
 
     def native(self, reverse: bool) -> _native.BatchRows:
-        """Returns the same for the kernels, made once for each direction."""
-        found = self._native.get(reverse)
-        if found is None:
+        """Returns the same for the kernels, the last one again if it is asked for."""
+        if self._native is None or self._native[0] != reverse:
             sizes, marks, from_h0 = self.batch_sizes, self.episode_starts, self.episode_state == "h0"
             starts = None if sizes is None else np.cumsum(sizes) - sizes
-            found = _native.BatchRows(self.T, self.B, self.lengths, starts, reverse, marks, from_h0, self.ids)
-            self._native[reverse] = found
-        return found
+            rows = _native.BatchRows(self.T, self.B, self.lengths, starts, reverse, marks, from_h0, self.ids)
+            self._native = (reverse, rows)
+        return self._native[1]
 
     @property
     def leading(self) -> tuple[int, ...]:

@@ -5,7 +5,7 @@ This is the only door to the native kernels. Everything is checked here, once; t
 
 import os
 from collections.abc import Collection
-from typing import Any, NamedTuple, TypedDict, Unpack
+from typing import Any, TypedDict, Unpack
 
 import numpy as np
 import numpy.typing as npt
@@ -26,7 +26,7 @@ from tidegate.ops._kernels import (
     run_forward,
     traced_values,
 )
-from tidegate.ops.batch import IntegersLike, check_batch
+from tidegate.ops.batch import Batch, IntegersLike, check_batch
 from tidegate.ops.cells import Cell
 
 
@@ -60,6 +60,9 @@ class GradientOptions(RowOptions, total=False):
     """
 
     need: Collection[str]
+
+
+_NEED = frozenset(("dx", "dh0"))
 
 
 def _default_isa() -> str:
@@ -130,40 +133,31 @@ def pack_checked(
     return pack_weights(cell, (w_ih, w_hh, b_ih, b_hh), isa or _default_isa())
 
 
-class _Checked(NamedTuple):
-    """The arguments that a forward and a backward pass share, checked."""
+def _checked(layer: Layer, x: Array, h0: Any, options: RowOptions) -> tuple[Call, checks.Sizes, str]:
+    """Checks what a forward and a backward pass share.
 
-    call: Call
-    sizes: checks.Sizes
-    rows: str  # letters of the leading axes of y: "T B", or "N" when packed
-
-
-def _checked(layer: Layer, x: Array, h0: Any, options: RowOptions) -> _Checked:
+    Returns:
+        The call, the sizes of its letters, and those of the leading axes of y: "T B", or "N" when packed.
+    """
     facts: dict[str, Any] = dict(options)
-    facts.pop("need", None)
-    reverse, rows = bool(facts.pop("reverse", False)), "T B" if options.get("batch_sizes") is None else "N"
+    reverse, rows = bool(facts.pop("reverse", False)), "T B" if facts.get("batch_sizes") is None else "N"
     sizes: checks.Sizes = {"I": (layer.input_size, "the layer"), "H": (layer.hidden_size, "the layer")}
     sizes["S"] = (layer.cell.S, "the cell")
-    checks.check("x", x, f"{rows} I" if options.get("ids") is None else "V I", sizes)
-    batch = check_batch(sizes, **facts)
+    checks.check("x", x, f"{rows} I" if facts.get("ids") is None else "V I", sizes)
+    batch = check_batch(sizes, **facts) if facts else Batch(sizes["T"][0], sizes["B"][0])
     if h0 is not None:
         h0 = np.ascontiguousarray(checks.check("h0", h0, layer.cell.state_letters, sizes))
-    return _Checked(Call(batch, reverse, rows_contiguous(x), h0), sizes, rows)
+    return Call(batch, reverse, rows_contiguous(x), h0), sizes, rows
 
 
-def _kept(layer: Layer, checked: _Checked, out: Forward, recompute: bool) -> Array | None:
-    """Returns what the backward pass reads of the checked trace of a forward pass; None if that is nothing."""
-    cell, trace = layer.cell, out.trace
-    gates = cell.needs_trace and not recompute
-    if not gates and cell.S == 1:
-        return None
+def _kept(cell: Cell, trace: Array | None, sizes: checks.Sizes, rows: str, gates: bool) -> Array | None:
+    """Returns what the backward pass reads of the checked trace of a forward pass, with or without gates."""
     if trace is None:
         states = 'trace=True, or "states" with recompute_every' if cell.S > 1 else "trace=True, or pass recompute_every"
         raise ValueError(f"out has no trace: call forward with {states}, before backward")
-    fewest, most = (traced_values(cell, gates=values) for values in (gates, True))
-    K = fewest if trace.ndim > 1 and trace.shape[-2] == fewest else most
-    sizes = checked.sizes | {"K": (K, "the values kept of a step")}
-    return np.ascontiguousarray(checks.check("trace", trace, f"{checked.rows} K H", sizes))
+    only_states = not gates and trace.ndim > 1 and trace.shape[-2] == cell.S - 1
+    sizes["K"] = (cell.S - 1 if only_states else cell.K, "the values kept of a step")
+    return np.ascontiguousarray(checks.check("trace", trace, f"{rows} K H", sizes))
 
 
 def forward(
@@ -247,13 +241,14 @@ def backward(
         TypeError: An array is not float32, lengths or ids are no integers, or episode_starts no booleans.
         ValueError: A shape, a length or an id is wrong, or `out` has no trace that is needed.
     """
-    call, sizes, rows = checked = _checked(layer, x, h0, options)
+    need = options.pop("need", _NEED)
+    call, sizes, rows = _checked(layer, x, h0, options)
     checks.check_recompute(recompute_every)
-    need = options.get("need", ("dx", "dh0"))
-    for name in need:
-        checks.check_choice("need", name, ("dx", "dh0"))
+    if need is not _NEED and not _NEED.issuperset(need):
+        raise ValueError(f"need is {need!r}, expected some of {', '.join(map(repr, sorted(_NEED)))}")
     y = rows_contiguous(checks.check("y", out.y, f"{rows} H", sizes))
-    kept = _kept(layer, checked, out, recompute_every is not None)
+    gates = layer.cell.needs_trace and recompute_every is None
+    kept = _kept(layer.cell, out.trace, sizes, rows, gates) if gates or layer.cell.S > 1 else None
     if dy is not None:
         dy = rows_contiguous(checks.check("dy", dy, f"{rows} H", sizes))
     if dh_n is not None:

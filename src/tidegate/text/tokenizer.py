@@ -1,16 +1,15 @@
 """Texts as word ids: the vocabulary, and how a text is cut into words."""
 
 import json
-import os
 import unicodedata
 from collections.abc import Iterable, Iterator
-from functools import cache
 from itertools import islice
-from types import ModuleType
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Self
 
 import numpy as np
 import numpy.typing as npt
+
+from tidegate.text.library import library
 
 if TYPE_CHECKING:
     import tokenizers
@@ -89,9 +88,9 @@ class Tokenizer:
             raise ValueError(f"vocab_size is {vocab_size}, expected at least 3: two special words and one other")
         if min_frequency < 1:
             raise ValueError(f"min_frequency is {min_frequency}, expected at least 1")
-        library = _library()
+        parts = library()
         counting = _pipeline({})
-        trainer = library.trainers.WordLevelTrainer(
+        trainer = parts.trainers.WordLevelTrainer(
             vocab_size=vocab_size, min_frequency=min_frequency, special_tokens=[PAD, UNK], show_progress=False
         )
         counting.train_from_iterator(_encodable(texts), trainer)
@@ -111,9 +110,9 @@ class Tokenizer:
         try:
             description = json.loads(text)
             _check(description)
-            return cls(_library().Tokenizer.from_str(text))
+            return cls(library().Tokenizer.from_str(text))
         except Exception as error:  # noqa: BLE001, the library raises no other
-            raise ValueError(f"this is no tokenizer of tidegate: {error}") from None
+            raise ValueError(f"this is not a tokenizer of tidegate: {error}") from None
 
     def to_json(self) -> str:
         """Writes rules and vocabulary in the JSON format of the `tokenizers` library."""
@@ -206,13 +205,13 @@ def visible(word: str) -> str:
 
 def _pipeline(vocab: dict[str, int]) -> "tokenizers.Tokenizer":
     """Builds a tokenizer of the library with our rules."""
-    library = _library()
-    tokenizer: tokenizers.Tokenizer = library.Tokenizer(library.models.WordLevel(vocab, unk_token=UNK))
-    rules = library.normalizers
+    parts = library()
+    tokenizer: tokenizers.Tokenizer = parts.Tokenizer(parts.models.WordLevel(vocab, unk_token=UNK))
+    rules = parts.normalizers
     quotes = [rules.Replace(curly, straight) for curly, straight in _QUOTES.items()]
-    line_break = rules.Replace(library.Regex(_LINE_BREAK), " ")
+    line_break = rules.Replace(parts.Regex(_LINE_BREAK), " ")
     tokenizer.normalizer = rules.Sequence([rules.NFC(), rules.Lowercase(), line_break, *quotes])
-    tokenizer.pre_tokenizer = library.pre_tokenizers.Split(library.Regex(_WORD), behavior="removed", invert=True)
+    tokenizer.pre_tokenizer = parts.pre_tokenizers.Split(parts.Regex(_WORD), behavior="removed", invert=True)
     return tokenizer
 
 
@@ -259,40 +258,3 @@ def _part(max_length: int | None, keep: str) -> slice:
     if max_length < 1:
         raise ValueError(f"max_length is {max_length}, expected at least 1 word, or None for no limit")
     return slice(max_length) if keep == "head" else slice(-max_length, None)
-
-
-@cache
-def _library() -> ModuleType:
-    """Imports the library when it is first needed: `import tidegate` stays quick."""
-    import tokenizers  # noqa: PLC0415
-
-    os.register_at_fork(
-        before=_ForkGuard.before, after_in_parent=_ForkGuard.after_in_parent, after_in_child=_ForkGuard.after_in_child
-    )
-    return tokenizers
-
-
-class _ForkGuard:
-    """Makes the library work on one thread in a forked child, where its thread pool is gone, without saying so.
-
-    Left alone it does the same, but prints a warning that users cannot act on. The variable is seen while the fork
-    takes place and stays in the child only, so programs that the parent starts inherit nothing.
-    """
-
-    variable = "TOKENIZERS_PARALLELISM"
-    was_unset = False
-
-    @classmethod
-    def before(cls) -> None:
-        cls.was_unset = cls.variable not in os.environ
-        if cls.was_unset:
-            os.environ[cls.variable] = "false"
-
-    @classmethod
-    def after_in_parent(cls) -> None:
-        if cls.was_unset:
-            os.environ.pop(cls.variable, None)
-
-    @classmethod
-    def after_in_child(cls) -> None:
-        os.environ[cls.variable] = "false"

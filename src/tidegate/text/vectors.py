@@ -103,7 +103,7 @@ def read(path: str | os.PathLike[str], words: Collection[str] | None = None) -> 
 def _read_npz(path: Path, wanted: Wanted) -> WordVectors:
     with path.open("rb") as file:
         if not zipfile.is_zipfile(file):
-            raise ValueError("this is no .npz file, which is a zip archive of arrays")
+            raise ValueError("this is not an .npz file, which is a zip archive of arrays")
     with np.load(path, allow_pickle=False) as arrays:
         if not {"vectors", "words_utf8"} <= set(arrays):
             raise ValueError(f"the file has the arrays {sorted(arrays)}, expected 'vectors' and 'words_utf8'")
@@ -127,7 +127,7 @@ def _read_safetensors(path: Path, wanted: Wanted) -> WordVectors:
                 raise ValueError(f"the tensor 'vectors' has dtype {dtype}, expected F16, F32 or F64")
             return _select(metadata["words"], file.get_tensor("vectors"), wanted)
     except SafetensorError as error:
-        raise ValueError(f"this is no safetensors file: {error}") from None
+        raise ValueError(f"this is not a safetensors file: {error}") from None
 
 
 def _select(text: str, vectors: npt.NDArray[np.generic], wanted: Wanted) -> WordVectors:

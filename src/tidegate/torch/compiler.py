@@ -57,7 +57,7 @@ def _admit(module: ModuleType) -> None:
     def wrap(self: Any, value: Any) -> Any:
         if not isinstance(value, DropIn):
             return wrap_module(self, value)
-        with module.config.patch(allow_rnn=True):  # type: ignore[attr-defined]
+        with module.config.patch(allow_rnn=True):
             return wrap_module(self, value)
 
     builder.wrap_module = wrap

@@ -176,13 +176,20 @@ def _episodes(run: Run, x: Tensor, states: States, batch: Batch, directions: int
     held = torch.from_numpy(np.arange(len(time))[:, None] < n)
     places = (time[held], b.expand_as(time)[held])
     all_y = y.new_zeros(T, B, y.shape[-1]).index_put(places, y[held])
-    ends = [torch.from_numpy(np.flatnonzero(which)) for which in (is_last, is_first)]
-    pairs = zip(states, finals, strict=True)
-    return all_y, tuple(_at_ends(state.to(final.dtype), final, b, ends[:directions]) for state, final in pairs)
+    ends = [torch.from_numpy(np.flatnonzero(which)).to(x.device) for which in (is_last, is_first)][:directions]
+    pairs, rows = zip(states, finals, strict=True), b.to(x.device)  # on the device, as index_copy wants it
+    return all_y, tuple(_at_ends(state.to(final.dtype), final, rows, ends) for state, final in pairs)
 
 
 def _at_ends(state: Tensor, finals: Tensor, rows: Tensor, ends: Sequence[Tensor]) -> Tensor:
-    """Returns the final states of rows, [K, B, ·], from those of their episodes, of which `ends` lists the last ones."""
+    """Returns the final states of rows, [K, B, ·].
+
+    Args:
+        state: Initial states of the rows, which those of length 0 keep.
+        finals: Final states of all episodes.
+        rows: The row of each episode.
+        ends: For each direction, the episodes that are the last ones of their rows.
+    """
     found = []
     for k, own in enumerate(state):
         end = ends[k % len(ends)]

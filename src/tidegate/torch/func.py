@@ -17,14 +17,15 @@ from tidegate.ops.batch import Batch
 from tidegate.ops.cells import Cell
 from tidegate.torch.cells import States
 from tidegate.torch.fallback import torch_layer, twice_differentiable
-from tidegate.torch.operation import OperationLayers, Options, recurrent_layer, recurrent_layer_backward
+from tidegate.torch.operation import OperationLayers, recurrent_layer, recurrent_layer_backward
+from tidegate.torch.options import Options
 
 Dims = tuple[int | None, ...]
 
 
 @dataclass(frozen=True)
 class _Call:  # no tuple: functorch would take it apart
-    """What a call is told beside its tensors.
+    """What a call needs beside its tensors.
 
     Attributes:
         options: As text, see `Options`.
@@ -50,7 +51,7 @@ class TransformedLayers(OperationLayers):
     def __call__(self, i: int, x: Tensor, states: States | None, weights: Sequence[Tensor]) -> tuple[Tensor, States]:
         """Runs one layer."""
         given = states or ()
-        call = _Call(str(self.options._replace(keep=True)), len(given))
+        call = _Call(self.options._replace(keep=True).text, len(given))
         y, *finals, _ = _layer(call, self.batch.lengths, self.batch.episode_starts, x, *given, *weights)
         return y, tuple(finals)
 
@@ -96,7 +97,10 @@ class _Layer(torch.autograd.Function):
 
 
 class _Backward(torch.autograd.Function):
-    """`apply(call, lengths, episode_starts, y, kept, dy, *dfinals, x, *states, *weights)` gives gradients by the last."""
+    """The backward pass, which has derivatives too.
+
+    `apply(call, lengths, episode_starts, y, kept, dy, *dfinals, x, *states, *weights)` gives gradients by the last.
+    """
 
     @staticmethod
     def forward(
@@ -125,7 +129,8 @@ class _Backward(torch.autograd.Function):
 
         def layer(x: Tensor, *others: Tensor) -> tuple[Tensor, ...]:
             states, weights = call.split(others)
-            batch = Batch(*x.shape[:2], steps, None, marks, Options.read(call.options).episode_state)
+            T, B, _ = x.shape
+            batch = Batch(T, B, steps, None, marks, Options.read(call.options).episode_state)
             y, finals = torch_layer(call.cell, x, tuple(states) or None, weights, batch)
             return y, *finals
 

@@ -31,9 +31,7 @@ class DirectLayers(NamedTuple):
     packed: Sequence[Directions]
     traces: list[Trace] | None = None
 
-    def __call__(
-        self, i: int, x: Tensor, states: States | None, weights: Sequence[Tensor]
-    ) -> tuple[Tensor, States]:
+    def __call__(self, i: int, x: Tensor, states: States | None, weights: Sequence[Tensor]) -> tuple[Tensor, States]:
         """Runs one layer, and records it if gradients are to reach one of its tensors."""
         recorded = torch.is_grad_enabled() and (
             x.requires_grad
@@ -70,7 +68,7 @@ def _traces(plan: Plan, i: int, done: Done, states: States | None) -> Iterator[T
 
 
 class _Call(NamedTuple):
-    """What the node of a layer is told beside its tensors.
+    """What the node of a layer needs beside its tensors.
 
     Attributes:
         plan: The cell and the rows.

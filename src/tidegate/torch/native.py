@@ -128,7 +128,11 @@ def gradients(
     """
     (x, states), (y, values), (dy, *dfinals) = inputs, kept, output_gradients
     D, results = len(directions), []
-    x_rows, starts, ends = _kernels.rows_contiguous(x.numpy(force=True)), _by_direction(states, D), _by_direction(dfinals, D)
+    x_rows, starts, ends = (
+        _kernels.rows_contiguous(x.numpy(force=True)),
+        _by_direction(states, D),
+        _by_direction(dfinals, D),
+    )
     dys = None if dy is None else dy.numpy(force=True)
     for d, layer in enumerate(directions):
         y_d, dy_d = (y, dys) if D == 1 else (_columns(y, d), None if dys is None else _columns(dys, d))

@@ -5,12 +5,13 @@ module that nothing transforms calls the kernels by itself: an operation of torc
 """
 
 from collections.abc import Sequence
-from functools import lru_cache
-from typing import Any, NamedTuple, Self, cast
+from math import prod
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 import torch
 from torch import Tensor
+from torch.utils.flop_counter import register_flop_formula
 
 from tidegate.ops import checks
 from tidegate.ops._kernels import Array, rows_contiguous, traced_values
@@ -18,69 +19,8 @@ from tidegate.ops.batch import Batch, check_batch
 from tidegate.ops.cells import Cell
 from tidegate.torch.cells import States, weights_per_direction
 from tidegate.torch.native import Plan, gradients, run
+from tidegate.torch.options import Options
 from tidegate.torch.weights import PACKED
-
-
-class Options(NamedTuple):
-    """What a layer is told beside its tensors. The operations take it as a text, which `str` gives and `read` reads.
-
-        >>> options = Options("gru reset=off", recompute_every=100, keep=True)
-        >>> str(options)
-        'gru reset=off, recompute_every=100, keep=True'
-        >>> Options.read(str(options)) == options
-        True
-
-    Attributes:
-        cell: The text of the cell.
-        episode_state: What an episode starts from, "zeros" or "h0".
-        recompute_every: Steps of a segment whose gates the backward pass computes again; None for any number.
-        keep: Whether the forward pass keeps what the backward pass reads, which is otherwise computed again.
-        need_dx: Whether the backward pass computes the gradient by x.
-    """
-
-    cell: str
-    episode_state: str = "zeros"
-    recompute_every: int | None = None
-    keep: bool = False
-    need_dx: bool = True
-
-    def __str__(self) -> str:
-        parts = [self.cell]
-        if self.episode_state != "zeros":
-            parts.append(f"episode_state={self.episode_state}")
-        if self.recompute_every is not None:
-            parts.append(f"recompute_every={self.recompute_every}")
-        if self.keep:
-            parts.append("keep=True")
-        if not self.need_dx:
-            parts.append("need_dx=False")
-        return ", ".join(parts)
-
-    @classmethod
-    def read(cls, text: str) -> Self:
-        """Reads a text of options.
-
-        Raises:
-            ValueError: It holds something else.
-        """
-        options: Self = _read(cls, text)
-        return options
-
-
-@lru_cache
-def _read(kind: Any, text: str) -> Any:
-    cell, *parts = text.split(", ")
-    given = dict(part.partition("=")[::2] for part in parts)
-    every = given.pop("recompute_every", None)
-    flags = {name: given.pop(name, str(default)) for name, default in (("keep", False), ("need_dx", True))}
-    options = kind(cell, given.pop("episode_state", "zeros"), None if every is None else int(every))
-    for name, word in flags.items():
-        checks.check_choice(name, word, ("True", "False"))
-        options = options._replace(**{name: word == "True"})
-    for name in given:
-        checks.check_choice("an option", name, kind._fields[1:])
-    checks.check_recompute(options.recompute_every)
-    return options
 
 
 class OperationLayers(NamedTuple):
@@ -101,7 +41,7 @@ class OperationLayers(NamedTuple):
         options = self.options._replace(keep=keep and not torch.compiler.is_exporting())
         batch = self.batch
         rows: tuple[Any, Any] = (batch.lengths, batch.episode_starts)
-        y, finals, _ = recurrent_layer(x, list(given), list(weights), *rows, str(options))
+        y, finals, _ = recurrent_layer(x, list(given), list(weights), *rows, options.text)
         return y, tuple(finals)
 
 
@@ -163,10 +103,10 @@ def recurrent_layer_backward(
     plan = _plan(given, sizes, (x, states), (lengths, episode_starts))
     directions = PACKED.get(plan.cell, weights)
     y, kept = outputs
-    states_kept = traced_values(plan.cell, gates=False)
-    if states_kept and not kept.numel():  # nothing was kept, and states after the first can't be done without
-        kept = cast("Tensor", run(plan, directions, x, tuple(states), K=states_kept).kept)
-    found = _kept(y, kept, sizes)
+    K = plan.kept_values if given.keep else traced_values(plan.cell, gates=False)
+    if K and not given.keep:  # nothing was kept, and states after the first can't be done without
+        kept = cast("Tensor", run(plan, directions, x, tuple(states), K=K).kept)
+    found = _kept(y, kept, K, sizes)
     names = ("dy", *[f"dstates[{s}]" for s in range(plan.cell.S)])
     for name, gradient in zip(names, output_gradients, strict=True):
         if gradient is not None:
@@ -208,12 +148,13 @@ def _plan(
     return Plan(cell, batch, options.recompute_every)
 
 
-def _kept(y: Tensor, kept: Tensor, sizes: checks.Sizes) -> tuple[Array, Array | None]:
+def _kept(y: Tensor, kept: Tensor, K: int, sizes: checks.Sizes) -> tuple[Array, Array | None]:
     """Checks what the forward pass has kept."""
     outputs = rows_contiguous(checks.check("y", y.numpy(force=True), "T B D·H", sizes))
     if not kept.numel():
         return outputs, None
-    return outputs, np.ascontiguousarray(checks.check("kept", kept.numpy(force=True), "D T B K H", dict(sizes)))
+    letters = sizes | {"K": (K, "the cell")}
+    return outputs, np.ascontiguousarray(checks.check("kept", kept.numpy(force=True), "D T B K H", letters))
 
 
 @recurrent_layer.register_fake
@@ -263,9 +204,27 @@ def _backward(ctx: Any, dy: Tensor | None, dfinals: Sequence[Tensor | None], _: 
     states, weights = tensors[: ctx.given], tensors[ctx.given :]
     options = Options.read(ctx.options)._replace(need_dx=ctx.needs_input_grad[0])
     dx, dstates, dweights = recurrent_layer_backward(
-        *(x, states, weights, lengths, episode_starts, str(options)), [y, kept], [dy, *dfinals]
+        *(x, states, weights, lengths, episode_starts, options.text), [y, kept], [dy, *dfinals]
     )
     return dx if options.need_dx else None, dstates, dweights, None, None, None
 
 
 recurrent_layer.register_autograd(_backward, setup_context=_keep)
+
+
+def _products(x: Any, weights: Any) -> int:
+    """Counts the multiplications and additions of W x and U h."""
+    numbers: int = prod(x[:-1]) * sum(prod(weight) for weight in weights if len(weight) == 2)
+    return 2 * numbers
+
+
+@register_flop_formula(torch.ops.tidegate.recurrent_layer)
+def _forward_flops(x: Any, states: Any, weights: Any, *others: Any, **options: Any) -> int:
+    """Tells `torch.utils.flop_counter` what a layer costs."""
+    return _products(x, weights)
+
+
+@register_flop_formula(torch.ops.tidegate.recurrent_layer_backward)
+def _backward_flops(x: Any, states: Any, weights: Any, *others: Any, **options: Any) -> int:
+    """The same for the backward pass: the gradients by what is multiplied, and by the weights."""
+    return 2 * _products(x, weights)

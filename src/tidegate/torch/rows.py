@@ -34,11 +34,11 @@ class RowArguments(NamedTuple):
     episode_state: str
 
 
-def check_rows(data: Tensor, rows: RowArguments, batch_first: bool, *, as_tensors: bool) -> Batch:
-    """Checks what is said of the rows of a padded batch, or of one sequence.
+def check_rows(data: Tensor | PackedSequence, rows: RowArguments, batch_first: bool, *, as_tensors: bool) -> Batch:
+    """Checks what is said of the rows of a call.
 
     Args:
-        data: The input [T, B, I], [B, T, I] with batch_first, or [T, I].
+        data: The input [T, B, I], [B, T, I] with batch_first, [T, I], or packed.
         rows: What is said of its rows.
         batch_first: Whether the input is [B, T, I].
         as_tensors: Whether the batch is to hold tensors, whose numbers are left for the operation to check that gets
@@ -46,10 +46,18 @@ def check_rows(data: Tensor, rows: RowArguments, batch_first: bool, *, as_tensor
 
     Raises:
         TypeError: Lengths are no integers, or episode_starts no booleans.
-        ValueError: They do not fit the input, which may be one that takes none.
+        ValueError: They do not fit the input, which may be one that takes none; or the batch sizes of a packed sequence
+            increase or do not sum to the rows of its data.
     """
     lengths, episode_starts, episode_state = rows
     check_choice("episode_state", episode_state, EPISODE_STATES)
+    for name, given in (("lengths", lengths), ("episode_starts", episode_starts)):
+        if given is not None:
+            _check_padded(name, data)
+    if isinstance(data, PackedSequence):
+        if as_tensors:  # torch's own code takes it as it is
+            return Batch(0, 0)
+        return check_batch({"N": (data.data.shape[0], "input")}, batch_sizes=data.batch_sizes.numpy())
     T, B = (*data.shape, 1, 1)[:2]  # one sequence is a batch of one
     if data.dim() == 2:
         B = 1
@@ -57,9 +65,6 @@ def check_rows(data: Tensor, rows: RowArguments, batch_first: bool, *, as_tensor
         T, B = B, T
     if lengths is None and episode_starts is None:
         return Batch(T, B, episode_state=episode_state)
-    for name, given in (("lengths", lengths), ("episode_starts", episode_starts)):
-        if given is not None:
-            _check_padded(name, data)
     if as_tensors:
         steps = None if lengths is None else _tensor("lengths", lengths, "integers")
         marks = None if episode_starts is None else _tensor("episode_starts", episode_starts, "bool")
@@ -73,30 +78,6 @@ def check_rows(data: Tensor, rows: RowArguments, batch_first: bool, *, as_tensor
         starts = check_episode_starts(_on_cpu(episode_starts), "B T" if batch_first else "T B", sizes)
         starts = np.ascontiguousarray(starts.T) if batch_first else starts
     return Batch(T, B, numbers, None, starts, episode_state)
-
-
-def check_packed(packed: PackedSequence, rows: RowArguments) -> Batch:
-    """Checks the rows of a packed sequence.
-
-    Raises:
-        ValueError: Its batch sizes increase or do not sum to the rows of its data, or its rows are spoken of twice.
-    """
-    refuse_packed(rows)
-    return check_batch({"N": (packed.data.shape[0], "input")}, batch_sizes=packed.batch_sizes.numpy())
-
-
-def refuse_packed(rows: RowArguments) -> None:
-    """Checks that nothing is said of the rows of a packed sequence.
-
-    Raises:
-        ValueError: Something is.
-    """
-    check_choice("episode_state", rows.episode_state, EPISODE_STATES)
-    for name, given in (("lengths", rows.lengths), ("episode_starts", rows.episode_starts)):
-        if given is not None:
-            raise ValueError(
-                f"{name} given with a packed sequence, expected a padded tensor: a packed sequence has its own rows"
-            )
 
 
 class Lookup(NamedTuple):
@@ -170,7 +151,11 @@ def check_traceable(data: Tensor | PackedSequence, transform: str | None) -> Non
         raise ValueError("return_trace given under a transform of torch, expected a call outside of it")
 
 
-def _check_padded(name: str, data: Tensor) -> None:
+def _check_padded(name: str, data: Tensor | PackedSequence) -> None:
+    if isinstance(data, PackedSequence):
+        raise ValueError(  # noqa: TRY004 - it is the combination that is wrong
+            f"{name} given with a packed sequence, expected a padded tensor: a packed sequence has its own rows"
+        )
     if data.dim() != 3:
         raise ValueError(f"{name} given with an input of {data.dim()} axes, expected 3: several rows of steps")
     if jit_traces():

@@ -1,24 +1,26 @@
 """Labelled sequences made ready for training: vocabulary, classes or numbers, and a part held out to judge by."""
 
-from collections.abc import Hashable, Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from tidegate.models.config import Architecture, NetworkConfig, TextConfig
+from tidegate.models.architecture import Architecture
+from tidegate.models.config import NetworkConfig, TextConfig
 from tidegate.models.network import Network
 from tidegate.models.text_model import TextModel
 from tidegate.sequences.padding import Sequences, as_sequences
 from tidegate.text.tokenizer import Tokenizer, check_texts
-from tidegate.training.corpus import Corpus, Integers
+from tidegate.training.corpus import Corpus
+from tidegate.training.labels import Targets, numbers_of, targets_of
 from tidegate.training.sampling import hold_out
 
 SIZES: Mapping[str, Any] = {"embedding_size": 100, "hidden_size": 128, "summary": "last"}
 """What is trained unless something else is asked for."""
 
-VALIDATION, VOCAB_SIZE, MAX_LENGTH = 0.1, 20_000, 1000
+CELL, VALIDATION, VOCAB_SIZE, MAX_LENGTH = "gru", 0.1, 20_000, 1000
 
 
 @dataclass(frozen=True)
@@ -38,37 +40,6 @@ class Labelled:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Targets:
-    """What is to be predicted.
-
-    Attributes:
-        labels: Names of the C classes, or of the C numbers of a regression.
-        task: "classification" or "regression".
-        classes: What the labels stand for where it is not the labels themselves.
-    """
-
-    labels: tuple[str, ...]
-    task: str = "classification"
-    classes: tuple[Hashable, ...] | None = None
-
-    def numbers(self, labels: Any, source: str, count: int) -> npt.NDArray[Any]:
-        """Turns labels into indices of classes, int64 [B], or into the numbers of a regression, float32 [B, C].
-
-        Args:
-            labels: The B labels.
-            source: What the labels belong to, for errors.
-            count: B, the number of sequences.
-
-        Raises:
-            TypeError: The labels of a regression are no real numbers.
-            ValueError: Their number is another, one of them is no class or not finite, or C is another.
-        """
-        if self.task == "classification":
-            return class_indices(labels, self.classes or self.labels, source, count)
-        return as_numbers(labels, source, (count, len(self.labels)))
-
-
-@dataclass(frozen=True, kw_only=True)
 class Examples(Targets):
     """What a network is trained on and judged by.
 
@@ -80,7 +51,7 @@ class Examples(Targets):
     train: Labelled
     validation: Labelled
 
-    def config(self, cell: str = "gru", **sizes: Any) -> Architecture:
+    def config(self, cell: str = CELL, **sizes: Any) -> Architecture:
         """Describes a network for these sequences."""
         raise NotImplementedError
 
@@ -104,7 +75,7 @@ class TextExamples(Examples):
     tokenizer: Tokenizer
     max_length: int | None
 
-    def config(self, cell: str = "gru", **sizes: Any) -> TextConfig:
+    def config(self, cell: str = CELL, **sizes: Any) -> TextConfig:
         """Describes a network for these texts.
 
         Args:
@@ -129,7 +100,7 @@ class SequenceExamples(Examples):
 
     input_size: int
 
-    def config(self, cell: str = "gru", **sizes: Any) -> NetworkConfig:
+    def config(self, cell: str = CELL, **sizes: Any) -> NetworkConfig:
         """Describes a network for these sequences.
 
         Args:
@@ -230,7 +201,7 @@ def _finite(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
 
 def _parts(sequences: list[Any], labels: Any, task: str, validation: Any, seed: int) -> tuple[Targets, list[_Part]]:
     """Turns labels into numbers, and holds a part of the sequences out."""
-    targets = _numbers_of(labels) if task == "regression" else targets_of(labels)
+    targets = numbers_of(labels) if task == "regression" else targets_of(labels)
     numbers = targets.numbers(labels, "the training part", len(sequences))
     if isinstance(validation, tuple):
         others = list(validation[0])
@@ -239,104 +210,3 @@ def _parts(sequences: list[Any], labels: Any, task: str, validation: Any, seed: 
     groups = np.zeros(len(sequences), np.int64) if task == "regression" else numbers
     chosen = hold_out(groups, validation, np.random.default_rng(seed))
     return targets, [_Part([sequences[b] for b in rows], numbers[rows]) for rows in chosen]
-
-
-def _numbers_of(labels: Any) -> Targets:
-    """Names the numbers of a regression."""
-    shape = np.shape(labels)
-    names = ("value",) if len(shape) < 2 or shape[1] == 1 else tuple(f"value {c + 1}" for c in range(shape[1]))
-    return Targets(labels=names, task="regression")
-
-
-def targets_of(labels: Iterable[Any]) -> Targets:
-    """Names the classes that occur.
-
-    Example:
-        >>> targets_of([3, 1, 3]), targets_of(["no", "yes"]).labels
-        (Targets(labels=('1', '3'), task='classification', classes=(1, 3)), ('no', 'yes'))
-
-    Raises:
-        TypeError: A label is not hashable.
-        ValueError: There are fewer than two, two of them are written alike, or one is a number with a fraction.
-    """
-    plain = [label.item() if isinstance(label, np.generic) else label for label in labels]
-    found = set(plain)
-    for label in found:
-        if isinstance(label, float) and not label.is_integer():
-            raise ValueError(f'a label is {label}, expected classes: to predict numbers, say task="regression"')
-    if all(isinstance(label, str) for label in found):
-        return Targets(labels=label_names(plain))
-    try:
-        classes = tuple(sorted(found))
-    except TypeError:
-        classes = tuple(sorted(found, key=str))
-    names = tuple(map(str, classes))
-    if len(names) < 2:
-        raise ValueError(f"found {len(names)} label(s) ({', '.join(names)}) in {len(plain)} rows, expected at least 2")
-    if len(set(names)) < len(names):
-        raise ValueError(f"two labels are written alike: {', '.join(names)[:80]}, expected distinct texts")
-    return Targets(labels=names, classes=classes)
-
-
-def label_names(labels: Sequence[str]) -> tuple[str, ...]:
-    """Names the classes that occur, sorted; "2" comes before "10" if all of them are numbers.
-
-    Raises:
-        ValueError: There are fewer than two.
-    """
-    names = sorted(set(labels))
-    if len(names) < 2:
-        raise ValueError(f"found {len(names)} label(s) ({', '.join(names)}) in {len(labels)} rows, expected at least 2")
-    try:
-        return tuple(sorted(names, key=float))
-    except ValueError:
-        return tuple(names)
-
-
-def class_indices(labels: Sequence[Any], classes: Sequence[Any], source: str, count: int) -> Integers:
-    """Turns labels into indices of `classes`, int64 [B].
-
-    Args:
-        labels: The B labels.
-        classes: The C classes.
-        source: What the labels belong to, for errors.
-        count: B, the number of sequences.
-
-    Raises:
-        ValueError: Their number is another, or one of them is empty or no class.
-    """
-    _check_count(labels, source, count)
-    index = {label: i for i, label in enumerate(classes)}
-    for row, label in enumerate(labels):
-        if label not in index or (isinstance(label, str) and not label.strip()):
-            known = ", ".join(map(repr, classes[:8])) + (", …" if len(classes) > 8 else "")
-            raise ValueError(f"{source}: row {row + 1} has the label {label!r}, expected one of {known}")
-    return np.array([index[label] for label in labels], np.int64)
-
-
-def as_numbers(labels: Any, source: str, shape: tuple[int, int]) -> npt.NDArray[np.float32]:
-    """Turns the labels of a regression into numbers, float32 [B, C].
-
-    Args:
-        labels: Numbers [B] or [B, C].
-        source: What the labels belong to, for errors.
-        shape: B, C.
-
-    Raises:
-        TypeError: They are no real numbers.
-        ValueError: Their shape is another, or one of them is not finite.
-    """
-    numbers = np.asarray(labels)
-    if numbers.dtype.kind not in "fiub":
-        raise TypeError(f"labels has dtype {numbers.dtype}, expected real numbers for a regression")
-    _check_count(numbers, source, shape[0])
-    if numbers.size != shape[0] * shape[1]:
-        raise ValueError(f"{source}: labels has shape {numbers.shape}, expected [B, C] = {shape}")
-    if not np.isfinite(numbers).all():
-        raise ValueError(f"{source}: {np.count_nonzero(~np.isfinite(numbers))} labels are not finite")
-    return numbers.reshape(shape).astype(np.float32)
-
-
-def _check_count(labels: Any, source: str, count: int) -> None:
-    if len(labels) != count:
-        raise ValueError(f"{source}: found {len(labels)} labels for {count} rows, expected one for each")

@@ -5,14 +5,15 @@ from dataclasses import fields
 from importlib import import_module
 from typing import Any
 
+import numpy as np
 import numpy.typing as npt
 
-from tidegate.models.config import TASKS
+from tidegate.models.architecture import TASKS
 from tidegate.models.network import Network
 from tidegate.ops.checks import check_choice
 from tidegate.sequences.padding import Sequences
 from tidegate.training.events import Epoch
-from tidegate.training.examples import VALIDATION, Examples, SequenceExamples, prepare_sequences, prepare_texts
+from tidegate.training.examples import CELL, VALIDATION, Examples, SequenceExamples, prepare_sequences, prepare_texts
 from tidegate.training.settings import Settings
 
 VECTOR_DROPOUT = 0.1  # few features, each with a meaning of its own, where a word has a hundred
@@ -24,7 +25,7 @@ def fit(
     labels: Sequence[Any] | npt.NDArray[Any],
     *,
     task: str = "classification",
-    cell: str = "gru",
+    cell: str = CELL,
     validation: Any = VALIDATION,
     **settings: Any,
 ) -> Network:
@@ -82,7 +83,7 @@ def fit(
 
 def _examples(data: Any, labels: Any, settings: dict[str, Any], **options: Any) -> Examples:
     """Makes examples of texts or of vectors; takes what it needs out of the settings."""
-    data = data if hasattr(data, "__getitem__") and hasattr(data, "__len__") else list(data)
+    data = data if isinstance(data, str | list | tuple | np.ndarray) else list(data)
     if isinstance(data, str) or (len(data) and isinstance(data[0], str)):
         limits = {name: settings.pop(name) for name in TEXT_OPTIONS if name in settings}
         return prepare_texts(data, labels, **limits, **options)

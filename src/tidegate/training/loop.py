@@ -1,4 +1,4 @@
-"""The training loop on torch, a generator of plain events: who listens decides what to show and when to stop."""
+"""The training loop on torch, a generator of plain events: the caller decides what to show and when to stop."""
 
 from collections.abc import Iterator, Mapping
 from importlib.metadata import version
@@ -15,7 +15,8 @@ except ImportError as error:
 
 from torch import Tensor
 
-from tidegate.models.config import Architecture, TextConfig
+from tidegate.models.architecture import Architecture
+from tidegate.models.config import TextConfig
 from tidegate.models.metrics import RegressionReport, Report, score, score_numbers
 from tidegate.models.network import Network
 from tidegate.ops.threads import kept_awake
@@ -38,7 +39,7 @@ __all__ = ["Epoch", "Settings", "Step", "check_settings", "evaluate", "predict",
 def train(
     examples: Examples, config: Architecture, settings: Settings | None = None, vectors: WordVectors | None = None
 ) -> Iterator[Step | Epoch]:
-    """Trains a network; the last epoch with weights is the best. To stop early, stop listening.
+    """Trains a network; the last epoch with weights is the best. To stop early, stop iterating.
 
     Example:
         >>> from tidegate.training.examples import prepare_texts
@@ -117,13 +118,15 @@ def check_settings(settings: Settings, config: Architecture) -> None:
     """Checks what of the settings depends on what is trained.
 
     Raises:
-        ValueError: There are no gates that a memory could be set of, or no recurrent layer to watch or to start, or no
-            embedding to freeze.
+        ValueError: There are no gates whose memory could be set, no classes whose gradients could be watched, or no
+            word vectors to freeze.
     """
     if settings.chrono is not None:
         if not config.recurrent:
             raise ValueError(f"chrono is {settings.chrono}, but the cell {config.cell!r} has no gates to set")
         check_chrono(settings.chrono, config.recurrent_cell, config.bias)
+    if settings.watch_gradients and config.task != "classification":
+        raise ValueError(f"watch_gradients measures the loss of classes, but the task is {config.task!r}")
     if settings.freeze and not isinstance(config, TextConfig):
         raise ValueError("freeze is True, but a network of vectors has no word vectors")
 
@@ -153,7 +156,7 @@ def predict(module: NetworkModule, corpus: Corpus) -> npt.NDArray[np.float32]:
 def to_model(
     examples: Examples, config: Architecture, epoch: Epoch, figures: Mapping[str, Any] | None = None
 ) -> Network:
-    """Makes the model of an epoch, which needs torch no longer.
+    """Makes the model of an epoch, which works without torch.
 
     Args:
         examples: What it was trained on.

@@ -7,7 +7,8 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from tidegate.models.config import Architecture, TextConfig
+from tidegate.models.architecture import Architecture
+from tidegate.models.config import TextConfig
 from tidegate.text.tokenizer import PADDING
 from tidegate.torch.chrono import check_chrono
 from tidegate.training.layers import recurrent_layers

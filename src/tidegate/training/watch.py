@@ -7,7 +7,7 @@ import numpy.typing as npt
 
 from tidegate.inspection.gradient_flow import flows, loss_gradients
 from tidegate.inspection.gradient_flow.growth import describe, fitted_rate
-from tidegate.models.config import Architecture
+from tidegate.models.architecture import Architecture
 from tidegate.ops.trace import Trace
 from tidegate.training.events import Gradients, LayerGradients
 from tidegate.training.examples import Examples
@@ -26,7 +26,7 @@ class Watch:
 
         Args:
             examples: What is trained on; the sequences are from its validation part.
-            config: What is trained, with recurrent layers, to tell classes.
+            config: What is trained, a classifier with recurrent layers.
         """
         held = examples.validation
         usual = np.quantile(held.corpus.lengths, 0.75)

@@ -5,7 +5,7 @@ A cell is a class in a file of its own in this folder. Defining it makes its nam
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Any, ClassVar
 
 import numpy as np
@@ -62,12 +62,16 @@ class Cell:
             place in this list.
         needs_trace: Whether the backward pass reads what a trace keeps.
         learning_rate: Of AdamW, for a first try.
+        G: The number of blocks.
+        S: The number of states.
     """
 
     name: ClassVar[str] = ""
     title: ClassVar[str]
     blocks: ClassVar[tuple[str, ...]]
+    G: ClassVar[int]  # with S counted once for each class, where torch's compiler can read them
     states: ClassVar[tuple[str, ...]] = ("hidden",)
+    S: ClassVar[int]
     trace: ClassVar[tuple[str, ...]]
     symbols: ClassVar[Mapping[str, str]]
     gates: ClassVar[tuple[str, ...]] = ()
@@ -80,7 +84,8 @@ class Cell:
     learning_rate: ClassVar[float] = 2e-3
 
     def __init_subclass__(cls) -> None:
-        """Makes a cell known by its name."""
+        """Counts blocks and states, and makes a cell known by its name."""
+        cls.G, cls.S = len(getattr(cls, "blocks", ())), len(cls.states)
         if cls.name:
             CELLS[cls.name] = cls
 
@@ -111,17 +116,12 @@ class Cell:
         except TypeError:  # what can't be hashed is no cell
             return _cell.__wrapped__(cell, tuple(choices.items()))
 
-    @property
-    def G(self) -> int:  # noqa: N802 - the letter of the equations
-        """The number of blocks of its weights."""
-        return len(self.blocks)
+    @cached_property
+    def K(self) -> int:  # noqa: N802 - the letter of the equations
+        """The number of values that a trace keeps of each step, the states after the first included."""
+        return len(self.trace) + len(self.states) - 1
 
-    @property
-    def S(self) -> int:  # noqa: N802 - likewise
-        """The number of states."""
-        return len(self.states)
-
-    @property
+    @cached_property
     def state_letters(self) -> str:
         """The letters of an array of states, "B H", or "S B H" for a cell of several."""
         return "B H" if self.S == 1 else "S B H"
@@ -140,7 +140,7 @@ class Cell:
         """What is chosen, by name."""
         return dict(zip(self.choices, self._chosen_words(), strict=True))
 
-    @property
+    @cached_property
     def places(self) -> list[int]:
         """The place of each chosen word in its list, as the kernels know it."""
         return [words.index(getattr(self, name)) for name, words in self.choices.items()]

@@ -8,44 +8,39 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 from torch.fx import Proxy
-from torch.nn.functional import dropout
 from torch.nn.utils.rnn import PackedSequence
 
 from tidegate.ops.batch import Batch
 from tidegate.ops.cells import Cell
 from tidegate.ops.checks import check_recompute
 from tidegate.ops.trace import Trace
-from tidegate.torch.cells import States, cell_of, torch_function
+from tidegate.torch.cells import cell_of, torch_function
 from tidegate.torch.chrono import check_chrono, draw_memories
 from tidegate.torch.fallback import torch_rows, twice_differentiable
 from tidegate.torch.func import TransformedLayers
-from tidegate.torch.function import DirectLayers, joined
+from tidegate.torch.function import DirectLayers
 from tidegate.torch.native import Plan
-from tidegate.torch.operation import OperationLayers, Options
+from tidegate.torch.operation import OperationLayers
+from tidegate.torch.options import Options
 from tidegate.torch.routing import EMPTY, Route, choose_route, misfit
 from tidegate.torch.rows import (
     EpisodeStarts,
     Ids,
     Lengths,
-    Lookup,
     RowArguments,
-    check_packed,
     check_rows,
     check_traceable,
     look_up,
-    refuse_packed,
 )
+from tidegate.torch.stack import Input, State, as_hx, as_states, run_stack
 from tidegate.torch.trace import TorchLayers
 from tidegate.torch.transforms import forward_mode, transform
 from tidegate.torch.weights import PACKED
 
-Input = Tensor | PackedSequence
-State = Tensor | tuple[Tensor, ...]
-"""Initial or final states as torch has them: one tensor [L·D, B, H], or the tuple (h, c) of an LSTM."""
-
-Layers = DirectLayers | OperationLayers | TorchLayers
-
-_Base = torch.nn.RNNBase if TYPE_CHECKING else object
+if TYPE_CHECKING:
+    _Base = torch.nn.RNNBase
+else:
+    _Base = object
 
 
 class DropIn(_Base):
@@ -75,7 +70,7 @@ class DropIn(_Base):
         episode_state: str = "zeros",
         ids: Ids | None = None,
         return_trace: bool = False,
-    ) -> tuple[Input, State] | tuple[Input, State, list[Trace]]:
+    ) -> Any:
         """Runs the layers over a batch of sequences.
 
         Args:
@@ -103,8 +98,9 @@ class DropIn(_Base):
             TypeError: `lengths` or `ids` are no integers, or `episode_starts` no booleans.
             RuntimeError, IndexError: As torch's own checks raise them, the latter for `ids` under a transform.
         """
+        rows = RowArguments(lengths, episode_starts, episode_state)
         if isinstance(input, Proxy):
-            return self._as_leaf(input, hx, lengths, episode_starts, episode_state, ids)
+            return self._as_leaf(input, hx, rows, ids)
         cell, weights, lookup, data = self.cell, self._weights(), None, input
         if ids is not None:
             data, lookup = look_up(input, ids, transformed=transform() is not None)
@@ -112,19 +108,14 @@ class DropIn(_Base):
         traces: list[Trace] | None = [] if return_trace else None
         if return_trace:
             check_traceable(data, route.transform)
-        rows = RowArguments(lengths, episode_starts, episode_state)
         if not route:
-            data = data if lookup is None else lookup.gathered()
-            return self._by_torch(data, hx, rows, traces)
-        if isinstance(data, PackedSequence):
-            batch = check_packed(data, rows)
-        else:
-            batch = check_rows(data, rows, self.batch_first, as_tensors=route.transform is not None)
+            return self._by_torch(data if lookup is None else lookup.gathered(), hx, rows, traces)
+        batch = check_rows(data, rows, self.batch_first, as_tensors=route.transform is not None)
         table = None
         if lookup is not None:
             batch, table = lookup.add_to(batch, self.batch_first), lookup.table
         layers = self._native_layers(route, Plan(cell, batch, self.recompute_every), weights, traces)
-        output = self._arranged(data, hx, weights, layers, table)
+        output = run_stack(self, data, hx, weights, layers, table)
         return output if traces is None else (*output, traces)
 
     def route(
@@ -144,11 +135,9 @@ class DropIn(_Base):
         """
         data = input if ids is None else look_up(input, ids, transformed=transform() is not None)[0]
         route = choose_route(self, self.cell, data, hx, self._weights())
+        # They decide nothing, but wrong ones have no route.
         rows = RowArguments(lengths, episode_starts, episode_state)
-        if isinstance(data, PackedSequence):  # the rows decide nothing, but wrong ones have no route
-            refuse_packed(rows)
-        else:
-            check_rows(data, rows, self.batch_first, as_tensors=route.transform is not None)
+        check_rows(data, rows, self.batch_first, as_tensors=route.transform is not None)
         return route
 
     def extra_repr(self) -> str:
@@ -190,16 +179,13 @@ class DropIn(_Base):
             if self.chrono and name.startswith("bias_ih"):
                 draw_memories(self.chrono, self.cell, bias, parameters[name.replace("ih", "hh")])
 
-    def _as_leaf(self, input: Proxy, *arguments: Any) -> Any:  # noqa: A002 - torch's name
-        """Returns the node of a graph of torch.fx, to which this module is one step, as torch's own modules are."""
-        names = ("hx", "lengths", "episode_starts", "episode_state", "ids")
-        defaults = (None, None, None, "zeros", None)
-        given = {
-            name: value
-            for name, value, default in zip(names, arguments, defaults, strict=True)
-            if value is not default and not (default == "zeros" and isinstance(value, str) and value == default)
-        }
-        return input.tracer.create_proxy("call_module", input.tracer.path_of_module(self), (input,), given)
+    def _as_leaf(self, input: Any, hx: Any, rows: RowArguments, ids: Any) -> Any:  # noqa: A002 - torch's name
+        """Returns the node of a graph of torch.fx to which this module is one step, as torch's own modules are."""
+        given = {name: value for name, value in {**rows._asdict(), "ids": ids}.items() if value is not None}
+        if rows.episode_starts is None:
+            del given["episode_state"]  # it says nothing then
+        arguments = (input,) if hx is None else (input, hx)
+        return input.tracer.create_proxy("call_module", input.tracer.path_of_module(self), arguments, given)
 
     def _native_layers(
         self, route: Route, plan: Plan, weights: Sequence[Tensor], traces: list[Trace] | None
@@ -216,82 +202,43 @@ class DropIn(_Base):
         ]
         return DirectLayers(plan, packed, traces)
 
-    def _arranged(
-        self, data: Input, hx: State | None, weights: Sequence[Tensor], layers: Layers, table: Tensor | None = None
-    ) -> tuple[Input, State]:
-        """Runs all layers over an input of any form, or over a table in the place of one of that form."""
-        states = None if hx is None else (hx,) if isinstance(hx, Tensor) else tuple(hx)
-        if isinstance(data, PackedSequence):
-            y, finals = self._layers(data.data, _permuted(states, data.sorted_indices), weights, layers)
-            return data._replace(data=y), _as_hx(_permuted(finals, data.unsorted_indices))
-        single = data.dim() == 2
-        flipped = self.batch_first and not single
-        x = table if table is not None else data.unsqueeze(1) if single else data.transpose(0, 1) if flipped else data
-        if not single:
-            y, finals = self._layers(x, states, weights, layers)
-            return (y.transpose(0, 1) if flipped else y), _as_hx(finals)
-        states = None if states is None else tuple([state.unsqueeze(1) for state in states])
-        y, finals = self._layers(x, states, weights, layers)
-        return y.squeeze(1), _as_hx(tuple([state.squeeze(1) for state in finals]))
-
-    def _layers(
-        self, x: Tensor, states: States | None, weights: Sequence[Tensor], layers: Layers
-    ) -> tuple[Tensor, States]:
-        """Runs all layers over x [T, B, I], or packed [N, I], from states [L·D, B, H]."""
-        L, D = self.num_layers, 2 if self.bidirectional else 1
-        if L == 1:
-            return layers(0, x, states, weights)
-        per_layer, finals = len(weights) // L, []
-        for i in range(L):
-            own = None if states is None else tuple([state[i * D : (i + 1) * D] for state in states])
-            x, final = layers(i, x, own, weights[i * per_layer : (i + 1) * per_layer])
-            finals.append(final)
-            if self.dropout and self.training and i + 1 < L:
-                x = dropout(x, self.dropout)
-        join = joined if isinstance(layers, DirectLayers) else torch.cat  # the latter in the sight of transforms
-        return x, tuple([join(state) for state in zip(*finals, strict=True)])
-
-    def _by_torch(self, data: Any, hx: State | None, rows: RowArguments, traces: list[Trace] | None) -> Any:
+    def _by_torch(self, data: Any, hx: Any, rows: RowArguments, traces: list[Trace] | None) -> Any:
         """Runs torch's own code: its module, on packed rows if lengths or episode starts are given; or layer by layer.
 
         The latter if torch has no such module, or where gates are to be traced.
         """
-        packed = isinstance(data, PackedSequence)
-        if packed:
-            refuse_packed(rows)
-        batch = Batch(0, 0) if packed else check_rows(data, rows, self.batch_first, as_tensors=False)
-        plain = batch.lengths is None and batch.episode_starts is None
+        plain = rows.lengths is None and rows.episode_starts is None
         by_layers = traces is not None or torch_function(self.cell) is None
+        as_it_is = isinstance(data, PackedSequence) and not by_layers
+        batch = check_rows(data, rows, self.batch_first, as_tensors=as_it_is)
         obstacle = misfit(self, self.cell, data, hx) if by_layers else None
         if obstacle == EMPTY and (traces is not None or not plain):  # that is no mistake then
             obstacle = None
         if by_layers and obstacle is None:
             if self.proj_size:
                 raise ValueError(f"return_trace given for proj_size={self.proj_size}, expected a layer without one")
-            batch = check_packed(data, rows) if packed else batch
-            output = self._arranged(data, hx, self._weights(), TorchLayers(self.cell, batch, traces))
+            output = run_stack(self, data, hx, self._weights(), TorchLayers(self.cell, batch, traces))
             return output if traces is None else (*output, traces)
         with twice_differentiable() if forward_mode() else nullcontext():
             return super().forward(data, hx) if plain else self._by_torch_rows(data, hx, batch)
 
-    def _by_torch_rows(self, data: Tensor, hx: State | None, batch: Batch) -> tuple[Tensor, State]:
+    def _by_torch_rows(self, data: Tensor, hx: Any, batch: Batch) -> tuple[Tensor, State]:
         """Runs torch's own module on rows that are ragged or hold several episodes."""
         x = data.transpose(0, 1) if self.batch_first else data
         D = 2 if self.bidirectional else 1
         if hx is None:
             sizes = [self.proj_size or self.hidden_size, *[self.hidden_size] * (self.cell.S - 1)]
-            hx = _as_hx(tuple([x.new_zeros(self.num_layers * D, batch.B, size) for size in sizes]))
+            hx = as_hx(tuple([x.new_zeros(self.num_layers * D, batch.B, size) for size in sizes]))
         self._update_flat_weights()
-        self.check_forward_args(data, hx, None)  # type: ignore[arg-type]
+        self.check_forward_args(data, hx, None)
         run_module = super().forward
 
         def run(x: Any, states: Any) -> Any:
-            y, finals = run_module(x, _as_hx(states))
-            return y, finals if isinstance(finals, tuple) else (finals,)
+            y, finals = run_module(x, as_hx(states))
+            return y, as_states(finals)
 
-        states = hx if isinstance(hx, tuple) else (hx,)
-        y, finals = torch_rows(run, x, states, batch, directions=D)
-        return (y.transpose(0, 1) if self.batch_first else y), _as_hx(finals)
+        y, finals = torch_rows(run, x, as_states(hx), batch, directions=D)
+        return (y.transpose(0, 1) if self.batch_first else y), as_hx(finals)
 
     def _weights(self) -> list[Tensor]:
         """Returns the current weights in torch's order, also while they are parametrized or replaced for one call."""
@@ -300,15 +247,3 @@ class DropIn(_Base):
             return [parameters[name] for name in self._flat_weights_names]
         except KeyError:
             return [getattr(self, name) for name in self._flat_weights_names]
-
-
-def _permuted(states: States | None, permutation: Tensor | None) -> Any:
-    """Puts the rows of states [L·D, B, H] in another order."""
-    if states is None or permutation is None:
-        return states
-    return tuple([state.index_select(1, permutation) for state in states])
-
-
-def _as_hx(states: States) -> State:
-    """Returns states as torch has them: one tensor, or a tuple of several."""
-    return states[0] if len(states) == 1 else states

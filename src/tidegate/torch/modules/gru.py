@@ -4,8 +4,7 @@ from typing import Any
 
 import torch
 
-from tidegate.ops.cells import GRU as GRUCell
-from tidegate.ops.cells import Cell
+from tidegate.ops.cells import CELLS, Cell
 from tidegate.torch.cells import cell_of
 from tidegate.torch.modules.drop_in import DropIn
 
@@ -51,7 +50,7 @@ class GRU(DropIn, torch.nn.GRU):
     """
 
     # A module that `convert` has turned into this one has no others.
-    reset, update, candidate, gate = GRUCell().options.values()
+    reset, update, candidate, gate = CELLS["gru"]().options.values()
 
     def __init__(
         self,

@@ -21,8 +21,8 @@ class LSTM(DropIn, torch.nn.LSTM):
         <All keys matched successfully>
 
     `chrono=T`, a number ≥ 2, starts the units with memories of 2 to T steps (Tallec & Ollivier 2018): the bias of the
-    forget gate is log u, u drawn evenly from 1..T−1, and that of the input gate −log u, so that 1/(1 − f) is 1 + u where
-    input and state are 0.
+    forget gate is log u, u drawn evenly from 1..T−1, and that of the input gate −log u, so that 1/(1 − f) is 1 + u
+    where input and state are 0.
 
         >>> f = LSTM(3, 1000, chrono=50).bias_ih_l0[1000:2000].sigmoid()
         >>> bool((1 / (1 - f)).max() < 50.01)

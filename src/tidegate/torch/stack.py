@@ -1,0 +1,91 @@
+"""The layers of a module, one after another, over an input of any form that torch's modules take."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+from torch.nn import RNNBase
+from torch.nn.functional import dropout
+from torch.nn.utils.rnn import PackedSequence
+
+from tidegate.torch.cells import States
+from tidegate.torch.function import DirectLayers, joined
+from tidegate.torch.operation import OperationLayers
+from tidegate.torch.trace import TorchLayers
+
+Input = Tensor | PackedSequence
+State = Tensor | tuple[Tensor, ...]
+"""Initial or final states as torch has them: one tensor [L·D, B, H], or the tuple (h, c) of an LSTM."""
+
+Layers = DirectLayers | OperationLayers | TorchLayers
+
+
+def run_stack(
+    module: RNNBase,
+    data: Input,
+    hx: State | None,
+    weights: Sequence[Tensor],
+    layers: Layers,
+    table: Tensor | None = None,
+) -> tuple[Input, State]:
+    """Runs all layers of a module.
+
+    Args:
+        module: Whose numbers of layers and directions, layout and dropout count.
+        data: The input: [T, B, I], [B, T, I] with `batch_first`, [T, I], or packed.
+        hx: The initial states.
+        weights: The weights of all layers.
+        layers: What runs a layer.
+        table: Rows that are read in the place of the input, which has their form only.
+
+    Returns:
+        Outputs in the form of the input, and final states.
+    """
+    states = None if hx is None else as_states(hx)
+    if isinstance(data, PackedSequence):
+        y, finals = _run_layers(module, data.data, _permuted(states, data.sorted_indices), weights, layers)
+        return data._replace(data=y), as_hx(_permuted(finals, data.unsorted_indices) or ())
+    single = data.dim() == 2
+    flipped = module.batch_first and not single
+    x = table if table is not None else data.unsqueeze(1) if single else data.transpose(0, 1) if flipped else data
+    if not single:
+        y, finals = _run_layers(module, x, states, weights, layers)
+        return (y.transpose(0, 1) if flipped else y), as_hx(finals)
+    states = None if states is None else tuple([state.unsqueeze(1) for state in states])
+    y, finals = _run_layers(module, x, states, weights, layers)
+    return y.squeeze(1), as_hx(tuple([state.squeeze(1) for state in finals]))
+
+
+def as_hx(states: States) -> State:
+    """Returns states as torch has them."""
+    return states[0] if len(states) == 1 else states
+
+
+def as_states(hx: State) -> States:
+    """Returns the states, one or more."""
+    return (hx,) if isinstance(hx, Tensor) else tuple(hx)
+
+
+def _run_layers(
+    module: RNNBase, x: Tensor, states: States | None, weights: Sequence[Tensor], layers: Layers
+) -> tuple[Tensor, States]:
+    """Runs all layers over x [T, B, I], or packed [N, I], from states [L·D, B, H]."""
+    L, D = module.num_layers, 2 if module.bidirectional else 1
+    if L == 1:
+        return layers(0, x, states, weights)
+    per_layer, finals = len(weights) // L, []
+    for i in range(L):
+        own = None if states is None else tuple([state[i * D : (i + 1) * D] for state in states])
+        x, final = layers(i, x, own, weights[i * per_layer : (i + 1) * per_layer])
+        finals.append(final)
+        if module.dropout and module.training and i + 1 < L:
+            x = dropout(x, module.dropout)
+    join = joined if isinstance(layers, DirectLayers) else torch.cat  # the latter in the sight of transforms
+    return x, tuple([join(state) for state in zip(*finals, strict=True)])
+
+
+def _permuted(states: States | None, permutation: Tensor | None) -> States | None:
+    """Puts the rows of states [L·D, B, H] in another order."""
+    if states is None or permutation is None:
+        return states
+    return tuple([state.index_select(1, permutation) for state in states])

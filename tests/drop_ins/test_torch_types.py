@@ -1,0 +1,237 @@
+"""The drop-ins are instances of torch's modules: what follows for tools that go by types."""
+
+import copy
+import pickle
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+pytest.importorskip("torch")
+
+import torch
+from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
+
+from tidegate.torch import GRU, LSTM, RNN, convert
+from tidegate.torch.compiler import admit_drop_ins
+
+T, B, I, H = 6, 4, 3, 5
+KINDS: dict[Any, Any] = {GRU: nn.GRU, LSTM: nn.LSTM, RNN: nn.RNN}
+
+every_kind = pytest.mark.parametrize("kind", KINDS)
+pytestmark = pytest.mark.filterwarnings(  # all of them torch's own
+    "ignore::DeprecationWarning", "ignore::FutureWarning", "ignore:torch.quantize_per_tensor:UserWarning"
+)
+
+
+class Model(nn.Module):
+    """A model that holds a recurrent layer."""
+
+    def __init__(self, rnn: nn.Module) -> None:
+        super().__init__()
+        self.rnn: Any = rnn
+        self.head = nn.Linear(H, 2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        y, _ = self.rnn(x)
+        scores: Tensor = self.head(y)
+        return scores
+
+
+def inputs() -> Tensor:
+    return torch.randn(T, B, I, generator=torch.Generator().manual_seed(1))
+
+
+@every_kind
+def test_drop_ins_are_torchs_modules(kind: Any) -> None:
+    """So are converted modules, copies and unpickled ones, and no drop-in is another one's."""
+    layer = kind(I, H)
+    for module in (layer, convert(KINDS[kind](I, H)), copy.deepcopy(layer), pickle.loads(pickle.dumps(layer))):
+        assert type(module) is kind
+        assert [isinstance(module, theirs) for theirs in KINDS.values()] == [ours is kind for ours in KINDS]
+
+
+def initialise(module: nn.Module) -> None:
+    """What published code has."""
+    if isinstance(module, nn.LSTM | nn.GRU | nn.RNN):
+        for name, parameter in module.named_parameters():
+            (nn.init.zeros_ if "bias" in name else nn.init.orthogonal_)(parameter)
+
+
+@every_kind
+def test_initialisers_by_type_find_them(kind: Any) -> None:
+    """A function that is applied to a model and asks for types sets the parameters, and the next call uses them."""
+    ours, theirs = Model(kind(I, H)), Model(KINDS[kind](I, H))
+    ours(inputs())
+    for model in (ours, theirs):
+        torch.manual_seed(2)
+        model.head.reset_parameters()
+        model.apply(initialise)
+    assert not ours.rnn.bias_ih_l0.any()
+    torch.testing.assert_close(ours(inputs()), theirs(inputs()))
+
+
+class Stateful(nn.Module):
+    """A wrapper that carries the state from call to call, and asks by type what it is."""
+
+    def __init__(self, rnn: nn.Module) -> None:
+        super().__init__()
+        self.rnn: Any = rnn
+        self.state: Any = None
+
+    def forward(self, x: Tensor) -> Tensor:
+        y, state = self.rnn(x, self.state)
+        self.state = tuple(s.detach() for s in state) if isinstance(self.rnn, nn.LSTM) else state.detach()
+        result: Tensor = y
+        return result
+
+
+@every_kind
+def test_wrappers_that_carry_states(kind: Any) -> None:
+    """Chunk by chunk, a wrapper gives what one call over all steps gives."""
+    layer = kind(I, H)
+    wrapper = Stateful(layer)
+    chunks = torch.cat([wrapper(chunk) for chunk in torch.split(inputs(), 2)])
+    torch.testing.assert_close(chunks, layer(inputs())[0])
+
+
+@every_kind
+def test_hooks_by_type_see_them(kind: Any) -> None:
+    """A hook on the recurrent layers of a model sees their outputs."""
+    model, seen = Model(kind(I, H)), []
+    for module in model.modules():
+        if isinstance(module, KINDS[kind]):
+            module.register_forward_hook(lambda module, args, output: seen.append(output[0].shape))
+    model(inputs())
+    assert seen == [(T, B, H)]
+
+
+@every_kind
+def test_dynamic_quantisation_changes_no_number_in_silence(kind: Any) -> None:
+    """It leaves a drop-in as it is; torch's own module, once converted back, is quantised."""
+    model = Model(kind(I, H)).eval()
+    quantize: Any = torch.ao.quantization.quantize_dynamic
+    with torch.no_grad():
+        quantized = quantize(model, {nn.GRU, nn.LSTM, nn.RNN})
+        assert type(quantized.rnn) is kind
+        torch.testing.assert_close(quantized(inputs()), model(inputs()), rtol=0, atol=0)
+        if kind is not RNN:  # which torch does not quantise
+            quantized = quantize(convert(copy.deepcopy(model), to="torch"), {nn.GRU, nn.LSTM})
+            assert type(quantized.rnn).__module__.startswith("torch.ao")
+            torch.testing.assert_close(quantized(inputs()), model(inputs()), rtol=0, atol=0.05)
+
+
+class Reader(nn.Module):
+    """A model whose layer is given lengths and states."""
+
+    def __init__(self, rnn: nn.Module) -> None:
+        super().__init__()
+        self.rnn: Any = rnn
+
+    def forward(self, x: Tensor, hx: Any, lengths: Tensor) -> Tensor:
+        y: Tensor = self.rnn(x, hx, lengths=lengths)[0]
+        return y.sum(0)
+
+
+@every_kind
+def test_fx_takes_them_for_one_step(kind: Any) -> None:
+    """A symbolic trace calls the layer as a module, with what it was given, and computes the same."""
+    model = Model(kind(I, H))
+    graph = torch.fx.symbolic_trace(model)
+    assert [node.target for node in graph.graph.nodes if node.op == "call_module"] == ["rnn", "head"]
+    assert graph.rnn is model.rnn
+    torch.testing.assert_close(graph(inputs()), model(inputs()), rtol=0, atol=0)
+    reader, lengths = Reader(kind(I, H)), torch.tensor([2, 6, 0, 5])
+    hx: Any = torch.ones(1, B, H)
+    hx = (hx, hx) if kind is LSTM else hx
+    graph = torch.fx.symbolic_trace(reader)
+    (node,) = [node for node in graph.graph.nodes if node.op == "call_module"]
+    assert (len(node.args), [*node.kwargs]) == (2, ["lengths"])
+    torch.testing.assert_close(graph(inputs(), hx, lengths), reader(inputs(), hx, lengths), rtol=0, atol=0)
+
+
+@pytest.mark.filterwarnings("ignore::torch.jit.TracerWarning")
+@every_kind
+def test_scripted_models_hold_torchs_module(kind: Any) -> None:
+    """torch.jit.script compiles torch's own module with the same parameters, and so does the trace of it all."""
+    model = Model(kind(I, H))
+    expected, weight = model(inputs()), model.rnn.weight_hh_l0
+    traced: Any = torch.jit.trace(model, (inputs(),))  # type: ignore[no-untyped-call]
+    torch.testing.assert_close(traced(inputs()[:4]), model(inputs()[:4]))
+    scripted = torch.jit.script(model)
+    torch.testing.assert_close(scripted(inputs()), expected)
+    assert type(model.rnn) is KINDS[kind]  # torch puts what it compiles in the place of what it was given
+    assert model.rnn.weight_hh_l0 is weight
+    assert type(convert(model).rnn) is kind
+
+
+def test_what_torch_has_not_cannot_be_scripted() -> None:
+    """A cell of which torch has no module is refused with what to do."""
+    with pytest.raises(
+        ValueError, match=r"torch.jit.script was given GRU\(3, 5, reset='before'\), which torch has not"
+    ):
+        torch.jit.script(Model(GRU(I, H, reset="before")))
+
+
+class Halved(nn.Module):
+    def forward(self, weight: Tensor) -> Tensor:
+        return weight * 0.5
+
+
+class Own(LSTM):
+    """A user's subclass."""
+
+
+MODELS: dict[str, Callable[[], nn.Module]] = {
+    "subclass": lambda: Own(I, H),
+    "converted": lambda: convert(nn.LSTM(I, H)),
+    "parametrized": lambda: nn.utils.parametrize.register_parametrization(GRU(I, H), "weight_hh_l0", Halved()),
+}
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_compilers_take_every_kind_of_drop_in(name: str) -> None:
+    """Subclasses, converted and parametrized modules are compiled in one graph, and exported."""
+    torch.compiler.reset()
+    model = Model(MODELS[name]())
+    compiled = torch.compile(model, backend="aot_eager", fullgraph=True)
+    torch.testing.assert_close(compiled(inputs()), model(inputs()))
+    exported = torch.export.export(model, (inputs(),)).module()
+    torch.testing.assert_close(exported(inputs()), model(inputs()))
+
+
+def test_compilers_treat_torchs_own_modules_as_ever() -> None:
+    """torch.nn.LSTM breaks a graph as it did; drop-ins are let in once, whenever torch's compiler was imported."""
+    torch.compiler.reset()
+    with pytest.raises(torch._dynamo.exc.Unsupported, match="Attempted to wrap RNN, GRU, or LSTM"):
+        torch.compile(Model(nn.LSTM(I, H)), backend="aot_eager", fullgraph=True)(inputs())
+    builder: Any = sys.modules["torch._dynamo.variables.builder"].VariableBuilder
+    admitted = builder.wrap_module
+    admit_drop_ins()
+    assert builder.wrap_module is admitted
+    builder.wrap_module = admitted.__wrapped__
+    try:
+        admit_drop_ins()
+        assert builder.wrap_module.__wrapped__ is admitted.__wrapped__
+    finally:
+        builder.wrap_module = admitted
+
+
+@every_kind
+@pytest.mark.parametrize("bidirectional", [False, True])
+def test_flops_are_counted(kind: Any, bidirectional: bool) -> None:
+    """The counter of torch finds the products of a layer, forward and backward, as those of its own."""
+    layer, D = kind(I, H, num_layers=2, bidirectional=bidirectional), 1 + bidirectional
+    with FlopCounterMode(display=False) as counter:
+        y, _ = layer(inputs())
+    forward = 2 * T * B * layer.cell.G * H * D * (I + H + H * D + H)
+    assert counter.get_total_flops() == forward
+    with FlopCounterMode(display=False) as counter:
+        y.sum().backward()
+    assert counter.get_total_flops() == 2 * forward
+    if kind is GRU:
+        with FlopCounterMode(display=False) as counter:
+            convert(layer, to="torch")(inputs())
+        assert counter.get_total_flops() == forward
