@@ -28,9 +28,9 @@ KINDS: list[dict[str, Any]] = [
     {},
     DEEP,
     {"bias": False},
-    {"reset": "off", "update": "off", "candidate": "relu"},
-    {"gate": "hard_sigmoid", "candidate": "identity"},
-    {"reset": "before", "bidirectional": True},
+    {"cell": "gru reset=off update=off candidate=relu"},
+    {"cell": "gru candidate=identity gate=hard_sigmoid"},
+    {"cell": "gru reset=before", "bidirectional": True},
     {"cell": "lstm"},
     {"cell": "lstm", "num_layers": 2, "bidirectional": True, "summary": "mean+max"},
     {"cell": "rnn_tanh", "bidirectional": True},
@@ -213,7 +213,7 @@ def sigmoid(a: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
 @pytest.mark.parametrize("reset", ["after", "before"])
 def test_what_goes_through_a_unit_makes_its_gates(random_model: Make, reset: str) -> None:
     """Sigmoid and tanh of what comes from input and memory are the gates, and these blend to the state."""
-    model = random_model(num_layers=2, bidirectional=True, reset=reset)
+    model = random_model(f"gru reset={reset}", num_layers=2, bidirectional=True)
     for place in everywhere(model):
         told = Page(model).unit(messages.UnitQuestion(**place.model_dump(), unit=5))
         x, h = ({name: np.array(row) for name, row in part.items()} for part in (told.from_input, told.from_memory))
@@ -282,13 +282,14 @@ def test_a_gate_set_to_what_it_is_changes_nothing(random_model: Make) -> None:
 )
 def test_a_change_that_makes_no_sense_is_refused(random_model: Make, fields: dict[str, Any], complaint: str) -> None:
     """A place or a gate that is not there, and a share beyond 1, are refused with what there is."""
+    question: dict[str, Any] = {"text": TEXT, "unit": 0, "step": 0} | fields
     with pytest.raises(QuestionError, match=complaint):
-        Page(random_model()).what_if(messages.WhatIfQuestion(**{"text": TEXT, "unit": 0, "step": 0} | fields))
+        Page(random_model()).what_if(messages.WhatIfQuestion(**question))
 
 
 def test_an_answer_says_what_the_changed_unit_reads(random_model: Make) -> None:
     """With a reset gate before the product, set to 0 by hand, the candidate reads what is left of the other units."""
-    model = random_model(reset="before")
+    model = random_model("gru reset=before")
     place: dict[str, Any] = {"text": TEXT, "unit": 3}
     told = Page(model).what_if(messages.WhatIfQuestion(**place, step=4, values={"reset": 0.0}))
     old = Page(model).unit(messages.UnitQuestion(**place))
@@ -300,10 +301,16 @@ def test_an_answer_says_what_the_changed_unit_reads(random_model: Make) -> None:
 
 def test_a_text_is_read_once_for_all_pictures(random_model: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whatever is asked of a text, the model reads it once, and again only when other texts have come between."""
-    model, runs = random_model(num_layers=2), []
-    trace = model.trace
-    monkeypatch.setattr(model, "trace", lambda source: (runs.append(1), trace(source))[1])
-    page, place = Page(model), {"text": TEXT, "layer": 1}
+    model = random_model(num_layers=2)
+    runs: list[Any] = []
+    trace, place = model.trace, {"text": TEXT, "layer": 1}
+
+    def counted(source: Any) -> list[Trace]:
+        runs.append(source)
+        return trace(source)
+
+    monkeypatch.setattr(model, "trace", counted)
+    page = Page(model)
     page.words(messages.Question(text=TEXT))
     page.heat_map(messages.GateQuestion(**place, gate="update"))  # type: ignore[arg-type]
     page.stream(messages.Place(**place))  # type: ignore[arg-type]
@@ -322,7 +329,7 @@ def test_the_page_knows_its_model(random_model: Make) -> None:
     def facts(*arguments: Any, **rest: Any) -> messages.Facts:
         return Page(random_model(*arguments, **rest), "it").facts()
 
-    deep = facts(reset="off", max_length=9, **DEEP)
+    deep = facts("gru reset=off", max_length=9, **DEEP)
     assert (deep.name, deep.kind, deep.title, deep.layers, deep.directions) == (
         *("it", "GRU", "GRU, reset gate off"),
         *(2, 2),
@@ -330,14 +337,14 @@ def test_the_page_knows_its_model(random_model: Make) -> None:
     assert deep.maps == ["update", "candidate", "hidden", "kept"]
     assert deep.longest == 9
     assert [value.name for value in deep.values if value.off] == ["reset"]
-    assert facts(update="off").maps == ["reset", "candidate", "hidden"]
+    assert facts("gru update=off").maps == ["reset", "candidate", "hidden"]
     assert facts("rnn_relu").maps == ["hidden", "preactivation"]
     assert facts("average").layers == 0
     assert (facts("average").title, facts("compound").title) == (
         "average of word vectors",
         "compounding of word vectors",
     )
-    assert facts(reset="before", candidate="relu", gate="hard_sigmoid").title == (
+    assert facts("gru reset=before candidate=relu gate=hard_sigmoid").title == (
         "GRU, reset gate before, relu candidate, hard sigmoid gate"
     )
 
@@ -353,7 +360,7 @@ def test_the_values_of_a_cell_are_those_that_it_declares(recurrent: TextModel) -
         assert value.label.endswith(f" {value.symbol}")
     roles = {value.role: value.name for value in facts.values}
     for role in ("keeps", "reads", "writes", "shows"):
-        assert roles.get(role) == getattr(cell, role)  # type: ignore[call-overload]
+        assert roles.get(role) == getattr(cell, role)
     assert [value.role for value in facts.values if value.name in cell.states] == (
         ["state"] if cell.S == 1 else ["output", "memory"]
     )
