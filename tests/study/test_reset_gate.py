@@ -82,7 +82,7 @@ def rows(gain: float, spread: float = 0.001) -> list[Row]:
     [
         (0.2, "helps on start afresh, adding"),
         (-0.2, "harms on start"),
-        (-0.0015, "makes no difference that can be told"),
+        (-0.0015, "makes no difference beyond chance"),
     ],
 )
 def test_the_answer_follows_from_the_pairs(gain: float, says: str) -> None:

@@ -14,7 +14,8 @@ from tidegate.cli.console import note, plural, say, show_facts, show_table
 from tidegate.cli.options import KindOption, ModelArgument, TextOption, TextsArgument, ThreadsOption
 from tidegate.cli.picture import new_figure
 from tidegate.data.files import replacing
-from tidegate.inspection.units import LEFT, RIGHT, Units
+from tidegate.inspection.tally import LEFT, RIGHT
+from tidegate.inspection.units import Units
 from tidegate.inspection.units import units as gather
 
 _SHOWN = 6  # units at either end

@@ -54,21 +54,6 @@ def what_if(
     into the trace, so that with the values that the gates have every bit stays. With a reset gate before the product,
     other units of the step change too: they read r ∘ h.
 
-    Example:
-        A unit that keeps half of its state at each step, and all of it at the third:
-
-        >>> from tidegate import TextConfig, TextModel
-        >>> from tidegate.text.tokenizer import Tokenizer
-        >>> tokenizer = Tokenizer.train(["a b"], min_frequency=1)
-        >>> config = TextConfig(cell="gru", labels=("no", "yes"), vocab_size=4, embedding_size=1, bias=False)
-        >>> shapes = {"rnn.weight_ih_l0": (3, 1), "rnn.weight_hh_l0": (3, 1), "head.weight": (2, 1), "head.bias": (2,)}
-        >>> arrays = {name: np.zeros(shape, np.float32) for name, shape in shapes.items()}
-        >>> arrays |= {"embedding.weight": np.zeros((4, 1), np.float32)}
-        >>> arrays["rnn.weight_ih_l0"][2] = 10
-        >>> model = TextModel(config, tokenizer, arrays)
-        >>> what_if(model, np.array([[1.0], [0], [0]]), step=2, unit=0, update=1.0).hidden.ravel().tolist()
-        [0.5, 0.25, 0.25]
-
     Args:
         model: A model of layers whose cells have gates.
         source: One text, or vectors [T, E] of numbers in the place of its words; or what `read` returned for it.
