@@ -62,8 +62,7 @@ def what_if(
         layer: Index of the layer, from 0.
         reverse: Whether it is the layer that walks from the end to the start.
         values: New values by the names of the cell's gates, 0..1, and of its candidate: `reset`, `update` and
-            `candidate` of a GRU, `input`, `forget`, `candidate` and `output` of an LSTM. A candidate that is not set is
-            what follows from the gates.
+            `candidate` of a GRU, `input`, `forget`, `candidate` and `output` of an LSTM. A candidate follows otherwise.
 
     Raises:
         TypeError: The source is neither.
@@ -81,8 +80,8 @@ def what_if(
     before, after = (
         model.head(draw_ledger(some, model.summary).summary[None]).astype(np.float64) for some in (traces, results)
     )
-    hidden = results[index].hidden[:, 0]
-    return WhatIf(before[0], after[0], softmax(before)[0], softmax(after)[0], hidden, tuple(results))
+    states = results[index].hidden[:, 0]
+    return WhatIf(before[0], after[0], softmax(before)[0], softmax(after)[0], states, tuple(results))
 
 
 def check_change(stack: Recurrent, places: Mapping[str, tuple[int, int]], values: Mapping[str, float]) -> None:
