@@ -119,6 +119,9 @@ def test_episodes_are_traced_alike_on_both_ways(kind: str, episode_state: str) -
     _, _, others = exact(inputs().double(), states(layer, torch.float64), **rows)
     for trace, other in zip(native, others, strict=True):
         close(trace, other)
+    for trace in (*native, *others):  # whose steps have not all read the states before them
+        with pytest.raises(ValueError, match="the trace has rows of several episodes, expected one episode a row"):
+            trace.walk()
 
 
 @every_layer

@@ -36,6 +36,9 @@ def test_segments_without_a_step_are_refused() -> None:
     layer, x = layer_of("gru", 5, 6), np.zeros((3, 2, 5), np.float32)
     with pytest.raises(ValueError, match="recompute_every is 0, expected 1 or more"):
         ops.backward(layer, x, ops.forward(layer, x), recompute_every=0)
+    for wrong in (2.5, True):
+        with pytest.raises(TypeError, match=r"recompute_every is .*, expected an integer or None"):
+            ops.backward(layer, x, ops.forward(layer, x), recompute_every=wrong)  # type: ignore[arg-type]
 
 
 def test_cell_states_that_were_not_kept_are_asked_for() -> None:

@@ -52,16 +52,17 @@ class Batch:
         """Takes what has been checked; see `check_batch`."""
         self.T, self.B, self.lengths, self.batch_sizes = T, B, lengths, batch_sizes
         self.episode_starts, self.episode_state, self.ids = episode_starts, episode_state, ids
-        self._native: tuple[bool, _native.BatchRows] | None = None
+        self._native: list[_native.BatchRows | None] = [None, None]
 
     def native(self, reverse: bool) -> _native.BatchRows:
-        """Returns the same for the kernels, the last one again if it is asked for."""
-        if self._native is None or self._native[0] != reverse:
+        """Returns the same for the kernels, made once for each direction."""
+        rows = self._native[reverse]
+        if rows is None:
             sizes, marks, from_h0 = self.batch_sizes, self.episode_starts, self.episode_state == "h0"
             starts = None if sizes is None else np.cumsum(sizes) - sizes
             rows = _native.BatchRows(self.T, self.B, self.lengths, starts, reverse, marks, from_h0, self.ids)
-            self._native = (reverse, rows)
-        return self._native[1]
+            self._native[reverse] = rows  # should two threads come here at once, both make the same
+        return rows
 
     @property
     def leading(self) -> tuple[int, ...]:

@@ -220,9 +220,14 @@ def check_recompute(every: int | None) -> None:
     """Checks the steps of a segment whose gates are computed again.
 
     Raises:
+        TypeError: They are no integer.
         ValueError: They are less than 1.
     """
-    if every is not None and every < 1:
+    if every is None:
+        return
+    if isinstance(every, bool) or not isinstance(every, int):
+        raise TypeError(f"recompute_every is {every!r}, expected an integer or None")
+    if every < 1:
         raise ValueError(f"recompute_every is {every}, expected 1 or more, or None")
 
 

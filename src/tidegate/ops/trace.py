@@ -94,6 +94,7 @@ class Trace(_Named):
         values: States after each step and what the cell keeps of it, by name, [T, B, H] each.
         h0: States before the first step, [B, H], or [S, B, H] for a cell of several.
         lengths: Steps of each row, int64 [B].
+        episodes: Whether rows hold several episodes, whose first steps have not read the states before them.
         layer: Index of the layer in its stack.
         reverse: Whether it walks each row from its end to its start.
         tokens: The words of each row, if the sequences are texts.
@@ -103,6 +104,7 @@ class Trace(_Named):
     values: Mapping[str, Array] = field(repr=False)
     h0: Array
     lengths: npt.NDArray[np.int64]
+    episodes: bool = False
     layer: int = 0
     reverse: bool = False
     tokens: Tokens | None = None
@@ -150,7 +152,13 @@ class Trace(_Named):
         return np.ascontiguousarray(states[0] if self.cell.S == 1 else np.stack(states))
 
     def walk(self, row: int = 0) -> Walk:
-        """Returns the steps of one row, as views, in the order in which they were walked."""
+        """Returns the steps of one row, as views, in the order in which they were walked.
+
+        Raises:
+            ValueError: The row holds several episodes: cut them apart and trace each.
+        """
+        if self.episodes:
+            raise ValueError("the trace has rows of several episodes, expected one episode a row")
         steps = slice(0, int(self.lengths[row]))
         walked = {name: np.asarray(array)[steps, row] for name, array in self.values.items()}
         if self.reverse:

@@ -64,7 +64,8 @@ def _traces(plan: Plan, i: int, done: Done, states: States | None) -> Iterator[T
     for d, (hidden, kept) in enumerate(zip(done.y.chunk(D, 2), done.kept, strict=True)):
         h0 = [state[d].detach() for state in starts]
         facts = {"h0": h0[0] if cell.S == 1 else torch.stack(h0), "lengths": plan.batch.row_lengths()}
-        yield Trace.of(cell, hidden, kept.unbind(2), **facts, layer=i, reverse=d == 1)
+        episodes = plan.batch.episode_starts is not None
+        yield Trace.of(cell, hidden, kept.unbind(2), **facts, episodes=episodes, layer=i, reverse=d == 1)
 
 
 class _Call(NamedTuple):

@@ -64,6 +64,7 @@ class TorchLayers(NamedTuple):
         padding = torch.from_numpy(np.arange(T)[:, None] >= steps).unsqueeze(-1).to(x.device)
         arrays = [values[name].masked_fill(padding, 0) for name in names]
         facts: dict[str, Any] = {"h0": start[0] if self.cell.S == 1 else torch.stack(start), "lengths": steps}
+        facts["episodes"] = self.batch.episode_starts is not None
         return Trace.of(self.cell, y, arrays, **facts, layer=layer, reverse=reverse)
 
     def _starts(self, reverse: bool) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:

@@ -97,7 +97,6 @@ class Cell:
         """
         for name, words in self.choices.items():
             check_choice(name, getattr(self, name), words)
-        object.__setattr__(self, "_hash", hash((self.name, *self._chosen_words())))
 
     @staticmethod
     def of(cell: "str | Cell", **choices: str) -> "Cell":
@@ -210,15 +209,8 @@ class Cell:
     def _chosen_words(self) -> tuple[str, ...]:
         return tuple([getattr(self, name) for name in self.choices])
 
-    def __hash__(self) -> int:
-        found: int = self._hash  # type: ignore[attr-defined]
-        return found
-
     def __str__(self) -> str:
         return " ".join([self.name, *[f"{name}={word}" for name, word in self.chosen.items()]])
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return Cell.of, (str(self),)  # hashes of texts differ from process to process
 
 
 CELLS: dict[str, type[Cell]] = {}
