@@ -13,8 +13,8 @@ int64_t product_floats(const PackedLayer& layer, const Lookup& lookup) {
   return lookup.rows() * layer.gates * layer.pitch();
 }
 
-// The rows of a batch fall into groups, each walked by one thread on memory of its own, for cores that write what the
-// other one reads wait for each other's cache lines. How many groups there are, and so in which order the weight
+// The rows of a batch fall into groups, each walked by one thread on memory of its own, because cores that write what
+// the other one reads wait for each other's cache lines. How many groups there are, and so in which order the weight
 // gradients are summed, depends on layer and batch alone. One group it is when its sums would cost more than that: of
 // layers that no cache holds, and of few steps. A power of two divides evenly among most numbers of threads.
 int64_t count_groups(const PackedLayer& layer, const Batch& batch, const Lookup& lookup) {

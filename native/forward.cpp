@@ -122,7 +122,7 @@ class ForwardRun {
   }
 
  private:
-  // Those of even and of odd steps: one is filled while the other is read. Each thread has its own, for to read what
+  // Those of even and of odd steps: one is filled while the other is read. Each thread has its own: to read what
   // another one has just written takes longer than to compute it again.
   struct Tables {
     StepPointers of[2];

@@ -31,8 +31,8 @@ GatePlace vector_place(const Panels& w, int64_t vector, int64_t lanes) {
 // Threads are worth their waking from about this many floats on.
 Team team_for(int64_t floats, int threads) { return Team(floats < 1 << 16 ? 1 : threads); }
 
-// The backward layout: W itself [gates H, columns], gate by gate as told, each padded to whole blocks; made from the
-// panels of W^T. `place(gate, block)` says where these are.
+// The backward layout: W itself [gates H, columns], gate by gate in the order given, each padded to whole blocks; made
+// from the panels of W^T. `place(gate, block)` says where these are.
 template <class Place>
 RecycledFloats pack_backward(const KernelTable& kernels, const std::vector<int32_t>& gates, int64_t blocks,
                              int64_t columns, int threads, const Place& place) {

@@ -17,7 +17,7 @@ inline Range share(int64_t count, int64_t index, int64_t size) {
 // that all share would go to and fro. Among many threads that is many reads, but they are under way together.
 class Barrier {
  public:
-  struct alignas(128) Rounds {  // two lines, for processors fetch them in pairs
+  struct alignas(128) Rounds {  // two lines, because processors fetch them in pairs
     std::atomic<int64_t> count{0};
   };
 

@@ -60,7 +60,8 @@ Sharing choose_sharing(const PackedLayer& layer, const Batch& batch, int threads
   const int64_t steps = batch.lengths && rows > 0 ? *std::max_element(batch.lengths, batch.lengths + rows) : batch.T;
   const int64_t worth = std::max<int64_t>(1, floats * rows * steps / (Team::is_awake() ? kAwakeWork : kThreadWork));
   threads = static_cast<int>(std::min<int64_t>(threads, worth));
-  const bool few = rows < 2 * threads || (rows < 4 * threads && bytes > kNearBytes);  // to read those twice is dear
+  const bool few =
+      rows < 2 * threads || (rows < 4 * threads && bytes > kNearBytes);  // reading those twice costs too much
   // In a single step threads that share units read a part of the weights each, which they have packed themselves.
   const bool units = threads > 1 && (few || steps == 1 || bytes > kFarBytes) &&
                      layer.gates * layer.hidden * layer.hidden * 4 >= kUnitBytes;
