@@ -10,6 +10,7 @@ import pytest
 pytest.importorskip("torch")
 
 import tidegate
+from tidegate.text.vectors import WordVectors
 from tidegate.training.fitting import fit
 
 TEXTS = ["a good film", "a bad film", "very good", "very bad"] * 8
@@ -116,6 +117,11 @@ WRONG: dict[str, tuple[dict[str, Any], type[Exception], str]] = {
         {"task": "regression", "labels": [1.0, 2.0] * 16, "watch_gradients": True},
         ValueError,
         "watch_gradients measures the loss of classes, but the task is 'regression'",
+    ),
+    "word vectors": (
+        {"data": np.ones((32, 2, 1)), "vectors": WordVectors(["a"], np.ones((1, 2), np.float32))},
+        ValueError,
+        "vectors are given, but a network of vectors has no words",
     ),
     "vectors that freeze": (
         {"data": np.ones((32, 2, 1)), "freeze": True},

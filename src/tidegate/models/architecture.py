@@ -124,7 +124,8 @@ class Architecture:
         if not fewest <= len(labels) <= most:
             raise ValueError(f"labels has {len(labels)} names, expected {fewest}..{most} for {self.task}")
         if len(set(labels)) < len(labels):
-            twice = next(label for label in labels if labels.count(label) > 1)
+            seen: set[str] = set()
+            twice = next(label for label in labels if label in seen or seen.add(label))  # type: ignore[func-returns-value]
             raise ValueError(f"labels has {twice!r} twice, expected distinct names")
 
     def _check_classes(self) -> None:

@@ -181,6 +181,8 @@ def _module(examples: Examples, config: Architecture, settings: Settings, vector
     """Makes the network at its start."""
     outputs = Scale.of(examples.train.targets) if config.task == "regression" else None
     if not isinstance(config, TextConfig) or not isinstance(examples, TextExamples):
+        if vectors is not None:
+            raise ValueError("vectors are given, but a network of vectors has no words to start from them")
         steps = examples.train.corpus.steps
         inputs = Scale.of(steps) if config.recurrent and config.bias and len(steps) else None
         module = NetworkModule(config, settings.dropout, settings.chrono, inputs=inputs, outputs=outputs)

@@ -20,10 +20,13 @@ def summarize(y: Tensor, h_n: Tensor, lengths: Tensor, summary: str) -> Tensor:
     Returns:
         Summaries [B, F].
     """
-    parts = summary_parts(summary)
-    mean, maximum = _mean_and_max(y, lengths) if "max" in parts else (mean_over(y, lengths), y)
-    last = torch.cat(tuple(h_n[-(y.shape[2] // h_n.shape[2]) :]), 1)
-    by_part = {"last": last, "mean": mean, "max": maximum}
+    parts, by_part = summary_parts(summary), {}
+    if "max" in parts:
+        by_part["mean"], by_part["max"] = _mean_and_max(y, lengths)
+    elif "mean" in parts:
+        by_part["mean"] = mean_over(y, lengths)
+    if "last" in parts:
+        by_part["last"] = torch.cat(tuple(h_n[-(y.shape[2] // h_n.shape[2]) :]), 1)
     return torch.cat([by_part[part] for part in parts], 1)
 
 
