@@ -99,6 +99,9 @@ def test_a_network_without_a_head_encodes() -> None:
     assert network.encode(SEQUENCES).shape == (5, 5)
     assert "head.weight" not in network.arrays
     assert repr(network).startswith("Network('lstm', encoding, ")
+    for look in (network.explain, network.scores):
+        with pytest.raises(ValueError, match="has no head"):
+            look(SEQUENCES[0] if look == network.explain else SEQUENCES)
     with pytest.raises(ValueError, match="this network has no head"):
         network.predict(SEQUENCES)
 

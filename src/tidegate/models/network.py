@@ -90,7 +90,13 @@ class Network(Inspected):
 
     @property
     def head_weight(self) -> Array:
-        """Weights of the head, float32 [C, F]."""
+        """Weights of the head, float32 [C, F].
+
+        Raises:
+            ValueError: There is no head.
+        """
+        if not self.config.has_head:
+            raise ValueError(f"a network of the task {self.config.task!r} has no head, and so no scores to look into")
         return self.arrays["head.weight"]
 
     @property

@@ -46,7 +46,7 @@ def draw_memories(chrono: float, cell: Cell, b_ih: Tensor, b_hh: Tensor) -> None
     H = len(b_ih) // cell.G
     u = torch.empty_like(b_ih[:H]).uniform_(1, chrono - 1)
     bias = 6 * (u / (1 + u) - 0.5) if cell.options.get("gate") == "hard_sigmoid" else u.log()
-    for gate, values in ((cell.keeps, bias), ("input", -bias)):
+    for gate, values in ((cell.keeps, bias), (cell.writes, -bias)):
         if gate in cell.blocks:
             rows = slice(cell.blocks.index(gate) * H, (cell.blocks.index(gate) + 1) * H)
             b_ih[rows] = values

@@ -125,7 +125,7 @@ class PackedWeights:
         else:
             directions = [ops.pack(cell, *part) for part in parts]
         storages = [weakref.ref(weight.untyped_storage(), lambda _: entries.pop(key, None)) for weight in weights]
-        if len(entries) >= MOST:
+        if len(entries) >= MOST and key not in entries:
             entries.pop(next(iter(entries)), None)
         entries[key] = _Entry(facts, copies, directions, storages)
         return directions
