@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
+from tidegate.inspection.attribution import occlusion
 from tidegate.inspection.network import Network as Readable
 from tidegate.models.config import NetworkConfig, TextConfig
 from tidegate.models.loading import load
@@ -99,9 +100,8 @@ def test_a_network_without_a_head_encodes() -> None:
     assert network.encode(SEQUENCES).shape == (5, 5)
     assert "head.weight" not in network.arrays
     assert repr(network).startswith("Network('lstm', encoding, ")
-    for look in (network.explain, network.scores):
-        with pytest.raises(ValueError, match="has no head"):
-            look(SEQUENCES[0] if look == network.explain else SEQUENCES)
+    with pytest.raises(ValueError, match="a network of the task 'encoding' has no head"):
+        occlusion(network, SEQUENCES[0])
     with pytest.raises(ValueError, match="this network has no head"):
         network.predict(SEQUENCES)
 
