@@ -10,7 +10,7 @@ from tidegate.models.text_model import TextModel
 FOLDER = Path(__file__).parent / "earlier"
 
 EARLIER = {
-    "gru.safetensors": ("gru", ["A good film, and not a bad one.", "boring"], [0.574654757976532, 0.5895209908485413]),
+    "gru.safetensors": ("gru", ["a good film", "the gate came in", ""], [0.140356, 0.306858, 0.76135]),
     "chosen_gru.safetensors": (
         "gru reset=off candidate=relu",
         ["a fine film", "dull, dull"],
