@@ -98,7 +98,7 @@ class BackwardRun {
       }
       walk(block, parity, index, size, meet);
       meet();
-      // A team's other buffer takes the next block's gradients, so nobody has to wait before going on with it.
+      // A team's other pointers take the next block's, which its first thread sets while others still read these.
       multiply(block, parity, i + 1 < static_cast<int64_t>(blocks_.size()), index, size);
     }
     meet();

@@ -144,7 +144,7 @@ def test_one_sequence_or_several_are_embedded() -> None:
     assert (one.x.shape, one.lengths.tolist(), one.tokens) == ((7, 1, 3), [7], None)
     assert network.embed(one) is one
     assert network.embed(SEQUENCES).x.shape == network.embed(np.ones((5, 40, 3))).x.shape == (40, 5, 3)
-    assert [trace.name for trace in network.trace(SEQUENCES)] == ["l0", "l0_reverse"]
+    assert [trace.suffix for trace in network.trace(SEQUENCES)] == ["_l0", "_l0_reverse"]
     with pytest.raises(TypeError, match="source is 'text', expected one sequence"):
         network.embed("text")
     with pytest.raises(ValueError, match=r"source has shape \(7, 2\), expected \[T, I\] = \(7, 3\)"):

@@ -127,11 +127,6 @@ class Trace(_Named):
         """What the names of the layer's parameters end in: "_l0", "_l0_reverse", …."""
         return suffix(self.layer, self.reverse)
 
-    @property
-    def name(self) -> str:
-        """What the layer is called where names of parameters are too long: "l0", "l0_reverse", …."""
-        return self.suffix.removeprefix("_")
-
     def copy(self) -> Self:
         """Copies the arrays of the steps, so that they can be changed."""
         return replace(self, values={name: np.array(array) for name, array in self.values.items()})
