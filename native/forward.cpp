@@ -85,7 +85,11 @@ class ForwardRun {
     product_x_ = scratch.take<const float*>(product_rows);
     tables_ = scratch.take<Tables>(size);
     for (int index = 0; index < size; ++index)
-      for (StepPointers& p : tables_[index].of) p = StepPointers::take(scratch, rows_);
+      for (StepPointers& to : tables_[index].of) {
+        to = StepPointers::take(scratch, rows_);
+        if (!products_first_ && !table.lookup) to.products = nullptr;
+        if (!pass.trace && !scratch_trace_floats_) to.trace = nullptr;
+      }
     scratch_trace_ = scratch.take<float>(rows_ * scratch_trace_floats_);
     std::fill_n(zeros_, layer.hidden, 0.0f);
   }
@@ -97,6 +101,7 @@ class ForwardRun {
       if (team) team->barrier(index);
     };
     Tables& own = tables_[index];
+    LayerSteps steps(layer_, streams_trace_, index, size);
     if (schedule_.steps() > 0) point(own, 0);
     for (int64_t step = 0; step < schedule_.steps(); ++step) {
       const bool goes_on = step + 1 < schedule_.steps();
@@ -105,7 +110,7 @@ class ForwardRun {
         point(own, step + 1);
         call_for(own.at(step + 1), schedule_.active(step + 1), index, size);
       }
-      one_step(layer_, given(own.at(step)), schedule_.active(step), index, size, streams_trace_, step % 2 == 1, meet);
+      steps.take(own.at(step), schedule_.active(step), step % 2 == 1, meet);
       if (!team) continue;
       team->barrier(index);
       if (goes_on && states_are_few_)  // those of the others come at once, and not as the products meet them
@@ -166,7 +171,7 @@ class ForwardRun {
     const int64_t rows = schedule_.active(step);
     if (!table_.lookup) schedule_.point<const float*>(pass_.x, step, to.x, first ? nullptr : last.x);
     schedule_.point(pass_.y, step, to.y, first ? nullptr : last.y);
-    schedule_.point(pass_.trace, step, to.trace, first ? nullptr : last.trace);
+    if (pass_.trace) schedule_.point(pass_.trace, step, to.trace, first ? nullptr : last.trace);
     schedule_.point_states(0, pass_.y, zeros_, step, to.h, first ? nullptr : last.y);
     if (two_states) {
       schedule_.point(c_, step, to.c, first ? nullptr : last.c);
@@ -181,14 +186,6 @@ class ForwardRun {
       if (scratch_trace_floats_) to.trace[row] = scratch_trace_ + row * scratch_trace_floats_;
       to.late[row] = to.trace[row] + layer_.numbers.late_reads * layer_.hidden;
     }
-  }
-
-  // The pointers of a step, but for those that lead nowhere.
-  StepPointers given(const StepPointers& at) const {
-    StepPointers known = at;
-    if (!products_first_ && !table_.lookup) known.products = nullptr;
-    if (!pass_.trace && !scratch_trace_floats_) known.trace = nullptr;
-    return known;
   }
 
   // Calls for what the next step will read and write, while this one computes: the steps of an array may lie pages

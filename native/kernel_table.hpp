@@ -33,6 +33,7 @@ struct CellNumbers {
   bool needs_trace;    // whether the backward pass reads what a trace keeps
   bool reads_after;    // whether it reads the state after a step, and not the one before
 
+  static constexpr int kMostStages = 2;
   int32_t stages() const { return late < gates ? 2 : 1; }  // products that follow each other in one step
   int32_t stage_first(int32_t stage) const { return stage ? late : 0; }
   int32_t stage_gates(int32_t stage) const { return (stage ? gates : late) - stage_first(stage); }

@@ -89,7 +89,7 @@ class PackedLayer {
 
   RecycledFloats forward_ih_, forward_hh_, bias_;
   mutable std::once_flag prepared_ih_, prepared_hh_;
-  mutable RecycledFloats backward_ih_, backward_hh_[2];
+  mutable RecycledFloats backward_ih_, backward_hh_[CellNumbers::kMostStages];
 };
 
 }  // namespace tidegate

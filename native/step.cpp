@@ -50,10 +50,10 @@ void step(const PackedLayer* const* layers, int64_t L, int64_t B, const float* x
     const Range own = sharing.units ? Range{0, B} : share(B, index, team.size());
     for (int64_t l = 0; l < L; ++l) {
       if (sharing.units) {
-        one_step(*layers[l], at[l], B, index, team.size(), false, false, meet);
+        LayerSteps(*layers[l], false, index, team.size()).take(at[l], B, false, meet);
         if (l + 1 < L) meet();
       } else {
-        one_step(*layers[l], at[l].from(own.begin), own.end - own.begin, 0, 1, false, false, [] {});
+        LayerSteps(*layers[l], false, 0, 1).take(at[l].from(own.begin), own.end - own.begin, false, [] {});
       }
     }
   });

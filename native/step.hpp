@@ -25,29 +25,43 @@ struct StepPointers {
   }
 };
 
-// The part of one step that belongs to a share of the units of some rows; `meet` lets the threads wait for each other.
-// x, products and trace may be null.
-template <class Meet>
-void one_step(const PackedLayer& layer, const StepPointers& at, int64_t rows, int index, int size, bool streams_trace,
-              bool backwards, const Meet& meet) {
-  for (int32_t stage = 0; stage < layer.numbers.stages(); ++stage) {
-    if (stage) meet();
-    ForwardStep call = layer.forward_step(stage);
-    call.x = at.x;
-    call.products = at.products;
-    call.read = stage ? at.late : at.h;
-    call.h = at.h;
-    call.y = at.y;
-    call.c_before = at.c_before;
-    call.c = at.c;
-    call.trace = at.trace;
-    call.streams_trace = streams_trace;
-    call.tiles = {rows, tile_height(rows, layer.kernels.tile_rows[call.w_hh.width], 1), 0, 1};
-    call.panels = share(call.w_hh.count(), index, size);
-    call.backwards = backwards;
-    layer.cell.forward(call);
+// The steps of one layer, or the part of them that belongs to thread `index` of the `size` that share its units. What
+// all steps have in common is put down once.
+class LayerSteps {
+ public:
+  LayerSteps(const PackedLayer& layer, bool streams_trace, int index, int size) : layer_(layer) {
+    for (int32_t stage = 0; stage < layer.numbers.stages(); ++stage) {
+      calls_[stage] = layer.forward_step(stage);
+      calls_[stage].streams_trace = streams_trace;
+      calls_[stage].panels = share(calls_[stage].w_hh.count(), index, size);
+    }
   }
-}
+
+  // One step of the first `rows` rows, x, products and trace of which may be null. `meet` lets the threads wait for
+  // each other.
+  template <class Meet>
+  void take(const StepPointers& at, int64_t rows, bool backwards, const Meet& meet) {
+    for (int32_t stage = 0; stage < layer_.numbers.stages(); ++stage) {
+      if (stage) meet();
+      ForwardStep& call = calls_[stage];
+      call.x = at.x;
+      call.products = at.products;
+      call.read = stage ? at.late : at.h;
+      call.h = at.h;
+      call.y = at.y;
+      call.c_before = at.c_before;
+      call.c = at.c;
+      call.trace = at.trace;
+      call.tiles = {rows, tile_height(rows, layer_.kernels.tile_rows[call.w_hh.width], 1), 0, 1};
+      call.backwards = backwards;
+      layer_.cell.forward(call);
+    }
+  }
+
+ private:
+  const PackedLayer& layer_;
+  ForwardStep calls_[CellNumbers::kMostStages];
+};
 
 // A cell with late gates keeps what they read in a trace, if need be one of a single step that every step overwrites.
 inline int64_t scratch_trace_floats(const PackedLayer& layer) {
