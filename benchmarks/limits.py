@@ -11,7 +11,7 @@ from case import Case
 from contender import Contender
 from tidegate import _native
 
-OPERATIONS, BYTES, MEETINGS = 1e9, 256 << 20, 20_000  # of one call, about
+OPERATIONS, BYTES, BARRIERS = 1e9, 256 << 20, 20_000  # of one call, about
 
 KIB = 1024
 SIZES = (16 * KIB, 512 * KIB, 4096 * KIB, 65536 * KIB)
@@ -23,7 +23,7 @@ class Gauge(NamedTuple):
 
     Attributes:
         contender: What is timed.
-        amount: What one call comes to: operations, bytes or meetings.
+        amount: What one call comes to: operations, bytes or barriers.
     """
 
     contender: Contender
@@ -51,13 +51,13 @@ def reading(size: float, threads: int, isa: str) -> Gauge:
     return Gauge(Contender(lambda: _native.read(isa, arrays, rounds), dict), once * rounds)
 
 
-def meetings(threads: int) -> Gauge:
-    """Returns the gauge of meetings: all threads tell all others that they are there.
+def barriers(threads: int) -> Gauge:
+    """Returns the gauge of barriers: all threads wait for all others.
 
     How long it takes depends on where the processors are: cores that share a cache are a few times nearer than those of
     two chips. A virtual machine may be moved from one to the other while it runs.
     """
-    return Gauge(Contender(lambda: _native.meeting_seconds(threads, MEETINGS), dict), MEETINGS)
+    return Gauge(Contender(lambda: _native.barrier_seconds(threads, BARRIERS), dict), BARRIERS)
 
 
 class Reading(NamedTuple):
@@ -66,22 +66,22 @@ class Reading(NamedTuple):
     Attributes:
         size: Bytes read each time.
         times: How often.
-        meetings: How often threads that share them have to meet each time; 0 if they need not.
+        barriers: How often threads that share them wait at a barrier each time; 0 if they need not.
         operations: Of the products with them, which may take longer; they count where these are done as one.
     """
 
     size: float
     times: int
-    meetings: int
+    barriers: int
     operations: float = 0.0
 
     def thread_counts(self, threads: int) -> list[int]:
-        """Returns by how many threads they may be read: one alone spares the meetings."""
-        return sorted({1, threads}) if self.meetings else [threads]
+        """Returns by how many threads they may be read: one alone spares the barriers."""
+        return sorted({1, threads}) if self.barriers else [threads]
 
-    def seconds(self, rates: Mapping[int, float], meeting: float, peak: float) -> float:
+    def seconds(self, rates: Mapping[int, float], barrier: float, peak: float) -> float:
         """Returns the least time, from the bytes a second of each number of threads."""
-        ways = (self.size / rate + (self.meetings * meeting if n > 1 else 0.0) for n, rate in rates.items())
+        ways = (self.size / rate + (self.barriers * barrier if n > 1 else 0.0) for n, rate in rates.items())
         return max(self.times * min(ways), self.operations / peak)
 
 
@@ -94,10 +94,10 @@ def readings(case: Case) -> Iterator[Reading]:
     state = sum(array.nbytes for name, array in case.weights.items() if "weight_hh" in name)
     inputs = sum(array.nbytes for name, array in case.weights.items() if "weight_ih" in name)
     if cell.T == 1:
-        yield Reading(state + inputs, 1, meetings=cell.layers)
+        yield Reading(state + inputs, 1, barriers=cell.layers)
     else:
-        yield Reading(state / cell.layers, cell.layers * cell.T, meetings=0 if cell.bidirectional else 1)
-        yield Reading(inputs, 1, meetings=0, operations=inputs / 4 * 2 * cell.T)
+        yield Reading(state / cell.layers, cell.layers * cell.T, barriers=0 if cell.bidirectional else 1)
+        yield Reading(inputs, 1, barriers=0, operations=inputs / 4 * 2 * cell.T)
 
 
 class Limits:
@@ -115,18 +115,18 @@ class Limits:
         for one, names in self.readings.items():
             self.gauges |= {name: reading(one.size, n, isa) for n, name in names.items()}
         if threads > 1:
-            self.gauges["meetings"] = meetings(threads)
+            self.gauges["barriers"] = barriers(threads)
 
     def found(self, seconds: Mapping[str, float]) -> dict[str, float]:
-        """Returns peak, a meeting's time and floor, 0 where there is none, from the median of each gauge."""
+        """Returns peak, a barrier's time and floor, 0 where there is none, from the median of each gauge."""
         rates = {name: gauge.amount / seconds[name] for name, gauge in self.gauges.items()}
-        peak, meeting = rates["multiply-adds"], 1 / rates["meetings"] if "meetings" in rates else 0.0
+        peak, barrier = rates["multiply-adds"], 1 / rates["barriers"] if "barriers" in rates else 0.0
         floor = sum(
-            one.seconds({n: rates[name] for n, name in names.items()}, meeting, peak)
+            one.seconds({n: rates[name] for n, name in names.items()}, barrier, peak)
             for one, names in self.readings.items()
         )
         return {
             "peak_gflops": round(peak / 1e9, 1),
-            "meeting_ns": round(meeting * 1e9),
+            "barrier_ns": round(barrier * 1e9),
             "floor_us": round(floor * 1e6, 2),
         }

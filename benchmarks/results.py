@@ -142,8 +142,8 @@ def _against_limits(rows: list[Row]) -> dict[str, str]:
         lines[f"least share of the multiply-add peak, B ≥ 16, H ≥ 128, {kind}"] = _named(batches, share_of_peak, min)
     floored = [row for row in single if row["floor_us"]]
     lines["most time over the floor, B = 1, H ≥ 128, inference"] = _named(floored, over_floor, max)
-    meetings = [row["meeting_ns"] for row in rows if row.get("meeting_ns")]
-    span = f"{min(meetings)} to {max(meetings)}" if meetings else "-"
+    barriers = [row["barrier_ns"] for row in rows if row.get("barrier_ns")]
+    span = f"{min(barriers)} to {max(barriers)}" if barriers else "-"
     lines["a barrier of all threads, measured next to every cell, ns"] = span
     return lines
 

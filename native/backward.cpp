@@ -96,8 +96,9 @@ void backward(const PackedLayer& layer, const Batch& batch, const BackwardPass& 
   assert(batch.T * batch.B == 0 || (pass.x && pass.y));
   assert(layer.numbers.states == 1 || batch.T * batch.B == 0 || pass.c);
   assert(!pass.db_ih == !layer.has_bias && !pass.db_hh == !layer.has_bias);
+  if (layer.numbers.needs_trace && !pass.trace) layer.prepare_forward(threads);
   if (pass.dx) layer.prepare_backward_ih(threads);
-  if (pass.dh0 || batch.T > 1 || layer.numbers.stages() > 1) layer.prepare_backward_hh(threads);
+  if (pass.dh0[0] || batch.T > 1 || layer.numbers.stages() > 1) layer.prepare_backward_hh(threads);
   const Lookup lookup(batch);
   const RecycledFloats products = lookup ? RecycledFloats(product_floats(layer, lookup)) : RecycledFloats();
   const WeightSums sums{pass.dw_ih, pass.dw_hh, pass.db_ih, pass.db_hh, products.get()};

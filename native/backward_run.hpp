@@ -44,8 +44,7 @@ class BackwardRun {
         schedule_(schedule),
         sums_(sums),
         units_(units),
-        buffers_(size > 1 ? 2 : 1),
-        calls_ahead_(!units && layer.weight_bytes() < kNearBytes),
+        prefetches_(!units && layer.weight_bytes() < kNearBytes),
         kernels_(layer.kernels),
         blocks_(cut_into_blocks(schedule, block_rows(layer), pass.trace_steps)),
         rows_(schedule.rows()),
@@ -58,18 +57,17 @@ class BackwardRun {
     const int64_t trace = computes_trace_ ? capacity_ * trace_floats_ : 0, late = late_ ? carry : 0;
     panel_floats_ = capacity_ * 3 * kernels_.lanes;
     Scratch& scratch = Scratch::local();
-    scratch.reserve(buffers_ * Scratch::bytes<float>(dgates) + 2 * Scratch::bytes<float>(carry) +
-                    Scratch::bytes<float>(late) + Scratch::bytes<float>(trace) + Scratch::bytes<float>(layer.hidden) +
+    scratch.reserve(Scratch::bytes<float>(dgates) + 2 * Scratch::bytes<float>(carry) + Scratch::bytes<float>(late) +
+                    Scratch::bytes<float>(trace) + Scratch::bytes<float>(layer.hidden) +
                     Scratch::bytes<float>(size * panel_floats_) +
-                    buffers_ * Pointers::kArrays * Scratch::bytes<float*>(capacity_) +
-                    2 * Scratch::bytes<float*>(rows_));
-    for (int64_t i = 0; i < buffers_; ++i) dgates_[i] = scratch.take<float>(dgates);
+                    2 * Pointers::kArrays * Scratch::bytes<float*>(capacity_) + 2 * Scratch::bytes<float*>(rows_));
+    dgates_ = scratch.take<float>(dgates);
     for (int32_t s = 0; s < layer.numbers.states; ++s) carry_[s] = scratch.take<float>(carry);
     late_gradients_ = scratch.take<float>(late);
     trace_ = scratch.take<float>(trace);
     zeros_ = scratch.take<float>(layer.hidden);
     panels_ = scratch.take<float>(size * panel_floats_);
-    for (int64_t i = 0; i < buffers_; ++i) pointers_[i] = Pointers::take(scratch, capacity_);
+    for (Pointers& pointers : pointers_) pointers = Pointers::take(scratch, capacity_);
     carry_of_ = scratch.take<float*>(rows_);
     late_of_ = scratch.take<float*>(rows_);
     for (int64_t row = 0; row < rows_; ++row) {
@@ -82,26 +80,26 @@ class BackwardRun {
   // The part of thread `index` of the team, or all of it when there is none. Its first thread keeps the tables.
   void run(int index = 0, Team* team = nullptr) {
     const int size = team ? team->size() : 1;
-    const auto meet = [&] {
+    const auto wait = [&] {
       if (team) team->barrier(index);
     };
     start(index, size);
-    meet();
+    wait();
     for (int64_t i = static_cast<int64_t>(blocks_.size()) - 1; i >= 0; --i) {
       const Block& block = blocks_[i];
-      const int64_t parity = i % buffers_;
-      if (index == 0) point(block, pointers_[parity]);
-      meet();
+      const Pointers& pointers = pointers_[i % 2];
+      if (index == 0) point(block, pointers);
+      wait();
       if (computes_trace_) {
-        compute_trace(block, pointers_[parity], index, size, meet);
-        meet();
+        compute_trace(block, pointers, index, size, wait);
+        wait();
       }
-      walk(block, parity, index, size, meet);
-      meet();
-      // A team's other pointers take the next block's, which its first thread sets while others still read these.
-      multiply(block, parity, i + 1 < static_cast<int64_t>(blocks_.size()), index, size);
+      walk(block, pointers, index, size, wait);
+      wait();
+      // The other pointers take the next block's, which the first thread sets while others still read these.
+      multiply(block, pointers, i + 1 < static_cast<int64_t>(blocks_.size()), index, size);
     }
-    meet();
+    wait();
     finish(index, size);
   }
 
@@ -127,8 +125,8 @@ class BackwardRun {
       for (int32_t s = 0; s < layer_.numbers.states; ++s) {
         float* carry = carry_[s] + row * pitch;
         std::fill_n(carry, pitch, 0.0f);
-        if (pass_.dh_n) std::copy_n(pass_.dh_n + state_offset(s, row), H, carry);
-        if (pass_.dh0) std::fill_n(pass_.dh0 + state_offset(s, row), H, 0.0f);
+        if (pass_.dh_n[s]) std::copy_n(pass_.dh_n[s] + schedule_.order(row) * H, H, carry);
+        if (pass_.dh0[s]) std::fill_n(pass_.dh0[s] + schedule_.order(row) * H, H, 0.0f);
       }
     }
     if (lookup_) {
@@ -141,9 +139,6 @@ class BackwardRun {
     std::fill_n(sums_.w_hh, index == 0 ? layer_.gates * H * H : 0, 0.0f);
     for (float* bias : {sums_.b_ih, sums_.b_hh}) std::fill_n(bias, bias && index == 0 ? layer_.gates * H : 0, 0.0f);
   }
-
-  // Where state `s` of a row is in an array [S, B, H].
-  int64_t state_offset(int32_t s, int64_t row) const { return (s * batch_.B + schedule_.order(row)) * layer_.hidden; }
 
   void point(const Block& block, const Pointers& to) {
     for (int64_t offset = 0, last = 0, i = 0; i < block.steps; ++i) {
@@ -194,11 +189,11 @@ class BackwardRun {
   }
 
   // The forward steps of a block once more, all at once since their states are known, for the gates alone.
-  template <class Meet>
-  void compute_trace(const Block& block, const Pointers& pointers, int index, int size, const Meet& meet) {
+  template <class Wait>
+  void compute_trace(const Block& block, const Pointers& pointers, int index, int size, const Wait& wait) {
     const Range units = own_units(index, size);
     for (int32_t stage = 0; stage < layer_.numbers.stages(); ++stage) {
-      if (stage) meet();
+      if (stage) wait();
       const int64_t blocks = layer_.numbers.panel_blocks(stage);  // of units; own units begin with a panel
       ForwardStep call = layer_.forward_step(stage);
       call.x = pointers.x;
@@ -214,9 +209,8 @@ class BackwardRun {
   }
 
   // Back over the steps of a block: gate gradients, then what they hand to the state before.
-  template <class Meet>
-  void walk(const Block& block, int64_t parity, int index, int size, const Meet& meet) {
-    const Pointers& pointers = pointers_[parity];
+  template <class Wait>
+  void walk(const Block& block, const Pointers& pointers, int index, int size, const Wait& wait) {
     const Range units = own_units(index, size), panels = own_panels(index, size);
     const int64_t most = kernels_.tile_rows[3], stride = capacity_ * kernels_.lanes;
     Tiles tiles =
@@ -225,20 +219,21 @@ class BackwardRun {
     for (int64_t step = block.first_step + block.steps - 1; step >= block.first_step; --step) {
       tiles.rows = schedule_.active(step);
       offset -= tiles.rows;
-      float* dgates = dgates_[parity] + offset * kernels_.lanes;
+      float* dgates = dgates_ + offset * kernels_.lanes;
       GateGradients gates = gate_gradients(pointers, offset, dgates, tiles, units);
       layer_.cell.gradients(gates);
       if (late_) {
-        if (units_) meet();
+        if (units_) wait();
         GateProducts products = state_products(1, dgates, stride, late_of_, false, tiles, panels);
         kernels_.gate_products(products);
         gates.call = 1;
         layer_.cell.gradients(gates);
       }
-      if (step == 0 && !pass_.dh0) break;  // nobody asks what reaches the states that the rows start from
-      if (units_) meet();
+      if (step == 0 && !pass_.dh0[0]) break;  // nobody asks what reaches the states that the rows start from
+      if (units_) wait();
       GateProducts products = state_products(0, dgates, stride, carry_of_, true, tiles, panels);
-      if (step > block.first_step && calls_ahead_) call_for(pointers, offset - schedule_.active(step - 1), products);
+      if (step > block.first_step && prefetches_)
+        prefetch_step(pointers, offset - schedule_.active(step - 1), products);
       kernels_.gate_products(products);
       if (batch_.episode_starts) cut_at_starts(step, tiles, units);
     }
@@ -274,8 +269,8 @@ class BackwardRun {
     return {first, stride, layer_.hidden, layer_.backward_hh(stage), layer_.pitch(), out, add, tiles, panels, {}};
   }
 
-  // Lets some products call for what the gate gradients of the rows from k on read next.
-  void call_for(const Pointers& pointers, int64_t k, GateProducts& products) const {
+  // Lets some products prefetch what the gate gradients of the rows from k on read next.
+  void prefetch_step(const Pointers& pointers, int64_t k, GateProducts& products) const {
     const float* const* states = layer_.numbers.states > 1    ? pointers.c_before
                                  : layer_.numbers.reads_after ? pointers.y
                                                               : pointers.h;
@@ -290,7 +285,8 @@ class BackwardRun {
     each_row(tiles, [&](int64_t row) {
       if (!schedule_.starts_episode(step, row)) return;
       for (int32_t s = 0; s < layer_.numbers.states; ++s) {
-        float *carry = carry_[s] + row * layer_.pitch(), *dh0 = pass_.dh0 ? pass_.dh0 + state_offset(s, row) : nullptr;
+        float* carry = carry_[s] + row * layer_.pitch();
+        float* dh0 = pass_.dh0[s] ? pass_.dh0[s] + schedule_.order(row) * layer_.hidden : nullptr;
         for (int64_t unit = first; unit < end; ++unit) {
           if (batch_.episodes_from_h0 && dh0) dh0[unit] += carry[unit];
           carry[unit] = 0.0f;
@@ -300,10 +296,9 @@ class BackwardRun {
   }
 
   // The products over all rows of a block: dx by rows; weight and bias gradients by gate units.
-  void multiply(const Block& block, int64_t parity, bool add, int index, int size) {
-    const Pointers& pointers = pointers_[parity];
+  void multiply(const Block& block, const Pointers& pointers, bool add, int index, int size) {
     const int64_t stride = capacity_ * kernels_.lanes, blocks = layer_.blocks();
-    float* dgates = dgates_[parity];
+    float* dgates = dgates_;
     float* dgates_ih = layer_.numbers.apart >= 0 ? dgates + blocks * stride : dgates;  // behind those apart
     GateRows gates{dgates_ih, stride, block.rows, panels_ + index * panel_floats_, add, index, size};
     if (lookup_) {
@@ -340,10 +335,10 @@ class BackwardRun {
 
   void finish(int index, int size) {
     const int64_t H = layer_.hidden;
-    const Range rows = share(pass_.dh0 ? rows_ : 0, index, size);
+    const Range rows = share(pass_.dh0[0] ? rows_ : 0, index, size);
     for (int64_t row = rows.begin; row < rows.end; ++row) {
       for (int32_t s = 0; s < layer_.numbers.states; ++s) {
-        float *dh0 = pass_.dh0 + state_offset(s, row), *carry = carry_[s] + row * layer_.pitch();
+        float *dh0 = pass_.dh0[s] + schedule_.order(row) * H, *carry = carry_[s] + row * layer_.pitch();
         for (int64_t unit = 0; unit < H; ++unit) dh0[unit] += carry[unit];
       }
     }
@@ -359,8 +354,7 @@ class BackwardRun {
   const Schedule& schedule_;
   const WeightSums sums_;
   const bool units_;
-  const int64_t buffers_;   // a team fills one while it reads the other
-  const bool calls_ahead_;  // larger layers have more time, and no room in a near cache
+  const bool prefetches_;  // larger layers have more time, and no room in a near cache
   const KernelTable& kernels_;
   const std::vector<Block> blocks_;
   const int64_t rows_, gate_blocks_;
@@ -369,7 +363,7 @@ class BackwardRun {
   const bool computes_trace_;
   int64_t capacity_ = 0;
   int64_t panel_floats_;
-  float* dgates_[2] = {};
+  float* dgates_;                 // of one block
   float* carry_[2] = {};          // gradients of the states, [rows][pitch] each
   float *late_gradients_, *trace_, *zeros_, *panels_;
   float **carry_of_, **late_of_;  // their rows, of h

@@ -5,11 +5,11 @@
 #include <nanobind/stl/optional.h>
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/tuple.h>
+#include <nanobind/stl/unique_ptr.h>
 #include <nanobind/stl/vector.h>
 
 #include <algorithm>
-#include <chrono>
-#include <numeric>
+#include <memory>
 #include <optional>
 #include <string>
 #include <tuple>
@@ -17,6 +17,7 @@
 
 #include "arrays.hpp"
 #include "dispatch.hpp"
+#include "gauges.hpp"
 #include "memory.hpp"
 #include "packed_layer.hpp"
 #include "parallel.hpp"
@@ -49,6 +50,11 @@ auto pointer(const Maybe<Array>& array) -> decltype(array->data()) {
   return array ? array->data() : nullptr;
 }
 
+template <class Array, class Pointer>
+void pointers(const std::vector<Maybe<Array>>& states, Pointer* to) {
+  for (const Maybe<Array>& state : states) *to++ = pointer(state);
+}
+
 // What is known of the rows of a batch, and the direction in which they are walked.
 struct BatchRows {
   int64_t T, B;
@@ -58,18 +64,20 @@ struct BatchRows {
   bool episodes_from_h0;
   Maybe<Integers> ids;
 
-  Batch batch(const PackedLayer& layer, const ConstFloats& x, const Maybe<ConstFloats>& h0) const {
-    return {T,
-            B,
-            layer.hidden,
-            pointer(lengths),
-            pointer(step_start),
-            reverse,
-            pointer(h0),
-            pointer(episode_starts),
-            episodes_from_h0,
-            pointer(ids),
-            ids ? static_cast<int64_t>(x.shape(0)) : 0};
+  Batch batch(const PackedLayer& layer, const ConstFloats& x, const std::vector<Maybe<ConstFloats>>& starts) const {
+    Batch all{};
+    all.T = T;
+    all.B = B;
+    all.H = layer.hidden;
+    all.lengths = pointer(lengths);
+    all.step_start = pointer(step_start);
+    all.reverse = reverse;
+    pointers(starts, all.h0);
+    all.episode_starts = pointer(episode_starts);
+    all.episodes_from_h0 = episodes_from_h0;
+    all.ids = pointer(ids);
+    all.table_rows = ids ? static_cast<int64_t>(x.shape(0)) : 0;
+    return all;
   }
   template <class Array>
   Rows steps(const Array& array) const {
@@ -84,18 +92,27 @@ struct BatchRows {
 
 // w_ih, w_hh, b_ih, b_hh
 using Arrays = std::tuple<ConstFloats, ConstFloats, Maybe<ConstFloats>, Maybe<ConstFloats>>;
-using Inputs = std::tuple<ConstFloats, Maybe<ConstFloats>>;                        // x, h0
-using Outputs = std::tuple<Floats32, Floats32, Maybe<Floats32>, Maybe<Floats32>>;  // y, h_n, c, trace
-using Kept = std::tuple<ConstFloats, Maybe<ConstFloats>, Maybe<ConstFloats>>;      // y, c, trace
-using OutputGradients = std::tuple<Maybe<ConstFloats>, Maybe<ConstFloats>>;        // dy, dh_n
-using Gradients = std::tuple<Maybe<Floats32>, Maybe<Floats32>, Floats32, Floats32, Maybe<Floats32>,
+// Of each state an array [B, H] or None; fewer than the cell has are None too.
+template <class Array>
+using States = std::vector<Maybe<Array>>;
+using Inputs = std::tuple<ConstFloats, States<ConstFloats>>;                               // x, h0
+using Outputs = std::tuple<Floats32, States<Floats32>, Maybe<Floats32>, Maybe<Floats32>>;  // y, h_n, c, trace
+using Kept = std::tuple<ConstFloats, Maybe<ConstFloats>, Maybe<ConstFloats>>;              // y, c, trace
+using OutputGradients = std::tuple<Maybe<ConstFloats>, States<ConstFloats>>;               // dy, dh_n
+using Gradients = std::tuple<Maybe<Floats32>, States<Floats32>, Floats32, Floats32, Maybe<Floats32>,
                              Maybe<Floats32>>;  // dx, dh0, dw_ih, dw_hh, db_ih, db_hh
 
 void forward_(const PackedLayer& layer, const BatchRows& in, const Inputs& inputs, const Outputs& outputs,
               bool clears_trace, int threads) {
   const auto& [x, h0] = inputs;
   const auto& [y, h_n, c, trace] = outputs;
-  const ForwardPass pass{in.inputs(x), in.steps(y), in.steps(c), in.steps(trace), h_n.data(), clears_trace};
+  ForwardPass pass{};
+  pass.x = in.inputs(x);
+  pass.y = in.steps(y);
+  pass.c = in.steps(c);
+  pass.trace = in.steps(trace);
+  pointers(h_n, pass.h_n);
+  pass.clears_trace = clears_trace;
   const Batch batch = in.batch(layer, x, h0);
   nb::gil_scoped_release release;
   forward(layer, batch, pass, threads);
@@ -113,9 +130,9 @@ void backward_(const PackedLayer& layer, const BatchRows& in, const Inputs& inpu
   pass.c = in.steps(c);
   pass.trace = in.steps(trace);
   pass.dy = in.steps(dy);
-  pass.dh_n = pointer(dh_n);
+  pointers(dh_n, pass.dh_n);
   if (dx) pass.dx = in.inputs(*dx);
-  pass.dh0 = pointer(dh0);
+  pointers(dh0, pass.dh0);
   pass.dw_ih = dw_ih.data();
   pass.dw_hh = dw_hh.data();
   pass.db_ih = pointer(db_ih);
@@ -137,23 +154,17 @@ Enum named(const std::string& name, std::initializer_list<const char*> names) {
   throw nb::value_error(("nothing native is called " + name).c_str());
 }
 
-// For benchmarks, whose figures would be wrong with fewer threads.
-void require_all(const Team& team, int threads) {
-  if (team.size() < threads) throw std::runtime_error("other calls have the threads");
-}
-
 constexpr auto kActivations = {"sigmoid", "tanh", "relu", "hard_sigmoid", "identity"};
+
+// What Python calls a cell: its name, and the places of what was chosen in the lists of its declaration.
+const CellKernels& cell_named(const KernelTable& kernels, const std::string& name, const Choices& choices) {
+  if (const CellKernels* found = find_cell(kernels, name, choices)) return *found;
+  throw nb::value_error(("no kernels for the cell " + name).c_str());
+}
 
 const KernelTable& kernels_named(const std::string& isa) {
   if (const KernelTable* found = find_kernel_table(isa)) return *found;
   throw nb::value_error(("no kernels for " + isa).c_str());
-}
-
-// The kernels of a cell, by its name and by the places of what was chosen in the lists of its declaration.
-const CellKernels& cell_named(const KernelTable& kernels, const std::string& name, const Choices& choices) {
-  for (int64_t i = 0; i < kernels.cell_count; ++i)
-    if (name == kernels.cells[i].name && kernels.cells[i].takes(choices)) return kernels.cells[i];
-  throw nb::value_error(("no kernels for the cell " + name).c_str());
 }
 
 Choices choices_of(const std::vector<int32_t>& places) {
@@ -190,46 +201,21 @@ NB_MODULE(_native, module) {
       [](const std::string& isa, int threads, int64_t rounds) {
         const KernelTable& kernels = kernels_named(isa);
         nb::gil_scoped_release release;
-        Team team(threads);
-        require_all(team, threads);
-        std::vector<int64_t> operations(static_cast<size_t>(threads));
-        team.run([&](int index) { operations[static_cast<size_t>(index)] = kernels.multiply_adds(rounds); });
-        return std::accumulate(operations.begin(), operations.end(), int64_t{0});
+        return gauge_multiply_adds(kernels, threads, rounds);
       },
       "Keeps the multiply-add units of some threads busy; returns the floating-point operations done. For benchmarks.");
-
   module.def(
       "read",
       [](const std::string& isa, const std::vector<ConstFloats>& arrays, int64_t rounds) {
         const KernelTable& kernels = kernels_named(isa);
+        std::vector<Stretch> stretches;
+        for (const ConstFloats& array : arrays) stretches.push_back({array.data(), static_cast<int64_t>(array.size())});
         nb::gil_scoped_release release;
-        const int threads = static_cast<int>(arrays.size());
-        Team team(threads);
-        require_all(team, threads);
-        team.run([&](int index) {
-          const ConstFloats& own = arrays[static_cast<size_t>(index)];
-          kernels.read_floats(own.data(), static_cast<int64_t>(own.size()), rounds);
-        });
+        gauge_reading(kernels, stretches, rounds);
       },
       "Lets a thread for each array read it, `rounds` times; sizes are multiples of 128. For benchmarks.");
-
-  module.def(
-      "meeting_seconds",
-      [](int threads, int64_t rounds) {
-        nb::gil_scoped_release release;
-        Team team(threads);
-        require_all(team, threads);
-        double seconds = 0.0;
-        team.run([&](int index) {
-          team.barrier(index);
-          const auto start = std::chrono::steady_clock::now();
-          for (int64_t round = 0; round < rounds; ++round) team.barrier(index);
-          if (index == 0) seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-        });
-        return seconds;
-      },
-      "Lets some threads wait for each other, `rounds` times; returns the seconds. For benchmarks.");
-
+  module.def("barrier_seconds", &gauge_barrier, nb::call_guard<nb::gil_scoped_release>(),
+             "Lets some threads wait for each other, `rounds` times; returns the seconds. For benchmarks.");
   module.def("stay_awake", &Team::stay_awake,
              "Sets how many nanoseconds threads wait for the next call before they sleep; 0 for the default.");
 
@@ -263,9 +249,25 @@ NB_MODULE(_native, module) {
             const Choices chosen = choices_of(choices);
             new (self) PackedLayer(cell_named(kernels, cell, chosen), chosen, static_cast<int64_t>(w_ih.shape(1)),
                                    static_cast<int64_t>(w_hh.shape(1)),
-                                   {w_ih.data(), w_hh.data(), pointer(b_ih), pointer(b_hh)}, kernels, threads);
+                                   {w_ih.data(), w_hh.data(), pointer(b_ih), pointer(b_hh)}, kernels);
+            self->keep_packed(threads);
           },
           nb::arg("cell"), nb::arg("choices"), nb::arg("weights"), nb::arg("isa"), nb::arg("threads"))
+      .def_static(
+          "borrow",
+          [](const std::string& cell, const std::vector<int32_t>& choices, int64_t input, int64_t hidden,
+             const std::vector<uintptr_t>& addresses, const std::string& isa) {
+            const auto weight = [&](size_t i) {
+              return i < addresses.size() ? reinterpret_cast<const float*>(addresses[i]) : nullptr;
+            };
+            const KernelTable& kernels = kernels_named(isa);
+            const Choices chosen = choices_of(choices);
+            return std::make_unique<PackedLayer>(cell_named(kernels, cell, chosen), chosen, input, hidden,
+                                                 Weights{weight(0), weight(1), weight(2), weight(3)}, kernels);
+          },
+          nb::arg("cell"), nb::arg("choices"), nb::arg("input_size"), nb::arg("hidden_size"), nb::arg("addresses"),
+          nb::arg("isa"),
+          "A layer that reads its weights where they are: whoever calls it keeps them there, as they are.")
       .def("forward", &forward_, nb::arg("rows"), nb::arg("inputs"), nb::arg("outputs"), nb::arg("clears_trace"),
            nb::arg("threads"))
       .def(

@@ -30,4 +30,10 @@ const KernelTable* find_kernel_table(const std::string& name) {
   return nullptr;
 }
 
+const CellKernels* find_cell(const KernelTable& kernels, const std::string& name, const Choices& choices) {
+  for (int64_t i = 0; i < kernels.cell_count; ++i)
+    if (name == kernels.cells[i].name && kernels.cells[i].takes(choices)) return &kernels.cells[i];
+  return nullptr;
+}
+
 }  // namespace tidegate

@@ -13,4 +13,7 @@ const std::vector<const KernelTable*>& kernel_tables();
 // The table with that name, or nullptr.
 const KernelTable* find_kernel_table(const std::string& name);
 
+// The kernels of the cell with that name that compute what was chosen, or nullptr.
+const CellKernels* find_cell(const KernelTable& kernels, const std::string& name, const Choices& choices);
+
 }  // namespace tidegate

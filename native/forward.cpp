@@ -22,10 +22,9 @@ inline void finish_streams() {
 constexpr int64_t kProductRows = 256;     // rows of input products that are prepared at once
 constexpr int64_t kFewStates = 4 * 1024;  // floats that the nearest cache takes beside the weights
 
-// Calls for some columns of some rows, so that they are in the nearest cache when they are wanted.
 enum Purpose { kRead, kWrite };
 template <Purpose purpose, class Pointer>
-void fetch(Pointer* rows, int64_t count, Range columns) {
+void prefetch(Pointer* rows, int64_t count, Range columns) {
   for (int64_t row = 0; row < count; ++row)
     for (int64_t i = columns.begin; i < columns.end; i += kLine) __builtin_prefetch(rows[row] + i, purpose);
 }
@@ -79,7 +78,8 @@ class ForwardRun {
     const int64_t product_rows = products_first_ ? chunk_ * rows_ : 0;
     scratch.reserve(Scratch::bytes<float>(layer.hidden) + Scratch::bytes<float>(product_rows * width_) +
                     Scratch::bytes<float*>(product_rows) + Scratch::bytes<float>(rows_ * scratch_trace_floats_) +
-                    Scratch::bytes<Tables>(size) + size * 2 * StepPointers::kArrays * Scratch::bytes<float*>(rows_));
+                    size * Scratch::bytes<float>(LayerSteps::room_floats(layer)) + Scratch::bytes<Tables>(size) +
+                    size * 2 * StepPointers::kArrays * Scratch::bytes<float*>(rows_));
     zeros_ = scratch.take<float>(layer.hidden);
     products_ = scratch.take<float>(product_rows * width_);
     product_x_ = scratch.take<const float*>(product_rows);
@@ -91,30 +91,32 @@ class ForwardRun {
         if (!pass.trace && !scratch_trace_floats_) to.trace = nullptr;
       }
     scratch_trace_ = scratch.take<float>(rows_ * scratch_trace_floats_);
+    for (int index = 0; index < size; ++index)
+      tables_[index].room = scratch.take<float>(LayerSteps::room_floats(layer));
     std::fill_n(zeros_, layer.hidden, 0.0f);
   }
 
   // The part of thread `index` of the team, or all of it when there is none.
   void run(int index = 0, Team* team = nullptr) {
     const int size = team ? team->size() : 1;
-    const auto meet = [&] {
+    const auto wait = [&] {
       if (team) team->barrier(index);
     };
     Tables& own = tables_[index];
-    LayerSteps steps(layer_, streams_trace_, index, size);
+    LayerSteps steps(layer_, streams_trace_, index, size, own.room);
     if (schedule_.steps() > 0) point(own, 0);
     for (int64_t step = 0; step < schedule_.steps(); ++step) {
       const bool goes_on = step + 1 < schedule_.steps();
       if (products_first_ && step % chunk_ == 0) prepare_products(step, index, team);
       if (goes_on) {
         point(own, step + 1);
-        call_for(own.at(step + 1), schedule_.active(step + 1), index, size);
+        prefetch_step(own.at(step + 1), schedule_.active(step + 1), index, size);
       }
-      steps.take(own.at(step), schedule_.active(step), step % 2 == 1, meet);
+      steps.take(own.at(step), schedule_.active(step), step % 2 == 1, wait);
       if (!team) continue;
       team->barrier(index);
-      if (goes_on && states_are_few_)  // those of the others come at once, and not as the products meet them
-        fetch<kRead>(own.at(step + 1).h, schedule_.active(step + 1), {0, layer_.hidden});
+      if (goes_on && states_are_few_)  // those of the others come at once, and not as the products reach them
+        prefetch<kRead>(own.at(step + 1).h, schedule_.active(step + 1), {0, layer_.hidden});
     }
     const Range rows = share(rows_, index, size), times = share(batch_.T, index, size);
     for (int64_t row = rows.begin; row < rows.end; ++row) finish(row);
@@ -131,14 +133,13 @@ class ForwardRun {
   // another one has just written takes longer than to compute it again.
   struct Tables {
     StepPointers of[2];
+    float* room;  // see LayerSteps
 
     StepPointers& at(int64_t step) { return of[step % 2]; }
   };
 
   // The second state where only the last one is wanted: it is read and written in one place.
-  static Rows in_place(const Batch& batch, const ForwardPass& pass) {
-    return {pass.h_n ? pass.h_n + batch.B * batch.H : nullptr, 0, batch.H, nullptr};
-  }
+  static Rows in_place(const Batch& batch, const ForwardPass& pass) { return {pass.h_n[1], 0, batch.H, nullptr}; }
 
   // With few rows a step is too small a product to be efficient, and weights that no cache holds should be read for as
   // many rows as possible: then the products of the inputs are made for many steps at once.
@@ -188,9 +189,9 @@ class ForwardRun {
     }
   }
 
-  // Calls for what the next step will read and write, while this one computes: the steps of an array may lie pages
+  // Prefetches what the next step will read and write, while this one computes: the steps of an array may lie pages
   // apart, where no processor looks by itself. Of products and states a thread wants those of its own panels.
-  void call_for(const StepPointers& next, int64_t rows, int index, int size) const {
+  void prefetch_step(const StepPointers& next, int64_t rows, int index, int size) const {
     const int32_t last = layer_.numbers.stages() - 1;  // the one that writes y
     const Range panels = share(layer_.forward_hh(last).count(), index, size);
     const int64_t units = layer_.panel_units(last);
@@ -199,13 +200,14 @@ class ForwardRun {
         const Panels w = layer_.forward_ih(stage);
         const Range own = share(w.count(), index, size);
         const int64_t sums = w.width * layer_.kernels.lanes, offset = layer_.product_offset(stage);
-        fetch<kRead>(next.products, rows,
-                     {offset + own.begin * sums, offset + std::min(own.end * sums, w.vectors * layer_.kernels.lanes)});
+        prefetch<kRead>(
+            next.products, rows,
+            {offset + own.begin * sums, offset + std::min(own.end * sums, w.vectors * layer_.kernels.lanes)});
       }
     } else if (!products_first_) {
-      fetch<kRead>(next.x, rows, {0, layer_.input});
+      prefetch<kRead>(next.x, rows, {0, layer_.input});
     }
-    fetch<kWrite>(next.y, rows, {panels.begin * units, std::min(panels.end * units, layer_.hidden)});
+    prefetch<kWrite>(next.y, rows, {panels.begin * units, std::min(panels.end * units, layer_.hidden)});
   }
 
   // x W_ih for the next `chunk_` steps of all rows. A row that has ended repeats the last one that has not; nobody
@@ -228,12 +230,10 @@ class ForwardRun {
 
   void finish(int64_t row) {
     const int64_t H = layer_.hidden, length = schedule_.length(row), b = schedule_.order(row);
-    for (int32_t s = 0; pass_.h_n && s < layer_.numbers.states; ++s) {
+    for (int32_t s = 0; pass_.h_n[s] && s < layer_.numbers.states; ++s) {
       const Rows& after = s ? c_ : pass_.y;
-      const float* last = length > 0  ? after.at(schedule_.time(length - 1, row), b)
-                          : batch_.h0 ? batch_.start(s, b)
-                                      : zeros_;
-      float* to = pass_.h_n + (s * batch_.B + b) * H;
+      const float* last = length > 0 ? after.at(schedule_.time(length - 1, row), b) : batch_.start(s, b, zeros_);
+      float* to = pass_.h_n[s] + b * H;
       if (last != to) std::copy_n(last, H, to);
     }
   }
@@ -259,7 +259,8 @@ class ForwardRun {
 
 void forward(const PackedLayer& layer, const Batch& batch, const ForwardPass& pass, int threads) {
   assert(batch.T * batch.B == 0 || (pass.x && pass.y));
-  assert(layer.numbers.states == 1 || pass.h_n);
+  assert(layer.numbers.states == 1 || pass.h_n[1]);
+  if (batch.T > 1 || batch.ids) layer.prepare_forward(threads);
   const Sharing sharing = choose_sharing(layer, batch, threads);
   Team team(sharing.threads);
   const Lookup lookup(batch);

@@ -59,6 +59,7 @@ struct Panels {
   const float* data;
   int64_t depth, vectors;  // vectors: columns / V, rounded up
   int32_t width;
+  int64_t first = 0;       // the panel that data begins with
 
   int64_t count() const { return (vectors + width - 1) / width; }
 };
@@ -117,7 +118,7 @@ struct GateGradients {
   Range blocks;
 };
 
-// Rows that are read next. A kernel that computes for long calls for them meanwhile, a few cache lines at a time: in
+// Rows that are read next. A kernel that computes for long prefetches them meanwhile, a few cache lines at a time: in
 // memory they lie where no processor looks by itself, and all at once they would be in the way.
 struct Ahead {
   const float* const* rows;  // or null

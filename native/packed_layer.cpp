@@ -13,9 +13,9 @@ int64_t stage_vectors(const CellNumbers& numbers, int32_t stage, int64_t blocks)
   return (numbers.stage_gates(stage) * blocks + width - 1) / width * width;
 }
 
-// Where one block of the units of one gate is in the forward layout: the gates of a block side by side.
-struct GatePlace {
-  const float* data;
+// Where one vector of columns is in the forward layout: one block of the units of one gate, gates side by side.
+struct VectorPlace {
+  float* data;
   int64_t width;  // floats from one row to the next
 };
 
@@ -23,49 +23,61 @@ int64_t panel_width(const Panels& w, int64_t panel, int64_t lanes) {
   return std::min<int64_t>(w.width, w.vectors - panel * w.width) * lanes;
 }
 
-GatePlace vector_place(const Panels& w, int64_t vector, int64_t lanes) {
+VectorPlace vector_place(const Panels& w, int64_t vector, int64_t lanes) {
   const int64_t panel = vector / w.width;
-  return {w.data + panel * w.depth * w.width * lanes + vector % w.width * lanes, panel_width(w, panel, lanes)};
+  float* data = const_cast<float*>(w.data);
+  return {data + (panel - w.first) * w.depth * w.width * lanes + vector % w.width * lanes,
+          panel_width(w, panel, lanes)};
 }
 
 // Threads are worth their waking from about this many floats on.
 Team team_for(int64_t floats, int threads) { return Team(floats < 1 << 16 ? 1 : threads); }
 
-// The backward layout: W itself [gates H, columns], gate by gate in the order given, each padded to whole blocks; made
-// from the panels of W^T. `place(gate, block)` says where these are.
-template <class Place>
-RecycledFloats pack_backward(const KernelTable& kernels, const std::vector<int32_t>& gates, int64_t blocks,
-                             int64_t columns, int threads, const Place& place) {
-  const int64_t lanes = kernels.lanes, depth = static_cast<int64_t>(gates.size()) * blocks * lanes;
-  const Panels to{nullptr, depth, (columns + lanes - 1) / lanes, 3};
-  RecycledFloats packed(to.count() * depth * 3 * lanes);
-  Team team = team_for(depth * columns, threads);
+}  // namespace
+
+Panels PackedLayer::forward_panels(const RecycledFloats& packed, int32_t stage, int64_t depth) const {
+  const int64_t before = stage ? stage_vectors(numbers, 0, blocks()) * kernels.lanes * depth : 0;
+  float* data = packed.get() ? packed.get() + before : nullptr;  // not packed yet
+  return {data, depth, numbers.stage_gates(stage) * blocks(), numbers.stage_width(stage)};
+}
+
+// Vectors of W^T for rows of W [G H, depth].
+void PackedLayer::pack_vectors(const float* w, const Panels& to, int32_t stage, Range vectors) const {
+  const int64_t lanes = kernels.lanes, stage_gates = numbers.stage_gates(stage);
+  for (int64_t vector = vectors.begin; vector < vectors.end; ++vector) {
+    const int32_t gate = numbers.stage_first(stage) + static_cast<int32_t>(vector % stage_gates);
+    const int64_t block = vector / stage_gates;
+    const int64_t rows = cell.has_weights(choices, gate) ? std::min(lanes, hidden - block * lanes) : 0;
+    const VectorPlace place = vector_place(to, vector, lanes);
+    kernels.transpose(
+        {w + (gate * hidden + block * lanes) * to.depth, to.depth, rows, to.depth, place.data, place.width});
+  }
+}
+
+RecycledFloats PackedLayer::pack_forward(const float* w, int64_t depth, int threads) const {
+  int64_t floats = 0;
+  for (int32_t stage = 0; stage < numbers.stages(); ++stage)
+    floats += stage_vectors(numbers, stage, blocks()) * kernels.lanes * depth;
+  RecycledFloats packed(floats);
+  Team team = team_for(gates * pitch() * depth, threads);
   team.run([&](int index) {
-    const Range own = share(to.vectors, index, team.size());
-    for (int64_t vector = own.begin; vector < own.end; ++vector) {  // of columns
-      const int64_t panel = vector / 3, width = panel_width(to, panel, lanes), column = vector * lanes;
-      float* out = packed.get() + panel * depth * 3 * lanes + vector % 3 * lanes;
-      for (const int32_t gate : gates) {
-        for (int64_t block = 0; block < blocks; ++block, out += lanes * width) {
-          const GatePlace from = place(gate, block);
-          kernels.transpose(
-              {from.data + column * from.width, from.width, std::min(lanes, columns - column), lanes, out, width});
-        }
-      }
+    for (int32_t stage = 0; stage < numbers.stages(); ++stage) {
+      const Panels to = forward_panels(packed, stage, depth);
+      pack_vectors(w, to, stage, share(to.vectors, index, team.size()));
     }
   });
   return packed;
 }
 
-}  // namespace
-
-Panels PackedLayer::forward_panels(const RecycledFloats& packed, int32_t stage, int64_t depth) const {
-  const int64_t before = stage ? stage_vectors(numbers, 0, blocks()) * kernels.lanes * depth : 0;
-  return {packed.get() + before, depth, numbers.stage_gates(stage) * blocks(), numbers.stage_width(stage)};
+Panels PackedLayer::pack_panels(const float* w, int64_t depth, int32_t stage, Range panels, float* to) const {
+  const int32_t width = numbers.stage_width(stage);
+  const Panels packed{to, depth, numbers.stage_gates(stage) * blocks(), width, panels.begin};
+  pack_vectors(w, packed, stage, {panels.begin * width, std::min(panels.end * width, packed.vectors)});
+  return packed;
 }
 
 PackedLayer::PackedLayer(const CellKernels& cell, const Choices& choices, int64_t input, int64_t hidden,
-                         const Weights& weights, const KernelTable& kernels, int threads)
+                         const Weights& weights, const KernelTable& kernels)
     : cell(cell),
       numbers(cell.numbers),
       choices(choices),
@@ -73,36 +85,10 @@ PackedLayer::PackedLayer(const CellKernels& cell, const Choices& choices, int64_
       hidden(hidden),
       gates(cell.numbers.gates),
       has_bias(weights.b_ih != nullptr),
-      kernels(kernels) {
-  const int64_t lanes = kernels.lanes;
-  // Panels of W^T: each vector of columns is a block of rows of W [G H, depth].
-  const auto pack_forward = [&](const float* w, int64_t depth, RecycledFloats& packed) {
-    int64_t floats = 0;
-    for (int32_t stage = 0; stage < numbers.stages(); ++stage)
-      floats += stage_vectors(numbers, stage, blocks()) * lanes * depth;
-    packed = RecycledFloats(floats);
-    Team team = team_for(gates * pitch() * depth, threads);
-    team.run([&](int index) {
-      for (int32_t stage = 0; stage < numbers.stages(); ++stage) {
-        const Panels to = forward_panels(packed, stage, depth);
-        const int64_t stage_gates = numbers.stage_gates(stage);
-        const Range own = share(to.vectors, index, team.size());
-        for (int64_t vector = own.begin; vector < own.end; ++vector) {
-          const int32_t gate = numbers.stage_first(stage) + static_cast<int32_t>(vector % stage_gates);
-          const int64_t block = vector / stage_gates;
-          const int64_t rows = cell.has_weights(choices, gate) ? std::min(lanes, hidden - block * lanes) : 0;
-          const GatePlace place = vector_place(to, vector, lanes);
-          kernels.transpose({w + (gate * hidden + block * lanes) * depth, depth, rows, depth,
-                             const_cast<float*>(place.data), place.width});
-        }
-      }
-    });
-  };
-  pack_forward(weights.w_ih, input, forward_ih_);
-  pack_forward(weights.w_hh, hidden, forward_hh_);
-
-  const int64_t columns = gates * pitch();
-  bias_ = RecycledFloats(2 * columns);
+      kernels(kernels),
+      weights_(weights),
+      bias_(2 * gates * pitch()) {
+  const int64_t lanes = kernels.lanes, columns = gates * pitch();
   float* bias = bias_.get();
   std::fill_n(bias, 2 * columns, 0.0f);
   for (int32_t stage = 0; has_bias && stage < numbers.stages(); ++stage) {
@@ -121,15 +107,67 @@ PackedLayer::PackedLayer(const CellKernels& cell, const Choices& choices, int64_
   }
 }
 
+void PackedLayer::keep_packed(int threads) {
+  prepare_forward(threads);
+  weights_ = {};
+}
+
+void PackedLayer::prepare_forward(int threads) const {
+  std::call_once(prepared_forward_, [&] {
+    forward_ih_ = pack_forward(weights_.w_ih, input, threads);
+    forward_hh_ = pack_forward(weights_.w_hh, hidden, threads);
+  });
+}
+
+// The backward layout: W itself [gates H, columns], gate by gate in the order given, each padded to whole blocks. It is
+// copied from W, or turned back from the panels of W^T.
+RecycledFloats PackedLayer::pack_backward(const std::vector<int32_t>& order, const float* w,
+                                          const RecycledFloats& forward, int64_t columns, int threads) const {
+  const int64_t lanes = kernels.lanes, depth = static_cast<int64_t>(order.size()) * pitch();
+  const Panels to{nullptr, depth, (columns + lanes - 1) / lanes, 3};
+  RecycledFloats packed(to.count() * depth * 3 * lanes);
+  const auto copy = [&](int32_t gate, int64_t block, int64_t column, float* out, int64_t width) {
+    const int64_t rows = cell.has_weights(choices, gate) ? std::min(lanes, hidden - block * lanes) : 0;
+    const int64_t count = std::min(lanes, columns - column);
+    const float* from = w + (gate * hidden + block * lanes) * columns + column;
+    for (int64_t row = 0; row < lanes; ++row, out += width) {
+      const int64_t kept = row < rows ? count : 0;
+      std::copy_n(from + row * columns, kept, out);
+      std::fill_n(out + kept, lanes - kept, 0.0f);
+    }
+  };
+  const auto turn_back = [&](int32_t gate, int64_t block, int64_t column, float* out, int64_t width) {
+    const int32_t stage = gate < numbers.late ? 0 : 1;
+    const int64_t vector = block * numbers.stage_gates(stage) + gate - numbers.stage_first(stage);
+    const VectorPlace from = vector_place(forward_panels(forward, stage, columns), vector, lanes);
+    kernels.transpose(
+        {from.data + column * from.width, from.width, std::min(lanes, columns - column), lanes, out, width});
+  };
+  Team team = team_for(depth * columns, threads);
+  team.run([&](int index) {
+    const Range own = share(to.vectors, index, team.size());
+    for (int64_t vector = own.begin; vector < own.end; ++vector) {  // of columns
+      const int64_t panel = vector / 3, width = panel_width(to, panel, lanes);
+      float* out = packed.get() + panel * depth * 3 * lanes + vector % 3 * lanes;
+      for (const int32_t gate : order) {
+        for (int64_t block = 0; block < blocks(); ++block, out += lanes * width) {
+          if (w) {
+            copy(gate, block, vector * lanes, out, width);
+          } else {
+            turn_back(gate, block, vector * lanes, out, width);
+          }
+        }
+      }
+    }
+  });
+  return packed;
+}
+
 void PackedLayer::prepare_backward_ih(int threads) const {
   std::call_once(prepared_ih_, [&] {
     std::vector<int32_t> all;
     for (int32_t gate = 0; gate < numbers.gates; ++gate) all.push_back(gate);
-    backward_ih_ = pack_backward(kernels, all, blocks(), input, threads, [&](int32_t gate, int64_t block) {
-      const int32_t stage = gate < numbers.late ? 0 : 1;
-      return vector_place(forward_ih(stage), block * numbers.stage_gates(stage) + gate - numbers.stage_first(stage),
-                          kernels.lanes);
-    });
+    backward_ih_ = pack_backward(all, weights_.w_ih, forward_ih_, input, threads);
   });
 }
 
@@ -141,9 +179,7 @@ void PackedLayer::prepare_backward_hh(int threads) const {
       if (numbers.apart >= 0) order.push_back(numbers.apart);
       for (int32_t gate = first; gate < first + count; ++gate)
         if (gate != numbers.apart) order.push_back(gate);
-      backward_hh_[stage] = pack_backward(kernels, order, blocks(), hidden, threads, [&](int32_t gate, int64_t block) {
-        return vector_place(forward_hh(stage), block * count + gate - first, kernels.lanes);
-      });
+      backward_hh_[stage] = pack_backward(order, weights_.w_hh, forward_hh_, hidden, threads);
     }
   });
 }

@@ -1,6 +1,7 @@
 // The weights of one recurrent layer in one direction, laid out for the kernels of one instruction set.
 #pragma once
 #include <mutex>
+#include <vector>
 
 #include "kernel_table.hpp"
 #include "memory.hpp"
@@ -17,9 +18,13 @@ constexpr int64_t kFarBytes = int64_t{8} << 20;   // no cache holds more, beside
 
 class PackedLayer {
  public:
-  // Copies the weights. `kernels` stays with the layer: this is where the instruction set is chosen.
+  // Reads the weights where they are, and packs them when a pass first asks for it. A single step does not ask: it
+  // reads them once, and packs a few panels at a time. They must stay as they are until `keep_packed` has been called,
+  // or while the layer lives. `kernels` stays with the layer: this is where the instruction set is chosen.
   PackedLayer(const CellKernels& cell, const Choices& choices, int64_t input, int64_t hidden, const Weights& weights,
-              const KernelTable& kernels, int threads);
+              const KernelTable& kernels);
+  // Packs the weights and forgets where they were.
+  void keep_packed(int threads);
 
   const CellKernels& cell;
   const CellNumbers& numbers;   // of the cell
@@ -39,6 +44,13 @@ class PackedLayer {
   // columns are inputs or units.
   Panels forward_ih(int32_t stage) const { return forward_panels(forward_ih_, stage, input); }
   Panels forward_hh(int32_t stage) const { return forward_panels(forward_hh_, stage, hidden); }
+  // Some of those panels, packed into `to` from where the weights are.
+  Panels pack_ih(int32_t stage, Range panels, float* to) const {
+    return pack_panels(weights_.w_ih, input, stage, panels, to);
+  }
+  Panels pack_hh(int32_t stage, Range panels, float* to) const {
+    return pack_panels(weights_.w_hh, hidden, stage, panels, to);
+  }
   Panels backward_ih() const {
     return {backward_ih_.get(), gates * pitch(), (input + kernels.lanes - 1) / kernels.lanes, 3};
   }
@@ -79,17 +91,25 @@ class PackedLayer {
     return call;
   }
 
-  // Packs a layout that only the backward pass needs, the first time that it is asked; safe from several threads.
+  // Packs a layout the first time that it is asked; safe from several threads.
+  void prepare_forward(int threads) const;
+  bool forward_is_prepared() const { return forward_hh_.get() != nullptr; }
   void prepare_backward_ih(int threads) const;
   void prepare_backward_hh(int threads) const;
 
  private:
   // The weights of all stages, one after the other.
   Panels forward_panels(const RecycledFloats& packed, int32_t stage, int64_t depth) const;
+  Panels pack_panels(const float* w, int64_t depth, int32_t stage, Range panels, float* to) const;
+  RecycledFloats pack_forward(const float* w, int64_t depth, int threads) const;
+  void pack_vectors(const float* w, const Panels& to, int32_t stage, Range vectors) const;
+  RecycledFloats pack_backward(const std::vector<int32_t>& order, const float* w, const RecycledFloats& forward,
+                               int64_t columns, int threads) const;
 
-  RecycledFloats forward_ih_, forward_hh_, bias_;
-  mutable std::once_flag prepared_ih_, prepared_hh_;
-  mutable RecycledFloats backward_ih_, backward_hh_[CellNumbers::kMostStages];
+  Weights weights_;  // null once they are kept packed
+  RecycledFloats bias_;
+  mutable std::once_flag prepared_forward_, prepared_ih_, prepared_hh_;
+  mutable RecycledFloats forward_ih_, forward_hh_, backward_ih_, backward_hh_[CellNumbers::kMostStages];
 };
 
 }  // namespace tidegate

@@ -116,7 +116,7 @@ class Pool {
     if (error_) std::rethrow_exception(error_);
   }
 
-  // Where a team counts its meetings: the caller, and each of its workers.
+  // Where a team counts its barriers: the caller, and each of its workers.
   Barrier::Rounds* rounds() { return rounds_.get(); }
 
   // Whether all workers are awake. Those that are not are called, for the next time.

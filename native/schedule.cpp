@@ -44,7 +44,7 @@ Schedule::Schedule(const Batch& batch, int64_t part, int64_t parts)
 void Schedule::point_states(int32_t s, const Rows& after, const float* zeros, int64_t step, const float** to,
                             const float* const* before) const {
   const int64_t rows = active_[step];
-  const auto start = [&](int64_t row) { return batch_.h0 ? batch_.start(s, order_[row]) : zeros; };
+  const auto start = [&](int64_t row) { return batch_.start(s, order_[row], zeros); };
   for (int64_t row = 0; row < rows; ++row)
     to[row] = step == 0 ? start(row) : before ? before[row] : after.at(time(step - 1, row), order_[row]);
   for (int64_t row = 0; batch_.episode_starts && row < rows; ++row)
@@ -55,7 +55,7 @@ Sharing choose_sharing(const PackedLayer& layer, const Batch& batch, int threads
   if (threads == 1) return {1, false};
   constexpr int64_t kThreadWork = 1000 * 1000;  // multiply-adds that are worth waking a thread for
   constexpr int64_t kAwakeWork = 100 * 1000;    // the same when it is awake
-  constexpr int64_t kUnitBytes = 128 * 1024;  // recurrent weights from which a step is long beside a meeting of threads
+  constexpr int64_t kUnitBytes = 128 * 1024;    // recurrent weights from which a step is long beside a barrier
   const int64_t rows = batch.B, bytes = layer.weight_bytes(), floats = bytes / 4;
   const int64_t steps = batch.lengths && rows > 0 ? *std::max_element(batch.lengths, batch.lengths + rows) : batch.T;
   const int64_t worth = std::max<int64_t>(1, floats * rows * steps / (Team::is_awake() ? kAwakeWork : kThreadWork));

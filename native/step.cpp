@@ -46,12 +46,12 @@ void step(const PackedLayer* const* layers, int64_t L, int64_t B, const float* x
   }
   Team team(sharing.threads);
   team.run([&](int index) {
-    const auto meet = [&] { team.barrier(index); };
+    const auto wait = [&] { team.barrier(index); };
     const Range own = sharing.units ? Range{0, B} : share(B, index, team.size());
     for (int64_t l = 0; l < L; ++l) {
       if (sharing.units) {
-        LayerSteps(*layers[l], false, index, team.size()).take(at[l], B, false, meet);
-        if (l + 1 < L) meet();
+        LayerSteps(*layers[l], false, index, team.size()).take(at[l], B, false, wait);
+        if (l + 1 < L) wait();
       } else {
         LayerSteps(*layers[l], false, 0, 1).take(at[l].from(own.begin), own.end - own.begin, false, [] {});
       }

@@ -29,7 +29,9 @@ struct StepPointers {
 // all steps have in common is put down once.
 class LayerSteps {
  public:
-  LayerSteps(const PackedLayer& layer, bool streams_trace, int index, int size) : layer_(layer) {
+  // `room` has room for `room_floats` floats.
+  LayerSteps(const PackedLayer& layer, bool streams_trace, int index, int size, float* room = nullptr)
+      : layer_(layer), room_(room) {
     for (int32_t stage = 0; stage < layer.numbers.stages(); ++stage) {
       calls_[stage] = layer.forward_step(stage);
       calls_[stage].streams_trace = streams_trace;
@@ -37,12 +39,12 @@ class LayerSteps {
     }
   }
 
-  // One step of the first `rows` rows, x, products and trace of which may be null. `meet` lets the threads wait for
+  // One step of the first `rows` rows, x, products and trace of which may be null. `wait` lets the threads wait for
   // each other.
-  template <class Meet>
-  void take(const StepPointers& at, int64_t rows, bool backwards, const Meet& meet) {
+  template <class Wait>
+  void take(const StepPointers& at, int64_t rows, bool backwards, const Wait& wait) {
     for (int32_t stage = 0; stage < layer_.numbers.stages(); ++stage) {
-      if (stage) meet();
+      if (stage) wait();
       ForwardStep& call = calls_[stage];
       call.x = at.x;
       call.products = at.products;
@@ -54,12 +56,48 @@ class LayerSteps {
       call.trace = at.trace;
       call.tiles = {rows, tile_height(rows, layer_.kernels.tile_rows[call.w_hh.width], 1), 0, 1};
       call.backwards = backwards;
-      layer_.cell.forward(call);
+      if (layer_.forward_is_prepared()) {
+        layer_.cell.forward(call);
+      } else {
+        pack_and_run(call);
+      }
     }
   }
 
+  // What a step of a layer that is not packed needs to work in.
+  static int64_t room_floats(const PackedLayer& layer) {
+    int64_t floats = 0;
+    for (int32_t stage = 0; !layer.forward_is_prepared() && stage < layer.numbers.stages(); ++stage)
+      floats = std::max(floats, panels_at_once(layer, stage) * panel_floats(layer, stage));
+    return floats;
+  }
+
  private:
+  static int64_t panel_floats(const PackedLayer& layer, int32_t stage) {
+    return layer.numbers.stage_width(stage) * layer.kernels.lanes * (layer.input + layer.hidden);
+  }
+  // A single row takes up to three side by side; but they should stay in a near cache.
+  static int64_t panels_at_once(const PackedLayer& layer, int32_t stage) {
+    constexpr int64_t kMost = 3, kBytes = kNearBytes / 4;
+    return std::clamp<int64_t>(kBytes / (panel_floats(layer, stage) * 4), 1, kMost);
+  }
+
+  // Packs the panels of a stage as they are needed, some at a time.
+  void pack_and_run(ForwardStep& call) const {
+    const Range own = call.panels;
+    const int64_t some = panels_at_once(layer_, call.stage);
+    for (int64_t begin = own.begin; begin < own.end; begin += some) {
+      call.panels = {begin, std::min(begin + some, own.end)};
+      call.w_hh = layer_.pack_hh(call.stage, call.panels, room_);
+      float* rest = room_ + some * call.w_hh.depth * call.w_hh.width * layer_.kernels.lanes;
+      call.w_ih = layer_.pack_ih(call.stage, call.panels, rest);
+      layer_.cell.forward(call);
+    }
+    call.panels = own;
+  }
+
   const PackedLayer& layer_;
+  float* const room_;
   ForwardStep calls_[CellNumbers::kMostStages];
 };
 

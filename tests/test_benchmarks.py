@@ -153,7 +153,7 @@ def test_the_slower_contender_has_the_larger_median(modules: dict[str, ModuleTyp
     assert medians["short"] < medians["long"]
 
 
-FLOORS = {  # a cell's sizes and options, threads, microseconds of a meeting, microseconds of the floor
+FLOORS = {  # a cell's sizes and options, threads, microseconds of a barrier, microseconds of the floor
     "alone": ((64, 64, 200, 1), {}, 2, 100, 200 * 49.152 + 24.576),
     "shared": ((64, 64, 200, 1), {}, 2, 1, 200 * 25.576 + 24.576),
     "one thread": ((64, 64, 200, 1), {}, 1, 1, 200 * 49.152 + 49.152),
@@ -166,13 +166,13 @@ FLOORS = {  # a cell's sizes and options, threads, microseconds of a meeting, mi
 }
 
 
-@pytest.mark.parametrize(("sizes", "options", "threads", "meeting", "floor"), FLOORS.values(), ids=FLOORS)
+@pytest.mark.parametrize(("sizes", "options", "threads", "barrier", "floor"), FLOORS.values(), ids=FLOORS)
 def test_the_floor_is_the_least_time_to_read_the_weights(
     modules: dict[str, ModuleType],
     sizes: tuple[int, ...],
     options: dict[str, Any],
     threads: int,
-    meeting: float,
+    barrier: float,
     floor: float,
 ) -> None:
     """With 1 GB/s a thread, 1 TFLOP/s: states' weights once a step, inputs' once in all or as long as the products."""
@@ -180,7 +180,7 @@ def test_the_floor_is_the_least_time_to_read_the_weights(
     limits = modules["limits"].Limits(case, threads, tidegate.isas()[0], floor=True)
     seconds = {}
     for name, gauge in limits.gauges.items():
-        rate = {"multiply-adds": 1e12, "meetings": 1e6 / meeting}.get(name) or 1e9 * int(name.split()[-1])
+        rate = {"multiply-adds": 1e12, "barriers": 1e6 / barrier}.get(name) or 1e9 * int(name.split()[-1])
         seconds[name] = gauge.amount / rate
     found = limits.found(seconds)
     assert found["floor_us"] == pytest.approx(floor, rel=1e-3)

@@ -37,11 +37,11 @@ void input_products(const InputProducts& call) {
 
 constexpr int64_t kNearFloats = 64 * 1024;  // what stays in a core's own cache beside other things
 
-// Calls for one of `parts` parts of M rows, in `times` goes.
+// Prefetches one of `parts` parts of M rows, in `times` goes.
 template <int M>
-class Calls {
+class Prefetch {
  public:
-  Calls(const Ahead& ahead, int64_t first_row, int64_t part, int64_t parts, int64_t times) {
+  Prefetch(const Ahead& ahead, int64_t first_row, int64_t part, int64_t parts, int64_t times) {
     if (!ahead.rows) return;
     const int64_t lines = (ahead.floats / kLine + parts - 1) / parts, last = (part + 1) * lines * kLine;
     rows_ = ahead.rows + first_row;
@@ -81,11 +81,11 @@ struct GateProductsBody {
     const float* dgates = call.dgates + row * kLanes;
     const float* w = panel_data(call.w, panel);
     const int64_t padded = (call.hidden + kLanes - 1) / kLanes * kLanes;
-    const auto calls_for = [&](const Ahead& ahead) {
-      return Calls<M>(ahead, row, panel, call.w.count(), call.w.depth / kLanes);
+    const auto prefetch = [&](const Ahead& ahead) {
+      return Prefetch<M>(ahead, row, panel, call.w.count(), call.w.depth / kLanes);
     };
-    Calls<M> calls[] = {calls_for(call.ahead[0]), calls_for(call.ahead[1]), calls_for(call.ahead[2])};
-    // Blocks of dgates lie pages apart, where no processor looks by itself; those of a large layer are called for.
+    Prefetch<M> prefetches[] = {prefetch(call.ahead[0]), prefetch(call.ahead[1]), prefetch(call.ahead[2])};
+    // Blocks of dgates lie pages apart, where no processor looks by itself; those of a large layer are prefetched.
     constexpr int64_t kAhead = 2;
     const bool far = call.w.depth / kLanes * call.stride > kNearFloats;
     for (int64_t k = 0, unit = 0; k < call.w.depth; k += kLanes) {
@@ -93,7 +93,7 @@ struct GateProductsBody {
         TIDEGATE_UNROLL
         for (int m = 0; m < M; ++m) __builtin_prefetch(dgates + kAhead * call.stride + m * kLanes);
       }
-      for (Calls<M>& one : calls) one.go_on();
+      for (Prefetch<M>& one : prefetches) one.go_on();
       const int64_t left = call.hidden - unit;  // the padding of a gate's last block would add zeros
       accumulate(
           acc, [&](int m) { return dgates + m * kLanes; }, w, call.w.depth * 3 * kLanes, left < kLanes ? left : kLanes);
@@ -210,7 +210,7 @@ void bias_gradients(const BiasGradients& call) {
 }
 
 void row_sums(const RowSums& call) {
-  constexpr int64_t kAhead = 16;  // sums lie anywhere, so they are called for in time
+  constexpr int64_t kAhead = 16;  // sums lie anywhere, so they are prefetched
   for (int64_t row = 0; row < call.rows; ++row) {
     if (row + kAhead < call.rows) __builtin_prefetch(call.sums[row + kAhead] + call.offset, 1);
     float* sum = call.sums[row] + call.offset;
@@ -218,27 +218,39 @@ void row_sums(const RowSums& call) {
   }
 }
 
-// Column by column of V x V tiles: interleaving row i with row i + V/2, again and again, log2 V times, transposes.
-void transpose(const Transpose& call) {
-  for (int64_t column = 0; column < call.columns; column += kLanes) {
-    const int64_t count = call.columns - column;
-    vec rows[kLanes], turned[kLanes];
+// `count` columns of kLanes rows, at most a cache line.
+template <bool kWhole>
+TIDEGATE_INLINE void transpose_line(const float* from, int64_t from_stride, float* to, int64_t to_stride,
+                                    int64_t count) {
+  for (int r = 0; r < kLanes; r += kStrip, from += kStrip * from_stride) {
     TIDEGATE_UNROLL
-    for (int r = 0; r < kLanes; ++r)
-      rows[r] = r < call.rows ? load(call.from + r * call.from_stride + column, count) : vec{};
-    TIDEGATE_UNROLL
-    for (int round = 1; round < kLanes; round *= 2) {
+    for (int c = 0; c < kLine; c += 4) {
+      if (!kWhole && c >= count) break;
+      strip columns[4];
+      transpose_quads(from + c, from_stride, columns);
       TIDEGATE_UNROLL
-      for (int i = 0; i < kLanes / 2; ++i) {
-        turned[2 * i] = interleave_low(rows[i], rows[i + kLanes / 2]);
-        turned[2 * i + 1] = interleave_high(rows[i], rows[i + kLanes / 2]);
-      }
-      TIDEGATE_UNROLL
-      for (int i = 0; i < kLanes; ++i) rows[i] = turned[i];
+      for (int j = 0; j < 4; ++j)
+        if (kWhole || c + j < count) *reinterpret_cast<unaligned_strip*>(to + (c + j) * to_stride + r) = columns[j];
     }
-    TIDEGATE_UNROLL
-    for (int c = 0; c < kLanes; ++c)
-      if (c < count) store(call.to + (column + c) * call.to_stride, rows[c]);
+  }
+}
+
+// A cache line of each row at a time, so that each is read once even where all of them have one place in the cache.
+void transpose(const Transpose& call) {
+  constexpr int64_t kAhead = 4 * kLine;
+  const int64_t rows = call.rows, columns = call.columns, from_stride = call.from_stride, to_stride = call.to_stride;
+  const float* from = call.from;
+  float* to = call.to;
+  for (int64_t left = columns; left > 0; left -= kLine, from += kLine, to += kLine * to_stride) {
+    if (rows == kLanes && left >= kLine) {
+      for (int64_t r = 0; r < kLanes; ++r) __builtin_prefetch(from + r * from_stride + kAhead);
+      transpose_line<true>(from, from_stride, to, to_stride, kLine);
+    } else {  // what is missing is zero
+      float part[kLanes][kLine] = {};
+      for (int64_t r = 0; r < rows; ++r)
+        for (int64_t c = 0; c < kLine && c < left; ++c) part[r][c] = from[r * from_stride + c];
+      transpose_line<false>(&part[0][0], kLine, to, to_stride, left);
+    }
   }
 }
 

@@ -119,23 +119,46 @@ TIDEGATE_INLINE void store(float* to, vec value, int64_t count) {
   }
 }
 
-// a0 b0 a1 b1 ... of the first and of the second halves of two vectors.
-#if defined(__AVX512F__)
-#define TIDEGATE_LOW 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23
-#define TIDEGATE_HIGH 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31
-#elif defined(__AVX2__)
-#define TIDEGATE_LOW 0, 8, 1, 9, 2, 10, 3, 11
-#define TIDEGATE_HIGH 4, 12, 5, 13, 6, 14, 7, 15
+// A vector of kStrip rows, four columns of which are transposed at once: each part of four lanes by itself, for that is
+// what processors do fast.
+#if defined(__AVX2__)
+constexpr int kStrip = 8;
+#define TIDEGATE_PARTS(i, j, k, l) i, j, 8 + k, 8 + l, 4 + i, 4 + j, 12 + k, 12 + l
+#define TIDEGATE_TURNS(i, j) i, 8 + i, j, 8 + j, 4 + i, 12 + i, 4 + j, 12 + j
 #else
-#define TIDEGATE_LOW 0, 4, 1, 5
-#define TIDEGATE_HIGH 2, 6, 3, 7
+constexpr int kStrip = 4;
+#define TIDEGATE_PARTS(i, j, k, l) i, j, 4 + k, 4 + l
+#define TIDEGATE_TURNS(i, j) i, 4 + i, j, 4 + j
 #endif
+typedef float strip __attribute__((vector_size(kStrip * 4)));
+typedef int32_t strip_lanes __attribute__((vector_size(kStrip * 4)));
+typedef strip unaligned_strip __attribute__((aligned(4), may_alias));
 #if defined(__clang__)
-TIDEGATE_INLINE vec interleave_low(vec a, vec b) { return __builtin_shufflevector(a, b, TIDEGATE_LOW); }
-TIDEGATE_INLINE vec interleave_high(vec a, vec b) { return __builtin_shufflevector(a, b, TIDEGATE_HIGH); }
+#define TIDEGATE_SHUFFLE(a, b, ...) __builtin_shufflevector(a, b, __VA_ARGS__)
 #else
-TIDEGATE_INLINE vec interleave_low(vec a, vec b) { return __builtin_shuffle(a, b, ivec{TIDEGATE_LOW}); }
-TIDEGATE_INLINE vec interleave_high(vec a, vec b) { return __builtin_shuffle(a, b, ivec{TIDEGATE_HIGH}); }
+#define TIDEGATE_SHUFFLE(a, b, ...) __builtin_shuffle(a, b, strip_lanes{__VA_ARGS__})
 #endif
+
+// Four columns of a row, and of the fourth one after it.
+TIDEGATE_INLINE strip load_quads(const float* row, int64_t stride) {
+#if defined(__AVX2__)
+  return _mm256_insertf128_ps(_mm256_castps128_ps256(_mm_loadu_ps(row)), _mm_loadu_ps(row + 4 * stride), 1);
+#else
+  (void)stride;
+  return *reinterpret_cast<const unaligned_strip*>(row);
+#endif
+}
+
+// Transposes four columns of kStrip rows that lie `stride` apart.
+TIDEGATE_INLINE void transpose_quads(const float* from, int64_t stride, strip* columns) {
+  const strip a = load_quads(from, stride), b = load_quads(from + stride, stride);
+  const strip c = load_quads(from + 2 * stride, stride), d = load_quads(from + 3 * stride, stride);
+  const strip ab = TIDEGATE_SHUFFLE(a, b, TIDEGATE_TURNS(0, 1)), ab_high = TIDEGATE_SHUFFLE(a, b, TIDEGATE_TURNS(2, 3));
+  const strip cd = TIDEGATE_SHUFFLE(c, d, TIDEGATE_TURNS(0, 1)), cd_high = TIDEGATE_SHUFFLE(c, d, TIDEGATE_TURNS(2, 3));
+  columns[0] = TIDEGATE_SHUFFLE(ab, cd, TIDEGATE_PARTS(0, 1, 0, 1));
+  columns[1] = TIDEGATE_SHUFFLE(ab, cd, TIDEGATE_PARTS(2, 3, 2, 3));
+  columns[2] = TIDEGATE_SHUFFLE(ab_high, cd_high, TIDEGATE_PARTS(0, 1, 0, 1));
+  columns[3] = TIDEGATE_SHUFFLE(ab_high, cd_high, TIDEGATE_PARTS(2, 3, 2, 3));
+}
 
 }  // namespace

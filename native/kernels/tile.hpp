@@ -48,7 +48,7 @@ TIDEGATE_INLINE int panel_width(const Panels& w, int64_t panel) {
   return left < w.width ? static_cast<int>(left) : w.width;
 }
 TIDEGATE_INLINE const float* panel_data(const Panels& w, int64_t panel) {
-  return w.data + panel * w.depth * w.width * kLanes;
+  return w.data + (panel - w.first) * w.depth * w.width * kLanes;
 }
 
 // Calls body.run<M, N, P>(first row, panel) for every tile of rows and every panel. Panels are the outer loop, so that

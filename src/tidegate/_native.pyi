@@ -14,7 +14,7 @@ def activation(isa: str, name: str, x: Floats, result: Floats, /) -> None: ...
 def cell_numbers(isa: str, name: str, choices: Sequence[int], /) -> tuple[int, int, int, bool]: ...
 def multiply_adds(isa: str, threads: int, rounds: int, /) -> int: ...
 def read(isa: str, arrays: Sequence[Floats], rounds: int, /) -> None: ...
-def meeting_seconds(threads: int, rounds: int, /) -> float: ...
+def barrier_seconds(threads: int, rounds: int, /) -> float: ...
 def stay_awake(nanoseconds: int, /) -> None: ...
 def empty(shape: Sequence[int], /) -> Floats: ...
 
@@ -31,25 +31,31 @@ class BatchRows:
         ids: npt.NDArray[np.int64] | None,
     ) -> None: ...
 
+States: TypeAlias = Sequence[Maybe]
+
 class PackedLayer:
     def __init__(
         self, cell: str, choices: Sequence[int], weights: tuple[Floats, Floats, Maybe, Maybe], isa: str, threads: int
     ) -> None: ...
+    @staticmethod
+    def borrow(
+        cell: str, choices: Sequence[int], input_size: int, hidden_size: int, addresses: Sequence[int], isa: str
+    ) -> PackedLayer: ...
     def forward(
         self,
         rows: BatchRows,
-        inputs: tuple[Floats, Maybe],
-        outputs: tuple[Floats, Floats, Maybe, Maybe],
+        inputs: tuple[Floats, States],
+        outputs: tuple[Floats, States, Maybe, Maybe],
         clears_trace: bool,
         threads: int,
     ) -> None: ...
     def backward(
         self,
         rows: BatchRows,
-        inputs: tuple[Floats, Maybe],
+        inputs: tuple[Floats, States],
         kept: tuple[Floats, Maybe, Maybe],
-        output_gradients: tuple[Maybe, Maybe],
-        gradients: tuple[Maybe, Maybe, Floats, Floats, Maybe, Maybe],
+        output_gradients: tuple[Maybe, States],
+        gradients: tuple[Maybe, States, Floats, Floats, Maybe, Maybe],
         trace_steps: int,
         threads: int,
     ) -> None: ...

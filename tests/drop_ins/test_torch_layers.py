@@ -25,11 +25,9 @@ from torch.nn.utils import parametrize, rnn
 from torch.utils.checkpoint import checkpoint
 
 import tidegate
-from tidegate.ops.cells import Cell
 from tidegate.torch import GRU, LSTM, RNN, Route
 from tidegate.torch.fallback import twice_differentiable
 from tidegate.torch.modules import DropIn
-from tidegate.torch.weights import PACKED
 
 pytestmark = pytest.mark.filterwarnings("ignore:LSTM with projections is not supported with oneDNN")  # torch's own
 
@@ -534,18 +532,6 @@ def test_finite_differences_of_single_weights(cell: str) -> None:
             for module in (layer, reference):
                 module.weight_hh_l0.data[k * 37 % 192, k * 11 % 64] += 0.1
             assert_close(layer(x), reference(x))
-
-
-def test_inference_packs_once() -> None:
-    """In eval mode and without gradients, unchanged weights are packed once."""
-    layer, _ = twins()
-    layer.eval()
-    with torch.no_grad():
-        layer(leaf(T, B, I))
-        packed = PACKED.find(Cell.of("gru"), list(layer.parameters()))
-        layer(leaf(T, B, I, seed=5))
-    assert packed is not None
-    assert PACKED.find(Cell.of("gru"), list(layer.parameters())) is packed
 
 
 def test_weights_made_in_inference_mode() -> None:

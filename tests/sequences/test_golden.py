@@ -50,7 +50,7 @@ def test_the_grus_of_rnnoise_follow_its_program(
 
     The program looks its tanh and sigmoid up in tables; exact arithmetic is up to 8.1e-5 away from it.
     """
-    monkeypatch.setenv("TIDEGATE_ISA", isa)
+    monkeypatch.setattr("tidegate.ops.layer.default_isa", lambda: isa)
     layer = Recurrent(weights(rnnoise, name), "gru reset=before candidate=relu")
     x, expected = inputs(rnnoise, name), rnnoise[f"{name}_state"]
     y, _ = layer.outputs(x)

@@ -4,8 +4,9 @@
 directly. A wrong argument here is a wrong address in memory.
 """
 
+from collections.abc import Sequence
 from math import prod
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -18,10 +19,12 @@ from tidegate.ops.threads import get_num_threads
 Array = npt.NDArray[np.float32]
 Weights = tuple[Array, Array, Array | None, Array | None]
 """w_ih, w_hh, b_ih and b_hh of one layer in one direction, contiguous."""
+States = Sequence[Array | None]
+"""Each state of a cell, contiguous float32 [B, H], or None for zeros; none at all for zeros everywhere."""
 
 
 class Layer(NamedTuple):
-    """The packed weights of one layer in one direction; made by `pack`."""
+    """The weights of one layer in one direction; made by `pack`, which copies them, or by `borrow_weights`."""
 
     cell: Cell
     input_size: int
@@ -29,6 +32,7 @@ class Layer(NamedTuple):
     bias: bool
     isa: str
     native: _native.PackedLayer
+    owner: Any = None  # of borrowed weights
 
 
 class Forward(NamedTuple):
@@ -65,13 +69,13 @@ class Call(NamedTuple):
         batch: The rows.
         reverse: Whether each row is walked from its own end to its start.
         x: Input, float32 [T, B, I] or [N, I], with a contiguous last axis; or a table [V, I].
-        h0: Initial states, contiguous float32 [B, H] or [S, B, H]; None for zeros.
+        h0: Initial states.
     """
 
     batch: Batch
     reverse: bool
     x: Array
-    h0: Array | None
+    h0: States
 
 
 ISAS = tuple(_native.isas())
@@ -88,6 +92,23 @@ def pack_weights(cell: Cell, weights: Weights, isa: str) -> Layer:
     w_ih, w_hh, b_ih, _ = weights
     native = _native.PackedLayer(cell.name, cell.places, weights, isa, get_num_threads())
     return Layer(cell, w_ih.shape[1], w_hh.shape[1], b_ih is not None, isa, native)
+
+
+def borrow_weights(cell: Cell, I: int, H: int, addresses: Sequence[int], isa: str, owner: Any) -> Layer:
+    """Returns a layer that reads its weights where they are, packing them in calls of several steps.
+
+    They must be contiguous, and stay as they are for as long as the layer is used.
+
+    Args:
+        cell: The cell.
+        I: Numbers of an input.
+        H: Hidden units.
+        addresses: Those of w_ih and w_hh, and with bias of b_ih and b_hh.
+        isa: One of `ISAS`.
+        owner: What keeps the memory, held as long as the layer.
+    """
+    native = _native.PackedLayer.borrow(cell.name, cell.places, I, H, addresses, isa)
+    return Layer(cell, I, H, len(addresses) > 2, isa, native, owner)
 
 
 def rows_contiguous(array: Array) -> Array:
@@ -116,6 +137,13 @@ def empty_states(cell: Cell, B: int, H: int) -> Array:
     return np.empty((B, H) if cell.S == 1 else (cell.S, B, H), np.float32)
 
 
+def by_state(cell: Cell, array: Array | None) -> States:
+    """Returns the states in a contiguous array [B, H] or [S, B, H], or none."""
+    if array is None:
+        return ()
+    return (array,) if cell.S == 1 else tuple(array)
+
+
 def _split(cell: Cell, kept: Array | None) -> tuple[Array | None, Array | None]:
     """Takes what is kept of each step apart: the second state, and the gates if they are there."""
     if kept is None:
@@ -123,7 +151,7 @@ def _split(cell: Cell, kept: Array | None) -> tuple[Array | None, Array | None]:
     return None if cell.S == 1 else kept[..., -1, :], kept if kept.shape[-2] == cell.K else None
 
 
-def run_forward(layer: Layer, call: Call, y: Array, h_n: Array, kept: Array | None, *, clear: bool = False) -> None:
+def run_forward(layer: Layer, call: Call, y: Array, h_n: States, kept: Array | None, *, clear: bool = False) -> None:
     """Runs `ops.forward` into arrays that are there: y, h_n, and what is to be kept of each step.
 
     The backward pass does not read it where rows have ended; it is only set to 0 there if it is to be `clear`.
@@ -136,7 +164,7 @@ def run_backward(
     layer: Layer,
     call: Call,
     kept: tuple[Array, Array | None],
-    output_gradients: tuple[Array | None, Array | None],
+    output_gradients: tuple[Array | None, States],
     *,
     need_dx: bool,
     need_dh0: bool,
@@ -158,9 +186,10 @@ def run_backward(
     dx = empty(*call.x.shape[:-1], I) if need_dx else None
     db_ih, db_hh = (np.empty(gates, np.float32), np.empty(gates, np.float32)) if layer.bias else (None, None)
     dh0 = empty_states(cell, call.batch.B, H) if need_dh0 else None
-    results = Gradients(dx, dh0, empty(gates, I), empty(gates, H), db_ih, db_hh)
+    dw_ih, dw_hh = empty(gates, I), empty(gates, H)
     layer.native.backward(
-        *(call.batch.native(call.reverse), (call.x, call.h0), (y, *_split(cell, values)), output_gradients, results),
+        *(call.batch.native(call.reverse), (call.x, call.h0), (y, *_split(cell, values)), output_gradients),
+        (dx, by_state(cell, dh0), dw_ih, dw_hh, db_ih, db_hh),
         *(recompute_every or 0, get_num_threads()),
     )
-    return results
+    return Gradients(dx, dh0, dw_ih, dw_hh, db_ih, db_hh)

@@ -5,6 +5,7 @@ This is the only door to the native kernels. Everything is checked here, once; t
 
 import os
 from collections.abc import Collection
+from functools import cache
 from typing import Any, TypedDict, Unpack
 
 import numpy as np
@@ -18,6 +19,7 @@ from tidegate.ops._kernels import (
     Forward,
     Gradients,
     Layer,
+    by_state,
     empty,
     empty_states,
     pack_weights,
@@ -65,7 +67,15 @@ class GradientOptions(RowOptions, total=False):
 _NEED = frozenset(("dx", "dh0"))
 
 
-def _default_isa() -> str:
+@cache
+def default_isa() -> str:
+    """Returns the instruction set that weights are packed for: the environment variable TIDEGATE_ISA, else the best.
+
+    Decided at first use.
+
+    Raises:
+        ValueError: This machine does not run it.
+    """
     name = os.environ.get("TIDEGATE_ISA", "")
     if name and name not in ISAS:
         raise ValueError(f"TIDEGATE_ISA is {name!r}, but this machine runs {', '.join(ISAS)}")
@@ -99,8 +109,16 @@ def pack(
         ValueError: A shape, the cell, a choice or the instruction set is wrong, or only one bias is given.
     """
     cell = Cell.of(cell, **choices)
-    isa = _default_isa() if isa is None else isa
+    isa = default_isa() if isa is None else isa
     checks.check_choice("isa", isa, ISAS)
+    check_weights(cell, w_ih, w_hh, b_ih, b_hh)
+    return pack_checked(cell, w_ih, w_hh, b_ih, b_hh, isa=isa)
+
+
+def check_weights(
+    cell: Cell, w_ih: Array, w_hh: Array, b_ih: Array | None = None, b_hh: Array | None = None
+) -> tuple[int, int]:
+    """Checks the weights of a layer in one direction, and returns I and H; see `pack`."""
     sizes: checks.Sizes = {"G": (cell.G, f"cell {cell.name!r}")}
     if isinstance(w_hh, np.ndarray) and w_hh.ndim == 2:
         H = w_hh.shape[1]
@@ -115,7 +133,7 @@ def pack(
     for letter in "IH":
         if sizes[letter][0] < 1:
             raise ValueError(f"{letter} is {sizes[letter][0]}, expected 1 or more: it comes from {sizes[letter][1]}")
-    return pack_checked(cell, w_ih, w_hh, b_ih, b_hh, isa=isa)
+    return sizes["I"][0], sizes["H"][0]
 
 
 def pack_checked(
@@ -130,7 +148,7 @@ def pack_checked(
     """Does what `pack` does, with weights that the caller has checked together with the rest of a stack."""
     w_ih, w_hh = np.ascontiguousarray(w_ih), np.ascontiguousarray(w_hh)
     b_ih, b_hh = (None if bias is None else np.ascontiguousarray(bias) for bias in (b_ih, b_hh))
-    return pack_weights(cell, (w_ih, w_hh, b_ih, b_hh), isa or _default_isa())
+    return pack_weights(cell, (w_ih, w_hh, b_ih, b_hh), isa or default_isa())
 
 
 def _checked(layer: Layer, x: Array, h0: Any, options: RowOptions) -> tuple[Call, checks.Sizes, str]:
@@ -147,7 +165,7 @@ def _checked(layer: Layer, x: Array, h0: Any, options: RowOptions) -> tuple[Call
     batch = check_batch(sizes, **facts) if facts else Batch(sizes["T"][0], sizes["B"][0])
     if h0 is not None:
         h0 = np.ascontiguousarray(checks.check("h0", h0, layer.cell.state_letters, sizes))
-    return Call(batch, reverse, rows_contiguous(x), h0), sizes, rows
+    return Call(batch, reverse, rows_contiguous(x), by_state(layer.cell, h0)), sizes, rows
 
 
 def _kept(cell: Cell, trace: Array | None, sizes: checks.Sizes, rows: str, gates: bool) -> Array | None:
@@ -206,7 +224,7 @@ def forward(
             raise ValueError("y shares memory with x or h0, expected an array of its own: inputs are read to the end")
     kept = empty(*leading, traced_values(layer.cell, gates=trace is True), H) if trace else None
     h_n = empty_states(layer.cell, call.batch.B, H)
-    run_forward(layer, call, y, h_n, kept, clear=True)
+    run_forward(layer, call, y, by_state(layer.cell, h_n), kept, clear=True)
     return Forward(y, h_n, kept)
 
 
@@ -254,7 +272,7 @@ def backward(
     if dh_n is not None:
         dh_n = np.ascontiguousarray(checks.check("dh_n", dh_n, layer.cell.state_letters, sizes))
     return run_backward(
-        *(layer, call, (y, kept), (dy, dh_n)),
+        *(layer, call, (y, kept), (dy, by_state(layer.cell, dh_n))),
         need_dx="dx" in need,
         need_dh0="dh0" in need,
         recompute_every=recompute_every,

@@ -14,6 +14,9 @@ from tidegate.ops.cells.cell import Functions
 States = tuple[Tensor, ...]
 """The S states of a cell, each [D, B, H]: h0 alone, or h0 and c0 of an LSTM."""
 
+State = Tensor | tuple[Tensor, ...]
+"""Initial or final states as torch has them: one tensor [L·D, B, H], or the tuple (h, c) of an LSTM."""
+
 Recurrence = Callable[[Tensor, Tensor | None, States], tuple[Tensor, States]]
 """Runs one layer over x [T, B, I] from its initial states; with batch sizes [T], over packed [N, I]."""
 
@@ -36,6 +39,16 @@ def cell_of(name: str, **choices: str) -> Cell:
     if torch.compiler.is_compiling():  # which does not see through a cache, and says so in a warning
         return CELLS[name](**choices)
     return Cell.of(name, **choices)
+
+
+def as_hx(states: States) -> State:
+    """Returns states as torch has them."""
+    return states[0] if len(states) == 1 else states
+
+
+def as_states(hx: State) -> States:
+    """Returns the states, one or more."""
+    return tuple(hx) if isinstance(hx, tuple | list) else (hx,)
 
 
 def torch_function(cell: Cell) -> Callable[..., Any] | None:

@@ -13,7 +13,8 @@ from tidegate.ops import _kernels
 from tidegate.ops.trace import Trace
 from tidegate.torch.cells import States
 from tidegate.torch.fallback import torch_gradients
-from tidegate.torch.native import Directions, Done, Plan, gradients, run
+from tidegate.torch.native import Done, Plan, gradients, run
+from tidegate.torch.weights import borrow
 
 _NO_MEMORY = torch.empty(0, dtype=torch.float32)
 
@@ -23,12 +24,10 @@ class DirectLayers(NamedTuple):
 
     Attributes:
         plan: What the layers share; only the first one looks up its inputs in a table.
-        packed: For each layer, the packed weights of its directions.
         traces: A list to which the traces of a padded batch are appended; None if nobody wants them.
     """
 
     plan: Plan
-    packed: Sequence[Directions]
     traces: list[Trace] | None = None
 
     def __call__(self, i: int, x: Tensor, states: States | None, weights: Sequence[Tensor]) -> tuple[Tensor, States]:
@@ -44,14 +43,14 @@ class DirectLayers(NamedTuple):
             plan = plan._replace(batch=plan.batch.without_ids())
         if self.traces is not None or not recorded:
             K = 0 if self.traces is None else _kernels.traced_values(plan.cell, gates=True)
-            done = run(plan, self.packed[i], x, states, K=K, clear=True)
+            done = run(plan, borrow(plan.cell, weights), x, states, K=K, clear=True)
         if self.traces is not None and done is not None:
             self.traces.extend(_traces(plan, i, done, states))
         if done is not None and not recorded:
             return done.y, done.finals
         given = states or ()
         y, *finals = RecurrentLayer.apply(  # type: ignore[no-untyped-call]
-            _Call(plan, self.packed[i], done, len(given)), x, *given, *weights
+            _Call(plan, done, len(given)), x, *given, *weights
         )
         return y, tuple(finals)
 
@@ -73,13 +72,11 @@ class _Call(NamedTuple):
 
     Attributes:
         plan: The cell and the rows.
-        directions: The packed weights, which are read.
         done: What is computed already; None to compute it.
         given: How many states are given, S or 0.
     """
 
     plan: Plan
-    directions: Directions
     done: Done | None
     given: int
 
@@ -94,11 +91,11 @@ class RecurrentLayer(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, call: _Call, x: Tensor, *tensors: Tensor) -> tuple[Tensor, ...]:
         """Runs the layer natively, and keeps what the backward pass reads."""
-        plan, directions, done, given = call
-        y, finals, kept = done or run(plan, directions, x, tensors[:given], K=plan.kept_values)
+        plan, done, given = call
+        y, finals, kept = done or run(plan, borrow(plan.cell, tensors[given:]), x, tensors[:given], K=plan.kept_values)
         # A second tensor on the memory of y: its version counter is its own, so that users may change y in place.
         output = torch.from_numpy(y.numpy())
-        ctx.plan, ctx.directions, ctx.given = plan, directions, given
+        ctx.plan, ctx.given = plan, given
         ctx.output_version = _version_counter(output)
         ctx.set_materialize_grads(False)
         ctx.save_for_backward(x, y, kept if plan.kept_values else None, *tensors)
@@ -114,10 +111,11 @@ class RecurrentLayer(torch.autograd.Function):
             return None, *torch_gradients(plan.torch_layer, (x, *tensors), ctx.given, output_gradients, needed)
 
         states = tuple(tensors[: ctx.given])
+        directions = borrow(plan.cell, tensors[ctx.given :])  # their memory may be elsewhere by now
         changed = ctx.output_version._version > 0  # noqa: SLF001 - torch's public name for it
-        y = run(plan, ctx.directions, x, states)[0] if changed else y
+        y = run(plan, directions, x, states)[0] if changed else y
         dx, dstates, dweights = gradients(
-            *(plan, ctx.directions, (x, states), (y.numpy(), None if kept is None else kept.numpy()), output_gradients),
+            *(plan, directions, (x, states), (y.numpy(), None if kept is None else kept.numpy()), output_gradients),
             need_dx=needed[0],
             need_dstates=any(needed[1 : 1 + ctx.given]),
         )

@@ -21,7 +21,7 @@ from tidegate.torch.fallback import torch_layer
 
 Array = npt.NDArray[np.float32]
 Directions = Sequence[_kernels.Layer]
-"""The packed weights of a layer, one value for each direction."""
+"""The weights of a layer, one value for each direction."""
 
 
 class Plan(NamedTuple):
@@ -71,7 +71,7 @@ def run(
 
     Args:
         plan: The cell and the rows.
-        directions: The packed weights.
+        directions: The weights.
         x: Input.
         states: Initial states; None for zeros.
         K: How many values of each step to keep, see `_kernels.traced_values`.
@@ -79,15 +79,15 @@ def run(
     """
     batch, cell, D, H = plan.batch, plan.cell, len(directions), directions[0].hidden_size
     inputs, starts = _kernels.rows_contiguous(x.numpy(force=True)), _by_direction(states, D)
-    leading = batch.leading
+    leading, B = batch.leading, batch.B
     y = _kernels.empty(*leading, D * H)
-    finals = np.empty((D, batch.B, H) if cell.S == 1 else (D, cell.S, batch.B, H), np.float32)
+    finals = [np.empty((D, B, H), np.float32) for _ in range(cell.S)]
     kept = _kernels.empty(D, *leading, K, H) if K else None
     for d, layer in enumerate(directions):
         call = _kernels.Call(batch, d == 1, inputs, starts[d])
         y_d, kept_d = y if D == 1 else _columns(y, d), None if kept is None else kept[d]
-        _kernels.run_forward(layer, call, y_d, finals[d], kept_d, clear=clear)
-    tensors = _states(finals, cell.S)
+        _kernels.run_forward(layer, call, y_d, [final[d] for final in finals], kept_d, clear=clear)
+    tensors = tuple([torch.from_numpy(final) for final in finals])
     return Done(torch.from_numpy(y), tensors, None if kept is None else torch.from_numpy(kept))
 
 
@@ -152,28 +152,21 @@ def gradients(
             dx += cast("Array", other.dx)
     dstates: States = ()
     if need_dstates:
-        dstates = _states(np.stack([cast("Array", result.dh0) for result in results]), plan.cell.S)
+        by_direction = [
+            cast("Array", result.dh0).reshape(plan.cell.S, -1, directions[0].hidden_size) for result in results
+        ]
+        dstates = tuple([torch.from_numpy(dstate) for dstate in np.stack(by_direction, axis=1)])
     # The fields after dx and dh0 are those of the weights; without bias the last two are None.
     dweights = [torch.from_numpy(dw) for result in results for dw in result[2:] if dw is not None]
     return Gradients(None if dx is None else torch.from_numpy(dx), dstates, dweights)
 
 
-def _by_direction(states: Sequence[Tensor | None] | None, D: int) -> list[Array | None]:
-    """Returns S states [D, B, H] as the kernels read them, [B, H] or [S, B, H] for each direction; None for zeros."""
-    if not states or all(state is None for state in states):
-        return [None] * D
+def _by_direction(states: Sequence[Tensor | None] | None, D: int) -> list[_kernels.States]:
+    """Returns the states of each direction from S states [D, B, H], of which some may be None for zeros."""
+    if not states:
+        return [()] * D
     arrays = [None if state is None else np.ascontiguousarray(state.numpy(force=True)) for state in states]
-    if len(arrays) == 1:
-        return list(cast("Array", arrays[0]))
-    zeros = np.zeros_like(next(array for array in arrays if array is not None)[0])
-    return [np.stack([zeros if array is None else array[d] for array in arrays]) for d in range(D)]
-
-
-def _states(array: Array, S: int) -> States:
-    """Returns an array [D, B, H], or [D, S, B, H] for several states, as S tensors [D, B, H]."""
-    if S == 1:
-        return (torch.from_numpy(array),)
-    return tuple(torch.from_numpy(np.ascontiguousarray(array[:, s])) for s in range(S))
+    return [[None if array is None else array[d] for array in arrays] for d in range(D)]
 
 
 def _columns(array: Array, direction: int) -> Array:

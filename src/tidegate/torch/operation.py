@@ -17,10 +17,11 @@ from tidegate.ops import checks
 from tidegate.ops._kernels import Array, rows_contiguous, traced_values
 from tidegate.ops.batch import Batch, check_batch
 from tidegate.ops.cells import Cell
+from tidegate.ops.layer import check_weights
 from tidegate.torch.cells import States, weights_per_direction
 from tidegate.torch.native import Plan, gradients, run
 from tidegate.torch.options import Options
-from tidegate.torch.weights import PACKED
+from tidegate.torch.weights import borrow
 
 
 class OperationLayers(NamedTuple):
@@ -71,9 +72,9 @@ def recurrent_layer(
         TypeError: A tensor is not float32, lengths are no integers, or episode starts no booleans.
         ValueError: A shape, a length or an option is wrong.
     """
-    given, sizes = Options.read(options), _sizes(weights)
-    plan = _plan(given, sizes, (x, states), (lengths, episode_starts))
-    directions = PACKED.get(plan.cell, weights)
+    given = Options.read(options)
+    plan, _sizes = _plan(given, weights, (x, states), (lengths, episode_starts))
+    directions = borrow(plan.cell, weights)
     y, finals, kept = run(plan, directions, x, tuple(states), K=plan.kept_values if given.keep else 0, clear=True)
     return y, list(finals), x.new_empty(0) if kept is None else kept
 
@@ -99,9 +100,9 @@ def recurrent_layer_backward(
     Returns:
         dx (empty if it is not needed), the gradients by the states that are given, and those by the weights.
     """
-    given, sizes = Options.read(options), _sizes(weights)
-    plan = _plan(given, sizes, (x, states), (lengths, episode_starts))
-    directions = PACKED.get(plan.cell, weights)
+    given = Options.read(options)
+    plan, sizes = _plan(given, weights, (x, states), (lengths, episode_starts))
+    directions = borrow(plan.cell, weights)
     y, kept = outputs
     K = plan.kept_values if given.keep else traced_values(plan.cell, gates=False)
     if K and not given.keep:  # nothing was kept, and states after the first can't be done without
@@ -119,21 +120,19 @@ def recurrent_layer_backward(
     return x.new_empty(0) if dx is None else dx, list(dstates), dweights
 
 
-def _sizes(weights: Sequence[Tensor]) -> checks.Sizes:
-    """Returns the sizes of the letters that the weights tell."""
-    D = len(weights) // weights_per_direction(weights)
-    numbers = {"I": weights[0].shape[1], "H": weights[1].shape[1], "D": D}
-    return {letter: (size, "the weights") for letter, size in numbers.items()}
-
-
 def _plan(
     options: Options,
-    sizes: checks.Sizes,
+    weights: Sequence[Tensor],
     inputs: tuple[Tensor, Sequence[Tensor]],
     rows: tuple[Tensor | None, Tensor | None],
-) -> Plan:
-    """Checks what the rest trusts, and fills in the sizes of the letters."""
+) -> tuple[Plan, checks.Sizes]:
+    """Checks what the rest trusts, and returns the sizes of the letters too."""
     (x, states), (lengths, episode_starts), cell = inputs, rows, Cell.of(options.cell)
+    step = weights_per_direction(weights)
+    for i in range(0, len(weights), step):
+        I, H = check_weights(cell, *[weight.numpy(force=True) for weight in weights[i : i + step]])
+    numbers = {"I": I, "H": H, "D": len(weights) // step}
+    sizes: checks.Sizes = {letter: (size, "the weights") for letter, size in numbers.items()}
     checks.check("x", x.numpy(force=True), "T B I", sizes)
     if len(states) not in {0, cell.S}:
         raise ValueError(f"states are {len(states)}, expected the {cell.S} of the cell {cell.name!r}, or none")
@@ -145,7 +144,7 @@ def _plan(
         episode_starts=None if episode_starts is None else episode_starts.numpy(),
         episode_state=options.episode_state,
     )
-    return Plan(cell, batch, options.recompute_every)
+    return Plan(cell, batch, options.recompute_every), sizes
 
 
 def _kept(y: Tensor, kept: Tensor, K: int, sizes: checks.Sizes) -> tuple[Array, Array | None]:

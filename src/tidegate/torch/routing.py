@@ -10,30 +10,28 @@ from torch.nn import RNNBase
 from torch.nn.utils.rnn import PackedSequence
 
 from tidegate.ops.cells import Cell
-from tidegate.torch.native import Directions
-from tidegate.torch.transforms import transform, unfit_number, unfit_tensor, unsupported_transform
-from tidegate.torch.weights import PACKED
+from tidegate.torch.cells import as_states
+from tidegate.torch.transforms import are_plain, transform, unfit_number, unfit_tensor, unsupported_transform
 
 UNFIT = "the shapes do not fit: torch's own checks say how"
 EMPTY = "input is empty"
 NATIVE = "float32 on the CPU"
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True)
 class Route:
     """Which way a call goes, and why. It is true when native kernels run.
 
     Attributes:
         native: Whether native kernels run; otherwise torch's own code does.
         reason: What decides it, in words.
-        transform: What torch does with the call, see `transforms.transform`.
-        packed: For each layer its packed weights, None where they have changed; empty under a transform of torch.
+        transform: What torch does with the call: "trace" for torch.compile, torch.export and dispatch modes, "func" for
+            torch.func; None for nothing.
     """
 
     native: bool
     reason: str
     transform: str | None = field(default=None, repr=False, compare=False)
-    packed: Sequence[Directions | None] = field(default=(), repr=False, compare=False)
 
     def __bool__(self) -> bool:
         return self.native
@@ -51,25 +49,44 @@ def choose_route(module: RNNBase, cell: Cell, data: Any, hx: Any, weights: Seque
     """
     transformed = transform()
     tensor = data[0] if isinstance(data, PackedSequence) else data
-    unfit = unfit_number if transformed else unfit_tensor
     obstacle = (
         unsupported_transform()
         or ("autocast is active" if torch.is_autocast_enabled("cpu") else None)
         or (f"proj_size is {module.proj_size}, native kernels do not project" if module.proj_size else None)
         or ("torch traces or transforms a packed sequence" if transformed and tensor is not data else None)
-        or unfit("input", tensor)
+        or _unfit(module, tensor, hx, weights, plain=transformed is None)
+        or misfit(module, cell, data, hx)
+        or _misfit_weight(module, cell, weights)
     )
-    for name, state in _named_states(hx) if obstacle is None else ():
-        obstacle = obstacle or unfit(name, state)
-    obstacle = obstacle or misfit(module, cell, data, hx)
-    packed: list[Directions | None] = []
-    if obstacle is None and not transformed:
-        per_layer = len(weights) // module.num_layers
-        packed = [PACKED.find(cell, weights[i : i + per_layer]) for i in range(0, len(weights), per_layer)]
-    if obstacle is None and not (packed and all(packed)):  # weights that are packed are fit
-        for name, weight in zip(module._flat_weights_names, weights, strict=True):  # noqa: SLF001 - torch's, not ours
-            obstacle = obstacle or unfit(name, weight)
-    return Route(obstacle is None, obstacle or NATIVE, transformed, packed)
+    return Route(obstacle is None, obstacle or NATIVE, transformed)
+
+
+def _unfit(module: RNNBase, tensor: Any, hx: Any, weights: Sequence[Tensor], *, plain: bool) -> str | None:
+    """Returns what keeps the first tensor that is unfit off the native route, or None."""
+    states = () if hx is None else as_states(hx)
+    if plain and are_plain((tensor, *states, *weights)):
+        return None
+    state_names = [f"hx[{i}]" for i in range(len(states))] if isinstance(hx, tuple | list) else ["hx"]
+    names = ["input", *state_names[: len(states)], *module._flat_weights_names]  # noqa: SLF001 - torch's, not ours
+    unfit = unfit_tensor if plain else unfit_number
+    obstacles = [unfit(name, value) for name, value in zip(names, (tensor, *states, *weights), strict=True)]
+    return next(filter(None, obstacles), None)
+
+
+def _misfit_weight(module: RNNBase, cell: Cell, weights: Sequence[Tensor]) -> str | None:
+    """Returns what keeps weights of these shapes off the native route, or None."""
+    H, rows, I = module.hidden_size, cell.G * module.hidden_size, module.input_size
+    directions, step = 2 if module.bidirectional else 1, 4 if module.bias else 2
+    for i in range(0, len(weights), step):
+        w_ih, w_hh, *biases = weights[i : i + step]
+        if i == directions * step:
+            I = directions * H  # of the upper layers
+        fits = w_ih.shape == (rows, I) and w_hh.shape == (rows, H)
+        for bias in biases:
+            fits = fits and bias.shape == (rows,)
+        if not fits:
+            return UNFIT
+    return None
 
 
 def misfit(module: RNNBase, cell: Cell, data: Any, hx: Any) -> str | None:
@@ -86,19 +103,10 @@ def misfit(module: RNNBase, cell: Cell, data: Any, hx: Any) -> str | None:
     fits = len(shape) == axes and shape[-1] == module.input_size
     if fits and hx is not None:
         expected = (module.num_layers * 2 if module.bidirectional else module.num_layers, *rows, module.hidden_size)
-        states = [state for _, state in _named_states(hx)]
+        states = as_states(hx)
         fits = isinstance(hx, Tensor) == (cell.S == 1) and len(states) == cell.S
         for state in states:
             fits = fits and state.shape == expected
     if not fits:
         return UNFIT
     return EMPTY if 0 in shape else None
-
-
-def _named_states(hx: Any) -> list[tuple[str, Any]]:
-    """Lists the initial states with their names; of a cell of several states, torch takes a tuple."""
-    if hx is None:
-        return []
-    if isinstance(hx, tuple | list):
-        return [(f"hx[{i}]", state) for i, state in enumerate(hx)]
-    return [("hx", hx)]

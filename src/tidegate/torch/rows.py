@@ -51,15 +51,16 @@ def check_rows(data: Tensor | PackedSequence, rows: RowArguments, batch_first: b
     """
     lengths, episode_starts, episode_state = rows
     check_choice("episode_state", episode_state, EPISODE_STATES)
-    for name, given in (("lengths", lengths), ("episode_starts", episode_starts)):
-        if given is not None:
-            _check_padded(name, data)
+    if lengths is not None:
+        _check_padded("lengths", data)
+    if episode_starts is not None:
+        _check_padded("episode_starts", data)
     if isinstance(data, PackedSequence):
         if as_tensors:  # torch's own code takes it as it is
             return Batch(0, 0)
         return check_batch({"N": (data.data.shape[0], "input")}, batch_sizes=data.batch_sizes.numpy())
-    T, B = (*data.shape, 1, 1)[:2]  # one sequence is a batch of one
-    if data.dim() == 2:
+    T, B, *_ = data.shape
+    if data.dim() == 2:  # one sequence is a batch of one
         B = 1
     elif batch_first:
         T, B = B, T

@@ -8,15 +8,12 @@ from torch.nn import RNNBase
 from torch.nn.functional import dropout
 from torch.nn.utils.rnn import PackedSequence
 
-from tidegate.torch.cells import States
+from tidegate.torch.cells import State, States, as_hx, as_states
 from tidegate.torch.function import DirectLayers, joined
 from tidegate.torch.operation import OperationLayers
 from tidegate.torch.trace import TorchLayers
 
 Input = Tensor | PackedSequence
-State = Tensor | tuple[Tensor, ...]
-"""Initial or final states as torch has them: one tensor [L·D, B, H], or the tuple (h, c) of an LSTM."""
-
 Layers = DirectLayers | OperationLayers | TorchLayers
 
 
@@ -54,16 +51,6 @@ def run_stack(
     states = None if states is None else tuple([state.unsqueeze(1) for state in states])
     y, finals = _run_layers(module, x, states, weights, layers)
     return y.squeeze(1), as_hx(tuple([state.squeeze(1) for state in finals]))
-
-
-def as_hx(states: States) -> State:
-    """Returns states as torch has them."""
-    return states[0] if len(states) == 1 else states
-
-
-def as_states(hx: State) -> States:
-    """Returns the states, one or more."""
-    return (hx,) if isinstance(hx, Tensor) else tuple(hx)
 
 
 def _run_layers(

@@ -1,5 +1,6 @@
 """What a call meets: transforms that record or replace the operations of torch, and tensors that kernels can't read."""
 
+from collections.abc import Iterable
 from typing import Any
 
 import torch
@@ -38,6 +39,18 @@ def unsupported_transform() -> str | None:
     if torch.compiler.is_compiling():
         return None
     return "torch.jit is tracing" if jit_traces() else None
+
+
+def are_plain(values: Iterable[Any]) -> bool:
+    """Returns whether kernels can read all of these: what nearly every call is, decided at once."""
+    strided, float32 = torch.strided, torch.float32
+    return all(
+        (type(value) is Tensor or type(value) is Parameter)
+        and value.dtype is float32
+        and value.is_cpu
+        and value.layout is strided
+        for value in values
+    )
 
 
 def unfit_tensor(name: str, tensor: Any) -> str | None:

@@ -1,7 +1,6 @@
 """What the drop-ins share: a forward pass on native kernels where they can, by torch's own code where they can't."""
 
 import copy
-from collections.abc import Sequence
 from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +13,7 @@ from tidegate.ops.batch import Batch
 from tidegate.ops.cells import Cell
 from tidegate.ops.checks import check_recompute
 from tidegate.ops.trace import Trace
-from tidegate.torch.cells import cell_of, torch_function
+from tidegate.torch.cells import State, as_hx, as_states, cell_of, torch_function
 from tidegate.torch.chrono import check_chrono, draw_memories
 from tidegate.torch.fallback import torch_rows, twice_differentiable
 from tidegate.torch.func import TransformedLayers
@@ -32,10 +31,9 @@ from tidegate.torch.rows import (
     check_traceable,
     look_up,
 )
-from tidegate.torch.stack import Input, State, as_hx, as_states, run_stack
+from tidegate.torch.stack import Input, run_stack
 from tidegate.torch.trace import TorchLayers
 from tidegate.torch.transforms import forward_mode, transform
-from tidegate.torch.weights import PACKED
 
 if TYPE_CHECKING:
     _Base = torch.nn.RNNBase
@@ -114,7 +112,7 @@ class DropIn(_Base):
         table = None
         if lookup is not None:
             batch, table = lookup.add_to(batch, self.batch_first), lookup.table
-        layers = self._native_layers(route, Plan(cell, batch, self.recompute_every), weights, traces)
+        layers = self._native_layers(route, Plan(cell, batch, self.recompute_every), traces)
         output = run_stack(self, data, hx, weights, layers, table)
         return output if traces is None else (*output, traces)
 
@@ -187,20 +185,13 @@ class DropIn(_Base):
         arguments = (input,) if hx is None else (input, hx)
         return input.tracer.create_proxy("call_module", input.tracer.path_of_module(self), arguments, given)
 
-    def _native_layers(
-        self, route: Route, plan: Plan, weights: Sequence[Tensor], traces: list[Trace] | None
-    ) -> DirectLayers | OperationLayers:
+    def _native_layers(self, route: Route, plan: Plan, traces: list[Trace] | None) -> DirectLayers | OperationLayers:
         """Returns what runs a layer natively, as a route says."""
         if route.transform:
             form = OperationLayers if route.transform == "trace" else TransformedLayers
             options = Options(str(plan.cell), plan.batch.episode_state, plan.recompute_every)
             return form(options, plan.batch)
-        per_layer = len(weights) // self.num_layers
-        packed = [
-            found or PACKED.pack(plan.cell, weights[i * per_layer : (i + 1) * per_layer])
-            for i, found in enumerate(route.packed)
-        ]
-        return DirectLayers(plan, packed, traces)
+        return DirectLayers(plan, traces)
 
     def _by_torch(self, data: Any, hx: Any, rows: RowArguments, traces: list[Trace] | None) -> Any:
         """Runs torch's own code: its module, on packed rows if lengths or episode starts are given; or layer by layer.
