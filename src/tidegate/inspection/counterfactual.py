@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tidegate.inspection.ledger import draw_ledger
-from tidegate.inspection.network import Network, Source, read, stack_of
+from tidegate.inspection.network import Inspectable, Source, read, stack_of
 from tidegate.ops.cells.activations import FUNCTIONS
 from tidegate.ops.names import parameter_names
 from tidegate.ops.trace import Trace, outputs_of
@@ -38,7 +38,7 @@ class WhatIf(NamedTuple):
 
 
 def what_if(
-    model: Network,
+    model: Inspectable,
     source: Source,
     *,
     step: int,

@@ -1,6 +1,6 @@
 """What the page says of a network: titles, values and their roles, all read from the declaration of its cell."""
 
-from tidegate.inspection.network import Network
+from tidegate.inspection.network import Inspectable
 from tidegate.ops.cells import Cell
 from tidegate.serve.messages import Role, Value
 
@@ -9,14 +9,14 @@ _OTHERS: tuple[Role, ...] = ("candidate", "state", "output", "memory", "other")
 KEPT = Value(name="kept", label="Kept at the end", symbol="", role="kept")
 
 
-def kind_of(model: Network) -> str:
+def kind_of(model: Inspectable) -> str:
     """Names what reads the words: the title of a cell, or of a pooling."""
     if model.stack:
         return model.stack.cell.title
     return ("average" if model.rate is None else "compounding") + " of word vectors"
 
 
-def title_of(model: Network) -> str:
+def title_of(model: Inspectable) -> str:
     """Names what reads the words, with what was chosen of the cell: "GRU, reset gate off"."""
     cell = model.stack.cell if model.stack else None
     chosen = cell.chosen if cell else {}
@@ -25,7 +25,7 @@ def title_of(model: Network) -> str:
     return ", ".join([kind_of(model), *(option.replace("_", " ") for option in options)])
 
 
-def term_of(model: Network) -> str:
+def term_of(model: Inspectable) -> str:
     """Says what a word's term in the score is."""
     if model.stack:
         return "what this word wrote into the memory, and what of it is still there at the end"
