@@ -16,7 +16,8 @@ from torch import Tensor
 from torch.nn.utils import rnn
 
 from tidegate.ops import reference
-from tidegate.ops.cells import CELLS, Cell
+from tidegate.ops.cells import CELLS, GRU, Cell
+from tidegate.torch.cells import torch_function
 from tidegate.torch.modules import CellModule
 
 T, B, I, H = 6, 4, 3, 5
@@ -131,3 +132,11 @@ def test_wrong_inputs_are_named(case: str) -> None:
     call, message = WRONG[case]
     with pytest.raises((RuntimeError, ValueError), match=message):
         call(layer_of())
+
+
+def test_a_cell_is_not_confused_with_what_torch_calls_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A cell whose name is an attribute of torch runs by its own equations all the same."""
+    monkeypatch.setattr(MGUCell, "name", "relu")
+    assert torch_function(MGUCell()) is None
+    assert torch_function(GRU()) is torch.gru
+    assert torch_function(GRU(reset="off")) is None
