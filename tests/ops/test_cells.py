@@ -57,6 +57,15 @@ def test_wrong_words_are_refused_when_a_cell_is_made() -> None:
         GRU(update="of")
 
 
+@pytest.mark.parametrize("cell", EVERY, ids=str)
+def test_a_cell_knows_what_is_off(cell: Cell) -> None:
+    """A gate is off where that is its word, and a cell retains something unless it lacks the gate or has it off."""
+    assert [gate for gate in cell.gates if cell.is_off(gate)] == [
+        gate for gate in cell.gates if f" {gate}=off" in str(cell)
+    ]
+    assert cell.retains == (cell.keeps is not None and f" {cell.keeps}=off" not in str(cell))
+
+
 WRONG: dict[str, tuple[Any, dict[str, Any], type[Exception], str]] = {
     "name": ("mlp", {}, ValueError, "^cell is 'mlp', expected one of 'gru', 'lstm', 'rnn_tanh', 'rnn_relu'$"),
     "list": (["gru"], {}, ValueError, r"^cell is \['gru'\], expected one of"),

@@ -175,7 +175,7 @@ def _remark(model: Inspectable) -> str:
     if model.stack is None:
         return _AVERAGES if model.rate is None else _COMPOUNDS
     cell = model.stack.cell
-    if cell.keeps is None or cell.options.get(cell.keeps) == "off":
+    if not cell.retains:
         return _REWRITES
     if cell.shows is None:
         return ""

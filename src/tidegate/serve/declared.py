@@ -34,21 +34,16 @@ def term_of(model: Inspectable) -> str:
     return "what the vector of this word adds, as far as compounding has left it at the end"
 
 
-def keeps(cell: Cell) -> bool:
-    """Says whether units keep what they have written: whether the cell has a gate for that, and it is not off."""
-    return cell.keeps is not None and not _off(cell, cell.keeps)
-
-
 def values_of(cell: Cell) -> list[Value]:
     """Lists the values that a unit has at every step, by role: gates, candidate, states, and what is kept."""
     names = [*cell.blocks, *cell.states]
     values = [
-        Value(name=name, label=_label(cell, name), symbol=cell.symbols[name], role=role, off=_off(cell, name))
+        Value(name=name, label=_label(cell, name), symbol=cell.symbols[name], role=role, off=cell.is_off(name))
         for role in (*_GATES, *_OTHERS)
         for name in names
         if _role(cell, name) == role
     ]
-    return [*values, KEPT] if keeps(cell) else values
+    return [*values, KEPT] if cell.retains else values
 
 
 def maps_of(cell: Cell) -> list[str]:
@@ -78,7 +73,3 @@ def _label(cell: Cell, name: str) -> str:
     """Names a value for readers: "Update gate z", "Candidate n", "State h", "Cell state c"."""
     titles = {name: f"{name} gate" for name in cell.gates} | {"hidden": "state" if cell.S == 1 else "hidden state"}
     return f"{titles.get(name, name).replace('_', ' ').capitalize()} {cell.symbols[name]}"
-
-
-def _off(cell: Cell, name: str) -> bool:
-    return name in cell.gates and cell.options.get(name) == "off"

@@ -129,6 +129,15 @@ class Cell:
         """Returns what a gate does: "keeps", "reads", "writes", "shows", or "" for none of these."""
         return next((role for role in ("keeps", "reads", "writes", "shows") if getattr(self, role) == gate), "")
 
+    def is_off(self, gate: str) -> bool:
+        """Says whether a gate has been chosen off, so that it is the same for all units at every step."""
+        return self.options.get(gate) == "off"
+
+    @property
+    def retains(self) -> bool:
+        """Whether steps keep a share of the old memory: whether there is a gate for that, and it is not off."""
+        return self.keeps is not None and not self.is_off(self.keeps)
+
     @property
     def chosen(self) -> dict[str, str]:
         """What is chosen that the standard cell has not."""
