@@ -17,12 +17,8 @@ def kind_of(model: Inspectable) -> str:
 
 
 def title_of(model: Inspectable) -> str:
-    """Names what reads the words, with what was chosen of the cell: "GRU, reset gate off"."""
-    cell = model.stack.cell if model.stack else None
-    chosen = cell.chosen if cell else {}
-    gates = cell.gates if cell else ()
-    options = [f"{name} gate {word}" if name in gates else f"{word} {name}" for name, word in chosen.items()]
-    return ", ".join([kind_of(model), *(option.replace("_", " ") for option in options)])
+    """Names what reads the words, with what was chosen of the cell."""
+    return model.stack.cell.full_title if model.stack else kind_of(model)
 
 
 def term_of(model: Inspectable) -> str:

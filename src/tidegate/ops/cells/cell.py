@@ -144,6 +144,14 @@ class Cell:
         return {name: word for name, word in self.options.items() if word != self.choices[name][0]}
 
     @property
+    def full_title(self) -> str:
+        """The title and what is chosen, for readers: "GRU, reset gate off, relu candidate"."""
+        chosen = [
+            f"{name} gate {word}" if name in self.gates else f"{word} {name}" for name, word in self.chosen.items()
+        ]
+        return ", ".join([self.title, *chosen]).replace("_", " ")
+
+    @property
     def options(self) -> dict[str, str]:
         """What is chosen, by name."""
         return dict(zip(self.choices, self._chosen_words(), strict=True))
