@@ -226,7 +226,7 @@ def check_recompute(every: int | None) -> None:
     if every is None:
         return
     if isinstance(every, bool) or not isinstance(every, int):
-        raise TypeError(f"recompute_every is {every!r}, expected an integer or None")
+        raise TypeError(f"recompute_every is {every!r:.60}, expected an integer or None")
     if every < 1:
         raise ValueError(f"recompute_every is {every}, expected 1 or more, or None")
 
@@ -238,7 +238,7 @@ def check_choice(name: str, value: object, choices: Collection[str]) -> None:
         ValueError: It is none of them.
     """
     if value not in choices:
-        raise ValueError(f"{name} is {value!r}, expected one of {', '.join(map(repr, choices))}")
+        raise ValueError(f"{name} is {value!r:.60}, expected one of {', '.join(map(repr, choices))}")
 
 
 def _integers(name: str, values: npt.ArrayLike) -> npt.NDArray[np.int64]:
