@@ -47,7 +47,6 @@ def test_a_declaration_is_complete(cell: Cell) -> None:
     assert set(cell.gates) <= set(cell.trace)
     assert cell.keeps is None or cell.keeps in cell.gates
     assert {*cell.blocks, *cell.states} <= cell.symbols.keys()
-    assert cell.states[0] == "hidden"
     assert cell.title
 
 

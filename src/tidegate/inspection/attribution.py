@@ -229,7 +229,7 @@ def _output_gradient(last: Sequence[Trace], head: npt.NDArray[np.float32], summa
     by_direction = head.reshape(len(parts), D, -1)
     directions = []
     for d, trace in enumerate(last):
-        walked = trace.hidden[::-1] if trace.reverse else trace.hidden
+        walked = trace.y[::-1] if trace.reverse else trace.y
         dy = sum(summary_weights(walked, part) * by_direction[p, d] for p, part in enumerate(parts))
         directions.append(dy[::-1] if trace.reverse else dy)
     gradient: npt.NDArray[np.float32] = np.concatenate(directions, axis=2, dtype=np.float32)

@@ -67,5 +67,6 @@ def _role(cell: Cell, name: str) -> Role:
 
 def _label(cell: Cell, name: str) -> str:
     """Names a value for readers: "Update gate z", "Candidate n", "State h", "Cell state c"."""
-    titles = {name: f"{name} gate" for name in cell.gates} | {"hidden": "state" if cell.S == 1 else "hidden state"}
+    titles = {name: f"{name} gate" for name in cell.gates}
+    titles |= {name: "state" if cell.S == 1 else f"{name.removesuffix('_state')} state" for name in cell.states}
     return f"{titles.get(name, name).replace('_', ' ').capitalize()} {cell.symbols[name]}"

@@ -69,7 +69,7 @@ def _reviews(choices: Mapping[str, Any], rate: float, seed: int, setup: Setup) -
         **fitted.facts(),
         "steps": good[0] if good else None,
         "diverged": False,
-        **_range(np.asarray(trace.hidden)),
+        **_range(np.asarray(trace.y)),
     }
 
 

@@ -78,7 +78,7 @@ def gradient_norms(reader: Reader, task: Task, seed: int, distances: Sequence[in
     x = task.draw(np.random.default_rng(seed), rows).x
     layer = Recurrent(reader.weights(), reader.cell)
     (trace,) = layer.trace(x)
-    if not np.isfinite(trace.hidden).all():
+    if not np.isfinite(trace.y).all():
         return []
     found = [flow(trace, layer.weights["weight_hh_l0"], row).by_distance for row in range(rows)]
     reached = [distance for distance in distances if distance <= len(x)]

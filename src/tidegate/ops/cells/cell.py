@@ -202,16 +202,16 @@ class Cell:
             values: States after the steps and what a trace keeps of them, by name.
         """
         if self.keeps is None:
-            return np.zeros_like(values["hidden"], np.float64)
+            return np.zeros_like(values[self.states[0]], np.float64)
         return np.asarray(values[self.keeps], np.float64)
 
     def deposits(self, values: Values) -> Array:
         """Returns what steps write into the memory, float64; the memory is the last state."""
-        return np.asarray(values["hidden"], np.float64)
+        return np.asarray(values[self.states[-1]], np.float64)
 
     def exposed(self, values: Values) -> Array:
         """Returns the factor by which the output h shows the memory, float64: 1 where h is the memory itself."""
-        return np.ones_like(values["hidden"], np.float64)
+        return np.ones_like(values[self.states[0]], np.float64)
 
     def gated(self, gate: str, values: Values, before: Values) -> Array:
         """Returns what a gate multiplies, float64.
