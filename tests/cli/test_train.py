@@ -173,6 +173,13 @@ def test_a_given_rate_is_kept(shell: Shell, folder: Path, small: str) -> None:
     assert tidegate.load(folder / "new.safetensors", tidegate.TextModel).arrays["rate"].tolist() == [0.75]
 
 
+def test_a_rate_of_nothing_is_refused(shell: Shell, small: str) -> None:
+    """`--rate` needs compounding, as what is asked for or beside it."""
+    code, _, err = shell(f"train train.csv {TO} {small} --no-baselines --rate 0.75")
+    assert code == 2
+    assert "--rate is the growth factor of compounding, which is not trained: --cell gru" in err
+
+
 def test_frozen_vectors_are_in_the_model(shell: Shell, folder: Path) -> None:
     """`--vectors` sets the embedding and its size, and `--freeze` keeps it."""
     (folder / "vectors.txt").write_text("good 1 2 3\nbad -1 -2 -3\n", encoding="utf-8")

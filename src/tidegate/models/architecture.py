@@ -113,6 +113,8 @@ class Architecture:
                 raise TypeError(f"{name} is {getattr(self, name)!r:.60}, expected True or False")
         if self.rate is not None and not (type(self.rate) in (int, float) and np.isfinite(self.rate)):
             raise TypeError(f"rate is {self.rate!r:.60}, expected a finite number or None")
+        if self.rate is not None and not (self.pooling and self.pooling.has_rate):
+            raise ValueError(f"rate is {self.rate}, the growth factor of compounding, but the cell is {self.cell!r}")
         self._check_labels()
         self._check_classes()
 
