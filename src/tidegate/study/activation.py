@@ -194,7 +194,7 @@ STUDY = Study(
         "adding_length": 10,
         "longest": 10,
         "hidden": 8,
-        "steps": 60,
+        "steps": 30,
         "learning_rates": [1e-2],
         "train": 64,
         "test": 64,
