@@ -1,6 +1,6 @@
 """Checks of arrays at the public edge, in the dimension letters of the documentation.
 
-One call has one dictionary of sizes. Each check binds the letters that it meets first and compares the others, so that
+One call has one dictionary of sizes. Each check binds letters that have no size yet and compares the others, so that
 an error can say where the expected size comes from:
 
     >>> import numpy as np
@@ -21,7 +21,7 @@ import numpy as np
 import numpy.typing as npt
 
 Sizes = dict[str, tuple[int, str]]
-"""The size of each dimension letter and of each product of letters met so far, and the argument that it comes from."""
+"""The size of each dimension letter and of each product of letters so far, and the argument that it comes from."""
 
 
 def check(name: str, array: Any, letters: str, sizes: Sizes) -> npt.NDArray[np.float32]:
