@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -13,44 +14,70 @@ Shell = Callable[..., tuple[int, str, str]]
 pytest.importorskip("matplotlib")
 
 
+Done = Callable[[str], tuple[str, Path]]
+
+
+@pytest.fixture(scope="module")
+def finished() -> dict[str, tuple[str, Path]]:
+    """The studies that tests have run."""
+    return {}
+
+
+@pytest.fixture
+def done(
+    finished: dict[str, tuple[str, Path]], shell: Shell, reviews: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Done:
+    """Runs a study by its command, once for all tests; returns what it prints and the folder of its report."""
+
+    def run(name: str) -> tuple[str, Path]:
+        if name not in finished:
+            folder = tmp_path_factory.mktemp(name)
+            code, out, _ = shell(f"study {name} --quick --data {reviews} --output {folder}")
+            assert code == 0
+            finished[name] = out, folder
+        return finished[name]
+
+    return run
+
+
+def numbers(folder: Path, name: str) -> Any:
+    """The numbers that a study has left."""
+    return json.loads((folder / f"{name}.json").read_text(encoding="utf-8"))
+
+
 @pytest.mark.parametrize("name", QUESTIONS)
-def test_a_study_runs_by_its_command(shell: Shell, reviews: Path, tmp_path: Path, name: str) -> None:
+def test_a_study_runs_by_its_command(done: Done, name: str) -> None:
     """The command measures every condition with every seed, and leaves report, numbers and summary page."""
-    code, out, _ = shell(f"study {name} --quick --data {reviews} --output {tmp_path}/out")
-    assert code == 0
-    kept = json.loads((tmp_path / "out" / f"{name}.json").read_text(encoding="utf-8"))
+    out, folder = done(name)
+    kept = numbers(folder, name)
     assert (kept["study"], kept["question"], kept["complete"]) == (name, QUESTIONS[name], True)
     assert {row["seed"] for row in kept["rows"]} == {0, 1}
     assert kept["tables"]
     assert all(len(row) == len(table["columns"]) for table in kept["tables"] for row in table["rows"])
-    page = (tmp_path / "out" / f"{name}.html").read_text(encoding="utf-8")
+    page = (folder / f"{name}.html").read_text(encoding="utf-8")
     assert page.count("<figure>") >= 2
     for sentence in kept["verdict"]:
         assert f"- {sentence}" in out
-        assert f"- {sentence}" in (tmp_path / "out" / "index.md").read_text(encoding="utf-8")
+        assert f"- {sentence}" in (folder / "index.md").read_text(encoding="utf-8")
 
 
-def test_a_study_is_the_same_again(shell: Shell, reviews: Path, tmp_path: Path) -> None:
+def test_a_study_is_the_same_again(done: Done, shell: Shell, reviews: Path, tmp_path: Path) -> None:
     """Two runs with the same seeds measure the same numbers."""
-    rows = []
-    for folder in ("a", "b"):
-        assert shell(f"study attribution --quick --data {reviews} --output {tmp_path}/{folder}")[0] == 0
-        rows.append(json.loads((tmp_path / folder / "attribution.json").read_text(encoding="utf-8"))["rows"])
-    assert rows[0] == rows[1]
-
-
-def test_words_that_decide_are_found(shell: Shell, reviews: Path, tmp_path: Path) -> None:
-    """Where two words alone make the class, removing what each method ranks highest beats random words."""
+    _, folder = done("attribution")
     assert shell(f"study attribution --quick --data {reviews} --output {tmp_path}")[0] == 0
-    kept = json.loads((tmp_path / "attribution.json").read_text(encoding="utf-8"))
+    assert numbers(folder, "attribution")["rows"] == numbers(tmp_path, "attribution")["rows"]
+
+
+def test_words_that_decide_are_found(done: Done) -> None:
+    """Where two words alone make the class, removing what each method ranks highest beats random words."""
+    kept = numbers(done("attribution")[1], "attribution")
     assert all(gain["low"] > 0 for row in kept["rows"] for gain in row["gains"].values())
     assert "ledger, integrated-gradients, occlusion with an interval clear of 0 in every model" in kept["verdict"][0]
 
 
-def test_what_is_near_is_learnt_and_what_is_far_is_not(shell: Shell, tmp_path: Path) -> None:
+def test_what_is_near_is_learnt_and_what_is_far_is_not(done: Done) -> None:
     """In a tiny run a GRU finds a deciding word two words before the end, and none sixty words before."""
-    assert shell(f"study vanishing --quick --output {tmp_path}")[0] == 0
-    kept = json.loads((tmp_path / "vanishing.json").read_text(encoding="utf-8"))
+    kept = numbers(done("vanishing")[1], "vanishing")
     alone = [row for row in kept["rows"] if row["network"] == "GRU" and row["training"] == "each distance alone"]
     assert all(row["score"] > 0.95 for row in alone if row["distance"] == 2)
     assert all(row["score"] < 0.7 for row in alone if row["distance"] == 60)
@@ -89,7 +116,7 @@ def test_ctrl_c_keeps_what_is_done(shell: Shell, monkeypatch: pytest.MonkeyPatch
     assert code == 130
     assert "stopped" in err
     assert "wrote" in out
-    kept = json.loads((tmp_path / "vanishing.json").read_text(encoding="utf-8"))
+    kept = numbers(tmp_path, "vanishing")
     assert not kept["complete"]
     assert len([row for row in kept["rows"] if row["training"] != "none"]) == 3
 
@@ -106,7 +133,7 @@ def test_an_error_keeps_what_was_measured_before(shell: Shell, monkeypatch: pyte
     assert code == 1
     assert "out of range" in err
     assert "wrote" in out
-    assert not json.loads((tmp_path / "vanishing.json").read_text(encoding="utf-8"))["complete"]
+    assert not numbers(tmp_path, "vanishing")["complete"]
 
 
 def test_nothing_is_written_when_nothing_was_measured(

@@ -127,13 +127,13 @@ def test_a_chosen_gru_is_trained(shell: Shell, folder: Path, small: str) -> None
         tidegate.load(folder / "new.safetensors", tidegate.TextModel).config.cell
         == "gru reset=off candidate=relu gate=hard_sigmoid"
     )
-    assert "GRU, reset off, candidate relu, gate hard_sigmoid" in shell("info new.safetensors")[1]
+    assert "GRU, reset gate off, relu candidate, hard sigmoid gate" in shell("info new.safetensors")[1]
     assert shell("predict new.safetensors test.csv")[0] == 0
 
 
 @pytest.mark.parametrize(
     ("options", "title"),
-    [("--cell lstm", "LSTM"), ("--reset before", "GRU, reset before"), ("--cell lstm --chrono 9", "LSTM")],
+    [("--cell lstm", "LSTM"), ("--reset before", "GRU, reset gate before"), ("--cell lstm --chrono 9", "LSTM")],
 )
 def test_every_cell_is_trained(shell: Shell, small: str, options: str, title: str) -> None:
     """An LSTM, and a GRU whose reset gate comes before the product, are trained and named, and predict."""
@@ -171,6 +171,13 @@ def test_a_given_rate_is_kept(shell: Shell, folder: Path, small: str) -> None:
     """`--rate` is compounding's growth factor."""
     assert shell(f"train train.csv {TO} {small} --no-baselines --cell compound --rate 0.75")[0] == 0
     assert tidegate.load(folder / "new.safetensors", tidegate.TextModel).arrays["rate"].tolist() == [0.75]
+
+
+def test_a_rate_of_nothing_is_refused(shell: Shell, small: str) -> None:
+    """`--rate` needs compounding, as what is asked for or beside it."""
+    code, _, err = shell(f"train train.csv {TO} {small} --no-baselines --rate 0.75")
+    assert code == 2
+    assert "--rate is the growth factor of compounding, which is not trained: --cell gru" in err
 
 
 def test_frozen_vectors_are_in_the_model(shell: Shell, folder: Path) -> None:

@@ -16,8 +16,9 @@ from torch import Tensor
 from torch.nn.utils import rnn
 
 from tidegate.ops import reference
-from tidegate.ops.cells import CELLS, Cell
-from tidegate.torch.modules import CellModule
+from tidegate.ops.cells import CELLS, GRU, Cell
+from tidegate.torch.cells import torch_function
+from tidegate.torch.modules import MODULES, CellModule
 
 T, B, I, H = 6, 4, 3, 5
 LENGTHS = [2, 6, 0, 5]
@@ -131,3 +132,19 @@ def test_wrong_inputs_are_named(case: str) -> None:
     call, message = WRONG[case]
     with pytest.raises((RuntimeError, ValueError), match=message):
         call(layer_of())
+
+
+def test_a_cell_is_not_confused_with_what_torch_calls_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A cell whose name is an attribute of torch runs by its own equations all the same."""
+    monkeypatch.setattr(MGUCell, "name", "relu")
+    assert torch_function(MGUCell()) is None
+    assert torch_function(GRU()) is torch.gru
+    assert torch_function(GRU(reset="off")) is None
+
+
+@pytest.mark.parametrize("name", CELLS)
+def test_every_cell_has_a_module(name: str) -> None:
+    """The table of modules makes a drop-in of each cell, in its standard form and with every choice."""
+    kind = CELLS[name]
+    for cell in [kind(), *(kind(**{choice: words[-1]}) for choice, words in kind.choices.items())]:
+        assert MODULES[name](2, 3, **cell.options).cell == cell

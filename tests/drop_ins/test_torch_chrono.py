@@ -30,7 +30,7 @@ def memories(layer: GRU) -> Tensor:
 def test_memories_are_spread_over_the_range(choices: Any, again: bool) -> None:
     """At input and weights 0, 1/(1 − z) of every layer and direction lies in 2..T, evenly: also after a reset."""
     torch.manual_seed(0)
-    layer = GRU(3, 4000, num_layers=1, bidirectional=True, chrono=T_MAX, **choices)
+    layer = GRU(3, 2000, num_layers=1, bidirectional=True, chrono=T_MAX, **choices)
     if again:
         layer.reset_parameters()
     for row in memories(layer):
@@ -61,9 +61,9 @@ def test_only_the_biases_of_the_update_gate_are_set() -> None:
 def test_an_lstm_forgets_and_writes_by_turns() -> None:
     """Its forget gate has the memories, its input gate the rest: i = 1 − f; other parameters are drawn as without."""
     torch.manual_seed(1)
-    plain = dict(LSTM(3, 4000, bidirectional=True).named_parameters())
+    plain = dict(LSTM(3, 2000, bidirectional=True).named_parameters())
     torch.manual_seed(1)
-    layer = LSTM(3, 4000, bidirectional=True, chrono=T_MAX)
+    layer = LSTM(3, 2000, bidirectional=True, chrono=T_MAX)
     for name, parameter in layer.named_parameters():
         i, f, g, o = parameter.detach().chunk(4)
         own = (g, o) if "bias" in name else (i, f, g, o)
@@ -78,7 +78,7 @@ def test_an_lstm_forgets_and_writes_by_turns() -> None:
         elif name.startswith("bias_hh"):
             assert not i.any()
             assert not f.any()
-    assert repr(layer) == "LSTM(3, 4000, bidirectional=True, chrono=50)"
+    assert repr(layer) == "LSTM(3, 2000, bidirectional=True, chrono=50)"
 
 
 def test_the_shortest_range_is_one_memory() -> None:

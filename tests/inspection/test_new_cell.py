@@ -1,4 +1,4 @@
-"""A cell that inspection has never seen: the minimal gated unit, declared here alone."""
+"""A cell that inspection has never seen: the minimal gated unit, declared here, its state with a name of its own."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -26,21 +26,22 @@ def declare() -> type[Cell]:
         name = "mgu"
         title = "minimal gated unit"
         blocks = ("forget", "candidate")
-        trace = (*blocks, "forget_hidden")
-        symbols = {"forget": "f", "candidate": "n", "hidden": "h"}  # noqa: RUF012 - a declaration
+        states = ("memory",)
+        trace = (*blocks, "forget_memory")
+        symbols = {"forget": "f", "candidate": "n", "memory": "h"}  # noqa: RUF012 - a declaration
         gates = ("forget",)
         keeps = "forget"
 
         def step(self, a: Sequence[Any], recur: Any, states: Sequence[Any], functions: Any, note: Any) -> Any:
             (h,) = states
             f = note("forget", functions["sigmoid"](a[0] + recur(h)[0]))
-            n = note("candidate", functions["tanh"](a[1] + recur(note("forget_hidden", f * h))[1]))
+            n = note("candidate", functions["tanh"](a[1] + recur(note("forget_memory", f * h))[1]))
             return ((1 - f) * h + f * n,)
 
         def backward(self, dstates: Any, before: Any, after: Any, trace: Any, back: Any) -> Any:
             (dh_next,), (h,), f, n = dstates, before, trace["forget"], trace["candidate"]
             da_n = dh_next * f * ACTIVATIONS["tanh"].slope(n)
-            dread = back([None, da_n], trace["forget_hidden"])
+            dread = back([None, da_n], trace["forget_memory"])
             da_f = (dh_next * (n - h) + dread * h) * ACTIVATIONS["sigmoid"].slope(f)
             return [da_f, da_n], [dh_next * (1 - f) + dread * f + back([da_f, None], h)]
 

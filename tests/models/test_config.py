@@ -88,7 +88,10 @@ def test_wrong_values_are_named(changes: dict[str, Any], kind: type[Exception], 
 
 def test_json_gives_back_the_same_configuration() -> None:
     """Every value survives, labels of any script included."""
-    config = TextConfig(**GOOD | {"labels": ("1", "ja ✓", "\ud800", ""), "max_length": 400, "rate": 0.5, "bias": False})
+    config = TextConfig(
+        **GOOD
+        | {"labels": ("1", "ja ✓", "\ud800", ""), "max_length": 400, "cell": "compound", "rate": 0.5, "bias": False}
+    )
     assert TextConfig.from_json(config.to_json()) == config
 
 
@@ -154,6 +157,7 @@ WRONG_JSON: dict[str, tuple[str, str]] = {
     "a missing key": (as_json(cell="absent"), "config lacks 'cell', expected for this version of tidegate"),
     "an unknown key": (as_json(colour="red"), "config has 'colour', not expected for this version of tidegate"),
     "no number": (as_json(rate=float("nan")), "rate is nan, expected a finite number or None"),
+    "a rate of nothing": (as_json(rate=0.5), "rate is 0.5, the growth factor of compounding, but the cell is 'gru'"),
     "labels by number": (as_json(labels={"0": "no"}), "labels is {'0': 'no'}, expected a tuple of texts"),
     "a large number": (as_json(hidden_size=10**30), "hidden_size is 10{30}, expected 1..65536"),
 }

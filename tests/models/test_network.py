@@ -9,7 +9,7 @@ import numpy.typing as npt
 import pytest
 
 from tidegate.inspection.attribution import occlusion
-from tidegate.inspection.network import Network as Readable
+from tidegate.inspection.network import Inspectable
 from tidegate.models.config import NetworkConfig, TextConfig
 from tidegate.models.loading import load
 from tidegate.models.network import Network
@@ -199,8 +199,8 @@ def test_arrays_checked_for_another_configuration_are_checked_again() -> None:
 
 def test_models_have_what_inspection_asks_for() -> None:
     """Both kinds of model are networks as inspection declares them; mypy holds them against that declaration."""
-    networks: list[Readable] = [make_network(), make_network("average")]
-    kinds: list[type[Readable]] = [Network, TextModel]
-    members = {name for name in dir(Readable) if not name.startswith("_")}
+    networks: list[Inspectable] = [make_network(), make_network("average")]
+    kinds: list[type[Inspectable]] = [Network, TextModel]
+    members = {name for name in dir(Inspectable) if not name.startswith("_")}
     assert all(members <= set(dir(network)) for network in networks)
     assert all(issubclass(kind, Network) for kind in kinds)

@@ -47,7 +47,6 @@ def test_a_declaration_is_complete(cell: Cell) -> None:
     assert set(cell.gates) <= set(cell.trace)
     assert cell.keeps is None or cell.keeps in cell.gates
     assert {*cell.blocks, *cell.states} <= cell.symbols.keys()
-    assert cell.states[0] == "hidden"
     assert cell.title
 
 
@@ -55,6 +54,15 @@ def test_wrong_words_are_refused_when_a_cell_is_made() -> None:
     """A cell that is made by its class is checked too."""
     with pytest.raises(ValueError, match=r"^update is 'of', expected one of 'on', 'off'$"):
         GRU(update="of")
+
+
+@pytest.mark.parametrize("cell", EVERY, ids=str)
+def test_a_cell_knows_what_is_off(cell: Cell) -> None:
+    """A gate is off where that is its word, and a cell retains something unless it lacks the gate or has it off."""
+    assert [gate for gate in cell.gates if cell.is_off(gate)] == [
+        gate for gate in cell.gates if f" {gate}=off" in str(cell)
+    ]
+    assert cell.retains == (cell.keeps is not None and f" {cell.keeps}=off" not in str(cell))
 
 
 WRONG: dict[str, tuple[Any, dict[str, Any], type[Exception], str]] = {

@@ -216,3 +216,9 @@ def test_check_choice_lists_the_choices() -> None:
     checks.check_choice("cell", "gru", ("gru", "rnn_tanh"))
     with pytest.raises(ValueError, match=r"^cell is 'lstm', expected one of 'gru', 'rnn_tanh'$"):
         checks.check_choice("cell", "lstm", ("gru", "rnn_tanh"))
+
+
+def test_check_choice_shows_the_start_of_what_is_long() -> None:
+    """A whole file, given by mistake, does not fill the screen."""
+    with pytest.raises(ValueError, match=r"^cell is 'x{59}, expected one of 'gru'$"):
+        checks.check_choice("cell", "x" * 100_000, ("gru",))

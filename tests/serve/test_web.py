@@ -75,30 +75,58 @@ def address(
         yield of
 
 
-@pytest.fixture
-def visit(tools: Any, chromium: Browser, address: Callable[[str], str]) -> Iterator[Open]:
-    """Opens the page; whatever the browser's console complains of, and any request to elsewhere, fails the test."""
-    complaints: list[str] = []
-    pages: list[Page] = []
+@pytest.fixture(scope="module")
+def opened(tools: Any, chromium: Browser, address: Callable[[str], str]) -> Open:
+    """Opens the page; keeps what the browser's console complains of, and the address of any request to elsewhere."""
 
-    def listen(page: Page, home: str) -> None:
-        page.on("console", lambda said: complaints.append(said.text) if said.type == "error" else None)
-        page.on("pageerror", lambda error: complaints.append(str(error)))
-        page.on("request", lambda asked: None if asked.url.startswith(home) else complaints.append(asked.url))
+    def open_(complaints: list[str], kind: str = "gru", text: str | None = TEXT, **context: Any) -> Page:
+        def listen(page: Page, home: str) -> None:
+            page.on("console", lambda said: complaints.append(said.text) if said.type == "error" else None)
+            page.on("pageerror", lambda error: complaints.append(str(error)))
+            page.on("request", lambda asked: None if asked.url.startswith(home) else complaints.append(asked.url))
 
-    def go(kind: str = "gru", text: str | None = TEXT, **context: Any) -> Page:
-        home = address(kind)
         size = {"width": 1280, "height": 3000}
-        page: Page = tools.opened(chromium, home, listen, **{"viewport": size, "reduced_motion": "reduce"} | context)
-        pages.append(page)
+        options = {"viewport": size, "reduced_motion": "reduce"} | context
+        page: Page = tools.opened(chromium, address(kind), listen, **options)
         if text is not None:
             page.fill("#text", text)
         wait_for_quiet(page)
         return page
 
+    return open_
+
+
+@pytest.fixture
+def visit(opened: Open) -> Iterator[Open]:
+    """Opens the page for one test, which fails where there is a complaint."""
+    complaints: list[str] = []
+    pages: list[Page] = []
+
+    def go(*what: Any, **context: Any) -> Page:
+        pages.append(opened(complaints, *what, **context))
+        return pages[-1]
+
     go.complaints = complaints  # type: ignore[attr-defined]
     yield go
     for page in pages:
+        page.context.close()
+    assert complaints == []
+
+
+@pytest.fixture(scope="module")
+def look(opened: Open) -> Iterator[Open]:
+    """Opens the page of a kind of model once for all tests that leave it as it is; they fail where it complains."""
+    complaints: list[str] = []
+    pages: dict[str, Page] = {}
+
+    def at(kind: str) -> Page:
+        if kind not in pages:
+            pages[kind] = opened(complaints, kind)
+        assert complaints == []
+        return pages[kind]
+
+    yield at
+    for page in pages.values():
         page.context.close()
     assert complaints == []
 
@@ -253,9 +281,9 @@ def test_the_map_says_what_is_under_the_pointer(visit: Open) -> None:
 
 
 @pytest.mark.parametrize("kind", ["gru", "rnn"])
-def test_the_labels_of_the_map_are_whole(visit: Open, kind: str) -> None:
+def test_the_labels_of_the_map_are_whole(look: Open, kind: str) -> None:
     """No letter beside the map is cut off at the left edge of its canvas."""
-    page = visit(kind)
+    page = look(kind)
     expect(page.locator("#map-note")).to_contain_text("unit")
     columns = page.locator("#map").evaluate(
         """(canvas) => [0, 1].map((x) => canvas.getContext("2d").getImageData(x, 0, 1, canvas.height).data)
@@ -345,22 +373,23 @@ def test_a_gate_is_dragged(visit: Open) -> None:
     expect(candidate).not_to_have_attribute("aria-valuenow", old or "")
 
 
-@pytest.mark.parametrize(("gate", "symbol"), [("forget", "f"), ("input", "i"), ("output", "o"), ("candidate", "g")])
-def test_the_gates_of_an_lstm_are_moved(visit: Open, gate: str, symbol: str) -> None:
+def test_the_gates_of_an_lstm_are_moved(visit: Open) -> None:
     """Each of its gates, and its candidate, has a slider; memory and output follow, as the server computes them."""
     page = visit("lstm")
     page.locator("#words > *").nth(4).click()
     unit = int(page.input_value("#unit"))
-    title = f"{gate} {symbol}" if gate == "candidate" else f"{gate} gate {symbol}"
-    slider = page.get_by_role("slider", name=title)
-    slider.press("Home")
-    expect(slider).to_have_attribute("aria-valuetext", re.compile(", set by hand$"))
-    expect(page.locator("#change b")).to_be_visible()
-    told = ask(page, "what-if", text=TEXT, unit=unit, step=4, values={gate: -1 if gate == "candidate" else 0})
-    memory, output = (told["after"][name][4] for name in ("cell_state", "hidden"))
-    ends = f"= −?{abs(memory):.2f}; hidden state after = o × tanh.* = −?{abs(output):.2f}$"
-    equation = rf"^cell state after = f × cell state before \+ i\s×\sg = .* {ends}"
-    expect(page.locator("#equation")).to_have_text(re.compile(equation))
+    for title, least in {"forget gate f": 0, "input gate i": 0, "output gate o": 0, "candidate g": -1}.items():
+        slider = page.get_by_role("slider", name=title)
+        slider.press("Home")
+        expect(slider).to_have_attribute("aria-valuetext", re.compile(", set by hand$"))
+        expect(page.locator("#change b")).to_be_visible()
+        told = ask(page, "what-if", text=TEXT, unit=unit, step=4, values={title.split()[0]: least})
+        memory, output = (told["after"][name][4] for name in ("cell_state", "hidden"))
+        ends = f"= −?{abs(memory):.2f}; hidden state after = o × tanh.* = −?{abs(output):.2f}$"
+        equation = rf"^cell state after = f × cell state before \+ i\s×\sg = .* {ends}"
+        expect(page.locator("#equation")).to_have_text(re.compile(equation))
+        page.get_by_role("button", name="As the network has it").click()
+        expect(page.locator("#change b")).to_have_count(0)
 
 
 def test_an_lstm_shows_both_of_its_states(visit: Open) -> None:
@@ -405,9 +434,9 @@ def test_the_unit_is_walked_word_by_word(visit: Open) -> None:
     assert page.get_by_role("button", name="As the network has it").is_disabled()
 
 
-def test_the_stream_tells_what_the_memory_holds(visit: Open) -> None:
+def test_the_stream_tells_what_the_memory_holds(look: Open) -> None:
     """The note under the stream gives the shares of the largest words and of all others."""
-    page = visit()
+    page = look("gru")
     told = ask(page, "ledger", text=TEXT)
     total, t = sum(row[-1] for row in told["amounts"]), len(told["own"]) - 1
     others = sorted((row[-1] / total for row, word in zip(told["amounts"], told["top"], strict=False) if word != t))
@@ -430,9 +459,9 @@ def test_the_stream_counts_the_word_just_read(visit: Open) -> None:
     expect(page.locator("#stream-note")).to_contain_text("After “nothing” the memory")
 
 
-def test_the_gradient_stands_beside_that_of_a_network_without_gates(visit: Open) -> None:
+def test_the_gradient_stands_beside_that_of_a_network_without_gates(look: Open) -> None:
     """Both verdicts are told, with true minus signs, at which no line breaks, and what the other network is."""
-    page = visit()
+    page = look("gru")
     told = ask(page, "flow", text=TEXT)
     this, vanilla = (told[name]["verdict"].replace("e-", "e−") for name in ("this", "vanilla"))
     assert "e−" in this
@@ -574,9 +603,9 @@ def test_pictures_come_back_after_an_empty_text(visit: Open, before: str, text: 
         ("compound", "Compounding has no gates", "as far as compounding has left it", None),
     ],
 )
-def test_the_page_says_what_a_model_is_not(visit: Open, kind: str, remark: str, hint: str, title: str | None) -> None:
+def test_the_page_says_what_a_model_is_not(look: Open, kind: str, remark: str, hint: str, title: str | None) -> None:
     """Under the words stands what one must know of a model to read them, and no sentence speaks of what it has not."""
-    page = visit(kind)
+    page = look(kind)
     expect(page.locator("#remark")).to_have_text(re.compile(f"^{remark}" if remark else "^$"))
     expect(page.locator("#words-hint")).to_contain_text(hint)
     if title:
@@ -695,13 +724,16 @@ def test_a_phone_shows_all_without_scrolling_sideways(visit: Open, kind: str) ->
     assert small == 0
 
 
-@pytest.mark.parametrize("width", [320, 390, 1280])
+@pytest.mark.parametrize("width", [320, 390, 1280])  # ends as wide as the page was, for the next who looks
 @pytest.mark.parametrize("kind", ["gru", "chosen", "rnn", "lstm", "before"])
-def test_no_label_of_the_drawing_lies_on_a_line(visit: Open, kind: str, width: int) -> None:
+def test_no_label_of_the_drawing_lies_on_a_line(look: Open, kind: str, width: int) -> None:
     """Every label stands within the drawing and beside its lines, at the greatest width that they have."""
-    page = visit(kind, viewport={"width": width, "height": 3000})
+    page = look(kind)
+    page.set_viewport_size({"width": width, "height": 3000})
+    expect(page.locator("#drawing svg")).to_have_class("wide" if width > 640 else "narrow")
     faults = page.locator("#drawing svg").evaluate(
         """(svg) => { const lines = [...svg.querySelectorAll(".flow")], size = svg.viewBox.baseVal, faults = [];
+        const widths = lines.map((line) => line.style.strokeWidth);
         for (const line of lines) line.style.strokeWidth = "18px";
         for (const label of svg.querySelectorAll("text:not(.value, .plus, .word-text) tspan")) {
           const [start, end] = [0, label.getNumberOfChars() - 1].map((i) => label.getExtentOfChar(i));
@@ -709,26 +741,28 @@ def test_no_label_of_the_drawing_lies_on_a_line(visit: Open, kind: str, width: i
           for (let x = start.x; x <= end.x + end.width; x += 2)
             for (const y of [start.y + 3, start.y + start.height - 3])
               if (lines.some((line) => line.isPointInStroke(new DOMPoint(x, y)))) faults.push(label.textContent); }
+        lines.forEach((line, i) => (line.style.strokeWidth = widths[i]));
         return [...new Set(faults)]; }"""
     )
     assert faults == []
     assert page.locator("#drawing tspan").count() >= 5
 
 
-@pytest.mark.parametrize("offset", [(32, 0), (-32, 0), (0, 24)])
-def test_a_knob_is_caught_from_beside_it(visit: Open, offset: tuple[int, int]) -> None:
+def test_a_knob_is_caught_from_beside_it(visit: Open) -> None:
     """A mouse that misses a knob by its own size still moves the gate, at the end of the track too."""
     page = visit()
     slider = page.get_by_role("slider", name="update gate z")
-    slider.press("Home")
-    box = slider.locator(".handle").bounding_box()
-    assert box is not None
-    page.mouse.move(box["x"] + box["width"] / 2 + offset[0], box["y"] + box["height"] / 2 + offset[1])
-    page.mouse.down()
-    page.mouse.move(box["x"], box["y"] - 60, steps=4)
-    page.mouse.up()
-    assert float(slider.get_attribute("aria-valuenow") or 0) > 0.2
-    assert page.evaluate("getSelection().toString()") == ""
+    for x, y in ((32, 0), (-32, 0), (0, 24)):
+        slider.press("Home")
+        expect(slider).to_have_attribute("aria-valuenow", "0.00")
+        box = slider.locator(".handle").bounding_box()
+        assert box is not None
+        page.mouse.move(box["x"] + box["width"] / 2 + x, box["y"] + box["height"] / 2 + y)
+        page.mouse.down()
+        page.mouse.move(box["x"], box["y"] - 60, steps=4)
+        page.mouse.up()
+        assert float(slider.get_attribute("aria-valuenow") or 0) > 0.2, (x, y)
+        assert page.evaluate("getSelection().toString()") == ""
 
 
 def luminance(colour: str) -> float:

@@ -129,6 +129,17 @@ WRONG: dict[str, tuple[dict[str, Any], type[Exception], str]] = {
         "freeze is True, but a network of",
     ),
     "memories without gates": ({"cell": "average", "chrono": 9}, ValueError, "the cell 'average' has no gates to set"),
+    "words of vectors": (
+        {"data": np.ones((32, 2, 1)), "word_dropout": 0.2},
+        ValueError,
+        "word_dropout is 0.2, but a network of vectors has no words",
+    ),
+    "balanced numbers": (
+        {"task": "regression", "labels": [1.0, 2.0] * 16, "class_weights": "balanced"},
+        ValueError,
+        "class_weights is 'balanced', but the task is 'regression'",
+    ),
+    "a rate of nothing": ({"rate": 0.9}, ValueError, "rate is 0.9, the growth factor of compounding, but the cell is"),
     "one text": ({"data": "a good film"}, TypeError, r"texts is one text, expected several: pass \[text\]"),
     "float labels": (
         {"labels": np.linspace(0, 1, 32)},

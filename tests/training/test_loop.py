@@ -286,10 +286,20 @@ def test_gradients_are_watched_when_asked(examples: TextExamples) -> None:
         assert one.report.as_dict() == other.report.as_dict()
 
 
-def test_an_average_has_no_gradients_to_watch(examples: TextExamples) -> None:
-    """The summaries without a recurrence are trained as ever."""
-    settings = Settings(epochs=1, batch_size=64, watch_gradients=True)
-    assert epochs_of(train(examples, examples.config("average", **SMALL), settings))[0].gradients is None
+@pytest.mark.parametrize("name", ["orthogonal", "watch_gradients"])
+def test_an_average_has_no_recurrent_layer(examples: TextExamples, name: str) -> None:
+    """What is meant for recurrent layers is refused where there is none."""
+    with pytest.raises(ValueError, match=f"^{name} is True, but the cell 'average' has no recurrent layer"):
+        next(train(examples, examples.config("average", **SMALL), Settings(**{name: True})))  # type: ignore[arg-type]
+
+
+def test_words_drop_out_unless_something_else_is_said(examples: TextExamples) -> None:
+    """A tenth of the words drops out of texts, as if that had been asked for."""
+    config = examples.config("average", **SMALL)
+    standard, asked, none = (
+        epochs_of(train(examples, config, Settings(epochs=1, word_dropout=share)))[0].loss for share in (None, 0.1, 0.0)
+    )
+    assert standard == asked != none
 
 
 @pytest.mark.parametrize("cell", ["gru", "rnn_relu"])

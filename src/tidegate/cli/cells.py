@@ -1,4 +1,4 @@
-"""What cells declare, on the command line: an option for each choice, whatever cells there are, and their titles."""
+"""What cells declare, on the command line: an option for each choice, whatever cells there are."""
 
 from typing import Annotated, Any, Literal
 
@@ -6,7 +6,7 @@ import typer
 
 from tidegate.cli.groups import Option
 from tidegate.ops.cells import CELLS, Cell
-from tidegate.sequences.pooling import POOLINGS, Pooling
+from tidegate.sequences.pooling import POOLINGS
 
 
 def choice_options(panel: str) -> dict[str, Option]:
@@ -47,9 +47,3 @@ def cell_text(name: str, choices: dict[str, str | None]) -> str:
     if chosen:
         raise ValueError(f"--{next(iter(chosen))} is a choice of recurrent cells, but there is none: --cell {name}")
     return name
-
-
-def title_of(reader: Cell | Pooling) -> str:
-    """Names a cell with what was chosen of it, or a pooling: "GRU, reset before"."""
-    chosen = reader.chosen if isinstance(reader, Cell) else {}
-    return ", ".join([reader.title, *(f"{name} {word}" for name, word in chosen.items())])

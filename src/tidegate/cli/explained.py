@@ -135,7 +135,7 @@ class Explained:
             return
         cell = traces[-1].cell
         for gate in sorted(cell.gates, key=lambda name: name != cell.keeps):
-            if cell.options.get(gate) != "off":
+            if not cell.is_off(gate):
                 yield f"{gate} gate", _named(f"most {_HELD_BACK[cell.role(gate)]} at", self.strongest(gate))
 
     def strongest(self, gate: str) -> list[tuple[str, float]]:

@@ -54,17 +54,16 @@ def _trouble(walk: LayerGradients) -> str:
 def _remedies(walk: LayerGradients, config: TextConfig, settings: Settings) -> list[str]:
     """Lists what to try, by the names of the options of `tidegate train`, what helps most first."""
     cell, remedies = config.recurrent_cell, []
-    keeps = cell.keeps is not None and cell.options.get(cell.keeps) != "off"
     if cell.keeps is None:
         remedies.append(f"--cell {next(name for name, kind in CELLS.items() if kind.keeps)}")
-    elif not keeps:
+    elif not cell.retains:
         remedies.append(f"--{cell.keeps} on")
     if not settings.orthogonal:
         remedies.append("--orthogonal")
     if walk.trouble == "explode":
         clip = settings.clip / 10 if settings.clip else 1
         return [*remedies, f"--clip {clip:g}", "a lower --learning-rate"]
-    if keeps and not settings.chrono:
+    if cell.retains and not settings.chrono:
         remedies.insert(0, f"--chrono {max(2, walk.distances[-1])}")
     if config.summary == "last":
         remedies.append("--summary mean+max")

@@ -9,10 +9,10 @@ from typing import Annotated, Any
 import typer
 
 import tidegate
-from tidegate.cli.cells import title_of
 from tidegate.cli.console import show_facts
 from tidegate.models.network import Network
 from tidegate.models.text_model import TextModel
+from tidegate.ops.cells import Cell
 from tidegate.ops.processor import processor
 
 _EXTRAS = {
@@ -58,10 +58,10 @@ def _version(package: str) -> str | None:
 
 
 def _facts(path: Path, model: Network) -> list[tuple[str, str]]:
-    config = model.config
+    config, reader = model.config, model.config.reader
     facts = [
         ("file", f"{path}, {path.stat().st_size / 1e6:.1f} MB"),
-        ("cell", title_of(config.reader)),
+        ("cell", reader.full_title if isinstance(reader, Cell) else reader.title),
         ("task", config.task),
         ("labels", ", ".join(config.labels)),
     ]

@@ -9,7 +9,7 @@ from tidegate.cli.groups import Option
 from tidegate.models.architecture import cell_names
 from tidegate.sequences.summaries import SUMMARIES, Summary
 from tidegate.training.examples import SIZES as DEFAULT_SIZES
-from tidegate.training.settings import ClassWeights, Settings
+from tidegate.training.settings import WORD_DROPOUT, ClassWeights, Settings
 
 ModelArgument = Annotated[Path, typer.Argument(metavar="MODEL", help="A model file that `tidegate train` wrote.")]
 LabelledArgument = Annotated[
@@ -85,7 +85,10 @@ _SETTINGS: dict[str, Any] = {
         float | None, _option(TRAINING, "At its highest.", show_default="by cell", min=0, metavar="X")
     ],
     "dropout": Annotated[float, _option(TRAINING, "Share of features to leave out.", min=0, max=0.99, metavar="X")],
-    "word_dropout": Annotated[float, _option(TRAINING, "Share of words to leave out.", min=0, max=0.99, metavar="X")],
+    "word_dropout": Annotated[
+        float | None,
+        _option(TRAINING, "Share of words to leave out.", min=0, max=0.99, show_default=str(WORD_DROPOUT), metavar="X"),
+    ],
     "weight_decay": Annotated[float, _option(TRAINING, "Of AdamW.", min=0, metavar="X")],
     "clip": Annotated[float, _option(TRAINING, "Largest norm of the gradient; 0: any.", min=0, metavar="X")],
     "patience": Annotated[

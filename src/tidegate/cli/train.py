@@ -76,6 +76,8 @@ def train(
     trainings = _Trainings(training, examples, settings, known, _config(examples, asked, sizes), configs)
     if settings.watch_gradients and not trainings.config.recurrent:
         raise ValueError(f"--watch-gradients measures recurrent layers, but there is none: --cell {cell}")
+    if sizes["rate"] is not None and all(config.rate is None for config in (trainings.config, *configs)):
+        raise ValueError(f"--rate is the growth factor of compounding, which is not trained: --cell {cell}")
     training.check_settings(settings, trainings.config)
     _describe(examples, perf_counter() - began)
     trainings.run()
@@ -111,7 +113,7 @@ class _Trainings:
     def run(self) -> None:
         """Trains everything, and compares."""
         gc.freeze()  # or the collector would look through all of torch and the texts, again and again
-        baseline = replace(self.settings, learning_rate=None, chrono=None)
+        baseline = replace(self.settings, learning_rate=None, chrono=None, orthogonal=False, watch_gradients=False)
         with Stop() as stop:
             for config in [*self.baselines, self.config]:
                 settings = self.settings if config is self.config else baseline

@@ -10,14 +10,14 @@ import numpy as np
 import numpy.typing as npt
 
 from tidegate.inspection.explain import Attribution, explain
-from tidegate.inspection.network import Network, Source, embed_single, words_of
+from tidegate.inspection.network import Inspectable, Source, embed_single, words_of
 from tidegate.inspection.statistics import bootstrap, rank_correlation
 from tidegate.ops.trace import Trace
 from tidegate.sequences.embedded import Embedded, softmax
 from tidegate.sequences.summaries import summary_weights
 
 Array = npt.NDArray[np.float64]
-View = Callable[[Network, Any], Attribution]
+View = Callable[[Inspectable, Any], Attribution]
 
 STEPS = 64
 """Points at which integrated gradients look at the way from nothing to the text."""
@@ -39,7 +39,7 @@ class IntegratedGradients(Attribution):
     error: float
 
 
-def integrated_gradients(model: Network, source: Source, *, steps: int = STEPS) -> IntegratedGradients:
+def integrated_gradients(model: Inspectable, source: Source, *, steps: int = STEPS) -> IntegratedGradients:
     """Follows the gradient along the straight way from zero vectors, those of padding, to the words of the text.
 
     The contribution of word t is x_t · ∫ ∂logit/∂x_t(α x) dα over α = 0..1 (Sundararajan et al. 2017, "Axiomatic
@@ -80,7 +80,7 @@ def integrated_gradients(model: Network, source: Source, *, steps: int = STEPS) 
     )
 
 
-def occlusion(model: Network, source: Source) -> Attribution:
+def occlusion(model: Inspectable, source: Source) -> Attribution:
     """Leaves out each word in turn: its contribution is what the logits lose.
 
     A word is left out, not replaced: the rest is then a text that the model could have met, while a zero vector would
@@ -123,7 +123,7 @@ _DRAWS = 5  # of random words for each text: one draw alone would be most of the
 
 
 def compare(
-    model: Network,
+    model: Inspectable,
     texts: Iterable[str],
     seed: int = 0,
     *,
@@ -188,7 +188,7 @@ class _Outcome(NamedTuple):
     errors: dict[str, float]
 
 
-def _outcome(model: Network, embedded: Embedded, views: Mapping[str, View], rng: np.random.Generator) -> _Outcome:
+def _outcome(model: Inspectable, embedded: Embedded, views: Mapping[str, View], rng: np.random.Generator) -> _Outcome:
     results = {name: view(model, embedded) for name, view in views.items()}
     T, label = len(embedded.x), int(next(iter(results.values())).logits.argmax())
     scores = [result.towards(label) for result in results.values()]
@@ -209,7 +209,7 @@ def _area(gaps: Array) -> Array:
     return areas
 
 
-def _input_gradients(model: Network, x: npt.NDArray[np.float32]) -> list[npt.NDArray[np.floating[Any]]]:
+def _input_gradients(model: Inspectable, x: npt.NDArray[np.float32]) -> list[npt.NDArray[np.floating[Any]]]:
     """Computes the gradient of each logit by the vectors, C arrays [T, B, E], for sequences that all have T steps."""
     T, heads = len(x), model.head_weight
     if not T:
@@ -229,7 +229,7 @@ def _output_gradient(last: Sequence[Trace], head: npt.NDArray[np.float32], summa
     by_direction = head.reshape(len(parts), D, -1)
     directions = []
     for d, trace in enumerate(last):
-        walked = trace.hidden[::-1] if trace.reverse else trace.hidden
+        walked = trace.y[::-1] if trace.reverse else trace.y
         dy = sum(summary_weights(walked, part) * by_direction[p, d] for p, part in enumerate(parts))
         directions.append(dy[::-1] if trace.reverse else dy)
     gradient: npt.NDArray[np.float32] = np.concatenate(directions, axis=2, dtype=np.float32)

@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tidegate.inspection.ledger import draw_ledger
-from tidegate.inspection.network import Network, Source, read, stack_of
+from tidegate.inspection.network import Inspectable, Source, read, stack_of
 from tidegate.ops.cells.activations import FUNCTIONS
 from tidegate.ops.names import parameter_names
 from tidegate.ops.trace import Trace, outputs_of
@@ -38,7 +38,7 @@ class WhatIf(NamedTuple):
 
 
 def what_if(
-    model: Network,
+    model: Inspectable,
     source: Source,
     *,
     step: int,
@@ -80,7 +80,7 @@ def what_if(
     before, after = (
         model.head(draw_ledger(some, model.summary).summary[None]).astype(np.float64) for some in (traces, results)
     )
-    states = results[index].hidden[:, 0]
+    states = results[index].y[:, 0]
     return WhatIf(before[0], after[0], softmax(before)[0], softmax(after)[0], states, tuple(results))
 
 
@@ -126,7 +126,7 @@ def _set(
     arrays: dict[str, Any] = {name: array[step, 0] for name, array in trace.values.items()}
     values = {name: value for name, value in values.items() if np.float32(value) != arrays[name][unit]}
     before = step + 1 if trace.reverse else step - 1
-    inside = 0 <= before < len(trace.hidden)
+    inside = 0 <= before < len(trace.y)
     states = [trace.values[name][before, 0] for name in trace.cell.states] if inside else trace.start()
     was, now = (_step(stack, trace, x, states, unit, some) for some in ({}, values))
     for name, array in arrays.items():

@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tidegate.inspection.ledger import Ledger, draw_ledger, draw_vector_ledger
-from tidegate.inspection.network import Network, Reading, Source, read
+from tidegate.inspection.network import Inspectable, Reading, Source, read
 from tidegate.ops.trace import Trace, outputs_of
 from tidegate.sequences.embedded import softmax
 from tidegate.sequences.summaries import summarize
@@ -91,7 +91,7 @@ class Explanation(Attribution):
         return names | {name: getattr(self, name).tolist() for name in arrays}
 
 
-def explain(model: Network, source: Source) -> Explanation:
+def explain(model: Inspectable, source: Source) -> Explanation:
     """Accounts for a model's answer to one text.
 
     A vanilla RNN, which keeps nothing from one step to the next but through its matrix, credits all to the steps whose
@@ -160,7 +160,7 @@ def margin(logits: Array, label: int) -> Array:
     return differences
 
 
-def _ledger(model: Network, reading: Reading) -> tuple[Ledger, npt.NDArray[np.float32]]:
+def _ledger(model: Inspectable, reading: Reading) -> tuple[Ledger, npt.NDArray[np.float32]]:
     """Returns the ledger, and the outputs of the last layer [T, 1, ·]."""
     (x, lengths, _), traces = reading
     if traces:
@@ -170,12 +170,12 @@ def _ledger(model: Network, reading: Reading) -> tuple[Ledger, npt.NDArray[np.fl
     return draw_vector_ledger(x[:, 0], model.rate, summary), outputs
 
 
-def _remark(model: Network) -> str:
+def _remark(model: Inspectable) -> str:
     """Returns what a reader must know of a model to read its ledger."""
     if model.stack is None:
         return _AVERAGES if model.rate is None else _COMPOUNDS
     cell = model.stack.cell
-    if cell.keeps is None or cell.options.get(cell.keeps) == "off":
+    if not cell.retains:
         return _REWRITES
     if cell.shows is None:
         return ""

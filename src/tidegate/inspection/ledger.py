@@ -185,7 +185,7 @@ def _account(walk: Walk, start: npt.NDArray[Any], part: str) -> tuple[Array, Arr
     """Returns deposits, kept shares and what is left of the initial states [S, H], in the order of the walk."""
     cell, values = walk.cell, walk.values
     carry, deposits = cell.kept(values), cell.deposits(values)
-    kept = unroll(carry, summary_weights(walk.hidden, part) * cell.exposed(values))
+    kept = unroll(carry, summary_weights(walk.y, part) * cell.exposed(values))
     if not len(kept):
         return deposits, kept, float(part == "last") * start[0].astype(np.float64)
     return deposits, kept, carry[0] * kept[0] * start[-1]
@@ -200,8 +200,8 @@ def _summary(
     last: Sequence[Trace], walks: Sequence[Walk], states: Sequence[npt.NDArray[Any]], summary: str
 ) -> npt.NDArray[Any]:
     """Summarises the row as the model does."""
-    in_time = [walk.hidden[::-1] if trace.reverse else walk.hidden for trace, walk in zip(last, walks, strict=True)]
+    in_time = [walk.y[::-1] if trace.reverse else walk.y for trace, walk in zip(last, walks, strict=True)]
     y = np.concatenate(in_time, axis=1)[:, None]
-    finals = [walk.hidden[-1] if len(walk.hidden) else state for walk, state in zip(walks, states, strict=True)]
+    finals = [walk.y[-1] if len(walk.y) else state for walk, state in zip(walks, states, strict=True)]
     vector: npt.NDArray[Any] = summarize(y, np.stack(finals)[:, None], np.array([len(y)]), summary)[0]
     return vector

@@ -34,8 +34,8 @@ Source = str | npt.NDArray[Any] | Embedded | Reading
 """One sequence: a text, or vectors [T, I]; or what `embed` or `read` has made of it."""
 
 
-class Network(Protocol):
-    """Vectors, a recurrent stack, a summary and a linear head.
+class Inspectable(Protocol):
+    """A network that can be looked into: vectors, a recurrent stack, a summary and a linear head.
 
     Attributes:
         stack: The recurrent layers; None for the summaries without weights.
@@ -87,14 +87,14 @@ class Network(Protocol):
         ...
 
 
-class Reader(Network, Protocol):
+class Reader(Inspectable, Protocol):
     """A network that reads texts."""
 
     @property
     def vocabulary(self) -> Iterable[str]: ...  # noqa: D102 - the words that it knows
 
 
-def embed_single(model: Network, source: Any) -> Embedded:
+def embed_single(model: Inspectable, source: Any) -> Embedded:
     """Embeds one sequence.
 
     Raises:
@@ -111,7 +111,7 @@ def embed_single(model: Network, source: Any) -> Embedded:
     return embedded
 
 
-def read(model: Network, source: Any) -> Reading:
+def read(model: Inspectable, source: Any) -> Reading:
     """Reads one sequence.
 
     Args:
@@ -128,7 +128,7 @@ def read(model: Network, source: Any) -> Reading:
     return Reading(embedded, tuple(model.trace(embedded)) if model.stack else ())
 
 
-def stack_of(model: Network) -> Recurrent:
+def stack_of(model: Inspectable) -> Recurrent:
     """Returns the recurrent layers of a network.
 
     Raises:

@@ -23,7 +23,7 @@ class Tally:
         Raises:
             ValueError: The cell has no gates.
         """
-        self.cell, H = first.cell, first.hidden.shape[2]
+        self.cell, H = first.cell, first.y.shape[2]
         if not self.cell.gates:
             raise ValueError(f"the cell {str(self.cell)!r} has no gates, expected one with gates")
         self.steps, self.kept = 0, np.zeros(H)
@@ -35,9 +35,9 @@ class Tally:
 
     def add(self, trace: Trace) -> None:
         """Adds the steps of one layer in one direction over a batch."""
-        inside = np.arange(len(trace.hidden))[:, None] < trace.lengths
+        inside = np.arange(len(trace.y))[:, None] < trace.lengths
         values = {name: np.asarray(array)[inside] for name, array in trace.values.items()}
-        states = values["hidden"].astype(np.float64)
+        states = values[trace.cell.states[0]].astype(np.float64)
         self.steps += len(states)
         self.states += states.sum(axis=0)
         self.products += states.T @ states

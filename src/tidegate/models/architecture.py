@@ -105,14 +105,16 @@ class Architecture:
             if name == "max_length" and size is None:
                 continue
             if type(size) is not int:
-                raise TypeError(f"{name} is {size!r}, expected an integer")
+                raise TypeError(f"{name} is {size!r:.60}, expected an integer")
             if not 1 <= size <= limit:
                 raise ValueError(f"{name} is {size}, expected 1..{limit}")
         for name in ("bidirectional", "bias"):
             if type(getattr(self, name)) is not bool:
-                raise TypeError(f"{name} is {getattr(self, name)!r}, expected True or False")
+                raise TypeError(f"{name} is {getattr(self, name)!r:.60}, expected True or False")
         if self.rate is not None and not (type(self.rate) in (int, float) and np.isfinite(self.rate)):
-            raise TypeError(f"rate is {self.rate!r}, expected a finite number or None")
+            raise TypeError(f"rate is {self.rate!r:.60}, expected a finite number or None")
+        if self.rate is not None and not (self.pooling and self.pooling.has_rate):
+            raise ValueError(f"rate is {self.rate}, the growth factor of compounding, but the cell is {self.cell!r}")
         self._check_labels()
         self._check_classes()
 
@@ -126,7 +128,7 @@ class Architecture:
         if len(set(labels)) < len(labels):
             seen: set[str] = set()
             twice = next(label for label in labels if label in seen or seen.add(label))  # type: ignore[func-returns-value]
-            raise ValueError(f"labels has {twice!r} twice, expected distinct names")
+            raise ValueError(f"labels has {twice!r:.60} twice, expected distinct names")
 
     def _check_classes(self) -> None:
         classes: Any = self.classes

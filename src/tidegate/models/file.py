@@ -169,6 +169,6 @@ def _check_metadata(metadata: dict[str, str]) -> None:
             f"it is a safetensors file of another program: its metadata has {sorted(metadata)}, not 'tidegate'"
         )
     if metadata["tidegate"] != FORMAT:
-        raise ValueError(f"it has format {metadata['tidegate']!r}, expected {FORMAT!r}: another version wrote it")
+        raise ValueError(f"it has format {metadata['tidegate']!r:.60}, expected {FORMAT!r}: another version wrote it")
     if metadata.keys() - {TOKENIZER} != set(KEYS) - {TOKENIZER}:
         raise ValueError(f"its metadata has {sorted(metadata)}, expected {sorted(KEYS)}")

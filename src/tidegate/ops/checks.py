@@ -1,6 +1,6 @@
 """Checks of arrays at the public edge, in the dimension letters of the documentation.
 
-One call has one dictionary of sizes. Each check binds the letters that it meets first and compares the others, so that
+One call has one dictionary of sizes. Each check binds letters that have no size yet and compares the others, so that
 an error can say where the expected size comes from:
 
     >>> import numpy as np
@@ -21,7 +21,7 @@ import numpy as np
 import numpy.typing as npt
 
 Sizes = dict[str, tuple[int, str]]
-"""The size of each dimension letter and of each product of letters met so far, and the argument that it comes from."""
+"""The size of each dimension letter and of each product of letters so far, and the argument that it comes from."""
 
 
 def check(name: str, array: Any, letters: str, sizes: Sizes) -> npt.NDArray[np.float32]:
@@ -226,7 +226,7 @@ def check_recompute(every: int | None) -> None:
     if every is None:
         return
     if isinstance(every, bool) or not isinstance(every, int):
-        raise TypeError(f"recompute_every is {every!r}, expected an integer or None")
+        raise TypeError(f"recompute_every is {every!r:.60}, expected an integer or None")
     if every < 1:
         raise ValueError(f"recompute_every is {every}, expected 1 or more, or None")
 
@@ -238,7 +238,7 @@ def check_choice(name: str, value: object, choices: Collection[str]) -> None:
         ValueError: It is none of them.
     """
     if value not in choices:
-        raise ValueError(f"{name} is {value!r}, expected one of {', '.join(map(repr, choices))}")
+        raise ValueError(f"{name} is {value!r:.60}, expected one of {', '.join(map(repr, choices))}")
 
 
 def _integers(name: str, values: npt.ArrayLike) -> npt.NDArray[np.int64]:

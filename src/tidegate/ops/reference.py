@@ -119,7 +119,7 @@ class Layer:
             after = cell.step(a, recur, before, FUNCTIONS, keep)
             for name, state, new in zip(cell.states, states, after, strict=True):
                 state[rows] = keep(name, new)
-        y = trace.get("hidden", np.zeros((len(x), B, H)))
+        y = trace.get(self.cell.states[0], np.zeros((len(x), B, H)))
         return Forward(y, states[0] if cell.S == 1 else states, trace)
 
     def backward(

@@ -20,6 +20,11 @@ class _Named:
     cell: Cell
     values: Mapping[str, Any]
 
+    @property
+    def y(self) -> Any:
+        """The outputs after each step: the first state, whatever its name."""
+        return self.values[self.cell.states[0]]
+
     def __getattr__(self, name: str) -> Any:
         if name.startswith("_") or name in {"cell", "values"}:  # not there yet, while it is being made or copied
             raise AttributeError(name)
@@ -48,7 +53,7 @@ class Walk(_Named):
     @property
     def previous(self) -> Array:
         """The output that each step read, [n, H]."""
-        return self.before["hidden"]
+        return self.before[self.cell.states[0]]
 
     def held_back(self, gate: str) -> npt.NDArray[np.float64]:
         """Computes which share of what a gate multiplies it does not let through, summed over the units, [n].
@@ -110,17 +115,17 @@ class Trace(_Named):
     tokens: Tokens | None = None
 
     @classmethod
-    def of(cls, cell: Cell, hidden: Any, kept: Iterable[Any], **facts: Any) -> Self:
+    def of(cls, cell: Cell, y: Any, kept: Iterable[Any], **facts: Any) -> Self:
         """Names what a forward pass kept of each step.
 
         Args:
             cell: The cell.
-            hidden: Outputs after each step, [T, B, H].
+            y: Outputs after each step, [T, B, H].
             kept: What `Cell.trace` names, and then the states after the first, [T, B, H] each.
             facts: The other attributes.
         """
-        names = (*cell.trace, *cell.states[1:])
-        return cls(cell=cell, values={"hidden": hidden} | dict(zip(names, kept, strict=True)), **facts)
+        names = (cell.states[0], *cell.trace, *cell.states[1:])
+        return cls(cell=cell, values=dict(zip(names, (y, *kept), strict=True)), **facts)
 
     @property
     def suffix(self) -> str:
@@ -167,4 +172,4 @@ class Trace(_Named):
 
 def outputs_of(traces: Iterable[Trace], layer: int) -> Array:
     """Puts the outputs of a layer's directions side by side, which the layer above reads: [T, B, D·H]."""
-    return np.concatenate([trace.hidden for trace in traces if trace.layer == layer], axis=2)
+    return np.concatenate([trace.y for trace in traces if trace.layer == layer], axis=2)

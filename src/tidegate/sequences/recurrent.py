@@ -223,7 +223,7 @@ class Recurrent:
                 states = [trace.values[name] for name in self.cell.states[1:]]
                 kept = np.stack(states, axis=2) if states else None
                 by_direction: Any = ops.backward(
-                    *(layer, inputs, ops.Forward(trace.hidden, trace.h0, kept)),
+                    *(layer, inputs, ops.Forward(trace.y, trace.h0, kept)),
                     None if dy is None else dy[:, :, d * H : (d + 1) * H],
                     None if dh_n is None else dh_n[..., index * D + d, :, :],
                     trace.h0,

@@ -1,6 +1,6 @@
 """What the page says of a network: titles, values and their roles, all read from the declaration of its cell."""
 
-from tidegate.inspection.network import Network
+from tidegate.inspection.network import Inspectable
 from tidegate.ops.cells import Cell
 from tidegate.serve.messages import Role, Value
 
@@ -9,23 +9,19 @@ _OTHERS: tuple[Role, ...] = ("candidate", "state", "output", "memory", "other")
 KEPT = Value(name="kept", label="Kept at the end", symbol="", role="kept")
 
 
-def kind_of(model: Network) -> str:
+def kind_of(model: Inspectable) -> str:
     """Names what reads the words: the title of a cell, or of a pooling."""
     if model.stack:
         return model.stack.cell.title
     return ("average" if model.rate is None else "compounding") + " of word vectors"
 
 
-def title_of(model: Network) -> str:
-    """Names what reads the words, with what was chosen of the cell: "GRU, reset gate off"."""
-    cell = model.stack.cell if model.stack else None
-    chosen = cell.chosen if cell else {}
-    gates = cell.gates if cell else ()
-    options = [f"{name} gate {word}" if name in gates else f"{word} {name}" for name, word in chosen.items()]
-    return ", ".join([kind_of(model), *(option.replace("_", " ") for option in options)])
+def title_of(model: Inspectable) -> str:
+    """Names what reads the words, with what was chosen of the cell."""
+    return model.stack.cell.full_title if model.stack else kind_of(model)
 
 
-def term_of(model: Network) -> str:
+def term_of(model: Inspectable) -> str:
     """Says what a word's term in the score is."""
     if model.stack:
         return "what this word wrote into the memory, and what of it is still there at the end"
@@ -34,21 +30,16 @@ def term_of(model: Network) -> str:
     return "what the vector of this word adds, as far as compounding has left it at the end"
 
 
-def keeps(cell: Cell) -> bool:
-    """Says whether units keep what they have written: whether the cell has a gate for that, and it is not off."""
-    return cell.keeps is not None and not _off(cell, cell.keeps)
-
-
 def values_of(cell: Cell) -> list[Value]:
     """Lists the values that a unit has at every step, by role: gates, candidate, states, and what is kept."""
     names = [*cell.blocks, *cell.states]
     values = [
-        Value(name=name, label=_label(cell, name), symbol=cell.symbols[name], role=role, off=_off(cell, name))
+        Value(name=name, label=_label(cell, name), symbol=cell.symbols[name], role=role, off=cell.is_off(name))
         for role in (*_GATES, *_OTHERS)
         for name in names
         if _role(cell, name) == role
     ]
-    return [*values, KEPT] if keeps(cell) else values
+    return [*values, KEPT] if cell.retains else values
 
 
 def maps_of(cell: Cell) -> list[str]:
@@ -76,9 +67,6 @@ def _role(cell: Cell, name: str) -> Role:
 
 def _label(cell: Cell, name: str) -> str:
     """Names a value for readers: "Update gate z", "Candidate n", "State h", "Cell state c"."""
-    titles = {name: f"{name} gate" for name in cell.gates} | {"hidden": "state" if cell.S == 1 else "hidden state"}
+    titles = {name: f"{name} gate" for name in cell.gates}
+    titles |= {name: "state" if cell.S == 1 else f"{name.removesuffix('_state')} state" for name in cell.states}
     return f"{titles.get(name, name).replace('_', ' ').capitalize()} {cell.symbols[name]}"
-
-
-def _off(cell: Cell, name: str) -> bool:
-    return name in cell.gates and cell.options.get(name) == "off"

@@ -69,7 +69,7 @@ def _reviews(choices: Mapping[str, Any], rate: float, seed: int, setup: Setup) -
         **fitted.facts(),
         "steps": good[0] if good else None,
         "diverged": False,
-        **_range(np.asarray(trace.hidden)),
+        **_range(np.asarray(trace.y)),
     }
 
 
@@ -194,7 +194,7 @@ STUDY = Study(
         "adding_length": 10,
         "longest": 10,
         "hidden": 8,
-        "steps": 60,
+        "steps": 30,
         "learning_rates": [1e-2],
         "train": 64,
         "test": 64,

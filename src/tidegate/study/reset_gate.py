@@ -253,7 +253,7 @@ STUDY = Study(
     },
     quick={
         "afresh_length": 8,
-        "steps": {AFRESH: 60, COPY: 20, ADD: 20},
+        "steps": {AFRESH: 20, COPY: 20, ADD: 20},
         "learning_rates": [1e-2],
         "train": 64,
         "test": 64,

@@ -150,7 +150,7 @@ STUDY = Study(
         "copy_delay": 5,
         "adding_length": 10,
         "longest": 10,
-        "steps": 60,
+        "steps": 30,
         "sequences": 20,
         "train": 64,
         "test": 64,

@@ -78,7 +78,7 @@ def gradient_norms(reader: Reader, task: Task, seed: int, distances: Sequence[in
     x = task.draw(np.random.default_rng(seed), rows).x
     layer = Recurrent(reader.weights(), reader.cell)
     (trace,) = layer.trace(x)
-    if not np.isfinite(trace.hidden).all():
+    if not np.isfinite(trace.y).all():
         return []
     found = [flow(trace, layer.weights["weight_hh_l0"], row).by_distance for row in range(rows)]
     reached = [distance for distance in distances if distance <= len(x)]
@@ -220,8 +220,8 @@ STUDY = Study(
         "hidden": 8,
         "distances": [2, 60],
         "learning_rates": [1e-2],
-        "steps": 150,
-        "mixed_steps": 150,
+        "steps": 100,
+        "mixed_steps": 40,
         "gradient_distances": [1, 10, 50],
     },
     seeds=8,

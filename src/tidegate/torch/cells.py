@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import linear
 
-from tidegate.ops.cells import CELLS, Cell
+from tidegate.ops.cells import CELLS, GRU, LSTM, Cell, ReluRNN, TanhRNN
 from tidegate.ops.cells.cell import Functions
 
 States = tuple[Tensor, ...]
@@ -34,6 +34,15 @@ FUNCTIONS: Functions = ACTIVATIONS | {"ones_like": torch.ones_like, "zeros_like"
 """What `Cell.step` computes with on tensors."""
 
 
+TORCH_FUNCTIONS: dict[type[Cell], Callable[..., Any]] = {
+    GRU: torch.gru,
+    LSTM: torch.lstm,
+    TanhRNN: torch.rnn_tanh,
+    ReluRNN: torch.rnn_relu,
+}
+"""torch's functions of the cells that it has, in their standard form."""
+
+
 def cell_of(name: str, **choices: str) -> Cell:
     """Returns the cell of a name, with what is chosen of it: `Cell.of`, also where torch.compile traces."""
     if torch.compiler.is_compiling():  # which does not see through a cache, and says so in a warning
@@ -53,7 +62,7 @@ def as_states(hx: State) -> States:
 
 def torch_function(cell: Cell) -> Callable[..., Any] | None:
     """Returns torch's function of a cell, such as `torch.gru`; None if torch has none."""
-    return None if cell.chosen else getattr(torch, cell.name, None)
+    return None if cell.chosen else TORCH_FUNCTIONS.get(type(cell))
 
 
 def weights_per_direction(weights: Sequence[Tensor]) -> int:

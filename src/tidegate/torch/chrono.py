@@ -23,7 +23,7 @@ def check_chrono(chrono: float, cell: Cell, bias: bool) -> None:
         raise TypeError(f"chrono is {chrono!r}, expected a number of steps")
     if not 2 <= chrono < float("inf"):
         raise ValueError(f"chrono is {chrono}, expected 2 or more: the longest memory in steps")
-    if cell.keeps is None or cell.options.get(cell.keeps) == "off":
+    if not cell.retains:
         raise ValueError(
             f"chrono is {chrono} for the cell {str(cell)!r}, expected it for one with a gate that keeps the old memory"
         )

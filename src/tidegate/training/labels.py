@@ -110,7 +110,7 @@ def class_indices(labels: Sequence[Any], classes: Sequence[Any], source: str, co
     for row, label in enumerate(labels):
         if label not in index or (isinstance(label, str) and not label.strip()):
             known = ", ".join(map(repr, classes[:8])) + (", …" if len(classes) > 8 else "")
-            raise ValueError(f"{source}: row {row + 1} has the label {label!r}, expected one of {known}")
+            raise ValueError(f"{source}: row {row + 1} has the label {label!r:.60}, expected one of {known}")
     return np.array([index[label] for label in labels], np.int64)
 
 

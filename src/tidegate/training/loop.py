@@ -29,7 +29,7 @@ from tidegate.training.examples import Examples, Labelled, TextExamples
 from tidegate.training.modules import NetworkModule, Scale, TextModule
 from tidegate.training.optimizer import Optimizer, one_torch_thread
 from tidegate.training.sampling import drop_words, shuffled_batches
-from tidegate.training.settings import MARKED_IMBALANCE, Settings
+from tidegate.training.settings import MARKED_IMBALANCE, WORD_DROPOUT, Settings
 from tidegate.training.starts import start_from_vectors, start_orthogonal
 from tidegate.training.watch import Watch
 
@@ -70,7 +70,7 @@ def train(
     torch.manual_seed(settings.seed)
     rng = np.random.default_rng(settings.seed)
     module = _module(examples, config, settings, vectors)
-    watch = Watch(examples, config) if settings.watch_gradients and config.recurrent else None
+    watch = Watch(examples, config) if settings.watch_gradients else None
     size, steps, epochs, patience = settings.schedule(len(examples.train))
     rate = config.reader.learning_rate if settings.learning_rate is None else settings.learning_rate
     optimizer = Optimizer(module.parameters(), rate, epochs * steps, settings.weight_decay, settings.clip)
@@ -106,7 +106,8 @@ def _step(
     """Follows the gradient of one batch, some rows of what is trained on, and returns its loss."""
     inputs, lengths = labelled.corpus.padded(rows)
     if isinstance(module, TextModule):
-        inputs = drop_words(inputs, settings.word_dropout, rng)
+        share = WORD_DROPOUT if settings.word_dropout is None else settings.word_dropout
+        inputs = drop_words(inputs, share, rng)
     with one_torch_thread():
         scores = module(torch.from_numpy(inputs), torch.from_numpy(lengths))
         loss = module.loss(scores, torch.from_numpy(labelled.targets[rows]))
@@ -118,15 +119,22 @@ def check_settings(settings: Settings, config: Architecture) -> None:
     """Checks what of the settings depends on what is trained.
 
     Raises:
-        ValueError: There are no gates whose memory could be set, no classes whose gradients could be watched, or no
-            word vectors to freeze.
+        ValueError: A setting would do nothing: there are no gates whose memory could be set, no recurrent layers, no
+            classes, no words, or no word vectors to freeze.
     """
     if settings.chrono is not None:
         if not config.recurrent:
             raise ValueError(f"chrono is {settings.chrono}, but the cell {config.cell!r} has no gates to set")
         check_chrono(settings.chrono, config.recurrent_cell, config.bias)
+    for name in ("orthogonal", "watch_gradients"):
+        if getattr(settings, name) and not config.recurrent:
+            raise ValueError(f"{name} is True, but the cell {config.cell!r} has no recurrent layer")
     if settings.watch_gradients and config.task != "classification":
         raise ValueError(f"watch_gradients measures the loss of classes, but the task is {config.task!r}")
+    if settings.class_weights == "balanced" and config.task != "classification":
+        raise ValueError(f"class_weights is 'balanced', but the task is {config.task!r}")
+    if settings.word_dropout and not isinstance(config, TextConfig):
+        raise ValueError(f"word_dropout is {settings.word_dropout}, but a network of vectors has no words")
     if settings.freeze and not isinstance(config, TextConfig):
         raise ValueError("freeze is True, but a network of vectors has no word vectors")
 

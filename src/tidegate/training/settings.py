@@ -7,6 +7,7 @@ from tidegate.ops.checks import check_choice
 
 ClassWeights = Literal["auto", "balanced", "none"]
 CLASS_WEIGHTS: tuple[str, ...] = get_args(ClassWeights)
+WORD_DROPOUT = 0.1
 MARKED_IMBALANCE = 3.0  # rows of the largest class ÷ rows of the smallest from which "auto" balances
 MANY = 16_000  # sequences from which an epoch has enough steps of 64 each
 
@@ -22,7 +23,7 @@ class Settings:
             half a cosine (one cycle, Smith & Topin 2019). None for the cell's own, see `Cell.learning_rate`.
         weight_decay: Of AdamW.
         dropout: Probability of zeroing a feature, see `NetworkModule`.
-        word_dropout: Probability of replacing a word by the unknown word.
+        word_dropout: Probability of replacing a word by the unknown word. None for 0.1; vectors have no words.
         clip: Largest norm of the gradient; 0 for any.
         patience: Epochs without a better validation score (macro F1, or R² of a regression) before training stops. None
             for half of the epochs, at least 3: while the learning rate is high, worse epochs mean little.
@@ -42,7 +43,7 @@ class Settings:
     learning_rate: float | None = None
     weight_decay: float = 0.01
     dropout: float = 0.4
-    word_dropout: float = 0.1
+    word_dropout: float | None = None
     clip: float = 1.0
     patience: int | None = None
     class_weights: ClassWeights = "auto"
@@ -62,7 +63,7 @@ class Settings:
             if getattr(self, name) is not None and getattr(self, name) < 1:
                 raise ValueError(f"{name} is {getattr(self, name)}, expected 1 or more")
         for name in ("dropout", "word_dropout"):
-            if not 0 <= getattr(self, name) < 1:
+            if not 0 <= (getattr(self, name) or 0) < 1:
                 raise ValueError(f"{name} is {getattr(self, name)}, expected 0 or more and less than 1")
         for name in ("learning_rate", "weight_decay", "clip", "seed"):
             if not (getattr(self, name) or 0) >= 0:  # so that NaN is refused too

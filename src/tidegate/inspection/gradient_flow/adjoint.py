@@ -88,9 +88,9 @@ def adjoint(stack: Recurrent, traces: Sequence[Trace], dsummary: Array, summary:
 
 def _asked(walk: Walk, summary: str, dparts: Array) -> Scaled:
     """Returns what a summary asks of each state of the last layer by itself, t = 0..n, [n + 1, H]."""
-    dy = np.zeros((len(walk.hidden) + 1, dparts.shape[1]))
+    dy = np.zeros((len(walk.y) + 1, dparts.shape[1]))
     for part, dpart in zip(summary.split("+"), dparts, strict=True):
-        dy[1:] += summary_weights(walk.hidden, part) * dpart
+        dy[1:] += summary_weights(walk.y, part) * dpart
         if part == "last" and len(dy) == 1:
             dy += dpart  # nothing was read: the summary is the initial state
     return Scaled.of(dy)

@@ -7,7 +7,7 @@ import numpy.typing as npt
 
 from tidegate.inspection.gradient_flow.adjoint import adjoint
 from tidegate.inspection.ledger import draw_ledger
-from tidegate.inspection.network import Network, Source, read, stack_of
+from tidegate.inspection.network import Inspectable, Source, read, stack_of
 from tidegate.ops.checks import check_choice
 
 Array = npt.NDArray[np.float64]
@@ -32,7 +32,7 @@ class LossGradients:
 
 
 def loss_gradients(
-    model: Network, source: Source, label: str | int | None = None, *, of: str = "loss"
+    model: Inspectable, source: Source, label: str | int | None = None, *, of: str = "loss"
 ) -> LossGradients:
     """Computes the norms of ∂loss/∂h_t and ∂loss/∂x_t along one text, through all layers and directions.
 
@@ -65,7 +65,7 @@ def loss_gradients(
     return LossGradients(model.labels[c], value, [states.log for states in found.by_hidden], found.by_input.log)
 
 
-def _class(model: Network, label: str | int) -> int:
+def _class(model: Inspectable, label: str | int) -> int:
     """Returns the index of a class.
 
     Raises:

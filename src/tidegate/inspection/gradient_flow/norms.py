@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from tidegate.inspection.gradient_flow.growth import describe, doubling_time, fitted_rate
 from tidegate.inspection.gradient_flow.jacobian import each_jacobian, steps_of
-from tidegate.inspection.network import Network, Source, read, stack_of
+from tidegate.inspection.network import Inspectable, Source, read, stack_of
 from tidegate.ops.trace import Trace
 
 Array = npt.NDArray[np.float64]
@@ -100,7 +100,7 @@ def flow(trace: Trace, w_hh: npt.NDArray[Any], row: int = 0, *, spectral: bool =
     return GradientFlow(frobenius, largest if spectral else None)
 
 
-def flows(model: Network, source: Source, *, spectral: bool = True) -> list[GradientFlow]:
+def flows(model: Inspectable, source: Source, *, spectral: bool = True) -> list[GradientFlow]:
     """Computes the gradient flow of each layer's own recurrence, in each direction, for one text.
 
     Args:
@@ -120,6 +120,6 @@ def flows(model: Network, source: Source, *, spectral: bool = True) -> list[Grad
     return [flow(trace, state_weights(model, trace), spectral=spectral) for trace in read(model, source).traces]
 
 
-def state_weights(model: Network, trace: Trace) -> npt.NDArray[np.float32]:
+def state_weights(model: Inspectable, trace: Trace) -> npt.NDArray[np.float32]:
     """Returns the state weights of the layer and direction that a trace of the model belongs to, [G·H, H]."""
     return stack_of(model).weights[f"weight_hh{trace.suffix}"]

@@ -129,10 +129,27 @@ class Cell:
         """Returns what a gate does: "keeps", "reads", "writes", "shows", or "" for none of these."""
         return next((role for role in ("keeps", "reads", "writes", "shows") if getattr(self, role) == gate), "")
 
+    def is_off(self, gate: str) -> bool:
+        """Says whether a gate has been chosen off, so that it is the same for all units at every step."""
+        return self.options.get(gate) == "off"
+
+    @property
+    def retains(self) -> bool:
+        """Whether steps keep a share of the old memory: whether there is a gate for that, and it is not off."""
+        return self.keeps is not None and not self.is_off(self.keeps)
+
     @property
     def chosen(self) -> dict[str, str]:
         """What is chosen that the standard cell has not."""
         return {name: word for name, word in self.options.items() if word != self.choices[name][0]}
+
+    @property
+    def full_title(self) -> str:
+        """The title and what is chosen, for readers: "GRU, reset gate off, relu candidate"."""
+        chosen = [
+            f"{name} gate {word}" if name in self.gates else f"{word} {name}" for name, word in self.chosen.items()
+        ]
+        return ", ".join([self.title, *chosen]).replace("_", " ")
 
     @property
     def options(self) -> dict[str, str]:
@@ -185,16 +202,16 @@ class Cell:
             values: States after the steps and what a trace keeps of them, by name.
         """
         if self.keeps is None:
-            return np.zeros_like(values["hidden"], np.float64)
+            return np.zeros_like(values[self.states[0]], np.float64)
         return np.asarray(values[self.keeps], np.float64)
 
     def deposits(self, values: Values) -> Array:
         """Returns what steps write into the memory, float64; the memory is the last state."""
-        return np.asarray(values["hidden"], np.float64)
+        return np.asarray(values[self.states[-1]], np.float64)
 
     def exposed(self, values: Values) -> Array:
         """Returns the factor by which the output h shows the memory, float64: 1 where h is the memory itself."""
-        return np.ones_like(values["hidden"], np.float64)
+        return np.ones_like(values[self.states[0]], np.float64)
 
     def gated(self, gate: str, values: Values, before: Values) -> Array:
         """Returns what a gate multiplies, float64.
