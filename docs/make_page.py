@@ -55,15 +55,19 @@ def take_unit(page: Page, gate: str, name: str) -> None:
     take(page, name, "#inside")
 
 
+def renamed(model: Path, folder: Path) -> Path:
+    """Saves a model as reviews.safetensors, its classes called as they are shown."""
+    loaded = tidegate.load(model)
+    labels = NAMES.get(loaded.config.labels, loaded.config.labels)
+    path = folder / "reviews.safetensors"
+    tidegate.TextModel(replace(loaded.config, labels=labels), loaded.tokenizer, loaded.arrays).save(path)
+    return path
+
+
 def main() -> None:
     """Writes docs/pictures/page-….png."""
-    model = tidegate.load(sys.argv[1])
-    labels = NAMES.get(model.config.labels, model.config.labels)
-    named = tidegate.TextModel(replace(model.config, labels=labels), model.tokenizer, model.arrays)
     with tempfile.TemporaryDirectory() as folder, browser.chromium() as chromium:
-        path = Path(folder) / "reviews.safetensors"
-        named.save(path)
-        with browser.served(path) as address:
+        with browser.served(renamed(Path(sys.argv[1]), Path(folder))) as address:
             page = opened(chromium, address, 1180)
             take(page, "words", "header", "section:has(#words)")
             take(page, "gates", "#gates")
@@ -74,7 +78,7 @@ def main() -> None:
             page.wait_for_timeout(1000)
             take(page, "phone", "header", "section:has(#words)")
         for lstm in map(Path, sys.argv[2:]):
-            with browser.served(lstm) as address:
+            with browser.served(renamed(lstm, Path(folder))) as address:
                 take_unit(opened(chromium, address, 1180), "forget gate f", "unit-lstm")
 
 

@@ -358,9 +358,11 @@ def test_the_gates_of_an_lstm_are_moved(visit: Open, gate: str, symbol: str) -> 
     expect(page.locator("#change b")).to_be_visible()
     told = ask(page, "what-if", text=TEXT, unit=unit, step=4, values={gate: -1 if gate == "candidate" else 0})
     memory, output = (told["after"][name][4] for name in ("cell_state", "hidden"))
-    ends = f"= −?{abs(memory):.2f}; hidden state after = o × tanh.* = −?{abs(output):.2f}$"
+    ends = rf"= −?{abs(memory):.2f};\nhidden state after = o × tanh.* = −?{abs(output):.2f}$"
     equation = rf"^cell state after = f × cell state before \+ i\s×\sg = .* {ends}"
     expect(page.locator("#equation")).to_have_text(re.compile(equation))
+    memory_line, output_line = page.locator("#equation").inner_text().splitlines()
+    assert (memory_line[-1], output_line[:12]) == (";", "hidden state")
 
 
 def test_an_lstm_shows_both_of_its_states(visit: Open) -> None:

@@ -149,14 +149,14 @@ def _curves(accuracy: Mapping[tuple[str, str], Mapping[int, Interval]]) -> Figur
     }
     caption = "Accuracy on reviews held out, after training on so many; left with their words in order, right shuffled."
     labels = ("reviews to train on", "score")
-    return figures.curves("Summaries by number of reviews", caption, panels, labels, logarithmic=True)
+    return figures.curves("Summaries by number of reviews", caption, panels, labels, logarithmic=True, apart=True)
 
 
 def _worth(order: Mapping[str, Mapping[int, Interval]]) -> Figure:
     panels = {"": {name: figures.curve_of(of) for name, of in order.items()}}
     caption = "Accuracy in order minus accuracy shuffled, seed by seed; above 0 the order of words has been of use."
     labels = ("reviews to train on", "in order − shuffled")
-    return figures.curves("What the order of words is worth", caption, panels, labels, logarithmic=True)
+    return figures.curves("What the order of words is worth", caption, panels, labels, logarithmic=True, apart=True)
 
 
 STUDY = Study(
