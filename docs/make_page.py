@@ -48,9 +48,9 @@ def opened(chromium: Browser, address: str, width: int, **context: str) -> Page:
     return page
 
 
-def take_unit(page: Page, gate: str, name: str) -> None:
-    """Writes the picture of a unit whose gate is set by hand."""
-    page.get_by_role("slider", name=gate).press("End")
+def take_unit(page: Page, gate: str, key: str, name: str) -> None:
+    """Writes the picture of a unit whose gate is set by hand: "Home" to 0, "End" to 1."""
+    page.get_by_role("slider", name=gate).press(key)
     page.wait_for_selector("#change b")
     take(page, name, "#inside")
 
@@ -72,14 +72,14 @@ def main() -> None:
             take(page, "words", "header", "section:has(#words)")
             take(page, "gates", "#gates")
             take(page, "time", "#time")
-            take_unit(page, "update gate z", "unit")
+            take_unit(page, "update gate z", "End", "unit")
             page = opened(chromium, address, 375, color_scheme="dark")
             page.get_by_role("button", name="Love first, then a plot").click()
             page.wait_for_timeout(1000)
             take(page, "phone", "header", "section:has(#words)")
         for lstm in map(Path, sys.argv[2:]):
             with browser.served(renamed(lstm, Path(folder))) as address:
-                take_unit(opened(chromium, address, 1180), "forget gate f", "unit-lstm")
+                take_unit(opened(chromium, address, 1180), "input gate i", "Home", "unit-lstm")
 
 
 if __name__ == "__main__":
