@@ -19,7 +19,8 @@ from tidegate.study.findings import Figure
 # Okabe & Ito (2008) and two more, told apart by colour-blind people; markers and dashes tell them apart without colour.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#999999", "#882255")
 MARKERS, DASHES = "osD^vPX*<", ("-", "--", "-.", ":")
-_APART = 4.6  # points from one mark to the next
+APART = "The curves are moved sideways a little, so that none hides another."  # what a caption says of it
+_APART_BY = 4.6  # points from one mark to the next
 
 
 class Curve(NamedTuple):
@@ -166,7 +167,7 @@ def _figure(
 
 def _move(axes: Axes, drawn: Sequence[Artist], places: float) -> None:
     """Moves what was drawn to the right, by the width of so many marks."""
-    inches = ScaledTranslation(_APART * places / 72, 0, axes.figure.dpi_scale_trans)
+    inches = ScaledTranslation(_APART_BY * places / 72, 0, axes.figure.dpi_scale_trans)
     for artist in drawn:
         artist.set_transform(axes.transData + inches)
 

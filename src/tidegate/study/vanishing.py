@@ -137,7 +137,7 @@ def _accuracies(accuracy: Mapping[str, Mapping[str, Mapping[int, Interval]]]) ->
     }
     caption = (
         "Accuracy on new sequences when the deciding word stands so many words before the end; 0.5 is guessing. "
-        "Bands are 95 % intervals over seeds. The curves are moved sideways a little, so that none hides another."
+        f"Bands are 95 % intervals over seeds. {figures.APART}"
     )
     return figures.curves(
         *("How far back networks learn from", caption, panels),
