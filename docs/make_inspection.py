@@ -1,7 +1,7 @@
-"""Draws the pictures of inspection.md and prints its table: python docs/make_inspection.py MODEL CHRONO TEXTS [COUNT].
+"""Draws the pictures of inspection.md, prints its table: docs/make_inspection.py MODEL CHRONO LSTM TEXTS [COUNT].
 
-MODEL and CHRONO are two models of film reviews, CHRONO trained with `--chrono`; TEXTS is a table of reviews that they
-have not seen, of which COUNT, 500 if not given, are compared.
+MODEL, CHRONO and LSTM are models of film reviews, CHRONO and LSTM trained with `--chrono`; TEXTS is a table of reviews
+that they have not seen, of which COUNT, 500 if not given, are compared for the first two.
 """
 
 import sys
@@ -39,18 +39,19 @@ def table(records: list[dict[str, Any]]) -> Iterable[str]:
 
 
 def main() -> None:
-    """Writes three pictures to docs/pictures and prints the table."""
-    model, chrono, texts = sys.argv[1:4]
+    """Writes four pictures to docs/pictures and prints the table."""
+    model, chrono, lstm, texts = sys.argv[1:5]
     pictures = {
         "explain-bored": (model, BORED, "ledger"),
         "explain-loved": (model, LOVED, "integrated-gradients"),
         "explain-loved-chrono": (chrono, LOVED, "ledger"),
+        "explain-bored-lstm": (lstm, BORED, "ledger"),
     }
     FOLDER.mkdir(exist_ok=True)
     for name, (path, text, method) in pictures.items():
         run(["explain", path, text, "--method", method, "--png", str(FOLDER / f"{name}.png")])
     reviews = tables.read(texts).texts
-    count = int(sys.argv[4]) if len(sys.argv) > 4 else 500
+    count = int(sys.argv[5]) if len(sys.argv) > 5 else 500
     chosen = [reviews[i] for i in np.random.default_rng(0).choice(len(reviews), count, replace=False)]
     records = [compare(tidegate.load(path), chosen, seed=0) for path in (model, chrono)]
     print(f"{records[0]['texts']} texts")

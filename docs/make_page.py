@@ -48,34 +48,38 @@ def opened(chromium: Browser, address: str, width: int, **context: str) -> Page:
     return page
 
 
-def take_unit(page: Page, gate: str, name: str) -> None:
-    """Writes the picture of a unit whose gate is set by hand."""
-    page.get_by_role("slider", name=gate).press("End")
+def take_unit(page: Page, gate: str, key: str, name: str) -> None:
+    """Writes the picture of a unit whose gate is set by hand: "Home" to 0, "End" to 1."""
+    page.get_by_role("slider", name=gate).press(key)
     page.wait_for_selector("#change b")
     take(page, name, "#inside")
 
 
+def renamed(model: Path, folder: Path) -> Path:
+    """Saves a model as reviews.safetensors, its classes called as they are shown."""
+    loaded = tidegate.load(model)
+    labels = NAMES.get(loaded.config.labels, loaded.config.labels)
+    path = folder / "reviews.safetensors"
+    tidegate.TextModel(replace(loaded.config, labels=labels), loaded.tokenizer, loaded.arrays).save(path)
+    return path
+
+
 def main() -> None:
     """Writes docs/pictures/page-….png."""
-    model = tidegate.load(sys.argv[1])
-    labels = NAMES.get(model.config.labels, model.config.labels)
-    named = tidegate.TextModel(replace(model.config, labels=labels), model.tokenizer, model.arrays)
     with tempfile.TemporaryDirectory() as folder, browser.chromium() as chromium:
-        path = Path(folder) / "reviews.safetensors"
-        named.save(path)
-        with browser.served(path) as address:
+        with browser.served(renamed(Path(sys.argv[1]), Path(folder))) as address:
             page = opened(chromium, address, 1180)
             take(page, "words", "header", "section:has(#words)")
             take(page, "gates", "#gates")
             take(page, "time", "#time")
-            take_unit(page, "update gate z", "unit")
+            take_unit(page, "update gate z", "End", "unit")
             page = opened(chromium, address, 375, color_scheme="dark")
             page.get_by_role("button", name="Love first, then a plot").click()
             page.wait_for_timeout(1000)
             take(page, "phone", "header", "section:has(#words)")
         for lstm in map(Path, sys.argv[2:]):
-            with browser.served(lstm) as address:
-                take_unit(opened(chromium, address, 1180), "forget gate f", "unit-lstm")
+            with browser.served(renamed(lstm, Path(folder))) as address:
+                take_unit(opened(chromium, address, 1180), "input gate i", "Home", "unit-lstm")
 
 
 if __name__ == "__main__":

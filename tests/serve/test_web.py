@@ -385,9 +385,11 @@ def test_the_gates_of_an_lstm_are_moved(visit: Open) -> None:
         expect(page.locator("#change b")).to_be_visible()
         told = ask(page, "what-if", text=TEXT, unit=unit, step=4, values={title.split()[0]: least})
         memory, output = (told["after"][name][4] for name in ("cell_state", "hidden"))
-        ends = f"= −?{abs(memory):.2f}; hidden state after = o × tanh.* = −?{abs(output):.2f}$"
+        ends = rf"= −?{abs(memory):.2f};\nhidden state after = o × tanh.* = −?{abs(output):.2f}$"
         equation = rf"^cell state after = f × cell state before \+ i\s×\sg = .* {ends}"
         expect(page.locator("#equation")).to_have_text(re.compile(equation))
+        memory_line, output_line = page.locator("#equation").inner_text().splitlines()
+        assert (memory_line[-1], output_line[:12]) == (";", "hidden state")
         page.get_by_role("button", name="As the network has it").click()
         expect(page.locator("#change b")).to_have_count(0)
 

@@ -12,6 +12,7 @@ from tidegate.inspection.statistics import Interval
 from tidegate.study import figures, report
 from tidegate.study.findings import Findings, Row, Table
 from tidegate.study.frame import Setup, Study, find
+from tidegate.study.vanishing import NETWORKS
 
 
 @pytest.fixture
@@ -36,7 +37,7 @@ def test_the_numbers_are_kept_as_json(study: Study, tmp_path: Path) -> None:
     assert {"question", "method", "verdict", "settings", "machine", "versions", "seconds", "seeds"} <= read.keys()
     assert read["rows"] == [{"score": 0.5, "seed": 0, "lost": None}]
     assert {"tidegate", "torch", "numpy", "Python"} <= read["versions"].keys()
-    assert "threads" in read["machine"]
+    assert re.search(r", (1 thread|(?!1 )\d+ threads)$", read["machine"])
 
 
 def test_the_report_needs_no_other_file(study: Study, tmp_path: Path) -> None:
@@ -105,6 +106,30 @@ def test_every_kind_of_figure_is_drawn() -> None:
     for figure in drawn:
         assert figure.svg.lstrip().startswith("<?xml")
         assert "</svg>" in figure.svg
+
+
+def test_every_curve_has_a_look_of_its_own() -> None:
+    """No two lines of the study with the most networks have the same colour and dashes, and no two the same mark."""
+    panel = {name: figures.Curve([1, 2], [i, i]) for i, name in enumerate(NETWORKS)}
+    svg = figures.curves("t", "", {"p": panel}, ("x", "y"), marks=False).svg
+    looks = set(re.findall(r"fill: none; ([^\"]*stroke: #\w{6}; stroke-width: 1.5)", svg))
+    assert len(looks) == len(panel) <= len(figures.COLOURS)
+    assert len(set(figures.MARKERS)) >= len(panel)
+
+
+def test_marks_of_the_same_point_stand_side_by_side() -> None:
+    """Equal curves hide one another unless they are drawn apart: then each has a place of its own around the tick."""
+    panel = {name: figures.Curve([10, 1000], [1, 1]) for name in "abcde"}
+    for apart in (False, True):
+        svg = figures.curves("t", "", {"p": panel}, ("x", "y"), logarithmic=True, apart=apart).svg
+        marks = re.findall(r'<use [^>]*x="([\d.]+)" y="([\d.]+)" style="fill', svg)
+        x = [float(place) for place, height in marks if height == marks[0][1]]  # those of the legend are further below
+        assert len(x) == 2 * len(panel)
+        assert len(set(x)) == (len(x) if apart else 2)
+        if apart:
+            ticks = [float(place) for place in re.findall(r'x="([\d.]+)"[^>]*>(?:10|1000)</text>', svg)]
+            assert ticks == pytest.approx([np.mean(x[::2]), np.mean(x[1::2])], abs=1e-3)
+            assert np.diff(sorted(x)).min() > 4
 
 
 def test_a_figure_is_drawn_the_same_again() -> None:

@@ -5,7 +5,7 @@ seed, and what follows from all that was measured. Seeds, progress, intervals an
 """
 
 QUESTIONS = {
-    "vanishing": "How far back can a vanilla RNN learn from, and how far a GRU?",
+    "vanishing": "How far back can a vanilla RNN learn from, and how far a GRU or an LSTM?",
     "reset-gate": "Why a reset gate, when the update gate can also erase?",
     "activation": "What do the candidate's tanh and the gates' sigmoid do for a GRU?",
     "short-memory": "Do units with a short memory have active reset gates?",

@@ -7,16 +7,20 @@ from typing import Any, NamedTuple
 import matplotlib as mpl
 import numpy as np
 import numpy.typing as npt
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Canvas
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+from matplotlib.transforms import ScaledTranslation
 
 from tidegate.inspection.statistics import Interval
 from tidegate.study.findings import Figure
 
-# Okabe & Ito (2008), told apart by colour-blind people; markers and dashes tell them apart without colour.
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#999999")
-MARKERS, DASHES = "osD^vPX*", ("-", "--", "-.", ":")
+# Okabe & Ito (2008) and two more, told apart by colour-blind people; markers and dashes tell them apart without colour.
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#999999", "#882255")
+MARKERS, DASHES = "osD^vPX*<", ("-", "--", "-.", ":")
+APART = "The curves are moved sideways a little, so that none hides another."  # what a caption says of it
+_APART_BY = 4.6  # points from one mark to the next
 
 
 class Curve(NamedTuple):
@@ -43,6 +47,7 @@ def curves(
     *,
     logarithmic: bool = False,
     marks: bool = True,
+    apart: bool = False,
     limits: tuple[float, float] | None = None,
 ) -> Figure:
     """Draws curves, one panel beside the other.
@@ -54,6 +59,8 @@ def curves(
         labels: Of the axes, x and y.
         logarithmic: Whether x is.
         marks: Whether points are marked.
+        apart: Whether curves are moved sideways a little, so that none hides another; ticks are where
+            their points are.
         limits: Of y.
     """
     names = list(dict.fromkeys(name for panel in panels.values() for name in panel))
@@ -61,11 +68,20 @@ def curves(
     def draw(axes: Axes, panel: Mapping[str, Curve]) -> None:
         for name, (x, y, low, high) in panel.items():
             style = _style(names.index(name))
-            axes.plot(x, y, label=name, markersize=5, **style | ({} if marks else {"marker": ""}))
+            drawn: list[Artist] = [
+                *axes.plot(x, y, label=name, markersize=5, **style | ({} if marks else {"marker": ""}))
+            ]
             if low is not None and high is not None:
-                axes.fill_between(np.asarray(x, np.float64), low, high, color=style["color"], alpha=0.13, linewidth=0)
+                band = {"color": style["color"], "alpha": 0.13, "linewidth": 0}
+                drawn.append(axes.fill_between(np.asarray(x, np.float64), low, high, **band))
+            if apart:
+                _move(axes, drawn, names.index(name) - (len(names) - 1) / 2)
         if logarithmic:
             _logarithmic(axes)
+        if apart:
+            axes.margins(x=0.12)  # room for what was moved
+            axes.set_xticks(np.unique([float(place) for curve in panel.values() for place in np.ravel(curve.x)]))
+            axes.minorticks_off()
         if limits:
             axes.set_ylim(limits)
 
@@ -147,6 +163,13 @@ def _figure(
         target = io.StringIO()
         canvas.savefig(target, format="svg", metadata={"Date": None, "Creator": None})
     return Figure(title, caption, target.getvalue())
+
+
+def _move(axes: Axes, drawn: Sequence[Artist], places: float) -> None:
+    """Moves what was drawn to the right, by the width of so many marks."""
+    inches = ScaledTranslation(_APART_BY * places / 72, 0, axes.figure.dpi_scale_trans)
+    for artist in drawn:
+        artist.set_transform(axes.transData + inches)
 
 
 def _logarithmic(axes: Axes) -> None:

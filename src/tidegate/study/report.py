@@ -108,7 +108,8 @@ def _summary(kept: Row, pictured: bool) -> list[str]:
 
 def machine() -> str:
     """Names the processor, how many there are, and the instruction set and threads of the kernels."""
-    return f"{processor()}, {tidegate.isas()[0]}, {tidegate.get_num_threads()} threads"
+    threads = tidegate.get_num_threads()
+    return f"{processor()}, {tidegate.isas()[0]}, {threads} thread{'' if threads == 1 else 's'}"
 
 
 def _quick(study: Study, setup: Setup) -> bool:

@@ -138,7 +138,7 @@ def _seconds(
     lines = [
         [name, *(f"{of[count].mean:.1f}" if count in of else "–" for count in counts)] for name, of in found.items()
     ]
-    return Table("Seconds of a training", heads, lines)
+    return Table("Seconds of a training, by the clock: what else the machine did counts too", heads, lines)
 
 
 def _curves(accuracy: Mapping[tuple[str, str], Mapping[int, Interval]]) -> Figure:
@@ -147,16 +147,22 @@ def _curves(accuracy: Mapping[tuple[str, str], Mapping[int, Interval]]) -> Figur
         for words in (IN_ORDER, SHUFFLED)
         if any(how == words for _, how in accuracy)
     }
-    caption = "Accuracy on reviews held out, after training on so many; left with their words in order, right shuffled."
+    caption = (
+        "Accuracy on reviews held out, after training on so many; left with their words in order, right shuffled. "
+        f"Bands are 95 % intervals over seeds. {figures.APART}"
+    )
     labels = ("reviews to train on", "score")
-    return figures.curves("Summaries by number of reviews", caption, panels, labels, logarithmic=True)
+    return figures.curves("Summaries by number of reviews", caption, panels, labels, logarithmic=True, apart=True)
 
 
 def _worth(order: Mapping[str, Mapping[int, Interval]]) -> Figure:
     panels = {"": {name: figures.curve_of(of) for name, of in order.items()}}
-    caption = "Accuracy in order minus accuracy shuffled, seed by seed; above 0 the order of words has been of use."
+    caption = (
+        "Accuracy in order minus accuracy shuffled, seed by seed; above 0 the order of words has been of use. "
+        f"{figures.APART}"
+    )
     labels = ("reviews to train on", "in order − shuffled")
-    return figures.curves("What the order of words is worth", caption, panels, labels, logarithmic=True)
+    return figures.curves("What the order of words is worth", caption, panels, labels, logarithmic=True, apart=True)
 
 
 STUDY = Study(

@@ -137,12 +137,13 @@ def _accuracies(accuracy: Mapping[str, Mapping[str, Mapping[int, Interval]]]) ->
     }
     caption = (
         "Accuracy on new sequences when the deciding word stands so many words before the end; 0.5 is guessing. "
-        "Bands are 95 % intervals over seeds."
+        f"Bands are 95 % intervals over seeds. {figures.APART}"
     )
     return figures.curves(
         *("How far back networks learn from", caption, panels),
         ("words after the deciding one", "accuracy"),
         logarithmic=True,
+        apart=True,
         limits=(0.35, 1.05),
     )
 

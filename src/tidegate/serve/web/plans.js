@@ -57,7 +57,7 @@ export function planOf(numbers) {
   };
 }
 
-/** How the unit comes to its new memory and output, with symbols and numbers. */
+/** How the unit comes to its new memory and output, with symbols and numbers, a line for each. */
 export function equationOf(numbers) {
   const n = rolesOf(numbers);
   const kind = kindOf();
@@ -68,7 +68,7 @@ export function equationOf(numbers) {
   const sum = `${plain(n.keeps)} × ${plain(n.old)} + ${plain(n.writes)} × ${plain(n.candidate)}`;
   const memory = `${kept} after = ${keep} × ${kept} before + ${rest}\u00a0×\u00a0${candidate} = ${sum} = ${plain(n.next)}`;
   if (!show) return memory;
-  return `${memory}; ${shown} after = ${show} × tanh(${kept} after) = ${plain(n.shows)} × ${plain(Math.tanh(n.next))} = ${plain(n.output)}`;
+  return `${memory};\n${shown} after = ${show} × tanh(${kept} after) = ${plain(n.shows)} × ${plain(Math.tanh(n.next))} = ${plain(n.output)}`;
 }
 
 /** What the drawing shows, in words: which gates there are and what each does. */
