@@ -363,10 +363,10 @@ class BackwardRun {
   const bool computes_trace_;
   int64_t capacity_ = 0;
   int64_t panel_floats_;
-  float* dgates_;                 // of one block
-  float* carry_[2] = {};          // gradients of the states, [rows][pitch] each
+  float* dgates_;                                // of one block
+  float* carry_[CellNumbers::kMostStates] = {};  // gradients of the states, [rows][pitch] each
   float *late_gradients_, *trace_, *zeros_, *panels_;
-  float **carry_of_, **late_of_;  // their rows, of h
+  float **carry_of_, **late_of_;                 // their rows, of h
   Pointers pointers_[2] = {};
 };
 

@@ -1,5 +1,5 @@
 // What Python sees of the native code: no logic, no checks. Shapes, dtypes and lengths have been checked by
-// src/tidegate/ops/layer.py.
+// src/tidegate/ops/layer.py, or by the torch layers.
 #include <nanobind/nanobind.h>
 #include <nanobind/ndarray.h>
 #include <nanobind/stl/optional.h>
@@ -9,6 +9,7 @@
 #include <nanobind/stl/vector.h>
 
 #include <algorithm>
+#include <cassert>
 #include <memory>
 #include <optional>
 #include <string>
@@ -52,6 +53,7 @@ auto pointer(const Maybe<Array>& array) -> decltype(array->data()) {
 
 template <class Array, class Pointer>
 void pointers(const std::vector<Maybe<Array>>& states, Pointer* to) {
+  assert(states.size() <= CellNumbers::kMostStates);
   for (const Maybe<Array>& state : states) *to++ = pointer(state);
 }
 

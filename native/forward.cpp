@@ -230,7 +230,7 @@ class ForwardRun {
 
   void finish(int64_t row) {
     const int64_t H = layer_.hidden, length = schedule_.length(row), b = schedule_.order(row);
-    for (int32_t s = 0; pass_.h_n[s] && s < layer_.numbers.states; ++s) {
+    for (int32_t s = 0; s < layer_.numbers.states && pass_.h_n[s]; ++s) {
       const Rows& after = s ? c_ : pass_.y;
       const float* last = length > 0 ? after.at(schedule_.time(length - 1, row), b) : batch_.start(s, b, zeros_);
       float* to = pass_.h_n[s] + b * H;
@@ -260,8 +260,9 @@ class ForwardRun {
 void forward(const PackedLayer& layer, const Batch& batch, const ForwardPass& pass, int threads) {
   assert(batch.T * batch.B == 0 || (pass.x && pass.y));
   assert(layer.numbers.states == 1 || pass.h_n[1]);
-  if (batch.T > 1 || batch.ids) layer.prepare_forward(threads);
   const Sharing sharing = choose_sharing(layer, batch, threads);
+  // Weights that are read once by one thread are not packed before, but as they are read.
+  if (batch.T > 1 || batch.ids || (sharing.threads > 1 && !sharing.units)) layer.prepare_forward(threads);
   Team team(sharing.threads);
   const Lookup lookup(batch);
   const TableProducts table = multiply_table(layer, pass, lookup, team);

@@ -19,8 +19,8 @@ struct Choices {
   int32_t of[kMost];
 };
 
-// What the drivers read of a cell. States travel as [S, B, H]: h, the output, and if S = 2 also c, which only the next
-// step reads. A late gate multiplies U not with h but with what the gates before it have made of h.
+// What the drivers read of a cell. States are h, the output, and if S = 2 also c, which only the next step reads: an
+// array [B, H] each. A late gate multiplies U not with h but with what the gates before it have made of h.
 struct CellNumbers {
   int32_t gates;       // G
   int32_t states;      // S: 1 or 2
@@ -33,7 +33,7 @@ struct CellNumbers {
   bool needs_trace;    // whether the backward pass reads what a trace keeps
   bool reads_after;    // whether it reads the state after a step, and not the one before
 
-  static constexpr int kMostStages = 2;
+  static constexpr int kMostStates = 2, kMostStages = 2;
   int32_t stages() const { return late < gates ? 2 : 1; }  // products that follow each other in one step
   int32_t stage_first(int32_t stage) const { return stage ? late : 0; }
   int32_t stage_gates(int32_t stage) const { return (stage ? gates : late) - stage_first(stage); }

@@ -13,21 +13,18 @@ int64_t stage_vectors(const CellNumbers& numbers, int32_t stage, int64_t blocks)
   return (numbers.stage_gates(stage) * blocks + width - 1) / width * width;
 }
 
-// Where one vector of columns is in the forward layout: one block of the units of one gate, gates side by side.
-struct VectorPlace {
-  float* data;
-  int64_t width;  // floats from one row to the next
-};
-
 int64_t panel_width(const Panels& w, int64_t panel, int64_t lanes) {
   return std::min<int64_t>(w.width, w.vectors - panel * w.width) * lanes;
 }
 
+// Where one vector of columns is in the data of a matrix: one block of the units of one gate, gates side by side.
+struct VectorPlace {
+  int64_t offset, width;  // width: floats from one row to the next
+};
+
 VectorPlace vector_place(const Panels& w, int64_t vector, int64_t lanes) {
   const int64_t panel = vector / w.width;
-  float* data = const_cast<float*>(w.data);
-  return {data + (panel - w.first) * w.depth * w.width * lanes + vector % w.width * lanes,
-          panel_width(w, panel, lanes)};
+  return {(panel - w.first) * w.depth * w.width * lanes + vector % w.width * lanes, panel_width(w, panel, lanes)};
 }
 
 // Threads are worth their waking from about this many floats on.
@@ -41,16 +38,16 @@ Panels PackedLayer::forward_panels(const RecycledFloats& packed, int32_t stage, 
   return {data, depth, numbers.stage_gates(stage) * blocks(), numbers.stage_width(stage)};
 }
 
-// Vectors of W^T for rows of W [G H, depth].
-void PackedLayer::pack_vectors(const float* w, const Panels& to, int32_t stage, Range vectors) const {
+// Vectors of W^T for rows of W [G H, depth], into the panels of a stage whose data are `to`.
+void PackedLayer::pack_vectors(const float* w, const Panels& panels, int32_t stage, Range vectors, float* to) const {
   const int64_t lanes = kernels.lanes, stage_gates = numbers.stage_gates(stage);
   for (int64_t vector = vectors.begin; vector < vectors.end; ++vector) {
     const int32_t gate = numbers.stage_first(stage) + static_cast<int32_t>(vector % stage_gates);
     const int64_t block = vector / stage_gates;
     const int64_t rows = cell.has_weights(choices, gate) ? std::min(lanes, hidden - block * lanes) : 0;
-    const VectorPlace place = vector_place(to, vector, lanes);
-    kernels.transpose(
-        {w + (gate * hidden + block * lanes) * to.depth, to.depth, rows, to.depth, place.data, place.width});
+    const VectorPlace place = vector_place(panels, vector, lanes);
+    kernels.transpose({w + (gate * hidden + block * lanes) * panels.depth, panels.depth, rows, panels.depth,
+                       to + place.offset, place.width});
   }
 }
 
@@ -62,8 +59,8 @@ RecycledFloats PackedLayer::pack_forward(const float* w, int64_t depth, int thre
   Team team = team_for(gates * pitch() * depth, threads);
   team.run([&](int index) {
     for (int32_t stage = 0; stage < numbers.stages(); ++stage) {
-      const Panels to = forward_panels(packed, stage, depth);
-      pack_vectors(w, to, stage, share(to.vectors, index, team.size()));
+      const Panels panels = forward_panels(packed, stage, depth);
+      pack_vectors(w, panels, stage, share(panels.vectors, index, team.size()), const_cast<float*>(panels.data));
     }
   });
   return packed;
@@ -72,7 +69,7 @@ RecycledFloats PackedLayer::pack_forward(const float* w, int64_t depth, int thre
 Panels PackedLayer::pack_panels(const float* w, int64_t depth, int32_t stage, Range panels, float* to) const {
   const int32_t width = numbers.stage_width(stage);
   const Panels packed{to, depth, numbers.stage_gates(stage) * blocks(), width, panels.begin};
-  pack_vectors(w, packed, stage, {panels.begin * width, std::min(panels.end * width, packed.vectors)});
+  pack_vectors(w, packed, stage, {panels.begin * width, std::min(panels.end * width, packed.vectors)}, to);
   return packed;
 }
 
@@ -139,9 +136,10 @@ RecycledFloats PackedLayer::pack_backward(const std::vector<int32_t>& order, con
   const auto turn_back = [&](int32_t gate, int64_t block, int64_t column, float* out, int64_t width) {
     const int32_t stage = gate < numbers.late ? 0 : 1;
     const int64_t vector = block * numbers.stage_gates(stage) + gate - numbers.stage_first(stage);
-    const VectorPlace from = vector_place(forward_panels(forward, stage, columns), vector, lanes);
-    kernels.transpose(
-        {from.data + column * from.width, from.width, std::min(lanes, columns - column), lanes, out, width});
+    const Panels panels = forward_panels(forward, stage, columns);
+    const VectorPlace from = vector_place(panels, vector, lanes);
+    kernels.transpose({panels.data + from.offset + column * from.width, from.width, std::min(lanes, columns - column),
+                       lanes, out, width});
   };
   Team team = team_for(depth * columns, threads);
   team.run([&](int index) {

@@ -1,4 +1,4 @@
-// The weights of one recurrent layer in one direction, laid out for the kernels of one instruction set.
+// The weights of one recurrent layer in one direction, and their layouts for the kernels of one instruction set.
 #pragma once
 #include <mutex>
 #include <vector>
@@ -18,9 +18,10 @@ constexpr int64_t kFarBytes = int64_t{8} << 20;   // no cache holds more, beside
 
 class PackedLayer {
  public:
-  // Reads the weights where they are, and packs them when a pass first asks for it. A single step does not ask: it
-  // reads them once, and packs a few panels at a time. They must stay as they are until `keep_packed` has been called,
-  // or while the layer lives. `kernels` stays with the layer: this is where the instruction set is chosen.
+  // Reads the weights where they are; the caller keeps them there, as they are, until `keep_packed` has been called. A
+  // pass packs them when it first needs to. A single step mostly does not: it packs a few panels at a time, as it reads
+  // them. A layer that is not packed yet belongs to one call at a time. `kernels` stays with the layer: this is where
+  // the instruction set is chosen.
   PackedLayer(const CellKernels& cell, const Choices& choices, int64_t input, int64_t hidden, const Weights& weights,
               const KernelTable& kernels);
   // Packs the weights and forgets where they were.
@@ -91,7 +92,7 @@ class PackedLayer {
     return call;
   }
 
-  // Packs a layout the first time that it is asked; safe from several threads.
+  // Packs a layout the first time that it is needed.
   void prepare_forward(int threads) const;
   bool forward_is_prepared() const { return forward_hh_.get() != nullptr; }
   void prepare_backward_ih(int threads) const;
@@ -102,7 +103,7 @@ class PackedLayer {
   Panels forward_panels(const RecycledFloats& packed, int32_t stage, int64_t depth) const;
   Panels pack_panels(const float* w, int64_t depth, int32_t stage, Range panels, float* to) const;
   RecycledFloats pack_forward(const float* w, int64_t depth, int threads) const;
-  void pack_vectors(const float* w, const Panels& to, int32_t stage, Range vectors) const;
+  void pack_vectors(const float* w, const Panels& panels, int32_t stage, Range vectors, float* to) const;
   RecycledFloats pack_backward(const std::vector<int32_t>& order, const float* w, const RecycledFloats& forward,
                                int64_t columns, int threads) const;
 

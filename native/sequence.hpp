@@ -22,14 +22,14 @@ struct Rows {
 struct Batch {
   int64_t T, B;
   int64_t H;
-  const int64_t* lengths;         // [B], 0..T in any order; null: all T
-  const int64_t* step_start;      // [T] of packed arrays; null: arrays are padded
-  bool reverse;                   // every row from its own end to its start
-  const float* h0[2];             // of each state [B, H], or null for zeros
-  const uint8_t* episode_starts;  // [T, B] or packed [N]: not 0 on the first step of an episode; or null
-  bool episodes_from_h0;          // the states that an episode starts from: h0, or zeros
-  const int64_t* ids;             // [T, B] or packed [N]: the row of x that a step reads, x being a table; or null
-  int64_t table_rows;             // of that table
+  const int64_t* lengths;                     // [B], 0..T in any order; null: all T
+  const int64_t* step_start;                  // [T] of packed arrays; null: arrays are padded
+  bool reverse;                               // every row from its own end to its start
+  const float* h0[CellNumbers::kMostStates];  // of each state [B, H], or null for zeros
+  const uint8_t* episode_starts;              // [T, B] or packed [N]: not 0 on the first step of an episode; or null
+  bool episodes_from_h0;                      // the states that an episode starts from: h0, or zeros
+  const int64_t* ids;  // [T, B] or packed [N]: the row of x that a step reads, x being a table; or null
+  int64_t table_rows;  // of that table
 
   int64_t row_index(int64_t t, int64_t b) const { return (step_start ? step_start[t] : t * B) + b; }
   // State `s` that row b starts from.
@@ -37,23 +37,23 @@ struct Batch {
 };
 
 struct ForwardPass {
-  Rows x, y;          // y is set to 0 beyond a row's length; a table x has rows, and no steps
-  Rows c;             // the second state after every step, if the cell has one; null to keep it in h_n alone
-  Rows trace;         // rows of K H floats, see CellNumbers; or null
-  float* h_n[2];      // of each state [B, H] at each row's own end; or null, if S = 1
+  Rows x, y;   // y is set to 0 beyond a row's length; a table x has rows, and no steps
+  Rows c;      // the second state after every step, if the cell has one; null to keep it in h_n alone
+  Rows trace;  // rows of K H floats, see CellNumbers; or null
+  float* h_n[CellNumbers::kMostStates];  // of each state [B, H] at each row's own end; or null, if S = 1
   bool clears_trace;  // sets trace and c to 0 beyond a row's length too; the backward pass does not need that
 };
 
 struct BackwardPass {
-  Rows x, y, c;          // of the forward pass
-  Rows trace;            // of the forward pass; null for gates to be computed again
-  Rows dy;               // or null
-  const float* dh_n[2];  // of each state [B, H], or null
-  Rows dx;               // or null; set to 0 beyond a row's length, and where nobody reads a row of a table
-  float* dh0[2];         // of each state [B, H], or null for all
-  float *dw_ih, *dw_hh;  // [G H, I], [G H, H]
-  float *db_ih, *db_hh;  // [G H] each, or null
-  int64_t trace_steps;   // most steps whose gates are computed again at once; 0 for no limit
+  Rows x, y, c;                                 // of the forward pass
+  Rows trace;                                   // of the forward pass; null for gates to be computed again
+  Rows dy;                                      // or null
+  const float* dh_n[CellNumbers::kMostStates];  // of each state [B, H], or null
+  Rows dx;  // or null; set to 0 beyond a row's length, and where nobody reads a row of a table
+  float* dh0[CellNumbers::kMostStates];  // of each state [B, H], or null for all
+  float *dw_ih, *dw_hh;                  // [G H, I], [G H, H]
+  float *db_ih, *db_hh;                  // [G H] each, or null
+  int64_t trace_steps;                   // most steps whose gates are computed again at once; 0 for no limit
 };
 
 void forward(const PackedLayer& layer, const Batch& batch, const ForwardPass& pass, int threads);

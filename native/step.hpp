@@ -1,5 +1,8 @@
 // One time step of one layer: what whole sequences and single steps have in common.
 #pragma once
+#include <algorithm>
+#include <cassert>
+
 #include "parallel.hpp"
 #include "schedule.hpp"
 #include "sequence.hpp"
@@ -29,9 +32,10 @@ struct StepPointers {
 // all steps have in common is put down once.
 class LayerSteps {
  public:
-  // `room` has room for `room_floats` floats.
+  // `room` has room for `room_floats` floats, if the layer is not packed.
   LayerSteps(const PackedLayer& layer, bool streams_trace, int index, int size, float* room = nullptr)
-      : layer_(layer), room_(room) {
+      : layer_(layer), packed_(layer.forward_is_prepared()), room_(room) {
+    assert(packed_ || room_);
     for (int32_t stage = 0; stage < layer.numbers.stages(); ++stage) {
       calls_[stage] = layer.forward_step(stage);
       calls_[stage].streams_trace = streams_trace;
@@ -56,7 +60,7 @@ class LayerSteps {
       call.trace = at.trace;
       call.tiles = {rows, tile_height(rows, layer_.kernels.tile_rows[call.w_hh.width], 1), 0, 1};
       call.backwards = backwards;
-      if (layer_.forward_is_prepared()) {
+      if (packed_) {
         layer_.cell.forward(call);
       } else {
         pack_and_run(call);
@@ -67,7 +71,8 @@ class LayerSteps {
   // What a step of a layer that is not packed needs to work in.
   static int64_t room_floats(const PackedLayer& layer) {
     int64_t floats = 0;
-    for (int32_t stage = 0; !layer.forward_is_prepared() && stage < layer.numbers.stages(); ++stage)
+    if (layer.forward_is_prepared()) return floats;
+    for (int32_t stage = 0; stage < layer.numbers.stages(); ++stage)
       floats = std::max(floats, panels_at_once(layer, stage) * panel_floats(layer, stage));
     return floats;
   }
@@ -97,6 +102,7 @@ class LayerSteps {
   }
 
   const PackedLayer& layer_;
+  const bool packed_;
   float* const room_;
   ForwardStep calls_[CellNumbers::kMostStages];
 };

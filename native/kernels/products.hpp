@@ -245,11 +245,13 @@ void transpose(const Transpose& call) {
     if (rows == kLanes && left >= kLine) {
       for (int64_t r = 0; r < kLanes; ++r) __builtin_prefetch(from + r * from_stride + kAhead);
       transpose_line<true>(from, from_stride, to, to_stride, kLine);
+    } else if (rows == kLanes && left % 4 == 0) {
+      transpose_line<false>(from, from_stride, to, to_stride, left);
     } else {  // what is missing is zero
       float part[kLanes][kLine] = {};
       for (int64_t r = 0; r < rows; ++r)
         for (int64_t c = 0; c < kLine && c < left; ++c) part[r][c] = from[r * from_stride + c];
-      transpose_line<false>(&part[0][0], kLine, to, to_stride, left);
+      transpose_line<false>(&part[0][0], kLine, to, to_stride, left < kLine ? left : kLine);
     }
   }
 }

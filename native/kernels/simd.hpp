@@ -1,6 +1,6 @@
 // One vector of floats of the instruction set that this file is compiled for, and the few operations that the kernels
 // need. GCC/Clang vector types throughout; intrinsics only where those have no words for it: masked accesses,
-// multiply-adds, minimum and maximum, stores past the caches.
+// multiply-adds, minimum and maximum, stores past the caches, halves of vectors.
 #pragma once
 #include <stdint.h>
 #if defined(__AVX2__)
@@ -119,16 +119,15 @@ TIDEGATE_INLINE void store(float* to, vec value, int64_t count) {
   }
 }
 
-// A vector of kStrip rows, four columns of which are transposed at once: each part of four lanes by itself, for that is
-// what processors do fast.
+// To transpose, kStrip rows at a time: four columns of each, in parts of four lanes that processors interleave fast.
 #if defined(__AVX2__)
 constexpr int kStrip = 8;
-#define TIDEGATE_PARTS(i, j, k, l) i, j, 8 + k, 8 + l, 4 + i, 4 + j, 12 + k, 12 + l
-#define TIDEGATE_TURNS(i, j) i, 8 + i, j, 8 + j, 4 + i, 12 + i, 4 + j, 12 + j
+#define TIDEGATE_LANES(i, j) i, 8 + i, j, 8 + j, 4 + i, 12 + i, 4 + j, 12 + j
+#define TIDEGATE_PAIRS(i, j) i, j, 8 + i, 8 + j, 4 + i, 4 + j, 12 + i, 12 + j
 #else
 constexpr int kStrip = 4;
-#define TIDEGATE_PARTS(i, j, k, l) i, j, 4 + k, 4 + l
-#define TIDEGATE_TURNS(i, j) i, 4 + i, j, 4 + j
+#define TIDEGATE_LANES(i, j) i, 4 + i, j, 4 + j
+#define TIDEGATE_PAIRS(i, j) i, j, 4 + i, 4 + j
 #endif
 typedef float strip __attribute__((vector_size(kStrip * 4)));
 typedef int32_t strip_lanes __attribute__((vector_size(kStrip * 4)));
@@ -139,7 +138,7 @@ typedef strip unaligned_strip __attribute__((aligned(4), may_alias));
 #define TIDEGATE_SHUFFLE(a, b, ...) __builtin_shuffle(a, b, strip_lanes{__VA_ARGS__})
 #endif
 
-// Four columns of a row, and of the fourth one after it.
+// Four columns of a row; where a strip has eight rows, also those of the row four further on.
 TIDEGATE_INLINE strip load_quads(const float* row, int64_t stride) {
 #if defined(__AVX2__)
   return _mm256_insertf128_ps(_mm256_castps128_ps256(_mm_loadu_ps(row)), _mm_loadu_ps(row + 4 * stride), 1);
@@ -153,12 +152,12 @@ TIDEGATE_INLINE strip load_quads(const float* row, int64_t stride) {
 TIDEGATE_INLINE void transpose_quads(const float* from, int64_t stride, strip* columns) {
   const strip a = load_quads(from, stride), b = load_quads(from + stride, stride);
   const strip c = load_quads(from + 2 * stride, stride), d = load_quads(from + 3 * stride, stride);
-  const strip ab = TIDEGATE_SHUFFLE(a, b, TIDEGATE_TURNS(0, 1)), ab_high = TIDEGATE_SHUFFLE(a, b, TIDEGATE_TURNS(2, 3));
-  const strip cd = TIDEGATE_SHUFFLE(c, d, TIDEGATE_TURNS(0, 1)), cd_high = TIDEGATE_SHUFFLE(c, d, TIDEGATE_TURNS(2, 3));
-  columns[0] = TIDEGATE_SHUFFLE(ab, cd, TIDEGATE_PARTS(0, 1, 0, 1));
-  columns[1] = TIDEGATE_SHUFFLE(ab, cd, TIDEGATE_PARTS(2, 3, 2, 3));
-  columns[2] = TIDEGATE_SHUFFLE(ab_high, cd_high, TIDEGATE_PARTS(0, 1, 0, 1));
-  columns[3] = TIDEGATE_SHUFFLE(ab_high, cd_high, TIDEGATE_PARTS(2, 3, 2, 3));
+  const strip ab = TIDEGATE_SHUFFLE(a, b, TIDEGATE_LANES(0, 1)), ab_high = TIDEGATE_SHUFFLE(a, b, TIDEGATE_LANES(2, 3));
+  const strip cd = TIDEGATE_SHUFFLE(c, d, TIDEGATE_LANES(0, 1)), cd_high = TIDEGATE_SHUFFLE(c, d, TIDEGATE_LANES(2, 3));
+  columns[0] = TIDEGATE_SHUFFLE(ab, cd, TIDEGATE_PAIRS(0, 1));
+  columns[1] = TIDEGATE_SHUFFLE(ab, cd, TIDEGATE_PAIRS(2, 3));
+  columns[2] = TIDEGATE_SHUFFLE(ab_high, cd_high, TIDEGATE_PAIRS(0, 1));
+  columns[3] = TIDEGATE_SHUFFLE(ab_high, cd_high, TIDEGATE_PAIRS(2, 3));
 }
 
 }  // namespace

@@ -1,6 +1,5 @@
 """Tests of weights that are read where they are: every change is seen, and none is read where it must not be."""
 
-import copy
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
@@ -18,6 +17,7 @@ from tidegate.torch import GRU, LSTM
 from tidegate.torch.weights import borrow
 
 I, H, B = 40, 33, 3
+PAIRS: dict[str, tuple[Any, Any]] = {"gru": (GRU, torch.nn.GRU), "lstm": (LSTM, torch.nn.LSTM)}
 MODES: dict[str, Callable[[], AbstractContextManager[Any]]] = {
     "training": nullcontext,
     "no_grad": torch.no_grad,
@@ -25,28 +25,28 @@ MODES: dict[str, Callable[[], AbstractContextManager[Any]]] = {
 }
 
 
-def _by_optimizer(module: torch.nn.Module) -> None:
-    for parameter in module.parameters():
-        parameter.grad = torch.ones_like(parameter)
-    torch.optim.SGD(module.parameters(), lr=0.1).step()
+def _by_optimizer(layer: Any) -> None:
+    layer(torch.ones(2, B, I))[0].sum().backward()
+    torch.optim.SGD(layer.parameters(), lr=0.1).step()
 
 
-def _one_number(module: Any) -> None:
-    module.weight_ih_l0.data[5, 7] += 3
+def _through_a_vector(layer: Any) -> None:
+    vector = parameters_to_vector(layer.parameters()).detach()
+    vector[7] += 1
+    vector_to_parameters(vector, layer.parameters())
 
 
-DOORS: dict[str, Callable[[Any], None]] = {
+DOORS: dict[str, Callable[[Any], object]] = {
     "an optimizer": _by_optimizer,
-    "one number through .data": _one_number,
-    "a numpy view": lambda module: module.weight_ih_l0.detach().numpy().__setitem__((0, 0), 3.0),
-    "vector_to_parameters": lambda module: vector_to_parameters(
-        parameters_to_vector(module.parameters()).detach() * 2, module.parameters()
-    ),
-    "another parameter": lambda module: setattr(
-        module, "bias_hh_l0", torch.nn.Parameter(torch.ones(len(module.bias_hh_l0)))
-    ),
-    "other memory": lambda module: setattr(module.bias_ih_l0, "data", torch.ones(len(module.bias_ih_l0))),
-    "memory that processes share": lambda module: _one_number(module.share_memory()),
+    "a vector": _through_a_vector,
+    "in place": lambda layer: layer.weight_ih_l0.detach().mul_(0.5),
+    "one number": lambda layer: layer.weight_ih_l0.detach()[1, 2].add_(1),
+    "one number through data": lambda layer: layer.weight_ih_l0.data[1, 2].add_(1),
+    "other data": lambda layer: setattr(layer.weight_ih_l0, "data", layer.weight_ih_l0.data * 0.5),
+    "another parameter": lambda layer: setattr(layer, "bias_hh_l0", torch.nn.Parameter(torch.randn(3 * H))),
+    "load_state_dict": lambda layer: layer.load_state_dict(GRU(I, H).state_dict()),
+    "a numpy view": lambda layer: layer.bias_ih_l0.detach().numpy()[:1].__iadd__(1),
+    "memory that processes share": lambda layer: layer.share_memory().bias_ih_l0.data.add_(1),
 }
 
 
@@ -56,21 +56,34 @@ DOORS: dict[str, Callable[[Any], None]] = {
 def test_any_change_is_seen(T: int, mode: str, door: str) -> None:
     """A change by any door is seen by the next call, in every mode, whether a call has one step or several."""
     torch.manual_seed(0)
-    module, x = GRU(I, H), torch.randn(T, B, I)
-    with MODES[mode]():
-        before = module(x)[0].detach().clone()
-    DOORS[door](module)
-    with MODES[mode]():
-        after = module(x)[0].detach()
-    fresh = copy.deepcopy(module)
-    assert not torch.equal(after, before)
-    with torch.no_grad():
-        assert torch.equal(after, fresh(x)[0])
+    layer, reference, x = GRU(I, H), torch.nn.GRU(I, H), torch.randn(T, B, I)
+    for _ in range(2):
+        with MODES[mode]():
+            before = layer(x)[0].detach().clone()
+        DOORS[door](layer)
+        reference.load_state_dict(layer.state_dict())
+        with MODES[mode]():
+            after, expected = layer(x), reference(x)
+        assert not torch.equal(after[0], before)
+        torch.testing.assert_close(after, expected, rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("cell", ["gru", "lstm"])
+def test_finite_differences_of_single_weights(cell: str) -> None:
+    """In eval mode and without gradients, single numbers changed through `data` one after another move the outputs."""
+    layer, reference, x = PAIRS[cell][0](H, 64), PAIRS[cell][1](H, 64), torch.randn(6, B, H)
+    reference.load_state_dict(layer.state_dict())
+    with torch.inference_mode():
+        layer.eval()(x)
+        for k in range(40):
+            for module in (layer, reference):
+                module.weight_hh_l0.data[k * 37 % 192, k * 11 % 64] += 0.1
+            torch.testing.assert_close(layer(x), reference(x), rtol=0, atol=1e-5)
 
 
 @pytest.mark.parametrize("T", [1, 4])
 def test_any_single_number_is_seen(T: int) -> None:
-    """A change of any number of any weight of any layer and direction moves the output, or one of its gradients."""
+    """A change of any number of any weight of any layer and direction moves the outputs or the final states."""
     torch.manual_seed(1)
     module = LSTM(5, 3, num_layers=2, bidirectional=True).eval()
     # A step from c0 = 0 forgets nothing of it, and reads no state.
@@ -114,28 +127,73 @@ def test_weights_of_another_shape_are_not_read() -> None:
 
 @pytest.mark.parametrize("T", [1, 6])
 def test_weights_that_move_before_the_backward_pass(T: int) -> None:
-    """Where memory is freed and filled again elsewhere, as by those who shard parameters, gradients are right."""
+    """Where memory is freed and made again elsewhere, as by those who shard parameters, gradients are right."""
     torch.manual_seed(3)
-    module, x = GRU(I, H), torch.randn(T, B, I, requires_grad=True)
+    module: Any = GRU(I, H)
+    x = torch.randn(T, B, I, requires_grad=True)
     expected = torch.autograd.grad(module(x)[0].sum(), [x, *module.parameters()])
-    y = module(x)[0]
+    y, taken = module(x)[0], []
+    before = module.weight_hh_l0.data_ptr()
     for parameter in module.parameters():
         storage, numbers = parameter.untyped_storage(), parameter.detach().clone()
         size = storage.nbytes()
         storage.resize_(0)
-        keep = torch.empty(size)  # takes the memory that has become free
+        taken.append(torch.empty(size // 4).fill_(torch.nan))  # takes the memory that has become free
         storage.resize_(size)
-        with torch.no_grad():
-            parameter.data.copy_(numbers)
-        del keep
+        parameter.data.copy_(numbers)
+    assert module.weight_hh_l0.data_ptr() != before
     actual = torch.autograd.grad(y.sum(), [x, *module.parameters()])
     for one, other in zip(actual, expected, strict=True):
         assert torch.equal(one, other)
 
 
-def test_freed_weights_are_refused() -> None:
-    """A weight whose memory has been freed is an error, and not an address to read from."""
-    weights: list[Tensor] = [torch.randn(3 * H, I), torch.randn(3 * H, H)]
-    weights[1].untyped_storage().resize_(0)
+def _freed(weight: Tensor) -> Tensor:
+    weight.untyped_storage().resize_(0)
+    return weight
+
+
+def _part_of_freed(weight: Tensor) -> Tensor:
+    flat = torch.cat([torch.zeros(64), weight.flatten()])
+    part = flat[64:].view(weight.shape)
+    flat.untyped_storage().resize_(0)
+    return part
+
+
+def _shrunk(weight: Tensor) -> Tensor:
+    weight.untyped_storage().resize_(weight.untyped_storage().nbytes() - 4)
+    return weight
+
+
+def _freed_with_gaps(weight: Tensor) -> Tensor:
+    turned = weight.t().contiguous().t()
+    turned.untyped_storage().resize_(0)
+    return turned
+
+
+@pytest.mark.parametrize("spoil", [_freed, _part_of_freed, _shrunk, _freed_with_gaps])
+def test_weights_without_memory_are_refused(spoil: Callable[[Tensor], Tensor]) -> None:
+    """A weight whose memory has been freed, all of it or some, is an error, and not an address to read from."""
+    weights: list[Tensor] = [torch.randn(3 * H, I), spoil(torch.randn(3 * H, H))]
     with pytest.raises(RuntimeError, match="a weight has no memory"):
         borrow(Cell.of("gru"), weights)
+
+
+@pytest.mark.parametrize("unpack", [Tensor.half, lambda tensor: tensor[:1]], ids=["another dtype", "another shape"])
+def test_hooks_that_hand_back_something_else(unpack: Callable[[Tensor], Tensor]) -> None:
+    """Tensors that hooks have changed between the passes are an error, and not memory to read from."""
+    module, x = GRU(I, H), torch.randn(4, B, I)
+    with torch.autograd.graph.saved_tensors_hooks(lambda tensor: tensor, unpack):
+        y = module(x)[0]
+    with pytest.raises(RuntimeError, match="a tensor that was saved for the backward pass as float32"):
+        y.sum().backward()
+
+
+def test_negative_views_are_read_as_what_they_stand_for() -> None:
+    """A view that torch negates as it is read has the negated numbers, though its memory has not."""
+    torch.manual_seed(4)
+    module: Any = GRU(I, H)
+    x = torch.randn(2, B, I)
+    expected = module(x)[0].detach()
+    numbers = -module.weight_hh_l0.detach()
+    module.weight_hh_l0 = torch.nn.Parameter(torch._neg_view(numbers))
+    assert torch.equal(module(x)[0].detach(), expected)

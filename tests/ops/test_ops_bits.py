@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 import tidegate
 from tidegate import ops
 from tidegate.ops import reference
+from tidegate.ops._kernels import borrow_weights
 from tidegate.ops.cells import GRU, Cell
 
 Array = npt.NDArray[np.float32]
@@ -62,12 +63,12 @@ def problems(draw: st.DrawFn, /, **fixed: Any) -> Problem:
     return Problem(cell, weights, x, rng.standard_normal(states).astype(np.float32), dy, options)
 
 
-def run(problem: Problem, isa: str, threads: int) -> list[Array | None]:
+def run(problem: Problem, isa: str, threads: int, layer: ops.Layer | None = None) -> list[Array | None]:
     """Values and gradients, with a number of threads."""
     before = tidegate.get_num_threads()
     tidegate.set_num_threads(threads)
     try:
-        layer = problem.layer(isa)
+        layer = layer or problem.layer(isa)
         out = ops.forward(layer, problem.x, problem.h0, trace=True, **problem.options)
         gradients = ops.backward(layer, problem.x, out, problem.dy, h0=problem.h0, **problem.options)
     finally:
@@ -81,6 +82,22 @@ def run(problem: Problem, isa: str, threads: int) -> list[Array | None]:
 def test_threads_change_no_bit(isa: str, problem: Problem, threads: int) -> None:
     """Values and gradients are the same for any number of threads, and the second time."""
     for one, other in zip(run(problem, isa, 1), run(problem, isa, threads), strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+@every_isa
+@settings(many, max_examples=150)
+@given(problem=problems(), threads=st.integers(1, 5), steps=st.sampled_from([1, 40]), bias=st.booleans())
+def test_weights_that_are_read_where_they_are(isa: str, problem: Problem, threads: int, steps: int, bias: bool) -> None:
+    """Weights that are not packed before, but in or before each call, give the same bits: single steps above all."""
+    problem.x, problem.dy = problem.x[:steps], problem.dy[:steps]
+    problem.weights = problem.weights[: 4 if bias else 2]
+    starts, lengths = problem.options["episode_starts"][:steps], np.minimum(problem.options["lengths"], steps)
+    problem.options |= {"episode_starts": starts, "lengths": lengths}
+    I, H = problem.x.shape[-1], problem.dy.shape[-1]
+    addresses = [weight.ctypes.data for weight in problem.weights]
+    borrowed = borrow_weights(problem.cell, I, H, addresses, isa, problem.weights)
+    for one, other in zip(run(problem, isa, 1), run(problem, isa, threads, borrowed), strict=True):
         np.testing.assert_array_equal(one, other)
 
 

@@ -57,7 +57,7 @@ def test_a_wrong_number_of_threads_in_the_environment_is_named(monkeypatch: pyte
 
 
 @pytest.mark.parametrize("number", [1, 2, 5])
-def test_threads_meet_however_few_processors_there_are(number: int) -> None:
+def test_barriers_work_however_few_processors_there_are(number: int) -> None:
     """Threads that wait for each other after every step go on, even if there are more of them than processors."""
     seconds = _native.barrier_seconds(number, 200)
     assert 0 <= seconds < 60

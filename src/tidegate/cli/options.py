@@ -41,24 +41,26 @@ def _option(panel: str, text: str, *names: str, **rest: Any) -> Any:
 DATA, SIZES, TRAINING = "Data", "What to train", "How to train"
 
 ValidationOption = Annotated[
-    str, _option(DATA, "Share of each class to hold out, or a file to judge by.", metavar="SHARE|FILE")
+    str, _option(DATA, "Share of each class to hold out, or a file to validate with.", metavar="SHARE|FILE")
 ]
-VocabSizeOption = Annotated[int, _option(DATA, "Most words to know.", min=3, metavar="N")]
+VocabSizeOption = Annotated[int, _option(DATA, "Largest vocabulary, in words.", min=3, metavar="N")]
 MaxLengthOption = Annotated[int, _option(DATA, "Words of a text to read; 0 for all.", min=0, metavar="N")]
 VectorsOption = Annotated[
     Path | None,
     _option(DATA, "Word vectors to start from: GloVe text, .npz or .safetensors.", metavar="FILE"),
 ]
 CellOption = Annotated[str, _option(SIZES, f"{', '.join(cell_names())}.", metavar="NAME")]
-NoBaselinesOption = Annotated[bool, _option(SIZES, "Skip the summaries without order.", "--no-baselines")]
+NoBaselinesOption = Annotated[
+    bool, _option(SIZES, "Do not train the baselines, the average and compounding.", "--no-baselines")
+]
 
 SIZE_OPTIONS = {
     "summary": Option(
-        Annotated[Summary, _option(SIZES, f"Of its states: {', '.join(SUMMARIES)}.", metavar="NAME")],
+        Annotated[Summary, _option(SIZES, f"How outputs are pooled: {', '.join(SUMMARIES)}.", metavar="NAME")],
         DEFAULT_SIZES["summary"],
     ),
     "embedding_size": Option(
-        Annotated[int, _option(SIZES, "Numbers a word.", min=1, metavar="N")], DEFAULT_SIZES["embedding_size"]
+        Annotated[int, _option(SIZES, "Size of a word vector.", min=1, metavar="N")], DEFAULT_SIZES["embedding_size"]
     ),
     "hidden_size": Option(
         Annotated[int, _option(SIZES, "Units of a layer.", min=1, metavar="N")], DEFAULT_SIZES["hidden_size"]
@@ -82,14 +84,21 @@ _SETTINGS: dict[str, Any] = {
         int | None, _option(TRAINING, "Texts in a step.", min=1, show_default="64; 32 for few texts", metavar="N")
     ],
     "learning_rate": Annotated[
-        float | None, _option(TRAINING, "At its highest.", show_default="by cell", min=0, metavar="X")
+        float | None, _option(TRAINING, "Peak learning rate.", show_default="by cell", min=0, metavar="X")
     ],
     "dropout": Annotated[float, _option(TRAINING, "Share of features to leave out.", min=0, max=0.99, metavar="X")],
     "word_dropout": Annotated[
         float | None,
-        _option(TRAINING, "Share of words to leave out.", min=0, max=0.99, show_default=str(WORD_DROPOUT), metavar="X"),
+        _option(
+            TRAINING,
+            "Share of words replaced by the unknown word.",
+            min=0,
+            max=0.99,
+            show_default=str(WORD_DROPOUT),
+            metavar="X",
+        ),
     ],
-    "weight_decay": Annotated[float, _option(TRAINING, "Of AdamW.", min=0, metavar="X")],
+    "weight_decay": Annotated[float, _option(TRAINING, "Weight decay of AdamW.", min=0, metavar="X")],
     "clip": Annotated[float, _option(TRAINING, "Largest norm of the gradient; 0: any.", min=0, metavar="X")],
     "patience": Annotated[
         int | None,
@@ -111,7 +120,7 @@ _SETTINGS: dict[str, Any] = {
     "watch_gradients": Annotated[
         bool, _option(TRAINING, "After each epoch, see whether gradients vanish or explode.", "--watch-gradients")
     ],
-    "seed": Annotated[int, _option(TRAINING, "Of everything random.", min=0, metavar="N")],
+    "seed": Annotated[int, _option(TRAINING, "Random seed.", min=0, metavar="N")],
 }
 SETTING_OPTIONS = {name: Option(details, getattr(_STANDARD, name)) for name, details in _SETTINGS.items()}
 """What `Settings` calls the same."""

@@ -53,7 +53,7 @@ def train(
 ) -> None:
     """Train a text classifier and write it to a model file.
 
-    Before it, two summaries that know no order are trained with the same head: they show what the order is worth.
+    Before it, two baselines without gates are trained with the same head, the average and compounding.
     """
     began = perf_counter()
     training = import_module("tidegate.training.loop")  # first of all: without torch there is no need to read anything

@@ -46,8 +46,8 @@ class Inspected:
             values: New values by the names of gates, such as `update=1.0`.
 
         Raises:
-            TypeError: The source is of another type, or the cell has no such gate.
-            ValueError: The network has no gates or is not a classifier, or a value is out of its range.
+            TypeError: The source is of another type.
+            ValueError: The network is not a classifier, the cell has no such gate, or a value is out of its range.
         """
         self._need_classes()
         network: Any = self

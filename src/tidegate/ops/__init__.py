@@ -1,6 +1,6 @@
 """One recurrent layer in one direction on numpy arrays: pack its weights, run it forward, run it backward.
 
-This is the only door to the native kernels. Everything is checked here, once; the kernels trust what they are given.
+Everything is checked here, once; the kernels trust what they are given. `tidegate.torch` checks its tensors itself.
 
     >>> import numpy as np
     >>> from tidegate import ops

@@ -167,10 +167,10 @@ def run_backward(
     output_gradients: tuple[Array | None, States],
     *,
     need_dx: bool,
-    need_dh0: bool,
+    dh0: States,
     recompute_every: int | None = None,
 ) -> Gradients:
-    """Runs `ops.backward`.
+    """Runs `ops.backward`; the result holds no dh0.
 
     Args:
         layer: The layer.
@@ -178,18 +178,17 @@ def run_backward(
         kept: y and what was kept of each step; gates that are not there are computed again.
         output_gradients: By y and by h_n.
         need_dx: Whether to compute dx.
-        need_dh0: Whether to compute dh0.
+        dh0: Arrays for the gradients by the initial states; none if they are not needed.
         recompute_every: Most steps whose gates are computed again at once; None for any number.
     """
     (y, values), cell = kept, layer.cell
     I, H, gates = layer.input_size, layer.hidden_size, cell.G * layer.hidden_size
     dx = empty(*call.x.shape[:-1], I) if need_dx else None
     db_ih, db_hh = (np.empty(gates, np.float32), np.empty(gates, np.float32)) if layer.bias else (None, None)
-    dh0 = empty_states(cell, call.batch.B, H) if need_dh0 else None
     dw_ih, dw_hh = empty(gates, I), empty(gates, H)
     layer.native.backward(
         *(call.batch.native(call.reverse), (call.x, call.h0), (y, *_split(cell, values)), output_gradients),
-        (dx, by_state(cell, dh0), dw_ih, dw_hh, db_ih, db_hh),
+        (dx, dh0, dw_ih, dw_hh, db_ih, db_hh),
         *(recompute_every or 0, get_num_threads()),
     )
-    return Gradients(dx, dh0, dw_ih, dw_hh, db_ih, db_hh)
+    return Gradients(dx, None, dw_ih, dw_hh, db_ih, db_hh)

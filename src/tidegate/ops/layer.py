@@ -1,6 +1,6 @@
 """One recurrent layer in one direction: `pack`, `forward`, `backward`, `step`.
 
-This is the only door to the native kernels. Everything is checked here, once; the kernels trust what they are given.
+Everything is checked here, once; the kernels trust what they are given. `tidegate.torch` checks its tensors itself.
 """
 
 import os
@@ -271,9 +271,11 @@ def backward(
         dy = rows_contiguous(checks.check("dy", dy, f"{rows} H", sizes))
     if dh_n is not None:
         dh_n = np.ascontiguousarray(checks.check("dh_n", dh_n, layer.cell.state_letters, sizes))
-    return run_backward(
+    dh0 = empty_states(layer.cell, call.batch.B, layer.hidden_size) if "dh0" in need else None
+    found = run_backward(
         *(layer, call, (y, kept), (dy, by_state(layer.cell, dh_n))),
         need_dx="dx" in need,
-        need_dh0="dh0" in need,
+        dh0=by_state(layer.cell, dh0),
         recompute_every=recompute_every,
     )
+    return found._replace(dh0=dh0)

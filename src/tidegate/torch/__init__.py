@@ -27,8 +27,7 @@ type, `torch.jit.script` above all, gets torch's own module in the place of a dr
 the model that was given to it, which `convert` turns back. Quantisation looks for exact types and leaves drop-ins as
 they are: call `convert(model, to="torch")` before it.
 
-Weights are packed for the kernels when they have changed, once for all who use them. A change is seen by the next call,
-whichever way it was made: all numbers are compared.
+Weights are read where they are at every call, so a change is seen by the next one, however it was made.
 """
 
 try:

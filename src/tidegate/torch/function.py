@@ -14,6 +14,7 @@ from tidegate.ops.trace import Trace
 from tidegate.torch.cells import States
 from tidegate.torch.fallback import torch_gradients
 from tidegate.torch.native import Done, Plan, gradients, run
+from tidegate.torch.transforms import unfit_tensor
 from tidegate.torch.weights import borrow
 
 _NO_MEMORY = torch.empty(0, dtype=torch.float32)
@@ -98,14 +99,18 @@ class RecurrentLayer(torch.autograd.Function):
         ctx.plan, ctx.given = plan, given
         ctx.output_version = _version_counter(output)
         ctx.set_materialize_grads(False)
-        ctx.save_for_backward(x, y, kept if plan.kept_values else None, *tensors)
+        saved = (x, y, kept if plan.kept_values else None, *tensors)
+        ctx.shapes = [None if tensor is None else tensor.shape for tensor in saved]
+        ctx.save_for_backward(*saved)
         return output, *finals
 
     @staticmethod
     def backward(ctx: Any, *output_gradients: Tensor | None) -> tuple[Tensor | None, ...]:
         """Returns the gradients of what `apply` took; by torch's operations where they are to have derivatives too."""
         plan: Plan = ctx.plan
-        x, y, kept, *tensors = ctx.saved_tensors
+        saved = ctx.saved_tensors  # once: hooks may refuse a second time
+        _check_saved(saved, ctx.shapes)
+        x, y, kept, *tensors = saved
         needed = ctx.needs_input_grad[1:]
         if torch.is_grad_enabled() or _batched(output_gradients):
             return None, *torch_gradients(plan.torch_layer, (x, *tensors), ctx.given, output_gradients, needed)
@@ -121,6 +126,20 @@ class RecurrentLayer(torch.autograd.Function):
         )
         found = (dx, *(dstates or [None] * ctx.given), *dweights)
         return None, *[tensor if need else None for tensor, need in zip(found, needed, strict=True)]
+
+
+def _check_saved(tensors: Sequence[Tensor | None], shapes: Sequence[torch.Size | None]) -> None:
+    """Checks what was saved for the backward pass: hooks may hand back other tensors, whose memory must not be read.
+
+    Raises:
+        RuntimeError: A tensor is not what was saved.
+    """
+    for tensor, shape in zip(tensors, shapes, strict=True):
+        if tensor is not None and (unfit_tensor("it", tensor) or tensor.shape != shape):
+            raise RuntimeError(
+                f"a tensor that was saved for the backward pass as float32 {list(shape or ())} on the CPU came back as "
+                f"{str(tensor.dtype).removeprefix('torch.')} {list(tensor.shape)} on {tensor.device}"
+            )
 
 
 class _Joined(torch.autograd.Function):

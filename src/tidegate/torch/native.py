@@ -127,13 +127,10 @@ def gradients(
         need_dstates: Whether to compute the gradients by the initial states.
     """
     (x, states), (y, values), (dy, *dfinals) = inputs, kept, output_gradients
-    D, results = len(directions), []
-    x_rows, starts, ends = (
-        _kernels.rows_contiguous(x.numpy(force=True)),
-        _by_direction(states, D),
-        _by_direction(dfinals, D),
-    )
-    dys = None if dy is None else dy.numpy(force=True)
+    D, S, H, results = len(directions), plan.cell.S, directions[0].hidden_size, []
+    x_rows, dys = _kernels.rows_contiguous(x.numpy(force=True)), None if dy is None else dy.numpy(force=True)
+    starts, ends = _by_direction(states, D), _by_direction(dfinals, D)
+    dstates = [np.empty((D, plan.batch.B, H), np.float32) for _ in range(S if need_dstates else 0)]
     for d, layer in enumerate(directions):
         y_d, dy_d = (y, dys) if D == 1 else (_columns(y, d), None if dys is None else _columns(dys, d))
         dy_d = None if dy_d is None else _kernels.rows_contiguous(dy_d)
@@ -142,7 +139,7 @@ def gradients(
             _kernels.run_backward(
                 *(layer, call, (y_d, None if values is None else values[d]), (dy_d, ends[d])),
                 need_dx=need_dx,
-                need_dh0=need_dstates,
+                dh0=[dstate[d] for dstate in dstates],
                 recompute_every=plan.recompute_every,
             )
         )
@@ -150,15 +147,11 @@ def gradients(
     if dx is not None:
         for other in results[1:]:
             dx += cast("Array", other.dx)
-    dstates: States = ()
-    if need_dstates:
-        by_direction = [
-            cast("Array", result.dh0).reshape(plan.cell.S, -1, directions[0].hidden_size) for result in results
-        ]
-        dstates = tuple([torch.from_numpy(dstate) for dstate in np.stack(by_direction, axis=1)])
     # The fields after dx and dh0 are those of the weights; without bias the last two are None.
     dweights = [torch.from_numpy(dw) for result in results for dw in result[2:] if dw is not None]
-    return Gradients(None if dx is None else torch.from_numpy(dx), dstates, dweights)
+    return Gradients(
+        None if dx is None else torch.from_numpy(dx), tuple([torch.from_numpy(dstate) for dstate in dstates]), dweights
+    )
 
 
 def _by_direction(states: Sequence[Tensor | None] | None, D: int) -> list[_kernels.States]:

@@ -129,9 +129,13 @@ def _plan(
     """Checks what the rest trusts, and returns the sizes of the letters too."""
     (x, states), (lengths, episode_starts), cell = inputs, rows, Cell.of(options.cell)
     step = weights_per_direction(weights)
-    for i in range(0, len(weights), step):
-        I, H = check_weights(cell, *[weight.numpy(force=True) for weight in weights[i : i + step]])
-    numbers = {"I": I, "H": H, "D": len(weights) // step}
+    if len(weights) not in {step, 2 * step}:
+        raise ValueError(f"weights are {len(weights)}, expected those of one or two directions, {step} each")
+    parts = [[weight.numpy(force=True) for weight in weights[i : i + step]] for i in range(0, len(weights), step)]
+    I, H = check_weights(cell, *parts[0])
+    if check_weights(cell, *parts[-1]) != (I, H):
+        raise ValueError("the weights of the two directions have different shapes, expected the same")
+    numbers = {"I": I, "H": H, "D": len(parts)}
     sizes: checks.Sizes = {letter: (size, "the weights") for letter, size in numbers.items()}
     checks.check("x", x.numpy(force=True), "T B I", sizes)
     if len(states) not in {0, cell.S}:

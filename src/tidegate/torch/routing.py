@@ -25,7 +25,7 @@ class Route:
     Attributes:
         native: Whether native kernels run; otherwise torch's own code does.
         reason: What decides it, in words.
-        transform: What torch does with the call: "trace" for torch.compile, torch.export and dispatch modes, "func" for
+        transform: What torch does with the call: "graph" for torch.compile, torch.export and dispatch modes, "func" for
             torch.func; None for nothing.
     """
 

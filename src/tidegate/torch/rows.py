@@ -59,7 +59,7 @@ def check_rows(data: Tensor | PackedSequence, rows: RowArguments, batch_first: b
         if as_tensors:  # torch's own code takes it as it is
             return Batch(0, 0)
         return check_batch({"N": (data.data.shape[0], "input")}, batch_sizes=data.batch_sizes.numpy())
-    T, B, *_ = data.shape
+    T, B = (*data.shape, 1, 1)[:2]  # if that is too short, torch's own checks say so
     if data.dim() == 2:  # one sequence is a batch of one
         B = 1
     elif batch_first:

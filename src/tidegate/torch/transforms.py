@@ -1,4 +1,4 @@
-"""What a call meets: transforms that record or replace the operations of torch, and tensors that kernels can't read."""
+"""What a call runs into: transforms that record or replace operations of torch, tensors that kernels can't read."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -11,15 +11,15 @@ from torch.nn import Parameter
 
 
 def transform() -> str | None:
-    """Returns what a layer must show itself to as an operation of torch: "trace", "func", or nothing.
+    """Returns what a layer must show itself to as an operation of torch: "graph", "func", or nothing.
 
-    "trace" stands for torch.compile, torch.export and dispatch modes; "func" for the transforms of torch.func.
+    "graph" stands for torch.compile, torch.export and dispatch modes; "func" for the transforms of torch.func.
     """
     if torch.compiler.is_compiling():
-        return "trace"
+        return "graph"
     if _are_functorch_transforms_active():
         return "func"
-    return "trace" if _len_torch_dispatch_stack() else None
+    return "graph" if _len_torch_dispatch_stack() else None
 
 
 def jit_traces() -> bool:

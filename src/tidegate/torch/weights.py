@@ -1,8 +1,8 @@
 """Weights of torch layers as the native kernels read them: where they are, anew at every call.
 
-Nothing is kept from one call to the next, so that every change is seen, by whatever door it was made: an optimizer,
-`weight.data`, a numpy view, another process. To pack them again costs what it would cost to compare them with a copy,
-and a single step does not pack them at all.
+Nothing is kept from one call to the next, so that every change is seen, by whatever door it came: an optimizer,
+`weight.data`, a numpy view, another process. A call of several steps packs the weights first; a single step packs a few
+columns at a time, as it reads them.
 """
 
 from collections.abc import Sequence
@@ -26,10 +26,23 @@ def borrow(cell: Cell, weights: Sequence[Tensor]) -> list[_kernels.Layer]:
     Raises:
         RuntimeError: A weight has no memory: its storage was freed, as those who shard parameters do.
     """
-    weights = [weight if weight.is_contiguous() else weight.contiguous() for weight in weights]
-    addresses = [weight.data_ptr() for weight in weights]
-    if not all(addresses):
-        raise RuntimeError("a weight has no memory: its storage has been freed")
-    I, H, step, isa = weights[0].shape[1], weights[1].shape[1], weights_per_direction(weights), default_isa()
+    plain, owners = [], []
+    for weight in weights:
+        contiguous, storage = weight.is_contiguous(), weight.untyped_storage()
+        floats = weight.numel() if contiguous else _span(weight)
+        if storage.nbytes() < 4 * (weight.storage_offset() + floats):
+            raise RuntimeError("a weight has no memory: its storage has been freed")
+        if not contiguous or weight.is_neg():
+            weight = weight.resolve_neg().contiguous()  # noqa: PLW2901 - the same numbers
+            storage = weight.untyped_storage()
+        plain.append(weight)
+        owners.append(storage)
+    I, H, step, isa = plain[0].shape[1], plain[1].shape[1], weights_per_direction(plain), default_isa()
+    addresses = [weight.data_ptr() for weight in plain]
     parts = [addresses[i : i + step] for i in range(0, len(addresses), step)]
-    return [_kernels.borrow_weights(cell, I, H, part, isa, weights) for part in parts]
+    return [_kernels.borrow_weights(cell, I, H, part, isa, owners) for part in parts]
+
+
+def _span(tensor: Tensor) -> int:
+    """Returns how many numbers lie between the first and the last one of a tensor, both included."""
+    return 1 + sum((size - 1) * stride for size, stride in zip(tensor.shape, tensor.stride(), strict=True))

@@ -188,7 +188,7 @@ class DropIn(_Base):
     def _native_layers(self, route: Route, plan: Plan, traces: list[Trace] | None) -> DirectLayers | OperationLayers:
         """Returns what runs a layer natively, as a route says."""
         if route.transform:
-            form = OperationLayers if route.transform == "trace" else TransformedLayers
+            form = OperationLayers if route.transform == "graph" else TransformedLayers
             options = Options(str(plan.cell), plan.batch.episode_state, plan.recompute_every)
             return form(options, plan.batch)
         return DirectLayers(plan, traces)
