@@ -1,6 +1,5 @@
 """The layers of torch.nn, run eagerly; ragged rows as a packed sequence, and episodes as the rows of one."""
 
-import os
 from collections.abc import Callable, Mapping
 from functools import partial
 from types import ModuleType
@@ -8,8 +7,8 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.autograd.profiler import profile
 from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from case import Array, Case
 from contender import Contender
@@ -117,12 +116,23 @@ def answer(result: Any) -> Mapping[str, Array]:
     return {name: tensor.numpy() for name, tensor in named.items()}
 
 
+class _Seen(TorchDispatchMode):
+    """Collects the names of operations; a profiler would keep all tensors of the backward pass too."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.names: set[str] = set()
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        self.names.add(func.name())
+        return func(*args, **(kwargs or {}))
+
+
 def path(call: Callable[[], Any]) -> str:
     """Returns by which code torch runs its layers in a call: one operation of oneDNN a layer, or several a step."""
-    os.environ.setdefault("KINETO_LOG_LEVEL", "99")  # or the profiler writes a line whenever it starts and stops
-    with profile(use_kineto=False) as seen:
+    with _Seen() as seen:
         call()
-    return ONEDNN if any("mkldnn_rnn" in event.name for event in seen.function_events) else STEPS
+    return ONEDNN if any("mkldnn_rnn" in name for name in seen.names) else STEPS
 
 
 def at_its_best(call: Callable[[], Any], case: Case, threads: int, setting: str = "") -> list[Contender]:
