@@ -108,16 +108,17 @@ def older(found: Found) -> Iterator[str]:
 
 
 def lstm(found: Found) -> Iterator[str]:
-    """Yields the figures of an LSTM beside all peers, and what they come to."""
-    rows = found.get("layer-lstm", {"rows": []})["rows"]
+    """Yields the figures of an LSTM beside all peers, and what they come to: of this machine, or of one that has them."""
+    measured = next((one for one in (found, *results.kept()) if "layer-lstm" in one), None)
+    if measured is None:
+        return
+    rows = measured["layer-lstm"]["rows"]
+    yield f"{measured['machine']}, {measured['layer-lstm']['isa']}, {measured['layer-lstm']['threads']} threads."
     for kind in ("inference", "training"):
-        if some := [row for row in rows if row["kind"] == kind]:
-            yield f"{kind.capitalize()}:\n"
-            yield from table(some)
-            yield ""
-    if rows:
-        yield "| measure | |\n|---|---|"
-        yield from (f"| {name} | {figure.replace('|', chr(92) + '|')} |" for name, figure in summary(rows).items())
+        yield f"\n{kind.capitalize()}:\n"
+        yield from table([row for row in rows if row["kind"] == kind])
+    yield "\n| measure | |\n|---|---|"
+    yield from (f"| {name} | {figure.replace('|', chr(92) + '|')} |" for name, figure in summary(rows).items())
 
 
 def silence(found: Found) -> Iterator[str]:

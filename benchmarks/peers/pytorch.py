@@ -125,7 +125,9 @@ class _Seen(TorchDispatchMode):
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         self.names.add(func.name())
-        return func(*args, **(kwargs or {}))
+        with self:  # in inference mode torch takes no operation apart by itself
+            parts = func.decompose(*args, **(kwargs or {}))
+        return func(*args, **(kwargs or {})) if parts is NotImplemented else parts
 
 
 def path(call: Callable[[], Any]) -> str:
