@@ -108,7 +108,7 @@ def older(found: Found) -> Iterator[str]:
 
 
 def lstm(found: Found) -> Iterator[str]:
-    """Yields the figures of an LSTM beside all peers, and what they come to: of this machine, or of one that has them."""
+    """Yields the figures of an LSTM beside all peers, and what they come to, of this machine or another."""
     measured = next((one for one in (found, *results.kept()) if "layer-lstm" in one), None)
     if measured is None:
         return

@@ -98,7 +98,8 @@ void backward(const PackedLayer& layer, const Batch& batch, const BackwardPass& 
   assert(!pass.db_ih == !layer.has_bias && !pass.db_hh == !layer.has_bias);
   if (layer.numbers.needs_trace && !pass.trace) layer.prepare_forward(threads);
   if (pass.dx) layer.prepare_backward_ih(threads);
-  if (pass.dh0[0] || batch.T > 1 || layer.numbers.stages() > 1) layer.prepare_backward_hh(threads);
+  for (int32_t stage = 0; stage < layer.numbers.stages(); ++stage)  // a single step ends before the first stage
+    if (stage > 0 || pass.dh0[0] || batch.T > 1) layer.prepare_backward_hh(stage, threads);
   const Lookup lookup(batch);
   const RecycledFloats products = lookup ? RecycledFloats(product_floats(layer, lookup)) : RecycledFloats();
   const WeightSums sums{pass.dw_ih, pass.dw_hh, pass.db_ih, pass.db_hh, products.get()};

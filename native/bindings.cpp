@@ -99,7 +99,7 @@ template <class Array>
 using States = std::vector<Maybe<Array>>;
 using Inputs = std::tuple<ConstFloats, States<ConstFloats>>;                               // x, h0
 using Outputs = std::tuple<Floats32, States<Floats32>, Maybe<Floats32>, Maybe<Floats32>>;  // y, h_n, c, trace
-using Kept = std::tuple<ConstFloats, Maybe<ConstFloats>, Maybe<ConstFloats>>;              // y, c, trace
+using Saved = std::tuple<ConstFloats, Maybe<ConstFloats>, Maybe<ConstFloats>>;              // y, c, trace
 using OutputGradients = std::tuple<Maybe<ConstFloats>, States<ConstFloats>>;               // dy, dh_n
 using Gradients = std::tuple<Maybe<Floats32>, States<Floats32>, Floats32, Floats32, Maybe<Floats32>,
                              Maybe<Floats32>>;  // dx, dh0, dw_ih, dw_hh, db_ih, db_hh
@@ -120,10 +120,10 @@ void forward_(const PackedLayer& layer, const BatchRows& in, const Inputs& input
   forward(layer, batch, pass, threads);
 }
 
-void backward_(const PackedLayer& layer, const BatchRows& in, const Inputs& inputs, const Kept& kept,
+void backward_(const PackedLayer& layer, const BatchRows& in, const Inputs& inputs, const Saved& saved,
                const OutputGradients& given, const Gradients& results, int64_t trace_steps, int threads) {
   const auto& [x, h0] = inputs;
-  const auto& [y, c, trace] = kept;
+  const auto& [y, c, trace] = saved;
   const auto& [dy, dh_n] = given;
   const auto& [dx, dh0, dw_ih, dw_hh, db_ih, db_hh] = results;
   BackwardPass pass{};
@@ -278,7 +278,7 @@ NB_MODULE(_native, module) {
             return step_arrays({&layer}, false, x, before, after, threads);
           },
           nb::arg("x").none(), nb::arg("before").none(), nb::arg("after").none(), nb::arg("threads"))
-      .def("backward", &backward_, nb::arg("rows"), nb::arg("inputs"), nb::arg("kept"), nb::arg("output_gradients"),
+      .def("backward", &backward_, nb::arg("rows"), nb::arg("inputs"), nb::arg("saved"), nb::arg("output_gradients"),
            nb::arg("gradients"), nb::arg("trace_steps"), nb::arg("threads"));
 
   module.def(

@@ -128,9 +128,9 @@ RecycledFloats PackedLayer::pack_backward(const std::vector<int32_t>& order, con
     const int64_t count = std::min(lanes, columns - column);
     const float* from = w + (gate * hidden + block * lanes) * columns + column;
     for (int64_t row = 0; row < lanes; ++row, out += width) {
-      const int64_t kept = row < rows ? count : 0;
-      std::copy_n(from + row * columns, kept, out);
-      std::fill_n(out + kept, lanes - kept, 0.0f);
+      const int64_t given = row < rows ? count : 0;
+      std::copy_n(from + row * columns, given, out);
+      std::fill_n(out + given, lanes - given, 0.0f);
     }
   };
   const auto turn_back = [&](int32_t gate, int64_t block, int64_t column, float* out, int64_t width) {
@@ -169,16 +169,14 @@ void PackedLayer::prepare_backward_ih(int threads) const {
   });
 }
 
-void PackedLayer::prepare_backward_hh(int threads) const {
-  std::call_once(prepared_hh_, [&] {
-    for (int32_t stage = 0; stage < numbers.stages(); ++stage) {
-      const int32_t first = numbers.stage_first(stage), count = numbers.stage_gates(stage);
-      std::vector<int32_t> order;  // in that of the gradients: a gate whose recurrent half has its own comes first
-      if (numbers.apart >= 0) order.push_back(numbers.apart);
-      for (int32_t gate = first; gate < first + count; ++gate)
-        if (gate != numbers.apart) order.push_back(gate);
-      backward_hh_[stage] = pack_backward(order, weights_.w_hh, forward_hh_, hidden, threads);
-    }
+void PackedLayer::prepare_backward_hh(int32_t stage, int threads) const {
+  std::call_once(prepared_hh_[stage], [&] {
+    const int32_t first = numbers.stage_first(stage), count = numbers.stage_gates(stage);
+    std::vector<int32_t> order;  // in that of the gradients: a gate whose recurrent half has its own comes first
+    if (numbers.apart >= 0) order.push_back(numbers.apart);
+    for (int32_t gate = first; gate < first + count; ++gate)
+      if (gate != numbers.apart) order.push_back(gate);
+    backward_hh_[stage] = pack_backward(order, weights_.w_hh, forward_hh_, hidden, threads);
   });
 }
 

@@ -96,7 +96,7 @@ class PackedLayer {
   void prepare_forward(int threads) const;
   bool forward_is_prepared() const { return forward_hh_.get() != nullptr; }
   void prepare_backward_ih(int threads) const;
-  void prepare_backward_hh(int threads) const;
+  void prepare_backward_hh(int32_t stage, int threads) const;
 
  private:
   // The weights of all stages, one after the other.
@@ -109,7 +109,7 @@ class PackedLayer {
 
   Weights weights_;  // null once they are kept packed
   RecycledFloats bias_;
-  mutable std::once_flag prepared_forward_, prepared_ih_, prepared_hh_;
+  mutable std::once_flag prepared_forward_, prepared_ih_, prepared_hh_[CellNumbers::kMostStages];
   mutable RecycledFloats forward_ih_, forward_hh_, backward_ih_, backward_hh_[CellNumbers::kMostStages];
 };
 

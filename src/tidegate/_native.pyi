@@ -53,7 +53,7 @@ class PackedLayer:
         self,
         rows: BatchRows,
         inputs: tuple[Floats, States],
-        kept: tuple[Floats, Maybe, Maybe],
+        saved: tuple[Floats, Maybe, Maybe],
         output_gradients: tuple[Maybe, States],
         gradients: tuple[Maybe, States, Floats, Floats, Maybe, Maybe],
         trace_steps: int,

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from tidegate.data.columns import choose, label_name
+from tidegate.data.columns import guess_columns, label_name
 
 LONG = ["a film about the sea", "the ships are really slow", "so many storms and wars", "nobody tells us why"]
 FEW = ["yes", "no", "yes", "no"]
@@ -28,16 +28,16 @@ IDS = ["u1", "u2", "u3", "u4"]
 )
 def test_obvious_columns_are_found(columns: dict[str, list[Any]], text: str, label: str) -> None:
     """Usual names decide, the surest first; without them the one column of long texts and the one of few values."""
-    assert choose(columns, None, None, need_label=True) == (text, label)
-    assert choose(columns, None, None, need_label=False) == (text, None)
+    assert guess_columns(columns, None, None, need_label=True) == (text, label)
+    assert guess_columns(columns, None, None, need_label=False) == (text, None)
 
 
 def test_columns_that_are_asked_for_are_taken() -> None:
     """Given names win over guesses, and a column that is taken for one purpose is not guessed for the other."""
     columns = {"text": LONG, "label": FEW, "review": LONG, "stars": ["1", "2", "1", "2"]}
-    assert choose(columns, "review", "stars", need_label=True) == ("review", "stars")
-    assert choose(columns, None, "stars", need_label=False) == ("text", "stars")
-    assert choose({"a": LONG, "text": FEW}, "a", None, need_label=True) == ("a", "text")
+    assert guess_columns(columns, "review", "stars", need_label=True) == ("review", "stars")
+    assert guess_columns(columns, None, "stars", need_label=False) == ("text", "stars")
+    assert guess_columns({"a": LONG, "text": FEW}, "a", None, need_label=True) == ("a", "text")
 
 
 @pytest.mark.parametrize(
@@ -65,7 +65,7 @@ def test_columns_that_are_not_obvious(
 ) -> None:
     """Where a column is missing or a guess could be wrong, the error lists the columns and names the option."""
     with pytest.raises(ValueError, match=message):
-        choose(columns, text, label, need_label=True)
+        guess_columns(columns, text, label, need_label=True)
 
 
 @pytest.mark.parametrize(

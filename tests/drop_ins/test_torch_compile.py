@@ -192,20 +192,20 @@ def test_the_operations_keep_torchs_rules(cell: str, keep: bool, given: bool) ->
     """The opcheck of torch finds schema, fake tensors, autograd and tracing of both operations as they must be."""
     torch.library.opcheck(recurrent_layer, operation_inputs(cell, keep=keep, given=given))
     args = operation_inputs(cell, keep=keep, given=given, requires_grad=False)
-    y, finals, kept = recurrent_layer(*args)
+    y, finals, saved = recurrent_layer(*args)
     output_gradients = [torch.ones_like(y), *[None for _ in finals]]
-    torch.library.opcheck(recurrent_layer_backward, (*args, [y, kept], output_gradients))
+    torch.library.opcheck(recurrent_layer_backward, (*args, [y, saved], output_gradients))
 
 
 @pytest.mark.parametrize("cell", ["gru", "lstm"])
-def test_what_was_not_kept_is_computed_again(cell: str) -> None:
-    """Gradients are the same whether or not the forward pass kept gates, and cell states."""
+def test_what_was_not_saved_is_computed_again(cell: str) -> None:
+    """Gradients are the same whether or not the forward pass saved gates, and cell states."""
     results = []
     for keep in (True, False):
         torch.manual_seed(0)
         args = operation_inputs(cell, keep=keep, given=True)
-        y, finals, kept = recurrent_layer(*args)
-        assert bool(kept.numel()) is keep
+        y, finals, saved = recurrent_layer(*args)
+        assert bool(saved.numel()) is keep
         loss = y.square().sum() + sum(final.sum() for final in finals)
         results.append(torch.autograd.grad(loss, [args[0], *args[1], *args[2]]))
     torch.testing.assert_close(*results, rtol=0, atol=0)
@@ -263,7 +263,7 @@ def test_wrong_arguments_of_the_operation(case: str) -> None:
 
 KEPT: dict[str, tuple[int, str]] = {
     "y": (0, r"y has shape \(5, 4, 10\), expected \[T, B, D·H\] = \(6, 4, 10\)"),
-    "kept": (1, r"kept has shape \(1, 6, 4, 4, 5\), expected \[D, T, B, K, H\] = \(2, 6, 4, 4, 5\)"),
+    "saved": (1, r"saved has shape \(1, 6, 4, 4, 5\), expected \[D, T, B, K, H\] = \(2, 6, 4, 4, 5\)"),
     "dy": (2, r"dy has shape \(5, 4, 10\), expected"),
     "dh_n": (3, r"dstates\[0\] has shape \(1, 4, 5\), expected"),
 }
@@ -271,14 +271,14 @@ KEPT: dict[str, tuple[int, str]] = {
 
 @pytest.mark.parametrize("case", KEPT)
 def test_wrong_arguments_of_the_backward_operation(case: str) -> None:
-    """So does the backward operation: what the forward pass kept, and the gradients, must have their shapes."""
+    """So does the backward operation: what the forward pass saved, and the gradients, must have their shapes."""
     position, message = KEPT[case]
     args = operation_inputs("gru", keep=True, given=True)
     forward: Any = recurrent_layer
     backward: Any = torch.ops.tidegate.recurrent_layer_backward
     with torch.no_grad():
-        y, (h_n,), kept = forward(*args)
-        given = [y, kept, torch.ones_like(y), torch.ones_like(h_n)]
+        y, (h_n,), saved = forward(*args)
+        given = [y, saved, torch.ones_like(y), torch.ones_like(h_n)]
         given[position] = given[position][1:]
         with pytest.raises(ValueError, match=message):
             backward(*args, given[:2], given[2:])

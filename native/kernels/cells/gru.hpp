@@ -62,10 +62,10 @@ TIDEGATE_INLINE vec times_candidate_slope(const Choices& c, vec gradient, vec v)
 template <bool kStandard>
 TIDEGATE_INLINE void write_state(const ForwardStep& step, int64_t row, int64_t unit, vec z, vec n) {
   const int64_t count = step.hidden - unit;
-  const vec kept = (1.0f - z) * n;
+  const vec added = (1.0f - z) * n;
   const vec h = load(step.h[row] + unit, count);
   const bool keeps = kStandard || step.choices.of[kUpdate] == kOn;
-  const vec h_next = keeps ? fma(z, h, kept) : n;  // an infinite h is no number times 0
+  const vec h_next = keeps ? fma(z, h, added) : n;  // an infinite h is no number times 0
   if (step.y) store(step.y[row] + unit, h_next, count);
 }
 

@@ -24,7 +24,7 @@ _TEXT_WORDS = 4  # mean number of words from which a column reads as texts
 _MOST_CLASSES = 20  # distinct values up to which a column reads as labels
 
 
-def choose(columns: Columns, text: str | None, label: str | None, *, need_label: bool) -> tuple[str, str | None]:
+def guess_columns(columns: Columns, text: str | None, label: str | None, *, need_label: bool) -> tuple[str, str | None]:
     """Finds the column of texts and the column of labels.
 
     A column that is asked for must be there. Otherwise the name decides, if it is a usual one, and then the content:

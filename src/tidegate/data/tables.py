@@ -14,7 +14,7 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from tidegate.data.columns import choose, label_name
+from tidegate.data.columns import guess_columns, label_name
 from tidegate.data.files import replacing
 from tidegate.data.rows import Block, Source, blocks
 
@@ -75,7 +75,7 @@ def read(
 
     Args:
         path: A file whose suffix `kind_of` knows, in UTF-8 or, with a byte order mark, UTF-16.
-        text: Name of the column of texts; None to guess it, see `columns.choose`.
+        text: Name of the column of texts; None to guess it, see `columns.guess_columns`.
         label: Name of the column of labels; None to guess it, if it is needed.
         need_label: Whether there must be labels.
 
@@ -128,7 +128,7 @@ def stream(
     count = 0
     try:
         for columns in blocks(source, kind, size):
-            chosen = chosen or choose(columns, text, label, need_label=need_label)
+            chosen = chosen or guess_columns(columns, text, label, need_label=need_label)
             table = _table(columns, *chosen, first_row=count + 1)
             count += len(table)
             yield table

@@ -128,7 +128,7 @@ def empty(*shape: int) -> Array:
 
 
 def traced_values(cell: Cell, *, gates: bool) -> int:
-    """Returns K, the number of values that are kept of a step: the states after the first, and with them the gates."""
+    """Returns K, the number of values that are saved of a step: the states after the first, and with them the gates."""
     return cell.K if gates else cell.S - 1
 
 
@@ -144,26 +144,26 @@ def by_state(cell: Cell, array: Array | None) -> States:
     return (array,) if cell.S == 1 else tuple(array)
 
 
-def _split(cell: Cell, kept: Array | None) -> tuple[Array | None, Array | None]:
-    """Takes what is kept of each step apart: the second state, and the gates if they are there."""
-    if kept is None:
+def _split(cell: Cell, saved: Array | None) -> tuple[Array | None, Array | None]:
+    """Takes what is saved of each step apart: the second state, and the gates if they are there."""
+    if saved is None:
         return None, None
-    return None if cell.S == 1 else kept[..., -1, :], kept if kept.shape[-2] == cell.K else None
+    return None if cell.S == 1 else saved[..., -1, :], saved if saved.shape[-2] == cell.K else None
 
 
-def run_forward(layer: Layer, call: Call, y: Array, h_n: States, kept: Array | None, *, clear: bool = False) -> None:
-    """Runs `ops.forward` into arrays that are there: y, h_n, and what is to be kept of each step.
+def run_forward(layer: Layer, call: Call, y: Array, h_n: States, saved: Array | None, *, clear: bool = False) -> None:
+    """Runs `ops.forward` into arrays that are there: y, h_n, and what is to be saved of each step.
 
     The backward pass does not read it where rows have ended; it is only set to 0 there if it is to be `clear`.
     """
-    outputs = (y, h_n, *_split(layer.cell, kept))
+    outputs = (y, h_n, *_split(layer.cell, saved))
     layer.native.forward(call.batch.native(call.reverse), (call.x, call.h0), outputs, clear, get_num_threads())
 
 
 def run_backward(
     layer: Layer,
     call: Call,
-    kept: tuple[Array, Array | None],
+    saved: tuple[Array, Array | None],
     output_gradients: tuple[Array | None, States],
     *,
     need_dx: bool,
@@ -175,13 +175,13 @@ def run_backward(
     Args:
         layer: The layer.
         call: As in the forward pass.
-        kept: y and what was kept of each step; gates that are not there are computed again.
+        saved: y and what was saved of each step; gates that are not there are computed again.
         output_gradients: By y and by h_n.
         need_dx: Whether to compute dx.
         dh0: Arrays for the gradients by the initial states; none if they are not needed.
         recompute_every: Most steps whose gates are computed again at once; None for any number.
     """
-    (y, values), cell = kept, layer.cell
+    (y, values), cell = saved, layer.cell
     I, H, gates = layer.input_size, layer.hidden_size, cell.G * layer.hidden_size
     dx = empty(*call.x.shape[:-1], I) if need_dx else None
     db_ih, db_hh = (np.empty(gates, np.float32), np.empty(gates, np.float32)) if layer.bias else (None, None)

@@ -168,13 +168,13 @@ def _checked(layer: Layer, x: Array, h0: Any, options: RowOptions) -> tuple[Call
     return Call(batch, reverse, rows_contiguous(x), by_state(layer.cell, h0)), sizes, rows
 
 
-def _kept(cell: Cell, trace: Array | None, sizes: checks.Sizes, rows: str, gates: bool) -> Array | None:
+def _saved(cell: Cell, trace: Array | None, sizes: checks.Sizes, rows: str, gates: bool) -> Array | None:
     """Returns what the backward pass reads of the checked trace of a forward pass, with or without gates."""
     if trace is None:
         states = 'trace=True, or "states" with recompute_every' if cell.S > 1 else "trace=True, or pass recompute_every"
         raise ValueError(f"out has no trace: call forward with {states}, before backward")
     only_states = not gates and trace.ndim > 1 and trace.shape[-2] == cell.S - 1
-    sizes["K"] = (cell.S - 1 if only_states else cell.K, "the values kept of a step")
+    sizes["K"] = (cell.S - 1 if only_states else cell.K, "the values saved of a step")
     return np.ascontiguousarray(checks.check("trace", trace, f"{rows} K H", sizes))
 
 
@@ -222,10 +222,10 @@ def forward(
         checks.check_output("y", y, f"{rows} H", sizes)
         if np.may_share_memory(x, y) or (h0 is not None and np.may_share_memory(h0, y)):
             raise ValueError("y shares memory with x or h0, expected an array of its own: inputs are read to the end")
-    kept = empty(*leading, traced_values(layer.cell, gates=trace is True), H) if trace else None
+    saved = empty(*leading, traced_values(layer.cell, gates=trace is True), H) if trace else None
     h_n = empty_states(layer.cell, call.batch.B, H)
-    run_forward(layer, call, y, by_state(layer.cell, h_n), kept, clear=True)
-    return Forward(y, h_n, kept)
+    run_forward(layer, call, y, by_state(layer.cell, h_n), saved, clear=True)
+    return Forward(y, h_n, saved)
 
 
 def backward(
@@ -266,14 +266,14 @@ def backward(
         raise ValueError(f"need is {need!r}, expected some of {', '.join(map(repr, sorted(_NEED)))}")
     y = rows_contiguous(checks.check("y", out.y, f"{rows} H", sizes))
     gates = layer.cell.needs_trace and recompute_every is None
-    kept = _kept(layer.cell, out.trace, sizes, rows, gates) if gates or layer.cell.S > 1 else None
+    saved = _saved(layer.cell, out.trace, sizes, rows, gates) if gates or layer.cell.S > 1 else None
     if dy is not None:
         dy = rows_contiguous(checks.check("dy", dy, f"{rows} H", sizes))
     if dh_n is not None:
         dh_n = np.ascontiguousarray(checks.check("dh_n", dh_n, layer.cell.state_letters, sizes))
     dh0 = empty_states(layer.cell, call.batch.B, layer.hidden_size) if "dh0" in need else None
     found = run_backward(
-        *(layer, call, (y, kept), (dy, by_state(layer.cell, dh_n))),
+        *(layer, call, (y, saved), (dy, by_state(layer.cell, dh_n))),
         need_dx="dx" in need,
         dh0=by_state(layer.cell, dh0),
         recompute_every=recompute_every,

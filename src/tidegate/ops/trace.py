@@ -115,17 +115,17 @@ class Trace(_Named):
     tokens: Tokens | None = None
 
     @classmethod
-    def of(cls, cell: Cell, y: Any, kept: Iterable[Any], **facts: Any) -> Self:
-        """Names what a forward pass kept of each step.
+    def of(cls, cell: Cell, y: Any, saved: Iterable[Any], **facts: Any) -> Self:
+        """Names what a forward pass saved of each step.
 
         Args:
             cell: The cell.
             y: Outputs after each step, [T, B, H].
-            kept: What `Cell.trace` names, and then the states after the first, [T, B, H] each.
+            saved: What `Cell.trace` names, and then the states after the first, [T, B, H] each.
             facts: The other attributes.
         """
         names = (cell.states[0], *cell.trace, *cell.states[1:])
-        return cls(cell=cell, values=dict(zip(names, (y, *kept), strict=True)), **facts)
+        return cls(cell=cell, values=dict(zip(names, (y, *saved), strict=True)), **facts)
 
     @property
     def suffix(self) -> str:

@@ -57,25 +57,25 @@ class TransformedLayers(OperationLayers):
 
 
 class _Layer(torch.autograd.Function):
-    """`apply(call, lengths, episode_starts, x, *states, *weights)` gives `(y, *finals, kept)`."""
+    """`apply(call, lengths, episode_starts, x, *states, *weights)` gives `(y, *finals, saved)`."""
 
     @staticmethod
     def forward(call: _Call, lengths: Any, episode_starts: Any, x: Tensor, *tensors: Tensor) -> tuple[Tensor, ...]:
-        y, finals, kept = recurrent_layer(x, *call.split(tensors), lengths, episode_starts, call.options)
-        return y, *finals, kept
+        y, finals, saved = recurrent_layer(x, *call.split(tensors), lengths, episode_starts, call.options)
+        return y, *finals, saved
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
         call, lengths, episode_starts, *tensors = inputs
-        y, kept = output[0], output[-1]
-        ctx.mark_non_differentiable(kept)
+        y, saved = output[0], output[-1]
+        ctx.mark_non_differentiable(saved)
         ctx.call = call
-        ctx.save_for_backward(lengths, episode_starts, y, kept, *tensors)
+        ctx.save_for_backward(lengths, episode_starts, y, saved, *tensors)
 
     @staticmethod
     def backward(ctx: Any, *output_gradients: Tensor) -> tuple[Tensor | None, ...]:
-        lengths, episode_starts, y, kept, *tensors = ctx.saved_tensors
-        found = _layer_backward(ctx.call, lengths, episode_starts, y, kept, *output_gradients[:-1], *tensors)
+        lengths, episode_starts, y, saved, *tensors = ctx.saved_tensors
+        found = _layer_backward(ctx.call, lengths, episode_starts, y, saved, *output_gradients[:-1], *tensors)
         return None, None, None, *found
 
     @staticmethod
@@ -89,27 +89,27 @@ class _Layer(torch.autograd.Function):
         episode_starts = None if episode_starts is None else _rows(episode_starts, in_dims[2], 1, N)
         states, weights = call.split(tensors)
         states = [_rows(state, dim, 1, N) for state, dim in zip(states, in_dims[4:weights_from], strict=True)]
-        y, *finals, kept = _layer(call, lengths, episode_starts, _rows(x, in_dims[3], 1, N), *states, *weights)
+        y, *finals, saved = _layer(call, lengths, episode_starts, _rows(x, in_dims[3], 1, N), *states, *weights)
         outputs = [output.unflatten(1, (N, output.shape[1] // N)) for output in (y, *finals)]
-        if not kept.numel():
-            return (*outputs, kept), (*(1 for _ in outputs), None)
-        return (*outputs, kept.unflatten(2, (N, kept.shape[2] // N))), (*(1 for _ in outputs), 2)
+        if not saved.numel():
+            return (*outputs, saved), (*(1 for _ in outputs), None)
+        return (*outputs, saved.unflatten(2, (N, saved.shape[2] // N))), (*(1 for _ in outputs), 2)
 
 
 class _Backward(torch.autograd.Function):
     """The backward pass, which has derivatives too.
 
-    `apply(call, lengths, episode_starts, y, kept, dy, *dfinals, x, *states, *weights)` gives gradients by the last.
+    `apply(call, lengths, episode_starts, y, saved, dy, *dfinals, x, *states, *weights)` gives gradients by the last.
     """
 
     @staticmethod
     def forward(
-        call: _Call, lengths: Any, episode_starts: Any, y: Tensor, kept: Tensor, *tensors: Tensor
+        call: _Call, lengths: Any, episode_starts: Any, y: Tensor, saved: Tensor, *tensors: Tensor
     ) -> tuple[Tensor, ...]:
         output_gradients, (x, *others) = _split_gradients(call, tensors)
         states, weights = call.split(others)
         dx, dstates, dweights = recurrent_layer_backward(
-            *(x, states, weights, lengths, episode_starts, call.options), [y, kept], output_gradients
+            *(x, states, weights, lengths, episode_starts, call.options), [y, saved], output_gradients
         )
         return dx, *dstates, *dweights
 

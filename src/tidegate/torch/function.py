@@ -14,7 +14,7 @@ from tidegate.ops.trace import Trace
 from tidegate.torch.cells import States
 from tidegate.torch.fallback import torch_gradients
 from tidegate.torch.native import Done, Plan, gradients, run
-from tidegate.torch.transforms import unfit_tensor
+from tidegate.torch.transforms import are_plain
 from tidegate.torch.weights import borrow
 
 _NO_MEMORY = torch.empty(0, dtype=torch.float32)
@@ -57,15 +57,15 @@ class DirectLayers(NamedTuple):
 
 
 def _traces(plan: Plan, i: int, done: Done, states: States | None) -> Iterator[Trace]:
-    """Takes apart what a layer has kept, without a copy."""
+    """Takes apart what a layer has saved, without a copy."""
     D, cell = len(done.finals[0]), plan.cell
     starts = tuple(map(torch.zeros_like, done.finals)) if states is None else states
-    assert done.kept is not None  # noqa: S101 - for mypy: it was asked for
-    for d, (hidden, kept) in enumerate(zip(done.y.chunk(D, 2), done.kept, strict=True)):
+    assert done.saved is not None  # noqa: S101 - for mypy: it was asked for
+    for d, (hidden, saved) in enumerate(zip(done.y.chunk(D, 2), done.saved, strict=True)):
         h0 = [state[d].detach() for state in starts]
         facts = {"h0": h0[0] if cell.S == 1 else torch.stack(h0), "lengths": plan.batch.row_lengths()}
         episodes = plan.batch.episode_starts is not None
-        yield Trace.of(cell, hidden, kept.unbind(2), **facts, episodes=episodes, layer=i, reverse=d == 1)
+        yield Trace.of(cell, hidden, saved.unbind(2), **facts, episodes=episodes, layer=i, reverse=d == 1)
 
 
 class _Call(NamedTuple):
@@ -93,24 +93,26 @@ class RecurrentLayer(torch.autograd.Function):
     def forward(ctx: Any, call: _Call, x: Tensor, *tensors: Tensor) -> tuple[Tensor, ...]:
         """Runs the layer natively, and keeps what the backward pass reads."""
         plan, done, given = call
-        y, finals, kept = done or run(plan, borrow(plan.cell, tensors[given:]), x, tensors[:given], K=plan.kept_values)
+        y, finals, saved = done or run(
+            plan, borrow(plan.cell, tensors[given:]), x, tensors[:given], K=plan.saved_values
+        )
         # A second tensor on the memory of y: its version counter is its own, so that users may change y in place.
         output = torch.from_numpy(y.numpy())
         ctx.plan, ctx.given = plan, given
         ctx.output_version = _version_counter(output)
         ctx.set_materialize_grads(False)
-        saved = (x, y, kept if plan.kept_values else None, *tensors)
-        ctx.shapes = [None if tensor is None else tensor.shape for tensor in saved]
-        ctx.save_for_backward(*saved)
+        held = (x, y, saved if plan.saved_values else None, *tensors)
+        ctx.shapes = [tensor.shape for tensor in held if tensor is not None]
+        ctx.save_for_backward(*held)
         return output, *finals
 
     @staticmethod
     def backward(ctx: Any, *output_gradients: Tensor | None) -> tuple[Tensor | None, ...]:
         """Returns the gradients of what `apply` took; by torch's operations where they are to have derivatives too."""
         plan: Plan = ctx.plan
-        saved = ctx.saved_tensors  # once: hooks may refuse a second time
-        _check_saved(saved, ctx.shapes)
-        x, y, kept, *tensors = saved
+        held = ctx.saved_tensors  # once: hooks may refuse a second time
+        _check_saved(held, ctx.shapes)
+        x, y, saved, *tensors = held
         needed = ctx.needs_input_grad[1:]
         if torch.is_grad_enabled() or _batched(output_gradients):
             return None, *torch_gradients(plan.torch_layer, (x, *tensors), ctx.given, output_gradients, needed)
@@ -120,7 +122,7 @@ class RecurrentLayer(torch.autograd.Function):
         changed = ctx.output_version._version > 0  # noqa: SLF001 - torch's public name for it
         y = run(plan, directions, x, states)[0] if changed else y
         dx, dstates, dweights = gradients(
-            *(plan, directions, (x, states), (y.numpy(), None if kept is None else kept.numpy()), output_gradients),
+            *(plan, directions, (x, states), (y.numpy(), None if saved is None else saved.numpy()), output_gradients),
             need_dx=needed[0],
             need_dstates=any(needed[1 : 1 + ctx.given]),
         )
@@ -128,16 +130,19 @@ class RecurrentLayer(torch.autograd.Function):
         return None, *[tensor if need else None for tensor, need in zip(found, needed, strict=True)]
 
 
-def _check_saved(tensors: Sequence[Tensor | None], shapes: Sequence[torch.Size | None]) -> None:
+def _check_saved(held: Sequence[Tensor | None], shapes: Sequence[torch.Size]) -> None:
     """Checks what was saved for the backward pass: hooks may hand back other tensors, whose memory must not be read.
 
     Raises:
         RuntimeError: A tensor is not what was saved.
     """
+    tensors = [tensor for tensor in held if tensor is not None]
+    if are_plain(tensors) and [tensor.shape for tensor in tensors] == shapes:
+        return
     for tensor, shape in zip(tensors, shapes, strict=True):
-        if tensor is not None and (unfit_tensor("it", tensor) or tensor.shape != shape):
+        if not are_plain([tensor]) or tensor.shape != shape:
             raise RuntimeError(
-                f"a tensor that was saved for the backward pass as float32 {list(shape or ())} on the CPU came back as "
+                f"a tensor that was saved for the backward pass as float32 {list(shape)} on the CPU came back as "
                 f"{str(tensor.dtype).removeprefix('torch.')} {list(tensor.shape)} on {tensor.device}"
             )
 

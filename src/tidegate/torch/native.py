@@ -38,7 +38,7 @@ class Plan(NamedTuple):
     recompute_every: int | None = None
 
     @property
-    def kept_values(self) -> int:
+    def saved_values(self) -> int:
         """K, how many values of a step the backward pass reads beside the outputs."""
         return _kernels.traced_values(self.cell, gates=self.cell.needs_trace and self.recompute_every is None)
 
@@ -56,12 +56,12 @@ class Done(NamedTuple):
     Attributes:
         y: Outputs [T, B, D·H].
         finals: Final states [D, B, H].
-        kept: K values of each step [D, T, B, K, H], or None for none.
+        saved: K values of each step [D, T, B, K, H], or None for none.
     """
 
     y: Tensor
     finals: States
-    kept: Tensor | None
+    saved: Tensor | None
 
 
 def run(
@@ -82,13 +82,13 @@ def run(
     leading, B = batch.leading, batch.B
     y = _kernels.empty(*leading, D * H)
     finals = [np.empty((D, B, H), np.float32) for _ in range(cell.S)]
-    kept = _kernels.empty(D, *leading, K, H) if K else None
+    saved = _kernels.empty(D, *leading, K, H) if K else None
     for d, layer in enumerate(directions):
         call = _kernels.Call(batch, d == 1, inputs, starts[d])
-        y_d, kept_d = y if D == 1 else _columns(y, d), None if kept is None else kept[d]
-        _kernels.run_forward(layer, call, y_d, [final[d] for final in finals], kept_d, clear=clear)
+        y_d, saved_d = y if D == 1 else _columns(y, d), None if saved is None else saved[d]
+        _kernels.run_forward(layer, call, y_d, [final[d] for final in finals], saved_d, clear=clear)
     tensors = tuple([torch.from_numpy(final) for final in finals])
-    return Done(torch.from_numpy(y), tensors, None if kept is None else torch.from_numpy(kept))
+    return Done(torch.from_numpy(y), tensors, None if saved is None else torch.from_numpy(saved))
 
 
 class Gradients(NamedTuple):
@@ -109,7 +109,7 @@ def gradients(
     plan: Plan,
     directions: Directions,
     inputs: tuple[Tensor, States | None],
-    kept: tuple[Array, Array | None],
+    saved: tuple[Array, Array | None],
     output_gradients: Sequence[Tensor | None],
     *,
     need_dx: bool,
@@ -121,12 +121,12 @@ def gradients(
         plan: As in the forward pass.
         directions: Likewise.
         inputs: x and the initial states.
-        kept: y and what was kept of each step; gates that are not there are computed again.
+        saved: y and what was saved of each step; gates that are not there are computed again.
         output_gradients: Gradients of the loss by y and by the S final states; None for 0.
         need_dx: Whether to compute the gradient by x.
         need_dstates: Whether to compute the gradients by the initial states.
     """
-    (x, states), (y, values), (dy, *dfinals) = inputs, kept, output_gradients
+    (x, states), (y, values), (dy, *dfinals) = inputs, saved, output_gradients
     D, S, H, results = len(directions), plan.cell.S, directions[0].hidden_size, []
     x_rows, dys = _kernels.rows_contiguous(x.numpy(force=True)), None if dy is None else dy.numpy(force=True)
     starts, ends = _by_direction(states, D), _by_direction(dfinals, D)

@@ -66,7 +66,7 @@ def recurrent_layer(
         options: The text of the cell and what else there is to say, see `Options`.
 
     Returns:
-        y [T, B, D·H], the S final states [D, B, H], and what is kept [D, T, B, K, H] or an empty tensor.
+        y [T, B, D·H], the S final states [D, B, H], and what is saved [D, T, B, K, H] or an empty tensor.
 
     Raises:
         TypeError: A tensor is not float32, lengths are no integers, or episode starts no booleans.
@@ -75,8 +75,8 @@ def recurrent_layer(
     given = Options.read(options)
     plan, _sizes = _plan(given, weights, (x, states), (lengths, episode_starts))
     directions = borrow(plan.cell, weights)
-    y, finals, kept = run(plan, directions, x, tuple(states), K=plan.kept_values if given.keep else 0, clear=True)
-    return y, list(finals), x.new_empty(0) if kept is None else kept
+    y, finals, saved = run(plan, directions, x, tuple(states), K=plan.saved_values if given.keep else 0, clear=True)
+    return y, list(finals), x.new_empty(0) if saved is None else saved
 
 
 @torch.library.custom_op("tidegate::recurrent_layer_backward", mutates_args=(), device_types="cpu")
@@ -94,7 +94,7 @@ def recurrent_layer_backward(
 
     Args:
         x: As in the forward pass, and so are states to options.
-        outputs: Of what the forward pass returned, y and what was kept.
+        outputs: Of what the forward pass returned, y and what was saved.
         output_gradients: Gradients of the loss by y and by the S final states; None for zeros.
 
     Returns:
@@ -103,11 +103,11 @@ def recurrent_layer_backward(
     given = Options.read(options)
     plan, sizes = _plan(given, weights, (x, states), (lengths, episode_starts))
     directions = borrow(plan.cell, weights)
-    y, kept = outputs
-    K = plan.kept_values if given.keep else traced_values(plan.cell, gates=False)
-    if K and not given.keep:  # nothing was kept, and states after the first can't be done without
-        kept = cast("Tensor", run(plan, directions, x, tuple(states), K=K).kept)
-    found = _kept(y, kept, K, sizes)
+    y, saved = outputs
+    K = plan.saved_values if given.keep else traced_values(plan.cell, gates=False)
+    if K and not given.keep:  # nothing was saved, and states after the first can't be done without
+        saved = cast("Tensor", run(plan, directions, x, tuple(states), K=K).saved)
+    found = _saved(y, saved, K, sizes)
     names = ("dy", *[f"dstates[{s}]" for s in range(plan.cell.S)])
     for name, gradient in zip(names, output_gradients, strict=True):
         if gradient is not None:
@@ -151,13 +151,13 @@ def _plan(
     return Plan(cell, batch, options.recompute_every), sizes
 
 
-def _kept(y: Tensor, kept: Tensor, K: int, sizes: checks.Sizes) -> tuple[Array, Array | None]:
-    """Checks what the forward pass has kept."""
+def _saved(y: Tensor, saved: Tensor, K: int, sizes: checks.Sizes) -> tuple[Array, Array | None]:
+    """Checks what the forward pass has saved."""
     outputs = rows_contiguous(checks.check("y", y.numpy(force=True), "T B D·H", sizes))
-    if not kept.numel():
+    if not saved.numel():
         return outputs, None
     letters = sizes | {"K": (K, "the cell")}
-    return outputs, np.ascontiguousarray(checks.check("kept", kept.numpy(force=True), "D T B K H", letters))
+    return outputs, np.ascontiguousarray(checks.check("saved", saved.numpy(force=True), "D T B K H", letters))
 
 
 @recurrent_layer.register_fake
@@ -172,7 +172,7 @@ def _(
     given, H, D = Options.read(options), weights[1].shape[1], len(weights) // weights_per_direction(weights)
     T, B = x.shape[0], states[0].shape[1] if states else x.shape[1]
     cell = Cell.of(given.cell)
-    K = Plan(cell, Batch(0, 0), given.recompute_every).kept_values if given.keep else 0
+    K = Plan(cell, Batch(0, 0), given.recompute_every).saved_values if given.keep else 0
     finals = [x.new_empty(D, B, H) for _ in range(cell.S)]
     return x.new_empty(T, B, D * H), finals, x.new_empty((D, T, B, K, H) if K else 0)
 
@@ -195,19 +195,19 @@ def _(
 def _keep(ctx: Any, inputs: tuple[Any, ...], output: tuple[Any, ...]) -> None:
     """Keeps what the backward pass needs."""
     x, states, weights, lengths, episode_starts, options = inputs
-    y, _, kept = output
-    ctx.mark_non_differentiable(kept)
+    y, _, saved = output
+    ctx.mark_non_differentiable(saved)
     ctx.set_materialize_grads(False)
     ctx.options, ctx.given = options, len(states)
-    ctx.save_for_backward(x, lengths, episode_starts, y, kept, *states, *weights)
+    ctx.save_for_backward(x, lengths, episode_starts, y, saved, *states, *weights)
 
 
 def _backward(ctx: Any, dy: Tensor | None, dfinals: Sequence[Tensor | None], _: Any) -> tuple[Any, ...]:
-    x, lengths, episode_starts, y, kept, *tensors = ctx.saved_tensors
+    x, lengths, episode_starts, y, saved, *tensors = ctx.saved_tensors
     states, weights = tensors[: ctx.given], tensors[ctx.given :]
     options = Options.read(ctx.options)._replace(need_dx=ctx.needs_input_grad[0])
     dx, dstates, dweights = recurrent_layer_backward(
-        *(x, states, weights, lengths, episode_starts, options.text), [y, kept], [dy, *dfinals]
+        *(x, states, weights, lengths, episode_starts, options.text), [y, saved], [dy, *dfinals]
     )
     return dx if options.need_dx else None, dstates, dweights, None, None, None
 
