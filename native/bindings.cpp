@@ -99,7 +99,7 @@ template <class Array>
 using States = std::vector<Maybe<Array>>;
 using Inputs = std::tuple<ConstFloats, States<ConstFloats>>;                               // x, h0
 using Outputs = std::tuple<Floats32, States<Floats32>, Maybe<Floats32>, Maybe<Floats32>>;  // y, h_n, c, trace
-using Saved = std::tuple<ConstFloats, Maybe<ConstFloats>, Maybe<ConstFloats>>;              // y, c, trace
+using Saved = std::tuple<ConstFloats, Maybe<ConstFloats>, Maybe<ConstFloats>>;             // y, c, trace
 using OutputGradients = std::tuple<Maybe<ConstFloats>, States<ConstFloats>>;               // dy, dh_n
 using Gradients = std::tuple<Maybe<Floats32>, States<Floats32>, Floats32, Floats32, Maybe<Floats32>,
                              Maybe<Floats32>>;  // dx, dh0, dw_ih, dw_hh, db_ih, db_hh
