@@ -4,12 +4,12 @@
 # Versions: torch 2.13.0 (x86), numpy 2.4.6.
 # Expected: a profiler keeps names and times. Doubling the steps doubles the memory, profiled or not.
 # Seen: 64 unequal rows, 128 units: the peak of the step grows by some 10 MB for 100 steps and 60 for 200.
-#   Within torch.profiler.profile() it grows by 680 MB and by 2.6 GB, so by four times for twice the steps,
-#   and by more than 16 GB for 400. The forward pass alone does not: it is the backward pass, in which each
-#   step makes a gradient as large as the whole sequence, and the profiler keeps all of them to its end.
+#   Within torch.profiler.profile() it grows by 680 MB and by 2.6 GB: four times for twice the steps. Both
+#   directions over 400 steps did not fit into 17 GB. The forward pass alone does not grow: it is the
+#   backward pass, in which each step makes a gradient as large as the whole sequence.
 #   Defaults everywhere: no shapes, stacks or memory are recorded. The older autograd.profiler does it too.
 #     steps  100  plain   11 MB  profiled  678 MB
-#     steps  200  plain   56 MB  profiled 2591 MB
+#     steps  200  plain   69 MB  profiled 2604 MB
 # Why it matters: who profiles to see why training on unequal lengths is slow, where torch runs step by
 #   step, is killed for want of memory instead, and takes the layer for the cause.
 set -euo pipefail
