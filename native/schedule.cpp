@@ -55,7 +55,7 @@ Sharing choose_sharing(const PackedLayer& layer, const Batch& batch, int threads
   if (threads == 1) return {1, false};
   constexpr int64_t kThreadWork = 1000 * 1000;  // multiply-adds that are worth waking a thread for
   constexpr int64_t kAwakeWork = 100 * 1000;    // the same when it is awake
-  constexpr int64_t kPacking = 4;               // multiply-adds in whose time a weight is packed
+  constexpr int64_t kPacking = 6;               // multiply-adds in whose time a weight is packed
   constexpr int64_t kUnitBytes = 128 * 1024;    // recurrent weights from which a step is long beside a barrier
   const int64_t rows = batch.B, bytes = layer.weight_bytes(), floats = bytes / 4;
   const int64_t steps = batch.lengths && rows > 0 ? *std::max_element(batch.lengths, batch.lengths + rows) : batch.T;
