@@ -4,7 +4,8 @@ import math
 import platform
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, nullcontext
 from importlib import import_module
 from itertools import product
 from pathlib import Path
@@ -117,14 +118,23 @@ def test_a_contender_computes_what_torch_computes(modules: dict[str, ModuleType]
 
 
 @pytest.mark.usefixtures("modules")
-def test_the_path_of_torch_is_seen() -> None:
+@pytest.mark.parametrize("mode", [nullcontext, torch.no_grad, torch.inference_mode])
+def test_the_path_of_torch_is_seen(mode: Callable[[], AbstractContextManager[Any]]) -> None:
     """An LSTM over rows of equal length is given to oneDNN, one over ragged rows is walked step by step."""
     path = import_module("peers.pytorch").path
-    layer, x = torch.nn.LSTM(3, 5), torch.zeros(6, 4, 3)
-    assert path(lambda: torch.nn.GRU(3, 5)(x)) == "steps"
-    assert path(lambda: layer(pack_padded_sequence(x, torch.tensor([6, 5, 5, 1])))) == "steps"
+    layer, gru, x = torch.nn.LSTM(3, 5), torch.nn.GRU(3, 5), torch.zeros(6, 4, 3)
+
+    def path_of(call: Callable[[], Any]) -> Any:
+        def within() -> None:
+            with mode():
+                call()
+
+        return path(within)
+
+    assert path_of(lambda: gru(x)) == "steps"
+    assert path_of(lambda: layer(pack_padded_sequence(x, torch.tensor([6, 5, 5, 1])))) == "steps"
     if platform.machine() == "x86_64":
-        assert path(lambda: layer(x)) == "oneDNN"
+        assert path_of(lambda: layer(x)) == "oneDNN"
 
 
 def test_operations_are_those_of_all_gates(modules: dict[str, ModuleType]) -> None:

@@ -24,7 +24,8 @@ def borrow(cell: Cell, weights: Sequence[Tensor]) -> list[_kernels.Layer]:
             float32 on the CPU, checked by the caller.
 
     Raises:
-        RuntimeError: A weight has no memory: its storage was freed, as those who shard parameters do.
+        RuntimeError: The storage of a weight holds less than its numbers: it was freed or cut, as those who shard
+            parameters do.
     """
     plain, owners = [], []
     for weight in weights:
