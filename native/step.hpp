@@ -62,6 +62,10 @@ class LayerSteps {
       call.backwards = backwards;
       if (packed_) {
         layer_.cell.forward(call);
+      } else if (rows == 1) {
+        call.rows_ih = layer_.rows_ih(stage);
+        call.rows_hh = layer_.rows_hh(stage);
+        layer_.cell.forward(call);
       } else {
         pack_and_run(call);
       }

@@ -8,9 +8,11 @@
 
 namespace {
 
+using tidegate::kLine;
 using tidegate::Panels;
 using tidegate::Range;
 using tidegate::Tiles;
+using tidegate::WeightRows;
 
 template <int M, int N, int P = 1>
 struct Tile {
@@ -41,6 +43,62 @@ TIDEGATE_INLINE void accumulate(Tile<M, N, P>& acc, Row row, const float* panel,
       }
     }
   }
+}
+
+// Four columns of kLanes rows that lie `stride` apart: sum += x[k] * column k for k < count, in order.
+TIDEGATE_INLINE vec add_quads(vec sum, const float* x, const float* from, int64_t stride, int64_t count) {
+  vec columns[4];
+  transpose_quads(from, stride, columns);
+  TIDEGATE_UNROLL
+  for (int64_t k = 0; k < 4; ++k)
+    if (k < count) sum = fma(broadcast(x[k]), columns[k], sum);
+  return sum;
+}
+
+// The same for `count` columns, at most a cache line, of which `rows` rows are there.
+__attribute__((noinline)) vec add_ragged_line(vec sum, const float* x, const float* from, int64_t stride, int64_t rows,
+                                              int64_t count) {
+  float whole[kLanes][kLine] = {};
+  for (int64_t r = 0; r < rows; ++r)
+    for (int64_t c = 0; c < count; ++c) whole[r][c] = from[r * stride + c];
+  for (int64_t c = 0; c < count; c += 4) sum = add_quads(sum, x + c, &whole[0][c], kLine, count - c);
+  return sum;
+}
+
+// acc += row[k] * column k for k < depth, as `accumulate` does it with a packed panel, from weights that are not packed
+// and have H rows for each gate. They are transposed in registers, a cache line of each row at a time, so that each is
+// read once even where all rows have one place in the cache.
+template <int N>
+__attribute__((noinline)) void accumulate_rows(vec (&acc)[N], const float* x, const WeightRows& w, int64_t hidden,
+                                               int64_t panel) {
+  constexpr int64_t kAhead = 2 * kLine;  // where a row ends, that of the next panel begins
+  vec sum[N];
+  const float* from[N];
+  int64_t rows[N];
+  TIDEGATE_UNROLL
+  for (int n = 0; n < N; ++n) {
+    const int64_t first = panel * w.panel + n * w.vector;
+    sum[n] = acc[n];
+    from[n] = w.first + first * w.depth;
+    rows[n] = hidden - first % hidden;
+  }
+  for (int64_t k = 0; k < w.depth; k += kLine) {
+    const int64_t left = w.depth - k, ahead = k + kAhead + (left > kAhead ? 0 : (w.panel - 1) * w.depth);
+    TIDEGATE_UNROLL
+    for (int n = 0; n < N; ++n) {
+      if (rows[n] < kLanes || left < kLine) {
+        const int64_t there = rows[n] < kLanes ? rows[n] : kLanes;
+        sum[n] = add_ragged_line(sum[n], x + k, from[n] + k, w.depth, there, left < kLine ? left : kLine);
+        continue;
+      }
+      TIDEGATE_UNROLL
+      for (int r = 0; r < kLanes; ++r) __builtin_prefetch(from[n] + r * w.depth + ahead, 0, 2);
+      TIDEGATE_UNROLL
+      for (int c = 0; c < kLine; c += 4) sum[n] = add_quads(sum[n], x + k + c, from[n] + k + c, w.depth, 4);
+    }
+  }
+  TIDEGATE_UNROLL
+  for (int n = 0; n < N; ++n) acc[n] = sum[n];
 }
 
 TIDEGATE_INLINE int panel_width(const Panels& w, int64_t panel) {
