@@ -23,6 +23,7 @@
 #include "packed_layer.hpp"
 #include "parallel.hpp"
 #include "sequence.hpp"
+#include "stack_step.hpp"
 
 namespace nb = nanobind;
 using namespace tidegate;
@@ -280,6 +281,23 @@ NB_MODULE(_native, module) {
           nb::arg("x").none(), nb::arg("before").none(), nb::arg("after").none(), nb::arg("threads"))
       .def("backward", &backward_, nb::arg("rows"), nb::arg("inputs"), nb::arg("saved"), nb::arg("output_gradients"),
            nb::arg("gradients"), nb::arg("trace_steps"), nb::arg("threads"));
+
+  nb::class_<Tensors>(module, "Tensors")
+      .def(nb::init<nb::handle, nb::tuple>(), nb::arg("exchange"), nb::arg("types"))
+      .def(
+          "step",
+          [](const Tensors& tensors, const std::string& cell, const std::vector<int32_t>& choices,
+             const std::string& isa, const std::tuple<int64_t, int64_t, int64_t, bool>& sizes, const nb::list& weights,
+             nb::handle x, const nb::tuple& before, const nb::tuple& results, bool batch_first, int threads) {
+            const KernelTable& kernels = kernels_named(isa);
+            const Choices chosen = choices_of(choices);
+            const auto [L, I, H, bias] = sizes;
+            const StackShape shape{kernels, cell_named(kernels, cell, chosen), chosen, L, I, H, bias ? 4 : 2};
+            return step_tensors(tensors, shape, weights, x, before, results, batch_first, threads);
+          },
+          nb::arg("cell"), nb::arg("choices"), nb::arg("isa"), nb::arg("sizes"), nb::arg("weights"), nb::arg("x"),
+          nb::arg("before"), nb::arg("results"), nb::arg("batch_first"), nb::arg("threads"),
+          "One step of a stack (L, I, H, bias), from tensors to tensors; false, and nothing done, if one is unfit.");
 
   module.def(
       "step",

@@ -31,6 +31,7 @@ from tidegate.torch.rows import (
     check_traceable,
     look_up,
 )
+from tidegate.torch.single_step import take_step
 from tidegate.torch.stack import Input, run_stack
 from tidegate.torch.trace import TorchLayers
 from tidegate.torch.transforms import forward_mode, transform
@@ -100,6 +101,10 @@ class DropIn(_Base):
         if isinstance(input, Proxy):
             return self._as_leaf(input, hx, rows, ids)
         cell, weights, lookup, data = self.cell, self._weights(), None, input
+        if lengths is episode_starts is ids is None and not return_trace:
+            stepped = take_step(self, cell, input, hx, weights)
+            if stepped is not None:
+                return stepped
         if ids is not None:
             data, lookup = look_up(input, ids, transformed=transform() is not None)
         route = choose_route(self, cell, data, hx, weights)
