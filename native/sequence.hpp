@@ -60,7 +60,7 @@ void forward(const PackedLayer& layer, const Batch& batch, const ForwardPass& pa
 // One step of B rows.
 struct StepCall {
   int64_t B;
-  const float* x;                                // rows of I floats, x_row apart
+  const float* x;                                 // rows of I floats, x_row apart
   int64_t x_row;
   const float* before[CellNumbers::kMostStates];  // of each state [L, B, H], or null for zeros
   float* after[CellNumbers::kMostStates];         // likewise; may be the same memory

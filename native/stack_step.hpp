@@ -29,9 +29,9 @@ struct StackShape {
   }
 };
 
-// Takes the step, or returns false and has done nothing: what does not fit is for the caller to say, or to do otherwise.
-// x is [1, B, I], [B, 1, I] or, if `single`, [1, I]; states are [L, B, H] or [L, H], S of them or none for zeros;
-// results are y in the form of x and S states.
+// Takes the step, or returns false and has done nothing: what does not fit is for the caller to say, or to do
+// otherwise. x is [1, B, I], [B, 1, I] or, if `single`, [1, I]; states are [L, B, H] or [L, H], S of them or none for
+// zeros; results are y in the form of x and S states.
 inline bool step_tensors(const Tensors& tensors, const StackShape& shape, const nb::list& weights, nb::handle x_tensor,
                          const nb::tuple& before_tensors, const nb::tuple& results, bool batch_first, int threads) {
   const int64_t L = shape.L, I = shape.I, H = shape.H;

@@ -1,5 +1,6 @@
-// Tensors of a library that hands them out through DLPack's C functions (https://dmlc.github.io/dlpack/latest/c_api.html,
-// `DLPackExchangeAPI`), read where they are: a call of microseconds has no time to ask Python for each.
+// Tensors of a library that hands them out through DLPack's C functions
+// (https://dmlc.github.io/dlpack/latest/c_api.html, `DLPackExchangeAPI`), read where they are: a call of microseconds
+// has no time to ask Python for each.
 #pragma once
 #include <nanobind/nanobind.h>
 #include <nanobind/ndarray.h>
@@ -69,7 +70,8 @@ class TensorView {
 // Tensors of one library.
 class Tensors {
  public:
-  // `capsule` is the attribute `__dlpack_c_exchange_api__` of a type, `types` a tuple of those whose memory may be read.
+  // `capsule` is the attribute `__dlpack_c_exchange_api__` of a type, `types` a tuple of those whose memory may be
+  // read.
   Tensors(nb::handle capsule, nb::tuple types) : types_(std::move(types)) {
     exchange_ = static_cast<const Exchange*>(PyCapsule_GetPointer(capsule.ptr(), "dlpack_exchange_api"));
     if (!exchange_) throw nb::python_error();

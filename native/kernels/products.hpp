@@ -226,7 +226,7 @@ TIDEGATE_INLINE void transpose_line(const float* from, int64_t from_stride, floa
   for (int c = 0; c < kLine; c += 4) {
     if (!kWhole && c >= count) break;
     vec columns[4];
-    transpose_quads(from + c, from_stride, columns);
+    transpose_quads([=](int r) { return from + r * from_stride + c; }, columns);
     TIDEGATE_UNROLL
     for (int j = 0; j < 4; ++j)
       if (kWhole || c + j < count) store(to + (c + j) * to_stride, columns[j]);

@@ -138,24 +138,25 @@ TIDEGATE_INLINE void store(float* to, vec value, int64_t count) {
 #define TIDEGATE_SHUFFLE(a, b, ...) __builtin_shuffle(a, b, ivec{__VA_ARGS__})
 #endif
 
-// Four columns of a row, and of every fourth row after it: `stride` is that of four rows.
-TIDEGATE_INLINE vec load_quads(const float* row, int64_t stride) {
+// Four columns of a row, and of every fourth row after it. `row(r)` gives the address of row r.
+template <class Row>
+TIDEGATE_INLINE vec load_quads(const Row& row, int r) {
 #if defined(__AVX512F__)
-  const __m512 two = _mm512_insertf32x4(_mm512_castps128_ps512(_mm_loadu_ps(row)), _mm_loadu_ps(row + stride), 1);
-  const __m512 three = _mm512_insertf32x4(two, _mm_loadu_ps(row + 2 * stride), 2);
-  return _mm512_insertf32x4(three, _mm_loadu_ps(row + 3 * stride), 3);
+  const __m512 one = _mm512_castps128_ps512(_mm_loadu_ps(row(r)));
+  const __m512 two = _mm512_insertf32x4(one, _mm_loadu_ps(row(r + 4)), 1);
+  const __m512 three = _mm512_insertf32x4(two, _mm_loadu_ps(row(r + 8)), 2);
+  return _mm512_insertf32x4(three, _mm_loadu_ps(row(r + 12)), 3);
 #elif defined(__AVX2__)
-  return _mm256_insertf128_ps(_mm256_castps128_ps256(_mm_loadu_ps(row)), _mm_loadu_ps(row + stride), 1);
+  return _mm256_insertf128_ps(_mm256_castps128_ps256(_mm_loadu_ps(row(r))), _mm_loadu_ps(row(r + 4)), 1);
 #else
-  (void)stride;
-  return load(row);
+  return load(row(r));
 #endif
 }
 
-// Transposes four columns of kLanes rows that lie `stride` apart.
-TIDEGATE_INLINE void transpose_quads(const float* from, int64_t stride, vec* columns) {
-  const vec a = load_quads(from, 4 * stride), b = load_quads(from + stride, 4 * stride);
-  const vec c = load_quads(from + 2 * stride, 4 * stride), d = load_quads(from + 3 * stride, 4 * stride);
+// Transposes four columns of kLanes rows.
+template <class Row>
+TIDEGATE_INLINE void transpose_quads(const Row& row, vec* columns) {
+  const vec a = load_quads(row, 0), b = load_quads(row, 1), c = load_quads(row, 2), d = load_quads(row, 3);
   const vec ab = TIDEGATE_SHUFFLE(a, b, TIDEGATE_LANES(0, 1)), ab_high = TIDEGATE_SHUFFLE(a, b, TIDEGATE_LANES(2, 3));
   const vec cd = TIDEGATE_SHUFFLE(c, d, TIDEGATE_LANES(0, 1)), cd_high = TIDEGATE_SHUFFLE(c, d, TIDEGATE_LANES(2, 3));
   columns[0] = TIDEGATE_SHUFFLE(ab, cd, TIDEGATE_PAIRS(0, 1));

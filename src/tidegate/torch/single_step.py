@@ -6,6 +6,7 @@ tensors itself, and leaves everything that is not quite usual to the general way
 
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import Parameter, RNNBase
@@ -40,7 +41,7 @@ def take_step(module: RNNBase, cell: Cell, x: Any, hx: Any, weights: list[Tensor
         return None
     states = () if hx is None else as_states(hx)
     tensors = [x, *states, *weights]
-    if torch.is_grad_enabled() and any([tensor.requires_grad for tensor in tensors]):
+    if torch.is_grad_enabled() and any(tensor.requires_grad for tensor in tensors):
         return None
     for tensor in tensors:
         # The native code sees neither: numbers that are to be negated, and memory that was freed or cut.
@@ -48,8 +49,8 @@ def take_step(module: RNNBase, cell: Cell, x: Any, hx: Any, weights: list[Tensor
             return None
     L, H, shape = module.num_layers, module.hidden_size, x.shape[:-1]
     state_shape = (L, H) if len(shape) == 1 else (L, shape[not module.batch_first], H)
-    y = torch.empty((*shape, H), dtype=torch.float32)
-    finals = tuple([torch.empty(state_shape, dtype=torch.float32) for _ in range(cell.S)])
+    y = torch.from_numpy(np.empty((*shape, H), np.float32))
+    finals = tuple([torch.from_numpy(np.empty(state_shape, np.float32)) for _ in range(cell.S)])
     sizes = (L, module.input_size, H, module.bias)
     fits = _TENSORS.step(
         *(cell.name, cell.places, default_isa(), sizes, weights, x, states, (y, *finals)),

@@ -101,10 +101,9 @@ class DropIn(_Base):
         if isinstance(input, Proxy):
             return self._as_leaf(input, hx, rows, ids)
         cell, weights, lookup, data = self.cell, self._weights(), None, input
-        if lengths is episode_starts is ids is None and not return_trace:
-            stepped = take_step(self, cell, input, hx, weights)
-            if stepped is not None:
-                return stepped
+        plain = lengths is episode_starts is ids is None and not return_trace
+        if plain and (stepped := take_step(self, cell, input, hx, weights)):
+            return stepped
         if ids is not None:
             data, lookup = look_up(input, ids, transformed=transform() is not None)
         route = choose_route(self, cell, data, hx, weights)
