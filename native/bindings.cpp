@@ -23,7 +23,7 @@
 #include "packed_layer.hpp"
 #include "parallel.hpp"
 #include "sequence.hpp"
-#include "stack_step.hpp"
+#include "tensor_stack.hpp"
 
 namespace nb = nanobind;
 using namespace tidegate;
@@ -177,6 +177,22 @@ Choices choices_of(const std::vector<int32_t>& places) {
   return choices;
 }
 
+// Name, choices and instruction set; and L, D, I, H, bias.
+using CellName = std::tuple<std::string, std::vector<int32_t>, std::string>;
+using StackSizes = std::tuple<int64_t, int64_t, int64_t, int64_t, bool>;
+
+ChosenCell chosen_cell(const CellName& cell) {
+  const auto& [name, places, isa] = cell;
+  const KernelTable& kernels = kernels_named(isa);
+  const Choices choices = choices_of(places);
+  return {kernels, cell_named(kernels, name, choices), choices};
+}
+
+StackWeights stack_of(const ChosenCell& cell, const StackSizes& sizes) {
+  const auto& [L, D, I, H, bias] = sizes;
+  return {cell, L, D, I, H, bias};
+}
+
 std::vector<std::string> isas() {
   std::vector<std::string> names;
   for (const KernelTable* table : kernel_tables()) names.push_back(table->name);
@@ -285,19 +301,34 @@ NB_MODULE(_native, module) {
   nb::class_<Tensors>(module, "Tensors")
       .def(nb::init<nb::handle, nb::tuple>(), nb::arg("exchange"), nb::arg("types"))
       .def(
-          "step",
-          [](const Tensors& tensors, const std::string& cell, const std::vector<int32_t>& choices,
-             const std::string& isa, const std::tuple<int64_t, int64_t, int64_t, bool>& sizes, const nb::list& weights,
-             nb::handle x, const nb::tuple& before, const nb::tuple& results, bool batch_first, int threads) {
-            const KernelTable& kernels = kernels_named(isa);
-            const Choices chosen = choices_of(choices);
-            const auto [L, I, H, bias] = sizes;
-            const StackShape shape{kernels, cell_named(kernels, cell, chosen), chosen, L, I, H, bias ? 4 : 2};
-            return step_tensors(tensors, shape, weights, x, before, results, batch_first, threads);
+          "run",
+          [](const Tensors& tensors, const CellName& cell, const StackSizes& sizes, nb::handle weights, nb::handle x,
+             const nb::tuple& states, const nb::tuple& results, bool batch_first, int threads) {
+            const ChosenCell chosen = chosen_cell(cell);
+            StackWeights stack = stack_of(chosen, sizes);
+            StackCall call{};
+            if (!stack.read(tensors, weights) || !call.read(tensors, stack, x, states, results, batch_first))
+              return false;
+            nb::gil_scoped_release release;
+            call.run(stack, threads);
+            return true;
           },
-          nb::arg("cell"), nb::arg("choices"), nb::arg("isa"), nb::arg("sizes"), nb::arg("weights"), nb::arg("x"),
-          nb::arg("before"), nb::arg("results"), nb::arg("batch_first"), nb::arg("threads"),
-          "One step of a stack (L, I, H, bias), from tensors to tensors; false, and nothing done, if one is unfit.");
+          nb::arg("cell"), nb::arg("sizes"), nb::arg("weights"), nb::arg("x"), nb::arg("states"), nb::arg("results"),
+          nb::arg("batch_first"), nb::arg("threads"),
+          "Runs a stack, (L, D, I, H, bias), from tensors to tensors; false, and nothing done, if one is unfit.")
+      .def(
+          "layers",
+          [](const Tensors& tensors, const CellName& cell, const StackSizes& sizes, nb::handle weights) {
+            const ChosenCell chosen = chosen_cell(cell);
+            StackWeights stack = stack_of(chosen, sizes);
+            std::vector<std::unique_ptr<PackedLayer>> layers;
+            if (!stack.read(tensors, weights)) return layers;
+            for (int64_t l = 0; l < stack.L; ++l)
+              for (int64_t d = 0; d < stack.D; ++d) layers.push_back(stack.layer(l, d));
+            return layers;
+          },
+          nb::arg("cell"), nb::arg("sizes"), nb::arg("weights"),
+          "Layers that read their weights where they are, which is for the caller to keep; none if one is unfit.");
 
   module.def(
       "step",
