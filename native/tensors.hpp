@@ -45,11 +45,6 @@ class TensorView {
   int axes() const { return view_.ndim; }
   int64_t size(int axis) const { return view_.shape[axis]; }
   int64_t stride(int axis) const { return view_.strides[axis]; }
-  int64_t count() const {
-    int64_t floats = 1;
-    for (int axis = 0; axis < axes(); ++axis) floats *= size(axis);
-    return floats;
-  }
   // Whether the axes from this one on are contiguous.
   bool contiguous(int from = 0) const {
     int64_t expected = 1;
