@@ -74,12 +74,13 @@ class _Screen(Console):
         return super().render_str(legible(text, self.encoding), **rest)
 
     def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterator[Segment]:
-        """Also makes legible what comes as rich's own texts; line breaks are segments of their own."""
+        """Also makes legible what comes as rich's own texts, but for their line breaks, which wrapping makes too."""
         for segment in super().render(renderable, options):
-            if segment.control or segment.text == "\n":
+            if segment.control:
                 yield segment
             else:
-                yield Segment(legible(segment.text, self.encoding), segment.style)
+                lines = segment.text.split("\n")
+                yield Segment("\n".join(legible(line, self.encoding) for line in lines), segment.style)
 
     def print(self, *objects: Any, **rest: Any) -> None:
         try:

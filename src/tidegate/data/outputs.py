@@ -66,8 +66,8 @@ class Output:
         place = Path("/dev/stdout" if os.fspath(path) == "-" else path)
         _check_inputs(place, inputs)
         chosen = next((each for each in formats if each.fits(place)), None)
+        check_place(place)
         if is_stream(place):
-            check_place(place)
             _check_terminal(place, formats[0])
             return cls(place, chosen or formats[0])
         if chosen is None:
@@ -75,7 +75,6 @@ class Output:
             *first, last = dict.fromkeys(plain)
             ends = f"{', '.join(first)} or {last}" if first else last
             raise ValueError(f"the output is {place}, expected a file that ends in {ends}")
-        check_place(place)
         if not overwrite and place.exists() and place.stat().st_size and not chosen.known(place):
             raise FileExistsError(f"{place} is not {chosen.title}, and would be lost: --overwrite replaces it")
         return cls(place, chosen)
