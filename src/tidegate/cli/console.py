@@ -82,6 +82,10 @@ class _Screen(Console):
                 lines = segment.text.split("\n")
                 yield Segment("\n".join(legible(line, self.encoding) for line in lines), segment.style)
 
+    def on_broken_pipe(self) -> None:
+        """Leaves the error to `print`, where rich's own would end the program."""
+        raise  # noqa: PLE0704 - it is called where the error is handled
+
     def print(self, *objects: Any, **rest: Any) -> None:
         try:
             super().print(*objects, **rest)

@@ -12,7 +12,7 @@ from tidegate.cli.console import data_stream, note, plural
 from tidegate.cli.options import KindOption, ModelArgument, OverwriteOption, TextOption, TextsArgument, ThreadsOption
 from tidegate.cli.words import show_words
 from tidegate.data import tables
-from tidegate.data.outputs import TABLES
+from tidegate.data.outputs import STDOUT, TABLES, check_inputs
 
 
 def predict(
@@ -40,6 +40,8 @@ def predict(
         raise ValueError("predict needs either a FILE (- for standard input) or --words TEXT")
     formats = sorted(TABLES, key=lambda table: table.name != to)
     target = outputs.output(output, formats, (model, file), overwrite=overwrite) if output else None
+    if not target:
+        check_inputs(STDOUT, (model, file))
     if threads:
         tidegate.set_num_threads(threads)
     loaded = tidegate.load(model, tidegate.TextModel)

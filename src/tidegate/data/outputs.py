@@ -1,7 +1,9 @@
 """What a command is to write, checked before it does any work: never an input, never another kind of file."""
 
+import gzip
 import os
 import stat
+import zlib
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +12,7 @@ from typing import Self
 from tidegate.data.files import StrPath, check_place, descriptor, is_stream
 from tidegate.data.tables import KINDS
 
+STDOUT = Path("/dev/stdout")
 _START = 4096  # bytes of a file that tell its kind
 _MARKS = (b"\xef\xbb\xbf", b"\xff\xfe", b"\xfe\xff")  # of UTF-8 and UTF-16
 
@@ -63,8 +66,8 @@ class Output:
             OSError: The file cannot be written there, or is an input, or is there and of another kind.
             ValueError: The suffix is none of those of the formats, or the output is a terminal.
         """
-        place = Path("/dev/stdout" if os.fspath(path) == "-" else path)
-        _check_inputs(place, inputs)
+        place = STDOUT if os.fspath(path) == "-" else Path(path)
+        check_inputs(place, inputs)
         chosen = next((each for each in formats if each.fits(place)), None)
         check_place(place)
         if is_stream(place):
@@ -85,52 +88,12 @@ class Output:
         return descriptor(self.path) == 1
 
 
-def starts_with(*starts: bytes) -> Callable[[Path], bool]:
-    """Makes a function that says whether a file begins with one of some bytes, in capitals or not, after spaces."""
-
-    def known(path: Path) -> bool:
-        return _start(path).lower().lstrip().startswith(tuple(start.lower() for start in starts))
-
-    return known
-
-
-def contains(mark: bytes) -> Callable[[Path], bool]:
-    """Makes a function that says whether the first lines of a file hold some bytes."""
-    return lambda path: mark in _start(path)
-
-
-def _start(path: Path) -> bytes:
-    with path.open("rb") as file:
-        return file.read(_START)
-
-
-def _is_text(path: Path) -> bool:
-    """Whether a file holds lines of text, and no markup or JSON, which begin with a bracket."""
-    start = _start(path)
-    if start.startswith((b"\x1f\x8b", *_MARKS)):
-        return path.name.lower().endswith(".gz") == start.startswith(b"\x1f\x8b")
-    return b"\0" not in start and not start.lstrip().startswith((b"{", b"<", b"["))
-
-
-def _is_json(path: Path) -> bool:
-    return starts_with(b"\x1f\x8b")(path) or starts_with(b"{", b"[", *(mark + b"{" for mark in _MARKS))(path)
-
-
-def _suffixes(kind: str) -> tuple[str, ...]:
-    plain = KINDS[kind]
-    return (*plain, *(f"{suffix}.gz" for suffix in plain))
-
-
-CSV = Format("csv", "a CSV table", _suffixes("csv"), _is_text)
-TSV = Format("tsv", "a TSV table", _suffixes("tsv"), _is_text)
-JSONL = Format("jsonl", "a JSON Lines table", _suffixes("jsonl"), _is_json)
-PARQUET = Format("parquet", "a Parquet table", KINDS["parquet"], starts_with(b"PAR1"))
-VECTORS = Format("npy", "an array of numpy", (".npy",), starts_with(b"\x93NUMPY"))
-TABLES = (CSV, TSV, JSONL, PARQUET)
-
-
-def _check_inputs(place: Path, inputs: Iterable[StrPath | None]) -> None:
+def check_inputs(place: Path, inputs: Iterable[StrPath | None]) -> None:
     """Checks that an output is none of the inputs, by whatever name.
+
+    Args:
+        place: The output.
+        inputs: As in `Output.of`.
 
     Raises:
         FileExistsError: It is one.
@@ -151,6 +114,48 @@ def _check_inputs(place: Path, inputs: Iterable[StrPath | None]) -> None:
             raise FileExistsError(
                 f"the output {place} is also an input{alias}, which would be lost: choose another file"
             )
+
+
+def starts_with(*starts: bytes) -> Callable[[Path], bool]:
+    """Makes a function that says whether a file begins with one of some bytes, in capitals or not, after spaces."""
+
+    def known(path: Path) -> bool:
+        return _start(path).lower().lstrip().startswith(tuple(start.lower() for start in starts))
+
+    return known
+
+
+def contains(mark: bytes) -> Callable[[Path], bool]:
+    """Makes a function that says whether the first lines of a file hold some bytes."""
+    return lambda path: mark in _start(path)
+
+
+def _start(path: Path) -> bytes:
+    """Reads the first bytes of a file, unpacked if its name says that it is compressed; of none that is not, a NUL."""
+    try:
+        with gzip.open(path) if path.name.lower().endswith(".gz") else path.open("rb") as file:
+            return file.read(_START)
+    except (gzip.BadGzipFile, EOFError, zlib.error):
+        return b"\0"
+
+
+def _is_text(path: Path) -> bool:
+    """Whether a file holds lines of text, and no markup or JSON, which begin with a bracket."""
+    start = _start(path)
+    return start.startswith(_MARKS) or (b"\0" not in start and not start.lstrip().startswith((b"{", b"<", b"[")))
+
+
+def _suffixes(kind: str) -> tuple[str, ...]:
+    plain = KINDS[kind]
+    return (*plain, *(f"{suffix}.gz" for suffix in plain))
+
+
+CSV = Format("csv", "a CSV table", _suffixes("csv"), _is_text)
+TSV = Format("tsv", "a TSV table", _suffixes("tsv"), _is_text)
+JSONL = Format("jsonl", "a JSON Lines table", _suffixes("jsonl"), starts_with(b"{", b"[", b"\xef\xbb\xbf{"))
+PARQUET = Format("parquet", "a Parquet table", KINDS["parquet"], starts_with(b"PAR1"))
+VECTORS = Format("npy", "an array of numpy", (".npy",), starts_with(b"\x93NUMPY"))
+TABLES = (CSV, TSV, JSONL, PARQUET)
 
 
 def _check_terminal(place: Path, expected: Format) -> None:
