@@ -206,3 +206,19 @@ def test_terminals_of_all_kinds(
 def test_real_terminals_that_are_not_utf_8(terminal: Callable[..., str], environment: dict[str, str]) -> None:
     """Python itself is told about the encoding by the environment; the fine cast is read on any."""
     assert "at the end" in terminal("predict model.safetensors --words 'fine cast 北 −'", **environment)
+
+
+@pytest.mark.usefixtures("hostile")
+@pytest.mark.parametrize("label", ["$", "cash $5 or $6", "a$\\nonsense$b", "$x^{$", HOSTILE])
+def test_pages_and_pictures_show_labels_as_they_are(
+    shown: Shown, random_model: Callable[..., object], label: str
+) -> None:
+    """A dollar sign in a label or a word begins no formula, and no control character gets into a page."""
+    pytest.importorskip("matplotlib")
+    random_model(labels=("other", label)).save("labelled.safetensors")  # type: ignore[attr-defined]
+    text = f"a $5 or $\\frac{{ good film {label}"
+    for name in ("other", label):
+        command = ["explain", "labelled.safetensors", text, "--class", name, "--png", "a.png", "--html", "a.html"]
+        code, _, err = shown(command)
+        assert code == 0, err
+        assert acting(Path("a.html").read_text("utf-8")) == set()

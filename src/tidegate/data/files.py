@@ -147,7 +147,8 @@ def is_stream(path: StrPath) -> bool:
 
 def descriptor(path: StrPath) -> int | None:
     """Returns the number of the open file of this process that a name such as /dev/stdout or /dev/fd/3 stands for."""
-    step = os.path.abspath(path)
+    with naming(path):  # the current folder may be gone
+        step = os.path.abspath(path)
     for _ in range(_MOST_LINKS):
         folder, name = os.path.split(step)
         match = _DESCRIPTOR.fullmatch(os.path.join(os.path.realpath(folder), name))
