@@ -260,3 +260,30 @@ def test_a_part_that_was_taken_is_followed_by_the_rest() -> None:
     assert (slow.taken, sink.tell()) == (b"0123456789", 10)
     with pytest.raises(BlockingIOError, match="pipe"):
         sink.write(b"0123")
+
+
+def test_a_file_can_be_sought_in_and_a_device_cannot(tmp_path: Path) -> None:
+    """A header can be written over in a file; what went to a device or an open file is gone."""
+    with replacing(tmp_path / "a.bin") as file:
+        file.write(b"head body")
+        assert file.seekable()
+        assert file.seek(0) == 0
+        file.write(b"HEAD")
+        assert (file.tell(), file.seek(0, os.SEEK_END)) == (4, 9)
+        file.write(b"!")
+    assert (tmp_path / "a.bin").read_bytes() == b"HEAD body!"
+    with replacing("/dev/null") as file:
+        file.write(b"head")
+        assert (file.tell(), file.seekable()) == (4, False)
+        with pytest.raises(OSError, match="a device or a pipe"):
+            file.seek(0)
+
+
+def test_a_disk_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A device of blocks, such as a disk or a partition, is neither written to nor replaced."""
+    path = tmp_path / "disk"
+    path.write_bytes(b"all that there is")
+    monkeypatch.setattr("tidegate.data.files.stat.S_ISBLK", lambda _: True)
+    with pytest.raises(PermissionError, match="disk is a disk, whose content would be lost"):
+        write(path, b"new")
+    assert path.read_bytes() == b"all that there is"

@@ -159,16 +159,15 @@ def say(text: str = "", style: str | None = None) -> None:
     out.print(text, style=style, soft_wrap=True)
 
 
-def say_json(value: Any) -> None:
-    """Prints a value as JSON in a line, with escapes for what a terminal cannot show, or the encoding has not."""
-    text = json.dumps(value, ensure_ascii=not out.encoding.startswith("utf"))
-    if out.is_terminal or any(map(_is_surrogate, text)):
-        text = "".join(c if legible(c) == c else _json_escape(c) for c in text)
-    say_data(text.encode())
+def say_json(text: str) -> None:
+    """Prints JSON, with escapes for what a terminal cannot show, or the encoding has not."""
+    unicode, terminal = out.encoding.startswith("utf"), out.is_terminal
 
+    def stays(c: str) -> bool:
+        exact = c.isascii() or (unicode and not "\ud800" <= c <= "\udfff")
+        return exact and (c.isprintable() or c == "\n" or not terminal)
 
-def _is_surrogate(c: str) -> bool:
-    return "\ud800" <= c <= "\udfff"
+    say_data("".join(c if stays(c) else _json_escape(c) for c in text).encode())
 
 
 def _json_escape(c: str) -> str:

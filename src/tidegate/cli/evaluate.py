@@ -1,5 +1,6 @@
 """`tidegate evaluate`: how good a model is on labelled texts."""
 
+import json
 from typing import Annotated
 
 import typer
@@ -31,7 +32,7 @@ def evaluate(
     truth = class_indices(table.labels or [], loaded.config.labels, str(file), len(table))
     report = score(truth, loaded.predict_proba(table.texts), loaded.config.labels)
     if as_json:
-        say_json(report.as_dict())
+        say_json(json.dumps(report.as_dict(), ensure_ascii=False))
     else:
         show_report(report)
 

@@ -1,5 +1,6 @@
 """`tidegate explain`: which words an answer is made of."""
 
+import json
 import os
 import sys
 from pathlib import Path
@@ -77,7 +78,7 @@ def explain(
             write(explained, target)
         note(f"wrote {path}")
     if as_json:
-        say_json(_record(explained))
+        say_json(json.dumps(_record(explained), ensure_ascii=False))
     elif not wanted:
         (show if out.is_terminal else print_lines)(explained)
 

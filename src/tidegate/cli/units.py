@@ -1,5 +1,6 @@
 """`tidegate units`: how long each unit remembers, and what moves its gates."""
 
+import json
 from itertools import chain
 from pathlib import Path
 from typing import Annotated, Any, BinaryIO
@@ -55,7 +56,7 @@ def units(
             _draw(found, picture)
         note(f"wrote {target}")
     if as_json:
-        say_json(_record(found))
+        say_json(json.dumps(_record(found), ensure_ascii=False))
     else:
         _show(found, everyone)
 

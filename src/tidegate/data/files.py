@@ -51,7 +51,7 @@ def replacing(path: StrPath) -> Iterator[BinaryIO]:
     try:
         with closing(raw):
             _keep_permissions(raw, target)
-            yield cast("BinaryIO", Sink(raw, path))
+            yield cast("BinaryIO", Sink(raw, path, seekable=True))
             with naming(path):
                 os.fsync(raw.fileno())
         with naming(path):
@@ -70,16 +70,18 @@ class Sink(io.BufferedIOBase):
         path: The name that the user knows.
     """
 
-    def __init__(self, raw: Any, path: StrPath) -> None:
+    def __init__(self, raw: Any, path: StrPath, *, seekable: bool = False) -> None:
         """Wraps a file.
 
         Args:
             raw: Has `write`, which may take a part of the bytes only, `flush` and `fileno`.
             path: As the attribute.
+            seekable: Whether bytes that were written can be written over.
         """
         self.path = path
         self._raw = raw
-        self._count = 0
+        self._seekable = seekable
+        self._place = 0
 
     def writable(self) -> bool:
         """It is."""
@@ -90,8 +92,23 @@ class Sink(io.BufferedIOBase):
         return int(self._raw.fileno())
 
     def tell(self) -> int:
-        """How many bytes were written: a pipe cannot say."""
-        return self._count
+        """Where the next bytes go, from the first that was written here: a pipe cannot say."""
+        return self._place
+
+    def seekable(self) -> bool:
+        """Whether it is a file of its own, and no device or pipe."""
+        return self._seekable
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET, /) -> int:
+        """Has the next bytes written elsewhere.
+
+        Raises:
+            OSError: It is a device or a pipe.
+        """
+        if not self._seekable:
+            raise io.UnsupportedOperation("a device or a pipe takes bytes in their order only")
+        self._place = int(self._raw.seek(offset, whence))
+        return self._place
 
     def write(self, data: Any, /) -> int:
         """Writes all bytes.
@@ -106,7 +123,7 @@ class Sink(io.BufferedIOBase):
                 if taken is None:
                     raise BlockingIOError(errno.EAGAIN, "it takes no more bytes now, and was opened without waiting")
                 done += taken
-        self._count += done
+        self._place += done
         return done
 
     def flush(self) -> None:
