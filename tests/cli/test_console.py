@@ -91,7 +91,8 @@ def shown(monkeypatch: pytest.MonkeyPatch) -> Shown:
             patch.setattr(sys, "stdout", out)
             patch.setattr(sys, "stderr", err)
             code = main(command)
-        return code, out.kept.getvalue().decode(encoding), err.kept.getvalue().decode(encoding)
+        shown = (stream.kept.getvalue().decode(encoding, "replace") for stream in (out, err))
+        return code, next(shown), next(shown)
 
     return run
 
@@ -117,13 +118,16 @@ def test_nothing_acts_on_a_terminal(shown: Shown, name: str) -> None:
 @pytest.mark.parametrize("encoding", ["latin-1", "ascii", "cp1252", "cp437", "koi8-r"])
 @pytest.mark.parametrize("name", [name for name in COMMANDS if name not in {"a traceback", "machine", "study"}])
 def test_a_terminal_that_is_not_utf_8_degrades(shown: Shown, name: str, encoding: str) -> None:
-    """What the encoding lacks is written in other signs or escapes, by every command."""
+    """What the encoding lacks is written in other signs or escapes, by every command, also in a pipe."""
     plain = shown(COMMANDS[name])
     code, out, err = shown(COMMANDS[name], encoding)
     assert code == plain[0], err
     assert "codec" not in err
     assert acting(out + err) == set()
     assert bool(out) == bool(plain[1])
+    code, _, err = shown(COMMANDS[name], encoding, terminal=False)
+    assert code == plain[0], err
+    assert "codec" not in err
 
 
 @pytest.mark.usefixtures("hostile")

@@ -57,7 +57,7 @@ def legible(text: str, encoding: str = "utf-8") -> str:
 
 
 class _Screen(Console):
-    """A console that shows nothing but legible text, and knows its encoding: rich's own takes it for UTF-8.
+    """A console that shows nothing but legible text; rich itself fails at what an encoding lacks, and escapes nothing.
 
     Attributes:
         trouble: Why no more can be printed, a full disk or a reader who has gone. It is no reason to lose a model that
@@ -65,10 +65,6 @@ class _Screen(Console):
     """
 
     trouble: OSError | None = None
-
-    @property
-    def encoding(self) -> str:
-        return (getattr(self.file, "encoding", None) or "utf-8").lower()
 
     def render_str(self, text: str, **rest: Any) -> Text:
         return super().render_str(legible(text, self.encoding), **rest)
