@@ -23,6 +23,7 @@ LabelOption = Annotated[str | None, typer.Option(metavar="COLUMN", help="Column 
 ThreadsOption = Annotated[
     int | None, typer.Option(min=1, metavar="N", help="Threads to compute with.", show_default="all processors")
 ]
+OverwriteOption = Annotated[bool, typer.Option("--overwrite", help="Replace a file of another kind, too.")]
 
 
 Kind = Literal["csv", "tsv", "jsonl", "lines"]

@@ -1,7 +1,6 @@
 """`tidegate train`: from a file of labelled texts to a model file, with simpler summaries beside it."""
 
 import gc
-import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from importlib import import_module
@@ -14,6 +13,7 @@ import typer
 
 import tidegate
 from tidegate.cli import options as o
+from tidegate.cli import outputs
 from tidegate.cli.cells import cell_text, choice_options
 from tidegate.cli.comparison import Trained, compare
 from tidegate.cli.console import err, note, plural, say
@@ -50,6 +50,7 @@ def train(
     settings: Any = None,
     no_baselines: o.NoBaselinesOption = False,
     threads: o.ThreadsOption = None,
+    overwrite: o.OverwriteOption = False,
 ) -> None:
     """Train a text classifier and write it to a model file.
 
@@ -57,7 +58,7 @@ def train(
     """
     began = perf_counter()
     training = import_module("tidegate.training.loop")  # first of all: without torch there is no need to read anything
-    _check_output(output)
+    target = outputs.output(output, [outputs.MODEL], [file, vectors, validation], overwrite=overwrite).path
     if settings.freeze and not vectors:
         raise ValueError("--freeze keeps word vectors as they are, but there are none: give them with --vectors FILE")
     if threads:
@@ -81,7 +82,7 @@ def train(
     training.check_settings(settings, trainings.config)
     _describe(examples, perf_counter() - began)
     trainings.run()
-    trainings.write(output, began)
+    trainings.write(target, began)
 
 
 @dataclass
@@ -147,27 +148,13 @@ class _Trainings:
             figures: dict[str, Any] = {"baselines": beside}
             if self.gradients:
                 figures["gradients"] = [asdict(after_epoch)["walks"] for after_epoch in self.gradients]
-            self.loop.to_model(self.examples, self.config, wanted.best, figures).save(output)
-            say(f"wrote {output} ({output.stat().st_size / 1e6:.1f} MB) after {perf_counter() - began:.0f} s")
+            outputs.save_somewhere(self.loop.to_model(self.examples, self.config, wanted.best, figures).save, output)
+            size = f" ({output.stat().st_size / 1e6:.1f} MB)" * output.is_file()
+            say(f"wrote {output}{size} after {perf_counter() - began:.0f} s")
         elif self.stopped:
             note(f"stopped before the first epoch of {self.config.cell} ended: there is no model to write")
         if self.stopped:
             raise typer.Exit(130)
-
-
-def _check_output(output: Path) -> None:
-    """Checks that a file can be written, before time is spent on what goes into it.
-
-    Raises:
-        OSError: It cannot.
-    """
-    folder = output.resolve().parent
-    if not folder.is_dir():
-        raise FileNotFoundError(f"there is no folder {output.parent} to write {output.name} to")
-    if output.is_dir():
-        raise IsADirectoryError(f"{output} is a folder, expected the name of a file")
-    if not os.access(folder, os.W_OK):
-        raise PermissionError(f"the folder {output.parent} cannot be written to")
 
 
 def _validation(wanted: str, table: tables.Table) -> float | tuple[list[str], list[str]]:
