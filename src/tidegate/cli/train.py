@@ -211,7 +211,8 @@ def _describe_vectors(vocab: Sequence[str], vectors: WordVectors, file: Path | N
     """Prints how many words have a vector, and where they are few, which have none."""
     words = [word for word in vocab if word not in (PAD, UNK)]
     _, found = vectors.rows_of(words)
-    say(f"vectors: {found.sum():,} of {plural(len(words), 'word')} have a vector, of {vectors.vectors.shape[1]:,} numbers")
+    size = vectors.vectors.shape[1]
+    say(f"vectors: {found.sum():,} of {plural(len(words), 'word')} have a vector, of {size:,} numbers")
     for remark in vectors.remarks:
         note(f"{file}: {remark}")
     if found.mean() < _FEW:

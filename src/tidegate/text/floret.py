@@ -58,6 +58,7 @@ class Header:
             marked[start : start + length]
             for length in range(max(1, self.shortest), min(self.longest, len(marked)) + 1)
             for start in range(len(marked) - length + 1)
+            if length > 1 or 0 < start < len(marked) - 1  # a mark alone is no part
         )
         return [row % self.rows for part in (marked, *parts) for row in _hashes(part, self.seed)[: self.hashes]]
 
