@@ -26,7 +26,7 @@ def standing(text: str) -> list[str]:
         ("กำดี", ["กำ", "ดี"]),
         ("か\u3099き", ["か\u3099", "き"]),
         ("Ver\u00adsiche\u00adrung\u00ad.", ["Ver\u00adsiche\u00adrung", "."]),
-        ("A\x1b\u0300b", ["A\x1b\u0300b"]),
+        ("A\x00\u0300b", ["A\x00\u0300b"]),
         ("❤\ufe0f!", ["❤\ufe0f", "!"]),
         ("it wasn&#39;t caf&eacute;&nbsp;bad", ["it", "was", "n&#39;t", "caf&eacute;", "bad"]),
         ("<p>good<br />film</p>", ["good", "film"]),

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tidegate.data import tables
-from tidegate.text.tokenizer import Tokenizer
+from tidegate.text.tokenizer import Tokenizer, visible
 
 REVIEWS = ["A good film.", "Good, good, not bad!", "Bad film, isn't it?<br /><br />It isn't GOOD."]
 
@@ -206,6 +206,23 @@ def test_wrong_arguments_of_train(arguments: dict[str, object], error: type[Exce
     """What is no text or no size is named, and so is an empty vocabulary."""
     with pytest.raises(error, match=message):
         Tokenizer.train(**arguments)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("word", "shown"),
+    [
+        ("naïve", "naïve"),
+        ("a\x1b[2J\u202eb", "a\\x1b[2J\\u202eb"),
+        ("می\u200cخواهم", "می\u200cخواهم"),
+        ("👩🏽\u200d🚀", "👩🏽\u200d🚀"),
+        ("\u200d", "\\u200d"),
+        ("ab\u200cc", "ab\\u200cc"),
+        ("ש\u200d\u200d", "ש\u200d\\u200d"),
+    ],
+)
+def test_what_cannot_be_seen_is_spelt_out(word: str, shown: str) -> None:
+    """Joiners are shown as they are where they change what is seen; other invisible characters as escapes."""
+    assert visible(word) == shown
 
 
 def run(code: str, **environment: str) -> subprocess.CompletedProcess[str]:

@@ -13,8 +13,9 @@ JOINERS = "\u200c\u200d"
 _JOINER, _ZERO_WIDTH_SPACE = JOINERS[1], "\u200b"
 
 # What cannot be seen: soft hyphens, word joiners, byte order marks, marks of direction, variation selectors, fillers,
-# and the control characters that are no white space. C1 controls stay: texts in Windows' encoding hold dashes there.
-_INVISIBLE = rf"[[\p{{Default_Ignorable_Code_Point}}\x00-\x08\x0e-\x1b\x7f]&&[^{_ZERO_WIDTH_SPACE}{JOINERS}]]"
+# and NUL. Other control characters are words: in texts of Windows' encoding they are dashes, and elsewhere a sign of
+# damage that should be seen.
+_INVISIBLE = rf"[[\p{{Default_Ignorable_Code_Point}}\x00]&&[^{_ZERO_WIDTH_SPACE}{JOINERS}]]"
 
 # Names, not any word: "<grin>" and "<unk>" are words, and "a <b and c> d" is no tag, because attributes have values.
 _TAGS = """a abbr acronym address article aside audio b big blockquote body br button canvas caption center cite code
@@ -49,7 +50,7 @@ _CONTRACTIONS = rf"{_LETTER}+?(?=n't\b)|n't\b|'(?:s|re|ve|ll|d|m)\b"
 
 _FLAG = "[\U0001f1e6-\U0001f1ff]{2}"
 _SKIN = "[\U0001f3fb-\U0001f3ff]"
-_MARK = rf"[[^\w\s]&&[^\x00-\x1f\x7f{_ZERO_WIDTH_SPACE}{JOINERS}]]\p{{M}}*{_SKIN}?"
+_MARK = rf"[^\w\s{_ZERO_WIDTH_SPACE}{JOINERS}]\p{{M}}*{_SKIN}?"
 _MARKS = rf"{_FLAG}|{_MARK}(?:{_JOINER}{_MARK})*|_"
 
 # Most words of most texts are nothing but this: found first, to save time. The other rules would cut them alike.

@@ -23,7 +23,6 @@ PADDING, UNKNOWN = 0, 1
 """Their ids: of steps beyond a text's end, and of words outside the vocabulary."""
 
 _ENTITIES = "html_entities"  # in the JSON, beside what the library writes
-_UNSEEN = ("Cc", "Cf")  # Unicode's categories of control and format characters
 _AT_ONCE = 2048  # texts that the library encodes together: its own records take tens of kilobytes a text
 
 Keep = Literal["head", "tail"]
@@ -214,7 +213,14 @@ def visible(word: str) -> str:
     >>> print(visible("a\x1b[2J\u202eb"), visible("naïve"))
     a\x1b[2J\u202eb naïve
     """
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in word)
+    return "".join(
+        c if c.isprintable() or _joins(word, i) else c.encode("unicode_escape").decode() for i, c in enumerate(word)
+    )
+
+
+def _joins(word: str, i: int) -> bool:
+    """Whether a character joins others, of scripts and symbols for which that changes what is seen."""
+    return word[i] in JOINERS and i > 0 and not word[i - 1].isascii() and word[i - 1].isprintable()
 
 
 def _check(description: Any) -> None:
@@ -256,7 +262,7 @@ def _whole(text: str, offsets: list[tuple[int, int]]) -> list[tuple[int, int]]:
         for i in range(end, limit):
             if text[i].isalpha() or unicodedata.category(text[i]).startswith("M"):
                 last = i + 1
-            elif unicodedata.category(text[i]) not in _UNSEEN:
+            elif not _unseen(text[i]):
                 break
         spans.append((start, last))
     return spans
@@ -269,8 +275,11 @@ def _originals(spans: npt.NDArray[np.int64], places: npt.NDArray[np.int64]) -> n
 
 def _written(word: str) -> str:
     """Leaves out what cannot be seen in a word, unless there is nothing else, or it chooses the shapes of letters."""
-    seen = "".join(c for c in word if c in JOINERS or unicodedata.category(c) not in _UNSEEN)
-    return seen or word
+    return "".join(c for c in word if c in JOINERS or not _unseen(c)) or word
+
+
+def _unseen(character: str) -> bool:
+    return character == "\0" or unicodedata.category(character) == "Cf"
 
 
 def _part(max_length: int | None, keep: str) -> slice:
