@@ -1,8 +1,10 @@
 """Which characters make a word: scripts without spaces, invisible characters, HTML, apostrophes, symbols."""
 
 import json
+from pathlib import Path
 
 import pytest
+from safetensors import safe_open
 
 from tidegate.text.tokenizer import Tokenizer
 
@@ -138,6 +140,20 @@ def test_earlier_tokenizers_keep_their_rules() -> None:
     assert "html_entities" not in json.loads(earlier.to_json())
     now = Tokenizer.from_json(Tokenizer.train(["caf&eacute; good"], min_frequency=1).to_json())
     assert now.words("caf&eacute;") == ["café"]
+
+
+EARLIER = Path(__file__).parents[1] / "models" / "earlier"
+
+
+@pytest.mark.parametrize("file", sorted(EARLIER.iterdir()), ids=lambda path: path.name)
+def test_models_of_earlier_versions_read_the_same_words(file: Path) -> None:
+    """Files that earlier versions wrote hold their own rules: nothing is decoded, left out or joined in new ways."""
+    with safe_open(file, framework="numpy") as opened:
+        tokenizer = Tokenizer.from_json(opened.metadata()["tokenizer"])
+    text = "Ver\u00adsicherung it wasn&#39;t <b>bad</b><br />don´t ລາວ film\u200bfest п'ять ดี ABCー"
+    words = "Ver \u00ad sicherung it wasn & # 39 ; t < b > bad < / b > don ´ t ລາວ film \u200b fest п ' ять ด ี ABCー"
+    assert [word.lower() for word in tokenizer.words(text)] == words.lower().split(" ")
+    assert Tokenizer.from_json(tokenizer.to_json()).words(text) == tokenizer.words(text)
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """Word vectors: one for each word, and the files that hold them."""
 
+import errno
 import lzma
 import os
 import zipfile
@@ -103,9 +104,10 @@ def read(path: str | os.PathLike[str], words: Collection[str] | None = None) -> 
         with Path(path).open("rb") as file:
             result = _read(Path(path), file, words)
     except OSError as error:
-        if error.errno is not None or not str(error):
+        if error.errno not in {None, errno.EINVAL}:
             raise
-        raise ValueError(f"{os.fspath(path)}: {error}") from None  # that of a decompressor
+        # not of the system: what is compressed is damaged, or says that it begins before the file does
+        raise ValueError(f"{os.fspath(path)}: the file is damaged: {error}") from None
     except _DAMAGED as error:
         raise ValueError(f"{os.fspath(path)}: {error}") from None
     if words and not result.words:
