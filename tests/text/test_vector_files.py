@@ -141,6 +141,14 @@ def test_a_file_that_is_shorter_than_announced_is_remarked(tmp_path: Path) -> No
     )
 
 
+@pytest.mark.parametrize("header", ["", "4 3\n"])
+def test_a_last_line_that_is_cut_short_is_remarked(tmp_path: Path, header: str) -> None:
+    """A download that ended in a line of a word that nobody wants is read, with a remark."""
+    found = read(tmp_path, header + TEXT[: TEXT.index("Haus") + 9], ["the"])
+    assert found.words == ["the"]
+    assert found.remarks == ("its last line is cut short: part of the file may be missing",)
+
+
 BAD: dict[str, tuple[bytes, str]] = {
     "binary, cut in a vector": (binary(b"\n")[:-9], "announces 4 words of 3 numbers, but after 3 the file ends"),
     "binary, cut between vectors": (binary(b"", announced=9), "announces 9 words of 3 numbers, but after 4"),
@@ -173,6 +181,7 @@ BAD: dict[str, tuple[bytes, str]] = {
     "zeros": (bytes(100_000), "vectors of 0 numbers"),
     "no end of line": (b"a 0.5" + b" 0.25" * 500_000, "bytes or more|vectors of"),
     "announces too large vectors": (b"2 99999999999\na 1 2\n", "99999999999 numbers, expected a word and 1..65536"),
+    "nothing but a header": (b"3 2\n", "no word behind line 1"),
     "announces no numbers": (b"2 0\na\nb\n", "vectors of 0 numbers"),
     "floret without words": (b"1 2 3 6 1 0 < >\n0 1 2\n", "say which words to read"),
 }

@@ -34,6 +34,7 @@ class Found:
         words: Their words, in the order of the file.
         unreadable: How many words of the file were no UTF-8, and left out.
         count: How many words the file has.
+        cut: Whether the last line has less numbers than the others.
         announced: How many words it should have, by its first line.
     """
 
@@ -44,6 +45,7 @@ class Found:
     words: dict[str, None] = field(default_factory=dict)
     unreadable: int = 0
     count: int = 0
+    cut: bool = False
 
     def wants(self, word: str) -> bool:
         """Whether a word is to be read, in any capitals; of several vectors of a word the first counts."""
@@ -58,6 +60,8 @@ class Found:
                 f"its first line announces {self.announced:,} words, but there are {self.count:,}: part of the file "
                 "may be missing"
             )
+        elif self.cut:
+            yield "its last line is cut short: part of the file may be missing"
 
     def matrix(self) -> npt.NDArray[np.float32]:
         """The vectors, float32 [V, E]."""
@@ -92,6 +96,8 @@ def read_vectors(stream: IO[bytes], words: Collection[str] | None) -> Found:
         _read_binary(stream, b"".join(sample[1:]), header[0], found)
     else:
         _read_text(_lines(stream, sample), bool(header), found)
+    if not found.count:
+        raise ValueError("there is no word behind line 1")
     if found.unreadable > found.count // 2 + 1:
         raise ValueError(f"{found.unreadable:,} of {found.count:,} words are not UTF-8: save the file as UTF-8")
     return found
@@ -150,12 +156,13 @@ def _is_binary(sample: list[bytes]) -> bool:
 def _read_text(lines: Iterable[bytes], header: bool, found: Found) -> None:
     """Reads a line for each word: the word and E numbers between spaces or tabs."""
     wanted = found.wanted and {word.split()[0] for word in found.wanted if word.split()}
+    last = b""
     for number, line in enumerate(lines, 1):
         if len(line) >= _LONGEST_LINE:
             raise ValueError(f"line {number} has {_LONGEST_LINE:,} bytes or more: this is no file of word vectors")
         if (number == 1 and header) or not line.strip() or _is_comment(number, line, found.size):
             continue
-        found.count += 1
+        found.count, last = found.count + 1, line
         first = line.split(None, 1)[0].decode(errors="replace").lower()
         if wanted is not None and first not in wanted and "\ufffd" not in first:
             continue
@@ -170,6 +177,7 @@ def _read_text(lines: Iterable[bytes], header: bool, found: Found) -> None:
         if found.wants(word):
             found.numbers.extend(_numbers(number, word, fields, found.size))
             found.words[word] = None
+    found.cut = len(last.split()) < found.size + 1 and not last[:1].isspace()
 
 
 def _is_comment(number: int, line: bytes, size: int) -> bool:
