@@ -160,6 +160,7 @@ BAD: dict[str, tuple[bytes, str]] = {
     "damaged bzip2": (bz2.compress(TEXT.encode())[:20] + bytes(30), "Invalid data stream"),
     "cut zip": (zipped("v.vec")[:-30], "not a zip file"),
     "zip of several": (zipped("glove.50d.txt", "glove.100d.txt"), r"2 files, expected one: glove.50d.txt, glove.100d"),
+    "zip of a file without a name": (zipped("v").replace(b"v", b"/"), "0 files, expected one"),
     "empty zip": (zipped(), "0 files, expected one: it is empty"),
     "conflict": (
         f"<<<<<<< HEAD\n{TEXT}=======\n{TEXT}>>>>>>> other\n".encode(),

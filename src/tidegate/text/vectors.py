@@ -3,6 +3,7 @@
 import errno
 import lzma
 import os
+import struct
 import zipfile
 import zlib
 from collections.abc import Collection, Sequence
@@ -17,7 +18,10 @@ from tidegate.ops.checks import check
 from tidegate.text.compression import check_suffix, is_zip, unpacked
 from tidegate.text.vector_files import read_vectors
 
-_DAMAGED = (ValueError, EOFError, zlib.error, lzma.LZMAError, zipfile.BadZipFile, NotImplementedError)
+_DAMAGED = (
+    *(ValueError, EOFError, OverflowError, NotImplementedError),
+    *(zlib.error, lzma.LZMAError, zipfile.BadZipFile, struct.error),
+)
 _MOST_COMPRESSED = 1100  # times: deflate cannot do more, so that a file that announces more is damaged
 
 Wanted = frozenset[str] | None
