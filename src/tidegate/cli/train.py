@@ -1,7 +1,8 @@
 """`tidegate train`: from a file of labelled texts to a model file, with simpler summaries beside it."""
 
 import gc
-from collections.abc import Mapping
+import os
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from importlib import import_module
 from pathlib import Path
@@ -23,11 +24,14 @@ from tidegate.cli.progress import Stop, follow
 from tidegate.data import tables
 from tidegate.models.config import TextConfig
 from tidegate.sequences.pooling import POOLINGS
+from tidegate.text.tokenizer import PAD, UNK, visible
 from tidegate.text.vectors import WordVectors
 from tidegate.text.vectors import read as read_vectors
 from tidegate.training.events import Gradients
 from tidegate.training.examples import CELL, MAX_LENGTH, VALIDATION, VOCAB_SIZE, TextExamples, prepare_texts
 from tidegate.training.settings import Settings
+
+_FEW = 0.1  # a smaller share of words with a vector looks like a mistake
 
 
 @grouped("sizes", o.SIZE_OPTIONS, dict)
@@ -81,6 +85,8 @@ def train(
         raise ValueError(f"--rate is the growth factor of compounding, which is not trained: --cell {cell}")
     training.check_settings(settings, trainings.config)
     _describe(examples, perf_counter() - began)
+    if known:
+        _describe_vectors(examples.tokenizer.vocab, known, vectors)
     trainings.run()
     trainings.write(target, began)
 
@@ -187,3 +193,19 @@ def _describe(examples: TextExamples, seconds: float) -> None:
     say(f"words: {len(examples.tokenizer):,} known, {usual:.0f} in the median text, {longest} in the longest")
     if empty := int((lengths == 0).sum()):
         note(f"{plural(empty, 'text')} to train on without a word: missing, or empty")
+
+
+def _describe_vectors(vocab: Sequence[str], vectors: WordVectors, file: Path | None) -> None:
+    """Prints how many words have a vector, and where they are few, which have none."""
+    words = [word for word in vocab if word not in (PAD, UNK)]
+    _, found = vectors.rows_of(words)
+    size = vectors.vectors.shape[1]
+    say(f"vectors: {found.sum():,} of {plural(len(words), 'word')} have a vector, of {size:,} numbers")
+    for remark in vectors.remarks:
+        note(f"{file}: {remark}")
+    if found.mean() < _FEW:
+        missing = ", ".join(repr(visible(words[i])) for i in np.flatnonzero(~found)[:8])
+        note(
+            f"only {found.mean():.1%} of the words have a vector: is {file} for another language, or are its words cut "
+            f"in another way? The most frequent words without a vector: {missing}"
+        )
