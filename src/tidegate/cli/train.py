@@ -1,7 +1,6 @@
 """`tidegate train`: from a file of labelled texts to a model file, with simpler summaries beside it."""
 
 import gc
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from importlib import import_module
