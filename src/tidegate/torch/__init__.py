@@ -38,6 +38,7 @@ except ImportError as error:
 from tidegate.torch.compiler import admit_drop_ins as _admit_drop_ins
 from tidegate.torch.conversion import convert
 from tidegate.torch.modules import GRU, LSTM, RNN
+from tidegate.torch.onnx import write_layer as _write_layer  # noqa: F401 - torch.onnx.export finds it
 from tidegate.torch.routing import Route
 
 __all__ = ["GRU", "LSTM", "RNN", "Route", "convert"]

@@ -62,8 +62,7 @@ class DropIn(_Base):
         self,
         input: Input,  # noqa: A002 - torch's name
         hx: State | None = None,
-        *,
-        lengths: Lengths | None = None,
+        lengths: Lengths | None = None,  # no * before it: torch.onnx.export(dynamo=False) passes all by position
         episode_starts: EpisodeStarts | None = None,
         episode_state: str = "zeros",
         ids: Ids | None = None,
