@@ -112,6 +112,8 @@ def _in_order(cell: Cell, form: Form, weights: Sequence[Tensor]) -> list[Tensor]
         biases = [w_ih.new_zeros(len(w_ih))] * 2
 
     def ordered(weight: Tensor, held: dict[str, float]) -> Tensor:
+        if form.blocks == cell.blocks:
+            return weight
         parts = dict(zip(cell.blocks, (weight[g * H : (g + 1) * H] for g in range(cell.G)), strict=True))
         parts |= {block: torch.full_like(parts[block], held.get(block, 0.0)) for block in off}
         return torch.cat([parts[block] for block in form.blocks])

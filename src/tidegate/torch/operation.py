@@ -215,19 +215,26 @@ def _backward(ctx: Any, dy: Tensor | None, dfinals: Sequence[Tensor | None], _: 
 recurrent_layer.register_autograd(_backward, setup_context=_keep)
 
 
-def _products(x: Any, weights: Any) -> int:
-    """Counts the multiplications and additions of W x and U h."""
-    numbers: int = prod(x[:-1]) * sum(prod(weight) for weight in weights if len(weight) == 2)
-    return 2 * numbers
+def _products(weights: Any) -> tuple[int, int]:
+    """Counts the multiplications and additions of W x and U h, for one step of one row."""
+    numbers = [2 * prod(weight) for weight in weights if len(weight) == 2]
+    return sum(numbers[::2]), sum(numbers[1::2])
 
 
 @register_flop_formula(torch.ops.tidegate.recurrent_layer)
 def _forward_flops(x: Any, states: Any, weights: Any, *others: Any, **options: Any) -> int:
     """Tells `torch.utils.flop_counter` what a layer costs."""
-    return _products(x, weights)
+    return prod(x[:-1]) * sum(_products(weights))
 
 
 @register_flop_formula(torch.ops.tidegate.recurrent_layer_backward)
-def _backward_flops(x: Any, states: Any, weights: Any, *others: Any, **options: Any) -> int:
-    """The same for the backward pass: the gradients by what is multiplied, and by the weights."""
-    return 2 * _products(x, weights)
+def _backward_flops(
+    x: Any, states: Any, weights: Any, lengths: Any, episode_starts: Any, options: str, *others: Any, **rest: Any
+) -> int:
+    """The same for the backward pass: gradients by the weights, by x if needed, and by the states before each step.
+
+    Those by the initial states are left out where these are zeros, as torch does in its own layers.
+    """
+    (T, B, _), (by_x, by_h) = x, _products(weights)
+    dx = T * by_x if Options.read(options).need_dx else 0
+    return B * (T * (by_x + by_h) + dx + (T if states else T - 1) * by_h)
