@@ -13,7 +13,7 @@ from torch._decomp import register_decomposition
 
 from tidegate.ops.cells import GRU, LSTM, Cell, ReluRNN, TanhRNN
 from tidegate.torch.cells import weights_per_direction
-from tidegate.torch.operation import recurrent_layer  # noqa: F401 - so that torch knows it
+from tidegate.torch.operation import shapes_of_layer
 from tidegate.torch.options import Options
 
 
@@ -50,6 +50,10 @@ ACTIVATIONS: dict[str, tuple[str, tuple[float, ...]]] = {
 
 OFF = {"reset": 100.0, "update": -100.0}
 """The bias that holds a gate where it is when it is off, at 1 or at 0."""
+
+
+# Sizes are asked of what is registered as "meta"; without it, torch would take them from the function below.
+register_decomposition(torch.ops.tidegate.recurrent_layer.default, type="meta")(shapes_of_layer)
 
 
 @register_decomposition(torch.ops.tidegate.recurrent_layer.default)

@@ -161,7 +161,7 @@ def _saved(y: Tensor, saved: Tensor, K: int, sizes: checks.Sizes) -> tuple[Array
 
 
 @recurrent_layer.register_fake
-def _(
+def shapes_of_layer(
     x: Tensor,
     states: Sequence[Tensor],
     weights: Sequence[Tensor],
@@ -169,6 +169,7 @@ def _(
     episode_starts: Tensor | None,
     options: str,
 ) -> tuple[Tensor, list[Tensor], Tensor]:
+    """Returns what `recurrent_layer` returns, without its numbers."""
     given, H, D = Options.read(options), weights[1].shape[1], len(weights) // weights_per_direction(weights)
     T, B = x.shape[0], states[0].shape[1] if states else x.shape[1]
     cell = Cell.of(given.cell)
