@@ -1,16 +1,18 @@
 """Models exported to ONNX give in ONNX Runtime what they give in torch, for other numbers of steps and rows too."""
 
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
 
 pytest.importorskip("torch")
+pytest.importorskip("onnx")
+pytest.importorskip("onnxruntime")
 pytest.importorskip("onnxscript")
-onnx: Any = pytest.importorskip("onnx")
-onnxruntime: Any = pytest.importorskip("onnxruntime")
 
+import onnx
+import onnxruntime
 import torch
 from torch import Tensor, nn
 from torch.export import Dim
@@ -62,7 +64,8 @@ class Reader(nn.Module):
     def __init__(self, makers: dict[str, Callable[[], Any]]) -> None:
         super().__init__()
         torch.manual_seed(0)
-        self.rnns = nn.ModuleList(make() for make in makers.values())
+        rnns = [make() for make in makers.values()]
+        self.rnns, self.number_of_layers = nn.ModuleList(rnns), sum(rnn.num_layers for rnn in rnns)
 
     def forward(self, x: Tensor, states: Any = None, lengths: Any = None) -> Any:
         rows = {} if lengths is None else {"lengths": lengths}
@@ -95,6 +98,14 @@ def exported(model: Any, args: tuple[Any, ...], shapes: Any = None) -> bytes:
     return file.getvalue()
 
 
+def exported_by_tracing(model: Any, args: tuple[Any, ...], names: Sequence[str], axes: Any) -> bytes:
+    """The same by the older exporter."""
+    file: Any = io.BytesIO()
+    torch.onnx.export(model, args, file, dynamo=False, input_names=names, dynamic_axes=axes)
+    written: bytes = file.getvalue()
+    return written
+
+
 def operators(file: bytes) -> list[str]:
     """The recurrent operators of a file."""
     names = {form.operator for form in FORMS.values()}
@@ -114,7 +125,7 @@ def test_a_layer_becomes_one_operator_for_any_sizes() -> None:
     """Every kind of layer, with states, is one operator of ONNX each, and runs with other numbers of steps and rows."""
     model = Reader(LAYERS | VARIANTS).eval()
     file = exported(model, model.inputs(), model.shapes())
-    assert len(operators(file)) == sum(rnn.num_layers for rnn in model.rnns)
+    assert len(operators(file)) == model.number_of_layers
     for sizes in ((T, B), (9, 2), (1, 1)):
         check(model, file, *model.inputs(*sizes))
 
@@ -167,23 +178,21 @@ def test_the_older_exporter_takes_a_layer(name: str, given: bool) -> None:
         x = drawn(*((rows, steps) if layer.batch_first else (steps, rows)), I, seed=1)
         return (x, states_of(layer, rows)) if given else (x,)
 
-    names, file = ["x", "h0", "c0"][: len(flat(args(T, B)))], io.BytesIO()
+    names = ["x", "h0", "c0"][: len(flat(args(T, B)))]
     named = {name: axes if name == "x" else {1: "rows"} for name in names}
-    torch.onnx.export(layer, args(T, B), file, dynamo=False, input_names=names, dynamic_axes=named)
-    check(layer, file.getvalue(), *args(T, B))
-    check(layer, file.getvalue(), *args(9, 2))
+    file = exported_by_tracing(layer, args(T, B), names, named)
+    check(layer, file, *args(T, B))
+    check(layer, file, *args(9, 2))
 
 
 def test_the_older_exporter_takes_a_model() -> None:
     """With dynamo=False too, layers inside a model become one operator each."""
     model = Reader(LAYERS).eval()
-    file, (x, _) = io.BytesIO(), model.inputs()
-    torch.onnx.export(
-        model, (x,), file, dynamo=False, input_names=["x"], dynamic_axes={"x": {0: "steps", 1: "rows"}}
-    )
-    assert len(operators(file.getvalue())) == sum(rnn.num_layers for rnn in model.rnns)
-    check(model, file.getvalue(), x)
-    check(model, file.getvalue(), model.inputs(9, 2)[0])
+    x, _ = model.inputs()
+    file = exported_by_tracing(model, (x,), ["x"], {"x": {0: "steps", 1: "rows"}})
+    assert len(operators(file)) == model.number_of_layers
+    check(model, file, x)
+    check(model, file, model.inputs(9, 2)[0])
 
 
 class Episodes(nn.Module):

@@ -243,7 +243,8 @@ def counted(layer: Any, make: Callable[[], Any], *, backward: bool) -> int:
         y = layer(x)[0]
         if backward:
             (y.data if isinstance(y, PackedSequence) else y).sum().backward()
-    return counter.get_total_flops()
+    total: int = counter.get_total_flops()
+    return total
 
 
 @every_kind

@@ -73,7 +73,7 @@ def write_layer(
         ValueError: ONNX has no such layer.
     """
     if not torch.onnx.is_in_onnx_export():
-        return NotImplemented  # type: ignore[no-any-return] - torch's word for it
+        return NotImplemented  # type: ignore[no-any-return]
     cell, rows = Cell.of(Options.read(options).cell), lengths
     form = _form(cell, episode_starts)
     step = weights_per_direction(weights)
@@ -83,7 +83,7 @@ def write_layer(
     steps = None if rows is None else rows.to(torch.int32)
     y, *finals = torch.onnx.ops.symbolic_multi_out(
         form.operator,
-        (x, w_ih, w_hh, *(biases or [None]), steps, *states),
+        (x, w_ih, w_hh, biases[0] if biases else None, steps, *states),
         _attributes(cell, form, D, H),
         dtypes=[x.dtype] * (1 + cell.S),
         shapes=[(T, D, B, H), *[(D, B, H)] * cell.S],

@@ -225,7 +225,8 @@ def _products(weights: Any) -> tuple[int, int]:
 @register_flop_formula(torch.ops.tidegate.recurrent_layer)
 def _forward_flops(x: Any, states: Any, weights: Any, *others: Any, **options: Any) -> int:
     """Tells `torch.utils.flop_counter` what a layer costs."""
-    return prod(x[:-1]) * sum(_products(weights))
+    rows: int = prod(x[:-1])
+    return rows * sum(_products(weights))
 
 
 @register_flop_formula(torch.ops.tidegate.recurrent_layer_backward)
@@ -238,4 +239,5 @@ def _backward_flops(
     """
     (T, B, _), (by_x, by_h) = x, _products(weights)
     dx = T * by_x if Options.read(options).need_dx else 0
-    return B * (T * (by_x + by_h) + dx + (T if states else T - 1) * by_h)
+    products: int = B * (T * (by_x + by_h) + dx + (T if states else T - 1) * by_h)
+    return products

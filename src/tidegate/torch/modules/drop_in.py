@@ -113,7 +113,7 @@ class DropIn(_Base):
         if lookup is not None:
             batch, table = lookup.add_to(batch, self.batch_first), lookup.table
         if hx is None and torch.compiler.is_exporting():  # AOTInductor of torch 2.13 loses empty lists of tensors
-            hx = self._zeros(data, () if data.dim() == 2 else (batch.B,))
+            hx = self._zeros(weights[0], () if batch.B == 0 else (batch.B,))
         layers = self._native_layers(route, Plan(cell, batch, self.recompute_every), traces)
         output = run_stack(self, data, hx, weights, layers, table)
         return output if traces is None else (*output, traces)
