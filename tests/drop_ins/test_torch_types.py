@@ -236,11 +236,11 @@ COUNTED: dict[str, tuple[dict[str, Any], Callable[[], Any]]] = {
 }
 
 
-def counted(layer: Any, make: Callable[[], Any], *, backward: bool) -> int:
+def counted(layer: Any, make: Callable[[], Any], *, backward: bool, hx: Any = None) -> int:
     """What the counter of torch counts of a layer."""
     x = make()
     with FlopCounterMode(display=False) as counter, twice_differentiable():  # torch's fused LSTM counts as nothing
-        y = layer(x)[0]
+        y = layer(x, hx)[0]
         if backward:
             (y.data if isinstance(y, PackedSequence) else y).sum().backward()
     total: int = counter.get_total_flops()
@@ -256,6 +256,22 @@ def test_flops_are_those_of_torch(kind: Any, name: str) -> None:
     for backward in (False, True):
         expected = counted(reference, make, backward=backward)
         assert counted(layer, make, backward=backward) == expected > 0
+
+
+@every_kind
+@pytest.mark.parametrize("needed", [False, True])
+def test_flops_with_initial_states(kind: Any, needed: bool) -> None:
+    """Gradients by initial states are counted where they are needed, and are right there."""
+    layer, reference = kind(I, H), KINDS[kind](I, H)
+    reference.load_state_dict(layer.state_dict())
+    counts, gradients = [], []
+    for module in (layer, reference):
+        states = [torch.ones(1, B, H, requires_grad=needed) for _ in range(layer.cell.S)]
+        hx = tuple(states) if kind is LSTM else states[0]
+        counts.append(counted(module, inputs, backward=True, hx=hx))
+        gradients.append([state.grad for state in states] if needed else [])
+    assert counts[0] == counts[1] > 0
+    torch.testing.assert_close(*gradients, rtol=1e-5, atol=1e-5)
 
 
 def test_flops_of_projections() -> None:

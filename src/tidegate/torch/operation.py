@@ -98,7 +98,8 @@ def recurrent_layer_backward(
         output_gradients: Gradients of the loss by y and by the S final states; None for zeros.
 
     Returns:
-        dx (empty if it is not needed), the gradients by the states that are given, and those by the weights.
+        dx (empty if it is not needed), the gradients by the states that are given (none if they are not needed), and
+        those by the weights.
     """
     given = Options.read(options)
     plan, sizes = _plan(given, weights, (x, states), (lengths, episode_starts))
@@ -115,7 +116,7 @@ def recurrent_layer_backward(
     dx, dstates, dweights = gradients(
         *(plan, directions, (x, tuple(states)), found, output_gradients),
         need_dx=given.need_dx,
-        need_dstates=bool(states),
+        need_dstates=bool(states) and given.need_dstates,
     )
     return x.new_empty(0) if dx is None else dx, list(dstates), dweights
 
@@ -189,8 +190,9 @@ def _(
     outputs: Sequence[Tensor],
     output_gradients: Sequence[Tensor | None],
 ) -> tuple[Tensor, list[Tensor], list[Tensor]]:
-    dx = x.new_empty(x.shape if Options.read(options).need_dx else 0)
-    return dx, [x.new_empty(state.shape) for state in states], [x.new_empty(weight.shape) for weight in weights]
+    given = Options.read(options)
+    dx, starts = x.new_empty(x.shape if given.need_dx else 0), states if given.need_dstates else ()
+    return dx, [x.new_empty(state.shape) for state in starts], [x.new_empty(weight.shape) for weight in weights]
 
 
 def _keep(ctx: Any, inputs: tuple[Any, ...], output: tuple[Any, ...]) -> None:
@@ -206,11 +208,12 @@ def _keep(ctx: Any, inputs: tuple[Any, ...], output: tuple[Any, ...]) -> None:
 def _backward(ctx: Any, dy: Tensor | None, dfinals: Sequence[Tensor | None], _: Any) -> tuple[Any, ...]:
     x, lengths, episode_starts, y, saved, *tensors = ctx.saved_tensors
     states, weights = tensors[: ctx.given], tensors[ctx.given :]
-    options = Options.read(ctx.options)._replace(need_dx=ctx.needs_input_grad[0])
+    need_dx, need_dstates = ctx.needs_input_grad[:2]
+    options = Options.read(ctx.options)._replace(need_dx=need_dx, need_dstates=not states or any(need_dstates))
     dx, dstates, dweights = recurrent_layer_backward(
         *(x, states, weights, lengths, episode_starts, options.text), [y, saved], [dy, *dfinals]
     )
-    return dx if options.need_dx else None, dstates, dweights, None, None, None
+    return dx if options.need_dx else None, dstates or [None] * ctx.given, dweights, None, None, None
 
 
 recurrent_layer.register_autograd(_backward, setup_context=_keep)
@@ -235,9 +238,9 @@ def _backward_flops(
 ) -> int:
     """The same for the backward pass: gradients by the weights, by x if needed, and by the states before each step.
 
-    Those by the initial states are left out where these are zeros, as torch does in its own layers.
+    Those by the initial states are left out where nobody needs them, as in torch's own layers.
     """
-    (T, B, _), (by_x, by_h) = x, _products(weights)
-    dx = T * by_x if Options.read(options).need_dx else 0
-    products: int = B * (T * (by_x + by_h) + dx + (T if states else T - 1) * by_h)
+    (T, B, _), (by_x, by_h), given = x, _products(weights), Options.read(options)
+    dx, dh = T * by_x if given.need_dx else 0, (T if states and given.need_dstates else T - 1) * by_h
+    products: int = B * (T * (by_x + by_h) + dx + dh)
     return products
