@@ -103,6 +103,7 @@ def test_dropout_and_single_sequences_are_compiled() -> None:
     layer = GRU(I, H, batch_first=True)
     x = inputs()[:, 0]
     torch.testing.assert_close(torch.compile(layer, backend="aot_eager", fullgraph=True)(x), layer(x), rtol=0, atol=0)
+    torch.testing.assert_close(torch.export.export(layer, (x,)).module()(x), layer(x), rtol=0, atol=0)
 
 
 def test_wrong_lengths_are_refused_when_the_graph_runs() -> None:

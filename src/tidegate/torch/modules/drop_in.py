@@ -113,7 +113,8 @@ class DropIn(_Base):
         if lookup is not None:
             batch, table = lookup.add_to(batch, self.batch_first), lookup.table
         if hx is None and torch.compiler.is_exporting():  # AOTInductor of torch 2.13 loses empty lists of tensors
-            hx = self._zeros(weights[0], () if batch.B == 0 else (batch.B,))
+            single = isinstance(data, Tensor) and data.dim() == 2
+            hx = self._zeros(weights[0], () if single else (batch.B,))
         layers = self._native_layers(route, Plan(cell, batch, self.recompute_every), traces)
         output = run_stack(self, data, hx, weights, layers, table)
         return output if traces is None else (*output, traces)
