@@ -43,7 +43,7 @@ demo: venv ## real film reviews: get them, train, evaluate, read two sentences w
 	@$(BIN)/tidegate predict build/demo/model.safetensors --words $(LOVED)
 	@$(BIN)/tidegate predict build/demo/model.safetensors --words $(BORED)
 
-test: venv ## every test
+test: $(VENV)/.group-export ## every test
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
 
 lint: $(VENV)/.group-lint ## what the linters say

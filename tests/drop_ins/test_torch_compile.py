@@ -103,6 +103,7 @@ def test_dropout_and_single_sequences_are_compiled() -> None:
     layer = GRU(I, H, batch_first=True)
     x = inputs()[:, 0]
     torch.testing.assert_close(torch.compile(layer, backend="aot_eager", fullgraph=True)(x), layer(x), rtol=0, atol=0)
+    torch.testing.assert_close(torch.export.export(layer, (x,)).module()(x), layer(x), rtol=0, atol=0)
 
 
 def test_wrong_lengths_are_refused_when_the_graph_runs() -> None:
@@ -164,6 +165,8 @@ def test_an_exported_model_gives_the_same(cell: str, strict: bool) -> None:
     )
     targets = [str(node.target) for node in program.graph.nodes if node.op == "call_function"]
     assert targets.count("tidegate.recurrent_layer.default") == 2
+    calls = [node for node in program.graph.nodes if node.target is torch.ops.tidegate.recurrent_layer.default]
+    assert all(len(call.args[1]) == model.rnn.cell.S for call in calls)  # AOTInductor would lose an empty list
     x, lengths = inputs(9, 3), torch.tensor([9, 0, 4])
     results = [values_and_gradients(call, model, x, lengths) for call in (program.module(), model)]
     torch.testing.assert_close(results[0][:2], results[1][:2], rtol=1e-6, atol=1e-6)

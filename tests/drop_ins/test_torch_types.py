@@ -12,10 +12,12 @@ pytest.importorskip("torch")
 
 import torch
 from torch import Tensor, nn
+from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence
 from torch.utils.flop_counter import FlopCounterMode
 
 from tidegate.torch import GRU, LSTM, RNN, convert
 from tidegate.torch.compiler import admit_drop_ins
+from tidegate.torch.fallback import twice_differentiable
 
 T, B, I, H = 6, 4, 3, 5
 KINDS: dict[Any, Any] = {GRU: nn.GRU, LSTM: nn.LSTM, RNN: nn.RNN}
@@ -219,19 +221,60 @@ def test_compilers_treat_torchs_own_modules_as_ever() -> None:
         builder.wrap_module = admitted
 
 
+def packed() -> PackedSequence:
+    return pack_padded_sequence(inputs(), [2, 6, 1, 5], enforce_sorted=False)
+
+
+COUNTED: dict[str, tuple[dict[str, Any], Callable[[], Any]]] = {
+    "dense": ({}, inputs),
+    "input with gradients": ({}, lambda: inputs().requires_grad_()),
+    "single": ({}, lambda: inputs()[:, 0]),
+    "packed": ({"bidirectional": True}, packed),
+    "packed, layers": ({"num_layers": 2}, packed),
+    "layers, directions": ({"num_layers": 2, "bidirectional": True}, inputs),
+    "no bias, batch first": ({"bias": False, "batch_first": True}, inputs),
+}
+
+
+def counted(layer: Any, make: Callable[[], Any], *, backward: bool, hx: Any = None) -> int:
+    """What the counter of torch counts of a layer."""
+    x = make()
+    with FlopCounterMode(display=False) as counter, twice_differentiable():  # torch's fused LSTM counts as nothing
+        y = layer(x, hx)[0]
+        if backward:
+            (y.data if isinstance(y, PackedSequence) else y).sum().backward()
+    total: int = counter.get_total_flops()
+    return total
+
+
 @every_kind
-@pytest.mark.parametrize("bidirectional", [False, True])
-def test_flops_are_counted(kind: Any, bidirectional: bool) -> None:
+@pytest.mark.parametrize("name", COUNTED)
+def test_flops_are_those_of_torch(kind: Any, name: str) -> None:
     """The counter of torch finds the products of a layer, forward and backward, as those of its own."""
-    layer, D = kind(I, H, num_layers=2, bidirectional=bidirectional), 1 + bidirectional
-    with FlopCounterMode(display=False) as counter:
-        y, _ = layer(inputs())
-    forward = 2 * T * B * layer.cell.G * H * D * (I + H + H * D + H)
-    assert counter.get_total_flops() == forward
-    with FlopCounterMode(display=False) as counter:
-        y.sum().backward()
-    assert counter.get_total_flops() == 2 * forward
-    if kind is GRU:
-        with FlopCounterMode(display=False) as counter:
-            convert(layer, to="torch")(inputs())
-        assert counter.get_total_flops() == forward
+    options, make = COUNTED[name]
+    layer, reference = kind(I, H, **options), KINDS[kind](I, H, **options)
+    for backward in (False, True):
+        expected = counted(reference, make, backward=backward)
+        assert counted(layer, make, backward=backward) == expected > 0
+
+
+@every_kind
+@pytest.mark.parametrize("needed", [False, True])
+def test_flops_with_initial_states(kind: Any, needed: bool) -> None:
+    """Gradients by initial states are counted where they are needed, and are right there."""
+    layer, reference = kind(I, H), KINDS[kind](I, H)
+    reference.load_state_dict(layer.state_dict())
+    counts, gradients = [], []
+    for module in (layer, reference):
+        states = [torch.ones(1, B, H, requires_grad=needed) for _ in range(layer.cell.S)]
+        hx = tuple(states) if kind is LSTM else states[0]
+        counts.append(counted(module, inputs, backward=True, hx=hx))
+        gradients.append([state.grad for state in states] if needed else [])
+    assert counts[0] == counts[1] > 0
+    torch.testing.assert_close(*gradients, rtol=1e-5, atol=1e-5)
+
+
+def test_flops_of_projections() -> None:
+    """A layer with projections runs torch's own code, and is counted as that."""
+    expected = counted(nn.LSTM(I, H, proj_size=2), inputs, backward=True)
+    assert counted(LSTM(I, H, proj_size=2), inputs, backward=True) == expected > 0

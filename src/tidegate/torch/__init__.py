@@ -22,10 +22,10 @@ True
 
 Compiled and exported models (`torch.compile(fullgraph=True)`, `torch.export`) hold a layer as one operation,
 `tidegate::recurrent_layer`; `torch.func.grad`, `vmap` and per-sample gradients run natively too, forward-mode
-derivatives by torch's own code. `torch.fx.symbolic_trace` keeps a layer as one step. What compiles modules by their
-type, `torch.jit.script` above all, gets torch's own module in the place of a drop-in, with the same parameters; so does
-the model that was given to it, which `convert` turns back. Quantisation looks for exact types and leaves drop-ins as
-they are: call `convert(model, to="torch")` before it.
+derivatives by torch's own code. `torch.onnx.export` writes a layer as one operator of ONNX. `torch.fx.symbolic_trace`
+keeps a layer as one step. What compiles modules by their type, `torch.jit.script` above all, gets torch's own module in
+the place of a drop-in, with the same parameters; so does the model that was given to it, which `convert` turns back.
+Quantisation looks for exact types and leaves drop-ins as they are: call `convert(model, to="torch")` before it.
 
 Weights are read where they are at every call, so a change is seen by the next one, however it was made.
 """
@@ -38,6 +38,7 @@ except ImportError as error:
 from tidegate.torch.compiler import admit_drop_ins as _admit_drop_ins
 from tidegate.torch.conversion import convert
 from tidegate.torch.modules import GRU, LSTM, RNN
+from tidegate.torch.onnx import write_layer as _write_layer  # noqa: F401 - torch.onnx.export finds it
 from tidegate.torch.routing import Route
 
 __all__ = ["GRU", "LSTM", "RNN", "Route", "convert"]

@@ -98,7 +98,8 @@ def recurrent_layer_backward(
         output_gradients: Gradients of the loss by y and by the S final states; None for zeros.
 
     Returns:
-        dx (empty if it is not needed), the gradients by the states that are given, and those by the weights.
+        dx (empty if it is not needed), the gradients by the states that are given (none if they are not needed), and
+        those by the weights.
     """
     given = Options.read(options)
     plan, sizes = _plan(given, weights, (x, states), (lengths, episode_starts))
@@ -115,7 +116,7 @@ def recurrent_layer_backward(
     dx, dstates, dweights = gradients(
         *(plan, directions, (x, tuple(states)), found, output_gradients),
         need_dx=given.need_dx,
-        need_dstates=bool(states),
+        need_dstates=bool(states) and given.need_dstates,
     )
     return x.new_empty(0) if dx is None else dx, list(dstates), dweights
 
@@ -161,7 +162,7 @@ def _saved(y: Tensor, saved: Tensor, K: int, sizes: checks.Sizes) -> tuple[Array
 
 
 @recurrent_layer.register_fake
-def _(
+def shapes_of_layer(
     x: Tensor,
     states: Sequence[Tensor],
     weights: Sequence[Tensor],
@@ -169,6 +170,7 @@ def _(
     episode_starts: Tensor | None,
     options: str,
 ) -> tuple[Tensor, list[Tensor], Tensor]:
+    """Returns what `recurrent_layer` returns, without its numbers."""
     given, H, D = Options.read(options), weights[1].shape[1], len(weights) // weights_per_direction(weights)
     T, B = x.shape[0], states[0].shape[1] if states else x.shape[1]
     cell = Cell.of(given.cell)
@@ -188,8 +190,9 @@ def _(
     outputs: Sequence[Tensor],
     output_gradients: Sequence[Tensor | None],
 ) -> tuple[Tensor, list[Tensor], list[Tensor]]:
-    dx = x.new_empty(x.shape if Options.read(options).need_dx else 0)
-    return dx, [x.new_empty(state.shape) for state in states], [x.new_empty(weight.shape) for weight in weights]
+    given = Options.read(options)
+    dx, starts = x.new_empty(x.shape if given.need_dx else 0), states if given.need_dstates else ()
+    return dx, [x.new_empty(state.shape) for state in starts], [x.new_empty(weight.shape) for weight in weights]
 
 
 def _keep(ctx: Any, inputs: tuple[Any, ...], output: tuple[Any, ...]) -> None:
@@ -205,29 +208,39 @@ def _keep(ctx: Any, inputs: tuple[Any, ...], output: tuple[Any, ...]) -> None:
 def _backward(ctx: Any, dy: Tensor | None, dfinals: Sequence[Tensor | None], _: Any) -> tuple[Any, ...]:
     x, lengths, episode_starts, y, saved, *tensors = ctx.saved_tensors
     states, weights = tensors[: ctx.given], tensors[ctx.given :]
-    options = Options.read(ctx.options)._replace(need_dx=ctx.needs_input_grad[0])
+    need_dx, need_dstates = ctx.needs_input_grad[:2]
+    options = Options.read(ctx.options)._replace(need_dx=need_dx, need_dstates=not states or any(need_dstates))
     dx, dstates, dweights = recurrent_layer_backward(
         *(x, states, weights, lengths, episode_starts, options.text), [y, saved], [dy, *dfinals]
     )
-    return dx if options.need_dx else None, dstates, dweights, None, None, None
+    return dx if options.need_dx else None, dstates or [None] * ctx.given, dweights, None, None, None
 
 
 recurrent_layer.register_autograd(_backward, setup_context=_keep)
 
 
-def _products(x: Any, weights: Any) -> int:
-    """Counts the multiplications and additions of W x and U h."""
-    numbers: int = prod(x[:-1]) * sum(prod(weight) for weight in weights if len(weight) == 2)
-    return 2 * numbers
+def _products(weights: Any) -> tuple[int, int]:
+    """Counts the multiplications and additions of W x and U h, for one step of one row."""
+    numbers = [2 * prod(weight) for weight in weights if len(weight) == 2]
+    return sum(numbers[::2]), sum(numbers[1::2])
 
 
 @register_flop_formula(torch.ops.tidegate.recurrent_layer)
 def _forward_flops(x: Any, states: Any, weights: Any, *others: Any, **options: Any) -> int:
     """Tells `torch.utils.flop_counter` what a layer costs."""
-    return _products(x, weights)
+    rows: int = prod(x[:-1])
+    return rows * sum(_products(weights))
 
 
 @register_flop_formula(torch.ops.tidegate.recurrent_layer_backward)
-def _backward_flops(x: Any, states: Any, weights: Any, *others: Any, **options: Any) -> int:
-    """The same for the backward pass: the gradients by what is multiplied, and by the weights."""
-    return 2 * _products(x, weights)
+def _backward_flops(
+    x: Any, states: Any, weights: Any, lengths: Any, episode_starts: Any, options: str, *others: Any, **rest: Any
+) -> int:
+    """The same for the backward pass: gradients by the weights, by x if needed, and by the states before each step.
+
+    Those by the initial states are left out where nobody needs them, as in torch's own layers.
+    """
+    (T, B, _), (by_x, by_h), given = x, _products(weights), Options.read(options)
+    dx, dh = T * by_x if given.need_dx else 0, (T if states and given.need_dstates else T - 1) * by_h
+    products: int = B * (T * (by_x + by_h) + dx + dh)
+    return products

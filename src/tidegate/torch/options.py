@@ -21,6 +21,7 @@ class Options(NamedTuple):
         recompute_every: Steps of a segment whose gates the backward pass computes again; None for any number.
         keep: Whether the forward pass keeps what the backward pass reads, which is otherwise computed again.
         need_dx: Whether the backward pass computes the gradient by x.
+        need_dstates: Whether it computes those by the initial states, if there are any.
     """
 
     cell: str
@@ -28,6 +29,7 @@ class Options(NamedTuple):
     recompute_every: int | None = None
     keep: bool = False
     need_dx: bool = True
+    need_dstates: bool = True
 
     @property
     def text(self) -> str:
@@ -41,6 +43,8 @@ class Options(NamedTuple):
             parts.append("keep=True")
         if not self.need_dx:
             parts.append("need_dx=False")
+        if not self.need_dstates:
+            parts.append("need_dstates=False")
         return ", ".join(parts)
 
     @classmethod
@@ -59,7 +63,7 @@ def _read(text: str) -> Options:
     given = dict(part.partition("=")[::2] for part in parts)
     for name in given:
         check_choice("an option", name, Options._fields[1:])
-    for name in ("keep", "need_dx"):
+    for name in ("keep", "need_dx", "need_dstates"):
         check_choice(name, given.get(name, "True"), ("True", "False"))
     every = int(given["recompute_every"]) if "recompute_every" in given else None
     check_recompute(every)
@@ -69,4 +73,5 @@ def _read(text: str) -> Options:
         every,
         keep=given.get("keep", "False") == "True",
         need_dx=given.get("need_dx", "True") == "True",
+        need_dstates=given.get("need_dstates", "True") == "True",
     )

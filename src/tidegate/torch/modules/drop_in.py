@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 from torch.fx import Proxy
+from torch.fx.proxy import TraceError
 from torch.nn.utils.rnn import PackedSequence
 
 from tidegate.ops.batch import Batch
@@ -63,8 +64,7 @@ class DropIn(_Base):
         self,
         input: Input,  # noqa: A002 - torch's name
         hx: State | None = None,
-        *,
-        lengths: Lengths | None = None,
+        lengths: Lengths | None = None,  # no * before it: torch.onnx.export(dynamo=False) passes all by position
         episode_starts: EpisodeStarts | None = None,
         episode_state: str = "zeros",
         ids: Ids | None = None,
@@ -116,6 +116,9 @@ class DropIn(_Base):
         table = None
         if lookup is not None:
             batch, table = lookup.add_to(batch, self.batch_first), lookup.table
+        if hx is None and torch.compiler.is_exporting():  # AOTInductor of torch 2.13 loses empty lists of tensors
+            single = isinstance(data, Tensor) and data.dim() == 2
+            hx = self._zeros(weights[0], () if single else (batch.B,))
         layers = self._native_layers(route, Plan(cell, batch, self.recompute_every), traces)
         output = run_stack(self, data, hx, weights, layers, table)
         return output if traces is None else (*output, traces)
@@ -182,7 +185,13 @@ class DropIn(_Base):
                 draw_memories(self.chrono, self.cell, bias, parameters[name.replace("ih", "hh")])
 
     def _as_leaf(self, input: Any, hx: Any, rows: RowArguments, ids: Any) -> Any:  # noqa: A002 - torch's name
-        """Returns the node of a graph of torch.fx to which this module is one step, as torch's own modules are."""
+        """Returns the node of a graph of torch.fx to which this module is one step, as torch's own modules are.
+
+        Raises:
+            TraceError: This module is all that is traced.
+        """
+        if input.tracer.root is self:
+            raise TraceError("torch.fx traces a layer as one step of a model: give it torch.nn.Sequential(layer)")
         given = {name: value for name, value in {**rows._asdict(), "ids": ids}.items() if value is not None}
         if rows.episode_starts is None:
             del given["episode_state"]  # it says nothing then
@@ -221,9 +230,7 @@ class DropIn(_Base):
         """Runs torch's own module on rows that are ragged or hold several episodes."""
         x = data.transpose(0, 1) if self.batch_first else data
         D = 2 if self.bidirectional else 1
-        if hx is None:
-            sizes = [self.proj_size or self.hidden_size, *[self.hidden_size] * (self.cell.S - 1)]
-            hx = as_hx(tuple([x.new_zeros(self.num_layers * D, batch.B, size) for size in sizes]))
+        hx = self._zeros(x, (batch.B,)) if hx is None else hx
         self._update_flat_weights()
         self.check_forward_args(data, hx, None)
         run_module = super().forward
@@ -234,6 +241,12 @@ class DropIn(_Base):
 
         y, finals = torch_rows(run, x, as_states(hx), batch, directions=D)
         return (y.transpose(0, 1) if self.batch_first else y), as_hx(finals)
+
+    def _zeros(self, x: Tensor, rows: tuple[int, ...]) -> State:
+        """Returns the initial states that are meant when none are given."""
+        K = self.num_layers * (2 if self.bidirectional else 1)
+        sizes = [self.proj_size or self.hidden_size, *[self.hidden_size] * (self.cell.S - 1)]
+        return as_hx(tuple([x.new_zeros(K, *rows, size) for size in sizes]))
 
     def _weights(self) -> list[Tensor]:
         """Returns the current weights in torch's order, also while they are parametrized or replaced for one call."""
