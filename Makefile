@@ -15,7 +15,7 @@ NATIVE_TESTS := tests/test_minimal.py tests/ops/test_activations.py tests/ops/te
 LOVED := 'I love this movie so much, and then it goes on and on about the plot of the story and who meets whom and where'
 BORED := 'A long tale of brothers and wars and ships and storms. But the movie is really boring.'
 
-.PHONY: help venv demo test lint format native asan wheel bench bench-quick performance-page docs constraints charts clean
+.PHONY: help venv demo test lint format native asan tsan fuzz lowest wheel bench bench-quick performance-page docs constraints charts clean
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:[^#]*## /\t/' | expand -t 18
@@ -77,6 +77,31 @@ asan: venv ## the native tests under the address and undefined-behaviour sanitiz
 	$(call on-its-own,-C cmake.define.TIDEGATE_SANITIZE=ON,\
 	  LD_PRELOAD="$$($(CXX) -print-file-name=libasan.so) $$($(CXX) -print-file-name=libubsan.so) $$($(CXX) -print-file-name=libstdc++.so)" \
 	  ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1)
+
+# Programs of fuzz/ with Clang's sanitizers: $(call fuzz-program,name of the build,sanitizers)
+CLANG ?= $(firstword $(foreach name,clang++-15 clang++-16 clang++-17 clang++-18 clang++-19 clang++-20 clang++-21 clang++,\
+  $(shell command -v $(name))))
+comma := ,
+define fuzz-program
+	@test -n "$(CLANG)" || { echo "this needs Clang 15 or later: make $@ CLANG=/path/to/clang++"; exit 1; }
+	$(BIN)/cmake -S fuzz -B build/fuzz/$(1) -G Ninja -DCMAKE_MAKE_PROGRAM="$(CURDIR)/$(BIN)/ninja" \
+	  -DCMAKE_CXX_COMPILER=$(CLANG) -DTIDEGATE_SANITIZERS=$(2) >/dev/null
+	$(BIN)/cmake --build build/fuzz/$(1)
+endef
+
+tsan: SECONDS = 60
+tsan: venv ## eight threads on one layer under the thread sanitizer (Linux): make tsan SECONDS=60
+	$(call fuzz-program,thread,thread)
+	TSAN_OPTIONS=halt_on_error=1 build/fuzz/thread/threads $(SECONDS)
+
+fuzz: SECONDS = 60
+fuzz: $(VENV)/.group-fuzz ## inputs that nobody meant (Linux): make fuzz SECONDS=60 TARGETS='model_file native'
+	$(call fuzz-program,address,"address$(comma)undefined")
+	$(BIN)/python fuzz/run.py $(SECONDS) $(TARGETS)
+
+lowest: ## the tests on the lowest versions that pyproject.toml allows
+	$(PYTHON) tests/lowest.py build/lowest
+	build/lowest/bin/python -m pytest $(PYTEST_ARGS)
 
 wheel: venv ## the wheel in dist/, and its size, which must stay below 3 MB
 	rm -rf dist

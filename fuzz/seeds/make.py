@@ -1,6 +1,6 @@
 """Writes the seeds: small files and messages that are right, or a little damaged, from which inputs are made.
 
-    python fuzz/seeds/make.py
+python fuzz/seeds/make.py
 """
 
 import gzip
@@ -39,7 +39,13 @@ def parts() -> dict[str, bytes]:
     for cell, changes in {"gru": {}, "lstm": {"num_layers": 2, "summary": "mean"}, "compound": {}}.items():
         model = make_model(cell, **changes)
         shapes = json.dumps({name: array.shape for name, array in model.arrays.items()})
-        texts = [model.config.to_json(), model.tokenizer.to_json(), '{"accuracy": 0.5}', '{"tidegate": "0.1.0"}', shapes]
+        texts = [
+            model.config.to_json(),
+            model.tokenizer.to_json(),
+            '{"accuracy": 0.5}',
+            '{"tidegate": "0.1.0"}',
+            shapes,
+        ]
         found[cell] = "\n----\n".join(texts).encode()
     return found
 
@@ -118,7 +124,10 @@ def server() -> dict[str, bytes]:
     host = b"Host: 127.0.0.1:8000\n"
     paths = ("words", "gates", "ledger", "flow", "unit", "what-if")
     found = {
-        path: f"POST\n/api/{path}\nContent-Type: application/json\n".encode() + host + b"\n" + json.dumps(question).encode()
+        path: f"POST\n/api/{path}\nContent-Type: application/json\n".encode()
+        + host
+        + b"\n"
+        + json.dumps(question).encode()
         for path, question in zip(paths, QUESTIONS, strict=True)
     }
     return found | {

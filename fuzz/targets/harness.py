@@ -32,6 +32,7 @@ class Sources:
 
 sys.meta_path.insert(0, Sources)  # type: ignore[arg-type]
 
+
 def place_of(name: str) -> Path:
     """Makes a path for a file under test, in memory where the system has such a folder."""
     memory = Path("/dev/shm")  # noqa: S108 - the folder inside is our own

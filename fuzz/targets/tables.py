@@ -4,6 +4,7 @@ The first byte of an input chooses the kind, the rest is the file.
 """
 
 import io
+from contextlib import suppress
 
 import atheris
 from harness import fuzz, place_of
@@ -25,10 +26,8 @@ def read(data: bytes) -> None:
         lambda: list(tables.stream(path, size=3)),
         lambda: list(tables.stream(io.BytesIO(content), KINDS[kind].partition(".")[0])),
     ):
-        try:
+        with suppress(ValueError, OSError):
             way()
-        except (ValueError, OSError):
-            pass
 
 
 if __name__ == "__main__":
