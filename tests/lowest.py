@@ -38,7 +38,8 @@ def make(folder: Path) -> None:
     venv.create(folder, clear=True, with_pip=True)
     python = str(folder / "bin" / "python")
     print(*pins())
-    for arguments in (["--upgrade", "pip"], pins(), ["--no-build-isolation", "--no-deps", str(ROOT)]):
+    ours = ["--no-build-isolation", "--no-deps", "-C", f"build-dir={folder}-cmake", str(ROOT)]
+    for arguments in (["--upgrade", "pip"], pins(), ours):
         subprocess.run([python, "-m", "pip", "install", "--quiet", *arguments], check=True)
 
 

@@ -34,6 +34,11 @@ def link_to_pipe(path: Path) -> None:
     path.symlink_to("pipe")
 
 
+def link_to_link(path: Path) -> None:
+    (path.parent / "b").symlink_to("gone")
+    path.symlink_to("b")
+
+
 def link_in_a_circle(path: Path) -> None:
     path.symlink_to("other")
     (path.parent / "other").symlink_to(path.name)
@@ -49,7 +54,7 @@ NO_FILES: dict[str, tuple[Callable[[Path], object], str]] = {
     "a link to an empty device": (lambda path: path.symlink_to("/dev/null"), "it is a device, expected a model file"),
     "a link to nothing": (lambda path: path.symlink_to("gone"), "it is a link to 'gone', which leads to no file"),
     "a link to a link to nothing": (
-        lambda path: ((path.parent / "b").symlink_to("gone"), path.symlink_to("b")),
+        link_to_link,
         "it is a link to 'b', which leads to no file",
     ),
     "a link to itself": (lambda path: path.symlink_to(path.name), "which leads to no file"),
@@ -107,6 +112,12 @@ def overwrite(path: Path) -> None:
         file.write(b"\0\0\0\0")
 
 
+def cut_and_pad(path: Path) -> None:
+    size = path.stat().st_size
+    os.truncate(path, size - 40)
+    os.truncate(path, size)
+
+
 CHANGES: dict[str, tuple[Callable[[Path], object], str]] = {
     "emptied": (lambda path: os.truncate(path, 0), "it was truncated while it was read"),
     "cut in its header": (lambda path: os.truncate(path, 100), "it was truncated while it was read"),
@@ -116,7 +127,7 @@ CHANGES: dict[str, tuple[Callable[[Path], object], str]] = {
     ),
     "overwritten": (overwrite, "its SHA-256 digest does not match"),
     "cut and padded": (
-        lambda path: (size := path.stat().st_size, os.truncate(path, size - 40), os.truncate(path, size)),
+        cut_and_pad,
         "its SHA-256 digest does not match",
     ),
 }

@@ -1,7 +1,7 @@
 """Tests that threads of Python may share layers: each gets the bits that one alone gets."""
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -41,7 +41,7 @@ def infer(layer: ops.Layer, seed: int) -> bytes:
 
 
 @pytest.fixture(autouse=True)
-def two_native_threads() -> None:
+def two_native_threads() -> Iterator[None]:
     """Each call asks for a team, so that threads of Python compete for it."""
     before = get_num_threads()
     set_num_threads(2)

@@ -12,8 +12,8 @@ import os
 import stat
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from io import BufferedReader
 from math import prod
-from typing import BinaryIO
 
 import numpy as np
 import numpy.typing as npt
@@ -60,7 +60,7 @@ class Contents:
         shapes: The shape of each array, none of which is read yet.
     """
 
-    def __init__(self, file: BinaryIO, layout: Layout) -> None:
+    def __init__(self, file: BufferedReader, layout: Layout) -> None:
         """Takes what the header says.
 
         Raises:
@@ -143,7 +143,7 @@ def digest(arrays: Mapping[str, Array], metadata: Mapping[str, str]) -> str:
     return sha256.hexdigest()
 
 
-def _opened(name: str) -> BinaryIO:
+def _opened(name: str) -> BufferedReader:
     """Opens a regular file; what else may stand under a name is not waited for.
 
     Raises:
