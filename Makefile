@@ -125,7 +125,7 @@ constraints: FRESH := build/constraints/bin/python -m pip
 constraints: ## constraints.txt anew: run all tests before you keep it
 	$(PYTHON) -m venv --clear build/constraints
 	$(FRESH) install --quiet --upgrade pip
-	$(FRESH) install --quiet "$$(grep '^torch==' constraints.txt)" '.[all]' --group dev
+	$(FRESH) install --quiet "$$(grep '^torch==' constraints.txt)" '.[all]' --group dev --group fuzz
 	@{ echo '# The versions that the tests were run with, made by `make constraints`.'; \
 	  $(FRESH) freeze --all --exclude tidegate | sed 's/+.*//'; } > build/constraints.txt
 	mv build/constraints.txt constraints.txt
