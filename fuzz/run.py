@@ -43,7 +43,7 @@ def run(target: str, seconds: int) -> bool:
         f"{target:12} {inputs:>12,} inputs  {memory:>4} MB  {'fine' if done.returncode == 0 else 'FAILED'}", flush=True
     )
     if done.returncode != 0:
-        print(done.stderr[-6000:])
+        print(*(line for line in done.stdout.splitlines() if not line.startswith(("#", "INFO"))), sep="\n")
     return done.returncode == 0
 
 
