@@ -11,6 +11,7 @@ PIP := $(BIN)/python -m pip
 INSTALL := install --quiet --no-compile --constraint constraints.txt
 INSTALLED := $(VENV)/.installed
 NATIVE := $(shell find native -type f 2>/dev/null)
+FORMATTED = $(filter %.cpp %.hpp,$(NATIVE)) $(wildcard fuzz/native/*)
 NATIVE_TESTS := tests/test_minimal.py tests/ops/test_activations.py tests/ops/test_threads.py $(wildcard tests/ops/test_ops*.py)
 LOVED := 'I love this movie so much, and then it goes on and on about the plot of the story and who meets whom and where'
 BORED := 'A long tale of brothers and wars and ships and storms. But the movie is really boring.'
@@ -50,12 +51,12 @@ lint: $(VENV)/.group-lint ## what the linters say
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
-	$(BIN)/clang-format --dry-run -Werror $(filter %.cpp %.hpp,$(NATIVE))
+	$(BIN)/clang-format --dry-run -Werror $(FORMATTED)
 
 format: $(VENV)/.group-lint ## let the formatters write
 	$(BIN)/ruff check --fix-only
 	$(BIN)/ruff format
-	$(BIN)/clang-format -i $(filter %.cpp %.hpp,$(NATIVE))
+	$(BIN)/clang-format -i $(FORMATTED)
 
 # Builds a wheel apart from .venv, with $(CXX), and runs the native tests on it: $(call on-its-own,pip options,environment)
 OWN = build/$@-$(notdir $(CXX))
@@ -101,7 +102,7 @@ fuzz: $(VENV)/.group-fuzz ## inputs that nobody meant (Linux): make fuzz SECONDS
 
 lowest: ## the tests on the lowest versions that pyproject.toml allows
 	$(PYTHON) tests/lowest.py build/lowest
-	build/lowest/bin/python -m pytest $(PYTEST_ARGS)
+	build/lowest/bin/python -m pytest tests $(PYTEST_ARGS)
 
 wheel: venv ## the wheel in dist/, and its size, which must stay below 3 MB
 	rm -rf dist

@@ -57,8 +57,8 @@ struct BackwardPass {
 };
 
 void forward(const PackedLayer& layer, const Batch& batch, const ForwardPass& pass, int threads);
-// One step of B rows through L layers that lie one on another: x [B, I], states before and after it [S, L, B, H],
-// which may be the same memory.
+// One step of B rows through L layers that lie one on another and are kept packed: x [B, I], states before and after
+// it [S, L, B, H], which may be the same memory.
 void step(const PackedLayer* const* layers, int64_t L, int64_t B, const float* x, const float* before, float* after,
           int threads);
 void backward(const PackedLayer& layer, const Batch& batch, const BackwardPass& pass, int threads);

@@ -1,5 +1,6 @@
 // Calls of the native code as src/tidegate/ops makes them, with every array in a block of memory of its own, so that a
-// sanitizer sees each read and write beside it. What is chosen freely is the kind of call; arrays always fit each other.
+// sanitizer sees each read and write beside it. What is chosen freely is the kind of call; arrays always fit each
+// other.
 #pragma once
 #include <algorithm>
 #include <cmath>

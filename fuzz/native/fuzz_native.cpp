@@ -58,7 +58,7 @@ void fuzz_step(Source& in, const KernelTable& table, const CellKernels& cell) {
   for (int64_t l = 0; l < L; ++l) weights.emplace_back(in, table, cell, l ? H : sizes.I, H, wild);
   for (const Weighted& each : weights) {
     layers.push_back(each.layer());
-    if (in.flag()) layers.back()->keep_packed(1);
+    layers.back()->keep_packed(1);  // single steps are for layers that are
     stack.push_back(layers.back().get());
   }
   const std::vector<float> x = in.numbers(B * sizes.I, wild), before = in.numbers(S * L * B * H, wild);

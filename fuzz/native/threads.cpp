@@ -1,5 +1,5 @@
-// Eight threads use one layer at once, some to train and some to infer, while the pool of threads is theirs too; for the
-// thread sanitizer. Each result must be the one that a thread gets alone.
+// Eight threads use one layer at once, some to train and some to infer, while the pool of threads is theirs too; for
+// the thread sanitizer. Each result must be the one that a thread gets alone.
 //
 //     threads SECONDS
 #include <atomic>
