@@ -11,11 +11,12 @@ PIP := $(BIN)/python -m pip
 INSTALL := install --quiet --no-compile --constraint constraints.txt
 INSTALLED := $(VENV)/.installed
 NATIVE := $(shell find native -type f 2>/dev/null)
+FORMATTED = $(filter %.cpp %.hpp,$(NATIVE)) $(wildcard fuzz/native/*)
 NATIVE_TESTS := tests/test_minimal.py tests/ops/test_activations.py tests/ops/test_threads.py $(wildcard tests/ops/test_ops*.py)
 LOVED := 'I love this movie so much, and then it goes on and on about the plot of the story and who meets whom and where'
 BORED := 'A long tale of brothers and wars and ships and storms. But the movie is really boring.'
 
-.PHONY: help venv demo test lint format native asan wheel bench bench-quick performance-page docs constraints charts clean
+.PHONY: help venv demo test lint format native asan tsan fuzz lowest wheel bench bench-quick performance-page docs constraints charts clean
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:[^#]*## /\t/' | expand -t 18
@@ -50,12 +51,12 @@ lint: $(VENV)/.group-lint ## what the linters say
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
-	$(BIN)/clang-format --dry-run -Werror $(filter %.cpp %.hpp,$(NATIVE))
+	$(BIN)/clang-format --dry-run -Werror $(FORMATTED)
 
 format: $(VENV)/.group-lint ## let the formatters write
 	$(BIN)/ruff check --fix-only
 	$(BIN)/ruff format
-	$(BIN)/clang-format -i $(filter %.cpp %.hpp,$(NATIVE))
+	$(BIN)/clang-format -i $(FORMATTED)
 
 # Builds a wheel apart from .venv, with $(CXX), and runs the native tests on it: $(call on-its-own,pip options,environment)
 OWN = build/$@-$(notdir $(CXX))
@@ -77,6 +78,31 @@ asan: venv ## the native tests under the address and undefined-behaviour sanitiz
 	$(call on-its-own,-C cmake.define.TIDEGATE_SANITIZE=ON,\
 	  LD_PRELOAD="$$($(CXX) -print-file-name=libasan.so) $$($(CXX) -print-file-name=libubsan.so) $$($(CXX) -print-file-name=libstdc++.so)" \
 	  ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1)
+
+# Programs of fuzz/ with Clang's sanitizers: $(call fuzz-program,name of the build,sanitizers)
+CLANG ?= $(firstword $(foreach name,clang++-15 clang++-16 clang++-17 clang++-18 clang++-19 clang++-20 clang++-21 clang++,\
+  $(shell command -v $(name))))
+comma := ,
+define fuzz-program
+	@test -n "$(CLANG)" || { echo "this needs Clang 15 or later: make $@ CLANG=/path/to/clang++"; exit 1; }
+	$(BIN)/cmake -S fuzz -B build/fuzz/$(1) -G Ninja -DCMAKE_MAKE_PROGRAM="$(CURDIR)/$(BIN)/ninja" \
+	  -DCMAKE_CXX_COMPILER=$(CLANG) -DTIDEGATE_SANITIZERS=$(2) >/dev/null
+	$(BIN)/cmake --build build/fuzz/$(1)
+endef
+
+tsan: SECONDS = 60
+tsan: venv ## eight threads on one layer under the thread sanitizer (Linux): make tsan SECONDS=60
+	$(call fuzz-program,thread,thread)
+	TSAN_OPTIONS=halt_on_error=1 build/fuzz/thread/threads $(SECONDS)
+
+fuzz: SECONDS = 60
+fuzz: $(VENV)/.group-fuzz ## inputs that nobody meant (Linux): make fuzz SECONDS=60 TARGETS='model_file native'
+	$(call fuzz-program,address,"address$(comma)undefined")
+	$(BIN)/python fuzz/run.py $(SECONDS) $(TARGETS)
+
+lowest: ## the tests on the lowest versions that pyproject.toml allows
+	$(PYTHON) tests/lowest.py build/lowest
+	build/lowest/bin/python -m pytest tests $(PYTEST_ARGS)
 
 wheel: venv ## the wheel in dist/, and its size, which must stay below 3 MB
 	rm -rf dist
@@ -100,7 +126,7 @@ constraints: FRESH := build/constraints/bin/python -m pip
 constraints: ## constraints.txt anew: run all tests before you keep it
 	$(PYTHON) -m venv --clear build/constraints
 	$(FRESH) install --quiet --upgrade pip
-	$(FRESH) install --quiet "$$(grep '^torch==' constraints.txt)" '.[all]' --group dev
+	$(FRESH) install --quiet "$$(grep '^torch==' constraints.txt)" '.[all]' --group dev --group fuzz
 	@{ echo '# The versions that the tests were run with, made by `make constraints`.'; \
 	  $(FRESH) freeze --all --exclude tidegate | sed 's/+.*//'; } > build/constraints.txt
 	mv build/constraints.txt constraints.txt

@@ -65,7 +65,7 @@ class LayerSteps {
         call.rows_ih = layer_.rows_ih(stage);
         call.rows_hh = layer_.rows_hh(stage);
         layer_.cell.forward(call);
-      } else {
+      } else if (rows > 1) {
         pack_and_run(call);
       }
     }

@@ -2,8 +2,6 @@
 
 import hashlib
 import json
-import os
-import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -17,10 +15,10 @@ from safetensors.numpy import save as serialize
 
 from tidegate.models import file as model_file
 from tidegate.models.file import Array, ModelFileError
+from tidegate.models.loading import load
 
 FOLDER = Path(__file__).parent / "bad_models"
 TEXTS = {"config": '{"a": 1}', "tokenizer": "{é}", "metrics": "{}", "versions": "{}"}
-DAMAGED = "it is truncated, damaged or not a safetensors file: "
 
 
 def make_arrays() -> dict[str, Array]:
@@ -62,37 +60,109 @@ def test_memory_order_does_not_matter(tmp_path: Path) -> None:
     assert read(path)[0]["a"].tolist() == view.tolist()
 
 
+SHAPES = "rnn.weight_hh_l0 has shape "
+RULES = "this is not a tokenizer of tidegate: its rules for cutting texts are of no version up to this one"
+IDS = "this is not a tokenizer of tidegate: expected a vocabulary with the ids 0, 1, 2, …"
+UNUSED = "expected none: it would change the ids or their number"
+
 EXPECTED = {
     "array.npy": "it is a numpy .npy file, expected a model file written by tidegate",
+    "array_left_over.safetensors": "the model has 'rnn.weight_hh_l1', not expected for cell 'gru'",
+    "array_missing.safetensors": "the model lacks 'rnn.weight_hh_l0', expected for cell 'gru'",
+    "bias_minus_infinite.safetensors": "head.bias holds 1 numbers that are not finite",
     "checkpoint.pt": "it is a zip archive, such as a PyTorch checkpoint or an .npz file",
     "config.json": "it is JSON, expected",
-    "dtype_unknown.safetensors": DAMAGED + "invalid JSON in header: unknown variant `F33`",
+    "config_is_a_number.safetensors": "config is '7', expected a JSON object",
+    "config_label_twice.safetensors": "labels has 'bad' twice, expected distinct names",
+    "config_long_name.safetensors": "config lacks 'hidden_size', expected for this version of tidegate, found 'xxx",
+    "config_name_twice.safetensors": "config has 'hidden_size' twice, expected distinct names",
+    "config_nested.safetensors": "config is not JSON: maximum recursion depth exceeded",
+    "dtype_half.safetensors": "'a' has dtype 'F16', expected 'F32'",
+    "dtype_is_a_list.safetensors": "'a' has dtype ['F32'], expected 'F32'",
+    "dtype_unknown.safetensors": "'a' has dtype 'F33', expected 'F32'",
     "empty.safetensors": "it is empty, expected a model file",
-    "header_cut.safetensors": DAMAGED + "invalid header length",
-    "header_is_a_list.safetensors": DAMAGED + "invalid JSON in header: key must be a string",
-    "header_is_not_text.safetensors": DAMAGED + "invalid UTF-8 in header",
-    "header_larger_than_file.safetensors": DAMAGED + "invalid header length",
-    "header_nested.safetensors": DAMAGED + "invalid JSON in header: recursion limit exceeded",
+    "entry_is_a_number.safetensors": "the entry of 'a' in its header is damaged: expected dtype, shape and",
+    "entry_without_shape.safetensors": "the entry of 'a' in its header is damaged: expected dtype, shape and data_off",
+    "header_cut.safetensors": "it is truncated: its header has 61 bytes, but the file 20",
+    "header_is_a_list.safetensors": "its header is not JSON: Expecting property name",
+    "header_is_not_text.safetensors": "its header is not UTF-8: byte 2 is 0xff",
+    "header_larger_than_file.safetensors": "it is truncated: its header has 1000 bytes, but the file 73",
+    "header_name_twice.safetensors": "its header has 'a' twice, expected distinct names",
+    "header_nested.safetensors": "its header is not JSON: maximum recursion depth exceeded",
+    "header_of_a_long_number.safetensors": "its header is not JSON: Exceeds the limit (4300 digits)",
     "header_of_an_exabyte.safetensors": "its header has 1152921504606846976 bytes, expected at most 67108864",
+    "header_of_many_values.safetensors": "its header has more than 100,000 values, expected less",
+    "header_of_nulls.safetensors": "its header is not JSON: Expecting property name",
     "keras.h5": "it is an HDF5 file, such as a Keras model",
     "lfs.safetensors": "it is a Git LFS pointer; fetch the file itself with git lfs pull",
     "llama.gguf": "it is a GGUF model",
     "metadata_bare.safetensors": "its metadata has ['tidegate'], expected ['config', 'metrics', 'sha256', 'tidegate', ",
+    "metadata_is_a_list.safetensors": "its metadata is damaged, expected texts by name",
+    "metadata_of_numbers.safetensors": "its metadata is damaged, expected texts by name",
+    "metrics_is_a_list.safetensors": "metrics is '[]', expected a JSON object",
+    "metrics_nested.safetensors": "metrics is not JSON: maximum recursion depth exceeded",
     "model.safetensors.gz": "it is a gzip file",
     "next_version.safetensors": "it has format '2', expected '1': another version wrote it",
-    "numbers_left_over.safetensors": DAMAGED + "incomplete metadata, file not fully covered",
-    "numbers_missing.safetensors": DAMAGED + "incomplete metadata, file not fully covered",
-    "numbers_shared.safetensors": DAMAGED + "invalid offset for tensor",
-    "numbers_with_a_gap.safetensors": DAMAGED + "invalid offset for tensor",
+    "numbers_left_over.safetensors": "it is damaged: it has 77 bytes, but its arrays end at 73",
+    "numbers_missing.safetensors": "it is truncated: it has 73 bytes, but its arrays end at 77",
+    "numbers_shared.safetensors": "its header is damaged: 'b' begins at byte 130 of the file, expected 134",
+    "numbers_with_a_gap.safetensors": "its header is damaged: 'b' begins at byte 139 of the file, expected 135",
+    "offsets_backwards.safetensors": "'a' lies at the bytes [4, 0], expected 4 of them for its shape [1]",
+    "offsets_beyond.safetensors": "its header is damaged: 'a' begins at byte 4611686018427388009 of the fi",
+    "offsets_of_terabytes.safetensors": "it is truncated: it has 100 bytes, but its arrays end at 4398046511200",
     "other_program.safetensors": "it is a safetensors file of another program: its metadata has ['format']",
     "other_program_bare.safetensors": "it is a safetensors file of another program: its metadata has []",
     "page.html": "it is a web page or XML",
     "pickle.pt": "it is a Python pickle, such as an old PyTorch checkpoint",
+    "rate_nan.safetensors": "rnn.bias_hh_l0 holds 1 numbers that are not finite",
     "reviews.csv": "it starts with b'text,label\\nA', expected a safetensors file written by tidegate",
     "reviews.parquet": "it is a Parquet file",
-    "shape_negative.safetensors": DAMAGED + "invalid JSON in header: invalid value: integer `-1`",
-    "shape_too_large.safetensors": DAMAGED + "overflow computing buffer size from shape",
+    "shape_is_a_text.safetensors": "'a' has the shape '1', expected a list of sizes",
+    "shape_negative.safetensors": "'a' has the shape [-1], expected a list of sizes",
+    "shape_of_fractions.safetensors": "'a' has the shape [1.0], expected a list of sizes",
+    "shape_of_many_axes.safetensors": "'a' has the shape [1, 1, 1, 1, 1, ",
+    "shape_of_nan.safetensors": "'a' has the shape [nan], expected a list of sizes",
+    "shape_of_truth.safetensors": "'a' has the shape [True], expected a list of sizes",
+    "shape_too_large.safetensors": "'a' lies at the bytes [0, 4], expected 85070591730234615865843651857942052864 of",
+    "shapes_of_another_cell.safetensors": SHAPES + "(12, 3), expected [G·H, H] = (9, 3): G=3 comes from cell 'gru', H=",
+    "shapes_of_another_head.safetensors": "head.weight has shape (2, 4), expected [C, F] = (2, 3): C=2 comes from",
+    "shapes_of_fewer_words.safetensors": "embedding.weight has shape (3, 2), expected [V, E] = (6, 2): V=6 comes from",
+    "shapes_of_longer_vectors.safetensors": "embedding.weight has shape (6, 3), expected [V, E] = (6, 2): V=6 comes",
+    "shapes_of_more_labels.safetensors": "head.bias has shape (3,), expected [C] = (2,): C=2 comes from the number",
+    "shapes_of_no_units.safetensors": SHAPES + "(0, 3), expected [G·H, H] = (9, 3)",
+    "shapes_of_one_axis.safetensors": SHAPES + "(27,), expected 2 axes [G·H, H]",
+    "shapes_of_two_sizes.safetensors": SHAPES + "(12, 4), expected [G·H, H] = (9, 3)",
+    "tokenizer_added_word.safetensors": f"the tokenizer has added_tokens, {UNUSED}",
+    "tokenizer_decoder.safetensors": f"the tokenizer has decoder, {UNUSED}",
+    "tokenizer_is_a_list.safetensors": "the tokenizer is '[]', expected a JSON object",
+    "tokenizer_is_empty.safetensors": "the tokenizer is '', expected a JSON object",
+    "tokenizer_long_replacement.safetensors": RULES,
+    "tokenizer_nested.safetensors": "the tokenizer has more than 10,012 values, expected less",
+    "tokenizer_no_rules.safetensors": RULES,
+    "tokenizer_of_many_values.safetensors": "the tokenizer has more than 10,012 values, expected less",
+    "tokenizer_of_parts.safetensors": "this is not a tokenizer of tidegate: the model is 'BPE', expected 'WordLevel'",
+    "tokenizer_other_normalizer.safetensors": RULES,
+    "tokenizer_other_regex.safetensors": RULES,
+    "tokenizer_padding.safetensors": f"the tokenizer has padding, {UNUSED}",
+    "tokenizer_truncation.safetensors": f"the tokenizer has truncation, {UNUSED}",
+    "tokenizer_unknown_part.safetensors": "this is not a tokenizer of tidegate: ",
     "vectors.npz": "it is a zip archive, such as a PyTorch checkpoint or an .npz file",
+    "versions_name_twice.safetensors": "versions has 'a' twice, expected distinct names",
+    "weight_infinite.safetensors": "embedding.weight holds 1 numbers that are not finite",
+    "weight_nan.safetensors": "rnn.weight_hh_l0 holds 1 numbers that are not finite",
+    "word_id_fraction.safetensors": "the tokenizer has the id 4.0 for 'bad', expected an integer",
+    "word_id_huge.safetensors": IDS,
+    "word_id_missing.safetensors": IDS,
+    "word_id_negative.safetensors": IDS,
+    "word_id_text.safetensors": "the tokenizer has the id '4' for 'bad', expected an integer",
+    "word_id_truth.safetensors": "the tokenizer has the id True for '[UNK]', expected an integer",
+    "word_id_twice.safetensors": IDS,
+    "word_twice.safetensors": "the tokenizer has 'film' twice, expected distinct names",
+    "words_a_billion.safetensors": "vocab_size is 1000000000, expected 1..16777216",
+    "words_in_a_list.safetensors": IDS,
+    "words_none.safetensors": IDS,
+    "words_one_more.safetensors": "the tokenizer has 6 words, expected vocab_size = 7",
+    "words_sixteen_million.safetensors": "embedding.weight has shape (6, 2), expected [V, E] = (16777216, 2): V=167",
     "zeros.bin": "it starts with b'\\x00",
 }
 
@@ -106,18 +176,10 @@ def test_every_bad_file_is_in_the_table() -> None:
 def test_a_bad_file_gives_one_clear_error(name: str) -> None:
     """The error is a ValueError that begins with the file's name and says what the file is."""
     with pytest.raises(ModelFileError) as caught:
-        read(FOLDER / name)
+        load(FOLDER / name)
     assert isinstance(caught.value, ValueError)
+    assert len(str(caught.value)) < 1000
     assert str(caught.value).startswith(f"{FOLDER / name}: {EXPECTED[name]}")
-
-
-def test_a_folder_and_a_pipe_are_no_models(tmp_path: Path) -> None:
-    """Neither is opened: a pipe would wait for ever."""
-    os.mkfifo(tmp_path / "pipe")
-    with pytest.raises(ModelFileError, match=f"{re.escape(str(tmp_path))}: it is a folder, expected a model file"):
-        read(tmp_path)
-    with pytest.raises(ModelFileError, match="pipe: it is no regular file, expected a model file"):
-        read(tmp_path / "pipe")
 
 
 def test_a_missing_file_is_an_error_of_the_system(tmp_path: Path) -> None:
@@ -170,7 +232,7 @@ def test_other_dtypes_are_refused(tmp_path: Path) -> None:
     model_file.write(path, make_arrays(), TEXTS)
     arrays, texts = read(path)
     path.write_bytes(serialize(arrays | {"b": np.zeros((1, 4), np.float16)}, texts))
-    with pytest.raises(ModelFileError, match="b has dtype F16, expected F32"):
+    with pytest.raises(ModelFileError, match="'b' has dtype 'F16', expected 'F32'"):
         read(path)
 
 
@@ -208,7 +270,7 @@ def test_a_file_cut_anywhere_is_seen(saved: bytes, tmp_path: Path) -> None:
         with pytest.raises(ModelFileError):
             read(path)
     path.write_bytes(saved + b"\0")
-    with pytest.raises(ModelFileError, match=DAMAGED):
+    with pytest.raises(ModelFileError, match="it is damaged"):
         read(path)
 
 

@@ -130,6 +130,13 @@ def test_check_output_refuses_gaps_in_the_last_axis() -> None:
         checks.check_output("y", floats(7, 4, 128)[:, :, ::2], "T B H", dict(KNOWN))
 
 
+def test_check_output_refuses_rows_between_numbers() -> None:
+    """The float32 of a record with a byte beside them lie where no float32 array of its own could have them."""
+    records = np.zeros((7, 4), [("y", np.float32, (64,)), ("mark", np.uint8)])
+    with pytest.raises(ValueError, match=r"^y has strides \(1028, 257, 4\) \(bytes\), expected multiples of 4"):
+        checks.check_output("y", records["y"], "T B H", dict(KNOWN))
+
+
 def test_check_output_checks_the_shape_too() -> None:
     """An output array of the wrong size is refused like any other argument."""
     with pytest.raises(ValueError, match=r"^y has shape \(7, 4, 63\), expected \[T, B, H\] = \(7, 4, 64\)"):

@@ -35,6 +35,8 @@ LIMITS = {
 
 MAX_LABELS = 65_536
 
+_LARGEST = float(np.finfo(np.float32).max)
+
 _OPTIONAL = ("task", "classes")  # written where they are not the standard ones, so that earlier versions read the rest
 
 
@@ -107,11 +109,11 @@ class Architecture:
             if type(size) is not int:
                 raise TypeError(f"{name} is {size!r:.60}, expected an integer")
             if not 1 <= size <= limit:
-                raise ValueError(f"{name} is {size}, expected 1..{limit}")
+                raise ValueError(f"{name} is {size!r:.60}, expected 1..{limit}")
         for name in ("bidirectional", "bias"):
             if type(getattr(self, name)) is not bool:
                 raise TypeError(f"{name} is {getattr(self, name)!r:.60}, expected True or False")
-        if self.rate is not None and not (type(self.rate) in (int, float) and np.isfinite(self.rate)):
+        if self.rate is not None and not (type(self.rate) in (int, float) and abs(self.rate) <= _LARGEST):
             raise TypeError(f"rate is {self.rate!r:.60}, expected a finite number or None")
         if self.rate is not None and not (self.pooling and self.pooling.has_rate):
             raise ValueError(f"rate is {self.rate}, the growth factor of compounding, but the cell is {self.cell!r}")

@@ -1,24 +1,26 @@
 """The model file: one safetensors file of float32 arrays, with texts in its metadata and a digest over everything.
 
 Nothing in it is executed, and nothing in it is believed: sizes are known and bounded before arrays are read, and the
-digest finds every later change.
+digest finds every later change. The file is opened once and read once, so that what was checked is what is used, even
+if the file changes meanwhile.
 """
 
+import errno
 import hashlib
 import json
 import os
 import stat
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from pathlib import Path
-from typing import Any
+from io import BufferedReader
+from math import prod
 
 import numpy as np
 import numpy.typing as npt
-from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
 from tidegate.data.files import replacing
+from tidegate.models.layout import Layout, Place, read_layout
 
 Array = npt.NDArray[np.float32]
 
@@ -27,8 +29,8 @@ TOKENIZER = "tokenizer"
 KEYS = ("tidegate", "config", TOKENIZER, "metrics", "versions", "sha256")
 """The texts of a file; a tokenizer is there if the model reads texts."""
 
-# The header holds the tokenizer: 64 MiB are enough for more than a million words.
-MAX_HEADER = 64 * 2**20
+LONGEST_TEXT = 4 * 2**20  # of a text in the metadata other than the tokenizer; 65,536 labels of 60 letters
+LONGEST_ERROR = 500  # letters of what a file is said to hold
 
 # What people hand over by mistake, by its first bytes.
 FOREIGN = {
@@ -58,31 +60,36 @@ class Contents:
         shapes: The shape of each array, none of which is read yet.
     """
 
-    def __init__(self, file: Any) -> None:
-        """Reads the metadata and the layout of the arrays.
+    def __init__(self, file: BufferedReader, layout: Layout) -> None:
+        """Takes what the header says.
 
         Raises:
-            ValueError: The file is of another program or another version, or its arrays are not float32.
+            ValueError: The file is of another program or another version, or a text is too long.
         """
-        self._file = file
-        self.metadata: dict[str, str] = file.metadata() or {}
+        self._file, self._places, self.metadata = file, layout.places, layout.metadata
         _check_metadata(self.metadata)
-        slices = {name: file.get_slice(name) for name in sorted(file.keys())}
-        for name, part in slices.items():
-            if part.get_dtype() != "F32":
-                raise ValueError(f"{name} has dtype {part.get_dtype()}, expected F32")
-        self.shapes = {name: tuple(part.get_shape()) for name, part in slices.items()}
+        self.shapes = {name: place.shape for name, place in layout.places.items()}
 
     def arrays(self) -> dict[str, Array]:
         """Reads the arrays.
 
         Raises:
-            ValueError: The file was changed since it was written.
+            ValueError: They take more memory than there is, or the file was changed since it was written.
         """
-        arrays = {name: self._file.get_tensor(name) for name in self.shapes}
+        needed, memory = 4 * sum(map(prod, self.shapes.values())), _memory()
+        if needed > memory:
+            raise ValueError(f"its arrays take {needed:,} bytes, but this machine has {memory:,} bytes of memory")
+        arrays = {name: self._read(place) for name, place in self._places.items()}
         if digest(arrays, self.metadata) != self.metadata["sha256"]:
             raise ValueError("its SHA-256 digest does not match: the file was changed after it was written")
         return arrays
+
+    def _read(self, place: Place) -> Array:
+        array = np.empty(place.shape, "<f4")
+        self._file.seek(place.start)
+        if self._file.readinto(array.data.cast("B") if array.size else bytearray()) < array.nbytes:
+            raise ValueError("it was truncated while it was read")
+        return array.astype(np.float32, copy=False)
 
 
 @contextmanager
@@ -91,18 +98,20 @@ def reading(path: str | os.PathLike[str]) -> Iterator[Contents]:
 
     Raises:
         OSError: There is no such file, or it may not be read.
-        ModelFileError: The file is foreign, damaged, or refused inside the block by ValueError or TypeError.
+        ModelFileError: The file is foreign, damaged, or refused inside the block by ValueError or TypeError; or it is
+            no file at all but a folder, a pipe, a device or a link that leads nowhere.
     """
     name = os.fsdecode(path)
     try:
-        _check_start(Path(name))
-        with safe_open(name, framework="np") as file:
-            yield Contents(file)
-    except SafetensorError as error:
-        what = str(error).removeprefix("Error while deserializing header: ")
-        raise ModelFileError(f"{name}: it is truncated, damaged or not a safetensors file: {what}") from error
+        with _opened(name) as file:
+            size = os.fstat(file.fileno()).st_size
+            _check_start(file.read(32))
+            file.seek(0)
+            yield Contents(file, read_layout(file, size))
     except (ValueError, TypeError) as error:
-        raise ModelFileError(f"{name}: {error}") from error
+        what = str(error)
+        what = what if len(what) <= LONGEST_ERROR else what[:LONGEST_ERROR] + " …"
+        raise ModelFileError(f"{name}: {what}") from error
 
 
 def write(path: str | os.PathLike[str], arrays: Mapping[str, Array], metadata: Mapping[str, str]) -> None:
@@ -144,23 +153,54 @@ def digest(arrays: Mapping[str, Array], metadata: Mapping[str, str]) -> str:
     return sha256.hexdigest()
 
 
-def _check_start(path: Path) -> None:
-    """Looks at the kind of file and its first bytes, which say what a foreign file is.
+def _opened(name: str) -> BufferedReader:
+    """Opens a regular file; what else may stand under a name is not waited for.
 
     Raises:
-        ValueError: It is no regular file, or its first bytes are not those of a safetensors file.
+        OSError: There is no such file, or it may not be read.
+        ValueError: It is a folder, a pipe, a device, or a link that leads nowhere.
     """
-    mode = path.stat().st_mode
-    if not stat.S_ISREG(mode):
-        raise ValueError(f"it is {'a folder' if stat.S_ISDIR(mode) else 'no regular file'}, expected a model file")
-    with path.open("rb") as file:
-        start = file.read(32)
+    try:
+        # looked at before: opening a device may have effects, and a pipe would wait for ever
+        mode = os.stat(name).st_mode
+        if stat.S_ISREG(mode):
+            # another file may stand there by now, so it is opened without waiting and looked at again
+            file = os.fdopen(os.open(name, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0)), "rb")
+            mode = os.fstat(file.fileno()).st_mode
+            if stat.S_ISREG(mode):
+                return file
+            file.close()
+    except OSError as error:
+        if os.path.islink(name) and error.errno in {errno.ENOENT, errno.ELOOP}:
+            raise ValueError(f"it is a link to {os.readlink(name)!r}, which leads to no file") from error
+        raise
+    raise ValueError(f"it is {_kind(mode)}, expected a model file")
+
+
+def _kind(mode: int) -> str:
+    """Names what is no regular file."""
+    kinds = {stat.S_ISDIR: "a folder", stat.S_ISFIFO: "a pipe", stat.S_ISSOCK: "a socket"}
+    kinds |= {stat.S_ISCHR: "a device", stat.S_ISBLK: "a device"}
+    return next((kind for is_one, kind in kinds.items() if is_one(mode)), "no regular file")
+
+
+def _memory() -> int:
+    """Returns the bytes of memory of this machine, or 2⁶³ where it does not say."""
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, OSError, ValueError):
+        return 2**63
+
+
+def _check_start(start: bytes) -> None:
+    """Looks at the first bytes of a file, which say what a foreign file is.
+
+    Raises:
+        ValueError: They are not those of a safetensors file.
+    """
     if not start:
         raise ValueError("it is empty, expected a model file")
     if start[8:9] == b"{":
-        size = int.from_bytes(start[:8], "little")
-        if size > MAX_HEADER:
-            raise ValueError(f"its header has {size} bytes, expected at most {MAX_HEADER}")
         return
     for first, kind in FOREIGN.items():
         if start.lstrip().startswith(first):
@@ -172,7 +212,7 @@ def _check_metadata(metadata: dict[str, str]) -> None:
     """Checks that the texts are those of this format.
 
     Raises:
-        ValueError: The file is of another program or another version, or a text is missing or left over.
+        ValueError: The file is of another program or another version, or a text is missing, left over or too long.
     """
     if "tidegate" not in metadata:
         raise ValueError(
@@ -182,3 +222,6 @@ def _check_metadata(metadata: dict[str, str]) -> None:
         raise ValueError(f"it has format {metadata['tidegate']!r:.60}, expected {FORMAT!r}: another version wrote it")
     if metadata.keys() - {TOKENIZER} != set(KEYS) - {TOKENIZER}:
         raise ValueError(f"its metadata has {sorted(metadata)}, expected {sorted(KEYS)}")
+    for name in metadata.keys() - {TOKENIZER}:
+        if len(metadata[name]) > LONGEST_TEXT:
+            raise ValueError(f"{name} has {len(metadata[name]):,} letters, expected at most {LONGEST_TEXT:,}")

@@ -91,7 +91,7 @@ def check_output(name: str, array: Any, letters: str, sizes: Sizes) -> npt.NDArr
 
     Raises:
         TypeError: It is no numpy array of float32.
-        ValueError: It has another shape, is read-only, or its last axis has gaps.
+        ValueError: It has another shape, is read-only, its last axis has gaps, or its rows lie between two numbers.
     """
     checked = check(name, array, letters, sizes)
     if not checked.flags.writeable:
@@ -101,6 +101,8 @@ def check_output(name: str, array: Any, letters: str, sizes: Sizes) -> npt.NDArr
             f"{name} has strides {checked.strides} (bytes), expected {checked.itemsize} for the last axis: "
             f"results are written to it in contiguous rows"
         )
+    if any(stride % checked.itemsize for stride in checked.strides):
+        raise ValueError(f"{name} has strides {checked.strides} (bytes), expected multiples of {checked.itemsize}")
     return checked
 
 

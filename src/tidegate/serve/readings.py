@@ -52,13 +52,15 @@ class Readings:
     def _read(self, source: str | Array) -> Read:
         """Reads a sequence."""
         model = self.model
+        longest = model.config.max_length
+        if isinstance(source, str):  # before its vectors take memory; too many vectors are no question
+            T = len(model.tokenizer.cut(source, longest).ids)
+            if T > MOST_STEPS:
+                raise QuestionError(f"the text has {T:,} words, expected at most {MOST_STEPS:,} on the page")
         embedded = model.embed(source)
         T = len(embedded.x)
-        if T > MOST_STEPS:
-            raise QuestionError(f"the text has {T:,} words, expected at most {MOST_STEPS:,} on the page")
         reading = read(model, embedded)
         if not isinstance(source, str):
             return Read(reading, [], 0)
-        longest = model.config.max_length
         left_out = len(model.tokenizer.words(source)) - T if longest == T else 0  # less words were all read
         return Read(reading, [t for t, word in enumerate(reading.words) if word not in self.known], left_out)

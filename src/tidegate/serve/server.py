@@ -1,5 +1,6 @@
 """The page in a browser on this machine: FastAPI and uvicorn around one model."""
 
+import asyncio
 import ipaddress
 import logging
 import socket
@@ -20,10 +21,13 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from tidegate.models.text_model import TextModel
 from tidegate.serve import messages
 from tidegate.serve.page import Page
+from tidegate.text.tokenizer import visible
 
 WEB = Path(__file__).parent / "web"
 LOG = logging.getLogger(__name__)
 LARGEST_QUESTION = 8_000_000  # bytes
+LONGEST_WAIT = 30.0  # seconds in which a question must have arrived
+LONGEST_REFUSAL = 500  # letters of what a question is said to hold
 HERE = ("127.0.0.1", "localhost")
 
 # Nothing comes from anywhere but this server, and no other page may show this one.
@@ -101,10 +105,15 @@ def serve(app: FastAPI, taken: socket.socket, ready: Callable[[], object] = lamb
         taken: What `listen` returned; it is closed at the end.
         ready: Called once before the first question is answered.
     """
-    server = uvicorn.Server(uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=1))
+    server = uvicorn.Server(configured(app))
     with taken, suppress(KeyboardInterrupt):
         ready()
         server.run(sockets=[taken])
+
+
+def configured(app: FastAPI) -> uvicorn.Config:
+    """Says how uvicorn serves an application: without web sockets, for which there is no answer."""
+    return uvicorn.Config(app, log_level="warning", ws="none", timeout_graceful_shutdown=1)
 
 
 def is_here(host: str) -> bool:
@@ -128,7 +137,9 @@ def _answers(page: Page) -> dict[str, Callable[[Any], Any]]:
 
 
 def _refuse(status: int, text: str) -> JSONResponse:
-    return JSONResponse({"error": text}, status)
+    """Answers with an error. What it quotes may be long, or hold what no answer can: lone surrogates."""
+    text = text if len(text) <= LONGEST_REFUSAL else text[:LONGEST_REFUSAL] + " …"
+    return JSONResponse({"error": visible(text)}, status)
 
 
 def _fail(_: Any, error: Exception) -> JSONResponse:
@@ -160,7 +171,7 @@ class _Guard:
 
 
 class _Limit:
-    """Refuses a question that is too large, before more than the limit is held in memory."""
+    """Refuses a question that is too large, before more than the limit is held in memory, or that takes too long."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
@@ -169,18 +180,33 @@ class _Limit:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        body, more = b"", True
-        while more and len(body) <= LARGEST_QUESTION:
-            message = await receive()
-            body += message.get("body", b"")
-            more = message.get("more_body", False)
+        try:
+            body = await asyncio.wait_for(_read_body(receive), LONGEST_WAIT)
+        except TimeoutError:
+            await _refuse(408, f"the question did not arrive within {LONGEST_WAIT} seconds")(scope, receive, send)
+            return
+        if body is None:  # the client has gone, and hears no answer
+            return
         if len(body) > LARGEST_QUESTION:
             text = f"the question has more than {LARGEST_QUESTION:,} bytes, expected less: read a shorter text"
             await _refuse(413, text)(scope, receive, send)
             return
-        parts: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
+        parts: list[Message] = [{"type": "http.request", "body": bytes(body), "more_body": False}]
 
         async def replay() -> Message:
             return parts.pop() if parts else await receive()
 
         await self.app(scope, replay, send)
+
+
+async def _read_body(receive: Receive) -> bytearray | None:
+    """Puts a body together, up to a little more than the limit; None if the client leaves before its end."""
+    body = bytearray()
+    while len(body) <= LARGEST_QUESTION:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            return None
+        body += message.get("body", b"")
+        if not message.get("more_body", False):
+            break
+    return body

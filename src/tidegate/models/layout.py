@@ -1,0 +1,106 @@
+"""The layout of a safetensors file: a header of JSON that says where each array lies, then their numbers.
+
+The `safetensors` library is not asked, because it maps files into memory: when another program cuts a mapped file
+short, the system ends this one. Here what is read is read once, and no size is believed before the file is that long.
+"""
+
+from collections.abc import Mapping
+from math import prod
+from typing import Any, BinaryIO, NamedTuple
+
+from tidegate.models.metadata import parse_object
+
+# The header holds the tokenizer: 64 MiB are enough for more than a million words.
+MAX_HEADER = 64 * 2**20
+MOST_VALUES = 100_000  # of the header: a network of 64 layers has 513 arrays, the tokenizer is one text
+METADATA = "__metadata__"
+
+
+class Place(NamedTuple):
+    """Where an array of float32 lies: its shape, and the first byte of its numbers in the file."""
+
+    shape: tuple[int, ...]
+    start: int
+
+
+class Layout(NamedTuple):
+    """What a header says: the texts of the metadata, and the place of each array."""
+
+    metadata: dict[str, str]
+    places: dict[str, Place]
+
+
+def read_layout(file: BinaryIO, size: int) -> Layout:
+    """Reads and checks the header of a file of `size` bytes, from its beginning.
+
+    Raises:
+        ValueError: The header is cut, too large, no JSON or not of this layout, an array is not float32, or the numbers
+            are not as many as the arrays need.
+    """
+    length = int.from_bytes(file.read(8), "little")
+    if length > MAX_HEADER:
+        raise ValueError(f"its header has {length} bytes, expected at most {MAX_HEADER}")
+    if 8 + length > size:
+        raise ValueError(f"it is truncated: its header has {length} bytes, but the file {size}")
+    header = file.read(length)
+    if len(header) < length:
+        raise ValueError("it was truncated while it was read")
+    try:
+        text = header.decode()
+    except UnicodeDecodeError as error:
+        raise ValueError(f"its header is not UTF-8: byte {error.start} is {header[error.start]:#04x}") from None
+    entries = parse_object("its header", text.rstrip(" "), MOST_VALUES)
+    metadata = _metadata(entries.pop(METADATA, {}))
+    places = {name: _place(name, entry, 8 + length) for name, entry in sorted(entries.items())}
+    _check_cover(places, 8 + length, size)
+    return Layout(metadata, places)
+
+
+def _metadata(entry: Any) -> dict[str, str]:
+    """Checks that the metadata are texts by name."""
+    if not isinstance(entry, dict) or not all(isinstance(value, str) for value in entry.values()):
+        raise ValueError("its metadata is damaged, expected texts by name")
+    return entry
+
+
+def _place(name: str, entry: Any, first: int) -> Place:
+    """Checks what the header says of one array.
+
+    Raises:
+        ValueError: It is not of this layout, not float32, or its bytes are not as many as its shape needs.
+    """
+    if not isinstance(entry, Mapping) or entry.keys() != {"dtype", "shape", "data_offsets"}:
+        raise ValueError(f"the entry of {name!r:.60} in its header is damaged: expected dtype, shape and data_offsets")
+    if entry["dtype"] != "F32":
+        raise ValueError(f"{name!r:.60} has dtype {entry['dtype']!r:.20}, expected 'F32'")
+    shape, offsets = entry["shape"], entry["data_offsets"]
+    if not _are_sizes(shape) or len(shape) > 8:
+        raise ValueError(f"{name!r:.60} has the shape {shape!r:.60}, expected a list of sizes")
+    if not _are_sizes(offsets) or len(offsets) != 2 or offsets[1] - offsets[0] != 4 * prod(shape):
+        raise ValueError(
+            f"{name!r:.60} lies at the bytes {offsets!r:.60}, expected {4 * prod(shape)} of them for its shape {shape}"
+        )
+    return Place(tuple(shape), first + offsets[0])
+
+
+def _are_sizes(values: Any) -> bool:
+    return isinstance(values, list) and all(type(value) is int and 0 <= value < 2**63 for value in values)
+
+
+def _check_cover(places: Mapping[str, Place], first: int, size: int) -> None:
+    """Checks that the arrays lie one behind the other, from the header to the end of the file.
+
+    Raises:
+        ValueError: There is a gap, two arrays share numbers, or the file is shorter or longer.
+    """
+    end = first
+    for name, place in sorted(places.items(), key=lambda item: (item[1].start, prod(item[1].shape))):
+        if place.start != end:
+            raise ValueError(
+                f"its header is damaged: {name!r:.60} begins at byte {place.start} of the file, expected {end}"
+            )
+        end += 4 * prod(place.shape)
+    if end > size:
+        raise ValueError(f"it is truncated: it has {size} bytes, but its arrays end at {end}")
+    if end < size:
+        raise ValueError(f"it is damaged: it has {size} bytes, but its arrays end at {end}")

@@ -1,0 +1,58 @@
+"""The tokenizer in a model file, before any library is given it.
+
+Its JSON may hold regular expressions and replacements. Those that tidegate never wrote are refused unseen: one of a few
+letters can take hours, or all memory. So a file says which rules it means, and not what they are.
+"""
+
+import json
+from functools import cache
+from hashlib import sha256
+from typing import Any
+
+from tidegate.models.metadata import parse_object
+from tidegate.text.tokenizer import Tokenizer
+
+EARLIER = frozenset({"507a9eea6e6fede086abde53e671ae64f806aee582a16adfb371e468fe75931a"})
+"""Digests of the rules of earlier versions, see `digest`; add the present one before the rules are changed."""
+
+_RULES = ("normalizer", "pre_tokenizer")
+_UNUSED = ("added_tokens", "decoder", "padding", "post_processor", "truncation")
+_VALUES_BESIDE = 10_000  # values in the JSON beside the words and their ids
+
+
+def check_tokenizer(text: str, words: int) -> None:
+    """Checks that a tokenizer's JSON has rules of this version or an earlier one, and distinct words.
+
+    Args:
+        text: The JSON.
+        words: V, the number of its words, which the rest of the file has proved to be real.
+
+    Raises:
+        ValueError: It is no such JSON, it has more words, a word twice, or other rules.
+    """
+    description = parse_object("the tokenizer", text, 2 * words + _VALUES_BESIDE)
+    model = description.get("model")
+    vocab = model.get("vocab") if isinstance(model, dict) else None
+    for word, number in vocab.items() if isinstance(vocab, dict) else ():
+        if type(number) is not int:
+            raise ValueError(f"the tokenizer has the id {number!r:.60} for {word!r:.60}, expected an integer")
+    for name in _UNUSED:
+        if description.get(name):
+            raise ValueError(f"the tokenizer has {name}, expected none: it would change the ids or their number")
+    if digest(description) not in EARLIER | {_present()}:
+        raise ValueError(
+            "this is not a tokenizer of tidegate: its rules for cutting texts are of no version up to this one, and are"
+            " not tried, because a regular expression can take any time and memory"
+        )
+
+
+def digest(description: dict[str, Any]) -> str:
+    """Computes the SHA-256 of the rules in a tokenizer's JSON, however that is laid out."""
+    rules = {name: description.get(name) for name in _RULES}
+    return sha256(json.dumps(rules, sort_keys=True).encode()).hexdigest()
+
+
+@cache
+def _present() -> str:
+    """The digest of the rules of this version."""
+    return digest(json.loads(Tokenizer.train(["a"], min_frequency=1).to_json()))
