@@ -15,7 +15,7 @@ NATIVE_TESTS := tests/test_minimal.py tests/ops/test_activations.py tests/ops/te
 LOVED := 'I love this movie so much, and then it goes on and on about the plot of the story and who meets whom and where'
 BORED := 'A long tale of brothers and wars and ships and storms. But the movie is really boring.'
 
-.PHONY: help venv demo test lint format native asan wheel bench bench-quick performance-page docs constraints charts clean
+.PHONY: help venv demo test lint format native asan kills wheel bench bench-quick performance-page docs constraints charts clean
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:[^#]*## /\t/' | expand -t 18
@@ -77,6 +77,9 @@ asan: venv ## the native tests under the address and undefined-behaviour sanitiz
 	$(call on-its-own,-C cmake.define.TIDEGATE_SANITIZE=ON,\
 	  LD_PRELOAD="$$($(CXX) -print-file-name=libasan.so) $$($(CXX) -print-file-name=libubsan.so) $$($(CXX) -print-file-name=libstdc++.so)" \
 	  ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1)
+
+kills: venv ## training killed at 100 random moments and resumed: the weights are those of a run left alone
+	OMP_NUM_THREADS=1 $(BIN)/python fuzz/kill_training.py --runs 100
 
 wheel: venv ## the wheel in dist/, and its size, which must stay below 3 MB
 	rm -rf dist

@@ -142,7 +142,7 @@ class Checkpoints:
         self.folder.mkdir(parents=True, exist_ok=True)
         path = self.folder / f"{training}-{number:06}.checkpoint.safetensors"
         with replacing(path) as file:
-            file.write(save({name: np.ascontiguousarray(array) for name, array in checkpoint.arrays.items()}, texts))
+            file.write(save({name: np.asarray(array, order="C") for name, array in checkpoint.arrays.items()}, texts))
         self._newest[training] = path
         _remove(files[: len(files) + 1 - _KEPT])
 

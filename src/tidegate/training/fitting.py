@@ -75,17 +75,22 @@ def fit(
         TypeError: A setting is unknown, or the data is neither.
         ValueError: Data and labels differ in number, there are fewer than two classes, or a setting is out of range.
     """
-    check_choice("task", task, TASKS[:2])
     if resume and checkpoint is None:
         raise ValueError("resume is True, but there is no folder to resume from: give it with checkpoint=")
+    check_choice("task", task, TASKS[:2])
     import_module("tidegate.training.loop")  # without torch there is no need to read anything
-    vectors, options = settings.pop("vectors", None), {"task": task, "validation": validation}
+    run = _prepare(data, labels, {"task": task, "validation": validation}, cell, settings)
+    return _train(*run, Checkpoints(checkpoint, fingerprint(*run), resume=resume) if checkpoint is not None else None)
+
+
+def _prepare(data: Any, labels: Any, options: dict[str, Any], cell: str, settings: dict[str, Any]) -> tuple[Any, ...]:
+    """Makes what a training needs of what `fit` is called with: examples, configuration, settings, vectors."""
+    vectors = settings.pop("vectors", None)
     examples = _examples(data, labels, settings, **options, seed=settings.get("seed", Settings.seed))
     if isinstance(examples, SequenceExamples):
         settings = {"dropout": VECTOR_DROPOUT} | settings
     how = Settings(**{field.name: settings.pop(field.name) for field in fields(Settings) if field.name in settings})
-    run = (examples, examples.config(cell, **settings), how, vectors)
-    return _train(*run, Checkpoints(checkpoint, fingerprint(*run), resume=resume) if checkpoint is not None else None)
+    return examples, examples.config(cell, **settings), how, vectors
 
 
 def _train(*run: Any) -> Network:
@@ -97,6 +102,8 @@ def _train(*run: Any) -> Network:
             if isinstance(event, Epoch) and event.weights is not None:
                 best = event
     except DivergedError as error:
+        if checkpoints:
+            checkpoints.remove()  # to resume would come to the same
         if error.best:
             error.model = loop.to_model(examples, config, error.best)
             error.add_note(f"The model of the best epoch before, {error.best.epoch}, is the attribute `model` of this.")
