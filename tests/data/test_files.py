@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tidegate.data.files import replacing
+from tidegate.data.files import remove_unfinished, replacing
 
 
 def write(path: Path, content: bytes) -> None:
@@ -104,3 +104,15 @@ def test_a_missing_folder_and_a_folder_are_refused(tmp_path: Path) -> None:
     with pytest.raises(IsADirectoryError, match=f"{re.escape(str(tmp_path))} is a folder, expected the name of a file"):
         write(tmp_path, b"content")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_what_a_killed_process_left_is_removed(tmp_path: Path) -> None:
+    """Temporary files of one name, or of any, are removed; other files are not, whatever their names are."""
+    half, other = tmp_path / ".a[1].bin.0123456789abcdef.tmp", tmp_path / ".b.bin.0123456789abcdef.tmp"
+    kept = [tmp_path / name for name in ("a[1].bin", ".a[1].bin.tmp", ".a1.bin.0123456789abcdef.tmp", "x.tmp")]
+    for path in (half, other, *kept):
+        path.write_bytes(b"")
+    remove_unfinished(tmp_path, "a[1].bin")
+    assert set(tmp_path.iterdir()) == {other, *kept}
+    remove_unfinished(tmp_path)
+    assert set(tmp_path.iterdir()) == set(kept) - {kept[2]}

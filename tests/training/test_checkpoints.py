@@ -219,12 +219,13 @@ OTHERS: dict[str, tuple[dict[str, Any], str]] = {
 
 def described(**changes: Any) -> dict[str, Any]:
     """The fingerprint of a small training, after JSON, with changes."""
-    data = {"texts": ["so good", "so bad"] * 8, "labels": ["yes", "no"] * 8, "validation": 0.25}
+    data: dict[str, Any] = {"texts": ["so good", "so bad"] * 8, "labels": ["yes", "no"] * 8, "validation": 0.25}
     data |= {name: changes.pop(name) for name in data if name in changes}
     examples = prepare_texts(data.pop("texts"), data.pop("labels"), **data)
     settings, vectors = changes.pop("settings", Settings(epochs=3)), changes.pop("vectors", None)
     beside = [examples.config(cell, embedding_size=4) for cell in changes.pop("beside", ())]
-    config = examples.config(**{"cell": "gru", "hidden_size": 8, "embedding_size": 4} | changes)
+    sizes: dict[str, Any] = {"cell": "gru", "hidden_size": 8, "embedding_size": 4} | changes
+    config = examples.config(**sizes)
     plain: dict[str, Any] = json.loads(json.dumps(fingerprint(examples, config, settings, vectors, beside)))
     return plain
 

@@ -66,7 +66,13 @@ TRAININGS: dict[str, dict[str, Any]] = {
 
 def start(folder: Path | None, training: dict[str, Any], *, resume: bool = False, every: float = 0) -> Iterator[Event]:
     """Starts a training; checkpoints are written after each step."""
-    fields = {"examples": of_texts(), "cell": "gru", "settings": {}, "vectors": None, "hidden_size": 5} | training
+    fields: dict[str, Any] = {
+        "examples": of_texts(),
+        "cell": "gru",
+        "settings": {},
+        "vectors": None,
+        "hidden_size": 5,
+    } | training
     examples, cell, settings, vectors = (fields.pop(name) for name in ("examples", "cell", "settings", "vectors"))
     if hasattr(examples, "tokenizer"):
         fields["embedding_size"] = 4
@@ -222,9 +228,9 @@ def test_to_resume_needs_a_folder() -> None:
 )
 def test_a_loss_that_is_not_finite_says_where(monkeypatch: pytest.MonkeyPatch, step: int, where: str) -> None:
     """The error names batch and epoch, and holds the model of the best epoch before, if there is one."""
-    break_at(monkeypatch, step, FloatingPointError())
+    break_at(monkeypatch, step, FloatingPointError("the loss is inf, training has diverged"))
     with pytest.raises(
-        DivergedError, match=rf"^the loss is \S+ {where}, training has diverged: try a smaller"
+        DivergedError, match=rf"^the loss is inf {where}, training has diverged: try a smaller"
     ) as caught:
         fit(*texts(), **QUICK)
     assert (caught.value.model is not None) == (step > STEPS)

@@ -21,6 +21,7 @@ from tidegate.cli.gradients import report_gradients
 from tidegate.cli.groups import grouped
 from tidegate.cli.progress import Stop, follow
 from tidegate.data import tables
+from tidegate.data.files import remove_unfinished
 from tidegate.models.config import TextConfig
 from tidegate.sequences.pooling import POOLINGS
 from tidegate.text.vectors import WordVectors
@@ -138,6 +139,8 @@ class _Trainings:
                 raise ValueError(f"--resume needs a model file with checkpoints beside it, but {self.output} is none")
             return
         folder = self.output.with_name(f"{self.output.name}.checkpoint")
+        if resume:
+            remove_unfinished(self.output.parent, self.output.name)
         run = fingerprint(self.examples, self.config, self.settings, self.vectors, self.baselines)
         self.checkpoints = Checkpoints(folder, run, resume=resume, every=every, tell=note)
 

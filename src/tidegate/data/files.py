@@ -1,5 +1,6 @@
 """Files that are written whole or not at all."""
 
+import glob
 import os
 import secrets
 from collections.abc import Iterator
@@ -42,6 +43,18 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
         temporary.unlink(missing_ok=True)
         raise
     _sync_folder(target.parent)
+
+
+def remove_unfinished(folder: Path, name: str = "") -> None:
+    """Removes the temporary files of processes that were killed inside `replacing`; none may be writing there now.
+
+    Args:
+        folder: Where they are.
+        name: What was to be written; "" for anything.
+    """
+    pattern = f".{glob.escape(name[:100]) or '*'}.{'[0-9a-f]' * 16}.tmp"
+    for path in list(folder.glob(pattern)):
+        path.unlink(missing_ok=True)
 
 
 def _sync_folder(folder: Path) -> None:

@@ -16,7 +16,7 @@ import numpy.typing as npt
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
-from tidegate.data.files import replacing
+from tidegate.data.files import remove_unfinished, replacing
 from tidegate.models.file import digest
 from tidegate.training.fingerprint import differences
 
@@ -94,7 +94,7 @@ class Checkpoints:
         self._newest: dict[str, Path] = {}
         if self.folder.exists() and not self.folder.is_dir():
             raise NotADirectoryError(f"{folder} is a file, expected a folder for checkpoints")
-        _remove(self.folder.glob(".*.checkpoint.safetensors.*.tmp"))  # of a process that was killed while it wrote
+        remove_unfinished(self.folder)
         if not resume:
             self._put_aside()
             return

@@ -142,8 +142,8 @@ def _step(state: State, labelled: Labelled, rows: Integers, settings: Settings) 
         loss = state.module.loss(scores, torch.from_numpy(labelled.targets[rows]))
         try:
             state.optimizer.step(loss)
-        except FloatingPointError:
-            raise _diverged(f"the loss is {loss.item()}", state, state.progress.batches + 1) from None
+        except FloatingPointError as error:
+            raise _diverged(str(error).partition(",")[0], state, state.progress.batches + 1) from None
         return loss.item()
 
 
