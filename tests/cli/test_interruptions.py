@@ -6,6 +6,7 @@ import shlex
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -262,15 +263,18 @@ def started(folder: Path, command: str, **options: Any) -> "subprocess.Popen[str
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGHUP, 129)])
 def test_a_process_ends_as_is_the_custom(folder: Path, quick: str, number: int, code: int) -> None:
-    """A real signal to a real process in its baselines: the best so far is there, and the exit code tells."""
+    """Real signals to a real process in its baselines, again and again: the best is written, the exit code tells."""
     model = folder / f"real-{number}.safetensors"
     running = started(folder, f"train train.csv -o {model.name} {quick} --epochs 100000 --patience 100000")
     assert running.stderr is not None
     next(line for line in running.stderr if "epoch 2/" in line)
-    running.send_signal(number)
+    while running.poll() is None:
+        running.send_signal(number)
+        time.sleep(0.005)
     _, err = running.communicate(timeout=60)
     assert running.returncode == code, err
     assert tidegate.load(model).config.cell == "average"
+    assert list(folder.rglob("*.tmp")) == []
 
 
 def test_nohup_is_respected(shell: Shell, folder: Path, quick: str, at_step: Any) -> None:

@@ -38,7 +38,8 @@ class Stop:
 
     def __exit__(self, *_: object) -> None:
         for number, before in self._before.items():
-            signal.signal(number, before)
+            ends = self.wanted and number != signal.SIGINT  # the process, and a signal that comes again changes nothing
+            signal.signal(number, signal.SIG_IGN if ends else before)
 
     @property
     def wanted(self) -> bool:

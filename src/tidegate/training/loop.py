@@ -1,5 +1,6 @@
 """The training loop on torch, a generator of plain events: the caller decides what to show and when to stop."""
 
+import sys
 from collections.abc import Mapping
 from importlib.metadata import version
 from typing import Any
@@ -100,7 +101,8 @@ def _saved(events: Events, state: State, checkpoints: Checkpoints) -> Events:
                 checkpoints.write(name, state.checkpoint())
             yield event
     except GeneratorExit:
-        checkpoints.write(name, state.checkpoint())
+        if not sys.is_finalizing():  # then it is too late
+            checkpoints.write(name, state.checkpoint())
         raise
 
 
