@@ -66,8 +66,16 @@ inline bool step_arrays(const std::vector<const PackedLayer*>& layers, bool stac
   for (const Buffer* array : {&before, &after})
     if (!array->is({states, stack ? L : Buffer::kNone, rows, H})) return false;
   if (after.data() < x.data() + B * first.input && x.data() < after.data() + floats) return false;
+  StepCall call{};
+  call.B = B;
+  call.x = x.data();
+  call.x_row = first.input;
+  for (int64_t s = 0; s < S; ++s) {
+    call.before[s] = before.data() + s * L * B * H;
+    call.after[s] = after.data() + s * L * B * H;
+  }
   nb::gil_scoped_release release;
-  step(layers.data(), L, B, x.data(), before.data(), after.data(), threads);
+  step(layers.data(), L, call, threads);
   return true;
 }
 

@@ -23,6 +23,7 @@
 #include "packed_layer.hpp"
 #include "parallel.hpp"
 #include "sequence.hpp"
+#include "tensor_stack.hpp"
 
 namespace nb = nanobind;
 using namespace tidegate;
@@ -176,6 +177,22 @@ Choices choices_of(const std::vector<int32_t>& places) {
   return choices;
 }
 
+// Name, choices and instruction set; and L, D, I, H, bias.
+using CellName = std::tuple<std::string, std::vector<int32_t>, std::string>;
+using StackSizes = std::tuple<int64_t, int64_t, int64_t, int64_t, bool>;
+
+ChosenCell chosen_cell(const CellName& cell) {
+  const auto& [name, places, isa] = cell;
+  const KernelTable& kernels = kernels_named(isa);
+  const Choices choices = choices_of(places);
+  return {kernels, cell_named(kernels, name, choices), choices};
+}
+
+StackWeights stack_of(const ChosenCell& cell, const StackSizes& sizes) {
+  const auto& [L, D, I, H, bias] = sizes;
+  return {cell, L, D, I, H, bias};
+}
+
 std::vector<std::string> isas() {
   std::vector<std::string> names;
   for (const KernelTable* table : kernel_tables()) names.push_back(table->name);
@@ -280,6 +297,38 @@ NB_MODULE(_native, module) {
           nb::arg("x").none(), nb::arg("before").none(), nb::arg("after").none(), nb::arg("threads"))
       .def("backward", &backward_, nb::arg("rows"), nb::arg("inputs"), nb::arg("saved"), nb::arg("output_gradients"),
            nb::arg("gradients"), nb::arg("trace_steps"), nb::arg("threads"));
+
+  nb::class_<Tensors>(module, "Tensors")
+      .def(nb::init<nb::handle, nb::tuple>(), nb::arg("exchange"), nb::arg("types"))
+      .def(
+          "run",
+          [](const Tensors& tensors, const CellName& cell, const StackSizes& sizes, nb::handle weights, nb::handle x,
+             const nb::tuple& states, const nb::tuple& results, bool batch_first, int threads) {
+            const ChosenCell chosen = chosen_cell(cell);
+            StackWeights stack = stack_of(chosen, sizes);
+            StackCall call{};
+            if (!stack.read(tensors, weights) || !call.read(tensors, stack, x, states, results, batch_first))
+              return false;
+            nb::gil_scoped_release release;
+            call.run(stack, threads);
+            return true;
+          },
+          nb::arg("cell"), nb::arg("sizes"), nb::arg("weights"), nb::arg("x"), nb::arg("states"), nb::arg("results"),
+          nb::arg("batch_first"), nb::arg("threads"),
+          "Runs a stack, (L, D, I, H, bias), from tensors to tensors; false, and nothing done, if one is unfit.")
+      .def(
+          "layers",
+          [](const Tensors& tensors, const CellName& cell, const StackSizes& sizes, nb::handle weights) {
+            const ChosenCell chosen = chosen_cell(cell);
+            StackWeights stack = stack_of(chosen, sizes);
+            std::vector<std::unique_ptr<PackedLayer>> layers;
+            if (!stack.read(tensors, weights)) return layers;
+            for (int64_t l = 0; l < stack.L; ++l)
+              for (int64_t d = 0; d < stack.D; ++d) layers.push_back(stack.layer(l, d));
+            return layers;
+          },
+          nb::arg("cell"), nb::arg("sizes"), nb::arg("weights"),
+          "Layers that read their weights where they are, which is for the caller to keep; none if one is unfit.");
 
   module.def(
       "step",

@@ -64,6 +64,13 @@ struct Panels {
   int64_t count() const { return (vectors + width - 1) / width; }
 };
 
+// The same weights where they are, in torch's layout [G H, depth], for a single row of a batch, which reads them once.
+struct WeightRows {
+  const float* first;     // of a stage; null where panels are packed
+  int64_t depth;
+  int64_t vector, panel;  // rows from one vector of a panel to the next, and from one panel to the next
+};
+
 // bias + x W_ih for rows of any steps. Used when the input products of many steps are done at once.
 struct InputProducts {
   Panels w_ih;
@@ -81,6 +88,7 @@ struct ForwardStep {
   int32_t stage;
   int64_t hidden;                // H
   Panels w_ih, w_hh;             // of the stage: depth I and depth H
+  WeightRows rows_ih, rows_hh;   // read in their place
   const float *bias_x, *bias_h;  // [vectors * V] each; where biases are joined, bias_x has both
   const float* const* x;         // [rows] I floats, or null
   const float* const* products;  // [rows] when x is null; those of the stage start at product_offset

@@ -52,6 +52,9 @@ class PackedLayer {
   Panels pack_hh(int32_t stage, Range panels, float* to) const {
     return pack_panels(weights_.w_hh, hidden, stage, panels, to);
   }
+  // The weights of a stage where they are.
+  WeightRows rows_ih(int32_t stage) const { return rows(weights_.w_ih, input, stage); }
+  WeightRows rows_hh(int32_t stage) const { return rows(weights_.w_hh, hidden, stage); }
   Panels backward_ih() const {
     return {backward_ih_.get(), gates * pitch(), (input + kernels.lanes - 1) / kernels.lanes, 3};
   }
@@ -103,6 +106,11 @@ class PackedLayer {
   Panels forward_panels(const RecycledFloats& packed, int32_t stage, int64_t depth) const;
   Panels pack_panels(const float* w, int64_t depth, int32_t stage, Range panels, float* to) const;
   RecycledFloats pack_forward(const float* w, int64_t depth, int threads) const;
+  WeightRows rows(const float* w, int64_t depth, int32_t stage) const {
+    const bool several = numbers.stage_gates(stage) > 1;  // gates side by side, or blocks of a single one
+    return {w + numbers.stage_first(stage) * hidden * depth, depth, several ? hidden : kernels.lanes,
+            panel_units(stage)};
+  }
   void pack_vectors(const float* w, const Panels& panels, int32_t stage, Range vectors, float* to) const;
   RecycledFloats pack_backward(const std::vector<int32_t>& order, const float* w, const RecycledFloats& forward,
                                int64_t columns, int threads) const;

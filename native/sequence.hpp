@@ -57,10 +57,16 @@ struct BackwardPass {
 };
 
 void forward(const PackedLayer& layer, const Batch& batch, const ForwardPass& pass, int threads);
-// One step of B rows through L layers that lie one on another: x [B, I], states before and after it [S, L, B, H],
-// which may be the same memory.
-void step(const PackedLayer* const* layers, int64_t L, int64_t B, const float* x, const float* before, float* after,
-          int threads);
+// One step of B rows.
+struct StepCall {
+  int64_t B;
+  const float* x;                                 // rows of I floats, x_row apart
+  int64_t x_row;
+  const float* before[CellNumbers::kMostStates];  // of each state [L, B, H], or null for zeros
+  float* after[CellNumbers::kMostStates];         // likewise; may be the same memory
+};
+// Takes it through L layers that lie one on another.
+void step(const PackedLayer* const* layers, int64_t L, const StepCall& call, int threads);
 void backward(const PackedLayer& layer, const Batch& batch, const BackwardPass& pass, int threads);
 
 }  // namespace tidegate

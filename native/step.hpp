@@ -32,10 +32,9 @@ struct StepPointers {
 // all steps have in common is put down once.
 class LayerSteps {
  public:
-  // `room` has room for `room_floats` floats, if the layer is not packed.
+  // `room` has room for `room_floats` floats, if the layer is not packed and there are several rows.
   LayerSteps(const PackedLayer& layer, bool streams_trace, int index, int size, float* room = nullptr)
       : layer_(layer), packed_(layer.forward_is_prepared()), room_(room) {
-    assert(packed_ || room_);
     for (int32_t stage = 0; stage < layer.numbers.stages(); ++stage) {
       calls_[stage] = layer.forward_step(stage);
       calls_[stage].streams_trace = streams_trace;
@@ -61,6 +60,10 @@ class LayerSteps {
       call.tiles = {rows, tile_height(rows, layer_.kernels.tile_rows[call.w_hh.width], 1), 0, 1};
       call.backwards = backwards;
       if (packed_) {
+        layer_.cell.forward(call);
+      } else if (rows == 1) {
+        call.rows_ih = layer_.rows_ih(stage);
+        call.rows_hh = layer_.rows_hh(stage);
         layer_.cell.forward(call);
       } else {
         pack_and_run(call);
@@ -89,6 +92,7 @@ class LayerSteps {
 
   // Packs the panels of a stage as they are needed, some at a time.
   void pack_and_run(ForwardStep& call) const {
+    assert(room_);
     const Range own = call.panels;
     const int64_t some = panels_at_once(layer_, call.stage);
     for (int64_t begin = own.begin; begin < own.end; begin += some) {

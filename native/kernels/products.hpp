@@ -222,16 +222,14 @@ void row_sums(const RowSums& call) {
 template <bool kWhole>
 TIDEGATE_INLINE void transpose_line(const float* from, int64_t from_stride, float* to, int64_t to_stride,
                                     int64_t count) {
-  for (int r = 0; r < kLanes; r += kStrip, from += kStrip * from_stride) {
+  TIDEGATE_UNROLL
+  for (int c = 0; c < kLine; c += 4) {
+    if (!kWhole && c >= count) break;
+    vec columns[4];
+    transpose_quads([=](int r) { return from + r * from_stride + c; }, columns);
     TIDEGATE_UNROLL
-    for (int c = 0; c < kLine; c += 4) {
-      if (!kWhole && c >= count) break;
-      strip columns[4];
-      transpose_quads(from + c, from_stride, columns);
-      TIDEGATE_UNROLL
-      for (int j = 0; j < 4; ++j)
-        if (kWhole || c + j < count) *reinterpret_cast<unaligned_strip*>(to + (c + j) * to_stride + r) = columns[j];
-    }
+    for (int j = 0; j < 4; ++j)
+      if (kWhole || c + j < count) store(to + (c + j) * to_stride, columns[j]);
   }
 }
 

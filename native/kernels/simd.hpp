@@ -119,41 +119,46 @@ TIDEGATE_INLINE void store(float* to, vec value, int64_t count) {
   }
 }
 
-// To transpose, kStrip rows at a time: four columns of each, in parts of four lanes that processors interleave fast.
-#if defined(__AVX2__)
-constexpr int kStrip = 8;
+// To transpose, four columns of kLanes rows at a time, in parts of four lanes that processors interleave fast.
+#if defined(__AVX512F__)
+#define TIDEGATE_LANES(i, j) \
+  i, 16 + i, j, 16 + j, 4 + i, 20 + i, 4 + j, 20 + j, 8 + i, 24 + i, 8 + j, 24 + j, 12 + i, 28 + i, 12 + j, 28 + j
+#define TIDEGATE_PAIRS(i, j) \
+  i, j, 16 + i, 16 + j, 4 + i, 4 + j, 20 + i, 20 + j, 8 + i, 8 + j, 24 + i, 24 + j, 12 + i, 12 + j, 28 + i, 28 + j
+#elif defined(__AVX2__)
 #define TIDEGATE_LANES(i, j) i, 8 + i, j, 8 + j, 4 + i, 12 + i, 4 + j, 12 + j
 #define TIDEGATE_PAIRS(i, j) i, j, 8 + i, 8 + j, 4 + i, 4 + j, 12 + i, 12 + j
 #else
-constexpr int kStrip = 4;
 #define TIDEGATE_LANES(i, j) i, 4 + i, j, 4 + j
 #define TIDEGATE_PAIRS(i, j) i, j, 4 + i, 4 + j
 #endif
-typedef float strip __attribute__((vector_size(kStrip * 4)));
-typedef int32_t strip_lanes __attribute__((vector_size(kStrip * 4)));
-typedef strip unaligned_strip __attribute__((aligned(4), may_alias));
 #if defined(__clang__)
 #define TIDEGATE_SHUFFLE(a, b, ...) __builtin_shufflevector(a, b, __VA_ARGS__)
 #else
-#define TIDEGATE_SHUFFLE(a, b, ...) __builtin_shuffle(a, b, strip_lanes{__VA_ARGS__})
+#define TIDEGATE_SHUFFLE(a, b, ...) __builtin_shuffle(a, b, ivec{__VA_ARGS__})
 #endif
 
-// Four columns of a row; where a strip has eight rows, also those of the row four further on.
-TIDEGATE_INLINE strip load_quads(const float* row, int64_t stride) {
-#if defined(__AVX2__)
-  return _mm256_insertf128_ps(_mm256_castps128_ps256(_mm_loadu_ps(row)), _mm_loadu_ps(row + 4 * stride), 1);
+// Four columns of a row, and of every fourth row after it. `row(r)` gives the address of row r.
+template <class Row>
+TIDEGATE_INLINE vec load_quads(const Row& row, int r) {
+#if defined(__AVX512F__)
+  const __m512 one = _mm512_castps128_ps512(_mm_loadu_ps(row(r)));
+  const __m512 two = _mm512_insertf32x4(one, _mm_loadu_ps(row(r + 4)), 1);
+  const __m512 three = _mm512_insertf32x4(two, _mm_loadu_ps(row(r + 8)), 2);
+  return _mm512_insertf32x4(three, _mm_loadu_ps(row(r + 12)), 3);
+#elif defined(__AVX2__)
+  return _mm256_insertf128_ps(_mm256_castps128_ps256(_mm_loadu_ps(row(r))), _mm_loadu_ps(row(r + 4)), 1);
 #else
-  (void)stride;
-  return *reinterpret_cast<const unaligned_strip*>(row);
+  return load(row(r));
 #endif
 }
 
-// Transposes four columns of kStrip rows that lie `stride` apart.
-TIDEGATE_INLINE void transpose_quads(const float* from, int64_t stride, strip* columns) {
-  const strip a = load_quads(from, stride), b = load_quads(from + stride, stride);
-  const strip c = load_quads(from + 2 * stride, stride), d = load_quads(from + 3 * stride, stride);
-  const strip ab = TIDEGATE_SHUFFLE(a, b, TIDEGATE_LANES(0, 1)), ab_high = TIDEGATE_SHUFFLE(a, b, TIDEGATE_LANES(2, 3));
-  const strip cd = TIDEGATE_SHUFFLE(c, d, TIDEGATE_LANES(0, 1)), cd_high = TIDEGATE_SHUFFLE(c, d, TIDEGATE_LANES(2, 3));
+// Transposes four columns of kLanes rows.
+template <class Row>
+TIDEGATE_INLINE void transpose_quads(const Row& row, vec* columns) {
+  const vec a = load_quads(row, 0), b = load_quads(row, 1), c = load_quads(row, 2), d = load_quads(row, 3);
+  const vec ab = TIDEGATE_SHUFFLE(a, b, TIDEGATE_LANES(0, 1)), ab_high = TIDEGATE_SHUFFLE(a, b, TIDEGATE_LANES(2, 3));
+  const vec cd = TIDEGATE_SHUFFLE(c, d, TIDEGATE_LANES(0, 1)), cd_high = TIDEGATE_SHUFFLE(c, d, TIDEGATE_LANES(2, 3));
   columns[0] = TIDEGATE_SHUFFLE(ab, cd, TIDEGATE_PAIRS(0, 1));
   columns[1] = TIDEGATE_SHUFFLE(ab, cd, TIDEGATE_PAIRS(2, 3));
   columns[2] = TIDEGATE_SHUFFLE(ab_high, cd_high, TIDEGATE_PAIRS(0, 1));

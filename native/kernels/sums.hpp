@@ -12,30 +12,65 @@ using tidegate::Choices;
 using tidegate::ForwardStep;
 using tidegate::GateGradients;
 
-// Sums of a tile start from the bias and x W_ih, or from products prepared for many steps.
+// Sums of a tile start from the bias, or from products prepared for many steps.
 template <int M, int N, int P>
-TIDEGATE_INLINE void input_sums(Tile<M, N, P>& acc, const Panels& w, const float* bias, const float* const* x,
-                                const float* const* products, int64_t product_offset, int64_t row, int64_t panel) {
+TIDEGATE_INLINE void start_sums(Tile<M, N, P>& acc, const float* bias, const float* const* products,
+                                int64_t product_offset, int64_t row, int64_t panel, int32_t width) {
   TIDEGATE_UNROLL
   for (int p = 0; p < P; ++p) {
     TIDEGATE_UNROLL
     for (int m = 0; m < M; ++m) {
-      const float* start = (products ? products[row + m] + product_offset : bias) + (panel + p) * w.width * kLanes;
+      const float* start = (products ? products[row + m] + product_offset : bias) + (panel + p) * width * kLanes;
       TIDEGATE_UNROLL
       for (int n = 0; n < N; ++n) acc.at[p][m][n] = load(start + n * kLanes);
     }
   }
+}
+
+// The bias and x W_ih, or prepared products.
+template <int M, int N, int P>
+TIDEGATE_INLINE void input_sums(Tile<M, N, P>& acc, const Panels& w, const float* bias, const float* const* x,
+                                const float* const* products, int64_t product_offset, int64_t row, int64_t panel) {
+  start_sums(acc, bias, products, product_offset, row, panel, w.width);
   if (!products)
     accumulate(acc, [&](int m) { return x[row + m]; }, panel_data(w, panel), w.depth * w.width * kLanes, w.depth);
 }
 
+// Sums of a single row, from weights that are not packed.
+template <int N, int P>
+TIDEGATE_INLINE void row_sums(Tile<1, N, P>& acc, const ForwardStep& step, const WeightRows& w, const float* x,
+                              int64_t panel) {
+  TIDEGATE_UNROLL
+  for (int p = 0; p < P; ++p) {
+    vec sums[N];  // not the tile itself, which would be an array in memory wherever it is used
+    TIDEGATE_UNROLL
+    for (int n = 0; n < N; ++n) sums[n] = acc.at[p][0][n];
+    accumulate_rows(sums, x, w, step.hidden, panel + p);
+    TIDEGATE_UNROLL
+    for (int n = 0; n < N; ++n) acc.at[p][0][n] = sums[n];
+  }
+}
+
 template <int M, int N, int P>
 TIDEGATE_INLINE void input_sums(Tile<M, N, P>& acc, const ForwardStep& step, int64_t row, int64_t panel) {
+  if constexpr (M == 1) {
+    if (step.rows_ih.first) {
+      start_sums(acc, step.bias_x, nullptr, 0, row, panel, step.w_ih.width);
+      row_sums(acc, step, step.rows_ih, step.x[row], panel);
+      return;
+    }
+  }
   input_sums(acc, step.w_ih, step.bias_x, step.x, step.products, step.product_offset, row, panel);
 }
 
 template <int M, int N, int P>
 TIDEGATE_INLINE void recurrent_sums(Tile<M, N, P>& acc, const ForwardStep& step, int64_t row, int64_t panel) {
+  if constexpr (M == 1) {
+    if (step.rows_hh.first) {
+      row_sums(acc, step, step.rows_hh, step.read[row], panel);
+      return;
+    }
+  }
   accumulate(
       acc, [&](int m) { return step.read[row + m]; }, panel_data(step.w_hh, panel),
       step.w_hh.depth * step.w_hh.width * kLanes, step.w_hh.depth);

@@ -8,9 +8,11 @@
 
 namespace {
 
+using tidegate::kLine;
 using tidegate::Panels;
 using tidegate::Range;
 using tidegate::Tiles;
+using tidegate::WeightRows;
 
 template <int M, int N, int P = 1>
 struct Tile {
@@ -41,6 +43,85 @@ TIDEGATE_INLINE void accumulate(Tile<M, N, P>& acc, Row row, const float* panel,
       }
     }
   }
+}
+
+// sum += x[k] * column k of kLanes rows, for the columns `begin` to 4, in order.
+template <class Row>
+TIDEGATE_INLINE vec add_quads(vec sum, const float* x, const Row& row, int64_t begin = 0) {
+  vec columns[4];
+  transpose_quads(row, columns);
+  TIDEGATE_UNROLL
+  for (int64_t k = 0; k < 4; ++k)
+    if (k >= begin) sum = fma(broadcast(x[k]), columns[k], sum);
+  return sum;
+}
+
+// The same for the last columns of some rows, less than four of them.
+template <class Row>
+TIDEGATE_INLINE vec add_last(vec sum, const float* x, const Row& row, int64_t depth) {
+  const int64_t left = depth % 4;
+  if (left == 0) return sum;
+  if (depth >= 4) return add_quads(sum, x + depth - 4, [&](int r) { return row(r) + depth - 4; }, 4 - left);
+  float end[4] = {}, rows[kLanes][4] = {};
+  for (int64_t c = 0; c < left; ++c) {
+    end[4 - left + c] = x[c];
+    for (int r = 0; r < kLanes; ++r) rows[r][4 - left + c] = row(r)[c];
+  }
+  return add_quads(sum, end, [&](int r) { return rows[r]; }, 4 - left);
+}
+
+// The same for all columns of up to kLanes rows; the last row stands for those that are missing.
+__attribute__((noinline)) vec add_few_rows(vec sum, const float* x, const float* from, int64_t rows, int64_t depth) {
+  const float* place[kLanes];
+  for (int r = 0; r < kLanes; ++r) place[r] = from + (r < rows ? r : rows - 1) * depth;
+  for (int64_t k = 0; k + 4 <= depth; k += 4) sum = add_quads(sum, x + k, [&](int r) { return place[r] + k; });
+  return add_last(sum, x, [&](int r) { return place[r]; }, depth);
+}
+
+// acc += x[k] * column k for k < depth, as `accumulate` does it with a packed panel, from weights that are not packed
+// and have H rows for each gate. They are transposed in registers, a cache line of each row at a time, so that each is
+// read once even where all rows have one place in the cache.
+template <int N>
+__attribute__((noinline)) void accumulate_rows(vec (&acc)[N], const float* x, const WeightRows& w, int64_t hidden,
+                                               int64_t panel) {
+  constexpr int64_t kAhead = 2 * kLine;  // where a row ends, that of the next panel begins
+  const int64_t depth = w.depth;
+  const float* from[N];
+  int64_t rows[N], fewest = kLanes;
+  TIDEGATE_UNROLL
+  for (int n = 0; n < N; ++n) {
+    const int64_t first = panel * w.panel + n * w.vector, left = hidden - first % hidden;
+    from[n] = w.first + first * depth;
+    rows[n] = left < kLanes ? left : kLanes;
+    if (rows[n] < fewest) fewest = rows[n];
+  }
+  if (fewest < kLanes) {
+    for (int n = 0; n < N; ++n) acc[n] = add_few_rows(acc[n], x, from[n], rows[n], depth);
+    return;
+  }
+  vec sum[N];
+  TIDEGATE_UNROLL
+  for (int n = 0; n < N; ++n) sum[n] = acc[n];
+  const auto row = [&](int n, int64_t column) {
+    return [start = from[n] + column, depth](int r) { return start + r * depth; };
+  };
+  int64_t k = 0;
+  for (; k + kLine <= depth; k += kLine) {
+    const int64_t ahead = k + kAhead + (depth - k > kAhead ? 0 : (w.panel - 1) * depth);
+    TIDEGATE_UNROLL
+    for (int n = 0; n < N; ++n) {
+      TIDEGATE_UNROLL
+      for (int r = 0; r < kLanes; ++r) __builtin_prefetch(row(n, ahead)(r), 0, 2);
+      TIDEGATE_UNROLL
+      for (int c = 0; c < kLine; c += 4) sum[n] = add_quads(sum[n], x + k + c, row(n, k + c));
+    }
+  }
+  for (; k + 4 <= depth; k += 4) {
+    TIDEGATE_UNROLL
+    for (int n = 0; n < N; ++n) sum[n] = add_quads(sum[n], x + k, row(n, k));
+  }
+  TIDEGATE_UNROLL
+  for (int n = 0; n < N; ++n) acc[n] = add_last(sum[n], x, row(n, 0), depth);
 }
 
 TIDEGATE_INLINE int panel_width(const Panels& w, int64_t panel) {

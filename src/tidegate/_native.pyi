@@ -32,6 +32,8 @@ class BatchRows:
     ) -> None: ...
 
 States: TypeAlias = Sequence[Maybe]
+CellName: TypeAlias = tuple[str, Sequence[int], str]
+StackSizes: TypeAlias = tuple[int, int, int, int, bool]
 
 class PackedLayer:
     def __init__(
@@ -60,5 +62,20 @@ class PackedLayer:
         threads: int,
     ) -> None: ...
     def step(self, x: Any, before: Any, after: Any, threads: int) -> bool: ...
+
+class Tensors:
+    def __init__(self, exchange: Any, types: tuple[type, ...]) -> None: ...
+    def run(
+        self,
+        cell: CellName,
+        sizes: StackSizes,
+        weights: Sequence[Any],
+        x: Any,
+        states: tuple[Any, ...],
+        results: tuple[Any, ...],
+        batch_first: bool,
+        threads: int,
+    ) -> bool: ...
+    def layers(self, cell: CellName, sizes: StackSizes, weights: Sequence[Any]) -> list[PackedLayer]: ...
 
 def step(layers: Sequence[PackedLayer], x: Any, before: Any, after: Any, threads: int) -> bool: ...

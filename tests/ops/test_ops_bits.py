@@ -11,9 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import tidegate
-from tidegate import ops
+from tidegate import _native, ops
 from tidegate.ops import reference
-from tidegate.ops._kernels import borrow_weights
 from tidegate.ops.cells import GRU, Cell
 
 Array = npt.NDArray[np.float32]
@@ -96,7 +95,8 @@ def test_weights_that_are_read_where_they_are(isa: str, problem: Problem, thread
     problem.options |= {"episode_starts": starts, "lengths": lengths}
     I, H = problem.x.shape[-1], problem.dy.shape[-1]
     addresses = [weight.ctypes.data for weight in problem.weights]
-    borrowed = borrow_weights(problem.cell, I, H, addresses, isa, problem.weights)
+    native = _native.PackedLayer.borrow(problem.cell.name, problem.cell.places, I, H, addresses, isa)
+    borrowed = ops.Layer(problem.cell, I, H, bias, isa, native)
     for one, other in zip(run(problem, isa, 1), run(problem, isa, threads, borrowed), strict=True):
         np.testing.assert_array_equal(one, other)
 

@@ -4,11 +4,12 @@ import os
 import traceback
 from collections.abc import Sequence
 from importlib.metadata import version
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from typer.rich_utils import rich_format_error
 
-from tidegate.cli.console import note, say
+from tidegate.cli.console import begin, finish, note, say
 from tidegate.cli.data import app as data
 from tidegate.cli.embed import embed
 from tidegate.cli.evaluate import evaluate
@@ -19,6 +20,7 @@ from tidegate.cli.serve import serve
 from tidegate.cli.study import study
 from tidegate.cli.train import train
 from tidegate.cli.units import units
+from tidegate.text.tokenizer import visible
 
 _MISTAKES = (ValueError, TypeError, OSError, ImportError)
 _FAILURES = (
@@ -71,20 +73,34 @@ def run(arguments: Sequence[str]) -> int:
     debug = "--debug" in listed or os.environ.get("TIDEGATE_DEBUG", "") not in {"", "0"}
     if "--debug" in listed:  # it may stand anywhere
         listed.remove("--debug")
+    begin()
     try:
-        app(args=listed, prog_name="tidegate")
+        code = app(args=listed, prog_name="tidegate", standalone_mode=False)
+        finish()
     except SystemExit as exit_:
         if isinstance(exit_.__context__, BrokenPipeError):
             return 0  # the reader of our output has closed it, as head does
         return exit_.code if isinstance(exit_.code, int) else int(exit_.code is not None)
+    except BrokenPipeError:
+        return 0
     except KeyboardInterrupt:
         note("interrupted")
         return 130
     except Exception as error:  # noqa: BLE001 - the last place that can report it
+        if hasattr(error, "format_message"):  # one of typer's, whose classes differ between its versions
+            return _report_usage(error)
         if debug:
-            traceback.print_exc()
+            for line in traceback.format_exc().splitlines():
+                note(line)
         return _report(error, debug)
-    return 0
+    return code if isinstance(code, int) else 0
+
+
+def _report_usage(error: Any) -> int:
+    """Prints what is wrong with the command line as typer does, but with no character that acts on the terminal."""
+    error.message = visible(error.message or "")
+    rich_format_error(error)
+    return int(error.exit_code)
 
 
 def _report(error: Exception, debug: bool) -> int:

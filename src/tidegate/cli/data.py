@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
 
-from tidegate.cli.console import err, note, say
+from tidegate.cli.console import err, note, say_path
 from tidegate.data import datasets
 
 app = typer.Typer(help="Get real film reviews to train on.", no_args_is_help=True)
@@ -47,4 +47,4 @@ def _prepare(title: str, get: Callable[[Callable[[int, int | None], None]], data
         split = get(lambda done, total: bar.update(task, completed=done, total=total))
     note(f"{title}: train on the first file, test on the second")
     for path in split:
-        say(str(path))
+        say_path(path)

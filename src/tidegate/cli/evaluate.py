@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 import tidegate
-from tidegate.cli.console import say, show_facts, show_table
+from tidegate.cli.console import say, say_json, show_facts, show_table
 from tidegate.cli.options import LabelledArgument, LabelOption, ModelArgument, TextOption, ThreadsOption
 from tidegate.data import tables
 from tidegate.models.metrics import Report, score
@@ -32,7 +32,7 @@ def evaluate(
     truth = class_indices(table.labels or [], loaded.config.labels, str(file), len(table))
     report = score(truth, loaded.predict_proba(table.texts), loaded.config.labels)
     if as_json:
-        say(json.dumps(report.as_dict(), ensure_ascii=False))
+        say_json(json.dumps(report.as_dict(), ensure_ascii=False))
     else:
         show_report(report)
 

@@ -9,12 +9,13 @@ from typing import Annotated, Any
 import typer
 
 import tidegate
-from tidegate.cli.console import note, out, plural, say
+from tidegate.cli import outputs
+from tidegate.cli.console import note, out, plural, say_json
 from tidegate.cli.explain_html import write_page
 from tidegate.cli.explain_png import draw
 from tidegate.cli.explain_terminal import print_lines, show
 from tidegate.cli.explained import Explained
-from tidegate.cli.options import Kind, ModelArgument, TextOption, ThreadsOption
+from tidegate.cli.options import Kind, ModelArgument, OverwriteOption, TextOption, ThreadsOption
 from tidegate.cli.words import shown_class
 from tidegate.data import tables
 from tidegate.data.files import replacing
@@ -53,6 +54,7 @@ def explain(
     ] = None,
     html: Annotated[Path | None, _file("--html", "a page of one file")] = None,
     png: Annotated[Path | None, _file("--png", "a picture")] = None,
+    overwrite: OverwriteOption = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")] = False,
     threads: ThreadsOption = None,
 ) -> None:
@@ -61,22 +63,23 @@ def explain(
     A file holds one text; a table holds one in each row, and --row chooses it. On a terminal, colours show how much
     words count, and bars the probability if the text ended there.
     """
+    kinds = ((html, outputs.PAGE, write_page), (png, outputs.PICTURE, draw))
+    wanted = [
+        (outputs.output(path, [kind_of_file], (model, file), overwrite=overwrite).path, write)
+        for path, kind_of_file, write in kinds
+        if path
+    ]
     if threads:
         tidegate.set_num_threads(threads)
     loaded = tidegate.load(model, tidegate.TextModel)
-    kinds = ((html, ".html", write_page), (png, ".png", draw))
-    outputs = [(path, suffix, write) for path, suffix, write in kinds if path]
-    for path, suffix, _ in outputs:
-        if path.suffix.lower() != suffix:
-            raise ValueError(f"the output is {path}, expected a file that ends in {suffix}")
     explained = _explain(loaded, _text(words, file, row, kind, text), method, label)
-    for path, _, write in outputs:
+    for path, write in wanted:
         with replacing(path) as target:
             write(explained, target)
         note(f"wrote {path}")
     if as_json:
-        say(json.dumps(_record(explained), ensure_ascii=False))
-    elif not outputs:
+        say_json(json.dumps(_record(explained), ensure_ascii=False))
+    elif not wanted:
         (show if out.is_terminal else print_lines)(explained)
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, BinaryIO
 import numpy as np
 
 from tidegate.cli.explained import Explained
-from tidegate.cli.picture import new_figure
+from tidegate.cli.picture import new_figure, plain_texts
 from tidegate.cli.words import rgb, wrapped
 
 if TYPE_CHECKING:
@@ -19,6 +19,7 @@ _PANEL = 1.1  # inches
 _MOST_TICKS = 32  # words that still stand side by side under a panel
 
 
+@plain_texts()
 def draw(explained: Explained, file: BinaryIO) -> None:
     """Draws the words, the probability after each, what each counts, and what is in memory of it.
 

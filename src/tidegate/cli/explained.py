@@ -63,7 +63,7 @@ class Explained:
     def prediction(self) -> tuple[str, float]:
         """The most probable class and its probability."""
         best = int(self.explanation.logits.argmax())
-        return self.explanation.labels[best], float(self.explanation.probabilities[best])
+        return visible(self.explanation.labels[best]), float(self.explanation.probabilities[best])
 
     @property
     def curve(self) -> Array:

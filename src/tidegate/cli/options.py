@@ -29,6 +29,7 @@ ResumeOption = Annotated[
 CheckpointEveryOption = Annotated[
     float, typer.Option(min=0, metavar="SECONDS", help="Time between two checkpoints; 0 for one after each step.")
 ]
+OverwriteOption = Annotated[bool, typer.Option("--overwrite", help="Replace a file of another kind, too.")]
 
 
 Kind = Literal["csv", "tsv", "jsonl", "lines"]

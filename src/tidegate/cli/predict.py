@@ -1,6 +1,5 @@
 """`tidegate predict`: labels and probabilities for new texts."""
 
-import sys
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -8,11 +7,12 @@ import numpy as np
 import typer
 
 import tidegate
-from tidegate.cli import texts
-from tidegate.cli.console import note, plural
-from tidegate.cli.options import KindOption, ModelArgument, TextOption, TextsArgument, ThreadsOption
+from tidegate.cli import outputs, texts
+from tidegate.cli.console import data_stream, note, plural
+from tidegate.cli.options import KindOption, ModelArgument, OverwriteOption, TextOption, TextsArgument, ThreadsOption
 from tidegate.cli.words import show_words
 from tidegate.data import tables
+from tidegate.data.outputs import STDOUT, TABLES, check_inputs
 
 
 def predict(
@@ -22,8 +22,9 @@ def predict(
         Path | None,
         typer.Option("--output", "-o", metavar="FILE", help="Write a .csv, .tsv, .jsonl or .parquet file instead."),
     ] = None,
+    overwrite: OverwriteOption = False,
     kind: KindOption = None,
-    to: Annotated[Literal["csv", "tsv", "jsonl"], typer.Option(help="What goes to standard output.")] = "csv",
+    to: Annotated[Literal["csv", "tsv", "jsonl"], typer.Option(help="What goes to standard output or a pipe.")] = "csv",
     text: TextOption = None,
     words: Annotated[
         str | None, typer.Option("--words", metavar="TEXT", help="Show the probability after each word of a text.")
@@ -37,6 +38,10 @@ def predict(
     """
     if bool(file) == (words is not None):
         raise ValueError("predict needs either a FILE (- for standard input) or --words TEXT")
+    formats = sorted(TABLES, key=lambda table: table.name != to)
+    target = outputs.output(output, formats, (model, file), overwrite=overwrite) if output else None
+    if not target:
+        check_inputs(STDOUT, (model, file))
     if threads:
         tidegate.set_num_threads(threads)
     loaded = tidegate.load(model, tidegate.TextModel)
@@ -44,7 +49,7 @@ def predict(
         show_words(loaded, words)
         return
     count = 0
-    with tables.writer(output or sys.stdout.buffer, None if output else to) as append:
+    with tables.writer(target.path if target else data_stream(), target.format.name if target else to) as append:
         for part in texts.read(file, kind, text):
             predicted = _predicted(loaded, part.texts)
             if taken := part.columns.keys() & predicted.keys():
@@ -55,8 +60,8 @@ def predict(
             count += len(part)
         if output and not count:
             raise ValueError(f"{file} has no rows")
-    if output:
-        note(f"wrote {plural(count, 'prediction')} to {output}")
+    if target:
+        note(f"wrote {plural(count, 'prediction')} to {target.path}")
 
 
 def _predicted(model: tidegate.TextModel, batch: list[str]) -> dict[str, Any]:

@@ -10,6 +10,7 @@ import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from tidegate.cli.console import err, note, say, show_facts
+from tidegate.cli.options import OverwriteOption
 from tidegate.study import QUESTIONS
 from tidegate.study.findings import Row
 from tidegate.study.frame import Measured, Setup, Study, find, run
@@ -30,6 +31,7 @@ def study(
     output: Annotated[
         Path, typer.Option("--output", "-o", metavar="DIR", help="Folder for the report and the numbers.")
     ] = Path("studies"),
+    overwrite: OverwriteOption = False,
     seeds: Annotated[
         int | None, typer.Option(min=2, metavar="N", help="How many seeds.", show_default="3 or more, by study")
     ] = None,
@@ -45,7 +47,11 @@ def study(
     if name is None:
         show_facts(QUESTIONS.items())
         return
-    _run(find(name), data, output, seeds, quick)
+    chosen = find(name)
+    from tidegate.study import report  # noqa: PLC0415 - it needs the packages that `find` has looked for
+
+    report.check_folder(output, chosen, overwrite=overwrite)
+    _run(chosen, data, output, seeds, quick)
 
 
 def _run(chosen: Study, data: Path | None, output: Path, seeds: int | None, quick: bool) -> None:
@@ -55,7 +61,6 @@ def _run(chosen: Study, data: Path | None, output: Path, seeds: int | None, quic
         typer.Exit: It was stopped.
     """
     setup, began = chosen.setup(seeds, data, quick=quick), perf_counter()
-    output.mkdir(parents=True, exist_ok=True)
     rows: list[Row] = []
     stopped: BaseException | None = None
     try:

@@ -1,7 +1,6 @@
 """`tidegate train`: from a file of labelled texts to a model file, with simpler summaries beside it."""
 
 import gc
-import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from importlib import import_module
@@ -14,6 +13,7 @@ import typer
 
 import tidegate
 from tidegate.cli import options as o
+from tidegate.cli import outputs
 from tidegate.cli.cells import cell_text, choice_options
 from tidegate.cli.comparison import Trained, compare
 from tidegate.cli.console import err, note, plural, say
@@ -21,7 +21,7 @@ from tidegate.cli.gradients import report_gradients
 from tidegate.cli.groups import grouped
 from tidegate.cli.progress import Stop, follow
 from tidegate.data import tables
-from tidegate.data.files import remove_unfinished
+from tidegate.data.files import is_stream, remove_unfinished
 from tidegate.models.config import TextConfig
 from tidegate.sequences.pooling import POOLINGS
 from tidegate.text.vectors import WordVectors
@@ -55,6 +55,7 @@ def train(
     resume: o.ResumeOption = False,
     checkpoint_every: o.CheckpointEveryOption = EVERY,
     threads: o.ThreadsOption = None,
+    overwrite: o.OverwriteOption = False,
 ) -> None:
     """Train a text classifier and write it to a model file.
 
@@ -65,7 +66,7 @@ def train(
     """
     began = perf_counter()
     training = import_module("tidegate.training.loop")  # first of all: without torch there is no need to read anything
-    _check_output(output)
+    target = outputs.output(output, [outputs.MODEL], [file, vectors, validation], overwrite=overwrite).path
     if settings.freeze and not vectors:
         raise ValueError("--freeze keeps word vectors as they are, but there are none: give them with --vectors FILE")
     if threads:
@@ -81,7 +82,7 @@ def train(
     if known:
         sizes["embedding_size"] = known.vectors.shape[1]
     configs = [_config(examples, name, sizes) for name in ([] if no_baselines else POOLINGS) if name != asked]
-    trainings = _Trainings(training, examples, settings, known, _config(examples, asked, sizes), configs, output)
+    trainings = _Trainings(training, examples, settings, known, _config(examples, asked, sizes), configs, target)
     if settings.watch_gradients and not trainings.config.recurrent:
         raise ValueError(f"--watch-gradients measures recurrent layers, but there is none: --cell {cell}")
     if sizes["rate"] is not None and all(config.rate is None for config in (trainings.config, *configs)):
@@ -134,7 +135,7 @@ class _Trainings:
             CheckpointError: They are damaged or of another run.
             ValueError: There is nothing to resume, as the model is written to a device or a pipe.
         """
-        if self.output.exists() and not self.output.is_file():
+        if is_stream(self.output):
             if resume:
                 raise ValueError(f"--resume needs a model file with checkpoints beside it, but {self.output} is none")
             return
@@ -186,9 +187,9 @@ class _Trainings:
             figures: dict[str, Any] = {"baselines": beside}
             if self.gradients:
                 figures["gradients"] = [asdict(after_epoch)["walks"] for after_epoch in self.gradients]
-            self.loop.to_model(self.examples, config, wanted.best, figures).save(self.output)
-            size = self.output.stat().st_size / 1e6
-            say(f"wrote {self.output} ({size:.1f} MB) after {perf_counter() - began:.0f} s")
+            outputs.save_somewhere(self.loop.to_model(self.examples, config, wanted.best, figures).save, self.output)
+            size = f" ({self.output.stat().st_size / 1e6:.1f} MB)" * self.output.is_file()
+            say(f"wrote {self.output}{size} after {perf_counter() - began:.0f} s")
         if self.checkpoints and self.ended:
             self.checkpoints.remove()
         elif self.checkpoints and stop.wanted:
@@ -208,21 +209,6 @@ class _Trainings:
         best = max(self.results, key=lambda cell: self.results[cell].best.report.quality)
         note(f"{early}: the best so far is the model of the {self.results[best].title}")
         return next(config for config in self.baselines if config.cell == best), self.results[best]
-
-
-def _check_output(output: Path) -> None:
-    """Checks that a file can be written, before time is spent on what goes into it.
-
-    Raises:
-        OSError: It cannot.
-    """
-    folder = output.resolve().parent
-    if not folder.is_dir():
-        raise FileNotFoundError(f"there is no folder {output.parent} to write {output.name} to")
-    if output.is_dir():
-        raise IsADirectoryError(f"{output} is a folder, expected the name of a file")
-    if not os.access(folder, os.W_OK):
-        raise PermissionError(f"the folder {output.parent} cannot be written to")
 
 
 def _validation(wanted: str, table: tables.Table) -> float | tuple[list[str], list[str]]:

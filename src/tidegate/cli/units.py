@@ -9,9 +9,9 @@ import numpy as np
 import typer
 
 import tidegate
-from tidegate.cli import texts
-from tidegate.cli.console import note, plural, say, show_facts, show_table
-from tidegate.cli.options import KindOption, ModelArgument, TextOption, TextsArgument, ThreadsOption
+from tidegate.cli import outputs, texts
+from tidegate.cli.console import note, plural, say_json, show_facts, show_table
+from tidegate.cli.options import KindOption, ModelArgument, OverwriteOption, TextOption, TextsArgument, ThreadsOption
 from tidegate.cli.picture import new_figure
 from tidegate.data.files import replacing
 from tidegate.inspection.tally import LEFT, RIGHT
@@ -31,6 +31,7 @@ def units(
     png: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Draw at which shares of steps the gates are saturated.")
     ] = None,
+    overwrite: OverwriteOption = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")] = False,
     kind: KindOption = None,
     text: TextOption = None,
@@ -43,18 +44,19 @@ def units(
     at which they are below 0.1 or above 0.9, where they count as saturated. "Like" are the units whose outputs are most
     correlated with this one, with a − before them if they go against it.
     """
+    target = outputs.output(png, [outputs.PICTURE], (model, file), overwrite=overwrite).path if png else None
     if threads:
         tidegate.set_num_threads(threads)
     loaded = tidegate.load(model, tidegate.TextModel)
     _check_layer(loaded, layer, reverse)
     parts = (part.texts for part in texts.read(file, kind, text))
     found = gather(loaded, chain.from_iterable(parts), layer=layer - 1, reverse=reverse)
-    if png:
-        with replacing(png) as target:
-            _draw(found, target)
-        note(f"wrote {png}")
+    if target:
+        with replacing(target) as picture:
+            _draw(found, picture)
+        note(f"wrote {target}")
     if as_json:
-        say(json.dumps(_record(found), ensure_ascii=False))
+        say_json(json.dumps(_record(found), ensure_ascii=False))
     else:
         _show(found, everyone)
 

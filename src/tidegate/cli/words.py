@@ -9,7 +9,7 @@ from rich.color import Color
 from rich.style import Style
 from rich.text import Text
 
-from tidegate.cli.console import out, say
+from tidegate.cli.console import legible, out, say
 from tidegate.models.text_model import TextModel
 from tidegate.text.tokenizer import visible
 
@@ -59,6 +59,7 @@ def draw_words(words: Sequence[str], colours: Numbers, heights: Numbers) -> None
         colours: From 0, orange, over ½, grey, to 1, blue, float [T].
         heights: Of the bars, 0..1, float [T].
     """
+    words = [legible(word, out.encoding) for word in words]
     for line in wrapped(words, out.width):
         over, under = Text(), Text()
         for i in line:

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 
 from tidegate.data import tables
 from tidegate.data.download import Progress, download, verify
+from tidegate.data.files import is_writable
 
 IMDB_URL = "https://ai.stanford.edu/~amaas/data/sentiment/aclImdb_v1.tar.gz"
 _IMDB_SHA256 = "c40f74a18d3b61f90feba1e17730e0d38e8b97c05fde7008942e91923d1658fe"
@@ -139,14 +140,27 @@ def _find(name: str, folder: str | os.PathLike[str] | None) -> tuple[Path, Split
             return root / name, split
     for root in roots:
         if _writable(root / name):
+            _check_free(root / name)
             return root / name, None
     raise PermissionError(f"{name} is not in {' or '.join(map(str, roots))}, and cannot be written there")
+
+
+def _check_free(folder: Path) -> None:
+    """Checks that no table is there, where both are to be made: it may be somebody's own.
+
+    Raises:
+        FileExistsError: One is.
+    """
+    for name, other in (("train", "test"), ("test", "train")):
+        path = folder / f"{name}.parquet"
+        if os.path.lexists(path):
+            raise FileExistsError(f"{path} is there without {other}.parquet: move it away, or it would be replaced")
 
 
 def _writable(folder: Path) -> bool:
     """Whether files can be made in a folder or, if there is none, in the nearest above; root too heeds the mode."""
     nearest = next(path for path in (folder.absolute(), *folder.absolute().parents) if path.exists())
-    return nearest.is_dir() and os.access(nearest, os.W_OK) and bool(nearest.stat().st_mode & 0o222)
+    return nearest.is_dir() and is_writable(nearest)
 
 
 def _write(folder: Path, rows: dict[str, list[Row]]) -> Split:

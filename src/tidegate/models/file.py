@@ -123,6 +123,16 @@ def write(path: str | os.PathLike[str], arrays: Mapping[str, Array], metadata: M
         file.write(data)
 
 
+def is_model(path: str | os.PathLike[str]) -> bool:
+    """Whether a file is a model file of tidegate, of any version, by its start and its metadata."""
+    try:
+        _check_start(Path(path))
+        with safe_open(os.fsdecode(path), framework="np") as file:
+            return "tidegate" in (file.metadata() or {})
+    except (OSError, ValueError, SafetensorError):
+        return False
+
+
 def digest(arrays: Mapping[str, Array], metadata: Mapping[str, str]) -> str:
     """Computes the SHA-256 of all names, texts, shapes and numbers, in an order that does not depend on the file's."""
     sha256 = hashlib.sha256()

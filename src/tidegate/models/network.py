@@ -329,10 +329,10 @@ class Network(Inspected):
         """Writes the model to one safetensors file, whole or not at all.
 
         Args:
-            path: Where to write the file; an old one is replaced.
+            path: Where to write the file; an old one is replaced, a device or a pipe is written to.
 
         Raises:
-            OSError: The file cannot be written.
+            OSError: The file cannot be written, or is write-protected; what was there is as it was.
             TypeError: The metrics or the classes hold something that JSON does not.
         """
         write(path, self.arrays, self._texts())

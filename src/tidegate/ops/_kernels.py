@@ -24,7 +24,7 @@ States = Sequence[Array | None]
 
 
 class Layer(NamedTuple):
-    """The weights of one layer in one direction; made by `pack`, which copies them, or by `borrow_weights`."""
+    """The weights of one layer in one direction; made by `pack`, which copies them, or by a torch layer."""
 
     cell: Cell
     input_size: int
@@ -92,23 +92,6 @@ def pack_weights(cell: Cell, weights: Weights, isa: str) -> Layer:
     w_ih, w_hh, b_ih, _ = weights
     native = _native.PackedLayer(cell.name, cell.places, weights, isa, get_num_threads())
     return Layer(cell, w_ih.shape[1], w_hh.shape[1], b_ih is not None, isa, native)
-
-
-def borrow_weights(cell: Cell, I: int, H: int, addresses: Sequence[int], isa: str, owner: Any) -> Layer:
-    """Returns a layer that reads its weights where they are, packing them in calls of several steps.
-
-    They must be contiguous, and stay as they are for as long as the layer is used.
-
-    Args:
-        cell: The cell.
-        I: Numbers of an input.
-        H: Hidden units.
-        addresses: Those of w_ih and w_hh, and with bias of b_ih and b_hh.
-        isa: One of `ISAS`.
-        owner: What keeps the memory, held as long as the layer.
-    """
-    native = _native.PackedLayer.borrow(cell.name, cell.places, I, H, addresses, isa)
-    return Layer(cell, I, H, len(addresses) > 2, isa, native, owner)
 
 
 def rows_contiguous(array: Array) -> Array:

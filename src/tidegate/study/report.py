@@ -11,6 +11,7 @@ import numpy as np
 
 import tidegate
 from tidegate.data.files import replacing
+from tidegate.data.outputs import Format, Output, contains, starts_with
 from tidegate.ops.processor import processor
 from tidegate.study import QUESTIONS
 from tidegate.study.findings import Figure, Findings, Row
@@ -54,6 +55,25 @@ def record(study: Study, setup: Setup, rows: Sequence[Row], findings: Findings, 
     }
 
 
+def check_folder(folder: Path, study: Study, *, overwrite: bool) -> None:
+    """Makes the folder of a report, and checks that its files will take the place of none but those of such reports.
+
+    Args:
+        folder: Where `write` is to write.
+        study: What is to be run.
+        overwrite: Whether other files may be replaced.
+
+    Raises:
+        OSError: A file is in the way, or they cannot be written.
+    """
+    if folder.exists() and not folder.is_dir():
+        raise NotADirectoryError(f"{folder} is a file, expected a folder for the report")
+    folder.mkdir(parents=True, exist_ok=True)
+    for format_ in _FORMATS:
+        stem = "index" if format_.name == "index" else study.name
+        Output.of(folder / f"{stem}{format_.suffixes[0]}", [format_], overwrite=overwrite)
+
+
 def write(folder: Path, kept: Row, figures: Sequence[Figure]) -> Path:
     """Writes NAME.html, NAME.json, the first figure as NAME.svg, and index.md, which sums up all studies of the folder.
 
@@ -92,6 +112,13 @@ _INTRODUCTION = """\
 Questions about recurrent networks, answered by experiment. Each answer is the verdict that its command has drawn from
 the numbers; the full report, with figures, tables and settings, and the numbers as JSON stand beside it. Sentences that
 compare rest on 95 % intervals over seeds. This page too is written by `tidegate study`."""
+
+_FORMATS = (
+    Format("report", "a report of tidegate study", (".html",), contains(b"a study by tidegate</title>")),
+    Format("numbers", "the numbers of tidegate study", (".json",), contains(b'"study": ')),
+    Format("figure", "a figure of tidegate study", (".svg",), starts_with(b"<?xml", b"<svg")),
+    Format("index", "an index of tidegate study", (".md",), starts_with(f"# Studies\n\n{_INTRODUCTION[:60]}".encode())),
+)
 
 
 def _summary(kept: Row, pictured: bool) -> list[str]:

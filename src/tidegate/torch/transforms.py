@@ -44,13 +44,13 @@ def unsupported_transform() -> str | None:
 def are_plain(values: Iterable[Any]) -> bool:
     """Returns whether kernels can read all of these: what nearly every call is, decided at once."""
     strided, float32 = torch.strided, torch.float32
-    return all(
-        (type(value) is Tensor or type(value) is Parameter)
-        and value.dtype is float32
-        and value.is_cpu
-        and value.layout is strided
-        for value in values
-    )
+    for value in values:  # faster than all() over a generator
+        kind = type(value)
+        if kind is not Parameter and kind is not Tensor:
+            return False
+        if value.dtype is not float32 or not value.is_cpu or value.layout is not strided:
+            return False
+    return True
 
 
 def unfit_tensor(name: str, tensor: Any) -> str | None:

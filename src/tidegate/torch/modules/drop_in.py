@@ -18,6 +18,7 @@ from tidegate.torch.chrono import check_chrono, draw_memories
 from tidegate.torch.fallback import torch_rows, twice_differentiable
 from tidegate.torch.func import TransformedLayers
 from tidegate.torch.function import DirectLayers
+from tidegate.torch.inference import infer
 from tidegate.torch.native import Plan
 from tidegate.torch.operation import OperationLayers
 from tidegate.torch.options import Options
@@ -100,6 +101,9 @@ class DropIn(_Base):
         if isinstance(input, Proxy):
             return self._as_leaf(input, hx, rows, ids)
         cell, weights, lookup, data = self.cell, self._weights(), None, input
+        plain = lengths is episode_starts is ids is None and not return_trace
+        if plain and (inferred := infer(self, cell, input, hx, weights)):
+            return inferred
         if ids is not None:
             data, lookup = look_up(input, ids, transformed=transform() is not None)
         route = choose_route(self, cell, data, hx, weights)

@@ -1,0 +1,84 @@
+// Tensors of a library that hands them out through DLPack's C functions
+// (https://dmlc.github.io/dlpack/latest/c_api.html, `DLPackExchangeAPI`), read where they are: a call of microseconds
+// has no time to ask Python for each.
+#pragma once
+#include <nanobind/nanobind.h>
+#include <nanobind/ndarray.h>
+
+#include <algorithm>
+#include <initializer_list>
+#include <utility>
+
+namespace tidegate {
+
+namespace nb = nanobind;
+
+// The functions, in the order of the standard.
+struct Exchange {
+  struct {
+    uint32_t major, minor;
+  } version;
+  const Exchange* previous;
+  void (*others[3])();                                      // which allocate, export and import
+  int (*look_at)(void* object, nb::dlpack::dltensor* out);  // what it finds is valid as long as the object
+
+  static constexpr uint32_t kMajor = 1;
+};
+
+// A tensor float32 on the CPU, of one of the types whose memory may be read; else not `ok`.
+class TensorView {
+ public:
+  TensorView() = default;
+  TensorView(const Exchange& exchange, nb::handle types, nb::handle object) {
+    const nb::handle type = object.type();
+    for (size_t i = 0; i < nb::len(types) && !ok; ++i) ok = type.is(types[i]);
+    if (ok && exchange.look_at(object.ptr(), &view_) != 0) {
+      PyErr_Clear();
+      ok = false;
+    }
+    ok = ok && view_.device.device_type == nb::device::cpu::value && view_.dtype == nb::dtype<float>();
+  }
+
+  bool is(std::initializer_list<int64_t> shape) const {
+    return std::equal(shape.begin(), shape.end(), view_.shape, view_.shape + view_.ndim);
+  }
+  int axes() const { return view_.ndim; }
+  int64_t size(int axis) const { return view_.shape[axis]; }
+  int64_t stride(int axis) const { return view_.strides[axis]; }
+  // Whether the axes from this one on are contiguous.
+  bool contiguous(int from = 0) const {
+    int64_t expected = 1;
+    for (int axis = axes() - 1; axis >= from; --axis) {
+      if (size(axis) != 1 && stride(axis) != expected) return false;
+      expected *= size(axis);
+    }
+    return true;
+  }
+  float* data() const { return reinterpret_cast<float*>(static_cast<char*>(view_.data) + view_.byte_offset); }
+
+  bool ok = false;
+
+ private:
+  nb::dlpack::dltensor view_;
+};
+
+// Tensors of one library.
+class Tensors {
+ public:
+  // `capsule` is the attribute `__dlpack_c_exchange_api__` of a type, `types` a tuple of those whose memory may be
+  // read.
+  Tensors(nb::handle capsule, nb::tuple types) : types_(std::move(types)) {
+    exchange_ = static_cast<const Exchange*>(PyCapsule_GetPointer(capsule.ptr(), "dlpack_exchange_api"));
+    if (!exchange_) throw nb::python_error();
+    while (exchange_ && exchange_->version.major != Exchange::kMajor) exchange_ = exchange_->previous;
+    if (!exchange_ || !exchange_->look_at) throw nb::value_error("no version of DLPack's functions that is known");
+  }
+
+  TensorView view(nb::handle object) const { return {*exchange_, types_, object}; }
+
+ private:
+  const Exchange* exchange_;
+  nb::tuple types_;
+};
+
+}  // namespace tidegate

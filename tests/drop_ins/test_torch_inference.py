@@ -1,0 +1,167 @@
+"""Tests of calls without gradients: which ones take the short way, and that nothing but time tells."""
+
+from typing import Any
+from unittest.mock import patch
+
+import pytest
+
+pytest.importorskip("torch")
+
+import torch
+from torch.nn.utils.rnn import pack_padded_sequence
+
+from tidegate.torch import GRU, LSTM, RNN
+from tidegate.torch.inference import infer
+
+I, H, B = 19, 37, 3
+KINDS: dict[str, Any] = {"gru": GRU, "lstm": LSTM, "rnn": RNN}
+OPTIONS: dict[str, dict[str, Any]] = {
+    "plain": {},
+    "layers": {"num_layers": 3},
+    "both directions": {"bidirectional": True, "num_layers": 2},
+    "batch first": {"batch_first": True, "num_layers": 2},
+    "no bias": {"bias": False},
+    "dropout": {"dropout": 0.5, "num_layers": 2},
+}
+
+
+def _short(module: Any, *args: Any, **options: Any) -> tuple[Any, bool]:
+    """The result of a call, and whether it took the short way."""
+    results: list[Any] = []
+
+    def record(*given: Any) -> Any:
+        results.append(infer(*given))
+        return results[-1]
+
+    with patch("tidegate.torch.modules.drop_in.infer", record):
+        output = module(*args, **options)
+    return output, bool(results) and results[0] is not None
+
+
+def _leaves(output: Any) -> list[torch.Tensor]:
+    y, finals = output
+    return [y, *(finals if isinstance(finals, tuple) else (finals,))]
+
+
+def _problem(kind: str, options: dict[str, Any], T: int, rows: int | None) -> tuple[Any, torch.Tensor, Any]:
+    """A module, an input of some rows or of one sequence, and states."""
+    torch.manual_seed(0)
+    module = KINDS[kind](I, H, **options).eval()
+    leading: tuple[int, ...] = (T,) if rows is None else (T, rows)
+    x = torch.randn(*(leading[::-1] if options.get("batch_first") and rows else leading), I)
+    places = options.get("num_layers", 1) * (2 if options.get("bidirectional") else 1)
+    states = [torch.randn(places, *leading[1:], H) for _ in range(module.cell.S)]
+    return module, x, tuple(states) if len(states) > 1 else states[0]
+
+
+@pytest.mark.parametrize("given", [True, False], ids=["states", "no states"])
+@pytest.mark.parametrize("rows", [1, B, None])
+@pytest.mark.parametrize("T", [1, 5])
+@pytest.mark.parametrize("options", OPTIONS)
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_short_way_has_the_bits_of_the_general_one(
+    kind: str, options: str, T: int, rows: int | None, given: bool
+) -> None:
+    """Dense input of any form takes the short way when no gradients are wanted, and gets the same bits and layout."""
+    module, x, hx = _problem(kind, OPTIONS[options], T, rows)
+    hx = hx if given else None
+    expected = module(x, hx)
+    with torch.no_grad():
+        output, short = _short(module, x, hx)
+    assert short
+    for one, other in zip(_leaves(output), _leaves(expected), strict=True):
+        assert torch.equal(one, other.detach())
+        assert one.stride() == other.stride()
+        assert not one.requires_grad
+
+
+def test_results_share_no_memory() -> None:
+    """Outputs, final states, inputs and initial states of a single step are apart: each may be changed in place."""
+    module, x, h = _problem("gru", {}, 1, 1)
+    with torch.no_grad():
+        y, h_n = module(x, h)
+        pieces = [tensor.data_ptr() for tensor in (x, h, y, h_n)]
+        assert len(set(pieces)) == len(pieces)
+        before = h.clone()
+        assert torch.equal(y[0], h_n[0])
+        y.zero_()
+        assert h_n.abs().sum() > 0
+        assert torch.equal(h, before)
+
+
+@pytest.mark.parametrize("stride", ["every second column", "every second row", "expanded rows"])
+@pytest.mark.parametrize("T", [1, 4])
+def test_inputs_with_gaps(T: int, stride: str) -> None:
+    """Inputs that lie with gaps, or have their rows from one place, have the results of a copy."""
+    torch.manual_seed(1)
+    module = GRU(I, H)
+    x = {
+        "every second column": torch.randn(T, B, 2 * I)[..., ::2],
+        "every second row": torch.randn(T, 2 * B, I)[:, ::2],
+        "expanded rows": torch.randn(T, 1, I).expand(T, B, I),
+    }[stride]
+    with torch.no_grad():
+        for one, other in zip(module(x), module(x.contiguous()), strict=True):
+            assert torch.equal(one, other)
+
+
+def test_numbers_that_are_to_be_negated() -> None:
+    """The imaginary part of a conjugate, whose numbers in memory have the other sign, is read as what it is."""
+    module, _, h = _problem("gru", {}, 1, 1)
+    x = torch.randn(1, 1, I, 1, dtype=torch.complex64).conj().imag.squeeze(-1)
+    one_number = torch._neg_view(torch.randn(1, 1, I))
+    assert x.is_neg()
+    assert one_number.is_contiguous()
+    with torch.no_grad():
+        for given in (x, one_number):
+            for actual, expected in zip(module(given, h), module(given.resolve_neg().contiguous(), h), strict=True):
+                assert torch.equal(actual, expected)
+
+
+@pytest.mark.parametrize("T", [1, 4])
+def test_memory_that_was_freed(T: int) -> None:
+    """A weight whose storage was freed is an error without gradients too."""
+    module, x, _ = _problem("lstm", {}, T, 1)
+    module.weight_hh_l0.untyped_storage().resize_(0)
+    with torch.no_grad(), pytest.raises(RuntimeError, match="a weight has no memory"):
+        module(x)
+
+
+def _other_calls() -> dict[str, Any]:
+    module, x, h = _problem("gru", {}, 3, B)
+    dropping = GRU(I, H, num_layers=2, dropout=0.5)
+    return {
+        "gradients": lambda: _grad(module, x),
+        "lengths": lambda: _short(module, x, h, lengths=[1, 2, 3]),
+        "a trace": lambda: _short(module, x, return_trace=True),
+        "packed": lambda: _short(module, pack_padded_sequence(x, [3, 2, 1])),
+        "dropout": lambda: _short(dropping, x),
+        "float64": lambda: _short(GRU(I, H).double(), x.double()),
+        "autocast": lambda: _autocast(module, x),
+        "a projection": lambda: _short(LSTM(I, H, proj_size=5), x),
+        "another state": lambda: _short(module, x, h.repeat(1, 1, 2)[..., ::2]),
+        "nothing": lambda: _short(module, x[:, :0], h[:, :0]),
+        "a subclass": lambda: _short(module, x.as_subclass(_Subclass)),
+    }
+
+
+class _Subclass(torch.Tensor):
+    pass
+
+
+def _grad(module: Any, x: torch.Tensor) -> tuple[Any, bool]:
+    with torch.enable_grad():
+        return _short(module, x)
+
+
+def _autocast(module: Any, x: torch.Tensor) -> tuple[Any, bool]:
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        return _short(module, x)
+
+
+@pytest.mark.filterwarnings("ignore:LSTM with projections")  # torch, of its own way
+@pytest.mark.parametrize("name", _other_calls())
+def test_all_other_calls_take_the_general_way(name: str) -> None:
+    """What needs more than a dense batch and states is left to the general way."""
+    with torch.no_grad():
+        assert not _other_calls()[name]()[1]
