@@ -245,7 +245,7 @@ def test_the_page_is_one_file_that_asks_for_nothing(shell: Shell, folder: Path) 
 
 def test_the_page_shows_words_as_they_are(shell: Shell, folder: Path) -> None:
     """Characters that mean something to HTML are words like others."""
-    shell("explain model.safetensors '<script>alert(1)</script> & \"good\" film' --html page.html --json")
+    shell("explain model.safetensors '< script >alert(1)< / script > & \"good\" film' --html page.html --json")
     text = (folder / "page.html").read_text(encoding="utf-8")
     assert text.count("<script>") == 1
     assert ">&lt;</span>" in text

@@ -305,6 +305,26 @@ def test_watching_needs_a_recurrent_layer(shell: Shell, small: str) -> None:
     assert "--watch-gradients measures recurrent layers, but there is none: --cell average" in err
 
 
+def test_how_many_words_have_a_vector_is_told(shell: Shell, folder: Path, small: str) -> None:
+    """`--vectors` prints the share of words with a vector; where they are few, a note names frequent words without."""
+    rows = [f"{' '.join(f'w{j}' for j in range(i % 20 + 1))} good,{'pos' if i % 2 else 'neg'}" for i in range(80)]
+    (folder / "many.csv").write_text("\n".join(["text,label", *rows]), encoding="utf-8")
+    (folder / "some.txt").write_text("good 1 2 3\nW1 -1 -2 -3\nzebra 0 0 1\n", encoding="utf-8")
+    (folder / "few.txt").write_bytes(b"9 3\ngood 1 2 3\nb\xe4d -1 -2 -3\nzebra 0 0 1\n")
+    options = f"{TO} {small} --no-baselines --epochs 2"
+    code, out, err = shell(f"train many.csv --vectors some.txt --vocab-size 6 {options}")
+    assert code == 0, err
+    assert "only" not in err
+    assert re.search(r"^vectors: 2 of 4 words have a vector, of 3 numbers$", out, re.MULTILINE)
+    code, out, err = shell(f"train many.csv --vectors few.txt {options}")
+    assert code == 0
+    assert re.search(r"^vectors: 1 of 21 words have a vector", out, re.MULTILINE)
+    frequent = "without a vector: 'w0', 'w1', 'w2', 'w3', 'w4', 'w5', 'w6', 'w7'\n"
+    assert re.search(rf"^only 4\.8% of the words have a vector: is few\.txt for .*{frequent}", err, re.MULTILINE)
+    assert "few.txt: 1 of its 3 words are not UTF-8 and were left out" in err
+    assert "few.txt: its first line announces 9 words, but there are 3" in err
+
+
 def test_freezing_needs_vectors(shell: Shell, small: str) -> None:
     """Without word vectors there is nothing to freeze."""
     code, _, err = shell(f"train train.csv {TO} {small} --freeze")

@@ -679,7 +679,7 @@ def test_a_text_that_is_too_long_is_refused(visit: Open) -> None:
 
 def test_other_scripts_are_shown_as_they_are_read(visit: Open) -> None:
     """Emoji stay whole, and a text from right to left runs, and is walked, from right to left."""
-    page = visit(text='👩‍🚀 ✨ <b>film</b> & "film"')
+    page = visit(text='👩‍🚀 ✨ <film> & "film"')
     expect(page.locator("#words > *").first).to_be_visible()
     assert "<" in words(page)
     page.fill("#text", "פילם טוב מאוד")
@@ -696,11 +696,11 @@ def test_other_scripts_are_shown_as_they_are_read(visit: Open) -> None:
 
 
 def test_what_cannot_be_seen_is_spelt_out(visit: Open) -> None:
-    """Controls, marks of direction and letters without width are spelt out."""
-    page = visit(text="a \x1b film \u202e \u200b")
-    expect(page.locator("#words > *")).to_have_text(["a", "\\x1b", "film", "\\u202e", "\\u200b"])
+    """Controls are spelt out; marks of direction and spaces without width are no words."""
+    page = visit(text="a \x1b film \u202e \u200b \x9b")
+    expect(page.locator("#words > *")).to_have_text(["a", "\\x1b", "film", "\\x9b"])
     page.locator("#words > *").nth(3).click()
-    expect(page.locator("#life-note")).to_contain_text("“\\u202e”: state")
+    expect(page.locator("#life-note")).to_contain_text("“\\x9b”: state")
 
 
 def test_a_long_word_is_shortened(visit: Open) -> None:

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tidegate.data import tables
-from tidegate.text.tokenizer import Tokenizer
+from tidegate.text.tokenizer import Tokenizer, visible
 
 REVIEWS = ["A good film.", "Good, good, not bad!", "Bad film, isn't it?<br /><br />It isn't GOOD."]
 
@@ -35,14 +35,14 @@ def cut(text: str) -> list[str]:
         ("so-so, (really) bad!!!", "so - so , ( really ) bad ! ! !"),
         ("7/10 _Alien_ 1,5", "7 / 10 _ alien _ 1 , 5"),
         ("one<br />two<br/>three<BR>four", "one two three four"),
-        ("a <b> tag", "a < b > tag"),
+        ("a <b> tag", "a tag"),
         ("didn't can't won't isn't", "did n't ca n't wo n't is n't"),
         ("It's we're I've they'll he'd I'm", "it 's we 're i 've they 'll he 'd i 'm"),
         ("'tis rock'n'roll n't 'sad' dogs'", "' tis rock ' n ' roll n't ' sad ' dogs '"),
         ("“Don’t” ‘go’", "\" do n't \" ' go '"),
         ("Caf\u00e9 cafe\u0301 naïve", "café café naïve"),
         ("ÀÉÎ МИР", "àéî мир"),
-        ("我喜欢 ねこ ดี abc", "我 喜 欢 ね こ ด ี abc"),
+        ("我喜欢 ねこ ดี abc", "我 喜 欢 ね こ ดี abc"),
         ("नमस्ते мир", "नमस्ते мир"),
         ("fun 😀😀 5€", "fun 😀 😀 5 €"),
         ("tab\there\nnew\r\nline\u00a0end\u2028", "tab here new line end"),
@@ -206,6 +206,23 @@ def test_wrong_arguments_of_train(arguments: dict[str, object], error: type[Exce
     """What is no text or no size is named, and so is an empty vocabulary."""
     with pytest.raises(error, match=message):
         Tokenizer.train(**arguments)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("word", "shown"),
+    [
+        ("naïve", "naïve"),
+        ("a\x1b[2J\u202eb", "a\\x1b[2J\\u202eb"),
+        ("می\u200cخواهم", "می\u200cخواهم"),
+        ("👩🏽\u200d🚀", "👩🏽\u200d🚀"),
+        ("\u200d", "\\u200d"),
+        ("ab\u200cc", "ab\\u200cc"),
+        ("ש\u200d\u200d", "ש\u200d\\u200d"),
+    ],
+)
+def test_what_cannot_be_seen_is_spelt_out(word: str, shown: str) -> None:
+    """Joiners are shown as they are where they change what is seen; other invisible characters as escapes."""
+    assert visible(word) == shown
 
 
 def run(code: str, **environment: str) -> subprocess.CompletedProcess[str]:

@@ -125,7 +125,7 @@ def test_rows_of_words() -> None:
         ("a 1 2\nb 1 1e99\n", "vector of 'b' has infinite or undefined values"),
         ("2 3\na 1 2\n", r"line 2 \('a'\) has 2 numbers, expected 3"),
         ("9 999999999\na 1 2\n", "999999999 numbers"),
-        (b"3000 2\n</s> \xff\xfe\x80\x3f\n", "line 2 is not UTF-8.*binary word2vec"),
+        (b"3000 2\n</s> \xff\xfe\x80\x3f\n", "announces 3,000 words of 2 numbers, but after 0 .*word2vec's binary"),
     ],
 )
 def test_bad_text_files(tmp_path: Path, content: str | bytes, message: str) -> None:

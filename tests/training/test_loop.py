@@ -207,6 +207,20 @@ def test_word_vectors_start_the_embedding() -> None:
     np.testing.assert_allclose(weight[4:].std(0), [2**0.5, 2**0.5], atol=0.2)
 
 
+@pytest.mark.parametrize("known", [["good"], ["good", "bad"]])
+@pytest.mark.parametrize("cell", ["gru", "average"])
+def test_few_known_words_train(examples: TextExamples, cell: str, known: list[str]) -> None:
+    """One word with a vector is enough to start from: the others have torch's own start, and the loss is a number."""
+    vectors = WordVectors(known, np.array([[1, 2], [3, 4]], np.float32)[: len(known)])
+    config = examples.config(cell, embedding_size=2, **({"hidden_size": 4} if cell == "gru" else {}))
+    best = best_of(train(examples, config, Settings(epochs=1, freeze=True), vectors))
+    assert best.weights is not None
+    weight = best.weights["embedding.weight"]
+    assert np.isfinite(weight).all()
+    assert weight[examples.tokenizer.vocab.index("good")].tolist() == [1, 2]
+    assert len(np.unique(weight[3:], axis=0)) == len(weight) - 3
+
+
 @pytest.mark.parametrize("freeze", [True, False])
 def test_frozen_vectors_stay(examples: TextExamples, freeze: bool) -> None:
     """Frozen word vectors are in the trained model as they were given, others have moved."""

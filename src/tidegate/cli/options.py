@@ -54,7 +54,11 @@ VocabSizeOption = Annotated[int, _option(DATA, "Largest vocabulary, in words.", 
 MaxLengthOption = Annotated[int, _option(DATA, "Words of a text to read; 0 for all.", min=0, metavar="N")]
 VectorsOption = Annotated[
     Path | None,
-    _option(DATA, "Word vectors to start from: GloVe text, .npz or .safetensors.", metavar="FILE"),
+    _option(
+        DATA,
+        "Word vectors to start from: of GloVe, word2vec, fastText or floret, .npz or .safetensors; also compressed.",
+        metavar="FILE",
+    ),
 ]
 CellOption = Annotated[str, _option(SIZES, f"{', '.join(cell_names())}.", metavar="NAME")]
 NoBaselinesOption = Annotated[

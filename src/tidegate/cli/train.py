@@ -1,7 +1,7 @@
 """`tidegate train`: from a file of labelled texts to a model file, with simpler summaries beside it."""
 
 import gc
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from importlib import import_module
 from pathlib import Path
@@ -24,6 +24,7 @@ from tidegate.data import tables
 from tidegate.data.files import is_stream, remove_unfinished
 from tidegate.models.config import TextConfig
 from tidegate.sequences.pooling import POOLINGS
+from tidegate.text.tokenizer import PAD, UNK, visible
 from tidegate.text.vectors import WordVectors
 from tidegate.text.vectors import read as read_vectors
 from tidegate.training.checkpoints import EVERY, Checkpoints
@@ -31,6 +32,8 @@ from tidegate.training.events import DivergedError, Gradients
 from tidegate.training.examples import CELL, MAX_LENGTH, VALIDATION, VOCAB_SIZE, TextExamples, prepare_texts
 from tidegate.training.fingerprint import fingerprint
 from tidegate.training.settings import Settings
+
+_FEW = 0.1  # a smaller share of words with a vector looks like a mistake
 
 
 @grouped("sizes", o.SIZE_OPTIONS, dict)
@@ -89,13 +92,10 @@ def train(
         raise ValueError(f"--rate is the growth factor of compounding, which is not trained: --cell {cell}")
     training.check_settings(settings, trainings.config)
     _describe(examples, perf_counter() - began)
+    if known:
+        _describe_vectors(examples.tokenizer.vocab, known, vectors)
     trainings.prepare_checkpoints(checkpoint_every, resume=resume)
-    with Stop() as stop:
-        try:
-            trainings.run(stop)
-        finally:  # whatever happens, the best so far is written
-            with stop.held():
-                trainings.write(began, stop)
+    trainings.complete(began)
 
 
 @dataclass
@@ -144,6 +144,15 @@ class _Trainings:
             remove_unfinished(self.output.parent, self.output.name)
         run = fingerprint(self.examples, self.config, self.settings, self.vectors, self.baselines)
         self.checkpoints = Checkpoints(folder, run, resume=resume, every=every, tell=note)
+
+    def complete(self, began: float) -> None:
+        """Trains and writes: whatever happens, the best so far is written."""
+        with Stop() as stop:
+            try:
+                self.run(stop)
+            finally:
+                with stop.held():
+                    self.write(began, stop)
 
     def run(self, stop: Stop) -> None:
         """Trains everything, and compares."""
@@ -241,3 +250,19 @@ def _describe(examples: TextExamples, seconds: float) -> None:
     say(f"words: {len(examples.tokenizer):,} known, {usual:.0f} in the median text, {longest} in the longest")
     if empty := int((lengths == 0).sum()):
         note(f"{plural(empty, 'text')} to train on without a word: missing, or empty")
+
+
+def _describe_vectors(vocab: Sequence[str], vectors: WordVectors, file: Path | None) -> None:
+    """Prints how many words have a vector, and where they are few, which have none."""
+    words = [word for word in vocab if word not in (PAD, UNK)]
+    _, found = vectors.rows_of(words)
+    size = vectors.vectors.shape[1]
+    say(f"vectors: {found.sum():,} of {plural(len(words), 'word')} have a vector, of {size:,} numbers")
+    for remark in vectors.remarks:
+        note(f"{file}: {remark}")
+    if found.mean() < _FEW:
+        missing = ", ".join(repr(visible(words[i])) for i in np.flatnonzero(~found)[:8])
+        note(
+            f"only {found.mean():.1%} of the words have a vector: is {file} for another language, or are its words cut "
+            f"in another way? The most frequent words without a vector: {missing}"
+        )

@@ -122,8 +122,8 @@ class TextModel(Network):
             return self._embed_vectors(source)
         texts = list(check_texts([source] if isinstance(source, str) else source))
         cut = [self.tokenizer.cut(text, self.config.max_length) for text in texts]
-        x, lengths = pad([self.arrays["embedding.weight"][ids] for ids, _ in cut], self.config.embedding_size)
-        return Embedded(x, lengths, tuple(tuple(words) for _, words in cut))
+        x, lengths = pad([self.arrays["embedding.weight"][each.ids] for each in cut], self.config.embedding_size)
+        return Embedded(x, lengths, tuple(tuple(each.words) for each in cut))
 
     def units(self, texts: Iterable[str], *, layer: int = 0, reverse: bool = False, min_count: int = 10) -> Units:
         """Gathers what the units of one layer and direction do over many texts.

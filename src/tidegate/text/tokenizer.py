@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Self
 import numpy as np
 import numpy.typing as npt
 
+from tidegate.text import entities
 from tidegate.text.library import library
+from tidegate.text.rules import JOINERS, pipeline
 
 if TYPE_CHECKING:
     import tokenizers
@@ -20,14 +22,7 @@ PAD, UNK = "[PAD]", "[UNK]"
 PADDING, UNKNOWN = 0, 1
 """Their ids: of steps beyond a text's end, and of words outside the vocabulary."""
 
-# Scripts that put no spaces between words are cut into characters.
-_UNSPACED = r"\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}"
-_LETTER = rf"[[^\W_]&&[^{_UNSPACED}]]"
-# Contractions are cut as in the Penn Treebank and in GloVe: "didn't", "wasn't" and "can't" share the word "n't".
-_WORD = rf"[{_UNSPACED}]|{_LETTER}+?(?=n't\b)|n't\b|'(?:s|re|ve|ll|d|m)\b|{_LETTER}+|[^\w\s]|_"
-_LINE_BREAK = r"<br\s*/?>"
-_QUOTES = {"‘": "'", "’": "'", "“": '"', "”": '"'}
-
+_ENTITIES = "html_entities"  # in the JSON, beside what the library writes
 _AT_ONCE = 2048  # texts that the library encodes together: its own records take tens of kilobytes a text
 
 Keep = Literal["head", "tail"]
@@ -39,18 +34,23 @@ class Cut(NamedTuple):
     Attributes:
         ids: The id of each word, int32 [T]; `UNKNOWN` for those outside the vocabulary.
         words: The words; those outside the vocabulary as the text writes them.
+        spans: Where each word stands in the text, with all of its accents: its first character and its end, int64
+            [T, 2]. They are in order and do not overlap; what is in none of them was left out.
     """
 
     ids: npt.NDArray[np.int32]
     words: list[str]
+    spans: npt.NDArray[np.int64]
 
 
 class Tokenizer:
     """Cuts texts into lower-cased words and punctuation marks, and knows the id of each.
 
-    Words are runs of letters and digits, every punctuation mark stands alone, contractions are cut (`did n't`,
-    `it 's`), HTML line breaks count as spaces, curly quotes as straight ones, and composed and decomposed accents are
-    the same (NFC). Id 0 is padding, id 1 any word outside the vocabulary; the rest go by falling frequency.
+    Words are runs of letters and digits, every mark and symbol stands alone, contractions are cut (`did n't`, `it
+    's`). Scripts without spaces are cut into characters, with their vowel signs. HTML tags count as spaces, HTML
+    entities as their characters (`&eacute;`), all apostrophes and quotation marks as straight ones. Composed and
+    decomposed accents are the same (NFC), and invisible characters are left out: soft hyphens, marks of direction.
+    Id 0 is padding, id 1 any word outside the vocabulary; the rest go by falling frequency.
 
     Example:
         >>> tokenizer = Tokenizer.train(["A good film.", "Good, good, not bad!"], min_frequency=1)
@@ -63,11 +63,12 @@ class Tokenizer:
 
     Attributes:
         vocab: The V words, in the order of their ids.
+        html_entities: Whether they count as their characters. They do not in models that were trained earlier.
     """
 
-    def __init__(self, library_tokenizer: "tokenizers.Tokenizer") -> None:
+    def __init__(self, library_tokenizer: "tokenizers.Tokenizer", html_entities: bool = True) -> None:
         """Wraps a tokenizer of the `tokenizers` library; use `train` or `from_json`."""
-        self._tokenizer = library_tokenizer
+        self._tokenizer, self.html_entities = library_tokenizer, html_entities
         ids = library_tokenizer.get_vocab(with_added_tokens=False)
         self.vocab: list[str] = sorted(ids, key=ids.__getitem__)
 
@@ -89,16 +90,16 @@ class Tokenizer:
         if min_frequency < 1:
             raise ValueError(f"min_frequency is {min_frequency}, expected at least 1")
         parts = library()
-        counting = _pipeline({})
+        counting = pipeline({}, UNK)
         trainer = parts.trainers.WordLevelTrainer(
             vocab_size=vocab_size, min_frequency=min_frequency, special_tokens=[PAD, UNK], show_progress=False
         )
-        counting.train_from_iterator(_encodable(texts), trainer)
+        counting.train_from_iterator(map(entities.decode, _encodable(texts)), trainer)
         vocab = counting.get_vocab()
         if len(vocab) <= 2:
             raise ValueError(f"no word occurs {min_frequency} times in the texts: the vocabulary would be empty")
         # Built anew, because training also makes [PAD] and [UNK] words that a text may contain.
-        return cls(_pipeline(vocab))
+        return cls(pipeline(vocab, UNK))
 
     @classmethod
     def from_json(cls, text: str) -> Self:
@@ -110,13 +111,15 @@ class Tokenizer:
         try:
             description = json.loads(text)
             _check(description)
-            return cls(library().Tokenizer.from_str(text))
+            html_entities = bool(description.pop(_ENTITIES, False))
+            return cls(library().Tokenizer.from_str(json.dumps(description)), html_entities)
         except Exception as error:  # noqa: BLE001, the library raises no other
             raise ValueError(f"this is not a tokenizer of tidegate: {error}") from None
 
     def to_json(self) -> str:
-        """Writes rules and vocabulary in the JSON format of the `tokenizers` library."""
-        return self._tokenizer.to_str()
+        """Writes rules and vocabulary in the JSON format of the `tokenizers` library, with `html_entities` beside."""
+        own = {_ENTITIES: True} if self.html_entities else {}
+        return json.dumps(own | json.loads(self._tokenizer.to_str()), ensure_ascii=False)
 
     def __len__(self) -> int:
         return len(self.vocab)
@@ -139,7 +142,7 @@ class Tokenizer:
             ValueError: `max_length` or `keep` is out of range.
         """
         part = _part(max_length, keep)
-        remaining = _encodable(texts)
+        remaining = map(self._decoded, _encodable(texts))
         ids: list[npt.NDArray[np.int32]] = []
         while some := list(islice(remaining, _AT_ONCE)):
             encodings = self._tokenizer.encode_batch_fast(some, add_special_tokens=False)
@@ -174,10 +177,20 @@ class Tokenizer:
         """
         part = _part(max_length, keep)
         [text] = _encodable([text])
-        encoding = self._tokenizer.encode(text, add_special_tokens=False)
-        ids, tokens = encoding.ids[part], zip(encoding.tokens[part], encoding.offsets[part], strict=True)
-        words = [_written(text, *offsets) if token == UNK else token for token, offsets in tokens]
-        return Cut(np.array(ids, np.int32), words)
+        decoded = self._decoded(text)
+        encoding = self._tokenizer.encode(decoded, add_special_tokens=False)
+        spans = _whole(decoded, encoding.offsets)[part]
+        words = [
+            _written(decoded[start:end]) if token == UNK else token
+            for token, (start, end) in zip(encoding.tokens[part], spans, strict=True)
+        ]
+        places = np.array(spans, np.int64).reshape(-1, 2)
+        if decoded != text:
+            places = _originals(places, entities.places(text))
+        return Cut(np.array(encoding.ids[part], np.int32), words, places)
+
+    def _decoded(self, text: str) -> str:
+        return entities.decode(text) if self.html_entities else text
 
 
 def check_texts(texts: Iterable[str]) -> Iterator[str]:
@@ -200,26 +213,21 @@ def visible(word: str) -> str:
     >>> print(visible("a\x1b[2J\u202eb"), visible("naïve"))
     a\x1b[2J\u202eb naïve
     """
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in word)
+    return "".join(
+        c if c.isprintable() or _joins(word, i) else c.encode("unicode_escape").decode() for i, c in enumerate(word)
+    )
 
 
-def _pipeline(vocab: dict[str, int]) -> "tokenizers.Tokenizer":
-    """Builds a tokenizer of the library with our rules."""
-    parts = library()
-    tokenizer: tokenizers.Tokenizer = parts.Tokenizer(parts.models.WordLevel(vocab, unk_token=UNK))
-    rules = parts.normalizers
-    quotes = [rules.Replace(curly, straight) for curly, straight in _QUOTES.items()]
-    line_break = rules.Replace(parts.Regex(_LINE_BREAK), " ")
-    tokenizer.normalizer = rules.Sequence([rules.NFC(), rules.Lowercase(), line_break, *quotes])
-    tokenizer.pre_tokenizer = parts.pre_tokenizers.Split(parts.Regex(_WORD), behavior="removed", invert=True)
-    return tokenizer
+def _joins(word: str, i: int) -> bool:
+    """Whether a character joins others, of scripts and symbols for which that changes what is seen."""
+    return word[i] in JOINERS and i > 0 and not word[i - 1].isascii() and word[i - 1].isprintable()
 
 
 def _check(description: Any) -> None:
     """Checks the parts of a tokenizer's JSON that ids and words depend on.
 
     Raises:
-        ValueError: A part is missing or is not as `_pipeline` makes it.
+        ValueError: A part is missing or is not as `pipeline` makes it.
     """
     if not isinstance(description, dict) or not isinstance(description.get("model"), dict):
         raise ValueError("expected a JSON object with a model")  # noqa: TRY004
@@ -243,11 +251,35 @@ def _encodable(texts: Iterable[str]) -> Iterator[str]:
         yield text if text.isascii() else text.encode("utf-8", "replace").decode("utf-8")
 
 
-def _written(text: str, start: int, end: int) -> str:
-    """Cuts a word out of a text, with the accents behind its last letter, which the library does not count to it."""
-    while end < len(text) and unicodedata.combining(text[end]):
-        end += 1
-    return text[start:end]
+def _whole(text: str, offsets: list[tuple[int, int]]) -> list[tuple[int, int]]:
+    """Lets spans of words end behind the last accent, or the last part of a Hangul syllable.
+
+    The library counts what was composed with the letter before (NFC) to no word, and leaves it between two of them.
+    """
+    spans, starts = [], [*(start for start, _ in offsets), len(text)]
+    for (start, end), limit in zip(offsets, starts[1:], strict=True):
+        last = end
+        for i in range(end, limit):
+            if text[i].isalpha() or unicodedata.category(text[i]).startswith("M"):
+                last = i + 1
+            elif not _unseen(text[i]):
+                break
+        spans.append((start, last))
+    return spans
+
+
+def _originals(spans: npt.NDArray[np.int64], places: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """Translates spans in a decoded text to spans in the original, given the place of each character there."""
+    return np.stack([places[spans[:, 0], 0], places[spans[:, 1] - 1, 1]], axis=1)
+
+
+def _written(word: str) -> str:
+    """Leaves out what cannot be seen in a word, unless there is nothing else, or it chooses the shapes of letters."""
+    return "".join(c for c in word if c in JOINERS or not _unseen(c)) or word
+
+
+def _unseen(character: str) -> bool:
+    return character == "\0" or unicodedata.category(character) == "Cf"
 
 
 def _part(max_length: int | None, keep: str) -> slice:

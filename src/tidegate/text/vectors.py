@@ -1,21 +1,28 @@
-"""Word vectors from files: GloVe text, `.npz` and `.safetensors`."""
+"""Word vectors: one for each word, and the files that hold them."""
 
-import gzip
+import errno
+import lzma
 import os
+import struct
 import zipfile
 import zlib
-from array import array
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO, Any
 
 import numpy as np
 import numpy.typing as npt
 
 from tidegate.ops.checks import check
+from tidegate.text.compression import check_suffix, is_zip, unpacked
+from tidegate.text.vector_files import read_vectors
 
-_MAX_SIZE = 65_536  # E; a longer line means another kind of file
-_DAMAGED = (ValueError, EOFError, zlib.error, zipfile.BadZipFile, gzip.BadGzipFile)
+_DAMAGED = (
+    *(ValueError, EOFError, OverflowError, NotImplementedError),
+    *(zlib.error, lzma.LZMAError, zipfile.BadZipFile, struct.error),
+)
+_MOST_COMPRESSED = 1100  # times: deflate cannot do more, so that a file that announces more is damaged
 
 Wanted = frozenset[str] | None
 
@@ -33,10 +40,12 @@ class WordVectors:
     Attributes:
         words: The V words, all different.
         vectors: float32 [V, E].
+        remarks: What is to be known about the file that they were read from, such as words that could not be read.
     """
 
     words: list[str]
     vectors: npt.NDArray[np.float32]
+    remarks: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         """Checks that there is one finite vector for each word.
@@ -56,7 +65,7 @@ class WordVectors:
         return len(self.words)
 
     def rows_of(self, words: Sequence[str]) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.bool_]]:
-        """Looks words up.
+        """Looks words up; a word that is not there as it is has the vector of the first that differs in capitals only.
 
         Args:
             words: V' words.
@@ -64,8 +73,11 @@ class WordVectors:
         Returns:
             Their vectors float32 [V', E], zeros for unknown words, and which words are known, bool [V'].
         """
-        places = {word: row for row, word in enumerate(self.words)}
-        rows = np.array([places.get(word, -1) for word in words], np.int64)
+        exact = {word: row for row, word in enumerate(self.words)}
+        folded: dict[str, int] = {}
+        for row, word in enumerate(self.words):
+            folded.setdefault(word.lower(), row)
+        rows = np.array([exact.get(word, folded.get(word.lower(), -1)) for word in words], np.int64)
         found = rows >= 0
         matrix = np.zeros((len(rows), self.vectors.shape[1]), np.float32)
         matrix[found] = self.vectors[rows[found]]
@@ -75,42 +87,83 @@ class WordVectors:
 def read(path: str | os.PathLike[str], words: Collection[str] | None = None) -> WordVectors:
     """Reads word vectors.
 
-    The kind of file goes by its suffix. `.npz`: arrays `vectors` [V, E] and `words_utf8`, the UTF-8 bytes (uint8) of
-    the words joined by line feeds; `.safetensors`: a tensor `vectors` [V, E], and the words, joined likewise, as
-    `words` in the metadata; anything else, compressed if it ends in `.gz`: GloVe text, a word and E numbers a line, in
-    UTF-8, with or without word2vec's first line `V E`. The first vector counts where a word has several.
+    What kind of file it is goes by its first bytes. Text, as GloVe, word2vec, fastText and gensim write it: a word and
+    E numbers a line, between spaces or tabs, in UTF-8, with or without a first line `V E`; word2vec's binary format;
+    floret's table of parts of words, if `words` are given. All of them plain, compressed by gzip, bzip2 or xz, or alone
+    in a zip archive. `.npz`: arrays `vectors` [V, E] and `words_utf8`, the UTF-8 bytes (uint8) of the words joined by
+    line feeds. `.safetensors`: a tensor `vectors` [V, E], and the words, joined likewise, as `words` in the metadata.
+
+    The first vector counts where a word has several. Words that are not UTF-8 are left out, and counted in `remarks`.
 
     Args:
         path: The file.
-        words: Read the vectors of these words only, which saves memory and time.
+        words: Read the vectors of these words only, in any capitals, which saves memory and time; the most frequent
+            first, if there is an order.
 
     Raises:
         OSError: The file cannot be read.
         ValueError: The file is not as described, or has none of the words.
     """
-    wanted = None if words is None else frozenset(words)
-    readers = {".npz": _read_npz, ".safetensors": _read_safetensors}
     try:
-        result = readers.get(Path(path).suffix.lower(), _read_text)(Path(path), wanted)
+        with Path(path).open("rb") as file:
+            result = _read(Path(path), file, words)
+    except OSError as error:
+        if error.errno not in {None, errno.EINVAL}:
+            raise
+        # not of the system: what is compressed is damaged, or says that it begins before the file does
+        raise ValueError(f"{os.fspath(path)}: the file is damaged: {error}") from None
     except _DAMAGED as error:
         raise ValueError(f"{os.fspath(path)}: {error}") from None
-    if wanted and not result.words:
-        example = ", ".join(repr(word) for word in sorted(wanted)[:3])
-        raise ValueError(f"{os.fspath(path)} has none of the {len(wanted)} words looked for, such as {example}")
+    if words and not result.words:
+        listed = sorted(words) if isinstance(words, set | frozenset) else list(words)
+        example = ", ".join(map(repr, sorted(listed, key=lambda word: not word.isalpha())[:3]))
+        raise ValueError(f"{os.fspath(path)} has none of the {len(words)} words looked for, such as {example}")
     return result
 
 
-def _read_npz(path: Path, wanted: Wanted) -> WordVectors:
-    with path.open("rb") as file:
-        if not zipfile.is_zipfile(file):
-            raise ValueError("this is not an .npz file, which is a zip archive of arrays")
-    with np.load(path, allow_pickle=False) as arrays:
-        if not {"vectors", "words_utf8"} <= set(arrays):
-            raise ValueError(f"the file has the arrays {sorted(arrays)}, expected 'vectors' and 'words_utf8'")
-        text = arrays["words_utf8"]
+def _read(path: Path, file: IO[bytes], words: Collection[str] | None) -> WordVectors:
+    start, suffix = file.peek(9)[:9], path.suffix.lower()  # type: ignore[attr-defined]
+    wanted = None if words is None else frozenset(word.lower() for word in words)
+    if suffix == ".safetensors" or (start[8:9] == b"{" and start[4:8] == bytes(4)):
+        return _read_safetensors(path, wanted)
+    if suffix == ".npz" or (is_zip(start) and any(name.endswith(".npy") for name in zipfile.ZipFile(file).namelist())):
+        return _read_npz(file, wanted)
+    check_suffix(path, start)
+    with unpacked(file) as stream:
+        found = read_vectors(stream, words)
+    return WordVectors(list(found.words), found.matrix(), tuple(found.remarks()))
+
+
+def _read_npz(file: IO[bytes], wanted: Wanted) -> WordVectors:
+    if not zipfile.is_zipfile(file):
+        raise ValueError("this is not an .npz file, which is a zip archive of arrays")
+    with zipfile.ZipFile(file) as archive:
+        names = sorted(name.removesuffix(".npy") for name in archive.namelist())
+        if not {"vectors", "words_utf8"} <= set(names):
+            raise ValueError(f"the file has the arrays {names}, expected 'vectors' and 'words_utf8'")
+        text = _array(archive, "words_utf8")
         if text.dtype != np.uint8:
             raise ValueError(f"words_utf8 has dtype {text.dtype}, expected uint8, the UTF-8 bytes of the words")
-        return _select(text.tobytes().decode(), arrays["vectors"], wanted)
+        return _select(text.tobytes().decode(), _array(archive, "vectors"), wanted)
+
+
+def _array(archive: zipfile.ZipFile, name: str) -> npt.NDArray[Any]:
+    """Reads an array, unless it announces more numbers than the file can hold.
+
+    Raises:
+        ValueError: It does, or it is no array of numbers.
+    """
+    member = archive.getinfo(f"{name}.npy")
+    with archive.open(member) as stream:
+        version = np.lib.format.read_magic(stream)
+        read_header = {(1, 0): np.lib.format.read_array_header_1_0}.get(version, np.lib.format.read_array_header_2_0)
+        shape, _, dtype = read_header(stream)
+    needed = int(np.prod(shape, dtype=object)) * dtype.itemsize
+    if needed > min(member.file_size, _MOST_COMPRESSED * member.compress_size):
+        raise ValueError(f"the array {name!r} announces the shape {shape}, which is more than the file holds")
+    with archive.open(member) as stream:
+        array: npt.NDArray[Any] = np.lib.format.read_array(stream, allow_pickle=False)
+        return array
 
 
 def _read_safetensors(path: Path, wanted: Wanted) -> WordVectors:
@@ -139,56 +192,6 @@ def _select(text: str, vectors: npt.NDArray[np.generic], wanted: Wanted) -> Word
         raise ValueError(f"vectors has shape {vectors.shape}, expected [V, E] with V={len(words)} words")
     first: dict[str, int] = {}
     for row, word in enumerate(words):
-        if wanted is None or word in wanted:
+        if wanted is None or word.lower() in wanted:
             first.setdefault(word, row)
     return WordVectors(list(first), vectors[list(first.values())].astype(np.float32))
-
-
-def _read_text(path: Path, wanted: Wanted) -> WordVectors:
-    lines = _lines(path)
-    _, line = next(lines, (0, ""))
-    fields = line.split(" ")
-    if len(fields) == 2 and all(field.isdecimal() for field in fields):  # word2vec's line "V E"
-        size = int(fields[1])
-    else:
-        size = len(fields) - 1
-        lines = _lines(path)
-    if not 1 <= size <= _MAX_SIZE:
-        raise ValueError(f"line 1 announces vectors of {size} numbers, expected a word and 1..{_MAX_SIZE} numbers")
-    numbers, words = array("f"), dict[str, None]()
-    for number, line in lines:
-        # rsplit, because a few words of the largest GloVe files hold spaces
-        if wanted is not None and line.partition(" ")[0] not in wanted:
-            continue
-        word, *fields = line.rsplit(" ", size)
-        if word in words or (wanted is not None and word not in wanted):
-            continue
-        numbers.extend(_numbers(number, word, fields, size))
-        words[word] = None
-    return WordVectors(list(words), np.frombuffer(numbers, np.float32).reshape(len(words), size))
-
-
-def _lines(path: Path) -> Iterator[tuple[int, str]]:
-    """Yields the lines that are not blank, with their numbers from 1."""
-    with gzip.open(path) if path.suffix.lower() == ".gz" else path.open("rb") as file:
-        for number, line in enumerate(file, 1):
-            try:
-                text = line.decode().rstrip("\r\n ")
-            except UnicodeDecodeError:
-                raise ValueError(f"line {number} is not UTF-8: expected text; binary word2vec is not read") from None
-            if text:
-                yield number, text
-
-
-def _numbers(number: int, word: str, fields: list[str], size: int) -> list[float]:
-    """Parses the numbers of a line; a word that ends in one means that there are too many."""
-    try:
-        values = [float(field) for field in fields]
-    except ValueError as error:
-        raise ValueError(f"line {number} ({word[:20]!r}): {error}") from None
-    if len(values) < size:
-        raise ValueError(f"line {number} ({word[:20]!r}) has {len(values)} numbers, expected {size} as in line 1")
-    head, _, tail = word.rpartition(" ")
-    if head and tail.lstrip("-").replace(".", "", 1).isdecimal():
-        raise ValueError(f"line {number} ({head[:20]!r}) has more than {size} numbers, expected {size} as in line 1")
-    return values

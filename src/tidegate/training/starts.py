@@ -55,6 +55,8 @@ def _class_weights(targets: npt.NDArray[Any], config: Architecture, settings: Se
 def start_from_vectors(embedding: nn.Embedding, vocab: list[str], vectors: WordVectors) -> int:
     """Copies word vectors into an embedding; words without one start at random with their mean and spread.
 
+    One vector alone has no spread: the other words keep torch's own start then.
+
     Args:
         embedding: The embedding, [V, E].
         vocab: The V words.
@@ -74,7 +76,8 @@ def start_from_vectors(embedding: nn.Embedding, vocab: list[str], vectors: WordV
         raise ValueError(f"none of the {len(vocab)} words of the texts is among the {len(vectors)} words with a vector")
     with torch.no_grad():
         known = rows[found]
-        embedding.weight.normal_().mul_(known.std(0)).add_(known.mean(0))
+        if len(known) > 1:
+            embedding.weight.normal_().mul_(known.std(0)).add_(known.mean(0))
         embedding.weight[found] = known
         embedding.weight[embedding.padding_idx or 0] = 0
     return len(known)

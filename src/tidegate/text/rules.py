@@ -1,0 +1,76 @@
+"""The rules by which a text is cut into words, in terms of the `tokenizers` library, which stores them in a model."""
+
+from typing import TYPE_CHECKING
+
+from tidegate.text.library import library
+
+if TYPE_CHECKING:
+    import tokenizers
+
+JOINERS = "\u200c\u200d"
+"""Zero-width non-joiner and joiner: they choose the shapes of letters, and belong to words."""
+
+_JOINER, _ZERO_WIDTH_SPACE = JOINERS[1], "\u200b"
+
+# What cannot be seen: soft hyphens, word joiners, byte order marks, marks of direction, variation selectors, fillers,
+# and NUL. Other control characters are words: in texts of Windows' encoding they are dashes, and elsewhere a sign of
+# damage that should be seen.
+_INVISIBLE = rf"[[\p{{Default_Ignorable_Code_Point}}\x00]&&[^{_ZERO_WIDTH_SPACE}{JOINERS}]]"
+
+# Names, not any word: "<grin>" and "<unk>" are words, and "a <b and c> d" is no tag, because attributes have values.
+_TAGS = """a abbr acronym address article aside audio b big blockquote body br button canvas caption center cite code
+    col colgroup dd del details dfn div dl dt em embed fieldset figcaption figure font footer form frame frameset
+    h1 h2 h3 h4 h5 h6 head header hr html i iframe img input ins kbd label legend li link main map mark meta nav
+    nobr noscript object ol optgroup option p param picture pre q s samp script section select small source span
+    strike strong style sub summary sup svg table tbody td textarea tfoot th thead time title tr tt u ul var video
+    wbr"""
+# Every step is atomic or cannot be retried in another way, so that no text takes more than linear time.
+_VALUES = r"""(?>"[^"<]*"|'[^'<]*'|[^<>])*"""
+_TAG = rf"</?(?:{'|'.join(_TAGS.split())})(?:\s[^<>=]*={_VALUES}|[\s/]*)>|<!--[^<>]*-->|<!doctype[^<>]*>"
+
+# Windows' quotation marks are at 91..94 in its encoding, which is often taken for Latin-1.
+_APOSTROPHES = "[‘’‛ʼ´`＇′՚ꞌ\x91\x92]"
+_QUOTES = "[“”\x93\x94]"
+
+# Scripts that put no spaces between words are cut into characters, each with its vowel signs and tones, its mark of
+# voicing or of length. The marks of kana belong to no script in Unicode's tables; Thai's and Lao's "am" are letters.
+_KANA_MARKS = "ーｰﾞﾟ"
+_AM = "\u0e33\u0eb3"
+_SOUTH_EAST_ASIA = r"\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}\p{Tai_Le}\p{New_Tai_Lue}\p{Tai_Tham}\p{Tai_Viet}\p{Ahom}"
+_UNSPACED = rf"\p{{Han}}\p{{Hiragana}}\p{{Katakana}}{_KANA_MARKS}〱-〵{_SOUTH_EAST_ASIA}"
+_CHARACTER = rf"[{_UNSPACED}][\p{{M}}{_AM}{_KANA_MARKS}]*"
+
+_LETTER = rf"[[^\W_]&&[^{_UNSPACED}]]"
+# A joiner is at home between letters; at a word's end after a virama alone, as in Malayalam.
+_LETTERS = rf"{_LETTER}+(?:[{JOINERS}]+{_LETTER}+)*(?:(?<=\p{{M}})[{JOINERS}])?"
+# In Ukrainian and Belarusian an apostrophe is a letter.
+_CYRILLIC = rf"\p{{Cyrillic}}{_LETTER}*(?:'\p{{Cyrillic}}{_LETTER}*)+"
+# Contractions are cut as in the Penn Treebank and in GloVe: "didn't", "wasn't" and "can't" share the word "n't".
+_CONTRACTIONS = rf"{_LETTER}+?(?=n't\b)|n't\b|'(?:s|re|ve|ll|d|m)\b"
+
+_FLAG = "[\U0001f1e6-\U0001f1ff]{2}"
+_SKIN = "[\U0001f3fb-\U0001f3ff]"
+_MARK = rf"[^\w\s{_ZERO_WIDTH_SPACE}{JOINERS}]\p{{M}}*{_SKIN}?"
+_MARKS = rf"{_FLAG}|{_MARK}(?:{_JOINER}{_MARK})*|_"
+
+# Most words of most texts are nothing but this: found first, to save time. The other rules would cut them alike.
+_PLAIN = "[a-z0-9]++(?=[ ,.])"
+_WORD = f"{_PLAIN}|{_CHARACTER}|{_CONTRACTIONS}|{_CYRILLIC}|{_LETTERS}|{_MARKS}"
+
+
+def pipeline(vocab: dict[str, int], unknown: str) -> "tokenizers.Tokenizer":
+    """Builds a tokenizer of the library with our rules.
+
+    Args:
+        vocab: Words and their ids.
+        unknown: The word that stands for those outside the vocabulary.
+    """
+    parts = library()
+    tokenizer: tokenizers.Tokenizer = parts.Tokenizer(parts.models.WordLevel(vocab, unk_token=unknown))
+    rules = parts.normalizers
+
+    replacements = {_INVISIBLE: "", _TAG: " ", _APOSTROPHES: "'", _QUOTES: '"'}
+    first, *rest = (rules.Replace(parts.Regex(pattern), by) for pattern, by in replacements.items())
+    tokenizer.normalizer = rules.Sequence([first, rules.NFC(), rules.Lowercase(), *rest])
+    tokenizer.pre_tokenizer = parts.pre_tokenizers.Split(parts.Regex(_WORD), behavior="removed", invert=True)
+    return tokenizer
