@@ -16,7 +16,7 @@ NATIVE_TESTS := tests/test_minimal.py tests/ops/test_activations.py tests/ops/te
 LOVED := 'I love this movie so much, and then it goes on and on about the plot of the story and who meets whom and where'
 BORED := 'A long tale of brothers and wars and ships and storms. But the movie is really boring.'
 
-.PHONY: help venv demo test lint format native asan tsan fuzz lowest wheel bench bench-quick performance-page docs constraints charts clean
+.PHONY: help venv demo test lint format native asan tsan fuzz kills lowest wheel bench bench-quick performance-page docs constraints charts clean
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:[^#]*## /\t/' | expand -t 18
@@ -103,6 +103,9 @@ fuzz: $(VENV)/.group-fuzz ## inputs that nobody meant (Linux): make fuzz SECONDS
 lowest: ## the tests on the lowest versions that pyproject.toml allows
 	$(PYTHON) tests/lowest.py build/lowest
 	build/lowest/bin/python -m pytest tests $(PYTEST_ARGS)
+
+kills: venv ## training killed at 100 random moments and resumed: the weights are those of a run left alone
+	OMP_NUM_THREADS=1 $(BIN)/python fuzz/kill_training.py --runs 100
 
 wheel: venv ## the wheel in dist/, and its size, which must stay below 3 MB
 	rm -rf dist

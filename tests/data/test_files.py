@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tidegate.data.files import Sink, descriptor, is_stream, replacing
+from tidegate.data.files import Sink, descriptor, is_stream, remove_unfinished, replacing
 
 
 def write(path: Path, content: bytes) -> None:
@@ -287,3 +287,15 @@ def test_a_disk_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     with pytest.raises(PermissionError, match="disk is a disk, whose content would be lost"):
         write(path, b"new")
     assert path.read_bytes() == b"all that there is"
+
+
+def test_what_a_killed_process_left_is_removed(tmp_path: Path) -> None:
+    """Temporary files of one name, or of any, are removed; other files are not, whatever their names are."""
+    half, other = tmp_path / ".a[1].bin.0123456789abcdef.tmp", tmp_path / ".b.bin.0123456789abcdef.tmp"
+    kept = [tmp_path / name for name in ("a[1].bin", ".a[1].bin.tmp", ".a1.bin.0123456789abcdef.tmp", "x.tmp")]
+    for path in (half, other, *kept):
+        path.write_bytes(b"")
+    remove_unfinished(tmp_path, "a[1].bin")
+    assert set(tmp_path.iterdir()) == {other, *kept}
+    remove_unfinished(tmp_path)
+    assert set(tmp_path.iterdir()) == set(kept) - {kept[2]}

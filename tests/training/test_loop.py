@@ -14,6 +14,7 @@ torch = pytest.importorskip("torch")
 from tidegate.models.metrics import score  # noqa: E402
 from tidegate.text.vectors import WordVectors  # noqa: E402
 from tidegate.training import loop  # noqa: E402
+from tidegate.training.events import Event  # noqa: E402
 from tidegate.training.examples import TextExamples, prepare_texts  # noqa: E402
 from tidegate.training.loop import Epoch, Settings, Step, to_model, train  # noqa: E402
 from tidegate.training.settings import ClassWeights  # noqa: E402
@@ -41,12 +42,12 @@ def examples() -> TextExamples:
     return prepare_texts(*ordered(600), validation=0.25)
 
 
-def epochs_of(events: Iterator[Step | Epoch]) -> list[Epoch]:
+def epochs_of(events: Iterator[Event]) -> list[Epoch]:
     """All epochs of a training."""
     return [event for event in events if isinstance(event, Epoch)]
 
 
-def best_of(events: Iterator[Step | Epoch]) -> Epoch:
+def best_of(events: Iterator[Event]) -> Epoch:
     """The best epoch of a training."""
     return [epoch for epoch in epochs_of(events) if epoch.weights is not None][-1]
 

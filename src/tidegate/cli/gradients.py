@@ -1,19 +1,17 @@
 """Gradient norms while a model is trained: a line after each epoch, and what to try when they vanish or explode."""
 
 import math
-from collections.abc import Iterator
+from contextlib import closing
 
 from tidegate.cli.console import note
 from tidegate.inspection.gradient_flow.growth import power
 from tidegate.models.config import TextConfig
 from tidegate.ops.cells import CELLS
-from tidegate.training.events import Epoch, Gradients, LayerGradients, Step
+from tidegate.training.events import Epoch, Events, Gradients, LayerGradients, Resumed
 from tidegate.training.settings import Settings
 
 
-def report_gradients(
-    events: Iterator[Step | Epoch], config: TextConfig, settings: Settings, history: list[Gradients]
-) -> Iterator[Step | Epoch]:
+def report_gradients(events: Events, config: TextConfig, settings: Settings, history: list[Gradients]) -> Events:
     """Passes on the events of a training, and prints what gradients do after each epoch, once that has been shown.
 
     Args:
@@ -22,13 +20,16 @@ def report_gradients(
         settings: How it is trained.
         history: The gradients of each epoch are appended to it.
     """
-    for event in events:
-        if isinstance(event, Epoch) and event.gradients:
-            history.append(event.gradients)
-            yield event
-            _print(event.gradients, history[-2] if len(history) > 1 else None, config, settings)
-        else:
-            yield event
+    with closing(events):
+        for event in events:
+            if isinstance(event, Resumed):
+                history += event.gradients
+            if isinstance(event, Epoch) and event.gradients:
+                history.append(event.gradients)
+                yield event
+                _print(event.gradients, history[-2] if len(history) > 1 else None, config, settings)
+            else:
+                yield event
 
 
 def _print(gradients: Gradients, before: Gradients | None, config: TextConfig, settings: Settings) -> None:

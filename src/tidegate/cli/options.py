@@ -23,6 +23,12 @@ LabelOption = Annotated[str | None, typer.Option(metavar="COLUMN", help="Column 
 ThreadsOption = Annotated[
     int | None, typer.Option(min=1, metavar="N", help="Threads to compute with.", show_default="all processors")
 ]
+ResumeOption = Annotated[
+    bool, typer.Option("--resume", help="Continue a run that was interrupted, from its last checkpoint.")
+]
+CheckpointEveryOption = Annotated[
+    float, typer.Option(min=0, metavar="SECONDS", help="Time between two checkpoints; 0 for one after each step.")
+]
 OverwriteOption = Annotated[bool, typer.Option("--overwrite", help="Replace a file of another kind, too.")]
 
 

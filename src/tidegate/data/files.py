@@ -2,6 +2,7 @@
 
 import errno
 import fcntl
+import glob
 import io
 import os
 import re
@@ -236,6 +237,18 @@ def _open_stream(path: StrPath) -> io.FileIO:
 def _keep_permissions(file: io.FileIO, old: Path) -> None:
     with suppress(OSError):  # there is no old file, or the file system has no permissions
         os.fchmod(file.fileno(), stat.S_IMODE(old.stat().st_mode))
+
+
+def remove_unfinished(folder: Path, name: str = "") -> None:
+    """Removes the temporary files of processes that were killed inside `replacing`; none may be writing there now.
+
+    Args:
+        folder: Where they are.
+        name: What was to be written; "" for anything.
+    """
+    pattern = f".{glob.escape(name[:100]) or '*'}.{'[0-9a-f]' * 16}.tmp"
+    for path in list(folder.glob(pattern)):
+        path.unlink(missing_ok=True)
 
 
 def _sync_folder(folder: Path) -> None:

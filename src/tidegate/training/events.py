@@ -1,6 +1,6 @@
 """What training reports while it runs: plain values, so that neither a command line nor a log needs torch."""
 
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -90,3 +90,42 @@ class Epoch:
     seconds: float
     weights: Mapping[str, npt.NDArray[np.float32]] | None
     gradients: Gradients | None = None
+
+
+@dataclass(frozen=True)
+class Resumed:
+    """Training continues where a checkpoint has left it; the best `Epoch` so far, if there is one, comes next.
+
+    Attributes:
+        epoch: The present epoch, from 1.
+        epochs: How many there will be, unless training stops early.
+        words: Words, or other steps of sequences, that were read before.
+        of: Those to read in all epochs.
+        ended: Whether there is nothing left to do.
+        gradients: Gradient norms of the epochs before, if they are watched.
+    """
+
+    epoch: int
+    epochs: int
+    words: int
+    of: int
+    ended: bool
+    gradients: tuple[Gradients, ...]
+
+
+Event = Step | Epoch | Resumed
+Events = Generator[Event, None, None]
+"""A training as it goes; closing it stops it."""
+
+
+class DivergedError(FloatingPointError):
+    """The loss or the weights are no longer finite.
+
+    Attributes:
+        best: The best epoch before, with its weights; None in the first epoch.
+        model: Its model, where `tidegate.fit` has trained it.
+    """
+
+    def __init__(self, message: str, best: Epoch | None = None) -> None:
+        super().__init__(message)
+        self.best, self.model = best, None

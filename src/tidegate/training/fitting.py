@@ -1,5 +1,6 @@
 """Training in one call."""
 
+import os
 from collections.abc import Iterable, Sequence
 from dataclasses import fields
 from importlib import import_module
@@ -12,8 +13,10 @@ from tidegate.models.architecture import TASKS
 from tidegate.models.network import Network
 from tidegate.ops.checks import check_choice
 from tidegate.sequences.padding import Sequences
-from tidegate.training.events import Epoch
+from tidegate.training.checkpoints import Checkpoints
+from tidegate.training.events import DivergedError, Epoch
 from tidegate.training.examples import CELL, VALIDATION, Examples, SequenceExamples, prepare_sequences, prepare_texts
+from tidegate.training.fingerprint import fingerprint
 from tidegate.training.settings import Settings
 
 VECTOR_DROPOUT = 0.1  # few features, each with a meaning of its own, where a word has a hundred
@@ -27,6 +30,8 @@ def fit(
     task: str = "classification",
     cell: str = CELL,
     validation: Any = VALIDATION,
+    checkpoint: str | os.PathLike[str] | None = None,
+    resume: bool = False,
     **settings: Any,
 ) -> Network:
     """Trains a network on texts or on sequences of vectors, and returns the best epoch's model.
@@ -54,6 +59,8 @@ def fit(
         task: "classification" or "regression".
         cell: The text of a cell or the name of a pooling, see `TextConfig`.
         validation: The share to hold out, by which the best epoch is chosen, or others to judge by: (data, labels).
+        checkpoint: A folder for checkpoints, about every 30 s, which are removed when training ends; None for none.
+        resume: Whether to continue what was interrupted; the result has the same bits as without interruption.
         settings: Fields of `Settings`, such as `epochs` and `seed`, with a dropout of 0.1 for vectors; sizes, such as
             `hidden_size` and `summary`, see `TextConfig`; for texts also `vocab_size`, `min_frequency`, `max_length`,
             and `vectors`, word vectors to start from.
@@ -62,22 +69,48 @@ def fit(
         A `TextModel` for texts, a `Network` for vectors.
 
     Raises:
-        FloatingPointError: The loss is no longer finite.
+        CheckpointError: The checkpoints are damaged, or of other data, settings or versions; a ValueError.
+        DivergedError: The loss is no longer finite; a FloatingPointError, whose `model` is of the best epoch before.
         ImportError: PyTorch is missing.
         TypeError: A setting is unknown, or the data is neither.
         ValueError: Data and labels differ in number, there are fewer than two classes, or a setting is out of range.
     """
+    if resume and checkpoint is None:
+        raise ValueError("resume is True, but there is no folder to resume from: give it with checkpoint=")
     check_choice("task", task, TASKS[:2])
-    loop = import_module("tidegate.training.loop")
-    vectors, options = settings.pop("vectors", None), {"task": task, "validation": validation}
+    import_module("tidegate.training.loop")  # without torch there is no need to read anything
+    run = _prepare(data, labels, {"task": task, "validation": validation}, cell, settings)
+    return _train(*run, Checkpoints(checkpoint, fingerprint(*run), resume=resume) if checkpoint is not None else None)
+
+
+def _prepare(data: Any, labels: Any, options: dict[str, Any], cell: str, settings: dict[str, Any]) -> tuple[Any, ...]:
+    """Makes what a training needs of what `fit` is called with: examples, configuration, settings, vectors."""
+    vectors = settings.pop("vectors", None)
     examples = _examples(data, labels, settings, **options, seed=settings.get("seed", Settings.seed))
     if isinstance(examples, SequenceExamples):
         settings = {"dropout": VECTOR_DROPOUT} | settings
     how = Settings(**{field.name: settings.pop(field.name) for field in fields(Settings) if field.name in settings})
-    config = examples.config(cell, **settings)
-    events = loop.train(examples, config, how, vectors)
-    *_, best = (event for event in events if isinstance(event, Epoch) and event.weights is not None)
+    return examples, examples.config(cell, **settings), how, vectors
+
+
+def _train(*run: Any) -> Network:
+    """Trains to the end, and makes the model of the best epoch."""
+    examples, config, *_, checkpoints = run
+    loop, best = import_module("tidegate.training.loop"), None
+    try:
+        for event in loop.train(*run):
+            if isinstance(event, Epoch) and event.weights is not None:
+                best = event
+    except DivergedError as error:
+        if checkpoints:
+            checkpoints.remove()  # to resume would come to the same
+        if error.best:
+            error.model = loop.to_model(examples, config, error.best)
+            error.add_note(f"The model of the best epoch before, {error.best.epoch}, is the attribute `model` of this.")
+        raise
     model: Network = loop.to_model(examples, config, best)
+    if checkpoints:
+        checkpoints.remove()
     return model
 
 

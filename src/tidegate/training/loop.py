@@ -1,8 +1,8 @@
 """The training loop on torch, a generator of plain events: the caller decides what to show and when to stop."""
 
-from collections.abc import Iterator, Mapping
+import sys
+from collections.abc import Mapping
 from importlib.metadata import version
-from time import perf_counter
 from typing import Any
 
 import numpy as np
@@ -13,8 +13,6 @@ try:
 except ImportError as error:
     raise ImportError("tidegate.training needs PyTorch: pip install 'tidegate[train]'") from error
 
-from torch import Tensor
-
 from tidegate.models.architecture import Architecture
 from tidegate.models.config import TextConfig
 from tidegate.models.metrics import RegressionReport, Report, score, score_numbers
@@ -23,22 +21,28 @@ from tidegate.ops.threads import kept_awake
 from tidegate.sequences.padding import batches
 from tidegate.text.vectors import WordVectors
 from tidegate.torch.chrono import check_chrono
+from tidegate.training.checkpoints import Checkpoints
 from tidegate.training.corpus import Corpus, Integers
-from tidegate.training.events import Epoch, Step
-from tidegate.training.examples import Examples, Labelled, TextExamples
-from tidegate.training.modules import NetworkModule, Scale, TextModule
+from tidegate.training.events import DivergedError, Epoch, Events, Resumed, Step
+from tidegate.training.examples import Examples, Labelled
+from tidegate.training.modules import NetworkModule, TextModule
 from tidegate.training.optimizer import Optimizer, one_torch_thread
-from tidegate.training.sampling import drop_words, shuffled_batches
-from tidegate.training.settings import MARKED_IMBALANCE, WORD_DROPOUT, Settings
-from tidegate.training.starts import start_from_vectors, start_orthogonal
+from tidegate.training.sampling import drop_words
+from tidegate.training.settings import WORD_DROPOUT, Settings
+from tidegate.training.starts import start_network
+from tidegate.training.state import State
 from tidegate.training.watch import Watch
 
 __all__ = ["Epoch", "Settings", "Step", "check_settings", "evaluate", "predict", "to_model", "train"]
 
 
 def train(
-    examples: Examples, config: Architecture, settings: Settings | None = None, vectors: WordVectors | None = None
-) -> Iterator[Step | Epoch]:
+    examples: Examples,
+    config: Architecture,
+    settings: Settings | None = None,
+    vectors: WordVectors | None = None,
+    checkpoints: Checkpoints | None = None,
+) -> Events:
     """Trains a network; the last epoch with weights is the best. To stop early, stop iterating.
 
     Example:
@@ -55,64 +59,105 @@ def train(
         config: What to train, usually `examples.config(…)`.
         settings: How to train. torch's global random generator is seeded.
         vectors: Word vectors to start the embedding from.
+        checkpoints: Where checkpoints are written, also when the iteration is stopped early, and where those of an
+            interrupted training are read. The result has the same bits as that of a training without interruption.
 
     Yields:
-        A `Step` after each batch, an `Epoch` after each epoch.
+        A `Step` after each batch, an `Epoch` after each epoch; first of all, if a training is resumed, a `Resumed` and
+        its best `Epoch` so far.
 
     Raises:
-        FloatingPointError: The loss is no longer finite.
+        CheckpointError: A checkpoint does not fit what is trained.
+        DivergedError: The loss is no longer finite; a FloatingPointError.
         ValueError: A setting does not fit what is trained, or the vectors are of another size than the embedding, or
             know none of its words.
     """
     settings = settings or Settings()
     check_settings(settings, config)
-    began = perf_counter()
     torch.manual_seed(settings.seed)
-    rng = np.random.default_rng(settings.seed)
-    module = _module(examples, config, settings, vectors)
-    watch = Watch(examples, config) if settings.watch_gradients else None
-    size, steps, epochs, patience = settings.schedule(len(examples.train))
+    module, schedule = start_network(examples, config, settings, vectors), settings.schedule(len(examples.train))
     rate = config.reader.learning_rate if settings.learning_rate is None else settings.learning_rate
-    optimizer = Optimizer(module.parameters(), rate, epochs * steps, settings.weight_decay, settings.clip)
+    steps = schedule.epochs * schedule.steps
+    optimizer = Optimizer(module.parameters(), rate, steps, settings.weight_decay, settings.clip)
+    state = State(module, optimizer, schedule, settings.seed)
+    found = checkpoints.read(config.cell) if checkpoints else None
+    if found:
+        state.restore(found)
+        progress, total = state.progress, schedule.epochs * len(examples.train.corpus.steps)
+        where = (progress.epoch, schedule.epochs, progress.words, total)
+        yield Resumed(*where, progress.ended, tuple(progress.gradients))
+        if state.best:
+            yield state.best
+    events = _events(state, examples, settings)
+    yield from events if checkpoints is None else _saved(events, state, checkpoints)
 
-    best, since_best, seen = -np.inf, 0, 0
+
+def _saved(events: Events, state: State, checkpoints: Checkpoints) -> Events:
+    """Passes on the events of a training, and writes a checkpoint now and then, and when nobody asks for more."""
+    name = state.module.config.cell
+    try:
+        for event in events:
+            if checkpoints.due(at_end=state.progress.ended):
+                checkpoints.write(name, state.checkpoint())
+            yield event
+    except GeneratorExit:
+        if not sys.is_finalizing():  # then it is too late
+            checkpoints.write(name, state.checkpoint())
+        raise
+
+
+def _events(state: State, examples: Examples, settings: Settings) -> Events:
+    """Trains from the present state on."""
+    progress, epochs = state.progress, state.schedule.epochs
+    watch = Watch(examples, state.module.config) if settings.watch_gradients else None
     corpus, lengths = examples.train.corpus, examples.train.corpus.lengths
-    for epoch in range(1, epochs + 1):
-        loss, rows_seen = 0.0, 0
+    while not progress.ended:
         with kept_awake():
-            for rows in shuffled_batches(lengths, size, rng):
-                loss += len(rows) * _step(module, optimizer, examples.train, rows, settings, rng)
-                rows_seen, seen = rows_seen + len(rows), seen + int(lengths[rows].sum())
-                yield Step(epoch, epochs, seen, epochs * len(corpus.steps), loss / rows_seen)
-        report = evaluate(module, examples.validation)
-        since_best = 0 if report.quality >= best else since_best + 1  # of equals, the later is the better trained
-        best = max(best, report.quality)
-        weights = module.arrays() if watch or not since_best else {}
+            for rows in state.batches(lengths):
+                loss = _step(state, examples.train, rows, settings)
+                progress.loss += len(rows) * loss
+                progress.batches, progress.rows = progress.batches + 1, progress.rows + len(rows)
+                progress.words += int(lengths[rows].sum())
+                mean = progress.loss / progress.rows
+                yield Step(progress.epoch, epochs, progress.words, epochs * len(corpus.steps), mean)
+        _check_weights(state)
+        report = evaluate(state.module, examples.validation)
+        # of equals, the later is the better trained
+        progress.since_best = 0 if report.quality >= progress.quality else progress.since_best + 1
+        progress.quality = max(progress.quality, report.quality)
+        weights = state.module.arrays() if watch or not progress.since_best else {}
         gradients = watch.measure(weights) if watch else None
-        seconds = perf_counter() - began
-        yield Epoch(epoch, loss / rows_seen, report, seconds, None if since_best else weights, gradients)
-        if since_best == patience:
-            return
+        facts = (progress.epoch, progress.loss / progress.rows, report, state.seconds)
+        epoch = Epoch(*facts, None if progress.since_best else weights, gradients)
+        state.end_epoch(epoch, last=progress.since_best == state.schedule.patience or progress.epoch == epochs)
+        yield epoch
 
 
-def _step(
-    module: NetworkModule,
-    optimizer: Optimizer,
-    labelled: Labelled,
-    rows: Integers,
-    settings: Settings,
-    rng: np.random.Generator,
-) -> float:
+def _step(state: State, labelled: Labelled, rows: Integers, settings: Settings) -> float:
     """Follows the gradient of one batch, some rows of what is trained on, and returns its loss."""
     inputs, lengths = labelled.corpus.padded(rows)
-    if isinstance(module, TextModule):
+    if isinstance(state.module, TextModule):
         share = WORD_DROPOUT if settings.word_dropout is None else settings.word_dropout
-        inputs = drop_words(inputs, share, rng)
+        inputs = drop_words(inputs, share, state.rng)
     with one_torch_thread():
-        scores = module(torch.from_numpy(inputs), torch.from_numpy(lengths))
-        loss = module.loss(scores, torch.from_numpy(labelled.targets[rows]))
-        optimizer.step(loss)
+        scores = state.module(torch.from_numpy(inputs), torch.from_numpy(lengths))
+        loss = state.module.loss(scores, torch.from_numpy(labelled.targets[rows]))
+        try:
+            state.optimizer.step(loss)
+        except FloatingPointError as error:
+            raise _diverged(str(error).partition(",")[0], state, state.progress.batches + 1) from None
         return loss.item()
+
+
+def _check_weights(state: State) -> None:
+    """Raises DivergedError if the last step of an epoch has spoilt the weights, which no further loss would tell."""
+    if not all(parameter.isfinite().all() for parameter in state.module.parameters()):
+        raise _diverged("the weights are not finite", state, state.progress.batches)
+
+
+def _diverged(what: str, state: State, batch: int) -> DivergedError:
+    where = f"at batch {batch} of {state.schedule.steps} in epoch {state.progress.epoch}"
+    return DivergedError(f"{what} {where}, training has diverged: try {state.optimizer.remedy}", state.best)
 
 
 def check_settings(settings: Settings, config: Architecture) -> None:
@@ -183,34 +228,3 @@ def to_model(
     metrics = epoch.report.as_dict() | {"epoch": epoch.epoch, "seconds": epoch.seconds} | dict(figures or {})
     versions = {name: version(name) for name in ("tidegate", "torch", "tokenizers", "numpy")}
     return examples.model(config, epoch.weights, metrics, versions)
-
-
-def _module(examples: Examples, config: Architecture, settings: Settings, vectors: WordVectors | None) -> NetworkModule:
-    """Makes the network at its start."""
-    outputs = Scale.of(examples.train.targets) if config.task == "regression" else None
-    if not isinstance(config, TextConfig) or not isinstance(examples, TextExamples):
-        if vectors is not None:
-            raise ValueError("vectors are given, but a network of vectors has no words to start from them")
-        steps = examples.train.corpus.steps
-        inputs = Scale.of(steps) if config.recurrent and config.bias and len(steps) else None
-        module = NetworkModule(config, settings.dropout, settings.chrono, inputs=inputs, outputs=outputs)
-    else:
-        module = TextModule(config, settings.dropout, settings.chrono, outputs=outputs)
-        if vectors is not None:
-            start_from_vectors(module.embedding, examples.tokenizer.vocab, vectors)
-        module.embedding.weight.requires_grad_(not settings.freeze)
-    if settings.orthogonal:
-        start_orthogonal(module)
-    module.class_weights = _class_weights(examples.train.targets, config, settings)
-    return module
-
-
-def _class_weights(targets: npt.NDArray[Any], config: Architecture, settings: Settings) -> Tensor | None:
-    """Weighs each class by 1 ÷ its frequency, where that is wanted, [C]."""
-    if config.task != "classification":
-        return None
-    counts = np.bincount(targets, minlength=len(config.labels))
-    marked = counts.max() >= MARKED_IMBALANCE * counts.min()
-    if settings.class_weights == "none" or (settings.class_weights == "auto" and not marked):
-        return None
-    return torch.from_numpy((counts.mean() / np.maximum(counts, 1)).astype(np.float32))

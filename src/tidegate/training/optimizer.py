@@ -1,8 +1,10 @@
 """How weights follow gradients: AdamW, one cycle of the learning rate, clipped gradients, and torch on one thread."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from typing import Any
 
+import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
@@ -41,14 +43,38 @@ class Optimizer:
             FloatingPointError: The loss is not finite.
         """
         if not loss.isfinite():
-            remedy = "a smaller learning rate" if self.clip else "a clip above 0, or a smaller learning rate"
-            raise FloatingPointError(f"the loss is {loss.item()}, training has diverged: try {remedy}")
+            raise FloatingPointError(f"the loss is {loss.item()}, training has diverged: try {self.remedy}")
         loss.backward()  # type: ignore[no-untyped-call]
         if self.clip:
             nn.utils.clip_grad_norm_(self.parameters, self.clip)
         self.adamw.step()
         self.adamw.zero_grad()
         self.schedule.step()
+
+    @property
+    def remedy(self) -> str:
+        """What to try where training has diverged."""
+        return "a smaller learning rate" if self.clip else "a clip above 0, or a smaller learning rate"
+
+    def state(self) -> tuple[dict[str, npt.NDArray[Any]], dict[str, Any]]:
+        """Returns what `restore` needs: arrays by name, and the schedule, ready for JSON."""
+        arrays = {
+            f"{i}.{name}": value.numpy(force=True)
+            for i, parameter in enumerate(self.parameters)
+            for name, value in self.adamw.state[parameter].items()
+        }
+        return arrays, self.schedule.state_dict() | {"lr": [group["lr"] for group in self.adamw.param_groups]}
+
+    def restore(self, arrays: Mapping[str, npt.NDArray[Any]], schedule: Mapping[str, Any]) -> None:
+        """Continues where `state` was taken."""
+        for name, array in arrays.items():
+            i, _, moment = name.partition(".")
+            # a copy: torch allocates memory that is aligned, which that of a file need not be
+            self.adamw.state[self.parameters[int(i)]][moment] = torch.from_numpy(array).clone()
+        rates = schedule["lr"]
+        self.schedule.load_state_dict({name: value for name, value in schedule.items() if name != "lr"})
+        for group, rate in zip(self.adamw.param_groups, rates, strict=True):
+            group["lr"] = rate
 
 
 @contextmanager

@@ -1,9 +1,55 @@
-"""How weights start, where torch's own start is not wanted."""
+"""How a network starts: its module, and its weights where torch's own start is not wanted."""
 
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
 import torch
-from torch import nn
+from torch import Tensor, nn
 
+from tidegate.models.architecture import Architecture
+from tidegate.models.config import TextConfig
 from tidegate.text.vectors import WordVectors
+from tidegate.training.examples import Examples, TextExamples
+from tidegate.training.modules import NetworkModule, Scale, TextModule
+from tidegate.training.settings import MARKED_IMBALANCE, Settings
+
+
+def start_network(
+    examples: Examples, config: Architecture, settings: Settings, vectors: WordVectors | None
+) -> NetworkModule:
+    """Makes a network at its start.
+
+    Raises:
+        ValueError: The vectors are of another size than the embedding, know none of its words, or there are no words.
+    """
+    outputs = Scale.of(examples.train.targets) if config.task == "regression" else None
+    if not isinstance(config, TextConfig) or not isinstance(examples, TextExamples):
+        if vectors is not None:
+            raise ValueError("vectors are given, but a network of vectors has no words to start from them")
+        steps = examples.train.corpus.steps
+        inputs = Scale.of(steps) if config.recurrent and config.bias and len(steps) else None
+        module = NetworkModule(config, settings.dropout, settings.chrono, inputs=inputs, outputs=outputs)
+    else:
+        module = TextModule(config, settings.dropout, settings.chrono, outputs=outputs)
+        if vectors is not None:
+            start_from_vectors(module.embedding, examples.tokenizer.vocab, vectors)
+        module.embedding.weight.requires_grad_(not settings.freeze)
+    if settings.orthogonal:
+        start_orthogonal(module)
+    module.class_weights = _class_weights(examples.train.targets, config, settings)
+    return module
+
+
+def _class_weights(targets: npt.NDArray[Any], config: Architecture, settings: Settings) -> Tensor | None:
+    """Weighs each class by 1 ÷ its frequency, where that is wanted, [C]."""
+    if config.task != "classification":
+        return None
+    counts = np.bincount(targets, minlength=len(config.labels))
+    marked = counts.max() >= MARKED_IMBALANCE * counts.min()
+    if settings.class_weights == "none" or (settings.class_weights == "auto" and not marked):
+        return None
+    return torch.from_numpy((counts.mean() / np.maximum(counts, 1)).astype(np.float32))
 
 
 def start_from_vectors(embedding: nn.Embedding, vocab: list[str], vectors: WordVectors) -> int:

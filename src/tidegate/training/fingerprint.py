@@ -1,0 +1,89 @@
+"""What decides the result of a run: data, settings and versions, to tell whether a checkpoint may be continued."""
+
+import hashlib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, fields
+from importlib.metadata import version
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from tidegate.models.architecture import Architecture
+from tidegate.text.vectors import WordVectors
+from tidegate.training.examples import Examples, Labelled, TextExamples
+from tidegate.training.settings import Settings
+
+_DIGEST = "sha256:"
+_NAMED_APART = ("labels", "classes", "rate")
+
+
+def fingerprint(
+    examples: Examples,
+    config: Architecture,
+    settings: Settings,
+    vectors: WordVectors | None = None,
+    beside: Sequence[Architecture] = (),
+) -> dict[str, Any]:
+    """Describes everything that decides the weights, ready for JSON; large things by a digest.
+
+    The number of threads is not part of it: it changes no bit.
+
+    Args:
+        examples: What is trained on.
+        config: What is trained.
+        settings: How it is trained.
+        vectors: Word vectors to start from.
+        beside: What else the run trains.
+    """
+    schedule = settings.schedule(len(examples.train))._asdict()
+    schedule.pop("steps")
+    rate = config.reader.learning_rate if settings.learning_rate is None else settings.learning_rate
+    sizes = {field.name: getattr(config, field.name) for field in fields(config) if field.name not in _NAMED_APART}
+    described: dict[str, Any] = {
+        "training data": _digest(_parts(examples.train)),
+        "validation data": _digest(_parts(examples.validation)),
+        "labels": _digest([repr((examples.labels, examples.classes))]),
+        "baselines": ", ".join(other.cell for other in beside) or None,
+        **sizes,
+        "rate": next((one.rate for one in (config, *beside) if one.rate is not None), None),
+        **asdict(settings),
+        **schedule,
+        "learning_rate": rate,
+        "word vectors": _digest(["\n".join(vectors.words), vectors.vectors]) if vectors else None,
+    }
+    if isinstance(examples, TextExamples):
+        described["vocabulary"] = _digest([examples.tokenizer.to_json()])
+    return described | {name: version(name) for name in ("tidegate", "torch", "numpy")}
+
+
+def differences(there: Mapping[str, Any], here: Mapping[str, Any]) -> list[str]:
+    """Says in which points two fingerprints differ.
+
+    Example:
+        >>> differences({"epochs": 3, "seed": 0}, {"epochs": 4, "seed": 0})
+        ['epochs is 3 there and 4 here']
+    """
+    names = [name for name in {**there, **here} if there.get(name) != here.get(name)]
+    return [_difference(name, there.get(name), here.get(name)) for name in names]
+
+
+def _difference(name: str, there: Any, here: Any) -> str:
+    if any(str(value).startswith(_DIGEST) for value in (there, here)):
+        return f"other {name}"
+    return f"{name} is {there} there and {here} here"
+
+
+def _parts(labelled: Labelled) -> list[npt.NDArray[Any]]:
+    return [labelled.corpus.steps, labelled.corpus.offsets, labelled.targets]
+
+
+def _digest(parts: Iterable[str | npt.NDArray[Any]]) -> str:
+    sha256 = hashlib.sha256()
+    for part in parts:
+        if isinstance(part, str):
+            sha256.update(part.encode("utf-8", "surrogatepass"))
+        else:
+            sha256.update(repr((part.dtype.str, part.shape)).encode())
+            sha256.update(np.ascontiguousarray(part).data)
+    return _DIGEST + sha256.hexdigest()
