@@ -94,8 +94,8 @@ def test_labels_are_texts(value: Any, name: str | None) -> None:
     assert label_name(value) == name
 
 
-@pytest.mark.parametrize("value", [[1], {"a": 1}, b"x"])
+@pytest.mark.parametrize("value", [[1], ["a", "b"], {"a": 1}])
 def test_other_values_are_no_labels(value: Any) -> None:
-    """A list, a record or bytes cannot be a label."""
+    """A list or a record cannot be a label."""
     with pytest.raises(ValueError, match=r"a label is .*, expected a text or a number"):
         label_name(value)

@@ -102,7 +102,7 @@ def test_missing_texts_are_empty(tmp_path: Path) -> None:
         ("t.csv", "text,label\nx,a\n", {"label": "class"}, "t.csv: there is no column 'class'"),
         ("t.csv", "a,b\nx,y\n", {}, "cannot tell which column holds the texts.*--text"),
         ("t.txt", "x\ny\n", {}, "cannot tell which column holds the labels"),
-        ("t.jsonl", '{"text": 5, "label": 1}\n', {}, "row 1 of column 'text' holds 5, expected a text"),
+        ("t.jsonl", '{"text": [5], "label": 1}\n', {}, r"row 1 of column 'text' holds \[5\], expected a text"),
         ("t.jsonl", '{"text": "x", "label": [1]}\n', {}, r"a label is \[1\], expected a text or a number"),
         ("t.jsonl", "{}\n", {}, "cannot tell which column holds the texts"),
         ("t.xlsx", "", {}, r"t.xlsx: the suffix is unknown, expected one of \.csv, \.tsv"),
@@ -153,11 +153,11 @@ def test_an_unknown_kind_is_refused() -> None:
 
 @pytest.mark.parametrize("suffix", [".csv", ".tsv", ".jsonl", ".parquet", ".csv.gz"])
 def test_tables_are_written_part_by_part(tmp_path: Path, suffix: str) -> None:
-    """Parts make one table, also if a column is empty at first, or a later part has one more."""
+    """Parts make one table, also if a column is empty at first, or a later part has one more without a value."""
     path = tmp_path / f"t{suffix}"
     with tables.writer(path) as write:
         write({"text": ["x"], "note": [None], "p": np.float32([0.5])})  # type: ignore[arg-type]
-        write({"p": [0.25], "more": [1], "note": ["n"], "text": ["y"]})
+        write({"p": [0.25], "more": [None], "note": ["n"], "text": ["y"]})
         assert not path.exists()
     found = tables.read(path, text="text", need_label=False).columns
     assert found["text"] == ["x", "y"]

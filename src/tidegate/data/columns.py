@@ -1,9 +1,11 @@
 """Which column of a table holds the texts and which the labels, and what a label is called."""
 
-import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from decimal import Decimal
 from typing import Any
+
+from tidegate.data.values import text_of
 
 Columns = Mapping[str, Sequence[Any]]
 
@@ -19,8 +21,12 @@ LABEL_NAMES = (
     ("category", "rating", "stars", "score", "intent", "topic", "y"),
 )
 
+BOOLEANS = ("false", "true")
+"""The labels of a column of true and false, in every kind of file."""
+
 _SAMPLE = 1000  # rows that a guess looks at
 _TEXT_WORDS = 4  # mean number of words from which a column reads as texts
+_SCALARS = (type(None), int, float, str, Decimal)
 _MOST_CLASSES = 20  # distinct values up to which a column reads as labels
 
 
@@ -63,13 +69,31 @@ def label_name(value: Any) -> str | None:
     Raises:
         ValueError: The value is neither a text nor a number nor true or false.
     """
-    if value is None or (isinstance(value, float) and math.isnan(value)):
-        return None
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, int | float | str):
-        return re.sub(r"^([+-]?\d+)\.0*$", r"\1", str(value).strip()) or None
-    raise ValueError(f"a label is {value!r:.40}, expected a text or a number")
+    if isinstance(value, list | dict):
+        several = "; one text has one label here" if isinstance(value, list) else ""
+        raise ValueError(f"a label is {value!r:.40}, expected a text or a number{several}")
+    if isinstance(value, Decimal):
+        value = f"{value.normalize():f}"
+    elif isinstance(value, float) and value.is_integer():
+        value = int(value)
+    name = re.sub(r"^([+-]?\d+)\.0*$", r"\1", text_of(value).strip())
+    return "0" if name == "-0" else name or None
+
+
+def label_names(values: Iterable[Any]) -> list[str | None]:
+    """Names the classes of a column as `label_name` does, and true and false alike however they are spelt.
+
+    Spelt are they as JSON ("true"), Python ("True") and Excel ("TRUE") write them. That counts where the column holds
+    nothing else: among other words, such as "mostly true", they are words.
+
+    Raises:
+        ValueError: As in `label_name`.
+    """
+    names = list(map(label_name, values))
+    booleans = {name for name in names if name is not None and name.lower() in BOOLEANS}
+    if booleans and booleans == set(names) - {None}:
+        return [name and name.lower() for name in names]
+    return names
 
 
 def _guess(what: str, option: str, columns: Columns, names: Iterable[Iterable[str]], fits: Any) -> str:
@@ -97,24 +121,24 @@ def _guess(what: str, option: str, columns: Columns, names: Iterable[Iterable[st
     if _reads_as_texts([name]) or name in columns[name][:_SAMPLE]:
         raise ValueError(
             f"the first line seems to be a row and not the names of the columns ({name!r:.60}); "
-            f"put a line of names above it, such as: text,label"
+            f"put a line of names above it, such as: text,label; or say --{option} if it is a name (in Python {option}=...)"
         )
     return name
 
 
 def _reads_as_texts(values: Sequence[Any]) -> bool:
-    """Whether values are texts of several words."""
-    texts = [value for value in values if value is not None]
-    if not texts or not all(isinstance(text, str) for text in texts):
+    """Whether values are texts of several words; a number among them is a text."""
+    if not all(isinstance(value, _SCALARS) for value in values):
         return False
-    return sum(len(text.split()) for text in texts) >= _TEXT_WORDS * len(texts)
+    texts = [text for value in values if (text := text_of(value)) or isinstance(value, str)]
+    return bool(texts) and sum(len(text.split()) for text in texts) >= _TEXT_WORDS * len(texts)
 
 
 def _reads_as_labels(values: Sequence[Any]) -> bool:
     """Whether values are short and few, and come twice or more often on average."""
-    if not all(value is None or isinstance(value, int | float | str) for value in values):
+    if not all(isinstance(value, _SCALARS) for value in values):
         return False
-    distinct = {name for value in values if (name := label_name(value)) is not None}
+    distinct = {name for name in label_names(values) if name is not None}
     return 2 <= len(distinct) <= min(_MOST_CLASSES, len(values) // 2) and not _reads_as_texts(sorted(distinct))
 
 

@@ -9,14 +9,14 @@ import re
 import sys
 import zlib
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from itertools import chain
 from pathlib import Path
 from typing import Any, BinaryIO, TypeVar
 
 Source = str | os.PathLike[str] | BinaryIO
-Block = dict[str, list[Any]]
+Block = dict[str, Any]
 Row = TypeVar("Row")
 
 _CHUNK = 1 << 20  # bytes
@@ -24,17 +24,18 @@ _LONGEST_FIELD = min(sys.maxsize, 2**31 - 1)  # csv gives up at 131,072 characte
 _UTF16_MARKS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
 
-def blocks(source: Source, kind: str, size: int | None) -> Iterator[Block]:
+def blocks(source: Source, kind: str, size: int | None, names: Collection[str] | None = None) -> Iterator[Block]:
     """Reads a table in blocks of rows.
 
     Args:
         source: A file, or an open binary stream, which is not closed.
         kind: "csv", "tsv", "jsonl", "parquet" or "lines".
         size: The most rows of a block; it has fewer where no more have come in yet. None for one block with all rows.
+        names: The columns to read of Parquet, None for all; the other kinds come with all columns.
 
     Yields:
-        The values of each column, by its name: strings, or what JSON and Parquet hold, with None for what is missing.
-        JSON Lines may have more columns from block to block, not fewer.
+        The values of each column, by its name: lists of strings or of what JSON holds, with None for what is missing;
+        arrays of Arrow for Parquet. JSON Lines may have more columns from block to block, not fewer.
 
     Raises:
         ImportError: A Parquet file is to be read and pyarrow is missing.
@@ -42,7 +43,7 @@ def blocks(source: Source, kind: str, size: int | None) -> Iterator[Block]:
         ValueError: The file is damaged; the message names the line.
     """
     if kind == "parquet":
-        yield from _parquet_blocks(source, size)
+        yield from _parquet_blocks(source, size, names)
         return
     path = source if isinstance(source, str | os.PathLike) else None
     with _open(source) as file:
@@ -229,15 +230,9 @@ def _json_records(lines: _Lines) -> Iterator[dict[str, Any]]:
             yield record
 
 
-def _parquet_blocks(source: Source, size: int | None) -> Iterator[Block]:
+def _parquet_blocks(source: Source, size: int | None, names: Collection[str] | None) -> Iterator[Block]:
     if not isinstance(source, str | os.PathLike):
         raise ValueError("Parquet is read from files only: its table of contents stands at the end")  # noqa: TRY004
-    try:
-        from pyarrow import parquet  # noqa: PLC0415
-    except ImportError as error:
-        raise ImportError("Parquet files need pyarrow: pip install 'tidegate[train]'") from error
-    with parquet.ParquetFile(source) as file:
-        _checked_names(file.schema_arrow.names)
-        for batch in [file.read()] if size is None else file.iter_batches(size):
-            if batch.num_rows:
-                yield batch.to_pydict()
+    from tidegate.data import parquet  # noqa: PLC0415 - only who has such files needs pyarrow
+
+    yield from parquet.blocks(source, size, names)
