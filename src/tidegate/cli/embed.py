@@ -1,7 +1,9 @@
 """`tidegate embed`: one summary vector for each text."""
 
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, BinaryIO
 
 import numpy as np
 import typer
@@ -26,22 +28,46 @@ def embed(
 ) -> None:
     """Summarise each text by a vector, for search, clustering or another model.
 
-    A Parquet file keeps all columns of the input and adds vector; an .npy file holds the vectors alone, a row for each.
+    A Parquet file keeps all columns of the input in their types and adds vector; an .npy file holds the vectors alone,
+    a row for each.
     """
     if output.suffix not in {".npy", ".parquet"}:
         raise ValueError(f"the output is {output}, expected a file that ends in .npy or .parquet")
     if threads:
         tidegate.set_num_threads(threads)
     loaded = tidegate.load(model, tidegate.TextModel)
-    parts = [(part.columns, loaded.encode(part.texts)) for part in texts.read(file, kind, text)]
-    if not parts:
-        raise ValueError(f"{file} has no rows")
-    if output.suffix == ".npy":
-        with replacing(output) as target:
-            np.save(target, np.concatenate([vectors for _, vectors in parts]))
-    else:
-        with tables.writer(output) as append:
-            for columns, vectors in parts:
-                append(columns | {"vector": vectors})
-    count = sum(len(vectors) for _, vectors in parts)
+    whole = output.suffix == ".parquet"
+    parts = texts.read(file, kind, text, output=output if whole else None, others=whole)
+    with tables.writer(output) if whole else _array_writer(output) as append:
+        count = 0
+        for part in parts:
+            append(texts.joined(part.columns, {"vector": loaded.encode(part.texts)}, "embed"), part.schema)
+            count += len(part)
+        if not count:
+            raise ValueError(f"{file} has no rows")
     note(f"wrote {count:,} vectors of {loaded.config.summary_size} numbers to {output}")
+
+
+@contextmanager
+def _array_writer(path: Path) -> Iterator[tables.Write]:
+    """Opens an .npy file that takes vectors part by part; how many there are is put into its header at the end."""
+    with replacing(path) as file:
+        count, shape = 0, (0,)
+
+        def append(columns: Mapping[str, Any], schema: Any = None) -> None:
+            nonlocal count, shape
+            vectors = columns["vector"]
+            if not count:
+                shape = vectors.shape[1:]
+                _write_header(file, (0, *shape))
+            file.write(vectors.tobytes())
+            count += len(vectors)
+
+        yield append
+        file.seek(0)
+        _write_header(file, (count, *shape))  # numpy leaves room in a header for the first size to grow
+
+
+def _write_header(file: BinaryIO, shape: tuple[int, ...]) -> None:
+    header = {"descr": np.lib.format.dtype_to_descr(np.dtype(np.float32)), "fortran_order": False, "shape": shape}
+    np.lib.format.write_array_header_1_0(file, header)

@@ -28,7 +28,7 @@ def evaluate(
     if threads:
         tidegate.set_num_threads(threads)
     loaded = tidegate.load(model, tidegate.TextModel)
-    table = tables.read(file, text, label)
+    table = tables.read(file, text, label, others=False)
     truth = class_indices(table.labels or [], loaded.config.labels, str(file), len(table))
     report = score(truth, loaded.predict_proba(table.texts), loaded.config.labels)
     if as_json:

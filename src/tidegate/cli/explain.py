@@ -157,7 +157,7 @@ def _row(file: str, row: int | None, kind: str | None, column: str | None) -> st
     """Reads one text of a table."""
     source = sys.stdin.buffer if file == "-" else file
     count, first = 0, ""
-    for part in tables.stream(source, kind, text=column):
+    for part in tables.stream(source, kind, text=column, others=False):
         if row and row <= count + len(part):
             return part.texts[row - 1 - count]
         first, count = first if count else part.texts[0], count + len(part)

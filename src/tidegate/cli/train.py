@@ -64,7 +64,7 @@ def train(
         tidegate.set_num_threads(threads)
     asked = cell_text(cell, choices)
     with err.status("reading texts"):
-        table = tables.read(file, text, label)
+        table = tables.read(file, text, label, others=False)
         say(f"texts: column {table.text_column!r}, labels: column {table.label_column!r} of {file}")
         limits = {"vocab_size": vocab_size, "max_length": max_length or None, "seed": settings.seed}
         held = _validation(validation, table)
@@ -177,7 +177,7 @@ def _validation(wanted: str, table: tables.Table) -> float | tuple[list[str], li
     except ValueError:
         if not Path(wanted).exists():
             raise ValueError(f"--validation is {wanted!r}, expected a share such as 0.1 or a file") from None
-    held = tables.read(wanted, table.text_column, table.label_column)
+    held = tables.read(wanted, table.text_column, table.label_column, others=False)
     return held.texts, held.labels or []
 
 

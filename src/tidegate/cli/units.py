@@ -47,7 +47,7 @@ def units(
         tidegate.set_num_threads(threads)
     loaded = tidegate.load(model, tidegate.TextModel)
     _check_layer(loaded, layer, reverse)
-    parts = (part.texts for part in texts.read(file, kind, text))
+    parts = (part.texts for part in texts.read(file, kind, text, others=False))
     found = gather(loaded, chain.from_iterable(parts), layer=layer - 1, reverse=reverse)
     if png:
         with replacing(png) as target:
