@@ -1,6 +1,5 @@
 """`tidegate evaluate`: how good a model is on labelled texts."""
 
-import json
 from typing import Annotated
 
 import typer
@@ -9,6 +8,7 @@ import tidegate
 from tidegate.cli.console import say, show_facts, show_table
 from tidegate.cli.options import LabelledArgument, LabelOption, ModelArgument, TextOption, ThreadsOption
 from tidegate.data import tables
+from tidegate.data.values import json_text
 from tidegate.models.metrics import Report, score
 from tidegate.training.labels import class_indices
 
@@ -32,7 +32,7 @@ def evaluate(
     truth = class_indices(table.labels or [], loaded.config.labels, str(file), len(table))
     report = score(truth, loaded.predict_proba(table.texts), loaded.config.labels)
     if as_json:
-        say(json.dumps(report.as_dict(), ensure_ascii=False))
+        say(json_text(report.as_dict()))
     else:
         show_report(report)
 

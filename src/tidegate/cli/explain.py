@@ -1,6 +1,5 @@
 """`tidegate explain`: which words an answer is made of."""
 
-import json
 import os
 import sys
 from pathlib import Path
@@ -18,6 +17,7 @@ from tidegate.cli.options import Kind, ModelArgument, TextOption, ThreadsOption
 from tidegate.cli.words import shown_class
 from tidegate.data import tables
 from tidegate.data.files import replacing
+from tidegate.data.values import json_text
 from tidegate.inspection.attribution import METHODS, IntegratedGradients, Method
 from tidegate.inspection.explain import Attribution
 from tidegate.inspection.explain import explain as account
@@ -75,7 +75,7 @@ def explain(
             write(explained, target)
         note(f"wrote {path}")
     if as_json:
-        say(json.dumps(_record(explained), ensure_ascii=False))
+        say(json_text(_record(explained)))
     elif not outputs:
         (show if out.is_terminal else print_lines)(explained)
 

@@ -28,6 +28,7 @@ from tidegate.text.vectors import read as read_vectors
 from tidegate.training.events import Gradients
 from tidegate.training.examples import CELL, MAX_LENGTH, VALIDATION, VOCAB_SIZE, TextExamples, prepare_texts
 from tidegate.training.settings import Settings
+from tidegate.training.tasks import check_classes, check_words
 
 
 @grouped("sizes", o.SIZE_OPTIONS, dict)
@@ -65,6 +66,7 @@ def train(
     asked = cell_text(cell, choices)
     with err.status("reading texts"):
         table = tables.read(file, text, label, others=False)
+        _check_task(table, named=text is not None)
         say(f"texts: column {table.text_column!r}, labels: column {table.label_column!r} of {file}")
         limits = {"vocab_size": vocab_size, "max_length": max_length or None, "seed": settings.seed}
         held = _validation(validation, table)
@@ -181,6 +183,13 @@ def _validation(wanted: str, table: tables.Table) -> float | tuple[list[str], li
     return held.texts, held.labels or []
 
 
+def _check_task(table: tables.Table, *, named: bool) -> None:
+    """Checks that a table holds texts with one class each; numbers are texts if the user has named their column."""
+    if not named:
+        check_words(table.texts, table.text_column)
+    check_classes(table.labels or [], table.label_column or "")
+
+
 def _config(examples: TextExamples, cell: str, sizes: Mapping[str, Any]) -> TextConfig:
     """Describes a network; a growth factor is that of a pooling that has one."""
     pooling = POOLINGS.get(cell)
@@ -200,3 +209,5 @@ def _describe(examples: TextExamples, seconds: float) -> None:
     say(f"words: {len(examples.tokenizer):,} known, {usual:.0f} in the median text, {longest} in the longest")
     if empty := int((lengths == 0).sum()):
         note(f"{plural(empty, 'text')} to train on without a word: missing, or empty")
+    for remark in examples.repeats.remarks():
+        note(remark)

@@ -1,6 +1,5 @@
 """`tidegate units`: how long each unit remembers, and what moves its gates."""
 
-import json
 from itertools import chain
 from pathlib import Path
 from typing import Annotated, Any, BinaryIO
@@ -14,6 +13,7 @@ from tidegate.cli.console import note, plural, say, show_facts, show_table
 from tidegate.cli.options import KindOption, ModelArgument, TextOption, TextsArgument, ThreadsOption
 from tidegate.cli.picture import new_figure
 from tidegate.data.files import replacing
+from tidegate.data.values import json_text
 from tidegate.inspection.tally import LEFT, RIGHT
 from tidegate.inspection.units import Units
 from tidegate.inspection.units import units as gather
@@ -54,7 +54,7 @@ def units(
             _draw(found, target)
         note(f"wrote {png}")
     if as_json:
-        say(json.dumps(_record(found), ensure_ascii=False))
+        say(json_text(_record(found)))
     else:
         _show(found, everyone)
 
