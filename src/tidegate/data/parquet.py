@@ -18,6 +18,9 @@ from tidegate.data.arrow_values import values_of
 _GROUP_ROWS, _GROUP_BYTES = 1 << 16, 1 << 26
 """Of a row group that is written: many small ones would be slow to read, and large ones would fill the memory."""
 
+_BUFFERS = 1 << 26
+"""Bytes for reading, of all columns together."""
+
 _OF_CELLS = ("string", "large_string", "binary", "large_binary", "integer", "floating", "boolean", "decimal")
 """Types of columns that may hold texts or labels."""
 
@@ -41,7 +44,8 @@ def blocks(
     """
     known = schema(path).names
     chosen = known if names is None else [name for name in known if name in names]
-    with parquet.ParquetFile(path, pre_buffer=False) as file:  # or a whole row group would be in memory
+    # Buffers of its own for each column keep a row group, however large, from being read as a whole.
+    with parquet.ParquetFile(path, pre_buffer=False, buffer_size=_BUFFERS // (len(known) + 64)) as file:
         for batch in [file.read(chosen)] if size is None else file.iter_batches(size, columns=chosen):
             if batch.num_rows:
                 yield {name: batch.column(name) for name in chosen}
@@ -101,23 +105,25 @@ def appender(file: BinaryIO) -> Iterator[Callable[..., None]]:
     """
     writer: Any = None
     waiting: list[Any] = []
+    rows = size = 0
 
     def flush() -> None:
+        nonlocal rows, size
         if waiting:
             writer.write_table(pa.concat_tables(waiting))
             waiting.clear()
+            rows = size = 0
 
     def append(columns: Mapping[str, Any], known: Any = None) -> None:
-        nonlocal writer
+        nonlocal writer, rows, size
         arrays = {name: _array(values) for name, values in columns.items()}
         if writer is None:
-            described = [_field(name, array.type, known) for name, array in arrays.items()]
-            target = pa.schema(described, metadata=known.metadata if known else None)
-            writer = parquet.ParquetWriter(file, target, compression="zstd")
-        fields = writer.schema
-        cast = [_cast(array, field.type) for array, field in zip(arrays.values(), fields, strict=True)]
-        waiting.append(pa.Table.from_arrays(cast, schema=fields))
-        if sum(part.num_rows for part in waiting) >= _GROUP_ROWS or sum(part.nbytes for part in waiting) >= _GROUP_BYTES:
+            writer = parquet.ParquetWriter(file, _schema_of(arrays, known), compression="zstd")
+        cast = [_cast(array, field.type) for array, field in zip(arrays.values(), writer.schema, strict=True)]
+        part = pa.Table.from_arrays(cast, schema=writer.schema)
+        waiting.append(part)
+        rows, size = rows + part.num_rows, size + part.nbytes
+        if rows >= _GROUP_ROWS or size >= _GROUP_BYTES:
             flush()
 
     try:
@@ -138,8 +144,10 @@ def _cast(array: Any, kind: Any) -> Any:
     return array if array.type == kind else array.cast(kind)
 
 
-def _field(name: str, kind: Any, known: Any) -> Any:
-    """Describes a column; one that is empty in the first part may hold texts in the next, if nothing is known of it."""
-    if known is not None and name in known.names:
-        return known.field(name)
-    return pa.field(name, pa.string() if pa.types.is_null(kind) else kind)
+def _schema_of(arrays: Mapping[str, Any], known: Any) -> Any:
+    """Describes columns; one that is empty in the first part may hold texts in the next, if nothing is known of it."""
+    fields = {field.name: field for field in known or ()}
+    for name, array in arrays.items():
+        kind = pa.string() if pa.types.is_null(array.type) else array.type
+        fields.setdefault(name, pa.field(name, kind))
+    return pa.schema([fields[name] for name in arrays], metadata=known.metadata if known else None)

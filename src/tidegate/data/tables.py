@@ -16,7 +16,7 @@ from tidegate.data.columns import guess_columns, label_names
 from tidegate.data.files import replacing
 from tidegate.data.rows import Block, Source, blocks
 from tidegate.data.survey import survey
-from tidegate.data.values import csv_field, json_text, plain_values, text_of
+from tidegate.data.values import csv_fields, json_text, plain_values, text_of
 
 KINDS = {
     "csv": (".csv",),
@@ -289,7 +289,8 @@ def _text_appender(file: BinaryIO, kind: str) -> Write:
 
     def append(columns: Mapping[str, Any], schema: Any) -> None:
         nonlocal header
-        rows = zip(*map(plain_values, columns.values()), strict=True)
+        fields = map(plain_values if kind == "jsonl" else csv_fields, columns.values())
+        rows = zip(*fields, strict=True)
         text = io.StringIO()
         if kind == "jsonl":
             text.writelines(json_text(dict(zip(columns, row, strict=True))) + "\n" for row in rows)
@@ -298,7 +299,7 @@ def _text_appender(file: BinaryIO, kind: str) -> Write:
             lines_of = SimpleNamespace(write=lambda line: text.write(line.removesuffix("\r\n") + "\n"))
             table = csv.writer(lines_of, delimiter="\t" if kind == "tsv" else ",", lineterminator="\r\n")
             table.writerows([tuple(columns)] * header)
-            table.writerows(map(csv_field, row) for row in rows)
+            table.writerows(rows)
             header = False
         file.write(text.getvalue().encode(errors="replace"))
 

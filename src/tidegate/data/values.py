@@ -60,11 +60,20 @@ def json_text(value: Any, **layout: Any) -> str:
         return json.dumps(_finite(value), **options)
 
 
-def csv_field(value: Any) -> Any:
-    """Returns what the csv module writes for a value: lists and dictionaries are JSON, bytes text as in `json_text`."""
-    if isinstance(value, list | dict | tuple):
+def csv_fields(column: Any) -> list[Any]:
+    """Lists what the csv module writes of a column: NaN is missing, lists and dictionaries are JSON, bytes are text."""
+    values = plain_values(column)
+    if {type(value) for value in values} <= {str, int, type(None)}:
+        return values
+    return list(map(_field, values))
+
+
+def _field(value: Any) -> Any:
+    if isinstance(value, list | dict):
         return json_text(value)
-    return _as_text(value) if isinstance(value, bytes | bool | Decimal) else value
+    if isinstance(value, float):
+        return None if math.isnan(value) else value
+    return value if value is None or isinstance(value, str) else _as_text(value)
 
 
 def _as_text(value: Any) -> str:
