@@ -2,6 +2,8 @@
 
 import gzip
 import io
+import json
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -235,3 +237,96 @@ def test_real_reviews_are_read(data: Path) -> None:
     assert len(table) == 25_000
     assert table.label_column == "label"
     assert sorted(table.labels or [])[12_499:12_501] == ["0", "1"]
+
+
+SPELLINGS: dict[str, tuple[list[Any], list[str]]] = {
+    "numbers": ([1984, 2.5, True, None, float("nan"), "x"], ["1984", "2.5", "true", "", "", "x"]),
+    "bytes": ([b"caf\xc3\xa9", b"", None], ["café", "", ""]),
+    "decimals": ([Decimal("1.50"), None], ["1.50", ""]),
+    "categories": (["a", "b", "a"], ["a", "b", "a"]),
+    "integers": ([1984, None], ["1984", ""]),
+    "truth": ([True, False], ["true", "false"]),
+    "floats": (np.array([0.1, np.nan], np.float32).tolist(), ["0.10000000149011612", ""]),
+}
+
+
+@pytest.mark.parametrize("name", SPELLINGS)
+def test_whatever_a_column_of_texts_holds_is_text(tmp_path: Path, name: str) -> None:
+    """Numbers and truth values are their text, bytes are decoded, and what is missing is empty."""
+    values, texts = SPELLINGS[name]
+    if name == "numbers":
+        rows = (json.dumps({"text": value, "label": "x"}) + "\n" for value in values)
+        path = tmp_path / "t.jsonl"
+        path.write_text("".join(rows))
+    else:
+        path = tmp_path / "t.parquet"
+        column = pa.array(values).dictionary_encode() if name == "categories" else pa.array(values)
+        parquet.write_table(pa.table({"text": column, "label": ["x"] * len(values)}), path)
+    assert tables.read(path).texts == texts
+    assert [text for part in tables.stream(path, size=1, text="text") for text in part.texts] == texts
+
+
+def test_numbers_of_single_precision_are_written_short(tmp_path: Path) -> None:
+    """A number is the shortest that its column tells from others, as a text, as a label and in CSV."""
+    values = pa.array([0.1, 0.2], pa.float32())
+    parquet.write_table(pa.table({"text": values, "label": values, "more": values}), tmp_path / "t.parquet")
+    table = tables.read(tmp_path / "t.parquet")
+    assert (table.texts, table.labels, table.columns["more"]) == (["0.1", "0.2"], ["0.1", "0.2"], [0.1, 0.2])
+
+
+def test_bytes_that_are_no_text_are_refused(tmp_path: Path) -> None:
+    """The row and the column are named."""
+    parquet.write_table(pa.table({"text": [b"ok", b"caf\xe9"], "label": ["x", "y"]}), tmp_path / "t.parquet")
+    with pytest.raises(ValueError, match=r"row 2 of column 'text' holds bytes that are not UTF-8 \(0xe9\)"):
+        tables.read(tmp_path / "t.parquet")
+
+
+def test_a_text_without_end_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A text longer than any that is read would fill the memory with its words."""
+    monkeypatch.setattr(tables, "LONGEST_TEXT", 1000)
+    tables.write(tmp_path / "t.jsonl", {"text": ["x", "x " * 600]})
+    with pytest.raises(ValueError, match="row 2 of column 'text' holds a text of 1,200 characters, expected 1,000"):
+        list(tables.stream(tmp_path / "t.jsonl"))
+
+
+@pytest.mark.parametrize(
+    ("kind", "values"),
+    [
+        (pa.int8(), [0, 1]),
+        (pa.float16(), [np.float16(0), np.float16(1)]),
+        (pa.float64(), [-0.0, 1.0]),
+        (pa.decimal128(1, 0), [Decimal(0), Decimal(1)]),
+        (pa.decimal128(10, 3), [Decimal("0.000"), Decimal("1.000")]),
+        (pa.decimal128(38, 9), [Decimal(0), Decimal(1)]),
+        (pa.string(), ["-0", "1.0"]),
+        (pa.binary(), [b"0", b"1"]),
+        (pa.dictionary(pa.int8(), pa.string()), ["0", "1"]),
+    ],
+    ids=str,
+)
+def test_labels_of_parquet_have_one_name(tmp_path: Path, kind: Any, values: list[Any]) -> None:
+    """Whole numbers are the same labels in every type."""
+    column = pa.array(values).dictionary_encode() if pa.types.is_dictionary(kind) else pa.array(values, kind)
+    parquet.write_table(pa.table({"text": ["a", "b"], "label": column}), tmp_path / "t.parquet")
+    assert tables.read(tmp_path / "t.parquet").labels == ["0", "1"]
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("t.csv", "text,label\nx,True\ny,False\n"),
+        ("t.csv", "text,label\nx,TRUE\ny,FALSE\n"),
+        ("t.csv", "text,label\nx,true\ny,false\n"),
+        ("t.tsv", "text\tlabel\nx\tTrue\ny\tFalse\n"),
+        ("t.jsonl", '{"text": "x", "label": true}\n{"text": "y", "label": false}\n'),
+        ("t.jsonl", '{"text": "x", "label": "TRUE"}\n{"text": "y", "label": false}\n'),
+    ],
+)
+def test_truth_values_have_one_name(tmp_path: Path, name: str, content: str) -> None:
+    """True and false are the same labels in every kind of file."""
+    (tmp_path / name).write_text(content)
+    table = tables.read(tmp_path / name)
+    assert table.labels == ["true", "false"]
+    tables.write(tmp_path / "again.parquet", {"text": ["x", "y"], "label": [True, False]})
+    tables.write(tmp_path / "again.csv", tables.read(tmp_path / "again.parquet").columns)
+    assert tables.read(tmp_path / "again.csv").labels == table.labels

@@ -75,16 +75,16 @@ def array_of(values: Sequence[Any], kind: Any) -> Any:
 
 
 def _completed(kind: Any) -> Any:
-    if pa.types.is_null(kind):
-        return pa.string()
+    """Puts text in the place of nothing, and of objects without fields, which Parquet has not."""
     if pa.types.is_list(kind):
         return pa.list_(_completed(kind.value_type))
-    return _struct({field.name: _completed(field.type) for field in kind}) if pa.types.is_struct(kind) else kind
+    if pa.types.is_struct(kind) and kind.num_fields:
+        return pa.struct([(field.name, _completed(field.type)) for field in kind])
+    return pa.string() if pa.types.is_null(kind) or pa.types.is_struct(kind) else kind
 
 
 def _struct(fields: dict[str, Any]) -> Any:
-    """Makes the type of an object; Parquet has none for an object without fields."""
-    return pa.struct(list(fields.items())) if 0 < len(fields) <= _MOST_FIELDS else pa.string()
+    return pa.struct(list(fields.items())) if len(fields) <= _MOST_FIELDS else pa.string()
 
 
 def _fitted(value: Any, kind: Any) -> Any:

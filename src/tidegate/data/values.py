@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 
+_PLAIN = {str, int, type(None)}  # true and false are of a type of their own
+
 def plain_values(column: Any) -> list[Any]:
     """Lists the values of a column as texts, numbers, true and false, bytes, lists and dictionaries, None if missing.
 
@@ -63,9 +65,7 @@ def json_text(value: Any, **layout: Any) -> str:
 def csv_fields(column: Any) -> list[Any]:
     """Lists what the csv module writes of a column: NaN is missing, lists and dictionaries are JSON, bytes are text."""
     values = plain_values(column)
-    if {type(value) for value in values} <= {str, int, type(None)}:
-        return values
-    return list(map(_field, values))
+    return values if {type(value) for value in values} <= _PLAIN else list(map(_field, values))
 
 
 def _field(value: Any) -> Any:
@@ -73,7 +73,7 @@ def _field(value: Any) -> Any:
         return json_text(value)
     if isinstance(value, float):
         return None if math.isnan(value) else value
-    return value if value is None or isinstance(value, str) else _as_text(value)
+    return value if type(value) in _PLAIN else _as_text(value)
 
 
 def _as_text(value: Any) -> str:
