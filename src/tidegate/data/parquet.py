@@ -18,8 +18,8 @@ from tidegate.data.arrow_values import values_of
 _GROUP_ROWS, _GROUP_BYTES = 1 << 16, 1 << 26
 """Of a row group that is written: many small ones would be slow to read, and large ones would fill the memory."""
 
-_BUFFERS = 1 << 26
-"""Bytes for reading, of all columns together."""
+_BUFFERS, _VALUES = 1 << 26, 1 << 20
+"""Bytes that are read ahead, and values of a block, of all columns together: a wide table has short blocks."""
 
 _OF_CELLS = ("string", "large_string", "binary", "large_binary", "integer", "floating", "boolean", "decimal")
 """Types of columns that may hold texts or labels."""
@@ -46,6 +46,7 @@ def blocks(
     chosen = known if names is None else [name for name in known if name in names]
     # Buffers of its own for each column keep a row group, however large, from being read as a whole.
     with parquet.ParquetFile(path, pre_buffer=False, buffer_size=_BUFFERS // (len(known) + 64)) as file:
+        size = size and min(size, max(1, _VALUES // (len(chosen) + 1)))
         for batch in [file.read(chosen)] if size is None else file.iter_batches(size, columns=chosen):
             if batch.num_rows:
                 yield {name: batch.column(name) for name in chosen}
@@ -66,11 +67,16 @@ def schema(path: str | os.PathLike[str]) -> Any:
     return found
 
 
-def sample(path: str | os.PathLike[str], size: int) -> dict[str, list[Any]]:
-    """Reads the first rows of a file, where a column whose type is none of texts or labels has no values.
+def sample(path: str | os.PathLike[str], count: int) -> dict[str, list[Any]]:
+    """Reads the first rows of a file.
+
+    Args:
+        path: The file.
+        count: About how many values.
 
     Returns:
-        Values by name, bytes as the text that they encode; no columns if there are no rows.
+        Values by name, bytes as the text that they encode, and none of a column whose type is that of no text or label;
+        no columns if there are no rows.
 
     Raises:
         OSError: The file cannot be read.
@@ -78,7 +84,7 @@ def sample(path: str | os.PathLike[str], size: int) -> dict[str, list[Any]]:
     """
     fields = schema(path)
     readable = [field.name for field in fields if _may_be_cells(field.type)]
-    first = next(blocks(path, size, readable), None)
+    first = next(blocks(path, min(1024, max(20, count // (len(readable) + 1))), readable), None)
     if first is None:
         return {}
     values = {name: values_of(array) for name, array in first.items()}

@@ -8,6 +8,7 @@ from typing import Any
 from tidegate.data.rows import Block, Source, blocks
 
 _ROWS = 1024  # of a block
+_SAMPLE = 1 << 19  # values, of all columns together
 
 
 @dataclass(frozen=True)
@@ -57,7 +58,7 @@ def survey(source: Source, kind: str, *, typed: bool) -> Survey | None:
     if kind == "parquet" and isinstance(source, str | os.PathLike):
         from tidegate.data import parquet  # noqa: PLC0415
 
-        return Survey(parquet.sample(source, _ROWS), parquet.schema(source))
+        return Survey(parquet.sample(source, _SAMPLE), parquet.schema(source))
     if kind != "jsonl" or not can_be_read_twice(source):
         return None
     start = None if isinstance(source, str | os.PathLike) else source.tell()
@@ -80,7 +81,7 @@ def _of_json(source: Source, *, typed: bool) -> Survey:
     for block in blocks(source, "jsonl", _ROWS):
         for name, values in block.items():
             if all(value is None for value in sample.get(name, ())):
-                sample[name] = values
+                sample[name] = values[: max(20, _SAMPLE // len(block))]
             if typed:
                 kind = json_types.type_of(values)
                 types[name] = json_types.widened(types[name], kind) if name in types else kind
