@@ -199,7 +199,9 @@ def test_a_column_that_comes_too_late_is_said(process: Callable[[str], Any]) -> 
 def test_printed_json_is_json(shell: Shell, folder: Path) -> None:
     """Numbers that are not finite, which JSON has not, are null."""
     numbers = [1.5, float("nan"), float("inf"), None]
-    parquet.write_table(pa.table({"text": ["a"] * 4, "n": numbers, "l": [[n] for n in numbers]}), folder / "nan.parquet")
+    parquet.write_table(
+        pa.table({"text": ["a"] * 4, "n": numbers, "l": [[n] for n in numbers]}), folder / "nan.parquet"
+    )
     code, out, _ = shell("predict model.safetensors nan.parquet --to jsonl")
     rows = [json.loads(line, parse_constant=pytest.fail) for line in out.splitlines()]
     assert (code, [row["n"] for row in rows], rows[2]["l"]) == (0, [1.5, None, None, None], [None])

@@ -380,8 +380,10 @@ def test_numbers_are_words_if_their_column_is_named(shell: Shell, folder: Path, 
 def test_texts_that_come_again_are_said(shell: Shell, folder: Path, small: str) -> None:
     """Doubles, contradictions and texts in both parts are a line each; a copy of the training file is seen."""
     lines = (folder / "train.csv").read_text(encoding="utf-8").splitlines()
-    (folder / "again.csv").write_text("\n".join([*lines, "only once and again,pos", "only once and again,neg"]), encoding="utf-8")
-    (folder / "held.csv").write_text("\n".join(["text,label", "only once and again,pos", "not there,neg"]), encoding="utf-8")
+    (folder / "again.csv").write_text(
+        "\n".join([*lines, "only once and again,pos", "only once and again,neg"]), encoding="utf-8"
+    )
+    (folder / "held.csv").write_text("text,label\nonly once and again,pos\nnot there,neg\n", encoding="utf-8")
     _, _, err = shell(f"train again.csv {TO} {small} --no-baselines --epochs 1 --validation held.csv")
     assert "more than once among those to train on" in err
     assert "with different labels, such as 'only once and again'" in err

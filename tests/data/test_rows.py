@@ -103,7 +103,7 @@ def test_parquet_is_read(tmp_path: Path) -> None:
     table = pa.table({"text": ["a", None, "c"], "label": pa.array([0, 1, 0], pa.int8()), "v": [[1.5], [], None]})
     parquet.write_table(table, tmp_path / "t.parquet")
     [whole] = blocks(tmp_path / "t.parquet", "parquet", None)
-    assert {name: column.type for name, column in whole.items()} == dict(zip(table.schema.names, table.schema.types))
+    assert {name: column.type for name, column in whole.items()} == {field.name: field.type for field in table.schema}
     assert pa.table(whole).to_pydict() == {"text": ["a", None, "c"], "label": [0, 1, 0], "v": [[1.5], [], None]}
     assert [len(block["text"]) for block in blocks(tmp_path / "t.parquet", "parquet", 2)] == [2, 1]
 

@@ -83,7 +83,8 @@ def test_numbers_are_no_words(texts: list[str]) -> None:
 
 
 @pytest.mark.parametrize(
-    "texts", [["1984", "2001: a space odyssey"], ["", ""], [], ["3 stars"], ["10/10"], ["5 -"], ["12:30"], ["１ ⅔ cups"]]
+    "texts",
+    [["1984", "2001: a space odyssey"], ["", ""], [], ["3 stars"], ["10/10"], ["5 -"], ["12:30"], ["１ ⅔ cups"]],
 )
 def test_texts_with_numbers_are_texts(texts: list[str]) -> None:
     """One word among them is enough."""

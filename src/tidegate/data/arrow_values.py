@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable
+from functools import partial
 from itertools import chain
 from typing import Any
 from uuid import UUID
@@ -17,8 +18,9 @@ _TICKS = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}
 def values_of(array: Any) -> list[Any]:
     """Lists the values of an array as texts, numbers, true and false, bytes, lists and dictionaries, None if missing.
 
-    What Arrow holds besides is text: times and dates as ISO 8601 writes them, to the nanosecond and in any year, moments
-    in UTC with a Z; durations too ("PT1.5S"). Numbers of fixed precision are `Decimal`, without a fraction integers.
+    What Arrow holds besides is text: times and dates as ISO 8601 writes them, to the nanosecond and in any year,
+    moments in UTC with a Z; durations too ("PT1.5S"). Numbers of fixed precision are `Decimal`, or integers if they have
+    no fraction.
 
     Args:
         array: An array of Arrow, in one piece or several.
@@ -55,15 +57,20 @@ def _of_floats(array: Any) -> list[Any]:
 
 
 def _of_times(array: Any) -> list[Any]:
-    unit, zone = array.type.unit, "Z" if array.type.tz else ""
+    zone = "Z" if array.type.tz else ""
     counts = array.cast(pa.int64()).to_pylist()
-    return [None if n is None else _without_zeros(str(np.datetime64(n, unit))) + zone for n in counts]
+    moment = partial(_moment, unit=array.type.unit)
+    return [None if n is None else _without_zeros(str(moment(n))) + zone for n in counts]
 
 
 def _of_dates(array: Any) -> list[Any]:
     counts = array.cast(pa.int32() if pa.types.is_date32(array.type) else pa.int64()).to_pylist()
-    unit = "D" if pa.types.is_date32(array.type) else "ms"
-    return [None if n is None else str(np.datetime64(n, unit).astype("datetime64[D]")) for n in counts]
+    moment = partial(_moment, unit="D" if pa.types.is_date32(array.type) else "ms")
+    return [None if n is None else str(moment(n).astype("datetime64[D]")) for n in counts]
+
+
+def _moment(count: int, unit: Any) -> "np.datetime64[Any]":
+    return np.datetime64(count, unit)  # which knows every year, as datetime does not
 
 
 def _of_times_of_day(array: Any) -> list[Any]:

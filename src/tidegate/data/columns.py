@@ -71,7 +71,7 @@ def label_name(value: Any) -> str | None:
     """
     if isinstance(value, list | dict):
         several = "; one text has one label here" if isinstance(value, list) else ""
-        raise ValueError(f"a label is {value!r:.40}, expected a text or a number{several}")
+        raise ValueError(f"a label is {value!r:.40}, expected a text or a number{several}")  # noqa: TRY004
     if isinstance(value, Decimal):
         value = f"{value.normalize():f}"
     elif isinstance(value, float) and value.is_integer():
@@ -121,7 +121,8 @@ def _guess(what: str, option: str, columns: Columns, names: Iterable[Iterable[st
     if _reads_as_texts([name]) or name in columns[name][:_SAMPLE]:
         raise ValueError(
             f"the first line seems to be a row and not the names of the columns ({name!r:.60}); "
-            f"put a line of names above it, such as: text,label; or say --{option} if it is a name (in Python {option}=...)"
+            f"put a line of names above it, such as: text,label; or say so with --{option} if it is a name "
+            f"(in Python {option}=...)"
         )
     return name
 

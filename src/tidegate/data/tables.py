@@ -3,7 +3,6 @@
 import csv
 import gzip
 import io
-import json
 import os
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
@@ -189,7 +188,8 @@ def _text(value: Any, row: int, column: str) -> str:
         raise ValueError(f"row {row} of column {column!r} holds {value!r:.40}, expected a text") from None
     if len(text) > LONGEST_TEXT:
         raise ValueError(
-            f"row {row} of column {column!r} holds a text of {len(text):,} characters, expected {LONGEST_TEXT:,} at most"
+            f"row {row} of column {column!r} holds a text of {len(text):,} characters, expected "
+            f"{LONGEST_TEXT:,} at most"
         )
     return text
 
@@ -254,8 +254,8 @@ def writer(target: str | os.PathLike[str] | BinaryIO, kind: str | None = None) -
             count += rows
             if late is not None:
                 raise ValueError(
-                    f"row {count + 1} brings a column {late[1]!r}, for which the lines of {kind} written so far have no "
-                    f"place: write JSON Lines (--to jsonl) or a file (-o FILE), or read a file instead of a pipe"
+                    f"row {count + 1} brings a column {late[1]!r}, for which the lines of {kind} written so far have "
+                    f"no place: write JSON Lines (--to jsonl) or a file (-o FILE), or read a file instead of a pipe"
                 )
 
         yield append_and_flush

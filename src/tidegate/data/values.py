@@ -10,6 +10,7 @@ import numpy as np
 
 _PLAIN = {str, int, type(None)}  # true and false are of a type of their own
 
+
 def plain_values(column: Any) -> list[Any]:
     """Lists the values of a column as texts, numbers, true and false, bytes, lists and dictionaries, None if missing.
 

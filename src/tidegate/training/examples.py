@@ -161,7 +161,7 @@ def prepare_texts(
     targets, parts = _parts(list(check_texts(texts)), labels, task, validation, seed)
     tokenizer = Tokenizer.train(parts[0].sequences, vocab_size=vocab_size, min_frequency=min_frequency)
     train, held = (Labelled(Corpus.from_texts(part, tokenizer, max_length), numbers) for part, numbers in parts)
-    facts = vars(targets) | {"max_length": max_length, "repeats": find_repeats(*parts)}
+    facts = vars(targets) | {"max_length": max_length, "repeats": find_repeats(parts[0], parts[1])}
     return TextExamples(**facts, tokenizer=tokenizer, train=train, validation=held)
 
 

@@ -128,8 +128,8 @@ def class_indices(labels: Sequence[Any], classes: Sequence[Any], source: str, co
         if isinstance(label, str) and label.lower() in BOOLEANS:
             index.setdefault(label.lower(), i)
     indices = [_index(label, index) for label in labels]
-    for row, (label, i) in enumerate(zip(labels, indices, strict=True)):
-        if i is None:
+    for row, (label, place) in enumerate(zip(labels, indices, strict=True)):
+        if place is None:
             known = ", ".join(map(repr, classes[:8])) + (", …" if len(classes) > 8 else "")
             raise ValueError(f"{source}: row {row + 1} has the label {label!r:.60}, expected one of {known}")
     return np.array(indices, np.int64)

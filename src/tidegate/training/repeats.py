@@ -1,7 +1,7 @@
 """Texts that stand more than once among those to train on, or also among those to judge by."""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -37,10 +37,10 @@ class Repeats:
         if self.same:
             yield "the rows to judge by are those to train on: the scores say nothing about other texts"
         elif self.shared:
-            yield f"{self.shared:,} of the {self.judged:,} texts to judge by are trained on too: the scores are too good"
+            yield f"{self.shared:,} of the {self.judged:,} texts to judge by are trained on too: scores are too good"
 
 
-def find_repeats(train: tuple[Iterable[str], Sequence[Any]], judged: tuple[Iterable[str], Sequence[Any]]) -> Repeats:
+def find_repeats(train: tuple[Iterable[str], Iterable[Any]], judged: tuple[Iterable[str], Iterable[Any]]) -> Repeats:
     """Counts texts that come again, outer spaces aside.
 
     Example:
@@ -52,7 +52,9 @@ def find_repeats(train: tuple[Iterable[str], Sequence[Any]], judged: tuple[Itera
         train: Texts to train on, with their labels.
         judged: Texts to judge by, with their labels.
     """
-    rows, others = (Counter(zip(map(str.strip, texts), map(str, labels), strict=True)) for texts, labels in (train, judged))
+    rows, others = (
+        Counter(zip(map(str.strip, texts), map(str, labels), strict=True)) for texts, labels in (train, judged)
+    )
     counts: Counter[str] = Counter()
     labels: Counter[str] = Counter()
     for (text, _), count in rows.items():

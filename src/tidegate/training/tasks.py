@@ -28,8 +28,9 @@ def check_words(texts: Iterable[str], column: str) -> None:
         example = example or text.strip()
     if example:
         raise ValueError(
-            f"the texts of column {column!r} are numbers, such as {example!r:.40}, expected words: name the column of "
-            f"texts with --text (--text {column} reads numbers as words), or train on numbers in Python with tidegate.fit"
+            f"the texts of column {column!r} are numbers, such as {example!r:.40}, expected words: name the column "
+            f"of texts with --text (--text {column} reads numbers as words), or train on numbers in Python with "
+            f"tidegate.fit"
         )
 
 
@@ -46,10 +47,15 @@ def check_classes(labels: Sequence[str], column: str) -> None:
     names = dict.fromkeys(labels)
     rare = len(names) > _MOST_RARE and 2 * len(names) > len(labels)
     fraction = next((name for name in names if "." in name or "," in name), None)
-    if fraction and all(map(_NUMBER.fullmatch, names)) and (len(names) > _MOST_FRACTIONS or 2 * len(names) > len(labels)):
+    if (
+        fraction
+        and all(map(_NUMBER.fullmatch, names))
+        and (len(names) > _MOST_FRACTIONS or 2 * len(names) > len(labels))
+    ):
         raise ValueError(
-            f"the labels of column {column!r} are numbers with a fraction, such as {fraction}, and {len(names)} different "
-            f'ones, expected classes: numbers are predicted in Python with tidegate.fit(..., task="regression")'
+            f"the labels of column {column!r} are numbers with a fraction, such as {fraction}, and {len(names)} "
+            f"different ones, expected classes: numbers are predicted in Python with "
+            f'tidegate.fit(..., task="regression")'
         )
     if len(names) == len(labels) or rare:
         raise ValueError(
@@ -58,8 +64,8 @@ def check_classes(labels: Sequence[str], column: str) -> None:
         )
     if several := _several(list(names)):
         raise ValueError(
-            f"the label {several!r:.60} of column {column!r} reads as several labels in one cell, expected one for each "
-            f"text: keep one of them, or make a column of true and false for each and train a model for each"
+            f"the label {several!r:.60} of column {column!r} reads as several labels in one cell, expected one for "
+            f"each text: keep one of them, or make a column of true and false for each and train a model for each"
         )
 
 
