@@ -19,8 +19,8 @@ def values_of(array: Any) -> list[Any]:
     """Lists the values of an array as texts, numbers, true and false, bytes, lists and dictionaries, None if missing.
 
     What Arrow holds besides is text: times and dates as ISO 8601 writes them, to the nanosecond and in any year,
-    moments in UTC with a Z; durations too ("PT1.5S"). Numbers of fixed precision are `Decimal`, or integers if they have
-    no fraction.
+    moments in UTC with a Z; durations too ("PT1.5S"). Numbers of fixed precision are `Decimal`, or integers if they
+    have no fraction.
 
     Args:
         array: An array of Arrow, in one piece or several.
