@@ -13,7 +13,7 @@ def read(source: str, kind: Kind | None, text: str | None) -> Iterator[tables.Ta
 
     Args:
         source: A file, or "-" for standard input.
-        kind: What the rows look like; None to go by the suffix, and for standard input one text a line.
+        kind: What the rows look like; None to go by how they begin, and by the suffix.
         text: Column of the texts; None to guess it.
 
     Yields:
@@ -24,7 +24,7 @@ def read(source: str, kind: Kind | None, text: str | None) -> Iterator[tables.Ta
         ValueError: The table is damaged, or has no column of texts.
     """
     if source == "-":
-        return tables.stream(sys.stdin.buffer, kind or "lines", text=text)
+        return tables.stream(sys.stdin.buffer, kind, text=text)
     if not Path(source).exists():
         hint = "; for a text itself there is predict MODEL --words TEXT, or a pipe with - as FILE"
         raise FileNotFoundError(f"there is no file {source!r}" + hint * any(map(str.isspace, source)))

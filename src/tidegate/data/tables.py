@@ -8,24 +8,17 @@ import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, BinaryIO
 
 import numpy as np
 
 from tidegate.data.columns import guess_columns, label_name
+from tidegate.data.containers import Source
 from tidegate.data.files import replacing
-from tidegate.data.rows import Block, Source, blocks
-
-KINDS = {
-    "csv": (".csv",),
-    "tsv": (".tsv", ".tab"),
-    "jsonl": (".jsonl", ".ndjson", ".json"),
-    "parquet": (".parquet", ".pq"),
-    "lines": (".txt",),
-}
-"""The kinds of tables and their suffixes. "lines" has one text a line, no names and no labels."""
+from tidegate.data.kinds import KINDS, kind_of
+from tidegate.data.rows import Block, blocks
+from tidegate.data.sources import name_of
 
 Write = Callable[[Mapping[str, Any]], None]
 
@@ -52,32 +45,22 @@ class Table:
         return len(self.texts)
 
 
-def kind_of(path: str | os.PathLike[str]) -> str:
-    """Returns the kind of a table by its suffix, one of `KINDS`; all but Parquet may be compressed and end in `.gz`.
-
-    Raises:
-        ValueError: The suffix is none that is known.
-    """
-    suffixes = [suffix.lower() for suffix in Path(path).suffixes]
-    compressed = suffixes[-1:] == [".gz"]
-    suffix = "".join(suffixes[-2:-1] if compressed else suffixes[-1:])
-    for kind, known in KINDS.items():
-        if suffix in known and not (kind == "parquet" and compressed):
-            return kind
-    expected = ", ".join(suffix for known in KINDS.values() for suffix in known)
-    raise ValueError(f"{os.fspath(path)}: the suffix is unknown, expected one of {expected}")
-
-
 def read(
-    path: str | os.PathLike[str], text: str | None = None, label: str | None = None, *, need_label: bool = True
+    path: str | os.PathLike[str],
+    text: str | None = None,
+    label: str | None = None,
+    *,
+    need_label: bool = True,
+    kind: str | None = None,
 ) -> Table:
     """Reads a whole table.
 
     Args:
-        path: A file whose suffix `kind_of` knows, in UTF-8 or, with a byte order mark, UTF-16.
+        path: A file of a kind that `rows.blocks` reads, in UTF-8, UTF-16 or UTF-32, packed or not.
         text: Name of the column of texts; None to guess it, see `columns.guess_columns`.
         label: Name of the column of labels; None to guess it, if it is needed.
         need_label: Whether there must be labels.
+        kind: As in `stream`.
 
     Raises:
         ImportError: A Parquet file is to be read and pyarrow is missing.
@@ -85,7 +68,7 @@ def read(
         ValueError: The file is damaged or has no rows, a column is not there or cannot be guessed, or a label is
             missing.
     """
-    tables = list(stream(path, text=text, label=label, need_label=need_label, size=None))
+    tables = list(stream(path, kind, text=text, label=label, need_label=need_label, size=None))
     if not tables:
         raise ValueError(f"{os.fspath(path)}: there are no rows")
     return tables[0]
@@ -106,7 +89,7 @@ def stream(
 
     Args:
         source: A file, or an open binary stream such as `sys.stdin.buffer`, which is not closed.
-        kind: One of `KINDS`; None to go by the suffix of the file.
+        kind: One of `kinds.KINDS`; None to go by how it begins and by the suffix of the file.
         text: As in `read`; guessed on the first part.
         label: As in `read`.
         need_label: As in `read`.
@@ -118,11 +101,10 @@ def stream(
     Raises:
         ImportError: As in `read`.
         OSError: As in `read`.
-        ValueError: As in `read`, when the part in question is reached; `kind` is unknown, or is "parquet" for a stream.
+        ValueError: As in `read`, when the part in question is reached; `kind` is unknown.
     """
-    name = os.fspath(source) if isinstance(source, str | os.PathLike) else "standard input"
-    kind = kind or kind_of(name)
-    if kind not in KINDS:
+    name = name_of(source)
+    if kind is not None and kind not in KINDS:
         raise ValueError(f"the kind of table is {kind!r}, expected one of {', '.join(KINDS)}")
     chosen: tuple[str, str | None] | None = None
     count = 0

@@ -1,0 +1,198 @@
+"""Bytes as text, and text as lines, as they come in."""
+
+import codecs
+import re
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from typing import Protocol
+
+from tidegate.data.containers import Damaged
+
+LONGEST = 1 << 26
+"""The most characters of a line, a field, or a JSON value: 67 million, where a long novel has 3 million."""
+
+_CHUNK = 1 << 20  # bytes
+_LINE = re.compile(r"[^\r\n]*(?:\r{0,2}\n|\r)")  # some programs write \r\r\n, which is one end of a line
+_END = re.compile(r"\r{0,2}\n|\r")
+
+
+class Stream(Protocol):
+    """What text comes from."""
+
+    @property
+    def head(self) -> bytes:
+        """Its first bytes, which `read1` gives too."""
+
+    def read1(self, size: int = -1, /) -> bytes:
+        """Takes what has come in, and waits only if that is nothing."""
+
+
+class Text:
+    """The text of a binary stream in pieces, each as soon as it comes in.
+
+    UTF-8, or UTF-16 and UTF-32, which show by a byte order mark or by the zero bytes of their Latin letters.
+    """
+
+    def __init__(self, stream: Stream) -> None:
+        self._stream = stream
+        self._decoder = codecs.getincrementaldecoder(_encoding(stream.head))()
+        self._again: list[str] = []
+        self._ends = 0  # of lines, in the text so far
+        self._ended = False
+
+    def __iter__(self) -> Iterator[str]:
+        return self
+
+    def __next__(self) -> str:
+        if self._again:
+            return self._again.pop()
+        while not self._ended:
+            if piece := self._decoded():
+                self._ends += count_ends(piece)
+                return piece
+        raise StopIteration
+
+    def give_back(self, piece: str) -> None:
+        """Lets a piece come once more."""
+        if piece:
+            self._again.append(piece)
+
+    def beginning(self, goes_on: Callable[[str], bool]) -> str:
+        """Returns the first pieces, up to where enough of the text is there; they come once more."""
+        found = ""
+        while goes_on(found) and (piece := next(self, "")):
+            found += piece
+        self.give_back(found)
+        return found
+
+    def _decoded(self) -> str:
+        """Takes what has come in, which may be nothing that makes a character.
+
+        Raises:
+            ValueError: The bytes are no text, or the packed data is damaged.
+        """
+        try:
+            chunk = self._stream.read1(_CHUNK)
+        except Damaged as error:
+            raise ValueError(f"the compressed data is damaged or cut off after line {self._ends}: {error}") from None
+        self._ended = not chunk
+        try:
+            return self._decoder.decode(chunk, final=not chunk)
+        except UnicodeDecodeError as error:
+            good = error.object[: error.start].decode(error.encoding, errors="ignore")
+            name = error.encoding.upper()
+            raise ValueError(
+                f"line {self._ends + count_ends(good) + 1} is not {name} (byte 0x{error.object[error.start]:02x}): "
+                f"save the file as UTF-8; `iconv -f WINDOWS-1252 -t UTF-8` does so for files of older Western programs"
+            ) from None
+
+
+def _encoding(head: bytes) -> str:
+    """Tells the encoding by a mark, or by where the zero bytes are."""
+    if head.startswith((codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE)):
+        return "utf-32"
+    if head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return "utf-16"
+    size = len(head) // 4 * 4
+    zeros = [head[place:size:4].count(0) * 4 / size if size else 0 for place in range(4)]
+    wide = {
+        "utf-32-le": zeros[0] == 0 and zeros[2] == zeros[3] == 1,
+        "utf-32-be": zeros[3] == 0 and zeros[0] == zeros[1] == 1,
+        "utf-16-le": zeros[0] == zeros[2] == 0 and zeros[1] + zeros[3] >= 1,
+        "utf-16-be": zeros[1] == zeros[3] == 0 and zeros[0] + zeros[2] >= 1,
+    }
+    return next((name for name, fits in wide.items() if fits), "utf-8-sig")
+
+
+def count_ends(text: str) -> int:
+    """Counts the ends of lines: a line feed, a carriage return, or both."""
+    return len(_END.findall(text)) if "\r" in text else text.count("\n")
+
+
+class Lines:
+    """The lines of a text, each with its line break: a line feed, a carriage return, or both.
+
+    Attributes:
+        number: Number of the last line that was handed out, from 1.
+        passed: Characters that were handed out.
+    """
+
+    def __init__(self, text: Iterable[str]) -> None:
+        self.number = self.passed = 0
+        self._pieces = iter(text)
+        self._waiting: deque[str] = deque()
+        self._rest: list[str] = []  # of the last line, in the pieces that it came in
+
+    def __iter__(self) -> Iterator[str]:
+        return self
+
+    def __next__(self) -> str:
+        while not self._waiting:
+            self._fill()
+        line = self._waiting.popleft()
+        self.number += 1
+        self.passed += len(line)
+        return line
+
+    @property
+    def drained(self) -> bool:
+        """Whether the next line has not come in yet."""
+        return not self._waiting
+
+    def give_back(self, lines: list[str]) -> None:
+        """Lets the last lines come once more."""
+        self._waiting.extendleft(reversed(lines))
+        self.number -= len(lines)
+        self.passed -= sum(map(len, lines))
+
+    def first(self) -> str:
+        """Returns the first line that is not blank, which comes once more; empty if there is none."""
+        taken: list[str] = []
+        for line in self:
+            taken.append(line)
+            if line.strip():
+                break
+        self.give_back(taken)
+        return taken[-1] if taken and taken[-1].strip() else ""
+
+    def skip_first(self) -> None:
+        """Leaves out the first line that is not blank, and what stands before it."""
+        while not next(self, "-").strip():
+            pass
+
+    def _fill(self) -> None:
+        """Takes a piece of text.
+
+        Raises:
+            StopIteration: The text is at its end.
+            ValueError: A line does not end.
+        """
+        piece = next(self._pieces, "")
+        if piece:
+            before = self._rest[-1][-1:] if self._rest else ""
+            self._rest.append(piece)
+            if "\n" in piece or "\r" in piece or before == "\r":
+                self._split("".join(self._rest), final=False)
+            elif sum(map(len, self._rest)) > LONGEST:
+                raise ValueError(f"line {self.number + 1} has more than {LONGEST:,} characters: this is no table")
+        elif self._rest:
+            self._split("".join(self._rest), final=True)
+        else:
+            raise StopIteration
+
+    def _split(self, text: str, *, final: bool) -> None:
+        """Splits what has come in; what follows the last line break waits for more."""
+        # str.splitlines would also split at characters that texts hold, such as U+0085 and U+2028
+        if "\r" not in text:
+            *lines, rest = text.split("\n")
+            self._waiting.extend(line + "\n" for line in lines)
+        else:
+            # a line feed may follow the last carriage returns
+            held = 0 if final else min(2, len(text) - len(text.rstrip("\r")))
+            lines = _LINE.findall(text, 0, len(text) - held)
+            rest = text[sum(map(len, lines)) :]
+            self._waiting.extend(lines)
+        self._rest = [rest] if rest else []
+        if final and rest:
+            self._waiting.append(rest)
+            self._rest = []
