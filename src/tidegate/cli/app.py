@@ -104,7 +104,7 @@ def _cautions_as_notes() -> Iterator[None]:
             else:
                 show(message, category, *place, **rest)
 
-        warnings.showwarning = show_line  # type: ignore[assignment]
+        warnings.showwarning = show_line
         yield
 
 

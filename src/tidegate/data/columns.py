@@ -32,7 +32,7 @@ def guess_columns(columns: Columns, text: str | None, label: str | None, *, need
 
     Args:
         columns: A table, or its first rows.
-        text: Name of the column of texts, None to guess it.
+        text: Name of the column of texts, or of a field in its records such as `review.text`; None to guess it.
         label: Name of the column of labels, None to guess it if it is needed.
         need_label: Whether there must be a column of labels.
 
@@ -43,7 +43,7 @@ def guess_columns(columns: Columns, text: str | None, label: str | None, *, need
         ValueError: A column is not there, or a guess is not obvious.
     """
     for name in (text, label):
-        if name is not None and name not in columns:
+        if name is not None and column_of(columns, name) is None:
             raise ValueError(f"there is no column {name!r}; {_list(columns)}")
     named = any(plain_name(name) in row for name in columns for row in (*TEXT_NAMES, *LABEL_NAMES))
     if text is None:
@@ -55,6 +55,23 @@ def guess_columns(columns: Columns, text: str | None, label: str | None, *, need
     if text == label:
         raise ValueError(f"column {text!r} cannot hold both the texts and the labels; {_list(columns)}")
     return text, label
+
+
+def column_of(columns: Columns, name: str) -> Sequence[Any] | None:
+    """Returns the values of a column, or of a field in the records of one, as `review.text` names it.
+
+    Returns:
+        The values, with None where a record has no such field; None if there is no such column.
+    """
+    if name in columns:
+        return columns[name]
+    outer, *fields = name.split(".")
+    values = columns.get(outer)
+    if not fields or values is None or not any(isinstance(value, dict) for value in values):
+        return None
+    for field in fields:
+        values = [value.get(field) if isinstance(value, dict) else None for value in values]
+    return values
 
 
 def label_name(value: Any) -> str | None:

@@ -3,7 +3,6 @@
 import csv
 import re
 from collections.abc import Iterator
-from itertools import chain
 
 from tidegate.data.columns import TEXT_NAMES, plain_name
 from tidegate.data.kinds import DELIMITERS, caution, separator_of
@@ -39,6 +38,9 @@ class Delimited:
         self._lines, self._name = lines, name
         self._separator_line = ""
         self.delimiter = self._find_delimiter(kind)
+        self._feed = _Feed(lines)
+        self._reader = csv.reader(self._feed, delimiter=self.delimiter, strict=True)
+        self._spaced_reader = csv.reader(self._feed, delimiter=self.delimiter, strict=True, skipinitialspace=True)
         self._spaced = re.compile(rf'(?:^|{re.escape(self.delimiter)}) +"')
         self._width: int | None = None
         self._header = [field.strip().lstrip("\ufeff") for field in next(self._fields(), [])]
@@ -102,7 +104,11 @@ class Delimited:
     def _quoted(self, line: str) -> list[str]:
         """Parses a row by the rules of CSV; a quotation mark may stand behind spaces."""
         row, taken = self._parsed(line)
-        if self._spaced.search(line) and any(field[:1] == " " and field.lstrip(" ")[:1] == '"' for field in row):
+        if (
+            ' "' in line
+            and self._spaced.search(line)
+            and any(field[:1] == " " and field.lstrip(" ")[:1] == '"' for field in row)
+        ):
             self._lines.give_back(taken)
             try:
                 return self._parsed(line, spaces=True)[0]
@@ -152,20 +158,14 @@ class Delimited:
         Raises:
             ValueError: A quotation mark is wrong; no line but the first is taken then.
         """
-        taken: list[str] = []
-
-        def following() -> Iterator[str]:
-            for more in self._lines:
-                taken.append(more)
-                yield more
-
-        reader = csv.reader(chain([line], following()), delimiter=self.delimiter, strict=True, skipinitialspace=spaces)
+        feed = self._feed
+        feed.first, feed.taken = line, []
         try:
-            return next(reader), taken
+            return next(self._spaced_reader if spaces else self._reader), feed.taken
         except csv.Error as error:
             last = self._lines.number
-            self._lines.give_back(taken)
-            until = f" (a quotation mark opens a field that goes on to line {last})" if taken else ""
+            self._lines.give_back(feed.taken)
+            until = f" (a quotation mark opens a field that goes on to line {last})" if feed.taken else ""
             raise ValueError(
                 f"line {self.first}: {error}{until}; a quotation mark inside a quoted field is doubled"
             ) from None
@@ -192,6 +192,30 @@ class Delimited:
                 f"line {self.first} names the columns again in another order ({', '.join(names)[:60]}): "
                 f"files that are put together need the same one"
             )
+
+
+class _Feed:
+    """Lines for the csv module, the first of a row before those that it goes on to.
+
+    Attributes:
+        first: The first line, if it is still to be handed out.
+        taken: The lines after it that were handed out.
+    """
+
+    def __init__(self, lines: Lines) -> None:
+        self.first: str | None = None
+        self.taken: list[str] = []
+        self._lines = lines
+
+    def __iter__(self) -> Iterator[str]:
+        return self
+
+    def __next__(self) -> str:
+        if self.first is not None:
+            line, self.first = self.first, None
+            return line
+        self.taken.append(next(self._lines))
+        return self.taken[-1]
 
 
 def _unquoted(field: str) -> str:

@@ -5,11 +5,12 @@ import re
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from tidegate.data.lines import LONGEST, count_ends
+from tidegate.data.lines import count_ends
 
 _SPACE = re.compile(r"[ \t\r\n\ufeff]*")
 _OBJECTS = re.compile(r"\[[ \t\r\n]*(?=\{)")
 _BRACKET = re.compile(r"\[[ \t\r\n]*")
+_LONGEST = 1 << 26  # characters of a value, which may be a whole table
 _UNSURE = 12  # characters at the end of what has come in, where an error may be due to what is missing: -Infinit
 _LARGE = 1 << 20  # characters of a value from which more of it is gathered before it is parsed again
 
@@ -59,9 +60,9 @@ class JsonValues:
             ValueError: A value does not end.
         """
         rest = self._buffer[self._at :]
-        if len(rest) > LONGEST:
+        if len(rest) > _LONGEST:
             raise ValueError(
-                f"line {self._line} begins a JSON value of more than {LONGEST:,} characters: write JSON Lines, an "
+                f"line {self._line} begins a JSON value of more than {_LONGEST:,} characters: write JSON Lines, an "
                 f"object a line, as pandas does with to_json(..., orient='records', lines=True)"
             )
         found = [rest]
@@ -111,11 +112,11 @@ class JsonValues:
             unfinished = error.pos >= len(self._buffer.rstrip()) - _UNSURE or error.msg.startswith("Unterminated")
             if unfinished and not self._ended:
                 return False
-            raise self._error(error.msg, error.pos) from None
+            raise self._error(error.msg.removesuffix(" at"), error.pos) from None
         except RecursionError:
             raise ValueError(f"line {self._line}: the JSON value is nested too deeply") from None
-        except ValueError as error:  # a number of too many digits
-            raise self._error(str(error), self._at) from None
+        except ValueError:
+            raise ValueError(f"line {self._line} holds a number of too many digits") from None
         self._ready.insert(0, (self._line, value))
         self._line += count_ends(self._buffer[self._at : end])
         self.passed += end - self._at
@@ -129,6 +130,6 @@ class JsonValues:
             self._at = found.end()
 
     def _error(self, message: str, at: int) -> ValueError:
-        before = self._buffer[self._at : at]
-        column = at - max(self._buffer.rfind("\n", 0, at), self._buffer.rfind("\r", 0, at))
-        return ValueError(f"line {self._line + count_ends(before)} is not JSON: {message} (column {column})")
+        line = self._line + count_ends(self._buffer[self._at : at])
+        where = repr(self._buffer[at : at + 20]) if at < len(self._buffer) else "the end"
+        return ValueError(f"line {line} is not JSON: {message} at {where}")

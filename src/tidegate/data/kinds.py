@@ -38,6 +38,7 @@ _NO_TABLE = (
         "is a pointer of Git LFS and not the file that it stands for: `git lfs pull` fetches that",
     ),
 )
+_USUAL = {name for row in (*TEXT_NAMES, *LABEL_NAMES) for name in row}
 _LONGEST_NAME = 40  # characters of a column's name in a line that is taken for a header
 _LONGEST_START = 1 << 16  # characters at which a decision is due
 
@@ -113,13 +114,18 @@ def separator_of(line: str) -> str | None:
 
 def reads_as_header(line: str) -> bool:
     """Whether a line names columns: fields short and different, and a usual name of texts or labels among them."""
-    usual = {name for row in (*TEXT_NAMES, *LABEL_NAMES) for name in row}
     for delimiter in DELIMITERS:
         names = [field.strip().strip('"') for field in line.strip("\r\n").split(delimiter)]
         short = all(len(name) <= _LONGEST_NAME and len(name.split()) <= 3 for name in names)
-        if len(names) > 1 and short and len(set(names)) == len(names) and usual & set(map(plain_name, names)):
+        if len(names) > 1 and short and len(set(names)) == len(names) and any(map(_is_usual, names)):
             return True
     return separator_of(line) is not None
+
+
+def _is_usual(name: str) -> bool:
+    """Whether a name is a usual one of texts or labels, or is made of one, such as tweet_text."""
+    parts = {plain_name(name)} | (set() if " " in name else set(plain_name(name).split("_")))
+    return not parts.isdisjoint(_USUAL)
 
 
 def reads_as_name(line: str) -> bool:
@@ -137,5 +143,6 @@ def read_as(kind: str, first: str) -> str:
     if kind == "jsonl":
         return "this is read as JSON"
     line = f"the first line, {first.strip()[:60]!r},"
-    what = "for the name of a column" if kind == "named-lines" else "for the names of columns, and the file for CSV"
-    return f"{line} is taken {what}"
+    if kind == "named-lines":
+        return f"{line} is taken for the name of a column"
+    return f"this is read as CSV, for {line} seems to name columns"

@@ -4,14 +4,17 @@ import codecs
 import re
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
+from itertools import islice
 from typing import Protocol
 
 from tidegate.data.containers import Damaged
 
-LONGEST = 1 << 26
-"""The most characters of a line, a field, or a JSON value: 67 million, where a long novel has 3 million."""
+LONGEST = 1 << 24
+"""The most characters of a line or a field: 17 million, where a long novel has 3 million."""
 
 _CHUNK = 1 << 20  # bytes
+_SAMPLE = 4096  # bytes that show the encoding
+_MOST_BLANK = 10_000  # lines before the first one with a text
 _LINE = re.compile(r"[^\r\n]*(?:\r{0,2}\n|\r)")  # some programs write \r\r\n, which is one end of a line
 _END = re.compile(r"\r{0,2}\n|\r")
 
@@ -93,20 +96,38 @@ def _encoding(head: bytes) -> str:
         return "utf-32"
     if head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         return "utf-16"
-    size = len(head) // 4 * 4
-    zeros = [head[place:size:4].count(0) * 4 / size if size else 0 for place in range(4)]
     wide = {
-        "utf-32-le": zeros[0] == 0 and zeros[2] == zeros[3] == 1,
-        "utf-32-be": zeros[3] == 0 and zeros[0] == zeros[1] == 1,
-        "utf-16-le": zeros[0] == zeros[2] == 0 and zeros[1] + zeros[3] >= 1,
-        "utf-16-be": zeros[1] == zeros[3] == 0 and zeros[0] + zeros[2] >= 1,
+        "utf-32-le": head[:1] != b"\0" and head[1:4] == b"\0\0\0",
+        "utf-32-be": head[:3] == b"\0\0\0" and head[3:4] not in {b"", b"\0"},
+        "utf-16-le": _is_utf16(head, 1),
+        "utf-16-be": _is_utf16(head, 0),
     }
     return next((name for name, fits in wide.items() if fits), "utf-8-sig")
 
 
+def _is_utf16(head: bytes, place: int) -> bool:
+    """Whether pairs of bytes are characters.
+
+    Args:
+        head: The first bytes.
+        place: Which byte of a pair holds the high half, zero for Latin letters and line feeds.
+    """
+    size = min(len(head), _SAMPLE) // 2 * 2
+    high, low = head[place:size:2], head[1 - place : size : 2]
+    if b"\0" in low or b"\0" not in high:
+        return False
+    ends = [above for above, below in zip(high, low, strict=True) if below == ord("\n")]
+    return high[:8].count(0) * 2 >= len(high[:8]) or (0 in ends and not any(ends))
+
+
 def count_ends(text: str) -> int:
     """Counts the ends of lines: a line feed, a carriage return, or both."""
-    return len(_END.findall(text)) if "\r" in text else text.count("\n")
+    return text.count("\n") if _ends_with_line_feeds(text) else len(_END.findall(text))
+
+
+def _ends_with_line_feeds(text: str) -> bool:
+    """Whether there is no carriage return but one before a line feed, as in nearly all files."""
+    return "\r" not in text or (text.count("\r") == text.count("\r\n") and "\r\r" not in text)
 
 
 class Lines:
@@ -146,9 +167,9 @@ class Lines:
         self.passed -= sum(map(len, lines))
 
     def first(self) -> str:
-        """Returns the first line that is not blank, which comes once more; empty if there is none."""
+        """Returns the first line that is not blank, which comes once more; "" if there is none, or far off."""
         taken: list[str] = []
-        for line in self:
+        for line in islice(self, _MOST_BLANK):
             taken.append(line)
             if line.strip():
                 break
@@ -183,7 +204,7 @@ class Lines:
     def _split(self, text: str, *, final: bool) -> None:
         """Splits what has come in; what follows the last line break waits for more."""
         # str.splitlines would also split at characters that texts hold, such as U+0085 and U+2028
-        if "\r" not in text:
+        if _ends_with_line_feeds(text):
             *lines, rest = text.split("\n")
             self._waiting.extend(line + "\n" for line in lines)
         else:

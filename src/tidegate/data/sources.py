@@ -73,7 +73,8 @@ def _kind_of(unpacked: Unpacked, asked: str | None, name: str) -> str:
         else:
             first = Lines(text).first()
             found = _kind_of_lines(first, expected)
-    if expected == "lines" != found != "fasttext":
+    asked_lines = kinds.kind_by_name(unpacked.name) == "lines" or not unpacked.name
+    if expected == "lines" != found != "fasttext" and asked_lines:  # a pipe with a name is a table or is not
         kinds.caution(f"{name}: {kinds.read_as(found, first)}; to take each line for a text, say so with --from lines")
     return found
 

@@ -101,6 +101,8 @@ class SwallowedRows:
 
         The first line follows the fields before it in its row, and the last one precedes those behind it.
         """
+        if row[place].count(self._delimiter) < min(place, self._width - place - 1):
+            return None
         lines = row[place].replace("\r\n", "\n").replace("\r", "\n").split("\n")
         before, after = [None] * place, [None] * (self._width - place - 1)
         pieces: list[list[str | None]] = [[*line.split(self._delimiter)] for line in lines]

@@ -13,7 +13,7 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from tidegate.data.columns import guess_columns, label_name
+from tidegate.data.columns import column_of, guess_columns, label_name
 from tidegate.data.containers import Source
 from tidegate.data.files import replacing
 from tidegate.data.kinds import KINDS, kind_of
@@ -125,13 +125,13 @@ def _table(columns: Block, text: str, label: str | None, first_row: int) -> Tabl
         ValueError: A text is no text, or a label is missing or is neither text nor number.
     """
     size = len(next(iter(columns.values())))
-    texts = ["" if value is None else value for value in columns.get(text, [None] * size)]
+    texts = ["" if value is None else value for value in column_of(columns, text) or [None] * size]
     for row, value in enumerate(texts, first_row):
         if not isinstance(value, str):
             raise ValueError(f"row {row} of column {text!r} holds {value!r:.40}, expected a text")  # noqa: TRY004
     if label is None:
         return Table(texts, None, columns, text, None)
-    labels = [label_name(value) for value in columns.get(label, [None] * size)]
+    labels = [label_name(value) for value in column_of(columns, label) or [None] * size]
     missing = [row for row, name in enumerate(labels, first_row) if name is None]
     if missing:
         count = f"{len(missing)} of {size} rows have" if size > 1 else "a row has"
