@@ -61,7 +61,7 @@ def column_of(columns: Columns, name: str) -> Sequence[Any] | None:
     """Returns the values of a column, or of a field in the records of one, as `review.text` names it.
 
     Returns:
-        The values, with None where a record has no such field; None if there is no such column.
+        The values, with None where a record has no such field; None if there is no such column, or no record has it.
     """
     if name in columns:
         return columns[name]
@@ -71,7 +71,7 @@ def column_of(columns: Columns, name: str) -> Sequence[Any] | None:
         return None
     for field in fields:
         values = [value.get(field) if isinstance(value, dict) else None for value in values]
-    return values
+    return values if any(value is not None for value in values) else None
 
 
 def label_name(value: Any) -> str | None:

@@ -241,7 +241,7 @@ def _document(names: list[str]) -> str | None:
     """Says what a zip archive is that is more than an archive, and what to do; None if it is not."""
     if any(name.startswith("xl/") for name in names):
         return f"an Excel workbook: {_EXCEL}"
-    if "[Content_Types].xml" in names or {"mimetype", "content.xml"} <= set(names):
+    if any(name.startswith(("word/", "ppt/")) for name in names) or {"mimetype", "content.xml"} <= set(names):
         return f"a document of an office program: {_EXCEL}"
     if any(name.endswith("data.pkl") for name in names):
         return "a file of PyTorch and no table: write the texts as CSV or JSON Lines"

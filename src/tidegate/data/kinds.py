@@ -113,19 +113,24 @@ def separator_of(line: str) -> str | None:
 
 
 def reads_as_header(line: str) -> bool:
-    """Whether a line names columns: fields short and different, and a usual name of texts or labels among them."""
+    """Whether a line names columns: fields short and different, and a usual name of texts or labels among them.
+
+    Prose has a space behind a comma: there all the names must be usual ones.
+    """
     for delimiter in DELIMITERS:
-        names = [field.strip().strip('"') for field in line.strip("\r\n").split(delimiter)]
+        fields = line.strip("\r\n").split(delimiter)
+        names = [field.strip().strip('"') for field in fields]
         short = all(len(name) <= _LONGEST_NAME and len(name.split()) <= 3 for name in names)
-        if len(names) > 1 and short and len(set(names)) == len(names) and any(map(_is_usual, names)):
+        enough = all if any(field.startswith(" ") for field in fields) else any
+        if len(names) > 1 and short and len(set(names)) == len(names) and enough(map(_is_usual, names)):
             return True
     return separator_of(line) is not None
 
 
 def _is_usual(name: str) -> bool:
     """Whether a name is a usual one of texts or labels, or is made of one, such as tweet_text."""
-    parts = {plain_name(name)} | (set() if " " in name else set(plain_name(name).split("_")))
-    return not parts.isdisjoint(_USUAL)
+    parts = name.lower().split("_") if name.isidentifier() else [plain_name(name)]
+    return not _USUAL.isdisjoint([plain_name(name), *parts])
 
 
 def reads_as_name(line: str) -> bool:

@@ -14,6 +14,7 @@ LONGEST = 1 << 24
 
 _CHUNK = 1 << 20  # bytes
 _SAMPLE = 4096  # bytes that show the encoding
+_CONTROLS = 0.45  # least share of such characters: half of UTF-16 for Latin, Greek, Cyrillic and other small scripts
 _MOST_BLANK = 10_000  # lines before the first one with a text
 _LINE = re.compile(r"[^\r\n]*(?:\r{0,2}\n|\r)")  # some programs write \r\r\n, which is one end of a line
 _END = re.compile(r"\r{0,2}\n|\r")
@@ -96,28 +97,31 @@ def _encoding(head: bytes) -> str:
         return "utf-32"
     if head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         return "utf-16"
-    wide = {
-        "utf-32-le": head[:1] != b"\0" and head[1:4] == b"\0\0\0",
-        "utf-32-be": head[:3] == b"\0\0\0" and head[3:4] not in {b"", b"\0"},
-        "utf-16-le": _is_utf16(head, 1),
-        "utf-16-be": _is_utf16(head, 0),
-    }
-    return next((name for name, fits in wide.items() if fits), "utf-8-sig")
+    if head[:1] != b"\0" and head[1:4] == b"\0\0\0":
+        return "utf-32-le"
+    if head[:3] == b"\0\0\0" and head[3:4] not in {b"", b"\0"}:
+        return "utf-32-be"
+    sample = head[: min(len(head), _SAMPLE) // 2 * 2]
+    zeros = sample[::2].count(0), sample[1::2].count(0)
+    wide = "utf-16-be" if zeros[0] > zeros[1] else "utf-16-le"
+    return wide if zeros[0] != zeros[1] and _reads_as(wide, sample) else "utf-8-sig"
 
 
-def _is_utf16(head: bytes, place: int) -> bool:
-    """Whether pairs of bytes are characters.
+def _reads_as(wide: str, sample: bytes) -> bool:
+    """Whether bytes are text in UTF-16, whose zeros and other high bytes UTF-8 would take for control characters."""
+    controls = sum(byte < ord(" ") and byte not in b"\t\r\n" for byte in sample)
+    if controls >= _CONTROLS * len(sample):
+        return True
+    pairs = {sample[place : place + 2] for place in range(0, len(sample), 2)}
+    return "\n".encode(wide) in pairs and not _is_utf8(sample)
 
-    Args:
-        head: The first bytes.
-        place: Which byte of a pair holds the high half, zero for Latin letters and line feeds.
-    """
-    size = min(len(head), _SAMPLE) // 2 * 2
-    high, low = head[place:size:2], head[1 - place : size : 2]
-    if b"\0" in low or b"\0" not in high:
+
+def _is_utf8(sample: bytes) -> bool:
+    try:
+        codecs.getincrementaldecoder("utf-8")().decode(sample)
+    except UnicodeDecodeError:
         return False
-    ends = [above for above, below in zip(high, low, strict=True) if below == ord("\n")]
-    return high[:8].count(0) * 2 >= len(high[:8]) or (0 in ends and not any(ends))
+    return True
 
 
 def count_ends(text: str) -> int:
