@@ -108,6 +108,8 @@ def _shape(value: Record) -> Callable[[Record, int], Iterator[Record]] | None:
         return _of_split
     if isinstance(value.get("data"), list) and isinstance(value.get("schema"), dict):
         return _of_wrapper
+    if len(value) == 1 and plain_name(next(iter(value))) in _WRAPPERS and _holds_columns(inner[0]):
+        return _of_wrapper
     if all(isinstance(column, dict) for column in inner):
         return _of_objects if all(column.keys() == inner[0].keys() for column in inner) and inner[0] else _of_wrapper
     if all(isinstance(column, list) for column in inner) and not any(map(_holds_rows, inner)):
@@ -119,6 +121,10 @@ def _shape(value: Record) -> Callable[[Record, int], Iterator[Record]] | None:
 
 def _holds_rows(value: Any) -> bool:
     return isinstance(value, list) and bool(value) and all(isinstance(row, dict) for row in value)
+
+
+def _holds_columns(value: Any) -> bool:
+    return isinstance(value, dict) and bool(value) and all(isinstance(inner, dict | list) for inner in value.values())
 
 
 def _of_split(value: Record, number: int) -> Iterator[Record]:
@@ -150,9 +156,7 @@ def _of_objects(value: Record, number: int) -> Iterator[Record]:
     if by_row == by_column:
         by_row = any(plain_name(name) in _USUAL for name in inner)
         by_column = any(plain_name(name) in _USUAL for name in outer)
-    if len(value) == 1 and plain_name(outer[0]) in _WRAPPERS and not by_column:
-        yield from _of_wrapper(value, number)
-    elif by_row == by_column:
+    if by_row == by_column:
         raise ValueError(
             f"line {number} holds objects in an object, {outer[0][:20]!r} in the outer one and {inner[0][:20]!r} in "
             f"those inside, and it is not clear which are the names of columns: {_REMEDY}"

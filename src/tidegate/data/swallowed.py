@@ -36,7 +36,7 @@ class SwallowedRows:
     there.
 
     Attributes:
-        doubtful: The first and the last line of each row that may be several, but shows no value that others have.
+        doubtful: The first and the last line of each row that may be several, where no column has few values.
     """
 
     def __init__(self, delimiter: str, width: int) -> None:
@@ -73,17 +73,18 @@ class SwallowedRows:
         Raises:
             ValueError: They are rows.
         """
-        classes = self._classes() if self._suspects else {}
+        known = self._classes() if self._suspects else {}
         for suspect in self._suspects:
-            for piece in suspect.pieces:
-                if _fits(piece, {place: known for place, known in classes.items() if place != suspect.place}):
-                    text = self._delimiter.join(field for field in piece if field is not None)
-                    raise ValueError(
-                        f"lines {suspect.first} to {suspect.last} are one row with a quoted field that holds what "
-                        f"looks like rows, such as {text[:60]!r}: a stray quotation mark opens it; "
-                        f"double a mark that belongs to a text, and quote the field"
-                    )
-            if suspect.all:
+            classes = {place: values for place, values in known.items() if place != suspect.place}
+            rows = [piece for piece in suspect.pieces if _fits(piece, classes)]
+            if rows:
+                text = self._delimiter.join(field for field in rows[0] if field is not None)
+                raise ValueError(
+                    f"lines {suspect.first} to {suspect.last} are one row with a quoted field that holds what looks "
+                    f"like rows, such as {text[:60]!r}: a stray quotation mark opens it; double a mark that belongs to "
+                    f"a text, and quote the field"
+                )
+            if suspect.all and not classes:
                 self.doubtful.append((suspect.first, suspect.last))
         self._suspects = []
 
