@@ -9,8 +9,8 @@ from tidegate.data.kinds import DELIMITERS, caution, separator_of
 from tidegate.data.lines import LONGEST, Lines
 from tidegate.data.swallowed import SwallowedRows
 
-_QUOTED = re.compile(r'"(?:[^"]|"")*"')
-_WHOLE = re.compile(r' *("(?:[^"]|"")*") *')
+_QUOTED = re.compile(r'"[^"]*+(?:""[^"]*+)*+"')  # the + after * keeps no way back, which would fill the memory
+_WHOLE = re.compile(r' *("[^"]*+(?:""[^"]*+)*+") *')
 
 
 class Delimited:

@@ -23,8 +23,9 @@ DELIMITERS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "vertical bar"}
 """What is looked for between the fields of a line, and how it is called; the first one in case of doubt."""
 
 # An object, or an array of objects, arrays or strings: enough of it to be nothing else.
-_JSON = re.compile(r'\s*(?:\{\s*"(?:[^"\\]|\\.)*"\s*:|\[\s*(?:\{\s*["}]|\[\s*["\]]|"(?:[^"\\]|\\.)*"\s*[,\]]))')
-_JSON_BEGUN = re.compile(r'\s*(?:\{\s*(?:"(?:[^"\\]|\\.)*"?\s*)?|\[\s*(?:\{\s*|\[\s*|"(?:[^"\\]|\\.)*"?\s*)?)')
+_STRING = r'"[^"\\]*+(?:\\.[^"\\]*+)*+"'
+_JSON = re.compile(rf'\s*+(?:\{{\s*+{_STRING}\s*+:|\[\s*+(?:\{{\s*+["}}]|\[\s*+["\]]|{_STRING}\s*+[,\]]))')
+_JSON_BEGUN = re.compile(rf"\s*+(?:\{{\s*+(?:{_STRING}?\s*+)?+|\[\s*+(?:\{{\s*+|\[\s*+|{_STRING}?\s*+)?+)")
 _FASTTEXT = re.compile(r"__label__[^\s,;|]+(?:\s|$)|.*\s__label__[^\s,;|]+\s*$")
 _SEPARATOR = re.compile(r'"?sep=(?:(\\t|[^\r\n])\1*)?"?[\r\n]*', re.IGNORECASE)
 _NO_TABLE = (

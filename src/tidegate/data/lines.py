@@ -131,7 +131,7 @@ def count_ends(text: str) -> int:
 
 def _ends_with_line_feeds(text: str) -> bool:
     """Whether there is no carriage return but one before a line feed, as in nearly all files."""
-    return "\r" not in text or (text.count("\r") == text.count("\r\n") and "\r\r" not in text)
+    return "\r" not in text or text.count("\r") == text.count("\r\n")
 
 
 class Lines:
@@ -147,6 +147,7 @@ class Lines:
         self._pieces = iter(text)
         self._waiting: deque[str] = deque()
         self._rest: list[str] = []  # of the last line, in the pieces that it came in
+        self._held = 0  # characters in it
 
     def __iter__(self) -> Iterator[str]:
         return self
@@ -196,9 +197,10 @@ class Lines:
         if piece:
             before = self._rest[-1][-1:] if self._rest else ""
             self._rest.append(piece)
+            self._held += len(piece)
             if "\n" in piece or "\r" in piece or before == "\r":
                 self._split("".join(self._rest), final=False)
-            elif sum(map(len, self._rest)) > LONGEST:
+            elif self._held > LONGEST:
                 raise ValueError(f"line {self.number + 1} has more than {LONGEST:,} characters: this is no table")
         elif self._rest:
             self._split("".join(self._rest), final=True)
@@ -217,7 +219,7 @@ class Lines:
             lines = _LINE.findall(text, 0, len(text) - held)
             rest = text[sum(map(len, lines)) :]
             self._waiting.extend(lines)
-        self._rest = [rest] if rest else []
         if final and rest:
             self._waiting.append(rest)
-            self._rest = []
+            rest = ""
+        self._rest, self._held = [rest] if rest else [], len(rest)
