@@ -12,6 +12,7 @@ import threading
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
+from random import Random
 
 import pyarrow as pa
 import pytest
@@ -216,3 +217,20 @@ def test_first_bytes_may_come_one_by_one(content: bytes) -> None:
     """What a stream is can be told however slowly it begins, also of one that has no `read1`."""
     [found] = blocks(Trickle(content), "csv", None)  # type: ignore[arg-type]
     assert found == ROWS
+
+
+@pytest.mark.parametrize(
+    "name", ["gzip", "packed.csv.bz2", "packed.csv.zst", "zip.csv", "parquet.csv", "arrow.feather", "stream.arrow"]
+)
+def test_damaged_bytes_are_an_error_or_rows(name: str) -> None:
+    """Bytes that were changed by chance give rows or one ValueError, and never end the process."""
+    rng, content, refused = Random(0), READ[name](), 0
+    for _ in range(60):
+        damaged = bytearray(content)
+        for _ in range(rng.randint(1, 4)):
+            damaged[rng.randrange(len(damaged))] = rng.randrange(256)
+        try:
+            assert all(len(block) <= 3 for block in blocks(io.BytesIO(damaged), "csv", None))
+        except ValueError:
+            refused += 1
+    assert refused

@@ -19,13 +19,14 @@ def as_parquet(stream: Peeked, stack: ExitStack) -> str:
     except ImportError as error:
         raise ImportError("Arrow files need pyarrow: pip install 'tidegate[train]'") from error
     is_file = stream.head.startswith(b"ARROW1")
-    source = stack.enter_context(pa.memory_map(spooled(stream, stack)))
+    source = stack.enter_context(pa.OSFile(spooled(stream, stack)))
     target = stack.enter_context(NamedTemporaryFile(prefix="tidegate-"))  # noqa: SIM115 - the stack closes it
     try:
         with ipc.open_file(source) if is_file else ipc.open_stream(source) as reader:
             batches = map(reader.get_batch, range(reader.num_record_batches)) if is_file else reader
             with parquet.ParquetWriter(target, reader.schema, compression="lz4") as writer:
                 for batch in batches:
+                    batch.validate(full=True)  # or a damaged one would end the process
                     writer.write_batch(batch)
     except (pa.ArrowException, OSError) as error:
         raise ValueError(f"this is an Arrow file that cannot be read: {error}") from None

@@ -6,6 +6,7 @@ import io
 import lzma
 import os
 import shutil
+import struct
 import tempfile
 import zipfile
 import zlib
@@ -22,6 +23,7 @@ Source = str | os.PathLike[str] | BinaryIO
 _CHUNK = 1 << 18  # bytes
 _DEEPEST = 4  # packed files in one another
 _COLUMNAR = {b"PAR1\x15": "parquet", b"ARROW1\0\0": "arrow", b"\xff\xff\xff\xff": "arrow"}
+_DAMAGED_ZIP = (zipfile.BadZipFile, OSError, ValueError, NotImplementedError, OverflowError, struct.error)
 _ZIP = (b"PK\x03\x04", b"PK\x05\x06")
 _EXCEL = "save the sheet as “CSV UTF-8”, or convert it: pandas.read_excel(...).to_csv(..., index=False)"
 _UNPACK = "unpack it and give the table in it"
@@ -218,7 +220,7 @@ def _member(path: str, stack: ExitStack) -> tuple[Any, str]:
     """
     try:
         archive = stack.enter_context(zipfile.ZipFile(path))
-    except zipfile.BadZipFile as error:
+    except _DAMAGED_ZIP as error:
         raise ValueError(f"this is a zip archive that is damaged or cut off: {error}") from None
     names = archive.namelist()
     if what := _document(names):
@@ -233,7 +235,7 @@ def _member(path: str, stack: ExitStack) -> tuple[Any, str]:
         raise ValueError(f"this is a zip archive with a password: {_UNPACK}")
     try:
         return stack.enter_context(archive.open(tables[0])), tables[0]
-    except (NotImplementedError, zipfile.BadZipFile) as error:
+    except _DAMAGED_ZIP as error:
         raise ValueError(f"{tables[0]!r} in this zip archive cannot be unpacked: {error}") from None
 
 

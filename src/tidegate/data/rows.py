@@ -55,7 +55,12 @@ def blocks(source: Source, kind: str | None, size: int | None) -> Iterator[Block
     """
     with recognised(source, kind) as (found, kind_found):
         if kind_found == "parquet":
-            yield from _parquet_blocks(found, size)
+            try:
+                yield from _parquet_blocks(found, size)
+            except OSError as error:
+                if error.errno is not None:  # the system's own errors have a number
+                    raise
+                raise ValueError(f"the Parquet file is damaged: {error}") from None
             return
         with opened(found) as unpacked:
             yield from _text_blocks(Text(unpacked.stream), kind_found, size, name_of(found))
