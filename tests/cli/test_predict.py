@@ -205,3 +205,72 @@ def test_printed_json_is_json(shell: Shell, folder: Path) -> None:
     code, out, _ = shell("predict model.safetensors nan.parquet --to jsonl")
     rows = [json.loads(line, parse_constant=pytest.fail) for line in out.splitlines()]
     assert (code, [row["n"] for row in rows], rows[2]["l"]) == (0, [1.5, None, None, None], [None])
+
+
+@pytest.mark.parametrize(
+    ("stdin", "note"),
+    [
+        ("text,label\na good film,pos\nbad,neg\n", "this is read as CSV"),
+        ("text\tid\na good film\t1\nbad\t2\n", "this is read as CSV"),
+        ("sep=;\r\ntext;id\r\na good film;1\r\nbad;2\r\n", "this is read as CSV"),
+        ('{"text": "a good film"}\n{"text": "bad"}\n', "this is read as JSON"),
+        ("text\na good film\nbad\n", "is taken for the name of a column"),
+    ],
+)
+def test_a_header_from_standard_input_is_no_text(shell: Shell, stdin: str, note: str) -> None:
+    """`cat table.csv | tidegate predict MODEL -` reads the table, and says so; `--from lines` takes all lines."""
+    code, out, err = shell("predict model.safetensors - --to jsonl", stdin=stdin)
+    assert code == 0
+    assert err.startswith("note: standard input: ")
+    assert note in err
+    assert err.count("\n") == 1
+    assert [json.loads(line)["text"] for line in out.splitlines()] == ["a good film", "bad"]
+    code, out, err = shell("predict model.safetensors - --from lines --to jsonl", stdin=stdin)
+    assert (code, err, len(out.splitlines())) == (0, "", len(stdin.splitlines()))
+
+
+def test_a_header_that_comes_again_is_noted(shell: Shell) -> None:
+    """Of tables put together the names are left out where they come again, with one line on stderr."""
+    stdin = "text,id\na good film,1\ntext,id\nbad,2\n"
+    code, out, err = shell("predict model.safetensors - --from csv", stdin=stdin)
+    assert code == 0
+    assert [row["id"] for row in rows_of(out)] == ["1", "2"]
+    assert err == "note: standard input: the line of names comes once more, first in line 3: it is no row\n"
+
+
+@pytest.mark.parametrize(
+    ("options", "lines"),
+    [
+        ("--from csv", ["text,id", "a good film,1", "bad,2"]),
+        ("--from tsv", ["text\tid", "a good film\t1", '"bad\t2']),
+        ("--from jsonl", ['{"text": "a good film"}', '{"text": "bad"}']),
+        ("", ['{"text": "a good film"}', '{"text": "bad"}']),
+        ("", ["text,id", "a good film,1", "bad,2"]),
+        ("", ["__label__pos a good film", "bad"]),
+    ],
+)
+def test_rows_in_a_pipe_are_answered_at_once(process: Callable[[str], Any], options: str, lines: list[str]) -> None:
+    """A row of any kind gets its answer before the next one is written."""
+    running = process(f"predict model.safetensors - --to jsonl {options}")
+    for line in lines:
+        running.stdin.write(f"{line}\n")
+        running.stdin.flush()
+        if line not in {"text,id", "text\tid"}:
+            assert json.loads(running.stdout.readline())["prediction"] in {"neg", "pos"}
+    assert running.communicate(timeout=60)[0] == ""
+    assert running.returncode == 0
+
+
+@pytest.mark.parametrize("command", ["predict model.safetensors /dev/stdin", "predict model.safetensors -"])
+@pytest.mark.parametrize("name", ["test.csv", "test.tsv", "test.jsonl", "test.parquet", "test.csv.gz"])
+def test_pipes_hold_every_kind_of_file(
+    shell: Shell, process: Callable[[str], Any], folder: Path, command: str, name: str
+) -> None:
+    """A file that comes by a pipe gives what it gives by its name, Parquet and packed ones included."""
+    table = tables.read(folder / "test.csv")
+    tables.write(folder / name, {"text": table.texts, "label": table.labels})
+    _, expected, _ = shell(f"predict model.safetensors {name}")
+    running = process(command)
+    running.stdin.buffer.write((folder / name).read_bytes())
+    out, _ = running.communicate(timeout=60)
+    assert (running.returncode, out) == (0, expected)

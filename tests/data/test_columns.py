@@ -25,6 +25,8 @@ IDS = ["u1", "u2", "u3", "u4"]
         ({"id": IDS, "what": LONG, "how": [1.0, 0.0, 1.0, None]}, "what", "how"),
         ({"text": LONG, "url": ["http://x"] * 4, "how": [True, False, True, False]}, "text", "how"),
         ({"description": LONG, "text": IDS, "label": FEW}, "text", "label"),
+        ({"text": LONG, "yes": FEW}, "text", "yes"),
+        ({"message": LONG, "spam": ["spam", "ham", "spam", "ham"]}, "message", "spam"),
     ],
 )
 def test_obvious_columns_are_found(columns: dict[str, list[Any]], text: str, label: str) -> None:
@@ -58,7 +60,8 @@ def test_columns_that_are_asked_for_are_taken() -> None:
         ({"text": LONG}, None, None, "holds the labels; there are no other columns. Name it with --label"),
         ({}, None, None, "cannot tell which column holds the texts; there are no other columns"),
         ({"what a fine film it was": LONG, "yes": FEW}, None, None, "first line seems to be a row"),
-        ({"text": LONG, "yes": FEW}, None, None, r"first line seems to be a row and not the names .*\('yes'\)"),
+        ({"what": LONG, "yes": FEW}, None, None, r"first line seems to be a row and not .*\('yes'\).*--label"),
+        ({"text~label": ["a~b"] * 4}, None, None, r"a comma, semicolon, tab or \| is looked for"),
     ],
 )
 def test_columns_that_are_not_obvious(

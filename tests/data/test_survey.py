@@ -1,6 +1,7 @@
 """Columns that later rows bring, in files and in pipes."""
 
 import csv
+import gzip
 import io
 import json
 import os
@@ -119,7 +120,31 @@ def test_a_stream_is_taken_back_to_where_it_was() -> None:
     """Who reads a stream after it was looked through reads the same rows."""
     stream = io.BytesIO(b'first\n{"text": "a"}\n{"text": "b", "x": 1}\n')
     stream.readline()
-    found = survey(stream, "jsonl", typed=True)
+    found = survey(stream, "jsonl", typed=True, whole=False)
     assert found is not None
     assert (list(found.sample), found.schema.names) == (["text", "x"], ["text", "x"])
     assert stream.readline() == b'{"text": "a"}\n'
+
+
+@pytest.mark.parametrize("name", ["t.jsonl", "t.json", "t.csv", "t.jsonl.gz", "noname"])
+def test_late_columns_are_found_by_what_a_file_is(tmp_path: Path, name: str) -> None:
+    """Packed files and files of another name are looked through like others."""
+    content = json_lines(rows_with({"ticket": "T-7"}, 1400))
+    (tmp_path / name).write_bytes(gzip.compress(content) if name.endswith(".gz") else content)
+    first = next(tables.stream(tmp_path / name))
+    assert list(first.columns) == ["text", "ticket"]
+
+
+@pytest.mark.parametrize("suffix", ["jsonl", "parquet"])
+def test_texts_in_records_are_found_beside_other_columns(tmp_path: Path, suffix: str) -> None:
+    """A field of a record is named with a dot, and its record reaches the output."""
+    rows: Rows = [{"id": i, "review": {"text": f"a film {i}", "stars": i}} for i in range(3)]
+    path = tmp_path / f"t.{suffix}"
+    if suffix == "jsonl":
+        path.write_bytes(json_lines(rows))
+    else:
+        tables.write(path, {name: [row[name] for row in rows] for name in ("id", "review")})
+    for others in (True, False):
+        [part] = tables.stream(path, text="review.text", label="review.stars", others=others)
+        assert (part.texts, part.labels) == (["a film 0", "a film 1", "a film 2"], ["0", "1", "2"])
+        assert part.columns["review"] == [row["review"] for row in rows]

@@ -109,7 +109,7 @@ def test_missing_texts_are_empty(tmp_path: Path) -> None:
         ("t.jsonl", "{}\n", {}, "cannot tell which column holds the texts"),
         ("t.xlsx", "", {}, r"t.xlsx: the suffix is unknown, expected one of \.csv, \.tsv"),
         ("t.gz", "", {}, "the suffix is unknown"),
-        ("t.parquet.gz", "", {}, "the suffix is unknown"),
+        ("t.parquet.gz", "", {}, "t.parquet.gz: Parquet file size is 0 bytes"),
         ("t", "", {}, "the suffix is unknown"),
     ],
 )

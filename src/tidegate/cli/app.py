@@ -2,9 +2,11 @@
 
 import os
 import traceback
-from collections.abc import Sequence
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from importlib.metadata import version
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -19,6 +21,7 @@ from tidegate.cli.serve import serve
 from tidegate.cli.study import study
 from tidegate.cli.train import train
 from tidegate.cli.units import units
+from tidegate.data.kinds import TableWarning
 
 _MISTAKES = (ValueError, TypeError, OSError, ImportError)
 _FAILURES = (
@@ -72,7 +75,8 @@ def run(arguments: Sequence[str]) -> int:
     if "--debug" in listed:  # it may stand anywhere
         listed.remove("--debug")
     try:
-        app(args=listed, prog_name="tidegate")
+        with _cautions_as_notes():
+            app(args=listed, prog_name="tidegate")
     except SystemExit as exit_:
         if isinstance(exit_.__context__, BrokenPipeError):
             return 0  # the reader of our output has closed it, as head does
@@ -85,6 +89,23 @@ def run(arguments: Sequence[str]) -> int:
             traceback.print_exc()
         return _report(error, debug)
     return 0
+
+
+@contextmanager
+def _cautions_as_notes() -> Iterator[None]:
+    """Prints what there is to know of a table as a line, and leaves other warnings to Python."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("always", TableWarning)
+        show = warnings.showwarning
+
+        def show_line(message: Warning | str, category: type[Warning], *place: Any, **rest: Any) -> None:
+            if issubclass(category, TableWarning):
+                note(f"note: {message}")
+            else:
+                show(message, category, *place, **rest)
+
+        warnings.showwarning = show_line
+        yield
 
 
 def _report(error: Exception, debug: bool) -> int:

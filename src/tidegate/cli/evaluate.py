@@ -6,7 +6,7 @@ import typer
 
 import tidegate
 from tidegate.cli.console import say, show_facts, show_table
-from tidegate.cli.options import LabelledArgument, LabelOption, ModelArgument, TextOption, ThreadsOption
+from tidegate.cli.options import KindOption, LabelledArgument, LabelOption, ModelArgument, TextOption, ThreadsOption
 from tidegate.data import tables
 from tidegate.data.values import json_text
 from tidegate.models.metrics import Report, score
@@ -21,6 +21,7 @@ def evaluate(
     file: LabelledArgument,
     text: TextOption = None,
     label: LabelOption = None,
+    kind: KindOption = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")] = False,
     threads: ThreadsOption = None,
 ) -> None:
@@ -28,7 +29,7 @@ def evaluate(
     if threads:
         tidegate.set_num_threads(threads)
     loaded = tidegate.load(model, tidegate.TextModel)
-    table = tables.read(file, text, label, others=False)
+    table = tables.read(file, text, label, kind=kind, others=False)
     truth = class_indices(table.labels or [], loaded.config.labels, str(file), len(table))
     report = score(truth, loaded.predict_proba(table.texts), loaded.config.labels)
     if as_json:

@@ -15,7 +15,7 @@ from tidegate.cli.explain_terminal import print_lines, show
 from tidegate.cli.explained import Explained
 from tidegate.cli.options import Kind, ModelArgument, TextOption, ThreadsOption
 from tidegate.cli.words import shown_class
-from tidegate.data import tables
+from tidegate.data import kinds, tables
 from tidegate.data.files import replacing
 from tidegate.data.values import json_text
 from tidegate.inspection.attribution import METHODS, IntegratedGradients, Method
@@ -148,7 +148,7 @@ def _text(words: str | None, file: str | None, row: int | None, kind: Kind | Non
 
 def _is_table(file: str) -> bool:
     try:
-        return file != "-" and tables.kind_of(file) != "lines"
+        return file != "-" and kinds.kind_of(file) != "lines"
     except ValueError:  # it has no suffix of a table: it is a text, whatever it is called
         return False
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from tidegate.cli.options import Kind
 from tidegate.data import tables
+from tidegate.data.kinds import kind_by_name, kind_of
 from tidegate.data.survey import can_be_read_twice
 
 
@@ -20,7 +21,7 @@ def read(
 
     Args:
         source: A file, or "-" for standard input.
-        kind: What the rows look like; None to go by the suffix, and for standard input one text a line.
+        kind: What the rows look like; None to go by how they begin, and by the suffix.
         text: Column of the texts; None to guess it.
         output: The table that all columns go to; None for standard output. A file has its columns above the first row,
             or their types: JSON Lines from a pipe are kept beside it, on the disk, until all of them are there.
@@ -36,16 +37,16 @@ def read(
     if source != "-" and not Path(source).exists():
         hint = "; for a text itself there is predict MODEL --words TEXT, or a pipe with - as FILE"
         raise FileNotFoundError(f"there is no file {source!r}" + hint * any(map(str.isspace, source)))
-    kind_in: str = kind or ("lines" if source == "-" else tables.kind_of(source))
-    kind_out = tables.kind_of(output) if output else "jsonl"
+    kind_out = kind_of(output) if output else "jsonl"
+    asked: str | None = kind or (None if source == "-" else kind_by_name(source))
     stream: Any = sys.stdin.buffer if source == "-" else source
     with ExitStack() as stack:
-        if output and kind_in == "jsonl" != kind_out and not can_be_read_twice(stream):
+        if output and kind_out != "jsonl" and asked in {None, "jsonl"} and not can_be_read_twice(stream):
             kept = stack.enter_context(TemporaryFile(dir=output.resolve().parent))
             shutil.copyfileobj(stream if source == "-" else stack.enter_context(Path(source).open("rb")), kept)
             kept.seek(0)
-            stream = kept
-        yield from tables.stream(stream, kind_in, text=text, others=others, typed=kind_out == "parquet")
+            stream, kind = kept, asked  # type: ignore[assignment]
+        yield from tables.stream(stream, kind, text=text, others=others, typed=kind_out == "parquet")
 
 
 def joined(columns: Mapping[str, Any], added: Mapping[str, Any], command: str) -> dict[str, Any]:

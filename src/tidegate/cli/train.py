@@ -41,6 +41,7 @@ def train(
     ),
     text: o.TextOption = None,
     label: o.LabelOption = None,
+    kind: o.KindOption = None,
     validation: o.ValidationOption = str(VALIDATION),
     vocab_size: o.VocabSizeOption = VOCAB_SIZE,
     max_length: o.MaxLengthOption = MAX_LENGTH,
@@ -65,7 +66,7 @@ def train(
         tidegate.set_num_threads(threads)
     asked = cell_text(cell, choices)
     with err.status("reading texts"):
-        table = tables.read(file, text, label, others=False)
+        table = tables.read(file, text, label, kind=kind, others=False)
         _check_task(table, named=text is not None)
         say(f"texts: column {table.text_column!r}, labels: column {table.label_column!r} of {file}")
         limits = {"vocab_size": vocab_size, "max_length": max_length or None, "seed": settings.seed}

@@ -21,8 +21,8 @@ _GROUP_ROWS, _GROUP_BYTES = 1 << 16, 1 << 26
 _BUFFERS, _VALUES = 1 << 26, 1 << 20
 """Bytes that are read ahead, and values of a block, of all columns together: a wide table has short blocks."""
 
-_OF_CELLS = ("string", "large_string", "binary", "large_binary", "integer", "floating", "boolean", "decimal")
-"""Types of columns that may hold texts or labels."""
+_OF_CELLS = ("string", "large_string", "binary", "large_binary", "integer", "floating", "boolean", "decimal", "struct")
+"""Types of columns that may hold texts or labels, also in a field of records."""
 
 
 def blocks(
@@ -45,11 +45,22 @@ def blocks(
     known = schema(path).names
     chosen = known if names is None else [name for name in known if name in names]
     # Buffers of its own for each column keep a row group, however large, from being read as a whole.
-    with parquet.ParquetFile(path, pre_buffer=False, buffer_size=_BUFFERS // (len(known) + 64)) as file:
+    with _opened(path, pre_buffer=False, buffer_size=_BUFFERS // (len(known) + 64)) as file:
         size = size and min(size, max(1, _VALUES // (len(chosen) + 1)))
         for batch in [file.read(chosen)] if size is None else file.iter_batches(size, columns=chosen):
             if batch.num_rows:
                 yield {name: batch.column(name) for name in chosen}
+
+
+@contextmanager
+def _opened(path: str | os.PathLike[str], **how: Any) -> Iterator[Any]:
+    try:
+        with parquet.ParquetFile(path, **how) as file:
+            yield file
+    except OSError as error:
+        if error.errno is not None:  # the system's own errors have a number
+            raise
+        raise ValueError(f"the Parquet file is damaged: {error}") from None
 
 
 def schema(path: str | os.PathLike[str]) -> Any:
@@ -59,7 +70,7 @@ def schema(path: str | os.PathLike[str]) -> Any:
         OSError: The file cannot be read.
         ValueError: It is damaged, or two columns have one name.
     """
-    with parquet.ParquetFile(path) as file:
+    with _opened(path) as file:
         found = file.schema_arrow
     if len(set(found.names)) < len(found.names):
         twice = next(name for name in found.names if found.names.count(name) > 1)

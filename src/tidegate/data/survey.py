@@ -1,11 +1,15 @@
 """What a table holds, found out before its rows are used."""
 
 import os
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from tidegate.data.rows import Block, Source, blocks
+from tidegate.data.containers import Source
+from tidegate.data.kinds import TableWarning
+from tidegate.data.rows import Block, blocks
+from tidegate.data.sources import recognised
 
 _ROWS = 1024  # of a block
 _SAMPLE = 1 << 19  # values, of all columns together
@@ -37,15 +41,16 @@ class Survey:
         return {name: array_of(values, self.schema.field(name).type) for name, values in block.items()}
 
 
-def survey(source: Source, kind: str, *, typed: bool) -> Survey | None:
+def survey(source: Source, kind: str | None, *, typed: bool, whole: bool) -> Survey | None:
     """Looks through a table whose first rows do not say which columns there are, or of which type.
 
-    That is JSON Lines, where any row may bring a new column, and Parquet, whose types are in the file.
+    That is JSON, where any row may bring a new column, and Parquet, whose types are in the file.
 
     Args:
         source: A file, or an open binary stream, which is taken back to where it was.
         kind: As in `rows.blocks`.
-        typed: Whether the types of JSON Lines are to be found too.
+        typed: Whether the types of JSON are to be found too.
+        whole: Whether all rows will be read at once, so that those of JSON need not be looked through.
 
     Returns:
         What was found; None if the first rows say all, and for a pipe, which can be read once only.
@@ -55,22 +60,30 @@ def survey(source: Source, kind: str, *, typed: bool) -> Survey | None:
         OSError: The file cannot be read.
         ValueError: The file is damaged.
     """
-    if kind == "parquet" and isinstance(source, str | os.PathLike):
-        from tidegate.data import parquet  # noqa: PLC0415
-
-        return Survey(parquet.sample(source, _SAMPLE), parquet.schema(source))
-    if kind != "jsonl" or not can_be_read_twice(source):
+    if not can_be_read_twice(source):
         return None
     start = None if isinstance(source, str | os.PathLike) else source.tell()
-    found = _of_json(source, typed=typed)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", TableWarning)  # it will be said when the rows are read
+        with recognised(source, kind) as (found, kind_found):
+            if kind_found == "parquet":
+                known: Survey | None = _of_parquet(str(found))
+            else:
+                known = _of_json(found, typed=typed) if kind_found == "jsonl" and not whole else None
     if start is not None:
         source.seek(start)  # type: ignore[union-attr]
-    return found
+    return known
 
 
 def can_be_read_twice(source: Source) -> bool:
     """Whether it is a file on a disk, and not a pipe or a terminal."""
     return os.path.isfile(source) if isinstance(source, str | os.PathLike) else source.seekable()
+
+
+def _of_parquet(path: str) -> Survey:
+    from tidegate.data import parquet  # noqa: PLC0415
+
+    return Survey(parquet.sample(path, _SAMPLE), parquet.schema(path))
 
 
 def _of_json(source: Source, *, typed: bool) -> Survey:

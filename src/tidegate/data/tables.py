@@ -7,24 +7,17 @@ import os
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, BinaryIO
 
-from tidegate.data.columns import guess_columns, label_names
+from tidegate.data.columns import column_of, guess_columns, label_names
+from tidegate.data.containers import Source
 from tidegate.data.files import replacing
-from tidegate.data.rows import Block, Source, blocks
+from tidegate.data.kinds import KINDS, kind_of
+from tidegate.data.rows import Block, blocks
+from tidegate.data.sources import name_of
 from tidegate.data.survey import survey
 from tidegate.data.values import csv_fields, json_text, plain_values, text_of
-
-KINDS = {
-    "csv": (".csv",),
-    "tsv": (".tsv", ".tab"),
-    "jsonl": (".jsonl", ".ndjson", ".json"),
-    "parquet": (".parquet", ".pq"),
-    "lines": (".txt",),
-}
-"""The kinds of tables and their suffixes. "lines" has one text a line, no names and no labels."""
 
 LONGEST_TEXT = 1 << 24
 """Characters; ten times the longest novels. To read one word takes some hundred bytes of memory."""
@@ -57,37 +50,23 @@ class Table:
         return len(self.texts)
 
 
-def kind_of(path: str | os.PathLike[str]) -> str:
-    """Returns the kind of a table by its suffix, one of `KINDS`; all but Parquet may be compressed and end in `.gz`.
-
-    Raises:
-        ValueError: The suffix is none that is known.
-    """
-    suffixes = [suffix.lower() for suffix in Path(path).suffixes]
-    compressed = suffixes[-1:] == [".gz"]
-    suffix = "".join(suffixes[-2:-1] if compressed else suffixes[-1:])
-    for kind, known in KINDS.items():
-        if suffix in known and not (kind == "parquet" and compressed):
-            return kind
-    expected = ", ".join(suffix for known in KINDS.values() for suffix in known)
-    raise ValueError(f"{os.fspath(path)}: the suffix is unknown, expected one of {expected}")
-
-
 def read(
     path: str | os.PathLike[str],
     text: str | None = None,
     label: str | None = None,
     *,
     need_label: bool = True,
+    kind: str | None = None,
     others: bool = True,
 ) -> Table:
     """Reads a whole table.
 
     Args:
-        path: A file whose suffix `kind_of` knows, in UTF-8 or, with a byte order mark, UTF-16.
+        path: A file of a kind that `rows.blocks` reads, in UTF-8, UTF-16 or UTF-32, packed or not.
         text: Name of the column of texts; None to guess it, see `columns.guess_columns`.
         label: Name of the column of labels; None to guess it, if it is needed.
         need_label: Whether there must be labels.
+        kind: As in `stream`.
         others: Whether other columns than these are of use; those of Parquet are not read if they are not.
 
     Raises:
@@ -96,7 +75,7 @@ def read(
         ValueError: The file is damaged or has no rows, a column is not there or cannot be guessed, or a label is
             missing.
     """
-    tables = list(stream(path, text=text, label=label, need_label=need_label, size=None, others=others))
+    tables = list(stream(path, kind, text=text, label=label, need_label=need_label, size=None, others=others))
     if not tables:
         raise ValueError(f"{os.fspath(path)}: there are no rows")
     return tables[0]
@@ -120,7 +99,7 @@ def stream(
 
     Args:
         source: A file, or an open binary stream such as `sys.stdin.buffer`, which is not closed.
-        kind: One of `KINDS`; None to go by the suffix of the file.
+        kind: One of `kinds.KINDS`; None to go by how it begins and by the suffix of the file.
         text: As in `read`; guessed on the first part of a pipe.
         label: As in `read`.
         need_label: As in `read`.
@@ -136,22 +115,23 @@ def stream(
     Raises:
         ImportError: As in `read`.
         OSError: As in `read`.
-        ValueError: As in `read`, when the part in question is reached; `kind` is unknown, or is "parquet" for a stream.
+        ValueError: As in `read`, when the part in question is reached; `kind` is unknown.
     """
-    name = os.fspath(source) if isinstance(source, str | os.PathLike) else "standard input"
-    kind = kind or kind_of(name)
-    if kind not in KINDS:
+    name = name_of(source)
+    if kind is not None and kind not in KINDS:
         raise ValueError(f"the kind of table is {kind!r}, expected one of {', '.join(KINDS)}")
     count = 0
     try:
-        known = survey(source, kind, typed=typed) if size or kind == "parquet" else None
+        known = survey(source, kind, typed=typed, whole=size is None)
         chosen = guess_columns(known.sample, text, label, need_label=need_label) if known and known.sample else None
-        needed = None if others or not chosen else [column for column in chosen if column is not None]
+        needed = None if others or not chosen else {part for name in chosen if name for part in (name, _outer(name))}
         for block in blocks(source, kind, size, needed):
             columns = known.completed(block) if known and not needed else block
             chosen = chosen or guess_columns(columns, text, label, need_label=need_label)
             texts, labels = _cells(columns, *chosen, first_row=count + 1)
-            columns = known.typed(columns) if known and typed else {n: plain_values(v) for n, v in columns.items()}
+            columns = known.typed(columns) if known and typed else columns
+            if not typed:
+                columns = {name: plain_values(values) for name, values in columns.items()}
             yield Table(texts, labels, columns, *chosen, known.schema if known and typed else None)
             count += len(texts)
     except ValueError as error:
@@ -165,16 +145,28 @@ def _cells(columns: Block, text: str, label: str | None, first_row: int) -> tupl
         ValueError: A text is no text or too long, or a label is missing or is neither text nor number.
     """
     size = len(next(iter(columns.values())))
-    values = plain_values(columns.get(text, [None] * size))
+    values = _values(columns, text, size)
     texts = [_text(value, row, text) for row, value in enumerate(values, first_row)]
     if label is None:
         return texts, None
-    labels = label_names(plain_values(columns.get(label, [None] * size)))
+    labels = label_names(_values(columns, label, size))
     missing = [row for row, name in enumerate(labels, first_row) if name is None]
     if missing:
         count = f"{len(missing)} of {size} rows have" if size > 1 else "a row has"
         raise ValueError(f"{count} no label in column {label!r}, first row {missing[0]}: fill them in or remove them")
     return texts, [name for name in labels if name is not None]
+
+
+def _values(columns: Block, name: str, size: int) -> list[Any]:
+    """Lists the values of a column, or of a field in its records; they are missing if only an earlier part had it."""
+    plain = {column: plain_values(columns[column]) for column in (name, _outer(name)) if column in columns}
+    found = column_of(plain, name)
+    return [None] * size if found is None else list(found)
+
+
+def _outer(name: str) -> str:
+    """Returns the column in whose records a name such as review.text is a field."""
+    return name.partition(".")[0]
 
 
 def _text(value: Any, row: int, column: str) -> str:
