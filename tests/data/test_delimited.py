@@ -98,6 +98,8 @@ def test_spaces_before_quotation_marks(kind: str, content: str, expected: Column
         ("csv", "text,label\ntext,label\nfine film,pos\nbad film,neg\ntext,label\n", "2 times more, first in line 2"),
         ("csv", "text, label\nfine film,pos\ntext, label\nbad film,neg\n", "once more, first in line 3"),
         ("csv", "sep=;\ntext;label\nfine film;pos\nsep=;\ntext;label\nbad film;neg\n", "once more, first in line 5"),
+        ("csv", "text,label\nfine film,pos\ntext,label \nbad film,neg\n", "once more, first in line 3"),
+        ("csv", "text,label\nfine film,pos\nText,LABEL\nbad film,neg\n", "once more, first in line 3"),
         ("tsv", "text\tlabel\nfine film\tpos\ntext\tlabel\nbad film\tneg\n", "once more, first in line 3"),
         ("csv", "text|label\nfine film|pos\n\ntext|label\nbad film|neg\n", "once more, first in line 4"),
     ],
@@ -129,6 +131,7 @@ STRAY = '"Oh no, said the cat{0}neg\nfilm one{0}pos\nfilm two{0}neg\nand that wa
     [
         ("text,label\n", ROWS, '"Oh no said\nfilm one,pos\nand that was it",pos\n', "22 to 24"),
         ("text,label\n", ROWS, '"Oh no said,neg\nthat was it",pos\n', "22 to 23"),
+        ("text,label\n", ROWS, '"Oh no, said the cat, twice,neg\nthat was it",pos\n', "22 to 23"),
         ("text;label\n", ROWS.replace(",", ";"), STRAY.format(";"), "22 to 25"),
         ("text|label\n", ROWS.replace(",", "|"), STRAY.format("|"), "22 to 25"),
         ("text,label\r\n", ROWS.replace("\n", "\r\n"), '"Oh no\r\nfilm one,pos\r\nthat was it",pos\r\n', "22 to 24"),
@@ -182,6 +185,7 @@ def test_what_may_be_swallowed_is_said(content: str, lines: str) -> None:
         "line\r\nline\r\nline",
         'she said "no, never"\nand left, pos',
         "pos\nneg\npos",
+        "I like it, really, pos\nand not, neg",
     ],
 )
 def test_fields_that_span_lines_on_purpose(text: str) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from tidegate.data.kinds import TableWarning
 from tidegate.data.rows import blocks
 
 ROWS = [{"text": "fine film", "label": "pos"}, {"text": "bad film", "label": "neg"}, {"text": "", "label": "pos"}]
@@ -132,6 +133,13 @@ def test_other_json_is_refused(content: str, message: str) -> None:
 def test_nothing_has_no_rows(content: str) -> None:
     """An empty file or array has no rows, and is no error here."""
     assert list(blocks(io.BytesIO(content.encode()), "jsonl", None)) == []
+
+
+def test_names_that_come_again_are_no_row() -> None:
+    """Of arrays that were put together, the names are left out where they come again, and that is said."""
+    content = '["text", "label"]\n["a", "b"]\n["text", "label"]\n["c", "d"]\n'
+    with pytest.warns(TableWarning, match="the array of names comes again in line 3"):
+        assert read(content) == {"text": ["a", "c"], "label": ["b", "d"]}
 
 
 class Trickle(io.RawIOBase):

@@ -231,6 +231,26 @@ def test_compressed_files_are_gzip(tmp_path: Path) -> None:
     assert gzip.decompress((tmp_path / "t.csv.gz").read_bytes()) == b"text\nx\n"
 
 
+@pytest.mark.parametrize(
+    ("content", "text", "label"),
+    [
+        ('{"review": {"text": "x"}, "label": "a"}\n{"review": {"text": "y"}, "label": "b"}\n', "review.text", None),
+        ('{"a": {"b": {"c": "x"}}, "d": {"e": "a"}}\n{"a": {"b": {"c": "y"}}, "d": {"e": "b"}}\n', "a.b.c", "d.e"),
+        ('{"a.b": "x", "label": "a"}\n{"a.b": "y", "label": "b"}\n', "a.b", None),
+        ('[{"r": {"t": "x"}, "label": "a"}, {"r": {"t": "y"}, "label": "b"}]', "r.t", "label"),
+    ],
+)
+def test_fields_of_records_have_dotted_names(tmp_path: Path, content: str, text: str, label: str | None) -> None:
+    """A text or a label inside a record is named with dots, and the column of records stays as it is."""
+    path = tmp_path / "t.jsonl"
+    path.write_text(content)
+    table = tables.read(path, text, label)
+    assert (table.texts, table.labels) == (["x", "y"], ["a", "b"])
+    assert table.text_column == text
+    with pytest.raises(ValueError, match=r"there is no column 'a\.b\.x'"):
+        tables.read(path, "a.b.x", label)
+
+
 def test_real_reviews_are_read(data: Path) -> None:
     """The official test reviews of IMDB: 25,000 texts, half of them of each class, columns found without help."""
     table = tables.read(data / "imdb" / "test.parquet")

@@ -147,10 +147,8 @@ def _text(words: str | None, file: str | None, row: int | None, kind: Kind | Non
 
 
 def _is_table(file: str) -> bool:
-    try:
-        return file != "-" and kinds.kind_of(file) != "lines"
-    except ValueError:  # it has no suffix of a table: it is a text, whatever it is called
-        return False
+    """Whether a file has the suffix of a table; any other is a text, whatever it is called."""
+    return file != "-" and kinds.kind_by_name(file) not in {None, "lines"}
 
 
 def _row(file: str, row: int | None, kind: str | None, column: str | None) -> str:

@@ -1,4 +1,4 @@
-"""What a file is in truth: packed, a table of another program, or no table at all, as its first bytes tell."""
+"""Files as they are inside their packing, which their first bytes tell."""
 
 import bz2
 import gzip
@@ -17,38 +17,15 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from tidegate.data.kinds import kind_by_name
+from tidegate.data.signatures import STARTS, UNPACK, check_is_readable, document_of
 
 Source = str | os.PathLike[str] | BinaryIO
 
 _CHUNK = 1 << 18  # bytes
-_DEEPEST = 4  # packed files in one another
+_DEEPEST = 5  # packed files in one another
 _COLUMNAR = {b"PAR1\x15": "parquet", b"ARROW1\0\0": "arrow", b"\xff\xff\xff\xff": "arrow"}
 _DAMAGED_ZIP = (zipfile.BadZipFile, OSError, ValueError, NotImplementedError, OverflowError, struct.error)
 _ZIP = (b"PK\x03\x04", b"PK\x05\x06")
-_EXCEL = "save the sheet as “CSV UTF-8”, or convert it: pandas.read_excel(...).to_csv(..., index=False)"
-_UNPACK = "unpack it and give the table in it"
-_OTHERS = (
-    (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "a document of Excel or Word up to 2003", _EXCEL),
-    (b"%PDF-", "a PDF document", "export its texts as a table"),
-    (b"{\\rtf", "a document in rich text", "save it as plain text"),
-    (b"SQLite format 3\0", "an SQLite database", "export a table: `sqlite3 -header -csv FILE 'SELECT * FROM NAME'`"),
-    (b"\x89HDF\r\n\x1a\n", "an HDF5 file", "convert it: pandas.read_hdf(...).to_parquet(...)"),
-    (b"\x93NUMPY", "a numpy array", "write the texts as CSV or JSON Lines"),
-    (b"Obj\x01", "an Avro file", "convert it to Parquet or JSON Lines"),
-    (b"FEA1", "a Feather file of the first version", "convert it: pandas.read_feather(...).to_parquet(...)"),
-    (b"PARE", "an encrypted Parquet file", "write it without encryption"),
-    (b"\x80\x02", "a Python pickle, which may run any code and is not read", "write it as Parquet or CSV"),
-    (b"\x80\x03", "a Python pickle, which may run any code and is not read", "write it as Parquet or CSV"),
-    (b"\x80\x04\x95", "a Python pickle, which may run any code and is not read", "write it as Parquet or CSV"),
-    (b"\x80\x05\x95", "a Python pickle, which may run any code and is not read", "write it as Parquet or CSV"),
-    (b"Rar!\x1a\x07", "a RAR archive", _UNPACK),
-    (b"7z\xbc\xaf\x27\x1c", "a 7z archive", _UNPACK),
-    (b"\x1f\x9d", "a file packed by `compress`", _UNPACK),
-    (b"\x89PNG\r\n", "a picture", "give a table of texts"),
-    (b"\xff\xd8\xff", "a picture", "give a table of texts"),
-    (b"GIF89a", "a picture", "give a table of texts"),
-    (b"\x7fELF", "a program", "give a table of texts"),
-)
 
 
 class Damaged(Exception):  # noqa: N818 - what it says of the data
@@ -119,7 +96,7 @@ class Peeked(io.RawIOBase):
 
 def _may_become_more(head: bytes) -> bool:
     """Whether the next bytes are needed to tell what these are."""
-    starts = (*_COLUMNAR, *_ZIP, *_STREAMS, *(start for start, *_ in _OTHERS))
+    starts = (*_COLUMNAR, *_ZIP, *_STREAMS, *STARTS)
     short = 0 < len(head) < 4 and (b"\0" in head or head[:1] in {b"\xff", b"\xfe"})
     return short or any(len(head) < len(start) and start.startswith(head) and head for start in starts)
 
@@ -195,7 +172,9 @@ def _unpacked(source: Source, stack: ExitStack) -> Unpacked:
         else:
             break
         regular = None
-    _check_is_readable(stream.head)
+    else:
+        raise ValueError(f"this is packed more than {_DEEPEST - 1} times: {UNPACK}")
+    check_is_readable(stream.head)
     columnar = next((kind for start, kind in _COLUMNAR.items() if stream.head.startswith(start)), None)
     return Unpacked(stream, name, columnar, regular)
 
@@ -223,49 +202,17 @@ def _member(path: str, stack: ExitStack) -> tuple[Any, str]:
     except _DAMAGED_ZIP as error:
         raise ValueError(f"this is a zip archive that is damaged or cut off: {error}") from None
     names = archive.namelist()
-    if what := _document(names):
+    if what := document_of(names):
         raise ValueError(f"this is {what}")
     files = [name for name in names if not name.endswith("/") and not name.startswith("__MACOSX/")]
     files = [name for name in files if not Path(name).name.startswith(".")]
     tables = [name for name in files if kind_by_name(name) not in {None, "lines"}] or files
     if len(tables) != 1:
         found = f"{len(tables)} files ({', '.join(map(repr, tables[:3]))}…)" if tables else "no file"
-        raise ValueError(f"this is a zip archive with {found}, expected one table: {_UNPACK}")
+        raise ValueError(f"this is a zip archive with {found}, expected one table: {UNPACK}")
     if archive.getinfo(tables[0]).flag_bits & 1:
-        raise ValueError(f"this is a zip archive with a password: {_UNPACK}")
+        raise ValueError(f"this is a zip archive with a password: {UNPACK}")
     try:
         return stack.enter_context(archive.open(tables[0])), tables[0]
     except _DAMAGED_ZIP as error:
         raise ValueError(f"{tables[0]!r} in this zip archive cannot be unpacked: {error}") from None
-
-
-def _document(names: list[str]) -> str | None:
-    """Says what a zip archive is that is more than an archive, and what to do; None if it is not."""
-    if any(name.startswith("xl/") for name in names):
-        return f"an Excel workbook: {_EXCEL}"
-    if any(name.startswith(("word/", "ppt/")) for name in names) or {"mimetype", "content.xml"} <= set(names):
-        return f"a document of an office program: {_EXCEL}"
-    if any(name.endswith("data.pkl") for name in names):
-        return "a file of PyTorch and no table: write the texts as CSV or JSON Lines"
-    if names and all(name.endswith(".npy") for name in names):
-        return "an .npz file of numpy arrays: write the texts as CSV or JSON Lines"
-    return None
-
-
-def _check_is_readable(head: bytes) -> None:
-    """Checks that bytes are not those of a file that is never read.
-
-    Raises:
-        ValueError: They are.
-    """
-    for start, what, remedy in _OTHERS:
-        if head.startswith(start):
-            raise ValueError(f"this is {what}: {remedy}")
-    if head[257:262] == b"ustar":
-        raise ValueError(f"this is a tar archive: {_UNPACK}")
-    if head[8:10] == b'{"' and int.from_bytes(head[:8], "little") < 1 << 32:
-        raise ValueError("this is a safetensors file, which holds a model or vectors: give a table of texts")
-    if head.startswith((*_STREAMS, *_ZIP)):
-        raise ValueError(f"this is packed more than {_DEEPEST} times: {_UNPACK}")
-    if head.startswith(b"\0\0\0\0"):
-        raise ValueError("this is binary data, which begins with zeros: give a table of texts")

@@ -43,8 +43,9 @@ class Delimited:
         self._spaced_reader = csv.reader(self._feed, delimiter=self.delimiter, strict=True, skipinitialspace=True)
         self._spaced = re.compile(rf'(?:^|{re.escape(self.delimiter)}) +"')
         self._width: int | None = None
-        self._header = [field.strip().lstrip("\ufeff") for field in next(self._fields(), [])]
-        self.names = checked_names(self._header)
+        first = next(self._fields(), [])
+        self._header = _plain(first)
+        self.names = checked_names([field.lstrip("\ufeff") for field in first])
         self._width = len(self.names)
 
     def __iter__(self) -> Iterator[list[str]]:
@@ -58,8 +59,8 @@ class Delimited:
         for row in self._fields():
             if len(row) != self._width:
                 raise ValueError(self._wrong_width(row))
-            if row[0].strip("\ufeff ") in names:
-                if [field.strip().lstrip("\ufeff") for field in row] == self._header:
+            if row[0].strip("\ufeff ").lower() in names:
+                if _plain(row) == self._header:
                     repeated.append(self.first)
                     continue
                 self._check_order(row)
@@ -186,7 +187,7 @@ class Delimited:
         Raises:
             ValueError: It is.
         """
-        names = [field.strip().lstrip("\ufeff") for field in row]
+        names = _plain(row)
         if sorted(names) == sorted(self._header) and any(plain_name(name) in TEXT_NAMES[0] for name in names):
             raise ValueError(
                 f"line {self.first} names the columns again in another order ({', '.join(names)[:60]}): "
@@ -216,6 +217,11 @@ class _Feed:
             return line
         self.taken.append(next(self._lines))
         return self.taken[-1]
+
+
+def _plain(names: list[str]) -> list[str]:
+    """Returns names of columns as they are compared: without a byte order mark, outer spaces and capitals."""
+    return [name.strip("\ufeff \t").lower() for name in names]
 
 
 def _unquoted(field: str) -> str:

@@ -7,6 +7,7 @@ from typing import Any
 
 from tidegate.data.columns import TEXT_NAMES, plain_name
 from tidegate.data.json_values import JsonValues
+from tidegate.data.kinds import caution
 
 Record = dict[str, Any]
 
@@ -81,7 +82,9 @@ def _of_rows(rows: Iterator[tuple[int, Any]]) -> Iterator[Record]:
     for number, row in rows:
         if not isinstance(row, list) or len(row) != len(names):
             raise _unexpected(number, row, f"an array of {len(names)} values, as many as there are names")
-        if row != names:  # files that were put together
+        if row == names:
+            caution(f"the array of names comes again in line {number}: it is no row")
+        else:
             yield dict(zip(names, row, strict=True))
 
 

@@ -10,7 +10,7 @@ _MOST_SUSPECTS = 100
 
 @dataclass(frozen=True)
 class _Suspect:
-    """A row with a field that spans lines and holds as many delimiters as rows do.
+    """A row with a field that spans lines, one of which has as many delimiters as rows do, or more.
 
     Attributes:
         first: Number of its first line.
@@ -110,15 +110,22 @@ class SwallowedRows:
         pieces[0] = [*before, *pieces[0]] if after else []
         pieces[-1] = [*pieces[-1], *after] if before else []
         pieces = [piece for piece in pieces if piece]
-        rows = [piece for piece in pieces if len(piece) == self._width and self._width > 1]
-        tight = all(not field or not field.startswith(" ") for piece in rows for field in piece)
-        return _Suspect(first, last, place, rows[:_MOST_SUSPECTS], tight and len(rows) == len(pieces)) if rows else None
+        rows = [self._joined(piece, place) for piece in pieces if len(piece) >= self._width > 1]
+        exact = all(len(piece) == self._width for piece in pieces)
+        tight = all(not field or not field.startswith(" ") for piece in pieces for field in piece)
+        return _Suspect(first, last, place, rows[:_MOST_SUSPECTS], exact and tight) if rows else None
+
+    def _joined(self, piece: list[str | None], place: int) -> list[str | None]:
+        """Makes one field of those that a text with delimiters in it falls into."""
+        end = len(piece) - (self._width - place - 1)
+        text = self._delimiter.join(field or "" for field in piece[place:end])
+        return [*piece[:place], text, *piece[end:]]
 
     def _classes(self) -> dict[int, set[str]]:
         """Returns the values of the columns that have few."""
         found = {}
         for place, values in enumerate(zip(*self._sample, strict=True)):
-            distinct = {value.strip() for value in values}
+            distinct = set(values)
             if "" not in distinct and len(distinct) <= min(_MOST_CLASSES, len(values) // 2):
                 found[place] = distinct
         return found
@@ -126,5 +133,5 @@ class SwallowedRows:
 
 def _fits(piece: list[str | None], classes: dict[int, set[str]]) -> bool:
     """Whether what may be a row has known values in the columns of few values, and there is such a column."""
-    known = [field.strip() in classes[place] for place, field in enumerate(piece) if place in classes and field]
+    known = [field in classes[place] for place, field in enumerate(piece) if place in classes and field]
     return bool(known) and all(known)
