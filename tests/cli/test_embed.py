@@ -57,3 +57,25 @@ def test_mistakes_are_one_line(shell: Shell, command: str, message: str) -> None
     assert code == 2
     assert message in err
     assert err.count("\n") == 1
+
+
+def test_no_column_of_the_input_is_lost(shell: Shell, folder: Path) -> None:
+    """A column with the name of the one that would be added is an error, not overwritten."""
+    tables.write(folder / "taken.csv", {"text": ["good"], "vector": ["keep me"]})
+    code, _, err = shell("embed model.safetensors taken.csv -o taken.parquet")
+    assert (code, (folder / "taken.parquet").exists()) == (2, False)
+    assert "the input has a column 'vector', which embed would add" in err
+
+
+@pytest.mark.parametrize("suffix", ["npy", "parquet"])
+def test_many_texts_are_embedded_part_by_part(shell: Shell, folder: Path, suffix: str) -> None:
+    """Vectors of several parts are one array, and a table without rows leaves no file."""
+    texts = ["good", "bad", "a film"] * 1000
+    tables.write(folder / "many.csv", {"text": texts})
+    assert shell(f"embed model.safetensors many.csv -o many.{suffix}")[0] == 0
+    path = folder / f"many.{suffix}"
+    found = np.load(path) if suffix == "npy" else np.array(tables.read(path, need_label=False).columns["vector"])
+    np.testing.assert_array_equal(found.astype(np.float32), tidegate.load(folder / "model.safetensors").encode(texts))
+    (folder / "none.csv").write_text("text,x\n", encoding="utf-8")
+    assert shell(f"embed model.safetensors none.csv -o none.{suffix}")[0] == 2
+    assert not (folder / f"none.{suffix}").exists()

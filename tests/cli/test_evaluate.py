@@ -1,5 +1,6 @@
 """`tidegate evaluate`: figures for people and for programs."""
 
+import gzip
 import json
 import re
 from collections.abc import Callable
@@ -77,3 +78,15 @@ def test_long_names_of_classes_are_numbered(capsys: pytest.CaptureFixture[str]) 
     lines = [line.split() for line in capsys.readouterr().out.splitlines()]
     assert ["true", *map(str, range(1, 13))] in lines
     assert ["12", *["0"] * 11, "10"] in lines
+
+
+def test_labelled_texts_in_other_formats(shell: Shell, folder: Path) -> None:
+    """Labels in the format of fastText, packed tables, and a kind that --from names are evaluated alike."""
+    table = tables.read(folder / "test.csv")
+    _, expected, _ = shell("evaluate model.safetensors test.csv --json")
+    rows = list(zip(table.texts, table.labels or [], strict=True))
+    (folder / "ft.txt").write_text("".join(f"__label__{label} {text}\n" for text, label in rows))
+    (folder / "packed").write_bytes(gzip.compress((folder / "test.csv").read_bytes()))
+    (folder / "odd.dat").write_text("what|how\n" + "".join(f"{text}|{label}\n" for text, label in rows))
+    for options in ("ft.txt", "packed", "odd.dat --from csv --text what --label how"):
+        assert shell(f"evaluate model.safetensors {options} --json") == (0, expected, "")

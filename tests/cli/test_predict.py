@@ -4,11 +4,14 @@ import csv
 import io
 import json
 from collections.abc import Callable
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pytest
+from pyarrow import parquet
 
 import tidegate
 from tidegate.data import tables
@@ -130,3 +133,147 @@ def test_no_column_of_the_input_is_lost(shell: Shell, folder: Path) -> None:
     code, out, err = shell("predict model.safetensors taken.csv")
     assert (code, out) == (2, "")
     assert "the input has a column 'p_neg', which predict would add" in err
+
+
+def test_parquet_keeps_its_types(shell: Shell, folder: Path) -> None:
+    """The columns of a Parquet file come out as they were, of whatever type, with the new ones behind them."""
+    columns = {
+        "text": pa.array([b"a good film", None, b"bad"], pa.binary()),
+        "when": pa.array([1000000123, None, 5], pa.timestamp("ns")),
+        "tags": pa.array([[], None, ["a"]], pa.list_(pa.string())),
+        "price": pa.array([Decimal("1.50"), None, None], pa.decimal128(9, 2)),
+        "kind": pa.array(["x", "y", "x"]).dictionary_encode(),
+    }
+    table = pa.table(columns)
+    parquet.write_table(table, folder / "typed.parquet")
+    assert shell("predict model.safetensors typed.parquet -o typed_out.parquet")[0] == 0
+    found = parquet.read_table(folder / "typed_out.parquet")
+    assert found.select(table.column_names).equals(table)
+    assert found.column_names[5:] == ["prediction", "p_neg", "p_pos"]
+    code, out, _ = shell("predict model.safetensors typed.parquet --to jsonl")
+    first = json.loads(out.splitlines()[0])
+    assert code == 0
+    assert (first["text"], first["when"], first["tags"], first["price"], first["kind"]) == (
+        *("a good film", "1970-01-01T00:00:01.000000123", [], "1.50", "x"),
+    )
+    row = rows_of(shell("predict model.safetensors typed.parquet")[1])[2]
+    assert (row["when"], row["tags"], row["price"]) == ("1970-01-01T00:00:00.000000005", '["a"]', "")
+
+
+@pytest.mark.parametrize("suffix", ["csv", "tsv", "jsonl", "parquet"])
+def test_a_column_that_comes_late_reaches_every_file(shell: Shell, folder: Path, suffix: str) -> None:
+    """A column that a late record brings is in the output, from a file and from standard input."""
+    rows = [json.dumps({"text": "good"})] * 1200 + [json.dumps({"text": "bad", "ticket": "T-7"})]
+    (folder / "late.jsonl").write_text("\n".join(rows), encoding="utf-8")
+    for source, stdin in (("late.jsonl", None), ("- --from jsonl", "\n".join(rows))):
+        assert shell(f"predict model.safetensors {source} -o late.{suffix}", stdin=stdin)[0] == 0
+        columns = tables.read(folder / f"late.{suffix}", text="text", need_label=False).columns
+        assert columns["ticket"][-1] == "T-7"
+        assert columns["ticket"][0] in {None, ""}
+
+
+@pytest.mark.parametrize("suffix", ["csv", "jsonl", "parquet"])
+def test_a_pipe_may_bring_a_column_late(process: Callable[[str], Any], folder: Path, suffix: str) -> None:
+    """What goes to a file waits for all of a pipe, so that a late column has its place."""
+    running = process(f"predict model.safetensors - --from jsonl -o pipe.{suffix}")
+    running.stdin.write('{"text": "good"}\n')
+    running.stdin.flush()
+    out, err = running.communicate('{"text": "bad", "ticket": {"n": 7}}\n', timeout=60)
+    assert (running.returncode, out) == (0, ""), err
+    columns = tables.read(folder / f"pipe.{suffix}", text="text", need_label=False).columns
+    assert columns["ticket"][1] == ('{"n": 7}' if suffix == "csv" else {"n": 7})
+    assert [path.name for path in folder.iterdir() if path.name.startswith((".", "tmp"))] == []
+
+
+def test_a_column_that_comes_too_late_is_said(process: Callable[[str], Any]) -> None:
+    """Printed CSV has no place for a late column: what was printed stays, and the error says what to do."""
+    running = process("predict model.safetensors - --from jsonl")
+    running.stdin.write('{"text": "good"}\n')
+    running.stdin.flush()
+    assert running.stdout.readline() == "text,prediction,p_neg,p_pos\n"
+    assert running.stdout.readline().startswith("good,pos,")
+    out, err = running.communicate('{"text": "lovely"}\n{"text": "bad", "ticket": "T-7"}\n', timeout=60)
+    assert (running.returncode, out.split(",")[0]) == (2, "lovely")
+    assert "row 3 brings a column 'ticket'" in err
+    assert "--to jsonl" in err
+    assert err.count("\n") == 1
+
+
+def test_printed_json_is_json(shell: Shell, folder: Path) -> None:
+    """Numbers that are not finite, which JSON has not, are null."""
+    numbers = [1.5, float("nan"), float("inf"), None]
+    parquet.write_table(
+        pa.table({"text": ["a"] * 4, "n": numbers, "l": [[n] for n in numbers]}), folder / "nan.parquet"
+    )
+    code, out, _ = shell("predict model.safetensors nan.parquet --to jsonl")
+    rows = [json.loads(line, parse_constant=pytest.fail) for line in out.splitlines()]
+    assert (code, [row["n"] for row in rows], rows[2]["l"]) == (0, [1.5, None, None, None], [None])
+
+
+@pytest.mark.parametrize(
+    ("stdin", "note"),
+    [
+        ("text,label\na good film,pos\nbad,neg\n", "this is read as CSV"),
+        ("text\tid\na good film\t1\nbad\t2\n", "this is read as CSV"),
+        ("sep=;\r\ntext;id\r\na good film;1\r\nbad;2\r\n", "this is read as CSV"),
+        ('{"text": "a good film"}\n{"text": "bad"}\n', "this is read as JSON"),
+        ("text\na good film\nbad\n", "is taken for the name of a column"),
+    ],
+)
+def test_a_header_from_standard_input_is_no_text(shell: Shell, stdin: str, note: str) -> None:
+    """`cat table.csv | tidegate predict MODEL -` reads the table, and says so; `--from lines` takes all lines."""
+    code, out, err = shell("predict model.safetensors - --to jsonl", stdin=stdin)
+    assert code == 0
+    assert err.startswith("note: standard input: ")
+    assert note in err
+    assert err.count("\n") == 1
+    assert [json.loads(line)["text"] for line in out.splitlines()] == ["a good film", "bad"]
+    code, out, err = shell("predict model.safetensors - --from lines --to jsonl", stdin=stdin)
+    assert (code, err, len(out.splitlines())) == (0, "", len(stdin.splitlines()))
+
+
+def test_a_header_that_comes_again_is_noted(shell: Shell) -> None:
+    """Of tables put together the names are left out where they come again, with one line on stderr."""
+    stdin = "text,id\na good film,1\ntext,id\nbad,2\n"
+    code, out, err = shell("predict model.safetensors - --from csv", stdin=stdin)
+    assert code == 0
+    assert [row["id"] for row in rows_of(out)] == ["1", "2"]
+    assert err == "note: standard input: the line of names comes once more, first in line 3: it is no row\n"
+
+
+@pytest.mark.parametrize(
+    ("options", "lines"),
+    [
+        ("--from csv", ["text,id", "a good film,1", "bad,2"]),
+        ("--from tsv", ["text\tid", "a good film\t1", '"bad\t2']),
+        ("--from jsonl", ['{"text": "a good film"}', '{"text": "bad"}']),
+        ("", ['{"text": "a good film"}', '{"text": "bad"}']),
+        ("", ["text,id", "a good film,1", "bad,2"]),
+        ("", ["__label__pos a good film", "bad"]),
+    ],
+)
+def test_rows_in_a_pipe_are_answered_at_once(process: Callable[[str], Any], options: str, lines: list[str]) -> None:
+    """A row of any kind gets its answer before the next one is written."""
+    running = process(f"predict model.safetensors - --to jsonl {options}")
+    for line in lines:
+        running.stdin.write(f"{line}\n")
+        running.stdin.flush()
+        if line not in {"text,id", "text\tid"}:
+            assert json.loads(running.stdout.readline())["prediction"] in {"neg", "pos"}
+    assert running.communicate(timeout=60)[0] == ""
+    assert running.returncode == 0
+
+
+@pytest.mark.parametrize("command", ["predict model.safetensors /dev/stdin", "predict model.safetensors -"])
+@pytest.mark.parametrize("name", ["test.csv", "test.tsv", "test.jsonl", "test.parquet", "test.csv.gz"])
+def test_pipes_hold_every_kind_of_file(
+    shell: Shell, process: Callable[[str], Any], folder: Path, command: str, name: str
+) -> None:
+    """A file that comes by a pipe gives what it gives by its name, Parquet and packed ones included."""
+    table = tables.read(folder / "test.csv")
+    tables.write(folder / name, {"text": table.texts, "label": table.labels})
+    _, expected, _ = shell(f"predict model.safetensors {name}")
+    running = process(command)
+    running.stdin.buffer.write((folder / name).read_bytes())
+    out, _ = running.communicate(timeout=60)
+    assert (running.returncode, out) == (0, expected)

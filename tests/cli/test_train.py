@@ -368,3 +368,59 @@ def test_shorter_texts_are_advised_where_most_would_stay(distance: int, shorter:
     walk = LayerGradients(trouble="vanish", distance=distance, distances=(0, 200), **facts)
     config = TextConfig(cell="gru", labels=("a", "b"), vocab_size=9, embedding_size=2, hidden_size=2)
     assert (f"shorter texts: --max-length {distance}" in _remedies(walk, config, Settings())) is shorter
+
+
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        ([f"film {n % 7},{n / 7:.3f}" for n in range(60)], "are numbers with a fraction"),
+        ([f"film {n % 7},u{n}" for n in range(60)], "has 60 different labels in 60 rows"),
+        ([f"film {n % 7},{('a', 'b', 'a|b')[n % 3]}" for n in range(60)], "reads as several labels in one cell"),
+        ([f"0.{n % 7} 0.5,{'ab'[n % 2]}" for n in range(60)], "the texts of column 'text' are numbers"),
+    ],
+)
+def test_what_is_no_classification_of_texts_is_refused(
+    shell: Shell, folder: Path, small: str, rows: list[str], message: str
+) -> None:
+    """Numbers to predict, a label a row, several labels a cell, and numbers as texts are one error before training."""
+    (folder / "wrong.csv").write_text("\n".join(["text,label", *rows]), encoding="utf-8")
+    code, out, err = shell(f"train wrong.csv {TO} {small}")
+    assert (code, out) == (2, "")
+    assert message in err
+    assert err.count("\n") == 1
+
+
+def test_numbers_are_words_if_their_column_is_named(shell: Shell, folder: Path, small: str) -> None:
+    """Who names the column of texts means it, as for the numbers of things that were bought."""
+    rows = [f"{4000 + n % 7} {4010 + n % 2},{'ab'[n % 2]}" for n in range(60)]
+    (folder / "bought.csv").write_text("\n".join(["text,label", *rows]), encoding="utf-8")
+    assert shell(f"train bought.csv {TO} {small} --no-baselines --epochs 1 --text text")[0] == 0
+
+
+def test_texts_that_come_again_are_said(shell: Shell, folder: Path, small: str) -> None:
+    """Doubles, contradictions and texts in both parts are a line each; a copy of the training file is seen."""
+    lines = (folder / "train.csv").read_text(encoding="utf-8").splitlines()
+    (folder / "again.csv").write_text(
+        "\n".join([*lines, "only once and again,pos", "only once and again,neg"]), encoding="utf-8"
+    )
+    (folder / "held.csv").write_text("text,label\nonly once and again,pos\nnot there,neg\n", encoding="utf-8")
+    _, _, err = shell(f"train again.csv {TO} {small} --no-baselines --epochs 1 --validation held.csv")
+    assert "more than once among those to train on" in err
+    assert "with different labels, such as 'only once and again'" in err
+    assert "1 of the 2 texts to judge by are trained on too" in err
+    tables.write(folder / "same.parquet", tables.read(folder / "train.csv").columns)
+    for copy in ("train.csv", "same.parquet"):
+        _, _, err = shell(f"train train.csv {TO} {small} --no-baselines --epochs 1 --validation {copy}")
+        assert "the rows to judge by are those to train on" in err
+
+
+def test_a_boolean_label_has_one_name(shell: Shell, folder: Path, small: str) -> None:
+    """What pandas, JSON and Excel write for true and false are the same classes."""
+    words = ["good", "bad"] * 30
+    for name, spelt in (("t.csv", ("True", "False")), ("t.jsonl", (True, False)), ("upper.csv", ("TRUE", "FALSE"))):
+        tables.write(folder / name, {"text": words, "label": [spelt[word == "bad"] for word in words]})
+    for trained in ("t.csv", "t.jsonl"):
+        assert shell(f"train {trained} {TO} {small} --no-baselines --epochs 1")[0] == 0
+        assert tidegate.load(folder / "new.safetensors").labels == ("false", "true")
+        for judged in ("t.csv", "t.jsonl", "upper.csv"):
+            assert shell(f"evaluate new.safetensors {judged}")[0] == 0

@@ -1,10 +1,11 @@
 """Which columns are taken for the texts and the labels, and what labels are called."""
 
+from decimal import Decimal
 from typing import Any
 
 import pytest
 
-from tidegate.data.columns import guess_columns, label_name
+from tidegate.data.columns import guess_columns, label_name, label_names
 
 LONG = ["a film about the sea", "the ships are really slow", "so many storms and wars", "nobody tells us why"]
 FEW = ["yes", "no", "yes", "no"]
@@ -24,6 +25,8 @@ IDS = ["u1", "u2", "u3", "u4"]
         ({"id": IDS, "what": LONG, "how": [1.0, 0.0, 1.0, None]}, "what", "how"),
         ({"text": LONG, "url": ["http://x"] * 4, "how": [True, False, True, False]}, "text", "how"),
         ({"description": LONG, "text": IDS, "label": FEW}, "text", "label"),
+        ({"text": LONG, "yes": FEW}, "text", "yes"),
+        ({"message": LONG, "spam": ["spam", "ham", "spam", "ham"]}, "message", "spam"),
     ],
 )
 def test_obvious_columns_are_found(columns: dict[str, list[Any]], text: str, label: str) -> None:
@@ -57,7 +60,8 @@ def test_columns_that_are_asked_for_are_taken() -> None:
         ({"text": LONG}, None, None, "holds the labels; there are no other columns. Name it with --label"),
         ({}, None, None, "cannot tell which column holds the texts; there are no other columns"),
         ({"what a fine film it was": LONG, "yes": FEW}, None, None, "first line seems to be a row"),
-        ({"text": LONG, "yes": FEW}, None, None, r"first line seems to be a row and not the names .*\('yes'\)"),
+        ({"what": LONG, "yes": FEW}, None, None, r"first line seems to be a row and not .*\('yes'\).*--label"),
+        ({"text~label": ["a~b"] * 4}, None, None, r"a comma, semicolon, tab or \| is looked for"),
     ],
 )
 def test_columns_that_are_not_obvious(
@@ -87,6 +91,18 @@ def test_columns_that_are_not_obvious(
         ("  ", None),
         (None, None),
         (float("nan"), None),
+        (-0.0, "0"),
+        ("-0", "0"),
+        ("-0.0", "0"),
+        (-1.0, "-1"),
+        (1e16, "10000000000000000"),
+        (Decimal(0), "0"),
+        (Decimal("1.0"), "1"),
+        (Decimal("1.50"), "1.5"),
+        (Decimal("-0.00"), "0"),
+        (Decimal("1E+3"), "1000"),
+        (b"pos", "pos"),
+        (b" ", None),
     ],
 )
 def test_labels_are_texts(value: Any, name: str | None) -> None:
@@ -94,8 +110,41 @@ def test_labels_are_texts(value: Any, name: str | None) -> None:
     assert label_name(value) == name
 
 
-@pytest.mark.parametrize("value", [[1], {"a": 1}, b"x"])
+@pytest.mark.parametrize("value", [[1], ["a", "b"], {"a": 1}])
 def test_other_values_are_no_labels(value: Any) -> None:
-    """A list, a record or bytes cannot be a label."""
+    """A list or a record cannot be a label."""
     with pytest.raises(ValueError, match=r"a label is .*, expected a text or a number"):
         label_name(value)
+
+
+@pytest.mark.parametrize(
+    ("values", "names"),
+    [
+        (["True", "False"], ["true", "false"]),
+        (["TRUE", "FALSE", "TRUE"], ["true", "false", "true"]),
+        (["true", "false"], ["true", "false"]),
+        ([True, False], ["true", "false"]),
+        ([True, "False", "TRUE"], ["true", "false", "true"]),
+        ([" True ", "", None, float("nan")], ["true", None, None, None]),
+        (["True"], ["true"]),
+        (["False", "False"], ["false", "false"]),
+        ([b"TRUE", b"false"], ["true", "false"]),
+        (["True", "False", "Mostly true"], ["True", "False", "Mostly true"]),
+        (["TRUE", "Fake"], ["TRUE", "Fake"]),
+        (["True", "False", "0"], ["True", "False", "0"]),
+        (["Yes", "No"], ["Yes", "No"]),
+        (["T", "F"], ["T", "F"]),
+        (["POS", "NEG"], ["POS", "NEG"]),
+        ([], []),
+    ],
+)
+def test_true_and_false_have_one_name(values: list[Any], names: list[str | None]) -> None:
+    """A column of true and false alone has these names, however a file spells them; other words stay as they are."""
+    assert label_names(values) == names
+
+
+@pytest.mark.parametrize("rest", [[1984], [None, float("nan")], [True], [""]])
+def test_a_number_among_texts_does_not_hide_them(rest: list[Any]) -> None:
+    """A column of texts is found though some of them are numbers or missing."""
+    columns = {"what": LONG * 5 + rest, "how": FEW * 5 + ["yes"] * len(rest)}
+    assert guess_columns(columns, None, None, need_label=True) == ("what", "how")

@@ -2,6 +2,8 @@
 
 import gzip
 import io
+import json
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -102,12 +104,12 @@ def test_missing_texts_are_empty(tmp_path: Path) -> None:
         ("t.csv", "text,label\nx,a\n", {"label": "class"}, "t.csv: there is no column 'class'"),
         ("t.csv", "a,b\nx,y\n", {}, "cannot tell which column holds the texts.*--text"),
         ("t.txt", "x\ny\n", {}, "cannot tell which column holds the labels"),
-        ("t.jsonl", '{"text": 5, "label": 1}\n', {}, "row 1 of column 'text' holds 5, expected a text"),
+        ("t.jsonl", '{"text": [5], "label": 1}\n', {}, r"row 1 of column 'text' holds \[5\], expected a text"),
         ("t.jsonl", '{"text": "x", "label": [1]}\n', {}, r"a label is \[1\], expected a text or a number"),
         ("t.jsonl", "{}\n", {}, "cannot tell which column holds the texts"),
         ("t.xlsx", "", {}, r"t.xlsx: the suffix is unknown, expected one of \.csv, \.tsv"),
         ("t.gz", "", {}, "the suffix is unknown"),
-        ("t.parquet.gz", "", {}, "the suffix is unknown"),
+        ("t.parquet.gz", "", {}, "t.parquet.gz: Parquet file size is 0 bytes"),
         ("t", "", {}, "the suffix is unknown"),
     ],
 )
@@ -153,11 +155,11 @@ def test_an_unknown_kind_is_refused() -> None:
 
 @pytest.mark.parametrize("suffix", [".csv", ".tsv", ".jsonl", ".parquet", ".csv.gz"])
 def test_tables_are_written_part_by_part(tmp_path: Path, suffix: str) -> None:
-    """Parts make one table, also if a column is empty at first, or a later part has one more."""
+    """Parts make one table, also if a column is empty at first, or a later part has one more without a value."""
     path = tmp_path / f"t{suffix}"
     with tables.writer(path) as write:
         write({"text": ["x"], "note": [None], "p": np.float32([0.5])})  # type: ignore[arg-type]
-        write({"p": [0.25], "more": [1], "note": ["n"], "text": ["y"]})
+        write({"p": [0.25], "more": [None], "note": ["n"], "text": ["y"]})
         assert not path.exists()
     found = tables.read(path, text="text", need_label=False).columns
     assert found["text"] == ["x", "y"]
@@ -229,9 +231,122 @@ def test_compressed_files_are_gzip(tmp_path: Path) -> None:
     assert gzip.decompress((tmp_path / "t.csv.gz").read_bytes()) == b"text\nx\n"
 
 
+@pytest.mark.parametrize(
+    ("content", "text", "label"),
+    [
+        ('{"review": {"text": "x"}, "label": "a"}\n{"review": {"text": "y"}, "label": "b"}\n', "review.text", None),
+        ('{"a": {"b": {"c": "x"}}, "d": {"e": "a"}}\n{"a": {"b": {"c": "y"}}, "d": {"e": "b"}}\n', "a.b.c", "d.e"),
+        ('{"a.b": "x", "label": "a"}\n{"a.b": "y", "label": "b"}\n', "a.b", None),
+        ('[{"r": {"t": "x"}, "label": "a"}, {"r": {"t": "y"}, "label": "b"}]', "r.t", "label"),
+    ],
+)
+def test_fields_of_records_have_dotted_names(tmp_path: Path, content: str, text: str, label: str | None) -> None:
+    """A text or a label inside a record is named with dots, and the column of records stays as it is."""
+    path = tmp_path / "t.jsonl"
+    path.write_text(content)
+    table = tables.read(path, text, label)
+    assert (table.texts, table.labels) == (["x", "y"], ["a", "b"])
+    assert table.text_column == text
+    with pytest.raises(ValueError, match=r"there is no column 'a\.b\.x'"):
+        tables.read(path, "a.b.x", label)
+
+
 def test_real_reviews_are_read(data: Path) -> None:
     """The official test reviews of IMDB: 25,000 texts, half of them of each class, columns found without help."""
     table = tables.read(data / "imdb" / "test.parquet")
     assert len(table) == 25_000
     assert table.label_column == "label"
     assert sorted(table.labels or [])[12_499:12_501] == ["0", "1"]
+
+
+SPELLINGS: dict[str, tuple[list[Any], list[str]]] = {
+    "numbers": ([1984, 2.5, True, None, float("nan"), "x"], ["1984", "2.5", "true", "", "", "x"]),
+    "bytes": ([b"caf\xc3\xa9", b"", None], ["café", "", ""]),
+    "decimals": ([Decimal("1.50"), None], ["1.50", ""]),
+    "categories": (["a", "b", "a"], ["a", "b", "a"]),
+    "integers": ([1984, None], ["1984", ""]),
+    "truth": ([True, False], ["true", "false"]),
+    "floats": (np.array([0.1, np.nan], np.float32).tolist(), ["0.10000000149011612", ""]),
+}
+
+
+@pytest.mark.parametrize("name", SPELLINGS)
+def test_whatever_a_column_of_texts_holds_is_text(tmp_path: Path, name: str) -> None:
+    """Numbers and truth values are their text, bytes are decoded, and what is missing is empty."""
+    values, texts = SPELLINGS[name]
+    if name == "numbers":
+        rows = (json.dumps({"text": value, "label": "x"}) + "\n" for value in values)
+        path = tmp_path / "t.jsonl"
+        path.write_text("".join(rows))
+    else:
+        path = tmp_path / "t.parquet"
+        column = pa.array(values).dictionary_encode() if name == "categories" else pa.array(values)
+        parquet.write_table(pa.table({"text": column, "label": ["x"] * len(values)}), path)
+    assert tables.read(path).texts == texts
+    assert [text for part in tables.stream(path, size=1, text="text") for text in part.texts] == texts
+
+
+def test_numbers_of_single_precision_are_written_short(tmp_path: Path) -> None:
+    """A number is the shortest that its column tells from others, as a text, as a label and in CSV."""
+    values = pa.array([0.1, 0.2], pa.float32())
+    parquet.write_table(pa.table({"text": values, "label": values, "more": values}), tmp_path / "t.parquet")
+    table = tables.read(tmp_path / "t.parquet")
+    assert (table.texts, table.labels, table.columns["more"]) == (["0.1", "0.2"], ["0.1", "0.2"], [0.1, 0.2])
+
+
+def test_bytes_that_are_no_text_are_refused(tmp_path: Path) -> None:
+    """The row and the column are named."""
+    parquet.write_table(pa.table({"text": [b"ok", b"caf\xe9"], "label": ["x", "y"]}), tmp_path / "t.parquet")
+    with pytest.raises(ValueError, match=r"row 2 of column 'text' holds bytes that are not UTF-8 \(0xe9\)"):
+        tables.read(tmp_path / "t.parquet")
+
+
+def test_a_text_without_end_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A text longer than any that is read would fill the memory with its words."""
+    monkeypatch.setattr(tables, "LONGEST_TEXT", 1000)
+    tables.write(tmp_path / "t.jsonl", {"text": ["x", "x " * 600]})
+    with pytest.raises(ValueError, match="row 2 of column 'text' holds a text of 1,200 characters, expected 1,000"):
+        list(tables.stream(tmp_path / "t.jsonl"))
+
+
+@pytest.mark.parametrize(
+    ("kind", "values"),
+    [
+        (pa.int8(), [0, 1]),
+        (pa.float16(), [np.float16(0), np.float16(1)]),
+        (pa.float64(), [-0.0, 1.0]),
+        (pa.decimal128(1, 0), [Decimal(0), Decimal(1)]),
+        (pa.decimal128(10, 3), [Decimal("0.000"), Decimal("1.000")]),
+        (pa.decimal128(38, 9), [Decimal(0), Decimal(1)]),
+        (pa.string(), ["-0", "1.0"]),
+        (pa.binary(), [b"0", b"1"]),
+        (pa.dictionary(pa.int8(), pa.string()), ["0", "1"]),
+    ],
+    ids=str,
+)
+def test_labels_of_parquet_have_one_name(tmp_path: Path, kind: Any, values: list[Any]) -> None:
+    """Whole numbers are the same labels in every type."""
+    column = pa.array(values).dictionary_encode() if pa.types.is_dictionary(kind) else pa.array(values, kind)
+    parquet.write_table(pa.table({"text": ["a", "b"], "label": column}), tmp_path / "t.parquet")
+    assert tables.read(tmp_path / "t.parquet").labels == ["0", "1"]
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("t.csv", "text,label\nx,True\ny,False\n"),
+        ("t.csv", "text,label\nx,TRUE\ny,FALSE\n"),
+        ("t.csv", "text,label\nx,true\ny,false\n"),
+        ("t.tsv", "text\tlabel\nx\tTrue\ny\tFalse\n"),
+        ("t.jsonl", '{"text": "x", "label": true}\n{"text": "y", "label": false}\n'),
+        ("t.jsonl", '{"text": "x", "label": "TRUE"}\n{"text": "y", "label": false}\n'),
+    ],
+)
+def test_truth_values_have_one_name(tmp_path: Path, name: str, content: str) -> None:
+    """True and false are the same labels in every kind of file."""
+    (tmp_path / name).write_text(content)
+    table = tables.read(tmp_path / name)
+    assert table.labels == ["true", "false"]
+    tables.write(tmp_path / "again.parquet", {"text": ["x", "y"], "label": [True, False]})
+    tables.write(tmp_path / "again.csv", tables.read(tmp_path / "again.parquet").columns)
+    assert tables.read(tmp_path / "again.csv").labels == table.labels

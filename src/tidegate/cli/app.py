@@ -2,7 +2,9 @@
 
 import os
 import traceback
-from collections.abc import Sequence
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from importlib.metadata import version
 from typing import Annotated, Any
 
@@ -20,6 +22,7 @@ from tidegate.cli.serve import serve
 from tidegate.cli.study import study
 from tidegate.cli.train import train
 from tidegate.cli.units import units
+from tidegate.data.kinds import TableWarning
 from tidegate.text.tokenizer import visible
 
 _MISTAKES = (ValueError, TypeError, OSError, ImportError)
@@ -75,7 +78,8 @@ def run(arguments: Sequence[str]) -> int:
         listed.remove("--debug")
     begin()
     try:
-        code = app(args=listed, prog_name="tidegate", standalone_mode=False)
+        with _cautions_as_notes():
+            code = app(args=listed, prog_name="tidegate", standalone_mode=False)
         finish()
     except SystemExit as exit_:
         if isinstance(exit_.__context__, BrokenPipeError):
@@ -101,6 +105,23 @@ def _report_usage(error: Any) -> int:
     error.message = visible(error.message or "")
     rich_format_error(error)
     return int(error.exit_code)
+
+
+@contextmanager
+def _cautions_as_notes() -> Iterator[None]:
+    """Prints what there is to know of a table as a line, and leaves other warnings to Python."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("always", TableWarning)
+        show = warnings.showwarning
+
+        def show_line(message: Warning | str, category: type[Warning], *place: Any, **rest: Any) -> None:
+            if issubclass(category, TableWarning):
+                note(f"note: {message}")
+            else:
+                show(message, category, *place, **rest)
+
+        warnings.showwarning = show_line
+        yield
 
 
 def _report(error: Exception, debug: bool) -> int:

@@ -1,7 +1,9 @@
 """`tidegate embed`: one summary vector for each text."""
 
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, BinaryIO
 
 import numpy as np
 import typer
@@ -28,21 +30,55 @@ def embed(
 ) -> None:
     """Summarise each text by a vector, for search, clustering or another model.
 
-    A Parquet file keeps all columns of the input and adds vector; an .npy file holds the vectors alone, a row for each.
+    A Parquet file keeps all columns of the input in their types and adds vector; an .npy file holds the vectors alone,
+    a row for each.
     """
     target = outputs.output(output, (VECTORS, PARQUET), (model, file), overwrite=overwrite)
     if threads:
         tidegate.set_num_threads(threads)
     loaded = tidegate.load(model, tidegate.TextModel)
-    parts = [(part.columns, loaded.encode(part.texts)) for part in texts.read(file, kind, text)]
-    if not parts:
-        raise ValueError(f"{file} has no rows")
-    if target.format is VECTORS:
-        with replacing(target.path) as npy:
-            np.save(npy, np.concatenate([vectors for _, vectors in parts]))
-    else:
-        with tables.writer(target.path, target.format.name) as append:
-            for columns, vectors in parts:
-                append(columns | {"vector": vectors})
-    count = sum(len(vectors) for _, vectors in parts)
+    whole = target.format is PARQUET
+    parts = texts.read(file, kind, text, output=target if whole else None, others=whole)
+    with tables.writer(target.path, PARQUET.name) if whole else _array_writer(target.path) as append:
+        count = 0
+        for part in parts:
+            append(texts.joined(part.columns, {"vector": loaded.encode(part.texts)}, "embed"), part.schema)
+            count += len(part)
+        if not count:
+            raise ValueError(f"{file} has no rows")
     note(f"wrote {count:,} vectors of {loaded.config.summary_size} numbers to {target.path}")
+
+
+@contextmanager
+def _array_writer(path: Path) -> Iterator[tables.Write]:
+    """Opens an .npy file that takes vectors part by part; how many there are is put into its header at the end.
+
+    A pipe, where nothing can be written over, gets all of them at the end.
+    """
+    with replacing(path) as file:
+        count, shape, waiting = 0, (0,), []
+
+        def append(columns: Mapping[str, Any], schema: Any = None) -> None:
+            nonlocal count, shape
+            vectors = columns["vector"]
+            if not count:
+                shape = vectors.shape[1:]
+                if file.seekable():
+                    _write_header(file, (0, *shape))
+            count += len(vectors)
+            if file.seekable():
+                file.write(vectors.tobytes())
+            else:
+                waiting.append(vectors.tobytes())
+
+        yield append
+        if file.seekable():
+            file.seek(0)
+        _write_header(file, (count, *shape))  # numpy leaves room in a header for the first size to grow
+        for data in waiting:
+            file.write(data)
+
+
+def _write_header(file: BinaryIO, shape: tuple[int, ...]) -> None:
+    header = {"descr": np.lib.format.dtype_to_descr(np.dtype(np.float32)), "fortran_order": False, "shape": shape}
+    np.lib.format.write_array_header_1_0(file, header)

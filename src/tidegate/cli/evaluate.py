@@ -1,14 +1,14 @@
 """`tidegate evaluate`: how good a model is on labelled texts."""
 
-import json
 from typing import Annotated
 
 import typer
 
 import tidegate
 from tidegate.cli.console import say, say_json, show_facts, show_table
-from tidegate.cli.options import LabelledArgument, LabelOption, ModelArgument, TextOption, ThreadsOption
+from tidegate.cli.options import KindOption, LabelledArgument, LabelOption, ModelArgument, TextOption, ThreadsOption
 from tidegate.data import tables
+from tidegate.data.values import json_text
 from tidegate.models.metrics import Report, score
 from tidegate.training.labels import class_indices
 
@@ -21,6 +21,7 @@ def evaluate(
     file: LabelledArgument,
     text: TextOption = None,
     label: LabelOption = None,
+    kind: KindOption = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")] = False,
     threads: ThreadsOption = None,
 ) -> None:
@@ -28,11 +29,11 @@ def evaluate(
     if threads:
         tidegate.set_num_threads(threads)
     loaded = tidegate.load(model, tidegate.TextModel)
-    table = tables.read(file, text, label)
+    table = tables.read(file, text, label, kind=kind, others=False)
     truth = class_indices(table.labels or [], loaded.config.labels, str(file), len(table))
     report = score(truth, loaded.predict_proba(table.texts), loaded.config.labels)
     if as_json:
-        say_json(json.dumps(report.as_dict(), ensure_ascii=False))
+        say_json(json_text(report.as_dict()))
     else:
         show_report(report)
 

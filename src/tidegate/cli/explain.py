@@ -1,6 +1,5 @@
 """`tidegate explain`: which words an answer is made of."""
 
-import json
 import os
 import sys
 from pathlib import Path
@@ -17,8 +16,9 @@ from tidegate.cli.explain_terminal import print_lines, show
 from tidegate.cli.explained import Explained
 from tidegate.cli.options import Kind, ModelArgument, OverwriteOption, TextOption, ThreadsOption
 from tidegate.cli.words import shown_class
-from tidegate.data import tables
+from tidegate.data import kinds, tables
 from tidegate.data.files import replacing
+from tidegate.data.values import json_text
 from tidegate.inspection.attribution import METHODS, IntegratedGradients, Method
 from tidegate.inspection.explain import Attribution
 from tidegate.inspection.explain import explain as account
@@ -78,7 +78,7 @@ def explain(
             write(explained, target)
         note(f"wrote {path}")
     if as_json:
-        say_json(json.dumps(_record(explained), ensure_ascii=False))
+        say_json(json_text(_record(explained)))
     elif not wanted:
         (show if out.is_terminal else print_lines)(explained)
 
@@ -150,17 +150,15 @@ def _text(words: str | None, file: str | None, row: int | None, kind: Kind | Non
 
 
 def _is_table(file: str) -> bool:
-    try:
-        return file != "-" and tables.kind_of(file) != "lines"
-    except ValueError:  # it has no suffix of a table: it is a text, whatever it is called
-        return False
+    """Whether a file has the suffix of a table; any other is a text, whatever it is called."""
+    return file != "-" and kinds.kind_by_name(file) not in {None, "lines"}
 
 
 def _row(file: str, row: int | None, kind: str | None, column: str | None) -> str:
     """Reads one text of a table."""
     source = sys.stdin.buffer if file == "-" else file
     count, first = 0, ""
-    for part in tables.stream(source, kind, text=column):
+    for part in tables.stream(source, kind, text=column, others=False):
         if row and row <= count + len(part):
             return part.texts[row - 1 - count]
         first, count = first if count else part.texts[0], count + len(part)

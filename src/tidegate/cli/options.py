@@ -13,10 +13,10 @@ from tidegate.training.settings import WORD_DROPOUT, ClassWeights, Settings
 
 ModelArgument = Annotated[Path, typer.Argument(metavar="MODEL", help="A model file that `tidegate train` wrote.")]
 LabelledArgument = Annotated[
-    Path, typer.Argument(metavar="FILE", help="Labelled texts: CSV, TSV, JSON Lines or Parquet.")
+    Path, typer.Argument(metavar="FILE", help="Labelled texts: CSV, TSV, JSON, Parquet, fastText.")
 ]
 TextsArgument = Annotated[
-    str, typer.Argument(metavar="FILE", help="CSV, TSV, JSON Lines, Parquet, .txt; - is standard input.")
+    str, typer.Argument(metavar="FILE", help="CSV, TSV, JSON, Parquet, .txt; - is standard input.")
 ]
 TextOption = Annotated[str | None, typer.Option(metavar="COLUMN", help="Column of the texts, if not obvious.")]
 LabelOption = Annotated[str | None, typer.Option(metavar="COLUMN", help="Column of the labels, if not obvious.")]
@@ -37,7 +37,9 @@ Kind = Literal["csv", "tsv", "jsonl", "lines"]
 
 KindOption = Annotated[
     Kind | None,
-    typer.Option("--from", help="What comes in; `lines` is one text a line.", show_default="by suffix; lines for -"),
+    typer.Option(
+        "--from", help="What comes in; `lines` is one text a line.", show_default="by how it begins, and by suffix"
+    ),
 ]
 
 

@@ -33,8 +33,8 @@ def predict(
 ) -> None:
     """Predict the label of each text, with the probability of each class.
 
-    All columns of the input stay; prediction and a column p_LABEL for each class are added. Lines that come by a pipe
-    are answered at once.
+    All columns of the input stay, those of Parquet in their types; prediction and a column p_LABEL for each class are
+    added. Lines that come by a pipe are answered at once.
     """
     if bool(file) == (words is not None):
         raise ValueError("predict needs either a FILE (- for standard input) or --words TEXT")
@@ -50,13 +50,8 @@ def predict(
         return
     count = 0
     with tables.writer(target.path if target else data_stream(), target.format.name if target else to) as append:
-        for part in texts.read(file, kind, text):
-            predicted = _predicted(loaded, part.texts)
-            if taken := part.columns.keys() & predicted.keys():
-                raise ValueError(
-                    f"the input has a column {min(taken)!r}, which predict would add: rename it, or it would be lost"
-                )
-            append(part.columns | predicted)
+        for part in texts.read(file, kind, text, output=target):
+            append(texts.joined(part.columns, _predicted(loaded, part.texts), "predict"), part.schema)
             count += len(part)
         if output and not count:
             raise ValueError(f"{file} has no rows")

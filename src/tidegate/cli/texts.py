@@ -1,20 +1,33 @@
 """Tables of texts as `predict` and `embed` take them: a file, or standard input as it comes."""
 
+import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack
 from pathlib import Path
+from tempfile import TemporaryFile
+from typing import Any
 
 from tidegate.cli.options import Kind
 from tidegate.data import tables
+from tidegate.data.files import is_stream
+from tidegate.data.kinds import kind_by_name
+from tidegate.data.outputs import Output
+from tidegate.data.survey import can_be_read_twice
 
 
-def read(source: str, kind: Kind | None, text: str | None) -> Iterator[tables.Table]:
+def read(
+    source: str, kind: Kind | None, text: str | None, *, output: Output | None = None, others: bool = True
+) -> Iterator[tables.Table]:
     """Reads texts part by part.
 
     Args:
         source: A file, or "-" for standard input.
-        kind: What the rows look like; None to go by the suffix, and for standard input one text a line.
+        kind: What the rows look like; None to go by how they begin, and by the suffix.
         text: Column of the texts; None to guess it.
+        output: The table that all columns go to; None for standard output. A file has its columns above the first row,
+            or their types: JSON Lines from a pipe are kept beside it, on the disk, until all of them are there.
+        others: Whether other columns than the texts are of use.
 
     Yields:
         Parts of one row or more.
@@ -23,9 +36,30 @@ def read(source: str, kind: Kind | None, text: str | None) -> Iterator[tables.Ta
         FileNotFoundError: There is no such file; the error has a hint if it looks like a text.
         ValueError: The table is damaged, or has no column of texts.
     """
-    if source == "-":
-        return tables.stream(sys.stdin.buffer, kind or "lines", text=text)
-    if not Path(source).exists():
+    if source != "-" and not Path(source).exists():
         hint = "; for a text itself there is predict MODEL --words TEXT, or a pipe with - as FILE"
         raise FileNotFoundError(f"there is no file {source!r}" + hint * any(map(str.isspace, source)))
-    return tables.stream(source, kind, text=text)
+    kind_out = output.format.name if output else "jsonl"
+    asked: str | None = kind or (None if source == "-" else kind_by_name(source))
+    stream: Any = sys.stdin.buffer if source == "-" else source
+    with ExitStack() as stack:
+        if output and kind_out != "jsonl" and asked in {None, "jsonl"} and not can_be_read_twice(stream):
+            beside = None if is_stream(output.path) else output.path.resolve().parent
+            kept = stack.enter_context(TemporaryFile(dir=beside))
+            shutil.copyfileobj(stream if source == "-" else stack.enter_context(Path(source).open("rb")), kept)
+            kept.seek(0)
+            stream, kind = kept, asked  # type: ignore[assignment]
+        yield from tables.stream(stream, kind, text=text, others=others, typed=kind_out == "parquet")
+
+
+def joined(columns: Mapping[str, Any], added: Mapping[str, Any], command: str) -> dict[str, Any]:
+    """Puts the columns of a result behind those of the input.
+
+    Raises:
+        ValueError: The input has a column of that name.
+    """
+    if taken := columns.keys() & added.keys():
+        raise ValueError(
+            f"the input has a column {min(taken)!r}, which {command} would add: rename it, or it would be lost"
+        )
+    return {**columns, **added}

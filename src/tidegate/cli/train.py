@@ -32,6 +32,7 @@ from tidegate.training.events import DivergedError, Gradients
 from tidegate.training.examples import CELL, MAX_LENGTH, VALIDATION, VOCAB_SIZE, TextExamples, prepare_texts
 from tidegate.training.fingerprint import fingerprint
 from tidegate.training.settings import Settings
+from tidegate.training.tasks import check_classes, check_words
 
 _FEW = 0.1  # a smaller share of words with a vector looks like a mistake
 
@@ -46,6 +47,7 @@ def train(
     ),
     text: o.TextOption = None,
     label: o.LabelOption = None,
+    kind: o.KindOption = None,
     validation: o.ValidationOption = str(VALIDATION),
     vocab_size: o.VocabSizeOption = VOCAB_SIZE,
     max_length: o.MaxLengthOption = MAX_LENGTH,
@@ -76,7 +78,8 @@ def train(
         tidegate.set_num_threads(threads)
     asked = cell_text(cell, choices)
     with err.status("reading texts"):
-        table = tables.read(file, text, label)
+        table = tables.read(file, text, label, kind=kind, others=False)
+        _check_task(table, named=text is not None)
         say(f"texts: column {table.text_column!r}, labels: column {table.label_column!r} of {file}")
         limits = {"vocab_size": vocab_size, "max_length": max_length or None, "seed": settings.seed}
         held = _validation(validation, table)
@@ -227,8 +230,15 @@ def _validation(wanted: str, table: tables.Table) -> float | tuple[list[str], li
     except ValueError:
         if not Path(wanted).exists():
             raise ValueError(f"--validation is {wanted!r}, expected a share such as 0.1 or a file") from None
-    held = tables.read(wanted, table.text_column, table.label_column)
+    held = tables.read(wanted, table.text_column, table.label_column, others=False)
     return held.texts, held.labels or []
+
+
+def _check_task(table: tables.Table, *, named: bool) -> None:
+    """Checks that a table holds texts with one class each; numbers are texts if the user has named their column."""
+    if not named:
+        check_words(table.texts, table.text_column)
+    check_classes(table.labels or [], table.label_column or "")
 
 
 def _config(examples: TextExamples, cell: str, sizes: Mapping[str, Any]) -> TextConfig:
@@ -250,6 +260,8 @@ def _describe(examples: TextExamples, seconds: float) -> None:
     say(f"words: {len(examples.tokenizer):,} known, {usual:.0f} in the median text, {longest} in the longest")
     if empty := int((lengths == 0).sum()):
         note(f"{plural(empty, 'text')} to train on without a word: missing, or empty")
+    for remark in examples.repeats.remarks():
+        note(remark)
 
 
 def _describe_vectors(vocab: Sequence[str], vectors: WordVectors, file: Path | None) -> None:

@@ -1,6 +1,5 @@
 """`tidegate units`: how long each unit remembers, and what moves its gates."""
 
-import json
 from itertools import chain
 from pathlib import Path
 from typing import Annotated, Any, BinaryIO
@@ -14,6 +13,7 @@ from tidegate.cli.console import note, plural, say_json, show_facts, show_table
 from tidegate.cli.options import KindOption, ModelArgument, OverwriteOption, TextOption, TextsArgument, ThreadsOption
 from tidegate.cli.picture import new_figure
 from tidegate.data.files import replacing
+from tidegate.data.values import json_text
 from tidegate.inspection.tally import LEFT, RIGHT
 from tidegate.inspection.units import Units
 from tidegate.inspection.units import units as gather
@@ -49,14 +49,14 @@ def units(
         tidegate.set_num_threads(threads)
     loaded = tidegate.load(model, tidegate.TextModel)
     _check_layer(loaded, layer, reverse)
-    parts = (part.texts for part in texts.read(file, kind, text))
+    parts = (part.texts for part in texts.read(file, kind, text, others=False))
     found = gather(loaded, chain.from_iterable(parts), layer=layer - 1, reverse=reverse)
     if target:
         with replacing(target) as picture:
             _draw(found, picture)
         note(f"wrote {target}")
     if as_json:
-        say_json(json.dumps(_record(found), ensure_ascii=False))
+        say_json(json_text(_record(found)))
     else:
         _show(found, everyone)
 

@@ -1,9 +1,11 @@
 """Which column of a table holds the texts and which the labels, and what a label is called."""
 
-import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from decimal import Decimal
 from typing import Any
+
+from tidegate.data.values import text_of
 
 Columns = Mapping[str, Sequence[Any]]
 
@@ -19,8 +21,12 @@ LABEL_NAMES = (
     ("category", "rating", "stars", "score", "intent", "topic", "y"),
 )
 
+BOOLEANS = ("false", "true")
+"""The labels of a column of true and false, in every kind of file."""
+
 _SAMPLE = 1000  # rows that a guess looks at
 _TEXT_WORDS = 4  # mean number of words from which a column reads as texts
+_SCALARS = (type(None), int, float, str, Decimal)
 _MOST_CLASSES = 20  # distinct values up to which a column reads as labels
 
 
@@ -32,7 +38,7 @@ def guess_columns(columns: Columns, text: str | None, label: str | None, *, need
 
     Args:
         columns: A table, or its first rows.
-        text: Name of the column of texts, None to guess it.
+        text: Name of the column of texts, or of a field in its records such as `review.text`; None to guess it.
         label: Name of the column of labels, None to guess it if it is needed.
         need_label: Whether there must be a column of labels.
 
@@ -43,15 +49,35 @@ def guess_columns(columns: Columns, text: str | None, label: str | None, *, need
         ValueError: A column is not there, or a guess is not obvious.
     """
     for name in (text, label):
-        if name is not None and name not in columns:
+        if name is not None and column_of(columns, name) is None:
             raise ValueError(f"there is no column {name!r}; {_list(columns)}")
+    named = any(plain_name(name) in row for name in columns for row in (*TEXT_NAMES, *LABEL_NAMES))
     if text is None:
         text = _guess("texts", "text", _without(columns, label), TEXT_NAMES, _reads_as_texts)
+        _check_is_name("text", text, columns, named=named)
     if label is None and need_label:
         label = _guess("labels", "label", _without(columns, text), LABEL_NAMES, _reads_as_labels)
+        _check_is_name("label", label, columns, named=named)
     if text == label:
         raise ValueError(f"column {text!r} cannot hold both the texts and the labels; {_list(columns)}")
     return text, label
+
+
+def column_of(columns: Columns, name: str) -> Sequence[Any] | None:
+    """Returns the values of a column, or of a field in the records of one, as `review.text` names it.
+
+    Returns:
+        The values, with None where a record has no such field; None if there is no such column, or no record has it.
+    """
+    if name in columns:
+        return columns[name]
+    outer, *fields = name.split(".")
+    values = columns.get(outer)
+    if not fields or values is None or not any(isinstance(value, dict) for value in values):
+        return None
+    for field in fields:
+        values = [value.get(field) if isinstance(value, dict) else None for value in values]
+    return values if any(value is not None for value in values) else None
 
 
 def label_name(value: Any) -> str | None:
@@ -63,22 +89,45 @@ def label_name(value: Any) -> str | None:
     Raises:
         ValueError: The value is neither a text nor a number nor true or false.
     """
-    if value is None or (isinstance(value, float) and math.isnan(value)):
-        return None
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, int | float | str):
-        return re.sub(r"^([+-]?\d+)\.0*$", r"\1", str(value).strip()) or None
-    raise ValueError(f"a label is {value!r:.40}, expected a text or a number")
+    if isinstance(value, list | dict):
+        several = "; a text is trained with one label: keep one, or train a model for each" * isinstance(value, list)
+        raise ValueError(f"a label is {value!r:.40}, expected a text or a number{several}")  # noqa: TRY004
+    if isinstance(value, Decimal):
+        value = f"{value.normalize():f}"
+    elif isinstance(value, float) and value.is_integer():
+        value = int(value)
+    name = re.sub(r"^([+-]?\d+)\.0*$", r"\1", text_of(value).strip())
+    return "0" if name == "-0" else name or None
+
+
+def label_names(values: Iterable[Any]) -> list[str | None]:
+    """Names the classes of a column as `label_name` does, and true and false alike however they are spelt.
+
+    Spelt are they as JSON ("true"), Python ("True") and Excel ("TRUE") write them. That counts where the column holds
+    nothing else: among other words, such as "mostly true", they are words.
+
+    Raises:
+        ValueError: As in `label_name`.
+    """
+    names = list(map(label_name, values))
+    booleans = {name for name in names if name is not None and name.lower() in BOOLEANS}
+    if booleans and booleans == set(names) - {None}:
+        return [name and name.lower() for name in names]
+    return names
+
+
+def plain_name(name: str) -> str:
+    """Returns a column's name as the usual ones are written: in small letters, with _ for anything else."""
+    return re.sub(r"\W+", "_", name.strip().lower())
 
 
 def _guess(what: str, option: str, columns: Columns, names: Iterable[Iterable[str]], fits: Any) -> str:
     """Guesses a column by its name or else by its content.
 
     Raises:
-        ValueError: The guess is not obvious, or the names of the columns are in truth the first row.
+        ValueError: The guess is not obvious.
     """
-    plain = {name: re.sub(r"\W+", "_", name.strip().lower()) for name in columns}
+    plain = {name: plain_name(name) for name in columns}
     for row in names:
         found = [name for name in columns if plain[name] in row]
         if len(found) == 1:
@@ -93,28 +142,42 @@ def _guess(what: str, option: str, columns: Columns, names: Iterable[Iterable[st
             f"cannot tell which column holds the {what}{candidates}; {_list(columns)}. "
             f"Name it with --{option} (in Python {option}=...)"
         )
-    [name] = found
-    if _reads_as_texts([name]) or name in columns[name][:_SAMPLE]:
+    return found[0]
+
+
+def _check_is_name(option: str, name: str, columns: Columns, *, named: bool) -> None:
+    """Checks that what was guessed to be the name of a column is not the first row of a file without names.
+
+    Args:
+        option: What names the column.
+        name: Its name.
+        columns: The table.
+        named: Whether a column has a usual name, so that the first line holds names even if one is also a label.
+
+    Raises:
+        ValueError: It seems to be a row.
+    """
+    if _reads_as_texts([name]) or (not named and name in columns[name][:_SAMPLE]):
         raise ValueError(
             f"the first line seems to be a row and not the names of the columns ({name!r:.60}); "
-            f"put a line of names above it, such as: text,label"
+            f"put a line of names above it, such as: text,label. If it is a name, say so with --{option} "
+            f"(in Python {option}=...)"
         )
-    return name
 
 
 def _reads_as_texts(values: Sequence[Any]) -> bool:
-    """Whether values are texts of several words."""
-    texts = [value for value in values if value is not None]
-    if not texts or not all(isinstance(text, str) for text in texts):
+    """Whether values are texts of several words; a number among them is a text."""
+    if not all(isinstance(value, _SCALARS) for value in values):
         return False
-    return sum(len(text.split()) for text in texts) >= _TEXT_WORDS * len(texts)
+    texts = [text for value in values if (text := text_of(value)) or isinstance(value, str)]
+    return bool(texts) and sum(len(text.split()) for text in texts) >= _TEXT_WORDS * len(texts)
 
 
 def _reads_as_labels(values: Sequence[Any]) -> bool:
     """Whether values are short and few, and come twice or more often on average."""
-    if not all(value is None or isinstance(value, int | float | str) for value in values):
+    if not all(isinstance(value, _SCALARS) for value in values):
         return False
-    distinct = {name for value in values if (name := label_name(value)) is not None}
+    distinct = {name for name in label_names(values) if name is not None}
     return 2 <= len(distinct) <= min(_MOST_CLASSES, len(values) // 2) and not _reads_as_texts(sorted(distinct))
 
 
@@ -123,4 +186,6 @@ def _without(columns: Columns, name: str | None) -> Columns:
 
 
 def _list(columns: Columns) -> str:
-    return f"the columns are {', '.join(map(repr, columns))}" if columns else "there are no other columns"
+    listed = f"the columns are {', '.join(map(repr, columns))}" if columns else "there are no other columns"
+    apart = len(columns) == 1 and re.search(r"[^\w\s-]", next(iter(columns)))
+    return listed + " (between columns, a comma, semicolon, tab or | is looked for)" * bool(apart)

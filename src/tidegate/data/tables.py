@@ -3,31 +3,26 @@
 import csv
 import gzip
 import io
-import json
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, BinaryIO
 
-import numpy as np
-
-from tidegate.data.columns import guess_columns, label_name
+from tidegate.data.columns import column_of, guess_columns, label_names
+from tidegate.data.containers import Source
 from tidegate.data.files import replacing
-from tidegate.data.rows import Block, Source, blocks
+from tidegate.data.kinds import KINDS, kind_of
+from tidegate.data.rows import Block, blocks
+from tidegate.data.sources import name_of
+from tidegate.data.survey import survey
+from tidegate.data.values import csv_fields, json_text, plain_values, text_of
 
-KINDS = {
-    "csv": (".csv",),
-    "tsv": (".tsv", ".tab"),
-    "jsonl": (".jsonl", ".ndjson", ".json"),
-    "parquet": (".parquet", ".pq"),
-    "lines": (".txt",),
-}
-"""The kinds of tables and their suffixes. "lines" has one text a line, no names and no labels."""
+LONGEST_TEXT = 1 << 24
+"""Characters; ten times the longest novels. To read one word takes some hundred bytes of memory."""
 
-Write = Callable[[Mapping[str, Any]], None]
+Write = Callable[..., None]
 
 
 @dataclass(frozen=True)
@@ -37,9 +32,11 @@ class Table:
     Attributes:
         texts: The B texts; a missing one is an empty text.
         labels: Their B labels; None if none were asked for.
-        columns: All columns as they were read, in the order of the file.
+        columns: The columns in the order of the file: lists of values, see `values.plain_values`, or what was asked for
+            as `typed`, arrays of Arrow.
         text_column: The column that holds the texts.
         label_column: The column that holds the labels; None if none were asked for.
+        schema: Arrow's types of the columns, a `pyarrow.Schema`; None if they are not known or not asked for.
     """
 
     texts: list[str]
@@ -47,37 +44,30 @@ class Table:
     columns: Block
     text_column: str
     label_column: str | None
+    schema: Any = None
 
     def __len__(self) -> int:
         return len(self.texts)
 
 
-def kind_of(path: str | os.PathLike[str]) -> str:
-    """Returns the kind of a table by its suffix, one of `KINDS`; all but Parquet may be compressed and end in `.gz`.
-
-    Raises:
-        ValueError: The suffix is none that is known.
-    """
-    suffixes = [suffix.lower() for suffix in Path(path).suffixes]
-    compressed = suffixes[-1:] == [".gz"]
-    suffix = "".join(suffixes[-2:-1] if compressed else suffixes[-1:])
-    for kind, known in KINDS.items():
-        if suffix in known and not (kind == "parquet" and compressed):
-            return kind
-    expected = ", ".join(suffix for known in KINDS.values() for suffix in known)
-    raise ValueError(f"{os.fspath(path)}: the suffix is unknown, expected one of {expected}")
-
-
 def read(
-    path: str | os.PathLike[str], text: str | None = None, label: str | None = None, *, need_label: bool = True
+    path: str | os.PathLike[str],
+    text: str | None = None,
+    label: str | None = None,
+    *,
+    need_label: bool = True,
+    kind: str | None = None,
+    others: bool = True,
 ) -> Table:
     """Reads a whole table.
 
     Args:
-        path: A file whose suffix `kind_of` knows, in UTF-8 or, with a byte order mark, UTF-16.
+        path: A file of a kind that `rows.blocks` reads, in UTF-8, UTF-16 or UTF-32, packed or not.
         text: Name of the column of texts; None to guess it, see `columns.guess_columns`.
         label: Name of the column of labels; None to guess it, if it is needed.
         need_label: Whether there must be labels.
+        kind: As in `stream`.
+        others: Whether other columns than these are of use; those of Parquet are not read if they are not.
 
     Raises:
         ImportError: A Parquet file is to be read and pyarrow is missing.
@@ -85,7 +75,7 @@ def read(
         ValueError: The file is damaged or has no rows, a column is not there or cannot be guessed, or a label is
             missing.
     """
-    tables = list(stream(path, text=text, label=label, need_label=need_label, size=None))
+    tables = list(stream(path, kind, text=text, label=label, need_label=need_label, size=None, others=others))
     if not tables:
         raise ValueError(f"{os.fspath(path)}: there are no rows")
     return tables[0]
@@ -99,18 +89,25 @@ def stream(
     label: str | None = None,
     need_label: bool = False,
     size: int | None = 1024,
+    others: bool = True,
+    typed: bool = False,
 ) -> Iterator[Table]:
     """Reads a table part by part, as its rows come in.
 
-    What has come in is passed on at once: the answer to a line typed into a pipe does not wait for the next line.
+    What has come in is passed on at once: the answer to a line typed into a pipe does not wait for the next line. A
+    file of JSON Lines is read twice, so that all parts have all columns; those of a pipe have the columns so far.
 
     Args:
         source: A file, or an open binary stream such as `sys.stdin.buffer`, which is not closed.
-        kind: One of `KINDS`; None to go by the suffix of the file.
-        text: As in `read`; guessed on the first part.
+        kind: One of `kinds.KINDS`; None to go by how it begins and by the suffix of the file.
+        text: As in `read`; guessed on the first part of a pipe.
         label: As in `read`.
         need_label: As in `read`.
         size: The most rows of a part; None for the whole table at once.
+        others: As in `read`.
+        typed: Whether the columns shall be arrays of Arrow, of one type in all parts: as they are in Parquet; of JSON
+            Lines the type to which all values can be widened, see `json_types`. Other kinds, and what can be read once
+            only, keep their lists.
 
     Yields:
         Parts of one row or more.
@@ -118,43 +115,75 @@ def stream(
     Raises:
         ImportError: As in `read`.
         OSError: As in `read`.
-        ValueError: As in `read`, when the part in question is reached; `kind` is unknown, or is "parquet" for a stream.
+        ValueError: As in `read`, when the part in question is reached; `kind` is unknown.
     """
-    name = os.fspath(source) if isinstance(source, str | os.PathLike) else "standard input"
-    kind = kind or kind_of(name)
-    if kind not in KINDS:
+    name = name_of(source)
+    if kind is not None and kind not in KINDS:
         raise ValueError(f"the kind of table is {kind!r}, expected one of {', '.join(KINDS)}")
-    chosen: tuple[str, str | None] | None = None
     count = 0
     try:
-        for columns in blocks(source, kind, size):
+        known = survey(source, kind, typed=typed, whole=size is None)
+        chosen = guess_columns(known.sample, text, label, need_label=need_label) if known and known.sample else None
+        needed = None if others or not chosen else {part for name in chosen if name for part in (name, _outer(name))}
+        for block in blocks(source, kind, size, needed):
+            columns = known.completed(block) if known and not needed else block
             chosen = chosen or guess_columns(columns, text, label, need_label=need_label)
-            table = _table(columns, *chosen, first_row=count + 1)
-            count += len(table)
-            yield table
+            texts, labels = _cells(columns, *chosen, first_row=count + 1)
+            columns = known.typed(columns) if known and typed else columns
+            if not typed:
+                columns = {name: plain_values(values) for name, values in columns.items()}
+            yield Table(texts, labels, columns, *chosen, known.schema if known and typed else None)
+            count += len(texts)
     except ValueError as error:
         raise ValueError(f"{name}: {error}") from None
 
 
-def _table(columns: Block, text: str, label: str | None, first_row: int) -> Table:
+def _cells(columns: Block, text: str, label: str | None, first_row: int) -> tuple[list[str], list[str] | None]:
     """Takes texts and labels from their columns.
 
     Raises:
-        ValueError: A text is no text, or a label is missing or is neither text nor number.
+        ValueError: A text is no text or too long, or a label is missing or is neither text nor number.
     """
     size = len(next(iter(columns.values())))
-    texts = ["" if value is None else value for value in columns.get(text, [None] * size)]
-    for row, value in enumerate(texts, first_row):
-        if not isinstance(value, str):
-            raise ValueError(f"row {row} of column {text!r} holds {value!r:.40}, expected a text")  # noqa: TRY004
+    values = _values(columns, text, size)
+    texts = [_text(value, row, text) for row, value in enumerate(values, first_row)]
     if label is None:
-        return Table(texts, None, columns, text, None)
-    labels = [label_name(value) for value in columns.get(label, [None] * size)]
+        return texts, None
+    labels = label_names(_values(columns, label, size))
     missing = [row for row, name in enumerate(labels, first_row) if name is None]
     if missing:
         count = f"{len(missing)} of {size} rows have" if size > 1 else "a row has"
         raise ValueError(f"{count} no label in column {label!r}, first row {missing[0]}: fill them in or remove them")
-    return Table(texts, [name for name in labels if name is not None], columns, text, label)
+    return texts, [name for name in labels if name is not None]
+
+
+def _values(columns: Block, name: str, size: int) -> list[Any]:
+    """Lists the values of a column, or of a field in its records; they are missing if only an earlier part had it."""
+    plain = {column: plain_values(columns[column]) for column in (name, _outer(name)) if column in columns}
+    found = column_of(plain, name)
+    return [None] * size if found is None else list(found)
+
+
+def _outer(name: str) -> str:
+    """Returns the column in whose records a name such as review.text is a field."""
+    return name.partition(".")[0]
+
+
+def _text(value: Any, row: int, column: str) -> str:
+    try:
+        text = text_of(value)
+    except UnicodeDecodeError as error:
+        raise ValueError(
+            f"row {row} of column {column!r} holds bytes that are not UTF-8 (0x{value[error.start]:02x})"
+        ) from None
+    except ValueError:
+        raise ValueError(f"row {row} of column {column!r} holds {value!r:.40}, expected a text") from None
+    if len(text) > LONGEST_TEXT:
+        raise ValueError(
+            f"row {row} of column {column!r} holds a text of {len(text):,} characters, expected "
+            f"{LONGEST_TEXT:,} at most"
+        )
+    return text
 
 
 def write(path: str | os.PathLike[str], columns: Mapping[str, Any]) -> None:
@@ -183,7 +212,9 @@ def writer(target: str | os.PathLike[str] | BinaryIO, kind: str | None = None) -
         kind: "csv", "tsv", "jsonl" or "parquet"; None to go by the suffix of the file.
 
     Yields:
-        A function that appends a part, given as in `write`. Only JSON Lines take columns that the first part has not.
+        A function that appends a part: its columns as in `write`, and the types of some of them, a `pyarrow.Schema`
+        or None, which Parquet keeps. Only JSON Lines take a column that the first part has not, if it holds a value:
+        the rows before that are written, and ValueError is raised.
 
     Raises:
         ImportError: As in `write`.
@@ -200,32 +231,61 @@ def writer(target: str | os.PathLike[str] | BinaryIO, kind: str | None = None) -
             file = stack.enter_context(gzip.GzipFile(fileobj=file, mode="wb"))
         append = _parquet_appender(file, stack) if kind == "parquet" else _text_appender(file, kind)
         names: list[str] = []
+        count = 0
 
-        def append_and_flush(columns: Mapping[str, Any]) -> None:
-            sizes = {name: len(values) for name, values in columns.items()}
-            if len(set(sizes.values())) > 1:
-                raise ValueError(f"the columns have {sizes} rows, expected equally many")
+        def append_and_flush(columns: Mapping[str, Any], schema: Any = None) -> None:
+            nonlocal count
+            size = _size(columns)
             names[:] = columns if kind == "jsonl" else names or columns
             if missing := [name for name in names if name not in columns]:
                 raise ValueError(f"the columns are {list(columns)}, expected {missing} too as in the first part")
-            append({name: columns[name] for name in names})
+            late = _first_late(columns, names)
+            rows = size if late is None else late[0]
+            append({name: columns[name][:rows] for name in names}, schema)
             file.flush()
+            count += rows
+            if late is not None:
+                raise ValueError(
+                    f"row {count + 1} brings a column {late[1]!r}, for which the lines of {kind} written so far have "
+                    f"no place: write JSON Lines (--to jsonl) or a file (-o FILE), or read a file instead of a pipe"
+                )
 
         yield append_and_flush
+
+
+def _size(columns: Mapping[str, Any]) -> int:
+    """Returns the number of rows.
+
+    Raises:
+        ValueError: It differs.
+    """
+    sizes = {name: len(values) for name, values in columns.items()}
+    if len(set(sizes.values())) > 1:
+        raise ValueError(f"the columns have {sizes} rows, expected equally many")
+    return next(iter(sizes.values()), 0)
+
+
+def _first_late(columns: Mapping[str, Any], names: Collection[str]) -> tuple[int, str] | None:
+    """Finds the first value of a column that is not among `names`: its row, from 0, and the column."""
+    late = [
+        (row, name)
+        for name in columns.keys() - names
+        for row, value in enumerate(plain_values(columns[name]))
+        if value is not None
+    ]
+    return min(late, default=None)
 
 
 def _text_appender(file: BinaryIO, kind: str) -> Write:
     header = kind != "jsonl"
 
-    def append(columns: Mapping[str, Any]) -> None:
+    def append(columns: Mapping[str, Any], schema: Any) -> None:
         nonlocal header
-        # tolist() makes Python's own numbers of numpy's
-        values = [column.tolist() if isinstance(column, np.ndarray) else column for column in columns.values()]
-        rows = list(zip(*values, strict=True))
+        fields = map(plain_values if kind == "jsonl" else csv_fields, columns.values())
+        rows = zip(*fields, strict=True)
         text = io.StringIO()
         if kind == "jsonl":
-            lines = (json.dumps(dict(zip(columns, row, strict=True)), ensure_ascii=False, default=str) for row in rows)
-            text.writelines(line + "\n" for line in lines)
+            text.writelines(json_text(dict(zip(columns, row, strict=True))) + "\n" for row in rows)
         else:
             # The module quotes the line breaks of its line terminator only, and a bare \r must be quoted too.
             lines_of = SimpleNamespace(write=lambda line: text.write(line.removesuffix("\r\n") + "\n"))
@@ -239,24 +299,6 @@ def _text_appender(file: BinaryIO, kind: str) -> Write:
 
 
 def _parquet_appender(file: BinaryIO, stack: ExitStack) -> Write:
-    try:
-        import pyarrow as pa  # noqa: PLC0415
-        from pyarrow import parquet  # noqa: PLC0415
-    except ImportError as error:
-        raise ImportError("Parquet files need pyarrow: pip install 'tidegate[train]'") from error
-    opened: list[Any] = []
+    from tidegate.data import parquet  # noqa: PLC0415 - only who has such files needs pyarrow
 
-    def array(values: Any) -> Any:
-        if isinstance(values, np.ndarray) and values.ndim == 2:
-            return pa.FixedSizeListArray.from_arrays(pa.array(values.ravel()), values.shape[1])
-        return pa.array(values)
-
-    def append(columns: Mapping[str, Any]) -> None:
-        table = pa.table({name: array(values) for name, values in columns.items()})
-        if not opened:
-            # a column that is empty in the first part may hold texts in the next
-            fields = [field.with_type(pa.string()) if pa.types.is_null(field.type) else field for field in table.schema]
-            opened.append(stack.enter_context(parquet.ParquetWriter(file, pa.schema(fields), compression="zstd")))
-        opened[0].write_table(table.cast(opened[0].schema))
-
-    return append
+    return stack.enter_context(parquet.appender(file))

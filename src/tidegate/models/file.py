@@ -135,10 +135,10 @@ def write(path: str | os.PathLike[str], arrays: Mapping[str, Array], metadata: M
 def is_model(path: str | os.PathLike[str]) -> bool:
     """Whether a file is a model file of tidegate, of any version, by its start and its metadata."""
     try:
-        _check_start(Path(path))
-        with safe_open(os.fsdecode(path), framework="np") as file:
-            return "tidegate" in (file.metadata() or {})
-    except (OSError, ValueError, SafetensorError):
+        with _opened(os.fsdecode(path)) as file:
+            size = os.fstat(file.fileno()).st_size
+            return "tidegate" in read_layout(file, size).metadata
+    except (OSError, ValueError):
         return False
 
 

@@ -15,6 +15,7 @@ from tidegate.sequences.padding import Sequences, as_sequences
 from tidegate.text.tokenizer import Tokenizer, check_texts
 from tidegate.training.corpus import Corpus
 from tidegate.training.labels import Targets, numbers_of, targets_of
+from tidegate.training.repeats import Repeats, find_repeats
 from tidegate.training.sampling import hold_out
 
 SIZES: Mapping[str, Any] = {"embedding_size": 100, "hidden_size": 128, "summary": "last"}
@@ -70,10 +71,12 @@ class TextExamples(Examples):
     Attributes:
         tokenizer: Turns texts into word ids; its vocabulary is that of the texts to train on.
         max_length: Longest text in words, the rest is not read; None for no limit.
+        repeats: Texts that come again, in the same part or in both.
     """
 
     tokenizer: Tokenizer
     max_length: int | None
+    repeats: Repeats
 
     def config(self, cell: str = CELL, **sizes: Any) -> TextConfig:
         """Describes a network for these texts.
@@ -158,7 +161,8 @@ def prepare_texts(
     targets, parts = _parts(list(check_texts(texts)), labels, task, validation, seed)
     tokenizer = Tokenizer.train(parts[0].sequences, vocab_size=vocab_size, min_frequency=min_frequency)
     train, held = (Labelled(Corpus.from_texts(part, tokenizer, max_length), numbers) for part, numbers in parts)
-    return TextExamples(**vars(targets), tokenizer=tokenizer, train=train, validation=held, max_length=max_length)
+    facts = vars(targets) | {"max_length": max_length, "repeats": find_repeats(parts[0], parts[1])}
+    return TextExamples(**facts, tokenizer=tokenizer, train=train, validation=held)
 
 
 def prepare_sequences(

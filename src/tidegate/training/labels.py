@@ -1,12 +1,14 @@
 """Labels as numbers: the classes that occur, or the numbers of a regression."""
 
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from tidegate.data.columns import BOOLEANS, label_name
 from tidegate.training.corpus import Integers
 
 
@@ -49,17 +51,17 @@ def numbers_of(labels: Any) -> Targets:
 
 
 def targets_of(labels: Iterable[Any]) -> Targets:
-    """Names the classes that occur.
+    """Names the classes that occur, numbers and truth values as tables name them.
 
     Example:
-        >>> targets_of([3, 1, 3]), targets_of(["no", "yes"]).labels
-        (Targets(labels=('1', '3'), task='classification', classes=(1, 3)), ('no', 'yes'))
+        >>> targets_of([3, 1, 3]), targets_of(["no", "yes"]).labels, targets_of([True, False]).labels
+        (Targets(labels=('1', '3'), task='classification', classes=(1, 3)), ('no', 'yes'), ('false', 'true'))
 
     Raises:
         TypeError: A label is not hashable.
         ValueError: There are fewer than two, two of them are written alike, or one is a number with a fraction.
     """
-    plain = [label.item() if isinstance(label, np.generic) else label for label in labels]
+    plain = list(map(_plain, labels))
     found = set(plain)
     for label in found:
         if isinstance(label, float) and not label.is_integer():
@@ -70,12 +72,26 @@ def targets_of(labels: Iterable[Any]) -> Targets:
         classes = tuple(sorted(found))
     except TypeError:
         classes = tuple(sorted(found, key=str))
-    names = tuple(map(str, classes))
+    names = tuple(map(_name, classes))
     if len(names) < 2:
         raise ValueError(f"found {len(names)} label(s) ({', '.join(names)}) in {len(plain)} rows, expected at least 2")
     if len(set(names)) < len(names):
         raise ValueError(f"two labels are written alike: {', '.join(names)[:80]}, expected distinct texts")
     return Targets(labels=names, classes=classes)
+
+
+def _plain(label: Any) -> Any:
+    """Returns Python's own value for one of numpy and for a number of fixed precision; -0.0 is 0.0."""
+    if isinstance(label, np.generic):
+        label = label.item()
+    if isinstance(label, Decimal):
+        label = int(label) if label == label.to_integral_value() else float(label)
+    return 0.0 if isinstance(label, float) and label == 0 else label
+
+
+def _name(label: Any) -> str:
+    """Names a class that is no text."""
+    return label_name(label) or str(label) if isinstance(label, int | float) else str(label)
 
 
 def label_names(labels: Sequence[str]) -> tuple[str, ...]:
@@ -107,11 +123,22 @@ def class_indices(labels: Sequence[Any], classes: Sequence[Any], source: str, co
     """
     _check_count(labels, source, count)
     index = {label: i for i, label in enumerate(classes)}
-    for row, label in enumerate(labels):
-        if label not in index or (isinstance(label, str) and not label.strip()):
+    # "true" of a column of truth values is the "True" of classes among which it was a word, and the other way round
+    for i, label in enumerate(classes):
+        if isinstance(label, str) and label.lower() in BOOLEANS:
+            index.setdefault(label.lower(), i)
+    indices = [_index(label, index) for label in labels]
+    for row, (label, place) in enumerate(zip(labels, indices, strict=True)):
+        if place is None:
             known = ", ".join(map(repr, classes[:8])) + (", …" if len(classes) > 8 else "")
             raise ValueError(f"{source}: row {row + 1} has the label {label!r:.60}, expected one of {known}")
-    return np.array([index[label] for label in labels], np.int64)
+    return np.array(indices, np.int64)
+
+
+def _index(label: Any, index: Mapping[Any, int]) -> int | None:
+    if not isinstance(label, str):
+        return index.get(label)
+    return index.get(label, index.get(label.lower()) if label.lower() in BOOLEANS else None) if label.strip() else None
 
 
 def as_numbers(labels: Any, source: str, shape: tuple[int, int]) -> npt.NDArray[np.float32]:

@@ -1,0 +1,135 @@
+"""JSON values as they come in: one a line, laid out over many lines, or the objects of an array."""
+
+import json
+import re
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from tidegate.data.lines import count_ends
+
+_SPACE = re.compile(r"[ \t\r\n\ufeff]*")
+_OBJECTS = re.compile(r"\[[ \t\r\n]*(?=\{)")
+_BRACKET = re.compile(r"\[[ \t\r\n]*")
+_LONGEST = 1 << 26  # characters of a value, which may be a whole table
+_UNSURE = 12  # characters at the end of what has come in, where an error may be due to what is missing: -Infinit
+_LARGE = 1 << 20  # characters of a value from which more of it is gathered before it is parsed again
+
+
+class JsonValues:
+    """The values of a JSON text, each with the number of its line; an array of objects gives its objects.
+
+    Values are parsed one at a time, so that a long file needs no more memory than a short one.
+
+    Attributes:
+        passed: Characters that were handed out.
+    """
+
+    def __init__(self, pieces: Iterable[str]) -> None:
+        self.passed = 0
+        self._pieces = iter(pieces)
+        self._decoder = json.JSONDecoder()
+        self._buffer, self._at, self._line = "", 0, 1
+        self._ended = False
+        self._in_array = self._behind_value = False
+        self._ready: list[tuple[int, Any]] = []
+
+    def __iter__(self) -> Iterator[tuple[int, Any]]:
+        return self
+
+    def __next__(self) -> tuple[int, Any]:
+        while not self._ready:
+            if not self._decode():
+                if self._ended:
+                    raise StopIteration
+                self._fill()
+        return self._ready.pop()
+
+    @property
+    def drained(self) -> bool:
+        """Whether the next value has not come in yet."""
+        return not self._ready and not self._decode()
+
+    def give_back(self, value: tuple[int, Any]) -> None:
+        """Lets a value come once more."""
+        self._ready.append(value)
+
+    def _fill(self) -> None:
+        """Takes more text.
+
+        Raises:
+            ValueError: A value does not end.
+        """
+        rest = self._buffer[self._at :]
+        if len(rest) > _LONGEST:
+            raise ValueError(
+                f"line {self._line} begins a JSON value of more than {_LONGEST:,} characters: write JSON Lines, an "
+                f"object a line, as pandas does with to_json(..., orient='records', lines=True)"
+            )
+        found = [rest]
+        # to parse a large value again for each piece would take time that grows by the square of its size
+        wanted = 2 * len(rest) if len(rest) >= _LARGE else 1
+        while wanted > 0:
+            piece = next(self._pieces, "")
+            if not piece:
+                self._ended = True
+                break
+            found.append(piece)
+            wanted -= len(piece)
+        self._buffer, self._at = "".join(found), 0
+
+    def _decode(self) -> bool:
+        """Parses the next value, if all of it has come in.
+
+        Raises:
+            ValueError: It is not JSON.
+        """
+        self._pass(_SPACE.match(self._buffer, self._at))
+        while self._in_array and self._at < len(self._buffer) and self._behind_value:
+            character = self._buffer[self._at]
+            if character not in ",]":
+                raise self._error("Expecting ',' delimiter", self._at)
+            self._in_array, self._behind_value = character == ",", False
+            self._at += 1
+            self._pass(_SPACE.match(self._buffer, self._at))
+        if self._at == len(self._buffer):
+            if self._ended and self._in_array:
+                raise self._error("the array does not end", self._at)
+            return False
+        if not self._in_array:
+            bracket = _BRACKET.match(self._buffer, self._at)
+            if bracket and bracket.end() == len(self._buffer) and not self._ended:
+                return False
+            if objects := _OBJECTS.match(self._buffer, self._at):
+                self._pass(objects)
+                self._in_array = True
+        return self._parse()
+
+    def _parse(self) -> bool:
+        """Parses what begins here, if all of it has come in."""
+        try:
+            value, end = self._decoder.raw_decode(self._buffer, self._at)
+        except json.JSONDecodeError as error:
+            unfinished = error.pos >= len(self._buffer.rstrip()) - _UNSURE or error.msg.startswith("Unterminated")
+            if unfinished and not self._ended:
+                return False
+            raise self._error(error.msg.removesuffix(" at"), error.pos) from None
+        except RecursionError:
+            raise ValueError(f"line {self._line}: the JSON value is nested too deeply") from None
+        except ValueError:
+            raise ValueError(f"line {self._line} holds a number of too many digits") from None
+        self._ready.insert(0, (self._line, value))
+        self._line += count_ends(self._buffer[self._at : end])
+        self.passed += end - self._at
+        self._at, self._behind_value = end, self._in_array
+        return True
+
+    def _pass(self, found: re.Match[str] | None) -> None:
+        """Moves on behind spaces."""
+        if found and found.end() > self._at:
+            self._line += count_ends(found[0])
+            self._at = found.end()
+
+    def _error(self, message: str, at: int) -> ValueError:
+        line = self._line + count_ends(self._buffer[self._at : at])
+        where = repr(self._buffer[at : at + 20]) if at < len(self._buffer) else "the end"
+        return ValueError(f"line {line} is not JSON: {message} at {where}")

@@ -1,0 +1,96 @@
+"""What a source of rows is: by how it begins, and where that does not tell, by its name."""
+
+import os
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+
+from tidegate.data import kinds
+from tidegate.data.arrow import as_parquet
+from tidegate.data.containers import Peeked, Source, Unpacked, opened, spooled
+from tidegate.data.lines import Lines, Text
+
+_SURE = ("lines", "named-lines", "fasttext")
+"""Kinds that are believed when they are asked for: any text may be lines."""
+
+
+@contextmanager
+def recognised(source: Source, kind: str | None) -> Iterator[tuple[Source, str]]:
+    """Finds out what a source is.
+
+    Packed files are unpacked. Parquet, Arrow, JSON and fastText's format are known by how they begin, whatever the name
+    of the file says.
+
+    Args:
+        source: A file, or an open binary stream, which is not closed. What is no file on a disk is read once.
+        kind: One of `kinds.KINDS`; None to go by how it begins, and by the suffix of the file. A stream or a pipe
+            without a line of names is lines.
+
+    Yields:
+        What to read, and its kind: "csv", "tsv", "jsonl", "lines", "fasttext", "named-lines" for lines under the name
+        of their column, or "parquet", which is always a file on a disk. Text is a file if it is one on a disk, packed
+        or not, and otherwise a stream that is not packed.
+
+    Warns:
+        TableWarning: A text file or a stream is read as a table.
+
+    Raises:
+        ImportError: pyarrow is needed, and missing.
+        OSError: The file cannot be read.
+        ValueError: It is no table that can be read; the message says what it is and what to do.
+    """
+    with ExitStack() as stack:
+        unpacked = stack.enter_context(opened(source))
+        if unpacked.columnar == "arrow":
+            yield as_parquet(unpacked.stream, stack), "parquet"
+        elif unpacked.columnar or (kind or kinds.kind_by_name(unpacked.name)) == "parquet":
+            yield unpacked.path or spooled(unpacked.stream, stack), "parquet"
+        else:
+            found = kind if kind in _SURE else _kind_of(unpacked, kind, name_of(source))
+            on_disk = isinstance(source, str | os.PathLike) and os.path.isfile(source)
+            yield source if on_disk else unpacked.stream, found  # type: ignore[misc]
+
+
+def name_of(source: Source) -> str:
+    """Returns what a source is called in messages."""
+    if isinstance(source, Peeked):
+        return source.name
+    return os.fspath(source) if isinstance(source, str | os.PathLike) else "standard input"
+
+
+def _kind_of(unpacked: Unpacked, asked: str | None, name: str) -> str:
+    """Tells the kind of a text; what is read for that comes once more.
+
+    Raises:
+        ValueError: It cannot be told, or this is no table.
+    """
+    expected = asked or kinds.kind_by_name(unpacked.name) or ("" if os.path.isfile(name) else "lines")
+    with unpacked.stream.looked_at():
+        text = Text(unpacked.stream)
+        start = text.beginning(kinds.may_become_json)
+        kinds.check_is_table(start)
+        if expected == "jsonl" or kinds.reads_as_json(start):
+            found, first = "jsonl", ""
+        else:
+            first = Lines(text).first()
+            found = _kind_of_lines(first, expected)
+    asked_lines = kinds.kind_by_name(unpacked.name) == "lines" or not unpacked.name
+    if expected == "lines" != found != "fasttext" and asked_lines:  # a pipe with a name is a table or is not
+        kinds.caution(f"{name}: {kinds.read_as(found, first)}; to take each line for a text, say so with --from lines")
+    return found
+
+
+def _kind_of_lines(first: str, expected: str) -> str:
+    """Tells the kind of a text that is no JSON by its first line.
+
+    Raises:
+        ValueError: It cannot be told.
+    """
+    if kinds.reads_as_fasttext(first):
+        return "fasttext"
+    if expected in {"csv", "tsv"}:
+        return expected
+    if kinds.reads_as_header(first):
+        return "csv"
+    if expected == "lines":
+        return "named-lines" if kinds.reads_as_name(first) else "lines"
+    raise ValueError(kinds.unknown_suffix())

@@ -1,0 +1,244 @@
+"""Files that are packed, or that are something else than their name says."""
+
+import bz2
+import gzip
+import io
+import lzma
+import os
+import pickle
+import sqlite3
+import tarfile
+import threading
+import zipfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import pyarrow as pa
+import pytest
+from pyarrow import feather, ipc, parquet
+
+from tidegate.data.rows import Block, blocks
+from tidegate.data.values import plain_values
+
+CSV = b"text,label\n" + b"".join(b"film number %d,%s\n" % (i, [b"pos", b"neg"][i % 2]) for i in range(50))
+ROWS = {"text": [f"film number {i}" for i in range(50)], "label": ["pos", "neg"] * 25}
+
+
+def zipped(**members: bytes) -> bytes:
+    """A zip archive; two underscores in a name stand for a slash, one for a dot."""
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in members.items():
+            archive.writestr(name.replace("__", "/").replace("_", "."), content)
+    return file.getvalue()
+
+
+def by_arrow(codec: str, content: bytes = CSV) -> bytes:
+    """Packed as pyarrow does it."""
+    sink = pa.BufferOutputStream()
+    with pa.CompressedOutputStream(sink, codec) as stream:
+        stream.write(content)
+    packed: bytes = sink.getvalue().to_pybytes()
+    return packed
+
+
+def columnar(kind: str) -> bytes:
+    """The rows in a format of Arrow."""
+    table, file = pa.table(ROWS), io.BytesIO()
+    if kind == "parquet":
+        parquet.write_table(table, file)
+    elif kind == "feather":
+        feather.write_feather(table, file)
+    else:
+        opened = ipc.new_file if kind == "file" else ipc.new_stream
+        with opened(file, table.schema) as writer:
+            writer.write_table(table, max_chunksize=20)
+    return file.getvalue()
+
+
+READ: dict[str, Callable[[], bytes]] = {
+    "plain.csv": lambda: CSV,
+    "packed.csv.gz": lambda: gzip.compress(CSV),
+    "two-members.csv.gz": lambda: gzip.compress(CSV[:200]) + gzip.compress(CSV[200:]),
+    "gzip.csv": lambda: gzip.compress(CSV),
+    "gzip": lambda: gzip.compress(CSV),
+    "packed.csv.bz2": lambda: bz2.compress(CSV),
+    "packed.csv.xz": lambda: lzma.compress(CSV),
+    "packed.csv.zst": lambda: by_arrow("zstd"),
+    "packed.csv.lz4": lambda: by_arrow("lz4"),
+    "gz-of-gz.csv": lambda: gzip.compress(gzip.compress(CSV)),
+    "packed.csv.zip": lambda: zipped(a_csv=CSV),
+    "zip.csv": lambda: zipped(a_csv=CSV),
+    "with-notes.zip": lambda: zipped(data__a_csv=CSV, README_txt=b"x", __MACOSX__data___a_csv=b"x"),
+    "tsv.zip": lambda: zipped(a_tsv=CSV.replace(b",", b"\t")),
+    "gz-in.zip": lambda: zipped(a_csv_gz=gzip.compress(CSV)),
+    "parquet-in.zip": lambda: zipped(a_parquet=columnar("parquet")),
+    "good.parquet": lambda: columnar("parquet"),
+    "parquet.csv": lambda: columnar("parquet"),
+    "part-00000": lambda: columnar("parquet"),
+    "packed.parquet.gz": lambda: gzip.compress(columnar("parquet")),
+    "arrow.feather": lambda: columnar("feather"),
+    "data-00000.arrow": lambda: columnar("file"),
+    "stream.arrow": lambda: columnar("stream"),
+    "arrow.csv": lambda: columnar("stream"),
+}
+
+
+def plain(found: Iterator[Block]) -> dict[str, list[Any]]:
+    """Lists the values of the only block."""
+    [block] = found
+    return {name: plain_values(column) for name, column in block.items()}
+
+
+@pytest.mark.parametrize("name", READ)
+def test_files_are_read_by_their_first_bytes(tmp_path: Path, name: str) -> None:
+    """Packed files, Parquet and Arrow are read, whatever they are called."""
+    (tmp_path / name).write_bytes(READ[name]())
+    found = plain(blocks(tmp_path / name, None, None))
+    assert found == ROWS
+
+
+@pytest.mark.parametrize("name", READ)
+def test_pipes_are_read_in_every_format(tmp_path: Path, name: str) -> None:
+    """A pipe with a name, which can be opened once and not be taken back, gives the rows that a file gives."""
+    path = tmp_path / "pipe"
+    os.mkfifo(path)
+    writer = threading.Thread(target=path.write_bytes, args=[READ[name]()])
+    writer.start()
+    found = plain(blocks(path, None, None))
+    writer.join()
+    assert found == ROWS
+
+
+@pytest.mark.parametrize("name", [name for name in READ if name != "plain.csv"])
+def test_streams_are_unpacked(name: str) -> None:
+    """Standard input may be packed too, and is not closed."""
+    stream = io.BytesIO(READ[name]())
+    found = plain(blocks(stream, "tsv" if "tsv" in name else "csv", None))
+    assert found == ROWS
+    assert not stream.closed
+
+
+def database(path: Path) -> bytes:
+    """A small SQLite database."""
+    with sqlite3.connect(path) as connection:
+        connection.execute("create table reviews (text)")
+    connection.close()
+    return path.read_bytes()
+
+
+def archive(path: Path) -> bytes:
+    """A tar archive, packed."""
+    (path.parent / "a.csv").write_bytes(CSV)
+    with tarfile.open(path, "w:gz") as file:
+        file.add(path.parent / "a.csv", "a.csv")
+    return path.read_bytes()
+
+
+def many_times(content: bytes) -> bytes:
+    """Packed in packed files."""
+    for _ in range(6):
+        content = gzip.compress(content)
+    return content
+
+
+REFUSED: dict[str, tuple[Callable[[Path], bytes], str]] = {
+    "xlsx": (lambda _: zipped(xl__workbook_xml=b"<x/>"), r"an Excel workbook: save the sheet.*read_excel"),
+    "docx": (lambda _: zipped(word__document_xml=b"x", word__styles_xml=b"x"), "a document of an office"),
+    "ods": (lambda _: zipped(mimetype=b"application", content_xml=b"x"), "a document of an office program"),
+    "xls": (lambda _: bytes.fromhex("d0cf11e0a1b11ae1") + bytes(600), "Excel or Word up to 2003: save the sheet"),
+    "two": (lambda _: zipped(a_csv=CSV, b_csv=CSV), r"2 files \('a.csv', 'b.csv'.*expected one table: unpack"),
+    "none": (lambda _: zipped(), "a zip archive with no file"),
+    "npz": (lambda _: zipped(a_npy=b"x"), "numpy arrays"),
+    "torch": (lambda _: zipped(model__data_pkl=b"x"), "a file of PyTorch"),
+    "cut zip": (lambda _: zipped(a_csv=CSV)[:-30], "a zip archive that is damaged or cut off"),
+    "tar": (archive, "a tar archive: unpack it"),
+    "deep": (lambda _: many_times(CSV), "packed more than 4 times"),
+    "pdf": (lambda _: b"%PDF-1.7\n%\xe2\xe3\n", "a PDF document"),
+    "rtf": (lambda _: b"{\\rtf1\\ansi a}", "rich text"),
+    "sqlite": (database, "an SQLite database.*sqlite3 -header -csv"),
+    "pickle": (lambda _: pickle.dumps([1]), "a Python pickle, which may run any code"),
+    "old pickle": (lambda _: pickle.dumps([1], 2), "a Python pickle"),
+    "model": (lambda _: (64).to_bytes(8, "little") + b'{"w": {"dtype": "F32"}}', "a safetensors file"),
+    "hdf5": (lambda _: b"\x89HDF\r\n\x1a\n" + bytes(9), "an HDF5 file"),
+    "npy": (lambda _: b"\x93NUMPY\x01\x00", "a numpy array"),
+    "avro": (lambda _: b"Obj\x01\x04", "an Avro file"),
+    "picture": (lambda _: b"\x89PNG\r\n\x1a\n", "a picture"),
+    "7z": (lambda _: b"7z\xbc\xaf\x27\x1c\x00", "a 7z archive"),
+    "rar": (lambda _: b"Rar!\x1a\x07\x00", "a RAR archive"),
+    "zeros": (lambda _: bytes(5000), "binary data, which begins with zeros"),
+    "html": (lambda _: b"<!DOCTYPE html>\n<html><body>Sign in</body></html>", r"a page of the web \(HTML\)"),
+    "html behind spaces": (lambda _: b"\n  <HTML lang='en'>", r"a page of the web \(HTML\)"),
+    "xml": (lambda _: b"<?xml version='1.0'?><rows/>", "this is XML.*read_xml"),
+    "lfs": (lambda _: b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n", "a pointer of Git LFS"),
+    "broken arrow": (lambda _: columnar("file")[:300], "an Arrow file that cannot be read"),
+}
+
+
+@pytest.mark.parametrize("what", REFUSED)
+@pytest.mark.parametrize("name", ["t.csv", "t.tsv", "t.jsonl", "t.dat"])
+def test_other_files_are_named(tmp_path: Path, what: str, name: str) -> None:
+    """A file that is no table is called what it is, with what to do about it, whatever its name says."""
+    make, message = REFUSED[what]
+    (tmp_path / name).write_bytes(make(tmp_path / "made"))
+    with pytest.raises(ValueError, match=message):
+        list(blocks(tmp_path / name, None, None))
+
+
+@pytest.mark.parametrize(
+    "content", [gzip.compress(CSV), bz2.compress(CSV), lzma.compress(CSV), by_arrow("zstd"), zipped(a_csv=CSV)]
+)
+@pytest.mark.parametrize("left", [0.4, 0.9])
+def test_packed_files_that_are_cut_off(tmp_path: Path, content: bytes, left: float) -> None:
+    """What is missing at the end of a packed file is said, and no row before it is passed for the whole."""
+    (tmp_path / "t.csv").write_bytes(content[: int(left * len(content))])
+    with pytest.raises(ValueError, match="damaged or cut off"):
+        list(blocks(tmp_path / "t.csv", None, None))
+
+
+def test_a_password_is_said(tmp_path: Path) -> None:
+    """An archive with a password is refused as such."""
+    content = bytearray(zipped(a_csv=CSV))
+    content[6] |= 1  # the flag in the header of the file, and in the table of contents
+    content[content.index(b"PK\x01\x02") + 8] |= 1
+    (tmp_path / "t.zip").write_bytes(content)
+    with pytest.raises(ValueError, match="with a password"):
+        list(blocks(tmp_path / "t.zip", None, None))
+
+
+class Trickle(io.RawIOBase):
+    """A stream that gives one byte at a time."""
+
+    def __init__(self, content: bytes) -> None:
+        self.content = content
+
+    def read(self, size: int = -1, /) -> bytes:
+        """Takes a byte."""
+        found, self.content = self.content[:1], self.content[1:]
+        return found
+
+
+@pytest.mark.parametrize("content", [CSV, gzip.compress(CSV), columnar("parquet"), columnar("file"), zipped(a_csv=CSV)])
+def test_first_bytes_may_come_one_by_one(content: bytes) -> None:
+    """What a stream is can be told however slowly it begins, also of one that has no `read1`."""
+    found = plain(blocks(Trickle(content), "csv", None))  # type: ignore[arg-type]
+    assert found == ROWS
+
+
+@pytest.mark.parametrize(
+    "name", ["gzip", "packed.csv.bz2", "packed.csv.zst", "zip.csv", "parquet.csv", "arrow.feather", "stream.arrow"]
+)
+def test_damaged_bytes_are_an_error_or_rows(name: str) -> None:
+    """Bytes that were changed by chance give rows or one ValueError, and never end the process."""
+    rng, content, refused = Random(0), READ[name](), 0
+    for _ in range(60):
+        damaged = bytearray(content)
+        for _ in range(rng.randint(1, 4)):
+            damaged[rng.randrange(len(damaged))] = rng.randrange(256)
+        try:
+            assert all(len(block) <= 3 for block in blocks(io.BytesIO(damaged), "csv", None))
+        except ValueError:
+            refused += 1
+    assert refused
