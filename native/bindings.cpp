@@ -302,8 +302,9 @@ NB_MODULE(_native, module) {
       .def(nb::init<nb::handle, nb::tuple>(), nb::arg("exchange"), nb::arg("types"))
       .def(
           "run",
-          [](const Tensors& tensors, const CellName& cell, const StackSizes& sizes, nb::handle weights, nb::handle x,
-             const nb::tuple& states, const nb::tuple& results, bool batch_first, int threads) {
+          [](const Tensors& tensors, const CellName& cell, const StackSizes& sizes, nb::handle weights,
+             const std::tuple<nb::handle, nb::tuple>& inputs, const nb::tuple& results, bool batch_first, int threads) {
+            const auto& [x, states] = inputs;
             const ChosenCell chosen = chosen_cell(cell);
             StackWeights stack = stack_of(chosen, sizes);
             StackCall call{};
@@ -313,7 +314,7 @@ NB_MODULE(_native, module) {
             call.run(stack, threads);
             return true;
           },
-          nb::arg("cell"), nb::arg("sizes"), nb::arg("weights"), nb::arg("x"), nb::arg("states"), nb::arg("results"),
+          nb::arg("cell"), nb::arg("sizes"), nb::arg("weights"), nb::arg("inputs"), nb::arg("results"),
           nb::arg("batch_first"), nb::arg("threads"),
           "Runs a stack, (L, D, I, H, bias), from tensors to tensors; false, and nothing done, if one is unfit.")
       .def(

@@ -155,7 +155,8 @@ def test_json_is_json_everywhere(shown: Shown, name: str, terminal: bool, encodi
         assert tuple(read["labels"]) == LABELS
     if not terminal:
         assert out.isascii() == (encoding != "utf-8")
-        assert ("\u202e" in out) == (encoding == "utf-8")
+        if "units" not in read:  # which holds words, and a mark of direction is none
+            assert ("\u202e" in out) == (encoding == "utf-8")
 
 
 def test_a_path_in_a_pipe_is_exact(shown: Shown, tmp_path: Path) -> None:

@@ -166,8 +166,8 @@ def test_a_column_that_comes_late_reaches_every_file(shell: Shell, folder: Path,
     rows = [json.dumps({"text": "good"})] * 1200 + [json.dumps({"text": "bad", "ticket": "T-7"})]
     (folder / "late.jsonl").write_text("\n".join(rows), encoding="utf-8")
     for source, stdin in (("late.jsonl", None), ("- --from jsonl", "\n".join(rows))):
-        assert shell(f"predict model.safetensors {source} -o late.{suffix}", stdin=stdin)[0] == 0
-        columns = tables.read(folder / f"late.{suffix}", text="text", need_label=False).columns
+        assert shell(f"predict model.safetensors {source} -o out.{suffix}", stdin=stdin)[0] == 0
+        columns = tables.read(folder / f"out.{suffix}", text="text", need_label=False).columns
         assert columns["ticket"][-1] == "T-7"
         assert columns["ticket"][0] in {None, ""}
 

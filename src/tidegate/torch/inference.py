@@ -49,8 +49,8 @@ def infer(module: RNNBase, cell: Cell, x: Any, hx: Any, weights: list[Tensor]) -
     y = torch.from_numpy(_kernels.empty(*leading, D * H))
     finals = tuple([torch.from_numpy(_kernels.empty(L * D, *leading[1:], H)) for _ in range(cell.S)])
     fits = TENSORS.run(
-        *((cell.name, cell.places, default_isa()), (L, D, module.input_size, H, module.bias), weights, x, states),
-        *((y, *finals), module.batch_first, get_num_threads()),
+        *((cell.name, cell.places, default_isa()), (L, D, module.input_size, H, module.bias), weights),
+        *((x, states), (y, *finals), module.batch_first, get_num_threads()),
     )
     if not fits:
         return None

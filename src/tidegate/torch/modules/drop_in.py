@@ -117,8 +117,7 @@ class DropIn(_Base):
         if lookup is not None:
             batch, table = lookup.add_to(batch, self.batch_first), lookup.table
         if hx is None and torch.compiler.is_exporting():  # AOTInductor of torch 2.13 loses empty lists of tensors
-            single = isinstance(data, Tensor) and data.dim() == 2
-            hx = self._zeros(weights[0], () if single else (batch.B,))
+            hx = self._zeros(weights[0], batch, single=isinstance(data, Tensor) and data.dim() == 2)
         layers = self._native_layers(route, Plan(cell, batch, self.recompute_every), traces)
         output = run_stack(self, data, hx, weights, layers, table)
         return output if traces is None else (*output, traces)
@@ -230,7 +229,7 @@ class DropIn(_Base):
         """Runs torch's own module on rows that are ragged or hold several episodes."""
         x = data.transpose(0, 1) if self.batch_first else data
         D = 2 if self.bidirectional else 1
-        hx = self._zeros(x, (batch.B,)) if hx is None else hx
+        hx = self._zeros(x, batch) if hx is None else hx
         self._update_flat_weights()
         self.check_forward_args(data, hx, None)
         run_module = super().forward
@@ -242,9 +241,9 @@ class DropIn(_Base):
         y, finals = torch_rows(run, x, as_states(hx), batch, directions=D)
         return (y.transpose(0, 1) if self.batch_first else y), as_hx(finals)
 
-    def _zeros(self, x: Tensor, rows: tuple[int, ...]) -> State:
-        """Returns the initial states that are meant when none are given."""
-        K = self.num_layers * (2 if self.bidirectional else 1)
+    def _zeros(self, x: Tensor, batch: Batch, *, single: bool = False) -> State:
+        """Returns the initial states that are meant when none are given; those of a single sequence have two axes."""
+        K, rows = self.num_layers * (2 if self.bidirectional else 1), () if single else (batch.B,)
         sizes = [self.proj_size or self.hidden_size, *[self.hidden_size] * (self.cell.S - 1)]
         return as_hx(tuple([x.new_zeros(K, *rows, size) for size in sizes]))
 
