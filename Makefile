@@ -45,7 +45,7 @@ demo: venv ## real film reviews: get them, train, evaluate, read two sentences w
 	@$(BIN)/tidegate predict build/demo/model.safetensors --words $(BORED)
 
 test: $(VENV)/.group-export ## every test
-	$(BIN)/python -m pytest $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile $(PYTEST_ARGS)
 
 lint: $(VENV)/.group-lint ## what the linters say
 	$(BIN)/ruff check

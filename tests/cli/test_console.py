@@ -83,6 +83,7 @@ class Stream(io.TextIOWrapper):
 @pytest.fixture
 def shown(monkeypatch: pytest.MonkeyPatch) -> Shown:
     """Runs a command with standard streams of an encoding; returns exit code and what they got."""
+    import tidegate.cli.app  # noqa: F401 - before streams are replaced: rich looks at them once
     from tidegate.cli import main
 
     def run(command: list[str], encoding: str = "utf-8", *, terminal: bool = True) -> tuple[int, str, str]:

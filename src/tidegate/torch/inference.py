@@ -48,10 +48,9 @@ def infer(module: RNNBase, cell: Cell, x: Any, hx: Any, weights: list[Tensor]) -
     leading = leading[::-1] if flipped else leading
     y = torch.from_numpy(_kernels.empty(*leading, D * H))
     finals = tuple([torch.from_numpy(_kernels.empty(L * D, *leading[1:], H)) for _ in range(cell.S)])
-    fits = TENSORS.run(
-        *((cell.name, cell.places, default_isa()), (L, D, module.input_size, H, module.bias), weights),
-        *((x, states), (y, *finals), module.batch_first, get_num_threads()),
-    )
+    chosen, sizes = (cell.name, cell.places, default_isa()), (L, D, module.input_size, H, module.bias)
+    inputs, results = (x, states), (y, *finals)
+    fits = TENSORS.run(chosen, sizes, weights, inputs, results, module.batch_first, get_num_threads())
     if not fits:
         return None
     return y.transpose(0, 1) if flipped else y, as_hx(finals)

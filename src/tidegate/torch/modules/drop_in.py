@@ -113,13 +113,12 @@ class DropIn(_Base):
         if not route:
             return self._by_torch(data if lookup is None else lookup.gathered(), hx, rows, traces)
         batch = check_rows(data, rows, self.batch_first, as_tensors=route.transform is not None)
-        table = None
         if lookup is not None:
-            batch, table = lookup.add_to(batch, self.batch_first), lookup.table
+            batch = lookup.add_to(batch, self.batch_first)
         if hx is None and torch.compiler.is_exporting():  # AOTInductor of torch 2.13 loses empty lists of tensors
             hx = self._zeros(weights[0], batch, single=isinstance(data, Tensor) and data.dim() == 2)
         layers = self._native_layers(route, Plan(cell, batch, self.recompute_every), traces)
-        output = run_stack(self, data, hx, weights, layers, table)
+        output = run_stack(self, data, hx, weights, layers, lookup.table if lookup else None)
         return output if traces is None else (*output, traces)
 
     def route(
