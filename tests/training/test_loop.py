@@ -17,6 +17,7 @@ from tidegate.training import loop  # noqa: E402
 from tidegate.training.events import Event  # noqa: E402
 from tidegate.training.examples import TextExamples, prepare_texts  # noqa: E402
 from tidegate.training.loop import Epoch, Settings, Step, to_model, train  # noqa: E402
+from tidegate.training.optimizer import Optimizer  # noqa: E402
 from tidegate.training.settings import ClassWeights  # noqa: E402
 from tidegate.training.starts import start_from_vectors  # noqa: E402
 
@@ -183,6 +184,16 @@ def test_one_step_is_enough() -> None:
     """The fewest texts in one batch are trained on without an error."""
     examples = prepare_texts(["so good", "so bad"] * 2, ["yes", "no"] * 2, validation=0.5, min_frequency=1)
     assert len(epochs_of(train(examples, examples.config("gru", **SMALL), Settings(epochs=1)))) == 1
+
+
+@pytest.mark.parametrize("steps", range(1, 12))
+def test_any_number_of_steps_is_enough(steps: int) -> None:
+    """A training of any length has a schedule whose rate rises and falls: torch's own divides by zero at some."""
+    weight = torch.nn.Parameter(torch.ones(1))
+    optimizer = Optimizer([weight], 0.1, steps)
+    for _ in range(steps - 1):
+        optimizer.step(weight.square().sum())
+    assert torch.isfinite(weight).all()
 
 
 def test_a_loss_that_is_not_finite_ends_training(examples: TextExamples) -> None:

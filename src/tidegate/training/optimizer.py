@@ -32,8 +32,9 @@ class Optimizer:
     ) -> None:
         self.parameters, self.clip = [parameter for parameter in parameters if parameter.requires_grad], clip
         self.adamw = torch.optim.AdamW(self.parameters, learning_rate, weight_decay=weight_decay, fused=True)
+        rising = 0.2 if steps != 5 else 0.4  # of the steps; torch divides by zero where they are a single one
         self.schedule = torch.optim.lr_scheduler.OneCycleLR(
-            self.adamw, learning_rate, total_steps=steps, pct_start=0.2, cycle_momentum=False
+            self.adamw, learning_rate, total_steps=steps, pct_start=rising, cycle_momentum=False
         )
 
     def step(self, loss: Tensor) -> None:
