@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from tidegate.data.columns import guess_columns, label_name, label_names
+from tidegate.data.tables.columns import guess_columns, label_name, label_names
 
 LONG = ["a film about the sea", "the ships are really slow", "so many storms and wars", "nobody tells us why"]
 FEW = ["yes", "no", "yes", "no"]

@@ -19,8 +19,8 @@ import pyarrow as pa
 import pytest
 from pyarrow import feather, ipc, parquet
 
-from tidegate.data.rows import Block, blocks
-from tidegate.data.values import plain_values
+from tidegate.data.tables.rows import Block, blocks
+from tidegate.data.tables.values import plain_values
 
 CSV = b"text,label\n" + b"".join(b"film number %d,%s\n" % (i, [b"pos", b"neg"][i % 2]) for i in range(50))
 ROWS = {"text": [f"film number {i}" for i in range(50)], "label": ["pos", "neg"] * 25}

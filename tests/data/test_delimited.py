@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from tidegate.data.kinds import TableWarning
-from tidegate.data.rows import blocks
+from tidegate.data.tables.kinds import TableWarning
+from tidegate.data.tables.rows import blocks
 
 Columns = dict[str, list[Any]]
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tidegate.data import tables
-from tidegate.data.rows import blocks
+from tidegate.data.tables.rows import blocks
 
 
 @pytest.mark.parametrize("kind", [None, "csv", "tsv"])

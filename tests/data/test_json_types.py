@@ -6,7 +6,7 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from tidegate.data.json_types import array_of, schema_of, type_of, widened
+from tidegate.data.tables.json_types import array_of, schema_of, type_of, widened
 
 S, I, F, B = pa.string(), pa.int64(), pa.float64(), pa.bool_()
 

@@ -11,7 +11,8 @@ import pyarrow as pa
 import pytest
 from pyarrow import parquet as files
 
-from tidegate.data import parquet, tables
+from tidegate.data import tables
+from tidegate.data.tables import parquet
 
 MOMENT = datetime(2024, 1, 1, tzinfo=UTC)
 N = 3000  # rows, more than a part has; the values of a column come first or last, the rest is missing

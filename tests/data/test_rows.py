@@ -12,7 +12,7 @@ import pyarrow as pa
 import pytest
 from pyarrow import parquet
 
-from tidegate.data.rows import blocks
+from tidegate.data.tables.rows import blocks
 
 Columns = dict[str, list[Any]]
 

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from tidegate.data import kinds
-from tidegate.data.kinds import TableWarning
-from tidegate.data.rows import blocks
-from tidegate.data.sources import recognised
+from tidegate.data.tables import kinds
+from tidegate.data.tables.kinds import TableWarning
+from tidegate.data.tables.rows import blocks
+from tidegate.data.tables.sources import recognised
 
 JSON = '{"text": "a", "label": "b"}\n'
 CSV = "text,label\na,b\n"

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from tidegate.data import tables
-from tidegate.data.survey import can_be_read_twice, survey
+from tidegate.data.tables.survey import can_be_read_twice, survey
 
 Rows = list[dict[str, Any]]
 

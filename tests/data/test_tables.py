@@ -303,7 +303,7 @@ def test_bytes_that_are_no_text_are_refused(tmp_path: Path) -> None:
 
 def test_a_text_without_end_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A text longer than any that is read would fill the memory with its words."""
-    monkeypatch.setattr(tables, "LONGEST_TEXT", 1000)
+    monkeypatch.setattr("tidegate.data.tables.table.LONGEST_TEXT", 1000)
     tables.write(tmp_path / "t.jsonl", {"text": ["x", "x " * 600]})
     with pytest.raises(ValueError, match="row 2 of column 'text' holds a text of 1,200 characters, expected 1,000"):
         list(tables.stream(tmp_path / "t.jsonl"))

@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from tidegate.data.values import csv_fields, json_text, plain_values, text_of
+from tidegate.data.tables.values import csv_fields, json_text, plain_values, text_of
 
 NAN, INF = float("nan"), float("inf")
 

@@ -22,7 +22,7 @@ from tidegate.cli.serve import serve
 from tidegate.cli.study import study
 from tidegate.cli.train import train
 from tidegate.cli.units import units
-from tidegate.data.kinds import TableWarning
+from tidegate.data.tables.kinds import TableWarning
 from tidegate.text.tokenizer import visible
 
 _MISTAKES = (ValueError, TypeError, OSError, ImportError)

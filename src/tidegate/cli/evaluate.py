@@ -8,7 +8,7 @@ import tidegate
 from tidegate.cli.console import say, say_json, show_facts, show_table
 from tidegate.cli.options import KindOption, LabelledArgument, LabelOption, ModelArgument, TextOption, ThreadsOption
 from tidegate.data import tables
-from tidegate.data.values import json_text
+from tidegate.data.tables.values import json_text
 from tidegate.models.metrics import Report, score
 from tidegate.training.labels import class_indices
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Self
 
 from tidegate.data.files import StrPath, check_place, descriptor, is_stream
-from tidegate.data.kinds import KINDS
+from tidegate.data.tables.kinds import KINDS
 
 STDOUT = Path("/dev/stdout")
 _START = 4096  # bytes of a file that tell its kind

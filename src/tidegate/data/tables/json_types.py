@@ -10,7 +10,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from tidegate.data.values import json_text
+from tidegate.data.tables.values import json_text
 
 _MOST_FIELDS = 1000  # of an object; one with more is a dictionary by keys, such as user names, and is kept as text
 _INT64 = range(-(2**63), 2**63)

@@ -22,7 +22,7 @@ def plain_values(column: Any) -> list[Any]:
         return listed
     if isinstance(column, list | tuple):
         return list(column)
-    from tidegate.data.arrow_values import values_of  # noqa: PLC0415 - pyarrow is here, since the column is of it
+    from tidegate.data.tables.arrow_values import values_of  # noqa: PLC0415 - pyarrow is here, since the column is of it
 
     return values_of(column)
 

@@ -5,9 +5,9 @@ from collections.abc import Callable, Iterator
 from itertools import chain
 from typing import Any
 
-from tidegate.data.columns import TEXT_NAMES, plain_name
-from tidegate.data.json_values import JsonValues
-from tidegate.data.kinds import caution
+from tidegate.data.tables.columns import TEXT_NAMES, plain_name
+from tidegate.data.tables.json_values import JsonValues
+from tidegate.data.tables.kinds import caution
 
 Record = dict[str, Any]
 

@@ -5,7 +5,7 @@ import re
 from pathlib import Path
 from warnings import warn
 
-from tidegate.data.columns import LABEL_NAMES, TEXT_NAMES, plain_name
+from tidegate.data.tables.columns import LABEL_NAMES, TEXT_NAMES, plain_name
 
 KINDS = {
     "csv": (".csv",),

@@ -3,7 +3,7 @@
 from contextlib import ExitStack
 from tempfile import NamedTemporaryFile
 
-from tidegate.data.containers import Peeked, spooled
+from tidegate.data.tables.containers import Peeked, spooled
 
 
 def as_parquet(stream: Peeked, stack: ExitStack) -> str:

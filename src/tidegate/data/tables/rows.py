@@ -4,12 +4,12 @@ from collections.abc import Collection, Iterable, Iterator
 from itertools import chain
 from typing import Any, Protocol, TypeVar
 
-from tidegate.data import fasttext, json_shapes
-from tidegate.data.containers import Source, opened
-from tidegate.data.delimited import Delimited
-from tidegate.data.json_values import JsonValues
-from tidegate.data.lines import Lines, Text
-from tidegate.data.sources import name_of, recognised
+from tidegate.data.tables import fasttext, json_shapes
+from tidegate.data.tables.containers import Source, opened
+from tidegate.data.tables.delimited import Delimited
+from tidegate.data.tables.json_values import JsonValues
+from tidegate.data.tables.lines import Lines, Text
+from tidegate.data.tables.sources import name_of, recognised
 
 Block = dict[str, Any]
 Row = TypeVar("Row")
@@ -55,7 +55,7 @@ def blocks(source: Source, kind: str | None, size: int | None, names: Collection
     """
     with recognised(source, kind) as (found, kind_found):
         if kind_found == "parquet":
-            from tidegate.data import parquet  # noqa: PLC0415 - only who has such files needs pyarrow
+            from tidegate.data.tables import parquet  # noqa: PLC0415 - only who has such files needs pyarrow
 
             yield from parquet.blocks(str(found), size, names)
             return

@@ -16,8 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from tidegate.data.kinds import kind_by_name
-from tidegate.data.signatures import STARTS, UNPACK, check_is_readable, document_of
+from tidegate.data.tables.kinds import kind_by_name
+from tidegate.data.tables.signatures import STARTS, UNPACK, check_is_readable, document_of
 
 Source = str | os.PathLike[str] | BinaryIO
 

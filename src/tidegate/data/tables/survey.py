@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from tidegate.data.containers import Source
-from tidegate.data.kinds import TableWarning
-from tidegate.data.rows import Block, blocks
-from tidegate.data.sources import recognised
+from tidegate.data.tables.containers import Source
+from tidegate.data.tables.kinds import TableWarning
+from tidegate.data.tables.rows import Block, blocks
+from tidegate.data.tables.sources import recognised
 
 _ROWS = 1024  # of a block
 _SAMPLE = 1 << 19  # values, of all columns together
@@ -36,7 +36,7 @@ class Survey:
         """Makes arrays of Arrow of columns that are lists, if their types are known."""
         if self.schema is None or not any(isinstance(values, list) for values in block.values()):
             return block
-        from tidegate.data.json_types import array_of  # noqa: PLC0415
+        from tidegate.data.tables.json_types import array_of  # noqa: PLC0415
 
         return {name: array_of(values, self.schema.field(name).type) for name, values in block.items()}
 
@@ -81,14 +81,14 @@ def can_be_read_twice(source: Source) -> bool:
 
 
 def _of_parquet(path: str) -> Survey:
-    from tidegate.data import parquet  # noqa: PLC0415
+    from tidegate.data.tables import parquet  # noqa: PLC0415
 
     return Survey(parquet.sample(path, _SAMPLE), parquet.schema(path))
 
 
 def _of_json(source: Source, *, typed: bool) -> Survey:
     if typed:
-        from tidegate.data import json_types  # noqa: PLC0415
+        from tidegate.data.tables import json_types  # noqa: PLC0415
     sample: dict[str, list[Any]] = {}
     types: dict[str, Any] = {}
     for block in blocks(source, "jsonl", _ROWS):

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
-from tidegate.data.values import text_of
+from tidegate.data.tables.values import text_of
 
 Columns = Mapping[str, Sequence[Any]]
 

@@ -4,10 +4,10 @@ import csv
 import re
 from collections.abc import Iterator
 
-from tidegate.data.columns import TEXT_NAMES, plain_name
-from tidegate.data.kinds import DELIMITERS, caution, separator_of
-from tidegate.data.lines import LONGEST, Lines
-from tidegate.data.swallowed import SwallowedRows
+from tidegate.data.tables.columns import TEXT_NAMES, plain_name
+from tidegate.data.tables.kinds import DELIMITERS, caution, separator_of
+from tidegate.data.tables.lines import LONGEST, Lines
+from tidegate.data.tables.swallowed import SwallowedRows
 
 _QUOTED = re.compile(r'"[^"]*+(?:""[^"]*+)*+"')  # the + after * keeps no way back, which would fill the memory
 _WHOLE = re.compile(r' *("[^"]*+(?:""[^"]*+)*+") *')

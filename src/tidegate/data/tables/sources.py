@@ -4,10 +4,10 @@ import os
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 
-from tidegate.data import kinds
-from tidegate.data.arrow import as_parquet
-from tidegate.data.containers import Peeked, Source, Unpacked, opened, spooled
-from tidegate.data.lines import Lines, Text
+from tidegate.data.tables import kinds
+from tidegate.data.tables.arrow import as_parquet
+from tidegate.data.tables.containers import Peeked, Source, Unpacked, opened, spooled
+from tidegate.data.tables.lines import Lines, Text
 
 _SURE = ("lines", "named-lines", "fasttext")
 """Kinds that are believed when they are asked for: any text may be lines."""

@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from tidegate.data.lines import count_ends
+from tidegate.data.tables.lines import count_ends
 
 _SPACE = re.compile(r"[ \t\r\n\ufeff]*")
 _OBJECTS = re.compile(r"\[[ \t\r\n]*(?=\{)")
