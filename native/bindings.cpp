@@ -302,33 +302,37 @@ NB_MODULE(_native, module) {
       .def(nb::init<nb::handle, nb::tuple>(), nb::arg("exchange"), nb::arg("types"))
       .def(
           "run",
-          [](const Tensors& tensors, const CellName& cell, const StackSizes& sizes, nb::handle weights,
-             const std::tuple<nb::handle, nb::tuple>& inputs, const nb::tuple& results, bool batch_first, int threads) {
-            const auto& [x, states] = inputs;
+          [](const Tensors& tensors, const CellName& cell, const StackSizes& sizes,
+             const std::tuple<nb::handle, nb::tuple, nb::handle, nb::handle>& inputs, const nb::tuple& results,
+             bool batch_first, int threads) {
+            const auto& [x, states, weights, memory] = inputs;
+            TensorReader reader(tensors, memory);
             const ChosenCell chosen = chosen_cell(cell);
             StackWeights stack = stack_of(chosen, sizes);
             StackCall call{};
-            if (!stack.read(tensors, weights) || !call.read(tensors, stack, x, states, results, batch_first))
+            if (!call.read(tensors, reader, stack, x, states, results, batch_first) || !stack.read(reader, weights))
               return false;
             nb::gil_scoped_release release;
             call.run(stack, threads);
             return true;
           },
-          nb::arg("cell"), nb::arg("sizes"), nb::arg("weights"), nb::arg("inputs"), nb::arg("results"),
-          nb::arg("batch_first"), nb::arg("threads"),
+          nb::arg("cell"), nb::arg("sizes"), nb::arg("inputs"), nb::arg("results"), nb::arg("batch_first"),
+          nb::arg("threads"),
           "Runs a stack, (L, D, I, H, bias), from tensors to tensors; false, and nothing done, if one is unfit.")
       .def(
           "layers",
-          [](const Tensors& tensors, const CellName& cell, const StackSizes& sizes, nb::handle weights) {
+          [](const Tensors& tensors, const CellName& cell, const StackSizes& sizes, nb::handle weights,
+             nb::handle memory) {
+            TensorReader reader(tensors, memory);
             const ChosenCell chosen = chosen_cell(cell);
             StackWeights stack = stack_of(chosen, sizes);
             std::vector<std::unique_ptr<PackedLayer>> layers;
-            if (!stack.read(tensors, weights)) return layers;
+            if (!stack.read(reader, weights)) return layers;
             for (int64_t l = 0; l < stack.L; ++l)
               for (int64_t d = 0; d < stack.D; ++d) layers.push_back(stack.layer(l, d));
             return layers;
           },
-          nb::arg("cell"), nb::arg("sizes"), nb::arg("weights"),
+          nb::arg("cell"), nb::arg("sizes"), nb::arg("weights"), nb::arg("memory"),
           "Layers that read their weights where they are, which is for the caller to keep; none if one is unfit.");
 
   module.def(

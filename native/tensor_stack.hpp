@@ -27,13 +27,13 @@ class StackWeights {
   const int64_t L, D, I, H;
 
   // Takes the addresses; false if one of the tensors is unfit.
-  bool read(const Tensors& tensors, nb::handle list) {
+  bool read(TensorReader& reader, nb::handle list) {
     const int64_t rows = cell_.cell.numbers.gates * H;
     if (static_cast<int64_t>(nb::len(list)) != L * D * kinds_) return false;
     int64_t place = 0;
     for (nb::handle object : nb::borrow<nb::iterable>(list)) {
       const int64_t layer = place / kinds_, kind = place++ % kinds_;
-      const TensorView weight = tensors.view(object);
+      const TensorView weight = reader.next(object);
       if (!weight.ok || !weight.contiguous()) return false;
       if (!(kind > 1 ? weight.is({rows}) : weight.is({rows, kind ? H : inputs(layer / D)}))) return false;
       Weights& to = weights_[static_cast<size_t>(layer)];
@@ -67,11 +67,11 @@ struct StackCall {
 
   // Takes the addresses of x [T, B, I], [B, T, I] if `batch_first`, or [T, I], of S states or none, and of the results
   // y and S states; false if one of the tensors is unfit. States and y have no axis B if x has none.
-  bool read(const Tensors& tensors, const StackWeights& stack, nb::handle x_tensor, const nb::tuple& states,
-            const nb::tuple& results, bool batch_first) {
+  bool read(const Tensors& tensors, TensorReader& reader, const StackWeights& stack, nb::handle x_tensor,
+            const nb::tuple& states, const nb::tuple& results, bool batch_first) {
     const int64_t H = stack.H, rows = stack.L * stack.D;
     const size_t S = static_cast<size_t>(stack.states());
-    const TensorView in = tensors.view(x_tensor), out = tensors.view(results[0]);
+    const TensorView in = reader.next(x_tensor), out = tensors.view(results[0]);
     if (!in.ok || !out.ok || in.axes() < 2 || in.axes() > 3) return false;
     const bool single = in.axes() == 2, flipped = batch_first && !single;
     T = in.size(flipped ? 1 : 0);
@@ -85,7 +85,7 @@ struct StackCall {
     };
     if ((nb::len(states) != 0 && nb::len(states) != S) || nb::len(results) != 1 + S) return false;
     for (size_t s = 0; s < S; ++s) {
-      const TensorView first = nb::len(states) ? tensors.view(states[s]) : TensorView();
+      const TensorView first = nb::len(states) ? reader.next(states[s]) : TensorView();
       const TensorView last = tensors.view(results[1 + s]);
       if ((nb::len(states) && !is_state(first)) || !is_state(last)) return false;
       before[s] = first.ok ? first.data() : nullptr;

@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <initializer_list>
 #include <utility>
+#include <vector>
 
 namespace tidegate {
 
@@ -54,6 +55,12 @@ class TensorView {
     }
     return true;
   }
+  // Floats from the first to the last one of those that it has, both included.
+  int64_t span() const {
+    int64_t floats = 1;
+    for (int axis = 0; axis < axes(); ++axis) floats += (size(axis) - 1) * stride(axis);
+    return floats;
+  }
   float* data() const { return reinterpret_cast<float*>(static_cast<char*>(view_.data) + view_.byte_offset); }
 
   bool ok = false;
@@ -79,6 +86,33 @@ class Tensors {
  private:
   const Exchange* exchange_;
   nb::tuple types_;
+};
+
+// Looks at tensors one after the other, and at their memory, which the caller holds: a list of the address and the
+// bytes of each. Another thread may have given a tensor other memory since, which nobody holds; or there is too little
+// of it.
+class TensorReader {
+ public:
+  TensorReader(const Tensors& tensors, nb::handle memory) : tensors_(tensors) {
+    for (nb::handle number : nb::borrow<nb::iterable>(memory)) memory_.push_back(nb::cast<uintptr_t>(number));
+  }
+
+  TensorView next(nb::handle object) {
+    TensorView view = tensors_.view(object);
+    if (!view.ok || next_ + 2 > memory_.size()) {
+      view.ok = false;
+      return view;
+    }
+    const uintptr_t begin = memory_[next_], bytes = memory_[next_ + 1], at = reinterpret_cast<uintptr_t>(view.data());
+    next_ += 2;
+    view.ok = at >= begin && at - begin <= bytes && static_cast<uint64_t>(view.span()) <= (bytes - (at - begin)) / 4;
+    return view;
+  }
+
+ private:
+  const Tensors& tensors_;
+  std::vector<uintptr_t> memory_;
+  size_t next_ = 0;
 };
 
 }  // namespace tidegate

@@ -69,12 +69,13 @@ class Tensors:
         self,
         cell: CellName,
         sizes: StackSizes,
-        weights: Sequence[Any],
-        inputs: tuple[Any, tuple[Any, ...]],
+        inputs: tuple[Any, tuple[Any, ...], Sequence[Any], Sequence[int]],
         results: tuple[Any, ...],
         batch_first: bool,
         threads: int,
     ) -> bool: ...
-    def layers(self, cell: CellName, sizes: StackSizes, weights: Sequence[Any]) -> list[PackedLayer]: ...
+    def layers(
+        self, cell: CellName, sizes: StackSizes, weights: Sequence[Any], memory: Sequence[int]
+    ) -> list[PackedLayer]: ...
 
 def step(layers: Sequence[PackedLayer], x: Any, before: Any, after: Any, threads: int) -> bool: ...

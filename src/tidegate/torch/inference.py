@@ -16,7 +16,7 @@ from tidegate.ops.layer import default_isa
 from tidegate.ops.threads import get_num_threads
 from tidegate.torch.cells import State, as_hx, as_states
 from tidegate.torch.transforms import transform, unsupported_transform
-from tidegate.torch.weights import TENSORS, are_readable
+from tidegate.torch.weights import TENSORS, memory_of
 
 
 def infer(module: RNNBase, cell: Cell, x: Any, hx: Any, weights: list[Tensor]) -> tuple[Tensor, State] | None:
@@ -37,11 +37,14 @@ def infer(module: RNNBase, cell: Cell, x: Any, hx: Any, weights: list[Tensor]) -
         return None
     states = () if hx is None else as_states(hx)
     tensors = [x, *states, *weights]
-    if torch.is_grad_enabled() and any(tensor.requires_grad for tensor in tensors):
+    if torch.is_grad_enabled() and any(isinstance(each, Tensor) and each.requires_grad for each in tensors):
         return None
     if module.proj_size or (module.dropout and module.training) or x.dim() not in {2, 3}:
         return None
-    if unsupported_transform() or torch.is_autocast_enabled("cpu") or not are_readable(tensors):
+    if unsupported_transform() or torch.is_autocast_enabled("cpu"):
+        return None
+    storages, memory = memory_of(tensors)
+    if not storages:
         return None
     L, D, H, leading = module.num_layers, 2 if module.bidirectional else 1, module.hidden_size, x.shape[:-1]
     flipped = module.batch_first and len(leading) == 2
@@ -49,8 +52,8 @@ def infer(module: RNNBase, cell: Cell, x: Any, hx: Any, weights: list[Tensor]) -
     y = torch.from_numpy(_kernels.empty(*leading, D * H))
     finals = tuple([torch.from_numpy(_kernels.empty(L * D, *leading[1:], H)) for _ in range(cell.S)])
     chosen, sizes = (cell.name, cell.places, default_isa()), (L, D, module.input_size, H, module.bias)
-    inputs, results = (x, states), (y, *finals)
-    fits = TENSORS.run(chosen, sizes, weights, inputs, results, module.batch_first, get_num_threads())
+    inputs, results = (x, states, weights, memory), (y, *finals)
+    fits = TENSORS.run(chosen, sizes, inputs, results, module.batch_first, get_num_threads())
     if not fits:
         return None
     return y.transpose(0, 1) if flipped else y, as_hx(finals)

@@ -18,6 +18,7 @@ from tidegate.ops.batch import Batch
 from tidegate.ops.cells import Cell
 from tidegate.torch.cells import States
 from tidegate.torch.fallback import torch_layer
+from tidegate.torch.weights import check_memory
 
 Array = npt.NDArray[np.float32]
 Directions = Sequence[_kernels.Layer]
@@ -78,6 +79,8 @@ def run(
         clear: As in `_kernels.run_forward`.
     """
     batch, cell, D, H = plan.batch, plan.cell, len(directions), directions[0].hidden_size
+    for tensor in (x, *(states or ())):
+        check_memory("an input or a state", tensor)
     inputs, starts = _kernels.rows_contiguous(x.numpy(force=True)), _by_direction(states, D)
     leading, B = batch.leading, batch.B
     y = _kernels.empty(*leading, D * H)

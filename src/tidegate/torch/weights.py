@@ -7,7 +7,7 @@ them in registers, as it reads them.
 
 from collections.abc import Sequence
 
-from torch import Tensor
+from torch import Tensor, UntypedStorage
 from torch.nn import Parameter
 
 from tidegate import _native
@@ -20,15 +20,40 @@ TENSORS = _native.Tensors(Tensor.__dlpack_c_exchange_api__, (Tensor, Parameter))
 """What reads tensors of torch in native code."""
 
 
-def are_readable(tensors: Sequence[Tensor]) -> bool:
-    """Returns whether the memory of tensors may be read as their numbers, as far as native code can't see that itself.
+def memory_of(tensors: Sequence[Tensor]) -> tuple[list[UntypedStorage], list[int]]:
+    """Returns the storages of tensors, to be held while native code reads them, and the address and bytes of each.
 
-    It may not where the numbers are to be negated first, or where a storage holds less than the numbers.
+    Native code reads a tensor only if it lies in the memory that is held: another thread may give it other memory at
+    any time, and the storage of a tensor may have been freed or cut, as those who shard parameters do.
+
+    Returns:
+        Nothing if native code cannot read one of them: it has no storage, or its numbers are to be negated first.
     """
-    for tensor in tensors:
-        if tensor.is_neg() or tensor.untyped_storage().nbytes() < 4 * (tensor.storage_offset() + tensor.numel()):
-            return False
-    return True
+    storages: list[UntypedStorage] = []
+    memory: list[int] = []
+    try:
+        for tensor in tensors:
+            if tensor.is_neg():
+                return [], []
+            storage = tensor.untyped_storage()
+            storages.append(storage)
+            memory += (storage.data_ptr(), storage.nbytes())
+    except (AttributeError, NotImplementedError, RuntimeError):  # no tensor, or one of another layout
+        return [], []
+    return storages, memory
+
+
+def check_memory(name: str, tensor: Tensor) -> None:
+    """Checks that the storage of a tensor holds all of its numbers.
+
+    Raises:
+        RuntimeError: It holds less.
+    """
+    if tensor.numel() == 0:
+        return
+    span = 1 + sum((size - 1) * stride for size, stride in zip(tensor.shape, tensor.stride(), strict=True))
+    if tensor.untyped_storage().nbytes() < 4 * (tensor.storage_offset() + span):
+        raise RuntimeError(f"{name} has no memory: its storage has been freed")
 
 
 def borrow(cell: Cell, weights: Sequence[Tensor]) -> list[_kernels.Layer]:
@@ -45,11 +70,12 @@ def borrow(cell: Cell, weights: Sequence[Tensor]) -> list[_kernels.Layer]:
     """
     (_, I), (_, H), step = weights[0].shape, weights[1].shape, weights_per_direction(weights)
     chosen, sizes = (cell.name, cell.places, default_isa()), (1, len(weights) // step, I, H, step == 4)
-    natives = TENSORS.layers(chosen, sizes, weights) if are_readable(weights) else []
-    if not natives:
+    owners, memory = memory_of(weights)
+    natives = TENSORS.layers(chosen, sizes, weights, memory) if owners else []
+    if not natives:  # copies, or other tensors on the same memory, which nobody else can give another one
         weights = list(map(_plain, weights))
-        natives = TENSORS.layers(chosen, sizes, weights)
-    owners = [weight.untyped_storage() for weight in weights]
+        owners, memory = memory_of(weights)
+        natives = TENSORS.layers(chosen, sizes, weights, memory)
     return [_kernels.Layer(cell, I, H, step == 4, chosen[-1], native, owners) for native in natives]
 
 
@@ -59,7 +85,6 @@ def _plain(weight: Tensor) -> Tensor:
     Raises:
         RuntimeError: The storage holds less than the numbers.
     """
-    span = 1 + sum((size - 1) * stride for size, stride in zip(weight.shape, weight.stride(), strict=True))
-    if weight.untyped_storage().nbytes() < 4 * (weight.storage_offset() + span):
-        raise RuntimeError("a weight has no memory: its storage has been freed")
-    return weight.detach().resolve_neg().contiguous()
+    alias = weight.detach()
+    check_memory("a weight", alias)
+    return alias.resolve_neg().contiguous()
