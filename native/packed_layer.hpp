@@ -19,9 +19,9 @@ constexpr int64_t kFarBytes = int64_t{8} << 20;   // no cache holds more, beside
 class PackedLayer {
  public:
   // Reads the weights where they are; the caller keeps them there, as they are, until `keep_packed` has been called. A
-  // pass packs them when it first needs to. A single step mostly does not: it packs a few panels at a time, as it reads
-  // them. A layer that is not packed yet belongs to one call at a time. `kernels` stays with the layer: this is where
-  // the instruction set is chosen.
+  // pass packs them when it first needs to. A single step mostly does not: one row reads them in their place, and
+  // several rows pack a panel at a time. A layer that is not packed yet belongs to one call at a time. `kernels` stays
+  // with the layer: this is where the instruction set is chosen.
   PackedLayer(const CellKernels& cell, const Choices& choices, int64_t input, int64_t hidden, const Weights& weights,
               const KernelTable& kernels);
   // Packs the weights and forgets where they were.

@@ -59,11 +59,11 @@ class LayerSteps {
       call.trace = at.trace;
       call.tiles = {rows, tile_height(rows, layer_.kernels.tile_rows[call.w_hh.width], 1), 0, 1};
       call.backwards = backwards;
-      if (packed_) {
-        layer_.cell.forward(call);
-      } else if (rows == 1) {
-        call.rows_ih = layer_.rows_ih(stage);
-        call.rows_hh = layer_.rows_hh(stage);
+      const bool in_place = !packed_ && rows == 1;
+      assert(!in_place || !call.products);
+      call.rows_ih = in_place ? layer_.rows_ih(stage) : WeightRows{};
+      call.rows_hh = in_place ? layer_.rows_hh(stage) : WeightRows{};
+      if (packed_ || in_place) {
         layer_.cell.forward(call);
       } else if (rows > 1) {
         pack_and_run(call);
@@ -76,7 +76,7 @@ class LayerSteps {
     int64_t floats = 0;
     if (layer.forward_is_prepared()) return floats;
     for (int32_t stage = 0; stage < layer.numbers.stages(); ++stage)
-      floats = std::max(floats, panels_at_once(layer, stage) * panel_floats(layer, stage));
+      floats = std::max(floats, panel_floats(layer, stage));
     return floats;
   }
 
@@ -84,21 +84,15 @@ class LayerSteps {
   static int64_t panel_floats(const PackedLayer& layer, int32_t stage) {
     return layer.numbers.stage_width(stage) * layer.kernels.lanes * (layer.input + layer.hidden);
   }
-  // A single row takes up to three side by side; but they should stay in a near cache.
-  static int64_t panels_at_once(const PackedLayer& layer, int32_t stage) {
-    constexpr int64_t kMost = 3, kBytes = kNearBytes / 4;
-    return std::clamp<int64_t>(kBytes / (panel_floats(layer, stage) * 4), 1, kMost);
-  }
 
-  // Packs the panels of a stage as they are needed, some at a time.
+  // Packs the panels of a stage as they are needed, one at a time, which all rows read from a near cache.
   void pack_and_run(ForwardStep& call) const {
     assert(room_);
     const Range own = call.panels;
-    const int64_t some = panels_at_once(layer_, call.stage);
-    for (int64_t begin = own.begin; begin < own.end; begin += some) {
-      call.panels = {begin, std::min(begin + some, own.end)};
+    for (int64_t panel = own.begin; panel < own.end; ++panel) {
+      call.panels = {panel, panel + 1};
       call.w_hh = layer_.pack_hh(call.stage, call.panels, room_);
-      float* rest = room_ + some * call.w_hh.depth * call.w_hh.width * layer_.kernels.lanes;
+      float* rest = room_ + call.w_hh.depth * call.w_hh.width * layer_.kernels.lanes;
       call.w_ih = layer_.pack_ih(call.stage, call.panels, rest);
       layer_.cell.forward(call);
     }

@@ -1,5 +1,6 @@
 """Tests of calls without gradients: which ones take the short way, and that nothing but time tells."""
 
+from threading import Event, Thread
 from typing import Any
 from unittest.mock import patch
 
@@ -118,13 +119,47 @@ def test_numbers_that_are_to_be_negated() -> None:
                 assert torch.equal(actual, expected)
 
 
+@pytest.mark.parametrize("which", ["a weight", "the input", "a state"])
+@pytest.mark.parametrize("mode", [torch.no_grad, torch.enable_grad])
 @pytest.mark.parametrize("T", [1, 4])
-def test_memory_that_was_freed(T: int) -> None:
-    """A weight whose storage was freed is an error without gradients too."""
-    module, x, _ = _problem("lstm", {}, T, 1)
-    module.weight_hh_l0.untyped_storage().resize_(0)
-    with torch.no_grad(), pytest.raises(RuntimeError, match="a weight has no memory"):
-        module(x)
+def test_memory_that_was_freed(T: int, mode: Any, which: str) -> None:
+    """A tensor whose storage was freed is an error, with gradients and without."""
+    module, x, hx = _problem("lstm", {}, T, 1)
+    freed = {"a weight": module.weight_hh_l0, "the input": x, "a state": hx[1]}[which]
+    freed.untyped_storage().resize_(0)
+    with mode(), pytest.raises(RuntimeError, match="has no memory"):
+        module(x, hx)
+
+
+def test_memory_that_was_cut_behind_the_last_row() -> None:
+    """An input with gaps needs more memory than its numbers: that it has as much as them is not enough."""
+    x = torch.zeros(100, 2, I)[::10]
+    x.untyped_storage().resize_(4 * x.numel())
+    with torch.no_grad(), pytest.raises(RuntimeError, match="has no memory"):
+        GRU(I, H)(x)
+
+
+@pytest.mark.parametrize(("T", "gradients"), [(1, False), (5, False), (3, True)])
+def test_weights_that_another_thread_moves(T: int, gradients: bool) -> None:
+    """While another thread gives the weights other memory with the same numbers, every call has the same bits."""
+    torch.manual_seed(2)
+    module, x, ended = GRU(64, 64, num_layers=2), torch.randn(T, 2, 64), Event()
+    module.requires_grad_(gradients)
+    expected = module(x)[0].detach().clone()
+
+    def move() -> None:
+        while not ended.is_set():
+            for weight in module.parameters():
+                weight.data = weight.data.clone()
+
+    mover = Thread(target=move)
+    mover.start()
+    try:
+        for _ in range(300):
+            assert torch.equal(module(x)[0].detach(), expected)
+    finally:
+        ended.set()
+        mover.join()
 
 
 def _other_calls() -> dict[str, Any]:

@@ -7,6 +7,7 @@ them in registers, as it reads them.
 
 from collections.abc import Sequence
 
+import torch
 from torch import Tensor, UntypedStorage
 from torch.nn import Parameter
 
@@ -16,7 +17,12 @@ from tidegate.ops.cells import Cell
 from tidegate.ops.layer import default_isa
 from tidegate.torch.cells import weights_per_direction
 
-TENSORS = _native.Tensors(Tensor.__dlpack_c_exchange_api__, (Tensor, Parameter))
+try:
+    TENSORS = _native.Tensors(Tensor.__dlpack_c_exchange_api__, (Tensor, Parameter))
+except (AttributeError, ValueError) as error:
+    raise ImportError(
+        f"torch {torch.__version__} has no C functions of DLPack 1, as torch 2.13 has: install another version of it"
+    ) from error
 """What reads tensors of torch in native code."""
 
 
