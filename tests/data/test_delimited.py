@@ -23,7 +23,10 @@ def read(kind: str | None, content: str) -> Columns:
 
 @pytest.mark.parametrize("kind", ["csv", "tsv"])
 @pytest.mark.parametrize("delimiter", [",", ";", "\t", "|", ":", "^", "~", "\x01"])
-@pytest.mark.parametrize("line", ["sep={}\n", "sep={}\r\n", '"sep={}"\r\n', "SEP={}\n", "\ufeffsep={}\n", "\nsep={}\n"])
+@pytest.mark.parametrize(
+    "line",
+    ["sep={}\n", "sep= {}\n", "sep={}\r\n", '"sep={}"\r\n', "SEP={}\n", "\ufeffsep={}\n", "\nsep={}\n"],
+)
 def test_the_separator_line_of_excel(kind: str, delimiter: str, line: str) -> None:
     """Excel's first line `sep=;` says what stands between fields, and is no row."""
     table = "".join(f"{delimiter.join(row)}\r\n" for row in [("text", "label"), *zip(*PLAIN.values(), strict=True)])

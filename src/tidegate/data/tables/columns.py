@@ -127,6 +127,11 @@ def _guess(what: str, option: str, columns: Columns, names: Iterable[Iterable[st
     Raises:
         ValueError: The guess is not obvious.
     """
+    if not columns:
+        raise ValueError(
+            f"no column is left for the {what}: the file has no other. Between columns, a comma, semicolon, tab or | is "
+            "looked for; a .txt file has a text a line"
+        )
     plain = {name: plain_name(name) for name in columns}
     for row in names:
         found = [name for name in columns if plain[name] in row]
@@ -186,6 +191,6 @@ def _without(columns: Columns, name: str | None) -> Columns:
 
 
 def _list(columns: Columns) -> str:
-    listed = f"the columns are {', '.join(map(repr, columns))}" if columns else "there are no other columns"
+    listed = f"the columns are {', '.join(map(repr, columns))}" if columns else "there are no columns"
     apart = len(columns) == 1 and re.search(r"[^\w\s-]", next(iter(columns)))
     return listed + " (between columns, a comma, semicolon, tab or | is looked for)" * bool(apart)

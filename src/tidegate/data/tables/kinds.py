@@ -27,7 +27,7 @@ _STRING = r'"[^"\\]*+(?:\\.[^"\\]*+)*+"'
 _JSON = re.compile(rf'\s*+(?:\{{\s*+{_STRING}\s*+:|\[\s*+(?:\{{\s*+["}}]|\[\s*+["\]]|{_STRING}\s*+[,\]]))')
 _JSON_BEGUN = re.compile(rf"\s*+(?:\{{\s*+(?:{_STRING}?\s*+)?+|\[\s*+(?:\{{\s*+|\[\s*+|{_STRING}?\s*+)?+)")
 _FASTTEXT = re.compile(r"__label__[^\s,;|]+(?:\s|$)|.*\s__label__[^\s,;|]+\s*$")
-_SEPARATOR = re.compile(r'"?sep=(?:(\\t|[^\r\n])\1*)?"?[\r\n]*', re.IGNORECASE)
+_SEPARATOR = re.compile(r'"?sep=(?: +(?=[^ "\r\n]))?(?:(\\t|[^\r\n])\1*)?"?[\r\n]*', re.IGNORECASE)
 _NO_TABLE = (
     (
         re.compile(r"\s*<(?:!doctype html|html|head|body)\b", re.IGNORECASE),
