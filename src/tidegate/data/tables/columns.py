@@ -103,8 +103,8 @@ def label_name(value: Any) -> str | None:
 def label_names(values: Iterable[Any]) -> list[str | None]:
     """Names the classes of a column as `label_name` does, and true and false alike however they are spelt.
 
-    Spelt are they as JSON ("true"), Python ("True") and Excel ("TRUE") write them. That counts where the column holds
-    nothing else: among other words, such as "mostly true", they are words.
+    JSON writes "true", Python "True" and Excel "TRUE". They are one class only if the column holds nothing else: among
+    other words, such as "mostly true", they are words.
 
     Raises:
         ValueError: As in `label_name`.
@@ -129,8 +129,8 @@ def _guess(what: str, option: str, columns: Columns, names: Iterable[Iterable[st
     """
     if not columns:
         raise ValueError(
-            f"no column is left for the {what}: the file has no other. Between columns, a comma, semicolon, tab or | is "
-            "looked for; a .txt file has a text a line"
+            f"no column is left for the {what}: the file has no other. Columns are separated by a comma, semicolon, "
+            "tab or |; a .txt file has a text a line"
         )
     plain = {name: plain_name(name) for name in columns}
     for row in names:

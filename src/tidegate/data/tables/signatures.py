@@ -30,7 +30,7 @@ _OTHERS = (
 
 
 STARTS = tuple(start for start, *_ in _OTHERS)
-"""How they begin."""
+"""The first bytes of files that are no tables."""
 
 
 def check_is_readable(head: bytes) -> None:
