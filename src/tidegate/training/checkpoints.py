@@ -127,9 +127,13 @@ class Checkpoints:
         self._written = perf_counter()
         self._cost = self._written - began
 
-    def remove(self) -> None:
-        """Removes the checkpoints of a run that has ended well, those that were put aside too, and empty folders."""
-        for folder in (self.folder / _ASIDE, self.folder):
+    def remove(self, *, previous: bool = True) -> None:
+        """Removes the checkpoints of a run that has ended, and empty folders.
+
+        Args:
+            previous: Whether those that were put aside are removed too: only where a run has ended well.
+        """
+        for folder in [self.folder / _ASIDE] * previous + [self.folder]:
             _remove(path for path in folder.glob("*.safetensors") if _NAME.fullmatch(path.name))
             with suppress(OSError):  # there is none, or there are files of others in it
                 folder.rmdir()
