@@ -109,6 +109,14 @@ def test_every_module_has_its_room() -> None:
     assert sum(map(len, ROOMS)) == len(LEVELS)
 
 
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_no_file_is_mapped_into_memory(path: Path) -> None:
+    """The system ends a process that reads on in a mapped file after another program has cut it."""
+    source = path.read_text(encoding="utf-8")
+    mapping = {"safe_open", "load_file", "mmap", "memmap", "memory_map"}
+    assert not mapping & set(re.findall(r"\w+", source))
+
+
 def test_the_design_page_draws_the_same_rooms() -> None:
     """The table of rooms in the design page is the one that the tests use."""
     page = (ROOT / "docs" / "design.md").read_text(encoding="utf-8")

@@ -3,6 +3,7 @@
 import os
 import re
 import shlex
+import shutil
 import signal
 import subprocess
 import sys
@@ -228,23 +229,52 @@ def test_a_second_signal_leaves_no_half_file(
     assert shell(f"train train.csv -o twice.safetensors {quick} --no-baselines --resume")[0] == 0
 
 
-def test_divergence_keeps_the_best_epoch(shell: Shell, folder: Path, quick: str, monkeypatch: Any) -> None:
-    """A loss that is not finite says at which batch, and where the best epoch before is."""
+DIVERGENCES: dict[str, tuple[str, int, str | None, str]] = {
+    "third epoch": ("--no-baselines", 2 * STEPS + 3, "gru", "batch 3 of 23 in epoch 3"),
+    "first epoch": ("--no-baselines", 3, None, "batch 3 of 23 in epoch 1"),
+    "third epoch after baselines": ("", 8 * STEPS + 3, "gru", "batch 3 of 23 in epoch 3"),
+    "first epoch after baselines": ("", 6 * STEPS + 3, "average|compound", "batch 3 of 23 in epoch 1"),
+    "first epoch of the first baseline": ("", 3, None, "batch 3 of 23 in epoch 1"),
+    "second epoch of the first baseline": ("", STEPS + 3, "average", "batch 3 of 23 in epoch 2"),
+    "first epoch of the second baseline": ("", 3 * STEPS + 3, "average", "batch 3 of 23 in epoch 1"),
+}
+
+
+@pytest.mark.parametrize("interrupted", [False, True], ids=["alone", "beside an interrupted run"])
+@pytest.mark.parametrize("phase", DIVERGENCES)
+def test_divergence_keeps_the_best_epoch(
+    shell: Shell, folder: Path, quick: str, monkeypatch: Any, at_step: Any, phase: str, interrupted: bool
+) -> None:
+    """A loss that is not finite says at which batch; the best so far is written, and what an earlier run left stays."""
     from tidegate.training.optimizer import Optimizer
 
+    options, step, cell, where = DIVERGENCES[phase]
+    model, aside = folder / "apart.safetensors", folder / "apart.safetensors.checkpoint"
+    shutil.rmtree(aside, ignore_errors=True)
+    if interrupted:
+        at_step(STEPS + 3, lambda: signal.raise_signal(signal.SIGTERM))
+        assert shell(f"train train.csv -o {model.name} {quick}")[0] == 143
+        at_step(0, lambda: None)
+    before = {path.name: path.read_bytes() for path in aside.glob("*.safetensors")}
+    assert bool(before) == interrupted
+    model.unlink(missing_ok=True)
     count, usual = iter(range(1, 1000)), Optimizer.step
     monkeypatch.setattr(
-        Optimizer, "step", lambda self, loss: usual(self, loss * float("nan" if next(count) == 2 * STEPS + 3 else 1))
+        Optimizer, "step", lambda self, loss: usual(self, loss * float("nan" if next(count) == step else 1))
     )
-    code, out, err = shell(f"train train.csv -o apart.safetensors {quick} --no-baselines")
+    code, out, err = shell(f"train train.csv -o {model.name} {quick} {options}")
     assert code == 1
-    assert "wrote apart.safetensors" in out
-    assert err.splitlines()[-1] == (
-        "error: the loss is nan at batch 3 of 23 in epoch 3, training has diverged: try a smaller learning rate; "
-        "the best epoch before, 2, is in apart.safetensors"
-    )
-    assert tidegate.load(folder / "apart.safetensors").metrics["epoch"] == 2
-    assert left(folder, "apart.safetensors") == []
+    assert f"error: the loss is nan at {where}, training has diverged: try " in err.splitlines()[-1]
+    assert model.exists() == (cell is not None)
+    if cell:
+        assert f"wrote {model.name}" in out
+        assert re.fullmatch(cell, tidegate.load(model).config.cell)
+        named = "the best epoch before, 2, is in apart.safetensors" in err
+        early = "stopped before the first epoch of gru ended: the best so far is the model of the" in err
+        assert (named, early) == (cell == "gru", cell != "gru")
+    assert {path.name: path.read_bytes() for path in aside.glob("previous/*")} == before
+    assert list(aside.glob("*.safetensors")) == []
+    assert aside.exists() == interrupted
 
 
 def test_a_device_has_no_checkpoints(shell: Shell, quick: str) -> None:

@@ -1,8 +1,10 @@
 """Word vectors, read from the three kinds of files."""
 
 import gzip
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -166,6 +168,7 @@ def test_bad_npz_files(tmp_path: Path, arrays: dict[str, np.ndarray], message: s
         ({"vectors": VALUES}, None, r"metadata \[\], expected a tensor 'vectors' and 'words'"),
         ({"vectors": VALUES}, {"words": "a\nb"}, "with V=2 words"),
         ({"vectors": VALUES.astype(np.int32)}, {"words": "a\nb\nc\nd"}, "dtype I32, expected F16, F32 or F64"),
+        ({"vectors": VALUES[0]}, {"words": "a\nb\nc"}, r"shape \(3,\), expected \[V, E\]"),
     ],
 )
 def test_bad_safetensors_files(
@@ -186,6 +189,54 @@ def test_cut_files_are_refused(tmp_path: Path, name: str) -> None:
     path.write_bytes(path.read_bytes()[:-9])
     with pytest.raises(ValueError, match=name):
         vectors.read(path)
+
+
+class Meanwhile(list[str]):
+    """Words whose reading makes something happen: then the file is open, and its numbers are not read yet."""
+
+    def __init__(self, happen: Callable[[], object]) -> None:
+        super().__init__(WORDS)
+        self.happen = happen
+
+    def __iter__(self) -> Iterator[str]:
+        self.happen()
+        return super().__iter__()
+
+
+@pytest.mark.parametrize("size", [0, 7, 8, 9, 100, -1])
+def test_a_file_that_is_cut_while_it_is_read_is_refused(tmp_path: Path, size: int) -> None:
+    """It is an error like that of a file that was cut before."""
+    path = tmp_path / "v.safetensors"
+    large = np.ones((4, 65536), np.float32)
+    save_file({"vectors": large}, path, {"words": "\n".join(WORDS)})
+    with pytest.raises(ValueError, match=r"v\.safetensors: this is not a safetensors file"):
+        vectors.read(path, Meanwhile(lambda: os.truncate(path, size % path.stat().st_size)))
+
+
+def test_another_file_of_the_same_name_is_not_mixed_in(tmp_path: Path) -> None:
+    """What was opened is read to its end, even if another file takes its name meanwhile."""
+    path, other = tmp_path / "v.safetensors", tmp_path / "other"
+    write_safetensors(path)
+    save_file({"vectors": VALUES + 1}, other, {"words": "\n".join(WORDS)})
+    found = vectors.read(path, Meanwhile(lambda: other.exists() and other.replace(path)))
+    assert not other.exists()
+    assert np.array_equal(found.vectors, VALUES)
+
+
+@pytest.mark.skipif(not Path("/proc/self/maps").exists(), reason="the system does not list what is mapped")
+def test_no_file_is_mapped_into_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The system ends a process that reads on in a mapped file after it was cut."""
+    path, usual, seen = tmp_path / "mapped.safetensors", vectors._select, []
+    write_safetensors(path)
+
+    def select(*what: Any) -> WordVectors:
+        seen.append(Path("/proc/self/maps").read_text("utf-8"))
+        return usual(*what)
+
+    monkeypatch.setattr(vectors, "_select", select)
+    vectors.read(path)
+    assert len(seen) == 1
+    assert path.name not in seen[0]
 
 
 @pytest.mark.parametrize("name", ["v.npz", "v.safetensors", "v.gz"])

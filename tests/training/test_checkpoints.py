@@ -1,6 +1,9 @@
 """Checkpoints on disk: whole or not at all, two of each training, and what differs where they do not fit."""
 
+import errno
 import json
+import os
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -11,6 +14,7 @@ import pytest
 from safetensors.numpy import save_file
 
 from tidegate.text.vectors import WordVectors
+from tidegate.training import checkpoints
 from tidegate.training.checkpoints import Checkpoint, CheckpointError, Checkpoints
 from tidegate.training.examples import TextExamples, prepare_texts
 from tidegate.training.fingerprint import differences, fingerprint
@@ -123,6 +127,80 @@ def test_without_a_whole_one_that_is_an_error(tmp_path: Path) -> None:
         path.write_bytes(b"")
     with pytest.raises(CheckpointError, match=r"000002.*damaged.*000001.*damaged.*start anew without resuming"):
         Checkpoints(tmp_path, RUN, resume=True)
+
+
+@pytest.mark.parametrize("number", [errno.EMFILE, errno.ENFILE, errno.EIO, errno.EACCES, errno.ENOMEM, errno.ESTALE])
+def test_one_that_cannot_be_read_is_not_called_damaged(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    """An error of the system is passed on, no older checkpoint is used instead, and all files stay."""
+    files = written(tmp_path, 2)
+    before = [path.read_bytes() for path in files]
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "read_bytes", failing(number))
+        with pytest.raises(OSError, match=re.escape(os.strerror(number))) as caught:
+            resumed(tmp_path)
+    assert caught.value.errno == number
+    assert [path.read_bytes() for path in files] == before
+    found, told = resumed(tmp_path)
+    assert found
+    assert (found.facts["batch"], told) == (2, [])
+
+
+def failing(number: int) -> Callable[[Path], bytes]:
+    """A way to read files that fails with an error of the system."""
+
+    def read(path: Path) -> bytes:
+        raise OSError(number, os.strerror(number), str(path))
+
+    return read
+
+
+def test_a_folder_of_its_name_is_no_damaged_checkpoint(tmp_path: Path) -> None:
+    """What cannot be read at all is an error that names it."""
+    (tmp_path / "gru-000003.checkpoint.safetensors").mkdir()
+    with pytest.raises(IsADirectoryError, match="gru-000003"):
+        resumed(tmp_path)
+
+
+@pytest.mark.parametrize("number", ["2", "10", "0", "1.1", "next"])
+def test_one_of_another_format_is_named_and_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: str) -> None:
+    """A checkpoint that another version wrote is no damaged one: it stays where it is."""
+    run = Checkpoints(tmp_path, RUN)
+    run.write("gru", moment(1))
+    with monkeypatch.context() as patch:
+        patch.setattr(checkpoints, "_FORMAT", number)
+        run.write("gru", moment(2))
+    files = sorted(tmp_path.iterdir())
+    assert len(files) == 2
+    before = [path.read_bytes() for path in files]
+    with pytest.raises(CheckpointError, match=rf"000002.* has format '{number}', expected '1': another version"):
+        resumed(tmp_path)
+    assert [path.read_bytes() for path in files] == before
+
+
+def test_a_damaged_one_is_kept_until_the_run_has_ended(tmp_path: Path) -> None:
+    """It has another name, so that it is not looked at again, and goes when the run has ended well."""
+    _, newest = written(tmp_path / "run", 2)
+    newest.write_bytes(data := newest.read_bytes()[:-1])
+    run = Checkpoints(tmp_path / "run", RUN, resume=True, tell=lambda _: None)
+    assert newest.with_name(f"{newest.name}.damaged").read_bytes() == data
+    assert not newest.exists()
+    assert resumed(tmp_path / "run")[1] == []
+    run.write("gru", moment(2))
+    run.remove()
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_damaged_one_is_put_aside_with_the_others(tmp_path: Path) -> None:
+    """A run that does not resume moves it too."""
+    oldest, newest = written(tmp_path, 2)
+    newest.write_bytes(b"")
+    assert len(resumed(tmp_path)[1]) == 1
+    Checkpoints(tmp_path, RUN, tell=lambda _: None)
+    assert [path.name for path in tmp_path.iterdir()] == ["previous"]
+    names = sorted(path.name for path in (tmp_path / "previous").iterdir())
+    assert names == [oldest.name, f"{newest.name}.damaged"]
 
 
 def test_a_model_is_no_checkpoint(tmp_path: Path) -> None:

@@ -239,6 +239,23 @@ def test_a_loss_that_is_not_finite_says_where(monkeypatch: pytest.MonkeyPatch, s
         assert "attribute `model`" in caught.value.__notes__[0]
 
 
+@pytest.mark.parametrize("step", [2, STEPS + 2])
+def test_divergence_leaves_an_interrupted_run_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: int) -> None:
+    """Of a run that diverges no checkpoint is left, but what an earlier one has left stays."""
+    with monkeypatch.context() as patch:
+        patch.setattr(Checkpoints, "due", lambda *_, **__: True)
+        break_at(patch, 3, KeyboardInterrupt())
+        with pytest.raises(KeyboardInterrupt):
+            fit(*texts(), checkpoint=tmp_path, **QUICK)
+        before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+        break_at(patch, step, FloatingPointError("the loss is inf, training has diverged"))
+        with pytest.raises(DivergedError), pytest.warns(UserWarning, match="its checkpoints are now in"):
+            fit(*texts(), checkpoint=tmp_path, **QUICK)
+    assert before
+    assert [path.name for path in tmp_path.iterdir()] == ["previous"]
+    assert {path.name: path.read_bytes() for path in (tmp_path / "previous").iterdir()} == before
+
+
 def test_weights_that_are_not_finite_are_no_model(monkeypatch: pytest.MonkeyPatch) -> None:
     """A step that spoils the weights after the last loss of an epoch is noticed, and its weights are not the best."""
     count, usual = iter(range(1, 1000)), Optimizer.step

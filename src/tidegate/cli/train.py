@@ -116,7 +116,8 @@ class _Trainings:
         checkpoints: Where an interrupted run is continued from.
         results: What was trained, by cell.
         gradients: Gradient norms after each epoch, if they are watched.
-        ended: Whether nothing is left to train.
+        ended: Whether everything was trained.
+        diverged: Whether a training has diverged, as a resumed one would again.
     """
 
     loop: Any
@@ -130,6 +131,7 @@ class _Trainings:
     results: dict[str, Trained] = field(default_factory=dict)
     gradients: list[Gradients] = field(default_factory=list)
     ended: bool = False
+    diverged: bool = False
 
     def prepare_checkpoints(self, every: float, *, resume: bool) -> None:
         """Decides where checkpoints are, and looks at those that an interrupted run has left.
@@ -177,13 +179,13 @@ class _Trainings:
                 if best:
                     self.results[config.cell] = Trained(config.reader.title, config.recurrent, best, epoch.seconds)
         except DivergedError as error:
-            self.ended = True  # a resumed training would do the same
+            self.diverged = True
             if error.best and config is self.config:
                 error.args = (f"{error}; the best epoch before, {error.best.epoch}, is in {self.output}",)
             raise
 
     def write(self, began: float, stop: Stop) -> None:
-        """Writes the model: of what was asked for, or, if that was stopped in its first epoch, of the best baseline.
+        """Writes the model: of what was asked for, or, if that ended in its first epoch, of the best baseline.
 
         Args:
             began: When the command began, seconds as `perf_counter` counts them.
@@ -202,8 +204,8 @@ class _Trainings:
             outputs.save_somewhere(self.loop.to_model(self.examples, config, wanted.best, figures).save, self.output)
             size = f" ({self.output.stat().st_size / 1e6:.1f} MB)" * self.output.is_file()
             say(f"wrote {self.output}{size} after {perf_counter() - began:.0f} s")
-        if self.checkpoints and self.ended:
-            self.checkpoints.remove()
+        if self.checkpoints and (self.ended or self.diverged):
+            self.checkpoints.remove(previous=self.ended)
         elif self.checkpoints and stop.wanted:
             note(f"--resume continues this run: its checkpoint is in {self.checkpoints.folder}")
         if stop.wanted:
@@ -212,11 +214,12 @@ class _Trainings:
     def _best(self, stop: Stop) -> tuple[TextConfig, Trained | None]:
         """Chooses what to write."""
         wanted = self.results.get(self.config.cell)
-        if wanted or not stop.wanted:
+        if wanted:
             return self.config, wanted
         early = f"stopped before the first epoch of {self.config.cell} ended"
         if not self.results:
-            note(f"{early}: there is no model to write")
+            if stop.wanted:  # otherwise an error says why
+                note(f"{early}: there is no model to write")
             return self.config, None
         best = max(self.results, key=lambda cell: self.results[cell].best.report.quality)
         note(f"{early}: the best so far is the model of the {self.results[best].title}")

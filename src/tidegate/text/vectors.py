@@ -1,6 +1,7 @@
 """Word vectors: one for each word, and the files that hold them."""
 
 import errno
+import json
 import lzma
 import os
 import struct
@@ -23,6 +24,7 @@ _DAMAGED = (
     *(zlib.error, lzma.LZMAError, zipfile.BadZipFile, struct.error),
 )
 _MOST_COMPRESSED = 1100  # times: deflate cannot do more, so that a file that announces more is damaged
+_DTYPES = {"F16": "<f2", "F32": "<f4", "F64": "<f8"}  # of safetensors
 
 Wanted = frozenset[str] | None
 
@@ -125,7 +127,7 @@ def _read(path: Path, file: IO[bytes], words: Collection[str] | None) -> WordVec
     start, suffix = file.peek(9)[:9], path.suffix.lower()  # type: ignore[attr-defined]
     wanted = None if words is None else frozenset(word.lower() for word in words)
     if suffix == ".safetensors" or (start[8:9] == b"{" and start[4:8] == bytes(4)):
-        return _read_safetensors(path, wanted)
+        return _read_safetensors(file, wanted)
     if suffix == ".npz" or (is_zip(start) and any(name.endswith(".npy") for name in zipfile.ZipFile(file).namelist())):
         return _read_npz(file, wanted)
     check_suffix(path, start)
@@ -166,21 +168,23 @@ def _array(archive: zipfile.ZipFile, name: str) -> npt.NDArray[Any]:
         return array
 
 
-def _read_safetensors(path: Path, wanted: Wanted) -> WordVectors:
-    from safetensors import SafetensorError, safe_open  # noqa: PLC0415
+def _read_safetensors(file: IO[bytes], wanted: Wanted) -> WordVectors:
+    from safetensors import SafetensorError, deserialize  # noqa: PLC0415
 
+    data = file.read()  # not mapped into memory: the system ends a process whose mapped file is cut
     try:
-        with safe_open(path, framework="numpy") as file:
-            names, metadata = sorted(file.keys()), file.metadata() or {}
-            if "vectors" not in names or "words" not in metadata:
-                found = f"the tensors {names} and the metadata {sorted(metadata)}"
-                raise ValueError(f"the file has {found}, expected a tensor 'vectors' and 'words' in the metadata")
-            dtype = file.get_slice("vectors").get_dtype()
-            if dtype not in {"F16", "F32", "F64"}:
-                raise ValueError(f"the tensor 'vectors' has dtype {dtype}, expected F16, F32 or F64")
-            return _select(metadata["words"], file.get_tensor("vectors"), wanted)
+        tensors = dict(deserialize(data))  # type: ignore[no-untyped-call]
     except SafetensorError as error:
         raise ValueError(f"this is not a safetensors file: {error}") from None
+    metadata = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")]).get("__metadata__", {})
+    if "vectors" not in tensors or "words" not in metadata:
+        found = f"the tensors {sorted(tensors)} and the metadata {sorted(metadata)}"
+        raise ValueError(f"the file has {found}, expected a tensor 'vectors' and 'words' in the metadata")
+    tensor = tensors["vectors"]
+    if tensor["dtype"] not in _DTYPES:
+        raise ValueError(f"the tensor 'vectors' has dtype {tensor['dtype']}, expected F16, F32 or F64")
+    vectors = np.frombuffer(tensor["data"], _DTYPES[tensor["dtype"]]).reshape(tensor["shape"])
+    return _select(metadata["words"], vectors, wanted)
 
 
 def _select(text: str, vectors: npt.NDArray[np.generic], wanted: Wanted) -> WordVectors:

@@ -4,7 +4,7 @@ import json
 import os
 import re
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,8 +13,8 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save
+from safetensors import SafetensorError
+from safetensors.numpy import load, save
 
 from tidegate.data.files import remove_unfinished, replacing
 from tidegate.models.file import digest
@@ -28,11 +28,16 @@ _KEPT = 2
 _COST = 100  # writing takes at most 1 / this of the time
 _SHORT = 10  # a training that lasted less than 1 / this of the seconds between two checkpoints is not worth one
 _ASIDE = "previous"
+_DAMAGED = ".damaged"
 _NAME = re.compile(r"(?P<training>.+)-(?P<number>\d{6,})\.checkpoint\.safetensors")
 
 
 class CheckpointError(ValueError):
     """A training cannot be resumed: its checkpoints are damaged, or of other data, settings or versions."""
+
+
+class _DamagedError(CheckpointError):
+    """A checkpoint is not as it was written."""
 
 
 @dataclass(frozen=True)
@@ -85,8 +90,8 @@ class Checkpoints:
             tell: Called with what the user should know, such as that a checkpoint is damaged.
 
         Raises:
-            CheckpointError: All that there are of a training are damaged, or one is of another run.
-            OSError: The folder cannot be read, or is a file.
+            CheckpointError: All that there are of a training are damaged, or one is of another run or another format.
+            OSError: The folder or a checkpoint cannot be read, or the folder is a file.
         """
         self.folder, self._every, self._tell = Path(folder), every, tell
         self._fingerprint = json.dumps(dict(fingerprint))
@@ -104,7 +109,12 @@ class Checkpoints:
             tell(f"there is no checkpoint in {self.folder} yet: training starts at the beginning")
 
     def read(self, training: str) -> Checkpoint | None:
-        """Reads the newest checkpoint of a training that is whole; None if there is none to continue."""
+        """Reads the newest checkpoint of a training that is whole; None if there is none to continue.
+
+        Raises:
+            CheckpointError: It has been damaged meanwhile.
+            OSError: It cannot be read.
+        """
         path = self._newest.get(training)
         return _read(path)[0] if path else None
 
@@ -127,10 +137,14 @@ class Checkpoints:
         self._written = perf_counter()
         self._cost = self._written - began
 
-    def remove(self) -> None:
-        """Removes the checkpoints of a run that has ended well, those that were put aside too, and empty folders."""
-        for folder in (self.folder / _ASIDE, self.folder):
-            _remove(path for path in folder.glob("*.safetensors") if _NAME.fullmatch(path.name))
+    def remove(self, *, previous: bool = True) -> None:
+        """Removes the checkpoints of a run that has ended, and empty folders.
+
+        Args:
+            previous: Whether those that were put aside are removed too: only where a run has ended well.
+        """
+        for folder in [self.folder / _ASIDE] * previous + [self.folder]:
+            _remove(_all(folder))
             with suppress(OSError):  # there is none, or there are files of others in it
                 folder.rmdir()
 
@@ -160,7 +174,7 @@ class Checkpoints:
         for path in reversed(self._files()[training]):
             try:
                 _, run = _read(path)
-            except CheckpointError as error:
+            except _DamagedError as error:
                 damages.append(str(error))
                 continue
             if found := differences(json.loads(run), json.loads(self._fingerprint)):
@@ -170,17 +184,18 @@ class Checkpoints:
                 )
             if damages:
                 self._tell(f"{damages[0]}; the checkpoint before it is used")
-                _remove(self._files()[training][-len(damages) :])
+                for damaged in self._files()[training][-len(damages) :]:
+                    damaged.replace(damaged.with_name(damaged.name + _DAMAGED))
             return path
         raise CheckpointError(f"{'; '.join(damages)}: start anew without resuming")
 
     def _put_aside(self) -> None:
-        files = [path for listed in self._files().values() for path in listed]
+        files = _all(self.folder)
         if not files:
             return
         aside = self.folder / _ASIDE
         aside.mkdir(exist_ok=True)
-        _remove(path for path in aside.glob("*.safetensors") if _NAME.fullmatch(path.name))
+        _remove(_all(aside))
         for path in files:
             path.replace(aside / path.name)
         self._tell(f"a run was interrupted, and this one does not resume it: its checkpoints are now in {aside}")
@@ -190,17 +205,24 @@ def _read(path: Path) -> tuple[Checkpoint, str]:
     """Reads a checkpoint, and the fingerprint of its run as JSON.
 
     Raises:
-        CheckpointError: It is damaged.
+        CheckpointError: It is damaged, or of another format.
+        OSError: It cannot be read, which does not say that it is damaged.
     """
+    data = path.read_bytes()  # not mapped into memory: the system ends a process whose mapped file is cut
     try:
-        with safe_open(path, framework="np") as file:
-            texts = file.metadata() or {}
-            arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - it is no dictionary
-        if texts.get("checkpoint") != _FORMAT or texts.get("sha256") != _digest(arrays, texts):
-            raise CheckpointError(f"{path} is damaged: its SHA-256 digest does not match")
-        return Checkpoint(arrays, json.loads(texts["facts"])), texts["run"]
-    except (SafetensorError, OSError) as error:
-        raise CheckpointError(f"{path} is damaged: {error}") from error
+        arrays = load(data)
+        texts = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")]).get("__metadata__", {})
+    except (SafetensorError, LookupError, ValueError) as error:
+        raise _DamagedError(f"{path} is damaged: {error}") from error
+    found = texts.get("checkpoint", _FORMAT)
+    if found != _FORMAT:
+        raise CheckpointError(
+            f"{path} has format {found!r:.60}, expected {_FORMAT!r}: another version of tidegate wrote it. Resume with "
+            "that version, or start anew without resuming"
+        )
+    if texts.get("sha256") != _digest(arrays, texts):
+        raise _DamagedError(f"{path} is damaged: its SHA-256 digest does not match")
+    return Checkpoint(arrays, json.loads(texts["facts"])), texts["run"]
 
 
 def _digest(arrays: Mapping[str, npt.NDArray[Any]], texts: Mapping[str, str]) -> str:
@@ -209,6 +231,11 @@ def _digest(arrays: Mapping[str, npt.NDArray[Any]], texts: Mapping[str, str]) ->
     return digest(arrays, {**texts, "types": json.dumps(types)})
 
 
-def _remove(paths: Iterator[Path] | list[Path]) -> None:
-    for path in list(paths):
+def _all(folder: Path) -> list[Path]:
+    """Lists the checkpoints in a folder, those that were found damaged too."""
+    return [path for path in folder.glob("*.safetensors*") if _NAME.fullmatch(path.name.removesuffix(_DAMAGED))]
+
+
+def _remove(paths: list[Path]) -> None:
+    for path in paths:
         path.unlink(missing_ok=True)

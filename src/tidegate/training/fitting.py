@@ -103,7 +103,7 @@ def _train(*run: Any) -> Network:
                 best = event
     except DivergedError as error:
         if checkpoints:
-            checkpoints.remove()  # to resume would come to the same
+            checkpoints.remove(previous=False)  # to resume would come to the same; an earlier run may be better
         if error.best:
             error.model = loop.to_model(examples, config, error.best)
             error.add_note(f"The model of the best epoch before, {error.best.epoch}, is the attribute `model` of this.")
