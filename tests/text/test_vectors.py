@@ -2,6 +2,8 @@
 
 import gzip
 import os
+import re
+import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -237,6 +239,28 @@ def test_no_file_is_mapped_into_memory(tmp_path: Path, monkeypatch: pytest.Monke
     vectors.read(path)
     assert len(seen) == 1
     assert path.name not in seen[0]
+
+
+def test_an_encrypted_array_is_refused(tmp_path: Path) -> None:
+    """An archive whose arrays need a password is one error."""
+    path = tmp_path / "v.npz"
+    write_npz(path)
+    data = bytearray(path.read_bytes())
+    for mark, place in ((b"PK\x03\x04", 6), (b"PK\x01\x02", 8)):  # where each kind of header has its flags
+        for found in re.finditer(re.escape(mark), data):
+            data[found.start() + place] |= 1
+    path.write_bytes(data)
+    with pytest.raises(ValueError, match=r"v\.npz: .*encrypted"):
+        vectors.read(path)
+
+
+def test_arrays_of_other_names_are_not_taken_for_ours(tmp_path: Path) -> None:
+    """Members that are no arrays, though they are called like them, are not read."""
+    with zipfile.ZipFile(tmp_path / "v.npz", "w") as archive:
+        archive.writestr("vectors", b"")
+        archive.writestr("words_utf8", b"")
+    with pytest.raises(ValueError, match="expected 'vectors' and 'words_utf8'"):
+        vectors.read(tmp_path / "v.npz")
 
 
 @pytest.mark.parametrize("name", ["v.npz", "v.safetensors", "v.gz"])

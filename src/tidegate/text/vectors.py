@@ -140,7 +140,7 @@ def _read_npz(file: IO[bytes], wanted: Wanted) -> WordVectors:
     if not zipfile.is_zipfile(file):
         raise ValueError("this is not an .npz file, which is a zip archive of arrays")
     with zipfile.ZipFile(file) as archive:
-        names = sorted(name.removesuffix(".npy") for name in archive.namelist())
+        names = sorted(name.removesuffix(".npy") for name in archive.namelist() if name.endswith(".npy"))
         if not {"vectors", "words_utf8"} <= set(names):
             raise ValueError(f"the file has the arrays {names}, expected 'vectors' and 'words_utf8'")
         text = _array(archive, "words_utf8")
@@ -156,6 +156,8 @@ def _array(archive: zipfile.ZipFile, name: str) -> npt.NDArray[Any]:
         ValueError: It does, or it is no array of numbers.
     """
     member = archive.getinfo(f"{name}.npy")
+    if member.flag_bits & 1:
+        raise ValueError(f"the array {name!r} is encrypted")
     with archive.open(member) as stream:
         version = np.lib.format.read_magic(stream)
         read_header = {(1, 0): np.lib.format.read_array_header_1_0}.get(version, np.lib.format.read_array_header_2_0)
