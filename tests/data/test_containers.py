@@ -44,6 +44,15 @@ def by_arrow(codec: str, content: bytes = CSV) -> bytes:
     return packed
 
 
+PACKERS: dict[str, Callable[[bytes], bytes]] = {
+    "gzip": gzip.compress,
+    "bz2": bz2.compress,
+    "lzma": lzma.compress,
+    "zstd": lambda content: by_arrow("zstd", content),
+    "lz4": lambda content: by_arrow("lz4", content),
+}
+
+
 def columnar(kind: str) -> bytes:
     """The rows in a format of Arrow."""
     table, file = pa.table(ROWS), io.BytesIO()
@@ -196,6 +205,28 @@ def test_packed_files_that_are_cut_off(tmp_path: Path, content: bytes, left: flo
     (tmp_path / "t.csv").write_bytes(content[: int(left * len(content))])
     with pytest.raises(ValueError, match="damaged or cut off"):
         list(blocks(tmp_path / "t.csv", None, None))
+
+
+@pytest.mark.parametrize("codec", PACKERS)
+@pytest.mark.parametrize("damage", ["first byte", "second byte", "third byte", "text", "cut off", "one byte"])
+def test_a_damaged_later_stream_is_an_error(codec: str, damage: str) -> None:
+    """Rows of a later stream are never left out without a word, whatever is wrong with it."""
+    packed = PACKERS[codec](CSV)
+    later = bytearray(packed)
+    place = {"first byte": 0, "second byte": 1, "third byte": 2}.get(damage)
+    if place is not None:
+        later[place] ^= 4
+    later = {"text": bytearray(b"text\n"), "cut off": later[:-5], "one byte": later[:1]}.get(damage, later)
+    with pytest.raises(ValueError, match="damaged or cut off"):
+        list(blocks(io.BytesIO(packed + later), "csv", None))
+
+
+@pytest.mark.parametrize("padding", [b"", bytes(4), bytes(1 << 19)])
+@pytest.mark.parametrize("compress", [gzip.compress, bz2.compress, lzma.compress])
+def test_streams_are_read_one_behind_the_other(compress: Callable[[bytes], bytes], padding: bytes) -> None:
+    """All streams of a file are one table, and zeros that fill a file up are no damage."""
+    packed = compress(CSV[:200]) + padding + compress(CSV[200:]) + padding
+    assert plain(blocks(io.BytesIO(packed), "csv", None)) == ROWS
 
 
 def test_a_password_is_said(tmp_path: Path) -> None:

@@ -1,15 +1,15 @@
 """Files as they are distributed: plain, compressed, or alone in a zip archive; the first bytes say which."""
 
-import bz2
 import gzip
-import lzma
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
-_OPENERS: dict[bytes, Any] = {b"\x1f\x8b": gzip.open, b"BZh": bz2.open, b"\xfd7zXZ\0": lzma.open}
+from tidegate.decompression import bzip2, xz
+
+_OPENERS: dict[bytes, Any] = {b"\x1f\x8b": gzip.open, b"BZh": bzip2, b"\xfd7zXZ\0": xz}
 _ZIP = (b"PK\x03\x04", b"PK\x05\x06")
 
 # Files that hold no text, however they are called, and what to do about it.
