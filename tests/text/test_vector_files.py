@@ -60,6 +60,8 @@ GOOD = {
     "bzip2, two streams": bz2.compress(TEXT[:30].encode()) + bz2.compress(TEXT[30:].encode()),
     "xz, two streams": lzma.compress(TEXT[:30].encode()) + bytes(8) + lzma.compress(TEXT[30:].encode()) + bytes(4),
     "zip": zipped("vectors.vec"),
+    "zip with a hidden file": zipped(".DS_Store", "vectors.vec"),
+    "zip with a hidden file in a folder": zipped("glove/vectors.vec", "glove/.DS_Store", "glove/._vectors.vec"),
     "zip of a Mac": zipped("vectors.vec", "__MACOSX/._vectors.vec"),
     "word2vec, binary": binary(b"\n"),
     "gensim, binary": binary(b""),

@@ -85,6 +85,7 @@ def check_suffix(path: Path, start: bytes) -> None:
 def _only_member(archive: zipfile.ZipFile) -> zipfile.ZipInfo:
     members = [info for info in archive.infolist() if info.filename.strip("/") and not info.filename.endswith("/")]
     members = [info for info in members if not info.filename.startswith("__MACOSX/")]  # what a Mac adds
+    members = [info for info in members if not Path(info.filename).name.startswith(".")]
     if len(members) != 1:
         names = ", ".join(info.filename for info in members[:5]) + ", …" * (len(members) > 5)
         raise ValueError(f"the zip archive has {len(members)} files, expected one: {names or 'it is empty'}")
