@@ -223,5 +223,5 @@ def test_whole_characters_are_no_half(text: str) -> None:
 def test_a_key_that_comes_twice_is_an_error(row: str, layout: str) -> None:
     """One of its values would be lost; the line and the key are named."""
     content = f'{{"text": "a"}}\n{row}' if layout == "lines" else f'[{{"text": "a"}},\n{row}]'
-    with pytest.raises(ValueError, match="line 2: an object has the key '(text|label|id|)' twice"):
+    with pytest.raises(ValueError, match=r"line 2: an object has the key '(text|label|id|)' twice"):
         read(content)

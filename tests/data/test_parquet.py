@@ -168,3 +168,10 @@ def write_parquet(columns: dict[str, Any]) -> None:
     """Writes a table to memory."""
     with tables.writer(io.BytesIO(), "parquet") as write:
         write(columns)
+
+
+@pytest.mark.parametrize("values", [[{}], [[{}]], [{"a": {}}]])
+def test_objects_without_fields_are_one_error(values: list[Any]) -> None:
+    """Parquet has none; where the values are known before they are written they are text, see `json_types`."""
+    with pytest.raises(ValueError, match="Parquet has no such columns"):
+        write_parquet({"id": values})

@@ -137,7 +137,7 @@ def appender(file: BinaryIO) -> Iterator[Callable[..., None]]:
         nonlocal writer, rows, size
         arrays = {name: _array(name, values) for name, values in columns.items()}
         if writer is None:
-            writer = parquet.ParquetWriter(sink, _schema_of(arrays, known), compression="zstd")
+            writer = _writer(sink, _schema_of(arrays, known))
         cast = [_cast(array, field.type) for array, field in zip(arrays.values(), writer.schema, strict=True)]
         part = pa.Table.from_arrays(cast, schema=writer.schema)
         waiting.append(part)
@@ -169,6 +169,18 @@ class _Sink(io.RawIOBase):
     def write(self, data: Any, /) -> int:
         """Writes bytes."""
         return self.file.write(data)
+
+
+def _writer(file: Any, schema: Any) -> Any:
+    """Opens a file for writing.
+
+    Raises:
+        ValueError: Parquet has no such columns, as of objects without fields.
+    """
+    try:
+        return parquet.ParquetWriter(file, schema, compression="zstd")
+    except pa.ArrowException as error:
+        raise ValueError(f"Parquet has no such columns: {error}") from None
 
 
 def _array(name: str, values: Any) -> Any:

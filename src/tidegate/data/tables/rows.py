@@ -73,9 +73,9 @@ def _text_blocks(text: Text, kind: str, size: int | None, name: str) -> Iterator
             known |= dict.fromkeys(chain(*records))
             yield {name: [record.get(name) for record in records] for name in known}
         if values.broken:
-            rows = "a row holds" if len(values.broken) == 1 else f"{len(values.broken):,} rows hold"
+            found = "a row holds" if len(values.broken) == 1 else f"{len(values.broken):,} rows hold"
             caution(
-                f"{name}: {rows} half of a pair of surrogates, which is no character, first in line "
+                f"{name}: {found} half of a pair of surrogates, which is no character, first in line "
                 f"{values.broken[0]}: it is written as ?"
             )
     elif kind == "fasttext":
