@@ -3,6 +3,7 @@
 import bz2
 import gzip
 import io
+import json
 import lzma
 import os
 import pickle
@@ -67,6 +68,17 @@ def columnar(kind: str) -> bytes:
     return file.getvalue()
 
 
+def json_rows(between: str) -> bytes:
+    """The rows as objects of JSON."""
+    rows = zip(*ROWS.values(), strict=True)
+    return between.join(json.dumps(dict(zip(ROWS, row, strict=True))) for row in rows).encode()
+
+
+def fasttext() -> bytes:
+    """The rows in fastText's format."""
+    return "".join(f"__label__{label} {text}\n" for text, label in zip(*ROWS.values(), strict=True)).encode()
+
+
 READ: dict[str, Callable[[], bytes]] = {
     "plain.csv": lambda: CSV,
     "packed.csv.gz": lambda: gzip.compress(CSV),
@@ -92,6 +104,14 @@ READ: dict[str, Callable[[], bytes]] = {
     "data-00000.arrow": lambda: columnar("file"),
     "stream.arrow": lambda: columnar("stream"),
     "arrow.csv": lambda: columnar("stream"),
+    "plain.tsv": lambda: CSV.replace(b",", b"\t"),
+    "rows.jsonl": lambda: json_rows("\n"),
+    "rows.csv": lambda: json_rows("\n"),
+    "array.json": lambda: b"[" + json_rows(",\n") + b"]",
+    "columns.json": lambda: json.dumps(ROWS).encode(),
+    "packed.jsonl.xz": lambda: lzma.compress(json_rows("\n")),
+    "fasttext.csv": fasttext,
+    "packed-fasttext.csv.bz2": lambda: bz2.compress(fasttext()),
 }
 
 
@@ -119,6 +139,22 @@ def test_pipes_are_read_in_every_format(tmp_path: Path, name: str) -> None:
     found = plain(blocks(path, None, None))
     writer.join()
     assert found == ROWS
+
+
+@pytest.mark.filterwarnings("ignore:.*is taken for the name of a column")
+@pytest.mark.parametrize("pack", [bytes, *PACKERS.values()])
+@pytest.mark.parametrize("header", ["", "text\n", "Text\r\n"])
+def test_lines_are_read_from_files_and_pipes(tmp_path: Path, pack: Callable[[bytes], bytes], header: str) -> None:
+    """Texts one a line are the same from a file and from a pipe with a name, with or without the name of the column."""
+    content = pack((header + "".join(f"{text}\n" for text in ROWS["text"])).encode())
+    (tmp_path / "t.txt").write_bytes(content)
+    os.mkfifo(tmp_path / "pipe")
+    writer = threading.Thread(target=(tmp_path / "pipe").write_bytes, args=[content])
+    writer.start()
+    found = plain(blocks(tmp_path / "pipe", None, None))
+    writer.join()
+    assert found == {"text": ROWS["text"]}
+    assert plain(blocks(tmp_path / "t.txt", None, None)) == found
 
 
 @pytest.mark.parametrize("name", [name for name in READ if name != "plain.csv"])
