@@ -424,6 +424,20 @@ def test_the_last_places_for_a_model(
     assert [path.parent for path in tmp_path.rglob("x-*")] == ([tmp_path / place] if place else [])
 
 
+@pytest.mark.parametrize("stem", ["評" * 74, "a" * 243, "é" * 60])
+def test_a_long_name_does_not_lose_a_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stem: str) -> None:
+    """What cannot be saved under a long name is saved under a short one, not under one that is longer still."""
+    from tidegate.cli.outputs import save_somewhere
+
+    def save(path: Path) -> None:
+        path.write_bytes(b"model")
+
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(OSError, match=r"The model is not lost: it is in .*/model-saved\.safetensors"):
+        save_somewhere(save, Path("gone", f"{stem}.safetensors"))
+    assert Path("model-saved.safetensors").read_bytes() == b"model"
+
+
 def test_a_reader_who_has_gone_does_not_stop_a_training(folder: Path, tmp_path: Path) -> None:
     """What is printed may be lost, on a full disk or for want of a reader; the model is written all the same."""
     done = run(

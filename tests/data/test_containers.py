@@ -3,6 +3,7 @@
 import bz2
 import gzip
 import io
+import json
 import lzma
 import os
 import pickle
@@ -44,6 +45,15 @@ def by_arrow(codec: str, content: bytes = CSV) -> bytes:
     return packed
 
 
+PACKERS: dict[str, Callable[[bytes], bytes]] = {
+    "gzip": gzip.compress,
+    "bz2": bz2.compress,
+    "lzma": lzma.compress,
+    "zstd": lambda content: by_arrow("zstd", content),
+    "lz4": lambda content: by_arrow("lz4", content),
+}
+
+
 def columnar(kind: str) -> bytes:
     """The rows in a format of Arrow."""
     table, file = pa.table(ROWS), io.BytesIO()
@@ -56,6 +66,17 @@ def columnar(kind: str) -> bytes:
         with opened(file, table.schema) as writer:
             writer.write_table(table, max_chunksize=20)
     return file.getvalue()
+
+
+def json_rows(between: str) -> bytes:
+    """The rows as objects of JSON."""
+    rows = zip(*ROWS.values(), strict=True)
+    return between.join(json.dumps(dict(zip(ROWS, row, strict=True))) for row in rows).encode()
+
+
+def fasttext() -> bytes:
+    """The rows in fastText's format."""
+    return "".join(f"__label__{label} {text}\n" for text, label in zip(*ROWS.values(), strict=True)).encode()
 
 
 READ: dict[str, Callable[[], bytes]] = {
@@ -83,6 +104,14 @@ READ: dict[str, Callable[[], bytes]] = {
     "data-00000.arrow": lambda: columnar("file"),
     "stream.arrow": lambda: columnar("stream"),
     "arrow.csv": lambda: columnar("stream"),
+    "plain.tsv": lambda: CSV.replace(b",", b"\t"),
+    "rows.jsonl": lambda: json_rows("\n"),
+    "rows.csv": lambda: json_rows("\n"),
+    "array.json": lambda: b"[" + json_rows(",\n") + b"]",
+    "columns.json": lambda: json.dumps(ROWS).encode(),
+    "packed.jsonl.xz": lambda: lzma.compress(json_rows("\n")),
+    "fasttext.csv": fasttext,
+    "packed-fasttext.csv.bz2": lambda: bz2.compress(fasttext()),
 }
 
 
@@ -110,6 +139,22 @@ def test_pipes_are_read_in_every_format(tmp_path: Path, name: str) -> None:
     found = plain(blocks(path, None, None))
     writer.join()
     assert found == ROWS
+
+
+@pytest.mark.filterwarnings("ignore:.*is taken for the name of a column")
+@pytest.mark.parametrize("pack", [bytes, *PACKERS.values()])
+@pytest.mark.parametrize("header", ["", "text\n", "Text\r\n"])
+def test_lines_are_read_from_files_and_pipes(tmp_path: Path, pack: Callable[[bytes], bytes], header: str) -> None:
+    """Texts one a line are the same from a file and from a pipe with a name, with or without the name of the column."""
+    content = pack((header + "".join(f"{text}\n" for text in ROWS["text"])).encode())
+    (tmp_path / "t.txt").write_bytes(content)
+    os.mkfifo(tmp_path / "pipe")
+    writer = threading.Thread(target=(tmp_path / "pipe").write_bytes, args=[content])
+    writer.start()
+    found = plain(blocks(tmp_path / "pipe", None, None))
+    writer.join()
+    assert found == {"text": ROWS["text"]}
+    assert plain(blocks(tmp_path / "t.txt", None, None)) == found
 
 
 @pytest.mark.parametrize("name", [name for name in READ if name != "plain.csv"])
@@ -196,6 +241,28 @@ def test_packed_files_that_are_cut_off(tmp_path: Path, content: bytes, left: flo
     (tmp_path / "t.csv").write_bytes(content[: int(left * len(content))])
     with pytest.raises(ValueError, match="damaged or cut off"):
         list(blocks(tmp_path / "t.csv", None, None))
+
+
+@pytest.mark.parametrize("codec", PACKERS)
+@pytest.mark.parametrize("damage", ["first byte", "second byte", "third byte", "text", "cut off", "one byte"])
+def test_a_damaged_later_stream_is_an_error(codec: str, damage: str) -> None:
+    """Rows of a later stream are never left out without a word, whatever is wrong with it."""
+    packed = PACKERS[codec](CSV)
+    later = bytearray(packed)
+    place = {"first byte": 0, "second byte": 1, "third byte": 2}.get(damage)
+    if place is not None:
+        later[place] ^= 4
+    later = {"text": bytearray(b"text\n"), "cut off": later[:-5], "one byte": later[:1]}.get(damage, later)
+    with pytest.raises(ValueError, match="damaged or cut off"):
+        list(blocks(io.BytesIO(packed + later), "csv", None))
+
+
+@pytest.mark.parametrize("padding", [b"", bytes(4), bytes(1 << 19)])
+@pytest.mark.parametrize("compress", [gzip.compress, bz2.compress, lzma.compress])
+def test_streams_are_read_one_behind_the_other(compress: Callable[[bytes], bytes], padding: bytes) -> None:
+    """All streams of a file are one table, and zeros that fill a file up are no damage."""
+    packed = compress(CSV[:200]) + padding + compress(CSV[200:]) + padding
+    assert plain(blocks(io.BytesIO(packed), "csv", None)) == ROWS
 
 
 def test_a_password_is_said(tmp_path: Path) -> None:

@@ -240,3 +240,27 @@ def test_quotation_marks_without_a_partner(kind: str, content: str, message: str
     """The error names the line where the quoted field begins, and where it ends."""
     with pytest.raises(ValueError, match=message):
         read(kind, content)
+
+
+@pytest.mark.parametrize(
+    ("content", "rows", "said"),
+    [
+        ("text\na\n\nb\n", 2, "a blank line is no row, first line 3"),
+        ("text\n\na\n", 1, "a blank line is no row, first line 2"),
+        ("text\na\n\n\nb\n\nc", 3, "3 blank lines are no row, first line 3"),
+        ("text\r\na\r\n\r\nb\r\n", 2, "a blank line is no row, first line 3"),
+        ('text\n"a\n\nb"\n\nc\n', 2, "a blank line is no row, first line 5"),
+        ("\n\ntext\na\n\nb\n", 2, "a blank line is no row, first line 5"),
+        ("text\na\nb\n\n\n", 2, ""),
+        ('text\na\n""\nb\n', 3, ""),
+        ("\n\ntext\na\n", 1, ""),
+        ('text\n"a\n\nb"\n', 1, ""),
+        ("text,label\na,x\n\nb,y\n", 2, ""),
+    ],
+)
+def test_blank_lines_that_may_be_empty_texts_are_said(content: str, rows: int, said: str) -> None:
+    """In a table of one column a blank line between rows may be meant for a row, and is counted."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        assert len(read("csv", content)["text"]) == rows
+    assert [said in str(warning.message) for warning in caught] == [True] * bool(said)

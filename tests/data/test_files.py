@@ -96,7 +96,13 @@ def test_a_symbolic_link_stays_one(tmp_path: Path) -> None:
 
 def test_long_names_are_no_obstacle(tmp_path: Path) -> None:
     """A name of 255 bytes, the most that file systems hold, can be written, in any script."""
-    for name in ("a" * 255, "é" * 127):
+    for name in (
+        "a" * 255,
+        "é" * 127,
+        "評" * 74 + ".safetensors",
+        "a" + "評" * 80,
+        "😀" * 63,
+    ):
         write(tmp_path / name, b"content")
         assert (tmp_path / name).read_bytes() == b"content"
 
@@ -299,3 +305,14 @@ def test_what_a_killed_process_left_is_removed(tmp_path: Path) -> None:
     assert set(tmp_path.iterdir()) == {other, *kept}
     remove_unfinished(tmp_path)
     assert set(tmp_path.iterdir()) == set(kept) - {kept[2]}
+
+
+@pytest.mark.parametrize("name", ["評" * 74 + ".safetensors", "a" + "é" * 127, "😀" * 63, "a" * 255])
+def test_what_was_left_of_a_long_name_is_removed(tmp_path: Path, name: str) -> None:
+    """The temporary file of a long name is found again, though its own name is cut."""
+    with replacing(tmp_path / name):
+        [left] = tmp_path.iterdir()
+        os.link(left, tmp_path / "kept")
+    (tmp_path / "kept").rename(left)
+    remove_unfinished(tmp_path, name)
+    assert [path.name for path in tmp_path.iterdir()] == [name]

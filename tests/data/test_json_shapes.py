@@ -176,3 +176,52 @@ def test_a_long_array_needs_little_memory() -> None:
     stream = Trickle(b"[" + b'{"text": "some words of a film"},\n' * 100_000, 1 << 16)
     assert len(next(blocks(stream, "jsonl", 100))["text"]) == 100  # type: ignore[arg-type]
     assert stream.taken <= 1 << 17
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        r'"\ud800"',
+        r'"a \uDFFF b"',
+        r'"\ude00\ud83d"',
+        r'"\ud83d\ud83d\ude00"',
+        r'"x", "note": "\udc80"',
+        r'"x", "note": ["\ud800"]',
+        r'"x", "note": {"a": {"b": "\ud800"}}',
+        r'"x", "\ud800": 1',
+    ],
+)
+@pytest.mark.parametrize("layout", ["lines", "array"])
+def test_half_a_pair_of_surrogates_is_said(value: str, layout: str) -> None:
+    """Text that UTF-8 cannot hold is counted, with the line of the first."""
+    objects = ['{"text": "a"}', f'{{"text": {value}}}', f'{{"text": {value}}}']
+    content = "\n".join(objects) if layout == "lines" else "[" + ",\n".join(objects) + "]"
+    with pytest.warns(TableWarning, match="2 rows hold half of a pair of surrogates.* first in line 2: it is written"):
+        assert len(read(content)["text"]) == 3
+
+
+@pytest.mark.parametrize("text", [r"\ud83d\ude00", r"\\ud800", r"\u00e9", "😀", r"\\\\udc00", r"a \\uDBFF"])
+def test_whole_characters_are_no_half(text: str) -> None:
+    """Pairs, and the letters of an escape, are read without a word."""
+    assert read(f'{{"text": "{text}"}}')["text"] == [json.loads(f'"{text}"')]
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        '{"text": "x", "text": "y"}',
+        '{"text": "x", "label": 1, "label": 1}',
+        '{"text": "x", "id": null, "id": 2}',
+        '{"text": "x", "": 1, "": 2}',
+        '{"text": "x", "a": {"id": 1, "id": 2}}',
+        '{"text": "x", "a": [{"id": 1}, {"id": 1, "id": 2}]}',
+        r'{"text": "x", "te\u0078t": "y"}',
+        '{"text": "x",\n "id": 1,\n "id": 2}',
+    ],
+)
+@pytest.mark.parametrize("layout", ["lines", "array"])
+def test_a_key_that_comes_twice_is_an_error(row: str, layout: str) -> None:
+    """One of its values would be lost; the line and the key are named."""
+    content = f'{{"text": "a"}}\n{row}' if layout == "lines" else f'[{{"text": "a"}},\n{row}]'
+    with pytest.raises(ValueError, match=r"line 2: an object has the key '(text|label|id|)' twice"):
+        read(content)

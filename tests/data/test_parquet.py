@@ -137,3 +137,41 @@ def test_a_table_without_rows_has_none(tmp_path: Path) -> None:
     """A file with columns and no row gives no part."""
     files.write_table(pa.table({"a": pa.array([], pa.string()), "b": pa.array([], pa.int8())}), tmp_path / "in.parquet")
     assert list(tables.stream(tmp_path / "in.parquet")) == []
+
+
+@pytest.mark.parametrize("error", [ValueError, OSError, KeyboardInterrupt])
+@pytest.mark.parametrize("rows", [1, 1 << 17])
+def test_a_part_of_a_file_does_not_look_whole(error: type[BaseException], rows: int) -> None:
+    """A stream of Parquet that ends in an error is no file that can be read."""
+    file = io.BytesIO()
+
+    def write() -> None:
+        with parquet.appender(file) as append:
+            append({"text": ["x"] * rows})
+            raise error
+
+    with pytest.raises(error):
+        write()
+    assert file.getvalue()[:4] == b"PAR1"
+    with pytest.raises(pa.ArrowInvalid):
+        files.read_table(io.BytesIO(file.getvalue()))
+
+
+@pytest.mark.parametrize("values", [[10**400], [10**400, 1.5], [2**53 + 1, 1.5], ["x", 1.5], [1, "x"], [[1], "x"]])
+def test_values_that_no_type_holds_are_one_error(values: list[Any]) -> None:
+    """The error names the column, whatever Arrow calls it."""
+    with pytest.raises(ValueError, match="column 'id' holds values that no type of Parquet"):
+        write_parquet({"id": values})
+
+
+def write_parquet(columns: dict[str, Any]) -> None:
+    """Writes a table to memory."""
+    with tables.writer(io.BytesIO(), "parquet") as write:
+        write(columns)
+
+
+@pytest.mark.parametrize("values", [[{}], [[{}]], [{"a": {}}]])
+def test_objects_without_fields_are_one_error(values: list[Any]) -> None:
+    """Parquet has none; where the values are known before they are written they are text, see `json_types`."""
+    with pytest.raises(ValueError, match="Parquet has no such columns"):
+        write_parquet({"id": values})

@@ -1,5 +1,6 @@
 """What the commands write, and where a trained model goes when it cannot be written where it was wanted."""
 
+import os
 import tempfile
 from collections.abc import Callable, Iterable, Sequence
 from itertools import count
@@ -14,6 +15,8 @@ from tidegate.models.file import is_model
 MODEL = Format("model", "a model of tidegate", (".safetensors",), is_model)
 PAGE = Format("page", "a web page", (".html", ".htm"), starts_with(b"<!doctype html", b"<html"))
 PICTURE = Format("picture", "a PNG picture", (".png",), starts_with(b"\x89PNG"))
+
+_LONGEST_STEM = 100  # bytes of a name that is made longer
 
 
 def output(
@@ -56,5 +59,6 @@ def save_somewhere(save: Callable[[Path], None], wanted: Path) -> None:
 def _free_name(folder: Path, wanted: Path) -> Path:
     """Finds a name in a folder that no file has."""
     stem = wanted.stem if wanted.suffix == MODEL.suffixes[0] else "model"
+    stem = stem if len(os.fsencode(stem)) <= _LONGEST_STEM else "model"
     names = (f"{stem}-saved{'' if i == 1 else f'-{i}'}{MODEL.suffixes[0]}" for i in count(1))
     return next(folder / name for name in names if not (folder / name).exists())

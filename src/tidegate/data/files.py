@@ -46,7 +46,7 @@ def replacing(path: StrPath) -> Iterator[BinaryIO]:
         return
     check_place(path)
     target = Path(os.path.realpath(path))
-    temporary = target.with_name(f".{target.name[:100]}.{secrets.token_hex(8)}.tmp")
+    temporary = target.with_name(f".{_short(target.name)}.{secrets.token_hex(8)}.tmp")
     with naming(path):
         raw = io.FileIO(temporary, "x")
     try:
@@ -239,6 +239,13 @@ def _keep_permissions(file: io.FileIO, old: Path) -> None:
         os.fchmod(file.fileno(), stat.S_IMODE(old.stat().st_mode))
 
 
+def _short(name: str) -> str:
+    """Returns the first 100 bytes of a file's name, in whole characters: a name has 255 bytes at most."""
+    while len(os.fsencode(name)) > 100:
+        name = name[:-1]
+    return name
+
+
 def remove_unfinished(folder: Path, name: str = "") -> None:
     """Removes the temporary files of processes that were killed inside `replacing`; none may be writing there now.
 
@@ -246,7 +253,7 @@ def remove_unfinished(folder: Path, name: str = "") -> None:
         folder: Where they are.
         name: What was to be written; "" for anything.
     """
-    pattern = f".{glob.escape(name[:100]) or '*'}.{'[0-9a-f]' * 16}.tmp"
+    pattern = f".{glob.escape(_short(name)) or '*'}.{'[0-9a-f]' * 16}.tmp"
     for path in list(folder.glob(pattern)):
         path.unlink(missing_ok=True)
 

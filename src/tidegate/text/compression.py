@@ -1,15 +1,15 @@
 """Files as they are distributed: plain, compressed, or alone in a zip archive; the first bytes say which."""
 
-import bz2
 import gzip
-import lzma
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
-_OPENERS: dict[bytes, Any] = {b"\x1f\x8b": gzip.open, b"BZh": bz2.open, b"\xfd7zXZ\0": lzma.open}
+from tidegate.decompression import bzip2, xz
+
+_OPENERS: dict[bytes, Any] = {b"\x1f\x8b": gzip.open, b"BZh": bzip2, b"\xfd7zXZ\0": xz}
 _ZIP = (b"PK\x03\x04", b"PK\x05\x06")
 
 # Files that hold no text, however they are called, and what to do about it.
@@ -85,6 +85,7 @@ def check_suffix(path: Path, start: bytes) -> None:
 def _only_member(archive: zipfile.ZipFile) -> zipfile.ZipInfo:
     members = [info for info in archive.infolist() if info.filename.strip("/") and not info.filename.endswith("/")]
     members = [info for info in members if not info.filename.startswith("__MACOSX/")]  # what a Mac adds
+    members = [info for info in members if not Path(info.filename).name.startswith(".")]
     if len(members) != 1:
         names = ", ".join(info.filename for info in members[:5]) + ", …" * (len(members) > 5)
         raise ValueError(f"the zip archive has {len(members)} files, expected one: {names or 'it is empty'}")

@@ -1,6 +1,5 @@
 """Files as they are inside their packing, which their first bytes tell."""
 
-import bz2
 import gzip
 import io
 import lzma
@@ -18,6 +17,7 @@ from typing import Any, BinaryIO
 
 from tidegate.data.tables.kinds import kind_by_name
 from tidegate.data.tables.signatures import STARTS, UNPACK, check_is_readable, document_of
+from tidegate.decompression import bzip2, xz
 
 Source = str | os.PathLike[str] | BinaryIO
 
@@ -114,8 +114,8 @@ def _by_arrow(name: str) -> Callable[[Peeked], Any]:
 
 _STREAMS: dict[bytes, Callable[[Any], Any]] = {
     b"\x1f\x8b": lambda file: gzip.GzipFile(fileobj=file),
-    b"BZh": bz2.open,
-    b"\xfd7zXZ\0": lzma.open,
+    b"BZh": bzip2,
+    b"\xfd7zXZ\0": xz,
     b"\x28\xb5\x2f\xfd": _by_arrow("zstd"),
     b"\x04\x22\x4d\x18": _by_arrow("lz4"),
 }

@@ -37,6 +37,7 @@ class Delimited:
         self.first = 0
         self._lines, self._name = lines, name
         self._separator_line = ""
+        self._blank: list[int] = []
         self.delimiter = self._find_delimiter(kind)
         self._feed = _Feed(lines)
         self._reader = csv.reader(self._feed, delimiter=self.delimiter, strict=True)
@@ -70,6 +71,9 @@ class Delimited:
         if repeated:
             times = "once more" if len(repeated) == 1 else f"{len(repeated):,} times more"
             caution(f"{self._name}: the line of names comes {times}, first in line {repeated[0]}: it is no row")
+        if self._blank:
+            what = "a blank line is" if len(self._blank) == 1 else f"{len(self._blank):,} blank lines are"
+            caution(f'{self._name}: {what} no row, first line {self._blank[0]}: an empty text is written as ""')
         if swallowed.doubtful:
             caution(f"{self._name}: {swallowed.doubt()}")
 
@@ -89,11 +93,15 @@ class Delimited:
         return max(DELIMITERS, key=plain.count)
 
     def _fields(self) -> Iterator[list[str]]:
-        """Parses row after row; blank lines are none."""
+        """Parses row after row; blank lines are none, and are noted where one may be meant for an empty text."""
+        blank: list[int] = []
         for line in self._lines:
             plain = line.rstrip("\r\n")
             if not plain or (self._width is None and not plain.strip()) or line == self._separator_line:
+                blank += [self._lines.number] * (self._width == 1)
                 continue
+            self._blank += blank  # those at the end are no rows for anybody
+            blank = []
             self.first = self._lines.number
             if '"' not in line:
                 yield plain.split(self.delimiter)

@@ -2,6 +2,7 @@
 
 A column has the type to which all of its values can be widened, as DuckDB has it: integers and numbers with a fraction
 are numbers, lists and objects are so to any depth, and what mixes kinds is text, where a number is written as in JSON.
+So are integers beside numbers with a fraction if a float would change one of them.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -14,6 +15,10 @@ from tidegate.data.tables.values import json_text
 
 _MOST_FIELDS = 1000  # of an object; one with more is a dictionary by keys, such as user names, and is kept as text
 _INT64 = range(-(2**63), 2**63)
+_EXACT = range(-(2**53), 2**53 + 1)  # integers that a float holds
+_LONG = pa.uint64()
+"""Stands for int64 until all values are known, where some are not among `_EXACT`: such a column never becomes float."""
+
 _SCALARS = {bool: pa.bool_(), float: pa.float64(), str: pa.string()}
 
 
@@ -29,9 +34,9 @@ def type_of(values: Iterable[Any]) -> Any:
         case kinds if not kinds:
             return pa.null()
         case kinds if kinds == {int}:
-            return pa.int64() if min(there) in _INT64 and max(there) in _INT64 else pa.string()
+            return _type_of_integers(there)
         case kinds if kinds == {int, float}:
-            return pa.float64()
+            return widened(_type_of_integers([value for value in there if isinstance(value, int)]), pa.float64())
         case kinds if kinds == {list}:
             return pa.list_(type_of(chain.from_iterable(there)))
         case kinds if kinds == {dict}:
@@ -39,6 +44,13 @@ def type_of(values: Iterable[Any]) -> Any:
             return _struct({name: type_of(value.get(name) for value in there) for name in names[: _MOST_FIELDS + 1]})
         case kinds:
             return _SCALARS.get(kinds.pop(), pa.string()) if len(kinds) == 1 else pa.string()
+
+
+def _type_of_integers(values: list[int]) -> Any:
+    least, most = min(values), max(values)
+    if least in _EXACT and most in _EXACT:
+        return pa.int64()
+    return _LONG if least in _INT64 and most in _INT64 else pa.string()
 
 
 def widened(one: Any, other: Any) -> Any:
@@ -52,8 +64,8 @@ def widened(one: Any, other: Any) -> Any:
         return one
     if pa.types.is_null(one):
         return other
-    if {one, other} == {pa.int64(), pa.float64()}:
-        return pa.float64()
+    if {one, other} in ({pa.int64(), pa.float64()}, {pa.int64(), _LONG}):
+        return other if one == pa.int64() else one
     if pa.types.is_list(one) and pa.types.is_list(other):
         return pa.list_(widened(one.value_type, other.value_type))
     if pa.types.is_struct(one) and pa.types.is_struct(other):
@@ -75,7 +87,9 @@ def array_of(values: Sequence[Any], kind: Any) -> Any:
 
 
 def _completed(kind: Any) -> Any:
-    """Puts text in the place of nothing, and of objects without fields, which Parquet has not."""
+    """Puts text in the place of nothing and of objects without fields, which Parquet has not, and int64 for `_LONG`."""
+    if kind == _LONG:
+        return pa.int64()
     if pa.types.is_list(kind):
         return pa.list_(_completed(kind.value_type))
     if pa.types.is_struct(kind) and kind.num_fields:

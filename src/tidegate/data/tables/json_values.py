@@ -15,6 +15,9 @@ _UNSURE = 12  # characters at the end of what has come in, where an error may be
 _LARGE = 1 << 20  # characters of a value from which more of it is gathered before it is parsed again
 
 
+_HALF = re.compile(r"\\u[dD][89a-fA-F]")  # of a pair of surrogates, which may be there or not
+
+
 class JsonValues:
     """The values of a JSON text, each with the number of its line; an array of objects gives its objects.
 
@@ -22,12 +25,14 @@ class JsonValues:
 
     Attributes:
         passed: Characters that were handed out.
+        broken: Numbers of the lines of values that hold half a pair of surrogates, which is no character.
     """
 
     def __init__(self, pieces: Iterable[str]) -> None:
         self.passed = 0
+        self.broken: list[int] = []
         self._pieces = iter(pieces)
-        self._decoder = json.JSONDecoder()
+        self._decoder = json.JSONDecoder(object_pairs_hook=_object)
         self._buffer, self._at, self._line = "", 0, 1
         self._ended = False
         self._in_array = self._behind_value = False
@@ -115,8 +120,12 @@ class JsonValues:
             raise self._error(error.msg.removesuffix(" at"), error.pos) from None
         except RecursionError:
             raise ValueError(f"line {self._line}: the JSON value is nested too deeply") from None
+        except _TwiceError as error:
+            raise ValueError(f"line {self._line}: {error}") from None
         except ValueError:
             raise ValueError(f"line {self._line} holds a number of too many digits") from None
+        if _HALF.search(self._buffer, self._at, end) and _is_broken(value):
+            self.broken.append(self._line)
         self._ready.insert(0, (self._line, value))
         self._line += count_ends(self._buffer[self._at : end])
         self.passed += end - self._at
@@ -133,3 +142,30 @@ class JsonValues:
         line = self._line + count_ends(self._buffer[self._at : at])
         where = repr(self._buffer[at : at + 20]) if at < len(self._buffer) else "the end"
         return ValueError(f"line {line} is not JSON: {message} at {where}")
+
+
+class _TwiceError(ValueError):
+    """An object has a key twice."""
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Makes an object.
+
+    Raises:
+        _TwiceError: It has a key twice, of whose values one would be lost.
+    """
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        keys = [key for key, _ in pairs]
+        twice = next(key for key in keys if keys.count(key) > 1)
+        raise _TwiceError(f"an object has the key {twice!r:.60} twice, expected different keys")
+    return found
+
+
+def _is_broken(value: Any) -> bool:
+    """Whether a text in a value cannot be written as UTF-8."""
+    try:
+        json.dumps(value, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        return True
+    return False

@@ -1,5 +1,6 @@
 """Parquet files, read and written as Arrow data: no value is converted on its way from one to the other."""
 
+import io
 import os
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
@@ -120,6 +121,7 @@ def appender(file: BinaryIO) -> Iterator[Callable[..., None]]:
         A function that appends a part: its columns, lists or arrays of numpy or Arrow, the same in each part; and what
         is known of some of them, a `pyarrow.Schema` or None.
     """
+    sink = _Sink(file)
     writer: Any = None
     waiting: list[Any] = []
     rows = size = 0
@@ -133,9 +135,9 @@ def appender(file: BinaryIO) -> Iterator[Callable[..., None]]:
 
     def append(columns: Mapping[str, Any], known: Any = None) -> None:
         nonlocal writer, rows, size
-        arrays = {name: _array(values) for name, values in columns.items()}
+        arrays = {name: _array(name, values) for name, values in columns.items()}
         if writer is None:
-            writer = parquet.ParquetWriter(file, _schema_of(arrays, known), compression="zstd")
+            writer = _writer(sink, _schema_of(arrays, known))
         cast = [_cast(array, field.type) for array, field in zip(arrays.values(), writer.schema, strict=True)]
         part = pa.Table.from_arrays(cast, schema=writer.schema)
         waiting.append(part)
@@ -146,15 +148,55 @@ def appender(file: BinaryIO) -> Iterator[Callable[..., None]]:
     try:
         yield append
         flush()
+    except BaseException:
+        sink.file = io.BytesIO()  # the writer ends a file even when it is thrown away, and a part would look whole
+        raise
     finally:
         if writer:
             writer.close()
 
 
-def _array(values: Any) -> Any:
+class _Sink(io.RawIOBase):
+    """Passes bytes on to a file, which can be exchanged."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self.file = file
+
+    def writable(self) -> bool:
+        """Says that this is a stream to write to."""
+        return True
+
+    def write(self, data: Any, /) -> int:
+        """Writes bytes."""
+        return self.file.write(data)
+
+
+def _writer(file: Any, schema: Any) -> Any:
+    """Opens a file for writing.
+
+    Raises:
+        ValueError: Parquet has no such columns, as of objects without fields.
+    """
+    try:
+        return parquet.ParquetWriter(file, schema, compression="zstd")
+    except pa.ArrowException as error:
+        raise ValueError(f"Parquet has no such columns: {error}") from None
+
+
+def _array(name: str, values: Any) -> Any:
+    """Makes an array of Arrow of a column.
+
+    Raises:
+        ValueError: No type holds its values.
+    """
     if isinstance(values, np.ndarray) and values.ndim == 2:
         return pa.FixedSizeListArray.from_arrays(pa.array(values.ravel()), values.shape[1])
-    return values if isinstance(values, pa.Array | pa.ChunkedArray) else pa.array(values)
+    if isinstance(values, pa.Array | pa.ChunkedArray):
+        return values
+    try:
+        return pa.array(values)
+    except (pa.ArrowException, OverflowError) as error:
+        raise ValueError(f"column {name!r} holds values that no type of Parquet holds together: {error}") from None
 
 
 def _cast(array: Any, kind: Any) -> Any:

@@ -8,6 +8,7 @@ from tidegate.data.tables import fasttext, json_shapes
 from tidegate.data.tables.containers import Source, opened
 from tidegate.data.tables.delimited import Delimited
 from tidegate.data.tables.json_values import JsonValues
+from tidegate.data.tables.kinds import caution
 from tidegate.data.tables.lines import Lines, Text
 from tidegate.data.tables.sources import name_of, recognised
 
@@ -71,6 +72,12 @@ def _text_blocks(text: Text, kind: str, size: int | None, name: str) -> Iterator
         for records in _cut(json_shapes.records(values), values, size):
             known |= dict.fromkeys(chain(*records))
             yield {name: [record.get(name) for record in records] for name in known}
+        if values.broken:
+            found = "a row holds" if len(values.broken) == 1 else f"{len(values.broken):,} rows hold"
+            caution(
+                f"{name}: {found} half of a pair of surrogates, which is no character, first in line "
+                f"{values.broken[0]}: it is written as ?"
+            )
     elif kind == "fasttext":
         for rows in _cut(fasttext.rows(lines), lines, size):
             yield {"text": [text for text, _ in rows], "label": [label for _, label in rows]}
