@@ -12,14 +12,13 @@ from tidegate.decompression import bzip2, xz
 _OPENERS: dict[bytes, Any] = {b"\x1f\x8b": gzip.open, b"BZh": bzip2, b"\xfd7zXZ\0": xz}
 _ZIP = (b"PK\x03\x04", b"PK\x05\x06")
 
+_PICKLE = "a Python pickle, which is not read: gensim's save_word2vec_format writes vectors that are"
+
 # Files that hold no text, however they are called, and what to do about it.
 _OTHERS = {
     b"\x93NUMPY": "an array of numbers without words: save both with numpy.savez(…, vectors=…, words_utf8=…)",
     b"\xba\x16O/": "a model of fastText with all of its parts: take the .vec file that belongs to it",
-    b"\x80\x02": "a Python pickle, which is not read: gensim's save_word2vec_format writes vectors that are",
-    b"\x80\x03": "a Python pickle, which is not read: gensim's save_word2vec_format writes vectors that are",
-    b"\x80\x04": "a Python pickle, which is not read: gensim's save_word2vec_format writes vectors that are",
-    b"\x80\x05": "a Python pickle, which is not read: gensim's save_word2vec_format writes vectors that are",
+    **dict.fromkeys((b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05"), _PICKLE),
     b"FiFu": "a finalfusion file: convert it to text with `finalfusion convert -t text`",
     b"\x89HDF": "an HDF5 file: save the words and their vectors as text",
     b"PAR1": "a Parquet file: save the words and their vectors as text",
@@ -30,9 +29,7 @@ _OTHERS = {
     b"\xfe\xff": "text in UTF-16: save it as UTF-8",
     b"%PDF": "a PDF document",
     b"version https://git-lfs": "a pointer of Git LFS, not the file itself: `git lfs pull` fetches it",
-    b"<!DOCTYPE": "a web page: the download went wrong",
-    b"<!doctype": "a web page: the download went wrong",
-    b"<html": "a web page: the download went wrong",
+    **dict.fromkeys((b"<!DOCTYPE", b"<!doctype", b"<html", b"<HTML"), "a web page: the download went wrong"),
 }
 
 
