@@ -106,6 +106,7 @@ def serve(app: FastAPI, taken: socket.socket, ready: Callable[[], object] = lamb
         ready: Called once before the first question is answered.
     """
     server = uvicorn.Server(configured(app))
+    logging.getLogger("uvicorn.error").addFilter(lambda record: not (server.should_exit and _is_cancelled(record)))
     with taken, suppress(KeyboardInterrupt):
         ready()
         server.run(sockets=[taken])
@@ -114,6 +115,12 @@ def serve(app: FastAPI, taken: socket.socket, ready: Callable[[], object] = lamb
 def configured(app: FastAPI) -> uvicorn.Config:
     """Says how uvicorn serves an application: without web sockets, for which there is no answer."""
     return uvicorn.Config(app, log_level="warning", ws="none", timeout_graceful_shutdown=1)
+
+
+def _is_cancelled(record: logging.LogRecord) -> bool:
+    """Whether a record says that a question under way was given up, which is no error when the server ends."""
+    kind = record.exc_info[0] if record.exc_info else None
+    return kind is asyncio.CancelledError or "graceful shutdown exceeded" in record.getMessage()
 
 
 def is_here(host: str) -> bool:
