@@ -10,6 +10,7 @@ import numpy as np
 import typer
 
 import tidegate
+from tidegate.characters import visible
 from tidegate.cli import options as o
 from tidegate.cli import outputs
 from tidegate.cli.cells import cell_text, choice_options
@@ -19,7 +20,7 @@ from tidegate.cli.trainings import Trainings
 from tidegate.data import tables
 from tidegate.models.config import TextConfig
 from tidegate.sequences.pooling import POOLINGS
-from tidegate.text.tokenizer import PAD, UNK, visible
+from tidegate.text.tokenizer import PAD, UNK
 from tidegate.text.vectors import WordVectors
 from tidegate.text.vectors import read as read_vectors
 from tidegate.training.checkpoints import EVERY

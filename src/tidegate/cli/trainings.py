@@ -13,7 +13,7 @@ from tidegate.cli.comparison import Trained, compare
 from tidegate.cli.console import note, say
 from tidegate.cli.gradients import report_gradients
 from tidegate.cli.progress import Stop, follow
-from tidegate.data.files import is_stream, remove_unfinished
+from tidegate.files.writing import is_stream, remove_unfinished
 from tidegate.models.config import TextConfig
 from tidegate.text.vectors import WordVectors
 from tidegate.training.checkpoints import Checkpoints

@@ -8,6 +8,8 @@ from tidegate.data.tables import kinds
 from tidegate.data.tables.arrow import as_parquet
 from tidegate.data.tables.containers import Peeked, Source, Unpacked, opened, spooled
 from tidegate.data.tables.lines import Lines, Text
+from tidegate.data.tables.signatures import check_is_readable
+from tidegate.files.signatures import name_of_text
 
 _SURE = ("lines", "named-lines", "fasttext")
 """Kinds that are believed when they are asked for: any text may be lines."""
@@ -67,7 +69,7 @@ def _kind_of(unpacked: Unpacked, asked: str | None, name: str) -> str:
     with unpacked.stream.looked_at():
         text = Text(unpacked.stream)
         start = text.beginning(kinds.may_become_json)
-        kinds.check_is_table(start)
+        check_is_readable(name_of_text(start))  # it may be in UTF-16
         if expected == "jsonl" or kinds.reads_as_json(start):
             found, first = "jsonl", ""
         else:
