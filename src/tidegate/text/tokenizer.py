@@ -99,7 +99,9 @@ class Tokenizer:
         counting.train_from_iterator(map(entities.decode, _encodable(texts)), trainer)
         vocab = counting.get_vocab()
         if len(vocab) <= 2:
-            raise ValueError(f"no word occurs {min_frequency} times in the texts: the vocabulary would be empty")
+            raise ValueError(
+                f"no word occurs {min_frequency} times in the texts, so none would be known: more texts are needed"
+            )
         # Built anew, because training also makes [PAD] and [UNK] words that a text may contain.
         return cls(pipeline(vocab, UNK))
 

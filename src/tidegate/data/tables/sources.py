@@ -4,7 +4,7 @@ import os
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 
-from tidegate.data.tables import kinds
+from tidegate.data.tables import kinds, markdown
 from tidegate.data.tables.arrow import as_parquet
 from tidegate.data.tables.containers import Peeked, Source, Unpacked, opened, spooled
 from tidegate.data.tables.lines import Lines, Text
@@ -73,8 +73,10 @@ def _kind_of(unpacked: Unpacked, asked: str | None, name: str) -> str:
         if expected == "jsonl" or kinds.reads_as_json(start):
             found, first = "jsonl", ""
         else:
-            first = Lines(text).first()
-            found = _kind_of_lines(first, expected)
+            lines = Lines(text)
+            first = lines.first()
+            table = "|" in first and markdown.begins(first, lines.firsts(2)[-1])
+            found = "csv" if table else _kind_of_lines(first, expected)
     asked_lines = kinds.kind_by_name(unpacked.name) == "lines" or not unpacked.name
     if expected == "lines" != found != "fasttext" and asked_lines:  # a pipe with a name is a table or is not
         kinds.caution(f"{name}: {kinds.read_as(found, first)}; to take each line for a text, say so with --from lines")
