@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 from tidegate.data import tables
 from tidegate.data.download import Progress, download, verify
-from tidegate.data.files import is_writable
+from tidegate.files.writing import is_writable
 
 IMDB_URL = "https://ai.stanford.edu/~amaas/data/sentiment/aclImdb_v1.tar.gz"
 _IMDB_SHA256 = "c40f74a18d3b61f90feba1e17730e0d38e8b97c05fde7008942e91923d1658fe"

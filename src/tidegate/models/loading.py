@@ -10,9 +10,8 @@ from tidegate.models.config import NetworkConfig, TextConfig
 from tidegate.models.file import TOKENIZER, reading
 from tidegate.models.metadata import parse_object
 from tidegate.models.network import Network
-from tidegate.models.rules import check_tokenizer
+from tidegate.models.rules import read_tokenizer
 from tidegate.models.text_model import TextModel
-from tidegate.text.tokenizer import Tokenizer
 
 M = TypeVar("M", bound=Network)
 
@@ -43,10 +42,9 @@ def load(path: str | os.PathLike[str], kind: type[Network] = Network) -> Network
         config: Architecture = (TextConfig if reads_texts else NetworkConfig).from_json(texts["config"])
         # Arrays of these shapes that take no memory: the file's own are read only when they fit.
         config.check_arrays({name: np.broadcast_to(np.float32(0), shape) for name, shape in contents.shapes.items()})
-        if isinstance(config, TextConfig):
-            check_tokenizer(texts[TOKENIZER], config.vocab_size)
+        tokenizer = read_tokenizer(texts[TOKENIZER], config.vocab_size) if isinstance(config, TextConfig) else None
         arrays = CheckedArrays(config, contents.arrays())
         facts = [parse_object(name, texts[name]) for name in ("metrics", "versions")]
-        if isinstance(config, TextConfig):
-            return TextModel(config, Tokenizer.from_json(texts[TOKENIZER]), arrays, *facts)
+        if tokenizer and isinstance(config, TextConfig):
+            return TextModel(config, tokenizer, arrays, *facts)
         return Network(config, arrays, *facts)

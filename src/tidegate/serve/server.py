@@ -18,10 +18,10 @@ from starlette.datastructures import MutableHeaders
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from tidegate.characters import visible
 from tidegate.models.text_model import TextModel
 from tidegate.serve import messages
 from tidegate.serve.page import Page
-from tidegate.text.tokenizer import visible
 
 WEB = Path(__file__).parent / "web"
 LOG = logging.getLogger(__name__)

@@ -2,13 +2,11 @@
 
 from typing import TYPE_CHECKING
 
+from tidegate.characters import JOINERS
 from tidegate.text.library import library
 
 if TYPE_CHECKING:
     import tokenizers
-
-JOINERS = "\u200c\u200d"
-"""Zero-width non-joiner and joiner: they choose the shapes of letters, and belong to words."""
 
 _JOINER, _ZERO_WIDTH_SPACE = JOINERS[1], "\u200b"
 

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Self
 import numpy as np
 import numpy.typing as npt
 
+from tidegate.characters import JOINERS
 from tidegate.text import entities
 from tidegate.text.library import library
-from tidegate.text.rules import JOINERS, pipeline
+from tidegate.text.rules import pipeline
 
 if TYPE_CHECKING:
     import tokenizers
@@ -23,6 +24,7 @@ PADDING, UNKNOWN = 0, 1
 """Their ids: of steps beyond a text's end, and of words outside the vocabulary."""
 
 _ENTITIES = "html_entities"  # in the JSON, beside what the library writes
+_UNUSED = ("added_tokens", "decoder", "padding", "post_processor", "truncation")
 _AT_ONCE = 2048  # texts that the library encodes together: its own records take tens of kilobytes a text
 
 Keep = Literal["head", "tail"]
@@ -97,7 +99,9 @@ class Tokenizer:
         counting.train_from_iterator(map(entities.decode, _encodable(texts)), trainer)
         vocab = counting.get_vocab()
         if len(vocab) <= 2:
-            raise ValueError(f"no word occurs {min_frequency} times in the texts: the vocabulary would be empty")
+            raise ValueError(
+                f"no word occurs {min_frequency} times in the texts, so none would be known: more texts are needed"
+            )
         # Built anew, because training also makes [PAD] and [UNK] words that a text may contain.
         return cls(pipeline(vocab, UNK))
 
@@ -109,10 +113,21 @@ class Tokenizer:
             ValueError: The text is damaged, or describes another kind of tokenizer.
         """
         try:
-            description = json.loads(text)
+            return cls.from_description(json.loads(text))
+        except json.JSONDecodeError as error:
+            raise ValueError(f"this is not a tokenizer of tidegate: {error}") from None
+
+    @classmethod
+    def from_description(cls, description: Any) -> Self:
+        """Restores what `to_json` wrote from the value that the JSON holds.
+
+        Raises:
+            ValueError: It describes another kind of tokenizer.
+        """
+        try:
             _check(description)
-            html_entities = bool(description.pop(_ENTITIES, False))
-            return cls(library().Tokenizer.from_str(json.dumps(description)), html_entities)
+            rest = {key: value for key, value in description.items() if key != _ENTITIES}
+            return cls(library().Tokenizer.from_str(json.dumps(rest)), bool(description.get(_ENTITIES, False)))
         except Exception as error:  # noqa: BLE001, the library raises no other
             raise ValueError(f"this is not a tokenizer of tidegate: {error}") from None
 
@@ -207,22 +222,6 @@ def check_texts(texts: Iterable[str]) -> Iterator[str]:
         yield text
 
 
-def visible(word: str) -> str:
-    r"""Writes characters that cannot be seen, or would steer a terminal, as escapes.
-
-    >>> print(visible("a\x1b[2J\u202eb"), visible("naïve"))
-    a\x1b[2J\u202eb naïve
-    """
-    return "".join(
-        c if c.isprintable() or _joins(word, i) else c.encode("unicode_escape").decode() for i, c in enumerate(word)
-    )
-
-
-def _joins(word: str, i: int) -> bool:
-    """Whether a character joins others, of scripts and symbols for which that changes what is seen."""
-    return word[i] in JOINERS and i > 0 and not word[i - 1].isascii() and word[i - 1].isprintable()
-
-
 def _check(description: Any) -> None:
     """Checks the parts of a tokenizer's JSON that ids and words depend on.
 
@@ -235,13 +234,16 @@ def _check(description: Any) -> None:
     if model.get("type") != "WordLevel" or model.get("unk_token") != UNK:
         raise ValueError(f"the model is {model.get('type')!r}, expected 'WordLevel' with the unknown word {UNK}")
     vocab = model.get("vocab")
+    for word, number in vocab.items() if isinstance(vocab, dict) else ():
+        if type(number) is not int:
+            raise ValueError(f"it has the id {number!r:.60} for {word!r:.60}, expected an integer")
     if not isinstance(vocab, dict) or sorted(vocab.values()) != list(range(len(vocab))):
         raise ValueError("expected a vocabulary with the ids 0, 1, 2, …")
     if vocab.get(PAD) != 0 or vocab.get(UNK) != 1:
         raise ValueError(f"expected {PAD} and {UNK} as words 0 and 1")
-    for key in ("added_tokens", "truncation", "padding", "post_processor"):
+    for key in _UNUSED:
         if description.get(key):
-            raise ValueError(f"expected no {key}: it would change the ids or their number")
+            raise ValueError(f"it has {key}, expected none: it would change the ids or their number")
 
 
 def _encodable(texts: Iterable[str]) -> Iterator[str]:
