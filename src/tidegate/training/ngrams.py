@@ -30,6 +30,11 @@ _SMOOTHING = 1.0  # of naive Bayes, in texts
 _AT_ONCE = 1024
 
 
+def reads_letters(steps: int) -> bool:
+    """Decides whether the letters of words are read, given the number of words of all texts."""
+    return steps <= _MOST_LETTERED
+
+
 class Costs(NamedTuple):
     """How much errors cost compared with weights, C of scikit-learn's models.
 
@@ -89,7 +94,13 @@ class FittedNgrams:
 
 
 def fit_ngrams(
-    texts: Sequence[Words], targets: Integers, vocab: Sequence[str], classes: int, *, balanced: bool = False
+    texts: Sequence[Words],
+    targets: Integers,
+    vocab: Sequence[str],
+    classes: int,
+    *,
+    letters: bool = True,
+    balanced: bool = False,
 ) -> FittedNgrams:
     """Chooses n-grams of texts, and fits two linear models of them.
 
@@ -98,6 +109,7 @@ def fit_ngrams(
         targets: Index of the class of each, int64 [B].
         vocab: The V words.
         classes: C.
+        letters: Whether runs of letters are read too, see `reads_letters`.
         balanced: Whether each class weighs the same, however many texts it has.
     """
     B, many = len(texts), len(texts) >= MANY
@@ -114,10 +126,10 @@ def fit_ngrams(
     idf = _idf(by_class.sum(axis=0)[chosen], B)
     counts.data = 1 + np.log(counts.data)
     features = _normed(counts @ sparse.diags_array(idf))
-    letters: dict[str, Array] = {}
-    if sum(len(text.ids) for text in texts) <= _MOST_LETTERED:
+    spelling: dict[str, Array] = {}
+    if letters:
         spelled, letter_idf = _lettered(texts, vocab)
-        features, letters = sparse.hstack([features, spelled], "csr"), {"letter_idf": letter_idf}
+        features, spelling = sparse.hstack([features, spelled], "csr"), {"letter_idf": letter_idf}
     solver = _Solver(targets, classes, balanced)
     weight, bias = solver.fit([features] * solver.M, costs.counts)
     presence, present_bias = solver.fit([present @ sparse.diags_array(row) for row in ratios], costs.presence)
@@ -126,10 +138,10 @@ def fit_ngrams(
         "idf": idf,
         "weight": weight[: len(keys)] * idf[:, None],
         "presence": presence * ratios.T,
-        **letters,
+        **spelling,
     }
     if letters:
-        arrays["letters"] = weight[len(keys) :] * letters["letter_idf"][:, None]
+        arrays["letters"] = weight[len(keys) :] * spelling["letter_idf"][:, None]
     named = {f"ngrams.{name}": np.ascontiguousarray(array, np.float32) for name, array in arrays.items()}
     return FittedNgrams(named, (bias, present_bias), vocab, classes)
 
