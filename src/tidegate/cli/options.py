@@ -62,6 +62,15 @@ VectorsOption = Annotated[
         metavar="FILE",
     ),
 ]
+PartsOption = Annotated[
+    str,
+    _option(
+        SIZES,
+        "What the answer is a sum of: a cell's name or network, ngrams, or both as gru,ngrams.",
+        metavar="NAMES",
+        show_default="both, less what held-out texts do not need",
+    ),
+]
 CellOption = Annotated[str, _option(SIZES, f"{', '.join(cell_names())}.", metavar="NAME")]
 NoBaselinesOption = Annotated[
     bool, _option(SIZES, "Do not train the baselines, the average and compounding.", "--no-baselines")

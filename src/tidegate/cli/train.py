@@ -16,7 +16,7 @@ from tidegate.cli import outputs
 from tidegate.cli.cells import cell_text, choice_options
 from tidegate.cli.console import err, note, plural, say
 from tidegate.cli.groups import grouped
-from tidegate.cli.trainings import Trainings
+from tidegate.cli.trainings import AUTO, Trainings, wanted_parts
 from tidegate.data import tables
 from tidegate.models.config import TextConfig
 from tidegate.sequences.pooling import POOLINGS
@@ -46,6 +46,7 @@ def train(
     vocab_size: o.VocabSizeOption = VOCAB_SIZE,
     max_length: o.MaxLengthOption = MAX_LENGTH,
     vectors: o.VectorsOption = None,
+    parts: o.PartsOption = "auto",
     cell: o.CellOption = CELL,
     choices: Any = None,
     sizes: Any = None,
@@ -58,13 +59,17 @@ def train(
 ) -> None:
     """Train a text classifier and write it to a model file.
 
-    Before it, two baselines without gates are trained with the same head, the average and compounding.
+    Its answer is a sum over two parts, a recurrent network and n-grams, weighed on held-out texts. Before them, two
+    baselines without gates are trained with the same head, the average and compounding.
 
     Checkpoints are kept beside the model, in MODEL.checkpoint, until training ends. Ctrl-C, SIGTERM and SIGHUP stop it,
     and write the best model so far.
     """
     began = perf_counter()
     training = import_module("tidegate.training.loop")  # first of all: without torch there is no need to read anything
+    wanted = wanted_parts(parts, cell)
+    if "ngrams" in wanted:
+        import_module("tidegate.training.ngrams")
     target = outputs.output(output, [outputs.MODEL], [file, vectors, validation], overwrite=overwrite).path
     if settings.freeze and not vectors:
         raise ValueError("--freeze keeps word vectors as they are, but there are none: give them with --vectors FILE")
@@ -82,7 +87,10 @@ def train(
     if known:
         sizes["embedding_size"] = known.vectors.shape[1]
     configs = [_config(examples, name, sizes) for name in ([] if no_baselines else POOLINGS) if name != asked]
-    trainings = Trainings(training, examples, settings, known, _config(examples, asked, sizes), configs, target)
+    trainings = Trainings(training, examples, settings, known, _config(examples, asked, sizes), configs, target, wanted)
+    trainings.choose = parts == AUTO
+    if settings.watch_gradients and "network" not in wanted:
+        raise ValueError(f"--watch-gradients measures recurrent layers, but there is none: --parts {parts}")
     if settings.watch_gradients and not trainings.config.recurrent:
         raise ValueError(f"--watch-gradients measures recurrent layers, but there is none: --cell {cell}")
     if sizes["rate"] is not None and all(config.rate is None for config in (trainings.config, *configs)):

@@ -1,6 +1,7 @@
 """What `tidegate train` trains, one after the other: baselines, then what was asked for; and the model it writes."""
 
 import gc
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from time import perf_counter
@@ -10,7 +11,7 @@ import typer
 
 from tidegate.cli import outputs
 from tidegate.cli.comparison import Trained, compare
-from tidegate.cli.console import note, say
+from tidegate.cli.console import err, note, say
 from tidegate.cli.gradients import report_gradients
 from tidegate.cli.progress import Stop, follow
 from tidegate.files.writing import is_stream, remove_unfinished
@@ -20,7 +21,11 @@ from tidegate.training.checkpoints import Checkpoints
 from tidegate.training.events import DivergedError, Gradients
 from tidegate.training.examples import TextExamples
 from tidegate.training.fingerprint import fingerprint
+from tidegate.training.parts import PARTS, Joiner, Judged, Part
 from tidegate.training.settings import Settings
+
+AUTO, NGRAMS, TOGETHER = "auto", "ngrams", "together"
+_NEEDED = 0.005  # share by which the log-loss must rise without a part for the part to be kept
 
 
 @dataclass
@@ -35,6 +40,9 @@ class Trainings:
         config: What was asked for.
         baselines: What is trained before it, to be compared with.
         output: The model's file.
+        parts: What the model is made of.
+        choose: Whether a part may be left out if the texts to judge by do not need it.
+        made: The model of these parts.
         checkpoints: Where an interrupted run is continued from.
         results: What was trained, by cell.
         gradients: Gradient norms after each epoch, if they are watched.
@@ -49,6 +57,9 @@ class Trainings:
     config: TextConfig
     baselines: list[TextConfig]
     output: Path
+    parts: Sequence[Part] = PARTS
+    choose: bool = False
+    made: tuple[TextConfig, Trained] | None = None
     checkpoints: Checkpoints | None = None
     results: dict[str, Trained] = field(default_factory=dict)
     gradients: list[Gradients] = field(default_factory=list)
@@ -85,13 +96,35 @@ class Trainings:
         """Trains everything, and compares."""
         gc.freeze()  # or the collector would look through all of torch and the texts, again and again
         baseline = replace(self.settings, learning_rate=None, chrono=None, orthogonal=False, watch_gradients=False)
-        for config in [*self.baselines, self.config]:
+        for config in [*self.baselines, *[self.config] * ("network" in self.parts)]:
             self._train(config, self.settings if config is self.config else baseline, stop)
             if stop.wanted:
                 break
         self.ended = not stop.wanted
+        if self.ended:
+            self._join()
         if self.results:
             compare(self.results)
+
+    def _join(self) -> None:
+        """Fits the n-grams, weighs the parts on the texts to judge by, and chooses among them."""
+        joiner, network = Joiner(self.examples, self.settings), self.results.get(self.config.cell)
+        judged: dict[str, Judged] = {}
+        if "ngrams" in self.parts:
+            with err.status("n-grams"):
+                judged[NGRAMS] = joiner.ngrams(self.config)
+        if network:
+            judged[self.config.cell] = joiner.network(self.config, network.best)
+        if len(judged) == len(PARTS) and network:
+            judged[TOGETHER] = joiner.together(self.config, network.best, judged[NGRAMS])
+        titles = {NGRAMS: "n-grams", TOGETHER: f"{self.config.reader.title} + n-grams"}
+        for name, model in judged.items():
+            ordered = name == self.config.cell and self.config.recurrent
+            title = titles.get(name, self.config.reader.title)
+            self.results[name] = Trained(title, ordered, model.as_epoch(network.best.epoch if network else 0), model.seconds, model.weights)
+        name = (needed(judged) if self.choose else list(judged)[-1]) if judged else ""
+        if judged:
+            self.made = judged[name].config, self.results[name]
 
     def _train(self, config: TextConfig, settings: Settings, stop: Stop) -> None:
         events, best = self.loop.train(self.examples, config, settings, self.vectors, self.checkpoints), None
@@ -117,10 +150,10 @@ class Trainings:
             OSError: It cannot be written.
             typer.Exit: Training was stopped.
         """
-        config, wanted = self._best(stop)
+        config, wanted = self.made or self._best(stop)
         if wanted:
             beside = {name: result.figures() for name, result in self.results.items() if result is not wanted}
-            figures: dict[str, Any] = {"baselines": beside}
+            figures: dict[str, Any] = {"baselines": beside, "weights": dict(wanted.weights)}
             if self.gradients:
                 figures["gradients"] = [asdict(after_epoch)["walks"] for after_epoch in self.gradients]
             outputs.save_somewhere(self.loop.to_model(self.examples, config, wanted.best, figures).save, self.output)
@@ -146,3 +179,34 @@ class Trainings:
         best = max(self.results, key=lambda cell: self.results[cell].best.report.quality)
         note(f"{early}: the best so far is the model of the {self.results[best].title}")
         return next(config for config in self.baselines if config.cell == best), self.results[best]
+
+
+def wanted_parts(wanted: str, cell: str) -> list[Part]:
+    """Reads `--parts`: names of parts with commas between them; the network may be called by its cell.
+
+    Raises:
+        ValueError: A name is unknown, or there is none.
+    """
+    if wanted == AUTO:
+        return list(PARTS)
+    names = {name.strip() for name in wanted.split(",")}
+    named = {"network": "network" in names or cell in names, "ngrams": NGRAMS in names}
+    if unknown := sorted(names - {"network", NGRAMS, cell}):
+        raise ValueError(f"--parts has {unknown[0]!r}, expected {cell}, ngrams, or {cell},ngrams")
+    return [part for part in PARTS if named[part]]
+
+
+def needed(judged: Mapping[str, Judged]) -> str:
+    """Chooses the smallest model that is as good as all parts together on the texts to judge by; says it if one is left out.
+
+    Args:
+        judged: Models by name, all parts together last.
+    """
+    *alone, last = judged
+    best = min(alone, key=lambda name: judged[name].report.log_loss, default=last)
+    if best == last or judged[best].report.log_loss > (1 + _NEEDED) * judged[last].report.log_loss:
+        return last
+    left_out = "the n-grams" if best != NGRAMS else "the network"
+    note(f"{left_out} are left out: the log-loss is {judged[best].report.log_loss:.4f} without, "
+         f"{judged[last].report.log_loss:.4f} with")
+    return best

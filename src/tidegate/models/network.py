@@ -50,6 +50,7 @@ class Network(Inspected):
     """
 
     config: Architecture
+    ngrams: Any = None  # texts alone have them
 
     def __init__(
         self,

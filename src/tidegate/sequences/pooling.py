@@ -137,3 +137,6 @@ POOLINGS = {
     )
 }
 """The poolings by name."""
+
+NOTHING = Pooling("none", "no network", summary="mean")
+"""In the place of a pooling where no network reads the vectors, which have no numbers then: I is 0."""

@@ -45,6 +45,26 @@ class Cut(NamedTuple):
     spans: npt.NDArray[np.int64]
 
 
+class Words(NamedTuple):
+    """The words of a text, as parts that know more words than the vocabulary read them.
+
+    Attributes:
+        ids: The id of each word, int32 [T]; `UNKNOWN` for those outside the vocabulary.
+        unknown: The words outside the vocabulary, in the order of the text, lower-cased; empty where nobody asks.
+    """
+
+    ids: npt.NDArray[np.int32]
+    unknown: tuple[str, ...] = ()
+
+    def take(self, steps: npt.NDArray[np.intp]) -> "Words":
+        """Leaves only the words at some steps, int [·], in their order."""
+        ids = self.ids[steps]
+        if not self.unknown:
+            return Words(ids)
+        place = np.cumsum(self.ids == UNKNOWN) - 1
+        return Words(ids, tuple(self.unknown[i] for i in place[steps[ids == UNKNOWN]]))
+
+
 class Tokenizer:
     """Cuts texts into lower-cased words and punctuation marks, and knows the id of each.
 
@@ -164,6 +184,27 @@ class Tokenizer:
             ids += [np.array(encoding.ids[part], np.int32) for encoding in encodings]
         return ids
 
+    def read_batch(self, texts: Iterable[str], max_length: int | None = None) -> list[Words]:
+        """Turns each text into the ids of its words, and lists those outside the vocabulary.
+
+        Args:
+            texts: B texts.
+            max_length: As in `encode_batch`.
+
+        Raises:
+            TypeError: It is one text, or one of them is no text.
+            ValueError: `max_length` is out of range.
+        """
+        part = _part(max_length, "head")
+        remaining = map(self._decoded, _encodable(texts))
+        read: list[Words] = []
+        while some := list(islice(remaining, _AT_ONCE)):
+            encodings = self._tokenizer.encode_batch(some, add_special_tokens=False)
+            for text, encoding in zip(some, encodings, strict=True):
+                ids = np.array(encoding.ids[part], np.int32)
+                read.append(Words(ids, _outside(text, ids, encoding) if (ids == UNKNOWN).any() else ()))
+        return read
+
     def words(self, text: str, max_length: int | None = None, keep: Keep = "head") -> list[str]:
         """Lists the words of a text, one for each id; those outside the vocabulary as the text writes them.
 
@@ -254,20 +295,30 @@ def _encodable(texts: Iterable[str]) -> Iterator[str]:
 
 
 def _whole(text: str, offsets: list[tuple[int, int]]) -> list[tuple[int, int]]:
-    """Lets spans of words end behind the last accent, or the last part of a Hangul syllable.
+    """Lets spans of words end behind the last accent, or the last part of a Hangul syllable."""
+    return [(start, _end(text, offsets, i)) for i, (start, _) in enumerate(offsets)]
+
+
+def _end(text: str, offsets: list[tuple[int, int]], word: int) -> int:
+    """Finds the end of a word behind its last accent, or the last part of a Hangul syllable.
 
     The library counts what was composed with the letter before (NFC) to no word, and leaves it between two of them.
     """
-    spans, starts = [], [*(start for start, _ in offsets), len(text)]
-    for (start, end), limit in zip(offsets, starts[1:], strict=True):
-        last = end
-        for i in range(end, limit):
-            if text[i].isalpha() or unicodedata.category(text[i]).startswith("M"):
-                last = i + 1
-            elif not _unseen(text[i]):
-                break
-        spans.append((start, last))
-    return spans
+    end = last = offsets[word][1]
+    limit = offsets[word + 1][0] if word + 1 < len(offsets) else len(text)
+    for i in range(end, limit):
+        if text[i].isalpha() or unicodedata.category(text[i]).startswith("M"):
+            last = i + 1
+        elif not _unseen(text[i]):
+            break
+    return last
+
+
+def _outside(text: str, ids: npt.NDArray[np.int32], encoding: Any) -> tuple[str, ...]:
+    """Lists the words outside the vocabulary as `Words` has them."""
+    offsets = encoding.offsets
+    spans = ((offsets[i][0], _end(text, offsets, i)) for i in np.flatnonzero(ids == UNKNOWN).tolist())
+    return tuple(_written(text[start:end]).lower() for start, end in spans)
 
 
 def _originals(spans: npt.NDArray[np.int64], places: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:

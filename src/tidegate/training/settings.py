@@ -3,6 +3,9 @@
 from dataclasses import dataclass
 from typing import Literal, NamedTuple, get_args
 
+import numpy as np
+import numpy.typing as npt
+
 from tidegate.ops.checks import check_choice
 
 ClassWeights = Literal["auto", "balanced", "none"]
@@ -71,6 +74,11 @@ class Settings:
         if self.chrono is not None and not self.chrono >= 2:
             raise ValueError(f"chrono is {self.chrono}, expected 2 or more: the longest memory in steps")
         check_choice("class_weights", self.class_weights, CLASS_WEIGHTS)
+
+    def balances(self, counts: npt.NDArray[np.integer]) -> bool:
+        """Decides whether classes are balanced, given the rows of each, int [C]."""
+        marked = counts.max() >= MARKED_IMBALANCE * counts.min()
+        return self.class_weights == "balanced" or (self.class_weights == "auto" and bool(marked))
 
     def schedule(self, count: int) -> "Schedule":
         """Decides what is left open, for a number of sequences: few make smaller steps and more epochs."""

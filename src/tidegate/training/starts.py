@@ -12,7 +12,7 @@ from tidegate.models.config import TextConfig
 from tidegate.text.vectors import WordVectors
 from tidegate.training.examples import Examples, TextExamples
 from tidegate.training.modules import NetworkModule, Scale, TextModule
-from tidegate.training.settings import MARKED_IMBALANCE, Settings
+from tidegate.training.settings import Settings
 
 
 def start_network(
@@ -46,8 +46,7 @@ def _class_weights(targets: npt.NDArray[Any], config: Architecture, settings: Se
     if config.task != "classification":
         return None
     counts = np.bincount(targets, minlength=len(config.labels))
-    marked = counts.max() >= MARKED_IMBALANCE * counts.min()
-    if settings.class_weights == "none" or (settings.class_weights == "auto" and not marked):
+    if not settings.balances(counts):
         return None
     return torch.from_numpy((counts.mean() / np.maximum(counts, 1)).astype(np.float32))
 
