@@ -37,10 +37,10 @@ $(VENV)/.group-%: $(INSTALLED)
 	$(PIP) $(INSTALL) --group $*
 	@touch $@
 
-demo: venv ## real film reviews: get them, train, evaluate, read two sentences word by word
-	$(BIN)/tidegate data movie-snippets --folder build/demo
-	$(BIN)/tidegate train build/demo/movie-snippets/train.parquet -o build/demo/model.safetensors
-	$(BIN)/tidegate evaluate build/demo/model.safetensors build/demo/movie-snippets/test.parquet
+demo: venv ## real opinions: get them, train, evaluate, read two sentences word by word
+	$(BIN)/tidegate data opinions --folder build/demo
+	$(BIN)/tidegate train build/demo/opinions/train.parquet -o build/demo/model.safetensors
+	$(BIN)/tidegate evaluate build/demo/model.safetensors build/demo/opinions/test.parquet --by source
 	@$(BIN)/tidegate predict build/demo/model.safetensors --words $(LOVED)
 	@$(BIN)/tidegate predict build/demo/model.safetensors --words $(BORED)
 

@@ -138,7 +138,7 @@ def _step(state: State, labelled: Labelled, rows: Integers, settings: Settings) 
     inputs, lengths = labelled.corpus.padded(rows)
     if isinstance(state.module, TextModule):
         share = WORD_DROPOUT if settings.word_dropout is None else settings.word_dropout
-        inputs = drop_words(inputs, share, state.rng)
+        inputs = drop_words(inputs, share, state.rng, settings.type_dropout, state.module.config.vocab_size)
     with one_torch_thread():
         scores = state.module(torch.from_numpy(inputs), torch.from_numpy(lengths))
         loss = state.module.loss(scores, torch.from_numpy(labelled.targets[rows]))

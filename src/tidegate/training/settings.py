@@ -5,6 +5,8 @@ from typing import Literal, NamedTuple, get_args
 
 from tidegate.ops.checks import check_choice
 
+EmbeddingStart = Literal["texts", "random"]
+EMBEDDING_STARTS: tuple[str, ...] = get_args(EmbeddingStart)
 ClassWeights = Literal["auto", "balanced", "none"]
 CLASS_WEIGHTS: tuple[str, ...] = get_args(ClassWeights)
 WORD_DROPOUT = 0.1
@@ -44,6 +46,8 @@ class Settings:
     weight_decay: float = 0.01
     dropout: float = 0.4
     word_dropout: float | None = None
+    type_dropout: float = 0.0
+    embedding_start: EmbeddingStart = "texts"
     clip: float = 1.0
     patience: int | None = None
     class_weights: ClassWeights = "auto"
