@@ -10,7 +10,9 @@ from tidegate.data import datasets, opinions, tables
 Shell = Callable[..., tuple[int, str, str]]
 
 
-@pytest.mark.parametrize(("command", "function"), [("movie-snippets", "movie_snippets"), ("opinions", "opinions"), ("imdb", "imdb")])
+@pytest.mark.parametrize(
+    ("command", "function"), [("movie-snippets", "movie_snippets"), ("opinions", "opinions"), ("imdb", "imdb")]
+)
 def test_the_paths_are_printed(
     shell: Shell, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, command: str, function: str
 ) -> None:

@@ -143,7 +143,10 @@ def ready(folder: Path) -> list[Path]:
     return [folder / name for name in SPLIT]
 
 
-@pytest.mark.parametrize(("make", "name"), [(reviews.imdb, "imdb"), (opinions.movie_snippets, "movie-snippets"), (opinions.opinions, "opinions")])
+@pytest.mark.parametrize(
+    ("make", "name"),
+    [(reviews.imdb, "imdb"), (opinions.movie_snippets, "movie-snippets"), (opinions.opinions, "opinions")],
+)
 def test_what_is_there_is_used_as_it_is(
     make: object, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

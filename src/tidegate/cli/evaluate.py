@@ -61,7 +61,9 @@ def group_rows(table: tables.Table, by: str) -> dict[str, npt.NDArray[np.int64]]
     """
     values = column_of(table.columns, by)
     if values is None:
-        raise ValueError(f"there is no column {by!r} to score by; the columns are {', '.join(map(repr, table.columns))}")
+        raise ValueError(
+            f"there is no column {by!r} to score by; the columns are {', '.join(map(repr, table.columns))}"
+        )
     groups: dict[str, list[int]] = {}
     for row, name in enumerate(label_names(values)):
         groups.setdefault(_MISSING if name is None else name, []).append(row)

@@ -26,23 +26,16 @@ def shuffled_batches(lengths: Integers, size: int, rng: np.random.Generator) -> 
     return [batches[i] for i in rng.permutation(len(batches))]
 
 
-def drop_words(
-    ids: npt.NDArray[np.int32], share: float, rng: np.random.Generator, types: float = 0.0, vocab_size: int = 0
-) -> npt.NDArray[np.int32]:
+def drop_words(ids: npt.NDArray[np.int32], share: float, rng: np.random.Generator) -> npt.NDArray[np.int32]:
     """Replaces a random share of the words by the unknown word; padding stays padding.
 
     Args:
         ids: Word ids, int32 [T, B].
         share: Probability of each word to be replaced, 0 to 1.
         rng: Source of the choice.
-        types: Probability of each word of the vocabulary to be replaced wherever it stands, 0 to 1 (Gal & Ghahramani
-            2016, "A Theoretically Grounded Application of Dropout in Recurrent Neural Networks").
-        vocab_size: V, where types drop out.
     """
-    dropped = rng.random(ids.shape, np.float32) < share
-    if types:
-        dropped |= (rng.random(vocab_size, np.float32) < types)[ids]
-    return np.where(dropped & (ids != PADDING), np.int32(UNKNOWN), ids)
+    dropped = (rng.random(ids.shape, np.float32) < share) & (ids != PADDING)
+    return np.where(dropped, np.int32(UNKNOWN), ids)
 
 
 def hold_out(groups: Integers, share: float, rng: np.random.Generator) -> tuple[Integers, Integers]:

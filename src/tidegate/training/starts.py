@@ -24,7 +24,8 @@ def start_network(
     """Makes a network at its start.
 
     Raises:
-        ValueError: The vectors are of another size than the embedding, know none of its words, or there are no words.
+        ValueError: The vectors are of another size than the embedding, know none of its words, there are no words, or
+            the embedding shall start otherwise.
     """
     outputs = Scale.of(examples.train.targets) if config.task == "regression" else None
     if not isinstance(config, TextConfig) or not isinstance(examples, TextExamples):
@@ -35,6 +36,8 @@ def start_network(
         module = NetworkModule(config, settings.dropout, settings.chrono, inputs=inputs, outputs=outputs)
     else:
         module = TextModule(config, settings.dropout, settings.chrono, outputs=outputs)
+        if vectors is not None and settings.embedding_start != "random":
+            raise ValueError(f"embedding_start is {settings.embedding_start!r}, but word vectors are given")
         if vectors is not None:
             start_from_vectors(module.embedding, examples.tokenizer.vocab, vectors)
         elif settings.embedding_start == "texts":
