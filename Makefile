@@ -15,6 +15,8 @@ FORMATTED = $(filter %.cpp %.hpp,$(NATIVE)) $(wildcard fuzz/native/*)
 NATIVE_TESTS := tests/test_minimal.py tests/ops/test_activations.py tests/ops/test_threads.py $(wildcard tests/ops/test_ops*.py)
 LOVED := 'I love this movie so much, and then it goes on and on about the plot of the story and who meets whom and where'
 BORED := 'A long tale of brothers and wars and ships and storms. But the movie is really boring.'
+UPWARD := 'The story is dull, but the cast is wonderful.'
+DOWNWARD := 'The cast is wonderful, but the story is dull.'
 
 .PHONY: help venv demo test lint format native asan tsan fuzz kills lowest wheel bench bench-quick performance-page docs constraints charts clean
 
@@ -37,12 +39,14 @@ $(VENV)/.group-%: $(INSTALLED)
 	$(PIP) $(INSTALL) --group $*
 	@touch $@
 
-demo: venv ## real film reviews: get them, train, evaluate, read two sentences word by word
-	$(BIN)/tidegate data movie-snippets --folder build/demo
-	$(BIN)/tidegate train build/demo/movie-snippets/train.parquet -o build/demo/model.safetensors
-	$(BIN)/tidegate evaluate build/demo/model.safetensors build/demo/movie-snippets/test.parquet
+demo: venv ## real opinions: get them, train, evaluate, read four sentences word by word
+	$(BIN)/tidegate data opinions --folder build/demo
+	$(BIN)/tidegate train build/demo/opinions/train.parquet -o build/demo/model.safetensors
+	$(BIN)/tidegate evaluate build/demo/model.safetensors build/demo/opinions/test.parquet --by source
 	@$(BIN)/tidegate predict build/demo/model.safetensors --words $(LOVED)
 	@$(BIN)/tidegate predict build/demo/model.safetensors --words $(BORED)
+	@$(BIN)/tidegate predict build/demo/model.safetensors --words $(UPWARD)
+	@$(BIN)/tidegate predict build/demo/model.safetensors --words $(DOWNWARD)
 
 test: $(VENV)/.group-export ## every test
 	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile $(PYTEST_ARGS)
