@@ -27,7 +27,7 @@ ROOMS = (
     ("inspection",),
     ("models",),
     ("training",),
-    ("__init__",),
+    ("__init__", "sklearn"),
     ("serve", "study"),
     ("cli",),
     ("__main__",),

@@ -1,9 +1,11 @@
-"""The configurations: of a network that reads sequences of vectors, and of one that reads texts."""
+"""The configurations: of a network that reads vectors, of one that scales features first, of one that reads texts."""
 
 from dataclasses import dataclass
+from typing import Any
 
-from tidegate.models.architecture import Architecture
-from tidegate.ops.checks import Sizes
+from tidegate.models.architecture import LIMITS, Architecture
+from tidegate.ops.checks import Sizes, check_choice
+from tidegate.sequences.features import LAYOUTS
 from tidegate.sequences.pooling import NOTHING
 
 NGRAM_LIMITS = {"ngrams": 2**24, "ngram_order": 5, "ngram_letters": 2**24}
@@ -32,6 +34,62 @@ class NetworkConfig(Architecture):
     def sizes(self) -> Sizes:
         """Returns the size of each letter, and where it comes from."""
         return super().sizes() | {"I": (self.input_size, "input_size")}
+
+
+@dataclass(frozen=True, kw_only=True)
+class SequenceConfig(Architecture):
+    """The configuration of a network that reads sequences of numbers as they are measured.
+
+    Example:
+        >>> config = SequenceConfig(cell="gru", labels=("rest", "walk"), features=3, missing=(2,), hidden_size=8)
+        >>> config.input_size
+        5
+        >>> SequenceConfig.from_json(config.to_json()) == config
+        True
+
+    Attributes:
+        features: K, the numbers of each step.
+        missing: Indices of the features that may be missing, ascending. Each has two more numbers in what the stack or
+            the pooling reads, see `tidegate.sequences.features.Features`.
+        layout: "steps_first": sequences are arrays [T, K]; or "channels_first": [K, T].
+    """
+
+    features: int
+    missing: tuple[int, ...] = ()
+    layout: str = "steps_first"
+
+    input_letter = "I"
+
+    def __post_init__(self) -> None:
+        """Checks every value.
+
+        Raises:
+            TypeError: A value has another type.
+            ValueError: As for every architecture; or a feature is missing that there is not, or the layout is unknown.
+        """
+        features: Any = self.features
+        if type(features) is not int or not 1 <= features <= LIMITS["input_size"]:
+            raise ValueError(f"features is {features!r:.60}, expected an integer of 1..{LIMITS['input_size']}")
+        missing: Any = self.missing
+        if not isinstance(missing, tuple) or not all(type(k) is int and 0 <= k < features for k in missing):
+            raise ValueError(f"missing is {str(missing)[:80]}, expected a tuple of indices 0..{features - 1}")
+        if list(missing) != sorted(set(missing)):
+            raise ValueError(f"missing is {str(missing)[:80]}, expected ascending indices, each once")
+        check_choice("layout", self.layout, LAYOUTS)
+        super().__post_init__()
+
+    @property
+    def input_size(self) -> int:
+        """I, the numbers of each vector that the stack or the pooling reads."""
+        return self.features + 2 * len(self.missing)
+
+    def letters(self) -> dict[str, str]:
+        """Names the arrays with their shapes in letters; those of the stack start with `rnn.`."""
+        return {"features.center": "K", "features.scale": "K"} | super().letters()
+
+    def sizes(self) -> Sizes:
+        """Returns the size of each letter, and where it comes from."""
+        return super().sizes() | {"K": (self.features, "features"), "I": (self.input_size, "features and missing")}
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -74,6 +74,8 @@ class Report:
     correct: npt.NDArray[np.bool_]
     confidence: npt.NDArray[np.float64]
 
+    measure: ClassVar[str] = "macro_f1"
+
     @property
     def n(self) -> int:
         """Number of rows."""
@@ -81,7 +83,7 @@ class Report:
 
     @property
     def quality(self) -> float:
-        """What training makes as large as it can: macro F1."""
+        """What training makes as large as it can: the figure `measure`."""
         return self.macro_f1
 
     @property
@@ -187,9 +189,11 @@ class RegressionReport:
     rmse: float
     r2: float
 
+    measure: ClassVar[str] = "r2"
+
     @property
     def quality(self) -> float:
-        """What training makes as large as it can: R²."""
+        """What training makes as large as it can: the figure `measure`."""
         return self.r2
 
     def as_dict(self) -> dict[str, Any]:

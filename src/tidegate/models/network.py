@@ -3,13 +3,14 @@
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
 
 from tidegate.inspection.units import Units, units
 from tidegate.models.architecture import Architecture
+from tidegate.models.config import NetworkConfig
 from tidegate.models.file import write
 from tidegate.models.inspected import Inspected
 from tidegate.models.metadata import format_object
@@ -50,6 +51,7 @@ class Network(Inspected):
     """
 
     config: Architecture
+    described: ClassVar[str] = "a network that reads vectors"
     ngrams: Any = None  # texts alone have them
 
     def __init__(
@@ -83,6 +85,23 @@ class Network(Inspected):
         else:
             stack = {name[4:]: array for name, array in self.arrays.items() if name.startswith("rnn.")}
             self.stack = Recurrent.of_checked(stack, config.recurrent_cell, config.summary)
+
+    @classmethod
+    def of(cls, stack: Recurrent) -> "Network":
+        """Makes a network of a recurrent stack alone, which encodes as the stack does, and can be saved.
+
+        Example:
+            >>> weights = {"weight_ih_l0": np.array([[1.0]]), "weight_hh_l0": np.array([[1.0]])}
+            >>> network = Network.of(Recurrent(weights, cell="rnn_relu"))
+            >>> network.encode([[[1.0], [2.0]]])
+            array([[3.]], dtype=float32)
+
+        Args:
+            stack: The stack; after `save` and `tidegate.load` it is the attribute `stack` of the network.
+        """
+        sizes = {name: getattr(stack, name) for name in ("input_size", "hidden_size", "num_layers", "bidirectional")}
+        config = NetworkConfig(cell=str(stack.cell), task="encoding", bias=stack.bias, summary=stack.summary, **sizes)
+        return Network(config, {f"rnn.{name}": array for name, array in stack.weights.items()})
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -324,7 +343,7 @@ class Network(Inspected):
         """Traces sequences in batches of about equal length."""
         arrays = self._vectors(sequences)
         for rows in batches([len(array) for array in arrays]):
-            yield from self.trace([arrays[row] for row in rows])
+            yield from self.trace(Embedded(*pad([arrays[row] for row in rows], self.config.input_size), None))
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Writes the model to one safetensors file, whole or not at all.

@@ -44,6 +44,7 @@ class TextModel(Network):
     """
 
     config: TextConfig
+    described = "a model that reads texts"
 
     def __init__(
         self,

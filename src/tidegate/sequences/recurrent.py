@@ -319,6 +319,10 @@ class Recurrent:
                 traces.append(Trace.of(self.cell, part, _taken_apart(out.trace), layer=index, reverse=reverse, **facts))
         return y
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Packed weights belong to a process: a copy, or a worker that is sent a stack, packs its own.
+        return type(self).of_checked, (self.weights, self.cell, self.summary)
+
     def __repr__(self) -> str:
         return (
             f"Recurrent({self.input_size}, {self.hidden_size}, cell={str(self.cell)!r}, num_layers={self.num_layers}, "

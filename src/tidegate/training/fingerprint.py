@@ -75,7 +75,8 @@ def _difference(name: str, there: Any, here: Any) -> str:
 
 
 def _parts(labelled: Labelled) -> list[npt.NDArray[Any]]:
-    return [labelled.corpus.steps, labelled.corpus.offsets, labelled.targets]
+    weights = [] if labelled.weights is None else [labelled.weights]
+    return [labelled.corpus.steps, labelled.corpus.offsets, labelled.targets, *weights]
 
 
 def _digest(parts: Iterable[str | npt.NDArray[Any]]) -> str:

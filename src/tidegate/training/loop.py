@@ -141,7 +141,8 @@ def _step(state: State, labelled: Labelled, rows: Integers, settings: Settings) 
         inputs = drop_words(inputs, share, state.rng)
     with one_torch_thread():
         scores = state.module(torch.from_numpy(inputs), torch.from_numpy(lengths))
-        loss = state.module.loss(scores, torch.from_numpy(labelled.targets[rows]))
+        weights = None if labelled.weights is None else torch.from_numpy(labelled.weights[rows])
+        loss = state.module.loss(scores, torch.from_numpy(labelled.targets[rows]), weights)
         try:
             state.optimizer.step(loss)
         except FloatingPointError as error:
@@ -221,7 +222,7 @@ def to_model(
         figures: More to keep under `Network.metrics`, beside the scores of the epoch.
 
     Returns:
-        A `TextModel` if it was trained on texts, otherwise a `Network`.
+        A `TextModel` if it was trained on texts, otherwise a `SequenceModel`.
 
     Raises:
         ValueError: The epoch was not the best when it ended, and so has no weights.

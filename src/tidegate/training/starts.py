@@ -31,9 +31,7 @@ def start_network(
     if not isinstance(config, TextConfig) or not isinstance(examples, TextExamples):
         if vectors is not None:
             raise ValueError("vectors are given, but a network of vectors has no words to start from them")
-        steps = examples.train.corpus.steps
-        inputs = Scale.of(steps) if config.recurrent and config.bias and len(steps) else None
-        module = NetworkModule(config, settings.dropout, settings.chrono, inputs=inputs, outputs=outputs)
+        module = NetworkModule(config, settings.dropout, settings.chrono, outputs=outputs)
     else:
         module = TextModule(config, settings.dropout, settings.chrono, outputs=outputs)
         if vectors is not None and settings.embedding_start != "random":
