@@ -291,9 +291,9 @@ NB_MODULE(_native, module) {
             auto layer = std::make_unique<PackedLayer>(
                 cell_named(kernels, cell, chosen), chosen, static_cast<int64_t>(w_ih.shape(1)),
                 static_cast<int64_t>(w_hh.shape(1)), Weights{nullptr, nullptr, pointer(b_ih), pointer(b_hh)}, kernels);
-            layer->keep_small({named<Element>(element, kElements), w_ih.data(), w_hh.data(), pointer(scales_ih),
-                               pointer(scales_hh)},
-                              threads);
+            layer->keep_small(
+                {named<Element>(element, kElements), w_ih.data(), w_hh.data(), pointer(scales_ih), pointer(scales_hh)},
+                threads);
             return layer;
           },
           nb::arg("cell"), nb::arg("choices"), nb::arg("element"), nb::arg("weights"), nb::arg("biases"),

@@ -68,10 +68,10 @@ constexpr int64_t stored_depth(Element element, int64_t depth) {
 // A matrix [depth, columns] packed in panels of `width` vectors of columns: panel p is contiguous, depth x width V
 // numbers, or less in the last panel. In the forward pass the vectors of a panel are the gates of one block of units.
 struct Panels {
-  const float* data;       // or smaller numbers
-  int64_t depth, vectors;  // vectors: columns / V, rounded up
+  const float* data;              // or smaller numbers
+  int64_t depth, vectors;         // vectors: columns / V, rounded up
   int32_t width;
-  int64_t first = 0;       // the panel that data begins with
+  int64_t first = 0;              // the panel that data begins with
   Element element = Element::kFloat32;
   const float* scales = nullptr;  // [vectors * V] of int8
 
@@ -105,10 +105,10 @@ struct WeightRows {
 // bias + x W_ih for rows of any steps. Used when the input products of many steps are done at once.
 struct InputProducts {
   Panels w_ih;
-  const float* bias;      // [vectors * V]
-  const float* const* x;  // [rows] pointers to I floats
+  const float* bias;       // [vectors * V]
+  const float* const* x;   // [rows] pointers to I floats
   IntegerRows x_integers;  // the same for int8 weights
-  float* products;        // [rows] vectors * V floats each, `pitch` apart
+  float* products;         // [rows] vectors * V floats each, `pitch` apart
   int64_t pitch;
   Tiles tiles;
   Range panels;
@@ -118,12 +118,12 @@ struct InputProducts {
 struct ForwardStep {
   Choices choices;
   int32_t stage;
-  int64_t hidden;                // H
-  Panels w_ih, w_hh;             // of the stage: depth I and depth H
-  WeightRows rows_ih, rows_hh;   // read in their place
-  const float *bias_x, *bias_h;  // [vectors * V] each; where biases are joined, bias_x has both
-  const float* const* x;         // [rows] I floats, or null
-  const float* const* products;  // [rows] when x is null; those of the stage start at product_offset
+  int64_t hidden;                         // H
+  Panels w_ih, w_hh;                      // of the stage: depth I and depth H
+  WeightRows rows_ih, rows_hh;            // read in their place
+  const float *bias_x, *bias_h;           // [vectors * V] each; where biases are joined, bias_x has both
+  const float* const* x;                  // [rows] I floats, or null
+  const float* const* products;           // [rows] when x is null; those of the stage start at product_offset
   int64_t product_offset;
   IntegerRows x_integers, read_integers;  // x and read for int8 weights
   const float* const* read;  // [rows] H floats: what U is multiplied with, h or what the stage before has made of it

@@ -47,8 +47,7 @@ void PackedLayer::pack_vectors(const float* w, const Panels& panels, int32_t sta
 
 RecycledFloats PackedLayer::pack_forward(const float* w, int64_t depth, int threads) const {
   int64_t floats = 0;
-  for (int32_t stage = 0; stage < numbers.stages(); ++stage)
-    floats += stage_floats(stage, depth);
+  for (int32_t stage = 0; stage < numbers.stages(); ++stage) floats += stage_floats(stage, depth);
   RecycledFloats packed(floats);
   Team team = team_for(gates * pitch() * depth, threads);
   team.run([&](int index) {

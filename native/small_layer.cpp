@@ -24,8 +24,8 @@ RecycledFloats PackedLayer::pack_small(const void* w, int64_t depth, int threads
   for (int32_t stage = 0; stage < numbers.stages(); ++stage) floats += stage_floats(stage, depth);
   RecycledFloats packed(floats);
   const auto pack = [&](auto* from, const Panels& panels, int32_t stage, Range vectors) {
-    auto* data = reinterpret_cast<std::remove_const_t<std::remove_pointer_t<decltype(from)>>*>(
-        const_cast<float*>(panels.data));
+    auto* data =
+        reinterpret_cast<std::remove_const_t<std::remove_pointer_t<decltype(from)>>*>(const_cast<float*>(panels.data));
     const int64_t stage_gates = numbers.stage_gates(stage), stored = stored_depth(element_, depth);
     for (int64_t vector = vectors.begin; vector < vectors.end; ++vector) {
       const int32_t gate = numbers.stage_first(stage) + static_cast<int32_t>(vector % stage_gates);
@@ -56,8 +56,8 @@ void PackedLayer::pack_scales(const float* scales, float* to) const {
     for (int64_t block = 0, column = product_offset(stage); block < blocks(); ++block) {
       for (int32_t i = 0; i < numbers.stage_gates(stage); ++i, column += kernels.lanes) {
         const int64_t unit = block * kernels.lanes;
-        std::copy_n(scales + (numbers.stage_first(stage) + i) * hidden + unit,
-                    std::min(kernels.lanes, hidden - unit), to + column);
+        std::copy_n(scales + (numbers.stage_first(stage) + i) * hidden + unit, std::min(kernels.lanes, hidden - unit),
+                    to + column);
       }
     }
   }

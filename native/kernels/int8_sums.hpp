@@ -9,8 +9,8 @@ namespace plain {
 // sum + the products of pairs: in each lane that of the lower and that of the upper 16 bits.
 TIDEGATE_INLINE ivec add_pairs(ivec sum, shorts a, shorts b) {
 #if defined(TIDEGATE_DOTS)
-  return reinterpret_cast<ivec>(_mm512_dpwssd_epi32(reinterpret_cast<__m512i>(sum), reinterpret_cast<__m512i>(a),
-                                                    reinterpret_cast<__m512i>(b)));
+  return reinterpret_cast<ivec>(
+      _mm512_dpwssd_epi32(reinterpret_cast<__m512i>(sum), reinterpret_cast<__m512i>(a), reinterpret_cast<__m512i>(b)));
 #elif defined(__AVX512F__)
   return sum + reinterpret_cast<ivec>(_mm512_madd_epi16(reinterpret_cast<__m512i>(a), reinterpret_cast<__m512i>(b)));
 #elif defined(__AVX2__)
@@ -66,8 +66,8 @@ __attribute__((noinline)) void accumulate(Tile<M, N, P>& acc, const Panels& w, c
       const vec scale = load(w.scales + ((panel + p) * w.width + n) * kLanes);
       TIDEGATE_UNROLL
       for (int m = 0; m < M; ++m)
-        acc.at[p][m][n] = fma(__builtin_convertvector(sums[p][m][n], vec), scale * broadcast(from.scales[row + m]),
-                              acc.at[p][m][n]);
+        acc.at[p][m][n] =
+            fma(__builtin_convertvector(sums[p][m][n], vec), scale * broadcast(from.scales[row + m]), acc.at[p][m][n]);
     }
   }
 }

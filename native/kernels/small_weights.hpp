@@ -3,9 +3,9 @@
 // A bfloat16 is the upper half of a float32: a shift widens it, and from there everything is as with float32 weights,
 // in the same order, so the result has the bits that float32 weights of the same values give.
 //
-// int8 weights are multiplied with rows that have been rounded to integers of up to 16 bits, and summed in int32 without
-// a rounding, so here every order gives the same bits. The rows' integers are as long as no sum can overflow: their
-// rounding is far below that of the weights up to some thousands of columns.
+// int8 weights are multiplied with rows that have been rounded to integers of up to 16 bits, and summed in int32
+// without a rounding, so here every order gives the same bits. The rows' integers are as long as no sum can overflow:
+// their rounding is far below that of the weights up to some thousands of columns.
 #pragma once
 #include "activations.hpp"
 #include "tile.hpp"

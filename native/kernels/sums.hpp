@@ -33,8 +33,7 @@ template <int M, int N, int P>
 TIDEGATE_INLINE void add_products(Tile<M, N, P>& acc, const Panels& w, const float* const* rows,
                                   const IntegerRows& integers, int64_t row, int64_t panel) {
   if (w.element == Element::kFloat32) {
-    accumulate(
-        acc, [&](int m) { return rows[row + m]; }, panel_data(w, panel), w.depth * w.width * kLanes, w.depth);
+    accumulate(acc, [&](int m) { return rows[row + m]; }, panel_data(w, panel), w.depth * w.width * kLanes, w.depth);
     return;
   }
   Tile<M, N, P> sums;  // not the tile itself, see `row_sums`
