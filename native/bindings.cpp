@@ -146,6 +146,10 @@ void backward_(const PackedLayer& layer, const BatchRows& in, const Inputs& inpu
   backward(layer, batch, pass, threads);
 }
 
+// Weights in smaller numbers: w_ih, w_hh and, of int8, the scales of their rows.
+using AnyArray = nb::ndarray<nb::ro, nb::c_contig, nb::device::cpu>;
+using SmallArrays = std::tuple<AnyArray, AnyArray, Maybe<ConstFloats>, Maybe<ConstFloats>>;
+
 // One of a few names, in the order of an enumeration.
 template <class Enum>
 Enum named(const std::string& name, std::initializer_list<const char*> names) {
@@ -157,6 +161,7 @@ Enum named(const std::string& name, std::initializer_list<const char*> names) {
   throw nb::value_error(("nothing native is called " + name).c_str());
 }
 
+constexpr auto kElements = {"float32", "bfloat16", "int8"};
 constexpr auto kActivations = {"sigmoid", "tanh", "relu", "hard_sigmoid", "identity"};
 
 // What Python calls a cell: its name, and the places of what was chosen in the lists of its declaration.
@@ -205,6 +210,8 @@ NB_MODULE(_native, module) {
   nb::set_leak_warnings(false);  // a reference cycle in the user's program is not for us to report
   module.doc() = "Fused recurrent kernels. Internal: use tidegate.ops, which checks its arguments.";
   module.attr("__version__") = TIDEGATE_VERSION;
+  module.def("use_dots", &use_dots, nb::arg("wanted"),
+             "Whether int8 weights may use AVX512-VNNI, if the processor has it; for tests.");
   module.def("isas", &isas, "Names of the instruction sets that run here, best first.");
   module.def(
       "activation",
@@ -272,6 +279,25 @@ NB_MODULE(_native, module) {
             self->keep_packed(threads);
           },
           nb::arg("cell"), nb::arg("choices"), nb::arg("weights"), nb::arg("isa"), nb::arg("threads"))
+      .def_static(
+          "small",
+          [](const std::string& cell, const std::vector<int32_t>& choices, const std::string& element,
+             const SmallArrays& weights, const std::tuple<Maybe<ConstFloats>, Maybe<ConstFloats>>& biases,
+             const std::string& isa, int threads) {
+            const auto& [w_ih, w_hh, scales_ih, scales_hh] = weights;
+            const auto& [b_ih, b_hh] = biases;
+            const KernelTable& kernels = kernels_named(isa);
+            const Choices chosen = choices_of(choices);
+            auto layer = std::make_unique<PackedLayer>(
+                cell_named(kernels, cell, chosen), chosen, static_cast<int64_t>(w_ih.shape(1)),
+                static_cast<int64_t>(w_hh.shape(1)), Weights{nullptr, nullptr, pointer(b_ih), pointer(b_hh)}, kernels);
+            layer->keep_small(
+                {named<Element>(element, kElements), w_ih.data(), w_hh.data(), pointer(scales_ih), pointer(scales_hh)},
+                threads);
+            return layer;
+          },
+          nb::arg("cell"), nb::arg("choices"), nb::arg("element"), nb::arg("weights"), nb::arg("biases"),
+          nb::arg("isa"), nb::arg("threads"), "A layer whose weights are int8 or bfloat16; it has no backward pass.")
       .def_static(
           "borrow",
           [](const std::string& cell, const std::vector<int32_t>& choices, int64_t input, int64_t hidden,

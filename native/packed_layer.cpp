@@ -7,12 +7,6 @@
 namespace tidegate {
 namespace {
 
-// Vectors of the panels of one stage, the last panel filled up.
-int64_t stage_vectors(const CellNumbers& numbers, int32_t stage, int64_t blocks) {
-  const int64_t width = numbers.stage_width(stage);
-  return (numbers.stage_gates(stage) * blocks + width - 1) / width * width;
-}
-
 int64_t panel_width(const Panels& w, int64_t panel, int64_t lanes) {
   return std::min<int64_t>(w.width, w.vectors - panel * w.width) * lanes;
 }
@@ -33,9 +27,9 @@ Team team_for(int64_t floats, int threads) { return Team(floats < 1 << 16 ? 1 : 
 }  // namespace
 
 Panels PackedLayer::forward_panels(const RecycledFloats& packed, int32_t stage, int64_t depth) const {
-  const int64_t before = stage ? stage_vectors(numbers, 0, blocks()) * kernels.lanes * depth : 0;
+  const int64_t before = stage ? stage_floats(0, depth) : 0;
   float* data = packed.get() ? packed.get() + before : nullptr;  // not packed yet
-  return {data, depth, numbers.stage_gates(stage) * blocks(), numbers.stage_width(stage)};
+  return {data, depth, numbers.stage_gates(stage) * blocks(), numbers.stage_width(stage), 0, element_};
 }
 
 // Vectors of W^T for rows of W [G H, depth], into the panels of a stage whose data are `to`.
@@ -53,8 +47,7 @@ void PackedLayer::pack_vectors(const float* w, const Panels& panels, int32_t sta
 
 RecycledFloats PackedLayer::pack_forward(const float* w, int64_t depth, int threads) const {
   int64_t floats = 0;
-  for (int32_t stage = 0; stage < numbers.stages(); ++stage)
-    floats += stage_vectors(numbers, stage, blocks()) * kernels.lanes * depth;
+  for (int32_t stage = 0; stage < numbers.stages(); ++stage) floats += stage_floats(stage, depth);
   RecycledFloats packed(floats);
   Team team = team_for(gates * pitch() * depth, threads);
   team.run([&](int index) {

@@ -10,6 +10,7 @@ Floats: TypeAlias = npt.NDArray[np.float32]
 Maybe: TypeAlias = Floats | None
 
 def isas() -> list[str]: ...
+def use_dots(wanted: bool) -> None: ...
 def activation(isa: str, name: str, x: Floats, result: Floats, /) -> None: ...
 def cell_numbers(isa: str, name: str, choices: Sequence[int], /) -> tuple[int, int, int, bool]: ...
 def multiply_adds(isa: str, threads: int, rounds: int, /) -> int: ...
@@ -39,6 +40,16 @@ class PackedLayer:
     def __init__(
         self, cell: str, choices: Sequence[int], weights: tuple[Floats, Floats, Maybe, Maybe], isa: str, threads: int
     ) -> None: ...
+    @staticmethod
+    def small(
+        cell: str,
+        choices: Sequence[int],
+        element: str,
+        weights: tuple[npt.NDArray[Any], npt.NDArray[Any], Maybe, Maybe],
+        biases: tuple[Maybe, Maybe],
+        isa: str,
+        threads: int,
+    ) -> PackedLayer: ...
     @staticmethod
     def borrow(
         cell: str, choices: Sequence[int], input_size: int, hidden_size: int, addresses: Sequence[int], isa: str
