@@ -5,6 +5,7 @@
 
 #include "kernel_table.hpp"
 #include "memory.hpp"
+#include "parallel.hpp"
 
 namespace tidegate {
 
@@ -95,17 +96,19 @@ class PackedLayer {
     return call;
   }
 
-  // Packs a layout the first time that it is needed.
-  void prepare_forward(int threads) const;
+  // Packs a layout the first time that it is needed, by the team of the pass that needs it: a thread that waits for
+  // another team's work to end may fall asleep meanwhile.
+  void prepare_forward(Team& team) const;
   bool forward_is_prepared() const { return forward_hh_.get() != nullptr; }
-  void prepare_backward_ih(int threads) const;
-  void prepare_backward_hh(int32_t stage, int threads) const;
+  void prepare_backward_ih(Team& team) const;
+  void prepare_backward_hh(int32_t stage, Team& team) const;
 
  private:
   // The weights of all stages, one after the other.
   Panels forward_panels(const RecycledFloats& packed, int32_t stage, int64_t depth) const;
   Panels pack_panels(const float* w, int64_t depth, int32_t stage, Range panels, float* to) const;
-  RecycledFloats pack_forward(const float* w, int64_t depth, int threads) const;
+  int64_t forward_floats(int64_t depth) const;
+  void pack_forward(const float* w, int64_t depth, const RecycledFloats& to, Range part) const;
   WeightRows rows(const float* w, int64_t depth, int32_t stage) const {
     const bool several = numbers.stage_gates(stage) > 1;  // gates side by side, or blocks of a single one
     return {w + numbers.stage_first(stage) * hidden * depth, depth, several ? hidden : kernels.lanes,
@@ -113,7 +116,7 @@ class PackedLayer {
   }
   void pack_vectors(const float* w, const Panels& panels, int32_t stage, Range vectors, float* to) const;
   RecycledFloats pack_backward(const std::vector<int32_t>& order, const float* w, const RecycledFloats& forward,
-                               int64_t columns, int threads) const;
+                               int64_t columns, Team& team) const;
 
   Weights weights_;  // null once they are kept packed
   RecycledFloats bias_;
