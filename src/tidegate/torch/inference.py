@@ -10,13 +10,12 @@ import torch
 from torch import Tensor
 from torch.nn import RNNBase
 
-from tidegate.ops import _kernels
 from tidegate.ops.cells import Cell
 from tidegate.ops.layer import default_isa
 from tidegate.ops.threads import get_num_threads
 from tidegate.torch.cells import State, as_hx, as_states
+from tidegate.torch.tensors import TENSORS, memory_of, new
 from tidegate.torch.transforms import transform, unsupported_transform
-from tidegate.torch.weights import TENSORS, memory_of
 
 
 def infer(module: RNNBase, cell: Cell, x: Any, hx: Any, weights: list[Tensor]) -> tuple[Tensor, State] | None:
@@ -36,7 +35,7 @@ def infer(module: RNNBase, cell: Cell, x: Any, hx: Any, weights: list[Tensor]) -
     if type(x) is not Tensor or (torch.is_grad_enabled() and weights[0].requires_grad) or transform():
         return None
     states = () if hx is None else as_states(hx)
-    tensors = [x, *states, *weights]
+    tensors = (x, *states, *weights)
     if torch.is_grad_enabled() and any(isinstance(each, Tensor) and each.requires_grad for each in tensors):
         return None
     if module.proj_size or (module.dropout and module.training) or x.dim() not in {2, 3}:
@@ -49,11 +48,10 @@ def infer(module: RNNBase, cell: Cell, x: Any, hx: Any, weights: list[Tensor]) -
     L, D, H, leading = module.num_layers, 2 if module.bidirectional else 1, module.hidden_size, x.shape[:-1]
     flipped = module.batch_first and len(leading) == 2
     leading = leading[::-1] if flipped else leading
-    y = torch.from_numpy(_kernels.empty(*leading, D * H))
-    finals = tuple([torch.from_numpy(_kernels.empty(L * D, *leading[1:], H)) for _ in range(cell.S)])
+    y = new(*leading, D * H)
+    finals = tuple([new(L * D, *leading[1:], H) for _ in range(cell.S)])
     chosen, sizes = (cell.name, cell.places, default_isa()), (L, D, module.input_size, H, module.bias)
-    inputs, results = (x, states, weights, memory), (y, *finals)
-    fits = TENSORS.run(chosen, sizes, inputs, results, module.batch_first, get_num_threads())
+    fits = TENSORS.run(chosen, sizes, (tensors, memory), (y, *finals), module.batch_first, get_num_threads())
     if not fits:
         return None
     return y.transpose(0, 1) if flipped else y, as_hx(finals)
