@@ -60,6 +60,7 @@ Sharing choose_sharing(const PackedLayer& layer, const Batch& batch, int threads
   const int64_t rows = batch.B, bytes = layer.weight_bytes(), floats = bytes / 4;
   const int64_t steps = batch.lengths && rows > 0 ? *std::max_element(batch.lengths, batch.lengths + rows) : batch.T;
   const int64_t work = floats * (rows * steps + (layer.forward_is_prepared() ? 0 : kPacking));
+  if (work < 2 * kAwakeWork) return {1, false};  // and nobody is woken
   const int64_t worth = std::max<int64_t>(1, work / (Team::is_awake() ? kAwakeWork : kThreadWork));
   threads = static_cast<int>(std::min<int64_t>(threads, worth));
   const bool few =
