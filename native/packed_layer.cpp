@@ -127,14 +127,17 @@ RecycledFloats PackedLayer::pack_backward(const std::vector<int32_t>& order, con
   const int64_t lanes = kernels.lanes, depth = static_cast<int64_t>(order.size()) * pitch();
   const Panels to{nullptr, depth, (columns + lanes - 1) / lanes, 3};
   RecycledFloats packed(to.count() * depth * 3 * lanes);
-  const auto copy = [&](int32_t gate, int64_t block, int64_t column, float* out, int64_t width) {
-    const int64_t rows = cell.has_weights(choices, gate) ? std::min(lanes, hidden - block * lanes) : 0;
-    const int64_t count = std::min(lanes, columns - column);
-    const float* from = w + (gate * hidden + block * lanes) * columns + column;
-    for (int64_t row = 0; row < lanes; ++row, out += width) {
-      const int64_t given = row < rows ? count : 0;
-      std::copy_n(from + row * columns, given, out);
-      std::fill_n(out + given, lanes - given, 0.0f);
+  // Row k of the layout: a row of W is read once, from its start to its end, and each panel gets its columns.
+  const auto copy = [&](int64_t k) {
+    const int32_t gate = order[static_cast<size_t>(k / pitch())];
+    const int64_t unit = k % pitch();
+    const bool given = unit < hidden && cell.has_weights(choices, gate);
+    const float* from = w + (gate * hidden + unit) * columns;
+    for (int64_t panel = 0, first = 0; panel < to.count(); ++panel, first += 3 * lanes) {
+      const int64_t width = panel_width(to, panel, lanes), count = given ? std::min(width, columns - first) : 0;
+      float* out = packed.get() + panel * depth * 3 * lanes + k * width;
+      std::copy_n(from + first, count, out);
+      std::fill_n(out + count, width - count, 0.0f);
     }
   };
   const auto turn_back = [&](int32_t gate, int64_t block, int64_t column, float* out, int64_t width) {
@@ -146,19 +149,18 @@ RecycledFloats PackedLayer::pack_backward(const std::vector<int32_t>& order, con
                        lanes, out, width});
   };
   team.run([&](int index) {
+    if (w) {
+      const Range own = share(depth, index, team.size());
+      for (int64_t k = own.begin; k < own.end; ++k) copy(k);
+      return;
+    }
     const Range own = share(to.vectors, index, team.size());
     for (int64_t vector = own.begin; vector < own.end; ++vector) {  // of columns
       const int64_t panel = vector / 3, width = panel_width(to, panel, lanes);
       float* out = packed.get() + panel * depth * 3 * lanes + vector % 3 * lanes;
-      for (const int32_t gate : order) {
-        for (int64_t block = 0; block < blocks(); ++block, out += lanes * width) {
-          if (w) {
-            copy(gate, block, vector * lanes, out, width);
-          } else {
-            turn_back(gate, block, vector * lanes, out, width);
-          }
-        }
-      }
+      for (const int32_t gate : order)
+        for (int64_t block = 0; block < blocks(); ++block, out += lanes * width)
+          turn_back(gate, block, vector * lanes, out, width);
     }
   });
   return packed;
