@@ -187,16 +187,22 @@ using CellName = std::tuple<std::string, std::vector<int32_t>, std::string>;
 using StackSizes = std::tuple<int64_t, int64_t, int64_t, int64_t, bool>;
 using TensorInputs = std::tuple<nb::tuple, nb::handle>;  // tensors, and the memory that is held of each
 
-ChosenCell chosen_cell(const CellName& cell) {
+StackWeights stack_of(const CellName& cell, const StackSizes& sizes) {
   const auto& [name, places, isa] = cell;
+  const auto& [L, D, I, H, bias] = sizes;
   const KernelTable& kernels = kernels_named(isa);
   const Choices choices = choices_of(places);
-  return {kernels, cell_named(kernels, name, choices), choices};
+  return {{kernels, cell_named(kernels, name, choices), choices}, L, D, I, H, bias};
 }
 
-StackWeights stack_of(const ChosenCell& cell, const StackSizes& sizes) {
-  const auto& [L, D, I, H, bias] = sizes;
-  return {cell, L, D, I, H, bias};
+bool run_stack(const Tensors& tensors, StackWeights& stack, const TensorInputs& inputs, const nb::tuple& results,
+               bool batch_first, int threads) {
+  TensorReader reader(tensors, std::get<0>(inputs), std::get<1>(inputs));
+  StackCall call{};
+  if (!call.read(tensors, reader, stack, results, batch_first)) return false;
+  nb::gil_scoped_release release;
+  call.run(stack, threads);
+  return true;
 }
 
 std::vector<std::string> isas() {
@@ -304,31 +310,39 @@ NB_MODULE(_native, module) {
       .def("backward", &backward_, nb::arg("rows"), nb::arg("inputs"), nb::arg("saved"), nb::arg("output_gradients"),
            nb::arg("gradients"), nb::arg("trace_steps"), nb::arg("threads"));
 
+  nb::class_<StackWeights>(module, "PackedStack");
   nb::class_<Tensors>(module, "Tensors")
       .def(nb::init<nb::handle, nb::tuple>(), nb::arg("exchange"), nb::arg("types"))
       .def(
           "run",
           [](const Tensors& tensors, const CellName& cell, const StackSizes& sizes, const TensorInputs& inputs,
              const nb::tuple& results, bool batch_first, int threads) {
-            TensorReader reader(tensors, std::get<0>(inputs), std::get<1>(inputs));
-            const ChosenCell chosen = chosen_cell(cell);
-            StackWeights stack = stack_of(chosen, sizes);
-            StackCall call{};
-            if (!call.read(tensors, reader, stack, results, batch_first)) return false;
-            nb::gil_scoped_release release;
-            call.run(stack, threads);
-            return true;
+            StackWeights stack = stack_of(cell, sizes);
+            return run_stack(tensors, stack, inputs, results, batch_first, threads);
           },
           nb::arg("cell"), nb::arg("sizes"), nb::arg("inputs"), nb::arg("results"), nb::arg("batch_first"),
           nb::arg("threads"),
           "Runs a stack, (L, D, I, H, bias), from tensors to tensors; false, and nothing done, if one is unfit.")
       .def(
+          "pack",
+          [](const Tensors& tensors, const CellName& cell, const StackSizes& sizes, const TensorInputs& weights,
+             int threads) {
+            auto stack = std::make_unique<StackWeights>(stack_of(cell, sizes));
+            TensorReader reader(tensors, std::get<0>(weights), std::get<1>(weights));
+            if (!stack->read(reader)) return std::unique_ptr<StackWeights>();
+            stack->keep_packed(threads);
+            return stack;
+          },
+          nb::arg("cell"), nb::arg("sizes"), nb::arg("weights"), nb::arg("threads"),
+          "Copies the weights of a stack into the layout of the kernels; None if one is unfit.")
+      .def("run_packed", &run_stack, nb::arg("stack"), nb::arg("inputs"), nb::arg("results"), nb::arg("batch_first"),
+           nb::arg("threads"), "Runs such a stack, as `run` does.")
+      .def(
           "forward",
           [](const Tensors& tensors, const CellName& cell, const StackSizes& sizes, const BatchRows& rows,
              const TensorInputs& inputs, const nb::tuple& results, bool clears_trace, int threads) {
             TensorReader reader(tensors, std::get<0>(inputs), std::get<1>(inputs));
-            const ChosenCell chosen = chosen_cell(cell);
-            StackWeights weights = stack_of(chosen, sizes);
+            StackWeights weights = stack_of(cell, sizes);
             return TensorLayer(tensors, weights, rows.facts()).forward(reader, results, clears_trace, threads);
           },
           nb::arg("cell"), nb::arg("sizes"), nb::arg("rows"), nb::arg("inputs"), nb::arg("results"),
@@ -338,8 +352,7 @@ NB_MODULE(_native, module) {
           [](const Tensors& tensors, const CellName& cell, const StackSizes& sizes, const BatchRows& rows,
              const TensorInputs& inputs, const nb::tuple& results, int64_t trace_steps, int threads) {
             TensorReader reader(tensors, std::get<0>(inputs), std::get<1>(inputs));
-            const ChosenCell chosen = chosen_cell(cell);
-            StackWeights weights = stack_of(chosen, sizes);
+            StackWeights weights = stack_of(cell, sizes);
             return TensorLayer(tensors, weights, rows.facts()).backward(reader, results, trace_steps, threads);
           },
           nb::arg("cell"), nb::arg("sizes"), nb::arg("rows"), nb::arg("inputs"), nb::arg("results"),

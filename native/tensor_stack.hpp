@@ -18,7 +18,8 @@ struct ChosenCell {
   Choices choices;
 };
 
-// The weights of L layers in D directions: for each w_ih, w_hh and, with bias, b_ih, b_hh.
+// The weights of L layers in D directions: for each w_ih, w_hh and, with bias, b_ih, b_hh. They are read where they are,
+// or kept packed.
 class StackWeights {
  public:
   StackWeights(const ChosenCell& cell, int64_t L, int64_t D, int64_t I, int64_t H, bool bias)
@@ -46,10 +47,20 @@ class StackWeights {
     }
     return true;
   }
-  // One layer in one direction, which is not packed yet.
-  std::unique_ptr<PackedLayer> layer(int64_t l, int64_t d) const {
-    return std::make_unique<PackedLayer>(cell_.cell, cell_.choices, inputs(l), H,
-                                         weights_[static_cast<size_t>(l * D + d)], cell_.kernels);
+  // Packs all layers, whose weights are not read any more.
+  void keep_packed(int threads) {
+    std::vector<std::shared_ptr<PackedLayer>> layers;
+    for (int64_t l = 0; l < L; ++l)
+      for (int64_t d = 0; d < D; ++d) layers.push_back(layer(l, d));
+    for (const auto& each : layers) each->keep_packed(threads);
+    packed_ = std::move(layers);
+  }
+  bool is_packed() const { return !packed_.empty(); }
+  // One layer in one direction; if they are not kept packed, a new one.
+  std::shared_ptr<PackedLayer> layer(int64_t l, int64_t d) const {
+    const size_t place = static_cast<size_t>(l * D + d);
+    if (is_packed()) return packed_[place];
+    return std::make_shared<PackedLayer>(cell_.cell, cell_.choices, inputs(l), H, weights_[place], cell_.kernels);
   }
 
   const CellNumbers& numbers() const { return cell_.cell.numbers; }
@@ -57,9 +68,10 @@ class StackWeights {
  private:
   int64_t inputs(int64_t l) const { return l ? D * H : I; }
 
-  const ChosenCell& cell_;
+  const ChosenCell cell_;
   const int64_t kinds_;
   std::vector<Weights> weights_;
+  std::vector<std::shared_ptr<PackedLayer>> packed_;
 };
 
 // What a stack reads and writes: x [T, B, I], or in any other order of the first two axes; states [L D, B, H].
@@ -70,12 +82,14 @@ struct StackCall {
   float* after[CellNumbers::kMostStates];
   float* y;                                       // [T, B, D H]
 
-  // Takes the addresses of x [T, B, I], [B, T, I] if `batch_first`, or [T, I], of S states or none, of the weights, and
-  // of the results y and S states; false if one of the tensors is unfit. States and y have no axis B if x has none.
+  // Takes the addresses of x [T, B, I], [B, T, I] if `batch_first`, or [T, I], of S states or none, of the weights
+  // if they are not kept packed, and of the results y and S states; false if one of the tensors is unfit. States and y
+  // have no axis B if x has none.
   bool read(const Tensors& tensors, TensorReader& reader, StackWeights& stack, const nb::tuple& results,
             bool batch_first) {
     const int64_t H = stack.H, rows = stack.L * stack.D;
-    const size_t S = static_cast<size_t>(stack.numbers().states), others = 1 + stack.count();
+    const size_t S = static_cast<size_t>(stack.numbers().states);
+    const size_t others = 1 + (stack.is_packed() ? 0 : stack.count());
     const bool given = static_cast<size_t>(reader.left()) != others;
     if (static_cast<size_t>(reader.left()) != others + (given ? S : 0)) return false;
     const TensorView in = reader.next(), out = tensors.view(results[0]);
@@ -96,7 +110,7 @@ struct StackCall {
       before[s] = first.ok ? first.data() : nullptr;
       after[s] = last.data();
     }
-    return stack.read(reader);
+    return stack.is_packed() || stack.read(reader);
   }
 
   void run(const StackWeights& stack, int threads) const {
@@ -109,7 +123,7 @@ struct StackCall {
 
  private:
   void step(const StackWeights& stack, int threads) const {
-    std::vector<std::unique_ptr<PackedLayer>> layers;
+    std::vector<std::shared_ptr<PackedLayer>> layers;
     std::vector<const PackedLayer*> pointers;
     for (int64_t l = 0; l < stack.L; ++l) {
       layers.push_back(stack.layer(l, 0));
