@@ -56,10 +56,11 @@ void step(const PackedLayer* const* layers, int64_t L, const StepCall& call, int
     return a->weight_bytes() < b->weight_bytes();
   });
   const Sharing sharing = choose_sharing(largest, batch, threads);
+  Team team(sharing.threads);
   int64_t trace_floats = 0, room_floats = 0;
   for (int64_t l = 0; l < L; ++l) {
     // Weights that all threads read are packed once, and not by each.
-    if (B > 1 && sharing.threads > 1 && !sharing.units) layers[l]->prepare_forward(threads);
+    if (B > 1 && sharing.threads > 1 && !sharing.units) layers[l]->prepare_forward(team);
     trace_floats = std::max(trace_floats, scratch_trace_floats(*layers[l]));
     if (B > 1) room_floats = std::max(room_floats, LayerSteps::room_floats(*layers[l]));
   }
@@ -84,7 +85,6 @@ void step(const PackedLayer* const* layers, int64_t L, const StepCall& call, int
     at[l].products = nullptr;
     if (scratch_trace_floats(*layers[l]) == 0) at[l].trace = nullptr;
   }
-  Team team(sharing.threads);
   team.run([&](int index) {
     const auto wait = [&] { team.barrier(index); };
     const Range own = sharing.units ? Range{0, B} : share(B, index, team.size());
