@@ -15,7 +15,6 @@ ROOT = Path(__file__).parent.parent
 NATIVE = ROOT / "build" / "fuzz" / "address" / "fuzz_native"
 PYTHON = ("model_file", "model_parts", "tables", "parquet", "vectors", "messages", "server")
 MEGABYTES = 500
-MORE_MEGABYTES = {"parquet": 2500}  # pyarrow asks for what a damaged page announces, 2 GiB at most, before it reads it
 LONGEST_WAIT = 30  # seconds of the clock for one input; the targets in Python measure the processor's themselves
 
 
@@ -34,7 +33,7 @@ def run(target: str, seconds: int) -> bool:
     found.mkdir(exist_ok=True)
     options = [
         f"-max_total_time={seconds}",
-        f"-rss_limit_mb={MORE_MEGABYTES.get(target, MEGABYTES)}",
+        f"-rss_limit_mb={MEGABYTES}",
         f"-timeout={LONGEST_WAIT}",
     ]
     options += ["-print_final_stats=1", f"-artifact_prefix={found}/{target}-", str(corpus)]
