@@ -34,12 +34,12 @@ class Extent:
     def _takes(self, letters: npt.NDArray[np.uint8]) -> bool:
         quotes = letters == _QUOTE
         # uint8 wraps around, which leaves even and odd as they are
-        inside = (np.cumsum(quotes, dtype=np.uint8) + np.uint8(self._in_text)) & 1 == 1
+        outside = (np.cumsum(quotes, dtype=np.uint8) + np.uint8(self._in_text)) & 1 == 0
         brackets = letters & _CASE
-        opens, closes = (brackets == _OPENS) & ~inside, (brackets == _CLOSES) & ~inside
-        ends = opens | closes if self._depth else opens | closes | (quotes & ~inside)  # inside brackets no text is last
-        places = np.flatnonzero(ends)
-        depths = self._depth + np.cumsum(opens[places].astype(np.int64) - closes[places])
-        self._depth = int(depths[-1]) if len(depths) else self._depth
-        self._in_text = bool(inside[-1]) if len(inside) else self._in_text
-        return bool((depths <= 0).any())
+        opens, closes = (brackets == _OPENS) & outside, (brackets == _CLOSES) & outside
+        depths = np.cumsum(opens.view(np.int8) - closes.view(np.int8), dtype=np.int32) + self._depth
+        # inside brackets, no text is the last thing
+        ended = depths <= 0 if self._depth else (depths <= 0) & (closes | (quotes & outside))
+        if len(letters):
+            self._depth, self._in_text = int(depths[-1]), not outside[-1]
+        return bool(ended.any())
