@@ -46,10 +46,10 @@ try:
     print("compiled,", "right" if torch.equal(result, 2 * x + 1) else "wrong")
 except Exception as error:
     lines = [line for line in str(error).splitlines() if "make_fallback" in line]
-    print(f"{type(error).__name__}: {lines[0].split(",")[0] if lines else error}")
+    print(f"{type(error).__name__}: {lines[0].partition(',')[0] if lines else error}")
 PY
 venv/bin/python -c 'import torch; print("torch", torch.__version__)'
-run() { env -u CI TORCHINDUCTOR_CACHE_DIR="$tmp/$1" "${@:2}" venv/bin/python compiled.py 2>/dev/null; }
+run() { env -u CI TORCHINDUCTOR_CACHE_DIR="$tmp/$1" "${@:2}" venv/bin/python compiled.py; }
 without=$(run cold-1)
 with=$(run cold-2 CI=true)
 cached=$(run cold-1 CI=true)

@@ -77,7 +77,7 @@ def test_inductor_runs_the_layer(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CI", "true")
     model = Tagger()
     compiled = torch.compile(model, fullgraph=True)
-    with torch.compiler.config.patch(force_disable_caches=True):
+    with torch.compiler.config.patch(force_disable_caches=True):  # type: ignore[attr-defined]
         results = [values_and_gradients(call, model, inputs(), None) for call in (compiled, model)]
     torch.testing.assert_close(*results, rtol=1e-5, atol=1e-5)
 
