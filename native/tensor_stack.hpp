@@ -97,7 +97,8 @@ struct StackCall {
     const bool single = in.axes() == 2, flipped = batch_first && !single;
     T = in.size(flipped ? 1 : 0);
     B = single ? 1 : in.size(flipped ? 0 : 1);
-    if (T * B * stack.I == 0 || in.size(in.axes() - 1) != stack.I || !in.contiguous(in.axes() - 1)) return false;
+    if (T == 0 || B == 0 || stack.I == 0 || in.size(in.axes() - 1) != stack.I || !in.contiguous(in.axes() - 1))
+      return false;
     x = {in.data(), in.stride(flipped ? 1 : 0), single ? 0 : in.stride(flipped ? 0 : 1), nullptr};
     if (!out.contiguous() || !(single ? out.is({T, stack.D * H}) : out.is({T, B, stack.D * H}))) return false;
     y = out.data();

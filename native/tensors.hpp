@@ -6,6 +6,7 @@
 #include <nanobind/ndarray.h>
 
 #include <algorithm>
+#include <cstdint>
 #include <initializer_list>
 #include <utility>
 #include <vector>
@@ -38,6 +39,7 @@ class TensorView {
       ok = false;
     }
     ok = ok && view_.device.device_type == nb::device::cpu::value && view_.dtype == nb::dtype<float>();
+    ok = ok && (view_.ndim == 0 || view_.strides);
   }
 
   bool is(std::initializer_list<int64_t> shape) const {
@@ -55,12 +57,14 @@ class TensorView {
     }
     return true;
   }
-  // Floats from the first to the last one of those that it has, both included.
+  // Floats from the first to the last one of those that it has, both included; INT64_MAX if no memory has as many.
   int64_t span() const {
-    int64_t floats = 1;
+    int64_t floats = 1, along = 0;
     for (int axis = 0; axis < axes(); ++axis) {
       if (size(axis) == 0) return 0;
-      floats += (size(axis) - 1) * stride(axis);
+      if (__builtin_mul_overflow(size(axis) - 1, stride(axis), &along) ||
+          __builtin_add_overflow(floats, along, &floats))
+        return INT64_MAX;
     }
     return floats;
   }

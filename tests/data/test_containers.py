@@ -258,7 +258,9 @@ def test_other_files_are_named(tmp_path: Path, what: str, name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "content", [gzip.compress(CSV), bz2.compress(CSV), lzma.compress(CSV), by_arrow("zstd"), zipped(a_csv=CSV)]
+    "content",
+    [gzip.compress(CSV), bz2.compress(CSV), lzma.compress(CSV), by_arrow("zstd"), zipped(a_csv=CSV)],
+    ids=["gzip", "bz2", "xz", "zstd", "zip"],  # the time is in some of them
 )
 @pytest.mark.parametrize("left", [0.4, 0.9])
 def test_packed_files_that_are_cut_off(tmp_path: Path, content: bytes, left: float) -> None:
@@ -312,7 +314,11 @@ class Trickle(io.RawIOBase):
         return found
 
 
-@pytest.mark.parametrize("content", [CSV, gzip.compress(CSV), columnar("parquet"), columnar("file"), zipped(a_csv=CSV)])
+@pytest.mark.parametrize(
+    "content",
+    [CSV, gzip.compress(CSV), columnar("parquet"), columnar("file"), zipped(a_csv=CSV)],
+    ids=["csv", "gzip", "parquet", "arrow", "zip"],
+)
 def test_first_bytes_may_come_one_by_one(content: bytes) -> None:
     """What a stream is can be told however slowly it begins, also of one that has no `read1`."""
     found = plain(blocks(Trickle(content), "csv", None))  # type: ignore[arg-type]

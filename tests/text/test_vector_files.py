@@ -118,6 +118,7 @@ def test_odd_words_are_words(tmp_path: Path, content: str, words: list[str]) -> 
         binary(b"", [b"caf\xe9", b"na\xef", b"the", b"of", b"a"][:4]),
         binary(b"\n", [b"the", b"caf\xe9", b"of", b"na\xef"]),
     ],
+    ids=["text", "text with a header", "gzip", "binary", "binary with line feeds"],
 )
 def test_words_that_are_not_utf8_are_left_out_and_counted(tmp_path: Path, content: bytes) -> None:
     """One bad byte in a word that nobody wants does not refuse the others, and is remarked."""
