@@ -34,6 +34,8 @@ using Floats32 = nb::ndarray<float, nb::device::cpu>;
 using ConstFloats = nb::ndarray<const float, nb::device::cpu>;
 using Marks = nb::ndarray<const uint8_t, nb::c_contig, nb::device::cpu>;
 using Integers = nb::ndarray<const int64_t, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
+using Rows2 = nb::ndarray<const float, nb::ndim<2>, nb::c_contig, nb::device::cpu>;
+using States4 = nb::ndarray<float, nb::ndim<4>, nb::c_contig, nb::device::cpu>;
 template <class T>
 using Maybe = std::optional<T>;
 
@@ -390,4 +392,13 @@ NB_MODULE(_native, module) {
          int threads) { return step_arrays(layers, true, x, before, after, threads); },
       nb::arg("layers"), nb::arg("x").none(), nb::arg("before").none(), nb::arg("after").none(), nb::arg("threads"),
       "One step through the layers of a stack; see PackedLayer.step.");
+  module.def(
+      "step_streams",
+      [](const std::vector<const PackedLayer*>& layers, Rows2 x, States4 states, Integers places, int threads) {
+        const StreamsCall call{static_cast<int64_t>(x.shape(0)), x.data(), states.data(), places.data()};
+        nb::gil_scoped_release release;
+        step_streams(layers.data(), static_cast<int64_t>(layers.size()), call, threads);
+      },
+      nb::arg("layers"), nb::arg("x"), nb::arg("states"), nb::arg("places"), nb::arg("threads"),
+      "One step of B streams, x [B, I], through a stack; states [places, S, L, H] are overwritten at their places.");
 }

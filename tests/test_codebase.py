@@ -24,7 +24,7 @@ PACKAGE = ROOT / "src" / "tidegate"
 ROOMS = (
     ("_native", "ops", "files", "characters"),
     ("sequences", "torch", "text", "data"),
-    ("inspection",),
+    ("inspection", "stream"),
     ("models",),
     ("training",),
     ("__init__", "sklearn"),

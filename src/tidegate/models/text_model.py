@@ -9,7 +9,7 @@ import numpy.typing as npt
 from tidegate.inspection.network import beside_so_far, words_of
 from tidegate.inspection.units import Units, units
 from tidegate.models.config import TextConfig
-from tidegate.models.network import Array, Network
+from tidegate.models.network import Array, Ids, Network
 from tidegate.models.ngrams import Ngrams
 from tidegate.sequences.embedded import Embedded, softmax
 from tidegate.sequences.padding import pad
@@ -45,6 +45,7 @@ class TextModel(Network):
 
     config: TextConfig
     described = "a model that reads texts"
+    tokenizer: Tokenizer
 
     def __init__(
         self,
@@ -77,6 +78,16 @@ class TextModel(Network):
     def vocabulary(self) -> list[str]:
         """The words that it knows."""
         return self.tokenizer.vocab
+
+    @property
+    def most_steps(self) -> int | None:
+        """The words of a text that it reads; None for all."""
+        return self.config.max_length
+
+    def vectors_of(self, ids: Ids) -> Array:
+        """Returns the vectors of words, float32 [..., E] of ints [...]."""
+        vectors: Array = self.arrays["embedding.weight"][ids]
+        return vectors
 
     def encode(self, texts: Iterable[str]) -> Array:
         """Summarises each text by one vector: what the head sees.

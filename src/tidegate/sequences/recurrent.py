@@ -14,6 +14,7 @@ from tidegate.ops.checks import Sizes, check, check_ids, check_lengths
 from tidegate.ops.compressed import Compressed, compress
 from tidegate.ops.layer import pack_checked, stand_in
 from tidegate.ops.names import layout, parameter_letters, parameter_names
+from tidegate.ops.streaming import step_streams
 from tidegate.ops.trace import Trace, outputs_of
 from tidegate.sequences.padding import Sequences, as_sequences, batches, pad
 from tidegate.sequences.summaries import summarize, summary_size
@@ -211,6 +212,10 @@ class Recurrent:
         if self.bidirectional:
             raise ValueError("a stack in both directions takes no steps: it reads a sequence from its end too")
         return ops.step([layer for layer, *_ in self._layers], x, h, out=out)
+
+    def step_streams(self, x: Array, states: Array, places: npt.NDArray[np.int64]) -> None:
+        """Takes one step of many streams in their places, see `ops.streaming.step_streams`; for one direction only."""
+        step_streams([layer for layer, *_ in self._layers], x, states, places)
 
     def trace(self, x: Array, lengths: npt.ArrayLike | None = None, h0: Array | None = None) -> list[Trace]:
         """Runs the stack as `outputs` does, and keeps every gate of every unit at every step.
