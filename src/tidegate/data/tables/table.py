@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from tidegate.data.tables.columns import column_of, fields_of, guess_columns
@@ -118,6 +118,7 @@ def stream(
         known = survey(source, kind, typed=typed, whole=size is None, some=not others)
         chosen = guess_columns(known.sample, text, label, need_label=need_label) if known and known.sample else None
         needed = None if others or not (chosen and known) else _needed(known.sample, *chosen)
+        known = replace(known, sample={}) if known and needed else known  # what it holds is no longer of use
         for block in blocks(source, kind, size, needed):
             columns = known.completed(block) if known and not needed else block
             chosen = chosen or guess_columns(columns, text, label, need_label=need_label)
