@@ -98,7 +98,10 @@ def cases(gigabytes: float) -> list[Case]:
         Case("JSON Lines with a text of 2 GB", "t.jsonl", text, 2 * GB),
         Case("word vectors with a line of 2 GB", "v.vec", vectors, 2 * GB, "train TRAIN --vectors FILE -o OUT"),
         *(Case(f"{COLUMNS:,} columns, {kind}", f"t.{kind}", wide(kind), 0) for kind in ("csv", "jsonl", "parquet")),
-        Case(f"{COLUMNS:,} columns, parquet to parquet", "t.parquet", wide("parquet"), 0, "predict MODEL FILE -o OUT"),
+        *(
+            Case(f"{COLUMNS:,} columns, {kind} to parquet", f"t.{kind}", wide(kind), 0, "predict MODEL FILE -o OUT")
+            for kind in ("csv", "jsonl", "parquet")
+        ),
     ]
 
 
