@@ -102,7 +102,7 @@ EXPECTED = {
     "metrics_is_a_list.safetensors": "metrics is '[]', expected a JSON object",
     "metrics_nested.safetensors": "metrics is not JSON: maximum recursion depth exceeded",
     "model.safetensors.gz": "it is a gzip file",
-    "next_version.safetensors": "it has format '2', expected '1': another version wrote it",
+    "next_version.safetensors": "it has format '3', expected '1' or '2': another version wrote it",
     "numbers_left_over.safetensors": "it is damaged: it has 77 bytes, but its arrays end at 73",
     "numbers_missing.safetensors": "it is truncated: it has 73 bytes, but its arrays end at 77",
     "numbers_shared.safetensors": "its header is damaged: 'b' begins at byte 130 of the file, expected 134",

@@ -9,6 +9,7 @@ import numpy.typing as npt
 from tidegate.inspection.units import Units, units
 from tidegate.models.config import TextConfig
 from tidegate.models.network import Array, Network
+from tidegate.ops.compressed import Compressed
 from tidegate.sequences.embedded import Embedded, softmax
 from tidegate.sequences.padding import pad
 from tidegate.text.tokenizer import Tokenizer, check_texts
@@ -46,7 +47,7 @@ class TextModel(Network):
         self,
         config: TextConfig,
         tokenizer: Tokenizer,
-        arrays: Mapping[str, npt.NDArray[Any]],
+        arrays: Mapping[str, npt.NDArray[Any] | Compressed],
         metrics: Mapping[str, Any] | None = None,
         versions: Mapping[str, str] | None = None,
     ) -> None:
@@ -54,7 +55,7 @@ class TextModel(Network):
 
         Args:
             config: As the attribute, and so is the tokenizer.
-            arrays: `embedding.weight` [V, E], and what a `Network` has, with I = E; float32.
+            arrays: `embedding.weight` [V, E], and what a `Network` has, with I = E; float32 or compressed.
             metrics: Anything that JSON holds.
             versions: None for the version of tidegate at hand.
 
@@ -144,4 +145,4 @@ class TextModel(Network):
         return super()._texts() | {"tokenizer": self.tokenizer.to_json()}
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return TextModel, (self.config, self.tokenizer, self.arrays, self.metrics, self.versions)
+        return TextModel, (self.config, self.tokenizer, self._stored, self.metrics, self.versions)

@@ -66,7 +66,7 @@ def damaged() -> dict[str, bytes]:
         "dtype_unknown.safetensors": safetensors({"a": tensor(0, 4, [1], "F33")}, bytes(4)),
         "other_program.safetensors": safetensors({"__metadata__": {"format": "pt"}, "a": one}, bytes(4)),
         "other_program_bare.safetensors": safetensors({"a": one}, bytes(4)),
-        "next_version.safetensors": safetensors({"__metadata__": {"tidegate": "2"}, "a": one}, bytes(4)),
+        "next_version.safetensors": safetensors({"__metadata__": {"tidegate": "3"}, "a": one}, bytes(4)),
         "metadata_bare.safetensors": safetensors({"__metadata__": {"tidegate": "1"}, "a": one}, bytes(4)),
         "metadata_of_numbers.safetensors": safetensors({"__metadata__": {"tidegate": 1}, "a": one}, bytes(4)),
         "metadata_is_a_list.safetensors": safetensors({"__metadata__": ["tidegate"], "a": one}, bytes(4)),
