@@ -80,7 +80,8 @@ class Compressed:
         """Returns the numbers that it stands for, float32 [R, K]."""
         if self.scales is None:
             return (self.values.astype(np.uint32) << 16).view(np.float32)
-        expanded: Array = self.values * self.scales[:, None]
+        with np.errstate(over="ignore"):  # scales from a file may be anything; infinity is for the caller to refuse
+            expanded: Array = self.values * self.scales[:, None]
         return expanded
 
 
