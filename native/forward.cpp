@@ -262,9 +262,9 @@ void forward(const PackedLayer& layer, const Batch& batch, const ForwardPass& pa
   assert(batch.T * batch.B == 0 || (pass.x && pass.y));
   assert(layer.numbers.states == 1 || pass.h_n[1]);
   const Sharing sharing = choose_sharing(layer, batch, threads);
-  // Weights that are read once by one thread are not packed before, but as they are read.
-  if (batch.T > 1 || batch.ids || (sharing.threads > 1 && !sharing.units)) layer.prepare_forward(threads);
   Team team(sharing.threads);
+  // Weights that are read once by one thread are not packed before, but as they are read.
+  if (batch.T > 1 || batch.ids || (sharing.threads > 1 && !sharing.units)) layer.prepare_forward(team);
   const Lookup lookup(batch);
   const TableProducts table = multiply_table(layer, pass, lookup, team);
   if (sharing.units && team.size() > 1) {

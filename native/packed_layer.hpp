@@ -5,6 +5,7 @@
 
 #include "kernel_table.hpp"
 #include "memory.hpp"
+#include "parallel.hpp"
 
 namespace tidegate {
 
@@ -106,11 +107,12 @@ class PackedLayer {
     return call;
   }
 
-  // Packs a layout the first time that it is needed.
-  void prepare_forward(int threads) const;
+  // Packs a layout the first time that it is needed, by the team of the pass that needs it: a thread that waits for
+  // another team's work to end may fall asleep meanwhile.
+  void prepare_forward(Team& team) const;
   bool forward_is_prepared() const { return forward_hh_.get() != nullptr; }
-  void prepare_backward_ih(int threads) const;
-  void prepare_backward_hh(int32_t stage, int threads) const;
+  void prepare_backward_ih(Team& team) const;
+  void prepare_backward_hh(int32_t stage, Team& team) const;
 
  private:
   // Floats that the panels of one stage take, the last panel filled up.
@@ -128,7 +130,8 @@ class PackedLayer {
   RecycledFloats pack_small(const void* w, int64_t depth, int threads) const;
   void pack_scales(const float* scales, float* to) const;
   Panels pack_panels(const float* w, int64_t depth, int32_t stage, Range panels, float* to) const;
-  RecycledFloats pack_forward(const float* w, int64_t depth, int threads) const;
+  int64_t forward_floats(int64_t depth) const;
+  void pack_forward(const float* w, int64_t depth, const RecycledFloats& to, Range part) const;
   WeightRows rows(const float* w, int64_t depth, int32_t stage) const {
     const bool several = numbers.stage_gates(stage) > 1;  // gates side by side, or blocks of a single one
     return {w + numbers.stage_first(stage) * hidden * depth, depth, several ? hidden : kernels.lanes,
@@ -136,7 +139,7 @@ class PackedLayer {
   }
   void pack_vectors(const float* w, const Panels& panels, int32_t stage, Range vectors, float* to) const;
   RecycledFloats pack_backward(const std::vector<int32_t>& order, const float* w, const RecycledFloats& forward,
-                               int64_t columns, int threads) const;
+                               int64_t columns, Team& team) const;
 
   Weights weights_;  // null once they are kept packed
   Element element_ = Element::kFloat32;

@@ -35,6 +35,7 @@ class BatchRows:
 States: TypeAlias = Sequence[Maybe]
 CellName: TypeAlias = tuple[str, Sequence[int], str]
 StackSizes: TypeAlias = tuple[int, int, int, int, bool]
+TensorInputs: TypeAlias = tuple[tuple[Any, ...], Sequence[int]]
 
 class PackedLayer:
     def __init__(
@@ -74,19 +75,43 @@ class PackedLayer:
     ) -> None: ...
     def step(self, x: Any, before: Any, after: Any, threads: int) -> bool: ...
 
+class PackedStack: ...
+
 class Tensors:
     def __init__(self, exchange: Any, types: tuple[type, ...]) -> None: ...
     def run(
         self,
         cell: CellName,
         sizes: StackSizes,
-        inputs: tuple[Any, tuple[Any, ...], Sequence[Any], Sequence[int]],
+        inputs: TensorInputs,
         results: tuple[Any, ...],
         batch_first: bool,
         threads: int,
     ) -> bool: ...
-    def layers(
-        self, cell: CellName, sizes: StackSizes, weights: Sequence[Any], memory: Sequence[int]
-    ) -> list[PackedLayer]: ...
+    def pack(self, cell: CellName, sizes: StackSizes, weights: TensorInputs, threads: int) -> PackedStack | None: ...
+    def run_packed(
+        self, stack: PackedStack, inputs: TensorInputs, results: tuple[Any, ...], batch_first: bool, threads: int
+    ) -> bool: ...
+    def forward(
+        self,
+        cell: CellName,
+        sizes: StackSizes,
+        rows: BatchRows,
+        inputs: TensorInputs,
+        results: tuple[Any, ...],
+        clears_trace: bool,
+        threads: int,
+    ) -> bool: ...
+    def backward(
+        self,
+        cell: CellName,
+        sizes: StackSizes,
+        rows: BatchRows,
+        inputs: TensorInputs,
+        results: tuple[Any, ...],
+        trace_steps: int,
+        threads: int,
+    ) -> bool: ...
 
 def step(layers: Sequence[PackedLayer], x: Any, before: Any, after: Any, threads: int) -> bool: ...
+def step_streams(layers: Sequence[PackedLayer], x: Any, states: Any, places: Any, threads: int) -> None: ...

@@ -167,6 +167,19 @@ def test_a_network_can_be_looked_into(cell: str) -> None:
     assert network.units(SEQUENCES).steps == sum(LENGTHS)
 
 
+@pytest.mark.parametrize("cell", [cell for cell in CELLS if make_network(cell).stack])
+def test_a_stack_alone_is_a_network(tmp_path: Any, cell: str) -> None:
+    """A recurrent stack is saved as a network without a head, and is the same to the bit when it comes back."""
+    weights = {name[4:]: a for name, a in make_network(cell, num_layers=2).arrays.items() if name.startswith("rnn.")}
+    stack = Recurrent(weights, cell, "mean+max")
+    Network.of(stack).save(tmp_path / "stack.safetensors")
+    loaded = load(tmp_path / "stack.safetensors")
+    assert loaded.stack
+    assert str(loaded.stack) == str(stack)
+    for other in (loaded.encode, loaded.stack, pickle.loads(pickle.dumps(stack)), copy.deepcopy(stack)):
+        assert other(SEQUENCES).tobytes() == stack(SEQUENCES).tobytes()
+
+
 def arrays_of(config: Any) -> dict[str, npt.NDArray[np.float32]]:
     """Arrays of zeros as a configuration wants them."""
     return {name: np.zeros(shape, np.float32) for name, shape in config.shapes().items()}

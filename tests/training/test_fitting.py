@@ -49,7 +49,7 @@ def test_sequences_make_a_network(cell: str) -> None:
     """Vectors of any scale are learned from, without scaling them by hand, and the model takes them as they are."""
     sequences, ends = walks()
     network = fit(sequences, ends > 0, cell=cell, hidden_size=16, epochs=30, batch_size=16, learning_rate=0.02)
-    assert type(network) is tidegate.Network
+    assert type(network) is tidegate.SequenceModel
     assert (network.predict(sequences) == (ends > 0)).mean() > 0.9
 
 
@@ -162,3 +162,64 @@ def test_without_torch_the_install_line_is_shown() -> None:
     code = "import sys; sys.modules['torch'] = None; import tidegate; tidegate.fit(['a'], ['b'])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert "ImportError: tidegate.training needs PyTorch: pip install 'tidegate[train]'" in done.stderr
+
+
+def test_gaps_are_trained_on_and_told_from_numbers() -> None:
+    """Where NaN stands for a missing value, that it is missing is learned from too, and gaps may come again."""
+    rng = np.random.default_rng(4)
+    x = rng.standard_normal((200, 10, 2))
+    silent = np.arange(200) % 2 == 0
+    x[silent, 5:8, 1] = np.nan
+    model = fit(x, silent, hidden_size=8, epochs=15, batch_size=16, learning_rate=0.03)
+    assert isinstance(model, tidegate.SequenceModel)
+    assert model.config.missing == (1,)
+    assert (model.predict(x) == silent).mean() > 0.95
+
+
+def test_channels_first_trains_the_same_model() -> None:
+    """[K, T] with layout="channels_first" is trained on as [T, K] is, held-out sequences too."""
+    sequences, ends = walks(64)
+    turned, labels = [x.T for x in sequences], ends > 0
+    first = fit(sequences[:48], labels[:48], validation=(sequences[48:], labels[48:]), **QUICK)
+    other = fit(turned[:48], labels[:48], validation=(turned[48:], labels[48:]), layout="channels_first", **QUICK)
+    assert first.scores(sequences).tobytes() == other.scores(turned).tobytes()
+
+
+def test_validation_of_nothing_trains_on_all() -> None:
+    """With validation=0 every row is trained on, one of a class too, and the scores are of these rows."""
+    model = fit([*TEXTS, "odd"], ["yes", "no"] * 16 + ["what"], validation=0, embedding_size=4, **QUICK)
+    assert model.metrics["n"] == 33
+    assert model.labels == ("no", "what", "yes")
+
+
+@pytest.mark.parametrize("task", ["classification", "regression"])
+def test_weights_say_what_counts(task: str) -> None:
+    """Of contradictory rows those with the weight are believed, and weights of another scale change nothing."""
+    sequences = [np.full((3, 1), float(i % 2)) for i in range(64)]
+    labels = np.array([(i % 2) ^ (i >= 32) for i in range(64)], float)
+    options: dict[str, Any] = QUICK | {"task": task, "class_weights": "none"}
+    for believed in (0, 1):
+        options["validation"] = (sequences[:2], [float(believed), float(not believed)])
+        weights = np.where((np.arange(64) >= 32) == believed, 1.0, 1e-4)
+        model = fit(sequences, labels, sample_weight=weights, **options)
+        one, two = model.predict(sequences[:2])
+        assert (one > 0.5, two > 0.5) == (bool(believed), not believed)
+    again = fit(sequences, labels, sample_weight=4 * weights, **options)
+    assert again.scores(sequences).tobytes() == model.scores(sequences).tobytes()
+
+
+@pytest.mark.parametrize(
+    ("weights", "message"),
+    [
+        (np.ones((32, 1)), r"sample_weight has shape \(32, 1\), expected one number for each"),
+        (np.ones(3), r"sample_weight has shape \(3,\)"),
+        (np.zeros(32), "all of them are 0"),
+        (np.full(32, -1.0), "numbers that are negative"),
+        (np.full(32, np.nan), "not finite"),
+    ],
+    ids=["two axes", "too few", "nothing", "negative", "none"],
+)
+def test_weights_that_cannot_be_meant(weights: Any, message: str) -> None:
+    """An error names what is wrong with the weights."""
+    with pytest.raises(ValueError, match=message):
+        fit(TEXTS, ["yes", "no"] * 16, sample_weight=weights)

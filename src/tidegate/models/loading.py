@@ -1,18 +1,19 @@
 """Models read from files."""
 
 import os
+from collections.abc import Mapping
 from typing import TypeVar, overload
 
 import numpy as np
 
 from tidegate.models.architecture import Architecture, CheckedArrays
-from tidegate.models.config import NetworkConfig, TextConfig
+from tidegate.models.config import NetworkConfig, SequenceConfig, TextConfig
 from tidegate.models.file import TOKENIZER, reading
 from tidegate.models.metadata import parse_object
 from tidegate.models.network import Network
-from tidegate.models.rules import check_tokenizer
+from tidegate.models.rules import read_tokenizer
+from tidegate.models.sequence_model import SequenceModel
 from tidegate.models.text_model import TextModel
-from tidegate.text.tokenizer import Tokenizer
 
 M = TypeVar("M", bound=Network)
 
@@ -26,10 +27,11 @@ def load(path: str | os.PathLike[str], kind: type[Network] = Network) -> Network
 
     Args:
         path: A safetensors file.
-        kind: What the file must hold: `TextModel` for a model that reads texts.
+        kind: What the file must hold: `TextModel` for a model that reads texts, `SequenceModel` for one that reads
+            sequences of numbers as they are measured.
 
     Returns:
-        The model: a `TextModel` if the file holds a tokenizer, otherwise a `Network`.
+        The model, as it was saved: a `TextModel`, a `SequenceModel` or a plain `Network`.
 
     Raises:
         OSError: There is no such file, or it may not be read.
@@ -37,16 +39,24 @@ def load(path: str | os.PathLike[str], kind: type[Network] = Network) -> Network
     """
     with reading(path) as contents:
         texts = contents.metadata
-        reads_texts = TOKENIZER in texts
-        if issubclass(kind, TextModel) and not reads_texts:
-            raise ValueError("it holds a network that reads vectors, expected a model that reads texts")
-        config: Architecture = (TextConfig if reads_texts else NetworkConfig).from_json(texts["config"])
+        found, configured = _kind(texts)
+        if kind not in found.__mro__:
+            raise ValueError(f"it holds {found.described}, expected {kind.described}")
+        config = configured.from_json(texts["config"])
         # Arrays of these shapes that take no memory: the file's own are read only when they fit.
         config.check_arrays({name: np.broadcast_to(np.float32(0), shape) for name, shape in contents.shapes.items()})
-        if isinstance(config, TextConfig):
-            check_tokenizer(texts[TOKENIZER], config.vocab_size)
+        tokenizer = read_tokenizer(texts[TOKENIZER], config.vocab_size) if isinstance(config, TextConfig) else None
         arrays = CheckedArrays(config, contents.arrays())
         facts = [parse_object(name, texts[name]) for name in ("metrics", "versions")]
-        if isinstance(config, TextConfig):
-            return TextModel(config, Tokenizer.from_json(texts[TOKENIZER]), arrays, *facts)
-        return Network(config, arrays, *facts)
+        if tokenizer and isinstance(config, TextConfig):
+            return TextModel(config, tokenizer, arrays, *facts)
+        return found(config, arrays, *facts)
+
+
+def _kind(texts: Mapping[str, str]) -> tuple[type[Network], type[Architecture]]:
+    """Tells from the metadata of a file which model it holds, and which configuration that has."""
+    if TOKENIZER in texts:
+        return TextModel, TextConfig
+    if "features" in parse_object("config", texts["config"]):
+        return SequenceModel, SequenceConfig
+    return Network, NetworkConfig

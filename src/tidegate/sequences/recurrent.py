@@ -14,6 +14,7 @@ from tidegate.ops.checks import Sizes, check, check_ids, check_lengths
 from tidegate.ops.compressed import Compressed, compress, stand_in
 from tidegate.ops.layer import pack_checked
 from tidegate.ops.names import layout, parameter_letters, parameter_names
+from tidegate.ops.streaming import step_streams
 from tidegate.ops.trace import Trace, outputs_of
 from tidegate.sequences.padding import Sequences, as_sequences, batches, pad
 from tidegate.sequences.summaries import summarize, summary_size
@@ -212,6 +213,10 @@ class Recurrent:
             raise ValueError("a stack in both directions takes no steps: it reads a sequence from its end too")
         return ops.step([layer for layer, *_ in self._layers], x, h, out=out)
 
+    def step_streams(self, x: Array, states: Array, places: npt.NDArray[np.int64]) -> None:
+        """Takes one step of many streams in their places, see `ops.streaming.step_streams`; for one direction only."""
+        step_streams([layer for layer, *_ in self._layers], x, states, places)
+
     def trace(self, x: Array, lengths: npt.ArrayLike | None = None, h0: Array | None = None) -> list[Trace]:
         """Runs the stack as `outputs` does, and keeps every gate of every unit at every step.
 
@@ -352,6 +357,10 @@ class Recurrent:
                 }
                 traces.append(Trace.of(self.cell, part, _taken_apart(out.trace), layer=index, reverse=reverse, **facts))
         return y
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Packed weights belong to a process: a copy, or a worker that is sent a stack, packs its own.
+        return type(self).of_checked, (self.weights, self.cell, self.summary)
 
     def __repr__(self) -> str:
         return (

@@ -1,19 +1,21 @@
 """Labelled sequences made ready for training: vocabulary, classes or numbers, and a part held out to judge by."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, NamedTuple
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 import numpy.typing as npt
 
 from tidegate.models.architecture import Architecture
-from tidegate.models.config import NetworkConfig, TextConfig
+from tidegate.models.config import SequenceConfig, TextConfig
 from tidegate.models.network import Network
+from tidegate.models.sequence_model import SequenceModel
 from tidegate.models.text_model import TextModel
+from tidegate.sequences.features import LAYOUTS, Features, steps_first
 from tidegate.sequences.padding import Sequences, as_sequences
 from tidegate.text.tokenizer import Tokenizer, check_texts
-from tidegate.training.corpus import Corpus
+from tidegate.training.corpus import Corpus, Integers
 from tidegate.training.labels import Targets, numbers_of, targets_of
 from tidegate.training.repeats import Repeats, find_repeats
 from tidegate.training.sampling import hold_out
@@ -31,10 +33,12 @@ class Labelled:
     Attributes:
         corpus: The B sequences.
         targets: Index of the class of each, int64 [B], or the numbers of a regression, float32 [B, C].
+        weights: How much each counts in the loss, float32 [B]; None for all the same.
     """
 
     corpus: Corpus
     targets: npt.NDArray[Any]
+    weights: npt.NDArray[np.float32] | None = None
 
     def __len__(self) -> int:
         return len(self.targets)
@@ -46,11 +50,31 @@ class Examples(Targets):
 
     Attributes:
         train: What to train on.
-        validation: What is held out.
+        validation: What is held out; what is trained on if nothing is.
+        rows: Which of the sequences that were given are trained on, ascending, int64.
     """
 
     train: Labelled
     validation: Labelled
+    rows: Integers
+
+    def weighted(self, weights: npt.ArrayLike) -> Self:
+        """Weighs sequences in the loss.
+
+        Args:
+            weights: How much each of the sequences that were given counts, at least 0, float [B]. Their mean over what
+                is trained on becomes 1; what is held out is not weighed.
+
+        Raises:
+            ValueError: Their shape is another, one of them is negative or not finite, or all are 0.
+        """
+        given = np.asarray(weights, np.float64)
+        if given.ndim != 1 or len(given) <= self.rows.max(initial=-1):
+            raise ValueError(f"sample_weight has shape {given.shape}, expected one number for each sequence")
+        if not (np.isfinite(given).all() and (given >= 0).all() and given[self.rows].any()):
+            raise ValueError("sample_weight has numbers that are negative or not finite, or all of them are 0")
+        chosen = (given[self.rows] / given[self.rows].mean()).astype(np.float32)
+        return replace(self, train=replace(self.train, weights=chosen))
 
     def config(self, cell: str = CELL, **sizes: Any) -> Architecture:
         """Describes a network for these sequences."""
@@ -72,11 +96,15 @@ class TextExamples(Examples):
         tokenizer: Turns texts into word ids; its vocabulary is that of the texts to train on.
         max_length: Longest text in words, the rest is not read; None for no limit.
         repeats: Texts that come again, in the same part or in both.
+        texts: The texts to train on, and those to judge by.
+        held_out: Whether those to judge by are a share of what was given, and not texts of their own.
     """
 
     tokenizer: Tokenizer
     max_length: int | None
     repeats: Repeats
+    texts: tuple[Sequence[str], Sequence[str]] = ((), ())
+    held_out: bool = False
 
     def config(self, cell: str = CELL, **sizes: Any) -> TextConfig:
         """Describes a network for these texts.
@@ -95,27 +123,31 @@ class TextExamples(Examples):
 
 @dataclass(frozen=True, kw_only=True)
 class SequenceExamples(Examples):
-    """Sequences of vectors to train on and to judge by.
+    """Sequences of numbers to train on and to judge by, scaled and without gaps.
 
     Attributes:
-        input_size: I.
+        features: What was done to the numbers, measured on the sequences to train on.
+        layout: Of the sequences as they were given, see `SequenceConfig`.
     """
 
-    input_size: int
+    features: Features
+    layout: str = LAYOUTS[0]
 
-    def config(self, cell: str = CELL, **sizes: Any) -> NetworkConfig:
+    def config(self, cell: str = CELL, **sizes: Any) -> SequenceConfig:
         """Describes a network for these sequences.
 
         Args:
-            cell: As in `NetworkConfig`.
-            sizes: Other fields of `NetworkConfig`; those of `SIZES` have their defaults there.
+            cell: As in `SequenceConfig`.
+            sizes: Other fields of `SequenceConfig`; those of `SIZES` have their defaults there.
         """
         defaults = {name: size for name, size in SIZES.items() if name != "embedding_size"}
-        return NetworkConfig(cell=cell, input_size=self.input_size, **{**defaults, **sizes}, **self._facts())
+        fixed = self._facts() | {"missing": self.features.missing, "layout": self.layout}
+        return SequenceConfig(cell=cell, features=len(self.features.center), **{**defaults, **sizes}, **fixed)
 
-    def model(self, config: NetworkConfig, weights: Mapping[str, npt.NDArray[Any]], *facts: Any) -> Network:
+    def model(self, config: SequenceConfig, weights: Mapping[str, npt.NDArray[Any]], *facts: Any) -> SequenceModel:
         """Makes a model of trained weights; `facts` are metrics and versions."""
-        return Network(config, weights, *facts)
+        scales = {"features.center": self.features.center, "features.scale": self.features.scale}
+        return SequenceModel(config, {**weights, **scales}, *facts)
 
 
 class _Part(NamedTuple):
@@ -147,7 +179,8 @@ def prepare_texts(
         texts: The B texts.
         labels: Their B labels; of a regression one number each, or several, [B, C].
         task: "classification" or "regression".
-        validation: The share of each class to hold out, or other texts and labels to judge by.
+        validation: The share of each class to hold out, or other texts and labels to judge by; 0 to train on all, and
+            to judge by the same.
         vocab_size: Most words to know, the most frequent ones first.
         min_frequency: How often a word must occur to be known.
         max_length: Longest text in words, the rest is not read; None for no limit.
@@ -158,11 +191,11 @@ def prepare_texts(
         ValueError: Texts and labels differ in number, a label is empty, there are fewer than two classes, nothing can
             be held out, or a label occurs in the validation part only.
     """
-    targets, parts = _parts(list(check_texts(texts)), labels, task, validation, seed)
+    facts, parts = _parts(list(check_texts(texts)), labels, task, validation, seed)
     tokenizer = Tokenizer.train(parts[0].sequences, vocab_size=vocab_size, min_frequency=min_frequency)
-    train, held = (Labelled(Corpus.from_texts(part, tokenizer, max_length), numbers) for part, numbers in parts)
-    facts = vars(targets) | {"max_length": max_length, "repeats": find_repeats(parts[0], parts[1])}
-    return TextExamples(**facts, tokenizer=tokenizer, train=train, validation=held)
+    facts |= _labelled(parts, lambda part: Corpus.from_texts(part, tokenizer, max_length))
+    facts |= {"texts": (parts[0].sequences, parts[-1].sequences), "held_out": not isinstance(validation, tuple)}
+    return TextExamples(**facts, tokenizer=tokenizer, max_length=max_length, repeats=find_repeats(parts[0], parts[-1]))
 
 
 def prepare_sequences(
@@ -171,46 +204,56 @@ def prepare_sequences(
     *,
     task: str = "classification",
     validation: float | tuple[Sequences, Sequence[Any]] = VALIDATION,
+    layout: str = LAYOUTS[0],
     seed: int = 0,
 ) -> SequenceExamples:
-    """Holds out a part of sequences of vectors, and turns labels into numbers.
+    """Holds out a part of sequences of numbers, measures and scales the features, and turns labels into numbers.
 
     Args:
-        sequences: Numbers [T, I] for each of B sequences, T of any length, or one array [B, T, I].
+        sequences: Numbers [T, K] for each of B sequences, T of any length, or one array [B, T, K]; NaN where a value is
+            missing.
         labels: As in `prepare_texts`, and so are task and seed.
         task: As in `prepare_texts`.
-        validation: The share of each class to hold out, or other sequences and labels to judge by.
+        validation: The share of each class to hold out, or other sequences and labels to judge by; 0 to train on all,
+            and to judge by the same.
+        layout: "channels_first" where sequences are arrays [K, T], or one array [B, K, T].
         seed: As in `prepare_texts`.
 
     Raises:
         TypeError: The sequences are no real numbers, or a label is not hashable.
-        ValueError: As in `prepare_texts`, or a sequence has another number of features or is not finite.
+        ValueError: As in `prepare_texts`, or a sequence has another number of features, an infinite number, or misses
+            one of a feature that is never missing where it is trained on.
     """
-    arrays, width = as_sequences(sequences)
+    arrays, width = as_sequences(steps_first(sequences, layout))
     if isinstance(validation, tuple):
-        validation = (as_sequences(validation[0], width)[0], validation[1])
-    targets, parts = _parts(arrays, labels, task, validation, seed)
-    train, held = (
-        Labelled(Corpus.from_rows(_finite(array).astype(np.float32) for array in part), numbers)
-        for part, numbers in parts
+        validation = (as_sequences(steps_first(validation[0], layout), width)[0], validation[1])
+    facts, parts = _parts(arrays, labels, task, validation, seed)
+    features = Features.of(parts[0].sequences)
+    facts |= _labelled(
+        parts, lambda part: Corpus.from_rows(features.read(f"sequences[{b}]", array) for b, array in enumerate(part))
     )
-    return SequenceExamples(**vars(targets), train=train, validation=held, input_size=width)
+    return SequenceExamples(**facts, features=features, layout=layout)
 
 
-def _finite(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    if not np.isfinite(array).all():
-        raise ValueError(f"sequences hold numbers that are not finite, such as {array[~np.isfinite(array)][0]}")
-    return array
-
-
-def _parts(sequences: list[Any], labels: Any, task: str, validation: Any, seed: int) -> tuple[Targets, list[_Part]]:
-    """Turns labels into numbers, and holds a part of the sequences out."""
+def _parts(
+    sequences: list[Any], labels: Any, task: str, validation: Any, seed: int
+) -> tuple[dict[str, Any], list[_Part]]:
+    """Turns labels into numbers, and holds a part of the sequences out; nothing if the share is 0."""
     targets = numbers_of(labels) if task == "regression" else targets_of(labels)
-    numbers = targets.numbers(labels, "the training part", len(sequences))
+    numbers, rows = targets.numbers(labels, "the training part", len(sequences)), np.arange(len(sequences))
     if isinstance(validation, tuple):
         others = list(validation[0])
         held = targets.numbers(validation[1], "the validation part", len(others))
-        return targets, [_Part(sequences, numbers), _Part(others, held)]
+        return vars(targets) | {"rows": rows}, [_Part(sequences, numbers), _Part(others, held)]
+    if validation == 0:
+        return vars(targets) | {"rows": rows}, [_Part(sequences, numbers)]
     groups = np.zeros(len(sequences), np.int64) if task == "regression" else numbers
     chosen = hold_out(groups, validation, np.random.default_rng(seed))
-    return targets, [_Part([sequences[b] for b in rows], numbers[rows]) for rows in chosen]
+    parts = [_Part([sequences[b] for b in rows], numbers[rows]) for rows in chosen]
+    return vars(targets) | {"rows": chosen[0]}, parts
+
+
+def _labelled(parts: list[_Part], corpus: Callable[[list[Any]], Corpus]) -> dict[str, Labelled]:
+    """Makes what is trained on and what is judged by, which are the same if there is one part."""
+    labelled = [Labelled(corpus(part.sequences), part.targets) for part in parts]
+    return {"train": labelled[0], "validation": labelled[-1]}

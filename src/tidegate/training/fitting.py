@@ -1,7 +1,8 @@
 """Training in one call."""
 
 import os
-from collections.abc import Iterable, Sequence
+import warnings
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import fields
 from importlib import import_module
 from typing import Any
@@ -13,6 +14,7 @@ from tidegate.models.architecture import TASKS
 from tidegate.models.network import Network
 from tidegate.ops.checks import check_choice
 from tidegate.sequences.padding import Sequences
+from tidegate.training.baselines import baselines
 from tidegate.training.checkpoints import Checkpoints
 from tidegate.training.events import DivergedError, Epoch
 from tidegate.training.examples import CELL, VALIDATION, Examples, SequenceExamples, prepare_sequences, prepare_texts
@@ -34,7 +36,7 @@ def fit(
     resume: bool = False,
     **settings: Any,
 ) -> Network:
-    """Trains a network on texts or on sequences of vectors, and returns the best epoch's model.
+    """Trains a network on texts or on sequences of numbers, and returns the best epoch's model.
 
     PyTorch is needed here (`pip install 'tidegate[train]'`), but not to use the model.
 
@@ -48,25 +50,27 @@ def fit(
         >>> import numpy as np
         >>> steps = np.random.default_rng(0).normal(size=(64, 9, 1))
         >>> rises = steps.sum(axis=(1, 2)) > 0
-        >>> network = fit(steps.cumsum(axis=1), rises, hidden_size=8, epochs=20, learning_rate=0.02)
-        >>> bool((network.predict(steps.cumsum(axis=1)) == rises).mean() > 0.8)
+        >>> model = fit(steps.cumsum(axis=1), rises, hidden_size=8, epochs=20, learning_rate=0.02)
+        >>> bool((model.predict(steps.cumsum(axis=1)) == rises).mean() > 0.8)
         True
 
     Args:
-        data: B texts; or B sequences of vectors, a list of arrays [T, I], each with its own T, or one array [B, T, I].
-            Vectors of any scale are scaled for recurrent layers, which then hold the scale in their weights.
+        data: B texts; or B sequences of numbers, a list of arrays [T, K], each with its own T, or one array [B, T, K];
+            NaN stands for a missing value. The model scales the features, and fills gaps, see `SequenceModel`.
         labels: B labels of any hashable kind; of a regression, numbers [B] or [B, C].
         task: "classification" or "regression".
         cell: The text of a cell or the name of a pooling, see `TextConfig`.
-        validation: The share to hold out, by which the best epoch is chosen, or others to judge by: (data, labels).
+        validation: The share to hold out, by which the best epoch is chosen; others to judge by, (data, labels); or 0
+            to train on all, and to judge by them.
         checkpoint: A folder for checkpoints, about every 30 s, which are removed when training ends; None for none.
         resume: Whether to continue what was interrupted; the result has the same bits as without interruption.
-        settings: Fields of `Settings`, such as `epochs` and `seed`, with a dropout of 0.1 for vectors; sizes, such as
-            `hidden_size` and `summary`, see `TextConfig`; for texts also `vocab_size`, `min_frequency`, `max_length`,
-            and `vectors`, word vectors to start from.
+        settings: Fields of `Settings`, with a dropout of 0.1 for numbers; sizes, see `TextConfig` and `SequenceConfig`;
+            `sample_weight`, how much each of the B counts in the loss, [B]; `vocab_size`, `min_frequency`, `max_length`
+            and `vectors`, word vectors to start from, of texts; `layout` of sequences, "channels_first" if they are
+            [K, T]. With `baselines=True`, a warning says whether a simpler model is better, see `metrics["baselines"]`.
 
     Returns:
-        A `TextModel` for texts, a `Network` for vectors.
+        A `TextModel` for texts, a `SequenceModel` for numbers.
 
     Raises:
         CheckpointError: The checkpoints are damaged, or of other data, settings or versions; a ValueError.
@@ -79,14 +83,37 @@ def fit(
         raise ValueError("resume is True, but there is no folder to resume from: give it with checkpoint=")
     check_choice("task", task, TASKS[:2])
     import_module("tidegate.training.loop")  # without torch there is no need to read anything
-    run = _prepare(data, labels, {"task": task, "validation": validation}, cell, settings)
-    return _train(*run, Checkpoints(checkpoint, fingerprint(*run), resume=resume) if checkpoint is not None else None)
+    judged = {"task": task, "validation": validation, "compared": settings.pop("baselines", False)}
+    return _fit(data, labels, judged, cell, settings, (checkpoint, resume))
+
+
+def _fit(
+    data: Any, labels: Any, judged: dict[str, Any], cell: str, settings: dict[str, Any], resumed: tuple[Any, bool]
+) -> Network:
+    """Does what `fit` says, with arguments that have been checked."""
+    compared, (folder, resume) = judged.pop("compared"), resumed
+    run = _prepare(data, labels, judged, cell, settings)
+    model = _train(*run, None if folder is None else Checkpoints(folder, fingerprint(*run), resume=resume))
+    return _compared(model, baselines(*run[:3])) if compared else model
+
+
+def _compared(model: Network, reports: Mapping[str, Any]) -> Network:
+    """Keeps the scores of the baselines with those of a model, and warns if one of them is better."""
+    model.metrics["baselines"] = {name: report.as_dict() for name, report in reports.items()}
+    best = max(reports, key=lambda name: reports[name].quality)
+    measure, score = reports[best].measure, reports[best].quality
+    if score > model.metrics[measure]:
+        here = f"{measure} of {score:.4f}, where the {model.config.cell} has {model.metrics[measure]:.4f}"
+        warnings.warn(f"a simple baseline is better here: {best} has a {here}", stacklevel=3)
+    return model
 
 
 def _prepare(data: Any, labels: Any, options: dict[str, Any], cell: str, settings: dict[str, Any]) -> tuple[Any, ...]:
     """Makes what a training needs of what `fit` is called with: examples, configuration, settings, vectors."""
-    vectors = settings.pop("vectors", None)
+    vectors, sample_weight = settings.pop("vectors", None), settings.pop("sample_weight", None)
     examples = _examples(data, labels, settings, **options, seed=settings.get("seed", Settings.seed))
+    if sample_weight is not None:
+        examples = examples.weighted(sample_weight)
     if isinstance(examples, SequenceExamples):
         settings = {"dropout": VECTOR_DROPOUT} | settings
     how = Settings(**{field.name: settings.pop(field.name) for field in fields(Settings) if field.name in settings})
@@ -120,4 +147,5 @@ def _examples(data: Any, labels: Any, settings: dict[str, Any], **options: Any) 
     if isinstance(data, str) or (len(data) and isinstance(data[0], str)):
         limits = {name: settings.pop(name) for name in TEXT_OPTIONS if name in settings}
         return prepare_texts(data, labels, **limits, **options)
-    return prepare_sequences(data, labels, **options)
+    layout = {"layout": settings.pop("layout")} if "layout" in settings else {}
+    return prepare_sequences(data, labels, **layout, **options)

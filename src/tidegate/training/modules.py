@@ -53,21 +53,20 @@ class NetworkModule(nn.Module):
     `arrays` gives the arrays of the model file: `rnn.weight_ih_l0` and the others of the recurrent layers, or `rate`
     [1] of compounding, and `head.weight` [C, F], `head.bias` [C].
 
-    Inputs and outputs may be scaled while it is trained; the arrays hold these scales in their weights.
+    Outputs may be scaled while it is trained; the arrays hold this scale in the weights of the head.
 
     Args:
         config: What to build (cell, sizes, summary, labels).
         dropout: Probability of zeroing a feature, of the inputs (the same features all along a sequence, so that the
             mask is small, Gal & Ghahramani 2016), between layers, and of the summary.
         chrono: Longest memory in steps that the units start with, see `tidegate.torch.GRU`; None for torch's own start.
-        inputs: Scale of the inputs, for recurrent layers with a bias.
         outputs: Scale of the numbers that a regression predicts.
 
     Attributes:
         class_weights: Weight of each class in the loss, [C]; None for 1.
 
     Raises:
-        ValueError: There are no gates that chrono could set, or no bias that could hold a scale.
+        ValueError: There are no gates that chrono could set.
     """
 
     class_weights: Tensor | None = None
@@ -77,15 +76,12 @@ class NetworkModule(nn.Module):
         config: Architecture,
         dropout: float = 0.0,
         chrono: float | None = None,
-        inputs: Scale | None = None,
         outputs: Scale | None = None,
     ) -> None:
         super().__init__()
         if chrono is not None:
             check_chrono(chrono, config.recurrent_cell, config.bias)
-        if inputs is not None and not (config.recurrent and config.bias):
-            raise ValueError("inputs are scaled for recurrent layers with a bias only, which can hold the scale")
-        self.config, self.dropout, self.inputs, self.outputs = config, dropout, inputs, outputs
+        self.config, self.dropout, self.outputs = config, dropout, outputs
         self._make_vectors()
         if config.recurrent:
             self.rnn = _recurrent(config, dropout, chrono)
@@ -112,8 +108,7 @@ class NetworkModule(nn.Module):
 
     def encode(self, x: Tensor, lengths: Tensor) -> Tensor:
         """Summarises each sequence by one vector, float32 [B, F]; the arguments are those of `forward`."""
-        scaled: Tensor = x if self.inputs is None else self.inputs(x)
-        return self._summary(scaled * self._mask(1, *x.shape[1:]) if self._drops else scaled, lengths)
+        return self._summary(x * self._mask(1, *x.shape[1:]) if self._drops else x, lengths)
 
     def predict(self, x: Tensor, lengths: Tensor) -> Tensor:
         """Computes probabilities, or the numbers of a regression, [B, C]; the arguments are those of `forward`."""
@@ -122,22 +117,25 @@ class NetworkModule(nn.Module):
             return scores if self.outputs is None else scores * self.outputs.size + self.outputs.shift
         return scores.softmax(1)
 
-    def loss(self, scores: Tensor, targets: Tensor) -> Tensor:
+    def loss(self, scores: Tensor, targets: Tensor, weights: Tensor | None = None) -> Tensor:
         """Computes the mean loss of a batch: nats, or squares of scaled numbers.
 
         Args:
             scores: What `forward` returned.
             targets: Classes, int64 [B], or numbers, float32 [B, C].
+            weights: How much each sequence counts, mean 1 over all, float32 [B]; None for all the same.
         """
+        reduction = "mean" if weights is None else "none"
         if self.config.task == "regression":
-            return nn.functional.mse_loss(scores, targets if self.outputs is None else self.outputs(targets))
-        return nn.functional.cross_entropy(scores, targets, self.class_weights)
+            numbers = targets if self.outputs is None else self.outputs(targets)
+            loss = nn.functional.mse_loss(scores, numbers, reduction=reduction)
+            return loss if weights is None else (loss.mean(1) * weights).mean()
+        loss = nn.functional.cross_entropy(scores, targets, self.class_weights, reduction=reduction)
+        return loss if weights is None else (loss * weights).mean()
 
     def arrays(self) -> dict[str, npt.NDArray[np.float32]]:
-        """Returns copies of the arrays of the model file, the scales in them."""
+        """Returns copies of the arrays of the model file, the scale in them."""
         arrays = {name: tensor.numpy(force=True).copy() for name, tensor in self.state_dict().items()}
-        if self.inputs is not None:
-            _take_in(arrays, self.inputs)
         if self.outputs is not None:
             shift, size = (scale.numpy().astype(np.float64) for scale in (self.outputs.shift, self.outputs.size))
             arrays["head.weight"] = arrays["head.weight"] * size[:, None]
@@ -171,7 +169,7 @@ class TextModule(NetworkModule):
     The arrays also hold `embedding.weight` [V, E]. A recurrent layer has one dropout mask of the words for all texts of
     a batch, so that it still multiplies a word once, however many of them read it.
 
-    Its arguments are those of `NetworkModule`, without a scale of the inputs.
+    Its arguments are those of `NetworkModule`.
     """
 
     config: TextConfig
@@ -205,11 +203,3 @@ def _recurrent(config: Architecture, dropout: float, chrono: float | None) -> An
         options["chrono"] = chrono
     sizes = (config.input_size, config.hidden_size, config.num_layers)
     return recurrent_layers(config.recurrent_cell, *sizes, **options)
-
-
-def _take_in(arrays: dict[str, npt.NDArray[Any]], inputs: Scale) -> None:
-    """Puts the scale of the inputs into the first layer: W (x − m)/s + b = (W/s) x + (b − (W/s) m)."""
-    shift, size = (scale.numpy().astype(np.float64) for scale in (inputs.shift, inputs.size))
-    for name in [name for name in arrays if name.startswith("rnn.weight_ih_l0")]:
-        arrays[name] = arrays[name] / size
-        arrays[name.replace("weight", "bias")] -= arrays[name] @ shift

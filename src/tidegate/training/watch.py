@@ -9,6 +9,7 @@ from tidegate.inspection.gradient_flow import flows, loss_gradients
 from tidegate.inspection.gradient_flow.growth import describe, fitted_rate
 from tidegate.models.architecture import Architecture
 from tidegate.ops.trace import Trace
+from tidegate.sequences.embedded import Embedded
 from tidegate.training.events import Gradients, LayerGradients
 from tidegate.training.examples import Examples
 
@@ -42,8 +43,8 @@ class Watch:
         """
         model = self.examples.model(self.config, weights)
         table = weights.get("embedding.weight")
-        vectors = [steps if table is None else table[steps] for steps in self.sequences]
-        steps = min(map(len, vectors)) + 1
+        vectors = [_embedded(steps if table is None else table[steps]) for steps in self.sequences]
+        steps = min(map(len, self.sequences)) + 1
         flow = [[walk.by_distance[:steps] for walk in flows(model, x)] for x in vectors]
         losses = [loss_gradients(model, x, int(c)).log_hidden for x, c in zip(vectors, self.classes, strict=True)]
         loss = [[log[::-1][:steps] for log in walks] for walks in losses]
@@ -51,6 +52,11 @@ class Watch:
         return Gradients(
             tuple(_sum_up(trace, np.median(one, axis=0), np.median(two, axis=0)) for trace, one, two in curves)
         )
+
+
+def _embedded(vectors: npt.NDArray[np.float32]) -> Embedded:
+    """Hands vectors [T, I] to a model as what it has made of a sequence."""
+    return Embedded(vectors[:, None], np.array([len(vectors)]), None)
 
 
 def _sum_up(trace: Trace, flow: Array, loss: Array) -> LayerGradients:

@@ -1,0 +1,82 @@
+"""A trained network that reads sequences of numbers as they are measured: features before a `Network`."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from tidegate.models.config import SequenceConfig
+from tidegate.models.network import Array, Network
+from tidegate.sequences.embedded import Embedded
+from tidegate.sequences.features import Features, steps_first
+from tidegate.sequences.padding import as_sequences
+
+
+class SequenceModel(Network):
+    """A trained network that reads sequences of numbers in their own units, with gaps if it has seen gaps.
+
+    It scales the features and fills the gaps as `features` says, and has what a `Network` has. Sequences are a list of
+    arrays [T, K], each with its own T, or one array [B, T, K]; [K, T] and [B, K, T] if the configuration says so. NaN
+    stands for a missing value; one of a feature that was never missing in training is a ValueError.
+
+    Example:
+        A model that averages temperatures, made by hand:
+
+        >>> config = SequenceConfig(cell="average", labels=("cold", "warm"), features=1)
+        >>> arrays = {"features.center": np.array([15.0]), "features.scale": np.array([10.0])}
+        >>> arrays |= {"head.weight": np.array([[-1], [1]]), "head.bias": np.zeros(2)}
+        >>> model = SequenceModel(config, {name: array.astype(np.float32) for name, array in arrays.items()})
+        >>> model.predict([[[20.0], [16.0]], [[3.0]]]).tolist()
+        ['warm', 'cold']
+
+    Attributes:
+        config: Features, cell, sizes, summary, task and labels.
+        features: What becomes of the numbers of a step before the network reads them.
+    """
+
+    config: SequenceConfig
+    described = "a model that reads sequences of numbers"
+
+    def __init__(
+        self,
+        config: SequenceConfig,
+        arrays: Mapping[str, npt.NDArray[Any]],
+        metrics: Mapping[str, Any] | None = None,
+        versions: Mapping[str, str] | None = None,
+    ) -> None:
+        """Checks the arrays, copies them, and packs the weights for the kernels.
+
+        Args:
+            config: As the attribute.
+            arrays: `features.center` [K] and `features.scale` [K], and what a `Network` has; float32.
+            metrics: Anything that JSON holds.
+            versions: None for the version of tidegate at hand.
+
+        Raises:
+            TypeError: An array is not float32.
+            ValueError: An array is missing, left over, of a wrong shape or not finite, or a scale is not above 0.
+        """
+        super().__init__(config, arrays, metrics, versions)
+        self.features = Features(self.arrays["features.center"], self.arrays["features.scale"], config.missing)
+        if not (self.features.scale > 0).all():
+            raise ValueError(f"features.scale has {self.features.scale.min()}, expected numbers above 0")
+
+    def embed(self, source: Any) -> Embedded:
+        """Makes a padded batch of sequences, scaled and without gaps.
+
+        Args:
+            source: One sequence, an array [T, K]; several, a list of such arrays or one array [B, T, K], in the layout
+                of the model; or what `embed` returned, which is passed on as it is.
+
+        Raises:
+            TypeError: It is none of these.
+            ValueError: A sequence has another number of features, or a number that is infinite or may not be missing.
+        """
+        if isinstance(source, np.ndarray) and source.ndim == 2:
+            source = [source]
+        return super().embed(source)
+
+    def _vectors(self, sequences: Any) -> list[Array]:
+        arrays, _ = as_sequences(steps_first(sequences, self.config.layout), self.config.features)
+        return [self.features.read(f"sequences[{b}]", array) for b, array in enumerate(arrays)]

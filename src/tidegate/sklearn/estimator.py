@@ -1,0 +1,179 @@
+"""What all estimators have in common: how they are trained, and what they predict."""
+
+from typing import Any, Self
+
+import numpy as np
+import numpy.typing as npt
+from sklearn.base import (
+    BaseEstimator,
+    ClassifierMixin,
+    ClassNamePrefixFeaturesOutMixin,
+    RegressorMixin,
+    TransformerMixin,
+)
+from sklearn.utils import assert_all_finite, check_array, check_random_state, column_or_1d
+from sklearn.utils.multiclass import check_classification_targets, type_of_target
+from sklearn.utils.validation import _check_sample_weight, check_consistent_length, check_is_fitted
+
+from tidegate.models.network import Network
+from tidegate.training.fitting import fit
+
+
+class Estimator(BaseEstimator):  # type: ignore[misc]
+    """An estimator whose parameters are those of `tidegate.fit`.
+
+    Attributes:
+        model_: The trained model, which explains and saves too.
+    """
+
+    _own: tuple[str, ...] = ("random_state",)
+    """Parameters that `tidegate.fit` does not have."""
+
+    model_: Network
+    random_state: Any
+
+    def _read(self, X: Any, *, reset: bool) -> Any:
+        """Checks what is given, as scikit-learn wants it, and returns what `tidegate.fit` reads."""
+        raise NotImplementedError
+
+    def _train(self, X: Any, y: Any, task: str, sample_weight: Any) -> Self:
+        """Trains the model."""
+        check_consistent_length(X, y)
+        if len(y) < 2:
+            raise ValueError("found 1 sample, expected at least 2")
+        if sample_weight is not None:
+            sample_weight = _check_sample_weight(sample_weight, X, ensure_non_negative=True)
+        settings = {name: value for name, value in self.get_params(deep=False).items() if name not in self._own}
+        seed = int(check_random_state(self.random_state).randint(2**31 - 1))
+        self.model_ = fit(X, y, task=task, sample_weight=sample_weight, seed=seed, **settings)
+        return self
+
+    def _fitted(self, X: Any) -> Any:
+        """Checks what a trained estimator is given."""
+        check_is_fitted(self)
+        return self._read(X, reset=False)
+
+    def _required(self, y: Any) -> Any:
+        """Checks that there are targets.
+
+        Raises:
+            ValueError: There are none.
+        """
+        if y is None:
+            raise ValueError(f"{type(self).__name__} requires y to be passed, but the target y is None")
+        return y
+
+
+class Classifier(ClassifierMixin, Estimator):  # type: ignore[misc]
+    """Predicts one class for each sequence.
+
+    Attributes:
+        classes_: The C classes in ascending order, of the type of the labels.
+    """
+
+    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
+        """Trains the classifier.
+
+        Args:
+            X: B sequences.
+            y: Their classes, [B].
+            sample_weight: How much each counts in the loss, float [B]; None for all the same.
+
+        Raises:
+            ImportError: PyTorch is missing.
+            ValueError: X and y do not fit each other, or there is one class only.
+        """
+        X, y = self._read(X, reset=True), column_or_1d(self._required(y), warn=True)
+        assert_all_finite(y, input_name="y")
+        check_classification_targets(y)
+        self.classes_ = np.unique(y)
+        if len(self.classes_) < 2:
+            raise ValueError(f"found one class, {self.classes_.tolist()}, expected at least two classes")
+        self._train(X, y, "classification", sample_weight)
+        known = list(self.model_.config.classes or self.model_.labels)
+        self._columns = [known.index(label) for label in self.classes_.tolist()]
+        return self
+
+    def predict(self, X: Any) -> npt.NDArray[Any]:
+        """Predicts the class of each of B sequences, [B]."""
+        chosen = self.predict_proba(X).argmax(axis=1)
+        predicted: npt.NDArray[Any] = self.classes_[chosen]
+        return predicted
+
+    def predict_proba(self, X: Any) -> npt.NDArray[np.float32]:
+        """Computes the probability of each class, float32 [B, C], in the order of `classes_`."""
+        X = self._fitted(X)
+        return self.model_.predict_proba(X)[:, self._columns]
+
+
+class Regressor(RegressorMixin, Estimator):  # type: ignore[misc]
+    """Predicts a number for each sequence, or several."""
+
+    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
+        """Trains the regressor.
+
+        Args:
+            X: B sequences.
+            y: Their numbers, [B] or [B, C].
+            sample_weight: How much each counts in the loss, float [B]; None for all the same.
+
+        Raises:
+            ImportError: PyTorch is missing.
+            ValueError: X and y do not fit each other.
+        """
+        X = self._read(X, reset=True)
+        y = _numbers(self._required(y))
+        return self._train(X, y, "regression", sample_weight)
+
+    def predict(self, X: Any) -> npt.NDArray[np.float64]:
+        """Predicts the numbers of B sequences, float64 [B] or [B, C]."""
+        X = self._fitted(X)
+        return self.model_.predict(X).astype(np.float64)
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.target_tags.multi_output = True
+        return tags
+
+
+class Encoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Estimator):  # type: ignore[misc]
+    """Turns each sequence into one vector: what a network, trained to predict y, sees before it decides."""
+
+    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
+        """Trains the network whose summary vectors are the result.
+
+        Args:
+            X: B sequences.
+            y: Classes [B], or numbers [B] or [B, C] with a fraction: then it is a regression.
+            sample_weight: How much each counts in the loss, float [B]; None for all the same.
+
+        Raises:
+            ImportError: PyTorch is missing.
+            ValueError: X and y do not fit each other, or there is one class only.
+        """
+        X = self._read(X, reset=True)
+        y = np.asarray(self._required(y))
+        task = "regression" if type_of_target(y).startswith("continuous") else "classification"
+        y = _numbers(y) if task == "regression" else column_or_1d(y)
+        return self._train(X, y, task, sample_weight)
+
+    def transform(self, X: Any) -> npt.NDArray[np.float32]:
+        """Encodes B sequences, float32 [B, F]."""
+        X = self._fitted(X)
+        return self.model_.encode(X)
+
+    @property
+    def _n_features_out(self) -> int:
+        return self.model_.config.summary_size
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.target_tags.required = True
+        tags.transformer_tags.preserves_dtype = []  # vectors are float32
+        return tags
+
+
+def _numbers(y: Any) -> npt.NDArray[Any]:
+    """Checks the numbers of a regression, [B] or [B, C]."""
+    numbers: npt.NDArray[Any] = check_array(y, ensure_2d=False, dtype="numeric", input_name="y")
+    return numbers
