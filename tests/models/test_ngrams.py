@@ -71,18 +71,11 @@ def margins(model: TextModel, text: str) -> npt.NDArray[np.float64]:
     return np.array([-result[0] / 2, result[0] / 2]) if len(result) == 1 else result
 
 
-KINDS = [
-    (cell, classes, order, letters)
-    for cell in ("gru", "none")
-    for classes in (2, 3)
-    for order, letters in ((1, 0), (2, LETTERS), (3, LETTERS))
-]
+KINDS = [(cell, classes, order, letters) for cell in ("gru", "none") for classes in (2, 3) for order, letters in ((1, 0), (2, LETTERS), (3, LETTERS))]
 
 
 @pytest.mark.parametrize(("cell", "classes", "order", "letters"), KINDS)
-def test_logits_are_those_of_the_network_and_of_a_plain_count(
-    cell: str, classes: int, order: int, letters: int
-) -> None:
+def test_logits_are_those_of_the_network_and_of_a_plain_count(cell: str, classes: int, order: int, letters: int) -> None:
     """The n-grams add to the network's logits what the formulas say, run by run, known words or not."""
     model = make_model(cell, classes, order, letters)
     rows = TOKENIZER.encode_batch(TEXTS)
@@ -115,9 +108,7 @@ def test_the_share_of_a_run_is_split_evenly_among_its_words() -> None:
     see, it = (TOKENIZER.vocab.index(word) for word in ("see", "it"))
     arrays = {name: np.zeros(shape, np.float32) for name, shape in config.shapes().items()}
     arrays["ngrams.words"] = np.array(sorted([(see, it), (it, V)]), np.float32)
-    arrays["ngrams.presence"] = np.array(
-        [[3.0] if run[0] == it else [1.0] for run in arrays["ngrams.words"]], np.float32
-    )
+    arrays["ngrams.presence"] = np.array([[3.0] if run[0] == it else [1.0] for run in arrays["ngrams.words"]], np.float32)
     credits = TextModel(config, TOKENIZER, arrays).explain("see it").towards(1)
     assert credits == pytest.approx([0.5, 3.5])
 
@@ -210,5 +201,5 @@ def test_words_outside_the_vocabulary_are_read_in_any_way_alike() -> None:
         cut = TOKENIZER.cut(text)
         assert read.ids.tolist() == cut.ids.tolist()
         assert list(read.unknown) == [word.lower() for word, i in zip(cut.words, cut.ids, strict=True) if i == 1]
-    assert batch[0].take(np.array([1, 2])).unknown == batch[0].unknown[1:2]
+    assert batch[0].take(np.array([1, 2])) .unknown == batch[0].unknown[1:2]
     assert Words(batch[1].ids).take(np.array([0])).unknown == ()

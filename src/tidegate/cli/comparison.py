@@ -59,9 +59,7 @@ def compare(results: Mapping[str, Trained]) -> None:
     if len(last.weights) > 2:  # a network beside both models of n-grams
         network = _network(results)
         say(f"The n-grams add {gain(last.best.report, results[network].best.report)} to the {results[network].title}.")
-        say(
-            f"The {results[network].title} adds {gain(last.best.report, results['ngrams'].best.report)} to the n-grams."
-        )
+        say(f"The {results[network].title} adds {gain(last.best.report, results['ngrams'].best.report)} to the n-grams.")
 
 
 def _network(results: Mapping[str, Trained]) -> str:

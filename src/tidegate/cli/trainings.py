@@ -121,9 +121,7 @@ class Trainings:
         for name, model in judged.items():
             ordered = name == self.config.cell and self.config.recurrent
             title = titles.get(name, self.config.reader.title)
-            self.results[name] = Trained(
-                title, ordered, model.as_epoch(network.best.epoch if network else 0), model.seconds, model.weights
-            )
+            self.results[name] = Trained(title, ordered, model.as_epoch(network.best.epoch if network else 0), model.seconds, model.weights)
         name = (needed(judged) if self.choose else list(judged)[-1]) if judged else ""
         if judged:
             self.made = judged[name].config, self.results[name]
@@ -209,8 +207,6 @@ def needed(judged: Mapping[str, Judged]) -> str:
     if best == last or judged[best].report.log_loss > (1 + _NEEDED) * judged[last].report.log_loss:
         return last
     left_out = "the n-grams" if best != NGRAMS else "the network"
-    note(
-        f"{left_out} are left out: the log-loss is {judged[best].report.log_loss:.4f} without, "
-        f"{judged[last].report.log_loss:.4f} with"
-    )
+    note(f"{left_out} are left out: the log-loss is {judged[best].report.log_loss:.4f} without, "
+         f"{judged[last].report.log_loss:.4f} with")
     return best

@@ -61,9 +61,7 @@ def infer(
         return None
     states, stack = () if hx is None else as_states(hx), frozen.stack if frozen else None
     tensors = (x, *states) if stack else (x, *states, *weights)
-    if torch.is_grad_enabled() and any(
-        isinstance(each, Tensor) and each.requires_grad for each in (*tensors, *weights)
-    ):
+    if torch.is_grad_enabled() and any(isinstance(each, Tensor) and each.requires_grad for each in (*tensors, *weights)):
         return None
     if module.proj_size or (module.dropout and module.training) or x.dim() not in {2, 3}:
         return None
