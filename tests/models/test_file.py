@@ -10,12 +10,14 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from safetensors import safe_open
 from safetensors.numpy import load as parse
 from safetensors.numpy import save as serialize
 
 from tidegate.models import file as model_file
 from tidegate.models.file import Array, ModelFileError
 from tidegate.models.loading import load
+from tidegate.ops import compress
 
 FOLDER = Path(__file__).parent / "bad_models"
 TEXTS = {"config": '{"a": 1}', "tokenizer": "{é}", "metrics": "{}", "versions": "{}"}
@@ -27,7 +29,7 @@ def make_arrays() -> dict[str, Array]:
     return {"b": np.array([numbers], np.float32), "a": np.zeros((2, 0), np.float32), "é": np.ones(1, np.float32)}
 
 
-def read(path: Path) -> tuple[dict[str, Array], dict[str, str]]:
+def read(path: Path) -> tuple[dict[str, Any], dict[str, str]]:
     """Everything that a file holds."""
     with model_file.reading(path) as contents:
         return contents.arrays(), contents.metadata
@@ -52,6 +54,24 @@ def test_what_is_written_is_read(tmp_path: Path) -> None:
     assert parse(path.read_bytes()).keys() == arrays.keys()
 
 
+@pytest.mark.parametrize("dtype", ["int8", "bfloat16"])
+def test_compressed_arrays_are_read_as_they_were_written(tmp_path: Path, dtype: str) -> None:
+    """Integers and scales come back to the bit, in a file of the second format that other programs can read."""
+    path, matrix = tmp_path / "model.safetensors", np.random.default_rng(0).standard_normal((3, 5)).astype(np.float32)
+    small = compress(matrix, dtype)
+    model_file.write(path, {**make_arrays(), "w": small}, TEXTS)
+    arrays, metadata = read(path)
+    found: Any = arrays.pop("w")
+    assert same(arrays, make_arrays())
+    assert metadata["tidegate"] == "2"
+    assert found.dtype == dtype
+    np.testing.assert_array_equal(found.values, small.values)
+    np.testing.assert_array_equal(found.expand(), small.expand())
+    with safe_open(path, "numpy") as others:
+        assert set(others.keys()) == {*arrays, "w", *(["w.scales"] if dtype == "int8" else [])}
+        assert others.get_slice("w").get_dtype() == {"int8": "I8", "bfloat16": "BF16"}[dtype]
+
+
 def test_memory_order_does_not_matter(tmp_path: Path) -> None:
     """A transposed view is written as what it shows."""
     path = tmp_path / "model.safetensors"
@@ -66,10 +86,13 @@ RULES = "this is not a tokenizer of tidegate: its rules for cutting texts are of
 IDS = "this is not a tokenizer of tidegate: expected a vocabulary with the ids 0, 1, 2, …"
 UNUSED = "expected none: it would change the ids or their number"
 
+UNSCALED = "'rnn.weight_hh_l0' has dtype 'I8', expected 'F32' scales of its 9 rows"
+
 EXPECTED = {
     "array.npy": "it is a numpy array, expected a model file written by tidegate",
     "array_left_over.safetensors": "the model has 'rnn.weight_hh_l1', not expected for cell 'gru'",
     "array_missing.safetensors": "the model lacks 'rnn.weight_hh_l0', expected for cell 'gru'",
+    "bfloat16_nan.safetensors": "rnn.weight_hh_l0 holds 27 numbers that are not finite",
     "bias_minus_infinite.safetensors": "head.bias holds 1 numbers that are not finite",
     "checkpoint.pt": "it is a zip archive, such as a PyTorch checkpoint or an .npz file",
     "config.json": "it is JSON, expected",
@@ -94,6 +117,11 @@ EXPECTED = {
     "header_of_an_exabyte.safetensors": "its header has 1152921504606846976 bytes, expected at most 67108864",
     "header_of_many_values.safetensors": "its header has more than 100,000 values, expected less",
     "header_of_nulls.safetensors": "its header is not JSON: Expecting property name",
+    "int8_beside_float32.safetensors": "w_ih is float32 and w_hh int8, expected one dtype for both",
+    "int8_in_format_1.safetensors": "'rnn.weight_hh_l0' has dtype 'I8', expected 'F32'",
+    "int8_of_huge_scales.safetensors": "rnn.weight_hh_l0 holds 27 numbers that are not finite",
+    "int8_of_one_axis.safetensors": "'rnn.bias_hh_l0' has dtype 'I8', expected 'F32'",
+    "int8_out_of_range.safetensors": "rnn.weight_hh_l0: values hold -128, expected -127..127",
     "keras.h5": "it is an HDF5 file, such as a Keras model",
     "lfs.safetensors": "it is a pointer of Git LFS and not the file that it stands for; fetch the file itself with git",
     "llama.gguf": "it is a GGUF model",
@@ -103,7 +131,7 @@ EXPECTED = {
     "metrics_is_a_list.safetensors": "metrics is '[]', expected a JSON object",
     "metrics_nested.safetensors": "metrics is not JSON: maximum recursion depth exceeded",
     "model.safetensors.gz": "it is a gzip file",
-    "next_version.safetensors": "it has format '2', expected '1': another version wrote it",
+    "next_version.safetensors": "it has format '3', expected '1' or '2': another version wrote it",
     "numbers_left_over.safetensors": "it is damaged: it has 77 bytes, but its arrays end at 73",
     "numbers_missing.safetensors": "it is truncated: it has 73 bytes, but its arrays end at 77",
     "numbers_shared.safetensors": "its header is damaged: 'b' begins at byte 130 of the file, expected 134",
@@ -118,6 +146,12 @@ EXPECTED = {
     "rate_nan.safetensors": "rnn.bias_hh_l0 holds 1 numbers that are not finite",
     "reviews.csv": "it starts with b'text,label\\nA', expected a safetensors file written by tidegate",
     "reviews.parquet": "it is a Parquet file",
+    "scales_infinite.safetensors": "rnn.weight_hh_l0: scales hold a number that is negative or not finite",
+    "scales_missing.safetensors": UNSCALED,
+    "scales_negative.safetensors": "rnn.weight_hh_l0: scales hold a number that is negative or not finite",
+    "scales_of_bfloat16.safetensors": "the model has 'rnn.weight_hh_l0.scales', not expected for cell 'gru'",
+    "scales_of_int8.safetensors": UNSCALED,
+    "scales_too_few.safetensors": UNSCALED,
     "shape_is_a_text.safetensors": "'a' has the shape '1', expected a list of sizes",
     "shape_negative.safetensors": "'a' has the shape [-1], expected a list of sizes",
     "shape_of_fractions.safetensors": "'a' has the shape [1.0], expected a list of sizes",

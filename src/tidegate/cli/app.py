@@ -12,6 +12,7 @@ import typer
 from typer.rich_utils import rich_format_error
 
 from tidegate.characters import visible
+from tidegate.cli.compress import compress
 from tidegate.cli.console import begin, finish, note, say
 from tidegate.cli.data import app as data
 from tidegate.cli.embed import embed
@@ -42,7 +43,7 @@ app = typer.Typer(
     rich_markup_mode="rich",
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (train, evaluate, predict, explain, serve, study, embed, info, units):
+for command in (train, evaluate, predict, explain, serve, study, embed, compress, info, units):
     app.command()(command)
 app.add_typer(data, name="data")
 

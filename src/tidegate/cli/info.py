@@ -74,6 +74,7 @@ def _facts(path: Path, model: Network) -> list[tuple[str, str]]:
     facts += [
         ("vector", f"{config.summary_size} numbers"),
         ("parameters", f"{sum(sizes.values()):,}: {', '.join(parts)}"),
+        ("weights", _numbers(model)),
         ("made by", ", ".join(f"{name} {number}" for name, number in model.versions.items())),
     ]
     return facts + _scores(model.metrics)
@@ -86,6 +87,12 @@ def _words(model: TextModel) -> list[tuple[str, str]]:
         ("longest text", f"{config.max_length:,} words" if config.max_length else "no limit"),
         ("embedding", f"{config.embedding_size} numbers per word"),
     ]
+
+
+def _numbers(model: Network) -> str:
+    """Says which numbers the arrays consist of."""
+    dtypes = dict.fromkeys(array.dtype for array in model.small.values())
+    return " and ".join((*dtypes, "float32" if not dtypes else "float32 for the rest"))
 
 
 def _parts(sizes: dict[str, int]) -> list[str]:

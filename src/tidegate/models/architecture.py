@@ -15,6 +15,7 @@ import numpy.typing as npt
 from tidegate.models.metadata import format_object, parse_object
 from tidegate.ops.cells import CELLS, Cell
 from tidegate.ops.checks import Sizes, check, check_choice
+from tidegate.ops.compressed import Compressed, stand_in
 from tidegate.ops.names import check_names, parameter_letters
 from tidegate.sequences.pooling import NOTHING, POOLINGS, Pooling
 from tidegate.sequences.summaries import SUMMARIES, summary_size
@@ -41,14 +42,14 @@ _LARGEST = float(np.finfo(np.float32).max)
 _OPTIONAL = ("task", "classes", "ngrams", "ngram_order", "ngram_letters")
 
 
-class CheckedArrays(dict[str, npt.NDArray[Any]]):
+class CheckedArrays(dict[str, npt.NDArray[Any] | Compressed]):
     """Arrays whose names, dtypes and shapes have been checked against a configuration.
 
     Attributes:
         config: The configuration.
     """
 
-    def __init__(self, config: "Architecture", arrays: Mapping[str, npt.NDArray[Any]]) -> None:
+    def __init__(self, config: "Architecture", arrays: Mapping[str, npt.NDArray[Any] | Compressed]) -> None:
         """Vouches for arrays; `Architecture.checked` makes sure."""
         super().__init__(arrays)
         self.config = config
@@ -215,7 +216,7 @@ class Architecture:
             for name, shape in self.letters().items()
         }
 
-    def check_arrays(self, arrays: Mapping[str, npt.NDArray[Any]]) -> None:
+    def check_arrays(self, arrays: Mapping[str, npt.NDArray[Any] | Compressed]) -> None:
         """Checks name, dtype and shape of the arrays of a network; their values are not read.
 
         Args:
@@ -229,9 +230,9 @@ class Architecture:
         check_names("the model", arrays.keys(), letters, f"cell {self.cell!r}")
         for name, shape in letters.items():
             one_rate = name == "rate" and getattr(arrays[name], "shape", None) == (1,)
-            check(name, arrays[name], "1" if one_rate else shape.replace("R", self.input_letter), dict(sizes))
+            check(name, stand_in(arrays[name]), "1" if one_rate else shape.replace("R", self.input_letter), dict(sizes))
 
-    def checked(self, arrays: Mapping[str, npt.NDArray[Any]]) -> CheckedArrays:
+    def checked(self, arrays: Mapping[str, npt.NDArray[Any] | Compressed]) -> CheckedArrays:
         """Checks arrays as `check_arrays` does, unless that has been done."""
         if isinstance(arrays, CheckedArrays) and arrays.config == self:
             return arrays

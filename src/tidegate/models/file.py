@@ -1,4 +1,4 @@
-"""The model file: one safetensors file of float32 arrays, with texts in its metadata and a digest over everything.
+"""The model file: one safetensors file of arrays, with texts in its metadata and a digest over everything.
 
 Nothing in it is executed, and nothing in it is believed: sizes are known and bounded before arrays are read, and the
 digest finds every later change. The file is opened once and read once, so that what was checked is what is used, even
@@ -17,16 +17,22 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from safetensors.numpy import save
 
 from tidegate.files import signatures
 from tidegate.files.digests import digest
 from tidegate.files.writing import replacing
-from tidegate.models.layout import Layout, Place, read_layout
+from tidegate.models.layout import DTYPES, Layout, Place, assemble, read_layout
+from tidegate.ops.compressed import Compressed
 
 Array = npt.NDArray[np.float32]
 
-FORMAT = "1"
+PLAIN, COMPRESSED = "1", "2"
+"""The formats: of files with float32 arrays alone, which earlier versions read too, and of those with others."""
+
+NAMES = {"int8": "I8", "bfloat16": "BF16"}
+SCALES = ".scales"
+"""What the name of an int8 array is continued by in that of its scales."""
+
 TOKENIZER = "tokenizer"
 KEYS = ("tidegate", "config", TOKENIZER, "metrics", "versions", "sha256")
 """The texts of a file; a tokenizer is there if the model reads texts."""
@@ -64,9 +70,9 @@ class Contents:
         """
         self._file, self._places, self.metadata = file, layout.places, layout.metadata
         _check_metadata(self.metadata)
-        self.shapes = {name: place.shape for name, place in layout.places.items()}
+        self.shapes = _shapes(layout.places, self.metadata["tidegate"])
 
-    def arrays(self) -> dict[str, Array]:
+    def arrays(self) -> dict[str, Array | Compressed]:
         """Reads the arrays.
 
         Raises:
@@ -75,17 +81,18 @@ class Contents:
         needed, memory = 4 * sum(map(prod, self.shapes.values())), _memory()
         if needed > memory:
             raise ValueError(f"its arrays take {needed:,} bytes, but this machine has {memory:,} bytes of memory")
-        arrays = {name: self._read(place) for name, place in self._places.items()}
-        if content_digest(arrays, self.metadata) != self.metadata["sha256"]:
+        tensors = {name: self._read(place) for name, place in self._places.items()}
+        if content_digest(tensors, self.metadata) != self.metadata["sha256"]:
             raise ValueError("its SHA-256 digest does not match: the file was changed after it was written")
-        return arrays
+        plain = {name: tensors[name] for name in self.shapes if self._places[name].dtype == "F32"}
+        return {name: plain[name] if name in plain else _compressed(name, tensors) for name in self.shapes}
 
-    def _read(self, place: Place) -> Array:
-        array = np.empty(place.shape, "<f4")
+    def _read(self, place: Place) -> npt.NDArray[Any]:
+        array = np.empty(place.shape, DTYPES[place.dtype])
         self._file.seek(place.start)
         if self._file.readinto(array.data.cast("B") if array.size else bytearray()) < array.nbytes:
             raise ValueError("it was truncated while it was read")
-        return array.astype(np.float32, copy=False)
+        return array.astype(array.dtype.newbyteorder("="), copy=False)
 
 
 @contextmanager
@@ -110,22 +117,56 @@ def reading(path: str | os.PathLike[str]) -> Iterator[Contents]:
         raise ModelFileError(f"{name}: {what}") from error
 
 
-def write(path: str | os.PathLike[str], arrays: Mapping[str, Array], metadata: Mapping[str, str]) -> None:
+def write(path: str | os.PathLike[str], arrays: Mapping[str, Array | Compressed], metadata: Mapping[str, str]) -> None:
     """Writes a model file, whole or not at all.
 
     Args:
         path: Where to write the file.
-        arrays: float32 arrays by name.
+        arrays: Arrays by name, float32 or compressed.
         metadata: The texts of `KEYS` without format and digest, which are added.
 
     Raises:
         OSError: The file cannot be written.
     """
-    texts = {"tidegate": FORMAT, **metadata}
-    texts["sha256"] = content_digest(arrays, texts)
-    data = save({name: np.ascontiguousarray(array) for name, array in arrays.items()}, texts)
+    small = {name: array for name, array in arrays.items() if isinstance(array, Compressed)}
+    tensors = {name: array.values if isinstance(array, Compressed) else array for name, array in arrays.items()}
+    tensors |= {name + SCALES: array.scales for name, array in small.items() if array.scales is not None}
+    texts = {"tidegate": COMPRESSED if small else PLAIN, **metadata}
+    texts["sha256"] = content_digest(tensors, texts)
+    dtypes = {name: NAMES[array.dtype] for name, array in small.items()}
+    data = assemble({name: (dtypes.get(name, "F32"), tensor) for name, tensor in tensors.items()}, texts)
     with replacing(path) as file:
         file.write(data)
+
+
+def _compressed(name: str, tensors: Mapping[str, npt.NDArray[Any]]) -> Compressed:
+    """Puts a compressed array together again.
+
+    Raises:
+        ValueError: A number is out of its range.
+    """
+    try:
+        return Compressed(tensors[name], tensors.get(name + SCALES))
+    except ValueError as error:
+        raise ValueError(f"{name}: {error}") from None
+
+
+def _shapes(places: Mapping[str, Place], version: str) -> dict[str, tuple[int, ...]]:
+    """Returns the shape of each array, scales left out.
+
+    Raises:
+        ValueError: An array may not be of its dtype, or an int8 one has no scales.
+    """
+    scales = set()
+    for name, place in places.items():
+        if place.dtype != "F32" and (version == PLAIN or len(place.shape) != 2):
+            raise ValueError(f"{name!r:.60} has dtype {place.dtype!r}, expected 'F32'")
+        if place.dtype == "I8":
+            of_rows = places.get(name + SCALES)
+            if of_rows is None or of_rows.dtype != "F32" or of_rows.shape != place.shape[:1]:
+                raise ValueError(f"{name!r:.60} has dtype 'I8', expected 'F32' scales of its {place.shape[0]} rows")
+            scales.add(name + SCALES)
+    return {name: place.shape for name, place in places.items() if name not in scales}
 
 
 def is_model(path: str | os.PathLike[str]) -> bool:
@@ -212,8 +253,11 @@ def _check_metadata(metadata: dict[str, str]) -> None:
         raise ValueError(
             f"it is a safetensors file of another program: its metadata has {sorted(metadata)}, not 'tidegate'"
         )
-    if metadata["tidegate"] != FORMAT:
-        raise ValueError(f"it has format {metadata['tidegate']!r:.60}, expected {FORMAT!r}: another version wrote it")
+    if metadata["tidegate"] not in {PLAIN, COMPRESSED}:
+        raise ValueError(
+            f"it has format {metadata['tidegate']!r:.60}, expected {PLAIN!r} or {COMPRESSED!r}: "
+            "another version wrote it"
+        )
     if metadata.keys() - {TOKENIZER} != set(KEYS) - {TOKENIZER}:
         raise ValueError(f"its metadata has {sorted(metadata)}, expected {sorted(KEYS)}")
     for name in metadata.keys() - {TOKENIZER}:

@@ -11,6 +11,7 @@ from tidegate.inspection.units import Units, units
 from tidegate.models.config import TextConfig
 from tidegate.models.network import Array, Ids, Network
 from tidegate.models.ngrams import Ngrams
+from tidegate.ops.compressed import Compressed
 from tidegate.sequences.embedded import Embedded, softmax
 from tidegate.sequences.padding import pad
 from tidegate.text.tokenizer import Tokenizer, Words, check_texts
@@ -51,7 +52,7 @@ class TextModel(Network):
         self,
         config: TextConfig,
         tokenizer: Tokenizer,
-        arrays: Mapping[str, npt.NDArray[Any]],
+        arrays: Mapping[str, npt.NDArray[Any] | Compressed],
         metrics: Mapping[str, Any] | None = None,
         versions: Mapping[str, str] | None = None,
     ) -> None:
@@ -59,7 +60,7 @@ class TextModel(Network):
 
         Args:
             config: As the attribute, and so is the tokenizer.
-            arrays: `embedding.weight` [V, E], and what a `Network` has, with I = E; float32.
+            arrays: `embedding.weight` [V, E], and what a `Network` has, with I = E; float32 or compressed.
             metrics: Anything that JSON holds.
             versions: None for the version of tidegate at hand.
 
@@ -185,4 +186,4 @@ class TextModel(Network):
         return super()._texts() | {"tokenizer": self.tokenizer.to_json()}
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return TextModel, (self.config, self.tokenizer, self.arrays, self.metrics, self.versions)
+        return TextModel, (self.config, self.tokenizer, self._stored, self.metrics, self.versions)

@@ -80,7 +80,8 @@ class Compressed:
         """Returns the numbers that it stands for, float32 [R, K]."""
         if self.scales is None:
             return (self.values.astype(np.uint32) << 16).view(np.float32)
-        expanded: Array = self.values * self.scales[:, None]
+        with np.errstate(over="ignore"):  # scales from a file may be anything; infinity is for the caller to refuse
+            expanded: Array = self.values * self.scales[:, None]
         return expanded
 
 
@@ -105,3 +106,8 @@ def compress(matrix: Array, dtype: str) -> Compressed:
         return Compressed(np.clip(np.rint(matrix / divisors), -_LARGEST_INT8, _LARGEST_INT8).astype(np.int8), scales)
     bits = np.clip(matrix, -_LARGEST_BFLOAT16, _LARGEST_BFLOAT16).view(np.uint32)
     return Compressed(((bits + 0x7FFF + (bits >> 16 & 1)) >> 16).astype(np.uint16))  # half to even
+
+
+def stand_in(weight: Any) -> Any:
+    """Returns an array with the shape of a compressed matrix, to be checked in its place; another weight as it is."""
+    return np.broadcast_to(np.float32(0), weight.shape) if isinstance(weight, Compressed) else weight

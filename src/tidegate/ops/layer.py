@@ -31,7 +31,7 @@ from tidegate.ops._kernels import (
 )
 from tidegate.ops.batch import Batch, IntegersLike, check_batch
 from tidegate.ops.cells import Cell
-from tidegate.ops.compressed import Compressed
+from tidegate.ops.compressed import Compressed, stand_in
 
 
 class RowOptions(TypedDict, total=False):
@@ -126,11 +126,6 @@ def pack(
     checks.check_choice("isa", isa, ISAS)
     check_weights(cell, w_ih, w_hh, b_ih, b_hh)
     return pack_checked(cell, w_ih, w_hh, b_ih, b_hh, isa=isa)
-
-
-def stand_in(weight: Any) -> Any:
-    """Returns an array with the shape of a compressed matrix, to be checked in its place; another weight as it is."""
-    return np.broadcast_to(np.float32(0), weight.shape) if isinstance(weight, Compressed) else weight
 
 
 def check_weights(

@@ -11,8 +11,8 @@ from tidegate import ops
 from tidegate.ops._kernels import empty
 from tidegate.ops.cells import Cell
 from tidegate.ops.checks import Sizes, check, check_ids, check_lengths
-from tidegate.ops.compressed import Compressed, compress
-from tidegate.ops.layer import pack_checked, stand_in
+from tidegate.ops.compressed import Compressed, compress, stand_in
+from tidegate.ops.layer import pack_checked
 from tidegate.ops.names import layout, parameter_letters, parameter_names
 from tidegate.ops.streaming import step_streams
 from tidegate.ops.trace import Trace, outputs_of

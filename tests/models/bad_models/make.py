@@ -66,7 +66,7 @@ def damaged() -> dict[str, bytes]:
         "dtype_unknown.safetensors": safetensors({"a": tensor(0, 4, [1], "F33")}, bytes(4)),
         "other_program.safetensors": safetensors({"__metadata__": {"format": "pt"}, "a": one}, bytes(4)),
         "other_program_bare.safetensors": safetensors({"a": one}, bytes(4)),
-        "next_version.safetensors": safetensors({"__metadata__": {"tidegate": "2"}, "a": one}, bytes(4)),
+        "next_version.safetensors": safetensors({"__metadata__": {"tidegate": "3"}, "a": one}, bytes(4)),
         "metadata_bare.safetensors": safetensors({"__metadata__": {"tidegate": "1"}, "a": one}, bytes(4)),
         "metadata_of_numbers.safetensors": safetensors({"__metadata__": {"tidegate": 1}, "a": one}, bytes(4)),
         "metadata_is_a_list.safetensors": safetensors({"__metadata__": ["tidegate"], "a": one}, bytes(4)),
@@ -111,22 +111,24 @@ def foreign() -> dict[str, bytes]:
     }
 
 
+DTYPES = {"float32": "F32", "int8": "I8", "uint16": "BF16"}
+
 Arrays = dict[str, Any]
 Change = Callable[[Arrays, dict[str, str]], object]
 
 
-def signed(change: Change) -> bytes:
+def signed(change: Change, version: str = "1") -> bytes:
     """The file of a tiny model of texts after a change, with the digest that belongs to it."""
     tokenizer = Tokenizer.train(["a good film", "a bad film"], min_frequency=1)
     config = TextConfig(cell="gru", labels=("bad", "good"), vocab_size=len(tokenizer), embedding_size=2, hidden_size=3)
     arrays = {name: np.ones(shape, np.float32) for name, shape in config.shapes().items()}
     texts = {"config": config.to_json(), "tokenizer": tokenizer.to_json(), "metrics": "{}", "versions": "{}"}
     change(arrays, texts)
-    texts |= {"tidegate": "1"}
+    texts |= {"tidegate": version}
     header: dict[str, Any] = {"__metadata__": texts | {"sha256": content_digest(arrays, texts)}}
     start = 0
     for name, array in arrays.items():
-        header[name] = tensor(start, start + array.nbytes, list(array.shape))
+        header[name] = tensor(start, start + array.nbytes, list(array.shape), DTYPES[array.dtype.name])
         start += array.nbytes
     return safetensors(header, b"".join(array.tobytes() for array in arrays.values()))
 
@@ -222,9 +224,48 @@ DISAGREEING: dict[str, Change] = {
 }
 
 
+def small(dtype: Any, scales: Any = None, value: int = 1, name: str = UNIT) -> Change:
+    """One array consists of smaller numbers."""
+
+    def change(arrays: Arrays, texts: dict[str, str]) -> None:
+        arrays[name] = np.full(arrays[name].shape, value, dtype)
+        if scales is not None:
+            arrays[name + ".scales"] = scales
+
+    return change
+
+
+def both(*changes: Change) -> Change:
+    """One change after the other."""
+    return lambda arrays, texts: [change(arrays, texts) for change in changes]
+
+
+def ones(count: int, value: float = 1.0) -> Any:
+    """Scales that are all alike."""
+    return np.full(count, value, np.float32)
+
+
+COMPRESSED: dict[str, Change] = {
+    "scales_missing": small(np.int8),
+    "scales_too_few": small(np.int8, ones(8)),
+    "scales_of_int8": small(np.int8, np.ones(9, np.int8)),
+    "scales_infinite": small(np.int8, ones(9, np.inf)),
+    "scales_negative": small(np.int8, ones(9, -1)),
+    "scales_of_bfloat16": small(np.uint16, ones(9)),
+    "int8_out_of_range": both(small(np.int8, ones(9), -128), small(np.int8, ones(9), 1, "rnn.weight_ih_l0")),
+    "int8_beside_float32": small(np.int8, ones(9)),
+    "int8_of_one_axis": small(np.int8, ones(9), name="rnn.bias_hh_l0"),
+    "bfloat16_nan": both(small(np.uint16, value=0x7FC0), small(np.uint16, name="rnn.weight_ih_l0")),
+    "int8_of_huge_scales": both(small(np.int8, ones(9, 3e38), 2), small(np.int8, ones(9), 1, "rnn.weight_ih_l0")),
+}
+
+
 def disagreeing() -> dict[str, bytes]:
     """Files whose layout and digest are right, and whose parts do not fit each other."""
-    return {f"{name}.safetensors": signed(change) for name, change in DISAGREEING.items()}
+    files = {name: signed(change) for name, change in DISAGREEING.items()}
+    files |= {name: signed(change, "2") for name, change in COMPRESSED.items()}
+    files["int8_in_format_1"] = signed(small(np.int8, ones(9)))
+    return {f"{name}.safetensors": content for name, content in files.items()}
 
 
 if __name__ == "__main__":
