@@ -1,15 +1,30 @@
 """`tidegate evaluate`: how good a model is on labelled texts."""
 
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Annotated
 
+import numpy as np
+import numpy.typing as npt
 import typer
 
 import tidegate
-from tidegate.cli.console import say, say_json, show_facts, show_table
-from tidegate.cli.options import KindOption, LabelledArgument, LabelOption, ModelArgument, TextOption, ThreadsOption
+from tidegate.cli import outputs
+from tidegate.cli.console import note, say, say_json, show_facts, show_table
+from tidegate.cli.options import (
+    KindOption,
+    LabelledArgument,
+    LabelOption,
+    ModelArgument,
+    OverwriteOption,
+    TextOption,
+    ThreadsOption,
+)
+from tidegate.cli.reliability import draw_reliability, show_points, show_reliability
 from tidegate.data import tables
+from tidegate.data.files import replacing
 from tidegate.data.tables.values import json_text
-from tidegate.models.metrics import Report, score
+from tidegate.models.metrics import OperatingPoint, Report, at_recall, at_threshold, score
 from tidegate.training.labels import class_indices
 
 _WIDEST = 12  # classes of which the confusion matrix still fits a terminal
@@ -22,20 +37,73 @@ def evaluate(
     text: TextOption = None,
     label: LabelOption = None,
     kind: KindOption = None,
+    threshold: Annotated[
+        float | None, typer.Option(min=0, max=1, metavar="P", help="Precision and recall from this probability on.")
+    ] = None,
+    recall: Annotated[
+        float | None, typer.Option(min=0, max=1, metavar="R", help="Precision where this share is found.")
+    ] = None,
+    of: Annotated[
+        str | None,
+        typer.Option("--class", metavar="LABEL", help="The class of these two.", show_default="of two the second"),
+    ] = None,
+    picture: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Also draw how reliable the probabilities are, as a PNG file.")
+    ] = None,
+    overwrite: OverwriteOption = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")] = False,
     threads: ThreadsOption = None,
 ) -> None:
     """Compare a model's predictions with the labels of a file."""
+    target = outputs.output(picture, [outputs.PICTURE], (model, file), overwrite=overwrite) if picture else None
     if threads:
         tidegate.set_num_threads(threads)
     loaded = tidegate.load(model, tidegate.TextModel)
     table = tables.read(file, text, label, kind=kind, others=False)
     truth = class_indices(table.labels or [], loaded.config.labels, str(file), len(table))
-    report = score(truth, loaded.predict_proba(table.texts), loaded.config.labels)
+    probabilities = loaded.predict_proba(table.texts)
+    report = score(truth, probabilities, loaded.config.labels)
+    chosen = class_of(loaded.config.labels, of) if threshold is not None or recall is not None else 0
+    points = operating_points(truth == chosen, probabilities[:, chosen], threshold, recall)
+    if target:
+        with replacing(target.path) as drawn:
+            draw_reliability(report, drawn)
+        note(f"wrote {target.path}")
     if as_json:
-        say_json(json_text(report.as_dict()))
+        say_json(json_text(report.as_dict() | ({"points": [p._asdict() for p in points]} if points else {})))
     else:
         show_report(report)
+        if points:
+            show_points(loaded.config.labels[chosen], points)
+
+
+def class_of(labels: Sequence[str], name: str | None) -> int:
+    """Finds the class whose probability has a threshold.
+
+    Raises:
+        ValueError: There is no such class, or there are more than two and none is named.
+    """
+    if name is None and len(labels) == 2:
+        return 1
+    if name not in labels:
+        known = ", ".join(map(repr, labels[:10])) + ", …" * (len(labels) > 10)
+        raise ValueError(f"the class is {name!r}, expected one of those of the model with --class: {known}")
+    return labels.index(name)
+
+
+def operating_points(
+    positive: npt.NDArray[np.bool_],
+    probability: npt.NDArray[np.floating],
+    threshold: float | None,
+    recall: float | None,
+) -> list[OperatingPoint]:
+    """Measures what was asked for: at a threshold, and where a share is found."""
+    points = []
+    if threshold is not None:
+        points.append(at_threshold(positive, probability, threshold))
+    if recall is not None:
+        points.append(at_recall(positive, probability, recall))
+    return points
 
 
 def show_report(report: Report) -> None:
@@ -45,9 +113,11 @@ def show_report(report: Report) -> None:
             ("texts", f"{report.n:,}"),
             ("accuracy", f"{report.accuracy:.4f}"),
             ("macro F1", f"{report.macro_f1:.4f}"),
+            ("log-loss", f"{report.log_loss:.4f}"),
             ("calibration error", f"{report.ece:.4f}"),
         ]
     )
+    show_reliability(report)
     rows = [
         (c.label, f"{c.precision:.4f}", f"{c.recall:.4f}", f"{c.f1:.4f}", f"{c.support:,}") for c in report.per_class
     ]

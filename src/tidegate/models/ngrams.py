@@ -14,7 +14,7 @@ the logits of all accounts of a model simply add up.
 
 import zlib
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -212,11 +212,11 @@ class Ngrams:
         inside = (steps >= 0) & (steps < T) & (np.arange(self._order) < runs.orders[:, None])
         shares = self._runs.shares(items) / inside.sum(axis=1)[:, None]
         places, which = np.nonzero(inside)[0], steps[inside]
-        credits = _by_text(which, shares[places], T)
+        credited = _by_text(which, shares[places], T)
         if self.has_letters:
             letters, words, _ = self._lettered([text])
-            credits += letters.shares(words)
-        return self._expanded(credits)
+            credited += letters.shares(words)
+        return self._expanded(credited)
 
     def logits_so_far(self, text: Words) -> Array:
         """Computes what they add to the logits of one text after each of its words, float64 [T, C]."""
@@ -275,7 +275,7 @@ class Ngrams:
             words[words == UNKNOWN] = [names[word] for word in unknown]
         spelled = [self._spelled(word) for word in names]
         weight = np.concatenate([self._word_weight, *(weight[None] for weight, _ in spelled)])
-        square = np.concatenate([self._word_square, [square for _, square in spelled]])
+        square = np.concatenate([self._word_square, np.array([square for _, square in spelled], np.float64)])
         return Counted(weight, square, None, damped=False), words, which
 
     def _spelled(self, word: str) -> tuple[Array, float]:
@@ -293,15 +293,16 @@ class Ngrams:
         return np.concatenate([-margins / 2, margins / 2], axis=1)
 
 
-def _root(squares: Array) -> Array:
+def _root(squares: npt.NDArray[Any]) -> Array:
     """Returns norms of squared norms; 1 where there is nothing to divide."""
-    return np.sqrt(np.where(squares > 0, squares, 1.0))
+    norms: Array = np.sqrt(np.where(squares > 0, squares, 1.0))
+    return norms
 
 
 def _by_text(which: Integers, values: npt.NDArray[np.floating], B: int) -> Array:
     """Adds up rows [N, M] by text, [B, M], one after another, so that a sum depends on its text alone."""
-    columns = [np.bincount(which, values[:, m], B) for m in range(values.shape[1])]
-    return np.stack(columns, axis=1).astype(np.float64)  # without a row they are integers
+    columns = [np.bincount(which, values[:, m], B).astype(np.float64) for m in range(values.shape[1])]
+    return np.stack(columns, axis=1)  # of no rows at all the sums were integers
 
 
 def _earlier(items: Integers) -> Integers:

@@ -115,7 +115,9 @@ class TextModel(Network):
             read = self.tokenizer.read_batch(texts, self.config.max_length)
         else:
             read = [Words(ids) for ids in self.tokenizer.encode_batch(texts, self.config.max_length)]
-        return self.head(self._summarize_ids([text.ids for text in read])) + self.ngrams.logits(read).astype(np.float32)
+        logits: Array = self.head(self._summarize_ids([text.ids for text in read]))
+        logits += self.ngrams.logits(read).astype(np.float32)
+        return logits
 
     def probability_after(self, text: str) -> tuple[list[str], Array]:
         """Computes the probabilities after each word, exactly as if the text ended there.

@@ -76,9 +76,7 @@ class FittedNgrams:
     def logits(self, texts: Sequence[Words]) -> list[Array]:
         """Computes the logits of both models for B texts, [B, C] each."""
         alone = (self.weighed(1, 0), self.weighed(0, 1))
-        return [
-            Ngrams(part.arrays, self.vocab, self.classes).logits(texts) + part.bias for part in alone
-        ]
+        return [Ngrams(part.arrays, self.vocab, self.classes).logits(texts) + part.bias for part in alone]
 
     def weighed(self, counts: float, presence: float) -> "FittedNgrams":
         """Multiplies the weights of both models, so that their sum is one."""
