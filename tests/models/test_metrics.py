@@ -79,7 +79,7 @@ def test_as_dict_is_plain_numbers() -> None:
     import json
 
     figures = score(np.array([0, 1, 2, 2]), one_hot([0, 1, 2, 1]).astype(np.float32), LABELS).as_dict()
-    assert set(figures) == {"accuracy", "macro_f1", "per_class", "confusion", "ece", "n"}
+    assert set(figures) == {"accuracy", "macro_f1", "per_class", "confusion", "log_loss", "ece", "n"}
     assert list(figures["per_class"]) == list(LABELS)
     assert json.loads(json.dumps(figures)) == figures
 
