@@ -132,7 +132,7 @@ class TextModel(Network):
         embedded = self.embed([text])
         x = embedded.x
         logits = self.head(self.summaries_so_far(x, self.outputs(x, embedded.lengths)[0]))
-        return list(words_of(embedded)), softmax(logits + beside_so_far(self, embedded))
+        return list(words_of(embedded)), softmax(logits + beside_so_far(self, embedded).astype(np.float32))
 
     def embed(self, source: Any) -> Embedded:
         """Makes sequences of vectors from texts.

@@ -14,7 +14,9 @@ try:
     from scipy import sparse
     from sklearn.linear_model import LogisticRegression
 except ImportError as error:
-    raise ImportError("n-grams need scikit-learn: pip install 'tidegate[train]', or train with --parts gru") from error
+    raise ImportError(
+        "n-grams need scikit-learn: pip install 'tidegate[train]', or train with --parts network"
+    ) from error
 
 Array = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.int64]
@@ -158,7 +160,9 @@ def _choose(texts: Sequence[Words], targets: Integers, order: int, vocab_size: i
     """
     keys, amounts = _counted(texts, order, vocab_size)
     if not len(keys):
-        raise ValueError("no word comes again in the texts, so there are no n-grams to learn: train with --parts gru")
+        raise ValueError(
+            "no word comes again in the texts, so there are no n-grams to learn: train with --parts network"
+        )
     present = amounts.copy()
     present.data = np.ones_like(present.data)
     amounts.data = 1 + np.log(amounts.data)
