@@ -14,11 +14,13 @@ the logits of all accounts of a model simply add up.
 
 import zlib
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
+from tidegate.ops.threads import get_num_threads
 from tidegate.text.tokenizer import UNKNOWN, Words
 
 Array = npt.NDArray[np.float64]
@@ -56,7 +58,7 @@ class Counted(NamedTuple):
         """Adds up what is in each text, [B, M].
 
         Args:
-            texts: Of each thing found, the text that it is in, ascending, int64 [N].
+            texts: Of each thing found, the text that it is in, int64 [N].
             items: What it is, int64 [N].
             B: The number of texts.
         """
@@ -102,10 +104,10 @@ class Counted(NamedTuple):
 
 
 class Runs(NamedTuple):
-    """Runs of words found in texts, those of a text together.
+    """Runs of words found in texts, the shorter ones first.
 
     Attributes:
-        texts: The text of each, ascending, int64 [N].
+        texts: The text of each, int64 [N].
         starts: The step of its first word, −1 for the mark before the first word, int64 [N].
         orders: The number of its words, int64 [N].
         keys: The run as one number, see `keys_of`, int64 [N].
@@ -152,9 +154,7 @@ def runs_of(rows: Sequence[npt.NDArray[np.integer]], order: int, vocab_size: int
         keys = keys + step * (vocab_size + 1) ** (order - 1 - k)
         chosen = np.flatnonzero(worded & (step != vocab_size)) if k == 0 else np.flatnonzero(worded)
         found.append(Runs(texts[chosen], starts[chosen], np.full(len(chosen), k + 1), keys[chosen]))
-    joined = [np.concatenate(columns) for columns in zip(*found, strict=True)]
-    in_order = np.argsort(joined[0], kind="stable")
-    return Runs(*(column[in_order] for column in joined))
+    return Runs(*(np.concatenate(columns) for columns in zip(*found, strict=True)))
 
 
 def letters_of(word: str, buckets: int) -> list[int]:
@@ -201,7 +201,12 @@ class Ngrams:
 
     def logits(self, texts: Sequence[Words]) -> Array:
         """Computes what the n-grams add to the logits of B texts, float64 [B, C]."""
-        parts = [self._sums(texts[i : i + _AT_ONCE]) for i in range(0, len(texts), _AT_ONCE)]
+        batches = [texts[i : i + _AT_ONCE] for i in range(0, len(texts), _AT_ONCE)]
+        if len(batches) > 1:  # numpy sorts and searches without Python's lock
+            with ThreadPoolExecutor(get_num_threads()) as pool:
+                parts = list(pool.map(self._sums, batches))
+        else:
+            parts = [self._sums(batch) for batch in batches]
         return self._expanded(np.concatenate([*parts, np.zeros((0, self._word_weight.shape[1]))]))
 
     def credits(self, text: Words) -> Array:
