@@ -16,7 +16,7 @@ from tidegate.ops.cells import Cell
 from tidegate.ops.processor import processor
 
 _EXTRAS = {
-    "train": ("torch", "pyarrow"),
+    "train": ("torch", "scikit-learn", "pyarrow"),
     "cli": ("typer", "rich", "pyarrow"),
     "plot": ("matplotlib",),
     "serve": ("fastapi", "uvicorn"),
@@ -71,6 +71,9 @@ def _facts(path: Path, model: Network) -> list[tuple[str, str]]:
         facts += [("layers", layers), ("summary", config.summary)]
     sizes = {name: array.size for name, array in model.arrays.items()}
     parts = [f"{prefix} {sum(n for k, n in sizes.items() if k.startswith(prefix)):,}" for prefix in _parts(sizes)]
+    if isinstance(model, TextModel) and model.config.ngrams:
+        beside = f", and runs of letters in {model.config.ngram_letters:,} buckets" * bool(model.config.ngram_letters)
+        facts.append(("n-grams", f"{model.config.ngrams:,} of up to {model.config.ngram_order} words{beside}"))
     facts += [
         ("vector", f"{config.summary_size} numbers"),
         ("parameters", f"{sum(sizes.values()):,}: {', '.join(parts)}"),
