@@ -11,7 +11,8 @@ import tidegate
 from tidegate.cli.console import say, say_json, show_facts, show_table
 from tidegate.cli.options import KindOption, LabelledArgument, LabelOption, ModelArgument, TextOption, ThreadsOption
 from tidegate.data import tables
-from tidegate.data.tables.columns import column_of, label_names
+from tidegate.data.tables.columns import column_of
+from tidegate.data.tables.label_names import as_booleans, label_name
 from tidegate.data.tables.values import json_text
 from tidegate.models.metrics import Report, score
 from tidegate.training.labels import class_indices
@@ -64,8 +65,12 @@ def group_rows(table: tables.Table, by: str) -> dict[str, npt.NDArray[np.int64]]
         raise ValueError(
             f"there is no column {by!r} to score by; the columns are {', '.join(map(repr, table.columns))}"
         )
+    try:
+        names = as_booleans(list(map(label_name, values)))
+    except ValueError as error:
+        raise ValueError(f"column {by!r} {error}") from None
     groups: dict[str, list[int]] = {}
-    for row, name in enumerate(label_names(values)):
+    for row, name in enumerate(names):
         groups.setdefault(_MISSING if name is None else name, []).append(row)
     if len(groups) > _MOST_GROUPS:
         raise ValueError(f"column {by!r} has {len(groups):,} different values, expected {_MOST_GROUPS} or fewer")
