@@ -118,7 +118,7 @@ def test_texts_of_each_value_of_a_column_are_scored_apart(shell: Shell, folder: 
     [
         ("source", "there is no column 'source' to score by; the columns are 'text', 'label', 'id', 'tags'"),
         ("id", "column 'id' has 101 different values, expected 100 or fewer"),
-        ("tags", r"a label is \['x'\], expected a text or a number"),
+        ("tags", r"column 'tags' holds \['x'\], expected a text or a number"),
     ],
 )
 def test_a_column_that_makes_no_parts_is_refused(shell: Shell, folder: Path, column: str, message: str) -> None:

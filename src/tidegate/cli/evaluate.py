@@ -101,8 +101,12 @@ def group_rows(table: tables.Table, by: str) -> dict[str, npt.NDArray[np.int64]]
         raise ValueError(
             f"there is no column {by!r} to score by; the columns are {', '.join(map(repr, table.columns))}"
         )
+    try:
+        names = as_booleans(list(map(label_name, values)))
+    except ValueError as error:
+        raise ValueError(f"column {by!r} {error}") from None
     groups: dict[str, list[int]] = {}
-    for row, name in enumerate(as_booleans(list(map(label_name, values)))):
+    for row, name in enumerate(names):
         groups.setdefault(_MISSING if name is None else name, []).append(row)
     if len(groups) > _MOST_GROUPS:
         raise ValueError(f"column {by!r} has {len(groups):,} different values, expected {_MOST_GROUPS} or fewer")
