@@ -11,10 +11,12 @@ PIP := $(BIN)/python -m pip
 INSTALL := install --quiet --no-compile --constraint constraints.txt
 INSTALLED := $(VENV)/.installed
 NATIVE := $(shell find native -type f 2>/dev/null)
-FORMATTED = $(filter %.cpp %.hpp,$(NATIVE)) $(wildcard fuzz/native/*)
+FORMATTED = $(filter %.cpp %.hpp,$(NATIVE)) $(wildcard fuzz/native/*.?pp fuzz/native/*/*/*.h)
 NATIVE_TESTS := tests/test_minimal.py tests/ops/test_activations.py tests/ops/test_threads.py $(wildcard tests/ops/test_ops*.py)
 LOVED := 'I love this movie so much, and then it goes on and on about the plot of the story and who meets whom and where'
 BORED := 'A long tale of brothers and wars and ships and storms. But the movie is really boring.'
+UPWARD := 'The story is dull, but the cast is wonderful.'
+DOWNWARD := 'The cast is wonderful, but the story is dull.'
 
 .PHONY: help venv demo test lint format native asan tsan fuzz kills lowest wheel bench bench-quick performance-page docs constraints charts clean
 
@@ -37,12 +39,14 @@ $(VENV)/.group-%: $(INSTALLED)
 	$(PIP) $(INSTALL) --group $*
 	@touch $@
 
-demo: venv ## real film reviews: get them, train, evaluate, read two sentences word by word
-	$(BIN)/tidegate data movie-snippets --folder build/demo
-	$(BIN)/tidegate train build/demo/movie-snippets/train.parquet -o build/demo/model.safetensors
-	$(BIN)/tidegate evaluate build/demo/model.safetensors build/demo/movie-snippets/test.parquet
+demo: venv ## real opinions: get them, train, evaluate, read four sentences word by word
+	$(BIN)/tidegate data opinions --folder build/demo
+	$(BIN)/tidegate train build/demo/opinions/train.parquet -o build/demo/model.safetensors
+	$(BIN)/tidegate evaluate build/demo/model.safetensors build/demo/opinions/test.parquet --by source
 	@$(BIN)/tidegate predict build/demo/model.safetensors --words $(LOVED)
 	@$(BIN)/tidegate predict build/demo/model.safetensors --words $(BORED)
+	@$(BIN)/tidegate predict build/demo/model.safetensors --words $(UPWARD)
+	@$(BIN)/tidegate predict build/demo/model.safetensors --words $(DOWNWARD)
 
 test: $(VENV)/.group-export ## every test
 	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile $(PYTEST_ARGS)
@@ -96,9 +100,9 @@ tsan: venv ## eight threads on one layer under the thread sanitizer (Linux): mak
 	TSAN_OPTIONS=halt_on_error=1 build/fuzz/thread/threads $(SECONDS)
 
 fuzz: SECONDS = 60
-fuzz: $(VENV)/.group-fuzz ## inputs that nobody meant (Linux): make fuzz SECONDS=60 TARGETS='model_file native'
+fuzz: $(VENV)/.group-fuzz ## inputs that nobody meant (Linux): make fuzz SECONDS=60 TARGETS='model_file native', or RUNS=1000
 	$(call fuzz-program,address,"address$(comma)undefined")
-	$(BIN)/python fuzz/run.py $(SECONDS) $(TARGETS)
+	$(BIN)/python fuzz/run.py $(if $(RUNS),--runs $(RUNS),--seconds $(SECONDS)) $(TARGETS)
 
 lowest: ## the tests on the lowest versions that pyproject.toml allows
 	$(PYTHON) tests/lowest.py build/lowest

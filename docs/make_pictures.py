@@ -1,5 +1,6 @@
 """Draws the pictures of the documentation: python docs/make_pictures.py MODEL (such as `make demo` leaves)."""
 
+import re
 import sys
 from pathlib import Path
 
@@ -9,11 +10,13 @@ from matplotlib.axes import Axes
 
 import tidegate
 
-TEXTS = (
-    "I love this movie so much, and then it goes on and on about the plot of the story and who meets whom and where",
-    "A long tale of brothers and wars and ships and storms. But the movie is really boring.",
-)
 FOLDER = Path(__file__).parent / "pictures"
+
+
+def texts_of_demo() -> list[str]:
+    """Takes the texts that `make demo` reads from the Makefile: two sentences, and a pair of the same words."""
+    makefile = (FOLDER.parents[1] / "Makefile").read_text("utf-8")
+    return re.findall(r"^(?:LOVED|BORED|UPWARD|DOWNWARD) := '(.*)'$", makefile, re.MULTILINE)
 
 
 def draw_words(axes: Axes, model: tidegate.TextModel, text: str) -> None:
@@ -31,15 +34,22 @@ def draw_words(axes: Axes, model: tidegate.TextModel, text: str) -> None:
     axes.spines[["top", "right"]].set_visible(False)
 
 
-def main() -> None:
-    """Writes docs/pictures/words.png."""
-    model = tidegate.load(sys.argv[1])
-    figure, all_axes = plt.subplots(len(TEXTS), 1, figsize=(9, 5.2), layout="constrained")
-    for axes, text in zip(all_axes, TEXTS, strict=True):
+def draw(model: tidegate.TextModel, texts: list[str], title: str, height: float, name: str) -> None:
+    """Writes a picture of some texts, one below the other."""
+    figure, all_axes = plt.subplots(len(texts), 1, figsize=(9, height), layout="constrained")
+    for axes, text in zip(all_axes, texts, strict=True):
         draw_words(axes, model, text)
-    all_axes[0].set_title("What the model believes after each word, if the review ended there", fontsize=11)
+    all_axes[0].set_title(title, fontsize=11)
     FOLDER.mkdir(exist_ok=True)
-    figure.savefig(FOLDER / "words.png", dpi=110)
+    figure.savefig(FOLDER / name, dpi=110)
+
+
+def main() -> None:
+    """Writes docs/pictures/words.png and order.png."""
+    model, texts = tidegate.load(sys.argv[1], tidegate.TextModel), texts_of_demo()
+    title = "What the model believes after each word, if the opinion ended there"
+    draw(model, texts[:2], title, 5.2, "words.png")
+    draw(model, texts[2:], "The same words in another order", 4.4, "order.png")
 
 
 if __name__ == "__main__":

@@ -1,58 +1,78 @@
 """Runs the fuzz targets, one after the other, and says how many inputs each has tried.
 
-    python fuzz/run.py SECONDS [TARGET ...]
+    python fuzz/run.py (--seconds N | --runs N) [TARGET ...]
 
-What a target fails on is kept in build/fuzz/found/; `python fuzz/targets/TARGET.py FILE` runs it again. Inputs that
-reach new code are kept in build/fuzz/corpus/ for the next run.
+For a number of seconds, the search goes on from the inputs in build/fuzz/corpus/ that reached new code before. For a
+number of runs, it begins with the seeds alone and draws the same inputs as ever: what passed once passes again.
+
+What a target fails on is kept in build/fuzz/found/; `python fuzz/targets/TARGET.py FILE` runs it again.
 """
 
+import argparse
+import os
 import re
 import subprocess
 import sys
+import tempfile
+import time
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
-NATIVE = ROOT / "build" / "fuzz" / "address" / "fuzz_native"
+BUILD = ROOT / "build" / "fuzz"
+NATIVE = {name: BUILD / "address" / f"fuzz_{name}" for name in ("native", "tensors")}
 PYTHON = ("model_file", "model_parts", "tables", "parquet", "vectors", "messages", "server")
 MEGABYTES = 500
-MORE_MEGABYTES = {"parquet": 2500}  # pyarrow asks for what a damaged page announces, 2 GiB at most, before it reads it
-LONGEST_WAIT = 30  # seconds of the clock for one input; the targets in Python measure the processor's themselves
+LONGEST_WAIT = 60  # seconds of the clock for one input; the targets in Python measure the processor's themselves
 
 
 def command_of(target: str) -> list[str]:
     """Returns what runs a target."""
-    if target == "native":
-        return [str(NATIVE)]
+    if target in NATIVE:
+        return [str(NATIVE[target])]
     return [sys.executable, str(ROOT / "fuzz" / "targets" / f"{target}.py")]
 
 
-def run(target: str, seconds: int) -> bool:
-    """Runs one target and prints its figures; returns whether nothing was found."""
-    build, seeds = ROOT / "build" / "fuzz", ROOT / "fuzz" / "seeds" / target
-    corpus, found = build / "corpus" / target, build / "found"
-    corpus.mkdir(parents=True, exist_ok=True)
-    found.mkdir(exist_ok=True)
-    options = [
-        f"-max_total_time={seconds}",
-        f"-rss_limit_mb={MORE_MEGABYTES.get(target, MEGABYTES)}",
-        f"-timeout={LONGEST_WAIT}",
-    ]
-    options += ["-print_final_stats=1", f"-artifact_prefix={found}/{target}-", str(corpus)]
-    options += [str(seeds)] if seeds.is_dir() else []
-    done = subprocess.run(
-        [*command_of(target), *options], capture_output=True, text=True, errors="replace", check=False
-    )
+def run(target: str, limit: list[str], corpus: Path) -> bool:
+    """Runs one target, keeps inputs that reach new code in a folder, and prints figures.
+
+    Returns:
+        Whether nothing was found.
+    """
+    seeds, found = ROOT / "fuzz" / "seeds" / target, BUILD / "found"
+    for folder in (corpus, found):
+        folder.mkdir(parents=True, exist_ok=True)
+    options = [*limit, f"-rss_limit_mb={MEGABYTES}", f"-timeout={LONGEST_WAIT}", "-print_final_stats=1"]
+    options += [f"-artifact_prefix={found}/{target}-", str(corpus), *([str(seeds)] if seeds.is_dir() else [])]
+    start = time.monotonic()
+    same = os.environ | {"PYTHONHASHSEED": "0"}  # the order of sets is the same every time
+    command = [*command_of(target), *options]
+    done = subprocess.run(command, capture_output=True, text=True, errors="replace", check=False, env=same)
     figures = dict(re.findall(r"stat::(\w+):\s+(\d+)", done.stderr))
     inputs, memory = int(figures.get("number_of_executed_units", 0)), figures.get("peak_rss_mb", "?")
-    print(
-        f"{target:12} {inputs:>12,} inputs  {memory:>4} MB  {'fine' if done.returncode == 0 else 'FAILED'}", flush=True
-    )
+    seconds, outcome = time.monotonic() - start, "fine" if done.returncode == 0 else "FAILED"
+    print(f"{target:12} {inputs:>12,} inputs  {seconds:>6.0f} s  {memory:>4} MB  {outcome}", flush=True)
     if done.returncode != 0:
-        print(*(line for line in done.stdout.splitlines() if not line.startswith(("#", "INFO"))), sep="\n")
+        lines = (done.stdout + done.stderr).splitlines()
+        print(*(line for line in lines[-60:] if not line.startswith(("#", "INFO"))), sep="\n")
     return done.returncode == 0
 
 
+def main() -> int:
+    """Runs the targets that were asked for; returns 1 if one of them has failed."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    limit = parser.add_mutually_exclusive_group(required=True)
+    limit.add_argument("--seconds", type=int, help="for each target")
+    limit.add_argument("--runs", type=int, help="inputs of each target, the same ones every time")
+    parser.add_argument("targets", nargs="*", help=", ".join([*PYTHON, *NATIVE]))
+    given = parser.parse_args()
+    targets = given.targets or [*PYTHON, *(name for name, program in NATIVE.items() if program.exists())]
+    if given.runs is None:
+        results = [run(name, [f"-max_total_time={given.seconds}"], BUILD / "corpus" / name) for name in targets]
+    else:
+        with tempfile.TemporaryDirectory() as folder:
+            results = [run(name, [f"-runs={given.runs}", "-seed=1"], Path(folder) / name) for name in targets]
+    return 0 if all(results) else 1
+
+
 if __name__ == "__main__":
-    chosen = sys.argv[2:] or [*PYTHON, *(["native"] if NATIVE.exists() else [])]
-    results = [run(target, int(sys.argv[1])) for target in chosen]
-    sys.exit(not all(results))
+    sys.exit(main())

@@ -96,16 +96,16 @@ void backward(const PackedLayer& layer, const Batch& batch, const BackwardPass& 
   assert(batch.T * batch.B == 0 || (pass.x && pass.y));
   assert(layer.numbers.states == 1 || batch.T * batch.B == 0 || pass.c);
   assert(!pass.db_ih == !layer.has_bias && !pass.db_hh == !layer.has_bias);
-  if (layer.numbers.needs_trace && !pass.trace) layer.prepare_forward(threads);
-  if (pass.dx) layer.prepare_backward_ih(threads);
-  for (int32_t stage = 0; stage < layer.numbers.stages(); ++stage)  // a single step ends before the first stage
-    if (stage > 0 || pass.dh0[0] || batch.T > 1) layer.prepare_backward_hh(stage, threads);
   const Lookup lookup(batch);
   const RecycledFloats products = lookup ? RecycledFloats(product_floats(layer, lookup)) : RecycledFloats();
   const WeightSums sums{pass.dw_ih, pass.dw_hh, pass.db_ih, pass.db_hh, products.get()};
   const int64_t groups = count_groups(layer, batch, lookup);
   const Sharing sharing = choose_sharing(layer, batch, threads);
   Team team(groups > 1 ? static_cast<int>(std::min<int64_t>(sharing.threads, groups)) : sharing.threads);
+  if (layer.numbers.needs_trace && !pass.trace) layer.prepare_forward(team);
+  if (pass.dx) layer.prepare_backward_ih(team);
+  for (int32_t stage = 0; stage < layer.numbers.stages(); ++stage)  // a single step ends before the first stage
+    if (stage > 0 || pass.dh0[0] || batch.T > 1) layer.prepare_backward_hh(stage, team);
   if (groups > 1) {
     run_groups(layer, batch, pass, lookup, sums, groups, team);
   } else {

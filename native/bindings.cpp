@@ -23,7 +23,7 @@
 #include "packed_layer.hpp"
 #include "parallel.hpp"
 #include "sequence.hpp"
-#include "tensor_stack.hpp"
+#include "tensor_layer.hpp"
 
 namespace nb = nanobind;
 using namespace tidegate;
@@ -34,6 +34,8 @@ using Floats32 = nb::ndarray<float, nb::device::cpu>;
 using ConstFloats = nb::ndarray<const float, nb::device::cpu>;
 using Marks = nb::ndarray<const uint8_t, nb::c_contig, nb::device::cpu>;
 using Integers = nb::ndarray<const int64_t, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
+using Rows2 = nb::ndarray<const float, nb::ndim<2>, nb::c_contig, nb::device::cpu>;
+using States4 = nb::ndarray<float, nb::ndim<4>, nb::c_contig, nb::device::cpu>;
 template <class T>
 using Maybe = std::optional<T>;
 
@@ -67,18 +69,23 @@ struct BatchRows {
   bool episodes_from_h0;
   Maybe<Integers> ids;
 
-  Batch batch(const PackedLayer& layer, const ConstFloats& x, const std::vector<Maybe<ConstFloats>>& starts) const {
+  // What does not depend on the layer.
+  Batch facts() const {
     Batch all{};
     all.T = T;
     all.B = B;
-    all.H = layer.hidden;
     all.lengths = pointer(lengths);
     all.step_start = pointer(step_start);
     all.reverse = reverse;
-    pointers(starts, all.h0);
     all.episode_starts = pointer(episode_starts);
     all.episodes_from_h0 = episodes_from_h0;
     all.ids = pointer(ids);
+    return all;
+  }
+  Batch batch(const PackedLayer& layer, const ConstFloats& x, const std::vector<Maybe<ConstFloats>>& starts) const {
+    Batch all = facts();
+    all.H = layer.hidden;
+    pointers(starts, all.h0);
     all.table_rows = ids ? static_cast<int64_t>(x.shape(0)) : 0;
     return all;
   }
@@ -146,6 +153,10 @@ void backward_(const PackedLayer& layer, const BatchRows& in, const Inputs& inpu
   backward(layer, batch, pass, threads);
 }
 
+// Weights in smaller numbers: w_ih, w_hh and, of int8, the scales of their rows.
+using AnyArray = nb::ndarray<nb::ro, nb::c_contig, nb::device::cpu>;
+using SmallArrays = std::tuple<AnyArray, AnyArray, Maybe<ConstFloats>, Maybe<ConstFloats>>;
+
 // One of a few names, in the order of an enumeration.
 template <class Enum>
 Enum named(const std::string& name, std::initializer_list<const char*> names) {
@@ -157,6 +168,7 @@ Enum named(const std::string& name, std::initializer_list<const char*> names) {
   throw nb::value_error(("nothing native is called " + name).c_str());
 }
 
+constexpr auto kElements = {"float32", "bfloat16", "int8"};
 constexpr auto kActivations = {"sigmoid", "tanh", "relu", "hard_sigmoid", "identity"};
 
 // What Python calls a cell: its name, and the places of what was chosen in the lists of its declaration.
@@ -180,17 +192,24 @@ Choices choices_of(const std::vector<int32_t>& places) {
 // Name, choices and instruction set; and L, D, I, H, bias.
 using CellName = std::tuple<std::string, std::vector<int32_t>, std::string>;
 using StackSizes = std::tuple<int64_t, int64_t, int64_t, int64_t, bool>;
+using TensorInputs = std::tuple<nb::tuple, nb::handle>;  // tensors, and the memory that is held of each
 
-ChosenCell chosen_cell(const CellName& cell) {
+StackWeights stack_of(const CellName& cell, const StackSizes& sizes) {
   const auto& [name, places, isa] = cell;
+  const auto& [L, D, I, H, bias] = sizes;
   const KernelTable& kernels = kernels_named(isa);
   const Choices choices = choices_of(places);
-  return {kernels, cell_named(kernels, name, choices), choices};
+  return {{kernels, cell_named(kernels, name, choices), choices}, L, D, I, H, bias};
 }
 
-StackWeights stack_of(const ChosenCell& cell, const StackSizes& sizes) {
-  const auto& [L, D, I, H, bias] = sizes;
-  return {cell, L, D, I, H, bias};
+bool run_stack(const Tensors& tensors, StackWeights& stack, const TensorInputs& inputs, const nb::tuple& results,
+               bool batch_first, int threads) {
+  TensorReader reader(tensors, std::get<0>(inputs), std::get<1>(inputs));
+  StackCall call{};
+  if (!call.read(tensors, reader, stack, results, batch_first)) return false;
+  nb::gil_scoped_release release;
+  call.run(stack, threads);
+  return true;
 }
 
 std::vector<std::string> isas() {
@@ -205,6 +224,8 @@ NB_MODULE(_native, module) {
   nb::set_leak_warnings(false);  // a reference cycle in the user's program is not for us to report
   module.doc() = "Fused recurrent kernels. Internal: use tidegate.ops, which checks its arguments.";
   module.attr("__version__") = TIDEGATE_VERSION;
+  module.def("use_dots", &use_dots, nb::arg("wanted"),
+             "Whether int8 weights may use AVX512-VNNI, if the processor has it; for tests.");
   module.def("isas", &isas, "Names of the instruction sets that run here, best first.");
   module.def(
       "activation",
@@ -273,6 +294,25 @@ NB_MODULE(_native, module) {
           },
           nb::arg("cell"), nb::arg("choices"), nb::arg("weights"), nb::arg("isa"), nb::arg("threads"))
       .def_static(
+          "small",
+          [](const std::string& cell, const std::vector<int32_t>& choices, const std::string& element,
+             const SmallArrays& weights, const std::tuple<Maybe<ConstFloats>, Maybe<ConstFloats>>& biases,
+             const std::string& isa, int threads) {
+            const auto& [w_ih, w_hh, scales_ih, scales_hh] = weights;
+            const auto& [b_ih, b_hh] = biases;
+            const KernelTable& kernels = kernels_named(isa);
+            const Choices chosen = choices_of(choices);
+            auto layer = std::make_unique<PackedLayer>(
+                cell_named(kernels, cell, chosen), chosen, static_cast<int64_t>(w_ih.shape(1)),
+                static_cast<int64_t>(w_hh.shape(1)), Weights{nullptr, nullptr, pointer(b_ih), pointer(b_hh)}, kernels);
+            layer->keep_small(
+                {named<Element>(element, kElements), w_ih.data(), w_hh.data(), pointer(scales_ih), pointer(scales_hh)},
+                threads);
+            return layer;
+          },
+          nb::arg("cell"), nb::arg("choices"), nb::arg("element"), nb::arg("weights"), nb::arg("biases"),
+          nb::arg("isa"), nb::arg("threads"), "A layer whose weights are int8 or bfloat16; it has no backward pass.")
+      .def_static(
           "borrow",
           [](const std::string& cell, const std::vector<int32_t>& choices, int64_t input, int64_t hidden,
              const std::vector<uintptr_t>& addresses, const std::string& isa) {
@@ -298,42 +338,53 @@ NB_MODULE(_native, module) {
       .def("backward", &backward_, nb::arg("rows"), nb::arg("inputs"), nb::arg("saved"), nb::arg("output_gradients"),
            nb::arg("gradients"), nb::arg("trace_steps"), nb::arg("threads"));
 
+  nb::class_<StackWeights>(module, "PackedStack");
   nb::class_<Tensors>(module, "Tensors")
       .def(nb::init<nb::handle, nb::tuple>(), nb::arg("exchange"), nb::arg("types"))
       .def(
           "run",
-          [](const Tensors& tensors, const CellName& cell, const StackSizes& sizes,
-             const std::tuple<nb::handle, nb::tuple, nb::handle, nb::handle>& inputs, const nb::tuple& results,
-             bool batch_first, int threads) {
-            const auto& [x, states, weights, memory] = inputs;
-            TensorReader reader(tensors, memory);
-            const ChosenCell chosen = chosen_cell(cell);
-            StackWeights stack = stack_of(chosen, sizes);
-            StackCall call{};
-            if (!call.read(tensors, reader, stack, x, states, results, batch_first) || !stack.read(reader, weights))
-              return false;
-            nb::gil_scoped_release release;
-            call.run(stack, threads);
-            return true;
+          [](const Tensors& tensors, const CellName& cell, const StackSizes& sizes, const TensorInputs& inputs,
+             const nb::tuple& results, bool batch_first, int threads) {
+            StackWeights stack = stack_of(cell, sizes);
+            return run_stack(tensors, stack, inputs, results, batch_first, threads);
           },
           nb::arg("cell"), nb::arg("sizes"), nb::arg("inputs"), nb::arg("results"), nb::arg("batch_first"),
           nb::arg("threads"),
           "Runs a stack, (L, D, I, H, bias), from tensors to tensors; false, and nothing done, if one is unfit.")
       .def(
-          "layers",
-          [](const Tensors& tensors, const CellName& cell, const StackSizes& sizes, nb::handle weights,
-             nb::handle memory) {
-            TensorReader reader(tensors, memory);
-            const ChosenCell chosen = chosen_cell(cell);
-            StackWeights stack = stack_of(chosen, sizes);
-            std::vector<std::unique_ptr<PackedLayer>> layers;
-            if (!stack.read(reader, weights)) return layers;
-            for (int64_t l = 0; l < stack.L; ++l)
-              for (int64_t d = 0; d < stack.D; ++d) layers.push_back(stack.layer(l, d));
-            return layers;
+          "pack",
+          [](const Tensors& tensors, const CellName& cell, const StackSizes& sizes, const TensorInputs& weights,
+             int threads) {
+            auto stack = std::make_unique<StackWeights>(stack_of(cell, sizes));
+            TensorReader reader(tensors, std::get<0>(weights), std::get<1>(weights));
+            if (!stack->read(reader)) return std::unique_ptr<StackWeights>();
+            stack->keep_packed(threads);
+            return stack;
           },
-          nb::arg("cell"), nb::arg("sizes"), nb::arg("weights"), nb::arg("memory"),
-          "Layers that read their weights where they are, which is for the caller to keep; none if one is unfit.");
+          nb::arg("cell"), nb::arg("sizes"), nb::arg("weights"), nb::arg("threads"),
+          "Copies the weights of a stack into the layout of the kernels; None if one is unfit.")
+      .def("run_packed", &run_stack, nb::arg("stack"), nb::arg("inputs"), nb::arg("results"), nb::arg("batch_first"),
+           nb::arg("threads"), "Runs such a stack, as `run` does.")
+      .def(
+          "forward",
+          [](const Tensors& tensors, const CellName& cell, const StackSizes& sizes, const BatchRows& rows,
+             const TensorInputs& inputs, const nb::tuple& results, bool clears_trace, int threads) {
+            TensorReader reader(tensors, std::get<0>(inputs), std::get<1>(inputs));
+            StackWeights weights = stack_of(cell, sizes);
+            return TensorLayer(tensors, weights, rows.facts()).forward(reader, results, clears_trace, threads);
+          },
+          nb::arg("cell"), nb::arg("sizes"), nb::arg("rows"), nb::arg("inputs"), nb::arg("results"),
+          nb::arg("clears_trace"), nb::arg("threads"), "Runs a layer in all its directions, likewise.")
+      .def(
+          "backward",
+          [](const Tensors& tensors, const CellName& cell, const StackSizes& sizes, const BatchRows& rows,
+             const TensorInputs& inputs, const nb::tuple& results, int64_t trace_steps, int threads) {
+            TensorReader reader(tensors, std::get<0>(inputs), std::get<1>(inputs));
+            StackWeights weights = stack_of(cell, sizes);
+            return TensorLayer(tensors, weights, rows.facts()).backward(reader, results, trace_steps, threads);
+          },
+          nb::arg("cell"), nb::arg("sizes"), nb::arg("rows"), nb::arg("inputs"), nb::arg("results"),
+          nb::arg("trace_steps"), nb::arg("threads"), "Its backward pass, likewise.");
 
   module.def(
       "step",
@@ -341,4 +392,13 @@ NB_MODULE(_native, module) {
          int threads) { return step_arrays(layers, true, x, before, after, threads); },
       nb::arg("layers"), nb::arg("x").none(), nb::arg("before").none(), nb::arg("after").none(), nb::arg("threads"),
       "One step through the layers of a stack; see PackedLayer.step.");
+  module.def(
+      "step_streams",
+      [](const std::vector<const PackedLayer*>& layers, Rows2 x, States4 states, Integers places, int threads) {
+        const StreamsCall call{static_cast<int64_t>(x.shape(0)), x.data(), states.data(), places.data()};
+        nb::gil_scoped_release release;
+        step_streams(layers.data(), static_cast<int64_t>(layers.size()), call, threads);
+      },
+      nb::arg("layers"), nb::arg("x"), nb::arg("states"), nb::arg("places"), nb::arg("threads"),
+      "One step of B streams, x [B, I], through a stack; states [places, S, L, H] are overwritten at their places.");
 }

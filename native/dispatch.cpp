@@ -1,5 +1,7 @@
 #include "dispatch.hpp"
 
+#include <atomic>
+
 namespace tidegate {
 
 extern const KernelTable kernels_baseline;
@@ -29,6 +31,21 @@ const KernelTable* find_kernel_table(const std::string& name) {
     if (name == table->name) return table;
   return nullptr;
 }
+
+namespace {
+bool has_dots() {
+#if defined(TIDEGATE_AVX)
+  __builtin_cpu_init();
+  return __builtin_cpu_supports("avx512vnni");
+#else
+  return false;
+#endif
+}
+std::atomic<bool> dots{has_dots()};
+}  // namespace
+
+bool uses_dots() { return dots.load(std::memory_order_relaxed); }
+void use_dots(bool wanted) { dots = wanted && has_dots(); }
 
 const CellKernels* find_cell(const KernelTable& kernels, const std::string& name, const Choices& choices) {
   for (int64_t i = 0; i < kernels.cell_count; ++i)

@@ -13,6 +13,11 @@ const std::vector<const KernelTable*>& kernel_tables();
 // The table with that name, or nullptr.
 const KernelTable* find_kernel_table(const std::string& name);
 
+// Whether int8 weights use AVX512-VNNI: where the processor has it, unless a test wants to do without. The numbers are
+// the same.
+bool uses_dots();
+void use_dots(bool wanted);
+
 // The kernels of the cell with that name that compute what was chosen, or nullptr.
 const CellKernels* find_cell(const KernelTable& kernels, const std::string& name, const Choices& choices);
 

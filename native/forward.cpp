@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <cassert>
 
+#include "integer_rows.hpp"
 #include "lookup.hpp"
 #include "parallel.hpp"
 #include "schedule.hpp"
@@ -47,7 +48,7 @@ TableProducts multiply_table(const PackedLayer& layer, const ForwardPass& pass, 
     for (int32_t stage = 0; stage < layer.numbers.stages(); ++stage) {
       InputProducts call = layer.input_products(stage, x, table.products.get());
       call.tiles = {rows, layer.kernels.tile_rows[call.w_ih.width], index, team.size()};
-      layer.kernels.input_products(call);
+      multiply_inputs(call, layer.kernels);
     }
   });
   return table;
@@ -223,7 +224,7 @@ class ForwardRun {
       InputProducts call = layer_.input_products(stage, product_x_, products_);
       call.tiles = {rows, layer_.kernels.tile_rows[call.w_ih.width], 0, 1};
       call.panels = share(call.w_ih.count(), index, team ? team->size() : 1);
-      layer_.kernels.input_products(call);
+      multiply_inputs(call, layer_.kernels);
     }
     if (team) team->barrier(index);
   }
@@ -261,9 +262,9 @@ void forward(const PackedLayer& layer, const Batch& batch, const ForwardPass& pa
   assert(batch.T * batch.B == 0 || (pass.x && pass.y));
   assert(layer.numbers.states == 1 || pass.h_n[1]);
   const Sharing sharing = choose_sharing(layer, batch, threads);
-  // Weights that are read once by one thread are not packed before, but as they are read.
-  if (batch.T > 1 || batch.ids || (sharing.threads > 1 && !sharing.units)) layer.prepare_forward(threads);
   Team team(sharing.threads);
+  // Weights that are read once by one thread are not packed before, but as they are read.
+  if (batch.T > 1 || batch.ids || (sharing.threads > 1 && !sharing.units)) layer.prepare_forward(team);
   const Lookup lookup(batch);
   const TableProducts table = multiply_table(layer, pass, lookup, team);
   if (sharing.units && team.size() > 1) {

@@ -53,15 +53,46 @@ struct Range {
   int64_t begin, end;
 };
 
+// The numbers that weights are kept in. An int8 weight is an integer times the scale of its row of W, a column here.
+enum class Element : int32_t { kFloat32, kBfloat16, kInt8 };
+
+constexpr int64_t element_bytes(Element element) {
+  return element == Element::kFloat32 ? 4 : element == Element::kBfloat16 ? 2 : 1;
+}
+// Smaller numbers lie in pairs: those of two k that follow each other side by side, in each lane of a vector. After an
+// odd depth there is a zero.
+constexpr int64_t stored_depth(Element element, int64_t depth) {
+  return element == Element::kFloat32 ? depth : (depth + 1) / 2 * 2;
+}
+
 // A matrix [depth, columns] packed in panels of `width` vectors of columns: panel p is contiguous, depth x width V
-// floats, or less in the last panel. In the forward pass the vectors of a panel are the gates of one block of units.
+// numbers, or less in the last panel. In the forward pass the vectors of a panel are the gates of one block of units.
 struct Panels {
-  const float* data;
-  int64_t depth, vectors;  // vectors: columns / V, rounded up
+  const float* data;              // or smaller numbers
+  int64_t depth, vectors;         // vectors: columns / V, rounded up
   int32_t width;
-  int64_t first = 0;       // the panel that data begins with
+  int64_t first = 0;              // the panel that data begins with
+  Element element = Element::kFloat32;
+  const float* scales = nullptr;  // [vectors * V] of int8
 
   int64_t count() const { return (vectors + width - 1) / width; }
+};
+
+// Rows as int8 weights multiply them: integers times the scale of their row.
+struct IntegerRows {
+  const int16_t* data;  // row r begins at data + r * stride; after an odd depth there is a zero
+  int64_t stride;
+  const float* scales;
+  bool dots;  // whether the processor multiplies and adds pairs in one instruction (AVX512-VNNI)
+};
+
+// Rounds one row to integers from -most to most. If one of its numbers is not finite, neither is the scale.
+struct Rounding {
+  const float* from;
+  int64_t count;
+  int32_t most;
+  int16_t* to;  // room for whole vectors of floats, aligned to them
+  float* scale;
 };
 
 // The same weights where they are, in torch's layout [G H, depth], for a single row of a batch, which reads them once.
@@ -74,9 +105,10 @@ struct WeightRows {
 // bias + x W_ih for rows of any steps. Used when the input products of many steps are done at once.
 struct InputProducts {
   Panels w_ih;
-  const float* bias;      // [vectors * V]
-  const float* const* x;  // [rows] pointers to I floats
-  float* products;        // [rows] vectors * V floats each, `pitch` apart
+  const float* bias;       // [vectors * V]
+  const float* const* x;   // [rows] pointers to I floats
+  IntegerRows x_integers;  // the same for int8 weights
+  float* products;         // [rows] vectors * V floats each, `pitch` apart
   int64_t pitch;
   Tiles tiles;
   Range panels;
@@ -86,13 +118,14 @@ struct InputProducts {
 struct ForwardStep {
   Choices choices;
   int32_t stage;
-  int64_t hidden;                // H
-  Panels w_ih, w_hh;             // of the stage: depth I and depth H
-  WeightRows rows_ih, rows_hh;   // read in their place
-  const float *bias_x, *bias_h;  // [vectors * V] each; where biases are joined, bias_x has both
-  const float* const* x;         // [rows] I floats, or null
-  const float* const* products;  // [rows] when x is null; those of the stage start at product_offset
+  int64_t hidden;                         // H
+  Panels w_ih, w_hh;                      // of the stage: depth I and depth H
+  WeightRows rows_ih, rows_hh;            // read in their place
+  const float *bias_x, *bias_h;           // [vectors * V] each; where biases are joined, bias_x has both
+  const float* const* x;                  // [rows] I floats, or null
+  const float* const* products;           // [rows] when x is null; those of the stage start at product_offset
   int64_t product_offset;
+  IntegerRows x_integers, read_integers;  // x and read for int8 weights
   const float* const* read;  // [rows] H floats: what U is multiplied with, h or what the stage before has made of it
   const float* const* h;     // [rows] H floats: the state before the step
   float* const* y;           // [rows] H floats: the state after the step; or null
@@ -203,6 +236,7 @@ struct KernelTable {
   const CellKernels* cells;           // the first one that has a name and takes the choices is meant
   int64_t cell_count;
   void (*input_products)(const InputProducts&);
+  void (*round_row)(const Rounding&);
   void (*gate_products)(const GateProducts&);
   void (*weight_gradients)(const WeightGradients&);
   void (*bias_gradients)(const BiasGradients&);

@@ -38,7 +38,8 @@ inline Floats allocate_floats(int64_t count) {
 }
 
 // A stack of buffers for one call: ask first how much is needed in all, then take pieces. Every thread has one for
-// what it does alone, and one for what it shares with the team that it calls together.
+// what it does alone, one for what it shares with the team that it calls together, and one for the rows that int8
+// weights multiply.
 class Scratch {
  public:
   static Scratch& local() {
@@ -46,6 +47,11 @@ class Scratch {
     return scratch;
   }
   static Scratch& of_team() {
+    thread_local Scratch scratch;
+    return scratch;
+  }
+
+  static Scratch& of_rows() {
     thread_local Scratch scratch;
     return scratch;
   }

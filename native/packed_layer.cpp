@@ -7,12 +7,6 @@
 namespace tidegate {
 namespace {
 
-// Vectors of the panels of one stage, the last panel filled up.
-int64_t stage_vectors(const CellNumbers& numbers, int32_t stage, int64_t blocks) {
-  const int64_t width = numbers.stage_width(stage);
-  return (numbers.stage_gates(stage) * blocks + width - 1) / width * width;
-}
-
 int64_t panel_width(const Panels& w, int64_t panel, int64_t lanes) {
   return std::min<int64_t>(w.width, w.vectors - panel * w.width) * lanes;
 }
@@ -27,15 +21,12 @@ VectorPlace vector_place(const Panels& w, int64_t vector, int64_t lanes) {
   return {(panel - w.first) * w.depth * w.width * lanes + vector % w.width * lanes, panel_width(w, panel, lanes)};
 }
 
-// Threads are worth their waking from about this many floats on.
-Team team_for(int64_t floats, int threads) { return Team(floats < 1 << 16 ? 1 : threads); }
-
 }  // namespace
 
 Panels PackedLayer::forward_panels(const RecycledFloats& packed, int32_t stage, int64_t depth) const {
-  const int64_t before = stage ? stage_vectors(numbers, 0, blocks()) * kernels.lanes * depth : 0;
+  const int64_t before = stage ? stage_floats(0, depth) : 0;
   float* data = packed.get() ? packed.get() + before : nullptr;  // not packed yet
-  return {data, depth, numbers.stage_gates(stage) * blocks(), numbers.stage_width(stage)};
+  return {data, depth, numbers.stage_gates(stage) * blocks(), numbers.stage_width(stage), 0, element_};
 }
 
 // Vectors of W^T for rows of W [G H, depth], into the panels of a stage whose data are `to`.
@@ -51,19 +42,19 @@ void PackedLayer::pack_vectors(const float* w, const Panels& panels, int32_t sta
   }
 }
 
-RecycledFloats PackedLayer::pack_forward(const float* w, int64_t depth, int threads) const {
+int64_t PackedLayer::forward_floats(int64_t depth) const {
   int64_t floats = 0;
   for (int32_t stage = 0; stage < numbers.stages(); ++stage)
-    floats += stage_vectors(numbers, stage, blocks()) * kernels.lanes * depth;
-  RecycledFloats packed(floats);
-  Team team = team_for(gates * pitch() * depth, threads);
-  team.run([&](int index) {
-    for (int32_t stage = 0; stage < numbers.stages(); ++stage) {
-      const Panels panels = forward_panels(packed, stage, depth);
-      pack_vectors(w, panels, stage, share(panels.vectors, index, team.size()), const_cast<float*>(panels.data));
-    }
-  });
-  return packed;
+    floats += stage_floats(stage, depth);
+  return floats;
+}
+
+// Part `part.begin` of `part.end`.
+void PackedLayer::pack_forward(const float* w, int64_t depth, const RecycledFloats& to, Range part) const {
+  for (int32_t stage = 0; stage < numbers.stages(); ++stage) {
+    const Panels panels = forward_panels(to, stage, depth);
+    pack_vectors(w, panels, stage, share(panels.vectors, part.begin, part.end), const_cast<float*>(panels.data));
+  }
 }
 
 Panels PackedLayer::pack_panels(const float* w, int64_t depth, int32_t stage, Range panels, float* to) const {
@@ -105,32 +96,42 @@ PackedLayer::PackedLayer(const CellKernels& cell, const Choices& choices, int64_
 }
 
 void PackedLayer::keep_packed(int threads) {
-  prepare_forward(threads);
+  constexpr int64_t kThreadFloats = int64_t{1} << 16;  // that are worth waking threads for
+  Team team(weight_bytes() < kThreadFloats * 4 ? 1 : threads);
+  prepare_forward(team);
   weights_ = {};
 }
 
-void PackedLayer::prepare_forward(int threads) const {
+void PackedLayer::prepare_forward(Team& team) const {
   std::call_once(prepared_forward_, [&] {
-    forward_ih_ = pack_forward(weights_.w_ih, input, threads);
-    forward_hh_ = pack_forward(weights_.w_hh, hidden, threads);
+    forward_ih_ = RecycledFloats(forward_floats(input));
+    RecycledFloats forward_hh(forward_floats(hidden));
+    team.run([&](int index) {
+      pack_forward(weights_.w_ih, input, forward_ih_, {index, team.size()});
+      pack_forward(weights_.w_hh, hidden, forward_hh, {index, team.size()});
+    });
+    forward_hh_ = std::move(forward_hh);
   });
 }
 
 // The backward layout: W itself [gates H, columns], gate by gate in the order given, each padded to whole blocks. It is
 // copied from W, or turned back from the panels of W^T.
 RecycledFloats PackedLayer::pack_backward(const std::vector<int32_t>& order, const float* w,
-                                          const RecycledFloats& forward, int64_t columns, int threads) const {
+                                          const RecycledFloats& forward, int64_t columns, Team& team) const {
   const int64_t lanes = kernels.lanes, depth = static_cast<int64_t>(order.size()) * pitch();
   const Panels to{nullptr, depth, (columns + lanes - 1) / lanes, 3};
   RecycledFloats packed(to.count() * depth * 3 * lanes);
-  const auto copy = [&](int32_t gate, int64_t block, int64_t column, float* out, int64_t width) {
-    const int64_t rows = cell.has_weights(choices, gate) ? std::min(lanes, hidden - block * lanes) : 0;
-    const int64_t count = std::min(lanes, columns - column);
-    const float* from = w + (gate * hidden + block * lanes) * columns + column;
-    for (int64_t row = 0; row < lanes; ++row, out += width) {
-      const int64_t given = row < rows ? count : 0;
-      std::copy_n(from + row * columns, given, out);
-      std::fill_n(out + given, lanes - given, 0.0f);
+  // Row k of the layout: a row of W is read once, from its start to its end, and each panel gets its columns.
+  const auto copy = [&](int64_t k) {
+    const int32_t gate = order[static_cast<size_t>(k / pitch())];
+    const int64_t unit = k % pitch();
+    const bool given = unit < hidden && cell.has_weights(choices, gate);
+    const float* from = w + (gate * hidden + unit) * columns;
+    for (int64_t panel = 0, first = 0; panel < to.count(); ++panel, first += 3 * lanes) {
+      const int64_t width = panel_width(to, panel, lanes), count = given ? std::min(width, columns - first) : 0;
+      float* out = packed.get() + panel * depth * 3 * lanes + k * width;
+      std::copy_n(from + first, count, out);
+      std::fill_n(out + count, width - count, 0.0f);
     }
   };
   const auto turn_back = [&](int32_t gate, int64_t block, int64_t column, float* out, int64_t width) {
@@ -141,42 +142,40 @@ RecycledFloats PackedLayer::pack_backward(const std::vector<int32_t>& order, con
     kernels.transpose({panels.data + from.offset + column * from.width, from.width, std::min(lanes, columns - column),
                        lanes, out, width});
   };
-  Team team = team_for(depth * columns, threads);
   team.run([&](int index) {
+    if (w) {
+      const Range own = share(depth, index, team.size());
+      for (int64_t k = own.begin; k < own.end; ++k) copy(k);
+      return;
+    }
     const Range own = share(to.vectors, index, team.size());
     for (int64_t vector = own.begin; vector < own.end; ++vector) {  // of columns
       const int64_t panel = vector / 3, width = panel_width(to, panel, lanes);
       float* out = packed.get() + panel * depth * 3 * lanes + vector % 3 * lanes;
-      for (const int32_t gate : order) {
-        for (int64_t block = 0; block < blocks(); ++block, out += lanes * width) {
-          if (w) {
-            copy(gate, block, vector * lanes, out, width);
-          } else {
-            turn_back(gate, block, vector * lanes, out, width);
-          }
-        }
-      }
+      for (const int32_t gate : order)
+        for (int64_t block = 0; block < blocks(); ++block, out += lanes * width)
+          turn_back(gate, block, vector * lanes, out, width);
     }
   });
   return packed;
 }
 
-void PackedLayer::prepare_backward_ih(int threads) const {
+void PackedLayer::prepare_backward_ih(Team& team) const {
   std::call_once(prepared_ih_, [&] {
     std::vector<int32_t> all;
     for (int32_t gate = 0; gate < numbers.gates; ++gate) all.push_back(gate);
-    backward_ih_ = pack_backward(all, weights_.w_ih, forward_ih_, input, threads);
+    backward_ih_ = pack_backward(all, weights_.w_ih, forward_ih_, input, team);
   });
 }
 
-void PackedLayer::prepare_backward_hh(int32_t stage, int threads) const {
+void PackedLayer::prepare_backward_hh(int32_t stage, Team& team) const {
   std::call_once(prepared_hh_[stage], [&] {
     const int32_t first = numbers.stage_first(stage), count = numbers.stage_gates(stage);
     std::vector<int32_t> order;  // in that of the gradients: a gate whose recurrent half has its own comes first
     if (numbers.apart >= 0) order.push_back(numbers.apart);
     for (int32_t gate = first; gate < first + count; ++gate)
       if (gate != numbers.apart) order.push_back(gate);
-    backward_hh_[stage] = pack_backward(order, weights_.w_hh, forward_hh_, hidden, threads);
+    backward_hh_[stage] = pack_backward(order, weights_.w_hh, forward_hh_, hidden, team);
   });
 }
 

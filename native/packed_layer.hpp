@@ -5,12 +5,20 @@
 
 #include "kernel_table.hpp"
 #include "memory.hpp"
+#include "parallel.hpp"
 
 namespace tidegate {
 
 // Pointers in torch's layout: w_ih [G H, I], w_hh [G H, H], b_ih and b_hh [G H] or null.
 struct Weights {
   const float *w_ih, *w_hh, *b_ih, *b_hh;
+};
+
+// The two matrices of a layer in smaller numbers, in torch's layout, and of int8 the scale of each row [G H].
+struct SmallWeights {
+  Element element;
+  const void *w_ih, *w_hh;
+  const float *scales_ih, *scales_hh;
 };
 
 constexpr int64_t kNearBytes = int64_t{1} << 20;  // a core keeps as much in a cache of its own
@@ -26,6 +34,9 @@ class PackedLayer {
               const KernelTable& kernels);
   // Packs the weights and forgets where they were.
   void keep_packed(int threads);
+  // The same for smaller weights, which come in the place of those that the constructor was given: only the forward
+  // pass can use them.
+  void keep_small(const SmallWeights& weights, int threads);
 
   const CellKernels& cell;
   const CellNumbers& numbers;   // of the cell
@@ -39,12 +50,13 @@ class PackedLayer {
   int64_t pitch() const { return blocks() * kernels.lanes; }                       // H rounded up to V
 
   // Of both weights together; from kFarBytes on no cache holds them.
-  int64_t weight_bytes() const { return gates * hidden * (input + hidden) * static_cast<int64_t>(sizeof(float)); }
+  int64_t weight_bytes() const { return gates * hidden * (input + hidden) * element_bytes(element_); }
+  Element element() const { return element_; }
 
   // Forward: columns are the gate units of a stage. Backward: depth is padded gate units, all or those of a stage, and
   // columns are inputs or units.
-  Panels forward_ih(int32_t stage) const { return forward_panels(forward_ih_, stage, input); }
-  Panels forward_hh(int32_t stage) const { return forward_panels(forward_hh_, stage, hidden); }
+  Panels forward_ih(int32_t stage) const { return scaled(forward_panels(forward_ih_, stage, input), stage, 0); }
+  Panels forward_hh(int32_t stage) const { return scaled(forward_panels(forward_hh_, stage, hidden), stage, 1); }
   // Some of those panels, packed into `to` from where the weights are.
   Panels pack_ih(int32_t stage, Range panels, float* to) const {
     return pack_panels(weights_.w_ih, input, stage, panels, to);
@@ -95,17 +107,31 @@ class PackedLayer {
     return call;
   }
 
-  // Packs a layout the first time that it is needed.
-  void prepare_forward(int threads) const;
+  // Packs a layout the first time that it is needed, by the team of the pass that needs it: a thread that waits for
+  // another team's work to end may fall asleep meanwhile.
+  void prepare_forward(Team& team) const;
   bool forward_is_prepared() const { return forward_hh_.get() != nullptr; }
-  void prepare_backward_ih(int threads) const;
-  void prepare_backward_hh(int32_t stage, int threads) const;
+  void prepare_backward_ih(Team& team) const;
+  void prepare_backward_hh(int32_t stage, Team& team) const;
 
  private:
+  // Floats that the panels of one stage take, the last panel filled up.
+  int64_t stage_floats(int32_t stage, int64_t depth) const {
+    const int64_t width = numbers.stage_width(stage), bytes = element_bytes(element_);
+    const int64_t vectors = (numbers.stage_gates(stage) * blocks() + width - 1) / width * width;
+    return vectors * kernels.lanes * stored_depth(element_, depth) * bytes / static_cast<int64_t>(sizeof(float));
+  }
   // The weights of all stages, one after the other.
   Panels forward_panels(const RecycledFloats& packed, int32_t stage, int64_t depth) const;
+  Panels scaled(Panels panels, int32_t stage, int64_t matrix) const {
+    panels.scales = scales_.get() + matrix * gates * pitch() + product_offset(stage);
+    return panels;
+  }
+  RecycledFloats pack_small(const void* w, int64_t depth, int threads) const;
+  void pack_scales(const float* scales, float* to) const;
   Panels pack_panels(const float* w, int64_t depth, int32_t stage, Range panels, float* to) const;
-  RecycledFloats pack_forward(const float* w, int64_t depth, int threads) const;
+  int64_t forward_floats(int64_t depth) const;
+  void pack_forward(const float* w, int64_t depth, const RecycledFloats& to, Range part) const;
   WeightRows rows(const float* w, int64_t depth, int32_t stage) const {
     const bool several = numbers.stage_gates(stage) > 1;  // gates side by side, or blocks of a single one
     return {w + numbers.stage_first(stage) * hidden * depth, depth, several ? hidden : kernels.lanes,
@@ -113,10 +139,11 @@ class PackedLayer {
   }
   void pack_vectors(const float* w, const Panels& panels, int32_t stage, Range vectors, float* to) const;
   RecycledFloats pack_backward(const std::vector<int32_t>& order, const float* w, const RecycledFloats& forward,
-                               int64_t columns, int threads) const;
+                               int64_t columns, Team& team) const;
 
   Weights weights_;  // null once they are kept packed
-  RecycledFloats bias_;
+  Element element_ = Element::kFloat32;
+  RecycledFloats bias_, scales_;
   mutable std::once_flag prepared_forward_, prepared_ih_, prepared_hh_[CellNumbers::kMostStages];
   mutable RecycledFloats forward_ih_, forward_hh_, backward_ih_, backward_hh_[CellNumbers::kMostStages];
 };

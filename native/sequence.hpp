@@ -67,6 +67,14 @@ struct StepCall {
 };
 // Takes it through L layers that lie one on another.
 void step(const PackedLayer* const* layers, int64_t L, const StepCall& call, int threads);
+// One step of B streams whose states lie anywhere in an array [places, S, L, H], where the new ones take their place.
+struct StreamsCall {
+  int64_t B;
+  const float* x;         // [B, I]
+  float* states;
+  const int64_t* places;  // of each stream, none twice
+};
+void step_streams(const PackedLayer* const* layers, int64_t L, const StreamsCall& call, int threads);
 void backward(const PackedLayer& layer, const Batch& batch, const BackwardPass& pass, int threads);
 
 }  // namespace tidegate

@@ -42,7 +42,73 @@ class Starts {
   }
 };
 
+// Takes some streams through all layers, so few that their states stay in a near cache meanwhile.
+class StreamSteps {
+ public:
+  static constexpr int64_t kMostRows = 64;
+
+  StreamSteps(const PackedLayer* const* layers, int64_t L, const StreamsCall& call)
+      : layers_(layers), L_(L), call_(call), H_(layers[0]->hidden), S_(layers[0]->numbers.states) {
+    int64_t trace_floats = 0;
+    for (int64_t l = 0; l < L; ++l) trace_floats = std::max(trace_floats, scratch_trace_floats(*layers[l]));
+    Scratch& scratch = Scratch::local();
+    scratch.reserve(StepPointers::kArrays * Scratch::bytes<float*>(kMostRows) + Scratch::bytes<float>(kMostRows * H_) +
+                    Scratch::bytes<float>(kMostRows * trace_floats));
+    at_ = StepPointers::take(scratch, kMostRows);
+    y_ = scratch.take<float>(kMostRows * H_);
+    trace_ = scratch.take<float>(kMostRows * trace_floats);
+  }
+
+  void take(Range rows) {
+    for (int64_t l = 0; l < L_; ++l) {
+      point(rows, l);
+      StepPointers at = at_;
+      if (scratch_trace_floats(*layers_[l]) == 0) at.trace = nullptr;
+      at.products = nullptr;
+      LayerSteps(*layers_[l], false, 0, 1).take(at, rows.end - rows.begin, false, [] {});
+      // Only now: until the last of them, every unit reads all of the old state.
+      for (int64_t b = rows.begin; b < rows.end; ++b) std::copy_n(at_.y[b - rows.begin], H_, state(b, l));
+    }
+  }
+
+ private:
+  float* state(int64_t b, int64_t l) const { return call_.states + (call_.places[b] * S_ * L_ + l) * H_; }
+
+  void point(Range rows, int64_t l) {
+    const PackedLayer& layer = *layers_[l];
+    for (int64_t b = rows.begin, i = 0; b < rows.end; ++b, ++i) {
+      float* const own = state(b, l);
+      at_.x[i] = l ? state(b, l - 1) : call_.x + b * layer.input;
+      at_.h[i] = own;
+      at_.y[i] = y_ + i * H_;
+      at_.c_before[i] = at_.c[i] = S_ > 1 ? own + L_ * H_ : nullptr;
+      at_.trace[i] = trace_ + i * scratch_trace_floats(layer);
+      at_.late[i] = at_.trace[i] + layer.numbers.late_reads * H_;
+    }
+  }
+
+  const PackedLayer* const* const layers_;
+  const int64_t L_;
+  const StreamsCall& call_;
+  const int64_t H_;
+  const int32_t S_;
+  StepPointers at_;
+  float *y_, *trace_;
+};
+
 }  // namespace
+
+void step_streams(const PackedLayer* const* layers, int64_t L, const StreamsCall& call, int threads) {
+  constexpr int64_t kThreadRows = 32;  // that are worth another thread
+  for (int64_t l = 0; l < L; ++l) layers[l]->prepare_forward(threads);
+  Team team(static_cast<int>(std::clamp<int64_t>(call.B / kThreadRows, 1, threads)));
+  team.run([&](int index) {
+    const Range own = share(call.B, index, team.size());
+    StreamSteps steps(layers, L, call);
+    for (int64_t row = own.begin; row < own.end; row += StreamSteps::kMostRows)
+      steps.take({row, std::min(row + StreamSteps::kMostRows, own.end)});
+  });
+}
 
 void step(const PackedLayer* const* layers, int64_t L, const StepCall& call, int threads) {
   const int64_t H = layers[0]->hidden, B = call.B;
@@ -56,10 +122,11 @@ void step(const PackedLayer* const* layers, int64_t L, const StepCall& call, int
     return a->weight_bytes() < b->weight_bytes();
   });
   const Sharing sharing = choose_sharing(largest, batch, threads);
+  Team team(sharing.threads);
   int64_t trace_floats = 0, room_floats = 0;
   for (int64_t l = 0; l < L; ++l) {
     // Weights that all threads read are packed once, and not by each.
-    if (B > 1 && sharing.threads > 1 && !sharing.units) layers[l]->prepare_forward(threads);
+    if (B > 1 && sharing.threads > 1 && !sharing.units) layers[l]->prepare_forward(team);
     trace_floats = std::max(trace_floats, scratch_trace_floats(*layers[l]));
     if (B > 1) room_floats = std::max(room_floats, LayerSteps::room_floats(*layers[l]));
   }
@@ -84,7 +151,6 @@ void step(const PackedLayer* const* layers, int64_t L, const StepCall& call, int
     at[l].products = nullptr;
     if (scratch_trace_floats(*layers[l]) == 0) at[l].trace = nullptr;
   }
-  Team team(sharing.threads);
   team.run([&](int index) {
     const auto wait = [&] { team.barrier(index); };
     const Range own = sharing.units ? Range{0, B} : share(B, index, team.size());

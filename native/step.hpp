@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cassert>
 
+#include "integer_rows.hpp"
 #include "parallel.hpp"
 #include "schedule.hpp"
 #include "sequence.hpp"
@@ -63,6 +64,7 @@ class LayerSteps {
       assert(!in_place || !call.products);
       call.rows_ih = in_place ? layer_.rows_ih(stage) : WeightRows{};
       call.rows_hh = in_place ? layer_.rows_hh(stage) : WeightRows{};
+      round_rows(call, layer_.kernels);
       if (packed_ || in_place) {
         layer_.cell.forward(call);
       } else if (rows > 1) {

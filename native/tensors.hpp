@@ -6,6 +6,7 @@
 #include <nanobind/ndarray.h>
 
 #include <algorithm>
+#include <cstdint>
 #include <initializer_list>
 #include <utility>
 #include <vector>
@@ -38,6 +39,7 @@ class TensorView {
       ok = false;
     }
     ok = ok && view_.device.device_type == nb::device::cpu::value && view_.dtype == nb::dtype<float>();
+    ok = ok && (view_.ndim == 0 || view_.strides);
   }
 
   bool is(std::initializer_list<int64_t> shape) const {
@@ -55,10 +57,15 @@ class TensorView {
     }
     return true;
   }
-  // Floats from the first to the last one of those that it has, both included.
+  // Floats from the first to the last one of those that it has, both included; INT64_MAX if no memory has as many.
   int64_t span() const {
-    int64_t floats = 1;
-    for (int axis = 0; axis < axes(); ++axis) floats += (size(axis) - 1) * stride(axis);
+    int64_t floats = 1, along = 0;
+    for (int axis = 0; axis < axes(); ++axis) {
+      if (size(axis) == 0) return 0;
+      if (__builtin_mul_overflow(size(axis) - 1, stride(axis), &along) ||
+          __builtin_add_overflow(floats, along, &floats))
+        return INT64_MAX;
+    }
     return floats;
   }
   float* data() const { return reinterpret_cast<float*>(static_cast<char*>(view_.data) + view_.byte_offset); }
@@ -88,21 +95,28 @@ class Tensors {
   nb::tuple types_;
 };
 
-// Looks at tensors one after the other, and at their memory, which the caller holds: a list of the address and the
-// bytes of each. Another thread may have given a tensor other memory since, which nobody holds; or there is too little
-// of it.
+// Looks at tensors one after the other, some of which may be None, and at their memory, which the caller holds: a list
+// of the address and the bytes of each that is there. Another thread may have given a tensor other memory since, which
+// nobody holds; or there is too little of it.
 class TensorReader {
  public:
-  TensorReader(const Tensors& tensors, nb::handle memory) : tensors_(tensors) {
+  TensorReader(const Tensors& tensors, const nb::tuple& objects, nb::handle memory)
+      : tensors_(tensors), objects_(objects) {
+    memory_.reserve(2 * nb::len(objects));
     for (nb::handle number : nb::borrow<nb::iterable>(memory)) memory_.push_back(nb::cast<uintptr_t>(number));
   }
 
-  TensorView next(nb::handle object) {
-    TensorView view = tensors_.view(object);
-    if (!view.ok || next_ + 2 > memory_.size()) {
-      view.ok = false;
-      return view;
-    }
+  int64_t left() const { return static_cast<int64_t>(nb::len(objects_) - object_); }
+  // Whether the next one is None, which is then passed.
+  bool passes_none() {
+    const bool none = left() > 0 && objects_[object_].is_none();
+    object_ += none;
+    return none;
+  }
+  TensorView next() {
+    if (left() == 0 || next_ + 2 > memory_.size()) return {};
+    TensorView view = tensors_.view(objects_[object_++]);
+    if (!view.ok) return view;
     const uintptr_t begin = memory_[next_], bytes = memory_[next_ + 1], at = reinterpret_cast<uintptr_t>(view.data());
     next_ += 2;
     view.ok = at >= begin && at - begin <= bytes && static_cast<uint64_t>(view.span()) <= (bytes - (at - begin)) / 4;
@@ -111,8 +125,9 @@ class TensorReader {
 
  private:
   const Tensors& tensors_;
+  const nb::tuple& objects_;
   std::vector<uintptr_t> memory_;
-  size_t next_ = 0;
+  size_t object_ = 0, next_ = 0;
 };
 
 }  // namespace tidegate

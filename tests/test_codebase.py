@@ -22,9 +22,9 @@ PACKAGE = ROOT / "src" / "tidegate"
 # From the ground up. A room is a folder, or a module at the top. What is in it may import from the floors below, and
 # from no other room; on the ground floor, all may import the native module, which imports nothing.
 ROOMS = (
-    ("_native", "ops", "decompression"),
+    ("_native", "ops", "files", "characters"),
     ("sequences", "torch", "text", "data"),
-    ("inspection",),
+    ("inspection", "stream"),
     ("models",),
     ("training",),
     ("__init__", "sklearn"),

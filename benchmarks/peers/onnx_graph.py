@@ -49,7 +49,7 @@ def _reordered(rows: Array, cell: Cell) -> Array:
     return np.concatenate([gates[place] for place in OPERATORS[cell.network].order])
 
 
-def _parameters(case: Case, layer: int) -> dict[str, Array]:
+def parameters(case: Case, layer: int) -> dict[str, Array]:
     """Returns W [D, G·H, I], R [D, G·H, H] and B [D, 2·G·H] of a layer."""
     cell, found = case.cell, {}
     suffixes = (f"l{layer}", f"l{layer}_reverse")[: cell.directions]
@@ -78,7 +78,7 @@ def model(case: Case) -> bytes:
         inputs.append(helper.make_tensor_value_info("lengths", TensorProto.INT32, case.lengths.shape))
     operator = OPERATORS[cell.network]
     for layer in range(cell.layers):
-        constants |= _parameters(case, layer)
+        constants |= parameters(case, layer)
         last, lengths = layer == cell.layers - 1, "" if case.lengths is None else "lengths"
         arguments = [f"y{layer - 1}" if layer else "x", *(f"{name}{layer}" for name in "WRB"), lengths]
         nodes.append(helper.make_node(operator.name, arguments, [f"s{layer}"], **operator.attributes(cell)))

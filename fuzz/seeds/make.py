@@ -51,24 +51,25 @@ def parts() -> dict[str, bytes]:
 
 
 def tables() -> dict[str, bytes]:
-    """Tables in text; the first byte is the kind."""
+    """Tables in text; the first byte is the kind, the second one what is done with them."""
     quoted = ['"' + text.replace('"', '""') + f'",{label}' for text, label in ROWS]
     comma = "\n".join(["text,label", *quoted]).encode()
     lines = "\n".join(map(json.dumps, RECORDS)).encode()
-    return {
-        "comma": b"\0" + comma,
-        "semicolon": b"\0" + comma.replace(b",", b";"),
-        "tab": b"\1" + comma.replace(b",", b"\t"),
-        "lines": b"\2" + lines,
-        "array": b"\3" + json.dumps(RECORDS, indent=1).encode(),
-        "columns": b"\3" + json.dumps({"text": {"0": "a"}, "label": {"0": "b"}}).encode(),
-        "texts": b"\4" + b"a good film\r\na bad film\r\n",
-        "comma_gz": b"\5" + gzip.compress(comma, mtime=0),
-        "lines_gz": b"\6" + gzip.compress(lines, mtime=0),
-        "wide": b"\0" + "text,label\na,b\n".encode("utf-16"),
-        "mac": b"\0" + comma.replace(b"\n", b"\r"),
-        "separator": b"\0sep=;\ntext;label\na;b\n",
+    found = {
+        "comma": (0, comma),
+        "semicolon": (0, comma.replace(b",", b";")),
+        "tab": (1, comma.replace(b",", b"\t")),
+        "lines": (2, lines),
+        "array": (3, json.dumps(RECORDS, indent=1).encode()),
+        "columns": (3, json.dumps({"text": {"0": "a"}, "label": {"0": "b"}}).encode()),
+        "texts": (4, b"a good film\r\na bad film\r\n"),
+        "comma_gz": (5, gzip.compress(comma, mtime=0)),
+        "lines_gz": (6, gzip.compress(lines, mtime=0)),
+        "wide": (0, "text,label\na,b\n".encode("utf-16")),
+        "mac": (0, comma.replace(b"\n", b"\r")),
+        "separator": (0, b"sep=;\ntext;label\na;b\n"),
     }
+    return {name: bytes([kind, way]) + table for way, (name, (kind, table)) in enumerate(found.items())}
 
 
 def parquet() -> dict[str, bytes]:

@@ -7,6 +7,7 @@ those that it expects. Time is that of the processor, so that a busy machine mak
 import sys
 import tempfile
 import time
+import warnings
 from collections.abc import Callable, Sequence
 from importlib.machinery import ModuleSpec
 from importlib.util import spec_from_file_location
@@ -45,6 +46,7 @@ def fuzz(target: Callable[[bytes], None]) -> None:
 
     Every folder is read once before, without limits, so that what is loaded late is there when times are taken.
     """
+    warnings.simplefilter("ignore")  # to print one takes longer than to read a small file
     for folder in filter(Path.is_dir, map(Path, sys.argv[1:])):
         for seed in sorted(folder.iterdir()):
             target(seed.read_bytes())

@@ -12,7 +12,7 @@ from harness import fuzz, place_of
 
 with atheris.instrument_imports(include=["tidegate"]):
     import tidegate
-    from tidegate.models.file import digest
+    from tidegate.models.file import content_digest
 
 import numpy as np
 
@@ -35,7 +35,7 @@ def arrays_of(text: str) -> dict[str, np.ndarray]:
 def file_of(texts: dict[str, str], arrays: dict[str, np.ndarray]) -> bytes:
     """The bytes of a file with these parts and the digest that belongs to them."""
     texts = texts | {"tidegate": "1"}
-    header = {"__metadata__": texts | {"sha256": digest(arrays, texts)}}
+    header = {"__metadata__": texts | {"sha256": content_digest(arrays, texts)}}
     end = 0
     for name in sorted(arrays):
         start, end = end, end + arrays[name].nbytes

@@ -11,7 +11,7 @@ struct InputProductsBody {
   template <int M, int N, int P>
   __attribute__((noinline)) void run(int64_t row, int64_t panel) const {
     Tile<M, N, P> acc;
-    input_sums(acc, call.w_ih, call.bias, call.x, nullptr, 0, row, panel);
+    input_sums(acc, call.w_ih, call.bias, call.x, call.x_integers, nullptr, 0, row, panel);
     TIDEGATE_UNROLL
     for (int p = 0; p < P; ++p) {
       TIDEGATE_UNROLL

@@ -1,6 +1,7 @@
 // What the forward passes of all cells have in common: the sums of a tile, from the bias through W x to U h.
 #pragma once
 #include "activations.hpp"
+#include "small_weights.hpp"
 #include "tile.hpp"
 
 namespace {
@@ -27,13 +28,31 @@ TIDEGATE_INLINE void start_sums(Tile<M, N, P>& acc, const float* bias, const flo
   }
 }
 
+// acc += rows W, whatever numbers W is kept in.
+template <int M, int N, int P>
+TIDEGATE_INLINE void add_products(Tile<M, N, P>& acc, const Panels& w, const float* const* rows,
+                                  const IntegerRows& integers, int64_t row, int64_t panel) {
+  if (w.element == Element::kFloat32) {
+    accumulate(acc, [&](int m) { return rows[row + m]; }, panel_data(w, panel), w.depth * w.width * kLanes, w.depth);
+    return;
+  }
+  Tile<M, N, P> sums;  // not the tile itself, see `row_sums`
+  copy(acc, sums);
+  if (w.element == Element::kBfloat16) {
+    accumulate_bfloat16(sums, w, rows + row, panel);
+  } else {
+    accumulate_int8(sums, w, integers, row, panel);
+  }
+  copy(sums, acc);
+}
+
 // The bias and x W_ih, or prepared products.
 template <int M, int N, int P>
 TIDEGATE_INLINE void input_sums(Tile<M, N, P>& acc, const Panels& w, const float* bias, const float* const* x,
-                                const float* const* products, int64_t product_offset, int64_t row, int64_t panel) {
+                                const IntegerRows& integers, const float* const* products, int64_t product_offset,
+                                int64_t row, int64_t panel) {
   start_sums(acc, bias, products, product_offset, row, panel, w.width);
-  if (!products)
-    accumulate(acc, [&](int m) { return x[row + m]; }, panel_data(w, panel), w.depth * w.width * kLanes, w.depth);
+  if (!products) add_products(acc, w, x, integers, row, panel);
 }
 
 // Sums of a single row, from weights that are not packed.
@@ -60,7 +79,7 @@ TIDEGATE_INLINE void input_sums(Tile<M, N, P>& acc, const ForwardStep& step, int
       return;
     }
   }
-  input_sums(acc, step.w_ih, step.bias_x, step.x, step.products, step.product_offset, row, panel);
+  input_sums(acc, step.w_ih, step.bias_x, step.x, step.x_integers, step.products, step.product_offset, row, panel);
 }
 
 template <int M, int N, int P>
@@ -71,9 +90,7 @@ TIDEGATE_INLINE void recurrent_sums(Tile<M, N, P>& acc, const ForwardStep& step,
       return;
     }
   }
-  accumulate(
-      acc, [&](int m) { return step.read[row + m]; }, panel_data(step.w_hh, panel),
-      step.w_hh.depth * step.w_hh.width * kLanes, step.w_hh.depth);
+  add_products(acc, step.w_hh, step.read, step.read_integers, row, panel);
 }
 
 // The bias of the recurrent half, where it has sums of its own.

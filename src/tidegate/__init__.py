@@ -25,4 +25,7 @@ from tidegate.ops.trace import Trace as Trace
 from tidegate.sequences.pooling import average as average
 from tidegate.sequences.pooling import compound as compound
 from tidegate.sequences.recurrent import Recurrent as Recurrent
+from tidegate.stream.pool import StreamPool as StreamPool
+from tidegate.stream.session import Session as Session
+from tidegate.stream.state import StateError as StateError
 from tidegate.training.fitting import fit as fit

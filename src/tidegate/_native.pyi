@@ -10,6 +10,7 @@ Floats: TypeAlias = npt.NDArray[np.float32]
 Maybe: TypeAlias = Floats | None
 
 def isas() -> list[str]: ...
+def use_dots(wanted: bool) -> None: ...
 def activation(isa: str, name: str, x: Floats, result: Floats, /) -> None: ...
 def cell_numbers(isa: str, name: str, choices: Sequence[int], /) -> tuple[int, int, int, bool]: ...
 def multiply_adds(isa: str, threads: int, rounds: int, /) -> int: ...
@@ -34,11 +35,22 @@ class BatchRows:
 States: TypeAlias = Sequence[Maybe]
 CellName: TypeAlias = tuple[str, Sequence[int], str]
 StackSizes: TypeAlias = tuple[int, int, int, int, bool]
+TensorInputs: TypeAlias = tuple[tuple[Any, ...], Sequence[int]]
 
 class PackedLayer:
     def __init__(
         self, cell: str, choices: Sequence[int], weights: tuple[Floats, Floats, Maybe, Maybe], isa: str, threads: int
     ) -> None: ...
+    @staticmethod
+    def small(
+        cell: str,
+        choices: Sequence[int],
+        element: str,
+        weights: tuple[npt.NDArray[Any], npt.NDArray[Any], Maybe, Maybe],
+        biases: tuple[Maybe, Maybe],
+        isa: str,
+        threads: int,
+    ) -> PackedLayer: ...
     @staticmethod
     def borrow(
         cell: str, choices: Sequence[int], input_size: int, hidden_size: int, addresses: Sequence[int], isa: str
@@ -63,19 +75,45 @@ class PackedLayer:
     ) -> None: ...
     def step(self, x: Any, before: Any, after: Any, threads: int) -> bool: ...
 
+class PackedStack: ...
+
 class Tensors:
     def __init__(self, exchange: Any, types: tuple[type, ...]) -> None: ...
     def run(
         self,
         cell: CellName,
         sizes: StackSizes,
-        inputs: tuple[Any, tuple[Any, ...], Sequence[Any], Sequence[int]],
+        inputs: TensorInputs,
         results: tuple[Any, ...],
         batch_first: bool,
         threads: int,
     ) -> bool: ...
-    def layers(
-        self, cell: CellName, sizes: StackSizes, weights: Sequence[Any], memory: Sequence[int]
-    ) -> list[PackedLayer]: ...
+    def pack(
+        self, cell: CellName, sizes: StackSizes, weights: TensorInputs, threads: int
+    ) -> PackedStack | None: ...
+    def run_packed(
+        self, stack: PackedStack, inputs: TensorInputs, results: tuple[Any, ...], batch_first: bool, threads: int
+    ) -> bool: ...
+    def forward(
+        self,
+        cell: CellName,
+        sizes: StackSizes,
+        rows: BatchRows,
+        inputs: TensorInputs,
+        results: tuple[Any, ...],
+        clears_trace: bool,
+        threads: int,
+    ) -> bool: ...
+    def backward(
+        self,
+        cell: CellName,
+        sizes: StackSizes,
+        rows: BatchRows,
+        inputs: TensorInputs,
+        results: tuple[Any, ...],
+        trace_steps: int,
+        threads: int,
+    ) -> bool: ...
 
 def step(layers: Sequence[PackedLayer], x: Any, before: Any, after: Any, threads: int) -> bool: ...
+def step_streams(layers: Sequence[PackedLayer], x: Any, states: Any, places: Any, threads: int) -> None: ...

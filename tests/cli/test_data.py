@@ -5,12 +5,14 @@ from pathlib import Path
 
 import pytest
 
-from tidegate.data import datasets
+from tidegate.data import datasets, opinions, tables
 
 Shell = Callable[..., tuple[int, str, str]]
 
 
-@pytest.mark.parametrize(("command", "function"), [("movie-snippets", "movie_snippets"), ("imdb", "imdb")])
+@pytest.mark.parametrize(
+    ("command", "function"), [("movie-snippets", "movie_snippets"), ("opinions", "opinions"), ("imdb", "imdb")]
+)
 def test_the_paths_are_printed(
     shell: Shell, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, command: str, function: str
 ) -> None:
@@ -21,11 +23,15 @@ def test_the_paths_are_printed(
         assert callable(progress)
         progress(1, None)
         progress(10, 10)
-        return datasets.Split(folder / "train.parquet", folder / "test.parquet")
+        split = datasets.Split(folder / "train.parquet", folder / "test.parquet")
+        for path, sources in zip(split, (["movies", "movies"], ["posts"]), strict=True):
+            tables.write(path, {"text": sources, "source": sources})
+        return split
 
-    monkeypatch.setattr(datasets, function, prepare)
-    code, out, _ = shell(f"data {command} --folder {tmp_path}")
+    monkeypatch.setattr(datasets if command == "imdb" else opinions, function, prepare)
+    code, out, err = shell(f"data {command} --folder {tmp_path}")
     assert (code, out) == (0, f"{tmp_path}/train.parquet\n{tmp_path}/test.parquet\n")
+    assert ("movies: 2 texts to train on, 0 to test\n" in err) == (command == "opinions")
 
 
 def test_a_network_that_fails_is_no_mistake_of_the_user(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -90,3 +90,40 @@ def test_labelled_texts_in_other_formats(shell: Shell, folder: Path) -> None:
     (folder / "odd.dat").write_text("what|how\n" + "".join(f"{text}|{label}\n" for text, label in rows))
     for options in ("ft.txt", "packed", "odd.dat --from csv --text what --label how"):
         assert shell(f"evaluate model.safetensors {options} --json") == (0, expected, "")
+
+
+def test_texts_of_each_value_of_a_column_are_scored_apart(shell: Shell, folder: Path) -> None:
+    """`--by` adds the scores of each value, in the order of the rows, which are those of the rows alone."""
+    table = tables.read(folder / "test.csv")
+    kinds = [("b", None, 1.0)[row % 3] for row in range(50)]
+    tables.write(folder / "kinds.jsonl", {"text": table.texts, "label": table.labels, "kind": kinds})
+    whole = json.loads(shell("evaluate model.safetensors test.csv --json")[1])
+    code, out, _ = shell("evaluate model.safetensors kinds.jsonl --by kind --json")
+    figures = json.loads(out)
+    parts = figures.pop("by")["kind"]
+    assert (code, figures, list(parts)) == (0, whole, ["b", "(none)", "1"])
+    for start, name in enumerate(parts):
+        rows = {"text": table.texts[start::3], "label": (table.labels or [])[start::3]}
+        tables.write(folder / "part.csv", rows)
+        assert parts[name] == json.loads(shell("evaluate model.safetensors part.csv --json")[1])
+    shown = shell("evaluate model.safetensors kinds.jsonl --by kind")[1]
+    assert re.search(r"^ kind +accuracy +macro F1 +calibration error +texts", shown, re.MULTILINE)
+    assert re.search(r"^ b +\d\.\d{4} +\d\.\d{4} +\d\.\d{4} +17", shown, re.MULTILINE)
+
+
+@pytest.mark.parametrize(
+    ("column", "message"),
+    [
+        ("source", "there is no column 'source' to score by; the columns are 'text', 'label', 'id', 'tags'"),
+        ("id", "column 'id' has 101 different values, expected 100 or fewer"),
+        ("tags", r"a label is \['x'\], expected a text or a number"),
+    ],
+)
+def test_a_column_that_makes_no_parts_is_refused(shell: Shell, folder: Path, column: str, message: str) -> None:
+    """A column that is not there, that tells every row apart or that holds lists is a mistake of the user."""
+    rows = {"text": ["good", "bad"] * 51, "label": ["pos", "neg"] * 51}
+    numbered = {"id": [min(row, 100) for row in range(102)], "tags": [["x"]] * 102}
+    tables.write(folder / "odd.jsonl", rows | numbered)
+    code, _, err = shell(f"evaluate model.safetensors odd.jsonl --by {column}")
+    assert code == 2
+    assert re.search(message, err), err

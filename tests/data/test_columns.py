@@ -1,11 +1,10 @@
-"""Which columns are taken for the texts and the labels, and what labels are called."""
+"""Which columns are taken for the texts and the labels."""
 
-from decimal import Decimal
 from typing import Any
 
 import pytest
 
-from tidegate.data.tables.columns import guess_columns, label_name, label_names
+from tidegate.data.tables.columns import fields_of, guess_columns
 
 LONG = ["a film about the sea", "the ships are really slow", "so many storms and wars", "nobody tells us why"]
 FEW = ["yes", "no", "yes", "no"]
@@ -72,79 +71,16 @@ def test_columns_that_are_not_obvious(
         guess_columns(columns, text, label, need_label=True)
 
 
-@pytest.mark.parametrize(
-    ("value", "name"),
-    [
-        ("positive", "positive"),
-        (" good \n", "good"),
-        (1, "1"),
-        (-3, "-3"),
-        (1.0, "1"),
-        (2.5, "2.5"),
-        ("1.0", "1"),
-        ("1.", "1"),
-        ("1.50", "1.50"),
-        ("007", "007"),
-        (True, "true"),
-        (False, "false"),
-        ("", None),
-        ("  ", None),
-        (None, None),
-        (float("nan"), None),
-        (-0.0, "0"),
-        ("-0", "0"),
-        ("-0.0", "0"),
-        (-1.0, "-1"),
-        (1e16, "10000000000000000"),
-        (Decimal(0), "0"),
-        (Decimal("1.0"), "1"),
-        (Decimal("1.50"), "1.5"),
-        (Decimal("-0.00"), "0"),
-        (Decimal("1E+3"), "1000"),
-        (b"pos", "pos"),
-        (b" ", None),
-    ],
-)
-def test_labels_are_texts(value: Any, name: str | None) -> None:
-    """Whole numbers have one name however a file writes them, and missing labels have none."""
-    assert label_name(value) == name
-
-
-@pytest.mark.parametrize("value", [[1], ["a", "b"], {"a": 1}])
-def test_other_values_are_no_labels(value: Any) -> None:
-    """A list or a record cannot be a label."""
-    with pytest.raises(ValueError, match=r"a label is .*, expected a text or a number"):
-        label_name(value)
-
-
-@pytest.mark.parametrize(
-    ("values", "names"),
-    [
-        (["True", "False"], ["true", "false"]),
-        (["TRUE", "FALSE", "TRUE"], ["true", "false", "true"]),
-        (["true", "false"], ["true", "false"]),
-        ([True, False], ["true", "false"]),
-        ([True, "False", "TRUE"], ["true", "false", "true"]),
-        ([" True ", "", None, float("nan")], ["true", None, None, None]),
-        (["True"], ["true"]),
-        (["False", "False"], ["false", "false"]),
-        ([b"TRUE", b"false"], ["true", "false"]),
-        (["True", "False", "Mostly true"], ["True", "False", "Mostly true"]),
-        (["TRUE", "Fake"], ["TRUE", "Fake"]),
-        (["True", "False", "0"], ["True", "False", "0"]),
-        (["Yes", "No"], ["Yes", "No"]),
-        (["T", "F"], ["T", "F"]),
-        (["POS", "NEG"], ["POS", "NEG"]),
-        ([], []),
-    ],
-)
-def test_true_and_false_have_one_name(values: list[Any], names: list[str | None]) -> None:
-    """A column of true and false alone has these names, however a file spells them; other words stay as they are."""
-    assert label_names(values) == names
-
-
 @pytest.mark.parametrize("rest", [[1984], [None, float("nan")], [True], [""]])
 def test_a_number_among_texts_does_not_hide_them(rest: list[Any]) -> None:
     """A column of texts is found though some of them are numbers or missing."""
     columns = {"what": LONG * 5 + rest, "how": FEW * 5 + ["yes"] * len(rest)}
     assert guess_columns(columns, None, None, need_label=True) == ("what", "how")
+
+
+def test_errors_list_the_fields_of_records() -> None:
+    """Where a column is to be named and may be a field of records, the error says how those are called."""
+    records = [None, {"body": "a", "more": {"stars": 1}}]
+    assert fields_of("review", records) == ["review.body", "review.more.stars"]
+    with pytest.raises(ValueError, match=r"'review' \(records with the fields 'review.body', 'review.mo.*'\), 'n'"):
+        guess_columns({"review": records, "n": [1, 2]}, "review.boby", None, need_label=False)

@@ -18,7 +18,7 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
-from pyarrow import feather, ipc, parquet
+from pyarrow import feather, ipc, orc, parquet
 
 from tidegate.data.tables.rows import Block, blocks
 from tidegate.data.tables.values import plain_values
@@ -182,6 +182,12 @@ def archive(path: Path) -> bytes:
     return path.read_bytes()
 
 
+def orc_file(path: Path) -> bytes:
+    """The rows in an ORC file."""
+    orc.write_table(pa.table(ROWS), path)
+    return path.read_bytes()
+
+
 def many_times(content: bytes) -> bytes:
     """Packed in packed files."""
     for _ in range(6):
@@ -191,8 +197,13 @@ def many_times(content: bytes) -> bytes:
 
 REFUSED: dict[str, tuple[Callable[[Path], bytes], str]] = {
     "xlsx": (lambda _: zipped(xl__workbook_xml=b"<x/>"), r"an Excel workbook: save the sheet.*read_excel"),
-    "docx": (lambda _: zipped(word__document_xml=b"x", word__styles_xml=b"x"), "a document of an office"),
-    "ods": (lambda _: zipped(mimetype=b"application", content_xml=b"x"), "a document of an office program"),
+    "docx": (lambda _: zipped(word__document_xml=b"x", word__styles_xml=b"x"), "a document of Word or PowerPoint"),
+    "pptx": (lambda _: zipped(ppt__presentation_xml=b"x"), "a document of Word or PowerPoint: save its texts"),
+    "ods": (lambda _: zipped(mimetype=b"application", content_xml=b"x"), "a document of LibreOffice: save the sheet"),
+    "epub": (lambda _: zipped(mimetype=b"application", **{"META-INF__container_xml": b"x"}), "an e-book"),
+    "numbers": (lambda _: zipped(Index__Document_iwa=b"x"), "a document of Numbers or Pages: export it as CSV"),
+    "jar": (lambda _: zipped(**{"META-INF__MANIFEST_MF": b"x"}), "a Java program"),
+    "keras": (lambda _: zipped(config_json=b"{}", model_weights_h5=b"x"), "a model of Keras"),
     "xls": (lambda _: bytes.fromhex("d0cf11e0a1b11ae1") + bytes(600), "Excel or Word up to 2003: save the sheet"),
     "two": (lambda _: zipped(a_csv=CSV, b_csv=CSV), r"2 files \('a.csv', 'b.csv'.*expected one table: unpack"),
     "none": (lambda _: zipped(), "a zip archive with no file"),
@@ -204,7 +215,7 @@ REFUSED: dict[str, tuple[Callable[[Path], bytes], str]] = {
     "pdf": (lambda _: b"%PDF-1.7\n%\xe2\xe3\n", "a PDF document"),
     "rtf": (lambda _: b"{\\rtf1\\ansi a}", "rich text"),
     "sqlite": (database, "an SQLite database.*sqlite3 -header -csv"),
-    "pickle": (lambda _: pickle.dumps([1]), "a Python pickle, which may run any code"),
+    "pickle": (lambda _: pickle.dumps([1]), "a Python pickle: it may run any code and is not read"),
     "old pickle": (lambda _: pickle.dumps([1], 2), "a Python pickle"),
     "model": (lambda _: (64).to_bytes(8, "little") + b'{"w": {"dtype": "F32"}}', "a safetensors file"),
     "hdf5": (lambda _: b"\x89HDF\r\n\x1a\n" + bytes(9), "an HDF5 file"),
@@ -218,6 +229,20 @@ REFUSED: dict[str, tuple[Callable[[Path], bytes], str]] = {
     "html behind spaces": (lambda _: b"\n  <HTML lang='en'>", r"a page of the web \(HTML\)"),
     "xml": (lambda _: b"<?xml version='1.0'?><rows/>", "this is XML.*read_xml"),
     "lfs": (lambda _: b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n", "a pointer of Git LFS"),
+    "oldest pickle": (lambda _: pickle.dumps([{"text": "a"}], 0), "a Python pickle"),
+    "orc": (orc_file, r"an ORC file: convert it: pandas.read_orc\("),
+    "feather of the first version": (lambda _: b"FEA1" + bytes(40), r"a Feather file of the first.*read_feather\("),
+    "spss": (lambda _: b"$FL2@(#) SPSS DATA FILE" + bytes(200), r"a file of SPSS: .*read_spss\("),
+    "stata": (lambda _: b"<stata_dta><header>", r"a file of Stata: .*read_stata\("),
+    "sas": (lambda _: bytes(12) + bytes.fromhex("c2ea8160b31411cfbd92080009c7318c181f1011"), r"SAS: .*read_sas\("),
+    "r": (lambda _: gzip.compress(b"RDX3\nX\n"), r"a file of R: .*write\.csv"),
+    "matlab": (lambda _: b"MATLAB 5.0 MAT-file, Platform: GLNXA64" + bytes(90), "a file of MATLAB: .*writetable"),
+    "duckdb": (lambda _: bytes(8) + b"DUCK" + bytes(40), "a DuckDB database: .*COPY"),
+    "access": (lambda _: b"\0\x01\0\0Standard ACE DB\0", "an Access database: export a table as CSV"),
+    "film": (lambda _: b"\0\0\0\x18ftypmp42", "a recording of sound or film"),
+    "sound": (lambda _: b"RIFF\x24\0\0\0WAVEfmt ", "a recording of sound or film"),
+    "gguf": (lambda _: b"GGUF\x03\0\0\0", "a GGUF model: give a table of texts"),
+    "notebook": (lambda _: json.dumps({"cells": [], "nbformat": 4}, indent=1).encode(), "a Jupyter notebook"),
     "broken arrow": (lambda _: columnar("file")[:300], "an Arrow file that cannot be read"),
 }
 
@@ -233,7 +258,9 @@ def test_other_files_are_named(tmp_path: Path, what: str, name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "content", [gzip.compress(CSV), bz2.compress(CSV), lzma.compress(CSV), by_arrow("zstd"), zipped(a_csv=CSV)]
+    "content",
+    [gzip.compress(CSV), bz2.compress(CSV), lzma.compress(CSV), by_arrow("zstd"), zipped(a_csv=CSV)],
+    ids=["gzip", "bz2", "xz", "zstd", "zip"],  # the time is in some of them
 )
 @pytest.mark.parametrize("left", [0.4, 0.9])
 def test_packed_files_that_are_cut_off(tmp_path: Path, content: bytes, left: float) -> None:
@@ -287,7 +314,11 @@ class Trickle(io.RawIOBase):
         return found
 
 
-@pytest.mark.parametrize("content", [CSV, gzip.compress(CSV), columnar("parquet"), columnar("file"), zipped(a_csv=CSV)])
+@pytest.mark.parametrize(
+    "content",
+    [CSV, gzip.compress(CSV), columnar("parquet"), columnar("file"), zipped(a_csv=CSV)],
+    ids=["csv", "gzip", "parquet", "arrow", "zip"],
+)
 def test_first_bytes_may_come_one_by_one(content: bytes) -> None:
     """What a stream is can be told however slowly it begins, also of one that has no `read1`."""
     found = plain(blocks(Trickle(content), "csv", None))  # type: ignore[arg-type]

@@ -1,12 +1,10 @@
-"""The two sets of reviews: where they are looked for, how they are made, and what is in them."""
+"""Sets of reviews: where they are looked for, how they are made, and what is in them."""
 
 import hashlib
 import io
-import subprocess
 import sys
 import tarfile
 import threading
-from collections import Counter
 from collections.abc import Iterator, Mapping
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -14,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from tidegate.data import datasets as reviews
-from tidegate.data import tables
+from tidegate.data import opinions, tables
 
 SPLIT = ("train.parquet", "test.parquet")
 MEMBERS = {
@@ -145,7 +143,10 @@ def ready(folder: Path) -> list[Path]:
     return [folder / name for name in SPLIT]
 
 
-@pytest.mark.parametrize(("make", "name"), [(reviews.imdb, "imdb"), (reviews.movie_snippets, "movie-snippets")])
+@pytest.mark.parametrize(
+    ("make", "name"),
+    [(reviews.imdb, "imdb"), (opinions.movie_snippets, "movie-snippets"), (opinions.opinions, "opinions")],
+)
 def test_what_is_there_is_used_as_it_is(
     make: object, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -199,97 +200,6 @@ def test_the_cache_folder(
     monkeypatch.setattr(sys, "platform", platform)
     monkeypatch.setenv("XDG_CACHE_HOME", cache)
     assert str(reviews.cache_folder()) == expected.format(home=tmp_path / "home")
-
-
-@pytest.fixture(scope="session")
-def snippets(tmp_path_factory: pytest.TempPathFactory) -> reviews.Split:
-    """The movie snippets, fetched once; tests that ask for them are skipped if pip cannot reach its index."""
-    try:
-        return reviews.movie_snippets(tmp_path_factory.mktemp("data"))
-    except ConnectionError as error:
-        if "from versions: none" in str(error):  # pip knows some versions where it reaches an index
-            pytest.skip(f"pip cannot reach its index: {error}")
-        raise
-
-
-def test_snippets_have_the_sizes_that_are_documented(snippets: reviews.Split) -> None:
-    """The two tables have the columns, the sizes and the labels that the documentation promises."""
-    train, test = map(tables.read, snippets)
-    assert [list(table.columns) for table in (train, test)] == [["text", "label", "score", "id"]] * 2
-    assert Counter(train.labels) == {"negative": 4060, "positive": 3996}
-    assert Counter(test.labels) == {"negative": 1015, "positive": 999}
-    assert [table.text_column for table in (train, test)] == ["text", "text"]
-
-
-def test_snippets_are_labelled_by_their_score(snippets: reviews.Split) -> None:
-    """The label is the sign of the score, and no score is nearer to 0 than 0.5."""
-    for table in map(tables.read, snippets):
-        scores = table.columns["score"]
-        assert table.labels == ["positive" if score > 0 else "negative" for score in scores]
-        assert 0.5 <= min(map(abs, scores)) <= max(map(abs, scores)) <= 4
-
-
-def test_snippets_to_test_are_not_trained_on(snippets: reviews.Split) -> None:
-    """No number and no text is in both tables, or twice in one."""
-    train, test = map(tables.read, snippets)
-    for column in ("id", "text"):
-        values = [*train.columns[column], *test.columns[column]]
-        assert len(set(values)) == len(values) == 10_070
-    assert train.columns["id"] == sorted(train.columns["id"])
-
-
-def test_snippets_are_read_as_they_were_written(snippets: reviews.Split) -> None:
-    """Texts keep their accents, and have neither tabs nor the line breaks of the file."""
-    rows = {
-        number: text
-        for table in map(tables.read, snippets)
-        for number, text in zip(table.columns["id"], table.texts, strict=True)
-    }
-    assert rows[1].startswith("The Rock is destined to be the 21st Century's new ''Conan''")
-    assert rows[233].startswith("Jirí Hubac's script is a gem.")
-    assert not any(mark in text for text in rows.values() for mark in "\t\r\n")
-
-
-def test_snippets_are_split_the_same_way_everywhere(snippets: reviews.Split) -> None:
-    """The choice depends on nothing but the numbers of the snippets."""
-    ids = tables.read(snippets.test).columns["id"]
-    assert hashlib.sha256(str(ids).encode()).hexdigest()[:16] == "2d3735d441dbba9b"
-
-
-def test_snippets_need_pip_or_the_archive(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """If pip fails, the message has its reason and says where to put the file."""
-    answer = subprocess.CompletedProcess([], 1, "", "WARNING: old\nERROR: No matching distribution found\n")
-    monkeypatch.setattr(subprocess, "run", lambda *_, **__: answer)
-    expected = rf"pip cannot fetch vaderSentiment 3.3.2: ERROR: No matching .* {tmp_path}/movie-snippets"
-    with pytest.raises(ConnectionError, match=expected):
-        reviews.movie_snippets(tmp_path)
-
-
-def test_another_package_is_refused(tmp_path: Path) -> None:
-    """An archive under the right name with another checksum is refused before anything in it is read."""
-    folder = tmp_path / "movie-snippets"
-    folder.mkdir()
-    (folder / "vaderSentiment-3.3.2.tar.gz").write_bytes(archive({"setup.py": "x"}))
-    with pytest.raises(ValueError, match=r"has the SHA-256 \w+, expected 5d7c06"):
-        reviews.movie_snippets(tmp_path)
-
-
-@pytest.mark.parametrize(
-    ("members", "message"),
-    [
-        ({"other": "x"}, "the archive has no file name"),
-        ({"name": None}, "expected a plain file"),
-        ({"name": "x" * 101}, "101 bytes .* at most 100 bytes"),
-    ],
-)
-def test_only_the_named_file_is_taken(
-    members: dict[str, str | None], message: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A member that is missing, is a link, or is too large is refused."""
-    monkeypatch.setattr(reviews, "_LARGEST_MEMBER", 100)
-    with pytest.raises(ValueError, match=message):
-        reviews._member(archive(members), "name")
-    assert reviews._member(archive({"a/name": "no", "name": "yes"}), "name") == b"yes"
 
 
 def test_the_real_set_is_found_and_left_alone(data: Path) -> None:

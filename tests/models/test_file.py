@@ -48,7 +48,7 @@ def test_what_is_written_is_read(tmp_path: Path) -> None:
     assert same(arrays, make_arrays())
     digest = metadata.pop("sha256")
     assert metadata == TEXTS | {"tidegate": "1"}
-    assert digest == model_file.digest(arrays, metadata)
+    assert digest == model_file.content_digest(arrays, metadata)
     assert parse(path.read_bytes()).keys() == arrays.keys()
 
 
@@ -61,12 +61,13 @@ def test_memory_order_does_not_matter(tmp_path: Path) -> None:
 
 
 SHAPES = "rnn.weight_hh_l0 has shape "
+OTHER = "this is not a tokenizer of tidegate: "
 RULES = "this is not a tokenizer of tidegate: its rules for cutting texts are of no version up to this one"
 IDS = "this is not a tokenizer of tidegate: expected a vocabulary with the ids 0, 1, 2, …"
 UNUSED = "expected none: it would change the ids or their number"
 
 EXPECTED = {
-    "array.npy": "it is a numpy .npy file, expected a model file written by tidegate",
+    "array.npy": "it is a numpy array, expected a model file written by tidegate",
     "array_left_over.safetensors": "the model has 'rnn.weight_hh_l1', not expected for cell 'gru'",
     "array_missing.safetensors": "the model lacks 'rnn.weight_hh_l0', expected for cell 'gru'",
     "bias_minus_infinite.safetensors": "head.bias holds 1 numbers that are not finite",
@@ -94,7 +95,7 @@ EXPECTED = {
     "header_of_many_values.safetensors": "its header has more than 100,000 values, expected less",
     "header_of_nulls.safetensors": "its header is not JSON: Expecting property name",
     "keras.h5": "it is an HDF5 file, such as a Keras model",
-    "lfs.safetensors": "it is a Git LFS pointer; fetch the file itself with git lfs pull",
+    "lfs.safetensors": "it is a pointer of Git LFS and not the file that it stands for; fetch the file itself with git",
     "llama.gguf": "it is a GGUF model",
     "metadata_bare.safetensors": "its metadata has ['tidegate'], expected ['config', 'metrics', 'sha256', 'tidegate', ",
     "metadata_is_a_list.safetensors": "its metadata is damaged, expected texts by name",
@@ -112,7 +113,7 @@ EXPECTED = {
     "offsets_of_terabytes.safetensors": "it is truncated: it has 100 bytes, but its arrays end at 4398046511200",
     "other_program.safetensors": "it is a safetensors file of another program: its metadata has ['format']",
     "other_program_bare.safetensors": "it is a safetensors file of another program: its metadata has []",
-    "page.html": "it is a web page or XML",
+    "page.html": "it is a page of the web (HTML)",
     "pickle.pt": "it is a Python pickle, such as an old PyTorch checkpoint",
     "rate_nan.safetensors": "rnn.bias_hh_l0 holds 1 numbers that are not finite",
     "reviews.csv": "it starts with b'text,label\\nA', expected a safetensors file written by tidegate",
@@ -132,8 +133,8 @@ EXPECTED = {
     "shapes_of_no_units.safetensors": SHAPES + "(0, 3), expected [G·H, H] = (9, 3)",
     "shapes_of_one_axis.safetensors": SHAPES + "(27,), expected 2 axes [G·H, H]",
     "shapes_of_two_sizes.safetensors": SHAPES + "(12, 4), expected [G·H, H] = (9, 3)",
-    "tokenizer_added_word.safetensors": f"the tokenizer has added_tokens, {UNUSED}",
-    "tokenizer_decoder.safetensors": f"the tokenizer has decoder, {UNUSED}",
+    "tokenizer_added_word.safetensors": f"{OTHER}it has added_tokens, {UNUSED}",
+    "tokenizer_decoder.safetensors": f"{OTHER}it has decoder, {UNUSED}",
     "tokenizer_is_a_list.safetensors": "the tokenizer is '[]', expected a JSON object",
     "tokenizer_is_empty.safetensors": "the tokenizer is '', expected a JSON object",
     "tokenizer_long_replacement.safetensors": RULES,
@@ -143,19 +144,19 @@ EXPECTED = {
     "tokenizer_of_parts.safetensors": "this is not a tokenizer of tidegate: the model is 'BPE', expected 'WordLevel'",
     "tokenizer_other_normalizer.safetensors": RULES,
     "tokenizer_other_regex.safetensors": RULES,
-    "tokenizer_padding.safetensors": f"the tokenizer has padding, {UNUSED}",
-    "tokenizer_truncation.safetensors": f"the tokenizer has truncation, {UNUSED}",
+    "tokenizer_padding.safetensors": f"{OTHER}it has padding, {UNUSED}",
+    "tokenizer_truncation.safetensors": f"{OTHER}it has truncation, {UNUSED}",
     "tokenizer_unknown_part.safetensors": "this is not a tokenizer of tidegate: ",
     "vectors.npz": "it is a zip archive, such as a PyTorch checkpoint or an .npz file",
     "versions_name_twice.safetensors": "versions has 'a' twice, expected distinct names",
     "weight_infinite.safetensors": "embedding.weight holds 1 numbers that are not finite",
     "weight_nan.safetensors": "rnn.weight_hh_l0 holds 1 numbers that are not finite",
-    "word_id_fraction.safetensors": "the tokenizer has the id 4.0 for 'bad', expected an integer",
+    "word_id_fraction.safetensors": f"{OTHER}it has the id 4.0 for 'bad', expected an integer",
     "word_id_huge.safetensors": IDS,
     "word_id_missing.safetensors": IDS,
     "word_id_negative.safetensors": IDS,
-    "word_id_text.safetensors": "the tokenizer has the id '4' for 'bad', expected an integer",
-    "word_id_truth.safetensors": "the tokenizer has the id True for '[UNK]', expected an integer",
+    "word_id_text.safetensors": f"{OTHER}it has the id '4' for 'bad', expected an integer",
+    "word_id_truth.safetensors": f"{OTHER}it has the id True for '[UNK]', expected an integer",
     "word_id_twice.safetensors": IDS,
     "word_twice.safetensors": "the tokenizer has 'film' twice, expected distinct names",
     "words_a_billion.safetensors": "vocab_size is 1000000000, expected 1..16777216",
@@ -163,7 +164,7 @@ EXPECTED = {
     "words_none.safetensors": IDS,
     "words_one_more.safetensors": "the tokenizer has 6 words, expected vocab_size = 7",
     "words_sixteen_million.safetensors": "embedding.weight has shape (6, 2), expected [V, E] = (16777216, 2): V=167",
-    "zeros.bin": "it starts with b'\\x00",
+    "zeros.bin": "it is binary data, which begins with zeros, expected",
 }
 
 
@@ -279,4 +280,4 @@ def test_the_digest_is_what_the_documentation_says() -> None:
     parts = [json.dumps(["config", "{}"]), json.dumps(["tidegate", "1"]), json.dumps(["a", [2]])]
     expected = hashlib.sha256("".join(parts).encode() + np.array([1, 2], "<f4").tobytes()).hexdigest()
     metadata = {"tidegate": "1", "config": "{}", "sha256": "not part of it"}
-    assert model_file.digest({"a": np.array([1, 2], np.float32)}, metadata) == expected
+    assert model_file.content_digest({"a": np.array([1, 2], np.float32)}, metadata) == expected

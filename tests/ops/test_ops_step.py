@@ -9,6 +9,7 @@ import pytest
 import tidegate
 from tidegate import ops
 from tidegate.ops.cells import Cell
+from tidegate.ops.streaming import step_streams
 
 Array = npt.NDArray[np.float32]
 
@@ -130,3 +131,23 @@ def test_stacks_that_do_not_fit_are_named(sizes: list[tuple[int, int]], h: tuple
     layers = [layer_of("gru", *size) for size in sizes]
     with pytest.raises(ValueError, match=message):
         ops.step(layers, X, np.zeros(h, np.float32))
+
+
+@every_isa
+@pytest.mark.parametrize("cells", [("gru", "gru reset=before"), ("lstm", "lstm"), ("rnn_relu",)])
+@pytest.mark.parametrize(("B", "threads"), [(1, 1), (70, 1), (150, 3)])
+def test_streams_step_in_their_places(isa: str, cells: tuple[str, ...], B: int, threads: int) -> None:
+    """A step of rows anywhere in an array has the bits of a step of these rows alone, and touches no other row."""
+    I, H, before = 7, 33, tidegate.get_num_threads()
+    layers = [layer_of(cell, H if i else I, H, isa) for i, cell in enumerate(cells)]
+    rng, S, L = np.random.default_rng(2), layers[0].cell.S, len(layers)
+    states = rng.standard_normal((2 * B, S, L, H)).astype(np.float32)
+    x, places = rng.standard_normal((B, I)).astype(np.float32), rng.permutation(2 * B)[:B]
+    expected, h = states.copy(), np.ascontiguousarray(states[places].transpose(1, 2, 0, 3))
+    expected[places] = ops.step(layers, x, h if S > 1 else h[0]).reshape(S, L, B, H).transpose(2, 0, 1, 3)
+    tidegate.set_num_threads(threads)
+    try:
+        step_streams(layers, x, states, places)
+    finally:
+        tidegate.set_num_threads(before)
+    np.testing.assert_array_equal(states, expected)

@@ -7,6 +7,7 @@ import numpy.typing as npt
 import pytest
 
 from tidegate.ops import CELLS, reference
+from tidegate.ops.cells import Cell
 from tidegate.ops.names import parameter_letters, parameter_names
 from tidegate.sequences import padding
 from tidegate.sequences.recurrent import Recurrent
@@ -270,3 +271,32 @@ def test_sequences_of_other_features_are_named() -> None:
     """A sequence whose features do not fit the weights is refused with its position."""
     with pytest.raises(ValueError, match=r"sequences\[1\] has shape \(2, 3\), expected \[T, I\] with I=5"):
         Recurrent(make_weights("gru"))([np.zeros((2, I)), np.zeros((2, 3))])
+
+
+@pytest.mark.parametrize("dtype", ["int8", "bfloat16"])
+@pytest.mark.parametrize("cell", ["gru", "gru reset=before", "lstm", "rnn_tanh"])
+def test_a_compressed_stack_does_what_the_whole_one_does(cell: str, dtype: str) -> None:
+    """Summaries, steps, traces and gradients are those of its expanded weights, but for the rounding of int8's rows."""
+    G, rng = Cell.of(cell).G, np.random.default_rng(0)
+    shapes = {f"weight_ih_l{i}": (G * 40, (5, 40)[i]) for i in (0, 1)} | {
+        f"weight_hh_l{i}": (G * 40, 40) for i in (0, 1)
+    }
+    weights = {name: rng.uniform(-0.3, 0.3, shape) for name, shape in shapes.items()}
+    small = Recurrent(weights, cell).compressed(dtype)
+    large, again = Recurrent(small.weights, cell), Recurrent(small.stored, cell)
+    x, tolerance = rng.standard_normal((6, 2, 5)).astype(np.float32), 0 if dtype == "bfloat16" else 3e-4
+    y, h_n = small.outputs(x)
+    np.testing.assert_allclose(y, large.outputs(x)[0], rtol=0, atol=tolerance)
+    np.testing.assert_array_equal(again.outputs(x)[0], y)
+    state = np.zeros_like(h_n)
+    for row in x:
+        state = small.step(row, state)
+    np.testing.assert_array_equal(state, h_n)
+    traces = small.trace(x)
+    np.testing.assert_array_equal(traces[-1].y, y)
+    gradient, expected = (
+        small.input_gradient(x, traces, np.ones_like(y)),
+        large.input_gradient(x, large.trace(x), np.ones_like(y)),
+    )
+    np.testing.assert_allclose(gradient, expected, rtol=0, atol=30 * tolerance)
+    assert np.abs(small(x.swapaxes(0, 1)) - Recurrent(weights, cell)(x.swapaxes(0, 1))).max() < 0.05

@@ -110,3 +110,16 @@ def test_weights_are_gradients(part: str) -> None:
             assert weights[t, b] == pytest.approx(moved, abs=1e-6)
     assert summary_weights(y[:0], part).shape == (0, 3, 2)
     assert (summary_weights(np.ones((4, 1)), part).sum(axis=0) == 1).all()
+
+
+@pytest.mark.parametrize("part", ["mean", "max"])
+@pytest.mark.parametrize("F", [1, 2, 7])
+def test_states_are_joined_one_after_the_other(part: str, F: int) -> None:
+    """The vector of a sequence has the bits of what is kept state by state, and of the last beginning."""
+    y = np.random.default_rng(0).standard_normal((999, F)).astype(np.float32)
+    kept = np.full(F, PARTS[part].start, np.float32)
+    for state in y:
+        kept = PARTS[part].more(kept, state)
+    whole = PARTS[part].reduce(y)
+    np.testing.assert_array_equal(PARTS[part].value(kept, np.array([len(y)])), whole)
+    np.testing.assert_array_equal(PARTS[part].so_far(y)[-1], whole)

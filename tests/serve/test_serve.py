@@ -201,6 +201,34 @@ def test_serving_ends_with_the_interrupt(
     serve.listen("127.0.0.1", number).close()
 
 
+def test_a_question_under_way_is_no_error_at_the_end() -> None:
+    """Ctrl-C while a question is being answered ends the command within seconds, without a traceback."""
+    code = """
+import time, urllib.request, threading, os, signal
+from tidegate import serve
+from fastapi import FastAPI
+app, taken, begun = FastAPI(), serve.listen("127.0.0.1", 0), threading.Event()
+@app.get("/")
+def slow():
+    begun.set()
+    time.sleep(3)
+def ask():
+    try:
+        urllib.request.urlopen(f"http://127.0.0.1:{taken.getsockname()[1]}/")
+    except OSError:
+        pass
+def interrupt():
+    begun.wait()
+    os.kill(os.getpid(), signal.SIGINT)
+for act in (ask, interrupt):
+    threading.Thread(target=act, daemon=True).start()
+serve.serve(app, taken)
+print("ended")
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert (done.stdout, done.stderr) == ("ended\n", "")
+
+
 def test_the_page_needs_no_torch() -> None:
     """The server and all that answers the page's questions import no torch."""
     code = "import sys, tidegate.serve; print('torch' in sys.modules, 'fastapi' in sys.modules)"

@@ -189,7 +189,7 @@ def test_words_are_coloured_as_one_types(visit: Open) -> None:
     bar = page.locator("#verdict meter").nth(1).evaluate("(meter) => meter.value")
     assert bar == pytest.approx(told["probabilities"][1])
     expect(page.locator("#curve-note")).to_contain_text(
-        f"After “film”: positive {100 * told['probabilities'][1]:.0f} %"
+        f"After “film”: {100 * told['probabilities'][1]:.0f} % for positive."
     )
 
 
@@ -505,7 +505,7 @@ def test_rows_of_numbers_are_steps(visit: Open) -> None:
     page.locator("#words > *").nth(1).click()
     expect(page.locator("#words-title")).to_have_text("Which steps decide")
     expect(page.locator("#word-note")).to_have_text(re.compile("^Step 2 counts"))
-    expect(page.locator("#curve-note")).to_have_text(re.compile("^After step 2: positive"))
+    expect(page.locator("#curve-note")).to_have_text(re.compile(r"^After step 2: \d+\s% for positive"))
     expect(page.locator("#map-note")).to_have_text(re.compile(r"^Step 2, unit \d \(remembers [\d.]+ steps\):"))
     expect(page.locator("#stream-note")).to_have_text(re.compile(r"^After step 2 the memory holds: \d+\s% step 2, "))
     expect(page.locator("#life-note")).to_have_text(re.compile("^Step 2: state"))
@@ -692,7 +692,7 @@ def test_other_scripts_are_shown_as_they_are_read(visit: Open) -> None:
     page.keyboard.press("Home")
     page.keyboard.press("ArrowLeft")
     expect(page.locator("#step")).to_have_value("2")
-    expect(page.locator("#curve-note")).to_contain_text("After “\u2068טוב\u2069”: positive")
+    expect(page.locator("#curve-note")).to_have_text(re.compile("^After “\u2068טוב\u2069”: .* for positive"))
 
 
 def test_what_cannot_be_seen_is_spelt_out(visit: Open) -> None:
@@ -805,18 +805,34 @@ def test_nothing_moves_for_those_who_asked_for_that(visit: Open) -> None:
     assert moving.locator("#drawing .pulse").first.evaluate(name) == "drift"
 
 
-def test_pictures_out_of_sight_are_not_asked_for(visit: Open) -> None:
-    """On a small screen the gradient is computed only when one scrolls to it."""
+def test_pictures_out_of_sight_wait_until_nothing_changes(visit: Open) -> None:
+    """While one types, the gradient below the view is not computed; then all is drawn, for a print of the page too."""
     page = visit(viewport={"width": 1280, "height": 600})
     asked: list[str] = []
     page.on("request", lambda request: asked.append(request.url.rsplit("/", 1)[1]))
-    page.fill("#text", "a film")
-    expect(page.locator("#words > *")).to_have_count(2)
-    page.wait_for_timeout(400)
+    page.clock.install()  # from now on timers wait for the test
+    for text in ("a film", "a good film"):
+        page.fill("#text", text)
+        expect(page.locator("#words > *")).to_have_text(text.split())
+        page.clock.run_for(200)
     assert "words" in asked
     assert "flow" not in asked
-    page.locator("#flow").scroll_into_view_if_needed()
+    page.clock.run_for(2_000)
     expect(page.locator("#flow-note li")).to_have_count(2)
+    expect(page.locator("#stream canvas, #life canvas")).to_have_count(2)
+    assert page.evaluate("scrollY") == 0
+    page.emulate_media(media="print")
+    expect(page.locator("#stepper")).to_be_hidden()
+
+
+def test_the_chosen_word_of_a_long_text_is_in_view(visit: Open) -> None:
+    """Where another picture chooses a word, the list of words shows it, and the page stays where it is."""
+    page = visit(text="film " * 600)
+    page.locator("#step").fill("580")
+    chosen = page.locator("#words > [aria-selected=true]")
+    expect(chosen).to_have_id("word-579")
+    expect(chosen).to_be_in_viewport()
+    assert page.evaluate("scrollY") == 0
 
 
 def test_a_server_that_is_gone_is_told(visit: Open) -> None:

@@ -12,8 +12,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tidegate.characters import visible
 from tidegate.data import tables
-from tidegate.text.tokenizer import Tokenizer, visible
+from tidegate.text.tokenizer import Tokenizer
 
 REVIEWS = ["A good film.", "Good, good, not bad!", "Bad film, isn't it?<br /><br />It isn't GOOD."]
 
@@ -159,10 +160,13 @@ def edited(**changes: object) -> str:
         (edited()[:-1], "delimiter"),
         (edited(model={"type": "BPE", "vocab": {}, "merges": []}), "the model is 'BPE'"),
         (edited(model__vocab={"[PAD]": 0, "[UNK]": 1, "a": 3}), "ids 0, 1, 2"),
-        (edited(model__vocab={"[PAD]": 0, "[UNK]": 1, "a": "2"}), "'str'|ids 0, 1, 2"),
+        (edited(model__vocab={"[PAD]": 0, "[UNK]": 1, "a": "2"}), "the id '2' for 'a', expected an integer"),
         (edited(model__vocab={"[UNK]": 0, "[PAD]": 1}), "words 0 and 1"),
         (edited(model__unk_token="?"), "unknown word"),
-        (edited(truncation={"max_length": 3, "strategy": "LongestFirst", "stride": 0}), "no truncation"),
+        (
+            edited(truncation={"max_length": 3, "strategy": "LongestFirst", "stride": 0}),
+            "it has truncation, expected none",
+        ),
         (edited(pre_tokenizer={"type": "Nonsense"}), "not a tokenizer of tidegate"),
     ],
 )

@@ -10,6 +10,7 @@ import zipfile
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -59,6 +60,7 @@ GOOD = {
     "xz": lzma.compress(TEXT.encode()),
     "bzip2, two streams": bz2.compress(TEXT[:30].encode()) + bz2.compress(TEXT[30:].encode()),
     "xz, two streams": lzma.compress(TEXT[:30].encode()) + bytes(8) + lzma.compress(TEXT[30:].encode()) + bytes(4),
+    "zstd": pa.compress(TEXT.encode(), "zstd", asbytes=True),
     "zip": zipped("vectors.vec"),
     "zip with a hidden file": zipped(".DS_Store", "vectors.vec"),
     "zip with a hidden file in a folder": zipped("glove/vectors.vec", "glove/.DS_Store", "glove/._vectors.vec"),
@@ -116,6 +118,7 @@ def test_odd_words_are_words(tmp_path: Path, content: str, words: list[str]) -> 
         binary(b"", [b"caf\xe9", b"na\xef", b"the", b"of", b"a"][:4]),
         binary(b"\n", [b"the", b"caf\xe9", b"of", b"na\xef"]),
     ],
+    ids=["text", "text with a header", "gzip", "binary", "binary with line feeds"],
 )
 def test_words_that_are_not_utf8_are_left_out_and_counted(tmp_path: Path, content: bytes) -> None:
     """One bad byte in a word that nobody wants does not refuse the others, and is remarked."""
@@ -178,17 +181,19 @@ BAD: dict[str, tuple[bytes, str]] = {
     "conflict inside": (f"{TEXT}=======\n{TEXT}".encode(), "line 5 is a mark of a conflict in git"),
     "Latin-1": ("ä 1 2\nö 1 2\nü 3 4\nß 5 6\n".encode("latin-1"), "4 of 4 words are not UTF-8: save the file as UTF-8"),
     "UTF-16": (TEXT.encode("utf-16"), "text in UTF-16"),
-    "npy": (b"\x93NUMPY\x01\x00v\x00{'descr': '<f4', }", "an array of numbers without words"),
+    "npy": (b"\x93NUMPY\x01\x00v\x00{'descr': '<f4', }", "a numpy array: it has no words"),
     "pickle": (b"\x80\x04\x95\xf1\x06gensim.models.keyedvectors", "save_word2vec_format"),
     "fastText's model": (b"\xba\x16\x4f\x2f\x0c\x00\x00\x00\x05\x00", r"a model of fastText .* take the \.vec file"),
     "Git LFS": (b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 99\n", "git lfs pull"),
-    "web page": (b"<!DOCTYPE html><html><body>Sign in</body></html>", "a web page"),
+    "web page": (b"<!DOCTYPE html><html><body>Sign in</body></html>", r"a page of the web \(HTML\)"),
     "finalfusion": (b"FiFu\x00\x00\x00\x00\x02", "finalfusion"),
     "Parquet": (b"PAR1\x15\x04", "a Parquet file"),
-    "Zstandard": (b"\x28\xb5\x2f\xfd\x04", "Zstandard"),
+    "damaged Zstandard": (b"\x28\xb5\x2f\xfd\x04", "damaged|ended before"),
+    "ORC": (b"ORC\n\x06\x12\x04\x08", "an ORC file: save the words"),
+    "a bzip2 file in a gzip file": (gzip.compress(bz2.compress(TEXT.encode())), "a bzip2 file: unpack it first"),
     "tar": (gzip.compress(b"v.vec".ljust(257, b"\0") + b"ustar\0" + bytes(249)), "a tar archive"),
-    "prose": (b"It was a dark and stormy night.\nThe rain fell in torrents.\n", "vectors of 0 numbers"),
-    "zeros": (bytes(100_000), "vectors of 0 numbers"),
+    "prose": (b"It was a dark and stormy night.\nThe rain fell in torrents.\n", "this is no file of word vectors"),
+    "zeros": (bytes(100_000), "this is no file of word vectors"),
     "no end of line": (b"a 0.5" + b" 0.25" * 500_000, "bytes or more|vectors of"),
     "announces too large vectors": (b"2 99999999999\na 1 2\n", "99999999999 numbers, expected a word and 1..65536"),
     "nothing but a header": (b"3 2\n", "no word behind line 1"),

@@ -120,8 +120,8 @@ def test_rows_of_words() -> None:
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("", "line 1 announces vectors of 0 numbers"),
-        ("word\n", "line 1 announces vectors of 0 numbers"),
+        ("", "the file is empty"),
+        ("word\n", "no line is a word with numbers behind it"),
         ("a 1 2\nb 1\n", r"line 2 \('b'\) has 1 numbers, expected 2"),
         ("a 1 2\nb 1 2 3\n", r"line 2 \('b'\) has more than 2 numbers"),
         ("a 1 2\nb 1 x\n", r"line 2 \('b'\): could not convert string to float: 'x'"),

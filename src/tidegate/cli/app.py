@@ -11,6 +11,7 @@ from typing import Annotated, Any
 import typer
 from typer.rich_utils import rich_format_error
 
+from tidegate.characters import visible
 from tidegate.cli.console import begin, finish, note, say
 from tidegate.cli.data import app as data
 from tidegate.cli.embed import embed
@@ -23,7 +24,6 @@ from tidegate.cli.study import study
 from tidegate.cli.train import train
 from tidegate.cli.units import units
 from tidegate.data.tables.kinds import TableWarning
-from tidegate.text.tokenizer import visible
 
 _MISTAKES = (ValueError, TypeError, OSError, ImportError)
 _FAILURES = (

@@ -1,9 +1,12 @@
 """Several summaries on the same validation texts, side by side, and what the difference means in a sentence."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+
+import numpy as np
 
 from tidegate.cli.console import say, show_table
+from tidegate.inspection.statistics import bootstrap
 from tidegate.models.metrics import Report, paired_difference
 from tidegate.training.events import Epoch
 
@@ -20,17 +23,20 @@ class Trained:
         ordered: Whether it has a recurrent layer, so that the order of words counts.
         best: Its best epoch.
         seconds: Time that training took, validation included.
+        weights: Of the parts that it is the sum of, by name.
     """
 
     title: str
     ordered: bool
     best: Epoch
     seconds: float
+    weights: Mapping[str, float] = field(default_factory=dict)
 
     def figures(self) -> dict[str, float]:
         """What the model file keeps of it."""
         report = self.best.report
-        return {"accuracy": report.accuracy, "macro_f1": report.macro_f1, "seconds": self.seconds}
+        scores = {name: getattr(report, name) for name in ("accuracy", "macro_f1", "log_loss", "ece")}
+        return {**scores, "seconds": self.seconds}
 
 
 def compare(results: Mapping[str, Trained]) -> None:
@@ -39,15 +45,32 @@ def compare(results: Mapping[str, Trained]) -> None:
     Args:
         results: What was trained, by cell, in the order to show.
     """
+    names = ("accuracy", "macro_f1", "log_loss", "ece")
     rows = [
-        (r.title, f"{r.best.report.accuracy:.4f}", f"{r.best.report.macro_f1:.4f}", f"{r.seconds:.1f}")
+        (r.title, *(f"{getattr(r.best.report, name):.4f}" for name in names), f"{r.seconds:.1f}")
         for r in results.values()
     ]
-    show_table(("", "accuracy", "macro F1", "seconds"), rows)
+    show_table(("", "accuracy", "macro F1", "log-loss", "ECE", "seconds"), rows, spare=(3,))
     average = results.get(AVERAGE)
     for result in results.values():
         if average and result.ordered:
             say(verdict(result.title, result.best.report, average.best.report))
+    *_, last = results.values()
+    if len(last.weights) > 2:  # a network beside both models of n-grams
+        network = _network(results)
+        say(f"The n-grams add {gain(last.best.report, results[network].best.report)} to the {results[network].title}.")
+        say(f"The {results[network].title} adds {gain(last.best.report, results['ngrams'].best.report)} to the n-grams.")
+
+
+def _network(results: Mapping[str, Trained]) -> str:
+    """Finds the network among what was trained: the part with one weight of its own."""
+    return next(cell for cell, result in results.items() if list(result.weights) == ["network"])
+
+
+def gain(report: Report, without: Report) -> str:
+    """Says by how much one model is more accurate than another on the same texts, with the 95 % bootstrap interval."""
+    found = bootstrap(100 * (report.correct.astype(np.float64) - without.correct), seed=0)
+    return f"{found.mean:+.1f} points (95 %: {found.low:+.1f} to {found.high:+.1f})".replace("-", "−")
 
 
 def verdict(name: str, report: Report, average: Report) -> str:

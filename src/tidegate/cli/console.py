@@ -20,8 +20,8 @@ from rich.segment import Segment
 from rich.table import Table
 from rich.text import Text
 
-from tidegate.data.files import Sink
-from tidegate.text.tokenizer import visible
+from tidegate.characters import visible
+from tidegate.files.writing import Sink
 
 STDOUT = "standard output"
 

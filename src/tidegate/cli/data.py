@@ -1,5 +1,6 @@
-"""`tidegate data`: real film reviews to train on."""
+"""`tidegate data`: real opinions to train on."""
 
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
@@ -8,9 +9,9 @@ import typer
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
 
 from tidegate.cli.console import err, note, say_path
-from tidegate.data import datasets
+from tidegate.data import datasets, opinions, tables
 
-app = typer.Typer(help="Get real film reviews to train on.", no_args_is_help=True)
+app = typer.Typer(help="Get real opinions to train on.", no_args_is_help=True)
 
 FolderOption = Annotated[
     Path | None,
@@ -18,10 +19,24 @@ FolderOption = Annotated[
 ]
 
 
+@app.command("opinions")
+def prepare_opinions(folder: FolderOption = None) -> None:
+    """Prepare 16,316 short opinions, negative or positive by the judgement of 20 people each (MIT licence).
+
+    They are of three kinds, named in the column `source`: sentences of film reviews (10,070) and of product reviews
+    (2,968), and posts (3,278).
+    """
+    split = _prepare("opinions", lambda progress: opinions.opinions(folder, progress))
+    counts = [Counter(tables.read(path, need_label=False).columns["source"]) for path in split]
+    for source in opinions.SOURCES:
+        train, test = (count[source] for count in counts)
+        note(f"{source}: {train:,} texts to train on, {test:,} to test")
+
+
 @app.command("movie-snippets")
 def movie_snippets(folder: FolderOption = None) -> None:
     """Prepare 10,070 short film reviews, negative or positive by the judgement of 20 people each (MIT licence)."""
-    _prepare("movie snippets", lambda progress: datasets.movie_snippets(folder, progress))
+    _prepare("movie snippets", lambda progress: opinions.movie_snippets(folder, progress))
 
 
 @app.command()
@@ -33,7 +48,7 @@ def imdb(
     _prepare("Large Movie Review Dataset", lambda progress: datasets.imdb(folder, url, progress))
 
 
-def _prepare(title: str, get: Callable[[Callable[[int, int | None], None]], datasets.Split]) -> None:
+def _prepare(title: str, get: Callable[[Callable[[int, int | None], None]], datasets.Split]) -> datasets.Split:
     """Shows the download, and prints where the tables are."""
     columns = (
         TextColumn("{task.description}"),
@@ -48,3 +63,4 @@ def _prepare(title: str, get: Callable[[Callable[[int, int | None], None]], data
     note(f"{title}: train on the first file, test on the second")
     for path in split:
         say_path(path)
+    return split

@@ -13,8 +13,8 @@ from tidegate.cli import outputs, texts
 from tidegate.cli.console import note
 from tidegate.cli.options import KindOption, ModelArgument, OverwriteOption, TextOption, TextsArgument, ThreadsOption
 from tidegate.data import tables
-from tidegate.data.files import replacing
 from tidegate.data.outputs import PARQUET, VECTORS
+from tidegate.files.writing import replacing
 
 
 def embed(

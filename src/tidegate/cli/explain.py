@@ -17,9 +17,9 @@ from tidegate.cli.explained import Explained
 from tidegate.cli.options import Kind, ModelArgument, OverwriteOption, TextOption, ThreadsOption
 from tidegate.cli.words import shown_class
 from tidegate.data import tables
-from tidegate.data.files import replacing
 from tidegate.data.tables import kinds
 from tidegate.data.tables.values import json_text
+from tidegate.files.writing import replacing
 from tidegate.inspection.attribution import METHODS, IntegratedGradients, Method
 from tidegate.inspection.explain import Attribution
 from tidegate.inspection.explain import explain as account

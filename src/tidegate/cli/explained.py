@@ -7,9 +7,9 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
+from tidegate.characters import visible
 from tidegate.inspection.attribution import IntegratedGradients
 from tidegate.inspection.explain import Attribution, Explanation, margin
-from tidegate.text.tokenizer import visible
 
 Array = npt.NDArray[np.float64]
 

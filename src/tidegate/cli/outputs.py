@@ -8,8 +8,8 @@ from pathlib import Path
 
 from tidegate.cli.console import leave_stdout
 from tidegate.data.datasets import cache_folder
-from tidegate.data.files import StrPath
 from tidegate.data.outputs import Format, Output, starts_with
+from tidegate.files.writing import StrPath
 from tidegate.models.file import is_model
 
 MODEL = Format("model", "a model of tidegate", (".safetensors",), is_model)

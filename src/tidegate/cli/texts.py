@@ -10,10 +10,10 @@ from typing import Any
 
 from tidegate.cli.options import Kind
 from tidegate.data import tables
-from tidegate.data.files import is_stream
 from tidegate.data.outputs import Output
 from tidegate.data.tables.kinds import kind_by_name
 from tidegate.data.tables.survey import can_be_read_twice
+from tidegate.files.writing import is_stream
 
 
 def read(

@@ -12,8 +12,8 @@ from tidegate.cli import outputs, texts
 from tidegate.cli.console import note, plural, say_json, show_facts, show_table
 from tidegate.cli.options import KindOption, ModelArgument, OverwriteOption, TextOption, TextsArgument, ThreadsOption
 from tidegate.cli.picture import new_figure
-from tidegate.data.files import replacing
 from tidegate.data.tables.values import json_text
+from tidegate.files.writing import replacing
 from tidegate.inspection.tally import LEFT, RIGHT
 from tidegate.inspection.units import Units
 from tidegate.inspection.units import units as gather

@@ -9,9 +9,9 @@ from rich.color import Color
 from rich.style import Style
 from rich.text import Text
 
+from tidegate.characters import visible
 from tidegate.cli.console import legible, out, say
 from tidegate.models.text_model import TextModel
-from tidegate.text.tokenizer import visible
 
 Numbers = npt.NDArray[np.floating]
 

@@ -1,6 +1,5 @@
-"""Files and data sets: `tables` of texts and labels in many formats, and two sets of film reviews.
+"""Tables of texts and labels in many formats, three sets of opinions, and what is checked before a file is written.
 
-The data sets are in `datasets`, which fetches them with `download`. `files` replaces a file at once or not at all, and
-`outputs` checks before any work that nothing is lost when one is written. This page imports none of them, since a
-trained model needs `files` alone.
+`tables` reads and writes; the data sets are in `datasets` and `opinions`, which fetch them with `download` and pip;
+`outputs` checks before any work that nothing is lost when a file is written.
 """

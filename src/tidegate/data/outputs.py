@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
-from tidegate.data.files import StrPath, check_place, descriptor, is_stream
 from tidegate.data.tables.kinds import KINDS
+from tidegate.files.writing import StrPath, check_place, descriptor, is_stream
 
 STDOUT = Path("/dev/stdout")
 _START = 4096  # bytes of a file that tell its kind

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tidegate.inspection.explain import Attribution, explain
-from tidegate.inspection.network import Inspectable, Source, embed_single, words_of
+from tidegate.inspection.network import Inspectable, Source, beside, credits_beside, embed_single, words_of
 from tidegate.inspection.statistics import bootstrap, rank_correlation
 from tidegate.ops.trace import Trace
 from tidegate.sequences.embedded import Embedded, softmax
@@ -44,7 +44,8 @@ def integrated_gradients(model: Inspectable, source: Source, *, steps: int = STE
 
     The contribution of word t is x_t · ∫ ∂logit/∂x_t(α x) dα over α = 0..1 (Sundararajan et al. 2017, "Axiomatic
     Attribution for Deep Networks", eq. 1), by the Gauss-Legendre rule. It reads the network through its gates, so that
-    a word is also credited with what it made later words write, which the ledger books on those.
+    a word is also credited with what it made later words write, which the ledger books on those. N-grams are not
+    functions of the vectors: their shares are those of the ledger.
 
     Args:
         model: The model.
@@ -70,6 +71,9 @@ def integrated_gradients(model: Inspectable, source: Source, *, steps: int = STE
     ends = np.concatenate([embedded.x, np.zeros_like(embedded.x)])[:, 0]
     T = len(x)
     logits, baseline = model.head(model.summaries([np.arange(T), np.arange(T, 2 * T)], ends)).astype(np.float64)
+    ngrams = credits_beside(model, embedded)
+    if ngrams is not None:
+        logits, contributions = logits + beside(model, embedded)[0], contributions + ngrams
     return IntegratedGradients(
         words=words_of(embedded),
         labels=model.labels,
@@ -98,7 +102,7 @@ def occlusion(model: Inspectable, source: Source) -> Attribution:
     embedded = embed_single(model, source)
     steps = np.arange(len(embedded.x))
     without = [np.delete(steps, t) for t in steps]
-    logits, *others = model.head(model.summaries([steps, *without], embedded.x[:, 0])).astype(np.float64)
+    logits, *others = _logits(model, embedded, [steps, *without])
     return Attribution(
         words=words_of(embedded),
         labels=model.labels,
@@ -194,13 +198,20 @@ def _outcome(model: Inspectable, embedded: Embedded, views: Mapping[str, View], 
     scores = [result.towards(label) for result in results.values()]
     orders = [*(np.argsort(-score, kind="stable") for score in scores), *(rng.permutation(T) for _ in range(_DRAWS))]
     left = [np.sort(order[round(fraction * T) :]) for order in orders for fraction in FRACTIONS]
-    probabilities = softmax(model.head(model.summaries(left, embedded.x[:, 0])))[:, label].astype(np.float64)
+    probabilities = softmax(_logits(model, embedded, left))[:, label]
     curves = probabilities.reshape(len(orders), len(FRACTIONS))
     return _Outcome(
         np.concatenate([curves[:-_DRAWS], curves[-_DRAWS:].mean(axis=0, keepdims=True)]),
         [rank_correlation(a, b) for a, b in combinations(scores, 2)],
         {name: float(result.error) for name, result in results.items() if hasattr(result, "error")},
     )
+
+
+def _logits(model: Inspectable, embedded: Embedded, rows: Sequence[npt.NDArray[np.intp]]) -> Array:
+    """Computes the logits of texts made of some steps of one, [B, C]."""
+    network = model.head(model.summaries(rows, embedded.x[:, 0])).astype(np.float64)
+    logits: Array = network + beside(model, embedded, rows)
+    return logits
 
 
 def _area(gaps: Array) -> Array:

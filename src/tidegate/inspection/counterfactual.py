@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tidegate.inspection.ledger import draw_ledger
-from tidegate.inspection.network import Inspectable, Source, read, stack_of
+from tidegate.inspection.network import Inspectable, Source, beside, read, stack_of
 from tidegate.ops.cells.activations import FUNCTIONS
 from tidegate.ops.names import parameter_names
 from tidegate.ops.trace import Trace, outputs_of
@@ -78,7 +78,8 @@ def what_if(
     _set(stack, changed, (outputs_of(traces, layer - 1) if layer else x)[step, 0], (step, unit), values)
     results = stack.resume(x, traces, changed, step)
     before, after = (
-        model.head(draw_ledger(some, model.summary).summary[None]).astype(np.float64) for some in (traces, results)
+        model.head(draw_ledger(some, model.summary).summary[None]).astype(np.float64) + beside(model, reading.embedded)
+        for some in (traces, results)
     )
     states = results[index].y[:, 0]
     return WhatIf(before[0], after[0], softmax(before)[0], softmax(after)[0], states, tuple(results))

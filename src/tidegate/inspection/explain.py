@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tidegate.inspection.ledger import Ledger, draw_ledger, draw_vector_ledger
-from tidegate.inspection.network import Inspectable, Reading, Source, read
+from tidegate.inspection.network import Inspectable, Reading, Source, beside, beside_so_far, credits_beside, read
 from tidegate.ops.trace import Trace, outputs_of
 from tidegate.sequences.embedded import softmax
 from tidegate.sequences.summaries import summarize
@@ -23,6 +23,7 @@ _SHOWS = (
     "whose {gate} gate is closed contributes nothing, whatever it remembers"
 )
 _AVERAGES = "an average has no memory that changes: it keeps the same share of every word"
+_NO_NETWORK = "there is no network, and so no memory: all that counts are n-grams, whose shares go to their words"
 _COMPOUNDS = "compounding has no gates: what it keeps of a word depends on its place alone"
 
 
@@ -58,11 +59,13 @@ class Explanation(Attribution):
     """The ledger of an answer: `bias + initial + contributions.sum(axis=0)` are the logits, up to rounding.
 
     A word is credited with what the step that read it wrote into the memory, as far as it is still there at the end.
+    A model with n-grams credits a word also with its share of those that it is part of.
 
     Attributes:
         bias: Of the head, float64 [C].
         initial: What is left of the initial state, float64 [C]: 0, as a model starts from 0.
         probability_after: Probabilities after each word, as if the text ended there, float64 [T, C].
+        ngrams: What of the contributions is that of n-grams, float64 [T, C]; None where the model has none.
         kept: Share of each word's deposit that is in the summary vector: |balance| over |deposit|, each summed over
             the features, float64 [T]. For an LSTM both the forget gates of later steps and the output gate of the last
             have a part in it, see `Ledger`.
@@ -77,6 +80,7 @@ class Explanation(Attribution):
     bias: Array
     initial: Array
     probability_after: Array
+    ngrams: Array | None
     kept: Array
     deposits: Array
     balance: Array
@@ -88,7 +92,8 @@ class Explanation(Attribution):
         """The figures as lists and plain numbers, ready for JSON."""
         arrays = ("logits", "bias", "initial", "contributions", "probability_after", "kept")
         names = {"words": list(self.words), "labels": list(self.labels)}
-        return names | {name: getattr(self, name).tolist() for name in arrays}
+        ngrams = {} if self.ngrams is None else {"ngrams": self.ngrams.tolist()}
+        return names | {name: getattr(self, name).tolist() for name in arrays} | ngrams
 
 
 def explain(model: Inspectable, source: Source) -> Explanation:
@@ -122,9 +127,12 @@ def explain(model: Inspectable, source: Source) -> Explanation:
     reading = read(model, source)
     ledger, outputs = _ledger(model, reading)
     weight, bias = model.head_weight.astype(np.float64), model.head_bias.astype(np.float64)
-    logits = model.head(ledger.summary[None])[0].astype(np.float64)
+    logits = model.head(ledger.summary[None])[0].astype(np.float64) + beside(model, reading.embedded)[0]
     contributions, initial = ledger.contributions(weight), weight @ ledger.opening
-    after = softmax(model.head(model.summaries_so_far(reading.embedded.x, outputs)))
+    ngrams = credits_beside(model, reading.embedded)
+    contributions = contributions if ngrams is None else contributions + ngrams
+    so_far = model.head(model.summaries_so_far(reading.embedded.x, outputs))
+    after = softmax(so_far + beside_so_far(model, reading.embedded))
     paid, left = (np.abs(amounts).sum(axis=1) for amounts in (ledger.deposits, ledger.balance))
     return Explanation(
         words=reading.words,
@@ -134,6 +142,7 @@ def explain(model: Inspectable, source: Source) -> Explanation:
         bias=bias,
         initial=initial,
         probability_after=after.astype(np.float64),
+        ngrams=ngrams,
         kept=np.divide(left, paid, out=np.zeros_like(paid), where=paid > 0),
         deposits=ledger.deposits,
         balance=ledger.balance,
@@ -162,7 +171,7 @@ def margin(logits: Array, label: int) -> Array:
 
 def _ledger(model: Inspectable, reading: Reading) -> tuple[Ledger, npt.NDArray[np.float32]]:
     """Returns the ledger, and the outputs of the last layer [T, 1, ·]."""
-    (x, lengths, _), traces = reading
+    (x, lengths, *_), traces = reading
     if traces:
         return draw_ledger(traces, model.summary), outputs_of(traces, traces[-1].layer)
     outputs, h_n = model.outputs(x, lengths)
@@ -172,6 +181,8 @@ def _ledger(model: Inspectable, reading: Reading) -> tuple[Ledger, npt.NDArray[n
 
 def _remark(model: Inspectable) -> str:
     """Returns what a reader must know of a model to read its ledger."""
+    if not model.head_weight.shape[1]:
+        return _NO_NETWORK
     if model.stack is None:
         return _AVERAGES if model.rate is None else _COMPOUNDS
     cell = model.stack.cell

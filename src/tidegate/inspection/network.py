@@ -9,6 +9,7 @@ import numpy.typing as npt
 from tidegate.ops.trace import Trace
 from tidegate.sequences.embedded import Embedded
 from tidegate.sequences.recurrent import Recurrent
+from tidegate.text.tokenizer import UNKNOWN, Words
 
 Array = npt.NDArray[np.float32]
 
@@ -34,6 +35,25 @@ Source = str | npt.NDArray[Any] | Embedded | Reading
 """One sequence: a text, or vectors [T, I]; or what `embed` or `read` has made of it."""
 
 
+class Account(Protocol):
+    """A part of a model whose logits are added to those of the network, and shared among words by itself."""
+
+    @property
+    def title(self) -> str: ...  # noqa: D102 - what readers call it
+
+    def logits(self, texts: Sequence[Words]) -> npt.NDArray[np.float64]:
+        """Computes what it adds to the logits of texts, [B, C]."""
+        ...
+
+    def credits(self, text: Words) -> npt.NDArray[np.float64]:
+        """Shares what it adds among the words of one text, [T, C]."""
+        ...
+
+    def logits_so_far(self, text: Words) -> npt.NDArray[np.float64]:
+        """Computes what it adds after each word of one text, [T, C]."""
+        ...
+
+
 class Inspectable(Protocol):
     """A network that can be looked into: vectors, a recurrent stack, a summary and a linear head.
 
@@ -45,6 +65,7 @@ class Inspectable(Protocol):
         head_bias: Of the head, float32 [C].
         rate: Growth factors of a compounding summary, [1] or [I]; None for others.
         cell_name: What the summary is called: a cell, "average" or "compound".
+        ngrams: What adds to the logits beside the network; None if nothing does.
     """
 
     @property
@@ -61,6 +82,8 @@ class Inspectable(Protocol):
     def rate(self) -> Array | None: ...  # noqa: D102
     @property
     def cell_name(self) -> str: ...  # noqa: D102
+    @property
+    def ngrams(self) -> Account | None: ...  # noqa: D102
 
     def embed(self, source: Any) -> Embedded:
         """Makes sequences of vectors from what the network reads."""
@@ -144,3 +167,44 @@ def words_of(embedded: Embedded) -> tuple[str, ...]:
     if embedded.tokens is None:
         return tuple(str(t + 1) for t in range(len(embedded.x)))
     return embedded.tokens[0]
+
+
+def beside(
+    model: Inspectable, embedded: Embedded, rows: Sequence[npt.NDArray[np.intp]] | None = None
+) -> npt.NDArray[np.float64]:
+    """Computes what is added to the logits of the network: 0 by a model that has no other part, or for vectors.
+
+    Args:
+        model: The network.
+        embedded: One sequence.
+        rows: The steps of it that are read, for each of B texts; None for one text of all steps.
+
+    Returns:
+        Logits, float64 [B, C].
+    """
+    text = _account_of(model, embedded)
+    if text is None:
+        return np.zeros((1 if rows is None else len(rows), len(model.labels)))
+    account, words = text
+    return account.logits([words] if rows is None else [words.take(row) for row in rows])
+
+
+def beside_so_far(model: Inspectable, embedded: Embedded) -> npt.NDArray[np.float64]:
+    """Computes what is added to the logits of the network after each word of one text, float64 [T, C]."""
+    text = _account_of(model, embedded)
+    return text[0].logits_so_far(text[1]) if text else np.zeros((len(embedded.x), len(model.labels)))
+
+
+def credits_beside(model: Inspectable, embedded: Embedded) -> npt.NDArray[np.float64] | None:
+    """Shares what is added to the logits of the network among words, float64 [T, C]; None if nothing is."""
+    text = _account_of(model, embedded)
+    return text[0].credits(text[1]) if text else None
+
+
+def _account_of(model: Inspectable, embedded: Embedded) -> tuple[Account, Words] | None:
+    """Returns what counts beside the network, and the one text as it reads it."""
+    if model.ngrams is None or embedded.ids is None or embedded.tokens is None:
+        return None
+    (ids,), (words,) = embedded.ids, embedded.tokens
+    unknown = (word.lower() for word, i in zip(words, ids, strict=True) if i == UNKNOWN)
+    return model.ngrams, Words(ids, tuple(unknown))

@@ -16,7 +16,7 @@ from tidegate.models.metadata import format_object, parse_object
 from tidegate.ops.cells import CELLS, Cell
 from tidegate.ops.checks import Sizes, check, check_choice
 from tidegate.ops.names import check_names, parameter_letters
-from tidegate.sequences.pooling import POOLINGS, Pooling
+from tidegate.sequences.pooling import NOTHING, POOLINGS, Pooling
 from tidegate.sequences.summaries import SUMMARIES, summary_size
 
 Task = Literal["classification", "regression", "encoding"]
@@ -37,7 +37,8 @@ MAX_LABELS = 65_536
 
 _LARGEST = float(np.finfo(np.float32).max)
 
-_OPTIONAL = ("task", "classes")  # written where they are not the standard ones, so that earlier versions read the rest
+# Written where they are not the standard ones, so that earlier versions read the rest.
+_OPTIONAL = ("task", "classes", "ngrams", "ngram_order", "ngram_letters")
 
 
 class CheckedArrays(dict[str, npt.NDArray[Any]]):
@@ -65,7 +66,7 @@ class Architecture:
     Attributes:
         cell: The text of a recurrent cell, "gru", "lstm", "gru reset=before", …, see `Cell`; or a pooling, "average" or
             "compound". A pooling reads the vectors as they are, and hidden_size, num_layers, bidirectional, bias and
-            summary have no meaning for it.
+            summary have no meaning for it. "none" for no network at all, beside other parts of a model.
         labels: Names of the C outputs, in the order of the head's rows: the classes, or the numbers of a regression.
         hidden_size: H.
         num_layers: L.
@@ -108,7 +109,10 @@ class Architecture:
                 continue
             if type(size) is not int:
                 raise TypeError(f"{name} is {size!r:.60}, expected an integer")
-            if not 1 <= size <= limit:
+            if self.cell == NOTHING.name and name in {"embedding_size", "input_size"}:
+                if size != 0:
+                    raise ValueError(f"{name} is {size!r:.60}, expected 0: no network reads the vectors")
+            elif not 1 <= size <= limit:
                 raise ValueError(f"{name} is {size!r:.60}, expected 1..{limit}")
         for name in ("bidirectional", "bias"):
             if type(getattr(self, name)) is not bool:
@@ -150,7 +154,7 @@ class Architecture:
     @property
     def pooling(self) -> Pooling | None:
         """What reads the vectors if there is no recurrent stack."""
-        return POOLINGS.get(self.cell)
+        return NOTHING if self.cell == NOTHING.name else POOLINGS.get(self.cell)
 
     @property
     def recurrent(self) -> bool:
@@ -277,6 +281,8 @@ def _checked_cell(cell: Any) -> str:
     if isinstance(cell, Cell):
         return str(cell)
     name = cell.partition(" ")[0] if isinstance(cell, str) else cell
+    if cell == NOTHING.name:
+        return NOTHING.name
     if name not in cell_names() or name in POOLINGS:
         check_choice("cell", cell, cell_names())
         return str(name)

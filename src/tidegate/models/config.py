@@ -6,6 +6,10 @@ from typing import Any
 from tidegate.models.architecture import LIMITS, Architecture
 from tidegate.ops.checks import Sizes, check_choice
 from tidegate.sequences.features import LAYOUTS
+from tidegate.sequences.pooling import NOTHING
+
+NGRAM_LIMITS = {"ngrams": 2**24, "ngram_order": 5, "ngram_letters": 2**24}
+"""The largest sizes of an n-gram part."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,13 +107,43 @@ class TextConfig(Architecture):
         vocab_size: V, the number of words of the tokenizer.
         embedding_size: E, the numbers of each word vector, which are the I that the stack or the pooling reads.
         max_length: Longest text in words, the rest is not read; None for no limit.
+        ngrams: P, the number of runs of words of the n-gram part; 0 without one.
+        ngram_order: O, the most words of a run; 0 without.
+        ngram_letters: Q, the number of buckets for the runs of letters of the n-gram part; 0 where it reads none.
     """
 
     vocab_size: int
     embedding_size: int
     max_length: int | None = None
+    ngrams: int = 0
+    ngram_order: int = 0
+    ngram_letters: int = 0
 
     input_letter = "E"
+
+    def __post_init__(self) -> None:
+        """Checks every value, see `Architecture`.
+
+        Raises:
+            TypeError: A value has another type.
+            ValueError: A value is out of its range, or there is neither a network nor an n-gram part.
+        """
+        super().__post_init__()
+        for name, limit in NGRAM_LIMITS.items():
+            size = getattr(self, name)
+            if type(size) is not int:
+                raise TypeError(f"{name} is {size!r:.60}, expected an integer")
+            if not 0 <= size <= limit:
+                raise ValueError(f"{name} is {size!r:.60}, expected 0..{limit}")
+        if (self.ngrams == 0) != (self.ngram_order == 0) or (self.ngram_letters > 0 and not self.ngrams):
+            sizes = f"ngrams={self.ngrams}, ngram_order={self.ngram_order}, ngram_letters={self.ngram_letters}"
+            raise ValueError(f"an n-gram part has {sizes}, expected ngrams and ngram_order above 0, or all of them 0")
+        if self.ngrams and self.task != "classification":
+            raise ValueError(f"the task is {self.task!r}, expected classification: n-grams add to logits of classes")
+        if not self.ngrams and self.cell == NOTHING.name:
+            raise ValueError("the model has neither a network nor n-grams, expected one of them")
+        if (self.vocab_size + 1) ** self.ngram_order >= 2**63:
+            raise ValueError(f"ngram_order is {self.ngram_order}, expected less for {self.vocab_size:,} words")
 
     @property
     def input_size(self) -> int:
@@ -118,8 +152,13 @@ class TextConfig(Architecture):
 
     def letters(self) -> dict[str, str]:
         """Names the arrays with their shapes in letters; those of the stack start with `rnn.`."""
-        return {"embedding.weight": "V E"} | super().letters()
+        runs = {"words": "P O", "idf": "P", "weight": "P M", "presence": "P M"} if self.ngrams else {}
+        letters = {"letters": "Q M", "letter_idf": "Q"} if self.ngram_letters else {}
+        ngrams = {f"ngrams.{name}": shape for name, shape in (runs | letters).items()}
+        return {"embedding.weight": "V E"} | super().letters() | ngrams
 
     def sizes(self) -> Sizes:
-        """Returns the size of each letter, and where it comes from."""
-        return super().sizes() | {"V": (self.vocab_size, "vocab_size"), "E": (self.embedding_size, "embedding_size")}
+        """Returns the size of each letter, and where it comes from; M is the number of margins between C classes."""
+        own = {"V": "vocab_size", "E": "embedding_size", "P": "ngrams", "O": "ngram_order", "Q": "ngram_letters"}
+        margins = (1 if len(self.labels) == 2 else len(self.labels), "the number of labels")
+        return super().sizes() | {letter: (getattr(self, name), name) for letter, name in own.items()} | {"M": margins}

@@ -6,7 +6,6 @@ if the file changes meanwhile.
 """
 
 import errno
-import hashlib
 import json
 import os
 import stat
@@ -14,12 +13,15 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from io import BufferedReader
 from math import prod
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from safetensors.numpy import save
 
-from tidegate.data.files import replacing
+from tidegate.files import signatures
+from tidegate.files.digests import digest
+from tidegate.files.writing import replacing
 from tidegate.models.layout import Layout, Place, read_layout
 
 Array = npt.NDArray[np.float32]
@@ -29,23 +31,17 @@ TOKENIZER = "tokenizer"
 KEYS = ("tidegate", "config", TOKENIZER, "metrics", "versions", "sha256")
 """The texts of a file; a tokenizer is there if the model reads texts."""
 
+_START = 512  # bytes that tell what a file is
 LONGEST_TEXT = 4 * 2**20  # of a text in the metadata other than the tokenizer; 65,536 labels of 60 letters
 LONGEST_ERROR = 500  # letters of what a file is said to hold
 
-# What people hand over by mistake, by its first bytes.
-FOREIGN = {
-    b"PK\x03\x04": "a zip archive, such as a PyTorch checkpoint or an .npz file",
-    b"PK\x05\x06": "an empty zip archive",
-    b"\x93NUMPY": "a numpy .npy file",
-    b"\x89HDF": "an HDF5 file, such as a Keras model",
-    b"\x1f\x8b": "a gzip file",
-    b"PAR1": "a Parquet file",
-    b"GGUF": "a GGUF model",
-    b"version https://git-lfs": "a Git LFS pointer; fetch the file itself with git lfs pull",
-    b"<": "a web page or XML",
-    b"{": "JSON",
-    b"\x80": "a Python pickle, such as an old PyTorch checkpoint",
+_HINTS = {
+    signatures.ZIP: ", such as a PyTorch checkpoint or an .npz file",
+    signatures.HDF5: ", such as a Keras model",
+    signatures.PICKLE: ", such as an old PyTorch checkpoint",
+    signatures.GIT_LFS: "; fetch the file itself with git lfs pull",
 }
+"""Of what people hand over by mistake."""
 
 
 class ModelFileError(ValueError):
@@ -80,7 +76,7 @@ class Contents:
         if needed > memory:
             raise ValueError(f"its arrays take {needed:,} bytes, but this machine has {memory:,} bytes of memory")
         arrays = {name: self._read(place) for name, place in self._places.items()}
-        if digest(arrays, self.metadata) != self.metadata["sha256"]:
+        if content_digest(arrays, self.metadata) != self.metadata["sha256"]:
             raise ValueError("its SHA-256 digest does not match: the file was changed after it was written")
         return arrays
 
@@ -105,7 +101,7 @@ def reading(path: str | os.PathLike[str]) -> Iterator[Contents]:
     try:
         with _opened(name) as file:
             size = os.fstat(file.fileno()).st_size
-            _check_start(file.read(32))
+            _check_start(file.read(_START))
             file.seek(0)
             yield Contents(file, read_layout(file, size))
     except (ValueError, TypeError) as error:
@@ -126,7 +122,7 @@ def write(path: str | os.PathLike[str], arrays: Mapping[str, Array], metadata: M
         OSError: The file cannot be written.
     """
     texts = {"tidegate": FORMAT, **metadata}
-    texts["sha256"] = digest(arrays, texts)
+    texts["sha256"] = content_digest(arrays, texts)
     data = save({name: np.ascontiguousarray(array) for name, array in arrays.items()}, texts)
     with replacing(path) as file:
         file.write(data)
@@ -142,15 +138,12 @@ def is_model(path: str | os.PathLike[str]) -> bool:
         return False
 
 
-def digest(arrays: Mapping[str, Array], metadata: Mapping[str, str]) -> str:
+def content_digest(arrays: Mapping[str, npt.NDArray[Any]], texts: Mapping[str, str]) -> str:
     """Computes the SHA-256 of all names, texts, shapes and numbers, in an order that does not depend on the file's."""
-    sha256 = hashlib.sha256()
-    for key in sorted(metadata.keys() - {"sha256"}):
-        sha256.update(json.dumps([key, metadata[key]]).encode())
+    parts: list[str | npt.NDArray[Any]] = [json.dumps([key, texts[key]]) for key in sorted(texts.keys() - {"sha256"})]
     for name in sorted(arrays):
-        sha256.update(json.dumps([name, arrays[name].shape]).encode())
-        sha256.update(np.ascontiguousarray(arrays[name]).data)
-    return sha256.hexdigest()
+        parts += [json.dumps([name, arrays[name].shape]), arrays[name]]
+    return digest(parts)
 
 
 def _opened(name: str) -> BufferedReader:
@@ -202,9 +195,10 @@ def _check_start(start: bytes) -> None:
         raise ValueError("it is empty, expected a model file")
     if start[8:9] == b"{":
         return
-    for first, kind in FOREIGN.items():
-        if start.lstrip().startswith(first):
-            raise ValueError(f"it is {kind}, expected a model file written by tidegate")
+    name = signatures.name_of(start) or signatures.name_of_text(start)
+    name = name or ("JSON" if start.lstrip().startswith(b"{") else None)
+    if name:
+        raise ValueError(f"it is {name}{_HINTS.get(name, '')}, expected a model file written by tidegate")
     raise ValueError(f"it starts with {start[:12]!r}, expected a safetensors file written by tidegate")
 
 

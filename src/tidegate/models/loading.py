@@ -11,10 +11,9 @@ from tidegate.models.config import NetworkConfig, SequenceConfig, TextConfig
 from tidegate.models.file import TOKENIZER, reading
 from tidegate.models.metadata import parse_object
 from tidegate.models.network import Network
-from tidegate.models.rules import check_tokenizer
+from tidegate.models.rules import read_tokenizer
 from tidegate.models.sequence_model import SequenceModel
 from tidegate.models.text_model import TextModel
-from tidegate.text.tokenizer import Tokenizer
 
 M = TypeVar("M", bound=Network)
 
@@ -46,12 +45,11 @@ def load(path: str | os.PathLike[str], kind: type[Network] = Network) -> Network
         config = configured.from_json(texts["config"])
         # Arrays of these shapes that take no memory: the file's own are read only when they fit.
         config.check_arrays({name: np.broadcast_to(np.float32(0), shape) for name, shape in contents.shapes.items()})
-        if isinstance(config, TextConfig):
-            check_tokenizer(texts[TOKENIZER], config.vocab_size)
+        tokenizer = read_tokenizer(texts[TOKENIZER], config.vocab_size) if isinstance(config, TextConfig) else None
         arrays = CheckedArrays(config, contents.arrays())
         facts = [parse_object(name, texts[name]) for name in ("metrics", "versions")]
-        if isinstance(config, TextConfig):
-            return TextModel(config, Tokenizer.from_json(texts[TOKENIZER]), arrays, *facts)
+        if tokenizer and isinstance(config, TextConfig):
+            return TextModel(config, tokenizer, arrays, *facts)
         return found(config, arrays, *facts)
 
 

@@ -3,12 +3,13 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 CALIBRATION_BINS = 15
+_LEAST = float(np.finfo(np.float32).tiny)  # a probability of 0 would make the log-loss of everything infinite
 
 
 @dataclass(frozen=True)
@@ -30,6 +31,24 @@ class ClassScore:
     support: int
 
 
+class ReliabilityBin(NamedTuple):
+    """Rows of about the same confidence.
+
+    Attributes:
+        low: Least confidence.
+        high: Largest confidence.
+        n: Number of rows.
+        confidence: Their mean confidence.
+        accuracy: Share of them that is right.
+    """
+
+    low: float
+    high: float
+    n: int
+    confidence: float
+    accuracy: float
+
+
 @dataclass(frozen=True)
 class Report:
     """What `score` counted; the figures are derived from it on demand.
@@ -43,13 +62,17 @@ class Report:
         labels: The C classes, in the order of the rows and columns of `confusion`.
         confusion: Counts, int64 [C, C]: row = true class, column = predicted class.
         ece: Expected calibration error (see `calibration_error`).
+        log_loss: Mean of −log of the probability of the true class, nats.
         correct: Whether each row was predicted right, bool [B].
+        confidence: Probability of the predicted class, float64 [B].
     """
 
     labels: tuple[str, ...]
     confusion: npt.NDArray[np.int64]
     ece: float
+    log_loss: float
     correct: npt.NDArray[np.bool_]
+    confidence: npt.NDArray[np.float64]
 
     measure: ClassVar[str] = "macro_f1"
 
@@ -95,9 +118,24 @@ class Report:
                 for c in self.per_class
             },
             "confusion": self.confusion.tolist(),
+            "log_loss": self.log_loss,
             "ece": self.ece,
             "n": self.n,
         }
+
+    def reliability(self, bins: int = 10) -> list["ReliabilityBin"]:
+        """Groups rows by confidence, and compares it with the share that is right; empty bins are left out.
+
+        Args:
+            bins: How many equally wide bins there are from 0 to 1.
+        """
+        which = _bins(self.confidence, bins)
+        return [
+            ReliabilityBin(b / bins, (b + 1) / bins, int(inside.sum()), *means)
+            for b in range(bins)
+            if (inside := which == b).any()
+            for means in [(float(self.confidence[inside].mean()), float(self.correct[inside].mean()))]
+        ]
 
 
 def score(truth: npt.NDArray[np.integer], probabilities: npt.NDArray[np.floating], labels: Sequence[str]) -> Report:
@@ -121,8 +159,11 @@ def score(truth: npt.NDArray[np.integer], probabilities: npt.NDArray[np.floating
     predicted = probabilities.argmax(1)
     confusion = np.zeros((len(labels), len(labels)), np.int64)
     np.add.at(confusion, (truth, predicted), 1)
-    correct = predicted == truth
-    return Report(tuple(labels), confusion, calibration_error(correct, probabilities.max(1)), correct)
+    correct, confidence = predicted == truth, probabilities.max(1).astype(np.float64)
+    true = probabilities[np.arange(len(truth)), truth].astype(np.float64)
+    log_loss = -np.log(np.maximum(true, _LEAST)).mean()
+    ece = calibration_error(correct, confidence)
+    return Report(tuple(labels), confusion, ece, float(log_loss), correct, confidence)
 
 
 @dataclass(frozen=True)
@@ -197,9 +238,65 @@ def calibration_error(
         confidence: Probability of the predicted class, float [B].
         bins: Number of bins between 0 and 1.
     """
-    which = np.minimum((confidence * bins).astype(np.int64), bins - 1)
+    which = _bins(confidence, bins)
     surplus = np.bincount(which, correct - confidence.astype(np.float64), minlength=bins)
     return float(np.abs(surplus).sum() / len(correct))
+
+
+def _bins(confidence: npt.NDArray[np.floating], bins: int) -> npt.NDArray[np.int64]:
+    """Puts confidences into equally wide bins from 0 to 1, int64 [B]."""
+    return np.minimum((confidence * bins).astype(np.int64), bins - 1)
+
+
+class OperatingPoint(NamedTuple):
+    """What a threshold on the probability of one class does.
+
+    Attributes:
+        threshold: Least probability from which a row is said to be of the class.
+        precision: Share of those rows that are, 0 when there are none.
+        recall: Share of the rows of the class that are found, 0 when there are none.
+    """
+
+    threshold: float
+    precision: float
+    recall: float
+
+
+def at_threshold(
+    positive: npt.NDArray[np.bool_], probability: npt.NDArray[np.floating], threshold: float
+) -> OperatingPoint:
+    """Measures precision and recall of one class at a threshold.
+
+    Args:
+        positive: Whether each row is of the class, bool [B].
+        probability: Its probability, float [B].
+        threshold: Least probability of the rows that are taken.
+    """
+    taken = probability >= threshold
+    hits = int((taken & positive).sum())
+    return OperatingPoint(threshold, hits / max(1, int(taken.sum())), hits / max(1, int(positive.sum())))
+
+
+def at_recall(
+    positive: npt.NDArray[np.bool_], probability: npt.NDArray[np.floating], recall: float
+) -> OperatingPoint:
+    """Finds the highest threshold at which a share of the rows of a class is found, and measures there.
+
+    Args:
+        positive: Whether each row is of the class, bool [B]; one at least is.
+        probability: Its probability, float [B].
+        recall: The share, above 0 and up to 1.
+
+    Raises:
+        ValueError: No row is of the class, or the share is out of its range.
+    """
+    if not 0 < recall <= 1:
+        raise ValueError(f"recall is {recall}, expected a number above 0 and up to 1")
+    if not positive.any():
+        raise ValueError("no row is of the class, so there is no recall to reach")
+    ranked = np.sort(probability[positive])[::-1]
+    needed = int(np.ceil(recall * len(ranked) - 1e-9))
+    return at_threshold(positive, probability, float(ranked[needed - 1]))
 
 
 def paired_difference(first: npt.NDArray[np.bool_], second: npt.NDArray[np.bool_]) -> tuple[float, float]:

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import cached_property
 from typing import Any, ClassVar
 
 import numpy as np
@@ -14,12 +15,14 @@ from tidegate.models.config import NetworkConfig
 from tidegate.models.file import write
 from tidegate.models.inspected import Inspected
 from tidegate.models.metadata import format_object
-from tidegate.ops.checks import Sizes, check
 from tidegate.ops.trace import Trace
 from tidegate.sequences.embedded import Embedded, softmax
 from tidegate.sequences.padding import as_sequences, batches, pad
 from tidegate.sequences.recurrent import Recurrent
 from tidegate.sequences.summaries import summarize, summarize_so_far
+from tidegate.stream.running import Running, RunningSummary, check_vectors, fingerprint
+from tidegate.stream.session import Session
+from tidegate.text.tokenizer import Tokenizer
 
 Array = npt.NDArray[np.float32]
 Ids = npt.NDArray[np.integer[Any]]
@@ -48,10 +51,13 @@ class Network(Inspected):
         versions: The versions of the packages that trained it, by name.
         stack: The recurrent layers; None for a pooling.
         summary: How outputs become a summary vector: that of the configuration, or of the pooling.
+        tokenizer: What turns a text into word ids; None for a network that reads vectors.
     """
 
     config: Architecture
     described: ClassVar[str] = "a network that reads vectors"
+    ngrams: Any = None  # texts alone have them
+    tokenizer: Tokenizer | None = None
 
     def __init__(
         self,
@@ -147,7 +153,10 @@ class Network(Inspected):
             TypeError: The sequences are of another type.
             ValueError: A shape does not fit, or the network has no head.
         """
-        scores = self.scores(sequences)
+        return self.predictions_of(self.scores(sequences))
+
+    def predictions_of(self, scores: Array) -> npt.NDArray[Any]:
+        """Returns the most probable class of each row of scores [B, C], or the numbers of a regression."""
         if self.config.task == "regression":
             return scores[:, 0] if len(self.labels) == 1 else scores
         chosen: npt.NDArray[Any] = self._classes[scores.argmax(axis=1)]
@@ -167,7 +176,16 @@ class Network(Inspected):
             ValueError: A shape does not fit, or the network is not a classifier.
         """
         self._need_classes()
-        return softmax(self.scores(sequences))
+        return self.probabilities_of(self.scores(sequences))
+
+    def probabilities_of(self, scores: Array) -> Array:
+        """Returns the probability of each class of scores [B, C].
+
+        Raises:
+            ValueError: The network is not a classifier.
+        """
+        self._need_classes()
+        return softmax(scores)
 
     def scores(self, sequences: Any) -> Array:
         """Computes the outputs of the head: logits, whose softmax are the probabilities, or numbers.
@@ -231,21 +249,24 @@ class Network(Inspected):
             result[chosen] = summarize(*self.outputs(x, steps[chosen], ids=ids), steps[chosen], self.summary)
         return result
 
-    def outputs(self, x: Array, lengths: npt.NDArray[np.int64], *, ids: Ids | None = None) -> tuple[Array, Array]:
+    def outputs(
+        self, x: Array, lengths: npt.NDArray[np.int64], h0: Array | None = None, *, ids: Ids | None = None
+    ) -> tuple[Array, Array]:
         """Runs the stack, or the pooling, over a padded batch.
 
         Args:
             x: Vectors, float32 [T, B, I]; or, with ids, a table of vectors [V, I].
             lengths: Steps of each row, int [B].
+            h0: Initial states, in the shape of the final ones; None for 0.
             ids: The row of the table at each step, int [T, B].
 
         Returns:
             Outputs [T, B, ·] and final states [L·D, B, ·], of which `summarize` makes the summaries.
         """
         if self.stack:
-            return self.stack.outputs(x, lengths, ids=ids)
+            return self.stack.outputs(x, lengths, h0, ids=ids)
         pooling: Any = self.config.pooling
-        y, h_n = pooling.outputs(x if ids is None else x[ids], self.rate, lengths)
+        y, h_n = pooling.outputs(x if ids is None else x[ids], self.rate, lengths, h0)
         return y, h_n
 
     def summaries_so_far(self, x: Array, outputs: Array) -> Array:
@@ -286,10 +307,56 @@ class Network(Inspected):
 
     def _embed_vectors(self, source: npt.NDArray[Any]) -> Embedded:
         """Embeds one sequence of vectors."""
-        letter = self.config.input_letter
-        sizes: Sizes = {letter: (self.config.input_size, "the model")}
-        x = _finite("source", check("source", np.asarray(source, np.float32), f"T {letter}", sizes))
+        x = self.check_vectors("source", source, "T")
         return Embedded(np.ascontiguousarray(x)[:, None], np.array([len(x)]), None)
+
+    def check_vectors(self, name: str, source: Any, axes: str) -> Array:
+        """Returns vectors as float32.
+
+        Args:
+            name: What errors call them.
+            source: The vectors.
+            axes: Letters of the axes before the features, such as "T".
+
+        Raises:
+            TypeError: They are no numbers.
+            ValueError: They are of another size, or not finite.
+        """
+        return check_vectors(name, source, f"{axes} {self.config.input_letter}", self.config.input_size)
+
+    def stream(self, state: bytes | None = None, *, endless: bool = False) -> Session:
+        """Begins a stream: one sequence that is read as it arrives, to the bit as if it came whole.
+
+        Args:
+            state: The `state` of an earlier session with this model, to go on from there; None to begin anew.
+            endless: Whether to read on where `predict` would not, beyond the `max_length` of a model of texts.
+
+        Raises:
+            TypeError: The state is no bytes.
+            ValueError: The network reads in both directions, or the state is damaged or of another model.
+        """
+        return Session(self, state, endless=endless)
+
+    def running(self) -> tuple[Running, ...]:
+        """Returns the parts whose scores are added up, each in the form that a stream runs.
+
+        Raises:
+            ValueError: The network reads in both directions.
+        """
+        features = self.config.hidden_size if self.stack else self.config.input_size
+        head = self.head if self.config.has_head else None
+        return (RunningSummary(self.outputs, self.stack, features, self.summary, head),)
+
+    @property
+    def most_steps(self) -> int | None:
+        """The steps of a sequence that it reads; None for all."""
+        return None
+
+    @cached_property
+    def fingerprint(self) -> bytes:
+        """What tells it from other models where the state of a stream is restored, 16 bytes."""
+        tokenizer = self.tokenizer.to_json() if self.tokenizer else ""
+        return fingerprint(f"{self.cell_name} {self.summary} {tokenizer}", self.arrays)
 
     def trace(self, source: Any) -> list[Trace]:
         """Reads sequences and returns every gate of every unit at every step.
@@ -309,6 +376,10 @@ class Network(Inspected):
         embedded = self.embed(source)
         traces = self.stack.trace(embedded.x, embedded.lengths)
         return [replace(trace, tokens=embedded.tokens) for trace in traces]
+
+    def vectors_of(self, ids: Ids) -> Array:
+        """Returns the vectors of words, float32 [..., I]; a network that reads vectors knows none."""
+        raise TypeError(f"this network reads vectors, not words: {ids!r:.60}")
 
     def head(self, summaries: Array) -> Array:
         """Applies the linear head.

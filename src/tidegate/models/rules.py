@@ -6,22 +6,21 @@ letters can take hours, or all memory. So a file says which rules it means, and 
 
 import json
 from functools import cache
-from hashlib import sha256
 from typing import Any
 
+from tidegate.files.digests import digest
 from tidegate.models.metadata import parse_object
 from tidegate.text.tokenizer import Tokenizer
 
 EARLIER = frozenset({"507a9eea6e6fede086abde53e671ae64f806aee582a16adfb371e468fe75931a"})
-"""Digests of the rules of earlier versions, see `digest`; add the present one before the rules are changed."""
+"""Digests of the rules of earlier versions, see `rules_digest`; add the present one before the rules are changed."""
 
 _RULES = ("normalizer", "pre_tokenizer")
-_UNUSED = ("added_tokens", "decoder", "padding", "post_processor", "truncation")
 _VALUES_BESIDE = 10_000  # values in the JSON beside the words and their ids
 
 
-def check_tokenizer(text: str, words: int) -> None:
-    """Checks that a tokenizer's JSON has rules of this version or an earlier one, and distinct words.
+def read_tokenizer(text: str, words: int) -> Tokenizer:
+    """Makes a tokenizer of its JSON if that has rules of this version or an earlier one.
 
     Args:
         text: The JSON.
@@ -31,28 +30,20 @@ def check_tokenizer(text: str, words: int) -> None:
         ValueError: It is no such JSON, it has more words, a word twice, or other rules.
     """
     description = parse_object("the tokenizer", text, 2 * words + _VALUES_BESIDE)
-    model = description.get("model")
-    vocab = model.get("vocab") if isinstance(model, dict) else None
-    for word, number in vocab.items() if isinstance(vocab, dict) else ():
-        if type(number) is not int:
-            raise ValueError(f"the tokenizer has the id {number!r:.60} for {word!r:.60}, expected an integer")
-    for name in _UNUSED:
-        if description.get(name):
-            raise ValueError(f"the tokenizer has {name}, expected none: it would change the ids or their number")
-    if digest(description) not in EARLIER | {_present()}:
+    if rules_digest(description) not in EARLIER | {_present()}:
         raise ValueError(
             "this is not a tokenizer of tidegate: its rules for cutting texts are of no version up to this one, and are"
             " not tried, because a regular expression can take any time and memory"
         )
+    return Tokenizer.from_description(description)
 
 
-def digest(description: dict[str, Any]) -> str:
+def rules_digest(description: dict[str, Any]) -> str:
     """Computes the SHA-256 of the rules in a tokenizer's JSON, however that is laid out."""
-    rules = {name: description.get(name) for name in _RULES}
-    return sha256(json.dumps(rules, sort_keys=True).encode()).hexdigest()
+    return digest([json.dumps({name: description.get(name) for name in _RULES}, sort_keys=True)])
 
 
 @cache
 def _present() -> str:
     """The digest of the rules of this version."""
-    return digest(json.loads(Tokenizer.train(["a"], min_frequency=1).to_json()))
+    return rules_digest(json.loads(Tokenizer.train(["a"], min_frequency=1).to_json()))

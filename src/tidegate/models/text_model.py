@@ -1,17 +1,19 @@
 """A trained network that reads texts, without PyTorch: a tokenizer and word vectors before a `Network`."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from tidegate.inspection.network import beside_so_far, words_of
 from tidegate.inspection.units import Units, units
 from tidegate.models.config import TextConfig
-from tidegate.models.network import Array, Network
+from tidegate.models.network import Array, Ids, Network
+from tidegate.models.ngrams import Ngrams
 from tidegate.sequences.embedded import Embedded, softmax
 from tidegate.sequences.padding import pad
-from tidegate.text.tokenizer import Tokenizer, check_texts
+from tidegate.text.tokenizer import Tokenizer, Words, check_texts
 
 
 class TextModel(Network):
@@ -38,10 +40,12 @@ class TextModel(Network):
     Attributes:
         config: Cell, sizes, summary, task and labels.
         tokenizer: What turns a text into word ids.
+        ngrams: The n-gram part, whose logits are added to those of the network; None without.
     """
 
     config: TextConfig
     described = "a model that reads texts"
+    tokenizer: Tokenizer
 
     def __init__(
         self,
@@ -68,11 +72,22 @@ class TextModel(Network):
         if len(tokenizer) != config.vocab_size:
             raise ValueError(f"the tokenizer has {len(tokenizer)} words, expected vocab_size = {config.vocab_size}")
         self.tokenizer = tokenizer
+        self.ngrams = Ngrams(self.arrays, tokenizer.vocab, len(config.labels)) if config.ngrams else None
 
     @property
     def vocabulary(self) -> list[str]:
         """The words that it knows."""
         return self.tokenizer.vocab
+
+    @property
+    def most_steps(self) -> int | None:
+        """The words of a text that it reads; None for all."""
+        return self.config.max_length
+
+    def vectors_of(self, ids: Ids) -> Array:
+        """Returns the vectors of words, float32 [..., E] of ints [...]."""
+        vectors: Array = self.arrays["embedding.weight"][ids]
+        return vectors
 
     def encode(self, texts: Iterable[str]) -> Array:
         """Summarises each text by one vector: what the head sees.
@@ -86,9 +101,33 @@ class TextModel(Network):
         Raises:
             TypeError: It is one text, or one of them is no text.
         """
-        return self.summaries(
-            self.tokenizer.encode_batch(texts, self.config.max_length), self.arrays["embedding.weight"]
-        )
+        if not self.config.summary_size:
+            raise ValueError("this model has n-grams alone, and no network whose summary vectors could be returned")
+        return self._summarize_ids(self.tokenizer.encode_batch(texts, self.config.max_length))
+
+    def _summarize_ids(self, rows: Sequence[npt.NDArray[np.int32]]) -> Array:
+        return self.summaries(rows, self.arrays["embedding.weight"])
+
+    def scores(self, texts: Iterable[str]) -> Array:
+        """Computes the outputs of the head, with what other parts add: logits, or the numbers of a regression.
+
+        Args:
+            texts: B texts.
+
+        Returns:
+            Outputs, float32 [B, C].
+
+        Raises:
+            TypeError: It is one text, or one of them is no text.
+            ValueError: The network has no head.
+        """
+        if self.ngrams is None:
+            return super().scores(texts)
+        if self.ngrams.has_letters:
+            read = self.tokenizer.read_batch(texts, self.config.max_length)
+        else:
+            read = [Words(ids) for ids in self.tokenizer.encode_batch(texts, self.config.max_length)]
+        return self.head(self._summarize_ids([text.ids for text in read])) + self.ngrams.logits(read).astype(np.float32)
 
     def probability_after(self, text: str) -> tuple[list[str], Array]:
         """Computes the probabilities after each word, exactly as if the text ended there.
@@ -100,9 +139,10 @@ class TextModel(Network):
             The words, those beyond `max_length` left out, and the probabilities after each, float32 [T, C].
         """
         self._need_classes()
-        x, lengths, tokens = self.embed([text])
-        assert tokens is not None  # noqa: S101 - for mypy: it is a text
-        return list(tokens[0]), softmax(self.head(self.summaries_so_far(x, self.outputs(x, lengths)[0])))
+        embedded = self.embed([text])
+        x = embedded.x
+        logits = self.head(self.summaries_so_far(x, self.outputs(x, embedded.lengths)[0]))
+        return list(words_of(embedded)), softmax(logits + beside_so_far(self, embedded))
 
     def embed(self, source: Any) -> Embedded:
         """Makes sequences of vectors from texts.
@@ -124,7 +164,7 @@ class TextModel(Network):
         texts = list(check_texts([source] if isinstance(source, str) else source))
         cut = [self.tokenizer.cut(text, self.config.max_length) for text in texts]
         x, lengths = pad([self.arrays["embedding.weight"][each.ids] for each in cut], self.config.embedding_size)
-        return Embedded(x, lengths, tuple(tuple(each.words) for each in cut))
+        return Embedded(x, lengths, tuple(tuple(each.words) for each in cut), tuple(each.ids for each in cut))
 
     def units(self, texts: Iterable[str], *, layer: int = 0, reverse: bool = False, min_count: int = 10) -> Units:
         """Gathers what the units of one layer and direction do over many texts.

@@ -23,6 +23,8 @@ from tidegate.ops.batch import EPISODE_STATES as EPISODE_STATES
 from tidegate.ops.batch import Batch as Batch
 from tidegate.ops.cells import CELLS as CELLS
 from tidegate.ops.cells import Cell as Cell
+from tidegate.ops.compressed import Compressed as Compressed
+from tidegate.ops.compressed import compress as compress
 from tidegate.ops.layer import RowOptions as RowOptions
 from tidegate.ops.layer import backward as backward
 from tidegate.ops.layer import forward as forward

@@ -14,6 +14,7 @@ import numpy.typing as npt
 from tidegate import _native
 from tidegate.ops.batch import Batch
 from tidegate.ops.cells import Cell
+from tidegate.ops.compressed import Compressed
 from tidegate.ops.threads import get_num_threads
 
 Array = npt.NDArray[np.float32]
@@ -33,6 +34,7 @@ class Layer(NamedTuple):
     isa: str
     native: _native.PackedLayer
     owner: Any = None  # of borrowed weights
+    dtype: str = "float32"  # of the weights
 
 
 class Forward(NamedTuple):
@@ -92,6 +94,16 @@ def pack_weights(cell: Cell, weights: Weights, isa: str) -> Layer:
     w_ih, w_hh, b_ih, _ = weights
     native = _native.PackedLayer(cell.name, cell.places, weights, isa, get_num_threads())
     return Layer(cell, w_ih.shape[1], w_hh.shape[1], b_ih is not None, isa, native)
+
+
+def pack_compressed(
+    cell: Cell, matrices: tuple[Compressed, Compressed], biases: tuple[Array | None, Array | None], isa: str
+) -> Layer:
+    """Copies weights of fewer bits, both of one dtype, into the layout of one instruction set."""
+    w_ih, w_hh = matrices
+    arrays = (np.ascontiguousarray(w_ih.values), np.ascontiguousarray(w_hh.values), w_ih.scales, w_hh.scales)
+    native = _native.PackedLayer.small(cell.name, cell.places, w_hh.dtype, arrays, biases, isa, get_num_threads())
+    return Layer(cell, w_ih.shape[1], w_hh.shape[1], biases[0] is not None, isa, native, dtype=w_hh.dtype)
 
 
 def rows_contiguous(array: Array) -> Array:

@@ -22,6 +22,7 @@ from tidegate.ops._kernels import (
     by_state,
     empty,
     empty_states,
+    pack_compressed,
     pack_weights,
     rows_contiguous,
     run_backward,
@@ -30,6 +31,7 @@ from tidegate.ops._kernels import (
 )
 from tidegate.ops.batch import Batch, IntegersLike, check_batch
 from tidegate.ops.cells import Cell
+from tidegate.ops.compressed import Compressed
 
 
 class RowOptions(TypedDict, total=False):
@@ -84,8 +86,8 @@ def default_isa() -> str:
 
 def pack(
     cell: str | Cell,
-    w_ih: Array,
-    w_hh: Array,
+    w_ih: Array | Compressed,
+    w_hh: Array | Compressed,
     b_ih: Array | None = None,
     b_hh: Array | None = None,
     *,
@@ -94,10 +96,21 @@ def pack(
 ) -> Layer:
     """Copies the weights of a layer into the layout of one instruction set.
 
+    Wide layers spend a step reading their weights: int8 and bfloat16 ones, see `compress`, make it two to four times as
+    fast. The input and the state of a step are rounded to 16 bits or somewhat less for int8, each row by a scale of its
+    own, so no result depends on other rows, on padding, or on how a sequence is cut; for bfloat16 they stay as they
+    are. If a number of a row is not finite, no result of its step is, with int8. `backward` takes neither.
+
+        >>> from tidegate.ops import compress
+        >>> w_ih, w_hh = np.full((3, 2), 0.5, np.float32), np.full((3, 1), 0.1, np.float32)
+        >>> layer = pack("gru", compress(w_ih, "int8"), compress(w_hh, "int8"))
+        >>> forward(layer, np.ones((4, 1, 2), np.float32)).h_n.round(3)
+        array([[0.545]], dtype=float32)
+
     Args:
         cell: The cell, by its name or its text: "gru", "lstm", "rnn_tanh", "gru reset=before", …
-        w_ih: Input weights, float32 [G·H, I], blocks in the order of `Cell.blocks`, which is torch's.
-        w_hh: State weights, float32 [G·H, H].
+        w_ih: Input weights, float32 [G·H, I], blocks in the order of `Cell.blocks`, which is torch's; or compressed.
+        w_hh: State weights, float32 [G·H, H]; compressed if w_ih is, to the same dtype.
         b_ih: Input bias, float32 [G·H]; None for a layer without bias.
         b_hh: State bias, float32 [G·H]; None for a layer without bias.
         isa: One of `isas()`; by default the environment variable TIDEGATE_ISA, else the best.
@@ -105,7 +118,7 @@ def pack(
             rows of a gate that is off are not read, and their gradients are 0.
 
     Raises:
-        TypeError: An array is not float32.
+        TypeError: An array is not float32, or the two matrices are of different dtypes.
         ValueError: A shape, the cell, a choice or the instruction set is wrong, or only one bias is given.
     """
     cell = Cell.of(cell, **choices)
@@ -115,10 +128,16 @@ def pack(
     return pack_checked(cell, w_ih, w_hh, b_ih, b_hh, isa=isa)
 
 
+def stand_in(weight: Any) -> Any:
+    """Returns an array with the shape of a compressed matrix, to be checked in its place; another weight as it is."""
+    return np.broadcast_to(np.float32(0), weight.shape) if isinstance(weight, Compressed) else weight
+
+
 def check_weights(
-    cell: Cell, w_ih: Array, w_hh: Array, b_ih: Array | None = None, b_hh: Array | None = None
+    cell: Cell, w_ih: Array | Compressed, w_hh: Array | Compressed, b_ih: Array | None = None, b_hh: Array | None = None
 ) -> tuple[int, int]:
     """Checks the weights of a layer in one direction, and returns I and H; see `pack`."""
+    w_ih, w_hh = stand_in(w_ih), stand_in(w_hh)
     sizes: checks.Sizes = {"G": (cell.G, f"cell {cell.name!r}")}
     if isinstance(w_hh, np.ndarray) and w_hh.ndim == 2:
         H = w_hh.shape[1]
@@ -138,17 +157,22 @@ def check_weights(
 
 def pack_checked(
     cell: Cell,
-    w_ih: Array,
-    w_hh: Array,
+    w_ih: Array | Compressed,
+    w_hh: Array | Compressed,
     b_ih: Array | None = None,
     b_hh: Array | None = None,
     *,
     isa: str | None = None,
 ) -> Layer:
     """Does what `pack` does, with weights that the caller has checked together with the rest of a stack."""
-    w_ih, w_hh = np.ascontiguousarray(w_ih), np.ascontiguousarray(w_hh)
     b_ih, b_hh = (None if bias is None else np.ascontiguousarray(bias) for bias in (b_ih, b_hh))
-    return pack_weights(cell, (w_ih, w_hh, b_ih, b_hh), isa or default_isa())
+    isa = isa or default_isa()
+    if isinstance(w_ih, Compressed) and isinstance(w_hh, Compressed) and w_ih.dtype == w_hh.dtype:
+        return pack_compressed(cell, (w_ih, w_hh), (b_ih, b_hh), isa)
+    if isinstance(w_ih, Compressed) or isinstance(w_hh, Compressed):
+        dtypes = [w.dtype if isinstance(w, Compressed) else "float32" for w in (w_ih, w_hh)]
+        raise TypeError(f"w_ih is {dtypes[0]} and w_hh {dtypes[1]}, expected one dtype for both")
+    return pack_weights(cell, (np.ascontiguousarray(w_ih), np.ascontiguousarray(w_hh), b_ih, b_hh), isa)
 
 
 def _checked(layer: Layer, x: Array, h0: Any, options: RowOptions) -> tuple[Call, checks.Sizes, str]:
@@ -259,6 +283,8 @@ def backward(
         TypeError: An array is not float32, lengths or ids are no integers, or episode_starts no booleans.
         ValueError: A shape, a length or an id is wrong, or `out` has no trace that is needed.
     """
+    if layer.dtype != "float32":
+        raise ValueError(f"the layer's weights are {layer.dtype}, which have no gradients: pack them as float32")
     need = options.pop("need", _NEED)
     call, sizes, rows = _checked(layer, x, h0, options)
     checks.check_recompute(recompute_every)

@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 
 import numpy as np
+import numpy.typing as npt
 
 from tidegate import _native
 from tidegate.ops import checks
@@ -44,6 +45,20 @@ def step(layer: Layer | Iterable[Layer], x: Array, h: Array, *, out: Array | Non
         done = _quick_step(layer, np.ascontiguousarray(x), np.ascontiguousarray(h), y)
         assert done, "arrays that pass the checks are taken"  # noqa: S101 - a bug of ours, not of the caller's
     return y
+
+
+def step_streams(layers: Iterable[Layer], x: Array, states: Array, places: npt.NDArray[np.int64]) -> None:
+    """Takes one step of many streams whose states lie anywhere in one array, and leaves the new ones there.
+
+    It is for pools of streams, whose arrays are as they should be: nothing is checked here.
+
+    Args:
+        layers: Packed weights of the L layers of a stack.
+        x: Input, float32 [B, I], C-contiguous.
+        states: Float32 [places, S, L, H], C-contiguous.
+        places: Where each stream has its states, ints [B] in range, none twice.
+    """
+    _native.step_streams([one.native for one in layers], x, states, places, get_num_threads())
 
 
 def _quick_step(layer: Layer | list[Layer], x: Array, h: Array, y: Array) -> bool:

@@ -13,11 +13,13 @@ class Embedded(NamedTuple):
         x: Vectors, float32 [T, B, I], 0 beyond a row's length.
         lengths: Steps of each row, int64 [B].
         tokens: The words of each row; None if the sequences are no texts.
+        ids: The ids of the words of each row, int32 [T_b] each; None if the sequences are no texts.
     """
 
     x: npt.NDArray[np.float32]
     lengths: npt.NDArray[np.int64]
     tokens: tuple[tuple[str, ...], ...] | None
+    ids: tuple[npt.NDArray[np.int32], ...] | None = None
 
 
 def softmax(scores: npt.NDArray[np.floating[Any]]) -> npt.NDArray[np.floating[Any]]:

@@ -75,19 +75,22 @@ def compound(sequences: Sequences, rate: npt.ArrayLike) -> Array:
     return compounded(x, rates, lengths)[1]
 
 
-def compounded(x: Array, rate: npt.ArrayLike, lengths: npt.NDArray[np.int64]) -> tuple[Array, Array]:
+def compounded(
+    x: Array, rate: npt.ArrayLike, lengths: npt.NDArray[np.int64], h0: Array | None = None
+) -> tuple[Array, Array]:
     """Compounds a padded batch and keeps every step.
 
     Args:
         x: Input, float [T, B, I].
         rate: Growth factors per step, [], [1] or [I].
         lengths: Steps of each row, int [B].
+        h0: Balances to begin with, [B, I]; None for 0.
 
     Returns:
         Balances after each step [T, B, I], and after each row's last step [B, I], in the dtype of x.
     """
     rate = np.asarray(rate, x.dtype)
-    y, h = np.empty_like(x), np.zeros(x.shape[1:], x.dtype)
+    y, h = np.empty_like(x), np.zeros(x.shape[1:], x.dtype) if h0 is None else h0
     for t in range(len(x)):
         h = np.where(t < lengths[:, None], rate * h + x[t], h)
         y[t] = h
@@ -112,20 +115,23 @@ class Pooling:
     has_rate: bool = False
     learning_rate: float = 3e-3
 
-    def outputs(self, x: Array, rate: npt.ArrayLike | None, lengths: npt.NDArray[np.int64]) -> tuple[Array, Array]:
+    def outputs(
+        self, x: Array, rate: npt.ArrayLike | None, lengths: npt.NDArray[np.int64], h0: Array | None = None
+    ) -> tuple[Array, Array]:
         """Reads a padded batch.
 
         Args:
             x: Input, float [T, B, I].
             rate: Growth factors per step, [], [1] or [I]; None without.
             lengths: Steps of each row, int [B].
+            h0: Initial states [1, B, I]; None for 0.
 
         Returns:
             Outputs [T, B, I] and final states [1, B, I], of which `summarize` makes the summaries.
         """
         if rate is None:
             return x, np.zeros((1, *x.shape[1:]), x.dtype)
-        y, h_n = compounded(x, rate, lengths)
+        y, h_n = compounded(x, rate, lengths, None if h0 is None else h0[0])
         return y, h_n[None]
 
 
@@ -137,3 +143,6 @@ POOLINGS = {
     )
 }
 """The poolings by name."""
+
+NOTHING = Pooling("none", "no network", summary="mean")
+"""In the place of a pooling where no network reads the vectors, which have no numbers then: I is 0."""

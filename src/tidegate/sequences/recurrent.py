@@ -1,6 +1,7 @@
 """Trained recurrent stacks on numpy arrays: sequences in, summary vectors out, no PyTorch."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from functools import cached_property
 from typing import Any, Self
 
 import numpy as np
@@ -10,8 +11,10 @@ from tidegate import ops
 from tidegate.ops._kernels import empty
 from tidegate.ops.cells import Cell
 from tidegate.ops.checks import Sizes, check, check_ids, check_lengths
-from tidegate.ops.layer import pack_checked
+from tidegate.ops.compressed import Compressed, compress
+from tidegate.ops.layer import pack_checked, stand_in
 from tidegate.ops.names import layout, parameter_letters, parameter_names
+from tidegate.ops.streaming import step_streams
 from tidegate.ops.trace import Trace, outputs_of
 from tidegate.sequences.padding import Sequences, as_sequences, batches, pad
 from tidegate.sequences.summaries import summarize, summary_size
@@ -42,12 +45,12 @@ class Recurrent:
         bidirectional: Whether each layer walks in both directions (D = 2) or only forward (D = 1).
         bias: Whether the cells have biases.
         summary_size: F, size of a summary: D·H, twice that for "mean+max".
-        weights: The weights by their names, float32.
+        stored: The weights by their names, float32, or of fewer bits.
     """
 
     def __init__(
         self,
-        weights: Mapping[str, npt.ArrayLike],
+        weights: Mapping[str, npt.ArrayLike | Compressed],
         cell: str | Cell = "gru",
         summary: str = "last",
         **choices: str,
@@ -56,8 +59,8 @@ class Recurrent:
 
         Args:
             weights: Arrays by torch's names, `weight_ih_l0` [G·H, I], `weight_hh_l0` [G·H, H], `bias_ih_l0` [G·H],
-                `bias_hh_l0` [G·H], `weight_ih_l0_reverse`, …; converted to float32. The names say how many layers
-                and directions there are.
+                `bias_hh_l0` [G·H], `weight_ih_l0_reverse`, …; converted to float32, unless they are compressed. The
+                names say how many layers and directions there are.
             cell: The cell that they were trained for, by its name or its text.
             summary: What becomes of the outputs of a sequence, as in `summarize`.
             choices: What is chosen of the cell, see `Cell.choices`.
@@ -70,10 +73,10 @@ class Recurrent:
         num_layers, bidirectional, bias = layout(weights.keys())
         arrays = {name: _as_float32(name, array) for name, array in weights.items()}
         sizes: Sizes = {"G": (cell.G, f"cell {cell.name!r}")}
-        check("weight_hh_l0", arrays["weight_hh_l0"], "G·H H", sizes)
+        check("weight_hh_l0", stand_in(arrays["weight_hh_l0"]), "G·H H", sizes)
         sizes["D"] = (1 + bidirectional, "the names of the weights")
         for name, letters in parameter_letters(num_layers, bidirectional, bias).items():
-            check(name, arrays[name], letters, sizes)
+            check(name, stand_in(arrays[name]), letters, sizes)
         for letter in "IH":
             if sizes[letter][0] < 1:
                 raise ValueError(
@@ -82,25 +85,57 @@ class Recurrent:
         self._set_up(arrays, cell, summary)
 
     @classmethod
-    def of_checked(cls, weights: Mapping[str, Array], cell: Cell, summary: str = "last") -> Self:
-        """Makes a stack of float32 weights whose names and shapes the caller has checked, as those of a model file."""
+    def of_checked(cls, weights: Mapping[str, Array | Compressed], cell: Cell, summary: str = "last") -> Self:
+        """Makes a stack of weights, float32 or compressed, that the caller has checked, as those of a model file."""
         stack = cls.__new__(cls)
         stack._set_up(dict(weights), cell, summary)  # noqa: SLF001 - of its own class
         return stack
 
-    def _set_up(self, arrays: dict[str, Array], cell: Cell, summary: str) -> None:
-        self.cell, self.summary, self.weights = cell, summary, arrays
+    def _set_up(self, arrays: dict[str, Array | Compressed], cell: Cell, summary: str) -> None:
+        self.cell, self.summary, self.stored = cell, summary, arrays
         self.num_layers, self.bidirectional, self.bias = layout(arrays.keys())
         self.input_size, self.hidden_size = arrays["weight_ih_l0"].shape[1], arrays["weight_hh_l0"].shape[1]
         self.summary_size = summary_size(summary, (1 + self.bidirectional) * self.hidden_size)
+        self._layers = self._packed(arrays)
 
-        self._layers = [
+    def _packed(self, arrays: Mapping[str, Any]) -> list[list[ops.Layer]]:
+        return [
             [
                 pack_checked(self.cell, *(arrays[name] for name in parameter_names(layer, reverse, self.bias)))
                 for reverse in (False, True)[: 1 + self.bidirectional]
             ]
             for layer in range(self.num_layers)
         ]
+
+    @cached_property
+    def weights(self) -> dict[str, Array]:
+        """The weights by their names, float32; compressed ones expanded."""
+        return {name: w.expand() if isinstance(w, Compressed) else w for name, w in self.stored.items()}
+
+    @cached_property
+    def _differentiable(self) -> list[list[ops.Layer]]:
+        """The layers with float32 weights, for gradients."""
+        compressed = any(isinstance(w, Compressed) for w in self.stored.values())
+        return self._packed(self.weights) if compressed else self._layers
+
+    def compressed(self, dtype: str) -> Self:
+        """Makes a stack with the same weights in fewer bits, whose steps are faster where layers are wide.
+
+            >>> rng = np.random.default_rng(0)
+            >>> shapes = {"weight_ih_l0": (96, 8), "weight_hh_l0": (96, 32)}
+            >>> layer = Recurrent({name: 0.2 * rng.standard_normal(shape) for name, shape in shapes.items()})
+            >>> x = rng.standard_normal((1, 9, 8))
+            >>> bool(np.abs(layer.compressed("int8")(x) - layer(x)).max() < 0.01)
+            True
+
+        Args:
+            dtype: "int8" or "bfloat16", as in `ops.compress`. Biases stay float32.
+
+        Raises:
+            ValueError: The dtype is another, a weight is not finite, or a matrix is too wide for int8.
+        """
+        weights = {name: compress(w, dtype) if w.ndim == 2 else w for name, w in self.weights.items()}
+        return self.of_checked(weights, self.cell, self.summary)
 
     def __call__(self, sequences: Sequences) -> Array:
         """Summarises sequences, each to one vector.
@@ -178,6 +213,10 @@ class Recurrent:
             raise ValueError("a stack in both directions takes no steps: it reads a sequence from its end too")
         return ops.step([layer for layer, *_ in self._layers], x, h, out=out)
 
+    def step_streams(self, x: Array, states: Array, places: npt.NDArray[np.int64]) -> None:
+        """Takes one step of many streams in their places, see `ops.streaming.step_streams`; for one direction only."""
+        step_streams([layer for layer, *_ in self._layers], x, states, places)
+
     def trace(self, x: Array, lengths: npt.ArrayLike | None = None, h0: Array | None = None) -> list[Trace]:
         """Runs the stack as `outputs` does, and keeps every gate of every unit at every step.
 
@@ -218,7 +257,7 @@ class Recurrent:
         for index in reversed(range(self.num_layers)):
             inputs: Array = outputs_of(traces, index - 1) if index else x
             dx: Array = np.zeros_like(inputs)
-            for d, layer in enumerate(self._layers[index]):
+            for d, layer in enumerate(self._differentiable[index]):
                 trace = traces[index * D + d]
                 states = [trace.values[name] for name in self.cell.states[1:]]
                 kept = np.stack(states, axis=2) if states else None
@@ -336,8 +375,10 @@ def _taken_apart(trace: Array | None) -> Iterable[Array]:
     return np.moveaxis(trace, 2, 0)
 
 
-def _as_float32(name: str, values: Any) -> Array:
-    """Converts a weight of any real dtype."""
+def _as_float32(name: str, values: Any) -> Array | Compressed:
+    """Converts a weight of any real dtype; a compressed one stays as it is."""
+    if isinstance(values, Compressed):
+        return values
     array = np.asarray(values)
     if array.dtype.kind not in "fiu":
         raise TypeError(f"{name} has dtype {array.dtype}, expected real numbers")

@@ -24,12 +24,18 @@ class Part(NamedTuple):
 
     Attributes:
         reduce: The vector [F] of states [n, F], n ≥ 1.
+        start: What is kept of a sequence before its first state, for each feature: the neutral number of `more`.
+        more: What is kept with one more state, of what was kept and the state, [..., F] both.
+        value: The vector of what is kept and the number n ≥ 1 of states, [..., F] of [..., F] and [..., 1].
         so_far: The vectors of all beginnings, [n, F] of states [n, F].
         weights: The weight of each state in the vector, which is also its gradient: float64 [n, ...] of states
             [n, ...], n ≥ 1, in the order in which the layer walked them.
     """
 
     reduce: Callable[[Array], Array]
+    start: float
+    more: Callable[[Array, Array], Array]
+    value: Callable[[Array, npt.NDArray[Any]], Array]
     so_far: Callable[[Array], Array]
     weights: Callable[[Array], npt.NDArray[np.float64]]
 
@@ -41,19 +47,36 @@ def _at(states: Array, steps: Any) -> npt.NDArray[np.float64]:
     return weights
 
 
+def _in_order(join: np.ufunc, y: Array) -> Array:
+    """Joins states from the first to the last, [F] of [n, F], as a stream does."""
+    joined: Array = join.reduce(y, axis=0)
+    if y.shape[1] == 1 and len(y) > 2:  # numpy takes a single column in another order
+        return np.array(join.accumulate(y, axis=0)[-1])
+    return joined
+
+
 PARTS = {
     "last": Part(
         reduce=lambda y: y[-1],
+        start=0.0,
+        more=lambda _, y: y,
+        value=lambda kept, _: kept,
         so_far=lambda y: y,
         weights=lambda states: _at(states, len(states) - 1),
     ),
     "mean": Part(
-        reduce=lambda y: y.sum(axis=0) / y.dtype.type(len(y)),
+        reduce=lambda y: _in_order(np.add, y) / y.dtype.type(len(y)),
+        start=-0.0,  # 0 would turn a sum of -0 alone into 0
+        more=np.add,
+        value=lambda kept, n: kept / n.astype(kept.dtype),
         so_far=lambda y: np.add.accumulate(y, axis=0) / np.arange(1, len(y) + 1, dtype=y.dtype)[:, None],
         weights=lambda states: np.full(states.shape, 1 / len(states)),
     ),
     "max": Part(
-        reduce=lambda y: y.max(axis=0),
+        reduce=lambda y: _in_order(np.maximum, y),
+        start=-np.inf,
+        more=np.maximum,
+        value=lambda kept, _: kept,
         so_far=lambda y: np.maximum.accumulate(y, axis=0),
         weights=lambda states: _at(states, states.argmax(axis=0)),
     ),

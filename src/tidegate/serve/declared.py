@@ -13,6 +13,8 @@ def kind_of(model: Inspectable) -> str:
     """Names what reads the words: the title of a cell, or of a pooling."""
     if model.stack:
         return model.stack.cell.title
+    if not model.head_weight.shape[1]:
+        return "n-grams"
     return ("average" if model.rate is None else "compounding") + " of word vectors"
 
 
@@ -24,7 +26,10 @@ def title_of(model: Inspectable) -> str:
 def term_of(model: Inspectable) -> str:
     """Says what a word's term in the score is."""
     if model.stack:
-        return "what this word wrote into the memory, and what of it is still there at the end"
+        beside = ", and its share of the n-grams that it is part of" if model.ngrams else ""
+        return "what this word wrote into the memory, and what of it is still there at the end" + beside
+    if not model.head_weight.shape[1]:
+        return "this word's share of the n-grams that it is part of"
     if model.rate is None:
         return "what the vector of this word adds to the average"
     return "what the vector of this word adds, as far as compounding has left it at the end"

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from tidegate.characters import visible
 from tidegate.inspection import ledger
 from tidegate.inspection.counterfactual import check_change, what_if
 from tidegate.inspection.explain import Explanation, explain
@@ -20,7 +21,6 @@ from tidegate.sequences.summaries import summary_weights
 from tidegate.serve import declared, messages
 from tidegate.serve.messages import Array, GateQuestion, Place, Question, QuestionError, UnitQuestion, WhatIfQuestion
 from tidegate.serve.readings import Readings
-from tidegate.text.tokenizer import visible
 
 TOP_WORDS = 8
 

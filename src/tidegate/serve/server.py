@@ -18,10 +18,10 @@ from starlette.datastructures import MutableHeaders
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from tidegate.characters import visible
 from tidegate.models.text_model import TextModel
 from tidegate.serve import messages
 from tidegate.serve.page import Page
-from tidegate.text.tokenizer import visible
 
 WEB = Path(__file__).parent / "web"
 LOG = logging.getLogger(__name__)
@@ -106,6 +106,7 @@ def serve(app: FastAPI, taken: socket.socket, ready: Callable[[], object] = lamb
         ready: Called once before the first question is answered.
     """
     server = uvicorn.Server(configured(app))
+    logging.getLogger("uvicorn.error").addFilter(lambda record: not (server.should_exit and _is_cancelled(record)))
     with taken, suppress(KeyboardInterrupt):
         ready()
         server.run(sockets=[taken])
@@ -114,6 +115,12 @@ def serve(app: FastAPI, taken: socket.socket, ready: Callable[[], object] = lamb
 def configured(app: FastAPI) -> uvicorn.Config:
     """Says how uvicorn serves an application: without web sockets, for which there is no answer."""
     return uvicorn.Config(app, log_level="warning", ws="none", timeout_graceful_shutdown=1)
+
+
+def _is_cancelled(record: logging.LogRecord) -> bool:
+    """Whether a record says that a question under way was given up, which is no error when the server ends."""
+    kind = record.exc_info[0] if record.exc_info else None
+    return kind is asyncio.CancelledError or "graceful shutdown exceeded" in record.getMessage()
 
 
 def is_here(host: str) -> bool:

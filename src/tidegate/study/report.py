@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 import tidegate
-from tidegate.data.files import replacing
 from tidegate.data.outputs import Format, Output, contains, starts_with
+from tidegate.files.writing import replacing
 from tidegate.ops.processor import processor
 from tidegate.study import QUESTIONS
 from tidegate.study.findings import Figure, Findings, Row

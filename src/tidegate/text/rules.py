@@ -2,13 +2,11 @@
 
 from typing import TYPE_CHECKING
 
+from tidegate.characters import JOINERS
 from tidegate.text.library import library
 
 if TYPE_CHECKING:
     import tokenizers
-
-JOINERS = "\u200c\u200d"
-"""Zero-width non-joiner and joiner: they choose the shapes of letters, and belong to words."""
 
 _JOINER, _ZERO_WIDTH_SPACE = JOINERS[1], "\u200b"
 
@@ -18,15 +16,20 @@ _JOINER, _ZERO_WIDTH_SPACE = JOINERS[1], "\u200b"
 _INVISIBLE = rf"[[\p{{Default_Ignorable_Code_Point}}\x00]&&[^{_ZERO_WIDTH_SPACE}{JOINERS}]]"
 
 # Names, not any word: "<grin>" and "<unk>" are words, and "a <b and c> d" is no tag, because attributes have values.
-_TAGS = """a abbr acronym address article aside audio b big blockquote body br button canvas caption center cite code
-    col colgroup dd del details dfn div dl dt em embed fieldset figcaption figure font footer form frame frameset
-    h1 h2 h3 h4 h5 h6 head header hr html i iframe img input ins kbd label legend li link main map mark meta nav
-    nobr noscript object ol optgroup option p param picture pre q s samp script section select small source span
-    strike strong style sub summary sup svg table tbody td textarea tfoot th thead time title tr tt u ul var video
-    wbr"""
+_TAG_NAMES = """
+    a abbr acronym address article aside audio b big blockquote body br button canvas caption center cite code
+    col colgroup dd del details dfn div dl dt em embed fieldset figcaption figure font footer form frame
+    frameset h1 h2 h3 h4 h5 h6 head header hr html i iframe img input ins kbd label legend li link main map mark
+    meta nav nobr noscript object ol optgroup option p param picture pre q s samp script section select small
+    source span strike strong style sub summary sup svg table tbody td textarea tfoot th thead time title tr tt
+    u ul var video wbr
+"""
+TAGS = tuple(_TAG_NAMES.split())
+"""Names of HTML tags that count as spaces."""
+
 # Every step is atomic or cannot be retried in another way, so that no text takes more than linear time.
 _VALUES = r"""(?>"[^"<]*"|'[^'<]*'|[^<>])*"""
-_TAG = rf"</?(?:{'|'.join(_TAGS.split())})(?:\s[^<>=]*={_VALUES}|[\s/]*)>|<!--[^<>]*-->|<!doctype[^<>]*>"
+_TAG = rf"</?(?:{'|'.join(TAGS)})(?:\s[^<>=]*={_VALUES}|[\s/]*)>|<!--[^<>]*-->|<!doctype[^<>]*>"
 
 # Windows' quotation marks are at 91..94 in its encoding, which is often taken for Latin-1.
 _APOSTROPHES = "[‘’‛ʼ´`＇′՚ꞌ\x91\x92]"

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Self
 import numpy as np
 import numpy.typing as npt
 
+from tidegate.characters import JOINERS
 from tidegate.text import entities
 from tidegate.text.library import library
-from tidegate.text.rules import JOINERS, pipeline
+from tidegate.text.rules import pipeline
 
 if TYPE_CHECKING:
     import tokenizers
@@ -23,6 +24,7 @@ PADDING, UNKNOWN = 0, 1
 """Their ids: of steps beyond a text's end, and of words outside the vocabulary."""
 
 _ENTITIES = "html_entities"  # in the JSON, beside what the library writes
+_UNUSED = ("added_tokens", "decoder", "padding", "post_processor", "truncation")
 _AT_ONCE = 2048  # texts that the library encodes together: its own records take tens of kilobytes a text
 
 Keep = Literal["head", "tail"]
@@ -41,6 +43,26 @@ class Cut(NamedTuple):
     ids: npt.NDArray[np.int32]
     words: list[str]
     spans: npt.NDArray[np.int64]
+
+
+class Words(NamedTuple):
+    """The words of a text, as parts that know more words than the vocabulary read them.
+
+    Attributes:
+        ids: The id of each word, int32 [T]; `UNKNOWN` for those outside the vocabulary.
+        unknown: The words outside the vocabulary, in the order of the text, lower-cased; empty where nobody asks.
+    """
+
+    ids: npt.NDArray[np.int32]
+    unknown: tuple[str, ...] = ()
+
+    def take(self, steps: npt.NDArray[np.intp]) -> "Words":
+        """Leaves only the words at some steps, int [·], in their order."""
+        ids = self.ids[steps]
+        if not self.unknown:
+            return Words(ids)
+        place = np.cumsum(self.ids == UNKNOWN) - 1
+        return Words(ids, tuple(self.unknown[i] for i in place[steps[ids == UNKNOWN]]))
 
 
 class Tokenizer:
@@ -97,7 +119,9 @@ class Tokenizer:
         counting.train_from_iterator(map(entities.decode, _encodable(texts)), trainer)
         vocab = counting.get_vocab()
         if len(vocab) <= 2:
-            raise ValueError(f"no word occurs {min_frequency} times in the texts: the vocabulary would be empty")
+            raise ValueError(
+                f"no word occurs {min_frequency} times in the texts, so none would be known: more texts are needed"
+            )
         # Built anew, because training also makes [PAD] and [UNK] words that a text may contain.
         return cls(pipeline(vocab, UNK))
 
@@ -109,10 +133,21 @@ class Tokenizer:
             ValueError: The text is damaged, or describes another kind of tokenizer.
         """
         try:
-            description = json.loads(text)
+            return cls.from_description(json.loads(text))
+        except json.JSONDecodeError as error:
+            raise ValueError(f"this is not a tokenizer of tidegate: {error}") from None
+
+    @classmethod
+    def from_description(cls, description: Any) -> Self:
+        """Restores what `to_json` wrote from the value that the JSON holds.
+
+        Raises:
+            ValueError: It describes another kind of tokenizer.
+        """
+        try:
             _check(description)
-            html_entities = bool(description.pop(_ENTITIES, False))
-            return cls(library().Tokenizer.from_str(json.dumps(description)), html_entities)
+            rest = {key: value for key, value in description.items() if key != _ENTITIES}
+            return cls(library().Tokenizer.from_str(json.dumps(rest)), bool(description.get(_ENTITIES, False)))
         except Exception as error:  # noqa: BLE001, the library raises no other
             raise ValueError(f"this is not a tokenizer of tidegate: {error}") from None
 
@@ -148,6 +183,27 @@ class Tokenizer:
             encodings = self._tokenizer.encode_batch_fast(some, add_special_tokens=False)
             ids += [np.array(encoding.ids[part], np.int32) for encoding in encodings]
         return ids
+
+    def read_batch(self, texts: Iterable[str], max_length: int | None = None) -> list[Words]:
+        """Turns each text into the ids of its words, and lists those outside the vocabulary.
+
+        Args:
+            texts: B texts.
+            max_length: As in `encode_batch`.
+
+        Raises:
+            TypeError: It is one text, or one of them is no text.
+            ValueError: `max_length` is out of range.
+        """
+        part = _part(max_length, "head")
+        remaining = map(self._decoded, _encodable(texts))
+        read: list[Words] = []
+        while some := list(islice(remaining, _AT_ONCE)):
+            encodings = self._tokenizer.encode_batch(some, add_special_tokens=False)
+            for text, encoding in zip(some, encodings, strict=True):
+                ids = np.array(encoding.ids[part], np.int32)
+                read.append(Words(ids, _outside(text, ids, encoding) if (ids == UNKNOWN).any() else ()))
+        return read
 
     def words(self, text: str, max_length: int | None = None, keep: Keep = "head") -> list[str]:
         """Lists the words of a text, one for each id; those outside the vocabulary as the text writes them.
@@ -207,22 +263,6 @@ def check_texts(texts: Iterable[str]) -> Iterator[str]:
         yield text
 
 
-def visible(word: str) -> str:
-    r"""Writes characters that cannot be seen, or would steer a terminal, as escapes.
-
-    >>> print(visible("a\x1b[2J\u202eb"), visible("naïve"))
-    a\x1b[2J\u202eb naïve
-    """
-    return "".join(
-        c if c.isprintable() or _joins(word, i) else c.encode("unicode_escape").decode() for i, c in enumerate(word)
-    )
-
-
-def _joins(word: str, i: int) -> bool:
-    """Whether a character joins others, of scripts and symbols for which that changes what is seen."""
-    return word[i] in JOINERS and i > 0 and not word[i - 1].isascii() and word[i - 1].isprintable()
-
-
 def _check(description: Any) -> None:
     """Checks the parts of a tokenizer's JSON that ids and words depend on.
 
@@ -235,13 +275,16 @@ def _check(description: Any) -> None:
     if model.get("type") != "WordLevel" or model.get("unk_token") != UNK:
         raise ValueError(f"the model is {model.get('type')!r}, expected 'WordLevel' with the unknown word {UNK}")
     vocab = model.get("vocab")
+    for word, number in vocab.items() if isinstance(vocab, dict) else ():
+        if type(number) is not int:
+            raise ValueError(f"it has the id {number!r:.60} for {word!r:.60}, expected an integer")
     if not isinstance(vocab, dict) or sorted(vocab.values()) != list(range(len(vocab))):
         raise ValueError("expected a vocabulary with the ids 0, 1, 2, …")
     if vocab.get(PAD) != 0 or vocab.get(UNK) != 1:
         raise ValueError(f"expected {PAD} and {UNK} as words 0 and 1")
-    for key in ("added_tokens", "truncation", "padding", "post_processor"):
+    for key in _UNUSED:
         if description.get(key):
-            raise ValueError(f"expected no {key}: it would change the ids or their number")
+            raise ValueError(f"it has {key}, expected none: it would change the ids or their number")
 
 
 def _encodable(texts: Iterable[str]) -> Iterator[str]:
@@ -252,20 +295,30 @@ def _encodable(texts: Iterable[str]) -> Iterator[str]:
 
 
 def _whole(text: str, offsets: list[tuple[int, int]]) -> list[tuple[int, int]]:
-    """Lets spans of words end behind the last accent, or the last part of a Hangul syllable.
+    """Lets spans of words end behind the last accent, or the last part of a Hangul syllable."""
+    return [(start, _end(text, offsets, i)) for i, (start, _) in enumerate(offsets)]
+
+
+def _end(text: str, offsets: list[tuple[int, int]], word: int) -> int:
+    """Finds the end of a word behind its last accent, or the last part of a Hangul syllable.
 
     The library counts what was composed with the letter before (NFC) to no word, and leaves it between two of them.
     """
-    spans, starts = [], [*(start for start, _ in offsets), len(text)]
-    for (start, end), limit in zip(offsets, starts[1:], strict=True):
-        last = end
-        for i in range(end, limit):
-            if text[i].isalpha() or unicodedata.category(text[i]).startswith("M"):
-                last = i + 1
-            elif not _unseen(text[i]):
-                break
-        spans.append((start, last))
-    return spans
+    end = last = offsets[word][1]
+    limit = offsets[word + 1][0] if word + 1 < len(offsets) else len(text)
+    for i in range(end, limit):
+        if text[i].isalpha() or unicodedata.category(text[i]).startswith("M"):
+            last = i + 1
+        elif not _unseen(text[i]):
+            break
+    return last
+
+
+def _outside(text: str, ids: npt.NDArray[np.int32], encoding: Any) -> tuple[str, ...]:
+    """Lists the words outside the vocabulary as `Words` has them."""
+    offsets = encoding.offsets
+    spans = ((offsets[i][0], _end(text, offsets, i)) for i in np.flatnonzero(ids == UNKNOWN).tolist())
+    return tuple(_written(text[start:end]).lower() for start, end in spans)
 
 
 def _originals(spans: npt.NDArray[np.int64], places: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:

@@ -1,5 +1,6 @@
 """Word vectors in the formats of word2vec, GloVe, fastText and gensim: text, and word2vec's binary format."""
 
+import re
 from array import array
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator
@@ -12,6 +13,7 @@ import numpy.typing as npt
 
 from tidegate.text.compression import check_start
 from tidegate.text.floret import Header, vectors_of
+from tidegate.text.vector_mistakes import check_lines, mistake
 
 MAX_SIZE = 65_536
 """The most numbers of a vector; more mean another kind of file."""
@@ -19,6 +21,7 @@ MAX_SIZE = 65_536
 _LONGEST_LINE = 32 * MAX_SIZE  # bytes
 _LONGEST_WORD = 65_536
 _SAMPLE_LINES, _SAMPLE_BYTES = 200, 1 << 20
+_NEARLY = re.compile(rb"\d[,;|] ")  # a mark behind a number, of which the last one on a line has none
 _CONFLICT = (b"<<<<<<< ", b"=======", b">>>>>>> ", b"||||||| ")
 _CONTROLS = bytes(set(range(32)) - set(b"\t\n\v\f\r"))
 
@@ -82,10 +85,12 @@ def read_vectors(stream: IO[bytes], words: Collection[str] | None) -> Found:
     """
     sample = list(_sample(stream))
     check_start(b"".join(sample[:512])[:512])
-    if sample:
-        sample[0] = sample[0].removeprefix(b"\xef\xbb\xbf")
-    header, parts = _header(sample), Header.of(sample[0]) if sample else None
+    check_lines(sample)
+    sample[0] = sample[0].removeprefix(b"\xef\xbb\xbf")
+    header, parts = _header(sample), Header.of(sample[0])
     size = parts.size if parts else header[1] if header else _size(sample)
+    if not header and not parts and (size == 0 or (size == 1 and _NEARLY.search(b"".join(sample[:2])))):
+        raise ValueError(mistake(sample))
     if not 1 <= size <= MAX_SIZE:
         raise ValueError(f"line 1 announces vectors of {size} numbers, expected a word and 1..{MAX_SIZE} numbers")
     if parts:

@@ -15,8 +15,9 @@ from typing import IO, Any
 import numpy as np
 import numpy.typing as npt
 
+from tidegate.files.packing import is_zip
 from tidegate.ops.checks import check
-from tidegate.text.compression import check_suffix, is_zip, unpacked
+from tidegate.text.compression import check_suffix, unpacked
 from tidegate.text.vector_files import read_vectors
 
 _DAMAGED = (

@@ -27,7 +27,8 @@ keeps a layer as one step. What compiles modules by their type, `torch.jit.scrip
 the place of a drop-in, with the same parameters; so does the model that was given to it, which `convert` turns back.
 Quantisation looks for exact types and leaves drop-ins as they are: call `convert(model, to="torch")` before it.
 
-Weights are read where they are at every call, so a change is seen by the next one, however it was made.
+Weights are read where they are at every call, so a change is seen by the next one, however it was made. `freeze` packs
+them once, for those who promise not to change them.
 """
 
 try:
@@ -37,10 +38,11 @@ except ImportError as error:
 
 from tidegate.torch.compiler import admit_drop_ins as _admit_drop_ins
 from tidegate.torch.conversion import convert
+from tidegate.torch.freezing import freeze
 from tidegate.torch.modules import GRU, LSTM, RNN
 from tidegate.torch.onnx import write_layer as _write_layer  # noqa: F401 - torch.onnx.export finds it
 from tidegate.torch.routing import Route
 
-__all__ = ["GRU", "LSTM", "RNN", "Route", "convert"]
+__all__ = ["GRU", "LSTM", "RNN", "Route", "convert", "freeze"]
 
 _admit_drop_ins()

@@ -1,6 +1,7 @@
 """One recurrent layer as a node of torch's graph: native kernels in both passes, torch's own for second derivatives."""
 
 from collections.abc import Iterator, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -13,9 +14,8 @@ from tidegate.ops import _kernels
 from tidegate.ops.trace import Trace
 from tidegate.torch.cells import States
 from tidegate.torch.fallback import torch_gradients
-from tidegate.torch.native import Done, Plan, gradients, run
+from tidegate.torch.native import Done, Outputs, Plan, gradients, run
 from tidegate.torch.transforms import are_plain
-from tidegate.torch.weights import borrow
 
 _NO_MEMORY = torch.empty(0, dtype=torch.float32)
 
@@ -44,7 +44,7 @@ class DirectLayers(NamedTuple):
             plan = plan._replace(batch=plan.batch.without_ids())
         if self.traces is not None or not recorded:
             K = 0 if self.traces is None else _kernels.traced_values(plan.cell, gates=True)
-            done = run(plan, borrow(plan.cell, weights), x, states, K=K, clear=True)
+            done = run(plan, x, states, weights, K=K, clear=True)
         if self.traces is not None and done is not None:
             self.traces.extend(_traces(plan, i, done, states))
         if done is not None and not recorded:
@@ -93,11 +93,8 @@ class RecurrentLayer(torch.autograd.Function):
     def forward(ctx: Any, call: _Call, x: Tensor, *tensors: Tensor) -> tuple[Tensor, ...]:
         """Runs the layer natively, and keeps what the backward pass reads."""
         plan, done, given = call
-        y, finals, saved = done or run(
-            plan, borrow(plan.cell, tensors[given:]), x, tensors[:given], K=plan.saved_values
-        )
-        # A second tensor on the memory of y: its version counter is its own, so that users may change y in place.
-        output = torch.from_numpy(y.numpy())
+        y, finals, saved = done or run(plan, x, tensors[:given], tensors[given:], K=plan.saved_values)
+        output = y.data  # its version counter is its own, so that users may change it in place
         ctx.plan, ctx.given = plan, given
         ctx.output_version = _version_counter(output)
         ctx.set_materialize_grads(False)
@@ -111,20 +108,23 @@ class RecurrentLayer(torch.autograd.Function):
         """Returns the gradients of what `apply` took; by torch's operations where they are to have derivatives too."""
         plan: Plan = ctx.plan
         held = ctx.saved_tensors  # once: hooks may refuse a second time
-        _check_saved(held, ctx.shapes)
+        check = partial(_check_saved, held, ctx.shapes)
         x, y, saved, *tensors = held
         needed = ctx.needs_input_grad[1:]
+        if x.shape != ctx.shapes[0]:  # a table of less rows than are read of it
+            check()
         if torch.is_grad_enabled() or _batched(output_gradients):
+            check()
             return None, *torch_gradients(plan.torch_layer, (x, *tensors), ctx.given, output_gradients, needed)
 
-        states = tuple(tensors[: ctx.given])
-        directions = borrow(plan.cell, tensors[ctx.given :])  # their memory may be elsewhere by now
-        changed = ctx.output_version._version > 0  # noqa: SLF001 - torch's public name for it
-        y = run(plan, directions, x, states)[0] if changed else y
+        states, weights = tuple(tensors[: ctx.given]), tensors[ctx.given :]
+        if ctx.output_version._version > 0:  # noqa: SLF001 - torch's public name for it
+            y = run(plan, x, states, weights)[0]
         dx, dstates, dweights = gradients(
-            *(plan, directions, (x, states), (y.numpy(), None if saved is None else saved.numpy()), output_gradients),
+            *(plan, (x, states), weights, Outputs(y, saved, output_gradients)),
             need_dx=needed[0],
             need_dstates=any(needed[1 : 1 + ctx.given]),
+            check=check,
         )
         found = (dx, *(dstates or [None] * ctx.given), *dweights)
         return None, *[tensor if need else None for tensor, need in zip(found, needed, strict=True)]

@@ -10,16 +10,39 @@ import torch
 from torch import Tensor
 from torch.nn import RNNBase
 
-from tidegate.ops import _kernels
+from tidegate import _native
 from tidegate.ops.cells import Cell
 from tidegate.ops.layer import default_isa
 from tidegate.ops.threads import get_num_threads
 from tidegate.torch.cells import State, as_hx, as_states
+from tidegate.torch.tensors import TENSORS, memory_of, new
 from tidegate.torch.transforms import transform, unsupported_transform
-from tidegate.torch.weights import TENSORS, memory_of
 
 
-def infer(module: RNNBase, cell: Cell, x: Any, hx: Any, weights: list[Tensor]) -> tuple[Tensor, State] | None:
+class Frozen:
+    """The packed weights of a module that `freeze` was given. A copy of the module, a pickled one too, has none.
+
+    Attributes:
+        stack: Packed weights of all layers.
+    """
+
+    __slots__ = ("stack",)
+
+    def __init__(self, module: RNNBase, cell: Cell, weights: list[Tensor]) -> None:
+        """Packs the weights; of those that native kernels can't read nothing is kept."""
+        held, memory = memory_of(weights)
+        packed = (tuple(weights), memory)
+        self.stack: _native.PackedStack | None = None
+        if held and not module.proj_size:
+            self.stack = TENSORS.pack(_native_cell(cell), _sizes(module), packed, get_num_threads())
+
+    def __reduce__(self) -> tuple[type, tuple[()]]:
+        return type(None), ()
+
+
+def infer(
+    module: RNNBase, cell: Cell, x: Any, hx: Any, weights: list[Tensor], frozen: Frozen | None = None
+) -> tuple[Tensor, State] | None:
     """Runs a module without gradients.
 
     Args:
@@ -28,6 +51,7 @@ def infer(module: RNNBase, cell: Cell, x: Any, hx: Any, weights: list[Tensor]) -
         x: Input [T, B, I], [B, T, I] with `batch_first`, or [T, I].
         hx: Initial states.
         weights: The current weights, in torch's order.
+        frozen: Packed weights to read in their place.
 
     Returns:
         What the module returns, [T, B, D·H] or as x is laid out, and the final states; None, and nothing has happened,
@@ -35,9 +59,9 @@ def infer(module: RNNBase, cell: Cell, x: Any, hx: Any, weights: list[Tensor]) -
     """
     if type(x) is not Tensor or (torch.is_grad_enabled() and weights[0].requires_grad) or transform():
         return None
-    states = () if hx is None else as_states(hx)
-    tensors = [x, *states, *weights]
-    if torch.is_grad_enabled() and any(isinstance(each, Tensor) and each.requires_grad for each in tensors):
+    states, stack = () if hx is None else as_states(hx), frozen.stack if frozen else None
+    tensors = (x, *states) if stack else (x, *states, *weights)
+    if torch.is_grad_enabled() and any(isinstance(each, Tensor) and each.requires_grad for each in (*tensors, *weights)):
         return None
     if module.proj_size or (module.dropout and module.training) or x.dim() not in {2, 3}:
         return None
@@ -46,14 +70,22 @@ def infer(module: RNNBase, cell: Cell, x: Any, hx: Any, weights: list[Tensor]) -
     storages, memory = memory_of(tensors)
     if not storages:
         return None
-    L, D, H, leading = module.num_layers, 2 if module.bidirectional else 1, module.hidden_size, x.shape[:-1]
+    sizes, leading = _sizes(module), x.shape[:-1]
+    L, D, _, H, _ = sizes
     flipped = module.batch_first and len(leading) == 2
     leading = leading[::-1] if flipped else leading
-    y = torch.from_numpy(_kernels.empty(*leading, D * H))
-    finals = tuple([torch.from_numpy(_kernels.empty(L * D, *leading[1:], H)) for _ in range(cell.S)])
-    chosen, sizes = (cell.name, cell.places, default_isa()), (L, D, module.input_size, H, module.bias)
-    inputs, results = (x, states, weights, memory), (y, *finals)
-    fits = TENSORS.run(chosen, sizes, inputs, results, module.batch_first, get_num_threads())
+    y = new(*leading, D * H)
+    finals = tuple([new(L * D, *leading[1:], H) for _ in range(cell.S)])
+    rest = ((tensors, memory), (y, *finals), module.batch_first, get_num_threads())
+    fits = TENSORS.run_packed(stack, *rest) if stack else TENSORS.run(_native_cell(cell), sizes, *rest)
     if not fits:
         return None
     return y.transpose(0, 1) if flipped else y, as_hx(finals)
+
+
+def _native_cell(cell: Cell) -> tuple[str, tuple[int, ...], str]:
+    return cell.name, cell.places, default_isa()
+
+
+def _sizes(module: RNNBase) -> tuple[int, int, int, int, bool]:
+    return module.num_layers, 2 if module.bidirectional else 1, module.input_size, module.hidden_size, module.bias

@@ -4,11 +4,9 @@ All tensors here are time first: `x` float32 [T, B, I], `y` [T, B, D·H], and S 
 packed sequences N stands for the two axes T, B, in the order of `torch.nn.utils.rnn.PackedSequence`.
 """
 
-from collections.abc import Sequence
-from typing import NamedTuple, cast
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
-import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor
 from torch.nn.functional import embedding
@@ -16,13 +14,11 @@ from torch.nn.functional import embedding
 from tidegate.ops import _kernels
 from tidegate.ops.batch import Batch
 from tidegate.ops.cells import Cell
-from tidegate.torch.cells import States
+from tidegate.ops.layer import default_isa
+from tidegate.ops.threads import get_num_threads
+from tidegate.torch.cells import States, weights_per_direction
 from tidegate.torch.fallback import torch_layer
-from tidegate.torch.weights import check_memory
-
-Array = npt.NDArray[np.float32]
-Directions = Sequence[_kernels.Layer]
-"""The weights of a layer, one value for each direction."""
+from tidegate.torch.tensors import TENSORS, Inputs, new, read
 
 
 class Plan(NamedTuple):
@@ -42,6 +38,11 @@ class Plan(NamedTuple):
     def saved_values(self) -> int:
         """K, how many values of a step the backward pass reads beside the outputs."""
         return _kernels.traced_values(self.cell, gates=self.cell.needs_trace and self.recompute_every is None)
+
+    @property
+    def native_cell(self) -> tuple[str, tuple[int, ...], str]:
+        """The cell and the instruction set, as native code calls them."""
+        return self.cell.name, self.cell.places, default_isa()
 
     def torch_layer(self, x: Tensor, states: States, weights: Sequence[Tensor]) -> tuple[Tensor, States]:
         """Runs one layer by torch's own operations; no states stand for zeros."""
@@ -65,33 +66,39 @@ class Done(NamedTuple):
     saved: Tensor | None
 
 
+def _sizes(weights: Sequence[Tensor]) -> tuple[int, int, int, int, bool]:
+    """Returns L = 1, D, I, H, and whether there are biases."""
+    (_, I), (_, H), step = weights[0].shape, weights[1].shape, weights_per_direction(weights)
+    return 1, len(weights) // step, I, H, step == 4
+
+
 def run(
-    plan: Plan, directions: Directions, x: Tensor, states: States | None, *, K: int = 0, clear: bool = False
+    plan: Plan, x: Tensor, states: States | None, weights: Sequence[Tensor], *, K: int = 0, clear: bool = False
 ) -> Done:
     """Runs a layer.
 
     Args:
         plan: The cell and the rows.
-        directions: The weights.
         x: Input.
         states: Initial states; None for zeros.
+        weights: As torch lists them, for each direction w_ih [G·H, I], w_hh [G·H, H] and with bias b_ih, b_hh [G·H].
         K: How many values of each step to keep, see `_kernels.traced_values`.
         clear: As in `_kernels.run_forward`.
+
+    Raises:
+        RuntimeError: A tensor has no memory.
     """
-    batch, cell, D, H = plan.batch, plan.cell, len(directions), directions[0].hidden_size
-    for tensor in (x, *(states or ())):
-        check_memory("an input or a state", tensor)
-    inputs, starts = _kernels.rows_contiguous(x.numpy(force=True)), _by_direction(states, D)
-    leading, B = batch.leading, batch.B
-    y = _kernels.empty(*leading, D * H)
-    finals = [np.empty((D, B, H), np.float32) for _ in range(cell.S)]
-    saved = _kernels.empty(D, *leading, K, H) if K else None
-    for d, layer in enumerate(directions):
-        call = _kernels.Call(batch, d == 1, inputs, starts[d])
-        y_d, saved_d = y if D == 1 else _columns(y, d), None if saved is None else saved[d]
-        _kernels.run_forward(layer, call, y_d, [final[d] for final in finals], saved_d, clear=clear)
-    tensors = tuple([torch.from_numpy(final) for final in finals])
-    return Done(torch.from_numpy(y), tensors, None if saved is None else torch.from_numpy(saved))
+    batch, leading, sizes = plan.batch, plan.batch.leading, _sizes(weights)
+    _, D, _, H, _ = sizes
+    y, saved = new(*leading, D * H), new(D, *leading, K, H) if K else None
+    finals = tuple([new(D, batch.B, H) for _ in range(plan.cell.S)])
+
+    def call(inputs: Inputs) -> bool:
+        rows, results = batch.native(False), (y, *finals, saved)
+        return TENSORS.forward(plan.native_cell, sizes, rows, inputs, results, clear, get_num_threads())
+
+    read(call, (x, *(states or ())), weights)
+    return Done(y, finals, saved)
 
 
 class Gradients(NamedTuple):
@@ -108,64 +115,53 @@ class Gradients(NamedTuple):
     dweights: list[Tensor]
 
 
+class Outputs(NamedTuple):
+    """What a backward pass knows of the outputs.
+
+    Attributes:
+        y: The outputs.
+        saved: What was saved of each step; gates that are not there are computed again.
+        gradients: Gradients of the loss by y and by the S final states; None for 0.
+    """
+
+    y: Tensor
+    saved: Tensor | None
+    gradients: Sequence[Tensor | None]
+
+
 def gradients(
     plan: Plan,
-    directions: Directions,
     inputs: tuple[Tensor, States | None],
-    saved: tuple[Array, Array | None],
-    output_gradients: Sequence[Tensor | None],
+    weights: Sequence[Tensor],
+    outputs: Outputs,
     *,
     need_dx: bool,
     need_dstates: bool,
+    check: Callable[[], None] | None = None,
 ) -> Gradients:
     """Walks a layer backwards.
 
     Args:
         plan: As in the forward pass.
-        directions: Likewise.
         inputs: x and the initial states.
-        saved: y and what was saved of each step; gates that are not there are computed again.
-        output_gradients: Gradients of the loss by y and by the S final states; None for 0.
+        weights: As in the forward pass; their memory may be elsewhere by now.
+        outputs: What is known of the outputs.
         need_dx: Whether to compute the gradient by x.
         need_dstates: Whether to compute the gradients by the initial states.
+        check: Called first where not all of the tensors can be read as they are.
+
+    Raises:
+        RuntimeError: A tensor has no memory, or is not what the layer had.
     """
-    (x, states), (y, values), (dy, *dfinals) = inputs, saved, output_gradients
-    D, S, H, results = len(directions), plan.cell.S, directions[0].hidden_size, []
-    x_rows, dys = _kernels.rows_contiguous(x.numpy(force=True)), None if dy is None else dy.numpy(force=True)
-    starts, ends = _by_direction(states, D), _by_direction(dfinals, D)
-    dstates = [np.empty((D, plan.batch.B, H), np.float32) for _ in range(S if need_dstates else 0)]
-    for d, layer in enumerate(directions):
-        y_d, dy_d = (y, dys) if D == 1 else (_columns(y, d), None if dys is None else _columns(dys, d))
-        dy_d = None if dy_d is None else _kernels.rows_contiguous(dy_d)
-        call = _kernels.Call(plan.batch, d == 1, x_rows, starts[d])
-        results.append(
-            _kernels.run_backward(
-                *(layer, call, (y_d, None if values is None else values[d]), (dy_d, ends[d])),
-                need_dx=need_dx,
-                dh0=[dstate[d] for dstate in dstates],
-                recompute_every=plan.recompute_every,
-            )
-        )
-    dx = results[0].dx
-    if dx is not None:
-        for other in results[1:]:
-            dx += cast("Array", other.dx)
-    # The fields after dx and dh0 are those of the weights; without bias the last two are None.
-    dweights = [torch.from_numpy(dw) for result in results for dw in result[2:] if dw is not None]
-    return Gradients(
-        None if dx is None else torch.from_numpy(dx), tuple([torch.from_numpy(dstate) for dstate in dstates]), dweights
-    )
+    (x, states), sizes, shapes = inputs, _sizes(weights), [weight.shape for weight in weights]
+    _, D, _, H, _ = sizes
+    dx = new(*x.shape) if need_dx else None
+    dstates = tuple([new(D, plan.batch.B, H) for _ in range(plan.cell.S if need_dstates else 0)])
+    dweights = [new(*shape) for shape in shapes]
 
+    def call(tensors: Inputs) -> bool:
+        rows, results, every = plan.batch.native(False), (dx, *dstates, *dweights), plan.recompute_every or 0
+        return TENSORS.backward(plan.native_cell, sizes, rows, tensors, results, every, get_num_threads())
 
-def _by_direction(states: Sequence[Tensor | None] | None, D: int) -> list[_kernels.States]:
-    """Returns the states of each direction from S states [D, B, H], of which some may be None for zeros."""
-    if not states:
-        return [()] * D
-    arrays = [None if state is None else np.ascontiguousarray(state.numpy(force=True)) for state in states]
-    return [[None if array is None else array[d] for array in arrays] for d in range(D)]
-
-
-def _columns(array: Array, direction: int) -> Array:
-    """Returns the columns [T, B, H] of one of two directions in an array [T, B, 2·H], as a view."""
-    H = array.shape[-1] // 2
-    return array[..., direction * H : (direction + 1) * H]
+    read(call, (x, *(states or ())), weights, (outputs.y, outputs.saved, *outputs.gradients), check)
+    return Gradients(dx, dstates, dweights)

@@ -9,20 +9,18 @@ from collections.abc import Sequence
 from math import prod
 from typing import Any, NamedTuple, cast
 
-import numpy as np
 import torch
 from torch import Tensor
 from torch.utils.flop_counter import register_flop_formula
 
 from tidegate.ops import checks
-from tidegate.ops._kernels import Array, rows_contiguous, traced_values
+from tidegate.ops._kernels import traced_values
 from tidegate.ops.batch import Batch, check_batch
 from tidegate.ops.cells import Cell
 from tidegate.ops.layer import check_weights
 from tidegate.torch.cells import States, weights_per_direction
-from tidegate.torch.native import Plan, gradients, run
+from tidegate.torch.native import Outputs, Plan, gradients, run
 from tidegate.torch.options import Options
-from tidegate.torch.weights import borrow
 
 
 class OperationLayers(NamedTuple):
@@ -75,8 +73,7 @@ def recurrent_layer(
     """
     given = Options.read(options)
     plan, _sizes = _plan(given, weights, (x, states), (lengths, episode_starts))
-    directions = borrow(plan.cell, weights)
-    y, finals, saved = run(plan, directions, x, tuple(states), K=plan.saved_values if given.keep else 0, clear=True)
+    y, finals, saved = run(plan, x, tuple(states), weights, K=plan.saved_values if given.keep else 0, clear=True)
     return y, list(finals), x.new_empty(0) if saved is None else saved
 
 
@@ -104,18 +101,17 @@ def recurrent_layer_backward(
     """
     given = Options.read(options)
     plan, sizes = _plan(given, weights, (x, states), (lengths, episode_starts))
-    directions = borrow(plan.cell, weights)
     y, saved = outputs
     K = plan.saved_values if given.keep else traced_values(plan.cell, gates=False)
     if K and not given.keep:  # nothing was saved, and states after the first can't be done without
-        saved = cast("Tensor", run(plan, directions, x, tuple(states), K=K).saved)
-    found = _saved(y, saved, K, sizes)
+        saved = cast("Tensor", run(plan, x, tuple(states), weights, K=K).saved)
+    _check_saved(y, saved, K, sizes)
     names = ("dy", *[f"dstates[{s}]" for s in range(plan.cell.S)])
     for name, gradient in zip(names, output_gradients, strict=True):
         if gradient is not None:
             checks.check(name, gradient.numpy(force=True), "T B D·H" if name == "dy" else "D B H", sizes)
     dx, dstates, dweights = gradients(
-        *(plan, directions, (x, tuple(states)), found, output_gradients),
+        *(plan, (x, tuple(states)), weights, Outputs(y, saved if saved.numel() else None, output_gradients)),
         need_dx=given.need_dx,
         need_dstates=bool(states) and given.need_dstates,
     )
@@ -153,13 +149,11 @@ def _plan(
     return Plan(cell, batch, options.recompute_every), sizes
 
 
-def _saved(y: Tensor, saved: Tensor, K: int, sizes: checks.Sizes) -> tuple[Array, Array | None]:
+def _check_saved(y: Tensor, saved: Tensor, K: int, sizes: checks.Sizes) -> None:
     """Checks what the forward pass has saved."""
-    outputs = rows_contiguous(checks.check("y", y.numpy(force=True), "T B D·H", sizes))
-    if not saved.numel():
-        return outputs, None
-    letters = sizes | {"K": (K, "the cell")}
-    return outputs, np.ascontiguousarray(checks.check("saved", saved.numpy(force=True), "D T B K H", letters))
+    checks.check("y", y.numpy(force=True), "T B D·H", sizes)
+    if saved.numel():
+        checks.check("saved", saved.numpy(force=True), "D T B K H", sizes | {"K": (K, "the cell")})
 
 
 @recurrent_layer.register_fake

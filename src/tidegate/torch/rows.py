@@ -1,6 +1,7 @@
 """What is said of the rows of a call beside their numbers, checked against the input: lengths, episodes, a table."""
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -65,7 +66,7 @@ def check_rows(data: Tensor | PackedSequence, rows: RowArguments, batch_first: b
     elif batch_first:
         T, B = B, T
     if lengths is None and episode_starts is None:
-        return Batch(T, B, episode_state=episode_state)
+        return Batch(T, B, episode_state=episode_state) if as_tensors else _dense(T, B, episode_state)
     if as_tensors:
         steps = None if lengths is None else _tensor("lengths", lengths, "integers")
         marks = None if episode_starts is None else _tensor("episode_starts", episode_starts, "bool")
@@ -79,6 +80,12 @@ def check_rows(data: Tensor | PackedSequence, rows: RowArguments, batch_first: b
         starts = check_episode_starts(_on_cpu(episode_starts), "B T" if batch_first else "T B", sizes)
         starts = np.ascontiguousarray(starts.T) if batch_first else starts
     return Batch(T, B, numbers, None, starts, episode_state)
+
+
+@lru_cache
+def _dense(T: int, B: int, episode_state: str) -> Batch:
+    """Returns rows that all have T steps: one value for the calls of a stream or of a training."""
+    return Batch(T, B, episode_state=episode_state)
 
 
 class Lookup(NamedTuple):

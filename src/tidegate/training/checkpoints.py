@@ -16,8 +16,8 @@ import numpy.typing as npt
 from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
-from tidegate.data.files import remove_unfinished, replacing
-from tidegate.models.file import digest
+from tidegate.files.writing import remove_unfinished, replacing
+from tidegate.models.file import content_digest
 from tidegate.training.fingerprint import differences
 
 EVERY = 30.0
@@ -25,8 +25,8 @@ EVERY = 30.0
 
 _FORMAT = "1"
 _KEPT = 2
-_COST = 100  # writing takes at most 1 / this of the time
-_SHORT = 10  # a training that lasted less than 1 / this of the seconds between two checkpoints is not worth one
+_REST = 100  # times as long as the last checkpoint took to write, none is written: writing takes 1 % at most
+_END = 0.1  # of the usual time between two checkpoints; after it, the end of a training is worth one
 _ASIDE = "previous"
 _DAMAGED = ".damaged"
 _NAME = re.compile(r"(?P<training>.+)-(?P<number>\d{6,})\.checkpoint\.safetensors")
@@ -122,8 +122,8 @@ class Checkpoints:
         """Tells whether it is time for a checkpoint; at the end of a training it is earlier, for less is written."""
         if not self._every:
             return True
-        between = self._every / _SHORT if at_end else self._every
-        return perf_counter() - self._written >= max(between, _COST * self._cost)
+        between = _END * self._every if at_end else self._every
+        return perf_counter() - self._written >= max(between, _REST * self._cost)
 
     def write(self, training: str, checkpoint: Checkpoint) -> None:
         """Writes a checkpoint, and removes all but the last two; training goes on if it cannot be written."""
@@ -152,7 +152,7 @@ class Checkpoints:
         files = self._files().get(training, [])
         number = 1 + max((int(_NAME.fullmatch(path.name)["number"]) for path in files), default=0)  # type: ignore[index]
         texts = {"checkpoint": _FORMAT, "run": self._fingerprint, "facts": json.dumps(checkpoint.facts)}
-        texts["sha256"] = _digest(checkpoint.arrays, texts)
+        texts["sha256"] = _typed_digest(checkpoint.arrays, texts)
         self.folder.mkdir(parents=True, exist_ok=True)
         path = self.folder / f"{training}-{number:06}.checkpoint.safetensors"
         with replacing(path) as file:
@@ -220,15 +220,15 @@ def _read(path: Path) -> tuple[Checkpoint, str]:
             f"{path} has format {found!r:.60}, expected {_FORMAT!r}: another version of tidegate wrote it. Resume with "
             "that version, or start anew without resuming"
         )
-    if texts.get("sha256") != _digest(arrays, texts):
+    if texts.get("sha256") != _typed_digest(arrays, texts):
         raise _DamagedError(f"{path} is damaged: its SHA-256 digest does not match")
     return Checkpoint(arrays, json.loads(texts["facts"])), texts["run"]
 
 
-def _digest(arrays: Mapping[str, npt.NDArray[Any]], texts: Mapping[str, str]) -> str:
+def _typed_digest(arrays: Mapping[str, npt.NDArray[Any]], texts: Mapping[str, str]) -> str:
     """Computes the SHA-256 of everything, the types of the arrays included."""
     types = {name: arrays[name].dtype.str for name in sorted(arrays)}
-    return digest(arrays, {**texts, "types": json.dumps(types)})
+    return content_digest(arrays, {**texts, "types": json.dumps(types)})
 
 
 def _all(folder: Path) -> list[Path]:

@@ -96,11 +96,15 @@ class TextExamples(Examples):
         tokenizer: Turns texts into word ids; its vocabulary is that of the texts to train on.
         max_length: Longest text in words, the rest is not read; None for no limit.
         repeats: Texts that come again, in the same part or in both.
+        texts: The texts to train on, and those to judge by.
+        held_out: Whether those to judge by are a share of what was given, and not texts of their own.
     """
 
     tokenizer: Tokenizer
     max_length: int | None
     repeats: Repeats
+    texts: tuple[Sequence[str], Sequence[str]] = ((), ())
+    held_out: bool = False
 
     def config(self, cell: str = CELL, **sizes: Any) -> TextConfig:
         """Describes a network for these texts.
@@ -190,6 +194,7 @@ def prepare_texts(
     facts, parts = _parts(list(check_texts(texts)), labels, task, validation, seed)
     tokenizer = Tokenizer.train(parts[0].sequences, vocab_size=vocab_size, min_frequency=min_frequency)
     facts |= _labelled(parts, lambda part: Corpus.from_texts(part, tokenizer, max_length))
+    facts |= {"texts": (parts[0].sequences, parts[-1].sequences), "held_out": not isinstance(validation, tuple)}
     return TextExamples(**facts, tokenizer=tokenizer, max_length=max_length, repeats=find_repeats(parts[0], parts[-1]))
 
 

@@ -1,14 +1,14 @@
 """What decides the result of a run: data, settings and versions, to tell whether a checkpoint may be continued."""
 
-import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, fields
 from importlib.metadata import version
+from itertools import chain
 from typing import Any
 
-import numpy as np
 import numpy.typing as npt
 
+from tidegate.files.digests import digest
 from tidegate.models.architecture import Architecture
 from tidegate.text.vectors import WordVectors
 from tidegate.training.examples import Examples, Labelled, TextExamples
@@ -80,11 +80,9 @@ def _parts(labelled: Labelled) -> list[npt.NDArray[Any]]:
 
 
 def _digest(parts: Iterable[str | npt.NDArray[Any]]) -> str:
-    sha256 = hashlib.sha256()
-    for part in parts:
-        if isinstance(part, str):
-            sha256.update(part.encode("utf-8", "surrogatepass"))
-        else:
-            sha256.update(repr((part.dtype.str, part.shape)).encode())
-            sha256.update(np.ascontiguousarray(part).data)
-    return _DIGEST + sha256.hexdigest()
+    """Computes the digest of texts and arrays, whose types and shapes count."""
+    return _DIGEST + digest(chain.from_iterable(_described(part) for part in parts))
+
+
+def _described(part: str | npt.NDArray[Any]) -> list[str | npt.NDArray[Any]]:
+    return [part] if isinstance(part, str) else [repr((part.dtype.str, part.shape)), part]

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from tidegate.data.tables.columns import BOOLEANS, label_name
+from tidegate.data.tables.label_names import BOOLEANS, label_name
 from tidegate.training.corpus import Integers
 
 

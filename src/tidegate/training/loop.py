@@ -179,10 +179,13 @@ def check_settings(settings: Settings, config: Architecture) -> None:
         raise ValueError(f"watch_gradients measures the loss of classes, but the task is {config.task!r}")
     if settings.class_weights == "balanced" and config.task != "classification":
         raise ValueError(f"class_weights is 'balanced', but the task is {config.task!r}")
-    if settings.word_dropout and not isinstance(config, TextConfig):
+    if isinstance(config, TextConfig):
+        return
+    if settings.word_dropout:
         raise ValueError(f"word_dropout is {settings.word_dropout}, but a network of vectors has no words")
-    if settings.freeze and not isinstance(config, TextConfig):
-        raise ValueError("freeze is True, but a network of vectors has no word vectors")
+    if settings.freeze or settings.embedding_start != "random":
+        given = "freeze is True" if settings.freeze else f"embedding_start is {settings.embedding_start!r}"
+        raise ValueError(f"{given}, but a network of vectors has no word vectors")
 
 
 def evaluate(module: NetworkModule, labelled: Labelled) -> Report | RegressionReport:

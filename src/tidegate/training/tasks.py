@@ -57,6 +57,12 @@ def check_classes(labels: Sequence[str], column: str) -> None:
             f"different ones, expected classes: numbers are predicted in Python with "
             f'tidegate.fit(..., task="regression")'
         )
+    if len(names) == len(labels) <= _MOST_RARE:
+        rows = "1 row" if len(labels) == 1 else f"{len(labels)} rows with as many different labels"
+        raise ValueError(
+            f"column {column!r} has {rows}: this is too little to train on. Each of two labels or more needs two rows "
+            f"or more, one to train on and one to judge by; if these are no labels, name their column with --label"
+        )
     if len(names) == len(labels) or rare:
         raise ValueError(
             f"column {column!r} has {len(names)} different labels in {len(labels)} rows, expected classes that come "

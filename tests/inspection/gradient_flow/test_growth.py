@@ -57,6 +57,14 @@ def test_a_rate_doubles_or_halves() -> None:
         (curve(0.65, 5), "holds: a factor 0.65 a step, 0.12 of it left after 5 steps; 2e-19 after 100 at that rate"),
         (curve(1.23, 1), "holds: a factor 1.23 a step, 1.2 times it after 1 step; 1e9 after 100 at that rate"),
         (np.array([*np.arange(12) * 0.1, -2]), "explodes: a factor 1.26 a step, doubled after 3 steps, 13 after 11"),
+        (
+            np.array([0, -0.4, *np.linspace(-0.5, -1.14, 16)]),
+            "vanishes: a factor 0.91 a step, half gone after 7 steps, 0.072 after 17",
+        ),
+        (
+            np.array([*np.arange(12) * 0.02, -1.5]),
+            "uneven: a factor 1.05 a step at most distances, yet 0.032 of it left after 12 steps",
+        ),
         (np.zeros(1), "there is no step, and nothing to tell"),
     ],
 )

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from tidegate.models.config import TextConfig
-from tidegate.models.file import digest
+from tidegate.models.file import content_digest
 from tidegate.text.tokenizer import Tokenizer
 
 FOLDER = Path(__file__).parent
@@ -123,7 +123,7 @@ def signed(change: Change) -> bytes:
     texts = {"config": config.to_json(), "tokenizer": tokenizer.to_json(), "metrics": "{}", "versions": "{}"}
     change(arrays, texts)
     texts |= {"tidegate": "1"}
-    header: dict[str, Any] = {"__metadata__": texts | {"sha256": digest(arrays, texts)}}
+    header: dict[str, Any] = {"__metadata__": texts | {"sha256": content_digest(arrays, texts)}}
     start = 0
     for name, array in arrays.items():
         header[name] = tensor(start, start + array.nbytes, list(array.shape))

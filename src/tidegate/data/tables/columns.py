@@ -1,10 +1,11 @@
-"""Which column of a table holds the texts and which the labels, and what a label is called."""
+"""Which column of a table holds the texts and which the labels."""
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
+from tidegate.data.tables.label_names import as_booleans, label_name
 from tidegate.data.tables.values import text_of
 
 Columns = Mapping[str, Sequence[Any]]
@@ -21,12 +22,10 @@ LABEL_NAMES = (
     ("category", "rating", "stars", "score", "intent", "topic", "y"),
 )
 
-BOOLEANS = ("false", "true")
-"""The labels of a column of true and false, in every kind of file."""
-
 _SAMPLE = 1000  # rows that a guess looks at
 _TEXT_WORDS = 4  # mean number of words from which a column reads as texts
 _SCALARS = (type(None), int, float, str, Decimal)
+_MOST_FIELDS = 5  # that an error lists
 _MOST_CLASSES = 20  # distinct values up to which a column reads as labels
 
 
@@ -78,42 +77,6 @@ def column_of(columns: Columns, name: str) -> Sequence[Any] | None:
     for field in fields:
         values = [value.get(field) if isinstance(value, dict) else None for value in values]
     return values if any(value is not None for value in values) else None
-
-
-def label_name(value: Any) -> str | None:
-    """Names a class: numbers without a fraction as integers ("1" for 1, 1.0 and "1.0"), texts without outer spaces.
-
-    Returns:
-        The name, or None if the value is missing: None, NaN, or an empty text.
-
-    Raises:
-        ValueError: The value is neither a text nor a number nor true or false.
-    """
-    if isinstance(value, list | dict):
-        several = "; a text is trained with one label: keep one, or train a model for each" * isinstance(value, list)
-        raise ValueError(f"a label is {value!r:.40}, expected a text or a number{several}")  # noqa: TRY004
-    if isinstance(value, Decimal):
-        value = f"{value.normalize():f}"
-    elif isinstance(value, float) and value.is_integer():
-        value = int(value)
-    name = re.sub(r"^([+-]?\d+)\.0*$", r"\1", text_of(value).strip())
-    return "0" if name == "-0" else name or None
-
-
-def label_names(values: Iterable[Any]) -> list[str | None]:
-    """Names the classes of a column as `label_name` does, and true and false alike however they are spelt.
-
-    JSON writes "true", Python "True" and Excel "TRUE". They are one class only if the column holds nothing else: among
-    other words, such as "mostly true", they are words.
-
-    Raises:
-        ValueError: As in `label_name`.
-    """
-    names = list(map(label_name, values))
-    booleans = {name for name in names if name is not None and name.lower() in BOOLEANS}
-    if booleans and booleans == set(names) - {None}:
-        return [name and name.lower() for name in names]
-    return names
 
 
 def plain_name(name: str) -> str:
@@ -182,7 +145,7 @@ def _reads_as_labels(values: Sequence[Any]) -> bool:
     """Whether values are short and few, and come twice or more often on average."""
     if not all(isinstance(value, _SCALARS) for value in values):
         return False
-    distinct = {name for name in label_names(values) if name is not None}
+    distinct = {name for name in as_booleans(list(map(label_name, values))) if name is not None}
     return 2 <= len(distinct) <= min(_MOST_CLASSES, len(values) // 2) and not _reads_as_texts(sorted(distinct))
 
 
@@ -190,7 +153,22 @@ def _without(columns: Columns, name: str | None) -> Columns:
     return {other: values for other, values in columns.items() if other != name}
 
 
+def fields_of(name: str, values: Iterable[Any]) -> list[str]:
+    """Lists the fields in the records of a column as `review.text` names them, a few of them."""
+    record = next((value for value in values if isinstance(value, dict)), {})
+    found: list[str] = []
+    for field, value in record.items():
+        inner = f"{name}.{field}"
+        found += fields_of(inner, [value]) if isinstance(value, dict) else [inner]
+    return found[:_MOST_FIELDS]
+
+
 def _list(columns: Columns) -> str:
-    listed = f"the columns are {', '.join(map(repr, columns))}" if columns else "there are no columns"
+    named = [
+        repr(name) + f" (records with the fields {', '.join(map(repr, fields))})" * bool(fields)
+        for name, values in columns.items()
+        for fields in [fields_of(name, values[:_SAMPLE])]
+    ]
+    listed = f"the columns are {', '.join(named)}" if columns else "there are no columns"
     apart = len(columns) == 1 and re.search(r"[^\w\s-]", next(iter(columns)))
     return listed + " (between columns, a comma, semicolon, tab or | is looked for)" * bool(apart)

@@ -1,6 +1,5 @@
 """Files as they are inside their packing, which their first bytes tell."""
 
-import gzip
 import io
 import lzma
 import os
@@ -9,23 +8,22 @@ import struct
 import tempfile
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, BinaryIO
 
 from tidegate.data.tables.kinds import kind_by_name
-from tidegate.data.tables.signatures import STARTS, UNPACK, check_is_readable, document_of
-from tidegate.decompression import bzip2, xz
+from tidegate.data.tables.signatures import UNPACK, check_is_readable, document_of
+from tidegate.files import packing
+from tidegate.files.signatures import ARROW, PARQUET, may_become_more, name_of
 
 Source = str | os.PathLike[str] | BinaryIO
 
 _CHUNK = 1 << 18  # bytes
 _DEEPEST = 5  # packed files in one another
-_COLUMNAR = {b"PAR1\x15": "parquet", b"ARROW1\0\0": "arrow", b"\xff\xff\xff\xff": "arrow"}
+_COLUMNAR = {PARQUET: "parquet", ARROW: "arrow"}
 _DAMAGED_ZIP = (zipfile.BadZipFile, OSError, ValueError, NotImplementedError, OverflowError, struct.error)
-_ZIP = (b"PK\x03\x04", b"PK\x05\x06")
 
 
 class Damaged(Exception):  # noqa: N818 - what it says of the data
@@ -96,29 +94,8 @@ class Peeked(io.RawIOBase):
 
 def _may_become_more(head: bytes) -> bool:
     """Whether the next bytes are needed to tell what these are."""
-    starts = (*_COLUMNAR, *_ZIP, *_STREAMS, *STARTS)
     short = 0 < len(head) < 4 and (b"\0" in head or head[:1] in {b"\xff", b"\xfe"})
-    return short or any(len(head) < len(start) and start.startswith(head) and head for start in starts)
-
-
-def _by_arrow(name: str) -> Callable[[Peeked], Any]:
-    def opened(file: Peeked) -> Any:
-        try:
-            import pyarrow as pa  # noqa: PLC0415
-        except ImportError as error:
-            raise ImportError(f"files packed by {name} need pyarrow: pip install 'tidegate[train]'") from error
-        return pa.CompressedInputStream(pa.PythonFile(file, mode="r"), name)
-
-    return opened
-
-
-_STREAMS: dict[bytes, Callable[[Any], Any]] = {
-    b"\x1f\x8b": lambda file: gzip.GzipFile(fileobj=file),
-    b"BZh": bzip2,
-    b"\xfd7zXZ\0": xz,
-    b"\x28\xb5\x2f\xfd": _by_arrow("zstd"),
-    b"\x04\x22\x4d\x18": _by_arrow("lz4"),
-}
+    return short or may_become_more(head)
 
 
 @dataclass(frozen=True)
@@ -164,19 +141,19 @@ def _unpacked(source: Source, stack: ExitStack) -> Unpacked:
     called = source.name if isinstance(source, Peeked) else path or "standard input"
     stream, name = Peeked(raw, called), path or ""
     for _ in range(_DEEPEST):
-        if stream.head.startswith(_ZIP):
+        if packing.is_zip(stream.head):
             member, name = _member(regular or spooled(stream, stack), stack)
             stream = Peeked(member, stream.name)
-        elif unpack := next((unpack for start, unpack in _STREAMS.items() if stream.head.startswith(start)), None):
+        elif unpack := packing.unpacker(stream.head):
             stream = Peeked(stack.enter_context(unpack(stream)), stream.name)
         else:
             break
         regular = None
     else:
         raise ValueError(f"this is packed more than {_DEEPEST - 1} times: {UNPACK}")
-    check_is_readable(stream.head)
-    columnar = next((kind for start, kind in _COLUMNAR.items() if stream.head.startswith(start)), None)
-    return Unpacked(stream, name, columnar, regular)
+    what = name_of(stream.head)
+    check_is_readable(what)
+    return Unpacked(stream, name, _COLUMNAR.get(what or ""), regular)
 
 
 def spooled(stream: Peeked, stack: ExitStack) -> str:
@@ -201,18 +178,17 @@ def _member(path: str, stack: ExitStack) -> tuple[Any, str]:
         archive = stack.enter_context(zipfile.ZipFile(path))
     except _DAMAGED_ZIP as error:
         raise ValueError(f"this is a zip archive that is damaged or cut off: {error}") from None
-    names = archive.namelist()
-    if what := document_of(names):
+    if what := document_of(archive.namelist()):
         raise ValueError(f"this is {what}")
-    files = [name for name in names if not name.endswith("/") and not name.startswith("__MACOSX/")]
-    files = [name for name in files if not Path(name).name.startswith(".")]
-    tables = [name for name in files if kind_by_name(name) not in {None, "lines"}] or files
+    files = packing.contents(archive)
+    tables = [info for info in files if kind_by_name(info.filename) not in {None, "lines"}] or files
+    names = [info.filename for info in tables]
     if len(tables) != 1:
-        found = f"{len(tables)} files ({', '.join(map(repr, tables[:3]))}…)" if tables else "no file"
+        found = f"{len(tables)} files ({', '.join(map(repr, names[:3]))}…)" if tables else "no file"
         raise ValueError(f"this is a zip archive with {found}, expected one table: {UNPACK}")
-    if archive.getinfo(tables[0]).flag_bits & 1:
+    if packing.has_password(tables[0]):
         raise ValueError(f"this is a zip archive with a password: {UNPACK}")
     try:
-        return stack.enter_context(archive.open(tables[0])), tables[0]
+        return stack.enter_context(archive.open(tables[0])), names[0]
     except _DAMAGED_ZIP as error:
-        raise ValueError(f"{tables[0]!r} in this zip archive cannot be unpacked: {error}") from None
+        raise ValueError(f"{names[0]!r} in this zip archive cannot be unpacked: {error}") from None

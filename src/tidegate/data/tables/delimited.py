@@ -1,9 +1,10 @@
-"""Rows of CSV and TSV, in the dialects that are met: separators, quotation marks, a header that comes again."""
+"""Rows of CSV, TSV and Markdown, in the dialects that are met: separators, quotes, a header that comes again."""
 
 import csv
 import re
 from collections.abc import Iterator
 
+from tidegate.data.tables import markdown
 from tidegate.data.tables.columns import TEXT_NAMES, plain_name
 from tidegate.data.tables.kinds import DELIMITERS, caution, separator_of
 from tidegate.data.tables.lines import LONGEST, Lines
@@ -38,15 +39,17 @@ class Delimited:
         self._lines, self._name = lines, name
         self._separator_line = ""
         self._blank: list[int] = []
-        self.delimiter = self._find_delimiter(kind)
+        first = lines.first()
+        self._markdown = "|" in first and markdown.begins(first, lines.firsts(2)[-1])
+        self.delimiter = "|" if self._markdown else self._find_delimiter(kind)
         self._feed = _Feed(lines)
         self._reader = csv.reader(self._feed, delimiter=self.delimiter, strict=True)
         self._spaced_reader = csv.reader(self._feed, delimiter=self.delimiter, strict=True, skipinitialspace=True)
         self._spaced = re.compile(rf'(?:^|{re.escape(self.delimiter)}) +"')
         self._width: int | None = None
-        first = next(self._fields(), [])
-        self._header = _plain(first)
-        self.names = checked_names([field.lstrip("\ufeff") for field in first])
+        header = next(self._fields(), [])
+        self._header = _plain(header)
+        self.names = checked_names([field.lstrip("\ufeff") for field in header])
         self._width = len(self.names)
 
     def __iter__(self) -> Iterator[list[str]]:
@@ -60,7 +63,7 @@ class Delimited:
         for row in self._fields():
             if len(row) != self._width:
                 raise ValueError(self._wrong_width(row))
-            if row[0].strip("\ufeff ").lower() in names:
+            if len(row) > 1 and row[0].strip("\ufeff ").lower() in names:  # alone, it may be a text like any other
                 if _plain(row) == self._header:
                     repeated.append(self.first)
                     continue
@@ -103,7 +106,10 @@ class Delimited:
             self._blank += blank  # those at the end are no rows for anybody
             blank = []
             self.first = self._lines.number
-            if '"' not in line:
+            if self._markdown:
+                if not markdown.is_rule(line):
+                    yield markdown.cells(line)
+            elif '"' not in line:
                 yield plain.split(self.delimiter)
             elif self.delimiter == "\t":
                 yield self._tabbed(line)

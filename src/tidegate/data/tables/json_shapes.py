@@ -38,6 +38,8 @@ def records(values: JsonValues) -> Iterator[Record]:
         if shape and _is_last(values):
             yield from shape(first or {}, number)
             return
+        if isinstance(first, dict) and {"cells", "nbformat"} <= first.keys():
+            raise ValueError("this is a Jupyter notebook: give the table that it reads or makes")
         for place, value in chain([(number, first)], values):
             if not isinstance(value, dict):
                 raise _unexpected(place, value, "an object")

@@ -5,6 +5,7 @@ import re
 from collections.abc import Iterable, Iterator
 from typing import Any
 
+from tidegate.data.tables.json_extent import Extent
 from tidegate.data.tables.lines import count_ends
 
 _SPACE = re.compile(r"[ \t\r\n\ufeff]*")
@@ -12,8 +13,7 @@ _OBJECTS = re.compile(r"\[[ \t\r\n]*(?=\{)")
 _BRACKET = re.compile(r"\[[ \t\r\n]*")
 _LONGEST = 1 << 26  # characters of a value, which may be a whole table
 _UNSURE = 12  # characters at the end of what has come in, where an error may be due to what is missing: -Infinit
-_LARGE = 1 << 20  # characters of a value from which more of it is gathered before it is parsed again
-
+_LARGE = 1 << 20  # characters of a value from which its end is looked for before it is parsed again
 
 _HALF = re.compile(r"\\u[dD][89a-fA-F]")  # of a pair of surrogates, which may be there or not
 
@@ -59,27 +59,27 @@ class JsonValues:
         self._ready.append(value)
 
     def _fill(self) -> None:
-        """Takes more text.
+        """Takes more text; of a long value, as much as it has.
 
         Raises:
             ValueError: A value does not end.
         """
         rest = self._buffer[self._at :]
-        if len(rest) > _LONGEST:
-            raise ValueError(
-                f"line {self._line} begins a JSON value of more than {_LONGEST:,} characters: write JSON Lines, an "
-                f"object a line, as pandas does with to_json(..., orient='records', lines=True)"
-            )
-        found = [rest]
-        # to parse a large value again for each piece would take time that grows by the square of its size
-        wanted = 2 * len(rest) if len(rest) >= _LARGE else 1
-        while wanted > 0:
+        extent = Extent() if len(rest) >= _LARGE else None
+        found, held = [rest], len(rest)
+        enough = extent is None or extent.ends_in(rest)  # with the next piece
+        while not self._ended:
+            if held > _LONGEST:
+                raise ValueError(
+                    f"line {self._line} begins a JSON value of more than {_LONGEST:,} characters: write JSON Lines, an "
+                    f"object a line, as pandas does with to_json(..., orient='records', lines=True)"
+                )
             piece = next(self._pieces, "")
-            if not piece:
-                self._ended = True
-                break
+            self._ended = not piece
             found.append(piece)
-            wanted -= len(piece)
+            held += len(piece)
+            if enough or (extent and extent.ends_in(piece)):
+                break
         self._buffer, self._at = "".join(found), 0
 
     def _decode(self) -> bool:

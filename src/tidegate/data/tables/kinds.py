@@ -28,17 +28,6 @@ _JSON = re.compile(rf'\s*+(?:\{{\s*+{_STRING}\s*+:|\[\s*+(?:\{{\s*+["}}]|\[\s*+[
 _JSON_BEGUN = re.compile(rf"\s*+(?:\{{\s*+(?:{_STRING}?\s*+)?+|\[\s*+(?:\{{\s*+|\[\s*+|{_STRING}?\s*+)?+)")
 _FASTTEXT = re.compile(r"__label__[^\s,;|]+(?:\s|$)|.*\s__label__[^\s,;|]+\s*$")
 _SEPARATOR = re.compile(r'"?sep=(?: +(?=[^ "\r\n]))?(?:(\\t|[^\r\n])\1*)?"?[\r\n]*', re.IGNORECASE)
-_NO_TABLE = (
-    (
-        re.compile(r"\s*<(?:!doctype html|html|head|body)\b", re.IGNORECASE),
-        "is a page of the web (HTML), perhaps one that asks to sign in: download the file itself",
-    ),
-    (re.compile(r"\s*<\?xml\b"), "is XML: convert it to CSV or JSON Lines, as pandas.read_xml(...).to_csv(...) does"),
-    (
-        re.compile(r"version https://git-lfs"),
-        "is a pointer of Git LFS and not the file that it stands for: `git lfs pull` fetches that",
-    ),
-)
 _USUAL = {name for row in (*TEXT_NAMES, *LABEL_NAMES) for name in row}
 _LONGEST_NAME = 40  # characters of a column's name in a line that is taken for a header
 _LONGEST_START = 1 << 16  # characters at which a decision is due
@@ -77,17 +66,6 @@ def unknown_suffix() -> str:
     """Says which suffixes are known."""
     expected = ", ".join(suffix for known in KINDS.values() for suffix in known)
     return f"the suffix is unknown, expected one of {expected}"
-
-
-def check_is_table(line: str) -> None:
-    """Checks that the first line is not that of a page or of a pointer.
-
-    Raises:
-        ValueError: It is.
-    """
-    for pattern, what in _NO_TABLE:
-        if pattern.match(line):
-            raise ValueError(f"this {what}")
 
 
 def reads_as_json(start: str) -> bool:

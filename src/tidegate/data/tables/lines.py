@@ -7,14 +7,13 @@ from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 from typing import Protocol
 
+from tidegate.data.tables import encodings
 from tidegate.data.tables.containers import Damaged
 
 LONGEST = 1 << 24
 """The most characters of a line or a field: 17 million, where a long novel has 3 million."""
 
 _CHUNK = 1 << 20  # bytes
-_SAMPLE = 4096  # bytes that show the encoding
-_CONTROLS = 0.45  # least share of such characters: half of UTF-16 for Latin, Greek, Cyrillic and other small scripts
 _MOST_BLANK = 10_000  # lines before the first one with a text
 _LINE = re.compile(r"[^\r\n]*(?:\r{0,2}\n|\r)")  # some programs write \r\r\n, which is one end of a line
 _END = re.compile(r"\r{0,2}\n|\r")
@@ -39,7 +38,7 @@ class Text:
 
     def __init__(self, stream: Stream) -> None:
         self._stream = stream
-        self._decoder = codecs.getincrementaldecoder(_encoding(stream.head))()
+        self._decoder = codecs.getincrementaldecoder(encodings.encoding_of(stream.head))()
         self._again: list[str] = []
         self._ends = 0  # of lines, in the text so far
         self._ended = False
@@ -84,44 +83,7 @@ class Text:
             return self._decoder.decode(chunk, final=not chunk)
         except UnicodeDecodeError as error:
             good = error.object[: error.start].decode(error.encoding, errors="ignore")
-            name = error.encoding.upper()
-            raise ValueError(
-                f"line {self._ends + count_ends(good) + 1} is not {name} (byte 0x{error.object[error.start]:02x}): "
-                f"save the file as UTF-8; `iconv -f WINDOWS-1252 -t UTF-8` does so for files of older Western programs"
-            ) from None
-
-
-def _encoding(head: bytes) -> str:
-    """Tells the encoding by a mark, or by where the zero bytes are."""
-    if head.startswith((codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE)):
-        return "utf-32"
-    if head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-        return "utf-16"
-    if head[:1] != b"\0" and head[1:4] == b"\0\0\0":
-        return "utf-32-le"
-    if head[:3] == b"\0\0\0" and head[3:4] not in {b"", b"\0"}:
-        return "utf-32-be"
-    sample = head[: min(len(head), _SAMPLE) // 2 * 2]
-    zeros = sample[::2].count(0), sample[1::2].count(0)
-    wide = "utf-16-be" if zeros[0] > zeros[1] else "utf-16-le"
-    return wide if zeros[0] != zeros[1] and _reads_as(wide, sample) else "utf-8-sig"
-
-
-def _reads_as(wide: str, sample: bytes) -> bool:
-    """Whether bytes are text in UTF-16, whose zeros and other high bytes UTF-8 would take for control characters."""
-    controls = sum(byte < ord(" ") and byte not in b"\t\r\n" for byte in sample)
-    if controls >= _CONTROLS * len(sample):
-        return True
-    pairs = {sample[place : place + 2] for place in range(0, len(sample), 2)}
-    return "\n".encode(wide) in pairs and not _is_utf8(sample)
-
-
-def _is_utf8(sample: bytes) -> bool:
-    try:
-        codecs.getincrementaldecoder("utf-8")().decode(sample)
-    except UnicodeDecodeError:
-        return False
-    return True
+            raise ValueError(encodings.complaint(error, line=self._ends + count_ends(good) + 1)) from None
 
 
 def count_ends(text: str) -> int:
@@ -173,13 +135,19 @@ class Lines:
 
     def first(self) -> str:
         """Returns the first line that is not blank, which comes once more; "" if there is none, or far off."""
+        return next(iter(self.firsts(1)), "")
+
+    def firsts(self, count: int) -> list[str]:
+        """Returns the first lines that are not blank, which come once more; fewer if they are not there, or far off."""
         taken: list[str] = []
+        found: list[str] = []
         for line in islice(self, _MOST_BLANK):
             taken.append(line)
-            if line.strip():
+            found += [line] * bool(line.strip())
+            if len(found) == count:
                 break
         self.give_back(taken)
-        return taken[-1] if taken and taken[-1].strip() else ""
+        return found
 
     def skip_first(self) -> None:
         """Leaves out the first line that is not blank, and what stands before it."""

@@ -15,6 +15,7 @@ except ImportError as error:
     raise ImportError("Parquet files need pyarrow: pip install 'tidegate[train]'") from error
 
 from tidegate.data.tables.arrow_values import values_of
+from tidegate.data.tables.parquet_pages import check_pages
 
 _GROUP_ROWS, _GROUP_BYTES = 1 << 16, 1 << 26
 """Of a row group that is written: many small ones would be slow to read, and large ones would fill the memory."""
@@ -47,6 +48,7 @@ def blocks(
     chosen = known if names is None else [name for name in known if name in names]
     # Buffers of its own for each column keep a row group, however large, from being read as a whole.
     with _opened(path, pre_buffer=False, buffer_size=_BUFFERS // (len(known) + 64)) as file:
+        check_pages(path, file.metadata, chosen)
         size = size and min(size, max(1, _VALUES // (len(chosen) + 1)))
         for batch in [file.read(chosen)] if size is None else file.iter_batches(size, columns=chosen):
             if batch.num_rows:

@@ -4,10 +4,12 @@ import os
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 
-from tidegate.data.tables import kinds
+from tidegate.data.tables import kinds, markdown
 from tidegate.data.tables.arrow import as_parquet
 from tidegate.data.tables.containers import Peeked, Source, Unpacked, opened, spooled
 from tidegate.data.tables.lines import Lines, Text
+from tidegate.data.tables.signatures import check_is_readable
+from tidegate.files.signatures import name_of_text
 
 _SURE = ("lines", "named-lines", "fasttext")
 """Kinds that are believed when they are asked for: any text may be lines."""
@@ -67,12 +69,14 @@ def _kind_of(unpacked: Unpacked, asked: str | None, name: str) -> str:
     with unpacked.stream.looked_at():
         text = Text(unpacked.stream)
         start = text.beginning(kinds.may_become_json)
-        kinds.check_is_table(start)
+        check_is_readable(name_of_text(start))  # it may be in UTF-16
         if expected == "jsonl" or kinds.reads_as_json(start):
             found, first = "jsonl", ""
         else:
-            first = Lines(text).first()
-            found = _kind_of_lines(first, expected)
+            lines = Lines(text)
+            first = lines.first()
+            table = "|" in first and markdown.begins(first, lines.firsts(2)[-1])
+            found = "csv" if table else _kind_of_lines(first, expected)
     asked_lines = kinds.kind_by_name(unpacked.name) == "lines" or not unpacked.name
     if expected == "lines" != found != "fasttext" and asked_lines:  # a pipe with a name is a table or is not
         kinds.caution(f"{name}: {kinds.read_as(found, first)}; to take each line for a text, say so with --from lines")

@@ -5,9 +5,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from tidegate.data.tables.columns import column_of, guess_columns, label_names
+from tidegate.data.tables.columns import column_of, fields_of, guess_columns
 from tidegate.data.tables.containers import Source
-from tidegate.data.tables.kinds import KINDS
+from tidegate.data.tables.kinds import KINDS, caution
+from tidegate.data.tables.label_names import as_booleans, label_name, remarks
 from tidegate.data.tables.rows import Block, blocks
 from tidegate.data.tables.sources import name_of
 from tidegate.data.tables.survey import survey
@@ -141,12 +142,36 @@ def _cells(columns: Block, text: str, label: str | None, first_row: int) -> tupl
     texts = [_text(value, row, text) for row, value in enumerate(values, first_row)]
     if label is None:
         return texts, None
-    labels = label_names(_values(columns, label, size))
+    labels = _labels(_values(columns, label, size), label, first_row)
     missing = [row for row, name in enumerate(labels, first_row) if name is None]
     if missing:
         count = f"{len(missing)} of {size} rows have" if size > 1 else "a row has"
         raise ValueError(f"{count} no label in column {label!r}, first row {missing[0]}: fill them in or remove them")
     return texts, [name for name in labels if name is not None]
+
+
+def _labels(values: list[Any], column: str, first_row: int) -> list[str | None]:
+    """Names the labels of a column, None where one is missing, and says what is to be known of their spelling.
+
+    Raises:
+        ValueError: A label is neither a text nor a number.
+    """
+    names = []
+    for row, value in enumerate(values, first_row):
+        try:
+            names.append(label_name(value))
+        except ValueError as error:
+            raise ValueError(f"row {row} of label column {column!r} {error}{_hint('label', column, value)}") from None
+    names = as_booleans(names)
+    for remark in remarks(values, names):
+        caution(f"column {column!r}: {remark}")
+    return names
+
+
+def _hint(option: str, column: str, value: Any) -> str:
+    """Says how a field of a record is named."""
+    fields = fields_of(column, [value])
+    return f"; name a field of it, such as --{option} {fields[0]} (in Python {option}={fields[0]!r})" if fields else ""
 
 
 def _values(columns: Block, name: str, size: int) -> list[Any]:
@@ -162,17 +187,13 @@ def _outer(name: str) -> str:
 
 
 def _text(value: Any, row: int, column: str) -> str:
+    place = f"row {row} of column {column!r}"
     try:
         text = text_of(value)
     except UnicodeDecodeError as error:
-        raise ValueError(
-            f"row {row} of column {column!r} holds bytes that are not UTF-8 (0x{value[error.start]:02x})"
-        ) from None
+        raise ValueError(f"{place} holds bytes that are not UTF-8 (0x{value[error.start]:02x})") from None
     except ValueError:
-        raise ValueError(f"row {row} of column {column!r} holds {value!r:.40}, expected a text") from None
+        raise ValueError(f"{place} holds {value!r:.40}, expected a text{_hint('text', column, value)}") from None
     if len(text) > LONGEST_TEXT:
-        raise ValueError(
-            f"row {row} of column {column!r} holds a text of {len(text):,} characters, expected "
-            f"{LONGEST_TEXT:,} at most"
-        )
+        raise ValueError(f"{place} holds a text of {len(text):,} characters, expected {LONGEST_TEXT:,} at most")
     return text

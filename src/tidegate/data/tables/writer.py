@@ -9,9 +9,9 @@ from contextlib import ExitStack, contextmanager
 from types import SimpleNamespace
 from typing import Any, BinaryIO
 
-from tidegate.data.files import replacing
 from tidegate.data.tables.kinds import KINDS, kind_of
 from tidegate.data.tables.values import csv_fields, json_text, plain_values
+from tidegate.files.writing import replacing
 
 Write = Callable[..., None]
 

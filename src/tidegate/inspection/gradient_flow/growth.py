@@ -47,8 +47,9 @@ def doubling_time(rate: float) -> float:
 def describe(curve: Array, rate: float) -> str:
     """Puts a curve of norms by distance into words.
 
-    It is said to hold if the fitted rate changes it by less than a factor of 10 from one end to the other; where there
-    are less than 100 steps and so many would change it more, that is said too.
+    It is said to hold if the fitted rate, and what is left at the end, change it by less than a factor of 10; where
+    there are less than 100 steps and so many would change it more, that is said too. Where the rate says one thing and
+    the end another, it is uneven.
 
         >>> describe(np.arange(300) * np.log10(0.83), 0.83)
         'vanishes: a factor 0.83 a step, half gone after 4 steps, 1e-9 after 112'
@@ -65,8 +66,11 @@ def describe(curve: Array, rate: float) -> str:
     gone = curve[n] == -np.inf
     if gone and rate >= 1:
         return f"vanishes: nothing is left after {_steps(int(np.argmin(curve)))}"
-    if abs(change) < HOLDS and not gone:
-        left = f"{power(curve[n])} of it left" if curve[n] <= 0 else f"{power(curve[n])} times it"
+    steady, at_end = abs(change) < HOLDS, abs(curve[n]) < HOLDS
+    left = f"{power(curve[n])} of it left" if curve[n] <= 0 else f"{power(curve[n])} times it"
+    if steady and not at_end and change * curve[n] <= 0:
+        return f"uneven: {factor} at most distances, yet {left} after {_steps(n)}"
+    if steady and at_end:
         ahead = max(n, SHORT) * np.log10(rate)
         beyond = f"; {power(ahead)} after {SHORT} at that rate" if abs(ahead) >= HOLDS else ""
         return f"holds: {factor}, {left} after {_steps(n)}{beyond}"

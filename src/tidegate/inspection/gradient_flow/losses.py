@@ -7,7 +7,7 @@ import numpy.typing as npt
 
 from tidegate.inspection.gradient_flow.adjoint import adjoint
 from tidegate.inspection.ledger import draw_ledger
-from tidegate.inspection.network import Inspectable, Source, read, stack_of
+from tidegate.inspection.network import Inspectable, Source, beside, read, stack_of
 from tidegate.ops.checks import check_choice
 
 Array = npt.NDArray[np.float64]
@@ -49,9 +49,10 @@ def loss_gradients(
             not fit.
     """
     check_choice("of", of, ("loss", "logit"))
-    stack, traces = stack_of(model), read(model, source).traces
+    stack, reading = stack_of(model), read(model, source)
+    traces = reading.traces
     weight, bias = model.head_weight.astype(np.float64), model.head_bias.astype(np.float64)
-    logits = weight @ draw_ledger(traces, model.summary).summary + bias
+    logits = weight @ draw_ledger(traces, model.summary).summary + bias + beside(model, reading.embedded)[0]
     c = int(logits.argmax()) if label is None else _class(model, label)
     best = int(logits.argmax())
     powers = np.exp(logits - logits[best])

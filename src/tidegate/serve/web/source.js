@@ -32,6 +32,7 @@ export function start() {
   }
   text.addEventListener("input", (event) => read(event));
   file.addEventListener("change", load);
+  document.getElementById("csv-note").textContent = `one row of ${counted(state.facts.embedding_size, "number")} for each word`;
   when(["account"], showNote);
   text.value ||= Object.values(EXAMPLES)[0];
   read({ timeStamp: performance.now() }, true);

@@ -112,9 +112,17 @@ function showStep() {
     return;
   }
   item.ariaSelected = "true";
+  keepInView(item);
   list.setAttribute("aria-activedescendant", item.id);
   element("word-note").textContent = describe(step);
   element("curve-note").textContent = hover(step);
+}
+
+/** Scrolls the words, and not the page, to one that another picture has chosen. */
+function keepInView({ offsetTop, offsetHeight }) {
+  const top = offsetTop - list.offsetTop;
+  const out = top < list.scrollTop || top + offsetHeight > list.scrollTop + list.clientHeight;
+  if (out) list.scrollTop = top - list.clientHeight / 2;
 }
 
 function describe(t) {
@@ -131,7 +139,7 @@ function hover(t) {
   const { account, label } = state;
   const step = t ?? state.step;
   if (!account?.probability_after[step]) return "";
-  return `After ${quoted(step)}: ${className(label)} ${percent(account.probability_after[step][label])}.`;
+  return `After ${quoted(step)}: ${percent(account.probability_after[step][label])} for ${className(label)}.`;
 }
 
 function move(event) {

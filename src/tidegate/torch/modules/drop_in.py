@@ -2,7 +2,7 @@
 
 import copy
 from contextlib import nullcontext
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import torch
 from torch import Tensor
@@ -19,7 +19,7 @@ from tidegate.torch.chrono import check_chrono, draw_memories
 from tidegate.torch.fallback import torch_rows, twice_differentiable
 from tidegate.torch.func import TransformedLayers
 from tidegate.torch.function import DirectLayers
-from tidegate.torch.inference import infer
+from tidegate.torch.inference import Frozen, infer
 from tidegate.torch.native import Plan
 from tidegate.torch.operation import OperationLayers
 from tidegate.torch.options import Options
@@ -54,6 +54,7 @@ class DropIn(_Base):
     # What a module has that was made by torch, and converted.
     recompute_every: int | None = None
     chrono: float | None = None
+    _frozen: Frozen | None = None
 
     @property
     def cell(self) -> Cell:
@@ -97,13 +98,13 @@ class DropIn(_Base):
             TypeError: `lengths` or `ids` are no integers, or `episode_starts` no booleans.
             RuntimeError, IndexError: As torch's own checks raise them, the latter for `ids` under a transform.
         """
-        rows = RowArguments(lengths, episode_starts, episode_state)
         if isinstance(input, Proxy):
-            return self._as_leaf(input, hx, rows, ids)
+            return self._as_leaf(input, hx, RowArguments(lengths, episode_starts, episode_state), ids)
         cell, weights, lookup, data = self.cell, self._weights(), None, input
         plain = lengths is episode_starts is ids is None and not return_trace
-        if plain and (inferred := infer(self, cell, input, hx, weights)):
+        if plain and (inferred := infer(self, cell, input, hx, weights, self._frozen)):
             return inferred
+        rows = RowArguments(lengths, episode_starts, episode_state)
         if ids is not None:
             data, lookup = look_up(input, ids, transformed=transform() is not None)
         route = choose_route(self, cell, data, hx, weights)
@@ -149,6 +150,24 @@ class DropIn(_Base):
         if self.chrono is not None:
             chosen["chrono"] = self.chrono
         return ", ".join([super().extra_repr(), *[f"{name}={value!r}" for name, value in chosen.items()]])
+
+    def freeze(self) -> None:
+        """Packs the weights as they are now, for all calls without gradients to come: see `tidegate.torch.freeze`."""
+        self._frozen = Frozen(self, self.cell, self._weights())
+
+    def train(self, mode: bool = True) -> Self:
+        """Switches to training, which ends what `freeze` has begun, or to evaluation."""
+        if mode:
+            self._frozen = None
+        return super().train(mode)
+
+    def _apply(self, fn: Any, recurse: bool = True) -> Self:
+        self._frozen = None  # parameters are moved or converted
+        return super()._apply(fn, recurse)
+
+    def _load_from_state_dict(self, *args: Any) -> None:
+        self._frozen = None
+        super()._load_from_state_dict(*args)
 
     def reset_parameters(self) -> None:
         """Draws the parameters anew, as torch does, and the memories of `chrono`."""

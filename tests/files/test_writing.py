@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tidegate.data.files import Sink, descriptor, is_stream, remove_unfinished, replacing
+from tidegate.files.writing import Sink, descriptor, is_stream, remove_unfinished, replacing
 
 
 def write(path: Path, content: bytes) -> None:
@@ -289,7 +289,7 @@ def test_a_disk_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     """A device of blocks, such as a disk or a partition, is neither written to nor replaced."""
     path = tmp_path / "disk"
     path.write_bytes(b"all that there is")
-    monkeypatch.setattr("tidegate.data.files.stat.S_ISBLK", lambda _: True)
+    monkeypatch.setattr("tidegate.files.writing.stat.S_ISBLK", lambda _: True)
     with pytest.raises(PermissionError, match="disk is a disk, whose content would be lost"):
         write(path, b"new")
     assert path.read_bytes() == b"all that there is"

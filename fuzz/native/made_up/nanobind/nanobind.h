@@ -1,0 +1,61 @@
+// Objects in the place of Python's, so that native/tensors.hpp and native/tensor_stack.hpp run under sanitizers without
+// Python: what they take from nanobind, and no more.
+#pragma once
+#include <cstddef>
+#include <cstdint>
+#include <stdexcept>
+#include <vector>
+
+// An object: a number, a list or tuple, a capsule, or what the exchange table knows.
+struct MadeUp {
+  const void* type = nullptr;
+  uintptr_t number = 0;
+  std::vector<MadeUp*> items;
+  const void* pointer = nullptr;
+};
+inline void PyErr_Clear() {}
+inline void* PyCapsule_GetPointer(MadeUp* object, const char*) { return const_cast<void*>(object->pointer); }
+
+namespace nanobind {
+
+class handle {
+ public:
+  handle(const MadeUp* object = nullptr) : object_(const_cast<MadeUp*>(object)) {}
+  MadeUp* ptr() const { return object_; }
+  handle type() const { return static_cast<const MadeUp*>(object_->type); }
+  bool is(handle other) const { return object_ == other.object_; }
+  handle operator[](size_t i) const { return object_->items.at(i); }
+
+ protected:
+  MadeUp* object_;
+};
+inline size_t len(handle object) { return object.ptr()->items.size(); }
+
+class tuple : public handle {
+ public:
+  using handle::handle;
+};
+class iterable : public handle {
+ public:
+  using handle::handle;
+  std::vector<MadeUp*>::const_iterator begin() const { return object_->items.begin(); }
+  std::vector<MadeUp*>::const_iterator end() const { return object_->items.end(); }
+};
+
+template <class T>
+T borrow(handle object) {
+  return T(object.ptr());
+}
+template <class T>
+T cast(handle object) {
+  return static_cast<T>(object.ptr()->number);
+}
+
+struct python_error : std::runtime_error {
+  python_error() : runtime_error("no capsule") {}
+};
+struct value_error : std::runtime_error {
+  using runtime_error::runtime_error;
+};
+
+}  // namespace nanobind

@@ -1,0 +1,81 @@
+"""What a label is called: one name for one class, in every kind of file."""
+
+import re
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from decimal import Decimal
+from typing import Any
+
+from tidegate.data.tables.values import text_of
+
+BOOLEANS = ("false", "true")
+"""The labels of a column of true and false, in every kind of file."""
+
+_AS_NUMBERS = dict(zip("01", BOOLEANS, strict=True))
+_MISSING = "nan"  # as str(float("nan")) is written, in any capitals
+
+
+def label_name(value: Any) -> str | None:
+    """Names a class: numbers without a fraction as integers ("1" for 1, 1.0 and "1.0"), texts without outer spaces.
+
+    Returns:
+        The name, or None if the value is missing: None, NaN, also as a word, or an empty text.
+
+    Raises:
+        ValueError: The value is neither a text nor a number nor true or false, or bytes that are not UTF-8.
+    """
+    if isinstance(value, list | dict):
+        several = "; a text is trained with one label: keep one, or train a model for each" * isinstance(value, list)
+        raise ValueError(f"holds {value!r:.40}, expected a text or a number{several}")  # noqa: TRY004
+    if isinstance(value, Decimal):
+        value = f"{value.normalize():f}"
+    elif isinstance(value, float) and value.is_integer():
+        value = int(value)
+    try:
+        text = text_of(value).strip()
+    except UnicodeDecodeError as error:
+        raise ValueError(f"holds bytes that are not UTF-8 (0x{value[error.start]:02x})") from None
+    name = re.sub(r"^([+-]?\d+)\.0*$", r"\1", text)
+    return "0" if name == "-0" else None if name.lower() == _MISSING else name or None
+
+
+def as_booleans(names: Sequence[str | None]) -> list[str | None]:
+    """Names true and false alike however they are spelt.
+
+    JSON writes "true", Python "True", Excel "TRUE", and some programs 1 and 0 beside them. They are one class only if
+    the column holds nothing else: among other words, such as "mostly true", they are words, and 1 and 0 alone numbers.
+    """
+    lower = [name and name.lower() for name in names]
+    found = set(lower) - {None}
+    if found <= {*BOOLEANS, *_AS_NUMBERS} and not found.isdisjoint(BOOLEANS):
+        return [name and _AS_NUMBERS.get(name, name) for name in lower]
+    return list(names)
+
+
+def remarks(values: Sequence[Any], names: Sequence[str | None]) -> Iterator[str]:
+    """Says which labels differ in their spelling alone.
+
+    Args:
+        values: The labels of a column as the file has them.
+        names: Their names, of `as_booleans`.
+    """
+    numbers = sum(label_name(value) in _AS_NUMBERS for value in values) if set(names) <= {*BOOLEANS, None} else 0
+    if numbers:
+        yield f"{numbers:,} labels are 1 or 0 among others that are true or false: they count as true and false"
+    spellings: dict[str, set[str]] = {}
+    for value, name in zip(values, names, strict=True):
+        if isinstance(value, str) and name is not None:
+            spellings.setdefault(name, set()).add(value)
+    spaced = [
+        value for several in spellings.values() if len(several) > 1 for value in several if value != value.strip()
+    ]
+    if spaced:
+        yield f"the spaces around labels such as {min(spaced)!r:.40} do not count: others are written without them"
+    counts = Counter(name for name in names if name is not None)
+    alike: dict[str, list[str]] = {}
+    for name in counts:
+        alike.setdefault(" ".join(name.casefold().split()), []).append(name)
+    for group in alike.values():
+        if len(group) > 1:
+            listed = ", ".join(f"{name!r:.40} ({counts[name]:,})" for name in group[:4])
+            yield f"labels that differ only in capitals or spaces are different classes: {listed}"

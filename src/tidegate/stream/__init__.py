@@ -1,0 +1,7 @@
+"""Streams: sequences that are read as they arrive, one at a time or many together, to the bit as if they came whole."""
+
+from tidegate.stream.pool import Memory as Memory
+from tidegate.stream.pool import StreamPool as StreamPool
+from tidegate.stream.session import Session as Session
+from tidegate.stream.slots import Answers as Answers
+from tidegate.stream.state import StateError as StateError

@@ -1,0 +1,312 @@
+"""Many streams through one model: pushes that arrive together are read as one batch."""
+
+import sys
+import time
+from collections import OrderedDict, deque
+from collections.abc import Callable, Hashable, Sequence
+from threading import Lock
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from tidegate.sequences.recurrent import Recurrent
+from tidegate.stream.requests import Request, merged
+from tidegate.stream.running import Rows, Streamable, streamable
+from tidegate.stream.slots import Answers, Slots
+from tidegate.text import pieces
+
+_FIRST_ROWS = 64
+
+
+class Memory(NamedTuple):
+    """Memory of a pool in bytes.
+
+    Attributes:
+        sessions: Open sessions.
+        session: The numbers that are kept of a session, float32.
+        states: All of them, with rows that are free at present.
+        records: What finds a session: keys, rows, times, texts that are held back.
+    """
+
+    sessions: int
+    session: int
+    states: int
+    records: int
+
+
+class StreamPool:
+    """Sessions by key, as many as a server has clients, each to the bit as if it were alone.
+
+    Methods may be called from any thread. Pushes that come while others are being read are read together, as one batch.
+
+    Example:
+        >>> from tidegate import Recurrent, StreamPool
+        >>> ones = np.ones((1, 1), np.float32)
+        >>> pool = StreamPool(Recurrent({"weight_ih_l0": ones, "weight_hh_l0": ones}, cell="rnn_relu"))
+        >>> pool.push(["ann", "bob"], [[[1.0], [2.0]], [[5.0]]]).vectors
+        array([[3.],
+               [5.]], dtype=float32)
+        >>> pool.push(["ann"], [[[4.0]]]).vectors
+        array([[7.]], dtype=float32)
+
+    Attributes:
+        model: The model.
+        max_sessions: Most sessions at a time: the one that has waited longest makes room for a new one.
+        idle_seconds: After so long without a push a session is evicted; None for never.
+    """
+
+    def __init__(
+        self,
+        model: Streamable | Recurrent,
+        *,
+        max_sessions: int = 100_000,
+        idle_seconds: float | None = None,
+        on_evict: Callable[[Any, bytes], object] | None = None,
+        recall: Callable[[Any], bytes | None] | None = None,
+        endless: bool = False,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """Makes a pool without sessions.
+
+        Args:
+            model: The model, or a bare stack.
+            max_sessions: As the attribute, and so is `idle_seconds`.
+            on_evict: Is given the key and the state of each session that is evicted; None to drop it. If it raises, the
+                session stays. Like `recall` it may be called from any thread, one at a time, and may not call the pool.
+            recall: Returns the state of a key that has no session, or None to begin anew. With a dict `store`,
+                `on_evict=store.__setitem__, recall=lambda key: store.pop(key, None)` never loses a session.
+            endless: As in `Network.stream`.
+            clock: Tells the time in seconds.
+
+        Raises:
+            ValueError: The model can't be streamed, or a limit is out of range.
+        """
+        if max_sessions < 1:
+            raise ValueError(f"max_sessions is {max_sessions}, expected 1 or more")
+        if idle_seconds is not None and not idle_seconds > 0:
+            raise ValueError(f"idle_seconds is {idle_seconds}, expected more than 0, or None for no limit")
+        self.model, self.max_sessions, self.idle_seconds = streamable(model), max_sessions, idle_seconds
+        self._on_evict, self._recall, self._clock = on_evict, recall, clock
+        capacity = min(_FIRST_ROWS, max_sessions)
+        self._slots = Slots(self.model, capacity, None if endless else self.model.most_steps)
+        self._used = np.zeros(capacity)  # when each row was last pushed to
+        self._free = list(range(capacity))[::-1]
+        self._rows: OrderedDict[Hashable, int] = OrderedDict()  # in the order of their last push
+        self._held: dict[int, pieces.Held] = {}
+        self._queue: deque[Request] = deque()
+        self._lock = Lock()  # of all of the above but the queue
+
+    def push(self, keys: Sequence[Hashable], piece_of_each: Any) -> Answers:
+        """Reads what comes next in some sessions; a key without one begins one.
+
+        Args:
+            keys: B keys, none twice.
+            piece_of_each: For each what `Session.push` takes; or the vectors of all, an array [B, T, I], or [B, I] for
+                one of each.
+
+        Returns:
+            What the model makes of these sessions now, in the order of the keys.
+
+        Raises:
+            TypeError: A piece is of another type.
+            ValueError: A key comes twice, there are more than `max_sessions`, or a piece is wrong as in `Session.push`.
+                No session has read anything then.
+        """
+        return self._ask(Request.push(self.model, list(keys), piece_of_each))
+
+    def finish(self, keys: Sequence[Hashable]) -> Answers:
+        """Reads what is held back of texts, as their ends; what is pushed later begins a new word.
+
+        Raises:
+            ValueError: A text ends inside a character, or as in `push`.
+        """
+        return self._ask(Request(list(keys), None))
+
+    def pending(self, key: Hashable) -> str:
+        """Returns what is held back of a text, see `Session.pending`; KeyError if there is no such session."""
+        with self._lock:
+            return self._held.get(self._rows[key], pieces.NOTHING).text
+
+    def state(self, key: Hashable) -> bytes:
+        """Returns the state of a session, see `Session.state`; KeyError if there is no such session."""
+        with self._lock:
+            return self._state(self._rows[key])
+
+    def restore(self, key: Hashable, state: bytes) -> None:
+        """Opens a session with the state of an earlier one, in the place of one of that key.
+
+        Raises:
+            TypeError: The state is no bytes.
+            StateError: It is damaged or of another model; a session of that key is as it was.
+        """
+        with self._lock:
+            self._slots.check(state)
+            if key in self._rows:
+                self._forget(key)
+            self._make_room()
+            self._admit(key, state)
+
+    def drop(self, key: Hashable) -> None:
+        """Ends a session without keeping its state; KeyError if there is no such session."""
+        with self._lock:
+            self._forget(key)
+
+    def evict_idle(self) -> int:
+        """Evicts sessions without a push for `idle_seconds`, as every push does too; returns how many."""
+        with self._lock:
+            return self._evict_idle()
+
+    @property
+    def memory(self) -> Memory:
+        """What it takes."""
+        with self._lock:
+            session = 4 * self._slots.floats
+            records = sum(map(sys.getsizeof, (self._rows, self._held, self._free)))
+            records += sum(sys.getsizeof(key) + sys.getsizeof(row) for key, row in self._rows.items())
+            records += sum(sys.getsizeof(held.text) + sys.getsizeof(held.data) + 56 for held in self._held.values())
+            records += self._used.nbytes + self._slots.counts.nbytes
+            return Memory(len(self._rows), session, session * len(self._used), records)
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def __contains__(self, key: Hashable) -> bool:
+        return key in self._rows
+
+    def _ask(self, request: Request) -> Answers:
+        """Waits for the answers to a request: whoever finds the pool free answers all that have come meanwhile."""
+        if len(request.keys) > self.max_sessions:
+            raise ValueError(f"{len(request.keys):,} keys, expected at most max_sessions = {self.max_sessions:,}")
+        self._queue.append(request)
+        with self._lock:
+            try:
+                while not request.done:
+                    self._answer(self._next_requests())
+            except BaseException:
+                if request in self._queue:  # interrupted before its turn
+                    self._queue.remove(request)
+                raise
+        return request.result()
+
+    def _next_requests(self) -> list[Request]:
+        """Takes the first requests off the queue: as many as have no key in common and fit in."""
+        taken, keys = [self._queue.popleft()], set[Hashable]()
+        while self._queue:
+            keys.update(taken[-1].keys)
+            following = self._queue[0].keys
+            if len(keys) + len(following) > self.max_sessions or not keys.isdisjoint(following):
+                break
+            taken.append(self._queue.popleft())
+        return taken
+
+    def _answer(self, requests: list[Request]) -> None:
+        try:
+            self._evict_idle()
+        except Exception as error:  # noqa: BLE001 - of the caller's function, and for all of them
+            for request in requests:
+                request.error = error
+        ready = [request for request in requests if self._is_ready(request)]
+        if not ready:
+            return
+        rows = np.concatenate([request.rows for request in ready])
+        try:
+            self._slots.read(rows, merged(self.model, ready))
+            answers = self._slots.answers(rows)
+        except BaseException as error:
+            self._lose(ready, error)
+            if not isinstance(error, Exception):
+                raise
+            return
+        self._used[rows] = self._clock()
+        for request in ready:
+            answers = request.take(answers)
+            self._hold(request)
+
+    def _is_ready(self, request: Request) -> bool:
+        """Opens the sessions of a request and takes its pieces to what is held back, or gives it its error."""
+        try:
+            if not request.error:
+                request.rows = self._open(request.keys)
+                if self.model.tokenizer:
+                    held = [self._held.get(row, pieces.NOTHING) for row in request.rows.tolist()]
+                    request.settle(self.model.tokenizer, held)
+        except Exception as error:  # noqa: BLE001 - it is raised where the request was made
+            request.error = error
+        return not request.error
+
+    def _hold(self, request: Request) -> None:
+        for row, held in zip(request.rows.tolist(), request.held, strict=bool(request.held)):
+            if held == pieces.NOTHING:
+                self._held.pop(row, None)
+            else:
+                self._held[row] = held
+
+    def _lose(self, requests: list[Request], error: BaseException) -> None:
+        """Ends sessions that have been read in part, when memory ran out or the program is being interrupted."""
+        for request in requests:
+            request.error = RuntimeError(f"a batch was not read to its end ({error!r:.200}), and its sessions are lost")
+            for key in request.keys:
+                self._forget(key)
+
+    def _open(self, keys: Sequence[Hashable]) -> Rows:
+        """Finds the rows of keys, and opens sessions for those without one."""
+        rows = [row for row in map(self._rows.get, keys) if row is not None]
+        if len(rows) == len(keys):
+            deque(map(self._rows.move_to_end, keys), maxlen=0)
+            return np.array(rows, np.intp)
+        for key in keys:
+            if key in self._rows:
+                self._rows.move_to_end(key)  # so that none of them makes room for another
+        fresh: list[int] = []
+        try:
+            for key in keys:
+                if key not in self._rows:
+                    self._make_room()
+                    state = self._recall(key) if self._recall else None
+                    row = self._admit(key, state)
+                    if state is None:
+                        fresh.append(row)
+        finally:
+            self._slots.clear(np.array(fresh, np.intp))
+        return np.array([self._rows[key] for key in keys], np.intp)
+
+    def _make_room(self) -> None:
+        if len(self._rows) == self.max_sessions:
+            self._evict(next(iter(self._rows)))
+        if not self._free:
+            old, new = len(self._used), min(2 * len(self._used), self.max_sessions)
+            self._slots.grow(new)
+            self._used = np.concatenate([self._used, np.zeros(new - old)])
+            self._free = list(range(old, new))[::-1]
+
+    def _admit(self, key: Hashable, state: bytes | None) -> int:
+        row = self._free[-1]
+        if state is not None:
+            held = self._slots.restore(row, state)
+            if held != pieces.NOTHING:
+                self._held[row] = held
+        self._used[row] = self._clock()
+        self._rows[key] = self._free.pop()
+        return row
+
+    def _evict_idle(self) -> int:
+        count = 0
+        if self.idle_seconds is not None:
+            latest = self._clock() - self.idle_seconds
+            while self._rows and self._used[self._rows[next(iter(self._rows))]] < latest:
+                self._evict(next(iter(self._rows)))
+                count += 1
+        return count
+
+    def _evict(self, key: Hashable) -> None:
+        if self._on_evict:
+            self._on_evict(key, self._state(self._rows[key]))
+        self._forget(key)
+
+    def _forget(self, key: Hashable) -> None:
+        row = self._rows.pop(key)
+        self._held.pop(row, None)
+        self._free.append(row)
+
+    def _state(self, row: int) -> bytes:
+        return self._slots.state(row, self._held.get(row, pieces.NOTHING))

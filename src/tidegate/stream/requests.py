@@ -1,0 +1,106 @@
+"""What is asked of a pool: pieces for some sessions, checked where they are given, read where the pool is free."""
+
+from collections.abc import Hashable, Sequence
+from typing import Any, Self
+
+import numpy as np
+
+from tidegate.stream.running import Rows, Streamable
+from tidegate.stream.session import vectors_of
+from tidegate.stream.slots import Answers, Sequences
+from tidegate.text import pieces
+from tidegate.text.pieces import Held
+from tidegate.text.tokenizer import Tokenizer
+
+
+class Request:
+    """One call of a pool.
+
+    Attributes:
+        keys: B keys, none twice.
+        pieces: What each session reads: pieces of texts, or vectors; None for what is held back of it.
+        rows: Their rows in the pool.
+        texts: Of texts: what is settled of each.
+        held: Of texts: what is held back of each when that has been read.
+        error: What went wrong.
+    """
+
+    def __init__(self, keys: list[Hashable], pieces_of_each: Any) -> None:
+        """Takes keys and pieces.
+
+        Raises:
+            ValueError: There is no key, or one comes twice.
+        """
+        if len(set(keys)) < len(keys):
+            twice = next(key for i, key in enumerate(keys) if key in keys[:i])
+            raise ValueError(f"the key {twice!r:.60} comes twice, expected one piece for each session")
+        self.keys, self.pieces = keys, pieces_of_each
+        self.rows: Rows = np.zeros(0, np.intp)
+        self.texts: list[str] = []
+        self.held: list[Held] = []
+        self.error: Exception | None = None
+        self._answers: Answers | None = None
+
+    @classmethod
+    def push(cls, model: Streamable, keys: list[Hashable], given: Any) -> Self:
+        """Checks the pieces of a push.
+
+        Raises:
+            TypeError: One is of another type.
+            ValueError: Their number or shape is wrong, vectors are not finite, or a key comes twice.
+        """
+        if isinstance(given, str | bytes):
+            raise TypeError(f"pieces are {given!r:.60}, expected one for each key")
+        if len(given) != len(keys):
+            raise ValueError(f"{len(given)} pieces for {len(keys)} keys, expected as many of both")
+        if model.tokenizer:
+            return cls(keys, list(given))
+        if isinstance(given, np.ndarray) and given.dtype != object:
+            each = given[:, None] if given.ndim == 2 else given
+            return cls(keys, model.check_vectors("pieces", each, "B T"))
+        return cls(keys, [vectors_of(model, piece) for piece in given])
+
+    @property
+    def done(self) -> bool:
+        """Whether it has been answered, or has failed."""
+        return bool(self._answers or self.error)
+
+    def result(self) -> Answers:
+        """Returns the answers, or raises the error."""
+        if self.error:
+            raise self.error
+        assert self._answers  # noqa: S101 - for mypy: it is done
+        return self._answers
+
+    def settle(self, tokenizer: Tokenizer, held: Sequence[Held]) -> None:
+        """Adds its pieces to what is held back of the texts.
+
+        Raises:
+            TypeError: As `pieces.take`.
+            ValueError: As `pieces.take`.
+        """
+        if self.pieces is None:
+            self.texts, self.held = list(map(pieces.rest, held)), [pieces.NOTHING] * len(held)
+            return
+        taken = [pieces.take(tokenizer, *each) for each in zip(held, self.pieces, strict=True)]
+        self.texts, self.held = [text for text, _ in taken], [left for _, left in taken]
+
+    def take(self, answers: Answers) -> Answers:
+        """Takes its answers off those of a batch, and returns the rest."""
+        own, rest = slice(len(self.keys)), slice(len(self.keys), None)
+        self._answers = answers.part(own)
+        return answers.part(rest)
+
+
+def merged(model: Streamable, requests: Sequence[Request]) -> Sequences:
+    """Puts together what the sessions of requests read, one after another."""
+    if model.tokenizer:
+        return model.tokenizer.encode_batch(text for request in requests for text in request.texts)
+    if len(requests) == 1 and requests[0].pieces is not None:
+        return requests[0].pieces  # type: ignore[no-any-return]
+    nothing = np.zeros((0, 0), np.float32)
+    return [
+        piece
+        for request in requests
+        for piece in ([nothing] * len(request.keys) if request.pieces is None else request.pieces)
+    ]

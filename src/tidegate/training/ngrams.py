@@ -1,0 +1,250 @@
+"""Fitting the n-gram part of a model: which runs of words, and two linear models by scikit-learn's solvers."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from tidegate.models.ngrams import Ngrams, letters_of, runs_of
+from tidegate.text.tokenizer import UNKNOWN, Words
+
+try:
+    from scipy import sparse
+    from sklearn.linear_model import LogisticRegression
+except ImportError as error:
+    raise ImportError("n-grams need scikit-learn: pip install 'tidegate[train]', or train with --parts gru") from error
+
+Array = npt.NDArray[np.float64]
+Integers = npt.NDArray[np.int64]
+
+MANY = 16_000
+"""Texts from which runs of three words are read, and weights are held back more."""
+
+_MOST_RUNS = 100_000  # those that tell most; more made no set better
+_RAREST = 2  # times that a run must occur
+_MOST_LETTERED = 1_000_000  # words of all texts up to which their letters are read: they cost much, and help few texts
+_BUCKETS = 2**16
+_SMOOTHING = 1.0  # of naive Bayes, in texts
+_AT_ONCE = 1024
+
+
+def reads_letters(steps: int) -> bool:
+    """Decides whether the letters of words are read, given the number of words of all texts."""
+    return steps <= _MOST_LETTERED
+
+
+class Costs(NamedTuple):
+    """How much errors cost compared with weights, C of scikit-learn's models.
+
+    Attributes:
+        counts: Of the model of TF-IDF.
+        presence: Of the model weighted by naive Bayes.
+    """
+
+    counts: float
+    presence: float
+
+
+FEW_COSTS, MANY_COSTS = Costs(3.0, 0.2), Costs(10.0, 0.1)
+"""For less than `MANY` texts and for more, chosen on validation parts."""
+
+
+@dataclass(frozen=True, eq=False)
+class FittedNgrams:
+    """Two linear models of the same n-grams, not weighed against each other yet.
+
+    Attributes:
+        arrays: As in the model file.
+        biases: Of both models, each [M].
+        vocab: The V words.
+        classes: C.
+    """
+
+    arrays: Mapping[str, npt.NDArray[np.float32]]
+    biases: tuple[Array, Array]
+    vocab: Sequence[str]
+    classes: int
+
+    @property
+    def sizes(self) -> dict[str, int]:
+        """The fields of a `TextConfig` that say what arrays there are."""
+        P, order = self.arrays["ngrams.words"].shape
+        return {"ngrams": P, "ngram_order": order, "ngram_letters": len(self.arrays.get("ngrams.letters", ()))}
+
+    def logits(self, texts: Sequence[Words]) -> list[Array]:
+        """Computes the logits of both models for B texts, [B, C] each."""
+        alone = (self.weighed(1, 0), self.weighed(0, 1))
+        return [
+            Ngrams(part.arrays, self.vocab, self.classes).logits(texts) + part.bias for part in alone
+        ]
+
+    def weighed(self, counts: float, presence: float) -> "FittedNgrams":
+        """Multiplies the weights of both models, so that their sum is one."""
+        factors = {"ngrams.weight": counts, "ngrams.letters": counts, "ngrams.presence": presence}
+        arrays = {name: np.float32(factors.get(name, 1)) * array for name, array in self.arrays.items()}
+        return replace(self, arrays=arrays, biases=(counts * self.biases[0], presence * self.biases[1]))
+
+    @property
+    def bias(self) -> Array:
+        """What both add to every logit, [C]."""
+        margins = self.biases[0] + self.biases[1]
+        return np.array([-margins[0], margins[0]]) / 2 if self.classes == 2 else margins
+
+
+def fit_ngrams(
+    texts: Sequence[Words],
+    targets: Integers,
+    vocab: Sequence[str],
+    classes: int,
+    *,
+    letters: bool = True,
+    balanced: bool = False,
+) -> FittedNgrams:
+    """Chooses n-grams of texts, and fits two linear models of them.
+
+    Args:
+        texts: B texts, with their words outside the vocabulary.
+        targets: Index of the class of each, int64 [B].
+        vocab: The V words.
+        classes: C.
+        letters: Whether runs of letters are read too, see `reads_letters`.
+        balanced: Whether each class weighs the same, however many texts it has.
+    """
+    B, many = len(texts), len(texts) >= MANY
+    order, costs = (3, MANY_COSTS) if many else (2, FEW_COSTS)
+    keys, counts = _counted(texts, order, len(vocab))
+    present = counts.copy()
+    present.data = np.ones_like(present.data)
+    by_class = np.stack([np.asarray(present[targets == c].sum(axis=0)).ravel() for c in range(classes)])
+    ratios = _log_ratios(by_class)
+    telling = np.abs(ratios).max(axis=0) * np.sqrt(by_class.sum(axis=0))
+    chosen = np.sort(np.argsort(-telling, kind="stable")[:_MOST_RUNS])
+    keys, counts, present, ratios = keys[chosen], counts[:, chosen], present[:, chosen], ratios[:, chosen]
+
+    idf = _idf(by_class.sum(axis=0)[chosen], B)
+    counts.data = 1 + np.log(counts.data)
+    features = _normed(counts @ sparse.diags_array(idf))
+    spelling: dict[str, Array] = {}
+    if letters:
+        spelled, letter_idf = _lettered(texts, vocab)
+        features, spelling = sparse.hstack([features, spelled], "csr"), {"letter_idf": letter_idf}
+    solver = _Solver(targets, classes, balanced)
+    weight, bias = solver.fit([features] * solver.M, costs.counts)
+    presence, present_bias = solver.fit([present @ sparse.diags_array(row) for row in ratios], costs.presence)
+    arrays = {
+        "words": _words_of(keys, order, len(vocab)),
+        "idf": idf,
+        "weight": weight[: len(keys)] * idf[:, None],
+        "presence": presence * ratios.T,
+        **spelling,
+    }
+    if letters:
+        arrays["letters"] = weight[len(keys) :] * spelling["letter_idf"][:, None]
+    named = {f"ngrams.{name}": np.ascontiguousarray(array, np.float32) for name, array in arrays.items()}
+    return FittedNgrams(named, (bias, present_bias), vocab, classes)
+
+
+class _Solver:
+    """Fits a linear model for each margin: one of two classes, or each class against the rest.
+
+    Attributes:
+        M: The number of margins.
+    """
+
+    def __init__(self, targets: Integers, classes: int, balanced: bool) -> None:
+        self.M = 1 if classes == 2 else classes
+        self._truths = [targets == c for c in range(2 - self.M if self.M == 1 else 0, classes)]
+        self._class_weight = "balanced" if balanced else None
+
+    def fit(self, features: Sequence[Any], cost: float) -> tuple[Array, Array]:
+        """Returns weights [·, M] and biases [M].
+
+        Args:
+            features: What each margin is a sum of, sparse [B, ·].
+            cost: C of scikit-learn.
+        """
+        columns, biases = [], []
+        for rows, truth in zip(features, self._truths, strict=True):
+            x = rows.tocsr()
+            model = LogisticRegression(C=cost, solver="liblinear", class_weight=self._class_weight, random_state=0)
+            # liblinear takes indices of 32 bits alone, and products of scipy's sparse arrays have 64
+            indices, ends = x.indices.astype(np.int32), x.indptr.astype(np.int32)
+            model.fit(sparse.csr_array((x.data, indices, ends), shape=x.shape), truth)
+            columns.append(model.coef_[0])
+            biases.append(model.intercept_[0])
+        return np.stack(columns, axis=1), np.array(biases)
+
+
+def _counted(texts: Sequence[Words], order: int, vocab_size: int) -> tuple[Integers, Any]:
+    """Counts the runs of words that come again: their keys, ascending, and how often each text holds each, [B, ·]."""
+    which, keys = [], []
+    for start in range(0, len(texts), _AT_ONCE):
+        runs = runs_of([text.ids for text in texts[start : start + _AT_ONCE]], order, vocab_size)
+        which.append((runs.texts + start).astype(np.int32))
+        keys.append(runs.keys)
+    all_keys, all_texts = np.concatenate(keys), np.concatenate(which)
+    known, counts = np.unique(all_keys, return_counts=True)
+    known = known[counts >= _RAREST]
+    places = np.minimum(np.searchsorted(known, all_keys), max(0, len(known) - 1))
+    found = np.flatnonzero(known[places] == all_keys) if len(known) else np.zeros(0, np.int64)
+    ones = np.ones(len(found), np.float32)
+    matrix = sparse.csr_array((ones, (all_texts[found], places[found])), shape=(len(texts), len(known)))
+    matrix.sum_duplicates()
+    return known, matrix
+
+
+def _log_ratios(by_class: Array) -> Array:
+    """Computes how much more often each run is in texts of a class than in others, as a logarithm, [M, ·].
+
+    Wang & Manning 2012, "Baselines and Bigrams", eq. 2, for presence.
+    """
+    smoothed = by_class + _SMOOTHING
+    classes = range(1, 2) if len(by_class) == 2 else range(len(by_class))
+    rows = []
+    for c in classes:
+        inside, outside = smoothed[c], smoothed.sum(axis=0) - smoothed[c]
+        rows.append(np.log(inside / inside.sum()) - np.log(outside / outside.sum()))
+    return np.stack(rows)
+
+
+def _idf(counts: Array, texts: int) -> Array:
+    """Computes inverse document frequencies as scikit-learn does, smoothed: log((1 + B) / (1 + df)) + 1."""
+    idf: Array = np.log((1 + texts) / (1 + counts)) + 1
+    return idf
+
+
+def _normed(rows: Any) -> Any:
+    """Divides the rows of a sparse array by their norms."""
+    norms = np.sqrt(np.asarray(rows.multiply(rows).sum(axis=1)).ravel())
+    return sparse.diags_array(1 / np.where(norms > 0, norms, 1.0)) @ rows
+
+
+def _lettered(texts: Sequence[Words], vocab: Sequence[str]) -> tuple[Any, Array]:
+    """Returns the runs of letters of the words of each text, sparse [B, Q], and their weights, [Q]; see `Ngrams`."""
+    unknown = dict.fromkeys(word for text in texts for word in text.unknown)
+    names = {word: len(vocab) + i for i, word in enumerate(unknown)}
+    ids = np.concatenate([text.ids for text in texts]).astype(np.int64)
+    ids[ids == UNKNOWN] = [names[word] for text in texts for word in text.unknown]
+    which = np.repeat(np.arange(len(texts)), [len(text.ids) for text in texts])
+    read, words = np.unique(ids, return_inverse=True)
+    everything = [*vocab, *unknown]
+    runs = [letters_of(everything[word], _BUCKETS) for word in read.tolist()]
+    ends = np.cumsum([0, *map(len, runs)])
+    columns = np.array([run for listed in runs for run in listed], np.int64)
+    spelled = sparse.csr_array((np.ones(len(columns)), columns, ends), shape=(len(read), _BUCKETS))
+    words_of_texts = sparse.csr_array((np.ones(len(words)), (which, words)), shape=(len(texts), len(read)))
+    words_of_texts.sum_duplicates()
+    holds = words_of_texts @ spelled
+    idf = _idf(np.bincount(holds.indices, minlength=_BUCKETS).astype(np.float64), len(texts))
+    spelled = spelled @ sparse.diags_array(idf)
+    squares = np.asarray(spelled.multiply(spelled).sum(axis=1)).ravel()
+    norms = np.sqrt(words_of_texts.multiply(words_of_texts) @ squares)
+    return sparse.diags_array(1 / np.where(norms > 0, norms, 1.0)) @ words_of_texts @ spelled, idf
+
+
+def _words_of(keys: Integers, order: int, vocab_size: int) -> Integers:
+    """Turns keys back into runs of word ids, [·, O]."""
+    columns = [keys // (vocab_size + 1) ** (order - 1 - k) % (vocab_size + 1) for k in range(order)]
+    return np.stack(columns, axis=1)

@@ -1,0 +1,122 @@
+"""Pages of Parquet files that are not as long as they say."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from pyarrow import parquet as files
+
+from tidegate.data import tables
+from tidegate.data.tables.parquet_pages import check_pages
+
+ROWS = 500
+COLUMNS = {
+    "text": [None if row % 3 else "a good film " * (row % 7) for row in range(ROWS)],
+    "a.b": [[row, None] for row in range(ROWS)],
+    "nothing": pa.array([None] * ROWS, pa.int64()),
+    "long": ["x" * 100_000] * 2 + ["y"] * (ROWS - 2),  # in whose header stand texts of this length
+}
+MILLION = 10**6
+
+
+@pytest.mark.parametrize("compression", ["none", "snappy", "gzip", "brotli", "zstd", "lz4"])
+@pytest.mark.parametrize("version", ["1.0", "2.0"])
+@pytest.mark.parametrize("page", [100, 1 << 20])
+def test_good_files_pass(tmp_path: Path, compression: str, version: str, page: int) -> None:
+    """Files of every compression and version, with and without dictionaries, in pages of any size, are read."""
+    table, path = pa.table(COLUMNS), tmp_path / "t.parquet"
+    layout: dict[str, Any] = {"data_page_size": page, "use_dictionary": page > 100, "row_group_size": 300}
+    files.write_table(table, path, compression=compression, data_page_version=version, **layout)
+    assert tables.read(path).texts == [text or "" for text in COLUMNS["text"]]
+    check_pages(path, files.ParquetFile(path).metadata, list(COLUMNS))
+
+
+def with_header(path: Path, change: Any) -> None:
+    """Writes a file of one page whose sizes, unpacked and packed, are changed; a header holds them doubled."""
+    files.write_table(pa.table({"text": ["abc"] * 9}), path, compression="none", use_dictionary=False)
+    content = path.read_bytes()
+    start, end, size = page_sizes(content)
+    changed = b"".join(b"\x15" + varint(2 * number if number >= 0 else -2 * number - 1) for number in change(size))
+    path.write_bytes(content[:start] + changed + content[end:])
+
+
+def page_sizes(content: bytes) -> tuple[int, int, int]:
+    """Finds the two fields of one size behind the type of the first page: where they are, and the size."""
+    assert content[4:6] == b"\x15\0"
+    end = content.index(b"\x15", 7)
+    size = sum((byte & 127) << 7 * place for place, byte in enumerate(content[7:end]))
+    assert content[6:end] == content[end : 2 * end - 6]
+    return 6, 2 * end - 6, size // 2
+
+
+def varint(number: int) -> bytes:
+    found = []
+    while number > 127:
+        found.append(number & 127 | 128)
+        number >>= 7
+    return bytes([*found, number])
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda size: (size, MILLION),
+        lambda size: (MILLION, size),
+        lambda size: (MILLION, MILLION),
+        lambda size: (size, -1),
+        lambda size: (-1, size),
+    ],
+)
+def test_a_page_that_announces_too_much_is_refused(tmp_path: Path, change: Any) -> None:
+    """A page beyond the file, or one that cannot unpack to what it says, is one error, before it is read."""
+    path = tmp_path / "t.parquet"
+    with_header(path, lambda size: (size, size))
+    assert tables.read(path, need_label=False).texts == ["abc"] * 9
+    with_header(path, change)
+    with pytest.raises(ValueError, match=r"t\.parquet: the Parquet file is damaged: a page of column 'text' announces"):
+        tables.read(path, need_label=False)
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        b"",
+        b"\xff",
+        b"\x15\x06\x00",  # it ends without the sizes
+        b"\x18\xff\xff\xff\xff\x0f",  # 4 GB of text
+        b"\x19\xf5\xff\xff\x7f",  # a list of millions
+        b"\x1c" * 50,  # structs in structs
+        b"\x15" + b"\xff" * 20,  # a number without end
+        b"\x1b\x01",  # a map
+    ],
+)
+def test_a_damaged_header_is_one_error(tmp_path: Path, header: bytes) -> None:
+    """What is no header of a page is one error."""
+    path = tmp_path / "t.parquet"
+    files.write_table(pa.table({"text": ["abc"] * 9}), path, compression="none", use_dictionary=False)
+    metadata = files.ParquetFile(path).metadata
+    path.write_bytes(b"PAR1" + header)
+    with pytest.raises(ValueError, match="the Parquet file is damaged"):
+        check_pages(path, metadata, ["text"])
+
+
+def test_random_bytes_are_no_other_error(tmp_path: Path) -> None:
+    """Whatever stands in the place of pages, the check ends well or with its error."""
+    path = tmp_path / "t.parquet"
+    files.write_table(pa.table(COLUMNS).slice(2, 20), path)
+    metadata, content = files.ParquetFile(path).metadata, path.read_bytes()
+    rng = np.random.default_rng(0)
+    messages = []
+    for _ in range(300):
+        damaged = bytearray(content)
+        for place in rng.integers(4, len(content), 20):
+            damaged[place] = rng.integers(256)
+        path.write_bytes(damaged)
+        try:
+            check_pages(path, metadata, list(COLUMNS))
+        except ValueError as error:
+            messages.append(str(error))
+    assert 0 < len(messages) < 300
+    assert all(message.startswith("the Parquet file is damaged") for message in messages)

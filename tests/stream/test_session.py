@@ -1,0 +1,212 @@
+"""One stream through a model."""
+
+from collections.abc import Callable
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import tidegate
+from tidegate import Network, NetworkConfig, Recurrent, Session, TextModel
+from tidegate.ops.cells import CELLS
+from tidegate.sequences.summaries import SUMMARIES
+from tidegate.stream.running import Field, Kept, Rows, Running, Steps
+
+Array = npt.NDArray[np.float32]
+Make = Callable[..., TextModel]
+
+TEXT = "A good film, isn't it? <br />caf&eacute;s & 東京の映画。 <b>Bad</b> don't!"
+
+
+def network(cell: str = "gru", task: str = "classification", I: int = 3, **rest: Any) -> Network:
+    """A network with random weights."""
+    sizes = {"hidden_size": 5, "num_layers": 2} | rest if cell.partition(" ")[0] in CELLS else {}
+    labels = () if task == "encoding" else ("low", "high")
+    config = NetworkConfig(cell=cell, labels=labels, input_size=I, task=task, **sizes)
+    rng = np.random.default_rng(0)
+    return Network(config, {name: rng.standard_normal(s).astype(np.float32) for name, s in config.shapes().items()})
+
+
+def vectors(T: int, I: int = 3, seed: int = 1) -> Array:
+    return np.random.default_rng(seed).standard_normal((T, I)).astype(np.float32)
+
+
+def same(a: Any, b: Any) -> bool:
+    """Whether two arrays have the same bits."""
+    return bool(np.asarray(a).tobytes() == np.asarray(b).tobytes())
+
+
+@pytest.mark.parametrize("summary", SUMMARIES)
+@pytest.mark.parametrize("cell", [*CELLS, "gru reset=before", "average", "compound"])
+@pytest.mark.parametrize("H", [1, 5])
+@pytest.mark.parametrize("cuts", [[], [1, 1, 17], list(range(30))], ids=["whole", "some", "single steps"])
+def test_a_stream_is_the_sequence_to_the_bit(cell: str, summary: str, H: int, cuts: list[int]) -> None:
+    """However a sequence is cut, summary, scores and probabilities have the bits of the whole one."""
+    model, x = network(cell, I=H, summary=summary, hidden_size=H), vectors(30, H)
+    session = model.stream()
+    for part in np.split(x, cuts):
+        session.push(part)
+    assert session.steps == 30
+    assert same(session.vector, model.encode([x])[0])
+    assert same(session.scores, model.scores([x])[0])
+    assert same(session.probabilities, model.predict_proba([x])[0])
+    assert session.prediction == model.predict([x])[0]
+
+
+def test_a_stream_without_a_step_is_an_empty_sequence() -> None:
+    """Before the first step the vector is that of a sequence of length 0, also after a reset."""
+    for summary in SUMMARIES:
+        model = network(summary=summary)
+        session = model.stream()
+        assert same(session.vector, model.encode([vectors(0)])[0])
+        session.push(vectors(4)).reset()
+        assert (session.steps, same(session.vector, model.encode([vectors(0)])[0])) == (0, True)
+
+
+@pytest.mark.parametrize("task", ["regression", "encoding"])
+def test_all_tasks_stream(task: str) -> None:
+    """A regression gives numbers, an encoder vectors; what they have not is an error."""
+    model, x = network(task=task), vectors(6)
+    session = model.stream().push(x[:2]).push(x[2:])
+    assert same(session.vector, model.encode([x])[0])
+    if task == "regression":
+        assert same(session.prediction, model.predict([x])[0])
+    else:
+        with pytest.raises(ValueError, match="no head"):
+            _ = session.scores
+    with pytest.raises(ValueError, match="no head" if task == "encoding" else "expected one for classification"):
+        _ = session.probabilities
+
+
+def test_a_bare_stack_streams() -> None:
+    """A `Recurrent` is read step by step as whole, single vectors too, and has no classes."""
+    rng = np.random.default_rng(0)
+    shapes = {"weight_ih_l0": (20, 3), "weight_hh_l0": (20, 5)}
+    stack = Recurrent({name: rng.standard_normal(s) for name, s in shapes.items()}, "lstm", summary="mean+max")
+    session, x = Session(stack), vectors(9)
+    for step in x:
+        session.push(step)
+    assert same(session.vector, stack([x])[0])
+    assert same(Session(stack, session.state).vector, session.vector)
+    with pytest.raises(ValueError, match="no head"):
+        _ = session.probabilities
+
+
+@pytest.mark.parametrize("make", [str, str.encode], ids=["str", "bytes"])
+@pytest.mark.parametrize("cell", ["lstm", "average"])
+def test_a_text_may_be_cut_anywhere(random_model: Make, make: Callable[[str], Any], cell: str) -> None:
+    """At every place in a word, a tag, a reference or a character of UTF-8."""
+    model = random_model(cell, texts=[TEXT], summary="mean+max" if cell == "lstm" else "last")
+    whole, text = model.predict_proba([TEXT])[0], make(TEXT)
+    for i in range(len(text)):
+        assert same(model.stream().push(text[:i]).push(text[i:]).finish().probabilities, whole)
+    session = model.stream()
+    for i in range(len(text)):
+        session.push(text[i : i + 1])
+    assert same(session.finish().probabilities, whole)
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.lists(st.text("ab<>&;'\"= \u0301\u200d漢ー/n't", max_size=5), max_size=6))
+def test_any_pieces_of_any_text(random_model: Make, pieces: list[str]) -> None:
+    """Words and probabilities are those of the whole text; a state between two pieces changes nothing."""
+    model = random_model()
+    session = model.stream()
+    for piece in pieces:
+        session = model.stream(session.push(piece).state)
+    assert same(session.finish().vector, model.encode(["".join(pieces)])[0])
+    assert session.steps == len(model.tokenizer.words("".join(pieces)))
+
+
+def test_a_session_says_what_it_holds_back(random_model: Make) -> None:
+    """`pending` is what later text could change; `finish` reads it, and what follows is a new word."""
+    session = random_model().stream().push("a good fil")
+    assert (session.steps, session.pending) == (2, "fil")
+    assert (session.push("m").pending, session.finish().pending, session.steps) == ("film", "", 3)
+    assert session.push("s ").steps == 4
+
+
+def test_a_stream_ends_where_predict_does(random_model: Make) -> None:
+    """Words beyond the model's longest text change nothing, unless the stream is to be endless."""
+    model = random_model(max_length=3)
+    text = "a good film a bad film"
+    session, endless = model.stream(), model.stream(endless=True)
+    for word in text.split():
+        session.push(word + " ")
+        endless.push(word + " ")
+    assert (session.steps, endless.steps) == (3, 6)
+    assert same(session.probabilities, model.predict_proba([text])[0])
+    assert not same(endless.probabilities, session.probabilities)
+
+
+def test_a_model_in_both_directions_cannot_stream() -> None:
+    """It says so at once, and why."""
+    with pytest.raises(ValueError, match="both directions can't be streamed: one of them begins at the end"):
+        network(bidirectional=True).stream()
+
+
+@pytest.mark.parametrize(
+    ("piece", "error", "message"),
+    [
+        ("words", TypeError, "real numbers"),
+        ([[1.0, 2.0]], ValueError, r"expected .*\[T, I\]"),
+        (np.full((2, 3), np.nan), ValueError, "6 numbers that are not finite"),
+        (np.full((2, 3), 3e38), None, ""),
+        (np.zeros((1, 1, 3)), ValueError, r"expected .*\[T, I\]"),
+    ],
+)
+def test_a_wrong_piece_reads_nothing(piece: Any, error: type[Exception] | None, message: str) -> None:
+    """Pieces that do not fit are errors, and the session is as it was; large numbers are numbers."""
+    session = network().stream().push(vectors(2))
+    before = session.state
+    if error is None:
+        assert session.push(piece).steps == 4
+        return
+    with pytest.raises(error, match=message):
+        session.push(piece)
+    assert session.state == before
+
+
+def test_a_piece_of_bytes_that_is_no_text_reads_nothing(random_model: Make) -> None:
+    """Bytes that are no UTF-8 are an error, and the session is as it was, with the half character that it holds."""
+    session = random_model().stream().push(b"a good \xc3")
+    before = session.state
+    with pytest.raises(ValueError, match="utf-8"):
+        session.push(b"\xff")
+    with pytest.raises(ValueError, match="first bytes of a character"):
+        session.finish()
+    assert session.state == before
+    assert session.push(b"\xa9").pending == "é"
+
+
+class Letters:
+    """An account of its own: the ids of all words that have been read, as a score of the first class."""
+
+    fields = MappingProxyType({"ids": Field(())})
+
+    def read(self, kept: Kept, rows: Rows, steps: Steps) -> None:
+        assert steps.ids is not None
+        kept["ids"][rows] += np.where(np.arange(len(steps.ids))[:, None] < steps.lengths, steps.ids, 0).sum(0)
+
+    def results(self, kept: Kept, rows: Rows, counts: npt.NDArray[np.int64]) -> tuple[None, Array]:
+        return None, np.stack([kept["ids"][rows], 0 * kept["ids"][rows]], axis=1)
+
+
+def test_scores_are_the_sum_of_a_models_parts(random_model: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A part that a model adds to its own is read, kept in the state, and added to the scores."""
+    parts: Callable[[TextModel], tuple[Running, ...]] = TextModel.running
+    monkeypatch.setattr(TextModel, "running", lambda self: (*parts(self), Letters()))
+    model = random_model()
+    session = model.stream(model.stream().push("a good ").state).push("film ")
+    [ids] = model.tokenizer.encode_batch(["a good film"])
+    assert same(session.scores, model.scores(["a good film"])[0] + np.array([ids.sum(), 0], np.float32))
+
+
+def test_the_package_shows_what_streams_need() -> None:
+    """`Session`, `StreamPool` and `StateError` are at the top."""
+    assert issubclass(tidegate.StateError, ValueError)
+    assert {tidegate.Session.__name__, tidegate.StreamPool.__name__} == {"Session", "StreamPool"}
