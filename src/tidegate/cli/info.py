@@ -10,6 +10,8 @@ import typer
 
 import tidegate
 from tidegate.cli.console import show_facts
+from tidegate.models.architecture import Architecture
+from tidegate.models.config import SequenceConfig
 from tidegate.models.network import Network
 from tidegate.models.text_model import TextModel
 from tidegate.ops.cells import Cell
@@ -20,6 +22,7 @@ _EXTRAS = {
     "cli": ("typer", "rich", "pyarrow"),
     "plot": ("matplotlib",),
     "serve": ("fastapi", "uvicorn"),
+    "sklearn": ("scikit-learn",),
 }
 
 
@@ -57,6 +60,14 @@ def _version(package: str) -> str | None:
         return None
 
 
+def _input(config: Architecture) -> str:
+    """Describes a step of what a model reads that reads no texts."""
+    if not isinstance(config, SequenceConfig):
+        return f"{config.input_size} numbers per step"
+    gaps = f", {len(config.missing)} of which may be missing" if config.missing else ""
+    return f"{config.features} features per step{gaps}"
+
+
 def _facts(path: Path, model: Network) -> list[tuple[str, str]]:
     config, reader = model.config, model.config.reader
     facts = [
@@ -65,7 +76,7 @@ def _facts(path: Path, model: Network) -> list[tuple[str, str]]:
         ("task", config.task),
         ("labels", ", ".join(config.labels)),
     ]
-    facts += _words(model) if isinstance(model, TextModel) else [("input", f"{config.input_size} numbers per step")]
+    facts += _words(model) if isinstance(model, TextModel) else [("input", _input(config))]
     if config.recurrent:
         layers = f"{config.num_layers} × {config.hidden_size} units" + ", both directions" * config.bidirectional
         facts += [("layers", layers), ("summary", config.summary)]
