@@ -70,19 +70,16 @@ def seconds(call: Call) -> float:
 
 
 def speed(options: argparse.Namespace) -> dict[str, Any]:
-    """Times a step of all sessions in turn; prints and returns steps per second."""
-    found = {}
+    """Times a step of all sessions beside each peer, in turn; prints and returns steps per second."""
+    found: dict[str, Any] = {}
     for network in ("lstm", "gru"):
         case = case_of(network, UNITS, UNITS, LAYERS)
-        ways = {"tidegate.StreamPool": pool_step(case)} | peer_steps(case, options.threads)
-        times: dict[str, list[float]] = {name: [] for name in ways}
-        for _ in range(options.rounds + 1):
-            for name, call in ways.items():
-                times[name].append(seconds(call))
-        found[network] = {name: SESSIONS / statistics.median(values[1:]) for name, values in times.items()}
-        own = found[network]["tidegate.StreamPool"]
-        for name, rate in found[network].items():
-            print(f"{network:5} {name:26} {rate:9,.0f} steps/s   the pool has {own / rate:5.2f} × of it")
+        pool = pool_step(case)
+        for name, peer in peer_steps(case, options.threads).items():  # one at a time: their threads spin
+            times = [(seconds(pool), seconds(peer)) for _ in range(options.rounds + 1)][1:]
+            own, other = (SESSIONS / statistics.median(each) for each in zip(*times, strict=True))
+            print(f"{network:5} the pool {own:9,.0f} steps/s   {name:25} {other:9,.0f}   {own / other:5.2f} ×")
+            found[f"{network}, {name}"] = {"pool": own, "peer": other}
     return found
 
 
@@ -111,9 +108,7 @@ def memory(options: argparse.Namespace) -> dict[str, Any]:
             pool.drop(key)
         after.append(resident())
     growth = after[-1] / after[len(after) // 10] - 1
-    print(
-        f"{options.count or OPENED:,} sessions opened and dropped or evicted: memory {growth:+.2%} since a tenth of them"
-    )
+    print(f"{options.count or OPENED:,} sessions opened and dropped: memory {growth:+.2%} since the first tenth")
     return {"session": 4 * 2 * LAYERS * UNITS, "beside": beside, "growth": growth}
 
 
