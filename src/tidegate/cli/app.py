@@ -44,11 +44,7 @@ app = typer.Typer(
     rich_markup_mode="rich",
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-<<<<<<< HEAD
-for command in (train, evaluate, predict, explain, serve, study, embed, compress, info, units):
-=======
-for command in (train, evaluate, predict, stream, explain, serve, study, embed, info, units):
->>>>>>> streams
+for command in (train, evaluate, predict, stream, explain, serve, study, embed, compress, info, units):
     app.command()(command)
 app.add_typer(data, name="data")
 
