@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -79,7 +79,7 @@ def evaluate(
         note(f"wrote {target.path}")
     parts = {name: score(truth[rows], probabilities[rows], loaded.config.labels) for name, rows in groups.items()}
     if as_json:
-        more = {"points": [point._asdict() for point in points]} if points else {}
+        more: dict[str, Any] = {"points": [point._asdict() for point in points]} if points else {}
         more |= {"by": {by: {name: part.as_dict() for name, part in parts.items()}}} if by else {}
         say_json(json_text(report.as_dict() | more))
     else:
