@@ -123,11 +123,10 @@ def test_opinions_to_test_are_not_trained_on(three_kinds: Split) -> None:
     """No text is in both tables, whatever its source, and no product review has sentences in both."""
     train, test = map(tables.read, three_kinds)
     assert len({*train.texts, *test.texts}) == len(train) + len(test) == 16_316
-    reviews = [
-        {number.partition("_")[0] for number, source in zip(*columns, strict=True) if source == "products"}
-        for table in (train, test)
-        for columns in [(table.columns["id"], table.columns["source"])]
-    ]
+    reviews: list[set[str]] = []
+    for table in (train, test):
+        rows = zip(table.columns["id"], table.columns["source"], strict=True)
+        reviews.append({number.partition("_")[0] for number, source in rows if source == "products"})
     assert not reviews[0] & reviews[1]
     assert [len(part) for part in reviews] == [237, 61]
 
