@@ -113,7 +113,9 @@ def test_opinions_have_the_sizes_that_are_documented(three_kinds: Split) -> None
         assert table.labels == ["positive" if score > 0 else "negative" for score in scores]
     assert list(Counter(train.columns["source"]).items()) == [("movies", 8056), ("products", 2372), ("posts", 2623)]
     assert list(Counter(test.columns["source"]).items()) == [("movies", 2014), ("products", 596), ("posts", 655)]
-    both = Counter(zip([*train.columns["source"], *test.columns["source"]], [*train.labels, *test.labels], strict=True))
+    both = Counter(
+        pair for table in (train, test) for pair in zip(table.columns["source"], table.labels or [], strict=True)
+    )
     assert (both["movies", "negative"], both["movies", "positive"]) == (5075, 4995)
     assert (both["products", "negative"], both["products", "positive"]) == (1230, 1738)
     assert (both["posts", "negative"], both["posts", "positive"]) == (1011, 2267)
