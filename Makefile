@@ -15,8 +15,8 @@ FORMATTED = $(filter %.cpp %.hpp,$(NATIVE)) $(wildcard fuzz/native/*.?pp fuzz/na
 NATIVE_TESTS := tests/test_minimal.py tests/ops/test_activations.py tests/ops/test_threads.py $(wildcard tests/ops/test_ops*.py)
 LOVED := 'I love this movie so much, and then it goes on and on about the plot of the story and who meets whom and where'
 BORED := 'A long tale of brothers and wars and ships and storms. But the movie is really boring.'
-UPWARD := 'The story is dull, but the cast is wonderful.'
-DOWNWARD := 'The cast is wonderful, but the story is dull.'
+UPWARD := 'It could have been bad, but it is good.'
+DOWNWARD := 'It could have been good, but it is bad.'
 
 .PHONY: help venv demo test lint format native asan tsan fuzz kills lowest wheel bench bench-quick performance-page docs constraints charts clean
 

@@ -40,7 +40,7 @@ def measure(seed: int, options: list[str], split: tuple[Path, Path], folder: Pat
     path = str(folder / f"{seed}.safetensors")
     command("train", str(split[0]), "--no-baselines", "--seed", str(seed), "-o", path, *options)
     scores = json.loads(command("evaluate", path, str(split[1]), "--by", "source", "--json"))
-    model = tidegate.load(path)
+    model = tidegate.load(path, tidegate.TextModel)
     loved, bored, *pair = texts_of_demo()
     figures = [scores["by"]["source"][source]["accuracy"] for source in opinions.SOURCES] + [scores["accuracy"]]
     figures += after(model, loved, "much") + after(model, bored, ".")

@@ -113,7 +113,9 @@ def test_opinions_have_the_sizes_that_are_documented(three_kinds: Split) -> None
         assert table.labels == ["positive" if score > 0 else "negative" for score in scores]
     assert list(Counter(train.columns["source"]).items()) == [("movies", 8056), ("products", 2372), ("posts", 2623)]
     assert list(Counter(test.columns["source"]).items()) == [("movies", 2014), ("products", 596), ("posts", 655)]
-    both = Counter(zip([*train.columns["source"], *test.columns["source"]], [*train.labels, *test.labels], strict=True))
+    both = Counter(
+        pair for table in (train, test) for pair in zip(table.columns["source"], table.labels or [], strict=True)
+    )
     assert (both["movies", "negative"], both["movies", "positive"]) == (5075, 4995)
     assert (both["products", "negative"], both["products", "positive"]) == (1230, 1738)
     assert (both["posts", "negative"], both["posts", "positive"]) == (1011, 2267)
@@ -123,11 +125,10 @@ def test_opinions_to_test_are_not_trained_on(three_kinds: Split) -> None:
     """No text is in both tables, whatever its source, and no product review has sentences in both."""
     train, test = map(tables.read, three_kinds)
     assert len({*train.texts, *test.texts}) == len(train) + len(test) == 16_316
-    reviews = [
-        {number.partition("_")[0] for number, source in zip(*columns, strict=True) if source == "products"}
-        for table in (train, test)
-        for columns in [(table.columns["id"], table.columns["source"])]
-    ]
+    reviews: list[set[str]] = []
+    for table in (train, test):
+        rows = zip(table.columns["id"], table.columns["source"], strict=True)
+        reviews.append({number.partition("_")[0] for number, source in rows if source == "products"})
     assert not reviews[0] & reviews[1]
     assert [len(part) for part in reviews] == [237, 61]
 

@@ -27,7 +27,7 @@ def prepare_opinions(folder: FolderOption = None) -> None:
     (2,968), and posts (3,278).
     """
     split = _prepare("opinions", lambda progress: opinions.opinions(folder, progress))
-    counts = [Counter(tables.read(path, need_label=False).columns["source"]) for path in split]
+    counts: list[Counter[str]] = [Counter(tables.read(path, need_label=False).columns["source"]) for path in split]
     for source in opinions.SOURCES:
         train, test = (count[source] for count in counts)
         note(f"{source}: {train:,} texts to train on, {test:,} to test")
