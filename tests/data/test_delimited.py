@@ -2,6 +2,7 @@
 
 import io
 import warnings
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -264,3 +265,18 @@ def test_blank_lines_that_may_be_empty_texts_are_said(content: str, rows: int, s
         warnings.simplefilter("always")
         assert len(read("csv", content)["text"]) == rows
     assert [said in str(warning.message) for warning in caught] == [True] * bool(said)
+
+
+@pytest.mark.parametrize("kind", [None, "csv", "tsv", "lines"])
+def test_the_name_of_the_only_column_may_be_a_text(tmp_path: Path, kind: str | None) -> None:
+    """Where it comes again it is read, from a file and from a pipe; behind a second mark of the encoding it is none."""
+    content = b"text\ntext\na fine film\nText\n"
+    expected = ["text", "a fine film", "Text"] if kind != "lines" else ["text", "text", "a fine film", "Text"]
+    (tmp_path / "t.csv").write_bytes(content)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error" if kind else "ignore")
+        assert list(blocks(tmp_path / "t.csv", kind, None)) == [{"text": expected}]
+        assert list(blocks(io.BytesIO(content), kind, None)) == [{"text": expected}]
+    (tmp_path / "t.csv").write_bytes(b"\xef\xbb\xbftext\na\n\xef\xbb\xbftext\nb\n")
+    with pytest.warns(UserWarning, match="the line of names comes once more, first in line 3"):
+        assert list(blocks(tmp_path / "t.csv", "csv", None)) == [{"text": ["a", "b"]}]

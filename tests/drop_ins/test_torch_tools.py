@@ -23,36 +23,16 @@ from torch.optim.swa_utils import AveragedModel
 from torch.package.package_exporter import PackageExporter
 from torch.package.package_importer import PackageImporter
 
-from tidegate.torch import GRU, LSTM, RNN
+from tidegate.torch import GRU
 
-T, B, I, H = 6, 4, 3, 5
-KINDS: dict[Any, Any] = {GRU: nn.GRU, LSTM: nn.LSTM, RNN: nn.RNN}
+from .models import KINDS, B, H, I, Model, T, every_kind, inputs  # noqa: TID252 - pytest takes tests by their paths
 
-every_kind = pytest.mark.parametrize("kind", KINDS)
 pytestmark = pytest.mark.filterwarnings(  # all of them torch's own
     "ignore::DeprecationWarning", "ignore::FutureWarning", "ignore:TypedStorage is deprecated:UserWarning"
 )
 
 jit: Any = torch.jit  # parts of it are not annotated
 Make = Callable[..., Any]
-
-
-class Model(nn.Module):
-    """A model that holds a layer."""
-
-    def __init__(self, rnn: nn.Module) -> None:
-        super().__init__()
-        self.rnn: Any = rnn
-        self.head = nn.Linear(H, 2)
-
-    def forward(self, x: Tensor) -> Tensor:
-        y, _ = self.rnn(x)
-        scores: Tensor = self.head(y)
-        return scores
-
-
-def inputs() -> Tensor:
-    return torch.randn(T, B, I, generator=torch.Generator().manual_seed(1))
 
 
 def trained(module: Any) -> list[Tensor]:

@@ -63,7 +63,8 @@ class Delimited:
         for row in self._fields():
             if len(row) != self._width:
                 raise ValueError(self._wrong_width(row))
-            if len(row) > 1 and row[0].strip("\ufeff ").lower() in names:  # alone, it may be a text like any other
+            alone = len(row) == 1 and not row[0].startswith("\ufeff")  # it may be a text like any other
+            if not alone and row[0].strip("\ufeff ").lower() in names:
                 if _plain(row) == self._header:
                     repeated.append(self.first)
                     continue

@@ -1,0 +1,1 @@
+"""Tests of the PyTorch layers; a package because some of its files share a model."""
