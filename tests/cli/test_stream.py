@@ -109,7 +109,9 @@ def test_a_model_in_both_directions_is_refused(shell: Shell, folder: Path) -> No
 @pytest.mark.parametrize("options", ["", "--to text", "--key user"])
 def test_lines_are_answered_at_once_until_ctrl_c(process: Callable[[str], Any], options: str) -> None:
     """Each line has its answer before the next one comes; Ctrl-C ends the command, with no more than its exit code."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # where it is ignored, a child ignores it too
     running = process(f"stream model.safetensors {options}")
+    signal.signal(signal.SIGINT, before)
     for i in range(3):
         running.stdin.write('{"user": 1, "text": "good"}\n' if "key" in options else "good film\n")
         running.stdin.flush()

@@ -78,7 +78,11 @@ _ATOMS = [
         "x y",
     ),
 ]
-nasty_texts = st.lists(st.sampled_from(_ATOMS), max_size=12).map("".join)
+_TAGS = [
+    *("<a ", "<b", "<br", "href=", "=", "<", ">", "/", "/>", "<!--", "-->", '"', "'", "&lt;", "&gt;", "&g", " ", "x"),
+    *("\u0338", "\u0301", "\u0337", "\u00ad", "é", "🙂"),
+]
+nasty_texts = st.one_of(*(st.lists(st.sampled_from(atoms), max_size=12).map("".join) for atoms in (_ATOMS, _TAGS)))
 any_texts = st.text(max_size=8)
 
 
@@ -95,7 +99,7 @@ def in_pieces(tokenizer: Tokenizer, parts: list[str] | list[bytes]) -> list[str]
     return found + words(tokenizer, rest(held))
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=250, deadline=None)
 @given(st.one_of(nasty_texts, any_texts), st.one_of(nasty_texts, any_texts), st.sampled_from([TOKENIZER, EARLIER]))
 def test_what_is_decided_stays_so(first: str, second: str, tokenizer: Tokenizer) -> None:
     """Whatever follows, the words are those of the decided part, and then those of all that comes after it."""
@@ -121,6 +125,7 @@ def test_pieces_of_bytes_make_the_words_of_the_whole(text: str, data: st.DataObj
         "It didn't <a href=\"x>y\">work</a>, caf&eacute;s &lt;br&gt; e\u0301 <!-- no --> we'll 3.5 <b < c>!",
         "私は猫です。ガラス、カ\u3099ラス Python3を書く。",
         "ภาษาไทยกำลังดี ພາສາລາວ",
+        '<a b=&lt;\u0338> c <a d> e <a f=g <\u0338 h> i <b>\u0338 j> <a k=\u0338 "l m="n>o" p> q',
         "🇩🇪👩🏽\u200d💻👍🏽!! на п'ять слів, naïve",
         "한국어 \u1112\u1161\u11ab <K\u0000BD>x</kbd>",
     ],

@@ -350,8 +350,10 @@ class Network(Inspected):
         """Returns the parts whose scores are added up, each in the form that a stream runs.
 
         Raises:
-            ValueError: The network reads in both directions.
+            ValueError: The network reads in both directions, or it has an n-gram part.
         """
+        if getattr(self, "ngrams", None) is not None:
+            raise ValueError("a model with an n-gram part can't be streamed: that part has no running form yet")
         features = self.config.hidden_size if self.stack else self.config.input_size
         head = self.head if self.config.has_head else None
         return (RunningSummary(self.outputs, self.stack, features, self.summary, head),)

@@ -181,7 +181,13 @@ class StreamPool:
         with self._lock:
             try:
                 while not request.done:
-                    self._answer(self._next_requests())
+                    requests = self._next_requests()
+                    try:
+                        self._answer(requests)
+                    except BaseException as error:
+                        self._lose(requests, error)
+                        if not isinstance(error, Exception):
+                            raise
             except BaseException:
                 if request in self._queue:  # interrupted before its turn
                     self._queue.remove(request)
@@ -209,14 +215,8 @@ class StreamPool:
         if not ready:
             return
         rows = np.concatenate([request.rows for request in ready])
-        try:
-            self._slots.read(rows, merged(self.model, ready))
-            answers = self._slots.answers(rows)
-        except BaseException as error:
-            self._lose(ready, error)
-            if not isinstance(error, Exception):
-                raise
-            return
+        self._slots.read(rows, merged(self.model, ready))
+        answers = self._slots.answers(rows)
         self._used[rows] = self._clock()
         for request in ready:
             answers = request.take(answers)
@@ -244,9 +244,11 @@ class StreamPool:
     def _lose(self, requests: list[Request], error: BaseException) -> None:
         """Ends sessions that have been read in part, when memory ran out or the program is being interrupted."""
         for request in requests:
-            request.error = RuntimeError(f"a batch was not read to its end ({error!r:.200}), and its sessions are lost")
-            for key in request.keys:
-                self._forget(key)
+            if not request.done:
+                request.error = RuntimeError(f"a batch broke off ({error!r:.200}), and its sessions are lost")
+                for key in request.keys:
+                    if key in self._rows:
+                        self._forget(key)
 
     def _open(self, keys: Sequence[Hashable]) -> Rows:
         """Finds the rows of keys, and opens sessions for those without one."""

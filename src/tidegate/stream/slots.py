@@ -17,7 +17,7 @@ Sequences = Sequence[npt.NDArray[Any]] | npt.NDArray[np.float32]
 """The next steps of B streams: for each its words, ints [T], or vectors, float32 [T, I]; or all of them, [B, T, I]."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Answers:
     """What a model makes of some streams, as far as they have come.
 

@@ -7,6 +7,7 @@ those of the whole text.
 
 import codecs
 import re
+from bisect import bisect_right
 from collections.abc import Iterator
 from typing import NamedTuple
 
@@ -36,11 +37,19 @@ _CUTS = re.compile(
     rf"(?<=[ \t\n\r\f\v])|(?<=[^\W_{_FILLERS}])(?=[{_SIGNS}])|(?<=[{_ALONE}{_MARKS}])(?=[{_ALONE}])",
 )
 
+# What stands behind a "<", ">" or "=" and lets it be one for sure: a stroke (U+0338), which may still come behind other
+# marks and invisible characters, would make another sign of it ("≮", by NFC).
+_SURE = rf"(?=[\t-\r -~]|[^\W_{_FILLERS}])"
+_SURE_LESS = re.compile(f"<{_SURE}")
+_UNSURE_MORE, _UNSURE_EQUAL = re.compile(f">(?!{_SURE})"), re.compile(f"=(?!{_SURE})")
+
+_UNFINISHED = re.compile(r"&[#0-9A-Za-z]*\Z")
 _BEGINNINGS = ("<!--", "<!doctype")
+_NAMED = rf"</?(?:{'|'.join(TAGS)})"
 _OPEN_TAG = re.compile(
-    rf"</?(?:{'|'.join(TAGS)})"
-    r"""(?:[\s/]*|\s[^=>]*(?:=(?:"[^"]*"|'[^']*'|[^>"'])*(?:"[^"]*|'[^']*)?)?)""",
+    rf"""{_NAMED}(?:[\s/]*|\s[^=>]*(?:=(?:"[^"]*"|'[^']*'|[^>"'])*(?:"[^"]*|'[^']*)?)?)""",
 )
+_WITH_ATTRIBUTES = re.compile(rf"{_NAMED}\s")
 _OPEN_NAME = re.compile("</?([a-z0-9]*)")
 _UNSEEN = re.compile(r"[\x00-\x08\x0e-\x1b\x7f]")
 
@@ -134,25 +143,43 @@ def _tags(text: str, *, html_entities: bool) -> Iterator[tuple[int, int]]:
 
     They are in order and do not overlap. A tag holds no "<" but its first, so what is none by the next is never one.
     """
+    after = len(text) + 1
+    text = _UNFINISHED.sub("", text) if html_entities else text  # what may yet become any character
     decoded = entities.decode(text) if html_entities else text
     if "<" not in decoded:
         return
     places = None if decoded == text else entities.places(text)
-    starts = [match.start() for match in re.finditer("<", decoded)]
-    for start, end in zip(starts, [*starts[1:], len(decoded)], strict=True):
-        first = start if places is None else int(places[start, 0])
+    ends = [*(less.start() for less in _SURE_LESS.finditer(decoded)), len(decoded)]
+    first, reach = 0, 0
+    for less in re.finditer("<", decoded):
+        start, end = less.start(), ends[bisect_right(ends, less.start())]
         if end == len(decoded) and _may_be_tag(decoded[start:]):
-            yield first, len(text) + 1
+            beyond = after
         elif last := decoded.rfind(">", start, end) + 1:
-            yield first, last if places is None else int(places[last - 1, 1])
+            beyond = last if places is None else int(places[last - 1, 1])
+        else:
+            continue
+        begin = start if places is None else int(places[start, 0])
+        if begin >= reach:
+            if reach:
+                yield first, reach
+            first = begin
+        reach = max(reach, beyond)
+    if reach:
+        yield first, reach
 
 
 def _may_be_tag(text: str) -> bool:
-    """Whether a text that begins with "<" and has no other can become a tag, or a longer one, by what follows."""
+    """Whether a text that begins with "<" can become a tag, or a longer one, by what follows."""
     # As the rules see it: lower-cased, without what cannot be seen. No tag is spelt with other letters than ASCII's,
     # and inside of it these make no difference.
-    seen = "".join(c if c.isascii() else " " * c.isspace() for c in _UNSEEN.sub("", text.lower()))
+    sure = _UNSURE_MORE.sub("", text.lower())
+    seen = "".join(c if c.isascii() else " " * c.isspace() for c in _UNSEEN.sub("", sure))
     if any(beginning.startswith(seen[: len(beginning)]) for beginning in _BEGINNINGS):
         return ">" not in seen
     name = _OPEN_NAME.fullmatch(seen)
-    return bool(_OPEN_TAG.fullmatch(seen) or (name and any(tag.startswith(name[1]) for tag in TAGS)))
+    return bool(
+        _OPEN_TAG.fullmatch(seen)
+        or (name and any(tag.startswith(name[1]) for tag in TAGS))
+        or (_UNSURE_EQUAL.search(sure) and _WITH_ATTRIBUTES.match(seen))
+    )
