@@ -22,7 +22,7 @@ pytest.importorskip("torch")
 
 Shell = Callable[..., tuple[int, str, str]]
 PYTHON = [sys.executable, "-m", "tidegate"]
-SHORT = "--embedding-size 4 --hidden-size 4 --epochs 1 --no-baselines"
+SHORT = "--embedding-size 4 --hidden-size 4 --epochs 1 --no-baselines --parts network"
 
 AN_INPUT = [
     "train train.csv -o train.csv",

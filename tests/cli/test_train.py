@@ -91,7 +91,7 @@ def test_n_grams_alone_need_no_network(shell: Shell, folder: Path, small: str) -
     code, _, err = shell("embed new.safetensors test.csv -o vectors.npy")
     assert code != 0
     assert "n-grams alone" in err
-    assert "no recurrent layer" in shell("units new.safetensors test.csv")[2]
+    assert "no gates" in shell("units new.safetensors test.csv")[2]
 
 
 def test_a_part_that_adds_nothing_is_left_out(capsys: pytest.CaptureFixture[str]) -> None:

@@ -110,6 +110,8 @@ class Explained:
         explanation, attribution = self.explanation, self.attribution
         total = f"together {self._margin(explanation.logits)}, the {self.quantity}"
         words = signed(explanation.towards(self.label).sum())
+        if explanation.ngrams is not None:
+            words += f" (n-grams {signed(margin(explanation.ngrams, self.label).sum())} of it)"
         check = f"checked against the model, off by {explanation.error:.0e} at most"
         facts = [
             *self._gates(),

@@ -18,7 +18,7 @@ from tidegate.ops.cells import Cell
 from tidegate.ops.processor import processor
 
 _EXTRAS = {
-    "train": ("torch", "scikit-learn", "pyarrow"),
+    "train": ("torch", "scikit-learn", "scipy", "pyarrow"),
     "cli": ("typer", "rich", "pyarrow"),
     "plot": ("matplotlib",),
     "serve": ("fastapi", "uvicorn"),

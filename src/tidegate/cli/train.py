@@ -68,8 +68,6 @@ def train(
     began = perf_counter()
     training = import_module("tidegate.training.loop")  # first of all: without torch there is no need to read anything
     wanted = wanted_parts(parts, cell)
-    if "ngrams" in wanted:
-        import_module("tidegate.training.ngrams")
     target = outputs.output(output, [outputs.MODEL], [file, vectors, validation], overwrite=overwrite).path
     if settings.freeze and not vectors:
         raise ValueError("--freeze keeps word vectors as they are, but there are none: give them with --vectors FILE")

@@ -3,6 +3,7 @@
 import gc
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
+from importlib import import_module
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -186,14 +187,15 @@ def wanted_parts(wanted: str, cell: str) -> list[Part]:
     """Reads `--parts`: names of parts with commas between them; the network may be called by its cell.
 
     Raises:
+        ImportError: n-grams are wanted, and scikit-learn is missing.
         ValueError: A name is unknown, or there is none.
     """
-    if wanted == AUTO:
-        return list(PARTS)
-    names = {name.strip() for name in wanted.split(",")}
+    names = {"network", NGRAMS} if wanted == AUTO else {name.strip() for name in wanted.split(",")}
     named = {"network": "network" in names or cell in names, "ngrams": NGRAMS in names}
     if unknown := sorted(names - {"network", NGRAMS, cell}):
         raise ValueError(f"--parts has {unknown[0]!r}, expected {cell}, ngrams, or {cell},ngrams")
+    if named["ngrams"]:
+        import_module("tidegate.training.ngrams")  # without scikit-learn there is no need to read anything
     return [part for part in PARTS if named[part]]
 
 

@@ -270,7 +270,7 @@ class Ngrams:
     def _lettered(self, texts: Sequence[Words]) -> tuple[Counted, Integers, Integers]:
         """Returns the words of texts as things to count, and of each word which it is, and its text."""
         which = np.repeat(np.arange(len(texts)), [len(text.ids) for text in texts])
-        words = np.concatenate([text.ids for text in texts] or [np.zeros(0)]).astype(np.int64)
+        words = np.concatenate([text.ids for text in texts] or [np.zeros(0, np.int32)]).astype(np.int64)
         for word in np.unique(words).tolist():
             if np.isnan(self._word_square[word]):
                 self._word_weight[word], self._word_square[word] = self._spelled(self._vocab[word])
