@@ -1,7 +1,7 @@
 """How fast is a recurrent layer beside every other way to run one? Inference and a training step, all peers in one run.
 
 python benchmarks/bench_layer.py [--network lstm] [--cells PATTERN] [--kind inference] [--peers torch,JAX]
-    [--seconds 1] [--save]
+    [--seconds 1] [--pause 10] [--save]
 
 Each peer computes the same as torch, which is checked, and is seen at its best: of several ways or numbers of threads
 the fastest takes part. It is compared with that interface of tidegate which takes what it takes: tidegate.torch
@@ -11,6 +11,8 @@ three times that in a training step, but for the gradient by the first states, w
 single row is the time to read its weights once a step (those of the input once in all, for its products are done as
 one, at the peak), from the nearest cache that they fit in. Peak and bandwidth are medians of the same turns.
 
+`--pause 10` lets all of them rest for 10 ms before each call, as a stream does between two frames.
+
 The column `by` says how torch ran its layer: by one operation of oneDNN, or step by step.
 """
 
@@ -18,6 +20,7 @@ import argparse
 import os
 import sys
 import time
+from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 
 import contest
@@ -29,6 +32,7 @@ import tidegate
 from case import Case, Unable
 from contender import TOLERANCE, Contender, difference
 from grid import INFERENCE, TRAINING, Cell, chosen
+from turns import turn
 
 
 def arguments() -> argparse.Namespace:
@@ -41,19 +45,22 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--seconds", type=float, default=4.0, help="least time for each line of the table")
     parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
     parser.add_argument("--isa", default="", help="one of tidegate.isas(), by default the best")
+    parser.add_argument("--pause", type=float, default=0.0, help="milliseconds without work before each call")
     parser.add_argument("--save", action="store_true", help="write what was found to benchmarks/results/")
     options = parser.parse_args()
     options.peers = [name for name in options.peers.split(",") if name]
     if unknown := set(options.peers) - set(peers.PEERS):
         parser.error(f"--peers: {', '.join(sorted(unknown))}: not one of {', '.join(peers.PEERS)}")
+    if options.pause and options.save:
+        parser.error("--save keeps the results of calls that follow each other: leave out --pause")
     return options
 
 
 class Field:
     """The contenders of one case; those that fail drop out, with the reason."""
 
-    def __init__(self, case: Case, kind: str, threads: int) -> None:
-        self.case, self.kind, self.threads = case, kind, threads
+    def __init__(self, case: Case, kind: str, threads: int, pause: float) -> None:
+        self.case, self.kind, self.threads, self.pause = case, kind, threads, pause
         self.contenders: dict[str, Contender] = {}
         self.failures: dict[str, str] = {}
         reference = peers.ways("torch", kind)
@@ -68,7 +75,7 @@ class Field:
             for way in ways:
                 self.check(way)
             if ways:
-                self.contenders[name] = contest.fastest(ways)
+                self.contenders[name] = contest.fastest(ways, self.pause)
         except Unable as reason:
             self.failures[name] = str(reason)
         except Exception as error:  # noqa: BLE001 - a peer may fail in any way, the others go on
@@ -86,12 +93,15 @@ class Field:
 def measure(cell: Cell, kind: str, options: argparse.Namespace, isa: str) -> results.Row:
     """Times all contenders of a cell, and the machine beside them."""
     case = Case(cell)
-    field = Field(case, kind, options.threads)
+    pause = options.pause / 1000
+    field = Field(case, kind, options.threads, pause)
     for name in [*peers.OURS, *options.peers]:
         field.enter(name)
     limit = limits.Limits(case, options.threads, isa, floor=kind == INFERENCE)
     machine = {name: gauge.contender for name, gauge in limit.gauges.items()}
-    times = contest.medians(field.contenders | machine, options.seconds)
+    takers = {name: partial(turn, one, pause) for name, one in field.contenders.items()}
+    takers |= {name: partial(turn, gauge) for name, gauge in machine.items()}
+    times = contest.rounds(takers, options.seconds)
     paths = {name: path(one.call) for name, one in field.contenders.items() if (path := peers.path(name))}
     return {
         "network": cell.network,

@@ -1,151 +1,88 @@
-"""How much memory does a file take that is far larger than the memory, and how soon is one refused that is no table?
+"""How much memory does a training step take, beside torch's own layer? The growth of the process.
 
-python benchmarks/bench_memory.py [--gigabytes 10] [--cases REGEX] [--folder FOLDER]
+python benchmarks/bench_memory.py [--cells PATTERN] [--rounds 3]
 
-Makes one file after the other, runs a command on it as a user would, and prints what it came to: seconds of the clock
-and of the processor, which start with the interpreter, and the most memory that the process had at a time.
+Each layer trains in a process of its own, for a peak never comes down again. What counts is the growth of the peak from
+right before the first step of that size, with module, input and gradients of the outputs there and a step of two rows
+done, to the end of three steps: outputs, what the backward pass reads of each step, gradients, and whatever the library
+keeps for itself. Figures are medians.
 """
 
 import argparse
 import json
-import os
 import re
 import subprocess
 import sys
-import tempfile
-import time
-from collections.abc import Callable, Iterable, Iterator
-from itertools import repeat
-from pathlib import Path
-from typing import NamedTuple
+from statistics import median
 
-import pyarrow as pa
-from pyarrow import parquet
+import contest
+from bench_recompute import peak_megabytes
 
-GB, PIECE = 10**9, 10**7  # bytes
-TRAINING = "text,label\n" + "a good film,good\na bad film,bad\n" * 20
-TEXT = "it is a good film and not a bad one, all in all"
-ROWS, COLUMNS = 2000, 5000  # of a wide table
-
-
-class Case(NamedTuple):
-    """One file and a command.
-
-    Attributes:
-        name: What the file is.
-        file: Its name.
-        pieces: Makes its content, from the number of bytes that it shall have at least.
-        size: That number.
-        command: What `tidegate` is given; MODEL, FILE and TRAIN stand for files.
-    """
-
-    name: str
-    file: str
-    pieces: Callable[[int], Iterable[bytes]]
-    size: int
-    command: str = "predict MODEL FILE --to jsonl"
+SHAPES = {
+    "reviews 100/128/400/64": (100, 128, 400, 64, False),
+    "reviews 100/128/400/64 packed": (100, 128, 400, 64, True),
+    "speech 256/512/200/32": (256, 512, 200, 32, False),
+}
+"""I, H, T, B, and whether the rows have lengths, which torch wants packed."""
+LAYERS = ("tidegate", "torch")
+STEPS = 3
 
 
-def rows(size: int) -> Iterator[bytes]:
-    """Rows of CSV with a text each, and another column of 20,000 letters."""
-    row = f'"{TEXT}",good,{"x" * 20_000}\n'.encode()
-    piece = row * (PIECE // len(row))
-    yield b"text,label,more\n"
-    yield from repeat(piece, size // len(piece) + 1)
+def train(layer: str, shape: str) -> float:
+    """Trains in this process; returns the megabytes by which the peak has grown."""
+    import torch  # noqa: PLC0415 - the process that starts the others needs none
+    from torch.nn.utils.rnn import pack_padded_sequence  # noqa: PLC0415 - likewise
+
+    import tidegate.torch  # noqa: PLC0415 - likewise
+
+    I, H, T, B, ragged = SHAPES[shape]
+    module = (tidegate.torch if layer == "tidegate" else torch.nn).GRU(I, H)
+    x, lengths = torch.randn(T, B, I), torch.linspace(T, T // 10, B).long()
+
+    def step(rows: int) -> None:
+        module.zero_grad()
+        given = x[:, :rows].detach().requires_grad_()
+        if not ragged:
+            output = module(given)[0]
+        elif layer == "tidegate":
+            output = module(given, lengths=lengths[:rows])[0]
+        else:
+            output = module(pack_padded_sequence(given, lengths[:rows]))[0].data
+        output.backward(dy.expand_as(output))
+
+    dy = torch.ones(1, 1)
+    step(2)
+    before = peak_megabytes()
+    for _ in range(STEPS):
+        step(B)
+    return peak_megabytes() - before
 
 
-def between(start: bytes, unit: bytes, end: bytes) -> Callable[[int], Iterator[bytes]]:
-    """One thing that comes again and again, between a start and an end."""
-
-    def pieces(size: int) -> Iterator[bytes]:
-        yield start
-        yield from repeat(unit * (PIECE // len(unit)), size // PIECE)
-        yield end
-
-    return pieces
-
-
-def wide(kind: str) -> Callable[[int], Iterator[bytes]]:
-    """A table of many columns."""
-    names = ["text", *(f"column {place}" for place in range(COLUMNS - 1))]
-    values = [TEXT, *map(str, range(COLUMNS - 1))]
-
-    def pieces(size: int) -> Iterator[bytes]:
-        if kind == "parquet":
-            sink = pa.BufferOutputStream()
-            parquet.write_table(
-                pa.table({name: [value] * ROWS for name, value in zip(names, values, strict=True)}), sink
-            )
-            yield sink.getvalue().to_pybytes()
-            return
-        header, row = (",".join(f'"{value}"' for value in line).encode() + b"\n" for line in (names, values))
-        row = row if kind == "csv" else json.dumps(dict(zip(names, values, strict=True))).encode() + b"\n"
-        yield header if kind == "csv" else b""
-        yield from repeat(row, ROWS)
-
-    return pieces
-
-
-def cases(gigabytes: float) -> list[Case]:
-    """All files."""
-    text, objects = between(b'{"text": "', b"x", b'"}\n'), between(b'{"text": [', b'{"a":1},', b"1]}\n")
-    vectors = between(b"film ", b"0.25 ", b"1\n")
-    return [
-        Case(f"CSV of {gigabytes:g} GB", "t.csv", rows, int(gigabytes * GB)),
-        Case("CSV with a field of 2 GB", "t.csv", between(b'text,label\n"', b"x", b'",a\n'), 2 * GB),
-        Case("JSON with a text of 2 GB", "t.json", text, 2 * GB),
-        Case("JSON with an array of objects of 2 GB", "t.json", objects, 2 * GB),
-        Case("JSON Lines with a text of 2 GB", "t.jsonl", text, 2 * GB),
-        Case("word vectors with a line of 2 GB", "v.vec", vectors, 2 * GB, "train TRAIN --vectors FILE -o OUT"),
-        *(Case(f"{COLUMNS:,} columns, {kind}", f"t.{kind}", wide(kind), 0) for kind in ("csv", "jsonl", "parquet")),
-        Case(f"{COLUMNS:,} columns, parquet to parquet", "t.parquet", wide("parquet"), 0, "predict MODEL FILE -o OUT"),
-    ]
-
-
-def measure(case: Case, folder: Path) -> str:
-    """Makes the file, runs the command, removes the file; returns a row of the table."""
-    file, out = folder / case.file, folder / ("out.safetensors" if case.command.startswith("train") else "out.parquet")
-    names = {"MODEL": folder / "model.safetensors", "FILE": file, "TRAIN": folder / "train.csv", "OUT": out}
-    with open(file, "wb") as made:
-        made.writelines(case.pieces(case.size))
-    command = [str(names.get(word, word)) for word in case.command.split()]
-    start = time.perf_counter()
-    with tempfile.TemporaryFile() as errors:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "tidegate", *command], stdout=subprocess.DEVNULL, stderr=errors
-        )
-        _, status, used = os.wait4(process.pid, 0)
-        seconds = time.perf_counter() - start
-        errors.seek(0)
-        said = " ".join(errors.read().decode(errors="replace").split()).replace(str(folder) + "/", "")
-    process.returncode = os.waitstatus_to_exitcode(status)
-    size = file.stat().st_size / GB
-    file.unlink()
-    out.unlink(missing_ok=True)
-    outcome = "done" if process.returncode == 0 else f"refused: {said[:110]}…"
-    memory = used.ru_maxrss / (1024 if sys.platform != "darwin" else 2**20)  # it counts in kB, or in bytes
-    return (
-        f"| {case.name} ({size:.2f} GB) | {outcome} | {memory:,.0f} MB | {seconds:.1f} s | "
-        f"{used.ru_utime + used.ru_stime:.1f} s |"
-    )
+def apart(layer: str, shape: str) -> float:
+    """Runs `train` in a process of its own."""
+    command = [sys.executable, __file__, "--child", layer, shape]
+    found: float = json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout)
+    return found
 
 
 def main() -> None:
-    """Measures the cases that were asked for."""
+    """Prints a line for each shape."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--gigabytes", type=float, default=10, help="of the large CSV file")
-    parser.add_argument("--cases", default="", help="the cases whose name this regular expression finds")
-    parser.add_argument("--folder", help="where there is room for the files")
-    given = parser.parse_args()
-    print("| input | outcome | peak memory | clock | processor |\n|---|---|---|---|---|", flush=True)
-    with tempfile.TemporaryDirectory(dir=given.folder) as name:
-        folder = Path(name)
-        (folder / "train.csv").write_text(TRAINING, encoding="utf-8")
-        trained = [sys.executable, "-m", "tidegate", "train", "train.csv", "-o", "model.safetensors", "--epochs", "1"]
-        subprocess.run(trained, cwd=folder, check=True, capture_output=True)
-        for case in cases(given.gigabytes):
-            if re.search(given.cases, case.name):
-                print(measure(case, folder), flush=True)
+    parser.add_argument("--cells", default="", help="a regular expression that finds a shape")
+    parser.add_argument("--rounds", type=int, default=3, help="processes for each layer and shape")
+    parser.add_argument("--child", nargs=2, help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.child:
+        print(json.dumps(train(*options.child)))
+        return
+    print(f"{contest.machine()}; growth of the process in {STEPS} training steps, MB")
+    print(f"{'':32}" + "".join(f" {name:>9}" for name in LAYERS) + f" {'×':>6}")
+    for shape in SHAPES:
+        if not re.search(options.cells, shape):
+            continue
+        grown = {layer: median([apart(layer, shape) for _ in range(options.rounds)]) for layer in LAYERS}
+        ratio = grown["tidegate"] / grown["torch"]
+        print(f"{shape:32}" + "".join(f" {grown[name]:9.1f}" for name in LAYERS) + f" {ratio:6.2f}", flush=True)
 
 
 if __name__ == "__main__":

@@ -60,13 +60,13 @@ def rounds(takers: Mapping[Name, Callable[[], float]], seconds: float) -> dict[N
     return {name: statistics.median(values) for name, values in times.items()}
 
 
-def fastest(ways: Sequence[Contender]) -> Contender:
+def fastest(ways: Sequence[Contender], pause: float = 0.0) -> Contender:
     """Returns the fastest of several ways to do the same, by the best of three turns each; each was called before."""
     if len(ways) == 1:
         return ways[0]
     best = [math.inf] * len(ways)
     for _ in range(3):
-        best = [min(seconds, turn(way)) for seconds, way in zip(best, ways, strict=True)]
+        best = [min(seconds, turn(way, pause)) for seconds, way in zip(best, ways, strict=True)]
     return ways[best.index(min(best))]
 
 

@@ -3,12 +3,14 @@
 It needs nothing of tidegate, so that a worker of `bench_before` can take turns with an older build of it.
 """
 
+import statistics
 import time
 
 from contender import Contender
 
 REST, LONGEST_REST, WARM_UP, TURN = 0.01, 0.5, 0.01, 0.01  # seconds
 WARM = 0.1  # seconds from which a call needs no other one right before it
+PAUSED_CALLS = 5  # of a turn in which each call comes after a pause
 
 
 def rest() -> None:
@@ -21,10 +23,16 @@ def rest() -> None:
             return
 
 
-def turn(contender: Contender) -> float:
-    """Returns the seconds that a call takes, the mean of as many as fill a turn."""
+def turn(contender: Contender, pause: float = 0.0) -> float:
+    """Returns the seconds that a call takes, the mean of as many as fill a turn.
+
+    With a pause, in seconds, it is the median of some calls that each come after one, as the frames of a stream do:
+    threads are asleep by then, and the processor has slowed down.
+    """
     contender.prepare()
     rest()
+    if pause:
+        return statistics.median([_after(contender, pause) for _ in range(PAUSED_CALLS)])
     first = _seconds(contender, 1)
     if first > WARM:
         return first
@@ -34,6 +42,11 @@ def turn(contender: Contender) -> float:
         calls += 1
     calls = max(1, round(calls * TURN / passed))
     return _seconds(contender, calls) / calls
+
+
+def _after(contender: Contender, pause: float) -> float:
+    time.sleep(pause)
+    return _seconds(contender, 1)
 
 
 def _seconds(contender: Contender, times: int) -> float:

@@ -19,8 +19,6 @@ python3 -m venv "$tmp/venv"
 "$tmp/venv/bin/pip" install -q torch==2.13.0 numpy==2.4.6 setuptools
 cd "$tmp"
 cat > compiled.py <<'PY'
-import sys
-
 import torch
 
 

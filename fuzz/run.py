@@ -32,6 +32,15 @@ def command_of(target: str) -> list[str]:
     return [sys.executable, str(ROOT / "fuzz" / "targets" / f"{target}.py")]
 
 
+def still() -> list[str]:
+    """Returns what gives a program the same addresses every time, where the system can: sets are in their order."""
+    fixed = ["setarch", "-R"]
+    try:
+        return fixed if subprocess.run([*fixed, "true"], capture_output=True, check=False).returncode == 0 else []
+    except FileNotFoundError:
+        return []
+
+
 def run(target: str, limit: list[str], corpus: Path) -> bool:
     """Runs one target, keeps inputs that reach new code in a folder, and prints figures.
 
@@ -45,7 +54,7 @@ def run(target: str, limit: list[str], corpus: Path) -> bool:
     options += [f"-artifact_prefix={found}/{target}-", str(corpus), *([str(seeds)] if seeds.is_dir() else [])]
     start = time.monotonic()
     same = os.environ | {"PYTHONHASHSEED": "0"}  # the order of sets is the same every time
-    command = [*command_of(target), *options]
+    command = [*still(), *command_of(target), *options]
     done = subprocess.run(command, capture_output=True, text=True, errors="replace", check=False, env=same)
     figures = dict(re.findall(r"stat::(\w+):\s+(\d+)", done.stderr))
     inputs, memory = int(figures.get("number_of_executed_units", 0)), figures.get("peak_rss_mb", "?")

@@ -100,8 +100,8 @@ class StreamSteps {
 
 void step_streams(const PackedLayer* const* layers, int64_t L, const StreamsCall& call, int threads) {
   constexpr int64_t kThreadRows = 32;  // that are worth another thread
-  for (int64_t l = 0; l < L; ++l) layers[l]->prepare_forward(threads);
   Team team(static_cast<int>(std::clamp<int64_t>(call.B / kThreadRows, 1, threads)));
+  for (int64_t l = 0; l < L; ++l) layers[l]->prepare_forward(team);
   team.run([&](int index) {
     const Range own = share(call.B, index, team.size());
     StreamSteps steps(layers, L, call);

@@ -156,8 +156,7 @@ class TensorLayer {
   Batch batch(int64_t d) const {
     Batch own = rows_;
     own.reverse = d == 1;
-    for (int32_t s = 0; s < numbers_.states; ++s)
-      own.h0[s] = states_[s] ? states_[s] + d * rows_.B * H_ : nullptr;
+    for (int32_t s = 0; s < numbers_.states; ++s) own.h0[s] = states_[s] ? states_[s] + d * rows_.B * H_ : nullptr;
     return own;
   }
 

@@ -18,8 +18,8 @@ struct ChosenCell {
   Choices choices;
 };
 
-// The weights of L layers in D directions: for each w_ih, w_hh and, with bias, b_ih, b_hh. They are read where they are,
-// or kept packed.
+// The weights of L layers in D directions: for each w_ih, w_hh and, with bias, b_ih, b_hh. They are read where they
+// are, or kept packed.
 class StackWeights {
  public:
   StackWeights(const ChosenCell& cell, int64_t L, int64_t D, int64_t I, int64_t H, bool bias)

@@ -68,7 +68,11 @@ class TensorView {
     }
     return floats;
   }
-  float* data() const { return reinterpret_cast<float*>(static_cast<char*>(view_.data) + view_.byte_offset); }
+  // A number first, since null and an offset are no pointer.
+  float* data() const {
+    return reinterpret_cast<float*>(reinterpret_cast<uintptr_t>(view_.data) +
+                                    static_cast<uintptr_t>(view_.byte_offset));
+  }
 
   bool ok = false;
 

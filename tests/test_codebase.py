@@ -320,6 +320,8 @@ model = tidegate.load({str(tiny_model)!r})
 model.predict(["good film", ""]), model.predict_proba(["bad film"]), model.encode(["film"])
 model.explain("a film"), model.what_if("a film", step=1, unit=0, update=1), model.units(["a film"])
 model.gradient_flow("a film")[0].verdict
+model.stream(model.stream().push("a go").state).push(b"od film").finish().probabilities
+tidegate.StreamPool(model).push(["a"], ["a film "]).probabilities
 from tidegate.inspection.attribution import compare
 from tidegate.inspection.gradient_flow import factors, loss_gradients, lyapunov, state_weights
 (trace,) = model.trace("a good film")

@@ -7,7 +7,15 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-PAGES = ("README.md", "docs/torch.md", "docs/deployment.md", "docs/inspection.md", "docs/gradient-flow.md")
+PAGES = (
+    "README.md",
+    "docs/torch.md",
+    "docs/sequences.md",
+    "docs/deployment.md",
+    "docs/streams.md",
+    "docs/inspection.md",
+    "docs/gradient-flow.md",
+)
 
 
 def python_blocks(text: str) -> list[re.Match[str]]:

@@ -4,6 +4,7 @@ A target is a function of bytes that returns, whatever they are. It raises for w
 those that it expects. Time is that of the processor, so that a busy machine makes no difference.
 """
 
+import os
 import sys
 import tempfile
 import time
@@ -35,10 +36,15 @@ sys.meta_path.insert(0, Sources)  # type: ignore[arg-type]
 
 
 def place_of(name: str) -> Path:
-    """Makes a path for a file under test, in memory where the system has such a folder."""
+    """Makes a path for a file under test, in memory where the system has such a folder.
+
+    It is the same one every time, for its name is in messages, whose comparisons guide the search.
+    """
     memory = Path("/dev/shm")  # noqa: S108 - the folder inside is our own
-    folder = tempfile.mkdtemp(prefix="tidegate-fuzz-", dir=memory if memory.is_dir() else None)
-    return Path(folder) / name
+    parent = memory if memory.is_dir() else Path(tempfile.gettempdir())
+    folder = parent / f"tidegate-fuzz-{os.getuid()}-{Path(sys.argv[0]).stem}"
+    folder.mkdir(mode=0o700, exist_ok=True)
+    return folder / name
 
 
 def fuzz(target: Callable[[bytes], None]) -> None:

@@ -17,7 +17,7 @@ import pytest
 Shell = Callable[..., tuple[int, str, str]]
 
 PYTHON = [sys.executable, "-m", "tidegate"]
-SMALL = "--embedding-size 8 --hidden-size 8 --batch-size 16 --epochs 6 --learning-rate 0.02"
+SMALL = "--embedding-size 8 --hidden-size 8 --batch-size 16 --epochs 6 --learning-rate 0.02 --parts network"
 TIMEOUT = 60.0  # seconds until a command that hangs is ended
 
 

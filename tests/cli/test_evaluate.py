@@ -17,12 +17,12 @@ Shell = Callable[..., tuple[int, str, str]]
 
 
 def test_json_is_one_object_and_nothing_else(shell: Shell, folder: Path) -> None:
-    """`--json` prints the six figures, which agree with the model's predictions."""
+    """`--json` prints the figures, which agree with the model's predictions."""
     code, out, err = shell("evaluate model.safetensors test.csv --json")
     assert (code, err) == (0, "")
     assert out.count("\n") == 1
     figures = json.loads(out)
-    assert set(figures) == {"accuracy", "macro_f1", "per_class", "confusion", "ece", "n"}
+    assert set(figures) == {"accuracy", "macro_f1", "per_class", "confusion", "log_loss", "ece", "n"}
 
     table = tables.read(folder / "test.csv")
     predicted = tidegate.load(folder / "model.safetensors").predict(table.texts)
@@ -43,7 +43,9 @@ def test_people_see_tables(shell: Shell) -> None:
     for line in (
         r"accuracy +\d\.\d{4}",
         r"macro F1 +\d\.\d{4}",
+        r"log-loss +\d\.\d{4}",
         r"calibration error +\d\.\d{4}",
+        r" 0\.9–1\.0 +█+│?█* +\d\.\d{3} +\d\.\d{3} +\d+",
         r" class +precision +recall +F1 +texts",
         r" neg +\d\.\d{4} +\d\.\d{4} +\d\.\d{4} +\d+",
         r" true \\ predicted +neg +pos",
@@ -116,7 +118,7 @@ def test_texts_of_each_value_of_a_column_are_scored_apart(shell: Shell, folder: 
     [
         ("source", "there is no column 'source' to score by; the columns are 'text', 'label', 'id', 'tags'"),
         ("id", "column 'id' has 101 different values, expected 100 or fewer"),
-        ("tags", r"a label is \['x'\], expected a text or a number"),
+        ("tags", r"column 'tags' holds \['x'\], expected a text or a number"),
     ],
 )
 def test_a_column_that_makes_no_parts_is_refused(shell: Shell, folder: Path, column: str, message: str) -> None:
@@ -127,3 +129,28 @@ def test_a_column_that_makes_no_parts_is_refused(shell: Shell, folder: Path, col
     code, _, err = shell(f"evaluate model.safetensors odd.jsonl --by {column}")
     assert code == 2
     assert re.search(message, err), err
+
+
+def test_thresholds_and_recall(shell: Shell, folder: Path) -> None:
+    """`--threshold` and `--recall` measure one class; at the threshold that `--recall` finds, the share is found."""
+    code, out, _ = shell("evaluate model.safetensors test.csv --threshold 0.5 --recall 0.8 --class neg --json")
+    assert code == 0
+    at_half, at_share = json.loads(out)["points"]
+    table = tables.read(folder / "test.csv")
+    model = tidegate.load(folder / "model.safetensors", tidegate.TextModel)
+    negative, p = np.array(table.labels) == "neg", model.predict_proba(table.texts)[:, 0]
+    assert at_half["recall"] == pytest.approx(((p >= 0.5) & negative).sum() / negative.sum())
+    assert at_share["recall"] >= 0.8
+    assert ((p > at_share["threshold"]) & negative).sum() / negative.sum() < 0.8
+    assert re.search(r"texts taken for 'pos'", shell("evaluate model.safetensors test.csv --threshold 0.5")[1])
+    assert "expected one of those of the model" in shell("evaluate model.safetensors test.csv --recall 1 --class x")[2]
+
+
+def test_the_reliability_picture_is_a_png(shell: Shell, folder: Path) -> None:
+    """`--picture` draws a PNG file, and does not overwrite other files."""
+    pytest.importorskip("matplotlib")
+    code, _, err = shell("evaluate model.safetensors test.csv --picture reliability.png")
+    assert code == 0
+    assert "wrote reliability.png" in err
+    assert (folder / "reliability.png").read_bytes().startswith(b"\x89PNG")
+    assert shell("evaluate model.safetensors test.csv --picture test.csv")[0] != 0

@@ -66,6 +66,16 @@ def test_a_network_of_vectors_is_described(shell: Shell, folder: Path) -> None:
     assert "network.safetensors: it holds a network that reads vectors, expected a model that reads texts" in err
 
 
+def test_a_model_of_sequences_is_described(shell: Shell, folder: Path) -> None:
+    """A model that reads sequences of numbers says how many features it has, and which may be missing."""
+    config = tidegate.SequenceConfig(cell="gru", labels=("rest", "walk"), features=3, missing=(1,), hidden_size=4)
+    arrays = {name: np.ones(shape, np.float32) for name, shape in config.shapes().items()}
+    tidegate.SequenceModel(config, arrays).save(folder / "sequences.safetensors")
+    facts = facts_of(shell("info sequences.safetensors")[1])
+    assert facts["input"] == "3 features per step, 1 of which may be missing"
+    assert "features 6" in facts["parameters"]
+
+
 def test_a_file_that_is_no_model_is_a_mistake(shell: Shell) -> None:
     """Other files are named in one line."""
     code, _, err = shell("info test.csv")

@@ -5,12 +5,14 @@ import re
 import signal
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 
 import tidegate
+from tidegate.cli.trainings import needed, wanted_parts
 from tidegate.data import tables
 from tidegate.models.metrics import Report, score
 
@@ -25,11 +27,13 @@ def test_three_summaries_stand_side_by_side(shell: Shell, small: str) -> None:
     rows = [re.split(r"\s{2,}", line.strip()) for line in out.splitlines()]
     table = {row[0]: row[1:] for row in rows if row[0] in {"average", "compounding", "GRU", "accuracy"}}
     assert list(table) == ["accuracy", "average", "compounding", "GRU"]
-    assert table["accuracy"] == ["macro F1", "seconds"]
+    assert table["accuracy"] == ["macro F1", "log-loss", "ECE", "seconds"]
     for name in ("average", "compounding", "GRU"):
-        accuracy, f1, seconds = map(float, table[name])
+        accuracy, f1, log_loss, ece, seconds = map(float, table[name])
         assert accuracy > 0.9
         assert f1 > 0.9
+        assert 0 <= ece < 0.5
+        assert 0 < log_loss < 0.7
         assert seconds > 0
     assert re.search(r"^The GRU is ", out, re.MULTILINE)
     assert "wrote new.safetensors" in out
@@ -40,7 +44,7 @@ def test_the_table_is_kept_in_the_model(shell: Shell, folder: Path, small: str) 
     assert shell(f"train train.csv {TO} {small}")[0] == 0
     metrics = tidegate.load(folder / "new.safetensors", tidegate.TextModel).metrics
     assert set(metrics["baselines"]) == {"average", "compound"}
-    assert set(metrics["baselines"]["average"]) == {"accuracy", "macro_f1", "seconds"}
+    assert set(metrics["baselines"]["average"]) == {"accuracy", "macro_f1", "log_loss", "ece", "seconds"}
     assert metrics["n"] == 40
 
 
@@ -52,6 +56,64 @@ def test_what_was_read_is_told(shell: Shell, small: str) -> None:
     assert re.search(r"^labels: neg \d+%, pos \d+%$", out, re.MULTILINE)
     facts = r"loss \d\.\d+  accuracy \d\.\d+  [\d,]+k words/s  \d+:\d\d left"
     assert re.search(rf"^average +epoch 1/2  {facts}\naverage +epoch 2/2  {facts}$", err, re.MULTILINE)
+
+
+def test_network_and_n_grams_are_joined_by_default(shell: Shell, folder: Path, small: str) -> None:
+    """The table has each part and both together, what each adds is said, and the model holds both."""
+    code, out, _ = shell(f"train train.csv {TO} {small} --no-baselines --parts gru,ngrams")
+    assert code == 0
+    rows = [re.split(r"\s{2,}", line.strip())[0] for line in out.splitlines()]
+    assert [row for row in rows if row in {"GRU", "n-grams", "GRU + n-grams"}] == ["GRU", "n-grams", "GRU + n-grams"]
+    number = r"[+−]\d+\.\d"
+    added = rf"add {number} points \(95 %: {number} to {number}\) to the GRU\."
+    assert re.search(rf"^The n-grams {added}$", out, re.MULTILINE)
+    model = tidegate.load(folder / "new.safetensors", tidegate.TextModel)
+    assert model.config.ngrams > 0
+    assert set(model.metrics["weights"]) == {"counts", "presence", "network"}
+    explanation = model.explain("the film is lovely and unheard-of")
+    assert explanation.error < 1e-5
+    assert explanation.ngrams is not None
+    assert explanation.ngrams.any()
+    table = tables.read(folder / "test.csv")
+    assert (model.predict(table.texts) == np.array(table.labels)).mean() > 0.9
+
+
+def test_n_grams_alone_need_no_network(shell: Shell, folder: Path, small: str) -> None:
+    """`--parts ngrams` writes a model without a network; what needs one says so, the rest works."""
+    code, _, err = shell(f"train train.csv {TO} {small} --no-baselines --parts ngrams")
+    assert code == 0
+    assert "epoch" not in err
+    model = tidegate.load(folder / "new.safetensors", tidegate.TextModel)
+    assert (model.config.cell, model.config.embedding_size) == ("none", 0)
+    assert shell("predict new.safetensors --words 'a lovely film'")[0] == 0
+    assert shell("explain new.safetensors 'a lovely film'")[0] == 0
+    assert shell("info new.safetensors")[0] == 0
+    code, _, err = shell("embed new.safetensors test.csv -o vectors.npy")
+    assert code != 0
+    assert "n-grams alone" in err
+    assert "no recurrent layer" in shell("units new.safetensors test.csv")[2]
+
+
+def test_a_part_that_adds_nothing_is_left_out(capsys: pytest.CaptureFixture[str]) -> None:
+    """The smallest model within half a percent of the best log-loss is kept, and the user reads which part is gone."""
+
+    def judged(log_loss: float) -> Any:
+        return SimpleNamespace(report=SimpleNamespace(log_loss=log_loss))
+
+    assert needed({"ngrams": judged(0.5), "gru": judged(0.6), "together": judged(0.4)}) == "together"
+    assert needed({"ngrams": judged(0.401), "gru": judged(0.6), "together": judged(0.4)}) == "ngrams"
+    assert "the network is left out" in capsys.readouterr().err
+    assert needed({"ngrams": judged(0.5), "gru": judged(0.4), "together": judged(0.4)}) == "gru"
+    assert "the n-grams are left out" in capsys.readouterr().err
+    assert needed({"gru": judged(0.4)}) == "gru"
+
+
+@pytest.mark.parametrize("parts", ["lstm", "gru,", "", "ngrams,bigrams"])
+def test_unknown_parts_are_refused(parts: str) -> None:
+    """Only the cell, `network` and `ngrams` are parts."""
+    with pytest.raises(ValueError, match="expected gru, ngrams, or gru,ngrams"):
+        wanted_parts(parts, "gru")
+    assert wanted_parts("ngrams, gru", "gru") == ["network", "ngrams"]
 
 
 def report(right: int) -> Report:
@@ -112,7 +174,9 @@ def test_validation_is_a_file_or_a_share(shell: Shell, small: str, validation: s
 def test_options_reach_the_model(shell: Shell, folder: Path) -> None:
     """Cell, sizes, summary and limits of the command line are those of the model."""
     sizes = "--embedding-size 5 --hidden-size 6 --num-layers 2 --bidirectional --vocab-size 9 --max-length 7"
-    code, _, _ = shell(f"train train.csv {TO} --no-baselines --epochs 1 --cell rnn_tanh --summary last {sizes}")
+    code, _, _ = shell(
+        f"train train.csv {TO} --no-baselines --epochs 1 --parts network --cell rnn_tanh --summary last {sizes}"
+    )
     assert code == 0
     config = tidegate.load(folder / "new.safetensors", tidegate.TextModel).config
     assert (config.cell, config.summary, config.embedding_size, config.hidden_size) == ("rnn_tanh", "last", 5, 6)
@@ -183,7 +247,9 @@ def test_a_rate_of_nothing_is_refused(shell: Shell, small: str) -> None:
 def test_frozen_vectors_are_in_the_model(shell: Shell, folder: Path) -> None:
     """`--vectors` sets the embedding and its size, and `--freeze` keeps it."""
     (folder / "vectors.txt").write_text("good 1 2 3\nbad -1 -2 -3\n", encoding="utf-8")
-    assert shell(f"train train.csv {TO} --vectors vectors.txt --freeze --no-baselines --epochs 2")[0] == 0
+    assert (
+        shell(f"train train.csv {TO} --vectors vectors.txt --freeze --no-baselines --epochs 2 --parts network")[0] == 0
+    )
     model = tidegate.load(folder / "new.safetensors", tidegate.TextModel)
     assert model.arrays["embedding.weight"][model.tokenizer.vocab.index("good")].tolist() == [1, 2, 3]
 

@@ -175,3 +175,19 @@ def test_objects_without_fields_are_one_error(values: list[Any]) -> None:
     """Parquet has none; where the values are known before they are written they are text, see `json_types`."""
     with pytest.raises(ValueError, match="Parquet has no such columns"):
         write_parquet({"id": values})
+
+
+@pytest.mark.parametrize("error", [RuntimeError("histogram size mismatch"), pa.ArrowNotImplementedError("codec")])
+def test_other_errors_of_pyarrow_are_one_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    """What pyarrow raises besides its own errors, for some damages and for what it has not, is one error too."""
+    path = tmp_path / "t.parquet"
+    tables.write(path, {"text": ["a"]})
+
+    def fails(*_: Any, **__: Any) -> None:
+        raise error
+
+    monkeypatch.setattr(files.ParquetFile, "read", fails)
+    with pytest.raises(ValueError, match=rf"t\.parquet: the Parquet file cannot be read: {error}"):
+        tables.read(path, need_label=False)

@@ -3,6 +3,7 @@
 import gzip
 import io
 import json
+import tracemalloc
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -353,3 +354,43 @@ def test_truth_values_have_one_name(tmp_path: Path, name: str, content: str) -> 
     tables.write(tmp_path / "again.parquet", {"text": ["x", "y"], "label": [True, False]})
     tables.write(tmp_path / "again.csv", tables.read(tmp_path / "again.parquet").columns)
     assert tables.read(tmp_path / "again.csv").labels == table.labels
+
+
+def wide(path: Path, width: int, rows: int) -> Path:
+    """A table of texts and labels among other columns."""
+    columns = {f"c{i}": [f"{i}.125"] * rows for i in range(width)}
+    labelled = {"text": ["a fine film", "a dull one"] * (rows // 2), "label": ["x", "y"] * (rows // 2)}
+    tables.write(path, columns | labelled)
+    return path
+
+
+@pytest.mark.parametrize("suffix", ["csv", "tsv", "jsonl", "parquet"])
+@pytest.mark.parametrize("source", [Path, io.BytesIO])
+def test_columns_that_are_of_no_use_are_not_kept(tmp_path: Path, suffix: str, source: Any) -> None:
+    """Only texts and labels are read, from a file and from a stream that can be taken back."""
+    path = wide(tmp_path / f"t.{suffix}", 3, 1500)
+    given = path if source is Path else io.BytesIO(path.read_bytes())
+    found = list(tables.stream(given, suffix, size=None, need_label=True, others=False))
+    assert [(list(part.columns), len(part)) for part in found] == [(["text", "label"], 1500)]
+    assert found[0].labels == ["x", "y"] * 750
+
+
+def test_columns_that_are_of_no_use_take_no_memory(tmp_path: Path) -> None:
+    """Of a long table less than half is held, the rows by which columns are guessed."""
+    path, peaks = wide(tmp_path / "t.csv", 30, 6000), []
+    for others in (False, True):
+        tracemalloc.start()
+        tables.read(path, others=others)
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+    assert peaks[0] < peaks[1] / 2
+
+
+def test_a_label_column_that_comes_late_is_found(tmp_path: Path) -> None:
+    """JSON Lines whose first rows have no label are read for them, though other columns are not."""
+    rows = [{"text": f"film {i}", "other": i} for i in range(3000)]
+    for i, row in enumerate(rows[2000:]):
+        row["label"] = i % 2
+    (tmp_path / "t.jsonl").write_text("".join(map(json.dumps, rows)))
+    with pytest.raises(ValueError, match=r"2000 of 3000 rows have no label in column 'label', first row 1"):
+        tables.read(tmp_path / "t.jsonl", others=False)

@@ -42,6 +42,13 @@ def test_a_frozen_layer_has_the_same_bits(kind: str, options: dict[str, Any], T:
                 assert torch.equal(one, other)
 
 
+def _pickled(model: Any) -> Any:
+    buffer = io.BytesIO()
+    torch.save(model, buffer)
+    buffer.seek(0)
+    return torch.load(buffer, weights_only=False)
+
+
 ENDS: dict[str, Callable[[Any], Any]] = {
     "train": lambda model: model.train().eval(),
     "load_state_dict": lambda model: model.load_state_dict(model.state_dict()),
@@ -49,15 +56,8 @@ ENDS: dict[str, Callable[[Any], Any]] = {
     "share_memory": lambda model: model.share_memory(),
     "freeze": freeze,
     "a copy": copy.deepcopy,
-    "a pickled one": lambda model: _pickled(model),
+    "a pickled one": _pickled,
 }
-
-
-def _pickled(model: Any) -> Any:
-    buffer = io.BytesIO()
-    torch.save(model, buffer)
-    buffer.seek(0)
-    return torch.load(buffer, weights_only=False)
 
 
 @pytest.mark.parametrize("end", ENDS)
@@ -66,13 +66,15 @@ def test_when_a_change_is_seen(T: int, end: str) -> None:
     """A change of a frozen layer's weights is seen once the promise has ended, and not before."""
     torch.manual_seed(1)
     layer = GRU(I, H)
-    model, x = torch.nn.ModuleList([layer]), torch.randn(T, B, I)
+    model: Any = torch.nn.ModuleList([layer])
+    x = torch.randn(T, B, I)
     with torch.no_grad():
-        before = freeze(model)[0](x)[0]
+        freeze(model)
+        before = model[0](x)[0]
         layer.weight_ih_l0[1, 2] += 1
         assert torch.equal(model[0](x)[0], before)
-        after = ENDS[end](model)
-        after = after if isinstance(after, torch.nn.Module) else model
+        returned = ENDS[end](model)
+        after: Any = returned if isinstance(returned, torch.nn.Module) else model
         fresh = GRU(I, H)
         fresh.load_state_dict(layer.state_dict())
         assert not torch.equal(after[0](x)[0], before)
@@ -82,7 +84,8 @@ def test_when_a_change_is_seen(T: int, end: str) -> None:
 def test_calls_with_gradients_read_the_weights() -> None:
     """Where gradients are recorded, a frozen layer reads its weights, and hands them gradients."""
     torch.manual_seed(2)
-    layer, x = freeze(GRU(I, H)), torch.randn(2, B, I)
+    layer: Any = freeze(GRU(I, H))
+    x = torch.randn(2, B, I)
     before = layer(x)[0]
     layer.weight_ih_l0.data[1, 2] += 1
     after = layer(x)[0]

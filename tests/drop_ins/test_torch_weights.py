@@ -131,7 +131,7 @@ WHOLE: list[Callable[[Tensor, int, float], object]] = [_by_a_step, _from_a_vecto
 @pytest.mark.parametrize("shared", [False, True], ids=["own memory", "shared memory"])
 def test_no_single_change_is_missed(shared: bool, mode: str) -> None:
     """Of 10,000 changes of a single number, by any door and in every mode, none is missed by the next call."""
-    draw, missed, changes = random.Random(f"{mode} {shared}"), [], 10_000 // (2 * len(MODES)) + 1  # noqa: S311
+    draw, missed, changes = random.Random(f"{mode} {shared}"), [], 10_000 // (2 * len(MODES)) + 1
     torch.manual_seed(5)
     module = GRU(48, 64)
     module = module.share_memory() if shared else module

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from tidegate.models.metrics import calibration_error, paired_difference, score
+from tidegate.models.metrics import at_recall, at_threshold, calibration_error, paired_difference, score
 
 LABELS = ("a", "b", "c")
 
@@ -79,7 +79,7 @@ def test_as_dict_is_plain_numbers() -> None:
     import json
 
     figures = score(np.array([0, 1, 2, 2]), one_hot([0, 1, 2, 1]).astype(np.float32), LABELS).as_dict()
-    assert set(figures) == {"accuracy", "macro_f1", "per_class", "confusion", "ece", "n"}
+    assert set(figures) == {"accuracy", "macro_f1", "per_class", "confusion", "log_loss", "ece", "n"}
     assert list(figures["per_class"]) == list(LABELS)
     assert json.loads(json.dumps(figures)) == figures
 
@@ -105,3 +105,34 @@ def test_what_does_not_fit_is_refused(rows: int, shape: tuple[int, int], message
     """Shapes that do not fit, and nothing at all, are errors that name what was found."""
     with pytest.raises(ValueError, match=message):
         score(np.zeros(rows, np.int64), np.zeros(shape), LABELS)
+
+
+def test_the_log_loss_is_that_of_the_true_classes() -> None:
+    """The log-loss is the mean of −log of the true class's probability, finite even where that is 0."""
+    probabilities = np.array([[0.9, 0.1], [0.2, 0.8], [0.5, 0.5]])
+    report = score(np.array([0, 0, 1]), probabilities, ["no", "yes"])
+    assert report.log_loss == pytest.approx(-np.log([0.9, 0.2, 0.5]).mean())
+    assert np.isfinite(score(np.array([1]), np.array([[1.0, 0.0]]), ["no", "yes"]).log_loss)
+
+
+def test_reliability_counts_every_row_once() -> None:
+    """The bins hold all rows, each between its bounds, with the share of them that is right."""
+    rng = np.random.default_rng(0)
+    probabilities = rng.dirichlet([1, 1, 1], 500)
+    report = score(rng.integers(3, size=500), probabilities, ["a", "b", "c"])
+    bins = report.reliability()
+    assert sum(b.n for b in bins) == 500
+    assert all(b.low <= b.confidence <= b.high for b in bins)
+    assert sum(b.n * b.accuracy for b in bins) / 500 == pytest.approx(report.accuracy)
+
+
+def test_operating_points() -> None:
+    """A threshold takes the rows at or above it; the one for a recall is the highest that finds this share."""
+    positive, p = np.array([True, True, True, True, False]), np.array([0.9, 0.8, 0.3, 0.2, 0.5])
+    assert at_threshold(positive, p, 0.5) == (0.5, 2 / 3, 0.5)
+    assert at_recall(positive, p, 0.5) == (0.8, 1.0, 0.5)
+    assert at_recall(positive, p, 1.0) == (0.2, 0.8, 1.0)
+    with pytest.raises(ValueError, match="recall is 0"):
+        at_recall(positive, p, 0)
+    with pytest.raises(ValueError, match="no row is of the class"):
+        at_recall(~positive[:4], p[:4], 0.5)

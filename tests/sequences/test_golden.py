@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from tidegate import Recurrent, ops
+from tidegate import Recurrent, StreamPool, ops
 
 Array = npt.NDArray[np.floating[Any]]
 
@@ -66,3 +66,16 @@ def test_the_reset_gate_after_the_product_is_another_network(rnnoise: dict[str, 
     layer = Recurrent(weights(rnnoise, "noise_gru"), "gru candidate=relu")
     y, _ = layer.outputs(inputs(rnnoise, "noise_gru"))
     assert np.abs(y[:, 0] - rnnoise["noise_gru_state"]).max() > 0.05
+
+
+def test_the_grus_of_rnnoise_are_streams(rnnoise: dict[str, Array]) -> None:
+    """Frame by frame in three pools, several calls at once, each frame's states are those of its recording alone."""
+    calls, frames = 3, 60
+    for name in ("vad_gru", "noise_gru", "denoise_gru"):
+        layer, x = Recurrent(weights(rnnoise, name), "gru reset=before candidate=relu"), inputs(rnnoise, name)[:, 0]
+        pool = StreamPool(layer)
+        for t in range(frames):
+            answers = pool.push(range(calls), np.stack([x[call * frames + t] for call in range(calls)]))
+        alone = [layer([x[call * frames : (call + 1) * frames]])[0] for call in range(calls)]
+        np.testing.assert_array_equal(answers.vectors, alone)
+        assert np.abs(answers.vectors[0] - rnnoise[f"{name}_state"][frames - 1]).max() <= 1e-4

@@ -1,9 +1,10 @@
 """Many streams through one model."""
 
-import random
 import threading
 from collections.abc import Callable, Hashable
 from concurrent.futures import ThreadPoolExecutor
+from importlib import import_module
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,22 +12,10 @@ import numpy.typing as npt
 import pytest
 
 import tidegate
-from tidegate import Network, NetworkConfig, Session, StateError, StreamPool, TextModel
+from tidegate import Network, NetworkConfig, StateError, StreamPool, TextModel
 
 Array = npt.NDArray[np.float32]
 Make = Callable[..., TextModel]
-
-TEXTS = [
-    "A good film, isn't it? ",
-    "<br />caf&eacute;s & 東京の映画。",
-    "bad ",
-    " film",
-    "<b>b",
-    "</b>",
-    "don",
-    "'t ",
-    "",
-]
 
 
 def network(cell: str = "gru", **rest: Any) -> Network:
@@ -75,63 +64,12 @@ def test_threads_change_no_bit(threads: int) -> None:
         tidegate.set_num_threads(before)
 
 
-class Client:
-    """A client of a pool: one session that is pushed piece by piece, and the same pieces alone."""
-
-    def __init__(self, pool: StreamPool, key: Hashable, seed: float) -> None:
-        self.pool, self.key, self.choices, self.alone = pool, key, random.Random(seed), Session(pool.model)
-
-    def piece(self) -> Any:
-        if self.pool.model.tokenizer is None:
-            return vectors(self.choices.randrange(4), seed=self.choices.randrange(99))
-        text = "".join(self.choices.choices(TEXTS, k=2))
-        cut = self.choices.randrange(len(text) + 1)
-        return self.choices.choice([text, text[:cut]])
-
-
-def interleave(model: Any, seed: int, *, clients: int = 5, pushes: int = 6, threads: int = 3) -> int:
-    """Lets clients push in turns from several threads, through a pool that is too small for them, and compares.
-
-    Returns:
-        How many states have gone through the store.
-    """
-    store: dict[Hashable, bytes] = {}
-    stored = 0
-
-    def keep(key: Hashable, state: bytes) -> None:
-        nonlocal stored
-        stored += 1
-        store[key] = state
-
-    choices = random.Random(seed)
-    size = choices.randrange(2, clients + 1)
-    pool = StreamPool(model, max_sessions=size, on_evict=keep, recall=lambda key: store.pop(key, None))
-    everyone = [Client(pool, f"client {i}", choices.random()) for i in range(clients)]
-    queues = [everyone[i::threads] for i in range(threads)]
-
-    def run(own: list[Client], seed: float) -> None:
-        turns = random.Random(seed)
-        for _ in range(pushes):
-            some = turns.sample(own, turns.randrange(1, min(len(own), size) + 1))
-            pieces = [client.piece() for client in some]
-            answers = pool.push([client.key for client in some], pieces)
-            for client, piece, vector in zip(some, pieces, answers.vectors, strict=True):
-                assert same(client.alone.push(piece).vector, vector)
-
-    with ThreadPoolExecutor(threads) as workers:
-        list(workers.map(run, queues, [choices.random() for _ in queues]))
-    for client in everyone:
-        [vector] = pool.finish([client.key]).vectors
-        assert same(client.alone.finish().vector, vector)
-        assert pool.state(client.key) == client.alone.state
-    return stored
-
-
-@pytest.mark.parametrize("cell", ["gru", "lstm"])
-def test_interleaved_sessions_are_as_if_alone(random_model: Make, cell: str) -> None:
+def test_interleaved_sessions_are_as_if_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     """Schedules of clients, cuts, evictions and threads give the bits, and the states, of sessions on their own."""
-    models = [network(cell), random_model(cell, summary="mean+max")]
-    assert sum(interleave(models[seed % 2], seed) for seed in range(16)) > 50
+    monkeypatch.syspath_prepend(Path(__file__).parents[2] / "benchmarks")
+    schedules = import_module("schedules")
+    models = schedules.networks()
+    assert sum(schedules.interleave(models[seed % len(models)], seed) for seed in range(20)) > 50
 
 
 def test_pushes_that_come_together_are_one_batch() -> None:

@@ -1,4 +1,4 @@
-"""The command line: `tidegate train`, `evaluate`, `predict`, `explain`, `serve`, `embed`, `info`, `data`."""
+"""The command line: `tidegate train`, `evaluate`, `predict`, `stream`, `explain`, `serve`, `embed`, `info`, `data`."""
 
 import signal
 import sys

@@ -21,6 +21,7 @@ from tidegate.cli.explain import explain
 from tidegate.cli.info import info
 from tidegate.cli.predict import predict
 from tidegate.cli.serve import serve
+from tidegate.cli.stream import stream
 from tidegate.cli.study import study
 from tidegate.cli.train import train
 from tidegate.cli.units import units
@@ -43,7 +44,7 @@ app = typer.Typer(
     rich_markup_mode="rich",
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (train, evaluate, predict, explain, serve, study, embed, compress, info, units):
+for command in (train, evaluate, predict, stream, explain, serve, study, embed, compress, info, units):
     app.command()(command)
 app.add_typer(data, name="data")
 

@@ -57,9 +57,9 @@ def compare(results: Mapping[str, Trained]) -> None:
             say(verdict(result.title, result.best.report, average.best.report))
     *_, last = results.values()
     if len(last.weights) > 2:  # a network beside both models of n-grams
-        network = _network(results)
-        say(f"The n-grams add {gain(last.best.report, results[network].best.report)} to the {results[network].title}.")
-        say(f"The {results[network].title} adds {gain(last.best.report, results['ngrams'].best.report)} to the n-grams.")
+        network, ngrams = results[_network(results)], results["ngrams"]
+        say(f"The n-grams add {gain(last.best.report, network.best.report)} to the {network.title}.")
+        say(f"The {network.title} adds {gain(last.best.report, ngrams.best.report)} to the n-grams.")
 
 
 def _network(results: Mapping[str, Trained]) -> str:

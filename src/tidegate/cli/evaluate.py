@@ -1,19 +1,32 @@
 """`tidegate evaluate`: how good a model is on labelled texts."""
 
-from collections.abc import Mapping
-from typing import Annotated
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any
 
 import numpy as np
 import numpy.typing as npt
 import typer
 
 import tidegate
-from tidegate.cli.console import say, say_json, show_facts, show_table
-from tidegate.cli.options import KindOption, LabelledArgument, LabelOption, ModelArgument, TextOption, ThreadsOption
+from tidegate.cli import outputs
+from tidegate.cli.console import note, say, say_json, show_facts, show_table
+from tidegate.cli.options import (
+    KindOption,
+    LabelledArgument,
+    LabelOption,
+    ModelArgument,
+    OverwriteOption,
+    TextOption,
+    ThreadsOption,
+)
+from tidegate.cli.reliability import draw_reliability, show_points, show_reliability
 from tidegate.data import tables
-from tidegate.data.tables.columns import column_of, label_names
+from tidegate.data.tables.columns import column_of
+from tidegate.data.tables.label_names import as_booleans, label_name
 from tidegate.data.tables.values import json_text
-from tidegate.models.metrics import Report, score
+from tidegate.files.writing import replacing
+from tidegate.models.metrics import OperatingPoint, Report, at_recall, at_threshold, score
 from tidegate.training.labels import class_indices
 
 _WIDEST = 12  # classes of which the confusion matrix still fits a terminal
@@ -31,10 +44,25 @@ def evaluate(
     by: Annotated[
         str | None, typer.Option(metavar="COLUMN", help="Also score the texts of each value of a column apart.")
     ] = None,
+    threshold: Annotated[
+        float | None, typer.Option(min=0, max=1, metavar="P", help="Precision and recall from this probability on.")
+    ] = None,
+    recall: Annotated[
+        float | None, typer.Option(min=0, max=1, metavar="R", help="Precision where this share is found.")
+    ] = None,
+    of: Annotated[
+        str | None,
+        typer.Option("--class", metavar="LABEL", help="The class of these two.", show_default="of two the second"),
+    ] = None,
+    picture: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Also draw how reliable the probabilities are, as a PNG file.")
+    ] = None,
+    overwrite: OverwriteOption = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")] = False,
     threads: ThreadsOption = None,
 ) -> None:
     """Compare a model's predictions with the labels of a file."""
+    target = outputs.output(picture, [outputs.PICTURE], (model, file), overwrite=overwrite) if picture else None
     if threads:
         tidegate.set_num_threads(threads)
     loaded = tidegate.load(model, tidegate.TextModel)
@@ -43,14 +71,23 @@ def evaluate(
     truth = class_indices(table.labels or [], loaded.config.labels, str(file), len(table))
     probabilities = loaded.predict_proba(table.texts)
     report = score(truth, probabilities, loaded.config.labels)
+    chosen = class_of(loaded.config.labels, of) if threshold is not None or recall is not None else 0
+    points = operating_points(truth == chosen, probabilities[:, chosen], threshold, recall)
+    if target:
+        with replacing(target.path) as drawn:
+            draw_reliability(report, drawn)
+        note(f"wrote {target.path}")
     parts = {name: score(truth[rows], probabilities[rows], loaded.config.labels) for name, rows in groups.items()}
     if as_json:
-        apart = {"by": {by: {name: part.as_dict() for name, part in parts.items()}}} if by else {}
-        say_json(json_text(report.as_dict() | apart))
+        more: dict[str, Any] = {"points": [point._asdict() for point in points]} if points else {}
+        more |= {"by": {by: {name: part.as_dict() for name, part in parts.items()}}} if by else {}
+        say_json(json_text(report.as_dict() | more))
     else:
         show_report(report)
         if by:
             show_parts(by, parts)
+        if points:
+            show_points(loaded.config.labels[chosen], points)
 
 
 def group_rows(table: tables.Table, by: str) -> dict[str, npt.NDArray[np.int64]]:
@@ -64,8 +101,12 @@ def group_rows(table: tables.Table, by: str) -> dict[str, npt.NDArray[np.int64]]
         raise ValueError(
             f"there is no column {by!r} to score by; the columns are {', '.join(map(repr, table.columns))}"
         )
+    try:
+        names = as_booleans(list(map(label_name, values)))
+    except ValueError as error:
+        raise ValueError(f"column {by!r} {error}") from None
     groups: dict[str, list[int]] = {}
-    for row, name in enumerate(label_names(values)):
+    for row, name in enumerate(names):
         groups.setdefault(_MISSING if name is None else name, []).append(row)
     if len(groups) > _MOST_GROUPS:
         raise ValueError(f"column {by!r} has {len(groups):,} different values, expected {_MOST_GROUPS} or fewer")
@@ -78,6 +119,35 @@ def show_parts(by: str, parts: Mapping[str, Report]) -> None:
     show_table((by, "accuracy", "macro F1", "calibration error", "texts"), rows)
 
 
+def class_of(labels: Sequence[str], name: str | None) -> int:
+    """Finds the class whose probability has a threshold.
+
+    Raises:
+        ValueError: There is no such class, or there are more than two and none is named.
+    """
+    if name is None and len(labels) == 2:
+        return 1
+    if name not in labels:
+        known = ", ".join(map(repr, labels[:10])) + ", …" * (len(labels) > 10)
+        raise ValueError(f"the class is {name!r}, expected one of those of the model with --class: {known}")
+    return labels.index(name)
+
+
+def operating_points(
+    positive: npt.NDArray[np.bool_],
+    probability: npt.NDArray[np.floating],
+    threshold: float | None,
+    recall: float | None,
+) -> list[OperatingPoint]:
+    """Measures what was asked for: at a threshold, and where a share is found."""
+    points = []
+    if threshold is not None:
+        points.append(at_threshold(positive, probability, threshold))
+    if recall is not None:
+        points.append(at_recall(positive, probability, recall))
+    return points
+
+
 def show_report(report: Report) -> None:
     """Prints the scores, a table by class, and the confusion matrix."""
     show_facts(
@@ -85,9 +155,11 @@ def show_report(report: Report) -> None:
             ("texts", f"{report.n:,}"),
             ("accuracy", f"{report.accuracy:.4f}"),
             ("macro F1", f"{report.macro_f1:.4f}"),
+            ("log-loss", f"{report.log_loss:.4f}"),
             ("calibration error", f"{report.ece:.4f}"),
         ]
     )
+    show_reliability(report)
     rows = [
         (c.label, f"{c.precision:.4f}", f"{c.recall:.4f}", f"{c.f1:.4f}", f"{c.support:,}") for c in report.per_class
     ]

@@ -10,16 +10,19 @@ import typer
 
 import tidegate
 from tidegate.cli.console import show_facts
+from tidegate.models.architecture import Architecture
+from tidegate.models.config import SequenceConfig
 from tidegate.models.network import Network
 from tidegate.models.text_model import TextModel
 from tidegate.ops.cells import Cell
 from tidegate.ops.processor import processor
 
 _EXTRAS = {
-    "train": ("torch", "pyarrow"),
+    "train": ("torch", "scikit-learn", "pyarrow"),
     "cli": ("typer", "rich", "pyarrow"),
     "plot": ("matplotlib",),
     "serve": ("fastapi", "uvicorn"),
+    "sklearn": ("scikit-learn",),
 }
 
 
@@ -57,6 +60,14 @@ def _version(package: str) -> str | None:
         return None
 
 
+def _input(config: Architecture) -> str:
+    """Describes a step of what a model reads that reads no texts."""
+    if not isinstance(config, SequenceConfig):
+        return f"{config.input_size} numbers per step"
+    gaps = f", {len(config.missing)} of which may be missing" if config.missing else ""
+    return f"{config.features} features per step{gaps}"
+
+
 def _facts(path: Path, model: Network) -> list[tuple[str, str]]:
     config, reader = model.config, model.config.reader
     facts = [
@@ -65,12 +76,15 @@ def _facts(path: Path, model: Network) -> list[tuple[str, str]]:
         ("task", config.task),
         ("labels", ", ".join(config.labels)),
     ]
-    facts += _words(model) if isinstance(model, TextModel) else [("input", f"{config.input_size} numbers per step")]
+    facts += _words(model) if isinstance(model, TextModel) else [("input", _input(config))]
     if config.recurrent:
         layers = f"{config.num_layers} × {config.hidden_size} units" + ", both directions" * config.bidirectional
         facts += [("layers", layers), ("summary", config.summary)]
     sizes = {name: array.size for name, array in model.arrays.items()}
     parts = [f"{prefix} {sum(n for k, n in sizes.items() if k.startswith(prefix)):,}" for prefix in _parts(sizes)]
+    if isinstance(model, TextModel) and model.config.ngrams:
+        beside = f", and runs of letters in {model.config.ngram_letters:,} buckets" * bool(model.config.ngram_letters)
+        facts.append(("n-grams", f"{model.config.ngrams:,} of up to {model.config.ngram_order} words{beside}"))
     facts += [
         ("vector", f"{config.summary_size} numbers"),
         ("parameters", f"{sum(sizes.values()):,}: {', '.join(parts)}"),

@@ -66,7 +66,7 @@ PartsOption = Annotated[
     str,
     _option(
         SIZES,
-        "What the answer is a sum of: a cell's name or network, ngrams, or both as gru,ngrams.",
+        "What the answer is a sum of: network (or its cell's name), ngrams, or both with a comma.",
         metavar="NAMES",
         show_default="both, less what held-out texts do not need",
     ),

@@ -89,18 +89,26 @@ def train(
     configs = [_config(examples, name, sizes) for name in ([] if no_baselines else POOLINGS) if name != asked]
     trainings = Trainings(training, examples, settings, known, _config(examples, asked, sizes), configs, target, wanted)
     trainings.choose = parts == AUTO
-    if settings.watch_gradients and "network" not in wanted:
-        raise ValueError(f"--watch-gradients measures recurrent layers, but there is none: --parts {parts}")
-    if settings.watch_gradients and not trainings.config.recurrent:
-        raise ValueError(f"--watch-gradients measures recurrent layers, but there is none: --cell {cell}")
-    if sizes["rate"] is not None and all(config.rate is None for config in (trainings.config, *configs)):
-        raise ValueError(f"--rate is the growth factor of compounding, which is not trained: --cell {cell}")
+    _check_options(trainings, sizes["rate"], f"--cell {cell} --parts {parts}")
     training.check_settings(settings, trainings.config)
     _describe(examples, perf_counter() - began)
     if known:
         _describe_vectors(examples.tokenizer.vocab, known, vectors)
     trainings.prepare_checkpoints(checkpoint_every, resume=resume)
     trainings.complete(began)
+
+
+def _check_options(trainings: Trainings, rate: float | None, asked: str) -> None:
+    """Checks that what the options are about is trained.
+
+    Raises:
+        ValueError: There is no recurrent layer to watch, or no compounding whose rate could be given.
+    """
+    config, recurrent = trainings.config, "network" in trainings.parts and trainings.config.recurrent
+    if trainings.settings.watch_gradients and not recurrent:
+        raise ValueError(f"--watch-gradients measures recurrent layers, but there is none: {asked}")
+    if rate is not None and all(each.rate is None for each in (config, *trainings.baselines)):
+        raise ValueError(f"--rate is the growth factor of compounding, which is not trained: {asked}")
 
 
 def _validation(wanted: str, table: tables.Table) -> float | tuple[list[str], list[str]]:

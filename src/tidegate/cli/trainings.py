@@ -120,8 +120,9 @@ class Trainings:
         titles = {NGRAMS: "n-grams", TOGETHER: f"{self.config.reader.title} + n-grams"}
         for name, model in judged.items():
             ordered = name == self.config.cell and self.config.recurrent
+            epoch = model.as_epoch(network.best.epoch if network else 0)
             title = titles.get(name, self.config.reader.title)
-            self.results[name] = Trained(title, ordered, model.as_epoch(network.best.epoch if network else 0), model.seconds, model.weights)
+            self.results[name] = Trained(title, ordered, epoch, model.seconds, model.weights)
         name = (needed(judged) if self.choose else list(judged)[-1]) if judged else ""
         if judged:
             self.made = judged[name].config, self.results[name]
@@ -197,7 +198,9 @@ def wanted_parts(wanted: str, cell: str) -> list[Part]:
 
 
 def needed(judged: Mapping[str, Judged]) -> str:
-    """Chooses the smallest model that is as good as all parts together on the texts to judge by; says it if one is left out.
+    """Chooses the smallest model that is about as good as all parts together on the texts to judge by.
+
+    If a part is left out, this is said.
 
     Args:
         judged: Models by name, all parts together last.
@@ -206,7 +209,9 @@ def needed(judged: Mapping[str, Judged]) -> str:
     best = min(alone, key=lambda name: judged[name].report.log_loss, default=last)
     if best == last or judged[best].report.log_loss > (1 + _NEEDED) * judged[last].report.log_loss:
         return last
-    left_out = "the n-grams" if best != NGRAMS else "the network"
-    note(f"{left_out} are left out: the log-loss is {judged[best].report.log_loss:.4f} without, "
-         f"{judged[last].report.log_loss:.4f} with")
+    left_out = "the n-grams are" if best != NGRAMS else "the network is"
+    note(
+        f"{left_out} left out: the log-loss is {judged[best].report.log_loss:.4f} without, "
+        f"{judged[last].report.log_loss:.4f} with"
+    )
     return best

@@ -132,7 +132,7 @@ def explain(model: Inspectable, source: Source) -> Explanation:
     ngrams = credits_beside(model, reading.embedded)
     contributions = contributions if ngrams is None else contributions + ngrams
     so_far = model.head(model.summaries_so_far(reading.embedded.x, outputs))
-    after = softmax(so_far + beside_so_far(model, reading.embedded))
+    after = softmax(so_far + beside_so_far(model, reading.embedded).astype(np.float32))
     paid, left = (np.abs(amounts).sum(axis=1) for amounts in (ledger.deposits, ledger.balance))
     return Explanation(
         words=reading.words,

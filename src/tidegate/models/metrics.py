@@ -277,9 +277,7 @@ def at_threshold(
     return OperatingPoint(threshold, hits / max(1, int(taken.sum())), hits / max(1, int(positive.sum())))
 
 
-def at_recall(
-    positive: npt.NDArray[np.bool_], probability: npt.NDArray[np.floating], recall: float
-) -> OperatingPoint:
+def at_recall(positive: npt.NDArray[np.bool_], probability: npt.NDArray[np.floating], recall: float) -> OperatingPoint:
     """Finds the highest threshold at which a share of the rows of a class is found, and measures there.
 
     Args:

@@ -14,11 +14,13 @@ the logits of all accounts of a model simply add up.
 
 import zlib
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
+from tidegate.ops.threads import get_num_threads
 from tidegate.text.tokenizer import UNKNOWN, Words
 
 Array = npt.NDArray[np.float64]
@@ -56,7 +58,7 @@ class Counted(NamedTuple):
         """Adds up what is in each text, [B, M].
 
         Args:
-            texts: Of each thing found, the text that it is in, ascending, int64 [N].
+            texts: Of each thing found, the text that it is in, int64 [N].
             items: What it is, int64 [N].
             B: The number of texts.
         """
@@ -102,10 +104,10 @@ class Counted(NamedTuple):
 
 
 class Runs(NamedTuple):
-    """Runs of words found in texts, those of a text together.
+    """Runs of words found in texts, the shorter ones first.
 
     Attributes:
-        texts: The text of each, ascending, int64 [N].
+        texts: The text of each, int64 [N].
         starts: The step of its first word, −1 for the mark before the first word, int64 [N].
         orders: The number of its words, int64 [N].
         keys: The run as one number, see `keys_of`, int64 [N].
@@ -152,9 +154,7 @@ def runs_of(rows: Sequence[npt.NDArray[np.integer]], order: int, vocab_size: int
         keys = keys + step * (vocab_size + 1) ** (order - 1 - k)
         chosen = np.flatnonzero(worded & (step != vocab_size)) if k == 0 else np.flatnonzero(worded)
         found.append(Runs(texts[chosen], starts[chosen], np.full(len(chosen), k + 1), keys[chosen]))
-    joined = [np.concatenate(columns) for columns in zip(*found, strict=True)]
-    in_order = np.argsort(joined[0], kind="stable")
-    return Runs(*(column[in_order] for column in joined))
+    return Runs(*(np.concatenate(columns) for columns in zip(*found, strict=True)))
 
 
 def letters_of(word: str, buckets: int) -> list[int]:
@@ -201,7 +201,12 @@ class Ngrams:
 
     def logits(self, texts: Sequence[Words]) -> Array:
         """Computes what the n-grams add to the logits of B texts, float64 [B, C]."""
-        parts = [self._sums(texts[i : i + _AT_ONCE]) for i in range(0, len(texts), _AT_ONCE)]
+        batches = [texts[i : i + _AT_ONCE] for i in range(0, len(texts), _AT_ONCE)]
+        if len(batches) > 1:  # numpy sorts and searches without Python's lock
+            with ThreadPoolExecutor(get_num_threads()) as pool:
+                parts = list(pool.map(self._sums, batches))
+        else:
+            parts = [self._sums(batch) for batch in batches]
         return self._expanded(np.concatenate([*parts, np.zeros((0, self._word_weight.shape[1]))]))
 
     def credits(self, text: Words) -> Array:
@@ -212,11 +217,11 @@ class Ngrams:
         inside = (steps >= 0) & (steps < T) & (np.arange(self._order) < runs.orders[:, None])
         shares = self._runs.shares(items) / inside.sum(axis=1)[:, None]
         places, which = np.nonzero(inside)[0], steps[inside]
-        credits = _by_text(which, shares[places], T)
+        credited = _by_text(which, shares[places], T)
         if self.has_letters:
             letters, words, _ = self._lettered([text])
-            credits += letters.shares(words)
-        return self._expanded(credits)
+            credited += letters.shares(words)
+        return self._expanded(credited)
 
     def logits_so_far(self, text: Words) -> Array:
         """Computes what they add to the logits of one text after each of its words, float64 [T, C]."""
@@ -275,7 +280,7 @@ class Ngrams:
             words[words == UNKNOWN] = [names[word] for word in unknown]
         spelled = [self._spelled(word) for word in names]
         weight = np.concatenate([self._word_weight, *(weight[None] for weight, _ in spelled)])
-        square = np.concatenate([self._word_square, [square for _, square in spelled]])
+        square = np.concatenate([self._word_square, np.array([square for _, square in spelled], np.float64)])
         return Counted(weight, square, None, damped=False), words, which
 
     def _spelled(self, word: str) -> tuple[Array, float]:
@@ -293,15 +298,16 @@ class Ngrams:
         return np.concatenate([-margins / 2, margins / 2], axis=1)
 
 
-def _root(squares: Array) -> Array:
+def _root(squares: npt.NDArray[Any]) -> Array:
     """Returns norms of squared norms; 1 where there is nothing to divide."""
-    return np.sqrt(np.where(squares > 0, squares, 1.0))
+    norms: Array = np.sqrt(np.where(squares > 0, squares, 1.0))
+    return norms
 
 
 def _by_text(which: Integers, values: npt.NDArray[np.floating], B: int) -> Array:
     """Adds up rows [N, M] by text, [B, M], one after another, so that a sum depends on its text alone."""
-    columns = [np.bincount(which, values[:, m], B) for m in range(values.shape[1])]
-    return np.stack(columns, axis=1).astype(np.float64)  # without a row they are integers
+    columns = [np.bincount(which, values[:, m], B).astype(np.float64) for m in range(values.shape[1])]
+    return np.stack(columns, axis=1)  # of no rows at all the sums were integers
 
 
 def _earlier(items: Integers) -> Integers:

@@ -128,7 +128,9 @@ class TextModel(Network):
             read = self.tokenizer.read_batch(texts, self.config.max_length)
         else:
             read = [Words(ids) for ids in self.tokenizer.encode_batch(texts, self.config.max_length)]
-        return self.head(self._summarize_ids([text.ids for text in read])) + self.ngrams.logits(read).astype(np.float32)
+        logits: Array = self.head(self._summarize_ids([text.ids for text in read]))
+        logits += self.ngrams.logits(read).astype(np.float32)
+        return logits
 
     def probability_after(self, text: str) -> tuple[list[str], Array]:
         """Computes the probabilities after each word, exactly as if the text ended there.
@@ -143,7 +145,7 @@ class TextModel(Network):
         embedded = self.embed([text])
         x = embedded.x
         logits = self.head(self.summaries_so_far(x, self.outputs(x, embedded.lengths)[0]))
-        return list(words_of(embedded)), softmax(logits + beside_so_far(self, embedded))
+        return list(words_of(embedded)), softmax(logits + beside_so_far(self, embedded).astype(np.float32))
 
     def embed(self, source: Any) -> Embedded:
         """Makes sequences of vectors from texts.

@@ -21,11 +21,11 @@ def freeze(model: Model) -> Model:
         >>> with torch.inference_mode():
         ...     y, h_n = model(torch.randn(5, 2, 3))
 
-    **It is a promise.** A change that is made to the weights afterwards, in place, through `data` or by an optimizer, is
-    not seen by calls without gradients, until the model is frozen anew or is frozen no more: `train()`,
-    `load_state_dict`, and what moves or converts parameters, as `to`, `share_memory` and `double` do, end it. So it is
-    for the module that one of them is called on, and all modules in it. Copies of a frozen model, by `copy.deepcopy` or
-    pickle, are not frozen.
+    **It is a promise.** Calls without gradients do not see a change that is made to the weights afterwards, in place,
+    through `data` or by an optimizer. The promise ends by `train()`, by `load_state_dict`, and by what moves or
+    converts parameters, as `to`, `share_memory` and `double` do: for the module on which it is called, and all modules
+    in it. Another `freeze` packs the weights anew. Copies of a frozen model, by `copy.deepcopy` or pickle, are not
+    frozen.
 
     Calls with gradients, of packed sequences, with lengths, episodes, ids or traces, and those that torch transforms,
     read the weights themselves, and so do layers that native kernels do not run.

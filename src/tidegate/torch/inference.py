@@ -4,19 +4,21 @@ A step of a stream takes microseconds, and most of a call would be checks of ten
 looks at the tensors itself, and leaves everything that is not quite usual to the general way, which says what is wrong.
 """
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 from torch.nn import RNNBase
 
-from tidegate import _native
 from tidegate.ops.cells import Cell
 from tidegate.ops.layer import default_isa
 from tidegate.ops.threads import get_num_threads
 from tidegate.torch.cells import State, as_hx, as_states
 from tidegate.torch.tensors import TENSORS, memory_of, new
 from tidegate.torch.transforms import transform, unsupported_transform
+
+if TYPE_CHECKING:
+    from tidegate._native import PackedStack
 
 
 class Frozen:
@@ -32,7 +34,7 @@ class Frozen:
         """Packs the weights; of those that native kernels can't read nothing is kept."""
         held, memory = memory_of(weights)
         packed = (tuple(weights), memory)
-        self.stack: _native.PackedStack | None = None
+        self.stack: PackedStack | None = None
         if held and not module.proj_size:
             self.stack = TENSORS.pack(_native_cell(cell), _sizes(module), packed, get_num_threads())
 
@@ -61,7 +63,8 @@ def infer(
         return None
     states, stack = () if hx is None else as_states(hx), frozen.stack if frozen else None
     tensors = (x, *states) if stack else (x, *states, *weights)
-    if torch.is_grad_enabled() and any(isinstance(each, Tensor) and each.requires_grad for each in (*tensors, *weights)):
+    read = (*tensors, *weights)
+    if torch.is_grad_enabled() and any(isinstance(each, Tensor) and each.requires_grad for each in read):
         return None
     if module.proj_size or (module.dropout and module.training) or x.dim() not in {2, 3}:
         return None
@@ -83,7 +86,7 @@ def infer(
     return y.transpose(0, 1) if flipped else y, as_hx(finals)
 
 
-def _native_cell(cell: Cell) -> tuple[str, tuple[int, ...], str]:
+def _native_cell(cell: Cell) -> tuple[str, list[int], str]:
     return cell.name, cell.places, default_isa()
 
 

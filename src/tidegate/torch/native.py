@@ -40,7 +40,7 @@ class Plan(NamedTuple):
         return _kernels.traced_values(self.cell, gates=self.cell.needs_trace and self.recompute_every is None)
 
     @property
-    def native_cell(self) -> tuple[str, tuple[int, ...], str]:
+    def native_cell(self) -> tuple[str, list[int], str]:
         """The cell and the instruction set, as native code calls them."""
         return self.cell.name, self.cell.places, default_isa()
 

@@ -104,7 +104,7 @@ def _compared(model: Network, reports: Mapping[str, Any]) -> Network:
     measure, score = reports[best].measure, reports[best].quality
     if score > model.metrics[measure]:
         here = f"{measure} of {score:.4f}, where the {model.config.cell} has {model.metrics[measure]:.4f}"
-        warnings.warn(f"a simple baseline is better here: {best} has a {here}", stacklevel=3)
+        warnings.warn(f"a simple baseline is better here: {best} has a {here}", stacklevel=4)
     return model
 
 

@@ -14,7 +14,9 @@ try:
     from scipy import sparse
     from sklearn.linear_model import LogisticRegression
 except ImportError as error:
-    raise ImportError("n-grams need scikit-learn: pip install 'tidegate[train]', or train with --parts gru") from error
+    raise ImportError(
+        "n-grams need scikit-learn: pip install 'tidegate[train]', or train with --parts network"
+    ) from error
 
 Array = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.int64]
@@ -76,9 +78,7 @@ class FittedNgrams:
     def logits(self, texts: Sequence[Words]) -> list[Array]:
         """Computes the logits of both models for B texts, [B, C] each."""
         alone = (self.weighed(1, 0), self.weighed(0, 1))
-        return [
-            Ngrams(part.arrays, self.vocab, self.classes).logits(texts) + part.bias for part in alone
-        ]
+        return [Ngrams(part.arrays, self.vocab, self.classes).logits(texts) + part.bias for part in alone]
 
     def weighed(self, counts: float, presence: float) -> "FittedNgrams":
         """Multiplies the weights of both models, so that their sum is one."""
@@ -112,38 +112,66 @@ def fit_ngrams(
         letters: Whether runs of letters are read too, see `reads_letters`.
         balanced: Whether each class weighs the same, however many texts it has.
     """
-    B, many = len(texts), len(texts) >= MANY
-    order, costs = (3, MANY_COSTS) if many else (2, FEW_COSTS)
-    keys, counts = _counted(texts, order, len(vocab))
-    present = counts.copy()
-    present.data = np.ones_like(present.data)
-    by_class = np.stack([np.asarray(present[targets == c].sum(axis=0)).ravel() for c in range(classes)])
-    ratios = _log_ratios(by_class)
-    telling = np.abs(ratios).max(axis=0) * np.sqrt(by_class.sum(axis=0))
-    chosen = np.sort(np.argsort(-telling, kind="stable")[:_MOST_RUNS])
-    keys, counts, present, ratios = keys[chosen], counts[:, chosen], present[:, chosen], ratios[:, chosen]
-
-    idf = _idf(by_class.sum(axis=0)[chosen], B)
-    counts.data = 1 + np.log(counts.data)
-    features = _normed(counts @ sparse.diags_array(idf))
-    spelling: dict[str, Array] = {}
+    order, costs = (3, MANY_COSTS) if len(texts) >= MANY else (2, FEW_COSTS)
+    found = _choose(texts, targets, order, len(vocab), classes)
+    features, letter_idf, P = _normed(found.amounts @ sparse.diags_array(found.idf)), None, len(found.keys)
     if letters:
         spelled, letter_idf = _lettered(texts, vocab)
-        features, spelling = sparse.hstack([features, spelled], "csr"), {"letter_idf": letter_idf}
+        features = sparse.hstack([features, spelled], "csr")
     solver = _Solver(targets, classes, balanced)
     weight, bias = solver.fit([features] * solver.M, costs.counts)
-    presence, present_bias = solver.fit([present @ sparse.diags_array(row) for row in ratios], costs.presence)
+    ratios = [found.present @ sparse.diags_array(row) for row in found.ratios]
+    presence, present_bias = solver.fit(ratios, costs.presence)
     arrays = {
-        "words": _words_of(keys, order, len(vocab)),
-        "idf": idf,
-        "weight": weight[: len(keys)] * idf[:, None],
-        "presence": presence * ratios.T,
-        **spelling,
+        "words": _words_of(found.keys, order, len(vocab)),
+        "idf": found.idf,
+        "weight": weight[:P] * found.idf[:, None],
+        "presence": presence * found.ratios.T,
     }
-    if letters:
-        arrays["letters"] = weight[len(keys) :] * spelling["letter_idf"][:, None]
+    if letter_idf is not None:
+        arrays |= {"letters": weight[P:] * letter_idf[:, None], "letter_idf": letter_idf}
     named = {f"ngrams.{name}": np.ascontiguousarray(array, np.float32) for name, array in arrays.items()}
     return FittedNgrams(named, (bias, present_bias), vocab, classes)
+
+
+class _Chosen(NamedTuple):
+    """The P runs of words that tell most.
+
+    Attributes:
+        keys: As numbers, ascending, int64 [P].
+        amounts: 1 + log of how often each text holds each, sparse [B, P].
+        present: Whether it does, sparse [B, P].
+        ratios: Log-count ratios of each margin, [M, P].
+        idf: Inverse document frequencies, [P].
+    """
+
+    keys: Integers
+    amounts: Any
+    present: Any
+    ratios: Array
+    idf: Array
+
+
+def _choose(texts: Sequence[Words], targets: Integers, order: int, vocab_size: int, classes: int) -> _Chosen:
+    """Counts runs of words, and chooses those that tell most of the classes.
+
+    Raises:
+        ValueError: None comes again.
+    """
+    keys, amounts = _counted(texts, order, vocab_size)
+    if not len(keys):
+        raise ValueError(
+            "no word comes again in the texts, so there are no n-grams to learn: train with --parts network"
+        )
+    present = amounts.copy()
+    present.data = np.ones_like(present.data)
+    amounts.data = 1 + np.log(amounts.data)
+    by_class = np.stack([np.asarray(present[targets == c].sum(axis=0)).ravel() for c in range(classes)])
+    ratios, texts_of = _log_ratios(by_class), by_class.sum(axis=0)
+    telling = np.abs(ratios).max(axis=0) * np.sqrt(texts_of)
+    chosen = np.sort(np.argsort(-telling, kind="stable")[:_MOST_RUNS])
+    idf = _idf(texts_of[chosen], len(texts))
+    return _Chosen(keys[chosen], amounts[:, chosen], present[:, chosen], ratios[:, chosen], idf)
 
 
 class _Solver:
@@ -155,7 +183,7 @@ class _Solver:
 
     def __init__(self, targets: Integers, classes: int, balanced: bool) -> None:
         self.M = 1 if classes == 2 else classes
-        self._truths = [targets == c for c in range(2 - self.M if self.M == 1 else 0, classes)]
+        self._truths = [targets == c for c in range(classes - self.M, classes)]
         self._class_weight = "balanced" if balanced else None
 
     def fit(self, features: Sequence[Any], cost: float) -> tuple[Array, Array]:
@@ -201,9 +229,8 @@ def _log_ratios(by_class: Array) -> Array:
     Wang & Manning 2012, "Baselines and Bigrams", eq. 2, for presence.
     """
     smoothed = by_class + _SMOOTHING
-    classes = range(1, 2) if len(by_class) == 2 else range(len(by_class))
     rows = []
-    for c in classes:
+    for c in range(1 if len(by_class) == 2 else 0, len(by_class)):
         inside, outside = smoothed[c], smoothed.sum(axis=0) - smoothed[c]
         rows.append(np.log(inside / inside.sum()) - np.log(outside / outside.sum()))
     return np.stack(rows)

@@ -149,7 +149,7 @@ class Joiner:
         weighing = weigh(self._ngram_logits, self.targets, self._importance)
         alone = replace(config, cell=NOTHING.name, embedding_size=0, summary="last", rate=None, **fitted.sizes)
         nothing = {name: np.zeros(shape, np.float32) for name, shape in alone.shapes().items()}
-        arrays = nothing | self._weighed(weighing, nothing["head.bias"])
+        arrays = {**nothing, **self._weighed(weighing, nothing["head.bias"])}
         seconds = perf_counter() - began
         return self._judged(weighing, self._ngram_logits, alone, arrays, seconds, ("counts", "presence"))
 
@@ -165,7 +165,7 @@ class Joiner:
         weighing = weigh(logits, self.targets, self._importance)
         network = _scaled(epoch.weights or {}, weighing.weights[2], np.zeros(len(config.labels)))
         joined, seconds = replace(config, **self._ngrams.sizes), epoch.seconds + ngrams.seconds
-        arrays = network | self._weighed(weighing, network["head.bias"])
+        arrays = {**network, **self._weighed(weighing, network["head.bias"])}
         return self._judged(weighing, logits, joined, arrays, seconds, ("counts", "presence", "network"))
 
     def _logits(self, config: TextConfig, epoch: Epoch) -> Array:
@@ -175,7 +175,7 @@ class Joiner:
         return model.head(model.summaries(rows, model.arrays["embedding.weight"])).astype(np.float64)
 
     def _read(self, part: int, *, letters: bool) -> list[Words]:
-        """Returns the words of the texts to train on, 0, or of those to judge by, 1; for letters the unknown ones too."""
+        """Returns the words of the texts to train on, 0, or to judge by, 1; for letters also those that are unknown."""
         corpus = (self.examples.train, self.examples.validation)[part].corpus
         if letters:
             return self.examples.tokenizer.read_batch(self.examples.texts[part], self.examples.max_length)
@@ -184,7 +184,7 @@ class Joiner:
     def _weighed(self, weighing: Weighing, head_bias: npt.NDArray[np.float32]) -> Arrays:
         """Returns the arrays of the n-grams with their weights, and the bias of the head, which holds all biases."""
         weighed = self._ngrams.weighed(*weighing.weights[:2])
-        return weighed.arrays | {"head.bias": (head_bias + weighed.bias + weighing.bias).astype(np.float32)}
+        return {**weighed.arrays, "head.bias": (head_bias + weighed.bias + weighing.bias).astype(np.float32)}
 
     def _judged(
         self,

@@ -48,7 +48,7 @@ def blocks(
     chosen = known if names is None else [name for name in known if name in names]
     # Buffers of its own for each column keep a row group, however large, from being read as a whole.
     with _opened(path, pre_buffer=False, buffer_size=_BUFFERS // (len(known) + 64)) as file:
-        check_pages(path, file.metadata, chosen)
+        check_pages(path, chosen)
         size = size and min(size, max(1, _VALUES // (len(chosen) + 1)))
         for batch in [file.read(chosen)] if size is None else file.iter_batches(size, columns=chosen):
             if batch.num_rows:
@@ -64,6 +64,8 @@ def _opened(path: str | os.PathLike[str], **how: Any) -> Iterator[Any]:
         if error.errno is not None:  # the system's own errors have a number
             raise
         raise ValueError(f"the Parquet file is damaged: {error}") from None
+    except RuntimeError as error:  # of C++, for some damages and for what pyarrow has not
+        raise ValueError(f"the Parquet file cannot be read: {error}") from None
 
 
 def schema(path: str | os.PathLike[str]) -> Any:

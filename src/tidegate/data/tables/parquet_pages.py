@@ -1,93 +1,105 @@
 """Whether the pages of a Parquet file are as long as they say, looked at before pyarrow asks for the memory for them.
 
-A page begins with a header in Thrift's compact protocol
-(https://github.com/apache/thrift/blob/master/doc/specs/thrift-compact-protocol.md), whose fields are those of
-`PageHeader` in https://github.com/apache/parquet-format/blob/master/src/main/thrift/parquet.thrift. pyarrow hands out
-none of them.
+The footer of a file and the header of a page are in Thrift's compact protocol
+(https://github.com/apache/thrift/blob/master/doc/specs/thrift-compact-protocol.md), with the fields of
+https://github.com/apache/parquet-format/blob/master/src/main/thrift/parquet.thrift. pyarrow hands out no headers, and
+what it hands out of a damaged footer can end the process.
 """
 
 import os
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from typing import Any, BinaryIO
 
+Fields = dict[int, Any]
+
+_LONGEST_FOOTER = 1 << 24  # bytes, some 100,000 columns in row groups; longer ones would take too long to follow
 _LONGEST_HEADER = 1 << 24  # bytes, as in pyarrow; it may hold the largest and the smallest text
 _FIRST_READ = 1 << 8  # bytes, which nearly every header fits into
-_RATIOS = {"UNCOMPRESSED": 1, "SNAPPY": 22, "LZ4": 255, "GZIP": 1032, "ZSTD": 1 << 15}
-"""The most bytes that one byte can stand for, by the name that pyarrow has for the compression; of Brotli there is no
-such number."""
+_DEEPEST = 16  # structs and lists in one another
+_RATIOS = {0: 1, 1: 22, 2: 1032, 5: 255, 6: 1 << 15, 7: 255}
+"""The most bytes that one byte can stand for, by the number of the compression: none, Snappy, gzip, LZ4, zstd, and LZ4
+again. Of Brotli there is no such number."""
 
 _LITTLE = 64  # bytes of a page, below which these numbers say little and nothing is at stake
 
-_UNPACKED_BYTES, _PACKED_BYTES = 2, 3  # fields of a header
-_PLAIN_PAGE, _NEWER_PAGE, _VALUES = 5, 8, 1  # fields with what holds values, and the field of their number in these
-
-_DEEPEST, _MOST_ITEMS = 8, 1000  # structs in one another, and items of a list, in a header
-_NO_HEADER = "the Parquet file is damaged: a page has no header"
+# Fields of the footer, of a row group, of a column in it, of what is known of this, of a page, and of what it holds.
+_GROUPS, _COLUMNS, _KNOWN = 4, 1, 3
+_PATH, _COMPRESSION, _COUNT, _FIRST_PAGE, _DICTIONARY = 3, 4, 5, 9, 11
+_UNPACKED, _PACKED, _PLAIN, _NEWER = 2, 3, 5, 8
+_VALUES = 1
 
 
 class _CutOffError(Exception):
-    """A header goes on behind what was read."""
+    """A struct goes on behind what was read."""
 
 
-def check_pages(path: str | os.PathLike[str], metadata: Any, names: Collection[str]) -> None:
+def check_pages(path: str | os.PathLike[str], names: Collection[str]) -> None:
     """Checks that pages lie inside the file, and unpack to no more than their compression can hold.
 
     Args:
-        path: The file.
-        metadata: What `pyarrow.parquet.ParquetFile` knows of it.
+        path: A file that pyarrow has opened, so that its footer is known to be one.
         names: The columns to look at.
 
     Raises:
         OSError: The file cannot be read.
-        ValueError: A page is damaged.
+        ValueError: A page, or the footer, is damaged.
     """
     with open(path, "rb") as file:
         size = file.seek(0, os.SEEK_END)
-        for group in range(metadata.num_row_groups):
-            row_group = metadata.row_group(group)
-            for place in range(row_group.num_columns):
-                chunk = row_group.column(place)
-                if _belongs(chunk.path_in_schema, names):
-                    _check_chunk(file, size, chunk)
+        for column in _columns(file, size):
+            if _belongs(column, names):
+                _check_column(file, size, column)
 
 
-def _belongs(path: str, names: Collection[str]) -> bool:
-    """Whether a path such as a.b.c is of one of these columns, in whose names there may be points too."""
-    parts = path.split(".")
-    return any(".".join(parts[:count]) in names for count in range(1, len(parts) + 1))
+def _columns(file: BinaryIO, size: int) -> Iterator[Fields]:
+    """Reads what the footer knows of each column in each row group."""
+    file.seek(max(0, size - 8))
+    length = int.from_bytes(file.read(4), "little")
+    if length > min(size - 8, _LONGEST_FOOTER):
+        return
+    file.seek(size - 8 - length)
+    try:
+        footer = _Compact(file.read(length)).fields()
+    except _CutOffError:
+        raise _damaged("the footer is cut off") from None
+    for group in _structs(footer, _GROUPS):
+        for column in _structs(group, _COLUMNS):
+            if isinstance(known := column.get(_KNOWN), dict):
+                yield known
 
 
-def _check_chunk(file: BinaryIO, size: int, chunk: Any) -> None:
+def _belongs(column: Fields, names: Collection[str]) -> bool:
+    """Whether it is one of these columns, or a part of one."""
+    path = column.get(_PATH)
+    return (
+        isinstance(path, list)
+        and bool(path)
+        and isinstance(path[0], bytes)
+        and path[0].decode("utf-8", "replace") in names
+    )
+
+
+def _check_column(file: BinaryIO, size: int, column: Fields) -> None:
     """Follows the pages of a column as far as they hold its values."""
-    starts = [start for start in (chunk.dictionary_page_offset, chunk.data_page_offset) if start]
-    at, left, ratio = min(starts, default=0), chunk.num_values, _RATIOS.get(chunk.compression)
+    starts = [start for start in (_number(column, _DICTIONARY), _number(column, _FIRST_PAGE)) if start > 0]
+    at, left, ratio = min(starts, default=0), _number(column, _COUNT), _RATIOS.get(_number(column, _COMPRESSION))
     while left > 0:
-        header, at = _header(file, at)
-        packed, unpacked = _number(header, _PACKED_BYTES), _number(header, _UNPACKED_BYTES)
+        page, at = _page(file, at)
+        packed, unpacked = _number(page, _PACKED), _number(page, _UNPACKED)
         if not 0 <= packed <= size - at or (ratio and not 0 <= unpacked <= max(packed, _LITTLE) * ratio):
-            raise ValueError(
-                f"the Parquet file is damaged: a page of column {chunk.path_in_schema!r} announces {packed:,} bytes "
-                f"that unpack to {unpacked:,}, and the file has {max(0, size - at):,} for it"
+            raise _damaged(
+                f"a page announces {packed:,} bytes that unpack to {unpacked:,}, and the file has "
+                f"{max(0, size - at):,} for it"
             )
         at += packed
-        page = header.get(_PLAIN_PAGE) or header.get(_NEWER_PAGE)
-        left -= max(0, _number(page, _VALUES)) if isinstance(page, dict) else 0
+        held = page.get(_PLAIN) or page.get(_NEWER)
+        left -= max(0, _number(held, _VALUES)) if isinstance(held, dict) else 0
 
 
-def _number(fields: dict[int, Any], place: int) -> int:
-    """Returns a number of a header, or −1 if it has none there."""
-    found = fields.get(place)
-    return found if isinstance(found, int) else -1
-
-
-def _header(file: BinaryIO, at: int) -> tuple[dict[int, Any], int]:
-    """Reads a header, and returns its fields and the place behind it.
-
-    Raises:
-        ValueError: It does not end.
-    """
+def _page(file: BinaryIO, at: int) -> tuple[Fields, int]:
+    """Reads the header of a page, and returns its fields and the place behind it."""
     count = _FIRST_READ
-    while at >= 0 and count <= _LONGEST_HEADER:
+    while count <= _LONGEST_HEADER:
         file.seek(at)
         header = _Compact(file.read(count))
         try:
@@ -96,7 +108,23 @@ def _header(file: BinaryIO, at: int) -> tuple[dict[int, Any], int]:
             if len(header.data) < count:
                 break
             count *= 16
-    raise ValueError("the Parquet file is damaged: the header of a page does not end")
+    raise _damaged("the header of a page does not end")
+
+
+def _number(fields: Fields, place: int) -> int:
+    """Returns a number of a struct, or −1 if it has none there."""
+    found = fields.get(place)
+    return found if isinstance(found, int) else -1
+
+
+def _structs(fields: Fields, place: int) -> list[Fields]:
+    """Returns the structs of a list in a struct."""
+    found = fields.get(place)
+    return [each for each in found if isinstance(each, dict)] if isinstance(found, list) else []
+
+
+def _damaged(what: str) -> ValueError:
+    return ValueError(f"the Parquet file is damaged: {what}")
 
 
 class _Compact:
@@ -111,58 +139,51 @@ class _Compact:
         self.data = data
         self.at = 0
 
-    def fields(self, depth: int = 0) -> dict[int, Any]:
-        """Reads a struct: its integers and structs by the number of the field; of the rest nothing is kept.
+    def fields(self, depth: int = 0) -> Fields:
+        """Reads a struct: its integers, bytes, lists and structs by the number of the field.
 
         Raises:
             ValueError: There is a type that the protocol has not, or it is nested too deeply.
         """
-        found: dict[int, Any] = {}
+        found: Fields = {}
         number = 0
-        while byte := self._byte():
-            step, kind = byte >> 4, byte & 15
-            number = number + step if step else self._integer()
-            found[number] = self._value(kind, depth)
+        while byte := self._bytes(1)[0]:
+            number = number + (byte >> 4) if byte >> 4 else self._integer()
+            kind = byte & 15
+            found[number] = kind == 1 if kind in {1, 2} else self._value(kind, depth)  # true and false have no value
         return found
 
     def _value(self, kind: int, depth: int) -> Any:
-        if kind in {1, 2}:  # true and false
-            return None
-        if kind in {3, 4, 5, 6}:  # integers
-            return self._byte() if kind == 3 else self._integer()
-        if kind in {7, 8}:  # a float64, or bytes
-            self._skip(8 if kind == 7 else self._varint())
-            return None
-        if depth < _DEEPEST and kind == 12:
+        if kind in {4, 5, 6}:
+            return self._integer()
+        if kind in {1, 2, 3, 7, 8}:  # one byte, a float64, or as many bytes as it says
+            return self._bytes(1 if kind <= 3 else 8 if kind == 7 else self._varint())
+        if kind == 12 and depth < _DEEPEST:
             return self.fields(depth + 1)
-        if depth < _DEEPEST and kind in {9, 10}:  # a list or a set, which no header has yet
-            return self._items(self._byte(), depth + 1)
-        raise ValueError(_NO_HEADER)
+        if kind in {9, 10} and depth < _DEEPEST:  # a list or a set
+            byte = self._bytes(1)[0]
+            count = byte >> 4 if byte < 0xF0 else self._varint()
+            return [self._value(byte & 15, depth + 1) for _ in range(self._checked(count))]
+        raise _damaged("there is no struct where one should be")
 
-    def _items(self, byte: int, depth: int) -> None:
-        count = byte >> 4 if byte < 0xF0 else self._varint()
-        if count > _MOST_ITEMS:
-            raise ValueError(_NO_HEADER)
-        for _ in range(count):
-            self._value(3 if byte & 15 in {1, 2} else byte & 15, depth)
-
-    def _skip(self, count: int) -> None:
+    def _checked(self, count: int) -> int:
+        """Returns how many bytes or items follow, of which each has a byte at least."""
         if count > len(self.data) - self.at:
             raise _CutOffError
-        self.at += count
+        return count
 
-    def _byte(self) -> int:
-        self._skip(1)
-        return self.data[self.at - 1]
+    def _bytes(self, count: int) -> bytes:
+        self.at += self._checked(count)
+        return self.data[self.at - count : self.at]
 
     def _varint(self) -> int:
         found = 0
         for shift in range(0, 70, 7):
-            byte = self._byte()
+            byte = self._bytes(1)[0]
             found |= (byte & 127) << shift
             if byte < 128:
                 return found
-        raise ValueError(_NO_HEADER)
+        raise _damaged("a number does not end")
 
     def _integer(self) -> int:
         zigzag = self._varint()

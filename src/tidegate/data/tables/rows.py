@@ -40,7 +40,7 @@ def blocks(source: Source, kind: str | None, size: int | None, names: Collection
         kind: As in `sources.recognised`.
         size: The most rows of a block; it has fewer where no more have come in yet, or where they are very long. None
             for one block with all rows.
-        names: The columns to read of Parquet, None for all; the other kinds come with all columns.
+        names: The columns to keep, None for all; the others take no memory, and those of Parquet are not read.
 
     Yields:
         The values of each column, by its name: lists of strings or of what JSON holds, with None for what is missing;
@@ -61,23 +61,16 @@ def blocks(source: Source, kind: str | None, size: int | None, names: Collection
             yield from parquet.blocks(str(found), size, names)
             return
         with opened(found) as unpacked:
-            yield from _text_blocks(Text(unpacked.stream), kind_found, size, name_of(found))
+            yield from _text_blocks(Text(unpacked.stream), kind_found, size, names, name_of(found))
 
 
-def _text_blocks(text: Text, kind: str, size: int | None, name: str) -> Iterator[Block]:
-    """Reads what is text; `name` is what it is called in warnings."""
+def _text_blocks(
+    text: Text, kind: str, size: int | None, names: Collection[str] | None, source: str
+) -> Iterator[Block]:
+    """Reads what is text; `source` is what it is called in warnings."""
     lines = Lines(text)
     if kind == "jsonl":
-        values, known = JsonValues(text), dict[str, None]()
-        for records in _cut(json_shapes.records(values), values, size):
-            known |= dict.fromkeys(chain(*records))
-            yield {name: [record.get(name) for record in records] for name in known}
-        if values.broken:
-            found = "a row holds" if len(values.broken) == 1 else f"{len(values.broken):,} rows hold"
-            caution(
-                f"{name}: {found} half of a pair of surrogates, which is no character, first in line "
-                f"{values.broken[0]}: it is written as ?"
-            )
+        yield from _json_blocks(text, size, names, source)
     elif kind == "fasttext":
         for rows in _cut(fasttext.rows(lines), lines, size):
             yield {"text": [text for text, _ in rows], "label": [label for _, label in rows]}
@@ -87,9 +80,31 @@ def _text_blocks(text: Text, kind: str, size: int | None, name: str) -> Iterator
         for texts in _cut((line.rstrip("\r\n") for line in lines), lines, size):
             yield {"text": texts}
     else:
-        table = Delimited(lines, kind, name)
-        for block in _cut(table, lines, size):
-            yield {name: list(values) for name, values in zip(table.names, zip(*block, strict=True), strict=True)}
+        table = Delimited(lines, kind, source)
+        kept = [place for place, name in enumerate(table.names) if names is None or name in names]
+        fields = iter(table)
+        if len(kept) < len(table.names):
+            fields = ([row[place] for place in kept] for row in table)
+        for part in _cut(fields, lines, size):
+            columns = zip(*part, strict=True)
+            yield {table.names[place]: list(values) for place, values in zip(kept, columns, strict=True)}
+
+
+def _json_blocks(text: Text, size: int | None, names: Collection[str] | None, source: str) -> Iterator[Block]:
+    values, known = JsonValues(text), dict[str, None]()
+    records = json_shapes.records(values)
+    if names is not None:
+        known |= dict.fromkeys(names)
+        records = ({name: record[name] for name in names if name in record} for record in records)
+    for block in _cut(records, values, size):
+        known |= dict.fromkeys(chain(*block))
+        yield {name: [record.get(name) for record in block] for name in known}
+    if values.broken:
+        found = "a row holds" if len(values.broken) == 1 else f"{len(values.broken):,} rows hold"
+        caution(
+            f"{source}: {found} half of a pair of surrogates, which is no character, first in line "
+            f"{values.broken[0]}: it is written as ?"
+        )
 
 
 def _cut(rows: Iterable[Row], incoming: _Incoming, size: int | None) -> Iterator[list[Row]]:

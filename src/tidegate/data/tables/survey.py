@@ -12,6 +12,7 @@ from tidegate.data.tables.rows import Block, blocks
 from tidegate.data.tables.sources import recognised
 
 _ROWS = 1024  # of a block
+_FEW_ROWS = 64
 _SAMPLE = 1 << 19  # values, of all columns together
 
 
@@ -41,16 +42,18 @@ class Survey:
         return {name: array_of(values, self.schema.field(name).type) for name, values in block.items()}
 
 
-def survey(source: Source, kind: str | None, *, typed: bool, whole: bool) -> Survey | None:
+def survey(source: Source, kind: str | None, *, typed: bool, whole: bool, some: bool = False) -> Survey | None:
     """Looks through a table whose first rows do not say which columns there are, or of which type.
 
-    That is JSON, where any row may bring a new column, and Parquet, whose types are in the file.
+    That is JSON, where any row may bring a new column, and Parquet, whose types are in the file. Of other kinds the
+    first rows are read where only some columns will be, to choose those.
 
     Args:
         source: A file, or an open binary stream, which is taken back to where it was.
         kind: As in `rows.blocks`.
         typed: Whether the types of JSON are to be found too.
         whole: Whether all rows will be read at once, so that those of JSON need not be looked through.
+        some: Whether only some columns will be read.
 
     Returns:
         What was found; None if the first rows say all, and for a pipe, which can be read once only.
@@ -68,8 +71,10 @@ def survey(source: Source, kind: str | None, *, typed: bool, whole: bool) -> Sur
         with recognised(source, kind) as (found, kind_found):
             if kind_found == "parquet":
                 known: Survey | None = _of_parquet(str(found))
+            elif kind_found == "jsonl":
+                known = _of_json(found, typed=typed) if some or not whole else None
             else:
-                known = _of_json(found, typed=typed) if kind_found == "jsonl" and not whole else None
+                known = _of_first_rows(found, kind_found) if some else None
     if start is not None:
         source.seek(start)  # type: ignore[union-attr]
     return known
@@ -84,6 +89,17 @@ def _of_parquet(path: str) -> Survey:
     from tidegate.data.tables import parquet  # noqa: PLC0415
 
     return Survey(parquet.sample(path, _SAMPLE), parquet.schema(path))
+
+
+def _of_first_rows(source: Source, kind: str) -> Survey | None:
+    sample: Block = {}
+    rows = 0
+    for block in blocks(source, kind, _FEW_ROWS):
+        sample = {name: sample.get(name, []) + values for name, values in block.items()}
+        rows += len(next(iter(block.values())))
+        if rows >= _ROWS or rows * len(sample) >= _SAMPLE:
+            break
+    return Survey(sample) if sample else None
 
 
 def _of_json(source: Source, *, typed: bool) -> Survey:

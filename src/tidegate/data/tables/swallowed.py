@@ -2,7 +2,8 @@
 
 from dataclasses import dataclass
 
-_SAMPLE = 500  # rows that show what the columns hold
+_SAMPLE = 500  # rows that show what the columns hold, fewer of a wide table
+_VALUES = 1 << 18  # of them
 _LONGEST_CLASS = 40  # characters
 _MOST_CLASSES = 20
 _MOST_SUSPECTS = 100
@@ -43,6 +44,7 @@ class SwallowedRows:
         self.doubtful: list[tuple[int, int]] = []
         self._delimiter, self._width = delimiter, width
         self._sample: list[list[str]] = []
+        self._enough = min(_SAMPLE, max(20, _VALUES // width))
         self._suspects: list[_Suspect] = []
 
     def see(self, row: list[str], first: int, last: int) -> None:
@@ -61,10 +63,10 @@ class SwallowedRows:
                 suspect = self._suspect(row, place, first, last) if "\n" in field or "\r" in field else None
                 if suspect and len(self._suspects) < _MOST_SUSPECTS:
                     self._suspects.append(suspect)
-        elif len(self._sample) < _SAMPLE:
+        elif len(self._sample) < self._enough:
             self._sample.append([field if len(field) <= _LONGEST_CLASS else "" for field in row])
             return
-        if self._suspects and len(self._sample) == _SAMPLE:
+        if self._suspects and len(self._sample) == self._enough:
             self.judge()
 
     def judge(self) -> None:

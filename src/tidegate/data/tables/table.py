@@ -1,8 +1,8 @@
 """Tables of texts and labels, whole or part by part."""
 
 import os
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
 from tidegate.data.tables.columns import column_of, fields_of, guess_columns
@@ -60,7 +60,7 @@ def read(
         label: Name of the column of labels; None to guess it, if it is needed.
         need_label: Whether there must be labels.
         kind: As in `stream`.
-        others: Whether other columns than these are of use; those of Parquet are not read if they are not.
+        others: Whether other columns than these are of use; if they are not, those of a file take no memory.
 
     Raises:
         ImportError: A Parquet file is to be read and pyarrow is missing.
@@ -115,9 +115,10 @@ def stream(
         raise ValueError(f"the kind of table is {kind!r}, expected one of {', '.join(KINDS)}")
     count = 0
     try:
-        known = survey(source, kind, typed=typed, whole=size is None)
+        known = survey(source, kind, typed=typed, whole=size is None, some=not others)
         chosen = guess_columns(known.sample, text, label, need_label=need_label) if known and known.sample else None
-        needed = None if others or not chosen else {part for name in chosen if name for part in (name, _outer(name))}
+        needed = None if others or not (chosen and known) else _needed(known.sample, *chosen)
+        known = replace(known, sample={}) if known and needed else known  # what it holds is no longer of use
         for block in blocks(source, kind, size, needed):
             columns = known.completed(block) if known and not needed else block
             chosen = chosen or guess_columns(columns, text, label, need_label=need_label)
@@ -179,6 +180,11 @@ def _values(columns: Block, name: str, size: int) -> list[Any]:
     plain = {column: plain_values(columns[column]) for column in (name, _outer(name)) if column in columns}
     found = column_of(plain, name)
     return [None] * size if found is None else list(found)
+
+
+def _needed(columns: Mapping[str, Any], *names: str | None) -> list[str]:
+    """Names the columns in which texts and labels are, of which one may be a field in the records of a column."""
+    return list(dict.fromkeys(part for name in names if name for part in (name, _outer(name)) if part in columns))
 
 
 def _outer(name: str) -> str:

@@ -161,9 +161,9 @@ class DropIn(_Base):
             self._frozen = None
         return super().train(mode)
 
-    def _apply(self, fn: Any, recurse: bool = True) -> Self:
+    def _apply(self, fn: Any, recurse: bool = True) -> Any:
         self._frozen = None  # parameters are moved or converted
-        return super()._apply(fn, recurse)
+        return super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
 
     def _load_from_state_dict(self, *args: Any) -> None:
         self._frozen = None
