@@ -44,8 +44,7 @@ void PackedLayer::pack_vectors(const float* w, const Panels& panels, int32_t sta
 
 int64_t PackedLayer::forward_floats(int64_t depth) const {
   int64_t floats = 0;
-  for (int32_t stage = 0; stage < numbers.stages(); ++stage)
-    floats += stage_floats(stage, depth);
+  for (int32_t stage = 0; stage < numbers.stages(); ++stage) floats += stage_floats(stage, depth);
   return floats;
 }
 
