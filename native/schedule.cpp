@@ -55,14 +55,12 @@ Sharing choose_sharing(const PackedLayer& layer, const Batch& batch, int threads
   if (threads == 1) return {1, false};
   constexpr int64_t kThreadWork = 3000 * 1000;  // multiply-adds that are worth waking a thread for
   constexpr int64_t kAwakeWork = 100 * 1000;    // the same when it is awake
-  constexpr int64_t kPacking = 6;               // multiply-adds in whose time a weight is packed
-  constexpr int64_t kInPlace = 1;               // and by which it takes longer to read one where it is
+  constexpr int64_t kPacking = 6;               // multiply-adds in whose time a weight is packed, or read in its place
   constexpr int64_t kUnitBytes = 128 * 1024;    // recurrent weights from which a step is long beside a barrier
   const int64_t rows = batch.B, bytes = layer.weight_bytes(), count = bytes / element_bytes(layer.element());
   const int64_t floats = layer.element() == Element::kFloat32 ? count : count * 2 / 3;  // as many take as much time
   const int64_t steps = batch.lengths && rows > 0 ? *std::max_element(batch.lengths, batch.lengths + rows) : batch.T;
-  const int64_t packing = layer.forward_is_prepared() ? 0 : rows * steps == 1 ? kInPlace : kPacking;
-  const int64_t work = floats * (rows * steps + packing);
+  const int64_t work = floats * (rows * steps + (layer.forward_is_prepared() ? 0 : kPacking));
   if (work < 2 * kAwakeWork) return {1, false};  // and nobody is woken
   const int64_t worth = std::max<int64_t>(1, work / (Team::is_awake() ? kAwakeWork : kThreadWork));
   threads = static_cast<int>(std::min<int64_t>(threads, worth));
