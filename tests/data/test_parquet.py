@@ -56,6 +56,8 @@ def copied(source: Path, target: Path) -> None:
 @pytest.mark.parametrize("name", TYPES)
 def test_types_and_values_stay(tmp_path: Path, name: str, late: bool) -> None:
     """A column has the type, the values and the notes that it had, also if its first parts are empty."""
+    if name == "fixed_list" and int(pa.__version__.partition(".")[0]) < 26:
+        pytest.skip("pyarrow itself cannot read missing lists of a fixed size before its version 26")
     value, kind = TYPES[name]
     values = [None] * (N - 2) + [value] * 2 if late else [value] * 2 + [None] * (N - 2)
     fields = [pa.field("text", pa.string(), nullable=False), pa.field("x", kind, metadata={"unit": "m"})]

@@ -20,7 +20,10 @@ LENGTHS = [2, 5, 0, 4]
 Parameters = dict[str, Tensor]
 CELLS = {"gru": (GRU, torch.nn.GRU), "lstm": (LSTM, torch.nn.LSTM), "rnn": (RNN, torch.nn.RNN)}
 
-pytestmark = pytest.mark.filterwarnings("ignore:.*torch.jit.*:DeprecationWarning")  # torch's own use of it
+# torch's own use of it; the category is another one since torch 2.14
+pytestmark = [
+    pytest.mark.filterwarnings(f"ignore:.*torch.jit.*:{kind}") for kind in ("DeprecationWarning", "FutureWarning")
+]
 
 
 def twins(cell: str = "gru", **options: Any) -> tuple[Any, Any]:

@@ -142,7 +142,8 @@ class Reader(torch.nn.Module):
         return y
 
 
-@pytest.mark.filterwarnings("ignore:.*torch.jit.*:DeprecationWarning", "ignore::torch.jit.TracerWarning")
+@pytest.mark.filterwarnings("ignore:.*torch.jit.*:DeprecationWarning", "ignore:.*torch.jit.*:FutureWarning")
+@pytest.mark.filterwarnings("ignore::torch.jit.TracerWarning")
 def test_traces_of_torch_jit_read_other_words() -> None:
     """The ids stay an argument of what is traced; lengths and episode starts, which could not, are refused."""
     reader, (_, ids) = Reader(), words(7, 4)

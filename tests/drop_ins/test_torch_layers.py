@@ -758,6 +758,7 @@ def test_autocast_runs_torchs_own_code(cell: str) -> None:
 
 
 @pytest.mark.filterwarnings("ignore:.*torch.jit.*:DeprecationWarning")  # torch's own use of it
+@pytest.mark.filterwarnings("ignore:.*torch.jit.*:FutureWarning")  # likewise, since torch 2.14
 def test_transforms_of_torch_func() -> None:
     """Gradients by torch.func and forward-mode derivatives pass through the layer as through torch's."""
     x, v = leaf(T, B, I).detach(), leaf(T, B, I, seed=3).detach()
