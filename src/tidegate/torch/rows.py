@@ -66,7 +66,8 @@ def check_rows(data: Tensor | PackedSequence, rows: RowArguments, batch_first: b
     elif batch_first:
         T, B = B, T
     if lengths is None and episode_starts is None:
-        return Batch(T, B, episode_state=episode_state) if as_tensors else _dense(T, B, episode_state)
+        kept = not (as_tensors or torch.compiler.is_compiling())  # which takes no notice of the cache, and warns
+        return _dense(T, B, episode_state) if kept else Batch(T, B, episode_state=episode_state)
     if as_tensors:
         steps = None if lengths is None else _tensor("lengths", lengths, "integers")
         marks = None if episode_starts is None else _tensor("episode_starts", episode_starts, "bool")
