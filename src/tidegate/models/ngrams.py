@@ -275,7 +275,8 @@ class Ngrams:
             if np.isnan(self._word_square[word]):
                 self._word_weight[word], self._word_square[word] = self._spelled(self._vocab[word])
         unknown = [word for text in texts for word in text.unknown]
-        names = {word: len(self._vocab) + i for i, word in enumerate(dict.fromkeys(unknown))}
+        # in alphabetical order, so that the sum of a text is added up in one order, whatever texts are beside it
+        names = {word: len(self._vocab) + i for i, word in enumerate(sorted(set(unknown)))}
         if unknown:
             words[words == UNKNOWN] = [names[word] for word in unknown]
         spelled = [self._spelled(word) for word in names]
