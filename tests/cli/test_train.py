@@ -82,6 +82,22 @@ def test_network_and_n_grams_are_joined_by_default(shell: Shell, folder: Path, s
     assert [json.loads(line)["p_pos"] for line in out.splitlines()] == expected[:, 1].round(6).tolist()
 
 
+def test_parts_are_chosen_where_none_is_named(shell: Shell, folder: Path, small: str) -> None:
+    """Without `--parts` both are trained, a part that is not needed is named, and every command takes the model."""
+    code, out, err = shell(f"train train.csv {TO} {small.replace('--parts network', '')} --no-baselines")
+    assert code == 0
+    assert {"GRU", "n-grams", "GRU + n-grams"} <= {re.split(r"\s{2,}", line.strip())[0] for line in out.splitlines()}
+    config = tidegate.load(folder / "new.safetensors").config
+    left_out = {"the n-grams": not config.ngrams, "the network": config.cell == "none"}  # type: ignore[attr-defined]
+    for part, missing in left_out.items():
+        assert (f"{part} are left out" in err or f"{part} is left out" in err) == missing
+    commands = ["evaluate new.safetensors test.csv", "predict new.safetensors test.csv --to jsonl"]
+    commands += ["explain new.safetensors 'a lovely film'", "predict new.safetensors --words 'a lovely film'"]
+    assert shell("stream new.safetensors", stdin="a lovely film\n")[0] == 0
+    for command in [*commands, *["compress new.safetensors -o small.safetensors"] * (config.cell != "none")]:
+        assert shell(command)[0] == 0, command
+
+
 def test_n_grams_alone_need_no_network(shell: Shell, folder: Path, small: str) -> None:
     """`--parts ngrams` writes a model without a network; what needs one says so, the rest works."""
     code, _, err = shell(f"train train.csv {TO} {small} --no-baselines --parts ngrams")
@@ -93,6 +109,7 @@ def test_n_grams_alone_need_no_network(shell: Shell, folder: Path, small: str) -
     assert shell("explain new.safetensors 'a lovely film'")[0] == 0
     assert shell("info new.safetensors")[0] == 0
     assert shell("stream new.safetensors", stdin="a lovely film\n")[0] == 0
+    assert "neither recurrent weights nor word vectors" in shell("compress new.safetensors -o small.safetensors")[2]
     code, _, err = shell("embed new.safetensors test.csv -o vectors.npy")
     assert code != 0
     assert "n-grams alone" in err

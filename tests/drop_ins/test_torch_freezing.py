@@ -65,7 +65,7 @@ ENDS: dict[str, Callable[[Any], Any]] = {
 def test_when_a_change_is_seen(T: int, end: str) -> None:
     """A change of a frozen layer's weights is seen once the promise has ended, and not before."""
     torch.manual_seed(1)
-    layer = GRU(I, H)
+    layer: Any = GRU(I, H)
     model: Any = torch.nn.ModuleList([layer])
     x = torch.randn(T, B, I)
     with torch.no_grad():

@@ -153,7 +153,8 @@ def test_a_file_that_is_replaced_or_grows_is_read_as_it_was(tmp_path: Path) -> N
     for change in (Path.unlink, lambda path: os.truncate(path, 3_000_000)):
         with opened(tmp_path) as (path, contents):
             change(path)
-            assert contents.arrays()["a"].sum() == 500_000
+            array: Any = contents.arrays()["a"]
+            assert array.sum() == 500_000
 
 
 def test_a_header_that_is_cut_while_it_is_read_is_seen(tmp_path: Path, tiny_model: Path) -> None:

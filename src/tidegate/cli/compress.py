@@ -61,7 +61,8 @@ def compress(
     if check:
         accuracies = _accuracies(before, after, tables.read(check, text, label, kind=kind, others=False), check)
         lost = 100 * (accuracies[0] - accuracies[1])
-        rows.append(("accuracy", *(f"{accuracy:.4f}" for accuracy in accuracies), f"{-lost:+.2f} points"))
+        gained = round(-lost, 2) + 0.0  # never -0
+        rows.append(("accuracy", *(f"{accuracy:.4f}" for accuracy in accuracies), f"{gained:+.2f} points"))
     show_table(("", "float32", to, ""), rows)
     if lost > tolerance + 1e-9:
         raise ValueError(

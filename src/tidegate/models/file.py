@@ -92,7 +92,8 @@ class Contents:
         self._file.seek(place.start)
         if self._file.readinto(array.data.cast("B") if array.size else bytearray()) < array.nbytes:
             raise ValueError("it was truncated while it was read")
-        return array.astype(array.dtype.newbyteorder("="), copy=False)
+        native: npt.NDArray[Any] = array.astype(array.dtype.newbyteorder("="), copy=False)
+        return native
 
 
 @contextmanager

@@ -18,7 +18,7 @@ from tidegate.models.metadata import parse_object
 MAX_HEADER = 64 * 2**20
 MOST_VALUES = 100_000  # of the header: a network of 64 layers has 513 arrays, the tokenizer is one text
 METADATA = "__metadata__"
-DTYPES = {"F32": np.dtype("<f4"), "BF16": np.dtype("<u2"), "I8": np.dtype("i1")}
+DTYPES: dict[str, np.dtype[Any]] = {"F32": np.dtype("<f4"), "BF16": np.dtype("<u2"), "I8": np.dtype("i1")}
 """What an array may consist of, by the names of the format; numpy knows bfloat16 as its bits."""
 
 

@@ -443,19 +443,21 @@ class Network(Inspected):
     def compress(self, dtype: str) -> Self:
         """Makes a network with the same weights in fewer bits: a smaller file, and faster steps of wide layers.
 
-        The recurrent weights and, of texts, the word vectors are compressed; biases, rates and the head are not.
+        The recurrent weights and, of texts, the word vectors are compressed; biases, rates, the head and n-grams are not.
 
         Args:
             dtype: "int8" or "bfloat16", as in `ops.compress`.
 
         Raises:
-            ValueError: The dtype is another.
+            ValueError: The dtype is another, or there is nothing to compress.
         """
         weights = {
             name: compress(array, dtype)
             for name, array in self.arrays.items()
-            if name.startswith(("rnn.weight_", "embedding."))
+            if name.startswith(("rnn.weight_", "embedding.")) and array.size
         }
+        if not weights:
+            raise ValueError("it has neither recurrent weights nor word vectors that could be kept in fewer bits")
         make, parts = self.__reduce__()
         small: Self = make(*(self.arrays | weights if part is self._stored else part for part in parts))
         return small

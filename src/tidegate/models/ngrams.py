@@ -16,6 +16,7 @@ import zlib
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -32,7 +33,7 @@ SHORTEST_RUN, LONGEST_RUN = 2, 5
 
 _LONGEST_WORD = 64  # letters that are looked at
 _REMEMBERED = 8192  # unknown words whose sums are remembered: a stream asks for its own again and again
-_AT_ONCE = 1024  # texts, which keeps what is counted together at some 100 MB
+_AT_ONCE = 2**18  # words that are counted at a time, by all threads together, in some 100 MB
 
 
 class Counted(NamedTuple):
@@ -204,7 +205,9 @@ class Ngrams:
 
     def logits(self, texts: Sequence[Words]) -> Array:
         """Computes what the n-grams add to the logits of B texts, float64 [B, C]."""
-        batches = [texts[i : i + _AT_ONCE] for i in range(0, len(texts), _AT_ONCE)]
+        ends = np.cumsum([0, *(len(text.ids) for text in texts)])
+        cuts = np.flatnonzero(np.diff(ends[:-1] * get_num_threads() // _AT_ONCE)) + 1
+        batches = [texts[a:b] for a, b in pairwise([0, *cuts.tolist(), len(texts)])]
         if len(batches) > 1:  # numpy sorts and searches without Python's lock
             with ThreadPoolExecutor(get_num_threads()) as pool:
                 parts = list(pool.map(self._sums, batches))
