@@ -443,7 +443,7 @@ class Network(Inspected):
     def compress(self, dtype: str) -> Self:
         """Makes a network with the same weights in fewer bits: a smaller file, and faster steps of wide layers.
 
-        The recurrent weights and, of texts, the word vectors are compressed; biases, rates, the head and n-grams are not.
+        The recurrent weights and, of texts, the word vectors are compressed; biases, rates, head and n-grams are not.
 
         Args:
             dtype: "int8" or "bfloat16", as in `ops.compress`.
