@@ -76,6 +76,10 @@ def test_network_and_n_grams_are_joined_by_default(shell: Shell, folder: Path, s
     assert explanation.ngrams.any()
     table = tables.read(folder / "test.csv")
     assert (model.predict(table.texts) == np.array(table.labels)).mean() > 0.9
+    code, out, _ = shell("stream new.safetensors --to jsonl", stdin="the film is lovely\nand unheard-of\n")
+    expected = model.predict_proba(["the film is lovely", "the film is lovely and unheard-of"]).astype(np.float64)
+    assert code == 0
+    assert [json.loads(line)["p_pos"] for line in out.splitlines()] == expected[:, 1].round(6).tolist()
 
 
 def test_parts_are_chosen_where_none_is_named(shell: Shell, folder: Path, small: str) -> None:
@@ -89,6 +93,7 @@ def test_parts_are_chosen_where_none_is_named(shell: Shell, folder: Path, small:
         assert (f"{part} are left out" in err or f"{part} is left out" in err) == missing
     commands = ["evaluate new.safetensors test.csv", "predict new.safetensors test.csv --to jsonl"]
     commands += ["explain new.safetensors 'a lovely film'", "predict new.safetensors --words 'a lovely film'"]
+    assert shell("stream new.safetensors", stdin="a lovely film\n")[0] == 0
     for command in [*commands, *["compress new.safetensors -o small.safetensors"] * (config.cell != "none")]:
         assert shell(command)[0] == 0, command
 
@@ -103,6 +108,7 @@ def test_n_grams_alone_need_no_network(shell: Shell, folder: Path, small: str) -
     assert shell("predict new.safetensors --words 'a lovely film'")[0] == 0
     assert shell("explain new.safetensors 'a lovely film'")[0] == 0
     assert shell("info new.safetensors")[0] == 0
+    assert shell("stream new.safetensors", stdin="a lovely film\n")[0] == 0
     assert "neither recurrent weights nor word vectors" in shell("compress new.safetensors -o small.safetensors")[2]
     code, _, err = shell("embed new.safetensors test.csv -o vectors.npy")
     assert code != 0

@@ -23,7 +23,7 @@ from tidegate.sequences.recurrent import Recurrent
 from tidegate.sequences.summaries import summarize, summarize_so_far
 from tidegate.stream.running import Running, RunningSummary, check_vectors, fingerprint
 from tidegate.stream.session import Session
-from tidegate.text.tokenizer import Tokenizer
+from tidegate.text.tokenizer import Tokenizer, Words
 
 Array = npt.NDArray[np.float32]
 Ids = npt.NDArray[np.integer[Any]]
@@ -350,10 +350,8 @@ class Network(Inspected):
         """Returns the parts whose scores are added up, each in the form that a stream runs.
 
         Raises:
-            ValueError: The network reads in both directions, or it has an n-gram part.
+            ValueError: The network reads in both directions.
         """
-        if getattr(self, "ngrams", None) is not None:
-            raise ValueError("a model with an n-gram part can't be streamed: that part has no running form yet")
         features = self.config.hidden_size if self.stack else self.config.input_size
         head = self.head if self.config.has_head else None
         return (RunningSummary(self.outputs, self.stack, features, self.summary, head),)
@@ -391,6 +389,10 @@ class Network(Inspected):
     def vectors_of(self, ids: Ids) -> Array:
         """Returns the vectors of words, float32 [..., I]; a network that reads vectors knows none."""
         raise TypeError(f"this network reads vectors, not words: {ids!r:.60}")
+
+    def read_texts(self, texts: Iterable[str], max_length: int | None = None) -> list[Words]:
+        """Cuts texts into the words that its parts read; a network that reads vectors reads none."""
+        raise TypeError(f"this network reads vectors, not texts: {texts!r:.60}")
 
     def head(self, summaries: Array) -> Array:
         """Applies the linear head.
@@ -441,7 +443,7 @@ class Network(Inspected):
     def compress(self, dtype: str) -> Self:
         """Makes a network with the same weights in fewer bits: a smaller file, and faster steps of wide layers.
 
-        The recurrent weights and, of texts, the word vectors are compressed; biases, rates, the head and n-grams are not.
+        The recurrent weights and, of texts, the word vectors are compressed; biases, rates, head and n-grams are not.
 
         Args:
             dtype: "int8" or "bfloat16", as in `ops.compress`.
