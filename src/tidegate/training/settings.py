@@ -75,10 +75,21 @@ class Settings:
             raise ValueError(f"chrono is {self.chrono}, expected 2 or more: the longest memory in steps")
         check_choice("class_weights", self.class_weights, CLASS_WEIGHTS)
 
-    def balances(self, counts: npt.NDArray[np.integer]) -> bool:
-        """Decides whether classes are balanced, given the rows of each, int [C]."""
+    def importance(self, targets: npt.NDArray[np.integer], classes: int) -> npt.NDArray[np.float64] | None:
+        """Weighs each class by 1 ÷ its frequency, where `class_weights` wants that.
+
+        Args:
+            targets: Index of the class of each row, int [B].
+            classes: C.
+
+        Returns:
+            Rows of an average class ÷ rows of this one, [C]; None if each row counts the same.
+        """
+        counts = np.bincount(targets, minlength=classes)
         marked = counts.max() >= MARKED_IMBALANCE * counts.min()
-        return self.class_weights == "balanced" or (self.class_weights == "auto" and bool(marked))
+        if self.class_weights == "none" or (self.class_weights == "auto" and not marked):
+            return None
+        return np.asarray(counts.mean() / np.maximum(counts, 1))
 
     def schedule(self, count: int) -> "Schedule":
         """Decides what is left open, for a number of sequences: few make smaller steps and more epochs."""

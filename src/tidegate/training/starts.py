@@ -1,11 +1,8 @@
 """How a network starts: its module, and its weights where torch's own start is not wanted."""
 
-from typing import Any
-
 import numpy as np
-import numpy.typing as npt
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from tidegate.models.architecture import Architecture
 from tidegate.models.config import TextConfig
@@ -36,18 +33,10 @@ def start_network(
         module.embedding.weight.requires_grad_(not settings.freeze)
     if settings.orthogonal:
         start_orthogonal(module)
-    module.class_weights = _class_weights(examples.train.targets, config, settings)
+    if config.task == "classification":
+        weights = settings.importance(examples.train.targets, len(config.labels))
+        module.class_weights = None if weights is None else torch.from_numpy(weights.astype(np.float32))
     return module
-
-
-def _class_weights(targets: npt.NDArray[Any], config: Architecture, settings: Settings) -> Tensor | None:
-    """Weighs each class by 1 ÷ its frequency, where that is wanted, [C]."""
-    if config.task != "classification":
-        return None
-    counts = np.bincount(targets, minlength=len(config.labels))
-    if not settings.balances(counts):
-        return None
-    return torch.from_numpy((counts.mean() / np.maximum(counts, 1)).astype(np.float32))
 
 
 def start_from_vectors(embedding: nn.Embedding, vocab: list[str], vectors: WordVectors) -> int:
