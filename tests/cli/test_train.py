@@ -147,10 +147,10 @@ def report(right: int) -> Report:
 @pytest.mark.parametrize(
     ("right", "sentence"),
     [
-        (650, "The GRU is NOT better than the average: it is 5.0 points behind (± "),
-        (700, "The GRU is NOT better than the average: both are equally accurate."),
-        (702, "The GRU is ahead of the average by 0.2 points, which may be chance (± 0.3 on these 1,000 texts)."),
-        (750, "The GRU is better than the average by 5.0 points (± 1.4 on these 1,000 texts)."),
+        (650, "The GRU is NOT better than the average: −5.0 points (95 %: −6."),
+        (700, "The GRU is NOT better than the average: +0.0 points (95 %: +0.0 to +0.0). The order"),
+        (702, "The GRU is ahead of the average, which may be chance: +0.2 points (95 %: +0.0 to +0.5)."),
+        (750, "The GRU is better than the average: +5.0 points (95 %: +3."),
     ],
 )
 def test_the_verdict_is_a_sentence(right: int, sentence: str) -> None:
@@ -293,6 +293,7 @@ def test_the_same_seed_gives_the_same_weights(shell: Shell, folder: Path, small:
         ("nothing.csv", "nothing.csv"),
         ("train.csv --text review", "there is no column 'review'; the columns are 'text', 'label'"),
         ("train.csv --validation half", "--validation is 'half', expected a share such as 0.1 or a file"),
+        ("train.csv --validation 0", "--validation is 0, but a model's parts are weighed on held-out texts"),
         ("train.csv --validation 1.5", "the validation share is 1.5, expected a number above 0 and below 1"),
         ("train.csv -o nowhere/model.safetensors", "there is no folder nowhere to write model.safetensors to"),
         ("train.csv -o .", ". is a folder, expected the name of a file"),
