@@ -133,7 +133,7 @@ def test_a_part_that_adds_nothing_is_left_out(capsys: pytest.CaptureFixture[str]
 @pytest.mark.parametrize("parts", ["lstm", "gru,", "", "ngrams,bigrams"])
 def test_unknown_parts_are_refused(parts: str) -> None:
     """Only the cell, `network` and `ngrams` are parts."""
-    with pytest.raises(ValueError, match="expected gru, ngrams, or gru,ngrams"):
+    with pytest.raises(ValueError, match=r"expected network \(or gru, its --cell\), ngrams, or both"):
         wanted_parts(parts, "gru")
     assert wanted_parts("ngrams, gru", "gru") == ["network", "ngrams"]
 

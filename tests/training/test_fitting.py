@@ -34,7 +34,12 @@ def test_texts_make_a_text_model() -> None:
 
 @pytest.mark.parametrize(
     ("classes", "cell"),
-    [((1, 0), "lstm"), ((True, False), "gru reset=before"), (((0, 1), None), "rnn_tanh"), (("2", "10"), "average")],
+    [
+        ((1, 0), "lstm"),
+        ((True, False), "gru reset=before"),
+        (((0, 1), frozenset({0})), "rnn_tanh"),
+        (("2", "10"), "average"),
+    ],
 )
 def test_labels_are_of_any_hashable_kind(classes: tuple[Any, Any], cell: str) -> None:
     """Numbers, truth values and anything hashable are predicted as they were given, by every cell."""

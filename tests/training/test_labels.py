@@ -33,6 +33,12 @@ def test_classes_have_the_names_of_tables(labels: Any, names: tuple[str, ...], c
     assert [(classes or names)[i] for i in numbers] == list(labels)
 
 
+def test_a_label_that_is_none_is_refused() -> None:
+    """None is no class of its own; its row is named."""
+    with pytest.raises(ValueError, match=r"row 2 has no label \(None\)"):
+        targets_of(["a", None, "b", None])
+
+
 @pytest.mark.parametrize(
     ("classes", "labels", "indices"),
     [

@@ -1,6 +1,7 @@
 """`tidegate stream`: scores after each line that comes in, with a session for each user, machine or talk."""
 
 import sys
+from codecs import BOM_UTF8
 from collections.abc import Hashable, Iterator, Sequence
 from io import BufferedReader
 from typing import Annotated, Any, Literal
@@ -14,6 +15,7 @@ from tidegate.cli.console import data_stream, finish, legible, out
 from tidegate.cli.options import Kind, ModelArgument, TextOption, ThreadsOption
 from tidegate.data import tables
 from tidegate.data.tables.table import Table
+from tidegate.data.tables.values import json_text
 from tidegate.stream.slots import Answers
 
 
@@ -21,7 +23,9 @@ def stream(
     model: ModelArgument,
     key: Annotated[
         str | None,
-        typer.Option(metavar="COLUMN", help="Column that says whose line it is; one session for all without."),
+        typer.Option(
+            metavar="COLUMN", help="Column that says whose line it is; those without a value share one session."
+        ),
     ] = None,
     text: TextOption = None,
     kind: Annotated[
@@ -51,8 +55,8 @@ def stream(
     loaded = tidegate.load(model, tidegate.TextModel)
     pool = tidegate.StreamPool(loaded, max_sessions=max_sessions, idle_seconds=idle, endless=True)
     source: Any = sys.stdin.buffer if hasattr(sys.stdin.buffer, "peek") else BufferedReader(sys.stdin.buffer)
-    # By the first character alone: more of them would have to be waited for.
-    asked: Any = kind or ("jsonl" if source.peek(1)[:1] == b"{" else "lines")
+    # By the first character alone, behind a byte order mark: more of them would have to be waited for.
+    asked: Any = kind or ("jsonl" if source.peek(1).removeprefix(BOM_UTF8).startswith(b"{") else "lines")
     parts = tables.stream(source, asked, text=text, typed=False)
     if (to or ("text" if out.is_terminal else "jsonl")) == "jsonl":
         with tables.writer(data_stream(), "jsonl") as append:
@@ -84,7 +88,8 @@ def _keys(part: Table, key: str | None) -> list[Hashable]:
     """Whose each row is; JSON may hold lists and objects there, and a later part may have no such column."""
     if key is None or key not in part.columns:
         return [None] * len(part)
-    return [value if isinstance(value, str | int | None) else str(value) for value in part.columns[key]]
+    plain = (str, int, type(None))  # by their type, for true is an int
+    return [value if type(value) in plain else json_text(value) for value in part.columns[key]]
 
 
 def _batches(keys: Sequence[Hashable], most: int) -> Iterator[range]:

@@ -90,7 +90,6 @@ def train(
     trainings = Trainings(training, examples, settings, known, config, beside, target, wanted)
     trainings.choose = parts == AUTO
     _check_options(trainings, sizes["rate"], f"--cell {cell} --parts {parts}")
-    training.check_settings(settings, trainings.config)
     _describe(examples, perf_counter() - began)
     if known:
         _describe_vectors(examples.tokenizer.vocab, known, vectors)
@@ -104,6 +103,7 @@ def _check_options(trainings: Trainings, rate: float | None, asked: str) -> None
     Raises:
         ValueError: There is no recurrent layer to watch, or no compounding whose rate could be given.
     """
+    trainings.loop.check_settings(trainings.settings, trainings.config)
     config, recurrent = trainings.config, "network" in trainings.parts and trainings.config.recurrent
     if trainings.settings.watch_gradients and not recurrent:
         raise ValueError(f"--watch-gradients measures recurrent layers, but there is none: {asked}")

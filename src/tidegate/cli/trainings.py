@@ -195,7 +195,9 @@ def wanted_parts(wanted: str, cell: str) -> list[Part]:
     names = {"network", NGRAMS} if wanted == AUTO else {name.strip() for name in wanted.split(",")}
     named = {"network": "network" in names or cell in names, "ngrams": NGRAMS in names}
     if unknown := sorted(names - {"network", NGRAMS, cell}):
-        raise ValueError(f"--parts has {unknown[0]!r}, expected {cell}, ngrams, or {cell},ngrams")
+        raise ValueError(
+            f"--parts has {unknown[0]!r}, expected network (or {cell}, its --cell), ngrams, or both with a comma"
+        )
     if named["ngrams"]:
         import_module("tidegate.training.ngrams")  # without scikit-learn there is no need to read anything
     return [part for part in PARTS if named[part]]

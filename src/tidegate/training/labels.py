@@ -59,10 +59,12 @@ def targets_of(labels: Iterable[Any]) -> Targets:
 
     Raises:
         TypeError: A label is not hashable.
-        ValueError: There are fewer than two, two of them are written alike, or one is a number with a fraction.
+        ValueError: There are fewer than two, two of them are written alike, or one is None or a number with a fraction.
     """
     plain = list(map(_plain, labels))
     found = set(plain)
+    if None in found:
+        raise ValueError(f"row {plain.index(None) + 1} has no label (None): leave such rows out")
     for label in found:
         if isinstance(label, float) and not label.is_integer():
             raise ValueError(f'a label is {label}, expected classes: to predict numbers, say task="regression"')
