@@ -124,7 +124,7 @@ class PackedLayer {
   // The weights of all stages, one after the other.
   Panels forward_panels(const RecycledFloats& packed, int32_t stage, int64_t depth) const;
   Panels scaled(Panels panels, int32_t stage, int64_t matrix) const {
-    panels.scales = scales_.get() + matrix * gates * pitch() + product_offset(stage);
+    if (const float* all = scales_.get()) panels.scales = all + matrix * gates * pitch() + product_offset(stage);
     return panels;
   }
   RecycledFloats pack_small(const void* w, int64_t depth, int threads) const;
