@@ -87,8 +87,7 @@ def train(
         sizes["embedding_size"] = known.vectors.shape[1]
     config = _config(examples, asked, sizes)
     beside = [] if no_baselines else list(candidates(examples, config, settings, sizes["rate"]))
-    trainings = Trainings(training, examples, settings, known, config, beside, target, wanted)
-    trainings.choose = parts == AUTO
+    trainings = Trainings(training, examples, settings, known, config, beside, target, wanted, choose=parts == AUTO)
     _check_options(trainings, sizes["rate"], f"--cell {cell} --parts {parts}")
     _describe(examples, perf_counter() - began)
     if known:
