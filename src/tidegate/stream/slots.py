@@ -159,7 +159,7 @@ class Slots:
     def state(self, row: int, held: Held) -> bytes:
         """Writes down what is kept of a row, and what is held back of its text."""
         arrays = b"".join(self._kept[name][row].astype("<f4").tobytes() for name in sorted(self._fields))
-        return State(self.model.fingerprint, int(self.counts[row]), held, arrays).to_bytes()
+        return State(self.model.model_id, int(self.counts[row]), held, arrays).to_bytes()
 
     def check(self, data: bytes) -> State:
         """Returns what `state` wrote.
@@ -168,7 +168,7 @@ class Slots:
             TypeError: It is no bytes.
             StateError: It is damaged, or of another version or model.
         """
-        return State.from_bytes(data, self.model.fingerprint, self.floats)
+        return State.from_bytes(data, self.model.model_id, self.floats)
 
     def restore(self, row: int, data: bytes) -> Held:
         """Puts what `state` wrote into a row, and returns what was held back.

@@ -8,7 +8,7 @@ from tidegate.text.pieces import Held
 
 _MAGIC = b"tidegate stream\0"
 _VERSION = 1
-_HEAD = struct.Struct("<16sHxx16sQIIQ")  # magic, version, fingerprint, steps, bytes of held data, text and arrays
+_HEAD = struct.Struct("<16sHxx16sQIIQ")  # magic, version, model_id, steps, bytes of held data, text and arrays
 _CHECK = 16  # bytes of BLAKE2b at the end: of damage, not of forgery
 
 
@@ -20,13 +20,13 @@ class State(NamedTuple):
     """What has been read of one stream.
 
     Attributes:
-        fingerprint: Of the model, 16 bytes.
+        model_id: Of the model, 16 bytes.
         steps: Steps read.
         held: What is held back of a text.
         arrays: What the parts of the model keep, float32 in little-endian order, one after another.
     """
 
-    fingerprint: bytes
+    model_id: bytes
     steps: int
     held: Held
     arrays: bytes
@@ -35,16 +35,16 @@ class State(NamedTuple):
         """Writes it down, with a version and a check."""
         text = self.held.text.encode()
         sizes = (len(self.held.data), len(text), len(self.arrays))
-        body = _HEAD.pack(_MAGIC, _VERSION, self.fingerprint, self.steps, *sizes) + self.held.data + text + self.arrays
+        body = _HEAD.pack(_MAGIC, _VERSION, self.model_id, self.steps, *sizes) + self.held.data + text + self.arrays
         return body + blake2b(body, digest_size=_CHECK).digest()
 
     @classmethod
-    def from_bytes(cls, data: bytes, fingerprint: bytes, floats: int) -> Self:
+    def from_bytes(cls, data: bytes, model_id: bytes, floats: int) -> Self:
         """Reads what `to_bytes` wrote.
 
         Args:
             data: The bytes.
-            fingerprint: Of the model at hand.
+            model_id: Of the model at hand.
             floats: The numbers that it keeps of a stream.
 
         Raises:
@@ -62,9 +62,11 @@ class State(NamedTuple):
         body, check = data[:-_CHECK], data[-_CHECK:]
         if blake2b(body, digest_size=_CHECK).digest() != check or len(body) != _HEAD.size + sum(sizes):
             raise StateError("the state is damaged: its check does not fit")
-        if model != fingerprint:
+        if model != model_id:
             raise StateError("the state is of a stream through another model")
         first, second = _HEAD.size + sizes[0], _HEAD.size + sizes[0] + sizes[1]
+        if steps >= 2**63:
+            raise StateError(f"the state is of {steps:,} steps, expected less than 2**63")
         if sizes[2] != 4 * floats:
             raise StateError(f"the state holds {sizes[2]} bytes of numbers, expected {4 * floats}")
         try:
