@@ -31,7 +31,7 @@ TEXTS = (
 
 
 def networks() -> list[Model]:
-    """Makes networks of vectors and of texts with random weights, of one and of two states."""
+    """Makes networks of vectors and of texts with random weights, of one and of two states, and one with n-grams."""
     numbers, tokenizer = np.random.default_rng(0), Tokenizer.train(TEXTS, min_frequency=1)
     sizes: dict[str, Any] = {"labels": ("low", "high"), "hidden_size": 5, "num_layers": 2, "summary": "mean+max"}
     words = {"vocab_size": len(tokenizer), "embedding_size": 3}
@@ -42,7 +42,14 @@ def networks() -> list[Model]:
         found.append(TextModel(texts, tokenizer, arrays))
         del arrays["embedding.weight"]
         found.append(Network(vectors, arrays))
-    return found
+    known = Tokenizer.train(
+        ["bad film , it"], min_frequency=1
+    )  # so that there are words without an id, which are spelt
+    words |= {"vocab_size": len(known), "ngrams": len(known), "ngram_order": 2, "ngram_letters": 64}
+    config = TextConfig(cell="gru", **words, **sizes)
+    arrays = {name: numbers.standard_normal(s).astype(np.float32) for name, s in config.shapes().items()}
+    arrays["ngrams.words"] = np.array([(i, i % 3) for i in range(1, len(known) + 1)], np.float32)
+    return [*found, TextModel(config, known, arrays)]
 
 
 def same(a: npt.NDArray[np.float32], b: npt.NDArray[np.float32]) -> bool:
@@ -100,8 +107,9 @@ def interleave(model: Model, seed: int, *, clients: int = 5, pushes: int = 6, th
             some = turns.sample(own, turns.randrange(1, min(len(own), size) + 1))
             pieces = [client.piece() for client in some]
             answers = pool.push([client.key for client in some], pieces)
-            for client, piece, vector in zip(some, pieces, answers.vectors, strict=True):
-                if not same(client.alone.push(piece).vector, vector):
+            for client, piece, *found in zip(some, pieces, answers.vectors, answers.scores, strict=True):
+                client.alone.push(piece)
+                if not all(map(same, (client.alone.vector, client.alone.scores), found)):
                     raise AssertionError(f"schedule {seed}: {client.key} is not as if alone")
 
     with ThreadPoolExecutor(threads) as workers:
@@ -109,7 +117,7 @@ def interleave(model: Model, seed: int, *, clients: int = 5, pushes: int = 6, th
     for client in everyone:
         if not client.alone.steps and not client.alone.pending:
             pool.push([client.key], [client.piece()[:0]])  # whose turn has never come
-        [vector] = pool.finish([client.key]).vectors
-        if not same(client.alone.finish().vector, vector) or pool.state(client.key) != client.alone.state:
+        [scores] = pool.finish([client.key]).scores
+        if not same(client.alone.finish().scores, scores) or pool.state(client.key) != client.alone.state:
             raise AssertionError(f"schedule {seed}: {client.key} does not end as if alone")
     return stored

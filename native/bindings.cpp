@@ -68,6 +68,7 @@ struct BatchRows {
   Maybe<Marks> episode_starts;
   bool episodes_from_h0;
   Maybe<Integers> ids;
+  int64_t table_rows;  // that ids were checked against
 
   // What does not depend on the layer.
   Batch facts() const {
@@ -80,13 +81,13 @@ struct BatchRows {
     all.episode_starts = pointer(episode_starts);
     all.episodes_from_h0 = episodes_from_h0;
     all.ids = pointer(ids);
+    all.table_rows = table_rows;
     return all;
   }
-  Batch batch(const PackedLayer& layer, const ConstFloats& x, const std::vector<Maybe<ConstFloats>>& starts) const {
+  Batch batch(const PackedLayer& layer, const std::vector<Maybe<ConstFloats>>& starts) const {
     Batch all = facts();
     all.H = layer.hidden;
     pointers(starts, all.h0);
-    all.table_rows = ids ? static_cast<int64_t>(x.shape(0)) : 0;
     return all;
   }
   template <class Array>
@@ -123,7 +124,7 @@ void forward_(const PackedLayer& layer, const BatchRows& in, const Inputs& input
   pass.trace = in.steps(trace);
   pointers(h_n, pass.h_n);
   pass.clears_trace = clears_trace;
-  const Batch batch = in.batch(layer, x, h0);
+  const Batch batch = in.batch(layer, h0);
   nb::gil_scoped_release release;
   forward(layer, batch, pass, threads);
 }
@@ -148,7 +149,7 @@ void backward_(const PackedLayer& layer, const BatchRows& in, const Inputs& inpu
   pass.db_ih = pointer(db_ih);
   pass.db_hh = pointer(db_hh);
   pass.trace_steps = trace_steps;
-  const Batch batch = in.batch(layer, x, h0);
+  const Batch batch = in.batch(layer, h0);
   nb::gil_scoped_release release;
   backward(layer, batch, pass, threads);
 }
@@ -224,7 +225,7 @@ NB_MODULE(_native, module) {
   nb::set_leak_warnings(false);  // a reference cycle in the user's program is not for us to report
   module.doc() = "Fused recurrent kernels. Internal: use tidegate.ops, which checks its arguments.";
   module.attr("__version__") = TIDEGATE_VERSION;
-  module.def("use_dots", &use_dots, nb::arg("wanted"),
+  module.def("_use_dots", &use_dots, nb::arg("wanted"),
              "Whether int8 weights may use AVX512-VNNI, if the processor has it; for tests.");
   module.def("isas", &isas, "Names of the instruction sets that run here, best first.");
   module.def(
@@ -273,11 +274,11 @@ NB_MODULE(_native, module) {
       .def(
           "__init__",
           [](BatchRows* self, int64_t T, int64_t B, Maybe<Integers> lengths, Maybe<Integers> step_start, bool reverse,
-             Maybe<Marks> episode_starts, bool episodes_from_h0, Maybe<Integers> ids) {
-            new (self) BatchRows{T, B, lengths, step_start, reverse, episode_starts, episodes_from_h0, ids};
+             Maybe<Marks> episode_starts, bool episodes_from_h0, Maybe<Integers> ids, int64_t table_rows) {
+            new (self) BatchRows{T, B, lengths, step_start, reverse, episode_starts, episodes_from_h0, ids, table_rows};
           },
           nb::arg("T"), nb::arg("B"), nb::arg("lengths").none(), nb::arg("step_start").none(), nb::arg("reverse"),
-          nb::arg("episode_starts").none(), nb::arg("episodes_from_h0"), nb::arg("ids").none());
+          nb::arg("episode_starts").none(), nb::arg("episodes_from_h0"), nb::arg("ids").none(), nb::arg("table_rows"));
 
   nb::class_<PackedLayer>(module, "PackedLayer")
       .def(

@@ -46,12 +46,14 @@ class TensorLayer {
     return true;
   }
 
-  // Reads what the forward pass read, then y, what was saved, and the gradients by y and S states; each of them but y
-  // may be None. The results are the gradients by x, which may be None, by S states or none, and by the weights.
+  // Reads what the forward pass read, then y, what was saved, and the gradients by y and S states; each of them but y,
+  // and what was saved if it holds a second state, may be None. The results are the gradients by x, which may be None,
+  // by S states or none, and by the weights.
   bool backward(TensorReader& reader, const nb::tuple& results, int64_t trace_steps, int threads) {
     const size_t S = static_cast<size_t>(numbers_.states);
     if (!read_inputs(reader, 3 + numbers_.states) || !steps(reader.next(), D_ * H_, y_)) return false;
-    if (!reader.passes_none() && !read_saved(reader.next())) return false;
+    const bool nothing = numbers_.states == 1 && reader.passes_none();
+    if (!nothing && !read_saved(reader.next())) return false;
     Rows dy{};
     float* dfinals[CellNumbers::kMostStates] = {};
     if (!reader.passes_none() && !steps(reader.next(), D_ * H_, dy)) return false;
@@ -102,14 +104,13 @@ class TensorLayer {
   bool read_inputs(TensorReader& reader, int64_t others) {
     const int64_t given = reader.left() - 1 - static_cast<int64_t>(weights_.count()) - others;
     if (given != 0 && given != numbers_.states) return false;
-    const TensorView x = reader.next();
-    if (rows_.ids && x.ok && x.axes() > 0) rows_.table_rows = x.size(0);
-    if (!is_x(x, x_)) return false;
+    if (!is_x(reader.next(), x_)) return false;
     for (int64_t s = 0; s < given; ++s)
       if (!is_state(reader.next(), states_[s])) return false;
     return weights_.read(reader);
   }
 
+  // A table must have the rows that the ids were checked against: another thread may have given it fewer since.
   bool is_x(const TensorView& tensor, Rows& to) const {
     if (!rows_.ids) return steps(tensor, weights_.I, to);
     if (!tensor.ok || !tensor.is({rows_.table_rows, weights_.I}) || !tensor.contiguous(1)) return false;

@@ -65,8 +65,8 @@ def left(folder: Path, model: str) -> list[str]:
 
 @pytest.fixture
 def quick(small: str) -> str:
-    """Options of a training of three epochs, none of which patience can cut off."""
-    return f"{small} --epochs 3 --patience 3"
+    """Options of a training of three epochs, none of which patience can cut off, and of n-grams."""
+    return f"{small} --epochs 3 --patience 3 --parts network,ngrams"
 
 
 @pytest.fixture(scope="module")
@@ -75,6 +75,7 @@ def alone(folder: Path) -> dict[str, bytes]:
     from tidegate.cli import main
 
     options = "--embedding-size 8 --hidden-size 8 --batch-size 16 --learning-rate 0.02 --epochs 3 --patience 3"
+    options += " --parts network,ngrams"
     assert main(["train", str(folder / "train.csv"), "-o", str(folder / "alone.safetensors"), *options.split()]) == 0
     return bits(folder / "alone.safetensors")
 

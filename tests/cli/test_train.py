@@ -76,6 +76,26 @@ def test_network_and_n_grams_are_joined_by_default(shell: Shell, folder: Path, s
     assert explanation.ngrams.any()
     table = tables.read(folder / "test.csv")
     assert (model.predict(table.texts) == np.array(table.labels)).mean() > 0.9
+    code, out, _ = shell("stream new.safetensors --to jsonl", stdin="the film is lovely\nand unheard-of\n")
+    expected = model.predict_proba(["the film is lovely", "the film is lovely and unheard-of"]).astype(np.float64)
+    assert code == 0
+    assert [json.loads(line)["p_pos"] for line in out.splitlines()] == expected[:, 1].round(6).tolist()
+
+
+def test_parts_are_chosen_where_none_is_named(shell: Shell, folder: Path, small: str) -> None:
+    """Without `--parts` both are trained, a part that is not needed is named, and every command takes the model."""
+    code, out, err = shell(f"train train.csv {TO} {small.replace('--parts network', '')} --no-baselines")
+    assert code == 0
+    assert {"GRU", "n-grams", "GRU + n-grams"} <= {re.split(r"\s{2,}", line.strip())[0] for line in out.splitlines()}
+    config = tidegate.load(folder / "new.safetensors").config
+    left_out = {"the n-grams": not config.ngrams, "the network": config.cell == "none"}  # type: ignore[attr-defined]
+    for part, missing in left_out.items():
+        assert (f"{part} are left out" in err or f"{part} is left out" in err) == missing
+    commands = ["evaluate new.safetensors test.csv", "predict new.safetensors test.csv --to jsonl"]
+    commands += ["explain new.safetensors 'a lovely film'", "predict new.safetensors --words 'a lovely film'"]
+    assert shell("stream new.safetensors", stdin="a lovely film\n")[0] == 0
+    for command in [*commands, *["compress new.safetensors -o small.safetensors"] * (config.cell != "none")]:
+        assert shell(command)[0] == 0, command
 
 
 def test_n_grams_alone_need_no_network(shell: Shell, folder: Path, small: str) -> None:
@@ -88,6 +108,8 @@ def test_n_grams_alone_need_no_network(shell: Shell, folder: Path, small: str) -
     assert shell("predict new.safetensors --words 'a lovely film'")[0] == 0
     assert shell("explain new.safetensors 'a lovely film'")[0] == 0
     assert shell("info new.safetensors")[0] == 0
+    assert shell("stream new.safetensors", stdin="a lovely film\n")[0] == 0
+    assert "neither recurrent weights nor word vectors" in shell("compress new.safetensors -o small.safetensors")[2]
     code, _, err = shell("embed new.safetensors test.csv -o vectors.npy")
     assert code != 0
     assert "n-grams alone" in err
@@ -125,10 +147,10 @@ def report(right: int) -> Report:
 @pytest.mark.parametrize(
     ("right", "sentence"),
     [
-        (650, "The GRU is NOT better than the average: it is 5.0 points behind (± "),
-        (700, "The GRU is NOT better than the average: both are equally accurate."),
-        (702, "The GRU is ahead of the average by 0.2 points, which may be chance (± 0.3 on these 1,000 texts)."),
-        (750, "The GRU is better than the average by 5.0 points (± 1.4 on these 1,000 texts)."),
+        (650, "The GRU is NOT better than the average: −5.0 points (95 %: −6."),
+        (700, "The GRU is NOT better than the average: +0.0 points (95 %: +0.0 to +0.0). The order"),
+        (702, "The GRU is ahead of the average, which may be chance: +0.2 points (95 %: +0.0 to +0.5)."),
+        (750, "The GRU is better than the average: +5.0 points (95 %: +3."),
     ],
 )
 def test_the_verdict_is_a_sentence(right: int, sentence: str) -> None:
@@ -271,6 +293,7 @@ def test_the_same_seed_gives_the_same_weights(shell: Shell, folder: Path, small:
         ("nothing.csv", "nothing.csv"),
         ("train.csv --text review", "there is no column 'review'; the columns are 'text', 'label'"),
         ("train.csv --validation half", "--validation is 'half', expected a share such as 0.1 or a file"),
+        ("train.csv --validation 0", "--validation is 0, but a model's parts are weighed on held-out texts"),
         ("train.csv --validation 1.5", "the validation share is 1.5, expected a number above 0 and below 1"),
         ("train.csv -o nowhere/model.safetensors", "there is no folder nowhere to write model.safetensors to"),
         ("train.csv -o .", ". is a folder, expected the name of a file"),

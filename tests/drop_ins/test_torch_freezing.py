@@ -10,6 +10,7 @@ import pytest
 pytest.importorskip("torch")
 
 import torch
+from torch.nn.utils import prune
 
 from tidegate.torch import GRU, LSTM, RNN, freeze
 
@@ -49,11 +50,21 @@ def _pickled(model: Any) -> Any:
     return torch.load(buffer, weights_only=False)
 
 
+def _reset(model: Any) -> None:
+    model[0].reset_parameters()
+
+
+def _replaced(model: Any) -> None:
+    model[0].weight_hh_l0 = torch.nn.Parameter(2 * model[0].weight_hh_l0)
+
+
 ENDS: dict[str, Callable[[Any], Any]] = {
     "train": lambda model: model.train().eval(),
     "load_state_dict": lambda model: model.load_state_dict(model.state_dict()),
     "to": lambda model: model.to(torch.float32),
     "share_memory": lambda model: model.share_memory(),
+    "reset_parameters": _reset,
+    "another parameter": _replaced,
     "freeze": freeze,
     "a copy": copy.deepcopy,
     "a pickled one": _pickled,
@@ -79,6 +90,36 @@ def test_when_a_change_is_seen(T: int, end: str) -> None:
         fresh.load_state_dict(layer.state_dict())
         assert not torch.equal(after[0](x)[0], before)
         assert torch.equal(after[0](x)[0], fresh(x)[0])
+
+
+@pytest.mark.parametrize("T", [1, 4])
+def test_weights_of_one_call(T: int) -> None:
+    """A frozen layer reads the parameters that `functional_call` gives it, and then its own again."""
+    torch.manual_seed(3)
+    layer, other = freeze(GRU(I, H)), GRU(I, H)
+    x = torch.randn(T, B, I)
+    with torch.no_grad():
+        before = layer(x)[0]
+        given = torch.func.functional_call(layer, dict(other.named_parameters()), (x,))[0]
+        assert torch.equal(given, other(x)[0])
+        assert not torch.equal(given, before)
+        assert torch.equal(layer(x)[0], before)
+
+
+@pytest.mark.parametrize("T", [1, 4])
+def test_pruned_weights_are_read(T: int) -> None:
+    """Pruning puts other tensors in the place of frozen ones: the outputs are those of the pruned weights."""
+    torch.manual_seed(4)
+    layer, expected = freeze(GRU(I, H)), GRU(I, H)
+    x = torch.randn(T, B, I)
+    with torch.no_grad():
+        before = layer(x)[0]
+        prune.l1_unstructured(layer, "weight_ih_l0", amount=0.5)  # type: ignore[no-untyped-call]
+        for name, weight in expected.named_parameters():
+            weight.copy_(getattr(layer, name))
+        after = layer(x)[0]
+        assert not torch.equal(after, before)
+        assert torch.equal(after, expected(x)[0])
 
 
 def test_calls_with_gradients_read_the_weights() -> None:

@@ -13,7 +13,11 @@ from torch import Tensor
 from torch.autograd import gradgradcheck
 from torch.nn.utils.rnn import pack_sequence
 
+from tidegate.ops.batch import Batch
+from tidegate.ops.cells import Cell
 from tidegate.torch import GRU, LSTM, RNN
+from tidegate.torch.native import Outputs, Plan, gradients, run
+from tidegate.torch.rows import look_up
 
 V, I, H = 11, 3, 5
 OPTIONS = [
@@ -166,6 +170,24 @@ def test_a_table_of_inference_mode_trains_the_layer() -> None:
     layer.zero_grad()
     layer(embedding.weight.detach(), ids=ids)[0].sum().backward()
     torch.testing.assert_close(found, layer.weight_ih_l0.grad)
+
+
+@pytest.mark.parametrize("rows", [V - 1, V + 1, 1000 * V])
+@pytest.mark.parametrize("words", [1, 100])
+def test_a_table_of_other_rows_than_were_checked(words: int, rows: int) -> None:
+    """A table that another thread gives other rows, once the ids are checked, is refused in both passes."""
+    table, ids = torch.zeros(V, I), torch.full((words, 2), V - 1)
+    _, lookup = look_up(table, ids, transformed=False)
+    assert lookup is not None
+    plan, weights = Plan(Cell.of("gru"), lookup.add_to(Batch(words, 2), False)), list(GRU(I, H).parameters())
+    done = run(plan, table, None, weights)
+    table.data = torch.zeros(rows, I)
+    with pytest.raises(RuntimeError, match="not what native kernels read"):
+        run(plan, table, None, weights)
+    outputs = Outputs(done.y, None, [torch.ones_like(done.y), None])
+    for need_dx in (False, True):
+        with pytest.raises(RuntimeError, match="not what native kernels read"):
+            gradients(plan, (table, None), weights, outputs, need_dx=need_dx, need_dstates=False)
 
 
 @pytest.mark.parametrize("rows", [0, 2])

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from tidegate.models.metrics import at_recall, at_threshold, calibration_error, paired_difference, score
+from tidegate.models.metrics import at_recall, at_threshold, calibration_error, score
 
 LABELS = ("a", "b", "c")
 
@@ -84,15 +84,6 @@ def test_as_dict_is_plain_numbers() -> None:
     assert json.loads(json.dumps(figures)) == figures
 
 
-def test_the_difference_of_two_models_is_paired() -> None:
-    """Rows on which both agree add no doubt: the error comes from those on which they differ."""
-    first = np.array([True] * 90 + [True] * 8 + [False] * 2)
-    second = np.array([True] * 90 + [False] * 8 + [True] * 2)
-    gain, error = paired_difference(first, second)
-    assert gain == pytest.approx(0.06)
-    assert error == pytest.approx(np.sqrt((10 / 100 - 0.06**2) / 100))
-
-
 @pytest.mark.parametrize(
     ("rows", "shape", "message"),
     [
@@ -116,7 +107,7 @@ def test_the_log_loss_is_that_of_the_true_classes() -> None:
 
 
 def test_reliability_counts_every_row_once() -> None:
-    """The bins hold all rows, each between its bounds, with the share of them that is right."""
+    """The bins hold all rows, each between its bounds, with the share that is right; they are those of the error."""
     rng = np.random.default_rng(0)
     probabilities = rng.dirichlet([1, 1, 1], 500)
     report = score(rng.integers(3, size=500), probabilities, ["a", "b", "c"])
@@ -124,6 +115,7 @@ def test_reliability_counts_every_row_once() -> None:
     assert sum(b.n for b in bins) == 500
     assert all(b.low <= b.confidence <= b.high for b in bins)
     assert sum(b.n * b.accuracy for b in bins) / 500 == pytest.approx(report.accuracy)
+    assert sum(b.n * abs(b.accuracy - b.confidence) for b in bins) / 500 == pytest.approx(report.ece)
 
 
 def test_operating_points() -> None:
@@ -132,6 +124,7 @@ def test_operating_points() -> None:
     assert at_threshold(positive, p, 0.5) == (0.5, 2 / 3, 0.5)
     assert at_recall(positive, p, 0.5) == (0.8, 1.0, 0.5)
     assert at_recall(positive, p, 1.0) == (0.2, 0.8, 1.0)
+    assert at_recall(positive, p, 1e-11) == (0.9, 1.0, 0.25)
     with pytest.raises(ValueError, match="recall is 0"):
         at_recall(positive, p, 0)
     with pytest.raises(ValueError, match="no row is of the class"):

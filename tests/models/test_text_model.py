@@ -361,7 +361,7 @@ BAD_CONTENTS: dict[str, tuple[Change, str]] = {
     "an array more": (lambda arrays, texts: arrays.update(x=arrays["head.bias"]), "the model has 'x', not expected"),
     "no texts": (lambda arrays, texts: texts.clear(), "its metadata has .*, expected"),
     "a text more": (lambda arrays, texts: texts.update(notes="mine"), "its metadata has .*'notes'.*, expected"),
-    "the next version": (lambda arrays, texts: texts.update(tidegate="2"), "it has format '2', expected '1'"),
+    "the next version": (lambda arrays, texts: texts.update(tidegate="3"), "it has format '3', expected '1' or '2'"),
 }
 
 

@@ -150,9 +150,9 @@ def test_int8_has_the_same_bits_however_a_row_is_computed(
     np.testing.assert_array_equal(ops.forward(layer, table, ids=ids, lengths=lengths).y, whole.y)
     tidegate.set_num_threads(1)
     np.testing.assert_array_equal(ops.forward(layer, x, lengths=lengths).y, whole.y)
-    _native.use_dots(False)
+    _native._use_dots(False)
     np.testing.assert_array_equal(ops.forward(layer, x, lengths=lengths).y, whole.y)
-    _native.use_dots(True)
+    _native._use_dots(True)
     for b in {0, B // 2, B - 1}:
         state = np.zeros((B, H) if layer.cell.S == 1 else (layer.cell.S, B, H), np.float32)[..., b, :]
         for t in range(lengths[b]):

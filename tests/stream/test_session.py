@@ -244,14 +244,6 @@ def test_a_model_in_both_directions_cannot_stream() -> None:
         network(bidirectional=True).stream()
 
 
-def test_a_model_with_ngrams_cannot_stream_yet(random_model: Make, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Scores without a part of the model would be wrong, so it is an error."""
-    model = random_model()
-    monkeypatch.setattr(model, "ngrams", object(), raising=False)
-    with pytest.raises(ValueError, match="n-gram part can't be streamed"):
-        model.stream()
-
-
 @pytest.mark.parametrize(
     ("piece", "error", "message"),
     [

@@ -6,6 +6,7 @@ import pytest
 from tidegate import Recurrent, Session, StateError
 from tidegate.stream.state import State
 from tidegate.text.pieces import Held
+from tidegate.text.tokenizer import Words
 
 
 def session(seed: int = 0, H: int = 5) -> Session:
@@ -15,10 +16,18 @@ def session(seed: int = 0, H: int = 5) -> Session:
     return Session(Recurrent(weights)).push(np.ones((3, 2)))
 
 
+def words(T: int, *unknown: str) -> Words:
+    """Words with the ids 0, 1, 2, …; 1 is that of one that is unknown."""
+    return Words(np.arange(T, dtype=np.int32), unknown)
+
+
 def test_a_state_comes_back_as_it_was() -> None:
-    """Steps, what is held back, and numbers come out of the bytes as they went in."""
+    """Steps, what is held back, numbers and words come out of the bytes as they went in."""
     state = State(b"f" * 16, 7, Held("<b 漢", b"\xe6\xbc"), np.arange(3, dtype="<f4").tobytes())
     assert State.from_bytes(state.to_bytes(), b"f" * 16, 3) == state
+    for unknown in ((), ("naïve\0\n",)):
+        found = State.from_bytes(state._replace(words=words(7, *unknown)).to_bytes(), b"f" * 16, 3)
+        assert (found.held, found.words.ids.tolist(), found.words.unknown) == (state.held, [*range(7)], unknown)
 
 
 def test_a_session_goes_on_from_a_state_elsewhere() -> None:
@@ -44,7 +53,13 @@ def test_a_session_goes_on_from_a_state_elsewhere() -> None:
         (lambda data: data + b"\x00", "damaged"),
         (lambda data: session(1).state, "another model"),
         (lambda data: State(data[20:36], 1, Held(), b"1234").to_bytes(), "4 bytes of numbers, expected 20"),
-        (lambda data: State(data[20:36], 2**63, Held(), b"12345678" * 5).to_bytes(), "expected less than 2\\*\\*63"),
+        (lambda data: State(data[20:36], 2**63, Held(), bytes(20)).to_bytes(), "expected less than 2\\*\\*63"),
+        (lambda data: State(data[20:36], 3, Held(), bytes(20), words(2)).to_bytes(), "words that are damaged"),
+        (
+            lambda data: State(data[20:36], 3, Held(), bytes(20), words(3, "x", "y")).to_bytes(),
+            "words that are damaged",
+        ),
+        (lambda data: State(data[20:36], 3, Held(), bytes(20), words(3)).to_bytes(), "words that the model does not"),
     ],
 )
 def test_what_is_no_state_is_an_error(change: object, message: str) -> None:

@@ -1,5 +1,6 @@
 """What a recurrent network must beat."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -7,7 +8,8 @@ import pytest
 
 pytest.importorskip("torch")
 
-from tidegate.training.baselines import baselines
+from tidegate.text.vectors import WordVectors
+from tidegate.training.baselines import baselines, candidates
 from tidegate.training.examples import prepare_sequences, prepare_texts
 from tidegate.training.fitting import fit
 from tidegate.training.settings import Settings
@@ -36,6 +38,29 @@ def test_texts_have_no_statistics() -> None:
     examples = prepare_texts(["so good", "so bad"] * 8, ["yes", "no"] * 8, validation=0.25)
     reports = baselines(examples, examples.config("compound", embedding_size=4), Settings(epochs=1))
     assert list(reports) == ["average"]
+
+
+def test_baselines_have_the_sizes_of_the_network() -> None:
+    """All but cell and rate is as the network has it, and settings that are about gates are left out."""
+    examples = prepare_texts(["so good", "so bad"] * 8, ["yes", "no"] * 8, validation=0.25)
+    config = examples.config("gru", embedding_size=8, summary="mean")
+    settings = Settings(epochs=1, learning_rate=0.5, orthogonal=True, chrono=4.0, freeze=True)
+    average, compound = candidates(examples, config, settings, rate=0.9)
+    assert average.config == replace(config, cell="average")
+    assert compound.config == replace(config, cell="compound", rate=0.9)
+    assert average.settings == compound.settings == Settings(epochs=1, freeze=True)
+
+
+def test_baselines_start_from_the_same_word_vectors() -> None:
+    """With frozen vectors that tell no good from bad, no average can, as the network cannot."""
+    vectors = WordVectors(["good", "bad"], np.ones((2, 2), np.float32))
+    options: dict[str, Any] = {"vectors": vectors, "freeze": True, "embedding_size": 2, "hidden_size": 2}
+    how: dict[str, Any] = HOW | {"validation": 0.25, "word_dropout": 0.0, "baselines": True}
+    model = fit(["so good", "so bad"] * 16, ["yes", "no"] * 16, **options, **how)
+    assert {name: report["accuracy"] for name, report in model.metrics["baselines"].items()} == {
+        "average": 0.5,
+        "compound": 0.5,
+    }
 
 
 def test_a_better_baseline_is_said() -> None:

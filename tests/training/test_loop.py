@@ -14,7 +14,6 @@ torch = pytest.importorskip("torch")
 from tidegate.models.metrics import score  # noqa: E402
 from tidegate.text.vectors import WordVectors  # noqa: E402
 from tidegate.training import loop  # noqa: E402
-from tidegate.training.associations import word_vectors  # noqa: E402
 from tidegate.training.events import Event  # noqa: E402
 from tidegate.training.examples import TextExamples, prepare_texts  # noqa: E402
 from tidegate.training.loop import Epoch, Settings, Step, to_model, train  # noqa: E402
@@ -233,28 +232,6 @@ def test_few_known_words_train(examples: TextExamples, cell: str, known: list[st
     assert len(np.unique(weight[3:], axis=0)) == len(weight) - 3
 
 
-def test_neighbours_start_the_embedding(examples: TextExamples) -> None:
-    """An embedding that starts from the texts has their word vectors, as small as a random start; padding stays 0."""
-    settings = Settings(epochs=1, learning_rate=0.0, weight_decay=0.0, embedding_start="texts")
-    best = best_of(train(examples, examples.config("gru", **SMALL), settings))
-    assert best.weights is not None
-    weight = best.weights["embedding.weight"]
-    torch.manual_seed(0)
-    found = word_vectors(examples.train.corpus, *weight.shape).numpy()
-    whole = found.any(axis=0)
-    products = [(array[1:, whole] @ array[1:, whole].T).ravel() for array in (weight, found)]
-    assert not weight[0].any()
-    assert np.corrcoef(products)[0, 1] > 0.99
-    assert weight[1:, whole].std() == pytest.approx(0.1, rel=0.2)
-    assert weight[1:, ~whole].all()
-
-
-def test_an_embedding_has_one_start(examples: TextExamples) -> None:
-    """Word vectors that are given and a start from the texts contradict each other."""
-    with pytest.raises(ValueError, match="embedding_start is 'texts', but word vectors are given"):
-        next(train(examples, examples.config("gru", **SMALL), Settings(embedding_start="texts"), VECTORS))
-
-
 @pytest.mark.parametrize("freeze", [True, False])
 def test_frozen_vectors_stay(examples: TextExamples, freeze: bool) -> None:
     """Frozen word vectors are in the trained model as they were given, others have moved."""
@@ -286,7 +263,6 @@ def test_vectors_that_do_not_fit_are_refused(examples: TextExamples, vectors: Wo
         ("patience", -1, "patience is -1, expected 1 or more"),
         ("dropout", 1.0, "dropout is 1.0, expected 0 or more and less than 1"),
         ("word_dropout", -0.1, "word_dropout is -0.1, expected 0 or more and less than 1"),
-        ("embedding_start", "zero", "embedding_start is 'zero', expected one of 'texts', 'random'"),
         ("learning_rate", -1.0, "learning_rate is -1.0, expected 0 or more"),
         ("clip", -1.0, "clip is -1.0, expected 0 or more"),
         ("class_weights", "some", "class_weights is 'some', expected one of 'auto', 'balanced', 'none'"),

@@ -25,6 +25,19 @@ def config(**fields: object) -> TextConfig:
     return TextConfig(labels=("a", "b", "c"), vocab_size=len(TOKENIZER), **sizes)  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize("balanced", [False, True])
+def test_equal_weights_of_the_rows_change_no_loss(balanced: bool) -> None:
+    """Weights of 1 are as good as none, with weights of the classes too; and a weight of 2 counts a row twice."""
+    module = TextModule(config(cell="average"))
+    module.class_weights = torch.tensor([0.5, 1.0, 3.0]) if balanced else None
+    scores, targets = torch.randn(4, 3, generator=torch.Generator().manual_seed(0)), torch.tensor([0, 2, 2, 1])
+    torch.testing.assert_close(module.loss(scores, targets, torch.ones(4)), module.loss(scores, targets))
+    weights, alone = torch.tensor([2.0, 1.0, 1.0, 1.0]), module.loss(scores[:1], targets[:1])
+    counts = torch.ones(4) if module.class_weights is None else module.class_weights[targets]
+    share = counts[0] / counts.sum()
+    torch.testing.assert_close(module.loss(scores, targets, weights), module.loss(scores, targets) + share * alone)
+
+
 def ragged(features: int = 4) -> Any:
     """Random outputs [T, B, F] that are 0 beyond each row's length, as those of a recurrent layer."""
     torch.manual_seed(0)

@@ -94,3 +94,11 @@ def test_a_share_that_was_held_out_is_read_by_the_n_grams_in_the_end() -> None:
     model: Any = to_model(examples, judged.config, judged.as_epoch())
     report = score(examples.validation.targets, model.predict_proba(examples.texts[1]), model.labels)
     assert report.log_loss < judged.report.log_loss
+
+
+def test_parts_are_not_weighed_on_what_they_were_fitted_to() -> None:
+    """Where nothing is held out there is no way to weigh parts, and the error says so."""
+    examples = prepared(20, validation=0)
+    assert not examples.held_out
+    with pytest.raises(ValueError, match="validation is 0, but parts are weighed on texts that nothing was fitted to"):
+        Joiner(examples, Settings())

@@ -59,7 +59,6 @@ TRAININGS: dict[str, dict[str, Any]] = {
     "little patience": {"settings": {"patience": 1, "learning_rate": 0.1}},
     "balanced classes": {"settings": {"class_weights": "balanced", "clip": 0.0}},
     "frozen word vectors": {"settings": {"freeze": True}, "vectors": VECTORS},
-    "a start from the texts": {"settings": {"embedding_start": "texts"}},
     "vectors": {"examples": of_vectors()},
     "numbers": {"examples": of_vectors("regression"), "cell": "lstm"},
 }

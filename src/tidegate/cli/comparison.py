@@ -6,11 +6,10 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from tidegate.cli.console import say, show_table
-from tidegate.inspection.statistics import bootstrap
-from tidegate.models.metrics import Report, paired_difference
+from tidegate.inspection.statistics import Interval, bootstrap
+from tidegate.models.metrics import Report
 from tidegate.training.events import Epoch
 
-_SURE = 2.0  # standard errors, about 95 %
 AVERAGE = "average"  # what everything else is compared with
 
 
@@ -69,7 +68,15 @@ def _network(results: Mapping[str, Trained]) -> str:
 
 def gain(report: Report, without: Report) -> str:
     """Says by how much one model is more accurate than another on the same texts, with the 95 % bootstrap interval."""
-    found = bootstrap(100 * (report.correct.astype(np.float64) - without.correct), seed=0)
+    return _points(_difference(report, without))
+
+
+def _difference(report: Report, other: Report) -> Interval:
+    """Compares two models text by text, in points: those on which both are right or wrong add no doubt."""
+    return bootstrap(100 * (report.correct.astype(np.float64) - other.correct), seed=0)
+
+
+def _points(found: Interval) -> str:
     return f"{found.mean:+.1f} points (95 %: {found.low:+.1f} to {found.high:+.1f})".replace("-", "−")
 
 
@@ -81,14 +88,12 @@ def verdict(name: str, report: Report, average: Report) -> str:
         report: Its scores.
         average: Those of the average on the same texts.
     """
-    gain, error = paired_difference(report.correct, average.correct)
-    points, doubt = f"{abs(gain) * 100:.1f} points", f"± {_SURE * error * 100:.1f} on these {report.n:,} texts"
-    if gain <= 0:
-        behind = f"it is {points} behind ({doubt})" if gain < 0 else "both are equally accurate"
+    found = _difference(report, average)
+    if found.mean <= 0:
         return (
-            f"The {name} is NOT better than the average: {behind}. The order of words has added nothing here; "
+            f"The {name} is NOT better than the average: {_points(found)}. The order of words has added nothing here; "
             f"--cell {AVERAGE} is smaller and faster."
         )
-    if gain < _SURE * error:
-        return f"The {name} is ahead of the average by {points}, which may be chance ({doubt})."
-    return f"The {name} is better than the average by {points} ({doubt})."
+    if found.low <= 0:
+        return f"The {name} is ahead of the average, which may be chance: {_points(found)}."
+    return f"The {name} is better than the average: {_points(found)}."

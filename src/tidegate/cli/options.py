@@ -9,7 +9,7 @@ from tidegate.cli.groups import Option
 from tidegate.models.architecture import cell_names
 from tidegate.sequences.summaries import SUMMARIES, Summary
 from tidegate.training.examples import SIZES as DEFAULT_SIZES
-from tidegate.training.settings import WORD_DROPOUT, ClassWeights, EmbeddingStart, Settings
+from tidegate.training.settings import WORD_DROPOUT, ClassWeights, Settings
 
 ModelArgument = Annotated[Path, typer.Argument(metavar="MODEL", help="A model file that `tidegate train` wrote.")]
 LabelledArgument = Annotated[
@@ -119,10 +119,6 @@ _SETTINGS: dict[str, Any] = {
             show_default=str(WORD_DROPOUT),
             metavar="X",
         ),
-    ],
-    "embedding_start": Annotated[
-        EmbeddingStart,
-        _option(TRAINING, "Word vectors start random, or from their neighbours in the texts.", metavar="NAME"),
     ],
     "weight_decay": Annotated[float, _option(TRAINING, "Weight decay of AdamW.", min=0, metavar="X")],
     "clip": Annotated[float, _option(TRAINING, "Largest norm of the gradient; 0: any.", min=0, metavar="X")],

@@ -23,7 +23,7 @@ def show_reliability(report: Report) -> None:
     """
     say("texts by the probability of the predicted class; │ is the mean probability, the bar the share that is right")
     rows = [
-        (f"{b.low:.1f}–{b.high:.1f}", Text(marked(b)), f"{b.confidence:.3f}", f"{b.accuracy:.3f}", f"{b.n:,}")
+        (f"{b.low:.2f}–{b.high:.2f}", Text(marked(b)), f"{b.confidence:.3f}", f"{b.accuracy:.3f}", f"{b.n:,}")
         for b in report.reliability()
     ]
     show_table(("range", "", "probability", "right", "texts"), rows, bars=1)

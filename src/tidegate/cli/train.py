@@ -23,6 +23,7 @@ from tidegate.sequences.pooling import POOLINGS
 from tidegate.text.tokenizer import PAD, UNK
 from tidegate.text.vectors import WordVectors
 from tidegate.text.vectors import read as read_vectors
+from tidegate.training.baselines import candidates
 from tidegate.training.checkpoints import EVERY
 from tidegate.training.examples import CELL, MAX_LENGTH, VALIDATION, VOCAB_SIZE, TextExamples, prepare_texts
 from tidegate.training.settings import Settings
@@ -84,8 +85,9 @@ def train(
         known = read_vectors(vectors, examples.tokenizer.vocab) if vectors else None
     if known:
         sizes["embedding_size"] = known.vectors.shape[1]
-    configs = [_config(examples, name, sizes) for name in ([] if no_baselines else POOLINGS) if name != asked]
-    trainings = Trainings(training, examples, settings, known, _config(examples, asked, sizes), configs, target, wanted)
+    config = _config(examples, asked, sizes)
+    beside = [] if no_baselines else list(candidates(examples, config, settings, sizes["rate"]))
+    trainings = Trainings(training, examples, settings, known, config, beside, target, wanted)
     trainings.choose = parts == AUTO
     _check_options(trainings, sizes["rate"], f"--cell {cell} --parts {parts}")
     training.check_settings(settings, trainings.config)
@@ -105,17 +107,29 @@ def _check_options(trainings: Trainings, rate: float | None, asked: str) -> None
     config, recurrent = trainings.config, "network" in trainings.parts and trainings.config.recurrent
     if trainings.settings.watch_gradients and not recurrent:
         raise ValueError(f"--watch-gradients measures recurrent layers, but there is none: {asked}")
-    if rate is not None and all(each.rate is None for each in (config, *trainings.baselines)):
+    if rate is not None and all(
+        each.rate is None for each in (config, *[other.config for other in trainings.baselines])
+    ):
         raise ValueError(f"--rate is the growth factor of compounding, which is not trained: {asked}")
 
 
 def _validation(wanted: str, table: tables.Table) -> float | tuple[list[str], list[str]]:
-    """Reads `--validation`: a share, or a file with the columns of the table to train on."""
+    """Reads `--validation`: a share, or a file with the columns of the table to train on.
+
+    Raises:
+        ValueError: It is neither, or 0: the parts of a model are weighed on texts that nothing was fitted to.
+    """
     try:
-        return float(wanted)
+        share = float(wanted)
     except ValueError:
         if not Path(wanted).exists():
             raise ValueError(f"--validation is {wanted!r}, expected a share such as 0.1 or a file") from None
+    else:
+        if share == 0:
+            raise ValueError(
+                "--validation is 0, but a model's parts are weighed on held-out texts: give a share or a file"
+            )
+        return share
     held = tables.read(wanted, table.text_column, table.label_column, others=False)
     return held.texts, held.labels or []
 

@@ -2,7 +2,7 @@
 
 import gc
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from importlib import import_module
 from pathlib import Path
 from time import perf_counter
@@ -18,6 +18,7 @@ from tidegate.cli.progress import Stop, follow
 from tidegate.files.writing import is_stream, remove_unfinished
 from tidegate.models.config import TextConfig
 from tidegate.text.vectors import WordVectors
+from tidegate.training.baselines import Baseline
 from tidegate.training.checkpoints import Checkpoints
 from tidegate.training.events import DivergedError, Gradients
 from tidegate.training.examples import TextExamples
@@ -56,7 +57,7 @@ class Trainings:
     settings: Settings
     vectors: WordVectors | None
     config: TextConfig
-    baselines: list[TextConfig]
+    baselines: list[Baseline]
     output: Path
     parts: Sequence[Part] = PARTS
     choose: bool = False
@@ -81,7 +82,8 @@ class Trainings:
         folder = self.output.with_name(f"{self.output.name}.checkpoint")
         if resume:
             remove_unfinished(self.output.parent, self.output.name)
-        run = fingerprint(self.examples, self.config, self.settings, self.vectors, self.baselines)
+        beside = [each.config for each in self.baselines]
+        run = fingerprint(self.examples, self.config, self.settings, self.vectors, beside)
         self.checkpoints = Checkpoints(folder, run, resume=resume, every=every, tell=note)
 
     def complete(self, began: float) -> None:
@@ -96,9 +98,9 @@ class Trainings:
     def run(self, stop: Stop) -> None:
         """Trains everything, and compares."""
         gc.freeze()  # or the collector would look through all of torch and the texts, again and again
-        baseline = replace(self.settings, learning_rate=None, chrono=None, orthogonal=False, watch_gradients=False)
-        for config in [*self.baselines, *[self.config] * ("network" in self.parts)]:
-            self._train(config, self.settings if config is self.config else baseline, stop)
+        asked = [(self.config, self.settings)] * ("network" in self.parts)
+        for config, settings in [*[(each.config, each.settings) for each in self.baselines], *asked]:
+            self._train(config, settings, stop)
             if stop.wanted:
                 break
         self.ended = not stop.wanted
@@ -180,7 +182,7 @@ class Trainings:
             return self.config, None
         best = max(self.results, key=lambda cell: self.results[cell].best.report.quality)
         note(f"{early}: the best so far is the model of the {self.results[best].title}")
-        return next(config for config in self.baselines if config.cell == best), self.results[best]
+        return next(each.config for each in self.baselines if each.name == best), self.results[best]
 
 
 def wanted_parts(wanted: str, cell: str) -> list[Part]:

@@ -123,7 +123,7 @@ class Report:
             "n": self.n,
         }
 
-    def reliability(self, bins: int = 10) -> list["ReliabilityBin"]:
+    def reliability(self, bins: int = CALIBRATION_BINS) -> list["ReliabilityBin"]:
         """Groups rows by confidence, and compares it with the share that is right; empty bins are left out.
 
         Args:
@@ -293,22 +293,5 @@ def at_recall(positive: npt.NDArray[np.bool_], probability: npt.NDArray[np.float
     if not positive.any():
         raise ValueError("no row is of the class, so there is no recall to reach")
     ranked = np.sort(probability[positive])[::-1]
-    needed = int(np.ceil(recall * len(ranked) - 1e-9))
+    needed = max(1, int(np.ceil(recall * len(ranked) - 1e-9)))  # 0.07 of 100 are 7, not 8
     return at_threshold(positive, probability, float(ranked[needed - 1]))
-
-
-def paired_difference(first: npt.NDArray[np.bool_], second: npt.NDArray[np.bool_]) -> tuple[float, float]:
-    """The difference in accuracy of two models on the same rows, and its standard error.
-
-    Rows on which both are right or both are wrong say nothing about which is better; the error is that of a mean of
-    differences −1, 0, 1, so it is much smaller than that of two independent test sets.
-
-    Args:
-        first: Whether the first model is right, bool [B].
-        second: The same rows by the second model, bool [B].
-
-    Returns:
-        Accuracy of the first minus that of the second, and the standard error of this difference.
-    """
-    difference = first.astype(np.float64) - second
-    return float(difference.mean()), float(difference.std() / np.sqrt(len(difference)))

@@ -23,7 +23,7 @@ from tidegate.sequences.recurrent import Recurrent
 from tidegate.sequences.summaries import summarize, summarize_so_far
 from tidegate.stream.running import Running, RunningSummary, check_vectors, model_id
 from tidegate.stream.session import Session
-from tidegate.text.tokenizer import Tokenizer
+from tidegate.text.tokenizer import Tokenizer, Words
 
 Array = npt.NDArray[np.float32]
 Ids = npt.NDArray[np.integer[Any]]
@@ -350,10 +350,8 @@ class Network(Inspected):
         """Returns the parts whose scores are added up, each in the form that a stream runs.
 
         Raises:
-            ValueError: The network reads in both directions, or it has an n-gram part.
+            ValueError: The network reads in both directions.
         """
-        if getattr(self, "ngrams", None) is not None:
-            raise ValueError("a model with an n-gram part can't be streamed: that part has no running form yet")
         features = self.config.hidden_size if self.stack else self.config.input_size
         head = self.head if self.config.has_head else None
         return (RunningSummary(self.outputs, self.stack, features, self.summary, head),)
@@ -392,6 +390,10 @@ class Network(Inspected):
     def vectors_of(self, ids: Ids) -> Array:
         """Returns the vectors of words, float32 [..., I]; a network that reads vectors knows none."""
         raise TypeError(f"this network reads vectors, not words: {ids!r:.60}")
+
+    def read_texts(self, texts: Iterable[str], max_length: int | None = None) -> list[Words]:
+        """Cuts texts into the words that its parts read; a network that reads vectors reads none."""
+        raise TypeError(f"this network reads vectors, not texts: {texts!r:.60}")
 
     def head(self, summaries: Array) -> Array:
         """Applies the linear head.
@@ -442,19 +444,21 @@ class Network(Inspected):
     def compress(self, dtype: str) -> Self:
         """Makes a network with the same weights in fewer bits: a smaller file, and faster steps of wide layers.
 
-        The recurrent weights and, of texts, the word vectors are compressed; biases, rates and the head are not.
+        The recurrent weights and, of texts, the word vectors are compressed; biases, rates, head and n-grams are not.
 
         Args:
             dtype: "int8" or "bfloat16", as in `ops.compress`.
 
         Raises:
-            ValueError: The dtype is another.
+            ValueError: The dtype is another, or there is nothing to compress.
         """
         weights = {
             name: compress(array, dtype)
             for name, array in self.arrays.items()
-            if name.startswith(("rnn.weight_", "embedding."))
+            if name.startswith(("rnn.weight_", "embedding.")) and array.size
         }
+        if not weights:
+            raise ValueError("it has neither recurrent weights nor word vectors that could be kept in fewer bits")
         make, parts = self.__reduce__()
         small: Self = make(*(self.arrays | weights if part is self._stored else part for part in parts))
         return small

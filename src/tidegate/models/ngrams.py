@@ -15,6 +15,8 @@ the logits of all accounts of a model simply add up.
 import zlib
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import lru_cache
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -30,7 +32,8 @@ SHORTEST_RUN, LONGEST_RUN = 2, 5
 """Letters of a run, the spaces around a word included."""
 
 _LONGEST_WORD = 64  # letters that are looked at
-_AT_ONCE = 1024  # texts, which keeps what is counted together at some 100 MB
+_REMEMBERED = 8192  # unknown words whose sums are remembered: a stream asks for its own again and again
+_AT_ONCE = 2**18  # words that are counted at a time, by all threads together, in some 100 MB
 
 
 class Counted(NamedTuple):
@@ -196,12 +199,15 @@ class Ngrams:
         self._runs = Counted(arrays["ngrams.weight"], squares, arrays["ngrams.presence"], damped=True)
         self._letters, self._letter_idf = arrays.get("ngrams.letters"), arrays.get("ngrams.letter_idf")
         self.has_letters = self._letters is not None
+        self._spelled = lru_cache(_REMEMBERED)(self._spell)
         margins = arrays["ngrams.weight"].shape[1]
         self._word_weight, self._word_square = np.zeros((len(vocab), margins)), np.full(len(vocab), np.nan)
 
     def logits(self, texts: Sequence[Words]) -> Array:
         """Computes what the n-grams add to the logits of B texts, float64 [B, C]."""
-        batches = [texts[i : i + _AT_ONCE] for i in range(0, len(texts), _AT_ONCE)]
+        ends = np.cumsum([0, *(len(text.ids) for text in texts)])
+        cuts = np.flatnonzero(np.diff(ends[:-1] * get_num_threads() // _AT_ONCE)) + 1
+        batches = [texts[a:b] for a, b in pairwise([0, *cuts.tolist(), len(texts)])]
         if len(batches) > 1:  # numpy sorts and searches without Python's lock
             with ThreadPoolExecutor(get_num_threads()) as pool:
                 parts = list(pool.map(self._sums, batches))
@@ -273,17 +279,18 @@ class Ngrams:
         words = np.concatenate([text.ids for text in texts] or [np.zeros(0, np.int32)]).astype(np.int64)
         for word in np.unique(words).tolist():
             if np.isnan(self._word_square[word]):
-                self._word_weight[word], self._word_square[word] = self._spelled(self._vocab[word])
+                self._word_weight[word], self._word_square[word] = self._spell(self._vocab[word])
         unknown = [word for text in texts for word in text.unknown]
-        names = {word: len(self._vocab) + i for i, word in enumerate(dict.fromkeys(unknown))}
+        # in alphabetical order, so that the sum of a text is added up in one order, whatever texts are beside it
+        names = {word: len(self._vocab) + i for i, word in enumerate(sorted(set(unknown)))}
         if unknown:
             words[words == UNKNOWN] = [names[word] for word in unknown]
-        spelled = [self._spelled(word) for word in names]
+        spelled = [self._spelled(word[:_LONGEST_WORD]) for word in names]
         weight = np.concatenate([self._word_weight, *(weight[None] for weight, _ in spelled)])
         square = np.concatenate([self._word_square, np.array([square for _, square in spelled], np.float64)])
         return Counted(weight, square, None, damped=False), words, which
 
-    def _spelled(self, word: str) -> tuple[Array, float]:
+    def _spell(self, word: str) -> tuple[Array, float]:
         """Adds up the weights and the squares of the letters of a word."""
         assert self._letters is not None  # noqa: S101 - for mypy: this is asked where there are letters
         assert self._letter_idf is not None  # noqa: S101

@@ -14,6 +14,7 @@ from tidegate.models.ngrams import Ngrams
 from tidegate.ops.compressed import Compressed
 from tidegate.sequences.embedded import Embedded, softmax
 from tidegate.sequences.padding import pad
+from tidegate.stream.running import Running, RunningWords
 from tidegate.text.tokenizer import Tokenizer, Words, check_texts
 
 
@@ -106,6 +107,28 @@ class TextModel(Network):
             raise ValueError("this model has n-grams alone, and no network whose summary vectors could be returned")
         return self._summarize_ids(self.tokenizer.encode_batch(texts, self.config.max_length))
 
+    def read_texts(self, texts: Iterable[str], max_length: int | None = None) -> list[Words]:
+        """Cuts texts into words: their ids, and where a part reads the letters of words, also those without an id.
+
+        Args:
+            texts: B texts.
+            max_length: The most words of a text; None for no limit.
+
+        Raises:
+            TypeError: It is one text, or one of them is no text.
+        """
+        if self.ngrams is not None and self.ngrams.has_letters:
+            return self.tokenizer.read_batch(texts, max_length)
+        return [Words(ids) for ids in self.tokenizer.encode_batch(texts, max_length)]
+
+    def running(self) -> tuple[Running, ...]:
+        """Returns the parts whose scores are added up, each in the form that a stream runs.
+
+        Raises:
+            ValueError: The network reads in both directions.
+        """
+        return super().running() + (() if self.ngrams is None else (RunningWords(self.ngrams.logits),))
+
     def _summarize_ids(self, rows: Sequence[npt.NDArray[np.int32]]) -> Array:
         return self.summaries(rows, self.arrays["embedding.weight"])
 
@@ -124,10 +147,7 @@ class TextModel(Network):
         """
         if self.ngrams is None:
             return super().scores(texts)
-        if self.ngrams.has_letters:
-            read = self.tokenizer.read_batch(texts, self.config.max_length)
-        else:
-            read = [Words(ids) for ids in self.tokenizer.encode_batch(texts, self.config.max_length)]
+        read = self.read_texts(texts, self.config.max_length)
         logits: Array = self.head(self._summarize_ids([text.ids for text in read]))
         logits += self.ngrams.logits(read).astype(np.float32)
         return logits

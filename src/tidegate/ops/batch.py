@@ -35,9 +35,10 @@ class Batch:
         episode_starts: Not 0 on the first step of each episode, uint8 [T, B] or packed [N]; None for one episode a row.
         episode_state: What an episode starts from, "zeros" or "h0".
         ids: The row of a table that each step reads, int64 [T·B] or [N]; None where inputs come step by step.
+        V: Rows of that table, against which the ids were checked; 0 without.
     """
 
-    __slots__ = ("B", "T", "_native", "batch_sizes", "episode_starts", "episode_state", "ids", "lengths")
+    __slots__ = ("B", "T", "V", "_native", "batch_sizes", "episode_starts", "episode_state", "ids", "lengths")
 
     def __init__(
         self,
@@ -48,10 +49,12 @@ class Batch:
         episode_starts: Marks | None = None,
         episode_state: str = "zeros",
         ids: Integers | None = None,
+        V: int = 0,
     ) -> None:
         """Takes what has been checked; see `check_batch`."""
         self.T, self.B, self.lengths, self.batch_sizes = T, B, lengths, batch_sizes
-        self.episode_starts, self.episode_state, self.ids = episode_starts, episode_state, ids
+        self.episode_starts, self.episode_state = episode_starts, episode_state
+        self.ids, self.V = ids, V
         self._native: list[_native.BatchRows | None] = [None, None]
 
     def native(self, reverse: bool) -> _native.BatchRows:
@@ -60,7 +63,7 @@ class Batch:
         if rows is None:
             sizes, marks, from_h0 = self.batch_sizes, self.episode_starts, self.episode_state == "h0"
             starts = None if sizes is None else np.cumsum(sizes) - sizes
-            rows = _native.BatchRows(self.T, self.B, self.lengths, starts, reverse, marks, from_h0, self.ids)
+            rows = _native.BatchRows(self.T, self.B, self.lengths, starts, reverse, marks, from_h0, self.ids, self.V)
             self._native[reverse] = rows  # should two threads come here at once, both make the same
         return rows
 
@@ -111,6 +114,7 @@ def check_batch(
     """
     letters = "T B" if batch_sizes is None else "N"
     numbers = None if ids is None else check_ids(ids, letters, sizes).ravel()
+    V = 0 if ids is None else sizes["V"][0]
     rows: Integers | None = None
     if batch_sizes is not None:
         if lengths is not None:
@@ -121,4 +125,4 @@ def check_batch(
         rows = check_lengths(lengths, sizes)
     check_choice("episode_state", episode_state, EPISODE_STATES)
     marks = None if episode_starts is None else check_episode_starts(episode_starts, letters, sizes)
-    return Batch(sizes["T"][0], sizes["B"][0], rows, batch_sizes, marks, episode_state, numbers)
+    return Batch(sizes["T"][0], sizes["B"][0], rows, batch_sizes, marks, episode_state, numbers, V)

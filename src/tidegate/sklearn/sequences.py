@@ -8,6 +8,7 @@ from sklearn.utils.validation import validate_data
 from tidegate.sequences.features import LAYOUTS
 from tidegate.sklearn.estimator import Classifier, Encoder, Estimator, Regressor
 from tidegate.training.fitting import VECTOR_DROPOUT
+from tidegate.training.settings import Settings
 
 
 class SequenceEstimator(Estimator):
@@ -57,7 +58,7 @@ class SequenceEstimator(Estimator):
         epochs: int | None = None,
         batch_size: int | None = None,
         learning_rate: float | None = None,
-        weight_decay: float = 0.01,
+        weight_decay: float = Settings.weight_decay,
         dropout: float = VECTOR_DROPOUT,
         random_state: Any = None,
     ) -> None:

@@ -26,12 +26,14 @@ class Memory(NamedTuple):
         sessions: Open sessions.
         session: The numbers that are kept of a session, float32.
         states: All of them, with rows that are free at present.
+        words: The words that all sessions have read, of a model with n-grams.
         records: What finds a session: keys, rows, times, texts that are held back.
     """
 
     sessions: int
     session: int
     states: int
+    words: int
     records: int
 
 
@@ -170,7 +172,7 @@ class StreamPool:
             records += sum(sys.getsizeof(key) + sys.getsizeof(row) for key, row in self._rows.items())
             records += sum(sys.getsizeof(held.text) + sys.getsizeof(held.data) + 56 for held in self._held.values())
             records += self._used.nbytes + self._slots.counts.nbytes
-            return Memory(len(self._rows), session, session * len(self._used), records)
+            return Memory(len(self._rows), session, session * len(self._used), self._slots.word_bytes, records)
 
     def __len__(self) -> int:
         return len(self._rows)
@@ -338,6 +340,7 @@ class StreamPool:
     def _forget(self, key: Hashable) -> None:
         row = self._rows.pop(key)
         self._held.pop(row, None)
+        self._slots.forget(np.array([row]))
         self._free.append(row)
 
     def _state(self, row: int) -> bytes:

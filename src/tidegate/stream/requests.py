@@ -97,7 +97,7 @@ class Request:
 def merged(model: Streamable, requests: Sequence[Request]) -> Sequences:
     """Puts together what the sessions of requests read, one after another."""
     if model.tokenizer:
-        return model.tokenizer.encode_batch(text for request in requests for text in request.texts)
+        return model.read_texts(text for request in requests for text in request.texts)
     if len(requests) == 1 and requests[0].pieces is not None:
         return requests[0].pieces  # type: ignore[no-any-return]
     nothing = np.zeros((0, 0), np.float32)

@@ -4,8 +4,9 @@ A network's scores are the sum of those of its parts. One part is the recurrent 
 and the head; an account of another kind is one more.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cached_property
+from types import MappingProxyType
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
@@ -16,7 +17,7 @@ from tidegate.ops.checks import check
 from tidegate.ops.compressed import Compressed
 from tidegate.sequences.recurrent import Recurrent
 from tidegate.sequences.summaries import PARTS, summary_parts
-from tidegate.text.tokenizer import Tokenizer
+from tidegate.text.tokenizer import NO_WORDS, Tokenizer, Words
 
 Array = npt.NDArray[np.float32]
 Rows = npt.NDArray[np.intp]
@@ -31,11 +32,13 @@ class Steps(NamedTuple):
         x: Vectors, float32 [T, B, I].
         ids: The words that they are of, int32 [T, B]; None where the network reads no texts.
         lengths: Steps of each row, int64 [B], 1 to T.
+        words: The words of each row, as they were read; None where the network reads no texts.
     """
 
     x: Array
     ids: npt.NDArray[np.int32] | None
     lengths: npt.NDArray[np.int64]
+    words: Sequence[Words] | None = None
 
 
 class Field(NamedTuple):
@@ -45,8 +48,17 @@ class Field(NamedTuple):
     start: float = 0.0
 
 
-Kept = Mapping[str, Array]
-"""The fields of many streams by name, float32 [rows, …], C-contiguous."""
+class Kept(dict[str, Array]):
+    """The fields of many streams by name, float32 [rows, …], C-contiguous.
+
+    Attributes:
+        words: All words that streams have read, by row, where a part needs them.
+    """
+
+    def __init__(self, fields: Mapping[str, Array]) -> None:
+        """Takes the fields."""
+        super().__init__(fields)
+        self.words: dict[int, Words] = {}
 
 
 class Running(Protocol):
@@ -95,6 +107,10 @@ class Streamable(Protocol):
 
     def vectors_of(self, ids: npt.NDArray[np.int32]) -> Array:
         """Returns the vectors of words, float32 [..., I]."""
+        ...
+
+    def read_texts(self, texts: Iterable[str]) -> list[Words]:
+        """Cuts texts into words, with all that its parts read of them."""
         ...
 
     def check_vectors(self, name: str, source: Any, axes: str) -> Array:
@@ -158,7 +174,7 @@ class RunningSummary:
     def _read(self, kept: Array, rows: Rows, steps: Steps) -> Array:
         S, L, H = self._state
         places = rows * (S * L) + np.arange(S * L).reshape((S, L, 1) if S > 1 else (L, 1))
-        states = kept.reshape(-1, H)
+        states = kept.reshape(len(kept) * S * L, H)
         before = states[places]
         if self._stack and len(steps.x) == 1:
             after = self._stack.step(steps.x[0], before, out=before)
@@ -189,6 +205,25 @@ def _add(more: Callable[..., Any], kept: Array, rows: Rows, y: Array, lengths: n
     kept[rows] = so_far
 
 
+class RunningWords:
+    """A part that is computed anew from all words so far, which cost 4 bytes each, and their letters if unknown."""
+
+    fields: Mapping[str, Field] = MappingProxyType({})
+
+    def __init__(self, scores: Callable[[Sequence[Words]], npt.NDArray[np.floating]]) -> None:
+        """Takes what computes scores [B, C] of the words of B texts."""
+        self._scores = scores
+
+    def read(self, kept: Kept, rows: Rows, steps: Steps) -> None:
+        """See `Running`."""
+        for row, words in zip(rows.tolist(), steps.words or (), strict=True):
+            kept.words[row] = kept.words.get(row, NO_WORDS).followed_by(words)
+
+    def results(self, kept: Kept, rows: Rows, counts: npt.NDArray[np.int64]) -> tuple[None, Array]:
+        """See `Running`."""
+        return None, self._scores([kept.words.get(row, NO_WORDS) for row in rows.tolist()]).astype(np.float32)
+
+
 class StreamableStack:
     """A bare stack as a network that can be streamed."""
 
@@ -214,6 +249,10 @@ class StreamableStack:
     def vectors_of(self, ids: npt.NDArray[np.int32]) -> Array:
         """See `Streamable`."""
         raise TypeError("a stack reads vectors, not words")
+
+    def read_texts(self, texts: Iterable[str]) -> list[Words]:
+        """See `Streamable`."""
+        raise TypeError("a stack reads vectors, not texts")
 
     def probabilities_of(self, scores: Array) -> Array:
         """See `Streamable`."""

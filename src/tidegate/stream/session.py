@@ -75,7 +75,7 @@ class Session:
             self._slots.read(_ROW, piece_vectors(self.model, piece)[None])
         else:
             text, self._held = pieces.take(tokenizer, self._held, piece)
-            self._slots.read(_ROW, tokenizer.encode_batch([text]))
+            self._slots.read(_ROW, self.model.read_texts([text]))
         return self
 
     def finish(self) -> Self:
@@ -89,7 +89,7 @@ class Session:
         """
         if self.model.tokenizer:
             text, self._held = pieces.rest(self._held), pieces.NO_TEXT
-            self._slots.read(_ROW, self.model.tokenizer.encode_batch([text]))
+            self._slots.read(_ROW, self.model.read_texts([text]))
         return self
 
     def reset(self) -> None:

@@ -3,18 +3,20 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from math import prod
+from sys import getsizeof
 from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
 
 from tidegate.sequences.padding import STEPS_PER_BATCH, batches, pad
-from tidegate.stream.running import Array, Field, Rows, Steps, Streamable
-from tidegate.stream.state import State
+from tidegate.stream.running import Array, Field, Kept, Rows, Steps, Streamable
+from tidegate.stream.state import State, StateError
 from tidegate.text.pieces import Held
+from tidegate.text.tokenizer import NO_WORDS, Words
 
-Sequences = Sequence[npt.NDArray[Any]] | npt.NDArray[np.float32]
-"""The next steps of B streams: for each its words, ints [T], or vectors, float32 [T, I]; or all of them, [B, T, I]."""
+Sequences = Sequence[Words] | Sequence[npt.NDArray[np.float32]] | npt.NDArray[np.float32]
+"""The next steps of B streams: for each its words, or vectors, float32 [T, I]; or all of them, [B, T, I]."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,7 +75,7 @@ class Slots:
         model: The model.
         counts: Steps that each row has read, int64 [capacity].
         most_steps: Steps that are read of a stream; None for all.
-        floats: The numbers that are kept of a stream.
+        floats: The numbers that are kept of a stream, beside its words if a part needs them.
     """
 
     def __init__(self, model: Streamable, capacity: int, most_steps: int | None) -> None:
@@ -92,7 +94,7 @@ class Slots:
         self._fields: dict[str, Field] = {name: field for part in self._parts for name, field in part.fields.items()}
         self.floats = sum(prod(field.shape) for field in self._fields.values())
         self.counts = np.zeros(0, np.int64)
-        self._kept = {name: np.zeros((0, *field.shape), np.float32) for name, field in self._fields.items()}
+        self._kept = Kept({name: np.zeros((0, *field.shape), np.float32) for name, field in self._fields.items()})
         self.grow(capacity)
 
     def grow(self, capacity: int) -> None:
@@ -108,6 +110,18 @@ class Slots:
         self.counts[rows] = 0
         for name, field in self._fields.items():
             self._kept[name][rows] = field.start
+        self.forget(rows)
+
+    def forget(self, rows: Rows) -> None:
+        """Gives back what rows take that are free now."""
+        for row in rows.tolist() if self._kept.words else ():
+            self._kept.words.pop(row, None)
+
+    @property
+    def word_bytes(self) -> int:
+        """The memory that is taken by the words of all streams."""
+        kept = self._kept.words.values()
+        return sum(getsizeof(each.ids) + getsizeof(each.unknown) + sum(map(getsizeof, each.unknown)) for each in kept)
 
     def read(self, rows: Rows, sequences: Sequences) -> None:
         """Reads the next steps of some rows, to the bit as if each were alone and its steps came one by one.
@@ -119,12 +133,12 @@ class Slots:
         if isinstance(sequences, np.ndarray):
             self._read_equal(rows, sequences)
             return
-        lengths = np.array(list(map(len, sequences)), np.int64)
+        lengths = np.array([len(each.ids if isinstance(each, Words) else each) for each in sequences], np.int64)
         if self.most_steps is not None:
             lengths = np.minimum(lengths, np.maximum(self.most_steps - self.counts[rows], 0))
         for some in batches(lengths):
             if len(going := some[lengths[some] > 0]):
-                self._read(rows[going], self._steps([sequences[b][: lengths[b]] for b in going]))
+                self._read(rows[going], self._steps([_first(sequences[b], lengths[b]) for b in going]))
 
     def _read_equal(self, rows: Rows, x: npt.NDArray[np.float32]) -> None:
         """Reads vectors [B, T, I], as many for each row."""
@@ -139,13 +153,13 @@ class Slots:
             part.read(self._kept, rows, steps)
         self.counts[rows] += steps.lengths
 
-    def _steps(self, sequences: Sequence[npt.NDArray[Any]]) -> Steps:
+    def _steps(self, sequences: Sequence[Any]) -> Steps:
         if self.model.tokenizer is None:
             x, lengths = pad(sequences, sequences[0].shape[1])
             return Steps(x, None, lengths)
-        words, lengths = pad([sequence[:, None] for sequence in sequences], 1, np.int32)
-        ids: Any = words[:, :, 0]
-        return Steps(self.model.vectors_of(ids), ids, lengths)
+        padded, lengths = pad([words.ids[:, None] for words in sequences], 1, np.int32)
+        ids: Any = padded[:, :, 0]
+        return Steps(self.model.vectors_of(ids), ids, lengths, sequences)
 
     def answers(self, rows: Rows) -> Answers:
         """Computes what the model makes of some rows."""
@@ -159,7 +173,8 @@ class Slots:
     def state(self, row: int, held: Held) -> bytes:
         """Writes down what is kept of a row, and what is held back of its text."""
         arrays = b"".join(self._kept[name][row].astype("<f4").tobytes() for name in sorted(self._fields))
-        return State(self.model.model_id, int(self.counts[row]), held, arrays).to_bytes()
+        words = self._kept.words.get(row, NO_WORDS)
+        return State(self.model.model_id, int(self.counts[row]), held, arrays, words).to_bytes()
 
     def check(self, data: bytes) -> State:
         """Returns what `state` wrote.
@@ -168,7 +183,11 @@ class Slots:
             TypeError: It is no bytes.
             StateError: It is damaged, or of another version or model.
         """
-        return State.from_bytes(data, self.model.model_id, self.floats)
+        state = State.from_bytes(data, self.model.model_id, self.floats)
+        ids = state.words.ids
+        if len(ids) and (self.model.tokenizer is None or ids.min() < 0 or ids.max() >= len(self.model.tokenizer)):
+            raise StateError("the state holds words that the model does not know")
+        return state
 
     def restore(self, row: int, data: bytes) -> Held:
         """Puts what `state` wrote into a row, and returns what was held back.
@@ -184,4 +203,12 @@ class Slots:
             array[...] = numbers[: array.size].reshape(array.shape)
             numbers = numbers[array.size :]
         self.counts[row] = state.steps
+        self.forget(np.array([row]))
+        if len(state.words.ids):
+            self._kept.words[row] = state.words
         return state.held
+
+
+def _first(sequence: Any, steps: int) -> Any:
+    """Returns the first steps of words, or of vectors."""
+    return sequence.take(np.arange(steps)) if isinstance(sequence, Words) else sequence[:steps]

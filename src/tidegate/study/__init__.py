@@ -10,7 +10,6 @@ QUESTIONS = {
     "activation": "What do the candidate's tanh and the gates' sigmoid do for a GRU?",
     "short-memory": "Do units with a short memory have active reset gates?",
     "summaries": "When is a summary that knows the order of words worth its price?",
-    "recipe": "What is each part of the training recipe worth on short opinions?",
     "attribution": "Do three ways to say which words mattered agree, and are they right?",
 }
 """The studies and what they ask, in the order of the summary page."""

@@ -64,6 +64,13 @@ class Words(NamedTuple):
         place = np.cumsum(self.ids == UNKNOWN) - 1
         return Words(ids, tuple(self.unknown[i] for i in place[steps[ids == UNKNOWN]]))
 
+    def followed_by(self, more: "Words") -> "Words":
+        """Returns these words and more of the same text."""
+        return Words(np.concatenate([self.ids, more.ids]), self.unknown + more.unknown)
+
+
+NO_WORDS = Words(np.zeros(0, np.int32))
+
 
 class Tokenizer:
     """Cuts texts into lower-cased words and punctuation marks, and knows the id of each.

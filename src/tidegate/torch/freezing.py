@@ -22,10 +22,11 @@ def freeze(model: Model) -> Model:
         ...     y, h_n = model(torch.randn(5, 2, 3))
 
     **It is a promise.** Calls without gradients do not see a change that is made to the weights afterwards, in place,
-    through `data` or by an optimizer. The promise ends by `train()`, by `load_state_dict`, and by what moves or
-    converts parameters, as `to`, `share_memory` and `double` do: for the module on which it is called, and all modules
-    in it. Another `freeze` packs the weights anew. Copies of a frozen model, by `copy.deepcopy` or pickle, are not
-    frozen.
+    through `data` or by an optimizer. Other tensors in their place are seen: a new parameter, those of
+    `torch.nn.utils.prune`, and for its call those of `torch.func.functional_call`. The promise ends by `train()`,
+    `load_state_dict` and `reset_parameters`, and by what moves or converts parameters, as `to`, `share_memory` and
+    `double` do: for the module on which it is called, and all modules in it. Another `freeze` packs the weights anew.
+    Copies of a frozen model, by `copy.deepcopy` or pickle, are not frozen.
 
     Calls with gradients, of packed sequences, with lengths, episodes, ids or traces, and those that torch transforms,
     read the weights themselves, and so do layers that native kernels do not run.

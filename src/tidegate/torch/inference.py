@@ -4,6 +4,7 @@ A step of a stream takes microseconds, and most of a call would be checks of ten
 looks at the tensors itself, and leaves everything that is not quite usual to the general way, which says what is wrong.
 """
 
+from operator import is_
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -25,18 +26,24 @@ class Frozen:
     """The packed weights of a module that `freeze` was given. A copy of the module, a pickled one too, has none.
 
     Attributes:
+        weights: The tensors that were packed, in torch's order. A module may be given others, for one call too.
         stack: Packed weights of all layers.
     """
 
-    __slots__ = ("stack",)
+    __slots__ = ("stack", "weights")
 
     def __init__(self, module: RNNBase, cell: Cell, weights: list[Tensor]) -> None:
         """Packs the weights; of those that native kernels can't read nothing is kept."""
         held, memory = memory_of(weights)
-        packed = (tuple(weights), memory)
+        self.weights = tuple(weights)
         self.stack: PackedStack | None = None
         if held and not module.proj_size:
+            packed = (self.weights, memory)
             self.stack = TENSORS.pack(_native_cell(cell), _sizes(module), packed, get_num_threads())
+
+    def stack_of(self, weights: list[Tensor]) -> "PackedStack | None":
+        """Returns the packed weights if these very tensors were packed."""
+        return self.stack if all(map(is_, weights, self.weights)) else None
 
     def __reduce__(self) -> tuple[type, tuple[()]]:
         return type(None), ()
@@ -53,7 +60,7 @@ def infer(
         x: Input [T, B, I], [B, T, I] with `batch_first`, or [T, I].
         hx: Initial states.
         weights: The current weights, in torch's order.
-        frozen: Packed weights to read in their place.
+        frozen: Packed weights to read in their place, if they are the tensors that were packed.
 
     Returns:
         What the module returns, [T, B, D·H] or as x is laid out, and the final states; None, and nothing has happened,
@@ -61,7 +68,7 @@ def infer(
     """
     if type(x) is not Tensor or (torch.is_grad_enabled() and weights[0].requires_grad) or transform():
         return None
-    states, stack = () if hx is None else as_states(hx), frozen.stack if frozen else None
+    states, stack = () if hx is None else as_states(hx), frozen.stack_of(weights) if frozen else None
     tensors = (x, *states) if stack else (x, *states, *weights)
     read = (*tensors, *weights)
     if torch.is_grad_enabled() and any(isinstance(each, Tensor) and each.requires_grad for each in read):

@@ -66,7 +66,8 @@ def check_rows(data: Tensor | PackedSequence, rows: RowArguments, batch_first: b
     elif batch_first:
         T, B = B, T
     if lengths is None and episode_starts is None:
-        return Batch(T, B, episode_state=episode_state) if as_tensors else _dense(T, B, episode_state)
+        kept = not (as_tensors or torch.compiler.is_compiling())  # which takes no notice of the cache, and warns
+        return _dense(T, B, episode_state) if kept else Batch(T, B, episode_state=episode_state)
     if as_tensors:
         steps = None if lengths is None else _tensor("lengths", lengths, "integers")
         marks = None if episode_starts is None else _tensor("episode_starts", episode_starts, "bool")
@@ -94,10 +95,12 @@ class Lookup(NamedTuple):
     Attributes:
         table: The table [V, I].
         ids: The row that each step reads, int64 [T, B], [B, T] or [T], as the input would be laid out.
+        V: Rows of the table when the ids were checked: another thread may give it other ones.
     """
 
     table: Tensor
     ids: Tensor
+    V: int
 
     def gathered(self) -> Tensor:
         """Returns the input, [T, B, I], [B, T, I] or [T, I]."""
@@ -106,7 +109,7 @@ class Lookup(NamedTuple):
     def add_to(self, batch: Batch, batch_first: bool) -> Batch:
         """Returns the batch with the ids in it."""
         ids = self.ids.numpy().ravel("F" if batch_first else "C")
-        return Batch(batch.T, batch.B, batch.lengths, None, batch.episode_starts, batch.episode_state, ids)
+        return Batch(batch.T, batch.B, batch.lengths, None, batch.episode_starts, batch.episode_state, ids, self.V)
 
 
 def look_up(table: Any, ids: Ids, *, transformed: bool) -> tuple[Tensor, Lookup | None]:
@@ -134,12 +137,12 @@ def look_up(table: Any, ids: Ids, *, transformed: bool) -> tuple[Tensor, Lookup 
     if isinstance(ids, PackedSequence):
         raise TypeError("ids is a PackedSequence, expected integers [T, B], with lengths")
     if transformed or jit_traces():
-        return Lookup(table, _tensor("ids", ids, "integers").long()).gathered(), None
+        return Lookup(table, _tensor("ids", ids, "integers").long(), table.shape[0]).gathered(), None
     values, (V, I) = np.asarray(_on_cpu(ids)), table.shape
     if values.ndim not in {1, 2}:
         raise ValueError(f"ids has {values.ndim} axes, expected 2, or 1 for a single sequence")
     numbers = torch.from_numpy(check_ids(values, "T B" if values.ndim == 2 else "T", {"V": (V, "input")}))
-    lookup = Lookup(table, numbers)
+    lookup = Lookup(table, numbers, V)
     if unfit_tensor("input", table) or table.is_inference():  # which autograd does not keep
         return lookup.gathered(), None
     return table.new_empty(1, I).expand(*numbers.shape, I), lookup

@@ -6,11 +6,12 @@ All of them are networks too, trained by the same loop on the same sequences and
 from collections.abc import Iterator
 from dataclasses import replace
 from importlib import import_module
-from typing import Any
+from typing import Any, NamedTuple
 
 from tidegate.models.architecture import Architecture
 from tidegate.sequences.features import Features, statistics
 from tidegate.sequences.pooling import POOLINGS
+from tidegate.text.vectors import WordVectors
 from tidegate.training.corpus import Corpus
 from tidegate.training.events import Epoch
 from tidegate.training.examples import Examples, Labelled, SequenceExamples
@@ -19,34 +20,64 @@ from tidegate.training.settings import Settings
 STATISTICS = "statistics"
 
 
-def baselines(examples: Examples, config: Architecture, settings: Settings) -> dict[str, Any]:
+class Baseline(NamedTuple):
+    """One of the baselines of a network.
+
+    Attributes:
+        name: The name of the pooling, or "statistics" for a linear model on the mean, deviation, minimum, maximum and
+            slopes of sequences of numbers, see `tidegate.sequences.features.statistics`.
+        examples: What to train on and to judge by.
+        config: What to train, of the network's own type.
+        settings: How to train it.
+    """
+
+    name: str
+    examples: Examples
+    config: Any
+    settings: Settings
+
+
+def candidates(
+    examples: Examples, config: Architecture, settings: Settings, rate: float | None = None
+) -> Iterator[Baseline]:
+    """Yields the baselines of a network, which differ from it in what stands in the place of the recurrent layer.
+
+    Args:
+        examples: What the network is trained on and judged by.
+        config: The network, whose sizes they have.
+        settings: How it is trained; a baseline has a learning rate of its own, and nothing that is about gates.
+        rate: The growth factor of compounding; None to learn it.
+    """
+    plain = replace(settings, chrono=None, orthogonal=False, watch_gradients=False, learning_rate=None)
+    for name, pooling in POOLINGS.items():
+        if name != config.cell:
+            alike = replace(config, cell=name, rate=rate if pooling.has_rate else None)
+            yield Baseline(name, examples, alike, plain)
+    if isinstance(examples, SequenceExamples):
+        summed_up = _summed_up(examples)
+        yield Baseline(STATISTICS, summed_up, summed_up.config(next(iter(POOLINGS))), plain)
+
+
+def baselines(
+    examples: Examples, config: Architecture, settings: Settings, vectors: WordVectors | None = None
+) -> dict[str, Any]:
     """Trains the baselines of a network.
 
     Args:
         examples: What the network is trained on and judged by.
         config: The network.
-        settings: How it is trained; the baselines have learning rates of their own.
+        settings: How it is trained, see `candidates`.
+        vectors: The word vectors that it starts from.
 
     Returns:
-        The report of the best epoch by the name of the pooling, or "statistics" for a linear model on the mean,
-        deviation, minimum, maximum and slopes of sequences of numbers, see `tidegate.sequences.features.statistics`.
+        The report of the best epoch of each by its name.
     """
     loop, reports = import_module("tidegate.training.loop"), {}
-    plain = replace(settings, chrono=None, orthogonal=False, watch_gradients=False, learning_rate=None)
-    for name, data, pooling in _candidates(examples, config.cell):
-        epochs = (event for event in loop.train(data, data.config(pooling), plain) if isinstance(event, Epoch))
+    for name, *how in candidates(examples, config, settings):
+        epochs = (event for event in loop.train(*how, vectors) if isinstance(event, Epoch))
         *_, best = (epoch.report for epoch in epochs if epoch.weights is not None)
         reports[name] = best
     return reports
-
-
-def _candidates(examples: Examples, cell: str) -> Iterator[tuple[str, Examples, str]]:
-    """Yields the baselines of a cell: name, what to train on, and the pooling to train."""
-    for name in POOLINGS:
-        if name != cell:
-            yield name, examples, name
-    if isinstance(examples, SequenceExamples):
-        yield STATISTICS, _summed_up(examples), next(iter(POOLINGS))
 
 
 def _summed_up(examples: SequenceExamples) -> SequenceExamples:

@@ -194,7 +194,8 @@ def prepare_texts(
     facts, parts = _parts(list(check_texts(texts)), labels, task, validation, seed)
     tokenizer = Tokenizer.train(parts[0].sequences, vocab_size=vocab_size, min_frequency=min_frequency)
     facts |= _labelled(parts, lambda part: Corpus.from_texts(part, tokenizer, max_length))
-    facts |= {"texts": (parts[0].sequences, parts[-1].sequences), "held_out": not isinstance(validation, tuple)}
+    held_out = not isinstance(validation, tuple) and validation > 0
+    facts |= {"texts": (parts[0].sequences, parts[-1].sequences), "held_out": held_out}
     return TextExamples(**facts, tokenizer=tokenizer, max_length=max_length, repeats=find_repeats(parts[0], parts[-1]))
 
 

@@ -94,7 +94,7 @@ def _fit(
     compared, (folder, resume) = judged.pop("compared"), resumed
     run = _prepare(data, labels, judged, cell, settings)
     model = _train(*run, None if folder is None else Checkpoints(folder, fingerprint(*run), resume=resume))
-    return _compared(model, baselines(*run[:3])) if compared else model
+    return _compared(model, baselines(*run)) if compared else model
 
 
 def _compared(model: Network, reports: Mapping[str, Any]) -> Network:

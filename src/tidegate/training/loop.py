@@ -183,9 +183,8 @@ def check_settings(settings: Settings, config: Architecture) -> None:
         return
     if settings.word_dropout:
         raise ValueError(f"word_dropout is {settings.word_dropout}, but a network of vectors has no words")
-    if settings.freeze or settings.embedding_start != "random":
-        given = "freeze is True" if settings.freeze else f"embedding_start is {settings.embedding_start!r}"
-        raise ValueError(f"{given}, but a network of vectors has no word vectors")
+    if settings.freeze:
+        raise ValueError("freeze is True, but a network of vectors has no word vectors")
 
 
 def evaluate(module: NetworkModule, labelled: Labelled) -> Report | RegressionReport:

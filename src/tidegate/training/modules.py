@@ -131,7 +131,10 @@ class NetworkModule(nn.Module):
             loss = nn.functional.mse_loss(scores, numbers, reduction=reduction)
             return loss if weights is None else (loss.mean(1) * weights).mean()
         loss = nn.functional.cross_entropy(scores, targets, self.class_weights, reduction=reduction)
-        return loss if weights is None else (loss * weights).mean()
+        if weights is None:
+            return loss
+        total = len(targets) if self.class_weights is None else self.class_weights[targets].sum()
+        return (loss * weights).sum() / total  # as torch's mean, which is over the weights of the classes
 
     def arrays(self) -> dict[str, npt.NDArray[np.float32]]:
         """Returns copies of the arrays of the model file, the scale in them."""

@@ -114,11 +114,16 @@ class Joiner:
         Args:
             examples: What to train on and what to judge by, classes.
             settings: How to train: whether classes are balanced.
+
+        Raises:
+            ValueError: The texts to judge by are those to train on: they cannot tell how much a part is worth.
         """
+        if examples.validation.corpus is examples.train.corpus:
+            raise ValueError(
+                "validation is 0, but parts are weighed on texts that nothing was fitted to: hold some out"
+            )
         self.examples, self.targets = examples, examples.validation.targets
-        counts = np.bincount(examples.train.targets, minlength=len(examples.labels))
-        self._balanced = settings.balances(counts)
-        self._importance = counts.mean() / np.maximum(counts, 1) if self._balanced else None
+        self._importance = settings.importance(examples.train.targets, len(examples.labels))
         self._ngrams: Any = None
         self._ngram_logits: list[Array] = []
 
@@ -137,7 +142,7 @@ class Joiner:
         """
         began, fitting = perf_counter(), import_module("tidegate.training.ngrams")
         steps = len(self.examples.train.corpus.steps) + len(self.examples.validation.corpus.steps)
-        options = {"letters": fitting.reads_letters(steps), "balanced": self._balanced}
+        options = {"letters": fitting.reads_letters(steps), "balanced": self._importance is not None}
         train, held = (self._read(part, letters=options["letters"]) for part in (0, 1))
         facts = (self.examples.tokenizer.vocab, len(self.examples.labels))
         fitted = fitting.fit_ngrams(train, self.examples.train.targets, *facts, **options)

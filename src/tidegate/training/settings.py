@@ -8,8 +8,6 @@ import numpy.typing as npt
 
 from tidegate.ops.checks import check_choice
 
-EmbeddingStart = Literal["texts", "random"]
-EMBEDDING_STARTS: tuple[str, ...] = get_args(EmbeddingStart)
 ClassWeights = Literal["auto", "balanced", "none"]
 CLASS_WEIGHTS: tuple[str, ...] = get_args(ClassWeights)
 WORD_DROPOUT = 0.1
@@ -29,8 +27,6 @@ class Settings:
         weight_decay: Of AdamW.
         dropout: Probability of zeroing a feature, see `NetworkModule`.
         word_dropout: Probability of replacing a word by the unknown word. None for 0.1; vectors have no words.
-        embedding_start: What word vectors start from without given ones: "random" numbers, or the "texts" to train on,
-            by which words stand near each other, see `associations.word_vectors`.
         clip: Largest norm of the gradient; 0 for any.
         patience: Epochs without a better validation score (macro F1, or R² of a regression) before training stops. None
             for half of the epochs, at least 3: while the learning rate is high, worse epochs mean little.
@@ -51,7 +47,6 @@ class Settings:
     weight_decay: float = 0.01
     dropout: float = 0.4
     word_dropout: float | None = None
-    embedding_start: EmbeddingStart = "random"
     clip: float = 1.0
     patience: int | None = None
     class_weights: ClassWeights = "auto"
@@ -65,7 +60,7 @@ class Settings:
         """Checks every value.
 
         Raises:
-            ValueError: A number is out of its range, or `class_weights` or `embedding_start` is an unknown word.
+            ValueError: A number is out of its range, or `class_weights` is an unknown word.
         """
         for name in ("epochs", "batch_size", "patience"):
             if getattr(self, name) is not None and getattr(self, name) < 1:
@@ -79,12 +74,22 @@ class Settings:
         if self.chrono is not None and not self.chrono >= 2:
             raise ValueError(f"chrono is {self.chrono}, expected 2 or more: the longest memory in steps")
         check_choice("class_weights", self.class_weights, CLASS_WEIGHTS)
-        check_choice("embedding_start", self.embedding_start, EMBEDDING_STARTS)
 
-    def balances(self, counts: npt.NDArray[np.integer]) -> bool:
-        """Decides whether classes are balanced, given the rows of each, int [C]."""
+    def importance(self, targets: npt.NDArray[np.integer], classes: int) -> npt.NDArray[np.float64] | None:
+        """Weighs each class by 1 ÷ its frequency, where `class_weights` wants that.
+
+        Args:
+            targets: Index of the class of each row, int [B].
+            classes: C.
+
+        Returns:
+            Rows of an average class ÷ rows of this one, [C]; None if each row counts the same.
+        """
+        counts = np.bincount(targets, minlength=classes)
         marked = counts.max() >= MARKED_IMBALANCE * counts.min()
-        return self.class_weights == "balanced" or (self.class_weights == "auto" and bool(marked))
+        if self.class_weights == "none" or (self.class_weights == "auto" and not marked):
+            return None
+        return np.asarray(counts.mean() / np.maximum(counts, 1))
 
     def schedule(self, count: int) -> "Schedule":
         """Decides what is left open, for a number of sequences: few make smaller steps and more epochs."""

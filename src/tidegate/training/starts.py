@@ -1,20 +1,14 @@
 """How a network starts: its module, and its weights where torch's own start is not wanted."""
 
-from typing import Any
-
 import numpy as np
-import numpy.typing as npt
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from tidegate.models.architecture import Architecture
 from tidegate.models.config import TextConfig
 from tidegate.text.vectors import WordVectors
-from tidegate.training.associations import word_vectors
-from tidegate.training.corpus import Corpus
 from tidegate.training.examples import Examples, TextExamples
-from tidegate.training.modules import EMBEDDING_SPREAD, NetworkModule, Scale, TextModule
-from tidegate.training.optimizer import one_torch_thread
+from tidegate.training.modules import NetworkModule, Scale, TextModule
 from tidegate.training.settings import Settings
 
 
@@ -24,8 +18,8 @@ def start_network(
     """Makes a network at its start.
 
     Raises:
-        ValueError: The vectors are of another size than the embedding, know none of its words, there are no words, or
-            the embedding shall start otherwise.
+        ValueError: The vectors are of another size than the embedding, know none of its words, or there are no
+            words.
     """
     outputs = Scale.of(examples.train.targets) if config.task == "regression" else None
     if not isinstance(config, TextConfig) or not isinstance(examples, TextExamples):
@@ -34,27 +28,15 @@ def start_network(
         module = NetworkModule(config, settings.dropout, settings.chrono, outputs=outputs)
     else:
         module = TextModule(config, settings.dropout, settings.chrono, outputs=outputs)
-        if vectors is not None and settings.embedding_start != "random":
-            raise ValueError(f"embedding_start is {settings.embedding_start!r}, but word vectors are given")
         if vectors is not None:
             start_from_vectors(module.embedding, examples.tokenizer.vocab, vectors)
-        elif settings.embedding_start == "texts":
-            start_from_texts(module.embedding, examples.train.corpus)
         module.embedding.weight.requires_grad_(not settings.freeze)
     if settings.orthogonal:
         start_orthogonal(module)
-    module.class_weights = _class_weights(examples.train.targets, config, settings)
+    if config.task == "classification":
+        weights = settings.importance(examples.train.targets, len(config.labels))
+        module.class_weights = None if weights is None else torch.from_numpy(weights.astype(np.float32))
     return module
-
-
-def _class_weights(targets: npt.NDArray[Any], config: Architecture, settings: Settings) -> Tensor | None:
-    """Weighs each class by 1 ÷ its frequency, where that is wanted, [C]."""
-    if config.task != "classification":
-        return None
-    counts = np.bincount(targets, minlength=len(config.labels))
-    if not settings.balances(counts):
-        return None
-    return torch.from_numpy((counts.mean() / np.maximum(counts, 1)).astype(np.float32))
 
 
 def start_from_vectors(embedding: nn.Embedding, vocab: list[str], vectors: WordVectors) -> int:
@@ -86,14 +68,6 @@ def start_from_vectors(embedding: nn.Embedding, vocab: list[str], vectors: WordV
         embedding.weight[found] = known
         embedding.weight[embedding.padding_idx or 0] = 0
     return len(known)
-
-
-def start_from_texts(embedding: nn.Embedding, corpus: Corpus) -> None:
-    """Starts an embedding from vectors of the words that stand near each other in the texts, as small as usual."""
-    with torch.no_grad(), one_torch_thread():
-        vectors = word_vectors(corpus, *embedding.weight.shape).mul_(EMBEDDING_SPREAD)
-        embedding.weight[:] = torch.where(vectors.any(0), vectors, embedding.weight)
-        embedding.weight[embedding.padding_idx or 0] = 0
 
 
 def start_orthogonal(module: nn.Module) -> None:

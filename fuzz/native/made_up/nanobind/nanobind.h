@@ -1,4 +1,4 @@
-// Objects in the place of Python's, so that native/tensors.hpp and native/tensor_stack.hpp run under sanitizers without
+// Objects in the place of Python's, so that native/tensors.hpp and what includes it run under sanitizers without
 // Python: what they take from nanobind, and no more.
 #pragma once
 #include <cstddef>
@@ -13,6 +13,7 @@ struct MadeUp {
   std::vector<MadeUp*> items;
   const void* pointer = nullptr;
 };
+inline MadeUp made_up_none;
 inline void PyErr_Clear() {}
 inline void* PyCapsule_GetPointer(MadeUp* object, const char*) { return const_cast<void*>(object->pointer); }
 
@@ -24,6 +25,7 @@ class handle {
   MadeUp* ptr() const { return object_; }
   handle type() const { return static_cast<const MadeUp*>(object_->type); }
   bool is(handle other) const { return object_ == other.object_; }
+  bool is_none() const { return object_ == &made_up_none; }
   handle operator[](size_t i) const { return object_->items.at(i); }
 
  protected:
@@ -50,6 +52,10 @@ template <class T>
 T cast(handle object) {
   return static_cast<T>(object.ptr()->number);
 }
+
+struct gil_scoped_release {
+  gil_scoped_release() {}
+};
 
 struct python_error : std::runtime_error {
   python_error() : runtime_error("no capsule") {}

@@ -170,7 +170,8 @@ class DropIn(_Base):
         super()._load_from_state_dict(*args)
 
     def reset_parameters(self) -> None:
-        """Draws the parameters anew, as torch does, and the memories of `chrono`."""
+        """Draws the parameters anew, as torch does, and the memories of `chrono`; this ends what `freeze` has begun."""
+        self._frozen = None
         super().reset_parameters()
         self._start_memories()
 
