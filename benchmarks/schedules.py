@@ -97,7 +97,7 @@ def interleave(model: Model, seed: int, *, clients: int = 5, pushes: int = 6, th
 
     choices = random.Random(seed)  # noqa: S311 - draws, no secrets
     size = choices.randrange(2, clients + 1)
-    pool = StreamPool(model, max_sessions=size, on_evict=keep, recall=lambda key: store.pop(key, None))
+    pool = StreamPool(model, max_sessions=size, on_evict=keep, recall=store.get)
     everyone = [Client(pool, f"client {i}", choices.random()) for i in range(clients)]
     queues = [everyone[i::threads] for i in range(threads)]
 
@@ -115,6 +115,8 @@ def interleave(model: Model, seed: int, *, clients: int = 5, pushes: int = 6, th
     with ThreadPoolExecutor(threads) as workers:
         list(workers.map(run, queues, [choices.random() for _ in queues]))
     for client in everyone:
+        if not client.alone.steps and not client.alone.pending:
+            pool.push([client.key], [client.piece()[:0]])  # whose turn has never come
         [scores] = pool.finish([client.key]).scores
         if not same(client.alone.finish().scores, scores) or pool.state(client.key) != client.alone.state:
             raise AssertionError(f"schedule {seed}: {client.key} does not end as if alone")

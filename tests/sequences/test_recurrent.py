@@ -1,5 +1,8 @@
 """Tests of recurrent stacks on numpy arrays, against the reference and against torch."""
 
+import copy
+import pickle
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -8,6 +11,7 @@ import pytest
 
 from tidegate.ops import CELLS, reference
 from tidegate.ops.cells import Cell
+from tidegate.ops.compressed import Compressed
 from tidegate.ops.names import parameter_letters, parameter_names
 from tidegate.sequences import padding
 from tidegate.sequences.recurrent import Recurrent
@@ -271,6 +275,28 @@ def test_sequences_of_other_features_are_named() -> None:
     """A sequence whose features do not fit the weights is refused with its position."""
     with pytest.raises(ValueError, match=r"sequences\[1\] has shape \(2, 3\), expected \[T, I\] with I=5"):
         Recurrent(make_weights("gru"))([np.zeros((2, I)), np.zeros((2, 3))])
+
+
+@pytest.mark.parametrize("dtype", ["int8", "bfloat16"])
+@pytest.mark.parametrize("copied", [copy.deepcopy, lambda stack: pickle.loads(pickle.dumps(stack))])
+def test_a_copy_of_a_compressed_stack_is_compressed(copied: Callable[[Recurrent], Recurrent], dtype: str) -> None:
+    """Its weights have the same types and bits, and so have its results."""
+    small = Recurrent(make_weights("gru"), summary="mean").compressed(dtype)
+    again = copied(small)
+    assert again.stored.keys() == small.stored.keys()
+    for name, kept in small.stored.items():
+        other = again.stored[name]
+        assert type(other) is type(kept)
+        for a, b in zip(parts_of(kept), parts_of(other), strict=True):
+            assert (a.dtype, a.tobytes()) == (b.dtype, b.tobytes())
+    x = np.random.default_rng(0).standard_normal((2, 7, I))
+    assert again(x).tobytes() == small(x).tobytes()
+
+
+def parts_of(kept: Any) -> list[npt.NDArray[Any]]:
+    """The arrays of a weight as it is kept."""
+    parts = [kept.values, kept.scales] if isinstance(kept, Compressed) else [kept]
+    return [part for part in parts if part is not None]
 
 
 @pytest.mark.parametrize("dtype", ["int8", "bfloat16"])

@@ -1,6 +1,7 @@
 """Many streams through one model."""
 
 import threading
+import time
 from collections.abc import Callable, Hashable
 from concurrent.futures import ThreadPoolExecutor
 from importlib import import_module
@@ -91,8 +92,9 @@ def test_pushes_that_come_together_are_one_batch() -> None:
         first = workers.submit(pool.push, ["first"], x[:1])
         assert entered.wait(10)
         others = [workers.submit(pool.push, [i], x[i : i + 1]) for i in range(8)]
-        while len(pool._queue) < 8:
-            pass
+        deadline = time.monotonic() + 10
+        while len(pool._queue) < 8 and time.monotonic() < deadline:
+            time.sleep(0.001)
         leave.set()
         results = [other.result() for other in others]
     assert batches == [1, 8]
@@ -197,6 +199,83 @@ def test_a_wrong_text_fails_alone(random_model: Make) -> None:
         pool.push(["a", "b"], ["film ", b"\xff"])
     assert [pool.state(key) for key in "ab"] == states
     pool.push(["a", "b"], ["film ", b"\xa9 "])
+
+
+def test_a_push_that_was_interrupted_is_not_read_later() -> None:
+    """Nor while it still waits for its turn: who pushes the same again does not push it twice."""
+
+    class Interrupted:
+        def __enter__(self) -> None:
+            raise KeyboardInterrupt
+
+        def __exit__(self, *error: object) -> None: ...
+
+    pool, x = StreamPool(network()), vectors(2, 1)
+    lock, pool._lock = pool._lock, Interrupted()  # type: ignore[assignment]
+    with pytest.raises(KeyboardInterrupt):
+        pool.push(["a"], x[:1])
+    pool._lock = lock
+    pool.push(["b"], x[1:])
+    assert ("a" in pool, len(pool._queue)) == (False, 0)
+    assert same(pool.push(["a"], x[:1]).vectors, pool.model.encode(x[:1]))  # type: ignore[attr-defined]
+
+
+def test_only_a_session_is_finished(random_model: Make) -> None:
+    """To finish a key without a session is a KeyError that evicts nobody; one in the store is recalled."""
+    model, store = random_model(), dict[Hashable, bytes]()
+    pool = StreamPool(model, max_sessions=1, on_evict=store.__setitem__, recall=store.get)
+    pool.push(["a"], ["a good fil"])
+    with pytest.raises(KeyError, match="typo"):
+        pool.finish(["typo"])
+    assert (list(pool._rows), store) == (["a"], {})
+    pool.push(["b"], ["bad "])
+    assert same(pool.finish(["a"]).vectors, model.encode(["a good fil"]))
+    with pytest.raises(KeyError, match="typo"):
+        StreamPool(network()).finish(["typo"])
+
+
+def test_what_is_held_back_is_read_before_its_session_is_evicted(random_model: Make) -> None:
+    """A session that has idled until its text is finished is not evicted by that."""
+    now, model = [0.0], random_model()
+    pool = StreamPool(model, idle_seconds=1, clock=lambda: now[0])
+    pool.push(["a"], ["a good film"])
+    now[0] = 5
+    assert same(pool.finish(["a"]).vectors, model.encode(["a good film"]))
+
+
+def test_a_state_that_does_not_fit_stays_in_the_store() -> None:
+    """A recalled state of another model is an error that names the key, and evicts nobody."""
+    pool, x = StreamPool(network("lstm")), vectors(1, 1)
+    pool.push(["a"], x)
+    store: dict[Hashable, bytes] = {"a": pool.state("a")}
+    other = StreamPool(network(), max_sessions=1, on_evict=store.__setitem__, recall=store.get)
+    other.push(["b"], x)
+    with pytest.raises(StateError, match="recalled for the key 'a': the state is of a stream through another model"):
+        other.push(["a"], x)
+    assert (list(other._rows), list(store)) == (["b"], ["a"])
+
+
+def test_a_failed_push_opens_nothing_and_is_no_use(random_model: Make) -> None:
+    """It evicts nobody, and sessions are evicted in the order in which they were last read."""
+    now, gone = [0.0], []
+    pool = StreamPool(
+        random_model(),
+        max_sessions=2,
+        idle_seconds=10,
+        on_evict=lambda key, state: gone.append(key),
+        clock=lambda: now[0],
+    )
+    for now[0], key in ((1, "a"), (2, "b")):
+        pool.push([key], ["a good "])
+    now[0] = 3
+    for keys in (["c"], ["a"], ["a", "c"]):
+        with pytest.raises(ValueError, match="utf-8"):
+            pool.push(keys, [b"\xff"] * len(keys))
+    assert (list(pool._rows), gone) == (["a", "b"], [])
+    now[0] = 11.5
+    assert (pool.evict_idle(), gone) == (1, ["a"])
+    pool.push(["b", "d"], ["film ", "film "])
+    assert pool._used[[pool._rows[key] for key in ("b", "d")]].tolist() == [11.5, 11.5]
 
 
 @pytest.mark.parametrize(

@@ -133,5 +133,5 @@ def test_words_that_the_model_does_not_know_open_nothing() -> None:
     for wrong in (-1, len(model.tokenizer)):
         words = Words(np.array([wrong], np.int32))
         with pytest.raises(StateError, match="words that the model does not know"):
-            session.state = State(model.fingerprint, 1, Held(), bytes(4 * session._slots.floats), words).to_bytes()
+            session.state = State(model.model_id, 1, Held(), bytes(4 * session._slots.floats), words).to_bytes()
     assert session.state == before

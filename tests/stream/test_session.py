@@ -11,7 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import tidegate
-from tidegate import Network, NetworkConfig, Recurrent, Session, TextModel
+from tidegate import Network, NetworkConfig, Recurrent, Session, StreamPool, TextModel
+from tidegate.models.config import SequenceConfig
+from tidegate.models.sequence_model import SequenceModel
 from tidegate.ops.cells import CELLS
 from tidegate.sequences.summaries import SUMMARIES
 from tidegate.stream.running import Field, Kept, Rows, Running, Steps
@@ -55,6 +57,99 @@ def test_a_stream_is_the_sequence_to_the_bit(cell: str, summary: str, H: int, cu
     assert same(session.scores, model.scores([x])[0])
     assert same(session.probabilities, model.predict_proba([x])[0])
     assert session.prediction == model.predict([x])[0]
+
+
+def sequence_model(**changes: Any) -> SequenceModel:
+    """A model with random weights whose second of three features may be missing."""
+    fields: dict[str, Any] = {"cell": "gru", "labels": ("a", "b"), "features": 3, "missing": (1,)} | changes
+    config = SequenceConfig(**fields)
+    rng = np.random.default_rng(5)
+    return SequenceModel(config, {n: rng.uniform(0.1, 0.9, s).astype(np.float32) for n, s in config.shapes().items()})
+
+
+def gaps(T: int, columns: list[int], seed: int = 1) -> npt.NDArray[np.float64]:
+    """Steps in float64 with values that are missing, the first ones among them."""
+    rng = np.random.default_rng(seed)
+    x = rng.standard_normal((T, 3)) * 50
+    for k in columns:
+        x[rng.random(T) < 0.6, k] = np.nan
+        x[:2, k] = np.nan
+    return x
+
+
+def test_every_kind_of_network_streams_as_it_predicts(random_model: Make) -> None:
+    """Whatever it makes of its sequences before it reads them; no subclass is left out."""
+    made: dict[type[Network], tuple[Network, Any]] = {
+        Network: (network(), vectors(7)),
+        TextModel: (random_model(), TEXT),
+        SequenceModel: (sequence_model(), gaps(7, [1])),
+    }
+    assert {kind for kind in Network.__subclasses__() if kind.__module__.startswith("tidegate.")} < made.keys()
+    for kind, (model, whole) in made.items():
+        session = model.stream()
+        for i in range(len(whole)):
+            session.push(whole[i : i + 1])
+        assert same(session.finish().vector, model.encode([whole])[0]), kind
+        assert same(session.scores, model.scores([whole])[0]), kind
+        assert session.prediction == model.predict([whole])[0], kind
+
+
+@pytest.mark.parametrize("cuts", [[], [1, 1, 17], list(range(30))], ids=["whole", "some", "single steps"])
+@pytest.mark.parametrize("missing", [(), (1,), (0, 2)])
+@pytest.mark.parametrize("cell", ["lstm", "average"])
+def test_features_are_scaled_and_gaps_filled_across_pieces(
+    cell: str, missing: tuple[int, ...], cuts: list[int]
+) -> None:
+    """Alone, from a state, and with many others in a pool, of other lengths or step by step."""
+    model = sequence_model(cell=cell, missing=missing, summary="mean+max" if cell == "lstm" else "last")
+    x = [gaps(30, list(missing), seed) for seed in range(20)]
+    session = model.stream()
+    for part in np.split(x[0], cuts):
+        session = model.stream(session.push(part).state)
+    assert same(session.vector, model.encode(x[:1])[0])
+    pool, keys = StreamPool(model), list(range(20))
+    pool.push(keys, [each[: b % 4] for b, each in enumerate(x)])
+    pool.push(keys, np.stack([each[b % 4 : b % 4 + 2] for b, each in enumerate(x)]))
+    pool.push(keys, np.stack([each[b % 4 + 2] for b, each in enumerate(x)]))
+    assert same(pool.push(keys, [each[b % 4 + 3 :] for b, each in enumerate(x)]).scores, model.scores(x))
+
+
+def test_a_piece_has_the_layout_of_its_model() -> None:
+    """Where sequences are [K, T], pieces are too; a single step is [K] for all."""
+    x, model = gaps(6, [1]), sequence_model(layout="channels_first")
+    session = model.stream().push(x[:3].T).push(x[3]).push(x[4:].T)
+    assert same(session.vector, model.encode([x.T])[0])
+    pool = StreamPool(model)
+    pool.push(["a"], x[:3].T[None])
+    pool.push(["a"], x[None, 3])
+    assert same(pool.push(["a"], [x[4:].T]).vectors[0], session.vector)
+
+
+@pytest.mark.parametrize(
+    ("piece", "message"),
+    [
+        ([[1.0, 2.0]], r"expected \[T, K\] = \(1, 3\)"),
+        ([1.0, 2.0], r"expected \[K\] = \(3,\)"),
+        ([[0.0, 1.0, 2.0], [0.0, 1.0, np.nan]], "piece has NaN at step 1, feature 2, which was never missing"),
+        ([0.0, np.inf, 2.0], "piece has inf at step 0, feature 1"),
+    ],
+)
+def test_a_wrong_step_of_features_reads_nothing(piece: Any, message: str) -> None:
+    """Numbers that a model does not predict from are errors for its streams too."""
+    session = sequence_model().stream().push(gaps(2, [1]))
+    before = session.state
+    with pytest.raises(ValueError, match=message):
+        session.push(piece)
+    assert session.state == before
+    with pytest.raises(ValueError, match=r"pieces\[1\] has NaN at step 0, feature 2"):
+        StreamPool(sequence_model()).push(["a", "b"], np.array([[[0.0, 1, 2]], [[0.0, 1, np.nan]]]))
+
+
+def test_a_state_is_of_a_model_with_the_same_gaps() -> None:
+    """Which features may be missing is a part of the model, also where the sizes are the same."""
+    state = sequence_model().stream().state
+    with pytest.raises(tidegate.StateError, match="another model"):
+        sequence_model(missing=(2,)).stream(state)
 
 
 def test_a_stream_without_a_step_is_an_empty_sequence() -> None:

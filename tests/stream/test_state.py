@@ -53,6 +53,7 @@ def test_a_session_goes_on_from_a_state_elsewhere() -> None:
         (lambda data: data + b"\x00", "damaged"),
         (lambda data: session(1).state, "another model"),
         (lambda data: State(data[20:36], 1, Held(), b"1234").to_bytes(), "4 bytes of numbers, expected 20"),
+        (lambda data: State(data[20:36], 2**63, Held(), bytes(20)).to_bytes(), "expected less than 2\\*\\*63"),
         (lambda data: State(data[20:36], 3, Held(), bytes(20), words(2)).to_bytes(), "words that are damaged"),
         (
             lambda data: State(data[20:36], 3, Held(), bytes(20), words(3, "x", "y")).to_bytes(),
@@ -69,6 +70,16 @@ def test_what_is_no_state_is_an_error(change: object, message: str) -> None:
     with pytest.raises(StateError, match=message):
         old.state = change(before)
     assert old.state == before
+
+
+def test_the_bits_of_weights_tell_models_apart() -> None:
+    """A stack in int8 computes other bits than one with the same numbers in float32, so their states differ."""
+    [small, again] = [session().model._stack.compressed("int8") for _ in range(2)]  # type: ignore[attr-defined]
+    expanded = Recurrent(small.weights)
+    state = Session(small).push(np.ones((3, 2))).state
+    assert Session(again, state).state == state
+    with pytest.raises(StateError, match="another model"):
+        Session(expanded, state)
 
 
 def test_every_flipped_bit_is_seen() -> None:

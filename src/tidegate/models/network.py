@@ -21,7 +21,7 @@ from tidegate.sequences.embedded import Embedded, softmax
 from tidegate.sequences.padding import as_sequences, batches, pad
 from tidegate.sequences.recurrent import Recurrent
 from tidegate.sequences.summaries import summarize, summarize_so_far
-from tidegate.stream.running import Running, RunningSummary, check_vectors, fingerprint
+from tidegate.stream.running import Running, RunningSummary, check_vectors, model_id
 from tidegate.stream.session import Session
 from tidegate.text.tokenizer import Tokenizer, Words
 
@@ -362,10 +362,11 @@ class Network(Inspected):
         return None
 
     @cached_property
-    def fingerprint(self) -> bytes:
+    def model_id(self) -> bytes:
         """What tells it from other models where the state of a stream is restored, 16 bytes."""
         tokenizer = self.tokenizer.to_json() if self.tokenizer else ""
-        return fingerprint(f"{self.cell_name} {self.summary} {tokenizer}", self.arrays)
+        gaps = getattr(self.config, "missing", ())
+        return model_id(f"{self.cell_name} {self.summary} {gaps} {tokenizer}", self._stored)
 
     def trace(self, source: Any) -> list[Trace]:
         """Reads sequences and returns every gate of every unit at every step.

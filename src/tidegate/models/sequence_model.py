@@ -8,9 +8,12 @@ import numpy.typing as npt
 
 from tidegate.models.config import SequenceConfig
 from tidegate.models.network import Array, Network
+from tidegate.ops.checks import check
 from tidegate.sequences.embedded import Embedded
 from tidegate.sequences.features import Features, steps_first
-from tidegate.sequences.padding import as_sequences
+from tidegate.sequences.padding import as_floats, as_sequences
+from tidegate.stream.gaps import RunningGaps
+from tidegate.stream.running import Running
 
 
 class SequenceModel(Network):
@@ -76,6 +79,33 @@ class SequenceModel(Network):
         if isinstance(source, np.ndarray) and source.ndim == 2:
             source = [source]
         return super().embed(source)
+
+    def check_vectors(self, name: str, source: Any, axes: str) -> Array:
+        """Scales the steps of a stream, whose gaps are filled as it is read.
+
+        Args:
+            name: What errors call them.
+            source: Steps in the layout of the model, [T, K] or [K, T], or a single one, [K].
+            axes: Letters of the axes before the features, as they are where steps come first.
+
+        Returns:
+            float32 [..., K], NaN where a value is missing.
+
+        Raises:
+            TypeError: They are no numbers.
+            ValueError: As in `embed`.
+        """
+        array = as_floats(name, source)
+        if self.config.layout == "channels_first" and "T" in axes and array.ndim >= 2:
+            array = array.swapaxes(-1, -2)
+        shape = np.broadcast_to(np.float32(0), array.shape)
+        check(name, shape, f"{axes} K", {"K": (self.config.features, "the model")})
+        return self.features.scaled(name, array)
+
+    def running(self) -> tuple[Running, ...]:
+        """Returns the parts whose scores are added up, see `Network.running`."""
+        [network] = super().running()
+        return (RunningGaps(self.features, network) if self.config.missing else network,)
 
     def _vectors(self, sequences: Any) -> list[Array]:
         arrays, _ = as_sequences(steps_first(sequences, self.config.layout), self.config.features)

@@ -90,17 +90,53 @@ class Features:
         Raises:
             ValueError: A number is infinite, or one is missing of a feature that never was in training.
         """
-        _check_numbers(name, sequence, self.missing)
-        x = np.clip((sequence.astype(np.float64) - self.center) / self.scale, -LIMIT, LIMIT)
+        x = self.scaled(name, sequence)
         if not self.missing:
-            return x.astype(np.float32)
+            return x
+        nothing = np.zeros((1, len(self.missing)), np.float32)
+        return self.filled(x[:, None], nothing, nothing)[0][:, 0]
+
+    def scaled(self, name: str, steps: Array) -> npt.NDArray[np.float32]:
+        """Scales steps and leaves gaps as they are.
+
+        Args:
+            name: What to call them in an error.
+            steps: float [..., K], NaN where a value is missing.
+
+        Returns:
+            float32 [..., K], NaN where a value is missing.
+
+        Raises:
+            ValueError: As in `read`.
+        """
+        _check_numbers(name, steps, self.missing)
+        x = np.clip((steps.astype(np.float64) - self.center) / self.scale, -LIMIT, LIMIT)
+        return x.astype(np.float32)
+
+    def filled(
+        self, x: npt.NDArray[np.float32], carried: npt.NDArray[np.float32], unseen: npt.NDArray[np.float32]
+    ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+        """Fills the gaps of scaled steps that follow others, for the M features that may be missing.
+
+        Args:
+            x: What `scaled` returned of B sequences, float32 [T, B, K].
+            carried: The value that is carried on from the steps before, float32 [B, M]; 0 before the first one.
+            unseen: The steps since a value was seen, float32 [B, M]; 0 before the first step.
+
+        Returns:
+            The steps as the network reads them, float32 [T, B, I]; and the steps since a value was seen, behind each of
+            them, float32 [T, B, M].
+        """
         columns = list(self.missing)
-        gaps = np.isnan(x[:, columns])
-        steps = np.arange(len(x))[:, None]
+        gaps = np.isnan(x[..., columns])
+        steps = np.arange(len(x))[:, None, None]
         last = np.maximum.accumulate(np.where(gaps, -1, steps), axis=0)  # -1 before a value has been seen
-        seen = np.take_along_axis(x[:, columns], np.maximum(last, 0), axis=0)
-        x[:, columns] = np.where(last < 0, 0.0, seen)
-        return np.concatenate([x, gaps, np.log1p(steps - last)], axis=1).astype(np.float32)
+        seen = np.take_along_axis(x[..., columns], np.maximum(last, 0), axis=0)
+        x = x.copy()
+        x[..., columns] = np.where(last < 0, carried, seen)
+        since = np.where(last < 0, steps + 1 + unseen.astype(np.float64), steps - last)
+        filled = np.concatenate([x, gaps, np.log1p(since)], axis=-1).astype(np.float32)
+        return filled, since.astype(np.float32)
 
     def names(self, names: Sequence[str]) -> tuple[str, ...]:
         """Names the I numbers of a step, given the names of the K features."""
@@ -168,12 +204,14 @@ def _check_numbers(name: str, sequence: Array, missing: tuple[int, ...]) -> None
     """Raises ValueError for the first number that is infinite, or missing where it may not be."""
     wrong = np.isinf(sequence)
     gaps = np.isnan(sequence)
-    gaps[:, list(missing)] = False
+    gaps[..., list(missing)] = False
     if not (wrong.any() or gaps.any()):
         return
-    step, feature = np.argwhere(wrong | gaps)[0]
-    if wrong[step, feature]:
-        raise ValueError(f"{name} has {sequence[step, feature]} at step {step}, feature {feature}, expected a number")
+    place = tuple(np.argwhere(wrong | gaps)[0])
+    *rows, step, feature = (0, *place) if len(place) == 1 else place
+    name += "".join(f"[{row}]" for row in rows)
+    if wrong[place]:
+        raise ValueError(f"{name} has {sequence[place]} at step {step}, feature {feature}, expected a number")
     raise ValueError(
         f"{name} has NaN at step {step}, feature {feature}, which was never missing in training: the model has not "
         f"learned what a gap in it means"

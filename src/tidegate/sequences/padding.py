@@ -33,7 +33,7 @@ def as_sequences(sequences: Sequences, features: int | None = None) -> tuple[lis
             f"sequences has shape {sequences.shape}, expected [B, T, I] or a list of [T, I]: "
             f"one sequence x [T, I] is passed as [x], sequences of one number a step as x[..., None]"
         )
-    arrays = [_as_floats(f"sequences[{b}]", sequence) for b, sequence in enumerate(sequences)]
+    arrays = [as_floats(f"sequences[{b}]", sequence) for b, sequence in enumerate(sequences)]
     width, source = features, "the weights"
     if width is None and isinstance(sequences, np.ndarray):
         width, source = sequences.shape[2], "sequences"
@@ -89,8 +89,13 @@ def batches(lengths: Sequence[int] | npt.NDArray[np.int64]) -> Iterator[npt.NDAr
         order = order[rows:]
 
 
-def _as_floats(name: str, sequence: npt.ArrayLike) -> Array:
-    """Converts to float32 what float32 holds exactly by numpy's rules, and to float64 all else."""
+def as_floats(name: str, sequence: npt.ArrayLike) -> Array:
+    """Converts to float32 what float32 holds exactly by numpy's rules, and to float64 all else.
+
+    Raises:
+        TypeError: They are no real numbers.
+        ValueError: They are no array.
+    """
     try:
         array = np.asarray(sequence)
     except ValueError as error:

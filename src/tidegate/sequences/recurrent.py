@@ -360,7 +360,7 @@ class Recurrent:
 
     def __reduce__(self) -> tuple[Any, ...]:
         # Packed weights belong to a process: a copy, or a worker that is sent a stack, packs its own.
-        return type(self).of_checked, (self.weights, self.cell, self.summary)
+        return type(self).of_checked, (self.stored, self.cell, self.summary)
 
     def __repr__(self) -> str:
         return (

@@ -13,6 +13,7 @@ from tidegate.sequences.recurrent import Recurrent
 from tidegate.stream.requests import Request, merged
 from tidegate.stream.running import Rows, Streamable, streamable
 from tidegate.stream.slots import Answers, Slots
+from tidegate.stream.state import StateError
 from tidegate.text import pieces
 
 _FIRST_ROWS = 64
@@ -75,8 +76,9 @@ class StreamPool:
             max_sessions: As the attribute, and so is `idle_seconds`.
             on_evict: Is given the key and the state of each session that is evicted; None to drop it. If it raises, the
                 session stays. Like `recall` it may be called from any thread, one at a time, and may not call the pool.
-            recall: Returns the state of a key that has no session, or None to begin anew. With a dict `store`,
-                `on_evict=store.__setitem__, recall=lambda key: store.pop(key, None)` never loses a session.
+            recall: Returns the state of a key that has no session, or None to begin anew. It should look up and not
+                take out, since a state that does not fit the model is refused: with a dict `store`,
+                `on_evict=store.__setitem__, recall=store.get` never loses a session.
             endless: As in `Network.stream`.
             clock: Tells the time in seconds.
 
@@ -112,7 +114,8 @@ class StreamPool:
         Raises:
             TypeError: A piece is of another type.
             ValueError: A key comes twice, there are more than `max_sessions`, or a piece is wrong as in `Session.push`.
-                No session has read anything then.
+                No session has read or begun anything then.
+            StateError: A state that was recalled is damaged or of another model.
         """
         return self._ask(Request.push(self.model, list(keys), piece_of_each))
 
@@ -120,6 +123,8 @@ class StreamPool:
         """Reads what is held back of texts, as their ends; what is pushed later begins a new word.
 
         Raises:
+            KeyError: A key has no session, and none is recalled.
+            StateError: As in `push`.
             ValueError: A text ends inside a character, or as in `push`.
         """
         return self._ask(Request(list(keys), None))
@@ -127,7 +132,7 @@ class StreamPool:
     def pending(self, key: Hashable) -> str:
         """Returns what is held back of a text, see `Session.pending`; KeyError if there is no such session."""
         with self._lock:
-            return self._held.get(self._rows[key], pieces.NOTHING).text
+            return self._held.get(self._rows[key], pieces.NO_TEXT).text
 
     def state(self, key: Hashable) -> bytes:
         """Returns the state of a session, see `Session.state`; KeyError if there is no such session."""
@@ -176,39 +181,48 @@ class StreamPool:
         return key in self._rows
 
     def _ask(self, request: Request) -> Answers:
-        """Waits for the answers to a request: whoever finds the pool free answers all that have come meanwhile."""
+        """Waits for the answers to a request.
+
+        The thread that gets the lock answers every request in the queue, also those of the threads that wait for it.
+        """
         if len(request.keys) > self.max_sessions:
             raise ValueError(f"{len(request.keys):,} keys, expected at most max_sessions = {self.max_sessions:,}")
-        self._queue.append(request)
-        with self._lock:
-            try:
+        try:
+            self._queue.append(request)
+            with self._lock:
                 while not request.done:
-                    requests = self._next_requests()
+                    requests: list[Request] = []
                     try:
+                        self._take(requests)
                         self._answer(requests)
                     except BaseException as error:
                         self._lose(requests, error)
                         if not isinstance(error, Exception):
                             raise
-            except BaseException:
-                if request in self._queue:  # interrupted before its turn
-                    self._queue.remove(request)
-                raise
+        except BaseException:
+            request.cancelled = True  # interrupted, perhaps while it waited: what has raised is not read later
+            raise
         return request.result()
 
-    def _next_requests(self) -> list[Request]:
+    def _take(self, taken: list[Request]) -> None:
         """Takes the first requests off the queue: as many as have no key in common and fit in."""
-        taken, keys = [self._queue.popleft()], set[Hashable]()
+        keys = set[Hashable]()
         while self._queue:
-            keys.update(taken[-1].keys)
-            following = self._queue[0].keys
-            if len(keys) + len(following) > self.max_sessions or not keys.isdisjoint(following):
-                break
-            taken.append(self._queue.popleft())
-        return taken
+            following = self._queue[0]
+            if not (following.cancelled or following.done):
+                if taken and (
+                    len(keys) + len(following.keys) > self.max_sessions or not keys.isdisjoint(following.keys)
+                ):
+                    break
+                taken.append(following)
+                keys.update(following.keys)
+            self._queue.popleft()
 
     def _answer(self, requests: list[Request]) -> None:
         try:
+            for request in requests:
+                if request.pieces is None:
+                    self._touch(request.keys)  # what is held back of a session is not evicted before it is read
             self._evict_idle()
         except Exception as error:  # noqa: BLE001 - of the caller's function, and for all of them
             for request in requests:
@@ -219,26 +233,28 @@ class StreamPool:
         rows = np.concatenate([request.rows for request in ready])
         self._slots.read(rows, merged(self.model, ready))
         answers = self._slots.answers(rows)
-        self._used[rows] = self._clock()
         for request in ready:
             answers = request.take(answers)
             self._hold(request)
 
     def _is_ready(self, request: Request) -> bool:
-        """Opens the sessions of a request and takes its pieces to what is held back, or gives it its error."""
+        """Takes the pieces of a request to what is held back and opens its sessions, or gives it its error."""
         try:
             if not request.error:
-                request.rows = self._open(request.keys)
+                missing = self._missing_after_recall(request.keys)
+                if missing and request.pieces is None:
+                    raise KeyError(missing[0])  # noqa: TRY301 - like all errors here it goes to the request
                 if self.model.tokenizer:
-                    held = [self._held.get(row, pieces.NOTHING) for row in request.rows.tolist()]
+                    held = [self._held.get(self._rows.get(key, -1), pieces.NO_TEXT) for key in request.keys]
                     request.settle(self.model.tokenizer, held)
+                request.rows = self._open(request.keys, missing)
         except Exception as error:  # noqa: BLE001 - it is raised where the request was made
             request.error = error
         return not request.error
 
     def _hold(self, request: Request) -> None:
         for row, held in zip(request.rows.tolist(), request.held, strict=bool(request.held)):
-            if held == pieces.NOTHING:
+            if held == pieces.NO_TEXT:
                 self._held.pop(row, None)
             else:
                 self._held[row] = held
@@ -252,27 +268,41 @@ class StreamPool:
                     if key in self._rows:
                         self._forget(key)
 
-    def _open(self, keys: Sequence[Hashable]) -> Rows:
-        """Finds the rows of keys, and opens sessions for those without one."""
-        rows = [row for row in map(self._rows.get, keys) if row is not None]
-        if len(rows) == len(keys):
-            deque(map(self._rows.move_to_end, keys), maxlen=0)
-            return np.array(rows, np.intp)
-        for key in keys:
-            if key in self._rows:
-                self._rows.move_to_end(key)  # so that none of them makes room for another
+    def _missing_after_recall(self, keys: Sequence[Hashable]) -> list[Hashable]:
+        """Opens the sessions of keys that can be recalled; returns the keys that have none."""
+        missing = [key for key in keys if key not in self._rows]
+        if not missing or not self._recall:
+            return missing
+        self._touch(keys)
+        recalled = {key: state for key in missing if (state := self._recall(key)) is not None}
+        for key, state in recalled.items():
+            try:
+                self._slots.check(state)
+            except StateError as error:
+                raise StateError(f"what was recalled for the key {key!r:.60}: {error}") from error
+        for key, state in recalled.items():
+            self._make_room()
+            self._admit(key, state)
+        return [key for key in missing if key not in recalled]
+
+    def _open(self, keys: Sequence[Hashable], missing: Sequence[Hashable]) -> Rows:
+        """Opens sessions for the keys without one, and returns the rows of all."""
+        self._touch(keys)
         fresh: list[int] = []
         try:
-            for key in keys:
-                if key not in self._rows:
-                    self._make_room()
-                    state = self._recall(key) if self._recall else None
-                    row = self._admit(key, state)
-                    if state is None:
-                        fresh.append(row)
+            for key in missing:
+                self._make_room()
+                fresh.append(self._admit(key, None))
         finally:
             self._slots.clear(np.array(fresh, np.intp))
         return np.array([self._rows[key] for key in keys], np.intp)
+
+    def _touch(self, keys: Sequence[Hashable]) -> None:
+        """Makes the sessions of keys the latest, so that none of them makes room for another."""
+        rows = [row for row in map(self._rows.get, keys) if row is not None]
+        here = keys if len(rows) == len(keys) else [key for key in keys if key in self._rows]
+        deque(map(self._rows.move_to_end, here), maxlen=0)
+        self._used[rows] = self._clock()
 
     def _make_room(self) -> None:
         if len(self._rows) == self.max_sessions:
@@ -287,7 +317,7 @@ class StreamPool:
         row = self._free[-1]
         if state is not None:
             held = self._slots.restore(row, state)
-            if held != pieces.NOTHING:
+            if held != pieces.NO_TEXT:
                 self._held[row] = held
         self._used[row] = self._clock()
         self._rows[key] = self._free.pop()
@@ -314,4 +344,4 @@ class StreamPool:
         self._free.append(row)
 
     def _state(self, row: int) -> bytes:
-        return self._slots.state(row, self._held.get(row, pieces.NOTHING))
+        return self._slots.state(row, self._held.get(row, pieces.NO_TEXT))

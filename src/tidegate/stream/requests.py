@@ -5,8 +5,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from tidegate.stream.running import Rows, Streamable
-from tidegate.stream.session import vectors_of
+from tidegate.stream.running import Rows, Streamable, piece_vectors
 from tidegate.stream.slots import Answers, Sequences
 from tidegate.text import pieces
 from tidegate.text.pieces import Held
@@ -23,6 +22,7 @@ class Request:
         texts: Of texts: what is settled of each.
         held: Of texts: what is held back of each when that has been read.
         error: What went wrong.
+        cancelled: Whether nobody waits for it any more.
     """
 
     def __init__(self, keys: list[Hashable], pieces_of_each: Any) -> None:
@@ -39,6 +39,7 @@ class Request:
         self.texts: list[str] = []
         self.held: list[Held] = []
         self.error: Exception | None = None
+        self.cancelled = False
         self._answers: Answers | None = None
 
     @classmethod
@@ -56,9 +57,10 @@ class Request:
         if model.tokenizer:
             return cls(keys, list(given))
         if isinstance(given, np.ndarray) and given.dtype != object:
-            each = given[:, None] if given.ndim == 2 else given
-            return cls(keys, model.check_vectors("pieces", each, "B T"))
-        return cls(keys, [vectors_of(model, piece) for piece in given])
+            if given.ndim == 2:
+                return cls(keys, model.check_vectors("pieces", given, "B")[:, None])
+            return cls(keys, model.check_vectors("pieces", given, "B T"))
+        return cls(keys, [piece_vectors(model, piece) for piece in given])
 
     @property
     def done(self) -> bool:
@@ -80,7 +82,7 @@ class Request:
             ValueError: As `pieces.take`.
         """
         if self.pieces is None:
-            self.texts, self.held = list(map(pieces.rest, held)), [pieces.NOTHING] * len(held)
+            self.texts, self.held = list(map(pieces.rest, held)), [pieces.NO_TEXT] * len(held)
             return
         taken = [pieces.take(tokenizer, *each) for each in zip(held, self.pieces, strict=True)]
         self.texts, self.held = [text for text, _ in taken], [left for _, left in taken]

@@ -6,14 +6,15 @@ and the head; an account of another kind is one more.
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cached_property
-from hashlib import blake2b
 from types import MappingProxyType
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
+from tidegate.files.digests import digest
 from tidegate.ops.checks import check
+from tidegate.ops.compressed import Compressed
 from tidegate.sequences.recurrent import Recurrent
 from tidegate.sequences.summaries import PARTS, summary_parts
 from tidegate.text.tokenizer import NO_WORDS, Tokenizer, Words
@@ -84,13 +85,13 @@ class Streamable(Protocol):
     """A network that can be streamed.
 
     Attributes:
-        fingerprint: Tells models apart, 16 bytes.
+        model_id: Tells models apart, 16 bytes.
         tokenizer: What cuts its texts into words; None if it reads vectors.
         most_steps: The steps that it reads of a sequence; None for all.
     """
 
     @property
-    def fingerprint(self) -> bytes: ...  # noqa: D102 - see above, and so below
+    def model_id(self) -> bytes: ...  # noqa: D102 - see above, and so below
     @property
     def tokenizer(self) -> Tokenizer | None: ...  # noqa: D102
     @property
@@ -233,9 +234,9 @@ class StreamableStack:
         self._stack = stack
 
     @cached_property
-    def fingerprint(self) -> bytes:
+    def model_id(self) -> bytes:
         """See `Streamable`."""
-        return fingerprint(f"{self._stack.cell} {self._stack.summary}", self._stack.weights)
+        return model_id(f"{self._stack.cell} {self._stack.summary}", self._stack.stored)
 
     def running(self) -> tuple[Running, ...]:
         """See `Streamable`."""
@@ -268,6 +269,14 @@ def streamable(model: Streamable | Recurrent) -> Streamable:
     return StreamableStack(model) if isinstance(model, Recurrent) else model
 
 
+def piece_vectors(model: Streamable, piece: Any) -> Array:
+    """Returns the steps of a piece of a stream of vectors, float32 [T, I]; see `Streamable.check_vectors`."""
+    array = np.asarray(piece)
+    if array.ndim == 1 and array.size:
+        return model.check_vectors("piece", array, "")[None]
+    return model.check_vectors("piece", array, "T")
+
+
 def check_vectors(name: str, source: Any, letters: str, size: int) -> Array:
     """Returns vectors of finite numbers as float32, in their shape.
 
@@ -292,9 +301,13 @@ def check_vectors(name: str, source: Any, letters: str, size: int) -> Array:
     return checked
 
 
-def fingerprint(description: str, arrays: Mapping[str, Array]) -> bytes:
-    """Computes what tells models apart: 16 bytes of BLAKE2b over a description and the weights."""
-    digest = blake2b(description.encode(), digest_size=16)
+def model_id(description: str, arrays: Mapping[str, Array | Compressed]) -> bytes:
+    """Computes what tells models apart: 16 bytes of a digest of a description and the weights, as they are kept."""
+    parts: list[str | npt.NDArray[Any]] = [description]
     for name in sorted(arrays):
-        digest.update(f"\0{name} {arrays[name].shape}\0".encode() + arrays[name].astype("<f4").tobytes())
-    return digest.digest()
+        each = arrays[name]
+        for array in (each.values, each.scales) if isinstance(each, Compressed) else (each,):
+            if array is not None:
+                little_endian = array.astype(array.dtype.newbyteorder("<"), copy=False)
+                parts += [f"\0{name} {little_endian.dtype.str} {array.shape}\0", little_endian]
+    return bytes.fromhex(digest(parts))[:16]

@@ -3,10 +3,9 @@
 from typing import Any, Self
 
 import numpy as np
-import numpy.typing as npt
 
 from tidegate.sequences.recurrent import Recurrent
-from tidegate.stream.running import Array, Streamable, streamable
+from tidegate.stream.running import Array, Streamable, piece_vectors, streamable
 from tidegate.stream.slots import Answers, Slots
 from tidegate.text import pieces
 
@@ -50,7 +49,7 @@ class Session:
         """
         self.model = streamable(model)
         self._slots = Slots(self.model, 1, None if endless else self.model.most_steps)
-        self._held = pieces.NOTHING
+        self._held = pieces.NO_TEXT
         if state is None:
             self.reset()
         else:
@@ -60,7 +59,8 @@ class Session:
         """Reads what comes next.
 
         Args:
-            piece: Of a text, str or bytes in UTF-8; or vectors, [T, I], or a single one, [I].
+            piece: Of a text, str or bytes in UTF-8; or vectors, [T, I], or a single one, [I]; of a `SequenceModel`
+                what it predicts from, in its layout, or a single step, [K].
 
         Returns:
             The session itself.
@@ -72,7 +72,7 @@ class Session:
         """
         tokenizer = self.model.tokenizer
         if tokenizer is None:
-            self._slots.read(_ROW, vectors_of(self.model, piece)[None])
+            self._slots.read(_ROW, piece_vectors(self.model, piece)[None])
         else:
             text, self._held = pieces.take(tokenizer, self._held, piece)
             self._slots.read(_ROW, self.model.read_texts([text]))
@@ -88,13 +88,13 @@ class Session:
             ValueError: The text ends inside a character.
         """
         if self.model.tokenizer:
-            text, self._held = pieces.rest(self._held), pieces.NOTHING
+            text, self._held = pieces.rest(self._held), pieces.NO_TEXT
             self._slots.read(_ROW, self.model.read_texts([text]))
         return self
 
     def reset(self) -> None:
         """Begins anew."""
-        self._held = pieces.NOTHING
+        self._held = pieces.NO_TEXT
         self._slots.clear(_ROW)
 
     @property
@@ -152,14 +152,3 @@ class Session:
 
     def __repr__(self) -> str:
         return f"Session({self.model!r}, {self.steps:,} steps read, {len(self.pending)} characters pending)"
-
-
-def vectors_of(model: Streamable, piece: Any) -> npt.NDArray[np.float32]:
-    """Returns the vectors of a piece, float32 [T, I].
-
-    Raises:
-        TypeError: It is no array of numbers.
-        ValueError: It has another shape, or numbers that are not finite.
-    """
-    array = np.asarray(piece)
-    return model.check_vectors("piece", array[None] if array.ndim == 1 and array.size else array, "T")

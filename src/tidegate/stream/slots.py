@@ -174,7 +174,7 @@ class Slots:
         """Writes down what is kept of a row, and what is held back of its text."""
         arrays = b"".join(self._kept[name][row].astype("<f4").tobytes() for name in sorted(self._fields))
         words = self._kept.words.get(row, NO_WORDS)
-        return State(self.model.fingerprint, int(self.counts[row]), held, arrays, words).to_bytes()
+        return State(self.model.model_id, int(self.counts[row]), held, arrays, words).to_bytes()
 
     def check(self, data: bytes) -> State:
         """Returns what `state` wrote.
@@ -183,7 +183,7 @@ class Slots:
             TypeError: It is no bytes.
             StateError: It is damaged, or of another version or model.
         """
-        state = State.from_bytes(data, self.model.fingerprint, self.floats)
+        state = State.from_bytes(data, self.model.model_id, self.floats)
         ids = state.words.ids
         if len(ids) and (self.model.tokenizer is None or ids.min() < 0 or ids.max() >= len(self.model.tokenizer)):
             raise StateError("the state holds words that the model does not know")

@@ -13,7 +13,7 @@ from tidegate.text.tokenizer import NO_WORDS, UNKNOWN, Words
 
 _MAGIC = b"tidegate stream\0"
 _VERSION = 1
-_HEAD = struct.Struct("<16sHxx16sQIIQQ")  # magic, version, fingerprint, steps, bytes of held data, text, arrays, words
+_HEAD = struct.Struct("<16sHxx16sQIIQQ")  # magic, version, model_id, steps, bytes of held data, text, arrays, words
 _CHECK = 16  # bytes of BLAKE2b at the end: of damage, not of forgery
 
 
@@ -25,14 +25,14 @@ class State(NamedTuple):
     """What has been read of one stream.
 
     Attributes:
-        fingerprint: Of the model, 16 bytes.
+        model_id: Of the model, 16 bytes.
         steps: Steps read.
         held: What is held back of a text.
         arrays: What the parts of the model keep, float32 in little-endian order, one after another.
         words: The words that were read, if a part needs them all; else none.
     """
 
-    fingerprint: bytes
+    model_id: bytes
     steps: int
     held: Held
     arrays: bytes
@@ -41,17 +41,17 @@ class State(NamedTuple):
     def to_bytes(self) -> bytes:
         """Writes it down, with a version and a check."""
         parts = (self.held.data, self.held.text.encode(), self.arrays, _packed(self.words))
-        head = _HEAD.pack(_MAGIC, _VERSION, self.fingerprint, self.steps, *map(len, parts))
+        head = _HEAD.pack(_MAGIC, _VERSION, self.model_id, self.steps, *map(len, parts))
         body = head + b"".join(parts)
         return body + blake2b(body, digest_size=_CHECK).digest()
 
     @classmethod
-    def from_bytes(cls, data: bytes, fingerprint: bytes, floats: int) -> Self:
+    def from_bytes(cls, data: bytes, model_id: bytes, floats: int) -> Self:
         """Reads what `to_bytes` wrote.
 
         Args:
             data: The bytes.
-            fingerprint: Of the model at hand.
+            model_id: Of the model at hand.
             floats: The numbers that it keeps of a stream.
 
         Raises:
@@ -69,8 +69,10 @@ class State(NamedTuple):
         body, check = data[:-_CHECK], data[-_CHECK:]
         if blake2b(body, digest_size=_CHECK).digest() != check or len(body) != _HEAD.size + sum(sizes):
             raise StateError("the state is damaged: its check does not fit")
-        if model != fingerprint:
+        if model != model_id:
             raise StateError("the state is of a stream through another model")
+        if steps >= 2**63:
+            raise StateError(f"the state is of {steps:,} steps, expected less than 2**63")
         if sizes[2] != 4 * floats:
             raise StateError(f"the state holds {sizes[2]} bytes of numbers, expected {4 * floats}")
         ends = [*accumulate(sizes, initial=_HEAD.size)]

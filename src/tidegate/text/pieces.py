@@ -7,7 +7,7 @@ those of the whole text.
 
 import codecs
 import re
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterator
 from typing import NamedTuple
 
@@ -46,9 +46,7 @@ _UNSURE_MORE, _UNSURE_EQUAL = re.compile(f">(?!{_SURE})"), re.compile(f"=(?!{_SU
 _UNFINISHED = re.compile(r"&[#0-9A-Za-z]*\Z")
 _BEGINNINGS = ("<!--", "<!doctype")
 _NAMED = rf"</?(?:{'|'.join(TAGS)})"
-_OPEN_TAG = re.compile(
-    rf"""{_NAMED}(?:[\s/]*|\s[^=>]*(?:=(?:"[^"]*"|'[^']*'|[^>"'])*(?:"[^"]*|'[^']*)?)?)""",
-)
+_BARE_TAG = re.compile(rf"{_NAMED}[\s/]*")
 _WITH_ATTRIBUTES = re.compile(rf"{_NAMED}\s")
 _OPEN_NAME = re.compile("</?([a-z0-9]*)")
 _UNSEEN = re.compile(r"[\x00-\x08\x0e-\x1b\x7f]")
@@ -66,14 +64,14 @@ class Held(NamedTuple):
     data: bytes = b""
 
 
-NOTHING = Held()
+NO_TEXT = Held()
 
 
 def take(tokenizer: Tokenizer, held: Held, piece: str | bytes) -> tuple[str, Held]:
     """Adds a piece to what is held back, and takes out what is decided.
 
         >>> tokenizer = Tokenizer.train(["a good film"], min_frequency=1)
-        >>> take(tokenizer, NOTHING, "A good fi")
+        >>> take(tokenizer, NO_TEXT, "A good fi")
         ('A good ', Held(text='fi', data=b''))
 
     Args:
@@ -150,13 +148,16 @@ def _tags(text: str, *, html_entities: bool) -> Iterator[tuple[int, int]]:
         return
     places = None if decoded == text else entities.places(text)
     ends = [*(less.start() for less in _SURE_LESS.finditer(decoded)), len(decoded)]
+    mores = [more.start() for more in re.finditer(">", decoded)]
+    may_be_tag = _Unclosed(decoded).may_be_tag
     first, reach = 0, 0
-    for less in re.finditer("<", decoded):
+    for number, less in enumerate(re.finditer("<", decoded)):
         start, end = less.start(), ends[bisect_right(ends, less.start())]
-        if end == len(decoded) and _may_be_tag(decoded[start:]):
+        unclosed = end == len(decoded) and may_be_tag(number)
+        if unclosed:
             beyond = after
-        elif last := decoded.rfind(">", start, end) + 1:
-            beyond = last if places is None else int(places[last - 1, 1])
+        elif (last := bisect_left(mores, end) - 1) >= 0 and mores[last] > start:
+            beyond = mores[last] + 1 if places is None else int(places[mores[last], 1])
         else:
             continue
         begin = start if places is None else int(places[start, 0])
@@ -165,21 +166,59 @@ def _tags(text: str, *, html_entities: bool) -> Iterator[tuple[int, int]]:
                 yield first, reach
             first = begin
         reach = max(reach, beyond)
+        if unclosed:  # all that follows belongs to it
+            break
     if reach:
         yield first, reach
 
 
-def _may_be_tag(text: str) -> bool:
-    """Whether a text that begins with "<" can become a tag, or a longer one, by what follows."""
-    # As the rules see it: lower-cased, without what cannot be seen. No tag is spelt with other letters than ASCII's,
-    # and inside of it these make no difference.
-    sure = _UNSURE_MORE.sub("", text.lower())
-    seen = "".join(c if c.isascii() else " " * c.isspace() for c in _UNSEEN.sub("", sure))
-    if any(beginning.startswith(seen[: len(beginning)]) for beginning in _BEGINNINGS):
-        return ">" not in seen
-    name = _OPEN_NAME.fullmatch(seen)
-    return bool(
-        _OPEN_TAG.fullmatch(seen)
-        or (name and any(tag.startswith(name[1]) for tag in TAGS))
-        or (_UNSURE_EQUAL.search(sure) and _WITH_ATTRIBUTES.match(seen))
-    )
+class _Unclosed:
+    """Tells which "<" of a text can become a tag, or a longer one, by what follows; all together in linear time."""
+
+    def __init__(self, text: str) -> None:
+        # As the rules see it: lower-cased, without what cannot be seen. No tag is spelt with other letters than
+        # ASCII's, and inside of it these make no difference.
+        sure = _UNSURE_MORE.sub("", text.lower())
+        self._seen = "".join(c if c.isascii() else " " * c.isspace() for c in _UNSEEN.sub("", sure))
+        self._starts = [less.start() for less in re.finditer("<", self._seen)]  # as many as in the text
+        self._last_more = self._seen.rfind(">")
+        *_, equal = (0, *(equal.start() for equal in _UNSURE_EQUAL.finditer(sure)))
+        self._before_equal = sure.count("<", 0, equal)  # so many stand before an "=" that may still be another sign
+        self._signs = [(sign.start(), sign[0]) for sign in re.finditer("[=>]", self._seen)]
+        self._quotes, self._open = _open_values(self._seen)
+
+    def may_be_tag(self, number: int) -> bool:
+        """Whether the "<" of this number, from 0, can begin a tag that is not closed yet."""
+        seen, start = self._seen, self._starts[number]
+        for beginning in _BEGINNINGS:
+            if beginning.startswith(seen[start : start + len(beginning)]):
+                return self._last_more < start
+        name = _OPEN_NAME.fullmatch(seen, start)
+        if (name and any(tag.startswith(name[1]) for tag in TAGS)) or _BARE_TAG.fullmatch(seen, start):
+            return True
+        named = _WITH_ATTRIBUTES.match(seen, start)
+        return bool(named) and (number < self._before_equal or self._has_open_attributes(start))
+
+    def _has_open_attributes(self, start: int) -> bool:
+        """Whether no ">" closes the attributes of a tag that begins here."""
+        at = bisect_left(self._signs, (start, ""))
+        if at == len(self._signs):
+            return True
+        place, sign = self._signs[at]
+        return sign == "=" and self._open[bisect_left(self._quotes, place)]
+
+
+def _open_values(text: str) -> tuple[list[int], list[bool]]:
+    """Lists quotes and ">", and whether no ">" outside of quotes stands from each of them to the end.
+
+    A quote that is not closed reaches to the end. The second list has one more entry, for what stands behind them all.
+    """
+    signs = list(re.finditer("[>\"']", text))
+    found, closed = [True], {'"': True, "'": True}  # from here on; and behind the next quote of each kind
+    for sign in reversed(signs):
+        if sign[0] == ">":
+            found.append(False)
+        else:
+            behind, closed[sign[0]] = closed[sign[0]], found[-1]
+            found.append(behind)
+    return [sign.start() for sign in signs], found[::-1]
