@@ -69,7 +69,7 @@ def test_a_session_that_makes_room_begins_anew(shell: Shell, folder: Path) -> No
 
 @pytest.mark.parametrize("value", ["[1, 2]", '{"a": 1}', "null", "1.5", "true"])
 def test_keys_may_be_anything(shell: Shell, folder: Path, value: str) -> None:
-    """Lists and objects tell sessions apart, and so does nothing at all; true is not 1. A mark before all is no text."""
+    """Lists and objects tell sessions apart, and so does nothing at all; true is not 1. A mark before all is none."""
     stdin = "\ufeff" + f'{{"user": {value}, "text": "good"}}\n{{"user": 1, "text": "bad"}}\n' * 2
     code, out, _ = shell("stream model.safetensors --key user --to jsonl", stdin=stdin)
     assert code == 0
