@@ -45,7 +45,7 @@ def test_people_see_tables(shell: Shell) -> None:
         r"macro F1 +\d\.\d{4}",
         r"log-loss +\d\.\d{4}",
         r"calibration error +\d\.\d{4}",
-        r" 0\.9–1\.0 +█+│?█* +\d\.\d{3} +\d\.\d{3} +\d+",
+        r" 0\.93–1\.00 +█+│?█* +\d\.\d{3} +\d\.\d{3} +\d+",
         r" class +precision +recall +F1 +texts",
         r" neg +\d\.\d{4} +\d\.\d{4} +\d\.\d{4} +\d+",
         r" true \\ predicted +neg +pos",
