@@ -1,6 +1,7 @@
 """An explanation as a picture, by matplotlib."""
 
 import warnings
+from textwrap import wrap
 from typing import TYPE_CHECKING, BinaryIO
 
 import numpy as np
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
 
 _WIDTH = 9.0  # inches
 _LETTERS = 96  # in a line of words
+_SMALL_LETTERS = 120  # in a line below the panels
 _LINE = 0.25  # inches
 _PANEL = 1.1  # inches
 _MOST_TICKS = 32  # words that still stand side by side under a panel
@@ -31,12 +33,13 @@ def draw(explained: Explained, file: BinaryIO) -> None:
         ImportError: matplotlib is missing.
     """
     lines = list(wrapped(explained.words, _LETTERS))
-    heights = [_LINE * len(lines), _PANEL, _PANEL, _PANEL]
+    remembers = bool(np.any(explained.shares))  # n-grams alone have no memory
+    heights = [_LINE * len(lines), *[_PANEL] * (2 + remembers)]
     figure = new_figure(_WIDTH, sum(heights) + 1.8)
     from matplotlib.patches import Patch  # noqa: PLC0415 - an extra, which new_figure has checked
     from matplotlib.ticker import PercentFormatter  # noqa: PLC0415 - likewise
 
-    words, after, counts, memory = figure.subplots(4, height_ratios=heights)
+    words, after, *bars = figure.subplots(len(heights), height_ratios=heights)
     label, probability = explained.prediction
     words.set_title(f"{label}, with a probability of {probability:.3f}", loc="left", weight="bold")
     handles = [Patch(facecolor=_tint(strength)) for strength in (-1, 1)]
@@ -47,18 +50,20 @@ def draw(explained: Explained, file: BinaryIO) -> None:
     after.plot(steps, explained.curve, color="0.2", drawstyle="steps-mid")
     after.axhline(0.5, color="0.8", linewidth=0.8, zorder=0)
     after.set(ylim=(-0.02, 1.02), yticks=(0, 0.5, 1), ylabel=f"P({explained.name})\nafter it")
-    for axes, values, ylabel in ((counts, explained.contributions, "counts"), (memory, explained.shares, "in memory")):
+    drawn = [(explained.contributions, "counts"), (explained.shares, "in memory")]
+    for axes, (values, ylabel) in zip(bars, drawn, strict=False):
         axes.bar(steps, values, width=0.86, color=[_tint(s, 0.25) for s in explained.strengths])
         axes.axhline(0, color="0.5", linewidth=0.8)
         axes.set_ylabel(ylabel)
-    memory.yaxis.set_major_formatter(PercentFormatter(1.0))
-    for axes in (after, counts, memory):
+    if remembers:
+        bars[-1].yaxis.set_major_formatter(PercentFormatter(1.0))
+    for axes in (after, *bars):
         axes.set_xlim(-0.7, len(steps) - 0.3)
         axes.set_xticks([])
         axes.spines[["top", "right", "bottom"]].set_visible(False)
-    _name_words(memory, explained)
+    _name_words(bars[-1], explained)
     sums = [f"{name}: {fact}" for name, fact in explained.facts if name in {"ledger", "gradients", "occlusion"}]
-    memory.set_xlabel("\n".join(sums), fontsize=8)
+    bars[-1].set_xlabel("\n".join(line for fact in sums for line in wrap(fact, _SMALL_LETTERS)), fontsize=8)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Glyph")  # no font has every script: it draws a box instead
         figure.savefig(file, format="png", dpi=150)
