@@ -75,10 +75,10 @@ def test_a_compiled_model_gives_the_same(cell: str, lengths: Any) -> None:
 def test_inductor_runs_the_layer(monkeypatch: pytest.MonkeyPatch) -> None:
     """The compiler of torch makes one graph of the model around the layer, under CI too, where it is stricter."""
     monkeypatch.setenv("CI", "true")
-    monkeypatch.setattr(torch.compiler.config, "force_disable_caches", True)
     model = Tagger()
     compiled = torch.compile(model, fullgraph=True)
-    results = [values_and_gradients(call, model, inputs(), None) for call in (compiled, model)]
+    with torch.compiler.config.patch(force_disable_caches=True):  # type: ignore[attr-defined]
+        results = [values_and_gradients(call, model, inputs(), None) for call in (compiled, model)]
     torch.testing.assert_close(*results, rtol=1e-5, atol=1e-5)
 
 

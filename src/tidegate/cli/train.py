@@ -102,7 +102,6 @@ def _check_options(trainings: Trainings, rate: float | None, asked: str) -> None
     Raises:
         ValueError: There is no recurrent layer to watch, or no compounding whose rate could be given.
     """
-    trainings.loop.check_settings(trainings.settings, trainings.config)
     config, recurrent = trainings.config, "network" in trainings.parts and trainings.config.recurrent
     if trainings.settings.watch_gradients and not recurrent:
         raise ValueError(f"--watch-gradients measures recurrent layers, but there is none: {asked}")
@@ -110,6 +109,7 @@ def _check_options(trainings: Trainings, rate: float | None, asked: str) -> None
         each.rate is None for each in (config, *[other.config for other in trainings.baselines])
     ):
         raise ValueError(f"--rate is the growth factor of compounding, which is not trained: {asked}")
+    trainings.loop.check_settings(trainings.settings, config)
 
 
 def _validation(wanted: str, table: tables.Table) -> float | tuple[list[str], list[str]]:
