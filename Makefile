@@ -100,7 +100,7 @@ tsan: venv ## eight threads on one layer under the thread sanitizer (Linux): mak
 	TSAN_OPTIONS=halt_on_error=1 build/fuzz/thread/threads $(SECONDS)
 
 fuzz: SECONDS = 60
-fuzz: $(VENV)/.group-fuzz ## inputs that nobody meant (Linux): make fuzz SECONDS=60 TARGETS='model_file native', or RUNS=1000
+fuzz: $(VENV)/.group-fuzz ## hostile and random inputs (Linux): make fuzz SECONDS=60 TARGETS='model_file native', or RUNS=1000
 	$(call fuzz-program,address,"address$(comma)undefined")
 	$(BIN)/python fuzz/run.py $(if $(RUNS),--runs $(RUNS),--seconds $(SECONDS)) $(TARGETS)
 
