@@ -38,8 +38,7 @@ def fit(
 ) -> Network:
     """Trains a network on texts or on sequences of numbers, and returns the best epoch's model.
 
-    PyTorch is needed here (`pip install 'tidegate[train]'`), but not to use the model. Of texts it trains the network
-    alone; `tidegate train` joins n-grams to it, and calibrates the sum.
+    PyTorch (`pip install 'tidegate[train]'`) is needed here alone. N-grams are joined by `tidegate train`, not here.
 
     Example:
         >>> model = fit(["so good", "so bad"] * 8, ["yes", "no"] * 8, epochs=20, batch_size=4, learning_rate=0.1)
