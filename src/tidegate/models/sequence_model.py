@@ -7,7 +7,8 @@ import numpy as np
 import numpy.typing as npt
 
 from tidegate.models.config import SequenceConfig
-from tidegate.models.network import Array, Network
+from tidegate.models.encoder import Array
+from tidegate.models.network import Network
 from tidegate.ops.checks import check
 from tidegate.sequences.embedded import Embedded
 from tidegate.sequences.features import Features, steps_first

@@ -9,7 +9,8 @@ import numpy.typing as npt
 from tidegate.inspection.network import beside_so_far, words_of
 from tidegate.inspection.units import Units, units
 from tidegate.models.config import TextConfig
-from tidegate.models.network import Array, Ids, Network
+from tidegate.models.encoder import Array, Ids
+from tidegate.models.network import Network
 from tidegate.models.ngrams import Ngrams
 from tidegate.ops.compressed import Compressed
 from tidegate.sequences.embedded import Embedded, softmax
