@@ -21,7 +21,7 @@ from tidegate.sequences.embedded import Embedded, softmax
 from tidegate.sequences.padding import as_sequences, batches, pad
 from tidegate.sequences.recurrent import Recurrent
 from tidegate.sequences.summaries import summarize, summarize_so_far
-from tidegate.stream.running import Running, RunningSummary, check_vectors, model_id
+from tidegate.stream.parts import NetworkPart, StreamPart, check_vectors, model_id
 from tidegate.stream.session import Session
 from tidegate.text.tokenizer import Tokenizer, Words
 
@@ -346,7 +346,7 @@ class Network(Inspected):
         """
         return Session(self, state, endless=endless)
 
-    def running(self) -> tuple[Running, ...]:
+    def stream_parts(self) -> tuple[StreamPart, ...]:
         """Returns the parts whose scores are added up, each in the form that a stream runs.
 
         Raises:
@@ -354,7 +354,7 @@ class Network(Inspected):
         """
         features = self.config.hidden_size if self.stack else self.config.input_size
         head = self.head if self.config.has_head else None
-        return (RunningSummary(self.outputs, self.stack, features, self.summary, head),)
+        return (NetworkPart(self.outputs, self.stack, features, self.summary, head),)
 
     @property
     def most_steps(self) -> int | None:
