@@ -191,9 +191,7 @@ LAYOUTS: dict[str, dict[str, Layout]] = {
         "SimpleRNN": Layout(_KERAS | {"bias": "bias"}, _RNN, transposed=True),
     },
     "flax": {  # linen's cells; nnx has no bias on the candidate's recurrent product, which may be absent here too
-        "GRUCell": Layout(
-            _by_block(_FLAX_GRU, {"ih": _RZN, "hh": ("candidate",)}), _RZN, transposed=True
-        ),
+        "GRUCell": Layout(_by_block(_FLAX_GRU, {"ih": _RZN, "hh": ("candidate",)}), _RZN, transposed=True),
         "LSTMCell": Layout(_by_block(_FLAX_LSTM, {"hh": _IFGO}), _IFGO, transposed=True),
         "SimpleCell": Layout(
             {"w_ih": "i.kernel", "w_hh": "h.kernel", "b_ih": "i.bias", "b_hh": "h.bias"}, _RNN, transposed=True
