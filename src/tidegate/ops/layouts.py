@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tidegate.ops.cells import Cell
+from tidegate.ops.onnx import FORMS
 
 Array = npt.NDArray[np.floating[Any]]
 
@@ -179,11 +180,7 @@ _FLAX_LSTM = {"input": "i", "forget": "f", "candidate": "g", "output": "o"}
 LAYOUTS: dict[str, dict[str, Layout]] = {
     "torch": {"GRU": Layout(_TORCH, _RZN), "LSTM": Layout(_TORCH, _IFGO), "RNN": Layout(_TORCH, _RNN)},
     "paddle": {"GRU": Layout(_TORCH, _RZN), "LSTM": Layout(_TORCH, _IFGO), "SimpleRNN": Layout(_TORCH, _RNN)},
-    "onnx": {
-        "GRU": Layout(_ONNX, _ZRN),
-        "LSTM": Layout(_ONNX, ("input", "output", "forget", "candidate")),
-        "RNN": Layout(_ONNX, _RNN),
-    },
+    "onnx": {form.operator: Layout(_ONNX, form.blocks) for form in FORMS.values()},
     "keras": {
         "GRU": Layout(_KERAS | {"biases": "bias"}, _ZRN, transposed=True),
         "GRU reset_after=False": Layout(_KERAS | {"bias": "bias"}, _ZRN, transposed=True),
