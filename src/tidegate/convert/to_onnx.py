@@ -76,7 +76,7 @@ def _check(model: Network, streaming: bool) -> None:
     if streaming and with_ngrams:
         raise ValueError("this model has n-grams, which read a text as a whole: export it without streaming")
     if streaming:
-        model.running()  # says why a network in both directions cannot be streamed
+        model.stream_parts()  # says why a network in both directions cannot be streamed
 
 
 def _graph(model: Network, streaming: bool) -> Graph:
