@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tidegate.ops.cells import Cell
+from tidegate.ops.onnx import FORMS
 
 Array = npt.NDArray[np.floating[Any]]
 
@@ -179,11 +180,7 @@ _FLAX_LSTM = {"input": "i", "forget": "f", "candidate": "g", "output": "o"}
 LAYOUTS: dict[str, dict[str, Layout]] = {
     "torch": {"GRU": Layout(_TORCH, _RZN), "LSTM": Layout(_TORCH, _IFGO), "RNN": Layout(_TORCH, _RNN)},
     "paddle": {"GRU": Layout(_TORCH, _RZN), "LSTM": Layout(_TORCH, _IFGO), "SimpleRNN": Layout(_TORCH, _RNN)},
-    "onnx": {
-        "GRU": Layout(_ONNX, _ZRN),
-        "LSTM": Layout(_ONNX, ("input", "output", "forget", "candidate")),
-        "RNN": Layout(_ONNX, _RNN),
-    },
+    "onnx": {form.operator: Layout(_ONNX, form.blocks) for form in FORMS.values()},
     "keras": {
         "GRU": Layout(_KERAS | {"biases": "bias"}, _ZRN, transposed=True),
         "GRU reset_after=False": Layout(_KERAS | {"bias": "bias"}, _ZRN, transposed=True),
@@ -191,9 +188,7 @@ LAYOUTS: dict[str, dict[str, Layout]] = {
         "SimpleRNN": Layout(_KERAS | {"bias": "bias"}, _RNN, transposed=True),
     },
     "flax": {  # linen's cells; nnx has no bias on the candidate's recurrent product, which may be absent here too
-        "GRUCell": Layout(
-            _by_block(_FLAX_GRU, {"ih": _RZN, "hh": ("candidate",)}), _RZN, transposed=True
-        ),
+        "GRUCell": Layout(_by_block(_FLAX_GRU, {"ih": _RZN, "hh": ("candidate",)}), _RZN, transposed=True),
         "LSTMCell": Layout(_by_block(_FLAX_LSTM, {"hh": _IFGO}), _IFGO, transposed=True),
         "SimpleCell": Layout(
             {"w_ih": "i.kernel", "w_hh": "h.kernel", "b_ih": "i.bias", "b_hh": "h.bias"}, _RNN, transposed=True
