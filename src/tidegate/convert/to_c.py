@@ -110,7 +110,7 @@ def _check(model: Network) -> None:
             "this model has n-grams, which read a text as a whole, and a file of C reads it step by step: export one "
             "without them, as `tidegate train --parts network` makes"
         )
-    model.running()  # says why a network in both directions cannot be streamed
+    model.stream_parts()  # says why a network in both directions cannot be streamed
 
 
 def _checked_name(name: str, *, given: bool) -> str:
