@@ -22,6 +22,8 @@ from tidegate.characters import visible
 from tidegate.models.text_model import TextModel
 from tidegate.serve import messages
 from tidegate.serve.page import Page
+from tidegate.serve.sessions import Sessions
+from tidegate.serve.sockets import LARGEST_MESSAGE, sessions_router
 
 WEB = Path(__file__).parent / "web"
 LOG = logging.getLogger(__name__)
@@ -45,14 +47,17 @@ HEADERS = {
 }
 
 
-def create_app(model: TextModel, name: str = "model", hosts: tuple[str, ...] = HERE) -> FastAPI:
-    """Builds the application: the page at /, its questions under /api/.
+def create_app(
+    model: TextModel, name: str = "model", hosts: tuple[str, ...] = HERE, sessions: Sessions | None = None
+) -> FastAPI:
+    """Builds the application: the page at /, its questions under /api/, streams under /stream/.
 
     Args:
         model: What answers.
         name: What the page calls it.
         hosts: Names by which a browser may ask for the page. Others are refused, so that no foreign site can reach it
             by a name of its own that leads to this machine.
+        sessions: Of streams through the model by this name; None for those in memory.
 
     Returns:
         An ASGI application.
@@ -63,6 +68,7 @@ def create_app(model: TextModel, name: str = "model", hosts: tuple[str, ...] = H
     app.add_api_route("/api/model", page.facts, response_model=messages.Facts)
     for path, answer in _answers(page).items():
         app.add_api_route(f"/api/{path}", answer, methods=["POST"])  # the messages are read off the signature
+    app.include_router(sessions_router(Sessions({name: model}) if sessions is None else sessions))
     app.mount("/", StaticFiles(directory=WEB, html=True))
     for wrong in (messages.QuestionError, FloatingPointError):  # numbers so large that the network overflows
         app.add_exception_handler(wrong, lambda _, error: _refuse(400, str(error)))
@@ -113,8 +119,10 @@ def serve(app: FastAPI, taken: socket.socket, ready: Callable[[], object] = lamb
 
 
 def configured(app: FastAPI) -> uvicorn.Config:
-    """Says how uvicorn serves an application: without web sockets, for which there is no answer."""
-    return uvicorn.Config(app, log_level="warning", ws="none", timeout_graceful_shutdown=1)
+    """Says how uvicorn serves an application."""
+    # Messages are small: to compress them would take more memory for each connection than its session.
+    sockets: dict[str, Any] = {"ws_max_size": LARGEST_MESSAGE, "ws_per_message_deflate": False}
+    return uvicorn.Config(app, log_level="warning", ws="websockets-sansio", timeout_graceful_shutdown=1, **sockets)
 
 
 def _is_cancelled(record: logging.LogRecord) -> bool:
