@@ -204,15 +204,21 @@ def test_a_foreign_page_gets_no_connection(address: str) -> None:
             pass
 
 
-def test_limits_of_connections_sessions_and_time(models: dict[str, Any]) -> None:
-    """What is too much is refused with a code of its own; a session whose client is silent is not kept for ever."""
-    limited = Sessions(models, max_sessions=2, idle_seconds=0.3)
+def test_limits_of_connections_and_sessions(models: dict[str, Any]) -> None:
+    """What is too much is refused with a code of its own, and those who are there go on."""
+    limited = Sessions(models, max_sessions=2)
     with running(limited, max_connections=3) as address, ExitStack() as stack:
         sockets = [stack.enter_context(connect(address + "words")) for _ in range(4)]
         assert closing_code(sockets[3]) == 4503
-        begun = [ask(socket, BEGIN) for socket in sockets[:3]]
-        assert ["token" in answer for answer in begun] == [True, True, False]
-        assert [closing_code(socket) for socket in sockets[:3]] == [4408, 4408, 4429]
+        assert ["token" in ask(socket, BEGIN) for socket in sockets[:3]] == [True, True, False]
+        assert closing_code(sockets[2]) == 4429
+        assert [ask(socket, {"text": "a "})["steps"] for socket in sockets[:2]] == [1, 1]
+
+
+def test_a_silent_client_is_left(models: dict[str, Any]) -> None:
+    """After as long as an idle session lives."""
+    with running(Sessions(models, idle_seconds=0.1)) as address, connect(address + "words") as socket:
+        assert closing_code(socket) == 4408
 
 
 def test_messages_of_many_clients_are_one_batch(
