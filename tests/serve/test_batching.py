@@ -45,7 +45,8 @@ def asked(reader: Reader, requests: Sequence[Sequence[int]], **limits: Any) -> l
         tasks += [asyncio.create_task(batcher.ask(request)) for request in requests[1:]]
         await asyncio.sleep(0.05)
         reader.go.set()
-        return await asyncio.gather(*tasks, return_exceptions=True)
+        answers: list[Any] = await asyncio.gather(*tasks, return_exceptions=True)
+        return answers
 
     return asyncio.run(run())
 
