@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any, NamedTuple
 
+from tidegate.serve.refusals import Refusal
 from tidegate.stream.pool import StreamPool
 from tidegate.stream.requests import Push
 from tidegate.stream.running import Array, Streamable
@@ -23,19 +24,12 @@ LONGEST_ID = 128  # characters
 _MOST_AT_ONCE = 1024  # steps in a batch, so that none waits long for others
 
 
-class SessionError(Exception):
+class SessionError(Refusal):
     """A step that was not done; its session, if there is one, is as it was.
 
-    Attributes:
-        status: The status of HTTP that says why: 400 for what is wrong with the step, 404 for a session that there is
-            not, 409 for a stored state of another model, 429 where too many sessions are open, 507 if it could not be
-            stored, 500 for a fault of the server.
+    Its status is 400 for what is wrong with the step, 404 for a session that there is not, 409 for a stored state of
+    another model, 429 where too many sessions are open, 507 if it could not be stored, 500 for a fault of the server.
     """
-
-    def __init__(self, status: int, text: str) -> None:
-        """Takes the status and the message."""
-        super().__init__(text)
-        self.status = status
 
 
 class Step(NamedTuple):

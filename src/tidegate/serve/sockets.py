@@ -15,12 +15,12 @@ from starlette.websockets import WebSocketDisconnect
 
 from tidegate.characters import visible
 from tidegate.models.network import Network
+from tidegate.serve.refusals import LONGEST_REFUSAL, first_fault
 from tidegate.serve.sessions import Reply, SessionError, Sessions, Step
 from tidegate.stream.slots import Answers
 
 LARGEST_MESSAGE = 1_000_000  # bytes
 MAX_CONNECTIONS = 10_000
-_LONGEST_ERROR = 500  # characters
 _OWN_CODES = 4000  # of closing: the status of HTTP that says the same, and this
 
 
@@ -191,9 +191,7 @@ class _Connection:
         try:
             return StreamMessage.model_validate_json(text)
         except ValidationError as error:
-            fault = error.errors(include_url=False, include_context=False, include_input=False)[0]
-            where, text = ".".join(map(str, fault["loc"])), fault["msg"].removeprefix("Value error, ")
-            raise SessionError(400, f"{where}: {text}" if where else text) from None
+            raise SessionError(400, first_fault(error).removeprefix("Value error, ")) from None
 
     async def _send(self, answer: dict[str, Any]) -> None:
         await self._socket.send_text(to_json(answer, inf_nan_mode="null").decode())
@@ -220,7 +218,7 @@ def _found(answers: Answers) -> dict[str, Any]:
 
 
 def _error(status: int, text: str) -> dict[str, Any]:
-    text = text if len(text) <= _LONGEST_ERROR else text[:_LONGEST_ERROR] + " …"
+    text = text if len(text) <= LONGEST_REFUSAL else text[:LONGEST_REFUSAL] + " …"
     return {"error": visible(text), "status": status}
 
 
