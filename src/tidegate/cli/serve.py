@@ -18,12 +18,16 @@ LIMITS, ACCESS, SESSIONS = "Limits", "Access", "Sessions"
 StateFolderOption = Annotated[
     Path | None,
     typer.Option(
-        metavar="FOLDER", help="Keep states of sessions here, so that they survive the process.", rich_help_panel=SESSIONS
+        metavar="FOLDER",
+        help="Keep states of sessions here, so that they survive the process.",
+        rich_help_panel=SESSIONS,
     ),
 ]
 SessionIdleOption = Annotated[
     float,
-    typer.Option(min=1, metavar="S", help="Seconds without a step until a session is forgotten.", rich_help_panel=SESSIONS),
+    typer.Option(
+        min=1, metavar="S", help="Seconds without a step until a session is forgotten.", rich_help_panel=SESSIONS
+    ),
 ]
 
 

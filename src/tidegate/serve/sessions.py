@@ -10,9 +10,9 @@ from functools import partial
 from typing import Any, NamedTuple
 
 from tidegate.serve.refusals import Refusal
+from tidegate.stream.parts import Array, Streamable
 from tidegate.stream.pool import StreamPool
 from tidegate.stream.requests import Push
-from tidegate.stream.running import Array, Streamable
 from tidegate.stream.slots import Answers
 from tidegate.stream.state import StateError
 from tidegate.stream.storage import Place, StateFolder, StorageError, Stored
