@@ -1,5 +1,6 @@
 """`tidegate export`: a model in the files of other programs, each compared with the model."""
 
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Literal, NamedTuple
@@ -8,13 +9,23 @@ import typer
 
 import tidegate
 from tidegate.cli import outputs
-from tidegate.cli.console import note, show_facts
+from tidegate.cli.console import note, say, show_facts
 from tidegate.cli.options import ModelArgument, OverwriteOption
 from tidegate.convert.to_c import CFile, to_c
+from tidegate.convert.to_torch import SUFFIXES, to_torch
 from tidegate.data.outputs import Format, contains, starts_with
+from tidegate.models.file import is_model
 from tidegate.models.network import Network
 
+
+def _is_of_torch(path: Path) -> bool:
+    """Whether a file is a zip archive, as checkpoints are, or a safetensors file of another program than this."""
+    with path.open("rb") as file:
+        return zipfile.is_zipfile(path) or (file.read(9)[8:] == b"{" and not is_model(path))
+
+
 _ONNX = Format("onnx", "a file of ONNX", (".onnx",), starts_with(b"\x08"))
+_TORCH = Format("torch", "a file of PyTorch", SUFFIXES, _is_of_torch)
 _C = Format("c", "a file in C that tidegate wrote", (".c",), contains(b"Written by tidegate "))
 
 
@@ -32,6 +43,10 @@ def export(
         bool, typer.Option("--streaming", help="Let the file of ONNX read sequences in pieces, states in and out.")
     ] = False,
     c: Annotated[Path | None, typer.Option("--c", metavar="FILE", help="Write one file of C99.")] = None,
+    torch: Annotated[
+        Path | None,
+        typer.Option("--torch", metavar="FILE", help="Write a state_dict, .pt or .safetensors, and show its module."),
+    ] = None,
     weights: Annotated[
         Literal["float32", "int8"] | None,
         typer.Option(help="Weights of the file of C.", show_default="as the model has them"),
@@ -42,12 +57,12 @@ def export(
     ] = None,
     overwrite: OverwriteOption = False,
 ) -> None:
-    """Write a model as a file of another program: ONNX, or C for microcontrollers.
+    """Write a model as a file of another program: ONNX, PyTorch, or C for microcontrollers.
 
     What was written is run and compared with the model on random sequences of many lengths. The largest error is shown;
     where it is above 1e-5 nothing is written.
     """
-    targets = {"onnx": _Target(_ONNX, onnx), "c": _Target(_C, c)}
+    targets = {"onnx": _Target(_ONNX, onnx), "c": _Target(_C, c), "torch": _Target(_TORCH, torch)}
     if not any(target.path for target in targets.values()):
         raise ValueError("nothing to write: choose " + " or ".join(f"--{each} FILE" for each in targets))
     places = {
@@ -59,8 +74,10 @@ def export(
     for each, place in places.items():
         if each == "onnx":
             lines = _onnx(network, place, streaming)
-        else:
+        elif each == "c":
             lines = _c(to_c(network, place, name=name, weights=weights))
+        else:
+            lines = _torch(network, place)
         show_facts([("file", str(place)), *lines])
         note(f"wrote {place}")
 
@@ -73,6 +90,16 @@ def _onnx(network: Network, place: Path, streaming: bool) -> Iterator[tuple[str,
     yield "largest error", f"{certificate.error:.1e} over {certificate.numbers:,} numbers"
     if network.tokenizer is not None:
         yield "to do outside", "cut texts into words: the tokenizer is in the metadata"
+
+
+def _torch(network: Network, place: Path) -> Iterator[tuple[str, str]]:
+    file = to_torch(network, place)
+    say(file.code)
+    if file.certificate is None:
+        yield "compared with", "nothing: PyTorch is not installed"
+        return
+    yield "compared with", file.certificate.against
+    yield "largest error", f"{file.certificate.error:.1e} over {file.certificate.numbers:,} numbers"
 
 
 def _c(file: CFile) -> Iterator[tuple[str, str]]:

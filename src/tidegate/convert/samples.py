@@ -50,6 +50,15 @@ def _drawn(model: Network, length: int, rng: np.random.Generator) -> Sequence:
     return rng.standard_normal((length, model.config.input_size)).astype(np.float32)
 
 
+def padded(sequences: list[Sequence], fill: Any) -> tuple[Sequence, npt.NDArray[np.int64]]:
+    """Lays sequences side by side, [B, T] or [B, T, K], a number beyond their ends; and counts their steps, [B]."""
+    lengths = np.array([len(sequence) for sequence in sequences], np.int64)
+    x = np.full((len(sequences), lengths.max(initial=0), *sequences[0].shape[1:]), fill, sequences[0].dtype)
+    for row, sequence in zip(x, sequences, strict=True):
+        row[: len(sequence)] = sequence
+    return x, lengths
+
+
 def results(model: Network, sequences: list[Sequence]) -> dict[str, Array]:
     """Computes what a model makes of sequences as `batches_for` draws them: vectors, scores, probabilities, by name."""
     found: dict[str, Array] = {}

@@ -12,7 +12,7 @@ from tidegate.convert.certificate import Certificate
 from tidegate.convert.onnx_inputs import ngrams, refused, scale
 from tidegate.convert.onnx_network import Rows, compound, stack, summarize
 from tidegate.convert.onnx_writer import Graph
-from tidegate.convert.samples import batches_for, expanded, results
+from tidegate.convert.samples import batches_for, expanded, padded, results
 from tidegate.files.writing import replacing
 from tidegate.models.network import Network
 from tidegate.models.sequence_model import SequenceModel
@@ -200,17 +200,11 @@ def _runtime() -> Any:
 
 def _fed(model: Network, sequences: list[npt.NDArray[Any]]) -> dict[str, npt.NDArray[Any]]:
     """Lays sequences side by side as the file reads them; beyond their ends stands what must not be read."""
-    lengths = np.array([len(sequence) for sequence in sequences], np.int64)
-    shape = (len(sequences), int(lengths.max(initial=0)))
-    if isinstance(model, TextModel):
-        ids = np.full(shape, model.config.vocab_size - 1, np.int64)
-        for row, sequence in zip(ids, sequences, strict=True):
-            row[: len(sequence)] = sequence
-        return {"ids": ids, "lengths": lengths}
-    x = np.full((*shape, sequences[0].shape[1]), np.nan, np.float32)
-    for steps, sequence in zip(x, sequences, strict=True):
-        steps[: len(sequence)] = sequence
-    return {"x": np.ascontiguousarray(x.transpose(0, 2, 1)) if _channels_first(model) else x, "lengths": lengths}
+    texts = isinstance(model, TextModel)
+    x, lengths = padded(sequences, -1 if texts else np.nan)
+    if _channels_first(model):
+        x = np.ascontiguousarray(x.transpose(0, 2, 1))
+    return {"ids" if texts else "x": x, "lengths": lengths}
 
 
 def _compared(session: Any, model: Network) -> Iterator[Pair]:
