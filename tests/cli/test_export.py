@@ -38,6 +38,17 @@ def test_weights_for_torch(shell: Shell, folder: Path) -> None:
     assert "would be lost" in shell("export model.safetensors --torch other.safetensors")[2]
 
 
+def test_weights_for_keras(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The model that loads them is shown, and that nothing was compared where Keras is not installed."""
+    pytest.importorskip("h5py")
+    monkeypatch.setattr("tidegate.convert.to_keras._keras", lambda: None)
+    for _ in range(2):
+        code, out, err = shell("export model.safetensors --keras net.weights.h5")
+        assert (code, err) == (0, "wrote net.weights.h5\n")
+    assert "x = layers.GRU(8, return_sequences=False" in out
+    assert "nothing: Keras is not installed" in out
+
+
 @needs_compiler
 def test_a_file_of_c(shell: Shell, folder: Path) -> None:
     """Sizes, the time of a step and the largest error are shown."""
