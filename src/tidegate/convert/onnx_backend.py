@@ -30,10 +30,11 @@ class _Recurrent(OpRun):  # type: ignore[misc]
     """A recurrent node; its class has the name of the operator, as onnx's reference wants it."""
 
     op_domain = ""
+    exact = False
 
     def _run(self, *inputs: Array | None, **attributes: Any) -> tuple[Array, ...]:
         settings = Settings.of(type(self).__name__, attributes)
-        found = onnx_layer.run(settings, dict(zip(onnx_layer.INPUTS, inputs, strict=False)))
+        found = onnx_layer.run(settings, dict(zip(onnx_layer.INPUTS, inputs, strict=False)), exact=self.exact)
         return found[: len(self.onnx_node.output)]
 
 
@@ -51,6 +52,9 @@ class LSTM(_Recurrent):
 
 OPERATORS = [RNN, GRU, LSTM]
 """What `onnx.reference.ReferenceEvaluator` takes as `new_ops`."""
+
+EXACT_OPERATORS = [type(operator.__name__, (operator,), {"exact": True}) for operator in OPERATORS]
+"""The same, all computed by `tidegate.ops.reference`."""
 
 
 class Prepared(BackendRep):  # type: ignore[misc]
