@@ -59,6 +59,7 @@ class Found:
         summary: What becomes of the outputs; None if the source does not say.
         embedding: The vectors of ids [V, E]; None for a network that reads vectors.
         padding: The id whose steps are left out; None without one.
+        every: Whether the head is applied to every step: "last" is the summary then.
     """
 
     layers: tuple[Layer, ...]
@@ -66,6 +67,7 @@ class Found:
     summary: str | None = None
     embedding: Array | None = None
     padding: int | None = None
+    every: bool = False
 
     @property
     def input_size(self) -> int:
@@ -145,7 +147,7 @@ class Wishes:
     words: Sequence[str] | None = None
 
 
-def model_of(found: Found, summary: str, wishes: Wishes = Wishes()) -> Network:  # noqa: B008 - frozen
+def model_of(found: Found, summary: str, wishes: Wishes = Wishes()) -> Network:
     """Makes a model.
 
     Args:
@@ -193,7 +195,7 @@ def model_of(found: Found, summary: str, wishes: Wishes = Wishes()) -> Network: 
     }
     if found.embedding is None:
         return Network(NetworkConfig(input_size=found.input_size, **facts), arrays)
-    tokenizer, table = text_parts(found.embedding, wishes.words)
+    tokenizer, table = text_parts(found.embedding, wishes.words, found.padding)
     config = TextConfig(vocab_size=len(tokenizer), embedding_size=table.shape[1], **facts)
     return TextModel(config, tokenizer, arrays | {"embedding.weight": table})
 
@@ -212,7 +214,9 @@ def _rows(head: Head) -> tuple[Array, Array]:
         raise ConversionError(
             f"the head has {len(head.weight)} outputs with a sigmoid each, but the labels of a model exclude each other"
         )
-    return np.vstack([np.zeros_like(head.weight), head.weight]), np.concatenate([[0], head.bias])  # σ(s) = softmax(0, s)
+    return np.vstack([np.zeros_like(head.weight), head.weight]), np.concatenate(
+        [[0], head.bias]
+    )  # σ(s) = softmax(0, s)
 
 
 def _task(head: Head, wishes: Wishes) -> str:

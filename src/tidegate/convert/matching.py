@@ -8,15 +8,17 @@ import numpy.typing as npt
 
 from tidegate.convert import words
 from tidegate.convert.certificate import Certificate, ConversionError, distance, id_sequences, sequences
-from tidegate.convert.found import Found, Wishes, model_of, stack
+from tidegate.convert.found import Found, Head, Wishes, model_of, stack
 from tidegate.models.network import Network
 from tidegate.models.text_model import TextModel
 from tidegate.ops import reference
 from tidegate.ops.cells import Cell
+from tidegate.ops.cells.activations import sigmoid
 from tidegate.ops.names import parameter_names
+from tidegate.sequences.embedded import softmax
 from tidegate.sequences.padding import pad
 from tidegate.sequences.recurrent import Recurrent
-from tidegate.sequences.summaries import SUMMARIES
+from tidegate.sequences.summaries import SUMMARIES, summarize
 
 Array = npt.NDArray[Any]
 
@@ -82,7 +84,7 @@ def results(
     """Computes what a source should compute of sequences: after its own activation, at the end or at every step."""
     table = None
     if isinstance(model, TextModel) and found.embedding is not None:
-        table, places = model.arrays["embedding.weight"], words.places(found.embedding, wishes.words)
+        table, places = model.arrays["embedding.weight"], words.places(found.embedding, wishes.words, found.padding)
     outs = []
     for sequence in drawn:
         read = sequence[sequence != found.padding] if found.padding is not None and table is not None else sequence
@@ -115,8 +117,30 @@ def _after(found: Found, model: Network, vectors: Array) -> Array:
 def _drawn(found: Found, lengths: Iterable[int] | None) -> list[Array]:
     given = {} if lengths is None else {"lengths": lengths}
     if found.embedding is not None:
-        return [*id_sequences(len(found.embedding), **given)]
+        padded_steps_show = found.every and found.padding == 0
+        return [*id_sequences(len(found.embedding), first=int(padded_steps_show), **given)]
     return [*sequences(found.input_size, **given)]
+
+
+def rows_of(out: Array, steps: int, width: int, batch: int = 1, batch_first: bool = True) -> Array | None:
+    """Takes the results of one sequence, [C] or [T, C], out of what a source returned for copies of it.
+
+    Args:
+        out: The result, in any shape with the C last.
+        steps: T.
+        width: C.
+        batch: How many copies were given.
+        batch_first: Whether they are on the first axis.
+
+    Returns:
+        The results of the first copy; None if the array is of another size.
+    """
+    if out.dtype.kind != "f" or not out.size or out.size not in {batch * width, batch * steps * width}:
+        return None
+    rows = out.reshape(-1, width)
+    if len(rows) == batch and (steps > 1 or out.ndim == 2):
+        return rows[0]
+    return rows[:steps] if batch_first else rows[::batch]
 
 
 def certify_states(found: Found) -> Certificate:
@@ -131,6 +155,40 @@ def certify_states(found: Found) -> Certificate:
     y, h_n = layers.outputs(x, lengths, h0)
     other, finals = run_reference(cell, weights, x, lengths, h0)
     return Certificate.of([("outputs", y, other), ("states", h_n, finals)], "the reference in float64")
+
+
+def reference_runtime(found: Found) -> Runtime:
+    """Computes what a source says it computes, by `ops.reference`: where its own runtime is not installed."""
+    cell, weights, places = stack(found)
+    D, H = 1 + ("weight_ih_l0_reverse" in weights), weights["weight_hh_l0"].shape[1]
+    summary = found.summary or "last"
+    columns = np.concatenate([part * D * H + places for part in range(summary.count("+") + 1)])
+    states = () if cell.S == 1 else (cell.S,)
+
+    def run(sequence: Array) -> Array | None:
+        x = sequence if found.embedding is None else found.embedding[sequence[sequence != found.padding]]
+        if not len(x):
+            return None
+        lengths, h0 = np.array([len(x)]), np.zeros((*states, len(found.layers) * D, 1, H))
+        y, h_n = run_reference(cell, weights, x[:, None], lengths, h0)
+        vectors = y[:, 0] if found.every else summarize(y, h_n, lengths, summary)
+        rows = _applied(found.head, vectors[:, columns])
+        return rows if found.every else rows[0]
+
+    return Runtime("the reference in float64", run)
+
+
+def _applied(head: Head | None, vectors: Array) -> Array:
+    """Computes what a head says, in float64."""
+    if head is None:
+        return vectors
+    scores: Array = vectors @ head.weight.T + head.bias
+    if head.activation == "sigmoid":
+        return sigmoid(scores)
+    if not head.activation:
+        return scores
+    probabilities = softmax(scores)
+    return np.log(probabilities) if head.activation == "log_softmax" else probabilities
 
 
 def run_reference(

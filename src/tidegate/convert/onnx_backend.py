@@ -10,7 +10,6 @@ activations than those of `tidegate.ops.onnx`, float64) is computed by `tidegate
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
 import numpy.typing as npt
 
 from tidegate.convert import onnx_layer

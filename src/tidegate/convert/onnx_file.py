@@ -27,8 +27,7 @@ MOST_NUMBERS = 2**28
 """The largest constant that is computed, in numbers: 1 GB of float32."""
 
 FOLDED = frozenset(
-    "Add Cast Concat Constant ConstantOfShape DequantizeLinear Div Equal Expand Flatten Gather Identity Mul Neg Not "
-    "Reshape Shape Slice Split Sqrt Squeeze Sub Transpose Unsqueeze Where".split()
+    ["Add", "Cast", "Concat", "Constant", "ConstantOfShape", "DequantizeLinear", "Div", "Equal", "Expand", "Flatten", "Gather", "Identity", "Mul", "Neg", "Not", "Reshape", "Shape", "Slice", "Split", "Sqrt", "Squeeze", "Sub", "Transpose", "Unsqueeze", "Where"]
 )
 """The operators of which constants are computed; none grows without a shape that is looked at first."""
 
@@ -110,7 +109,7 @@ def array_of(tensor: Any) -> Array:
     try:
         array: Array = numpy_helper.to_array(tensor)
     except (ValueError, TypeError, KeyError) as error:
-        raise ConversionError(f"the tensor {tensor.name!r:.60} is damaged: {str(error):.100}") from None
+        raise ConversionError(f"the tensor {tensor.name!r:.60} is damaged: {error!s:.100}") from None
     if array.shape != tuple(tensor.dims):
         raise ConversionError(f"the tensor {tensor.name!r:.60} has {array.size} numbers, expected {size}")
     return array
@@ -184,7 +183,7 @@ class Values:
             found = ReferenceEvaluator(node, opsets=self._opsets).run(None, inputs)
         except Exception as error:  # noqa: BLE001 - onnx raises all kinds
             raise ConversionError(
-                f"the constant of the node {node.name!r:.60} ({node.op_type}) cannot be computed: {str(error):.200}"
+                f"the constant of the node {node.name!r:.60} ({node.op_type}) cannot be computed: {error!s:.200}"
             ) from None
         self.known |= dict(zip(node.output, map(np.asarray, found), strict=False))
         return True

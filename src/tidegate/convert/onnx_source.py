@@ -15,7 +15,7 @@ from tidegate.convert import onnx_backend, onnx_layer
 from tidegate.convert.certificate import Certificate, ConversionError
 from tidegate.convert.certificate import sequences as drawn_sequences
 from tidegate.convert.found import Found, Wishes
-from tidegate.convert.matching import Runtime, match
+from tidegate.convert.matching import Runtime, match, rows_of
 from tidegate.convert.onnx_file import Values, read
 from tidegate.convert.onnx_graph import Node, found_in, layers_of, nodes_of, one_node_model
 from tidegate.models.network import Network
@@ -95,9 +95,7 @@ def _session(model: Any) -> tuple[Session, str]:
     return lambda feed: session.run(None, feed), f"onnxruntime {version('onnxruntime')}"
 
 
-def _runtimes(
-    model: Any, found: Found, session: Session, name: str, fixed: Mapping[str, Array]
-) -> Iterator[Runtime]:
+def _runtimes(model: Any, found: Found, session: Session, name: str, fixed: Mapping[str, Array]) -> Iterator[Runtime]:
     """Lists the ways in which a graph may be meant: each input and output, and which axis is time."""
     constants = {tensor.name for tensor in model.graph.initializer}
     inputs = [_input(value) for value in model.graph.input if value.name not in constants and value.name not in fixed]
@@ -146,12 +144,7 @@ class _Way:
             out = np.asarray(self._session(feed)[self._output])
         except Exception:  # noqa: BLE001 - runtimes refuse wrong axes, each in its own way
             return None
-        if out.dtype.kind != "f" or out.size not in {B * self._width, B * T * self._width} or not out.size:
-            return None
-        rows = out.reshape(-1, self._width)
-        if len(rows) == B and (T > 1 or out.ndim == 2):
-            return rows[0]
-        return rows[:: B if self._time == 0 else 1][:T]
+        return rows_of(out, T, self._width, B, self._time == 1)
 
 
 def _input(value: Any) -> Input:

@@ -158,10 +158,6 @@ def _reordered(array: Array, before: Sequence[str], after: Sequence[str]) -> Arr
     return np.concatenate([blocks[name] for name in after])
 
 
-def _two(w_ih: str, w_hh: str, b_ih: str, b_hh: str) -> dict[str, str]:
-    return {"w_ih": w_ih, "w_hh": w_hh, "b_ih": b_ih, "b_hh": b_hh}
-
-
 def _by_block(blocks: Mapping[str, str], biased: Mapping[str, Sequence[str]], ending: str = "kernel") -> dict[str, str]:
     """Names the arrays of flax: `ir.kernel`, `hr.kernel`, … of one block each, some of them with a `bias`."""
     sides = {"ih": "i", "hh": "h"}
@@ -169,17 +165,19 @@ def _by_block(blocks: Mapping[str, str], biased: Mapping[str, Sequence[str]], en
     return names | {f"b_{side}/{g}": f"{sides[side]}{blocks[g]}.bias" for side, given in biased.items() for g in given}
 
 
+TORCH = {"w_ih": "weight_ih", "w_hh": "weight_hh", "b_ih": "bias_ih", "b_hh": "bias_hh"}
+"""The parts by torch's names, whose order of blocks is that of `Cell.blocks`."""
+
 _RZN, _ZRN = ("reset", "update", "candidate"), ("update", "reset", "candidate")
 _IFGO, _RNN = ("input", "forget", "candidate", "output"), ("preactivation",)
-_TORCH = _two("weight_ih", "weight_hh", "bias_ih", "bias_hh")
 _KERAS = {"w_ih": "kernel", "w_hh": "recurrent_kernel"}
 _ONNX = {"w_ih": "W", "w_hh": "R", "biases": "B"}
 _FLAX_GRU = {"reset": "r", "update": "z", "candidate": "n"}
 _FLAX_LSTM = {"input": "i", "forget": "f", "candidate": "g", "output": "o"}
 
 LAYOUTS: dict[str, dict[str, Layout]] = {
-    "torch": {"GRU": Layout(_TORCH, _RZN), "LSTM": Layout(_TORCH, _IFGO), "RNN": Layout(_TORCH, _RNN)},
-    "paddle": {"GRU": Layout(_TORCH, _RZN), "LSTM": Layout(_TORCH, _IFGO), "SimpleRNN": Layout(_TORCH, _RNN)},
+    "torch": {"GRU": Layout(TORCH, _RZN), "LSTM": Layout(TORCH, _IFGO), "RNN": Layout(TORCH, _RNN)},
+    "paddle": {"GRU": Layout(TORCH, _RZN), "LSTM": Layout(TORCH, _IFGO), "SimpleRNN": Layout(TORCH, _RNN)},
     "onnx": {form.operator: Layout(_ONNX, form.blocks) for form in FORMS.values()},
     "keras": {
         "GRU": Layout(_KERAS | {"biases": "bias"}, _ZRN, transposed=True),
@@ -188,9 +186,7 @@ LAYOUTS: dict[str, dict[str, Layout]] = {
         "SimpleRNN": Layout(_KERAS | {"bias": "bias"}, _RNN, transposed=True),
     },
     "flax": {  # linen's cells; nnx has no bias on the candidate's recurrent product, which may be absent here too
-        "GRUCell": Layout(
-            _by_block(_FLAX_GRU, {"ih": _RZN, "hh": ("candidate",)}), _RZN, transposed=True
-        ),
+        "GRUCell": Layout(_by_block(_FLAX_GRU, {"ih": _RZN, "hh": ("candidate",)}), _RZN, transposed=True),
         "LSTMCell": Layout(_by_block(_FLAX_LSTM, {"hh": _IFGO}), _IFGO, transposed=True),
         "SimpleCell": Layout(
             {"w_ih": "i.kernel", "w_hh": "h.kernel", "b_ih": "i.bias", "b_hh": "h.bias"}, _RNN, transposed=True
