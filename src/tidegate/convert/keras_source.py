@@ -22,7 +22,16 @@ from tidegate.ops.layouts import LAYOUTS, Weights
 Array = npt.NDArray[Any]
 
 IDLE = frozenset(
-    ["InputLayer", "Masking", "Dropout", "SpatialDropout1D", "GaussianDropout", "GaussianNoise", "AlphaDropout", "ActivityRegularization"]
+    [
+        "InputLayer",
+        "Masking",
+        "Dropout",
+        "SpatialDropout1D",
+        "GaussianDropout",
+        "GaussianNoise",
+        "AlphaDropout",
+        "ActivityRegularization",
+    ]
 )
 """Layers that do nothing in a model that is used, or tell which steps there are: here a sequence has no others."""
 

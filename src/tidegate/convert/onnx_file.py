@@ -27,7 +27,33 @@ MOST_NUMBERS = 2**28
 """The largest constant that is computed, in numbers: 1 GB of float32."""
 
 FOLDED = frozenset(
-    ["Add", "Cast", "Concat", "Constant", "ConstantOfShape", "DequantizeLinear", "Div", "Equal", "Expand", "Flatten", "Gather", "Identity", "Mul", "Neg", "Not", "Reshape", "Shape", "Slice", "Split", "Sqrt", "Squeeze", "Sub", "Transpose", "Unsqueeze", "Where"]
+    [
+        "Add",
+        "Cast",
+        "Concat",
+        "Constant",
+        "ConstantOfShape",
+        "DequantizeLinear",
+        "Div",
+        "Equal",
+        "Expand",
+        "Flatten",
+        "Gather",
+        "Identity",
+        "Mul",
+        "Neg",
+        "Not",
+        "Reshape",
+        "Shape",
+        "Slice",
+        "Split",
+        "Sqrt",
+        "Squeeze",
+        "Sub",
+        "Transpose",
+        "Unsqueeze",
+        "Where",
+    ]
 )
 """The operators of which constants are computed; none grows without a shape that is looked at first."""
 

@@ -17,7 +17,9 @@ from tidegate.ops.cells import CELLS
 Array = npt.NDArray[Any]
 
 _ACTIVATIONS = {"Softmax": "softmax", "LogSoftmax": "log_softmax", "Sigmoid": "sigmoid"}
-_THROUGH = frozenset(["Identity", "Reshape", "Squeeze", "Unsqueeze", "Transpose", "Dropout", "Cast", "Flatten", "Gather", "Slice"])
+_THROUGH = frozenset(
+    ["Identity", "Reshape", "Squeeze", "Unsqueeze", "Transpose", "Dropout", "Cast", "Flatten", "Gather", "Slice"]
+)
 """What may stand between a linear layer and its bias or its activation."""
 
 
