@@ -1,9 +1,8 @@
 """Text classifiers made of several parts beside TF-IDF with logistic regression, on the sets in TIDEGATE_DATA.
 
 Prints a table: accuracy and calibration error on the test part, seconds of the whole command, and the largest error of
-the accounts of 1,000 texts. MR has no official
-split: its fold 0 is the test part. Both read the same files; C of the logistic regression is 1 or 10, whichever is
-better on a tenth of the texts to train on.
+the explanations of 1,000 texts. MR has no official split: its fold 0 is the test part. Both read the same files; C of
+the logistic regression is 1 or 10, whichever is better on a tenth of the texts to train on.
 
     TIDEGATE_DATA=… python benchmarks/bench_parts.py --sets mr sst2 --parts ngrams gru,ngrams
 """
@@ -29,7 +28,7 @@ from tidegate import load
 from tidegate.models.metrics import Report, score
 
 SETS = ("mr", "sst2", "sst5", "imdb")
-EXPLAINED = 1000  # texts of the test part whose account is added up
+EXPLAINED = 1000  # texts of the test part whose explanation is added up
 HELD = 10  # one text in so many chooses C
 
 
@@ -71,7 +70,7 @@ def tidegate(arguments: list[str]) -> str:
 
 
 def ledger_error(path: str, texts: list[str]) -> float:
-    """Explains texts; returns the largest difference between the sum of an account and a logit."""
+    """Explains texts; returns the largest difference between the sum of an explanation and a logit."""
     model = load(path)
     return max(model.explain(text).error for text in texts)
 

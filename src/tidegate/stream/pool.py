@@ -10,8 +10,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from tidegate.sequences.recurrent import Recurrent
+from tidegate.stream.parts import Rows, Streamable, streamable
 from tidegate.stream.requests import Request, merged
-from tidegate.stream.running import Rows, Streamable, streamable
 from tidegate.stream.slots import Answers, Slots
 from tidegate.stream.state import StateError
 from tidegate.text import pieces

@@ -5,7 +5,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from tidegate.stream.running import Rows, Streamable, piece_vectors
+from tidegate.stream.parts import Rows, Streamable, piece_vectors
 from tidegate.stream.slots import Answers, Sequences
 from tidegate.text import pieces
 from tidegate.text.pieces import Held
