@@ -168,7 +168,8 @@ def model_of(found: Found, summary: str, wishes: Wishes = Wishes()) -> Network:
     parts = summary.count("+") + 1
     size = parts * D * H
     columns = np.concatenate([part * D * H + places for part in range(parts)])
-    head, labels, task = found.head, (), "encoding"
+    head, task = found.head, "encoding"
+    labels: tuple[str, ...] = ()
     if head is not None:
         weight, bias = _rows(head)
         if weight.shape[1] != len(columns):

@@ -39,7 +39,7 @@ POOLINGS = {"GlobalAveragePooling1D": "mean", "GlobalMaxPooling1D": "max"}
 """Layers that reduce outputs over time, and our words for that."""
 
 _NAMES = ("kernel", "recurrent_kernel", "bias")
-_BACKENDS = {"tensorflow": "tensorflow", "jax": "jax", "torch": "torch"}
+_BACKENDS = ("torch", "tensorflow", "jax")  # those without a compiler first
 _OLD_SIGMOID = 1.2  # 0.2·a + 0.5 of Keras 2 is the a/6 + 0.5 of Keras 3 of 1.2·a
 
 
@@ -76,7 +76,7 @@ class _Reading:
         Raises:
             ConversionError: No model of this library has it at this place.
         """
-        kind, config = layer.kind, layer.config
+        kind = layer.kind
         adding = _ADDING.get(kind)
         if kind in IDLE:
             return
@@ -84,10 +84,8 @@ class _Reading:
             raise ConversionError(f"the layer {self._name(layer)} is nothing that a model of this library has")
         if self.head is not None and kind not in {"Activation", "Softmax"}:
             raise ConversionError(f"the layer {self._name(layer)} follows a Dense layer, which is the last of a model")
-        if kind in POOLINGS or kind == "Flatten":
-            if not self.layers or not self.over_time:
-                raise ConversionError(f"the layer {self._name(layer)} has no outputs of a recurrent layer to reduce")
-        del config
+        if kind in POOLINGS and not (self.layers and self.over_time):
+            raise ConversionError(f"the layer {self._name(layer)} has no outputs of a recurrent layer to reduce")
         adding(self, layer)
 
     def _name(self, layer: KerasLayer) -> str:

@@ -138,9 +138,8 @@ def rows_of(out: Array, steps: int, width: int, batch: int = 1, batch_first: boo
     if out.dtype.kind != "f" or not out.size or out.size not in {batch * width, batch * steps * width}:
         return None
     rows = out.reshape(-1, width)
-    if len(rows) == batch and (steps > 1 or out.ndim == 2):
-        return rows[0]
-    return rows[:steps] if batch_first else rows[::batch]
+    first: Array = rows[:steps] if batch_first else rows[::batch]
+    return rows[0] if len(rows) == batch and (steps > 1 or out.ndim == 2) else first
 
 
 def certify_states(found: Found) -> Certificate:
@@ -173,7 +172,8 @@ def reference_runtime(found: Found) -> Runtime:
         y, h_n = run_reference(cell, weights, x[:, None], lengths, h0)
         vectors = y[:, 0] if found.every else summarize(y, h_n, lengths, summary)
         rows = _applied(found.head, vectors[:, columns])
-        return rows if found.every else rows[0]
+        result: Array = rows if found.every else rows[0]
+        return result
 
     return Runtime("the reference in float64", run)
 

@@ -12,8 +12,8 @@ from tidegate.convert.certificate import ConversionError
 
 try:
     import onnx
-    from google.protobuf.message import DecodeError
-    from onnx import external_data_helper, numpy_helper
+    from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
+    from onnx import external_data_helper, inliner, numpy_helper
     from onnx.reference import ReferenceEvaluator
 except ModuleNotFoundError as error:
     raise ImportError(f"ONNX files need {error.name}: pip install 'tidegate[convert]'") from error
@@ -86,7 +86,7 @@ def read(path: str | os.PathLike[str]) -> Any:
     try:
         for tensor in outside:
             external_data_helper.load_external_data_for_tensor(tensor, folder)
-        return onnx.inliner.inline_local_functions(model) if model.functions else model
+        return inliner.inline_local_functions(model) if model.functions else model
     except (ValueError, RuntimeError, onnx.checker.ValidationError) as error:
         raise ConversionError(f"{name}: {' '.join(str(error).split())[:300]}") from None
 

@@ -90,10 +90,10 @@ def layers_of(nodes: Sequence[Node]) -> tuple[Layer, ...]:
         ways = {layer.reverse: layer.weights for layer in node.layers}
         layer = Layer(cells.pop(), ways.get(False), ways.get(True))
         last = found[-1] if found and read[-1] == node.proto.input[0] and found[-1].cell == layer.cell else None
-        if last is not None and {len(last.directions), len(layer.directions)} == {1}:
-            if (last.forward is None) != (layer.forward is None):
-                found[-1] = Layer(layer.cell, last.forward or layer.forward, last.reverse or layer.reverse)
-                continue
+        lone = last is not None and len(last.directions) == len(layer.directions) == 1
+        if last is not None and lone and (last.forward is None) != (layer.forward is None):
+            found[-1] = Layer(layer.cell, last.forward or layer.forward, last.reverse or layer.reverse)
+            continue
         found.append(layer)
         read.append(node.proto.input[0])
     return tuple(found)

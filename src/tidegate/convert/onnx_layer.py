@@ -1,4 +1,4 @@
-"""A node `GRU`, `LSTM` or `RNN` of ONNX on numpy arrays, by the kernels, or by plain numpy where they have no such cell."""
+"""A node `GRU`, `LSTM` or `RNN` of ONNX on arrays: by the kernels, or by numpy where they have no such cell."""
 
 from collections.abc import Mapping
 from typing import Any, NamedTuple

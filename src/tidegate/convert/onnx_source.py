@@ -22,7 +22,7 @@ from tidegate.models.network import Network
 
 Array = npt.NDArray[Any]
 
-Session = Callable[[dict[str, Array]], Sequence[Array]]
+Session = Callable[[dict[str, Array]], Any]
 """Runs a model on inputs by name."""
 
 

@@ -31,7 +31,7 @@ def read_safetensors(path: str | os.PathLike[str]) -> dict[str, Array]:
         data = file.read()
     name = os.fsdecode(path)
     try:
-        tensors = safetensors.deserialize(data)
+        tensors = safetensors.deserialize(data)  # type: ignore[no-untyped-call]
         header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
     except (safetensors.SafetensorError, ValueError, RecursionError) as error:
         raise ConversionError(f"{name} is no safetensors file: {error}") from None

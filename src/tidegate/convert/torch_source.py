@@ -47,7 +47,7 @@ def certify_layers(layers: tuple[Layer, ...]) -> Certificate:
                 continue
             shape = (D, 1, own.hidden_size)
             h0 = rng.standard_normal((layer.cell.S, *shape)).astype(np.float32)
-            y, *finals = _flat(run(torch.from_numpy(x)[:, None], None, [torch.from_numpy(state) for state in h0]))
+            y, *finals = _flat(run(torch.from_numpy(x)[:, None], None, tuple(torch.from_numpy(state) for state in h0)))
             ours, h_n = own.outputs(x[:, None], None, h0[0] if layer.cell.S == 1 else h0)
             pairs.append(("outputs", ours, y))
             pairs += [("states", o, t) for o, t in zip(h_n.reshape(-1, *shape), finals, strict=True)]
