@@ -206,16 +206,17 @@ def _variables(file: Any, place: str) -> dict[str, tuple[Array, ...]]:
     pending = [""] if place and place in file else []
     while pending:
         inner = pending.pop()
-        names = _group(file, f"{place}/{inner}")
+        here = f"{place}/{inner}".rstrip("/")
+        names = _group(file, here)
         if len(found) + len(pending) > _MOST_LAYERS or inner.count("/") > 8:
             raise ConversionError(f"{place} has too many folders")
         for name in names:
             if name == "vars":
-                numbers = sorted((key for key in _group(file, f"{place}/{inner}/vars") if key.isdigit()), key=int)
-                arrays = tuple(_array(file, f"{place}/{inner}/vars/{key}") for key in numbers)
+                numbers = sorted((key for key in _group(file, f"{here}/vars") if key.isdigit()), key=int)
+                arrays = tuple(_array(file, f"{here}/vars/{key}") for key in numbers)
                 if arrays:
                     found[inner] = arrays
-            elif isinstance(file.get(f"{place}/{inner}/{name}"), h5py.Group):
+            elif isinstance(file.get(f"{here}/{name}"), h5py.Group):
                 pending.append(f"{inner}/{name}".strip("/"))
     return found
 
