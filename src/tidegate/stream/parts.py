@@ -293,7 +293,9 @@ def check_vectors(name: str, source: Any, letters: str, size: int) -> Array:
     array = np.asarray(source)
     if array.dtype.kind not in "fiub":
         raise TypeError(f"{name} has dtype {array.dtype}, expected real numbers")
-    checked = check(name, array.astype(np.float32, copy=False), letters, {letters[-1]: (size, "the model")})
+    with np.errstate(over="ignore"):  # numbers beyond float32 are not finite then
+        numbers = array.astype(np.float32, copy=False)
+    checked = check(name, numbers, letters, {letters[-1]: (size, "the model")})
     with np.errstate(all="ignore"):  # a sum is quick, and finite only where all are; it may also overflow
         finite = np.isfinite(checked.sum()) or np.isfinite(checked).all()
     if not finite:
