@@ -1,4 +1,4 @@
-"""Fuzzes the page's server as uvicorn calls it: any method, path, headers and body, in any parts; never a 5xx.
+"""Fuzzes the service as uvicorn calls it: any method, path, headers and body, in any parts; never a 5xx.
 
 An input is lines: method, path with query, headers, an empty line, the body. A byte 0 ends a part of the body.
 """
@@ -15,7 +15,7 @@ with atheris.instrument_imports(include=["tidegate"]):
     from models import make_model
     from tidegate.serve import create_app
 
-APP = create_app(make_model("gru", num_layers=2))
+APP = create_app({"model": make_model("gru", num_layers=2)})
 LOOP = asyncio.new_event_loop()
 logging.disable(logging.CRITICAL)
 

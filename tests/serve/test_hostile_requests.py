@@ -2,36 +2,24 @@
 
 import json
 import socket
-import threading
 import time
 import tracemalloc
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 pytest.importorskip("fastapi")
-pytest.importorskip("uvicorn")
-
-import uvicorn
-
-from tidegate import serve
 from tidegate.models.text_model import TextModel
-from tidegate.serve import server
+from tidegate.serve.limits import Limits
 from tidegate.serve.messages import LONGEST_TEXT, MOST_STEPS, Question, QuestionError
 from tidegate.serve.readings import Readings
 
 
 @pytest.fixture(scope="module")
-def port(random_model: Callable[..., TextModel]) -> Iterator[int]:
+def port(start: Callable[..., int], random_model: Callable[..., TextModel]) -> int:
     """The port of a server with a small GRU."""
-    running = uvicorn.Server(server.configured(serve.create_app(random_model(), "tiny")))
-    with serve.listen("127.0.0.1", 0) as taken:
-        thread = threading.Thread(target=running.run, kwargs={"sockets": [taken]})
-        thread.start()
-        yield taken.getsockname()[1]
-        running.should_exit = True
-        thread.join()
+    return start({"tiny": random_model()})
 
 
 def status_of(port: int, request: bytes, patience: float = 30) -> int:
@@ -204,9 +192,11 @@ def test_slow_clients_keep_nobody_waiting(port: int) -> None:
             connection.close()
 
 
-def test_a_body_that_does_not_come_is_given_up(port: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_body_that_does_not_come_is_given_up(
+    start: Callable[..., int], random_model: Callable[..., TextModel]
+) -> None:
     """What was kept of a body is not kept for ever: after a while the answer is 408."""
-    monkeypatch.setattr(server, "LONGEST_WAIT", 0.2)
+    port = start({"tiny": random_model()}, limits=Limits(seconds=0.2))
     with socket.create_connection(("127.0.0.1", port), timeout=20) as connection:
         connection.sendall(b"POST /api/words HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 1000\r\n\r\n{")
         assert b" 408 " in connection.makefile("rb").readline()

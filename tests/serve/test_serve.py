@@ -5,7 +5,6 @@ import logging
 import socket
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Callable, Iterator
 from http.client import HTTPConnection
@@ -21,21 +20,15 @@ import uvicorn
 
 from tidegate import serve
 from tidegate.models.text_model import TextModel
-from tidegate.serve.server import LARGEST_QUESTION
+from tidegate.serve.limits import Limits
 
 JSON = {"Content-Type": "application/json"}
 
 
 @pytest.fixture(scope="module")
-def port(random_model: Callable[..., TextModel]) -> Iterator[int]:
+def port(start: Callable[..., int], random_model: Callable[..., TextModel]) -> int:
     """The port of a server with a small GRU."""
-    server = uvicorn.Server(uvicorn.Config(serve.create_app(random_model(), "tiny"), log_level="warning"))
-    with serve.listen("127.0.0.1", 0) as taken:
-        thread = threading.Thread(target=server.run, kwargs={"sockets": [taken]})
-        thread.start()
-        yield taken.getsockname()[1]
-        server.should_exit = True
-        thread.join()
+    return start({"tiny": random_model()})
 
 
 @pytest.fixture
@@ -124,7 +117,7 @@ def test_the_model_is_described(ask: Ask) -> None:
             400,
             "update is 2.0, expected 0..1",
         ),
-        ("words", b"x" * (LARGEST_QUESTION + 1), 413, "more than 8,000,000 bytes"),
+        ("words", b"x" * (Limits.body + 1), 413, "more than 8,000,000 bytes"),
     ],
 )
 def test_a_wrong_question_gets_one_clear_line(ask: Ask, path: str, body: Any, status: int, error: str) -> None:
@@ -142,7 +135,7 @@ def test_a_fault_of_ours_is_logged(ask: Ask, caplog: pytest.LogCaptureFixture, m
     monkeypatch.setattr(TextModel, "trace", lambda *_: np.zeros(2) + np.zeros(3))
     assert ask("/api/unit", {"text": "a film of its own", "unit": 0})[0] == 500
     (record,) = caplog.records
-    assert (record.name, record.levelname) == ("tidegate.serve.server", "ERROR")
+    assert (record.name, record.levelname) == ("tidegate.serve.layers", "ERROR")
     assert "Traceback" in caplog.text
     assert "could not be broadcast" in caplog.text
 
@@ -158,7 +151,7 @@ def test_what_is_not_json_is_refused(ask: Ask) -> None:
     assert ask("/api/words", {"text": "a"}, **{"Content-Type": "text/plain"})[0] in {415, 422}
 
 
-@pytest.mark.parametrize("path", ["/docs", "/redoc", "/openapi.json", "/../pyproject.toml", "/%2e%2e/server.py"])
+@pytest.mark.parametrize("path", ["/docs", "/redoc", "/../pyproject.toml", "/%2e%2e/server.py"])
 def test_nothing_else_is_served(ask: Ask, path: str) -> None:
     """There is no page that would fetch scripts elsewhere, and no way out of the folder."""
     assert ask(path)[0] == 404
@@ -196,7 +189,7 @@ def test_serving_ends_with_the_interrupt(
     monkeypatch.setattr(uvicorn.Server, "run", interrupted)
     taken, ready = serve.listen("127.0.0.1", 0), []
     number = taken.getsockname()[1]
-    serve.serve(serve.create_app(random_model()), taken, lambda: ready.append(time.time()))
+    serve.serve(serve.create_app({"tiny": random_model()}), taken, lambda: ready.append(time.time()))
     assert ready
     serve.listen("127.0.0.1", number).close()
 

@@ -8,7 +8,7 @@ from tidegate.models.config import NetworkConfig
 from tidegate.models.encoder import Array, Ids
 from tidegate.models.inspected import Inspected
 from tidegate.sequences.recurrent import Recurrent
-from tidegate.stream.running import Running, RunningSummary, model_id
+from tidegate.stream.parts import NetworkPart, StreamPart, model_id
 from tidegate.stream.session import Session
 from tidegate.text.tokenizer import Tokenizer, Words
 
@@ -82,7 +82,7 @@ class Network(Inspected):
         """
         return Session(self, state, endless=endless)
 
-    def running(self) -> tuple[Running, ...]:
+    def stream_parts(self) -> tuple[StreamPart, ...]:
         """Returns the parts whose scores are added up, each in the form that a stream runs.
 
         Raises:
@@ -90,7 +90,7 @@ class Network(Inspected):
         """
         features = self.config.hidden_size if self.stack else self.config.input_size
         head = self.head if self.config.has_head else None
-        return (RunningSummary(self.outputs, self.stack, features, self.summary, head),)
+        return (NetworkPart(self.outputs, self.stack, features, self.summary, head),)
 
     @property
     def most_steps(self) -> int | None:

@@ -1,77 +1,24 @@
-"""The page in a browser on this machine: FastAPI and uvicorn around one model."""
+"""How an application is served on this machine: an address, uvicorn, and an end in which nobody is cut off."""
 
 import asyncio
 import ipaddress
 import logging
+import signal
 import socket
-from collections.abc import Callable
-from contextlib import suppress
-from pathlib import Path
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import uvicorn
 from fastapi import FastAPI
-from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse
-from fastapi.staticfiles import StaticFiles
-from starlette.datastructures import MutableHeaders
-from starlette.middleware.trustedhost import TrustedHostMiddleware
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from tidegate.characters import visible
-from tidegate.models.text_model import TextModel
-from tidegate.serve import messages
-from tidegate.serve.page import Page
+from tidegate.serve.limits import Limits
+from tidegate.serve.sockets import LARGEST_MESSAGE
 
-WEB = Path(__file__).parent / "web"
-LOG = logging.getLogger(__name__)
-LARGEST_QUESTION = 8_000_000  # bytes
-LONGEST_WAIT = 30.0  # seconds in which a question must have arrived
-LONGEST_REFUSAL = 500  # letters of what a question is said to hold
-HERE = ("127.0.0.1", "localhost")
-
-# Nothing comes from anywhere but this server, and no other page may show this one.
-POLICY = (
-    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
-    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
-)
-HEADERS = {
-    "Content-Security-Policy": POLICY,
-    "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "no-referrer",
-    "Cross-Origin-Opener-Policy": "same-origin",
-    "Cross-Origin-Resource-Policy": "same-origin",
-    "Cache-Control": "no-cache",
-}
-
-
-def create_app(model: TextModel, name: str = "model", hosts: tuple[str, ...] = HERE) -> FastAPI:
-    """Builds the application: the page at /, its questions under /api/.
-
-    Args:
-        model: What answers.
-        name: What the page calls it.
-        hosts: Names by which a browser may ask for the page. Others are refused, so that no foreign site can reach it
-            by a name of its own that leads to this machine.
-
-    Returns:
-        An ASGI application.
-    """
-    # The pages of API documentation would fetch scripts from elsewhere.
-    app = FastAPI(title="tidegate", docs_url=None, redoc_url=None, openapi_url=None)
-    page = Page(model, name)
-    app.add_api_route("/api/model", page.facts, response_model=messages.Facts)
-    for path, answer in _answers(page).items():
-        app.add_api_route(f"/api/{path}", answer, methods=["POST"])  # the messages are read off the signature
-    app.mount("/", StaticFiles(directory=WEB, html=True))
-    for wrong in (messages.QuestionError, FloatingPointError):  # numbers so large that the network overflows
-        app.add_exception_handler(wrong, lambda _, error: _refuse(400, str(error)))
-    app.add_exception_handler(ValueError, _fail)
-    app.add_exception_handler(RequestValidationError, lambda _, error: _refuse(422, _first_fault(error)))
-    app.add_middleware(_Limit)
-    app.add_middleware(TrustedHostMiddleware, allowed_hosts=list(hosts))
-    app.add_middleware(_Guard)
-    return app
+BACKLOG = 2048  # clients that have called and wait to be let in
+SWITCH = 0.0002  # seconds
 
 
 def listen(host: str, port: int) -> socket.socket:
@@ -90,31 +37,67 @@ def listen(host: str, port: int) -> socket.socket:
     taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         taken.bind((host, port))
-        taken.listen()
+        taken.listen(BACKLOG)
     except OSError as error:
         taken.close()
         raise OSError(f"cannot serve on {host}:{port}: {error.strerror}; choose another with --port") from error
     return taken
 
 
-def serve(app: FastAPI, taken: socket.socket, ready: Callable[[], object] = lambda: None) -> None:
-    """Serves until Ctrl-C.
+def serve(
+    app: FastAPI, taken: socket.socket, ready: Callable[[], object] = lambda: None, drain: float = Limits.drain
+) -> None:
+    """Serves until Ctrl-C or SIGTERM; requests that are under way then are answered.
 
     Args:
         app: What `create_app` returned.
         taken: What `listen` returned; it is closed at the end.
         ready: Called once before the first question is answered.
+        drain: Seconds for the requests under way.
     """
-    server = uvicorn.Server(configured(app))
+    server = uvicorn.Server(configured(app, drain))
+    interval = sys.getswitchinterval()
+    # Between native calls, the thread that reads a batch asks for the interpreter's lock. By Python's own interval the
+    # event loop keeps it for 5 ms more each time it has work, several times a batch.
+    sys.setswitchinterval(SWITCH)
     logging.getLogger("uvicorn.error").addFilter(lambda record: not (server.should_exit and _is_cancelled(record)))
-    with taken, suppress(KeyboardInterrupt):
-        ready()
-        server.run(sockets=[taken])
+    with taken, suppress(KeyboardInterrupt), _termination_is_an_interrupt():
+        try:
+            ready()
+            server.run(sockets=[taken])
+        finally:
+            sys.setswitchinterval(interval)
 
 
-def configured(app: FastAPI) -> uvicorn.Config:
-    """Says how uvicorn serves an application: without web sockets, for which there is no answer."""
-    return uvicorn.Config(app, log_level="warning", ws="none", timeout_graceful_shutdown=1)
+def configured(app: FastAPI, drain: float = Limits.drain) -> uvicorn.Config:
+    """Says how uvicorn serves an application.
+
+    The parser of HTTP and the event loop are those of httptools and uvloop, where they are installed.
+    """
+    # Messages are small: to compress them would take more memory for each connection than its session.
+    sockets: dict[str, Any] = {"ws_max_size": LARGEST_MESSAGE, "ws_per_message_deflate": False}
+    seconds = max(1, round(drain))
+    return uvicorn.Config(
+        app,
+        log_level="warning",
+        access_log=False,
+        ws="websockets-sansio",
+        timeout_graceful_shutdown=seconds,
+        **sockets,
+    )
+
+
+@contextmanager
+def _termination_is_an_interrupt() -> Iterator[None]:
+    """Ends `serve` on SIGTERM as on Ctrl-C: uvicorn sends the signal on when it has ended by it."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _is_cancelled(record: logging.LogRecord) -> bool:
@@ -129,91 +112,3 @@ def is_here(host: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return host == "localhost"
-
-
-def _answers(page: Page) -> dict[str, Callable[[Any], Any]]:
-    """Lists what answers the page's questions, by path; FastAPI runs each in a thread."""
-    return {
-        "words": page.words,
-        "gates": page.heat_map,
-        "ledger": page.stream,
-        "flow": page.flow,
-        "unit": page.unit,
-        "what-if": page.what_if,
-    }
-
-
-def _refuse(status: int, text: str) -> JSONResponse:
-    """Answers with an error. What it quotes may be long, or hold what no answer can: lone surrogates."""
-    text = text if len(text) <= LONGEST_REFUSAL else text[:LONGEST_REFUSAL] + " …"
-    return JSONResponse({"error": visible(text)}, status)
-
-
-def _fail(_: Any, error: Exception) -> JSONResponse:
-    """Answers a question that was right, and failed by a fault of the server, which is logged."""
-    LOG.error("a question failed: %s", error, exc_info=error)
-    return _refuse(500, f"The server failed: {error}")
-
-
-def _first_fault(error: RequestValidationError) -> str:
-    """Says what is wrong with a question: where, and what was expected."""
-    fault = error.errors()[0]
-    where = ".".join(str(part) for part in fault["loc"] if part != "body")
-    return f"{where}: {fault['msg']}" if where else str(fault["msg"])
-
-
-class _Guard:
-    """Puts the headers that keep other sites out on every response."""
-
-    def __init__(self, app: ASGIApp) -> None:
-        self.app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        async def guarded(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                MutableHeaders(scope=message).update(HEADERS)
-            await send(message)
-
-        await self.app(scope, receive, guarded)
-
-
-class _Limit:
-    """Refuses a question that is too large, before more than the limit is held in memory, or that takes too long."""
-
-    def __init__(self, app: ASGIApp) -> None:
-        self.app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            await self.app(scope, receive, send)
-            return
-        try:
-            body = await asyncio.wait_for(_read_body(receive), LONGEST_WAIT)
-        except TimeoutError:
-            await _refuse(408, f"the question did not arrive within {LONGEST_WAIT} seconds")(scope, receive, send)
-            return
-        if body is None:  # the client has gone, and hears no answer
-            return
-        if len(body) > LARGEST_QUESTION:
-            text = f"the question has more than {LARGEST_QUESTION:,} bytes, expected less: read a shorter text"
-            await _refuse(413, text)(scope, receive, send)
-            return
-        parts: list[Message] = [{"type": "http.request", "body": bytes(body), "more_body": False}]
-
-        async def replay() -> Message:
-            return parts.pop() if parts else await receive()
-
-        await self.app(scope, replay, send)
-
-
-async def _read_body(receive: Receive) -> bytearray | None:
-    """Puts a body together, up to a little more than the limit; None if the client leaves before its end."""
-    body = bytearray()
-    while len(body) <= LARGEST_QUESTION:
-        message = await receive()
-        if message["type"] == "http.disconnect":
-            return None
-        body += message.get("body", b"")
-        if not message.get("more_body", False):
-            break
-    return body

@@ -1,0 +1,131 @@
+"""A model with its name in the service: what it can be asked, and batches of what is asked."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from tidegate.models.network import Network
+from tidegate.models.text_model import TextModel
+from tidegate.serve.batching import Batcher
+from tidegate.serve.limits import Limits
+from tidegate.serve.metrics import Metrics
+from tidegate.serve.refusals import Refusal
+
+Array = npt.NDArray[np.float32]
+
+
+class Scored(NamedTuple):
+    """What a model says of one text or sequence.
+
+    Attributes:
+        prediction: The class, or the number or numbers of a regression.
+        numbers: The probability of each class; of a regression the C numbers.
+    """
+
+    prediction: Any
+    numbers: list[float]
+
+
+class Served:
+    """A model of the service.
+
+    Attributes:
+        name: What clients call it.
+        model: What answers.
+        reads_texts: Whether its rows are texts; else they are sequences of numbers.
+    """
+
+    def __init__(self, name: str, model: Network, limits: Limits, metrics: Metrics) -> None:
+        self.name, self.model, self.limits = name, model, limits
+        self.reads_texts = isinstance(model, TextModel)
+        config = model.config
+        # What is wrong with a text is seen before it is read; numbers are checked by the model.
+        mistakes: tuple[type[Exception], ...] = () if self.reads_texts else (ValueError, TypeError, FloatingPointError)
+        reads: dict[str, Any] = {}
+        if config.has_head:
+            reads["predict"] = self._predict
+        if config.summary_size:
+            reads["embed"] = model.encode
+        if config.task == "classification":
+            reads["explain"] = self._explain
+        self._batchers = {
+            # Explanations take long: one request at a time, so that a batch keeps nobody waiting.
+            task: Batcher(
+                read, replace(limits, batch=1) if task == "explain" else limits, metrics.batches(name, task), mistakes
+            )
+            for task, read in reads.items()
+        }
+
+    @property
+    def features(self) -> int:
+        """K, the numbers of a step of a sequence."""
+        config: Any = self.model.config
+        return int(getattr(config, "features", config.input_size))
+
+    @property
+    def steps_first(self) -> bool:
+        """Whether a sequence is an array [T, K], and not [K, T]."""
+        return getattr(self.model.config, "layout", "steps_first") == "steps_first"
+
+    async def predict(self, rows: Sequence[Any]) -> Sequence[Scored]:
+        """Says what the model makes of each row."""
+        scored: Sequence[Scored] = await self._ask("predict", rows)
+        return scored
+
+    async def embed(self, rows: Sequence[Any]) -> Array:
+        """Returns a summary vector of each row, float32 [B, F]."""
+        return np.asarray(await self._ask("embed", rows), np.float32).reshape(len(rows), -1)
+
+    async def explain(self, rows: Sequence[Any]) -> Sequence[dict[str, Any]]:
+        """Accounts for the answer to each row, as `Explanation.as_dict` has it."""
+        explained: Sequence[dict[str, Any]] = await self._ask("explain", rows)
+        return explained
+
+    async def _ask(self, task: str, rows: Sequence[Any]) -> Any:
+        """Asks for a batch that the rows are in.
+
+        Raises:
+            Refusal: The model cannot do this, there are too many rows, or one of them is too long.
+        """
+        batcher = self._batchers.get(task)
+        if batcher is None:
+            can = ", ".join(self._batchers)
+            raise Refusal(400, f"{self.name} is a model for {self.model.config.task} and cannot {task}: it can {can}")
+        limits = self.limits
+        if len(rows) > limits.rows:
+            raise Refusal(413, f"the request has {len(rows):,} texts or sequences, expected at most {limits.rows:,}")
+        longest, unit = (limits.characters, "characters") if self.reads_texts else (limits.steps, "steps")
+        for i, row in enumerate(rows):
+            size = len(row) if self.steps_first else row.shape[-1]
+            if size > longest:
+                raise Refusal(413, f"row {i} has {size:,} {unit}, expected at most {longest:,}")
+        return await batcher.ask(rows)
+
+    def scored(self, scores: Array) -> list[Scored]:
+        """Says what scores [B, C] mean."""
+        model = self.model
+        numbers = scores if model.config.task == "regression" else model.probabilities_of(scores)
+        return list(map(Scored, model.predictions_of(scores).tolist(), numbers.tolist()))
+
+    def _predict(self, rows: Sequence[Any]) -> list[Scored]:
+        return self.scored(self.model.scores(rows))
+
+    def _explain(self, rows: Sequence[Any]) -> list[dict[str, Any]]:
+        """Explains one row after another: each takes far longer than what a batch would save."""
+        return [self._explained(row) for row in rows]
+
+    def _explained(self, row: Any) -> dict[str, Any]:
+        model, most = self.model, self.limits.explained
+        if isinstance(model, TextModel):  # counted before its vectors take memory
+            steps = len(model.tokenizer.cut(row, model.config.max_length).ids)
+        else:
+            steps, row = len(row), np.asarray(row, np.float64)
+        if steps > most:
+            raise Refusal(413, f"a text or sequence has {steps:,} steps, expected at most {most:,} to be explained")
+        explanation = model.explain(row)
+        best = int(explanation.logits.argmax())
+        head = {"label": explanation.labels[best], "probabilities": explanation.probabilities.tolist()}
+        return head | explanation.as_dict()

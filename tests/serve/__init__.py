@@ -1,0 +1,1 @@
+"""Tests of the command line; a package because its files share names with others."""

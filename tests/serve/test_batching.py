@@ -1,0 +1,118 @@
+"""Batches: who is read together, who is refused, and that nobody's answer depends on the others."""
+
+import asyncio
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+
+pytest.importorskip("fastapi")
+
+from tidegate.models.network import Network
+from tidegate.serve.batching import Batcher
+from tidegate.serve.limits import Limits
+from tidegate.serve.metrics import Metrics
+from tidegate.serve.refusals import Refusal
+
+
+class Reader:
+    """Answers numbers with their doubles, and remembers its batches; the first one waits until it is let go."""
+
+    def __init__(self) -> None:
+        self.batches: list[list[int]] = []
+        self.begun, self.go = threading.Event(), threading.Event()
+
+    def __call__(self, rows: Sequence[int]) -> list[int]:
+        self.batches.append(list(rows))
+        self.begun.set()
+        self.go.wait(20)
+        if 13 in rows:
+            raise ValueError("13 cannot be read")
+        if 17 in rows:
+            raise KeyError("a fault")
+        return [2 * row for row in rows]
+
+
+def asked(reader: Reader, requests: Sequence[Sequence[int]], **limits: Any) -> list[Any]:
+    """Asks for all requests, one after another while the first is read; returns answers and errors."""
+
+    async def run() -> list[Any]:
+        batcher = Batcher(reader, Limits(**limits), Metrics().batches("model", "task"), (ValueError,))
+        tasks = [asyncio.create_task(batcher.ask(request)) for request in requests[:1]]
+        await asyncio.get_running_loop().run_in_executor(None, reader.begun.wait, 20)
+        tasks += [asyncio.create_task(batcher.ask(request)) for request in requests[1:]]
+        await asyncio.sleep(0.05)
+        reader.go.set()
+        answers: list[Any] = await asyncio.gather(*tasks, return_exceptions=True)
+        return answers
+
+    return asyncio.run(run())
+
+
+def test_requests_that_wait_are_one_batch() -> None:
+    """The first request is read at once; all that come meanwhile are the next batch, each with its own answers."""
+    reader = Reader()
+    assert asked(reader, [[1], [2, 3], [4], [5, 6, 7]]) == [[2], [4, 6], [8], [10, 12, 14]]
+    assert reader.batches == [[1], [2, 3, 4, 5, 6, 7]]
+
+
+def test_a_batch_is_no_larger_than_its_limit() -> None:
+    """Requests are not cut, and only one that is larger alone makes a larger batch."""
+    reader = Reader()
+    asked(reader, [[1], [2, 3], [4], [5, 6, 7, 8], [9]], batch=3)
+    assert reader.batches == [[1], [2, 3, 4], [5, 6, 7, 8], [9]]
+
+
+def test_somebody_elses_mistake_costs_nothing_but_time() -> None:
+    """Rows that cannot be read are refused to the one who asked; the others of the batch get their answers."""
+    first, mine, wrong, fault = asked(Reader(), [[1], [2], [3, 13], [17]])
+    assert (first, mine) == ([2], [4])
+    assert (wrong.status, wrong.text) == (400, "13 cannot be read")
+    assert isinstance(fault, KeyError)
+
+
+def test_a_full_queue_refuses() -> None:
+    """When too many wait, the next is told to come again later; what fits is still answered."""
+    _, second, third, fourth = asked(Reader(), [[1], [2, 3], [4, 5], [6]], queue=3)
+    assert (second, fourth) == ([4, 6], [12])
+    assert isinstance(third, Refusal)
+    assert (third.status, third.headers) == (429, {"Retry-After": "1"})
+
+
+def test_who_has_waited_too_long_is_refused() -> None:
+    """A request is not read long after its client has given up."""
+    first, late = asked(Reader(), [[1], [2]], seconds=0.01)
+    assert first == [2]
+    assert (late.status, late.headers) == (503, {"Retry-After": "1"})
+
+
+def test_a_batch_can_wait_for_more() -> None:
+    """With a wait, requests that come a little later are part of the first batch."""
+    reader = Reader()
+    reader.go.set()
+
+    async def run() -> None:
+        batcher = Batcher(reader, Limits(wait=0.2), Metrics().batches("model", "task"), ())
+        first = asyncio.create_task(batcher.ask([1]))
+        await asyncio.sleep(0.02)
+        await asyncio.gather(first, batcher.ask([2]))
+
+    asyncio.run(run())
+    assert reader.batches == [[1, 2]]
+
+
+def test_answers_do_not_depend_on_the_batch(ask: Callable[..., Any], port: int, models: Mapping[str, Network]) -> None:
+    """Many clients at once, with texts of all lengths, get the bits that they would get alone."""
+    texts = ["a good film " * (i % 40) + "bad " * (i % 3) for i in range(120)]
+    with ThreadPoolExecutor(16) as clients:
+        replies = list(clients.map(lambda text: ask(port, "/predict", {"text": text}).body, texts))
+    alone = [ask(port, "/predict", {"text": text}).body for text in texts]
+    assert replies == alone
+    assert any(b'"label":"positive"' in reply for reply in replies)
+    found = ask(port, "/metrics").body.decode()
+    counted = 'tidegate_batch_rows_{}{{model="reviews",task="predict"}}'
+    lines = dict(line.rsplit(" ", 1) for line in found.splitlines())
+    assert float(lines[counted.format("sum")]) == 240
+    assert float(lines[counted.format("count")]) < 240

@@ -1,0 +1,252 @@
+"""The Open Inference Protocol, as bytes: descriptions, tensors as JSON and behind it, and what is refused."""
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+from tidegate.models.network import Network
+
+TEXTS = ["a good film", "ein schöner Film", ""]
+INFER = "/v2/models/reviews/infer"
+
+Ask = Callable[..., Any]
+Models = Mapping[str, Network]
+
+
+def text_input(texts: Sequence[str], **rest: Any) -> dict[str, Any]:
+    """Texts as an input in JSON."""
+    return {"name": "text", "shape": [len(texts)], "datatype": "BYTES", "data": list(texts)} | rest
+
+
+def packed(texts: Sequence[str]) -> bytes:
+    """Texts as bytes, each with its length before it."""
+    return b"".join(len(text.encode()).to_bytes(4, "little") + text.encode() for text in texts)
+
+
+def infer(ask: Ask, port: int, question: Any, binary: bytes = b"", model: str = "reviews") -> Any:
+    """Asks with bytes behind the JSON; returns the answer's JSON and what stands behind it."""
+    head = json.dumps(question).encode()
+    given = {"Inference_Header_Content_Length": str(len(head))} if binary else {}
+    reply = ask(port, f"/v2/models/{model}/infer", head + binary, **given)
+    assert reply.status == 200, reply.body
+    length = int(reply.headers.get("inference-header-content-length", len(reply.body)))
+    return json.loads(reply.body[:length]), reply.body[length:]
+
+
+@pytest.mark.parametrize(
+    ("path", "expected"),
+    [
+        ("/v2/health/live", {"live": True}),
+        ("/v2/health/ready", {"ready": True}),
+        ("/v2/models/sensors/ready", {"name": "sensors", "ready": True}),
+        ("/v2/models/sensors/versions/1/ready", {"name": "sensors", "ready": True}),
+    ],
+)
+def test_the_server_and_its_models_are_ready(ask: Ask, port: int, path: str, expected: Any) -> None:
+    """Who asks whether the server or a model is ready learns that it is."""
+    reply = ask(port, path)
+    assert (reply.status, reply.json) == (200, expected)
+
+
+def test_models_are_described(ask: Ask, port: int) -> None:
+    """A model says which tensors it reads and returns, in its own layout."""
+    reviews, sensors, heat = (ask(port, f"/v2/models/{name}").json for name in ("reviews", "sensors", "heat"))
+    assert reviews["inputs"] == [{"name": "text", "datatype": "BYTES", "shape": [-1]}]
+    assert [each["name"] for each in reviews["outputs"]] == ["probabilities", "label", "embedding"]
+    assert [each["shape"] for each in sensors["inputs"]] == [[-1, -1, 2], [-1]]
+    assert sensors["outputs"][0] == {"name": "probabilities", "datatype": "FP32", "shape": [-1, 3]}
+    assert heat["inputs"][0]["shape"] == [-1, 2, -1]
+    assert [each["name"] for each in heat["outputs"]] == ["values", "embedding"]
+    assert ask(port, "/v2").json["name"] == "tidegate"
+
+
+@pytest.mark.parametrize("binary", [False, True])
+def test_texts_are_answered(ask: Ask, port: int, models: Models, binary: bool) -> None:
+    """Texts, as JSON or as bytes, get the label and the probabilities of the model, as JSON or as bytes, to the bit."""
+    data = packed(TEXTS)
+    given = text_input(TEXTS)
+    if binary:
+        given = {"name": "text", "shape": [3, 1], "datatype": "BYTES", "parameters": {"binary_data_size": len(data)}}
+    question = {"id": "7", "inputs": [given], "parameters": {"binary_data_output": binary}}
+    answer, behind = infer(ask, port, question, data if binary else b"")
+    probabilities, label = answer["outputs"]
+    expected = models["reviews"].predict_proba(TEXTS)
+    assert (answer["id"], answer["model_name"], probabilities["shape"]) == ("7", "reviews", [3, 2])
+    if binary:
+        assert probabilities["parameters"]["binary_data_size"] == 24
+        found = np.frombuffer(behind[:24], "<f4").reshape(3, 2)
+        assert behind[24:] == packed(models["reviews"].predict(TEXTS).tolist())
+    else:
+        found = np.array(probabilities["data"], np.float32).reshape(3, 2)
+        assert label["data"] == models["reviews"].predict(TEXTS).tolist()
+    np.testing.assert_array_equal(found, expected)
+
+
+@pytest.mark.parametrize("name", ["sensors", "heat"])
+def test_sequences_are_answered(ask: Ask, port: int, models: Models, name: str) -> None:
+    """Sequences of different lengths, padded, get the answers that they get alone, in the layout of the model."""
+    rng = np.random.default_rng(0)
+    steps = rng.standard_normal((3, 5, 2)).astype("<f4")
+    steps[0, 1, 1] = np.nan
+    padded, lengths = steps.swapaxes(1, 2).copy() if name == "heat" else steps, [5, 2, 1]
+    rows = [row[:, :n] if name == "heat" else row[:n] for row, n in zip(padded, lengths, strict=True)]
+    inputs = [
+        {"name": "sequence", "shape": padded.shape, "datatype": "FP32", "parameters": {"binary_data_size": 120}},
+        {"name": "lengths", "shape": [3], "datatype": "INT32", "data": lengths},
+    ]
+    wanted = ["values" if name == "heat" else "probabilities", "embedding"]
+    question = {"inputs": inputs, "outputs": [{"name": each} for each in wanted]}
+    answer, _ = infer(ask, port, question, padded.tobytes(), name)
+    numbers, embedding = (np.array(each["data"], np.float32).reshape(each["shape"]) for each in answer["outputs"])
+    model = models[name]
+    expected = model.predict(rows)[:, None] if name == "heat" else model.predict_proba(rows)
+    np.testing.assert_array_equal(numbers, expected)
+    np.testing.assert_array_equal(embedding, model.encode(rows))
+
+
+def test_sequences_may_be_nested_lists(ask: Ask, port: int, models: Models) -> None:
+    """Numbers in JSON may be nested as the shape; without lengths, all sequences are whole."""
+    nested = [[[1, 2], [3.5, 4]]]
+    question = {"inputs": [{"name": "sequence", "shape": [1, 2, 2], "datatype": "FP32", "data": nested}]}
+    answer, _ = infer(ask, port, question, model="sensors")
+    found = np.array(answer["outputs"][0]["data"], np.float32)
+    np.testing.assert_array_equal(found, models["sensors"].predict_proba(np.array(nested))[0])
+
+
+def test_classes_are_ranked(ask: Ask, port: int, models: Models) -> None:
+    """With the parameter `classification` the most probable classes are texts, as Triton writes them."""
+    wanted = {"name": "probabilities", "parameters": {"classification": 1}}
+    answer, _ = infer(ask, port, {"inputs": [text_input(TEXTS)], "outputs": [wanted]})
+    (ranked,) = answer["outputs"]
+    assert (ranked["datatype"], ranked["shape"]) == ("BYTES", [3, 1])
+    best = [(row.max(), row.argmax()) for row in models["reviews"].predict_proba(TEXTS)]
+    labels = models["reviews"].labels
+    assert ranked["data"] == [f"{value:f}:{index}:{labels[index]}" for value, index in best]
+
+
+def test_sequences_of_requests_go_to_sessions(start: Any, ask: Ask, models: Models) -> None:
+    """A request with a `sequence_id` is answered by what has sessions, with its parameters; others are not."""
+    asked: list[Any] = []
+
+    async def sessions(name: str, rows: Sequence[Any], parameters: Mapping[str, Any]) -> npt.NDArray[np.float32]:
+        asked.append((name, list(rows), dict(parameters)))
+        return np.array([[0, 3]], np.float32)
+
+    port = start(models, sessions=sessions)
+    question = {"inputs": [text_input(["a goo"])], "parameters": {"sequence_id": 5, "sequence_start": True}}
+    answer, _ = infer(ask, port, question)
+    assert asked == [("reviews", ["a goo"], {"sequence_id": 5, "sequence_start": True})]
+    assert answer["outputs"][1]["data"] == ["positive"]
+    infer(ask, port, {"inputs": [text_input(["a goo"])], "parameters": {"sequence_id": 0}})
+    assert len(asked) == 1
+    assert "sequence" in ask(port, "/v2").json["extensions"]
+
+
+NUMBERS = {"name": "sequence", "shape": [1, 1, 2], "datatype": "FP32", "data": [1, 2]}
+SIZED = {"name": "text", "shape": [1], "datatype": "BYTES"}
+
+
+@pytest.mark.parametrize(
+    ("question", "error"),
+    [
+        (b"{", "Invalid JSON"),
+        ({}, "inputs: Field required"),
+        ({"inputs": []}, "the inputs are , expected 'text'"),
+        ({"inputs": [NUMBERS]}, "the inputs are 'sequence', expected 'text' of 'text'"),
+        ({"inputs": [text_input(["a"]), NUMBERS]}, "expected 'text' of 'text'"),
+        ({"inputs": [text_input(["a"], shape=[2])]}, "has 1 elements, expected 2 for its shape [2]"),
+        ({"inputs": [text_input(["a"], shape=[-1])]}, "inputs.0.shape.0: Input should be greater than or equal to 0"),
+        ({"inputs": [text_input(["a"], shape=[2**70])]}, "has 1 elements"),
+        ({"inputs": [text_input(["a"], datatype="FP64")]}, "the datatype 'FP64', expected one of BYTES, FP32"),
+        ({"inputs": [text_input(["a"], datatype="FP32")]}, "has data that are no numbers of the datatype FP32"),
+        ({"inputs": [text_input([5])]}, "has 5 in its data, expected texts"),  # type: ignore[list-item]
+        ({"inputs": [NUMBERS | {"name": "text"}]}, "'text' has another datatype, expected BYTES"),
+        ({"inputs": [text_input(["a"])], "outputs": [{"name": "logits"}]}, "'logits' is unknown, expected one of"),
+        (
+            {"inputs": [text_input(["a"])], "outputs": [{"name": "label", "parameters": {"classification": 2}}]},
+            "classification is 2, expected a number of classes, of probabilities",
+        ),
+        ({"inputs": [text_input(["a"])], "parameters": {"sequence_id": 5}}, "there is a sequence_id, expected none"),
+        (
+            {"inputs": [SIZED | {"parameters": {"binary_data_size": 5}}]},
+            "binary_data_size of 'text' is 5, but 0 bytes are left",
+        ),
+        ({"inputs": [SIZED | {"parameters": {"binary_data_size": True}}]}, "binary_data_size of 'text' is True"),
+    ],
+)
+def test_a_wrong_question_is_refused(ask: Ask, port: int, question: Any, error: str) -> None:
+    """Every mistake in a request is 400 with one line, as the protocol says."""
+    reply = ask(port, INFER, question)
+    assert reply.status == 400, reply.body
+    assert error in reply.json["error"]
+
+
+@pytest.mark.parametrize(
+    ("change", "error"),
+    [
+        ({"shape": [2]}, "has the shape [2], expected 3 axes"),
+        ({"shape": [1, 2, 1]}, "sequences[0]"),
+        ({"data": [1, "2"]}, "no numbers"),
+        ({"data": [1, None]}, "no numbers"),
+        ({"data": [[1], [2, 3]]}, "lists of different lengths"),
+        ({"data": [10**400, 1]}, "no numbers"),
+        ({"data": []}, "has 0 elements, expected 2"),
+    ],
+)
+def test_wrong_numbers_are_refused(ask: Ask, port: int, change: Any, error: str) -> None:
+    """Numbers that do not fit their shape, or are none, are refused."""
+    reply = ask(port, "/v2/models/sensors/infer", {"inputs": [NUMBERS | change]})
+    assert reply.status == 400, reply.body
+    assert error in reply.json["error"]
+
+
+@pytest.mark.parametrize(
+    ("lengths", "error"),
+    [
+        ({"data": [2]}, "'lengths' has 2, expected 0..1"),
+        ({"data": [-1]}, "'lengths' has -1"),
+        ({"data": [1, 1], "shape": [2]}, "expected 1 numbers, INT32 or INT64"),
+        ({"data": [1.5]}, "no numbers of the datatype INT64"),
+        ({"data": [2**63]}, "beyond INT64"),
+        ({"data": [1.0], "datatype": "FP32"}, "expected 1 numbers, INT32 or INT64"),
+    ],
+)
+def test_wrong_lengths_are_refused(ask: Ask, port: int, lengths: Any, error: str) -> None:
+    """Lengths that do not fit the sequences are refused."""
+    given = {"name": "lengths", "shape": [1], "datatype": "INT64"} | lengths
+    reply = ask(port, "/v2/models/sensors/infer", {"inputs": [NUMBERS, given]})
+    assert reply.status == 400, reply.body
+    assert error in reply.json["error"]
+
+
+@pytest.mark.parametrize(
+    ("size", "binary", "length", "error"),
+    [
+        (5, b"\1\0\0\0a", "-1", "Inference-Header-Content-Length is b'-1'"),
+        (5, b"\1\0\0\0a", "9" * 30, "expected 0.."),
+        (5, b"\1\0\0\0a", "3", "Invalid JSON"),
+        (5, b"\1\0\0\0ab", "", "1 bytes behind the JSON belong to no input"),
+        (5, b"\2\0\0\0a", "", "ends within a text: it has 5 bytes, expected 6"),
+        (4, b"\xff\xff\xff\xff", "", "ends within a text"),
+        (2, b"\1\0", "", "ends within a text"),
+        (5, b"\1\0\0\0\xff", "", "has a text that is not UTF-8"),
+    ],
+)
+def test_wrong_bytes_are_refused(ask: Ask, port: int, size: int, binary: bytes, length: str, error: str) -> None:
+    """Bytes behind the JSON that are not what it says are refused."""
+    head = json.dumps({"inputs": [SIZED | {"parameters": {"binary_data_size": size}}]}).encode()
+    reply = ask(port, INFER, head + binary, Inference_Header_Content_Length=length or str(len(head)))
+    assert reply.status == 400, reply.body
+    assert error in reply.json["error"]
+
+
+@pytest.mark.parametrize("path", ["/v2/models/nobody", "/v2/models/nobody/ready", "/v2/models/reviews/versions/2"])
+def test_what_is_not_there_is_not_found(ask: Ask, port: int, path: str) -> None:
+    """An unknown model, or a version of one that there is not, is 404."""
+    reply = ask(port, path)
+    assert reply.status == 404
+    assert reply.json["error"]
