@@ -1,5 +1,6 @@
 """The trainings of `tidegate train`, one after the other on the screen: baselines, the network, its parts joined."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from tidegate.cli.comparison import Trained, compare
@@ -9,7 +10,7 @@ from tidegate.cli.progress import Stop, follow
 from tidegate.models.config import TextConfig
 from tidegate.training.baselines import Baseline
 from tidegate.training.checkpoints import Checkpoints
-from tidegate.training.events import DivergedError, Gradients
+from tidegate.training.events import DivergedError, Epoch, Gradients
 from tidegate.training.parts import NGRAMS, TOGETHER, Joined
 from tidegate.training.run import Run
 
@@ -42,13 +43,14 @@ class Trainings:
         Raises:
             DivergedError: A training has diverged.
         """
-        for network in self.run.networks:
-            self._train(network, stop)
-            if stop.wanted:
-                break
-        self.ended = not stop.wanted
-        if self.ended:
-            self._join()
+        with self.run.joining() as join:
+            for network in self.run.networks:
+                self._train(network, stop)
+                if stop.wanted:
+                    break
+            self.ended = not stop.wanted
+            if self.ended:
+                self._join(join)
         if self.results:
             compare(self.results)
 
@@ -76,11 +78,11 @@ class Trainings:
             self.diverged = True
             raise
 
-    def _join(self) -> None:
+    def _join(self, join: Callable[[Epoch | None], Joined]) -> None:
         """Joins the parts, and notes what each comes to."""
         network = self.results.get(self.run.config.cell)
         with err.status("n-grams"):
-            joined = self.run.join(network.best if network else None)
+            joined = join(network.best if network else None)
         for name in joined.judged:
             self.results[name] = self._trained(joined, name, network.best.epoch if network else 0)
         self.made = joined.model.config, self.results[joined.name]

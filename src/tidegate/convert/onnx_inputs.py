@@ -5,8 +5,8 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from tidegate.convert.graph import Graph
-from tidegate.convert.onnx_layers import Rows, code, zeros
+from tidegate.convert.onnx_network import Rows, code, zeros
+from tidegate.convert.onnx_writer import Graph
 from tidegate.models.text_model import TextModel
 from tidegate.sequences.features import LIMIT, Features
 

@@ -9,9 +9,9 @@ import numpy as np
 import numpy.typing as npt
 
 from tidegate.convert.certificate import Certificate
-from tidegate.convert.graph import Graph
 from tidegate.convert.onnx_inputs import ngrams, refused, scale
-from tidegate.convert.onnx_layers import Rows, compound, stack, summarize
+from tidegate.convert.onnx_network import Rows, compound, stack, summarize
+from tidegate.convert.onnx_writer import Graph
 from tidegate.convert.samples import batches_for, expanded, results
 from tidegate.files.writing import replacing
 from tidegate.models.network import Network

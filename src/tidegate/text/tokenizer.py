@@ -1,17 +1,17 @@
 """Texts as word ids: the vocabulary, and how a text is cut into words."""
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Self
 
 import numpy as np
 import numpy.typing as npt
 
-from tidegate.text import entities
+from tidegate.text import entities, plain
 from tidegate.text.description import check_description
 from tidegate.text.library import library
-from tidegate.text.rules import pipeline
+from tidegate.text.rules import has_rules, pipeline
 from tidegate.text.spans import originals, spelled, whole, written
 
 if TYPE_CHECKING:
@@ -71,6 +71,13 @@ class Words(NamedTuple):
 NO_WORDS = Words(np.zeros(0, np.int32))
 
 
+class _Numbers(dict[str, int]):
+    """The ids of words; a word outside the vocabulary has that of the unknown one."""
+
+    def __missing__(self, word: str) -> int:
+        return UNKNOWN
+
+
 class Tokenizer:
     """Cuts texts into lower-cased words and punctuation marks, and knows the id of each.
 
@@ -99,6 +106,8 @@ class Tokenizer:
         self._tokenizer, self.html_entities = library_tokenizer, html_entities
         ids = library_tokenizer.get_vocab(with_added_tokens=False)
         self.vocab: list[str] = sorted(ids, key=ids.__getitem__)
+        self._numbers = _Numbers(ids)
+        self._has_our_rules = has_rules(library_tokenizer)
 
     @classmethod
     def train(cls, texts: Iterable[str], vocab_size: int = 20_000, min_frequency: int = 2) -> Self:
@@ -182,13 +191,7 @@ class Tokenizer:
             TypeError: It is one text, or one of them is no text.
             ValueError: `max_length` or `keep` is out of range.
         """
-        part = _part(max_length, keep)
-        remaining = map(self._decoded, _encodable(texts))
-        ids: list[npt.NDArray[np.int32]] = []
-        while some := list(islice(remaining, _AT_ONCE)):
-            encodings = self._tokenizer.encode_batch_fast(some, add_special_tokens=False)
-            ids += [np.array(encoding.ids[part], np.int32) for encoding in encodings]
-        return ids
+        return [ids for ids, *_ in self._encoded(texts, _part(max_length, keep), self._tokenizer.encode_batch_fast)]
 
     def read_batch(self, texts: Iterable[str], max_length: int | None = None) -> list[Words]:
         """Turns each text into the ids of its words, and lists those outside the vocabulary.
@@ -201,14 +204,11 @@ class Tokenizer:
             TypeError: It is one text, or one of them is no text.
             ValueError: `max_length` is out of range.
         """
-        part = _part(max_length, "head")
-        remaining = map(self._decoded, _encodable(texts))
         read: list[Words] = []
-        while some := list(islice(remaining, _AT_ONCE)):
-            encodings = self._tokenizer.encode_batch(some, add_special_tokens=False)
-            for text, encoding in zip(some, encodings, strict=True):
-                ids = np.array(encoding.ids[part], np.int32)
-                read.append(Words(ids, spelled(text, encoding.offsets, np.flatnonzero(ids == UNKNOWN).tolist())))
+        for ids, text, cut in self._encoded(texts, _part(max_length, "head"), self._tokenizer.encode_batch):
+            unknown = np.flatnonzero(ids == UNKNOWN).tolist()
+            is_plain = isinstance(cut, list)
+            read.append(Words(ids, tuple(cut[i] for i in unknown) if is_plain else spelled(text, cut.offsets, unknown)))
         return read
 
     def words(self, text: str, max_length: int | None = None, keep: Keep = "head") -> list[str]:
@@ -250,6 +250,23 @@ class Tokenizer:
         if decoded != text:
             places = originals(places, entities.places(text))
         return Cut(np.array(encoding.ids[part], np.int32), words, places)
+
+    def _encoded(
+        self, texts: Iterable[str], part: slice, encode: Callable[..., list[Any]]
+    ) -> Iterator[tuple[npt.NDArray[np.int32], str, Any]]:
+        """Yields for each text the ids of its words, itself as it was read, and its words or the library's record."""
+        remaining = map(self._decoded, _encodable(texts))
+        while some := list(islice(remaining, _AT_ONCE)):
+            are_plain = [self._has_our_rules and plain.is_plain(text) for text in some]
+            others = [text for text, is_plain in zip(some, are_plain, strict=True) if not is_plain]
+            records = iter(encode(others, add_special_tokens=False) if others else ())
+            for text, is_plain in zip(some, are_plain, strict=True):
+                if is_plain:
+                    cut: Any = plain.words(text)[part]
+                    yield np.fromiter(map(self._numbers.__getitem__, cut), np.int32, len(cut)), text, cut
+                else:
+                    record = next(records)
+                    yield np.array(record.ids[part], np.int32), text, record
 
     def _decoded(self, text: str) -> str:
         return entities.decode(text) if self.html_entities else text

@@ -94,7 +94,9 @@ def fit(
     compared = settings.pop("baselines", False)
     run = _prepare(data, labels, judged, cell, settings, wanted)
     saved = None if checkpoint is None else Checkpoints(checkpoint, run.fingerprint(), resume=resume)
-    model = _train(run, saved)
+    model = _model(run, saved)
+    if saved:
+        saved.remove()
     return _compared(model, baselines(run.examples, run.config, run.settings, run.vectors)) if compared else model
 
 
@@ -144,8 +146,20 @@ def _prepare(
     return Run(examples, examples.config(cell, **settings), how, vectors, parts)
 
 
-def _train(run: Run, checkpoints: Checkpoints | None) -> Network:
+def _model(run: Run, checkpoints: Checkpoints | None) -> Network:
     """Trains to the end, and makes the model of the best epoch, or of the parts."""
+    if not run.parts:
+        best = _train(run, checkpoints)
+        assert best  # noqa: S101 - for mypy: a training has one epoch at least
+        return run.model(run.config, best)
+    with run.joining() as join:
+        best = _train(run, checkpoints)
+        joined = join(best).model
+    return run.model(joined.config, joined.as_epoch(best.epoch if best else 0), {"weights": dict(joined.weights)})
+
+
+def _train(run: Run, checkpoints: Checkpoints | None) -> Epoch | None:
+    """Trains the network to the end, and returns its best epoch; None if there is no network."""
     best: Epoch | None = None
     try:
         for event in run.train(run.network, checkpoints) if run.network else ():
@@ -158,19 +172,7 @@ def _train(run: Run, checkpoints: Checkpoints | None) -> Network:
             error.model = run.model(run.config, error.best)
             error.add_note(f"The model of the best epoch before, {error.best.epoch}, is the attribute `model` of this.")
         raise
-    model = _model(run, best)
-    if checkpoints:
-        checkpoints.remove()
-    return model
-
-
-def _model(run: Run, best: Epoch | None) -> Network:
-    """Makes the model of a run, given the best epoch of its network."""
-    if run.parts:
-        joined = run.join(best).model
-        return run.model(joined.config, joined.as_epoch(best.epoch if best else 0), {"weights": dict(joined.weights)})
-    assert best  # noqa: S101 - for mypy: a training has one epoch at least
-    return run.model(run.config, best)
+    return best
 
 
 def _examples(data: Any, labels: Any, settings: dict[str, Any], **options: Any) -> Examples:

@@ -4,7 +4,7 @@ The logit is a sum over the parts, each times a weight of 0 or more, see `weigh`
 arrays of the parts, which need nothing else to be added up.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from importlib import import_module
 from time import perf_counter
@@ -118,22 +118,27 @@ class Joiner:
         arrays = _scaled(epoch.weights or {}, weighing.weights[0], weighing.bias)
         return self._judged(weighing, [logits], config, arrays, epoch.seconds, ("network",))
 
-    def ngrams(self, config: TextConfig) -> Judged:
+    def ngrams(self, config: TextConfig, check: Callable[[], None] = lambda: None) -> Judged:
         """Fits n-grams.
 
         Args:
             config: Of the network, for labels and sizes of the vocabulary.
+            check: Called now and then; what it raises ends the fit.
         """
         began, fitting = perf_counter(), import_module("tidegate.training.ngrams")
         steps = len(self.examples.train.corpus.steps) + len(self.examples.validation.corpus.steps)
         options = {"letters": fitting.reads_letters(steps), "balanced": self._importance is not None}
         train, held = (self._read(part, letters=options["letters"]) for part in (0, 1))
+        everything = [*train, *held] if self.examples.held_out else train
         facts = (self.examples.tokenizer.vocab, len(self.examples.labels))
+        options["counts"] = fitting.count_runs(everything, len(facts[0]))
+        check()
         fitted = fitting.fit_ngrams(train, self.examples.train.targets, *facts, **options)
+        check()
         self._ngram_logits = fitted.logits(held)
         if self.examples.held_out:  # the weights of the parts are found without them, and more texts make better ones
             targets = np.concatenate([self.examples.train.targets, self.targets])
-            fitted = fitting.fit_ngrams([*train, *held], targets, *facts, **options)
+            fitted = fitting.fit_ngrams(everything, targets, *facts, **options)
         self._ngrams = fitted
         weighing = weigh(self._ngram_logits, self.targets, self._importance)
         alone = replace(config, cell=NOTHING.name, embedding_size=0, summary="last", rate=None, **fitted.sizes)
@@ -208,22 +213,21 @@ class Joined(NamedTuple):
         return self.judged[self.name]
 
 
-def join(joiner: Joiner, config: TextConfig, parts: Parts, best: Epoch | None) -> Joined:
-    """Fits the n-grams, weighs the parts on the texts to judge by, and chooses among them.
+def join(joiner: Joiner, config: TextConfig, parts: Parts, best: Epoch | None, ngrams: Judged | None) -> Joined:
+    """Weighs the parts on the texts to judge by, and chooses among them.
 
     Args:
-        joiner: What fits and weighs.
+        joiner: What weighs them.
         config: Of the network.
         parts: What the model is made of.
         best: The best epoch of the network; None if there is none.
+        ngrams: What `Joiner.ngrams` returned; None if there are none.
     """
-    judged: dict[str, Judged] = {}
-    if parts.ngrams:
-        judged[NGRAMS] = joiner.ngrams(config)
-    if parts.network and best:
+    judged = {NGRAMS: ngrams} if ngrams else {}
+    if best:
         judged[config.cell] = joiner.network(config, best)
-        if parts.ngrams:
-            judged[TOGETHER] = joiner.together(config, best, judged[NGRAMS])
+    if best and ngrams:
+        judged[TOGETHER] = joiner.together(config, best, ngrams)
     return choose(judged) if parts.chosen else Joined(judged, list(judged)[-1])
 
 

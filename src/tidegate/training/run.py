@@ -1,7 +1,9 @@
 """A run: everything that decides what is trained, and the steps from there to a model, which need PyTorch."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from importlib import import_module
 from typing import Any
 
@@ -9,6 +11,7 @@ from tidegate.models.architecture import Architecture
 from tidegate.models.network import Network
 from tidegate.text.vectors import WordVectors
 from tidegate.training.baselines import Baseline
+from tidegate.training.beside import beside
 from tidegate.training.checkpoints import Checkpoints
 from tidegate.training.events import Epoch, Events
 from tidegate.training.examples import Examples, TextExamples
@@ -59,11 +62,22 @@ class Run:
         events: Events = loop.train(network.examples, network.config, network.settings, self.vectors, checkpoints)
         return events
 
-    def join(self, best: Epoch | None) -> Joined:
-        """Makes models of the parts, given the best epoch of the network, see `tidegate.training.parts.join`."""
+    @contextmanager
+    def joining(self) -> Iterator[Callable[[Epoch | None], Joined]]:
+        """Fits the n-grams beside the trainings that the context holds.
+
+        Yields:
+            What makes models of the parts, given the best epoch of the network, see `tidegate.training.parts.join`.
+        """
         assert isinstance(self.examples, TextExamples)  # noqa: S101 - for mypy: only texts have parts
         assert self.parts  # noqa: S101
-        return join(Joiner(self.examples, self.settings), self.config, self.parts, best)
+        joiner = Joiner(self.examples, self.settings)
+        joined = partial(join, joiner, self.config, self.parts)
+        if not self.parts.ngrams:
+            yield partial(joined, ngrams=None)
+            return
+        with beside(partial(joiner.ngrams, self.config)) as ngrams:
+            yield lambda best: joined(best, ngrams())
 
     def model(self, config: Architecture, epoch: Epoch, figures: Mapping[str, Any] | None = None) -> Network:
         """Makes the model of an epoch with weights, see `tidegate.training.loop.to_model`."""

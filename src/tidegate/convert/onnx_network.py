@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from tidegate.convert.graph import Graph
+from tidegate.convert.onnx_writer import Graph
 from tidegate.ops.cells import Cell
 from tidegate.ops.names import parameter_names
 from tidegate.ops.onnx import FORMS, OFF, Form, attributes
@@ -184,6 +184,6 @@ def _trimmed(inputs: list[str]) -> list[str]:
 
 def code(dtype: npt.DTypeLike) -> int:
     """Returns the number that ONNX has for a dtype."""
-    from onnx import helper  # noqa: PLC0415 - `graph` has said what is missing
+    from onnx import helper  # noqa: PLC0415 - `onnx_writer` has said what is missing
 
     return int(helper.np_dtype_to_tensor_dtype(np.dtype(dtype)))
