@@ -46,6 +46,14 @@ StateFolderOption = Annotated[
         rich_help_panel=SESSIONS,
     ),
 ]
+PowerLossOption = Annotated[
+    bool,
+    typer.Option(
+        "--power-loss",
+        help="Let them survive a loss of power too: each step waits until the disk has its state.",
+        rich_help_panel=SESSIONS,
+    ),
+]
 MaxSessionsOption = Annotated[
     int, typer.Option(min=1, metavar="N", help="Sessions at a time; more are refused.", rich_help_panel=SESSIONS)
 ]
@@ -79,6 +87,7 @@ def serve(
     timeout: Annotated[float, _limit("Seconds for a request to arrive, and to wait for the model.", "S", 0.1)] = 30,
     drain: Annotated[float, _limit("Seconds to answer what is under way at the end.", "S", least=1)] = 10,
     state_folder: StateFolderOption = None,
+    power_loss: PowerLossOption = False,
     max_sessions: MaxSessionsOption = 100_000,
     session_idle: SessionIdleOption = 3600,
     threads: ServerThreadsOption = None,
@@ -97,7 +106,7 @@ def serve(
     tidegate.set_num_threads(threads or max(1, (os.cpu_count() or 1) - 1))
     hosts = _hosts(host, token)
     loaded = {name: tidegate.load(path) for name, path in _named(models).items()}
-    folder = server.StateFolder(state_folder) if state_folder else None
+    folder = server.StateFolder(state_folder, power_loss=power_loss) if state_folder else None
     sessions = server.Sessions(loaded, folder, max_sessions=max_sessions, idle_seconds=session_idle)
     line = _write_line if log else None
     app = server.create_app(loaded, page=page, hosts=hosts, token=token, limits=limits, log=line, sessions=sessions)
