@@ -910,3 +910,25 @@ def test_pages_of_other_servers_get_no_connection(tools: Any, chromium: Browser,
     with pytest.raises(Exception, match="no connection"):
         page.evaluate(TALK.replace("location.origin", f"'{address('gru').rstrip('/')}'"), [{"begin": True}])
     page.close()
+
+
+@pytest.mark.parametrize(("kind", "theme"), [("lstm", "dark")])
+def test_pictures_are_saved(visit: Open, tmp_path: Path, kind: str, theme: str) -> None:
+    """Each section is saved as a PNG of what it shows: twice its pixels, text, charts, the map and the drawing."""
+    imread = pytest.importorskip("matplotlib.image").imread
+    page = visit(kind, color_scheme=theme)
+    names = []
+    for i, button in enumerate(page.locator(".save:visible").all()):
+        width = button.locator("xpath=..").bounding_box()
+        with page.expect_download() as download:
+            button.click()
+        names.append(download.value.suggested_filename)
+        download.value.save_as(tmp_path / f"{i}.png")
+        picture = imread(tmp_path / f"{i}.png")
+        assert width
+        assert abs(picture.shape[1] - 2 * width["width"]) <= 2
+        shades = {tuple(colour) for colour in (picture[::3, ::3, :3] * 31).round().reshape(-1, 3).astype(int)}
+        assert len(shades) > 20
+        paper = picture[2, 2, :3].mean()
+        assert paper > 0.9 if theme == "light" else paper < 0.2
+    assert {"which-words-decide.png", "the-gates-of-every-unit.png", "one-unit-one-word.png"} <= set(names)
