@@ -108,8 +108,9 @@ lowest: ## the tests on the lowest versions that pyproject.toml allows
 	$(PYTHON) tests/lowest.py build/lowest
 	build/lowest/bin/python -m pytest tests $(PYTEST_ARGS)
 
-kills: venv ## training killed at 100 random moments and resumed: the weights are those of a run left alone
+kills: venv ## training and servers killed at 100 random moments each: weights, and states of sessions, are as if left alone
 	OMP_NUM_THREADS=1 $(BIN)/python fuzz/kill_training.py --runs 100
+	$(BIN)/python fuzz/kill_service.py --runs 100
 
 wheel: venv ## the wheel in dist/, and its size, which must stay below 3 MB
 	rm -rf dist
