@@ -34,7 +34,7 @@ class Trained:
     def figures(self) -> dict[str, float]:
         """What the model file keeps of it."""
         report = self.best.report
-        scores = {name: getattr(report, name) for name in ("accuracy", "macro_f1", "log_loss", "ece")}
+        scores = {name: getattr(report, name) for name in report.shown}
         return {**scores, "seconds": self.seconds}
 
 
@@ -44,12 +44,7 @@ def compare(results: Mapping[str, Trained]) -> None:
     Args:
         results: What was trained, by cell, in the order to show.
     """
-    names = ("accuracy", "macro_f1", "log_loss", "ece")
-    rows = [
-        (r.title, *(f"{getattr(r.best.report, name):.4f}" for name in names), f"{r.seconds:.1f}")
-        for r in results.values()
-    ]
-    show_table(("", "accuracy", "macro F1", "log-loss", "ECE", "seconds"), rows, spare=(3,))
+    show_scores(results)
     average = results.get(AVERAGE)
     for result in results.values():
         if average and result.ordered:
@@ -59,6 +54,16 @@ def compare(results: Mapping[str, Trained]) -> None:
         network, ngrams = results[_network(results)], results["ngrams"]
         say(f"The n-grams add {gain(last.best.report, network.best.report)} to the {network.title}.")
         say(f"The {network.title} adds {gain(last.best.report, ngrams.best.report)} to the n-grams.")
+
+
+def show_scores(results: Mapping[str, Trained]) -> None:
+    """Prints a row of scores for each of what was trained, and the time that it took."""
+    shown = next(iter(results.values())).best.report.shown
+    rows = [
+        (r.title, *(f"{getattr(r.best.report, name):.4f}" for name in shown), f"{r.seconds:.1f}")
+        for r in results.values()
+    ]
+    show_table(("", *shown.values(), "seconds"), rows, spare=(3,))
 
 
 def _network(results: Mapping[str, Trained]) -> str:
@@ -78,6 +83,30 @@ def _difference(report: Report, other: Report) -> Interval:
 
 def _points(found: Interval) -> str:
     return f"{found.mean:+.1f} points (95 %: {found.low:+.1f} to {found.high:+.1f})".replace("-", "−")
+
+
+def verdict_on(results: Mapping[str, Trained], name: str) -> str:
+    """Says in a sentence whether a network is better than the best of its baselines, or may be so by chance.
+
+    Args:
+        results: What was trained, by name.
+        name: The network.
+    """
+    result = results[name]
+    report, others = result.best.report, {other: each for other, each in results.items() if other != name}
+    best = max(others.values(), key=lambda each: each.best.report.quality)
+    if isinstance(report, Report):
+        found, points = _difference(report, best.best.report), _points(_difference(report, best.best.report))
+    else:
+        found = bootstrap(best.best.report.errors - report.errors, seed=0)
+        points = f"an error smaller by {found.mean:.3f} standard deviations (95 %: {found.low:.3f} to {found.high:.3f})"
+        points = points.replace("-", "−")
+    beside = f"the best baseline, {best.title}"
+    if found.mean <= 0:
+        return f"The {result.title} is NOT better than {beside}: {points}. The simpler model does as well here."
+    if found.low <= 0:
+        return f"The {result.title} is ahead of {beside}, which may be chance: {points}."
+    return f"The {result.title} is better than {beside}: {points}."
 
 
 def verdict(name: str, report: Report, average: Report) -> str:

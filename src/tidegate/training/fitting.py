@@ -19,9 +19,8 @@ from tidegate.training.checkpoints import Checkpoints
 from tidegate.training.events import DivergedError, Epoch
 from tidegate.training.examples import CELL, VALIDATION, Examples, SequenceExamples, prepare_sequences, prepare_texts
 from tidegate.training.fingerprint import fingerprint
-from tidegate.training.settings import Settings
+from tidegate.training.settings import VECTOR_DROPOUT, Settings
 
-VECTOR_DROPOUT = 0.1  # few features, each with a meaning of its own, where a word has a hundred
 TEXT_OPTIONS = ("vocab_size", "min_frequency", "max_length")
 
 
