@@ -46,6 +46,19 @@ KindOption = Annotated[
 ]
 
 
+_AS_IN_TRAINING = "Of sequences of numbers, if another one than in training."
+READ_OPTIONS = {
+    "text": Option(TextOption, None),
+    "key": Option(Annotated[str | None, typer.Option(metavar="COLUMN", help="Of numbers: as in training.")], None),
+    "time": Option(Annotated[str | None, typer.Option(metavar="COLUMN", help="Of numbers: as in training.")], None),
+    "features": Option(
+        Annotated[str | None, typer.Option(metavar="COLUMNS", help="Of numbers: as in training.")], None
+    ),
+}
+"""Which columns a model reads; what is not said is as in training."""
+READ_LABELLED_OPTIONS = {"label": Option(LabelOption, None)} | READ_OPTIONS
+
+
 def _option(panel: str, text: str, *names: str, **rest: Any) -> Any:
     return typer.Option(*names, help=text, rich_help_panel=panel, **rest)
 

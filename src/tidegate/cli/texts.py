@@ -3,7 +3,7 @@
 import shutil
 import sys
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from tempfile import TemporaryFile
 from typing import Any
@@ -36,6 +36,26 @@ def read(
         FileNotFoundError: There is no such file; the error has a hint if it looks like a text.
         ValueError: The table is damaged, or has no column of texts.
     """
+    with opened(source, kind, output) as (stream, kind_found):
+        typed = output is not None and output.format.name == "parquet"
+        yield from tables.stream(stream, kind_found, text=text, others=others, typed=typed)
+
+
+@contextmanager
+def opened(source: str, kind: Kind | None, output: Output | None) -> Iterator[tuple[Any, Kind | None]]:
+    """Opens a table to be read part by part.
+
+    Args:
+        source: As in `read`, and so are the others.
+        kind: See there.
+        output: See there.
+
+    Yields:
+        What to read, and of which kind it is; None to go by how it begins.
+
+    Raises:
+        FileNotFoundError: As in `read`.
+    """
     if source != "-" and not Path(source).exists():
         hint = "; for a text itself there is predict MODEL --words TEXT, or a pipe with - as FILE"
         raise FileNotFoundError(f"there is no file {source!r}" + hint * any(map(str.isspace, source)))
@@ -49,7 +69,7 @@ def read(
             shutil.copyfileobj(stream if source == "-" else stack.enter_context(Path(source).open("rb")), kept)
             kept.seek(0)
             stream, kind = kept, asked  # type: ignore[assignment]
-        yield from tables.stream(stream, kind, text=text, others=others, typed=kind_out == "parquet")
+        yield stream, kind
 
 
 def joined(columns: Mapping[str, Any], added: Mapping[str, Any], command: str) -> dict[str, Any]:

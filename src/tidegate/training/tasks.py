@@ -111,7 +111,7 @@ def are_amounts(labels: Sequence[str]) -> bool:
 
 
 def _has_fraction(name: str) -> bool:
-    return "." in name or "," in name
+    return any(sign in name.lower() for sign in (".", ",", "e-"))
 
 
 def _several(names: Sequence[str]) -> str | None:
