@@ -2,16 +2,12 @@
 
 import shutil
 import sys
-from collections import deque
-from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import ExitStack
-from itertools import chain, islice
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from tempfile import TemporaryFile
 from typing import Any
 
-import tidegate
 from tidegate.cli.options import Kind
 from tidegate.data import tables
 from tidegate.data.outputs import Output
@@ -42,6 +38,26 @@ def read(
         FileNotFoundError: There is no such file; the error has a hint if it looks like a text.
         ValueError: The table is damaged, or has no column of texts.
     """
+    with opened(source, kind, output) as (stream, kind_found):
+        typed = output is not None and output.format.name == "parquet"
+        yield from tables.stream(stream, kind_found, text=text, others=others, typed=typed)
+
+
+@contextmanager
+def opened(source: str, kind: Kind | None, output: Output | None) -> Iterator[tuple[Any, Kind | None]]:
+    """Opens a table to be read part by part.
+
+    Args:
+        source: As in `read`, and so are the others.
+        kind: See there.
+        output: See there.
+
+    Yields:
+        What to read, and of which kind it is; None to go by how it begins.
+
+    Raises:
+        FileNotFoundError: As in `read`.
+    """
     if source != "-" and not Path(source).exists():
         hint = "; for a text itself there is predict MODEL --words TEXT, or a pipe with - as FILE"
         raise FileNotFoundError(f"there is no file {source!r}" + hint * any(map(str.isspace, source)))
@@ -55,39 +71,7 @@ def read(
             shutil.copyfileobj(stream if source == "-" else stack.enter_context(Path(source).open("rb")), kept)
             kept.seek(0)
             stream, kind = kept, asked  # type: ignore[assignment]
-        yield from tables.stream(stream, kind, text=text, others=others, typed=kind_out == "parquet")
-
-
-def worked_on(
-    source: str, parts: Iterator[tables.Table], work: Callable[[list[str]], Columns]
-) -> Iterator[tuple[tables.Table, Columns]]:
-    """Yields parts and what is made of their texts, in their order.
-
-    Of a file of many parts every thread works on one of its own: Python cuts texts on one thread at a time, while the
-    networks of others run in native code. A part that comes by a pipe is answered before the next one is there.
-
-    Args:
-        source: Where the parts come from.
-        parts: What `read` yields.
-        work: Makes columns of texts.
-    """
-    threads = tidegate.get_num_threads()
-    first = list(islice(parts, threads)) if Path(source).is_file() else []
-    if threads == 1 or len(first) < threads:
-        yield from ((part, work(part.texts)) for part in chain(first, parts))
-        return
-    tidegate.set_num_threads(1)
-    try:
-        with ThreadPoolExecutor(threads) as pool:
-            waiting: deque[tuple[tables.Table, Future[Columns]]] = deque()
-            for part in chain(first, parts):
-                waiting.append((part, pool.submit(work, part.texts)))
-                if len(waiting) > threads:
-                    done, columns = waiting.popleft()
-                    yield done, columns.result()
-            yield from ((part, columns.result()) for part, columns in waiting)
-    finally:
-        tidegate.set_num_threads(threads)
+        yield stream, kind
 
 
 def joined(columns: Mapping[str, Any], added: Mapping[str, Any], command: str) -> dict[str, Any]:

@@ -20,9 +20,8 @@ from tidegate.training.events import DivergedError, Epoch
 from tidegate.training.examples import CELL, VALIDATION, Examples, SequenceExamples, prepare_sequences, prepare_texts
 from tidegate.training.parts import Parts
 from tidegate.training.run import Run
-from tidegate.training.settings import Settings
+from tidegate.training.settings import VECTOR_DROPOUT, Settings
 
-VECTOR_DROPOUT = 0.1  # few features, each with a meaning of its own, where a word has a hundred
 TEXT_OPTIONS = ("vocab_size", "min_frequency", "max_length")
 
 

@@ -7,7 +7,7 @@ names; `lines` has the text; `delimited` and `swallowed`, `json_values` and `jso
 `arrow_values` turn what a cell holds into text.
 """
 
-from tidegate.data.tables.table import Table, read, stream
+from tidegate.data.tables.table import Table, class_names, read, stream
 from tidegate.data.tables.writer import Write, write, writer
 
-__all__ = ["Table", "Write", "read", "stream", "write", "writer"]
+__all__ = ["Table", "Write", "class_names", "read", "stream", "write", "writer"]
