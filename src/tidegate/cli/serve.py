@@ -5,25 +5,43 @@ import re
 import sys
 import webbrowser
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 import tidegate
 from tidegate.cli.console import note, say
+from tidegate.cli.groups import Option, grouped
 
-LIMITS, ACCESS = "Limits", "Access"
-
-
-def _limit(text: str, metavar: str = "N", least: float = 1) -> Any:
-    return typer.Option(min=least, metavar=metavar, help=text, rich_help_panel=LIMITS)
+if TYPE_CHECKING:
+    from tidegate.serve import Limits
 
 
+def _limit(default: float, text: str, metavar: str = "N", least: float = 1) -> Option:
+    details = typer.Option(min=least, metavar=metavar, help=text, rich_help_panel="Limits")
+    return Option(Annotated[type(default), details], default)
+
+
+LIMITS = {
+    "max_bytes": _limit(8_000_000, "Bytes of a request."),
+    "max_rows": _limit(1_024, "Texts or sequences of a request."),
+    "max_characters": _limit(200_000, "Characters of a text."),
+    "max_steps": _limit(100_000, "Steps of a sequence of numbers."),
+    "max_queue": _limit(4_096, "Texts or sequences that may wait for a model."),
+    "max_batch": _limit(256, "Texts or sequences that a model reads at a time."),
+    "wait": _limit(0.0, "Milliseconds that a batch waits for more.", "MS", 0),
+    "timeout": _limit(30.0, "Seconds for a request to arrive, and to wait for the model.", "S", 0.1),
+    "drain": _limit(10.0, "Seconds to answer what is under way at the end.", "S"),
+}
+
+
+@grouped("limits", LIMITS, dict)
 def serve(
     models: Annotated[
         list[str],
         typer.Argument(metavar="MODEL...", help="Model files; NAME=FILE to say what clients call one."),
     ],
+    limits: dict[str, Any],
     port: Annotated[int, typer.Option(min=0, max=65535, metavar="N", help="The port; 0 for any free one.")] = 8000,
     host: Annotated[
         str,
@@ -40,21 +58,12 @@ def serve(
             envvar="TIDEGATE_TOKEN",
             metavar="TEXT",
             help="What clients must send with each request; needed where other machines can reach the server.",
-            rich_help_panel=ACCESS,
+            rich_help_panel="Access",
         ),
     ] = None,
     log: Annotated[
         bool, typer.Option("--log", help="Write a line of JSON about each request to stderr, without its texts.")
     ] = False,
-    max_bytes: Annotated[int, _limit("Bytes of a request.")] = 8_000_000,
-    max_rows: Annotated[int, _limit("Texts or sequences of a request.")] = 1_024,
-    max_characters: Annotated[int, _limit("Characters of a text.")] = 200_000,
-    max_steps: Annotated[int, _limit("Steps of a sequence of numbers.")] = 100_000,
-    max_queue: Annotated[int, _limit("Texts or sequences that may wait for a model.")] = 4_096,
-    max_batch: Annotated[int, _limit("Texts or sequences that a model reads at a time.")] = 256,
-    wait: Annotated[float, _limit("Milliseconds that a batch waits for more.", "MS", least=0)] = 0,
-    timeout: Annotated[float, _limit("Seconds for a request to arrive, and to wait for the model.", "S", 0.1)] = 30,
-    drain: Annotated[float, _limit("Seconds to answer what is under way at the end.", "S", least=1)] = 10,
     threads: Annotated[
         int | None,
         typer.Option(min=1, metavar="N", help="Threads to compute with.", show_default="all processors but one"),
@@ -67,24 +76,13 @@ def serve(
     """
     from tidegate import serve as server  # noqa: PLC0415 - its packages are an extra
 
-    limits = server.Limits(
-        body=max_bytes,
-        rows=max_rows,
-        characters=max_characters,
-        steps=max_steps,
-        queue=max_queue,
-        batch=max_batch,
-        wait=wait / 1000,
-        seconds=timeout,
-        drain=drain,
-    )
     # One processor is for HTTP: threads that wait for each other lose more where it takes one of theirs.
     tidegate.set_num_threads(threads or max(1, (os.cpu_count() or 1) - 1))
     hosts = _hosts(host, token)
     loaded = {name: tidegate.load(path) for name, path in _named(models).items()}
-    app = server.create_app(
-        loaded, page=page, hosts=hosts, token=token, limits=limits, log=_write_line if log else None
-    )
+    bounds = _bounds(limits)
+    write = _write_line if log else None
+    app = server.create_app(loaded, page=page, hosts=hosts, token=token, limits=bounds, log=write)
     taken = server.listen(host, port)
     address = f"http://{_reachable(host)}:{taken.getsockname()[1]}/"
 
@@ -93,8 +91,17 @@ def serve(
         if open_:
             webbrowser.open(address + (f"?token={token}" if token else ""))
 
-    server.serve(app, taken, ready, drain)
+    server.serve(app, taken, ready, bounds.drain)
     note("stopped")
+
+
+def _bounds(limits: dict[str, Any]) -> "Limits":
+    """Makes limits of the options."""
+    from tidegate.serve import Limits  # noqa: PLC0415 - its packages are an extra
+
+    sizes = {name: limits[f"max_{name}"] for name in ("rows", "characters", "steps", "queue", "batch")}
+    times = {"wait": limits["wait"] / 1000, "seconds": limits["timeout"], "drain": limits["drain"]}
+    return Limits(body=limits["max_bytes"], **sizes, **times)
 
 
 def _hosts(host: str, token: str | None) -> tuple[str, ...]:
