@@ -117,6 +117,13 @@ def test_sequences_may_be_nested_lists(ask: Ask, port: int, models: Models) -> N
     np.testing.assert_array_equal(found, models["sensors"].predict_proba(np.array(nested))[0])
 
 
+def test_no_texts_have_no_answers(ask: Ask, port: int) -> None:
+    """A batch of nothing is answered by tensors of nothing."""
+    question = {"inputs": [text_input([])], "outputs": [{"name": "embedding"}, {"name": "label"}]}
+    answer, _ = infer(ask, port, question)
+    assert [(each["shape"], each["data"]) for each in answer["outputs"]] == [([0, 8], []), ([0], [])]
+
+
 def test_classes_are_ranked(ask: Ask, port: int, models: Models) -> None:
     """With the parameter `classification` the most probable classes are texts, as Triton writes them."""
     wanted = {"name": "probabilities", "parameters": {"classification": 1}}
