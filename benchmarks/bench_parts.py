@@ -1,21 +1,27 @@
-"""Text classifiers made of several parts beside TF-IDF with logistic regression, on the sets in TIDEGATE_DATA.
+"""Text classifiers made of several parts beside TF-IDF with logistic regression and fastText.
 
-Prints a table: accuracy and calibration error on the test part, seconds of the whole command, and the largest error of
-the accounts of 1,000 texts. MR has no official
-split: its fold 0 is the test part. Both read the same files; C of the logistic regression is 1 or 10, whichever is
-better on a tenth of the texts to train on.
+Prints a table: accuracy and calibration error on the test part, log-loss, seconds and CPU seconds of training, and the
+largest error of the explanations of 1,000 texts, means over seeds. Everybody reads the same texts. C of the logistic
+regression is 1 or 10, whichever is better on a tenth of the texts to train on, and its time that of the last fit. What
+tidegate takes is the whole command, with its baselines. fastText has bigrams and two threads, and is left out if it is
+not installed (`pip install fasttext-wheel`). MR has no official split: each of its ten folds is a test part, and the
+first --folds of them are taken. Sets come from TIDEGATE_DATA; IMDB and opinions also from `tidegate data`.
 
-    TIDEGATE_DATA=… python benchmarks/bench_parts.py --sets mr sst2 --parts ngrams gru,ngrams
+    TIDEGATE_DATA=… python benchmarks/bench_parts.py --sets mr sst2 --parts ngrams auto --seeds 3
 """
 
 import argparse
 import json
 import os
+import resource
 import subprocess
 import sys
 import tempfile
+from collections.abc import Callable, Iterator
+from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
-from time import perf_counter
+from time import perf_counter, process_time
 from typing import Any
 
 import numpy as np
@@ -26,28 +32,46 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 
 from tidegate import load
-from tidegate.models.metrics import Report, score
+from tidegate.data import datasets
+from tidegate.data.opinions import opinions
+from tidegate.models.metrics import score
+from tidegate.text.tokenizer import Tokenizer
 
-SETS = ("mr", "sst2", "sst5", "imdb")
-EXPLAINED = 1000  # texts of the test part whose account is added up
+SETS = ("mr", "sst2", "sst5", "opinions", "imdb")
+COLUMNS = ["text", "label"]
+EXPLAINED = 1000  # texts of the test part whose explanation is added up
 HELD = 10  # one text in so many chooses C
+Row = tuple[float, ...]
 
 
-def split(folder: Path, name: str) -> tuple[pa.Table, pa.Table]:
-    """Reads the training and the test part of a set."""
-    columns = ["text", "label"]
-    if name == "mr":
-        table = pq.read_table(folder / "mr" / "rt_polarity.parquet")
-        test = np.array(table["fold"]) == 0
-        return table.filter(pa.array(~test)).select(columns), table.filter(pa.array(test)).select(columns)
-    where = folder / "imdb" if name == "imdb" else folder / "sst"
-    stem = "" if name == "imdb" else f"{name}_"
-    train, test = (pq.read_table(where / f"{stem}{part}.parquet", columns=columns) for part in ("train", "test"))
-    return train, test
+def splits(name: str, folds: int) -> Iterator[tuple[pa.Table, pa.Table]]:
+    """Reads the training and the test part of a set, or of several folds."""
+    folder = Path(os.environ["TIDEGATE_DATA"])
+    if name != "mr":
+        sentences = [folder / "sst" / f"{name}_{part}.parquet" for part in ("train", "test")]
+        train, test = {"imdb": datasets.imdb, "opinions": opinions}.get(name, lambda: sentences)()
+        yield pq.read_table(train, columns=COLUMNS), pq.read_table(test, columns=COLUMNS)
+        return
+    table = pq.read_table(folder / "mr" / "rt_polarity.parquet")
+    for fold in range(folds):
+        test_rows = np.array(table["fold"]) == fold
+        yield table.filter(pa.array(~test_rows)).select(COLUMNS), table.filter(pa.array(test_rows)).select(COLUMNS)
 
 
-def bags_of_words(train: pa.Table, test: pa.Table) -> tuple[Report, float]:
-    """Fits TF-IDF of 1-2-grams with logistic regression, and judges it; the time is that of the last fit."""
+def since(wall: float, cpu: float) -> Row:
+    """Returns the seconds and the CPU seconds since something began."""
+    return perf_counter() - wall, process_time() - cpu
+
+
+def scores(test: pa.Table, classes: list[Any], probabilities: Any) -> Row:
+    """Returns accuracy, calibration error and log-loss of probabilities [B, C] of the test part."""
+    targets = np.searchsorted(classes, np.array(test["label"]))
+    report = score(targets, probabilities, [str(label) for label in classes])
+    return report.accuracy, report.ece, report.log_loss
+
+
+def bags_of_words(train: pa.Table, test: pa.Table, _: int) -> Row:
+    """Fits TF-IDF of 1-2-grams with logistic regression, and judges it."""
 
     def fit(texts: list[str], labels: Any, cost: float) -> Any:
         regression = LogisticRegression(C=cost, max_iter=1000)
@@ -57,11 +81,34 @@ def bags_of_words(train: pa.Table, test: pa.Table) -> tuple[Report, float]:
     held = np.random.default_rng(0).permutation(len(texts)) < len(texts) // HELD
     parts = [[text for text, out in zip(texts, held, strict=True) if out == part] for part in (False, True)]
     costs = {cost: fit(parts[0], labels[~held], cost).score(parts[1], labels[held]) for cost in (1.0, 10.0)}
-    began = perf_counter()
+    began = perf_counter(), process_time()
     model = fit(texts, labels, max(costs, key=lambda cost: costs[cost]))
-    seconds = perf_counter() - began
-    names = [str(label) for label in model.classes_]
-    return score(np.array(test["label"]), model.predict_proba(test["text"].to_pylist()), names), seconds
+    taken = since(*began)
+    return *scores(test, model.classes_.tolist(), model.predict_proba(test["text"].to_pylist())), *taken
+
+
+def fast_text(train: pa.Table, test: pa.Table, seed: int) -> Row:
+    """Trains fastText with bigrams on the words that tidegate reads, and judges it."""
+    fasttext = import_module("fasttext")
+    cut = Tokenizer.train(train["text"].to_pylist()).words
+    lines = [
+        f"__label__{label} {' '.join(cut(text)).lower()}\n"
+        for text, label in zip(*(train[name].to_pylist() for name in COLUMNS), strict=True)
+    ]
+    with tempfile.NamedTemporaryFile("w", suffix=".txt", encoding="utf-8") as file:
+        file.writelines(lines)
+        file.flush()
+        began = perf_counter(), process_time()
+        model = fasttext.train_supervised(file.name, wordNgrams=2, thread=2, seed=seed, verbose=0)
+        taken = since(*began)
+    classes = sorted(set(train["label"].to_pylist()))
+    names, shares = model.predict([" ".join(cut(text)).lower() for text in test["text"].to_pylist()], k=len(classes))
+    places = {f"__label__{label}": c for c, label in enumerate(classes)}
+    probabilities = np.zeros((len(names), len(classes)))
+    for b, (some, values) in enumerate(zip(names, shares, strict=True)):
+        probabilities[b, [places[name] for name in some]] = values
+    probabilities = np.maximum(probabilities, 1e-7)
+    return *scores(test, classes, probabilities / probabilities.sum(axis=1, keepdims=True)), *taken
 
 
 def tidegate(arguments: list[str]) -> str:
@@ -70,43 +117,52 @@ def tidegate(arguments: list[str]) -> str:
     return subprocess.run(command, check=True, capture_output=True, text=True).stdout
 
 
-def ledger_error(path: str, texts: list[str]) -> float:
-    """Explains texts; returns the largest difference between the sum of an account and a logit."""
-    model = load(path)
-    return max(model.explain(text).error for text in texts)
+def own(parts: str) -> Callable[[pa.Table, pa.Table, int], Row]:
+    """Returns what trains a model of these parts and judges it, with the error of its explanations."""
+
+    def measure(train: pa.Table, test: pa.Table, seed: int) -> Row:
+        with tempfile.TemporaryDirectory() as place:
+            files = [str(Path(place) / name) for name in ("train.parquet", "test.parquet")]
+            for table, file in zip((train, test), files, strict=True):
+                pq.write_table(table, file)
+            path, before = str(Path(place) / "model.safetensors"), _cpu_of_children()
+            began = perf_counter()
+            tidegate(["train", files[0], "-o", path, "--parts", parts, "--seed", str(seed)])
+            taken = perf_counter() - began, _cpu_of_children() - before
+            found = json.loads(tidegate(["evaluate", path, files[1], "--json"]))
+            model = load(path)
+            error = max(model.explain(text).error for text in test["text"].to_pylist()[:EXPLAINED])
+        return found["accuracy"], found["ece"], found["log_loss"], *taken, error
+
+    return measure
+
+
+def _cpu_of_children() -> float:
+    """Returns the CPU seconds of all commands that have ended."""
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return usage.ru_utime + usage.ru_stime
 
 
 def main() -> None:
     """Prints a row for each set and kind of model."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--sets", nargs="+", default=SETS, choices=SETS)
-    parser.add_argument("--parts", nargs="+", default=["ngrams", "gru,ngrams"])
+    parser.add_argument("--parts", nargs="+", default=["ngrams", "auto"])
     parser.add_argument("--seeds", type=int, default=1)
+    parser.add_argument("--folds", type=int, default=1, help="of MR, 1 to 10")
     arguments = parser.parse_args()
-    folder = Path(os.environ["TIDEGATE_DATA"])
-    print(f"{'set':6} {'model':16} {'accuracy':>9} {'ECE':>7} {'log-loss':>9} {'seconds':>8} {'ledger':>8}")
-    with tempfile.TemporaryDirectory() as place:
-        files = {part: str(Path(place) / f"{part}.parquet") for part in ("train", "test")}
-        model = str(Path(place) / "model.safetensors")
-        for name in arguments.sets:
-            parts = dict(zip(files, split(folder, name), strict=True))
-            for part, table in parts.items():
-                pq.write_table(table, files[part])
-            report, seconds = bags_of_words(parts["train"], parts["test"])
-            row = report.accuracy, report.ece, report.log_loss, seconds
-            print("{:6} {:16} {:9.4f} {:7.4f} {:9.4f} {:8.1f}".format(name, "TF-IDF + LR", *row), flush=True)
-            for wanted in arguments.parts:
-                rows = []
-                for seed in range(arguments.seeds):
-                    began = perf_counter()
-                    options = ["--parts", wanted, "--no-baselines", "--seed", str(seed), "--overwrite"]
-                    tidegate(["train", files["train"], "-o", model, *options])
-                    seconds = perf_counter() - began
-                    figures = json.loads(tidegate(["evaluate", model, files["test"], "--json"]))
-                    rows.append((figures["accuracy"], figures["ece"], figures["log_loss"], seconds))
-                error = ledger_error(model, parts["test"]["text"].to_pylist()[:EXPLAINED])
-                means = (*np.mean(rows, axis=0), error)
-                print("{:6} {:16} {:9.4f} {:7.4f} {:9.4f} {:8.1f} {:8.1e}".format(name, wanted, *means), flush=True)
+    seeds = range(arguments.seeds)
+    contestants = {"TF-IDF + LR": (bags_of_words, range(1))}
+    if find_spec("fasttext"):
+        contestants["fastText"] = (fast_text, seeds)
+    contestants |= {f"tidegate {parts}": (own(parts), seeds) for parts in arguments.parts}
+    print(f"{'set':9} {'model':20} {'accuracy':>9} {'ECE':>7} {'log-loss':>9} {'seconds':>8} {'CPU s':>7} {'error':>8}")
+    for name in arguments.sets:
+        for title, (measure, runs) in contestants.items():
+            rows = [measure(*split, seed) for split in splits(name, arguments.folds) for seed in runs]
+            means = np.mean(rows, axis=0)
+            print("{:9} {:20} {:9.4f} {:7.4f} {:9.4f} {:8.1f} {:7.1f}".format(name, title, *means[:5]), end="")
+            print("".join(f" {error:8.1e}" for error in np.max(rows, axis=0)[5:]), flush=True)
 
 
 if __name__ == "__main__":

@@ -26,7 +26,7 @@ ROOMS = (
     ("sequences", "torch", "text", "data"),
     ("inspection", "stream"),
     ("models",),
-    ("training",),
+    ("training", "convert"),
     ("__init__", "sklearn"),
     ("serve", "study"),
     ("cli",),

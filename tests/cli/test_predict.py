@@ -72,6 +72,17 @@ def test_output_files_hold_what_is_printed(shell: Shell, folder: Path, suffix: s
     assert [float(p) for p in columns["p_pos"]] == [float(row["p_pos"]) for row in printed]
 
 
+@pytest.mark.parametrize("rows", [3000, 1500])
+def test_threads_share_the_parts_of_a_large_file(shell: Shell, folder: Path, rows: int) -> None:
+    """A file of more parts than threads is predicted by all of them, in its order; what comes out is the same."""
+    texts = [f"a {'good' if i % 3 else 'bad'} film number {i}" for i in range(rows)]
+    (folder / "large.jsonl").write_text("".join(json.dumps({"text": text}) + "\n" for text in texts))
+    alone, together = (shell(f"predict model.safetensors large.jsonl --threads {n}") for n in (1, 2))
+    assert alone == together
+    assert tidegate.get_num_threads() == 2
+    assert [row["text"] for row in rows_of(together[1])] == texts
+
+
 def test_a_line_is_answered_before_the_next_one_comes(process: Callable[[str], Any]) -> None:
     """Who writes a line into the pipe gets the answer while the pipe is open."""
     running = process("predict model.safetensors - --to jsonl")

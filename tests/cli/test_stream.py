@@ -47,6 +47,17 @@ def test_each_key_has_a_session_of_its_own(shell: Shell, folder: Path) -> None:
     assert i == len(LINES) - 1
 
 
+def test_a_key_may_be_a_field_of_a_record(shell: Shell, folder: Path) -> None:
+    """`--key user.id` reads the records of a column; those without the field share a session."""
+    users = [None, {"id": 7}, {"name": "x"}, {"id": 7}, "ann"]
+    stdin = "".join(json.dumps({"user": user, "text": "good"}) + "\n" for user in users)
+    code, out, _ = shell("stream model.safetensors --key user.id", stdin=stdin)
+    expected = [probabilities(folder, ["good"] * so_far) for so_far in (1, 1, 2, 2, 3)]
+    rows = [json.loads(line) for line in out.splitlines()]
+    assert (code, [row["user"] for row in rows]) == (0, users)
+    assert [[row["p_neg"], row["p_pos"]] for row in rows] == expected
+
+
 def test_lines_without_a_key_are_one_session(shell: Shell, folder: Path) -> None:
     """Plain lines are texts; as text a line has probability, label, and what came in, but nothing that acts."""
     stdin = "a good film\nbad \x1b[2J\n"

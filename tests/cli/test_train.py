@@ -5,14 +5,12 @@ import re
 import signal
 from collections.abc import Callable
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 
 import tidegate
-from tidegate.cli.trainings import needed, wanted_parts
 from tidegate.data import tables
 from tidegate.models.metrics import Report, score
 
@@ -114,28 +112,6 @@ def test_n_grams_alone_need_no_network(shell: Shell, folder: Path, small: str) -
     assert code != 0
     assert "n-grams alone" in err
     assert "no gates" in shell("units new.safetensors test.csv")[2]
-
-
-def test_a_part_that_adds_nothing_is_left_out(capsys: pytest.CaptureFixture[str]) -> None:
-    """The smallest model within half a percent of the best log-loss is kept, and the user reads which part is gone."""
-
-    def judged(log_loss: float) -> Any:
-        return SimpleNamespace(report=SimpleNamespace(log_loss=log_loss))
-
-    assert needed({"ngrams": judged(0.5), "gru": judged(0.6), "together": judged(0.4)}) == "together"
-    assert needed({"ngrams": judged(0.401), "gru": judged(0.6), "together": judged(0.4)}) == "ngrams"
-    assert "the network is left out" in capsys.readouterr().err
-    assert needed({"ngrams": judged(0.5), "gru": judged(0.4), "together": judged(0.4)}) == "gru"
-    assert "the n-grams are left out" in capsys.readouterr().err
-    assert needed({"gru": judged(0.4)}) == "gru"
-
-
-@pytest.mark.parametrize("parts", ["lstm", "gru,", "", "ngrams,bigrams"])
-def test_unknown_parts_are_refused(parts: str) -> None:
-    """Only the cell, `network` and `ngrams` are parts."""
-    with pytest.raises(ValueError, match=r"expected network \(or gru, its --cell\), ngrams, or both"):
-        wanted_parts(parts, "gru")
-    assert wanted_parts("ngrams, gru", "gru") == ["network", "ngrams"]
 
 
 def report(right: int) -> Report:

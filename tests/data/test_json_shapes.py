@@ -86,6 +86,11 @@ def test_objects_are_read_however_they_are_laid_out(content: str) -> None:
         ('{"text": "a", "tags": [{"x": 1}]}', {"text": ["a"], "tags": [[{"x": 1}]]}),
         ('{"text": "a", "tags": ["x"]}\n', {"text": ["a"], "tags": [["x"]]}),
         ('{"a": {"text": "x"}}\n{"a": {"text": "y"}}\n', {"a": [{"text": "x"}, {"text": "y"}]}),
+        ('{"a": {"text": "x"}}\n', {"a": [{"text": "x"}]}),
+        ('{"review": {"text": "x", "stars": 5}}\n', {"review": [{"text": "x", "stars": 5}]}),
+        ('{"user": {"id": 1}, "post": {"text": "x"}}\n', {"user": [{"id": 1}], "post": [{"text": "x"}]}),
+        ('{"7": {"text": "x", "label": "y"}}', {"index": ["7"], "text": ["x"], "label": ["y"]}),
+        ('{"score": {"0": 1.5}}', {"score": [1.5]}),
         ('{"text": ["a"]}\n{"text": ["b"]}\n', {"text": [["a"], ["b"]]}),
         ('{"text": {"0": "a"}}\n{"text": "b"}\n', {"text": [{"0": "a"}, "b"]}),
     ],
@@ -163,11 +168,13 @@ def test_shapes_may_come_in_pieces(shape: str, size: int) -> None:
     assert list(blocks(Trickle(content, size), "jsonl", None)) == [COLUMNS]  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("content", ['[{"a": 1},\n', '{"a": 1}\n'])
-def test_an_object_is_passed_on_as_it_comes(content: str) -> None:
+@pytest.mark.parametrize(
+    ("content", "value"), [('[{"a": 1},\n', 1), ('{"a": 1}\n', 1), ('{"a": {"b": {"c": 1}}}\n', {"b": {"c": 1}})]
+)
+def test_an_object_is_passed_on_as_it_comes(content: str, value: Any) -> None:
     """The rows of a stream do not wait for the end of the next one, of an array either."""
     stream = Trickle((content + '{"a": 2}\n,{"a": 3}').encode(), len(content))
-    assert next(blocks(stream, "jsonl", 100)) == {"a": [1]}  # type: ignore[arg-type]
+    assert next(blocks(stream, "jsonl", 100)) == {"a": [value]}  # type: ignore[arg-type]
     assert stream.taken <= 2 * len(content)
 
 

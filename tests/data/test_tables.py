@@ -364,33 +364,44 @@ def wide(path: Path, width: int, rows: int) -> Path:
     return path
 
 
+class Pipe(io.BytesIO):
+    """A stream that can be read once."""
+
+    def seekable(self) -> bool:
+        return False
+
+
 @pytest.mark.parametrize("suffix", ["csv", "tsv", "jsonl", "parquet"])
-@pytest.mark.parametrize("source", [Path, io.BytesIO])
+@pytest.mark.parametrize("source", [Path, io.BytesIO, Pipe])
 def test_columns_that_are_of_no_use_are_not_kept(tmp_path: Path, suffix: str, source: Any) -> None:
-    """Only texts and labels are read, from a file and from a stream that can be taken back."""
+    """Only texts and labels are read, from a file, a stream that can be taken back, and a pipe."""
     path = wide(tmp_path / f"t.{suffix}", 3, 1500)
-    given = path if source is Path else io.BytesIO(path.read_bytes())
+    given = path if source is Path else source(path.read_bytes())
     found = list(tables.stream(given, suffix, size=None, need_label=True, others=False))
     assert [(list(part.columns), len(part)) for part in found] == [(["text", "label"], 1500)]
     assert found[0].labels == ["x", "y"] * 750
 
 
-def test_columns_that_are_of_no_use_take_no_memory(tmp_path: Path) -> None:
+@pytest.mark.parametrize("source", [Path, Pipe])
+def test_columns_that_are_of_no_use_take_no_memory(tmp_path: Path, source: Any) -> None:
     """Of a long table less than half is held, the rows by which columns are guessed."""
     path, peaks = wide(tmp_path / "t.csv", 30, 6000), []
     for others in (False, True):
+        given = path if source is Path else Pipe(path.read_bytes())
         tracemalloc.start()
-        tables.read(path, others=others)
+        list(tables.stream(given, "csv", size=None, others=others))
         peaks.append(tracemalloc.get_traced_memory()[1])
         tracemalloc.stop()
     assert peaks[0] < peaks[1] / 2
 
 
-def test_a_label_column_that_comes_late_is_found(tmp_path: Path) -> None:
+@pytest.mark.parametrize("source", [Path, Pipe])
+def test_a_label_column_that_comes_late_is_found(tmp_path: Path, source: Any) -> None:
     """JSON Lines whose first rows have no label are read for them, though other columns are not."""
     rows = [{"text": f"film {i}", "other": i} for i in range(3000)]
     for i, row in enumerate(rows[2000:]):
         row["label"] = i % 2
     (tmp_path / "t.jsonl").write_text("".join(map(json.dumps, rows)))
+    given = tmp_path / "t.jsonl" if source is Path else Pipe((tmp_path / "t.jsonl").read_bytes())
     with pytest.raises(ValueError, match=r"2000 of 3000 rows have no label in column 'label', first row 1"):
-        tables.read(tmp_path / "t.jsonl", others=False)
+        list(tables.stream(given, "jsonl", need_label=True, size=None, others=False))

@@ -5,6 +5,7 @@ import functools
 import gc
 import io
 import itertools
+import math
 import pickle
 import subprocess
 import sys
@@ -28,6 +29,7 @@ import tidegate
 from tidegate.torch import GRU, LSTM, RNN, Route
 from tidegate.torch.fallback import twice_differentiable
 from tidegate.torch.modules import DropIn
+from tidegate.torch.tensors import with_rows
 
 pytestmark = pytest.mark.filterwarnings("ignore:LSTM with projections is not supported with oneDNN")  # torch's own
 
@@ -202,6 +204,20 @@ def test_gradients_of_part_of_the_outputs(loss: str) -> None:
         x = leaf(T, B, I)
         gradients.append(torch.autograd.grad(LOSSES[loss](*module(x)), [x, *module.parameters()]))
     assert_close(*gradients)
+
+
+@pytest.mark.parametrize("repeated", [(0, 1, 2), (0, 2), (1, 2), (0,), (2,)], ids=str)
+def test_gradients_that_repeat_take_a_row(repeated: tuple[int, ...]) -> None:
+    """A gradient of y that is expanded, as that of a sum is, gives the bits of its copy without one."""
+    layer, _ = twins(bidirectional=True)
+    y, _ = layer(leaf(T, B, I))
+    given = leaf(*[1 if axis in repeated else size for axis, size in enumerate(y.shape)]).detach().expand(y.shape)
+    gradients = [torch.autograd.grad(y, layer.parameters(), dy, retain_graph=True) for dy in (given, given.clone())]
+    assert all(torch.equal(a, b) for a, b in zip(*gradients, strict=True))
+    written = with_rows(given)
+    assert torch.equal(written, given)
+    sizes = [1 if axis in repeated and axis < 2 else size for axis, size in enumerate(y.shape)]
+    assert written.untyped_storage().nbytes() <= 4 * math.prod(sizes)
 
 
 def test_only_needed_gradients_are_computed() -> None:

@@ -17,8 +17,8 @@ import torch
 from torch import Tensor, nn
 from torch.export import Dim
 
+from tidegate.ops.onnx import FORMS
 from tidegate.torch import GRU, LSTM, RNN, convert
-from tidegate.torch.onnx import FORMS
 
 T, B, I, H = 6, 4, 3, 5
 TOLERANCE = 1e-5

@@ -31,9 +31,9 @@ def test_compressed_files_are_opened_by_their_first_bytes(kind: str) -> None:
         assert file.read() == CONTENT[7:]
 
 
-@pytest.mark.parametrize("start", [b"", b"text,label", b"PK\x03\x04", b"BZ"])
+@pytest.mark.parametrize("start", [b"", b"text,label", b"PK\x03\x04", b"BZ", b'\x1f\x8b\0\0\0\0\0\0{"'])
 def test_other_files_are_not_unpacked(start: bytes) -> None:
-    """Plain files, archives and those that are too short are none of them."""
+    """Plain files, archives, those that are too short, and a model whose size begins as gzip does are none of them."""
     assert packing.unpacker(start) is None
 
 

@@ -195,7 +195,7 @@ def test_weights_are_checked_once_on_load(tmp_path: Any, monkeypatch: pytest.Mon
         seen.append(name)
         return check(name, *rest)
 
-    for place in ("tidegate.models.architecture", "tidegate.sequences.recurrent", "tidegate.ops.checks"):
+    for place in ("tidegate.models.architecture", "tidegate.sequences.layers", "tidegate.ops.checks"):
         monkeypatch.setattr(f"{place}.check", counted)
     loaded = load(path)
     assert sorted(seen) == sorted(loaded.arrays)

@@ -14,6 +14,7 @@ import pytest
 
 import tidegate
 from tidegate import Network, NetworkConfig, StateError, StreamPool, TextModel
+from tidegate.stream import Answers, Push
 
 Array = npt.NDArray[np.float32]
 Make = Callable[..., TextModel]
@@ -253,6 +254,43 @@ def test_a_state_that_does_not_fit_stays_in_the_store() -> None:
     with pytest.raises(StateError, match="recalled for the key 'a': the state is of a stream through another model"):
         other.push(["a"], x)
     assert (list(other._rows), list(store)) == (["b"], ["a"])
+
+
+def test_each_push_of_many_stands_for_itself(random_model: Make) -> None:
+    """What is wrong with one, or has no session, is its own error; those of one key are read in their order."""
+    model = random_model()
+    pool = StreamPool(model, max_sessions=3)
+    pool.push(["a", "b"], ["a good fi", b"a \xc3"])
+    state = pool.state("b")
+    found = pool.push_each(
+        [
+            Push("a", "lm", ends=True),
+            Push("b", "x"),
+            Push("typo", "a", opens=False),
+            Push("c", 5),
+            Push("c", "a bad film", ends=True),
+            Push("b", None, ends=True),
+            Push("a", None),
+        ]
+    )
+    kinds = [type(each).__name__ for each in found]
+    assert kinds == ["Answers", "ValueError", "KeyError", "TypeError", "Answers", "ValueError", "Answers"]
+    answers = [each.vectors for each in found if isinstance(each, Answers)]
+    assert same(answers[0], model.encode(["a good film"]))
+    assert same(answers[1], model.encode(["a bad film"]))
+    assert same(answers[2], answers[0])
+    assert (pool.state("b"), pool.steps("a"), pool.steps("c"), len(pool)) == (state, 3, 3, 3)
+    assert pool.push_each([]) == []
+
+
+def test_vectors_of_each_stand_for_themselves() -> None:
+    """With nothing, numbers that are not finite, and as many steps as each has."""
+    model, x = network("lstm"), vectors(2, 3)
+    pool = StreamPool(model)
+    found = pool.push_each([Push("a", None), Push("b", x[0, :1]), Push("c", np.full((1, 3), 1e300))])
+    assert [type(each).__name__ for each in found] == ["Answers", "Answers", "ValueError"]
+    found = pool.push_each([Push("a", x[1].tolist(), opens=False), Push("b", x[0, 1:], ends=True)])
+    assert [same(each.vectors, model.encode(x[i : i + 1])) for i, each in ((1, found[0]), (0, found[1]))] == [True] * 2  # type: ignore[union-attr]
 
 
 def test_a_failed_push_opens_nothing_and_is_no_use(random_model: Make) -> None:

@@ -16,7 +16,7 @@ from tidegate.models.config import SequenceConfig
 from tidegate.models.sequence_model import SequenceModel
 from tidegate.ops.cells import CELLS
 from tidegate.sequences.summaries import SUMMARIES
-from tidegate.stream.running import Field, Kept, Rows, Running, Steps
+from tidegate.stream.parts import Field, Kept, Rows, Steps, StreamPart
 
 Array = npt.NDArray[np.float32]
 Make = Callable[..., TextModel]
@@ -279,7 +279,7 @@ def test_a_piece_of_bytes_that_is_no_text_reads_nothing(random_model: Make) -> N
 
 
 class Letters:
-    """An account of its own: the ids of all words that have been read, as a score of the first class."""
+    """A part of its own: the ids of all words that have been read, as a score of the first class."""
 
     fields = MappingProxyType({"ids": Field(())})
 
@@ -293,8 +293,8 @@ class Letters:
 
 def test_scores_are_the_sum_of_a_models_parts(random_model: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     """A part that a model adds to its own is read, kept in the state, and added to the scores."""
-    parts: Callable[[TextModel], tuple[Running, ...]] = TextModel.running
-    monkeypatch.setattr(TextModel, "running", lambda self: (*parts(self), Letters()))
+    parts: Callable[[TextModel], tuple[StreamPart, ...]] = TextModel.stream_parts
+    monkeypatch.setattr(TextModel, "stream_parts", lambda self: (*parts(self), Letters()))
     model = random_model()
     session = model.stream(model.stream().push("a good ").state).push("film ")
     [ids] = model.tokenizer.encode_batch(["a good film"])

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 pytest.importorskip("torch")
+pytest.importorskip("sklearn")
 
 import tidegate
 from tidegate.text.vectors import WordVectors
@@ -228,3 +229,45 @@ def test_weights_that_cannot_be_meant(weights: Any, message: str) -> None:
     """An error names what is wrong with the weights."""
     with pytest.raises(ValueError, match=message):
         fit(TEXTS, ["yes", "no"] * 16, sample_weight=weights)
+
+
+@pytest.mark.parametrize(
+    ("parts", "weights"),
+    [
+        ("network", {"network"}),
+        ("ngrams", {"counts", "presence"}),
+        ("average, ngrams", {"counts", "presence", "network"}),
+    ],
+)
+def test_parts_are_joined_as_the_command_line_joins_them(parts: str, weights: set[str]) -> None:
+    """The model is the sum of the parts that are named, calibrated, and explains itself exactly."""
+    model = fit(TEXTS, ["yes", "no"] * 16, cell="average", parts=parts, embedding_size=8, **QUICK)
+    assert isinstance(model, tidegate.TextModel)
+    assert set(model.metrics["weights"]) == weights
+    assert (model.ngrams is not None, model.config.cell == "none") == ("ngrams" in parts, parts == "ngrams")
+    assert model.predict(["good", "bad"]).tolist() == ["yes", "no"]
+    assert model.explain("a good film").error < 1e-5
+
+
+def test_one_part_is_chosen_if_it_is_enough() -> None:
+    """With auto, the model is the smallest one that the texts held out need."""
+    noise = np.random.default_rng(0).choice(["yes", "no"], 200)
+    texts = [f"{'so' * (i % 2)} {'good' if label == 'yes' else 'bad'} film" for i, label in enumerate(noise)]
+    model: Any = fit(texts, noise, cell="average", parts="auto", learning_rate=1e-9, embedding_size=4, epochs=1)
+    assert (model.config.cell, model.ngrams is None) == ("none", False)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"parts": "ngrams", "validation": 0}, "parts is 'ngrams', but validation is 0: parts are weighed on texts"),
+        ({"parts": "auto", "sample_weight": [1] * 32}, "parts is 'auto', but parts are weighed by texts that count"),
+        ({"parts": "auto", "task": "regression"}, "parts is 'auto', but parts are those of a classifier"),
+        ({"parts": "network", "data": [np.zeros((3, 2))] * 32}, "parts are those of a classifier of texts, but"),
+        ({"parts": "letters"}, "parts has 'letters', expected network"),
+    ],
+)
+def test_parts_that_cannot_be_weighed(changes: dict[str, Any], message: str) -> None:
+    """Parts need texts with classes that count the same, some of them held out."""
+    with pytest.raises(ValueError, match=message):
+        fit(**{"data": TEXTS, "labels": [1, 0] * 16, "epochs": 1, **changes})

@@ -1,5 +1,7 @@
 """Tests of fitting n-grams: against scikit-learn's own features, and what is learned of small texts."""
 
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 import pytest
@@ -28,7 +30,7 @@ def classes_of(words: tuple[str, ...]) -> npt.NDArray[np.int64]:
     return np.array([np.argmax([text.split().count(word) for word in words]) for text in TEXTS])
 
 
-def fitted(classes: int, **options: bool) -> tuple[FittedNgrams, npt.NDArray[np.int64]]:
+def fitted(classes: int, **options: Any) -> tuple[FittedNgrams, npt.NDArray[np.int64]]:
     """N-grams of the texts, and their classes."""
     targets = classes_of(("alpha", "beta", "gamma")[:classes])
     return fit_ngrams(READ, targets, TOKENIZER.vocab, classes, **options), targets

@@ -1,5 +1,6 @@
-"""Tests of weighing and joining the parts of a model."""
+"""Tests of joining the parts of a model, and of choosing among them."""
 
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -9,11 +10,10 @@ pytest.importorskip("torch")
 pytest.importorskip("sklearn")
 
 from tidegate.models.metrics import score
-from tidegate.sequences.embedded import softmax
 from tidegate.training.events import Epoch
 from tidegate.training.examples import TextExamples, prepare_texts
 from tidegate.training.loop import to_model, train
-from tidegate.training.parts import Joiner, weigh
+from tidegate.training.parts import Joiner, Parts, choose
 from tidegate.training.settings import Settings
 
 RNG = np.random.default_rng(0)
@@ -39,33 +39,6 @@ def trained(examples: TextExamples, cell: str = "gru") -> tuple[Any, Epoch]:
     events = train(examples, config, Settings(epochs=3, batch_size=16, learning_rate=0.02))
     *_, best = (event for event in events if isinstance(event, Epoch) and event.weights)
     return config, best
-
-
-def test_weights_calibrate() -> None:
-    """Logits that are twice too large get half the weight, and a part of noise next to none."""
-    rng = np.random.default_rng(1)
-    true = rng.normal(size=(4000, 3)) * 2
-    targets = np.array([rng.choice(3, p=p) for p in softmax(true)])
-    weighing = weigh([2 * true + [0, 0, 1], rng.normal(size=(4000, 3))], targets)
-    assert weighing.weights == pytest.approx([0.5, 0], abs=0.05)
-    assert weighing.bias - weighing.bias[2] == pytest.approx([0.5, 0.5, 0], abs=0.15)
-    probabilities = softmax(weighing.sum([2 * true + [0, 0, 1], rng.normal(size=(4000, 3))]))
-    assert score(targets, probabilities, ["a", "b", "c"]).ece < 0.03
-
-
-def test_weights_are_not_negative() -> None:
-    """A part that is wrong more often than right is left out and not turned round."""
-    targets = np.arange(200) % 2
-    wrong = np.eye(2)[1 - targets] * 3
-    assert weigh([wrong, -wrong], targets).weights[0] == 0
-
-
-def test_few_texts_leave_the_weights_about_equal() -> None:
-    """Four texts do not decide between two parts that are both right."""
-    targets = np.array([0, 1, 0, 1])
-    right = np.eye(2)[targets]
-    weights = weigh([right, right * 0.9], targets).weights
-    assert weights == pytest.approx([0.5, 0.5], abs=0.25)
 
 
 def test_the_joined_model_has_the_scores_that_were_judged() -> None:
@@ -102,3 +75,33 @@ def test_parts_are_not_weighed_on_what_they_were_fitted_to() -> None:
     assert not examples.held_out
     with pytest.raises(ValueError, match="validation is 0, but parts are weighed on texts that nothing was fitted to"):
         Joiner(examples, Settings())
+
+
+def test_a_part_that_adds_nothing_is_left_out() -> None:
+    """The smallest model within half a percent of the best log-loss is kept, and a remark says which part is gone."""
+
+    def chosen(**losses: float) -> tuple[str, str]:
+        judged: Any = {name: SimpleNamespace(report=SimpleNamespace(log_loss=loss)) for name, loss in losses.items()}
+        return choose(judged)[1:]
+
+    assert chosen(ngrams=0.5, gru=0.6, together=0.4) == ("together", "")
+    name, remark = chosen(ngrams=0.401, gru=0.6, together=0.4)
+    assert (name, remark) == ("ngrams", "the network is left out: the log-loss is 0.4010 without, 0.4000 with")
+    name, remark = chosen(ngrams=0.5, gru=0.4, together=0.4)
+    assert (name, remark) == ("gru", "the n-grams are left out: the log-loss is 0.4000 without, 0.4000 with")
+    assert chosen(gru=0.4) == ("gru", "")
+
+
+@pytest.mark.parametrize("parts", ["lstm", "gru,", "", "ngrams,bigrams", "auto,ngrams"])
+def test_unknown_parts_are_refused(parts: str) -> None:
+    """Only the cell, `network` and `ngrams` are parts, and `auto` stands alone."""
+    with pytest.raises(ValueError, match=r"expected network \(or gru, its cell\), ngrams, both with a comma, or auto"):
+        Parts.read(parts, "gru")
+
+
+def test_parts_are_read_by_their_names() -> None:
+    """The network may be called by its cell, spaces do not count, and auto has both and may leave one out."""
+    assert Parts.read("ngrams, lstm", "lstm") == Parts(network=True, ngrams=True)
+    assert Parts.read("network", "lstm") == Parts(network=True, ngrams=False)
+    assert Parts.read("ngrams", "lstm") == Parts(network=False, ngrams=True)
+    assert Parts.read("auto", "lstm") == Parts(network=True, ngrams=True, chosen=True)

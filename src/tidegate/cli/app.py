@@ -18,6 +18,7 @@ from tidegate.cli.data import app as data
 from tidegate.cli.embed import embed
 from tidegate.cli.evaluate import evaluate
 from tidegate.cli.explain import explain
+from tidegate.cli.export import export
 from tidegate.cli.info import info
 from tidegate.cli.predict import predict
 from tidegate.cli.serve import serve
@@ -44,7 +45,7 @@ app = typer.Typer(
     rich_markup_mode="rich",
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (train, evaluate, predict, stream, explain, serve, study, embed, compress, info, units):
+for command in (train, evaluate, predict, stream, explain, serve, study, embed, compress, export, info, units):
     app.command()(command)
 app.add_typer(data, name="data")
 

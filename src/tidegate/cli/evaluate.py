@@ -26,7 +26,8 @@ from tidegate.data.tables.columns import column_of
 from tidegate.data.tables.label_names import as_booleans, label_name
 from tidegate.data.tables.values import json_text
 from tidegate.files.writing import replacing
-from tidegate.models.metrics import OperatingPoint, Report, at_recall, at_threshold, score
+from tidegate.models.metrics import Report, score
+from tidegate.models.thresholds import OperatingPoint, at_recall, at_threshold
 from tidegate.training.labels import class_indices
 
 _WIDEST = 12  # classes of which the confusion matrix still fits a terminal

@@ -23,6 +23,7 @@ _EXTRAS = {
     "plot": ("matplotlib",),
     "serve": ("fastapi", "uvicorn"),
     "sklearn": ("scikit-learn",),
+    "convert": ("onnx", "onnxruntime", "h5py"),
 }
 
 

@@ -7,7 +7,9 @@ from rich.text import Text
 from tidegate.cli.console import say, show_table
 from tidegate.cli.picture import new_figure, plain_texts
 from tidegate.cli.words import bar, rgb
-from tidegate.models.metrics import OperatingPoint, ReliabilityBin, Report
+from tidegate.models.calibration import ReliabilityBin
+from tidegate.models.metrics import Report
+from tidegate.models.thresholds import OperatingPoint
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -17,31 +17,43 @@ if TYPE_CHECKING:
     from tidegate.serve import Limits
 
 
-def _limit(default: float, text: str, metavar: str = "N", least: float = 1) -> Option:
-    details = typer.Option(min=least, metavar=metavar, help=text, rich_help_panel="Limits")
+def _bound(panel: str, default: float, text: str, metavar: str = "N", least: float = 1) -> Option:
+    details = typer.Option(min=least, metavar=metavar, help=text, rich_help_panel=panel)
     return Option(Annotated[type(default), details], default)
 
 
 LIMITS = {
-    "max_bytes": _limit(8_000_000, "Bytes of a request."),
-    "max_rows": _limit(1_024, "Texts or sequences of a request."),
-    "max_characters": _limit(200_000, "Characters of a text."),
-    "max_steps": _limit(100_000, "Steps of a sequence of numbers."),
-    "max_queue": _limit(4_096, "Texts or sequences that may wait for a model."),
-    "max_batch": _limit(256, "Texts or sequences that a model reads at a time."),
-    "wait": _limit(0.0, "Milliseconds that a batch waits for more.", "MS", 0),
-    "timeout": _limit(30.0, "Seconds for a request to arrive, and to wait for the model.", "S", 0.1),
-    "drain": _limit(10.0, "Seconds to answer what is under way at the end.", "S"),
+    "max_bytes": _bound("Limits", 8_000_000, "Bytes of a request."),
+    "max_rows": _bound("Limits", 1_024, "Texts or sequences of a request."),
+    "max_characters": _bound("Limits", 200_000, "Characters of a text."),
+    "max_steps": _bound("Limits", 100_000, "Steps of a sequence of numbers."),
+    "max_queue": _bound("Limits", 4_096, "Texts or sequences that may wait for a model."),
+    "max_batch": _bound("Limits", 256, "Texts or sequences that a model reads at a time."),
+    "wait": _bound("Limits", 0.0, "Milliseconds that a batch waits for more.", "MS", 0),
+    "timeout": _bound("Limits", 30.0, "Seconds for a request to arrive, and to wait for the model.", "S", 0.1),
+    "drain": _bound("Limits", 10.0, "Seconds to answer what is under way at the end.", "S"),
+}
+FOLDER = typer.Option(
+    metavar="FOLDER",
+    help="Keep states of sessions here, so that they survive the process.",
+    rich_help_panel="Sessions",
+)
+SESSIONS = {
+    "state_folder": Option(Annotated[Path | None, FOLDER], None),
+    "max_sessions": _bound("Sessions", 100_000, "Sessions at a time; more are refused."),
+    "session_idle": _bound("Sessions", 3600.0, "Seconds without a step until a session is forgotten.", "S"),
 }
 
 
 @grouped("limits", LIMITS, dict)
+@grouped("sessions", SESSIONS, dict)
 def serve(
     models: Annotated[
         list[str],
         typer.Argument(metavar="MODEL...", help="Model files; NAME=FILE to say what clients call one."),
     ],
     limits: dict[str, Any],
+    sessions: dict[str, Any],
     port: Annotated[int, typer.Option(min=0, max=65535, metavar="N", help="The port; 0 for any free one.")] = 8000,
     host: Annotated[
         str,
@@ -81,8 +93,10 @@ def serve(
     hosts = _hosts(host, token)
     loaded = {name: tidegate.load(path) for name, path in _named(models).items()}
     bounds = _bounds(limits)
+    kept = server.StateFolder(sessions["state_folder"]) if sessions["state_folder"] else None
+    shared = server.Sessions(loaded, kept, max_sessions=sessions["max_sessions"], idle_seconds=sessions["session_idle"])
     write = _write_line if log else None
-    app = server.create_app(loaded, page=page, hosts=hosts, token=token, limits=bounds, log=write)
+    app = server.create_app(loaded, page=page, hosts=hosts, token=token, limits=bounds, log=write, sessions=shared)
     taken = server.listen(host, port)
     address = f"http://{_reachable(host)}:{taken.getsockname()[1]}/"
 

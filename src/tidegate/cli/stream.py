@@ -14,6 +14,7 @@ from tidegate.cli import texts
 from tidegate.cli.console import data_stream, finish, legible, out
 from tidegate.cli.options import Kind, ModelArgument, TextOption, ThreadsOption
 from tidegate.data import tables
+from tidegate.data.tables.columns import column_of
 from tidegate.data.tables.table import Table
 from tidegate.data.tables.values import json_text
 from tidegate.stream.slots import Answers
@@ -24,7 +25,8 @@ def stream(
     key: Annotated[
         str | None,
         typer.Option(
-            metavar="COLUMN", help="Column that says whose line it is; those without a value share one session."
+            metavar="COLUMN",
+            help="Column, or field such as user.id, that says whose line it is; those without one share a session.",
         ),
     ] = None,
     text: TextOption = None,
@@ -75,7 +77,7 @@ def _answered(
 ) -> Iterator[tuple[Table, range, Answers]]:
     """Reads lines, those of different sessions that have come together at once; yields the rows of each batch."""
     for number, part in enumerate(parts):
-        if key is not None and not number and key not in part.columns:
+        if key is not None and not number and not {key, key.partition(".")[0]} & part.columns.keys():
             raise ValueError(f"there is no column {key!r} to tell sessions apart, only {', '.join(part.columns)}")
         keys = _keys(part, key)
         for rows in _batches(keys, pool.max_sessions):
@@ -86,10 +88,11 @@ def _answered(
 
 def _keys(part: Table, key: str | None) -> list[Hashable]:
     """Whose each row is; JSON may hold lists and objects there, and a later part may have no such column."""
-    if key is None or key not in part.columns:
+    values = None if key is None else column_of(part.columns, key)
+    if values is None:
         return [None] * len(part)
     plain = (str, int, type(None))  # by their type, for true is an int
-    return [value if type(value) in plain else json_text(value) for value in part.columns[key]]
+    return [value if type(value) in plain else json_text(value) for value in values]
 
 
 def _batches(keys: Sequence[Hashable], most: int) -> Iterator[range]:

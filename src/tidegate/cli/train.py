@@ -1,5 +1,6 @@
 """`tidegate train`: from a file of labelled texts to a model file, with simpler summaries beside it."""
 
+import gc
 from collections.abc import Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
@@ -16,7 +17,8 @@ from tidegate.cli import outputs
 from tidegate.cli.cells import cell_text, choice_options
 from tidegate.cli.console import err, note, plural, say
 from tidegate.cli.groups import grouped
-from tidegate.cli.trainings import AUTO, Trainings, wanted_parts
+from tidegate.cli.trained import checkpoints_beside, train_and_write
+from tidegate.cli.trainings import Trainings
 from tidegate.data import tables
 from tidegate.models.config import TextConfig
 from tidegate.sequences.pooling import POOLINGS
@@ -26,6 +28,8 @@ from tidegate.text.vectors import read as read_vectors
 from tidegate.training.baselines import candidates
 from tidegate.training.checkpoints import EVERY
 from tidegate.training.examples import CELL, MAX_LENGTH, VALIDATION, VOCAB_SIZE, TextExamples, prepare_texts
+from tidegate.training.parts import AUTO, Parts
+from tidegate.training.run import Run
 from tidegate.training.settings import Settings
 from tidegate.training.tasks import check_classes, check_words
 
@@ -47,7 +51,7 @@ def train(
     vocab_size: o.VocabSizeOption = VOCAB_SIZE,
     max_length: o.MaxLengthOption = MAX_LENGTH,
     vectors: o.VectorsOption = None,
-    parts: o.PartsOption = "auto",
+    parts: o.PartsOption = AUTO,
     cell: o.CellOption = CELL,
     choices: Any = None,
     sizes: Any = None,
@@ -67,8 +71,8 @@ def train(
     and write the best model so far.
     """
     began = perf_counter()
-    training = import_module("tidegate.training.loop")  # first of all: without torch there is no need to read anything
-    wanted = wanted_parts(parts, cell)
+    import_module("tidegate.training.loop")  # first of all: without torch there is no need to read anything
+    wanted = Parts.read(parts, cell)
     target = outputs.output(output, [outputs.MODEL], [file, vectors, validation], overwrite=overwrite).path
     if settings.freeze and not vectors:
         raise ValueError("--freeze keeps word vectors as they are, but there are none: give them with --vectors FILE")
@@ -87,29 +91,27 @@ def train(
         sizes["embedding_size"] = known.vectors.shape[1]
     config = _config(examples, asked, sizes)
     beside = [] if no_baselines else list(candidates(examples, config, settings, sizes["rate"]))
-    trainings = Trainings(training, examples, settings, known, config, beside, target, wanted, choose=parts == AUTO)
-    _check_options(trainings, sizes["rate"], f"--cell {cell} --parts {parts}")
+    run = Run(examples, config, settings, known, wanted, beside)
+    _check_options(run, sizes["rate"], f"--cell {cell} --parts {parts}")
     _describe(examples, perf_counter() - began)
     if known:
         _describe_vectors(examples.tokenizer.vocab, known, vectors)
-    trainings.prepare_checkpoints(checkpoint_every, resume=resume)
-    trainings.complete(began)
+    checkpoints = checkpoints_beside(target, run, checkpoint_every, resume=resume)
+    gc.freeze()  # or the collector would look through all of torch and the texts, again and again
+    train_and_write(Trainings(run, checkpoints), target, began)
 
 
-def _check_options(trainings: Trainings, rate: float | None, asked: str) -> None:
+def _check_options(run: Run, rate: float | None, asked: str) -> None:
     """Checks that what the options are about is trained.
 
     Raises:
         ValueError: There is no recurrent layer to watch, or no compounding whose rate could be given.
     """
-    config, recurrent = trainings.config, "network" in trainings.parts and trainings.config.recurrent
-    if trainings.settings.watch_gradients and not recurrent:
+    if run.settings.watch_gradients and not (run.network and run.config.recurrent):
         raise ValueError(f"--watch-gradients measures recurrent layers, but there is none: {asked}")
-    if rate is not None and all(
-        each.rate is None for each in (config, *[other.config for other in trainings.baselines])
-    ):
+    if rate is not None and all(each.rate is None for each in (run.config, *[each.config for each in run.baselines])):
         raise ValueError(f"--rate is the growth factor of compounding, which is not trained: {asked}")
-    trainings.loop.check_settings(trainings.settings, config)
+    import_module("tidegate.training.loop").check_settings(run.settings, run.config)
 
 
 def _validation(wanted: str, table: tables.Table) -> float | tuple[list[str], list[str]]:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from tidegate.files import signatures
 from tidegate.files.decompression import bzip2, xz
 
 
@@ -21,17 +22,13 @@ def _by_arrow(name: str) -> Callable[[Any], io.BufferedReader]:
     return opened
 
 
-STREAMS: dict[bytes, Callable[[Any], io.BufferedIOBase]] = {
-    b"\x1f\x8b": lambda file: gzip.GzipFile(fileobj=file),
-    b"BZh": bzip2,
-    b"\xfd7zXZ\0": xz,
-    b"\x28\xb5\x2f\xfd": _by_arrow("zstd"),
-    b"\x04\x22\x4d\x18": _by_arrow("lz4"),
+_OPENERS: dict[str, Callable[[Any], io.BufferedIOBase]] = {
+    signatures.GZIP: lambda file: gzip.GzipFile(fileobj=file),
+    signatures.BZIP2: bzip2,
+    signatures.XZ: xz,
+    signatures.ZSTD: _by_arrow("zstd"),
+    signatures.LZ4: _by_arrow("lz4"),
 }
-"""The first bytes of compressed files, and what opens the binary stream of such a file."""
-
-ZIP = (b"PK\x03\x04", b"PK\x05\x06")
-"""The first bytes of zip archives, of which the second is empty."""
 
 
 def unpacker(head: bytes) -> Callable[[Any], io.BufferedIOBase] | None:
@@ -40,12 +37,12 @@ def unpacker(head: bytes) -> Callable[[Any], io.BufferedIOBase] | None:
     What it opens raises EOFError, OSError without a number, `zlib.error` or `lzma.LZMAError` where the data is damaged
     or cut off, and ImportError at once if pyarrow is needed and missing.
     """
-    return next((opened for start, opened in STREAMS.items() if head.startswith(start)), None)
+    return _OPENERS.get(signatures.name_of(head) or "")
 
 
 def is_zip(head: bytes) -> bool:
     """Whether the first bytes of a file are those of a zip archive, as `.npz` files and office documents are."""
-    return head.startswith(ZIP)
+    return signatures.name_of(head) in {signatures.ZIP, signatures.EMPTY_ZIP}
 
 
 def contents(archive: zipfile.ZipFile) -> list[zipfile.ZipInfo]:

@@ -19,9 +19,15 @@ WEB_PAGE, XML = "a page of the web (HTML), perhaps one that asks to sign in", "X
 GIT_LFS = "a pointer of Git LFS and not the file that it stands for"
 ZEROS = "binary data, which begins with zeros"
 
-_PACKED = ("a gzip file", "a bzip2 file", "an xz file", "a file packed by Zstandard", "a file packed by LZ4")
-_GZIP, _BZIP2, _XZ, _ZSTD, _LZ4 = _PACKED
-_EMPTY_ZIP, _7Z, _RAR, _CABINET = "an empty zip archive", "a 7z archive", "a RAR archive", "a cabinet archive"
+GZIP, BZIP2, XZ, ZSTD, LZ4 = PACKED = (
+    "a gzip file",
+    "a bzip2 file",
+    "an xz file",
+    "a file packed by Zstandard",
+    "a file packed by LZ4",
+)
+EMPTY_ZIP = "an empty zip archive"
+_7Z, _RAR, _CABINET = "a 7z archive", "a RAR archive", "a cabinet archive"
 _COMPRESS = "a file packed by `compress`"
 _PICTURE, _SOUND, _PROGRAM = "a picture", "a recording of sound or film", "a program"
 
@@ -30,12 +36,12 @@ STARTS: dict[bytes, str] = {
     b"ARROW1\0\0": ARROW,
     b"\xff\xff\xff\xff": ARROW,
     b"PK\x03\x04": ZIP,
-    b"PK\x05\x06": _EMPTY_ZIP,
-    b"\x1f\x8b": _GZIP,
-    b"BZh": _BZIP2,
-    b"\xfd7zXZ\0": _XZ,
-    b"\x28\xb5\x2f\xfd": _ZSTD,
-    b"\x04\x22\x4d\x18": _LZ4,
+    b"PK\x05\x06": EMPTY_ZIP,
+    b"\x1f\x8b": GZIP,
+    b"BZh": BZIP2,
+    b"\xfd7zXZ\0": XZ,
+    b"\x28\xb5\x2f\xfd": ZSTD,
+    b"\x04\x22\x4d\x18": LZ4,
     b"7z\xbc\xaf\x27\x1c": _7Z,
     b"Rar!\x1a\x07": _RAR,
     b"MSCF\0\0\0\0": _CABINET,
@@ -119,7 +125,7 @@ def name_of_text(start: str | bytes) -> str | None:
 
 def is_packed(name: str) -> bool:
     """Whether a file of this name holds others."""
-    return name in {*_PACKED, ZIP, TAR, _EMPTY_ZIP, _7Z, _RAR, _CABINET, _COMPRESS}
+    return name in {*PACKED, ZIP, TAR, EMPTY_ZIP, _7Z, _RAR, _CABINET, _COMPRESS}
 
 
 def may_become_more(head: bytes) -> bool:

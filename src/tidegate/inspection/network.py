@@ -35,7 +35,7 @@ Source = str | npt.NDArray[Any] | Embedded | Reading
 """One sequence: a text, or vectors [T, I]; or what `embed` or `read` has made of it."""
 
 
-class Account(Protocol):
+class Part(Protocol):
     """A part of a model whose logits are added to those of the network, and shared among words by itself."""
 
     @property
@@ -83,7 +83,7 @@ class Inspectable(Protocol):
     @property
     def cell_name(self) -> str: ...  # noqa: D102
     @property
-    def ngrams(self) -> Account | None: ...  # noqa: D102
+    def ngrams(self) -> Part | None: ...  # noqa: D102
 
     def embed(self, source: Any) -> Embedded:
         """Makes sequences of vectors from what the network reads."""
@@ -182,26 +182,26 @@ def beside(
     Returns:
         Logits, float64 [B, C].
     """
-    text = _account_of(model, embedded)
+    text = _part_of(model, embedded)
     if text is None:
         return np.zeros((1 if rows is None else len(rows), len(model.labels)))
-    account, words = text
-    return account.logits([words] if rows is None else [words.take(row) for row in rows])
+    part, words = text
+    return part.logits([words] if rows is None else [words.take(row) for row in rows])
 
 
 def beside_so_far(model: Inspectable, embedded: Embedded) -> npt.NDArray[np.float64]:
     """Computes what is added to the logits of the network after each word of one text, float64 [T, C]."""
-    text = _account_of(model, embedded)
+    text = _part_of(model, embedded)
     return text[0].logits_so_far(text[1]) if text else np.zeros((len(embedded.x), len(model.labels)))
 
 
 def credits_beside(model: Inspectable, embedded: Embedded) -> npt.NDArray[np.float64] | None:
     """Shares what is added to the logits of the network among words, float64 [T, C]; None if nothing is."""
-    text = _account_of(model, embedded)
+    text = _part_of(model, embedded)
     return text[0].credits(text[1]) if text else None
 
 
-def _account_of(model: Inspectable, embedded: Embedded) -> tuple[Account, Words] | None:
+def _part_of(model: Inspectable, embedded: Embedded) -> tuple[Part, Words] | None:
     """Returns what counts beside the network, and the one text as it reads it."""
     if model.ngrams is None or embedded.ids is None or embedded.tokens is None:
         return None

@@ -1,21 +1,21 @@
 """The verbs of inspection, as methods of a model."""
 
+from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 from tidegate.inspection.counterfactual import WhatIf, what_if
 from tidegate.inspection.explain import Explanation, explain
 from tidegate.inspection.gradient_flow import GradientFlow, flows
-from tidegate.models.architecture import Architecture
+from tidegate.inspection.units import Units, units
+from tidegate.models.predictor import Predictor
+from tidegate.ops.trace import Trace
+from tidegate.sequences.embedded import Embedded
+from tidegate.sequences.padding import batches, pad
 
 
-class Inspected:
-    """A network that can be looked into.
-
-    Attributes:
-        config: Cell, sizes, summary, task and labels.
-    """
-
-    config: Architecture
+class Inspected(Predictor):
+    """A network that can be looked into."""
 
     def explain(self, source: Any) -> Explanation:
         """Accounts for the answer to one sequence: what each step contributes to each logit, exactly.
@@ -71,6 +71,42 @@ class Inspected:
         network: Any = self
         return flows(network, source, spectral=spectral)
 
-    def _need_classes(self) -> None:
-        if self.config.task != "classification":
-            raise ValueError(f"this is a network for {self.config.task}, expected one for classification")
+    def trace(self, source: Any) -> list[Trace]:
+        """Reads sequences and returns every gate of every unit at every step.
+
+        Args:
+            source: As in `embed`.
+
+        Returns:
+            L·D traces, layer by layer, forward before reverse; they hold the words too if the sequences are texts.
+
+        Raises:
+            TypeError: The source is none of these.
+            ValueError: The vectors are of another size or not finite, or the model has no recurrent layer.
+        """
+        if self.stack is None:
+            raise ValueError(f"a model with the cell {self.config.cell!r} has no recurrent layer, expected one")
+        embedded = self.embed(source)
+        traces = self.stack.trace(embedded.x, embedded.lengths)
+        return [replace(trace, tokens=embedded.tokens) for trace in traces]
+
+    def units(self, sequences: Any, *, layer: int = 0, reverse: bool = False, min_count: int = 10) -> Units:
+        """Gathers what the units of one layer and direction do over many sequences.
+
+        Args:
+            sequences: B sequences.
+            layer: Index of the layer, from 0.
+            reverse: Which direction.
+            min_count: How often a word must be read for its mean gates to be kept, if the sequences are texts.
+
+        Raises:
+            TypeError: The sequences are of another type.
+            ValueError: There is no step or no such layer and direction, or the cell has no gates.
+        """
+        return units(self._traces(sequences), layer=layer, reverse=reverse, min_count=min_count)
+
+    def _traces(self, sequences: Any) -> Iterator[Trace]:
+        """Traces sequences in batches of about equal length."""
+        arrays = self._vectors(sequences)
+        for rows in batches([len(array) for array in arrays]):
+            yield from self.trace(Embedded(*pad([arrays[row] for row in rows], self.config.input_size), None))

@@ -1,14 +1,15 @@
-"""How good predictions are: accuracy, F1, confusion and calibration, or errors of numbers, on numpy alone."""
+"""How good predictions are: accuracy, F1 and confusion, or errors of numbers, on numpy alone."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
 
-CALIBRATION_BINS = 15
+from tidegate.models.calibration import CALIBRATION_BINS, ReliabilityBin, calibration_error, reliability
+
 _LEAST = float(np.finfo(np.float32).tiny)  # a probability of 0 would make the log-loss of everything infinite
 
 
@@ -29,24 +30,6 @@ class ClassScore:
     recall: float
     f1: float
     support: int
-
-
-class ReliabilityBin(NamedTuple):
-    """Rows of about the same confidence.
-
-    Attributes:
-        low: Least confidence.
-        high: Largest confidence.
-        n: Number of rows.
-        confidence: Their mean confidence.
-        accuracy: Share of them that is right.
-    """
-
-    low: float
-    high: float
-    n: int
-    confidence: float
-    accuracy: float
 
 
 @dataclass(frozen=True)
@@ -123,19 +106,13 @@ class Report:
             "n": self.n,
         }
 
-    def reliability(self, bins: int = CALIBRATION_BINS) -> list["ReliabilityBin"]:
+    def reliability(self, bins: int = CALIBRATION_BINS) -> list[ReliabilityBin]:
         """Groups rows by confidence, and compares it with the share that is right; empty bins are left out.
 
         Args:
             bins: How many equally wide bins there are from 0 to 1.
         """
-        which = _bins(self.confidence, bins)
-        return [
-            ReliabilityBin(b / bins, (b + 1) / bins, int(inside.sum()), *means)
-            for b in range(bins)
-            if (inside := which == b).any()
-            for means in [(float(self.confidence[inside].mean()), float(self.correct[inside].mean()))]
-        ]
+        return reliability(self.correct, self.confidence, bins)
 
 
 def score(truth: npt.NDArray[np.integer], probabilities: npt.NDArray[np.floating], labels: Sequence[str]) -> Report:
@@ -223,75 +200,3 @@ def score_numbers(
     r2 = 1 - np.divide(squares, spread, out=(squares > 0).astype(np.float64), where=spread > 0)
     figures = {"mae": np.abs(error).mean(), "rmse": np.sqrt(squares).mean(), "r2": r2.mean()}
     return RegressionReport(tuple(labels), len(truth), **{name: float(figure) for name, figure in figures.items()})
-
-
-def calibration_error(
-    correct: npt.NDArray[np.bool_], confidence: npt.NDArray[np.floating], bins: int = CALIBRATION_BINS
-) -> float:
-    """Expected calibration error: how far confidence and accuracy are apart, on average.
-
-    Rows are put into `bins` equally wide bins by confidence; the error is the mean of |accuracy − confidence| over
-    the bins, weighted by their rows (Guo et al. 2017, "On Calibration of Modern Neural Networks", eq. 3).
-
-    Args:
-        correct: Whether each row was predicted right, bool [B].
-        confidence: Probability of the predicted class, float [B].
-        bins: Number of bins between 0 and 1.
-    """
-    which = _bins(confidence, bins)
-    surplus = np.bincount(which, correct - confidence.astype(np.float64), minlength=bins)
-    return float(np.abs(surplus).sum() / len(correct))
-
-
-def _bins(confidence: npt.NDArray[np.floating], bins: int) -> npt.NDArray[np.int64]:
-    """Puts confidences into equally wide bins from 0 to 1, int64 [B]."""
-    return np.minimum((confidence * bins).astype(np.int64), bins - 1)
-
-
-class OperatingPoint(NamedTuple):
-    """What a threshold on the probability of one class does.
-
-    Attributes:
-        threshold: Least probability from which a row is said to be of the class.
-        precision: Share of those rows that are, 0 when there are none.
-        recall: Share of the rows of the class that are found, 0 when there are none.
-    """
-
-    threshold: float
-    precision: float
-    recall: float
-
-
-def at_threshold(
-    positive: npt.NDArray[np.bool_], probability: npt.NDArray[np.floating], threshold: float
-) -> OperatingPoint:
-    """Measures precision and recall of one class at a threshold.
-
-    Args:
-        positive: Whether each row is of the class, bool [B].
-        probability: Its probability, float [B].
-        threshold: Least probability of the rows that are taken.
-    """
-    taken = probability >= threshold
-    hits = int((taken & positive).sum())
-    return OperatingPoint(threshold, hits / max(1, int(taken.sum())), hits / max(1, int(positive.sum())))
-
-
-def at_recall(positive: npt.NDArray[np.bool_], probability: npt.NDArray[np.floating], recall: float) -> OperatingPoint:
-    """Finds the highest threshold at which a share of the rows of a class is found, and measures there.
-
-    Args:
-        positive: Whether each row is of the class, bool [B]; one at least is.
-        probability: Its probability, float [B].
-        recall: The share, above 0 and up to 1.
-
-    Raises:
-        ValueError: No row is of the class, or the share is out of its range.
-    """
-    if not 0 < recall <= 1:
-        raise ValueError(f"recall is {recall}, expected a number above 0 and up to 1")
-    if not positive.any():
-        raise ValueError("no row is of the class, so there is no recall to reach")
-    ranked = np.sort(probability[positive])[::-1]
-    needed = max(1, int(np.ceil(recall * len(ranked) - 1e-9)))  # 0.07 of 100 are 7, not 8
-    return at_threshold(positive, probability, float(ranked[needed - 1]))

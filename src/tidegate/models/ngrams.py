@@ -1,4 +1,4 @@
-"""N-grams: an account beside the network, whose logits are sums over runs of words and over the letters of words.
+"""N-grams: a part beside the network, whose logits are sums over runs of words and over the letters of words.
 
 Three sums, each over what a text holds, with c for how often it holds it:
 
@@ -9,7 +9,7 @@ Three sums, each over what a text holds, with c for how often it holds it:
 A run of words may begin before the first word and end behind the last. The letters of a word w count by s_w, the sum
 over its runs of letters, which are hashed (Weinberger et al. 2009); so they cost nothing but a look at the word. The
 norm takes different words as orthogonal, so that each word has its own share of the sum. The weights are scaled so that
-the logits of all accounts of a model simply add up.
+the logits of all parts of a model simply add up.
 """
 
 import zlib

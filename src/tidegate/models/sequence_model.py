@@ -7,13 +7,14 @@ import numpy as np
 import numpy.typing as npt
 
 from tidegate.models.config import SequenceConfig
-from tidegate.models.network import Array, Network
+from tidegate.models.encoder import Array
+from tidegate.models.network import Network
 from tidegate.ops.checks import check
 from tidegate.sequences.embedded import Embedded
 from tidegate.sequences.features import Features, steps_first
 from tidegate.sequences.padding import as_floats, as_sequences
-from tidegate.stream.gaps import RunningGaps
-from tidegate.stream.running import Running
+from tidegate.stream.gaps import GapsPart
+from tidegate.stream.parts import StreamPart
 
 
 class SequenceModel(Network):
@@ -102,10 +103,10 @@ class SequenceModel(Network):
         check(name, shape, f"{axes} K", {"K": (self.config.features, "the model")})
         return self.features.scaled(name, array)
 
-    def running(self) -> tuple[Running, ...]:
-        """Returns the parts whose scores are added up, see `Network.running`."""
-        [network] = super().running()
-        return (RunningGaps(self.features, network) if self.config.missing else network,)
+    def stream_parts(self) -> tuple[StreamPart, ...]:
+        """Returns the parts whose scores are added up, see `Network.stream_parts`."""
+        [network] = super().stream_parts()
+        return (GapsPart(self.features, network) if self.config.missing else network,)
 
     def _vectors(self, sequences: Any) -> list[Array]:
         arrays, _ = as_sequences(steps_first(sequences, self.config.layout), self.config.features)

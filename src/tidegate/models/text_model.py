@@ -9,12 +9,13 @@ import numpy.typing as npt
 from tidegate.inspection.network import beside_so_far, words_of
 from tidegate.inspection.units import Units, units
 from tidegate.models.config import TextConfig
-from tidegate.models.network import Array, Ids, Network
+from tidegate.models.encoder import Array, Ids
+from tidegate.models.network import Network
 from tidegate.models.ngrams import Ngrams
 from tidegate.ops.compressed import Compressed
 from tidegate.sequences.embedded import Embedded, softmax
 from tidegate.sequences.padding import pad
-from tidegate.stream.running import Running, RunningWords
+from tidegate.stream.parts import StreamPart, WordsPart
 from tidegate.text.tokenizer import Tokenizer, Words, check_texts
 
 
@@ -121,13 +122,13 @@ class TextModel(Network):
             return self.tokenizer.read_batch(texts, max_length)
         return [Words(ids) for ids in self.tokenizer.encode_batch(texts, max_length)]
 
-    def running(self) -> tuple[Running, ...]:
+    def stream_parts(self) -> tuple[StreamPart, ...]:
         """Returns the parts whose scores are added up, each in the form that a stream runs.
 
         Raises:
             ValueError: The network reads in both directions.
         """
-        return super().running() + (() if self.ngrams is None else (RunningWords(self.ngrams.logits),))
+        return super().stream_parts() + (() if self.ngrams is None else (WordsPart(self.ngrams.logits),))
 
     def _summarize_ids(self, rows: Sequence[npt.NDArray[np.int32]]) -> Array:
         return self.summaries(rows, self.arrays["embedding.weight"])

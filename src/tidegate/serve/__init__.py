@@ -4,13 +4,16 @@ try:
     import fastapi as _fastapi  # noqa: F401 - only to say what is missing
     import prometheus_client as _prometheus  # noqa: F401 - likewise
     import uvicorn as _uvicorn  # noqa: F401 - likewise
+    import websockets as _websockets  # noqa: F401 - likewise
 except ModuleNotFoundError as error:
-    if error.name not in {"fastapi", "starlette", "pydantic", "uvicorn", "prometheus_client"}:
+    if error.name not in {"fastapi", "starlette", "pydantic", "uvicorn", "prometheus_client", "websockets"}:
         raise
     raise ImportError(f"the page needs {error.name}: pip install 'tidegate[serve]'") from error
 
 from tidegate.serve.app import HERE, create_app
 from tidegate.serve.limits import Limits
 from tidegate.serve.server import is_here, listen, serve
+from tidegate.serve.sessions import Sessions
+from tidegate.stream.storage import StateFolder
 
-__all__ = ["HERE", "Limits", "create_app", "is_here", "listen", "serve"]
+__all__ = ["HERE", "Limits", "Sessions", "StateFolder", "create_app", "is_here", "listen", "serve"]

@@ -14,7 +14,7 @@ from starlette.responses import Response
 from tidegate.models.network import Network
 from tidegate.models.text_model import TextModel
 from tidegate.serve import messages
-from tidegate.serve.inference import Inference, Sessions
+from tidegate.serve.inference import Inference
 from tidegate.serve.layers import Body, Guard, Record
 from tidegate.serve.limits import Limits
 from tidegate.serve.metrics import Metrics
@@ -22,6 +22,8 @@ from tidegate.serve.models import Models
 from tidegate.serve.page import Page
 from tidegate.serve.plain import Plain
 from tidegate.serve.refusals import first_fault, refuse
+from tidegate.serve.sessions import Sessions
+from tidegate.serve.sockets import sessions_router
 from tidegate.serve.thin import Shortcut, Thin
 
 WEB = Path(__file__).parent / "web"
@@ -48,7 +50,8 @@ def create_app(
         token: What clients must send with each request; None for nothing.
         limits: How much they may ask for; None for the usual.
         log: Takes a line of JSON about each request, without anything that a text says; None for no lines.
-        sessions: What answers requests of the protocol that are part of a sequence; None to refuse them.
+        sessions: Of streams and of sequences of the protocol, through these models; None for those in memory. They are
+            closed with the application.
 
     Returns:
         An ASGI application.
@@ -57,11 +60,14 @@ def create_app(
         ValueError: There is no model, or the one of the page reads no texts.
     """
     limits, metrics = limits or Limits(), Metrics()
+    sessions = Sessions(models) if sessions is None else sessions
+    metrics.watch_sessions(lambda: sessions.count)
     served = Models(models, limits, metrics)
     # The pages of API documentation would fetch scripts from elsewhere.
     app = FastAPI(title="tidegate", description=__doc__, docs_url=None, redoc_url=None, version=_version())
     routes = [*Plain(served, metrics).routes(), *Inference(served, sessions).routes()]
     app.router.routes += routes
+    app.include_router(sessions_router(sessions))
     _add_page(app, models, page)
     _add_errors(app)
     quick = {

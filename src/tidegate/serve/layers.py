@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from http.cookies import CookieError, SimpleCookie
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs
 
 from starlette.responses import RedirectResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -136,7 +136,7 @@ class Guard:
             if _name(host) not in self._hosts:
                 return refuse(400, f"the server is called {host}, expected one of {', '.join(sorted(self._hosts))}")
             origin = headers.get(b"origin")
-            if origin is not None and urlsplit(origin.decode("latin-1")).netloc != host:
+            if origin is not None and origin.decode("latin-1") not in {f"http://{host}", f"https://{host}"}:
                 return refuse(403, "the request comes from the page of another site")
         if self._token is None or (scope["type"] == "http" and scope["path"] in OPEN):
             return None

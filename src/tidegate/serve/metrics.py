@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from prometheus_client import CollectorRegistry, Counter, Histogram, ProcessCollector
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
 from prometheus_client import generate_latest as write
 
 BATCHES = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)
@@ -48,6 +48,10 @@ class Metrics:
         """Returns what counts the batches of a model."""
         by = (model, task)
         return BatchMetrics(self._rows.labels(*by), self._sizes.labels(*by), self._batches.labels(*by))
+
+    def watch_sessions(self, count: Callable[[], int]) -> None:
+        """Lets the number of sessions be asked for."""
+        Gauge("tidegate_sessions", "Sessions that are kept.", registry=self._registry).set_function(count)
 
     def answered(self, method: str, handler: str, status: int, seconds: float) -> None:
         """Counts an answer."""

@@ -9,11 +9,13 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from typing import Any
 
 import uvicorn
 from fastapi import FastAPI
 
 from tidegate.serve.limits import Limits
+from tidegate.serve.sockets import LARGEST_MESSAGE
 
 BACKLOG = 2048  # clients that have called and wait to be let in
 SWITCH = 0.0002  # seconds
@@ -68,12 +70,20 @@ def serve(
 
 
 def configured(app: FastAPI, drain: float = Limits.drain) -> uvicorn.Config:
-    """Says how uvicorn serves an application: without web sockets, for which there is no answer.
+    """Says how uvicorn serves an application.
 
     The parser of HTTP and the event loop are those of httptools and uvloop, where they are installed.
     """
+    # Messages are small: to compress them would take more memory for each connection than its session.
+    sockets: dict[str, Any] = {"ws_max_size": LARGEST_MESSAGE, "ws_per_message_deflate": False}
+    seconds = max(1, round(drain))
     return uvicorn.Config(
-        app, log_level="warning", access_log=False, ws="none", timeout_graceful_shutdown=max(1, round(drain))
+        app,
+        log_level="warning",
+        access_log=False,
+        ws="websockets-sansio",
+        timeout_graceful_shutdown=seconds,
+        **sockets,
     )
 
 

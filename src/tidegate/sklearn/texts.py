@@ -13,6 +13,7 @@ class TextEstimator(Estimator):
 
     Args:
         cell: The text of a cell, such as "gru" or "lstm", or the name of a pooling.
+        parts: What a classifier is made of, such as "network,ngrams", see `tidegate.fit`; None for a network alone.
         embedding_size: E, the numbers of a word vector.
         hidden_size: H.
         num_layers: L.
@@ -37,6 +38,7 @@ class TextEstimator(Estimator):
         self,
         *,
         cell: str = "gru",
+        parts: str | None = None,
         embedding_size: int = 100,
         hidden_size: int = 128,
         num_layers: int = 1,
@@ -54,6 +56,7 @@ class TextEstimator(Estimator):
         random_state: Any = None,
     ) -> None:
         self.cell = cell
+        self.parts = parts
         self.embedding_size = embedding_size
         self.hidden_size = hidden_size
         self.num_layers = num_layers
@@ -93,6 +96,8 @@ class TextEstimator(Estimator):
 
 class TextClassifier(Classifier, TextEstimator):
     """Classifies texts; its parameters are those of `TextEstimator`.
+
+    With `parts` it takes no `sample_weight`.
 
     Example:
         >>> classifier = TextClassifier(hidden_size=8, epochs=20, batch_size=4, learning_rate=0.1, random_state=0)

@@ -2,6 +2,7 @@
 
 from tidegate.stream.pool import Memory as Memory
 from tidegate.stream.pool import StreamPool as StreamPool
+from tidegate.stream.requests import Push as Push
 from tidegate.stream.session import Session as Session
 from tidegate.stream.slots import Answers as Answers
 from tidegate.stream.state import StateError as StateError

@@ -3,15 +3,15 @@
 import sys
 import time
 from collections import OrderedDict, deque
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from threading import Lock
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from tidegate.sequences.recurrent import Recurrent
-from tidegate.stream.requests import Request, merged
-from tidegate.stream.running import Rows, Streamable, streamable
+from tidegate.stream.parts import Rows, Streamable, streamable
+from tidegate.stream.requests import Push, Request, merged
 from tidegate.stream.slots import Answers, Slots
 from tidegate.stream.state import StateError
 from tidegate.text import pieces
@@ -119,6 +119,25 @@ class StreamPool:
         """
         return self._ask(Request.push(self.model, list(keys), piece_of_each))
 
+    def push_each(self, pushes: Iterable[Push]) -> list[Answers | Exception]:
+        """Reads what comes next in some sessions as one batch in which each stands for itself.
+
+        Args:
+            pushes: What each of B sessions reads. Those of one key are read in their order.
+
+        Returns:
+            For each push what the model makes of its session now, with B = 1, or the error that `push` or `finish`
+            would raise. That session is as it was then, and the others have been read.
+        """
+        found: list[Request | Exception] = []
+        for push in pushes:
+            try:
+                found.append(Request.of(self.model, push))
+            except Exception as error:  # noqa: BLE001 - whatever it is, the others are read
+                found.append(error)
+        self._run([request for request in found if isinstance(request, Request)])
+        return [each.error or each.result() if isinstance(each, Request) else each for each in found]
+
     def finish(self, keys: Sequence[Hashable]) -> Answers:
         """Reads what is held back of texts, as their ends; what is pushed later begins a new word.
 
@@ -127,12 +146,17 @@ class StreamPool:
             StateError: As in `push`.
             ValueError: A text ends inside a character, or as in `push`.
         """
-        return self._ask(Request(list(keys), None))
+        return self._ask(Request(list(keys), None, opens=False, ends=True))
 
     def pending(self, key: Hashable) -> str:
         """Returns what is held back of a text, see `Session.pending`; KeyError if there is no such session."""
         with self._lock:
             return self._held.get(self._rows[key], pieces.NO_TEXT).text
+
+    def steps(self, key: Hashable) -> int:
+        """Returns the words or vectors that a session has read; KeyError if there is no such session."""
+        with self._lock:
+            return int(self._slots.counts[self._rows[key]])
 
     def state(self, key: Hashable) -> bytes:
         """Returns the state of a session, see `Session.state`; KeyError if there is no such session."""
@@ -181,16 +205,21 @@ class StreamPool:
         return key in self._rows
 
     def _ask(self, request: Request) -> Answers:
-        """Waits for the answers to a request.
+        """Waits for the answers to a request."""
+        if len(request.keys) > self.max_sessions:
+            raise ValueError(f"{len(request.keys):,} keys, expected at most max_sessions = {self.max_sessions:,}")
+        self._run([request])
+        return request.result()
+
+    def _run(self, own: Sequence[Request]) -> None:
+        """Waits until requests have been answered, which is in their order.
 
         The thread that gets the lock answers every request in the queue, also those of the threads that wait for it.
         """
-        if len(request.keys) > self.max_sessions:
-            raise ValueError(f"{len(request.keys):,} keys, expected at most max_sessions = {self.max_sessions:,}")
         try:
-            self._queue.append(request)
+            self._queue.extend(own)
             with self._lock:
-                while not request.done:
+                while own and not own[-1].done:
                     requests: list[Request] = []
                     try:
                         self._take(requests)
@@ -200,9 +229,9 @@ class StreamPool:
                         if not isinstance(error, Exception):
                             raise
         except BaseException:
-            request.cancelled = True  # interrupted, perhaps while it waited: what has raised is not read later
+            for request in own:
+                request.cancelled = True  # interrupted, perhaps while it waited: what has raised is not read later
             raise
-        return request.result()
 
     def _take(self, taken: list[Request]) -> None:
         """Takes the first requests off the queue: as many as have no key in common and fit in."""
@@ -221,8 +250,8 @@ class StreamPool:
     def _answer(self, requests: list[Request]) -> None:
         try:
             for request in requests:
-                if request.pieces is None:
-                    self._touch(request.keys)  # what is held back of a session is not evicted before it is read
+                if request.ends or not request.opens:
+                    self._touch(request.keys)  # what is to go on is not evicted before it is read
             self._evict_idle()
         except Exception as error:  # noqa: BLE001 - of the caller's function, and for all of them
             for request in requests:
@@ -242,7 +271,7 @@ class StreamPool:
         try:
             if not request.error:
                 missing = self._missing_after_recall(request.keys)
-                if missing and request.pieces is None:
+                if missing and not request.opens:
                     raise KeyError(missing[0])  # noqa: TRY301 - like all errors here it goes to the request
                 if self.model.tokenizer:
                     held = [self._held.get(self._rows.get(key, -1), pieces.NO_TEXT) for key in request.keys]

@@ -1,15 +1,31 @@
 """What is asked of a pool: pieces for some sessions, checked where they are given, read where the pool is free."""
 
 from collections.abc import Hashable, Sequence
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 
-from tidegate.stream.running import Rows, Streamable, piece_vectors
+from tidegate.stream.parts import Rows, Streamable, piece_vectors
 from tidegate.stream.slots import Answers, Sequences
 from tidegate.text import pieces
 from tidegate.text.pieces import Held
 from tidegate.text.tokenizer import Tokenizer
+
+
+class Push(NamedTuple):
+    """What one session reads, as one of several in `StreamPool.push_each`.
+
+    Attributes:
+        key: Its key.
+        piece: What `Session.push` takes; None for nothing.
+        opens: Whether a key without a session begins one; else there must be one.
+        ends: Whether what is held back of a text is read after that, as in `Session.finish`.
+    """
+
+    key: Hashable
+    piece: Any
+    opens: bool = True
+    ends: bool = False
 
 
 class Request:
@@ -17,7 +33,9 @@ class Request:
 
     Attributes:
         keys: B keys, none twice.
-        pieces: What each session reads: pieces of texts, or vectors; None for what is held back of it.
+        pieces: What each session reads: pieces of texts, or vectors; None for nothing.
+        opens: Whether it begins the sessions that there are not yet; else there must be one for each key.
+        ends: Whether what is held back of texts is read after that, as their ends.
         rows: Their rows in the pool.
         texts: Of texts: what is settled of each.
         held: Of texts: what is held back of each when that has been read.
@@ -25,8 +43,8 @@ class Request:
         cancelled: Whether nobody waits for it any more.
     """
 
-    def __init__(self, keys: list[Hashable], pieces_of_each: Any) -> None:
-        """Takes keys and pieces.
+    def __init__(self, keys: list[Hashable], pieces_of_each: Any, *, opens: bool = True, ends: bool = False) -> None:
+        """Takes keys and pieces, and what is to be done.
 
         Raises:
             ValueError: There is no key, or one comes twice.
@@ -34,7 +52,7 @@ class Request:
         if len(set(keys)) < len(keys):
             twice = next(key for i, key in enumerate(keys) if key in keys[:i])
             raise ValueError(f"the key {twice!r:.60} comes twice, expected one piece for each session")
-        self.keys, self.pieces = keys, pieces_of_each
+        self.keys, self.pieces, self.opens, self.ends = keys, pieces_of_each, opens, ends
         self.rows: Rows = np.zeros(0, np.intp)
         self.texts: list[str] = []
         self.held: list[Held] = []
@@ -43,8 +61,8 @@ class Request:
         self._answers: Answers | None = None
 
     @classmethod
-    def push(cls, model: Streamable, keys: list[Hashable], given: Any) -> Self:
-        """Checks the pieces of a push.
+    def push(cls, model: Streamable, keys: list[Hashable], given: Any, **what: bool) -> Self:
+        """Checks the pieces of a push; `what` is as the attributes.
 
         Raises:
             TypeError: One is of another type.
@@ -55,12 +73,19 @@ class Request:
         if len(given) != len(keys):
             raise ValueError(f"{len(given)} pieces for {len(keys)} keys, expected as many of both")
         if model.tokenizer:
-            return cls(keys, list(given))
+            return cls(keys, list(given), **what)
         if isinstance(given, np.ndarray) and given.dtype != object:
             if given.ndim == 2:
-                return cls(keys, model.check_vectors("pieces", given, "B")[:, None])
-            return cls(keys, model.check_vectors("pieces", given, "B T"))
-        return cls(keys, [piece_vectors(model, piece) for piece in given])
+                return cls(keys, model.check_vectors("pieces", given, "B")[:, None], **what)
+            return cls(keys, model.check_vectors("pieces", given, "B T"), **what)
+        return cls(keys, [piece_vectors(model, piece) for piece in given], **what)
+
+    @classmethod
+    def of(cls, model: Streamable, push: Push) -> Self:
+        """Checks the piece of one session; the errors are those of `push`."""
+        if push.piece is None:
+            return cls([push.key], None, opens=push.opens, ends=push.ends)
+        return cls.push(model, [push.key], [push.piece], opens=push.opens, ends=push.ends)
 
     @property
     def done(self) -> bool:
@@ -82,9 +107,11 @@ class Request:
             ValueError: As `pieces.take`.
         """
         if self.pieces is None:
-            self.texts, self.held = list(map(pieces.rest, held)), [pieces.NO_TEXT] * len(held)
-            return
-        taken = [pieces.take(tokenizer, *each) for each in zip(held, self.pieces, strict=True)]
+            taken = [("", each) for each in held]
+        else:
+            taken = [pieces.take(tokenizer, *each) for each in zip(held, self.pieces, strict=True)]
+        if self.ends:
+            taken = [(text + pieces.rest(left), pieces.NO_TEXT) for text, left in taken]
         self.texts, self.held = [text for text, _ in taken], [left for _, left in taken]
 
     def take(self, answers: Answers) -> Answers:

@@ -5,7 +5,7 @@ from typing import Any, Self
 import numpy as np
 
 from tidegate.sequences.recurrent import Recurrent
-from tidegate.stream.running import Array, Streamable, piece_vectors, streamable
+from tidegate.stream.parts import Array, Streamable, piece_vectors, streamable
 from tidegate.stream.slots import Answers, Slots
 from tidegate.text import pieces
 

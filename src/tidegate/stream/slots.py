@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tidegate.sequences.padding import STEPS_PER_BATCH, batches, pad
-from tidegate.stream.running import Array, Field, Kept, Rows, Steps, Streamable
+from tidegate.stream.parts import Array, Field, Kept, Rows, Steps, Streamable
 from tidegate.stream.state import State, StateError
 from tidegate.text.pieces import Held
 from tidegate.text.tokenizer import NO_WORDS, Words
@@ -90,7 +90,7 @@ class Slots:
             ValueError: The model can't be streamed.
         """
         self.model, self.most_steps = model, most_steps
-        self._parts = model.running()
+        self._parts = model.stream_parts()
         self._fields: dict[str, Field] = {name: field for part in self._parts for name, field in part.fields.items()}
         self.floats = sum(prod(field.shape) for field in self._fields.values())
         self.counts = np.zeros(0, np.int64)

@@ -1,6 +1,7 @@
 """The rules by which a text is cut into words, in terms of the `tokenizers` library, which stores them in a model."""
 
-from typing import TYPE_CHECKING
+from functools import cache
+from typing import TYPE_CHECKING, Any
 
 from tidegate.characters import JOINERS
 from tidegate.text.library import library
@@ -29,7 +30,8 @@ TAGS = tuple(_TAG_NAMES.split())
 
 # Every step is atomic or cannot be retried in another way, so that no text takes more than linear time.
 _VALUES = r"""(?>"[^"<]*"|'[^'<]*'|[^<>])*"""
-_TAG = rf"</?(?:{'|'.join(TAGS)})(?:\s[^<>=]*={_VALUES}|[\s/]*)>|<!--[^<>]*-->|<!doctype[^<>]*>"
+TAG = rf"</?(?:{'|'.join(TAGS)})(?:\s[^<>=]*={_VALUES}|[\s/]*)>|<!--[^<>]*-->|<!doctype[^<>]*>"
+"""An HTML tag, in a syntax that the library and Python share."""
 
 # Windows' quotation marks are at 91..94 in its encoding, which is often taken for Latin-1.
 _APOSTROPHES = "[‘’‛ʼ´`＇′՚ꞌ\x91\x92]"
@@ -60,6 +62,10 @@ _MARKS = rf"{_FLAG}|{_MARK}(?:{_JOINER}{_MARK})*|_"
 _PLAIN = "[a-z0-9]++(?=[ ,.])"
 _WORD = f"{_PLAIN}|{_CHARACTER}|{_CONTRACTIONS}|{_CYRILLIC}|{_LETTERS}|{_MARKS}"
 
+_PLAIN_LETTER = "[a-z0-9à-öø-ÿß]"
+PLAIN_WORD = rf"{_PLAIN}|{_CONTRACTIONS.replace(_LETTER, _PLAIN_LETTER)}|{_PLAIN_LETTER}+|[^\w\s]|_"
+"""What is left of these rules where all letters are Latin ones, for Python."""
+
 
 def pipeline(vocab: dict[str, int], unknown: str) -> "tokenizers.Tokenizer":
     """Builds a tokenizer of the library with our rules.
@@ -72,8 +78,22 @@ def pipeline(vocab: dict[str, int], unknown: str) -> "tokenizers.Tokenizer":
     tokenizer: tokenizers.Tokenizer = parts.Tokenizer(parts.models.WordLevel(vocab, unk_token=unknown))
     rules = parts.normalizers
 
-    replacements = {_INVISIBLE: "", _TAG: " ", _APOSTROPHES: "'", _QUOTES: '"'}
+    replacements = {_INVISIBLE: "", TAG: " ", _APOSTROPHES: "'", _QUOTES: '"'}
     first, *rest = (rules.Replace(parts.Regex(pattern), by) for pattern, by in replacements.items())
     tokenizer.normalizer = rules.Sequence([first, rules.NFC(), rules.Lowercase(), *rest])
     tokenizer.pre_tokenizer = parts.pre_tokenizers.Split(parts.Regex(_WORD), behavior="removed", invert=True)
     return tokenizer
+
+
+def has_rules(tokenizer: "tokenizers.Tokenizer") -> bool:
+    """Whether a tokenizer of the library cuts texts by our rules of today: that of an old model may have others."""
+    return _rules_of(tokenizer) == _our_rules()
+
+
+@cache
+def _our_rules() -> tuple[Any, Any]:
+    return _rules_of(pipeline({}, ""))
+
+
+def _rules_of(tokenizer: "tokenizers.Tokenizer") -> tuple[Any, Any]:
+    return tokenizer.normalizer.__getstate__(), tokenizer.pre_tokenizer.__getstate__()

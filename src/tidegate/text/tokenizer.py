@@ -1,18 +1,18 @@
 """Texts as word ids: the vocabulary, and how a text is cut into words."""
 
 import json
-import unicodedata
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Self
 
 import numpy as np
 import numpy.typing as npt
 
-from tidegate.characters import JOINERS
-from tidegate.text import entities
+from tidegate.text import entities, plain
+from tidegate.text.description import check_description
 from tidegate.text.library import library
-from tidegate.text.rules import pipeline
+from tidegate.text.rules import has_rules, pipeline
+from tidegate.text.spans import originals, spelled, whole, written
 
 if TYPE_CHECKING:
     import tokenizers
@@ -24,7 +24,6 @@ PADDING, UNKNOWN = 0, 1
 """Their ids: of steps beyond a text's end, and of words outside the vocabulary."""
 
 _ENTITIES = "html_entities"  # in the JSON, beside what the library writes
-_UNUSED = ("added_tokens", "decoder", "padding", "post_processor", "truncation")
 _AT_ONCE = 2048  # texts that the library encodes together: its own records take tens of kilobytes a text
 
 Keep = Literal["head", "tail"]
@@ -72,6 +71,13 @@ class Words(NamedTuple):
 NO_WORDS = Words(np.zeros(0, np.int32))
 
 
+class _Numbers(dict[str, int]):
+    """The ids of words; a word outside the vocabulary has that of the unknown one."""
+
+    def __missing__(self, word: str) -> int:
+        return UNKNOWN
+
+
 class Tokenizer:
     """Cuts texts into lower-cased words and punctuation marks, and knows the id of each.
 
@@ -100,6 +106,8 @@ class Tokenizer:
         self._tokenizer, self.html_entities = library_tokenizer, html_entities
         ids = library_tokenizer.get_vocab(with_added_tokens=False)
         self.vocab: list[str] = sorted(ids, key=ids.__getitem__)
+        self._numbers = _Numbers(ids)
+        self._has_our_rules = has_rules(library_tokenizer)
 
     @classmethod
     def train(cls, texts: Iterable[str], vocab_size: int = 20_000, min_frequency: int = 2) -> Self:
@@ -152,7 +160,7 @@ class Tokenizer:
             ValueError: It describes another kind of tokenizer.
         """
         try:
-            _check(description)
+            check_description(description, (PAD, UNK))
             rest = {key: value for key, value in description.items() if key != _ENTITIES}
             return cls(library().Tokenizer.from_str(json.dumps(rest)), bool(description.get(_ENTITIES, False)))
         except Exception as error:  # noqa: BLE001, the library raises no other
@@ -183,13 +191,7 @@ class Tokenizer:
             TypeError: It is one text, or one of them is no text.
             ValueError: `max_length` or `keep` is out of range.
         """
-        part = _part(max_length, keep)
-        remaining = map(self._decoded, _encodable(texts))
-        ids: list[npt.NDArray[np.int32]] = []
-        while some := list(islice(remaining, _AT_ONCE)):
-            encodings = self._tokenizer.encode_batch_fast(some, add_special_tokens=False)
-            ids += [np.array(encoding.ids[part], np.int32) for encoding in encodings]
-        return ids
+        return [ids for ids, *_ in self._encoded(texts, _part(max_length, keep), self._tokenizer.encode_batch_fast)]
 
     def read_batch(self, texts: Iterable[str], max_length: int | None = None) -> list[Words]:
         """Turns each text into the ids of its words, and lists those outside the vocabulary.
@@ -202,14 +204,11 @@ class Tokenizer:
             TypeError: It is one text, or one of them is no text.
             ValueError: `max_length` is out of range.
         """
-        part = _part(max_length, "head")
-        remaining = map(self._decoded, _encodable(texts))
         read: list[Words] = []
-        while some := list(islice(remaining, _AT_ONCE)):
-            encodings = self._tokenizer.encode_batch(some, add_special_tokens=False)
-            for text, encoding in zip(some, encodings, strict=True):
-                ids = np.array(encoding.ids[part], np.int32)
-                read.append(Words(ids, _outside(text, ids, encoding) if (ids == UNKNOWN).any() else ()))
+        for ids, text, cut in self._encoded(texts, _part(max_length, "head"), self._tokenizer.encode_batch):
+            unknown = np.flatnonzero(ids == UNKNOWN).tolist()
+            is_plain = isinstance(cut, list)
+            read.append(Words(ids, tuple(cut[i] for i in unknown) if is_plain else spelled(text, cut.offsets, unknown)))
         return read
 
     def words(self, text: str, max_length: int | None = None, keep: Keep = "head") -> list[str]:
@@ -242,15 +241,32 @@ class Tokenizer:
         [text] = _encodable([text])
         decoded = self._decoded(text)
         encoding = self._tokenizer.encode(decoded, add_special_tokens=False)
-        spans = _whole(decoded, encoding.offsets)[part]
+        spans = whole(decoded, encoding.offsets)[part]
         words = [
-            _written(decoded[start:end]) if token == UNK else token
+            written(decoded[start:end]) if token == UNK else token
             for token, (start, end) in zip(encoding.tokens[part], spans, strict=True)
         ]
         places = np.array(spans, np.int64).reshape(-1, 2)
         if decoded != text:
-            places = _originals(places, entities.places(text))
+            places = originals(places, entities.places(text))
         return Cut(np.array(encoding.ids[part], np.int32), words, places)
+
+    def _encoded(
+        self, texts: Iterable[str], part: slice, encode: Callable[..., list[Any]]
+    ) -> Iterator[tuple[npt.NDArray[np.int32], str, Any]]:
+        """Yields for each text the ids of its words, itself as it was read, and its words or the library's record."""
+        remaining = map(self._decoded, _encodable(texts))
+        while some := list(islice(remaining, _AT_ONCE)):
+            are_plain = [self._has_our_rules and plain.is_plain(text) for text in some]
+            others = [text for text, is_plain in zip(some, are_plain, strict=True) if not is_plain]
+            records = iter(encode(others, add_special_tokens=False) if others else ())
+            for text, is_plain in zip(some, are_plain, strict=True):
+                if is_plain:
+                    cut: Any = plain.words(text)[part]
+                    yield np.fromiter(map(self._numbers.__getitem__, cut), np.int32, len(cut)), text, cut
+                else:
+                    record = next(records)
+                    yield np.array(record.ids[part], np.int32), text, record
 
     def _decoded(self, text: str) -> str:
         return entities.decode(text) if self.html_entities else text
@@ -270,76 +286,11 @@ def check_texts(texts: Iterable[str]) -> Iterator[str]:
         yield text
 
 
-def _check(description: Any) -> None:
-    """Checks the parts of a tokenizer's JSON that ids and words depend on.
-
-    Raises:
-        ValueError: A part is missing or is not as `pipeline` makes it.
-    """
-    if not isinstance(description, dict) or not isinstance(description.get("model"), dict):
-        raise ValueError("expected a JSON object with a model")  # noqa: TRY004
-    model = description["model"]
-    if model.get("type") != "WordLevel" or model.get("unk_token") != UNK:
-        raise ValueError(f"the model is {model.get('type')!r}, expected 'WordLevel' with the unknown word {UNK}")
-    vocab = model.get("vocab")
-    for word, number in vocab.items() if isinstance(vocab, dict) else ():
-        if type(number) is not int:
-            raise ValueError(f"it has the id {number!r:.60} for {word!r:.60}, expected an integer")
-    if not isinstance(vocab, dict) or sorted(vocab.values()) != list(range(len(vocab))):
-        raise ValueError("expected a vocabulary with the ids 0, 1, 2, …")
-    if vocab.get(PAD) != 0 or vocab.get(UNK) != 1:
-        raise ValueError(f"expected {PAD} and {UNK} as words 0 and 1")
-    for key in _UNUSED:
-        if description.get(key):
-            raise ValueError(f"it has {key}, expected none: it would change the ids or their number")
-
-
 def _encodable(texts: Iterable[str]) -> Iterator[str]:
     """Passes texts on, with lone surrogates, which JSON escapes can smuggle in and UTF-8 cannot hold, as "?"."""
     for text in check_texts(texts):
         # str caches its UTF-8 form for the library, so the check costs nothing extra for the ASCII majority
         yield text if text.isascii() else text.encode("utf-8", "replace").decode("utf-8")
-
-
-def _whole(text: str, offsets: list[tuple[int, int]]) -> list[tuple[int, int]]:
-    """Lets spans of words end behind the last accent, or the last part of a Hangul syllable."""
-    return [(start, _end(text, offsets, i)) for i, (start, _) in enumerate(offsets)]
-
-
-def _end(text: str, offsets: list[tuple[int, int]], word: int) -> int:
-    """Finds the end of a word behind its last accent, or the last part of a Hangul syllable.
-
-    The library counts what was composed with the letter before (NFC) to no word, and leaves it between two of them.
-    """
-    end = last = offsets[word][1]
-    limit = offsets[word + 1][0] if word + 1 < len(offsets) else len(text)
-    for i in range(end, limit):
-        if text[i].isalpha() or unicodedata.category(text[i]).startswith("M"):
-            last = i + 1
-        elif not _unseen(text[i]):
-            break
-    return last
-
-
-def _outside(text: str, ids: npt.NDArray[np.int32], encoding: Any) -> tuple[str, ...]:
-    """Lists the words outside the vocabulary as `Words` has them."""
-    offsets = encoding.offsets
-    spans = ((offsets[i][0], _end(text, offsets, i)) for i in np.flatnonzero(ids == UNKNOWN).tolist())
-    return tuple(_written(text[start:end]).lower() for start, end in spans)
-
-
-def _originals(spans: npt.NDArray[np.int64], places: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-    """Translates spans in a decoded text to spans in the original, given the place of each character there."""
-    return np.stack([places[spans[:, 0], 0], places[spans[:, 1] - 1, 1]], axis=1)
-
-
-def _written(word: str) -> str:
-    """Leaves out what cannot be seen in a word, unless there is nothing else, or it chooses the shapes of letters."""
-    return "".join(c for c in word if c in JOINERS or not _unseen(c)) or word
-
-
-def _unseen(character: str) -> bool:
-    return character == "\0" or unicodedata.category(character) == "Cf"
 
 
 def _part(max_length: int | None, keep: str) -> slice:

@@ -18,7 +18,7 @@ from tidegate.ops.layer import default_isa
 from tidegate.ops.threads import get_num_threads
 from tidegate.torch.cells import States, weights_per_direction
 from tidegate.torch.fallback import torch_layer
-from tidegate.torch.tensors import TENSORS, Inputs, new, read
+from tidegate.torch.tensors import TENSORS, Inputs, new, read, with_rows
 
 
 class Plan(NamedTuple):
@@ -163,5 +163,7 @@ def gradients(
         rows, results, every = plan.batch.native(False), (dx, *dstates, *dweights), plan.recompute_every or 0
         return TENSORS.backward(plan.native_cell, sizes, rows, tensors, results, every, get_num_threads())
 
-    read(call, (x, *(states or ())), weights, (outputs.y, outputs.saved, *outputs.gradients), check)
+    dy, *dfinals = outputs.gradients
+    given = (outputs.y, outputs.saved, None if dy is None else with_rows(dy), *dfinals)
+    read(call, (x, *(states or ())), weights, given, check)
     return Gradients(dx, dstates, dweights)

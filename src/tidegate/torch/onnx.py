@@ -5,52 +5,16 @@ that a layer can be, rows of several lengths and variants of the GRU too, except
 """
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 from torch._decomp import register_decomposition
 
-from tidegate.ops.cells import GRU, LSTM, Cell, ReluRNN, TanhRNN
+from tidegate.ops.cells import Cell
+from tidegate.ops.onnx import FORMS, OFF, Form, attributes
 from tidegate.torch.cells import weights_per_direction
 from tidegate.torch.operation import shapes_of_layer
 from tidegate.torch.options import Options
-
-
-class Form(NamedTuple):
-    """How ONNX holds a cell.
-
-    Attributes:
-        operator: The name of the operator.
-        blocks: The blocks of its weights, in the order of ONNX.
-        activations: The operator's activations, each by its own name or by that of the cell's attribute that holds it.
-    """
-
-    operator: str
-    blocks: tuple[str, ...]
-    activations: tuple[str, ...]
-
-
-FORMS: dict[type[Cell], Form] = {
-    GRU: Form("GRU", ("update", "reset", "candidate"), ("gate", "candidate")),
-    LSTM: Form("LSTM", ("input", "output", "forget", "candidate"), ("sigmoid", "tanh", "tanh")),
-    TanhRNN: Form("RNN", ("preactivation",), ("activation",)),
-    ReluRNN: Form("RNN", ("preactivation",), ("activation",)),
-}
-"""The operators of ONNX."""
-
-ACTIVATIONS: dict[str, tuple[str, tuple[float, ...]]] = {
-    "sigmoid": ("Sigmoid", ()),
-    "hard_sigmoid": ("HardSigmoid", (1 / 6, 0.5)),
-    "tanh": ("Tanh", ()),
-    "relu": ("Relu", ()),
-    "identity": ("Affine", (1.0, 0.0)),
-}
-"""What ONNX calls an activation, with its α and β."""
-
-OFF = {"reset": 100.0, "update": -100.0}
-"""The bias that holds a gate where it is when it is off, at 1 or at 0."""
-
 
 # Sizes are asked of what is registered as "meta"; without it, torch would take them from the function below.
 register_decomposition(torch.ops.tidegate.recurrent_layer.default, type="meta")(shapes_of_layer)
@@ -84,7 +48,7 @@ def write_layer(
     y, *finals = torch.onnx.ops.symbolic_multi_out(
         form.operator,
         (x, w_ih, w_hh, biases[0] if biases else None, steps, *states),
-        _attributes(cell, form, D, H),
+        attributes(cell, form, D, H),
         dtypes=[x.dtype] * (1 + cell.S),
         shapes=[(T, D, B, H), *[(D, B, H)] * cell.S],
     )
@@ -127,16 +91,3 @@ def _in_order(cell: Cell, form: Form, weights: Sequence[Tensor]) -> list[Tensor]
         return matrices
     b_ih, b_hh = biases
     return [*matrices, torch.cat([ordered(b_ih, OFF), ordered(b_hh, {})])]
-
-
-def _attributes(cell: Cell, form: Form, D: int, H: int) -> dict[str, Any]:
-    """Returns the attributes of an operator."""
-    named = [ACTIVATIONS[getattr(cell, word, word)] for word in form.activations] * D
-    found: dict[str, Any] = {"hidden_size": H, "direction": "bidirectional" if D == 2 else "forward"}
-    found["activations"] = [name for name, _ in named]
-    numbers = [numbers for _, numbers in named if numbers]
-    if numbers:
-        found["activation_alpha"], found["activation_beta"] = ([*column] for column in zip(*numbers, strict=True))
-    if hasattr(cell, "reset"):
-        found["linear_before_reset"] = int(cell.reset != "before")
-    return found

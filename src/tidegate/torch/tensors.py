@@ -92,6 +92,23 @@ def read(
         raise RuntimeError("a tensor is not what native kernels read: float32 on the CPU, in the shapes of the layer")
 
 
+def with_rows(gradient: Tensor) -> Tensor:
+    """Returns a gradient of outputs in whole rows, without a copy for every step where those repeat each other.
+
+    The gradient of a sum or a mean is one number, expanded to all steps: it takes the memory of one row, not of all.
+
+    Raises:
+        RuntimeError: The storage holds less than the numbers.
+    """
+    shape, (*steps, unit) = gradient.shape, gradient.stride()
+    if unit != 0 or 0 not in steps or gradient.numel() == 0:
+        return gradient
+    for axis, stride in enumerate(steps):
+        if stride == 0:
+            gradient = gradient.narrow(axis, 0, 1)
+    return _plain("a gradient", gradient).expand(shape)
+
+
 def _plain(name: str, tensor: Tensor) -> Tensor:
     """Returns a contiguous tensor with the same numbers: a copy, or another one on memory that nobody else can change.
 

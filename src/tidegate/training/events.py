@@ -126,6 +126,8 @@ class DivergedError(FloatingPointError):
         model: Its model, where `tidegate.fit` has trained it.
     """
 
+    model: Any = None
+
     def __init__(self, message: str, best: Epoch | None = None) -> None:
         super().__init__(message)
-        self.best, self.model = best, None
+        self.best = best

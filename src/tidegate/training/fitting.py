@@ -18,7 +18,8 @@ from tidegate.training.baselines import baselines
 from tidegate.training.checkpoints import Checkpoints
 from tidegate.training.events import DivergedError, Epoch
 from tidegate.training.examples import CELL, VALIDATION, Examples, SequenceExamples, prepare_sequences, prepare_texts
-from tidegate.training.fingerprint import fingerprint
+from tidegate.training.parts import Parts
+from tidegate.training.run import Run
 from tidegate.training.settings import Settings
 
 VECTOR_DROPOUT = 0.1  # few features, each with a meaning of its own, where a word has a hundred
@@ -31,6 +32,7 @@ def fit(
     *,
     task: str = "classification",
     cell: str = CELL,
+    parts: str | None = None,
     validation: Any = VALIDATION,
     checkpoint: str | os.PathLike[str] | None = None,
     resume: bool = False,
@@ -38,7 +40,7 @@ def fit(
 ) -> Network:
     """Trains a network on texts or on sequences of numbers, and returns the best epoch's model.
 
-    PyTorch (`pip install 'tidegate[train]'`) is needed here alone. N-grams are joined by `tidegate train`, not here.
+    PyTorch (`pip install 'tidegate[train]'`) is needed here alone.
 
     Example:
         >>> model = fit(["so good", "so bad"] * 8, ["yes", "no"] * 8, epochs=20, batch_size=4, learning_rate=0.1)
@@ -60,6 +62,9 @@ def fit(
         labels: B labels of any hashable kind; of a regression, numbers [B] or [B, C].
         task: "classification" or "regression".
         cell: The text of a cell or the name of a pooling, see `TextConfig`.
+        parts: What a classifier of texts is made of: "network", "ngrams", "network,ngrams", or "auto" for both where
+            the texts held out need both. Their weights are chosen on those texts, which calibrates the probabilities.
+            None for a network as it was trained. See [The parts of a model](parts.md).
         validation: The share to hold out, by which the best epoch is chosen; others to judge by, (data, labels); or 0
             to train on all, and to judge by them.
         checkpoint: A folder for checkpoints, about every 30 s, which are removed when training ends; None for none.
@@ -77,24 +82,41 @@ def fit(
         DivergedError: The loss is no longer finite; a FloatingPointError, whose `model` is of the best epoch before.
         ImportError: PyTorch is missing.
         TypeError: A setting is unknown, or the data is neither.
-        ValueError: Data and labels differ in number, there are fewer than two classes, or a setting is out of range.
+        ValueError: Data and labels differ in number, there are fewer than two classes, a setting is out of range, or
+            parts are wanted where there are no texts with classes, nothing held out, or a `sample_weight`.
     """
     if resume and checkpoint is None:
         raise ValueError("resume is True, but there is no folder to resume from: give it with checkpoint=")
     check_choice("task", task, TASKS[:2])
     import_module("tidegate.training.loop")  # without torch there is no need to read anything
-    judged = {"task": task, "validation": validation, "compared": settings.pop("baselines", False)}
-    return _fit(data, labels, judged, cell, settings, (checkpoint, resume))
+    judged = {"task": task, "validation": validation}
+    wanted = None if parts is None else _wanted(parts, cell, settings.get("sample_weight"), **judged)
+    compared = settings.pop("baselines", False)
+    run = _prepare(data, labels, judged, cell, settings, wanted)
+    saved = None if checkpoint is None else Checkpoints(checkpoint, run.fingerprint(), resume=resume)
+    model = _model(run, saved)
+    if saved:
+        saved.remove()
+    return _compared(model, baselines(run.examples, run.config, run.settings, run.vectors)) if compared else model
 
 
-def _fit(
-    data: Any, labels: Any, judged: dict[str, Any], cell: str, settings: dict[str, Any], resumed: tuple[Any, bool]
-) -> Network:
-    """Does what `fit` says, with arguments that have been checked."""
-    compared, (folder, resume) = judged.pop("compared"), resumed
-    run = _prepare(data, labels, judged, cell, settings)
-    model = _train(*run, None if folder is None else Checkpoints(folder, fingerprint(*run), resume=resume))
-    return _compared(model, baselines(*run)) if compared else model
+def _wanted(parts: str, cell: str, sample_weight: Any, task: str, validation: Any) -> Parts:
+    """Reads what a model is made of.
+
+    Raises:
+        ImportError: n-grams are wanted, and scikit-learn is missing.
+        ValueError: A name is unknown, or parts cannot be weighed.
+    """
+    wanted = Parts.read(parts, cell)
+    if task != "classification":
+        raise ValueError(f"parts is {parts!r}, but parts are those of a classifier, and the task is {task!r}")
+    if not isinstance(validation, tuple) and validation == 0:
+        raise ValueError(
+            f"parts is {parts!r}, but validation is 0: parts are weighed on texts that nothing was fitted to"
+        )
+    if sample_weight is not None:
+        raise ValueError(f"parts is {parts!r}, but parts are weighed by texts that count the same: no sample_weight")
+    return wanted
 
 
 def _compared(model: Network, reports: Mapping[str, Any]) -> Network:
@@ -103,42 +125,54 @@ def _compared(model: Network, reports: Mapping[str, Any]) -> Network:
     best = max(reports, key=lambda name: reports[name].quality)
     measure, score = reports[best].measure, reports[best].quality
     if score > model.metrics[measure]:
-        here = f"{measure} of {score:.4f}, where the {model.config.cell} has {model.metrics[measure]:.4f}"
-        warnings.warn(f"a simple baseline is better here: {best} has a {here}", stacklevel=4)
+        here = f"{measure} of {score:.4f}, where the model has {model.metrics[measure]:.4f}"
+        warnings.warn(f"a simple baseline is better here: {best} has a {here}", stacklevel=3)
     return model
 
 
-def _prepare(data: Any, labels: Any, options: dict[str, Any], cell: str, settings: dict[str, Any]) -> tuple[Any, ...]:
-    """Makes what a training needs of what `fit` is called with: examples, configuration, settings, vectors."""
+def _prepare(
+    data: Any, labels: Any, options: dict[str, Any], cell: str, settings: dict[str, Any], parts: Parts | None
+) -> Run:
+    """Makes what a training needs of what `fit` is called with."""
     vectors, sample_weight = settings.pop("vectors", None), settings.pop("sample_weight", None)
     examples = _examples(data, labels, settings, **options, seed=settings.get("seed", Settings.seed))
     if sample_weight is not None:
         examples = examples.weighted(sample_weight)
     if isinstance(examples, SequenceExamples):
+        if parts:
+            raise ValueError("parts are those of a classifier of texts, but the data are sequences of numbers")
         settings = {"dropout": VECTOR_DROPOUT} | settings
     how = Settings(**{field.name: settings.pop(field.name) for field in fields(Settings) if field.name in settings})
-    return examples, examples.config(cell, **settings), how, vectors
+    return Run(examples, examples.config(cell, **settings), how, vectors, parts)
 
 
-def _train(*run: Any) -> Network:
-    """Trains to the end, and makes the model of the best epoch."""
-    examples, config, *_, checkpoints = run
-    loop, best = import_module("tidegate.training.loop"), None
+def _model(run: Run, checkpoints: Checkpoints | None) -> Network:
+    """Trains to the end, and makes the model of the best epoch, or of the parts."""
+    if not run.parts:
+        best = _train(run, checkpoints)
+        assert best  # noqa: S101 - for mypy: a training has one epoch at least
+        return run.model(run.config, best)
+    with run.joining() as join:
+        best = _train(run, checkpoints)
+        joined = join(best).model
+    return run.model(joined.config, joined.as_epoch(best.epoch if best else 0), {"weights": dict(joined.weights)})
+
+
+def _train(run: Run, checkpoints: Checkpoints | None) -> Epoch | None:
+    """Trains the network to the end, and returns its best epoch; None if there is no network."""
+    best: Epoch | None = None
     try:
-        for event in loop.train(*run):
+        for event in run.train(run.network, checkpoints) if run.network else ():
             if isinstance(event, Epoch) and event.weights is not None:
                 best = event
     except DivergedError as error:
         if checkpoints:
             checkpoints.remove(previous=False)  # to resume would come to the same; an earlier run may be better
         if error.best:
-            error.model = loop.to_model(examples, config, error.best)
+            error.model = run.model(run.config, error.best)
             error.add_note(f"The model of the best epoch before, {error.best.epoch}, is the attribute `model` of this.")
         raise
-    model: Network = loop.to_model(examples, config, best)
-    if checkpoints:
-        checkpoints.remove()
-    return model
+    return best
 
 
 def _examples(data: Any, labels: Any, settings: dict[str, Any], **options: Any) -> Examples:

@@ -12,7 +12,7 @@ from tidegate.models.config import TextConfig
 from tidegate.text.tokenizer import PADDING
 from tidegate.torch.chrono import check_chrono
 from tidegate.training.layers import recurrent_layers
-from tidegate.training.summaries import compounded, mean_over, summarize
+from tidegate.training.summaries import step_weights, summarize
 
 # torch starts embeddings with a standard deviation of 1, which drowns what a few epochs can add.
 EMBEDDING_SPREAD = 0.1
@@ -158,12 +158,15 @@ class NetworkModule(nn.Module):
         if self.config.recurrent:
             y, h_n = self.rnn(x, lengths=lengths, **ids)
             return summarize(y, h_n[0] if isinstance(h_n, tuple) else h_n, lengths, self.config.summary)
-        if not hasattr(self, "rate"):
-            return mean_over(x, lengths)
-        if self.rate.requires_grad:
+        return torch.einsum("tb,tbi->bi", self._step_weights(lengths, len(x)), x)
+
+    def _step_weights(self, lengths: Tensor, T: int) -> Tensor:
+        """Computes how much each step of a pooled sequence counts, [T, B]."""
+        rate = getattr(self, "rate", None)
+        if rate is not None and rate.requires_grad:
             with torch.no_grad():
-                self.rate.clamp_(0, 1)  # a learned rate above 1 would overflow on long sequences
-        return compounded(x, self.rate, lengths)
+                rate.clamp_(0, 1)  # a learned rate above 1 would overflow on long sequences
+        return step_weights(lengths, T, rate)
 
 
 class TextModule(NetworkModule):
@@ -192,10 +195,13 @@ class TextModule(NetworkModule):
         if self.config.recurrent:
             words = self.embedding.weight
             return self._summary(words * self._mask(words.shape[1]) if self._drops else words, lengths, ids=ids)
-        x = self.embedding(ids)
-        if self._drops:
-            x.mul_(self._mask(1, *x.shape[1:]))  # an embedding keeps no output
-        return self._summary(x, lengths)
+        pooled = nn.functional.embedding_bag(  # without the vectors of all words, which take most of the time
+            ids.T.contiguous(),
+            self.embedding.weight,
+            mode="sum",
+            per_sample_weights=self._step_weights(lengths, len(ids)).T.contiguous(),
+        )
+        return pooled * self._mask(*pooled.shape) if self._drops else pooled
 
 
 def _recurrent(config: Architecture, dropout: float, chrono: float | None) -> Any:

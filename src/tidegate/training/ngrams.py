@@ -23,6 +23,8 @@ Integers = npt.NDArray[np.int64]
 
 MANY = 16_000
 """Texts from which runs of three words are read, and weights are held back more."""
+FEW_ORDER, MANY_ORDER = 2, 3
+"""Most words of a run, for less than `MANY` texts and for more."""
 
 _MOST_RUNS = 100_000  # those that tell most; more made no set better
 _RAREST = 2  # times that a run must occur
@@ -93,6 +95,20 @@ class FittedNgrams:
         return np.array([-margins[0], margins[0]]) / 2 if self.classes == 2 else margins
 
 
+class Counts(NamedTuple):
+    """How often each text holds each run of words that comes again.
+
+    Attributes:
+        order: Most words of a run.
+        keys: The runs as numbers, ascending, int64 [K].
+        amounts: How often, sparse [B, K].
+    """
+
+    order: int
+    keys: Integers
+    amounts: Any
+
+
 def fit_ngrams(
     texts: Sequence[Words],
     targets: Integers,
@@ -101,6 +117,7 @@ def fit_ngrams(
     *,
     letters: bool = True,
     balanced: bool = False,
+    counts: Counts | None = None,
 ) -> FittedNgrams:
     """Chooses n-grams of texts, and fits two linear models of them.
 
@@ -111,9 +128,11 @@ def fit_ngrams(
         classes: C.
         letters: Whether runs of letters are read too, see `reads_letters`.
         balanced: Whether each class weighs the same, however many texts it has.
+        counts: What `count_runs` has counted in these texts and in others that follow them; None to count here.
     """
-    order, costs = (3, MANY_COSTS) if len(texts) >= MANY else (2, FEW_COSTS)
-    found = _choose(texts, targets, order, len(vocab), classes)
+    counts = counts or count_runs(texts, len(vocab))
+    costs = MANY_COSTS if counts.order > FEW_ORDER else FEW_COSTS
+    found = _choose(counts, len(texts), targets, classes)
     features, letter_idf, P = _normed(found.amounts @ sparse.diags_array(found.idf)), None, len(found.keys)
     if letters:
         spelled, letter_idf = _lettered(texts, vocab)
@@ -123,7 +142,7 @@ def fit_ngrams(
     ratios = [found.present @ sparse.diags_array(row) for row in found.ratios]
     presence, present_bias = solver.fit(ratios, costs.presence)
     arrays = {
-        "words": _words_of(found.keys, order, len(vocab)),
+        "words": _words_of(found.keys, counts.order, len(vocab)),
         "idf": found.idf,
         "weight": weight[:P] * found.idf[:, None],
         "presence": presence * found.ratios.T,
@@ -132,6 +151,34 @@ def fit_ngrams(
         arrays |= {"letters": weight[P:] * letter_idf[:, None], "letter_idf": letter_idf}
     named = {f"ngrams.{name}": np.ascontiguousarray(array, np.float32) for name, array in arrays.items()}
     return FittedNgrams(named, (bias, present_bias), vocab, classes)
+
+
+def count_runs(texts: Sequence[Words], vocab_size: int) -> Counts:
+    """Counts the runs of words of B texts; those of three words if there are many texts.
+
+    Args:
+        texts: The texts.
+        vocab_size: V.
+    """
+    order = MANY_ORDER if len(texts) >= MANY else FEW_ORDER
+    which, keys = [], []
+    for start in range(0, len(texts), _AT_ONCE):
+        runs = runs_of([text.ids for text in texts[start : start + _AT_ONCE]], order, vocab_size)
+        ascending = np.argsort(runs.keys)  # to look up what is in order is much faster
+        which.append((runs.texts[ascending] + start).astype(np.int32))
+        keys.append(runs.keys[ascending])
+    known, counts = np.unique(np.concatenate([*keys, np.zeros(0, np.int64)]), return_counts=True)
+    known = known[counts >= _RAREST]
+    rows, columns = [np.zeros(0, np.int32)], [np.zeros(0, np.int32)]
+    for some_texts, some_keys in zip(which, keys, strict=True) if len(known) else ():
+        places = np.minimum(np.searchsorted(known, some_keys), len(known) - 1)
+        found = np.flatnonzero(known[places] == some_keys)
+        rows.append(some_texts[found])
+        columns.append(places[found].astype(np.int32))
+    pairs = np.concatenate(rows), np.concatenate(columns)
+    amounts = sparse.csr_array((np.ones(len(pairs[0]), np.float32), pairs), shape=(len(texts), len(known)))
+    amounts.sum_duplicates()
+    return Counts(order, known, amounts)
 
 
 class _Chosen(NamedTuple):
@@ -152,26 +199,29 @@ class _Chosen(NamedTuple):
     idf: Array
 
 
-def _choose(texts: Sequence[Words], targets: Integers, order: int, vocab_size: int, classes: int) -> _Chosen:
-    """Counts runs of words, and chooses those that tell most of the classes.
+def _choose(counts: Counts, B: int, targets: Integers, classes: int) -> _Chosen:
+    """Chooses the runs of words that tell most of the classes of the first B texts.
 
     Raises:
         ValueError: None comes again.
     """
-    keys, amounts = _counted(texts, order, vocab_size)
-    if not len(keys):
+    amounts = counts.amounts[:B]
+    often = np.flatnonzero(np.asarray(amounts.sum(axis=0)).ravel() >= _RAREST)
+    if not len(often):
         raise ValueError(
             "no word comes again in the texts, so there are no n-grams to learn: train with --parts network"
         )
     present = amounts.copy()
     present.data = np.ones_like(present.data)
-    amounts.data = 1 + np.log(amounts.data)
-    by_class = np.stack([np.asarray(present[targets == c].sum(axis=0)).ravel() for c in range(classes)])
+    by_class = np.stack([np.asarray(present[targets == c].sum(axis=0)).ravel() for c in range(classes)])[:, often]
     ratios, texts_of = _log_ratios(by_class), by_class.sum(axis=0)
     telling = np.abs(ratios).max(axis=0) * np.sqrt(texts_of)
     chosen = np.sort(np.argsort(-telling, kind="stable")[:_MOST_RUNS])
-    idf = _idf(texts_of[chosen], len(texts))
-    return _Chosen(keys[chosen], amounts[:, chosen], present[:, chosen], ratios[:, chosen], idf)
+    kept, idf = amounts[:, often[chosen]], _idf(texts_of[chosen], B)
+    present = kept.copy()
+    present.data = np.ones_like(present.data)
+    kept.data = 1 + np.log(kept.data)
+    return _Chosen(counts.keys[often[chosen]], kept, present, ratios[:, chosen], idf)
 
 
 class _Solver:
@@ -203,24 +253,6 @@ class _Solver:
             columns.append(model.coef_[0])
             biases.append(model.intercept_[0])
         return np.stack(columns, axis=1), np.array(biases)
-
-
-def _counted(texts: Sequence[Words], order: int, vocab_size: int) -> tuple[Integers, Any]:
-    """Counts the runs of words that come again: their keys, ascending, and how often each text holds each, [B, ·]."""
-    which, keys = [], []
-    for start in range(0, len(texts), _AT_ONCE):
-        runs = runs_of([text.ids for text in texts[start : start + _AT_ONCE]], order, vocab_size)
-        which.append((runs.texts + start).astype(np.int32))
-        keys.append(runs.keys)
-    all_keys, all_texts = np.concatenate(keys), np.concatenate(which)
-    known, counts = np.unique(all_keys, return_counts=True)
-    known = known[counts >= _RAREST]
-    places = np.minimum(np.searchsorted(known, all_keys), max(0, len(known) - 1))
-    found = np.flatnonzero(known[places] == all_keys) if len(known) else np.zeros(0, np.int64)
-    ones = np.ones(len(found), np.float32)
-    matrix = sparse.csr_array((ones, (all_texts[found], places[found])), shape=(len(texts), len(known)))
-    matrix.sum_duplicates()
-    return known, matrix
 
 
 def _log_ratios(by_class: Array) -> Array:

@@ -1,15 +1,14 @@
 """The parts of a text classifier, a network and n-grams: each fitted by itself, weighed on held-out texts, and joined.
 
-The logit is a sum over the parts, each times a weight of 0 or more. The weights and a bias for each class are those of
-the smallest log-loss on the texts to judge by, so that they calibrate the probabilities too (Platt 1999; Guo et al.
-2017). They are multiplied into the arrays of the parts, which need nothing else to be added up.
+The logit is a sum over the parts, each times a weight of 0 or more, see `weigh`. The weights are multiplied into the
+arrays of the parts, which need nothing else to be added up.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from importlib import import_module
 from time import perf_counter
-from typing import Any, Literal, get_args
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -22,60 +21,45 @@ from tidegate.text.tokenizer import Words
 from tidegate.training.events import Epoch
 from tidegate.training.examples import TextExamples
 from tidegate.training.settings import Settings
+from tidegate.training.weighing import Weighing, weigh
 
 Array = npt.NDArray[np.float64]
 Arrays = Mapping[str, npt.NDArray[np.float32]]
 
-Part = Literal["network", "ngrams"]
-PARTS: tuple[Part, ...] = get_args(Part)
+NETWORK, NGRAMS, TOGETHER, AUTO = "network", "ngrams", "together", "auto"
 
-_PULL = 4.0  # texts that equal weights and no bias are worth: little beside hundreds, much beside ten
+_NEEDED = 0.005  # share by which the log-loss must rise without a part for the part to be kept
 
 
-@dataclass(frozen=True, eq=False)
-class Weighing:
-    """Weights of the parts of a sum of logits.
+class Parts(NamedTuple):
+    """What a model is made of.
 
     Attributes:
-        weights: Of each part, float64 [K].
-        bias: Added to each logit, float64 [C].
+        network: Whether it has a network.
+        ngrams: Whether it has n-grams.
+        chosen: Whether one of the two may be left out if the texts to judge by do not need it.
     """
 
-    weights: Array
-    bias: Array
+    network: bool
+    ngrams: bool
+    chosen: bool = False
 
-    def sum(self, logits: Sequence[Array]) -> Array:
-        """Adds up the logits of the parts, [B, C] each."""
-        total: Array = np.tensordot(self.weights, np.stack(logits), 1) + self.bias
-        return total
+    @classmethod
+    def read(cls, wanted: str, cell: str) -> Self:
+        """Reads names with commas between them: network, or the name of its cell, and ngrams; or auto, which chooses.
 
-
-def weigh(logits: Sequence[Array], targets: npt.NDArray[np.integer], importance: Array | None = None) -> Weighing:
-    """Finds the weights, 0 or more, and the bias with which the sum of logits has the smallest log-loss.
-
-    Args:
-        logits: Of K parts for B texts, float [B, C] each.
-        targets: Index of the class of each text, int [B].
-        importance: How much each class counts, [C]; None for each text the same.
-    """
-    optimize = import_module("scipy.optimize")
-    K, C, B = len(logits), logits[0].shape[1], len(targets)
-    stacked, truth, start = np.stack(logits).astype(np.float64), np.eye(C)[targets], np.full(K, 1 / K)
-    counts = np.ones(B) if importance is None else importance[targets]
-    counts = counts / counts.sum()
-
-    def loss(x: Array) -> tuple[float, Array]:
-        weights, bias = x[:K], x[K:]
-        probabilities = softmax(np.tensordot(weights, stacked, 1) + bias).astype(np.float64)
-        by_logits = counts[:, None] * (probabilities - truth)
-        slopes = np.concatenate([np.einsum("kbc,bc->k", stacked, by_logits), by_logits.sum(axis=0)])
-        away = np.concatenate([weights - start, bias])
-        true = np.maximum((probabilities * truth).sum(axis=1), np.finfo(np.float64).tiny)
-        return float(-counts @ np.log(true) + _PULL / B * (away @ away)), slopes + 2 * _PULL / B * away
-
-    bounds = [(0, None)] * K + [(None, None)] * C
-    found = optimize.minimize(loss, np.concatenate([start, np.zeros(C)]), jac=True, method="L-BFGS-B", bounds=bounds)
-    return Weighing(found.x[:K], found.x[K:])
+        Raises:
+            ImportError: n-grams are wanted, and scikit-learn is missing.
+            ValueError: A name is unknown, or there is none.
+        """
+        names = {NETWORK, NGRAMS} if wanted == AUTO else {name.strip() for name in wanted.split(",")}
+        if unknown := sorted(names - {NETWORK, NGRAMS, cell}):
+            raise ValueError(
+                f"parts has {unknown[0]!r}, expected network (or {cell}, its cell), ngrams, both with a comma, or auto"
+            )
+        if NGRAMS in names:
+            import_module("tidegate.training.ngrams")  # without scikit-learn there is no need to read anything
+        return cls(bool({NETWORK, cell} & names), NGRAMS in names, wanted == AUTO)
 
 
 @dataclass(frozen=True, eq=False)
@@ -134,22 +118,27 @@ class Joiner:
         arrays = _scaled(epoch.weights or {}, weighing.weights[0], weighing.bias)
         return self._judged(weighing, [logits], config, arrays, epoch.seconds, ("network",))
 
-    def ngrams(self, config: TextConfig) -> Judged:
+    def ngrams(self, config: TextConfig, check: Callable[[], None] = lambda: None) -> Judged:
         """Fits n-grams.
 
         Args:
             config: Of the network, for labels and sizes of the vocabulary.
+            check: Called now and then; what it raises ends the fit.
         """
         began, fitting = perf_counter(), import_module("tidegate.training.ngrams")
         steps = len(self.examples.train.corpus.steps) + len(self.examples.validation.corpus.steps)
         options = {"letters": fitting.reads_letters(steps), "balanced": self._importance is not None}
         train, held = (self._read(part, letters=options["letters"]) for part in (0, 1))
+        everything = [*train, *held] if self.examples.held_out else train
         facts = (self.examples.tokenizer.vocab, len(self.examples.labels))
+        options["counts"] = fitting.count_runs(everything, len(facts[0]))
+        check()
         fitted = fitting.fit_ngrams(train, self.examples.train.targets, *facts, **options)
+        check()
         self._ngram_logits = fitted.logits(held)
         if self.examples.held_out:  # the weights of the parts are found without them, and more texts make better ones
             targets = np.concatenate([self.examples.train.targets, self.targets])
-            fitted = fitting.fit_ngrams([*train, *held], targets, *facts, **options)
+            fitted = fitting.fit_ngrams(everything, targets, *facts, **options)
         self._ngrams = fitted
         weighing = weigh(self._ngram_logits, self.targets, self._importance)
         alone = replace(config, cell=NOTHING.name, embedding_size=0, summary="last", rate=None, **fitted.sizes)
@@ -203,6 +192,58 @@ class Joiner:
         report = score(self.targets, softmax(weighing.sum(logits)), config.labels)
         weights = dict(zip(names, weighing.weights.tolist(), strict=True))
         return Judged(report, config, arrays, seconds, weights)
+
+
+class Joined(NamedTuple):
+    """Models of the parts, and of both together.
+
+    Attributes:
+        judged: Each by its name: "ngrams", the network by its cell, "together".
+        name: Which of them is the model to keep.
+        remark: What was left out of it, and why, in a sentence; "" for nothing.
+    """
+
+    judged: Mapping[str, Judged]
+    name: str
+    remark: str = ""
+
+    @property
+    def model(self) -> Judged:
+        """The model to keep."""
+        return self.judged[self.name]
+
+
+def join(joiner: Joiner, config: TextConfig, parts: Parts, best: Epoch | None, ngrams: Judged | None) -> Joined:
+    """Weighs the parts on the texts to judge by, and chooses among them.
+
+    Args:
+        joiner: What weighs them.
+        config: Of the network.
+        parts: What the model is made of.
+        best: The best epoch of the network; None if there is none.
+        ngrams: What `Joiner.ngrams` returned; None if there are none.
+    """
+    judged = {NGRAMS: ngrams} if ngrams else {}
+    if best:
+        judged[config.cell] = joiner.network(config, best)
+    if best and ngrams:
+        judged[TOGETHER] = joiner.together(config, best, ngrams)
+    return choose(judged) if parts.chosen else Joined(judged, list(judged)[-1])
+
+
+def choose(judged: Mapping[str, Judged]) -> Joined:
+    """Chooses the smallest model that is about as good as all parts together on the texts to judge by.
+
+    Args:
+        judged: Models by name, all parts together last.
+    """
+    *alone, last = judged
+    best = min(alone, key=lambda name: judged[name].report.log_loss, default=last)
+    without, with_all = (judged[name].report.log_loss for name in (best, last))
+    if best == last or without > (1 + _NEEDED) * with_all:
+        return Joined(judged, last)
+    left_out = "the n-grams are" if best != NGRAMS else "the network is"
+    return Joined(judged, best, f"{left_out} left out: the log-loss is {without:.4f} without, {with_all:.4f} with")
 
 
 def _scaled(arrays: Arrays, factor: float, bias: Array) -> dict[str, npt.NDArray[np.float32]]:

@@ -35,11 +35,17 @@ def mean_over(y: Tensor, lengths: Tensor) -> Tensor:
     return y.sum(0) / lengths.clamp(min=1)[:, None]
 
 
-def compounded(x: Tensor, rate: Tensor, lengths: Tensor) -> Tensor:
-    """`h = rate·h + x` over each row [T, B, I], as one sum: step t has earned interest length − 1 − t times."""
-    age = lengths - 1 - torch.arange(len(x))[:, None]
-    interest = torch.where(age >= 0, rate ** age.clamp(min=0), 0.0)
-    return torch.einsum("tb,tbi->bi", interest, x)
+def step_weights(lengths: Tensor, T: int, rate: Tensor | None) -> Tensor:
+    """Computes how much each step counts in a pooled sequence, float32 [T, B]; 0 beyond its length.
+
+    Args:
+        lengths: Steps of each row, int64 [B].
+        T: Steps of the padded batch.
+        rate: Of compounding, `h = rate·h + x`: step t has earned interest length − 1 − t times. None for the average.
+    """
+    age = lengths - 1 - torch.arange(T)[:, None]
+    counted = 1 / lengths.clamp(min=1).float() if rate is None else rate ** age.clamp(min=0)
+    return torch.where(age >= 0, counted, 0.0)
 
 
 def _mean_and_max(y: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:

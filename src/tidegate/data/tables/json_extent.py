@@ -5,6 +5,7 @@ import numpy.typing as npt
 
 _QUOTE, _OPENS, _CLOSES = ord('"'), ord("["), ord("]")
 _CASE = 0b1101_1111  # without this bit, { and } are [ and ]
+_OTHERS = bytes(set(range(256)) - set(b'"[]{}'))
 
 
 class Extent:
@@ -29,7 +30,7 @@ class Extent:
             self._backslash = ""
         if self._in_text and '"' not in piece:
             return False
-        return self._takes(np.frombuffer(piece.encode("latin-1", "replace"), np.uint8))
+        return self._takes(np.frombuffer(piece.encode("latin-1", "replace").translate(None, _OTHERS), np.uint8))
 
     def _takes(self, letters: npt.NDArray[np.uint8]) -> bool:
         quotes = letters == _QUOTE

@@ -1,7 +1,7 @@
 """Rows from the shapes in which tables are written as JSON."""
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from itertools import chain
 from typing import Any
 
@@ -94,7 +94,7 @@ def _are_names(row: Any) -> bool:
     """Whether a row names columns, one of them by a usual name of texts."""
     if not isinstance(row, list) or not all(isinstance(name, str) for name in row):
         return False
-    return len(set(row)) == len(row) and any(plain_name(name) in _USUAL for name in row)
+    return len(set(row)) == len(row) and _names_texts(row)
 
 
 def _texts(values: Iterator[tuple[int, Any]]) -> Iterator[Record]:
@@ -116,7 +116,7 @@ def _shape(value: Record) -> Callable[[Record, int], Iterator[Record]] | None:
     if len(value) == 1 and plain_name(next(iter(value))) in _WRAPPERS and _holds_columns(inner[0]):
         return _of_wrapper
     if all(isinstance(column, dict) for column in inner):
-        return _of_objects if all(column.keys() == inner[0].keys() for column in inner) and inner[0] else _of_wrapper
+        return _of_objects if _holds_cells(value) else None
     if all(isinstance(column, list) for column in inner) and not any(map(_holds_rows, inner)):
         return _of_lists
     if any(map(_holds_rows, inner)) and not any(plain_name(name) in _USUAL - {"texts"} for name in value):
@@ -130,6 +130,24 @@ def _holds_rows(value: Any) -> bool:
 
 def _holds_columns(value: Any) -> bool:
     return isinstance(value, dict) and bool(value) and all(isinstance(inner, dict | list) for inner in value.values())
+
+
+def _holds_cells(value: Record) -> bool:
+    """Whether objects in an object are the cells of a table, and not a row with records in it.
+
+    They have the same names. Of one object alone only numbers tell, or a usual name of texts that stands outside of it
+    and not in it, for it is a column then.
+    """
+    outer, (first, *rest) = list(value), value.values()
+    if not first or any(other.keys() != first.keys() for other in rest):
+        return False
+    numbered = _number_rows(outer) or _number_rows(list(first))
+    return bool(rest) or numbered or (_names_texts(outer) and not _names_texts(first))
+
+
+def _names_texts(names: Iterable[str]) -> bool:
+    """Whether a usual name of texts is among names."""
+    return any(plain_name(name) in _USUAL for name in names)
 
 
 def _of_split(value: Record, number: int) -> Iterator[Record]:
@@ -159,8 +177,7 @@ def _of_objects(value: Record, number: int) -> Iterator[Record]:
     outer, inner = list(value), list(next(iter(value.values())))
     by_row, by_column = _number_rows(outer), _number_rows(inner)
     if by_row == by_column:
-        by_row = any(plain_name(name) in _USUAL for name in inner)
-        by_column = any(plain_name(name) in _USUAL for name in outer)
+        by_row, by_column = _names_texts(inner), _names_texts(outer)
     if by_row == by_column:
         raise ValueError(
             f"line {number} holds objects in an object, {outer[0][:20]!r} in the outer one and {inner[0][:20]!r} in "

@@ -1,8 +1,10 @@
 """Tables of texts and labels, whole or part by part."""
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 from tidegate.data.tables.columns import column_of, fields_of, guess_columns
@@ -16,6 +18,8 @@ from tidegate.data.tables.values import plain_values, text_of
 
 LONGEST_TEXT = 1 << 24
 """Characters; ten times the longest novels. To read one word takes some hundred bytes of memory."""
+
+_FIRST_ROWS = 1024  # by which the columns of a pipe are chosen
 
 
 @dataclass(frozen=True)
@@ -116,12 +120,16 @@ def stream(
     count = 0
     try:
         known = survey(source, kind, typed=typed, whole=size is None, some=not others)
-        chosen = guess_columns(known.sample, text, label, need_label=need_label) if known and known.sample else None
+        guess = partial(guess_columns, text=text, label=label, need_label=need_label)
+        chosen = guess(known.sample) if known and known.sample else None
         needed = None if others or not (chosen and known) else _needed(known.sample, *chosen)
         known = replace(known, sample={}) if known and needed else known  # what it holds is no longer of use
-        for block in blocks(source, kind, size, needed):
+        found = blocks(source, kind, size, needed)
+        if size is None and not others and not known:
+            found = _gathered(blocks(source, kind, _FIRST_ROWS), guess)
+        for block in found:
             columns = known.completed(block) if known and not needed else block
-            chosen = chosen or guess_columns(columns, text, label, need_label=need_label)
+            chosen = chosen or guess(columns)
             texts, labels = _cells(columns, *chosen, first_row=count + 1)
             columns = known.typed(columns) if known and typed else columns
             if not typed:
@@ -130,6 +138,30 @@ def stream(
             count += len(texts)
     except ValueError as error:
         raise ValueError(f"{name}: {error}") from None
+
+
+def _gathered(parts: Iterator[Block], guess: Callable[[Block], tuple[str, str | None]]) -> Iterator[Block]:
+    """Gathers what can be read once only into one block; columns of no use are left out from the first rows on.
+
+    If these do not say which ones that are, all are kept: a column of labels may come late.
+    """
+    table: Block = {}
+    rows, asked, needed = 0, False, None
+    for part in parts:
+        size = len(next(iter(part.values())))
+        for name in part if needed is None else [name for name in needed if name in part]:
+            column = table.setdefault(name, [None] * rows)
+            column += plain_values(part[name])
+        rows += size
+        for column in table.values():
+            column.extend([None] * (rows - len(column)))
+        if not asked and rows >= _FIRST_ROWS:
+            asked = True
+            with suppress(ValueError):
+                needed = _needed(table, *guess(table))
+                table = {name: table[name] for name in needed}
+    if table:
+        yield table
 
 
 def _cells(columns: Block, text: str, label: str | None, first_row: int) -> tuple[list[str], list[str] | None]:

@@ -237,6 +237,8 @@ CELLS: dict[str, type[Cell]] = {}
 @lru_cache
 def _cell(cell: Any, choices: tuple[tuple[str, str], ...]) -> Cell:
     if isinstance(cell, Cell):
+        if not choices:
+            return cell  # it may have no name: the reference runs cells that the kernels have not
         name, own = cell.name, cell.options
     else:
         name, *rest = cell.split(" ") if isinstance(cell, str) else [""]

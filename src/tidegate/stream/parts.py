@@ -1,7 +1,7 @@
-"""What streams ask of a network: parts with a running form, which keep a little of a stream and add every step to it.
+"""What streams ask of a network: its parts, each of which keeps a little of a stream and adds every step to it.
 
 A network's scores are the sum of those of its parts. One part is the recurrent stack, or the pooling, with its summary
-and the head; an account of another kind is one more.
+and the head; n-grams are another.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -61,8 +61,8 @@ class Kept(dict[str, Array]):
         self.words: dict[int, Words] = {}
 
 
-class Running(Protocol):
-    """One part of a network in its running form."""
+class StreamPart(Protocol):
+    """One part of a network, as it reads streams."""
 
     @property
     def fields(self) -> Mapping[str, Field]:
@@ -97,7 +97,7 @@ class Streamable(Protocol):
     @property
     def most_steps(self) -> int | None: ...  # noqa: D102
 
-    def running(self) -> tuple[Running, ...]:
+    def stream_parts(self) -> tuple[StreamPart, ...]:
         """Returns its parts, the one whose summary is the sequence's vector first.
 
         Raises:
@@ -126,8 +126,8 @@ class Streamable(Protocol):
         ...
 
 
-class RunningSummary:
-    """A recurrent stack or a pooling in its running form, with its summary, and the head."""
+class NetworkPart:
+    """A recurrent stack or a pooling, with its summary, and the head."""
 
     def __init__(
         self,
@@ -162,7 +162,7 @@ class RunningSummary:
         self.fields |= {name: Field((features,), PARTS[name].start) for name in self._adds}
 
     def read(self, kept: Kept, rows: Rows, steps: Steps) -> None:
-        """See `Running`."""
+        """See `StreamPart`."""
         if self._stack and len(steps.x) == 1 and len(rows) >= _MANY:
             self._stack.step_streams(steps.x[0], kept["states"], rows)
             y = kept["states"][rows, 0, -1][None] if self._adds else steps.x
@@ -185,7 +185,7 @@ class RunningSummary:
         return y
 
     def results(self, kept: Kept, rows: Rows, counts: npt.NDArray[np.int64]) -> tuple[Array, Array | None]:
-        """See `Running`."""
+        """See `StreamPart`."""
         n, found = np.maximum(counts, 1)[:, None], []
         for name in self._parts:
             if name == "last":
@@ -205,7 +205,7 @@ def _add(more: Callable[..., Any], kept: Array, rows: Rows, y: Array, lengths: n
     kept[rows] = so_far
 
 
-class RunningWords:
+class WordsPart:
     """A part that is computed anew from all words so far, which cost 4 bytes each, and their letters if unknown."""
 
     fields: Mapping[str, Field] = MappingProxyType({})
@@ -215,12 +215,12 @@ class RunningWords:
         self._scores = scores
 
     def read(self, kept: Kept, rows: Rows, steps: Steps) -> None:
-        """See `Running`."""
+        """See `StreamPart`."""
         for row, words in zip(rows.tolist(), steps.words or (), strict=True):
             kept.words[row] = kept.words.get(row, NO_WORDS).followed_by(words)
 
     def results(self, kept: Kept, rows: Rows, counts: npt.NDArray[np.int64]) -> tuple[None, Array]:
-        """See `Running`."""
+        """See `StreamPart`."""
         return None, self._scores([kept.words.get(row, NO_WORDS) for row in rows.tolist()]).astype(np.float32)
 
 
@@ -238,9 +238,9 @@ class StreamableStack:
         """See `Streamable`."""
         return model_id(f"{self._stack.cell} {self._stack.summary}", self._stack.stored)
 
-    def running(self) -> tuple[Running, ...]:
+    def stream_parts(self) -> tuple[StreamPart, ...]:
         """See `Streamable`."""
-        return (RunningSummary(self._stack.outputs, self._stack, self._stack.hidden_size, self._stack.summary),)
+        return (NetworkPart(self._stack.outputs, self._stack, self._stack.hidden_size, self._stack.summary),)
 
     def check_vectors(self, name: str, source: Any, axes: str) -> Array:
         """See `Streamable`."""
@@ -293,7 +293,9 @@ def check_vectors(name: str, source: Any, letters: str, size: int) -> Array:
     array = np.asarray(source)
     if array.dtype.kind not in "fiub":
         raise TypeError(f"{name} has dtype {array.dtype}, expected real numbers")
-    checked = check(name, array.astype(np.float32, copy=False), letters, {letters[-1]: (size, "the model")})
+    with np.errstate(over="ignore"):  # numbers beyond float32 are not finite then
+        numbers = array.astype(np.float32, copy=False)
+    checked = check(name, numbers, letters, {letters[-1]: (size, "the model")})
     with np.errstate(all="ignore"):  # a sum is quick, and finite only where all are; it may also overflow
         finite = np.isfinite(checked.sum()) or np.isfinite(checked).all()
     if not finite:

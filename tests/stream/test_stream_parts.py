@@ -1,4 +1,4 @@
-"""Parts of a model in their running form: n-grams beside a network."""
+"""Parts of a model that reads streams: n-grams beside a network."""
 
 from itertools import product
 from typing import Any

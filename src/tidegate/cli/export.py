@@ -1,0 +1,90 @@
+"""`tidegate export`: a model in the files of other programs, each compared with the model."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, Literal, NamedTuple
+
+import typer
+
+import tidegate
+from tidegate.cli import outputs
+from tidegate.cli.console import note, show_facts
+from tidegate.cli.options import ModelArgument, OverwriteOption
+from tidegate.convert.to_c import CFile, to_c
+from tidegate.data.outputs import Format, contains, starts_with
+from tidegate.models.network import Network
+
+_ONNX = Format("onnx", "a file of ONNX", (".onnx",), starts_with(b"\x08"))
+_C = Format("c", "a file in C that tidegate wrote", (".c",), contains(b"Written by tidegate "))
+
+
+class _Target(NamedTuple):
+    """A file to write, and whose it is."""
+
+    format: Format
+    path: Path | None
+
+
+def export(
+    model: ModelArgument,
+    onnx: Annotated[Path | None, typer.Option("--onnx", metavar="FILE", help="Write a file of ONNX.")] = None,
+    streaming: Annotated[
+        bool, typer.Option("--streaming", help="Let the file of ONNX read sequences in pieces, states in and out.")
+    ] = False,
+    c: Annotated[Path | None, typer.Option("--c", metavar="FILE", help="Write one file of C99.")] = None,
+    weights: Annotated[
+        Literal["float32", "int8"] | None,
+        typer.Option(help="Weights of the file of C.", show_default="as the model has them"),
+    ] = None,
+    name: Annotated[
+        str | None,
+        typer.Option(metavar="WORD", help="What the names in C begin with.", show_default="the name of the file"),
+    ] = None,
+    overwrite: OverwriteOption = False,
+) -> None:
+    """Write a model as a file of another program: ONNX, or C for microcontrollers.
+
+    What was written is run and compared with the model on random sequences of many lengths. The largest error is shown;
+    where it is above 1e-5 nothing is written.
+    """
+    targets = {"onnx": _Target(_ONNX, onnx), "c": _Target(_C, c)}
+    if not any(target.path for target in targets.values()):
+        raise ValueError("nothing to write: choose " + " or ".join(f"--{each} FILE" for each in targets))
+    places = {
+        each: outputs.output(target.path, (target.format,), (model,), overwrite=overwrite).path
+        for each, target in targets.items()
+        if target.path
+    }
+    network = tidegate.load(model)
+    for each, place in places.items():
+        if each == "onnx":
+            lines = _onnx(network, place, streaming)
+        else:
+            lines = _c(to_c(network, place, name=name, weights=weights))
+        show_facts([("file", str(place)), *lines])
+        note(f"wrote {place}")
+
+
+def _onnx(network: Network, place: Path, streaming: bool) -> Iterator[tuple[str, str]]:
+    from tidegate.convert.to_onnx import to_onnx  # noqa: PLC0415 - needs an extra
+
+    certificate = to_onnx(network, place, streaming=streaming)
+    yield "compared with", certificate.against
+    yield "largest error", f"{certificate.error:.1e} over {certificate.numbers:,} numbers"
+    if network.tokenizer is not None:
+        yield "to do outside", "cut texts into words: the tokenizer is in the metadata"
+
+
+def _c(file: CFile) -> Iterator[tuple[str, str]]:
+    yield "names begin with", f"{file.name}_"
+    yield "weights", f"{file.weight_bytes:,} bytes"
+    if file.compiled is None:
+        yield "compared with", "nothing: there is no C compiler here (cc, gcc, clang or $CC)"
+        return
+    compiled = file.compiled
+    if compiled.code_bytes is not None:
+        yield "code", f"{compiled.code_bytes:,} bytes"
+    yield "a state", f"{compiled.state_bytes:,} bytes"
+    yield "a step", f"{compiled.step_microseconds:.2f} µs on this machine"
+    yield "compared with", compiled.certificate.against
+    yield "largest error", f"{compiled.certificate.error:.1e} over {compiled.certificate.numbers:,} numbers"

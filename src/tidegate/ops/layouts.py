@@ -1,0 +1,208 @@
+"""How other frameworks lay out the weights of a cell: which array is what, the order of blocks, how many biases.
+
+A layout is data. `Layout.read` makes this library's arrays of a framework's, and `Layout.write` goes the other way.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from tidegate.ops.cells import Cell
+from tidegate.ops.onnx import FORMS
+
+Array = npt.NDArray[np.floating[Any]]
+
+
+class Weights(NamedTuple):
+    """The weights of one layer in one direction, blocks in the order of `Cell.blocks`.
+
+    Attributes:
+        w_ih: Input weights [G·H, I].
+        w_hh: State weights [G·H, H].
+        b_ih: Input bias [G·H], or None.
+        b_hh: State bias [G·H], or None.
+    """
+
+    w_ih: Array
+    w_hh: Array
+    b_ih: Array | None = None
+    b_hh: Array | None = None
+
+
+class Layout(NamedTuple):
+    """How a framework lays out one layer in one direction.
+
+    A part of the weights is `w_ih`, `w_hh`, `b_ih` or `b_hh`; `biases`, both biases one after the other; `bias`, their
+    sum; `b_hn`, of a GRU the bias of U_n h alone; or the rows of one block, as in `w_ih/reset`.
+
+    Example:
+        An LSTM of Keras stores matrices with columns in the order of input, forget, candidate and output:
+
+        >>> from tidegate.ops.cells import LSTM
+        >>> layout = LAYOUTS["keras"]["LSTM"]
+        >>> arrays = {"kernel": np.ones((3, 8)), "recurrent_kernel": np.ones((2, 8)), "bias": np.arange(8.0)}
+        >>> weights = layout.read(LSTM(), arrays)
+        >>> weights.w_ih.shape, weights.b_ih
+        ((8, 3), array([0., 1., 2., 3., 4., 5., 6., 7.]))
+
+    Attributes:
+        names: What the framework calls each part; a part may be absent where a layer has no bias.
+        blocks: The order of its blocks.
+        transposed: Whether its matrices are [I, G·H] and [H, G·H].
+    """
+
+    names: Mapping[str, str]
+    blocks: tuple[str, ...]
+    transposed: bool = False
+
+    def read(self, cell: Cell, arrays: Mapping[str, npt.ArrayLike]) -> Weights:
+        """Makes the weights of a layer of a framework's arrays.
+
+        Args:
+            cell: The cell.
+            arrays: The framework's, by its names; those that it does not name are not looked at.
+
+        Raises:
+            ValueError: A matrix or a part of one is missing, or a shape does not fit the others.
+        """
+        found = {part: np.asarray(arrays[name]) for part, name in self.names.items() if name in arrays}
+        w_ih, w_hh = (self._matrix(found, part) for part in ("w_ih", "w_hh"))
+        H = w_hh.shape[1]
+        if w_hh.shape[0] != cell.G * H or w_ih.shape[0] != cell.G * H:
+            raise ValueError(
+                f"the weights have {w_ih.shape[0]} and {w_hh.shape[0]} rows for {H} units, expected "
+                f"{cell.G}·{H} = {cell.G * H} of the cell {cell.name!r}"
+            )
+        biases = self._biases(found, cell.G, H)
+        parts = [w_ih, w_hh, *biases]
+        return Weights(*(None if part is None else _reordered(part, self.blocks, cell.blocks) for part in parts))  # type: ignore[arg-type]
+
+    def write(self, cell: Cell, weights: Weights) -> dict[str, Array]:
+        """Makes a framework's arrays of the weights of a layer: what `read` undoes.
+
+        Args:
+            cell: The cell.
+            weights: The weights; biases are 0 where they are None and the layout has any.
+
+        Raises:
+            ValueError: The framework has no place for the bias of the candidate's recurrent product.
+        """
+        w_ih, w_hh = (_reordered(weight, cell.blocks, self.blocks) for weight in weights[:2])
+        biases = [np.zeros(len(w_hh), w_hh.dtype) if bias is None else bias for bias in weights[2:]]
+        b_ih, b_hh = (_reordered(bias, cell.blocks, self.blocks) for bias in biases)  # type: ignore[arg-type]
+        whole = {"w_ih": w_ih, "w_hh": w_hh, "b_ih": b_ih, "b_hh": b_hh, "biases": np.concatenate([b_ih, b_hh])}
+        H, late = w_hh.shape[1], self._late(cell)
+        if late is None or "b_hn" not in self.names:
+            whole["bias"] = b_ih + b_hh
+            if late is not None and "bias" in self.names and b_hh[late * H : (late + 1) * H].any():
+                raise ValueError("a bias of the candidate's recurrent product can't be added to the other one")
+        else:
+            rows = slice(late * H, (late + 1) * H)
+            whole["b_hn"], whole["bias"] = b_hh[rows], b_ih + b_hh
+            whole["bias"][rows] = b_ih[rows]
+        return {name: self._part(whole, part, H) for part, name in self.names.items()}
+
+    def _late(self, cell: Cell) -> int | None:
+        """Returns the place of the block whose recurrent product a gate multiplies, bias and all; None without."""
+        return self.blocks.index("candidate") if getattr(cell, "reset", None) == "after" else None
+
+    def _part(self, whole: Mapping[str, Array], part: str, H: int) -> Array:
+        part, _, block = part.partition("/")
+        array = whole[part]
+        if block:
+            g = self.blocks.index(block)
+            array = array[g * H : (g + 1) * H]
+        return np.ascontiguousarray(array.T if self.transposed and array.ndim == 2 else array)
+
+    def _matrix(self, found: Mapping[str, Array], part: str) -> Array:
+        """Returns a matrix [G·H, ·], its blocks in the framework's order."""
+        pieces = [found[part]] if part in found else [found[key] for key in self._keys(part) if key in found]
+        if len(pieces) not in {1, len(self.blocks)} or any(piece.ndim != 2 for piece in pieces):
+            wanted = ", ".join(self.names[key] for key in (part, *self._keys(part)) if key in self.names)
+            shapes = [piece.shape for piece in pieces]
+            raise ValueError(f"the layer has arrays of the shapes {shapes}, expected matrices called {wanted}")
+        if len({piece.shape for piece in pieces}) > 1:
+            raise ValueError(f"the blocks of {part} have the shapes {[piece.shape for piece in pieces]}, expected one")
+        matrix: Array = np.concatenate([piece.T if self.transposed else piece for piece in pieces])
+        return matrix
+
+    def _biases(self, found: Mapping[str, Array], G: int, H: int) -> tuple[Array | None, Array | None]:
+        """Returns b_ih and b_hh [G·H] in the framework's order, None both where it has none."""
+        rows = {name: array.ravel() for name, array in found.items() if name.startswith("b")}
+        sizes = {name: {"biases": 2 * G * H, "b_hn": H}.get(name, H if "/" in name else G * H) for name in rows}
+        for name, bias in rows.items():
+            if bias.size != sizes[name]:
+                raise ValueError(f"{self.names[name]} has {bias.size} numbers, expected {sizes[name]}")
+        if not rows:
+            return None, None
+        if "biases" in rows:
+            return rows["biases"][: G * H], rows["biases"][G * H :]
+        some = next(iter(rows.values()))
+        parts = {part: np.zeros(G * H, some.dtype) for part in ("b_ih", "b_hh")}
+        for name, bias in rows.items():
+            part, _, block = name.partition("/")
+            g = self.blocks.index("candidate" if part == "b_hn" else block) if block or part == "b_hn" else None
+            place = slice(None) if g is None else slice(g * H, (g + 1) * H)
+            parts["b_hh" if part in {"b_hh", "b_hn"} else "b_ih"][place] = bias
+        return parts["b_ih"], parts["b_hh"]
+
+    def _keys(self, part: str) -> list[str]:
+        return [f"{part}/{block}" for block in self.blocks]
+
+
+def _reordered(array: Array, before: Sequence[str], after: Sequence[str]) -> Array:
+    """Puts the blocks of rows into another order; the result is contiguous."""
+    blocks = dict(zip(before, np.split(array, len(before)), strict=True))
+    return np.concatenate([blocks[name] for name in after])
+
+
+def _two(w_ih: str, w_hh: str, b_ih: str, b_hh: str) -> dict[str, str]:
+    return {"w_ih": w_ih, "w_hh": w_hh, "b_ih": b_ih, "b_hh": b_hh}
+
+
+def _by_block(blocks: Mapping[str, str], biased: Mapping[str, Sequence[str]], ending: str = "kernel") -> dict[str, str]:
+    """Names the arrays of flax: `ir.kernel`, `hr.kernel`, … of one block each, some of them with a `bias`."""
+    sides = {"ih": "i", "hh": "h"}
+    names = {f"w_{side}/{block}": f"{i}{g}.{ending}" for side, i in sides.items() for block, g in blocks.items()}
+    return names | {f"b_{side}/{g}": f"{sides[side]}{blocks[g]}.bias" for side, given in biased.items() for g in given}
+
+
+_RZN, _ZRN = ("reset", "update", "candidate"), ("update", "reset", "candidate")
+_IFGO, _RNN = ("input", "forget", "candidate", "output"), ("preactivation",)
+_TORCH = _two("weight_ih", "weight_hh", "bias_ih", "bias_hh")
+_KERAS = {"w_ih": "kernel", "w_hh": "recurrent_kernel"}
+_ONNX = {"w_ih": "W", "w_hh": "R", "biases": "B"}
+_FLAX_GRU = {"reset": "r", "update": "z", "candidate": "n"}
+_FLAX_LSTM = {"input": "i", "forget": "f", "candidate": "g", "output": "o"}
+
+LAYOUTS: dict[str, dict[str, Layout]] = {
+    "torch": {"GRU": Layout(_TORCH, _RZN), "LSTM": Layout(_TORCH, _IFGO), "RNN": Layout(_TORCH, _RNN)},
+    "paddle": {"GRU": Layout(_TORCH, _RZN), "LSTM": Layout(_TORCH, _IFGO), "SimpleRNN": Layout(_TORCH, _RNN)},
+    "onnx": {form.operator: Layout(_ONNX, form.blocks) for form in FORMS.values()},
+    "keras": {
+        "GRU": Layout(_KERAS | {"biases": "bias"}, _ZRN, transposed=True),
+        "GRU reset_after=False": Layout(_KERAS | {"bias": "bias"}, _ZRN, transposed=True),
+        "LSTM": Layout(_KERAS | {"bias": "bias"}, _IFGO, transposed=True),
+        "SimpleRNN": Layout(_KERAS | {"bias": "bias"}, _RNN, transposed=True),
+    },
+    "flax": {  # linen's cells; nnx has no bias on the candidate's recurrent product, which may be absent here too
+        "GRUCell": Layout(_by_block(_FLAX_GRU, {"ih": _RZN, "hh": ("candidate",)}), _RZN, transposed=True),
+        "LSTMCell": Layout(_by_block(_FLAX_LSTM, {"hh": _IFGO}), _IFGO, transposed=True),
+        "SimpleCell": Layout(
+            {"w_ih": "i.kernel", "w_hh": "h.kernel", "b_ih": "i.bias", "b_hh": "h.bias"}, _RNN, transposed=True
+        ),
+    },
+    "equinox": {
+        "GRUCell": Layout({"w_ih": "weight_ih", "w_hh": "weight_hh", "bias": "bias", "b_hn": "bias_n"}, _RZN),
+        "LSTMCell": Layout({"w_ih": "weight_ih", "w_hh": "weight_hh", "bias": "bias"}, _IFGO),
+    },
+    "mlx": {
+        "GRU": Layout({"w_ih": "Wx", "w_hh": "Wh", "bias": "b", "b_hn": "bhn"}, _RZN),
+        "LSTM": Layout({"w_ih": "Wx", "w_hh": "Wh", "bias": "bias"}, _IFGO),
+        "RNN": Layout({"w_ih": "Wxh", "w_hh": "Whh", "bias": "bias"}, _RNN),
+    },
+    "rnnoise": {"GRU": Layout({"w_ih": "input_weights", "w_hh": "recurrent_weights", "bias": "bias"}, _ZRN, True)},
+}
+"""The layouts by framework and kind of layer."""

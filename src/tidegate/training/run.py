@@ -1,0 +1,85 @@
+"""A run: everything that decides what is trained, and the steps from there to a model, which need PyTorch."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from importlib import import_module
+from typing import Any
+
+from tidegate.models.architecture import Architecture
+from tidegate.models.network import Network
+from tidegate.text.vectors import WordVectors
+from tidegate.training.baselines import Baseline
+from tidegate.training.beside import beside
+from tidegate.training.checkpoints import Checkpoints
+from tidegate.training.events import Epoch, Events
+from tidegate.training.examples import Examples, TextExamples
+from tidegate.training.fingerprint import fingerprint
+from tidegate.training.parts import Joined, Joiner, Parts, join
+from tidegate.training.settings import Settings
+
+
+@dataclass(frozen=True)
+class Run:
+    """What is trained: networks, one after the other, and then the parts of a model.
+
+    Attributes:
+        examples: What to train on and to judge by.
+        config: The network, or the one that n-grams stand in the place of.
+        settings: How to train it.
+        vectors: Word vectors to start from.
+        parts: What the model is made of; None for the network as it was trained, which is not calibrated.
+        baselines: Networks to train before it, to be compared with.
+    """
+
+    examples: Examples
+    config: Any
+    settings: Settings
+    vectors: WordVectors | None = None
+    parts: Parts | None = None
+    baselines: Sequence[Baseline] = ()
+
+    @property
+    def network(self) -> Baseline | None:
+        """The network with what it is trained on; None if there is none."""
+        trained = self.parts is None or self.parts.network
+        return Baseline(self.config.cell, self.examples, self.config, self.settings) if trained else None
+
+    @property
+    def networks(self) -> list[Baseline]:
+        """All networks, in the order of their training."""
+        return [*self.baselines, *([self.network] if self.network else [])]
+
+    def fingerprint(self) -> dict[str, Any]:
+        """Describes what decides the weights, see `fingerprint`."""
+        beside = [each.config for each in self.baselines]
+        return fingerprint(self.examples, self.config, self.settings, self.vectors, beside)
+
+    def train(self, network: Baseline, checkpoints: Checkpoints | None = None) -> Events:
+        """Trains one of the networks, see `tidegate.training.loop.train`."""
+        loop = import_module("tidegate.training.loop")
+        events: Events = loop.train(network.examples, network.config, network.settings, self.vectors, checkpoints)
+        return events
+
+    @contextmanager
+    def joining(self) -> Iterator[Callable[[Epoch | None], Joined]]:
+        """Fits the n-grams beside the trainings that the context holds.
+
+        Yields:
+            What makes models of the parts, given the best epoch of the network, see `tidegate.training.parts.join`.
+        """
+        assert isinstance(self.examples, TextExamples)  # noqa: S101 - for mypy: only texts have parts
+        assert self.parts  # noqa: S101
+        joiner = Joiner(self.examples, self.settings)
+        joined = partial(join, joiner, self.config, self.parts)
+        if not self.parts.ngrams:
+            yield partial(joined, ngrams=None)
+            return
+        with beside(partial(joiner.ngrams, self.config)) as ngrams:
+            yield lambda best: joined(best, ngrams())
+
+    def model(self, config: Architecture, epoch: Epoch, figures: Mapping[str, Any] | None = None) -> Network:
+        """Makes the model of an epoch with weights, see `tidegate.training.loop.to_model`."""
+        model: Network = import_module("tidegate.training.loop").to_model(self.examples, config, epoch, figures)
+        return model
