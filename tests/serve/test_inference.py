@@ -177,7 +177,10 @@ SIZED = {"name": "text", "shape": [1], "datatype": "BYTES"}
             {"inputs": [text_input(["a"])], "outputs": [{"name": "label", "parameters": {"classification": 2}}]},
             "classification is 2, expected a number of classes, of probabilities",
         ),
-        ({"inputs": [text_input(["a"])], "parameters": {"sequence_id": 5}}, "there is a sequence_id, expected none"),
+        (
+            {"inputs": [text_input(["a"])], "parameters": {"sequence_id": 5}, "outputs": [{"name": "embedding"}]},
+            "there is a sequence_id, expected none: this output has no sessions",
+        ),
         (
             {"inputs": [SIZED | {"parameters": {"binary_data_size": 5}}]},
             "binary_data_size of 'text' is 5, but 0 bytes are left",
