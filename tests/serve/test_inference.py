@@ -174,6 +174,10 @@ SIZED = {"name": "text", "shape": [1], "datatype": "BYTES"}
         ({"inputs": [NUMBERS | {"name": "text"}]}, "'text' has another datatype, expected BYTES"),
         ({"inputs": [text_input(["a"])], "outputs": [{"name": "logits"}]}, "'logits' is unknown, expected one of"),
         (
+            {"inputs": [text_input(["a"])], "outputs": [{"name": "label"}] * 9},
+            "outputs: List should have at most 8 items",
+        ),
+        (
             {"inputs": [text_input(["a"])], "outputs": [{"name": "label", "parameters": {"classification": 2}}]},
             "classification is 2, expected a number of classes, of probabilities",
         ),
