@@ -13,6 +13,7 @@ PAGES = (
     "docs/sequences.md",
     "docs/deployment.md",
     "docs/streams.md",
+    "docs/service.md",
     "docs/conversion.md",
     "docs/export.md",
     "docs/inspection.md",

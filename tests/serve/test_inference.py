@@ -117,6 +117,13 @@ def test_sequences_may_be_nested_lists(ask: Ask, port: int, models: Models) -> N
     np.testing.assert_array_equal(found, models["sensors"].predict_proba(np.array(nested))[0])
 
 
+def test_no_texts_have_no_answers(ask: Ask, port: int) -> None:
+    """A batch of nothing is answered by tensors of nothing."""
+    question = {"inputs": [text_input([])], "outputs": [{"name": "embedding"}, {"name": "label"}]}
+    answer, _ = infer(ask, port, question)
+    assert [(each["shape"], each["data"]) for each in answer["outputs"]] == [([0, 8], []), ([0], [])]
+
+
 def test_classes_are_ranked(ask: Ask, port: int, models: Models) -> None:
     """With the parameter `classification` the most probable classes are texts, as Triton writes them."""
     wanted = {"name": "probabilities", "parameters": {"classification": 1}}
@@ -167,8 +174,16 @@ SIZED = {"name": "text", "shape": [1], "datatype": "BYTES"}
         ({"inputs": [NUMBERS | {"name": "text"}]}, "'text' has another datatype, expected BYTES"),
         ({"inputs": [text_input(["a"])], "outputs": [{"name": "logits"}]}, "'logits' is unknown, expected one of"),
         (
+            {"inputs": [text_input(["a"])], "outputs": [{"name": "label"}] * 9},
+            "outputs: List should have at most 8 items",
+        ),
+        (
             {"inputs": [text_input(["a"])], "outputs": [{"name": "label", "parameters": {"classification": 2}}]},
             "classification is 2, expected a number of classes, of probabilities",
+        ),
+        (
+            {"inputs": [text_input(["a"])], "parameters": {"sequence_id": 5}, "outputs": [{"name": "embedding"}]},
+            "there is a sequence_id, expected none: this output has no sessions",
         ),
         ({"inputs": [text_input(["a"])], "parameters": {"sequence_id": -5}}, "sequence_id is -5, expected"),
         (

@@ -65,7 +65,8 @@ def test_the_client_sends_a_sequence_step_by_step(port: int, models: Mapping[str
         def infer(first: int, last: int, **flags: bool) -> np.ndarray:
             part = client.InferInput("sequence", [1, last - first, 2], "FP32")
             part.set_data_from_numpy(steps[:, first:last])
-            return server.infer("sensors", [part], sequence_id=name, **flags).as_numpy("probabilities")
+            found: np.ndarray = server.infer("sensors", [part], sequence_id=name, **flags).as_numpy("probabilities")
+            return found
 
         with pytest.raises(client.InferenceServerException, match="there is no such session"):
             infer(0, 1)

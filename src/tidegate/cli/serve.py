@@ -1,6 +1,5 @@
 """`tidegate serve`: models over HTTP, and a page in the browser that shows what one of them does with a text."""
 
-import os
 import re
 import sys
 import webbrowser
@@ -102,8 +101,7 @@ def serve(
 
     sizes = {"body": max_bytes, "rows": max_rows, "characters": max_characters, "steps": max_steps}
     limits = server.Limits(**sizes, queue=max_queue, batch=max_batch, wait=wait / 1000, seconds=timeout, drain=drain)
-    # One processor is for HTTP: threads that wait for each other lose more where it takes one of theirs.
-    tidegate.set_num_threads(threads or max(1, (os.cpu_count() or 1) - 1))
+    server.compute_with(threads)
     hosts = _hosts(host, token)
     loaded = {name: tidegate.load(path) for name, path in _named(models).items()}
     folder = server.StateFolder(state_folder, power_loss=power_loss) if state_folder else None
