@@ -49,7 +49,7 @@ demo: venv ## real opinions: get them, train, evaluate, read four sentences word
 	@$(BIN)/tidegate predict build/demo/model.safetensors --words $(DOWNWARD)
 
 test: $(VENV)/.group-export ## every test
-	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder $(PYTEST_ARGS)
 
 lint: $(VENV)/.group-lint ## what the linters say
 	$(BIN)/ruff check
