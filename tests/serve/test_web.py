@@ -932,3 +932,28 @@ def test_pictures_are_saved(visit: Open, tmp_path: Path, kind: str, theme: str) 
         paper = picture[2, 2, :3].mean()
         assert paper > 0.9 if theme == "light" else paper < 0.2
     assert {"which-words-decide.png", "the-gates-of-every-unit.png", "one-unit-one-word.png"} <= set(names)
+
+
+def test_two_models_stand_side_by_side(
+    tools: Any, chromium: Browser, random_model: Callable[..., TextModel], tmp_path: Path
+) -> None:
+    """The same text has the words and the verdict of each model."""
+    models = [random_model(cell, texts=[TEXT]) for cell in ("gru", "lstm")]
+    paths = [tmp_path / f"{name}.safetensors" for name in ("first", "second")]
+    for model, path in zip(models, paths, strict=True):
+        model.save(path)
+    with tools.served(*paths) as home:
+        page = tools.opened(chromium, home, viewport={"width": 1280, "height": 2000})
+        page.fill("#text", TEXT)
+        for model, name in zip(models, ("own", "other"), strict=True):
+            shares = [f"{100 * p:.0f} %" for p in model.predict_proba([TEXT])[0]]
+            expect(page.locator(f"#{name}-verdict span")).to_have_text(shares)
+            expect(page.locator(f"#{name}-words > *")).to_have_text(model.tokenizer.words(TEXT))
+        expect(page.locator("#other-note")).to_contain_text("in first, and")
+        expect(page.locator("#other option")).to_have_text(["second · LSTM"])
+        page.context.close()
+
+
+def test_one_model_stands_alone(look: Open) -> None:
+    """There is nothing to compare it with, and nothing is shown."""
+    assert not shown(look("gru"), "#beside")

@@ -1,6 +1,7 @@
 // Asks what the model is, then starts every part of the page.
 
 import { fetchJson, report } from "./api.js";
+import { start as startBeside } from "./beside.js";
 import { start as startFlow } from "./flow.js";
 import { start as startMap } from "./heatmap.js";
 import { start as startNames } from "./naming.js";
@@ -23,6 +24,7 @@ try {
   document.getElementById("facts").textContent = describe(facts);
   document.title = `${facts.name} · tidegate`;
   for (const start of [startWords, startMap, startStream, startFlow, startUnit, startStepper, startNames, startPictures, startSource]) start();
+  await startBeside();
   document.documentElement.dataset.ready = state.facts.kind;
 } catch (error) {
   report("model", error.message);

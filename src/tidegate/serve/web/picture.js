@@ -1,6 +1,7 @@
 // Saves a section as a PNG: what is on the screen, drawn again on a canvas, without what can be pressed or typed into.
 
 import { report } from "./api.js";
+import { css } from "./colours.js";
 
 const SCALE = 2; // pixels of the picture for each one of the page
 const LEFT_OUT = "button, input, textarea, details, .unseen, .choice label:not(:has(:checked)), .zoom, #map-keys";
@@ -9,7 +10,7 @@ const STYLES = ["fill", "stroke", "stroke-width", "stroke-linecap", "stroke-line
   "visibility", "font-family", "font-size", "font-weight", "text-anchor", "paint-order"];
 
 export function start() {
-  for (const section of document.querySelectorAll("main section:has(.plot, canvas)")) {
+  for (const section of document.querySelectorAll("main section:has(.plot, canvas, .words)")) {
     const title = section.querySelector("h2");
     const button = Object.assign(document.createElement("button"), { type: "button", className: "save filled", textContent: "Save as PNG" });
     button.setAttribute("aria-describedby", title.id);
@@ -51,6 +52,7 @@ async function draw(pen, element, end) {
   else if (element instanceof HTMLSelectElement) write(pen, element.selectedOptions[0]?.text ?? "", box, style);
   else {
     fill(pen, element, style, box);
+    if (element instanceof HTMLMeterElement) fillMeter(pen, element, box);
     for (const child of element.childNodes) {
       if (child instanceof Text) writeWords(pen, child, style);
       else if (child instanceof Element) end = await draw(pen, child, end);
@@ -84,6 +86,14 @@ function fill(pen, element, style, { left, top, width, height }) {
   pen.moveTo(left, top + parseFloat(style.lineHeight) / 2);
   pen.lineTo(left + parseFloat(key.width), top + parseFloat(style.lineHeight) / 2);
   pen.stroke();
+}
+
+function fillMeter(pen, meter, { left, top, width, height }) {
+  pen.clip();
+  pen.fillStyle = css(meter.closest(".best") ? "--accent" : "--line-strong");
+  pen.beginPath();
+  pen.roundRect(left, top, width * meter.value, height, height / 2);
+  pen.fill();
 }
 
 /** Writes the words of a text where the page has them. */
