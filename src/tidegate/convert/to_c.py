@@ -2,6 +2,7 @@
 
 import os
 import re
+import shlex
 import shutil
 import subprocess
 from collections.abc import Iterator, Sequence
@@ -137,14 +138,16 @@ def _bytes(model: Network) -> int:
     )
 
 
-def _compiler() -> str | None:
-    """Finds a C compiler."""
-    chosen = os.environ.get("CC")
-    found = (shutil.which(each) for each in ((chosen,) if chosen else ("cc", "gcc", "clang")))
-    return next((each for each in found if each), None)
+def _compiler() -> list[str] | None:
+    """Finds a C compiler; $CC may have options."""
+    for command in (shlex.split(os.environ["CC"]),) if os.environ.get("CC") else (["cc"], ["gcc"], ["clang"]):
+        found = shutil.which(command[0])
+        if found:
+            return [found, *command[1:]]
+    return None
 
 
-def _compiled(compiler: str, source: str, name: str, model: Network) -> Compiled:
+def _compiled(compiler: list[str], source: str, name: str, model: Network) -> Compiled:
     """Compiles a file, runs it, and measures it.
 
     Raises:
@@ -154,10 +157,12 @@ def _compiled(compiler: str, source: str, name: str, model: Network) -> Compiled
         place = Path(folder)
         (place / "model.c").write_text(source, encoding="utf-8")
         program = place / "model"
-        _run([compiler, *_FLAGS, "-c", "model.c", "-o", "model.o"], place)
+        _run([*compiler, *_FLAGS, "-c", "model.c", "-o", "model.o"], place)
         main = [f"-D{name}_DECLARATIONS", f"-D{name}_MAIN", "model.c"]
-        _run([compiler, _FLAGS[0], *main, "model.o", "-o", str(program)], place)
-        certificate = Certificate.of(_compared(program, model), f"{Path(compiler).name} {' '.join(_FLAGS)}")
+        _run([*compiler, _FLAGS[0], *main, "model.o", "-o", str(program)], place)
+        certificate = Certificate.of(
+            _compared(program, model), " ".join([Path(compiler[0]).name, *compiler[1:], *_FLAGS])
+        )
         printed = [_run([str(program), str(_TIMED_STEPS)], place).split() for _ in range(_ROUNDS)]
         time = median(float(each) for _, each in printed)
         return Compiled(certificate, int(printed[0][0]), _code_bytes(place, _bytes(model)), time)
