@@ -212,7 +212,7 @@ def test_a_packed_member_is_not_unpacked(tmp_path: Path) -> None:
         archive.writestr("config.json", b" " * 10**7)
         archive.writestr("metadata.json", b"{}")
         archive.writestr("model.weights.h5", b"")
-    with pytest.raises(ConversionError, match="config.json would take 10,000,000 bytes, packed in"):
+    with pytest.raises(ConversionError, match=r"config.json would take 10,000,000 bytes, packed in"):
         convert(tmp_path / "bomb.keras")
 
 

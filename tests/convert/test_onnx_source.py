@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 
 pytest.importorskip("onnx")
-import onnx  # noqa: E402
-from onnx import TensorProto, helper, numpy_helper  # noqa: E402
+import onnx
+from onnx import TensorProto, helper, numpy_helper
 
-import tidegate  # noqa: E402
-from tidegate.convert import ConversionError, convert, onnx_backend, onnx_source  # noqa: E402
+import tidegate
+from tidegate.convert import ConversionError, convert, onnx_backend, onnx_source
 
 TOLERANCE = 1e-5
 G = {"RNN": 1, "GRU": 3, "LSTM": 4}
@@ -214,7 +214,7 @@ def test_a_graph_that_computes_something_else_is_refused(tmp_path: Path) -> None
     """Operators that no model has are found by their effect, and the layers alone can still be taken."""
     graph = Graph()
     path = graph.save(tmp_path / "m.onnx", noisy(graph))
-    with pytest.raises(ConversionError, match="do not compute what .* does: the source has operations besides"):
+    with pytest.raises(ConversionError, match=r"do not compute what .* does: the source has operations besides"):
         convert(path)
     model, certificate = convert(path, part="layers")
     assert model.config.task == "encoding"
@@ -235,7 +235,7 @@ def test_what_no_model_has_is_named(tmp_path: Path, part: str) -> None:
     """A node with clip is refused with the way that runs it."""
     graph = Graph()
     path = graph.save(tmp_path / "m.onnx", lone("GRU", graph, clip=1.0))
-    with pytest.raises(ConversionError, match="'a' .GRU. has clip, peepholes, .*onnx_backend runs it"):
+    with pytest.raises(ConversionError, match=r"'a' .GRU. has clip, peepholes, .*onnx_backend runs it"):
         convert(path, part=part)
 
 
@@ -339,7 +339,7 @@ def test_hostile_files_are_refused(tmp_path: Path, change: Callable[[Any], None]
 def test_what_is_no_onnx_is_refused(tmp_path: Path, content: bytes) -> None:
     """Files of other kinds are named, as far as they are known."""
     (tmp_path / "m.onnx").write_bytes(content)
-    with pytest.raises(ConversionError, match="m.onnx is (no file of ONNX|a PDF document|a page of the web)"):
+    with pytest.raises(ConversionError, match=r"m.onnx is (no file of ONNX|a PDF document|a page of the web)"):
         convert(tmp_path / "m.onnx")
 
 

@@ -17,7 +17,7 @@ ALL = [(framework, kind) for framework, kinds in LAYOUTS.items() for kind in kin
 
 def cell_of(layout: Layout, kind: str) -> Cell:
     """The cell of a kind of layer."""
-    before = "reset_after=False" in kind or "bias" in layout.names and "b_hn" not in layout.names
+    before = "reset_after=False" in kind or ("bias" in layout.names and "b_hn" not in layout.names)
     cells: dict[int, Cell] = {1: TanhRNN(), 3: GRU(reset="before" if before else "after"), 4: LSTM()}
     return cells[len(layout.blocks)]
 
@@ -49,7 +49,7 @@ def test_what_can_be_said_computes_the_same_there(framework: str, kind: str) -> 
     cell = cell_of(layout, kind)
     shapes = (cell.G * H, I), (cell.G * H, H), (cell.G * H,), (cell.G * H,)
     weights = Weights(*(rng.standard_normal(shape) for shape in shapes))
-    if kind in {"GRUCell"} and framework == "nnx":
+    if (framework, kind) == ("nnx", "GRUCell"):
         weights.b_hh[2 * H :] = 0  # type: ignore[index]
     again = layout.read(cell, layout.write(cell, weights))
     x, h0 = rng.standard_normal((4, 2, I)), rng.standard_normal((cell.S, 2, H))
