@@ -73,6 +73,8 @@ def test_without_a_compiler_nothing_is_compared(shell: Shell, monkeypatch: pytes
     ("options", "message"),
     [
         ("", "nothing to write: choose --onnx FILE"),
+        ("--torch m.pt --weights int8", "--weights is given without --c, which it is for"),
+        ("--c m.c --streaming", "--streaming is given without --onnx, which it is for"),
         ("--c model.cpp", "expected a file that ends in .c"),
         ("--c model.c --name 1", "name is '1', expected a letter"),
         ("--onnx model.safetensors", "is also an input"),

@@ -61,6 +61,7 @@ def test_every_cell_and_summary(vectors_model: Make, tmp_path: Path, cell: str) 
     written = to_c(model, tmp_path / "model.c")
     assert written.compiled is not None
     assert written.compiled.certificate.error <= TOLERANCE
+    assert f"A state has {written.compiled.state_bytes} bytes" in (tmp_path / "model.c").read_text()
     rng = np.random.default_rng(5)
     sequences = [rng.standard_normal((length, 3)).astype(np.float32) for length in (4, 0, 11)]
     printed = output(compiled(tmp_path / "model.c", "-Dmodel_MAIN"), "".join(map(lines, sequences)))
@@ -239,7 +240,11 @@ def test_a_file_that_differs_is_not_written(
 def test_without_a_compiler_nothing_is_compared(
     vectors_model: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Where there is no C compiler the file is written, and what is returned says that nothing was compiled."""
+    """$CC chooses the compiler; where there is none the file is written, and what is returned says so."""
+    monkeypatch.setenv("CC", f"{COMPILERS[0]} -O1")
+    written = to_c(vectors_model("gru"), tmp_path / "m.c")
+    assert written.compiled is not None
+    assert written.compiled.certificate.against == f"{Path(COMPILERS[0]).name} -O1 -std=c99 -O3"
     monkeypatch.setenv("CC", "no-such-compiler")
     assert to_c(vectors_model("gru"), tmp_path / "m.c").compiled is None
     compiled(tmp_path / "m.c", "-Dm_MAIN")

@@ -77,6 +77,11 @@ def export(
     }
     if not any(target.path for target in targets.values()):
         raise ValueError("nothing to write: choose " + " or ".join(f"--{each} FILE" for each in targets))
+    for option, given, of in (("--streaming", streaming, onnx), ("--weights", weights, c), ("--name", name, c)):
+        if given and not of:
+            raise ValueError(
+                f"{option} is given without {'--onnx' if option == '--streaming' else '--c'}, which it is for"
+            )
     places = {
         each: outputs.output(target.path, (target.format,), (model,), overwrite=overwrite).path
         for each, target in targets.items()

@@ -1,6 +1,7 @@
 """A model as the text of one C99 file: declarations, weights, a step, results, and a program to try it."""
 
 from collections.abc import Iterator
+from math import prod
 from string import Template
 
 from tidegate.convert import c_code
@@ -22,7 +23,7 @@ _HEAD = Template("""/* NAME: $title.
        NAME_$function(&state, $result);
 
    Results may be asked for after any step. A state is a value: it can be copied, stored and restored by assignment.
-   A step takes about $stack bytes of stack.
+   A state has $bytes bytes, and a step takes about $stack bytes of stack.
    NAME_step returns 0, or 1 if it refuses $refused; nothing is read then.
    Declarations alone, for other files: #define NAME_DECLARATIONS, then #include this file.
    A program to try it: cc -std=c99 -O2 -DNAME_MAIN FILE.c -o NAME
@@ -87,6 +88,7 @@ def _head(model: Network, version: str) -> str:
     return _HEAD.substitute(
         title=f"a network of tidegate, {config.reader.title}, {config.task}",
         version=version,
+        bytes=4 + 4 * sum(map(prod, fields(model).values())),
         stack=4 * (model.config.input_size + (2 * model.stack.cell.G + 1) * width(model) if model.stack else 1) + 100,
         result=function,
         size="NAME_OUTPUTS" if config.has_head else "NAME_VECTOR",

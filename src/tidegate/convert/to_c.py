@@ -2,12 +2,14 @@
 
 import os
 import re
+import shlex
 import shutil
 import subprocess
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
+from statistics import median
 from tempfile import TemporaryDirectory
 
 import numpy as np
@@ -26,7 +28,7 @@ from tidegate.ops.compressed import Compressed
 WEIGHTS = ("float32", "int8")
 
 _FLAGS = ("-std=c99", "-O3")
-_TIMED_STEPS = 2_000
+_ROUNDS, _TIMED_STEPS = 5, 1_000
 _LONGEST = 120.0  # seconds until a compiler or a program that hangs is ended
 
 
@@ -38,7 +40,7 @@ class Compiled:
         certificate: How its results were compared with the model's.
         state_bytes: Size of a state, of which each stream has one.
         code_bytes: Machine code and constants other than weights; None where there is no program `size`.
-        step_microseconds: Time of a step.
+        step_microseconds: Time of a step, the median of a few rounds.
     """
 
     certificate: Certificate
@@ -136,14 +138,16 @@ def _bytes(model: Network) -> int:
     )
 
 
-def _compiler() -> str | None:
-    """Finds a C compiler."""
-    chosen = os.environ.get("CC")
-    found = (shutil.which(each) for each in ((chosen,) if chosen else ("cc", "gcc", "clang")))
-    return next((each for each in found if each), None)
+def _compiler() -> list[str] | None:
+    """Finds a C compiler; $CC may have options."""
+    for command in (shlex.split(os.environ["CC"]),) if os.environ.get("CC") else (["cc"], ["gcc"], ["clang"]):
+        found = shutil.which(command[0])
+        if found:
+            return [found, *command[1:]]
+    return None
 
 
-def _compiled(compiler: str, source: str, name: str, model: Network) -> Compiled:
+def _compiled(compiler: list[str], source: str, name: str, model: Network) -> Compiled:
     """Compiles a file, runs it, and measures it.
 
     Raises:
@@ -153,12 +157,15 @@ def _compiled(compiler: str, source: str, name: str, model: Network) -> Compiled
         place = Path(folder)
         (place / "model.c").write_text(source, encoding="utf-8")
         program = place / "model"
-        _run([compiler, *_FLAGS, "-c", "model.c", "-o", "model.o"], place)
+        _run([*compiler, *_FLAGS, "-c", "model.c", "-o", "model.o"], place)
         main = [f"-D{name}_DECLARATIONS", f"-D{name}_MAIN", "model.c"]
-        _run([compiler, _FLAGS[0], *main, "model.o", "-o", str(program)], place)
-        certificate = Certificate.of(_compared(program, model), f"{Path(compiler).name} {' '.join(_FLAGS)}")
-        state, time = _run([str(program), str(_TIMED_STEPS)], place).split()
-        return Compiled(certificate, int(state), _code_bytes(place, _bytes(model)), float(time))
+        _run([*compiler, _FLAGS[0], *main, "model.o", "-o", str(program)], place)
+        certificate = Certificate.of(
+            _compared(program, model), " ".join([Path(compiler[0]).name, *compiler[1:], *_FLAGS])
+        )
+        printed = [_run([str(program), str(_TIMED_STEPS)], place).split() for _ in range(_ROUNDS)]
+        time = median(float(each) for _, each in printed)
+        return Compiled(certificate, int(printed[0][0]), _code_bytes(place, _bytes(model)), time)
 
 
 def _code_bytes(folder: Path, weights: int) -> int | None:
