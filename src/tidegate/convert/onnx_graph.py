@@ -1,6 +1,7 @@
 """The recurrent layers of a graph of ONNX, with the embedding before them and the head behind."""
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -75,7 +76,7 @@ def _check_chain(nodes: Sequence[Node], values: Values) -> None:
     Raises:
         ConversionError: It does not.
     """
-    for before, node in zip(nodes, nodes[1:], strict=False):
+    for before, node in pairwise(nodes):
         read = sources(values.nodes, node.proto.input[0])
         if not read & {name for name in before.proto.output if name} and before.proto.input[0] != node.proto.input[0]:
             raise ConversionError(
