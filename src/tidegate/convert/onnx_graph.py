@@ -65,9 +65,8 @@ def nodes_of(values: Values) -> list[Node]:
 def _is_same(node: Node, other: Node) -> bool:
     """Whether two nodes have the same settings and weights."""
     pairs = [(node.arrays.get(name), other.arrays.get(name)) for name in "WRBP"]
-    return node.settings == other.settings and all(
-        (a is None) == (b is None) and (a is None or np.array_equal(a, b)) for a, b in pairs
-    )
+    same = (a is b if a is None or b is None else np.array_equal(a, b) for a, b in pairs)
+    return node.settings == other.settings and all(same)
 
 
 def _check_chain(nodes: Sequence[Node], values: Values) -> None:
