@@ -49,7 +49,7 @@ demo: venv ## real opinions: get them, train, evaluate, read four sentences word
 	@$(BIN)/tidegate predict build/demo/model.safetensors --words $(DOWNWARD)
 
 test: $(VENV)/.group-export ## every test
-	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder $(PYTEST_ARGS)
 
 lint: $(VENV)/.group-lint ## what the linters say
 	$(BIN)/ruff check
@@ -108,8 +108,9 @@ lowest: ## the tests on the lowest versions that pyproject.toml allows
 	$(PYTHON) tests/lowest.py build/lowest
 	build/lowest/bin/python -m pytest tests $(PYTEST_ARGS)
 
-kills: venv ## training killed at 100 random moments and resumed: the weights are those of a run left alone
+kills: venv ## training and servers killed at 100 random moments each: weights, and states of sessions, are as if left alone
 	OMP_NUM_THREADS=1 $(BIN)/python fuzz/kill_training.py --runs 100
+	$(BIN)/python fuzz/kill_service.py --runs 100
 
 wheel: venv ## the wheel in dist/, and its size, which must stay below 3 MB
 	rm -rf dist

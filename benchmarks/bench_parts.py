@@ -42,14 +42,16 @@ COLUMNS = ["text", "label"]
 EXPLAINED = 1000  # texts of the test part whose explanation is added up
 HELD = 10  # one text in so many chooses C
 Row = tuple[float, ...]
+Contestant = Callable[[pa.Table, pa.Table, int], Row]
 
 
 def splits(name: str, folds: int) -> Iterator[tuple[pa.Table, pa.Table]]:
     """Reads the training and the test part of a set, or of several folds."""
     folder = Path(os.environ["TIDEGATE_DATA"])
     if name != "mr":
-        sentences = [folder / "sst" / f"{name}_{part}.parquet" for part in ("train", "test")]
-        train, test = {"imdb": datasets.imdb, "opinions": opinions}.get(name, lambda: sentences)()
+        train, test = (folder / "sst" / f"{name}_{part}.parquet" for part in ("train", "test"))
+        if name in {"imdb", "opinions"}:
+            train, test = datasets.imdb() if name == "imdb" else opinions()
         yield pq.read_table(train, columns=COLUMNS), pq.read_table(test, columns=COLUMNS)
         return
     table = pq.read_table(folder / "mr" / "rt_polarity.parquet")
@@ -117,8 +119,8 @@ def tidegate(arguments: list[str]) -> str:
     return subprocess.run(command, check=True, capture_output=True, text=True).stdout
 
 
-def own(parts: str) -> Callable[[pa.Table, pa.Table, int], Row]:
-    """Returns what trains a model of these parts and judges it, with the error of its explanations."""
+def own(parts: str, options: list[str]) -> Contestant:
+    """Returns what trains a model of these parts, with more options, and judges it and its explanations."""
 
     def measure(train: pa.Table, test: pa.Table, seed: int) -> Row:
         with tempfile.TemporaryDirectory() as place:
@@ -127,7 +129,7 @@ def own(parts: str) -> Callable[[pa.Table, pa.Table, int], Row]:
                 pq.write_table(table, file)
             path, before = str(Path(place) / "model.safetensors"), _cpu_of_children()
             began = perf_counter()
-            tidegate(["train", files[0], "-o", path, "--parts", parts, "--seed", str(seed)])
+            tidegate(["train", files[0], "-o", path, "--parts", parts, "--seed", str(seed), *options])
             taken = perf_counter() - began, _cpu_of_children() - before
             found = json.loads(tidegate(["evaluate", path, files[1], "--json"]))
             model = load(path)
@@ -150,12 +152,15 @@ def main() -> None:
     parser.add_argument("--parts", nargs="+", default=["ngrams", "auto"])
     parser.add_argument("--seeds", type=int, default=1)
     parser.add_argument("--folds", type=int, default=1, help="of MR, 1 to 10")
+    parser.add_argument("--vectors", help="a file of word vectors that tidegate starts from too, in a row of its own")
     arguments = parser.parse_args()
     seeds = range(arguments.seeds)
-    contestants = {"TF-IDF + LR": (bags_of_words, range(1))}
+    contestants: dict[str, tuple[Contestant, range]] = {"TF-IDF + LR": (bags_of_words, range(1))}
     if find_spec("fasttext"):
         contestants["fastText"] = (fast_text, seeds)
-    contestants |= {f"tidegate {parts}": (own(parts), seeds) for parts in arguments.parts}
+    contestants |= {f"tidegate {parts}": (own(parts, []), seeds) for parts in arguments.parts}
+    if arguments.vectors:
+        contestants["tidegate --vectors"] = (own("auto", ["--vectors", arguments.vectors]), seeds)
     print(f"{'set':9} {'model':20} {'accuracy':>9} {'ECE':>7} {'log-loss':>9} {'seconds':>8} {'CPU s':>7} {'error':>8}")
     for name in arguments.sets:
         for title, (measure, runs) in contestants.items():

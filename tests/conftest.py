@@ -12,8 +12,13 @@ if TYPE_CHECKING:
 # other. Tests of threads ask for them.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+import hypothesis
 import numpy as np
 import pytest
+
+# No test measures time, and on a busy machine any example may take long.
+hypothesis.settings.register_profile("untimed")
+hypothesis.settings.load_profile("untimed")
 
 
 @pytest.fixture(scope="session")

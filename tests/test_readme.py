@@ -40,6 +40,7 @@ def test_the_python_of_a_page_runs(
     if page in {"docs/conversion.md", "docs/export.md"}:
         pytest.importorskip("onnx")
         pytest.importorskip("onnxruntime")
+        pytest.importorskip("h5py")
     shutil.copy(tiny_model, tmp_path / "model.safetensors")
     monkeypatch.chdir(tmp_path)
     text, namespace = (ROOT / page).read_text(encoding="utf-8"), dict[str, object]()

@@ -39,7 +39,7 @@ def test_what_is_written_is_read(tmp_path: Path, suffix: str) -> None:
     assert [file.name for file in tmp_path.iterdir()] == [path.name]
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @example(rows=[("\r", "a"), ("\n", "b"), ("a\rb\r\n", "b")], kind="csv")
 @given(
     rows=st.lists(

@@ -9,6 +9,7 @@ pytest.importorskip("torch")
 
 import torch
 from torch import Tensor
+from torch._inductor import config as inductor
 from torch.export import Dim
 from torch.fx.experimental.proxy_tensor import make_fx
 from torch.nn.utils import rnn
@@ -77,7 +78,9 @@ def test_inductor_runs_the_layer(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CI", "true")
     model = Tagger()
     compiled = torch.compile(model, fullgraph=True)
-    with torch.compiler.config.patch(force_disable_caches=True):  # type: ignore[attr-defined]
+    quick = {"compile_threads": 1, "cpp.vec_isa_ok": True, "cpp_cache_precompile_headers": False}  # for so little code
+    fresh = torch.compiler.config.patch(force_disable_caches=True)  # type: ignore[attr-defined]
+    with fresh, inductor.patch(quick):
         results = [values_and_gradients(call, model, inputs(), None) for call in (compiled, model)]
     torch.testing.assert_close(*results, rtol=1e-5, atol=1e-5)
 

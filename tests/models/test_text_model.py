@@ -233,7 +233,7 @@ def assert_same(left: TextModel, right: TextModel) -> None:
     assert left.scores(TEXTS).tobytes() == right.scores(TEXTS).tobytes()
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(data=st.data())
 def test_a_saved_model_comes_back_the_same(tmp_path_factory: pytest.TempPathFactory, data: st.DataObject) -> None:
     """Whatever its sizes, labels and metrics, a model is the same after saving and loading, to the bit."""
@@ -293,7 +293,6 @@ def test_a_failed_save_keeps_the_old_model(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == [path]
 
 
-@settings(deadline=None)
 @given(data=st.data())
 def test_a_changed_file_is_seen_or_is_the_same_model(
     tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
@@ -391,7 +390,6 @@ def test_arrays_are_not_read_before_they_fit(tmp_path: Path, monkeypatch: pytest
         load(path)
 
 
-@settings(deadline=None)
 @given(data=st.data())
 def test_a_hostile_configuration_is_refused_or_works(
     tmp_path_factory: pytest.TempPathFactory, data: st.DataObject

@@ -53,7 +53,7 @@ NUMBERS = st.floats(-(2.0**127), 2.0**127, width=32)
 finite = arrays(np.float32, st.tuples(st.integers(1, 4), st.integers(1, 9)), elements=NUMBERS)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(matrix=finite)
 def test_int8_is_the_nearest_multiple_of_a_rows_scale(matrix: Array) -> None:
     """No number is further off than half a scale, and the largest of a row is not off at all."""
@@ -66,7 +66,7 @@ def test_int8_is_the_nearest_multiple_of_a_rows_scale(matrix: Array) -> None:
     assert (errors <= 0.5001 * largest[:, None] / 127 + 1e-43).all()
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(matrix=finite)
 def test_bfloat16_is_the_nearest_number_with_eight_bits(matrix: Array) -> None:
     """No number is further off than 2^-8 of itself, what has eight bits is kept, and the largest stays finite."""

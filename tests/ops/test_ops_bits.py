@@ -23,7 +23,7 @@ CELLS = [
     *[Cell.of("lstm")] * 12,
     *(GRU(*chosen) for chosen in product(*GRU.choices.values())),
 ]
-many = settings(max_examples=60, deadline=None)
+many = settings(max_examples=60)
 
 
 @dataclass

@@ -66,7 +66,7 @@ def assert_same_gradients(found: ops.Gradients, expected: ops.Gradients, ids: An
 
 
 @every_isa
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(data=st.data())
 def test_a_table_changes_no_bit_of_the_values_and_no_gradient(isa: str, data: st.DataObject) -> None:
     """Values are those of `x[ids]` to the bit, gradients those of its rows summed, for any number of threads."""

@@ -170,7 +170,7 @@ SIZED = {"name": "text", "shape": [1], "datatype": "BYTES"}
             {"inputs": [text_input(["a"])], "outputs": [{"name": "label", "parameters": {"classification": 2}}]},
             "classification is 2, expected a number of classes, of probabilities",
         ),
-        ({"inputs": [text_input(["a"])], "parameters": {"sequence_id": 5}}, "there is a sequence_id, expected none"),
+        ({"inputs": [text_input(["a"])], "parameters": {"sequence_id": -5}}, "sequence_id is -5, expected"),
         (
             {"inputs": [SIZED | {"parameters": {"binary_data_size": 5}}]},
             "binary_data_size of 'text' is 5, but 0 bytes are left",
@@ -250,3 +250,16 @@ def test_what_is_not_there_is_not_found(ask: Ask, port: int, path: str) -> None:
     reply = ask(port, path)
     assert reply.status == 404
     assert reply.json["error"]
+
+
+def test_a_sequence_goes_on_from_request_to_request(ask: Ask, port: int, models: Models) -> None:
+    """Between its start and its end the model remembers; without a start there is no such session."""
+
+    def step(text: str, **flags: bool) -> Any:
+        parameters = {"sequence_id": "ann"} | {f"sequence_{name}": flag for name, flag in flags.items()}
+        return ask(port, INFER, {"inputs": [text_input([text])], "parameters": parameters})
+
+    assert (step("a good film").status, step("a good fi", start=True).status) == (404, 200)
+    found = step("lm", end=True).json["outputs"][0]["data"]
+    assert np.array(found, np.float32).tobytes() == models["reviews"].predict_proba(["a good film"]).tobytes()
+    assert step("a good film").json["error"].startswith("there is no such session")

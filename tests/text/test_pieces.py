@@ -100,7 +100,7 @@ def in_pieces(tokenizer: Tokenizer, parts: list[str] | list[bytes]) -> list[str]
     return found + words(tokenizer, rest(held))
 
 
-@settings(max_examples=250, deadline=None)
+@settings(max_examples=250)
 @given(st.one_of(nasty_texts, any_texts), st.one_of(nasty_texts, any_texts), st.sampled_from([TOKENIZER, EARLIER]))
 def test_what_is_decided_stays_so(first: str, second: str, tokenizer: Tokenizer) -> None:
     """Whatever follows, the words are those of the decided part, and then those of all that comes after it."""
@@ -110,7 +110,7 @@ def test_what_is_decided_stays_so(first: str, second: str, tokenizer: Tokenizer)
     assert words(tokenizer, first[:end], first[end:] + second) == whole
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(nasty_texts, st.data())
 def test_pieces_of_bytes_make_the_words_of_the_whole(text: str, data: st.DataObject) -> None:
     """A text in UTF-8 that is cut at any bytes has the words of the whole text."""

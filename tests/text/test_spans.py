@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tidegate.text.tokenizer import Tokenizer
@@ -65,7 +65,6 @@ PIECES = """
 TEXTS = st.lists(st.characters(exclude_categories=["Cs"]) | st.sampled_from([*PIECES.split(), " ", "\n"]), max_size=12)
 
 
-@settings(deadline=None)
 @given(pieces=TEXTS)
 def test_spans_are_in_order_and_hold_all_words(pieces: list[str]) -> None:
     """Spans do not overlap, each reads as one word alone, and what is outside of them holds no word."""

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tidegate.characters import visible
@@ -84,7 +84,6 @@ def test_ids_are_those_of_the_vocabulary(tokenizer: Tokenizer) -> None:
     assert tokenizer.encode_batch([]) == []
 
 
-@settings(deadline=None)
 @given(text=st.text())
 def test_no_text_is_padding(tokenizer: Tokenizer, text: str) -> None:
     """Whatever a text holds, its ids are words or the unknown word, never padding, and there is one for each word."""

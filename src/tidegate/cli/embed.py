@@ -41,8 +41,8 @@ def embed(
     parts = texts.read(file, kind, text, output=target if whole else None, others=whole)
     with tables.writer(target.path, PARQUET.name) if whole else _array_writer(target.path) as append:
         count = 0
-        for part in parts:
-            append(texts.joined(part.columns, {"vector": loaded.encode(part.texts)}, "embed"), part.schema)
+        for part, columns in texts.worked_on(file, parts, lambda batch: {"vector": loaded.encode(batch)}):
+            append(texts.joined(part.columns, columns, "embed"), part.schema)
             count += len(part)
         if not count:
             raise ValueError(f"{file} has no rows")

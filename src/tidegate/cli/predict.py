@@ -1,9 +1,5 @@
 """`tidegate predict`: labels and probabilities for new texts."""
 
-from collections import deque
-from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
-from itertools import chain, islice
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -55,9 +51,7 @@ def predict(
     count = 0
     with tables.writer(target.path if target else data_stream(), target.format.name if target else to) as append:
         parts = texts.read(file, kind, text, output=target)
-        for part, columns in _in_turn(
-            parts, lambda part: _predicted(loaded, part.texts), at_once=not Path(file).is_file()
-        ):
+        for part, columns in texts.worked_on(file, parts, lambda batch: _predicted(loaded, batch)):
             append(texts.joined(part.columns, columns, "predict"), part.schema)
             count += len(part)
         if output and not count:
@@ -71,33 +65,3 @@ def _predicted(model: tidegate.TextModel, batch: list[str]) -> dict[str, Any]:
     labels, probabilities = model.config.labels, model.predict_proba(batch).astype(np.float64)
     columns: dict[str, Any] = {"prediction": [labels[i] for i in probabilities.argmax(1)]}
     return columns | {f"p_{label}": probabilities[:, i].round(6) for i, label in enumerate(labels)}
-
-
-def _in_turn(
-    parts: Iterator[tables.Table], work: Callable[[tables.Table], dict[str, Any]], *, at_once: bool
-) -> Iterator[tuple[tables.Table, dict[str, Any]]]:
-    """Yields parts and what is made of them, in their order.
-
-    Args:
-        parts: The parts.
-        work: Makes something of a part.
-        at_once: Whether each is wanted before the next one is there. Otherwise every thread works on a part of its own,
-            if there are enough: Python cuts texts on one thread, while the networks of others run in native code.
-    """
-    threads = tidegate.get_num_threads()
-    first = [] if at_once else list(islice(parts, threads))
-    if threads == 1 or len(first) < threads:
-        yield from ((part, work(part)) for part in chain(first, parts))
-        return
-    tidegate.set_num_threads(1)
-    try:
-        with ThreadPoolExecutor(threads) as pool:
-            waiting: deque[tuple[tables.Table, Future[dict[str, Any]]]] = deque()
-            for part in chain(first, parts):
-                waiting.append((part, pool.submit(work, part)))
-                if len(waiting) > threads:
-                    done, result = waiting.popleft()
-                    yield done, result.result()
-            yield from ((part, result.result()) for part, result in waiting)
-    finally:
-        tidegate.set_num_threads(threads)

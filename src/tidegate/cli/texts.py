@@ -2,18 +2,24 @@
 
 import shutil
 import sys
-from collections.abc import Iterator, Mapping
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
+from itertools import chain, islice
 from pathlib import Path
 from tempfile import TemporaryFile
 from typing import Any
 
+import tidegate
 from tidegate.cli.options import Kind
 from tidegate.data import tables
 from tidegate.data.outputs import Output
 from tidegate.data.tables.kinds import kind_by_name
 from tidegate.data.tables.survey import can_be_read_twice
 from tidegate.files.writing import is_stream
+
+Columns = dict[str, Any]
 
 
 def read(
@@ -50,6 +56,38 @@ def read(
             kept.seek(0)
             stream, kind = kept, asked  # type: ignore[assignment]
         yield from tables.stream(stream, kind, text=text, others=others, typed=kind_out == "parquet")
+
+
+def worked_on(
+    source: str, parts: Iterator[tables.Table], work: Callable[[list[str]], Columns]
+) -> Iterator[tuple[tables.Table, Columns]]:
+    """Yields parts and what is made of their texts, in their order.
+
+    Of a file of many parts every thread works on one of its own: Python cuts texts on one thread at a time, while the
+    networks of others run in native code. A part that comes by a pipe is answered before the next one is there.
+
+    Args:
+        source: Where the parts come from.
+        parts: What `read` yields.
+        work: Makes columns of texts.
+    """
+    threads = tidegate.get_num_threads()
+    first = list(islice(parts, threads)) if Path(source).is_file() else []
+    if threads == 1 or len(first) < threads:
+        yield from ((part, work(part.texts)) for part in chain(first, parts))
+        return
+    tidegate.set_num_threads(1)
+    try:
+        with ThreadPoolExecutor(threads) as pool:
+            waiting: deque[tuple[tables.Table, Future[Columns]]] = deque()
+            for part in chain(first, parts):
+                waiting.append((part, pool.submit(work, part.texts)))
+                if len(waiting) > threads:
+                    done, columns = waiting.popleft()
+                    yield done, columns.result()
+            yield from ((part, columns.result()) for part, columns in waiting)
+    finally:
+        tidegate.set_num_threads(threads)
 
 
 def joined(columns: Mapping[str, Any], added: Mapping[str, Any], command: str) -> dict[str, Any]:
