@@ -20,7 +20,7 @@ from pathlib import Path
 ROOT = Path(__file__).parent.parent
 BUILD = ROOT / "build" / "fuzz"
 NATIVE = {name: BUILD / "address" / f"fuzz_{name}" for name in ("native", "tensors")}
-PYTHON = ("model_file", "model_parts", "tables", "parquet", "vectors", "messages", "server")
+PYTHON = ("model_file", "model_parts", "tables", "parquet", "vectors", "messages", "server", "foreign")
 MEGABYTES = 500
 LONGEST_WAIT = 60  # seconds of the clock for one input; the targets in Python measure the processor's themselves
 

@@ -7,11 +7,14 @@ import gzip
 import io
 import json
 import sys
+import zipfile
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pyarrow as pa
 import pyarrow.parquet as pq
+from onnx import helper, numpy_helper
 from safetensors.numpy import save
 
 FOLDER = Path(__file__).parent
@@ -143,6 +146,43 @@ def server() -> dict[str, bytes]:
     }
 
 
+def foreign() -> dict[str, bytes]:
+    """Files of other frameworks: nodes of ONNX with weights that are there or computed, Keras, a state_dict."""
+    rng = np.random.default_rng(0)
+
+    def constant(name: str, *shape: int) -> onnx.TensorProto:
+        return numpy_helper.from_array(rng.standard_normal(shape).astype(np.float32), name)
+
+    def model(nodes: list[onnx.NodeProto], constants: list[onnx.TensorProto]) -> bytes:
+        x, y = (helper.make_tensor_value_info(name, 1, ["B", "T", 2]) for name in "xy")
+        graph = helper.make_graph(nodes, "g", [x], [y], constants)
+        return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8).SerializeToString()
+
+    gru = [constant("W", 1, 6, 2), constant("R", 1, 6, 2), constant("B", 1, 12)]
+    halves = [constant("w", 1, 4, 2), constant("v", 1, 4, 2), constant("r", 1, 2, 8), constant("h", 3, 2)]
+    folder = FOLDER.parent.parent / "tests" / "convert" / "keras"
+    lstm = [
+        helper.make_node("Concat", ["w", "v"], ["W"], axis=1),
+        helper.make_node("Transpose", ["r"], ["R"], perm=[0, 2, 1]),
+        helper.make_node("LSTM", ["x", "W", "R"], ["", "s"], hidden_size=2, direction="reverse"),
+        helper.make_node("Gemm", ["s", "h"], ["t"], transB=1),
+        helper.make_node("Softmax", ["t"], ["y"]),
+    ]
+    shapes = {
+        "e.weight": (4, 2),
+        "r.weight_ih_l0": (6, 2),
+        "r.weight_hh_l0": (6, 2),
+        "h.weight": (3, 2),
+        "h.bias": (3,),
+    }
+    return {
+        "gru.onnx": model([helper.make_node("GRU", ["x", "W", "R", "B"], ["", "y"], hidden_size=2, clip=1.0)], gru),
+        "lstm.onnx": model(lstm, halves),
+        "weights": save({name: rng.standard_normal(shape).astype(np.float32) for name, shape in shapes.items()}),
+        "config.json": zipfile.ZipFile(folder / "words.keras").read("config.json"),
+    }
+
+
 SEEDS = {
     "model_file": models,
     "model_parts": parts,
@@ -151,6 +191,7 @@ SEEDS = {
     "vectors": vectors,
     "messages": messages,
     "server": server,
+    "foreign": foreign,
 }
 
 if __name__ == "__main__":

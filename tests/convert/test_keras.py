@@ -14,13 +14,50 @@ import pytest
 h5py = pytest.importorskip("h5py")
 
 import tidegate  # noqa: E402
-from tidegate.convert import ConversionError, convert  # noqa: E402
-from tidegate.convert.keras_file import read  # noqa: E402
+from tidegate.convert import ConversionError, convert, keras_process  # noqa: E402
+from tidegate.convert.keras_file import read_here  # noqa: E402
 from tidegate.convert.keras_source import found_in  # noqa: E402
 
 FOLDER = Path(__file__).parent / "keras"
 EXPECTED = json.loads((FOLDER / "expected.json").read_text(encoding="utf-8"))
 TOLERANCE = 1e-5
+
+
+@pytest.fixture(autouse=True)
+def _here(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Reads files in this process: to start one for each takes half a second."""
+    if "process" not in request.node.name:
+        monkeypatch.setattr("tidegate.convert.keras_source.read", read_here)
+
+
+def test_a_process_reads_the_same() -> None:
+    """Through a process come the same layers and numbers, and the same errors."""
+    for name in EXPECTED:
+        near, far = read_here(FOLDER / name), keras_process.read(FOLDER / name)
+        assert near.version == far.version
+        for one, other in zip(near.layers, far.layers, strict=True):
+            assert (one.kind, one.config, one.arrays.keys()) == (other.kind, other.config, other.arrays.keys())
+            for way, arrays in one.arrays.items():
+                for array, same in zip(arrays, other.arrays[way], strict=True):
+                    np.testing.assert_array_equal(array, same)
+
+
+def test_an_error_comes_through_the_process(tmp_path: Path) -> None:
+    """What is wrong is said as it would be here."""
+    (tmp_path / "m.h5").write_bytes((FOLDER / "numbers.h5").read_bytes()[:600])
+    with pytest.raises(ConversionError, match=r"m.h5 is no model of Keras, or a damaged one"):
+        keras_process.read(tmp_path / "m.h5")
+
+
+def test_a_process_that_does_not_end_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file that HDF5's library never gets through is one clear error, and so is one that it dies of."""
+    monkeypatch.setattr(keras_process, "LONGEST", 0.01)
+    with pytest.raises(ConversionError, match=r"numbers.h5 is damaged: HDF5's library did not get through it"):
+        convert(FOLDER / "numbers.h5")
+    monkeypatch.setattr(keras_process, "LONGEST", 60.0)
+    monkeypatch.setattr(keras_process, "__name__", "no_such_module")
+    with pytest.raises(ConversionError, match=r"numbers.h5 is damaged: the process that read it ended with 1"):
+        convert(FOLDER / "numbers.h5")
 
 
 def test_texts_are_read_as_keras_reads_ids(tmp_path: Path) -> None:
@@ -111,16 +148,16 @@ def test_hard_sigmoid_is_that_of_the_version(tmp_path: Path) -> None:
 
 def test_a_gru_without_a_word_of_the_reset_gate_has_it_before_the_product(tmp_path: Path) -> None:
     """Files of before Keras 2.1 know no reset_after; their recurrent sigmoid was the hard one."""
-    assert str(found_in(read(keras_2(tmp_path, {}, gru_arrays(), version="1.2.2"))).layers[0].cell) == (
+    assert str(found_in(read_here(keras_2(tmp_path, {}, gru_arrays(), version="1.2.2"))).layers[0].cell) == (
         "gru reset=before gate=hard_sigmoid"
     )
-    assert str(found_in(read(keras_2(tmp_path, {}, gru_arrays()))).layers[0].cell) == "gru reset=before"
+    assert str(found_in(read_here(keras_2(tmp_path, {}, gru_arrays()))).layers[0].cell) == "gru reset=before"
 
 
 def test_a_layer_that_goes_backwards_reads_from_the_end(tmp_path: Path) -> None:
     """With go_backwards the last output is that of the first step; nothing walks forward, and a head would not mind."""
     config = {"activation": "tanh", "go_backwards": True}
-    found = found_in(read(keras_2(tmp_path, config, gru_arrays())))
+    found = found_in(read_here(keras_2(tmp_path, config, gru_arrays())))
     assert found.layers[0].forward is None
     assert found.layers[0].reverse is not None
 
@@ -203,7 +240,7 @@ def test_a_truncated_file_is_refused(tmp_path: Path, name: str) -> None:
     for length in (9, 600, len(data) // 2, len(data) - 100):
         (tmp_path / name).write_bytes(data[:length])
         with pytest.raises(ConversionError, match=name):
-            read(tmp_path / name)
+            read_here(tmp_path / name)
 
 
 def test_a_packed_member_is_not_unpacked(tmp_path: Path) -> None:

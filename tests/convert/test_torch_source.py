@@ -34,7 +34,7 @@ class Net(torch.nn.Module):
     def forward(self, x: Any) -> Any:
         y, states = self.rnn(self.embedding(x))
         h_n = states[0] if isinstance(states, tuple) else states
-        summaries = {
+        summaries: dict[str, Any] = {
             "last": lambda: torch.cat([*h_n[-1 - self.rnn.bidirectional :]], 1),
             "mean": lambda: y.mean(1),
             "max": lambda: y.amax(1),

@@ -46,8 +46,8 @@ class KerasModel(NamedTuple):
     version: tuple[int, ...]
 
 
-def read(path: str | os.PathLike[str]) -> KerasModel:
-    """Reads a model.
+def read_here(path: str | os.PathLike[str]) -> KerasModel:
+    """Reads a model in this process, which a damaged file can hold up for ever; see `keras_process.read`.
 
     Raises:
         OSError: There is no such file.

@@ -13,7 +13,8 @@ import numpy.typing as npt
 
 from tidegate.convert.certificate import Certificate, ConversionError
 from tidegate.convert.found import Found, Head, Layer, Wishes, model_of
-from tidegate.convert.keras_file import KerasLayer, KerasModel, read
+from tidegate.convert.keras_file import KerasLayer, KerasModel
+from tidegate.convert.keras_process import read
 from tidegate.convert.matching import Runtime, match, reference_runtime, rows_of
 from tidegate.models.network import Network
 from tidegate.ops.cells import GRU, LSTM, Cell, ReluRNN, TanhRNN

@@ -144,7 +144,7 @@ def array_of(tensor: Any) -> Array:
 class Values:
     """The nodes of a graph in order, and the constants that they read.
 
-    Branches of an `If` whose condition is a constant are part of the graph.
+    The branch of an `If` that is taken is part of the graph; both are where that depends on inputs.
 
     Attributes:
         nodes: The nodes that are no constants.
@@ -173,26 +173,26 @@ class Values:
             self._count += 1
             if self._count > _MOST_NODES or depth > _DEEPEST:
                 raise ConversionError(f"the graph has more than {_MOST_NODES} nodes, or graphs in graphs in graphs")
-            branch = self._branch(node)
-            if branch is not None:
-                self._read(branch, depth + 1)
-                for inner, outer in zip(branch.output, node.output, strict=False):
-                    self._rename(inner.name, outer)
+            if node.op_type == "If":
+                for branch in self._branches(node):
+                    self._read(branch, depth + 1)
+                    for inner, outer in zip(branch.output, node.output, strict=False):
+                        self._rename(inner.name, outer)
             elif not self._fold(node):
                 self.nodes.append(node)
 
-    def _branch(self, node: Any) -> Any:
-        """Returns the branch of an `If` that is taken; None if that is not known."""
-        if node.op_type != "If" or not node.input or node.input[0] not in self.known:
-            return None
-        taken = "then_branch" if self.known[node.input[0]].any() else "else_branch"
-        return next((attribute.g for attribute in node.attribute if attribute.name == taken), None)
+    def _branches(self, node: Any) -> list[Any]:
+        """Returns the branch of an `If` that is taken, or both if that depends on inputs."""
+        known = self.known.get(node.input[0]) if node.input else None
+        taken = ("then_branch", "else_branch") if known is None else ("then_branch" if known.any() else "else_branch",)
+        return [attribute.g for attribute in node.attribute if attribute.name in taken]
 
     def _rename(self, inner: str, outer: str) -> None:
-        """Makes a value of a branch known by the name that it has outside."""
-        if inner in self.known:
+        """Makes a value of a branch known by the name that it has outside; of two branches it is no constant."""
+        if inner in self.known and outer not in self.known:
             self.known[outer] = self.known[inner]
         else:
+            self.known.pop(outer, None)
             self.nodes.append(onnx.helper.make_node("Identity", [inner], [outer]))
 
     def _fold(self, node: Any) -> bool:
@@ -235,4 +235,19 @@ def readers(nodes: Iterable[Any]) -> dict[str, list[Any]]:
     for node in nodes:
         for name in node.input:
             found.setdefault(name, []).append(node)
+    return found
+
+
+def sources(nodes: Iterable[Any], name: str) -> set[str]:
+    """Lists all values that a value is computed of, itself included."""
+    inputs: dict[str, list[str]] = {}
+    for node in nodes:
+        for output in node.output:
+            inputs.setdefault(output, []).extend(node.input)
+    found, pending = set[str](), [name]
+    while pending:
+        value = pending.pop()
+        if value not in found:
+            found.add(value)
+            pending += inputs.get(value, [])
     return found

@@ -1,6 +1,7 @@
 """The recurrent layers of a graph of ONNX, with the embedding before them and the head behind."""
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -11,7 +12,7 @@ from tidegate.convert import onnx_layer
 from tidegate.convert.certificate import ConversionError
 from tidegate.convert.found import Found, Head, Layer
 from tidegate.convert.onnx_cells import OPERATORS, Settings
-from tidegate.convert.onnx_file import Values, readers
+from tidegate.convert.onnx_file import Values, readers, sources
 from tidegate.ops.cells import CELLS
 
 Array = npt.NDArray[Any]
@@ -33,12 +34,12 @@ class Node(NamedTuple):
 
 
 def nodes_of(values: Values) -> list[Node]:
-    """Lists the recurrent nodes in their order.
+    """Lists the recurrent nodes in their order; of two that are the same, as in two branches, the first.
 
     Raises:
-        ConversionError: There is none, or one has weights that are no constants or do not fit.
+        ConversionError: There is none, one has weights that are no constants or do not fit, or they form no chain.
     """
-    found = []
+    found: list[Node] = []
     for proto in values.nodes:
         if proto.op_type not in OPERATORS or proto.domain not in {"", "ai.onnx"}:
             continue
@@ -50,12 +51,37 @@ def nodes_of(values: Values) -> list[Node]:
             raise ConversionError(f"{who} has {unknown[0]} that depends on inputs of the graph, expected constants")
         try:
             settings = Settings.of(proto.op_type, _attributes(proto))
-            found.append(Node(proto, settings, arrays, onnx_layer.layers(settings, arrays)))
+            node = Node(proto, settings, arrays, onnx_layer.layers(settings, arrays))
         except ValueError as error:
             raise ConversionError(f"{who}: {error}") from None
+        if not any(_is_same(node, other) for other in found):
+            found.append(node)
     if not found:
         raise ConversionError("the graph has no recurrent node: no GRU, LSTM or RNN")
+    _check_chain(found, values)
     return found
+
+
+def _is_same(node: Node, other: Node) -> bool:
+    """Whether two nodes have the same settings and weights."""
+    pairs = [(node.arrays.get(name), other.arrays.get(name)) for name in "WRBP"]
+    same = (a is b if a is None or b is None else np.array_equal(a, b) for a, b in pairs)
+    return node.settings == other.settings and all(same)
+
+
+def _check_chain(nodes: Sequence[Node], values: Values) -> None:
+    """Checks that each node reads what the one before has computed, or what that one reads.
+
+    Raises:
+        ConversionError: It does not.
+    """
+    for before, node in pairwise(nodes):
+        read = sources(values.nodes, node.proto.input[0])
+        if not read & {name for name in before.proto.output if name} and before.proto.input[0] != node.proto.input[0]:
+            raise ConversionError(
+                f"the node {node.proto.name or node.proto.output[0]!r:.60} does not read what "
+                f"{before.proto.name or before.proto.output[0]!r:.60} computes: they are no chain of layers"
+            )
 
 
 def _attributes(proto: Any) -> dict[str, Any]:

