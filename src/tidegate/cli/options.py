@@ -13,10 +13,10 @@ from tidegate.training.settings import WORD_DROPOUT, ClassWeights, Settings
 
 ModelArgument = Annotated[Path, typer.Argument(metavar="MODEL", help="A model file that `tidegate train` wrote.")]
 LabelledArgument = Annotated[
-    Path, typer.Argument(metavar="FILE", help="Labelled texts: CSV, TSV, JSON, Parquet, fastText.")
+    Path, typer.Argument(metavar="FILE", help="Labelled texts: CSV, TSV, JSON, Parquet, fastText; or a folder.")
 ]
 TextsArgument = Annotated[
-    str, typer.Argument(metavar="FILE", help="CSV, TSV, JSON, Parquet, .txt; - is standard input.")
+    str, typer.Argument(metavar="FILE", help="CSV, TSV, JSON, Parquet, .txt; a folder; - is standard input.")
 ]
 TextOption = Annotated[str | None, typer.Option(metavar="COLUMN", help="Column of the texts, if not obvious.")]
 LabelOption = Annotated[str | None, typer.Option(metavar="COLUMN", help="Column of the labels, if not obvious.")]

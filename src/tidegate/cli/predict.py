@@ -17,6 +17,7 @@ from tidegate.cli.options import KindOption, ModelArgument, OverwriteOption, Tex
 from tidegate.cli.words import show_words
 from tidegate.data import tables
 from tidegate.data.outputs import STDOUT, TABLES, check_inputs
+from tidegate.files.writing import is_stream
 
 
 def predict(
@@ -56,7 +57,7 @@ def predict(
     with tables.writer(target.path if target else data_stream(), target.format.name if target else to) as append:
         parts = texts.read(file, kind, text, output=target)
         for part, columns in _in_turn(
-            parts, lambda part: _predicted(loaded, part.texts), at_once=not Path(file).is_file()
+            parts, lambda part: _predicted(loaded, part.texts), at_once=file == "-" or is_stream(file)
         ):
             append(texts.joined(part.columns, columns, "predict"), part.schema)
             count += len(part)
