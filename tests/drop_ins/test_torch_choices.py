@@ -136,7 +136,7 @@ def test_second_derivatives_of_the_native_way(choices: Choices) -> None:
 def test_compiled_and_exported(choices: Choices, dtype: torch.dtype) -> None:
     """A compiled layer has the values and gradients of the layer itself, in one graph; an exported one its values."""
     torch.compiler.reset()
-    layer, x = layer_of(choices, num_layers=2, bidirectional=True).to(dtype), inputs(3, B, I).to(dtype)
+    layer, x = layer_of(choices, num_layers=2, bidirectional=True).to(dtype), inputs(2, B, I).to(dtype)
     compiled = torch.compile(layer, backend="aot_eager", fullgraph=True)
     expected = results(layer, x)
     found = compiled(x)

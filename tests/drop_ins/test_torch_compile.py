@@ -78,7 +78,7 @@ def test_inductor_runs_the_layer(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CI", "true")
     model = Tagger()
     compiled = torch.compile(model, fullgraph=True)
-    quick = {"compile_threads": 1, "cpp.vec_isa_ok": True, "cpp_cache_precompile_headers": False}  # for so little code
+    quick = {"compile_threads": 1, "cpp.vec_isa_ok": True}  # neither a pool of processes nor probes of the compiler
     fresh = torch.compiler.config.patch(force_disable_caches=True)  # type: ignore[attr-defined]
     with fresh, inductor.patch(quick):
         results = [values_and_gradients(call, model, inputs(), None) for call in (compiled, model)]

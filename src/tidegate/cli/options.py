@@ -16,10 +16,10 @@ from tidegate.training.settings import VECTOR_DROPOUT, WORD_DROPOUT, ClassWeight
 ModelArgument = Annotated[Path, typer.Argument(metavar="MODEL", help="A model file that `tidegate train` wrote.")]
 LabelledArgument = Annotated[
     Path,
-    typer.Argument(metavar="FILE", help="Labelled texts or numbers: CSV, TSV, JSON, Parquet, fastText."),
+    typer.Argument(metavar="FILE", help="Labelled texts or numbers: CSV, TSV, JSON, Parquet, fastText; or a folder."),
 ]
 TextsArgument = Annotated[
-    str, typer.Argument(metavar="FILE", help="CSV, TSV, JSON, Parquet, .txt; - is standard input.")
+    str, typer.Argument(metavar="FILE", help="CSV, TSV, JSON, Parquet, .txt; a folder; - is standard input.")
 ]
 TextOption = Annotated[str | None, typer.Option(metavar="COLUMN", help="Column of the texts, if not obvious.")]
 LabelOption = Annotated[str | None, typer.Option(metavar="COLUMN", help="Column of the labels, if not obvious.")]

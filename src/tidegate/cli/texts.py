@@ -11,6 +11,7 @@ from typing import Any
 from tidegate.cli.options import Kind
 from tidegate.data import tables
 from tidegate.data.outputs import Output
+from tidegate.data.tables.folders import files_of
 from tidegate.data.tables.kinds import kind_by_name
 from tidegate.data.tables.survey import can_be_read_twice
 from tidegate.files.writing import is_stream
@@ -24,7 +25,7 @@ def read(
     """Reads texts part by part.
 
     Args:
-        source: A file, or "-" for standard input.
+        source: A file, a folder or a pattern of files, or "-" for standard input.
         kind: What the rows look like; None to go by how they begin, and by the suffix.
         text: Column of the texts; None to guess it.
         output: The table that all columns go to; None for standard output. A file has its columns above the first row,
@@ -58,14 +59,20 @@ def opened(source: str, kind: Kind | None, output: Output | None) -> Iterator[tu
     Raises:
         FileNotFoundError: As in `read`.
     """
-    if source != "-" and not Path(source).exists():
-        hint = "; for a text itself there is predict MODEL --words TEXT, or a pipe with - as FILE"
-        raise FileNotFoundError(f"there is no file {source!r}" + hint * any(map(str.isspace, source)))
+    hint = "; for a text itself there is predict MODEL --words TEXT, or a pipe with - as FILE"
+    hint *= any(map(str.isspace, source))
+    try:
+        several = files_of(source)
+    except FileNotFoundError as error:
+        raise FileNotFoundError(f"{error}{hint}") from None
+    if source != "-" and not several and not Path(source).exists():
+        raise FileNotFoundError(f"there is no file {source!r}{hint}")
     kind_out = output.format.name if output else "jsonl"
     asked: str | None = kind or (None if source == "-" else kind_by_name(source))
     stream: Any = sys.stdin.buffer if source == "-" else source
     with ExitStack() as stack:
-        if output and kind_out != "jsonl" and asked in {None, "jsonl"} and not can_be_read_twice(stream):
+        waits = bool(output) and kind_out != "jsonl" and asked in {None, "jsonl"}
+        if output and waits and not several and not can_be_read_twice(stream):
             beside = None if is_stream(output.path) else output.path.resolve().parent
             kept = stack.enter_context(TemporaryFile(dir=beside))
             shutil.copyfileobj(stream if source == "-" else stack.enter_context(Path(source).open("rb")), kept)

@@ -4,11 +4,11 @@ from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import chain, islice
-from pathlib import Path
 from typing import Any
 
 import tidegate
 from tidegate.cli.inputs import Part
+from tidegate.files.writing import is_stream
 
 Columns = Mapping[str, Any]
 
@@ -18,7 +18,7 @@ def worked_on(
 ) -> Iterator[tuple[Part, Columns]]:
     """Yields parts and what is made of their sequences, in their order.
 
-    Of a file of many parts every thread works on one of its own: Python cuts texts on one thread at a time, while the
+    Of many parts each thread works on one of its own: Python cuts texts on one thread at a time, while the
     networks of others run in native code. A part that comes by a pipe is answered before the next one is there.
 
     Args:
@@ -27,7 +27,8 @@ def worked_on(
         work: Makes columns of sequences.
     """
     threads = tidegate.get_num_threads()
-    first = list(islice(parts, threads)) if Path(source).is_file() else []
+    at_once = source == "-" or is_stream(source)
+    first = [] if at_once else list(islice(parts, threads))
     if threads == 1 or len(first) < threads:
         yield from ((part, work(part.sequences)) for part in chain(first, parts))
         return

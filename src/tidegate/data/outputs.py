@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
+from tidegate.data.tables.folders import files_of
 from tidegate.data.tables.kinds import KINDS
 from tidegate.files.writing import StrPath, check_place, descriptor, is_stream
 
@@ -105,12 +106,14 @@ def check_inputs(place: Path, inputs: Iterable[StrPath | None]) -> None:
     if stat.S_ISCHR(output.st_mode) or stat.S_ISSOCK(output.st_mode):
         return  # a terminal is read and written
     for name in inputs:
+        if name is None:
+            continue
         try:
-            same = name is not None and os.path.samestat(output, os.fstat(0) if name == "-" else os.stat(name))
+            found = [os.fstat(0)] if name == "-" else [os.stat(path) for path in files_of(name) or [os.fspath(name)]]
         except (OSError, ValueError):  # a share, say, that stands where a file could
             continue
-        if same:
-            alias = "" if os.fspath(name or "") == os.fspath(place) else f" ({name})"
+        if any(os.path.samestat(output, each) for each in found):
+            alias = "" if os.fspath(name) == os.fspath(place) else f" ({name})"
             raise FileExistsError(
                 f"the output {place} is also an input{alias}, which would be lost: choose another file"
             )

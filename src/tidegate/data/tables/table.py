@@ -1,11 +1,11 @@
 """Tables of texts and labels, whole or part by part."""
 
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any
+from typing import Any, Self
 
 from tidegate.data.tables.columns import column_of, fields_of, guess_columns
 from tidegate.data.tables.containers import Source
@@ -19,7 +19,8 @@ from tidegate.data.tables.values import plain_values, text_of
 LONGEST_TEXT = 1 << 24
 """Characters; ten times the longest novels. To read one word takes some hundred bytes of memory."""
 
-_FIRST_ROWS = 1024  # by which the columns of a pipe are chosen
+FIRST_ROWS = 1024
+"""Rows of a pipe by which its columns are chosen."""
 
 
 @dataclass(frozen=True)
@@ -42,6 +43,16 @@ class Table:
     text_column: str
     label_column: str | None
     schema: Any = None
+
+    @classmethod
+    def of(cls, columns: Block, text: str, label: str | None) -> Self:
+        """Takes texts and labels from the columns of a whole table.
+
+        Raises:
+            ValueError: A text is no text or too long, or a label is missing or is neither text nor number.
+        """
+        texts, labels = _cells(columns, text, label, first_row=1)
+        return cls(texts, labels, {name: plain_values(values) for name, values in columns.items()}, text, label)
 
     def __len__(self) -> int:
         return len(self.texts)
@@ -122,11 +133,11 @@ def stream(
         known = survey(source, kind, typed=typed, whole=size is None, some=not others)
         guess = partial(guess_columns, text=text, label=label, need_label=need_label)
         chosen = guess(known.sample) if known and known.sample else None
-        needed = None if others or not (chosen and known) else _needed(known.sample, *chosen)
+        needed = None if others or not (chosen and known) else columns_of(known.sample, *chosen)
         known = replace(known, sample={}) if known and needed else known  # what it holds is no longer of use
         found = blocks(source, kind, size, needed)
         if size is None and not others and not known:
-            found = _gathered(blocks(source, kind, _FIRST_ROWS), guess)
+            found = gathered(blocks(source, kind, FIRST_ROWS), guess)
         for block in found:
             columns = known.completed(block) if known and not needed else block
             chosen = chosen or guess(columns)
@@ -140,10 +151,13 @@ def stream(
         raise ValueError(f"{name}: {error}") from None
 
 
-def _gathered(parts: Iterator[Block], guess: Callable[[Block], tuple[str, str | None]]) -> Iterator[Block]:
-    """Gathers what can be read once only into one block; columns of no use are left out from the first rows on.
+def gathered(parts: Iterable[Block], guess: Callable[[Block], tuple[str, str | None]] | None) -> Iterator[Block]:
+    """Gathers the blocks of a table into one, if there are any.
 
-    If these do not say which ones that are, all are kept: a column of labels may come late.
+    Args:
+        parts: The blocks.
+        guess: Finds the columns of texts and labels in the first rows; the others are left out from there on. If these
+            rows do not say which ones they are, all are kept: a column of labels may come late. None to keep all.
     """
     table: Block = {}
     rows, asked, needed = 0, False, None
@@ -155,10 +169,10 @@ def _gathered(parts: Iterator[Block], guess: Callable[[Block], tuple[str, str | 
         rows += size
         for column in table.values():
             column.extend([None] * (rows - len(column)))
-        if not asked and rows >= _FIRST_ROWS:
+        if guess and not asked and rows >= FIRST_ROWS:
             asked = True
             with suppress(ValueError):
-                needed = _needed(table, *guess(table))
+                needed = columns_of(table, *guess(table))
                 table = {name: table[name] for name in needed}
     if table:
         yield table
@@ -217,7 +231,7 @@ def _values(columns: Block, name: str, size: int) -> list[Any]:
     return [None] * size if found is None else list(found)
 
 
-def _needed(columns: Mapping[str, Any], *names: str | None) -> list[str]:
+def columns_of(columns: Mapping[str, Any], *names: str | None) -> list[str]:
     """Names the columns in which texts and labels are, of which one may be a field in the records of a column."""
     return list(dict.fromkeys(part for name in names if name for part in (name, _outer(name)) if part in columns))
 

@@ -1,0 +1,167 @@
+"""Tables that are cut into several files: a folder, or a pattern such as `data/*.parquet`."""
+
+import glob
+import os
+from collections.abc import Collection, Iterator
+from pathlib import Path
+
+from tidegate.data.tables import table
+from tidegate.data.tables.columns import guess_columns
+from tidegate.data.tables.containers import Source
+from tidegate.data.tables.kinds import KINDS, kind_by_name
+from tidegate.data.tables.rows import Block, blocks
+from tidegate.data.tables.survey import survey
+from tidegate.data.tables.table import Table, columns_of, gathered
+
+_ROWS = 1024  # of a block
+
+
+def read(
+    path: str | os.PathLike[str],
+    text: str | None = None,
+    label: str | None = None,
+    *,
+    need_label: bool = True,
+    kind: str | None = None,
+    others: bool = True,
+) -> Table:
+    """Reads a whole table: a file, or the files of a folder or a pattern, one behind the other.
+
+    Args:
+        path: A file as in `table.read`, a folder, or a pattern such as `data/*.parquet`.
+        text: As in `table.read`, and so are the rest; of several files, the first one with rows says which columns are
+            those of texts and labels.
+        label: Likewise.
+        need_label: Likewise.
+        kind: Likewise.
+        others: Likewise.
+
+    Raises:
+        ImportError: As in `table.read`.
+        OSError: As in `table.read`.
+        ValueError: As in `table.read`, or a file lacks a column that the first one has.
+    """
+    files = files_of(path)
+    if files is None:
+        return table.read(path, text, label, need_label=need_label, kind=kind, others=others)
+    needed, text, label = _columns(files, kind, text, label, need_label=need_label)
+    for columns in gathered(_blocks(files, kind, needed, others=others), None):
+        try:
+            return Table.of(columns, text, label)
+        except ValueError as error:
+            raise ValueError(f"{os.fspath(path)}: {error}") from None
+    raise ValueError(f"{os.fspath(path)}: there are no rows")
+
+
+def stream(
+    source: Source,
+    kind: str | None = None,
+    *,
+    text: str | None = None,
+    label: str | None = None,
+    need_label: bool = False,
+    size: int | None = 1024,
+    others: bool = True,
+    typed: bool = False,
+) -> Iterator[Table]:
+    """Reads a table part by part: a file, a stream, or the files of a folder or a pattern, one behind the other.
+
+    Args:
+        source: A file or a stream as in `table.stream`, a folder, or a pattern such as `data/*.parquet`.
+        kind: As in `table.stream`, and so are the rest.
+        text: Of several files, the first one with rows says which columns are those of texts and labels.
+        label: Likewise.
+        need_label: As in `table.stream`.
+        size: The most rows of a part, which is of one file; None for a part for each file.
+        others: As in `table.stream`.
+        typed: As in `table.stream`.
+
+    Yields:
+        Parts of one row or more.
+
+    Raises:
+        ImportError: As in `table.stream`.
+        OSError: As in `table.stream`.
+        ValueError: As in `table.stream`.
+    """
+    files = files_of(source)
+    if files is not None:
+        _, text, label = _columns(files, kind, text, label, need_label=need_label)
+    for each in [source] if files is None else files:
+        yield from table.stream(
+            each, kind, text=text, label=label, need_label=need_label, size=size, others=others, typed=typed
+        )
+
+
+def files_of(source: Source) -> list[str] | None:
+    """Lists the files of a folder or of a pattern, in the order of their names.
+
+    In a folder, and in those inside it, files whose suffix is that of a table count; hidden ones, and those that Spark
+    and others put beside their data (`_SUCCESS`), do not.
+
+    Args:
+        source: A name, or an open binary stream.
+
+    Returns:
+        The files; None for what is a single one, or none yet.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+    """
+    if not isinstance(source, str | os.PathLike):
+        return None
+    name = os.fspath(source)
+    if os.path.isdir(name):
+        inside = (path for path in Path(name).rglob("*") if path.is_file() and kind_by_name(path))
+        found = [str(path) for path in inside if not any(map(_is_aside, path.relative_to(name).parts))]
+        expected = ", ".join(suffix for known in KINDS.values() for suffix in known)
+        wanted = f"there is no table in the folder {name!r}, expected files that end in {expected}"
+    elif glob.has_magic(name) and not os.path.exists(name):
+        found = [path for path in glob.glob(name, recursive=True) if os.path.isfile(path)]
+        wanted = f"no file fits the pattern {name!r}"
+    else:
+        return None
+    if not found:
+        raise FileNotFoundError(wanted)
+    return sorted(found)
+
+
+def _is_aside(name: str) -> bool:
+    return name.startswith((".", "_"))
+
+
+def _columns(
+    files: list[str], kind: str | None, text: str | None, label: str | None, *, need_label: bool
+) -> tuple[list[str], str, str | None]:
+    """Finds the columns of texts and labels by the first file with rows, and which columns hold them.
+
+    Raises:
+        ValueError: They are not obvious, or no file has rows.
+    """
+    for file in files:
+        try:
+            known = survey(file, kind, typed=False, whole=False, some=True)
+            if known and known.sample:
+                text, label = guess_columns(known.sample, text, label, need_label=need_label)
+                return columns_of(known.sample, text, label), text, label
+        except ValueError as error:
+            raise ValueError(f"{file}: {error}") from None
+    raise ValueError(f"there are no rows in {files[0]} and {len(files) - 1:,} other files")
+
+
+def _blocks(files: list[str], kind: str | None, needed: Collection[str], *, others: bool) -> Iterator[Block]:
+    """Reads one file behind the other.
+
+    Raises:
+        ValueError: One is damaged, or lacks a column of texts or labels.
+    """
+    for file in files:
+        missing: set[str] | None = None
+        try:
+            for block in blocks(file, kind, _ROWS, None if others else needed):
+                missing = (set(needed) if missing is None else missing) - block.keys()
+                yield block
+        except ValueError as error:
+            raise ValueError(f"{file}: {error}") from None
+        if missing:
+            raise ValueError(f"{file}: there is no column {min(missing)!r}, which other files have")
