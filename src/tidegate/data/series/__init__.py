@@ -1,7 +1,8 @@
 """Sequences of numbers in tables: long tables with a step a row, and tables with a sequence a row.
 
 `table` reads them, `roles` says which column is what and guesses it, `long` puts the steps of a long table in order,
-`listed` makes arrays of lists, `cells` and `arrow_cells` make numbers of what a cell holds.
+`listed` makes arrays of lists, `cells` and `arrow_cells` make numbers of what a cell holds. `ts` and `ragged` read
+files of the UEA archive and arrays of numpy.
 """
 
 from tidegate.data.series.roles import Asked, Roles
