@@ -146,6 +146,24 @@ def stream(
         raise ValueError(f"{name_of(source)}: {error}") from None
 
 
+def series_of(block: Block, asked: Asked = NOTHING, *, need_label: bool = True) -> Series:
+    """Takes the sequences of a table that is in memory.
+
+    Args:
+        block: Its columns, lists or arrays of Arrow, of one row or more.
+        asked: As in `read`.
+        need_label: As in `read`.
+
+    Raises:
+        ValueError: As in `read`.
+    """
+    roles = find_roles(_looks_of_block(block), asked, need_label=need_label)
+    if roles.key is not None:
+        return _whole(iter([block]), roles)
+    labels = {name: plain_values(block[name]) for name in roles.labels}
+    return Series(sequences_of(block, roles.features), labels, roles, labels)
+
+
 def _reader_of(source: Source) -> Any:
     """Returns what reads a file that is no table, by its suffix."""
     return _READERS.get(Path(source).suffix.lower()) if isinstance(source, str | os.PathLike) else None
