@@ -72,11 +72,11 @@ def times_of(column: Sequence[Any], name: str, first_row: int = 1) -> npt.NDArra
     Raises:
         ValueError: A time is missing, or is neither a number nor in ISO 8601.
     """
-    times = [_time(value, row, name) for row, value in enumerate(column, first_row)]
+    times = [time_of(value, row, name) for row, value in enumerate(column, first_row)]
     return np.array(times, np.int64 if all(type(time) is int for time in times) else np.float64)
 
 
-def _time(value: Any, row: int, name: str) -> int | float:
+def time_of(value: Any, row: int, name: str) -> int | float:
     """Returns a time as a number: itself, or nanoseconds."""
     if isinstance(value, int | float) and not math.isnan(value):
         return value

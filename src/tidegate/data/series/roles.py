@@ -119,7 +119,7 @@ def find_roles(looks: Looks, asked: Asked, *, need_label: bool) -> Roles:
     Raises:
         ValueError: A column is not there, has two roles, or cannot be guessed.
     """
-    asked = replace(asked, features=_split(asked.features, looks), labels=_split(asked.labels, looks))
+    asked = split_names(asked, looks)
     for name in (*asked.features, asked.key, asked.time, *asked.labels):
         if name is not None and name not in looks.by_name:
             raise ValueError(f"there is no column {name!r}; {looks.listed()}")
@@ -135,6 +135,11 @@ def find_roles(looks: Looks, asked: Asked, *, need_label: bool) -> Roles:
     _check_apart(features=features, key=[key], time=[time], label=labels)
     roles = Roles(features=tuple(features), key=key, time=time, labels=tuple(labels))
     return Roles(**vars(roles) | {"unused": tuple(name for name in looks.by_name if name not in roles.needed)})
+
+
+def split_names(asked: Asked, looks: Looks) -> Asked:
+    """Takes texts that list several columns apart."""
+    return replace(asked, features=_split(asked.features, looks), labels=_split(asked.labels, looks))
 
 
 def _split(names: tuple[str, ...], looks: Looks) -> tuple[str, ...]:

@@ -1,9 +1,11 @@
 """Sequences of numbers read from tables, whole or part by part."""
 
+import os
 import warnings
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,7 +13,9 @@ import numpy.typing as npt
 
 from tidegate.data.series.listed import sequences_of
 from tidegate.data.series.long import LongTable
-from tidegate.data.series.roles import Asked, Looks, Roles, find_roles, look_of, reads_as_series
+from tidegate.data.series.ragged import read_npz
+from tidegate.data.series.roles import Asked, Looks, Roles, find_roles, look_of, reads_as_series, split_names
+from tidegate.data.series.ts import read_ts
 from tidegate.data.tables.containers import Source
 from tidegate.data.tables.kinds import KINDS, TableWarning
 from tidegate.data.tables.rows import Block, blocks
@@ -24,6 +28,7 @@ Array = npt.NDArray[np.floating[Any]]
 NOTHING = Asked()
 """Nothing is known of the columns."""
 
+_READERS = {".ts": read_ts, ".npz": read_npz}
 _ROWS = 1024  # of a part
 _LONG_ROWS = 1 << 16  # of a long table that are read at once
 
@@ -111,6 +116,9 @@ def stream(
     if kind is not None and kind not in KINDS:
         raise ValueError(f"the kind of table is {kind!r}, expected one of {', '.join(KINDS)}")
     try:
+        if kind is None and (reader := _reader_of(source)):
+            yield _chosen(_of_arrays(*reader(Path(source)), need_label=need_label), asked)  # type: ignore[arg-type]
+            return
         known = survey(source, kind, typed=typed, whole=size is None, some=True)
         looks = _looks(known.sample, known.schema) if known and known.sample else None
         pieces: Iterator[Block] | None = None
@@ -138,6 +146,69 @@ def stream(
         raise ValueError(f"{name_of(source)}: {error}") from None
 
 
+def series_of(block: Block, asked: Asked = NOTHING, *, need_label: bool = True) -> Series:
+    """Takes the sequences of a table that is in memory.
+
+    Args:
+        block: Its columns, lists or arrays of Arrow, of one row or more.
+        asked: As in `read`.
+        need_label: As in `read`.
+
+    Raises:
+        ValueError: As in `read`.
+    """
+    roles = find_roles(_looks_of_block(block), asked, need_label=need_label)
+    if roles.key is not None:
+        return _whole(iter([block]), roles)
+    labels = {name: plain_values(block[name]) for name in roles.labels}
+    return Series(sequences_of(block, roles.features), labels, roles, labels)
+
+
+def _reader_of(source: Source) -> Any:
+    """Returns what reads a file that is no table, by its suffix."""
+    return _READERS.get(Path(source).suffix.lower()) if isinstance(source, str | os.PathLike) else None
+
+
+def _of_arrays(sequences: list[Array], labels: Any, *, need_label: bool) -> Series:
+    """Makes what a table would be of sequences and their labels: columns `case`, counted from 1, and `label`.
+
+    Raises:
+        ValueError: There is no sequence, or there are no labels where they are needed.
+    """
+    if not sequences:
+        raise ValueError("there are no sequences")
+    if need_label and labels is None:
+        raise ValueError("there are no labels")
+    K = max((sequence.shape[1] for sequence in sequences if len(sequence)), default=0)
+    if wrong := next((b for b, sequence in enumerate(sequences, 1) if sequence.shape[1] != K), None):
+        raise ValueError(
+            f"sequence {wrong} has {sequences[wrong - 1].shape[1]} features, expected {K} as the others have"
+        )
+    several = [np.asarray(labels)] if np.ndim(labels) == 1 else list(np.asarray(labels).T) if np.ndim(labels) else []
+    names = ["label"] if len(several) == 1 else [f"label_{c}" for c in range(len(several))]
+    known = {name: column.tolist() for name, column in zip(names, several, strict=True)}
+    roles = Roles(features=tuple(f"dim_{k}" for k in range(K)), labels=tuple(known) if need_label else ())
+    return Series(sequences, known if need_label else {}, roles, {"case": list(range(1, len(sequences) + 1)), **known})
+
+
+def _chosen(found: Series, asked: Asked) -> Series:
+    """Takes the features that are asked for.
+
+    Raises:
+        ValueError: There are no such features or labels, or a key or a time is asked for.
+    """
+    looks = Looks(dict.fromkeys((*found.roles.features, *found.labels), "number"), {})
+    asked = split_names(asked, looks)
+    for name in (*asked.features, *(asked.labels if found.labels else ()), asked.key, asked.time):
+        if name is not None and name not in looks.by_name:
+            raise ValueError(f"there is no {name!r}; there are {', '.join(map(repr, looks.by_name))}")
+    features = asked.features or found.roles.features
+    chosen = [found.roles.features.index(name) for name in features]
+    roles = replace(found.roles, features=features)
+    sequences = found.sequences if features == found.roles.features else [x[:, chosen] for x in found.sequences]
+    return replace(found, sequences=sequences, roles=roles)
+
+
 def _whole(pieces: Iterator[Block], roles: Roles) -> Series:
     """Puts a long table together."""
     table = LongTable(roles)
@@ -157,6 +228,8 @@ def holds_series(source: Source, kind: str | None = None) -> bool:
         OSError: As in `read`.
         ValueError: The file is damaged.
     """
+    if _reader_of(source):
+        return True
     if not can_be_read_twice(source):
         return False
     with warnings.catch_warnings():
