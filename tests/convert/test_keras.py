@@ -281,6 +281,7 @@ def test_weights_without_a_configuration_are_refused(tmp_path: Path) -> None:
         convert(tmp_path / "w.h5")
 
 
+@pytest.mark.filterwarnings("ignore")  # of Keras, which uses what torch and numpy will drop
 @pytest.mark.parametrize("kind", ["GRU", "LSTM", "SimpleRNN"])
 def test_models_made_by_keras_itself(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
     """With Keras here, a model with padding computes what ours does with sequences that have none."""
