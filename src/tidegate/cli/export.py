@@ -77,11 +77,9 @@ def export(
     }
     if not any(target.path for target in targets.values()):
         raise ValueError("nothing to write: choose " + " or ".join(f"--{each} FILE" for each in targets))
-    for option, given, of in (("--streaming", streaming, onnx), ("--weights", weights, c), ("--name", name, c)):
-        if given and not of:
-            raise ValueError(
-                f"{option} is given without {'--onnx' if option == '--streaming' else '--c'}, which it is for"
-            )
+    _check_use("--streaming", streaming, "--onnx", onnx)
+    _check_use("--weights", weights, "--c", c)
+    _check_use("--name", name, "--c", c)
     places = {
         each: outputs.output(target.path, (target.format,), (model,), overwrite=overwrite).path
         for each, target in targets.items()
@@ -100,6 +98,12 @@ def export(
                 lines = _c(to_c(network, place, name=name, weights=weights))
         show_facts([("file", str(place)), *lines])
         note(f"wrote {place}")
+
+
+def _check_use(option: str, given: object, owner: str, file: Path | None) -> None:
+    """Raises ValueError if an option is given without the file that it is about."""
+    if given and not file:
+        raise ValueError(f"{option} is given without {owner}, which it is for")
 
 
 def _onnx(network: Network, place: Path, streaming: bool) -> Iterator[tuple[str, str]]:
