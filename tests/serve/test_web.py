@@ -561,7 +561,7 @@ def test_the_page_shows_what_a_model_has(visit: Open, kind: str, maps: int, part
             "cell state after = " if kind == "lstm" else "memory after = "
         )
         sliders = {"rnn": 0, "fixed": 1, "chosen": 2, "lstm": 4}.get(kind, 3)
-        assert page.locator("#drawing [role=slider]").count() == sliders
+        expect(page.locator("#drawing [role=slider]")).to_have_count(sliders)
         assert shown(page, "#undo") == (kind != "rnn")
     page.fill("#text", "")
     expect(page.locator("#words-empty")).to_be_visible()
