@@ -18,7 +18,7 @@ BORED := 'A long tale of brothers and wars and ships and storms. But the movie i
 UPWARD := 'It could have been bad, but it is good.'
 DOWNWARD := 'It could have been good, but it is bad.'
 
-.PHONY: help venv demo test lint format native asan tsan fuzz kills lowest wheel bench bench-quick performance-page docs constraints charts clean
+.PHONY: help venv demo test lint format native asan tsan fuzz openapi kills lowest wheel bench bench-quick performance-page docs constraints charts clean
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:[^#]*## /\t/' | expand -t 18
@@ -108,8 +108,14 @@ lowest: ## the tests on the lowest versions that pyproject.toml allows
 	$(PYTHON) tests/lowest.py build/lowest
 	build/lowest/bin/python -m pytest tests $(PYTEST_ARGS)
 
-kills: venv ## training killed at 100 random moments and resumed: the weights are those of a run left alone
+openapi: venv ## 10,000 requests that the description of the service allows, or does not: make openapi EXAMPLES=1600
+	$(PYTHON) -m venv build/schemathesis
+	build/schemathesis/bin/python -m pip install --quiet 'schemathesis>=4,<5'
+	$(BIN)/python fuzz/openapi.py build/schemathesis/bin/schemathesis --examples $(or $(EXAMPLES),1600)
+
+kills: venv ## training and servers killed at 100 random moments each: weights, and states of sessions, are as if left alone
 	OMP_NUM_THREADS=1 $(BIN)/python fuzz/kill_training.py --runs 100
+	$(BIN)/python fuzz/kill_service.py --runs 100
 
 wheel: venv ## the wheel in dist/, and its size, which must stay below 3 MB
 	rm -rf dist

@@ -2,10 +2,12 @@
 
 Prints a table: accuracy and calibration error on the test part, log-loss, seconds and CPU seconds of training, and the
 largest error of the explanations of 1,000 texts, means over seeds. Everybody reads the same texts. C of the logistic
-regression is 1 or 10, whichever is better on a tenth of the texts to train on, and its time that of the last fit. What
-tidegate takes is the whole command, with its baselines. fastText has bigrams and two threads, and is left out if it is
-not installed (`pip install fasttext-wheel`). MR has no official split: each of its ten folds is a test part, and the
-first --folds of them are taken. Sets come from TIDEGATE_DATA; IMDB and opinions also from `tidegate data`.
+regression is 1 or 10, whichever is better on a tenth of the texts to train on, and its time that of the last fit.
+fastText has bigrams, 25 epochs, two threads and a learning rate of 0.1, 0.5 or 1, chosen likewise; it is left out if it
+is not installed (`pip install fasttext-wheel`). What tidegate takes is the whole command, with its baselines.
+
+MR has no official split: each of its ten folds is a test part, and the first --folds of them are taken. Sets come from
+TIDEGATE_DATA; IMDB and opinions also from `tidegate data`.
 
     TIDEGATE_DATA=… python benchmarks/bench_parts.py --sets mr sst2 --parts ngrams auto --seeds 3
 """
@@ -42,14 +44,16 @@ COLUMNS = ["text", "label"]
 EXPLAINED = 1000  # texts of the test part whose explanation is added up
 HELD = 10  # one text in so many chooses C
 Row = tuple[float, ...]
+Contestant = Callable[[pa.Table, pa.Table, int], Row]
 
 
 def splits(name: str, folds: int) -> Iterator[tuple[pa.Table, pa.Table]]:
     """Reads the training and the test part of a set, or of several folds."""
     folder = Path(os.environ["TIDEGATE_DATA"])
     if name != "mr":
-        sentences = [folder / "sst" / f"{name}_{part}.parquet" for part in ("train", "test")]
-        train, test = {"imdb": datasets.imdb, "opinions": opinions}.get(name, lambda: sentences)()
+        train, test = (folder / "sst" / f"{name}_{part}.parquet" for part in ("train", "test"))
+        if name in {"imdb", "opinions"}:
+            train, test = datasets.imdb() if name == "imdb" else opinions()
         yield pq.read_table(train, columns=COLUMNS), pq.read_table(test, columns=COLUMNS)
         return
     table = pq.read_table(folder / "mr" / "rt_polarity.parquet")
@@ -89,25 +93,34 @@ def bags_of_words(train: pa.Table, test: pa.Table, _: int) -> Row:
 
 def fast_text(train: pa.Table, test: pa.Table, seed: int) -> Row:
     """Trains fastText with bigrams on the words that tidegate reads, and judges it."""
-    fasttext = import_module("fasttext")
-    cut = Tokenizer.train(train["text"].to_pylist()).words
-    lines = [
-        f"__label__{label} {' '.join(cut(text)).lower()}\n"
-        for text, label in zip(*(train[name].to_pylist() for name in COLUMNS), strict=True)
-    ]
-    with tempfile.NamedTemporaryFile("w", suffix=".txt", encoding="utf-8") as file:
-        file.writelines(lines)
-        file.flush()
-        began = perf_counter(), process_time()
-        model = fasttext.train_supervised(file.name, wordNgrams=2, thread=2, seed=seed, verbose=0)
-        taken = since(*began)
-    classes = sorted(set(train["label"].to_pylist()))
+    cut, texts, labels = Tokenizer.train(train["text"].to_pylist()).words, train["text"].to_pylist(), train["label"]
+    lines = [" ".join(cut(text)).lower() for text in texts]
+    marked = [f"__label__{label} {line}\n" for label, line in zip(labels.to_pylist(), lines, strict=True)]
+    held = np.random.default_rng(0).permutation(len(texts)) < len(texts) // HELD
+
+    def fit(some: list[str], rate: float) -> Any:
+        with tempfile.NamedTemporaryFile("w", suffix=".txt", encoding="utf-8") as file:
+            file.writelines(some)
+            file.flush()
+            options = {"wordNgrams": 2, "epoch": 25, "thread": 2, "seed": seed, "verbose": 0}
+            return import_module("fasttext").train_supervised(file.name, lr=rate, **options)
+
+    def right(model: Any) -> int:
+        found = model.predict([line for line, out in zip(lines, held, strict=True) if out])[0]
+        truth = [f"__label__{label}" for label, out in zip(labels.to_pylist(), held, strict=True) if out]
+        return sum(names[0] == name for names, name in zip(found, truth, strict=True))
+
+    kept = [line for line, out in zip(marked, held, strict=True) if not out]
+    best = max((0.1, 0.5, 1.0), key=lambda rate: right(fit(kept, rate)))
+    began = perf_counter(), process_time()
+    model = fit(marked, best)
+    taken = since(*began)
+    classes = sorted(set(labels.to_pylist()))
     names, shares = model.predict([" ".join(cut(text)).lower() for text in test["text"].to_pylist()], k=len(classes))
     places = {f"__label__{label}": c for c, label in enumerate(classes)}
-    probabilities = np.zeros((len(names), len(classes)))
+    probabilities = np.full((len(names), len(classes)), 1e-7)
     for b, (some, values) in enumerate(zip(names, shares, strict=True)):
-        probabilities[b, [places[name] for name in some]] = values
-    probabilities = np.maximum(probabilities, 1e-7)
+        probabilities[b, [places[name] for name in some]] += values
     return *scores(test, classes, probabilities / probabilities.sum(axis=1, keepdims=True)), *taken
 
 
@@ -117,8 +130,8 @@ def tidegate(arguments: list[str]) -> str:
     return subprocess.run(command, check=True, capture_output=True, text=True).stdout
 
 
-def own(parts: str) -> Callable[[pa.Table, pa.Table, int], Row]:
-    """Returns what trains a model of these parts and judges it, with the error of its explanations."""
+def own(parts: str, options: list[str]) -> Contestant:
+    """Returns what trains a model of these parts, with more options, and judges it and its explanations."""
 
     def measure(train: pa.Table, test: pa.Table, seed: int) -> Row:
         with tempfile.TemporaryDirectory() as place:
@@ -127,7 +140,7 @@ def own(parts: str) -> Callable[[pa.Table, pa.Table, int], Row]:
                 pq.write_table(table, file)
             path, before = str(Path(place) / "model.safetensors"), _cpu_of_children()
             began = perf_counter()
-            tidegate(["train", files[0], "-o", path, "--parts", parts, "--seed", str(seed)])
+            tidegate(["train", files[0], "-o", path, "--parts", parts, "--seed", str(seed), *options])
             taken = perf_counter() - began, _cpu_of_children() - before
             found = json.loads(tidegate(["evaluate", path, files[1], "--json"]))
             model = load(path)
@@ -150,12 +163,15 @@ def main() -> None:
     parser.add_argument("--parts", nargs="+", default=["ngrams", "auto"])
     parser.add_argument("--seeds", type=int, default=1)
     parser.add_argument("--folds", type=int, default=1, help="of MR, 1 to 10")
+    parser.add_argument("--vectors", help="a file of word vectors that tidegate starts from too, in a row of its own")
     arguments = parser.parse_args()
     seeds = range(arguments.seeds)
-    contestants = {"TF-IDF + LR": (bags_of_words, range(1))}
+    contestants: dict[str, tuple[Contestant, range]] = {"TF-IDF + LR": (bags_of_words, range(1))}
     if find_spec("fasttext"):
         contestants["fastText"] = (fast_text, seeds)
-    contestants |= {f"tidegate {parts}": (own(parts), seeds) for parts in arguments.parts}
+    contestants |= {f"tidegate {parts}": (own(parts, []), seeds) for parts in arguments.parts}
+    if arguments.vectors:
+        contestants["tidegate --vectors"] = (own("auto", ["--vectors", arguments.vectors]), seeds)
     print(f"{'set':9} {'model':20} {'accuracy':>9} {'ECE':>7} {'log-loss':>9} {'seconds':>8} {'CPU s':>7} {'error':>8}")
     for name in arguments.sets:
         for title, (measure, runs) in contestants.items():

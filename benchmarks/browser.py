@@ -19,15 +19,15 @@ OPTIONS = [
 
 
 @contextmanager
-def served(model: Path) -> Iterator[str]:
-    """Runs the command on any free port; yields the page's address."""
-    command = [sys.executable, "-u", "-m", "tidegate", "serve", str(model), "--port", "0", "--threads", "1"]
+def served(*models: Path) -> Iterator[str]:
+    """Runs the command with models on any free port; yields the page's address."""
+    command = [sys.executable, "-u", "-m", "tidegate", "serve", *map(str, models), "--port", "0", "--threads", "1"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as running:
         try:
             line = running.stdout.readline() if running.stdout else ""
-            if " is at http://" not in line:
+            if " at http://" not in line:
                 raise RuntimeError(f"tidegate serve printed {line!r}, expected the address of the page")
-            yield line.split(" is at ")[1].split()[0]
+            yield line.split(" at ")[1].split()[0]
         finally:
             running.send_signal(signal.SIGINT)
             running.wait(10)

@@ -115,7 +115,7 @@ async def nothing() -> dict[str, str]:
 def main() -> None:
     """Serves until it is ended."""
     path, file, port = sys.argv[1:]
-    tidegate.set_num_threads(threads())
+    serve.compute_with(threads())
     model = tidegate.load(path, tidegate.TextModel)
     table = tables.read(file)
     app = serve.create_app({"model": model})

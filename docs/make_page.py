@@ -1,6 +1,7 @@
 """Takes the pictures of page.md, in Chromium: PYTHONPATH=benchmarks python docs/make_page.py MODEL [LSTM].
 
-MODEL is a GRU; trained with `--chrono` it shows most. Of a second model, trained with `--cell lstm`, a unit is shown.
+MODEL is a GRU; trained with `--chrono` it shows most. Of a second model, trained with `--cell lstm`, a unit is shown,
+and its words beside those of the first.
 Classes that are called 0 and 1 in the model are shown as negative and positive.
 """
 
@@ -55,11 +56,11 @@ def take_unit(page: Page, gate: str, key: str, name: str) -> None:
     take(page, name, "#inside")
 
 
-def renamed(model: Path, folder: Path) -> Path:
-    """Saves a model as reviews.safetensors, its classes called as they are shown."""
+def renamed(model: Path, folder: Path, name: str = "reviews") -> Path:
+    """Saves a model by another name, its classes called as they are shown."""
     loaded = tidegate.load(model)
     labels = NAMES.get(loaded.config.labels, loaded.config.labels)
-    path = folder / "reviews.safetensors"
+    path = folder / f"{name}.safetensors"
     tidegate.TextModel(replace(loaded.config, labels=labels), loaded.tokenizer, loaded.arrays).save(path)
     return path
 
@@ -80,6 +81,12 @@ def main() -> None:
         for lstm in map(Path, sys.argv[2:]):
             with browser.served(renamed(lstm, Path(folder))) as address:
                 take_unit(opened(chromium, address, 1180), "input gate i", "Home", "unit-lstm")
+            pair = (Path(sys.argv[1]), lstm)
+            both = [renamed(model, Path(folder), name) for model, name in zip(pair, ("gru", "lstm"), strict=True)]
+            with browser.served(*both) as address:
+                page = opened(chromium, address, 1180)
+                page.wait_for_selector("#other-words > *")
+                take(page, "beside", "#beside")
 
 
 if __name__ == "__main__":

@@ -32,7 +32,8 @@ inline Floats allocate_floats(int64_t count) {
   void* p = std::aligned_alloc(static_cast<size_t>(alignment), static_cast<size_t>(bytes));
   if (!p) throw std::bad_alloc();
 #if defined(__linux__)
-  if (alignment == kHugePage) madvise(p, static_cast<size_t>(bytes), MADV_HUGEPAGE);
+  // The end of a block is left on small pages: a huge one would take memory that nobody asked for.
+  if (alignment == kHugePage) madvise(p, static_cast<size_t>(wanted / kHugePage * kHugePage), MADV_HUGEPAGE);
 #endif
   return Floats(static_cast<float*>(p));
 }

@@ -36,7 +36,12 @@ LEVELS = {room: level for level, rooms in enumerate(ROOMS) for room in rooms} | 
 SOURCES = sorted(PACKAGE.rglob("*.py"))
 
 # What only the extras bring. Training and the command line may import these; what a trained model needs may not.
-EXTRAS = {"torch", "pyarrow", "sklearn", "typer", "rich", "matplotlib", "fastapi", "pydantic", "uvicorn"}
+EXTRAS = {"torch", "pyarrow", "sklearn", "typer", "rich", "matplotlib", "fastapi", "pydantic", "uvicorn"} | {
+    "onnx",
+    "onnxruntime",
+    "h5py",
+    "keras",
+}
 
 LONGEST_FUNCTION = 60
 MOST_FUNCTIONS = 30

@@ -13,6 +13,8 @@ PAGES = (
     "docs/sequences.md",
     "docs/deployment.md",
     "docs/streams.md",
+    "docs/service.md",
+    "docs/conversion.md",
     "docs/export.md",
     "docs/inspection.md",
     "docs/gradient-flow.md",
@@ -36,9 +38,10 @@ def test_the_python_of_a_page_runs(
 ) -> None:
     """The Python blocks of a page run one after another, next to a model file of the name that they use."""
     pytest.importorskip("torch")
-    if page == "docs/export.md":
+    if page in {"docs/conversion.md", "docs/export.md"}:
         pytest.importorskip("onnx")
         pytest.importorskip("onnxruntime")
+        pytest.importorskip("h5py")
     shutil.copy(tiny_model, tmp_path / "model.safetensors")
     monkeypatch.chdir(tmp_path)
     text, namespace = (ROOT / page).read_text(encoding="utf-8"), dict[str, object]()

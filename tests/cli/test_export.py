@@ -26,6 +26,29 @@ def test_a_file_of_onnx(shell: Shell, folder: Path) -> None:
     assert "is not a file of ONNX, and would be lost" in shell("export model.safetensors --onnx mine.onnx")[2]
 
 
+def test_weights_for_torch(shell: Shell, folder: Path) -> None:
+    """The module that loads them is shown; a model file, which is a safetensors file too, is not replaced."""
+    for suffix in ("pt", "safetensors"):
+        for _ in range(2):
+            code, out, err = shell(f"export model.safetensors --torch weights.{suffix}")
+            assert (code, err) == (0, f"wrote weights.{suffix}\n")
+    assert "self.rnn = nn.GRU(8, 8, num_layers=1" in out
+    assert re.search(r"^largest error +\d\.\de-0\d over \d+ numbers *$", out, re.MULTILINE), out
+    (folder / "other.safetensors").write_bytes((folder / "model.safetensors").read_bytes())
+    assert "would be lost" in shell("export model.safetensors --torch other.safetensors")[2]
+
+
+def test_weights_for_keras(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The model that loads them is shown, and that nothing was compared where Keras is not installed."""
+    pytest.importorskip("h5py")
+    monkeypatch.setattr("tidegate.convert.to_keras._keras", lambda: None)
+    for _ in range(2):
+        code, out, err = shell("export model.safetensors --keras net.weights.h5")
+        assert (code, err) == (0, "wrote net.weights.h5\n")
+    assert "x = layers.GRU(8, return_sequences=False" in out
+    assert "nothing: Keras is not installed" in out
+
+
 @needs_compiler
 def test_a_file_of_c(shell: Shell, folder: Path) -> None:
     """Sizes, the time of a step and the largest error are shown."""

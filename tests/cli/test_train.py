@@ -11,8 +11,10 @@ import numpy as np
 import pytest
 
 import tidegate
+from tidegate.cli.comparison import Trained, verdict
 from tidegate.data import tables
-from tidegate.models.metrics import Report, score
+from tidegate.models.metrics import score
+from tidegate.training.events import Epoch
 
 Shell = Callable[..., tuple[int, str, str]]
 TO = "-o new.safetensors"
@@ -114,10 +116,11 @@ def test_n_grams_alone_need_no_network(shell: Shell, folder: Path, small: str) -
     assert "no gates" in shell("units new.safetensors test.csv")[2]
 
 
-def report(right: int) -> Report:
-    """Scores of a model that is right on the first so many of a thousand texts."""
+def trained(title: str, right: int) -> Trained:
+    """A model that is right on the first so many of a thousand texts."""
     truth = np.arange(1000) % 2
-    return score(truth, np.eye(2)[np.where(np.arange(1000) < right, truth, 1 - truth)], ("no", "yes"))
+    report = score(truth, np.eye(2)[np.where(np.arange(1000) < right, truth, 1 - truth)], ("no", "yes"))
+    return Trained(title, title == "GRU", Epoch(1, 0.5, report, 1.0, None), 1.0)
 
 
 @pytest.mark.parametrize(
@@ -131,9 +134,8 @@ def report(right: int) -> Report:
 )
 def test_the_verdict_is_a_sentence(right: int, sentence: str) -> None:
     """Whether the GRU beats the average of 700 right answers, and whether chance explains it, is said in words."""
-    from tidegate.cli.comparison import verdict
-
-    assert verdict("GRU", report(right), report(700)).startswith(sentence)
+    found = verdict(trained("GRU", right), trained("average", 700), "the average", "The order is of no use.")
+    assert found.startswith(sentence)
 
 
 def test_baselines_can_be_left_out(shell: Shell, small: str) -> None:
@@ -438,7 +440,7 @@ def test_shorter_texts_are_advised_where_most_would_stay(distance: int, shorter:
 @pytest.mark.parametrize(
     ("rows", "message"),
     [
-        ([f"film {n % 7},{n / 7:.3f}" for n in range(60)], "are numbers with a fraction"),
+        ([f"yes,{('yes', 'no')[n % 2]}" if n % 2 == 0 else "no,no" for n in range(60)], "are those of column 'label'"),
         ([f"film {n % 7},u{n}" for n in range(60)], "has 60 different labels in 60 rows"),
         ([f"film {n % 7},{('a', 'b', 'a|b')[n % 3]}" for n in range(60)], "reads as several labels in one cell"),
         ([f"0.{n % 7} 0.5,{'ab'[n % 2]}" for n in range(60)], "the texts of column 'text' are numbers"),
@@ -453,6 +455,30 @@ def test_what_is_no_classification_of_texts_is_refused(
     assert (code, out) == (2, "")
     assert message in err
     assert err.count("\n") == 1
+
+
+def test_fractions_are_a_regression_of_texts(shell: Shell, folder: Path, small: str) -> None:
+    """Labels that are numbers with fractions are predicted as such, which is said, beside their mean as a baseline."""
+    stars = {"good": 4.25, "dull": 1.5}
+    rows = [f"a {word} film {'x' * (n % 3)},{star + n % 7 / 10:.2f}" for n in range(40) for word, star in stars.items()]
+    (folder / "stars.csv").write_text("\n".join(["text,stars", *rows]), encoding="utf-8")
+    code, out, _ = shell(
+        f"train stars.csv {TO} {small.replace('--parts network', '')} --epochs 40 --dropout 0 --label stars"
+    )
+    assert code == 0
+    assert "task: regression, as the labels are numbers" in out
+    table = {row[0]: row[1:] for line in out.splitlines() if len(row := re.split(r"\s{2,}", line.strip())) == 5}
+    assert list(table) == ["mean", "average", "compounding", "GRU"]
+    assert float(table["GRU"][0]) > 0.5 > float(table["mean"][0])
+    model = tidegate.load(folder / "new.safetensors", tidegate.TextModel)
+    good, dull = model.predict(["a good film", "a dull film"])
+    assert good > dull + 1
+    code, _, err = shell(f"train stars.csv {TO} {small} --parts gru,ngrams --label stars")
+    assert code == 2
+    assert "n-grams, which add to the logits of classes" in err
+    code, _, err = shell(f"train stars.csv {TO} {small} --label stars --task classification")
+    assert code == 2
+    assert "are numbers with a fraction" in err
 
 
 def test_numbers_are_words_if_their_column_is_named(shell: Shell, folder: Path, small: str) -> None:

@@ -7,8 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-onnx = pytest.importorskip("onnx")
-import onnx.backend.test  # noqa: E402
+onnx_tests = pytest.importorskip("onnx.backend.test")
 from onnx import TensorProto, helper, numpy_helper  # noqa: E402
 
 from tidegate.convert import onnx_backend  # noqa: E402
@@ -29,7 +28,7 @@ def cases() -> list[unittest.TestCase]:
             "onnx.backend.test.loader.import_recursive",
             lambda package: [importlib.import_module(f"{package.__name__}.{name}") for name in only],
         )
-        runner = onnx.backend.test.BackendTest(onnx_backend, __name__)
+        runner = onnx_tests.BackendTest(onnx_backend, __name__)
     runner.include(r"^test_(gru|lstm|rnn|simple_rnn)_.*_cpu$")
     loader = unittest.TestLoader()
     found = [case for kind in runner.test_cases.values() for case in loader.loadTestsFromTestCase(kind)]

@@ -143,6 +143,28 @@ def test_what_the_kernels_lack_is_another_cell(operator: str, attributes: dict[s
     assert Settings.of(operator, attributes).cell(0).name not in CELLS
 
 
+def test_numbers_that_are_left_out_are_those_of_the_specification() -> None:
+    """Where ONNX Runtime takes 0, ThresholdedRelu has α = 1 and Affine is the identity; HardSigmoid is 0.2·x + 0.5."""
+    a, names = np.array([-2.0, 0.5, 2.0]), ["ThresholdedRelu", "Affine", "HardSigmoid"]
+    thresholded, affine, hard = Settings.of("LSTM", {"activations": names}).activations[0]
+    np.testing.assert_array_equal(thresholded(a), [0, 0, 2])
+    np.testing.assert_array_equal(affine(a), a)
+    np.testing.assert_allclose(hard(a), [0.1, 0.6, 0.9])
+
+
+def test_no_row_and_no_step_have_results() -> None:
+    """A batch without a row, and sequences without a step, give arrays of that shape, and the initial states."""
+    arrays = arrays_of("GRU", 1, 0)
+    del arrays["sequence_lens"]
+    y, h = onnx_layer.run(Settings.of("GRU", {}), arrays | {"X": arrays["X"][:0]})
+    assert y.shape == (0, 1, B, H)
+    np.testing.assert_array_equal(h, arrays["initial_h"])
+    y, h = onnx_layer.run(
+        Settings.of("GRU", {}), arrays | {"X": arrays["X"][:, :0], "initial_h": arrays["initial_h"][:, :0]}
+    )
+    assert y.shape == (T, 1, 0, H)
+
+
 def test_peepholes_are_another_cell_unless_they_are_zero() -> None:
     """Peepholes of 0, which some exporters write, change nothing."""
     settings = Settings.of("LSTM", {})

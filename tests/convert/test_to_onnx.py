@@ -16,7 +16,7 @@ import onnxruntime
 
 from tidegate.convert.certificate import ConversionError
 from tidegate.convert.samples import results
-from tidegate.convert.to_onnx import to_onnx
+from tidegate.convert.to_onnx import onnx_inputs, to_onnx
 from tidegate.text.tokenizer import Tokenizer
 
 Make = Callable[..., Any]
@@ -148,6 +148,15 @@ def test_streams_of_numbers_with_gaps(numbers_model: Make, tmp_path: Path) -> No
         {"cell": "none", "embedding_size": 0, "ngrams": 12, "ngram_order": 1},
         {"cell": "none", "embedding_size": 0, "ngrams": 30, "ngram_order": 4, "labels": ("a", "b", "c")},
         {"cell": "lstm", "ngrams": 25, "ngram_order": 3, "max_length": 9},
+        {"cell": "gru", "ngrams": 25, "ngram_order": 2, "ngram_letters": 30, "max_length": 9},
+        {
+            "cell": "none",
+            "embedding_size": 0,
+            "ngrams": 9,
+            "ngram_order": 1,
+            "ngram_letters": 9,
+            "labels": ("a", "b", "c"),
+        },
     ],
     ids=str,
 )
@@ -155,12 +164,22 @@ def test_texts_by_their_ids(texts_model: Make, tmp_path: Path, choices: dict[str
     """Words beyond the longest text are not read; runs of words count exactly; the tokenizer is in the metadata."""
     model, path = texts_model(**choices), tmp_path / "m.onnx"
     to_onnx(model, path)
-    texts = ["a good film", "", "it was very long , and boring ; the best film ! a bad film .", "unheard words , too"]
+    texts = [
+        "a good film",
+        "",
+        "it was very long , and boring ; the best film ! a bad film .",
+        "unheard words , too : words unheard , again unheard",
+    ]
     stored = {entry.key: entry.value for entry in onnx.load(path).metadata_props}
     tokenizer = Tokenizer.from_json(stored["tokenizer"])
-    ids, lengths = padded([row.astype(np.int64) for row in tokenizer.encode_batch(texts)], 99)
-    found = run(path, ids=ids, lengths=lengths)
-    np.testing.assert_allclose(found["probabilities"], model.predict_proba(texts), rtol=0, atol=TOLERANCE)
+    expected = model.predict_proba(texts)
+    if not model.config.ngram_letters:
+        ids, lengths = padded([row.astype(np.int64) for row in tokenizer.encode_batch(texts)], 99)
+        found = run(path, ids=ids, lengths=lengths)
+        np.testing.assert_allclose(found["probabilities"], expected, rtol=0, atol=TOLERANCE)
+    for some in (texts, texts[:2], texts[1:2], texts[3:]):
+        found = run(path, **onnx_inputs(model, some))
+        np.testing.assert_allclose(found["probabilities"], model.predict_proba(some), rtol=0, atol=TOLERANCE)
     assert tuple(json.loads(stored["labels"])) == model.labels
 
 
@@ -209,9 +228,7 @@ def test_a_file_that_differs_is_not_written(
 
 
 def test_what_cannot_be_exported_is_one_error(texts_model: Make, tmp_path: Path) -> None:
-    """Letters of words that have no id, and n-grams in a stream, are refused, and never left out."""
-    with pytest.raises(ValueError, match="n-grams that read the letters of words"):
-        to_onnx(texts_model("gru", ngrams=9, ngram_order=2, ngram_letters=20), tmp_path / "m.onnx")
+    """N-grams in a stream are refused, and never left out."""
     with pytest.raises(ValueError, match="n-grams, which read a text as a whole"):
         to_onnx(texts_model("gru", ngrams=9, ngram_order=2), tmp_path / "m.onnx", streaming=True)
     assert list(tmp_path.iterdir()) == []

@@ -158,6 +158,16 @@ def test_texts_are_classified_encoded_and_given_numbers() -> None:
     assert bad < 3
 
 
+def test_a_classifier_of_texts_is_made_of_parts() -> None:
+    """Parts are a parameter as any other, can be searched among, and take no weights of samples."""
+    classifier = TextClassifier(parts="ngrams", cell="average", **SMALL)
+    search = GridSearchCV(classifier, {"parts": ["ngrams", "network,ngrams"]}, cv=2).fit(TEXTS, [1, 0] * 16)
+    assert search.predict(["good", "bad"]).tolist() == [1, 0]
+    assert search.best_estimator_.model_.ngrams is not None
+    with pytest.raises(ValueError, match="no sample_weight"):
+        classifier.fit(TEXTS, [1, 0] * 16, np.ones(32))
+
+
 def test_a_pickled_estimator_predicts_without_torch(tmp_path: Path) -> None:
     """In a process that has not imported PyTorch it predicts the same bits; `model_` saves and explains."""
     sequences, ends = walks()

@@ -42,9 +42,11 @@ def request(line: str, *headers: str, body: bytes = b"") -> bytes:
 def question(body: Any, path: str = "words") -> bytes:
     """A question, as JSON or as it is."""
     data = body if isinstance(body, bytes) else json.dumps(body).encode()
-    return request(f"POST /api/{path} HTTP/1.1", body=data)
+    return request(f"POST {path if path.startswith('/') else '/api/' + path} HTTP/1.1", body=data)
 
 
+INFER = "/v2/models/tiny/infer"
+TENSOR = {"name": "text", "shape": [1], "datatype": "BYTES", "data": ["a good film"]}
 SURROGATE = b'"\\ud800"'
 
 HOSTILE: dict[str, bytes] = {
@@ -151,6 +153,24 @@ HOSTILE: dict[str, bytes] = {
     "one long word": question({"text": "a" * LONGEST_TEXT}),
     "a text that is too long": question({"text": "a" * (LONGEST_TEXT + 1)}),
     "too many bytes": question(b" " * 9_000_000),
+    "a nest in a prediction": question(b'{"sequences": ' + b"[" * 200_000, "/predict"),
+    "a surrogate to predict": question(b'{"text": ' + SURROGATE + b"}", "/predict"),
+    "a surrogate as a model": question(b'{"text": "a", "model": ' + SURROGATE + b"}", "/predict"),
+    "many texts": question({"texts": [""] * 500_000}, "/predict"),
+    "many steps": question(b'{"sequence": [' + b"[]," * 2_000_000 + b"[]]}", "/predict"),
+    "a long text to explain": question({"text": "a " * 99_000}, "/explain"),
+    "a model of a path": question({"text": "a"}, "/models/..%2f..%2ftiny/predict"),
+    "a tensor of nothing": question({"inputs": [{}]}, INFER),
+    "a tensor of many axes": question({"inputs": [TENSOR | {"shape": [1] * 1000}]}, INFER),
+    "a tensor of no end": question({"inputs": [TENSOR | {"shape": [2**62, 2**62]}]}, INFER),
+    "a nest in a tensor": question(b'{"inputs": [{"name": "text", "data": ' + b"[" * 200_000, INFER),
+    "a deep tensor": question({"inputs": [TENSOR | {"data": [[[[[[[[[["a"]]]]]]]]]]}]}, INFER),
+    "a length beyond the bytes": request(f"POST {INFER} HTTP/1.1", "Inference-Header-Content-Length: 99", body=b"{}"),
+    "a length of letters": request(f"POST {INFER} HTTP/1.1", "Inference-Header-Content-Length: ²", body=b"{}"),
+    "many outputs": question({"inputs": [TENSOR], "outputs": [{"name": "label"}] * 100_000}, INFER),
+    "many classes": question(
+        {"inputs": [TENSOR], "outputs": [{"name": "probabilities", "parameters": {"classification": 2**70}}]}, INFER
+    ),
 }
 
 

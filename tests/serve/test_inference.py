@@ -117,6 +117,13 @@ def test_sequences_may_be_nested_lists(ask: Ask, port: int, models: Models) -> N
     np.testing.assert_array_equal(found, models["sensors"].predict_proba(np.array(nested))[0])
 
 
+def test_no_texts_have_no_answers(ask: Ask, port: int) -> None:
+    """A batch of nothing is answered by tensors of nothing."""
+    question = {"inputs": [text_input([])], "outputs": [{"name": "embedding"}, {"name": "label"}]}
+    answer, _ = infer(ask, port, question)
+    assert [(each["shape"], each["data"]) for each in answer["outputs"]] == [([0, 8], []), ([0], [])]
+
+
 def test_classes_are_ranked(ask: Ask, port: int, models: Models) -> None:
     """With the parameter `classification` the most probable classes are texts, as Triton writes them."""
     wanted = {"name": "probabilities", "parameters": {"classification": 1}}
@@ -167,10 +174,18 @@ SIZED = {"name": "text", "shape": [1], "datatype": "BYTES"}
         ({"inputs": [NUMBERS | {"name": "text"}]}, "'text' has another datatype, expected BYTES"),
         ({"inputs": [text_input(["a"])], "outputs": [{"name": "logits"}]}, "'logits' is unknown, expected one of"),
         (
+            {"inputs": [text_input(["a"])], "outputs": [{"name": "label"}] * 9},
+            "outputs: List should have at most 8 items",
+        ),
+        (
             {"inputs": [text_input(["a"])], "outputs": [{"name": "label", "parameters": {"classification": 2}}]},
             "classification is 2, expected a number of classes, of probabilities",
         ),
-        ({"inputs": [text_input(["a"])], "parameters": {"sequence_id": 5}}, "there is a sequence_id, expected none"),
+        (
+            {"inputs": [text_input(["a"])], "parameters": {"sequence_id": 5}, "outputs": [{"name": "embedding"}]},
+            "there is a sequence_id, expected none: this output has no sessions",
+        ),
+        ({"inputs": [text_input(["a"])], "parameters": {"sequence_id": -5}}, "sequence_id is -5, expected"),
         (
             {"inputs": [SIZED | {"parameters": {"binary_data_size": 5}}]},
             "binary_data_size of 'text' is 5, but 0 bytes are left",
@@ -250,3 +265,16 @@ def test_what_is_not_there_is_not_found(ask: Ask, port: int, path: str) -> None:
     reply = ask(port, path)
     assert reply.status == 404
     assert reply.json["error"]
+
+
+def test_a_sequence_goes_on_from_request_to_request(ask: Ask, port: int, models: Models) -> None:
+    """Between its start and its end the model remembers; without a start there is no such session."""
+
+    def step(text: str, **flags: bool) -> Any:
+        parameters = {"sequence_id": "ann"} | {f"sequence_{name}": flag for name, flag in flags.items()}
+        return ask(port, INFER, {"inputs": [text_input([text])], "parameters": parameters})
+
+    assert (step("a good film").status, step("a good fi", start=True).status) == (404, 200)
+    found = step("lm", end=True).json["outputs"][0]["data"]
+    assert np.array(found, np.float32).tobytes() == models["reviews"].predict_proba(["a good film"]).tobytes()
+    assert step("a good film").json["error"].startswith("there is no such session")

@@ -29,7 +29,15 @@ def test_one_text_is_a_batch_of_one(ask: Ask, port: int) -> None:
     """A text alone gets the answer that it has among others."""
     several = ask(port, "/predict", {"texts": TEXTS}).json["predictions"]
     assert ask(port, "/predict", {"text": TEXTS[0]}).json["predictions"] == several[:1]
-    assert ask(port, "/predict", {"texts": []}).json["predictions"] == []
+
+
+@pytest.mark.parametrize(
+    ("path", "key"), [("/predict", "predictions"), ("/embed", "embeddings"), ("/explain", "explanations")]
+)
+def test_no_texts_have_no_answers(ask: Ask, port: int, path: str, key: str) -> None:
+    """A batch of nothing is answered by nothing."""
+    assert ask(port, path, {"texts": []}).json[key] == []
+    assert ask(port, f"/models/sensors{path}", {"sequences": []}).json[key] == []
 
 
 @pytest.mark.parametrize("path", ["/predict", "/models/sensors/predict"])

@@ -2,9 +2,12 @@
 
 import asyncio
 import json
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -25,6 +28,7 @@ from tidegate.models.text_model import TextModel
 from tidegate.serve import server
 from tidegate.serve.sessions import Sessions, Step
 from tidegate.serve.sockets import LARGEST_MESSAGE, is_same_origin, sessions_router
+from tidegate.stream.storage import StateFolder
 
 BEGIN = {"begin": True}
 
@@ -213,6 +217,24 @@ def test_limits_of_connections_and_sessions(models: dict[str, Any]) -> None:
         assert ["token" in ask(socket, BEGIN) for socket in sockets[:3]] == [True, True, False]
         assert closing_code(sockets[2]) == 4429
         assert [ask(socket, {"text": "a "})["steps"] for socket in sockets[:2]] == [1, 1]
+
+
+def test_the_folder_is_given_back_at_the_end(models: dict[str, Any], tmp_path: Path) -> None:
+    """When a server has ended, another one goes on with its sessions."""
+    with running(Sessions(models, StateFolder(tmp_path))) as address, connect(address + "words") as socket:
+        token = ask(socket, BEGIN)["token"]
+        answer = ask(socket, {"text": "a good fi"})
+    with running(Sessions(models, StateFolder(tmp_path))) as address, connect(address + "words") as socket:
+        assert ask(socket, {"resume": token}) == answer | {"token": token}
+
+
+def test_a_killed_server_loses_nothing() -> None:
+    """A server that is killed while clients stream, and the next one, give answers as if nothing had happened."""
+    pytest.importorskip("typer")
+    script = Path(__file__).parents[2] / "fuzz" / "kill_service.py"
+    done = subprocess.run([sys.executable, script, "--runs", "1"], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "1 of 1 kills lost and swapped nothing" in done.stdout
 
 
 def test_a_silent_client_is_left(models: dict[str, Any]) -> None:

@@ -54,3 +54,23 @@ def test_the_client_is_told_what_is_wrong(port: int) -> None:
             server.infer("nobody", [given])
         with pytest.raises(client.InferenceServerException, match="compressed by gzip, expected"):
             server.infer("reviews", [given], request_compression_algorithm="gzip")
+
+
+@pytest.mark.parametrize("name", [7, "seven"])
+def test_the_client_sends_a_sequence_step_by_step(port: int, models: Mapping[str, Network], name: int | str) -> None:
+    """Its parameters for sequences give the bits of the whole one; a step before the start is an error."""
+    steps = np.random.default_rng(0).standard_normal((1, 4, 2)).astype(np.float32)
+    with client.InferenceServerClient(f"127.0.0.1:{port}") as server:
+
+        def infer(first: int, last: int, **flags: bool) -> np.ndarray:
+            part = client.InferInput("sequence", [1, last - first, 2], "FP32")
+            part.set_data_from_numpy(steps[:, first:last])
+            found: np.ndarray = server.infer("sensors", [part], sequence_id=name, **flags).as_numpy("probabilities")
+            return found
+
+        with pytest.raises(client.InferenceServerException, match="there is no such session"):
+            infer(0, 1)
+        infer(0, 1, sequence_start=True)
+        infer(1, 3)
+        found = infer(3, 4, sequence_end=True)
+    np.testing.assert_array_equal(found, models["sensors"].predict_proba([steps[0]]))

@@ -875,3 +875,85 @@ def test_files_of_the_page_name_no_other_server(address: Callable[[str], str]) -
         with urlopen(address("gru") + name) as answer:
             found = re.findall(r"https?://[^\s\"')]+", answer.read().decode())
         assert [link for link in found if "www.w3.org" not in link] == [], json.dumps(found)
+
+
+TALK = """
+async messages => {
+    const socket = new WebSocket(location.origin.replace("http", "ws") + "/stream/gru");
+    const answers = [];
+    await new Promise((resolve, reject) => {
+        const next = () => socket.send(JSON.stringify(messages[answers.length]));
+        socket.onopen = next;
+        socket.onerror = () => reject(new Error("no connection"));
+        socket.onclose = resolve;
+        socket.onmessage = event => {
+            answers.push(JSON.parse(event.data));
+            if (answers.length < messages.length) next();
+        };
+    });
+    return answers;
+}
+"""
+
+
+def test_a_browser_streams(visit: Open, random_model: Callable[..., TextModel]) -> None:
+    """The page of this server may open a WebSocket; its answers are those of the model."""
+    model = random_model(**KINDS["gru"])
+    answers = visit().evaluate(TALK, [{"begin": True}, {"text": "a good fi"}, {"text": "lm"}, {"end": True}])
+    assert (answers[1]["pending"], answers[2]["pending"]) == ("fi", "film")
+    assert list(answers[3]["probabilities"].values()) == model.predict_proba(["a good film"])[0].tolist()
+
+
+def test_pages_of_other_servers_get_no_connection(tools: Any, chromium: Browser, address: Callable[[str], str]) -> None:
+    """A page that is not this server's is refused, though it runs on the same machine."""
+    page = chromium.new_page()
+    with pytest.raises(Exception, match="no connection"):
+        page.evaluate(TALK.replace("location.origin", f"'{address('gru').rstrip('/')}'"), [{"begin": True}])
+    page.close()
+
+
+@pytest.mark.parametrize(("kind", "theme"), [("lstm", "dark")])
+def test_pictures_are_saved(visit: Open, tmp_path: Path, kind: str, theme: str) -> None:
+    """Each section is saved as a PNG of what it shows: twice its pixels, text, charts, the map and the drawing."""
+    imread = pytest.importorskip("matplotlib.image").imread
+    page = visit(kind, color_scheme=theme)
+    names = []
+    for i, button in enumerate(page.locator(".save:visible").all()):
+        width = button.locator("xpath=..").bounding_box()
+        with page.expect_download() as download:
+            button.click()
+        names.append(download.value.suggested_filename)
+        download.value.save_as(tmp_path / f"{i}.png")
+        picture = imread(tmp_path / f"{i}.png")
+        assert width
+        assert abs(picture.shape[1] - 2 * width["width"]) <= 2
+        shades = {tuple(colour) for colour in (picture[::3, ::3, :3] * 31).round().reshape(-1, 3).astype(int)}
+        assert len(shades) > 20
+        paper = picture[2, 2, :3].mean()
+        assert paper > 0.9 if theme == "light" else paper < 0.2
+    assert {"which-words-decide.png", "the-gates-of-every-unit.png", "one-unit-one-word.png"} <= set(names)
+
+
+def test_two_models_stand_side_by_side(
+    tools: Any, chromium: Browser, random_model: Callable[..., TextModel], tmp_path: Path
+) -> None:
+    """The same text has the words and the verdict of each model."""
+    models = [random_model(cell, texts=[TEXT]) for cell in ("gru", "lstm")]
+    paths = [tmp_path / f"{name}.safetensors" for name in ("first", "second")]
+    for model, path in zip(models, paths, strict=True):
+        model.save(path)
+    with tools.served(*paths) as home:
+        page = tools.opened(chromium, home, viewport={"width": 1280, "height": 2000})
+        page.fill("#text", TEXT)
+        for model, name in zip(models, ("own", "other"), strict=True):
+            shares = [f"{100 * p:.0f} %" for p in model.predict_proba([TEXT])[0]]
+            expect(page.locator(f"#{name}-verdict span")).to_have_text(shares)
+            expect(page.locator(f"#{name}-words > *")).to_have_text(model.tokenizer.words(TEXT))
+        expect(page.locator("#other-note")).to_contain_text("in first, and")
+        expect(page.locator("#other option")).to_have_text(["second · LSTM"])
+        page.context.close()
+
+
+def test_one_model_stands_alone(look: Open) -> None:
+    """There is nothing to compare it with, and nothing is shown."""
+    assert not shown(look("gru"), "#beside")

@@ -71,3 +71,16 @@ def test_threads_that_were_chosen_meanwhile_stay() -> None:
         result()
         set_num_threads(5)
     assert get_num_threads() == 5
+
+
+def test_a_single_thread_does_one_thing_after_the_other() -> None:
+    """With one thread nothing is calculated before the result is asked for, and nothing if it never is."""
+    set_num_threads(1)
+    asked: list[str] = []
+    with beside(lambda check: asked.append("calculated")) as result:
+        assert asked == []
+        result()
+        assert asked == ["calculated"]
+    with beside(lambda check: asked.append("again")):
+        pass
+    assert asked == ["calculated"]

@@ -1,9 +1,12 @@
 """Tables that are no texts with one class each are refused."""
 
+import re
+from typing import Any
+
 import numpy as np
 import pytest
 
-from tidegate.training.tasks import check_classes, check_words
+from tidegate.training.tasks import check_classes, check_copies, check_no_copies, check_words
 
 NUMBERS = np.random.default_rng(0).normal(size=400).round(4).astype(str).tolist()
 
@@ -80,8 +83,62 @@ def test_classes_are_classes(labels: list[str]) -> None:
 )
 def test_numbers_are_no_words(texts: list[str]) -> None:
     """Texts that are numbers alone are refused, with what to do."""
-    with pytest.raises(ValueError, match=r"the texts of column 'x' are numbers, .*--text.*tidegate\.fit"):
+    with pytest.raises(ValueError, match=r"the texts of column 'x' are numbers, .*--features x") as error:
         check_words(texts, "x")
+    assert "--text" in str(error.value)
+
+
+@pytest.mark.parametrize("texts", [["0.5", "1.5"], ["-1e-3 2", ""], ["1,5", "2,25"], [".5", "3"]])
+def test_measured_values_are_no_words(texts: list[str]) -> None:
+    """Numbers with fractions are no words even if their column is named; whole numbers may be."""
+    with pytest.raises(ValueError, match=r"the texts of column 'ax' are numbers, .*measured values, --features ax"):
+        check_words(texts, "ax", named=True)
+    check_words([re.sub(r"[.,]|e-", "", text) for text in texts], "ax", named=True)
+
+
+def test_texts_are_not_the_labels() -> None:
+    """A column that repeats the labels is no column of texts."""
+    with pytest.raises(ValueError, match="the texts of column 'a' are those of column 'b', the labels"):
+        check_no_copies(["yes", " no"], ["yes", "no"], ("a", "b"))
+    check_no_copies(["yes", "no"], ["yes", "yes"], ("a", "b"))
+    check_no_copies([], [], ("a", "b"))
+
+
+def sequences(values: list[float]) -> list[np.ndarray[Any, Any]]:
+    """Sequences of two features, the second of which has one value throughout."""
+    rng = np.random.default_rng(0)
+    return [np.stack([rng.normal(size=3), np.full(3, value)], axis=1) for value in values]
+
+
+def test_a_feature_is_not_the_label() -> None:
+    """A feature with a number for each label is refused, and so is one that is the number to be predicted."""
+    labels = [("a", "b", "c")[b % 3] for b in range(30)]
+    with pytest.raises(ValueError, match="feature 'code' tells the label"):
+        check_copies(sequences([7.0 * (b % 3) for b in range(30)]), labels, ("x", "code"))
+    targets = np.arange(30)[:, None] / 7
+    with pytest.raises(ValueError, match="feature 'code' tells the label"):
+        check_copies([x.astype(np.float32) for x in sequences((targets[:, 0]).tolist())], targets, ("x", "code"))
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        [1.0] * 30,
+        [float(b % 2) for b in range(30)],
+        [float(b) for b in range(30)],
+        [float("nan")] * 30,
+        [float(b % 3) if b else 2.0 for b in range(30)],
+    ],
+    ids=["constant", "of two labels", "of each sequence", "missing", "but one"],
+)
+def test_other_features_may_stay_the_same(values: list[float]) -> None:
+    """A feature that does not change, or that does not tell the label alone, is one."""
+    check_copies(sequences(values), [("a", "b", "c")[b % 3] for b in range(30)], ("x", "code"))
+
+
+def test_few_sequences_say_nothing() -> None:
+    """What a feature tells of some few sequences may be chance."""
+    check_copies(sequences([float(b % 2) for b in range(10)]), [b % 2 for b in range(10)], ("x", "code"))
 
 
 @pytest.mark.parametrize(

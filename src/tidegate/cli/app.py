@@ -14,6 +14,7 @@ from typer.rich_utils import rich_format_error
 from tidegate.characters import visible
 from tidegate.cli.compress import compress
 from tidegate.cli.console import begin, finish, note, say
+from tidegate.cli.convert import convert
 from tidegate.cli.data import app as data
 from tidegate.cli.embed import embed
 from tidegate.cli.evaluate import evaluate
@@ -45,7 +46,7 @@ app = typer.Typer(
     rich_markup_mode="rich",
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (train, evaluate, predict, stream, explain, serve, study, embed, compress, export, info, units):
+for command in (train, evaluate, predict, stream, explain, serve, study, embed, compress, convert, export, info, units):
     app.command()(command)
 app.add_typer(data, name="data")
 

@@ -34,36 +34,41 @@ class Trained:
     def figures(self) -> dict[str, float]:
         """What the model file keeps of it."""
         report = self.best.report
-        scores = {name: getattr(report, name) for name in ("accuracy", "macro_f1", "log_loss", "ece")}
+        scores = {name: getattr(report, name) for name in report.shown}
         return {**scores, "seconds": self.seconds}
 
 
-def compare(results: Mapping[str, Trained]) -> None:
-    """Prints the scores by cell, and for an ordered cell whether it beats the average.
+def compare(results: Mapping[str, Trained], cell: str) -> None:
+    """Prints the scores of what was trained, and says in sentences what the differences mean.
 
     Args:
-        results: What was trained, by cell, in the order to show.
+        results: What was trained, by name, in the order to show.
+        cell: The name of the network.
     """
-    names = ("accuracy", "macro_f1", "log_loss", "ece")
+    show_scores(results)
+    network, others = results.get(cell), {name: each for name, each in results.items() if name != cell}
+    *_, last = results.values()
+    if AVERAGE in others and any(each.weights for each in results.values()):
+        if network and network.ordered:
+            lost = f"The order of words has added nothing here; --cell {AVERAGE} is smaller and faster."
+            say(verdict(network, others[AVERAGE], "the average", lost))
+    elif network and others:
+        best = max(others.values(), key=lambda each: each.best.report.quality)
+        say(verdict(network, best, f"the best baseline, {best.title}", "The simpler model does as well here."))
+    if network and len(last.weights) > 2:  # a network beside both models of n-grams
+        report, ngrams = last.best.report, results["ngrams"].best.report
+        say(f"The n-grams add {gain(report, network.best.report)} to the {network.title}.")
+        say(f"The {network.title} adds {gain(report, ngrams)} to the n-grams.")
+
+
+def show_scores(results: Mapping[str, Trained]) -> None:
+    """Prints a row of scores for each of what was trained, and the time that it took."""
+    shown = next(iter(results.values())).best.report.shown
     rows = [
-        (r.title, *(f"{getattr(r.best.report, name):.4f}" for name in names), f"{r.seconds:.1f}")
+        (r.title, *(f"{getattr(r.best.report, name):.4f}" for name in shown), f"{r.seconds:.1f}")
         for r in results.values()
     ]
-    show_table(("", "accuracy", "macro F1", "log-loss", "ECE", "seconds"), rows, spare=(3,))
-    average = results.get(AVERAGE)
-    for result in results.values():
-        if average and result.ordered:
-            say(verdict(result.title, result.best.report, average.best.report))
-    *_, last = results.values()
-    if len(last.weights) > 2:  # a network beside both models of n-grams
-        network, ngrams = results[_network(results)], results["ngrams"]
-        say(f"The n-grams add {gain(last.best.report, network.best.report)} to the {network.title}.")
-        say(f"The {network.title} adds {gain(last.best.report, ngrams.best.report)} to the n-grams.")
-
-
-def _network(results: Mapping[str, Trained]) -> str:
-    """Finds the network among what was trained: the part with one weight of its own."""
-    return next(cell for cell, result in results.items() if list(result.weights) == ["network"])
+    show_table(("", *shown.values(), "seconds"), rows, spare=(3,))
 
 
 def gain(report: Report, without: Report) -> str:
@@ -80,20 +85,25 @@ def _points(found: Interval) -> str:
     return f"{found.mean:+.1f} points (95 %: {found.low:+.1f} to {found.high:+.1f})".replace("-", "−")
 
 
-def verdict(name: str, report: Report, average: Report) -> str:
-    """Says in a sentence whether a cell is more accurate than the average, and whether chance could explain it.
+def verdict(network: Trained, other: Trained, beside: str, lost: str) -> str:
+    """Says in a sentence whether a network is better than something simpler, and whether chance could explain it.
 
     Args:
-        name: What the cell is called.
-        report: Its scores.
-        average: Those of the average on the same texts.
+        network: The network.
+        other: What it is compared with, on the same rows.
+        beside: What the other is called.
+        lost: What to say if the network is not better.
     """
-    found = _difference(report, average)
+    report, without = network.best.report, other.best.report
+    if isinstance(report, Report):
+        found = _difference(report, without)
+        points = _points(found)
+    else:
+        found = bootstrap(without.errors - report.errors, seed=0)
+        points = f"an error smaller by {found.mean:.3f} standard deviations (95 %: {found.low:.3f} to {found.high:.3f})"
+        points = points.replace("-", "−")
     if found.mean <= 0:
-        return (
-            f"The {name} is NOT better than the average: {_points(found)}. The order of words has added nothing here; "
-            f"--cell {AVERAGE} is smaller and faster."
-        )
+        return f"The {network.title} is NOT better than {beside}: {points}. {lost}"
     if found.low <= 0:
-        return f"The {name} is ahead of the average, which may be chance: {_points(found)}."
-    return f"The {name} is better than the average: {_points(found)}."
+        return f"The {network.title} is ahead of {beside}, which may be chance: {points}."
+    return f"The {network.title} is better than {beside}: {points}."

@@ -4,7 +4,7 @@ from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
 from time import perf_counter
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 import typer
@@ -12,41 +12,40 @@ import typer
 import tidegate
 from tidegate.cli import outputs
 from tidegate.cli.console import note, show_table
-from tidegate.cli.options import KindOption, LabelOption, ModelArgument, OverwriteOption, TextOption, ThreadsOption
-from tidegate.data import tables
-from tidegate.models.metrics import score
-from tidegate.models.network import Network
+from tidegate.cli.groups import grouped
+from tidegate.cli.inputs import Columns, judge, load_model, read_known
+from tidegate.cli.options import READ_LABELLED_OPTIONS, KindOption, ModelArgument, OverwriteOption, ThreadsOption
 from tidegate.sequences.recurrent import Recurrent
-from tidegate.training.labels import class_indices
 
 _ROUNDS, _CALLS = 9, 20  # of the steps that are timed
 
 
+@grouped("columns", READ_LABELLED_OPTIONS, Columns)
 def compress(
     model: ModelArgument,
     output: Annotated[Path, typer.Option("--output", "-o", metavar="FILE", help="Where to write the smaller model.")],
     to: Annotated[Literal["int8", "bfloat16"], typer.Option(help="What to keep the weights in.")] = "int8",
     check: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Labelled texts that say whether the model is still as good.")
+        Path | None,
+        typer.Option(metavar="FILE", help="Labelled rows that say whether the model is still as good."),
     ] = None,
     tolerance: Annotated[
-        float, typer.Option(min=0, metavar="POINTS", help="How much accuracy may be lost, of 100 points.")
+        float, typer.Option(min=0, metavar="POINTS", help="How much accuracy or R² may be lost, of 100 points.")
     ] = 0.2,
-    text: TextOption = None,
-    label: LabelOption = None,
+    columns: Any = None,
     kind: KindOption = None,
     overwrite: OverwriteOption = False,
     threads: ThreadsOption = None,
 ) -> None:
     """Keep the weights of a model in fewer bits: a smaller file, faster steps.
 
-    Size, time of a step and accuracy are shown, before and after. Nothing is written if the accuracy on the texts of
-    --check falls by more than --tolerance.
+    Size, time of a step and accuracy are shown, before and after. Nothing is written if the accuracy (or R²) on the
+    file of --check falls by more than --tolerance.
     """
     target = outputs.output(output, (outputs.MODEL,), (model, check), overwrite=overwrite)
     if threads:
         tidegate.set_num_threads(threads)
-    before = tidegate.load(model, tidegate.TextModel if check else Network)
+    before: Any = load_model(model) if check else tidegate.load(model)
     if before.small:
         raise ValueError(f"{model} is compressed already: compress the model that it was made of")
     with TemporaryDirectory() as folder:
@@ -59,26 +58,21 @@ def compress(
         rows.append(("one step", *(f"{t * 1e6:.1f} µs" for t in times), f"{times[0] / times[1]:.1f} × as fast"))
     lost = 0.0
     if check:
-        accuracies = _accuracies(before, after, tables.read(check, text, label, kind=kind, others=False), check)
-        lost = 100 * (accuracies[0] - accuracies[1])
+        known = read_known(before, check, kind, columns, others=False)
+        reports = [judge(network, known, str(check)).report() for network in (before, after)]
+        measure, title = next(iter(reports[0].shown.items()))
+        scores = [getattr(report, measure) for report in reports]
+        lost = 100 * (scores[0] - scores[1])
         gained = round(-lost, 2) + 0.0  # never -0
-        rows.append(("accuracy", *(f"{accuracy:.4f}" for accuracy in accuracies), f"{gained:+.2f} points"))
+        rows.append((title, *(f"{score:.4f}" for score in scores), f"{gained:+.2f} points"))
     show_table(("", "float32", to, ""), rows)
     if lost > tolerance + 1e-9:
         raise ValueError(
-            f"with {to} the accuracy on {check} falls by {lost:.2f} points, and --tolerance allows {tolerance:g}: "
+            f"with {to} the {title} on {check} falls by {lost:.2f} points, and --tolerance allows {tolerance:g}: "
             f"{target.path} is not written"
         )
     after.save(target.path)
     note(f"wrote {target.path}" + ("" if check else ", whose accuracy nobody has looked at: --check FILE does"))
-
-
-def _accuracies(before: Network, after: Network, table: tables.Table, path: Path) -> tuple[float, float]:
-    """Computes the share of right answers of both models."""
-    labels = before.config.labels
-    truth = class_indices(table.labels or [], labels, str(path), len(table))
-    first, second = (score(truth, model.predict_proba(table.texts), labels).accuracy for model in (before, after))
-    return first, second
 
 
 def _step_times(*stacks: Recurrent) -> tuple[float, ...]:

@@ -1,4 +1,4 @@
-"""`tidegate embed`: one summary vector for each text."""
+"""`tidegate embed`: one summary vector for each text or sequence of numbers."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -11,12 +11,23 @@ import typer
 import tidegate
 from tidegate.cli import outputs, texts
 from tidegate.cli.console import note
-from tidegate.cli.options import KindOption, ModelArgument, OverwriteOption, TextOption, TextsArgument, ThreadsOption
+from tidegate.cli.groups import grouped
+from tidegate.cli.inputs import Columns, load_model, read_parts
+from tidegate.cli.options import (
+    READ_OPTIONS,
+    KindOption,
+    ModelArgument,
+    OverwriteOption,
+    TextsArgument,
+    ThreadsOption,
+)
+from tidegate.cli.threaded import worked_on
 from tidegate.data import tables
 from tidegate.data.outputs import PARQUET, VECTORS
 from tidegate.files.writing import replacing
 
 
+@grouped("columns", READ_OPTIONS, Columns)
 def embed(
     model: ModelArgument,
     file: TextsArgument,
@@ -25,10 +36,10 @@ def embed(
     ],
     overwrite: OverwriteOption = False,
     kind: KindOption = None,
-    text: TextOption = None,
+    columns: Any = None,
     threads: ThreadsOption = None,
 ) -> None:
-    """Summarise each text by a vector, for search, clustering or another model.
+    """Summarise each text or sequence by a vector, for search, clustering or another model.
 
     A Parquet file keeps all columns of the input in their types and adds vector; an .npy file holds the vectors alone,
     a row for each.
@@ -36,13 +47,13 @@ def embed(
     target = outputs.output(output, (VECTORS, PARQUET), (model, file), overwrite=overwrite)
     if threads:
         tidegate.set_num_threads(threads)
-    loaded = tidegate.load(model, tidegate.TextModel)
+    loaded = load_model(model)
     whole = target.format is PARQUET
-    parts = texts.read(file, kind, text, output=target if whole else None, others=whole)
+    parts = read_parts(loaded, file, kind, columns, output=target if whole else None, others=whole)
     with tables.writer(target.path, PARQUET.name) if whole else _array_writer(target.path) as append:
         count = 0
-        for part in parts:
-            append(texts.joined(part.columns, {"vector": loaded.encode(part.texts)}, "embed"), part.schema)
+        for part, added in worked_on(file, parts, lambda batch: {"vector": loaded.encode(batch)}):
+            append(texts.joined(part.columns, added, "embed"), part.schema)
             count += len(part)
         if not count:
             raise ValueError(f"{file} has no rows")

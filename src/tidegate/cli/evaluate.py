@@ -1,4 +1,4 @@
-"""`tidegate evaluate`: how good a model is on labelled texts."""
+"""`tidegate evaluate`: how good a model is on labelled texts or sequences of numbers."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -11,24 +11,23 @@ import typer
 import tidegate
 from tidegate.cli import outputs
 from tidegate.cli.console import note, say, say_json, show_facts, show_table
+from tidegate.cli.groups import grouped
+from tidegate.cli.inputs import Columns, judge, load_model, read_known
 from tidegate.cli.options import (
+    READ_LABELLED_OPTIONS,
     KindOption,
     LabelledArgument,
-    LabelOption,
     ModelArgument,
     OverwriteOption,
-    TextOption,
     ThreadsOption,
 )
 from tidegate.cli.reliability import draw_reliability, show_points, show_reliability
-from tidegate.data import tables
 from tidegate.data.tables.columns import column_of
 from tidegate.data.tables.label_names import as_booleans, label_name
 from tidegate.data.tables.values import json_text
 from tidegate.files.writing import replacing
-from tidegate.models.metrics import Report, score
+from tidegate.models.metrics import RegressionReport, Report
 from tidegate.models.thresholds import OperatingPoint, at_recall, at_threshold
-from tidegate.training.labels import class_indices
 
 _WIDEST = 12  # classes of which the confusion matrix still fits a terminal
 _MOST_GROUPS = 100  # values of a column that texts are scored by
@@ -36,11 +35,11 @@ _MISSING = "(none)"  # the value of rows that have none
 _MOST_LETTERS = 40  # of their names; longer ones are numbered
 
 
+@grouped("columns", READ_LABELLED_OPTIONS, Columns)
 def evaluate(
     model: ModelArgument,
     file: LabelledArgument,
-    text: TextOption = None,
-    label: LabelOption = None,
+    columns: Any = None,
     kind: KindOption = None,
     by: Annotated[
         str | None, typer.Option(metavar="COLUMN", help="Also score the texts of each value of a column apart.")
@@ -62,46 +61,57 @@ def evaluate(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")] = False,
     threads: ThreadsOption = None,
 ) -> None:
-    """Compare a model's predictions with the labels of a file."""
+    """Compare a model's predictions with the labels of a file: classes, or numbers."""
     target = outputs.output(picture, [outputs.PICTURE], (model, file), overwrite=overwrite) if picture else None
     if threads:
         tidegate.set_num_threads(threads)
-    loaded = tidegate.load(model, tidegate.TextModel)
-    table = tables.read(file, text, label, kind=kind, others=by is not None)
-    groups = group_rows(table, by) if by else {}
-    truth = class_indices(table.labels or [], loaded.config.labels, str(file), len(table))
-    probabilities = loaded.predict_proba(table.texts)
-    report = score(truth, probabilities, loaded.config.labels)
-    chosen = class_of(loaded.config.labels, of) if threshold is not None or recall is not None else 0
-    points = operating_points(truth == chosen, probabilities[:, chosen], threshold, recall)
+    loaded = load_model(model)
+    known = read_known(loaded, file, kind, columns, others=by is not None)
+    groups = group_rows(known.columns, by) if by else {}
+    noun = "texts" if isinstance(loaded, tidegate.TextModel) else "sequences"
+    if loaded.config.task == "regression":
+        _refuse({"--threshold": threshold, "--recall": recall, "--class": of, "--picture": picture})
+    judged = judge(loaded, known, str(file))
+    report, points = judged.report(), []
+    if threshold is not None or recall is not None:
+        chosen = class_of(loaded.config.labels, of)
+        points = operating_points(judged.truth == chosen, judged.predicted[:, chosen], threshold, recall)
     if target:
         with replacing(target.path) as drawn:
             draw_reliability(report, drawn)
         note(f"wrote {target.path}")
-    parts = {name: score(truth[rows], probabilities[rows], loaded.config.labels) for name, rows in groups.items()}
+    parts = {name: judged.report(rows) for name, rows in groups.items()}
     if as_json:
         more: dict[str, Any] = {"points": [point._asdict() for point in points]} if points else {}
         more |= {"by": {by: {name: part.as_dict() for name, part in parts.items()}}} if by else {}
         say_json(json_text(report.as_dict() | more))
     else:
-        show_report(report)
+        show_report(report, noun)
         if by:
-            show_parts(by, parts)
+            show_parts(by, parts, noun)
         if points:
-            show_points(loaded.config.labels[chosen], points)
+            show_points(loaded.config.labels[chosen], points, noun)
 
 
-def group_rows(table: tables.Table, by: str) -> dict[str, npt.NDArray[np.int64]]:
+def _refuse(given: Mapping[str, Any]) -> None:
+    """Checks that nothing is asked that only classes have.
+
+    Raises:
+        ValueError: Something is.
+    """
+    if name := next((name for name, value in given.items() if value is not None), None):
+        raise ValueError(f"{name} is about the probability of classes, but the model predicts numbers")
+
+
+def group_rows(columns: Mapping[str, Any], by: str) -> dict[str, npt.NDArray[np.int64]]:
     """Finds the rows of each value of a column, in the order of their first rows.
 
     Raises:
         ValueError: There is no such column, its values are lists or records, or too many differ.
     """
-    values = column_of(table.columns, by)
+    values = column_of(columns, by)
     if values is None:
-        raise ValueError(
-            f"there is no column {by!r} to score by; the columns are {', '.join(map(repr, table.columns))}"
-        )
+        raise ValueError(f"there is no column {by!r} to score by; the columns are {', '.join(map(repr, columns))}")
     try:
         names = as_booleans(list(map(label_name, values)))
     except ValueError as error:
@@ -114,10 +124,15 @@ def group_rows(table: tables.Table, by: str) -> dict[str, npt.NDArray[np.int64]]
     return {name: np.array(rows) for name, rows in groups.items()}
 
 
-def show_parts(by: str, parts: Mapping[str, Report]) -> None:
-    """Prints a row of scores for each part of the texts."""
+def show_parts(by: str, parts: Mapping[str, Any], noun: str) -> None:
+    """Prints a row of scores for each part of what was read."""
+    if isinstance(next(iter(parts.values())), RegressionReport):
+        shown = RegressionReport.shown
+        of_parts = [(name, *(f"{getattr(r, figure):.4f}" for figure in shown), f"{r.n:,}") for name, r in parts.items()]
+        show_table((by, *shown.values(), noun), of_parts)
+        return
     rows = [(name, f"{r.accuracy:.4f}", f"{r.macro_f1:.4f}", f"{r.ece:.4f}", f"{r.n:,}") for name, r in parts.items()]
-    show_table((by, "accuracy", "macro F1", "calibration error", "texts"), rows)
+    show_table((by, "accuracy", "macro F1", "calibration error", noun), rows)
 
 
 def class_of(labels: Sequence[str], name: str | None) -> int:
@@ -149,22 +164,29 @@ def operating_points(
     return points
 
 
-def show_report(report: Report) -> None:
-    """Prints the scores, a table by class, and the confusion matrix."""
+def show_report(report: Report | RegressionReport, noun: str = "texts") -> None:
+    """Prints the scores, and by class with the confusion matrix, or by number."""
+    if isinstance(report, RegressionReport):
+        figures = [(title, f"{getattr(report, name):.4f}") for name, title in report.shown.items()]
+        show_facts([(noun, f"{report.n:,}"), *figures])
+        if len(report.labels) > 1:
+            rows = [(label, *(f"{x:.4f}" for x in each)) for label, each in report.by_label.items()]
+            show_table(("", *report.shown.values()), rows)
+        return
     show_facts(
         [
-            ("texts", f"{report.n:,}"),
+            (noun, f"{report.n:,}"),
             ("accuracy", f"{report.accuracy:.4f}"),
             ("macro F1", f"{report.macro_f1:.4f}"),
             ("log-loss", f"{report.log_loss:.4f}"),
             ("calibration error", f"{report.ece:.4f}"),
         ]
     )
-    show_reliability(report)
+    show_reliability(report, noun)
     rows = [
         (c.label, f"{c.precision:.4f}", f"{c.recall:.4f}", f"{c.f1:.4f}", f"{c.support:,}") for c in report.per_class
     ]
-    show_table(("class", "precision", "recall", "F1", "texts"), rows)
+    show_table(("class", "precision", "recall", "F1", noun), rows)
     if len(report.labels) > _WIDEST:
         say(f"(the confusion matrix of {len(report.labels)} classes is in the output of --json)")
         return

@@ -1,9 +1,9 @@
-"""`tidegate explain`: which words an answer is made of."""
+"""`tidegate explain`: which words, or steps and features, an answer is made of."""
 
 import os
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, BinaryIO
 
 import typer
 
@@ -11,10 +11,13 @@ import tidegate
 from tidegate.cli import outputs
 from tidegate.cli.console import note, out, plural, say_json
 from tidegate.cli.explain_html import write_page
+from tidegate.cli.explain_numbers import ExplainedSeries, draw_series, explain_series, find_sequence, show_features
 from tidegate.cli.explain_png import draw
 from tidegate.cli.explain_terminal import print_lines, show
 from tidegate.cli.explained import Explained
-from tidegate.cli.options import Kind, ModelArgument, OverwriteOption, TextOption, ThreadsOption
+from tidegate.cli.groups import grouped
+from tidegate.cli.inputs import Columns, load_model
+from tidegate.cli.options import READ_OPTIONS, Kind, ModelArgument, OverwriteOption, ThreadsOption
 from tidegate.cli.words import shown_class
 from tidegate.data import tables
 from tidegate.data.tables import kinds
@@ -30,6 +33,7 @@ def _file(name: str, kind: str) -> Any:
     return typer.Option(name, metavar="FILE", help=f"Write {kind} instead.")
 
 
+@grouped("columns", READ_OPTIONS, Columns)
 def explain(
     model: ModelArgument,
     words: Annotated[str | None, typer.Argument(metavar="TEXT", help="The text itself.")] = None,
@@ -45,7 +49,7 @@ def explain(
             "--from", help="Format of the table; `lines` has one text on each line.", show_default="by suffix"
         ),
     ] = None,
-    text: TextOption = None,
+    columns: Any = None,
     method: Annotated[
         Method, typer.Option(metavar="NAME", help=f"How it is computed: {', '.join(METHODS)}.")
     ] = "ledger",
@@ -61,10 +65,11 @@ def explain(
 ) -> None:
     """Show how much each word counts for an answer, and how much of it is left in the memory at the end.
 
-    A file holds one text; a table holds one in each row, and --row chooses it. On a terminal, colours show how much
+    A file holds one text; a table holds one in each row, and --row chooses it. Of a sequence of numbers, which a table
+    holds, it is also shown how much each feature counts. On a terminal, colours show how much
     words count, and bars the probability if the text ended there.
     """
-    kinds = ((html, outputs.PAGE, write_page), (png, outputs.PICTURE, draw))
+    kinds = ((html, outputs.PAGE, _write_page), (png, outputs.PICTURE, _draw))
     wanted = [
         (outputs.output(path, [kind_of_file], (model, file), overwrite=overwrite).path, write)
         for path, kind_of_file, write in kinds
@@ -72,8 +77,13 @@ def explain(
     ]
     if threads:
         tidegate.set_num_threads(threads)
-    loaded = tidegate.load(model, tidegate.TextModel)
-    explained = _explain(loaded, _text(words, file, row, kind, text), method, label)
+    loaded = load_model(model)
+    explained: Explained
+    if isinstance(loaded, tidegate.TextModel):
+        columns.check_texts()
+        explained = _explain(loaded, _text(words, file, row, kind, columns.text), method, label)
+    else:
+        explained = explain_series(loaded, find_sequence(loaded, words, file, kind, columns, row), method, label)
     for path, write in wanted:
         with replacing(path) as target:
             write(explained, target)
@@ -81,7 +91,28 @@ def explain(
     if as_json:
         say_json(json_text(_record(explained)))
     elif not wanted:
-        (show if out.is_terminal else print_lines)(explained)
+        (show if out.is_terminal and explained.has_probabilities else print_lines)(explained)
+        if isinstance(explained, ExplainedSeries):
+            show_features(explained)
+
+
+def _write_page(explained: Explained, file: BinaryIO) -> None:
+    """Writes the page.
+
+    Raises:
+        ValueError: There are no probabilities to show.
+    """
+    if not explained.has_probabilities:
+        raise ValueError("--html shows probabilities of classes, but the model predicts numbers: --png draws them")
+    write_page(explained, file)
+
+
+def _draw(explained: Explained, file: BinaryIO) -> None:
+    """Draws a text or a sequence."""
+    if isinstance(explained, ExplainedSeries):
+        draw_series(explained, file)
+    else:
+        draw(explained, file)
 
 
 def _explain(model: tidegate.TextModel, text: str, method: Method, label: str | None) -> Explained:
@@ -111,9 +142,14 @@ def _explain(model: tidegate.TextModel, text: str, method: Method, label: str | 
 def _record(explained: Explained) -> dict[str, Any]:
     """The figures of the ledger, or those of another method."""
     explanation, attribution = explained.explanation, explained.attribution
+    more = explained.record()
+    if not explained.has_probabilities:
+        more["probability_after"] = None
     if attribution is explanation:
-        return explanation.as_dict()
-    record = explanation.as_dict() | {"method": explained.method, "contributions": attribution.contributions.tolist()}
+        return explanation.as_dict() | more
+    record = (
+        explanation.as_dict() | more | {"method": explained.method, "contributions": attribution.contributions.tolist()}
+    )
     for name in ("bias", "initial", "kept"):  # they belong to the ledger's sum
         del record[name]
     if isinstance(attribution, IntegratedGradients):

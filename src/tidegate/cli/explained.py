@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -35,6 +36,7 @@ class Explained:
         method: "ledger", "integrated-gradients" or "occlusion".
         label: Index of the class whose probability is shown.
         unknown: The words that the model does not know.
+        noun: What a step is called.
     """
 
     explanation: Explanation
@@ -42,6 +44,7 @@ class Explained:
     method: str
     label: int
     unknown: tuple[str, ...] = ()
+    noun: str = "word"
 
     @cached_property
     def words(self) -> tuple[str, ...]:
@@ -60,6 +63,11 @@ class Explained:
         return f"margin of {self.name!r} over the other classes" if several else f"log-odds of {self.name!r}"
 
     @property
+    def after(self) -> str:
+        """What the curve shows."""
+        return f"probability of {self.name!r}"
+
+    @property
     def prediction(self) -> tuple[str, float]:
         """The most probable class and its probability."""
         best = int(self.explanation.logits.argmax())
@@ -73,7 +81,7 @@ class Explained:
     @cached_property
     def contributions(self) -> Array:
         """What each word counts for the class, [T]."""
-        return self.attribution.towards(self.label)
+        return self.towards(self.attribution.contributions)
 
     @property
     def strengths(self) -> Array:
@@ -105,30 +113,52 @@ class Explained:
         return int(rest.sum()), float(self.shares[rest].sum()), float(self.contributions[rest].sum())
 
     @property
+    def has_probabilities(self) -> bool:
+        """Whether classes are predicted."""
+        return True
+
+    def record(self) -> dict[str, Any]:
+        """What JSON holds besides the explanation."""
+        return {}
+
+    @property
     def facts(self) -> list[tuple[str, str]]:
         """What the gates did, the sums, and by how much they differ from the model's own numbers."""
         explanation, attribution = self.explanation, self.attribution
         total = f"together {self._margin(explanation.logits)}, the {self.quantity}"
-        words = signed(explanation.towards(self.label).sum())
+        words = self.shown(self.towards(explanation.contributions).sum())
         if explanation.ngrams is not None:
-            words += f" (n-grams {signed(margin(explanation.ngrams, self.label).sum())} of it)"
+            words += f" (n-grams {self.shown(margin(explanation.ngrams, self.label).sum())} of it)"
         check = f"checked against the model, off by {explanation.error:.0e} at most"
         facts = [
             *self._gates(),
-            ("ledger", f"bias {self._margin(explanation.bias)}, words {words}, {total}; {check}"),
+            ("ledger", f"bias {self._margin(explanation.bias)}, {self.noun}s {words}, {total}; {check}"),
         ]
         if isinstance(attribution, IntegratedGradients):
-            parts = f"zeros {self._margin(attribution.baseline)}, words {signed(self.contributions.sum())}"
+            parts = f"zeros {self._margin(attribution.baseline)}, {self.noun}s {self.shown(self.contributions.sum())}"
             facts.append(("gradients", f"{parts}, {total}; the integral is off by {attribution.error:.0e} at most"))
         elif attribution is not explanation:
-            facts.append(("occlusion", "each word is left out by itself, so what the words count need not add up"))
+            left_out = f"each {self.noun} is left out by itself, so what the {self.noun}s count need not add up"
+            facts.append(("occlusion", left_out))
         if self.unknown:
             facts.append(("unknown", "words that the model does not know: " + "  ".join(map(visible, self.unknown))))
         facts.append(("note", explanation.remark))
         return [(name, fact) for name, fact in facts if fact]
 
     def _margin(self, logits: Array) -> str:
-        return signed(float(margin(logits, self.label)))
+        return self.shown(float(self.towards(logits)))
+
+    def towards(self, logits: Array) -> Array:
+        """Computes what contributions [..., C] add to the quantity, [...]."""
+        return margin(logits, self.label)
+
+    def shown(self, number: float) -> str:
+        """Writes what something counts."""
+        return signed(number)
+
+    def shown_after(self, value: float) -> str:
+        """Writes a value of the curve."""
+        return f"{value:.3f}"
 
     def _gates(self) -> Iterator[tuple[str, str]]:
         """Says for each gate at which words it held most back; a gate that is the same everywhere says nothing."""

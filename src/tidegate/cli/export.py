@@ -1,5 +1,6 @@
 """`tidegate export`: a model in the files of other programs, each compared with the model."""
 
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Literal, NamedTuple
@@ -8,13 +9,26 @@ import typer
 
 import tidegate
 from tidegate.cli import outputs
-from tidegate.cli.console import note, show_facts
+from tidegate.cli.console import note, say, show_facts
 from tidegate.cli.options import ModelArgument, OverwriteOption
+from tidegate.convert.certificate import Certificate
 from tidegate.convert.to_c import CFile, to_c
+from tidegate.convert.to_keras import SUFFIX, KerasFile, to_keras
+from tidegate.convert.to_torch import SUFFIXES, TorchFile, to_torch
 from tidegate.data.outputs import Format, contains, starts_with
+from tidegate.models.file import is_model
 from tidegate.models.network import Network
 
+
+def _is_of_torch(path: Path) -> bool:
+    """Whether a file is a zip archive, as checkpoints are, or a safetensors file of another program than this."""
+    with path.open("rb") as file:
+        return zipfile.is_zipfile(path) or (file.read(9)[8:] == b"{" and not is_model(path))
+
+
 _ONNX = Format("onnx", "a file of ONNX", (".onnx",), starts_with(b"\x08"))
+_TORCH = Format("torch", "a file of PyTorch", SUFFIXES, _is_of_torch)
+_KERAS = Format("keras", "a file of Keras", (SUFFIX,), starts_with(b"\x89HDF"))
 _C = Format("c", "a file in C that tidegate wrote", (".c",), contains(b"Written by tidegate "))
 
 
@@ -32,6 +46,14 @@ def export(
         bool, typer.Option("--streaming", help="Let the file of ONNX read sequences in pieces, states in and out.")
     ] = False,
     c: Annotated[Path | None, typer.Option("--c", metavar="FILE", help="Write one file of C99.")] = None,
+    torch: Annotated[
+        Path | None,
+        typer.Option("--torch", metavar="FILE", help="Write a state_dict, .pt or .safetensors, and show its module."),
+    ] = None,
+    keras: Annotated[
+        Path | None,
+        typer.Option("--keras", metavar="FILE", help="Write weights for Keras 3, .weights.h5, and show its model."),
+    ] = None,
     weights: Annotated[
         Literal["float32", "int8"] | None,
         typer.Option(help="Weights of the file of C.", show_default="as the model has them"),
@@ -42,12 +64,17 @@ def export(
     ] = None,
     overwrite: OverwriteOption = False,
 ) -> None:
-    """Write a model as a file of another program: ONNX, or C for microcontrollers.
+    """Write a model as a file of another program: ONNX, PyTorch, Keras, or C for microcontrollers.
 
     What was written is run and compared with the model on random sequences of many lengths. The largest error is shown;
     where it is above 1e-5 nothing is written.
     """
-    targets = {"onnx": _Target(_ONNX, onnx), "c": _Target(_C, c)}
+    targets = {
+        "onnx": _Target(_ONNX, onnx),
+        "torch": _Target(_TORCH, torch),
+        "keras": _Target(_KERAS, keras),
+        "c": _Target(_C, c),
+    }
     if not any(target.path for target in targets.values()):
         raise ValueError("nothing to write: choose " + " or ".join(f"--{each} FILE" for each in targets))
     places = {
@@ -57,10 +84,15 @@ def export(
     }
     network = tidegate.load(model)
     for each, place in places.items():
-        if each == "onnx":
-            lines = _onnx(network, place, streaming)
-        else:
-            lines = _c(to_c(network, place, name=name, weights=weights))
+        match each:
+            case "onnx":
+                lines = _onnx(network, place, streaming)
+            case "torch":
+                lines = _weights(to_torch(network, place), "PyTorch")
+            case "keras":
+                lines = _weights(to_keras(network, place), "Keras")
+            case _:
+                lines = _c(to_c(network, place, name=name, weights=weights))
         show_facts([("file", str(place)), *lines])
         note(f"wrote {place}")
 
@@ -68,11 +100,23 @@ def export(
 def _onnx(network: Network, place: Path, streaming: bool) -> Iterator[tuple[str, str]]:
     from tidegate.convert.to_onnx import to_onnx  # noqa: PLC0415 - needs an extra
 
-    certificate = to_onnx(network, place, streaming=streaming)
-    yield "compared with", certificate.against
-    yield "largest error", f"{certificate.error:.1e} over {certificate.numbers:,} numbers"
+    yield from _compared(to_onnx(network, place, streaming=streaming))
     if network.tokenizer is not None:
         yield "to do outside", "cut texts into words: the tokenizer is in the metadata"
+
+
+def _weights(file: TorchFile | KerasFile, program: str) -> Iterator[tuple[str, str]]:
+    """Shows the code that loads weights."""
+    say(file.code)
+    if file.certificate is None:
+        yield "compared with", f"nothing: {program} is not installed"
+        return
+    yield from _compared(file.certificate)
+
+
+def _compared(certificate: Certificate) -> Iterator[tuple[str, str]]:
+    yield "compared with", certificate.against
+    yield "largest error", f"{certificate.error:.1e} over {certificate.numbers:,} numbers"
 
 
 def _c(file: CFile) -> Iterator[tuple[str, str]]:
@@ -86,5 +130,4 @@ def _c(file: CFile) -> Iterator[tuple[str, str]]:
         yield "code", f"{compiled.code_bytes:,} bytes"
     yield "a state", f"{compiled.state_bytes:,} bytes"
     yield "a step", f"{compiled.step_microseconds:.2f} µs on this machine"
-    yield "compared with", compiled.certificate.against
-    yield "largest error", f"{compiled.certificate.error:.1e} over {compiled.certificate.numbers:,} numbers"
+    yield from _compared(compiled.certificate)

@@ -10,6 +10,7 @@ import typer
 
 import tidegate
 from tidegate.cli.console import show_facts
+from tidegate.data.series.roles import shortened
 from tidegate.models.architecture import Architecture
 from tidegate.models.config import SequenceConfig
 from tidegate.models.network import Network
@@ -66,7 +67,15 @@ def _input(config: Architecture) -> str:
     if not isinstance(config, SequenceConfig):
         return f"{config.input_size} numbers per step"
     gaps = f", {len(config.missing)} of which may be missing" if config.missing else ""
-    return f"{config.features} features per step{gaps}"
+    named = f": {shortened(config.feature_names)}" if config.columns else ""
+    return f"{config.features} features per step{gaps}{named}"
+
+
+def _columns(config: SequenceConfig) -> list[tuple[str, str]]:
+    """Says in which columns of a table a model looks for its sequences."""
+    roles = {"key": config.key, "time": config.time, "labels": config.target}
+    named = ", ".join(f"{role} {name!r}" for role, name in roles.items() if name is not None)
+    return [("columns", named)] if named else []
 
 
 def _facts(path: Path, model: Network) -> list[tuple[str, str]]:
@@ -75,9 +84,11 @@ def _facts(path: Path, model: Network) -> list[tuple[str, str]]:
         ("file", f"{path}, {path.stat().st_size / 1e6:.1f} MB"),
         ("cell", reader.full_title if isinstance(reader, Cell) else reader.title),
         ("task", config.task),
-        ("labels", ", ".join(config.labels)),
+        ("numbers" if config.task == "regression" else "labels", ", ".join(config.labels)),
     ]
     facts += _words(model) if isinstance(model, TextModel) else [("input", _input(config))]
+    if isinstance(config, SequenceConfig):
+        facts += _columns(config)
     if config.recurrent:
         layers = f"{config.num_layers} × {config.hidden_size} units" + ", both directions" * config.bidirectional
         facts += [("layers", layers), ("summary", config.summary)]

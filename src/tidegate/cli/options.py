@@ -8,12 +8,15 @@ import typer
 from tidegate.cli.groups import Option
 from tidegate.models.architecture import cell_names
 from tidegate.sequences.summaries import SUMMARIES, Summary
+from tidegate.training.checkpoints import EVERY
+from tidegate.training.examples import MAX_LENGTH, VOCAB_SIZE
 from tidegate.training.examples import SIZES as DEFAULT_SIZES
-from tidegate.training.settings import WORD_DROPOUT, ClassWeights, Settings
+from tidegate.training.settings import VECTOR_DROPOUT, WORD_DROPOUT, ClassWeights, Settings
 
 ModelArgument = Annotated[Path, typer.Argument(metavar="MODEL", help="A model file that `tidegate train` wrote.")]
 LabelledArgument = Annotated[
-    Path, typer.Argument(metavar="FILE", help="Labelled texts: CSV, TSV, JSON, Parquet, fastText; or a folder.")
+    Path,
+    typer.Argument(metavar="FILE", help="Labelled texts or numbers: CSV, TSV, JSON, Parquet, fastText; or a folder."),
 ]
 TextsArgument = Annotated[
     str, typer.Argument(metavar="FILE", help="CSV, TSV, JSON, Parquet, .txt; a folder; - is standard input.")
@@ -43,38 +46,101 @@ KindOption = Annotated[
 ]
 
 
+_AS_IN_TRAINING = "Of sequences of numbers, if another one than in training."
+READ_OPTIONS = {
+    "text": Option(TextOption, None),
+    "key": Option(Annotated[str | None, typer.Option(metavar="COLUMN", help="Of numbers: as in training.")], None),
+    "time": Option(Annotated[str | None, typer.Option(metavar="COLUMN", help="Of numbers: as in training.")], None),
+    "features": Option(
+        Annotated[str | None, typer.Option(metavar="COLUMNS", help="Of numbers: as in training.")], None
+    ),
+}
+"""Which columns a model reads; what is not said is as in training."""
+READ_LABELLED_OPTIONS = {"label": Option(LabelOption, None)} | READ_OPTIONS
+
+
 def _option(panel: str, text: str, *names: str, **rest: Any) -> Any:
     return typer.Option(*names, help=text, rich_help_panel=panel, **rest)
 
 
 DATA, SIZES, TRAINING = "Data", "What to train", "How to train"
 
-ValidationOption = Annotated[
-    str, _option(DATA, "Share of each class to hold out, or a file to validate with.", metavar="SHARE|FILE")
+TaskOption = Annotated[
+    Literal["auto", "classification", "regression"],
+    _option(DATA, "What is predicted: classes, or numbers.", metavar="NAME", show_default="numbers with fractions"),
 ]
-VocabSizeOption = Annotated[int, _option(DATA, "Largest vocabulary, in words.", min=3, metavar="N")]
-MaxLengthOption = Annotated[int, _option(DATA, "Words of a text to read; 0 for all.", min=0, metavar="N")]
-VectorsOption = Annotated[
-    Path | None,
-    _option(
-        DATA,
-        "Word vectors to start from: of GloVe, word2vec, fastText or floret, .npz or .safetensors; also compressed.",
-        metavar="FILE",
+COLUMN_OPTIONS = {
+    "key": Option(
+        Annotated[
+            str | None, _option(DATA, "Column that tells sequences apart, if a row holds one step.", metavar="COLUMN")
+        ],
+        None,
     ),
-]
-PartsOption = Annotated[
+    "time": Option(
+        Annotated[str | None, _option(DATA, "Column that orders the steps of a sequence.", metavar="COLUMN")], None
+    ),
+    "features": Option(
+        Annotated[
+            str | None,
+            _option(DATA, "Columns of numbers or lists, with commas.", metavar="COLUMNS"),
+        ],
+        None,
+    ),
+}
+"""What `tidegate.data.series.Asked` calls the same."""
+
+ValidationOption = Annotated[
     str,
     _option(
-        SIZES,
-        "What the answer is a sum of: network (or its cell's name), ngrams, or both with a comma.",
-        metavar="NAMES",
-        show_default="both, less what held-out texts do not need",
+        DATA,
+        "Share of each class to hold out, or a file to validate with.",
+        metavar="SHARE|FILE",
     ),
 ]
+WORD_OPTIONS = {
+    "vocab_size": Option(
+        Annotated[int, _option(DATA, "Largest vocabulary, in words.", min=3, metavar="N")], VOCAB_SIZE
+    ),
+    "max_length": Option(
+        Annotated[int, _option(DATA, "Words of a text to read; 0 for all.", min=0, metavar="N")], MAX_LENGTH
+    ),
+    "vectors": Option(
+        Annotated[
+            Path | None,
+            _option(
+                DATA,
+                "Word vectors to start from: of GloVe, word2vec, fastText or floret, .npz or .safetensors; also "
+                "compressed.",
+                metavar="FILE",
+            ),
+        ],
+        None,
+    ),
+    "parts": Option(
+        Annotated[
+            str,
+            _option(
+                SIZES,
+                "What the answer is a sum of: network (or its cell's name), ngrams, or both with a comma.",
+                metavar="NAMES",
+                show_default="both, less what held-out texts do not need",
+            ),
+        ],
+        "auto",
+    ),
+}
+"""Of texts alone."""
+
 CellOption = Annotated[str, _option(SIZES, f"{', '.join(cell_names())}.", metavar="NAME")]
-NoBaselinesOption = Annotated[
-    bool, _option(SIZES, "Do not train the baselines, the average and compounding.", "--no-baselines")
-]
+RUN_OPTIONS = {
+    "no_baselines": Option(
+        Annotated[bool, _option(SIZES, "Do not train the baselines, the average and compounding.", "--no-baselines")],
+        False,
+    ),
+    "resume": Option(ResumeOption, False),
+    "checkpoint_every": Option(CheckpointEveryOption, EVERY),
+}
+"""How a run is done."""
 
 SIZE_OPTIONS = {
     "summary": Option(
@@ -108,7 +174,17 @@ _SETTINGS: dict[str, Any] = {
     "learning_rate": Annotated[
         float | None, _option(TRAINING, "Peak learning rate.", show_default="by cell", min=0, metavar="X")
     ],
-    "dropout": Annotated[float, _option(TRAINING, "Share of features to leave out.", min=0, max=0.99, metavar="X")],
+    "dropout": Annotated[
+        float | None,
+        _option(
+            TRAINING,
+            "Share of features to leave out.",
+            min=0,
+            max=0.99,
+            metavar="X",
+            show_default=f"{_STANDARD.dropout}; {VECTOR_DROPOUT} of numbers",
+        ),
+    ],
     "word_dropout": Annotated[
         float | None,
         _option(
@@ -144,5 +220,8 @@ _SETTINGS: dict[str, Any] = {
     ],
     "seed": Annotated[int, _option(TRAINING, "Random seed.", min=0, metavar="N")],
 }
-SETTING_OPTIONS = {name: Option(details, getattr(_STANDARD, name)) for name, details in _SETTINGS.items()}
+SETTING_OPTIONS = {
+    name: Option(details, None if name == "dropout" else getattr(_STANDARD, name))
+    for name, details in _SETTINGS.items()
+}
 """What `Settings` calls the same."""

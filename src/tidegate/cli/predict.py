@@ -1,9 +1,6 @@
-"""`tidegate predict`: labels and probabilities for new texts."""
+"""`tidegate predict`: labels and probabilities, or numbers, for new texts and sequences."""
 
-from collections import deque
-from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
-from itertools import chain, islice
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -13,13 +10,24 @@ import typer
 import tidegate
 from tidegate.cli import outputs, texts
 from tidegate.cli.console import data_stream, note, plural
-from tidegate.cli.options import KindOption, ModelArgument, OverwriteOption, TextOption, TextsArgument, ThreadsOption
+from tidegate.cli.groups import grouped
+from tidegate.cli.inputs import Columns, load_model, read_parts
+from tidegate.cli.options import (
+    READ_OPTIONS,
+    KindOption,
+    ModelArgument,
+    OverwriteOption,
+    TextsArgument,
+    ThreadsOption,
+)
+from tidegate.cli.threaded import worked_on
 from tidegate.cli.words import show_words
 from tidegate.data import tables
 from tidegate.data.outputs import STDOUT, TABLES, check_inputs
-from tidegate.files.writing import is_stream
+from tidegate.models.network import Network
 
 
+@grouped("columns", READ_OPTIONS, Columns)
 def predict(
     model: ModelArgument,
     file: TextsArgument = "",
@@ -30,16 +38,17 @@ def predict(
     overwrite: OverwriteOption = False,
     kind: KindOption = None,
     to: Annotated[Literal["csv", "tsv", "jsonl"], typer.Option(help="What goes to standard output or a pipe.")] = "csv",
-    text: TextOption = None,
+    columns: Any = None,
     words: Annotated[
         str | None, typer.Option("--words", metavar="TEXT", help="Show the probability after each word of a text.")
     ] = None,
     threads: ThreadsOption = None,
 ) -> None:
-    """Predict the label of each text, with the probability of each class.
+    """Predict the label of each text or sequence, with the probability of each class, or the numbers of a regression.
 
     All columns of the input stay, those of Parquet in their types; prediction and a column p_LABEL for each class are
-    added. Lines that come by a pipe are answered at once.
+    added; of several numbers, a column prediction_NAME for each. Lines that come by a pipe are answered at once. Of a
+    long table, a row for each sequence is written, with its key.
     """
     if bool(file) == (words is not None):
         raise ValueError("predict needs either a FILE (- for standard input) or --words TEXT")
@@ -49,17 +58,15 @@ def predict(
         check_inputs(STDOUT, (model, file))
     if threads:
         tidegate.set_num_threads(threads)
-    loaded = tidegate.load(model, tidegate.TextModel)
     if words is not None:
-        show_words(loaded, words)
+        show_words(tidegate.load(model, tidegate.TextModel), words)
         return
+    loaded = load_model(model)
     count = 0
     with tables.writer(target.path if target else data_stream(), target.format.name if target else to) as append:
-        parts = texts.read(file, kind, text, output=target)
-        for part, columns in _in_turn(
-            parts, lambda part: _predicted(loaded, part.texts), at_once=file == "-" or is_stream(file)
-        ):
-            append(texts.joined(part.columns, columns, "predict"), part.schema)
+        parts = read_parts(loaded, file, kind, columns, output=target)
+        for part, added in worked_on(file, parts, lambda batch: _predicted(loaded, batch)):
+            append(texts.joined(part.columns, added, "predict"), part.schema)
             count += len(part)
         if output and not count:
             raise ValueError(f"{file} has no rows")
@@ -67,38 +74,12 @@ def predict(
         note(f"wrote {plural(count, 'prediction')} to {target.path}")
 
 
-def _predicted(model: tidegate.TextModel, batch: list[str]) -> dict[str, Any]:
-    """Predicts a batch of texts: the columns to add."""
-    labels, probabilities = model.config.labels, model.predict_proba(batch).astype(np.float64)
+def _predicted(model: Network, batch: Sequence[Any]) -> dict[str, Any]:
+    """Predicts a batch of texts or sequences: the columns to add."""
+    labels = model.config.labels
+    if model.config.task == "regression":
+        numbers = model.scores(batch).astype(np.float64)
+        return {"prediction" if len(labels) == 1 else f"prediction_{n}": numbers[:, i] for i, n in enumerate(labels)}
+    probabilities = model.predict_proba(batch).astype(np.float64)
     columns: dict[str, Any] = {"prediction": [labels[i] for i in probabilities.argmax(1)]}
     return columns | {f"p_{label}": probabilities[:, i].round(6) for i, label in enumerate(labels)}
-
-
-def _in_turn(
-    parts: Iterator[tables.Table], work: Callable[[tables.Table], dict[str, Any]], *, at_once: bool
-) -> Iterator[tuple[tables.Table, dict[str, Any]]]:
-    """Yields parts and what is made of them, in their order.
-
-    Args:
-        parts: The parts.
-        work: Makes something of a part.
-        at_once: Whether each is wanted before the next one is there. Otherwise every thread works on a part of its own,
-            if there are enough: Python cuts texts on one thread, while the networks of others run in native code.
-    """
-    threads = tidegate.get_num_threads()
-    first = [] if at_once else list(islice(parts, threads))
-    if threads == 1 or len(first) < threads:
-        yield from ((part, work(part)) for part in chain(first, parts))
-        return
-    tidegate.set_num_threads(1)
-    try:
-        with ThreadPoolExecutor(threads) as pool:
-            waiting: deque[tuple[tables.Table, Future[dict[str, Any]]]] = deque()
-            for part in chain(first, parts):
-                waiting.append((part, pool.submit(work, part)))
-                if len(waiting) > threads:
-                    done, result = waiting.popleft()
-                    yield done, result.result()
-            yield from ((part, result.result()) for part, result in waiting)
-    finally:
-        tidegate.set_num_threads(threads)

@@ -70,24 +70,26 @@ class Stop:
                 note("stopping once the model is written" if self._held else "stopping; Ctrl-C again to stop at once")
 
 
-def follow(title: str, events: Events, stop: Stop) -> Iterator[Epoch]:
+def follow(title: str, events: Events, stop: Stop, unit: str = "words") -> Iterator[Epoch]:
     """Shows a training as it goes.
 
     Args:
         title: What is trained.
         events: The training.
         stop: Ends the training early.
+        unit: What the steps of a sequence are called.
 
     Yields:
         Each epoch; the last one with weights is the best.
     """
-    accuracy = ""
-    with _display(title) as display, closing(events):
+    score = ""
+    with _display(title, unit) as display, closing(events):
         for event in events:
             if isinstance(event, Epoch):
-                accuracy = f"  accuracy {event.report.accuracy:.3f}"
+                name, title = next(iter(event.report.shown.items()))
+                score = f"  {title} {getattr(event.report, name):.3f}"
                 yield event
-            display.show(event, accuracy)
+            display.show(event, score)
             if stop.wanted:
                 break
 
@@ -95,13 +97,13 @@ def follow(title: str, events: Events, stop: Stop) -> Iterator[Epoch]:
 class _Display:
     """One training on the screen."""
 
-    def __init__(self, title: str, progress: Progress) -> None:
-        self.title, self.progress = title, progress
+    def __init__(self, title: str, progress: Progress, unit: str) -> None:
+        self.title, self.progress, self.unit = title, progress, unit
         self.began = self.last_line = perf_counter()
         self.step, self.before, self.first = Step(1, 1, 0, 1, 0.0), 0, 1
         self.task: TaskID = progress.add_task(title, total=None, facts="")
 
-    def show(self, event: Event, accuracy: str) -> None:
+    def show(self, event: Event, score: str) -> None:
         """Moves the bar; prints a line after an epoch, and without a terminal also during a long one."""
         now = perf_counter()
         if isinstance(event, Resumed):
@@ -116,7 +118,7 @@ class _Display:
         epoch, step = event.epoch, self.step
         speed = (step.words - self.before) / (now - self.began)
         left = (step.of - step.words) / max(speed, 1.0)  # the first texts may have no words
-        facts = f"loss {event.loss:.3f}{accuracy}  {speed / 1000:,.0f}k words/s  {_duration(left)} left"
+        facts = f"loss {event.loss:.3f}{score}  {speed / 1000:,.0f}k {self.unit}/s  {_duration(left)} left"
         self.progress.update(self.task, completed=step.words, total=step.of, facts=f"{epoch}/{step.epochs}  {facts}")
         if isinstance(event, Epoch) or (not err.is_terminal and now - self.last_line > _SECONDS_BETWEEN_LINES):
             self.last_line = now
@@ -124,11 +126,11 @@ class _Display:
 
 
 @contextmanager
-def _display(title: str) -> Iterator[_Display]:
+def _display(title: str, unit: str) -> Iterator[_Display]:
     bar = BarColumn(bar_width=min(max(err.width - _FACTS_WIDTH, 4), 40))
     columns = (TextColumn("{task.description:<11}"), bar, TextColumn("{task.fields[facts]}"))
     with Progress(*columns, console=err, transient=True, disable=not err.is_terminal) as progress:
-        yield _Display(title, progress)
+        yield _Display(title, progress, unit)
 
 
 def _duration(seconds: float) -> str:

@@ -18,17 +18,17 @@ _WIDTH = 30  # characters of the longest bar
 _INCHES = 4.5
 
 
-def show_reliability(report: Report) -> None:
-    """Prints for each range of confidences how many texts there are, and what share of them is right.
+def show_reliability(report: Report, noun: str) -> None:
+    """Prints for each range of confidences how many texts or sequences there are, and what share of them is right.
 
     The mark in a bar is where the share would be if the probabilities were right.
     """
-    say("texts by the probability of the predicted class; │ is the mean probability, the bar the share that is right")
+    say(f"{noun} by the probability of the predicted class; │ is the mean probability, the bar the share that is right")
     rows = [
         (f"{b.low:.2f}–{b.high:.2f}", Text(marked(b)), f"{b.confidence:.3f}", f"{b.accuracy:.3f}", f"{b.n:,}")
         for b in report.reliability()
     ]
-    show_table(("range", "", "probability", "right", "texts"), rows, bars=1)
+    show_table(("range", "", "probability", "right", noun), rows, bars=1)
 
 
 def marked(one: ReliabilityBin) -> str:
@@ -38,10 +38,10 @@ def marked(one: ReliabilityBin) -> str:
     return drawn[:place] + "│" + drawn[place + 1 :]
 
 
-def show_points(label: str, points: list[OperatingPoint]) -> None:
+def show_points(label: str, points: list[OperatingPoint], noun: str) -> None:
     """Prints what thresholds on the probability of a class do."""
     rows = [(f"{p.threshold:.4f}", f"{p.precision:.4f}", f"{p.recall:.4f}") for p in points]
-    show_table(("threshold", "precision", "recall"), rows, title=f"texts taken for {label!r}")
+    show_table(("threshold", "precision", "recall"), rows, title=f"{noun} taken for {label!r}")
 
 
 @plain_texts()

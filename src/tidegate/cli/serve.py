@@ -1,6 +1,5 @@
 """`tidegate serve`: models over HTTP, and a page in the browser that shows what one of them does with a text."""
 
-import os
 import re
 import sys
 import webbrowser
@@ -15,6 +14,29 @@ from tidegate.cli.console import note, say
 LIMITS, ACCESS, SESSIONS = "Limits", "Access", "Sessions"
 
 
+def _limit(text: str, metavar: str = "N", least: float = 1) -> Any:
+    return typer.Option(min=least, metavar=metavar, help=text, rich_help_panel=LIMITS)
+
+
+ModelsArgument = Annotated[
+    list[str], typer.Argument(metavar="MODEL...", help="Model files; NAME=FILE to say what clients call one.")
+]
+HostOption = Annotated[
+    str, typer.Option(metavar="ADDRESS", help="Where to listen; other machines can reach all but 127.0.0.1.")
+]
+PageOption = Annotated[
+    str | None,
+    typer.Option(metavar="NAME", help="The model on the page.", show_default="the first one that reads texts"),
+]
+TokenOption = Annotated[
+    str | None,
+    typer.Option(
+        envvar="TIDEGATE_TOKEN",
+        metavar="TEXT",
+        help="What clients must send with each request; needed where other machines can reach the server.",
+        rich_help_panel=ACCESS,
+    ),
+]
 StateFolderOption = Annotated[
     Path | None,
     typer.Option(
@@ -23,45 +45,37 @@ StateFolderOption = Annotated[
         rich_help_panel=SESSIONS,
     ),
 ]
+PowerLossOption = Annotated[
+    bool,
+    typer.Option(
+        "--power-loss",
+        help="Let them survive a loss of power too: each step waits until the disk has its state.",
+        rich_help_panel=SESSIONS,
+    ),
+]
+MaxSessionsOption = Annotated[
+    int, typer.Option(min=1, metavar="N", help="Sessions at a time; more are refused.", rich_help_panel=SESSIONS)
+]
 SessionIdleOption = Annotated[
     float,
     typer.Option(
         min=1, metavar="S", help="Seconds without a step until a session is forgotten.", rich_help_panel=SESSIONS
     ),
 ]
-
-
-def _limit(text: str, metavar: str = "N", least: float = 1) -> Any:
-    return typer.Option(min=least, metavar=metavar, help=text, rich_help_panel=LIMITS)
+ServerThreadsOption = Annotated[
+    int | None,
+    typer.Option(min=1, metavar="N", help="Threads to compute with.", show_default="all processors but one"),
+]
 
 
 def serve(
-    models: Annotated[
-        list[str],
-        typer.Argument(metavar="MODEL...", help="Model files; NAME=FILE to say what clients call one."),
-    ],
+    models: ModelsArgument,
     port: Annotated[int, typer.Option(min=0, max=65535, metavar="N", help="The port; 0 for any free one.")] = 8000,
-    host: Annotated[
-        str,
-        typer.Option(metavar="ADDRESS", help="Where to listen; other machines can reach all but 127.0.0.1."),
-    ] = "127.0.0.1",
+    host: HostOption = "127.0.0.1",
     open_: Annotated[bool, typer.Option("--open", help="Open the page in a browser.")] = False,
-    page: Annotated[
-        str | None,
-        typer.Option(metavar="NAME", help="The model on the page.", show_default="the first one that reads texts"),
-    ] = None,
-    token: Annotated[
-        str | None,
-        typer.Option(
-            envvar="TIDEGATE_TOKEN",
-            metavar="TEXT",
-            help="What clients must send with each request; needed where other machines can reach the server.",
-            rich_help_panel=ACCESS,
-        ),
-    ] = None,
-    log: Annotated[
-        bool, typer.Option("--log", help="Write a line of JSON about each request to stderr, without its texts.")
-    ] = False,
+    page: PageOption = None,
+    token: TokenOption = None,
+    log: Annotated[bool, typer.Option("--log", help="Write JSON about each request to stderr, without texts.")] = False,
     max_bytes: Annotated[int, _limit("Bytes of a request.")] = 8_000_000,
     max_rows: Annotated[int, _limit("Texts or sequences of a request.")] = 1_024,
     max_characters: Annotated[int, _limit("Characters of a text.")] = 200_000,
@@ -72,43 +86,26 @@ def serve(
     timeout: Annotated[float, _limit("Seconds for a request to arrive, and to wait for the model.", "S", 0.1)] = 30,
     drain: Annotated[float, _limit("Seconds to answer what is under way at the end.", "S", least=1)] = 10,
     state_folder: StateFolderOption = None,
-    max_sessions: Annotated[
-        int, typer.Option(min=1, metavar="N", help="Sessions at a time; more are refused.", rich_help_panel=SESSIONS)
-    ] = 100_000,
+    power_loss: PowerLossOption = False,
+    max_sessions: MaxSessionsOption = 100_000,
     session_idle: SessionIdleOption = 3600,
-    threads: Annotated[
-        int | None,
-        typer.Option(min=1, metavar="N", help="Threads to compute with.", show_default="all processors but one"),
-    ] = None,
+    threads: ServerThreadsOption = None,
 ) -> None:
     """Serve models over HTTP, and show in a browser what one does with a text, word by word and gate by gate.
 
     /predict, /embed and /explain take JSON; clients of KServe and Triton find the Open Inference Protocol under /v2;
-    /openapi.json describes all. Only this machine can reach it unless --host says otherwise. Ctrl-C or SIGTERM ends it.
+    WebSockets at /stream/MODEL read texts as they come; /openapi.json describes the rest. Only this machine can reach
+    it unless --host says otherwise. Ctrl-C or SIGTERM ends it.
     """
     from tidegate import serve as server  # noqa: PLC0415 - its packages are an extra
 
-    limits = server.Limits(
-        body=max_bytes,
-        rows=max_rows,
-        characters=max_characters,
-        steps=max_steps,
-        queue=max_queue,
-        batch=max_batch,
-        wait=wait / 1000,
-        seconds=timeout,
-        drain=drain,
-    )
-    # One processor is for HTTP: threads that wait for each other lose more where it takes one of theirs.
-    tidegate.set_num_threads(threads or max(1, (os.cpu_count() or 1) - 1))
+    sizes = {"body": max_bytes, "rows": max_rows, "characters": max_characters, "steps": max_steps}
+    limits = server.Limits(**sizes, queue=max_queue, batch=max_batch, wait=wait / 1000, seconds=timeout, drain=drain)
+    server.compute_with(threads)
     hosts = _hosts(host, token)
     loaded = {name: tidegate.load(path) for name, path in _named(models).items()}
-    sessions = server.Sessions(
-        loaded,
-        server.StateFolder(state_folder) if state_folder else None,
-        max_sessions=max_sessions,
-        idle_seconds=session_idle,
-    )
+    folder = server.StateFolder(state_folder, power_loss=power_loss) if state_folder else None
+    sessions = server.Sessions(loaded, folder, max_sessions=max_sessions, idle_seconds=session_idle)
     line = _write_line if log else None
     app = server.create_app(loaded, page=page, hosts=hosts, token=token, limits=limits, log=line, sessions=sessions)
     taken = server.listen(host, port)

@@ -3,7 +3,7 @@
 import shutil
 import sys
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from tempfile import TemporaryFile
 from typing import Any
@@ -15,6 +15,8 @@ from tidegate.data.tables.folders import files_of
 from tidegate.data.tables.kinds import kind_by_name
 from tidegate.data.tables.survey import can_be_read_twice
 from tidegate.files.writing import is_stream
+
+Columns = dict[str, Any]
 
 
 def read(
@@ -37,6 +39,26 @@ def read(
         FileNotFoundError: There is no such file; the error has a hint if it looks like a text.
         ValueError: The table is damaged, or has no column of texts.
     """
+    with opened(source, kind, output) as (stream, kind_found):
+        typed = output is not None and output.format.name == "parquet"
+        yield from tables.stream(stream, kind_found, text=text, others=others, typed=typed)
+
+
+@contextmanager
+def opened(source: str, kind: Kind | None, output: Output | None) -> Iterator[tuple[Any, Kind | None]]:
+    """Opens a table to be read part by part.
+
+    Args:
+        source: As in `read`, and so are the others.
+        kind: See there.
+        output: See there.
+
+    Yields:
+        What to read, and of which kind it is; None to go by how it begins.
+
+    Raises:
+        FileNotFoundError: As in `read`.
+    """
     hint = "; for a text itself there is predict MODEL --words TEXT, or a pipe with - as FILE"
     hint *= any(map(str.isspace, source))
     try:
@@ -56,7 +78,7 @@ def read(
             shutil.copyfileobj(stream if source == "-" else stack.enter_context(Path(source).open("rb")), kept)
             kept.seek(0)
             stream, kind = kept, asked  # type: ignore[assignment]
-        yield from tables.stream(stream, kind, text=text, others=others, typed=kind_out == "parquet")
+        yield stream, kind
 
 
 def joined(columns: Mapping[str, Any], added: Mapping[str, Any], command: str) -> dict[str, Any]:

@@ -81,7 +81,9 @@ def _write(trainings: Trainings, output: Path, began: float, *, early: bool) -> 
         return
     config, wanted = best
     beside = {name: result.figures() for name, result in trainings.results.items() if result is not wanted}
-    figures: dict[str, Any] = {"baselines": beside, "weights": dict(wanted.weights)}
+    figures: dict[str, Any] = {"baselines": beside}
+    if run.parts:
+        figures["weights"] = dict(wanted.weights)
     if trainings.gradients:
         figures["gradients"] = [asdict(after_epoch)["walks"] for after_epoch in trainings.gradients]
     outputs.save_somewhere(run.model(config, wanted.best, figures).save, output)

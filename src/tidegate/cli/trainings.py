@@ -3,16 +3,22 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+import numpy as np
+
 from tidegate.cli.comparison import Trained, compare
 from tidegate.cli.console import err, note
 from tidegate.cli.gradients import report_gradients
 from tidegate.cli.progress import Stop, follow
-from tidegate.models.config import TextConfig
-from tidegate.training.baselines import Baseline
+from tidegate.models.architecture import Architecture
+from tidegate.models.metrics import score_numbers
+from tidegate.training.baselines import STATISTICS, Baseline
 from tidegate.training.checkpoints import Checkpoints
 from tidegate.training.events import DivergedError, Epoch, Gradients
+from tidegate.training.examples import Examples
 from tidegate.training.parts import NGRAMS, TOGETHER, Joined
 from tidegate.training.run import Run
+
+MEAN = "mean"
 
 
 @dataclass
@@ -22,7 +28,7 @@ class Trainings:
     Attributes:
         run: What is trained.
         checkpoints: Where an interrupted run is continued from.
-        results: What was trained so far, by cell, "ngrams" or "together".
+        results: What was trained so far, by the cell of the network, the name of a baseline, "ngrams" or "together".
         made: The model of the parts, where they have been joined.
         gradients: Gradient norms after each epoch, if they are watched.
         ended: Whether everything was trained.
@@ -32,7 +38,7 @@ class Trainings:
     run: Run
     checkpoints: Checkpoints | None = None
     results: dict[str, Trained] = field(default_factory=dict)
-    made: tuple[TextConfig, Trained] | None = None
+    made: tuple[Architecture, Trained] | None = None
     gradients: list[Gradients] = field(default_factory=list)
     ended: bool = False
     diverged: bool = False
@@ -43,37 +49,47 @@ class Trainings:
         Raises:
             DivergedError: A training has diverged.
         """
-        with self.run.joining() as join:
-            for network in self.run.networks:
-                self._train(network, stop)
-                if stop.wanted:
-                    break
-            self.ended = not stop.wanted
-            if self.ended:
-                self._join(join)
+        if self.run.parts:
+            with self.run.joining() as join:
+                self._train_all(stop)
+                if self.ended:
+                    self._join(join)
+        else:
+            if self.run.baselines and self.run.config.task == "regression":
+                self.results[MEAN] = _mean(self.run.examples)
+            self._train_all(stop)
         if self.results:
-            compare(self.results)
+            compare(self.results, self.run.config.cell)
 
     @property
-    def best(self) -> tuple[TextConfig, Trained] | None:
+    def best(self) -> tuple[Architecture, Trained] | None:
         """What to write: the model of the parts, or the network, or, if that ended in its first epoch, a baseline."""
-        wanted = self.results.get(self.run.config.cell)
-        if self.made or not self.results:
+        configs = {each.name: each.config for each in self.run.networks if each.examples is self.run.examples}
+        trained = {name: result for name, result in self.results.items() if name in configs}
+        if self.made or not trained:
             return self.made
-        if wanted:
-            return self.run.config, wanted
-        cell = max(self.results, key=lambda cell: self.results[cell].best.report.quality)
-        return next(each.config for each in self.run.baselines if each.name == cell), self.results[cell]
+        wanted = self.run.config.cell
+        name = wanted if wanted in trained else max(trained, key=lambda name: trained[name].best.report.quality)
+        return configs[name], trained[name]
+
+    def _train_all(self, stop: Stop) -> None:
+        """Trains the networks, one after the other."""
+        for network in self.run.networks:
+            self._train(network, stop)
+            if stop.wanted:
+                return
+        self.ended = True
 
     def _train(self, network: Baseline, stop: Stop) -> None:
         """Trains a network."""
         config, best = network.config, None
+        title = network.name if network.name == STATISTICS else config.reader.title
         events = report_gradients(self.run.train(network, self.checkpoints), config, network.settings, self.gradients)
         try:
-            for epoch in follow(config.reader.title, events, stop):
+            for epoch in follow(title, events, stop, self.run.examples.unit):
                 best = epoch if epoch.weights is not None else best
                 if best:
-                    self.results[config.cell] = Trained(config.reader.title, config.recurrent, best, epoch.seconds)
+                    self.results[network.name] = Trained(title, config.recurrent, best, epoch.seconds)
         except DivergedError:
             self.diverged = True
             raise
@@ -95,3 +111,11 @@ class Trainings:
         title = {NGRAMS: "n-grams", TOGETHER: f"{reader.title} + n-grams"}.get(name, reader.title)
         ordered = name == self.run.config.cell and self.run.config.recurrent
         return Trained(title, ordered, model.as_epoch(number), model.seconds, model.weights)
+
+
+def _mean(examples: Examples) -> Trained:
+    """Judges the mean of what is trained on as a prediction for everything."""
+    truth = examples.validation.targets
+    predicted = np.broadcast_to(examples.train.targets.mean(axis=0), truth.shape)
+    report = score_numbers(truth, predicted, examples.labels)
+    return Trained(MEAN, False, Epoch(0, float("nan"), report, 0.0, None), 0.0)

@@ -5,3 +5,5 @@ How a framework orders gates, transposes matrices and joins biases is data of `t
 
 from tidegate.convert.certificate import Certificate as Certificate
 from tidegate.convert.certificate import ConversionError as ConversionError
+from tidegate.convert.conversion import Conversion as Conversion
+from tidegate.convert.conversion import convert as convert

@@ -8,9 +8,8 @@ activations than those of `tidegate.ops.onnx`, float64) is computed by `tidegate
 """
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, cast
 
-import numpy as np
 import numpy.typing as npt
 
 from tidegate.convert import onnx_layer
@@ -26,14 +25,15 @@ except ModuleNotFoundError as error:
 Array = npt.NDArray[Any]
 
 
-class _Recurrent(OpRun):  # type: ignore[misc]
+class _Recurrent(OpRun):
     """A recurrent node; its class has the name of the operator, as onnx's reference wants it."""
 
     op_domain = ""
+    exact = False
 
     def _run(self, *inputs: Array | None, **attributes: Any) -> tuple[Array, ...]:
         settings = Settings.of(type(self).__name__, attributes)
-        found = onnx_layer.run(settings, dict(zip(onnx_layer.INPUTS, inputs, strict=False)))
+        found = onnx_layer.run(settings, dict(zip(onnx_layer.INPUTS, inputs, strict=False)), exact=self.exact)
         return found[: len(self.onnx_node.output)]
 
 
@@ -49,11 +49,14 @@ class LSTM(_Recurrent):
     """The operator `LSTM`."""
 
 
-OPERATORS = [RNN, GRU, LSTM]
+OPERATORS: list[type[OpRun]] = [RNN, GRU, LSTM]
 """What `onnx.reference.ReferenceEvaluator` takes as `new_ops`."""
 
+EXACT_OPERATORS: list[type[OpRun]] = [type(operator.__name__, (operator,), {"exact": True}) for operator in OPERATORS]
+"""The same, all computed by `tidegate.ops.reference`."""
 
-class Prepared(BackendRep):  # type: ignore[misc]
+
+class Prepared(BackendRep):
     """A graph that is ready to run."""
 
     def __init__(self, model: Any) -> None:
@@ -72,10 +75,10 @@ class Prepared(BackendRep):  # type: ignore[misc]
         if not isinstance(inputs, dict):
             given = inputs if isinstance(inputs, Sequence) else [inputs]
             inputs = dict(zip(self._evaluator.input_names, given, strict=False))
-        return tuple(self._evaluator.run(None, inputs))
+        return tuple(cast("list[Array]", self._evaluator.run(None, inputs)))
 
 
-class TidegateBackend(Backend):  # type: ignore[misc]
+class TidegateBackend(Backend):
     """The backend."""
 
     @classmethod
@@ -91,7 +94,8 @@ class TidegateBackend(Backend):  # type: ignore[misc]
         """Runs one node on arrays for its inputs that have a name."""
         super().run_node(node, inputs, device, outputs_info, **options)
         names = [name for name in node.input if name]
-        return tuple(ReferenceEvaluator(node, new_ops=OPERATORS).run(None, dict(zip(names, inputs, strict=True))))
+        feed = dict(zip(names, inputs, strict=True))
+        return tuple(cast("list[Array]", ReferenceEvaluator(node, new_ops=OPERATORS).run(None, feed)))
 
     @classmethod
     def supports_device(cls, device: str) -> bool:

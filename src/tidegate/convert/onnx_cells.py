@@ -228,9 +228,11 @@ class Settings:
         if self.operator == "RNN":
             return AnyRNN(*given)
         if self.operator == "GRU":
-            return AnyGRU(*given, self.linear_before_reset)
+            f, g = given
+            return AnyGRU(f, g, self.linear_before_reset)
         weights = None if peepholes is None else tuple(map(tuple, np.split(peepholes.astype(np.float64), 3)))
-        return AnyLSTM(*given, weights, self.input_forget)
+        f, g, h = given
+        return AnyLSTM(f, g, h, weights, self.input_forget)
 
     def _kernels_cell(self, direction: int) -> Cell | None:
         """Returns the kernels' cell whose activations are these, and whose reset gate stands where it does here."""
@@ -248,7 +250,7 @@ class Settings:
 
 def _variants(kind: type[Cell]) -> Iterator[Cell]:
     """Lists the choices of a cell, without those that hold a gate."""
-    words = [[word for word in words if word not in {"off"}] for words in kind.choices.values()]
+    words = [[word for word in words if word != "off"] for words in kind.choices.values()]
     for chosen in product(*words):
         yield kind(**dict(zip(kind.choices, chosen, strict=True)))
 

@@ -1,13 +1,11 @@
-"""What a network reads as nodes of ONNX: features with gaps, and runs of words."""
+"""What a network reads as nodes of ONNX: features in their own units, with gaps."""
 
 from collections.abc import Sequence
 
 import numpy as np
-import numpy.typing as npt
 
 from tidegate.convert.onnx_network import Rows, code, zeros
 from tidegate.convert.onnx_writer import Graph
-from tidegate.models.text_model import TextModel
 from tidegate.sequences.features import LIMIT, Features
 
 
@@ -79,66 +77,3 @@ def _filled(g: Graph, values: str, gaps: str, rows: Rows, M: int) -> tuple[str, 
     for name, state in zip(("carried", "unseen"), after, strict=True):
         rows.after(name, state, shape)
     return filled, ages
-
-
-def ngrams(g: Graph, model: TextModel, ids: str, rows: Rows) -> str:
-    """Writes what the runs of words of an n-gram part add to the logits.
-
-    Args:
-        g: The graph.
-        model: A model with n-grams that read no letters.
-        ids: Word ids, int64 [B, T], 0 beyond a row's length.
-        rows: Those of the batch.
-
-    Returns:
-        float32 [B, C].
-    """
-    V, order = model.config.vocab_size, runs_by_size(model.arrays["ngrams.words"], model.config.vocab_size)
-    chosen = np.concatenate(order)
-    weight, presence, idf = (model.arrays[f"ngrams.{name}"][chosen] for name in ("weight", "presence", "idf"))
-    runs = [model.arrays["ngrams.words"][rows_, :n].astype(np.int64) for n, rows_ in enumerate(order, 1)]
-    one, two = g.constant([1], np.int64), g.constant([0, 1, 0, 1], np.int64)
-    padded = g("Pad", ids, two, g.constant(0, np.int64))
-    width = g("Gather", g("Shape", padded), g.constant(1, np.int64))
-    places = g("Range", g.constant(0, np.int64), width, g.constant(1, np.int64))
-    end = g("Unsqueeze", g("Add", rows.lengths, one), one)
-    at_ends = g("Or", g("Equal", places, g.constant([[0]], np.int64)), g("Equal", places, end))
-    marked = g("Where", at_ends, g.constant(V, np.int64), padded)
-    offsets = np.cumsum([0, *(of_one.size for of_one in runs)])[:-1]
-    counts = g(
-        "TfIdfVectorizer",
-        marked,
-        mode="TF",
-        min_gram_length=1,
-        max_gram_length=len(runs),
-        max_skip_count=0,
-        ngram_counts=offsets.tolist(),
-        ngram_indexes=list(range(len(chosen))),
-        pool_int64s=np.concatenate([of_one.ravel() for of_one in runs]).tolist(),
-    )
-    zero, unit = g.constant(0, np.float32), g.constant(1, np.float32)
-    full = g("Unsqueeze", g("Greater", rows.lengths, g.constant(0, np.int64)), one)
-    counts = g("Where", full, counts, zero)  # of a text without words the marks stand side by side, and are no run
-    there = g("Greater", counts, zero)
-    amounts = g("Where", there, g("Add", unit, g("Log", g("Max", counts, unit))), zero)
-    squares = g("MatMul", g("Mul", amounts, amounts), g.constant(idf[:, None].astype(np.float64) ** 2, np.float32))
-    norms = g("Sqrt", g("Where", g("Greater", squares, zero), squares, unit))
-    sums = g("Div", g("MatMul", amounts, g.constant(weight, np.float32, "ngrams.weight")), norms)
-    present = g("Cast", there, to=code(np.float32))
-    margins = g("Add", sums, g("MatMul", present, g.constant(presence, np.float32, "ngrams.presence")))
-    if len(model.labels) > 2:
-        return margins
-    return g("MatMul", margins, g.constant([[-0.5, 0.5]], np.float32))
-
-
-def runs_by_size(words: npt.NDArray[np.float32], vocab_size: int) -> list[npt.NDArray[np.intp]]:
-    """Lists the rows of runs of 1, 2, … words that a text can hold; a mark alone is none.
-
-    Args:
-        words: Word ids, float32 [P, O], see `models.ngrams.keys_of`.
-        vocab_size: V, the id of the mark.
-    """
-    sizes = (np.cumprod(words != 0, axis=1) > 0).sum(axis=1)
-    whole = (words != 0).sum(axis=1) == sizes
-    whole &= ~((sizes == 1) & (words[:, 0] == vocab_size))
-    return [np.flatnonzero(whole & (sizes == n)) for n in range(1, words.shape[1] + 1)]

@@ -1,4 +1,4 @@
-"""A node `GRU`, `LSTM` or `RNN` of ONNX on numpy arrays, by the kernels, or by plain numpy where they have no such cell."""
+"""A node `GRU`, `LSTM` or `RNN` of ONNX on arrays: by the kernels, or by numpy where they have no such cell."""
 
 from collections.abc import Mapping
 from typing import Any, NamedTuple
@@ -56,7 +56,7 @@ def layers(settings: Settings, arrays: Mapping[str, Array | None]) -> list[Layer
     return found
 
 
-def run(settings: Settings, arrays: Mapping[str, Array | None]) -> tuple[Array, ...]:
+def run(settings: Settings, arrays: Mapping[str, Array | None], *, exact: bool = False) -> tuple[Array, ...]:
     """Runs a node.
 
     The kernels run it in float32 where they have the cell and X is float32; `ops.reference` does in float64 elsewhere:
@@ -66,6 +66,7 @@ def run(settings: Settings, arrays: Mapping[str, Array | None]) -> tuple[Array, 
     Args:
         settings: Its attributes.
         arrays: Its inputs by the names of `INPUTS`; absent ones may be None.
+        exact: Whether all is computed by the reference.
 
     Returns:
         Y [T, D, B, H], Y_h [D, B, H], and of an LSTM Y_c likewise, with the batch first if the layout is 1; in the
@@ -88,7 +89,7 @@ def run(settings: Settings, arrays: Mapping[str, Array | None]) -> tuple[Array, 
     for name, state in zip(INPUTS[5:], states, strict=False):
         if state is not None and state.shape != (len(found), B, H):
             raise ValueError(f"{name} has shape {state.shape}, expected {(len(found), B, H)}")
-    outs = [_run_direction(layer, x, _start(states, d, (B, H)), lengths) for d, layer in enumerate(found)]
+    outs = [_run_direction(layer, x, _start(states, d, (B, H)), lengths, exact) for d, layer in enumerate(found)]
     y = np.stack([y for y, _ in outs], axis=1)
     finals = np.stack([final for _, final in outs], axis=1)  # [S, D, B, H]
     if settings.layout:
@@ -116,11 +117,13 @@ def _start(states: list[Array | None], d: int, shape: tuple[int, int]) -> Array 
     return np.stack([np.zeros(shape) if state is None else state[d] for state in states])
 
 
-def _run_direction(layer: Layer, x: Array, start: Array | None, lengths: Array | None) -> tuple[Array, Array]:
+def _run_direction(
+    layer: Layer, x: Array, start: Array | None, lengths: Array | None, exact: bool
+) -> tuple[Array, Array]:
     """Returns the outputs [T, B, H] and the final states [S, B, H] of one direction."""
     cell, weights, reverse = layer
     many = start if start is None or cell.S > 1 else start[0]
-    if cell.name not in CELLS or x.dtype != np.float32:
+    if exact or cell.name not in CELLS or x.dtype != np.float32:
         out = reference.Layer(cell, *weights).forward(x, many, lengths, reverse)
         return out.y, out.h_n.reshape(cell.S, *out.y.shape[1:])
     packed = ops.pack(cell, *(None if part is None else part.astype(np.float32) for part in weights))  # type: ignore[arg-type]

@@ -7,10 +7,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from tidegate.convert.held import held
 from tidegate.convert.onnx_writer import Graph
-from tidegate.ops.cells import Cell
+from tidegate.ops.layouts import LAYOUTS, Weights
 from tidegate.ops.names import parameter_names
-from tidegate.ops.onnx import FORMS, OFF, Form, attributes
+from tidegate.ops.onnx import FORMS, attributes
 from tidegate.sequences.recurrent import Recurrent
 from tidegate.sequences.summaries import summary_parts
 
@@ -63,8 +64,7 @@ def stack(g: Graph, layers: Recurrent, x: str, rows: Rows) -> tuple[str, str]:
     empty = g("Unsqueeze", g("Equal", rows.lengths, g.constant(0, np.int64)), g.constant([0, 2], np.int64))
     after: list[list[str]] = [[] for _ in cell.states]
     for layer in range(layers.num_layers):
-        names = [parameter_names(layer, d == 1, layers.bias) for d in range(D)]
-        parts = [blocks_in_order(cell, form, [layers.weights[name] for name in of_one]) for of_one in names]
+        parts = [_in_order(layers, layer, reverse=d == 1) for d in range(D)]
         w_ih, w_hh, *bias = (
             g.constant(np.stack(arrays), np.float32, f"{kind}_l{layer}")
             for kind, arrays in zip(("weight_ih", "weight_hh", "bias"), zip(*parts, strict=True), strict=False)
@@ -139,24 +139,12 @@ def summarize(g: Graph, summary: str, y: str, last: str, rows: Rows, features: i
     return g("Concat", *found, axis=1) if len(found) > 1 else found[0]
 
 
-def blocks_in_order(cell: Cell, form: Form, weights: Sequence[Array]) -> list[Array]:
-    """Returns w_ih, w_hh and both biases [2·G·H] of one direction, if there are any, in the order of ONNX."""
-    w_ih, w_hh, *biases = weights
-    H = w_hh.shape[1]
-    off = [block for block in form.blocks if cell.is_off(block)]
-    if off and not biases:
-        biases = [np.zeros(len(w_ih), np.float32)] * 2
-
-    def ordered(weight: Array, held: dict[str, float]) -> Array:
-        parts = {block: weight[g * H : (g + 1) * H] for g, block in enumerate(cell.blocks)}
-        parts |= {block: np.full_like(parts[block], held.get(block, 0.0)) for block in off}
-        return np.concatenate([parts[block] for block in form.blocks])
-
-    matrices = [ordered(weight, {}) for weight in (w_ih, w_hh)]
-    if not biases:
-        return matrices
-    b_ih, b_hh = biases
-    return [*matrices, np.concatenate([ordered(b_ih, OFF), ordered(b_hh, {})])]
+def _in_order(layers: Recurrent, layer: int, reverse: bool) -> list[Array]:
+    """Returns W, R and B, if there are biases, of one direction in the order of ONNX."""
+    cell, names = layers.cell, parameter_names(layer, reverse, layers.bias)
+    weights = held(cell, Weights(*(layers.weights[name] for name in names)))
+    arrays = LAYOUTS["onnx"][FORMS[type(cell)].operator].write(cell, weights)
+    return [arrays[name] for name in ("W", "R", "B")[: 2 if weights.b_ih is None else 3]]
 
 
 def _counted(g: Graph, rows: Rows) -> str:

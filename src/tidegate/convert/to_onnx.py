@@ -2,21 +2,23 @@
 
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from tidegate.convert.certificate import Certificate
-from tidegate.convert.onnx_inputs import ngrams, refused, scale
+from tidegate.convert.onnx_inputs import refused, scale
 from tidegate.convert.onnx_network import Rows, compound, stack, summarize
+from tidegate.convert.onnx_ngrams import buckets, known, ngrams
 from tidegate.convert.onnx_writer import Graph
-from tidegate.convert.samples import batches_for, expanded, results
+from tidegate.convert.samples import UNHEARD, batches_for, expanded, padded, results
 from tidegate.files.writing import replacing
 from tidegate.models.network import Network
 from tidegate.models.sequence_model import SequenceModel
 from tidegate.models.text_model import TextModel
+from tidegate.text.tokenizer import UNKNOWN
 
 Pair = tuple[str, npt.NDArray[Any], npt.NDArray[Any]]
 
@@ -30,7 +32,7 @@ def to_onnx(model: Network, path: str | os.PathLike[str], *, streaming: bool = F
     model has them. Numbers are scaled, and their gaps (NaN) filled, inside; where the model itself raises an error, for
     an infinite number or a gap that it has not learned, all results of a row are NaN. What cuts texts into words is
     done outside: the metadata of the file hold the `tokenizer`, in the format of the `tokenizers` library, and the
-    `labels`.
+    `labels`. The file of a model whose n-grams read letters has a further input `unknown`, see `onnx_inputs`.
 
     Weights in fewer bits are written as the float32 numbers that they stand for.
 
@@ -61,19 +63,39 @@ def to_onnx(model: Network, path: str | os.PathLike[str], *, streaming: bool = F
     return certificate
 
 
+def onnx_inputs(model: TextModel, texts: Iterable[str]) -> dict[str, npt.NDArray[np.int64]]:
+    """Makes what the file of a model that reads texts is given, by the names of its inputs.
+
+    If its n-grams read the letters of words, those N words that have no id have ids from V on, each its own, and the
+    input `unknown`, int64 [N, R], has a row for each: the buckets of its runs of 2 to 5 letters with a space on either
+    side, which are their CRC-32 in UTF-8 modulo the number of buckets, each bucket once, and −1 behind the last one.
+
+    Args:
+        model: The model.
+        texts: B texts.
+
+    Raises:
+        TypeError: It is one text, or one of them is no text.
+    """
+    read = model.read_texts(texts, model.most_steps)
+    names = dict.fromkeys(word for text in read for word in text.unknown)
+    place = {word: model.config.vocab_size + n for n, word in enumerate(names)}
+    rows = [text.ids.astype(np.int64) for text in read]
+    for row, text in zip(rows, read, strict=True):
+        if text.unknown:
+            row[row == UNKNOWN] = [place[word] for word in text.unknown]
+    ids, lengths = padded(rows, 0) if rows else (np.zeros((0, 0), np.int64), np.zeros(0, np.int64))
+    letters = {"unknown": buckets(list(names), model.config.ngram_letters)} if model.config.ngram_letters else {}
+    return {"ids": ids, "lengths": lengths} | letters
+
+
 def _check(model: Network, streaming: bool) -> None:
     """Checks that a file of ONNX can hold a model.
 
     Raises:
         ValueError: It cannot.
     """
-    with_ngrams = isinstance(model, TextModel) and model.ngrams is not None
-    if with_ngrams and model.ngrams.has_letters:
-        raise ValueError(
-            "this model has n-grams that read the letters of words which have no id, and a file of ONNX is given ids: "
-            "export one without them, as `tidegate train --parts network` makes"
-        )
-    if streaming and with_ngrams:
+    if streaming and isinstance(model, TextModel) and model.ngrams is not None:
         raise ValueError("this model has n-grams, which read a text as a whole: export it without streaming")
     if streaming:
         model.stream_parts()  # says why a network in both directions cannot be streamed
@@ -147,7 +169,8 @@ def _read(g: Graph, model: Network, source: str, mask: str, rows: Rows) -> tuple
         ids = g("Transpose", by_step, perm=[1, 0])
         if not model.config.summary_size:
             return "", ids
-        return g("Gather", g.constant(model.arrays["embedding.weight"], np.float32, "embedding"), by_step), ids
+        table = g.constant(model.arrays["embedding.weight"], np.float32, "embedding")
+        return g("Gather", table, known(g, model, by_step)), ids
     x = g("Transpose", source, perm=[2, 0, 1] if _channels_first(model) else [1, 0, 2])
     x = g("Where", rows.mask, x, g.constant(0, np.float32))
     if isinstance(model, SequenceModel):
@@ -200,17 +223,14 @@ def _runtime() -> Any:
 
 def _fed(model: Network, sequences: list[npt.NDArray[Any]]) -> dict[str, npt.NDArray[Any]]:
     """Lays sequences side by side as the file reads them; beyond their ends stands what must not be read."""
-    lengths = np.array([len(sequence) for sequence in sequences], np.int64)
-    shape = (len(sequences), int(lengths.max(initial=0)))
-    if isinstance(model, TextModel):
-        ids = np.full(shape, model.config.vocab_size - 1, np.int64)
-        for row, sequence in zip(ids, sequences, strict=True):
-            row[: len(sequence)] = sequence
-        return {"ids": ids, "lengths": lengths}
-    x = np.full((*shape, sequences[0].shape[1]), np.nan, np.float32)
-    for steps, sequence in zip(x, sequences, strict=True):
-        steps[: len(sequence)] = sequence
-    return {"x": np.ascontiguousarray(x.transpose(0, 2, 1)) if _channels_first(model) else x, "lengths": lengths}
+    texts = isinstance(model, TextModel)
+    x, lengths = padded(sequences, -1 if texts else np.nan)
+    if _channels_first(model):
+        x = np.ascontiguousarray(x.transpose(0, 2, 1))
+    given = {"ids" if texts else "x": x, "lengths": lengths}
+    if isinstance(model, TextModel) and model.config.ngram_letters:
+        given["unknown"] = buckets(UNHEARD, model.config.ngram_letters)
+    return given
 
 
 def _compared(session: Any, model: Network) -> Iterator[Pair]:

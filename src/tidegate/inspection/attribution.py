@@ -33,10 +33,13 @@ class IntegratedGradients(Attribution):
         baseline: Logits of as many zero vectors as the text has words, float64 [C].
         error: The largest difference between `baseline + contributions.sum(axis=0)` and a logit: that of the
             integral, which falls as steps grow.
+        by_input: The part of each number of a step, float64 [T, I, C], where the model was given vectors; None for a
+            text, whose numbers mean nothing by themselves.
     """
 
     baseline: Array
     error: float
+    by_input: Array | None = None
 
 
 def integrated_gradients(model: Inspectable, source: Source, *, steps: int = STEPS) -> IntegratedGradients:
@@ -61,13 +64,16 @@ def integrated_gradients(model: Inspectable, source: Source, *, steps: int = STE
     embedded = embed_single(model, source)
     nodes, weights = np.polynomial.legendre.leggauss(steps)
     nodes, weights = (nodes + 1) / 2, weights / 2
-    x, contributions = embedded.x.astype(np.float64), np.zeros((len(embedded.x), len(model.labels)))
+    x, of_text = embedded.x.astype(np.float64), embedded.tokens is not None
+    parts = np.zeros((len(x), 1 if of_text else x.shape[2], len(model.labels)))
     rows = max(1, _STEPS_AT_ONCE // max(1, len(x)))
     for start in range(0, steps, rows):
         some = slice(start, start + rows)
         along = (x * nodes[some, None]).astype(np.float32)
         for label, gradient in enumerate(_input_gradients(model, along)):
-            contributions[:, label] += np.einsum("tse,s,te->t", gradient, weights[some], x[:, 0], optimize=True)
+            by_input = np.einsum("tse,s->te", gradient, weights[some], optimize=True) * x[:, 0]
+            parts[..., label] += by_input.sum(axis=1, keepdims=True) if of_text else by_input
+    contributions = parts.sum(axis=1)
     ends = np.concatenate([embedded.x, np.zeros_like(embedded.x)])[:, 0]
     T = len(x)
     logits, baseline = model.head(model.summaries([np.arange(T), np.arange(T, 2 * T)], ends)).astype(np.float64)
@@ -81,6 +87,7 @@ def integrated_gradients(model: Inspectable, source: Source, *, steps: int = STE
         contributions=contributions,
         baseline=baseline,
         error=float(np.abs(baseline + contributions.sum(axis=0) - logits).max()),
+        by_input=None if of_text else parts,
     )
 
 

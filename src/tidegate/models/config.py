@@ -52,11 +52,20 @@ class SequenceConfig(Architecture):
         missing: Indices of the features that may be missing, ascending. Each has two more numbers in what the stack or
             the pooling reads, see `tidegate.sequences.features.Features`.
         layout: "steps_first": sequences are arrays [T, K]; or "channels_first": [K, T].
+        columns: Where the numbers stood in the table that it was trained on: a column for each feature, or one with
+            lists of them; empty if it was no table.
+        key: Column that told the sequences of a long table apart; None if a row held a whole sequence.
+        time: Column that put the steps of a long table in order; None for the order of the rows.
+        target: Column of the labels of a classifier. Those of a regression are its `labels`.
     """
 
     features: int
     missing: tuple[int, ...] = ()
     layout: str = "steps_first"
+    columns: tuple[str, ...] = ()
+    key: str | None = None
+    time: str | None = None
+    target: str | None = None
 
     input_letter = "I"
 
@@ -76,12 +85,32 @@ class SequenceConfig(Architecture):
         if list(missing) != sorted(set(missing)):
             raise ValueError(f"missing is {str(missing)[:80]}, expected ascending indices, each once")
         check_choice("layout", self.layout, LAYOUTS)
+        self._check_columns()
         super().__post_init__()
+
+    def _check_columns(self) -> None:
+        columns: Any = self.columns
+        if not isinstance(columns, tuple) or not all(isinstance(name, str) for name in columns):
+            raise TypeError(f"columns is {str(columns)[:80]}, expected a tuple of names")
+        if len(columns) not in {0, 1, self.features}:
+            raise ValueError(
+                f"columns has {len(columns)} names, expected one, or one for each of {self.features} features"
+            )
+        for role in ("key", "time", "target"):
+            if not isinstance(getattr(self, role), str | None):
+                raise TypeError(f"{role} is {getattr(self, role)!r:.60}, expected the name of a column or None")
 
     @property
     def input_size(self) -> int:
         """I, the numbers of each vector that the stack or the pooling reads."""
         return self.features + 2 * len(self.missing)
+
+    @property
+    def feature_names(self) -> tuple[str, ...]:
+        """Names of the K features: their columns, or those of one column with lists, or "0", "1", …."""
+        if len(self.columns) == self.features:
+            return self.columns
+        return tuple(f"{self.columns[0]}[{k}]" if self.columns else str(k) for k in range(self.features))
 
     def letters(self) -> dict[str, str]:
         """Names the arrays with their shapes in letters; those of the stack start with `rnn.`."""

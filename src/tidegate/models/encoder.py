@@ -100,7 +100,7 @@ class Encoder(Stored):
     ) -> Array:
         """Summarises sequences in batches of about equal length; `batch` returns what `outputs` takes for some rows."""
         result, steps = np.zeros((len(lengths), self.config.summary_size), np.float32), np.array(lengths, np.int64)
-        for chosen in batches(steps):
+        for chosen in batches(steps) if self.config.summary_size else ():
             x, ids = batch(chosen)
             result[chosen] = summarize(*self.outputs(x, steps[chosen], ids=ids), steps[chosen], self.summary)
         return result

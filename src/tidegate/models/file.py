@@ -93,6 +93,7 @@ class Contents:
         if self._file.readinto(array.data.cast("B") if array.size else bytearray()) < array.nbytes:
             raise ValueError("it was truncated while it was read")
         native: npt.NDArray[Any] = array.astype(array.dtype.newbyteorder("="), copy=False)
+        native.flags.writeable = False
         return native
 
 

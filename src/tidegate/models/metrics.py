@@ -58,6 +58,12 @@ class Report:
     confidence: npt.NDArray[np.float64]
 
     measure: ClassVar[str] = "macro_f1"
+    shown: ClassVar[dict[str, str]] = {
+        "accuracy": "accuracy",
+        "macro_f1": "macro F1",
+        "log_loss": "log-loss",
+        "ece": "ECE",
+    }
 
     @property
     def n(self) -> int:
@@ -158,6 +164,9 @@ class RegressionReport:
         mae: Mean absolute error, averaged over the numbers.
         rmse: Root of the mean squared error of each number, averaged over the numbers.
         r2: Share of the variance that is explained, averaged over the numbers; 1 is perfect, 0 is as good as the mean.
+        each: R², RMSE and MAE of each number, float64 [C, 3].
+        errors: Absolute error of each row, in standard deviations of the true numbers and averaged over them, float64
+            [B].
     """
 
     labels: tuple[str, ...]
@@ -165,8 +174,11 @@ class RegressionReport:
     mae: float
     rmse: float
     r2: float
+    each: npt.NDArray[np.float64]
+    errors: npt.NDArray[np.float64]
 
     measure: ClassVar[str] = "r2"
+    shown: ClassVar[dict[str, str]] = {"r2": "R²", "rmse": "RMSE", "mae": "MAE"}
 
     @property
     def quality(self) -> float:
@@ -175,7 +187,16 @@ class RegressionReport:
 
     def as_dict(self) -> dict[str, Any]:
         """The figures as plain numbers, ready for JSON."""
-        return {"r2": self.r2, "rmse": self.rmse, "mae": self.mae, "n": self.n}
+        figures = {"r2": self.r2, "rmse": self.rmse, "mae": self.mae, "n": self.n}
+        if len(self.labels) == 1:
+            return figures
+        names = ("r2", "rmse", "mae")
+        return figures | {"each": {label: dict(zip(names, row, strict=True)) for label, row in self.by_label.items()}}
+
+    @property
+    def by_label(self) -> dict[str, list[float]]:
+        """R², RMSE and MAE of each number, by its name."""
+        return dict(zip(self.labels, self.each.tolist(), strict=True))
 
 
 def score_numbers(
@@ -195,8 +216,10 @@ def score_numbers(
         raise ValueError(f"predicted has shape {predicted.shape}, expected [B, C] = {truth.shape} as truth has")
     if len(truth) == 0:
         raise ValueError("there is no row to score: errors need at least one")
-    error = predicted.astype(np.float64) - truth
+    error = np.abs(predicted.astype(np.float64) - truth)
     squares, spread = (error**2).mean(axis=0), truth.astype(np.float64).var(axis=0)
     r2 = 1 - np.divide(squares, spread, out=(squares > 0).astype(np.float64), where=spread > 0)
-    figures = {"mae": np.abs(error).mean(), "rmse": np.sqrt(squares).mean(), "r2": r2.mean()}
-    return RegressionReport(tuple(labels), len(truth), **{name: float(figure) for name, figure in figures.items()})
+    each = np.stack([r2, np.sqrt(squares), error.mean(axis=0)], axis=1)
+    means = dict(zip(("r2", "rmse", "mae"), each.mean(axis=0).tolist(), strict=True))
+    scaled = error / np.sqrt(np.where(spread > 0, spread, 1.0))
+    return RegressionReport(tuple(labels), len(truth), **means, each=each, errors=scaled.mean(axis=1))

@@ -22,6 +22,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from tidegate.models.run_index import RunIndex
 from tidegate.ops.threads import get_num_threads
 from tidegate.text.tokenizer import UNKNOWN, Words
 
@@ -192,9 +193,10 @@ class Ngrams:
         self._vocab, self._classes, self._order = vocab, classes, words.shape[1]
         if ((words < 0) | (words > len(vocab)) | (words != np.floor(words))).any() or (words[:, 0] == 0).any():
             raise ValueError(f"ngrams.words holds numbers that are no word ids, expected 0..{len(vocab)}")
-        self._keys = keys_of(words.astype(np.int64), len(vocab))
-        if (np.diff(self._keys) <= 0).any():
+        keys = keys_of(words.astype(np.int64), len(vocab))
+        if (np.diff(keys) <= 0).any():
             raise ValueError("ngrams.words is not in ascending order, expected each n-gram once")
+        self._index = RunIndex(keys)
         squares = arrays["ngrams.idf"].astype(np.float64) ** 2
         self._runs = Counted(arrays["ngrams.weight"], squares, arrays["ngrams.presence"], damped=True)
         self._letters, self._letter_idf = arrays.get("ngrams.letters"), arrays.get("ngrams.letter_idf")
@@ -241,7 +243,7 @@ class Ngrams:
         for k in range(2, self._order + 1):
             steps = np.arange(max(0, k - 3), T)  # of the last word; k − 1 words or marks, and the mark at the end
             windows = np.stack([padded[steps + 3 - k + j] for j in range(k - 1)] + [np.full(len(steps), V)], axis=1)
-            rows = self._rows(keys_of(np.pad(windows, ((0, 0), (0, self._order - k))), V))
+            rows = self._index.rows(keys_of(np.pad(windows, ((0, 0), (0, self._order - k))), V))
             closing.append((steps[rows >= 0], rows[rows >= 0]))
         closed = tuple(np.concatenate(column) for column in zip(*closing, strict=True)) if closing else ()
         nothing = np.zeros(0, np.int64)
@@ -262,16 +264,9 @@ class Ngrams:
     def _found(self, texts: Sequence[Words]) -> tuple[Runs, Integers]:
         """Finds the runs of words that are known, and their rows."""
         runs = runs_of([text.ids for text in texts], self._order, len(self._vocab))
-        rows = self._rows(runs.keys)
+        rows = self._index.rows(runs.keys)
         known = np.flatnonzero(rows >= 0)
         return Runs(*(column[known] for column in runs)), rows[known]
-
-    def _rows(self, keys: Integers) -> Integers:
-        """Looks up runs of words, −1 for those that are not known."""
-        if not len(self._keys):
-            return np.full(len(keys), -1)
-        places = np.minimum(np.searchsorted(self._keys, keys), len(self._keys) - 1)
-        return np.where(self._keys[places] == keys, places, -1)
 
     def _lettered(self, texts: Sequence[Words]) -> tuple[Counted, Integers, Integers]:
         """Returns the words of texts as things to count, and of each word which it is, and its text."""

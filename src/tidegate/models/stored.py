@@ -122,10 +122,15 @@ def finite(name: str, array: Array) -> Array:
 def _frozen(name: str, array: npt.NDArray[Any] | Compressed) -> Array:
     """Expands or copies an array, so that later changes of the original do not reach the model.
 
+    One that nobody can change, and that is no view of another, is taken as it is: arrays that were read from a file.
+
     Raises:
         ValueError: It holds a number that is not finite.
     """
     numbers = array.expand() if isinstance(array, Compressed) else array
+    flags = numbers.flags
+    if numbers.dtype == np.float32 and flags.owndata and flags.c_contiguous and not flags.writeable:
+        return finite(name, numbers)
     copy: Array = finite(name, np.array(numbers, np.float32, order="C"))
     copy.flags.writeable = False
     return copy

@@ -76,8 +76,8 @@ class Layout(NamedTuple):
                 f"{cell.G}·{H} = {cell.G * H} of the cell {cell.name!r}"
             )
         biases = self._biases(found, cell.G, H)
-        parts = [w_ih, w_hh, *biases]
-        return Weights(*(None if part is None else _reordered(part, self.blocks, cell.blocks) for part in parts))  # type: ignore[arg-type]
+        ordered = [None if part is None else _reordered(part, self.blocks, cell.blocks) for part in biases]
+        return Weights(*(_reordered(matrix, self.blocks, cell.blocks) for matrix in (w_ih, w_hh)), *ordered)
 
     def write(self, cell: Cell, weights: Weights) -> dict[str, Array]:
         """Makes a framework's arrays of the weights of a layer: what `read` undoes.
@@ -87,33 +87,52 @@ class Layout(NamedTuple):
             weights: The weights; biases are 0 where they are None and the layout has any.
 
         Raises:
-            ValueError: The framework has no place for the bias of the candidate's recurrent product.
+            ValueError: The framework has no place for a bias.
         """
         w_ih, w_hh = (_reordered(weight, cell.blocks, self.blocks) for weight in weights[:2])
-        biases = [np.zeros(len(w_hh), w_hh.dtype) if bias is None else bias for bias in weights[2:]]
-        b_ih, b_hh = (_reordered(bias, cell.blocks, self.blocks) for bias in biases)  # type: ignore[arg-type]
-        whole = {"w_ih": w_ih, "w_hh": w_hh, "b_ih": b_ih, "b_hh": b_hh, "biases": np.concatenate([b_ih, b_hh])}
-        H, late = w_hh.shape[1], self._late(cell)
-        if late is None or "b_hn" not in self.names:
-            whole["bias"] = b_ih + b_hh
-            if late is not None and "bias" in self.names and b_hh[late * H : (late + 1) * H].any():
-                raise ValueError("a bias of the candidate's recurrent product can't be added to the other one")
-        else:
-            rows = slice(late * H, (late + 1) * H)
-            whole["b_hn"], whole["bias"] = b_hh[rows], b_ih + b_hh
-            whole["bias"][rows] = b_ih[rows]
+        given = [np.zeros(len(w_hh), w_hh.dtype) if bias is None else bias for bias in weights[2:]]
+        H, own = (
+            w_hh.shape[1],
+            dict(zip(cell.blocks, zip(*(np.split(b, cell.G) for b in given), strict=True), strict=True)),
+        )
+        placed = [self._placed(block, *own[block], late=self._late(cell) == block) for block in self.blocks]
+        b_ih, b_hh = (np.concatenate(side) for side in zip(*placed, strict=True))
+        whole = {"w_ih": w_ih, "w_hh": w_hh, "b_ih": b_ih, "b_hh": b_hh}
+        whole |= {"bias": b_ih, "biases": np.concatenate([b_ih, b_hh])}
+        if "candidate" in self.blocks:
+            whole["b_hn"] = self._block(b_hh, "candidate", H)
         return {name: self._part(whole, part, H) for part, name in self.names.items()}
 
-    def _late(self, cell: Cell) -> int | None:
-        """Returns the place of the block whose recurrent product a gate multiplies, bias and all; None without."""
-        return self.blocks.index("candidate") if getattr(cell, "reset", None) == "after" else None
+    def _placed(self, block: str, b_ih: Array, b_hh: Array, *, late: bool) -> tuple[Array, Array]:
+        """Moves the biases of a block to where the framework has them; only a late block cares which is which.
+
+        Raises:
+            ValueError: It has no place for one.
+        """
+        sides = {"b_ih": ("b_ih", "biases", "bias"), "b_hh": ("b_hh", "biases", "b_hn" * (block == "candidate"))}
+        ih, hh = ({*parts, f"{side}/{block}"} & self.names.keys() for side, parts in sides.items())
+        if ih and hh:
+            return b_ih, b_hh
+        kept, moved = (b_ih, b_hh) if ih else (b_hh, b_ih)
+        if moved.any() and (late or not hh | ih):
+            raise ValueError(f"the layout has no place for the bias of the {block} block beside the other one")
+        total = kept + moved if moved.any() else kept
+        none = np.zeros_like(total)
+        return (total, none) if ih else (none, total)
+
+    def _late(self, cell: Cell) -> str | None:
+        """Returns the block whose recurrent product a gate multiplies, bias and all; None without one."""
+        return "candidate" if getattr(cell, "reset", None) == "after" else None
+
+    def _block(self, array: Array, block: str, H: int) -> Array:
+        g = self.blocks.index(block)
+        return array[g * H : (g + 1) * H]
 
     def _part(self, whole: Mapping[str, Array], part: str, H: int) -> Array:
         part, _, block = part.partition("/")
         array = whole[part]
         if block:
-            g = self.blocks.index(block)
-            array = array[g * H : (g + 1) * H]
+            array = self._block(array, block, H)
         return np.ascontiguousarray(array.T if self.transposed and array.ndim == 2 else array)
 
     def _matrix(self, found: Mapping[str, Array], part: str) -> Array:
@@ -158,10 +177,6 @@ def _reordered(array: Array, before: Sequence[str], after: Sequence[str]) -> Arr
     return np.concatenate([blocks[name] for name in after])
 
 
-def _two(w_ih: str, w_hh: str, b_ih: str, b_hh: str) -> dict[str, str]:
-    return {"w_ih": w_ih, "w_hh": w_hh, "b_ih": b_ih, "b_hh": b_hh}
-
-
 def _by_block(blocks: Mapping[str, str], biased: Mapping[str, Sequence[str]], ending: str = "kernel") -> dict[str, str]:
     """Names the arrays of flax: `ir.kernel`, `hr.kernel`, … of one block each, some of them with a `bias`."""
     sides = {"ih": "i", "hh": "h"}
@@ -169,17 +184,20 @@ def _by_block(blocks: Mapping[str, str], biased: Mapping[str, Sequence[str]], en
     return names | {f"b_{side}/{g}": f"{sides[side]}{blocks[g]}.bias" for side, given in biased.items() for g in given}
 
 
+TORCH = {"w_ih": "weight_ih", "w_hh": "weight_hh", "b_ih": "bias_ih", "b_hh": "bias_hh"}
+"""The parts by torch's names, whose order of blocks is that of `Cell.blocks`."""
+
 _RZN, _ZRN = ("reset", "update", "candidate"), ("update", "reset", "candidate")
 _IFGO, _RNN = ("input", "forget", "candidate", "output"), ("preactivation",)
-_TORCH = _two("weight_ih", "weight_hh", "bias_ih", "bias_hh")
 _KERAS = {"w_ih": "kernel", "w_hh": "recurrent_kernel"}
 _ONNX = {"w_ih": "W", "w_hh": "R", "biases": "B"}
-_FLAX_GRU = {"reset": "r", "update": "z", "candidate": "n"}
-_FLAX_LSTM = {"input": "i", "forget": "f", "candidate": "g", "output": "o"}
+_DENSE = {"w_ih": "dense_i.kernel", "w_hh": "dense_h.kernel"}
+_GRU_LETTERS = {"reset": "r", "update": "z", "candidate": "n"}
+_LSTM_LETTERS = {"input": "i", "forget": "f", "candidate": "g", "output": "o"}
 
 LAYOUTS: dict[str, dict[str, Layout]] = {
-    "torch": {"GRU": Layout(_TORCH, _RZN), "LSTM": Layout(_TORCH, _IFGO), "RNN": Layout(_TORCH, _RNN)},
-    "paddle": {"GRU": Layout(_TORCH, _RZN), "LSTM": Layout(_TORCH, _IFGO), "SimpleRNN": Layout(_TORCH, _RNN)},
+    "torch": {"GRU": Layout(TORCH, _RZN), "LSTM": Layout(TORCH, _IFGO), "RNN": Layout(TORCH, _RNN)},
+    "paddle": {"GRU": Layout(TORCH, _RZN), "LSTM": Layout(TORCH, _IFGO), "SimpleRNN": Layout(TORCH, _RNN)},
     "onnx": {form.operator: Layout(_ONNX, form.blocks) for form in FORMS.values()},
     "keras": {
         "GRU": Layout(_KERAS | {"biases": "bias"}, _ZRN, transposed=True),
@@ -187,12 +205,20 @@ LAYOUTS: dict[str, dict[str, Layout]] = {
         "LSTM": Layout(_KERAS | {"bias": "bias"}, _IFGO, transposed=True),
         "SimpleRNN": Layout(_KERAS | {"bias": "bias"}, _RNN, transposed=True),
     },
-    "flax": {  # linen's cells; nnx has no bias on the candidate's recurrent product, which may be absent here too
-        "GRUCell": Layout(_by_block(_FLAX_GRU, {"ih": _RZN, "hh": ("candidate",)}), _RZN, transposed=True),
-        "LSTMCell": Layout(_by_block(_FLAX_LSTM, {"hh": _IFGO}), _IFGO, transposed=True),
-        "SimpleCell": Layout(
-            {"w_ih": "i.kernel", "w_hh": "h.kernel", "b_ih": "i.bias", "b_hh": "h.bias"}, _RNN, transposed=True
+    "linen": {
+        "GRUCell": Layout(_by_block(_GRU_LETTERS, {"ih": _RZN, "hh": ("candidate",)}), _RZN, transposed=True),
+        "LSTMCell": Layout(_by_block(_LSTM_LETTERS, {"hh": _IFGO}), _IFGO, transposed=True),
+        "SimpleCell": Layout({"w_ih": "i.kernel", "w_hh": "h.kernel", "bias": "i.bias"}, _RNN, transposed=True),
+    },
+    "nnx": {  # its GRU has no bias on the candidate's recurrent product
+        "GRUCell": Layout(_DENSE | {"b_ih": "dense_i.bias"}, _RZN, transposed=True),
+        "LSTMCell": Layout(
+            {part: name.replace("if.", "if_.") for part, name in _by_block(_LSTM_LETTERS, {"hh": _IFGO}).items()},
+            _IFGO,
+            transposed=True,
         ),
+        "OptimizedLSTMCell": Layout(_DENSE | {"b_hh": "dense_h.bias"}, _IFGO, transposed=True),
+        "SimpleCell": Layout(_DENSE | {"bias": "dense_i.bias"}, _RNN, transposed=True),
     },
     "equinox": {
         "GRUCell": Layout({"w_ih": "weight_ih", "w_hh": "weight_hh", "bias": "bias", "b_hn": "bias_n"}, _RZN),

@@ -12,8 +12,8 @@ except ModuleNotFoundError as error:
 
 from tidegate.serve.app import HERE, create_app
 from tidegate.serve.limits import Limits
-from tidegate.serve.server import is_here, listen, serve
+from tidegate.serve.server import compute_with, is_here, listen, serve
 from tidegate.serve.sessions import Sessions
 from tidegate.stream.storage import StateFolder
 
-__all__ = ["HERE", "Limits", "Sessions", "StateFolder", "create_app", "is_here", "listen", "serve"]
+__all__ = ["HERE", "Limits", "Sessions", "StateFolder", "compute_with", "create_app", "is_here", "listen", "serve"]

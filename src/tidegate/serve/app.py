@@ -87,7 +87,7 @@ def _version() -> str:
 
 
 def _add_page(app: FastAPI, models: Mapping[str, Network], name: str | None) -> None:
-    """Adds the page of a model of texts, if there is one."""
+    """Adds the page of a model of texts, if there is one, and what it says of others beside that."""
     if name is None:
         name = next((name for name, model in models.items() if isinstance(model, TextModel)), None)
         if name is None:
@@ -100,6 +100,10 @@ def _add_page(app: FastAPI, models: Mapping[str, Network], name: str | None) -> 
     add("/api/model", page.facts, response_model=messages.Facts)
     for path, answer in _answers(page).items():
         add(f"/api/{path}", answer, methods=["POST"])  # the messages are read off the signature
+    others = [Page(each, other) for other, each in models.items() if other != name and isinstance(each, TextModel)]
+    add("/api/others", lambda: [other.facts() for other in others], response_model=list[messages.Facts])
+    for number, other in enumerate(others):
+        add(f"/api/others/{number}/words", other.words, methods=["POST"])
     app.mount("/", StaticFiles(directory=WEB, html=True))
 
 

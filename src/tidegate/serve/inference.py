@@ -7,7 +7,7 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 from fastapi.routing import APIRoute
-from pydantic import BaseModel, ConfigDict, PrivateAttr, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError
 from pydantic_core import to_json
 from starlette.responses import Response
 from typing_extensions import TypedDict
@@ -54,7 +54,7 @@ class Question(BaseModel):
     id: str | None = None
     parameters: dict[str, Any] = {}
     inputs: list[InputTensor]
-    outputs: list[OutputTensor] = []
+    outputs: list[OutputTensor] = Field(default=[], max_length=8)  # each takes memory of its own
     _binary: bytes = PrivateAttr(default=b"")
 
 

@@ -77,7 +77,7 @@ class Served:
 
     async def embed(self, rows: Sequence[Any]) -> Array:
         """Returns a summary vector of each row, float32 [B, F]."""
-        return np.asarray(await self._ask("embed", rows), np.float32).reshape(len(rows), -1)
+        return np.asarray(await self._ask("embed", rows), np.float32).reshape(len(rows), self.model.config.summary_size)
 
     async def explain(self, rows: Sequence[Any]) -> Sequence[dict[str, Any]]:
         """Accounts for the answer to each row, as `Explanation.as_dict` has it."""

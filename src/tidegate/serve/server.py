@@ -3,6 +3,7 @@
 import asyncio
 import ipaddress
 import logging
+import os
 import signal
 import socket
 import sys
@@ -14,6 +15,7 @@ from typing import Any
 import uvicorn
 from fastapi import FastAPI
 
+from tidegate.ops.threads import set_num_threads
 from tidegate.serve.limits import Limits
 from tidegate.serve.sockets import LARGEST_MESSAGE
 
@@ -42,6 +44,22 @@ def listen(host: str, port: int) -> socket.socket:
         taken.close()
         raise OSError(f"cannot serve on {host}:{port}: {error.strerror}; choose another with --port") from error
     return taken
+
+
+def compute_with(threads: int | None = None) -> int:
+    """Says how many threads read batches, before the first is read; returns their number.
+
+    One processor is left to HTTP: threads that wait for each other lose more where the event loop takes one of theirs.
+    The tokenizer's own threads are no more than these.
+
+    Args:
+        threads: None for all processors but one.
+    """
+    count = threads or max(1, (os.cpu_count() or 1) - 1)
+    set_num_threads(count)
+    alone = count == 1  # a pool of one thread would only be one more
+    os.environ.setdefault(*(("TOKENIZERS_PARALLELISM", "false") if alone else ("RAYON_NUM_THREADS", str(count))))
+    return count
 
 
 def serve(

@@ -7,8 +7,7 @@ from sklearn.utils.validation import validate_data
 
 from tidegate.sequences.features import LAYOUTS
 from tidegate.sklearn.estimator import Classifier, Encoder, Estimator, Regressor
-from tidegate.training.fitting import VECTOR_DROPOUT
-from tidegate.training.settings import Settings
+from tidegate.training.settings import VECTOR_DROPOUT, Settings
 
 
 class SequenceEstimator(Estimator):

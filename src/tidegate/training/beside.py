@@ -20,7 +20,8 @@ class AbandonedError(Exception):
 def beside(calculate: Callable[[Check], Result]) -> Iterator[Callable[[], Result]]:
     """Calculates while the caller does something else; native calls take one thread less until it is done.
 
-    Threads of a native call wait for each other, so that one thread too many slows all of them down.
+    Threads of a native call wait for each other, so that one thread too many slows all of them down. Where there is a
+    single thread, it calculates when the result is asked for.
 
     Args:
         calculate: Returns the result. It calls its argument now and then, which raises an error where the caller has
@@ -30,7 +31,6 @@ def beside(calculate: Callable[[Check], Result]) -> Iterator[Callable[[], Result
         What waits for the result and returns it, or raises what `calculate` has raised.
     """
     before, abandoned = get_num_threads(), Event()
-    less = max(1, before - 1)
 
     def check() -> None:
         if abandoned.is_set():
@@ -40,11 +40,14 @@ def beside(calculate: Callable[[Check], Result]) -> Iterator[Callable[[], Result
         try:
             return calculate(check)
         finally:
-            if get_num_threads() == less:
+            if get_num_threads() == before - 1:
                 set_num_threads(before)
 
+    if before == 1:
+        yield lambda: calculate(check)
+        return
     with ThreadPoolExecutor(1, "beside") as pool:
-        set_num_threads(less)
+        set_num_threads(before - 1)
         future = pool.submit(calculated)
         try:
             yield future.result

@@ -13,8 +13,6 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from safetensors import SafetensorError
-from safetensors.numpy import load, save
 
 from tidegate.files.writing import remove_unfinished, replacing
 from tidegate.models.file import content_digest
@@ -151,6 +149,8 @@ class Checkpoints:
     def _write(self, training: str, checkpoint: Checkpoint) -> None:
         files = self._files().get(training, [])
         number = 1 + max((int(_NAME.fullmatch(path.name)["number"]) for path in files), default=0)  # type: ignore[index]
+        from safetensors.numpy import save  # noqa: PLC0415 - `import tidegate` comes by here
+
         texts = {"checkpoint": _FORMAT, "run": self._fingerprint, "facts": json.dumps(checkpoint.facts)}
         texts["sha256"] = _typed_digest(checkpoint.arrays, texts)
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -208,6 +208,9 @@ def _read(path: Path) -> tuple[Checkpoint, str]:
         CheckpointError: It is damaged, or of another format.
         OSError: It cannot be read, which does not say that it is damaged.
     """
+    from safetensors import SafetensorError  # noqa: PLC0415 - see `_write`
+    from safetensors.numpy import load  # noqa: PLC0415
+
     data = path.read_bytes()  # not mapped into memory: the system ends a process whose mapped file is cut
     try:
         arrays = load(data)

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, NamedTuple, Self
+from typing import Any, ClassVar, NamedTuple, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -52,7 +52,10 @@ class Examples(Targets):
         train: What to train on.
         validation: What is held out; what is trained on if nothing is.
         rows: Which of the sequences that were given are trained on, ascending, int64.
+        unit: What the steps of a sequence are called.
     """
+
+    unit: ClassVar[str] = "steps"
 
     train: Labelled
     validation: Labelled
@@ -99,6 +102,8 @@ class TextExamples(Examples):
         texts: The texts to train on, and those to judge by.
         held_out: Whether those to judge by are a share of what was given, and not texts of their own.
     """
+
+    unit: ClassVar[str] = "words"
 
     tokenizer: Tokenizer
     max_length: int | None

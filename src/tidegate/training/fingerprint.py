@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, fields
-from importlib.metadata import version
 from itertools import chain
 from typing import Any
 
@@ -54,6 +53,9 @@ def fingerprint(
     }
     if isinstance(examples, TextExamples):
         described["vocabulary"] = _digest([examples.tokenizer.to_json()])
+    # Its packages take more memory than a small model, and `import tidegate` comes by here.
+    from importlib.metadata import version  # noqa: PLC0415
+
     return described | {name: version(name) for name in ("tidegate", "torch", "numpy")}
 
 

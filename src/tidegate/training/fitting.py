@@ -3,6 +3,7 @@
 import os
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import fields
 from importlib import import_module
 from typing import Any
@@ -20,9 +21,8 @@ from tidegate.training.events import DivergedError, Epoch
 from tidegate.training.examples import CELL, VALIDATION, Examples, SequenceExamples, prepare_sequences, prepare_texts
 from tidegate.training.parts import Parts
 from tidegate.training.run import Run
-from tidegate.training.settings import Settings
+from tidegate.training.settings import VECTOR_DROPOUT, Settings
 
-VECTOR_DROPOUT = 0.1  # few features, each with a meaning of its own, where a word has a hundred
 TEXT_OPTIONS = ("vocab_size", "min_frequency", "max_length")
 
 
@@ -32,7 +32,6 @@ def fit(
     *,
     task: str = "classification",
     cell: str = CELL,
-    parts: str | None = None,
     validation: Any = VALIDATION,
     checkpoint: str | os.PathLike[str] | None = None,
     resume: bool = False,
@@ -62,17 +61,15 @@ def fit(
         labels: B labels of any hashable kind; of a regression, numbers [B] or [B, C].
         task: "classification" or "regression".
         cell: The text of a cell or the name of a pooling, see `TextConfig`.
-        parts: What a classifier of texts is made of: "network", "ngrams", "network,ngrams", or "auto" for both where
-            the texts held out need both. Their weights are chosen on those texts, which calibrates the probabilities.
-            None for a network as it was trained. See [The parts of a model](parts.md).
         validation: The share to hold out, by which the best epoch is chosen; others to judge by, (data, labels); or 0
             to train on all, and to judge by them.
         checkpoint: A folder for checkpoints, about every 30 s, which are removed when training ends; None for none.
         resume: Whether to continue what was interrupted; the result has the same bits as without interruption.
         settings: Fields of `Settings`, with a dropout of 0.1 for numbers; sizes, see `TextConfig` and `SequenceConfig`;
             `sample_weight`, how much each of the B counts in the loss, [B]; `vocab_size`, `min_frequency`, `max_length`
-            and `vectors`, word vectors to start from, of texts; `layout` of sequences, "channels_first" if they are
-            [K, T]. With `baselines=True`, a warning says whether a simpler model is better, see `metrics["baselines"]`.
+            and `vectors`, word vectors to start from, of texts; `parts` of a classifier of texts, such as "auto", as in
+            [The parts of a model](parts.md); `layout` of sequences, "channels_first" if they are [K, T]. With
+            `baselines=True`, a warning says whether a simpler model is better, see `metrics["baselines"]`.
 
     Returns:
         A `TextModel` for texts, a `SequenceModel` for numbers.
@@ -82,31 +79,39 @@ def fit(
         DivergedError: The loss is no longer finite; a FloatingPointError, whose `model` is of the best epoch before.
         ImportError: PyTorch is missing.
         TypeError: A setting is unknown, or the data is neither.
-        ValueError: Data and labels differ in number, there are fewer than two classes, a setting is out of range, or
-            parts are wanted where there are no texts with classes, nothing held out, or a `sample_weight`.
+        ValueError: Data and labels differ in number, there are fewer than two classes, or a setting is out of range.
     """
     if resume and checkpoint is None:
         raise ValueError("resume is True, but there is no folder to resume from: give it with checkpoint=")
-    check_choice("task", task, TASKS[:2])
     import_module("tidegate.training.loop")  # without torch there is no need to read anything
-    judged = {"task": task, "validation": validation}
-    wanted = None if parts is None else _wanted(parts, cell, settings.get("sample_weight"), **judged)
-    compared = settings.pop("baselines", False)
-    run = _prepare(data, labels, judged, cell, settings, wanted)
-    saved = None if checkpoint is None else Checkpoints(checkpoint, run.fingerprint(), resume=resume)
-    model = _model(run, saved)
-    if saved:
-        saved.remove()
+    judged = {"task": task, "validation": validation, "compared": settings.pop("baselines", False)}
+    return _fit(data, labels, judged, cell, settings, (checkpoint, resume))
+
+
+def _fit(
+    data: Any, labels: Any, judged: dict[str, Any], cell: str, settings: dict[str, Any], resumed: tuple[Any, bool]
+) -> Network:
+    """Does what `fit` says."""
+    check_choice("task", judged["task"], TASKS[:2])
+    compared, (folder, resume) = judged.pop("compared"), resumed
+    run = _prepare(data, labels, judged, cell, settings, _wanted(settings, cell, **judged))
+    checkpoints = None if folder is None else Checkpoints(folder, run.fingerprint(), resume=resume)
+    model = _model(run, checkpoints)
+    if checkpoints:
+        checkpoints.remove()
     return _compared(model, baselines(run.examples, run.config, run.settings, run.vectors)) if compared else model
 
 
-def _wanted(parts: str, cell: str, sample_weight: Any, task: str, validation: Any) -> Parts:
-    """Reads what a model is made of.
+def _wanted(settings: dict[str, Any], cell: str, task: str, validation: Any) -> Parts | None:
+    """Takes out of the settings what a model is made of.
 
     Raises:
         ImportError: n-grams are wanted, and scikit-learn is missing.
         ValueError: A name is unknown, or parts cannot be weighed.
     """
+    parts = settings.pop("parts", None)
+    if parts is None:
+        return None
     wanted = Parts.read(parts, cell)
     if task != "classification":
         raise ValueError(f"parts is {parts!r}, but parts are those of a classifier, and the task is {task!r}")
@@ -114,7 +119,7 @@ def _wanted(parts: str, cell: str, sample_weight: Any, task: str, validation: An
         raise ValueError(
             f"parts is {parts!r}, but validation is 0: parts are weighed on texts that nothing was fitted to"
         )
-    if sample_weight is not None:
+    if settings.get("sample_weight") is not None:
         raise ValueError(f"parts is {parts!r}, but parts are weighed by texts that count the same: no sample_weight")
     return wanted
 
@@ -126,7 +131,7 @@ def _compared(model: Network, reports: Mapping[str, Any]) -> Network:
     measure, score = reports[best].measure, reports[best].quality
     if score > model.metrics[measure]:
         here = f"{measure} of {score:.4f}, where the model has {model.metrics[measure]:.4f}"
-        warnings.warn(f"a simple baseline is better here: {best} has a {here}", stacklevel=3)
+        warnings.warn(f"a simple baseline is better here: {best} has a {here}", stacklevel=4)
     return model
 
 
@@ -148,14 +153,14 @@ def _prepare(
 
 def _model(run: Run, checkpoints: Checkpoints | None) -> Network:
     """Trains to the end, and makes the model of the best epoch, or of the parts."""
-    if not run.parts:
+    with run.joining() if run.parts else nullcontext() as join:
         best = _train(run, checkpoints)
-        assert best  # noqa: S101 - for mypy: a training has one epoch at least
-        return run.model(run.config, best)
-    with run.joining() as join:
-        best = _train(run, checkpoints)
-        joined = join(best).model
-    return run.model(joined.config, joined.as_epoch(best.epoch if best else 0), {"weights": dict(joined.weights)})
+        if join:
+            joined = join(best).model
+            figures = {"weights": dict(joined.weights)}
+            return run.model(joined.config, joined.as_epoch(best.epoch if best else 0), figures)
+    assert best  # noqa: S101 - for mypy: a training has one epoch at least
+    return run.model(run.config, best)
 
 
 def _train(run: Run, checkpoints: Checkpoints | None) -> Epoch | None:

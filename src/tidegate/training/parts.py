@@ -110,10 +110,11 @@ class Joiner:
         self._importance = settings.importance(examples.train.targets, len(examples.labels))
         self._ngrams: Any = None
         self._ngram_logits: list[Array] = []
+        self._network_logits: Array = np.zeros((0, 0))
 
     def network(self, config: TextConfig, epoch: Epoch) -> Judged:
         """Calibrates a network that was trained: one weight for all of its logits, and a bias for each class."""
-        logits = self._logits(config, epoch)
+        logits = self._network_logits = self._logits(config, epoch)
         weighing = weigh([logits], self.targets, self._importance)
         arrays = _scaled(epoch.weights or {}, weighing.weights[0], weighing.bias)
         return self._judged(weighing, [logits], config, arrays, epoch.seconds, ("network",))
@@ -148,14 +149,14 @@ class Joiner:
         return self._judged(weighing, self._ngram_logits, alone, arrays, seconds, ("counts", "presence"))
 
     def together(self, config: TextConfig, epoch: Epoch, ngrams: Judged) -> Judged:
-        """Joins a network and the n-grams that were fitted before.
+        """Joins a network and n-grams, after `network` and `ngrams`.
 
         Args:
             config: Of the network.
             epoch: Its best.
             ngrams: What `ngrams` returned.
         """
-        logits = [*self._ngram_logits, self._logits(config, epoch)]
+        logits = [*self._ngram_logits, self._network_logits]
         weighing = weigh(logits, self.targets, self._importance)
         network = _scaled(epoch.weights or {}, weighing.weights[2], np.zeros(len(config.labels)))
         joined, seconds = replace(config, **self._ngrams.sizes), epoch.seconds + ngrams.seconds

@@ -18,6 +18,7 @@ class Repeats:
         shared: Rows to judge by whose text is trained on.
         judged: All rows to judge by.
         same: Whether all rows to judge by are those to train on.
+        noun: What the texts are called.
     """
 
     texts: int = 0
@@ -27,17 +28,20 @@ class Repeats:
     shared: int = 0
     judged: int = 0
     same: bool = False
+    noun: str = "text"
 
     def remarks(self) -> Iterator[str]:
         """Says each in a line, if there is any."""
         if self.texts:
-            yield f"{_count(self.texts, 'text')} more than once among those to train on, in {self.rows:,} rows"
+            yield f"{_count(self.texts, self.noun)} more than once among those to train on, in {self.rows:,} rows"
         if self.contradictory:
-            yield f"{_count(self.contradictory, 'text')} there with different labels, such as {self.example!r:.60}"
+            such = f", such as {self.example!r:.60}" if self.noun == "text" else ""
+            yield f"{_count(self.contradictory, self.noun)} there with different labels{such}"
         if self.same:
-            yield "the rows to judge by are those to train on: the scores say nothing about other texts"
+            yield f"the rows to judge by are those to train on: the scores say nothing about other {self.noun}s"
         elif self.shared:
-            yield f"{self.shared:,} of the {self.judged:,} texts to judge by are trained on too: scores are too good"
+            both = f"{self.shared:,} of the {self.judged:,} {self.noun}s to judge by"
+            yield f"{both} are trained on too: scores are too good"
 
 
 def find_repeats(train: tuple[Iterable[str], Iterable[Any]], judged: tuple[Iterable[str], Iterable[Any]]) -> Repeats:

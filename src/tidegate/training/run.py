@@ -10,7 +10,7 @@ from typing import Any
 from tidegate.models.architecture import Architecture
 from tidegate.models.network import Network
 from tidegate.text.vectors import WordVectors
-from tidegate.training.baselines import Baseline
+from tidegate.training.baselines import STATISTICS, Baseline
 from tidegate.training.beside import beside
 from tidegate.training.checkpoints import Checkpoints
 from tidegate.training.events import Epoch, Events
@@ -53,12 +53,14 @@ class Run:
 
     def fingerprint(self) -> dict[str, Any]:
         """Describes what decides the weights, see `fingerprint`."""
-        beside = [each.config for each in self.baselines]
+        beside = [each.config for each in self.baselines if each.name != STATISTICS]
         return fingerprint(self.examples, self.config, self.settings, self.vectors, beside)
 
     def train(self, network: Baseline, checkpoints: Checkpoints | None = None) -> Events:
         """Trains one of the networks, see `tidegate.training.loop.train`."""
         loop = import_module("tidegate.training.loop")
+        if network.name == STATISTICS:  # trained in a moment, and to a checkpoint it would look like the average
+            checkpoints = None
         events: Events = loop.train(network.examples, network.config, network.settings, self.vectors, checkpoints)
         return events
 

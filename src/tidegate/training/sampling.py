@@ -9,7 +9,7 @@ from tidegate.training.corpus import Integers
 _POOL = 50  # batches sorted by length together: enough for little padding, few enough to stay shuffled
 
 
-def shuffled_batches(lengths: Integers, size: int, rng: np.random.Generator) -> list[Integers]:
+def shuffled_batches(lengths: Integers, size: int, rng: "np.random.Generator") -> list[Integers]:
     """Cuts all rows into batches of about equal length, in random order.
 
     Rows are shuffled, sorted by length within pools of 50 batches, cut, and the batches are shuffled.
@@ -26,7 +26,7 @@ def shuffled_batches(lengths: Integers, size: int, rng: np.random.Generator) -> 
     return [batches[i] for i in rng.permutation(len(batches))]
 
 
-def drop_words(ids: npt.NDArray[np.int32], share: float, rng: np.random.Generator) -> npt.NDArray[np.int32]:
+def drop_words(ids: npt.NDArray[np.int32], share: float, rng: "np.random.Generator") -> npt.NDArray[np.int32]:
     """Replaces a random share of the words by the unknown word; padding stays padding.
 
     Args:
@@ -38,7 +38,7 @@ def drop_words(ids: npt.NDArray[np.int32], share: float, rng: np.random.Generato
     return np.where(dropped, np.int32(UNKNOWN), ids)
 
 
-def hold_out(groups: Integers, share: float, rng: np.random.Generator) -> tuple[Integers, Integers]:
+def hold_out(groups: Integers, share: float, rng: "np.random.Generator") -> tuple[Integers, Integers]:
     """Splits rows in two with the same share of every group, such as a class (stratified).
 
     A group of two rows or more is in both parts, a group of one row only in the first.

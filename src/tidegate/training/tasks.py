@@ -2,35 +2,67 @@
 
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
 
 _NUMBER = re.compile(r"[+-]?(\d+([.,]\d*)?|[.,]\d+)(e[+-]?\d+)?", re.IGNORECASE)
 _LIST = re.compile(r"\[.*[,\s].*\]|\{.*,.*\}", re.DOTALL)
 _MOST_FRACTIONS = 10  # classes that are numbers with a fraction: stars from 0.5 to 5
+_FEW = 20  # sequences below which a feature may tell the label by chance
 _MOST_RARE = 20  # classes that may have fewer than two rows each on average
 
 
-def check_words(texts: Iterable[str], column: str) -> None:
+def check_words(texts: Sequence[str], column: str, *, named: bool = False) -> None:
     """Checks that texts are not numbers alone, which a text classifier would learn by heart as words.
 
     Args:
         texts: The texts.
         column: Where they come from, for errors.
+        named: Whether the user has named the column; then whole numbers are words, as those of things that were bought.
 
     Raises:
         ValueError: All of them are numbers, one each or several.
     """
+    measured = False
     example = ""
     for text in texts:
         parts = re.split(r"[\s;|]+|,\s+", text.strip(" \t\r\n[](),;|"))
         if not all(part == "" or _NUMBER.fullmatch(part) for part in parts):
             return
         example = example or text.strip()
-    if example:
+        measured = measured or any(map(_has_fraction, parts))
+    if example and measured:
+        raise ValueError(
+            f"the texts of column {column!r} are numbers, such as {example!r:.40}, expected words: if these are "
+            f"measured values, --features {column} takes each row for a sequence, and with --key for a step of one; "
+            f"otherwise name the column of texts with --text"
+        )
+    if example and not named:
         raise ValueError(
             f"the texts of column {column!r} are numbers, such as {example!r:.40}, expected words: name the column "
-            f"of texts with --text (--text {column} reads numbers as words), or train on numbers in Python with "
-            f"tidegate.fit"
+            f"of texts with --text (--text {column} reads numbers as words), or take each row for a sequence of "
+            f"numbers with --features {column}"
+        )
+
+
+def check_no_copies(texts: Sequence[str], labels: Sequence[str], columns: tuple[str, str]) -> None:
+    """Checks that texts are not the labels themselves.
+
+    Args:
+        texts: The texts.
+        labels: Their labels.
+        columns: Where both come from, for errors.
+
+    Raises:
+        ValueError: Every text is its label.
+    """
+    if labels and all(text.strip() == label for text, label in zip(texts, labels, strict=True)):
+        raise ValueError(
+            f"the texts of column {columns[0]!r} are those of column {columns[1]!r}, the labels: name the column of "
+            f"texts with --text"
         )
 
 
@@ -46,16 +78,11 @@ def check_classes(labels: Sequence[str], column: str) -> None:
     """
     names = dict.fromkeys(labels)
     rare = len(names) > _MOST_RARE and 2 * len(names) > len(labels)
-    fraction = next((name for name in names if "." in name or "," in name), None)
-    if (
-        fraction
-        and all(map(_NUMBER.fullmatch, names))
-        and (len(names) > _MOST_FRACTIONS or 2 * len(names) > len(labels))
-    ):
+    if are_amounts(labels):
+        fraction = next(filter(_has_fraction, names))
         raise ValueError(
             f"the labels of column {column!r} are numbers with a fraction, such as {fraction}, and {len(names)} "
-            f"different ones, expected classes: numbers are predicted in Python with "
-            f'tidegate.fit(..., task="regression")'
+            f'different ones, expected classes: --task regression predicts numbers (in Python task="regression")'
         )
     if len(names) == len(labels) <= _MOST_RARE:
         rows = "1 row" if len(labels) == 1 else f"{len(labels)} rows with as many different labels"
@@ -64,15 +91,27 @@ def check_classes(labels: Sequence[str], column: str) -> None:
             f"or more, one to train on and one to judge by; if these are no labels, name their column with --label"
         )
     if len(names) == len(labels) or rare:
+        amounts = ", or predict numbers with --task regression" * all(map(_NUMBER.fullmatch, names))
         raise ValueError(
             f"column {column!r} has {len(names)} different labels in {len(labels)} rows, expected classes that come "
-            f"again and again: name the column of labels with --label"
+            f"again and again: name the column of labels with --label{amounts}"
         )
     if several := _several(list(names)):
         raise ValueError(
             f"the label {several!r:.60} of column {column!r} reads as several labels in one cell, expected one for "
             f"each text: keep one of them, or make a column of true and false for each and train a model for each"
         )
+
+
+def are_amounts(labels: Sequence[str]) -> bool:
+    """Whether labels are numbers to be predicted and no classes: with fractions, and many or nearly all different."""
+    names = dict.fromkeys(labels)
+    many = len(names) > _MOST_FRACTIONS or 2 * len(names) > len(labels)
+    return many and any(map(_has_fraction, names)) and all(map(_NUMBER.fullmatch, names))
+
+
+def _has_fraction(name: str) -> bool:
+    return any(sign in name.lower() for sign in (".", ",", "e-"))
 
 
 def _several(names: Sequence[str]) -> str | None:
@@ -91,3 +130,39 @@ def _several(names: Sequence[str]) -> str | None:
             if len(listed) > 1 and enough(part and len(places[part]) > 1 for part in listed):
                 return name
     return None
+
+
+def check_copies(sequences: Sequence[npt.NDArray[Any]], targets: Any, names: Sequence[str]) -> None:
+    """Checks that no feature stands for the label: one number at all steps of a sequence, and another for each label.
+
+    Args:
+        sequences: B arrays [T, K].
+        targets: Their labels [B], or numbers [B, C].
+        names: Names of the K features.
+
+    Raises:
+        ValueError: A feature is a copy of the labels.
+    """
+    filled = [b for b, sequence in enumerate(sequences) if len(sequence)]
+    if len(filled) < _FEW:
+        return
+    for k, name in enumerate(names):
+        constants = np.array([_constant(sequences[b][:, k]) for b in filled])
+        if np.isnan(constants).any() or len(np.unique(constants)) == 1:
+            continue
+        numbers = np.asarray(targets)
+        if numbers.dtype.kind == "f":
+            copied = any(np.allclose(constants, column, rtol=1e-6, atol=0) for column in numbers[filled].T)
+        else:
+            pairs = {(constant, targets[b]) for constant, b in zip(constants.tolist(), filled, strict=True)}
+            copied = len(pairs) == len({label for _, label in pairs}) == len({constant for constant, _ in pairs})
+        if copied:
+            raise ValueError(
+                f"feature {name!r} tells the label: it never changes within a sequence, and each label has a number of "
+                f"its own. A model would learn nothing else; name the other features with --features"
+            )
+
+
+def _constant(values: npt.NDArray[Any]) -> float:
+    """Returns the number that a feature has at every step; NaN if it changes or is missing."""
+    return float(values[0]) if (values == values[0]).all() else float("nan")

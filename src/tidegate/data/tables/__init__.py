@@ -8,7 +8,7 @@ for packing, first bytes and names; `lines` has the text; `delimited` and `swall
 """
 
 from tidegate.data.tables.folders import read, stream
-from tidegate.data.tables.table import Table
+from tidegate.data.tables.table import Table, class_names
 from tidegate.data.tables.writer import Write, write, writer
 
-__all__ = ["Table", "Write", "read", "stream", "write", "writer"]
+__all__ = ["Table", "Write", "class_names", "read", "stream", "write", "writer"]

@@ -22,6 +22,7 @@ LABEL_NAMES = (
     ("category", "rating", "stars", "score", "intent", "topic", "y"),
 )
 
+_NUMBERS = ". Sequences of numbers are lists, or rows with a column that tells them apart (--key)"
 _SAMPLE = 1000  # rows that a guess looks at
 _TEXT_WORDS = 4  # mean number of words from which a column reads as texts
 _SCALARS = (type(None), int, float, str, Decimal)
@@ -52,14 +53,23 @@ def guess_columns(columns: Columns, text: str | None, label: str | None, *, need
             raise ValueError(f"there is no column {name!r}; {_list(columns)}")
     named = any(plain_name(name) in row for name in columns for row in (*TEXT_NAMES, *LABEL_NAMES))
     if text is None:
-        text = _guess("texts", "text", _without(columns, label), TEXT_NAMES, _reads_as_texts)
+        text = _guess("texts", "text", _without(columns, label), TEXT_NAMES, reads_as_texts)
         _check_is_name("text", text, columns, named=named)
     if label is None and need_label:
-        label = _guess("labels", "label", _without(columns, text), LABEL_NAMES, _reads_as_labels)
+        label = guess_label(_without(columns, text))
         _check_is_name("label", label, columns, named=named)
     if text == label:
         raise ValueError(f"column {text!r} cannot hold both the texts and the labels; {_list(columns)}")
     return text, label
+
+
+def guess_label(columns: Columns) -> str:
+    """Finds the column of labels among some, by its name or else by its content.
+
+    Raises:
+        ValueError: It is not obvious.
+    """
+    return _guess("labels", "label", columns, LABEL_NAMES, _reads_as_labels)
 
 
 def column_of(columns: Columns, name: str) -> Sequence[Any] | None:
@@ -108,7 +118,7 @@ def _guess(what: str, option: str, columns: Columns, names: Iterable[Iterable[st
         candidates = f": it may be {' or '.join(map(repr, found))}" if found else ""
         raise ValueError(
             f"cannot tell which column holds the {what}{candidates}; {_list(columns)}. "
-            f"Name it with --{option} (in Python {option}=...)"
+            f"Name it with --{option} (in Python {option}=...)" + _NUMBERS * (what == "texts")
         )
     return found[0]
 
@@ -125,7 +135,7 @@ def _check_is_name(option: str, name: str, columns: Columns, *, named: bool) -> 
     Raises:
         ValueError: It seems to be a row.
     """
-    if _reads_as_texts([name]) or (not named and name in columns[name][:_SAMPLE]):
+    if reads_as_texts([name]) or (not named and name in columns[name][:_SAMPLE]):
         raise ValueError(
             f"the first line seems to be a row and not the names of the columns ({name!r:.60}); "
             f"put a line of names above it, such as: text,label. If it is a name, say so with --{option} "
@@ -133,7 +143,7 @@ def _check_is_name(option: str, name: str, columns: Columns, *, named: bool) -> 
         )
 
 
-def _reads_as_texts(values: Sequence[Any]) -> bool:
+def reads_as_texts(values: Sequence[Any]) -> bool:
     """Whether values are texts of several words; a number among them is a text."""
     if not all(isinstance(value, _SCALARS) for value in values):
         return False
@@ -146,7 +156,7 @@ def _reads_as_labels(values: Sequence[Any]) -> bool:
     if not all(isinstance(value, _SCALARS) for value in values):
         return False
     distinct = {name for name in as_booleans(list(map(label_name, values))) if name is not None}
-    return 2 <= len(distinct) <= min(_MOST_CLASSES, len(values) // 2) and not _reads_as_texts(sorted(distinct))
+    return 2 <= len(distinct) <= min(_MOST_CLASSES, len(values) // 2) and not reads_as_texts(sorted(distinct))
 
 
 def _without(columns: Columns, name: str | None) -> Columns:

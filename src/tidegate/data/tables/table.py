@@ -1,7 +1,7 @@
 """Tables of texts and labels, whole or part by part."""
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
@@ -189,21 +189,21 @@ def _cells(columns: Block, text: str, label: str | None, first_row: int) -> tupl
     texts = [_text(value, row, text) for row, value in enumerate(values, first_row)]
     if label is None:
         return texts, None
-    labels = _labels(_values(columns, label, size), label, first_row)
-    missing = [row for row, name in enumerate(labels, first_row) if name is None]
-    if missing:
-        count = f"{len(missing)} of {size} rows have" if size > 1 else "a row has"
-        raise ValueError(f"{count} no label in column {label!r}, first row {missing[0]}: fill them in or remove them")
-    return texts, [name for name in labels if name is not None]
+    return texts, class_names(_values(columns, label, size), label, first_row)
 
 
-def _labels(values: list[Any], column: str, first_row: int) -> list[str | None]:
-    """Names the labels of a column, None where one is missing, and says what is to be known of their spelling.
+def class_names(values: Sequence[Any], column: str, first_row: int = 1) -> list[str]:
+    """Names the labels of a column, and says what is to be known of their spelling.
+
+    Args:
+        values: The labels as the file has them.
+        column: Their column, for errors.
+        first_row: The row of the first of them.
 
     Raises:
-        ValueError: A label is neither a text nor a number.
+        ValueError: A label is missing, or is neither a text nor a number.
     """
-    names = []
+    names: list[str | None] = []
     for row, value in enumerate(values, first_row):
         try:
             names.append(label_name(value))
@@ -212,7 +212,10 @@ def _labels(values: list[Any], column: str, first_row: int) -> list[str | None]:
     names = as_booleans(names)
     for remark in remarks(values, names):
         caution(f"column {column!r}: {remark}")
-    return names
+    if missing := [row for row, name in enumerate(names, first_row) if name is None]:
+        count = f"{len(missing)} of {len(names)} rows have" if len(names) > 1 else "a row has"
+        raise ValueError(f"{count} no label in column {column!r}, first row {missing[0]}: fill them in or remove them")
+    return [name for name in names if name is not None]
 
 
 def _hint(option: str, column: str, value: Any) -> str:

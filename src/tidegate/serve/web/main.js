@@ -1,9 +1,11 @@
 // Asks what the model is, then starts every part of the page.
 
 import { fetchJson, report } from "./api.js";
+import { start as startBeside } from "./beside.js";
 import { start as startFlow } from "./flow.js";
 import { start as startMap } from "./heatmap.js";
 import { start as startNames } from "./naming.js";
+import { start as startPictures } from "./picture.js";
 import { start as startSource } from "./source.js";
 import { set, state } from "./state.js";
 import { start as startStepper } from "./stepper.js";
@@ -21,7 +23,8 @@ try {
   set({ facts, layer: Math.max(0, facts.layers - 1), label: facts.labels.length === 2 ? 1 : 0 });
   document.getElementById("facts").textContent = describe(facts);
   document.title = `${facts.name} · tidegate`;
-  for (const start of [startWords, startMap, startStream, startFlow, startUnit, startStepper, startNames, startSource]) start();
+  for (const start of [startWords, startMap, startStream, startFlow, startUnit, startStepper, startNames, startPictures, startSource]) start();
+  await startBeside();
   document.documentElement.dataset.ready = state.facts.kind;
 } catch (error) {
   report("model", error.message);

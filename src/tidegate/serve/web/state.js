@@ -53,7 +53,7 @@ export const isGated = () => state.facts.values.some(isGate);
 export const keeps = () => Boolean(withRole("kept"));
 
 /** The name of a class; one that is a mere number is called so. */
-export const className = (c) => (/^\d+$/.test(state.facts.labels[c]) ? `class ${state.facts.labels[c]}` : state.facts.labels[c]);
+export const className = (c, labels = state.facts.labels) => (/^\d+$/.test(labels[c]) ? `class ${labels[c]}` : labels[c]);
 
 /** Moves to a word; a change by hand belongs to the step where it was made. */
 export function go(step) {

@@ -46,13 +46,13 @@ function show() {
   if (!account) return;
   select.value = label;
   const sums = pulls(account, label);
-  colour(account, sums);
+  colour(list, account, sums);
   element("words-empty").hidden = account.words.length > 0;
   document.body.classList.toggle("empty", !account.words.length);
   element("remark").textContent = account.remark && `${capital(spoken(account.remark)).replaceAll(" × ", "\u00a0×\u00a0")}.`;
   element("scale-high").textContent = `for ${className(label)}`;
   element("scale-low").textContent = facts.labels.length === 2 ? `for ${className(1 - label)}` : "against it";
-  showVerdict(account);
+  showVerdict(element("verdict"), account.probabilities, facts.labels);
   const classes = facts.labels.length === 2 ? [label] : [...facts.labels.keys()].slice(0, 12).filter((c) => c !== label);
   const shown = facts.labels.length === 2 ? classes : [...classes, label];
   curve.show(shown.map((c) => account.probability_after.map((row) => row[c])), `curve${label}`);
@@ -60,13 +60,13 @@ function show() {
 }
 
 /** Makes as many words as there are; those that are there already are changed in place. */
-function colour(account, sums) {
+export function colour(list, account, sums) {
   const largest = Math.max(1e-9, ...sums.map(Math.abs));
   const unknown = new Set(account.unknown);
   list.dir = state.source.text !== undefined && element("text").matches(":dir(rtl)") ? "rtl" : "ltr";
   while (list.children.length > account.words.length) list.lastChild.remove();
   account.shown.forEach((word, t) => {
-    const item = list.children[t] ?? list.appendChild(newWord(t));
+    const item = list.children[t] ?? list.appendChild(newWord(t, list));
     const whole = account.words[t] === word ? "" : account.words[t];
     if (item.textContent !== word) item.textContent = word;
     if (item.title !== whole) item.title = whole;
@@ -76,23 +76,24 @@ function colour(account, sums) {
   });
 }
 
-function newWord(t) {
+function newWord(t, { id, role }) {
   const item = document.createElement("bdi");
-  item.role = "option";
-  item.id = `word-${t}`;
+  item.role = role === "listbox" ? "option" : "listitem";
+  item.id = `${id.slice(0, -1)}-${t}`; // word-3, other-word-3
   item.dataset.step = t;
   return item;
 }
 
-function showVerdict({ probabilities }) {
+/** Shows the probabilities of classes as bars. */
+export function showVerdict(list, probabilities, labels) {
   const order = probabilities.map((p, c) => [p, c]).sort(([a], [b]) => b - a);
   const kept = probabilities.length === 2 ? probabilities.map((p, c) => [p, c]) : order.slice(0, 6);
-  element("verdict").replaceChildren(
+  list.replaceChildren(
     ...kept.map(([p, c]) => {
       const item = document.createElement("li");
       const [name, value, bar] = ["b", "span", "meter"].map((tag) => item.appendChild(document.createElement(tag)));
-      name.textContent = className(c);
-      name.id = `verdict-${c}`;
+      name.textContent = className(c, labels);
+      name.id = `${list.id}-${c}`;
       bar.value = p;
       bar.setAttribute("aria-labelledby", name.id);
       value.textContent = percent(p);

@@ -1,0 +1,261 @@
+"""What a model reads of a table, texts or sequences of numbers, and how well it does."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+import tidegate
+from tidegate.cli import texts
+from tidegate.cli.options import Kind
+from tidegate.cli.targets import numbers_to_predict
+from tidegate.data import series, tables
+from tidegate.data.outputs import Output
+from tidegate.data.tables.columns import column_of
+from tidegate.models.metrics import score, score_numbers
+from tidegate.models.network import Network
+from tidegate.models.sequence_model import SequenceModel
+from tidegate.models.text_model import TextModel
+from tidegate.training.labels import class_indices
+
+ALL = slice(None)
+"""All rows."""
+
+
+@dataclass(frozen=True)
+class Part:
+    """Some rows of a table.
+
+    Attributes:
+        sequences: What the model reads of them: texts, or arrays.
+        columns: The columns to keep.
+        schema: Arrow's types of these, as in `tables.Table`.
+    """
+
+    sequences: Sequence[Any]
+    columns: Mapping[str, Any]
+    schema: Any = None
+
+    def __len__(self) -> int:
+        return len(self.sequences)
+
+
+@dataclass(frozen=True)
+class Known:
+    """All rows of a table with what a model should say of them.
+
+    Attributes:
+        sequences: As in `Part`.
+        truth: Names of classes, or the numbers of a regression, float64 [B, C].
+        columns: As in `Part`.
+    """
+
+    sequences: Sequence[Any]
+    truth: Any
+    columns: Mapping[str, Any]
+
+    def __len__(self) -> int:
+        return len(self.sequences)
+
+
+@dataclass(frozen=True)
+class Columns:
+    """What the user has said of the columns.
+
+    Attributes:
+        text: Column of texts; None if it is not said, and so for the others.
+        label: Column of labels, or several with commas.
+        key: As in `series.Asked`.
+        time: As in `series.Asked`.
+        features: Columns of numbers with commas.
+    """
+
+    text: str | None = None
+    label: str | None = None
+    key: str | None = None
+    time: str | None = None
+    features: str | None = None
+
+    def asked(self, model: SequenceModel, *, need_label: bool) -> series.Asked:
+        """Returns the columns of numbers: as they were in training where nothing else is said.
+
+        Raises:
+            ValueError: A column of texts is named.
+        """
+        if self.text is not None:
+            raise ValueError(f"--text {self.text} names a column of texts, but the model reads sequences of numbers")
+        config = model.config
+        targets = config.labels if config.task == "regression" else (config.target,) if config.target else ()
+        return series.Asked(
+            features=(self.features,) if self.features else config.columns,
+            key=self.key or config.key,
+            time=self.time or config.time,
+            labels=((self.label,) if self.label else targets) if need_label else (),
+        )
+
+    def check_texts(self) -> None:
+        """Checks that no column of numbers is named.
+
+        Raises:
+            ValueError: One is.
+        """
+        for name in ("key", "time", "features"):
+            if getattr(self, name):
+                raise ValueError(f"--{name} is about sequences of numbers, but the model reads texts")
+
+
+def load_model(path: Path) -> TextModel | SequenceModel:
+    """Reads a model that reads what tables hold.
+
+    Raises:
+        OSError: There is no such file, or it may not be read.
+        ValueError: The file is no such model.
+    """
+    model = tidegate.load(path)
+    if not isinstance(model, TextModel | SequenceModel):
+        expected = f"{TextModel.described} or {SequenceModel.described.removeprefix('a model that reads ')}"
+        raise ValueError(f"{path}: it holds {model.described}, expected {expected}")  # noqa: TRY004 - a wrong file
+    return model
+
+
+def read_parts(
+    model: Network,
+    source: str,
+    kind: Kind | None,
+    columns: Columns,
+    *,
+    output: Output | None = None,
+    others: bool = True,
+) -> Iterator[Part]:
+    """Reads what a model is to be applied to, part by part; sequences of a long table in one part.
+
+    Args:
+        model: The model.
+        source: As in `texts.read`, and so are kind, output and others.
+        kind: See there.
+        columns: What the user has said of the columns.
+        output: See there.
+        others: See there.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        ValueError: The table is damaged or has no such columns, or holds gaps that the model has not learned to read.
+    """
+    if not isinstance(model, SequenceModel):
+        columns.check_texts()
+        for part in texts.read(source, kind, columns.text, output=output, others=others):
+            yield Part(part.texts, part.columns, part.schema)
+        return
+    asked, first = columns.asked(model, need_label=False), 1
+    with texts.opened(source, kind, output) as (stream, found):
+        typed = output is not None and output.format.name == "parquet"
+        for piece in series.stream(stream, asked, found, others=others, typed=typed):
+            check_numbers(model, piece, first)
+            yield Part(piece.sequences, piece.columns, piece.schema)
+            first += len(piece)
+
+
+def read_known(model: Network, file: Path, kind: Kind | None, columns: Columns, *, others: bool) -> Known:
+    """Reads a whole table with what a model should say of it.
+
+    Args:
+        model: The model.
+        file: The table.
+        kind: As in `texts.read`.
+        columns: What the user has said of the columns.
+        others: Whether columns that the model does not read are of use.
+
+    Raises:
+        OSError: The file cannot be read.
+        ValueError: As in `read_parts`, or a label is missing or no number where one is to be predicted.
+    """
+    regression = model.config.task == "regression"
+    if not isinstance(model, SequenceModel):
+        columns.check_texts()
+        several = [columns.label]
+        if regression:
+            several = [name.strip() for name in columns.label.split(",")] if columns.label else list(model.labels)
+        table = tables.read(file, columns.text, several[0], kind=kind, others=others or len(several) > 1)
+        truth: Any = table.labels or []
+        if regression:
+            more = {name: column_of(table.columns, name) for name in several[1:] if name}
+            truth = numbers_to_predict({table.label_column or "": truth, **more})
+        return Known(table.texts, truth, table.columns)
+    found = list(
+        series.stream(file, columns.asked(model, need_label=True), kind, need_label=True, size=None, others=others)
+    )
+    if not found:
+        raise ValueError(f"{file}: there are no rows")
+    [piece] = found
+    check_numbers(model, piece)
+    if regression:
+        return Known(piece.sequences, numbers_to_predict(piece.labels), piece.columns)
+    [(name, values)] = piece.labels.items()
+    return Known(piece.sequences, tables.class_names(values, name), piece.columns)
+
+
+@dataclass(frozen=True)
+class Judged:
+    """What a model says of rows whose labels are known.
+
+    Attributes:
+        labels: Names of the C classes or numbers.
+        truth: Index of the class of each row, int64 [B], or the numbers of a regression, float64 [B, C].
+        predicted: Probabilities or numbers, [B, C].
+    """
+
+    labels: tuple[str, ...]
+    truth: npt.NDArray[Any]
+    predicted: npt.NDArray[np.floating]
+
+    def report(self, rows: npt.NDArray[np.int64] | slice = ALL) -> Any:
+        """Scores some rows."""
+        measure: Any = score if self.truth.ndim == 1 else score_numbers
+        return measure(self.truth[rows], self.predicted[rows], self.labels)
+
+
+def judge(model: Network, known: Known, source: str) -> Judged:
+    """Applies a model to rows whose labels are known.
+
+    Args:
+        model: The model.
+        known: The rows.
+        source: Where they come from, for errors.
+
+    Raises:
+        ValueError: A label is no class of the model.
+    """
+    labels = model.config.labels
+    if model.config.task == "regression":
+        return Judged(labels, known.truth, model.scores(known.sequences))
+    truth = class_indices(known.truth, labels, source, len(known))
+    return Judged(labels, truth, model.predict_proba(known.sequences))
+
+
+def check_numbers(model: SequenceModel, piece: series.Series, first: int = 1) -> None:
+    """Checks that sequences have the features of a model, and gaps only where it has learned to read them.
+
+    Args:
+        model: The model.
+        piece: The sequences.
+        first: The row of the first of them.
+
+    Raises:
+        ValueError: A sequence has other features, a gap, or an infinite number; the message names it and the step.
+    """
+    names, key = model.config.feature_names, piece.roles.key
+    for b, sequence in enumerate(piece.sequences):
+        place = f"row {first + b}" if key is None else f"{piece.columns[key][b]!r} of column {key!r}"
+        if len(sequence) and sequence.shape[1] != len(names):
+            expected = f"expected {len(names)}: {', '.join(names)}"
+            raise ValueError(f"{place} has steps of {sequence.shape[1]} numbers, {expected}")
+        wrong = ~np.isfinite(sequence)
+        wrong[:, list(model.config.missing)] &= np.isinf(sequence[:, list(model.config.missing)])
+        if wrong.any():
+            step, feature = map(int, np.argwhere(wrong)[0])
+            found = sequence[step, feature]
+            what = f"is {found}" if np.isinf(found) else "is missing, as it never was in training,"
+            raise ValueError(f"{place}: {names[feature]!r} {what} at step {step + 1}: the model cannot read that")

@@ -1,0 +1,109 @@
+"""What `tidegate train` was asked for, of texts and of numbers, and the run that this comes to."""
+
+import gc
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from tidegate.cli.trained import checkpoints_beside, train_and_write
+from tidegate.cli.trainings import Trainings
+from tidegate.data.series import Asked
+from tidegate.sequences.pooling import POOLINGS
+from tidegate.training.baselines import candidates
+from tidegate.training.examples import Examples
+from tidegate.training.run import Run
+from tidegate.training.settings import Settings
+
+
+@dataclass(frozen=True)
+class Request:
+    """What `tidegate train` was asked for.
+
+    Attributes:
+        file: What to train on.
+        kind: What kind of table it is; None to go by how it begins.
+        asked: What is known of its columns.
+        task: "classification", "regression", or "auto" to go by the labels.
+        validation: The share to hold out, or a file.
+        cell: The text of a cell, or a pooling.
+        sizes: Sizes of the network, and the growth factor of compounding, by name.
+        settings: Fields of `Settings`, None for a dropout that is not given.
+        run: Whether there are baselines and whether to resume, and the seconds between two checkpoints.
+        output: The model's file.
+    """
+
+    file: Path
+    kind: Any
+    asked: Asked
+    task: str
+    validation: str
+    cell: str
+    sizes: dict[str, Any]
+    settings: Mapping[str, Any]
+    run: Any
+    output: Path
+
+    def settings_with(self, dropout: float) -> Settings:
+        """Returns how to train, with a dropout where none is given."""
+        given = self.settings["dropout"]
+        return Settings(**{**self.settings, "dropout": dropout if given is None else given})
+
+    def share(self, *, nothing: bool) -> float | None:
+        """Returns the share to hold out; None if it is a file.
+
+        Args:
+            nothing: Whether nothing may be held out.
+
+        Raises:
+            ValueError: It is neither, or 0 where something must be held out.
+        """
+        try:
+            share = float(self.validation)
+        except ValueError:
+            if not Path(self.validation).exists():
+                expected = "expected a share such as 0.1 or a file"
+                raise ValueError(f"--validation is {self.validation!r}, {expected}") from None
+            return None
+        if share == 0 and not nothing:
+            raise ValueError(
+                "--validation is 0, but a model's parts are weighed on held-out texts: give a share or a file"
+            )
+        return share
+
+    def run_of(self, examples: Examples, settings: Settings, sizes: Mapping[str, Any], **more: Any) -> Run:
+        """Says what is trained on examples.
+
+        Args:
+            examples: What was read.
+            settings: How to train.
+            sizes: Further fields of the configuration, by name.
+            more: Further fields of the run.
+
+        Raises:
+            ValueError: There is no recurrent layer to watch, or no compounding whose rate could be given, or a setting
+                does not fit what is trained.
+        """
+        rate, pooling = self.sizes["rate"], POOLINGS.get(self.cell)
+        fixed = {"rate": rate if pooling and pooling.has_rate else None}
+        config = examples.config(self.cell, **self.sizes | fixed | dict(sizes))
+        beside = [] if self.run.no_baselines else list(candidates(examples, config, settings, rate))
+        run = Run(examples, config, settings, baselines=beside, **more)
+        if settings.watch_gradients and not (run.network and config.recurrent):
+            raise ValueError(f"--watch-gradients measures recurrent layers, but there is none: --cell {self.cell}")
+        if rate is not None and all(each.rate is None for each in (config, *[each.config for each in beside])):
+            raise ValueError(f"--rate is the growth factor of compounding, which is not trained: --cell {self.cell}")
+        import_module("tidegate.training.loop").check_settings(settings, config)
+        return run
+
+    def complete(self, run: Run, began: float) -> None:
+        """Trains a run and writes its model, see `train_and_write`.
+
+        Args:
+            run: What is trained.
+            began: When the command began, seconds as `perf_counter` counts them.
+        """
+        checkpoints = checkpoints_beside(self.output, run, self.run.checkpoint_every, resume=self.run.resume)
+        gc.freeze()  # or the collector would look through all of torch and the data, again and again
+        train_and_write(Trainings(run, checkpoints), self.output, began)

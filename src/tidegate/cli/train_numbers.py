@@ -1,0 +1,185 @@
+"""`tidegate train` on sequences of numbers: what their table holds, what cannot be meant, and what is trained."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from tidegate.cli.console import err, note, plural, say
+from tidegate.cli.options import SETTING_OPTIONS, SIZE_OPTIONS, WORD_OPTIONS
+from tidegate.cli.request import Request
+from tidegate.cli.targets import columns_said, describe_targets, find_task, numbers_to_predict
+from tidegate.data import series, tables
+from tidegate.data.series.roles import shortened
+from tidegate.data.tables.label_names import label_name
+from tidegate.training.examples import SequenceExamples, prepare_sequences
+from tidegate.training.repeats import Repeats, find_repeats
+from tidegate.training.settings import VECTOR_DROPOUT
+from tidegate.training.tasks import check_classes, check_copies
+
+_LONG = 2000  # steps of the median sequence from which a hint is due
+_SAID = 8  # features that are listed
+
+
+def train_numbers(request: Request, began: float) -> None:
+    """Trains on sequences of numbers.
+
+    Args:
+        request: What was asked for.
+        began: When the command began, seconds as `perf_counter` counts them.
+
+    Raises:
+        ValueError: The table holds something else, or what cannot be meant.
+    """
+    settings = request.settings_with(VECTOR_DROPOUT)
+    with err.status("reading sequences"):
+        table = series.read(request.file, request.asked, request.kind)
+        describe_columns(table, request.file)
+        task = find_task(request.task, table.labels)
+        held: Any = request.share(nothing=True)
+        if held is None:
+            held = series.read(request.validation, _same_columns(table))
+        examples = prepare(table, task, held, settings.seed)
+        repeats = repeats_of(table, examples, held)
+    request.sizes.pop("embedding_size")
+    run = request.run_of(examples, settings, columns_of(table))
+    describe(examples, table, repeats)
+    request.complete(run, began)
+
+
+def refuse_words(given: Mapping[str, Any], request: Request) -> None:
+    """Checks that no option is given that only texts have.
+
+    Args:
+        given: The options by name.
+        request: What else was asked for.
+
+    Raises:
+        ValueError: One is.
+    """
+    of_texts = dict(WORD_OPTIONS)
+    of_texts |= {name: SETTING_OPTIONS[name] for name in ("word_dropout", "freeze")}
+    of_texts |= {"embedding_size": SIZE_OPTIONS["embedding_size"]}
+    for name, standard in ({name: option.default for name, option in of_texts.items()} | {"text": None}).items():
+        value = given[name]
+        if value != standard and not (name == "parts" and value in {"network", request.cell}):
+            raise ValueError(
+                f"--{name.replace('_', '-')} is about texts, but sequences of numbers are read from {request.file}"
+            )
+
+
+def columns_of(table: series.Series) -> dict[str, Any]:
+    """Says for the model file where a table has its sequences and labels, as `SequenceConfig` does."""
+    roles = table.roles
+    target = roles.labels[0] if len(roles.labels) == 1 else None
+    return {"columns": roles.features, "key": roles.key, "time": roles.time, "target": target}
+
+
+def _same_columns(table: series.Series) -> series.Asked:
+    """Asks other tables for the same columns."""
+    roles = table.roles
+    return series.Asked(features=roles.features, key=roles.key, time=roles.time, labels=roles.labels)
+
+
+def targets_of(table: series.Series, task: str) -> Any:
+    """Returns the labels: names of classes [B], or numbers [B, C].
+
+    Raises:
+        ValueError: A sequence has no label, it is no number for a regression, or there are several for classes.
+    """
+    for name, values in table.labels.items():
+        missing = [b for b, value in enumerate(values) if label_name(value) is None]
+        if missing and table.roles.key is not None:
+            key = table.columns[table.roles.key][missing[0]]
+            count = "has" if len(missing) == 1 else f"and {len(missing) - 1:,} others have"
+            raise ValueError(f"{key!r} of column {table.roles.key!r} {count} no label in column {name!r}")
+    if task == "regression":
+        return numbers_to_predict(table.labels)
+    if len(table.labels) > 1:
+        raise ValueError(f"--label names {len(table.labels)} columns, expected one for classes, or --task regression")
+    [(name, values)] = table.labels.items()
+    names = tables.class_names(values, name)
+    check_classes(names, name)
+    return names
+
+
+def prepare(table: series.Series, task: str, validation: float | series.Series, seed: int) -> SequenceExamples:
+    """Makes what is trained on of a table, and refuses what cannot be meant.
+
+    Args:
+        table: The sequences.
+        task: "classification" or "regression".
+        validation: The share to hold out, or other sequences to judge by.
+        seed: Of the choice of what is held out.
+
+    Raises:
+        ValueError: Labels are missing or no classes, or a feature copies them; or as for `prepare_sequences`.
+    """
+    targets = targets_of(table, task)
+    check_copies(table.sequences, targets, table.feature_names)
+    held: Any = validation
+    if isinstance(validation, series.Series):
+        held = (validation.sequences, targets_of(validation, task))
+    examples = prepare_sequences(table.sequences, targets, task=task, validation=held, seed=seed)
+    return replace(examples, labels=tuple(table.labels)) if task == "regression" else examples
+
+
+def repeats_of(table: series.Series, examples: SequenceExamples, validation: Any) -> Repeats:
+    """Counts sequences that come again, in what is trained on and in what is judged by."""
+    digests, labels = _digests(table.sequences), _label_texts(table)
+    train = set(examples.rows.tolist())
+    if isinstance(validation, series.Series):
+        judged = _digests(validation.sequences), _label_texts(validation)
+    else:
+        rows = [b for b in range(len(digests)) if b not in train] or sorted(train)
+        judged = [digests[b] for b in rows], [labels[b] for b in rows]
+    rows = sorted(train)
+    return replace(find_repeats(([digests[b] for b in rows], [labels[b] for b in rows]), judged), noun="sequence")
+
+
+def _digests(sequences: Sequence[npt.NDArray[Any]]) -> list[str]:
+    """Names sequences by their numbers; those without a step have no name, as they are no repeats."""
+    return [sha256(np.asarray(x, np.float64).tobytes()).hexdigest() if len(x) else "" for x in sequences]
+
+
+def _label_texts(table: series.Series) -> list[str]:
+    return [str(values) for values in zip(*table.labels.values(), strict=True)]
+
+
+def describe_columns(table: series.Series, file: Path) -> None:
+    """Says what the columns of a table were taken for."""
+    roles = table.roles
+    how = "a list in each row" if roles.key is None else f"told apart by column {roles.key!r}"
+    order = f"the order of {roles.time!r}" if roles.time else "the order of the rows"
+    said = f"sequences: {how}{f', in {order}' * (roles.key is not None)}"
+    say(f"{said}; features: {shortened(roles.features)}; {columns_said(roles.labels)} of {file}")
+    if roles.unused:
+        note(f"not used: {shortened(roles.unused)}")
+
+
+def describe(examples: SequenceExamples, table: series.Series, repeats: Repeats) -> None:
+    """Prints what was read."""
+    lengths = examples.train.corpus.lengths
+    judged = "as many" if examples.validation is examples.train else f"{len(examples.validation):,}"
+    say(f"{plural(len(examples.train), 'sequence')} to train on and {judged} to judge by")
+    describe_targets(examples)
+    say(f"steps: {np.median(lengths):.0f} in the median sequence, {lengths.max():,} in the longest")
+    for remark in (*_remarks(examples, table, lengths), *repeats.remarks()):
+        note(remark)
+
+
+def _remarks(examples: SequenceExamples, table: series.Series, lengths: npt.NDArray[np.int64]) -> list[str]:
+    names, remarks = table.feature_names, []
+    if examples.features.missing:
+        steps = np.concatenate(table.sequences)
+        shares = [f"{names[k]!r} {np.isnan(steps[:, k]).mean():.1%}" for k in examples.features.missing]
+        remarks.append(f"missing values, which the model learns to read: {', '.join(shares[:_SAID])}")
+    if empty := int((lengths == 0).sum()):
+        remarks.append(f"{plural(empty, 'sequence')} to train on without a step")
+    if np.median(lengths) >= _LONG:
+        remarks.append("sequences are long: samples of sound, say, are learned better and faster as frames of features")
+    return remarks

@@ -1,0 +1,134 @@
+"""Arrays by name become layers: those of torch's names, and of any framework whose layout is known."""
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from tidegate.convert.certificate import ConversionError
+from tidegate.convert.found import Found, Head, Layer
+from tidegate.ops.cells import CELLS, Cell
+from tidegate.ops.layouts import LAYOUTS, TORCH, Layout
+from tidegate.ops.names import layout, parameter_names
+
+Array = npt.NDArray[Any]
+
+_PARAMETER = re.compile(r"(.*?)((?:weight|bias)_(?:ih|hh|hr)_l\d+(?:_reverse)?)")
+
+
+def layers_of_torch(arrays: Mapping[str, Array], cell: str | Cell | None = None) -> tuple[Layer, ...]:
+    """Makes layers of arrays by torch's names; of several stacks one reads what the other computes, in their order.
+
+    Args:
+        arrays: Such as `rnn.weight_ih_l0`; others are not looked at.
+        cell: The cell; None for the standard one that has as many blocks.
+
+    Raises:
+        ConversionError: There are none, one is missing or does not fit, or there are projections.
+    """
+    stacks: dict[str, dict[str, Array]] = {}
+    for name, array in arrays.items():
+        parts = _PARAMETER.fullmatch(name)
+        if parts:
+            stacks.setdefault(parts[1], {})[parts[2]] = array
+    if not stacks:
+        raise ConversionError("there are no recurrent weights: no array is called weight_ih_l0, as torch calls them")
+    found: list[Layer] = []
+    for prefix, own in stacks.items():
+        if any("_hr_" in name for name in own):
+            raise ConversionError(f"{prefix}weight_hr_l0 is a projection of an LSTM (proj_size), which no model has")
+        try:
+            found += _stack_of_torch(own, cell)
+        except ValueError as error:
+            raise ConversionError(f"{prefix or 'the arrays'}: {error}") from None
+    return tuple(found)
+
+
+def _stack_of_torch(own: Mapping[str, Array], cell: str | Cell | None) -> list[Layer]:
+    num_layers, bidirectional, bias = layout(own.keys())
+    chosen = Cell.of(cell) if cell else _cell_of(own["weight_hh_l0"])
+    kind = Layout(TORCH, chosen.blocks)
+    found = []
+    for index in range(num_layers):
+        ways = []
+        for reverse in (False, True)[: 1 + bidirectional]:
+            names = parameter_names(index, reverse, bias)
+            plain = {re.sub(r"_l\d+(_reverse)?$", "", name): own[name] for name in names}
+            ways.append(kind.read(chosen, plain))
+        found.append(Layer(chosen, *ways))
+    return found
+
+
+def _cell_of(w_hh: Array) -> Cell:
+    """Returns the standard cell that has as many blocks as recurrent weights [G·H, H]; an RNN's is tanh, as in torch.
+
+    Raises:
+        ValueError: There is none.
+    """
+    rows, H = w_hh.shape if w_hh.ndim == 2 else (0, 1)
+    for kind in CELLS.values():
+        if rows == kind.G * H:
+            return kind()
+    raise ValueError(f"weight_hh_l0 has shape {w_hh.shape}, expected [G·H, H] with G = 3 of a GRU, 4 of an LSTM or 1")
+
+
+def found_in_torch(arrays: Mapping[str, Array], cell: str | Cell | None = None, summary: str | None = None) -> Found:
+    """Reads what a state_dict holds: an embedding, recurrent layers, and a linear layer as a head.
+
+    An embedding is a matrix without bias as wide as the first layer's input, a head one as wide as the summary.
+
+    Args:
+        arrays: The arrays by name.
+        cell: As in `layers_of_torch`.
+        summary: What becomes of the outputs; "last" by default, for the arrays do not say.
+
+    Raises:
+        ConversionError: There are no recurrent weights, or several matrices could be the embedding or the head.
+    """
+    layers, summary = layers_of_torch(arrays, cell), summary or "last"
+    size = sum(weights.w_hh.shape[1] for weights in layers[-1].directions) * (summary.count("+") + 1)
+    width = layers[0].directions[0].w_ih.shape[1]
+    matrices = {n: a for n, a in arrays.items() if a.ndim == 2 and not _PARAMETER.fullmatch(n) and n.endswith("weight")}
+    with_bias = {n: a for n, a in matrices.items() if n.removesuffix("weight") + "bias" in arrays}
+    tables = {n: a for n, a in matrices.items() if n not in with_bias and a.shape[1] == width}
+    heads = {n: a for n, a in matrices.items() if n not in tables and a.shape[1] == size} or with_bias
+    for what, some in (("an embedding", tables), ("a head", heads)):
+        if len(some) > 1:
+            raise ConversionError(f"{', '.join(some)} could each be {what}: convert the layers alone (part='layers')")
+    head = None
+    for name, weight in heads.items():
+        bias = arrays.get(name.removesuffix("weight") + "bias", np.zeros(len(weight), weight.dtype))
+        head = Head(weight, bias)
+    return Found(layers, head, summary, next(iter(tables.values()), None))
+
+
+def layer_of(framework: str, kind: str, arrays: Mapping[str, npt.ArrayLike], cell: str | Cell) -> Layer:
+    """Makes a layer of one framework's arrays by name.
+
+    Example:
+        >>> arrays = {"weight_ih": np.ones((6, 3)), "weight_hh": np.ones((6, 2)), "bias": np.ones(6)}
+        >>> layer = layer_of("equinox", "GRUCell", arrays | {"bias_n": np.ones(2)}, "gru")
+        >>> layer.forward.b_hh
+        array([0., 0., 0., 0., 1., 1.])
+
+    Args:
+        framework: A framework of `LAYOUTS`.
+        kind: What it calls the layer.
+        arrays: Its arrays by name, nested names joined by points, as in "hn.kernel".
+        cell: The cell.
+
+    Raises:
+        ConversionError: The framework, the kind, or an array is unknown or does not fit.
+    """
+    try:
+        layout_ = LAYOUTS[framework][kind]
+    except KeyError:
+        known = ", ".join(f"{name} {kind}" for name, kinds in LAYOUTS.items() for kind in kinds)
+        raise ConversionError(f"no layout of {framework} {kind} is known, expected one of {known}") from None
+    own = Cell.of(cell)
+    try:
+        return Layer(own, layout_.read(own, arrays))
+    except ValueError as error:
+        raise ConversionError(f"{framework} {kind}: {error}") from None

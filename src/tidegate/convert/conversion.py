@@ -1,0 +1,180 @@
+"""A source converted to a model with its proof."""
+
+import os
+import zipfile
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from importlib.util import find_spec
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from tidegate.convert.arrays import found_in_torch, layers_of_torch
+from tidegate.convert.certificate import Certificate, ConversionError
+from tidegate.convert.found import Found, Wishes, model_of
+from tidegate.convert.matching import certify_states, match, reference_runtime
+from tidegate.convert.tensor_files import read_checkpoint, read_safetensors
+from tidegate.files import signatures
+from tidegate.models.network import Network
+from tidegate.ops.checks import check_choice
+
+CONVERSION = "conversion"
+"""The name under which the metrics of a model hold its certificate."""
+
+PARTS = ("model", "layers")
+"""What can be taken of a source: all of it, or its recurrent layers alone."""
+
+
+class Conversion(NamedTuple):
+    """A model, and the proof that it computes what its source computes."""
+
+    model: Network
+    certificate: Certificate
+
+
+def convert(
+    source: Any,
+    *,
+    part: str = "model",
+    labels: Sequence[str] | None = None,
+    task: str | None = None,
+    words: Sequence[str] | None = None,
+    cell: str | None = None,
+    summary: str | None = None,
+    given: Mapping[str, npt.ArrayLike] | None = None,
+) -> Conversion:
+    """Converts another framework's network to a model.
+
+    The kind of a file is read off its contents. The model is compared with the source's own runtime if that is
+    installed, on random sequences of several lengths; its outputs and states, from random states on, are compared with
+    the reference in float64. The proof is in `model.metrics["conversion"]`, and so in the file that `save` writes.
+
+    Args:
+        source: A file of ONNX, of Keras (`.keras`, `.h5`) or of torch (`.pt`, `.safetensors`); a module of torch; or
+            arrays by torch's names.
+        part: "model" for all of it: an embedding, recurrent layers, what becomes of their outputs, a linear layer.
+            "layers" for the recurrent layers alone, whatever stands around them; the model encodes.
+        labels: Names of the outputs; numbers from 0 by default.
+        task: "classification" or "regression", for a linear layer that no softmax or sigmoid follows.
+        words: The words of an embedding in the order of their ids; the ids themselves by default.
+        cell: Of arrays alone, the cell, such as "rnn_relu"; by default torch's standard one with as many blocks.
+        summary: What becomes of the outputs, where the source does not say and nothing could tell: "last" by default
+            for arrays alone.
+        given: Inputs of an ONNX graph that are the same in every call, by name.
+
+    Returns:
+        The model, a `TextModel` if there is an embedding, and its certificate.
+
+    Raises:
+        OSError: A file cannot be read.
+        ImportError: What reads such a file is not installed.
+        ConversionError: The source is damaged, or no model has its parts, or the results differ; a ValueError.
+    """
+    check_choice("part", part, PARTS)
+    if task is not None:
+        check_choice("task", task, ("classification", "regression"))
+    asked = Asked(part, Wishes(labels, task, words), cell, summary, dict(given or {}))
+    found, model, proof = _reader(source)(source, asked)
+    proof = proof.and_of(certify_states(found))
+    model.metrics[CONVERSION] = proof.metadata()
+    return Conversion(model, proof)
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What `convert` was asked, see there."""
+
+    part: str
+    wishes: Wishes
+    cell: str | None
+    summary: str | None
+    given: Mapping[str, npt.ArrayLike]
+
+
+Made = tuple[Found, Network, Certificate]
+
+
+def _reader(source: Any) -> Callable[[Any, Asked], Made]:
+    """Finds what reads a source.
+
+    Raises:
+        OSError: A file cannot be read.
+        ConversionError: Nothing does.
+    """
+    if isinstance(source, Mapping):
+        return _of_arrays
+    if not isinstance(source, str | os.PathLike):
+        if any(base.__module__.startswith("torch.nn.") for base in type(source).__mro__):
+            return _of_module
+        raise TypeError(f"source is of type {type(source).__name__}, expected a path, a module of torch, or arrays")
+    with open(source, "rb") as file:
+        start = file.read(512)
+    name = signatures.name_of(start)
+    if name == signatures.SAFETENSORS:
+        return lambda path, asked: _of_arrays(read_safetensors(path), asked)
+    if name == signatures.HDF5:
+        return _of_keras
+    if name == signatures.ZIP:
+        return _of_keras if _has_member(source, "config.json") else _of_checkpoint
+    if name == signatures.PICKLE:
+        return _of_checkpoint
+    if name is not None or signatures.name_of_text(start):
+        what = name or signatures.name_of_text(start)
+        raise ConversionError(f"{os.fsdecode(source)} is {what}, expected a file of ONNX, Keras or torch")
+    return _of_onnx
+
+
+def _has_member(path: str | os.PathLike[str], name: str) -> bool:
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return name in archive.namelist()
+    except (zipfile.BadZipFile, NotImplementedError, ValueError):
+        return False
+
+
+def _of_onnx(path: str | os.PathLike[str], asked: Asked) -> Made:
+    from tidegate.convert import onnx_source  # noqa: PLC0415 - onnx is an extra
+
+    if asked.part == "model":
+        return onnx_source.convert_graph(path, asked.wishes, asked.given)
+    found, proof = onnx_source.convert_layers(onnx_source.load_layers(path, asked.given))
+    return found, model_of(found, "last"), proof
+
+
+def _of_keras(path: str | os.PathLike[str], asked: Asked) -> Made:
+    from tidegate.convert.keras_source import convert_keras  # noqa: PLC0415 - h5py is an extra
+
+    return convert_keras(path, asked.part, asked.wishes)
+
+
+def _of_checkpoint(path: str | os.PathLike[str], asked: Asked) -> Made:
+    return _of_arrays(read_checkpoint(path), asked)
+
+
+def _of_arrays(arrays: Mapping[str, Any], asked: Asked) -> Made:
+    """Makes a model of arrays by torch's names; without torch, the reference alone says what is right."""
+    given = {name: np.asarray(array) for name, array in arrays.items()}
+    if asked.part == "layers":
+        found = Found(layers_of_torch(given, asked.cell), summary=asked.summary or "last")
+    else:
+        found = found_in_torch(given, asked.cell, asked.summary)
+    model, proof = match(found, reference_runtime(found), asked.wishes)
+    if find_spec("torch") is not None:
+        from tidegate.convert.torch_source import certify_layers  # noqa: PLC0415 - torch is an extra
+
+        proof = certify_layers(found.layers).and_of(proof)
+    return found, model, proof
+
+
+def _of_module(module: Any, asked: Asked) -> Made:
+    from tidegate.convert.torch_source import cell_of, convert_module  # noqa: PLC0415 - torch is an extra
+
+    stacks = [each for each in module.modules() if hasattr(each, "flatten_parameters")]
+    if asked.part == "layers" or stacks == [module]:
+        arrays = {f"{i}.{name}": t.detach().cpu() for i, s in enumerate(stacks) for name, t in s.state_dict().items()}
+        cells = {str(cell_of(each)) for each in stacks}
+        if len(cells) > 1:
+            raise ConversionError(f"the module has the cells {', '.join(sorted(cells))}, expected one")
+        return _of_arrays(arrays, replace(asked, part="layers", cell=next(iter(cells), None)))
+    return convert_module(module, asked.wishes, asked.summary)

@@ -1,0 +1,269 @@
+"""Files of Keras, read without Keras: what layers there are, and the arrays of each.
+
+Both kinds are read: `.keras` archives and `.h5` files, of Keras 2 and of Keras 3. Nothing in them is executed.
+"""
+
+import io
+import os
+import re
+import zipfile
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple
+
+import numpy.typing as npt
+
+from tidegate.convert.certificate import ConversionError
+from tidegate.models.metadata import parse_object
+
+try:
+    import h5py
+except ModuleNotFoundError as error:
+    raise ImportError(f"Keras' files need {error.name}: pip install 'tidegate[convert]'") from error
+
+Array = npt.NDArray[Any]
+
+CONFIG, METADATA, WEIGHTS = "config.json", "metadata.json", "model.weights.h5"
+"""The members of a `.keras` archive."""
+
+_LARGEST = 2**32
+_PACKED = 64  # times that a member may be larger than in the archive; Keras does not pack them
+_CONTAINERS = ("layers", "_layer_checkpoint_dependencies")
+_MOST_LAYERS = 10_000
+
+
+class KerasLayer(NamedTuple):
+    """A layer: its class, its configuration, and its arrays in Keras' order, those of a wrapped layer by its name."""
+
+    kind: str
+    config: Mapping[str, Any]
+    arrays: Mapping[str, tuple[Array, ...]]
+
+
+class KerasModel(NamedTuple):
+    """The layers of a model in the order in which they read each other, and the version of Keras that wrote it."""
+
+    layers: tuple[KerasLayer, ...]
+    version: tuple[int, ...]
+
+
+def read(path: str | os.PathLike[str]) -> KerasModel:
+    """Reads a model.
+
+    Raises:
+        OSError: There is no such file.
+        ConversionError: It is no model of Keras, or a damaged one, or its layers form no chain.
+    """
+    name = os.fsdecode(path)
+    with open(path, "rb") as file:
+        data = file.read()
+    try:
+        if data.startswith(b"PK"):
+            return _read_archive(data)
+        return _read_h5(data)
+    except ConversionError as error:
+        raise ConversionError(f"{name}: {error}") from None
+    except (OSError, KeyError, ValueError, TypeError, RuntimeError, AttributeError, RecursionError) as error:
+        reason = " ".join(str(error).split())
+        raise ConversionError(f"{name} is no model of Keras, or a damaged one: {reason:.200}") from None
+
+
+def _read_archive(data: bytes) -> KerasModel:
+    try:
+        with zipfile.ZipFile(io.BytesIO(data)) as archive:
+            config, metadata, weights = (_member(archive, name) for name in (CONFIG, METADATA, WEIGHTS))
+    except (zipfile.BadZipFile, NotImplementedError, EOFError) as error:
+        raise ConversionError(f"it is a damaged zip archive: {error}") from None
+    version = _version(parse_object(METADATA, metadata.decode()).get("keras_version"))
+    configs = _chain(parse_object(CONFIG, config.decode()))
+    with h5py.File(io.BytesIO(weights), "r") as file:
+        places = _places(file, configs)
+        layers = [
+            KerasLayer(kind, own, _variables(file, places.get(str(own.get("name")), ""))) for kind, own in configs.chain
+        ]
+    return KerasModel(tuple(layers), version)
+
+
+def _member(archive: zipfile.ZipFile, name: str) -> bytes:
+    """Reads a member of an archive.
+
+    Raises:
+        ConversionError: There is none, or it is far larger than in the archive.
+    """
+    try:
+        entry = archive.getinfo(name)
+    except KeyError:
+        raise ConversionError(f"it is no model of Keras: the archive has no {name}") from None
+    if entry.file_size > min(_LARGEST, _PACKED * entry.compress_size + 2**16):
+        raise ConversionError(f"{name} would take {entry.file_size:,} bytes, packed in {entry.compress_size:,}")
+    with archive.open(entry) as member:
+        return member.read(entry.file_size)
+
+
+def _version(text: Any) -> tuple[int, ...]:
+    found = re.match(r"(\d{1,4})\.(\d{1,4})", text.decode() if isinstance(text, bytes) else str(text))
+    return tuple(map(int, found.groups())) if found else (2, 0)
+
+
+class _Chain(NamedTuple):
+    """The layers that read each other, and all layers with the names of their classes, in the file's order."""
+
+    chain: list[tuple[str, Mapping[str, Any]]]
+    every: list[tuple[str, str]]
+
+
+def _chain(model: Mapping[str, Any]) -> _Chain:
+    """Reads the configuration of a model.
+
+    Raises:
+        ConversionError: It is none of a Sequential or a functional model, or the layers form no chain.
+    """
+    inner = model.get("config")
+    entries = inner.get("layers") if isinstance(inner, Mapping) else inner  # Keras 2.2 had the list alone
+    if not isinstance(entries, list) or not 0 < len(entries) <= _MOST_LAYERS:
+        raise ConversionError("it has no list of layers: only Sequential and functional models can be read")
+    named = {}
+    for entry in entries:
+        own = entry["config"]
+        named[str(own.get("name") or entry.get("name"))] = (str(entry["class_name"]), own, entry.get("inbound_nodes"))
+    every = [(name, kind) for name, (kind, _, _) in named.items()]
+    if model.get("class_name") == "Sequential":
+        return _Chain([(kind, own | {"name": name}) for name, (kind, own, _) in named.items()], every)
+    assert isinstance(inner, Mapping)  # noqa: S101 - a functional model's has names of its ends
+    outputs = [*_histories(inner.get("output_layers"), named)]
+    if len(outputs) != 1:
+        raise ConversionError(f"the model has {len(outputs)} outputs, expected one")
+    chain, (name,) = [], outputs
+    while True:
+        kind, own, inbound = named[name]
+        chain.append((kind, own | {"name": name}))
+        before = [*dict.fromkeys(_histories(_tensors(inbound), named))]
+        if not before:
+            return _Chain(chain[::-1], every)
+        if len(before) > 1 or len(chain) > len(named):
+            raise ConversionError(f"the layer {name!r:.60} reads {', '.join(before):.100}, expected a chain of layers")
+        (name,) = before
+
+
+def _tensors(inbound: Any) -> Any:
+    """Leaves of the inbound nodes what a layer reads itself; masks are given by keyword."""
+    if isinstance(inbound, list) and inbound and isinstance(inbound[0], Mapping):
+        return [node.get("args") for node in inbound]
+    return inbound
+
+
+def _histories(value: Any, named: Mapping[str, Any]) -> Iterator[str]:
+    """Finds the layers in nested lists of [name, node, tensor, …], as both versions write what a layer reads."""
+    if isinstance(value, Mapping):
+        value = [*value.values()]
+    if isinstance(value, list):
+        if len(value) >= 3 and isinstance(value[0], str) and value[0] in named and isinstance(value[1], int):
+            yield value[0]
+        else:
+            for inner in value:
+                yield from _histories(inner, named)
+
+
+def _snake(kind: str) -> str:
+    """Turns the name of a class into that of a folder, as Keras does."""
+    kind = re.sub(r"\W+", "", kind)
+    kind = re.sub(r"(.)([A-Z][a-z]+)", r"\1_\2", kind)
+    return re.sub(r"([a-z])([A-Z])", r"\1_\2", kind).lower()
+
+
+def _places(file: Any, configs: _Chain) -> dict[str, str]:
+    """Finds the folder of each layer: by the name that an attribute says, else by counting classes as Keras does."""
+    root = next((name for name in _CONTAINERS if name in file), None)
+    if root is None:
+        raise ConversionError(f"{WEIGHTS} has no folder of layers")
+    places: dict[str, str] = {}
+    counts: dict[str, int] = {}
+    for name, kind in configs.every:
+        folder = _snake(kind)
+        counts[folder] = counts.get(folder, -1) + 1
+        places[name] = f"{root}/{folder}_{counts[folder]}" if counts[folder] else f"{root}/{folder}"
+    for folder in _group(file, root):
+        own = _attribute(file, f"{root}/{folder}/vars", "name")
+        if own in places:
+            places[own] = f"{root}/{folder}"
+    if all(name not in file for name in places.values()):  # early versions name folders after layers
+        places |= {name: f"{root}/{name}" for name in places}
+    return places
+
+
+def _group(file: Any, name: str) -> list[str]:
+    return [*file[name]] if isinstance(file.get(name), h5py.Group) else []
+
+
+def _attribute(file: Any, name: str, attribute: str) -> str | None:
+    group = file.get(name)
+    value = group.attrs.get(attribute) if isinstance(group, h5py.Group) else None
+    return value.decode() if isinstance(value, bytes) else value if isinstance(value, str) else None
+
+
+def _variables(file: Any, place: str) -> dict[str, tuple[Array, ...]]:
+    """Reads the arrays below a folder, by the path between the folder and `vars`."""
+    found: dict[str, tuple[Array, ...]] = {}
+    pending = [""] if place and place in file else []
+    while pending:
+        inner = pending.pop()
+        here = f"{place}/{inner}".rstrip("/")
+        names = _group(file, here)
+        if len(found) + len(pending) > _MOST_LAYERS or inner.count("/") > 8:
+            raise ConversionError(f"{place} has too many folders")
+        for name in names:
+            if name == "vars":
+                numbers = sorted((key for key in _group(file, f"{here}/vars") if key.isdigit()), key=int)
+                arrays = tuple(_array(file, f"{here}/vars/{key}") for key in numbers)
+                if arrays:
+                    found[inner] = arrays
+            elif isinstance(file.get(f"{here}/{name}"), h5py.Group):
+                pending.append(f"{inner}/{name}".strip("/"))
+    return found
+
+
+def _array(file: Any, name: str) -> Array:
+    """Reads an array of real numbers that lies in the file as it is.
+
+    Raises:
+        ConversionError: It is something else: in another file, packed, or shorter than it says.
+    """
+    if isinstance(file.get(name, getlink=True), h5py.ExternalLink):
+        raise ConversionError(f"{name} is a link to another file")
+    data = file.get(name)
+    if not isinstance(data, h5py.Dataset) or data.dtype.kind != "f" or data.is_virtual or data.external:
+        raise ConversionError(f"{name} is no array of real numbers in the file")
+    stored, needed = data.id.get_storage_size(), data.size * data.dtype.itemsize
+    if needed > _LARGEST or stored * _PACKED < needed:
+        raise ConversionError(f"{name} has the shape {data.shape}, but {stored:,} bytes in the file")
+    array: Array = data[()]
+    return array
+
+
+def _read_h5(data: bytes) -> KerasModel:
+    """Reads a `.h5` file: the configuration in its attributes, arrays by the names of layers and weights."""
+    with h5py.File(io.BytesIO(data), "r") as file:
+        text = file.attrs.get("model_config")
+        if text is None:
+            raise ConversionError("it has no model_config: weights alone don't say what layers they are of")
+        configs = _chain(parse_object("model_config", text.decode() if isinstance(text, bytes) else str(text)))
+        root = "model_weights" if "model_weights" in file else "/"
+        layers = [
+            KerasLayer(kind, own, _by_name(file, f"{root}/{own.get('name')}", str(own.get("name"))))
+            for kind, own in configs.chain
+        ]
+        return KerasModel(tuple(layers), _version(file.attrs.get("keras_version", "1.0")))
+
+
+def _by_name(file: Any, place: str, layer: str) -> dict[str, tuple[Array, ...]]:
+    """Reads the arrays of a layer by the names in its attribute, those of the two ways of a Bidirectional apart."""
+    group = file.get(place)
+    names = group.attrs.get("weight_names", ()) if isinstance(group, h5py.Group) else ()
+    texts = [name.decode() if isinstance(name, bytes) else str(name) for name in names]
+    if len(texts) > _MOST_LAYERS:
+        raise ConversionError(f"{place} has {len(texts):,} arrays")
+    found: dict[str, tuple[Array, ...]] = {}
+    for text in texts:
+        way = next((way for way in ("forward", "backward") if f"{way}_" in text.removeprefix(layer)), None)
+        key = f"{way}_layer/cell" if way else ""
+        found[key] = (*found.get(key, ()), _array(file, f"{place}/{text}"))
+    return found

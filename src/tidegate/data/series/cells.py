@@ -1,0 +1,168 @@
+"""Numbers and times of cells, whatever kind of file they come from."""
+
+import json
+import math
+import re
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+Array = npt.NDArray[np.floating[Any]]
+
+MISSING = frozenset({"", "na", "n/a", "nan", "null", "none", "?"})
+"""What stands for a number that is missing, in any capitals."""
+
+_NUMBER = re.compile(r"\s*[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?\s*", re.IGNORECASE | re.ASCII)
+_BETWEEN = re.compile(r"[\s;|,]+")
+_FRACTION = re.compile(r"[.,](\d+)")
+_NANOSECONDS = 10**9
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def numbers_of(column: Sequence[Any], name: str, first_row: int = 1) -> Array:
+    """Reads a column of numbers.
+
+    Args:
+        column: Numbers, texts of numbers, true and false, or None.
+        name: Its name, for errors.
+        first_row: The row of its first cell.
+
+    Returns:
+        float64 [N], NaN where a number is missing.
+
+    Raises:
+        ValueError: A cell holds no number.
+    """
+    plain = [None if isinstance(value, str) and value.strip().lower() in MISSING else value for value in column]
+    for row, value in enumerate(plain, first_row):
+        if not (value is None or isinstance(value, int | float) or _is_number(value)):
+            raise ValueError(f"row {row} of column {name!r} holds {value!r:.40}, expected a number{_hint(value)}")
+    return np.array([np.nan if value is None else float(value) for value in plain], np.float64)
+
+
+def _is_number(value: Any) -> bool:
+    return _NUMBER.fullmatch(value) is not None if isinstance(value, str) else isinstance(value, Decimal)
+
+
+def _hint(value: Any) -> str:
+    comma = isinstance(value, str) and re.fullmatch(r"\s*[+-]?\d+,\d+\s*", value)
+    return ": the decimal sign must be a point" if comma else ""
+
+
+def is_number_text(value: Any) -> bool:
+    """Whether a cell reads as a number: one, or the text of one."""
+    return isinstance(value, int | float) or _is_number(value)
+
+
+def times_of(column: Sequence[Any], name: str, first_row: int = 1) -> npt.NDArray[Any]:
+    """Reads a column of times, which only have to be put in order.
+
+    Args:
+        column: As in `numbers_of`, or moments, dates and times of day as ISO 8601 writes them.
+        name: As in `numbers_of`.
+        first_row: As in `numbers_of`.
+
+    Returns:
+        int64 or float64 [N].
+
+    Raises:
+        ValueError: A time is missing, or is neither a number nor in ISO 8601.
+    """
+    times = [_time(value, row, name) for row, value in enumerate(column, first_row)]
+    return np.array(times, np.int64 if all(type(time) is int for time in times) else np.float64)
+
+
+def _time(value: Any, row: int, name: str) -> int | float:
+    """Returns a time as a number: itself, or nanoseconds."""
+    if isinstance(value, int | float) and not math.isnan(value):
+        return value
+    text = str(value).strip() if value is not None else ""
+    if text.lower() in MISSING:
+        raise ValueError(f"row {row} has no time in column {name!r}: fill it in, or remove the row")
+    if _NUMBER.fullmatch(text):
+        return int(text) if re.fullmatch(r"[+-]?\d+", text) else float(text)
+    moment = moment_of(text)
+    if moment is None:
+        raise ValueError(
+            f"row {row} of column {name!r} holds {text!r:.40}, expected a number or a time as ISO 8601 writes it, such "
+            f"as 2026-01-31 12:30:00"
+        )
+    return moment
+
+
+def moment_of(text: str) -> int | None:
+    """Reads a moment, a date or a time of day in ISO 8601: nanoseconds since 1970 or midnight; None for other texts."""
+    day = re.fullmatch(r"(\d{1,2}):(\d{2})(?::(\d{2})(?:[.,](\d{1,9}))?)?", text)
+    if day:
+        hours, minutes, seconds, rest = (int(part or 0) for part in (*day.groups()[:3], (day[4] or "").ljust(9, "0")))
+        return (hours * 3600 + minutes * 60 + seconds) * _NANOSECONDS + rest
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    if len(text) < len("2026-01-31"):  # 20260131 is a number, and 2026 a year
+        return None
+    moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    since = moment.replace(microsecond=0) - _EPOCH
+    fraction = _FRACTION.search(text)  # to the nanosecond, where datetime has microseconds
+    return (since.days * 86_400 + since.seconds) * _NANOSECONDS + int(
+        (fraction[1] if fraction else "")[:9].ljust(9, "0")
+    )
+
+
+def steps_of(value: Any, place: str) -> Array:
+    """Makes an array of the numbers of one sequence.
+
+    Args:
+        value: A list of numbers or of lists of numbers, None where one is missing; or the text of such a list: JSON, or
+            numbers with spaces, commas, semicolons or bars between them.
+        place: Where it stands, for errors.
+
+    Returns:
+        float32 or float64 [T] or [T, K].
+
+    Raises:
+        ValueError: It is no such list.
+    """
+    if isinstance(value, str):
+        return _of_text(value, place)
+    if not isinstance(value, list | tuple | np.ndarray):
+        found = "no sequence" if value is None else f"{value!r:.40}, expected a list of numbers"
+        raise ValueError(f"{place} holds {found}")  # noqa: TRY004 - a mistake in a file
+    try:
+        array = np.array(value)
+    except ValueError:
+        raise ValueError(f"{place} holds lists of different lengths, expected one number for each feature") from None
+    if array.dtype == object:
+        array = _with_gaps(value, place)
+    if array.size == 0 and array.ndim < 2:
+        return np.empty(0, np.float32)
+    if array.dtype.kind not in "fiub" or array.ndim > 2:
+        raise ValueError(f"{place} holds {value!r:.60}, expected a list of numbers, or of steps of them")
+    return array.astype(np.result_type(array.dtype, np.float32), copy=False)
+
+
+def _with_gaps(value: Any, place: str) -> Array:
+    """Makes an array of numbers among which there is None."""
+    try:
+        return np.array(value, np.float64)
+    except (TypeError, ValueError):
+        raise ValueError(f"{place} holds {value!r:.60}, expected a list of numbers, or of steps of them") from None
+
+
+def _of_text(text: str, place: str) -> Array:
+    """Reads the text of a list."""
+    try:
+        found = json.loads(text)
+    except ValueError:
+        found = None
+    if isinstance(found, list):
+        return steps_of(found, place)
+    parts = [part for part in _BETWEEN.split(text.strip(" \t\r\n[]()")) if part]
+    if wrong := next((part for part in parts if part.lower() not in MISSING and not _NUMBER.fullmatch(part)), None):
+        raise ValueError(f"{place} holds {wrong!r:.40} among its numbers, expected a list of numbers")
+    return np.array([np.nan if part.lower() in MISSING else float(part) for part in parts], np.float64)

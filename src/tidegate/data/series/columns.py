@@ -1,0 +1,43 @@
+"""Columns as blocks of a table hold them, lists or arrays of Arrow, as numbers, times and sequences."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from tidegate.data.series import cells
+
+Array = npt.NDArray[np.floating[Any]]
+
+
+def numbers_of(column: Any, name: str, first_row: int) -> Array:
+    """Reads a column of numbers, float32 or float64 [N]; see `cells.numbers_of`."""
+    return _arrow().numbers_of_array(column, name) if _is_arrow(column) else cells.numbers_of(column, name, first_row)
+
+
+def times_of(column: Any, name: str, first_row: int) -> npt.NDArray[Any]:
+    """Reads a column of times, int64 or float64 [N]; see `cells.times_of`."""
+    if _is_arrow(column):
+        times: npt.NDArray[Any] = _arrow().times_of_array(column, name, first_row)
+        return times
+    return cells.times_of(column, name, first_row)
+
+
+def lists_of(column: Any, name: str, first_row: int) -> Iterator[Array]:
+    """Yields the sequence in each cell of a column, [T] or [T, K]; see `cells.steps_of`."""
+    if _is_arrow(column) and _arrow().look_of(column.type) == "lists":
+        yield from _arrow().lists_of_array(column, name, first_row)
+        return
+    for row, value in enumerate(column.to_pylist() if _is_arrow(column) else column, first_row):
+        yield cells.steps_of(value, f"row {row} of column {name!r}")
+
+
+def _is_arrow(column: Any) -> bool:
+    return not isinstance(column, list | tuple | np.ndarray)
+
+
+def _arrow() -> Any:
+    from tidegate.data.series import arrow_cells  # noqa: PLC0415 - only who has such files needs pyarrow
+
+    return arrow_cells

@@ -1,0 +1,115 @@
+"""Long tables: a row for each step, and a key that tells which sequence it is of. Rows may stand in any order."""
+
+import math
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from tidegate.data.series.columns import numbers_of, times_of
+from tidegate.data.series.roles import Roles
+from tidegate.data.tables.kinds import caution
+from tidegate.data.tables.label_names import label_name
+from tidegate.data.tables.rows import Block
+from tidegate.data.tables.values import plain_values
+
+Array = npt.NDArray[np.floating[Any]]
+
+
+class LongTable:
+    """A long table that is read block by block."""
+
+    def __init__(self, roles: Roles) -> None:
+        """Begins with no row.
+
+        Args:
+            roles: What the columns are; there is a key.
+        """
+        self.roles, self.rows = roles, 0
+        self._keys: dict[Any, int] = {}
+        self._codes: list[npt.NDArray[np.int32]] = []
+        self._numbers: list[Array] = []
+        self._times: list[npt.NDArray[Any]] = []
+        self._labels: list[dict[int, tuple[Any, int]]] = [{} for _ in roles.labels]
+
+    def add(self, block: Block) -> None:
+        """Adds some rows.
+
+        Raises:
+            ValueError: A row has no key or no time, holds no number where one is expected, or has another label than
+                the rows of its key before.
+        """
+        first_row, roles = self.rows + 1, self.roles
+        keys = plain_values(block[roles.key or ""])
+        for row, key in enumerate(keys, first_row):
+            if key is None or key == "" or (isinstance(key, float) and math.isnan(key)):
+                raise ValueError(f"row {row} has no key in column {roles.key!r}: fill it in, or remove the row")
+            if isinstance(key, list | dict):
+                raise ValueError(f"row {row} of column {roles.key!r} holds {key!r:.40}, expected a text or a number")  # noqa: TRY004
+        codes = [self._keys.setdefault(key, len(self._keys)) for key in keys]
+        self._codes.append(np.array(codes, np.int32))
+        self._numbers.append(np.stack([numbers_of(block[name], name, first_row) for name in roles.features], axis=1))
+        if roles.time is not None:
+            self._times.append(times_of(block[roles.time], roles.time, first_row))
+        for name, known in zip(roles.labels, self._labels, strict=True):
+            self._add_labels(name, plain_values(block[name]), codes, known)
+        self.rows += len(keys)
+
+    def _add_labels(self, name: str, values: list[Any], codes: list[int], known: dict[int, tuple[Any, int]]) -> None:
+        """Notes the label of each key, which one of its rows at least must have."""
+        for row, (code, value) in enumerate(zip(codes, values, strict=True), self.rows + 1):
+            before = known.get(code)
+            if before is not None and before[0] == value:
+                continue
+            label = label_name(value)
+            if label is None:
+                continue
+            if before is None:
+                known[code] = value, row
+            elif label_name(before[0]) != label:
+                key = list(self._keys)[code]
+                raise ValueError(
+                    f"{key!r} of column {self.roles.key!r} has the label {before[0]!r:.40} in row {before[1]} and "
+                    f"{value!r:.40} in row {row} of column {name!r}, expected one label for each sequence: does "
+                    f"another column tell the sequences apart (--key), or is this no label but a feature?"
+                )
+
+    def sequences(self) -> tuple[list[Array], list[Any], dict[str, list[Any]]]:
+        """Puts the steps of each key in order.
+
+        Returns:
+            The sequences [T, K] and their keys in the order of the keys' first rows, and the labels by column, None
+            where a key has none.
+
+        Raises:
+            ValueError: There is no row, or a row alone of each key.
+        """
+        if not self.rows:
+            raise ValueError("there are no rows")
+        keys, codes = list(self._keys), np.concatenate(self._codes)
+        if len(keys) == self.rows > 1:
+            raise ValueError(
+                f"in column {self.roles.key!r} no value comes again: each sequence would have one step. Name the "
+                f"column that tells the sequences apart with --key"
+            )
+        order = np.argsort(codes, kind="stable")
+        if self._times:
+            times = np.concatenate(self._times)
+            order = np.lexsort((times, codes))
+            self._say_ties(codes[order], times[order])
+        ends = np.cumsum(np.bincount(codes, minlength=len(keys)))
+        sequences = np.split(np.concatenate(self._numbers)[order], ends[:-1])
+        labels = {
+            name: [known.get(code, (None, 0))[0] for code in range(len(keys))]
+            for name, known in zip(self.roles.labels, self._labels, strict=True)
+        }
+        return sequences, keys, labels
+
+    def _say_ties(self, codes: npt.NDArray[np.int32], times: npt.NDArray[Any]) -> None:
+        """Says how many rows have the same key and time as another."""
+        ties = int(((codes[1:] == codes[:-1]) & (times[1:] == times[:-1])).sum())
+        if ties:
+            caution(
+                f"{ties:,} rows have the key and the time ({self.roles.time!r}) of another row: they stay in the order "
+                f"of the file"
+            )

@@ -1,0 +1,247 @@
+"""Which column of a table is what: the numbers of a step, the key that tells sequences apart, time and labels."""
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from tidegate.data.series.cells import MISSING, is_number_text, moment_of, steps_of
+from tidegate.data.tables.columns import LABEL_NAMES, TEXT_NAMES, guess_label, plain_name, reads_as_texts
+
+KEY_NAMES = (
+    ("session", "session_id", "sequence", "sequence_id", "series", "series_id", "key"),
+    ("recording", "recording_id", "trial", "trial_id", "case", "case_id", "run", "run_id", "track", "track_id", "id"),
+)
+"""Names of columns that tell sequences apart, surest first."""
+
+TIME_NAMES = (("time", "timestamp", "datetime", "ts"), ("t", "step", "frame", "date", "seconds", "time_ms", "time_s"))
+"""Names of columns of times, surest first."""
+
+_LOOKS = {"lists": "lists of numbers", "number": "numbers", "time": "times", "text": "text", "": "something else"}
+_SAMPLE = 1000  # values that a guess looks at
+_MOST_DIFFERENT = 0.9  # share of different values up to which an "id" is that of a sequence
+_MOST_NAMES = 12  # of features that a line or an error lists
+
+
+@dataclass(frozen=True, kw_only=True)
+class Asked:
+    """What the user has said of the columns of a table.
+
+    Attributes:
+        features: Columns of numbers, with their order; none to guess them. One text may list several with commas, and
+            so for the labels.
+        key: Column that tells the sequences of a long table apart; None where it is not said.
+        time: Column of times; None where it is not said.
+        labels: Columns of what is to be predicted; none to guess it.
+    """
+
+    features: tuple[str, ...] = ()
+    key: str | None = None
+    time: str | None = None
+    labels: tuple[str, ...] = ()
+
+    @property
+    def says_numbers(self) -> bool:
+        """Whether it is said that the table holds numbers."""
+        return bool(self.features or self.key or self.time)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Roles:
+    """What the columns of a table are.
+
+    Attributes:
+        features: Columns of numbers: of a long table one for each feature, otherwise columns of lists.
+        key: Column that tells the sequences of a long table apart; None if each row holds a sequence.
+        time: Column by which the steps of a long table are put in order; None for the order of the rows.
+        labels: Columns of what is to be predicted; none if it is not needed.
+        unused: The other columns.
+    """
+
+    features: tuple[str, ...]
+    key: str | None = None
+    time: str | None = None
+    labels: tuple[str, ...] = ()
+    unused: tuple[str, ...] = ()
+
+    @property
+    def needed(self) -> tuple[str, ...]:
+        """All columns that are read."""
+        return tuple(name for name in (*self.features, self.key, self.time, *self.labels) if name is not None)
+
+
+@dataclass(frozen=True)
+class Looks:
+    """What the columns of a table look like.
+
+    Attributes:
+        by_name: "lists" of numbers, "number", "time", "text", or "" for anything else, by column.
+        sample: Some values of each column; none of columns of Arrow that hold neither text nor number.
+    """
+
+    by_name: Mapping[str, str]
+    sample: Mapping[str, Sequence[Any]]
+
+    def those(self, look: str) -> list[str]:
+        """Names the columns of a look."""
+        return [name for name, found in self.by_name.items() if found == look]
+
+    def listed(self) -> str:
+        """Lists the columns for errors."""
+        return "the columns are " + ", ".join(f"{name!r} ({_LOOKS[look]})" for name, look in self.by_name.items())
+
+
+def look_of(values: Iterable[Any]) -> str:
+    """Tells what a column looks like by its values."""
+    there = [value for value in values if value is not None and not (isinstance(value, str) and not value.strip())]
+    if not there:
+        return ""
+    if all(isinstance(value, list) for value in there):
+        try:
+            return "lists" if any(steps_of(value, "").size for value in there) else ""
+        except ValueError:
+            return ""
+    plain = [value for value in there if not (isinstance(value, str) and value.strip().lower() in MISSING)]
+    if plain and all(map(is_number_text, plain)):
+        return "number"
+    if not all(isinstance(value, str) for value in there):
+        return ""
+    return "time" if all(moment_of(value.strip()) is not None for value in there) else "text"
+
+
+def find_roles(looks: Looks, asked: Asked, *, need_label: bool) -> Roles:
+    """Finds out what the columns are: what is asked for must be there, what is not is guessed where it is obvious.
+
+    Args:
+        looks: The columns.
+        asked: What the user has said.
+        need_label: Whether there must be labels.
+
+    Raises:
+        ValueError: A column is not there, has two roles, or cannot be guessed.
+    """
+    asked = replace(asked, features=_split(asked.features, looks), labels=_split(asked.labels, looks))
+    for name in (*asked.features, asked.key, asked.time, *asked.labels):
+        if name is not None and name not in looks.by_name:
+            raise ValueError(f"there is no column {name!r}; {looks.listed()}")
+    key = asked.key or (None if _holds_lists(looks, asked) else _guess_key(looks, asked))
+    time = asked.time or (_by_name(looks, TIME_NAMES, {key, *asked.labels, *asked.features}) if key else None)
+    if asked.time and not key:
+        raise ValueError(
+            f"--time {asked.time} orders the steps of a sequence: say with --key what tells sequences apart"
+        )
+    free = {name: looks.sample.get(name, ()) for name in looks.by_name if name not in {key, time, *asked.features}}
+    labels = asked.labels or (_guess_labels(looks, free, long=key is not None) if need_label else ())
+    features = asked.features or _guess_features(looks, {key, time, *labels}, long=key is not None)
+    _check_apart(features=features, key=[key], time=[time], label=labels)
+    roles = Roles(features=tuple(features), key=key, time=time, labels=tuple(labels))
+    return Roles(**vars(roles) | {"unused": tuple(name for name in looks.by_name if name not in roles.needed)})
+
+
+def _split(names: tuple[str, ...], looks: Looks) -> tuple[str, ...]:
+    """Takes a text that is not the name of a column for several names with commas."""
+    parts = [[name] if name in looks.by_name else [part.strip() for part in name.split(",")] for name in names]
+    return tuple(part for several in parts for part in several if part)
+
+
+def _holds_lists(looks: Looks, asked: Asked) -> bool:
+    """Whether each row holds a sequence."""
+    if asked.features:
+        return all(looks.by_name.get(name) != "number" for name in asked.features)
+    return bool(looks.those("lists"))
+
+
+def _guess_key(looks: Looks, asked: Asked) -> str:
+    """Finds the column that tells the sequences of a long table apart.
+
+    Raises:
+        ValueError: It is not obvious.
+    """
+    taken = {*asked.features, *asked.labels, asked.time}
+    found = _by_name(looks, KEY_NAMES, taken)
+    if found and _is_key(found, looks.sample[found]):
+        return found
+    once = f", and in {found!r} no value comes again" if found else ""
+    raise ValueError(
+        f"each row holds single numbers{once}: name the column that tells the sequences apart with --key, such as a "
+        f"session or a recording; {looks.listed()}"
+    )
+
+
+def _is_key(name: str, values: Sequence[Any]) -> bool:
+    """Whether a column tells sequences apart: by a sure name, or as its values come again."""
+    sample = [str(value) for value in values[:_SAMPLE]]
+    return plain_name(name) in KEY_NAMES[0] or len(set(sample)) <= _MOST_DIFFERENT * len(sample)
+
+
+def _by_name(looks: Looks, names: Iterable[Iterable[str]], taken: Collection[str | None]) -> str | None:
+    """Finds the one column with a usual name, of the surest kind that is there."""
+    for row in names:
+        found = [name for name in looks.by_name if plain_name(name) in row and name not in taken]
+        if found:
+            return found[0] if len(found) == 1 else None
+    return None
+
+
+def _guess_labels(looks: Looks, free: Mapping[str, Sequence[Any]], *, long: bool) -> tuple[str, ...]:
+    """Finds the column of labels: by its name, or in a long table the only text; otherwise by its content.
+
+    Raises:
+        ValueError: It is not obvious.
+    """
+    usual = [name for name in free if any(plain_name(name) in row for row in LABEL_NAMES)]
+    texts = [name for name in free if looks.by_name[name] == "text"]
+    if long and not usual and len(texts) == 1:
+        return (texts[0],)
+    if long and not usual:
+        raise ValueError(f"cannot tell which column holds the labels: name it with --label; {looks.listed()}")
+    return (guess_label({name: values for name, values in free.items() if looks.by_name[name] != "lists"}),)
+
+
+def _guess_features(looks: Looks, taken: Collection[str | None], *, long: bool) -> tuple[str, ...]:
+    """Finds the columns of numbers.
+
+    Raises:
+        ValueError: There is none, or several of lists.
+    """
+    look = "number" if long else "lists"
+    found = tuple(name for name in looks.those(look) if name not in taken)
+    if not found:
+        what = "numbers" if long else "lists of numbers"
+        raise ValueError(f"there is no column of {what} to learn from; {looks.listed()}")
+    return found
+
+
+def _check_apart(**roles: Iterable[str | None]) -> None:
+    """Checks that no column has two roles.
+
+    Raises:
+        ValueError: One has.
+    """
+    seen: dict[str, str] = {}
+    for role, names in roles.items():
+        for name in names:
+            if name is not None and name in seen:
+                again = "twice among" if seen[name] == role else f"as one of the {seen[name]} and as the"
+                raise ValueError(f"column {name!r} is given {again} {role}, expected a column for each")
+            if name is not None:
+                seen[name] = role
+
+
+def shortened(names: Sequence[str]) -> str:
+    """Lists names, not too many."""
+    more = f" and {len(names) - _MOST_NAMES} more" if len(names) > _MOST_NAMES else ""
+    return ", ".join(map(repr, names[:_MOST_NAMES])) + more
+
+
+def reads_as_series(looks: Looks) -> bool:
+    """Whether a table obviously holds sequences of numbers and no texts: lists of numbers, or a long table of them."""
+    named = [name for name in looks.by_name if any(plain_name(name) in row for row in TEXT_NAMES)]
+    if any(looks.by_name[name] in {"number", "text"} for name in named):
+        return False
+    if any(reads_as_texts(looks.sample[name][:_SAMPLE]) for name in looks.those("text")):
+        return False
+    if looks.those("lists"):
+        return True
+    key = _by_name(looks, KEY_NAMES, ())
+    numbers = [name for name in looks.those("number") if name != key]
+    return bool(key and numbers and _is_key(key, looks.sample[key]))

@@ -1,0 +1,272 @@
+"""Files of Keras: what Keras computed with them, what is refused, and nothing that is executed."""
+
+import io
+import json
+import zipfile
+from collections.abc import Callable
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+h5py = pytest.importorskip("h5py")
+
+import tidegate  # noqa: E402
+from tidegate.convert import ConversionError, convert  # noqa: E402
+from tidegate.convert.keras_file import read  # noqa: E402
+from tidegate.convert.keras_source import found_in  # noqa: E402
+
+FOLDER = Path(__file__).parent / "keras"
+EXPECTED = json.loads((FOLDER / "expected.json").read_text(encoding="utf-8"))
+TOLERANCE = 1e-5
+
+
+def test_texts_are_read_as_keras_reads_ids(tmp_path: Path) -> None:
+    """A model of ids becomes one of texts, whose words are the ids, and 0 is left out wherever it stands."""
+    model, certificate = convert(FOLDER / "words.keras")
+    assert isinstance(model, tidegate.TextModel)
+    model.save(tmp_path / "model.safetensors")
+    again = tidegate.load(tmp_path / "model.safetensors", tidegate.TextModel)
+    for case in EXPECTED["words.keras"]:
+        text = " ".join(str(number) for number in case["source"] if number)
+        np.testing.assert_allclose(again.predict_proba([text])[0], case["outputs"], atol=TOLERANCE)
+    assert again.metrics["conversion"]["error"] == certificate.error <= TOLERANCE
+
+
+def test_numbers_are_read_as_keras_reads_them() -> None:
+    """A sigmoid of one output becomes two labels, and narrower layers become as wide as the others."""
+    model, _ = convert(FOLDER / "numbers.h5", labels=["no", "yes"])
+    assert model.config.summary == "mean"
+    assert model.config.hidden_size == 3
+    for case in EXPECTED["numbers.h5"]:
+        probabilities = model.predict_proba([np.array(case["source"])])[0]
+        np.testing.assert_allclose(probabilities[1:], case["outputs"], atol=TOLERANCE)
+    assert set(model.predict([np.zeros((2, 2))])) <= {"no", "yes"}
+
+
+def test_without_keras_the_reference_is_compared_with() -> None:
+    """The certificate says against what it was made."""
+    _, certificate = convert(FOLDER / "numbers.h5")
+    assert ("keras" in certificate.against) == (find_spec("keras") is not None)
+    assert "the reference in float64" in certificate.against
+
+
+def test_words_of_a_vocabulary_take_the_place_of_ids() -> None:
+    """The vocabulary names the ids in their order; the first one is padding because Keras masks it."""
+    words = ["nothing", "<unk>", "a", "good", "bad", "film", "not", "very", "it"]
+    model, _ = convert(FOLDER / "words.keras", words=words)
+    numbers, _ = convert(FOLDER / "words.keras")
+    assert isinstance(model, tidegate.TextModel)
+    assert model.vocabulary == ["[PAD]", "[UNK]", *words[2:]]
+    np.testing.assert_array_equal(model.scores(["A good film", "unheard"]), numbers.scores(["2 3 5", "1"]))
+
+
+def test_layers_alone_encode() -> None:
+    """With part='layers' there is neither embedding nor head; added units or directions would show, and are refused."""
+    model, _ = convert(FOLDER / "numbers.h5", part="layers")
+    assert model.encode([np.zeros((4, 2))]).shape == (1, 3)
+    with pytest.raises(ConversionError, match="without a head they would show"):
+        convert(FOLDER / "words.keras", part="layers")
+
+
+def keras_2(
+    folder: Path, config: dict[str, Any], arrays: dict[str, Any], kind: str = "GRU", version: str = "2.4.0"
+) -> Path:
+    """A `.h5` file as Keras 2 writes it: a Sequential of one layer, names that end in ":0", no masks."""
+    layer = {"class_name": kind, "config": {"name": "layer", "batch_input_shape": [None, None, 2], **config}}
+    path = folder / "model.h5"
+    with h5py.File(path, "w") as file:
+        file.attrs["keras_version"] = version.encode()
+        file.attrs["model_config"] = json.dumps({"class_name": "Sequential", "config": {"layers": [layer]}}).encode()
+        group = file.create_group("model_weights/layer")
+        group.attrs["weight_names"] = [f"layer/cell/{name}:0".encode() for name in arrays]
+        for name, array in arrays.items():
+            group.create_dataset(f"layer/cell/{name}:0", data=np.asarray(array, np.float32))
+    return path
+
+
+def gru_arrays(H: int = 3, seed: int = 0) -> dict[str, Any]:
+    """Arrays of a GRU of Keras with one bias."""
+    rng = np.random.default_rng(seed)
+    shapes = {"kernel": (2, 3 * H), "recurrent_kernel": (H, 3 * H), "bias": (3 * H,)}
+    return {name: rng.standard_normal(shape) for name, shape in shapes.items()}
+
+
+def test_hard_sigmoid_is_that_of_the_version(tmp_path: Path) -> None:
+    """Keras 2 has 0.2·x + 0.5 where Keras 3 has x/6 + 0.5: a file of Keras 2 computes the former."""
+    arrays = gru_arrays()
+    config = {"activation": "tanh", "recurrent_activation": "hard_sigmoid", "reset_after": False}
+    found = convert(keras_2(tmp_path, config, arrays)).model
+    x = np.random.default_rng(1).standard_normal((6, 2))
+    kernel, recurrent, bias = arrays["kernel"], arrays["recurrent_kernel"], arrays["bias"]
+    h = np.zeros(3)
+    for step in x:
+        z, r = (np.clip(0.2 * a + 0.5, 0, 1) for a in np.split((step @ kernel + h @ recurrent + bias)[:6], 2))
+        n = np.tanh((step @ kernel + bias)[6:] + (r * h) @ recurrent[:, 6:])
+        h = z * h + (1 - z) * n
+    np.testing.assert_allclose(found.encode([x])[0], h, atol=TOLERANCE)
+
+
+def test_a_gru_without_a_word_of_the_reset_gate_has_it_before_the_product(tmp_path: Path) -> None:
+    """Files of before Keras 2.1 know no reset_after; their recurrent sigmoid was the hard one."""
+    assert str(found_in(read(keras_2(tmp_path, {}, gru_arrays(), version="1.2.2"))).layers[0].cell) == (
+        "gru reset=before gate=hard_sigmoid"
+    )
+    assert str(found_in(read(keras_2(tmp_path, {}, gru_arrays()))).layers[0].cell) == "gru reset=before"
+
+
+def test_a_layer_that_goes_backwards_reads_from_the_end(tmp_path: Path) -> None:
+    """With go_backwards the last output is that of the first step; nothing walks forward, and a head would not mind."""
+    config = {"activation": "tanh", "go_backwards": True}
+    found = found_in(read(keras_2(tmp_path, config, gru_arrays())))
+    assert found.layers[0].forward is None
+    assert found.layers[0].reverse is not None
+
+
+@pytest.mark.parametrize(
+    ("kind", "config", "message"),
+    [
+        ("GRU", {"activation": "selu"}, "'layer' .GRU. has the activations 'selu' and 'sigmoid', which no cell has"),
+        ("GRU", {"reset_after": True}, "'layer' .GRU.: bias has 9 numbers, expected 18"),
+        ("GRU", {"use_bias": False}, r"'layer' has arrays \[\(2, 9\), \(3, 9\), \(9,\)\], expected 2"),
+        ("GRU", {"go_backwards": True, "return_sequences": True}, "returns its outputs from the end to the start"),
+        ("Conv1D", {}, "'layer' .Conv1D. is nothing that a model of this library has"),
+        ("Lambda", {"function": "import os"}, "'layer' .Lambda. is nothing that"),
+        ("Masking", {}, "the model has no GRU, LSTM or SimpleRNN"),
+        ("Dense", {}, "'layer' .Dense. comes before the recurrent ones"),
+        ("Bidirectional", {"layer": {"class_name": "Dense", "config": {}}}, "wraps no GRU, LSTM or SimpleRNN"),
+        (
+            "Bidirectional",
+            {"layer": {"class_name": "GRU", "config": {}}, "merge_mode": "sum"},
+            "has merge_mode='sum', expected 'concat'",
+        ),
+    ],
+)
+def test_layers_that_no_model_has_are_named(tmp_path: Path, kind: str, config: dict[str, Any], message: str) -> None:
+    """The error names the layer by its name and its class."""
+    with pytest.raises(ConversionError, match=message):
+        convert(keras_2(tmp_path, config, gru_arrays(), kind))
+
+
+def changed(path: Path, folder: Path, change: Callable[[Any], None]) -> Path:
+    """A `.keras` archive with its weights changed."""
+    result = folder / "changed.keras"
+    with zipfile.ZipFile(path) as archive, zipfile.ZipFile(result, "w") as out:
+        for entry in archive.infolist():
+            data = archive.read(entry)
+            if entry.filename == "model.weights.h5":
+                memory = io.BytesIO(data)
+                with h5py.File(memory, "r+") as file:
+                    change(file)
+                data = memory.getvalue()
+            out.writestr(entry, data)
+    return result
+
+
+def enlarge(file: Any) -> None:
+    """Puts an array in the place of one that has no numbers in the file, and billions by its shape."""
+    del file["layers/dense/vars/0"]
+    file.create_dataset("layers/dense/vars/0", (2**20, 2**10), "f4", chunks=True)
+
+
+def link(file: Any) -> None:
+    """Puts a link to another file in the place of an array."""
+    del file["layers/dense/vars/0"]
+    file["layers/dense/vars/0"] = h5py.ExternalLink("/etc/passwd", "/")
+
+
+def drop(file: Any) -> None:
+    """Leaves an array out."""
+    del file["layers/dense/vars/1"]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (enlarge, r"has the shape \(1048576, 1024\), but 0 bytes in the file"),
+        (link, "layers/dense/vars/0 is a link to another file"),
+        (drop, r"'dense' has arrays \[\(2, 3\)\], expected 2"),
+    ],
+)
+def test_hostile_weights_are_refused(tmp_path: Path, change: Callable[[Any], None], message: str) -> None:
+    """Lying sizes, links and missing arrays are one clear error each, before memory is taken."""
+    with pytest.raises(ConversionError, match=message):
+        convert(changed(FOLDER / "words.keras", tmp_path, change))
+
+
+@pytest.mark.parametrize("name", ["words.keras", "numbers.h5"])
+def test_a_truncated_file_is_refused(tmp_path: Path, name: str) -> None:
+    """Wherever a file was cut, the error is of conversion and names the file."""
+    data = (FOLDER / name).read_bytes()
+    for length in (9, 600, len(data) // 2, len(data) - 100):
+        (tmp_path / name).write_bytes(data[:length])
+        with pytest.raises(ConversionError, match=name):
+            read(tmp_path / name)
+
+
+def test_a_packed_member_is_not_unpacked(tmp_path: Path) -> None:
+    """A member that is thousands of times larger than in the archive is refused by its size."""
+    with zipfile.ZipFile(tmp_path / "bomb.keras", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("config.json", b" " * 10**7)
+        archive.writestr("metadata.json", b"{}")
+        archive.writestr("model.weights.h5", b"")
+    with pytest.raises(ConversionError, match=r"config.json would take 10,000,000 bytes, packed in"):
+        convert(tmp_path / "bomb.keras")
+
+
+def test_a_model_with_branches_is_refused(tmp_path: Path) -> None:
+    """A functional model whose layers form no chain is named by the layer that reads several."""
+    path = tmp_path / "m.h5"
+    layers = [
+        {"class_name": "InputLayer", "name": "a", "config": {"name": "a"}, "inbound_nodes": []},
+        {"class_name": "InputLayer", "name": "b", "config": {"name": "b"}, "inbound_nodes": []},
+        {
+            "class_name": "Add",
+            "name": "c",
+            "config": {"name": "c"},
+            "inbound_nodes": [[["a", 0, 0, {}], ["b", 0, 0, {}]]],
+        },
+    ]
+    config = {"class_name": "Functional", "config": {"layers": layers, "output_layers": [["c", 0, 0]]}}
+    with h5py.File(path, "w") as file:
+        file.attrs["model_config"] = json.dumps(config)
+    with pytest.raises(ConversionError, match="the layer 'c' reads a, b, expected a chain of layers"):
+        convert(path)
+
+
+def test_weights_without_a_configuration_are_refused(tmp_path: Path) -> None:
+    """A file of weights alone does not say what layers they are of."""
+    with h5py.File(tmp_path / "w.h5", "w") as file:
+        file["a"] = np.ones(3)
+    with pytest.raises(ConversionError, match="it has no model_config: weights alone don't say"):
+        convert(tmp_path / "w.h5")
+
+
+@pytest.mark.parametrize("kind", ["GRU", "LSTM", "SimpleRNN"])
+def test_models_made_by_keras_itself(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
+    """With Keras here, a model with padding computes what ours does with sequences that have none."""
+    monkeypatch.setenv("KERAS_BACKEND", "torch")
+    keras = pytest.importorskip("keras")
+    layers = keras.layers
+    recurrent = getattr(layers, kind)
+    model = keras.Sequential(
+        [
+            keras.Input((None, 3)),
+            layers.Masking(),
+            layers.Bidirectional(recurrent(4, return_sequences=True)),
+            recurrent(3),
+            layers.Dense(2, activation="softmax"),
+        ]
+    )
+    model.save(tmp_path / "model.keras")
+    ours, certificate = convert(tmp_path / "model.keras")
+    assert "keras" in certificate.against
+    rng = np.random.default_rng(0)
+    sequences = [rng.standard_normal((length, 3)).astype(np.float32) for length in (5, 2, 7)]
+    padded = np.zeros((3, 7, 3), np.float32)
+    for row, sequence in zip(padded, sequences, strict=True):
+        row[: len(sequence)] = sequence
+    theirs = keras.ops.convert_to_numpy(model(padded))
+    np.testing.assert_allclose(ours.predict_proba(sequences), theirs, atol=TOLERANCE)
