@@ -3,7 +3,7 @@
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Literal, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple
 
 import typer
 
@@ -87,17 +87,23 @@ def export(
     }
     network = tidegate.load(model)
     for each, place in places.items():
-        match each:
-            case "onnx":
-                lines = _onnx(network, place, streaming)
-            case "torch":
-                lines = _weights(to_torch(network, place), "PyTorch")
-            case "keras":
-                lines = _weights(to_keras(network, place), "Keras")
-            case _:
-                lines = _c(to_c(network, place, name=name, weights=weights))
-        show_facts([("file", str(place)), *lines])
+        show_facts(
+            [("file", str(place)), *_written(each, network, place, streaming=streaming, name=name, weights=weights)]
+        )
         note(f"wrote {place}")
+
+
+def _written(form: str, network: Network, place: Path, *, streaming: bool, **for_c: Any) -> Iterator[tuple[str, str]]:
+    """Writes a file of a form, and returns what to say of it."""
+    match form:
+        case "onnx":
+            return _onnx(network, place, streaming)
+        case "torch":
+            return _weights(to_torch(network, place), "PyTorch")
+        case "keras":
+            return _weights(to_keras(network, place), "Keras")
+        case _:
+            return _c(to_c(network, place, **for_c))
 
 
 def _check_use(option: str, given: object, owner: str, file: Path | None) -> None:

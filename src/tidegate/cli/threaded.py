@@ -27,8 +27,7 @@ def worked_on(
         work: Makes columns of sequences.
     """
     threads = tidegate.get_num_threads()
-    at_once = source == "-" or is_stream(source)
-    first = [] if at_once else list(islice(parts, threads))
+    first = [] if source == "-" or is_stream(source) else list(islice(parts, threads))
     if threads == 1 or len(first) < threads:
         yield from ((part, work(part.sequences)) for part in chain(first, parts))
         return
