@@ -12,6 +12,8 @@ from tidegate.text.tokenizer import Tokenizer
 
 Make = Callable[..., Any]
 
+collect_ignore = ["keras/make_keras.py"]  # a script that needs Keras
+
 
 def arrays_of(config: Architecture, seed: int = 0) -> dict[str, Any]:
     """Random weights."""
