@@ -140,7 +140,7 @@ def test_a_key_for_each_row_is_an_error(tmp_path: Path) -> None:
 def test_blocks_are_one_table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A table that is read in many blocks is the same as one in one block."""
     path = write(tmp_path / "long.csv", rows([0, 1, 2]))
-    monkeypatch.setattr("tidegate.data.series.table._LONG_ROWS", 2)
+    monkeypatch.setattr("tidegate.data.series.reading._LONG_ROWS", 2)
     found = series.read(path, ASKED)
     assert [sequence.tolist() for sequence in found.sequences] == list(SEQUENCES.values())
     assert found.labels == {"y": ["of b", "of a", "of c"]}

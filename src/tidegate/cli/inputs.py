@@ -184,12 +184,7 @@ def read_known(model: Network, file: Path, kind: Kind | None, columns: Columns, 
             more = {name: column_of(table.columns, name) for name in several[1:] if name}
             truth = numbers_to_predict({table.label_column or "": truth, **more})
         return Known(table.texts, truth, table.columns)
-    found = list(
-        series.stream(file, columns.asked(model, need_label=True), kind, need_label=True, size=None, others=others)
-    )
-    if not found:
-        raise ValueError(f"{file}: there are no rows")
-    [piece] = found
+    piece = series.read(file, columns.asked(model, need_label=True), kind, others=others)
     check_numbers(model, piece)
     if regression:
         return Known(piece.sequences, numbers_to_predict(piece.labels), piece.columns)

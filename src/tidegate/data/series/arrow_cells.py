@@ -94,7 +94,7 @@ def lists_of_array(array: Any, name: str, first_row: int) -> Iterator[Array]:
         ValueError: A row has no list, or its steps have different numbers of features.
     """
     chunks = array.chunks if isinstance(array, pa.ChunkedArray) else [array]
-    for chunk in chunks:
+    for chunk in filter(len, chunks):  # numpy would cut one of no rows into a piece
         yield from _lists_of_chunk(chunk, name, first_row)
         first_row += len(chunk)
 

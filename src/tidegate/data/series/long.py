@@ -26,11 +26,20 @@ class LongTable:
             roles: What the columns are; there is a key.
         """
         self.roles, self.rows = roles, 0
+        self._file, self._row = "", 1
         self._keys: dict[Any, int] = {}
         self._codes: list[npt.NDArray[np.int32]] = []
         self._numbers: list[Array] = []
         self._times: list[npt.NDArray[Any]] = []
-        self._labels: list[dict[int, tuple[Any, int]]] = [{} for _ in roles.labels]
+        self._labels: list[dict[int, tuple[Any, str]]] = [{} for _ in roles.labels]
+
+    def begin(self, file: str) -> None:
+        """Begins another file: rows are counted anew.
+
+        Args:
+            file: Its name, for errors about a row of an earlier one; "" if it is the only one.
+        """
+        self._file, self._row = f" of {file}" if file else "", 1
 
     def add(self, block: Block) -> None:
         """Adds some rows.
@@ -39,7 +48,7 @@ class LongTable:
             ValueError: A row has no key or no time, holds no number where one is expected, or has another label than
                 the rows of its key before.
         """
-        first_row, roles = self.rows + 1, self.roles
+        first_row, roles = self._row, self.roles
         keys = plain_values(block[roles.key or ""])
         for row, key in enumerate(keys, first_row):
             if key is None or key == "" or (isinstance(key, float) and math.isnan(key)):
@@ -53,11 +62,11 @@ class LongTable:
             self._times.append(times_of(block[roles.time], roles.time, first_row))
         for name, known in zip(roles.labels, self._labels, strict=True):
             self._add_labels(name, plain_values(block[name]), codes, known)
-        self.rows += len(keys)
+        self.rows, self._row = self.rows + len(keys), self._row + len(keys)
 
-    def _add_labels(self, name: str, values: list[Any], codes: list[int], known: dict[int, tuple[Any, int]]) -> None:
+    def _add_labels(self, name: str, values: list[Any], codes: list[int], known: dict[int, tuple[Any, str]]) -> None:
         """Notes the label of each key, which one of its rows at least must have."""
-        for row, (code, value) in enumerate(zip(codes, values, strict=True), self.rows + 1):
+        for row, (code, value) in enumerate(zip(codes, values, strict=True), self._row):
             before = known.get(code)
             if before is not None and before[0] == value:
                 continue
@@ -65,11 +74,11 @@ class LongTable:
             if label is None:
                 continue
             if before is None:
-                known[code] = value, row
+                known[code] = value, f"row {row}{self._file}"
             elif label_name(before[0]) != label:
                 key = list(self._keys)[code]
                 raise ValueError(
-                    f"{key!r} of column {self.roles.key!r} has the label {before[0]!r:.40} in row {before[1]} and "
+                    f"{key!r} of column {self.roles.key!r} has the label {before[0]!r:.40} in {before[1]} and "
                     f"{value!r:.40} in row {row} of column {name!r}, expected one label for each sequence: does "
                     f"another column tell the sequences apart (--key), or is this no label but a feature?"
                 )
@@ -100,7 +109,7 @@ class LongTable:
         ends = np.cumsum(np.bincount(codes, minlength=len(keys)))
         sequences = np.split(np.concatenate(self._numbers)[order], ends[:-1])
         labels = {
-            name: [known.get(code, (None, 0))[0] for code in range(len(keys))]
+            name: [known.get(code, (None, ""))[0] for code in range(len(keys))]
             for name, known in zip(self.roles.labels, self._labels, strict=True)
         }
         return sequences, keys, labels

@@ -64,6 +64,11 @@ class Roles:
     unused: tuple[str, ...] = ()
 
     @property
+    def asked(self) -> Asked:
+        """What to ask another table for, so that it is read in the same way."""
+        return Asked(features=self.features, key=self.key, time=self.time, labels=self.labels)
+
+    @property
     def needed(self) -> tuple[str, ...]:
         """All columns that are read."""
         return tuple(name for name in (*self.features, self.key, self.time, *self.labels) if name is not None)
