@@ -141,6 +141,21 @@ def test_tables_in_several_files(shell: Shell, trained: Path) -> None:
             assert done[0][0][0] == 0
 
 
+def test_sequences_without_a_step_are_answered(shell: Shell, trained: Path) -> None:
+    """A part of empty sequences only, as of one line by a pipe, is no mistake, for a model that knows gaps either."""
+    rows = [json.loads(line) for line in (trained / "walks.jsonl").read_text(encoding="utf-8").splitlines()]
+    rows[0]["track"][1][1] = None
+    (trained / "holes.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    how = "--hidden-size 4 --epochs 1 --no-baselines --label label"
+    assert shell(f"train holes.jsonl -o holes.safetensors {how}")[0] == 0
+    for model in ("holes", "lists"):
+        code, out, err = shell(
+            f"predict {model}.safetensors - --from jsonl --to jsonl", stdin='{"id": 1, "track": []}\n'
+        )
+        assert code == 0, err
+        assert json.loads(out)["prediction"] in {"up", "down"}
+
+
 def test_a_regression_predicts_numbers(shell: Shell, trained: Path) -> None:
     """Numbers are predicted in their own units, and judged by R², RMSE and MAE, in parts of the rows too."""
     code, out, _ = shell("predict ends.safetensors fresh.jsonl")

@@ -243,8 +243,10 @@ def check_numbers(model: SequenceModel, piece: series.Series, first: int = 1) ->
     """
     names, key = model.config.feature_names, piece.roles.key
     for b, sequence in enumerate(piece.sequences):
+        if not len(sequence):  # there may be no axis of features either
+            continue
         place = f"row {first + b}" if key is None else f"{piece.columns[key][b]!r} of column {key!r}"
-        if len(sequence) and sequence.shape[1] != len(names):
+        if sequence.shape[1] != len(names):
             expected = f"expected {len(names)}: {', '.join(names)}"
             raise ValueError(f"{place} has steps of {sequence.shape[1]} numbers, {expected}")
         wrong = ~np.isfinite(sequence)
