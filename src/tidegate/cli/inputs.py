@@ -153,8 +153,7 @@ def read_parts(
     with texts.opened(source, kind, output) as (stream, found):
         typed = output is not None and output.format.name == "parquet"
         for piece in series.stream(stream, asked, found, others=others, typed=typed):
-            check_numbers(model, piece, first)
-            yield Part(piece.sequences, piece.columns, piece.schema)
+            yield Part(checked_numbers(model, piece, first), piece.columns, piece.schema)
             first += len(piece)
 
 
@@ -185,11 +184,11 @@ def read_known(model: Network, file: Path, kind: Kind | None, columns: Columns, 
             truth = numbers_to_predict({table.label_column or "": truth, **more})
         return Known(table.texts, truth, table.columns)
     piece = series.read(file, columns.asked(model, need_label=True), kind, others=others)
-    check_numbers(model, piece)
+    sequences = checked_numbers(model, piece)
     if regression:
-        return Known(piece.sequences, numbers_to_predict(piece.labels), piece.columns)
+        return Known(sequences, numbers_to_predict(piece.labels), piece.columns)
     [(name, values)] = piece.labels.items()
-    return Known(piece.sequences, tables.class_names(values, name), piece.columns)
+    return Known(sequences, tables.class_names(values, name), piece.columns)
 
 
 @dataclass(frozen=True)
@@ -230,7 +229,7 @@ def judge(model: Network, known: Known, source: str) -> Judged:
     return Judged(labels, truth, model.predict_proba(known.sequences))
 
 
-def check_numbers(model: SequenceModel, piece: series.Series, first: int = 1) -> None:
+def checked_numbers(model: SequenceModel, piece: series.Series, first: int = 1) -> list[npt.NDArray[Any]]:
     """Checks that sequences have the features of a model, and gaps only where it has learned to read them.
 
     Args:
@@ -238,12 +237,15 @@ def check_numbers(model: SequenceModel, piece: series.Series, first: int = 1) ->
         piece: The sequences.
         first: The row of the first of them.
 
+    Returns:
+        The sequences, [T, K]; one without a step has K features too, which a table of such sequences cannot tell.
+
     Raises:
         ValueError: A sequence has other features, a gap, or an infinite number; the message names it and the step.
     """
     names, key = model.config.feature_names, piece.roles.key
     for b, sequence in enumerate(piece.sequences):
-        if not len(sequence):  # there may be no axis of features either
+        if not len(sequence):
             continue
         place = f"row {first + b}" if key is None else f"{piece.columns[key][b]!r} of column {key!r}"
         if sequence.shape[1] != len(names):
@@ -256,3 +258,4 @@ def check_numbers(model: SequenceModel, piece: series.Series, first: int = 1) ->
             found = sequence[step, feature]
             what = f"is {found}" if np.isinf(found) else "is missing, as it never was in training,"
             raise ValueError(f"{place}: {names[feature]!r} {what} at step {step + 1}: the model cannot read that")
+    return [sequence if len(sequence) else sequence.reshape(0, len(names)) for sequence in piece.sequences]
