@@ -92,6 +92,10 @@ def test_features_may_be_chosen(tmp_path: Path) -> None:
             "@timeStamps true\n@classLabel true a\n@data\n(1,2),(2,3):(1,2),(0,1),(1.0,5):a\n",
             "line 4: dimension 1 has several numbers at the time '1.0', expected one",
         ),
+        (
+            "@timeStamps true\n@classLabel true a\n@data\n(1,2):(2026-01-01,2):a\n",
+            "line 4: its times are moments and numbers, expected times of one kind",
+        ),
         (f"{HEAD}{CLASSES}", "there are no sequences"),
     ],
 )

@@ -49,7 +49,7 @@ def _as_table(sequences: list[Array], labels: Any, *, need_label: bool, first: i
         raise ValueError("there are no sequences")
     if need_label and labels is None:
         raise ValueError("there are no labels")
-    K = max((sequence.shape[1] for sequence in sequences if len(sequence)), default=0)
+    K = max(sequence.shape[1] for sequence in sequences)
     if wrong := next((b for b, sequence in enumerate(sequences, 1) if sequence.shape[1] != K), None):
         raise ValueError(
             f"sequence {wrong} has {sequences[wrong - 1].shape[1]} features, expected {K} as the others have"

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from tidegate.data.series.cells import Times, times_in_one
 from tidegate.data.series.columns import numbers_of, times_of
 from tidegate.data.series.roles import Roles
 from tidegate.data.tables.kinds import caution
@@ -31,6 +32,7 @@ class LongTable:
         self._codes: list[npt.NDArray[np.int32]] = []
         self._numbers: list[Array] = []
         self._times: list[npt.NDArray[Any]] = []
+        self._time_kind = ""
         self._labels: list[dict[int, tuple[Any, str]]] = [{} for _ in roles.labels]
 
     def begin(self, file: str) -> None:
@@ -59,10 +61,20 @@ class LongTable:
         self._codes.append(np.array(codes, np.int32))
         self._numbers.append(np.stack([numbers_of(block[name], name, first_row) for name in roles.features], axis=1))
         if roles.time is not None:
-            self._times.append(times_of(block[roles.time], roles.time, first_row))
+            self._add_times(roles.time, times_of(block[roles.time], roles.time, first_row))
         for name, known in zip(roles.labels, self._labels, strict=True):
             self._add_labels(name, plain_values(block[name]), codes, known)
         self.rows, self._row = self.rows + len(keys), self._row + len(keys)
+
+    def _add_times(self, name: str, times: Times) -> None:
+        """Notes times, which must be of the kind of those before."""
+        if self._times and times.kind != self._time_kind:
+            raise ValueError(
+                f"column {name!r} holds {times.kind} from row {self._row} on and {self._time_kind} before, expected "
+                f"times of one kind: they have no common order"
+            )
+        self._time_kind = times.kind
+        self._times.append(times.values)
 
     def _add_labels(self, name: str, values: list[Any], codes: list[int], known: dict[int, tuple[Any, str]]) -> None:
         """Notes the label of each key, which one of its rows at least must have."""
@@ -103,7 +115,7 @@ class LongTable:
             )
         order = np.argsort(codes, kind="stable")
         if self._times:
-            times = np.concatenate(self._times)
+            times = times_in_one(self._times, self.roles.time or "")
             order = np.lexsort((times, codes))
             self._say_ties(codes[order], times[order])
         ends = np.cumsum(np.bincount(codes, minlength=len(keys)))

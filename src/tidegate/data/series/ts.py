@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from tidegate.data.series.cells import numbers_of, time_of
+from tidegate.data.series.cells import numbers_of, times_of
 
 Array = npt.NDArray[np.float64]
 
@@ -93,7 +93,8 @@ def _parts(line: str, dimensions: str | None, *, labelled: bool, timed: bool) ->
 
 def _split_timed(line: str, most: int) -> list[str]:
     """Cuts a line at its colons but those in brackets, as times of day have them; at most so often, unless it is -1."""
-    parts, begin, inside = [], 0, False
+    parts: list[str] = []
+    begin, inside = 0, False
     for mark in _MARK.finditer(line):
         if len(parts) == most:
             break
@@ -119,18 +120,22 @@ def _steps(parts: list[str]) -> Array:
 def _timed(parts: list[str]) -> Array:
     """Reads dimensions with times: a step for each time that occurs, and NaN where a dimension has no number."""
     found: list[dict[Any, float]] = []
+    kinds: set[str] = set()
     for k, part in enumerate(parts):
         rest = _PAIR.sub("", part).strip(" ,")
         if rest:
             raise ValueError(f"dimension {k} has {rest!r:.40}, expected (time,number)")
         pairs = _PAIR.findall(part)
         numbers = numbers_of([number for _, number in pairs], f"dimension {k}")
-        times = [time_of(time, n, f"dimension {k}") for n, (time, _) in enumerate(pairs, 1)]
+        times = times_of([time for time, _ in pairs], f"dimension {k}")
+        kinds |= {times.kind} if pairs else set()
         found.append({})
-        for time, number, (text, _) in zip(times, numbers.tolist(), pairs, strict=True):
+        for time, number, (text, _) in zip(times.values.tolist(), numbers.tolist(), pairs, strict=True):
             if time in found[-1]:
                 raise ValueError(f"dimension {k} has several numbers at the time {text.strip()!r:.40}, expected one")
             found[-1][time] = number
+    if len(kinds) > 1:
+        raise ValueError(f"its times are {' and '.join(sorted(kinds))}, expected times of one kind")
     steps = sorted(set().union(*found))
     return np.array([[numbers.get(time, np.nan) for numbers in found] for time in steps]).reshape(
         len(steps), len(found)
