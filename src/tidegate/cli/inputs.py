@@ -11,7 +11,7 @@ import numpy.typing as npt
 import tidegate
 from tidegate.cli import texts
 from tidegate.cli.options import Kind
-from tidegate.cli.targets import numbers_to_predict
+from tidegate.cli.targets import label_columns, numbers_to_predict
 from tidegate.data import series, tables
 from tidegate.data.outputs import Output
 from tidegate.data.tables.columns import column_of
@@ -176,7 +176,7 @@ def read_known(model: Network, file: Path, kind: Kind | None, columns: Columns, 
         columns.check_texts()
         several = [columns.label]
         if regression:
-            several = [name.strip() for name in columns.label.split(",")] if columns.label else list(model.labels)
+            several = [*(label_columns(columns.label, file, kind) if columns.label else model.labels)]
         table = tables.read(file, columns.text, several[0], kind=kind, others=others or len(several) > 1)
         truth: Any = table.labels or []
         if regression:
@@ -192,7 +192,7 @@ def read_known(model: Network, file: Path, kind: Kind | None, columns: Columns, 
 
 
 @dataclass(frozen=True)
-class Judged:
+class Answers:
     """What a model says of rows whose labels are known.
 
     Attributes:
@@ -211,7 +211,7 @@ class Judged:
         return measure(self.truth[rows], self.predicted[rows], self.labels)
 
 
-def judge(model: Network, known: Known, source: str) -> Judged:
+def judge(model: Network, known: Known, source: str) -> Answers:
     """Applies a model to rows whose labels are known.
 
     Args:
@@ -224,9 +224,9 @@ def judge(model: Network, known: Known, source: str) -> Judged:
     """
     labels = model.config.labels
     if model.config.task == "regression":
-        return Judged(labels, known.truth, model.scores(known.sequences))
+        return Answers(labels, known.truth, model.scores(known.sequences))
     truth = class_indices(known.truth, labels, source, len(known))
-    return Judged(labels, truth, model.predict_proba(known.sequences))
+    return Answers(labels, truth, model.predict_proba(known.sequences))
 
 
 def checked_numbers(model: SequenceModel, piece: series.Series, first: int = 1) -> list[npt.NDArray[Any]]:

@@ -27,7 +27,7 @@ def read_npz(path: Path) -> tuple[list[Array], npt.NDArray[Any] | None]:
         ValueError: There are no such arrays, or their sizes do not fit each other.
     """
     arrays = _arrays(path)
-    values, lengths, labels = (_named(arrays, names) for names in (VALUES, LENGTHS, LABELS))
+    values, lengths, labels = (_called(arrays, names) for names in (VALUES, LENGTHS, LABELS))
     if values is None:
         raise ValueError(f"the arrays are {', '.join(arrays) or 'none'}, expected values, and lengths")
     if values.dtype.kind not in "fiub":
@@ -54,7 +54,7 @@ def _arrays(path: Path) -> dict[str, npt.NDArray[Any]]:
         raise ValueError(f"it is no .npz file, or a damaged one: {error}") from None
 
 
-def _named(arrays: dict[str, npt.NDArray[Any]], names: tuple[str, ...]) -> npt.NDArray[Any] | None:
+def _called(arrays: dict[str, npt.NDArray[Any]], names: tuple[str, ...]) -> npt.NDArray[Any] | None:
     """Finds an array by one of its usual names."""
     found = [name for name in names if name in arrays]
     if len(found) > 1:
