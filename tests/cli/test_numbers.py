@@ -114,6 +114,48 @@ def test_numbers_come_from_a_pipe(shell: Shell, trained: Path) -> None:
         assert out.count("\n") == 30
 
 
+def test_tables_in_several_files(shell: Shell, trained: Path) -> None:
+    """predict, embed and evaluate give for a folder or a pattern what they give for the table that it was cut of."""
+    for suffix, begin in (("csv", 1), ("jsonl", 0)):
+        (trained / suffix).mkdir(exist_ok=True)
+        head, rows = (
+            (lines := (trained / f"fresh.{suffix}").read_text(encoding="utf-8").splitlines())[:begin],
+            lines[begin:],
+        )
+        for n, part in enumerate((rows[:7], rows[7:])):
+            (trained / suffix / f"{n}.{suffix}").write_text("\n".join(head + part) + "\n", encoding="utf-8")
+    for model, file, cut in (
+        ("long", "fresh.csv", "csv"),
+        ("lists", "fresh.jsonl", "'jsonl/*'"),
+        ("ends", "fresh.jsonl", "jsonl"),
+    ):
+        for command in ("predict {} {} --to jsonl", "evaluate {} {} --json", "embed {} {} -o v.npy --overwrite"):
+            done = [
+                (
+                    shell(command.format(f"{model}.safetensors", source))[:2],
+                    (trained / "v.npy").exists() and (trained / "v.npy").read_bytes(),
+                )
+                for source in (file, cut)
+            ]
+            assert done[0] == done[1]
+            assert done[0][0][0] == 0
+
+
+def test_sequences_without_a_step_are_answered(shell: Shell, trained: Path) -> None:
+    """A part of empty sequences only, as of one line by a pipe, is no mistake, for a model that knows gaps either."""
+    rows = [json.loads(line) for line in (trained / "walks.jsonl").read_text(encoding="utf-8").splitlines()]
+    rows[0]["track"][1][1] = None
+    (trained / "holes.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    how = "--hidden-size 4 --epochs 1 --no-baselines --label label"
+    assert shell(f"train holes.jsonl -o holes.safetensors {how}")[0] == 0
+    for model in ("holes", "lists"):
+        code, out, err = shell(
+            f"predict {model}.safetensors - --from jsonl --to jsonl", stdin='{"id": 1, "track": []}\n'
+        )
+        assert code == 0, err
+        assert json.loads(out)["prediction"] in {"up", "down"}
+
+
 def test_a_regression_predicts_numbers(shell: Shell, trained: Path) -> None:
     """Numbers are predicted in their own units, and judged by R², RMSE and MAE, in parts of the rows too."""
     code, out, _ = shell("predict ends.safetensors fresh.jsonl")

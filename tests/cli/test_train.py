@@ -481,6 +481,29 @@ def test_fractions_are_a_regression_of_texts(shell: Shell, folder: Path, small: 
     assert "are numbers with a fraction" in err
 
 
+@pytest.mark.parametrize(
+    ("header", "label", "names"),
+    [
+        ('text,"low, high",stars', "low, high", ["low, high"]),
+        ("text,length,stars", "stars , length", ["stars", "length"]),
+    ],
+)
+def test_names_of_numbers_may_have_commas(
+    shell: Shell, folder: Path, small: str, header: str, label: str, names: list[str]
+) -> None:
+    """A column whose name has a comma is one, others are named with commas between them; evaluate reads the same."""
+    rows = [f"a {word} film,{n % 5}.5,{n % 3}.25" for n in range(20) for word in ("good", "dull")]
+    (folder / "range.csv").write_text("\n".join([header, *rows]), encoding="utf-8")
+    command = f"train range.csv {TO} {small} --no-baselines --epochs 1 --label '{label}' --task regression --overwrite"
+    code, _, err = shell(command)
+    assert code == 0, err
+    assert list(tidegate.load(folder / "new.safetensors", tidegate.TextModel).labels) == names
+    for given in (f"--label '{label}'", ""):
+        code, _, err = shell(f"evaluate new.safetensors range.csv --json {given}")
+        assert code == 0, err
+    assert shell(f"train range.csv {TO} {small} --label ' , ' --task regression")[2].startswith("error: --label is")
+
+
 def test_numbers_are_words_if_their_column_is_named(shell: Shell, folder: Path, small: str) -> None:
     """Who names the column of texts means it, as for the numbers of things that were bought."""
     rows = [f"{4000 + n % 7} {4010 + n % 2},{'ab'[n % 2]}" for n in range(60)]

@@ -55,6 +55,27 @@ def write_json(path: Path, rows: list[dict[str, Any]]) -> None:
     path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
 
 
+def test_training_on_several_files(shell: Shell, folder: Path) -> None:
+    """A folder, and a pattern to judge by, give the weights that the tables give that they were cut of."""
+    weights = []
+    for name, rows in (("fold", long_rows(walks())), ("held", long_rows(walks(10, 1)))):
+        (folder / name).mkdir()
+        write_csv(folder / f"{name}.csv", rows)
+        for n in (0, 1):
+            write_csv(folder / name / f"{n}.csv", rows[n * 60 : (n + 1) * 60 if n == 0 else None])
+    for file, held in (("fold.csv", "held.csv"), ("fold", "'held/*.csv'"), ("'fold/*.csv'", "held")):
+        key = "" if file == "fold" else "--key session"
+        code, out, err = shell(f"train {file} {key} --validation {held} {TO} {QUICK} --overwrite")
+        assert code == 0, err
+        weights.append(tidegate.load(folder / "walk.safetensors").arrays)
+        assert "told apart by column 'session', in the order of 'ts'" in out.replace("\n", " ")
+    for other in weights[1:]:
+        for name, array in weights[0].items():
+            np.testing.assert_array_equal(array, other[name])
+    code, _, err = shell(f"train fold --validation 'none/*.csv' {TO} {QUICK} --overwrite")
+    assert (code, "no file fits the pattern 'none/*.csv'" in err) == (2, True)
+
+
 @pytest.fixture
 def sensors(folder: Path) -> Path:
     """A long table `sensors.csv`, and the same sequences as lists in `lists.jsonl`."""

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tidegate.data import tables
-from tidegate.data.tables.folders import files_of
+from tidegate.data.tables.folders import files_of, names_of_columns
 
 ROWS = [("good film", "1"), ("dull", "0"), ("fine cast", "1"), ("bad", "0"), ("", "1")]
 
@@ -47,6 +47,19 @@ def test_a_folder_is_read_like_one_file(folder: Path) -> None:
 def test_a_pattern_names_files(folder: Path, pattern: str, count: int) -> None:
     """Stars, question marks and brackets are those of a shell; ** is any folders."""
     assert len(tables.read(folder / pattern)) == count
+
+
+def test_columns_of_several_files(folder: Path, tmp_path: Path) -> None:
+    """The first file with rows names them; what can be read once only has none that are known before."""
+    assert names_of_columns(folder) == ["id", "text", "label"]
+    (tmp_path / "empty.csv").write_text("other\n")
+    tables.write(tmp_path / "full.csv", columns(ROWS))
+    assert names_of_columns(str(tmp_path / "*.csv")) == ["id", "text", "label"]
+    assert names_of_columns(tmp_path / "empty.csv") == []
+    assert names_of_columns(Path("/dev/null")) == []
+    (tmp_path / "wrong.parquet").write_bytes(b"PAR1")
+    with pytest.raises(ValueError, match=r"wrong\.parquet: "):
+        names_of_columns(tmp_path / "wrong.parquet")
 
 
 def test_a_file_whose_name_is_a_pattern_is_itself(tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tidegate.data.series import Asked, from_frame
+from tidegate.data.series import Asked, Roles, Series, from_frame
 
 pa = pytest.importorskip("pyarrow")
 
@@ -41,6 +41,22 @@ def test_a_frame_of_lists(library: str) -> None:
     found = from_frame(frame_of(library, {"z": [[1.0, 2.0], [3.0]], "name": ["a", "b"]}), need_label=False)
     assert [x.tolist() for x in found.sequences] == [[[1.0], [2.0]], [[3.0]]]
     assert found.labels == {}
+
+
+def test_chunks_without_rows_are_no_sequences() -> None:
+    """A frame whose first or last chunk is empty has as many sequences as rows, each with its label."""
+    kind = pa.list_(pa.float64())
+    for chunks in ([[], [[1.0]], [], [[2.0]]], [[[1.0]], [[2.0]], []]):
+        column = pa.chunked_array([pa.array(chunk, kind) for chunk in chunks])
+        found = from_frame(pa.table({"z": column, "label": ["a", "b"]}))
+        assert [x.tolist() for x in found.sequences] == [[[1.0]], [[2.0]]]
+        assert found.labels == {"label": ["a", "b"]}
+
+
+def test_each_sequence_has_its_labels() -> None:
+    """More labels than sequences are an error, and not labels of other sequences."""
+    with pytest.raises(ValueError, match="column 'y' has 2 labels for 1 sequences"):
+        Series([np.zeros((1, 1))], {"y": ["a", "b"]}, Roles(features=("x",), labels=("y",)), {})
 
 
 def test_the_index_of_pandas_is_no_feature() -> None:

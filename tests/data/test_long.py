@@ -73,6 +73,37 @@ def test_times_of_arrow_are_times(tmp_path: Path) -> None:
         assert [sequence.tolist() for sequence in found.sequences] == list(SEQUENCES.values()), kind
 
 
+@pytest.mark.parametrize("size", [2, 1024])
+@pytest.mark.parametrize("suffix", [".csv", ".jsonl"])
+def test_nanoseconds_stay_apart(tmp_path: Path, suffix: str, size: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whole numbers keep each unit, though some rows write them as fractions, in the same block of rows or another."""
+    monkeypatch.setattr("tidegate.data.series.reading._LONG_ROWS", size)
+    begin = 1_767_225_600_000_000_000
+    data = rows([begin + 1, begin + 2, begin + 3])
+    data += [{"who": "d", "when": time, "x": x, "y": "of d"} for time, x in ((begin + 1, 2.0), (float(begin), 1.0))]
+    found = series.read(write(tmp_path / f"long{suffix}", data), ASKED)
+    assert [sequence.tolist() for sequence in found.sequences] == [*SEQUENCES.values(), [[1.0], [2.0]]]
+
+
+@pytest.mark.parametrize("size", [2, 1024])
+@pytest.mark.parametrize(
+    ("times", "message"),
+    [
+        ([0, "2026-01-01", 2], r"'when' holds (moments \(row 1\) and numbers \(row 2\)|numbers .* and moments)"),
+        (["10:00", "2026-01-01", "11:00"], "'when' holds .*(moments|times of day).* and .*(moments|times of day)"),
+        ([0.5, 2**53 + 1, 2**53 + 2], "'when' holds 900719925474099[34], too large a number to be put in order"),
+        ([2**64, 1, 2], "'when' holds 18446744073709551616, too large a number to be put in order"),
+    ],
+)
+def test_times_without_a_common_order(
+    tmp_path: Path, size: int, times: list[Any], message: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Numbers among dates, times of day among dates, and what float64 would make equal are refused."""
+    monkeypatch.setattr("tidegate.data.series.reading._LONG_ROWS", size)
+    with pytest.raises(ValueError, match=message):
+        series.read(write(tmp_path / "long.csv", rows(times)), ASKED)
+
+
 def test_without_times_rows_keep_their_order(tmp_path: Path) -> None:
     """Without a column of times the steps of a key are in the order of the file."""
     path = write(tmp_path / "long.csv", [{key: row[key] for key in ("who", "x", "y")} for row in rows([0, 1, 2])])
@@ -140,7 +171,7 @@ def test_a_key_for_each_row_is_an_error(tmp_path: Path) -> None:
 def test_blocks_are_one_table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A table that is read in many blocks is the same as one in one block."""
     path = write(tmp_path / "long.csv", rows([0, 1, 2]))
-    monkeypatch.setattr("tidegate.data.series.table._LONG_ROWS", 2)
+    monkeypatch.setattr("tidegate.data.series.reading._LONG_ROWS", 2)
     found = series.read(path, ASKED)
     assert [sequence.tolist() for sequence in found.sequences] == list(SEQUENCES.values())
     assert found.labels == {"y": ["of b", "of a", "of c"]}

@@ -54,6 +54,15 @@ def test_times_put_steps_in_order(tmp_path: Path) -> None:
     np.testing.assert_array_equal(second, [[2, np.nan], [1, 3]])
 
 
+def test_colons_of_times_and_labels_cut_nothing(tmp_path: Path) -> None:
+    """Times of day have colons, and so may a label; a bracket matters only where there are time stamps."""
+    head = "@timeStamps {}\n@dimensions 2\n@classLabel true a:(b:c) a:b)\n@data\n"
+    path = write(tmp_path, head.format("true") + "(09:30,1):(09:31,2),(09:30:30,3):a:(b:c)\n")
+    np.testing.assert_array_equal(series.read(path).sequences[0], [[1, np.nan], [np.nan, 3], [np.nan, 2]])
+    path = write(tmp_path, head.format("false") + "1,2:3,4:a:(b:c)\n1,2:3,4:a:b)\n")
+    assert series.read(path).labels == {"label": ["a:(b:c)", "a:b)"]}
+
+
 def test_features_may_be_chosen(tmp_path: Path) -> None:
     """Some of the dimensions may be asked for; others and a key are errors."""
     path = write(tmp_path, f"{HEAD}{CLASSES}1,2:3,4:Up\n")
@@ -78,6 +87,14 @@ def test_features_may_be_chosen(tmp_path: Path) -> None:
         (
             "@timeStamps true\n@classLabel true a\n@data\n(1,2),3:a\n",
             r"line 4: dimension 0 has '3', expected \(time,number\)",
+        ),
+        (
+            "@timeStamps true\n@classLabel true a\n@data\n(1,2),(2,3):(1,2),(0,1),(1.0,5):a\n",
+            "line 4: dimension 1 has several numbers at the time '1.0', expected one",
+        ),
+        (
+            "@timeStamps true\n@classLabel true a\n@data\n(1,2):(2026-01-01,2):a\n",
+            "line 4: its times are moments and numbers, expected times of one kind",
         ),
         (f"{HEAD}{CLASSES}", "there are no sequences"),
     ],

@@ -84,8 +84,8 @@ class ExplainedSeries(Explained):
         """Computes what contributions [..., C] add to the quantity, [...]."""
         if self.numbers_after is None:
             return super().towards(logits)
-        one: Array = logits[..., self.label]
-        return one
+        number: Array = logits[..., self.label]
+        return number
 
     def shown(self, number: float) -> str:
         """Writes what something counts; numbers of a regression may be of any size."""

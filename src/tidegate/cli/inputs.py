@@ -11,7 +11,7 @@ import numpy.typing as npt
 import tidegate
 from tidegate.cli import texts
 from tidegate.cli.options import Kind
-from tidegate.cli.targets import numbers_to_predict
+from tidegate.cli.targets import label_columns, numbers_to_predict
 from tidegate.data import series, tables
 from tidegate.data.outputs import Output
 from tidegate.data.tables.columns import column_of
@@ -153,8 +153,7 @@ def read_parts(
     with texts.opened(source, kind, output) as (stream, found):
         typed = output is not None and output.format.name == "parquet"
         for piece in series.stream(stream, asked, found, others=others, typed=typed):
-            check_numbers(model, piece, first)
-            yield Part(piece.sequences, piece.columns, piece.schema)
+            yield Part(checked_numbers(model, piece, first), piece.columns, piece.schema)
             first += len(piece)
 
 
@@ -177,28 +176,23 @@ def read_known(model: Network, file: Path, kind: Kind | None, columns: Columns, 
         columns.check_texts()
         several = [columns.label]
         if regression:
-            several = [name.strip() for name in columns.label.split(",")] if columns.label else list(model.labels)
+            several = [*(label_columns(columns.label, file, kind) if columns.label else model.labels)]
         table = tables.read(file, columns.text, several[0], kind=kind, others=others or len(several) > 1)
         truth: Any = table.labels or []
         if regression:
             more = {name: column_of(table.columns, name) for name in several[1:] if name}
             truth = numbers_to_predict({table.label_column or "": truth, **more})
         return Known(table.texts, truth, table.columns)
-    found = list(
-        series.stream(file, columns.asked(model, need_label=True), kind, need_label=True, size=None, others=others)
-    )
-    if not found:
-        raise ValueError(f"{file}: there are no rows")
-    [piece] = found
-    check_numbers(model, piece)
+    piece = series.read(file, columns.asked(model, need_label=True), kind, others=others)
+    sequences = checked_numbers(model, piece)
     if regression:
-        return Known(piece.sequences, numbers_to_predict(piece.labels), piece.columns)
+        return Known(sequences, numbers_to_predict(piece.labels), piece.columns)
     [(name, values)] = piece.labels.items()
-    return Known(piece.sequences, tables.class_names(values, name), piece.columns)
+    return Known(sequences, tables.class_names(values, name), piece.columns)
 
 
 @dataclass(frozen=True)
-class Judged:
+class Answers:
     """What a model says of rows whose labels are known.
 
     Attributes:
@@ -217,7 +211,7 @@ class Judged:
         return measure(self.truth[rows], self.predicted[rows], self.labels)
 
 
-def judge(model: Network, known: Known, source: str) -> Judged:
+def judge(model: Network, known: Known, source: str) -> Answers:
     """Applies a model to rows whose labels are known.
 
     Args:
@@ -230,12 +224,12 @@ def judge(model: Network, known: Known, source: str) -> Judged:
     """
     labels = model.config.labels
     if model.config.task == "regression":
-        return Judged(labels, known.truth, model.scores(known.sequences))
+        return Answers(labels, known.truth, model.scores(known.sequences))
     truth = class_indices(known.truth, labels, source, len(known))
-    return Judged(labels, truth, model.predict_proba(known.sequences))
+    return Answers(labels, truth, model.predict_proba(known.sequences))
 
 
-def check_numbers(model: SequenceModel, piece: series.Series, first: int = 1) -> None:
+def checked_numbers(model: SequenceModel, piece: series.Series, first: int = 1) -> list[npt.NDArray[Any]]:
     """Checks that sequences have the features of a model, and gaps only where it has learned to read them.
 
     Args:
@@ -243,13 +237,18 @@ def check_numbers(model: SequenceModel, piece: series.Series, first: int = 1) ->
         piece: The sequences.
         first: The row of the first of them.
 
+    Returns:
+        The sequences, [T, K]; one without a step has K features too, which a table of such sequences cannot tell.
+
     Raises:
         ValueError: A sequence has other features, a gap, or an infinite number; the message names it and the step.
     """
     names, key = model.config.feature_names, piece.roles.key
     for b, sequence in enumerate(piece.sequences):
+        if not len(sequence):
+            continue
         place = f"row {first + b}" if key is None else f"{piece.columns[key][b]!r} of column {key!r}"
-        if len(sequence) and sequence.shape[1] != len(names):
+        if sequence.shape[1] != len(names):
             expected = f"expected {len(names)}: {', '.join(names)}"
             raise ValueError(f"{place} has steps of {sequence.shape[1]} numbers, {expected}")
         wrong = ~np.isfinite(sequence)
@@ -259,3 +258,4 @@ def check_numbers(model: SequenceModel, piece: series.Series, first: int = 1) ->
             found = sequence[step, feature]
             what = f"is {found}" if np.isinf(found) else "is missing, as it never was in training,"
             raise ValueError(f"{place}: {names[feature]!r} {what} at step {step + 1}: the model cannot read that")
+    return [sequence if len(sequence) else sequence.reshape(0, len(names)) for sequence in piece.sequences]

@@ -10,6 +10,7 @@ from typing import Any
 from tidegate.cli.trained import checkpoints_beside, train_and_write
 from tidegate.cli.trainings import Trainings
 from tidegate.data.series import Asked
+from tidegate.data.tables.folders import files_of
 from tidegate.sequences.pooling import POOLINGS
 from tidegate.training.baselines import candidates
 from tidegate.training.examples import Examples
@@ -26,7 +27,7 @@ class Request:
         kind: What kind of table it is; None to go by how it begins.
         asked: What is known of its columns.
         task: "classification", "regression", or "auto" to go by the labels.
-        validation: The share to hold out, or a file.
+        validation: The share to hold out, or a file, a folder, or a pattern of files.
         cell: The text of a cell, or a pooling.
         sizes: Sizes of the network, and the growth factor of compounding, by name.
         settings: Fields of `Settings`, None for a dropout that is not given.
@@ -57,12 +58,13 @@ class Request:
             nothing: Whether nothing may be held out.
 
         Raises:
+            FileNotFoundError: It is a folder or a pattern without a table.
             ValueError: It is neither, or 0 where something must be held out.
         """
         try:
             share = float(self.validation)
         except ValueError:
-            if not Path(self.validation).exists():
+            if files_of(self.validation) is None and not Path(self.validation).exists():
                 expected = "expected a share such as 0.1 or a file"
                 raise ValueError(f"--validation is {self.validation!r}, {expected}") from None
             return None

@@ -9,6 +9,9 @@ import numpy.typing as npt
 from tidegate.cli.console import say
 from tidegate.data.series.cells import numbers_of
 from tidegate.data.series.roles import shortened
+from tidegate.data.tables.columns import names_in
+from tidegate.data.tables.containers import Source
+from tidegate.data.tables.folders import names_of_columns
 from tidegate.data.tables.label_names import label_name
 from tidegate.training.examples import Examples
 from tidegate.training.tasks import are_amounts
@@ -30,6 +33,24 @@ def find_task(asked: str, labels: Mapping[str, Sequence[Any]]) -> str:
         say("task: regression, as the labels are numbers; --task classification takes them for classes")
         return "regression"
     return "classification"
+
+
+def label_columns(label: str, source: Source, kind: str | None) -> tuple[str, ...]:
+    """Names the columns of the numbers of a regression.
+
+    Args:
+        label: A column, whose name may have a comma, or several with commas between them.
+        source: The table, a folder or a pattern.
+        kind: What kind of table it is; None to go by how it begins.
+
+    Raises:
+        OSError: The file cannot be read.
+        ValueError: The file is damaged, or no column is named.
+    """
+    names = names_in([label], names_of_columns(source, kind) if "," in label else ())
+    if not names:
+        raise ValueError(f"--label is {label!r}, expected the name of a column")
+    return names
 
 
 def numbers_to_predict(labels: Mapping[str, Sequence[Any] | None]) -> npt.NDArray[np.float64]:

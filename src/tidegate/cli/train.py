@@ -19,7 +19,7 @@ from tidegate.cli.cells import cell_text, choice_options
 from tidegate.cli.console import err, note, plural, say
 from tidegate.cli.groups import grouped
 from tidegate.cli.request import Request
-from tidegate.cli.targets import columns_said, describe_targets, find_task, numbers_to_predict
+from tidegate.cli.targets import columns_said, describe_targets, find_task, label_columns, numbers_to_predict
 from tidegate.cli.train_numbers import refuse_words, train_numbers
 from tidegate.data import tables
 from tidegate.data.series import Asked, holds_series
@@ -110,8 +110,9 @@ def _train_texts(request: Request, text: str | None, words: Any, began: float) -
 
 def _read_texts(request: Request, text: str | None, words: Any, seed: int) -> TextExamples:
     """Reads texts with their labels, says which columns they are, and refuses what cannot be meant."""
-    labels = request.asked.labels[0] if request.asked.labels else None
-    several = labels.split(",") if labels and request.task == "regression" else [labels]
+    several: Any = request.asked.labels or (None,)
+    if request.asked.labels and request.task == "regression":
+        several = label_columns(several[0], request.file, request.kind)
     table = tables.read(request.file, text, several[0], kind=request.kind, others=len(several) > 1)
     check_words(table.texts, table.text_column, named=text is not None)
     columns = (table.label_column or "", *several[1:])

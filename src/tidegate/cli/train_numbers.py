@@ -42,7 +42,7 @@ def train_numbers(request: Request, began: float) -> None:
         task = find_task(request.task, table.labels)
         held: Any = request.share(nothing=True)
         if held is None:
-            held = series.read(request.validation, _same_columns(table))
+            held = series.read(request.validation, table.roles.asked)
         examples = prepare(table, task, held, settings.seed)
         repeats = repeats_of(table, examples, held)
     request.sizes.pop("embedding_size")
@@ -77,12 +77,6 @@ def columns_of(table: series.Series) -> dict[str, Any]:
     roles = table.roles
     target = roles.labels[0] if len(roles.labels) == 1 else None
     return {"columns": roles.features, "key": roles.key, "time": roles.time, "target": target}
-
-
-def _same_columns(table: series.Series) -> series.Asked:
-    """Asks other tables for the same columns."""
-    roles = table.roles
-    return series.Asked(features=roles.features, key=roles.key, time=roles.time, labels=roles.labels)
 
 
 def targets_of(table: series.Series, task: str) -> Any:

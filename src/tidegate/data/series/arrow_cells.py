@@ -8,7 +8,7 @@ import numpy.typing as npt
 import pyarrow as pa
 from pyarrow import compute
 
-from tidegate.data.series.cells import numbers_of, times_of
+from tidegate.data.series.cells import Times, numbers_of, times_of
 from tidegate.data.tables.arrow_values import values_of
 
 Array = npt.NDArray[np.floating[Any]]
@@ -61,7 +61,7 @@ def numbers_of_array(array: Any, name: str) -> Array:
     return floats
 
 
-def times_of_array(array: Any, name: str, first_row: int) -> npt.NDArray[Any]:
+def times_of_array(array: Any, name: str, first_row: int) -> Times:
     """Reads an array of times, see `cells.times_of`.
 
     Raises:
@@ -75,16 +75,14 @@ def times_of_array(array: Any, name: str, first_row: int) -> npt.NDArray[Any]:
     if look_of(array.type) == "time":
         short = pa.types.is_date32(array.type) or pa.types.is_time32(array.type)
         counted = array.cast(pa.int32()).cast(pa.int64()) if short else array.cast(pa.int64())
-        counts: npt.NDArray[Any] = counted.to_numpy()
-        return counts
+        return Times(str(array.type), counted.to_numpy())
     if pa.types.is_integer(array.type):
-        whole: npt.NDArray[Any] = array.to_numpy()
-        return whole
+        return Times("numbers", array.to_numpy())
     times = numbers_of_array(array, name).astype(np.float64)
     if np.isnan(times).any():
         row = first_row + int(np.isnan(times).argmax())
         raise ValueError(f"row {row} has no time in column {name!r}: fill it in, or remove the row")
-    return times
+    return Times("numbers", times)
 
 
 def lists_of_array(array: Any, name: str, first_row: int) -> Iterator[Array]:
@@ -94,7 +92,7 @@ def lists_of_array(array: Any, name: str, first_row: int) -> Iterator[Array]:
         ValueError: A row has no list, or its steps have different numbers of features.
     """
     chunks = array.chunks if isinstance(array, pa.ChunkedArray) else [array]
-    for chunk in chunks:
+    for chunk in filter(len, chunks):  # numpy would cut one of no rows into a piece
         yield from _lists_of_chunk(chunk, name, first_row)
         first_row += len(chunk)
 

@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -18,8 +18,10 @@ MISSING = frozenset({"", "na", "n/a", "nan", "null", "none", "?"})
 
 _NUMBER = re.compile(r"\s*[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?\s*", re.IGNORECASE | re.ASCII)
 _BETWEEN = re.compile(r"[\s;|,]+")
+_DAY = re.compile(r"(\d{1,2}):(\d{2})(?::(\d{2})(?:[.,](\d{1,9}))?)?")
 _FRACTION = re.compile(r"[.,](\d+)")
 _NANOSECONDS = 10**9
+_EXACT = 1 << 53  # the largest whole number up to which float64 has all
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -58,45 +60,97 @@ def is_number_text(value: Any) -> bool:
     return isinstance(value, int | float) or _is_number(value)
 
 
-def times_of(column: Sequence[Any], name: str, first_row: int = 1) -> npt.NDArray[Any]:
-    """Reads a column of times, which only have to be put in order.
+class Times(NamedTuple):
+    """A column of times, which only have to be put in order.
+
+    Attributes:
+        kind: "numbers", "moments", "times of day", or a type of Arrow: those of two kinds have no common order.
+        values: int64 or float64 [N]; moments and times of day in nanoseconds.
+    """
+
+    kind: str
+    values: npt.NDArray[Any]
+
+
+def times_of(column: Sequence[Any], name: str, first_row: int = 1) -> Times:
+    """Reads a column of times.
 
     Args:
         column: As in `numbers_of`, or moments, dates and times of day as ISO 8601 writes them.
         name: As in `numbers_of`.
         first_row: As in `numbers_of`.
 
-    Returns:
-        int64 or float64 [N].
-
     Raises:
-        ValueError: A time is missing, or is neither a number nor in ISO 8601.
+        ValueError: A time is missing, or is neither a number nor in ISO 8601, or of another kind than those before, or
+            too large to be put in order.
     """
-    times = [time_of(value, row, name) for row, value in enumerate(column, first_row)]
-    return np.array(times, np.int64 if all(type(time) is int for time in times) else np.float64)
+    times = [_time_of(value, row, name) for row, value in enumerate(column, first_row)]
+    rows = {kind: row for row, (kind, _) in reversed(list(enumerate(times, first_row)))}
+    if len(rows) > 1:
+        found = " and ".join(f"{kind} (row {row})" for kind, row in reversed(rows.items()))
+        raise ValueError(f"column {name!r} holds {found}, expected times of one kind: they have no common order")
+    return Times(next(iter(rows), "numbers"), _array_of([time for _, time in times], name))
 
 
-def time_of(value: Any, row: int, name: str) -> int | float:
-    """Returns a time as a number: itself, or nanoseconds."""
+def _time_of(value: Any, row: int, name: str) -> tuple[str, int | float]:
+    """Returns a time as a number, itself or nanoseconds, and its kind."""
     if isinstance(value, int | float) and not math.isnan(value):
-        return value
+        return "numbers", value
     text = str(value).strip() if value is not None else ""
     if text.lower() in MISSING:
         raise ValueError(f"row {row} has no time in column {name!r}: fill it in, or remove the row")
     if _NUMBER.fullmatch(text):
-        return int(text) if re.fullmatch(r"[+-]?\d+", text) else float(text)
+        return "numbers", int(text) if re.fullmatch(r"[+-]?\d+", text) else float(text)
     moment = moment_of(text)
     if moment is None:
         raise ValueError(
             f"row {row} of column {name!r} holds {text!r:.40}, expected a number or a time as ISO 8601 writes it, such "
             f"as 2026-01-31 12:30:00"
         )
-    return moment
+    return "times of day" if _DAY.fullmatch(text) else "moments", moment
+
+
+def _array_of(times: list[int | float], name: str) -> npt.NDArray[Any]:
+    """Makes an array of times, int64 if all are whole: as float64 two that are nanoseconds apart would be equal."""
+    whole = [int(time) if isinstance(time, float) and time.is_integer() else time for time in times]
+    if all(isinstance(time, int) and abs(time) < 1 << 63 for time in whole):
+        return np.array(whole, np.int64)
+    large = [time for time in times if isinstance(time, int) and abs(time) > _EXACT]
+    if large:
+        raise ValueError(_too_large(name, large[0]))
+    return np.array(times, np.float64)
+
+
+def times_in_one(parts: Sequence[npt.NDArray[Any]], name: str) -> npt.NDArray[Any]:
+    """Puts the times of several blocks of rows behind each other, whole ones as int64.
+
+    Args:
+        parts: `Times.values` of each.
+        name: The column, for errors.
+
+    Raises:
+        ValueError: A whole number is too large to be put in order with fractions.
+    """
+    if len({part.dtype for part in parts}) == 1:
+        return np.concatenate(parts)
+    if all((part == np.floor(part)).all() and (np.abs(part) < 2.0**63).all() for part in parts):
+        return np.concatenate([part.astype(np.int64) for part in parts])
+    for part in parts:
+        if part.dtype.kind in "iu" and (large := part[np.abs(part) > _EXACT]).size:
+            raise ValueError(_too_large(name, int(large[0])))
+    return np.concatenate([part.astype(np.float64) for part in parts])
+
+
+def _too_large(name: str, time: int) -> str:
+    return (
+        f"column {name!r} holds {time}, too large a number to be put in order with the others: expected whole numbers "
+        f"below 2^63, and below 2^53 where there are fractions too"
+    )
 
 
 def moment_of(text: str) -> int | None:
     """Reads a moment, a date or a time of day in ISO 8601: nanoseconds since 1970 or midnight; None for other texts."""
-    day = re.fullmatch(r"(\d{1,2}):(\d{2})(?::(\d{2})(?:[.,](\d{1,9}))?)?", text)
+    day = _DAY.fullmatch(text)
     if day:
         hours, minutes, seconds, rest = (int(part or 0) for part in (*day.groups()[:3], (day[4] or "").ljust(9, "0")))
         return (hours * 3600 + minutes * 60 + seconds) * _NANOSECONDS + rest

@@ -16,10 +16,10 @@ def numbers_of(column: Any, name: str, first_row: int) -> Array:
     return _arrow().numbers_of_array(column, name) if _is_arrow(column) else cells.numbers_of(column, name, first_row)
 
 
-def times_of(column: Any, name: str, first_row: int) -> npt.NDArray[Any]:
-    """Reads a column of times, int64 or float64 [N]; see `cells.times_of`."""
+def times_of(column: Any, name: str, first_row: int) -> cells.Times:
+    """Reads a column of times; see `cells.times_of`."""
     if _is_arrow(column):
-        times: npt.NDArray[Any] = _arrow().times_of_array(column, name, first_row)
+        times: cells.Times = _arrow().times_of_array(column, name, first_row)
         return times
     return cells.times_of(column, name, first_row)
 

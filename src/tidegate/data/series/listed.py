@@ -28,7 +28,7 @@ def sequences_of(columns: Block, names: Sequence[str], first_row: int = 1) -> li
     """
     by_column = [list(lists_of(columns[name], name, first_row)) for name in names]
     if len(names) == 1:
-        return _alike([_steps(array) for array in by_column[0]], names[0], first_row)
+        return alike([_steps(array) for array in by_column[0]], names[0], first_row)
     stacked = []
     for row, arrays in enumerate(zip(*by_column, strict=True), first_row):
         lengths = [len(array) for array in arrays]
@@ -47,7 +47,7 @@ def _steps(array: Array) -> Array:
     return array[:, None] if array.ndim == 1 and len(array) else array.reshape(len(array), -1 if len(array) else 0)
 
 
-def _alike(arrays: list[Array], name: str, first_row: int) -> list[Array]:
+def alike(arrays: list[Array], name: str, first_row: int) -> list[Array]:
     """Checks that all sequences have the same features, and gives those without a step as many.
 
     Raises:

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from tidegate.data.series.cells import Times, times_in_one
 from tidegate.data.series.columns import numbers_of, times_of
 from tidegate.data.series.roles import Roles
 from tidegate.data.tables.kinds import caution
@@ -26,11 +27,21 @@ class LongTable:
             roles: What the columns are; there is a key.
         """
         self.roles, self.rows = roles, 0
+        self._file, self._row = "", 1
         self._keys: dict[Any, int] = {}
         self._codes: list[npt.NDArray[np.int32]] = []
         self._numbers: list[Array] = []
         self._times: list[npt.NDArray[Any]] = []
-        self._labels: list[dict[int, tuple[Any, int]]] = [{} for _ in roles.labels]
+        self._time_kind = ""
+        self._labels: list[dict[int, tuple[Any, str]]] = [{} for _ in roles.labels]
+
+    def begin(self, file: str) -> None:
+        """Begins another file: rows are counted anew.
+
+        Args:
+            file: Its name, for errors about a row of an earlier one; "" if it is the only one.
+        """
+        self._file, self._row = f" of {file}" if file else "", 1
 
     def add(self, block: Block) -> None:
         """Adds some rows.
@@ -39,7 +50,7 @@ class LongTable:
             ValueError: A row has no key or no time, holds no number where one is expected, or has another label than
                 the rows of its key before.
         """
-        first_row, roles = self.rows + 1, self.roles
+        first_row, roles = self._row, self.roles
         keys = plain_values(block[roles.key or ""])
         for row, key in enumerate(keys, first_row):
             if key is None or key == "" or (isinstance(key, float) and math.isnan(key)):
@@ -50,14 +61,24 @@ class LongTable:
         self._codes.append(np.array(codes, np.int32))
         self._numbers.append(np.stack([numbers_of(block[name], name, first_row) for name in roles.features], axis=1))
         if roles.time is not None:
-            self._times.append(times_of(block[roles.time], roles.time, first_row))
+            self._add_times(roles.time, times_of(block[roles.time], roles.time, first_row))
         for name, known in zip(roles.labels, self._labels, strict=True):
             self._add_labels(name, plain_values(block[name]), codes, known)
-        self.rows += len(keys)
+        self.rows, self._row = self.rows + len(keys), self._row + len(keys)
 
-    def _add_labels(self, name: str, values: list[Any], codes: list[int], known: dict[int, tuple[Any, int]]) -> None:
+    def _add_times(self, name: str, times: Times) -> None:
+        """Notes times, which must be of the kind of those before."""
+        if self._times and times.kind != self._time_kind:
+            raise ValueError(
+                f"column {name!r} holds {times.kind} from row {self._row} on and {self._time_kind} before, expected "
+                f"times of one kind: they have no common order"
+            )
+        self._time_kind = times.kind
+        self._times.append(times.values)
+
+    def _add_labels(self, name: str, values: list[Any], codes: list[int], known: dict[int, tuple[Any, str]]) -> None:
         """Notes the label of each key, which one of its rows at least must have."""
-        for row, (code, value) in enumerate(zip(codes, values, strict=True), self.rows + 1):
+        for row, (code, value) in enumerate(zip(codes, values, strict=True), self._row):
             before = known.get(code)
             if before is not None and before[0] == value:
                 continue
@@ -65,11 +86,11 @@ class LongTable:
             if label is None:
                 continue
             if before is None:
-                known[code] = value, row
+                known[code] = value, f"row {row}{self._file}"
             elif label_name(before[0]) != label:
                 key = list(self._keys)[code]
                 raise ValueError(
-                    f"{key!r} of column {self.roles.key!r} has the label {before[0]!r:.40} in row {before[1]} and "
+                    f"{key!r} of column {self.roles.key!r} has the label {before[0]!r:.40} in {before[1]} and "
                     f"{value!r:.40} in row {row} of column {name!r}, expected one label for each sequence: does "
                     f"another column tell the sequences apart (--key), or is this no label but a feature?"
                 )
@@ -94,13 +115,13 @@ class LongTable:
             )
         order = np.argsort(codes, kind="stable")
         if self._times:
-            times = np.concatenate(self._times)
+            times = times_in_one(self._times, self.roles.time or "")
             order = np.lexsort((times, codes))
             self._say_ties(codes[order], times[order])
         ends = np.cumsum(np.bincount(codes, minlength=len(keys)))
         sequences = np.split(np.concatenate(self._numbers)[order], ends[:-1])
         labels = {
-            name: [known.get(code, (None, 0))[0] for code in range(len(keys))]
+            name: [known.get(code, (None, ""))[0] for code in range(len(keys))]
             for name, known in zip(self.roles.labels, self._labels, strict=True)
         }
         return sequences, keys, labels

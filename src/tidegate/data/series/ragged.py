@@ -1,5 +1,6 @@
 """Arrays in `.npz` files: all steps end to end with the lengths of the sequences, or one array of three axes."""
 
+import zlib
 from pathlib import Path
 from typing import Any
 from zipfile import BadZipFile, ZipFile
@@ -26,15 +27,17 @@ def read_npz(path: Path) -> tuple[list[Array], npt.NDArray[Any] | None]:
         ValueError: There are no such arrays, or their sizes do not fit each other.
     """
     arrays = _arrays(path)
-    values, lengths, labels = (_one(arrays, names) for names in (VALUES, LENGTHS, LABELS))
+    values, lengths, labels = (_called(arrays, names) for names in (VALUES, LENGTHS, LABELS))
     if values is None:
         raise ValueError(f"the arrays are {', '.join(arrays) or 'none'}, expected values, and lengths")
     if values.dtype.kind not in "fiub":
         raise ValueError(f"values has dtype {values.dtype}, expected numbers")
     values = values.astype(np.result_type(values.dtype, np.float32), copy=False)
-    sequences = list(values) if lengths is None else _cut(values, lengths)
     if lengths is None and values.ndim != 3:
         raise ValueError(f"values has shape {values.shape}, expected [B, T, K], or [N, K] with lengths [B]")
+    sequences = list(values) if lengths is None else _cut(values, lengths)
+    if labels is not None and labels.ndim not in {1, 2}:
+        raise ValueError(f"labels has shape {labels.shape}, expected [B] or [B, C]")
     if labels is not None and len(labels) != len(sequences):
         raise ValueError(f"labels has {len(labels)} rows for {len(sequences)} sequences, expected one for each")
     return sequences, labels
@@ -47,11 +50,11 @@ def _arrays(path: Path) -> dict[str, npt.NDArray[Any]]:
                 raise ValueError(f"it would unpack to more than {_LARGEST:,} bytes")
         with np.load(path, allow_pickle=False) as file:
             return {name: file[name] for name in file.files if name in {*VALUES, *LENGTHS, *LABELS}}
-    except (BadZipFile, EOFError, KeyError) as error:
+    except (BadZipFile, EOFError, KeyError, zlib.error) as error:
         raise ValueError(f"it is no .npz file, or a damaged one: {error}") from None
 
 
-def _one(arrays: dict[str, npt.NDArray[Any]], names: tuple[str, ...]) -> npt.NDArray[Any] | None:
+def _called(arrays: dict[str, npt.NDArray[Any]], names: tuple[str, ...]) -> npt.NDArray[Any] | None:
     """Finds an array by one of its usual names."""
     found = [name for name in names if name in arrays]
     if len(found) > 1:
@@ -69,4 +72,5 @@ def _cut(values: Array, lengths: npt.NDArray[Any]) -> list[Array]:
         raise ValueError(
             f"values has shape {values.shape}, expected [N, K] with N = {lengths.sum()}, the sum of lengths"
         )
-    return np.split(values.reshape(len(values), -1), np.cumsum(lengths)[:-1])
+    steps = values if values.ndim == 2 else values[:, None]
+    return [steps[end - length : end] for length, end in zip(lengths, np.cumsum(lengths), strict=True)]

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from tidegate.data.series.cells import MISSING, is_number_text, moment_of, steps_of
-from tidegate.data.tables.columns import LABEL_NAMES, TEXT_NAMES, guess_label, plain_name, reads_as_texts
+from tidegate.data.tables.columns import LABEL_NAMES, TEXT_NAMES, guess_label, names_in, plain_name, reads_as_texts
 
 KEY_NAMES = (
     ("session", "session_id", "sequence", "sequence_id", "series", "series_id", "key"),
@@ -62,6 +62,11 @@ class Roles:
     time: str | None = None
     labels: tuple[str, ...] = ()
     unused: tuple[str, ...] = ()
+
+    @property
+    def asked(self) -> Asked:
+        """What to ask another table for, so that it is read in the same way."""
+        return Asked(features=self.features, key=self.key, time=self.time, labels=self.labels)
 
     @property
     def needed(self) -> tuple[str, ...]:
@@ -139,13 +144,8 @@ def find_roles(looks: Looks, asked: Asked, *, need_label: bool) -> Roles:
 
 def split_names(asked: Asked, looks: Looks) -> Asked:
     """Takes texts that list several columns apart."""
-    return replace(asked, features=_split(asked.features, looks), labels=_split(asked.labels, looks))
-
-
-def _split(names: tuple[str, ...], looks: Looks) -> tuple[str, ...]:
-    """Takes a text that is not the name of a column for several names with commas."""
-    parts = [[name] if name in looks.by_name else [part.strip() for part in name.split(",")] for name in names]
-    return tuple(part for several in parts for part in several if part)
+    columns = looks.by_name
+    return replace(asked, features=names_in(asked.features, columns), labels=names_in(asked.labels, columns))
 
 
 def _holds_lists(looks: Looks, asked: Asked) -> bool:

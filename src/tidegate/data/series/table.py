@@ -1,36 +1,22 @@
-"""Sequences of numbers read from tables, whole or part by part."""
+"""Sequences of numbers with what is to be predicted, taken from the columns of a table."""
 
-import os
-import warnings
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
-from itertools import chain
-from pathlib import Path
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from tidegate.data.series.listed import sequences_of
+from tidegate.data.series.listed import alike, sequences_of
 from tidegate.data.series.long import LongTable
-from tidegate.data.series.ragged import read_npz
-from tidegate.data.series.roles import Asked, Looks, Roles, find_roles, look_of, reads_as_series, split_names
-from tidegate.data.series.ts import read_ts
-from tidegate.data.tables.containers import Source
-from tidegate.data.tables.kinds import KINDS, TableWarning
-from tidegate.data.tables.rows import Block, blocks
-from tidegate.data.tables.sources import name_of
-from tidegate.data.tables.survey import can_be_read_twice, survey
+from tidegate.data.series.roles import Asked, Looks, Roles, find_roles, look_of
+from tidegate.data.tables.rows import Block
 from tidegate.data.tables.values import plain_values
 
 Array = npt.NDArray[np.floating[Any]]
 
 NOTHING = Asked()
 """Nothing is known of the columns."""
-
-_READERS = {".ts": read_ts, ".npz": read_npz}
-_ROWS = 1024  # of a part
-_LONG_ROWS = 1 << 16  # of a long table that are read at once
 
 
 @dataclass(frozen=True)
@@ -52,6 +38,16 @@ class Series:
     columns: Block
     schema: Any = None
 
+    def __post_init__(self) -> None:
+        """Checks that each sequence has its labels.
+
+        Raises:
+            ValueError: There are more labels than sequences, or fewer.
+        """
+        for name, values in self.labels.items():
+            if len(values) != len(self.sequences):
+                raise ValueError(f"column {name!r} has {len(values)} labels for {len(self.sequences)} sequences")
+
     def __len__(self) -> int:
         return len(self.sequences)
 
@@ -63,87 +59,22 @@ class Series:
         return names if len(names) == K else tuple(f"{names[0]}[{k}]" for k in range(K))
 
 
-def read(source: Source, asked: Asked = NOTHING, kind: str | None = None, *, need_label: bool = True) -> Series:
-    """Reads all sequences of a table.
-
-    Args:
-        source: A file of a kind that `tables.read` reads, or an open binary stream.
-        asked: What is known of the columns; the others are guessed, see `roles.find_roles`.
-        kind: As in `tables.stream`.
-        need_label: Whether there must be labels.
+def joined(parts: list[Series]) -> Series:
+    """Puts the sequences of several files behind each other; a column that one of them lacks has no values there.
 
     Raises:
-        ImportError: A Parquet file is to be read and pyarrow is missing.
-        OSError: The file cannot be read.
-        ValueError: The file is damaged or has no rows, a column is not there or cannot be guessed, a cell holds no
-            number, or a key of a long table has several labels.
+        ValueError: They have different features.
     """
-    parts = list(stream(source, asked, kind, need_label=need_label, size=None, others=False))
-    if not parts:
-        raise ValueError(f"{name_of(source)}: there are no rows")
-    return parts[0]
-
-
-def stream(
-    source: Source,
-    asked: Asked = NOTHING,
-    kind: str | None = None,
-    *,
-    need_label: bool = False,
-    size: int | None = _ROWS,
-    others: bool = True,
-    typed: bool = False,
-) -> Iterator[Series]:
-    """Reads sequences part by part, as their rows come in; those of a long table in one part.
-
-    Args:
-        source: As in `read`.
-        asked: As in `read`.
-        kind: As in `read`.
-        need_label: As in `read`.
-        size: The most rows of a part; None for the whole table at once.
-        others: Whether columns that hold neither sequences nor labels are of use.
-        typed: As in `tables.stream`.
-
-    Yields:
-        Parts of one sequence or more.
-
-    Raises:
-        ImportError: As in `read`.
-        OSError: As in `read`.
-        ValueError: As in `read`, when the part in question is reached.
-    """
-    if kind is not None and kind not in KINDS:
-        raise ValueError(f"the kind of table is {kind!r}, expected one of {', '.join(KINDS)}")
-    try:
-        if kind is None and (reader := _reader_of(source)):
-            yield _chosen(_of_arrays(*reader(Path(source)), need_label=need_label), asked)  # type: ignore[arg-type]
-            return
-        known = survey(source, kind, typed=typed, whole=size is None, some=True)
-        looks = _looks(known.sample, known.schema) if known and known.sample else None
-        pieces: Iterator[Block] | None = None
-        if looks is None:  # a pipe: its first rows say what its columns are
-            pieces = blocks(source, kind, size)
-            first = next(pieces, None)
-            if first is None:
-                return
-            looks, pieces = _looks(_sampled(first), None), chain([first], pieces)
-        roles = find_roles(looks, asked, need_label=need_label)
-        if roles.key is not None:
-            yield _whole(pieces or blocks(source, kind, _LONG_ROWS, roles.needed), roles)
-            return
-        first_row = 1
-        for block in pieces or blocks(source, kind, size, None if others else roles.needed):
-            columns = known.completed(block) if known and others else block
-            sequences = sequences_of(columns, roles.features, first_row)
-            labels = {name: plain_values(columns[name]) for name in roles.labels}
-            columns = known.typed(columns) if known and typed else columns
-            if not typed:
-                columns = {name: plain_values(values) for name, values in columns.items()} if others else labels
-            yield Series(sequences, labels, roles, columns, known.schema if known and typed else None)
-            first_row += len(sequences)
-    except ValueError as error:
-        raise ValueError(f"{name_of(source)}: {error}") from None
+    roles = parts[0].roles
+    sequences = [sequence for part in parts for sequence in part.sequences]
+    if len(roles.features) == 1:
+        sequences = alike(sequences, roles.features[0], 1)
+    labels = {name: [value for part in parts for value in part.labels[name]] for name in parts[0].labels}
+    names = dict.fromkeys(name for part in parts for name in part.columns)
+    columns = {
+        name: [value for part in parts for value in part.columns.get(name, [None] * len(part))] for name in names
+    }
+    return Series(sequences, labels, roles, columns)
 
 
 def series_of(block: Block, asked: Asked = NOTHING, *, need_label: bool = True) -> Series:
@@ -151,109 +82,39 @@ def series_of(block: Block, asked: Asked = NOTHING, *, need_label: bool = True) 
 
     Args:
         block: Its columns, lists or arrays of Arrow, of one row or more.
-        asked: As in `read`.
-        need_label: As in `read`.
+        asked: As in `reading.read`.
+        need_label: As in `reading.read`.
 
     Raises:
-        ValueError: As in `read`.
+        ValueError: As in `reading.read`.
     """
-    roles = find_roles(_looks_of_block(block), asked, need_label=need_label)
+    roles = find_roles(looks_of_block(block), asked, need_label=need_label)
     if roles.key is not None:
-        return _whole(iter([block]), roles)
+        table = LongTable(roles)
+        table.add(block)
+        return whole(table)
     labels = {name: plain_values(block[name]) for name in roles.labels}
     return Series(sequences_of(block, roles.features), labels, roles, labels)
 
 
-def _reader_of(source: Source) -> Any:
-    """Returns what reads a file that is no table, by its suffix."""
-    return _READERS.get(Path(source).suffix.lower()) if isinstance(source, str | os.PathLike) else None
-
-
-def _of_arrays(sequences: list[Array], labels: Any, *, need_label: bool) -> Series:
-    """Makes what a table would be of sequences and their labels: columns `case`, counted from 1, and `label`.
-
-    Raises:
-        ValueError: There is no sequence, or there are no labels where they are needed.
-    """
-    if not sequences:
-        raise ValueError("there are no sequences")
-    if need_label and labels is None:
-        raise ValueError("there are no labels")
-    K = max((sequence.shape[1] for sequence in sequences if len(sequence)), default=0)
-    if wrong := next((b for b, sequence in enumerate(sequences, 1) if sequence.shape[1] != K), None):
-        raise ValueError(
-            f"sequence {wrong} has {sequences[wrong - 1].shape[1]} features, expected {K} as the others have"
-        )
-    several = [np.asarray(labels)] if np.ndim(labels) == 1 else list(np.asarray(labels).T) if np.ndim(labels) else []
-    names = ["label"] if len(several) == 1 else [f"label_{c}" for c in range(len(several))]
-    known = {name: column.tolist() for name, column in zip(names, several, strict=True)}
-    roles = Roles(features=tuple(f"dim_{k}" for k in range(K)), labels=tuple(known) if need_label else ())
-    return Series(sequences, known if need_label else {}, roles, {"case": list(range(1, len(sequences) + 1)), **known})
-
-
-def _chosen(found: Series, asked: Asked) -> Series:
-    """Takes the features that are asked for.
-
-    Raises:
-        ValueError: There are no such features or labels, or a key or a time is asked for.
-    """
-    looks = Looks(dict.fromkeys((*found.roles.features, *found.labels), "number"), {})
-    asked = split_names(asked, looks)
-    for name in (*asked.features, *(asked.labels if found.labels else ()), asked.key, asked.time):
-        if name is not None and name not in looks.by_name:
-            raise ValueError(f"there is no {name!r}; there are {', '.join(map(repr, looks.by_name))}")
-    features = asked.features or found.roles.features
-    chosen = [found.roles.features.index(name) for name in features]
-    roles = replace(found.roles, features=features)
-    sequences = found.sequences if features == found.roles.features else [x[:, chosen] for x in found.sequences]
-    return replace(found, sequences=sequences, roles=roles)
-
-
-def _whole(pieces: Iterator[Block], roles: Roles) -> Series:
-    """Puts a long table together."""
-    table = LongTable(roles)
-    for block in pieces:
-        table.add(block)
+def whole(table: LongTable) -> Series:
+    """Takes the sequences of a long table whose rows are all there."""
     sequences, keys, labels = table.sequences()
-    return Series(sequences, labels, roles, {roles.key or "": keys, **labels})
+    return Series(sequences, labels, table.roles, {table.roles.key or "": keys, **labels})
 
 
-def holds_series(source: Source, kind: str | None = None) -> bool:
-    """Whether a table obviously holds sequences of numbers and no texts, see `roles.reads_as_series`.
-
-    A pipe, which can be read once only, is not looked into.
-
-    Raises:
-        ImportError: As in `read`.
-        OSError: As in `read`.
-        ValueError: The file is damaged.
-    """
-    if _reader_of(source):
-        return True
-    if not can_be_read_twice(source):
-        return False
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", TableWarning)  # it will be said when the rows are read
-        first = next(blocks(source, kind, _ROWS), None)
-    return first is not None and reads_as_series(_looks_of_block(first))
-
-
-def _sampled(block: Block) -> Block:
-    return {name: plain_values(values[:_ROWS]) for name, values in block.items()}
-
-
-def _looks_of_block(block: Block) -> Looks:
+def looks_of_block(block: Block) -> Looks:
     """Looks at the columns of some rows."""
     kinds = {name: values.type for name, values in block.items() if hasattr(values, "type")}
     sample = {name: plain_values(values) if _is_short(kinds.get(name)) else [] for name, values in block.items()}
-    return _looks(sample, kinds)
+    return looks_of(sample, kinds)
 
 
 def _is_short(kind: Any) -> bool:
     return kind is None or _of_arrow(kind) != "lists"
 
 
-def _looks(sample: Mapping[str, Any], schema: Any) -> Looks:
+def looks_of(sample: Mapping[str, Any], schema: Any) -> Looks:
     """Looks at columns: by Arrow's types where these are known, by their values where they are not, or are text."""
     kinds = schema if isinstance(schema, dict) else {field.name: field.type for field in schema or ()}
     by_type = {name: _of_arrow(kind) for name, kind in kinds.items()}

@@ -14,12 +14,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from tidegate.data.series.cells import numbers_of, time_of
+from tidegate.data.series.cells import numbers_of, times_of
 
 Array = npt.NDArray[np.float64]
 
 _PAIR = re.compile(r"\(([^()]*),([^(),]*)\)")
-_COLON = re.compile(r":(?![^()]*\))")
+_MARK = re.compile(r"[():]")
 
 
 def read_ts(path: Path) -> tuple[list[Array], list[str] | None]:
@@ -45,7 +45,7 @@ def read_ts(path: Path) -> tuple[list[Array], list[str] | None]:
             if not line or line.startswith("#"):
                 continue
             try:
-                parts = _parts(line, header.get("dimensions"), labelled=labelled)
+                parts = _parts(line, header.get("dimensions"), labelled=labelled, timed=timed)
                 label = parts.pop().strip() if labelled else ""
                 if classes and label not in classes:
                     raise ValueError(f"the label is {label!r:.40}, expected one of {', '.join(classes[:8])}")  # noqa: TRY301
@@ -80,14 +80,30 @@ def _read_header(lines: Iterator[tuple[int, str]], header: dict[str, str]) -> No
     raise ValueError("there is no line @data, expected one above the sequences")
 
 
-def _parts(line: str, dimensions: str | None, *, labelled: bool) -> list[str]:
+def _parts(line: str, dimensions: str | None, *, labelled: bool, timed: bool) -> list[str]:
     """Cuts a line at its colons, those of times aside: a label may have some too if the dimensions are counted."""
     count = int(dimensions) if dimensions and dimensions.isdecimal() else 0
-    parts = _COLON.split(line, count if labelled else 0)
+    most = count if labelled and count else -1
+    parts = _split_timed(line, most) if timed else line.split(":", most)
     if len(parts) <= labelled or (count and len(parts) != count + labelled):
         expected = f"{count or 'some'} dimensions" + " and a label" * labelled
         raise ValueError(f"it has {len(parts)} parts with colons between them, expected {expected}")
     return parts
+
+
+def _split_timed(line: str, most: int) -> list[str]:
+    """Cuts a line at its colons but those in brackets, as times of day have them; at most so often, unless it is -1."""
+    parts: list[str] = []
+    begin, inside = 0, False
+    for mark in _MARK.finditer(line):
+        if len(parts) == most:
+            break
+        if mark[0] != ":":
+            inside = mark[0] == "("
+        elif not inside:
+            parts.append(line[begin : mark.start()])
+            begin = mark.end()
+    return [*parts, line[begin:]]
 
 
 def _steps(parts: list[str]) -> Array:
@@ -104,13 +120,23 @@ def _steps(parts: list[str]) -> Array:
 def _timed(parts: list[str]) -> Array:
     """Reads dimensions with times: a step for each time that occurs, and NaN where a dimension has no number."""
     found: list[dict[Any, float]] = []
+    kinds: set[str] = set()
     for k, part in enumerate(parts):
         rest = _PAIR.sub("", part).strip(" ,")
         if rest:
             raise ValueError(f"dimension {k} has {rest!r:.40}, expected (time,number)")
         pairs = _PAIR.findall(part)
         numbers = numbers_of([number for _, number in pairs], f"dimension {k}")
-        times = [time_of(time, n, f"dimension {k}") for n, (time, _) in enumerate(pairs, 1)]
-        found.append(dict(zip(times, numbers.tolist(), strict=True)))
+        times = times_of([time for time, _ in pairs], f"dimension {k}")
+        kinds |= {times.kind} if pairs else set()
+        found.append({})
+        for time, number, (text, _) in zip(times.values.tolist(), numbers.tolist(), pairs, strict=True):
+            if time in found[-1]:
+                raise ValueError(f"dimension {k} has several numbers at the time {text.strip()!r:.40}, expected one")
+            found[-1][time] = number
+    if len(kinds) > 1:
+        raise ValueError(f"its times are {' and '.join(sorted(kinds))}, expected times of one kind")
     steps = sorted(set().union(*found))
-    return np.array([[one.get(time, np.nan) for one in found] for time in steps]).reshape(len(steps), len(found))
+    return np.array([[numbers.get(time, np.nan) for numbers in found] for time in steps]).reshape(
+        len(steps), len(found)
+    )

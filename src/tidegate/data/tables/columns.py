@@ -1,7 +1,7 @@
 """Which column of a table holds the texts and which the labels."""
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
@@ -87,6 +87,12 @@ def column_of(columns: Columns, name: str) -> Sequence[Any] | None:
     for field in fields:
         values = [value.get(field) if isinstance(value, dict) else None for value in values]
     return values if any(value is not None for value in values) else None
+
+
+def names_in(names: Iterable[str], columns: Collection[str]) -> tuple[str, ...]:
+    """Takes a text that is not the name of a column for several names with commas between them."""
+    parts = [[name] if name in columns else [part.strip() for part in name.split(",")] for name in names]
+    return tuple(part for several in parts for part in several if part)
 
 
 def plain_name(name: str) -> str:

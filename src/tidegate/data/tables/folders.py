@@ -10,6 +10,7 @@ from tidegate.data.tables.columns import guess_columns
 from tidegate.data.tables.containers import Source
 from tidegate.data.tables.kinds import KINDS, kind_by_name
 from tidegate.data.tables.rows import Block, blocks
+from tidegate.data.tables.sources import name_of
 from tidegate.data.tables.survey import survey
 from tidegate.data.tables.table import Table, columns_of, gathered
 
@@ -91,6 +92,29 @@ def stream(
         yield from table.stream(
             each, kind, text=text, label=label, need_label=need_label, size=size, others=others, typed=typed
         )
+
+
+def names_of_columns(source: Source, kind: str | None = None) -> list[str]:
+    """Names the columns of a table, those of the first file with rows of several; none of a pipe, which is read once.
+
+    Args:
+        source: As in `stream`.
+        kind: As in `stream`.
+
+    Raises:
+        ImportError: As in `stream`.
+        OSError: As in `stream`.
+        ValueError: The file is damaged.
+    """
+    files = files_of(source)
+    for each in [source] if files is None else files:
+        try:
+            known = survey(each, kind, typed=False, whole=False, some=True)
+        except ValueError as error:
+            raise ValueError(f"{name_of(each)}: {error}") from None
+        if known and known.sample:
+            return list(known.sample)
+    return []
 
 
 def files_of(source: Source) -> list[str] | None:

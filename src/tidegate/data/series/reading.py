@@ -1,0 +1,190 @@
+"""Sequences of numbers read from tables, whole or part by part: files, folders and patterns of files, streams."""
+
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import chain
+from pathlib import Path
+
+from tidegate.data.series.archives import is_archive, read_archive
+from tidegate.data.series.listed import sequences_of
+from tidegate.data.series.long import LongTable
+from tidegate.data.series.roles import Asked, Looks, Roles, find_roles, reads_as_series
+from tidegate.data.series.table import NOTHING, Series, joined, looks_of, looks_of_block, whole
+from tidegate.data.tables.containers import Source
+from tidegate.data.tables.folders import files_of
+from tidegate.data.tables.kinds import KINDS, TableWarning
+from tidegate.data.tables.rows import Block, blocks
+from tidegate.data.tables.sources import name_of
+from tidegate.data.tables.survey import Survey, can_be_read_twice, survey
+from tidegate.data.tables.values import plain_values
+
+_ROWS = 1024  # of a part
+_LONG_ROWS = 1 << 16  # of a long table that are read at once
+
+
+def read(
+    source: Source, asked: Asked = NOTHING, kind: str | None = None, *, need_label: bool = True, others: bool = False
+) -> Series:
+    """Reads all sequences of a table.
+
+    Args:
+        source: A file of a kind that `tables.read` reads, an open binary stream, a folder, or a pattern such as
+            `data/*.parquet`; the rows of a key of a long table may stand in several files.
+        asked: What is known of the columns; the others are guessed, see `roles.find_roles`. Of several files, the first
+            one with rows says what the columns are.
+        kind: As in `tables.stream`.
+        need_label: Whether there must be labels.
+        others: Whether columns that hold neither sequences nor labels are of use.
+
+    Raises:
+        ImportError: A Parquet file is to be read and pyarrow is missing.
+        OSError: The file cannot be read.
+        ValueError: The file is damaged or has no rows, a column is not there or cannot be guessed, a cell holds no
+            number, or a key of a long table has several labels.
+    """
+    parts = list(stream(source, asked, kind, need_label=need_label, size=None, others=others))
+    with _named(source):
+        if not parts:
+            raise ValueError("there are no rows")
+        return parts[0] if len(parts) == 1 else joined(parts)
+
+
+def stream(
+    source: Source,
+    asked: Asked = NOTHING,
+    kind: str | None = None,
+    *,
+    need_label: bool = False,
+    size: int | None = _ROWS,
+    others: bool = True,
+    typed: bool = False,
+) -> Iterator[Series]:
+    """Reads sequences part by part, as their rows come in; those of a long table in one part.
+
+    Args:
+        source: As in `read`.
+        asked: As in `read`.
+        kind: As in `read`.
+        need_label: As in `read`.
+        size: The most rows of a part, which is of one file; None for a part for each file.
+        others: As in `read`.
+        typed: As in `tables.stream`.
+
+    Yields:
+        Parts of one sequence or more.
+
+    Raises:
+        ImportError: As in `read`.
+        OSError: As in `read`.
+        ValueError: As in `read`, when the part in question is reached.
+    """
+    if kind is not None and kind not in KINDS:
+        raise ValueError(f"the kind of table is {kind!r}, expected one of {', '.join(KINDS)}")
+    files = files_of(source)
+    roles, table, count = None, None, 0
+    for each in [source] if files is None else files:
+        with _named(each):
+            if kind is None and is_archive(each):
+                wanted = asked if roles is None else roles.asked
+                part = read_archive(Path(each), wanted, need_label=need_label, first=count + 1)  # type: ignore[arg-type]
+                roles, count = part.roles, count + len(part)
+                yield part
+                continue
+            found = _look_into(each, kind, size=size, typed=typed)
+            if found is None:
+                continue
+            if roles is None:
+                roles = find_roles(found.looks, asked, need_label=need_label)
+                table = None if roles.key is None else LongTable(roles)
+            if missing := next((name for name in roles.needed if name not in found.looks.by_name), None):
+                raise ValueError(f"there is no column {missing!r}, which other files have")
+            if table is None:
+                yield from _listed(found, roles, size, others=others, typed=typed)
+                continue
+            table.begin("" if files is None else str(each))
+            for block in found.blocks(_LONG_ROWS, roles.needed):
+                table.add(block)
+    if table:
+        with _named(source):
+            yield whole(table)
+
+
+@contextmanager
+def _named(source: Source) -> Iterator[None]:
+    """Puts what is read in front of errors about it."""
+    try:
+        yield
+    except ValueError as error:
+        raise ValueError(f"{name_of(source)}: {error}") from None
+
+
+@dataclass(frozen=True)
+class _Found:
+    """A table that has been looked into.
+
+    Attributes:
+        looks: What its columns look like.
+        known: What was found out about the whole of it; None for a pipe.
+        blocks: Reads its rows, at most so many at once, and of the columns those that are named, or all of them.
+    """
+
+    looks: Looks
+    known: Survey | None
+    blocks: Callable[..., Iterator[Block]]
+
+
+def _look_into(source: Source, kind: str | None, *, size: int | None, typed: bool) -> _Found | None:
+    """Looks at the columns of a table; None if it has no rows."""
+    known = survey(source, kind, typed=typed, whole=size is None, some=True)
+    if known and known.sample:
+        looks = looks_of(known.sample, known.schema)
+        return _Found(looks, known, lambda size, names=None: blocks(source, kind, size, names))
+    pieces = blocks(source, kind, size)  # a pipe: its first rows say what its columns are
+    first = next(pieces, None)
+    if first is None:
+        return None
+    return _Found(looks_of(_sampled(first), None), known, lambda size, names=None: chain([first], pieces))
+
+
+def _listed(found: _Found, roles: Roles, size: int | None, *, others: bool, typed: bool) -> Iterator[Series]:
+    """Reads a table with a sequence a row."""
+    first_row, known = 1, found.known
+    for block in found.blocks(size, None if others else roles.needed):
+        columns = known.completed(block) if known and others else block
+        sequences = sequences_of(columns, roles.features, first_row)
+        labels = {name: plain_values(columns[name]) for name in roles.labels}
+        columns = known.typed(columns) if known and typed else columns
+        if not typed:
+            columns = {name: plain_values(values) for name, values in columns.items()} if others else labels
+        yield Series(sequences, labels, roles, columns, known.schema if known and typed else None)
+        first_row += len(sequences)
+
+
+def _sampled(block: Block) -> Block:
+    return {name: plain_values(values[:_ROWS]) for name, values in block.items()}
+
+
+def holds_series(source: Source, kind: str | None = None) -> bool:
+    """Whether a table obviously holds sequences of numbers and no texts, see `roles.reads_as_series`.
+
+    Of several files the first one with rows decides. A pipe, which can be read once only, is not looked into.
+
+    Raises:
+        ImportError: As in `read`.
+        OSError: As in `read`.
+        ValueError: The file is damaged.
+    """
+    files = files_of(source)
+    for each in [source] if files is None else files:
+        if is_archive(each):
+            return True
+        if not can_be_read_twice(each):
+            return False
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", TableWarning)  # it will be said when the rows are read
+            first = next(blocks(each, kind, _ROWS), None)
+        if first is not None:
+            return reads_as_series(looks_of_block(first))
+    return False
