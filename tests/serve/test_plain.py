@@ -6,7 +6,14 @@ from typing import Any
 import numpy as np
 import pytest
 
+pytest.importorskip("fastapi")
+
 from tidegate.models.network import Network
+from tidegate.serve.limits import Limits
+from tidegate.serve.metrics import Metrics
+from tidegate.serve.plain import Inputs, rows_of
+from tidegate.serve.refusals import Refusal
+from tidegate.serve.served import Served
 
 TEXTS = ["a good film", "a bad film", "", "unknown words, and a film"]
 SEQUENCES = [[[1.0, 2.0], [3.0, None], [0.5, -1.0]], [[4.0, None]]]
@@ -140,3 +147,10 @@ def test_the_interface_is_described(ask: Ask, port: int) -> None:
     example = found["components"]["schemas"][schema["$ref"].rpartition("/")[2]]["examples"][0]
     assert ask(port, "/predict", example).status == 200
     assert "Predictions" in found["components"]["schemas"]
+
+
+def test_sequences_are_counted_first(models: Models) -> None:
+    """Too many sequences are refused before each becomes an array."""
+    served = Served("sensors", models["sensors"], Limits(rows=2), Metrics())
+    with pytest.raises(Refusal, match="3 texts or sequences, expected at most 2"):
+        rows_of(served, Inputs(sequences=[[], [[1.0], [2.0, 3.0]], []]))

@@ -192,6 +192,7 @@ def rows_of(served: Served, inputs: Inputs) -> list[Any]:
         raise Refusal(422, f"the request holds {name}, expected {expected}: {served.name} is {served.model.described}")
     value: Any = getattr(inputs, name)
     rows = value if name.endswith("s") else [value]
+    served.check_count(len(rows))  # before each becomes an array
     return rows if served.reads_texts else [_array(i, row) for i, row in enumerate(rows)]
 
 

@@ -94,15 +94,22 @@ class Served:
         if batcher is None:
             can = ", ".join(self._batchers)
             raise Refusal(400, f"{self.name} is a model for {self.model.config.task} and cannot {task}: it can {can}")
-        limits = self.limits
-        if len(rows) > limits.rows:
-            raise Refusal(413, f"the request has {len(rows):,} texts or sequences, expected at most {limits.rows:,}")
-        longest, unit = (limits.characters, "characters") if self.reads_texts else (limits.steps, "steps")
+        self.check(rows)
+        return await batcher.ask(rows)
+
+    def check_count(self, count: int) -> None:
+        """Raises a Refusal if a request has so many rows that none of them is looked at."""
+        if count > self.limits.rows:
+            raise Refusal(413, f"the request has {count:,} texts or sequences, expected at most {self.limits.rows:,}")
+
+    def check(self, rows: Sequence[Any]) -> None:
+        """Raises a Refusal if there are too many rows, or one of them is too long."""
+        self.check_count(len(rows))
+        longest, unit = (self.limits.characters, "characters") if self.reads_texts else (self.limits.steps, "steps")
         for i, row in enumerate(rows):
             size = len(row) if self.steps_first else row.shape[-1]
             if size > longest:
                 raise Refusal(413, f"row {i} has {size:,} {unit}, expected at most {longest:,}")
-        return await batcher.ask(rows)
 
     def scored(self, scores: Array) -> list[Scored]:
         """Says what scores [B, C] mean."""
