@@ -105,7 +105,7 @@ def serve(
     hosts = _hosts(host, token)
     loaded = {name: tidegate.load(path) for name, path in _named(models).items()}
     folder = server.StateFolder(state_folder, power_loss=power_loss) if state_folder else None
-    sessions = server.Sessions(loaded, folder, max_sessions=max_sessions, idle_seconds=session_idle)
+    sessions = server.Sessions(loaded, folder, max_sessions=max_sessions, idle_seconds=session_idle, queue=limits.queue)
     line = _write_line if log else None
     app = server.create_app(loaded, page=page, hosts=hosts, token=token, limits=limits, log=line, sessions=sessions)
     taken = server.listen(host, port)

@@ -60,7 +60,7 @@ def create_app(
         ValueError: There is no model, or the one of the page reads no texts.
     """
     limits, metrics = limits or Limits(), Metrics()
-    sessions = Sessions(models) if sessions is None else sessions
+    sessions = Sessions(models, queue=limits.queue) if sessions is None else sessions
     metrics.watch_sessions(lambda: sessions.count)
     served = Models(models, limits, metrics)
     # The pages of API documentation would fetch scripts from elsewhere.

@@ -55,7 +55,7 @@ def decode(tensor: InputTensor, binary: memoryview | None) -> npt.NDArray[Any] |
     try:
         return array.reshape(tensor.shape)
     except (ValueError, OverflowError):  # without elements an axis may be of any length
-        raise _wrong(tensor, f"has the shape {str(tensor.shape):.80}, expected axes that an array can have") from None
+        raise _wrong(tensor, f"has the shape {tensor.shape!s:.80}, expected axes that an array can have") from None
 
 
 def encode(datatype: str, values: Sequence[Any] | npt.NDArray[Any], binary: bool) -> tuple[list[Any], bytes]:
