@@ -67,6 +67,10 @@ class Batcher:
             self._work = asyncio.create_task(self._go_on())
         return await asked.answers
 
+    def close(self) -> None:
+        """Ends the thread, after the batch that it reads."""
+        self._thread.shutdown(wait=False)
+
     async def _go_on(self) -> None:
         """Reads batches until nobody waits."""
         loop = asyncio.get_running_loop()
