@@ -122,7 +122,7 @@ class ModelReady(TypedDict):
     ready: bool
 
 
-class Sessions(Protocol):
+class Sequences(Protocol):
     """What answers requests that are part of a sequence, whose model remembers what came before."""
 
     def __call__(
@@ -159,7 +159,7 @@ class Infer(Thin):
 class Inference:
     """The endpoints of the protocol."""
 
-    def __init__(self, models: Models, sessions: Sessions | None = None) -> None:
+    def __init__(self, models: Models, sessions: Sequences | None = None) -> None:
         """Serves models.
 
         Args:

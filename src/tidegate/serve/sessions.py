@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any, NamedTuple
 
+from tidegate.serve.batching import hand_over
 from tidegate.serve.limits import Limits
 from tidegate.serve.refusals import FAILED, Refusal
 from tidegate.stream.parts import Array, Streamable
@@ -218,8 +219,7 @@ class Sessions:
                 LOG.exception("a batch of steps failed")
                 results = [SessionError(500, FAILED)] * len(batch)
             for (_, future), result in zip(batch, results, strict=True):
-                if not future.done():  # else nobody waits for it any more
-                    _hand_over(future, result)
+                hand_over(future, result)
 
     def _take(self) -> list[tuple[Step, asyncio.Future[Reply]]]:
         """Takes what waits, up to the second step of one session."""
@@ -375,13 +375,6 @@ class Sessions:
         place = model, key
         goes_on = place in self._records and place not in self._anew
         return self._folder.load(place) if self._folder and goes_on else None
-
-
-def _hand_over(future: asyncio.Future[Reply], result: Result) -> None:
-    if isinstance(result, SessionError):
-        future.set_exception(result)
-    else:
-        future.set_result(result)
 
 
 def _sequence_key(sequence_id: object) -> str:
