@@ -143,3 +143,17 @@ def test_an_open_address_needs_a_token(
     made, opened = served
     assert (made["token"], made["hosts"]) == ("correct-horse", ("*",))
     assert opened == {"opened": out.split()[3] + "?token=correct-horse"}
+
+
+@pytest.mark.parametrize(("host", "name"), [("127.0.0.2", "127.0.0.2"), ("0:0:0:0:0:0:0:1", "[0:0:0:0:0:0:0:1]")])
+def test_an_address_of_this_machine_is_a_name_of_the_server(
+    shell: Shell, served: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch, host: str, name: str
+) -> None:
+    """Who listens on another address that only this machine has can be called by it."""
+    from tidegate import serve
+
+    listen = serve.listen
+    monkeypatch.setattr(serve, "listen", lambda _, port: listen("127.0.0.1", port))
+    assert shell(f"serve model.safetensors --port 0 --host {host}")[0] == 0
+    assert name in served[0]["hosts"]
+    assert "127.0.0.1" in served[0]["hosts"]

@@ -11,6 +11,7 @@ import pytest
 pytest.importorskip("fastapi")
 
 from tidegate.models.network import Network
+from tidegate.serve.app import create_app
 from tidegate.serve.batching import Batcher
 from tidegate.serve.limits import Limits
 from tidegate.serve.metrics import Metrics
@@ -116,3 +117,33 @@ def test_answers_do_not_depend_on_the_batch(ask: Callable[..., Any], port: int, 
     lines = dict(line.rsplit(" ", 1) for line in found.splitlines())
     assert float(lines[counted.format("sum")]) == 240
     assert float(lines[counted.format("count")]) < 240
+
+
+def test_threads_end_with_the_application(models: Mapping[str, Network]) -> None:
+    """An application that is closed leaves no thread that reads."""
+
+    def threads() -> set[threading.Thread]:
+        return {each for each in threading.enumerate() if each.name.startswith(("tidegate-batch", "sessions"))}
+
+    before = threads()
+    app = create_app(models)
+
+    async def ask() -> dict[str, Any]:
+        sent: list[Any] = []
+        body = [{"type": "http.request", "body": b'{"text": "a good film"}', "more_body": False}]
+
+        async def receive() -> Any:
+            return body.pop()
+
+        async def send(message: Any) -> None:
+            sent.append(message)
+
+        scope = {"type": "http", "method": "POST", "path": "/predict", "headers": [(b"host", b"localhost")]}
+        async with app.router.lifespan_context(app):
+            await app(scope, receive, send)
+        return dict(sent[0])
+
+    assert asyncio.run(ask())["status"] == 200
+    for thread in threads() - before:
+        thread.join(20)
+        assert not thread.is_alive()

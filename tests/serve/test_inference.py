@@ -1,6 +1,8 @@
 """The Open Inference Protocol, as bytes: descriptions, tensors as JSON and behind it, and what is refused."""
 
+import asyncio
 import json
+import tracemalloc
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -8,7 +10,15 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
+pytest.importorskip("fastapi")
+
+from tidegate.models.config import NetworkConfig
 from tidegate.models.network import Network
+from tidegate.serve.inference import Inference, Question
+from tidegate.serve.limits import Limits
+from tidegate.serve.metrics import Metrics
+from tidegate.serve.models import Models as ServedModels
+from tidegate.serve.refusals import Refusal
 
 TEXTS = ["a good film", "ein schöner Film", ""]
 INFER = "/v2/models/reviews/infer"
@@ -153,6 +163,8 @@ def test_sequences_of_requests_go_to_sessions(start: Any, ask: Ask, models: Mode
     assert "sequence" in ask(port, "/v2").json["extensions"]
 
 
+# What names no sequence; 0 and the empty string say that there is none.
+WRONG_IDS: tuple[Any, ...] = (-1, 2**64, "x" * 129, [], {}, None, True, False, 1.5, 0.0)
 NUMBERS = {"name": "sequence", "shape": [1, 1, 2], "datatype": "FP32", "data": [1, 2]}
 SIZED = {"name": "text", "shape": [1], "datatype": "BYTES"}
 
@@ -167,7 +179,12 @@ SIZED = {"name": "text", "shape": [1], "datatype": "BYTES"}
         ({"inputs": [text_input(["a"]), NUMBERS]}, "expected 'text' of 'text'"),
         ({"inputs": [text_input(["a"], shape=[2])]}, "has 1 elements, expected 2 for its shape [2]"),
         ({"inputs": [text_input(["a"], shape=[-1])]}, "inputs.0.shape.0: Input should be greater than or equal to 0"),
-        ({"inputs": [text_input(["a"], shape=[2**70])]}, "has 1 elements"),
+        ({"inputs": [text_input(["a"], shape=[2**62])]}, "has 1 elements"),
+        ({"inputs": [text_input(["a"], shape=[2**70])]}, "inputs.0.shape.0: Input should be less than"),
+        *(
+            ({"inputs": [text_input(["a"])], "parameters": {"sequence_id": wrong}}, "sequence_id is")
+            for wrong in WRONG_IDS
+        ),
         ({"inputs": [text_input(["a"], datatype="FP64")]}, "the datatype 'FP64', expected one of BYTES, FP32"),
         ({"inputs": [text_input(["a"], datatype="FP32")]}, "has data that are no numbers of the datatype FP32"),
         ({"inputs": [text_input([5])]}, "has 5 in its data, expected texts"),  # type: ignore[list-item]
@@ -210,6 +227,8 @@ def test_a_wrong_question_is_refused(ask: Ask, port: int, question: Any, error: 
         ({"data": [[1], [2, 3]]}, "lists of different lengths"),
         ({"data": [10**400, 1]}, "no numbers"),
         ({"data": []}, "has 0 elements, expected 2"),
+        ({"data": [], "shape": [0, 2**62, 2**62]}, "expected axes that an array can have"),
+        ({"data": [], "shape": [0, 10**30]}, "inputs.0.shape.1: Input should be less than"),
     ],
 )
 def test_wrong_numbers_are_refused(ask: Ask, port: int, change: Any, error: str) -> None:
@@ -257,6 +276,52 @@ def test_wrong_bytes_are_refused(ask: Ask, port: int, size: int, binary: bytes, 
     reply = ask(port, INFER, head + binary, Inference_Header_Content_Length=length or str(len(head)))
     assert reply.status == 400, reply.body
     assert error in reply.json["error"]
+
+
+@pytest.mark.parametrize("sequence_id", [0, ""])
+def test_no_sequence_may_be_said(ask: Ask, port: int, sequence_id: Any) -> None:
+    """What clients send for no sequence is none."""
+    infer(ask, port, {"inputs": [text_input(["a"])], "parameters": {"sequence_id": sequence_id}})
+
+
+def test_rows_without_data_are_counted_first(models: Models) -> None:
+    """Millions of sequences of no steps, which are a few bytes, are refused before each is an array of its own."""
+    inference = Inference(ServedModels(models, Limits(), Metrics()))
+    question = Question.model_validate({"inputs": [NUMBERS | {"shape": [2_000_000, 0, 2], "data": []}]})
+    tracemalloc.start()
+    try:
+        with pytest.raises(Refusal, match="2,000,000 texts or sequences, expected at most 1,024"):
+            asyncio.run(inference.infer("sensors", question))
+        assert tracemalloc.get_traced_memory()[1] < 1_000_000
+    finally:
+        tracemalloc.stop()
+
+
+def test_a_sequence_has_the_limits_of_a_request(start: Any, ask: Ask, models: Models) -> None:
+    """What a session reads is no longer than what is read without one, and no more of it waits."""
+    port = start(models, limits=Limits(characters=10, steps=3))
+    begin = {"sequence_id": 5, "sequence_start": True}
+    text = {"inputs": [text_input(["a long film"])], "parameters": begin}
+    numbers = {"inputs": [NUMBERS | {"shape": [1, 4, 2], "data": [0.0] * 8}], "parameters": begin}
+    for model, question, error in (
+        ("reviews", text, "11 characters, expected at most 10"),
+        ("sensors", numbers, "4 steps, expected at most 3"),
+    ):
+        reply = ask(port, f"/v2/models/{model}/infer", question)
+        assert reply.status == 413, reply.body
+        assert error in reply.json["error"]
+
+
+def test_what_is_not_asked_for_is_chosen_by_name(start: Any, ask: Ask, models: Models) -> None:
+    """Without `outputs` a regression returns its numbers, also of a sequence, and an encoder its vector."""
+    config = NetworkConfig(cell="average", task="encoding", labels=(), input_size=2)
+    port = start({"heat": models["heat"], "encoder": Network(config, {})})
+    question = {"inputs": [NUMBERS | {"shape": [1, 2, 1]}]}
+    for parameters in ({}, {"sequence_id": 5, "sequence_start": True}):
+        answer, _ = infer(ask, port, question | {"parameters": parameters}, model="heat")
+        assert [each["name"] for each in answer["outputs"]] == ["values"]
+    answer, _ = infer(ask, port, {"inputs": [NUMBERS]}, model="encoder")
+    assert [(each["name"], each["data"]) for each in answer["outputs"]] == [("embedding", [1.0, 2.0])]
 
 
 @pytest.mark.parametrize("path", ["/v2/models/nobody", "/v2/models/nobody/ready", "/v2/models/reviews/versions/2"])

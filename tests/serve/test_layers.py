@@ -80,6 +80,7 @@ def test_a_browser_gets_a_cookie(ask: Ask, guarded: int) -> None:
         ("/models/sensors/predict", {"sequence": [[1, 2]] * 5}, 413, "5 steps, expected at most 4"),
         ("/models/heat/predict", {"sequence": [[1] * 5, [2] * 5]}, 413, "5 steps, expected at most 4"),
         ("/explain", {"text": "a b c d"}, 413, "4 steps, expected at most 3 to be explained"),
+        ("/explain", {"texts": ["a b", "c d"]}, 413, "4 steps, expected at most 3 to be explained"),
         ("/predict", b" " * 2001, 413, "more than 2,000 bytes"),
     ],
 )

@@ -1,12 +1,22 @@
 """The plain interface: what /predict, /embed and /explain answer, and what they refuse."""
 
+import threading
 from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 import pytest
 
+pytest.importorskip("fastapi")
+
+import pydantic_core
+
 from tidegate.models.network import Network
+from tidegate.serve.limits import Limits
+from tidegate.serve.metrics import Metrics
+from tidegate.serve.plain import Inputs, rows_of
+from tidegate.serve.refusals import Refusal
+from tidegate.serve.served import Served
 
 TEXTS = ["a good film", "a bad film", "", "unknown words, and a film"]
 SEQUENCES = [[[1.0, 2.0], [3.0, None], [0.5, -1.0]], [[4.0, None]]]
@@ -140,3 +150,23 @@ def test_the_interface_is_described(ask: Ask, port: int) -> None:
     example = found["components"]["schemas"][schema["$ref"].rpartition("/")[2]]["examples"][0]
     assert ask(port, "/predict", example).status == 200
     assert "Predictions" in found["components"]["schemas"]
+
+
+def test_sequences_are_counted_first(models: Models) -> None:
+    """Too many sequences are refused before each becomes an array."""
+    served = Served("sensors", models["sensors"], Limits(rows=2), Metrics())
+    with pytest.raises(Refusal, match="3 texts or sequences, expected at most 2"):
+        rows_of(served, Inputs(sequences=[[], [[1.0], [2.0, 3.0]], []]))
+
+
+def test_explanations_are_written_where_they_are_made(ask: Ask, port: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The thread that reads writes their JSON, so that nobody waits for that; only a line is left to do."""
+    writers: list[str] = []
+
+    def to_json(*args: Any, **rest: Any) -> bytes:
+        writers.append(threading.current_thread().name)
+        return pydantic_core.to_json(*args, **rest)
+
+    monkeypatch.setattr("tidegate.serve.served.to_json", to_json)
+    assert len(ask(port, "/explain", {"texts": TEXTS}).json["explanations"]) == len(TEXTS)
+    assert [name.startswith("tidegate-batch") for name in writers] == [True] * len(TEXTS)

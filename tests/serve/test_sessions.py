@@ -14,7 +14,7 @@ pytest.importorskip("fastapi")
 from tidegate import Network, NetworkConfig
 from tidegate.models.text_model import TextModel
 from tidegate.serve.sessions import IDLE_SECONDS, Reply, SessionError, Sessions, Step
-from tidegate.stream.storage import FILE, StateFolder
+from tidegate.stream.storage import FILE, StateFolder, StorageError
 
 Make = Callable[..., TextModel]
 
@@ -257,3 +257,80 @@ def test_a_batch_that_fails_is_answered(serve: Callable[..., Service], monkeypat
         patched.setattr(service.sessions, "_do", broken)
         assert service.status(Step("words", "a", "a", begins=True)) == [500]
     assert service.push("a", "a", begins=True).pushes == 1
+
+
+@pytest.mark.parametrize("stored", [False, True])
+def test_a_start_that_is_refused_costs_no_session(serve: Callable[..., Service], tmp_path: Path, stored: bool) -> None:
+    """A piece that cannot be read leaves the session that it was to replace, in memory and in the folder."""
+    service = serve(tmp_path if stored else None)
+    x = np.random.default_rng(1).standard_normal((4, 3)).astype(np.float32)
+    service.do(Step("numbers", "a", x[:2], begins=True), Step("words", "b", "a good fi", begins=True))
+    wrong = Step("numbers", "a", x[:, :2], begins=True), Step("words", "b", b"\xff\xff", begins=True, ends=True)
+    assert service.status(*wrong, Step("numbers", "c", x[:, :2], begins=True)) == [400, 400, 400]
+    assert service.sessions.count == 2
+    if stored:
+        service.sessions.close()
+        service = serve(tmp_path)
+    replies = service.do(Step("numbers", "a", x[2:]), Step("words", "b", "lm", finishes=True))
+    assert [bits(reply) for reply in replies] == [
+        alone(service.models["numbers"], x),
+        alone(service.models["words"], "a good film"),
+    ]
+    assert [getattr(reply, "pushes", 0) for reply in replies] == [2, 2]
+
+
+@pytest.mark.parametrize("error", [StorageError("the disk is full"), MemoryError()])
+def test_memory_is_never_ahead_of_the_folder(
+    serve: Callable[..., Service], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    """Whatever ends a commit, sessions are as they were last answered; nothing is forgotten later than it should be."""
+    service = serve(tmp_path, idle_seconds=10.0)
+    service.push("a", "a good ", begins=True)
+    service.now = 5
+    service.push("b", "a bad ", begins=True)
+    service.push("c", "a ", begins=True)
+
+    def broken(*_: Any) -> None:
+        raise error
+
+    with monkeypatch.context() as patched:
+        patched.setattr(service.sessions._folder, "commit", broken)
+        expected = 507 if isinstance(error, StorageError) else 500
+        steps = (Step("words", "b", "x ", begins=True), Step("words", "a", "bad "), Step("words", "c", ends=True))
+        assert service.status(*steps, Step("words", "d", "x", begins=True)) == [expected] * 4
+    assert service.sessions.count == 3
+    reply = service.push("b", "film", finishes=True)
+    assert (reply.pushes, bits(reply)) == (2, alone(service.models["words"], "a bad film"))
+    service.now = 11
+    assert service.status(Step("words", "a"), Step("words", "c"), Step("words", "d")) == [404, 200, 404]
+    service.sessions.close()
+    with StateFolder(tmp_path) as states:
+        assert [stored.key for stored in states.sessions()] == ["b", "c"]
+
+
+def test_a_full_queue_refuses_steps(serve: Callable[..., Service]) -> None:
+    """When too many steps wait, the next is told to come again later; those that wait are done."""
+    service = serve(queue=2)
+    replies = service.do(*(Step("words", key, "a", begins=True) for key in "abc"))
+    assert [getattr(each, "status", 200) for each in replies] == [200, 200, 429]
+    assert isinstance(replies[2], SessionError)
+    assert replies[2].headers == {"Retry-After": "1"}
+    assert service.status(Step("words", "c", "a", begins=True)) == [200]
+
+
+def test_a_fault_of_the_server_is_logged(
+    serve: Callable[..., Service], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A client hears that the server failed, and nothing of its insides; the log has those."""
+    service = serve()
+
+    def broken(*_: Any) -> None:
+        raise RuntimeError("the insides")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(service.sessions._pools["words"]._slots, "read", broken)  # type: ignore[union-attr]
+        (error,) = service.do(Step("words", "a", "a", begins=True))
+    assert isinstance(error, SessionError)
+    assert (error.status, str(error)) == (500, "the server failed, and its log says why")
+    assert "the insides" in caplog.text
+    assert "Traceback" in caplog.text

@@ -965,6 +965,31 @@ def test_two_models_stand_side_by_side(
         page.context.close()
 
 
+def test_a_late_answer_of_another_model_is_dropped(
+    tools: Any, chromium: Browser, random_model: Callable[..., TextModel], tmp_path: Path
+) -> None:
+    """What a model answers after another one was chosen is not shown under the name of that."""
+    models = [random_model(cell, texts=[TEXT]) for cell in ("gru", "lstm", "rnn_tanh")]
+    paths = [tmp_path / f"{name}.safetensors" for name in ("first", "second", "third")]
+    for model, path in zip(models, paths, strict=True):
+        model.save(path)
+    with tools.served(*paths) as home:
+        page = tools.opened(chromium, home, viewport={"width": 1280, "height": 2000})
+        shares = [[f"{100 * p:.0f} %" for p in model.predict_proba([TEXT])[0]] for model in models]
+        assert shares[1] != shares[2]
+        late: list[Any] = []
+        page.route("**/api/others/0/words", lambda route: late.extend([route]))
+        with page.expect_request("**/api/others/0/words"):
+            page.fill("#text", TEXT)
+        page.select_option("#other", "1")
+        expect(page.locator("#other-verdict span")).to_have_text(shares[2])
+        with page.expect_response("**/api/others/0/words"):
+            late[0].continue_()
+        page.wait_for_timeout(100)
+        expect(page.locator("#other-verdict span")).to_have_text(shares[2])
+        page.context.close()
+
+
 def test_one_model_stands_alone(look: Open) -> None:
     """There is nothing to compare it with, and nothing is shown."""
     assert not shown(look("gru"), "#beside")

@@ -90,3 +90,16 @@ def test_a_folder_that_cannot_be_used_is_refused(tmp_path: Path) -> None:
         StateFolder(tmp_path)
     with pytest.raises(StorageError, match="cannot keep states"):
         StateFolder(tmp_path / FILE)
+
+
+def test_states_are_readable_by_their_owner_only(tmp_path: Path) -> None:
+    """Also in a folder that was there and is open to others; the log beside the states is no different."""
+    tmp_path.chmod(0o755)
+    before = os.umask(0o022)
+    try:
+        with StateFolder(tmp_path) as folder:
+            folder.commit([(ANN, b"a")])
+            modes = {path.name: path.stat().st_mode & 0o077 for path in tmp_path.iterdir()}
+    finally:
+        os.umask(before)
+    assert modes == {FILE: 0, f"{FILE}-wal": 0}

@@ -22,7 +22,8 @@ ModelsArgument = Annotated[
     list[str], typer.Argument(metavar="MODEL...", help="Model files; NAME=FILE to say what clients call one.")
 ]
 HostOption = Annotated[
-    str, typer.Option(metavar="ADDRESS", help="Where to listen; other machines can reach all but 127.0.0.1.")
+    str,
+    typer.Option(metavar="ADDRESS", help="Where to listen; other machines can reach all but its own, as 127.0.0.1."),
 ]
 PageOption = Annotated[
     str | None,
@@ -105,7 +106,7 @@ def serve(
     hosts = _hosts(host, token)
     loaded = {name: tidegate.load(path) for name, path in _named(models).items()}
     folder = server.StateFolder(state_folder, power_loss=power_loss) if state_folder else None
-    sessions = server.Sessions(loaded, folder, max_sessions=max_sessions, idle_seconds=session_idle)
+    sessions = server.Sessions(loaded, folder, max_sessions=max_sessions, idle_seconds=session_idle, queue=limits.queue)
     line = _write_line if log else None
     app = server.create_app(loaded, page=page, hosts=hosts, token=token, limits=limits, log=line, sessions=sessions)
     taken = server.listen(host, port)
@@ -131,7 +132,7 @@ def _hosts(host: str, token: str | None) -> tuple[str, ...]:
     if token is not None and not re.fullmatch(r"[\x21-\x7e]{8,}", token):
         raise ValueError("the token has spaces or less than 8 characters, expected more: try `openssl rand -hex 16`")
     if server.is_here(host):
-        return server.HERE
+        return (*server.HERE, _reachable(host))
     if token is None:
         raise ValueError(
             f"other machines can reach {host}, so a token is needed: --token TEXT, or TIDEGATE_TOKEN in the environment"

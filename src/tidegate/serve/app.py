@@ -1,6 +1,7 @@
 """The application: the service of some models, and the page of one of them."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -60,11 +61,18 @@ def create_app(
         ValueError: There is no model, or the one of the page reads no texts.
     """
     limits, metrics = limits or Limits(), Metrics()
-    sessions = Sessions(models) if sessions is None else sessions
+    sessions = Sessions(models, queue=limits.queue) if sessions is None else sessions
     metrics.watch_sessions(lambda: sessions.count)
     served = Models(models, limits, metrics)
     # The pages of API documentation would fetch scripts from elsewhere.
-    app = FastAPI(title="tidegate", description=__doc__, docs_url=None, redoc_url=None, version=_version())
+    app = FastAPI(
+        title="tidegate",
+        description=__doc__,
+        docs_url=None,
+        redoc_url=None,
+        version=_version(),
+        lifespan=partial(_closing, served),
+    )
     routes = [*Plain(served, metrics).routes(), *Inference(served, sessions).routes()]
     app.router.routes += routes
     app.include_router(sessions_router(sessions))
@@ -78,6 +86,13 @@ def create_app(
     app.add_middleware(Guard, hosts=hosts, token=token)
     app.add_middleware(Record, metrics=metrics, write=log)
     return app
+
+
+@asynccontextmanager
+async def _closing(served: Models, _: FastAPI) -> AsyncIterator[None]:
+    """Gives back what an application takes."""
+    yield
+    served.close()
 
 
 def _version() -> str:

@@ -67,6 +67,10 @@ class Batcher:
             self._work = asyncio.create_task(self._go_on())
         return await asked.answers
 
+    def close(self) -> None:
+        """Ends the thread, after the batch that it reads."""
+        self._thread.shutdown(wait=False)
+
     async def _go_on(self) -> None:
         """Reads batches until nobody waits."""
         loop = asyncio.get_running_loop()
@@ -77,7 +81,7 @@ class Batcher:
                 if batch := self._next():
                     answers = await loop.run_in_executor(self._thread, self._answers, [asked.rows for asked in batch])
                     for asked, answer in zip(batch, answers, strict=True):
-                        _settle(asked, answer)
+                        hand_over(asked.answers, answer)
         finally:
             self._work = None
             for asked in self._asked:  # only where this task was cancelled
@@ -92,7 +96,7 @@ class Batcher:
             self._waiting -= len(asked.rows)
             if asked.since < latest:
                 text = f"the model had no time for this request within {self._limits.seconds:g} seconds"
-                _settle(asked, Refusal(503, text, {"Retry-After": "1"}))
+                hand_over(asked.answers, Refusal(503, text, {"Retry-After": "1"}))
             elif not asked.answers.cancelled():
                 batch.append(asked)
                 rows += len(asked.rows)
@@ -117,11 +121,11 @@ class Batcher:
         return answers
 
 
-def _settle(asked: _Asked, answer: Sequence[Any] | Exception) -> None:
-    """Hands a request its answer, unless nobody waits for it any more."""
-    if asked.answers.done():
+def hand_over(future: asyncio.Future[Any], answer: Any) -> None:
+    """Hands those who wait their answer, or raises an error there; nobody may wait for it any more."""
+    if future.done():
         return
     if isinstance(answer, Exception):
-        asked.answers.set_exception(answer)
+        future.set_exception(answer)
     else:
-        asked.answers.set_result(answer)
+        future.set_result(answer)

@@ -33,7 +33,7 @@ class OutputTensor(BaseModel):
 
 
 class Question(BaseModel):
-    """A request for inference. Without `outputs`, all but the embedding are returned."""
+    """A request for inference. Without `outputs`, all but the embedding are returned; of an encoder, that."""
 
     model_config = ConfigDict(
         json_schema_extra={
@@ -122,7 +122,7 @@ class ModelReady(TypedDict):
     ready: bool
 
 
-class Sessions(Protocol):
+class Sequences(Protocol):
     """What answers requests that are part of a sequence, whose model remembers what came before."""
 
     def __call__(
@@ -159,7 +159,7 @@ class Infer(Thin):
 class Inference:
     """The endpoints of the protocol."""
 
-    def __init__(self, models: Models, sessions: Sessions | None = None) -> None:
+    def __init__(self, models: Models, sessions: Sequences | None = None) -> None:
         """Serves models.
 
         Args:
@@ -218,7 +218,7 @@ class Inference:
         """Ask a model: texts as BYTES [B], or sequences as FP32 [B, T, K] with their lengths [B]."""
         served = self._models.of(model)
         rows = _rows(served, dict(_tensors(question)))
-        wanted = question.outputs or [OutputTensor(name=each["name"]) for each in _outputs(served)[:_ALWAYS]]
+        wanted = question.outputs or [OutputTensor(name=name) for name in _unasked(served)]
         found = await self._found(served, rows, {output.name for output in wanted}, question.parameters)
         everywhere = question.parameters.get("binary_data_output") is True
         outputs, parts = [], list[bytes]()
@@ -248,9 +248,10 @@ class Inference:
             raise Refusal(400, f"the output {name!r:.80} is unknown, expected one of {', '.join(sorted(known))}")
         found: dict[str, Any] = {}
         scored: Sequence[Scored] = ()
-        if parameters.get("sequence_id", 0) not in {0, ""}:
+        if _is_of_sequence(parameters):
             if self._sessions is None or EMBEDDING in wanted:
                 raise Refusal(400, "there is a sequence_id, expected none: this output has no sessions here")
+            served.check(rows)
             scored = served.scored(await self._sessions(served.name, rows, parameters))
         else:
             if wanted != {EMBEDDING}:
@@ -263,7 +264,12 @@ class Inference:
 
 
 EMBEDDING = "embedding"
-_ALWAYS = 2  # outputs that are returned unasked: the embedding, which takes time, is the last of three
+
+
+def _is_of_sequence(parameters: Mapping[str, Any]) -> bool:
+    """Whether a request is part of a sequence; 0 and the empty string name none."""
+    sequence_id = parameters.get("sequence_id", 0)
+    return sequence_id != "" and (type(sequence_id) is not int or sequence_id != 0)
 
 
 def _numbers_of(served: Served) -> str:
@@ -292,6 +298,12 @@ def _outputs(served: Served) -> list[TensorFacts]:
     if config.summary_size:
         outputs.append({"name": EMBEDDING, "datatype": "FP32", "shape": [-1, config.summary_size]})
     return outputs
+
+
+def _unasked(served: Served) -> list[str]:
+    """Names the outputs that are returned unasked: the embedding, which takes time, where there is no other."""
+    names = [each["name"] for each in _outputs(served)]
+    return [name for name in names if name != EMBEDDING] or names
 
 
 def _tensors(question: Question) -> Iterator[tuple[str, Any]]:
@@ -332,6 +344,7 @@ def _rows(served: Served, tensors: Mapping[str, Any]) -> Sequence[Any]:
         return list(values)
     if values.ndim != 3 or values.dtype.kind != "f":
         raise Refusal(400, f"the input {known[0]!r} has the shape {list(values.shape)}, expected 3 axes, FP32")
+    served.check_count(len(values))  # before each row is an array of its own: rows without data cost a client nothing
     time = 1 if served.steps_first else 2
     lengths = tensors.get("lengths")
     if lengths is None:

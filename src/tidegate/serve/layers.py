@@ -16,7 +16,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from tidegate.serve.limits import Limits
 from tidegate.serve.metrics import Metrics
-from tidegate.serve.refusals import refuse
+from tidegate.serve.refusals import FAILED, refuse
 
 LOG = logging.getLogger(__name__)
 COOKIE = "tidegate-token"
@@ -76,7 +76,7 @@ class Record:
             LOG.exception("a request failed: %s", error)  # noqa: TRY401 - its first line says why
             if status:  # half an answer cannot be taken back
                 raise
-            await refuse(500, f"The server failed: {error}")(scope, receive, recorded)
+            await refuse(500, FAILED)(scope, receive, recorded)
         seconds = time.perf_counter() - start
         handler = getattr(scope.get("route"), "path", "other")
         self._metrics.answered(scope["method"], handler, status, seconds)

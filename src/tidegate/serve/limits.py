@@ -12,7 +12,8 @@ class Limits:
         rows: Texts or sequences in a request.
         characters: Characters of a text.
         steps: Steps of a sequence of numbers.
-        explained: Words or steps of what is explained, which takes far more time and memory than an answer alone.
+        explained: Words or steps of all that a request has explained, which takes far more time and memory than an
+            answer alone.
         queue: Texts or sequences that wait for one model; with more, the answer is 429 with `Retry-After`.
         batch: Texts or sequences that a model reads at a time.
         wait: Seconds that a batch waits for more, once its first row is there. Rows that arrive while a model reads

@@ -25,6 +25,11 @@ class Models:
     def __iter__(self) -> Iterator[Served]:
         return iter(self._served.values())
 
+    def close(self) -> None:
+        """Ends their threads."""
+        for served in self:
+            served.close()
+
     def of(self, name: str | None) -> Served:
         """Returns the model of a name; the first without one.
 

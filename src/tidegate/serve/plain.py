@@ -6,6 +6,7 @@ import numpy as np
 from fastapi.routing import APIRoute
 from prometheus_client import CONTENT_TYPE_PLAIN_0_0_4
 from pydantic import BaseModel, ConfigDict, Field
+from pydantic_core import to_json
 from starlette.responses import Response
 from typing_extensions import TypedDict  # pydantic needs this one before Python 3.12
 
@@ -13,7 +14,7 @@ from tidegate.serve.metrics import Metrics
 from tidegate.serve.models import Models
 from tidegate.serve.refusals import Refusal
 from tidegate.serve.served import Scored, Served
-from tidegate.serve.thin import Thin
+from tidegate.serve.thin import JSON, Endpoint, Thin
 
 Sequence = list[list[float | None]]
 
@@ -123,12 +124,15 @@ class Plain:
 
     def routes(self) -> list[APIRoute]:
         """Lists the routes, those that are asked most first."""
-        tasks = (self.predict, self.embed, self.explain)
-        named = (self.predict_by, self.embed_by, self.explain_by)
-        routes: list[APIRoute] = [Thin(f"/{task.__name__}", task, ["POST"]) for task in tasks]
-        routes += [
-            Thin(f"/models/{{name}}/{task.__name__}", by, ["POST"]) for task, by in zip(tasks, named, strict=True)
+        tasks: list[tuple[str, Endpoint, Any]] = [
+            ("/predict", self.predict, Predictions),
+            ("/embed", self.embed, Embeddings),
+            ("/explain", self.explain, Explanations),
+            ("/models/{name}/predict", self.predict_by, Predictions),
+            ("/models/{name}/embed", self.embed_by, Embeddings),
+            ("/models/{name}/explain", self.explain_by, Explanations),
         ]
+        routes: list[APIRoute] = [Thin(path, task, ["POST"], response_model=answer) for path, task, answer in tasks]
         routes += [Thin(f"/{task.__name__}", task, ["GET"]) for task in (self.models, self.health)]
         about: dict[int | str, dict[str, Any]] = {200: {"content": {"text/plain": {"schema": {"type": "string"}}}}}
         return [*routes, APIRoute("/metrics", self.metrics, response_class=Response, responses=about)]
@@ -145,11 +149,12 @@ class Plain:
         vectors = await served.embed(rows_of(served, inputs))
         return {"model": served.name, "embeddings": vectors.tolist()}
 
-    async def explain(self, inputs: Inputs) -> Explanations:
+    async def explain(self, inputs: Inputs) -> Response:
         """Account for the answer to each text or sequence, word by word or step by step, exactly."""
         served = self._models.of(inputs.model)
-        explained: Any = await served.explain(rows_of(served, inputs))
-        return {"model": served.name, "explanations": list(explained)}
+        explained = await served.explain(rows_of(served, inputs))
+        answer = b'{"model":%b,"explanations":[%b]}' % (to_json(served.name), b",".join(explained))
+        return Response(answer, media_type=JSON)
 
     async def predict_by(self, name: str, inputs: Inputs) -> Predictions:
         """Predict by the model of this name."""
@@ -159,7 +164,7 @@ class Plain:
         """Summarise by the model of this name."""
         return await self.embed(_by(name, inputs))
 
-    async def explain_by(self, name: str, inputs: Inputs) -> Explanations:
+    async def explain_by(self, name: str, inputs: Inputs) -> Response:
         """Explain by the model of this name."""
         return await self.explain(_by(name, inputs))
 
@@ -192,6 +197,7 @@ def rows_of(served: Served, inputs: Inputs) -> list[Any]:
         raise Refusal(422, f"the request holds {name}, expected {expected}: {served.name} is {served.model.described}")
     value: Any = getattr(inputs, name)
     rows = value if name.endswith("s") else [value]
+    served.check_count(len(rows))  # before each becomes an array
     return rows if served.reads_texts else [_array(i, row) for i, row in enumerate(rows)]
 
 

@@ -10,6 +10,7 @@ from starlette.responses import Response
 from tidegate.characters import visible
 
 LONGEST_REFUSAL = 500  # letters of what a request is said to hold
+FAILED = "the server failed, and its log says why"
 
 
 class Refusal(Exception):  # noqa: N818 - what is refused is no error of the server

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+from pydantic_core import to_json
 
 from tidegate.models.network import Network
 from tidegate.models.text_model import TextModel
@@ -79,9 +80,9 @@ class Served:
         """Returns a summary vector of each row, float32 [B, F]."""
         return np.asarray(await self._ask("embed", rows), np.float32).reshape(len(rows), self.model.config.summary_size)
 
-    async def explain(self, rows: Sequence[Any]) -> Sequence[dict[str, Any]]:
-        """Accounts for the answer to each row, as `Explanation.as_dict` has it."""
-        explained: Sequence[dict[str, Any]] = await self._ask("explain", rows)
+    async def explain(self, rows: Sequence[Any]) -> Sequence[bytes]:
+        """Accounts for the answer to each row, as JSON of what `Explanation.as_dict` has."""
+        explained: Sequence[bytes] = await self._ask("explain", rows)
         return explained
 
     async def _ask(self, task: str, rows: Sequence[Any]) -> Any:
@@ -94,15 +95,27 @@ class Served:
         if batcher is None:
             can = ", ".join(self._batchers)
             raise Refusal(400, f"{self.name} is a model for {self.model.config.task} and cannot {task}: it can {can}")
-        limits = self.limits
-        if len(rows) > limits.rows:
-            raise Refusal(413, f"the request has {len(rows):,} texts or sequences, expected at most {limits.rows:,}")
-        longest, unit = (limits.characters, "characters") if self.reads_texts else (limits.steps, "steps")
+        self.check(rows)
+        return await batcher.ask(rows)
+
+    def check_count(self, count: int) -> None:
+        """Raises a Refusal if a request has so many rows that none of them is looked at."""
+        if count > self.limits.rows:
+            raise Refusal(413, f"the request has {count:,} texts or sequences, expected at most {self.limits.rows:,}")
+
+    def check(self, rows: Sequence[Any]) -> None:
+        """Raises a Refusal if there are too many rows, or one of them is too long."""
+        self.check_count(len(rows))
+        longest, unit = (self.limits.characters, "characters") if self.reads_texts else (self.limits.steps, "steps")
         for i, row in enumerate(rows):
             size = len(row) if self.steps_first else row.shape[-1]
             if size > longest:
                 raise Refusal(413, f"row {i} has {size:,} {unit}, expected at most {longest:,}")
-        return await batcher.ask(rows)
+
+    def close(self) -> None:
+        """Ends the threads that read."""
+        for batcher in self._batchers.values():
+            batcher.close()
 
     def scored(self, scores: Array) -> list[Scored]:
         """Says what scores [B, C] mean."""
@@ -113,19 +126,29 @@ class Served:
     def _predict(self, rows: Sequence[Any]) -> list[Scored]:
         return self.scored(self.model.scores(rows))
 
-    def _explain(self, rows: Sequence[Any]) -> list[dict[str, Any]]:
-        """Explains one row after another: each takes far longer than what a batch would save."""
+    def _explain(self, rows: Sequence[Any]) -> list[bytes]:
+        """Explains the rows of a request, one after another: each takes far longer than what a batch would save.
+
+        They are written here and not where requests are answered: the numbers of thousands of steps take long.
+        """
+        steps, most = 0, self.limits.explained
+        for row in rows:  # counted before their vectors take memory
+            steps += self._steps(row)
+            if steps > most:
+                text = f"the texts or sequences have {steps:,} steps, expected at most {most:,} to be explained"
+                raise Refusal(413, text)
         return [self._explained(row) for row in rows]
 
-    def _explained(self, row: Any) -> dict[str, Any]:
-        model, most = self.model, self.limits.explained
-        if isinstance(model, TextModel):  # counted before its vectors take memory
-            steps = len(model.tokenizer.cut(row, model.config.max_length).ids)
-        else:
-            steps, row = len(row), np.asarray(row, np.float64)
-        if steps > most:
-            raise Refusal(413, f"a text or sequence has {steps:,} steps, expected at most {most:,} to be explained")
-        explanation = model.explain(row)
+    def _steps(self, row: Any) -> int:
+        """Counts what an explanation accounts for."""
+        model = self.model
+        if isinstance(model, TextModel):
+            return len(model.tokenizer.cut(row, model.config.max_length).ids)
+        return len(row) if self.steps_first else int(row.shape[-1])
+
+    def _explained(self, row: Any) -> bytes:
+        model = self.model
+        explanation = model.explain(row if self.reads_texts else np.asarray(row, np.float64))
         best = int(explanation.logits.argmax())
         head = {"label": explanation.labels[best], "probabilities": explanation.probabilities.tolist()}
-        return head | explanation.as_dict()
+        return to_json(head | explanation.as_dict(), inf_nan_mode="null")

@@ -4,12 +4,14 @@ import asyncio
 import logging
 import time
 from collections import OrderedDict, deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any, NamedTuple
 
-from tidegate.serve.refusals import Refusal
+from tidegate.serve.batching import hand_over
+from tidegate.serve.limits import Limits
+from tidegate.serve.refusals import FAILED, Refusal
 from tidegate.stream.parts import Array, Streamable
 from tidegate.stream.pool import StreamPool
 from tidegate.stream.requests import Push
@@ -28,7 +30,8 @@ class SessionError(Refusal):
     """A step that was not done; its session, if there is one, is as it was.
 
     Its status is 400 for what is wrong with the step, 404 for a session that there is not, 409 for a stored state of
-    another model, 429 where too many sessions are open, 507 if it could not be stored, 500 for a fault of the server.
+    another model, 429 where too many sessions are open or steps wait, 507 if it could not be stored, 500 for a fault of
+    the server.
     """
 
 
@@ -112,6 +115,7 @@ class Sessions:
         *,
         max_sessions: int = MAX_SESSIONS,
         idle_seconds: float = IDLE_SECONDS,
+        queue: int = Limits.queue,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """Makes pools, and finds the sessions in the folder.
@@ -120,6 +124,7 @@ class Sessions:
             models: The models by name; steps of one that can't be streamed are refused.
             folder: Where states are kept; None to keep them in memory alone. It is closed with the sessions.
             max_sessions: As the attribute, and so is `idle_seconds`.
+            queue: Most steps that wait at a time; more are refused.
             clock: Tells the time in seconds.
 
         Raises:
@@ -128,7 +133,7 @@ class Sessions:
         """
         if not idle_seconds > 0:
             raise ValueError(f"idle_seconds is {idle_seconds}, expected more than 0")
-        self.max_sessions, self.idle_seconds = max_sessions, idle_seconds
+        self.max_sessions, self.idle_seconds, self._queue = max_sessions, idle_seconds, queue
         self._folder = folder
         self._pools: dict[str, StreamPool | ValueError] = {}
         for name, model in models.items():
@@ -143,6 +148,7 @@ class Sessions:
         for stored in folder.sessions() if folder else ():
             self._records[stored.model, stored.key] = _Record(stored.pushes, stored.used)
         self._gone: list[Place] = []  # to be forgotten by the folder too
+        self._anew: Collection[Place] = ()  # that the present batch begins
         self._clock = clock
         self._begun = clock() - max((record.used for record in self._records.values()), default=0.0)
         self._worker = ThreadPoolExecutor(1, "sessions")
@@ -155,6 +161,9 @@ class Sessions:
         Raises:
             SessionError: It could not be done.
         """
+        if len(self._waiting) >= self._queue:
+            text = f"{len(self._waiting):,} steps of sessions wait, expected at most {self._queue:,}"
+            raise SessionError(429, text, {"Retry-After": "1"})
         loop = asyncio.get_running_loop()
         future: asyncio.Future[Reply] = loop.create_future()
         self._waiting.append((step, future))
@@ -206,12 +215,11 @@ class Sessions:
             batch = self._take()
             try:
                 results = await loop.run_in_executor(self._worker, self._do, [step for step, _ in batch])
-            except Exception as error:
+            except Exception:
                 LOG.exception("a batch of steps failed")
-                results = [SessionError(500, f"the server failed: {error}")] * len(batch)
+                results = [SessionError(500, FAILED)] * len(batch)
             for (_, future), result in zip(batch, results, strict=True):
-                if not future.done():  # else nobody waits for it any more
-                    _settle(future, result)
+                hand_over(future, result)
 
     def _take(self) -> list[tuple[Step, asyncio.Future[Reply]]]:
         """Takes what waits, up to the second step of one session."""
@@ -226,27 +234,63 @@ class Sessions:
         return batch
 
     def _do(self, steps: Sequence[Step]) -> list[Result]:
-        """Does steps of different sessions, and stores what has become of these."""
+        """Does steps of different sessions, and stores what has become of these.
+
+        What is known of sessions changes after that: where it could not be stored, they are as they were.
+        """
         now = self._clock() - self._begun
         self._forget_idle(now)
-        before = {step.place: self._records.get(step.place) for step in steps}
-        results: dict[Place, Result] = {}
-        fresh = 0
-        for step in steps:
-            refused = self._refused(step) or self._begin(step, fresh)
-            if refused:
-                results[step.place] = refused
-            else:
-                fresh += step.begins
-        for name in self._pools:
-            results |= self._run(name, [s for s in steps if s.model == name and s.place not in results], now)
         try:
-            self._store(before, self._states(results))
-        except StorageError as error:
-            self._take_back(before)
+            results = self._results(steps)
+            changed = self._changed(steps, results, now)
+            self._store(changed)
+        except Exception as error:
+            self._take_back(steps)
+            if not isinstance(error, StorageError):
+                raise
             lost = SessionError(507, str(error))
             return [lost if isinstance(results[step.place], Reply) else results[step.place] for step in steps]
+        for place, record in changed.items():
+            self._records.pop(place, None)  # it becomes the latest
+            if record is None:
+                self._drop(place)
+            else:
+                self._records[place] = record
         return [results[step.place] for step in steps]
+
+    def _results(self, steps: Sequence[Step]) -> dict[Place, Result]:
+        """Does steps in memory."""
+        results: dict[Place, Result] = {}
+        former: dict[Place, bytes | None] = {}  # sessions that are begun anew, with states that no folder has
+        fresh = 0
+        for step in steps:
+            if refused := self._refused(step, fresh):
+                results[step.place] = refused
+            elif step.begins:
+                fresh += step.place not in self._records
+                former[step.place] = self._clear(step.place)
+        self._anew = former.keys()
+        for name, pool in self._pools.items():
+            own = [step for step in steps if step.model == name and step.place not in results]
+            if own and isinstance(pool, StreamPool):
+                results |= self._run(pool, own)
+        for (name, key), state in former.items():
+            pool = self._pools[name]
+            if state is not None and isinstance(results[name, key], SessionError) and isinstance(pool, StreamPool):
+                pool.restore(key, state)
+        return results
+
+    def _run(self, pool: StreamPool, steps: Sequence[Step]) -> dict[Place, Result]:
+        """Does the steps of one model."""
+        found = pool.push_each(Push(step.key, step.piece, step.begins, step.is_last) for step in steps)
+        results: dict[Place, Result] = {}
+        for step, answers in zip(steps, found, strict=True):
+            if isinstance(answers, Exception):
+                results[step.place] = _refusal(answers)
+            else:
+                pushes = (0 if step.begins else self._records[step.place].pushes) + step.is_push
+                results[step.place] = Reply(pushes, pool.steps(step.key), pool.pending(step.key), answers)
+        return results
 
     def _forget_idle(self, now: float) -> None:
         """Ends the sessions that have idled for too long."""
@@ -254,78 +298,74 @@ class Sessions:
             place, record = next(iter(self._records.items()))
             if record.used >= now - self.idle_seconds:
                 break
-            self._end(place)
+            del self._records[place]
+            self._drop(place)
             self._gone.append(place)
 
-    def _refused(self, step: Step) -> SessionError | None:
-        """Says why a step can't be done."""
+    def _refused(self, step: Step, fresh: int) -> SessionError | None:
+        """Says why a step can't be done, beside so many that begin a session."""
         pool = self._pools.get(step.model)
         if pool is None:
             return SessionError(404, f"there is no model {step.model!r:.200}, only {', '.join(self._pools)}")
         if isinstance(pool, ValueError):
             return SessionError(400, str(pool))
-        if step.begins or step.place in self._records:
+        if step.place in self._records:
             return None
-        idle = f"it was idle for {self.idle_seconds:,.0f} seconds"
-        return SessionError(404, f"there is no such session: it was not started, or has ended, or {idle}")
-
-    def _begin(self, step: Step, fresh: int) -> SessionError | None:
-        """Makes room for the session of a step that begins one; says why if there is none."""
         if not step.begins:
-            return None
-        self._end(step.place)
+            idle = f"it was idle for {self.idle_seconds:,.0f} seconds"
+            return SessionError(404, f"there is no such session: it was not started, or has ended, or {idle}")
         if len(self._records) + fresh < self.max_sessions:
             return None
         return SessionError(429, f"{self.max_sessions:,} sessions are open, and no more are allowed: try again later")
 
-    def _run(self, name: str, steps: Sequence[Step], now: float) -> dict[Place, Result]:
-        """Does the steps of one model."""
+    def _clear(self, place: Place) -> bytes | None:
+        """Drops a session that is begun anew from memory; returns its state if no folder has that."""
+        name, key = place
         pool = self._pools[name]
-        if not steps or isinstance(pool, ValueError):
-            return {}
-        found = pool.push_each(Push(step.key, step.piece, step.begins, step.is_last) for step in steps)
-        return {step.place: self._result(pool, step, each, now) for step, each in zip(steps, found, strict=True)}
+        if not isinstance(pool, StreamPool) or key not in pool:
+            return None
+        state = None if self._folder else pool.state(key)
+        pool.drop(key)
+        return state
 
-    def _result(self, pool: StreamPool, step: Step, found: Answers | Exception, now: float) -> Result:
-        """Takes down what a step has done, or failed to do."""
-        if isinstance(found, Exception):
-            if step.key not in pool and not self._folder:  # it never began, or the memory for it ran out
-                self._end(step.place)
-            return _refusal(found)
-        pushes = self._records[step.place].pushes if step.place in self._records else 0
-        self._records[step.place] = _Record(pushes + step.is_push, now)
-        self._records.move_to_end(step.place)
-        reply = Reply(pushes + step.is_push, pool.steps(step.key), pool.pending(step.key), found)
-        if step.ends:
-            self._end(step.place)
-        return reply
+    def _changed(
+        self, steps: Sequence[Step], results: Mapping[Place, Result], now: float
+    ) -> dict[Place, _Record | None]:
+        """Returns what becomes known of sessions by steps; None for those that have ended, or were lost."""
+        changed: dict[Place, _Record | None] = {}
+        for step in steps:
+            result = results[step.place]
+            if isinstance(result, Reply):
+                changed[step.place] = None if step.ends else _Record(result.pushes, now)
+            elif step.place in self._records and not self._is_kept(step.place):
+                changed[step.place] = None
+        return changed
 
-    def _store(self, before: Mapping[Place, _Record | None], done: Mapping[Place, bytes]) -> None:
+    def _is_kept(self, place: Place) -> bool:
+        """Whether the state of a session is in the folder or in memory, where a batch that broke off has lost some."""
+        pool = self._pools.get(place[0])
+        return self._folder is not None or (isinstance(pool, StreamPool) and place[1] in pool)
+
+    def _store(self, changed: Mapping[Place, _Record | None]) -> None:
         """Commits what has become of sessions."""
         if self._folder:
-            gone = {place for place, record in before.items() if record and place not in self._records}
-            written = [(Stored(*place, *self._records[place]), state) for place, state in done.items()]
-            self._folder.commit(written, gone.union(self._gone))
+            written = [
+                (Stored(*place, *record), pool.state(place[1]))
+                for place, record in changed.items()
+                if record and isinstance(pool := self._pools[place[0]], StreamPool)
+            ]
+            ended = {place for place, record in changed.items() if record is None}
+            self._folder.commit(written, ended.union(self._gone))
         self._gone.clear()
 
-    def _states(self, results: Mapping[Place, Result]) -> dict[Place, bytes]:
-        """Returns the states of sessions that have got on, if there is a folder for them."""
-        if not self._folder:
-            return {}
-        on = [place for place, result in results.items() if isinstance(result, Reply) and place in self._records]
-        pools = {name: pool for name, pool in self._pools.items() if isinstance(pool, StreamPool)}
-        return {(name, key): pools[name].state(key) for name, key in on}
-
-    def _take_back(self, before: Mapping[Place, _Record | None]) -> None:
+    def _take_back(self, steps: Sequence[Step]) -> None:
         """Leaves sessions as the folder has them, which could not be written."""
-        for place, record in before.items():
-            if place[0] in self._pools:
-                self._end(place)
-                if record:
-                    self._records[place] = record
+        for step in steps:
+            if self._folder or step.place not in self._records:
+                self._drop(step.place)
 
-    def _end(self, place: Place) -> None:
-        self._records.pop(place, None)
+    def _drop(self, place: Place) -> None:
+        """Ends a session in memory, if it is there."""
         pool = self._pools.get(place[0])  # none if the folder has sessions of a model that is not served now
         if isinstance(pool, StreamPool) and place[1] in pool:
             pool.drop(place[1])
@@ -333,14 +373,8 @@ class Sessions:
     def _recall(self, model: str, key: str) -> bytes | None:
         """Finds the state of a session that is not in memory: of one that is being begun, none."""
         place = model, key
-        return self._folder.load(place) if self._folder and place in self._records else None
-
-
-def _settle(future: asyncio.Future[Reply], result: Result) -> None:
-    if isinstance(result, SessionError):
-        future.set_exception(result)
-    else:
-        future.set_result(result)
+        goes_on = place in self._records and place not in self._anew
+        return self._folder.load(place) if self._folder and goes_on else None
 
 
 def _sequence_key(sequence_id: object) -> str:
@@ -357,5 +391,7 @@ def _refusal(error: Exception) -> SessionError:
     """Says what went wrong with a step."""
     if isinstance(error, KeyError):
         return SessionError(404, "the session was lost: begin it anew")
-    status = 409 if isinstance(error, StateError) else 400 if isinstance(error, ValueError | TypeError) else 500
-    return SessionError(status, str(error))
+    if isinstance(error, ValueError | TypeError):
+        return SessionError(409 if isinstance(error, StateError) else 400, str(error))
+    LOG.error("a step failed", exc_info=error)
+    return SessionError(500, FAILED)

@@ -160,7 +160,7 @@ class _Connection:
             message.check(first=False)
             reply = await self._sessions.step(message.step(self._model, self._key))
         except SessionError as error:
-            if error.status != 400:
+            if error.status not in {400, 429}:  # it has read nothing
                 raise
             await self._send(_error(error.status, str(error)))
             return True

@@ -6,11 +6,11 @@ https://github.com/triton-inference-server/server/blob/main/docs/protocol/extens
 
 from collections.abc import Iterator, Sequence
 from math import prod
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt
+from pydantic import BaseModel, ConfigDict, Field
 
 from tidegate.serve.refusals import Refusal
 
@@ -25,7 +25,7 @@ class InputTensor(BaseModel):
     model_config = ConfigDict(json_schema_extra={"additionalProperties": True})
 
     name: str
-    shape: list[NonNegativeInt] = Field(max_length=8)
+    shape: list[Annotated[int, Field(ge=0, lt=2**63)]] = Field(max_length=8)
     datatype: str
     parameters: dict[str, Any] = {}
     data: list[Any] | None = None
@@ -52,7 +52,10 @@ def decode(tensor: InputTensor, binary: memoryview | None) -> npt.NDArray[Any] |
     else:
         array = np.frombuffer(binary, dtype)
     _check(tensor, array.size)
-    return array.reshape(tensor.shape)
+    try:
+        return array.reshape(tensor.shape)
+    except (ValueError, OverflowError):  # without elements an axis may be of any length
+        raise _wrong(tensor, f"has the shape {tensor.shape!s:.80}, expected axes that an array can have") from None
 
 
 def encode(datatype: str, values: Sequence[Any] | npt.NDArray[Any], binary: bool) -> tuple[list[Any], bytes]:

@@ -11,6 +11,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from tidegate.serve.refusals import Refusal, Refused, first_fault, refuse
 
+Endpoint = Callable[..., Awaitable[Any]]
 JSON = "application/json"
 REFUSED: dict[int | str, dict[str, Any]] = {
     400: {"model": Refused, "description": "It cannot be answered as it was asked."},
@@ -29,7 +30,7 @@ class Thin(APIRoute):
     a check of the answer among them, takes twice the time of all the rest.
     """
 
-    def __init__(self, path: str, endpoint: Callable[..., Awaitable[Any]], methods: list[str], **rest: Any) -> None:
+    def __init__(self, path: str, endpoint: Endpoint, methods: list[str], **rest: Any) -> None:
         super().__init__(path, endpoint, methods=methods, responses=REFUSED, **rest)
         self._endpoint = endpoint
         field = self.body_field

@@ -293,6 +293,7 @@ class StreamPool:
         for request in requests:
             if not request.done:
                 request.error = RuntimeError(f"a batch broke off ({error!r:.200}), and its sessions are lost")
+                request.error.__cause__ = error
                 for key in request.keys:
                     if key in self._rows:
                         self._forget(key)

@@ -49,7 +49,7 @@ class StateFolder:
     """A folder with the states of sessions. What `commit` has written is there after the process was killed.
 
     One thread at a time may use it. The process that has opened a folder keeps others out until it ends, however that
-    happens.
+    happens. Files that it makes can be read by their owner only.
 
     Attributes:
         path: The folder.
@@ -72,6 +72,7 @@ class StateFolder:
         self.path = path
         try:
             path.mkdir(mode=0o700, parents=True, exist_ok=True)
+            (path / FILE).touch(mode=0o600)  # the log beside it gets the same; a folder that was there may be open
             # isolation_level=None: transactions begin where this code says so
             self._file = sqlite3.connect(path / FILE, timeout=0, isolation_level=None, check_same_thread=False)
         except (OSError, sqlite3.Error) as error:

@@ -16,20 +16,27 @@ export async function start() {
   if (!others.length) return;
   element("own-name").textContent = titled(state.facts);
   select.append(...others.map((facts, i) => new Option(titled(facts), i)));
-  const asks = others.map((_, i) => asker(`others/${i}/words`, element("beside")));
+  const asks = others.map((_, i) => {
+    const ask = asker(`others/${i}/words`, element("beside"));
+    return () => ask(state.source, (answer) => receive(i, answer));
+  });
   const ask = () => {
     element("beside").hidden = state.source.text === undefined; // numbers are those of one model
-    if (!element("beside").hidden) asks[select.value](state.source, receive);
+    if (!element("beside").hidden) asks[select.value]();
   };
   when(["source"], ask);
-  select.addEventListener("change", ask);
+  select.addEventListener("change", () => {
+    account = null; // that of the model chosen before
+    ask();
+  });
   when(["account", "label"], show);
   ask();
 }
 
 const titled = ({ name, title }) => `${name} · ${title}`;
 
-function receive(answer) {
+function receive(i, answer) {
+  if (i !== Number(select.value)) return; // another model has been chosen meanwhile
   account = withNames(answer);
   show();
 }
