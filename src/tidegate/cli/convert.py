@@ -70,10 +70,7 @@ def convert(
     note(f"wrote {target.path}: {model!r}")
     note(str(certificate))
     if certificate.missing:
-        note(
-            "The certificate is one of arithmetic alone: it would not show that gates or directions were read in a "
-            "wrong order."
-        )
+        note("The certificate is one of arithmetic alone: gates or directions in a wrong order would not show.")
 
 
 def _words(path: Path) -> list[str]:
