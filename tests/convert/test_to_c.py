@@ -114,6 +114,22 @@ def test_texts_by_their_ids(texts_model: Make, tmp_path: Path, weights: str) -> 
     np.testing.assert_allclose(found[:, -2:], model.predict_proba(texts), rtol=0, atol=tolerance)
 
 
+def test_the_program_answers_at_the_end(numbers_model: Make, tmp_path: Path) -> None:
+    """The last sequence needs no empty line behind it."""
+    to_c(numbers_model("gru"), tmp_path / "m.c")
+    program = compiled(tmp_path / "m.c", "-Dm_MAIN")
+    assert output(program, "1 2 3 4\n\n5 6 7 8\n") == output(program, "1 2 3 4\n\n5 6 7 8\n\n")
+
+
+@pytest.mark.parametrize("line", ["1 2 3", "1 2 3 4 5", "1 2 3 x", "a b c d", "1,2,3,4"])
+def test_what_is_no_step_ends_the_program(numbers_model: Make, tmp_path: Path, line: str) -> None:
+    """A line with fewer numbers, more, or something else is named, and answered by nothing."""
+    to_c(numbers_model("gru"), tmp_path / "m.c")
+    program = compiled(tmp_path / "m.c", "-Dm_MAIN")
+    done = subprocess.run([program], input=f"1 2 3 4\n{line}\n", capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (2, "", "line 2 is not 4 numbers\n")
+
+
 def test_the_bits_do_not_depend_on_the_compiler(numbers_model: Make, tmp_path: Path) -> None:
     """Every compiler gives the same bits, optimised for this processor or not at all."""
     to_c(numbers_model("gru", hidden_size=19, summary="mean+max", num_layers=2), tmp_path / "m.c")

@@ -122,7 +122,8 @@ def _onnx(network: Network, place: Path, streaming: bool) -> Iterator[tuple[str,
 
 def _weights(file: TorchFile | KerasFile, program: str) -> Iterator[tuple[str, str]]:
     """Shows the code that loads weights."""
-    say(file.code)
+    for line in file.code.splitlines():
+        say(line)
     if file.certificate is None:
         yield "compared with", f"nothing: {program} is not installed"
         return

@@ -164,7 +164,8 @@ STEPS: dict[type[Cell], Callable[..., str]] = {GRU: _gru, LSTM: _lstm, TanhRNN: 
 
 PROGRAM = Template("""
 #ifdef NAME_MAIN
-/* Reads a step a line, and an empty line behind each sequence; prints the vector, scores and probabilities of each.
+/* Reads a step a line, and an empty line or the end behind each sequence; prints vector, scores and probabilities of
+   each. What is no step ends it with 2, and what the model refuses with 1 at the end.
    With a number of steps as its argument it prints sizeof(NAME_state) and the microseconds that a step takes. */
 #include <stdio.h>
 #include <stdlib.h>
@@ -184,11 +185,20 @@ static void NAME_results(const NAME_state *state)
 $results    printf("\\n");
 }
 
+/* Whether nothing is left on a line. */
+static int NAME_ended(const char *rest)
+{
+    while (*rest == ' ' || *rest == '\\t' || *rest == '\\r' || *rest == '\\n')
+        rest++;
+    return *rest == 0;
+}
+
 int main(int count, char **arguments)
 {
     static NAME_state state;
     static char line[$longest];
-    int wrong = 0;
+    int wrong = 0, open = 0;
+    unsigned long number = 0;
     NAME_start(&state);
     if (count > 1) {
         const long steps = strtol(arguments[1], 0, 10);
@@ -201,13 +211,19 @@ $blank        begin = clock();
         return 0;
     }
     while (fgets(line, sizeof line, stdin)) {
-        char *rest = line;
-        if (*rest == '\\n' || *rest == '\\r') {
+        char *rest = line, *end = line;
+        int whole = 1;
+        number++;
+        if (NAME_ended(line)) {
             NAME_results(&state);
             NAME_start(&state);
+            open = 0;
             continue;
         }
-$parse    }
+$parse        open = 1;
+    }
+    if (open)
+        NAME_results(&state);
     return wrong;
 }
 #endif

@@ -12,6 +12,12 @@ from tidegate.models.text_model import TextModel
 from tidegate.ops.compressed import Compressed
 from tidegate.sequences.summaries import summary_parts
 
+_CHECK = """        if (!whole || !NAME_ended(end)) {{
+            fprintf(stderr, "line %lu is not {}\\n", number);
+            return 2;
+        }}
+"""
+
 _HEAD = Template("""/* NAME: $title.
    Written by tidegate $version. Standard C99: no allocation, no library, no variable that keeps anything.
 
@@ -177,14 +183,23 @@ def _program(model: Network) -> str:
         if f" {function}[" in results:
             results += f"    NAME_{function}(state, {function});\n    NAME_print({function}, NAME_OUTPUTS);\n"
     if texts:
-        parse = "        wrong |= NAME_step(&state, (int32_t)strtol(rest, &rest, 10));\n"
+        parse = (
+            "        const long word = strtol(rest, &end, 10);\n"
+            "        whole = end != rest;\n"
+            f"{_CHECK.format('the number of a word')}        wrong |= NAME_step(&state, (int32_t)word);\n"
+        )
         return c_code.PROGRAM.substitute(
             results=results, longest=64, blank="", given="(int32_t)(t % NAME_WORDS)", parse=parse
         )
-    parse = "        for (int i = 0; i < NAME_INPUTS; i++)\n            numbers[i] = (float)strtod(rest, &rest);\n"
-    parse = f"{parse}        wrong |= NAME_step(&state, numbers);\n"
+    parse = (
+        "        for (int i = 0; i < NAME_INPUTS; i++, rest = end) {\n"
+        "            numbers[i] = (float)strtod(rest, &end);\n"
+        "            whole = whole && end != rest;\n"
+        "        }\n"
+        f"{_CHECK.format(f'{inputs(model)} numbers')}        wrong |= NAME_step(&state, numbers);\n"
+    )
     blank = "        for (int i = 0; i < NAME_INPUTS; i++)\n            numbers[i] = 0.0f;\n"
     code = c_code.PROGRAM.substitute(
         results=results, longest=64 + 24 * inputs(model), blank=blank, given="numbers", parse=parse
     )
-    return code.replace("    int wrong = 0;", "    float numbers[NAME_INPUTS];\n    int wrong = 0;")
+    return code.replace("    int wrong = 0,", "    float numbers[NAME_INPUTS];\n    int wrong = 0,")
