@@ -341,8 +341,8 @@ def test_an_import_of_an_extra_would_be_seen() -> None:
     assert "typer" in extras_imported_by("import typer, tidegate")
 
 
-def test_the_import_is_timed(capsys: pytest.CaptureFixture[str]) -> None:
-    """Python can time the import of tidegate; the best of three is printed for a reader to judge."""
+def test_python_s_import_report_names_tidegate_once(capsys: pytest.CaptureFixture[str]) -> None:
+    """Python's `-X importtime` has one line for tidegate; the best time of three is printed for a reader to judge."""
     command = [sys.executable, "-X", "importtime", "-c", "import tidegate"]
     reports = [subprocess.run(command, check=True, capture_output=True, text=True).stderr for _ in range(3)]
     microseconds = [re.findall(r"\|\s*(\d+) \| tidegate$", report, re.MULTILINE) for report in reports]

@@ -48,6 +48,23 @@ def test_a_model_is_written_with_its_proof(shell: Shell, folder: Path) -> None:
     assert model.predict(["good film"])[0] in model.labels
 
 
+@pytest.mark.usefixtures("weights")
+@pytest.mark.parametrize("absent", [True, False])
+def test_what_was_not_compared_is_said(shell: Shell, monkeypatch: pytest.MonkeyPatch, absent: bool) -> None:
+    """Without torch, words say that the weights were not compared with it, and what that means; with it, none do."""
+    if absent:
+        monkeypatch.setattr("tidegate.convert.conversion.find_spec", lambda name: None)
+    else:
+        pytest.importorskip("torch")
+    code, _, err = shell("convert weights.safetensors -o new.safetensors --summary mean --overwrite")
+    assert code == 0, err
+    said = " ".join(err.split())
+    words = "not compared with torch, which is not installed: pip install torch"
+    assert (words in said) == absent
+    assert ("against the reference in float64 alone," in said) == absent
+    assert ("The certificate is one of arithmetic alone" in said) == absent
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [

@@ -2,6 +2,7 @@
 
 import io
 import json
+import re
 import zipfile
 from collections.abc import Callable
 from importlib.util import find_spec
@@ -15,7 +16,7 @@ h5py = pytest.importorskip("h5py")
 
 import tidegate  # noqa: E402
 from tidegate.convert import ConversionError, convert, keras_process  # noqa: E402
-from tidegate.convert.keras_file import read_here  # noqa: E402
+from tidegate.convert.keras_file import KerasLayer, KerasModel, read_here  # noqa: E402
 from tidegate.convert.keras_source import found_in  # noqa: E402
 
 FOLDER = Path(__file__).parent / "keras"
@@ -83,11 +84,44 @@ def test_numbers_are_read_as_keras_reads_them() -> None:
     assert set(model.predict([np.zeros((2, 2))])) <= {"no", "yes"}
 
 
-def test_without_keras_the_reference_is_compared_with() -> None:
-    """The certificate says against what it was made."""
+@pytest.mark.filterwarnings("ignore")  # of Keras, which uses what torch and numpy will drop
+def test_with_keras_its_own_results_are_compared_with() -> None:
+    """The certificate names Keras and the reference."""
+    pytest.importorskip("keras")
     _, certificate = convert(FOLDER / "numbers.h5")
-    assert ("keras" in certificate.against) == (find_spec("keras") is not None)
-    assert "the reference in float64" in certificate.against
+    assert re.fullmatch(r"keras [\d.]+ on \w+ and the reference in float64", certificate.against)
+    assert certificate.missing == ""
+    assert str(certificate).endswith("(outputs, states)")
+
+
+@pytest.mark.parametrize(
+    ("absent", "message"),
+    [
+        (("keras",), "which is not installed: pip install keras torch"),
+        (("torch", "tensorflow", "jax"), "which has no backend here: pip install torch"),
+    ],
+)
+def test_without_keras_the_proof_is_of_arithmetic_alone(
+    monkeypatch: pytest.MonkeyPatch, absent: tuple[str, ...], message: str
+) -> None:
+    """The certificate says that what was read is compared with itself, why, and what to install."""
+    monkeypatch.setattr(
+        "tidegate.convert.keras_runtime.find_spec", lambda name: None if name in absent else find_spec(name) or name
+    )
+    model, certificate = convert(FOLDER / "numbers.h5")
+    assert certificate.against == "the reference in float64 alone"
+    assert certificate.missing == f"not compared with Keras, {message}"
+    assert str(certificate).endswith(f"(outputs, states); {certificate.missing}")
+    assert model.metrics["conversion"]["missing"] == certificate.missing
+
+
+@pytest.mark.filterwarnings("ignore")  # of Keras, which uses what torch and numpy will drop
+def test_what_keras_does_not_load_is_not_compared_with_it(tmp_path: Path) -> None:
+    """A file of before Keras 2.1 is read; that Keras did not load it is said, with its reason."""
+    pytest.importorskip("keras")
+    _, certificate = convert(keras_2(tmp_path, {}, gru_arrays(), version="1.2.2"))
+    assert certificate.against == "the reference in float64 alone"
+    assert re.match(r"not compared with Keras, which does not load the file \(\w+: .+\)$", certificate.missing)
 
 
 def test_words_of_a_vocabulary_take_the_place_of_ids() -> None:
@@ -167,7 +201,7 @@ def test_a_layer_that_goes_backwards_reads_from_the_end(tmp_path: Path) -> None:
     [
         ("GRU", {"activation": "selu"}, "'layer' .GRU. has the activations 'selu' and 'sigmoid', which no cell has"),
         ("GRU", {"reset_after": True}, "'layer' .GRU.: bias has 9 numbers, expected 18"),
-        ("GRU", {"use_bias": False}, r"'layer' has arrays \[\(2, 9\), \(3, 9\), \(9,\)\], expected 2"),
+        ("GRU", {"use_bias": False}, r"'layer' .GRU. has arrays \[\(2, 9\), \(3, 9\), \(9,\)\], expected 2"),
         ("GRU", {"go_backwards": True, "return_sequences": True}, "returns its outputs from the end to the start"),
         ("Conv1D", {}, "'layer' .Conv1D. is nothing that a model of this library has"),
         ("Lambda", {"function": "import os"}, "'layer' .Lambda. is nothing that"),
@@ -179,12 +213,73 @@ def test_a_layer_that_goes_backwards_reads_from_the_end(tmp_path: Path) -> None:
             {"layer": {"class_name": "GRU", "config": {}}, "merge_mode": "sum"},
             "has merge_mode='sum', expected 'concat'",
         ),
+        (
+            "Bidirectional",
+            {"layer": {"class_name": "GRU", "config": {"go_backwards": True}}},
+            "'layer' .Bidirectional. wraps a layer with go_backwards=True, expected False",
+        ),
+        (
+            "Bidirectional",
+            {
+                "layer": {"class_name": "GRU", "config": {}},
+                "backward_layer": {"class_name": "GRU", "config": {}},
+            },
+            "has a backward_layer with go_backwards=False, expected True",
+        ),
+        (
+            "Bidirectional",
+            {
+                "layer": {"class_name": "GRU", "config": {}},
+                "backward_layer": {"class_name": "GRU", "config": {"go_backwards": True, "return_sequences": True}},
+            },
+            "has return_sequences=True in one direction alone",
+        ),
+        (
+            "Bidirectional",
+            {
+                "layer": {"class_name": "GRU", "config": {}},
+                "backward_layer": {"class_name": "GRU", "config": {"go_backwards": True, "activation": "relu"}},
+            },
+            "has the cells gru reset=before and gru reset=before candidate=relu, expected one",
+        ),
+        (
+            "Bidirectional",
+            {
+                "layer": {"class_name": "GRU", "config": {}},
+                "backward_layer": {"class_name": "LSTM", "config": {"go_backwards": True}},
+            },
+            "has the cells gru reset=before and lstm, expected one",
+        ),
+        (
+            "Bidirectional",
+            {"layer": {"class_name": "GRU", "config": {}}, "backward_layer": {"class_name": "Dense", "config": {}}},
+            "wraps no GRU, LSTM or SimpleRNN",
+        ),
     ],
 )
 def test_layers_that_no_model_has_are_named(tmp_path: Path, kind: str, config: dict[str, Any], message: str) -> None:
     """The error names the layer by its name and its class."""
     with pytest.raises(ConversionError, match=message):
         convert(keras_2(tmp_path, config, gru_arrays(), kind))
+
+
+@pytest.mark.parametrize(
+    ("kind", "option", "message"),
+    [
+        ("GlobalAveragePooling1D", {"data_format": "channels_first"}, "expected 'channels_last'"),
+        ("GlobalMaxPooling1D", {"keepdims": True}, "expected False"),
+    ],
+)
+def test_poolings_that_are_not_over_time_alone_are_refused(kind: str, option: dict[str, Any], message: str) -> None:
+    """A pooling over the units, or one that leaves an axis of one step, is named; one over time is read."""
+    rng = np.random.default_rng(0)
+    shapes = {"kernel": (2, 9), "recurrent_kernel": (3, 9), "bias": (9,)}
+    arrays = tuple(rng.standard_normal(shape).astype(np.float32) for shape in shapes.values())
+    gru = KerasLayer("GRU", {"name": "gru", "return_sequences": True}, {"": arrays})
+    with pytest.raises(ConversionError, match=rf"'pool' \({kind}\) has .*{message}"):
+        found_in(KerasModel((gru, KerasLayer(kind, {"name": "pool", **option}, {})), (3, 15)))
+    plain = {"name": "pool", "data_format": "channels_last", "keepdims": False}
+    assert found_in(KerasModel((gru, KerasLayer(kind, plain, {})), (3, 15))).summary in {"mean", "max"}
 
 
 def changed(path: Path, folder: Path, change: Callable[[Any], None]) -> Path:
@@ -224,7 +319,7 @@ def drop(file: Any) -> None:
     [
         (enlarge, r"has the shape \(1048576, 1024\), but 0 bytes in the file"),
         (link, "layers/dense/vars/0 is a link to another file"),
-        (drop, r"'dense' has arrays \[\(2, 3\)\], expected 2"),
+        (drop, r"'dense' .Dense. has arrays \[\(2, 3\)\], expected 2"),
     ],
 )
 def test_hostile_weights_are_refused(tmp_path: Path, change: Callable[[Any], None], message: str) -> None:
@@ -308,3 +403,60 @@ def test_models_made_by_keras_itself(tmp_path: Path, monkeypatch: pytest.MonkeyP
         row[: len(sequence)] = sequence
     theirs = keras.ops.convert_to_numpy(model(padded))
     np.testing.assert_allclose(ours.predict_proba(sequences), theirs, atol=TOLERANCE)
+
+
+@pytest.mark.filterwarnings("ignore")  # of Keras, which uses what torch and numpy will drop
+@pytest.mark.parametrize("every", [True, False])
+def test_a_backward_layer_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, every: bool) -> None:
+    """The directions of a Bidirectional may differ in their biases; Keras computes the same."""
+    monkeypatch.setenv("KERAS_BACKEND", "torch")
+    layers = pytest.importorskip("keras").layers
+    both = layers.Bidirectional(
+        layers.GRU(4, return_sequences=every),
+        backward_layer=layers.GRU(4, return_sequences=every, use_bias=False, go_backwards=True),
+    )
+    model = layers_to_file(
+        tmp_path, [both, layers.GlobalMaxPooling1D(), layers.Dense(2)] if every else [both, layers.Dense(2)]
+    )
+    ours, certificate = convert(tmp_path / "model.keras")
+    assert "keras" in certificate.against
+    x = np.random.default_rng(0).standard_normal((1, 5, 2)).astype(np.float32)
+    np.testing.assert_allclose(ours.scores([x[0]]), model(x).detach().numpy(), atol=TOLERANCE)
+
+
+@pytest.mark.filterwarnings("ignore")  # of Keras, which uses what torch and numpy will drop
+@pytest.mark.parametrize(
+    ("option", "backward", "message"),
+    [
+        ({"go_backwards": True}, {}, "wraps a layer with go_backwards=True"),
+        ({}, {"go_backwards": True, "activation": "relu"}, "has the cells gru and gru candidate=relu, expected one"),
+    ],
+)
+def test_directions_that_no_layer_has_are_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, option: dict[str, Any], backward: dict[str, Any], message: str
+) -> None:
+    """Files of Keras whose Bidirectional walks backwards first, or has two cells, are refused and not read wrongly."""
+    monkeypatch.setenv("KERAS_BACKEND", "torch")
+    layers = pytest.importorskip("keras").layers
+    layers_to_file(tmp_path, [layers.Bidirectional(layers.GRU(3, **option), backward_layer=layers.GRU(3, **backward))])
+    with pytest.raises(ConversionError, match=message):
+        convert(tmp_path / "model.keras")
+
+
+@pytest.mark.filterwarnings("ignore")  # of Keras, which uses what torch and numpy will drop
+def test_what_keras_cannot_run_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keras saves and loads directions of other widths before a Dense, but does not run them: nothing is proved."""
+    monkeypatch.setenv("KERAS_BACKEND", "torch")
+    layers = pytest.importorskip("keras").layers
+    both = layers.Bidirectional(layers.GRU(4), backward_layer=layers.GRU(3, go_backwards=True))
+    layers_to_file(tmp_path, [both, layers.Dense(2)])
+    with pytest.raises(ConversionError, match=r"keras .* ran none of the sequences, so nothing could be compared"):
+        convert(tmp_path / "model.keras")
+
+
+def layers_to_file(folder: Path, layers: list[Any]) -> Any:
+    """Saves a model of Keras that reads two numbers a step."""
+    keras = pytest.importorskip("keras")
+    model = keras.Sequential([keras.Input((None, 2)), *layers])
+    model.save(folder / "model.keras")
+    return model

@@ -13,7 +13,7 @@ import pytest
 
 from tidegate.convert import c_code
 from tidegate.convert.certificate import ConversionError
-from tidegate.convert.samples import results
+from tidegate.convert.samples import results_of
 from tidegate.convert.to_c import to_c
 
 Make = Callable[..., Any]
@@ -66,7 +66,7 @@ def test_every_cell_and_summary(vectors_model: Make, tmp_path: Path, cell: str) 
     sequences = [rng.standard_normal((length, 3)).astype(np.float32) for length in (4, 0, 11)]
     printed = output(compiled(tmp_path / "model.c", "-Dmodel_MAIN"), "".join(map(lines, sequences)))
     found = np.array([line.split() for line in printed.splitlines()], np.float64)
-    expected = np.concatenate(list(results(model, sequences).values()), axis=1)
+    expected = np.concatenate(list(results_of(model, sequences).values()), axis=1)
     np.testing.assert_allclose(found, expected, rtol=TOLERANCE, atol=TOLERANCE)
 
 
@@ -291,3 +291,17 @@ def test_the_name_is_made_of_the_file_s(texts_model: Make, tmp_path: Path, monke
     model = texts_model("average")
     for file, name in (("my model-2.c", "my_model_2"), ("2nd.c", "model_2nd"), ("\u00e4.c", "model__")):
         assert to_c(model, tmp_path / file).name == name
+
+
+def test_a_compiler_that_does_not_end_is_one_error(
+    vectors_model: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A compiler that hangs is ended, and nothing is written."""
+    compiler = tmp_path / "slow"
+    compiler.write_text("#!/bin/sh\nexec sleep 60\n", encoding="utf-8")
+    compiler.chmod(0o755)
+    monkeypatch.setenv("CC", str(compiler))
+    monkeypatch.setattr("tidegate.convert.to_c._LONGEST", 0.1)
+    with pytest.raises(ValueError, match=r"slow fails: it did not end in 0.1 s"):
+        to_c(vectors_model("gru"), tmp_path / "model.c")
+    assert not (tmp_path / "model.c").exists()

@@ -14,7 +14,7 @@ pytest.importorskip("h5py")
 import h5py
 
 from tidegate.convert.certificate import ConversionError
-from tidegate.convert.samples import results
+from tidegate.convert.samples import results_of
 from tidegate.convert.to_keras import to_keras
 from tidegate.ops.cells import Cell
 from tidegate.ops.layouts import LAYOUTS
@@ -54,7 +54,7 @@ def test_every_cell_and_summary(vectors_model: Make, tmp_path: Path, keras: Any,
     x = np.random.default_rng(5).standard_normal((3, 6, 3)).astype(np.float32)
     found = keras.ops.convert_to_numpy(program.model([x, np.array([6, 0, 2], np.int32)]))
     name = "scores" if model.config.has_head else "vectors"
-    expected = results(model, [x[0], x[1, :0], x[2, :2]])[name]
+    expected = results_of(model, [x[0], x[1, :0], x[2, :2]])[name]
     np.testing.assert_allclose(found, expected, rtol=TOLERANCE, atol=TOLERANCE)
 
 

@@ -15,7 +15,7 @@ import onnx
 import onnxruntime
 
 from tidegate.convert.certificate import ConversionError
-from tidegate.convert.samples import results
+from tidegate.convert.samples import results_of
 from tidegate.convert.to_onnx import onnx_inputs, to_onnx
 from tidegate.text.tokenizer import Tokenizer
 
@@ -219,8 +219,8 @@ def test_a_file_that_differs_is_not_written(
 ) -> None:
     """If ONNX Runtime gives something else, that is an error, and there is no file."""
     monkeypatch.setattr(
-        "tidegate.convert.to_onnx.results",
-        lambda *args: {name: array + np.float32(1e-4) for name, array in results(*args).items()},
+        "tidegate.convert.to_onnx.results_of",
+        lambda *args: {name: array + np.float32(1e-4) for name, array in results_of(*args).items()},
     )
     with pytest.raises(ConversionError, match=r"vectors differs by .* from onnxruntime"):
         to_onnx(vectors_model("gru"), tmp_path / "m.onnx")

@@ -14,7 +14,7 @@ import torch
 from safetensors.numpy import load_file
 
 from tidegate.convert.certificate import ConversionError
-from tidegate.convert.samples import results
+from tidegate.convert.samples import results_of
 from tidegate.convert.to_torch import to_torch
 from tidegate.convert.torch_code import torch_code
 
@@ -58,7 +58,7 @@ def test_every_cell_and_summary(vectors_model: Make, tmp_path: Path, cell: str) 
     with torch.no_grad():
         found = module(torch.from_numpy(x), torch.tensor([6, 0, 2])).numpy()
     name = "scores" if model.config.has_head else "vectors"
-    expected = results(model, [x[0], x[1, :0], x[2, :2]])[name]
+    expected = results_of(model, [x[0], x[1, :0], x[2, :2]])[name]
     np.testing.assert_allclose(found, expected, rtol=TOLERANCE, atol=TOLERANCE)
 
 

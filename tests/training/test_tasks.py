@@ -64,8 +64,11 @@ def test_what_is_no_class_is_refused(labels: list[str], message: str) -> None:
     ids=str,
 )
 def test_classes_are_classes(labels: list[str]) -> None:
-    """Half stars, many classes, hierarchies and names with commas are trained on."""
+    """Half stars, many classes, hierarchies and names with commas are trained on; two of them in one cell are not."""
     check_classes(labels, "label")
+    both = "|".join(list(dict.fromkeys(labels))[:2])
+    with pytest.raises(ValueError, match="several labels in one cell"):
+        check_classes([*labels, *labels, both], "label")
 
 
 @pytest.mark.parametrize(
@@ -132,13 +135,20 @@ def test_a_feature_is_not_the_label() -> None:
     ids=["constant", "of two labels", "of each sequence", "missing", "but one"],
 )
 def test_other_features_may_stay_the_same(values: list[float]) -> None:
-    """A feature that does not change, or that does not tell the label alone, is one."""
-    check_copies(sequences(values), [("a", "b", "c")[b % 3] for b in range(30)], ("x", "code"))
+    """A feature that does not change, or that does not tell the label alone, is one; the copy beside it is found."""
+    labels = [("a", "b", "c")[b % 3] for b in range(30)]
+    check_copies(sequences(values), labels, ("x", "code"))
+    copies = [np.column_stack([x, np.full(3, b % 3)]) for b, x in enumerate(sequences(values))]
+    with pytest.raises(ValueError, match="feature 'copy' tells the label"):
+        check_copies(copies, labels, ("x", "code", "copy"))
 
 
 def test_few_sequences_say_nothing() -> None:
-    """What a feature tells of some few sequences may be chance."""
-    check_copies(sequences([float(b % 2) for b in range(10)]), [b % 2 for b in range(10)], ("x", "code"))
+    """What a feature tells of some few sequences may be chance; of twenty it is a copy of the labels."""
+    numbers = [float(b % 2) for b in range(20)]
+    check_copies(sequences(numbers[:19]), [b % 2 for b in range(19)], ("x", "code"))
+    with pytest.raises(ValueError, match="feature 'code' tells the label"):
+        check_copies(sequences(numbers), [b % 2 for b in range(20)], ("x", "code"))
 
 
 @pytest.mark.parametrize(
@@ -146,5 +156,7 @@ def test_few_sequences_say_nothing() -> None:
     [["1984", "2001: a space odyssey"], ["", ""], [], ["3 stars"], ["10/10"], ["5 -"], ["12:30"], ["１ ⅔ cups"]],
 )
 def test_texts_with_numbers_are_texts(texts: list[str]) -> None:
-    """One word among them is enough."""
+    """One word among them is enough; their digits alone are refused."""
     check_words(texts, "x")
+    with pytest.raises(ValueError, match="the texts of column 'x' are numbers"):
+        check_words(["7", *(re.sub(r"\D", "", text) for text in texts)], "x")

@@ -12,8 +12,8 @@ Array = npt.NDArray[np.floating[Any]]
 TOLERANCE = 1e-5
 """The largest error of a conversion, of the value where that is above 1."""
 
-LENGTHS = (9, 1, 14, 0, 6)
-"""Steps of the sequences that a conversion is checked with."""
+REFERENCE = "the reference in float64"
+"""The name of `ops.reference` where results are compared with it."""
 
 
 class ConversionError(ValueError):
@@ -30,24 +30,30 @@ class Certificate:
         largest error 1.0e-06 against onnxruntime 1.32.0, over 1 numbers (y)
 
     Attributes:
-        against: Whose results these are, with its version.
+        against: Whose results these are, with its version. The reference "alone" computes what was read of the source,
+            as the model does, so the proof is then one of arithmetic: it cannot show that the source was read wrongly.
         error: The largest difference, divided by the source's number where that is above 1.
         numbers: How many numbers were compared.
         what: What they are, such as outputs and states.
+        missing: Why the source's own runtime was not asked, and how to install it; empty where it was.
     """
 
     against: str
     error: float
     numbers: int
     what: tuple[str, ...]
+    missing: str = ""
 
     @classmethod
-    def of(cls, pairs: Iterable[tuple[str, npt.ArrayLike, npt.ArrayLike]], against: str) -> "Certificate":
+    def of(
+        cls, pairs: Iterable[tuple[str, npt.ArrayLike, npt.ArrayLike]], against: str, missing: str = ""
+    ) -> "Certificate":
         """Compares results.
 
         Args:
             pairs: What it is, ours, and the source's, arrays of one shape.
             against: As the attribute.
+            missing: As the attribute.
 
         Raises:
             ConversionError: They differ by more than `TOLERANCE`, or in shape, or there is nothing to compare.
@@ -63,13 +69,14 @@ class Certificate:
             error, numbers, what = max(error, worst), numbers + own.size, what | {name: None}
         if not numbers:
             raise ConversionError(f"no number could be compared with {against}")
-        return cls(against, error, numbers, tuple(what))
+        return cls(against, error, numbers, tuple(what), missing)
 
     def and_of(self, other: "Certificate") -> "Certificate":
         """Joins two comparisons."""
-        against = " and ".join(dict.fromkeys((self.against, other.against)))
+        against = self.against if other.against in self.against else f"{self.against} and {other.against}"
         what = tuple(dict.fromkeys(self.what + other.what))
-        return Certificate(against, max(self.error, other.error), self.numbers + other.numbers, what)
+        error, numbers = max(self.error, other.error), self.numbers + other.numbers
+        return Certificate(against, error, numbers, what, self.missing or other.missing)
 
     def metadata(self) -> dict[str, Any]:
         """Returns it as a model file keeps it."""
@@ -78,7 +85,7 @@ class Certificate:
     def __str__(self) -> str:
         return (
             f"largest error {self.error:.1e} against {self.against}, over {self.numbers:,} numbers "
-            f"({', '.join(self.what)})"
+            f"({', '.join(self.what)})" + f"; {self.missing}" * bool(self.missing)
         )
 
 
@@ -87,15 +94,3 @@ def distance(ours: Array, theirs: Array) -> float:
     if not ours.size:
         return 0.0
     return float((np.abs(ours - theirs) / np.maximum(1, np.abs(theirs))).max())
-
-
-def sequences(features: int, lengths: Iterable[int] = LENGTHS) -> list[npt.NDArray[np.float32]]:
-    """Draws the sequences of vectors that a conversion is checked with, float32 [T, I] each; the same every time."""
-    rng = np.random.default_rng(0)
-    return [rng.standard_normal((length, features)).astype(np.float32) for length in lengths]
-
-
-def id_sequences(words: int, lengths: Iterable[int] = LENGTHS, first: int = 0) -> list[npt.NDArray[np.int64]]:
-    """Draws sequences of ids from `first` to words − 1, int64 [T] each; the same every time."""
-    rng = np.random.default_rng(0)
-    return [rng.integers(first, words, length) for length in lengths]

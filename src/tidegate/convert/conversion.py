@@ -48,7 +48,8 @@ def convert(
 
     The kind of a file is read off its contents. The model is compared with the source's own runtime if that is
     installed, on random sequences of several lengths; its outputs and states, from random states on, are compared with
-    the reference in float64. The proof is in `model.metrics["conversion"]`, and so in the file that `save` writes.
+    the reference in float64. Without that runtime the proof is one of arithmetic alone, as `Certificate.missing` says.
+    The proof is in `model.metrics["conversion"]`, and so in the file that `save` writes.
 
     Args:
         source: A file of ONNX, of Keras (`.keras`, `.h5`) or of torch (`.pt`, `.safetensors`); a module of torch; or
@@ -153,14 +154,15 @@ def _of_checkpoint(path: str | os.PathLike[str], asked: Asked) -> Made:
 
 
 def _of_arrays(arrays: Mapping[str, Any], asked: Asked) -> Made:
-    """Makes a model of arrays by torch's names; without torch, the reference alone says what is right."""
+    """Makes a model of arrays by torch's names, and compares its layers with torch's."""
     given = {name: np.asarray(array) for name, array in arrays.items()}
     if asked.part == "layers":
         found = Found(layers_of_torch(given, asked.cell), summary=asked.summary or "last")
     else:
         found = found_in_torch(given, asked.cell, asked.summary)
-    model, proof = match(found, reference_runtime(found), asked.wishes)
-    if find_spec("torch") is not None:
+    missing = "not compared with torch, which is not installed: pip install torch" if find_spec("torch") is None else ""
+    model, proof = match(found, reference_runtime(found, missing), asked.wishes)
+    if not missing:
         from tidegate.convert.torch_source import certify_layers  # noqa: PLC0415 - torch is an extra
 
         proof = certify_layers(found.layers).and_of(proof)

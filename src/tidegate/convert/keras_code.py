@@ -119,9 +119,9 @@ def _recurrent(model: Network, layer: int) -> KerasLayer:
     code = f"layers.{kind}({config.hidden_size}, {', '.join(f'{name}={value!r}' for name, value in options.items())})"
     found: dict[str, Array] = {}
     places = ("forward_layer/", "backward_layer/") if config.bidirectional else ("",)
-    for place, of_one in zip(places, weights, strict=True):
-        arrays = layout.write(cell, of_one)
-        if arrays["bias"].shape[0] == 2 * len(of_one.w_hh):
+    for place, own in zip(places, weights, strict=True):
+        arrays = layout.write(cell, own)
+        if arrays["bias"].shape[0] == 2 * len(own.w_hh):
             arrays["bias"] = arrays["bias"].reshape(2, -1)
         names = ("kernel", "recurrent_kernel", "bias")[: 2 + options["use_bias"]]
         found |= {f"{place}cell/vars/{i}": arrays[name] for i, name in enumerate(names)}

@@ -38,6 +38,11 @@ class KerasLayer(NamedTuple):
     config: Mapping[str, Any]
     arrays: Mapping[str, tuple[Array, ...]]
 
+    @property
+    def title(self) -> str:
+        """Its name and its class, for errors."""
+        return f"{str(self.config.get('name'))!r:.60} ({self.kind:.60})"
+
 
 class KerasModel(NamedTuple):
     """The layers of a model in the order in which they read each other, and the version of Keras that wrote it."""

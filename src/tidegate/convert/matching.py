@@ -1,14 +1,15 @@
 """The model that computes what a source computes: found by trying, and so proved by numbers."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from tidegate.convert import words
-from tidegate.convert.certificate import Certificate, ConversionError, distance, id_sequences, sequences
+from tidegate.convert.certificate import REFERENCE, Certificate, ConversionError, distance
 from tidegate.convert.found import Found, Head, Wishes, model_of, stack
+from tidegate.convert.samples import LENGTHS, id_sequences, results_of, results_of_vectors, sequences
 from tidegate.models.network import Network
 from tidegate.models.text_model import TextModel
 from tidegate.ops import reference
@@ -27,11 +28,19 @@ Run = Callable[[Array], "Array | None"]
 
 
 class Runtime(NamedTuple):
-    """What runs a source: its name with its version, what it computes of a sequence, and the lengths that it takes."""
+    """What runs a source.
+
+    Attributes:
+        name: Its name with its version.
+        run: What it computes of a sequence.
+        lengths: Those that it takes; None for any.
+        missing: Why it is not the source's own, as `Certificate.missing`.
+    """
 
     name: str
     run: Run
     lengths: tuple[int, ...] | None = None
+    missing: str = ""
 
 
 def match(found: Found, runtime: Runtime, wishes: Wishes) -> tuple[Network, Certificate]:
@@ -59,7 +68,7 @@ def match(found: Found, runtime: Runtime, wishes: Wishes) -> tuple[Network, Cert
         ours = results(found, model, [sequence for sequence, _ in theirs], wishes, theirs[0][1].ndim)
         pairs = [("outputs", own, other) for own, (_, other) in zip(ours, theirs, strict=True)]
         try:
-            return model, Certificate.of(pairs, runtime.name)
+            return model, Certificate.of(pairs, runtime.name, runtime.missing)
         except ConversionError as error:
             same = all(own.shape == other.shape for _, own, other in pairs)
             errors[summary] = max(distance(own, other) for _, own, other in pairs) if same else str(error)
@@ -82,44 +91,39 @@ def results(
     found: Found, model: Network, drawn: Sequence[Array], wishes: Wishes, axes: int = 1
 ) -> list[npt.NDArray[np.floating[Any]]]:
     """Computes what a source should compute of sequences: after its own activation, at the end or at every step."""
-    table = None
-    if isinstance(model, TextModel) and found.embedding is not None:
-        table, places = model.arrays["embedding.weight"], words.places(found.embedding, wishes.words, found.padding)
-    outs = []
-    for sequence in drawn:
-        read = sequence[sequence != found.padding] if found.padding is not None and table is not None else sequence
-        x = read[:, None] if table is None else table[places[read]][:, None]
-        x = x.astype(np.float32, copy=False)
-        y, _ = model.outputs(x, np.array([len(x)]))
-        if axes == 2:
-            vectors = model.summaries_so_far(x, y) if len(x) else np.zeros((0, model.config.summary_size), np.float32)
-        elif table is None:
-            vectors = model.encode([x[:, 0]])
-        else:
-            vectors = model.summaries([places[read].astype(np.int32)], table)
-        outs.append(_after(found, model, vectors) if axes == 2 else _after(found, model, vectors)[0])
-    return outs
+    read = [*drawn]
+    if found.embedding is not None:
+        places = words.places(found.embedding, wishes.words, found.padding)
+        read = [places[ids[ids != found.padding] if found.padding is not None else ids] for ids in drawn]
+    if axes == 1:
+        return [*_activated(found, results_of(model, read))]
+    return [_activated(found, results_of_vectors(model, _vectors_so_far(model, sequence))) for sequence in read]
 
 
-def _after(found: Found, model: Network, vectors: Array) -> Array:
-    """Applies the head with the source's own activation to vectors [B, F]."""
+def _vectors_so_far(model: Network, sequence: Array) -> Array:
+    """Computes the vectors of a sequence [T, I] or [T] as if it ended at each step, [T, F]."""
+    x = (model.vectors_of(sequence) if isinstance(model, TextModel) else sequence).astype(np.float32, copy=False)
+    y, _ = model.outputs(x[:, None], np.array([len(x)]))
+    return model.summaries_so_far(x[:, None], y) if len(x) else np.zeros((0, model.config.summary_size), np.float32)
+
+
+def _activated(found: Found, ours: Mapping[str, Array]) -> Array:
+    """Chooses what a source returns among what a model computes."""
     if found.head is None:
-        return vectors
-    scores = model.head(vectors)
+        return ours["vectors"]
     if not found.head.activation:
-        return scores
-    probabilities = model.probabilities_of(scores)
+        return ours["scores"]
     if found.head.activation == "log_softmax":
-        return np.log(probabilities)
-    return probabilities[:, 1:] if found.head.activation == "sigmoid" else probabilities
+        return np.log(ours["probabilities"])
+    return ours["probabilities"][:, 1:] if found.head.activation == "sigmoid" else ours["probabilities"]
 
 
 def _drawn(found: Found, lengths: Iterable[int] | None) -> list[Array]:
-    given = {} if lengths is None else {"lengths": lengths}
+    lengths = LENGTHS if lengths is None else lengths
     if found.embedding is not None:
         padded_steps_show = found.every and found.padding == 0
-        return [*id_sequences(len(found.embedding), first=int(padded_steps_show), **given)]
-    return [*sequences(found.input_size, **given)]
+        return [*id_sequences(len(found.embedding), lengths, first=int(padded_steps_show))]
+    return [*sequences(found.input_size, lengths)]
 
 
 def rows_of(out: Array, steps: int, width: int, batch: int = 1, batch_first: bool = True) -> Array | None:
@@ -153,11 +157,11 @@ def certify_states(found: Found) -> Certificate:
     h0 = rng.standard_normal(shape if cell.S == 1 else (cell.S, *shape)).astype(np.float32)
     y, h_n = layers.outputs(x, lengths, h0)
     other, finals = run_reference(cell, weights, x, lengths, h0)
-    return Certificate.of([("outputs", y, other), ("states", h_n, finals)], "the reference in float64")
+    return Certificate.of([("outputs", y, other), ("states", h_n, finals)], REFERENCE)
 
 
-def reference_runtime(found: Found) -> Runtime:
-    """Computes what a source says it computes, by `ops.reference`: where its own runtime is not installed."""
+def reference_runtime(found: Found, missing: str = "") -> Runtime:
+    """Computes what was read of a source, by `ops.reference`: where its own runtime cannot be asked, and why."""
     cell, weights, places = stack(found)
     D, H = 1 + ("weight_ih_l0_reverse" in weights), weights["weight_hh_l0"].shape[1]
     summary = found.summary or "last"
@@ -175,7 +179,7 @@ def reference_runtime(found: Found) -> Runtime:
         result: Array = rows if found.every else rows[0]
         return result
 
-    return Runtime("the reference in float64", run)
+    return Runtime(f"{REFERENCE} alone" if missing else REFERENCE, run, missing=missing)
 
 
 def _applied(head: Head | None, vectors: Array) -> Array:

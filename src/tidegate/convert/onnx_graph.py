@@ -92,7 +92,7 @@ def _attributes(proto: Any) -> dict[str, Any]:
         if isinstance(value, bytes):
             value = value.decode(errors="replace")
         elif isinstance(value, list | tuple):
-            value = [one.decode(errors="replace") if isinstance(one, bytes) else one for one in value]
+            value = [part.decode(errors="replace") if isinstance(part, bytes) else part for part in value]
         found[attribute.name] = value
     return found
 

@@ -84,14 +84,14 @@ def _runs(g: Graph, model: TextModel, ids: str, rows: Rows) -> str:
     chosen = np.concatenate(order)
     weight, presence, idf = (model.arrays[f"ngrams.{name}"][chosen] for name in ("weight", "presence", "idf"))
     runs = [model.arrays["ngrams.words"][rows_, :n].astype(np.int64) for n, rows_ in enumerate(order, 1)]
-    one, two = g.constant([1], np.int64), g.constant([0, 1, 0, 1], np.int64)
+    single, two = g.constant([1], np.int64), g.constant([0, 1, 0, 1], np.int64)
     padded = g("Pad", ids, two, g.constant(0, np.int64))
     width = g("Gather", g("Shape", padded), g.constant(1, np.int64))
     places = g("Range", g.constant(0, np.int64), width, g.constant(1, np.int64))
-    end = g("Unsqueeze", g("Add", rows.lengths, one), one)
+    end = g("Unsqueeze", g("Add", rows.lengths, single), single)
     at_ends = g("Or", g("Equal", places, g.constant([[0]], np.int64)), g("Equal", places, end))
     marked = g("Where", at_ends, g.constant(V, np.int64), padded)
-    offsets = np.cumsum([0, *(of_one.size for of_one in runs)])[:-1]
+    offsets = np.cumsum([0, *(of_size.size for of_size in runs)])[:-1]
     counts = g(
         "TfIdfVectorizer",
         marked,
@@ -101,10 +101,10 @@ def _runs(g: Graph, model: TextModel, ids: str, rows: Rows) -> str:
         max_skip_count=0,
         ngram_counts=offsets.tolist(),
         ngram_indexes=list(range(len(chosen))),
-        pool_int64s=np.concatenate([of_one.ravel() for of_one in runs]).tolist(),
+        pool_int64s=np.concatenate([of_size.ravel() for of_size in runs]).tolist(),
     )
     zero, unit = g.constant(0, np.float32), g.constant(1, np.float32)
-    full = g("Unsqueeze", g("Greater", rows.lengths, g.constant(0, np.int64)), one)
+    full = g("Unsqueeze", g("Greater", rows.lengths, g.constant(0, np.int64)), single)
     counts = g("Where", full, counts, zero)  # of a text without words the marks stand side by side, and are no run
     there = g("Greater", counts, zero)
     amounts = g("Where", there, g("Add", unit, g("Log", g("Max", counts, unit))), zero)

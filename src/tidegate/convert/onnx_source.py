@@ -12,18 +12,24 @@ from onnx import TensorProto
 from onnx.reference import ReferenceEvaluator
 
 from tidegate.convert import onnx_backend, onnx_layer
-from tidegate.convert.certificate import Certificate, ConversionError
-from tidegate.convert.certificate import sequences as drawn_sequences
+from tidegate.convert.certificate import REFERENCE, Certificate, ConversionError
 from tidegate.convert.found import Found, Wishes
 from tidegate.convert.matching import Runtime, match, rows_of
 from tidegate.convert.onnx_file import Values, read
 from tidegate.convert.onnx_graph import Node, found_in, layers_of, nodes_of, one_node_model
+from tidegate.convert.samples import sequences
 from tidegate.models.network import Network
+from tidegate.sequences.padding import pad
 
 Array = npt.NDArray[Any]
 
-Session = Callable[[dict[str, Array]], Any]
-"""Runs a model on inputs by name."""
+
+class Session(NamedTuple):
+    """What runs a model on inputs by name; its name, and why it is not ONNX Runtime, as `Certificate.missing`."""
+
+    run: Callable[[dict[str, Array]], Any]
+    name: str
+    missing: str = ""
 
 
 _LENGTHS = (9, 1, 14, 6)
@@ -70,8 +76,7 @@ def convert_graph(
     found = found_in(Values(model, given))
     fixed = {name: np.asarray(value) for name, value in (given or {}).items()}
     failures: list[ConversionError] = []
-    session, name = _session(model)
-    for runtime in _runtimes(model, found, session, name, fixed):
+    for runtime in _runtimes(model, found, _session(model), fixed):
         try:
             return found, *match(found, runtime, wishes)
         except ConversionError as error:
@@ -79,23 +84,24 @@ def convert_graph(
     raise failures[0] if failures else ConversionError("the graph has no input of numbers or ids")
 
 
-def _session(model: Any) -> tuple[Session, str]:
+def _session(model: Any) -> Session:
     """Makes what runs a model: ONNX Runtime if it is installed, else onnx's reference with ours."""
     try:
         import onnxruntime  # noqa: PLC0415
     except ModuleNotFoundError:
         evaluator = ReferenceEvaluator(model, new_ops=onnx_backend.EXACT_OPERATORS)
-        return lambda feed: evaluator.run(None, feed), f"onnx {version('onnx')} with the reference in float64"
+        missing = "not compared with ONNX Runtime, which is not installed: pip install onnxruntime"
+        return Session(lambda feed: evaluator.run(None, feed), f"onnx {version('onnx')} with {REFERENCE}", missing)
     options = onnxruntime.SessionOptions()
     options.log_severity_level, options.intra_op_num_threads = 4, 1
     try:
         session = onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
     except Exception as error:  # noqa: BLE001 - it has errors of its own
         raise ConversionError(f"ONNX Runtime cannot load the model: {' '.join(str(error).split()):.300}") from None
-    return lambda feed: session.run(None, feed), f"onnxruntime {version('onnxruntime')}"
+    return Session(lambda feed: session.run(None, feed), f"onnxruntime {version('onnxruntime')}")
 
 
-def _runtimes(model: Any, found: Found, session: Session, name: str, fixed: Mapping[str, Array]) -> Iterator[Runtime]:
+def _runtimes(model: Any, found: Found, session: Session, fixed: Mapping[str, Array]) -> Iterator[Runtime]:
     """Lists the ways in which a graph may be meant: each input and output, and which axis is time."""
     constants = {tensor.name for tensor in model.graph.initializer}
     inputs = [_input(value) for value in model.graph.input if value.name not in constants and value.name not in fixed]
@@ -111,7 +117,8 @@ def _runtimes(model: Any, found: Found, session: Session, name: str, fixed: Mapp
             for time in (1, 0):
                 way = _Way(session, main, others, fixed, output, time, width)
                 steps = main.shape[time]
-                yield Runtime(name, way.run, _LENGTHS if steps is None else (steps,) * 3)
+                lengths = _LENGTHS if steps is None else (steps,) * 3
+                yield Runtime(session.name, way.run, lengths, session.missing)
 
 
 class _Way:
@@ -141,7 +148,7 @@ class _Way:
             is_lengths = other.dtype.kind in "iu" and len(shape) <= 1
             feed[other.name] = np.full(shape, T if is_lengths else 0, other.dtype)
         try:
-            out = np.asarray(self._session(feed)[self._output])
+            out = np.asarray(self._session.run(feed)[self._output])
         except Exception:  # noqa: BLE001 - runtimes refuse wrong axes, each in its own way
             return None
         return rows_of(out, T, self._width, B, self._time == 1)
@@ -172,12 +179,10 @@ _DTYPES = {
 
 def _certify_node(node: Node) -> Certificate:
     """Compares what the kernels make of a node with what a runtime does, on ragged rows and from random states."""
-    session, name = _session(one_node_model(node))
+    session = _session(one_node_model(node))
     D, H, I = len(node.settings.reverse), node.arrays["R"].shape[2], node.arrays["W"].shape[2]
-    drawn = [x for x in drawn_sequences(I) if len(x)]  # of a row of length 0 ONNX Runtime loses the state
-    x = np.zeros((max(map(len, drawn)), len(drawn), I), np.float32)
-    for b, sequence in enumerate(drawn):
-        x[: len(sequence), b] = sequence
+    drawn = [x for x in sequences(I) if len(x)]  # of a row of length 0 ONNX Runtime loses the state
+    x, _ = pad(drawn, I)
     rng = np.random.default_rng(1)
     feed: dict[str, Array] = {"X": x, "sequence_lens": np.array([len(s) for s in drawn], np.int32)}
     for state in ["initial_h", "initial_c"][: node.layers[0].cell.S]:
@@ -185,4 +190,4 @@ def _certify_node(node: Node) -> Certificate:
     weights = {n: array for n, array in node.arrays.items() if n in "WRBP"}
     ours = onnx_layer.run(replace(node.settings, layout=0), weights | feed)
     what = ("outputs", "states", "states")
-    return Certificate.of(zip(what, ours, session(feed), strict=False), name)
+    return Certificate.of(zip(what, ours, session.run(feed), strict=False), session.name, session.missing)

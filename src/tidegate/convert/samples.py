@@ -1,6 +1,7 @@
-"""Sequences that an exported model is compared on, and what the model itself makes of them."""
+"""Sequences that a conversion or an export is checked with, and what a model itself makes of them."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,7 @@ import numpy.typing as npt
 from tidegate.models.network import Network
 from tidegate.models.sequence_model import SequenceModel
 from tidegate.models.text_model import TextModel
+from tidegate.sequences.padding import pad
 from tidegate.text.tokenizer import UNK, UNKNOWN, Words
 
 Array = npt.NDArray[np.float32]
@@ -17,8 +19,27 @@ Sequence = npt.NDArray[Any]
 UNHEARD = ("unheard", "ab", "zzzzzzzzzz", "\u00fcnh\u00f6rt")
 """Words outside any vocabulary, whose ids in a batch are V, V + 1, … if the model reads their letters."""
 
-_SHAPES = ((1,), (0,), (5, 0, 1, 9, 3), (2, 17), (33,), (4, 4, 4), (0, 0, 6))
-"""Steps of the sequences of each batch that is compared: of other sizes, ragged, and empty ones."""
+LENGTHS = (9, 1, 14, 0, 6)
+"""Steps of the sequences of a batch, if nothing asks for others."""
+
+_SHAPES = ((1,), (0,), LENGTHS, (2, 17), (33,), (4, 4, 4), (0, 0, 6))
+"""Steps of the sequences of each batch that an export is checked with: of other sizes, ragged, and empty ones."""
+
+
+def sequences(
+    features: int, lengths: Iterable[int] = LENGTHS, rng: np.random.Generator | None = None
+) -> list[npt.NDArray[np.float32]]:
+    """Draws sequences of vectors, float32 [T, I] each; the same every time without a generator."""
+    rng = rng or np.random.default_rng(0)
+    return [rng.standard_normal((length, features)).astype(np.float32) for length in lengths]
+
+
+def id_sequences(
+    size: int, lengths: Iterable[int] = LENGTHS, first: int = 0, rng: np.random.Generator | None = None
+) -> list[npt.NDArray[np.int64]]:
+    """Draws sequences of ids from `first` to size − 1, int64 [T] each; the same every time without a generator."""
+    rng = rng or np.random.default_rng(0)
+    return [rng.integers(first, size, length) for length in lengths]
 
 
 def batches_for(model: Network, seed: int = 0) -> Iterator[list[Sequence]]:
@@ -33,53 +54,61 @@ def batches_for(model: Network, seed: int = 0) -> Iterator[list[Sequence]]:
     """
     rng = np.random.default_rng(seed)
     for lengths in _SHAPES:
-        yield [_drawn(model, length, rng) for length in lengths]
+        if isinstance(model, TextModel):
+            drawn = id_sequences(model.config.vocab_size, lengths, 1, rng)
+            yield [_with_ngrams(model, ids, rng) for ids in drawn]
+        elif isinstance(model, SequenceModel):
+            yield [_with_gaps(model, x, rng) for x in sequences(len(model.features.center), lengths, rng)]
+        else:
+            yield [*sequences(model.config.input_size, lengths, rng)]
 
 
-def _drawn(model: Network, length: int, rng: np.random.Generator) -> Sequence:
-    if isinstance(model, TextModel):
-        ids = rng.integers(1, model.config.vocab_size, length)
-        if model.ngrams is not None:  # runs that are known, as random words would hardly ever make them
-            rows = model.arrays["ngrams.words"][rng.integers(model.config.ngrams, size=length)].astype(np.int64)
-            known = rows[(rows > 0) & (rows < model.config.vocab_size)]
-            ids[: len(known)] = known[:length]
-        if model.config.ngram_letters:
-            new = rng.random(length) < 0.3
-            ids[new] = model.config.vocab_size + rng.integers(len(UNHEARD), size=new.sum())
-        return ids
-    if isinstance(model, SequenceModel):
-        features = model.features
-        x = features.center + features.scale * 2 * rng.standard_normal((length, len(features.center)))
-        missing = list(features.missing)
-        x[:, missing] = np.where(rng.random((length, len(missing))) < 0.4, np.nan, x[:, missing])
-        return x.astype(np.float32)
-    return rng.standard_normal((length, model.config.input_size)).astype(np.float32)
+def _with_ngrams(model: TextModel, ids: Sequence, rng: np.random.Generator) -> Sequence:
+    """Puts runs that are known in, as random words would hardly ever make them, and unknown words."""
+    if model.ngrams is not None:
+        rows = model.arrays["ngrams.words"][rng.integers(model.config.ngrams, size=len(ids))].astype(np.int64)
+        known = rows[(rows > 0) & (rows < model.config.vocab_size)]
+        ids[: len(known)] = known[: len(ids)]
+    if model.config.ngram_letters:
+        new = rng.random(len(ids)) < 0.3
+        ids[new] = model.config.vocab_size + rng.integers(len(UNHEARD), size=new.sum())
+    return ids
 
 
-def padded(sequences: list[Sequence], fill: Any) -> tuple[Sequence, npt.NDArray[np.int64]]:
-    """Lays sequences side by side, [B, T] or [B, T, K], a number beyond their ends; and counts their steps, [B]."""
-    lengths = np.array([len(sequence) for sequence in sequences], np.int64)
-    x = np.full((len(sequences), lengths.max(initial=0), *sequences[0].shape[1:]), fill, sequences[0].dtype)
-    for row, sequence in zip(x, sequences, strict=True):
-        row[: len(sequence)] = sequence
-    return x, lengths
+def _with_gaps(model: SequenceModel, x: Sequence, rng: np.random.Generator) -> Sequence:
+    """Gives numbers the units of the model's features, and leaves out some of those that may be missing."""
+    x = model.features.center + model.features.scale * 2 * x
+    missing = list(model.features.missing)
+    x[:, missing] = np.where(rng.random((len(x), len(missing))) < 0.4, np.nan, x[:, missing])
+    return x.astype(np.float32)
 
 
-def results(model: Network, sequences: list[Sequence]) -> dict[str, Array]:
+def padded(sequences: list[Sequence], fill: float) -> tuple[Sequence, npt.NDArray[np.int64]]:
+    """Lays sequences side by side as `pad` does, but batch first: [B, T] or [B, T, K]; and counts their steps, [B]."""
+    step = sequences[0].shape[1:]
+    rows = [sequence.reshape(len(sequence), prod(step)) for sequence in sequences]
+    x, lengths = pad(rows, prod(step), sequences[0].dtype, fill)
+    return np.ascontiguousarray(x.swapaxes(0, 1)).reshape(x.shape[1], x.shape[0], *step), lengths
+
+
+def results_of(model: Network, sequences: list[Sequence]) -> dict[str, Array]:
     """Computes what a model makes of sequences as `batches_for` draws them: vectors, scores, probabilities, by name."""
-    found: dict[str, Array] = {}
-    if isinstance(model, TextModel):
-        read = [_words(ids[: model.most_steps], model.config.vocab_size) for ids in sequences]
-        vectors = model.summaries([words.ids for words in read], model.arrays["embedding.weight"])
-    else:
+    if not isinstance(model, TextModel):
         layout = getattr(model.config, "layout", "")
         vectors = model.encode([x.T for x in sequences] if layout == "channels_first" else sequences)
+        return results_of_vectors(model, vectors)
+    read = [_words(ids[: model.most_steps], model.config.vocab_size) for ids in sequences]
+    vectors = model.summaries([words.ids for words in read], model.arrays["embedding.weight"])
+    return results_of_vectors(model, vectors, model.ngrams.logits(read).astype(np.float32) if model.ngrams else None)
+
+
+def results_of_vectors(model: Network, vectors: Array, others: Array | None = None) -> dict[str, Array]:
+    """Computes what a model makes of vectors [B, F], and of the scores of its other parts."""
+    found: dict[str, Array] = {}
     if model.config.summary_size:
         found["vectors"] = vectors
     if model.config.has_head:
-        found["scores"] = model.head(vectors)
-        if isinstance(model, TextModel) and model.ngrams is not None:
-            found["scores"] = found["scores"] + model.ngrams.logits(read).astype(np.float32)
+        found["scores"] = model.head(vectors) if others is None else model.head(vectors) + others
     if model.config.task == "classification":
         found["probabilities"] = model.probabilities_of(found["scores"])
     return found

@@ -18,7 +18,7 @@ from tidegate.convert.c_constants import stored
 from tidegate.convert.c_source import c_source
 from tidegate.convert.certificate import Certificate
 from tidegate.convert.samples import Sequence as Steps
-from tidegate.convert.samples import batches_for, expanded, results
+from tidegate.convert.samples import batches_for, expanded, results_of
 from tidegate.files.writing import replacing
 from tidegate.models.network import Network
 from tidegate.models.text_model import TextModel
@@ -82,8 +82,8 @@ def to_c(model: Network, path: str | os.PathLike[str], *, name: str | None = Non
 
     Raises:
         OSError: The file cannot be written.
-        ValueError: C cannot hold the model, the name is no word, or the results differ by more than 1e-5; nothing is
-            written.
+        ValueError: C cannot hold the model, the name is no word, the compiler fails or does not end, or the results
+            differ by more than 1e-5; nothing is written.
     """
     if weights is not None:
         check_choice("weights", weights, WEIGHTS)
@@ -180,13 +180,17 @@ def _run(command: Sequence[str], folder: Path, text: str = "") -> str:
     """Runs a program.
 
     Raises:
-        ValueError: It fails.
+        ValueError: It fails, or does not end.
     """
-    done = subprocess.run(  # noqa: S603 - a compiler that the user has, and what it made of our source
-        command, cwd=folder, input=text, capture_output=True, text=True, check=False, timeout=_LONGEST
-    )
+    name = Path(command[0]).name
+    try:
+        done = subprocess.run(  # noqa: S603 - a compiler that the user has, and what it made of our source
+            command, cwd=folder, input=text, capture_output=True, text=True, check=False, timeout=_LONGEST
+        )
+    except subprocess.TimeoutExpired:
+        raise ValueError(f"{name} fails: it did not end in {_LONGEST:g} s") from None
     if done.returncode:
-        raise ValueError(f"{Path(command[0]).name} fails: {done.stderr.strip()[:300] or f'code {done.returncode}'}")
+        raise ValueError(f"{name} fails: {done.stderr.strip()[:300] or f'code {done.returncode}'}")
     return done.stdout
 
 
@@ -196,7 +200,7 @@ def _compared(program: Path, model: Network) -> Iterator[tuple[str, np.ndarray, 
     for sequences in batches_for(plain):
         printed = _run([str(program)], program.parent, "".join(map(_lines, sequences)))
         found = np.array([line.split() for line in printed.splitlines()], np.float32)
-        expected = results(plain, sequences)
+        expected = results_of(plain, sequences)
         columns = np.cumsum([array.shape[1] for array in expected.values()])[:-1]
         yield from zip(expected, expected.values(), np.split(found, columns, axis=1), strict=True)
 

@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from tidegate.convert.certificate import Certificate
 from tidegate.convert.keras_code import keras_code, keras_layers
-from tidegate.convert.samples import batches_for, expanded, padded, results
+from tidegate.convert.samples import batches_for, expanded, padded, results_of
 from tidegate.files.writing import replacing
 from tidegate.models.network import Network
 from tidegate.models.text_model import TextModel
@@ -122,4 +122,4 @@ def _compared(
         x, lengths = padded(sequences, 0)
         given = x.astype(np.int32) if isinstance(model, TextModel) else x
         found = program.model([given, lengths.astype(np.int32)])
-        yield name, results(model, sequences)[name], keras.ops.convert_to_numpy(found)
+        yield name, results_of(model, sequences)[name], keras.ops.convert_to_numpy(found)

@@ -13,7 +13,7 @@ from tidegate.convert.onnx_inputs import refused, scale
 from tidegate.convert.onnx_network import Rows, compound, stack, summarize
 from tidegate.convert.onnx_ngrams import buckets, known, ngrams
 from tidegate.convert.onnx_writer import Graph
-from tidegate.convert.samples import UNHEARD, batches_for, expanded, padded, results
+from tidegate.convert.samples import UNHEARD, batches_for, expanded, padded, results_of
 from tidegate.files.writing import replacing
 from tidegate.models.network import Network
 from tidegate.models.sequence_model import SequenceModel
@@ -109,8 +109,8 @@ def _graph(model: Network, streaming: bool) -> Graph:
     axis = 2 if _channels_first(model) else 1
     size = g("Gather", g("Shape", source), g.constant(axis, np.int64))
     count, lengths = _count(g, model, lengths, streaming)
-    one, places = g.constant([1], np.int64), g("Range", *(g.constant(0, np.int64), size, g.constant(1, np.int64)))
-    mask = g("Less", g("Unsqueeze", places, one), g("Unsqueeze", lengths, g.constant([0], np.int64)))
+    single, places = g.constant([1], np.int64), g("Range", *(g.constant(0, np.int64), size, g.constant(1, np.int64)))
+    mask = g("Less", g("Unsqueeze", places, single), g("Unsqueeze", lengths, g.constant([0], np.int64)))
     rows = Rows(lengths, g("Unsqueeze", mask, g.constant([2], np.int64)), streaming)
     if count:
         rows.after("count", g("Add", count, lengths), ["rows"], np.int64)
@@ -236,7 +236,7 @@ def _fed(model: Network, sequences: list[npt.NDArray[Any]]) -> dict[str, npt.NDA
 def _compared(session: Any, model: Network) -> Iterator[Pair]:
     """Yields results of the model, and those of the file."""
     for sequences in batches_for(model):
-        expected = results(model, sequences)
+        expected = results_of(model, sequences)
         found = session.run(list(expected), _fed(model, sequences))
         yield from zip(expected, expected.values(), found, strict=True)
 
@@ -253,7 +253,7 @@ def _streamed(session: Any, model: Network) -> Iterator[Pair]:
                 int(rng.integers(begin, len(sequence) + 1)) for begin, sequence in zip(begins, sequences, strict=True)
             ]
             pieces = [sequence[a:b] for a, b, sequence in zip(begins, ends, sequences, strict=True)]
-            expected = results(model, [sequence[:end] for end, sequence in zip(ends, sequences, strict=True)])
+            expected = results_of(model, [sequence[:end] for end, sequence in zip(ends, sequences, strict=True)])
             feeds = _fed(model, pieces) | {given.name: state for given, state in zip(states, kept, strict=True)}
             found = session.run([*expected, *(f"next_{given.name}" for given in states)], feeds)
             yield from zip(expected, expected.values(), found, strict=False)

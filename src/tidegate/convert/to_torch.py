@@ -8,11 +8,10 @@ from dataclasses import dataclass
 from types import ModuleType
 from typing import Any
 
-import numpy as np
 import numpy.typing as npt
 
 from tidegate.convert.certificate import Certificate
-from tidegate.convert.samples import batches_for, expanded, padded, results
+from tidegate.convert.samples import batches_for, expanded, padded, results_of
 from tidegate.convert.torch_code import torch_code
 from tidegate.files.writing import replacing
 from tidegate.models.layout import assemble
@@ -100,6 +99,6 @@ def _compared(torch: Any, code: str, model: Network) -> Iterator[tuple[str, npt.
     module.load_state_dict({name: torch.from_numpy(array.copy()) for name, array in model.arrays.items()})
     name = "scores" if model.config.has_head else "vectors"
     for sequences in batches_for(model):
-        x, lengths = (torch.from_numpy(array) for array in padded(sequences, np.int64(0)))
+        x, lengths = (torch.from_numpy(array) for array in padded(sequences, 0))
         with torch.no_grad():
-            yield name, results(model, sequences)[name], module(x, lengths).numpy()
+            yield name, results_of(model, sequences)[name], module(x, lengths).numpy()

@@ -11,9 +11,9 @@ import torch
 
 from tidegate.convert.arrays import layers_of_torch
 from tidegate.convert.certificate import Certificate, ConversionError
-from tidegate.convert.certificate import sequences as drawn_sequences
 from tidegate.convert.found import ACTIVATIONS, Found, Head, Layer, Wishes
 from tidegate.convert.matching import Runtime, match, rows_of
+from tidegate.convert.samples import sequences
 from tidegate.models.network import Network
 from tidegate.ops.cells import GRU, LSTM, Cell, ReluRNN, TanhRNN
 from tidegate.ops.names import parameter_names
@@ -42,7 +42,7 @@ def certify_layers(layers: tuple[Layer, ...]) -> Certificate:
         own = Recurrent(dict(zip(names, arrays, strict=True)), layer.cell)
         run = recurrence(layer.cell, [torch.from_numpy(np.ascontiguousarray(array)) for array in arrays])
         rng = np.random.default_rng(1)
-        for x in drawn_sequences(own.input_size):
+        for x in sequences(own.input_size):
             if not len(x):
                 continue
             shape = (D, 1, own.hidden_size)

@@ -54,20 +54,21 @@ def as_sequences(sequences: Sequences, features: int | None = None) -> tuple[lis
 
 
 def pad(
-    sequences: Sequence[Array], features: int, dtype: npt.DTypeLike = np.float32
+    sequences: Sequence[Array], features: int, dtype: npt.DTypeLike = np.float32, fill: float = 0
 ) -> tuple[Array, npt.NDArray[np.int64]]:
-    """Lays sequences side by side, time first, and fills up with 0.
+    """Lays sequences side by side, time first, and fills up with one number.
 
     Args:
         sequences: B arrays [T, I].
         features: I.
         dtype: Of the result.
+        fill: What stands beyond the ends.
 
     Returns:
         The padded batch [T, B, I] and the length of each row, int64 [B].
     """
     lengths = np.array([len(sequence) for sequence in sequences], np.int64)
-    x: Array = np.zeros((lengths.max(initial=0), len(sequences), features), dtype)
+    x: Array = np.full((lengths.max(initial=0), len(sequences), features), fill, dtype)
     for b, sequence in enumerate(sequences):
         x[: lengths[b], b] = sequence
     return x, lengths

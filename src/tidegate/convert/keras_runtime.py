@@ -1,0 +1,50 @@
+"""Keras as the runtime of its own files."""
+
+import os
+import sys
+import warnings
+from importlib.util import find_spec
+from typing import Any
+
+import numpy.typing as npt
+
+from tidegate.convert.found import Found
+from tidegate.convert.matching import Runtime, reference_runtime, rows_of
+
+Array = npt.NDArray[Any]
+
+_BACKENDS = ("torch", "tensorflow", "jax")  # those without a compiler first
+
+
+def runtime_of(path: str | os.PathLike[str], found: Found) -> Runtime:
+    """Loads a file in Keras; where Keras cannot be asked, the reference computes what was read of the file."""
+    backend = next((name for name in _BACKENDS if find_spec(name)), None)
+    if find_spec("keras") is None:
+        return reference_runtime(found, "not compared with Keras, which is not installed: pip install keras torch")
+    if backend is None:
+        return reference_runtime(found, "not compared with Keras, which has no backend here: pip install torch")
+    if "keras" not in sys.modules:
+        os.environ.setdefault("KERAS_BACKEND", backend)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            import keras  # noqa: PLC0415 - an extra
+
+            model = keras.saving.load_model(path, compile=False)
+        except Exception as error:  # noqa: BLE001 - it has many, as of files of Keras 2
+            reason = f"{type(error).__name__}: {' '.join(str(error).split()):.100}"
+            return reference_runtime(found, f"not compared with Keras, which does not load the file ({reason})")
+    width = len(found.head.weight) if found.head else sum(w.w_hh.shape[1] for w in found.layers[-1].directions)
+
+    def run(sequence: Array) -> Array | None:
+        if not len(sequence):
+            return None
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            try:
+                out = keras.ops.convert_to_numpy(model(keras.ops.convert_to_tensor(sequence[None]), training=False))
+            except Exception:  # noqa: BLE001 - Keras loads models that it cannot run, as of directions of other widths
+                return None
+        return rows_of(out, len(sequence), width)
+
+    return Runtime(f"keras {keras.__version__} on {keras.backend.backend()}", run)
