@@ -29,10 +29,10 @@ class Metrics:
     def __init__(self) -> None:
         self._registry = registry = CollectorRegistry()
         ProcessCollector(registry=registry)
-        kinds = ("method", "handler", "status")
-        self._requests = Counter("http_requests_total", "Requests that were answered.", kinds, registry=registry)
+        labels = ("method", "handler", "status")
+        self._requests = Counter("http_requests_total", "Requests that were answered.", labels, registry=registry)
         self._durations = Histogram(
-            "http_request_duration_seconds", "Time to an answer.", kinds[:2], registry=registry, buckets=SECONDS
+            "http_request_duration_seconds", "Time to an answer.", labels[:2], registry=registry, buckets=SECONDS
         )
         by = ("model", "task")
         self._rows = Counter("tidegate_rows_total", "Texts or sequences that were read.", by, registry=registry)
