@@ -2,7 +2,9 @@
 
 import io
 import json
+import os
 import re
+import sys
 import zipfile
 from collections.abc import Callable
 from importlib.util import find_spec
@@ -15,7 +17,7 @@ import pytest
 h5py = pytest.importorskip("h5py")
 
 import tidegate  # noqa: E402
-from tidegate.convert import ConversionError, convert, keras_process  # noqa: E402
+from tidegate.convert import ConversionError, convert, keras_process, keras_runtime  # noqa: E402
 from tidegate.convert.keras_file import KerasLayer, KerasModel, read_here  # noqa: E402
 from tidegate.convert.keras_source import found_in  # noqa: E402
 
@@ -113,6 +115,18 @@ def test_without_keras_the_proof_is_of_arithmetic_alone(
     assert certificate.missing == f"not compared with Keras, {message}"
     assert str(certificate).endswith(f"(outputs, states); {certificate.missing}")
     assert model.metrics["conversion"]["missing"] == certificate.missing
+
+
+@pytest.mark.parametrize(("there", "chosen"), [({"tensorflow", "torch"}, "torch"), ({"jax"}, "jax")])
+def test_keras_computes_with_what_is_installed(monkeypatch: pytest.MonkeyPatch, there: set[str], chosen: str) -> None:
+    """Keras' own default is TensorFlow: a backend that is here is chosen, unless the user did."""
+    monkeypatch.setattr(keras_runtime, "find_spec", lambda name: name if name in {"keras", *there} else None)
+    monkeypatch.setattr(keras_runtime, "import_module", lambda name: os.environ["KERAS_BACKEND"])
+    monkeypatch.delitem(sys.modules, "keras", raising=False)
+    monkeypatch.setenv("KERAS_BACKEND", "mine")
+    assert keras_runtime.import_keras() == "mine"
+    monkeypatch.delenv("KERAS_BACKEND")
+    assert keras_runtime.import_keras() == chosen
 
 
 @pytest.mark.filterwarnings("ignore")  # of Keras, which uses what torch and numpy will drop

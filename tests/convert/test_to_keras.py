@@ -86,7 +86,7 @@ def test_a_model_that_differs_is_not_written(
 
 def test_the_weights_come_back(vectors_model: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Without Keras the file is written all the same; read by the table of layouts, it has the model's very numbers."""
-    monkeypatch.setattr("tidegate.convert.to_keras._keras", lambda: None)
+    monkeypatch.setattr("tidegate.convert.keras_runtime.find_spec", lambda name: None)
     model = vectors_model("gru", num_layers=2, bidirectional=True)
     written = to_keras(model, tmp_path / "m.weights.h5")
     assert written.certificate is None

@@ -3,6 +3,7 @@
 import os
 import sys
 import warnings
+from importlib import import_module
 from importlib.util import find_spec
 from typing import Any
 
@@ -16,20 +17,34 @@ Array = npt.NDArray[Any]
 _BACKENDS = ("torch", "tensorflow", "jax")  # those without a compiler first
 
 
-def runtime_of(path: str | os.PathLike[str], found: Found) -> Runtime:
-    """Loads a file in Keras; where Keras cannot be asked, the reference computes what was read of the file."""
-    backend = next((name for name in _BACKENDS if find_spec(name)), None)
+def import_keras() -> Any:
+    """Imports Keras, on the first backend that is installed unless the user chose one.
+
+    Raises:
+        ModuleNotFoundError: It, or what it computes with, is not installed.
+    """
     if find_spec("keras") is None:
-        return reference_runtime(found, "not compared with Keras, which is not installed: pip install keras torch")
+        raise ModuleNotFoundError("Keras, which is not installed: pip install keras torch")
+    backend = next((name for name in _BACKENDS if find_spec(name)), None)
     if backend is None:
-        return reference_runtime(found, "not compared with Keras, which has no backend here: pip install torch")
+        raise ModuleNotFoundError("Keras, which has no backend here: pip install torch")
     if "keras" not in sys.modules:
         os.environ.setdefault("KERAS_BACKEND", backend)
+    try:
+        return import_module("keras")
+    except ModuleNotFoundError as error:  # of the backend that the user chose
+        raise ModuleNotFoundError(f"Keras, which cannot be imported: {error}") from error
+
+
+def runtime_of(path: str | os.PathLike[str], found: Found) -> Runtime:
+    """Loads a file in Keras; where Keras cannot be asked, the reference computes what was read of the file."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
-            import keras  # noqa: PLC0415 - an extra
-
+            keras = import_keras()
+        except ModuleNotFoundError as error:
+            return reference_runtime(found, f"not compared with {error}")
+        try:
             model = keras.saving.load_model(path, compile=False)
         except Exception as error:  # noqa: BLE001 - it has many, as of files of Keras 2
             reason = f"{type(error).__name__}: {' '.join(str(error).split()):.100}"

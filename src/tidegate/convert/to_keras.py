@@ -3,10 +3,10 @@
 import io
 import os
 import tempfile
+import warnings
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
-from importlib import import_module
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -16,6 +16,7 @@ import numpy.typing as npt
 
 from tidegate.convert.certificate import Certificate
 from tidegate.convert.keras_code import keras_code, keras_layers
+from tidegate.convert.keras_runtime import import_keras
 from tidegate.convert.samples import batches_for, expanded, padded, results_of
 from tidegate.files.writing import replacing
 from tidegate.models.network import Network
@@ -57,21 +58,22 @@ def to_keras(model: Network, path: str | os.PathLike[str]) -> KerasFile:
     _check(model)
     model = expanded(model)
     code, data = keras_code(model), _file(model)
-    keras, certificate = _keras(), None
-    if keras:
-        against = f"keras {keras.__version__} on {keras.backend.backend()}"
-        certificate = Certificate.of(_compared(keras, code, data, model), against)
+    certificate = _certificate(code, data, model)
     with replacing(path) as file:
         file.write(data)
     return KerasFile(code, certificate)
 
 
-def _keras() -> Any:
-    """Returns Keras, or None where it, or what it computes with, is not installed."""
-    try:
-        return import_module("keras")
-    except ModuleNotFoundError:
-        return None
+def _certificate(code: str, data: bytes, model: Network) -> Certificate | None:
+    """Compares a model with Keras; None where that, or what it computes with, is not installed."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of Keras, which uses what torch and numpy will drop
+        try:
+            keras = import_keras()
+        except ModuleNotFoundError:
+            return None
+        against = f"keras {keras.__version__} on {keras.backend.backend()}"
+        return Certificate.of(_compared(keras, code, data, model), against)
 
 
 def _check(model: Network) -> None:
