@@ -4,7 +4,7 @@ The logit is a sum over the parts, each times a weight of 0 or more, see `weigh`
 arrays of the parts, which need nothing else to be added up.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from importlib import import_module
 from time import perf_counter
@@ -45,13 +45,20 @@ class Parts(NamedTuple):
     chosen: bool = False
 
     @classmethod
-    def read(cls, wanted: str, cell: str) -> Self:
-        """Reads names with commas between them: network, or the name of its cell, and ngrams; or auto, which chooses.
+    def read(cls, wanted: str | Iterable[str], cell: str) -> Self:
+        """Reads names, with commas or in a list: network, or the name of its cell, and ngrams; or auto, which chooses.
 
         Raises:
             ImportError: n-grams are wanted, and scikit-learn is missing.
+            TypeError: They are no texts.
             ValueError: A name is unknown, or there is none.
         """
+        given = wanted
+        if not isinstance(given, str):
+            several = list(given) if isinstance(given, Iterable) else []
+            if not several or not all(isinstance(name, str) for name in several):
+                raise TypeError(f"parts is {given!r:.60}, expected names such as 'network,ngrams' or a list of them")
+            wanted = ",".join(several)
         names = {NETWORK, NGRAMS} if wanted == AUTO else {name.strip() for name in wanted.split(",")}
         if unknown := sorted(names - {NETWORK, NGRAMS, cell}):
             raise ValueError(
