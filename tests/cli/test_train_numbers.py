@@ -261,10 +261,11 @@ def test_features_may_be_given_one_by_one(shell: Shell, sensors: Path) -> None:
     """Several --features are all taken, in their order, also with commas in one of them."""
     for features in ("--features heat --features height", "--features heat,height"):
         assert shell(f"train sensors.csv {TO} {QUICK} {features}")[0] == 0
-        assert tidegate.load(sensors / "walk.safetensors").config.columns == ("heat", "height")
+        config: Any = tidegate.load(sensors / "walk.safetensors").config
+        assert config.columns == ("heat", "height")
     code, out, _ = shell("predict walk.safetensors sensors.csv --features height --features heat")
     assert code == 0
-    assert len(out.splitlines()) == 40
+    assert len(out.splitlines()) == 1 + 40  # the names of the columns, and the sequences
 
 
 def test_equal_keys_to_judge_by_are_noticed(shell: Shell, sensors: Path) -> None:

@@ -53,20 +53,18 @@ class Parts(NamedTuple):
             TypeError: They are no texts.
             ValueError: A name is unknown, or there is none.
         """
-        given = wanted
-        if not isinstance(given, str):
-            several = list(given) if isinstance(given, Iterable) else []
-            if not several or not all(isinstance(name, str) for name in several):
-                raise TypeError(f"parts is {given!r:.60}, expected names such as 'network,ngrams' or a list of them")
-            wanted = ",".join(several)
-        names = {NETWORK, NGRAMS} if wanted == AUTO else {name.strip() for name in wanted.split(",")}
+        listed = [wanted] if isinstance(wanted, str) else list(wanted) if isinstance(wanted, Iterable) else []
+        if not listed or not all(isinstance(name, str) for name in listed):
+            raise TypeError(f"parts is {wanted!r:.60}, expected names such as 'network,ngrams' or a list of them")
+        chosen = listed == [AUTO]
+        names = {NETWORK, NGRAMS} if chosen else {part.strip() for name in listed for part in name.split(",")}
         if unknown := sorted(names - {NETWORK, NGRAMS, cell}):
             raise ValueError(
                 f"parts has {unknown[0]!r}, expected network (or {cell}, its cell), ngrams, both with a comma, or auto"
             )
         if NGRAMS in names:
             import_module("tidegate.training.ngrams")  # without scikit-learn there is no need to read anything
-        return cls(bool({NETWORK, cell} & names), NGRAMS in names, wanted == AUTO)
+        return cls(bool({NETWORK, cell} & names), NGRAMS in names, chosen)
 
 
 @dataclass(frozen=True, eq=False)
