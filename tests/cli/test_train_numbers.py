@@ -212,7 +212,7 @@ def test_several_numbers(shell: Shell, sensors: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ("--text height", "the texts of column 'height' are numbers, such as .*--features height takes each row"),
+        ("--text height", "the texts of column 'height' are numbers, such as .*--key COLUMN takes each row for a step"),
         ("--key session --vectors glove.txt", "--vectors is about texts, but sequences of numbers are read"),
         ("--max-length 10", "--max-length is about texts"),
         ("--parts ngrams", "--parts is about texts"),
@@ -261,6 +261,50 @@ def test_wrong_data_is_refused(shell: Shell, folder: Path, rows: list[dict[str, 
     code, _, err = shell(f"train wrong.jsonl {TO} {QUICK} --features x --label label")
     assert code == 2
     assert re.search(message, err)
+
+
+@pytest.mark.parametrize("cell", ["inf", "1,5", "warm"])
+def test_one_bad_cell_does_not_remove_a_feature(shell: Shell, sensors: Path, cell: str) -> None:
+    """A cell that is no number is an error with its place, unless the other columns are asked for."""
+    rows = long_rows(walks())
+    rows[6]["heat"] = cell
+    write_csv(sensors / "wrong.csv", rows)
+    code, _, err = shell(f"train wrong.csv {TO} {QUICK}")
+    assert code == 2
+    assert f"row 7 of column 'heat' holds {cell!r}, expected a number" in err
+    assert "to leave a column out on purpose, name the others with --features" in err
+    code, _, err = shell(f"train wrong.csv {TO} {QUICK} --features height")
+    assert code == 0
+    assert "not used: 'heat'" in err
+
+
+def test_features_may_be_given_one_by_one(shell: Shell, sensors: Path) -> None:
+    """Several --features are all taken, in their order, also with commas in one of them."""
+    for features in ("--features heat --features height", "--features heat,height"):
+        assert shell(f"train sensors.csv {TO} {QUICK} {features}")[0] == 0
+        config: Any = tidegate.load(sensors / "walk.safetensors").config
+        assert config.columns == ("heat", "height")
+    code, out, _ = shell("predict walk.safetensors sensors.csv --features height --features heat")
+    assert code == 0
+    assert len(out.splitlines()) == 1 + 40  # the names of the columns, and the sequences
+
+
+def test_equal_keys_to_judge_by_are_noticed(shell: Shell, sensors: Path) -> None:
+    """Sequences in a file to validate with whose key is one of those to train on are counted in a note."""
+    rows = long_rows(walks(12, seed=5))
+    write_csv(sensors / "valid.csv", [row | {"session": f"s{int(row['session'][1:]) + 36}"} for row in rows])
+    err = shell(f"train sensors.csv {TO} {QUICK} --validation valid.csv")[2]
+    assert "4 of the 12 sequences to judge by have a key that is trained on too" in err
+    write_csv(sensors / "valid.csv", [row | {"session": f"v{row['session']}"} for row in rows])
+    assert "have a key" not in shell(f"train sensors.csv {TO} {QUICK} --validation valid.csv")[2]
+
+
+def test_an_unknown_task_is_named_plainly(shell: Shell, sensors: Path) -> None:
+    """The error about an option has the words of the console, and none of a library's."""
+    code, _, err = shell(f"train sensors.csv {TO} --task next")
+    assert code == 2
+    assert "'next' is not one of" in err
+    assert "Value error" not in err
 
 
 def test_a_key_without_a_label_is_named(shell: Shell, sensors: Path) -> None:

@@ -84,3 +84,12 @@ def test_errors_list_the_fields_of_records() -> None:
     assert fields_of("review", records) == ["review.body", "review.more.stars"]
     with pytest.raises(ValueError, match=r"'review' \(records with the fields 'review.body', 'review.mo.*'\), 'n'"):
         guess_columns({"review": records, "n": [1, 2]}, "review.boby", None, need_label=False)
+
+
+def test_a_table_of_numbers_is_named_as_one() -> None:
+    """Where no column holds texts, the error says how many hold numbers, and how sequences of them are given."""
+    table: dict[str, list[Any]] = {f"t{n}": ["0.5", "1.5", "", "2"] for n in range(10)} | {"label": FEW}
+    with pytest.raises(
+        ValueError, match=r"numbers in 10 columns \('t0' … 't9'\): .*--key; .* into one cell, as a list"
+    ):
+        guess_columns(table, None, None, need_label=True)

@@ -113,7 +113,17 @@ def test_the_same_seed_gives_the_same_model() -> None:
 
 
 WRONG: dict[str, tuple[dict[str, Any], type[Exception], str]] = {
-    "an unknown setting": ({"colour": "red"}, TypeError, "colour"),
+    "an unknown setting": ({"colour": "red"}, TypeError, "fit has no setting 'colour' for texts$"),
+    "a misspelt setting": ({"epoch": 3}, TypeError, "fit has no setting 'epoch' for texts: did you mean 'epochs'"),
+    "a misspelt size": ({"hidden": 3}, TypeError, "fit has no setting 'hidden' for texts: .*'hidden_size'"),
+    "a size of words": (
+        {"data": np.ones((32, 2, 1)), "embedding_size": 2},
+        TypeError,
+        "fit has no setting 'embedding_size' for sequences",
+    ),
+    "parts that are no names": ({"parts": 5}, TypeError, "parts is 5, expected names such as"),
+    "no parts": ({"parts": []}, TypeError, r"parts is \[\], expected names such as"),
+    "an unknown part in a list": ({"parts": ["network", "letters"]}, ValueError, "parts has 'letters'"),
     "an unknown cell": ({"cell": "mgu"}, ValueError, "cell is 'mgu', expected one of 'gru', 'lstm'"),
     "an unknown task": ({"task": "translation"}, ValueError, "task is 'translation', expected one of"),
     "too few labels": ({"labels": ["yes"]}, ValueError, "found 1 label"),

@@ -102,6 +102,8 @@ def test_unknown_parts_are_refused(parts: str) -> None:
 def test_parts_are_read_by_their_names() -> None:
     """The network may be called by its cell, spaces do not count, and auto has both and may leave one out."""
     assert Parts.read("ngrams, lstm", "lstm") == Parts(network=True, ngrams=True)
+    assert Parts.read(["network", "ngrams"], "lstm") == Parts(network=True, ngrams=True)
+    assert Parts.read(["auto"], "lstm") == Parts.read("auto", "lstm")
     assert Parts.read("network", "lstm") == Parts(network=True, ngrams=False)
     assert Parts.read("ngrams", "lstm") == Parts(network=False, ngrams=True)
     assert Parts.read("auto", "lstm") == Parts(network=True, ngrams=True, chosen=True)

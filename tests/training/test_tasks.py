@@ -86,15 +86,20 @@ def test_classes_are_classes(labels: list[str]) -> None:
 )
 def test_numbers_are_no_words(texts: list[str]) -> None:
     """Texts that are numbers alone are refused, with what to do."""
-    with pytest.raises(ValueError, match=r"the texts of column 'x' are numbers, .*--features x") as error:
+    with pytest.raises(ValueError, match=r"the texts of column 'x' are numbers, ") as error:
         check_words(texts, "x")
     assert "--text" in str(error.value)
+    several = any(re.search(r"\d[\s;|]+\S|,\s", text) for text in texts)
+    assert ("--features x takes each row for a sequence" in str(error.value)) == several
+    assert ("--key COLUMN takes each row for a step" in str(error.value)) != several
 
 
 @pytest.mark.parametrize("texts", [["0.5", "1.5"], ["-1e-3 2", ""], ["1,5", "2,25"], [".5", "3"]])
 def test_measured_values_are_no_words(texts: list[str]) -> None:
     """Numbers with fractions are no words even if their column is named; whole numbers may be."""
-    with pytest.raises(ValueError, match=r"the texts of column 'ax' are numbers, .*measured values, --features ax"):
+    with pytest.raises(
+        ValueError, match=r"the texts of column 'ax' are numbers, .*measured values, --(key|features ax)"
+    ):
         check_words(texts, "ax", named=True)
     check_words([re.sub(r"[.,]|e-", "", text) for text in texts], "ax", named=True)
 

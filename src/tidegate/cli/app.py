@@ -106,7 +106,7 @@ def run(arguments: Sequence[str]) -> int:
 
 def _report_usage(error: Any) -> int:
     """Prints what is wrong with the command line as typer does, but with no character that acts on the terminal."""
-    error.message = visible(error.message or "")
+    error.message = visible((error.message or "").removeprefix("Value error, "))
     rich_format_error(error)
     return int(error.exit_code)
 

@@ -70,14 +70,14 @@ class Columns:
         label: Column of labels, or several with commas.
         key: As in `series.Asked`.
         time: As in `series.Asked`.
-        features: Columns of numbers with commas.
+        features: Columns of numbers, of which one text may list several with commas.
     """
 
     text: str | None = None
     label: str | None = None
     key: str | None = None
     time: str | None = None
-    features: str | None = None
+    features: Sequence[str] | None = None
 
     def asked(self, model: SequenceModel, *, need_label: bool) -> series.Asked:
         """Returns the columns of numbers: as they were in training where nothing else is said.
@@ -90,7 +90,7 @@ class Columns:
         config = model.config
         targets = config.labels if config.task == "regression" else (config.target,) if config.target else ()
         return series.Asked(
-            features=(self.features,) if self.features else config.columns,
+            features=tuple(self.features) if self.features else config.columns,
             key=self.key or config.key,
             time=self.time or config.time,
             labels=((self.label,) if self.label else targets) if need_label else (),

@@ -52,7 +52,7 @@ READ_OPTIONS = {
     "key": Option(Annotated[str | None, typer.Option(metavar="COLUMN", help="Of numbers: as in training.")], None),
     "time": Option(Annotated[str | None, typer.Option(metavar="COLUMN", help="Of numbers: as in training.")], None),
     "features": Option(
-        Annotated[str | None, typer.Option(metavar="COLUMNS", help="Of numbers: as in training.")], None
+        Annotated[list[str] | None, typer.Option(metavar="COLUMNS", help="Of numbers: as in training.")], None
     ),
 }
 """Which columns a model reads; what is not said is as in training."""
@@ -81,8 +81,8 @@ COLUMN_OPTIONS = {
     ),
     "features": Option(
         Annotated[
-            str | None,
-            _option(DATA, "Columns of numbers or lists, with commas.", metavar="COLUMNS"),
+            list[str] | None,
+            _option(DATA, "Columns of numbers or lists, with commas, or one each time.", metavar="COLUMNS"),
         ],
         None,
     ),

@@ -75,7 +75,7 @@ def train(
     target = outputs.output(output, [outputs.MODEL], [file, words.vectors, validation], overwrite=overwrite).path
     if threads:
         tidegate.set_num_threads(threads)
-    columns |= {"features": columns["features"] and (columns["features"],), "labels": label and (label,)}
+    columns |= {"features": tuple(columns["features"] or ()), "labels": label and (label,)}
     asked = Asked(**{role: name for role, name in columns.items() if name})
     request = Request(file, kind, asked, task, validation, cell_text(cell, choices), sizes, settings, run, target)
     if asked.says_numbers or (text is None and holds_series(file, kind)):

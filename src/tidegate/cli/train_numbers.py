@@ -125,14 +125,18 @@ def prepare(table: series.Series, task: str, validation: float | series.Series, 
 def repeats_of(table: series.Series, examples: SequenceExamples, validation: Any) -> Repeats:
     """Counts sequences that come again, in what is trained on and in what is judged by."""
     digests, labels = _digests(table.sequences), _label_texts(table)
-    train = set(examples.rows.tolist())
+    train, keys = set(examples.rows.tolist()), 0
     if isinstance(validation, series.Series):
         judged = _digests(validation.sequences), _label_texts(validation)
+        if table.roles.key is not None:
+            known = set(table.columns[table.roles.key])
+            keys = sum(key in known for key in validation.columns[table.roles.key])
     else:
         rows = [b for b in range(len(digests)) if b not in train] or sorted(train)
         judged = [digests[b] for b in rows], [labels[b] for b in rows]
     rows = sorted(train)
-    return replace(find_repeats(([digests[b] for b in rows], [labels[b] for b in rows]), judged), noun="sequence")
+    found = find_repeats(([digests[b] for b in rows], [labels[b] for b in rows]), judged)
+    return replace(found, noun="sequence", keys=keys)
 
 
 def _digests(sequences: Sequence[npt.NDArray[Any]]) -> list[str]:

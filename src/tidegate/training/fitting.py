@@ -5,13 +5,16 @@ import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import fields
+from difflib import get_close_matches
 from importlib import import_module
+from inspect import signature
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from tidegate.models.architecture import TASKS
+from tidegate.models.config import SequenceConfig, TextConfig
 from tidegate.models.network import Network
 from tidegate.ops.checks import check_choice
 from tidegate.sequences.padding import Sequences
@@ -24,6 +27,8 @@ from tidegate.training.run import Run
 from tidegate.training.settings import VECTOR_DROPOUT, Settings
 
 TEXT_OPTIONS = ("vocab_size", "min_frequency", "max_length")
+_OTHERS = ("baselines", "layout", "parts", "sample_weight", "vectors")  # settings that are no field of anything
+_FOUND = {"classes", "features", "missing", "settings"}  # names of what is found in the data
 
 
 def fit(
@@ -148,7 +153,22 @@ def _prepare(
             raise ValueError("parts are those of a classifier of texts, but the data are sequences of numbers")
         settings = {"dropout": VECTOR_DROPOUT} | settings
     how = Settings(**{field.name: settings.pop(field.name) for field in fields(Settings) if field.name in settings})
+    _check_known(settings, SequenceConfig if isinstance(examples, SequenceExamples) else TextConfig)
     return Run(examples, examples.config(cell, **settings), how, vectors, parts)
+
+
+def _check_known(settings: Mapping[str, Any], config: Any) -> None:
+    """Checks that what is left of the settings are fields of the configuration.
+
+    Raises:
+        TypeError: One is not; the message names those that are spelt alike.
+    """
+    own = {field.name for field in fields(config)}
+    for name in settings.keys() - own:
+        known = {*own, *signature(fit).parameters, *(field.name for field in fields(Settings)), *TEXT_OPTIONS, *_OTHERS}
+        close = get_close_matches(name, sorted(known - _FOUND))
+        meant = f": did you mean {' or '.join(map(repr, close))}?" if close else ""
+        raise TypeError(f"fit has no setting {name!r} for {config.__name__.removesuffix('Config').lower()}s{meant}")
 
 
 def _model(run: Run, checkpoints: Checkpoints | None) -> Network:

@@ -4,7 +4,7 @@ The logit is a sum over the parts, each times a weight of 0 or more, see `weigh`
 arrays of the parts, which need nothing else to be added up.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from importlib import import_module
 from time import perf_counter
@@ -45,21 +45,26 @@ class Parts(NamedTuple):
     chosen: bool = False
 
     @classmethod
-    def read(cls, wanted: str, cell: str) -> Self:
-        """Reads names with commas between them: network, or the name of its cell, and ngrams; or auto, which chooses.
+    def read(cls, wanted: str | Iterable[str], cell: str) -> Self:
+        """Reads names, with commas or in a list: network, or the name of its cell, and ngrams; or auto, which chooses.
 
         Raises:
             ImportError: n-grams are wanted, and scikit-learn is missing.
+            TypeError: They are no texts.
             ValueError: A name is unknown, or there is none.
         """
-        names = {NETWORK, NGRAMS} if wanted == AUTO else {name.strip() for name in wanted.split(",")}
+        listed = [wanted] if isinstance(wanted, str) else list(wanted) if isinstance(wanted, Iterable) else []
+        if not listed or not all(isinstance(name, str) for name in listed):
+            raise TypeError(f"parts is {wanted!r:.60}, expected names such as 'network,ngrams' or a list of them")
+        chosen = listed == [AUTO]
+        names = {NETWORK, NGRAMS} if chosen else {part.strip() for name in listed for part in name.split(",")}
         if unknown := sorted(names - {NETWORK, NGRAMS, cell}):
             raise ValueError(
                 f"parts has {unknown[0]!r}, expected network (or {cell}, its cell), ngrams, both with a comma, or auto"
             )
         if NGRAMS in names:
             import_module("tidegate.training.ngrams")  # without scikit-learn there is no need to read anything
-        return cls(bool({NETWORK, cell} & names), NGRAMS in names, wanted == AUTO)
+        return cls(bool({NETWORK, cell} & names), NGRAMS in names, chosen)
 
 
 @dataclass(frozen=True, eq=False)

@@ -19,6 +19,7 @@ class Repeats:
         judged: All rows to judge by.
         same: Whether all rows to judge by are those to train on.
         noun: What the texts are called.
+        keys: Sequences to judge by in another file whose key is that of one to train on.
     """
 
     texts: int = 0
@@ -29,6 +30,7 @@ class Repeats:
     judged: int = 0
     same: bool = False
     noun: str = "text"
+    keys: int = 0
 
     def remarks(self) -> Iterator[str]:
         """Says each in a line, if there is any."""
@@ -42,6 +44,9 @@ class Repeats:
         elif self.shared:
             both = f"{self.shared:,} of the {self.judged:,} {self.noun}s to judge by"
             yield f"{both} are trained on too: scores are too good"
+        if self.keys and not self.same:
+            of_all = f"{self.keys:,} of the {self.judged:,} {self.noun}s to judge by"
+            yield f"{of_all} have a key that is trained on too: scores are too good if it names the same {self.noun}"
 
 
 def find_repeats(train: tuple[Iterable[str], Iterable[Any]], judged: tuple[Iterable[str], Iterable[Any]]) -> Repeats:

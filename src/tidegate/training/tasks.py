@@ -26,7 +26,7 @@ def check_words(texts: Sequence[str], column: str, *, named: bool = False) -> No
     Raises:
         ValueError: All of them are numbers, one each or several.
     """
-    measured = False
+    measured = listed = False
     example = ""
     for text in texts:
         parts = re.split(r"[\s;|]+|,\s+", text.strip(" \t\r\n[](),;|"))
@@ -34,17 +34,19 @@ def check_words(texts: Sequence[str], column: str, *, named: bool = False) -> No
             return
         example = example or text.strip()
         measured = measured or any(map(_has_fraction, parts))
+        listed = listed or len(parts) > 1
+    found = f"the texts of column {column!r} are numbers, such as {example!r:.40}, expected words"
+    rows = f"--features {column} takes each row for a sequence"
+    if not listed:
+        rows = "--key COLUMN takes each row for a step of a sequence, COLUMN being what tells the sequences apart"
     if example and measured:
         raise ValueError(
-            f"the texts of column {column!r} are numbers, such as {example!r:.40}, expected words: if these are "
-            f"measured values, --features {column} takes each row for a sequence, and with --key for a step of one; "
-            f"otherwise name the column of texts with --text"
+            f"{found}: if these are measured values, {rows}; otherwise name the column of texts with --text"
         )
     if example and not named:
         raise ValueError(
-            f"the texts of column {column!r} are numbers, such as {example!r:.40}, expected words: name the column "
-            f"of texts with --text (--text {column} reads numbers as words), or take each row for a sequence of "
-            f"numbers with --features {column}"
+            f"{found}: name the column of texts with --text (--text {column} reads numbers as words); or, if these "
+            f"are measured values, {rows}"
         )
 
 

@@ -17,6 +17,9 @@ MISSING = frozenset({"", "na", "n/a", "nan", "null", "none", "?"})
 """What stands for a number that is missing, in any capitals."""
 
 _NUMBER = re.compile(r"\s*[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?\s*", re.IGNORECASE | re.ASCII)
+DECIMAL_COMMA = re.compile(r"\s*[+-]?\d+,\d+\s*")
+"""A number as it is written where the decimal sign is a comma."""
+
 _BETWEEN = re.compile(r"[\s;|,]+")
 _DAY = re.compile(r"(\d{1,2}):(\d{2})(?::(\d{2})(?:[.,](\d{1,9}))?)?")
 _FRACTION = re.compile(r"[.,](\d+)")
@@ -51,7 +54,7 @@ def _is_number(value: Any) -> bool:
 
 
 def _hint(value: Any) -> str:
-    comma = isinstance(value, str) and re.fullmatch(r"\s*[+-]?\d+,\d+\s*", value)
+    comma = isinstance(value, str) and DECIMAL_COMMA.fullmatch(value)
     return ": the decimal sign must be a point" if comma else ""
 
 

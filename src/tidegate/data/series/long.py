@@ -59,7 +59,7 @@ class LongTable:
                 raise ValueError(f"row {row} of column {roles.key!r} holds {key!r:.40}, expected a text or a number")  # noqa: TRY004
         codes = [self._keys.setdefault(key, len(self._keys)) for key in keys]
         self._codes.append(np.array(codes, np.int32))
-        self._numbers.append(np.stack([numbers_of(block[name], name, first_row) for name in roles.features], axis=1))
+        self._numbers.append(np.stack([_feature(block, name, first_row) for name in roles.features], axis=1))
         if roles.time is not None:
             self._add_times(roles.time, times_of(block[roles.time], roles.time, first_row))
         for name, known in zip(roles.labels, self._labels, strict=True):
@@ -134,3 +134,15 @@ class LongTable:
                 f"{ties:,} rows have the key and the time ({self.roles.time!r}) of another row: they stay in the order "
                 f"of the file"
             )
+
+
+def _feature(block: Block, name: str, first_row: int) -> Array:
+    """Reads a column of numbers.
+
+    Raises:
+        ValueError: A cell holds no number; the message says how to leave the column out.
+    """
+    try:
+        return numbers_of(block[name], name, first_row)
+    except ValueError as error:
+        raise ValueError(f"{error}; to leave a column out on purpose, name the others with --features") from None

@@ -4,7 +4,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from tidegate.data.series.cells import MISSING, is_number_text, moment_of, steps_of
+from tidegate.data.series.cells import DECIMAL_COMMA, MISSING, is_number_text, moment_of, steps_of
 from tidegate.data.tables.columns import LABEL_NAMES, TEXT_NAMES, guess_label, names_in, plain_name, reads_as_texts
 
 KEY_NAMES = (
@@ -18,6 +18,7 @@ TIME_NAMES = (("time", "timestamp", "datetime", "ts"), ("t", "step", "frame", "d
 
 _LOOKS = {"lists": "lists of numbers", "number": "numbers", "time": "times", "text": "text", "": "something else"}
 _SAMPLE = 1000  # values that a guess looks at
+_MOSTLY = 0.9  # share of numbers from which the other cells of a column are mistakes, which reading it reports
 _MOST_DIFFERENT = 0.9  # share of different values up to which an "id" is that of a sequence
 _MOST_NAMES = 12  # of features that a line or an error lists
 
@@ -96,7 +97,7 @@ class Looks:
 
 
 def look_of(values: Iterable[Any]) -> str:
-    """Tells what a column looks like by its values."""
+    """Tells what a column looks like by its values; one of numbers may have a few cells that are none."""
     there = [value for value in values if value is not None and not (isinstance(value, str) and not value.strip())]
     if not there:
         return ""
@@ -106,7 +107,7 @@ def look_of(values: Iterable[Any]) -> str:
         except ValueError:
             return ""
     plain = [value for value in there if not (isinstance(value, str) and value.strip().lower() in MISSING)]
-    if plain and all(map(is_number_text, plain)):
+    if plain and sum(map(is_number_text, plain)) >= _MOSTLY * len(plain):
         return "number"
     if not all(isinstance(value, str) for value in there):
         return ""
@@ -203,17 +204,25 @@ def _guess_labels(looks: Looks, free: Mapping[str, Sequence[Any]], *, long: bool
 
 
 def _guess_features(looks: Looks, taken: Collection[str | None], *, long: bool) -> tuple[str, ...]:
-    """Finds the columns of numbers.
+    """Finds the columns of numbers; also those with a decimal comma, which reading them reports.
 
     Raises:
-        ValueError: There is none, or several of lists.
+        ValueError: There is none.
     """
-    look = "number" if long else "lists"
-    found = tuple(name for name in looks.those(look) if name not in taken)
+    meant = set(looks.those("number" if long else "lists"))
+    meant |= {name for name in looks.those("text") if long and _has_decimal_commas(looks.sample[name])}
+    found = tuple(name for name in looks.by_name if name in meant and name not in taken)
     if not found:
         what = "numbers" if long else "lists of numbers"
         raise ValueError(f"there is no column of {what} to learn from; {looks.listed()}")
     return found
+
+
+def _has_decimal_commas(values: Sequence[Any]) -> bool:
+    """Whether texts are numbers, but for their decimal sign."""
+    there = [value for value in values if isinstance(value, str) and value.strip().lower() not in MISSING]
+    numbers = sum(is_number_text(value) or DECIMAL_COMMA.fullmatch(value) is not None for value in there)
+    return bool(there) and numbers >= _MOSTLY * len(there)
 
 
 def _check_apart(**roles: Iterable[str | None]) -> None:

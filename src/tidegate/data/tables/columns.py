@@ -3,6 +3,7 @@
 import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from decimal import Decimal
+from math import isfinite
 from typing import Any
 
 from tidegate.data.tables.label_names import as_booleans, label_name
@@ -23,6 +24,7 @@ LABEL_NAMES = (
 )
 
 _NUMBERS = ". Sequences of numbers are lists, or rows with a column that tells them apart (--key)"
+_FEWEST_NUMBERS = 2  # columns of numbers in a table without texts that are worth a word
 _SAMPLE = 1000  # rows that a guess looks at
 _TEXT_WORDS = 4  # mean number of words from which a column reads as texts
 _SCALARS = (type(None), int, float, str, Decimal)
@@ -124,9 +126,34 @@ def _guess(what: str, option: str, columns: Columns, names: Iterable[Iterable[st
         candidates = f": it may be {' or '.join(map(repr, found))}" if found else ""
         raise ValueError(
             f"cannot tell which column holds the {what}{candidates}; {_list(columns)}. "
-            f"Name it with --{option} (in Python {option}=...)" + _NUMBERS * (what == "texts")
+            f"Name it with --{option} (in Python {option}=...)" + _of_numbers(columns) * (what == "texts")
         )
     return found[0]
+
+
+def _of_numbers(columns: Columns) -> str:
+    """Says how sequences of numbers are given, and how many columns look like them."""
+    found = [name for name, values in columns.items() if _reads_as_numbers(values[:_SAMPLE])]
+    if len(found) < _FEWEST_NUMBERS:
+        return _NUMBERS
+    between = ", " if len(found) == 2 else " … "
+    return (
+        f". There are numbers in {len(found)} columns ({found[0]!r}{between}{found[-1]!r}): if each row is a step of a "
+        f"sequence, name the column that tells the sequences apart with --key; if each row is a sequence of its own, "
+        f"put its numbers into one cell, as a list such as [0.5, 1.5]"
+    )
+
+
+def _reads_as_numbers(values: Sequence[Any]) -> bool:
+    there = [value for value in values if value is not None and value != ""]
+    return bool(there) and all(isinstance(value, int | float | Decimal) or _is_number(value) for value in there)
+
+
+def _is_number(value: Any) -> bool:
+    try:
+        return isfinite(float(value))
+    except (TypeError, ValueError):
+        return False
 
 
 def _check_is_name(option: str, name: str, columns: Columns, *, named: bool) -> None:
