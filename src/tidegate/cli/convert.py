@@ -67,6 +67,8 @@ def convert(
     )
     model.save(target.path)
     note(f"wrote {target.path}: {model!r}")
+    for line in model.metrics["conversion"].get("assumed", ()):
+        note(f"assumed: {line}")
     note(str(certificate))
 
 

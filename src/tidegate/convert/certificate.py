@@ -67,7 +67,7 @@ class Certificate:
 
     def and_of(self, other: "Certificate") -> "Certificate":
         """Joins two comparisons."""
-        against = " and ".join(dict.fromkeys((self.against, other.against)))
+        against = " and ".join(dict.fromkeys(f"{self.against} and {other.against}".split(" and ")))
         what = tuple(dict.fromkeys(self.what + other.what))
         return Certificate(against, max(self.error, other.error), self.numbers + other.numbers, what)
 
