@@ -4,7 +4,6 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
 import numpy.typing as npt
 
 from tidegate.convert.certificate import ConversionError
@@ -89,6 +88,7 @@ def layer_of(framework: str, kind: str, arrays: Mapping[str, npt.ArrayLike], cel
     """Makes a layer of one framework's arrays by name.
 
     Example:
+        >>> import numpy as np
         >>> arrays = {"weight_ih": np.ones((6, 3)), "weight_hh": np.ones((6, 2)), "bias": np.ones(6)}
         >>> layer = layer_of("equinox", "GRUCell", arrays | {"bias_n": np.ones(2)}, "gru")
         >>> layer.forward.b_hh

@@ -1,5 +1,6 @@
-"""What a state_dict of torch holds: every tensor has a place in the model, and what names and shapes leave open is said."""
+"""What a state_dict of torch holds: every tensor has a place in the model, or is an error."""
 
+import itertools
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -82,7 +83,7 @@ def layers_alone(arrays: Mapping[str, Array], said: Said = Said()) -> Found:
         ConversionError: As `layers_of_torch`.
     """
     layers, modules = layers_of_torch(arrays, said.cell), [*map(_name, stacks_of_torch(arrays))]
-    order = [f"{later} reads the outputs of {first}" for first, later in zip(modules, modules[1:], strict=False)]
+    order = [f"{later} reads the outputs of {first}" for first, later in itertools.pairwise(modules)]
     return Found(layers, summary=said.summary or "last", assumed=(*order, *_assumed_of_layers(layers, said)))
 
 
@@ -119,7 +120,7 @@ def _assumed_around(arrays: Mapping[str, Array], table: str, matrix: str, said: 
         meant = (
             "the output is a number; --task classification says that it is the score of a sigmoid"
             if count == 1
-            else f"the {count} outputs are scores of classes, for a softmax; --task regression says that they are numbers"
+            else f"the {count} outputs are scores of classes, for a softmax; --task regression says otherwise"
         )
         yield f"{matrix}: {meant}"
     yield "nothing without weights of its own, such as a relu, stands before, between or behind the layers"
