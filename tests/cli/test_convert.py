@@ -97,3 +97,12 @@ def test_what_is_no_model_is_refused(shell: Shell, folder: Path) -> None:
     code, _, err = shell("convert a.pdf -o new.safetensors")
     assert code == 2
     assert "a.pdf is a PDF document, expected a file of ONNX, Keras or torch" in err
+
+
+@pytest.mark.usefixtures("weights")
+def test_assumptions_are_printed(shell: Shell) -> None:
+    """Each is a line, and predict notes texts of which the model knows no word."""
+    err = shell("convert weights.safetensors -o new.safetensors")[2]
+    assert "assumed: what follows the layers reads their last states" in err
+    assert "knows no word" in shell("predict new.safetensors -", stdin="good film\n")[2]
+    assert "knows no word" not in shell("predict new.safetensors -", stdin="3 4\n")[2]

@@ -68,6 +68,8 @@ def convert(
     )
     model.save(target.path)
     note(f"wrote {target.path}: {model!r}")
+    for line in model.metrics["conversion"].get("assumed", ()):
+        note(f"assumed: {line}")
     note(str(certificate))
     if certificate.missing:
         note("The certificate is one of arithmetic alone: gates or directions in a wrong order would not show.")

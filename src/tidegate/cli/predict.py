@@ -25,6 +25,8 @@ from tidegate.cli.words import show_words
 from tidegate.data import tables
 from tidegate.data.outputs import STDOUT, TABLES, check_inputs
 from tidegate.models.network import Network
+from tidegate.models.text_model import TextModel
+from tidegate.text.tokenizer import UNKNOWN
 
 
 @grouped("columns", READ_OPTIONS, Columns)
@@ -59,19 +61,37 @@ def predict(
     if threads:
         tidegate.set_num_threads(threads)
     if words is not None:
-        show_words(tidegate.load(model, tidegate.TextModel), words)
+        shown = tidegate.load(model, tidegate.TextModel)
+        show_words(shown, words)
+        _note_strangers(shown, strange=_are_strange(shown, [words]))
         return
     loaded = load_model(model)
-    count = 0
+    count, strange = 0, True
     with tables.writer(target.path if target else data_stream(), target.format.name if target else to) as append:
         parts = read_parts(loaded, file, kind, columns, output=target)
         for part, added in worked_on(file, parts, lambda batch: _predicted(loaded, batch)):
             append(texts.joined(part.columns, added, "predict"), part.schema)
             count += len(part)
+            strange = strange and _are_strange(loaded, part.sequences)
         if output and not count:
             raise ValueError(f"{file} has no rows")
+    _note_strangers(loaded, strange=strange and count > 0)
     if target:
         note(f"wrote {plural(count, 'prediction')} to {target.path}")
+
+
+def _are_strange(model: Network, batch: Sequence[Any]) -> bool:
+    """Whether a model of texts knows no word of any of them; the first text with one that it knows ends the search."""
+    if not isinstance(model, TextModel) or (model.ngrams is not None and model.ngrams.has_letters):
+        return False
+    return not any((model.tokenizer.encode_batch([text])[0] != UNKNOWN).any() for text in batch)
+
+
+def _note_strangers(model: Network, *, strange: bool) -> None:
+    """Says it if a model knows no word of what it was given, so that its answer is that of an unknown word."""
+    if strange and isinstance(model, TextModel):
+        known = ", ".join(map(repr, model.vocabulary[2:5]))
+        note(f"note: the model knows no word of the input; its words are such as {known}")
 
 
 def _predicted(model: Network, batch: Sequence[Any]) -> dict[str, Any]:

@@ -4,11 +4,10 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
 import numpy.typing as npt
 
 from tidegate.convert.certificate import ConversionError
-from tidegate.convert.found import Found, Head, Layer
+from tidegate.convert.found import Layer
 from tidegate.ops.cells import CELLS, Cell
 from tidegate.ops.layouts import LAYOUTS, TORCH, Layout
 from tidegate.ops.names import layout, parameter_names
@@ -28,15 +27,8 @@ def layers_of_torch(arrays: Mapping[str, Array], cell: str | Cell | None = None)
     Raises:
         ConversionError: There are none, one is missing or does not fit, or there are projections.
     """
-    stacks: dict[str, dict[str, Array]] = {}
-    for name, array in arrays.items():
-        parts = _PARAMETER.fullmatch(name)
-        if parts:
-            stacks.setdefault(parts[1], {})[parts[2]] = array
-    if not stacks:
-        raise ConversionError("there are no recurrent weights: no array is called weight_ih_l0, as torch calls them")
     found: list[Layer] = []
-    for prefix, own in stacks.items():
+    for prefix, own in stacks_of_torch(arrays).items():
         if any("_hr_" in name for name in own):
             raise ConversionError(f"{prefix}weight_hr_l0 is a projection of an LSTM (proj_size), which no model has")
         try:
@@ -44,6 +36,24 @@ def layers_of_torch(arrays: Mapping[str, Array], cell: str | Cell | None = None)
         except ValueError as error:
             raise ConversionError(f"{prefix or 'the arrays'}: {error}") from None
     return tuple(found)
+
+
+def stacks_of_torch(arrays: Mapping[str, Array]) -> dict[str, dict[str, Array]]:
+    """Groups recurrent weights by the module that holds them: by its name with a point, or "".
+
+    Raises:
+        ConversionError: There are none, or one holds no real numbers.
+    """
+    stacks: dict[str, dict[str, Array]] = {}
+    for name, array in arrays.items():
+        parts = _PARAMETER.fullmatch(name)
+        if parts:
+            if array.dtype.kind != "f":
+                raise ConversionError(f"{name} holds no real numbers of 16, 32 or 64 bits")
+            stacks.setdefault(parts[1], {})[parts[2]] = array
+    if not stacks:
+        raise ConversionError("there are no recurrent weights: no array is called weight_ih_l0, as torch calls them")
+    return stacks
 
 
 def _stack_of_torch(own: Mapping[str, Array], cell: str | Cell | None) -> list[Layer]:
@@ -74,40 +84,11 @@ def _cell_of(w_hh: Array) -> Cell:
     raise ValueError(f"weight_hh_l0 has shape {w_hh.shape}, expected [G·H, H] with G = 3 of a GRU, 4 of an LSTM or 1")
 
 
-def found_in_torch(arrays: Mapping[str, Array], cell: str | Cell | None = None, summary: str | None = None) -> Found:
-    """Reads what a state_dict holds: an embedding, recurrent layers, and a linear layer as a head.
-
-    An embedding is a matrix without bias as wide as the first layer's input, a head one as wide as the summary.
-
-    Args:
-        arrays: The arrays by name.
-        cell: As in `layers_of_torch`.
-        summary: What becomes of the outputs; "last" by default, for the arrays do not say.
-
-    Raises:
-        ConversionError: There are no recurrent weights, or several matrices could be the embedding or the head.
-    """
-    layers, summary = layers_of_torch(arrays, cell), summary or "last"
-    size = sum(weights.w_hh.shape[1] for weights in layers[-1].directions) * (summary.count("+") + 1)
-    width = layers[0].directions[0].w_ih.shape[1]
-    matrices = {n: a for n, a in arrays.items() if a.ndim == 2 and not _PARAMETER.fullmatch(n) and n.endswith("weight")}
-    with_bias = {n: a for n, a in matrices.items() if n.removesuffix("weight") + "bias" in arrays}
-    tables = {n: a for n, a in matrices.items() if n not in with_bias and a.shape[1] == width}
-    heads = {n: a for n, a in matrices.items() if n not in tables and a.shape[1] == size} or with_bias
-    for what, some in (("an embedding", tables), ("a head", heads)):
-        if len(some) > 1:
-            raise ConversionError(f"{', '.join(some)} could each be {what}: convert the layers alone (part='layers')")
-    head = None
-    for name, weight in heads.items():
-        bias = arrays.get(name.removesuffix("weight") + "bias", np.zeros(len(weight), weight.dtype))
-        head = Head(weight, bias)
-    return Found(layers, head, summary, next(iter(tables.values()), None))
-
-
 def layer_of(framework: str, kind: str, arrays: Mapping[str, npt.ArrayLike], cell: str | Cell) -> Layer:
     """Makes a layer of one framework's arrays by name.
 
     Example:
+        >>> import numpy as np
         >>> arrays = {"weight_ih": np.ones((6, 3)), "weight_hh": np.ones((6, 2)), "bias": np.ones(6)}
         >>> layer = layer_of("equinox", "GRUCell", arrays | {"bias_n": np.ones(2)}, "gru")
         >>> layer.forward.b_hh

@@ -73,7 +73,7 @@ class Certificate:
 
     def and_of(self, other: "Certificate") -> "Certificate":
         """Joins two comparisons."""
-        against = self.against if other.against in self.against else f"{self.against} and {other.against}"
+        against = " and ".join(dict.fromkeys(f"{self.against} and {other.against}".split(" and ")))
         what = tuple(dict.fromkeys(self.what + other.what))
         error, numbers = max(self.error, other.error), self.numbers + other.numbers
         return Certificate(against, error, numbers, what, self.missing or other.missing)

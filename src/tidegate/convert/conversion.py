@@ -10,10 +10,10 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from tidegate.convert.arrays import found_in_torch, layers_of_torch
 from tidegate.convert.certificate import Certificate, ConversionError
 from tidegate.convert.found import Found, Wishes, model_of
 from tidegate.convert.matching import certify_states, match, reference_runtime
+from tidegate.convert.state_dict import Said, found_in_torch, layers_alone
 from tidegate.convert.tensor_files import read_checkpoint, read_safetensors
 from tidegate.files import signatures
 from tidegate.models.network import Network
@@ -49,7 +49,8 @@ def convert(
     The kind of a file is read off its contents. The model is compared with the source's own runtime if that is
     installed, on random sequences of several lengths; its outputs and states, from random states on, are compared with
     the reference in float64. Without that runtime the proof is one of arithmetic alone, as `Certificate.missing` says.
-    The proof is in `model.metrics["conversion"]`, and so in the file that `save` writes.
+    The proof is in `model.metrics["conversion"]`, and so in the file that `save` writes; what a source of weights alone
+    does not say is assumed, and listed there as "assumed".
 
     Args:
         source: A file of ONNX, of Keras (`.keras`, `.h5`) or of torch (`.pt`, `.safetensors`); a module of torch; or
@@ -57,7 +58,8 @@ def convert(
         part: "model" for all of it: an embedding, recurrent layers, what becomes of their outputs, a linear layer.
             "layers" for the recurrent layers alone, whatever stands around them; the model encodes.
         labels: Names of the outputs; numbers from 0 by default.
-        task: "classification" or "regression", for a linear layer that no softmax or sigmoid follows.
+        task: "classification" or "regression", for a linear layer that no softmax or sigmoid follows. Of arrays alone
+            with one output, "classification" says that a sigmoid follows.
         words: The words of an embedding in the order of their ids; the ids themselves by default.
         cell: Of arrays alone, the cell, such as "rnn_relu"; by default torch's standard one with as many blocks.
         summary: What becomes of the outputs, where the source does not say and nothing could tell: "last" by default
@@ -78,7 +80,7 @@ def convert(
     asked = Asked(part, Wishes(labels, task, words), cell, summary, dict(given or {}))
     found, model, proof = _reader(source)(source, asked)
     proof = proof.and_of(certify_states(found))
-    model.metrics[CONVERSION] = proof.metadata()
+    model.metrics[CONVERSION] = proof.metadata() | ({"assumed": [*found.assumed]} if found.assumed else {})
     return Conversion(model, proof)
 
 
@@ -123,7 +125,19 @@ def _reader(source: Any) -> Callable[[Any, Asked], Made]:
     if name is not None or signatures.name_of_text(start):
         what = name or signatures.name_of_text(start)
         raise ConversionError(f"{os.fsdecode(source)} is {what}, expected a file of ONNX, Keras or torch")
+    if expected := _EXPECTED.get(os.path.splitext(os.fsdecode(source))[1].lower()):
+        raise ConversionError(f"{os.fsdecode(source)} is none by its contents, expected {expected}")
     return _of_onnx
+
+
+_CHECKPOINT = "a checkpoint of torch, such as torch.save(model.state_dict(), file) writes"
+_EXPECTED = {
+    **dict.fromkeys((".pt", ".pth", ".ckpt"), _CHECKPOINT),
+    ".safetensors": "a safetensors file",
+    ".keras": "a file of Keras",
+    ".h5": "a file of Keras",
+}
+"""What the files are that end so; those of ONNX cannot be told from others by how they begin."""
 
 
 def _has_member(path: str | os.PathLike[str], name: str) -> bool:
@@ -156,10 +170,8 @@ def _of_checkpoint(path: str | os.PathLike[str], asked: Asked) -> Made:
 def _of_arrays(arrays: Mapping[str, Any], asked: Asked) -> Made:
     """Makes a model of arrays by torch's names, and compares its layers with torch's."""
     given = {name: np.asarray(array) for name, array in arrays.items()}
-    if asked.part == "layers":
-        found = Found(layers_of_torch(given, asked.cell), summary=asked.summary or "last")
-    else:
-        found = found_in_torch(given, asked.cell, asked.summary)
+    read = layers_alone if asked.part == "layers" else found_in_torch
+    found = read(given, Said(asked.cell, asked.summary, asked.wishes.task))
     missing = "not compared with torch, which is not installed: pip install torch" if find_spec("torch") is None else ""
     model, proof = match(found, reference_runtime(found, missing), asked.wishes)
     if not missing:
@@ -172,10 +184,14 @@ def _of_arrays(arrays: Mapping[str, Any], asked: Asked) -> Made:
 def _of_module(module: Any, asked: Asked) -> Made:
     from tidegate.convert.torch_source import cell_of, convert_module  # noqa: PLC0415 - torch is an extra
 
-    stacks = [each for each in module.modules() if hasattr(each, "flatten_parameters")]
-    if asked.part == "layers" or stacks == [module]:
-        arrays = {f"{i}.{name}": t.detach().cpu() for i, s in enumerate(stacks) for name, t in s.state_dict().items()}
-        cells = {str(cell_of(each)) for each in stacks}
+    stacks = {name: each for name, each in module.named_modules() if hasattr(each, "flatten_parameters")}
+    if asked.part == "layers" or [*stacks.values()] == [module]:
+        arrays = {
+            f"{stack}.{name}".removeprefix("."): tensor.detach().cpu()
+            for stack, each in stacks.items()
+            for name, tensor in each.state_dict().items()
+        }
+        cells = {str(cell_of(each)) for each in stacks.values()}
         if len(cells) > 1:
             raise ConversionError(f"the module has the cells {', '.join(sorted(cells))}, expected one")
         return _of_arrays(arrays, replace(asked, part="layers", cell=next(iter(cells), None)))

@@ -60,6 +60,7 @@ class Found:
         embedding: The vectors of ids [V, E]; None for a network that reads vectors.
         padding: The id whose steps are left out; None without one.
         every: Whether the head is applied to every step: "last" is the summary then.
+        assumed: What the source does not say and was not found by comparing, a line each.
     """
 
     layers: tuple[Layer, ...]
@@ -68,6 +69,7 @@ class Found:
     embedding: Array | None = None
     padding: int | None = None
     every: bool = False
+    assumed: tuple[str, ...] = ()
 
     @property
     def input_size(self) -> int:

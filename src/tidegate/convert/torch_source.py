@@ -51,7 +51,7 @@ def certify_layers(layers: tuple[Layer, ...]) -> Certificate:
             ours, h_n = own.outputs(x[:, None], None, h0[0] if layer.cell.S == 1 else h0)
             pairs.append(("outputs", ours, y))
             pairs += [("states", o, t) for o, t in zip(h_n.reshape(-1, *shape), finals, strict=True)]
-    return Certificate.of(pairs, NAME)
+    return Certificate.of(pairs, f"layers rebuilt in {NAME} from the same weights")
 
 
 def _flat(value: Any) -> list[Array]:
