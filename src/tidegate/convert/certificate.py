@@ -73,10 +73,11 @@ class Certificate:
 
     def and_of(self, other: "Certificate") -> "Certificate":
         """Joins two comparisons."""
-        against = " and ".join(dict.fromkeys(f"{self.against} and {other.against}".split(" and ")))
+        parts = self.against.split(" and ")
+        parts += [part for part in other.against.split(" and ") if not any(part in seen for seen in parts)]
         what = tuple(dict.fromkeys(self.what + other.what))
         error, numbers = max(self.error, other.error), self.numbers + other.numbers
-        return Certificate(against, error, numbers, what, self.missing or other.missing)
+        return Certificate(" and ".join(parts), error, numbers, what, self.missing or other.missing)
 
     def metadata(self) -> dict[str, Any]:
         """Returns it as a model file keeps it."""
