@@ -33,7 +33,7 @@ class Session(NamedTuple):
 
 
 _LENGTHS = (9, 1, 14, 6)
-"""Steps of the sequences that a graph is given: never 0, for which ONNX Runtime 1.32 ends the process."""
+"""Steps of the sequences that a graph is given: one or more, as not every runtime takes none."""
 
 
 class Input(NamedTuple):
