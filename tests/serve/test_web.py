@@ -150,8 +150,10 @@ def ask(page: Page, path: str, **question: Any) -> dict[str, Any]:
 
 
 def picture(page: Page, canvas: str = "#map") -> str:
-    """What is drawn on a canvas."""
+    """What is drawn on a canvas: an answer is drawn as soon as its canvas is seen, which may be a little later."""
     wait_for_quiet(page)
+    drawn = "(canvas) => { const at = document.querySelector(canvas); return at.width !== 300 || at.height !== 150; }"
+    page.wait_for_function(drawn, arg=canvas)
     return str(page.locator(canvas).first.evaluate("(canvas) => canvas.toDataURL()"))
 
 
