@@ -13,9 +13,9 @@ from harness import fuzz, place_of
 
 with atheris.instrument_imports(include=["tidegate"]):
     from tidegate.convert import keras_file, keras_source, onnx_file, onnx_graph
-    from tidegate.convert.arrays import found_in_torch
     from tidegate.convert.certificate import ConversionError
     from tidegate.convert.found import stack
+    from tidegate.convert.state_dict import found_in_torch
     from tidegate.convert.tensor_files import read_safetensors
 
 PATH = place_of("foreign")
