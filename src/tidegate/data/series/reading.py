@@ -13,7 +13,7 @@ from tidegate.data.series.long import LongTable
 from tidegate.data.series.roles import Asked, Looks, Roles, find_roles, reads_as_series
 from tidegate.data.series.table import NOTHING, Series, joined, looks_of, looks_of_block, whole
 from tidegate.data.tables.containers import Source
-from tidegate.data.tables.folders import files_of
+from tidegate.data.tables.folders import sources_of
 from tidegate.data.tables.kinds import KINDS, TableWarning
 from tidegate.data.tables.rows import Block, blocks
 from tidegate.data.tables.sources import name_of
@@ -82,9 +82,9 @@ def stream(
     """
     if kind is not None and kind not in KINDS:
         raise ValueError(f"the kind of table is {kind!r}, expected one of {', '.join(KINDS)}")
-    files = files_of(source)
+    sources = sources_of(source)
     roles, table, count = None, None, 0
-    for each in [source] if files is None else files:
+    for each in sources:
         with _named(each):
             if kind is None and is_archive(each):
                 wanted = asked if roles is None else roles.asked
@@ -103,7 +103,7 @@ def stream(
             if table is None:
                 yield from _listed(found, roles, size, others=others, typed=typed)
                 continue
-            table.begin("" if files is None else str(each))
+            table.begin("" if sources == [source] else str(each))
             for block in found.blocks(_LONG_ROWS, roles.needed):
                 table.add(block)
     if table:
@@ -176,8 +176,7 @@ def holds_series(source: Source, kind: str | None = None) -> bool:
         OSError: As in `read`.
         ValueError: The file is damaged.
     """
-    files = files_of(source)
-    for each in [source] if files is None else files:
+    for each in sources_of(source):
         if is_archive(each):
             return True
         if not can_be_read_twice(each):

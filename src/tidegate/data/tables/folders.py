@@ -106,8 +106,7 @@ def names_of_columns(source: Source, kind: str | None = None) -> list[str]:
         OSError: As in `stream`.
         ValueError: The file is damaged.
     """
-    files = files_of(source)
-    for each in [source] if files is None else files:
+    for each in sources_of(source):
         try:
             known = survey(each, kind, typed=False, whole=False, some=True)
         except ValueError as error:
@@ -148,6 +147,16 @@ def files_of(source: Source) -> list[str] | None:
     if not found:
         raise FileNotFoundError(wanted)
     return sorted(found)
+
+
+def sources_of(source: Source) -> list[Source]:
+    """Lists the files of a folder or of a pattern; of what is a single source that alone.
+
+    Raises:
+        FileNotFoundError: As in `files_of`.
+    """
+    files = files_of(source)
+    return [source] if files is None else list(files)
 
 
 def _is_aside(name: str) -> bool:
