@@ -20,10 +20,10 @@ import contest
 import tidegate
 from contender import Contender
 from tidegate import Recurrent
-from tidegate.convert import onnx_source
 from tidegate.convert.arrays import layers_of_torch
 from tidegate.convert.found import Found, stack
-from tidegate.convert.onnx_graph import Node, one_node_model
+from tidegate.convert.onnx import source as onnx_source
+from tidegate.convert.onnx.graph import Node, one_node_model
 
 Call = Callable[[], Any]
 

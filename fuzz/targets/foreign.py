@@ -12,11 +12,15 @@ import atheris
 from harness import fuzz, place_of
 
 with atheris.instrument_imports(include=["tidegate"]):
-    from tidegate.convert import keras_file, keras_source, onnx_file, onnx_graph
     from tidegate.convert.certificate import ConversionError
     from tidegate.convert.found import stack
-    from tidegate.convert.state_dict import found_in_torch
+    from tidegate.convert.keras import file as keras_file
+    from tidegate.convert.keras import source as keras_source
+    from tidegate.convert.onnx import file as onnx_file
+    from tidegate.convert.onnx import graph as onnx_graph
+    from tidegate.convert.onnx.values import Values
     from tidegate.convert.tensor_files import read_safetensors
+    from tidegate.convert.torch.state_dict import found_in_torch
 
 PATH = place_of("foreign")
 WEIGHTS = zipfile.ZipFile(Path(__file__).parents[2] / "tests" / "convert" / "keras" / "words.keras").read(
@@ -39,7 +43,7 @@ def read(data: bytes) -> None:
         elif data[8:9] == b"{":
             found = found_in_torch(read_safetensors(PATH))
         else:
-            found = onnx_graph.found_in(onnx_file.Values(onnx_file.read(PATH)))
+            found = onnx_graph.found_in(Values(onnx_file.read(PATH)))
         stack(found)
 
 

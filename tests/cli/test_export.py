@@ -42,7 +42,7 @@ def test_weights_for_torch(shell: Shell, folder: Path) -> None:
 def test_weights_for_keras(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
     """The model that loads them is shown, and that nothing was compared where Keras is not installed."""
     pytest.importorskip("h5py")
-    monkeypatch.setattr("tidegate.convert.keras_runtime.find_spec", lambda name: None)
+    monkeypatch.setattr("tidegate.convert.keras.runtime.find_spec", lambda name: None)
     for _ in range(2):
         code, out, err = shell("export model.safetensors --keras net.weights.h5")
         assert (code, err) == (0, "wrote net.weights.h5\n")

@@ -17,9 +17,11 @@ import pytest
 h5py = pytest.importorskip("h5py")
 
 import tidegate  # noqa: E402
-from tidegate.convert import ConversionError, convert, keras_process, keras_runtime  # noqa: E402
-from tidegate.convert.keras_file import KerasLayer, KerasModel, read_here  # noqa: E402
-from tidegate.convert.keras_source import found_in  # noqa: E402
+from tidegate.convert import ConversionError, convert  # noqa: E402
+from tidegate.convert.keras import process as keras_process  # noqa: E402
+from tidegate.convert.keras import runtime as keras_runtime  # noqa: E402
+from tidegate.convert.keras.file import KerasLayer, KerasModel, read_here  # noqa: E402
+from tidegate.convert.keras.source import found_in  # noqa: E402
 
 FOLDER = Path(__file__).parent / "keras"
 EXPECTED = json.loads((FOLDER / "expected.json").read_text(encoding="utf-8"))
@@ -30,7 +32,7 @@ TOLERANCE = 1e-5
 def _here(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Reads files in this process: to start one for each takes half a second."""
     if "process" not in request.node.name:
-        monkeypatch.setattr("tidegate.convert.keras_source.read", read_here)
+        monkeypatch.setattr("tidegate.convert.keras.source.read", read_here)
 
 
 def test_a_process_reads_the_same() -> None:
@@ -108,7 +110,7 @@ def test_without_keras_the_proof_is_of_arithmetic_alone(
 ) -> None:
     """The certificate says that what was read is compared with itself, why, and what to install."""
     monkeypatch.setattr(
-        "tidegate.convert.keras_runtime.find_spec", lambda name: None if name in absent else find_spec(name) or name
+        "tidegate.convert.keras.runtime.find_spec", lambda name: None if name in absent else find_spec(name) or name
     )
     model, certificate = convert(FOLDER / "numbers.h5")
     assert certificate.against == "the reference in float64 alone"

@@ -10,7 +10,7 @@ import pytest
 onnx_tests = pytest.importorskip("onnx.backend.test")
 from onnx import TensorProto, helper, numpy_helper  # noqa: E402
 
-from tidegate.convert import onnx_backend  # noqa: E402
+from tidegate.convert.onnx import backend as onnx_backend  # noqa: E402
 
 CASES = 18
 """Of onnx 1.23.2; later versions may have more."""

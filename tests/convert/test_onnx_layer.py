@@ -5,8 +5,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tidegate.convert import onnx_layer
-from tidegate.convert.onnx_cells import FUNCTIONS, AnyLSTM, Settings
+from tidegate.convert.onnx import layer as onnx_layer
+from tidegate.convert.onnx.cells import FUNCTIONS, AnyLSTM
+from tidegate.convert.onnx.settings import Settings
 from tidegate.ops.cells import CELLS
 
 TOLERANCE = 1e-5

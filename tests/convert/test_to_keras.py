@@ -77,7 +77,7 @@ def test_a_model_that_differs_is_not_written(
 ) -> None:
     """If Keras gives something else, that is an error, and there is no file."""
     monkeypatch.setattr(
-        "tidegate.convert.keras_code.held", lambda cell, weights: weights._replace(w_hh=weights.w_hh * 1.01)
+        "tidegate.convert.keras.code.held", lambda cell, weights: weights._replace(w_hh=weights.w_hh * 1.01)
     )
     with pytest.raises(ConversionError, match=r"scores differs by .* from keras"):
         to_keras(vectors_model("gru"), tmp_path / "m.weights.h5")
@@ -86,7 +86,7 @@ def test_a_model_that_differs_is_not_written(
 
 def test_the_weights_come_back(vectors_model: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Without Keras the file is written all the same; read by the table of layouts, it has the model's very numbers."""
-    monkeypatch.setattr("tidegate.convert.keras_runtime.find_spec", lambda name: None)
+    monkeypatch.setattr("tidegate.convert.keras.runtime.find_spec", lambda name: None)
     model = vectors_model("gru", num_layers=2, bidirectional=True)
     written = to_keras(model, tmp_path / "m.weights.h5")
     assert written.certificate is None

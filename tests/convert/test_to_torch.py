@@ -16,7 +16,7 @@ from safetensors.numpy import load_file
 from tidegate.convert.certificate import ConversionError
 from tidegate.convert.samples import results_of
 from tidegate.convert.to_torch import to_torch
-from tidegate.convert.torch_code import torch_code
+from tidegate.convert.torch.code import torch_code
 
 Make = Callable[..., Any]
 TOLERANCE = 1e-5

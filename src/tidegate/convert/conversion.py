@@ -13,8 +13,8 @@ import numpy.typing as npt
 from tidegate.convert.certificate import Certificate, ConversionError
 from tidegate.convert.found import Found, Wishes, model_of
 from tidegate.convert.matching import certify_states, match, reference_runtime
-from tidegate.convert.state_dict import Said, found_in_torch, layers_alone
 from tidegate.convert.tensor_files import read_checkpoint, read_safetensors
+from tidegate.convert.torch.state_dict import Said, found_in_torch, layers_alone
 from tidegate.files import signatures
 from tidegate.models.network import Network
 from tidegate.ops.checks import check_choice
@@ -149,7 +149,7 @@ def _has_member(path: str | os.PathLike[str], name: str) -> bool:
 
 
 def _of_onnx(path: str | os.PathLike[str], asked: Asked) -> Made:
-    from tidegate.convert import onnx_source  # noqa: PLC0415 - onnx is an extra
+    from tidegate.convert.onnx import source as onnx_source  # noqa: PLC0415 - onnx is an extra
 
     if asked.part == "model":
         return onnx_source.convert_graph(path, asked.wishes, asked.given)
@@ -158,7 +158,7 @@ def _of_onnx(path: str | os.PathLike[str], asked: Asked) -> Made:
 
 
 def _of_keras(path: str | os.PathLike[str], asked: Asked) -> Made:
-    from tidegate.convert.keras_source import convert_keras  # noqa: PLC0415 - h5py is an extra
+    from tidegate.convert.keras.source import convert_keras  # noqa: PLC0415 - h5py is an extra
 
     return convert_keras(path, asked.part, asked.wishes)
 
@@ -175,14 +175,14 @@ def _of_arrays(arrays: Mapping[str, Any], asked: Asked) -> Made:
     missing = "not compared with torch, which is not installed: pip install torch" if find_spec("torch") is None else ""
     model, proof = match(found, reference_runtime(found, missing), asked.wishes)
     if not missing:
-        from tidegate.convert.torch_source import certify_layers  # noqa: PLC0415 - torch is an extra
+        from tidegate.convert.torch.source import certify_layers  # noqa: PLC0415 - torch is an extra
 
         proof = certify_layers(found.layers).and_of(proof)
     return found, model, proof
 
 
 def _of_module(module: Any, asked: Asked) -> Made:
-    from tidegate.convert.torch_source import cell_of, convert_module  # noqa: PLC0415 - torch is an extra
+    from tidegate.convert.torch.source import cell_of, convert_module  # noqa: PLC0415 - torch is an extra
 
     stacks = {name: each for name, each in module.named_modules() if hasattr(each, "flatten_parameters")}
     if asked.part == "layers" or [*stacks.values()] == [module]:

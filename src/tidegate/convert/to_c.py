@@ -14,8 +14,8 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 
-from tidegate.convert.c_constants import stored
-from tidegate.convert.c_source import c_source
+from tidegate.convert.c.constants import stored
+from tidegate.convert.c.source import c_source
 from tidegate.convert.certificate import Certificate
 from tidegate.convert.samples import Sequence as Steps
 from tidegate.convert.samples import batches_for, expanded, results_of

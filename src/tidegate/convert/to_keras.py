@@ -15,8 +15,8 @@ import numpy as np
 import numpy.typing as npt
 
 from tidegate.convert.certificate import Certificate
-from tidegate.convert.keras_code import keras_code, keras_layers
-from tidegate.convert.keras_runtime import import_keras
+from tidegate.convert.keras.code import keras_code, keras_layers
+from tidegate.convert.keras.runtime import import_keras
 from tidegate.convert.samples import batches_for, expanded, padded, results_of
 from tidegate.files.writing import replacing
 from tidegate.models.network import Network

@@ -9,10 +9,10 @@ import numpy as np
 import numpy.typing as npt
 
 from tidegate.convert.certificate import Certificate
-from tidegate.convert.onnx_inputs import refused, scale
-from tidegate.convert.onnx_network import Rows, compound, stack, summarize
-from tidegate.convert.onnx_ngrams import buckets, known, ngrams
-from tidegate.convert.onnx_writer import Graph
+from tidegate.convert.onnx.inputs import refused, scale
+from tidegate.convert.onnx.network import Rows, compound, stack, summarize
+from tidegate.convert.onnx.ngrams import buckets, known, ngrams
+from tidegate.convert.onnx.writer import Graph
 from tidegate.convert.samples import UNHEARD, batches_for, expanded, padded, results_of
 from tidegate.files.writing import replacing
 from tidegate.models.network import Network

@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from tidegate.convert.certificate import Certificate
 from tidegate.convert.samples import batches_for, expanded, padded, results_of
-from tidegate.convert.torch_code import torch_code
+from tidegate.convert.torch.code import torch_code
 from tidegate.files.writing import replacing
 from tidegate.models.layout import assemble
 from tidegate.models.network import Network

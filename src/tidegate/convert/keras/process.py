@@ -14,7 +14,7 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from tidegate.convert.certificate import ConversionError
-from tidegate.convert.keras_file import Array, KerasLayer, KerasModel, read_here
+from tidegate.convert.keras.file import Array, KerasLayer, KerasModel, read_here
 
 LONGEST = 60.0
 """Seconds that a file may take, and one more for each 10 MB."""

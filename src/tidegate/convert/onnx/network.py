@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tidegate.convert.held import held
-from tidegate.convert.onnx_writer import Graph
+from tidegate.convert.onnx.writer import Graph
 from tidegate.ops.layouts import LAYOUTS, Weights
 from tidegate.ops.names import parameter_names
 from tidegate.ops.onnx import FORMS, attributes

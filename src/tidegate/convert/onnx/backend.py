@@ -1,6 +1,6 @@
 """A backend of `onnx.backend.base`: graphs run in numpy, and their recurrent nodes on the kernels.
 
-    import onnx, tidegate.convert.onnx_backend as backend
+    import onnx, tidegate.convert.onnx.backend as backend
     outputs = backend.prepare(onnx.load("model.onnx")).run([x])
 
 What is no recurrent node is run by onnx's own reference. What the kernels lack (clip, peepholes, coupled gates, other
@@ -12,8 +12,8 @@ from typing import Any, cast
 
 import numpy.typing as npt
 
-from tidegate.convert import onnx_layer
-from tidegate.convert.onnx_cells import Settings
+from tidegate.convert.onnx import layer as onnx_layer
+from tidegate.convert.onnx.settings import Settings
 
 try:
     from onnx.backend.base import Backend, BackendRep

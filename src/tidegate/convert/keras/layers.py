@@ -8,7 +8,7 @@ import numpy.typing as npt
 
 from tidegate.convert.certificate import ConversionError
 from tidegate.convert.found import Layer
-from tidegate.convert.keras_file import KerasLayer
+from tidegate.convert.keras.file import KerasLayer
 from tidegate.ops.cells import GRU, LSTM, Cell, ReluRNN, TanhRNN
 from tidegate.ops.layouts import LAYOUTS, Weights
 

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from tidegate.convert.onnx_network import Rows, code, zeros
-from tidegate.convert.onnx_writer import Graph
+from tidegate.convert.onnx.network import Rows, code, zeros
+from tidegate.convert.onnx.writer import Graph
 from tidegate.sequences.features import LIMIT, Features
 
 

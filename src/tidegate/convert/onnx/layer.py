@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tidegate import ops
-from tidegate.convert.onnx_cells import Settings
+from tidegate.convert.onnx.settings import Settings
 from tidegate.ops import reference
 from tidegate.ops.cells import CELLS, Cell
 from tidegate.ops.layouts import LAYOUTS, Weights

@@ -4,9 +4,9 @@ from collections.abc import Iterator
 from math import prod
 from string import Template
 
-from tidegate.convert import c_code
-from tidegate.convert.c_constants import constants, stored
-from tidegate.convert.c_step import fields, inputs, layer, parameter, start, step, width
+from tidegate.convert.c import code as c_code
+from tidegate.convert.c.constants import constants, stored
+from tidegate.convert.c.step import fields, inputs, layer, parameter, start, step, width
 from tidegate.models.network import Network
 from tidegate.models.text_model import TextModel
 from tidegate.ops.compressed import Compressed

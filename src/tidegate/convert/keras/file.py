@@ -7,12 +7,13 @@ import io
 import os
 import re
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import numpy.typing as npt
 
 from tidegate.convert.certificate import ConversionError
+from tidegate.convert.keras.chain import MOST_LAYERS, Chain, chain_of
 from tidegate.models.metadata import parse_object
 
 try:
@@ -28,7 +29,6 @@ CONFIG, METADATA, WEIGHTS = "config.json", "metadata.json", "model.weights.h5"
 _LARGEST = 2**32
 _PACKED = 64  # times that a member may be larger than in the archive; Keras does not pack them
 _CONTAINERS = ("layers", "_layer_checkpoint_dependencies")
-_MOST_LAYERS = 10_000
 
 
 class KerasLayer(NamedTuple):
@@ -52,7 +52,7 @@ class KerasModel(NamedTuple):
 
 
 def read_here(path: str | os.PathLike[str]) -> KerasModel:
-    """Reads a model in this process, which a damaged file can hold up for ever; see `keras_process.read`.
+    """Reads a model in this process, which a damaged file can hold up for ever; see `process.read`.
 
     Raises:
         OSError: There is no such file.
@@ -79,7 +79,7 @@ def _read_archive(data: bytes) -> KerasModel:
     except (zipfile.BadZipFile, NotImplementedError, EOFError) as error:
         raise ConversionError(f"it is a damaged zip archive: {error}") from None
     version = _version(parse_object(METADATA, metadata.decode()).get("keras_version"))
-    configs = _chain(parse_object(CONFIG, config.decode()))
+    configs = chain_of(parse_object(CONFIG, config.decode()))
     with h5py.File(io.BytesIO(weights), "r") as file:
         places = _places(file, configs)
         layers = [
@@ -109,65 +109,6 @@ def _version(text: Any) -> tuple[int, ...]:
     return tuple(map(int, found.groups())) if found else (2, 0)
 
 
-class _Chain(NamedTuple):
-    """The layers that read each other, and all layers with the names of their classes, in the file's order."""
-
-    chain: list[tuple[str, Mapping[str, Any]]]
-    every: list[tuple[str, str]]
-
-
-def _chain(model: Mapping[str, Any]) -> _Chain:
-    """Reads the configuration of a model.
-
-    Raises:
-        ConversionError: It is none of a Sequential or a functional model, or the layers form no chain.
-    """
-    inner = model.get("config")
-    entries = inner.get("layers") if isinstance(inner, Mapping) else inner  # Keras 2.2 had the list alone
-    if not isinstance(entries, list) or not 0 < len(entries) <= _MOST_LAYERS:
-        raise ConversionError("it has no list of layers: only Sequential and functional models can be read")
-    named = {}
-    for entry in entries:
-        own = entry["config"]
-        named[str(own.get("name") or entry.get("name"))] = (str(entry["class_name"]), own, entry.get("inbound_nodes"))
-    every = [(name, kind) for name, (kind, _, _) in named.items()]
-    if model.get("class_name") == "Sequential":
-        return _Chain([(kind, own | {"name": name}) for name, (kind, own, _) in named.items()], every)
-    assert isinstance(inner, Mapping)  # noqa: S101 - a functional model's has names of its ends
-    outputs = [*_histories(inner.get("output_layers"), named)]
-    if len(outputs) != 1:
-        raise ConversionError(f"the model has {len(outputs)} outputs, expected one")
-    chain, (name,) = [], outputs
-    while True:
-        kind, own, inbound = named[name]
-        chain.append((kind, own | {"name": name}))
-        before = [*dict.fromkeys(_histories(_tensors(inbound), named))]
-        if not before:
-            return _Chain(chain[::-1], every)
-        if len(before) > 1 or len(chain) > len(named):
-            raise ConversionError(f"the layer {name!r:.60} reads {', '.join(before):.100}, expected a chain of layers")
-        (name,) = before
-
-
-def _tensors(inbound: Any) -> Any:
-    """Leaves of the inbound nodes what a layer reads itself; masks are given by keyword."""
-    if isinstance(inbound, list) and inbound and isinstance(inbound[0], Mapping):
-        return [node.get("args") for node in inbound]
-    return inbound
-
-
-def _histories(value: Any, named: Mapping[str, Any]) -> Iterator[str]:
-    """Finds the layers in nested lists of [name, node, tensor, …], as both versions write what a layer reads."""
-    if isinstance(value, Mapping):
-        value = [*value.values()]
-    if isinstance(value, list):
-        if len(value) >= 3 and isinstance(value[0], str) and value[0] in named and isinstance(value[1], int):
-            yield value[0]
-        else:
-            for inner in value:
-                yield from _histories(inner, named)
-
-
 def _snake(kind: str) -> str:
     """Turns the name of a class into that of a folder, as Keras does."""
     kind = re.sub(r"\W+", "", kind)
@@ -175,7 +116,7 @@ def _snake(kind: str) -> str:
     return re.sub(r"([a-z])([A-Z])", r"\1_\2", kind).lower()
 
 
-def _places(file: Any, configs: _Chain) -> dict[str, str]:
+def _places(file: Any, configs: Chain) -> dict[str, str]:
     """Finds the folder of each layer: by the name that an attribute says, else by counting classes as Keras does."""
     root = next((name for name in _CONTAINERS if name in file), None)
     if root is None:
@@ -213,7 +154,7 @@ def _variables(file: Any, place: str) -> dict[str, tuple[Array, ...]]:
         inner = pending.pop()
         here = f"{place}/{inner}".rstrip("/")
         names = _group(file, here)
-        if len(found) + len(pending) > _MOST_LAYERS or inner.count("/") > 8:
+        if len(found) + len(pending) > MOST_LAYERS or inner.count("/") > 8:
             raise ConversionError(f"{place} has too many folders")
         for name in names:
             if name == "vars":
@@ -250,7 +191,7 @@ def _read_h5(data: bytes) -> KerasModel:
         text = file.attrs.get("model_config")
         if text is None:
             raise ConversionError("it has no model_config: weights alone don't say what layers they are of")
-        configs = _chain(parse_object("model_config", text.decode() if isinstance(text, bytes) else str(text)))
+        configs = chain_of(parse_object("model_config", text.decode() if isinstance(text, bytes) else str(text)))
         root = "model_weights" if "model_weights" in file else "/"
         layers = [
             KerasLayer(kind, own, _by_name(file, f"{root}/{own.get('name')}", str(own.get("name"))))
@@ -264,7 +205,7 @@ def _by_name(file: Any, place: str, layer: str) -> dict[str, tuple[Array, ...]]:
     group = file.get(place)
     names = group.attrs.get("weight_names", ()) if isinstance(group, h5py.Group) else ()
     texts = [name.decode() if isinstance(name, bytes) else str(name) for name in names]
-    if len(texts) > _MOST_LAYERS:
+    if len(texts) > MOST_LAYERS:
         raise ConversionError(f"{place} has {len(texts):,} arrays")
     found: dict[str, tuple[Array, ...]] = {}
     for text in texts:

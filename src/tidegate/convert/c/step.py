@@ -2,8 +2,8 @@
 
 from collections.abc import Iterator
 
-from tidegate.convert import c_code
-from tidegate.convert.c_constants import stored
+from tidegate.convert.c import code as c_code
+from tidegate.convert.c.constants import stored
 from tidegate.models.network import Network
 from tidegate.models.sequence_model import SequenceModel
 from tidegate.models.text_model import TextModel

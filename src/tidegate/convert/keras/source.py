@@ -10,10 +10,10 @@ import numpy.typing as npt
 
 from tidegate.convert.certificate import Certificate, ConversionError
 from tidegate.convert.found import Found, Head, Layer, Wishes, model_of
-from tidegate.convert.keras_file import KerasLayer, KerasModel
-from tidegate.convert.keras_layers import RECURRENT, activation_of, arrays_of, recurrent_layer
-from tidegate.convert.keras_process import read
-from tidegate.convert.keras_runtime import runtime_of
+from tidegate.convert.keras.file import KerasLayer, KerasModel
+from tidegate.convert.keras.layers import RECURRENT, activation_of, arrays_of, recurrent_layer
+from tidegate.convert.keras.process import read
+from tidegate.convert.keras.runtime import runtime_of
 from tidegate.convert.matching import match
 from tidegate.models.network import Network
 

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from tidegate.convert.onnx_network import Rows, code
-from tidegate.convert.onnx_writer import Graph
+from tidegate.convert.onnx.network import Rows, code
+from tidegate.convert.onnx.writer import Graph
 from tidegate.models.ngrams import letters_of
 from tidegate.models.text_model import TextModel
 from tidegate.text.tokenizer import UNKNOWN

@@ -8,11 +8,11 @@ import numpy as np
 import numpy.typing as npt
 from onnx import TensorProto, helper, numpy_helper
 
-from tidegate.convert import onnx_layer
 from tidegate.convert.certificate import ConversionError
 from tidegate.convert.found import Found, Head, Layer
-from tidegate.convert.onnx_cells import OPERATORS, Settings
-from tidegate.convert.onnx_file import Values, readers, sources
+from tidegate.convert.onnx import layer as onnx_layer
+from tidegate.convert.onnx.settings import OPERATORS, Settings
+from tidegate.convert.onnx.values import Values, readers, sources
 from tidegate.ops.cells import CELLS
 
 Array = npt.NDArray[Any]
@@ -111,7 +111,7 @@ def layers_of(nodes: Sequence[Node]) -> tuple[Layer, ...]:
             raise ConversionError(
                 f"the node {node.proto.name or node.proto.output[0]!r:.60} ({node.settings.operator}) has clip, "
                 "peepholes, coupled gates, or activations that no model of this library has: "
-                "tidegate.convert.onnx_backend runs it"
+                "tidegate.convert.onnx.backend runs it"
             )
         ways = {layer.reverse: layer.weights for layer in node.layers}
         layer = Layer(cells.pop(), ways.get(False), ways.get(True))

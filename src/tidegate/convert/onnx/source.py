@@ -11,12 +11,14 @@ import numpy.typing as npt
 from onnx import TensorProto
 from onnx.reference import ReferenceEvaluator
 
-from tidegate.convert import onnx_backend, onnx_layer
 from tidegate.convert.certificate import REFERENCE, Certificate, ConversionError
 from tidegate.convert.found import Found, Wishes
 from tidegate.convert.matching import Runtime, match, rows_of
-from tidegate.convert.onnx_file import Values, read
-from tidegate.convert.onnx_graph import Node, found_in, layers_of, nodes_of, one_node_model
+from tidegate.convert.onnx import backend as onnx_backend
+from tidegate.convert.onnx import layer as onnx_layer
+from tidegate.convert.onnx.file import read
+from tidegate.convert.onnx.graph import Node, found_in, layers_of, nodes_of, one_node_model
+from tidegate.convert.onnx.values import Values
 from tidegate.convert.samples import sequences
 from tidegate.models.network import Network
 from tidegate.sequences.padding import pad
