@@ -5,7 +5,8 @@ python benchmarks/bench_networks.py [--seconds 2]
 
 A call is what arrives at once: a frame of sound, or a word. States go in and come out. Beside tidegate stands ONNX
 Runtime with the network's own nodes, states as inputs and outputs, or the network's own numpy. Networks that are not
-installed are left out.
+installed are left out. A step reads every weight once, so a program that only reads them, and takes their maximum,
+shows below what no step with these weights can be; weights of 16 bits are half as much to read.
 """
 
 import argparse
@@ -29,14 +30,16 @@ Call = Callable[[], Any]
 
 
 class Network(NamedTuple):
-    """A network: its name, its layers, calls in a second of signal (or 1 for a word), what runs it otherwise, ours."""
+    """A network: its name, its layers, calls in a second of signal (or 1 for a word), and what is measured.
+
+    That is what runs it otherwise, tidegate, the weights being read, and tidegate with weights of 16 bits.
+    """
 
     name: str
     layers: str
     rate: float
     other: str
-    theirs: Call
-    ours: Call
+    calls: dict[str, Call]
 
 
 def folder(package: str) -> Path | None:
@@ -72,11 +75,20 @@ def in_onnxruntime(nodes: list[Node]) -> Call:
     return call
 
 
-def one_step(found: Found) -> Call:
-    """One step of the same layers here."""
+def layers_of(found: Found) -> Recurrent:
+    """The same layers here."""
     cell, weights, _ = stack(found)
-    layers = Recurrent(weights, cell)
-    shape = (layers.num_layers, layers.hidden_size)
+    return Recurrent(weights, cell)
+
+
+def reading(layers: Recurrent) -> Call:
+    """The maximum of all weights, which takes one pass over them."""
+    return np.concatenate([array.ravel() for array in layers.weights.values()]).max
+
+
+def one_step(layers: Recurrent) -> Call:
+    """One step of the layers, states from call to call."""
+    cell, shape = layers.cell, (layers.num_layers, layers.hidden_size)
     h = np.zeros(shape if cell.S == 1 else (cell.S, *shape), np.float32)
     x = np.random.default_rng(0).standard_normal(layers.input_size).astype(np.float32)
     return lambda: layers.step(x, h, out=h)
@@ -94,10 +106,11 @@ def sound_networks() -> Iterator[Network]:
         if place is None:
             continue
         nodes = onnx_source.load_layers(place / file)
-        found, _ = onnx_source.convert_layers(nodes)
-        H = nodes[0].arrays["R"].shape[2]
-        layers = f"{len(nodes)} × {nodes[0].settings.operator} {H}"
-        yield Network(name, layers, rate, "ONNX Runtime", in_onnxruntime(nodes), one_step(found))
+        layers = layers_of(onnx_source.convert_layers(nodes)[0])
+        title = f"{len(nodes)} × {nodes[0].settings.operator} {layers.hidden_size}"
+        calls = {"theirs": in_onnxruntime(nodes), "ours": one_step(layers), "reading": reading(layers)}
+        calls["bfloat16"] = one_step(layers.compressed("bfloat16"))
+        yield Network(name, title, rate, "ONNX Runtime", calls)
 
 
 def spelling_networks() -> Iterator[Network]:
@@ -119,9 +132,10 @@ def spelling_networks() -> Iterator[Network]:
         return h
 
     names = ("weight_ih_l0", "weight_hh_l0", "bias_ih_l0", "bias_hh_l0")
-    cell, weights, _ = stack(Found(layers_of_torch(dict(zip(names, (w_ih, w_hh, b_ih, b_hh), strict=True)))))
-    layers = Recurrent(weights, cell)
-    yield Network("g2p-en 2.1, a word", "GRU 256", 1.0, "its numpy", theirs, lambda: layers.outputs(x))
+    layers = layers_of(Found(layers_of_torch(dict(zip(names, (w_ih, w_hh, b_ih, b_hh), strict=True)))))
+    small, once = layers.compressed("bfloat16"), reading(layers)
+    calls = {"theirs": theirs, "ours": lambda: layers.outputs(x), "bfloat16": lambda: small.outputs(x)}
+    yield Network("g2p-en 2.1, a word", "GRU 256", 1.0, "its numpy", calls | {"reading": lambda: [once() for _ in x]})
 
 
 def main() -> None:
@@ -130,16 +144,18 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=2.0, help="time for each network")
     options = parser.parse_args()
     tidegate.set_num_threads(1)
-    print("| network | layers | beside | ms per second of signal, there | tidegate | times as fast |")
-    print("|---|---|---|---|---|---|")
+    print("| network | layers | beside | ms per second of signal, there | tidegate | times as fast", end="")
+    print(" | reading the weights | tidegate, bfloat16 | times as fast |")
+    print("|---" * 9 + "|")
     for network in (*sound_networks(), *spelling_networks()):
-        calls = {"theirs": network.theirs, "ours": network.ours}
-        for call in calls.values():
+        for call in network.calls.values():
             call()
-        times = contest.medians({name: Contender(call, dict) for name, call in calls.items()}, options.seconds)
-        theirs, ours = (1e3 * network.rate * times[name] for name in ("theirs", "ours"))
-        print(f"| {network.name} | {network.layers} | {network.other}", end="")
-        print(f" | {theirs:.2f} | {ours:.2f} | {theirs / ours:.1f} |", flush=True)
+        times = contest.medians({name: Contender(call, dict) for name, call in network.calls.items()}, options.seconds)
+        theirs, ours, once, small = (
+            1e3 * network.rate * times[name] for name in ("theirs", "ours", "reading", "bfloat16")
+        )
+        print(f"| {network.name} | {network.layers} | {network.other} | {theirs:.2f} | {ours:.2f}", end="")
+        print(f" | {theirs / ours:.1f} | {once:.2f} | {small:.2f} | {theirs / small:.1f} |", flush=True)
 
 
 if __name__ == "__main__":

@@ -42,7 +42,9 @@ def step(layer: Layer | Iterable[Layer], x: Array, h: Array, *, out: Array | Non
     y = np.empty_like(h, order="C") if out is None else out
     if not _quick_step(layer, x, h, y):
         _check_step(layer, x, h, y)
-        done = _quick_step(layer, np.ascontiguousarray(x), np.ascontiguousarray(h), y)
+        # Arrays of ctypes have a dtype that is equal to float32 and not the same to the buffer protocol.
+        plain = (np.ascontiguousarray(array, np.float32) for array in (x, h))
+        done = _quick_step(layer, *plain, y.view(np.float32))
         assert done, "arrays that pass the checks are taken"  # noqa: S101 - a bug of ours, not of the caller's
     return y
 
