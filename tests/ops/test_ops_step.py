@@ -1,5 +1,6 @@
 """One step at a time."""
 
+import ctypes
 from typing import Any
 
 import numpy as np
@@ -151,3 +152,14 @@ def test_streams_step_in_their_places(isa: str, cells: tuple[str, ...], B: int, 
     finally:
         tidegate.set_num_threads(before)
     np.testing.assert_array_equal(states, expected)
+
+
+def test_a_dtype_that_is_float32_by_another_name_is_taken() -> None:
+    """Numbers that ctypes owns step like others: their dtype is equal to float32, though its letters are not."""
+    layer, rng = layer_of("gru", 3, 2), np.random.default_rng(0)
+    plain = [rng.standard_normal(size).astype(np.float32) for size in (3, 2)]
+    x, h = (np.ctypeslib.as_array((ctypes.c_float * len(array))(*array)) for array in plain)
+    expected = ops.step(layer, *plain)
+    np.testing.assert_array_equal(ops.step(layer, x, h), expected)
+    np.testing.assert_array_equal(ops.step(layer, x, h, out=h), expected)
+    np.testing.assert_array_equal(h, expected)

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from tidegate.convert import rnnoise
 from tidegate.convert.certificate import Certificate, ConversionError
 from tidegate.convert.found import Found, Wishes, model_of
 from tidegate.convert.matching import certify_states, match, reference_runtime
@@ -53,8 +54,8 @@ def convert(
     does not say is assumed, and listed there as "assumed".
 
     Args:
-        source: A file of ONNX, of Keras (`.keras`, `.h5`) or of torch (`.pt`, `.safetensors`); a module of torch; or
-            arrays by torch's names.
+        source: A file of ONNX, of Keras (`.keras`, `.h5`), of torch (`.pt`, `.safetensors`) or of RNNoise
+            (`weights_blob.bin`); a module of torch; or arrays by torch's names.
         part: "model" for all of it: an embedding, recurrent layers, what becomes of their outputs, a linear layer.
             "layers" for the recurrent layers alone, whatever stands around them; the model encodes.
         labels: Names of the outputs; numbers from 0 by default.
@@ -113,6 +114,8 @@ def _reader(source: Any) -> Callable[[Any, Asked], Made]:
         raise TypeError(f"source is of type {type(source).__name__}, expected a path, a module of torch, or arrays")
     with open(source, "rb") as file:
         start = file.read(512)
+    if start.startswith(rnnoise.MAGIC):
+        return _of_rnnoise
     name = signatures.name_of(start)
     if name == signatures.SAFETENSORS:
         return lambda path, asked: _of_arrays(read_safetensors(path), asked)
@@ -155,6 +158,16 @@ def _of_onnx(path: str | os.PathLike[str], asked: Asked) -> Made:
         return onnx_source.convert_graph(path, asked.wishes, asked.given)
     found, proof = onnx_source.convert_layers(onnx_source.load_layers(path, asked.given))
     return found, model_of(found, "last"), proof
+
+
+def _of_rnnoise(path: str | os.PathLike[str], asked: Asked) -> Made:
+    if asked.part == "model":
+        raise ConversionError(
+            f"{os.fsdecode(path)} is a network of RNNoise, with convolutions before its layers and outputs that read "
+            "all of them: its recurrent layers alone can be converted (part='layers')"
+        )
+    found = rnnoise.found_in_rnnoise(rnnoise.read_weights(path))
+    return found, *match(found, reference_runtime(found, "not compared with RNNoise's own program"), asked.wishes)
 
 
 def _of_keras(path: str | os.PathLike[str], asked: Asked) -> Made:

@@ -4,6 +4,7 @@ A layout is data. `Layout.read` makes this library's arrays of a framework's, an
 """
 
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -34,8 +35,9 @@ class Weights(NamedTuple):
 class Layout(NamedTuple):
     """How a framework lays out one layer in one direction.
 
-    A part of the weights is `w_ih`, `w_hh`, `b_ih` or `b_hh`; `biases`, both biases one after the other; `bias`, their
-    sum; `b_hn`, of a GRU the bias of U_n h alone; or the rows of one block, as in `w_ih/reset`.
+    A part of the weights is `w_ih`, `w_hh`, `b_ih` or `b_hh`; `w`, both matrices side by side, [G·H, I + H]; `biases`,
+    both biases one after the other; `bias`, their sum; `b_hn`, of a GRU the bias of U_n h alone; or the rows of one
+    block, as in `w_ih/reset`.
 
     Example:
         An LSTM of Keras stores matrices with columns in the order of input, forget, candidate and output:
@@ -51,11 +53,15 @@ class Layout(NamedTuple):
         names: What the framework calls each part; a part may be absent where a layer has no bias.
         blocks: The order of its blocks.
         transposed: Whether its matrices are [I, G·H] and [H, G·H].
+        negated: Blocks that it has with the other sign: an update gate that says how much is new.
+        added: What it adds to the bias of a block as it runs; here that is part of `b_hh`.
     """
 
     names: Mapping[str, str]
     blocks: tuple[str, ...]
     transposed: bool = False
+    negated: tuple[str, ...] = ()
+    added: Mapping[str, float] = MappingProxyType({})
 
     def read(self, cell: Cell, arrays: Mapping[str, npt.ArrayLike]) -> Weights:
         """Makes the weights of a layer of a framework's arrays.
@@ -68,16 +74,21 @@ class Layout(NamedTuple):
             ValueError: A matrix or a part of one is missing, or a shape does not fit the others.
         """
         found = {part: np.asarray(arrays[name]) for part, name in self.names.items() if name in arrays}
-        w_ih, w_hh = (self._matrix(found, part) for part in ("w_ih", "w_hh"))
+        w_ih, w_hh = self._matrices(found)
         H = w_hh.shape[1]
         if w_hh.shape[0] != cell.G * H or w_ih.shape[0] != cell.G * H:
             raise ValueError(
                 f"the weights have {w_ih.shape[0]} and {w_hh.shape[0]} rows for {H} units, expected "
                 f"{cell.G}·{H} = {cell.G * H} of the cell {cell.name!r}"
             )
-        biases = self._biases(found, cell.G, H)
-        ordered = [None if part is None else _reordered(part, self.blocks, cell.blocks) for part in biases]
-        return Weights(*(_reordered(matrix, self.blocks, cell.blocks) for matrix in (w_ih, w_hh)), *ordered)
+        b_ih, b_hh = self._biases(found, cell.G, H)
+        if b_hh is not None and self.added:
+            b_hh = b_hh + self._added(H, b_hh.dtype)
+        ordered = (
+            None if part is None else _reordered(self._signed(part), self.blocks, cell.blocks)
+            for part in (w_ih, w_hh, b_ih, b_hh)
+        )
+        return Weights(*ordered)  # type: ignore[arg-type]
 
     def write(self, cell: Cell, weights: Weights) -> dict[str, Array]:
         """Makes a framework's arrays of the weights of a layer: what `read` undoes.
@@ -89,15 +100,14 @@ class Layout(NamedTuple):
         Raises:
             ValueError: The framework has no place for a bias.
         """
-        w_ih, w_hh = (_reordered(weight, cell.blocks, self.blocks) for weight in weights[:2])
-        given = [np.zeros(len(w_hh), w_hh.dtype) if bias is None else bias for bias in weights[2:]]
-        H, own = (
-            w_hh.shape[1],
-            dict(zip(cell.blocks, zip(*(np.split(b, cell.G) for b in given), strict=True), strict=True)),
-        )
+        given = (np.zeros(len(weights.w_hh), weights.w_hh.dtype) if part is None else part for part in weights)
+        w_ih, w_hh, *biases = (self._signed(_reordered(part, cell.blocks, self.blocks)) for part in given)
+        H = w_hh.shape[1]
+        biases[1] = biases[1] - self._added(H, w_hh.dtype)
+        own = dict(zip(self.blocks, zip(*(np.split(b, cell.G) for b in biases), strict=True), strict=True))
         placed = [self._placed(block, *own[block], late=self._late(cell) == block) for block in self.blocks]
         b_ih, b_hh = (np.concatenate(side) for side in zip(*placed, strict=True))
-        whole = {"w_ih": w_ih, "w_hh": w_hh, "b_ih": b_ih, "b_hh": b_hh}
+        whole = {"w_ih": w_ih, "w_hh": w_hh, "w": np.hstack([w_ih, w_hh]), "b_ih": b_ih, "b_hh": b_hh}
         whole |= {"bias": b_ih, "biases": np.concatenate([b_ih, b_hh])}
         if "candidate" in self.blocks:
             whole["b_hn"] = self._block(b_hh, "candidate", H)
@@ -134,6 +144,24 @@ class Layout(NamedTuple):
         if block:
             array = self._block(array, block, H)
         return np.ascontiguousarray(array.T if self.transposed and array.ndim == 2 else array)
+
+    def _signed(self, array: Array) -> Array:
+        """Turns the sign of the rows of blocks that the framework has with the other one; [G·H] or [G·H, ·]."""
+        if not self.negated:
+            return array
+        parts = zip(self.blocks, np.split(array, len(self.blocks)), strict=True)
+        return np.concatenate([-part if block in self.negated else part for block, part in parts])
+
+    def _added(self, H: int, dtype: npt.DTypeLike) -> Array:
+        return np.repeat(np.array([self.added.get(block, 0) for block in self.blocks], dtype), H)
+
+    def _matrices(self, found: Mapping[str, Array]) -> tuple[Array, Array]:
+        """Returns both matrices, [G·H, I] and [G·H, H]."""
+        if "w" not in self.names:
+            return self._matrix(found, "w_ih"), self._matrix(found, "w_hh")
+        both = self._matrix(found, "w")
+        H = len(both) // len(self.blocks)
+        return both[:, : both.shape[1] - H], both[:, both.shape[1] - H :]
 
     def _matrix(self, found: Mapping[str, Array], part: str) -> Array:
         """Returns a matrix [G·H, ·], its blocks in the framework's order."""
@@ -189,9 +217,12 @@ TORCH = {"w_ih": "weight_ih", "w_hh": "weight_hh", "b_ih": "bias_ih", "b_hh": "b
 
 _RZN, _ZRN = ("reset", "update", "candidate"), ("update", "reset", "candidate")
 _IFGO, _RNN = ("input", "forget", "candidate", "output"), ("preactivation",)
+_IGFO = ("input", "candidate", "forget", "output")
 _KERAS = {"w_ih": "kernel", "w_hh": "recurrent_kernel"}
 _ONNX = {"w_ih": "W", "w_hh": "R", "biases": "B"}
 _DENSE = {"w_ih": "dense_i.kernel", "w_hh": "dense_h.kernel"}
+_HAIKU_RNN = {"w_ih": "linear.w", "w_hh": "linear_1.w", "b_ih": "linear.b", "b_hh": "linear_1.b"}
+_RNNOISE = {"w_ih": "input_weights", "w_hh": "recurrent_weights"}
 _GRU_LETTERS = {"reset": "r", "update": "z", "candidate": "n"}
 _LSTM_LETTERS = {"input": "i", "forget": "f", "candidate": "g", "output": "o"}
 
@@ -229,6 +260,14 @@ LAYOUTS: dict[str, dict[str, Layout]] = {
         "LSTM": Layout({"w_ih": "Wx", "w_hh": "Wh", "bias": "bias"}, _IFGO),
         "RNN": Layout({"w_ih": "Wxh", "w_hh": "Whh", "bias": "bias"}, _RNN),
     },
-    "rnnoise": {"GRU": Layout({"w_ih": "input_weights", "w_hh": "recurrent_weights", "bias": "bias"}, _ZRN, True)},
+    "haiku": {  # h' = (1 - z)·h + z·n, and a forget gate of σ(f + 1)
+        "GRU": Layout({"w_ih": "w_i", "w_hh": "w_h", "bias": "b"}, _ZRN, transposed=True, negated=("update",)),
+        "LSTM": Layout({"w": "linear.w", "bias": "linear.b"}, _IGFO, transposed=True, added={"forget": 1.0}),
+        "VanillaRNN": Layout(_HAIKU_RNN, _RNN, transposed=True),
+    },
+    "rnnoise": {
+        "GRU": Layout(_RNNOISE | {"bias": "bias"}, _ZRN, transposed=True),
+        "GRU 0.2": Layout(_RNNOISE | {"b_ih": "input_bias", "b_hh": "recurrent_bias"}, _ZRN),
+    },
 }
 """The layouts by framework and kind of layer."""

@@ -43,8 +43,8 @@ def step(layer: Layer | Iterable[Layer], x: Array, h: Array, *, out: Array | Non
     if not _quick_step(layer, x, h, y):
         _check_step(layer, x, h, y)
         # Arrays of ctypes have a dtype that is equal to float32 and not the same to the buffer protocol.
-        plain = (np.ascontiguousarray(array, np.float32) for array in (x, h))
-        done = _quick_step(layer, *plain, y.view(np.float32))
+        x, h = (np.ascontiguousarray(array, np.float32) for array in (x, h))
+        done = _quick_step(layer, x, h, y.view(np.float32))
         assert done, "arrays that pass the checks are taken"  # noqa: S101 - a bug of ours, not of the caller's
     return y
 
