@@ -6,9 +6,11 @@ python fuzz/seeds/make.py
 import gzip
 import io
 import json
+import struct
 import sys
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -146,6 +148,12 @@ def server() -> dict[str, bytes]:
     }
 
 
+def _record(name: str, array: np.ndarray[Any, Any]) -> bytes:
+    """An array in a file of weights of RNNoise."""
+    kind, data = (1, array.tobytes()) if array.dtype.kind == "i" else (0, array.astype(np.float32).tobytes())
+    return struct.pack("<4siiii44s", b"DNNw", 0, kind, len(data), len(data), name.encode()) + data
+
+
 def foreign() -> dict[str, bytes]:
     """Files of other frameworks: nodes of ONNX with weights that are there or computed, Keras, a state_dict."""
     rng = np.random.default_rng(0)
@@ -175,7 +183,14 @@ def foreign() -> dict[str, bytes]:
         "h.weight": (3, 2),
         "h.bias": (3,),
     }
+    blob = {"conv2_bias": rng.standard_normal(8)}
+    for side, first in (("input", 4), ("recurrent", 0)):
+        own = {"weights_float": rng.standard_normal(3 * 32), "bias": rng.standard_normal(24)}
+        own["weights_idx"] = np.tile(np.array([1, first], np.int32), 3)
+        blob |= {f"gru1_{side}_{part}": array for part, array in own.items()}
+    blob["gru1_recurrent_weights_diag"] = np.ones(24)
     return {
+        "rnnoise": b"".join(_record(name, array) for name, array in blob.items()),
         "gru.onnx": model([helper.make_node("GRU", ["x", "W", "R", "B"], ["", "y"], hidden_size=2, clip=1.0)], gru),
         "lstm.onnx": model(lstm, halves),
         "weights": save({name: rng.standard_normal(shape).astype(np.float32) for name, shape in shapes.items()}),

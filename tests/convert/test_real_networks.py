@@ -120,6 +120,7 @@ def test_the_encoders_of_names_are_those_of_onnx_runtime(folder: str) -> None:
 
     path = package("arabic_name_romanizer") / "resources" / folder / "encoder.onnx"
     model, session = convert(path, part="layers").model, onnxruntime.InferenceSession(path)
+    assert model.stack is not None
     graph = onnx.load(path).graph
     (table,) = (tensor for tensor in graph.initializer if tensor.name == graph.node[0].input[0])
     embedding, rng = onnx.numpy_helper.to_array(table), np.random.default_rng(0)

@@ -21,11 +21,10 @@ CODES = {"f": 0, "i": 1, "b": 3}
 
 def record(name: str, array: Array) -> bytes:
     """An array as it is in a file."""
-    data = array.tobytes()
+    data: bytes = array.tobytes()
     whole = -(-len(data) // 64) * 64
-    return struct.pack("<4siiii44s", b"DNNw", 0, CODES[array.dtype.char], len(data), whole, name.encode()) + data.ljust(
-        whole, b"\0"
-    )
+    header = struct.pack("<4siiii44s", b"DNNw", 0, CODES[array.dtype.char], len(data), whole, name.encode())
+    return header + bytes(data).ljust(whole, b"\0")
 
 
 def file_of(arrays: dict[str, Array]) -> bytes:
@@ -129,7 +128,7 @@ class WeightArray(ctypes.Structure):
 
 def pointer(array: Array) -> ctypes.c_void_p:
     """Where the numbers of an array are."""
-    return array.ctypes.data_as(ctypes.c_void_p)
+    return ctypes.c_void_p(array.ctypes.data)
 
 
 class Program:

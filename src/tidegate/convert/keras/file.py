@@ -7,7 +7,8 @@ import io
 import os
 import re
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import numpy.typing as npt
@@ -58,13 +59,17 @@ def read_here(path: str | os.PathLike[str]) -> KerasModel:
         OSError: There is no such file.
         ConversionError: It is no model of Keras, or a damaged one, or its layers form no chain.
     """
-    name = os.fsdecode(path)
     with open(path, "rb") as file:
         data = file.read()
+    with one_error(os.fsdecode(path)):
+        return _read_archive(data) if data.startswith(b"PK") else _read_h5(data)
+
+
+@contextmanager
+def one_error(name: str) -> Iterator[None]:
+    """Turns whatever libraries raise about a file of this name into a ConversionError."""
     try:
-        if data.startswith(b"PK"):
-            return _read_archive(data)
-        return _read_h5(data)
+        yield
     except ConversionError as error:
         raise ConversionError(f"{name}: {error}") from None
     except (OSError, KeyError, ValueError, TypeError, RuntimeError, AttributeError, RecursionError) as error:
@@ -78,13 +83,18 @@ def _read_archive(data: bytes) -> KerasModel:
             config, metadata, weights = (_member(archive, name) for name in (CONFIG, METADATA, WEIGHTS))
     except (zipfile.BadZipFile, NotImplementedError, EOFError) as error:
         raise ConversionError(f"it is a damaged zip archive: {error}") from None
+    with h5py.File(io.BytesIO(weights), "r") as file:
+        return model_in(config, metadata, file)
+
+
+def model_in(config: bytes, metadata: bytes, weights: Any) -> KerasModel:
+    """Reads a model of the members of an archive, the last one as an open file of HDF5."""
     version = _version(parse_object(METADATA, metadata.decode()).get("keras_version"))
     configs = chain_of(parse_object(CONFIG, config.decode()))
-    with h5py.File(io.BytesIO(weights), "r") as file:
-        places = _places(file, configs)
-        layers = [
-            KerasLayer(kind, own, _variables(file, places.get(str(own.get("name")), ""))) for kind, own in configs.chain
-        ]
+    places = _places(weights, configs)
+    layers = (
+        KerasLayer(kind, own, variables(weights, places.get(str(own.get("name")), ""))) for kind, own in configs.chain
+    )
     return KerasModel(tuple(layers), version)
 
 
@@ -127,8 +137,8 @@ def _places(file: Any, configs: Chain) -> dict[str, str]:
         folder = _snake(kind)
         counts[folder] = counts.get(folder, -1) + 1
         places[name] = f"{root}/{folder}_{counts[folder]}" if counts[folder] else f"{root}/{folder}"
-    for folder in _group(file, root):
-        own = _attribute(file, f"{root}/{folder}/vars", "name")
+    for folder in members(file, root):
+        own = attribute_of(file, f"{root}/{folder}/vars", "name")
         if own in places:
             places[own] = f"{root}/{folder}"
     if all(name not in file for name in places.values()):  # early versions name folders after layers
@@ -136,29 +146,31 @@ def _places(file: Any, configs: Chain) -> dict[str, str]:
     return places
 
 
-def _group(file: Any, name: str) -> list[str]:
+def members(file: Any, name: str) -> list[str]:
+    """Lists what is in a folder."""
     return [*file[name]] if isinstance(file.get(name), h5py.Group) else []
 
 
-def _attribute(file: Any, name: str, attribute: str) -> str | None:
+def attribute_of(file: Any, name: str, attribute: str) -> str | None:
+    """Returns an attribute of a folder that is a text."""
     group = file.get(name)
     value = group.attrs.get(attribute) if isinstance(group, h5py.Group) else None
     return value.decode() if isinstance(value, bytes) else value if isinstance(value, str) else None
 
 
-def _variables(file: Any, place: str) -> dict[str, tuple[Array, ...]]:
+def variables(file: Any, place: str) -> dict[str, tuple[Array, ...]]:
     """Reads the arrays below a folder, by the path between the folder and `vars`."""
     found: dict[str, tuple[Array, ...]] = {}
     pending = [""] if place and place in file else []
     while pending:
         inner = pending.pop()
         here = f"{place}/{inner}".rstrip("/")
-        names = _group(file, here)
+        names = members(file, here)
         if len(found) + len(pending) > MOST_LAYERS or inner.count("/") > 8:
             raise ConversionError(f"{place} has too many folders")
         for name in names:
             if name == "vars":
-                numbers = sorted((key for key in _group(file, f"{here}/vars") if key.isdigit()), key=int)
+                numbers = sorted((key for key in members(file, f"{here}/vars") if key.isdigit()), key=int)
                 arrays = tuple(_array(file, f"{here}/vars/{key}") for key in numbers)
                 if arrays:
                     found[inner] = arrays
