@@ -72,6 +72,29 @@ def test_texts_and_numbers(texts_model: Make, numbers_model: Make, tmp_path: Pat
 
 
 @pytest.mark.filterwarnings("ignore")  # all of them Keras' own
+def test_a_whole_model_is_loaded_by_keras_alone(
+    vectors_model: Make, texts_model: Make, numbers_model: Make, tmp_path: Path, keras: Any
+) -> None:
+    """A .keras file holds layers, weights, masks and the scale of features, and rows of no step; Keras loads it."""
+    path = tmp_path / "m.keras"
+    for model in (
+        vectors_model("gru reset=before gate=hard_sigmoid", num_layers=2, bidirectional=True, summary="mean+max"),
+        texts_model("lstm", max_length=6),
+        numbers_model("rnn_relu", missing=()),
+    ):
+        written = to_keras(model, path)
+        assert written.certificate is not None
+        assert written.certificate.error <= TOLERANCE
+        assert written.code == "import keras\n\nmodel = keras.saving.load_model('m.keras')\n"
+        x = np.random.default_rng(6).integers(0, 9, (2, 4)) if model.tokenizer else None
+        features = model.config.shapes().get("features.center", (3,))[0]
+        given = np.random.default_rng(6).standard_normal((2, 4, features)).astype(np.float32) if x is None else x
+        found = keras.ops.convert_to_numpy(keras.saving.load_model(path)([given, np.array([3, 0])]))
+        expected = results_of(model, [given[0, :3], given[1, :0]])["scores"]
+        np.testing.assert_allclose(found, expected, rtol=TOLERANCE, atol=TOLERANCE)
+
+
+@pytest.mark.filterwarnings("ignore")  # all of them Keras' own
 def test_a_model_that_differs_is_not_written(
     vectors_model: Make, tmp_path: Path, keras: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -90,6 +113,10 @@ def test_the_weights_come_back(vectors_model: Make, tmp_path: Path, monkeypatch:
     model = vectors_model("gru", num_layers=2, bidirectional=True)
     written = to_keras(model, tmp_path / "m.weights.h5")
     assert written.certificate is None
+    with pytest.raises(
+        ImportError, match=r"a \.keras file needs Keras, which is not installed: pip install keras torch"
+    ):
+        to_keras(model, tmp_path / "m.keras")
     assert "layers.Bidirectional(layers.GRU(5, return_sequences=True" in written.code
     with h5py.File(tmp_path / "m.weights.h5") as file:
         for layer, folder in enumerate(("bidirectional", "bidirectional_1")):
@@ -118,5 +145,5 @@ def test_what_keras_has_not_is_one_error(
     model = {"texts": texts_model, "numbers": numbers_model}[kind](**choices)
     with pytest.raises(ValueError, match=message):
         to_keras(model, tmp_path / "m.weights.h5")
-    with pytest.raises(ValueError, match=r"expected one that ends in \.weights\.h5"):
+    with pytest.raises(ValueError, match=r"expected one that ends in \.weights\.h5 or \.keras"):
         to_keras(model, tmp_path / "m.h5")

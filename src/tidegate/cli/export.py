@@ -13,7 +13,8 @@ from tidegate.cli.console import note, say, show_facts
 from tidegate.cli.options import ModelArgument, OverwriteOption
 from tidegate.convert.certificate import Certificate
 from tidegate.convert.to_c import CFile, to_c
-from tidegate.convert.to_keras import SUFFIX, KerasFile, to_keras
+from tidegate.convert.to_keras import SUFFIXES as KERAS_SUFFIXES
+from tidegate.convert.to_keras import KerasFile, to_keras
 from tidegate.convert.to_torch import SUFFIXES, TorchFile, to_torch
 from tidegate.data.outputs import Format, contains, starts_with
 from tidegate.models.file import is_model
@@ -26,9 +27,17 @@ def _is_of_torch(path: Path) -> bool:
         return zipfile.is_zipfile(path) or (file.read(9)[8:] == b"{" and not is_model(path))
 
 
+def _is_of_keras(path: Path) -> bool:
+    """Whether a file is one of HDF5, or an archive with the configuration of a model."""
+    if not zipfile.is_zipfile(path):
+        return starts_with(b"\x89HDF")(path)
+    with zipfile.ZipFile(path) as archive:
+        return "config.json" in archive.namelist()
+
+
 _ONNX = Format("onnx", "a file of ONNX", (".onnx",), starts_with(b"\x08"))
 _TORCH = Format("torch", "a file of PyTorch", SUFFIXES, _is_of_torch)
-_KERAS = Format("keras", "a file of Keras", (SUFFIX,), starts_with(b"\x89HDF"))
+_KERAS = Format("keras", "a file of Keras", KERAS_SUFFIXES, _is_of_keras)
 _C = Format("c", "a file in C that tidegate wrote", (".c",), contains(b"Written by tidegate "))
 
 
@@ -52,7 +61,7 @@ def export(
     ] = None,
     keras: Annotated[
         Path | None,
-        typer.Option("--keras", metavar="FILE", help="Write weights for Keras 3, .weights.h5, and show its model."),
+        typer.Option("--keras", metavar="FILE", help="Write a model for Keras 3, .keras, or its weights, .weights.h5."),
     ] = None,
     weights: Annotated[
         Literal["float32", "int8"] | None,

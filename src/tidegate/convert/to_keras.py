@@ -1,4 +1,4 @@
-"""A model's weights in a file of Keras 3, and the model that loads it."""
+"""A model as a file of Keras 3: its weights beside the program that loads them, or the whole."""
 
 import io
 import os
@@ -22,15 +22,16 @@ from tidegate.files.writing import replacing
 from tidegate.models.network import Network
 from tidegate.models.text_model import TextModel
 
-SUFFIX = ".weights.h5"
+SUFFIX, ARCHIVE = SUFFIXES = (".weights.h5", ".keras")
+"""What a file of weights ends in, and what one of a whole model."""
 
 
 @dataclass(frozen=True)
 class KerasFile:
-    """A file of weights for Keras.
+    """A file of Keras.
 
     Attributes:
-        code: A Python program that makes `model`, whose `load_weights` takes them.
+        code: A Python program that makes `model`: one whose `load_weights` takes the weights, or the one in the file.
         certificate: How it was compared with the model; None where Keras is not installed.
     """
 
@@ -39,41 +40,45 @@ class KerasFile:
 
 
 def to_keras(model: Network, path: str | os.PathLike[str]) -> KerasFile:
-    """Writes a model's weights for Keras 3, and compares a model of Keras that has loaded them with the model.
+    """Writes a model for Keras 3, and compares the model of Keras that has loaded the file with it.
 
     Weights in fewer bits are written as the float32 numbers that they stand for.
 
     Args:
         model: The model; it must have no n-grams, no compounding, and no features that may be missing.
-        path: Where to write the file, which ends in .weights.h5; an old one is replaced.
+        path: Where to write the file; an old one is replaced. One that ends in .weights.h5 gets the weights alone, one
+            that ends in .keras the whole model, which Keras writes itself.
 
     Raises:
-        ImportError: h5py is not installed.
+        ImportError: h5py is not installed; or, for a .keras, Keras.
         OSError: The file cannot be written.
         ValueError: Keras has no such layer, the suffix is another, or the results differ by more than 1e-5; nothing is
             written.
     """
-    if not os.fsdecode(path).lower().endswith(SUFFIX):
-        raise ValueError(f"the file is {os.fsdecode(path)!r:.80}, expected one that ends in {SUFFIX}")
+    name = os.fsdecode(path)
+    if not name.lower().endswith(SUFFIXES):
+        raise ValueError(f"the file is {name!r:.80}, expected one that ends in {' or '.join(SUFFIXES)}")
     _check(model)
-    model = expanded(model)
+    model, whole = expanded(model), name.lower().endswith(ARCHIVE)
     code, data = keras_code(model), _file(model)
-    certificate = _certificate(code, data, model)
-    with replacing(path) as file:
-        file.write(data)
-    return KerasFile(code, certificate)
-
-
-def _certificate(code: str, data: bytes, model: Network) -> Certificate | None:
-    """Compares a model with Keras; None where that, or what it computes with, is not installed."""
+    certificate = None
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of Keras, which uses what torch and numpy will drop
         try:
             keras = import_keras()
-        except ModuleNotFoundError:
-            return None
-        against = f"keras {keras.__version__} on {keras.backend.backend()}"
-        return Certificate.of(_compared(keras, code, data, model), against)
+        except ModuleNotFoundError as error:
+            if whole:
+                raise ImportError(f"a .keras file needs {error}; a {SUFFIX} does not") from error
+        else:
+            loaded = _loaded(code, data)
+            if whole:
+                code = f"import keras\n\nmodel = keras.saving.load_model({os.path.basename(name)!r})\n"
+                data, loaded = _archive(keras, loaded)
+            against = f"keras {keras.__version__} on {keras.backend.backend()}"
+            certificate = Certificate.of(_compared(keras, loaded, model), against)
+    with replacing(path) as file:
+        file.write(data)
+    return KerasFile(code, certificate)
 
 
 def _check(model: Network) -> None:
@@ -109,19 +114,30 @@ def _file(model: Network) -> bytes:
     return data.getvalue()
 
 
-def _compared(
-    keras: Any, code: str, data: bytes, model: Network
-) -> Iterator[tuple[str, npt.NDArray[Any], npt.NDArray[Any]]]:
-    """Yields results of the model, and those of Keras."""
+def _loaded(code: str, data: bytes) -> Any:
+    """Makes the model of Keras that has loaded a file of weights."""
     program = ModuleType("program")
     exec(compile(code, "model.py", "exec"), program.__dict__)  # noqa: S102 - our own, without a text of the model's
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / f"model{SUFFIX}"
         file.write_bytes(data)
         program.model.load_weights(file)
+    return program.model
+
+
+def _archive(keras: Any, model: Any) -> tuple[bytes, Any]:
+    """Lets Keras write a whole model; returns the file, and the model that Keras makes of it."""
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / f"model{ARCHIVE}"
+        model.save(file)
+        return file.read_bytes(), keras.saving.load_model(file)
+
+
+def _compared(keras: Any, loaded: Any, model: Network) -> Iterator[tuple[str, npt.NDArray[Any], npt.NDArray[Any]]]:
+    """Yields results of the model, and those of Keras."""
     name = "scores" if model.config.has_head else "vectors"
     for sequences in batches_for(model):
         x, lengths = padded(sequences, 0)
         given = x.astype(np.int32) if isinstance(model, TextModel) else x
-        found = program.model([given, lengths.astype(np.int32)])
+        found = loaded([given, lengths.astype(np.int32)])
         yield name, results_of(model, sequences)[name], keras.ops.convert_to_numpy(found)
