@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
-from importlib import import_module
 from pathlib import Path
 from time import perf_counter
 from types import SimpleNamespace
@@ -28,6 +27,7 @@ from tidegate.text.tokenizer import PAD, UNK
 from tidegate.text.vectors import WordVectors
 from tidegate.text.vectors import read as read_vectors
 from tidegate.training.examples import CELL, VALIDATION, TextExamples, prepare_texts
+from tidegate.training.packages import look_for
 from tidegate.training.parts import AUTO, Parts
 from tidegate.training.settings import Settings
 from tidegate.training.tasks import check_classes, check_no_copies, check_words
@@ -71,7 +71,7 @@ def train(
     and write the best model so far.
     """
     began = perf_counter()
-    import_module("tidegate.training.loop")  # first of all: without torch there is no need to read anything
+    look_for("torch", "tidegate.training.loop")  # first of all: without it there is no need to read anything
     target = outputs.output(output, [outputs.MODEL], [file, words.vectors, validation], overwrite=overwrite).path
     if threads:
         tidegate.set_num_threads(threads)
