@@ -75,7 +75,7 @@ def train(
     target = outputs.output(output, [outputs.MODEL], [file, words.vectors, validation], overwrite=overwrite).path
     if threads:
         tidegate.set_num_threads(threads)
-    columns |= {"features": tuple(columns["features"] or ()), "labels": label and (label,)}
+    columns |= {"features": tuple(columns["features"] or ()), "labels": label and (o.joined(label),)}
     asked = Asked(**{role: name for role, name in columns.items() if name})
     request = Request(file, kind, asked, task, validation, cell_text(cell, choices), sizes, settings, run, target)
     if asked.says_numbers or (text is None and holds_series(file, kind)):
@@ -101,8 +101,9 @@ def _train_texts(request: Request, text: str | None, words: Any, began: float) -
             )
         wanted = None
     sizes = {"embedding_size": known.vectors.shape[1]} if known else {}
+    seconds = perf_counter() - began
     run = request.run_of(examples, settings, sizes, vectors=known, parts=wanted)
-    _describe(examples, perf_counter() - began)
+    _describe(examples, seconds)
     if known:
         _describe_vectors(examples.tokenizer.vocab, known, words.vectors)
     request.complete(run, began)
