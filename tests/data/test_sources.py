@@ -72,7 +72,7 @@ def test_a_header_is_no_text(tmp_path: Path, content: str, kind: str, message: s
             assert found == kind
 
 
-@pytest.mark.parametrize("first", ["v1,v2", '"v1","v2",,,', "ham;spam", "Id\tComment", "a|b", "user_id,body2"])
+@pytest.mark.parametrize("first", ["v1,v2", '"v1","v2",,,', "ham;spam", "Id\tThoughts", "a|b", "user_id,body2"])
 def test_a_first_line_that_may_name_columns_is_noted(tmp_path: Path, first: str) -> None:
     """Where no name is a usual one, a stream is lines, and how to read a table is said; a .txt file is meant so."""
     with pytest.warns(TableWarning, match="each line is taken for a text.*names columns, say so with --from csv"):
