@@ -12,6 +12,7 @@ from tidegate.data.tables.swallowed import SwallowedRows
 
 _QUOTED = re.compile(r'"[^"]*+(?:""[^"]*+)*+"')  # the + after * keeps no way back, which would fill the memory
 _WHOLE = re.compile(r' *("[^"]*+(?:""[^"]*+)*+") *')
+_MOST_LINES = 1 << 20  # of a row, whose texts may have line breaks
 
 
 class Delimited:
@@ -230,6 +231,8 @@ class _Feed:
         if self.first is not None:
             line, self.first = self.first, None
             return line
+        if len(self.taken) >= _MOST_LINES:
+            raise csv.Error(f"a field has more than {_MOST_LINES:,} lines")
         self.taken.append(next(self._lines))
         return self.taken[-1]
 
