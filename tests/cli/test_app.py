@@ -112,6 +112,27 @@ for commands in ({commands}, [{training}]):
     assert told == [f"done: {[0] * len(commands)} False", "done: [0] True"], done.stderr
 
 
+def test_what_cannot_be_trained_on_is_refused_before_torch_starts(folder: Path) -> None:
+    """A table or a file of vectors that cannot be read is one error at once, and not after the seconds of an import."""
+    (folder / "no.csv").write_text("text,label\na,b,c\n")
+    (folder / "no.parquet").write_bytes(b"PAR1 and no more")
+    (folder / "no.vec").write_bytes(b"film " + b"0.25 " * 500_000)
+    (folder / "nosteps.csv").write_text("session,x,label\n1,a,b\n")
+    commands = [
+        ["train", "no.csv", "-o", "no.safetensors"],
+        ["train", "no.parquet", "-o", "no.safetensors"],
+        ["train", "nothing.csv", "-o", "no.safetensors"],
+        ["train", "nosteps.csv", "-o", "no.safetensors", "--key", "session", "--features", "x"],
+        ["train", "train.csv", "-o", "no.safetensors", "--vectors", "no.vec"],
+        ["train", "train.csv", "-o", "no.safetensors", "--validation", "no.csv"],
+    ]
+    code = f"import sys; from tidegate.cli import main; print([main(c) for c in {commands}], 'torch' in sys.modules)"
+    done = python(code, folder)
+    assert done.stdout.splitlines()[-1] == f"{[2] * len(commands)} False", done.stderr
+    assert done.stderr.count("error: no") == len(commands)  # the name of the file stands first
+    assert "line 1 has 2,097,152 bytes or more" in done.stderr
+
+
 @pytest.mark.parametrize(
     ("missing", "extra", "command"),
     [("typer", "cli", ["info"]), ("rich", "cli", ["info"]), ("torch", "train", ["train", "train.csv"])],

@@ -484,24 +484,35 @@ def test_fractions_are_a_regression_of_texts(shell: Shell, folder: Path, small: 
 @pytest.mark.parametrize(
     ("header", "label", "names"),
     [
-        ('text,"low, high",stars', "low, high", ["low, high"]),
-        ("text,length,stars", "stars , length", ["stars", "length"]),
+        ('text,"low, high",stars', "--label 'low, high'", ["low, high"]),
+        ("text,length,stars", "--label 'stars , length'", ["stars", "length"]),
+        ("text,length,stars", "--label stars --label length --label stars", ["stars", "length"]),
     ],
 )
 def test_names_of_numbers_may_have_commas(
     shell: Shell, folder: Path, small: str, header: str, label: str, names: list[str]
 ) -> None:
-    """A column whose name has a comma is one, others are named with commas between them; evaluate reads the same."""
+    """A column whose name has a comma is one; others are named with commas, or one each time; so in evaluate."""
     rows = [f"a {word} film,{n % 5}.5,{n % 3}.25" for n in range(20) for word in ("good", "dull")]
     (folder / "range.csv").write_text("\n".join([header, *rows]), encoding="utf-8")
-    command = f"train range.csv {TO} {small} --no-baselines --epochs 1 --label '{label}' --task regression --overwrite"
+    command = f"train range.csv {TO} {small} --no-baselines --epochs 1 {label} --task regression --overwrite"
     code, _, err = shell(command)
     assert code == 0, err
     assert list(tidegate.load(folder / "new.safetensors", tidegate.TextModel).labels) == names
-    for given in (f"--label '{label}'", ""):
+    for given in (label, ""):
         code, _, err = shell(f"evaluate new.safetensors range.csv --json {given}")
         assert code == 0, err
     assert shell(f"train range.csv {TO} {small} --label ' , ' --task regression")[2].startswith("error: --label is")
+
+
+def test_two_columns_of_labels_are_refused(shell: Shell) -> None:
+    """No label that was given is left out in silence."""
+    for command in (f"train train.csv {TO}", "evaluate model.safetensors test.csv"):
+        code, out, err = shell(f"{command} --label label --label text")
+        assert (code, out) == (2, "")
+        assert "there is no column 'label,text'" in err
+        assert "--task regression" in err
+        assert "nothing'; the columns are" in shell(f"{command} --label label --label nothing")[2]
 
 
 def test_numbers_are_words_if_their_column_is_named(shell: Shell, folder: Path, small: str) -> None:

@@ -305,6 +305,21 @@ def unknown_weights(model: Any) -> None:
     model.graph.node[1].input[1] = "x"
 
 
+def no_outputs(model: Any) -> None:
+    """Lets a node compute nothing."""
+    del model.graph.node[1].output[:]
+
+
+def no_weights(model: Any) -> None:
+    """Gives a recurrent node its input alone."""
+    del model.graph.node[1].input[1:]
+
+
+def half_a_product(model: Any) -> None:
+    """Puts a product of one matrix behind the recurrent node."""
+    model.graph.node.append(helper.make_node("MatMul", ["y"], ["z"]))
+
+
 def nothing_recurrent(model: Any) -> None:
     """Leaves the recurrent nodes out."""
     del model.graph.node[1:]
@@ -320,6 +335,9 @@ def nothing_recurrent(model: Any) -> None:
         (huge, r"the tensor 'a.W' has the shape \[1, 1125899906842624, 3\]"),
         (growing, "makes a constant of more than 268,435,456 numbers"),
         (unknown_weights, "'a' .GRU. has W that depends on inputs of the graph, expected constants"),
+        (no_outputs, r"the node .* .GRU. has \d inputs and 0 outputs: the file is damaged"),
+        (no_weights, "the node .* .GRU. has 1 inputs and"),
+        (half_a_product, ".MatMul. has 1 inputs and 1 outputs"),
         (nothing_recurrent, "the graph has no recurrent node"),
     ],
     ids=lambda value: getattr(value, "__name__", ""),

@@ -85,10 +85,15 @@ def test_the_delimiters_are_listed() -> None:
         ("csv", 'text,n\n "Great" film,1\n', {"text": [' "Great" film'], "n": ["1"]}),
         ("csv", "text,n\n  kept ,1\n", {"text": ["  kept "], "n": ["1"]}),
         ("csv", 'n,text\n1,"a, "" b"\n2, "c"\n', {"n": ["1", "2"], "text": ['a, " b', "c"]}),
+        ("csv", 'text , label\n"fine, really" , "pos"\n"bad; film" ,neg\n', COMMA),
+        ("csv", 'text,label\n"fine, really","pos" \n"bad; film"\t,"neg" \n', COMMA),
+        ("csv", 'text | label\n"fine, really" | "pos"\n"bad; film" | "neg"\n', COMMA),
+        ("csv", 'text,\tlabel\n"fine, really",\t"pos"\n"bad; film",\u00a0"neg"\n', COMMA),
+        ("csv", 'text,n\n"he said "" , ok","1" \n', {"text": ['he said " , ok'], "n": ["1"]}),
     ],
 )
-def test_spaces_before_quotation_marks(kind: str, content: str, expected: Columns) -> None:
-    """A quotation mark behind spaces opens a field; spaces elsewhere, and inside of quoted texts, stay."""
+def test_spaces_around_quotation_marks(kind: str, content: str, expected: Columns) -> None:
+    """Spaces around a quoted field are no part of it; spaces elsewhere, and inside of quoted texts, stay."""
     assert read(kind, content) == expected
 
 

@@ -56,11 +56,20 @@ def test_a_long_value_is_there_as_soon_as_its_end_is() -> None:
     assert next(JsonValues(incoming())) == (1, value)
 
 
-@pytest.mark.parametrize(("start", "unit"), [('{"text": "', "x"), ('{"text": "', '\\"'), ('[{"a": [', '{"b":1},')])
-def test_a_value_without_end_costs_little(start: str, unit: str) -> None:
+@pytest.mark.parametrize(
+    ("start", "unit", "most"),
+    [
+        ('{"text": "', "x", "67,108,864 characters"),
+        ('{"text": "', '\\"', "67,108,864 characters"),
+        ('{"text": "', "{[", "67,108,864 characters"),
+        ('[{"a": [', '{"b":1},', "2,097,152 objects and arrays"),
+        ('[{"a": [', "[],", "2,097,152 objects and arrays"),
+    ],
+)
+def test_a_value_without_end_costs_little(start: str, unit: str, most: str) -> None:
     """A value that is too long is refused before it is made, whatever it holds."""
     tracemalloc.start()
-    with pytest.raises(ValueError, match=r"^line 1 begins a JSON value of more than 67,108,864 characters"):
+    with pytest.raises(ValueError, match=rf"^line 1 begins a JSON value of more than {most}"):
         next(JsonValues(chain([start], repeat(unit * (1 << 17)))))
     assert tracemalloc.get_traced_memory()[1] < 3 * 2**27
     tracemalloc.stop()

@@ -106,6 +106,12 @@ class Endless(io.RawIOBase):
         ("csv", b"text,label\n", MEGABYTE, "line 2 has more than 16,777,216 characters"),
         ("csv", b'text,label\na,b\n"', MEGABYTE, "line 3 has more than 16,777,216 characters"),
         ("csv", b'text,label\na,b\n"', b"words of a text" * 5000 + b"\n", "line 3: field larger than field limit"),
+        (
+            "csv",
+            b'text,label\na,b\n"',
+            b"a\n" * 50_000,
+            "line 3: a field has more than 1,048,576 lines .*goes on to line",
+        ),
         ("tsv", b'text\tlabel\na\tb\n"', b"words of a text" * 5000 + b"\n", "line 3 has 1 fields, expected 2"),
         ("jsonl", b'{"text": "', MEGABYTE, "line 1 begins a JSON value of more than 67,108,864 characters.*JSON Lines"),
         ("jsonl", b'{"text": {', b'"0": "some words", ' * 50_000, "line 1 begins a JSON value of more than"),

@@ -9,6 +9,7 @@ import pytest
 from pyarrow import parquet as files
 
 from tidegate.data import tables
+from tidegate.data.tables import parquet_pages
 from tidegate.data.tables.parquet_pages import check_pages
 
 ROWS = 500
@@ -105,6 +106,23 @@ def test_a_damaged_struct_is_one_error(tmp_path: Path, header: bytes, where: str
     if where == "page" or header != b"\x15\x06\x00":
         with pytest.raises(ValueError, match=r"^the Parquet file is damaged"):
             check_pages(path, ["text"])
+
+
+@pytest.mark.parametrize("dictionary", [False, True])
+@pytest.mark.parametrize("compression", ["none", "zstd"])
+def test_a_value_of_gigabytes_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, compression: str, dictionary: bool
+) -> None:
+    """A value that pyarrow would take gigabytes for is one error before it is read; many shorter ones are read."""
+    monkeypatch.setattr(parquet_pages, "_LONGEST_VALUE", 1000)
+    path = tmp_path / "t.parquet"
+    for text, count in (("x" * 900, 20), ("x" * 2000, 1)):
+        files.write_table(pa.table({"text": [text] * count}), path, compression=compression, use_dictionary=dictionary)
+        if count == 1:
+            with pytest.raises(ValueError, match=r"t.parquet: a page holds 2,0\d\d bytes in 1 values"):
+                tables.read(path, need_label=False)
+        else:
+            assert tables.read(path, need_label=False).texts == [text] * count
 
 
 def test_random_bytes_are_no_other_error(tmp_path: Path) -> None:

@@ -124,6 +124,7 @@ def test_parquet_is_read(tmp_path: Path) -> None:
         ("tsv", "a\tb\n1\t2\n1\n", "line 3 has 1 fields, expected 2"),
         ("jsonl", '{"a": 1}\n{"a": }\n', "line 2 is not JSON: Expecting value"),
         ("jsonl", '{"a": 1}\n"text"\n', 'line 2 holds "text", expected an object'),
+        ("jsonl", "{}\n{}\n", "objects without fields"),
         ("jsonl", "[1]", "line 1 holds 1, expected an object"),
         ("lines", b"a\n\xff\n", "line 2 is not UTF-8"),
     ],

@@ -72,6 +72,23 @@ def test_a_header_is_no_text(tmp_path: Path, content: str, kind: str, message: s
             assert found == kind
 
 
+@pytest.mark.parametrize("first", ["v1,v2", '"v1","v2",,,', "ham;spam", "Id\tThoughts", "a|b", "user_id,body2"])
+def test_a_first_line_that_may_name_columns_is_noted(tmp_path: Path, first: str) -> None:
+    """Where no name is a usual one, a stream is lines, and how to read a table is said; a .txt file is meant so."""
+    with pytest.warns(TableWarning, match="each line is taken for a text.*names columns, say so with --from csv"):
+        assert list(blocks(io.BytesIO(f"{first}\na,b\n".encode()), None, None)) == [{"text": [first, "a,b"]}]
+    (tmp_path / "t.txt").write_text(first)
+    assert list(blocks(tmp_path / "t.txt", None, None)) == [{"text": [first]}]
+
+
+@pytest.mark.parametrize(
+    "first", ["good, bad", "well,", "a film", "so-so,ok", "fine,fine", "I came, I saw", "3,4", "a.b,c"]
+)
+def test_a_first_line_of_prose_is_not_noted(first: str) -> None:
+    """What is plainly a text, or a number, is read without a word."""
+    assert list(blocks(io.BytesIO(f"{first}\nx\n".encode()), None, None)) == [{"text": [first, "x"]}]
+
+
 def test_lines_under_a_name_are_its_texts() -> None:
     """The name of a column is not among its texts, whose commas stay."""
     with pytest.warns(TableWarning, match="standard input: the first line"):

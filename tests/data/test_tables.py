@@ -108,7 +108,7 @@ def test_missing_texts_are_empty(tmp_path: Path) -> None:
         ("t.txt", "x\ny\n", {}, "no column is left for the labels"),
         ("t.jsonl", '{"text": [5], "label": 1}\n', {}, r"row 1 of column 'text' holds \[5\], expected a text"),
         ("t.jsonl", '{"text": "x", "label": [1]}\n', {}, r"row 1 of label .* holds \[1\], expected a text or a number"),
-        ("t.jsonl", "{}\n", {}, "no column is left for the texts"),
+        ("t.jsonl", "{}\n", {}, "objects without fields"),
         ("t.xlsx", "", {}, r"t.xlsx: the suffix is unknown, expected one of \.csv, \.tsv"),
         ("t.gz", "", {}, "the suffix is unknown"),
         ("t.parquet.gz", "", {}, "t.parquet.gz: Parquet file size is 0 bytes"),

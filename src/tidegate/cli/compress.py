@@ -20,7 +20,7 @@ from tidegate.sequences.recurrent import Recurrent
 _ROUNDS, _CALLS = 9, 20  # of the steps that are timed
 
 
-@grouped("columns", READ_LABELLED_OPTIONS, Columns)
+@grouped("columns", READ_LABELLED_OPTIONS, Columns.labelled)
 def compress(
     model: ModelArgument,
     output: Annotated[Path, typer.Option("--output", "-o", metavar="FILE", help="Where to write the smaller model.")],

@@ -35,7 +35,7 @@ _MISSING = "(none)"  # the value of rows that have none
 _MOST_LETTERS = 40  # of their names; longer ones are numbered
 
 
-@grouped("columns", READ_LABELLED_OPTIONS, Columns)
+@grouped("columns", READ_LABELLED_OPTIONS, Columns.labelled)
 def evaluate(
     model: ModelArgument,
     file: LabelledArgument,

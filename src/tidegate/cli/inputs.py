@@ -3,14 +3,14 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
 
 import tidegate
 from tidegate.cli import texts
-from tidegate.cli.options import Kind
+from tidegate.cli.options import Kind, joined
 from tidegate.cli.targets import label_columns, numbers_to_predict
 from tidegate.data import series, tables
 from tidegate.data.outputs import Output
@@ -78,6 +78,11 @@ class Columns:
     key: str | None = None
     time: str | None = None
     features: Sequence[str] | None = None
+
+    @classmethod
+    def labelled(cls, *, label: Sequence[str] | None, **rest: Any) -> Self:
+        """Takes options among which one of labels can be given several times."""
+        return cls(label=joined(label), **rest)
 
     def asked(self, model: SequenceModel, *, need_label: bool) -> series.Asked:
         """Returns the columns of numbers: as they were in training where nothing else is said.

@@ -1,5 +1,6 @@
 """Arguments and options of the commands."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -22,7 +23,7 @@ TextsArgument = Annotated[
     str, typer.Argument(metavar="FILE", help="CSV, TSV, JSON, Parquet, .txt; a folder; - is standard input.")
 ]
 TextOption = Annotated[str | None, typer.Option(metavar="COLUMN", help="Column of the texts, if not obvious.")]
-LabelOption = Annotated[str | None, typer.Option(metavar="COLUMN", help="Column of the labels, if not obvious.")]
+LabelOption = Annotated[list[str] | None, typer.Option(metavar="COLUMN", help="Column of the labels, if not obvious.")]
 ThreadsOption = Annotated[
     int | None, typer.Option(min=1, metavar="N", help="Threads to compute with.", show_default="all processors")
 ]
@@ -57,6 +58,11 @@ READ_OPTIONS = {
 }
 """Which columns a model reads; what is not said is as in training."""
 READ_LABELLED_OPTIONS = {"label": Option(LabelOption, None)} | READ_OPTIONS
+
+
+def joined(columns: Sequence[str] | None) -> str | None:
+    """Writes the names of columns, of which one is given each time, as one text with commas between them."""
+    return ",".join(dict.fromkeys(columns)) if columns else None
 
 
 def _option(panel: str, text: str, *names: str, **rest: Any) -> Any:

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
-from importlib import import_module
 from pathlib import Path
 from time import perf_counter
 from types import SimpleNamespace
@@ -28,6 +27,7 @@ from tidegate.text.tokenizer import PAD, UNK
 from tidegate.text.vectors import WordVectors
 from tidegate.text.vectors import read as read_vectors
 from tidegate.training.examples import CELL, VALIDATION, TextExamples, prepare_texts
+from tidegate.training.packages import look_for
 from tidegate.training.parts import AUTO, Parts
 from tidegate.training.settings import Settings
 from tidegate.training.tasks import check_classes, check_no_copies, check_words
@@ -71,11 +71,11 @@ def train(
     and write the best model so far.
     """
     began = perf_counter()
-    import_module("tidegate.training.loop")  # first of all: without torch there is no need to read anything
+    look_for("torch", "tidegate.training.loop")  # first of all: without it there is no need to read anything
     target = outputs.output(output, [outputs.MODEL], [file, words.vectors, validation], overwrite=overwrite).path
     if threads:
         tidegate.set_num_threads(threads)
-    columns |= {"features": tuple(columns["features"] or ()), "labels": label and (label,)}
+    columns |= {"features": tuple(columns["features"] or ()), "labels": label and (o.joined(label),)}
     asked = Asked(**{role: name for role, name in columns.items() if name})
     request = Request(file, kind, asked, task, validation, cell_text(cell, choices), sizes, settings, run, target)
     if asked.says_numbers or (text is None and holds_series(file, kind)):
@@ -101,8 +101,9 @@ def _train_texts(request: Request, text: str | None, words: Any, began: float) -
             )
         wanted = None
     sizes = {"embedding_size": known.vectors.shape[1]} if known else {}
+    seconds = perf_counter() - began
     run = request.run_of(examples, settings, sizes, vectors=known, parts=wanted)
-    _describe(examples, perf_counter() - began)
+    _describe(examples, seconds)
     if known:
         _describe_vectors(examples.tokenizer.vocab, known, words.vectors)
     request.complete(run, began)

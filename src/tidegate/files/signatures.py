@@ -81,17 +81,21 @@ STARTS: dict[bytes, str] = {
     b"\x7fELF": _PROGRAM,
 }
 """The first bytes of files, and what such a file is, with its article."""
+_STARTS, _LONGEST = tuple(STARTS), max(map(len, STARTS))
 
-_PATTERNS = (
-    (rb".{257}ustar", TAR),
-    (rb"ORC[\0-\x1f][\0-\x08\x0e-\x1f]", ORC),
-    (rb".{4}ftyp", _SOUND),
-    (rb"RIFF.{4}(?:WAVEfmt |AVI LIST)", _SOUND),
-    (rb"RIFF.{4}WEBP", _PICTURE),
-    (rb".{4}Standard (?:Jet|ACE) DB\0", ACCESS),
-    (rb".{8}DUCK", DUCKDB),
-    (rb".{12}\xc2\xea\x81\x60\xb3\x14\x11\xcf\xbd\x92\x08\x00\x09\xc7\x31\x8c\x18\x1f\x10\x11", SAS),
-    (rb"\0{4}", ZEROS),  # the last one, for some of those above begin so too
+_PATTERNS = tuple(
+    (re.compile(pattern, re.DOTALL), name)
+    for pattern, name in (
+        (rb".{257}ustar", TAR),
+        (rb"ORC[\0-\x1f][\0-\x08\x0e-\x1f]", ORC),
+        (rb".{4}ftyp", _SOUND),
+        (rb"RIFF.{4}(?:WAVEfmt |AVI LIST)", _SOUND),
+        (rb"RIFF.{4}WEBP", _PICTURE),
+        (rb".{4}Standard (?:Jet|ACE) DB\0", ACCESS),
+        (rb".{8}DUCK", DUCKDB),
+        (rb".{12}\xc2\xea\x81\x60\xb3\x14\x11\xcf\xbd\x92\x08\x00\x09\xc7\x31\x8c\x18\x1f\x10\x11", SAS),
+        (rb"\0{4}", ZEROS),  # the last one, for some of those above begin so too
+    )
 )
 """Other beginnings of files, as regular expressions in which a point stands for any byte."""
 
@@ -112,9 +116,9 @@ def name_of(head: bytes) -> str | None:
     """
     if head[8:10] == b'{"' and int.from_bytes(head[:8], "little") < _LARGEST_HEADER:
         return SAFETENSORS
-    names = (name for start, name in STARTS.items() if head.startswith(start))
-    others = (name for pattern, name in _PATTERNS if re.match(pattern, head, re.DOTALL))
-    return next(names, None) or next(others, None)
+    if head.startswith(_STARTS):
+        return next(name for start, name in STARTS.items() if head.startswith(start))
+    return next((name for pattern, name in _PATTERNS if pattern.match(head)), None)
 
 
 def name_of_text(start: str | bytes) -> str | None:
@@ -130,4 +134,4 @@ def is_packed(name: str) -> bool:
 
 def may_become_more(head: bytes) -> bool:
     """Whether the next bytes are needed to tell what these are."""
-    return bool(head) and any(len(head) < len(start) and start.startswith(head) for start in STARTS)
+    return 0 < len(head) < _LONGEST and any(len(head) < len(start) and start.startswith(head) for start in STARTS)

@@ -88,6 +88,10 @@ def read_vectors(stream: IO[bytes], words: Collection[str] | None) -> Found:
     check_lines(sample)
     sample[0] = sample[0].removeprefix(b"\xef\xbb\xbf")
     header, parts = _header(sample), Header.of(sample[0])
+    binary = header is not None and _is_binary(sample[1:])
+    if not binary:
+        for number, line in enumerate(sample, 1):
+            _check_length(number, line)
     size = parts.size if parts else header[1] if header else _size(sample)
     if not header and not parts and (size == 0 or (size == 1 and _NEARLY.search(b"".join(sample[:2])))):
         raise ValueError(mistake(sample))
@@ -97,7 +101,7 @@ def read_vectors(stream: IO[bytes], words: Collection[str] | None) -> Found:
         return _read_floret(_lines(stream, sample[1:]), parts, words)
     wanted = None if words is None else frozenset(word.lower() for word in words)
     found = Found(size, wanted, header[0] if header else None)
-    if header and _is_binary(sample[1:]):
+    if header and binary:
         _read_binary(stream, b"".join(sample[1:]), header[0], found)
     else:
         _read_text(_lines(stream, sample), bool(header), found)
@@ -163,8 +167,7 @@ def _read_text(lines: Iterable[bytes], header: bool, found: Found) -> None:
     wanted = found.wanted and {word.split()[0] for word in found.wanted if word.split()}
     last = b""
     for number, line in enumerate(lines, 1):
-        if len(line) >= _LONGEST_LINE:
-            raise ValueError(f"line {number} has {_LONGEST_LINE:,} bytes or more: this is no file of word vectors")
+        _check_length(number, line)
         if (number == 1 and header) or not line.strip() or _is_comment(number, line, found.size):
             continue
         found.count, last = found.count + 1, line
@@ -183,6 +186,11 @@ def _read_text(lines: Iterable[bytes], header: bool, found: Found) -> None:
             found.numbers.extend(_numbers(number, word, fields, found.size))
             found.words[word] = None
     found.cut = len(last.split()) < found.size + 1 and not last[:1].isspace()
+
+
+def _check_length(number: int, line: bytes) -> None:
+    if len(line) >= _LONGEST_LINE:
+        raise ValueError(f"line {number} has {_LONGEST_LINE:,} bytes or more: this is no file of word vectors")
 
 
 def _is_comment(number: int, line: bytes, size: int) -> bool:

@@ -6,7 +6,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import fields
 from difflib import get_close_matches
-from importlib import import_module
 from inspect import signature
 from typing import Any
 
@@ -22,6 +21,7 @@ from tidegate.training.baselines import baselines
 from tidegate.training.checkpoints import Checkpoints
 from tidegate.training.events import DivergedError, Epoch
 from tidegate.training.examples import CELL, VALIDATION, Examples, SequenceExamples, prepare_sequences, prepare_texts
+from tidegate.training.packages import look_for
 from tidegate.training.parts import Parts
 from tidegate.training.run import Run
 from tidegate.training.settings import VECTOR_DROPOUT, Settings
@@ -88,7 +88,7 @@ def fit(
     """
     if resume and checkpoint is None:
         raise ValueError("resume is True, but there is no folder to resume from: give it with checkpoint=")
-    import_module("tidegate.training.loop")  # without torch there is no need to read anything
+    look_for("torch", "tidegate.training.loop")  # without it there is no need to read anything
     judged = {"task": task, "validation": validation, "compared": settings.pop("baselines", False)}
     return _fit(data, labels, judged, cell, settings, (checkpoint, resume))
 

@@ -20,6 +20,7 @@ from tidegate.sequences.pooling import NOTHING
 from tidegate.text.tokenizer import Words
 from tidegate.training.events import Epoch
 from tidegate.training.examples import TextExamples
+from tidegate.training.packages import look_for
 from tidegate.training.settings import Settings
 from tidegate.training.weighing import Weighing, weigh
 
@@ -63,7 +64,7 @@ class Parts(NamedTuple):
                 f"parts has {unknown[0]!r}, expected network (or {cell}, its cell), ngrams, both with a comma, or auto"
             )
         if NGRAMS in names:
-            import_module("tidegate.training.ngrams")  # without scikit-learn there is no need to read anything
+            look_for("sklearn", "tidegate.training.ngrams")  # without it there is no need to read anything
         return cls(bool({NETWORK, cell} & names), NGRAMS in names, chosen)
 
 

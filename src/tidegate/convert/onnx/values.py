@@ -47,6 +47,7 @@ FOLDED = frozenset(
 
 _MOST_NODES = 200_000
 _DEEPEST = 16
+_FEWEST_INPUTS = {"MatMul": 2, "Gemm": 2, "Gather": 2, "RNN": 3, "GRU": 3, "LSTM": 3}
 
 
 class Values:
@@ -67,7 +68,7 @@ class Values:
             given: Inputs of the graph that are taken for constants, by name.
 
         Raises:
-            ConversionError: A tensor is damaged, or there are too many nodes.
+            ConversionError: A tensor or a node is damaged, or there are too many nodes.
         """
         self.nodes: list[Any] = []
         self.known: dict[str, Array] = {name: np.asarray(value) for name, value in (given or {}).items()}
@@ -81,8 +82,9 @@ class Values:
             self._count += 1
             if self._count > _MOST_NODES or depth > _DEEPEST:
                 raise ConversionError(f"the graph has more than {_MOST_NODES} nodes, or graphs in graphs in graphs")
-            if not any(node.output):
-                raise ConversionError(f"the node {node.name!r:.60} ({node.op_type:.60}) has no output")
+            if not any(node.output) or len(node.input) < _FEWEST_INPUTS.get(node.op_type, 0):
+                found = f"{len(node.input)} inputs and {sum(map(bool, node.output))} outputs"
+                raise ConversionError(f"the node {node.name!r:.60} ({node.op_type:.60}) has {found}: the file is damaged")
             if node.op_type == "If":
                 for branch in self._branches(node):
                     self._read(branch, depth + 1)

@@ -46,6 +46,8 @@ def numbers_of_array(array: Any, name: str) -> Array:
         array = array.combine_chunks() if array.num_chunks != 1 else array.chunk(0)
     if isinstance(array, pa.ChunkedArray):  # of no chunk
         return np.empty(0, np.float32)
+    if isinstance(array.type, pa.BaseExtensionType):
+        array = array.storage
     if pa.types.is_dictionary(array.type):
         array = array.dictionary_decode()
     if look_of(array.type) == "text":

@@ -181,7 +181,7 @@ def holds_series(source: Source, kind: str | None = None) -> bool:
             return True
         if not can_be_read_twice(each):
             return False
-        with warnings.catch_warnings():
+        with _named(each), warnings.catch_warnings():
             warnings.simplefilter("ignore", TableWarning)  # it will be said when the rows are read
             first = next(blocks(each, kind, _ROWS), None)
         if first is not None:

@@ -2,6 +2,7 @@
 
 from contextlib import ExitStack
 from tempfile import NamedTemporaryFile
+from typing import Any
 
 from tidegate.data.tables.containers import Peeked, spooled
 
@@ -24,11 +25,31 @@ def as_parquet(stream: Peeked, stack: ExitStack) -> str:
     try:
         with ipc.open_file(source) if is_file else ipc.open_stream(source) as reader:
             batches = map(reader.get_batch, range(reader.num_record_batches)) if is_file else reader
-            with parquet.ParquetWriter(target, reader.schema, compression="lz4") as writer:
+            schema = pa.schema([_writable(field) for field in reader.schema], reader.schema.metadata)
+            with parquet.ParquetWriter(target, schema, compression="lz4") as writer:
                 for batch in batches:
                     batch.validate(full=True)  # or a damaged one would end the process
-                    writer.write_batch(batch)
+                    columns = [_as_written(*pair) for pair in zip(batch.columns, schema.types, strict=True)]
+                    writer.write_batch(pa.RecordBatch.from_arrays(columns, schema=schema))
     except (pa.ArrowException, OSError) as error:
         raise ValueError(f"this is an Arrow file that cannot be read: {error}") from None
     target.flush()
     return target.name
+
+
+def _writable(field: Any) -> Any:
+    """Describes a column as Parquet takes it, which has no categories whose names are views, as polars writes them."""
+    import pyarrow as pa  # noqa: PLC0415
+
+    kind = field.type
+    if pa.types.is_dictionary(kind) and kind.value_type == pa.string_view():
+        return field.with_type(pa.dictionary(kind.index_type, pa.large_string(), ordered=kind.ordered))
+    return field
+
+
+def _as_written(column: Any, kind: Any) -> Any:
+    """Gives a column the type of `_writable`."""
+    if column.type == kind:
+        return column
+    names = column.dictionary.cast(kind.value_type)
+    return type(column).from_arrays(column.indices, names, ordered=kind.ordered)

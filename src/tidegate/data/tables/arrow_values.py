@@ -11,6 +11,8 @@ import numpy as np
 import pyarrow as pa
 from pyarrow import compute
 
+from tidegate.data.tables.class_labels import ClassLabel
+
 _TICKS = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}
 """Of a second, by Arrow's units of time."""
 
@@ -19,8 +21,8 @@ def values_of(array: Any) -> list[Any]:
     """Lists the values of an array as texts, numbers, true and false, bytes, lists and dictionaries, None if missing.
 
     What Arrow holds besides is text: times and dates as ISO 8601 writes them, to the nanosecond and in any year,
-    moments in UTC with a Z; durations too ("PT1.5S"). Numbers of fixed precision are `Decimal`, or integers if they
-    have no fraction.
+    moments in UTC with a Z; durations too ("PT1.5S"); the names of a `ClassLabel`. Numbers of fixed precision are
+    `Decimal`, or integers if they have no fraction.
 
     Args:
         array: An array of Arrow, in one piece or several.
@@ -38,6 +40,8 @@ def values_of(array: Any) -> list[Any]:
 
 def _of_extension(array: Any) -> list[Any]:
     values = values_of(array.storage)
+    if isinstance(array.type, ClassLabel):
+        return list(map(array.type.name_of, values))
     if array.type.extension_name == "arrow.uuid":
         return [value and str(UUID(bytes=value)) for value in values]
     return values

@@ -52,7 +52,9 @@ def guess_columns(columns: Columns, text: str | None, label: str | None, *, need
     """
     for name in (text, label):
         if name is not None and column_of(columns, name) is None:
-            raise ValueError(f"there is no column {name!r}; {_list(columns)}")
+            several = name == label and set(names_in([name], columns)) <= set(columns)
+            hint = "; several columns, of numbers, are predicted with --task regression" if several else ""
+            raise ValueError(f"there is no column {name!r}; {_list(columns)}{hint}")
     named = any(plain_name(name) in row for name in columns for row in (*TEXT_NAMES, *LABEL_NAMES))
     if text is None:
         text = _guess("texts", "text", _without(columns, label), TEXT_NAMES, reads_as_texts)

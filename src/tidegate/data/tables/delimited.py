@@ -11,7 +11,8 @@ from tidegate.data.tables.lines import LONGEST, Lines
 from tidegate.data.tables.swallowed import SwallowedRows
 
 _QUOTED = re.compile(r'"[^"]*+(?:""[^"]*+)*+"')  # the + after * keeps no way back, which would fill the memory
-_WHOLE = re.compile(r' *("[^"]*+(?:""[^"]*+)*+") *')
+_WHOLE = re.compile(r'\s*("[^"]*+(?:""[^"]*+)*+")\s*')
+_MOST_LINES = 1 << 20  # of a row, whose texts may have line breaks
 
 
 class Delimited:
@@ -45,6 +46,7 @@ class Delimited:
         self._feed = _Feed(lines)
         self._reader = csv.reader(self._feed, delimiter=self.delimiter, strict=True)
         self._spaced_reader = csv.reader(self._feed, delimiter=self.delimiter, strict=True, skipinitialspace=True)
+        self._behind = re.compile(rf'(?<!")"[ \t]+(?={re.escape(self.delimiter)}|[\r\n]*$)')
         self._spaced = re.compile(rf'(?:^|{re.escape(self.delimiter)}) +"')
         self._width: int | None = None
         header = next(self._fields(), [])
@@ -118,8 +120,14 @@ class Delimited:
                 yield self._quoted(line)
 
     def _quoted(self, line: str) -> list[str]:
-        """Parses a row by the rules of CSV; a quotation mark may stand behind spaces."""
-        row, taken = self._parsed(line)
+        """Parses a row by the rules of CSV; a quotation mark may stand behind spaces, or before them."""
+        try:
+            row, taken = self._parsed(line)
+        except ValueError:
+            closed = self._behind.sub('"', line)
+            if closed == line or "\n" in "".join(row := self._parsed(closed, spaces=True)[0]):
+                raise
+            return row
         if (
             ' "' in line
             and self._spaced.search(line)
@@ -130,7 +138,7 @@ class Delimited:
                 return self._parsed(line, spaces=True)[0]
             except ValueError:  # the mark is one of the text
                 return self._parsed(line)[0]
-        return row
+        return [_unquoted(field) if field[:1].isspace() else field for field in row]
 
     def _tabbed(self, line: str) -> list[str]:
         """Parses a row with tabs between fields.
@@ -230,6 +238,8 @@ class _Feed:
         if self.first is not None:
             line, self.first = self.first, None
             return line
+        if len(self.taken) >= _MOST_LINES:
+            raise csv.Error(f"a field has more than {_MOST_LINES:,} lines")
         self.taken.append(next(self._lines))
         return self.taken[-1]
 

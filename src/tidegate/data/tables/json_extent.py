@@ -12,9 +12,13 @@ class Extent:
     """Follows a value through the pieces of its text, of which the first begins with it; brackets and texts count.
 
     Whether it is JSON is not looked at: what is not may seem to end early, late or never.
+
+    Attributes:
+        opened: How many objects and arrays have begun.
     """
 
     def __init__(self) -> None:
+        self.opened = 0
         self._depth = 0
         self._in_text = False
         self._backslash = ""  # that ends the last piece, and belongs to the next character
@@ -39,6 +43,7 @@ class Extent:
         brackets = letters & _CASE
         opens, closes = (brackets == _OPENS) & outside, (brackets == _CLOSES) & outside
         depths = np.cumsum(opens.view(np.int8) - closes.view(np.int8), dtype=np.int32) + self._depth
+        self.opened += int(np.count_nonzero(opens))
         # inside brackets, no text is the last thing
         ended = depths <= 0 if self._depth else (depths <= 0) & (closes | (quotes & outside))
         if len(letters):

@@ -12,8 +12,9 @@ _SPACE = re.compile(r"[ \t\r\n\ufeff]*")
 _OBJECTS = re.compile(r"\[[ \t\r\n]*(?=\{)")
 _BRACKET = re.compile(r"\[[ \t\r\n]*")
 _LONGEST = 1 << 26  # characters of a value, which may be a whole table
+_MOST_OBJECTS = 1 << 21  # and arrays, in a value; an empty one has 3 characters and takes 64 bytes
 _UNSURE = 12  # characters at the end of what has come in, where an error may be due to what is missing: -Infinit
-_LARGE = 1 << 20  # characters of a value from which its end is looked for before it is parsed again
+_LARGE = 1 << 17  # characters of a value from which its end is looked for before it is parsed again
 
 _HALF = re.compile(r"\\u[dD][89a-fA-F]")  # of a pair of surrogates, which may be there or not
 
@@ -69,10 +70,11 @@ class JsonValues:
         found, held = [rest], len(rest)
         enough = extent is None or extent.ends_in(rest)  # with the next piece
         while not self._ended:
-            if held > _LONGEST:
+            if held > _LONGEST or (extent and extent.opened > _MOST_OBJECTS):
+                most = f"{_LONGEST:,} characters" if held > _LONGEST else f"{_MOST_OBJECTS:,} objects and arrays"
                 raise ValueError(
-                    f"line {self._line} begins a JSON value of more than {_LONGEST:,} characters: write JSON Lines, an "
-                    f"object a line, as pandas does with to_json(..., orient='records', lines=True)"
+                    f"line {self._line} begins a JSON value of more than {most}: write JSON Lines, an object a line, "
+                    f"as pandas does with to_json(..., orient='records', lines=True)"
                 )
             piece = next(self._pieces, "")
             self._ended = not piece

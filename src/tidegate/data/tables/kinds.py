@@ -106,6 +106,15 @@ def reads_as_header(line: str) -> bool:
     return separator_of(line) is not None
 
 
+def may_be_header(line: str) -> bool:
+    """Whether a line may name columns, though none of its names is a usual one: words without a space between them."""
+    for delimiter in DELIMITERS:
+        names = [field.strip('"') for field in line.strip("\r\n").rstrip(delimiter).split(delimiter)]
+        if len(names) > 1 and len(set(names)) == len(names) and all(name.isidentifier() for name in names):
+            return True
+    return False
+
+
 def _is_usual(name: str) -> bool:
     """Whether a name is a usual one of texts or labels, or is made of one, such as tweet_text."""
     parts = name.lower().split("_") if name.isidentifier() else [plain_name(name)]

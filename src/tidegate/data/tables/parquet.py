@@ -15,6 +15,7 @@ except ImportError as error:
     raise ImportError("Parquet files need pyarrow: pip install 'tidegate[train]'") from error
 
 from tidegate.data.tables.arrow_values import values_of
+from tidegate.data.tables.class_labels import class_labels
 from tidegate.data.tables.parquet_pages import check_pages
 
 _GROUP_ROWS, _GROUP_BYTES = 1 << 16, 1 << 26
@@ -38,13 +39,14 @@ def blocks(
         names: The columns to read, None for all; the others are left alone.
 
     Yields:
-        An array of Arrow for each column, by its name.
+        An array of Arrow for each column, by its name; of type `ClassLabel` where the schema notes what integers mean.
 
     Raises:
         OSError: The file cannot be read.
         ValueError: It is damaged, or two columns have one name.
     """
-    known = schema(path).names
+    found = schema(path)
+    known, labels = found.names, class_labels(found)
     chosen = known if names is None else [name for name in known if name in names]
     # Buffers of its own for each column keep a row group, however large, from being read as a whole.
     with _opened(path, pre_buffer=False, buffer_size=_BUFFERS // (len(known) + 64)) as file:
@@ -52,7 +54,8 @@ def blocks(
         size = size and min(size, max(1, _VALUES // (len(chosen) + 1)))
         for batch in [file.read(chosen)] if size is None else file.iter_batches(size, columns=chosen):
             if batch.num_rows:
-                yield {name: batch.column(name) for name in chosen}
+                columns = {name: batch.column(name) for name in chosen}
+                yield columns | {name: labels[name].wrap_array(columns[name]) for name in chosen if name in labels}
 
 
 @contextmanager

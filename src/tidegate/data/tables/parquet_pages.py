@@ -20,12 +20,13 @@ _RATIOS = {0: 1, 1: 22, 2: 1032, 5: 255, 6: 1 << 15, 7: 255}
 """The most bytes that one byte can stand for, by the number of the compression: none, Snappy, gzip, LZ4, zstd, and LZ4
 again. Of Brotli there is no such number."""
 
+_LONGEST_VALUE = 1 << 28  # bytes, of the values of a page on average: pyarrow holds a page twice
 _LITTLE = 64  # bytes of a page, below which these numbers say little and nothing is at stake
 
 # Fields of the footer, of a row group, of a column in it, of what is known of this, of a page, and of what it holds.
 _GROUPS, _COLUMNS, _KNOWN = 4, 1, 3
 _PATH, _COMPRESSION, _COUNT, _FIRST_PAGE, _DICTIONARY = 3, 4, 5, 9, 11
-_UNPACKED, _PACKED, _PLAIN, _NEWER = 2, 3, 5, 8
+_UNPACKED, _PACKED, _PLAIN, _TABLE, _NEWER = 2, 3, 5, 7, 8
 _VALUES = 1
 
 
@@ -42,7 +43,7 @@ def check_pages(path: str | os.PathLike[str], names: Collection[str]) -> None:
 
     Raises:
         OSError: The file cannot be read.
-        ValueError: A page, or the footer, is damaged.
+        ValueError: A page, or the footer, is damaged, or a value takes more memory than a text may.
     """
     with open(path, "rb") as file:
         size = file.seek(0, os.SEEK_END)
@@ -93,7 +94,14 @@ def _check_column(file: BinaryIO, size: int, column: Fields) -> None:
             )
         at += packed
         held = page.get(_PLAIN) or page.get(_NEWER)
-        left -= max(0, _number(held, _VALUES)) if isinstance(held, dict) else 0
+        count = max(0, _number(held, _VALUES)) if isinstance(held, dict) else 0
+        table = page.get(_TABLE)
+        values = max(1, count, _number(table, _VALUES) if isinstance(table, dict) else 0)
+        if unpacked > values * _LONGEST_VALUE:
+            raise ValueError(
+                f"a page holds {unpacked:,} bytes in {values:,} values: this is no table of texts or numbers"
+            )
+        left -= count
 
 
 def _page(file: BinaryIO, at: int) -> tuple[Fields, int]:

@@ -98,6 +98,8 @@ def _json_blocks(text: Text, size: int | None, names: Collection[str] | None, so
         records = ({name: record[name] for name in names if name in record} for record in records)
     for block in _cut(records, values, size):
         known |= dict.fromkeys(chain(*block))
+        if not known:
+            raise ValueError("the rows are objects without fields, expected columns such as text and label")
         yield {name: [record.get(name) for record in block] for name in known}
     if values.broken:
         found = "a row holds" if len(values.broken) == 1 else f"{len(values.broken):,} rows hold"

@@ -33,7 +33,7 @@ def recognised(source: Source, kind: str | None) -> Iterator[tuple[Source, str]]
         or not, and otherwise a stream that is not packed.
 
     Warns:
-        TableWarning: A text file or a stream is read as a table.
+        TableWarning: A text file or a stream is read as a table, or lines of a stream as texts that may be one.
 
     Raises:
         ImportError: pyarrow is needed, and missing.
@@ -80,6 +80,9 @@ def _kind_of(unpacked: Unpacked, asked: str | None, name: str) -> str:
     asked_lines = kinds.kind_by_name(unpacked.name) == "lines" or not unpacked.name
     if expected == "lines" != found != "fasttext" and asked_lines:  # a pipe with a name is a table or is not
         kinds.caution(f"{name}: {kinds.read_as(found, first)}; to take each line for a text, say so with --from lines")
+    elif found == "lines" and kinds.kind_by_name(unpacked.name) is None and kinds.may_be_header(first):
+        named = f"if the first one, {first.strip()[:60]!r}, names columns, say so with --from csv"
+        kinds.caution(f"{name}: each line is taken for a text; {named}")
     return found
 
 

@@ -30,7 +30,7 @@ class Survey:
 
     def completed(self, block: Block) -> Block:
         """Gives rows all columns of the table, also those that come later."""
-        size = len(next(iter(block.values())))
+        size = len(next(iter(block.values()), ()))
         return {name: block[name] if name in block else [None] * size for name in self.sample}
 
     def typed(self, block: Block) -> Block:
