@@ -145,7 +145,7 @@ constraints: ## constraints.txt anew: run all tests before you keep it
 	mv build/constraints.txt constraints.txt
 
 charts: CHARTS := src/tidegate/serve/web/vendor
-charts: ## the page's chart library anew, the newest version by npm: run tests/serve/test_web.py, look at the page, then keep it
+charts: ## the page's chart library anew, the newest version by npm: run tests/serve/web, look at the page, then keep it
 	rm -rf build/charts && mkdir -p build/charts
 	cd build/charts && npm pack --silent uplot && tar xzf uplot-*.tgz
 	cp build/charts/package/dist/uPlot.iife.min.js build/charts/package/dist/uPlot.min.css $(CHARTS)

@@ -20,7 +20,7 @@ STEPS = ("import tidegate", "load", "first prediction")
 
 
 def start(path: str) -> list[float]:
-    """Does the steps in this process; returns the seconds of each, and the peak of memory in MiB."""
+    """Does the steps in this process; returns the seconds of each, and the peak of memory in MB."""
     times = [time.perf_counter()]
     import tidegate  # noqa: PLC0415 - it is what is timed
 
@@ -29,8 +29,8 @@ def start(path: str) -> list[float]:
     times.append(time.perf_counter())
     model.predict_proba(["a good film"])
     times.append(time.perf_counter())
-    unit = 2**20 if sys.platform == "darwin" else 2**10
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit
+    unit = 1 if sys.platform == "darwin" else 1024
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e6
     return [*(after - before for before, after in pairwise(times)), peak]
 
 
@@ -53,7 +53,7 @@ def main() -> None:
     print(f"{options.model}, {Path(options.model).stat().st_size / 1e6:.1f} MB")
     for step, time_ in zip(STEPS, seconds, strict=True):
         print(f"{step:17} {time_ * 1000:6.1f} ms")
-    print(f"{'together':17} {sum(seconds) * 1000:6.1f} ms, {peak:.1f} MiB at most")
+    print(f"{'together':17} {sum(seconds) * 1000:6.1f} ms, {peak:.1f} MB at most")
 
 
 if __name__ == "__main__":

@@ -1,11 +1,16 @@
 """How many requests does `tidegate serve` answer, beside an endpoint that does nothing, and beside other libraries?
 
 python benchmarks/bench_service.py MODEL FILE [--rounds 5] [--seconds 2] [--clients 64]
+python benchmarks/bench_service.py MODEL FILE --rate 3000
 python benchmarks/bench_service.py MODEL FILE --memory 200000
 
 MODEL is a GRU of one layer without n-grams (`tidegate train --parts gru`), FILE a table of short texts. The client is
 wrk (Debian's package of this name), which needs a tenth of the time that the server takes for a request; it runs on the
 same processors. Endpoints take turns; figures are medians. The peers stand in `service_app.py`.
+
+With --rate, requests come at a constant rate, and a latency counts from when its request was due (`paced.py`). Other
+programs on the machine show in this at once: `chrt -r 30 python …` keeps them away, up to the 5 % of each second that
+Linux keeps for them, in which the server stands still for 50 ms if it is the only one with work.
 """
 
 import argparse
@@ -24,6 +29,7 @@ from urllib.request import urlopen
 
 import contest
 import tidegate
+from paced import paced
 from service_app import threads
 from tidegate.data import tables
 
@@ -77,6 +83,23 @@ def load(path: str, bodies: Path, clients: int, seconds: float) -> Load:
     [rate] = re.findall(r"Requests/sec:\s+([\d.]+)", found)
     [(number, unit)] = re.findall(r"99%\s+([\d.]+)(us|ms|s)", found)
     return Load(float(rate), float(number) * {"us": 0.001, "ms": 1, "s": 1000}[unit])
+
+
+def at_a_rate(options: argparse.Namespace, texts: list[str], _: Path) -> None:
+    """Prints the times to an answer where requests come at a constant rate."""
+    bodies = [json.dumps({"text": text}) for text in texts]
+    names = list(PATHS)[:2]
+    found: dict[str, list[tuple[float, float]]] = {name: [] for name in names}
+    for turn in range(options.rounds + 1):
+        for name in names:
+            waits = paced(PORT, PATHS[name], bodies, options.rate, options.seconds, options.clients)
+            if turn:  # the first one warms up
+                found[name].append((1000 * waits[len(waits) // 2], 1000 * waits[int(0.99 * len(waits))]))
+    print(f"{options.rate:,.0f} requests/s over {options.clients} connections, {options.rounds} turns of each")
+    print(f"{'':26} {'median, ms':>11} {'p99, ms':>8} {'least p99':>10}")
+    for name in names:
+        medians, tails = zip(*found[name], strict=True)
+        print(f"{name:26} {statistics.median(medians):11.1f} {statistics.median(tails):8.1f} {min(tails):10.1f}")
 
 
 def alone(model: tidegate.TextModel, texts: list[str], seconds: float) -> float:
@@ -151,12 +174,13 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=2.0, help="time for each endpoint and round")
     parser.add_argument("--clients", type=int, default=64, help="connections at a time")
+    parser.add_argument("--rate", type=float, default=0, metavar="N", help="measure waits at N requests/s instead")
     parser.add_argument("--memory", type=int, default=0, metavar="N", help="measure memory over N requests instead")
     options = parser.parse_args()
     print(f"{contest.machine()}; {threads()} thread(s) to compute with")
     texts = list(tables.read(options.file).texts)[:2048]
     with tempfile.TemporaryDirectory() as folder, served(options):
-        (memory if options.memory else rates)(options, texts, Path(folder))
+        (memory if options.memory else at_a_rate if options.rate else rates)(options, texts, Path(folder))
 
 
 if __name__ == "__main__":

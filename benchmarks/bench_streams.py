@@ -3,10 +3,10 @@
 python benchmarks/bench_streams.py speed|memory|schedules|voice [--threads 2] [--rounds 9] [--count N] [--save]
 
 speed: 10,000 sessions of two layers of 128 units, a step of each in one call of the pool; ONNX Runtime is given all
-rows as one batch, and one session a call. memory: what a session takes, and whether opening and dropping a million
-sessions leaves anything behind. schedules: random interleavings of sessions, cuts, evictions and threads, each compared
-with sessions that are alone, to the bit. voice: a voice activity detector, an LSTM of 128 units that reads a frame each
-32 ms: the streams that one core carries.
+rows as one batch, and one session a call, and beside each stands what the processor could do at most. memory: what a
+session takes, and whether opening and dropping a million sessions leaves anything behind. schedules: random
+interleavings of sessions, cuts, evictions and threads, each compared with sessions that are alone, to the bit. voice: a
+voice activity detector, an LSTM of 128 units that reads a frame each 32 ms: the streams that one core carries.
 """
 
 import argparse
@@ -18,11 +18,12 @@ from pathlib import Path
 from typing import Any
 
 import contest
+import limits
 import results
 from case import Array, Case
 from grid import Cell
 from schedules import interleave, networks
-from tidegate import Recurrent, Session, StreamPool
+from tidegate import Recurrent, Session, StreamPool, isas
 from turns import rest
 
 SESSIONS, UNITS, LAYERS = 10_000, 128, 2
@@ -72,14 +73,21 @@ def seconds(call: Call) -> float:
 def speed(options: argparse.Namespace) -> dict[str, Any]:
     """Times a step of all sessions beside each peer, in turn; prints and returns steps per second."""
     found: dict[str, Any] = {}
-    for network in ("lstm", "gru"):
+    gauge = limits.multiply_adds(options.threads, isas()[0])
+    for network, blocks in (("lstm", 4), ("gru", 3)):
         case = case_of(network, UNITS, UNITS, LAYERS)
-        pool = pool_step(case)
+        pool, operations = pool_step(case), 2 * 2 * blocks * UNITS**2 * LAYERS  # of the products of a step
         for name, peer in peer_steps(case, options.threads).items():  # one at a time: their threads spin
-            times = [(seconds(pool), seconds(peer)) for _ in range(options.rounds + 1)][1:]
-            own, other = (SESSIONS / statistics.median(each) for each in zip(*times, strict=True))
+            calls = (pool, peer, gauge.contender.call)
+            times = [[seconds(call) for call in calls] for _ in range(options.rounds + 1)][1:]
+            own, other, full = (statistics.median(each) for each in zip(*times, strict=True))
+            own, other, most = SESSIONS / own, SESSIONS / other, gauge.amount / full / operations
             print(f"{network:5} the pool {own:9,.0f} steps/s   {name:25} {other:9,.0f}   {own / other:5.2f} ×")
-            found[f"{network}, {name}"] = {"pool": own, "peer": other}
+            print(
+                f"      at the peak of multiply-adds, {most * operations / 1e9:,.0f} GFLOP/s, nothing but the products:"
+                f" {most:,.0f} steps/s, {most / other:.1f} ×; the pool is at {own / most:.0%} of it"
+            )
+            found[f"{network}, {name}"] = {"pool": own, "peer": other, "peak": most}
     return found
 
 

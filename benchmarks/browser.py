@@ -51,7 +51,12 @@ def opened(
     page = browser.new_context(**context).new_page()
     page.set_default_timeout(10_000)
     watch(page, address)
+    shown(page, address)
+    return page
+
+
+def shown(page: Page, address: str) -> None:
+    """Goes to the page in an open window, and waits until it has drawn its first text."""
     page.goto(address)
     page.wait_for_selector("html[data-ready]")
     page.wait_for_selector("#words > [aria-selected]")
-    return page

@@ -89,9 +89,18 @@ def test_a_regression_predicts_numbers(labels: tuple[str, ...], shape: tuple[int
     network = make_network(task="regression", labels=labels)
     assert network.predict(SEQUENCES).shape == shape
     assert network.predict(SEQUENCES).tolist() == network.scores(SEQUENCES).reshape(shape).tolist()
-    for method in (network.predict_proba, network.explain):
-        with pytest.raises(ValueError, match="this is a network for regression, expected one for classification"):
-            method(SEQUENCES)
+    with pytest.raises(ValueError, match="this is a network for regression, expected one for classification"):
+        network.predict_proba(SEQUENCES)
+
+
+def test_the_numbers_of_a_regression_are_explained() -> None:
+    """What each step adds to each number adds up to what is predicted; an encoder has nothing to explain."""
+    network = make_network(task="regression", labels=("x", "y"))
+    explained = network.explain(SEQUENCES[0])
+    total = explained.bias + explained.initial + explained.contributions.sum(axis=0)
+    np.testing.assert_allclose(total, network.predict(SEQUENCES[:1])[0], rtol=1e-5, atol=1e-6)
+    with pytest.raises(ValueError, match="this is a network for encoding, expected one for classification"):
+        make_network(task="encoding", labels=()).explain(SEQUENCES[0])
 
 
 def test_a_network_without_a_head_encodes() -> None:

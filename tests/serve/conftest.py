@@ -33,7 +33,8 @@ Start = Callable[..., int]
 
 
 @contextmanager
-def _running(app: Any) -> Iterator[int]:
+def running(app: Any) -> Iterator[int]:
+    """Serves an application in a thread of this process; yields the port."""
     uvicorn = pytest.importorskip("uvicorn")
     from tidegate import serve
     from tidegate.serve.server import configured
@@ -54,7 +55,7 @@ def start() -> Iterator[Start]:
     from tidegate import serve
 
     with ExitStack() as stack:
-        yield lambda models, **options: stack.enter_context(_running(serve.create_app(models, **options)))
+        yield lambda models, **options: stack.enter_context(running(serve.create_app(models, **options)))
 
 
 @pytest.fixture

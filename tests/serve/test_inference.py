@@ -127,6 +127,19 @@ def test_sequences_may_be_nested_lists(ask: Ask, port: int, models: Models) -> N
     np.testing.assert_array_equal(found, models["sensors"].predict_proba(np.array(nested))[0])
 
 
+def test_null_is_a_missing_number(ask: Ask, port: int, models: Models) -> None:
+    """A number of FP32 may be null, flat or nested, where the model knows gaps; nothing else may be among numbers."""
+    expected = models["sensors"].predict_proba([np.array([[1.0, np.nan], [2.0, 0.5]])])[0].tolist()
+    for data in ([1.0, None, 2, 0.5], [[[1.0, None], [2, 0.5]]]):
+        tensor = NUMBERS | {"shape": [1, 2, 2], "data": data}
+        answer, _ = infer(ask, port, {"inputs": [tensor]}, model="sensors")
+        assert answer["outputs"][0]["data"] == expected
+    for wrong in ("1.5", True, 10**400):
+        tensor = NUMBERS | {"shape": [1, 2, 2], "data": [1.0, None, 2.0, wrong]}
+        reply = ask(port, "/v2/models/sensors/infer", {"inputs": [tensor]})
+        assert (reply.status, "no numbers of the datatype" in reply.json["error"]) == (400, True), reply.body
+
+
 def test_no_texts_have_no_answers(ask: Ask, port: int) -> None:
     """A batch of nothing is answered by tensors of nothing."""
     question = {"inputs": [text_input([])], "outputs": [{"name": "embedding"}, {"name": "label"}]}
@@ -223,7 +236,7 @@ def test_a_wrong_question_is_refused(ask: Ask, port: int, question: Any, error: 
         ({"shape": [2]}, "has the shape [2], expected 3 axes"),
         ({"shape": [1, 2, 1]}, "sequences[0]"),
         ({"data": [1, "2"]}, "no numbers"),
-        ({"data": [1, None]}, "no numbers"),
+        ({"data": [None, 1]}, "missing"),
         ({"data": [[1], [2, 3]]}, "lists of different lengths"),
         ({"data": [10**400, 1]}, "no numbers"),
         ({"data": []}, "has 0 elements, expected 2"),

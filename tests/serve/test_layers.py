@@ -54,6 +54,27 @@ def test_a_token_is_needed(ask: Ask, guarded: int, path: str, headers: dict[str,
         assert "a token is needed" in reply.json["error"]
 
 
+@pytest.mark.parametrize(("path", "status"), [("/health", 200), ("/", 200), ("/v2", 200), ("/nothing", 404)])
+def test_head_is_answered_like_get(ask: Ask, guarded: int, path: str, status: int) -> None:
+    """HEAD has the status and the headers of GET, and no body, wherever it is asked."""
+    whole, head = (ask(guarded, path, method=method, **BEARER) for method in ("GET", "HEAD"))
+    assert (whole.status, head.status) == (status, status)
+    assert (head.body, head.headers["content-length"]) == (b"", whole.headers["content-length"])
+    assert whole.body
+    assert ask(guarded, path, method="HEAD").status == (200 if path == "/health" else 401)
+
+
+def test_the_description_tells_of_the_token(ask: Ask, guarded: int, port: int) -> None:
+    """Where a token is needed, OpenAPI has its scheme, and 401 everywhere but where all may ask."""
+    found = ask(guarded, "/openapi.json", **BEARER).json
+    assert found["components"]["securitySchemes"]["token"]["scheme"] == "bearer"
+    assert found["security"] == [{"token": []}]
+    assert "401" in found["paths"]["/predict"]["post"]["responses"]
+    health = found["paths"]["/health"]["get"]
+    assert ("401" in health["responses"], health["security"]) == (False, [])
+    assert "security" not in ask(port, "/openapi.json").json
+
+
 @pytest.mark.parametrize("path", ["/health", "/v2/health/live", "/v2/health/ready"])
 def test_health_needs_no_token(ask: Ask, guarded: int, path: str) -> None:
     """Who looks after the server may ask whether it is there."""

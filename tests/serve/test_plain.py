@@ -84,6 +84,17 @@ def test_explanations_are_those_of_the_model(ask: Ask, port: int, models: Models
     assert found["contributions"] == models["sensors"].explain(np.array(SEQUENCES[0], float)).contributions.tolist()
 
 
+def test_the_numbers_of_a_regression_are_explained(ask: Ask, port: int, models: Models) -> None:
+    """What each step adds to each number adds up to it, and there are no probabilities."""
+    sequence = [[20.5, 21.0, 3.0], [1.0, None, 2.0]]
+    (found,) = ask(port, "/models/heat/explain", {"sequence": sequence}).json["explanations"]
+    (value,) = models["heat"].predict([np.array(sequence, float)]).tolist()
+    assert found["values"] == {"celsius": pytest.approx(value, rel=1e-6)}
+    account = np.array([found["bias"], found["initial"], np.sum(found["contributions"], axis=0)])
+    assert account.sum() == pytest.approx(value, rel=1e-5)
+    assert not {"label", "probabilities", "probability_after", "logits"} & found.keys()
+
+
 def test_models_are_listed(ask: Ask, port: int) -> None:
     """The models say what they read and answer."""
     first, second, third = ask(port, "/models").json["models"]
@@ -118,7 +129,6 @@ def test_models_are_listed(ask: Ask, port: int) -> None:
         ("/models/sensors/predict", {"sequence": [[None, 1]]}, 400, "missing"),
         ("/models/sensors/predict", {"sequence": [["1", 1]]}, 422, "sequence"),
         ("/models/sensors/predict", b'{"sequence": [[1e999, 1]]}', 400, "sequences[0]"),
-        ("/models/heat/explain", {"sequence": [[1], [1]]}, 400, "heat is a model for regression and cannot explain"),
         ("/predict", {"text": "a" * 200_001}, 413, "row 0 has 200,001 characters, expected at most 200,000"),
         ("/predict", {"texts": ["a"] * 1025}, 413, "1,025 texts or sequences, expected at most 1,024"),
         ("/explain", {"text": "a " * 5001}, 413, "5,001 steps, expected at most 5,000 to be explained"),

@@ -23,7 +23,7 @@ from websockets.asyncio.client import connect as connect_later
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import ClientConnection, connect
 
-from tidegate import Network, NetworkConfig, serve
+from tidegate import Network, NetworkConfig, SequenceConfig, SequenceModel, serve
 from tidegate.models.text_model import TextModel
 from tidegate.serve import server
 from tidegate.serve.sessions import Sessions, Step
@@ -120,6 +120,22 @@ def test_vectors_are_answered_with_numbers(address: str, models: dict[str, Any])
             ask(socket, {"vectors": x[:2]})
             assert "not finite" in ask(socket, '{"vectors": [[1e300, 0]]}')["error"]
             assert ask(socket, {"vectors": x[2:]})[name] == expected
+
+
+def test_null_is_a_missing_number(random_model: Callable[..., TextModel]) -> None:
+    """A number of a vector may be null where the model knows gaps, and nowhere else; vectors are of one size."""
+    config = SequenceConfig(cell="gru", labels=("rest", "walk"), features=2, missing=(1,), hidden_size=3)
+    rng = np.random.default_rng(0)
+    arrays = {name: rng.standard_normal(s).astype(np.float32) for name, s in config.shapes().items()}
+    model = SequenceModel(config, arrays | {"features.scale": np.ones(2, np.float32)})
+    with running(Sessions({"sensors": model})) as found, connect(found + "sensors") as socket:
+        ask(socket, BEGIN)
+        ask(socket, {"vectors": [[1.0, None]]})
+        for wrong in ([[None, 1.0]], [[1.0, 2.0], [1.0]]):
+            assert ask(socket, {"vectors": wrong})["status"] == 400
+        answer = ask(socket, {"vectors": [[2.0, 0.5]]})
+        expected = model.predict_proba([np.array([[1.0, np.nan], [2.0, 0.5]])])[0].tolist()
+        assert list(answer["probabilities"].values()) == expected
 
 
 def test_a_session_is_resumed_by_its_token(address: str) -> None:

@@ -12,7 +12,7 @@ from tidegate.text.rules import TAGS
 from tidegate.text.tokenizer import Tokenizer
 
 TOKENIZER = Tokenizer.train(["a good film"], min_frequency=1)
-EARLIER = Tokenizer(TOKENIZER._tokenizer, html_entities=False)
+EARLIER = Tokenizer(TOKENIZER._numbers, html_entities=False)
 
 # What the rules for words, tags, references and invisible characters tell apart, and where two of them meet.
 _ATOMS = [

@@ -1,12 +1,16 @@
 """Plain texts: the words are those of the library."""
 
+import json
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tidegate.text import plain
-from tidegate.text.rules import has_rules, pipeline
+from tidegate.text.rules import PRESENT, is_present, pipeline, rules_digest
 from tidegate.text.tokenizer import Tokenizer
 
 PIECES = [
@@ -45,7 +49,7 @@ PIECES = [
 ]
 TEXTS = st.lists(st.sampled_from(PIECES) | st.characters(max_codepoint=255), max_size=30).map("".join)
 KNOWN = ["[PAD]", "[UNK]", "film", "br", "a", ".", "'s", "n't", "ca", "<", "_"]
-TOKENIZER = Tokenizer(pipeline({word: i for i, word in enumerate(KNOWN)}, "[UNK]"))
+TOKENIZER = Tokenizer({word: i for i, word in enumerate(KNOWN)})
 
 
 @given(TEXTS)
@@ -62,8 +66,7 @@ def test_words_are_those_of_the_library(text: str) -> None:
 @settings(max_examples=200, deadline=None)
 def test_batches_mix_both_ways(texts: list[str], max_length: int | None) -> None:
     """Plain texts and others in one batch have the ids and the unknown words that each has by the library's rules."""
-    other = Tokenizer(TOKENIZER._tokenizer)
-    other._has_our_rules = False
+    other = Tokenizer(TOKENIZER._numbers, earlier=TOKENIZER._tokenizer)
     for keep in ("head", "tail"):
         ids, expected = (each.encode_batch(texts, max_length, keep) for each in (TOKENIZER, other))
         assert len(ids) == len(expected)
@@ -83,8 +86,26 @@ def test_no_text_takes_more_than_linear_time(text: str) -> None:
 
 
 def test_other_rules_are_left_to_the_library() -> None:
-    """A tokenizer of an old model, with rules of its own, is not replaced."""
-    old = pipeline({}, "[UNK]")
-    assert has_rules(old)
-    old.normalizer = None
-    assert not has_rules(old)
+    """A tokenizer of an old model, with rules of its own, is not replaced; nor is one with parts that nobody knows."""
+    now = json.loads(TOKENIZER.to_json())
+    assert is_present(now)
+    assert Tokenizer.from_description(now)._earlier is None
+    for other in ({"normalizer": None}, {"version": "2.0"}, {"further": 1}, {"model": now["model"] | {"further": 1}}):
+        assert not is_present(now | other)
+    assert Tokenizer.from_description(now | {"normalizer": None})._earlier is not None
+    assert Tokenizer.from_description(now | {"normalizer": None}).words("NO") == ["NO"]
+
+
+def test_the_digest_of_the_present_rules_is_known() -> None:
+    """The rules in a model file are compared with a digest, so that the library need not write them down each time."""
+    assert rules_digest(json.loads(pipeline({}, "[UNK]").to_str())) == PRESENT
+
+
+def test_plain_texts_need_no_library() -> None:
+    """A model that is loaded and reads plain texts never imports the library, which is large."""
+    script = (
+        "import sys; from tidegate.text.tokenizer import Tokenizer; tokenizer = Tokenizer.from_json(sys.argv[1])\n"
+        "tokenizer.encode_batch(['A film.', '<b>caf\xe9</b>']); assert 'tokenizers' not in sys.modules\n"
+        "assert tokenizer.words('film') == ['film']; assert 'tokenizers' in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", script, TOKENIZER.to_json()], check=True)

@@ -7,7 +7,6 @@ import numpy as np
 import numpy.typing as npt
 
 from tidegate.convert.certificate import ConversionError
-from tidegate.text.rules import pipeline
 from tidegate.text.tokenizer import PAD, UNK, Tokenizer
 
 Array = npt.NDArray[Any]
@@ -45,7 +44,7 @@ def text_parts(
     vocab = {word: i for i, word in enumerate([PAD, UNK, *(names[i] for i in rest)])}
     table = np.zeros((2 + len(rest), embedding.shape[1]), np.float32)
     table[places(embedding, words, padding)] = embedding
-    return Tokenizer(pipeline(vocab, UNK)), table
+    return Tokenizer(vocab), table
 
 
 def places(embedding: Array, words: Sequence[str] | None, padding: int | None = None) -> npt.NDArray[np.int64]:

@@ -20,15 +20,18 @@ class Inspected(Predictor):
     def explain(self, source: Any) -> Explanation:
         """Accounts for the answer to one sequence: what each step contributes to each logit, exactly.
 
+        Of a regression it is what each step contributes to each of the numbers, which stand in the place of logits.
+
         Args:
             source: One sequence, as in `embed`.
 
         Raises:
             TypeError: The source is of another type.
-            ValueError: It is several, its vectors are of another size or not finite, or the network is not
-                a classifier.
+            ValueError: It is several, its vectors are of another size or not finite, or the network is neither
+                a classifier nor a regression.
         """
-        self._need_classes()
+        if self.config.task != "regression":
+            self._need_classes()
         network: Any = self
         return explain(network, source)
 

@@ -16,7 +16,7 @@ from tidegate.models.network import Network
 from tidegate.models.text_model import TextModel
 from tidegate.serve import messages
 from tidegate.serve.inference import Inference
-from tidegate.serve.layers import Body, Guard, Record
+from tidegate.serve.layers import Body, Guard, Head, Record
 from tidegate.serve.limits import Limits
 from tidegate.serve.metrics import Metrics
 from tidegate.serve.models import Models
@@ -26,6 +26,7 @@ from tidegate.serve.refusals import first_fault, refuse
 from tidegate.serve.sessions import Sessions
 from tidegate.serve.sockets import sessions_router
 from tidegate.serve.thin import Shortcut, Thin
+from tidegate.serve.tokens import describe_token
 
 WEB = Path(__file__).parent / "web"
 HERE = ("127.0.0.1", "localhost", "[::1]")
@@ -78,12 +79,15 @@ def create_app(
     app.include_router(sessions_router(sessions))
     _add_page(app, models, page)
     _add_errors(app)
+    if token:
+        describe_token(app)
     quick = {
         (method, route.path): route for route in routes if isinstance(route, Thin) for method in route.methods or ()
     }
     app.add_middleware(Shortcut, routes={key: route for key, route in quick.items() if "{" not in route.path})
     app.add_middleware(Body, limits=limits)
     app.add_middleware(Guard, hosts=hosts, token=token)
+    app.add_middleware(Head)
     app.add_middleware(Record, metrics=metrics, write=log)
     return app
 

@@ -99,6 +99,28 @@ def _line(scope: Scope, status: int, size: int, seconds: float) -> str:
     return json.dumps(facts)
 
 
+class Head:
+    """Answers HEAD as GET, without the body: what looks whether a server is there often asks so."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Passes a request on, see the class."""
+        if scope["type"] != "http" or scope["method"] != "HEAD":
+            await self.app(scope, receive, send)
+            return
+
+        async def bodiless(message: Message) -> None:
+            await send({**message, "body": b""} if message["type"] == "http.response.body" else message)
+
+        asked = dict(scope, method="GET")  # the server's own stays: it knows by that that no body follows
+        try:
+            await self.app(asked, receive, bodiless)
+        finally:
+            scope["route"] = asked.get("route")
+
+
 class Guard:
     """Refuses those who call the server by a foreign name, come from another site's page, or have not the token."""
 

@@ -71,26 +71,37 @@ class Embeddings(TypedDict):
     embeddings: list[list[float]]
 
 
-class Explanation(TypedDict):
-    """What each word or step adds to each class's logit: bias + initial + the sum of contributions [T, C] = logits."""
+class Account(TypedDict):
+    """What each word or step adds to each number: bias + initial + the sum of contributions [T, C]."""
 
-    label: str
     labels: list[str]
-    probabilities: list[float]
-    logits: list[float]
     words: list[str]
     contributions: list[list[float]]
-    probability_after: list[list[float]]
     kept: list[float]
     bias: list[float]
     initial: list[float]
+
+
+class Explanation(Account):
+    """The account of a classifier, which adds up to the logits."""
+
+    label: str
+    probabilities: list[float]
+    logits: list[float]
+    probability_after: list[list[float]]
+
+
+class ValueExplanation(Account):
+    """The account of a regression, which adds up to its numbers."""
+
+    values: dict[str, float]
 
 
 class Explanations(TypedDict):
     """One explanation for each text or sequence, in their order."""
 
     model: str
-    explanations: list[Explanation]
+    explanations: list[Explanation | ValueExplanation]
 
 
 class Description(TypedDict):

@@ -50,7 +50,7 @@ class Served:
             reads["predict"] = self._predict
         if config.summary_size:
             reads["embed"] = model.encode
-        if config.task == "classification":
+        if config.task in {"classification", "regression"}:
             reads["explain"] = self._explain
         self._batchers = {
             # Explanations take long: one request at a time, so that a batch keeps nobody waiting.
@@ -149,6 +149,12 @@ class Served:
     def _explained(self, row: Any) -> bytes:
         model = self.model
         explanation = model.explain(row if self.reads_texts else np.asarray(row, np.float64))
-        best = int(explanation.logits.argmax())
-        head = {"label": explanation.labels[best], "probabilities": explanation.probabilities.tolist()}
-        return to_json(head | explanation.as_dict(), inf_nan_mode="null")
+        account = explanation.as_dict()
+        if model.config.task == "regression":
+            numbers = account.pop("logits")
+            del account["probability_after"]
+            head: dict[str, Any] = {"values": dict(zip(explanation.labels, numbers, strict=True))}
+        else:
+            best = int(explanation.logits.argmax())
+            head = {"label": explanation.labels[best], "probabilities": explanation.probabilities.tolist()}
+        return to_json(head | account, inf_nan_mode="null")

@@ -7,6 +7,7 @@ from hashlib import blake2b
 from secrets import token_urlsafe
 from typing import Any
 
+import numpy as np
 from fastapi import APIRouter, WebSocket
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from pydantic_core import to_json
@@ -32,7 +33,9 @@ class StreamMessage(BaseModel):
     begin: bool = Field(False, description="Begin a session.")
     resume: str | None = Field(None, max_length=100, description="Go on with the session of this token.")
     text: str | None = Field(None, description="What comes next of a text; it may be cut anywhere.")
-    vectors: list[list[float]] | None = Field(None, description="The next vectors of a sequence, [T, I].")
+    vectors: list[list[float | None]] | None = Field(
+        None, description="The next vectors of a sequence, [T, I], with null where a number is missing."
+    )
     finish: bool = Field(False, description="Read what is held back, as the end of the text.")
     end: bool = Field(False, description="Read what is held back, and forget the session.")
 
@@ -50,8 +53,15 @@ class StreamMessage(BaseModel):
             raise SessionError(400, f"the {place} expected {'' if first else 'not '}to be begin or resume")
 
     def step(self, model: str, key: str) -> Step:
-        """Returns what it asks of a session."""
-        piece = self.text if self.vectors is None else self.vectors
+        """Returns what it asks of a session; SessionError if vectors have different sizes."""
+        piece: Any = self.text
+        if self.vectors is not None:
+            try:
+                piece = np.array(self.vectors, np.float64)
+            except ValueError:
+                raise SessionError(
+                    400, "the vectors have different numbers of values, expected as many in each"
+                ) from None
         return Step(model, key, piece, begins=self.begin, finishes=self.finish, ends=self.end)
 
 

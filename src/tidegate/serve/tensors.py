@@ -5,6 +5,7 @@ https://github.com/triton-inference-server/server/blob/main/docs/protocol/extens
 """
 
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from math import prod
 from typing import Annotated, Any
 
@@ -17,6 +18,7 @@ from tidegate.serve.refusals import Refusal
 DTYPES: dict[str, np.dtype[Any]] = {"FP32": np.dtype("<f4"), "INT32": np.dtype("<i4"), "INT64": np.dtype("<i8")}
 BYTES = "BYTES"
 SIZE = "binary_data_size"
+_GAPPY = (int, float, type(None))
 
 
 class InputTensor(BaseModel):
@@ -70,11 +72,14 @@ def encode(datatype: str, values: Sequence[Any] | npt.NDArray[Any], binary: bool
 
 
 def _numbers(tensor: InputTensor, dtype: np.dtype[Any]) -> npt.NDArray[Any]:
-    """Makes an array of numbers in JSON, flat or nested as the shape."""
+    """Makes an array of numbers in JSON, flat or nested as the shape; null among them is NaN."""
     try:
         array = np.asarray(tensor.data or [])
     except ValueError:
         raise _wrong(tensor, "has lists of different lengths, expected numbers in its shape") from None
+    if dtype.kind == "f" and array.dtype == object and all(type(each) in _GAPPY for each in array.flat):
+        with suppress(OverflowError):  # it stays without a type, and is refused
+            array = array.astype(np.float64)  # null is missing, NaN
     kinds = "iu" if dtype.kind == "i" else "iuf"
     if array.size and array.dtype.kind not in kinds:
         raise _wrong(tensor, f"has data that are no numbers of the datatype {tensor.datatype}")

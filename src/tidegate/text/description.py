@@ -2,7 +2,8 @@
 
 from typing import Any
 
-_UNUSED = ("added_tokens", "decoder", "padding", "post_processor", "truncation")
+UNUSED = ("added_tokens", "decoder", "padding", "post_processor", "truncation")
+"""Parts that are there and empty."""
 
 
 def check_description(description: Any, special: tuple[str, str]) -> None:
@@ -27,8 +28,12 @@ def check_description(description: Any, special: tuple[str, str]) -> None:
             raise ValueError(f"it has the id {number!r:.60} for {word!r:.60}, expected an integer")
     if not isinstance(vocab, dict) or sorted(vocab.values()) != list(range(len(vocab))):
         raise ValueError("expected a vocabulary with the ids 0, 1, 2, …")
+    try:
+        "".join(vocab).encode()
+    except UnicodeEncodeError:
+        raise ValueError("it has a word that UTF-8 cannot hold") from None
     if vocab.get(pad) != 0 or vocab.get(unk) != 1:
         raise ValueError(f"expected {pad} and {unk} as words 0 and 1")
-    for key in _UNUSED:
+    for key in UNUSED:
         if description.get(key):
             raise ValueError(f"it has {key}, expected none: it would change the ids or their number")

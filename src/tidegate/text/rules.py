@@ -1,9 +1,12 @@
 """The rules by which a text is cut into words, in terms of the `tokenizers` library, which stores them in a model."""
 
-from functools import cache
+import json
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from tidegate.characters import JOINERS
+from tidegate.files.digests import digest
+from tidegate.text.description import UNUSED
 from tidegate.text.library import library
 
 if TYPE_CHECKING:
@@ -67,7 +70,7 @@ PLAIN_WORD = rf"{_PLAIN}|{_CONTRACTIONS.replace(_LETTER, _PLAIN_LETTER)}|{_PLAIN
 """What is left of these rules where all letters are Latin ones, for Python."""
 
 
-def pipeline(vocab: dict[str, int], unknown: str) -> "tokenizers.Tokenizer":
+def pipeline(vocab: Mapping[str, int], unknown: str) -> "tokenizers.Tokenizer":
     """Builds a tokenizer of the library with our rules.
 
     Args:
@@ -75,7 +78,7 @@ def pipeline(vocab: dict[str, int], unknown: str) -> "tokenizers.Tokenizer":
         unknown: The word that stands for those outside the vocabulary.
     """
     parts = library()
-    tokenizer: tokenizers.Tokenizer = parts.Tokenizer(parts.models.WordLevel(vocab, unk_token=unknown))
+    tokenizer: tokenizers.Tokenizer = parts.Tokenizer(parts.models.WordLevel(dict(vocab), unk_token=unknown))
     rules = parts.normalizers
 
     replacements = {_INVISIBLE: "", TAG: " ", _APOSTROPHES: "'", _QUOTES: '"'}
@@ -85,15 +88,24 @@ def pipeline(vocab: dict[str, int], unknown: str) -> "tokenizers.Tokenizer":
     return tokenizer
 
 
-def has_rules(tokenizer: "tokenizers.Tokenizer") -> bool:
-    """Whether a tokenizer of the library cuts texts by our rules of today: that of an old model may have others."""
-    return _rules_of(tokenizer) == _our_rules()
+PRESENT = "550fc92cd096510d0dc1c497c545c210256fb3c7fbfbb6d18f79a691d88a08c7"
+"""The digest of these rules, see `rules_digest`. Add it to `EARLIER` when they change."""
+
+EARLIER = frozenset({"507a9eea6e6fede086abde53e671ae64f806aee582a16adfb371e468fe75931a"})
+"""Digests of the rules of earlier versions."""
 
 
-@cache
-def _our_rules() -> tuple[Any, Any]:
-    return _rules_of(pipeline({}, ""))
+def rules_digest(description: Mapping[str, Any]) -> str:
+    """Computes the SHA-256 of the rules in a tokenizer's JSON, however that is laid out."""
+    rules = {name: description.get(name) for name in ("normalizer", "pre_tokenizer")}
+    return digest([json.dumps(rules, sort_keys=True)])
 
 
-def _rules_of(tokenizer: "tokenizers.Tokenizer") -> tuple[Any, Any]:
-    return tokenizer.normalizer.__getstate__(), tokenizer.pre_tokenizer.__getstate__()
+def is_present(description: Mapping[str, Any]) -> bool:
+    """Whether a tokenizer's JSON, which has been checked, has our rules of today, and nothing that is unknown.
+
+    It is the one of `pipeline` with its words then.
+    """
+    known = {"version", "normalizer", "pre_tokenizer", "model", "html_entities", *UNUSED}
+    is_plain = description.keys() <= known and description["model"].keys() <= {"type", "vocab", "unk_token"}
+    return is_plain and description.get("version") == "1.0" and rules_digest(description) == PRESENT

@@ -1,7 +1,8 @@
 """Texts as word ids: the vocabulary, and how a text is cut into words."""
 
 import json
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from functools import cached_property
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Self
 
@@ -11,7 +12,7 @@ import numpy.typing as npt
 from tidegate.text import entities, plain
 from tidegate.text.description import check_description
 from tidegate.text.library import library
-from tidegate.text.rules import has_rules, pipeline
+from tidegate.text.rules import is_present, pipeline
 from tidegate.text.spans import originals, spelled, whole, written
 
 if TYPE_CHECKING:
@@ -101,13 +102,24 @@ class Tokenizer:
         html_entities: Whether they count as their characters. They do not in models that were trained earlier.
     """
 
-    def __init__(self, library_tokenizer: "tokenizers.Tokenizer", html_entities: bool = True) -> None:
-        """Wraps a tokenizer of the `tokenizers` library; use `train` or `from_json`."""
-        self._tokenizer, self.html_entities = library_tokenizer, html_entities
-        ids = library_tokenizer.get_vocab(with_added_tokens=False)
+    def __init__(
+        self, ids: Mapping[str, int], html_entities: bool = True, earlier: "tokenizers.Tokenizer | None" = None
+    ) -> None:
+        """Takes words and their ids; use `train` or `from_json`.
+
+        Args:
+            ids: Of the V words, 0 to V - 1, `PAD` and `UNK` first.
+            html_entities: As the attribute.
+            earlier: A tokenizer of the `tokenizers` library with these words, and other rules than those of today.
+        """
         self.vocab: list[str] = sorted(ids, key=ids.__getitem__)
-        self._numbers = _Numbers(ids)
-        self._has_our_rules = has_rules(library_tokenizer)
+        self.html_entities = html_entities
+        self._numbers, self._earlier = _Numbers(ids), earlier
+
+    @cached_property
+    def _tokenizer(self) -> "tokenizers.Tokenizer":
+        """The library's tokenizer, which plain texts do not need: it takes as much memory as numpy."""
+        return self._earlier or pipeline(self._numbers, UNK)
 
     @classmethod
     def train(cls, texts: Iterable[str], vocab_size: int = 20_000, min_frequency: int = 2) -> Self:
@@ -137,8 +149,8 @@ class Tokenizer:
             raise ValueError(
                 f"no word occurs {min_frequency} times in the texts, so none would be known: more texts are needed"
             )
-        # Built anew, because training also makes [PAD] and [UNK] words that a text may contain.
-        return cls(pipeline(vocab, UNK))
+        # Words and ids alone, because training also makes [PAD] and [UNK] words that a text may contain.
+        return cls(vocab)
 
     @classmethod
     def from_json(cls, text: str) -> Self:
@@ -161,8 +173,12 @@ class Tokenizer:
         """
         try:
             check_description(description, (PAD, UNK))
+            entities_too = bool(description.get(_ENTITIES, False))
+            if is_present(description):
+                return cls(description["model"]["vocab"], entities_too)
             rest = {key: value for key, value in description.items() if key != _ENTITIES}
-            return cls(library().Tokenizer.from_str(json.dumps(rest)), bool(description.get(_ENTITIES, False)))
+            earlier = library().Tokenizer.from_str(json.dumps(rest))
+            return cls(earlier.get_vocab(with_added_tokens=False), entities_too, earlier)
         except Exception as error:  # noqa: BLE001, the library raises no other
             raise ValueError(f"this is not a tokenizer of tidegate: {error}") from None
 
@@ -191,7 +207,7 @@ class Tokenizer:
             TypeError: It is one text, or one of them is no text.
             ValueError: `max_length` or `keep` is out of range.
         """
-        return [ids for ids, *_ in self._encoded(texts, _part(max_length, keep), self._tokenizer.encode_batch_fast)]
+        return [ids for ids, *_ in self._encoded(texts, _part(max_length, keep), "encode_batch_fast")]
 
     def read_batch(self, texts: Iterable[str], max_length: int | None = None) -> list[Words]:
         """Turns each text into the ids of its words, and lists those outside the vocabulary.
@@ -205,7 +221,7 @@ class Tokenizer:
             ValueError: `max_length` is out of range.
         """
         read: list[Words] = []
-        for ids, text, cut in self._encoded(texts, _part(max_length, "head"), self._tokenizer.encode_batch):
+        for ids, text, cut in self._encoded(texts, _part(max_length, "head"), "encode_batch"):
             unknown = np.flatnonzero(ids == UNKNOWN).tolist()
             is_plain = isinstance(cut, list)
             read.append(Words(ids, tuple(cut[i] for i in unknown) if is_plain else spelled(text, cut.offsets, unknown)))
@@ -252,14 +268,17 @@ class Tokenizer:
         return Cut(np.array(encoding.ids[part], np.int32), words, places)
 
     def _encoded(
-        self, texts: Iterable[str], part: slice, encode: Callable[..., list[Any]]
+        self, texts: Iterable[str], part: slice, method: str
     ) -> Iterator[tuple[npt.NDArray[np.int32], str, Any]]:
-        """Yields for each text the ids of its words, itself as it was read, and its words or the library's record."""
+        """Yields for each text the ids of its words, itself as it was read, and its words or the library's record.
+
+        The library encodes texts that are not plain, by a method of its tokenizer.
+        """
         remaining = map(self._decoded, _encodable(texts))
         while some := list(islice(remaining, _AT_ONCE)):
-            are_plain = [self._has_our_rules and plain.is_plain(text) for text in some]
+            are_plain = [self._earlier is None and plain.is_plain(text) for text in some]
             others = [text for text, is_plain in zip(some, are_plain, strict=True) if not is_plain]
-            records = iter(encode(others, add_special_tokens=False) if others else ())
+            records = iter(getattr(self._tokenizer, method)(others, add_special_tokens=False) if others else ())
             for text, is_plain in zip(some, are_plain, strict=True):
                 if is_plain:
                     cut: Any = plain.words(text)[part]
