@@ -19,7 +19,7 @@ int64_t product_floats(const PackedLayer& layer, const Lookup& lookup) {
 // layers that no cache holds, and of few steps. A power of two divides evenly among most numbers of threads.
 int64_t count_groups(const PackedLayer& layer, const Batch& batch, const Lookup& lookup) {
   constexpr int64_t kMostBytes = int64_t{32} << 20, kGroupRows = 16, kGroupSteps = 128;
-  const int64_t bytes = layer.weight_bytes(), sums = bytes + product_floats(layer, lookup) * 4;
+  const int64_t bytes = layer.weight_floats() * 4, sums = bytes + product_floats(layer, lookup) * 4;
   const int64_t steps =
       batch.lengths ? std::accumulate(batch.lengths, batch.lengths + batch.B, int64_t{0}) : batch.T * batch.B;
   const int64_t by_rows = batch.B >= kGroupRows ? std::max<int64_t>(2, batch.B / kGroupRows) : 1;
@@ -80,11 +80,11 @@ void finish_table(const PackedLayer& layer, const Batch& batch, const BackwardPa
     if (rows == 0 && index == 0) std::fill_n(sums.w_ih, layer.gates * layer.hidden * layer.input, 0.0f);
     team.barrier(index);
     Scratch& scratch = Scratch::local();
-    scratch.reserve(Scratch::bytes<float>(kRows * 3 * lanes));
-    float* panel = scratch.take<float>(kRows * 3 * lanes);
+    scratch.reserve(Scratch::bytes<float>(weight_room(layer, kRows)));
+    float* room = scratch.take<float>(weight_room(layer, kRows));
     for (int64_t first = 0; first < rows; first += kRows) {
       const GateRows gates{
-          sums.products + first * lanes, rows * lanes, std::min(kRows, rows - first), panel, first > 0, index, size};
+          sums.products + first * lanes, rows * lanes, std::min(kRows, rows - first), room, first > 0, index, size};
       input_gradients(layer, gates, x.data() + first, pass.dx ? dx.data() + first : nullptr, sums.w_ih);
     }
   });

@@ -14,7 +14,7 @@ namespace tidegate {
 // of the gates come step by step; then those of the inputs and weights as products over all rows of the block, while it
 // is still in the cache. Blocks depend on the lengths alone, so the sums of the weight gradients have one order
 // whatever the number of threads. Sums that no cache holds are read and written for more rows at once.
-inline int64_t block_rows(const PackedLayer& layer) { return layer.weight_bytes() > kFarBytes ? 512 : 128; }
+inline int64_t block_rows(const PackedLayer& layer) { return layer.weight_floats() * 4 > kFarBytes ? 512 : 128; }
 
 struct Block {
   int64_t first_step, steps, rows;
@@ -55,18 +55,18 @@ class BackwardRun {
     for (const Block& block : blocks_) capacity_ = std::max(capacity_, block.rows);
     const int64_t dgates = gate_blocks_ * capacity_ * kernels_.lanes, carry = rows_ * layer.pitch();
     const int64_t trace = computes_trace_ ? capacity_ * trace_floats_ : 0, late = late_ ? carry : 0;
-    panel_floats_ = capacity_ * 3 * kernels_.lanes;
+    room_floats_ = weight_room(layer, capacity_);
     Scratch& scratch = Scratch::local();
     scratch.reserve(Scratch::bytes<float>(dgates) + 2 * Scratch::bytes<float>(carry) + Scratch::bytes<float>(late) +
                     Scratch::bytes<float>(trace) + Scratch::bytes<float>(layer.hidden) +
-                    Scratch::bytes<float>(size * panel_floats_) +
+                    Scratch::bytes<float>(size * room_floats_) +
                     2 * Pointers::kArrays * Scratch::bytes<float*>(capacity_) + 2 * Scratch::bytes<float*>(rows_));
     dgates_ = scratch.take<float>(dgates);
     for (int32_t s = 0; s < layer.numbers.states; ++s) carry_[s] = scratch.take<float>(carry);
     late_gradients_ = scratch.take<float>(late);
     trace_ = scratch.take<float>(trace);
     zeros_ = scratch.take<float>(layer.hidden);
-    panels_ = scratch.take<float>(size * panel_floats_);
+    rooms_ = scratch.take<float>(size * room_floats_);
     for (Pointers& pointers : pointers_) pointers = Pointers::take(scratch, capacity_);
     carry_of_ = scratch.take<float*>(rows_);
     late_of_ = scratch.take<float*>(rows_);
@@ -204,6 +204,7 @@ class BackwardRun {
       const int64_t height = kernels_.tile_rows[call.w_hh.width];
       call.tiles = units_ ? Tiles{block.rows, height, 0, 1} : Tiles{block.rows, height, index, size};
       call.panels = {units.begin / blocks, (units.end + blocks - 1) / blocks};
+      round_rows(call, kernels_);
       layer_.cell.forward(call);
     }
   }
@@ -225,7 +226,7 @@ class BackwardRun {
       if (late_) {
         if (units_) wait();
         GateProducts products = state_products(1, dgates, stride, late_of_, false, tiles, panels);
-        kernels_.gate_products(products);
+        multiply_gates(products, kernels_);
         gates.call = 1;
         layer_.cell.gradients(gates);
       }
@@ -234,7 +235,7 @@ class BackwardRun {
       GateProducts products = state_products(0, dgates, stride, carry_of_, true, tiles, panels);
       if (step > block.first_step && prefetches_)
         prefetch_step(pointers, offset - schedule_.active(step - 1), products);
-      kernels_.gate_products(products);
+      multiply_gates(products, kernels_);
       if (batch_.episode_starts) cut_at_starts(step, tiles, units);
     }
   }
@@ -266,7 +267,8 @@ class BackwardRun {
   GateProducts state_products(int32_t stage, const float* dgates, int64_t stride, float* const* out, bool add,
                               const Tiles& tiles, Range panels) const {
     const float* first = dgates + layer_.numbers.stage_first(stage) * layer_.blocks() * stride;
-    return {first, stride, layer_.hidden, layer_.backward_hh(stage), layer_.pitch(), out, add, tiles, panels, {}};
+    return {first,   stride, layer_.hidden, layer_.backward_hh(stage), layer_.pitch(), out, add, tiles, panels,
+            nullptr, {}};
   }
 
   // Lets some products prefetch what the gate gradients of the rows from k on read next.
@@ -300,7 +302,7 @@ class BackwardRun {
     const int64_t stride = capacity_ * kernels_.lanes, blocks = layer_.blocks();
     float* dgates = dgates_;
     float* dgates_ih = layer_.numbers.apart >= 0 ? dgates + blocks * stride : dgates;  // behind those apart
-    GateRows gates{dgates_ih, stride, block.rows, panels_ + index * panel_floats_, add, index, size};
+    GateRows gates{dgates_ih, stride, block.rows, rooms_ + index * room_floats_, add, index, size};
     if (lookup_) {
       const Range own = share(layer_.gates * blocks, index, size);
       for (int64_t b = own.begin; b < own.end; ++b)
@@ -362,10 +364,10 @@ class BackwardRun {
   const int64_t trace_floats_;  // of a step
   const bool computes_trace_;
   int64_t capacity_ = 0;
-  int64_t panel_floats_;
+  int64_t room_floats_;
   float* dgates_;                                // of one block
   float* carry_[CellNumbers::kMostStates] = {};  // gradients of the states, [rows][pitch] each
-  float *late_gradients_, *trace_, *zeros_, *panels_;
+  float *late_gradients_, *trace_, *zeros_, *rooms_;
   float **carry_of_, **late_of_;                 // their rows, of h
   Pointers pointers_[2] = {};
 };

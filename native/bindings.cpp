@@ -190,17 +190,17 @@ Choices choices_of(const std::vector<int32_t>& places) {
   return choices;
 }
 
-// Name, choices and instruction set; and L, D, I, H, bias.
-using CellName = std::tuple<std::string, std::vector<int32_t>, std::string>;
+// Name, choices, instruction set, and whether it multiplies pairs of bfloat16; and L, D, I, H, bias.
+using CellName = std::tuple<std::string, std::vector<int32_t>, std::string, bool>;
 using StackSizes = std::tuple<int64_t, int64_t, int64_t, int64_t, bool>;
 using TensorInputs = std::tuple<nb::tuple, nb::handle>;  // tensors, and the memory that is held of each
 
 StackWeights stack_of(const CellName& cell, const StackSizes& sizes) {
-  const auto& [name, places, isa] = cell;
+  const auto& [name, places, isa, pairs] = cell;
   const auto& [L, D, I, H, bias] = sizes;
   const KernelTable& kernels = kernels_named(isa);
   const Choices choices = choices_of(places);
-  return {{kernels, cell_named(kernels, name, choices), choices}, L, D, I, H, bias};
+  return {{kernels, cell_named(kernels, name, choices), choices, pairs && multiplies_pairs(kernels)}, L, D, I, H, bias};
 }
 
 bool run_stack(const Tensors& tensors, StackWeights& stack, const TensorInputs& inputs, const nb::tuple& results,
@@ -227,6 +227,9 @@ NB_MODULE(_native, module) {
   module.attr("__version__") = TIDEGATE_VERSION;
   module.def("_use_dots", &use_dots, nb::arg("wanted"),
              "Whether int8 weights may use AVX512-VNNI, if the processor has it; for tests.");
+  module.def(
+      "multiplies_bfloat16", [](const std::string& isa) { return multiplies_pairs(kernels_named(isa)); },
+      "Whether one instruction set multiplies bfloat16 on this processor.");
   module.def("isas", &isas, "Names of the instruction sets that run here, best first.");
   module.def(
       "activation",

@@ -47,6 +47,15 @@ std::atomic<bool> dots{has_dots()};
 bool uses_dots() { return dots.load(std::memory_order_relaxed); }
 void use_dots(bool wanted) { dots = wanted && has_dots(); }
 
+bool multiplies_pairs(const KernelTable& kernels) {
+#if defined(TIDEGATE_AVX)
+  __builtin_cpu_init();
+  return kernels.pair_rows && __builtin_cpu_supports("avx512bf16");
+#else
+  return kernels.pair_rows;
+#endif
+}
+
 const CellKernels* find_cell(const KernelTable& kernels, const std::string& name, const Choices& choices) {
   for (int64_t i = 0; i < kernels.cell_count; ++i)
     if (name == kernels.cells[i].name && kernels.cells[i].takes(choices)) return &kernels.cells[i];

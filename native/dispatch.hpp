@@ -18,6 +18,9 @@ const KernelTable* find_kernel_table(const std::string& name);
 bool uses_dots();
 void use_dots(bool wanted);
 
+// Whether this processor multiplies pairs of bfloat16 with these kernels (AVX512-BF16).
+bool multiplies_pairs(const KernelTable& kernels);
+
 // The kernels of the cell with that name that compute what was chosen, or nullptr.
 const CellKernels* find_cell(const KernelTable& kernels, const std::string& name, const Choices& choices);
 

@@ -1,9 +1,9 @@
 #include <algorithm>
 #include <cassert>
 
-#include "integer_rows.hpp"
 #include "lookup.hpp"
 #include "parallel.hpp"
+#include "rounded_rows.hpp"
 #include "schedule.hpp"
 #include "step.hpp"
 #if defined(__x86_64__)
@@ -264,7 +264,8 @@ void forward(const PackedLayer& layer, const Batch& batch, const ForwardPass& pa
   const Sharing sharing = choose_sharing(layer, batch, threads);
   Team team(sharing.threads);
   // Weights that are read once by one thread are not packed before, but as they are read.
-  if (batch.T > 1 || batch.ids || (sharing.threads > 1 && !sharing.units)) layer.prepare_forward(team);
+  if (batch.T > 1 || batch.ids || (sharing.threads > 1 && !sharing.units) || layer.multiplies_pairs())
+    layer.prepare_forward(team);
   const Lookup lookup(batch);
   const TableProducts table = multiply_table(layer, pass, lookup, team);
   if (sharing.units && team.size() > 1) {

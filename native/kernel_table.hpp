@@ -64,6 +64,8 @@ constexpr int64_t element_bytes(Element element) {
 constexpr int64_t stored_depth(Element element, int64_t depth) {
   return element == Element::kFloat32 ? depth : (depth + 1) / 2 * 2;
 }
+// A word is what takes the place of a float32: one number, or a pair of bfloat16, of which the first is the lower half.
+constexpr int64_t words(int64_t numbers, bool pairs) { return pairs ? (numbers + 1) / 2 : numbers; }
 
 // A matrix [depth, columns] packed in panels of `width` vectors of columns: panel p is contiguous, depth x width V
 // numbers, or less in the last panel. In the forward pass the vectors of a panel are the gates of one block of units.
@@ -73,26 +75,35 @@ struct Panels {
   int32_t width;
   int64_t first = 0;              // the panel that data begins with
   Element element = Element::kFloat32;
+  bool pairs = false;             // bfloat16 that multiply pairs of bfloat16, and not float32
   const float* scales = nullptr;  // [vectors * V] of int8
 
   int64_t count() const { return (vectors + width - 1) / width; }
 };
 
-// Rows as int8 weights multiply them: integers times the scale of their row.
-struct IntegerRows {
+// Rows as smaller weights multiply them: bfloat16, or for int8 integers times the scale of their row.
+struct RoundedRows {
   const int16_t* data;  // row r begins at data + r * stride; after an odd depth there is a zero
   int64_t stride;
-  const float* scales;
-  bool dots;  // whether the processor multiplies and adds pairs in one instruction (AVX512-VNNI)
+  const float* scales;  // of integers
+  bool dots;            // whether the processor multiplies and adds pairs of them in one instruction (AVX512-VNNI)
 };
 
-// Rounds one row to integers from -most to most. If one of its numbers is not finite, neither is the scale.
+// Rounds one row to bfloat16, or with a scale to integers from -most to most: if one of its numbers is not finite,
+// neither is the scale.
 struct Rounding {
   const float* from;
   int64_t count;
-  int32_t most;
   int16_t* to;  // room for whole vectors of floats, aligned to them
+  int32_t most;
   float* scale;
+};
+
+// Rounds two rows to bfloat16: to[i] is the pair of low[i] and high[i]. A row that is null is 0.
+struct Pairing {
+  const float *low, *high;
+  int64_t count;
+  float* to;
 };
 
 // The same weights where they are, in torch's layout [G H, depth], for a single row of a batch, which reads them once.
@@ -105,10 +116,10 @@ struct WeightRows {
 // bias + x W_ih for rows of any steps. Used when the input products of many steps are done at once.
 struct InputProducts {
   Panels w_ih;
-  const float* bias;       // [vectors * V]
-  const float* const* x;   // [rows] pointers to I floats
-  IntegerRows x_integers;  // the same for int8 weights
-  float* products;         // [rows] vectors * V floats each, `pitch` apart
+  const float* bias;      // [vectors * V]
+  const float* const* x;  // [rows] pointers to I floats
+  RoundedRows x_rounded;  // the same for smaller weights
+  float* products;        // [rows] vectors * V floats each, `pitch` apart
   int64_t pitch;
   Tiles tiles;
   Range panels;
@@ -118,14 +129,14 @@ struct InputProducts {
 struct ForwardStep {
   Choices choices;
   int32_t stage;
-  int64_t hidden;                         // H
-  Panels w_ih, w_hh;                      // of the stage: depth I and depth H
-  WeightRows rows_ih, rows_hh;            // read in their place
-  const float *bias_x, *bias_h;           // [vectors * V] each; where biases are joined, bias_x has both
-  const float* const* x;                  // [rows] I floats, or null
-  const float* const* products;           // [rows] when x is null; those of the stage start at product_offset
+  int64_t hidden;                       // H
+  Panels w_ih, w_hh;                    // of the stage: depth I and depth H
+  WeightRows rows_ih, rows_hh;          // read in their place
+  const float *bias_x, *bias_h;         // [vectors * V] each; where biases are joined, bias_x has both
+  const float* const* x;                // [rows] I floats, or null
+  const float* const* products;         // [rows] when x is null; those of the stage start at product_offset
   int64_t product_offset;
-  IntegerRows x_integers, read_integers;  // x and read for int8 weights
+  RoundedRows x_rounded, read_rounded;  // x and read for smaller weights
   const float* const* read;  // [rows] H floats: what U is multiplied with, h or what the stage before has made of it
   const float* const* h;     // [rows] H floats: the state before the step
   float* const* y;           // [rows] H floats: the state after the step; or null
@@ -176,6 +187,7 @@ struct GateProducts {
   bool add;
   Tiles tiles;
   Range panels;
+  float* room;     // words of W.depth for each row, if W is of pairs
   Ahead ahead[3];  // at least as many rows as here
 };
 
@@ -185,12 +197,21 @@ struct WeightGradients {
   const float* dgates;
   int64_t stride, depth;
   int64_t hidden, gates, first_gate;
-  const float* const* rows;  // [depth] `columns` floats each
+  const float* const* rows;                          // [depth] `columns` floats each
   int64_t columns;
-  float* panel;              // [depth][3 V] to work in
-  float* sums;               // [gates * H][columns]
-  bool add;                  // to what is there
-  Range unit_tiles;          // tiles of gate units: `unit_tile` rows each
+  bool pairs;                                        // whether pairs of bfloat16 are multiplied
+  float* room;                                       // `room_floats` to work in
+  float* sums;                                       // [gates * H][columns]
+  bool add;                                          // to what is there
+  Range unit_tiles;                                  // tiles of gate units: `unit_tile` rows each
+
+  static constexpr int64_t kNearFloats = 64 * 1024;  // what stays in a core's own cache beside other things
+  // Blocks of dgates that stay there.
+  static constexpr int64_t near_blocks(int64_t depth, int64_t lanes) { return kNearFloats / (depth * lanes) + 1; }
+  // A panel of columns, and those blocks as pairs.
+  static constexpr int64_t room_floats(int64_t depth, int64_t lanes, bool pairs) {
+    return depth * 3 * lanes + (pairs ? kNearFloats + depth * lanes : 0);
+  }
 };
 
 // sums (+)= sum over rows of dgates, for the first `units` units of some blocks.
@@ -237,6 +258,7 @@ struct KernelTable {
   int64_t cell_count;
   void (*input_products)(const InputProducts&);
   void (*round_row)(const Rounding&);
+  void (*pair_rows)(const Pairing&);  // null where no processor of this set multiplies pairs of bfloat16
   void (*gate_products)(const GateProducts&);
   void (*weight_gradients)(const WeightGradients&);
   void (*bias_gradients)(const BiasGradients&);

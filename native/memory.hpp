@@ -39,7 +39,7 @@ inline Floats allocate_floats(int64_t count) {
 }
 
 // A stack of buffers for one call: ask first how much is needed in all, then take pieces. Every thread has one for
-// what it does alone, one for what it shares with the team that it calls together, and one for the rows that int8
+// what it does alone, one for what it shares with the team that it calls together, and one for the rows that smaller
 // weights multiply.
 class Scratch {
  public:

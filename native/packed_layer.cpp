@@ -18,7 +18,25 @@ struct VectorPlace {
 
 VectorPlace vector_place(const Panels& w, int64_t vector, int64_t lanes) {
   const int64_t panel = vector / w.width;
-  return {(panel - w.first) * w.depth * w.width * lanes + vector % w.width * lanes, panel_width(w, panel, lanes)};
+  return {(panel - w.first) * words(w.depth, w.pairs) * w.width * lanes + vector % w.width * lanes,
+          panel_width(w, panel, lanes)};
+}
+
+// Some rows of a matrix in words, `stride` apart.
+struct WordRows {
+  const float* first;
+  int64_t stride;
+};
+
+// Rounds `count` rows of `depth` to pairs of bfloat16.
+WordRows rounded_rows(const float* from, int64_t count, int64_t depth, const KernelTable& kernels) {
+  Scratch& scratch = Scratch::of_rows();
+  const int64_t stride = Scratch::bytes<int16_t>(depth) / static_cast<int64_t>(sizeof(int16_t));
+  scratch.reserve(Scratch::bytes<int16_t>(count * stride));
+  int16_t* to = scratch.take<int16_t>(count * stride);
+  for (int64_t row = 0; row < count; ++row)
+    kernels.round_row({from + row * depth, depth, to + row * stride, 0, nullptr});
+  return {reinterpret_cast<const float*>(to), stride / 2};
 }
 
 }  // namespace
@@ -26,7 +44,7 @@ VectorPlace vector_place(const Panels& w, int64_t vector, int64_t lanes) {
 Panels PackedLayer::forward_panels(const RecycledFloats& packed, int32_t stage, int64_t depth) const {
   const int64_t before = stage ? stage_floats(0, depth) : 0;
   float* data = packed.get() ? packed.get() + before : nullptr;  // not packed yet
-  return {data, depth, numbers.stage_gates(stage) * blocks(), numbers.stage_width(stage), 0, element_};
+  return {data, depth, numbers.stage_gates(stage) * blocks(), numbers.stage_width(stage), 0, element_, pairs_};
 }
 
 // Vectors of W^T for rows of W [G H, depth], into the panels of a stage whose data are `to`.
@@ -37,8 +55,9 @@ void PackedLayer::pack_vectors(const float* w, const Panels& panels, int32_t sta
     const int64_t block = vector / stage_gates;
     const int64_t rows = cell.has_weights(choices, gate) ? std::min(lanes, hidden - block * lanes) : 0;
     const VectorPlace place = vector_place(panels, vector, lanes);
-    kernels.transpose({w + (gate * hidden + block * lanes) * panels.depth, panels.depth, rows, panels.depth,
-                       to + place.offset, place.width});
+    WordRows from{w + (gate * hidden + block * lanes) * panels.depth, panels.depth};
+    if (pairs_) from = rounded_rows(from.first, rows, panels.depth, kernels);
+    kernels.transpose({from.first, from.stride, rows, words(panels.depth, pairs_), to + place.offset, place.width});
   }
 }
 
@@ -64,7 +83,7 @@ Panels PackedLayer::pack_panels(const float* w, int64_t depth, int32_t stage, Ra
 }
 
 PackedLayer::PackedLayer(const CellKernels& cell, const Choices& choices, int64_t input, int64_t hidden,
-                         const Weights& weights, const KernelTable& kernels)
+                         const Weights& weights, const KernelTable& kernels, bool pairs)
     : cell(cell),
       numbers(cell.numbers),
       choices(choices),
@@ -74,6 +93,8 @@ PackedLayer::PackedLayer(const CellKernels& cell, const Choices& choices, int64_
       has_bias(weights.b_ih != nullptr),
       kernels(kernels),
       weights_(weights),
+      pairs_(pairs),
+      element_(pairs ? Element::kBfloat16 : Element::kFloat32),
       bias_(2 * gates * pitch()) {
   const int64_t lanes = kernels.lanes, columns = gates * pitch();
   float* bias = bias_.get();
@@ -119,17 +140,24 @@ RecycledFloats PackedLayer::pack_backward(const std::vector<int32_t>& order, con
                                           const RecycledFloats& forward, int64_t columns, Team& team) const {
   const int64_t lanes = kernels.lanes, depth = static_cast<int64_t>(order.size()) * pitch();
   const Panels to{nullptr, depth, (columns + lanes - 1) / lanes, 3};
-  RecycledFloats packed(to.count() * depth * 3 * lanes);
-  // Row k of the layout: a row of W is read once, from its start to its end, and each panel gets its columns.
-  const auto copy = [&](int64_t k) {
+  const int64_t word_rows = words(depth, pairs_);
+  RecycledFloats packed(to.count() * word_rows * 3 * lanes);
+  const auto row_of = [&](int64_t k) -> const float* {
     const int32_t gate = order[static_cast<size_t>(k / pitch())];
     const int64_t unit = k % pitch();
-    const bool given = unit < hidden && cell.has_weights(choices, gate);
-    const float* from = w + (gate * hidden + unit) * columns;
+    return unit < hidden && cell.has_weights(choices, gate) ? w + (gate * hidden + unit) * columns : nullptr;
+  };
+  // Row k of the layout, in words: a row of W is read once, from its start to its end, and each panel gets its columns.
+  const auto copy = [&](int64_t k) {
+    const float *from = row_of(pairs_ ? 2 * k : k), *high = pairs_ ? row_of(2 * k + 1) : nullptr;
     for (int64_t panel = 0, first = 0; panel < to.count(); ++panel, first += 3 * lanes) {
-      const int64_t width = panel_width(to, panel, lanes), count = given ? std::min(width, columns - first) : 0;
-      float* out = packed.get() + panel * depth * 3 * lanes + k * width;
-      std::copy_n(from + first, count, out);
+      const int64_t width = panel_width(to, panel, lanes), count = from ? std::min(width, columns - first) : 0;
+      float* out = packed.get() + panel * word_rows * 3 * lanes + k * width;
+      if (pairs_ && count > 0) {
+        kernels.pair_rows({from + first, high ? high + first : nullptr, count, out});
+      } else {
+        std::copy_n(from + first, count, out);
+      }
       std::fill_n(out + count, width - count, 0.0f);
     }
   };
@@ -143,7 +171,7 @@ RecycledFloats PackedLayer::pack_backward(const std::vector<int32_t>& order, con
   };
   team.run([&](int index) {
     if (w) {
-      const Range own = share(depth, index, team.size());
+      const Range own = share(word_rows, index, team.size());
       for (int64_t k = own.begin; k < own.end; ++k) copy(k);
       return;
     }

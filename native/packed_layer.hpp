@@ -29,9 +29,10 @@ class PackedLayer {
   // Reads the weights where they are; the caller keeps them there, as they are, until `keep_packed` has been called. A
   // pass packs them when it first needs to. A single step mostly does not: one row reads them in their place, and
   // several rows pack a panel at a time. A layer that is not packed yet belongs to one call at a time. `kernels` stays
-  // with the layer: this is where the instruction set is chosen.
+  // with the layer: this is where the instruction set is chosen. With `pairs` all products are of pairs of bfloat16,
+  // to which weights and what multiplies them are rounded, summed in float32; everything else stays float32.
   PackedLayer(const CellKernels& cell, const Choices& choices, int64_t input, int64_t hidden, const Weights& weights,
-              const KernelTable& kernels);
+              const KernelTable& kernels, bool pairs = false);
   // Packs the weights and forgets where they were.
   void keep_packed(int threads);
   // The same for smaller weights, which come in the place of those that the constructor was given: only the forward
@@ -50,8 +51,10 @@ class PackedLayer {
   int64_t pitch() const { return blocks() * kernels.lanes; }                       // H rounded up to V
 
   // Of both weights together; from kFarBytes on no cache holds them.
-  int64_t weight_bytes() const { return gates * hidden * (input + hidden) * element_bytes(element_); }
+  int64_t weight_floats() const { return gates * hidden * (input + hidden); }
+  int64_t weight_bytes() const { return weight_floats() * element_bytes(element_); }
   Element element() const { return element_; }
+  bool multiplies_pairs() const { return pairs_; }
 
   // Forward: columns are the gate units of a stage. Backward: depth is padded gate units, all or those of a stage, and
   // columns are inputs or units.
@@ -68,10 +71,10 @@ class PackedLayer {
   WeightRows rows_ih(int32_t stage) const { return rows(weights_.w_ih, input, stage); }
   WeightRows rows_hh(int32_t stage) const { return rows(weights_.w_hh, hidden, stage); }
   Panels backward_ih() const {
-    return {backward_ih_.get(), gates * pitch(), (input + kernels.lanes - 1) / kernels.lanes, 3};
+    return {backward_ih_.get(), gates * pitch(), (input + kernels.lanes - 1) / kernels.lanes, 3, 0, element_, pairs_};
   }
   Panels backward_hh(int32_t stage) const {
-    return {backward_hh_[stage].get(), numbers.stage_gates(stage) * pitch(), blocks(), 3};
+    return {backward_hh_[stage].get(), numbers.stage_gates(stage) * pitch(), blocks(), 3, 0, element_, pairs_};
   }
   int64_t unit_panels() const { return (blocks() + 2) / 3; }  // of backward_hh: as many threads can share the units
 
@@ -142,7 +145,8 @@ class PackedLayer {
                                int64_t columns, Team& team) const;
 
   Weights weights_;  // null once they are kept packed
-  Element element_ = Element::kFloat32;
+  const bool pairs_;
+  Element element_;
   RecycledFloats bias_, scales_;
   mutable std::once_flag prepared_forward_, prepared_ih_, prepared_hh_[CellNumbers::kMostStages];
   mutable RecycledFloats forward_ih_, forward_hh_, backward_ih_, backward_hh_[CellNumbers::kMostStages];

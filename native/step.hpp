@@ -3,8 +3,8 @@
 #include <algorithm>
 #include <cassert>
 
-#include "integer_rows.hpp"
 #include "parallel.hpp"
+#include "rounded_rows.hpp"
 #include "schedule.hpp"
 #include "sequence.hpp"
 

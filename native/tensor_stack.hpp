@@ -16,6 +16,7 @@ struct ChosenCell {
   const KernelTable& kernels;
   const CellKernels& cell;
   Choices choices;
+  bool pairs;  // whether its products are of pairs of bfloat16
 };
 
 // The weights of L layers in D directions: for each w_ih, w_hh and, with bias, b_ih, b_hh. They are read where they
@@ -60,7 +61,8 @@ class StackWeights {
   std::shared_ptr<PackedLayer> layer(int64_t l, int64_t d) const {
     const size_t place = static_cast<size_t>(l * D + d);
     if (is_packed()) return packed_[place];
-    return std::make_shared<PackedLayer>(cell_.cell, cell_.choices, inputs(l), H, weights_[place], cell_.kernels);
+    return std::make_shared<PackedLayer>(cell_.cell, cell_.choices, inputs(l), H, weights_[place], cell_.kernels,
+                                         cell_.pairs);
   }
 
   const CellNumbers& numbers() const { return cell_.cell.numbers; }

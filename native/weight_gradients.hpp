@@ -2,6 +2,7 @@
 #pragma once
 #include "packed_layer.hpp"
 #include "parallel.hpp"
+#include "rounded_rows.hpp"
 
 namespace tidegate {
 
@@ -16,10 +17,15 @@ struct WeightSums {
 struct GateRows {
   const float* dgates;
   int64_t stride, rows;
-  float* panel;  // of the thread
-  bool add;      // to what the sums hold
+  float* room;  // of the thread: `weight_room` floats
+  bool add;     // to what the sums hold
   int index, size;
 };
+
+// For products over so many rows.
+inline int64_t weight_room(const PackedLayer& layer, int64_t rows) {
+  return WeightGradients::room_floats(rows, layer.kernels.lanes, layer.multiplies_pairs());
+}
 
 // The products that make the gradients of the weights of some gates; of which matrix is for the caller to say.
 inline WeightGradients weight_gradients(const PackedLayer& layer, const GateRows& in, int64_t gates) {
@@ -29,7 +35,8 @@ inline WeightGradients weight_gradients(const PackedLayer& layer, const GateRows
   call.depth = in.rows;
   call.hidden = layer.hidden;
   call.gates = layer.gates;
-  call.panel = in.panel;
+  call.pairs = layer.multiplies_pairs();
+  call.room = in.room;
   call.add = in.add;
   call.unit_tiles = share(gates * layer.pitch() / layer.kernels.unit_tile, in.index, in.size);
   return call;
@@ -41,8 +48,8 @@ inline void input_gradients(const PackedLayer& layer, const GateRows& in, const 
   if (dx) {
     const Panels w = layer.backward_ih();
     const Tiles tiles{in.rows, layer.kernels.tile_rows[3], in.index, in.size};
-    layer.kernels.gate_products(
-        {in.dgates, in.stride, layer.hidden, w, layer.input, dx, false, tiles, {0, w.count()}, {}});
+    multiply_gates({in.dgates, in.stride, layer.hidden, w, layer.input, dx, false, tiles, {0, w.count()}, nullptr, {}},
+                   layer.kernels);
   }
   WeightGradients call = weight_gradients(layer, in, layer.gates);
   call.rows = x;

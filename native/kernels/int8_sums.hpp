@@ -29,7 +29,7 @@ TIDEGATE_INLINE ivec add_pairs(ivec sum, shorts a, shorts b) {
 
 // acc += rows W.
 template <int M, int N, int P>
-__attribute__((noinline)) void accumulate(Tile<M, N, P>& acc, const Panels& w, const IntegerRows& from, int64_t row,
+__attribute__((noinline)) void accumulate(Tile<M, N, P>& acc, const Panels& w, const RoundedRows& from, int64_t row,
                                           int64_t panel) {
   ivec sums[P][M][N];
   TIDEGATE_UNROLL

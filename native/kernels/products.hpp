@@ -11,7 +11,7 @@ struct InputProductsBody {
   template <int M, int N, int P>
   __attribute__((noinline)) void run(int64_t row, int64_t panel) const {
     Tile<M, N, P> acc;
-    input_sums(acc, call.w_ih, call.bias, call.x, call.x_integers, nullptr, 0, row, panel);
+    input_sums(acc, call.w_ih, call.bias, call.x, call.x_rounded, nullptr, 0, row, panel);
     TIDEGATE_UNROLL
     for (int p = 0; p < P; ++p) {
       TIDEGATE_UNROLL
@@ -34,8 +34,6 @@ void input_products(const InputProducts& call) {
     run_panels<4, true>(body, call.tiles, call.w_ih, call.panels);
   }
 }
-
-constexpr int64_t kNearFloats = 64 * 1024;  // what stays in a core's own cache beside other things
 
 // Prefetches one of `parts` parts of M rows, in `times` goes.
 template <int M>
@@ -65,8 +63,13 @@ class Prefetch {
   int64_t at_once_ = 0, row_ = 0;
 };
 
+// Of gates in words: dgates themselves, or their pairs.
+template <class Number>
 struct GateProductsBody {
+  static constexpr int64_t kWords = words(kLanes, Number::kPairs);  // of a row of a block
   const GateProducts& call;
+  const float* gates;
+  int64_t stride;  // from one block to the next
   template <int M, int N, int P>
   __attribute__((noinline)) void run(int64_t row, int64_t panel) const {
     Tile<M, N, P> acc;
@@ -78,7 +81,7 @@ struct GateProductsBody {
         for (int n = 0; n < N; ++n) acc.at[p][m][n] = vec{};
       }
     }
-    const float* dgates = call.dgates + row * kLanes;
+    const float* dgates = gates + row * kWords;
     const float* w = panel_data(call.w, panel);
     const int64_t padded = (call.hidden + kLanes - 1) / kLanes * kLanes;
     const auto prefetch = [&](const Ahead& ahead) {
@@ -87,18 +90,19 @@ struct GateProductsBody {
     Prefetch<M> prefetches[] = {prefetch(call.ahead[0]), prefetch(call.ahead[1]), prefetch(call.ahead[2])};
     // Blocks of dgates lie pages apart, where no processor looks by itself; those of a large layer are prefetched.
     constexpr int64_t kAhead = 2;
-    const bool far = call.w.depth / kLanes * call.stride > kNearFloats;
+    const bool far = call.w.depth / kLanes * stride > WeightGradients::kNearFloats;
     for (int64_t k = 0, unit = 0; k < call.w.depth; k += kLanes) {
       if (far && k + kAhead * kLanes < call.w.depth) {
         TIDEGATE_UNROLL
-        for (int m = 0; m < M; ++m) __builtin_prefetch(dgates + kAhead * call.stride + m * kLanes);
+        for (int m = 0; m < M; ++m) __builtin_prefetch(dgates + kAhead * stride + m * kWords);
       }
       for (Prefetch<M>& one : prefetches) one.go_on();
       const int64_t left = call.hidden - unit;  // the padding of a gate's last block would add zeros
-      accumulate(
-          acc, [&](int m) { return dgates + m * kLanes; }, w, call.w.depth * 3 * kLanes, left < kLanes ? left : kLanes);
-      dgates += call.stride;
-      w += N * kLanes * kLanes;
+      accumulate<Number>(
+          acc, [&](int m) { return dgates + m * kWords; }, w, words(call.w.depth, Number::kPairs) * 3 * kLanes,
+          words(left < kLanes ? left : kLanes, Number::kPairs));
+      dgates += stride;
+      w += N * kWords * kLanes;
       unit = unit + kLanes == padded ? 0 : unit + kLanes;
     }
     TIDEGATE_UNROLL
@@ -116,14 +120,38 @@ struct GateProductsBody {
   }
 };
 
+#if defined(__AVX512F__)
+// Rounds dgates for products of pairs; what is beside them in their padding is 0.
+void round_gates(const GateProducts& call) {
+  const Tiles& tiles = call.tiles;
+  const int64_t padded = (call.hidden + kLanes - 1) / kLanes * kLanes, turn = tiles.every * tiles.height;
+  half_vec* to = reinterpret_cast<half_vec*>(call.room);
+  const float* from = call.dgates;
+  for (int64_t k = 0; k < call.w.depth; k += kLanes, from += call.stride, to += tiles.rows) {
+    const int64_t left = call.hidden - k % padded;
+    for (int64_t first = tiles.first * tiles.height; first < tiles.rows; first += turn) {
+      const int64_t end = first + tiles.height < tiles.rows ? first + tiles.height : tiles.rows;
+      for (int64_t row = first; row < end; ++row) to[row] = Bfloat16::round(load(from + row * kLanes, left));
+    }
+  }
+}
+#endif
+
 void gate_products(const GateProducts& call) {
-  run_panels<3, false>(GateProductsBody{call}, call.tiles, call.w, call.panels);
+#if defined(__AVX512F__)
+  if (call.w.pairs) {
+    round_gates(call);
+    const GateProductsBody<Bfloat16> body{call, call.room, call.tiles.rows * words(kLanes, true)};
+    return run_panels<3, false>(body, call.tiles, call.w, call.panels);
+  }
+#endif
+  run_panels<3, false>(GateProductsBody<Float32>{call, call.dgates, call.stride}, call.tiles, call.w, call.panels);
 }
 
 constexpr int kUnitTile = kRows < kLanes ? kRows : kLanes;
 
 // One tile of weight gradients: kUnitTile gate units by N vectors of columns, of which `rows` by `columns` are stored.
-template <int N>
+template <int N, class Number>
 __attribute__((noinline)) void weight_tile(const WeightGradients& call, const float* dgates, float* sums, int rows,
                                            int64_t columns) {
   // The sums will be there when the products are.
@@ -131,16 +159,17 @@ __attribute__((noinline)) void weight_tile(const WeightGradients& call, const fl
   for (int m = 0; call.add && m < rows; ++m)
     for (int64_t i = 0; i < stored; i += kLine) __builtin_prefetch(sums + m * call.columns + i, 1);
   vec acc[kUnitTile][N] = {};
-  const float* panel = call.panel;
-  for (int64_t k = 0; k < call.depth; ++k) {
+  const float* panel = call.room;
+  const int64_t depth = words(call.depth, Number::kPairs);
+  for (int64_t k = 0; k < depth; ++k) {
     vec row[N];
     TIDEGATE_UNROLL
     for (int n = 0; n < N; ++n) row[n] = load(panel + (k * N + n) * kLanes);
     TIDEGATE_UNROLL
     for (int m = 0; m < kUnitTile; ++m) {
-      const vec gradient = broadcast(dgates[k * kLanes + m]);
+      const vec gradient = Number::broadcast(dgates + k * kLanes + m);
       TIDEGATE_UNROLL
-      for (int n = 0; n < N; ++n) acc[m][n] = fma(gradient, row[n], acc[m][n]);
+      for (int n = 0; n < N; ++n) acc[m][n] = Number::add(acc[m][n], gradient, row[n]);
     }
   }
   TIDEGATE_UNROLL
@@ -155,47 +184,89 @@ __attribute__((noinline)) void weight_tile(const WeightGradients& call, const fl
   }
 }
 
-// The columns of one panel side by side, so that all tiles read them from one place in the nearest cache.
-template <int N>
-TIDEGATE_INLINE void pack_rows(const WeightGradients& call, int64_t column) {
-  const int64_t last = call.columns - column - (N - 1) * kLanes;
-  for (int64_t k = 0; k < call.depth; ++k) {
-    const float* from = call.rows[k] + column;
-    TIDEGATE_UNROLL
-    for (int n = 0; n < N; ++n)
-      store(call.panel + (k * N + n) * kLanes, load(from + n * kLanes, n == N - 1 ? last : kLanes));
+// Words of a vector of some rows: row k alone, or rows 2 k and 2 k + 1, of which the last may be missing. `row` loads.
+template <class Number, class Row>
+TIDEGATE_INLINE vec load_word(const Row& row, int64_t k, int64_t rows) {
+  if constexpr (Number::kPairs) {
+    return Number::pair(row(2 * k), 2 * k + 1 < rows ? row(2 * k + 1) : vec{});
+  } else {
+    return row(k);
   }
 }
 
-template <int N>
-TIDEGATE_INLINE void weight_panel(const WeightGradients& call, int64_t column, Range tiles) {
+// The columns of one panel side by side, so that all tiles read them from one place in the nearest cache.
+template <int N, class Number>
+TIDEGATE_INLINE void pack_rows(const WeightGradients& call, int64_t column) {
+  const int64_t last = call.columns - column - (N - 1) * kLanes, depth = words(call.depth, Number::kPairs);
+  for (int64_t k = 0; k < depth; ++k) {
+    TIDEGATE_UNROLL
+    for (int n = 0; n < N; ++n) {
+      const auto row = [&](int64_t i) { return load(call.rows[i] + column + n * kLanes, n == N - 1 ? last : kLanes); };
+      store(call.room + (k * N + n) * kLanes, load_word<Number>(row, k, call.depth));
+    }
+  }
+}
+
+// Blocks of dgates, those from `first` on, in words.
+struct GateWords {
+  const float* data;
+  int64_t stride, first;
+};
+
+// dgates themselves; or pairs of them, behind the panel.
+template <class Number>
+TIDEGATE_INLINE GateWords gate_words(const WeightGradients& call, Range blocks) {
+  if constexpr (!Number::kPairs) return {call.dgates, call.stride, 0};
+  const int64_t depth = words(call.depth, true);
+  float* const data = call.room + depth * 3 * kLanes;
+  for (int64_t block = blocks.begin; block < blocks.end; ++block) {
+    const auto row = [&](int64_t i) { return load(call.dgates + block * call.stride + i * kLanes); };
+    float* to = data + (block - blocks.begin) * depth * kLanes;
+    for (int64_t k = 0; k < depth; ++k) store(to + k * kLanes, load_word<Number>(row, k, call.depth));
+  }
+  return {data, depth * kLanes, blocks.begin};
+}
+
+template <int N, class Number>
+TIDEGATE_INLINE void weight_panel(const WeightGradients& call, const GateWords& gates, int64_t column, Range tiles) {
   const int64_t padded = (call.hidden + kLanes - 1) / kLanes * kLanes;
-  pack_rows<N>(call, column);
+  pack_rows<N, Number>(call, column);
   for (int64_t tile = tiles.begin; tile < tiles.end; ++tile) {
     const int64_t gate_unit = tile * kUnitTile, unit = gate_unit % padded, left = call.hidden - unit;
     const int64_t row = (gate_unit / padded + call.first_gate) % call.gates * call.hidden + unit;
     if (left <= 0) continue;  // padding
-    weight_tile<N>(call, call.dgates + gate_unit / kLanes * call.stride + gate_unit % kLanes,
-                   call.sums + row * call.columns + column, static_cast<int>(left < kUnitTile ? left : kUnitTile),
-                   call.columns - column);
+    weight_tile<N, Number>(call, gates.data + (gate_unit / kLanes - gates.first) * gates.stride + gate_unit % kLanes,
+                           call.sums + row * call.columns + column,
+                           static_cast<int>(left < kUnitTile ? left : kUnitTile), call.columns - column);
+  }
+}
+
+template <class Number>
+void weight_gradients_of(const WeightGradients& call) {
+  // tiles whose dgates stay in the near cache while all panels use them
+  constexpr int64_t kTiles = kLanes / kUnitTile;  // of a block
+  const int64_t at_once = WeightGradients::near_blocks(call.depth, kLanes) * kTiles;
+  for (Range tiles = {call.unit_tiles.begin, 0}; tiles.begin < call.unit_tiles.end; tiles.begin = tiles.end) {
+    tiles.end = tiles.begin / kTiles * kTiles + at_once;
+    if (tiles.end > call.unit_tiles.end) tiles.end = call.unit_tiles.end;
+    const GateWords gates = gate_words<Number>(call, {tiles.begin / kTiles, (tiles.end + kTiles - 1) / kTiles});
+    for (int64_t column = 0; column < call.columns; column += 3 * kLanes) {
+      if (call.columns - column > 2 * kLanes) {
+        weight_panel<3, Number>(call, gates, column, tiles);
+      } else if (call.columns - column > kLanes) {
+        weight_panel<2, Number>(call, gates, column, tiles);
+      } else {
+        weight_panel<1, Number>(call, gates, column, tiles);
+      }
+    }
   }
 }
 
 void weight_gradients(const WeightGradients& call) {
-  // tiles whose dgates stay in the near cache while all panels use them
-  const int64_t at_once = (kNearFloats / (call.depth * kLanes) + 1) * (kLanes / kUnitTile);
-  for (Range tiles = {call.unit_tiles.begin, 0}; tiles.begin < call.unit_tiles.end; tiles.begin = tiles.end) {
-    tiles.end = tiles.begin + at_once < call.unit_tiles.end ? tiles.begin + at_once : call.unit_tiles.end;
-    for (int64_t column = 0; column < call.columns; column += 3 * kLanes) {
-      if (call.columns - column > 2 * kLanes) {
-        weight_panel<3>(call, column, tiles);
-      } else if (call.columns - column > kLanes) {
-        weight_panel<2>(call, column, tiles);
-      } else {
-        weight_panel<1>(call, column, tiles);
-      }
-    }
-  }
+#if defined(__AVX512F__)
+  if (call.pairs) return weight_gradients_of<Bfloat16>(call);
+#endif
+  weight_gradients_of<Float32>(call);
 }
 
 void bias_gradients(const BiasGradients& call) {

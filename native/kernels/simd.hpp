@@ -11,7 +11,8 @@
 #include <arm_neon.h>
 #endif
 
-#define TIDEGATE_INLINE static inline __attribute__((always_inline))
+#define TIDEGATE_ALWAYS inline __attribute__((always_inline))
+#define TIDEGATE_INLINE static TIDEGATE_ALWAYS
 
 namespace {
 
@@ -61,6 +62,44 @@ TIDEGATE_INLINE vec fma(vec a, vec b, vec c) {
   return a * b + c;
 #endif
 }
+
+typedef int32_t unaligned_word __attribute__((aligned(2), may_alias));
+
+// The numbers that products are made of, one or two to a word: how a word is multiplied into a sum of float32, and what
+// a word is made from.
+struct Float32 {
+  static constexpr bool kPairs = false;
+  static TIDEGATE_ALWAYS vec add(vec sum, vec a, vec b) { return fma(a, b, sum); }
+  static TIDEGATE_ALWAYS vec broadcast(const float* word) { return ::broadcast(*word); }
+};
+
+#if defined(__AVX512F__)
+// Some processors of this set multiply pairs of bfloat16 (AVX512-BF16), and only they come here: in assembly, since the
+// compiler must not use those instructions elsewhere. Numbers below 1.2e-38 count as 0; NaN stays NaN.
+typedef uint16_t half_vec __attribute__((vector_size(kLanes * 2)));
+typedef uint32_t word_vec __attribute__((vector_size(kLanes * 4)));
+struct Bfloat16 {
+  static constexpr bool kPairs = true;
+  // sum + the product of the upper halves + that of the lower ones, each addition rounded
+  static TIDEGATE_ALWAYS vec add(vec sum, vec a, vec b) {
+    asm("vdpbf16ps %2, %1, %0" : "+v"(sum) : "v"(a), "v"(b));
+    return sum;
+  }
+  static TIDEGATE_ALWAYS vec broadcast(const float* word) {
+    return reinterpret_cast<vec>(*reinterpret_cast<const unaligned_word*>(word) - ivec{});
+  }
+  // to nearest, half to even
+  static TIDEGATE_ALWAYS half_vec round(vec value) {
+    half_vec rounded;
+    asm("vcvtneps2bf16 %1, %0" : "=v"(rounded) : "v"(value));
+    return rounded;
+  }
+  static TIDEGATE_ALWAYS vec pair(vec low, vec high) {
+    const auto widened = [](half_vec half) { return __builtin_convertvector(half, word_vec); };
+    return reinterpret_cast<vec>(widened(round(low)) | widened(round(high)) << 16);
+  }
+};
+#endif
 
 // mask ? yes : no, lane by lane; comparisons give 0 or -1 and are false for NaN.
 TIDEGATE_INLINE vec select(ivec mask, vec yes, vec no) { return mask ? yes : no; }

@@ -13,7 +13,8 @@
 namespace {
 
 using tidegate::Element;
-using tidegate::IntegerRows;
+using tidegate::Pairing;
+using tidegate::RoundedRows;
 using tidegate::Rounding;
 
 typedef int16_t shorts __attribute__((vector_size(kLanes * 4)));
@@ -118,7 +119,7 @@ TIDEGATE_INLINE shorts load_pairs(const int8_t* from) {
 
 // acc += rows W for int8 weights.
 template <int M, int N, int P>
-TIDEGATE_INLINE void accumulate_int8(Tile<M, N, P>& acc, const Panels& w, const IntegerRows& from, int64_t row,
+TIDEGATE_INLINE void accumulate_int8(Tile<M, N, P>& acc, const Panels& w, const RoundedRows& from, int64_t row,
                                      int64_t panel) {
 #if defined(__AVX512F__)
   if (from.dots) {
@@ -129,7 +130,29 @@ TIDEGATE_INLINE void accumulate_int8(Tile<M, N, P>& acc, const Panels& w, const 
   plain::accumulate(acc, w, from, row, panel);
 }
 
+#if defined(__AVX512F__)
+void round_to_bfloat16(const Rounding& call) {
+  for (int64_t i = 0; i < call.count; i += kLanes)
+    *reinterpret_cast<unaligned_half_shorts*>(call.to + i) =
+        reinterpret_cast<half_shorts>(Bfloat16::round(load(call.from + i, call.count - i)));
+}
+
+void pair_rows(const Pairing& call) {
+  for (int64_t i = 0; i < call.count; i += kLanes) {
+    const int64_t left = call.count - i;
+    const vec low = call.low ? load(call.low + i, left) : vec{}, high = call.high ? load(call.high + i, left) : vec{};
+    store(call.to + i, Bfloat16::pair(low, high), left);
+  }
+}
+constexpr auto kPairRows = pair_rows;
+#else
+constexpr auto kPairRows = static_cast<void (*)(const Pairing&)>(nullptr);
+#endif
+
 void round_row(const Rounding& call) {
+#if defined(__AVX512F__)
+  if (!call.scale) return round_to_bfloat16(call);
+#endif
   constexpr int32_t kInfinity = 0x7F800000;
   constexpr float kSmallest = 1e-30f;  // below, a scale would leave the range of float32
   ivec magnitudes{};  // as integers, their order is that of the numbers, with infinity and NaN at the end

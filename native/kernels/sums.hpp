@@ -31,17 +31,24 @@ TIDEGATE_INLINE void start_sums(Tile<M, N, P>& acc, const float* bias, const flo
 // acc += rows W, whatever numbers W is kept in.
 template <int M, int N, int P>
 TIDEGATE_INLINE void add_products(Tile<M, N, P>& acc, const Panels& w, const float* const* rows,
-                                  const IntegerRows& integers, int64_t row, int64_t panel) {
-  if (w.element == Element::kFloat32) {
-    accumulate(acc, [&](int m) { return rows[row + m]; }, panel_data(w, panel), w.depth * w.width * kLanes, w.depth);
-    return;
-  }
+                                  const RoundedRows& rounded, int64_t row, int64_t panel) {
+  const auto add = [&](auto number, const auto& address) {
+    using Number = decltype(number);
+    const int64_t depth = tidegate::words(w.depth, Number::kPairs);
+    accumulate<Number>(acc, address, panel_data(w, panel), depth * w.width * kLanes, depth);
+  };
+  if (w.element == Element::kFloat32) return add(Float32{}, [&](int m) { return rows[row + m]; });
+#if defined(__AVX512F__)
+  if (w.pairs)
+    return add(Bfloat16{},
+               [&](int m) { return reinterpret_cast<const float*>(rounded.data + (row + m) * rounded.stride); });
+#endif
   Tile<M, N, P> sums;  // not the tile itself, see `row_sums`
   copy(acc, sums);
   if (w.element == Element::kBfloat16) {
     accumulate_bfloat16(sums, w, rows + row, panel);
   } else {
-    accumulate_int8(sums, w, integers, row, panel);
+    accumulate_int8(sums, w, rounded, row, panel);
   }
   copy(sums, acc);
 }
@@ -49,10 +56,10 @@ TIDEGATE_INLINE void add_products(Tile<M, N, P>& acc, const Panels& w, const flo
 // The bias and x W_ih, or prepared products.
 template <int M, int N, int P>
 TIDEGATE_INLINE void input_sums(Tile<M, N, P>& acc, const Panels& w, const float* bias, const float* const* x,
-                                const IntegerRows& integers, const float* const* products, int64_t product_offset,
+                                const RoundedRows& rounded, const float* const* products, int64_t product_offset,
                                 int64_t row, int64_t panel) {
   start_sums(acc, bias, products, product_offset, row, panel, w.width);
-  if (!products) add_products(acc, w, x, integers, row, panel);
+  if (!products) add_products(acc, w, x, rounded, row, panel);
 }
 
 // Sums of a single row, from weights that are not packed.
@@ -79,7 +86,7 @@ TIDEGATE_INLINE void input_sums(Tile<M, N, P>& acc, const ForwardStep& step, int
       return;
     }
   }
-  input_sums(acc, step.w_ih, step.bias_x, step.x, step.x_integers, step.products, step.product_offset, row, panel);
+  input_sums(acc, step.w_ih, step.bias_x, step.x, step.x_rounded, step.products, step.product_offset, row, panel);
 }
 
 template <int M, int N, int P>
@@ -90,7 +97,7 @@ TIDEGATE_INLINE void recurrent_sums(Tile<M, N, P>& acc, const ForwardStep& step,
       return;
     }
   }
-  add_products(acc, step.w_hh, step.read, step.read_integers, row, panel);
+  add_products(acc, step.w_hh, step.read, step.read_rounded, row, panel);
 }
 
 // The bias of the recurrent half, where it has sums of its own.

@@ -23,8 +23,8 @@ struct Tile {
 // array in memory, and be written there in every round of the products' loop.
 #define TIDEGATE_UNROLL _Pragma("GCC unroll 16")
 
-// acc += rows[m][k] * panel[k] for k < depth. `row` gives the address of row m's first element.
-template <int M, int N, int P, class Row>
+// acc += rows[m][k] * panel[k] for k < depth, in words. `row` gives the address of row m's first word.
+template <class Number, int M, int N, int P, class Row>
 TIDEGATE_INLINE void accumulate(Tile<M, N, P>& acc, Row row, const float* panel, int64_t panel_stride, int64_t depth) {
   const float* rows[M];
   TIDEGATE_UNROLL
@@ -37,9 +37,9 @@ TIDEGATE_INLINE void accumulate(Tile<M, N, P>& acc, Row row, const float* panel,
       for (int n = 0; n < N; ++n) w[n] = load(panel + p * panel_stride + (k * N + n) * kLanes);
       TIDEGATE_UNROLL
       for (int m = 0; m < M; ++m) {
-        const vec a = broadcast(rows[m][k]);
+        const vec a = Number::broadcast(rows[m] + k);
         TIDEGATE_UNROLL
-        for (int n = 0; n < N; ++n) acc.at[p][m][n] = fma(a, w[n], acc.at[p][m][n]);
+        for (int n = 0; n < N; ++n) acc.at[p][m][n] = Number::add(acc.at[p][m][n], a, w[n]);
       }
     }
   }
@@ -129,7 +129,7 @@ TIDEGATE_INLINE int panel_width(const Panels& w, int64_t panel) {
   return left < w.width ? static_cast<int>(left) : w.width;
 }
 TIDEGATE_INLINE const float* panel_data(const Panels& w, int64_t panel) {
-  return w.data + (panel - w.first) * w.depth * w.width * kLanes;
+  return w.data + (panel - w.first) * tidegate::words(w.depth, w.pairs) * w.width * kLanes;
 }
 
 // Calls body.run<M, N, P>(first row, panel) for every tile of rows and every panel. Panels are the outer loop, so that

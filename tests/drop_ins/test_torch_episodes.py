@@ -243,7 +243,7 @@ def test_no_steps_at_all() -> None:
 
 
 def test_episodes_under_autocast() -> None:
-    """Torch's own code runs them then, with and without lengths."""
+    """They give the same, by whatever code runs them, with lengths and a state."""
     layer, x, episode_starts = GRU(I, H), torch.randn(T, B, I), marks(T, B)
     expected = layer(x, lengths=[T, 3, 0, 5], episode_starts=episode_starts)[0]
     with torch.autocast("cpu", torch.bfloat16):

@@ -83,6 +83,9 @@ class Call(NamedTuple):
 ISAS = tuple(_native.isas())
 """The instruction sets that run on this machine, best first."""
 
+BFLOAT16_ISAS = frozenset(filter(_native.multiplies_bfloat16, ISAS))
+"""Those of them that multiply bfloat16 here, two products in one instruction."""
+
 
 def isas() -> list[str]:
     """Returns the names of the instruction sets that run on this machine, best first."""

@@ -100,7 +100,7 @@ def torch_gradients(
     """
     again = torch.is_grad_enabled()
     x, *others = inputs
-    with torch.enable_grad(), twice_differentiable():
+    with torch.enable_grad(), twice_differentiable(), torch.autocast("cpu", enabled=False):
         y, finals = layer(x, tuple(others[:number_of_states]), others[number_of_states:])
         outputs = (y, *finals)
         wanted = [tensor for tensor, need in zip(inputs, needed, strict=True) if need]

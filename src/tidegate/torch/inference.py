@@ -93,8 +93,8 @@ def infer(
     return y.transpose(0, 1) if flipped else y, as_hx(finals)
 
 
-def _native_cell(cell: Cell) -> tuple[str, list[int], str]:
-    return cell.name, cell.places, default_isa()
+def _native_cell(cell: Cell) -> tuple[str, list[int], str, bool]:
+    return cell.name, cell.places, default_isa(), False
 
 
 def _sizes(module: RNNBase) -> tuple[int, int, int, int, bool]:

@@ -28,11 +28,13 @@ class Plan(NamedTuple):
         cell: The cell.
         batch: The rows.
         recompute_every: Steps of a segment whose gates the backward pass computes again; None keeps them all.
+        bfloat16: Whether what is multiplied is rounded to bfloat16, where the processor multiplies that.
     """
 
     cell: Cell
     batch: Batch
     recompute_every: int | None = None
+    bfloat16: bool = False
 
     @property
     def saved_values(self) -> int:
@@ -40,9 +42,9 @@ class Plan(NamedTuple):
         return _kernels.traced_values(self.cell, gates=self.cell.needs_trace and self.recompute_every is None)
 
     @property
-    def native_cell(self) -> tuple[str, list[int], str]:
-        """The cell and the instruction set, as native code calls them."""
-        return self.cell.name, self.cell.places, default_isa()
+    def native_cell(self) -> tuple[str, list[int], str, bool]:
+        """The cell, the instruction set and the products, as native code calls them."""
+        return self.cell.name, self.cell.places, default_isa(), self.bfloat16
 
     def torch_layer(self, x: Tensor, states: States, weights: Sequence[Tensor]) -> tuple[Tensor, States]:
         """Runs one layer by torch's own operations; no states stand for zeros."""

@@ -146,7 +146,7 @@ def _plan(
         episode_starts=None if episode_starts is None else episode_starts.numpy(),
         episode_state=options.episode_state,
     )
-    return Plan(cell, batch, options.recompute_every), sizes
+    return Plan(cell, batch, options.recompute_every, options.bfloat16), sizes
 
 
 def _check_saved(y: Tensor, saved: Tensor, K: int, sizes: checks.Sizes) -> None:

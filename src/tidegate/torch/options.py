@@ -22,6 +22,7 @@ class Options(NamedTuple):
         keep: Whether the forward pass keeps what the backward pass reads, which is otherwise computed again.
         need_dx: Whether the backward pass computes the gradient by x.
         need_dstates: Whether it computes those by the initial states, if there are any.
+        bfloat16: Whether what is multiplied is rounded to bfloat16, where the processor multiplies that.
     """
 
     cell: str
@@ -30,6 +31,7 @@ class Options(NamedTuple):
     keep: bool = False
     need_dx: bool = True
     need_dstates: bool = True
+    bfloat16: bool = False
 
     @property
     def text(self) -> str:
@@ -45,6 +47,8 @@ class Options(NamedTuple):
             parts.append("need_dx=False")
         if not self.need_dstates:
             parts.append("need_dstates=False")
+        if self.bfloat16:
+            parts.append("bfloat16=True")
         return ", ".join(parts)
 
     @classmethod
@@ -63,7 +67,7 @@ def _read(text: str) -> Options:
     given = dict(part.partition("=")[::2] for part in parts)
     for name in given:
         check_choice("an option", name, Options._fields[1:])
-    for name in ("keep", "need_dx", "need_dstates"):
+    for name in ("keep", "need_dx", "need_dstates", "bfloat16"):
         check_choice(name, given.get(name, "True"), ("True", "False"))
     every = int(given["recompute_every"]) if "recompute_every" in given else None
     check_recompute(every)
@@ -74,4 +78,5 @@ def _read(text: str) -> Options:
         keep=given.get("keep", "False") == "True",
         need_dx=given.get("need_dx", "True") == "True",
         need_dstates=given.get("need_dstates", "True") == "True",
+        bfloat16=given.get("bfloat16", "False") == "True",
     )

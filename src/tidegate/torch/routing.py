@@ -4,18 +4,19 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-import torch
 from torch import Tensor
 from torch.nn import RNNBase
 from torch.nn.utils.rnn import PackedSequence
 
 from tidegate.ops.cells import Cell
+from tidegate.torch.autocast import autocasts, unfit_autocast
 from tidegate.torch.cells import as_states
 from tidegate.torch.transforms import are_plain, transform, unfit_number, unfit_tensor, unsupported_transform
 
 UNFIT = "the shapes do not fit: torch's own checks say how"
 EMPTY = "input is empty"
 NATIVE = "float32 on the CPU"
+BFLOAT16 = "float32 on the CPU, with products in bfloat16 for autocast"
 
 
 @dataclass(slots=True)
@@ -27,11 +28,13 @@ class Route:
         reason: What decides it, in words.
         transform: What torch does with the call: "graph" for torch.compile, torch.export and dispatch modes, "func" for
             torch.func; None for nothing.
+        bfloat16: Whether native kernels round what they multiply to bfloat16, as autocast asks.
     """
 
     native: bool
     reason: str
     transform: str | None = field(default=None, repr=False, compare=False)
+    bfloat16: bool = field(default=False, repr=False, compare=False)
 
     def __bool__(self) -> bool:
         return self.native
@@ -51,14 +54,15 @@ def choose_route(module: RNNBase, cell: Cell, data: Any, hx: Any, weights: Seque
     tensor = data[0] if isinstance(data, PackedSequence) else data
     obstacle = (
         unsupported_transform()
-        or ("autocast is active" if torch.is_autocast_enabled("cpu") else None)
+        or unfit_autocast()
         or (f"proj_size is {module.proj_size}, native kernels do not project" if module.proj_size else None)
         or ("torch traces or transforms a packed sequence" if transformed and tensor is not data else None)
         or _unfit(module, tensor, hx, weights, plain=transformed is None)
         or misfit(module, cell, data, hx)
         or _misfit_weight(module, cell, weights)
     )
-    return Route(obstacle is None, obstacle or NATIVE, transformed)
+    bfloat16 = obstacle is None and autocasts()
+    return Route(obstacle is None, obstacle or (BFLOAT16 if bfloat16 else NATIVE), transformed, bfloat16)
 
 
 def _unfit(module: RNNBase, tensor: Any, hx: Any, weights: Sequence[Tensor], *, plain: bool) -> str | None:

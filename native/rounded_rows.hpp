@@ -1,5 +1,5 @@
-// The rows that int8 weights are multiplied with: each rounded to integers by a scale of its own, at its own step, so
-// that no other row or step has a part in it.
+// The rows that smaller weights are multiplied with: rounded to bfloat16, or for int8 to integers by a scale of their
+// own, at their own step, so that no other row or step has a part in it.
 #pragma once
 #include <algorithm>
 #include <cstdint>
@@ -18,18 +18,19 @@ inline int32_t most_of_row(int64_t depth) {
 
 class RowRounding {
  public:
-  explicit RowRounding(const Panels& w) : depth_(w.depth), needed_(w.element == Element::kInt8) {}
+  explicit RowRounding(const Panels& w) : depth_(w.depth), pairs_(w.pairs), integers_(w.element == Element::kInt8) {}
 
   int64_t bytes(int64_t rows) const {
-    return needed_ ? Scratch::bytes<int16_t>(rows * stride()) + Scratch::bytes<float>(rows) : 0;
+    return pairs_ || integers_ ? Scratch::bytes<int16_t>(rows * stride()) + Scratch::bytes<float>(rows) : 0;
   }
   // Rounds the rows of some tiles; there is room for all.
-  IntegerRows round(const float* const* rows, const Tiles& tiles, const KernelTable& kernels, Scratch& scratch) const {
-    if (!needed_ || !rows) return {};
+  RoundedRows round(const float* const* rows, const Tiles& tiles, const KernelTable& kernels, Scratch& scratch) const {
+    if (!(pairs_ || integers_) || !rows) return {};
     int16_t* data = scratch.take<int16_t>(tiles.rows * stride());
     float* scales = scratch.take<float>(tiles.rows);
     each_row(tiles, [&](int64_t row) {
-      kernels.round_row({rows[row], depth_, most_of_row(depth_), data + row * stride(), scales + row});
+      kernels.round_row({rows[row], depth_, data + row * stride(), integers_ ? most_of_row(depth_) : 0,
+                         integers_ ? scales + row : nullptr});
     });
     return {data, stride(), scales, uses_dots()};
   }
@@ -38,7 +39,7 @@ class RowRounding {
   int64_t stride() const { return Scratch::bytes<int16_t>(depth_) / static_cast<int64_t>(sizeof(int16_t)); }
 
   const int64_t depth_;
-  const bool needed_;
+  const bool pairs_, integers_;
 };
 
 // For one stage of a step.
@@ -46,8 +47,8 @@ inline void round_rows(ForwardStep& call, const KernelTable& kernels) {
   const RowRounding x(call.w_ih), read(call.w_hh);
   Scratch& scratch = Scratch::of_rows();
   scratch.reserve(x.bytes(call.tiles.rows) + read.bytes(call.tiles.rows));
-  call.x_integers = x.round(call.products ? nullptr : call.x, call.tiles, kernels, scratch);
-  call.read_integers = read.round(call.read, call.tiles, kernels, scratch);
+  call.x_rounded = x.round(call.products ? nullptr : call.x, call.tiles, kernels, scratch);
+  call.read_rounded = read.round(call.read, call.tiles, kernels, scratch);
 }
 
 // Input products of any number of rows, of which some at a time are rounded.
@@ -59,11 +60,22 @@ inline void multiply_inputs(InputProducts call, const KernelTable& kernels) {
   for (int64_t first = 0; first < all.rows; first += most) {
     call.tiles.rows = std::min(most, all.rows - first);
     scratch.reserve(x.bytes(call.tiles.rows));
-    call.x_integers = x.round(call.x, call.tiles, kernels, scratch);
+    call.x_rounded = x.round(call.x, call.tiles, kernels, scratch);
     kernels.input_products(call);
     call.x += call.tiles.rows;
     call.products += call.tiles.rows * call.pitch;
   }
+}
+
+// Products of the gradients of gates, with room for what is rounded of them.
+inline void multiply_gates(GateProducts call, const KernelTable& kernels) {
+  if (call.w.pairs) {
+    const int64_t floats = call.tiles.rows * words(call.w.depth, true);
+    Scratch& scratch = Scratch::of_rows();
+    scratch.reserve(Scratch::bytes<float>(floats));
+    call.room = scratch.take<float>(floats);
+  }
+  kernels.gate_products(call);
 }
 
 }  // namespace tidegate
