@@ -64,7 +64,7 @@ class Served:
     def features(self) -> int:
         """K, the numbers of a step of a sequence."""
         config: Any = self.model.config
-        return int(getattr(config, "features", config.input_size))
+        return int(getattr(config, "step_size", config.input_size))
 
     @property
     def steps_first(self) -> bool:
