@@ -144,6 +144,8 @@ class Served:
         model = self.model
         if isinstance(model, TextModel):
             return len(model.tokenizer.cut(row, model.config.max_length).ids)
+        if front_end := getattr(model, "front_end", None):
+            return int(front_end.count(len(row)))
         return len(row) if self.steps_first else int(row.shape[-1])
 
     def _explained(self, row: Any) -> bytes:
