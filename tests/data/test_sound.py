@@ -51,7 +51,8 @@ def test_wav_files_of_all_forms_hold_the_same_sound(tmp_path: Path, data: bytes)
     path = tmp_path / "a.wav"
     path.write_bytes(data)
     sound, rate = read_sound(path)
-    assert (rate, sound.dtype, sound.tolist()) == (8000, np.float32, [0.5, -0.25, 0.0, -1.0])
+    assert sound.dtype == np.float32
+    assert (rate, sound.tolist()) == (8000, [0.5, -0.25, 0.0, -1.0])
 
 
 def test_channels_become_their_mean_and_other_formats_are_read(tmp_path: Path) -> None:
