@@ -41,6 +41,7 @@ EXTRAS = {"torch", "pyarrow", "sklearn", "typer", "rich", "matplotlib", "fastapi
     "onnxruntime",
     "h5py",
     "keras",
+    "soundfile",
 }
 
 LONGEST_FUNCTION = 60

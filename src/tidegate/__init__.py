@@ -22,6 +22,7 @@ from tidegate.ops import isas as isas
 from tidegate.ops.threads import get_num_threads as get_num_threads
 from tidegate.ops.threads import set_num_threads as set_num_threads
 from tidegate.ops.trace import Trace as Trace
+from tidegate.sequences.logmel import LogMel as LogMel
 from tidegate.sequences.pooling import average as average
 from tidegate.sequences.pooling import compound as compound
 from tidegate.sequences.recurrent import Recurrent as Recurrent

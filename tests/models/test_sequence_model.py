@@ -96,6 +96,42 @@ def test_a_gap_is_refused_where_none_was_trained_on() -> None:
             method(sequences)
 
 
+SOUND = "logmel sample_rate=8000 n_mels=4 win_length=32 hop_length=16 n_fft=64"
+
+
+def make_sound_model() -> SequenceModel:
+    """A model of sound."""
+    return make_model(features=4, missing=(), frontend=SOUND)
+
+
+def test_a_model_of_sound_is_a_front_end_before_a_model_of_frames(tmp_path: Any) -> None:
+    """Saved or not, it computes what a model of frames does for the frames; int16 and floats are the same."""
+    model, path = make_sound_model(), tmp_path / "model.safetensors"
+    clips = [np.random.default_rng(b).normal(0, 3000, 50 * b).astype(np.int16) for b in range(5)]
+    frames = make_model(features=4, missing=())
+    model.save(path)
+    for other in (model, tidegate.load(path, SequenceModel), pickle.loads(pickle.dumps(model))):
+        assert other.config == model.config
+        expected = frames.scores([other.frames(clip) for clip in clips]).tobytes()
+        assert other.scores(clips).tobytes() == other.scores([clip / 32768 for clip in clips]).tobytes() == expected
+    assert len(model.frames(clips[1])) == 2
+    assert model.config.frontend == str(model.front_end)
+    assert model.config.feature_names == model.front_end.names  # type: ignore[union-attr]
+
+
+def test_a_model_of_sound_is_looked_into() -> None:
+    """One clip may be an array, and its steps are frames; several may be one array."""
+    model, clip = make_sound_model(), np.random.default_rng(0).normal(0, 0.1, 100)
+    assert model.explain(clip).contributions.shape == (5, 2)
+    assert model.explain(clip[:, None]).logits == pytest.approx(model.scores([clip])[0], abs=1e-5)
+    assert model.embed(np.stack([clip, clip])).x.shape == (5, 2, 4)
+    assert model.units([clip, clip]).steps == 10
+    with pytest.raises(ValueError, match=r"sequences\[1\] has nan at sample 0, expected floats whose full scale is 1"):
+        model.predict([clip, [np.nan]])
+    with pytest.raises(ValueError, match="the model reads no sound: it has no front-end"):
+        make_model().frames(clip)
+
+
 WRONG: dict[str, tuple[dict[str, Any], str]] = {
     "no features": ({"features": 0}, "features is 0, expected an integer of 1..65536"),
     "features by name": ({"features": "three"}, "features is 'three', expected an integer"),
@@ -104,6 +140,16 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
     "a truth value": ({"missing": (True,)}, "expected a tuple of indices 0..2"),
     "gaps twice": ({"missing": (1, 1)}, "expected ascending indices, each once"),
     "a layout": ({"layout": "time"}, "layout is 'time', expected one of 'steps_first', 'channels_first'"),
+    "another front-end": ({"frontend": "mfcc"}, "the front-end is 'mfcc', expected 'logmel'"),
+    "a front-end without a rate": ({"frontend": "logmel"}, "the samples a second are not known"),
+    "other bands": (
+        {"frontend": SOUND, "missing": ()},
+        "features=3, layout='steps_first', missing=.., expected 4 features",
+    ),
+    "gaps in sound": (
+        {"frontend": SOUND, "features": 4},
+        r"missing=\(1,\), expected 4 features as its front-end makes",
+    ),
     "too many": ({"features": 40_000, "missing": tuple(range(20_000))}, "input_size is 80000, expected 1..65536"),
 }
 

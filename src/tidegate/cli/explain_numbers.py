@@ -39,6 +39,7 @@ class ExplainedSeries(Explained):
             is from that of a sequence in which each feature has its median throughout.
         error: By how much that sum is off.
         numbers_after: The numbers of a regression after each step, float64 [T, C]; None for classes.
+        seconds: The middle of each frame of sound, float64 [T]; None for other sequences.
     """
 
     names: tuple[str, ...] = ()
@@ -46,6 +47,7 @@ class ExplainedSeries(Explained):
     by_feature: Array = field(default_factory=lambda: np.empty((0, 0)))
     error: float = 0.0
     numbers_after: Array | None = None
+    seconds: Array | None = None
     noun: str = "step"
 
     @property
@@ -100,6 +102,8 @@ class ExplainedSeries(Explained):
         record = {"features": list(self.names), "values": self.values.tolist(), "by_feature": self.by_feature.tolist()}
         if self.numbers_after is not None:
             record["after"] = self.numbers_after.tolist()
+        if self.seconds is not None:
+            record["seconds"] = self.seconds.tolist()
         return record
 
 
@@ -138,12 +142,20 @@ def explain_series(
         method,
         chosen if label is None else labels.index(label),
         names=config.feature_names,
-        values=np.asarray(sequence if config.layout == "steps_first" else sequence.T, np.float64),
+        values=np.asarray(_steps(model, sequence), np.float64),
         error=gradients.error,
         numbers_after=after,
+        seconds=model.front_end.seconds(np.arange(len(explanation.words))) if model.front_end else None,
     )
     inputs: Any = gradients.by_input
     return replace(explained, by_feature=_by_feature(explained.towards(inputs), config.missing, config.features))
+
+
+def _steps(model: SequenceModel, sequence: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Returns what the steps of a sequence hold, [T, K]: of sound the frames."""
+    if model.front_end:
+        return model.frames(sequence)
+    return sequence if model.config.layout == "steps_first" else sequence.T
 
 
 def _by_feature(by_input: Array, missing: tuple[int, ...], K: int) -> Array:
@@ -213,7 +225,11 @@ def draw_series(explained: ExplainedSeries, file: BinaryIO) -> None:
     after.set_ylabel(f"{'number' if explained.numbers_after is not None else 'P'}\nafter it")
     steps.bar(places, explained.contributions, width=0.86, color=[_colour(s) for s in explained.strengths])
     steps.axhline(0, color="0.5", linewidth=0.8)
-    steps.set(ylabel="step\ncounts", xlabel="step")
+    steps.set(ylabel="step\ncounts", xlabel="step" if explained.seconds is None else "seconds")
+    if explained.seconds is not None:
+        first, *others = explained.seconds
+        hop = others[0] - first if others else 0
+        steps.xaxis.set_major_formatter(lambda place, _: f"{first + (place - 1) * hop:.2f}")
     for axes in (*panels, after, steps):
         axes.spines[["top", "right"]].set_visible(False)
     figure.savefig(file, format="png", dpi=150)

@@ -95,6 +95,8 @@ def export(
         if target.path
     }
     network = tidegate.load(model)
+    if isinstance(network, tidegate.SequenceModel) and network.front_end:
+        note(f"the files read frames, not sound; what makes them: {network.front_end}")
     for each, place in places.items():
         show_facts(
             [("file", str(place)), *_written(each, network, place, streaming=streaming, name=name, weights=weights)]

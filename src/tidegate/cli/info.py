@@ -66,6 +66,9 @@ def _input(config: Architecture) -> str:
     """Describes a step of what a model reads that reads no texts."""
     if not isinstance(config, SequenceConfig):
         return f"{config.input_size} numbers per step"
+    if config.front_end:
+        column = f"column {config.columns[0]!r}, " * bool(config.columns)
+        return f"{column}sound of {config.front_end.sample_rate:,} samples a second, as {config.frontend}"
     gaps = f", {len(config.missing)} of which may be missing" if config.missing else ""
     named = f": {shortened(config.feature_names)}" if config.columns else ""
     return f"{config.features} features per step{gaps}{named}"

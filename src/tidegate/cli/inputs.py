@@ -1,6 +1,7 @@
 """What a model reads of a table, texts or sequences of numbers, and how well it does."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -19,6 +20,7 @@ from tidegate.models.metrics import score, score_numbers
 from tidegate.models.network import Network
 from tidegate.models.sequence_model import SequenceModel
 from tidegate.models.text_model import TextModel
+from tidegate.sequences.samples import as_sound
 from tidegate.training.labels import class_indices
 
 ALL = slice(None)
@@ -99,6 +101,7 @@ class Columns:
             key=self.key or config.key,
             time=self.time or config.time,
             labels=((self.label,) if self.label else targets) if need_label else (),
+            sound=config.front_end.sample_rate if config.front_end else None,
         )
 
     def check_texts(self) -> None:
@@ -155,7 +158,8 @@ def read_parts(
             yield Part(part.texts, part.columns, part.schema)
         return
     asked, first = columns.asked(model, need_label=False), 1
-    with texts.opened(source, kind, output) as (stream, found):
+    files: Any = asked.sound is not None and series.sound_files(source)  # of sound, no table
+    with nullcontext((source, kind)) if files else texts.opened(source, kind, output) as (stream, found):
         typed = output is not None and output.format.name == "parquet"
         for piece in series.stream(stream, asked, found, others=others, typed=typed):
             yield Part(checked_numbers(model, piece, first), piece.columns, piece.schema)
@@ -243,11 +247,14 @@ def checked_numbers(model: SequenceModel, piece: series.Series, first: int = 1) 
         first: The row of the first of them.
 
     Returns:
-        The sequences, [T, K]; one without a step has K features too, which a table of such sequences cannot tell.
+        The sequences, [T, K], or samples [N]; one without a step has K features too, which a table of such sequences
+        cannot tell.
 
     Raises:
         ValueError: A sequence has other features, a gap, or an infinite number; the message names it and the step.
     """
+    if model.front_end:
+        return [as_sound(f"row {row}", clip) for row, clip in enumerate(piece.sequences, first)]
     names, key = model.config.feature_names, piece.roles.key
     for b, sequence in enumerate(piece.sequences):
         if not len(sequence):

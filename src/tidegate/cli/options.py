@@ -92,8 +92,19 @@ COLUMN_OPTIONS = {
         ],
         None,
     ),
+    "frontend": Option(
+        Annotated[
+            str | None,
+            _option(
+                DATA,
+                'Of sound: "logmel", or with what is not standard, as "logmel sample_rate=8000 n_mels=64".',
+                metavar="TEXT",
+            ),
+        ],
+        None,
+    ),
 }
-"""What `tidegate.data.series.Asked` calls the same."""
+"""What `tidegate.data.series.Asked` calls the same, and what makes frames of sound."""
 
 ValidationOption = Annotated[
     str,

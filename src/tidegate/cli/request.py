@@ -33,6 +33,7 @@ class Request:
         settings: Fields of `Settings`, None for a dropout that is not given.
         run: Whether there are baselines and whether to resume, and the seconds between two checkpoints.
         output: The model's file.
+        frontend: What makes frames of sound; None if the sequences are none.
     """
 
     file: Path
@@ -45,6 +46,7 @@ class Request:
     settings: Mapping[str, Any]
     run: Any
     output: Path
+    frontend: str | None = None
 
     def settings_with(self, dropout: float) -> Settings:
         """Returns how to train, with a dropout where none is given."""

@@ -23,6 +23,7 @@ from tidegate.cli.train_numbers import refuse_words, train_numbers
 from tidegate.data import tables
 from tidegate.data.series import Asked, holds_series
 from tidegate.data.tables.columns import column_of
+from tidegate.sequences.logmel import LogMel
 from tidegate.text.tokenizer import PAD, UNK
 from tidegate.text.vectors import WordVectors
 from tidegate.text.vectors import read as read_vectors
@@ -65,7 +66,8 @@ def train(
 
     The answer of a text classifier is a sum over two parts, a recurrent network and n-grams, weighed on held-out texts.
     Before them, two baselines without gates are trained with the same head, the average and compounding. Sequences of
-    numbers are lists in a row, or rows with a --key; their baselines include a linear model on simple statistics.
+    numbers are lists in a row, or rows with a --key; their baselines include a linear model on simple statistics. Sound
+    is samples in a row, files that a column names, or a folder of files for each class, with --frontend logmel.
 
     Checkpoints are kept beside the model, in MODEL.checkpoint, until training ends. Ctrl-C, SIGTERM and SIGHUP stop it,
     and write the best model so far.
@@ -75,9 +77,12 @@ def train(
     target = outputs.output(output, [outputs.MODEL], [file, words.vectors, validation], overwrite=overwrite).path
     if threads:
         tidegate.set_num_threads(threads)
+    frontend = columns.pop("frontend")
     columns |= {"features": tuple(columns["features"] or ()), "labels": label and (o.joined(label),)}
-    asked = Asked(**{role: name for role, name in columns.items() if name})
-    request = Request(file, kind, asked, task, validation, cell_text(cell, choices), sizes, settings, run, target)
+    sound = (LogMel.rate_in(frontend) or 0) if frontend else None
+    asked = Asked(**{role: name for role, name in columns.items() if name}, sound=sound)
+    what = file, kind, asked, task, validation, cell_text(cell, choices)
+    request = Request(*what, sizes, settings, run, target, frontend)
     if asked.says_numbers or (text is None and holds_series(file, kind)):
         refuse_words({"text": text, **vars(words), **sizes, **settings}, request)
         train_numbers(request, began)

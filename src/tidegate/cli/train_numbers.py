@@ -16,6 +16,7 @@ from tidegate.cli.targets import columns_said, describe_targets, find_task, numb
 from tidegate.data import series, tables
 from tidegate.data.series.roles import shortened
 from tidegate.data.tables.label_names import label_name
+from tidegate.sequences.logmel import LogMel
 from tidegate.training.examples import SequenceExamples, prepare_sequences
 from tidegate.training.repeats import Repeats, find_repeats
 from tidegate.training.settings import VECTOR_DROPOUT
@@ -43,7 +44,8 @@ def train_numbers(request: Request, began: float) -> None:
         held: Any = request.share(nothing=True)
         if held is None:
             held = series.read(request.validation, table.roles.asked)
-        examples = prepare(table, task, held, settings.seed)
+        front_end = request.frontend and LogMel.of(request.frontend, table.roles.sound or None)
+        examples = prepare(table, task, held, settings.seed, front_end or None)
         repeats = repeats_of(table, examples, held)
     request.sizes.pop("embedding_size")
     run = request.run_of(examples, settings, columns_of(table))
@@ -101,7 +103,9 @@ def targets_of(table: series.Series, task: str) -> Any:
     return names
 
 
-def prepare(table: series.Series, task: str, validation: float | series.Series, seed: int) -> SequenceExamples:
+def prepare(
+    table: series.Series, task: str, validation: float | series.Series, seed: int, front_end: LogMel | None = None
+) -> SequenceExamples:
     """Makes what is trained on of a table, and refuses what cannot be meant.
 
     Args:
@@ -109,16 +113,19 @@ def prepare(table: series.Series, task: str, validation: float | series.Series, 
         task: "classification" or "regression".
         validation: The share to hold out, or other sequences to judge by.
         seed: Of the choice of what is held out.
+        front_end: What makes frames of sound; None if the sequences are none.
 
     Raises:
         ValueError: Labels are missing or no classes, or a feature copies them; or as for `prepare_sequences`.
     """
     targets = targets_of(table, task)
-    check_copies(table.sequences, targets, table.feature_names)
+    if front_end is None:
+        check_copies(table.sequences, targets, table.feature_names)
     held: Any = validation
     if isinstance(validation, series.Series):
         held = (validation.sequences, targets_of(validation, task))
-    examples = prepare_sequences(table.sequences, targets, task=task, validation=held, seed=seed)
+    how: Any = {"task": task, "validation": held, "seed": seed, "frontend": front_end}
+    examples = prepare_sequences(table.sequences, targets, **how)
     return replace(examples, labels=tuple(table.labels)) if task == "regression" else examples
 
 
@@ -151,6 +158,12 @@ def _label_texts(table: series.Series) -> list[str]:
 def describe_columns(table: series.Series, file: Path) -> None:
     """Says what the columns of a table were taken for."""
     roles = table.roles
+    if roles.sound is not None:
+        rate = f", {roles.sound:,} samples a second" if roles.sound else ""
+        say(f"sound: column {roles.features[0]!r}{rate}; {columns_said(roles.labels)} of {file}")
+        if roles.unused:
+            note(f"not used: {shortened(roles.unused)}")
+        return
     how = "a list in each row" if roles.key is None else f"told apart by column {roles.key!r}"
     order = f"the order of {roles.time!r}" if roles.time else "the order of the rows"
     said = f"sequences: {how}{f', in {order}' * (roles.key is not None)}"
@@ -171,13 +184,14 @@ def describe(examples: SequenceExamples, table: series.Series, repeats: Repeats)
 
 
 def _remarks(examples: SequenceExamples, table: series.Series, lengths: npt.NDArray[np.int64]) -> list[str]:
-    names, remarks = table.feature_names, []
+    remarks = []
     if examples.features.missing:
+        names = table.feature_names
         steps = np.concatenate(table.sequences)
         shares = [f"{names[k]!r} {np.isnan(steps[:, k]).mean():.1%}" for k in examples.features.missing]
         remarks.append(f"missing values, which the model learns to read: {', '.join(shares[:_SAID])}")
     if empty := int((lengths == 0).sum()):
         remarks.append(f"{plural(empty, 'sequence')} to train on without a step")
     if np.median(lengths) >= _LONG:
-        remarks.append("sequences are long: samples of sound, say, are learned better and faster as frames of features")
+        remarks.append("sequences are long: sound is learned better and faster as frames, with --frontend logmel")
     return remarks

@@ -1,6 +1,7 @@
 """Sequences that a conversion or an export is checked with, and what a model itself makes of them."""
 
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from math import prod
 from typing import Any
 
@@ -124,7 +125,10 @@ def _words(ids: Sequence, vocab_size: int) -> Words:
 
 
 def expanded(model: Network) -> Network:
-    """Returns a model with float32 weights: the numbers that weights of fewer bits stand for."""
+    """Returns a model with float32 weights, the numbers that fewer bits stand for; it reads frames, not sound."""
+    if isinstance(model, SequenceModel) and model.front_end:
+        config = replace(model.config, frontend=None, columns=())
+        return SequenceModel(config, model.arrays, model.metrics, model.versions)
     if not model.small:
         return model
     if isinstance(model, TextModel):

@@ -39,7 +39,10 @@ MAX_LABELS = 65_536
 _LARGEST = float(np.finfo(np.float32).max)
 
 # Written where they are not the standard ones, so that earlier versions read the rest.
-_OPTIONAL = ("task", "classes", "ngrams", "ngram_order", "ngram_letters", "columns", "key", "time", "target")
+_OPTIONAL = (
+    *("task", "classes", "ngrams", "ngram_order", "ngram_letters"),
+    *("columns", "key", "time", "target", "frontend"),
+)
 
 
 class CheckedArrays(dict[str, npt.NDArray[Any] | Compressed]):

@@ -1,11 +1,13 @@
 """The configurations: of a network that reads vectors, of one that scales features first, of one that reads texts."""
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from tidegate.models.architecture import LIMITS, Architecture
 from tidegate.ops.checks import Sizes, check_choice
 from tidegate.sequences.features import LAYOUTS
+from tidegate.sequences.logmel import LogMel
 from tidegate.sequences.pooling import NOTHING
 
 NGRAM_LIMITS = {"ngrams": 2**24, "ngram_order": 5, "ngram_letters": 2**24}
@@ -57,6 +59,8 @@ class SequenceConfig(Architecture):
         key: Column that told the sequences of a long table apart; None if a row held a whole sequence.
         time: Column that put the steps of a long table in order; None for the order of the rows.
         target: Column of the labels of a classifier. Those of a regression are its `labels`.
+        frontend: What makes the K numbers of sound, the text of a `LogMel`; sequences are samples [N] then. None where
+            sequences have the K numbers.
     """
 
     features: int
@@ -66,6 +70,7 @@ class SequenceConfig(Architecture):
     key: str | None = None
     time: str | None = None
     target: str | None = None
+    frontend: str | None = None
 
     input_letter = "I"
 
@@ -86,6 +91,7 @@ class SequenceConfig(Architecture):
             raise ValueError(f"missing is {str(missing)[:80]}, expected ascending indices, each once")
         check_choice("layout", self.layout, LAYOUTS)
         self._check_columns()
+        self._check_frontend()
         super().__post_init__()
 
     def _check_columns(self) -> None:
@@ -100,6 +106,25 @@ class SequenceConfig(Architecture):
             if not isinstance(getattr(self, role), str | None):
                 raise TypeError(f"{role} is {getattr(self, role)!r:.60}, expected the name of a column or None")
 
+    def _check_frontend(self) -> None:
+        if self.frontend is None:
+            return
+        front_end = LogMel.of(self.frontend)
+        object.__setattr__(self, "frontend", str(front_end))
+        if (front_end.n_mels, self.layout, self.missing) != (self.features, LAYOUTS[0], ()):
+            found = f"features={self.features}, layout={self.layout!r}, missing={str(self.missing)[:40]}"
+            raise ValueError(f"the model has {found}, expected {front_end.n_mels} features as its front-end makes them")
+
+    @cached_property
+    def front_end(self) -> LogMel | None:
+        """What makes the K numbers of sound."""
+        return LogMel.of(self.frontend) if self.frontend else None
+
+    @property
+    def step_size(self) -> int:
+        """Numbers of a step as sequences have them: K, or 1 of sound, whose steps are samples."""
+        return 1 if self.frontend else self.features
+
     @property
     def input_size(self) -> int:
         """I, the numbers of each vector that the stack or the pooling reads."""
@@ -107,7 +132,9 @@ class SequenceConfig(Architecture):
 
     @property
     def feature_names(self) -> tuple[str, ...]:
-        """Names of the K features: their columns, or those of one column with lists, or "0", "1", …."""
+        """Names of the K features: their columns, or those of one column with lists, or "0", "1", …; bands of sound."""
+        if self.front_end:
+            return self.front_end.names
         if len(self.columns) == self.features:
             return self.columns
         return tuple(f"{self.columns[0]}[{k}]" if self.columns else str(k) for k in range(self.features))

@@ -93,6 +93,11 @@ class Network(Inspected):
         return (NetworkPart(self.outputs, self.stack, features, self.summary, head),)
 
     @property
+    def reads_sound(self) -> bool:
+        """Whether its steps are samples of sound."""
+        return False
+
+    @property
     def most_steps(self) -> int | None:
         """The steps of a sequence that it reads; None for all."""
         return None
@@ -102,7 +107,8 @@ class Network(Inspected):
         """What tells it from other models where the state of a stream is restored, 16 bytes."""
         tokenizer = self.tokenizer.to_json() if self.tokenizer else ""
         gaps = getattr(self.config, "missing", ())
-        return model_id(f"{self.cell_name} {self.summary} {gaps} {tokenizer}", self._stored)
+        frontend = getattr(self.config, "frontend", None) or ""
+        return model_id(f"{self.cell_name} {self.summary} {gaps} {tokenizer}{frontend}", self._stored)
 
     def vectors_of(self, ids: Ids) -> Array:
         """Returns the vectors of words, float32 [..., I]; a network that reads vectors knows none."""

@@ -1,4 +1,4 @@
-"""A trained network that reads sequences of numbers as they are measured: features before a `Network`."""
+"""A trained network that reads sequences of numbers as they are measured, or sound: features before a `Network`."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -13,8 +13,10 @@ from tidegate.ops.checks import check
 from tidegate.sequences.embedded import Embedded
 from tidegate.sequences.features import Features, steps_first
 from tidegate.sequences.padding import as_floats, as_sequences
+from tidegate.sequences.samples import as_sound, is_one_clip
 from tidegate.stream.gaps import GapsPart
 from tidegate.stream.parts import StreamPart
+from tidegate.stream.sound import SoundPart
 
 
 class SequenceModel(Network):
@@ -23,6 +25,9 @@ class SequenceModel(Network):
     It scales the features and fills the gaps as `features` says, and has what a `Network` has. Sequences are a list of
     arrays [T, K], each with its own T, or one array [B, T, K]; [K, T] and [B, K, T] if the configuration says so. NaN
     stands for a missing value; one of a feature that was never missing in training is a ValueError.
+
+    A model of sound, whose configuration has a front-end, reads clips: samples [N] as `as_sound` takes them, in a list,
+    each with its own N, or one array [B, N]. Its steps, where they are looked into, are the frames of the front-end.
 
     Example:
         A model that averages temperatures, made by hand:
@@ -37,6 +42,7 @@ class SequenceModel(Network):
     Attributes:
         config: Features, cell, sizes, summary, task and labels.
         features: What becomes of the numbers of a step before the network reads them.
+        front_end: What makes the numbers of sound; None for a model that does not read sound.
     """
 
     config: SequenceConfig
@@ -63,6 +69,7 @@ class SequenceModel(Network):
         """
         super().__init__(config, arrays, metrics, versions)
         self.features = Features(self.arrays["features.center"], self.arrays["features.scale"], config.missing)
+        self.front_end = config.front_end
         if not (self.features.scale > 0).all():
             raise ValueError(f"features.scale has {self.features.scale.min()}, expected numbers above 0")
 
@@ -77,25 +84,29 @@ class SequenceModel(Network):
             TypeError: It is none of these.
             ValueError: A sequence has another number of features, or a number that is infinite or may not be missing.
         """
-        if isinstance(source, np.ndarray) and source.ndim == 2:
+        if is_one_clip(source) if self.front_end else isinstance(source, np.ndarray) and source.ndim == 2:
             source = [source]
-        return super().embed(source)
+        return super().embed(list(source) if self.front_end and isinstance(source, np.ndarray) else source)
 
     def check_vectors(self, name: str, source: Any, axes: str) -> Array:
         """Scales the steps of a stream, whose gaps are filled as it is read.
 
         Args:
             name: What errors call them.
-            source: Steps in the layout of the model, [T, K] or [K, T], or a single one, [K].
+            source: Steps in the layout of the model, [T, K] or [K, T], or a single one, [K]; or samples, [N] or [B, N].
             axes: Letters of the axes before the features, as they are where steps come first.
 
         Returns:
-            float32 [..., K], NaN where a value is missing.
+            float32 [..., K], NaN where a value is missing; of sound [..., 1], full scale 1.
 
         Raises:
             TypeError: They are no numbers.
             ValueError: As in `embed`.
         """
+        if self.front_end:
+            clips = source if axes == "B T" else [source]
+            sound = [as_sound(name, clip)[:, None] for clip in clips]
+            return np.stack(sound) if axes == "B T" else sound[0]
         array = as_floats(name, source)
         if self.config.layout == "channels_first" and "T" in axes and array.ndim >= 2:
             array = array.swapaxes(-1, -2)
@@ -106,8 +117,35 @@ class SequenceModel(Network):
     def stream_parts(self) -> tuple[StreamPart, ...]:
         """Returns the parts whose scores are added up, see `Network.stream_parts`."""
         [network] = super().stream_parts()
+        if self.front_end:
+            return (SoundPart(self.front_end, self.features, network),)
         return (GapsPart(self.features, network) if self.config.missing else network,)
 
+    @property
+    def reads_sound(self) -> bool:
+        """Whether its steps are samples of sound."""
+        return self.front_end is not None
+
+    def frames(self, clip: Any) -> Array:
+        """Makes the frames of a clip, as the network reads them before they are scaled.
+
+        Args:
+            clip: Samples [N], see `as_sound`.
+
+        Returns:
+            float32 [T, K].
+
+        Raises:
+            TypeError: They are no samples.
+            ValueError: The model reads no sound, or there are several channels or numbers that are no samples.
+        """
+        if not self.front_end:
+            raise ValueError("the model reads no sound: it has no front-end")
+        return self.front_end.frames(as_sound("clip", clip))
+
     def _vectors(self, sequences: Any) -> list[Array]:
+        if self.front_end:
+            clips = [as_sound(f"sequences[{b}]", clip) for b, clip in enumerate(sequences)]
+            return [self.features.read(f"sequences[{b}]", self.front_end.frames(clip)) for b, clip in enumerate(clips)]
         arrays, _ = as_sequences(steps_first(sequences, self.config.layout), self.config.features)
         return [self.features.read(f"sequences[{b}]", array) for b, array in enumerate(arrays)]

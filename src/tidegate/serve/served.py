@@ -64,7 +64,7 @@ class Served:
     def features(self) -> int:
         """K, the numbers of a step of a sequence."""
         config: Any = self.model.config
-        return int(getattr(config, "features", config.input_size))
+        return int(getattr(config, "step_size", config.input_size))
 
     @property
     def steps_first(self) -> bool:
@@ -144,6 +144,8 @@ class Served:
         model = self.model
         if isinstance(model, TextModel):
             return len(model.tokenizer.cut(row, model.config.max_length).ids)
+        if front_end := getattr(model, "front_end", None):
+            return int(front_end.count(len(row)))
         return len(row) if self.steps_first else int(row.shape[-1])
 
     def _explained(self, row: Any) -> bytes:

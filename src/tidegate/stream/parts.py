@@ -88,6 +88,7 @@ class Streamable(Protocol):
         model_id: Tells models apart, 16 bytes.
         tokenizer: What cuts its texts into words; None if it reads vectors.
         most_steps: The steps that it reads of a sequence; None for all.
+        reads_sound: Whether its steps are samples of sound.
     """
 
     @property
@@ -96,6 +97,8 @@ class Streamable(Protocol):
     def tokenizer(self) -> Tokenizer | None: ...  # noqa: D102
     @property
     def most_steps(self) -> int | None: ...  # noqa: D102
+    @property
+    def reads_sound(self) -> bool: ...  # noqa: D102
 
     def stream_parts(self) -> tuple[StreamPart, ...]:
         """Returns its parts, the one whose summary is the sequence's vector first.
@@ -227,7 +230,7 @@ class WordsPart:
 class StreamableStack:
     """A bare stack as a network that can be streamed."""
 
-    tokenizer, most_steps = None, None
+    tokenizer, most_steps, reads_sound = None, None, False
 
     def __init__(self, stack: Recurrent) -> None:
         """Takes a stack."""
@@ -272,7 +275,7 @@ def streamable(model: Streamable | Recurrent) -> Streamable:
 def piece_vectors(model: Streamable, piece: Any) -> Array:
     """Returns the steps of a piece of a stream of vectors, float32 [T, I]; see `Streamable.check_vectors`."""
     array = np.asarray(piece)
-    if array.ndim == 1 and array.size:
+    if array.ndim == 1 and array.size and not model.reads_sound:
         return model.check_vectors("piece", array, "")[None]
     return model.check_vectors("piece", array, "T")
 

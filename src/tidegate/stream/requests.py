@@ -75,7 +75,7 @@ class Request:
         if model.tokenizer:
             return cls(keys, list(given), **what)
         if isinstance(given, np.ndarray) and given.dtype != object:
-            if given.ndim == 2:
+            if given.ndim == 2 and not model.reads_sound:
                 return cls(keys, model.check_vectors("pieces", given, "B")[:, None], **what)
             return cls(keys, model.check_vectors("pieces", given, "B T"), **what)
         return cls(keys, [piece_vectors(model, piece) for piece in given], **what)

@@ -92,4 +92,4 @@ def _summed_up(examples: SequenceExamples) -> SequenceExamples:
         return replace(labelled, corpus=Corpus.from_rows(features.read(part, row) for row in rows[part]))
 
     parts = scaled("train", examples.train), scaled("validation", examples.validation)
-    return replace(examples, features=features, train=parts[0], validation=parts[1])
+    return replace(examples, features=features, frontend=None, train=parts[0], validation=parts[1])

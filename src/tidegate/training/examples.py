@@ -13,7 +13,9 @@ from tidegate.models.network import Network
 from tidegate.models.sequence_model import SequenceModel
 from tidegate.models.text_model import TextModel
 from tidegate.sequences.features import LAYOUTS, Features, steps_first
+from tidegate.sequences.logmel import LogMel
 from tidegate.sequences.padding import Sequences, as_sequences
+from tidegate.sequences.samples import as_sound
 from tidegate.text.tokenizer import Tokenizer, check_texts
 from tidegate.training.corpus import Corpus, Integers
 from tidegate.training.labels import Targets, numbers_of, targets_of
@@ -132,11 +134,13 @@ class SequenceExamples(Examples):
 
     Attributes:
         features: What was done to the numbers, measured on the sequences to train on.
-        layout: Of the sequences as they were given, see `SequenceConfig`.
+        layout: Of the sequences as they were given, see `SequenceConfig`, and so is the front-end.
+        frontend: What made the numbers of sound; None if there was none.
     """
 
     features: Features
     layout: str = LAYOUTS[0]
+    frontend: str | None = None
 
     def config(self, cell: str = CELL, **sizes: Any) -> SequenceConfig:
         """Describes a network for these sequences.
@@ -146,7 +150,7 @@ class SequenceExamples(Examples):
             sizes: Other fields of `SequenceConfig`; those of `SIZES` have their defaults there.
         """
         defaults = {name: size for name, size in SIZES.items() if name != "embedding_size"}
-        fixed = self._facts() | {"missing": self.features.missing, "layout": self.layout}
+        fixed = self._facts() | {"missing": self.features.missing, "layout": self.layout, "frontend": self.frontend}
         return SequenceConfig(cell=cell, features=len(self.features.center), **{**defaults, **sizes}, **fixed)
 
     def model(self, config: SequenceConfig, weights: Mapping[str, npt.NDArray[Any]], *facts: Any) -> SequenceModel:
@@ -211,6 +215,7 @@ def prepare_sequences(
     task: str = "classification",
     validation: float | tuple[Sequences, Sequence[Any]] = VALIDATION,
     layout: str = LAYOUTS[0],
+    frontend: str | LogMel | None = None,
     seed: int = 0,
 ) -> SequenceExamples:
     """Holds out a part of sequences of numbers, measures and scales the features, and turns labels into numbers.
@@ -223,6 +228,7 @@ def prepare_sequences(
         validation: The share of each class to hold out, or other sequences and labels to judge by; 0 to train on all,
             and to judge by the same.
         layout: "channels_first" where sequences are arrays [K, T], or one array [B, K, T].
+        frontend: A `LogMel`, or its text, if the sequences are sound: samples [N], see `as_sound`.
         seed: As in `prepare_texts`.
 
     Raises:
@@ -230,15 +236,30 @@ def prepare_sequences(
         ValueError: As in `prepare_texts`, or a sequence has another number of features, an infinite number, or misses
             one of a feature that is never missing where it is trained on.
     """
-    arrays, width = as_sequences(steps_first(sequences, layout))
+    front_end = None if frontend is None else LogMel.of(frontend)
+    arrays, width = _arrays(sequences, layout, front_end)
     if isinstance(validation, tuple):
-        validation = (as_sequences(steps_first(validation[0], layout), width)[0], validation[1])
+        validation = (_arrays(validation[0], layout, front_end, width)[0], validation[1])
     facts, parts = _parts(arrays, labels, task, validation, seed)
     features = Features.of(parts[0].sequences)
     facts |= _labelled(
         parts, lambda part: Corpus.from_rows(features.read(f"sequences[{b}]", array) for b, array in enumerate(part))
     )
-    return SequenceExamples(**facts, features=features, layout=layout)
+    return SequenceExamples(
+        **facts, features=features, layout=layout, frontend=None if front_end is None else str(front_end)
+    )
+
+
+def _arrays(
+    sequences: Sequences, layout: str, front_end: LogMel | None, width: int | None = None
+) -> tuple[list[Any], int]:
+    """Makes arrays [T, K] of sequences, or of sound, and returns K too."""
+    if front_end is None:
+        return as_sequences(steps_first(sequences, layout), width)
+    if layout != LAYOUTS[0]:
+        raise ValueError(f"layout is {layout!r}, but sound has no features to come first")
+    frames = [front_end.frames(as_sound(f"sequences[{b}]", clip)) for b, clip in enumerate(sequences)]
+    return frames, front_end.n_mels
 
 
 def _parts(

@@ -27,7 +27,14 @@ from tidegate.training.run import Run
 from tidegate.training.settings import VECTOR_DROPOUT, Settings
 
 TEXT_OPTIONS = ("vocab_size", "min_frequency", "max_length")
-_OTHERS = ("baselines", "layout", "parts", "sample_weight", "vectors")  # settings that are no field of anything
+_OTHERS = (
+    "baselines",
+    "frontend",
+    "layout",
+    "parts",
+    "sample_weight",
+    "vectors",
+)  # settings that are no field of anything
 _FOUND = {"classes", "features", "missing", "settings"}  # names of what is found in the data
 
 
@@ -73,7 +80,8 @@ def fit(
         settings: Fields of `Settings`, with a dropout of 0.1 for numbers; sizes, see `TextConfig` and `SequenceConfig`;
             `sample_weight`, how much each of the B counts in the loss, [B]; `vocab_size`, `min_frequency`, `max_length`
             and `vectors`, word vectors to start from, of texts; `parts` of a classifier of texts, such as "auto", as in
-            [The parts of a model](parts.md); `layout` of sequences, "channels_first" if they are [K, T]. With
+            [The parts of a model](parts.md); `layout` of sequences, "channels_first" if they are [K, T]; `frontend` of
+            sound, such as "logmel sample_rate=16000": sequences are samples [N] then, see `LogMel` and `as_sound`. With
             `baselines=True`, a warning says whether a simpler model is better, see `metrics["baselines"]`.
 
     Returns:
@@ -206,5 +214,5 @@ def _examples(data: Any, labels: Any, settings: dict[str, Any], **options: Any) 
     if isinstance(data, str) or (len(data) and isinstance(data[0], str)):
         limits = {name: settings.pop(name) for name in TEXT_OPTIONS if name in settings}
         return prepare_texts(data, labels, **limits, **options)
-    layout = {"layout": settings.pop("layout")} if "layout" in settings else {}
-    return prepare_sequences(data, labels, **layout, **options)
+    how = {name: settings.pop(name) for name in ("layout", "frontend") if name in settings}
+    return prepare_sequences(data, labels, **how, **options)

@@ -14,7 +14,7 @@ from tidegate.data.series.table import Array, Series
 from tidegate.data.series.ts import read_ts
 from tidegate.data.tables.containers import Source
 
-_READERS: dict[str, Callable[[Path], tuple[Any, Any]]] = {".ts": read_ts, ".npz": read_npz}
+_READERS: dict[str, Callable[..., tuple[Any, Any]]] = {".ts": read_ts, ".npz": read_npz}
 
 
 def is_archive(source: Source) -> bool:
@@ -35,8 +35,11 @@ def read_archive(path: Path, asked: Asked, *, need_label: bool, first: int = 1) 
         OSError: The file cannot be read.
         ValueError: It is damaged or has no sequence, there are no labels where they are needed, or no such columns.
     """
-    sequences, labels = _READERS[path.suffix.lower()](path)
-    return _chosen(_as_table(sequences, labels, need_label=need_label, first=first), asked)
+    suffix = path.suffix.lower()
+    typed = {"typed": True} if asked.sound is not None and suffix == ".npz" else {}
+    sequences, labels = _READERS[suffix](path, **typed)
+    found = _chosen(_as_table(sequences, labels, need_label=need_label, first=first), asked)
+    return replace(found, roles=replace(found.roles, sound=asked.sound))
 
 
 def _as_table(sequences: list[Array], labels: Any, *, need_label: bool, first: int) -> Series:

@@ -36,8 +36,8 @@ def _is_list(kind: Any) -> bool:
     return any(getattr(pa.types, f"is_{name}")(kind) for name in names)
 
 
-def numbers_of_array(array: Any, name: str) -> Array:
-    """Reads an array of numbers, see `cells.numbers_of`.
+def numbers_of_array(array: Any, name: str, *, typed: bool = False) -> Array:
+    """Reads an array of numbers, see `cells.numbers_of`; in their own type if they shall be typed.
 
     Raises:
         ValueError: It is of another type.
@@ -59,7 +59,7 @@ def numbers_of_array(array: Any, name: str) -> Array:
     if pa.types.is_decimal(array.type):
         array = array.cast(pa.float64())
     numbers = array.to_numpy(zero_copy_only=False)
-    floats: Array = numbers.astype(np.result_type(numbers.dtype, np.float32), copy=False)
+    floats: Array = numbers if typed else numbers.astype(np.result_type(numbers.dtype, np.float32), copy=False)
     return floats
 
 
@@ -87,19 +87,19 @@ def times_of_array(array: Any, name: str, first_row: int) -> Times:
     return Times("numbers", times)
 
 
-def lists_of_array(array: Any, name: str, first_row: int) -> Iterator[Array]:
-    """Yields the sequence of each row, [T] or [T, K], see `cells.steps_of`.
+def lists_of_array(array: Any, name: str, first_row: int, *, typed: bool = False) -> Iterator[Array]:
+    """Yields the sequence of each row, [T] or [T, K], see `cells.steps_of`; in their own type if they shall be typed.
 
     Raises:
         ValueError: A row has no list, or its steps have different numbers of features.
     """
     chunks = array.chunks if isinstance(array, pa.ChunkedArray) else [array]
     for chunk in filter(len, chunks):  # numpy would cut one of no rows into a piece
-        yield from _lists_of_chunk(chunk, name, first_row)
+        yield from _lists_of_chunk(chunk, name, first_row, typed=typed)
         first_row += len(chunk)
 
 
-def _lists_of_chunk(chunk: Any, name: str, first_row: int) -> Iterator[Array]:
+def _lists_of_chunk(chunk: Any, name: str, first_row: int, *, typed: bool) -> Iterator[Array]:
     if chunk.null_count:
         row = first_row + chunk.is_null().to_pylist().index(True)
         raise ValueError(f"row {row} of column {name!r} holds no sequence")
@@ -107,7 +107,7 @@ def _lists_of_chunk(chunk: Any, name: str, first_row: int) -> Iterator[Array]:
     ends = np.cumsum(lengths)
     steps = chunk.flatten()
     if not _is_list(steps.type):
-        yield from np.split(numbers_of_array(steps, name), ends[:-1])
+        yield from np.split(numbers_of_array(steps, name, typed=typed), ends[:-1])
         return
     widths = compute.list_value_length(steps).to_numpy(zero_copy_only=False)
     for row, end in enumerate(ends):
@@ -117,7 +117,10 @@ def _lists_of_chunk(chunk: Any, name: str, first_row: int) -> Iterator[Array]:
                 f"row {first_row + row} of column {name!r} holds lists of different lengths, expected one number for "
                 f"each feature"
             )
-    numbers, starts = numbers_of_array(steps.flatten(), name), np.concatenate([[0], np.cumsum(widths)]).astype(np.int64)
+    numbers, starts = (
+        numbers_of_array(steps.flatten(), name, typed=typed),
+        np.concatenate([[0], np.cumsum(widths)]).astype(np.int64),
+    )
     for row, end in enumerate(ends):
         first = end - lengths[row]
         yield numbers[starts[first] : starts[end]].reshape(int(lengths[row]), -1 if lengths[row] else 0)

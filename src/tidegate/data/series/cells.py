@@ -203,6 +203,29 @@ def steps_of(value: Any, place: str) -> Array:
     return array.astype(np.result_type(array.dtype, np.float32), copy=False)
 
 
+def samples_of(value: Any, place: str) -> npt.NDArray[Any]:
+    """Makes an array of the samples of one clip, whole numbers as int16 where they fit.
+
+    Args:
+        value: A list of numbers.
+        place: Where it stands, for errors.
+
+    Raises:
+        ValueError: It is no such list, or a sample is missing.
+    """
+    if not isinstance(value, list | tuple | np.ndarray):
+        found = "no clip" if value is None else f"{value!r:.40}, expected samples or the name of a sound file"
+        raise ValueError(f"{place} holds {found}")  # noqa: TRY004 - a mistake in a file
+    try:
+        array = np.array(value)
+    except ValueError:
+        array = np.array(None)
+    if array.dtype.kind not in "fiu" or array.ndim not in {1, 2}:
+        raise ValueError(f"{place} holds {value!r:.60}, expected samples")
+    fits = array.dtype == np.int64 and array.size and np.iinfo(np.int16).min <= array.min() <= array.max() < 1 << 15
+    return array.astype(np.int16) if fits else array
+
+
 def _with_gaps(value: Any, place: str) -> Array:
     """Makes an array of numbers among which there is None."""
     try:

@@ -33,6 +33,19 @@ def lists_of(column: Any, name: str, first_row: int) -> Iterator[Array]:
         yield cells.steps_of(value, f"row {row} of column {name!r}")
 
 
+def samples_of(column: Any, name: str, first_row: int) -> Iterator[Any]:
+    """Yields what each cell of a column of sound holds: samples [N] in their type, or the name of a file.
+
+    Raises:
+        ValueError: A cell holds neither.
+    """
+    if _is_arrow(column) and _arrow().look_of(column.type) == "lists":
+        yield from _arrow().lists_of_array(column, name, first_row, typed=True)
+        return
+    for row, value in enumerate(column.to_pylist() if _is_arrow(column) else column, first_row):
+        yield value if isinstance(value, str) else cells.samples_of(value, f"row {row} of column {name!r}")
+
+
 def _is_arrow(column: Any) -> bool:
     return not isinstance(column, list | tuple | np.ndarray)
 

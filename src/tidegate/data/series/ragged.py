@@ -16,8 +16,12 @@ VALUES, LENGTHS, LABELS = ("values", "x", "X", "data"), ("lengths",), ("labels",
 _LARGEST = 1 << 36  # bytes that a file may unpack to
 
 
-def read_npz(path: Path) -> tuple[list[Array], npt.NDArray[Any] | None]:
+def read_npz(path: Path, *, typed: bool = False) -> tuple[list[Array], npt.NDArray[Any] | None]:
     """Reads a file: `values` [N, K] or [N] and `lengths` [B], or `values` [B, T, K]; maybe `labels` [B] or [B, C].
+
+    Args:
+        path: The file.
+        typed: Whether numbers stay in their type, as those of sound do.
 
     Returns:
         Arrays [T, K], and the labels.
@@ -32,7 +36,7 @@ def read_npz(path: Path) -> tuple[list[Array], npt.NDArray[Any] | None]:
         raise ValueError(f"the arrays are {', '.join(arrays) or 'none'}, expected values, and lengths")
     if values.dtype.kind not in "fiub":
         raise ValueError(f"values has dtype {values.dtype}, expected numbers")
-    values = values.astype(np.result_type(values.dtype, np.float32), copy=False)
+    values = values if typed else values.astype(np.result_type(values.dtype, np.float32), copy=False)
     if lengths is None and values.ndim != 3:
         raise ValueError(f"values has shape {values.shape}, expected [B, T, K], or [N, K] with lengths [B]")
     sequences = list(values) if lengths is None else _cut(values, lengths)

@@ -3,7 +3,7 @@
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
 
@@ -11,6 +11,7 @@ from tidegate.data.series.archives import is_archive, read_archive
 from tidegate.data.series.listed import sequences_of
 from tidegate.data.series.long import LongTable
 from tidegate.data.series.roles import Asked, Looks, Roles, find_roles, reads_as_series
+from tidegate.data.series.sound import Clips, read_files, sound_files
 from tidegate.data.series.table import NOTHING, Series, joined, looks_of, looks_of_block, whole
 from tidegate.data.tables.containers import Source
 from tidegate.data.tables.folders import sources_of
@@ -31,7 +32,8 @@ def read(
 
     Args:
         source: A file of a kind that `tables.read` reads, an open binary stream, a folder, or a pattern such as
-            `data/*.parquet`; the rows of a key of a long table may stand in several files.
+            `data/*.parquet`; the rows of a key of a long table may stand in several files. If sound is asked for, also
+            a file of sound, or a folder with a folder of them for each class.
         asked: What is known of the columns; the others are guessed, see `roles.find_roles`. Of several files, the first
             one with rows says what the columns are.
         kind: As in `tables.stream`.
@@ -82,8 +84,11 @@ def stream(
     """
     if kind is not None and kind not in KINDS:
         raise ValueError(f"the kind of table is {kind!r}, expected one of {', '.join(KINDS)}")
+    if asked.sound is not None and (files := sound_files(source)):
+        yield from read_files(files, Path(source), asked, need_label=need_label, size=size)  # type: ignore[arg-type]
+        return
     sources = sources_of(source)
-    roles, table, count = None, None, 0
+    roles, table, count, clips = None, None, 0, None if asked.sound is None else Clips(asked.sound, Path())
     for each in sources:
         with _named(each):
             if kind is None and is_archive(each):
@@ -101,7 +106,9 @@ def stream(
             if missing := next((name for name in roles.needed if name not in found.looks.by_name), None):
                 raise ValueError(f"there is no column {missing!r}, which other files have")
             if table is None:
-                yield from _listed(found, roles, size, others=others, typed=typed)
+                if clips:
+                    clips.folder = Path(name_of(each)).parent
+                yield from _listed(found, roles, size, clips, others=others, typed=typed)
                 continue
             table.begin("" if sources == [source] else str(each))
             for block in found.blocks(_LONG_ROWS, roles.needed):
@@ -148,12 +155,18 @@ def _look_into(source: Source, kind: str | None, *, size: int | None, typed: boo
     return _Found(looks_of(_sampled(first), None), known, lambda size, names=None: chain([first], pieces))
 
 
-def _listed(found: _Found, roles: Roles, size: int | None, *, others: bool, typed: bool) -> Iterator[Series]:
+def _listed(
+    found: _Found, roles: Roles, size: int | None, clips: Clips | None, *, others: bool, typed: bool
+) -> Iterator[Series]:
     """Reads a table with a sequence a row."""
     first_row, known = 1, found.known
     for block in found.blocks(size, None if others else roles.needed):
         columns = known.completed(block) if known and others else block
-        sequences = sequences_of(columns, roles.features, first_row)
+        if clips:
+            sequences = clips.of_column(columns[roles.features[0]], roles.features[0], first_row)
+            roles = replace(roles, sound=clips.rate)
+        else:
+            sequences = sequences_of(columns, roles.features, first_row)
         labels = {name: plain_values(columns[name]) for name in roles.labels}
         columns = known.typed(columns) if known and typed else columns
         if not typed:

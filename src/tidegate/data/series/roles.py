@@ -16,6 +16,9 @@ KEY_NAMES = (
 TIME_NAMES = (("time", "timestamp", "datetime", "ts"), ("t", "step", "frame", "date", "seconds", "time_ms", "time_s"))
 """Names of columns of times, surest first."""
 
+SOUND_SUFFIXES = (".wav", ".flac", ".ogg", ".opus", ".mp3", ".aif", ".aiff", ".au")
+"""Suffixes of files of sound."""
+
 _LOOKS = {"lists": "lists of numbers", "number": "numbers", "time": "times", "text": "text", "": "something else"}
 _SAMPLE = 1000  # values that a guess looks at
 _MOSTLY = 0.9  # share of numbers from which the other cells of a column are mistakes, which reading it reports
@@ -33,17 +36,19 @@ class Asked:
         key: Column that tells the sequences of a long table apart; None where it is not said.
         time: Column of times; None where it is not said.
         labels: Columns of what is to be predicted; none to guess it.
+        sound: Samples a second if the sequences are sound, 0 to go by its files; None if they are none.
     """
 
     features: tuple[str, ...] = ()
     key: str | None = None
     time: str | None = None
     labels: tuple[str, ...] = ()
+    sound: int | None = None
 
     @property
     def says_numbers(self) -> bool:
         """Whether it is said that the table holds numbers."""
-        return bool(self.features or self.key or self.time)
+        return bool(self.features or self.key or self.time or self.sound is not None)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,6 +61,7 @@ class Roles:
         time: Column by which the steps of a long table are put in order; None for the order of the rows.
         labels: Columns of what is to be predicted; none if it is not needed.
         unused: The other columns.
+        sound: As in `Asked`; 0 where it is not known.
     """
 
     features: tuple[str, ...]
@@ -63,11 +69,12 @@ class Roles:
     time: str | None = None
     labels: tuple[str, ...] = ()
     unused: tuple[str, ...] = ()
+    sound: int | None = None
 
     @property
     def asked(self) -> Asked:
         """What to ask another table for, so that it is read in the same way."""
-        return Asked(features=self.features, key=self.key, time=self.time, labels=self.labels)
+        return Asked(features=self.features, key=self.key, time=self.time, labels=self.labels, sound=self.sound)
 
     @property
     def needed(self) -> tuple[str, ...]:
@@ -129,6 +136,8 @@ def find_roles(looks: Looks, asked: Asked, *, need_label: bool) -> Roles:
     for name in (*asked.features, asked.key, asked.time, *asked.labels):
         if name is not None and name not in looks.by_name:
             raise ValueError(f"there is no column {name!r}; {looks.listed()}")
+    if asked.sound is not None:
+        asked = replace(asked, features=(_find_sound(looks, asked),))
     key = asked.key or (None if _holds_lists(looks, asked) else _guess_key(looks, asked))
     time = asked.time or (_by_name(looks, TIME_NAMES, {key, *asked.labels, *asked.features}) if key else None)
     if asked.time and not key:
@@ -139,7 +148,7 @@ def find_roles(looks: Looks, asked: Asked, *, need_label: bool) -> Roles:
     labels = asked.labels or (_guess_labels(looks, free, long=key is not None) if need_label else ())
     features = asked.features or _guess_features(looks, {key, time, *labels}, long=key is not None)
     _check_apart(features=features, key=[key], time=[time], label=labels)
-    roles = Roles(features=tuple(features), key=key, time=time, labels=tuple(labels))
+    roles = Roles(features=tuple(features), key=key, time=time, labels=tuple(labels), sound=asked.sound)
     return Roles(**vars(roles) | {"unused": tuple(name for name in looks.by_name if name not in roles.needed)})
 
 
@@ -154,6 +163,36 @@ def _holds_lists(looks: Looks, asked: Asked) -> bool:
     if asked.features:
         return all(looks.by_name.get(name) != "number" for name in asked.features)
     return bool(looks.those("lists"))
+
+
+def _find_sound(looks: Looks, asked: Asked) -> str:
+    """Finds the column of clips: lists of samples, or names of files.
+
+    Raises:
+        ValueError: There is none or several, or rows are said to be steps.
+    """
+    if asked.key or asked.time:
+        raise ValueError("a row of sound holds a whole clip, or the name of its file: leave --key and --time out")
+    found = (
+        [*asked.features]
+        or looks.those("lists")
+        or [
+            name
+            for name in looks.those("text")
+            if all(is_sound_file(str(value)) for value in looks.sample[name] if value)
+        ]
+    )
+    if len(found) != 1 or looks.by_name[found[0]] in {"number", "time"}:
+        raise ValueError(
+            f"there are {len(found)} columns of samples or of names of sound files, expected one: name it with "
+            f"--features; {looks.listed()}"
+        )
+    return found[0]
+
+
+def is_sound_file(name: str) -> bool:
+    """Whether a name is that of a file of sound, by its suffix."""
+    return name.lower().endswith(SOUND_SUFFIXES)
 
 
 def _guess_key(looks: Looks, asked: Asked) -> str:

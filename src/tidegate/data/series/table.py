@@ -67,7 +67,7 @@ def joined(parts: list[Series]) -> Series:
     """
     roles = parts[0].roles
     sequences = [sequence for part in parts for sequence in part.sequences]
-    if len(roles.features) == 1:
+    if len(roles.features) == 1 and roles.sound is None:
         sequences = alike(sequences, roles.features[0], 1)
     labels = {name: [value for part in parts for value in part.labels[name]] for name in parts[0].labels}
     names = dict.fromkeys(name for part in parts for name in part.columns)
