@@ -281,3 +281,17 @@ def test_parts_that_cannot_be_weighed(changes: dict[str, Any], message: str) -> 
     """Parts need texts with classes that count the same, some of them held out."""
     with pytest.raises(ValueError, match=message):
         fit(**{"data": TEXTS, "labels": [1, 0] * 16, "epochs": 1, **changes})
+
+
+def test_sequences_have_any_number_of_labels() -> None:
+    """Collections of labels of any kind are predicted as tuples; the model keeps that in its file."""
+    rng = np.random.default_rng(0)
+    x = rng.choice([-1.0, 1.0], (96, 1, 2)) + rng.normal(size=(96, 5, 2)) / 4
+    sets = [tuple(k for k in range(2) if row[k] > 0) for row in x.mean(axis=1)]
+    settings: dict[str, Any] = {"cell": "average", "epochs": 20, "learning_rate": 0.1, "sample_weight": np.ones(96)}
+    model = tidegate.fit(x, sets, task="multi-label", **settings)
+    assert np.mean([found == expected for found, expected in zip(model.predict(x), sets, strict=True)]) > 0.95
+    assert model.predict_proba(x).shape == (96, 2)
+    assert set(model.metrics) >= {"micro_f1", "macro_f1", "subset_accuracy"}
+    with pytest.raises(ValueError, match="this is a network for multi-label, expected one for classification"):
+        model.explain(x[0])

@@ -78,6 +78,10 @@ def explain(
     if threads:
         tidegate.set_num_threads(threads)
     loaded = load_model(model)
+    if loaded.config.aim.truth == "classes":
+        raise ValueError(
+            "explain accounts for one class against the others, but the model predicts several labels a row"
+        )
     explained: Explained
     if isinstance(loaded, tidegate.TextModel):
         columns.check_texts()

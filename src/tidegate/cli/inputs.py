@@ -11,15 +11,15 @@ import numpy.typing as npt
 import tidegate
 from tidegate.cli import texts
 from tidegate.cli.options import Kind
-from tidegate.cli.targets import label_columns, numbers_to_predict
+from tidegate.cli.targets import Wanted, label_columns, numbers_to_predict
 from tidegate.data import series, tables
 from tidegate.data.outputs import Output
 from tidegate.data.tables.columns import column_of
-from tidegate.models.metrics import score, score_numbers
+from tidegate.models.architecture import Architecture
 from tidegate.models.network import Network
 from tidegate.models.sequence_model import SequenceModel
 from tidegate.models.text_model import TextModel
-from tidegate.training.labels import class_indices
+from tidegate.training.labels import Targets
 
 ALL = slice(None)
 """All rows."""
@@ -49,7 +49,7 @@ class Known:
 
     Attributes:
         sequences: As in `Part`.
-        truth: Names of classes, or the numbers of a regression, float64 [B, C].
+        truth: Names of classes, sets of names, or the numbers of a regression, float64 [B, C].
         columns: As in `Part`.
     """
 
@@ -88,7 +88,7 @@ class Columns:
         if self.text is not None:
             raise ValueError(f"--text {self.text} names a column of texts, but the model reads sequences of numbers")
         config = model.config
-        targets = config.labels if config.task == "regression" else (config.target,) if config.target else ()
+        targets = config.labels if config.aim.truth == "numbers" else (config.target,) if config.target else ()
         return series.Asked(
             features=tuple(self.features) if self.features else config.columns,
             key=self.key or config.key,
@@ -171,13 +171,14 @@ def read_known(model: Network, file: Path, kind: Kind | None, columns: Columns, 
         OSError: The file cannot be read.
         ValueError: As in `read_parts`, or a label is missing or no number where one is to be predicted.
     """
-    regression = model.config.task == "regression"
+    wanted, regression = Wanted.of(model.config), model.config.aim.truth == "numbers"
     if not isinstance(model, SequenceModel):
         columns.check_texts()
         several = [columns.label]
         if regression:
             several = [*(label_columns(columns.label, file, kind) if columns.label else model.labels)]
-        table = tables.read(file, columns.text, several[0], kind=kind, others=others or len(several) > 1)
+        others = others or len(several) > 1
+        table = tables.read(file, columns.text, several[0], kind=kind, others=others, names=wanted.names)
         truth: Any = table.labels or []
         if regression:
             more = {name: column_of(table.columns, name) for name in several[1:] if name}
@@ -188,7 +189,7 @@ def read_known(model: Network, file: Path, kind: Kind | None, columns: Columns, 
     if regression:
         return Known(sequences, numbers_to_predict(piece.labels), piece.columns)
     [(name, values)] = piece.labels.items()
-    return Known(sequences, tables.class_names(values, name), piece.columns)
+    return Known(sequences, wanted.names(values, name, 1), piece.columns)
 
 
 @dataclass(frozen=True)
@@ -196,19 +197,23 @@ class Answers:
     """What a model says of rows whose labels are known.
 
     Attributes:
-        labels: Names of the C classes or numbers.
-        truth: Index of the class of each row, int64 [B], or the numbers of a regression, float64 [B, C].
+        config: Of the model, which says what it predicts.
+        truth: Index of the class of each row, int64 [B]; or 1 and 0 for each label of several, or the numbers of a
+            regression, float32 [B, C].
         predicted: Probabilities or numbers, [B, C].
     """
 
-    labels: tuple[str, ...]
+    config: Architecture
     truth: npt.NDArray[Any]
     predicted: npt.NDArray[np.floating]
 
     def report(self, rows: npt.NDArray[np.int64] | slice = ALL) -> Any:
         """Scores some rows."""
-        measure: Any = score if self.truth.ndim == 1 else score_numbers
-        return measure(self.truth[rows], self.predicted[rows], self.labels)
+        return self.config.aim.score(self.truth[rows], self.predicted[rows], self.config.labels)
+
+    def positive(self, label: int) -> npt.NDArray[np.bool_]:
+        """Whether each row has a label, bool [B]."""
+        return self.truth == label if self.truth.ndim == 1 else self.truth[:, label] > 0
 
 
 def judge(model: Network, known: Known, source: str) -> Answers:
@@ -222,11 +227,9 @@ def judge(model: Network, known: Known, source: str) -> Answers:
     Raises:
         ValueError: A label is no class of the model.
     """
-    labels = model.config.labels
-    if model.config.task == "regression":
-        return Answers(labels, known.truth, model.scores(known.sequences))
-    truth = class_indices(known.truth, labels, source, len(known))
-    return Answers(labels, truth, model.predict_proba(known.sequences))
+    config = model.config
+    truth = Targets(labels=config.labels, task=config.task).numbers(known.truth, source, len(known))
+    return Answers(config, truth, model.values_of(model.scores(known.sequences)))
 
 
 def checked_numbers(model: SequenceModel, piece: series.Series, first: int = 1) -> list[npt.NDArray[Any]]:

@@ -65,10 +65,28 @@ def _option(panel: str, text: str, *names: str, **rest: Any) -> Any:
 
 DATA, SIZES, TRAINING = "Data", "What to train", "How to train"
 
-TaskOption = Annotated[
-    Literal["auto", "classification", "regression"],
-    _option(DATA, "What is predicted: classes, or numbers.", metavar="NAME", show_default="numbers with fractions"),
-]
+WANTED_OPTIONS = {
+    "task": Option(
+        Annotated[
+            Literal["auto", "classification", "multi-label", "regression"],
+            _option(
+                DATA,
+                "What is predicted: one class, several labels, or numbers.",
+                metavar="NAME",
+                show_default="numbers if they have fractions, else a class",
+            ),
+        ],
+        "auto",
+    ),
+    "multi_label": Option(
+        Annotated[
+            str | None,
+            _option(DATA, "What stands between the labels of a cell, if there are several: '|'.", metavar="SEPARATOR"),
+        ],
+        None,
+    ),
+}
+"""What `tidegate.cli.targets.Wanted` calls the same."""
 COLUMN_OPTIONS = {
     "key": Option(
         Annotated[

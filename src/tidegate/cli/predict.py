@@ -9,6 +9,7 @@ import typer
 
 import tidegate
 from tidegate.cli import outputs, texts
+from tidegate.cli.choice import CHOICE_OPTIONS, Choice
 from tidegate.cli.console import data_stream, note, plural
 from tidegate.cli.groups import grouped
 from tidegate.cli.inputs import Columns, load_model, read_parts
@@ -30,6 +31,7 @@ from tidegate.text.tokenizer import UNKNOWN
 
 
 @grouped("columns", READ_OPTIONS, Columns)
+@grouped("choice", CHOICE_OPTIONS, Choice)
 def predict(
     model: ModelArgument,
     file: TextsArgument = "",
@@ -41,6 +43,7 @@ def predict(
     kind: KindOption = None,
     to: Annotated[Literal["csv", "tsv", "jsonl"], typer.Option(help="What goes to standard output or a pipe.")] = "csv",
     columns: Any = None,
+    choice: Any = None,
     words: Annotated[
         str | None, typer.Option("--words", metavar="TEXT", help="Show the probability after each word of a text.")
     ] = None,
@@ -49,8 +52,9 @@ def predict(
     """Predict the label of each text or sequence, with the probability of each class, or the numbers of a regression.
 
     All columns of the input stay, those of Parquet in their types; prediction and a column p_LABEL for each class are
-    added; of several numbers, a column prediction_NAME for each. Lines that come by a pipe are answered at once. Of a
-    long table, a row for each sequence is written, with its key.
+    added; of several numbers, a column prediction_NAME for each. Where a row may have several labels, the prediction
+    is all of those of a probability of 0.5 or more, written as in training. Lines that come by a pipe are answered at
+    once. Of a long table, a row for each sequence is written, with its key.
     """
     if bool(file) == (words is not None):
         raise ValueError("predict needs either a FILE (- for standard input) or --words TEXT")
@@ -66,10 +70,11 @@ def predict(
         _note_strangers(shown, strange=_are_strange(shown, [words]))
         return
     loaded = load_model(model)
+    choice.check(loaded.config)
     count, strange = 0, True
     with tables.writer(target.path if target else data_stream(), target.format.name if target else to) as append:
         parts = read_parts(loaded, file, kind, columns, output=target)
-        for part, added in worked_on(file, parts, lambda batch: _predicted(loaded, batch)):
+        for part, added in worked_on(file, parts, lambda batch: _predicted(loaded, batch, choice)):
             append(texts.joined(part.columns, added, "predict"), part.schema)
             count += len(part)
             strange = strange and _are_strange(loaded, part.sequences)
@@ -94,12 +99,11 @@ def _note_strangers(model: Network, *, strange: bool) -> None:
         note(f"note: the model knows no word of the input; its words are such as {known}")
 
 
-def _predicted(model: Network, batch: Sequence[Any]) -> dict[str, Any]:
+def _predicted(model: Network, batch: Sequence[Any], choice: Choice) -> dict[str, Any]:
     """Predicts a batch of texts or sequences: the columns to add."""
-    labels = model.config.labels
-    if model.config.task == "regression":
-        numbers = model.scores(batch).astype(np.float64)
-        return {"prediction" if len(labels) == 1 else f"prediction_{n}": numbers[:, i] for i, n in enumerate(labels)}
-    probabilities = model.predict_proba(batch).astype(np.float64)
-    columns: dict[str, Any] = {"prediction": [labels[i] for i in probabilities.argmax(1)]}
-    return columns | {f"p_{label}": probabilities[:, i].round(6) for i, label in enumerate(labels)}
+    labels, aim = model.config.labels, model.config.aim
+    values = model.values_of(model.scores(batch)).astype(np.float64)
+    if not aim.has_probabilities:
+        return {"prediction" if len(labels) == 1 else f"prediction_{n}": values[:, i] for i, n in enumerate(labels)}
+    predicted = [labels[i] for i in values.argmax(1)] if aim.exclusive else choice.labels(model.config, values)
+    return {"prediction": predicted} | {f"p_{label}": values[:, i].round(6) for i, label in enumerate(labels)}

@@ -12,14 +12,15 @@ import numpy.typing as npt
 from tidegate.cli.console import err, note, plural, say
 from tidegate.cli.options import SETTING_OPTIONS, SIZE_OPTIONS, WORD_OPTIONS
 from tidegate.cli.request import Request
-from tidegate.cli.targets import columns_said, describe_targets, find_task, numbers_to_predict
-from tidegate.data import series, tables
+from tidegate.cli.targets import Wanted, columns_said, describe_targets, numbers_to_predict
+from tidegate.data import series
 from tidegate.data.series.roles import shortened
 from tidegate.data.tables.label_names import label_name
+from tidegate.models.tasks import TASKS
 from tidegate.training.examples import SequenceExamples, prepare_sequences
 from tidegate.training.repeats import Repeats, find_repeats
 from tidegate.training.settings import VECTOR_DROPOUT
-from tidegate.training.tasks import check_classes, check_copies
+from tidegate.training.tasks import check_copies
 
 _LONG = 2000  # steps of the median sequence from which a hint is due
 _SAID = 8  # features that are listed
@@ -39,11 +40,11 @@ def train_numbers(request: Request, began: float) -> None:
     with err.status("reading sequences"):
         table = series.read(request.file, request.asked, request.kind)
         describe_columns(table, request.file)
-        task = find_task(request.task, table.labels)
+        wanted = request.wanted.decided(table.labels)
         held: Any = request.share(nothing=True)
         if held is None:
             held = series.read(request.validation, table.roles.asked)
-        examples = prepare(table, task, held, settings.seed)
+        examples = prepare(table, wanted, held, settings.seed)
         repeats = repeats_of(table, examples, held)
     request.sizes.pop("embedding_size")
     run = request.run_of(examples, settings, columns_of(table))
@@ -79,47 +80,47 @@ def columns_of(table: series.Series) -> dict[str, Any]:
     return {"columns": roles.features, "key": roles.key, "time": roles.time, "target": target}
 
 
-def targets_of(table: series.Series, task: str) -> Any:
-    """Returns the labels: names of classes [B], or numbers [B, C].
+def targets_of(table: series.Series, wanted: Wanted) -> Any:
+    """Returns the labels: names of classes [B], sets of names [B], or numbers [B, C].
 
     Raises:
         ValueError: A sequence has no label, it is no number for a regression, or there are several for classes.
     """
-    for name, values in table.labels.items():
+    aim = TASKS[wanted.task]
+    for name, values in table.labels.items() if aim.truth != "classes" else ():
         missing = [b for b, value in enumerate(values) if label_name(value) is None]
         if missing and table.roles.key is not None:
             key = table.columns[table.roles.key][missing[0]]
             count = "has" if len(missing) == 1 else f"and {len(missing) - 1:,} others have"
             raise ValueError(f"{key!r} of column {table.roles.key!r} {count} no label in column {name!r}")
-    if task == "regression":
+    if aim.truth == "numbers":
         return numbers_to_predict(table.labels)
-    if len(table.labels) > 1:
-        raise ValueError(f"--label names {len(table.labels)} columns, expected one for classes, or --task regression")
+    wanted.several(len(table.labels))
     [(name, values)] = table.labels.items()
-    names = tables.class_names(values, name)
-    check_classes(names, name)
+    names = wanted.names(values, name, 1)
+    wanted.check(names, name)
     return names
 
 
-def prepare(table: series.Series, task: str, validation: float | series.Series, seed: int) -> SequenceExamples:
+def prepare(table: series.Series, wanted: Wanted, validation: float | series.Series, seed: int) -> SequenceExamples:
     """Makes what is trained on of a table, and refuses what cannot be meant.
 
     Args:
         table: The sequences.
-        task: "classification" or "regression".
+        wanted: What is to be predicted.
         validation: The share to hold out, or other sequences to judge by.
         seed: Of the choice of what is held out.
 
     Raises:
         ValueError: Labels are missing or no classes, or a feature copies them; or as for `prepare_sequences`.
     """
-    targets = targets_of(table, task)
+    targets = targets_of(table, wanted)
     check_copies(table.sequences, targets, table.feature_names)
     held: Any = validation
     if isinstance(validation, series.Series):
-        held = (validation.sequences, targets_of(validation, task))
-    examples = prepare_sequences(table.sequences, targets, task=task, validation=held, seed=seed)
-    return replace(examples, labels=tuple(table.labels)) if task == "regression" else examples
+        held = (validation.sequences, targets_of(validation, wanted))
+    examples = prepare_sequences(table.sequences, targets, task=wanted.task, validation=held, seed=seed)
+    return replace(examples, labels=tuple(table.labels)) if TASKS[wanted.task].truth == "numbers" else examples
 
 
 def repeats_of(table: series.Series, examples: SequenceExamples, validation: Any) -> Repeats:

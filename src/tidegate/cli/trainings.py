@@ -55,7 +55,7 @@ class Trainings:
                 if self.ended:
                     self._join(join)
         else:
-            if self.run.baselines and self.run.config.task == "regression":
+            if self.run.baselines and self.run.config.aim.truth == "numbers":
                 self.results[MEAN] = _mean(self.run.examples)
             self._train_all(stop)
         if self.results:

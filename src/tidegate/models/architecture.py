@@ -7,22 +7,19 @@ import dataclasses
 from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
 from math import prod
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, get_args
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 import numpy.typing as npt
 
 from tidegate.models.metadata import format_object, parse_object
+from tidegate.models.tasks import TASKS, Task
 from tidegate.ops.cells import CELLS, Cell
 from tidegate.ops.checks import Sizes, check, check_choice
 from tidegate.ops.compressed import Compressed, stand_in
 from tidegate.ops.names import check_names, parameter_letters
 from tidegate.sequences.pooling import NOTHING, POOLINGS, Pooling
 from tidegate.sequences.summaries import SUMMARIES, summary_size
-
-Task = Literal["classification", "regression", "encoding"]
-TASKS: tuple[str, ...] = get_args(Task)
-FEWEST_LABELS = {"classification": 2, "regression": 1, "encoding": 0}
 
 LIMITS = {
     "vocab_size": 2**24,
@@ -39,7 +36,10 @@ MAX_LABELS = 65_536
 _LARGEST = float(np.finfo(np.float32).max)
 
 # Written where they are not the standard ones, so that earlier versions read the rest.
-_OPTIONAL = ("task", "classes", "ngrams", "ngram_order", "ngram_letters", "columns", "key", "time", "target")
+_OPTIONAL = (
+    *("task", "classes", "separator", "ngrams", "ngram_order", "ngram_letters"),
+    *("columns", "key", "time", "target"),
+)
 
 
 class CheckedArrays(dict[str, npt.NDArray[Any] | Compressed]):
@@ -75,9 +75,11 @@ class Architecture:
         bias: Whether the cells have biases.
         summary: "last", "mean", "max" or "mean+max".
         rate: The growth factor that compounding was given; None where it was learned, and for other cells.
-        task: "classification"; "regression", whose outputs are numbers; or "encoding", without a head: the summary
-            vectors are the result.
+        task: The name of one of `TASKS`: "classification"; "multi-label", where a sequence has any number of the
+            labels; "regression", whose outputs are numbers; or "encoding", without a head: the summary vectors are the
+            result.
         classes: What `predict` returns for each label where that is not the label itself, such as numbers.
+        separator: What stands between the labels of a cell in tables of several labels; None where they are lists.
     """
 
     cell: str
@@ -90,6 +92,7 @@ class Architecture:
     rate: float | None = None
     task: str = "classification"
     classes: tuple[Hashable, ...] | None = None
+    separator: str | None = None
 
     input_letter: ClassVar[str]
 
@@ -103,7 +106,7 @@ class Architecture:
         """
         object.__setattr__(self, "cell", _checked_cell(self.cell))
         check_choice("summary", self.summary, SUMMARIES)
-        check_choice("task", self.task, TASKS)
+        check_choice("task", self.task, tuple(TASKS))
         for name, limit in LIMITS.items():
             size = getattr(self, name, 1)
             if name == "max_length" and size is None:
@@ -124,12 +127,13 @@ class Architecture:
             raise ValueError(f"rate is {self.rate}, the growth factor of compounding, but the cell is {self.cell!r}")
         self._check_labels()
         self._check_classes()
+        self._check_separator()
 
     def _check_labels(self) -> None:
         labels: Any = self.labels
         if not isinstance(labels, tuple) or not all(isinstance(label, str) for label in labels):
             raise TypeError(f"labels is {str(labels)[:80]}, expected a tuple of texts")
-        most, fewest = MAX_LABELS if self.has_head else 0, FEWEST_LABELS[self.task]
+        most, fewest = MAX_LABELS if self.has_head else 0, self.aim.fewest
         if not fewest <= len(labels) <= most:
             raise ValueError(f"labels has {len(labels)} names, expected {fewest}..{most} for {self.task}")
         if len(set(labels)) < len(labels):
@@ -143,8 +147,18 @@ class Architecture:
             return
         if not isinstance(classes, tuple) or not all(isinstance(value, Hashable) for value in classes):
             raise TypeError(f"classes is {str(classes)[:80]}, expected a tuple of hashable values")
-        if self.task != "classification" or len(classes) != len(self.labels):
+        if not self.aim.has_probabilities or len(classes) != len(self.labels):
             raise ValueError(f"classes has {len(classes)} values, expected one for each label of a classification")
+
+    def _check_separator(self) -> None:
+        if self.separator is None:
+            return
+        if not isinstance(self.separator, str) or not self.separator:
+            raise TypeError(f"separator is {self.separator!r:.60}, expected a text or None")
+        if self.aim.truth != "classes":
+            raise ValueError(
+                f"separator is {self.separator!r:.60}, but the task is {self.task!r}, expected multi-label"
+            )
 
     if TYPE_CHECKING:  # a field of one subclass, a property of the other
 
@@ -175,6 +189,11 @@ class Architecture:
             ValueError: There is no recurrent stack.
         """
         return Cell.of(self.cell)
+
+    @property
+    def aim(self) -> Task:
+        """The task as a value, which says what the outputs mean."""
+        return TASKS[self.task]
 
     @property
     def has_head(self) -> bool:

@@ -16,7 +16,7 @@ from tidegate.sequences.features import LAYOUTS, Features, steps_first
 from tidegate.sequences.padding import Sequences, as_sequences
 from tidegate.text.tokenizer import Tokenizer, check_texts
 from tidegate.training.corpus import Corpus, Integers
-from tidegate.training.labels import Targets, numbers_of, targets_of
+from tidegate.training.labels import Targets, targets_for
 from tidegate.training.repeats import Repeats, find_repeats
 from tidegate.training.sampling import hold_out
 
@@ -32,7 +32,8 @@ class Labelled:
 
     Attributes:
         corpus: The B sequences.
-        targets: Index of the class of each, int64 [B], or the numbers of a regression, float32 [B, C].
+        targets: Index of the class of each, int64 [B]; or 1 and 0 for each label of several, or the numbers of a
+            regression, float32 [B, C].
         weights: How much each counts in the loss, float32 [B]; None for all the same.
     """
 
@@ -182,8 +183,8 @@ def prepare_texts(
 
     Args:
         texts: The B texts.
-        labels: Their B labels; of a regression one number each, or several, [B, C].
-        task: "classification" or "regression".
+        labels: Their B labels, or B collections of labels; of a regression one number each, or several, [B, C].
+        task: "classification", "multi-label" or "regression".
         validation: The share of each class to hold out, or other texts and labels to judge by; 0 to train on all, and
             to judge by the same.
         vocab_size: Most words to know, the most frequent ones first.
@@ -245,7 +246,7 @@ def _parts(
     sequences: list[Any], labels: Any, task: str, validation: Any, seed: int
 ) -> tuple[dict[str, Any], list[_Part]]:
     """Turns labels into numbers, and holds a part of the sequences out; nothing if the share is 0."""
-    targets = numbers_of(labels) if task == "regression" else targets_of(labels)
+    targets = targets_for(labels, task)
     numbers, rows = targets.numbers(labels, "the training part", len(sequences)), np.arange(len(sequences))
     if isinstance(validation, tuple):
         others = list(validation[0])
@@ -253,8 +254,7 @@ def _parts(
         return vars(targets) | {"rows": rows}, [_Part(sequences, numbers), _Part(others, held)]
     if validation == 0:
         return vars(targets) | {"rows": rows}, [_Part(sequences, numbers)]
-    groups = np.zeros(len(sequences), np.int64) if task == "regression" else numbers
-    chosen = hold_out(groups, validation, np.random.default_rng(seed))
+    chosen = hold_out(targets.groups(numbers), validation, np.random.default_rng(seed))
     parts = [_Part([sequences[b] for b in rows], numbers[rows]) for rows in chosen]
     return vars(targets) | {"rows": chosen[0]}, parts
 

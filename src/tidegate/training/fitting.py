@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from tidegate.models.architecture import TASKS
 from tidegate.models.config import SequenceConfig, TextConfig
 from tidegate.models.network import Network
+from tidegate.models.tasks import TASKS
 from tidegate.ops.checks import check_choice
 from tidegate.sequences.padding import Sequences
 from tidegate.training.baselines import baselines
@@ -63,8 +63,9 @@ def fit(
     Args:
         data: B texts; or B sequences of numbers, a list of arrays [T, K], each with its own T, or one array [B, T, K];
             NaN stands for a missing value. The model scales the features, and fills gaps, see `SequenceModel`.
-        labels: B labels of any hashable kind; of a regression, numbers [B] or [B, C].
-        task: "classification" or "regression".
+        labels: B labels of any hashable kind, or B collections of labels, such as tuples, if a sequence may have
+            several; of a regression, numbers [B] or [B, C].
+        task: "classification", "multi-label" or "regression".
         cell: The text of a cell or the name of a pooling, see `TextConfig`.
         validation: The share to hold out, by which the best epoch is chosen; others to judge by, (data, labels); or 0
             to train on all, and to judge by them.
@@ -97,7 +98,7 @@ def _fit(
     data: Any, labels: Any, judged: dict[str, Any], cell: str, settings: dict[str, Any], resumed: tuple[Any, bool]
 ) -> Network:
     """Does what `fit` says."""
-    check_choice("task", judged["task"], TASKS[:2])
+    check_choice("task", judged["task"], tuple(name for name, task in TASKS.items() if task.truth))
     compared, (folder, resume) = judged.pop("compared"), resumed
     run = _prepare(data, labels, judged, cell, settings, _wanted(settings, cell, **judged))
     checkpoints = None if folder is None else Checkpoints(folder, run.fingerprint(), resume=resume)
@@ -118,8 +119,10 @@ def _wanted(settings: dict[str, Any], cell: str, task: str, validation: Any) -> 
     if parts is None:
         return None
     wanted = Parts.read(parts, cell)
-    if task != "classification":
-        raise ValueError(f"parts is {parts!r}, but parts are those of a classifier, and the task is {task!r}")
+    if not TASKS[task].exclusive:
+        raise ValueError(
+            f"parts is {parts!r}, but parts are those of a classifier of one class, and the task is {task!r}"
+        )
     if not isinstance(validation, tuple) and validation == 0:
         raise ValueError(
             f"parts is {parts!r}, but validation is 0: parts are weighed on texts that nothing was fitted to"

@@ -12,6 +12,7 @@ from tidegate.models.config import TextConfig
 from tidegate.text.tokenizer import PADDING
 from tidegate.torch.chrono import check_chrono
 from tidegate.training.layers import recurrent_layers
+from tidegate.training.losses import ACTIVATIONS, LOSSES
 from tidegate.training.summaries import step_weights, summarize
 
 # torch starts embeddings with a standard deviation of 1, which drowns what a few epochs can add.
@@ -113,28 +114,20 @@ class NetworkModule(nn.Module):
     def predict(self, x: Tensor, lengths: Tensor) -> Tensor:
         """Computes probabilities, or the numbers of a regression, [B, C]; the arguments are those of `forward`."""
         scores: Tensor = self(x, lengths)
-        if self.config.task == "regression":
-            return scores if self.outputs is None else scores * self.outputs.size + self.outputs.shift
-        return scores.softmax(1)
+        if self.outputs is not None:
+            scores = scores * self.outputs.size + self.outputs.shift
+        return ACTIVATIONS[self.config.aim.activation](scores)
 
     def loss(self, scores: Tensor, targets: Tensor, weights: Tensor | None = None) -> Tensor:
         """Computes the mean loss of a batch: nats, or squares of scaled numbers.
 
         Args:
             scores: What `forward` returned.
-            targets: Classes, int64 [B], or numbers, float32 [B, C].
+            targets: Classes, int64 [B]; or numbers, or 1 and 0 for each label, float32 [B, C].
             weights: How much each sequence counts, mean 1 over all, float32 [B]; None for all the same.
         """
-        reduction = "mean" if weights is None else "none"
-        if self.config.task == "regression":
-            numbers = targets if self.outputs is None else self.outputs(targets)
-            loss = nn.functional.mse_loss(scores, numbers, reduction=reduction)
-            return loss if weights is None else (loss.mean(1) * weights).mean()
-        loss = nn.functional.cross_entropy(scores, targets, self.class_weights, reduction=reduction)
-        if weights is None:
-            return loss
-        total = len(targets) if self.class_weights is None else self.class_weights[targets].sum()
-        return (loss * weights).sum() / total  # as torch's mean, which is over the weights of the classes
+        targets = targets if self.outputs is None else self.outputs(targets)
+        return LOSSES[self.config.task](scores, targets, weights, self.class_weights)
 
     def arrays(self) -> dict[str, npt.NDArray[np.float32]]:
         """Returns copies of the arrays of the model file, the scale in them."""

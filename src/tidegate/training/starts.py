@@ -21,7 +21,7 @@ def start_network(
         ValueError: The vectors are of another size than the embedding, know none of its words, or there are no
             words.
     """
-    outputs = Scale.of(examples.train.targets) if config.task == "regression" else None
+    outputs = Scale.of(examples.train.targets) if config.aim.truth == "numbers" else None
     if not isinstance(config, TextConfig) or not isinstance(examples, TextExamples):
         if vectors is not None:
             raise ValueError("vectors are given, but a network of vectors has no words to start from them")
@@ -33,7 +33,7 @@ def start_network(
         module.embedding.weight.requires_grad_(not settings.freeze)
     if settings.orthogonal:
         start_orthogonal(module)
-    if config.task == "classification":
+    if config.aim.exclusive:
         weights = settings.importance(examples.train.targets, len(config.labels))
         module.class_weights = None if weights is None else torch.from_numpy(weights.astype(np.float32))
     return module

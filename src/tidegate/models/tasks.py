@@ -1,0 +1,134 @@
+"""What a network is for: what its outputs mean, what it learns from, and how its answers are judged.
+
+A task is declared here once, and in `training` by its loss and by how labels become targets; everything else asks it.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from tidegate.models.metrics import RegressionReport, Report, score, score_numbers
+from tidegate.models.multi_label import MultiLabelReport, score_sets
+from tidegate.models.thresholds import chosen_labels
+from tidegate.sequences.embedded import sigmoid, softmax
+
+Array = npt.NDArray[np.floating[Any]]
+Answers = Callable[[Array, npt.NDArray[Any]], npt.NDArray[Any]]
+
+ACTIVATIONS: dict[str, Callable[[Array], Array]] = {"softmax": softmax, "sigmoid": sigmoid, "": lambda scores: scores}
+"""What turns the outputs of a head [B, C] into probabilities; numbers are left as they are."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Task:
+    """What a network is for.
+
+    Attributes:
+        name: As a configuration has it.
+        truth: What is known of a sequence: its "class", all "classes" that it has, its "numbers"; "" for nothing.
+        noun: What the outputs are called, "labels" or "numbers".
+        fewest: The fewest outputs.
+        activation: One of `ACTIVATIONS`.
+        answers: Turns what `values` returned, [B, C], and what stands for each label, [C], into B answers.
+        score: Compares what is known of B sequences with `values` [B, C], given the C labels; makes a `report`.
+        report: The type of the scores.
+    """
+
+    name: str
+    truth: str
+    noun: str
+    fewest: int
+    activation: str
+    answers: Answers
+    score: Callable[..., Any]
+    report: type[Any]
+
+    @property
+    def has_probabilities(self) -> bool:
+        """Whether the outputs are logits, which become probabilities."""
+        return bool(self.activation)
+
+    @property
+    def exclusive(self) -> bool:
+        """Whether a sequence has one class and no other, so that the probabilities add up to 1."""
+        return self.activation == "softmax"
+
+    def values(self, scores: Array) -> Array:
+        """Turns outputs of the head into probabilities or numbers, [B, C]."""
+        return ACTIVATIONS[self.activation](scores)
+
+
+def _most_probable(probabilities: Array, classes: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    chosen: npt.NDArray[Any] = classes[probabilities.argmax(axis=1)]
+    return chosen
+
+
+def sets_of_labels(chosen: npt.NDArray[np.bool_], classes: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Makes a tuple of the chosen classes of each row, objects [B].
+
+    Args:
+        chosen: bool [B, C].
+        classes: The C classes.
+    """
+    sets = np.empty(len(chosen), object)
+    sets[:] = [tuple(classes[row].tolist()) for row in chosen]
+    return sets
+
+
+def _probable(probabilities: Array, classes: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    return sets_of_labels(chosen_labels(probabilities), classes)
+
+
+def _numbers(numbers: Array, classes: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    return numbers[:, 0] if len(classes) == 1 else numbers
+
+
+TASKS: dict[str, Task] = {
+    task.name: task
+    for task in (
+        Task(
+            name="classification",
+            truth="class",
+            noun="labels",
+            fewest=2,
+            activation="softmax",
+            answers=_most_probable,
+            score=score,
+            report=Report,
+        ),
+        Task(
+            name="multi-label",
+            truth="classes",
+            noun="labels",
+            fewest=1,
+            activation="sigmoid",
+            answers=_probable,
+            score=score_sets,
+            report=MultiLabelReport,
+        ),
+        Task(
+            name="regression",
+            truth="numbers",
+            noun="numbers",
+            fewest=1,
+            activation="",
+            answers=_numbers,
+            score=score_numbers,
+            report=RegressionReport,
+        ),
+        Task(
+            name="encoding",
+            truth="",
+            noun="labels",
+            fewest=0,
+            activation="",
+            answers=_numbers,
+            score=score_numbers,
+            report=RegressionReport,
+        ),
+    )
+}
+"""The tasks by name; "encoding" has no head: the summary vectors are the result."""

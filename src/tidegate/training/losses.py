@@ -1,0 +1,46 @@
+"""The losses of the tasks in torch, and what their scores mean, as `tidegate.models.tasks` says without torch."""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+
+Weights = Tensor | None
+
+
+def _of_class(scores: Tensor, targets: Tensor, weights: Weights, importance: Weights) -> Tensor:
+    """Computes cross-entropy, nats; targets are classes, int64 [B]."""
+    if weights is None:
+        return nn.functional.cross_entropy(scores, targets, importance)
+    loss = nn.functional.cross_entropy(scores, targets, importance, reduction="none")
+    total = len(targets) if importance is None else importance[targets].sum()
+    return (loss * weights).sum() / total  # as torch's mean, which is over the weights of the classes
+
+
+def _of_labels(scores: Tensor, targets: Tensor, weights: Weights, importance: Weights) -> Tensor:
+    """Computes binary cross-entropy, nats; targets are 1 and 0, float32 [B, C]."""
+    return _mean(nn.functional.binary_cross_entropy_with_logits(scores, targets, reduction="none"), weights)
+
+
+def _of_numbers(scores: Tensor, targets: Tensor, weights: Weights, importance: Weights) -> Tensor:
+    """Computes squared errors; targets are float32 [B, C]."""
+    return _mean(nn.functional.mse_loss(scores, targets, reduction="none"), weights)
+
+
+def _mean(loss: Tensor, weights: Weights) -> Tensor:
+    return loss.mean() if weights is None else (loss.mean(1) * weights).mean()
+
+
+LOSSES: dict[str, Callable[[Tensor, Tensor, Weights, Weights], Tensor]] = {
+    "classification": _of_class,
+    "multi-label": _of_labels,
+    "regression": _of_numbers,
+}
+"""The mean loss of a batch by task, of scores [B, C], targets, weights of the sequences [B] and of the classes [C]."""
+
+ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
+    "softmax": lambda scores: scores.softmax(1),
+    "sigmoid": torch.sigmoid,
+    "": lambda scores: scores,
+}
+"""What `tidegate.models.tasks.ACTIVATIONS` are, on tensors."""
