@@ -88,7 +88,7 @@ class Classifier(ClassifierMixin, Estimator):  # type: ignore[misc]
             ValueError: X and y do not fit each other, or there is one class only.
         """
         X, y = self._read(X, reset=True), self._required(y)
-        self._several = type_of_target(y, input_name="y") == "multilabel-indicator"
+        self._several = getattr(y, "ndim", np.ndim(y)) == 2 and type_of_target(y) == "multilabel-indicator"
         if self._several:
             indicators = check_array(y, accept_sparse="csr", input_name="y")
             indicators = indicators.toarray() if hasattr(indicators, "toarray") else indicators

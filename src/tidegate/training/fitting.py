@@ -63,8 +63,7 @@ def fit(
     Args:
         data: B texts; or B sequences of numbers, a list of arrays [T, K], each with its own T, or one array [B, T, K];
             NaN stands for a missing value. The model scales the features, and fills gaps, see `SequenceModel`.
-        labels: B labels of any hashable kind, or B collections of labels, such as tuples, if a sequence may have
-            several; of a regression, numbers [B] or [B, C].
+        labels: B labels of any hashable kind, or B tuples or lists of them; of a regression, numbers [B] or [B, C].
         task: "classification", "multi-label" or "regression".
         cell: The text of a cell or the name of a pooling, see `TextConfig`.
         validation: The share to hold out, by which the best epoch is chosen; others to judge by, (data, labels); or 0

@@ -88,9 +88,8 @@ def read(
         ValueError: The file is damaged or has no rows, a column is not there or cannot be guessed, or a label is
             missing.
     """
-    tables = list(
-        stream(path, kind, text=text, label=label, need_label=need_label, size=None, others=others, names=names)
-    )
+    guess = partial(guess_columns, text=text, label=label, need_label=need_label)
+    tables = list(_parts(path, kind, guess, None, others=others, names=names or class_names))
     if not tables:
         raise ValueError(f"{os.fspath(path)}: there are no rows")
     return tables[0]
@@ -106,7 +105,6 @@ def stream(
     size: int | None = 1024,
     others: bool = True,
     typed: bool = False,
-    names: Names | None = None,
 ) -> Iterator[Table]:
     """Reads a table part by part, as its rows come in.
 
@@ -124,7 +122,6 @@ def stream(
         typed: Whether the columns shall be arrays of Arrow, of one type in all parts: as they are in Parquet; of JSON
             Lines the type to which all values can be widened, see `json_types`. Other kinds, and what can be read once
             only, keep their lists.
-        names: As in `read`.
 
     Yields:
         Parts of one row or more.
@@ -134,13 +131,27 @@ def stream(
         OSError: As in `read`.
         ValueError: As in `read`, when the part in question is reached; `kind` is unknown.
     """
+    guess = partial(guess_columns, text=text, label=label, need_label=need_label)
+    yield from _parts(source, kind, guess, size, others=others, typed=typed)
+
+
+def _parts(
+    source: Source,
+    kind: str | None,
+    guess: Callable[[Block], tuple[str, str | None]],
+    size: int | None,
+    *,
+    others: bool,
+    typed: bool = False,
+    names: Names | None = None,
+) -> Iterator[Table]:
+    """Reads what `stream` does; `names` names labels."""
     name = name_of(source)
     if kind is not None and kind not in KINDS:
         raise ValueError(f"the kind of table is {kind!r}, expected one of {', '.join(KINDS)}")
     count = 0
     try:
         known = survey(source, kind, typed=typed, whole=size is None, some=not others)
-        guess = partial(guess_columns, text=text, label=label, need_label=need_label)
         chosen = guess(known.sample) if known and known.sample else None
         needed = None if others or not (chosen and known) else columns_of(known.sample, *chosen)
         known = replace(known, sample={}) if known and needed else known  # what it holds is no longer of use
