@@ -255,3 +255,19 @@ def test_the_classifier_learns_several_labels() -> None:
     sparse = clone(classifier).fit(X, csr_matrix(y))
     assert np.array_equal(sparse.predict(X), classifier.predict(X))
     assert classifier.score(X, y) > 0.8
+
+
+def test_the_encoder_needs_no_labels() -> None:
+    """Without labels sequences are encoded by what foresees their next step; texts are not."""
+    rng = np.random.default_rng(0)
+    X = [np.sin(np.arange(rng.integers(9, 14)) * (1 + b % 2))[:, None] for b in range(40)]
+    encoder = SequenceEncoder(**SMALL).fit(X)
+    assert encoder.model_.config.task == "next"
+    assert (
+        LogisticRegression()
+        .fit(encoder.transform(X), [b % 2 for b in range(40)])
+        .score(encoder.transform(X), [b % 2 for b in range(40)])
+        > 0.9
+    )
+    with pytest.raises(ValueError, match="requires y to be passed"):
+        TextEncoder().fit(TEXTS)

@@ -1,4 +1,4 @@
-"""Which labels a row is said to have, where it may have several: thresholds, and how many at most."""
+"""What of an answer `predict` writes: labels above thresholds, where there may be several; how many steps ahead."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -28,24 +28,33 @@ CHOICE_OPTIONS = {
     "top_k": Option(
         Annotated[int | None, typer.Option(min=1, metavar="K", help="Of several labels: the K most probable.")], None
     ),
+    "steps": Option(
+        Annotated[
+            int | None,
+            typer.Option(min=1, metavar="N", help="Of a model of next steps: write the N steps that follow."),
+        ],
+        None,
+    ),
 }
 """What `Choice` calls the same."""
 
 
 @dataclass(frozen=True)
 class Choice:
-    """Which labels a row is said to have.
+    """What of an answer is written.
 
     Attributes:
         threshold: The least probability of all labels, such as "0.4", or of one, such as "war=0.3".
         top_k: The most labels of a row, the most probable ones; None for any number.
+        steps: How many steps to foresee, by a model that does; None for those of its horizon, beside each sequence.
     """
 
     threshold: Sequence[str] | None = None
     top_k: int | None = None
+    steps: int | None = None
 
     def check(self, config: Architecture) -> None:
-        """Checks that a model has several labels, and those that are named.
+        """Checks that a model has several labels, and those that are named, or foresees steps.
 
         Raises:
             ValueError: It has not, or a threshold is no probability.
@@ -53,6 +62,8 @@ class Choice:
         for name, value in (("--threshold", self.threshold), ("--top-k", self.top_k)):
             if value is not None and config.aim.truth != "classes":
                 raise ValueError(f"{name} is about several labels a row, but the model is one for {config.task}")
+        if self.steps is not None and not config.aim.foresees:
+            raise ValueError(f"--steps is about next steps, but the model is one for {config.task}")
         self._thresholds(config.labels)
 
     def labels(self, config: Architecture, probabilities: npt.NDArray[np.floating]) -> list[Any]:

@@ -26,7 +26,7 @@ from tidegate.data.tables.columns import column_of
 from tidegate.data.tables.label_names import as_booleans, label_name
 from tidegate.data.tables.values import json_text
 from tidegate.files.writing import replacing
-from tidegate.models.metrics import Report
+from tidegate.models.metrics import RegressionReport, Report
 from tidegate.models.multi_label import MultiLabelReport
 from tidegate.models.thresholds import OperatingPoint, at_recall, at_threshold
 
@@ -69,9 +69,12 @@ def evaluate(
     loaded = load_model(model)
     known = read_known(loaded, file, kind, columns, others=by is not None)
     groups = group_rows(known.columns, by) if by else {}
-    noun = "texts" if isinstance(loaded, tidegate.TextModel) else "sequences"
+    noun = "steps" if loaded.config.aim.foresees else "sequences"
+    noun = "texts" if isinstance(loaded, tidegate.TextModel) else noun
     if not loaded.config.aim.has_probabilities:
         _refuse({"--threshold": threshold, "--recall": recall, "--class": of, "--picture": picture})
+    if by and loaded.config.aim.foresees:
+        raise ValueError("--by scores rows apart, but the model predicts the steps within them: give a file for each")
     if picture and not loaded.config.aim.exclusive:
         raise ValueError("--picture is about the probability of one class a row, but the model predicts several")
     judged = judge(loaded, known, str(file))
@@ -175,7 +178,7 @@ def show_report(report: Any, noun: str = "texts") -> None:
         show_facts([(noun, f"{report.n:,}"), *figures])
         if isinstance(report, MultiLabelReport):
             _show_labels(report, noun)
-        elif len(report.labels) > 1:
+        elif isinstance(report, RegressionReport) and len(report.labels) > 1:
             rows = [(label, *(f"{x:.4f}" for x in each)) for label, each in report.by_label.items()]
             show_table(("", *report.shown.values()), rows)
         return

@@ -103,7 +103,7 @@ def _loaded(path: Path) -> tidegate.TextModel | tidegate.SequenceModel:
         ValueError: It predicts several labels a row, or as in `load_model`.
     """
     model = load_model(path)
-    if model.config.aim.truth == "classes":
+    if model.config.aim.has_probabilities and not model.config.aim.exclusive:
         raise ValueError("explain accounts for one class against the others, but the model predicts several labels")
     return model
 

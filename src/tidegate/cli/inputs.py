@@ -19,6 +19,7 @@ from tidegate.models.architecture import Architecture
 from tidegate.models.network import Network
 from tidegate.models.sequence_model import SequenceModel
 from tidegate.models.text_model import TextModel
+from tidegate.sequences.ahead import steps_ahead
 from tidegate.training.labels import Targets
 
 ALL = slice(None)
@@ -49,7 +50,8 @@ class Known:
 
     Attributes:
         sequences: As in `Part`.
-        truth: Names of classes, sets of names, or the numbers of a regression, float64 [B, C].
+        truth: Names of classes, sets of names, or the numbers of a regression, float64 [B, C]; or what follows each of
+            the N steps that are followed by enough, float64 [N, C].
         columns: As in `Part`.
     """
 
@@ -184,8 +186,12 @@ def read_known(model: Network, file: Path, kind: Kind | None, columns: Columns, 
             more = {name: column_of(table.columns, name) for name in several[1:] if name}
             truth = numbers_to_predict({table.label_column or "": truth, **more})
         return Known(table.texts, truth, table.columns)
-    piece = series.read(file, columns.asked(model, need_label=True), kind, others=others)
+    labelled = not wanted.foresees
+    asked = columns.asked(model, need_label=labelled)
+    piece = series.read(file, asked, kind, need_label=labelled, others=others)
     sequences = checked_numbers(model, piece)
+    if not labelled:
+        return Known(sequences, np.concatenate([steps_ahead(x, wanted.horizon) for x in sequences]), piece.columns)
     if regression:
         return Known(sequences, numbers_to_predict(piece.labels), piece.columns)
     [(name, values)] = piece.labels.items()
@@ -228,6 +234,9 @@ def judge(model: Network, known: Known, source: str) -> Answers:
         ValueError: A label is no class of the model.
     """
     config = model.config
+    if isinstance(model, SequenceModel) and config.aim.foresees:
+        found = model.predict_steps([x if config.layout == "steps_first" else x.T for x in known.sequences])
+        return Answers(config, known.truth, np.concatenate([values[: -config.horizon] for values in found]))
     truth = Targets(labels=config.labels, task=config.task).numbers(known.truth, source, len(known))
     return Answers(config, truth, model.values_of(model.scores(known.sequences)))
 

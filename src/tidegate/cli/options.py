@@ -68,10 +68,10 @@ DATA, SIZES, TRAINING = "Data", "What to train", "How to train"
 WANTED_OPTIONS = {
     "task": Option(
         Annotated[
-            Literal["auto", "classification", "multi-label", "regression"],
+            Literal["auto", "classification", "multi-label", "regression", "next"],
             _option(
                 DATA,
-                "What is predicted: one class, several labels, or numbers.",
+                "What is predicted: one class, several labels, numbers, or the next steps.",
                 metavar="NAME",
                 show_default="numbers if they have fractions, else a class",
             ),
@@ -84,6 +84,9 @@ WANTED_OPTIONS = {
             _option(DATA, "What stands between the labels of a cell, if there are several: '|'.", metavar="SEPARATOR"),
         ],
         None,
+    ),
+    "horizon": Option(
+        Annotated[int, _option(DATA, "Steps to predict after each step (--task next).", min=1, metavar="H")], 1
     ),
 }
 """What `tidegate.cli.targets.Wanted` calls the same."""

@@ -109,4 +109,4 @@ class Request:
         """
         checkpoints = checkpoints_beside(self.output, run, self.run.checkpoint_every, resume=self.run.resume)
         gc.freeze()  # or the collector would look through all of torch and the data, again and again
-        train_and_write(Trainings(run, checkpoints), self.output, began)
+        train_and_write(Trainings(run, checkpoints, compared=not self.run.no_baselines), self.output, began)

@@ -31,10 +31,12 @@ class Wanted:
     Attributes:
         task: The name of one of `tidegate.models.tasks.TASKS`, or "auto" to go by the labels.
         multi_label: What stands between the labels of a cell, if there may be several; None where they are lists.
+        horizon: How many steps are predicted after each step.
     """
 
     task: str = "auto"
     multi_label: str | None = None
+    horizon: int = 1
 
     def __post_init__(self) -> None:
         """Lets options that only one task has decide the task.
@@ -42,6 +44,8 @@ class Wanted:
         Raises:
             ValueError: They do not fit the task that was asked for.
         """
+        if self.horizon > 1 and not self.foresees:
+            raise ValueError(f"--horizon {self.horizon} is about predicting next steps, which is --task next")
         if self.multi_label is None:
             return
         if not self.multi_label:
@@ -53,12 +57,17 @@ class Wanted:
     @classmethod
     def of(cls, config: Architecture) -> Self:
         """Returns what a model predicts."""
-        return cls(task=config.task, multi_label=config.separator)
+        return cls(task=config.task, multi_label=config.separator, horizon=config.horizon)
 
     @property
     def aim(self) -> Task | None:
         """The task as a value; None where the labels decide it."""
         return TASKS.get(self.task)
+
+    @property
+    def foresees(self) -> bool:
+        """Whether the next steps are to be predicted, for which there are no labels."""
+        return self.aim is not None and self.aim.foresees
 
     @property
     def names(self) -> Names:
@@ -166,6 +175,10 @@ def describe_targets(examples: Examples) -> None:
     if truth == "numbers":
         for name, numbers in zip(examples.labels, examples.train.targets.T, strict=True):
             say(f"numbers of {name!r}: {numbers.min():g} to {numbers.max():g}, mean {numbers.mean():g}")
+        return
+    if truth == "steps":
+        C, what = len(examples.labels), " as 0 or 1" if examples.aim.has_probabilities else ""
+        say(f"to predict after each step: {C} number{'s' * (C > 1)}{what}, {shortened(examples.labels)}")
         return
     targets = examples.train.targets
     counts = np.bincount(targets) if truth == "class" else targets.sum(axis=0).astype(np.int64)

@@ -90,6 +90,11 @@ def train(
 def _train_texts(request: Request, text: str | None, words: Any, began: float) -> None:
     """Trains on texts: a classifier, or a regression if the labels are numbers or that is asked for."""
     settings = request.settings_with(Settings.dropout)
+    if request.wanted.foresees:
+        raise ValueError(
+            f"--task next predicts steps of numbers, but {request.file} is read as texts: --features names columns of "
+            f"lists, and --key the column that tells sequences apart, if a row holds one step"
+        )
     if settings.freeze and not words.vectors:
         raise ValueError("--freeze keeps word vectors as they are, but there are none: give them with --vectors FILE")
     wanted: Parts | None = Parts.read(words.parts, request.cell.partition(" ")[0])

@@ -18,6 +18,7 @@ from tidegate.data.series.roles import shortened
 from tidegate.data.tables.label_names import label_name
 from tidegate.models.tasks import TASKS
 from tidegate.training.examples import SequenceExamples, prepare_sequences
+from tidegate.training.next_steps import prepare_steps
 from tidegate.training.repeats import Repeats, find_repeats
 from tidegate.training.settings import VECTOR_DROPOUT
 from tidegate.training.tasks import check_copies
@@ -38,14 +39,17 @@ def train_numbers(request: Request, began: float) -> None:
     """
     settings = request.settings_with(VECTOR_DROPOUT)
     with err.status("reading sequences"):
-        table = series.read(request.file, request.asked, request.kind)
+        if request.wanted.foresees and request.asked.labels:
+            raise ValueError("--task next predicts the features themselves, so there is no --label")
+        labelled = not request.wanted.foresees
+        table = series.read(request.file, request.asked, request.kind, need_label=labelled)
         describe_columns(table, request.file)
         wanted = request.wanted.decided(table.labels)
         held: Any = request.share(nothing=True)
         if held is None:
-            held = series.read(request.validation, table.roles.asked)
+            held = series.read(request.validation, table.roles.asked, need_label=labelled)
         examples = prepare(table, wanted, held, settings.seed)
-        repeats = repeats_of(table, examples, held)
+        repeats = repeats_of(table, examples, held) if labelled else Repeats()
     request.sizes.pop("embedding_size")
     run = request.run_of(examples, settings, columns_of(table))
     describe(examples, table, repeats)
@@ -114,9 +118,13 @@ def prepare(table: series.Series, wanted: Wanted, validation: float | series.Ser
     Raises:
         ValueError: Labels are missing or no classes, or a feature copies them; or as for `prepare_sequences`.
     """
+    held: Any = validation
+    if wanted.foresees:
+        held = validation.sequences if isinstance(validation, series.Series) else validation
+        names = table.feature_names
+        return prepare_steps(table.sequences, horizon=wanted.horizon, validation=held, names=names, seed=seed)
     targets = targets_of(table, wanted)
     check_copies(table.sequences, targets, table.feature_names)
-    held: Any = validation
     if isinstance(validation, series.Series):
         held = (validation.sequences, targets_of(validation, wanted))
     examples = prepare_sequences(table.sequences, targets, task=wanted.task, validation=held, seed=seed)
@@ -155,7 +163,8 @@ def describe_columns(table: series.Series, file: Path) -> None:
     how = "a list in each row" if roles.key is None else f"told apart by column {roles.key!r}"
     order = f"the order of {roles.time!r}" if roles.time else "the order of the rows"
     said = f"sequences: {how}{f', in {order}' * (roles.key is not None)}"
-    say(f"{said}; features: {shortened(roles.features)}; {columns_said(roles.labels)} of {file}")
+    labels = f"; {columns_said(roles.labels)}" if roles.labels else ""
+    say(f"{said}; features: {shortened(roles.features)}{labels} of {file}")
     if roles.unused:
         note(f"not used: {shortened(roles.unused)}")
 

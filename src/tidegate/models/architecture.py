@@ -37,7 +37,7 @@ _LARGEST = float(np.finfo(np.float32).max)
 
 # Written where they are not the standard ones, so that earlier versions read the rest.
 _OPTIONAL = (
-    *("task", "classes", "separator", "ngrams", "ngram_order", "ngram_letters"),
+    *("task", "classes", "separator", "horizon", "ngrams", "ngram_order", "ngram_letters"),
     *("columns", "key", "time", "target"),
 )
 
@@ -76,10 +76,11 @@ class Architecture:
         summary: "last", "mean", "max" or "mean+max".
         rate: The growth factor that compounding was given; None where it was learned, and for other cells.
         task: The name of one of `TASKS`: "classification"; "multi-label", where a sequence has any number of the
-            labels; "regression", whose outputs are numbers; or "encoding", without a head: the summary vectors are the
-            result.
+            labels; "regression", whose outputs are numbers; "next" and "next-binary", whose outputs are the next steps;
+            or "encoding", without a head: the summary vectors are the result.
         classes: What `predict` returns for each label where that is not the label itself, such as numbers.
         separator: What stands between the labels of a cell in tables of several labels; None where they are lists.
+        horizon: How many steps are foreseen.
     """
 
     cell: str
@@ -93,6 +94,7 @@ class Architecture:
     task: str = "classification"
     classes: tuple[Hashable, ...] | None = None
     separator: str | None = None
+    horizon: int = 1
 
     input_letter: ClassVar[str]
 
@@ -128,6 +130,7 @@ class Architecture:
         self._check_labels()
         self._check_classes()
         self._check_separator()
+        self._check_horizon()
 
     def _check_labels(self) -> None:
         labels: Any = self.labels
@@ -158,6 +161,21 @@ class Architecture:
         if self.aim.truth != "classes":
             raise ValueError(
                 f"separator is {self.separator!r:.60}, but the task is {self.task!r}, expected multi-label"
+            )
+
+    def _check_horizon(self) -> None:
+        if type(self.horizon) is not int or not 1 <= self.horizon <= MAX_LABELS:
+            raise ValueError(f"horizon is {self.horizon!r:.60}, expected an integer of 1..{MAX_LABELS}")
+        if not self.aim.foresees:
+            if self.horizon > 1:
+                raise ValueError(f"horizon is {self.horizon}, but the task is {self.task!r}, which foresees no steps")
+            return
+        if len(self.labels) % self.horizon:
+            raise ValueError(f"labels has {len(self.labels)} names, expected a multiple of the horizon {self.horizon}")
+        if not self.recurrent or self.bidirectional or self.summary != "last":
+            raise ValueError(
+                f"the task {self.task!r} needs a recurrent cell that reads forward, and the summary 'last', found "
+                f"{self.cell!r}, bidirectional={self.bidirectional} and {self.summary!r}"
             )
 
     if TYPE_CHECKING:  # a field of one subclass, a property of the other

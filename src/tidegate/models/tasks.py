@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from tidegate.models.metrics import RegressionReport, Report, score, score_numbers
 from tidegate.models.multi_label import MultiLabelReport, score_sets
+from tidegate.models.steps_report import BinaryStepsReport, score_binary_steps, score_steps
 from tidegate.models.thresholds import chosen_labels
 from tidegate.sequences.embedded import sigmoid, softmax
 
@@ -28,7 +29,8 @@ class Task:
 
     Attributes:
         name: As a configuration has it.
-        truth: What is known of a sequence: its "class", all "classes" that it has, its "numbers"; "" for nothing.
+        truth: What is known of a sequence: its "class", all "classes" that it has, its "numbers", the "steps" that
+            follow each step; "" for nothing.
         noun: What the outputs are called, "labels" or "numbers".
         fewest: The fewest outputs.
         activation: One of `ACTIVATIONS`.
@@ -55,6 +57,11 @@ class Task:
     def exclusive(self) -> bool:
         """Whether a sequence has one class and no other, so that the probabilities add up to 1."""
         return self.activation == "softmax"
+
+    @property
+    def foresees(self) -> bool:
+        """Whether each step of a sequence is followed by what is to be predicted."""
+        return self.truth == "steps"
 
     def values(self, scores: Array) -> Array:
         """Turns outputs of the head into probabilities or numbers, [B, C]."""
@@ -84,6 +91,10 @@ def _probable(probabilities: Array, classes: npt.NDArray[Any]) -> npt.NDArray[An
 
 def _numbers(numbers: Array, classes: npt.NDArray[Any]) -> npt.NDArray[Any]:
     return numbers[:, 0] if len(classes) == 1 else numbers
+
+
+def _ones(probabilities: Array, classes: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    return chosen_labels(probabilities).astype(np.int64)
 
 
 TASKS: dict[str, Task] = {
@@ -120,6 +131,26 @@ TASKS: dict[str, Task] = {
             report=RegressionReport,
         ),
         Task(
+            name="next",
+            truth="steps",
+            noun="numbers",
+            fewest=1,
+            activation="",
+            answers=_numbers,
+            score=score_steps,
+            report=RegressionReport,
+        ),
+        Task(
+            name="next-binary",
+            truth="steps",
+            noun="numbers",
+            fewest=1,
+            activation="sigmoid",
+            answers=_ones,
+            score=score_binary_steps,
+            report=BinaryStepsReport,
+        ),
+        Task(
             name="encoding",
             truth="",
             noun="labels",
@@ -131,4 +162,8 @@ TASKS: dict[str, Task] = {
         ),
     )
 }
-"""The tasks by name; "encoding" has no head: the summary vectors are the result."""
+"""The tasks by name.
+
+"next" foresees the numbers of the next steps, "next-binary" what of them is 1. "encoding" has no head: the summary
+vectors are the result.
+"""

@@ -40,7 +40,7 @@ class Estimator(BaseEstimator):  # type: ignore[misc]
     def _train(self, X: Any, y: Any, task: str, sample_weight: Any) -> Self:
         """Trains the model."""
         check_consistent_length(X, y)
-        if len(y) < 2:
+        if len(X) < 2:
             raise ValueError("found 1 sample, expected at least 2")
         if sample_weight is not None:
             sample_weight = _check_sample_weight(sample_weight, X, ensure_non_negative=True)
@@ -164,12 +164,16 @@ class Regressor(RegressorMixin, Estimator):  # type: ignore[misc]
 class Encoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Estimator):  # type: ignore[misc]
     """Turns each sequence into one vector: what a network, trained to predict y, sees before it decides."""
 
-    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
+    _unlabelled: str | None = None
+    """The task where there are no labels; None if they are required."""
+
+    def fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> Self:
         """Trains the network whose summary vectors are the result.
 
         Args:
             X: B sequences.
-            y: Classes [B], or numbers [B] or [B, C] with a fraction: then it is a regression.
+            y: Classes [B], or numbers [B] or [B, C] with a fraction: then it is a regression. None to predict the next
+                step of each sequence (self-supervised), which sequences of numbers allow.
             sample_weight: How much each counts in the loss, float [B]; None for all the same.
 
         Raises:
@@ -177,6 +181,8 @@ class Encoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Estimator):  # 
             ValueError: X and y do not fit each other, or there is one class only.
         """
         X = self._read(X, reset=True)
+        if y is None and self._unlabelled:
+            return self._train(X, None, self._unlabelled, sample_weight)
         y = np.asarray(self._required(y))
         task = "regression" if type_of_target(y).startswith("continuous") else "classification"
         y = _numbers(y) if task == "regression" else column_or_1d(y)
@@ -193,7 +199,7 @@ class Encoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Estimator):  # 
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
-        tags.target_tags.required = True
+        tags.target_tags.required = self._unlabelled is None
         tags.transformer_tags.preserves_dtype = []  # vectors are float32
         return tags
 

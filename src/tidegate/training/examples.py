@@ -33,16 +33,22 @@ class Labelled:
     Attributes:
         corpus: The B sequences.
         targets: Index of the class of each, int64 [B]; or 1 and 0 for each label of several, or the numbers of a
-            regression, float32 [B, C].
+            regression, float32 [B, C]; or what follows each of the N steps, float32 [N, C].
         weights: How much each counts in the loss, float32 [B]; None for all the same.
+        ahead: Whether the targets are those of each step.
     """
 
     corpus: Corpus
     targets: npt.NDArray[Any]
     weights: npt.NDArray[np.float32] | None = None
+    ahead: bool = False
 
     def __len__(self) -> int:
-        return len(self.targets)
+        return len(self.corpus)
+
+    def answers(self, rows: Integers) -> Integers:
+        """Lists the places in `targets` of chosen sequences: one for each of them, or for each of their steps."""
+        return self.corpus.places(rows) if self.ahead else rows
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,6 +81,8 @@ class Examples(Targets):
         given = np.asarray(weights, np.float64)
         if given.ndim != 1 or len(given) <= self.rows.max(initial=-1):
             raise ValueError(f"sample_weight has shape {given.shape}, expected one number for each sequence")
+        if self.aim.foresees:
+            raise ValueError("sample_weight is given, but the steps of sequences that are foreseen all count the same")
         if not (np.isfinite(given).all() and (given >= 0).all() and given[self.rows].any()):
             raise ValueError("sample_weight has numbers that are negative or not finite, or all of them are 0")
         chosen = (given[self.rows] / given[self.rows].mean()).astype(np.float32)
@@ -148,6 +156,8 @@ class SequenceExamples(Examples):
         """
         defaults = {name: size for name, size in SIZES.items() if name != "embedding_size"}
         fixed = self._facts() | {"missing": self.features.missing, "layout": self.layout}
+        if self.aim.foresees:
+            fixed["horizon"] = len(self.labels) // len(self.features.center)
         return SequenceConfig(cell=cell, features=len(self.features.center), **{**defaults, **sizes}, **fixed)
 
     def model(self, config: SequenceConfig, weights: Mapping[str, npt.NDArray[Any]], *facts: Any) -> SequenceModel:

@@ -22,6 +22,7 @@ from tidegate.training.baselines import baselines
 from tidegate.training.checkpoints import Checkpoints
 from tidegate.training.events import DivergedError, Epoch
 from tidegate.training.examples import CELL, VALIDATION, Examples, SequenceExamples, prepare_sequences, prepare_texts
+from tidegate.training.next_steps import prepare_steps
 from tidegate.training.parts import Parts
 from tidegate.training.run import Run
 from tidegate.training.settings import VECTOR_DROPOUT, Settings
@@ -33,7 +34,7 @@ _FOUND = {"classes", "features", "missing", "settings"}  # names of what is foun
 
 def fit(
     data: Iterable[str] | Sequences,
-    labels: Sequence[Any] | npt.NDArray[Any],
+    labels: Sequence[Any] | npt.NDArray[Any] | None = None,
     *,
     task: str = "classification",
     cell: str = CELL,
@@ -64,7 +65,7 @@ def fit(
         data: B texts; or B sequences of numbers, a list of arrays [T, K], each with its own T, or one array [B, T, K];
             NaN stands for a missing value. The model scales the features, and fills gaps, see `SequenceModel`.
         labels: B labels of any hashable kind, or B tuples or lists of them; of a regression, numbers [B] or [B, C].
-        task: "classification", "multi-label" or "regression".
+        task: "classification", "multi-label", "regression", or "next", which needs no labels.
         cell: The text of a cell or the name of a pooling, see `TextConfig`.
         validation: The share to hold out, by which the best epoch is chosen; others to judge by, (data, labels); or 0
             to train on all, and to judge by them.
@@ -73,8 +74,8 @@ def fit(
         settings: Fields of `Settings`, with a dropout of 0.1 for numbers; sizes, see `TextConfig` and `SequenceConfig`;
             `sample_weight`, how much each of the B counts in the loss, [B]; `vocab_size`, `min_frequency`, `max_length`
             and `vectors`, word vectors to start from, of texts; `parts` of a classifier of texts, such as "auto", as in
-            [The parts of a model](parts.md); `layout` of sequences, "channels_first" if they are [K, T]. With
-            `baselines=True`, a warning says whether a simpler model is better, see `metrics["baselines"]`.
+            [The parts of a model](parts.md); `layout` of sequences, "channels_first" if they are [K, T]; `horizon`, the
+            steps that "next" predicts. `baselines=True` warns if a simpler one is better, see `metrics["baselines"]`.
 
     Returns:
         A `TextModel` for texts, a `SequenceModel` for numbers.
@@ -205,8 +206,18 @@ def _train(run: Run, checkpoints: Checkpoints | None) -> Epoch | None:
 def _examples(data: Any, labels: Any, settings: dict[str, Any], **options: Any) -> Examples:
     """Makes examples of texts or of vectors; takes what it needs out of the settings."""
     data = data if isinstance(data, str | list | tuple | np.ndarray) else list(data)
+    foresees = TASKS[options["task"]].foresees
+    if (labels is None) != foresees:
+        given = "labels are given" if foresees else "there are no labels"
+        raise ValueError(f"{given}, but the task is {options['task']!r}")
     if isinstance(data, str) or (len(data) and isinstance(data[0], str)):
+        if foresees:
+            raise ValueError(
+                f"the task is {options['task']!r}, which foresees steps of numbers, but the data are texts"
+            )
         limits = {name: settings.pop(name) for name in TEXT_OPTIONS if name in settings}
         return prepare_texts(data, labels, **limits, **options)
-    layout = {"layout": settings.pop("layout")} if "layout" in settings else {}
-    return prepare_sequences(data, labels, **layout, **options)
+    chosen = {name: settings.pop(name) for name in ("layout", "horizon")[: 1 + foresees] if name in settings}
+    if foresees:
+        return prepare_steps(data, **chosen, **options)
+    return prepare_sequences(data, labels, **chosen, **options)

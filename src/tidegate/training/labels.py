@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tidegate.data.tables.label_names import BOOLEANS, label_name
-from tidegate.models.tasks import TASKS
+from tidegate.models.tasks import TASKS, Task
 from tidegate.training.corpus import Integers
 
 
@@ -27,6 +27,11 @@ class Targets:
     task: str = "classification"
     classes: tuple[Hashable, ...] | None = None
 
+    @property
+    def aim(self) -> Task:
+        """The task as a value."""
+        return TASKS[self.task]
+
     def numbers(self, labels: Any, source: str, count: int) -> npt.NDArray[Any]:
         """Turns labels into what a loss takes.
 
@@ -42,7 +47,7 @@ class Targets:
             TypeError: The labels of a regression are no real numbers.
             ValueError: Their number is another, one of them is no class or not finite, or C is another.
         """
-        return _TRUTHS[TASKS[self.task].truth].encoded(self, labels, source, count)
+        return _TRUTHS[self.aim.truth].encoded(self, labels, source, count)
 
     def groups(self, numbers: npt.NDArray[Any]) -> Integers:
         """Returns groups that both parts should have, if a part is held out: classes, or the rarest label of each row.
@@ -50,7 +55,7 @@ class Targets:
         Args:
             numbers: What `numbers` has returned.
         """
-        return _TRUTHS[TASKS[self.task].truth].grouped(numbers)
+        return _TRUTHS[self.aim.truth].grouped(numbers)
 
 
 def targets_for(labels: Any, task: str) -> Targets:

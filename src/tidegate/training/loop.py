@@ -141,7 +141,7 @@ def _step(state: State, labelled: Labelled, rows: Integers, settings: Settings) 
     with one_torch_thread():
         scores = state.module(torch.from_numpy(inputs), torch.from_numpy(lengths))
         weights = None if labelled.weights is None else torch.from_numpy(labelled.weights[rows])
-        loss = state.module.loss(scores, torch.from_numpy(labelled.targets[rows]), weights)
+        loss = state.module.loss(scores, torch.from_numpy(labelled.targets[labelled.answers(rows)]), weights)
         try:
             state.optimizer.step(loss)
         except FloatingPointError as error:
@@ -193,14 +193,18 @@ def evaluate(module: NetworkModule, labelled: Labelled) -> Any:
 
 @torch.inference_mode()
 def predict(module: NetworkModule, corpus: Corpus) -> npt.NDArray[np.float32]:
-    """Computes the probability of each class, or the numbers of a regression, for B sequences, float32 [B, C]."""
-    was_training = module.training
+    """Computes the probability of each class, or the numbers of a regression, for B sequences, float32 [B, C].
+
+    Where steps are foreseen, it is done for each of the N steps, [N, C].
+    """
+    was_training, foresees = module.training, module.config.aim.foresees
     module.eval()
-    result = np.empty((len(corpus), len(module.config.labels)), np.float32)
+    result = np.empty((len(corpus.steps if foresees else corpus), len(module.config.labels)), np.float32)
     with one_torch_thread():
         for rows in batches(corpus.lengths):
             inputs, lengths = corpus.padded(rows)
-            result[rows] = module.predict(torch.from_numpy(inputs), torch.from_numpy(lengths)).numpy()
+            places = corpus.places(rows) if foresees else rows
+            result[places] = module.predict(torch.from_numpy(inputs), torch.from_numpy(lengths)).numpy()
     module.train(was_training)
     return result
 

@@ -27,6 +27,12 @@ def _of_numbers(scores: Tensor, targets: Tensor, weights: Weights, importance: W
     return _mean(nn.functional.mse_loss(scores, targets, reduction="none"), weights)
 
 
+def _of_binary_steps(scores: Tensor, targets: Tensor, weights: Weights, importance: Weights) -> Tensor:
+    """Computes −log of the probability of a step, nats, the sum over what is 0 or 1 in it, float32 [N, C]."""
+    loss = nn.functional.binary_cross_entropy_with_logits(scores, targets, reduction="none")
+    return _mean(loss, weights) * scores.shape[1]
+
+
 def _mean(loss: Tensor, weights: Weights) -> Tensor:
     return loss.mean() if weights is None else (loss.mean(1) * weights).mean()
 
@@ -35,8 +41,13 @@ LOSSES: dict[str, Callable[[Tensor, Tensor, Weights, Weights], Tensor]] = {
     "classification": _of_class,
     "multi-label": _of_labels,
     "regression": _of_numbers,
+    "next": _of_numbers,
+    "next-binary": _of_binary_steps,
 }
-"""The mean loss of a batch by task, of scores [B, C], targets, weights of the sequences [B] and of the classes [C]."""
+"""The mean loss of a batch by task, of scores [B, C], targets, weights of the sequences [B] and of the classes [C].
+
+Where steps are foreseen, they are those of all steps of a batch, [N, C].
+"""
 
 ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "softmax": lambda scores: scores.softmax(1),

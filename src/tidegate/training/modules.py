@@ -102,10 +102,21 @@ class NetworkModule(nn.Module):
             lengths: Steps of each row, int64 [B].
 
         Returns:
-            float32 [B, C].
+            float32 [B, C]; where steps are foreseen, of each of the N steps, [N, C], see `states`.
         """
-        logits: Tensor = self.head(nn.functional.dropout(self.encode(x, lengths), self.dropout, self.training))
+        read = self.states if self.config.aim.foresees else self.encode
+        logits: Tensor = self.head(nn.functional.dropout(read(x, lengths), self.dropout, self.training))
         return logits
+
+    def states(self, x: Tensor, lengths: Tensor) -> Tensor:
+        """Reads each sequence, and returns the output after every step, float32 [N, H], in the order of time.
+
+        The arguments are those of `forward`. Dropout keeps all inputs: each of them may be what comes next.
+        """
+        y, _ = self.rnn(x, lengths=lengths)
+        inside: Tensor = torch.arange(len(x))[:, None] < lengths
+        states: Tensor = y[inside]
+        return states
 
     def encode(self, x: Tensor, lengths: Tensor) -> Tensor:
         """Summarises each sequence by one vector, float32 [B, F]; the arguments are those of `forward`."""

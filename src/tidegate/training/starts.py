@@ -21,7 +21,7 @@ def start_network(
         ValueError: The vectors are of another size than the embedding, know none of its words, or there are no
             words.
     """
-    outputs = Scale.of(examples.train.targets) if config.aim.truth == "numbers" else None
+    outputs = Scale.of(examples.train.targets) if config.aim.noun == "numbers" and not config.aim.activation else None
     if not isinstance(config, TextConfig) or not isinstance(examples, TextExamples):
         if vectors is not None:
             raise ValueError("vectors are given, but a network of vectors has no words to start from them")
