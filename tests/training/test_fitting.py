@@ -295,3 +295,23 @@ def test_sequences_have_any_number_of_labels() -> None:
     assert set(model.metrics) >= {"micro_f1", "macro_f1", "subset_accuracy"}
     with pytest.raises(ValueError, match="this is a network for multi-label, expected one for classification"):
         model.explain(x[0])
+
+
+def test_quantiles_of_a_regression_hold_their_shares() -> None:
+    """About a share of 0.1 of the numbers is below the lowest quantile, of any scale, and none of them cross."""
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(300, 4, 1))
+    y = np.stack([1000 + 100 * (x.sum(axis=(1, 2)) + rng.exponential(size=300)), rng.normal(size=300)], axis=1)
+    settings: dict[str, Any] = {"cell": "average", "epochs": 40, "learning_rate": 0.05, "validation": 0, "dropout": 0.0}
+    model = tidegate.fit(x, y, task="regression", quantiles=(0.1, 0.5, 0.9), **settings)
+    assert model.labels[:3] == ("value 1 0.1", "value 1 0.5", "value 1 0.9")
+    found = model.predict(x).reshape(300, 2, 3)
+    assert (np.diff(found, axis=2) >= 0).all()
+    assert [abs((y[:, 0] <= found[:, 0, i]).mean() - q) < 0.06 for i, q in enumerate((0.1, 0.5, 0.9))] == [True] * 3
+    assert model.metrics["r1"] > 0.2
+    for changes, message in (
+        ({"quantiles": (0.9, 0.1)}, "expected ascending"),
+        ({"task": "classification", "quantiles": (0.5,)}, "quantiles are those of the numbers of a regression"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            tidegate.fit(x, y if "task" not in changes else [0, 1] * 150, **{"task": "regression", **changes})

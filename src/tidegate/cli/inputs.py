@@ -90,7 +90,9 @@ class Columns:
         if self.text is not None:
             raise ValueError(f"--text {self.text} names a column of texts, but the model reads sequences of numbers")
         config = model.config
-        targets = config.labels if config.aim.truth == "numbers" else (config.target,) if config.target else ()
+        targets = (config.target,) if config.target else ()
+        if config.aim.truth == "numbers":
+            targets = config.aim.numbers(config.labels)
         return series.Asked(
             features=tuple(self.features) if self.features else config.columns,
             key=self.key or config.key,
@@ -178,7 +180,8 @@ def read_known(model: Network, file: Path, kind: Kind | None, columns: Columns, 
         columns.check_texts()
         several = [columns.label]
         if regression:
-            several = [*(label_columns(columns.label, file, kind) if columns.label else model.labels)]
+            numbers = model.config.aim.numbers(model.labels)
+            several = [*(label_columns(columns.label, file, kind) if columns.label else numbers)]
         others = others or len(several) > 1
         table = tables.read(file, columns.text, several[0], kind=kind, others=others, names=wanted.names)
         truth: Any = table.labels or []

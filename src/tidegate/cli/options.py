@@ -85,6 +85,13 @@ WANTED_OPTIONS = {
         ],
         None,
     ),
+    "quantiles": Option(
+        Annotated[
+            str | None,
+            _option(DATA, "Of a regression: predict these quantiles, such as 0.1,0.5,0.9.", metavar="LEVELS"),
+        ],
+        None,
+    ),
     "horizon": Option(
         Annotated[int, _option(DATA, "Steps to predict after each step (--task next).", min=1, metavar="H")], 1
     ),

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -23,6 +23,8 @@ from tidegate.training.tasks import are_amounts, check_classes, check_sets
 
 _SAID = 8  # labels that are listed
 
+Kind = TypeVar("Kind", bound=Examples)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Wanted:
@@ -32,11 +34,13 @@ class Wanted:
         task: The name of one of `tidegate.models.tasks.TASKS`, or "auto" to go by the labels.
         multi_label: What stands between the labels of a cell, if there may be several; None where they are lists.
         horizon: How many steps are predicted after each step.
+        quantiles: Levels of quantiles of the numbers of a regression, with commas.
     """
 
     task: str = "auto"
     multi_label: str | None = None
     horizon: int = 1
+    quantiles: str | None = None
 
     def __post_init__(self) -> None:
         """Lets options that only one task has decide the task.
@@ -46,6 +50,10 @@ class Wanted:
         """
         if self.horizon > 1 and not self.foresees:
             raise ValueError(f"--horizon {self.horizon} is about predicting next steps, which is --task next")
+        if self.quantiles is not None:
+            if self.task not in {"auto", "regression"}:
+                raise ValueError(f"--quantiles are those of a regression, but --task is {self.task}")
+            object.__setattr__(self, "task", "regression")
         if self.multi_label is None:
             return
         if not self.multi_label:
@@ -80,6 +88,23 @@ class Wanted:
     def sizes(self) -> dict[str, Any]:
         """What a configuration has of this."""
         return {"separator": self.multi_label} if self.multi_label else {}
+
+    def named(self, examples: Kind, names: Sequence[str]) -> Kind:
+        """Names the numbers of a regression in examples, and asks for their quantiles if they are wanted.
+
+        Raises:
+            ValueError: The levels of the quantiles are no such numbers.
+        """
+        if examples.task != "regression":
+            return examples
+        examples = replace(examples, labels=tuple(names))
+        if self.quantiles is None:
+            return examples
+        try:
+            levels = [float(level) for level in self.quantiles.split(",")]
+        except ValueError:
+            raise ValueError(f"--quantiles is {self.quantiles!r}, expected levels such as 0.1,0.5,0.9") from None
+        return examples.quantiles(levels)
 
     def decided(self, labels: Mapping[str, Sequence[Any]]) -> Self:
         """Decides by labels what is not decided yet, see `find_task`."""
@@ -173,7 +198,7 @@ def describe_targets(examples: Examples) -> None:
     """Prints the share of each class, or the range of each number."""
     truth = TASKS[examples.task].truth
     if truth == "numbers":
-        for name, numbers in zip(examples.labels, examples.train.targets.T, strict=True):
+        for name, numbers in zip(examples.aim.numbers(examples.labels), examples.train.targets.T, strict=True):
             say(f"numbers of {name!r}: {numbers.min():g} to {numbers.max():g}, mean {numbers.mean():g}")
         return
     if truth == "steps":

@@ -1,7 +1,6 @@
 """`tidegate train`: from a file of labelled texts or sequences to a model file, with simpler summaries beside it."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 from time import perf_counter
@@ -137,7 +136,7 @@ def _read_texts(request: Request, text: str | None, words: Any, seed: int) -> Te
     check_no_copies(table.texts, table.labels or [], (table.text_column, columns[0]))
     say(f"texts: column {table.text_column!r}, {columns_said(columns)} of {request.file}")
     examples = prepare_texts(table.texts, targets, task=wanted.task, validation=held, **limits)
-    return replace(examples, labels=columns) if TASKS[wanted.task].truth == "numbers" else examples
+    return wanted.named(examples, columns)
 
 
 def _targets(table: tables.Table, columns: Sequence[str], task: str) -> Any:

@@ -128,7 +128,7 @@ def prepare(table: series.Series, wanted: Wanted, validation: float | series.Ser
     if isinstance(validation, series.Series):
         held = (validation.sequences, targets_of(validation, wanted))
     examples = prepare_sequences(table.sequences, targets, task=wanted.task, validation=held, seed=seed)
-    return replace(examples, labels=tuple(table.labels)) if TASKS[wanted.task].truth == "numbers" else examples
+    return wanted.named(examples, tuple(table.labels))
 
 
 def repeats_of(table: series.Series, examples: SequenceExamples, validation: Any) -> Repeats:

@@ -19,8 +19,6 @@ from tidegate.training.forecasts import forecasts
 from tidegate.training.parts import NGRAMS, TOGETHER, Joined
 from tidegate.training.run import Run
 
-MEAN = "mean"
-
 
 @dataclass
 class Trainings:
@@ -121,8 +119,9 @@ def _beside(examples: Examples) -> dict[str, Trained]:
     reports: dict[str, Any] = {}
     if examples.aim.truth == "numbers":
         truth = examples.validation.targets
-        predicted = np.broadcast_to(examples.train.targets.mean(axis=0), truth.shape)
-        reports = {MEAN: examples.aim.score(truth, predicted, examples.labels)}
+        name, constant = examples.aim.constant(examples.train.targets, examples.labels)
+        predicted = np.broadcast_to(constant, (len(truth), len(examples.labels)))
+        reports = {name: examples.aim.score(truth, predicted, examples.labels)}
     if isinstance(examples, SequenceExamples) and examples.aim.foresees:
         reports = forecasts(examples)
     return {

@@ -76,8 +76,8 @@ class Architecture:
         summary: "last", "mean", "max" or "mean+max".
         rate: The growth factor that compounding was given; None where it was learned, and for other cells.
         task: The name of one of `TASKS`: "classification"; "multi-label", where a sequence has any number of the
-            labels; "regression", whose outputs are numbers; "next" and "next-binary", whose outputs are the next steps;
-            or "encoding", without a head: the summary vectors are the result.
+            labels; "regression", whose outputs are numbers; "quantiles" of numbers; "next" and "next-binary", whose
+            outputs are the next steps; or "encoding", without a head: the summary vectors are the result.
         classes: What `predict` returns for each label where that is not the label itself, such as numbers.
         separator: What stands between the labels of a cell in tables of several labels; None where they are lists.
         horizon: How many steps are foreseen.
@@ -143,6 +143,7 @@ class Architecture:
             seen: set[str] = set()
             twice = next(label for label in labels if label in seen or seen.add(label))  # type: ignore[func-returns-value]
             raise ValueError(f"labels has {twice!r:.60} twice, expected distinct names")
+        self.aim.numbers(labels)  # reads the levels of quantiles
 
     def _check_classes(self) -> None:
         classes: Any = self.classes

@@ -52,8 +52,7 @@ class Predictor(Encoder):
 
     def predictions_of(self, scores: Array) -> npt.NDArray[Any]:
         """Returns what `predict` does for scores [B, C]."""
-        aim = self.config.aim
-        return aim.answers(aim.values(scores), self._classes)
+        return self.config.aim.answers(self.values_of(scores), self._classes)
 
     def predict_proba(self, sequences: Any) -> Array:
         """Computes the probability of each class.
@@ -83,7 +82,7 @@ class Predictor(Encoder):
 
     def values_of(self, scores: Array) -> Array:
         """Returns what scores [B, C] mean: probabilities, or the numbers of a regression."""
-        return self.config.aim.values(scores)
+        return self.config.aim.values(scores, self.labels)
 
     def scores(self, sequences: Any) -> Array:
         """Computes the outputs of the head: logits, whose softmax are the probabilities, or numbers.

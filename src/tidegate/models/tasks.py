@@ -3,7 +3,7 @@
 A task is declared here once, and in `training` by its loss and by how labels become targets; everything else asks it.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from tidegate.models.metrics import RegressionReport, Report, score, score_numbers
 from tidegate.models.multi_label import MultiLabelReport, score_sets
+from tidegate.models.quantiles import QuantileReport, constant_quantiles, ordered, read_labels, score_quantiles
 from tidegate.models.steps_report import BinaryStepsReport, score_binary_steps, score_steps
 from tidegate.models.thresholds import chosen_labels
 from tidegate.sequences.embedded import sigmoid, softmax
@@ -19,8 +20,13 @@ from tidegate.sequences.embedded import sigmoid, softmax
 Array = npt.NDArray[np.floating[Any]]
 Answers = Callable[[Array, npt.NDArray[Any]], npt.NDArray[Any]]
 
-ACTIVATIONS: dict[str, Callable[[Array], Array]] = {"softmax": softmax, "sigmoid": sigmoid, "": lambda scores: scores}
-"""What turns the outputs of a head [B, C] into probabilities; numbers are left as they are."""
+ACTIVATIONS: dict[str, Callable[[Array, Sequence[str]], Array]] = {
+    "softmax": lambda scores, labels: softmax(scores),
+    "sigmoid": lambda scores, labels: sigmoid(scores),
+    "sorted": ordered,
+    "": lambda scores, labels: scores,
+}
+"""What turns the outputs of a head [B, C], which have C labels, into probabilities or numbers."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,7 +57,7 @@ class Task:
     @property
     def has_probabilities(self) -> bool:
         """Whether the outputs are logits, which become probabilities."""
-        return bool(self.activation)
+        return self.activation in {"softmax", "sigmoid"}
 
     @property
     def exclusive(self) -> bool:
@@ -63,9 +69,23 @@ class Task:
         """Whether each step of a sequence is followed by what is to be predicted."""
         return self.truth == "steps"
 
-    def values(self, scores: Array) -> Array:
-        """Turns outputs of the head into probabilities or numbers, [B, C]."""
-        return ACTIVATIONS[self.activation](scores)
+    def values(self, scores: Array, labels: Sequence[str]) -> Array:
+        """Turns outputs of the head into probabilities or numbers, [B, C], given the C labels."""
+        return ACTIVATIONS[self.activation](scores, labels)
+
+    def constant(self, truth: Array, labels: Sequence[str]) -> tuple[str, Array]:
+        """Computes the best prediction that is the same for all rows, of numbers [B, numbers], and names it.
+
+        Returns:
+            "mean" or "constant quantiles", and the prediction, [1, C].
+        """
+        if self.activation == "sorted":
+            return "constant quantiles", constant_quantiles(truth, labels)
+        return "mean", truth.mean(axis=0, keepdims=True)
+
+    def numbers(self, labels: Sequence[str]) -> tuple[str, ...]:
+        """Names the numbers that are known of a sequence: the labels, without the levels of quantiles."""
+        return read_labels(labels)[0] if self.activation == "sorted" else tuple(labels)
 
 
 def _most_probable(probabilities: Array, classes: npt.NDArray[Any]) -> npt.NDArray[Any]:
@@ -131,6 +151,16 @@ TASKS: dict[str, Task] = {
             report=RegressionReport,
         ),
         Task(
+            name="quantiles",
+            truth="numbers",
+            noun="numbers",
+            fewest=1,
+            activation="sorted",
+            answers=_numbers,
+            score=score_quantiles,
+            report=QuantileReport,
+        ),
+        Task(
             name="next",
             truth="steps",
             noun="numbers",
@@ -164,6 +194,10 @@ TASKS: dict[str, Task] = {
 }
 """The tasks by name.
 
+"quantiles" predicts levels between which numbers lie, see `tidegate.models.quantiles`.
 "next" foresees the numbers of the next steps, "next-binary" what of them is 1. "encoding" has no head: the summary
 vectors are the result.
 """
+
+ASKED = tuple(name for name, task in TASKS.items() if task.truth and task.activation != "sorted")
+"""The tasks that one can ask for; quantiles are those of a regression."""

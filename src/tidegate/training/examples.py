@@ -10,6 +10,7 @@ import numpy.typing as npt
 from tidegate.models.architecture import Architecture
 from tidegate.models.config import SequenceConfig, TextConfig
 from tidegate.models.network import Network
+from tidegate.models.quantiles import quantile_labels
 from tidegate.models.sequence_model import SequenceModel
 from tidegate.models.text_model import TextModel
 from tidegate.sequences.features import LAYOUTS, Features, steps_first
@@ -87,6 +88,19 @@ class Examples(Targets):
             raise ValueError("sample_weight has numbers that are negative or not finite, or all of them are 0")
         chosen = (given[self.rows] / given[self.rows].mean()).astype(np.float32)
         return replace(self, train=replace(self.train, weights=chosen))
+
+    def quantiles(self, levels: Sequence[float]) -> Self:
+        """Asks for quantiles of the numbers of a regression.
+
+        Args:
+            levels: Ascending, between 0 and 1.
+
+        Raises:
+            ValueError: They are not, or there are no numbers of a regression.
+        """
+        if self.task != "regression":
+            raise ValueError(f"quantiles are those of the numbers of a regression, but the task is {self.task!r}")
+        return replace(self, labels=quantile_labels(self.labels, levels), task="quantiles")
 
     def config(self, cell: str = CELL, **sizes: Any) -> Architecture:
         """Describes a network for these sequences."""

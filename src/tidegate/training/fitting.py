@@ -28,7 +28,8 @@ from tidegate.training.run import Run
 from tidegate.training.settings import VECTOR_DROPOUT, Settings
 
 TEXT_OPTIONS = ("vocab_size", "min_frequency", "max_length")
-_OTHERS = ("baselines", "layout", "parts", "sample_weight", "vectors")  # settings that are no field of anything
+# settings that are no field of anything
+_OTHERS = ("baselines", "horizon", "layout", "parts", "quantiles", "sample_weight", "vectors")
 _FOUND = {"classes", "features", "missing", "settings"}  # names of what is found in the data
 
 
@@ -75,7 +76,7 @@ def fit(
             `sample_weight`, how much each of the B counts in the loss, [B]; `vocab_size`, `min_frequency`, `max_length`
             and `vectors`, word vectors to start from, of texts; `parts` of a classifier of texts, such as "auto", as in
             [The parts of a model](parts.md); `layout` of sequences, "channels_first" if they are [K, T]; `horizon`, the
-            steps that "next" predicts. `baselines=True` warns if a simpler one is better, see `metrics["baselines"]`.
+            steps that "next" predicts; `quantiles` of a regression; `baselines`, to warn if a simpler one is better.
 
     Returns:
         A `TextModel` for texts, a `SequenceModel` for numbers.
@@ -98,7 +99,9 @@ def _fit(
     data: Any, labels: Any, judged: dict[str, Any], cell: str, settings: dict[str, Any], resumed: tuple[Any, bool]
 ) -> Network:
     """Does what `fit` says."""
-    check_choice("task", judged["task"], tuple(name for name, task in TASKS.items() if task.truth))
+    check_choice(
+        "task", judged["task"], tuple(name for name, task in TASKS.items() if task.truth and name != "quantiles")
+    )
     compared, (folder, resume) = judged.pop("compared"), resumed
     run = _prepare(data, labels, judged, cell, settings, _wanted(settings, cell, **judged))
     checkpoints = None if folder is None else Checkpoints(folder, run.fingerprint(), resume=resume)
@@ -148,7 +151,10 @@ def _prepare(
 ) -> Run:
     """Makes what a training needs of what `fit` is called with."""
     vectors, sample_weight = settings.pop("vectors", None), settings.pop("sample_weight", None)
+    levels = settings.pop("quantiles", None)
     examples = _examples(data, labels, settings, **options, seed=settings.get("seed", Settings.seed))
+    if levels is not None:
+        examples = examples.quantiles(levels)
     if sample_weight is not None:
         examples = examples.weighted(sample_weight)
     if isinstance(examples, SequenceExamples):

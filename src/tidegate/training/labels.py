@@ -223,13 +223,14 @@ def _index(label: Any, index: Mapping[Any, int]) -> int | None:
     return index.get(label, index.get(label.lower()) if label.lower() in BOOLEANS else None) if label.strip() else None
 
 
-def as_numbers(labels: Any, source: str, shape: tuple[int, int]) -> npt.NDArray[np.float32]:
+def as_numbers(labels: Any, source: str, count: int, C: int) -> npt.NDArray[np.float32]:
     """Turns the labels of a regression into numbers, float32 [B, C].
 
     Args:
         labels: Numbers [B] or [B, C].
         source: What the labels belong to, for errors.
-        shape: B, C.
+        count: B, the number of sequences.
+        C: How many numbers each has.
 
     Raises:
         TypeError: They are no real numbers.
@@ -238,12 +239,12 @@ def as_numbers(labels: Any, source: str, shape: tuple[int, int]) -> npt.NDArray[
     numbers = np.asarray(labels)
     if numbers.dtype.kind not in "fiub":
         raise TypeError(f"labels has dtype {numbers.dtype}, expected real numbers for a regression")
-    _check_count(numbers, source, shape[0])
-    if numbers.size != shape[0] * shape[1]:
-        raise ValueError(f"{source}: labels has shape {numbers.shape}, expected [B, C] = {shape}")
+    _check_count(numbers, source, count)
+    if numbers.size != count * C:
+        raise ValueError(f"{source}: labels has shape {numbers.shape}, expected [B, C] = {(count, C)}")
     if not np.isfinite(numbers).all():
         raise ValueError(f"{source}: {np.count_nonzero(~np.isfinite(numbers))} labels are not finite")
-    return numbers.reshape(shape).astype(np.float32)
+    return numbers.reshape(count, C).astype(np.float32)
 
 
 def _check_enough(names: Sequence[str], rows: int, fewest: int) -> None:
@@ -278,7 +279,7 @@ _TRUTHS = {
     ),
     "numbers": _Truth(
         numbers_of,
-        lambda targets, labels, source, count: as_numbers(labels, source, (count, len(targets.labels))),
+        lambda targets, *labels: as_numbers(*labels, len(targets.aim.numbers(targets.labels))),
         lambda numbers: np.zeros(len(numbers), np.int64),
     ),
 }

@@ -64,7 +64,7 @@ class NetworkModule(nn.Module):
         outputs: Scale of the numbers that a regression predicts.
 
     Attributes:
-        class_weights: Weight of each class in the loss, [C]; None for 1.
+        class_weights: Weight of each class in the loss, [C]; None for 1. Of quantiles, their levels.
 
     Raises:
         ValueError: There are no gates that chrono could set.
@@ -127,16 +127,19 @@ class NetworkModule(nn.Module):
         scores: Tensor = self(x, lengths)
         if self.outputs is not None:
             scores = scores * self.outputs.size + self.outputs.shift
-        return ACTIVATIONS[self.config.aim.activation](scores)
+        return ACTIVATIONS[self.config.aim.activation](scores, self.config.labels)
 
     def loss(self, scores: Tensor, targets: Tensor, weights: Tensor | None = None) -> Tensor:
         """Computes the mean loss of a batch: nats, or squares of scaled numbers.
 
         Args:
             scores: What `forward` returned.
-            targets: Classes, int64 [B]; or numbers, or 1 and 0 for each label, float32 [B, C].
+            targets: Classes, int64 [B]; or numbers, or 1 and 0 for each label, float32 [B, C]; one number for all
+                quantiles of it.
             weights: How much each sequence counts, mean 1 over all, float32 [B]; None for all the same.
         """
+        if targets.ndim == 2 and targets.shape != scores.shape:
+            targets = targets.repeat_interleave(scores.shape[1] // targets.shape[1], dim=1)
         targets = targets if self.outputs is None else self.outputs(targets)
         return LOSSES[self.config.task](scores, targets, weights, self.class_weights)
 
