@@ -47,7 +47,7 @@ def test_a_row_counts_by_its_own_f1() -> None:
         (np.zeros((0, 3)), np.zeros((0, 3)), "there is no row to score"),
     ],
 )
-def test_what_does_not_fit_is_refused(truth: np.ndarray, p: np.ndarray, message: str) -> None:  # type: ignore[type-arg]
+def test_what_does_not_fit_is_refused(truth: np.ndarray, p: np.ndarray, message: str) -> None:
     """Shapes that do not fit, and nothing at all, are errors that name what was found."""
     with pytest.raises(ValueError, match=message):
         score_sets(truth, p, LABELS)

@@ -77,7 +77,8 @@ def baselines(
     Returns:
         The report of the best epoch of each by its name.
     """
-    loop, reports = import_module("tidegate.training.loop"), {}
+    loop = import_module("tidegate.training.loop")
+    reports: dict[str, Any] = {}
     if isinstance(examples, SequenceExamples) and examples.aim.foresees:
         reports |= forecasts(examples)
     for name, *how in candidates(examples, config, settings):

@@ -258,6 +258,10 @@ def _check_count(labels: Any, source: str, count: int) -> None:
         raise ValueError(f"{source}: found {len(labels)} labels for {count} rows, expected one for each")
 
 
+def _as_numbers(targets: Targets, labels: Any, source: str, count: int) -> npt.NDArray[np.float32]:
+    return as_numbers(labels, source, count, len(targets.aim.numbers(targets.labels)))
+
+
 class _Truth(NamedTuple):
     """What is known of sequences: how it is named, how it becomes numbers, and which groups are to be in both parts."""
 
@@ -279,7 +283,7 @@ _TRUTHS = {
     ),
     "numbers": _Truth(
         numbers_of,
-        lambda targets, *labels: as_numbers(*labels, len(targets.aim.numbers(targets.labels))),
+        _as_numbers,
         lambda numbers: np.zeros(len(numbers), np.int64),
     ),
 }

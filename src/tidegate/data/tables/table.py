@@ -138,7 +138,7 @@ def stream(
 def _parts(
     source: Source,
     kind: str | None,
-    guess: Callable[[Block], tuple[str, str | None]],
+    guess: Callable[[Mapping[str, Any]], tuple[str, str | None]],
     size: int | None,
     *,
     others: bool,
