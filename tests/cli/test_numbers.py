@@ -351,3 +351,26 @@ def test_what_was_not_learned_is_named(shell: Shell, trained: Path, steps: list[
     code, _, err = shell("predict lists.safetensors wrong.jsonl")
     assert code == 2
     assert message in err
+
+
+def test_quantiles_are_predicted(shell: Shell, trained: Path) -> None:
+    """`--quantiles` trains a regression whose answers are columns of their levels, judged beside constant ones."""
+    command = "train walks.csv --key session --features height,heat --label end -o q.safetensors"
+    quick = "--hidden-size 4 --epochs 2 --batch-size 16"
+    code, out, err = shell(f"{command} --quantiles 0.1,0.9 {quick}")
+    assert code == 0, err
+    assert "constant quantiles" in out
+    code, out, _ = shell("evaluate q.safetensors fresh.csv --json")
+    found = json.loads(out)
+    assert set(found) >= {"r1", "pinball", "coverage", "below"}
+    assert "coverage" in shell("evaluate q.safetensors fresh.csv")[1]
+    code, out, _ = shell("predict q.safetensors fresh.csv")
+    for row in csv.DictReader(io.StringIO(out)):
+        assert float(row["prediction_end 0.1"]) <= float(row["prediction_end 0.9"])
+    for options, message in (
+        ("--quantiles 0.9,0.1", "expected ascending numbers between 0 and 1"),
+        ("--quantiles a", "expected levels such as 0.1,0.5,0.9"),
+        ("--quantiles 0.5 --task next", "--quantiles are those of a regression"),
+    ):
+        code, _, err = shell(f"{command} {quick} {options}")
+        assert (code, message in err) == (2, True), err

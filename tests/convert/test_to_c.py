@@ -49,7 +49,7 @@ CELLS: dict[str, dict[str, Any]] = {
     "lstm": {"summary": "mean+max", "num_layers": 2},
     "rnn_tanh": {"summary": "mean", "bias": False, "task": "regression"},
     "rnn_relu": {"task": "encoding", "labels": ()},
-    "average": {},
+    "average": {"task": "multi-label"},
     "compound": {},
 }
 

@@ -11,7 +11,7 @@ import pytest
 from pyarrow import parquet
 
 from tidegate.data import tables
-from tidegate.data.tables.label_names import as_booleans, label_name, remarks
+from tidegate.data.tables.label_names import as_booleans, label_name, label_set, remarks
 
 
 @pytest.mark.parametrize(
@@ -165,3 +165,25 @@ def test_a_label_of_wrong_bytes_is_named_by_its_row(tmp_path: Path) -> None:
     path = write(tmp_path / "t.jsonl", [{"stars": 1}, {"stars": 2}])
     with pytest.raises(ValueError, match=r"row 1 of label column 'label' holds .* name a field .* --label label.stars"):
         tables.read(path, label="label")
+
+
+@pytest.mark.parametrize(
+    ("value", "separator", "expected"),
+    [
+        ("a|b", "|", ("a", "b")),
+        (" b | a|| b", "|", ("b", "a")),
+        ("a|b", None, ("a|b",)),
+        ("", "|", ()),
+        (None, None, ()),
+        (["a", "b", None], "|", ("a", "b")),
+        ('["a", "b|c"]', "|", ("a", "b|c")),
+        ("['a', 'b']", None, ("a", "b")),
+        ("[a", "|", ("[a",)),
+        ("[a]", "|", ("[a]",)),
+        (1.0, "|", ("1",)),
+        ([1, 2.0], None, ("1", "2")),
+    ],
+)
+def test_a_cell_may_hold_several_labels(value: Any, separator: str | None, expected: tuple[str, ...]) -> None:
+    """Labels stand in a list, in the text of one, or between separators; each counts once, and none is missing."""
+    assert label_set(value, separator) == expected

@@ -12,6 +12,7 @@ import pytest
 pytest.importorskip("torch")
 pytest.importorskip("sklearn")
 
+from scipy.sparse import csr_matrix
 from sklearn.base import clone
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.ensemble import VotingClassifier
@@ -240,3 +241,33 @@ def test_without_scikit_learn_the_install_line_is_shown() -> None:
     code = "import sys; sys.modules['sklearn'] = None; import tidegate.sklearn"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert "ImportError: tidegate.sklearn needs scikit-learn: pip install 'tidegate[sklearn]'" in done.stderr
+
+
+def test_the_classifier_learns_several_labels() -> None:
+    """A 0/1 matrix, sparse or not, is predicted as one; a label that never occurs has the probability 0."""
+    rng = np.random.default_rng(0)
+    X = rng.choice([-1.0, 1.0], (64, 1, 2)) + rng.normal(size=(64, 5, 2)) / 4
+    y = np.hstack([X.mean(axis=1) > 0, np.zeros((64, 1))]).astype(int)
+    classifier = SequenceClassifier(cell="average", **SMALL).fit(X, y)
+    assert classifier.classes_.tolist() == [0, 1, 2]
+    assert (classifier.predict(X) == y).mean() > 0.9
+    assert (classifier.predict_proba(X)[:, 2] == 0).all()
+    sparse = clone(classifier).fit(X, csr_matrix(y))
+    assert np.array_equal(sparse.predict(X), classifier.predict(X))
+    assert classifier.score(X, y) > 0.8
+
+
+def test_the_encoder_needs_no_labels() -> None:
+    """Without labels sequences are encoded by what foresees their next step; texts are not."""
+    rng = np.random.default_rng(0)
+    X = [np.sin(np.arange(rng.integers(9, 14)) * (1 + b % 2))[:, None] for b in range(40)]
+    encoder = SequenceEncoder(**SMALL).fit(X)
+    assert encoder.model_.config.task == "next"
+    assert (
+        LogisticRegression()
+        .fit(encoder.transform(X), [b % 2 for b in range(40)])
+        .score(encoder.transform(X), [b % 2 for b in range(40)])
+        > 0.9
+    )
+    with pytest.raises(ValueError, match="requires y to be passed"):
+        TextEncoder().fit(TEXTS)

@@ -54,7 +54,7 @@ WRONG_VALUES: dict[str, tuple[dict[str, Any], type[Exception], str]] = {
     "task": (
         {"task": "translation"},
         ValueError,
-        "task is 'translation', expected one of 'classification', 'regression'",
+        "task is 'translation', expected one of 'classification', 'multi-label', 'regression'",
     ),
     "labels without a head": ({"task": "encoding"}, ValueError, "labels has 2 names, expected 0..0 for encoding"),
     "classes in a list": ({"classes": [0, 1]}, TypeError, r"classes is \[0, 1\], expected a tuple of hashable values"),

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from tidegate.models.thresholds import at_recall, at_threshold
+from tidegate.models.thresholds import at_best_f1, at_recall, at_threshold, chosen_labels
 
 
 def test_operating_points() -> None:
@@ -17,3 +17,24 @@ def test_operating_points() -> None:
         at_recall(positive, p, 0)
     with pytest.raises(ValueError, match="no row is of the class"):
         at_recall(~positive[:4], p[:4], 0.5)
+
+
+@pytest.mark.parametrize(
+    ("positive", "p", "expected"),
+    [
+        ([1, 1, 0, 1, 0], [0.9, 0.8, 0.7, 0.6, 0.1], (0.6, 0.75, 1.0)),
+        ([1, 0, 0], [0.5, 0.5, 0.1], (0.5, 0.5, 1.0)),  # equals are taken together
+        ([0, 0], [0.9, 0.1], (0.5, 0.0, 0.0)),
+    ],
+)
+def test_the_best_threshold(positive: list[int], p: list[float], expected: tuple[float, ...]) -> None:
+    """F1 is largest at the threshold that is found; a class that does not occur keeps 0.5."""
+    assert at_best_f1(np.array(positive) > 0, np.array(p)) == expected
+
+
+def test_labels_are_chosen_by_thresholds_and_number() -> None:
+    """A threshold may be one for all labels or one for each, and the most probable ones are taken first."""
+    p = np.array([[0.9, 0.6, 0.7], [0.1, 0.2, 0.5]])
+    assert chosen_labels(p).tolist() == [[True, True, True], [False, False, True]]
+    assert chosen_labels(p, [0.95, 0.2, 0.6]).tolist() == [[False, True, True], [False, True, False]]
+    assert chosen_labels(p, 0.15, most=1).tolist() == [[True, False, False], [False, False, True]]

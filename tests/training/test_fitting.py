@@ -281,3 +281,35 @@ def test_parts_that_cannot_be_weighed(changes: dict[str, Any], message: str) -> 
     """Parts need texts with classes that count the same, some of them held out."""
     with pytest.raises(ValueError, match=message):
         fit(**{"data": TEXTS, "labels": [1, 0] * 16, "epochs": 1, **changes})
+
+
+def test_sequences_have_any_number_of_labels() -> None:
+    """Collections of labels of any kind are predicted as tuples; the model keeps that in its file."""
+    rng = np.random.default_rng(0)
+    x = rng.choice([-1.0, 1.0], (96, 1, 2)) + rng.normal(size=(96, 5, 2)) / 4
+    sets = [tuple(k for k in range(2) if row[k] > 0) for row in x.mean(axis=1)]
+    settings: dict[str, Any] = {"cell": "average", "epochs": 20, "learning_rate": 0.1, "sample_weight": np.ones(96)}
+    model = tidegate.fit(x, sets, task="multi-label", **settings)
+    assert np.mean([found == expected for found, expected in zip(model.predict(x), sets, strict=True)]) > 0.95
+    assert model.predict_proba(x).shape == (96, 2)
+    assert set(model.metrics) >= {"micro_f1", "macro_f1", "subset_accuracy"}
+    with pytest.raises(ValueError, match="this is a network for multi-label, expected one for classification"):
+        model.explain(x[0])
+
+
+def test_quantiles_of_a_regression_hold_their_shares() -> None:
+    """About a share of 0.1 of the numbers is below the lowest quantile, of any scale, and none of them cross."""
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(300, 4, 1))
+    y = np.stack([1000 + 100 * (x.sum(axis=(1, 2)) + rng.exponential(size=300)), rng.normal(size=300)], axis=1)
+    settings: dict[str, Any] = {"cell": "average", "epochs": 40, "learning_rate": 0.05, "validation": 0, "dropout": 0.0}
+    model = tidegate.fit(x, y, task="regression", quantiles=(0.1, 0.5, 0.9), **settings)
+    assert model.labels[:3] == ("value 1 0.1", "value 1 0.5", "value 1 0.9")
+    found = model.predict(x).reshape(300, 2, 3)
+    assert (np.diff(found, axis=2) >= 0).all()
+    assert [abs((y[:, 0] <= found[:, 0, i]).mean() - q) < 0.06 for i, q in enumerate((0.1, 0.5, 0.9))] == [True] * 3
+    assert model.metrics["r1"] > 0.2
+    with pytest.raises(ValueError, match="expected ascending"):
+        tidegate.fit(x, y, task="regression", quantiles=(0.9, 0.1))
+    with pytest.raises(ValueError, match="quantiles are those of the numbers of a regression"):
+        tidegate.fit(x, [0, 1] * 150, quantiles=(0.5,))

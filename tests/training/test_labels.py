@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import tidegate
-from tidegate.training.labels import class_indices, targets_of
+from tidegate.training.labels import Targets, class_indices, sets_of, targets_of
 
 
 @pytest.mark.parametrize(
@@ -76,3 +76,52 @@ def test_labels_come_back_as_what_they_were(classes: tuple[Any, Any], tmp_path: 
         found = loaded.predict(["so good", "so bad"]).tolist()
         assert {type(value) for value in found} == expected
         assert set(found) <= set(classes)
+
+
+@pytest.mark.parametrize(
+    ("labels", "names", "classes"),
+    [
+        ([("b", "a"), ["a"], ()], ("a", "b"), None),
+        ([{2, 10}, {2}], ("2", "10"), (2, 10)),
+        ([("a",), ("a",)], ("a",), None),
+    ],
+)
+def test_sets_of_labels_become_ones_and_zeros(labels: Any, names: tuple[str, ...], classes: Any) -> None:
+    """Each label that occurs has a column; a row has 1 for its own, whatever their order."""
+    found = sets_of(labels)
+    assert (found.task, found.labels, found.classes) == ("multi-label", names, classes)
+    ones = found.numbers(labels, "the training part", len(labels))
+    assert ones.dtype == np.float32
+    assert [{(classes or names)[c] for c in np.flatnonzero(row)} for row in ones] == [set(each) for each in labels]
+
+
+@pytest.mark.parametrize(
+    ("labels", "error", "message"),
+    [
+        (["ab", ("a",)], TypeError, "the labels of row 1 are 'ab', expected a list or a tuple"),
+        ([("a",), 3], TypeError, "the labels of row 2 are 3"),
+        ([(), ()], ValueError, r"found 0 label\(s\)"),
+        ([("a",), (None,)], ValueError, "has no label"),
+        ([(0.5,)], ValueError, 'say task="regression"'),
+    ],
+)
+def test_what_are_no_sets_of_labels(labels: Any, error: type[Exception], message: str) -> None:
+    """One text in the place of several, nothing at all, and labels that are none are named with their row."""
+    with pytest.raises(error, match=message):
+        sets_of(labels)
+
+
+def test_another_label_than_in_training_is_named_with_its_row() -> None:
+    """A set to judge by may hold the labels of training alone."""
+    targets = Targets(labels=("a", "b"), task="multi-label")
+    with pytest.raises(ValueError, match=r"v\.csv: row 2 has the label 'c', expected one of 'a', 'b'"):
+        targets.numbers([("a", "b"), ("b", "c")], "v.csv", 2)
+    with pytest.raises(ValueError, match="found 1 labels for 2 rows"):
+        targets.numbers([("a",)], "v.csv", 2)
+
+
+def test_rare_labels_are_held_out_in_their_share() -> None:
+    """The group of a row is its rarest label; a label of one row decides nothing."""
+    targets = Targets(labels=("a", "b", "c"), task="multi-label")
+    ones = np.array([[1, 1, 0], [1, 1, 0], [1, 0, 0], [0, 0, 0], [1, 0, 1]], np.float32)
+    assert targets.groups(ones).tolist() == [1, 1, 0, 3, 0]

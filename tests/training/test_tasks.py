@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tidegate.training.tasks import check_classes, check_copies, check_no_copies, check_words
+from tidegate.training.tasks import check_classes, check_copies, check_no_copies, check_sets, check_words
 
 NUMBERS = np.random.default_rng(0).normal(size=400).round(4).astype(str).tolist()
 
@@ -25,13 +25,13 @@ NUMBERS = np.random.default_rng(0).normal(size=400).round(4).astype(str).tolist(
         (["a", "b"], "has 2 rows with as many different labels: this is too little .* two rows or more"),
         (["a"], "has 1 row: this is too little to train on"),
         ([f"u{n}" for n in range(20)], "has 20 rows with as many different labels: .* name their column with --label"),
-        (["a", "b", "a|b", "a", "b"] * 3, r"the label 'a\|b' .* several labels in one cell"),
+        (["a", "b", "a|b", "a", "b"] * 3, r"the label 'a\|b' .* in one cell: --multi-label '\|' predicts any"),
         (["Drama|Comedy", "Comedy|War", "War|Drama"] * 3, "several labels"),
         (["a | b", "b", "a"] * 3, "several labels"),
         (["a;b", "a", "b"] * 3, "several labels"),
         (["a, b", "a", "b", "c"] * 3, "several labels"),
         (["['a', 'b']", "['a']"] * 3, "several labels"),
-        (['["a", "b"]', '["b"]'] * 3, "several labels"),
+        (['["a", "b"]', '["b"]'] * 3, "several labels in one cell: --task multi-label predicts"),
         (["[1 0 0]", "[0 1 0]"] * 3, "several labels"),
         (["{'a': 1, 'b': 0}", "{'a': 0, 'b': 1}"] * 3, "several labels"),
     ],
@@ -165,3 +165,17 @@ def test_texts_with_numbers_are_texts(texts: list[str]) -> None:
     check_words(texts, "x")
     with pytest.raises(ValueError, match="the texts of column 'x' are numbers"):
         check_words(["7", *(re.sub(r"\D", "", text) for text in texts)], "x")
+
+
+@pytest.mark.parametrize(
+    ("sets", "separator", "message"),
+    [
+        ([("a",), ("b",), ()] * 5, "|", "no row has several labels in column 'genre', .* does '|' stand between them?"),
+        ([("a",), ("b",)] * 5, None, "--multi-label SEPARATOR says what stands between"),
+        ([(f"u{n}", f"v{n}") for n in range(30)], "|", "has 60 different labels among 60 of 30 rows, .* --label"),
+    ],
+)
+def test_what_are_no_sets_of_labels_is_refused(sets: list[Any], separator: str | None, message: str) -> None:
+    """Rows with one label at most, and labels that do not come again, are named with what to do."""
+    with pytest.raises(ValueError, match=message):
+        check_sets(sets, "genre", separator)

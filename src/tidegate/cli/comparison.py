@@ -2,8 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-
-import numpy as np
+from typing import Any
 
 from tidegate.cli.console import say, show_table
 from tidegate.inspection.statistics import Interval, bootstrap
@@ -73,16 +72,17 @@ def show_scores(results: Mapping[str, Trained]) -> None:
 
 def gain(report: Report, without: Report) -> str:
     """Says by how much one model is more accurate than another on the same texts, with the 95 % bootstrap interval."""
-    return _points(_difference(report, without))
+    return _said(_difference(report, without), report)
 
 
-def _difference(report: Report, other: Report) -> Interval:
-    """Compares two models text by text, in points: those on which both are right or wrong add no doubt."""
-    return bootstrap(100 * (report.correct.astype(np.float64) - other.correct), seed=0)
+def _difference(report: Any, other: Any) -> Interval:
+    """Compares two models row by row: those on which both are right or wrong add no doubt."""
+    return bootstrap(report.gains(other), seed=0)
 
 
-def _points(found: Interval) -> str:
-    return f"{found.mean:+.1f} points (95 %: {found.low:+.1f} to {found.high:+.1f})".replace("-", "−")
+def _said(found: Interval, report: Any) -> str:
+    gained: str = report.gained.format(found.mean, found.low, found.high)
+    return gained.replace("-", "−")
 
 
 def verdict(network: Trained, other: Trained, beside: str, lost: str) -> str:
@@ -94,14 +94,8 @@ def verdict(network: Trained, other: Trained, beside: str, lost: str) -> str:
         beside: What the other is called.
         lost: What to say if the network is not better.
     """
-    report, without = network.best.report, other.best.report
-    if isinstance(report, Report):
-        found = _difference(report, without)
-        points = _points(found)
-    else:
-        found = bootstrap(without.errors - report.errors, seed=0)
-        points = f"an error smaller by {found.mean:.3f} standard deviations (95 %: {found.low:.3f} to {found.high:.3f})"
-        points = points.replace("-", "−")
+    found = _difference(network.best.report, other.best.report)
+    points = _said(found, network.best.report)
     if found.mean <= 0:
         return f"The {network.title} is NOT better than {beside}: {points}. {lost}"
     if found.low <= 0:

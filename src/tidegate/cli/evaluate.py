@@ -27,6 +27,7 @@ from tidegate.data.tables.label_names import as_booleans, label_name
 from tidegate.data.tables.values import json_text
 from tidegate.files.writing import replacing
 from tidegate.models.metrics import RegressionReport, Report
+from tidegate.models.multi_label import MultiLabelReport
 from tidegate.models.thresholds import OperatingPoint, at_recall, at_threshold
 
 _WIDEST = 12  # classes of which the confusion matrix still fits a terminal
@@ -68,14 +69,19 @@ def evaluate(
     loaded = load_model(model)
     known = read_known(loaded, file, kind, columns, others=by is not None)
     groups = group_rows(known.columns, by) if by else {}
-    noun = "texts" if isinstance(loaded, tidegate.TextModel) else "sequences"
-    if loaded.config.task == "regression":
+    noun = "steps" if loaded.config.aim.foresees else "sequences"
+    noun = "texts" if isinstance(loaded, tidegate.TextModel) else noun
+    if not loaded.config.aim.has_probabilities:
         _refuse({"--threshold": threshold, "--recall": recall, "--class": of, "--picture": picture})
+    if by and loaded.config.aim.foresees:
+        raise ValueError("--by scores rows apart, but the model predicts the steps within them: give a file for each")
+    if picture and not loaded.config.aim.exclusive:
+        raise ValueError("--picture is about the probability of one class a row, but the model predicts several")
     judged = judge(loaded, known, str(file))
     report, points = judged.report(), []
     if threshold is not None or recall is not None:
         chosen = class_of(loaded.config.labels, of)
-        points = operating_points(judged.truth == chosen, judged.predicted[:, chosen], threshold, recall)
+        points = operating_points(judged.positive(chosen), judged.predicted[:, chosen], threshold, recall)
     if target:
         with replacing(target.path) as drawn:
             draw_reliability(report, drawn)
@@ -126,8 +132,9 @@ def group_rows(columns: Mapping[str, Any], by: str) -> dict[str, npt.NDArray[np.
 
 def show_parts(by: str, parts: Mapping[str, Any], noun: str) -> None:
     """Prints a row of scores for each part of what was read."""
-    if isinstance(next(iter(parts.values())), RegressionReport):
-        shown = RegressionReport.shown
+    first = next(iter(parts.values()))
+    if not isinstance(first, Report):
+        shown = first.shown
         of_parts = [(name, *(f"{getattr(r, figure):.4f}" for figure in shown), f"{r.n:,}") for name, r in parts.items()]
         show_table((by, *shown.values(), noun), of_parts)
         return
@@ -164,12 +171,14 @@ def operating_points(
     return points
 
 
-def show_report(report: Report | RegressionReport, noun: str = "texts") -> None:
-    """Prints the scores, and by class with the confusion matrix, or by number."""
-    if isinstance(report, RegressionReport):
+def show_report(report: Any, noun: str = "texts") -> None:
+    """Prints the scores, and by class with the confusion matrix, by label, or by number."""
+    if not isinstance(report, Report):
         figures = [(title, f"{getattr(report, name):.4f}") for name, title in report.shown.items()]
         show_facts([(noun, f"{report.n:,}"), *figures])
-        if len(report.labels) > 1:
+        if isinstance(report, MultiLabelReport):
+            _show_labels(report, noun)
+        elif isinstance(report, RegressionReport) and len(report.labels) > 1:
             rows = [(label, *(f"{x:.4f}" for x in each)) for label, each in report.by_label.items()]
             show_table(("", *report.shown.values()), rows)
         return
@@ -196,3 +205,12 @@ def show_report(report: Report | RegressionReport, noun: str = "texts") -> None:
         show_facts(zip(names, report.labels, strict=True))
     matrix = zip(names, report.confusion.tolist(), strict=True)
     show_table((corner, *names), [(name, *(f"{n:,}" for n in counts)) for name, counts in matrix])
+
+
+def _show_labels(report: MultiLabelReport, noun: str) -> None:
+    """Prints the scores of each label, and the threshold that would have suited it best."""
+    rows = [
+        (c.label, *(f"{x:.4f}" for x in (c.precision, c.recall, c.f1)), f"{c.support:,}", f"{threshold:.3f}")
+        for c, threshold in zip(report.per_label, report.thresholds.tolist(), strict=True)
+    ]
+    show_table(("label", "precision", "recall", "F1", noun, "best threshold"), rows)

@@ -77,7 +77,7 @@ def explain(
     ]
     if threads:
         tidegate.set_num_threads(threads)
-    loaded = load_model(model)
+    loaded = _loaded(model)
     explained: Explained
     if isinstance(loaded, tidegate.TextModel):
         columns.check_texts()
@@ -94,6 +94,18 @@ def explain(
         (show if out.is_terminal and explained.has_probabilities else print_lines)(explained)
         if isinstance(explained, ExplainedSeries):
             show_features(explained)
+
+
+def _loaded(path: Path) -> tidegate.TextModel | tidegate.SequenceModel:
+    """Reads a model that can be explained.
+
+    Raises:
+        ValueError: It predicts several labels a row, or as in `load_model`.
+    """
+    model = load_model(path)
+    if model.config.aim.has_probabilities and not model.config.aim.exclusive:
+        raise ValueError("explain accounts for one class against the others, but the model predicts several labels")
+    return model
 
 
 def _write_page(explained: Explained, file: BinaryIO) -> None:

@@ -130,7 +130,7 @@ def explain_series(
         raise ValueError("the sequence has no step, expected one or more")
     gradients = integrated_gradients(model, reading.embedded)
     attribution: Attribution = explanation if method == "ledger" else METHODS[method](model, reading.embedded)
-    regression = config.task == "regression"
+    regression = not config.aim.has_probabilities
     chosen = 0 if regression else shown_class(explanation.probabilities)
     after = None
     if regression:

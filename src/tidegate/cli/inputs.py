@@ -12,16 +12,17 @@ import numpy.typing as npt
 import tidegate
 from tidegate.cli import texts
 from tidegate.cli.options import Kind, joined
-from tidegate.cli.targets import label_columns, numbers_to_predict
+from tidegate.cli.targets import Wanted, label_columns, numbers_to_predict
 from tidegate.data import series, tables
 from tidegate.data.outputs import Output
 from tidegate.data.tables.columns import column_of
-from tidegate.models.metrics import score, score_numbers
+from tidegate.models.architecture import Architecture
 from tidegate.models.network import Network
 from tidegate.models.sequence_model import SequenceModel
 from tidegate.models.text_model import TextModel
+from tidegate.sequences.ahead import steps_ahead
 from tidegate.sequences.samples import as_sound
-from tidegate.training.labels import class_indices
+from tidegate.training.labels import Targets
 
 ALL = slice(None)
 """All rows."""
@@ -51,7 +52,8 @@ class Known:
 
     Attributes:
         sequences: As in `Part`.
-        truth: Names of classes, or the numbers of a regression, float64 [B, C].
+        truth: Names of classes, sets of names, or the numbers of a regression, float64 [B, C]; or what follows each of
+            the N steps that are followed by enough, float64 [N, C].
         columns: As in `Part`.
     """
 
@@ -95,7 +97,9 @@ class Columns:
         if self.text is not None:
             raise ValueError(f"--text {self.text} names a column of texts, but the model reads sequences of numbers")
         config = model.config
-        targets = config.labels if config.task == "regression" else (config.target,) if config.target else ()
+        targets = (config.target,) if config.target else ()
+        if config.aim.truth == "numbers":
+            targets = config.aim.numbers(config.labels)
         return series.Asked(
             features=tuple(self.features) if self.features else config.columns,
             key=self.key or config.key,
@@ -180,24 +184,30 @@ def read_known(model: Network, file: Path, kind: Kind | None, columns: Columns, 
         OSError: The file cannot be read.
         ValueError: As in `read_parts`, or a label is missing or no number where one is to be predicted.
     """
-    regression = model.config.task == "regression"
+    wanted, regression = Wanted.of(model.config), model.config.aim.truth == "numbers"
     if not isinstance(model, SequenceModel):
         columns.check_texts()
         several = [columns.label]
         if regression:
-            several = [*(label_columns(columns.label, file, kind) if columns.label else model.labels)]
-        table = tables.read(file, columns.text, several[0], kind=kind, others=others or len(several) > 1)
+            numbers = model.config.aim.numbers(model.labels)
+            several = [*(label_columns(columns.label, file, kind) if columns.label else numbers)]
+        others = others or len(several) > 1
+        table = tables.read(file, columns.text, several[0], kind=kind, others=others, names=wanted.names)
         truth: Any = table.labels or []
         if regression:
             more = {name: column_of(table.columns, name) for name in several[1:] if name}
             truth = numbers_to_predict({table.label_column or "": truth, **more})
         return Known(table.texts, truth, table.columns)
-    piece = series.read(file, columns.asked(model, need_label=True), kind, others=others)
+    labelled = not wanted.foresees
+    asked = columns.asked(model, need_label=labelled)
+    piece = series.read(file, asked, kind, need_label=labelled, others=others)
     sequences = checked_numbers(model, piece)
+    if not labelled:
+        return Known(sequences, np.concatenate([steps_ahead(x, wanted.horizon) for x in sequences]), piece.columns)
     if regression:
         return Known(sequences, numbers_to_predict(piece.labels), piece.columns)
     [(name, values)] = piece.labels.items()
-    return Known(sequences, tables.class_names(values, name), piece.columns)
+    return Known(sequences, wanted.names(values, name, 1), piece.columns)
 
 
 @dataclass(frozen=True)
@@ -205,19 +215,23 @@ class Answers:
     """What a model says of rows whose labels are known.
 
     Attributes:
-        labels: Names of the C classes or numbers.
-        truth: Index of the class of each row, int64 [B], or the numbers of a regression, float64 [B, C].
+        config: Of the model, which says what it predicts.
+        truth: Index of the class of each row, int64 [B]; or 1 and 0 for each label of several, or the numbers of a
+            regression, float32 [B, C].
         predicted: Probabilities or numbers, [B, C].
     """
 
-    labels: tuple[str, ...]
+    config: Architecture
     truth: npt.NDArray[Any]
     predicted: npt.NDArray[np.floating]
 
     def report(self, rows: npt.NDArray[np.int64] | slice = ALL) -> Any:
         """Scores some rows."""
-        measure: Any = score if self.truth.ndim == 1 else score_numbers
-        return measure(self.truth[rows], self.predicted[rows], self.labels)
+        return self.config.aim.score(self.truth[rows], self.predicted[rows], self.config.labels)
+
+    def positive(self, label: int) -> npt.NDArray[np.bool_]:
+        """Whether each row has a label, bool [B]."""
+        return self.truth == label if self.truth.ndim == 1 else self.truth[:, label] > 0
 
 
 def judge(model: Network, known: Known, source: str) -> Answers:
@@ -231,11 +245,12 @@ def judge(model: Network, known: Known, source: str) -> Answers:
     Raises:
         ValueError: A label is no class of the model.
     """
-    labels = model.config.labels
-    if model.config.task == "regression":
-        return Answers(labels, known.truth, model.scores(known.sequences))
-    truth = class_indices(known.truth, labels, source, len(known))
-    return Answers(labels, truth, model.predict_proba(known.sequences))
+    config = model.config
+    if isinstance(model, SequenceModel) and config.aim.foresees:
+        found = model.predict_steps([x if config.layout == "steps_first" else x.T for x in known.sequences])
+        return Answers(config, known.truth, np.concatenate([values[: -config.horizon] for values in found]))
+    truth = Targets(labels=config.labels, task=config.task).numbers(known.truth, source, len(known))
+    return Answers(config, truth, model.values_of(model.scores(known.sequences)))
 
 
 def checked_numbers(model: SequenceModel, piece: series.Series, first: int = 1) -> list[npt.NDArray[Any]]:

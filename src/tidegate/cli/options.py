@@ -71,10 +71,38 @@ def _option(panel: str, text: str, *names: str, **rest: Any) -> Any:
 
 DATA, SIZES, TRAINING = "Data", "What to train", "How to train"
 
-TaskOption = Annotated[
-    Literal["auto", "classification", "regression"],
-    _option(DATA, "What is predicted: classes, or numbers.", metavar="NAME", show_default="numbers with fractions"),
-]
+WANTED_OPTIONS = {
+    "task": Option(
+        Annotated[
+            Literal["auto", "classification", "multi-label", "regression", "next"],
+            _option(
+                DATA,
+                "What is predicted: one class, several labels, numbers, or the next steps.",
+                metavar="NAME",
+                show_default="numbers if they have fractions, else a class",
+            ),
+        ],
+        "auto",
+    ),
+    "multi_label": Option(
+        Annotated[
+            str | None,
+            _option(DATA, "What stands between the labels of a cell, if there are several: '|'.", metavar="SEPARATOR"),
+        ],
+        None,
+    ),
+    "quantiles": Option(
+        Annotated[
+            str | None,
+            _option(DATA, "Of a regression: predict these quantiles, such as 0.1,0.5,0.9.", metavar="LEVELS"),
+        ],
+        None,
+    ),
+    "horizon": Option(
+        Annotated[int, _option(DATA, "Steps to predict after each step (--task next).", min=1, metavar="H")], 1
+    ),
+}
+"""What `tidegate.cli.targets.Wanted` calls the same."""
 COLUMN_OPTIONS = {
     "key": Option(
         Annotated[

@@ -1,6 +1,6 @@
 """`tidegate predict`: labels and probabilities, or numbers, for new texts and sequences."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -9,9 +9,11 @@ import typer
 
 import tidegate
 from tidegate.cli import outputs, texts
+from tidegate.cli.choice import CHOICE_OPTIONS, Choice
 from tidegate.cli.console import data_stream, note, plural
+from tidegate.cli.forecast import forecast_columns, told_apart
 from tidegate.cli.groups import grouped
-from tidegate.cli.inputs import Columns, load_model, read_parts
+from tidegate.cli.inputs import Columns, Part, load_model, read_parts
 from tidegate.cli.options import (
     READ_OPTIONS,
     KindOption,
@@ -25,11 +27,13 @@ from tidegate.cli.words import show_words
 from tidegate.data import tables
 from tidegate.data.outputs import STDOUT, TABLES, check_inputs
 from tidegate.models.network import Network
+from tidegate.models.sequence_model import SequenceModel
 from tidegate.models.text_model import TextModel
 from tidegate.text.tokenizer import UNKNOWN
 
 
 @grouped("columns", READ_OPTIONS, Columns)
+@grouped("choice", CHOICE_OPTIONS, Choice)
 def predict(
     model: ModelArgument,
     file: TextsArgument = "",
@@ -41,6 +45,7 @@ def predict(
     kind: KindOption = None,
     to: Annotated[Literal["csv", "tsv", "jsonl"], typer.Option(help="What goes to standard output or a pipe.")] = "csv",
     columns: Any = None,
+    choice: Any = None,
     words: Annotated[
         str | None, typer.Option("--words", metavar="TEXT", help="Show the probability after each word of a text.")
     ] = None,
@@ -49,8 +54,10 @@ def predict(
     """Predict the label of each text or sequence, with the probability of each class, or the numbers of a regression.
 
     All columns of the input stay, those of Parquet in their types; prediction and a column p_LABEL for each class are
-    added; of several numbers, a column prediction_NAME for each. Lines that come by a pipe are answered at once. Of a
-    long table, a row for each sequence is written, with its key.
+    added; of several numbers, a column prediction_NAME for each. Where a row may have several labels, the prediction
+    is all of those of a probability of 0.5 or more, written as in training. Lines that come by a pipe are answered at
+    once. Of a long table, a row for each sequence is written, with its key. A model of next steps predicts those that
+    follow each sequence; with --steps they are rows of their own, as far ahead as wanted.
     """
     if bool(file) == (words is not None):
         raise ValueError("predict needs either a FILE (- for standard input) or --words TEXT")
@@ -66,11 +73,12 @@ def predict(
         _note_strangers(shown, strange=_are_strange(shown, [words]))
         return
     loaded = load_model(model)
+    choice.check(loaded.config)
     count, strange = 0, True
     with tables.writer(target.path if target else data_stream(), target.format.name if target else to) as append:
         parts = read_parts(loaded, file, kind, columns, output=target)
-        for part, added in worked_on(file, parts, lambda batch: _predicted(loaded, batch)):
-            append(texts.joined(part.columns, added, "predict"), part.schema)
+        for part, added in worked_on(file, parts, lambda batch: _predicted(loaded, batch, choice)):
+            append(*_rows(loaded, part, added, choice, count + 1))
             count += len(part)
             strange = strange and _are_strange(loaded, part.sequences)
         if output and not count:
@@ -94,12 +102,20 @@ def _note_strangers(model: Network, *, strange: bool) -> None:
         note(f"note: the model knows no word of the input; its words are such as {known}")
 
 
-def _predicted(model: Network, batch: Sequence[Any]) -> dict[str, Any]:
+def _rows(model: Network, part: Part, added: Mapping[str, Any], choice: Choice, first: int) -> tuple[Any, Any]:
+    """Makes what is written of a part, and its schema: its rows, or the steps that follow."""
+    if choice.steps and isinstance(model, SequenceModel):
+        return {**told_apart(model, part, first, choice.steps), **added}, None
+    return texts.joined(part.columns, added, "predict"), part.schema
+
+
+def _predicted(model: Network, batch: Sequence[Any], choice: Choice) -> dict[str, Any]:
     """Predicts a batch of texts or sequences: the columns to add."""
-    labels = model.config.labels
-    if model.config.task == "regression":
-        numbers = model.scores(batch).astype(np.float64)
-        return {"prediction" if len(labels) == 1 else f"prediction_{n}": numbers[:, i] for i, n in enumerate(labels)}
-    probabilities = model.predict_proba(batch).astype(np.float64)
-    columns: dict[str, Any] = {"prediction": [labels[i] for i in probabilities.argmax(1)]}
-    return columns | {f"p_{label}": probabilities[:, i].round(6) for i, label in enumerate(labels)}
+    labels, aim = model.config.labels, model.config.aim
+    if choice.steps and isinstance(model, SequenceModel):
+        return forecast_columns(model, batch, choice.steps)
+    values = model.values_of(model.scores(batch)).astype(np.float64)
+    if not aim.has_probabilities:
+        return {"prediction" if len(labels) == 1 else f"prediction_{n}": values[:, i] for i, n in enumerate(labels)}
+    predicted = [labels[i] for i in values.argmax(1)] if aim.exclusive else choice.labels(model.config, values)
+    return {"prediction": predicted} | {f"p_{label}": values[:, i].round(6) for i, label in enumerate(labels)}

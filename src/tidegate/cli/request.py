@@ -7,6 +7,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+from tidegate.cli.targets import Wanted
 from tidegate.cli.trained import checkpoints_beside, train_and_write
 from tidegate.cli.trainings import Trainings
 from tidegate.data.series import Asked
@@ -26,7 +27,7 @@ class Request:
         file: What to train on.
         kind: What kind of table it is; None to go by how it begins.
         asked: What is known of its columns.
-        task: "classification", "regression", or "auto" to go by the labels.
+        wanted: What is to be predicted.
         validation: The share to hold out, or a file, a folder, or a pattern of files.
         cell: The text of a cell, or a pooling.
         sizes: Sizes of the network, and the growth factor of compounding, by name.
@@ -39,7 +40,7 @@ class Request:
     file: Path
     kind: Any
     asked: Asked
-    task: str
+    wanted: Wanted
     validation: str
     cell: str
     sizes: dict[str, Any]
@@ -91,7 +92,7 @@ class Request:
         """
         rate, pooling = self.sizes["rate"], POOLINGS.get(self.cell)
         fixed = {"rate": rate if pooling and pooling.has_rate else None}
-        config = examples.config(self.cell, **self.sizes | fixed | dict(sizes))
+        config = examples.config(self.cell, **self.sizes | fixed | self.wanted.sizes | dict(sizes))
         beside = [] if self.run.no_baselines else list(candidates(examples, config, settings, rate))
         run = Run(examples, config, settings, baselines=beside, **more)
         if settings.watch_gradients and not (run.network and config.recurrent):
@@ -110,4 +111,4 @@ class Request:
         """
         checkpoints = checkpoints_beside(self.output, run, self.run.checkpoint_every, resume=self.run.resume)
         gc.freeze()  # or the collector would look through all of torch and the data, again and again
-        train_and_write(Trainings(run, checkpoints), self.output, began)
+        train_and_write(Trainings(run, checkpoints, compared=not self.run.no_baselines), self.output, began)

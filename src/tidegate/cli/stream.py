@@ -110,15 +110,15 @@ def _batches(keys: Sequence[Hashable], most: int) -> Iterator[range]:
 def _columns(model: tidegate.TextModel, answers: Answers) -> dict[str, Any]:
     """What is added to the lines."""
     columns: dict[str, Any] = {"prediction": answers.predictions.tolist()}
-    if model.config.task == "classification":
+    if model.config.aim.has_probabilities:
         probabilities = answers.probabilities.astype(np.float64).round(6)
         columns |= {f"p_{label}": probabilities[:, i] for i, label in enumerate(model.labels)}
     return columns
 
 
 def _verdict(model: tidegate.TextModel, answers: Answers, row: int) -> str:
-    if model.config.task != "classification":
-        return " ".join(f"{number:.3f}" for number in answers.scores[row])
+    if not model.config.aim.exclusive:
+        return " ".join(f"{number:.3f}" for number in model.values_of(answers.scores)[row])
     best = int(answers.scores[row].argmax())
     width = max(map(len, model.labels))
     return f"{answers.probabilities[row, best]:.3f} {model.labels[best]:<{width}}"

@@ -1,7 +1,9 @@
-"""What is to be predicted, as the commands read it: classes, or numbers."""
+"""What is to be predicted, as the commands read it: classes, one or several, or numbers."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any, Self, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -9,21 +11,132 @@ import numpy.typing as npt
 from tidegate.cli.console import say
 from tidegate.data.series.cells import numbers_of
 from tidegate.data.series.roles import shortened
+from tidegate.data.tables import Names, class_names, label_sets
 from tidegate.data.tables.columns import names_in
 from tidegate.data.tables.containers import Source
 from tidegate.data.tables.folders import names_of_columns
 from tidegate.data.tables.label_names import label_name
+from tidegate.models.architecture import Architecture
+from tidegate.models.tasks import TASKS, Task
 from tidegate.training.examples import Examples
-from tidegate.training.tasks import are_amounts
+from tidegate.training.tasks import are_amounts, check_classes, check_sets
 
 _SAID = 8  # labels that are listed
+
+Kind = TypeVar("Kind", bound=Examples)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Wanted:
+    """What is to be predicted.
+
+    Attributes:
+        task: The name of one of `tidegate.models.tasks.TASKS`, or "auto" to go by the labels.
+        multi_label: What stands between the labels of a cell, if there may be several; None where they are lists.
+        horizon: How many steps are predicted after each step.
+        quantiles: Levels of quantiles of the numbers of a regression, with commas.
+    """
+
+    task: str = "auto"
+    multi_label: str | None = None
+    horizon: int = 1
+    quantiles: str | None = None
+
+    def __post_init__(self) -> None:
+        """Lets options that only one task has decide the task.
+
+        Raises:
+            ValueError: They do not fit the task that was asked for.
+        """
+        if self.horizon > 1 and not self.foresees:
+            raise ValueError(f"--horizon {self.horizon} is about predicting next steps, which is --task next")
+        if self.quantiles is not None:
+            if self.task not in {"auto", "regression"}:
+                raise ValueError(f"--quantiles are those of a regression, but --task is {self.task}")
+            object.__setattr__(self, "task", "regression")
+        if self.multi_label is None:
+            return
+        if not self.multi_label:
+            raise ValueError("--multi-label is empty, expected what stands between the labels of a cell, such as '|'")
+        if self.task not in {"auto", "multi-label"}:
+            raise ValueError(f"--multi-label splits labels, but --task is {self.task}: leave one of them out")
+        object.__setattr__(self, "task", "multi-label")
+
+    @classmethod
+    def of(cls, config: Architecture) -> Self:
+        """Returns what a model predicts."""
+        return cls(task=config.task, multi_label=config.separator, horizon=config.horizon)
+
+    @property
+    def aim(self) -> Task | None:
+        """The task as a value; None where the labels decide it."""
+        return TASKS.get(self.task)
+
+    @property
+    def foresees(self) -> bool:
+        """Whether the next steps are to be predicted, for which there are no labels."""
+        return self.aim is not None and self.aim.foresees
+
+    @property
+    def names(self) -> Names:
+        """What names the labels of a column."""
+        if self.aim and self.aim.truth == "classes":
+            return partial(label_sets, separator=self.multi_label)
+        return class_names
+
+    @property
+    def sizes(self) -> dict[str, Any]:
+        """What a configuration has of this."""
+        return {"separator": self.multi_label} if self.multi_label else {}
+
+    def named(self, examples: Kind, names: Sequence[str]) -> Kind:
+        """Names the numbers of a regression in examples, and asks for their quantiles if they are wanted.
+
+        Raises:
+            ValueError: The levels of the quantiles are no such numbers.
+        """
+        if examples.task != "regression":
+            return examples
+        examples = replace(examples, labels=tuple(names))
+        if self.quantiles is None:
+            return examples
+        try:
+            levels = [float(level) for level in self.quantiles.split(",")]
+        except ValueError:
+            raise ValueError(f"--quantiles is {self.quantiles!r}, expected levels such as 0.1,0.5,0.9") from None
+        return examples.quantiles(levels)
+
+    def decided(self, labels: Mapping[str, Sequence[Any]]) -> Self:
+        """Decides by labels what is not decided yet, see `find_task`."""
+        return replace(self, task=find_task(self.task, labels))
+
+    def several(self, columns: int) -> None:
+        """Checks that there may be so many columns of labels.
+
+        Raises:
+            ValueError: There may not.
+        """
+        if columns > 1 and self.aim and self.aim.truth != "numbers":
+            raise ValueError(f"--label names {columns} columns, expected one for classes, or --task regression")
+
+    def check(self, labels: Sequence[Any], column: str) -> None:
+        """Refuses labels that cannot be meant.
+
+        Raises:
+            ValueError: They are no classes, or no row has several, see `check_classes` and `check_sets`.
+        """
+        truth = self.aim.truth if self.aim else ""
+        if truth == "class":
+            check_classes(labels, column)
+        if truth == "classes":
+            check_sets(labels, column, self.multi_label)
 
 
 def find_task(asked: str, labels: Mapping[str, Sequence[Any]]) -> str:
     """Decides whether classes or numbers are to be predicted, and says so if it was not asked for.
 
     Args:
-        asked: "classification", "regression", or "auto" to go by the labels.
+        asked: The name of a task, or "auto" to go by the labels.
         labels: The labels by column.
     """
     if asked != "auto":
@@ -83,11 +196,19 @@ def columns_said(names: Sequence[str]) -> str:
 
 def describe_targets(examples: Examples) -> None:
     """Prints the share of each class, or the range of each number."""
-    if examples.task == "regression":
-        for name, numbers in zip(examples.labels, examples.train.targets.T, strict=True):
+    truth = TASKS[examples.task].truth
+    if truth == "numbers":
+        for name, numbers in zip(examples.aim.numbers(examples.labels), examples.train.targets.T, strict=True):
             say(f"numbers of {name!r}: {numbers.min():g} to {numbers.max():g}, mean {numbers.mean():g}")
         return
-    counts = np.bincount(examples.train.targets)
+    if truth == "steps":
+        C, what = len(examples.labels), " as 0 or 1" if examples.aim.has_probabilities else ""
+        say(f"to predict after each step: {C} number{'s' * (C > 1)}{what}, {shortened(examples.labels)}")
+        return
+    targets = examples.train.targets
+    counts = np.bincount(targets) if truth == "class" else targets.sum(axis=0).astype(np.int64)
     named = zip(examples.labels[:_SAID], counts, strict=False)
-    shares = ", ".join(f"{name} {n / counts.sum():.0%}" for name, n in named)
-    say(f"labels: {shares}" + (f" and {len(counts) - _SAID} more" if len(counts) > _SAID else ""))
+    shares = ", ".join(f"{name} {n / len(targets):.0%}" for name, n in named)
+    more = f" and {len(counts) - _SAID} more" if len(counts) > _SAID else ""
+    many = f"; {counts.sum() / len(targets):.1f} a row on average" if truth == "classes" else ""
+    say(f"labels: {shares}{more}{many}")

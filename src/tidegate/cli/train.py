@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from importlib import import_module
 from pathlib import Path
 from time import perf_counter
 from types import SimpleNamespace
@@ -18,12 +19,13 @@ from tidegate.cli.cells import cell_text, choice_options
 from tidegate.cli.console import err, note, plural, say
 from tidegate.cli.groups import grouped
 from tidegate.cli.request import Request
-from tidegate.cli.targets import columns_said, describe_targets, find_task, label_columns, numbers_to_predict
+from tidegate.cli.targets import Wanted, columns_said, describe_targets, label_columns, numbers_to_predict
 from tidegate.cli.train_numbers import refuse_words, train_numbers
 from tidegate.data import tables
 from tidegate.data.series import Asked, holds_series
 from tidegate.data.tables.columns import column_of
 from tidegate.sequences.logmel import LogMel
+from tidegate.models.tasks import TASKS
 from tidegate.text.tokenizer import PAD, UNK
 from tidegate.text.vectors import WordVectors
 from tidegate.text.vectors import read as read_vectors
@@ -31,12 +33,13 @@ from tidegate.training.examples import CELL, VALIDATION, TextExamples, prepare_t
 from tidegate.training.packages import look_for
 from tidegate.training.parts import AUTO, Parts
 from tidegate.training.settings import Settings
-from tidegate.training.tasks import check_classes, check_no_copies, check_words
+from tidegate.training.tasks import check_no_copies, check_words
 
 _FEW = 0.1  # a smaller share of words with a vector looks like a mistake
 
 
 @grouped("columns", o.COLUMN_OPTIONS, dict)
+@grouped("wanted", o.WANTED_OPTIONS, Wanted)
 @grouped("words", o.WORD_OPTIONS, SimpleNamespace)
 @grouped("sizes", o.SIZE_OPTIONS, dict)
 @grouped("choices", choice_options(o.SIZES), dict)
@@ -51,7 +54,7 @@ def train(
     label: o.LabelOption = None,
     columns: Any = None,
     kind: o.KindOption = None,
-    task: o.TaskOption = "auto",
+    wanted: Any = None,
     validation: o.ValidationOption = str(VALIDATION),
     words: Any = None,
     cell: o.CellOption = CELL,
@@ -81,7 +84,7 @@ def train(
     columns |= {"features": tuple(columns["features"] or ()), "labels": label and (o.joined(label),)}
     sound = (LogMel.rate_in(frontend) or 0) if frontend else None
     asked = Asked(**{role: name for role, name in columns.items() if name}, sound=sound)
-    what = file, kind, asked, task, validation, cell_text(cell, choices)
+    what = file, kind, asked, wanted, validation, cell_text(cell, choices)
     request = Request(*what, sizes, settings, run, target, frontend)
     if asked.says_numbers or (text is None and holds_series(file, kind)):
         refuse_words({"text": text, **vars(words), **sizes, **settings}, request)
@@ -93,16 +96,22 @@ def train(
 def _train_texts(request: Request, text: str | None, words: Any, began: float) -> None:
     """Trains on texts: a classifier, or a regression if the labels are numbers or that is asked for."""
     settings = request.settings_with(Settings.dropout)
+    if request.wanted.foresees:
+        raise ValueError(
+            f"--task next predicts steps of numbers, but {request.file} is read as texts: --features names columns of "
+            f"lists, and --key the column that tells sequences apart, if a row holds one step"
+        )
     if settings.freeze and not words.vectors:
         raise ValueError("--freeze keeps word vectors as they are, but there are none: give them with --vectors FILE")
     wanted: Parts | None = Parts.read(words.parts, request.cell.partition(" ")[0])
     with err.status("reading texts"):
         examples = _read_texts(request, text, words, settings.seed)
         known = read_vectors(words.vectors, examples.tokenizer.vocab) if words.vectors else None
-    if examples.task == "regression":
+    if not TASKS[examples.task].exclusive:
         if words.parts != AUTO and wanted and wanted.ngrams:
             raise ValueError(
-                f"--parts {words.parts} has n-grams, which add to the logits of classes: leave --parts out"
+                f"--parts {words.parts} has n-grams, which add to the logits of classes that exclude each other: leave "
+                f"--parts out"
             )
         wanted = None
     sizes = {"embedding_size": known.vectors.shape[1]} if known else {}
@@ -117,29 +126,30 @@ def _train_texts(request: Request, text: str | None, words: Any, began: float) -
 def _read_texts(request: Request, text: str | None, words: Any, seed: int) -> TextExamples:
     """Reads texts with their labels, says which columns they are, and refuses what cannot be meant."""
     several: Any = request.asked.labels or (None,)
-    if request.asked.labels and request.task == "regression":
+    wanted = request.wanted
+    if request.asked.labels and wanted.aim and wanted.aim.truth == "numbers":
         several = label_columns(several[0], request.file, request.kind)
-    table = tables.read(request.file, text, several[0], kind=request.kind, others=len(several) > 1)
+    table = tables.read(request.file, text, several[0], kind=request.kind, others=len(several) > 1, names=wanted.names)
     check_words(table.texts, table.text_column, named=text is not None)
     columns = (table.label_column or "", *several[1:])
-    task = find_task(request.task, {table.label_column or "": table.labels or []})
+    wanted = wanted.decided({table.label_column or "": table.labels or []})
     limits = {"vocab_size": words.vocab_size, "max_length": words.max_length or None, "seed": seed}
-    held: Any = request.share(nothing=task == "regression")
+    held: Any = request.share(nothing=not TASKS[wanted.task].exclusive)
     if held is None:
-        other = tables.read(request.validation, table.text_column, table.label_column, others=len(several) > 1)
-        held = other.texts, _targets(other, columns, task)
-    targets = _targets(table, columns, task)
-    if task == "classification":
-        check_classes(targets, columns[0])
-        check_no_copies(table.texts, targets, (table.text_column, columns[0]))
+        known = (table.text_column, table.label_column)
+        other = tables.read(request.validation, *known, others=len(several) > 1, names=wanted.names)
+        held = other.texts, _targets(other, columns, wanted.task)
+    targets = _targets(table, columns, wanted.task)
+    wanted.check(targets, columns[0])
+    check_no_copies(table.texts, table.labels or [], (table.text_column, columns[0]))
     say(f"texts: column {table.text_column!r}, {columns_said(columns)} of {request.file}")
-    examples = prepare_texts(table.texts, targets, task=task, validation=held, **limits)
-    return replace(examples, labels=columns) if task == "regression" else examples
+    examples = prepare_texts(table.texts, targets, task=wanted.task, validation=held, **limits)
+    return wanted.named(examples, columns)
 
 
 def _targets(table: tables.Table, columns: Sequence[str], task: str) -> Any:
     """Returns labels, or the numbers of a regression, float64 [B, C]."""
-    if task == "classification":
+    if TASKS[task].truth != "numbers":
         return table.labels or []
     first, *others = columns
     found = {first: table.labels, **{name: column_of(table.columns, name) for name in others}}

@@ -12,15 +12,17 @@ import numpy.typing as npt
 from tidegate.cli.console import err, note, plural, say
 from tidegate.cli.options import SETTING_OPTIONS, SIZE_OPTIONS, WORD_OPTIONS
 from tidegate.cli.request import Request
-from tidegate.cli.targets import columns_said, describe_targets, find_task, numbers_to_predict
-from tidegate.data import series, tables
+from tidegate.cli.targets import Wanted, columns_said, describe_targets, numbers_to_predict
+from tidegate.data import series
 from tidegate.data.series.roles import shortened
 from tidegate.data.tables.label_names import label_name
 from tidegate.sequences.logmel import LogMel
+from tidegate.models.tasks import TASKS
 from tidegate.training.examples import SequenceExamples, prepare_sequences
+from tidegate.training.next_steps import prepare_steps
 from tidegate.training.repeats import Repeats, find_repeats
 from tidegate.training.settings import VECTOR_DROPOUT
-from tidegate.training.tasks import check_classes, check_copies
+from tidegate.training.tasks import check_copies
 
 _LONG = 2000  # steps of the median sequence from which a hint is due
 _SAID = 8  # features that are listed
@@ -38,15 +40,18 @@ def train_numbers(request: Request, began: float) -> None:
     """
     settings = request.settings_with(VECTOR_DROPOUT)
     with err.status("reading sequences"):
-        table = series.read(request.file, request.asked, request.kind)
+        if request.wanted.foresees and request.asked.labels:
+            raise ValueError("--task next predicts the features themselves, so there is no --label")
+        labelled = not request.wanted.foresees
+        table = series.read(request.file, request.asked, request.kind, need_label=labelled)
         describe_columns(table, request.file)
-        task = find_task(request.task, table.labels)
+        wanted = request.wanted.decided(table.labels)
         held: Any = request.share(nothing=True)
         if held is None:
-            held = series.read(request.validation, table.roles.asked)
+            held = series.read(request.validation, table.roles.asked, need_label=labelled)
         front_end = request.frontend and LogMel.of(request.frontend, table.roles.sound or None)
-        examples = prepare(table, task, held, settings.seed, front_end or None)
-        repeats = repeats_of(table, examples, held)
+        examples = prepare(table, wanted, held, settings.seed, front_end or None)
+        repeats = repeats_of(table, examples, held) if labelled else Repeats()
     request.sizes.pop("embedding_size")
     run = request.run_of(examples, settings, columns_of(table))
     describe(examples, table, repeats)
@@ -81,36 +86,36 @@ def columns_of(table: series.Series) -> dict[str, Any]:
     return {"columns": roles.features, "key": roles.key, "time": roles.time, "target": target}
 
 
-def targets_of(table: series.Series, task: str) -> Any:
-    """Returns the labels: names of classes [B], or numbers [B, C].
+def targets_of(table: series.Series, wanted: Wanted) -> Any:
+    """Returns the labels: names of classes [B], sets of names [B], or numbers [B, C].
 
     Raises:
         ValueError: A sequence has no label, it is no number for a regression, or there are several for classes.
     """
-    for name, values in table.labels.items():
+    aim = TASKS[wanted.task]
+    for name, values in table.labels.items() if aim.truth != "classes" else ():
         missing = [b for b, value in enumerate(values) if label_name(value) is None]
         if missing and table.roles.key is not None:
             key = table.columns[table.roles.key][missing[0]]
             count = "has" if len(missing) == 1 else f"and {len(missing) - 1:,} others have"
             raise ValueError(f"{key!r} of column {table.roles.key!r} {count} no label in column {name!r}")
-    if task == "regression":
+    if aim.truth == "numbers":
         return numbers_to_predict(table.labels)
-    if len(table.labels) > 1:
-        raise ValueError(f"--label names {len(table.labels)} columns, expected one for classes, or --task regression")
+    wanted.several(len(table.labels))
     [(name, values)] = table.labels.items()
-    names = tables.class_names(values, name)
-    check_classes(names, name)
+    names = wanted.names(values, name, 1)
+    wanted.check(names, name)
     return names
 
 
 def prepare(
-    table: series.Series, task: str, validation: float | series.Series, seed: int, front_end: LogMel | None = None
+    table: series.Series, wanted: Wanted, validation: float | series.Series, seed: int, front_end: LogMel | None = None
 ) -> SequenceExamples:
     """Makes what is trained on of a table, and refuses what cannot be meant.
 
     Args:
         table: The sequences.
-        task: "classification" or "regression".
+        wanted: What is to be predicted.
         validation: The share to hold out, or other sequences to judge by.
         seed: Of the choice of what is held out.
         front_end: What makes frames of sound; None if the sequences are none.
@@ -118,15 +123,21 @@ def prepare(
     Raises:
         ValueError: Labels are missing or no classes, or a feature copies them; or as for `prepare_sequences`.
     """
-    targets = targets_of(table, task)
+    held: Any = validation
+    if wanted.foresees:
+        if front_end is not None:
+            raise ValueError("--task next predicts numbers as they are given, so there is no --frontend")
+        held = validation.sequences if isinstance(validation, series.Series) else validation
+        names = table.feature_names
+        return prepare_steps(table.sequences, horizon=wanted.horizon, validation=held, names=names, seed=seed)
+    targets = targets_of(table, wanted)
     if front_end is None:
         check_copies(table.sequences, targets, table.feature_names)
-    held: Any = validation
     if isinstance(validation, series.Series):
-        held = (validation.sequences, targets_of(validation, task))
-    how: Any = {"task": task, "validation": held, "seed": seed, "frontend": front_end}
+        held = (validation.sequences, targets_of(validation, wanted))
+    how: Any = {"task": wanted.task, "validation": held, "seed": seed, "frontend": front_end}
     examples = prepare_sequences(table.sequences, targets, **how)
-    return replace(examples, labels=tuple(table.labels)) if task == "regression" else examples
+    return wanted.named(examples, tuple(table.labels))
 
 
 def repeats_of(table: series.Series, examples: SequenceExamples, validation: Any) -> Repeats:
@@ -167,7 +178,8 @@ def describe_columns(table: series.Series, file: Path) -> None:
     how = "a list in each row" if roles.key is None else f"told apart by column {roles.key!r}"
     order = f"the order of {roles.time!r}" if roles.time else "the order of the rows"
     said = f"sequences: {how}{f', in {order}' * (roles.key is not None)}"
-    say(f"{said}; features: {shortened(roles.features)}; {columns_said(roles.labels)} of {file}")
+    labels = f"; {columns_said(roles.labels)}" if roles.labels else ""
+    say(f"{said}; features: {shortened(roles.features)}{labels} of {file}")
     if roles.unused:
         note(f"not used: {shortened(roles.unused)}")
 

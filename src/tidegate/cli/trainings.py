@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
@@ -10,15 +11,13 @@ from tidegate.cli.console import err, note
 from tidegate.cli.gradients import report_gradients
 from tidegate.cli.progress import Stop, follow
 from tidegate.models.architecture import Architecture
-from tidegate.models.metrics import score_numbers
 from tidegate.training.baselines import STATISTICS, Baseline
 from tidegate.training.checkpoints import Checkpoints
 from tidegate.training.events import DivergedError, Epoch, Gradients
-from tidegate.training.examples import Examples
+from tidegate.training.examples import Examples, SequenceExamples
+from tidegate.training.forecasts import forecasts
 from tidegate.training.parts import NGRAMS, TOGETHER, Joined
 from tidegate.training.run import Run
-
-MEAN = "mean"
 
 
 @dataclass
@@ -28,6 +27,7 @@ class Trainings:
     Attributes:
         run: What is trained.
         checkpoints: Where an interrupted run is continued from.
+        compared: Whether predictions without a network are judged too, the mean or simple forecasts.
         results: What was trained so far, by the cell of the network, the name of a baseline, "ngrams" or "together".
         made: The model of the parts, where they have been joined.
         gradients: Gradient norms after each epoch, if they are watched.
@@ -37,6 +37,7 @@ class Trainings:
 
     run: Run
     checkpoints: Checkpoints | None = None
+    compared: bool = True
     results: dict[str, Trained] = field(default_factory=dict)
     made: tuple[Architecture, Trained] | None = None
     gradients: list[Gradients] = field(default_factory=list)
@@ -55,8 +56,8 @@ class Trainings:
                 if self.ended:
                     self._join(join)
         else:
-            if self.run.baselines and self.run.config.task == "regression":
-                self.results[MEAN] = _mean(self.run.examples)
+            if self.compared:
+                self.results |= _beside(self.run.examples)
             self._train_all(stop)
         if self.results:
             compare(self.results, self.run.config.cell)
@@ -113,9 +114,16 @@ class Trainings:
         return Trained(title, ordered, model.as_epoch(number), model.seconds, model.weights)
 
 
-def _mean(examples: Examples) -> Trained:
-    """Judges the mean of what is trained on as a prediction for everything."""
-    truth = examples.validation.targets
-    predicted = np.broadcast_to(examples.train.targets.mean(axis=0), truth.shape)
-    report = score_numbers(truth, predicted, examples.labels)
-    return Trained(MEAN, False, Epoch(0, float("nan"), report, 0.0, None), 0.0)
+def _beside(examples: Examples) -> dict[str, Trained]:
+    """Judges predictions that need no network: of numbers their mean, of the next steps simple forecasts."""
+    reports: dict[str, Any] = {}
+    if examples.aim.truth == "numbers":
+        truth = examples.validation.targets
+        name, constant = examples.aim.constant(examples.train.targets, examples.labels)
+        predicted = np.broadcast_to(constant, (len(truth), len(examples.labels)))
+        reports = {name: examples.aim.score(truth, predicted, examples.labels)}
+    if isinstance(examples, SequenceExamples) and examples.aim.foresees:
+        reports = forecasts(examples)
+    return {
+        name: Trained(name, False, Epoch(0, float("nan"), report, 0.0, None), 0.0) for name, report in reports.items()
+    }

@@ -110,7 +110,7 @@ def results_of_vectors(model: Network, vectors: Array, others: Array | None = No
         found["vectors"] = vectors
     if model.config.has_head:
         found["scores"] = model.head(vectors) if others is None else model.head(vectors) + others
-    if model.config.task == "classification":
+    if model.config.aim.has_probabilities:
         found["probabilities"] = model.probabilities_of(found["scores"])
     return found
 

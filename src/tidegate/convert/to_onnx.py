@@ -118,8 +118,10 @@ def _graph(model: Network, streaming: bool) -> Graph:
     vectors = _vectors(g, model, x, rows) if model.config.summary_size else ""
     scores = _scores(g, model, vectors, ids, rows) if model.config.has_head else ""
     C, F = len(model.labels), model.config.summary_size
-    if model.config.task == "classification":
+    if model.config.aim.exclusive:
         g.output("probabilities", g("Softmax", scores, axis=1), np.float32, ["rows", C])
+    elif model.config.aim.has_probabilities:
+        g.output("probabilities", g("Sigmoid", scores), np.float32, ["rows", C])
     if scores:
         g.output("scores", scores, np.float32, ["rows", C])
     if vectors:

@@ -7,22 +7,19 @@ import dataclasses
 from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
 from math import prod
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, get_args
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 import numpy.typing as npt
 
 from tidegate.models.metadata import format_object, parse_object
+from tidegate.models.tasks import TASKS, Task
 from tidegate.ops.cells import CELLS, Cell
 from tidegate.ops.checks import Sizes, check, check_choice
 from tidegate.ops.compressed import Compressed, stand_in
 from tidegate.ops.names import check_names, parameter_letters
 from tidegate.sequences.pooling import NOTHING, POOLINGS, Pooling
 from tidegate.sequences.summaries import SUMMARIES, summary_size
-
-Task = Literal["classification", "regression", "encoding"]
-TASKS: tuple[str, ...] = get_args(Task)
-FEWEST_LABELS = {"classification": 2, "regression": 1, "encoding": 0}
 
 LIMITS = {
     "vocab_size": 2**24,
@@ -40,7 +37,7 @@ _LARGEST = float(np.finfo(np.float32).max)
 
 # Written where they are not the standard ones, so that earlier versions read the rest.
 _OPTIONAL = (
-    *("task", "classes", "ngrams", "ngram_order", "ngram_letters"),
+    *("task", "classes", "separator", "horizon", "ngrams", "ngram_order", "ngram_letters"),
     *("columns", "key", "time", "target", "frontend"),
 )
 
@@ -78,9 +75,12 @@ class Architecture:
         bias: Whether the cells have biases.
         summary: "last", "mean", "max" or "mean+max".
         rate: The growth factor that compounding was given; None where it was learned, and for other cells.
-        task: "classification"; "regression", whose outputs are numbers; or "encoding", without a head: the summary
-            vectors are the result.
+        task: The name of one of `TASKS`: "classification"; "multi-label", where a sequence has any number of the
+            labels; "regression", whose outputs are numbers; "quantiles" of numbers; "next" and "next-binary", whose
+            outputs are the next steps; or "encoding", without a head: the summary vectors are the result.
         classes: What `predict` returns for each label where that is not the label itself, such as numbers.
+        separator: What stands between the labels of a cell in tables of several labels; None where they are lists.
+        horizon: How many steps are foreseen.
     """
 
     cell: str
@@ -93,6 +93,8 @@ class Architecture:
     rate: float | None = None
     task: str = "classification"
     classes: tuple[Hashable, ...] | None = None
+    separator: str | None = None
+    horizon: int = 1
 
     input_letter: ClassVar[str]
 
@@ -106,7 +108,7 @@ class Architecture:
         """
         object.__setattr__(self, "cell", _checked_cell(self.cell))
         check_choice("summary", self.summary, SUMMARIES)
-        check_choice("task", self.task, TASKS)
+        check_choice("task", self.task, tuple(TASKS))
         for name, limit in LIMITS.items():
             size = getattr(self, name, 1)
             if name == "max_length" and size is None:
@@ -127,18 +129,21 @@ class Architecture:
             raise ValueError(f"rate is {self.rate}, the growth factor of compounding, but the cell is {self.cell!r}")
         self._check_labels()
         self._check_classes()
+        self._check_separator()
+        self._check_horizon()
 
     def _check_labels(self) -> None:
         labels: Any = self.labels
         if not isinstance(labels, tuple) or not all(isinstance(label, str) for label in labels):
             raise TypeError(f"labels is {str(labels)[:80]}, expected a tuple of texts")
-        most, fewest = MAX_LABELS if self.has_head else 0, FEWEST_LABELS[self.task]
+        most, fewest = MAX_LABELS if self.has_head else 0, self.aim.fewest
         if not fewest <= len(labels) <= most:
             raise ValueError(f"labels has {len(labels)} names, expected {fewest}..{most} for {self.task}")
         if len(set(labels)) < len(labels):
             seen: set[str] = set()
             twice = next(label for label in labels if label in seen or seen.add(label))  # type: ignore[func-returns-value]
             raise ValueError(f"labels has {twice!r:.60} twice, expected distinct names")
+        self.aim.numbers(labels)  # reads the levels of quantiles
 
     def _check_classes(self) -> None:
         classes: Any = self.classes
@@ -146,8 +151,33 @@ class Architecture:
             return
         if not isinstance(classes, tuple) or not all(isinstance(value, Hashable) for value in classes):
             raise TypeError(f"classes is {str(classes)[:80]}, expected a tuple of hashable values")
-        if self.task != "classification" or len(classes) != len(self.labels):
+        if not self.aim.has_probabilities or len(classes) != len(self.labels):
             raise ValueError(f"classes has {len(classes)} values, expected one for each label of a classification")
+
+    def _check_separator(self) -> None:
+        if self.separator is None:
+            return
+        if not isinstance(self.separator, str) or not self.separator:
+            raise TypeError(f"separator is {self.separator!r:.60}, expected a text or None")
+        if self.aim.truth != "classes":
+            raise ValueError(
+                f"separator is {self.separator!r:.60}, but the task is {self.task!r}, expected multi-label"
+            )
+
+    def _check_horizon(self) -> None:
+        if type(self.horizon) is not int or not 1 <= self.horizon <= MAX_LABELS:
+            raise ValueError(f"horizon is {self.horizon!r:.60}, expected an integer of 1..{MAX_LABELS}")
+        if not self.aim.foresees:
+            if self.horizon > 1:
+                raise ValueError(f"horizon is {self.horizon}, but the task is {self.task!r}, which foresees no steps")
+            return
+        if len(self.labels) % self.horizon:
+            raise ValueError(f"labels has {len(self.labels)} names, expected a multiple of the horizon {self.horizon}")
+        if not self.recurrent or self.bidirectional or self.summary != "last":
+            raise ValueError(
+                f"the task {self.task!r} needs a recurrent cell that reads forward, and the summary 'last', found "
+                f"{self.cell!r}, bidirectional={self.bidirectional} and {self.summary!r}"
+            )
 
     if TYPE_CHECKING:  # a field of one subclass, a property of the other
 
@@ -178,6 +208,11 @@ class Architecture:
             ValueError: There is no recurrent stack.
         """
         return Cell.of(self.cell)
+
+    @property
+    def aim(self) -> Task:
+        """The task as a value, which says what the outputs mean."""
+        return TASKS[self.task]
 
     @property
     def has_head(self) -> bool:

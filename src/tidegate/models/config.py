@@ -194,8 +194,10 @@ class TextConfig(Architecture):
         if (self.ngrams == 0) != (self.ngram_order == 0) or (self.ngram_letters > 0 and not self.ngrams):
             sizes = f"ngrams={self.ngrams}, ngram_order={self.ngram_order}, ngram_letters={self.ngram_letters}"
             raise ValueError(f"an n-gram part has {sizes}, expected ngrams and ngram_order above 0, or all of them 0")
-        if self.ngrams and self.task != "classification":
+        if self.ngrams and not self.aim.exclusive:
             raise ValueError(f"the task is {self.task!r}, expected classification: n-grams add to logits of classes")
+        if self.aim.foresees:
+            raise ValueError(f"the task is {self.task!r}, which foresees steps of numbers, but the model reads texts")
         if not self.ngrams and self.cell == NOTHING.name:
             raise ValueError("the model has neither a network nor n-grams, expected one of them")
         if (self.vocab_size + 1) ** self.ngram_order >= 2**63:

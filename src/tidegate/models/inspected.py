@@ -30,7 +30,7 @@ class Inspected(Predictor):
             ValueError: It is several, its vectors are of another size or not finite, or the network is neither
                 a classifier nor a regression.
         """
-        if self.config.task != "regression":
+        if not self.config.aim.explained:
             self._need_classes()
         network: Any = self
         return explain(network, source)

@@ -6,7 +6,6 @@ import numpy as np
 import numpy.typing as npt
 
 from tidegate.models.encoder import Encoder
-from tidegate.sequences.embedded import softmax
 
 Array = npt.NDArray[np.float32]
 
@@ -36,14 +35,14 @@ class Predictor(Encoder):
         return self.arrays["head.bias"]
 
     def predict(self, sequences: Any) -> npt.NDArray[Any]:
-        """Names the most probable class of each sequence, or computes the numbers of a regression.
+        """Names the most probable class of each sequence, or all probable labels, or computes numbers.
 
         Args:
             sequences: B sequences.
 
         Returns:
-            Classes [B], `str` objects unless the configuration says otherwise; of a regression float32 [B], or [B, C]
-            for several numbers.
+            Classes [B], `str` objects unless the configuration says otherwise; of several labels, tuples of those of a
+            probability of 0.5 or more; of a regression float32 [B], or [B, C] for several numbers.
 
         Raises:
             TypeError: The sequences are of another type.
@@ -52,11 +51,8 @@ class Predictor(Encoder):
         return self.predictions_of(self.scores(sequences))
 
     def predictions_of(self, scores: Array) -> npt.NDArray[Any]:
-        """Returns the most probable class of each row of scores [B, C], or the numbers of a regression."""
-        if self.config.task == "regression":
-            return scores[:, 0] if len(self.labels) == 1 else scores
-        chosen: npt.NDArray[Any] = self._classes[scores.argmax(axis=1)]
-        return chosen
+        """Returns what `predict` does for scores [B, C]."""
+        return self.config.aim.answers(self.values_of(scores), self._classes)
 
     def predict_proba(self, sequences: Any) -> Array:
         """Computes the probability of each class.
@@ -65,13 +61,14 @@ class Predictor(Encoder):
             sequences: B sequences.
 
         Returns:
-            Probabilities, float32 [B, C], in the order of `labels`; each row sums to 1.
+            Probabilities, float32 [B, C], in the order of `labels`; each row sums to 1, unless a sequence may have
+            several labels.
 
         Raises:
             TypeError: The sequences are of another type.
             ValueError: A shape does not fit, or the network is not a classifier.
         """
-        self._need_classes()
+        self._need_probabilities()
         return self.probabilities_of(self.scores(sequences))
 
     def probabilities_of(self, scores: Array) -> Array:
@@ -80,8 +77,12 @@ class Predictor(Encoder):
         Raises:
             ValueError: The network is not a classifier.
         """
-        self._need_classes()
-        return softmax(scores)
+        self._need_probabilities()
+        return self.values_of(scores)
+
+    def values_of(self, scores: Array) -> Array:
+        """Returns what scores [B, C] mean: probabilities, or the numbers of a regression."""
+        return self.config.aim.values(scores, self.labels)
 
     def scores(self, sequences: Any) -> Array:
         """Computes the outputs of the head: logits, whose softmax are the probabilities, or numbers.
@@ -123,6 +124,10 @@ class Predictor(Encoder):
         classes[:] = values
         return classes
 
+    def _need_probabilities(self) -> None:
+        if not self.config.aim.has_probabilities:
+            raise ValueError(f"this is a network for {self.config.task}, expected one for classification")
+
     def _need_classes(self) -> None:
-        if self.config.task != "classification":
+        if not self.config.aim.exclusive:
             raise ValueError(f"this is a network for {self.config.task}, expected one for classification")

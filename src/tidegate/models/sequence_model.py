@@ -12,7 +12,7 @@ from tidegate.models.network import Network
 from tidegate.ops.checks import check
 from tidegate.sequences.embedded import Embedded
 from tidegate.sequences.features import Features, steps_first
-from tidegate.sequences.padding import as_floats, as_sequences
+from tidegate.sequences.padding import as_floats, as_sequences, batches, pad
 from tidegate.sequences.samples import as_sound, is_one_clip
 from tidegate.stream.gaps import GapsPart
 from tidegate.stream.parts import StreamPart
@@ -113,6 +113,66 @@ class SequenceModel(Network):
         shape = np.broadcast_to(np.float32(0), array.shape)
         check(name, shape, f"{axes} K", {"K": (self.config.features, "the model")})
         return self.features.scaled(name, array)
+
+    def predict_steps(self, sequences: Any) -> list[Array]:
+        """Predicts what follows each step, by a model that foresees steps.
+
+        Args:
+            sequences: B sequences, as in `predict`.
+
+        Returns:
+            The h next steps after each step, one behind the other, float32 [T, h·K] for each sequence; of a model of 0
+            and 1, the probabilities of a 1.
+
+        Raises:
+            TypeError: The sequences are of another type.
+            ValueError: A shape does not fit, or the model foresees nothing.
+        """
+        self._need_foresight()
+        rows = self._vectors(sequences)
+        found: list[Array] = [np.empty(0, np.float32)] * len(rows)
+        for batch in batches(np.array([len(row) for row in rows], np.int64)):
+            x, lengths = pad([rows[b] for b in batch], self.config.input_size)
+            y, _ = self.outputs(x, lengths)
+            for place, b in enumerate(batch):
+                found[b] = self.values_of(self.head(y[: lengths[place], place]))
+        return found
+
+    def forecast(self, sequences: Any, steps: int = 1) -> Array:
+        """Predicts the steps that follow each sequence; those beyond the horizon follow from the ones before them.
+
+        Example:
+            >>> model.forecast([temperatures], steps=24)  # doctest: +SKIP
+
+        Args:
+            sequences: B sequences, as in `predict`.
+            steps: How many steps.
+
+        Returns:
+            float32 [B, steps, K]; of a model of 0 and 1, what is more probable.
+
+        Raises:
+            TypeError: The sequences are of another type.
+            ValueError: As in `predict_steps`, or there are no steps to predict.
+        """
+        self._need_foresight()
+        if steps < 1:
+            raise ValueError(f"steps is {steps}, expected 1 or more")
+        arrays, K = as_sequences(steps_first(sequences, self.config.layout), self.config.features)
+        found = np.empty((len(arrays), steps, K), np.float32)
+        first = self.config.layout == "steps_first"
+        for b, array in enumerate(arrays):
+            session = self.stream()
+            piece = array
+            for start in range(0, steps, self.config.horizon):
+                session.push(piece if first else piece.T)
+                piece = self.predictions_of(session.scores[None]).reshape(-1, K)
+                found[b, start : start + len(piece)] = piece[: steps - start]
+        return found
+
+    def _need_foresight(self) -> None:
+        if not self.config.aim.foresees:
+            raise ValueError(f"this is a network for {self.config.task}, expected one that foresees steps")
 
     def stream_parts(self) -> tuple[StreamPart, ...]:
         """Returns the parts whose scores are added up, see `Network.stream_parts`."""

@@ -13,7 +13,7 @@ from tidegate.models.encoder import Array, Ids
 from tidegate.models.network import Network
 from tidegate.models.ngrams import Ngrams
 from tidegate.ops.compressed import Compressed
-from tidegate.sequences.embedded import Embedded, softmax
+from tidegate.sequences.embedded import Embedded
 from tidegate.sequences.padding import pad
 from tidegate.stream.parts import StreamPart, WordsPart
 from tidegate.text.tokenizer import Tokenizer, Words, check_texts
@@ -162,11 +162,11 @@ class TextModel(Network):
         Returns:
             The words, those beyond `max_length` left out, and the probabilities after each, float32 [T, C].
         """
-        self._need_classes()
+        self._need_probabilities()
         embedded = self.embed([text])
         x = embedded.x
         logits = self.head(self.summaries_so_far(x, self.outputs(x, embedded.lengths)[0]))
-        return list(words_of(embedded)), softmax(logits + beside_so_far(self, embedded).astype(np.float32))
+        return list(words_of(embedded)), self.values_of(logits + beside_so_far(self, embedded).astype(np.float32))
 
     def embed(self, source: Any) -> Embedded:
         """Makes sequences of vectors from texts.

@@ -22,6 +22,12 @@ class Embedded(NamedTuple):
     ids: tuple[npt.NDArray[np.int32], ...] | None = None
 
 
+def sigmoid(scores: npt.NDArray[np.floating[Any]]) -> npt.NDArray[np.floating[Any]]:
+    """Turns logits into probabilities one by one; none overflows."""
+    probabilities: npt.NDArray[np.floating[Any]] = np.exp(-np.logaddexp(0, -scores))
+    return probabilities
+
+
 def softmax(scores: npt.NDArray[np.floating[Any]]) -> npt.NDArray[np.floating[Any]]:
     """Turns logits [B, C] into probabilities; the largest is taken off first, so that none overflows."""
     powers = np.exp(scores - scores.max(axis=1, keepdims=True))

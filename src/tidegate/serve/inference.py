@@ -274,7 +274,7 @@ def _is_of_sequence(parameters: Mapping[str, Any]) -> bool:
 
 def _numbers_of(served: Served) -> str:
     """Names the output of numbers."""
-    return "values" if served.model.config.task == "regression" else "probabilities"
+    return "probabilities" if served.model.config.aim.has_probabilities else "values"
 
 
 def _inputs(served: Served) -> list[TensorFacts]:
@@ -293,7 +293,7 @@ def _outputs(served: Served) -> list[TensorFacts]:
     outputs: list[TensorFacts] = []
     if config.has_head:
         outputs.append({"name": _numbers_of(served), "datatype": "FP32", "shape": [-1, C]})
-    if config.task == "classification":
+    if config.aim.exclusive:
         outputs.append({"name": "label", "datatype": BYTES, "shape": [-1]})
     if config.summary_size:
         outputs.append({"name": EMBEDDING, "datatype": "FP32", "shape": [-1, config.summary_size]})

@@ -233,7 +233,7 @@ def _by(name: str, inputs: Inputs) -> Inputs:
 
 def _prediction(served: Served, scored: Scored) -> Label | Value:
     by_name = dict(zip(served.model.labels, scored.numbers, strict=True))
-    if served.model.config.task == "regression":
+    if not served.model.config.aim.has_probabilities:
         return {"values": by_name}
     return {"label": scored.prediction, "probabilities": by_name}
 

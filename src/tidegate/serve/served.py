@@ -50,7 +50,7 @@ class Served:
             reads["predict"] = self._predict
         if config.summary_size:
             reads["embed"] = model.encode
-        if config.task in {"classification", "regression"}:
+        if config.aim.explained:
             reads["explain"] = self._explain
         self._batchers = {
             # Explanations take long: one request at a time, so that a batch keeps nobody waiting.
@@ -120,7 +120,7 @@ class Served:
     def scored(self, scores: Array) -> list[Scored]:
         """Says what scores [B, C] mean."""
         model = self.model
-        numbers = scores if model.config.task == "regression" else model.probabilities_of(scores)
+        numbers = model.values_of(scores)
         return list(map(Scored, model.predictions_of(scores).tolist(), numbers.tolist()))
 
     def _predict(self, rows: Sequence[Any]) -> list[Scored]:
@@ -152,8 +152,8 @@ class Served:
         model = self.model
         explanation = model.explain(row if self.reads_texts else np.asarray(row, np.float64))
         account = explanation.as_dict()
-        if model.config.task == "regression":
-            numbers = account.pop("logits")
+        if not model.config.aim.exclusive:
+            numbers = model.config.aim.values(np.array([account.pop("logits")]), explanation.labels)[0].tolist()
             del account["probability_after"]
             head: dict[str, Any] = {"values": dict(zip(explanation.labels, numbers, strict=True))}
         else:

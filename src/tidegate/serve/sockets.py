@@ -222,7 +222,7 @@ def _found(answers: Answers) -> dict[str, Any]:
     if answers.all_scores is None:
         return {"vector": answers.vectors[0].tolist()}
     found: dict[str, Any] = {"prediction": answers.predictions.tolist()[0]}
-    if isinstance(answers.model, Network) and answers.model.config.task == "classification":
+    if isinstance(answers.model, Network) and answers.model.config.aim.has_probabilities:
         found["probabilities"] = dict(zip(answers.model.labels, answers.probabilities[0].tolist(), strict=True))
     return found
 

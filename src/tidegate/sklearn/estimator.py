@@ -16,6 +16,7 @@ from sklearn.utils.multiclass import check_classification_targets, type_of_targe
 from sklearn.utils.validation import _check_sample_weight, check_consistent_length, check_is_fitted
 
 from tidegate.models.network import Network
+from tidegate.models.thresholds import chosen_labels
 from tidegate.training.fitting import fit
 
 
@@ -39,7 +40,7 @@ class Estimator(BaseEstimator):  # type: ignore[misc]
     def _train(self, X: Any, y: Any, task: str, sample_weight: Any) -> Self:
         """Trains the model."""
         check_consistent_length(X, y)
-        if len(y) < 2:
+        if len(X) < 2:
             raise ValueError("found 1 sample, expected at least 2")
         if sample_weight is not None:
             sample_weight = _check_sample_weight(sample_weight, X, ensure_non_negative=True)
@@ -65,45 +66,69 @@ class Estimator(BaseEstimator):  # type: ignore[misc]
 
 
 class Classifier(ClassifierMixin, Estimator):  # type: ignore[misc]
-    """Predicts one class for each sequence.
+    """Predicts one class for each sequence, or which of several labels it has.
 
     Attributes:
-        classes_: The C classes in ascending order, of the type of the labels.
+        classes_: The C classes in ascending order, of the type of the labels; 0 … C − 1 for the columns of labels.
     """
+
+    _several: bool
 
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
         """Trains the classifier.
 
         Args:
             X: B sequences.
-            y: Their classes, [B].
+            y: Their classes, [B]; or 1 for each label that a sequence has and 0 for the others, [B, C], such as
+                scikit-learn's `MultiLabelBinarizer` makes them.
             sample_weight: How much each counts in the loss, float [B]; None for all the same.
 
         Raises:
             ImportError: PyTorch is missing.
             ValueError: X and y do not fit each other, or there is one class only.
         """
-        X, y = self._read(X, reset=True), column_or_1d(self._required(y), warn=True)
-        assert_all_finite(y, input_name="y")
-        check_classification_targets(y)
-        self.classes_ = np.unique(y)
-        if len(self.classes_) < 2:
-            raise ValueError(f"found one class, {self.classes_.tolist()}, expected at least two classes")
-        self._train(X, y, "classification", sample_weight)
-        known = list(self.model_.config.classes or self.model_.labels)
-        self._columns = [known.index(label) for label in self.classes_.tolist()]
+        X, y = self._read(X, reset=True), self._required(y)
+        self._several = getattr(y, "ndim", np.ndim(y)) == 2 and type_of_target(y) == "multilabel-indicator"
+        if self._several:
+            indicators = check_array(y, accept_sparse="csr", input_name="y")
+            indicators = indicators.toarray() if hasattr(indicators, "toarray") else indicators
+            self.classes_ = np.arange(indicators.shape[1])
+            self._train(X, [np.flatnonzero(row).tolist() for row in indicators], "multi-label", sample_weight)
+        else:
+            y = column_or_1d(y, warn=True)
+            assert_all_finite(y, input_name="y")
+            check_classification_targets(y)
+            self.classes_ = np.unique(y)
+            if len(self.classes_) < 2:
+                raise ValueError(f"found one class, {self.classes_.tolist()}, expected at least two classes")
+            self._train(X, y, "classification", sample_weight)
+        places = {label: place for place, label in enumerate(self.classes_.tolist())}
+        self._columns = [places[label] for label in self.model_.config.classes or self.model_.labels]
         return self
 
     def predict(self, X: Any) -> npt.NDArray[Any]:
-        """Predicts the class of each of B sequences, [B]."""
-        chosen = self.predict_proba(X).argmax(axis=1)
-        predicted: npt.NDArray[Any] = self.classes_[chosen]
+        """Predicts the class of each of B sequences, [B]; or 1 for the labels that it is said to have, int [B, C]."""
+        probabilities = self.predict_proba(X)
+        if self._several:
+            return chosen_labels(probabilities).astype(np.int64)
+        predicted: npt.NDArray[Any] = self.classes_[probabilities.argmax(axis=1)]
         return predicted
 
     def predict_proba(self, X: Any) -> npt.NDArray[np.float32]:
-        """Computes the probability of each class, float32 [B, C], in the order of `classes_`."""
+        """Computes the probability of each class, float32 [B, C], in the order of `classes_`.
+
+        It is 0 for a label that no sequence had in training.
+        """
         X = self._fitted(X)
-        return self.model_.predict_proba(X)[:, self._columns]
+        found = self.model_.predict_proba(X)
+        probabilities = np.zeros((len(found), len(self.classes_)), np.float32)
+        probabilities[:, self._columns] = found
+        return probabilities
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.classifier_tags.multi_label = True
+        return tags
 
 
 class Regressor(RegressorMixin, Estimator):  # type: ignore[misc]
@@ -139,12 +164,16 @@ class Regressor(RegressorMixin, Estimator):  # type: ignore[misc]
 class Encoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Estimator):  # type: ignore[misc]
     """Turns each sequence into one vector: what a network, trained to predict y, sees before it decides."""
 
-    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
+    _unlabelled: str | None = None
+    """The task where there are no labels; None if they are required."""
+
+    def fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> Self:
         """Trains the network whose summary vectors are the result.
 
         Args:
             X: B sequences.
-            y: Classes [B], or numbers [B] or [B, C] with a fraction: then it is a regression.
+            y: Classes [B], or numbers [B] or [B, C] with a fraction: then it is a regression. None to predict the next
+                step of each sequence (self-supervised), which sequences of numbers allow.
             sample_weight: How much each counts in the loss, float [B]; None for all the same.
 
         Raises:
@@ -152,6 +181,8 @@ class Encoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Estimator):  # 
             ValueError: X and y do not fit each other, or there is one class only.
         """
         X = self._read(X, reset=True)
+        if y is None and self._unlabelled:
+            return self._train(X, None, self._unlabelled, sample_weight)
         y = np.asarray(self._required(y))
         task = "regression" if type_of_target(y).startswith("continuous") else "classification"
         y = _numbers(y) if task == "regression" else column_or_1d(y)
@@ -168,7 +199,7 @@ class Encoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Estimator):  # 
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
-        tags.target_tags.required = True
+        tags.target_tags.required = self._unlabelled is None
         tags.transformer_tags.preserves_dtype = []  # vectors are float32
         return tags
 

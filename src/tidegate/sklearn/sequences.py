@@ -128,7 +128,12 @@ class SequenceRegressor(Regressor, SequenceEstimator):
 
 
 class SequenceEncoder(Encoder, SequenceEstimator):
-    """Turns sequences of numbers into vectors; its parameters are those of `SequenceEstimator`."""
+    """Turns sequences of numbers into vectors; its parameters are those of `SequenceEstimator`.
+
+    Without labels it learns to predict the next step of each sequence.
+    """
+
+    _unlabelled = "next"
 
 
 def _are_sequences(X: Any) -> bool:

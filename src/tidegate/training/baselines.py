@@ -1,5 +1,7 @@
 """What a recurrent network must beat: the average, compounding, and a linear model on simple statistics.
 
+Where steps are foreseen, they are simple `forecasts`.
+
 All of them are networks too, trained by the same loop on the same sequences and judged by the same others.
 """
 
@@ -15,6 +17,7 @@ from tidegate.text.vectors import WordVectors
 from tidegate.training.corpus import Corpus
 from tidegate.training.events import Epoch
 from tidegate.training.examples import Examples, Labelled, SequenceExamples
+from tidegate.training.forecasts import forecasts
 from tidegate.training.settings import Settings
 
 STATISTICS = "statistics"
@@ -48,6 +51,8 @@ def candidates(
         settings: How it is trained; a baseline has a learning rate of its own, and nothing that is about gates.
         rate: The growth factor of compounding; None to learn it.
     """
+    if config.aim.foresees:
+        return  # what they are compared with are `forecasts`
     plain = replace(settings, chrono=None, orthogonal=False, watch_gradients=False, learning_rate=None)
     for name, pooling in POOLINGS.items():
         if name != config.cell:
@@ -72,7 +77,10 @@ def baselines(
     Returns:
         The report of the best epoch of each by its name.
     """
-    loop, reports = import_module("tidegate.training.loop"), {}
+    loop = import_module("tidegate.training.loop")
+    reports: dict[str, Any] = {}
+    if isinstance(examples, SequenceExamples) and examples.aim.foresees:
+        reports |= forecasts(examples)
     for name, *how in candidates(examples, config, settings):
         epochs = (event for event in loop.train(*how, vectors) if isinstance(event, Epoch))
         *_, best = (epoch.report for epoch in epochs if epoch.weights is not None)

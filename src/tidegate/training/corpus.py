@@ -60,6 +60,17 @@ class Corpus:
         """Returns the steps of one sequence, a view."""
         return self.steps[self.offsets[b] : self.offsets[b + 1]]
 
+    def places(self, rows: Integers) -> Integers:
+        """Lists the places in `steps` of the steps of chosen sequences, as `padded` lays them out: first steps first.
+
+        Args:
+            rows: Which sequences, int64 [B].
+        """
+        starts, lengths = self.offsets[rows], self.offsets[rows + 1] - self.offsets[rows]
+        steps = np.arange(max(1, lengths.max(initial=0)))[:, None]
+        places: Integers = (starts + steps)[steps < lengths]
+        return places
+
     def padded(self, rows: Integers) -> tuple[npt.NDArray[Any], Integers]:
         """Lays chosen sequences side by side, time first, and fills up with 0, which is `PADDING` among word ids.
 

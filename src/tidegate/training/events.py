@@ -78,7 +78,7 @@ class Epoch:
     Attributes:
         epoch: Which one, from 1.
         loss: Mean training loss of the epoch, nats.
-        report: Scores on the validation part, a `Report` or, of a regression, a `RegressionReport`.
+        report: Scores on the validation part, a `Report` or what else the task has, see `Task.report`.
         seconds: Time since training began, validation included.
         weights: The `state_dict` as float32 arrays if no epoch before had a better score, else None.
         gradients: Gradient norms, if they are watched and the cell is recurrent, else None.

@@ -10,6 +10,7 @@ import numpy.typing as npt
 from tidegate.models.architecture import Architecture
 from tidegate.models.config import SequenceConfig, TextConfig
 from tidegate.models.network import Network
+from tidegate.models.quantiles import quantile_labels
 from tidegate.models.sequence_model import SequenceModel
 from tidegate.models.text_model import TextModel
 from tidegate.sequences.features import LAYOUTS, Features, steps_first
@@ -18,7 +19,7 @@ from tidegate.sequences.padding import Sequences, as_sequences
 from tidegate.sequences.samples import as_sound
 from tidegate.text.tokenizer import Tokenizer, check_texts
 from tidegate.training.corpus import Corpus, Integers
-from tidegate.training.labels import Targets, numbers_of, targets_of
+from tidegate.training.labels import Targets, targets_for
 from tidegate.training.repeats import Repeats, find_repeats
 from tidegate.training.sampling import hold_out
 
@@ -34,16 +35,23 @@ class Labelled:
 
     Attributes:
         corpus: The B sequences.
-        targets: Index of the class of each, int64 [B], or the numbers of a regression, float32 [B, C].
+        targets: Index of the class of each, int64 [B]; or 1 and 0 for each label of several, or the numbers of a
+            regression, float32 [B, C]; or what follows each of the N steps, float32 [N, C].
         weights: How much each counts in the loss, float32 [B]; None for all the same.
+        ahead: Whether the targets are those of each step.
     """
 
     corpus: Corpus
     targets: npt.NDArray[Any]
     weights: npt.NDArray[np.float32] | None = None
+    ahead: bool = False
 
     def __len__(self) -> int:
-        return len(self.targets)
+        return len(self.corpus)
+
+    def answers(self, rows: Integers) -> Integers:
+        """Lists the places in `targets` of chosen sequences: one for each of them, or for each of their steps."""
+        return self.corpus.places(rows) if self.ahead else rows
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,10 +84,25 @@ class Examples(Targets):
         given = np.asarray(weights, np.float64)
         if given.ndim != 1 or len(given) <= self.rows.max(initial=-1):
             raise ValueError(f"sample_weight has shape {given.shape}, expected one number for each sequence")
+        if self.aim.foresees:
+            raise ValueError("sample_weight is given, but the steps of sequences that are foreseen all count the same")
         if not (np.isfinite(given).all() and (given >= 0).all() and given[self.rows].any()):
             raise ValueError("sample_weight has numbers that are negative or not finite, or all of them are 0")
         chosen = (given[self.rows] / given[self.rows].mean()).astype(np.float32)
         return replace(self, train=replace(self.train, weights=chosen))
+
+    def quantiles(self, levels: Sequence[float]) -> Self:
+        """Asks for quantiles of the numbers of a regression.
+
+        Args:
+            levels: Ascending, between 0 and 1.
+
+        Raises:
+            ValueError: They are not, or there are no numbers of a regression.
+        """
+        if self.task != "regression":
+            raise ValueError(f"quantiles are those of the numbers of a regression, but the task is {self.task!r}")
+        return replace(self, labels=quantile_labels(self.labels, levels), task="quantiles")
 
     def config(self, cell: str = CELL, **sizes: Any) -> Architecture:
         """Describes a network for these sequences."""
@@ -151,6 +174,8 @@ class SequenceExamples(Examples):
         """
         defaults = {name: size for name, size in SIZES.items() if name != "embedding_size"}
         fixed = self._facts() | {"missing": self.features.missing, "layout": self.layout, "frontend": self.frontend}
+        if self.aim.foresees:
+            fixed["horizon"] = len(self.labels) // len(self.features.center)
         return SequenceConfig(cell=cell, features=len(self.features.center), **{**defaults, **sizes}, **fixed)
 
     def model(self, config: SequenceConfig, weights: Mapping[str, npt.NDArray[Any]], *facts: Any) -> SequenceModel:
@@ -186,8 +211,8 @@ def prepare_texts(
 
     Args:
         texts: The B texts.
-        labels: Their B labels; of a regression one number each, or several, [B, C].
-        task: "classification" or "regression".
+        labels: Their B labels, or B collections of labels; of a regression one number each, or several, [B, C].
+        task: "classification", "multi-label" or "regression".
         validation: The share of each class to hold out, or other texts and labels to judge by; 0 to train on all, and
             to judge by the same.
         vocab_size: Most words to know, the most frequent ones first.
@@ -266,7 +291,7 @@ def _parts(
     sequences: list[Any], labels: Any, task: str, validation: Any, seed: int
 ) -> tuple[dict[str, Any], list[_Part]]:
     """Turns labels into numbers, and holds a part of the sequences out; nothing if the share is 0."""
-    targets = numbers_of(labels) if task == "regression" else targets_of(labels)
+    targets = targets_for(labels, task)
     numbers, rows = targets.numbers(labels, "the training part", len(sequences)), np.arange(len(sequences))
     if isinstance(validation, tuple):
         others = list(validation[0])
@@ -274,8 +299,7 @@ def _parts(
         return vars(targets) | {"rows": rows}, [_Part(sequences, numbers), _Part(others, held)]
     if validation == 0:
         return vars(targets) | {"rows": rows}, [_Part(sequences, numbers)]
-    groups = np.zeros(len(sequences), np.int64) if task == "regression" else numbers
-    chosen = hold_out(groups, validation, np.random.default_rng(seed))
+    chosen = hold_out(targets.groups(numbers), validation, np.random.default_rng(seed))
     parts = [_Part([sequences[b] for b in rows], numbers[rows]) for rows in chosen]
     return vars(targets) | {"rows": chosen[0]}, parts
 

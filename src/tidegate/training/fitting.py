@@ -12,35 +12,30 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from tidegate.models.architecture import TASKS
 from tidegate.models.config import SequenceConfig, TextConfig
 from tidegate.models.network import Network
+from tidegate.models.tasks import TASKS
 from tidegate.ops.checks import check_choice
 from tidegate.sequences.padding import Sequences
 from tidegate.training.baselines import baselines
 from tidegate.training.checkpoints import Checkpoints
 from tidegate.training.events import DivergedError, Epoch
 from tidegate.training.examples import CELL, VALIDATION, Examples, SequenceExamples, prepare_sequences, prepare_texts
+from tidegate.training.next_steps import prepare_steps
 from tidegate.training.packages import look_for
 from tidegate.training.parts import Parts
 from tidegate.training.run import Run
 from tidegate.training.settings import VECTOR_DROPOUT, Settings
 
 TEXT_OPTIONS = ("vocab_size", "min_frequency", "max_length")
-_OTHERS = (
-    "baselines",
-    "frontend",
-    "layout",
-    "parts",
-    "sample_weight",
-    "vectors",
-)  # settings that are no field of anything
+# settings that are no field of anything
+_OTHERS = ("baselines", "frontend", "horizon", "layout", "parts", "quantiles", "sample_weight", "vectors")
 _FOUND = {"classes", "features", "missing", "settings"}  # names of what is found in the data
 
 
 def fit(
     data: Iterable[str] | Sequences,
-    labels: Sequence[Any] | npt.NDArray[Any],
+    labels: Sequence[Any] | npt.NDArray[Any] | None = None,
     *,
     task: str = "classification",
     cell: str = CELL,
@@ -70,8 +65,8 @@ def fit(
     Args:
         data: B texts; or B sequences of numbers, a list of arrays [T, K], each with its own T, or one array [B, T, K];
             NaN stands for a missing value. The model scales the features, and fills gaps, see `SequenceModel`.
-        labels: B labels of any hashable kind; of a regression, numbers [B] or [B, C].
-        task: "classification" or "regression".
+        labels: B labels of any hashable kind, or B tuples or lists of them; of a regression, numbers [B] or [B, C].
+        task: "classification", "multi-label", "regression", or "next", which needs no labels.
         cell: The text of a cell or the name of a pooling, see `TextConfig`.
         validation: The share to hold out, by which the best epoch is chosen; others to judge by, (data, labels); or 0
             to train on all, and to judge by them.
@@ -81,8 +76,9 @@ def fit(
             `sample_weight`, how much each of the B counts in the loss, [B]; `vocab_size`, `min_frequency`, `max_length`
             and `vectors`, word vectors to start from, of texts; `parts` of a classifier of texts, such as "auto", as in
             [The parts of a model](parts.md); `layout` of sequences, "channels_first" if they are [K, T]; `frontend` of
-            sound, such as "logmel sample_rate=16000": sequences are samples [N] then, see `LogMel` and `as_sound`. With
-            `baselines=True`, a warning says whether a simpler model is better, see `metrics["baselines"]`.
+            sound, such as "logmel sample_rate=16000": sequences are samples [N] then, see `LogMel` and `as_sound`;
+            `horizon`, the steps that "next" predicts; `quantiles` of a regression; `baselines`, to warn if a simpler
+            one is better.
 
     Returns:
         A `TextModel` for texts, a `SequenceModel` for numbers.
@@ -105,7 +101,9 @@ def _fit(
     data: Any, labels: Any, judged: dict[str, Any], cell: str, settings: dict[str, Any], resumed: tuple[Any, bool]
 ) -> Network:
     """Does what `fit` says."""
-    check_choice("task", judged["task"], TASKS[:2])
+    check_choice(
+        "task", judged["task"], tuple(name for name, task in TASKS.items() if task.truth and name != "quantiles")
+    )
     compared, (folder, resume) = judged.pop("compared"), resumed
     run = _prepare(data, labels, judged, cell, settings, _wanted(settings, cell, **judged))
     checkpoints = None if folder is None else Checkpoints(folder, run.fingerprint(), resume=resume)
@@ -126,8 +124,10 @@ def _wanted(settings: dict[str, Any], cell: str, task: str, validation: Any) -> 
     if parts is None:
         return None
     wanted = Parts.read(parts, cell)
-    if task != "classification":
-        raise ValueError(f"parts is {parts!r}, but parts are those of a classifier, and the task is {task!r}")
+    if not TASKS[task].exclusive:
+        raise ValueError(
+            f"parts is {parts!r}, but parts are those of a classifier of one class, and the task is {task!r}"
+        )
     if not isinstance(validation, tuple) and validation == 0:
         raise ValueError(
             f"parts is {parts!r}, but validation is 0: parts are weighed on texts that nothing was fitted to"
@@ -153,7 +153,10 @@ def _prepare(
 ) -> Run:
     """Makes what a training needs of what `fit` is called with."""
     vectors, sample_weight = settings.pop("vectors", None), settings.pop("sample_weight", None)
+    levels = settings.pop("quantiles", None)
     examples = _examples(data, labels, settings, **options, seed=settings.get("seed", Settings.seed))
+    if levels is not None:
+        examples = examples.quantiles(levels)
     if sample_weight is not None:
         examples = examples.weighted(sample_weight)
     if isinstance(examples, SequenceExamples):
@@ -211,8 +214,19 @@ def _train(run: Run, checkpoints: Checkpoints | None) -> Epoch | None:
 def _examples(data: Any, labels: Any, settings: dict[str, Any], **options: Any) -> Examples:
     """Makes examples of texts or of vectors; takes what it needs out of the settings."""
     data = data if isinstance(data, str | list | tuple | np.ndarray) else list(data)
+    foresees = TASKS[options["task"]].foresees
+    if (labels is None) != foresees:
+        given = "labels are given" if foresees else "there are no labels"
+        raise ValueError(f"{given}, but the task is {options['task']!r}")
     if isinstance(data, str) or (len(data) and isinstance(data[0], str)):
+        if foresees:
+            raise ValueError(
+                f"the task is {options['task']!r}, which foresees steps of numbers, but the data are texts"
+            )
         limits = {name: settings.pop(name) for name in TEXT_OPTIONS if name in settings}
         return prepare_texts(data, labels, **limits, **options)
-    how = {name: settings.pop(name) for name in ("layout", "frontend") if name in settings}
-    return prepare_sequences(data, labels, **how, **options)
+    names = ("layout", "horizon") if foresees else ("layout", "frontend")
+    chosen = {name: settings.pop(name) for name in names if name in settings}
+    if foresees:
+        return prepare_steps(data, **chosen, **options)
+    return prepare_sequences(data, labels, **chosen, **options)

@@ -15,7 +15,6 @@ except ImportError as error:
 
 from tidegate.models.architecture import Architecture
 from tidegate.models.config import TextConfig
-from tidegate.models.metrics import RegressionReport, Report, score, score_numbers
 from tidegate.models.network import Network
 from tidegate.ops.threads import kept_awake
 from tidegate.sequences.padding import batches
@@ -142,7 +141,7 @@ def _step(state: State, labelled: Labelled, rows: Integers, settings: Settings) 
     with one_torch_thread():
         scores = state.module(torch.from_numpy(inputs), torch.from_numpy(lengths))
         weights = None if labelled.weights is None else torch.from_numpy(labelled.weights[rows])
-        loss = state.module.loss(scores, torch.from_numpy(labelled.targets[rows]), weights)
+        loss = state.module.loss(scores, torch.from_numpy(labelled.targets[labelled.answers(rows)]), weights)
         try:
             state.optimizer.step(loss)
         except FloatingPointError as error:
@@ -175,9 +174,9 @@ def check_settings(settings: Settings, config: Architecture) -> None:
     for name in ("orthogonal", "watch_gradients"):
         if getattr(settings, name) and not config.recurrent:
             raise ValueError(f"{name} is True, but the cell {config.cell!r} has no recurrent layer")
-    if settings.watch_gradients and config.task != "classification":
+    if settings.watch_gradients and not config.aim.exclusive:
         raise ValueError(f"watch_gradients measures the loss of classes, but the task is {config.task!r}")
-    if settings.class_weights == "balanced" and config.task != "classification":
+    if settings.class_weights == "balanced" and not config.aim.exclusive:
         raise ValueError(f"class_weights is 'balanced', but the task is {config.task!r}")
     if isinstance(config, TextConfig):
         return
@@ -187,24 +186,25 @@ def check_settings(settings: Settings, config: Architecture) -> None:
         raise ValueError("freeze is True, but a network of vectors has no word vectors")
 
 
-def evaluate(module: NetworkModule, labelled: Labelled) -> Report | RegressionReport:
-    """Scores a network on sequences whose classes or numbers are known."""
-    predicted, labels = predict(module, labelled.corpus), module.config.labels
-    if module.config.task == "regression":
-        return score_numbers(labelled.targets, predicted, labels)
-    return score(labelled.targets, predicted, labels)
+def evaluate(module: NetworkModule, labelled: Labelled) -> Any:
+    """Scores a network on sequences whose classes or numbers are known; makes a report, see `Task`."""
+    return module.config.aim.score(labelled.targets, predict(module, labelled.corpus), module.config.labels)
 
 
 @torch.inference_mode()
 def predict(module: NetworkModule, corpus: Corpus) -> npt.NDArray[np.float32]:
-    """Computes the probability of each class, or the numbers of a regression, for B sequences, float32 [B, C]."""
-    was_training = module.training
+    """Computes the probability of each class, or the numbers of a regression, for B sequences, float32 [B, C].
+
+    Where steps are foreseen, it is done for each of the N steps, [N, C].
+    """
+    was_training, foresees = module.training, module.config.aim.foresees
     module.eval()
-    result = np.empty((len(corpus), len(module.config.labels)), np.float32)
+    result = np.empty((len(corpus.steps if foresees else corpus), len(module.config.labels)), np.float32)
     with one_torch_thread():
         for rows in batches(corpus.lengths):
             inputs, lengths = corpus.padded(rows)
-            result[rows] = module.predict(torch.from_numpy(inputs), torch.from_numpy(lengths)).numpy()
+            places = corpus.places(rows) if foresees else rows
+            result[places] = module.predict(torch.from_numpy(inputs), torch.from_numpy(lengths)).numpy()
     module.train(was_training)
     return result
 

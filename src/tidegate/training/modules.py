@@ -12,6 +12,7 @@ from tidegate.models.config import TextConfig
 from tidegate.text.tokenizer import PADDING
 from tidegate.torch.chrono import check_chrono
 from tidegate.training.layers import recurrent_layers
+from tidegate.training.losses import ACTIVATIONS, LOSSES
 from tidegate.training.summaries import step_weights, summarize
 
 # torch starts embeddings with a standard deviation of 1, which drowns what a few epochs can add.
@@ -63,7 +64,7 @@ class NetworkModule(nn.Module):
         outputs: Scale of the numbers that a regression predicts.
 
     Attributes:
-        class_weights: Weight of each class in the loss, [C]; None for 1.
+        class_weights: Weight of each class in the loss, [C]; None for 1. Of quantiles, their levels.
 
     Raises:
         ValueError: There are no gates that chrono could set.
@@ -101,10 +102,21 @@ class NetworkModule(nn.Module):
             lengths: Steps of each row, int64 [B].
 
         Returns:
-            float32 [B, C].
+            float32 [B, C]; where steps are foreseen, of each of the N steps, [N, C], see `states`.
         """
-        logits: Tensor = self.head(nn.functional.dropout(self.encode(x, lengths), self.dropout, self.training))
+        read = self.states if self.config.aim.foresees else self.encode
+        logits: Tensor = self.head(nn.functional.dropout(read(x, lengths), self.dropout, self.training))
         return logits
+
+    def states(self, x: Tensor, lengths: Tensor) -> Tensor:
+        """Reads each sequence, and returns the output after every step, float32 [N, H], in the order of time.
+
+        The arguments are those of `forward`. Dropout keeps all inputs: each of them may be what comes next.
+        """
+        y, _ = self.rnn(x, lengths=lengths)
+        inside: Tensor = torch.arange(len(x))[:, None] < lengths
+        states: Tensor = y[inside]
+        return states
 
     def encode(self, x: Tensor, lengths: Tensor) -> Tensor:
         """Summarises each sequence by one vector, float32 [B, F]; the arguments are those of `forward`."""
@@ -113,28 +125,23 @@ class NetworkModule(nn.Module):
     def predict(self, x: Tensor, lengths: Tensor) -> Tensor:
         """Computes probabilities, or the numbers of a regression, [B, C]; the arguments are those of `forward`."""
         scores: Tensor = self(x, lengths)
-        if self.config.task == "regression":
-            return scores if self.outputs is None else scores * self.outputs.size + self.outputs.shift
-        return scores.softmax(1)
+        if self.outputs is not None:
+            scores = scores * self.outputs.size + self.outputs.shift
+        return ACTIVATIONS[self.config.aim.activation](scores, self.config.labels)
 
     def loss(self, scores: Tensor, targets: Tensor, weights: Tensor | None = None) -> Tensor:
         """Computes the mean loss of a batch: nats, or squares of scaled numbers.
 
         Args:
             scores: What `forward` returned.
-            targets: Classes, int64 [B], or numbers, float32 [B, C].
+            targets: Classes, int64 [B]; or numbers, or 1 and 0 for each label, float32 [B, C]; one number for all
+                quantiles of it.
             weights: How much each sequence counts, mean 1 over all, float32 [B]; None for all the same.
         """
-        reduction = "mean" if weights is None else "none"
-        if self.config.task == "regression":
-            numbers = targets if self.outputs is None else self.outputs(targets)
-            loss = nn.functional.mse_loss(scores, numbers, reduction=reduction)
-            return loss if weights is None else (loss.mean(1) * weights).mean()
-        loss = nn.functional.cross_entropy(scores, targets, self.class_weights, reduction=reduction)
-        if weights is None:
-            return loss
-        total = len(targets) if self.class_weights is None else self.class_weights[targets].sum()
-        return (loss * weights).sum() / total  # as torch's mean, which is over the weights of the classes
+        if targets.ndim == 2 and targets.shape != scores.shape:
+            targets = targets.repeat_interleave(scores.shape[1] // targets.shape[1], dim=1)
+        targets = targets if self.outputs is None else self.outputs(targets)
+        return LOSSES[self.config.task](scores, targets, weights, self.class_weights)
 
     def arrays(self) -> dict[str, npt.NDArray[np.float32]]:
         """Returns copies of the arrays of the model file, the scale in them."""

@@ -6,6 +6,7 @@ from torch import nn
 
 from tidegate.models.architecture import Architecture
 from tidegate.models.config import TextConfig
+from tidegate.models.quantiles import read_labels
 from tidegate.text.vectors import WordVectors
 from tidegate.training.examples import Examples, TextExamples
 from tidegate.training.modules import NetworkModule, Scale, TextModule
@@ -21,7 +22,10 @@ def start_network(
         ValueError: The vectors are of another size than the embedding, know none of its words, or there are no
             words.
     """
-    outputs = Scale.of(examples.train.targets) if config.task == "regression" else None
+    outputs = None
+    if config.aim.noun == "numbers" and not config.aim.has_probabilities:
+        targets = examples.train.targets
+        outputs = Scale.of(np.repeat(targets, len(config.labels) // targets.shape[1], axis=1))
     if not isinstance(config, TextConfig) or not isinstance(examples, TextExamples):
         if vectors is not None:
             raise ValueError("vectors are given, but a network of vectors has no words to start from them")
@@ -33,9 +37,12 @@ def start_network(
         module.embedding.weight.requires_grad_(not settings.freeze)
     if settings.orthogonal:
         start_orthogonal(module)
-    if config.task == "classification":
+    if config.aim.exclusive:
         weights = settings.importance(examples.train.targets, len(config.labels))
         module.class_weights = None if weights is None else torch.from_numpy(weights.astype(np.float32))
+    if config.aim.activation == "sorted":
+        names, levels = read_labels(config.labels)
+        module.class_weights = torch.tensor(levels).repeat(len(names))
     return module
 
 

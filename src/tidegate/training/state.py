@@ -9,7 +9,6 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from tidegate.models.metrics import RegressionReport, Report
 from tidegate.training.checkpoints import Checkpoint, CheckpointError
 from tidegate.training.corpus import Integers
 from tidegate.training.events import Epoch, Gradients, LayerGradients
@@ -144,8 +143,7 @@ def _take_apart(epoch: Epoch) -> tuple[dict[str, npt.NDArray[Any]], dict[str, An
 
 def _put_together(arrays: Arrays, facts: Mapping[str, Any], module: NetworkModule) -> Epoch:
     """Makes an epoch of what `_take_apart` has made of it."""
-    kind: type[Any] = RegressionReport if module.config.task == "regression" else Report
-    report = kind(labels=module.config.labels, **facts["report"], **_under("report", arrays))
+    report = module.config.aim.report(labels=module.config.labels, **facts["report"], **_under("report", arrays))
     return Epoch(facts["epoch"], facts["loss"], report, facts["seconds"], dict(_under("weights", arrays)))
 
 

@@ -100,8 +100,34 @@ def check_classes(labels: Sequence[str], column: str) -> None:
         )
     if several := _several(list(names)):
         raise ValueError(
-            f"the label {several!r:.60} of column {column!r} reads as several labels in one cell, expected one for "
-            f"each text: keep one of them, or make a column of true and false for each and train a model for each"
+            f"the label {several[0]!r:.60} of column {column!r} reads as several labels in one cell: {several[1]} "
+            f"predicts any number of labels for each row; otherwise keep one of them"
+        )
+
+
+def check_sets(sets: Sequence[Sequence[str]], column: str, separator: str | None) -> None:
+    """Checks that rows have several labels each, which come again and again.
+
+    Args:
+        sets: The labels of all rows.
+        column: Where they come from, for errors.
+        separator: What was taken to stand between them; None for lists.
+
+    Raises:
+        ValueError: No row has several, or nearly all labels differ.
+    """
+    if not any(len(labels) > 1 for labels in sets):
+        how = (
+            "--multi-label SEPARATOR says what stands between the labels of a cell"
+            if separator is None
+            else f"does {separator!r} stand between them?"
+        )
+        raise ValueError(f"no row has several labels in column {column!r}, but the task is multi-label: {how}")
+    count, names = sum(map(len, sets)), {label for labels in sets for label in labels}
+    if len(names) > _MOST_RARE and 2 * len(names) > count:
+        raise ValueError(
+            f"column {column!r} has {len(names)} different labels among {count} of {len(sets)} rows, expected labels "
+            f"that come again and again: name the column of labels with --label"
         )
 
 
@@ -116,11 +142,15 @@ def _has_fraction(name: str) -> bool:
     return any(sign in name.lower() for sign in (".", ",", "e-"))
 
 
-def _several(names: Sequence[str]) -> str | None:
-    """Finds a name that is made of others: of its parts stand some, or all if a comma parts them, elsewhere too."""
+def _several(names: Sequence[str]) -> tuple[str, str] | None:
+    """Finds a name that is made of others: of its parts stand some, or all if a comma parts them, elsewhere too.
+
+    Returns:
+        The name, and the option that splits it.
+    """
     for name in names:
         if _LIST.fullmatch(name):
-            return name
+            return name, "--task multi-label"
     for separator, enough in (("|", any), (";", all), (",", all)):
         parts = {name: [part.strip() for part in name.split(separator)] for name in names}
         places = defaultdict(set)
@@ -130,7 +160,7 @@ def _several(names: Sequence[str]) -> str | None:
         for name, listed in parts.items():
             # in the names of a hierarchy, "Home|Garden" and "Home|Kitchen", each part has its place
             if len(listed) > 1 and enough(part and len(places[part]) > 1 for part in listed):
-                return name
+                return name, f"--multi-label {separator!r}"
     return None
 
 

@@ -85,9 +85,9 @@ def _head(model: Network, version: str) -> str:
         macros["OUTPUTS"] = len(config.labels)
         declarations += "void NAME_scores(const NAME_state *state, float scores[NAME_OUTPUTS]);\n"
         declarations += "extern const char *const NAME_labels[NAME_OUTPUTS];\n"
-    if config.task == "classification":
+    if config.aim.has_probabilities:
         declarations += "void NAME_probabilities(const NAME_state *state, float probabilities[NAME_OUTPUTS]);\n"
-    function = "vector" if not config.has_head else "scores" if config.task == "regression" else "probabilities"
+    function = "vector" if not config.has_head else "probabilities" if config.aim.has_probabilities else "scores"
     refused = (
         "a word id out of 0 ... NAME_WORDS - 1" if texts else "an infinite number, or NaN where none may be missing"
     )
@@ -113,8 +113,8 @@ def _head(model: Network, version: str) -> str:
 
 def _functions(model: Network) -> Iterator[str]:
     """Yields the functions that a step needs, and no others, since a compiler warns of what is not used."""
-    used = _activations(model)
-    if used & {"sigmoid", "tanh"} or model.config.task == "classification":
+    used = _activations(model) | ({"sigmoid"} & {model.config.aim.activation})
+    if used & {"sigmoid", "tanh"} or model.config.aim.has_probabilities:
         yield c_code.FUNCTIONS
     yield from (code for name, code in c_code.ACTIVATIONS.items() if name in used)
     if getattr(model.config, "missing", ()):
@@ -152,7 +152,16 @@ void NAME_scores(const NAME_state *state, float scores[NAME_OUTPUTS])
     NAME_product(scores, NAME_head_weight, NAME_head_bias, NAME_OUTPUTS, NAME_VECTOR, NAME_OUTPUTS, vector);
 }
 """
-    if model.config.task == "classification":
+    if model.config.aim.has_probabilities and not model.config.aim.exclusive:
+        code += """
+void NAME_probabilities(const NAME_state *state, float probabilities[NAME_OUTPUTS])
+{
+    NAME_scores(state, probabilities);
+    for (int i = 0; i < NAME_OUTPUTS; i++)
+        probabilities[i] = NAME_sigmoid(probabilities[i]);
+}
+"""
+    if model.config.aim.exclusive:
         code += """
 void NAME_probabilities(const NAME_state *state, float probabilities[NAME_OUTPUTS])
 {
@@ -175,7 +184,7 @@ def _program(model: Network) -> str:
     results = ""
     for function, wanted in (
         ("scores", model.config.has_head),
-        ("probabilities", model.config.task == "classification"),
+        ("probabilities", model.config.aim.has_probabilities),
     ):
         if wanted:
             results += f"    float {function}[NAME_OUTPUTS];\n"

@@ -36,7 +36,7 @@ def _imports(model: Network) -> Iterator[str]:
 def _title(model: Network) -> str:
     given = "ids int64 [B, T]" if isinstance(model, TextModel) else f"x float32 [B, T, {_given(model)}]"
     size = f"{len(model.labels)}" if model.config.has_head else f"{model.config.summary_size}"
-    results = {"classification": "logits", "regression": "numbers", "encoding": "vectors"}[model.config.task]
+    results = "logits" if model.config.aim.has_probabilities else "numbers" if model.config.has_head else "vectors"
     return f"{given} and lengths int64 [B], 0 allowed; returns {results}, float32 [B, {size}]."
 
 

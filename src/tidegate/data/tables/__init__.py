@@ -8,7 +8,7 @@ for packing, first bytes and names; `lines` has the text; `delimited` and `swall
 """
 
 from tidegate.data.tables.folders import read, stream
-from tidegate.data.tables.table import Table, class_names
+from tidegate.data.tables.table import Names, Table, class_names, label_sets
 from tidegate.data.tables.writer import Write, write, writer
 
-__all__ = ["Table", "Write", "class_names", "read", "stream", "write", "writer"]
+__all__ = ["Names", "Table", "Write", "class_names", "label_sets", "read", "stream", "write", "writer"]

@@ -12,7 +12,7 @@ from tidegate.data.tables.kinds import KINDS, kind_by_name
 from tidegate.data.tables.rows import Block, blocks
 from tidegate.data.tables.sources import name_of
 from tidegate.data.tables.survey import survey
-from tidegate.data.tables.table import Table, columns_of, gathered
+from tidegate.data.tables.table import Names, Table, columns_of, gathered
 
 _ROWS = 1024  # of a block
 
@@ -25,6 +25,7 @@ def read(
     need_label: bool = True,
     kind: str | None = None,
     others: bool = True,
+    names: Names | None = None,
 ) -> Table:
     """Reads a whole table: a file, or the files of a folder or a pattern, one behind the other.
 
@@ -36,6 +37,7 @@ def read(
         need_label: Likewise.
         kind: Likewise.
         others: Likewise.
+        names: Likewise.
 
     Raises:
         ImportError: As in `table.read`.
@@ -44,11 +46,11 @@ def read(
     """
     files = files_of(path)
     if files is None:
-        return table.read(path, text, label, need_label=need_label, kind=kind, others=others)
+        return table.read(path, text, label, need_label=need_label, kind=kind, others=others, names=names)
     needed, text, label = _columns(files, kind, text, label, need_label=need_label)
     for columns in gathered(_blocks(files, kind, needed, others=others), None):
         try:
-            return Table.of(columns, text, label)
+            return Table.of(columns, text, label, names)
         except ValueError as error:
             raise ValueError(f"{os.fspath(path)}: {error}") from None
     raise ValueError(f"{os.fspath(path)}: there are no rows")

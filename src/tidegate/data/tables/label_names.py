@@ -1,8 +1,11 @@
 """What a label is called: one name for one class, in every kind of file."""
 
+import ast
+import json
 import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from decimal import Decimal
 from typing import Any
 
@@ -25,7 +28,7 @@ def label_name(value: Any) -> str | None:
         ValueError: The value is neither a text nor a number nor true or false, or bytes that are not UTF-8.
     """
     if isinstance(value, list | dict):
-        several = "; a text is trained with one label: keep one, or train a model for each" * isinstance(value, list)
+        several = "; --task multi-label trains with several labels" * isinstance(value, list)
         raise ValueError(f"holds {value!r:.40}, expected a text or a number{several}")  # noqa: TRY004
     if isinstance(value, Decimal):
         value = f"{value.normalize():f}"
@@ -37,6 +40,37 @@ def label_name(value: Any) -> str | None:
         raise ValueError(f"holds bytes that are not UTF-8 (0x{value[error.start]:02x})") from None
     name = re.sub(r"^([+-]?\d+)\.0*$", r"\1", text)
     return "0" if name == "-0" else None if name.lower() == _MISSING else name or None
+
+
+def label_set(value: Any, separator: str | None) -> tuple[str, ...]:
+    """Names the labels of a cell, each once.
+
+    Example:
+        >>> label_set("war| love", "|"), label_set(["war", "love"], None), label_set("['war', 1.0]", "|")
+        (('war', 'love'), ('war', 'love'), ('war', '1'))
+
+    Args:
+        value: A list, a text with labels between separators or with a list, or one label; none where it is missing.
+        separator: What stands between labels; None where a text is one label.
+
+    Raises:
+        ValueError: As in `label_name`.
+    """
+    parts = value if isinstance(value, list) else _listed(value)
+    if parts is None:
+        parts = value.split(separator) if separator and isinstance(value, str) else [value]
+    return tuple(dict.fromkeys(name for part in parts if (name := label_name(part)) is not None))
+
+
+def _listed(value: Any) -> list[Any] | None:
+    """Reads a list that stands in a text, as JSON or as Python writes it; None for another text."""
+    if not isinstance(value, str) or not (value.startswith("[") and value.endswith("]")):
+        return None
+    for read in (json.loads, ast.literal_eval):
+        with suppress(ValueError, SyntaxError, RecursionError, MemoryError):
+            found: list[Any] = read(value)
+            return found
+    return None
 
 
 def as_booleans(names: Sequence[str | None]) -> list[str | None]:

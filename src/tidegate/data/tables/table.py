@@ -10,7 +10,7 @@ from typing import Any, Self
 from tidegate.data.tables.columns import column_of, fields_of, guess_columns
 from tidegate.data.tables.containers import Source
 from tidegate.data.tables.kinds import KINDS, caution
-from tidegate.data.tables.label_names import as_booleans, label_name, remarks
+from tidegate.data.tables.label_names import as_booleans, label_name, label_set, remarks
 from tidegate.data.tables.rows import Block, blocks
 from tidegate.data.tables.sources import name_of
 from tidegate.data.tables.survey import survey
@@ -18,6 +18,9 @@ from tidegate.data.tables.values import plain_values, text_of
 
 LONGEST_TEXT = 1 << 24
 """Characters; ten times the longest novels. To read one word takes some hundred bytes of memory."""
+
+Names = Callable[[Sequence[Any], str, int], list[Any]]
+"""What names the labels of a column, given its cells, its name and the first row, as `class_names` does."""
 
 FIRST_ROWS = 1024
 """Rows of a pipe by which its columns are chosen."""
@@ -29,7 +32,7 @@ class Table:
 
     Attributes:
         texts: The B texts; a missing one is an empty text.
-        labels: Their B labels; None if none were asked for.
+        labels: Their B labels, or what else names them; None if none were asked for.
         columns: The columns in the order of the file: lists of values, see `values.plain_values`, or what was asked for
             as `typed`, arrays of Arrow.
         text_column: The column that holds the texts.
@@ -38,20 +41,20 @@ class Table:
     """
 
     texts: list[str]
-    labels: list[str] | None
+    labels: list[Any] | None
     columns: Block
     text_column: str
     label_column: str | None
     schema: Any = None
 
     @classmethod
-    def of(cls, columns: Block, text: str, label: str | None) -> Self:
+    def of(cls, columns: Block, text: str, label: str | None, names: Names | None = None) -> Self:
         """Takes texts and labels from the columns of a whole table.
 
         Raises:
             ValueError: A text is no text or too long, or a label is missing or is neither text nor number.
         """
-        texts, labels = _cells(columns, text, label, first_row=1)
+        texts, labels = _cells(columns, text, label, 1, names)
         return cls(texts, labels, {name: plain_values(values) for name, values in columns.items()}, text, label)
 
     def __len__(self) -> int:
@@ -66,6 +69,7 @@ def read(
     need_label: bool = True,
     kind: str | None = None,
     others: bool = True,
+    names: Names | None = None,
 ) -> Table:
     """Reads a whole table.
 
@@ -76,6 +80,7 @@ def read(
         need_label: Whether there must be labels.
         kind: As in `stream`.
         others: Whether other columns than these are of use; if they are not, those of a file take no memory.
+        names: What names the labels of a column, `class_names` if None, or such as `label_sets`.
 
     Raises:
         ImportError: A Parquet file is to be read and pyarrow is missing.
@@ -83,7 +88,8 @@ def read(
         ValueError: The file is damaged or has no rows, a column is not there or cannot be guessed, or a label is
             missing.
     """
-    tables = list(stream(path, kind, text=text, label=label, need_label=need_label, size=None, others=others))
+    guess = partial(guess_columns, text=text, label=label, need_label=need_label)
+    tables = list(_parts(path, kind, guess, None, others=others, names=names or class_names))
     if not tables:
         raise ValueError(f"{os.fspath(path)}: there are no rows")
     return tables[0]
@@ -125,13 +131,27 @@ def stream(
         OSError: As in `read`.
         ValueError: As in `read`, when the part in question is reached; `kind` is unknown.
     """
+    guess = partial(guess_columns, text=text, label=label, need_label=need_label)
+    yield from _parts(source, kind, guess, size, others=others, typed=typed)
+
+
+def _parts(
+    source: Source,
+    kind: str | None,
+    guess: Callable[[Mapping[str, Any]], tuple[str, str | None]],
+    size: int | None,
+    *,
+    others: bool,
+    typed: bool = False,
+    names: Names | None = None,
+) -> Iterator[Table]:
+    """Reads what `stream` does; `names` names labels."""
     name = name_of(source)
     if kind is not None and kind not in KINDS:
         raise ValueError(f"the kind of table is {kind!r}, expected one of {', '.join(KINDS)}")
     count = 0
     try:
         known = survey(source, kind, typed=typed, whole=size is None, some=not others)
-        guess = partial(guess_columns, text=text, label=label, need_label=need_label)
         chosen = guess(known.sample) if known and known.sample else None
         needed = None if others or not (chosen and known) else columns_of(known.sample, *chosen)
         known = replace(known, sample={}) if known and needed else known  # what it holds is no longer of use
@@ -141,7 +161,7 @@ def stream(
         for block in found:
             columns = known.completed(block) if known and not needed else block
             chosen = chosen or guess(columns)
-            texts, labels = _cells(columns, *chosen, first_row=count + 1)
+            texts, labels = _cells(columns, *chosen, count + 1, names)
             columns = known.typed(columns) if known and typed else columns
             if not typed:
                 columns = {name: plain_values(values) for name, values in columns.items()}
@@ -178,7 +198,9 @@ def gathered(parts: Iterable[Block], guess: Callable[[Block], tuple[str, str | N
         yield table
 
 
-def _cells(columns: Block, text: str, label: str | None, first_row: int) -> tuple[list[str], list[str] | None]:
+def _cells(
+    columns: Block, text: str, label: str | None, first_row: int, names: Names | None
+) -> tuple[list[str], list[Any] | None]:
     """Takes texts and labels from their columns.
 
     Raises:
@@ -189,7 +211,7 @@ def _cells(columns: Block, text: str, label: str | None, first_row: int) -> tupl
     texts = [_text(value, row, text) for row, value in enumerate(values, first_row)]
     if label is None:
         return texts, None
-    return texts, class_names(_values(columns, label, size), label, first_row)
+    return texts, (names or class_names)(_values(columns, label, size), label, first_row)
 
 
 def class_names(values: Sequence[Any], column: str, first_row: int = 1) -> list[str]:
@@ -216,6 +238,29 @@ def class_names(values: Sequence[Any], column: str, first_row: int = 1) -> list[
         count = f"{len(missing)} of {len(names)} rows have" if len(names) > 1 else "a row has"
         raise ValueError(f"{count} no label in column {column!r}, first row {missing[0]}: fill them in or remove them")
     return [name for name in names if name is not None]
+
+
+def label_sets(
+    values: Sequence[Any], column: str, first_row: int = 1, separator: str | None = None
+) -> list[tuple[str, ...]]:
+    """Names the labels of each cell of a column, of which there may be any number.
+
+    Args:
+        values: The cells as the file has them, see `label_set`.
+        column: Their column, for errors.
+        first_row: The row of the first of them.
+        separator: As in `label_set`.
+
+    Raises:
+        ValueError: A label is neither a text nor a number.
+    """
+    sets = []
+    for row, value in enumerate(values, first_row):
+        try:
+            sets.append(label_set(value, separator))
+        except ValueError as error:
+            raise ValueError(f"row {row} of label column {column!r} {error}") from None
+    return sets
 
 
 def _hint(option: str, column: str, value: Any) -> str:

@@ -1,0 +1,110 @@
+"""How well steps are foreseen: errors of numbers, or the likelihood of what is 0 or 1."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar
+
+import numpy as np
+import numpy.typing as npt
+
+from tidegate.models.metrics import RegressionReport, score_numbers
+
+_LEAST = float(np.finfo(np.float32).eps)  # a probability of 0 or 1 would make the log-loss of everything infinite
+_BLOCKS = 1000  # neighbouring steps are alike, so that differences are resampled in blocks of them
+
+
+@dataclass(frozen=True)
+class BinaryStepsReport:
+    """What `score_binary_steps` counted.
+
+    Example:
+        >>> report = score_binary_steps(np.array([[1, 0], [1, 1]]), np.array([[0.5, 0.5], [0.5, 0.5]]), ["C", "E"])
+        >>> round(report.nll, 3)
+        1.386
+
+    Attributes:
+        labels: The C outputs.
+        n: Number of steps.
+        nll: Mean of −log of the probability of a step, the sum over its C outputs, nats (Boulanger-Lewandowski et al.
+            2012).
+        frame_accuracy: What is rightly said to be 1, over what is 1 or is said to be, in all steps together (ibid.).
+        errors: −log of the probability of a step, mean of blocks of neighbouring steps, float64 [n] or fewer.
+    """
+
+    labels: tuple[str, ...]
+    n: int
+    nll: float
+    frame_accuracy: float
+    errors: npt.NDArray[np.float64]
+
+    measure: ClassVar[str] = "log_likelihood"
+    shown: ClassVar[dict[str, str]] = {"log_likelihood": "log-likelihood", "frame_accuracy": "frame accuracy"}
+    gained: ClassVar[str] = "{:+.3f} nats a step (95 %: {:+.3f} to {:+.3f})"
+
+    @property
+    def log_likelihood(self) -> float:
+        """Mean of log of the probability of a step, nats."""
+        return -self.nll
+
+    @property
+    def quality(self) -> float:
+        """What training makes as large as it can: the figure `measure`."""
+        return self.log_likelihood
+
+    def gains(self, other: "BinaryStepsReport") -> npt.NDArray[np.float64]:
+        """Computes by how much more probable steps are than with another model, nats, in blocks of them."""
+        return other.errors - self.errors
+
+    def as_dict(self) -> dict[str, Any]:
+        """The figures as plain numbers, ready for JSON."""
+        names = ("nll", "log_likelihood", "frame_accuracy", "n")
+        return {name: getattr(self, name) for name in names}
+
+
+def score_binary_steps(
+    truth: npt.NDArray[np.floating], probabilities: npt.NDArray[np.floating], labels: Sequence[str]
+) -> BinaryStepsReport:
+    """Compares probabilities with steps of 0 and 1.
+
+    Args:
+        truth: The steps, [N, C].
+        probabilities: That of a 1, float [N, C].
+        labels: The C outputs.
+
+    Raises:
+        ValueError: There is no step, or the shapes do not fit each other.
+    """
+    if probabilities.shape != truth.shape or truth.ndim != 2 or truth.shape[1] != len(labels):
+        raise ValueError(
+            f"probabilities have shape {probabilities.shape}, expected [N, C] = {truth.shape} as truth has"
+        )
+    if len(truth) == 0:
+        raise ValueError("there is no step to score")
+    on, said = truth > 0, probabilities >= 0.5
+    of_truth = np.where(on, probabilities, 1 - probabilities.astype(np.float64))
+    losses = -np.log(np.maximum(of_truth, _LEAST)).sum(axis=1)
+    accuracy = float((on & said).sum() / max(1, (on | said).sum()))
+    return BinaryStepsReport(tuple(labels), len(truth), float(losses.mean()), accuracy, _blocks(losses))
+
+
+def score_steps(
+    truth: npt.NDArray[np.floating], predicted: npt.NDArray[np.floating], labels: Sequence[str]
+) -> RegressionReport:
+    """Compares foreseen steps with the true ones, as `score_numbers` does; the errors are means of blocks of steps.
+
+    Args:
+        truth: float [N, C].
+        predicted: float [N, C].
+        labels: The C outputs.
+
+    Raises:
+        ValueError: There is no step, or the shapes do not fit each other.
+    """
+    report = score_numbers(truth, predicted, labels)
+    return replace(report, errors=_blocks(report.errors))
+
+
+def _blocks(values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    starts = np.linspace(0, len(values), min(_BLOCKS, len(values)), endpoint=False).astype(np.int64)
+    means: npt.NDArray[np.float64] = np.add.reduceat(values, starts) / np.diff(np.append(starts, len(values)))
+    return means

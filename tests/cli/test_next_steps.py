@@ -1,0 +1,117 @@
+"""The next steps of sequences, from training to forecasts."""
+
+import csv
+import io
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import tidegate
+
+Shell = Callable[..., tuple[int, str, str]]
+QUICK = "--hidden-size 8 --epochs 12 --batch-size 8 --learning-rate 0.03 --dropout 0"
+COLUMNS = "--key who --time ts --features a,b"
+
+
+@pytest.fixture(scope="module")
+def waves(folder: Path) -> Path:
+    """Waves in a long table, a roll of 0 and 1 as lists, and a model of each."""
+    from tidegate.cli import main
+
+    rng = np.random.default_rng(0)
+    with (folder / "waves.csv").open("w", newline="", encoding="utf-8") as file:
+        table = csv.writer(file)
+        table.writerow(["who", "ts", "a", "b"])
+        for b in range(24):
+            t = np.arange(30) + rng.integers(8)
+            x = np.stack([100 + 50 * np.sin(t * np.pi / 4), np.cos(t * np.pi / 4)], axis=1)
+            table.writerows([f"w{b}", i, *step] for i, step in enumerate(x.round(4).tolist()))
+    with (folder / "rolls.jsonl").open("w", encoding="utf-8") as file:
+        for _ in range(24):
+            shift = int(rng.integers(3))
+            roll = [[int((t + k + shift) % 3 == 0) for k in range(3)] for t in range(12)]
+            file.write(json.dumps({"roll": roll}) + "\n")
+    arguments = f"train {folder}/waves.csv {COLUMNS} --task next -o {folder}/waves.safetensors {QUICK}"
+    assert main(arguments.split()) == 0
+    arguments = f"train {folder}/rolls.jsonl --features roll --task next -o {folder}/rolls.safetensors {QUICK}"
+    assert main(arguments.split()) == 0
+    return folder
+
+
+def test_a_model_of_numbers_is_judged_beside_simple_forecasts(shell: Shell, waves: Path) -> None:
+    """The metrics hold the last value, a season ago and a linear model; `evaluate` scores every step."""
+    model = tidegate.load(waves / "waves.safetensors")
+    assert (model.config.task, model.config.labels, model.config.horizon) == ("next", ("a", "b"), 1)
+    assert set(model.metrics["baselines"]) == {"last value", "seasonal naive (8)", "linear"}
+    assert model.metrics["baselines"]["seasonal naive (8)"]["r2"] > model.metrics["baselines"]["last value"]["r2"]
+    code, out, err = shell("evaluate waves.safetensors waves.csv --json")
+    assert code == 0, err
+    found = json.loads(out)
+    assert found["n"] == 24 * 29
+    assert found["r2"] > 0.8
+    assert "steps" in shell("evaluate waves.safetensors waves.csv")[1]
+    assert "next" in shell("info waves.safetensors")[1]
+
+
+def test_a_model_of_zeros_and_ones_is_judged_by_likelihood(shell: Shell, waves: Path) -> None:
+    """Features that are 0 or 1 are probabilities, whose log-likelihood is summed over a step."""
+    assert tidegate.load(waves / "rolls.safetensors").config.task == "next-binary"
+    code, out, err = shell("evaluate rolls.safetensors rolls.jsonl --json")
+    assert code == 0, err
+    found = json.loads(out)
+    assert found["nll"] == -found["log_likelihood"]
+    assert found["nll"] < 1.5 < 3 * np.log(2)
+    assert "log-likelihood" in shell("evaluate rolls.safetensors rolls.jsonl")[1]
+
+
+def test_steps_are_forecast(shell: Shell, waves: Path) -> None:
+    """Each sequence gets rows of its own, with its key, the number of the step, and the features."""
+    code, out, err = shell("predict waves.safetensors waves.csv --steps 3")
+    assert code == 0, err
+    rows = list(csv.DictReader(io.StringIO(out)))
+    assert [list(rows[0]), len(rows)] == [["who", "step", "a", "b"], 72]
+    assert [(row["who"], row["step"]) for row in rows[2:4]] == [("w0", "3"), ("w1", "1")]
+    code, out, err = shell("predict waves.safetensors waves.csv")
+    assert next(iter(csv.DictReader(io.StringIO(out))))["prediction_a"] == rows[0]["a"]
+    code, out, err = shell("predict rolls.safetensors rolls.jsonl --steps 4 --to jsonl")
+    found = [json.loads(line) for line in out.splitlines()]
+    assert found[4]["sequence"] == 2
+    assert {found[0][f"roll[{k}]"] for k in range(3)} <= {0, 1}
+
+
+def test_several_steps_at_once(shell: Shell, waves: Path) -> None:
+    """With a horizon, a model predicts several steps after each one, and forecasts go on from them."""
+    command = f"train waves.csv {COLUMNS} --task next --horizon 2 -o two.safetensors {QUICK} --epochs 1 --no-baselines"
+    assert shell(command)[0] == 0
+    model = tidegate.load(waves / "two.safetensors")
+    assert model.config.labels == ("a +1", "b +1", "a +2", "b +2")
+    assert len(shell("predict two.safetensors waves.csv --steps 3")[1].splitlines()) == 73
+    assert json.loads(shell("evaluate two.safetensors waves.csv --json")[1])["n"] == 24 * 28
+
+
+@pytest.mark.parametrize(
+    ("command", "message"),
+    [
+        (f"train waves.csv {COLUMNS} --task next --label who", "so there is no --label"),
+        ("train train.csv --task next", "is read as texts: --features"),
+        (f"train waves.csv {COLUMNS} --horizon 3", "--horizon 3 is about predicting next steps"),
+        (f"train waves.csv {COLUMNS} --task next --horizon 30", "expected more than the horizon, 30"),
+        (f"train waves.csv {COLUMNS} --task next --cell average", "needs a recurrent cell that reads forward"),
+        (f"train waves.csv {COLUMNS} --task next --bidirectional", "needs a recurrent cell that reads forward"),
+        (f"train waves.csv {COLUMNS} --task next --summary mean", "and the summary 'last'"),
+        (f"train waves.csv {COLUMNS} --task next --class-weights balanced", "class_weights is 'balanced'"),
+        ("predict model.safetensors test.csv --steps 2", "--steps is about next steps"),
+        ("evaluate waves.safetensors waves.csv --by who", "--by scores rows apart"),
+        ("evaluate waves.safetensors waves.csv --threshold 0.5", "the model predicts numbers"),
+        ("explain rolls.safetensors --file rolls.jsonl --row 1", "the model predicts several labels"),
+    ],
+)
+def test_what_cannot_be_meant_is_refused(shell: Shell, waves: Path, command: str, message: str) -> None:
+    """Labels, texts, and networks that read ahead or sum up are one error that says what to do."""
+    code, _, err = shell(command + " -o w.safetensors" * command.startswith("train"))
+    assert code == 2
+    assert message in err
+    assert err.count("\n") == 1

@@ -1,0 +1,139 @@
+"""What is trained on and judged by where the next steps are predicted, and simple forecasts of them."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+pytest.importorskip("torch")
+
+import tidegate
+from tidegate.models.steps_report import score_binary_steps, score_steps
+from tidegate.training.corpus import Corpus
+from tidegate.training.forecasts import find_season, forecasts, seasonal
+from tidegate.training.next_steps import prepare_steps
+
+QUICK: dict[str, Any] = {"hidden_size": 8, "epochs": 2, "batch_size": 8, "learning_rate": 0.02}
+
+
+def walks(count: int = 20, steps: int = 12, features: int = 2) -> list[np.ndarray[Any, Any]]:
+    """Random walks [T, K] in units of their own."""
+    rng = np.random.default_rng(0)
+    return [100 + rng.normal(size=(steps + b % 3, features)).cumsum(axis=0) for b in range(count)]
+
+
+@pytest.mark.parametrize("horizon", [1, 3])
+def test_each_step_has_what_follows_it(horizon: int) -> None:
+    """Inputs are scaled, targets are not, and both are of the same sequences."""
+    data = walks()
+    examples = prepare_steps(data, horizon=horizon, validation=0.2, names=["a", "b"])
+    assert (len(examples.train), len(examples.validation)) == (16, 4)
+    first, features = data[examples.rows[0]], examples.features
+    steps = len(first) - horizon
+    np.testing.assert_allclose(examples.train.corpus.row(0), features.read("x", first[:-horizon]))
+    expected = [first[t + 1 : t + 1 + horizon].ravel() for t in range(steps)]
+    np.testing.assert_allclose(examples.train.targets[:steps], expected, rtol=1e-6)
+    assert examples.config().horizon == horizon
+    assert len(examples.labels) == 2 * horizon
+
+
+def test_the_ends_of_few_sequences_are_held_out() -> None:
+    """Of a single sequence the last tenth is judged; the network has not read it."""
+    x = np.arange(100.0)[:, None]
+    examples = prepare_steps([x], validation=0.1)
+    assert examples.train.targets.max() == 89
+    assert examples.validation.targets.ravel().tolist() == list(range(91, 100))
+
+
+@pytest.mark.parametrize(
+    ("data", "settings", "message"),
+    [
+        ([np.array([[1.0], [np.nan], [2.0]])] * 9, {}, r"sequences\[0\] has nan at step 1, feature 0, .* fill gaps"),
+        (walks(), {"horizon": 0}, "horizon is 0"),
+        (walks(), {"horizon": 20}, "the longest sequence has 14 steps, expected more than the horizon, 20"),
+        (walks(2, 3), {}, "the shortest of 2 sequences has 3 steps, of which 10% cannot be held out"),
+        (walks(), {"validation": 1.5}, "validation share is 1.5"),
+        (walks(), {"task": "next-binary"}, "other numbers than 0 and 1"),
+        (walks(), {"labels": [0, 1] * 10}, "labels are given, but the task is 'next'"),
+        (walks(), {"sample_weight": np.ones(20)}, "sample_weight is given, but the steps"),
+        (walks(), {"cell": "average"}, "needs a recurrent cell"),
+        (["a text"] * 4, {}, "the data are texts"),
+        (walks(), {"task": "regression"}, "there are no labels, but the task is 'regression'"),
+    ],
+)
+def test_what_cannot_be_meant_is_refused(data: Any, settings: dict[str, Any], message: str) -> None:
+    """Gaps, sequences that are too short, labels and texts are errors that name what was found."""
+    with pytest.raises(ValueError, match=message):
+        tidegate.fit(data, **{"task": "next", **settings})
+
+
+def test_forecasts_of_a_model_go_on_from_its_predictions() -> None:
+    """To forecast several steps is to predict one, to append it, and to predict the next; all steps agree with that."""
+    data = walks()
+    model = tidegate.fit(data, task="next", **QUICK)
+    two = model.forecast(data[:3], steps=2)
+    np.testing.assert_allclose(two[:, 0], model.predict(data[:3]), rtol=1e-6)
+    longer = [np.concatenate([x, step[:1]]) for x, step in zip(data[:3], two, strict=True)]
+    np.testing.assert_allclose(two[:, 1], model.predict(longer), rtol=1e-5)
+    for x, values in zip(data[:3], model.predict_steps(data[:3]), strict=True):
+        assert values.shape == x.shape
+        np.testing.assert_allclose(values[4], model.predict([x[:5]])[0], rtol=1e-5)
+    with pytest.raises(ValueError, match="steps is 0"):
+        model.forecast(data, steps=0)
+
+
+def test_a_model_judges_as_training_did() -> None:
+    """The scores of the model file are those that numpy computes from the model's own predictions, 0/1 or not."""
+    rng = np.random.default_rng(0)
+    rolls = [(rng.random((9, 3)) < 0.3).astype(float) for _ in range(20)]
+    for data, score, measure in ((walks(), score_steps, "rmse"), (rolls, score_binary_steps, "nll")):
+        model = tidegate.fit(data, task="next", validation=data[:5], **QUICK)
+        found = np.concatenate([values[:-1] for values in model.predict_steps(data[:5])])
+        report = score(np.concatenate([x[1:] for x in data[:5]]), found, model.labels)
+        assert getattr(report, measure) == pytest.approx(model.metrics[measure], rel=1e-4)
+
+
+def test_classes_read_the_first_axis_as_channels() -> None:
+    """With channels first, forecasts are still steps of features."""
+    data = walks()
+    settings: dict[str, Any] = {"task": "next", **QUICK}
+    model, turned = (
+        tidegate.fit(data, **settings),
+        tidegate.fit([x.T for x in data], layout="channels_first", **settings),
+    )
+    np.testing.assert_array_equal(model.forecast(data[:2], 3), turned.forecast([x.T for x in data[:2]], 3))
+
+
+def test_the_loss_of_binary_steps_is_that_of_the_report() -> None:
+    """The likelihood is summed over the features of a step, as in Boulanger-Lewandowski et al. (2012)."""
+    truth, p = np.array([[1, 0], [0, 0]]), np.array([[0.8, 0.4], [0.1, 0.5]])
+    report = score_binary_steps(truth, p, ["a", "b"])
+    assert report.nll == pytest.approx(-np.log([0.8, 0.6, 0.9, 0.5]).sum() / 2)
+    assert report.frame_accuracy == 0.5
+    with pytest.raises(ValueError, match="there is no step"):
+        score_binary_steps(truth[:0], p[:0], ["a", "b"])
+
+
+def test_seasons_are_found() -> None:
+    """A season is the first high peak of the autocorrelation; noise and a trend have none."""
+    t = np.arange(200)
+    rng = np.random.default_rng(0)
+    wave = np.sin(2 * np.pi * t / 12)[:, None] + rng.normal(0, 0.2, (200, 1))
+    assert find_season(Corpus.from_rows([wave.astype(np.float32)])) == 12
+    for other in (rng.normal(size=(200, 1)), t[:, None] / 100):
+        assert find_season(Corpus.from_rows([other.astype(np.float32)])) == 1
+
+
+def test_seasonal_forecasts_stay_in_their_sequence() -> None:
+    """What was a season ago is repeated; before that, and with a season of 1, it is the last value."""
+    corpus = Corpus.from_rows([np.arange(4.0)[:, None], 10 + np.arange(3.0)[:, None]])
+    assert seasonal(corpus, 1, 2).tolist() == [[v, v] for v in (0, 1, 2, 3, 10, 11, 12)]
+    assert seasonal(corpus, 2, 3).tolist()[:4] == [[0, 0, 0], [0, 1, 0], [1, 2, 1], [2, 3, 2]]
+    assert seasonal(corpus, 2, 1).tolist()[4:] == [[10], [10], [11]]
+
+
+def test_linear_forecasts_find_linear_laws() -> None:
+    """A linear model of the last steps foresees a wave without noise; the last value does not."""
+    x = [np.sin(np.arange(40) * 0.7 + b)[:, None] * 5 + 3 for b in range(12)]
+    found = forecasts(prepare_steps(x, validation=0.25))
+    assert found["linear"].r2 > 0.95 > found["last value"].r2
