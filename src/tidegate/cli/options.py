@@ -137,6 +137,17 @@ RUN_OPTIONS = {
         Annotated[bool, _option(SIZES, "Do not train the baselines, the average and compounding.", "--no-baselines")],
         False,
     ),
+    "memory": Option(
+        Annotated[
+            str | None,
+            typer.Option(
+                metavar="SIZE",
+                help="Memory to train in, such as 2GB: larger data is read part by part and kept on the disk.",
+                show_default="half of what the machine has",
+            ),
+        ],
+        None,
+    ),
     "resume": Option(ResumeOption, False),
     "checkpoint_every": Option(CheckpointEveryOption, EVERY),
 }

@@ -31,7 +31,7 @@ class Request:
         cell: The text of a cell, or a pooling.
         sizes: Sizes of the network, and the growth factor of compounding, by name.
         settings: Fields of `Settings`, None for a dropout that is not given.
-        run: Whether there are baselines and whether to resume, and the seconds between two checkpoints.
+        run: Whether there are baselines and whether to resume, the seconds between two checkpoints, and the memory.
         output: The model's file.
     """
 

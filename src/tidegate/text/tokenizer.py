@@ -289,8 +289,8 @@ def all_words(texts: Iterable[str]) -> Iterator[list[str]]:
             yield plain.words(text)
             continue
         cut = cut or pipeline({}, UNK)
-        normal = cut.normalizer.normalize_str(text)  # type: ignore[union-attr]
-        yield [word for word, _ in cut.pre_tokenizer.pre_tokenize_str(normal)]  # type: ignore[union-attr]
+        normal = cut.normalizer.normalize_str(text)
+        yield [word for word, _ in cut.pre_tokenizer.pre_tokenize_str(normal)]
 
 
 def check_texts(texts: Iterable[str]) -> Iterator[str]:

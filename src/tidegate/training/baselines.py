@@ -14,7 +14,8 @@ from tidegate.sequences.pooling import POOLINGS
 from tidegate.text.vectors import WordVectors
 from tidegate.training.corpus import Corpus
 from tidegate.training.events import Epoch
-from tidegate.training.examples import Examples, Labelled, SequenceExamples
+from tidegate.training.examples import Examples, SequenceExamples
+from tidegate.training.labelled import Labelled
 from tidegate.training.settings import Settings
 
 STATISTICS = "statistics"
@@ -92,4 +93,4 @@ def _summed_up(examples: SequenceExamples) -> SequenceExamples:
         return replace(labelled, corpus=Corpus.from_rows(features.read(part, row) for row in rows[part]))
 
     parts = scaled("train", examples.train), scaled("validation", examples.validation)
-    return replace(examples, features=features, train=parts[0], validation=parts[1])
+    return replace(examples, features=features, train=parts[0], validation=parts[1], spool=None)

@@ -16,8 +16,7 @@ from tidegate.sequences.features import LAYOUTS, Features, steps_first
 from tidegate.sequences.padding import Sequences, as_sequences
 from tidegate.text.tokenizer import Tokenizer, check_texts
 from tidegate.training.corpus import Corpus, Integers
-from tidegate.training.labelled import Labelled as Labelled
-from tidegate.training.labelled import Source
+from tidegate.training.labelled import Labelled, Source
 from tidegate.training.labels import Targets, numbers_of, targets_of
 from tidegate.training.repeats import Repeats, find_repeats
 from tidegate.training.sampling import hold_out
@@ -69,6 +68,8 @@ class Examples(Targets):
         Raises:
             ValueError: Their shape is another, one of them is negative or not finite, or all are 0.
         """
+        if self.spool:
+            raise ValueError("sample_weight is given, but the rows are on a disk and all count the same")
         given = np.asarray(weights, np.float64)
         if given.ndim != 1 or len(given) <= self.rows.max(initial=-1):
             raise ValueError(f"sample_weight has shape {given.shape}, expected one number for each sequence")

@@ -24,7 +24,8 @@ from tidegate.torch.chrono import check_chrono
 from tidegate.training.checkpoints import Checkpoints
 from tidegate.training.corpus import Corpus, Integers
 from tidegate.training.events import DivergedError, Epoch, Events, Resumed, Step
-from tidegate.training.examples import Examples, Labelled
+from tidegate.training.examples import Examples
+from tidegate.training.labelled import Labelled
 from tidegate.training.modules import NetworkModule, TextModule
 from tidegate.training.optimizer import Optimizer, one_torch_thread
 from tidegate.training.sampling import drop_words

@@ -5,6 +5,7 @@ rows in memory, from which batches are drawn as from any other; the next one is 
 """
 
 import os
+import weakref
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -33,8 +34,17 @@ class Loaded(NamedTuple):
     targets: Array
 
 
+class Nameless:
+    """A file without a name, which the system removes when nobody uses it any more, however the process ends."""
+
+    def __init__(self, folder: str | os.PathLike[str] | None) -> None:
+        """Opens it in a folder, or in that of temporary files."""
+        self.file: BinaryIO = TemporaryFile(dir=folder, prefix="tidegate-")  # noqa: SIM115
+        weakref.finalize(self, self.file.close)
+
+
 class SpoolWriter:
-    """Writes rows to a file without a name, which the system removes with the process."""
+    """Writes rows to a file without a name."""
 
     def __init__(self, folder: str | os.PathLike[str] | None, steps: npt.DTypeLike, targets: npt.DTypeLike) -> None:
         """Begins with no row.
@@ -44,7 +54,7 @@ class SpoolWriter:
             steps: Type of the steps of a row.
             targets: Type of what is to be predicted of it.
         """
-        self._file: BinaryIO = TemporaryFile(dir=folder, prefix="tidegate-")  # type: ignore[assignment]  # noqa: SIM115
+        self._on_disk = Nameless(folder)
         self._types = np.dtype(steps), np.dtype(targets)
         self._index: list[tuple[int, int, int]] = []
         self._rows: list[Array] = []
@@ -69,18 +79,19 @@ class SpoolWriter:
         lengths = np.array([len(row) for row in self._rows], np.int64)
         targets, steps = np.stack(self._targets), np.concatenate(self._rows)
         self._shapes = steps.shape[1:], targets.shape[1:]
-        self._index.append((self._file.tell(), len(lengths), int(lengths.sum())))
+        file = self._on_disk.file
+        self._index.append((file.tell(), len(lengths), int(lengths.sum())))
         for array in (lengths, targets, steps):
-            self._digest.update(array)
-            self._file.write(array)
+            self._digest.update(array.data)
+            file.write(array.data)
         self._rows, self._targets, self._bytes = [], [], 0
 
     def finish(self) -> "Blocks":
         """Returns what was written, to be read."""
         self._flush()
-        self._file.flush()
+        self._on_disk.file.flush()
         index = np.array(self._index, np.int64).reshape(-1, 3)
-        return Blocks(self._file, index, self._types, self._shapes, self._digest.hexdigest())
+        return Blocks(self._on_disk, index, self._types, self._shapes, self._digest.hexdigest())
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,14 +99,14 @@ class Blocks:
     """Rows in a file.
 
     Attributes:
-        file: The file.
+        on_disk: The file.
         index: Of each block its place in the file, its rows and their steps, int64 [·, 3].
         types: Of the steps and of the targets.
         shapes: Of one step and of one target.
         digest: Of all that is in it, in order.
     """
 
-    file: BinaryIO
+    on_disk: Nameless
     index: Integers
     types: tuple[np.dtype[Any], np.dtype[Any]]
     shapes: tuple[tuple[int, ...], tuple[int, ...]]
@@ -117,7 +128,7 @@ class Blocks:
 
     def _array(self, place: int, kind: np.dtype[Any], shape: tuple[int, ...]) -> Array:
         size = kind.itemsize * int(np.prod(shape, dtype=int))
-        data = os.pread(self.file.fileno(), size, place)  # not from where another thread reads
+        data = os.pread(self.on_disk.file.fileno(), size, place)  # not from where another thread reads
         return np.frombuffer(data, kind).reshape(shape)
 
 

@@ -1,0 +1,127 @@
+"""`tidegate train` on more than fits into memory: when that is, and how texts are read part by part."""
+
+import os
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from itertools import chain
+from typing import Any
+
+from tidegate.cli.console import say
+from tidegate.cli.request import Request
+from tidegate.cli.targets import columns_said, find_task, label_columns, numbers_to_predict
+from tidegate.data import tables
+from tidegate.data.tables.columns import column_of
+from tidegate.data.tables.folders import sources_of
+from tidegate.data.tables.folders import stream as stream_tables
+from tidegate.data.tables.kinds import KINDS, PACKED
+from tidegate.files.writing import is_stream
+from tidegate.training.examples import TextExamples
+from tidegate.training.spooled import Part, Plan, spool_texts
+from tidegate.training.tasks import check_classes, check_no_copies, check_words
+
+_GROWS, _PACKED_GROWS = 10, 40
+"""Bytes in memory for one of a file, most of them of n-grams; of packed files, about four times as many."""
+
+_ROWS = 4096  # of a part; by the first one it is decided what is trained
+_LEAST = 1 << 28  # bytes; PyTorch alone takes more
+_UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12, "KI": 1 << 10, "MI": 1 << 20, "GI": 1 << 30}
+
+
+def plan_of(request: Request, seed: int) -> Plan | None:
+    """Decides whether a table is too large for the memory, and says so.
+
+    Returns:
+        How its rows are prepared part by part; None if they fit into memory.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        ValueError: `--memory` is no size, or too small.
+    """
+    memory = memory_of(request.run.memory)
+    needed = sum(map(_needed, sources_of(request.file)))
+    if needed <= memory:
+        return None
+    folder = None if is_stream(request.output) else request.output.absolute().parent
+    say(
+        f"data: about {needed / 1e9:.1f} GB in memory, and {memory / 1e9:.1f} GB may be used (--memory): it is read "
+        f"part by part, and kept in a file on the disk until training ends"
+    )
+    return Plan(memory=memory, folder=folder, seed=seed)
+
+
+def memory_of(size: str | None) -> int:
+    """Reads a size in bytes, such as 2GB, 500 MB or 4GiB; None is half of the memory of the machine.
+
+    Raises:
+        ValueError: It is no size, or too small to train in.
+    """
+    if size is None:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2
+    found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([KMGT]I?)?B?\s*", size.upper())
+    if found is None or (found[2] or "") not in _UNITS:
+        raise ValueError(f"--memory is {size!r}, expected a size such as 2GB or 500MB")
+    memory = int(float(found[1]) * _UNITS[found[2] or ""])
+    if memory < _LEAST:
+        raise ValueError(f"--memory is {size}, expected {_LEAST // 10**6} MB or more")
+    return memory
+
+
+def _needed(source: Any) -> int:
+    """Estimates the bytes that a file takes in memory; 0 for what is no file, whose size nobody knows."""
+    if not isinstance(source, str | os.PathLike) or not os.path.isfile(source):
+        return 0
+    packed = os.fspath(source).lower().endswith((*PACKED, *KINDS["parquet"], ".arrow", ".feather"))
+    return os.path.getsize(source) * (_PACKED_GROWS if packed else _GROWS)
+
+
+def spooled_texts(request: Request, plan: Plan, text: str | None, words: Any) -> TextExamples:
+    """Reads texts with their labels part by part, says which columns they are, and refuses what cannot be meant.
+
+    Args:
+        request: What was asked for.
+        plan: How.
+        text: The column of texts; None to guess it.
+        words: The options about words.
+    """
+    several: Any = request.asked.labels or (None,)
+    if request.asked.labels and request.task == "regression":
+        several = label_columns(several[0], request.file, request.kind)
+    how: Any = {"kind": request.kind, "text": text, "label": several[0], "others": len(several) > 1}
+    found = stream_tables(request.file, need_label=True, size=_ROWS, **how)
+    first = next(found, None)
+    if first is None:
+        raise ValueError(f"{request.file}: there are no rows")
+    check_words(first.texts, first.text_column, named=text is not None)
+    columns = (first.label_column or "", *several[1:])
+    task = find_task(request.task, {first.label_column or "": first.labels or []})
+    share: Any = request.share(nothing=task == "regression")
+    if share is None:
+        how |= {"kind": None, "text": first.text_column, "label": first.label_column}
+        others = stream_tables(request.validation, need_label=True, size=_ROWS, **how)
+        share = _parts(others, columns, task)
+    say(f"texts: column {first.text_column!r}, {columns_said(columns)} of {request.file}")
+    limits = {"vocab_size": words.vocab_size, "max_length": words.max_length or None}
+    plan = replace(plan, task=task, validation=share)
+    examples = spool_texts(_parts(chain([first], found), columns, task), plan, **limits)
+    if task == "regression":
+        return replace(examples, labels=columns)
+    sample = [examples.labels[c] for c in examples.train.targets]
+    check_classes(sample, columns[0])
+    check_no_copies(examples.texts[0], sample, (first.text_column, columns[0]))
+    return examples
+
+
+def _parts(found: Iterator[tables.Table], columns: Sequence[str], task: str) -> Iterator[Part]:
+    """Yields texts and what is to be predicted of them."""
+    for table in found:
+        yield table.texts, targets_of(table, columns, task)
+
+
+def targets_of(table: tables.Table, columns: Sequence[str], task: str) -> Any:
+    """Returns labels, or the numbers of a regression, float64 [B, C]."""
+    if task == "classification":
+        return table.labels or []
+    first, *others = columns
+    found = {first: table.labels, **{name: column_of(table.columns, name) for name in others}}
+    return numbers_to_predict(found)
