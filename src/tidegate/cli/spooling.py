@@ -11,6 +11,7 @@ from tidegate.cli.console import say
 from tidegate.cli.request import Request
 from tidegate.cli.targets import columns_said, find_task, label_columns, numbers_to_predict
 from tidegate.data import tables
+from tidegate.data.series.apart import Apart
 from tidegate.data.tables.columns import column_of
 from tidegate.data.tables.folders import sources_of
 from tidegate.data.tables.folders import stream as stream_tables
@@ -23,6 +24,7 @@ from tidegate.training.tasks import check_classes, check_no_copies, check_words
 _GROWS, _PACKED_GROWS = 10, 40
 """Bytes in memory for one of a file, most of them of n-grams; of packed files, about four times as many."""
 
+_MOST_PARTS = 256  # of a long table, each a file that is open
 _ROWS = 4096  # of a part; by the first one it is decided what is trained
 _LEAST = 1 << 28  # bytes; PyTorch alone takes more
 _UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12, "KI": 1 << 10, "MI": 1 << 20, "GI": 1 << 30}
@@ -39,7 +41,7 @@ def plan_of(request: Request, seed: int) -> Plan | None:
         ValueError: `--memory` is no size, or too small.
     """
     memory = memory_of(request.run.memory)
-    needed = sum(map(_needed, sources_of(request.file)))
+    needed = _needed(request)
     if needed <= memory:
         return None
     folder = None if is_stream(request.output) else request.output.absolute().parent
@@ -67,7 +69,17 @@ def memory_of(size: str | None) -> int:
     return memory
 
 
-def _needed(source: Any) -> int:
+def apart_of(request: Request, plan: Plan) -> Apart:
+    """Decides in how many parts the rows of a long table are put apart."""
+    return Apart(min(_MOST_PARTS, 1 + 8 * _needed(request) // plan.memory), plan.folder)
+
+
+def _needed(request: Request) -> int:
+    """Estimates the bytes that a table takes in memory."""
+    return sum(map(_needed_by, sources_of(request.file)))
+
+
+def _needed_by(source: Any) -> int:
     """Estimates the bytes that a file takes in memory; 0 for what is no file, whose size nobody knows."""
     if not isinstance(source, str | os.PathLike) or not os.path.isfile(source):
         return 0

@@ -107,6 +107,8 @@ def _train_texts(request: Request, text: str | None, words: Any, began: float) -
     sizes = {"embedding_size": known.vectors.shape[1]} if known else {}
     run = request.run_of(examples, settings, sizes, vectors=known, parts=wanted)
     _describe(examples, perf_counter() - began)
+    if examples.spool and wanted and wanted.ngrams:
+        say(f"n-grams are fitted to a sample of {plural(len(examples.train), 'text')}")
     if known:
         _describe_vectors(examples.tokenizer.vocab, known, words.vectors)
     request.complete(run, began)

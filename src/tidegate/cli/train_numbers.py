@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from hashlib import sha256
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import numpy.typing as npt
 from tidegate.cli.console import err, note, plural, say
 from tidegate.cli.options import SETTING_OPTIONS, SIZE_OPTIONS, WORD_OPTIONS
 from tidegate.cli.request import Request
+from tidegate.cli.spooling import apart_of, plan_of
 from tidegate.cli.targets import columns_said, describe_targets, find_task, numbers_to_predict
 from tidegate.data import series, tables
 from tidegate.data.series.roles import shortened
@@ -19,6 +21,7 @@ from tidegate.data.tables.label_names import label_name
 from tidegate.training.examples import SequenceExamples, prepare_sequences
 from tidegate.training.repeats import Repeats, find_repeats
 from tidegate.training.settings import VECTOR_DROPOUT
+from tidegate.training.spooled import Plan, spool_sequences
 from tidegate.training.tasks import check_classes, check_copies
 
 _LONG = 2000  # steps of the median sequence from which a hint is due
@@ -37,18 +40,51 @@ def train_numbers(request: Request, began: float) -> None:
     """
     settings = request.settings_with(VECTOR_DROPOUT)
     with err.status("reading sequences"):
-        table = series.read(request.file, request.asked, request.kind)
-        describe_columns(table, request.file)
-        task = find_task(request.task, table.labels)
-        held: Any = request.share(nothing=True)
-        if held is None:
-            held = series.read(request.validation, table.roles.asked)
-        examples = prepare(table, task, held, settings.seed)
-        repeats = repeats_of(table, examples, held)
+        plan = plan_of(request, settings.seed)
+        table, examples, repeats = _spooled(request, plan) if plan else _read(request, settings.seed)
     request.sizes.pop("embedding_size")
     run = request.run_of(examples, settings, columns_of(table))
     describe(examples, table, repeats)
     request.complete(run, began)
+
+
+def _read(request: Request, seed: int) -> tuple[series.Series, SequenceExamples, Repeats]:
+    """Reads sequences into memory."""
+    table = series.read(request.file, request.asked, request.kind)
+    describe_columns(table, request.file)
+    task = find_task(request.task, table.labels)
+    held: Any = request.share(nothing=True)
+    if held is None:
+        held = series.read(request.validation, table.roles.asked)
+    examples = prepare(table, task, held, seed)
+    return table, examples, repeats_of(table, examples, held)
+
+
+def _spooled(request: Request, plan: Plan) -> tuple[series.Series, SequenceExamples, Repeats]:
+    """Reads sequences part by part, and returns the first part, all as examples, and repeats in the sample."""
+    parts = series.stream(request.file, request.asked, request.kind, need_label=True, apart=apart_of(request, plan))
+    first = next(parts, None)
+    if first is None:
+        raise ValueError(f"{request.file}: there are no rows")
+    describe_columns(first, request.file)
+    task = find_task(request.task, first.labels)
+    check_copies(first.sequences, targets_of(first, task), first.feature_names)
+    held: Any = request.share(nothing=True)
+    if held is None:
+        asked = first.roles.asked
+        others = series.stream(request.validation, asked, need_label=True, apart=apart_of(request, plan))
+        held = ((part.sequences, targets_of(part, task)) for part in others)
+    labelled = ((part.sequences, targets_of(part, task)) for part in chain([first], parts))
+    examples = spool_sequences(labelled, replace(plan, task=task, validation=held))
+    if task == "regression":
+        examples = replace(examples, labels=tuple(first.labels))
+    else:
+        check_classes([examples.labels[c] for c in examples.train.targets], *first.labels)
+    found = (
+        (_digests([rows.corpus.row(b) for b in range(len(rows))]), map(str, rows.targets.tolist()))
+        for rows in (examples.train, examples.validation)
+    )
+    return first, examples, replace(find_repeats(*found), noun="sequence")
 
 
 def refuse_words(given: Mapping[str, Any], request: Request) -> None:
@@ -96,9 +132,7 @@ def targets_of(table: series.Series, task: str) -> Any:
     if len(table.labels) > 1:
         raise ValueError(f"--label names {len(table.labels)} columns, expected one for classes, or --task regression")
     [(name, values)] = table.labels.items()
-    names = tables.class_names(values, name)
-    check_classes(names, name)
-    return names
+    return tables.class_names(values, name)
 
 
 def prepare(table: series.Series, task: str, validation: float | series.Series, seed: int) -> SequenceExamples:
@@ -114,6 +148,8 @@ def prepare(table: series.Series, task: str, validation: float | series.Series, 
         ValueError: Labels are missing or no classes, or a feature copies them; or as for `prepare_sequences`.
     """
     targets = targets_of(table, task)
+    if task == "classification":
+        check_classes(targets, *table.labels)
     check_copies(table.sequences, targets, table.feature_names)
     held: Any = validation
     if isinstance(validation, series.Series):
@@ -163,7 +199,7 @@ def describe(examples: SequenceExamples, table: series.Series, repeats: Repeats)
     """Prints what was read."""
     lengths = examples.train.corpus.lengths
     judged = "as many" if examples.validation is examples.train else f"{len(examples.validation):,}"
-    say(f"{plural(len(examples.train), 'sequence')} to train on and {judged} to judge by")
+    say(f"{plural(len(examples.source), 'sequence')} to train on and {judged} to judge by")
     describe_targets(examples)
     say(f"steps: {np.median(lengths):.0f} in the median sequence, {lengths.max():,} in the longest")
     for remark in (*_remarks(examples, table, lengths), *repeats.remarks()):
@@ -172,7 +208,10 @@ def describe(examples: SequenceExamples, table: series.Series, repeats: Repeats)
 
 def _remarks(examples: SequenceExamples, table: series.Series, lengths: npt.NDArray[np.int64]) -> list[str]:
     names, remarks = table.feature_names, []
-    if examples.features.missing:
+    if examples.features.missing and examples.spool:
+        known = ", ".join(repr(names[k]) for k in examples.features.missing[:_SAID])
+        remarks.append(f"missing values, which the model learns to read: {known}")
+    elif examples.features.missing:
         steps = np.concatenate(table.sequences)
         shares = [f"{names[k]!r} {np.isnan(steps[:, k]).mean():.1%}" for k in examples.features.missing]
         remarks.append(f"missing values, which the model learns to read: {', '.join(shares[:_SAID])}")

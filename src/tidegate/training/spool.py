@@ -5,18 +5,17 @@ rows in memory, from which batches are drawn as from any other; the next one is 
 """
 
 import os
-import weakref
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from hashlib import sha256
-from tempfile import TemporaryFile
-from typing import Any, BinaryIO, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
+from tidegate.files.nameless import Nameless
 from tidegate.training.corpus import Integers
 from tidegate.training.labelled import Batches, Labelled
 from tidegate.training.sampling import shuffled_batches
@@ -32,15 +31,6 @@ class Loaded(NamedTuple):
 
     rows: list[Array]
     targets: Array
-
-
-class Nameless:
-    """A file without a name, which the system removes when nobody uses it any more, however the process ends."""
-
-    def __init__(self, folder: str | os.PathLike[str] | None) -> None:
-        """Opens it in a folder, or in that of temporary files."""
-        self.file: BinaryIO = TemporaryFile(dir=folder, prefix="tidegate-")  # noqa: SIM115
-        weakref.finalize(self, self.file.close)
 
 
 class SpoolWriter:

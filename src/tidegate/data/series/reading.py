@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
 
+from tidegate.data.series.apart import Apart, TableApart
 from tidegate.data.series.archives import is_archive, read_archive
 from tidegate.data.series.listed import sequences_of
 from tidegate.data.series.long import LongTable
@@ -60,8 +61,9 @@ def stream(
     size: int | None = _ROWS,
     others: bool = True,
     typed: bool = False,
+    apart: Apart | None = None,
 ) -> Iterator[Series]:
-    """Reads sequences part by part, as their rows come in; those of a long table in one part.
+    """Reads sequences part by part, as their rows come in; those of a long table in one part, or put apart on a disk.
 
     Args:
         source: As in `read`.
@@ -71,6 +73,7 @@ def stream(
         size: The most rows of a part, which is of one file; None for a part for each file.
         others: As in `read`.
         typed: As in `tables.stream`.
+        apart: How a long table is read that does not fit into memory; None for one that does.
 
     Yields:
         Parts of one sequence or more.
@@ -83,7 +86,8 @@ def stream(
     if kind is not None and kind not in KINDS:
         raise ValueError(f"the kind of table is {kind!r}, expected one of {', '.join(KINDS)}")
     sources = sources_of(source)
-    roles, table, count = None, None, 0
+    roles, count = None, 0
+    table: LongTable | TableApart | None = None
     for each in sources:
         with _named(each):
             if kind is None and is_archive(each):
@@ -97,7 +101,8 @@ def stream(
                 continue
             if roles is None:
                 roles = find_roles(found.looks, asked, need_label=need_label)
-                table = None if roles.key is None else LongTable(roles)
+                if roles.key is not None:
+                    table = LongTable(roles) if apart is None else TableApart(roles, apart)
             if missing := next((name for name in roles.needed if name not in found.looks.by_name), None):
                 raise ValueError(f"there is no column {missing!r}, which other files have")
             if table is None:
@@ -108,7 +113,7 @@ def stream(
                 table.add(block)
     if table:
         with _named(source):
-            yield whole(table)
+            yield from table.parts() if isinstance(table, TableApart) else [whole(table)]
 
 
 @contextmanager
