@@ -9,7 +9,6 @@ import pytest
 
 import tidegate
 from tidegate.cli import spooling
-from tidegate.cli.spooling import memory_of
 
 Shell = Callable[..., tuple[int, str, str]]
 TO = "-o new.safetensors --no-baselines --memory 300MB"
@@ -77,20 +76,3 @@ def test_data_that_fits_is_read_into_memory(shell: Shell, small: str) -> None:
     assert code == 0
     assert "data:" not in out
     assert "360 texts to train on and 40 to judge by" in out
-
-
-@pytest.mark.parametrize(
-    ("size", "memory"), [("2GB", 2 * 10**9), ("1.5 gib", 3 << 29), ("500M", 5 * 10**8), ("300000000", 3 * 10**8)]
-)
-def test_sizes_are_read(size: str, memory: int) -> None:
-    """Sizes have the usual units."""
-    assert memory_of(size) == memory
-
-
-@pytest.mark.parametrize(
-    ("size", "message"), [("much", "a size such as 2GB"), ("2XB", "2GB"), ("1MB", "268 MB or more")]
-)
-def test_what_is_no_size_is_refused(size: str, message: str) -> None:
-    """What is no size, or too little to train in, is refused."""
-    with pytest.raises(ValueError, match=message):
-        memory_of(size)

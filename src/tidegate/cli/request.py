@@ -11,6 +11,7 @@ from tidegate.cli.trained import checkpoints_beside, train_and_write
 from tidegate.cli.trainings import Trainings
 from tidegate.data.series import Asked
 from tidegate.data.tables.folders import files_of
+from tidegate.files.remote import exists
 from tidegate.sequences.pooling import POOLINGS
 from tidegate.training.baselines import candidates
 from tidegate.training.examples import Examples
@@ -23,7 +24,7 @@ class Request:
     """What `tidegate train` was asked for.
 
     Attributes:
-        file: What to train on.
+        file: What to train on; a text if it is an address.
         kind: What kind of table it is; None to go by how it begins.
         asked: What is known of its columns.
         task: "classification", "regression", or "auto" to go by the labels.
@@ -35,7 +36,7 @@ class Request:
         output: The model's file.
     """
 
-    file: Path
+    file: Path | str
     kind: Any
     asked: Asked
     task: str
@@ -64,7 +65,7 @@ class Request:
         try:
             share = float(self.validation)
         except ValueError:
-            if files_of(self.validation) is None and not Path(self.validation).exists():
+            if files_of(self.validation) is None and not exists(self.validation):
                 expected = "expected a share such as 0.1 or a file"
                 raise ValueError(f"--validation is {self.validation!r}, {expected}") from None
             return None

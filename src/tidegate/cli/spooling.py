@@ -1,7 +1,6 @@
 """`tidegate train` on more than fits into memory: when that is, and how texts are read part by part."""
 
 import os
-import re
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import chain
@@ -16,8 +15,10 @@ from tidegate.data.tables.columns import column_of
 from tidegate.data.tables.folders import sources_of
 from tidegate.data.tables.folders import stream as stream_tables
 from tidegate.data.tables.kinds import KINDS, PACKED
+from tidegate.files.remote import is_file, size_of
 from tidegate.files.writing import is_stream
 from tidegate.training.examples import TextExamples
+from tidegate.training.memory import memory_of
 from tidegate.training.spooled import Part, Plan, spool_texts
 from tidegate.training.tasks import check_classes, check_no_copies, check_words
 
@@ -26,8 +27,6 @@ _GROWS, _PACKED_GROWS = 10, 40
 
 _MOST_PARTS = 256  # of a long table, each a file that is open
 _ROWS = 4096  # of a part; by the first one it is decided what is trained
-_LEAST = 1 << 28  # bytes; PyTorch alone takes more
-_UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12, "KI": 1 << 10, "MI": 1 << 20, "GI": 1 << 30}
 
 
 def plan_of(request: Request, seed: int) -> Plan | None:
@@ -52,23 +51,6 @@ def plan_of(request: Request, seed: int) -> Plan | None:
     return Plan(memory=memory, folder=folder, seed=seed)
 
 
-def memory_of(size: str | None) -> int:
-    """Reads a size in bytes, such as 2GB, 500 MB or 4GiB; None is half of the memory of the machine.
-
-    Raises:
-        ValueError: It is no size, or too small to train in.
-    """
-    if size is None:
-        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2
-    found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([KMGT]I?)?B?\s*", size.upper())
-    if found is None or (found[2] or "") not in _UNITS:
-        raise ValueError(f"--memory is {size!r}, expected a size such as 2GB or 500MB")
-    memory = int(float(found[1]) * _UNITS[found[2] or ""])
-    if memory < _LEAST:
-        raise ValueError(f"--memory is {size}, expected {_LEAST // 10**6} MB or more")
-    return memory
-
-
 def apart_of(request: Request, plan: Plan) -> Apart:
     """Decides in how many parts the rows of a long table are put apart."""
     return Apart(min(_MOST_PARTS, 1 + 8 * _needed(request) // plan.memory), plan.folder)
@@ -81,10 +63,10 @@ def _needed(request: Request) -> int:
 
 def _needed_by(source: Any) -> int:
     """Estimates the bytes that a file takes in memory; 0 for what is no file, whose size nobody knows."""
-    if not isinstance(source, str | os.PathLike) or not os.path.isfile(source):
+    if not isinstance(source, str | os.PathLike) or not is_file(source):
         return 0
     packed = os.fspath(source).lower().endswith((*PACKED, *KINDS["parquet"], ".arrow", ".feather"))
-    return os.path.getsize(source) * (_PACKED_GROWS if packed else _GROWS)
+    return size_of(source) * (_PACKED_GROWS if packed else _GROWS)
 
 
 def spooled_texts(request: Request, plan: Plan, text: str | None, words: Any) -> TextExamples:

@@ -2,7 +2,7 @@
 
 import os
 import warnings
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import fields
 from difflib import get_close_matches
@@ -17,11 +17,11 @@ from tidegate.models.architecture import TASKS
 from tidegate.models.config import SequenceConfig, TextConfig
 from tidegate.models.network import Network
 from tidegate.ops.checks import check_choice
-from tidegate.sequences.padding import Sequences
 from tidegate.training.baselines import baselines
 from tidegate.training.checkpoints import Checkpoints
 from tidegate.training.events import DivergedError, Epoch
 from tidegate.training.examples import CELL, VALIDATION, Examples, SequenceExamples, prepare_sequences, prepare_texts
+from tidegate.training.frames import OPTIONS, blocks_of, frame_examples
 from tidegate.training.parts import Parts
 from tidegate.training.run import Run
 from tidegate.training.settings import VECTOR_DROPOUT, Settings
@@ -32,8 +32,8 @@ _FOUND = {"classes", "features", "missing", "settings"}  # names of what is foun
 
 
 def fit(
-    data: Iterable[str] | Sequences,
-    labels: Sequence[Any] | npt.NDArray[Any],
+    data: Any,
+    labels: Sequence[Any] | npt.NDArray[Any] | str,
     *,
     task: str = "classification",
     cell: str = CELL,
@@ -62,12 +62,16 @@ def fit(
 
     Args:
         data: B texts; or B sequences of numbers, a list of arrays [T, K], each with its own T, or one array [B, T, K];
-            NaN stands for a missing value. The model scales the features, and fills gaps, see `SequenceModel`.
-        labels: B labels of any hashable kind; of a regression, numbers [B] or [B, C].
+            NaN stands for a missing value. The model scales the features, and fills gaps, see `SequenceModel`. Or a
+            data frame of polars (also a lazy one), pandas or Arrow, or a data set of Hugging Face's `datasets`, whose
+            columns are guessed where `text`, `key`, `time` and `features` do not name them; what is larger than
+            `memory` allows ("2GB", half of the machine's by default) is read part by part, and kept on the disk.
+        labels: B labels of any hashable kind; of a regression, numbers [B] or [B, C]. Of a frame, the name of their
+            column, or of several columns of numbers.
         task: "classification" or "regression".
         cell: The text of a cell or the name of a pooling, see `TextConfig`.
         validation: The share to hold out, by which the best epoch is chosen; others to judge by, (data, labels); or 0
-            to train on all, and to judge by them.
+            to train on all, and to judge by them. Of a frame, also another one with the same columns.
         checkpoint: A folder for checkpoints, about every 30 s, which are removed when training ends; None for none.
         resume: Whether to continue what was interrupted; the result has the same bits as without interruption.
         settings: Fields of `Settings`, with a dropout of 0.1 for numbers; sizes, see `TextConfig` and `SequenceConfig`;
@@ -165,7 +169,14 @@ def _check_known(settings: Mapping[str, Any], config: Any) -> None:
     """
     own = {field.name for field in fields(config)}
     for name in settings.keys() - own:
-        known = {*own, *signature(fit).parameters, *(field.name for field in fields(Settings)), *TEXT_OPTIONS, *_OTHERS}
+        known = {
+            *own,
+            *signature(fit).parameters,
+            *(field.name for field in fields(Settings)),
+            *TEXT_OPTIONS,
+            *OPTIONS,
+            *_OTHERS,
+        }
         close = get_close_matches(name, sorted(known - _FOUND))
         meant = f": did you mean {' or '.join(map(repr, close))}?" if close else ""
         raise TypeError(f"fit has no setting {name!r} for {config.__name__.removesuffix('Config').lower()}s{meant}")
@@ -202,9 +213,13 @@ def _train(run: Run, checkpoints: Checkpoints | None) -> Epoch | None:
 
 def _examples(data: Any, labels: Any, settings: dict[str, Any], **options: Any) -> Examples:
     """Makes examples of texts or of vectors; takes what it needs out of the settings."""
+    limits = {name: settings.pop(name) for name in TEXT_OPTIONS if name in settings}
+    frame = blocks_of(data)
+    if frame is not None:
+        return frame_examples(frame, labels, settings, options, limits)
     data = data if isinstance(data, str | list | tuple | np.ndarray) else list(data)
     if isinstance(data, str) or (len(data) and isinstance(data[0], str)):
-        limits = {name: settings.pop(name) for name in TEXT_OPTIONS if name in settings}
         return prepare_texts(data, labels, **limits, **options)
+    settings |= limits  # which no sequence has: they are refused by name
     layout = {"layout": settings.pop("layout")} if "layout" in settings else {}
     return prepare_sequences(data, labels, **layout, **options)

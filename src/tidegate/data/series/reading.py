@@ -5,7 +5,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import chain
-from pathlib import Path
 
 from tidegate.data.series.apart import Apart, TableApart
 from tidegate.data.series.archives import is_archive, read_archive
@@ -92,7 +91,7 @@ def stream(
         with _named(each):
             if kind is None and is_archive(each):
                 wanted = asked if roles is None else roles.asked
-                part = read_archive(Path(each), wanted, need_label=need_label, first=count + 1)  # type: ignore[arg-type]
+                part = read_archive(each, wanted, need_label=need_label, first=count + 1)  # type: ignore[arg-type]
                 roles, count = part.roles, count + len(part)
                 yield part
                 continue
