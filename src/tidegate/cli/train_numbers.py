@@ -184,7 +184,7 @@ def _label_texts(table: series.Series) -> list[str]:
     return [str(values) for values in zip(*table.labels.values(), strict=True)]
 
 
-def describe_columns(table: series.Series, file: Path) -> None:
+def describe_columns(table: series.Series, file: Path | str) -> None:
     """Says what the columns of a table were taken for."""
     roles = table.roles
     how = "a list in each row" if roles.key is None else f"told apart by column {roles.key!r}"

@@ -10,7 +10,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from tempfile import NamedTemporaryFile
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeGuard
 
 _ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+(?:::[A-Za-z][A-Za-z0-9+.-]+)*://")
 _MAGIC = re.compile(r"[*?[]")
@@ -36,7 +36,7 @@ class _Here:
 _copies: "OrderedDict[tuple[str, str], Copy]" = OrderedDict()
 
 
-def is_url(name: object) -> bool:
+def is_url(name: object) -> TypeGuard[str]:
     """Whether a name is an address, such as `s3://bucket/file` or `file:///folder/file`."""
     return isinstance(name, str) and _ADDRESS.match(name) is not None
 
