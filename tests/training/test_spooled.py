@@ -13,7 +13,7 @@ from tidegate.training import spool
 from tidegate.training.checkpoints import Checkpoints
 from tidegate.training.events import Epoch, Step
 from tidegate.training.examples import TextExamples, prepare_texts
-from tidegate.training.fingerprint import fingerprint
+from tidegate.training.fingerprint import differences, fingerprint
 from tidegate.training.labelled import Labelled
 from tidegate.training.settings import Settings
 from tidegate.training.spooled import Plan, Row, Share, parts_of, spool_sequences, spool_texts
@@ -98,6 +98,10 @@ def test_a_training_goes_on_at_the_very_next_batch(examples: TextExamples, stopp
     assert again.spool
     again = replace(again, spool=replace(again.spool, pool_bytes=6000))
     assert fingerprint(again, config, SETTINGS) == about
+    other = replace(again, spool=replace(again.spool, pool_bytes=7000))
+    assert differences(about, fingerprint(other, config, SETTINGS)) == [
+        "bytes of a pool, 1/32 of the memory, is 6000 there and 7000 here"
+    ]
     resumed = list(train(again, config, SETTINGS, checkpoints=Checkpoints(tmp_path, about, resume=True)))
     steps, rest = ([event for event in found if isinstance(event, Step)] for found in (whole, resumed))
     assert rest

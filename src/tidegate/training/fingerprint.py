@@ -51,6 +51,8 @@ def fingerprint(
         "learning_rate": rate,
         "word vectors": _digest(["\n".join(vectors.words), vectors.vectors]) if vectors else None,
     }
+    if examples.spool:
+        described["bytes of a pool, 1/32 of the memory,"] = examples.spool.pool_bytes  # on which the order depends
     if isinstance(examples, TextExamples):
         described["vocabulary"] = _digest([examples.tokenizer.to_json()])
     # Its packages take more memory than a small model, and `import tidegate` comes by here.

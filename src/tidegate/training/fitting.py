@@ -63,15 +63,12 @@ def fit(
     Args:
         data: B texts; or B sequences of numbers, a list of arrays [T, K], each with its own T, or one array [B, T, K];
             NaN stands for a missing value. The model scales the features, and fills gaps, see `SequenceModel`. Or a
-            data frame of polars (also a lazy one), pandas or Arrow, or a data set of Hugging Face's `datasets`, whose
-            columns are guessed where `text`, `key`, `time` and `features` do not name them; what is larger than
-            `memory` allows ("2GB", half of the machine's by default) is read part by part, and kept on the disk.
-        labels: B labels of any hashable kind; of a regression, numbers [B] or [B, C]. Of a frame, the name of their
-            column, or of several columns of numbers.
+            frame of polars, pandas or Arrow, or a data set of Hugging Face, see [the guide](scaling.md).
+        labels: B labels of any hashable kind; of a regression, numbers [B] or [B, C]; of a frame, the name of a column.
         task: "classification" or "regression".
         cell: The text of a cell or the name of a pooling, see `TextConfig`.
         validation: The share to hold out, by which the best epoch is chosen; others to judge by, (data, labels); or 0
-            to train on all, and to judge by them. Of a frame, also another one with the same columns.
+            to train on all, and to judge by them. Of a frame, also another one.
         checkpoint: A folder for checkpoints, about every 30 s, which are removed when training ends; None for none.
         resume: Whether to continue what was interrupted; the result has the same bits as without interruption.
         settings: Fields of `Settings`, with a dropout of 0.1 for numbers; sizes, see `TextConfig` and `SequenceConfig`;

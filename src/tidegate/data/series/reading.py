@@ -100,8 +100,7 @@ def stream(
                 continue
             if roles is None:
                 roles = find_roles(found.looks, asked, need_label=need_label)
-                if roles.key is not None:
-                    table = LongTable(roles) if apart is None else TableApart(roles, apart)
+                table = _long(roles, apart)
             if missing := next((name for name in roles.needed if name not in found.looks.by_name), None):
                 raise ValueError(f"there is no column {missing!r}, which other files have")
             if table is None:
@@ -113,6 +112,13 @@ def stream(
     if table:
         with _named(source):
             yield from table.parts() if isinstance(table, TableApart) else [whole(table)]
+
+
+def _long(roles: Roles, apart: Apart | None) -> LongTable | TableApart | None:
+    """Begins a long table; None if there is no key."""
+    if roles.key is None:
+        return None
+    return LongTable(roles) if apart is None else TableApart(roles, apart)
 
 
 @contextmanager
