@@ -19,9 +19,9 @@ from tidegate.models.network import Network
 from tidegate.ops.checks import check_choice
 from tidegate.training.baselines import baselines
 from tidegate.training.checkpoints import Checkpoints
+from tidegate.training.data_frames import OPTIONS, blocks_of, frame_examples
 from tidegate.training.events import DivergedError, Epoch
 from tidegate.training.examples import CELL, VALIDATION, Examples, SequenceExamples, prepare_sequences, prepare_texts
-from tidegate.training.frames import OPTIONS, blocks_of, frame_examples
 from tidegate.training.parts import Parts
 from tidegate.training.run import Run
 from tidegate.training.settings import VECTOR_DROPOUT, Settings
@@ -42,9 +42,7 @@ def fit(
     resume: bool = False,
     **settings: Any,
 ) -> Network:
-    """Trains a network on texts or on sequences of numbers, and returns the best epoch's model.
-
-    PyTorch (`pip install 'tidegate[train]'`) is needed here alone.
+    """Trains a network on texts or on sequences of numbers, and returns the best epoch's model; this needs PyTorch.
 
     Example:
         >>> model = fit(["so good", "so bad"] * 8, ["yes", "no"] * 8, epochs=20, batch_size=4, learning_rate=0.1)

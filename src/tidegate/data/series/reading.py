@@ -66,9 +66,8 @@ def stream(
 
     Args:
         source: As in `read`.
-        asked: As in `read`.
-        kind: As in `read`.
-        need_label: As in `read`.
+        asked: As in `read`, and so is the next one.
+        kind: See there.
         size: The most rows of a part, which is of one file; None for a part for each file.
         others: As in `read`.
         typed: As in `tables.stream`.

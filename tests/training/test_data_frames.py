@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import tidegate
-from tidegate.training import frames
+from tidegate.training import data_frames
 from tidegate.training.examples import SequenceExamples, TextExamples
 from tidegate.training.fitting import _examples
 
@@ -22,8 +22,8 @@ REVIEWS = {"id": list(range(80)), "review": ["so good", "so bad"] * 40, "stars":
 def large(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> bool:
     """Whether every frame is taken for one that does not fit into memory."""
     if request.param:
-        monkeypatch.setattr(frames, "_GROWS", 10**9)
-    monkeypatch.setattr(frames, "_ROWS", 30)
+        monkeypatch.setattr(data_frames, "_GROWS", 10**9)
+    monkeypatch.setattr(data_frames, "_ROWS", 30)
     return bool(request.param)
 
 
