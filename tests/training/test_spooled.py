@@ -98,6 +98,7 @@ def test_a_training_goes_on_at_the_very_next_batch(examples: TextExamples, stopp
     assert again.spool
     again = replace(again, spool=replace(again.spool, pool_bytes=6000))
     assert fingerprint(again, config, SETTINGS) == about
+    assert again.spool
     larger = replace(again, spool=replace(again.spool, pool_bytes=7000))
     assert differences(about, fingerprint(larger, config, SETTINGS)) == [
         "bytes of a pool, 1/32 of the memory, is 6000 there and 7000 here"
