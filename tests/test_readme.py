@@ -11,6 +11,7 @@ PAGES = (
     "README.md",
     "docs/torch.md",
     "docs/sequences.md",
+    "docs/scaling.md",
     "docs/deployment.md",
     "docs/streams.md",
     "docs/service.md",

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 import typer
 
 from tidegate.cli.groups import Option
+from tidegate.files.remote import is_url
 from tidegate.models.architecture import cell_names
 from tidegate.sequences.summaries import SUMMARIES, Summary
 from tidegate.training.checkpoints import EVERY
@@ -15,9 +16,20 @@ from tidegate.training.examples import SIZES as DEFAULT_SIZES
 from tidegate.training.settings import VECTOR_DROPOUT, WORD_DROPOUT, ClassWeights, Settings
 
 ModelArgument = Annotated[Path, typer.Argument(metavar="MODEL", help="A model file that `tidegate train` wrote.")]
+
+
+def a_table(name: str) -> Path | str:
+    """Returns the path of a table, or its address, which is none."""
+    return name if is_url(name) else Path(name)
+
+
 LabelledArgument = Annotated[
-    Path,
-    typer.Argument(metavar="FILE", help="Labelled texts or numbers: CSV, TSV, JSON, Parquet, fastText; or a folder."),
+    Any,
+    typer.Argument(
+        metavar="FILE",
+        help="Labelled texts or numbers: CSV, TSV, JSON, Parquet, fastText; a folder, a pattern; or their address.",
+        parser=a_table,
+    ),
 ]
 TextsArgument = Annotated[
     str, typer.Argument(metavar="FILE", help="CSV, TSV, JSON, Parquet, .txt; a folder; - is standard input.")
@@ -181,6 +193,17 @@ RUN_OPTIONS = {
     "no_baselines": Option(
         Annotated[bool, _option(SIZES, "Do not train the baselines, the average and compounding.", "--no-baselines")],
         False,
+    ),
+    "memory": Option(
+        Annotated[
+            str | None,
+            typer.Option(
+                metavar="SIZE",
+                help="Memory to train in, such as 2GB: larger data is read part by part and kept on the disk.",
+                show_default="half of what the machine has",
+            ),
+        ],
+        None,
     ),
     "resume": Option(ResumeOption, False),
     "checkpoint_every": Option(CheckpointEveryOption, EVERY),

@@ -12,6 +12,7 @@ from tidegate.cli.trained import checkpoints_beside, train_and_write
 from tidegate.cli.trainings import Trainings
 from tidegate.data.series import Asked
 from tidegate.data.tables.folders import files_of
+from tidegate.files.remote import exists
 from tidegate.sequences.pooling import POOLINGS
 from tidegate.training.baselines import candidates
 from tidegate.training.examples import Examples
@@ -24,7 +25,7 @@ class Request:
     """What `tidegate train` was asked for.
 
     Attributes:
-        file: What to train on.
+        file: What to train on; a text if it is an address.
         kind: What kind of table it is; None to go by how it begins.
         asked: What is known of its columns.
         wanted: What is to be predicted.
@@ -32,12 +33,12 @@ class Request:
         cell: The text of a cell, or a pooling.
         sizes: Sizes of the network, and the growth factor of compounding, by name.
         settings: Fields of `Settings`, None for a dropout that is not given.
-        run: Whether there are baselines and whether to resume, and the seconds between two checkpoints.
+        run: Whether there are baselines and whether to resume, the seconds between two checkpoints, and the memory.
         output: The model's file.
         frontend: What makes frames of sound; None if the sequences are none.
     """
 
-    file: Path
+    file: Path | str
     kind: Any
     asked: Asked
     wanted: Wanted
@@ -67,7 +68,7 @@ class Request:
         try:
             share = float(self.validation)
         except ValueError:
-            if files_of(self.validation) is None and not Path(self.validation).exists():
+            if files_of(self.validation) is None and not exists(self.validation):
                 expected = "expected a share such as 0.1 or a file"
                 raise ValueError(f"--validation is {self.validation!r}, {expected}") from None
             return None

@@ -14,6 +14,7 @@ from tidegate.data.outputs import Output
 from tidegate.data.tables.folders import files_of
 from tidegate.data.tables.kinds import kind_by_name
 from tidegate.data.tables.survey import can_be_read_twice
+from tidegate.files.remote import exists
 from tidegate.files.writing import is_stream
 
 Columns = dict[str, Any]
@@ -65,7 +66,7 @@ def opened(source: str, kind: Kind | None, output: Output | None) -> Iterator[tu
         several = files_of(source)
     except FileNotFoundError as error:
         raise FileNotFoundError(f"{error}{hint}") from None
-    if source != "-" and not several and not Path(source).exists():
+    if source != "-" and not several and not exists(source):
         raise FileNotFoundError(f"there is no file {source!r}{hint}")
     kind_out = output.format.name if output else "jsonl"
     asked: str | None = kind or (None if source == "-" else kind_by_name(source))

@@ -1,8 +1,6 @@
 """`tidegate train`: from a file of labelled texts or sequences to a model file, with simpler summaries beside it."""
 
 from collections.abc import Sequence
-from dataclasses import replace
-from importlib import import_module
 from pathlib import Path
 from time import perf_counter
 from types import SimpleNamespace
@@ -19,13 +17,13 @@ from tidegate.cli.cells import cell_text, choice_options
 from tidegate.cli.console import err, note, plural, say
 from tidegate.cli.groups import grouped
 from tidegate.cli.request import Request
-from tidegate.cli.targets import Wanted, columns_said, describe_targets, label_columns, numbers_to_predict
+from tidegate.cli.spooling import plan_of, spooled_texts, targets_of
+from tidegate.cli.targets import Wanted, columns_said, describe_targets, label_columns
 from tidegate.cli.train_numbers import refuse_words, train_numbers
 from tidegate.data import tables
 from tidegate.data.series import Asked, holds_series
-from tidegate.data.tables.columns import column_of
-from tidegate.sequences.logmel import LogMel
 from tidegate.models.tasks import TASKS
+from tidegate.sequences.logmel import LogMel
 from tidegate.text.tokenizer import PAD, UNK
 from tidegate.text.vectors import WordVectors
 from tidegate.text.vectors import read as read_vectors
@@ -105,7 +103,11 @@ def _train_texts(request: Request, text: str | None, words: Any, began: float) -
         raise ValueError("--freeze keeps word vectors as they are, but there are none: give them with --vectors FILE")
     wanted: Parts | None = Parts.read(words.parts, request.cell.partition(" ")[0])
     with err.status("reading texts"):
-        examples = _read_texts(request, text, words, settings.seed)
+        plan = plan_of(request, settings.seed)
+        if plan:
+            examples = spooled_texts(request, plan, text, words)
+        else:
+            examples = _read_texts(request, text, words, settings.seed)
         known = read_vectors(words.vectors, examples.tokenizer.vocab) if words.vectors else None
     if not TASKS[examples.task].exclusive:
         if words.parts != AUTO and wanted and wanted.ngrams:
@@ -118,6 +120,8 @@ def _train_texts(request: Request, text: str | None, words: Any, began: float) -
     seconds = perf_counter() - began
     run = request.run_of(examples, settings, sizes, vectors=known, parts=wanted)
     _describe(examples, seconds)
+    if examples.spool and wanted and wanted.ngrams:
+        say(f"n-grams are fitted to a sample of {plural(len(examples.train), 'text')}")
     if known:
         _describe_vectors(examples.tokenizer.vocab, known, words.vectors)
     request.complete(run, began)
@@ -138,8 +142,8 @@ def _read_texts(request: Request, text: str | None, words: Any, seed: int) -> Te
     if held is None:
         known = (table.text_column, table.label_column)
         other = tables.read(request.validation, *known, others=len(several) > 1, names=wanted.names)
-        held = other.texts, _targets(other, columns, wanted.task)
-    targets = _targets(table, columns, wanted.task)
+        held = other.texts, targets_of(other, columns, wanted.task)
+    targets = targets_of(table, columns, wanted.task)
     wanted.check(targets, columns[0])
     check_no_copies(table.texts, table.labels or [], (table.text_column, columns[0]))
     say(f"texts: column {table.text_column!r}, {columns_said(columns)} of {request.file}")
@@ -147,29 +151,21 @@ def _read_texts(request: Request, text: str | None, words: Any, seed: int) -> Te
     return wanted.named(examples, columns)
 
 
-def _targets(table: tables.Table, columns: Sequence[str], task: str) -> Any:
-    """Returns labels, or the numbers of a regression, float64 [B, C]."""
-    if TASKS[task].truth != "numbers":
-        return table.labels or []
-    first, *others = columns
-    found = {first: table.labels, **{name: column_of(table.columns, name) for name in others}}
-    return numbers_to_predict(found)
-
-
 def _describe(examples: TextExamples, seconds: float) -> None:
     """Prints what was read."""
     lengths = examples.train.corpus.lengths
     usual, longest = np.median(lengths), lengths.max()
     say(
-        f"{plural(len(examples.train), 'text')} to train on and {len(examples.validation):,} to judge by, "
+        f"{plural(len(examples.source), 'text')} to train on and {len(examples.validation):,} to judge by, "
         f"read in {seconds:.1f} s"
     )
     describe_targets(examples)
     say(f"words: {len(examples.tokenizer):,} known, {usual:.0f} in the median text, {longest} in the longest")
+    where = f"of a sample of {len(examples.train):,} texts: " * (examples.spool is not None)
     if empty := int((lengths == 0).sum()):
-        note(f"{plural(empty, 'text')} to train on without a word: missing, or empty")
+        note(f"{where}{plural(empty, 'text')} to train on without a word: missing, or empty")
     for remark in examples.repeats.remarks():
-        note(remark)
+        note(f"{where}{remark}")
 
 
 def _describe_vectors(vocab: Sequence[str], vectors: WordVectors, file: Path | None) -> None:

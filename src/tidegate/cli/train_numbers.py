@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from hashlib import sha256
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -12,16 +13,18 @@ import numpy.typing as npt
 from tidegate.cli.console import err, note, plural, say
 from tidegate.cli.options import SETTING_OPTIONS, SIZE_OPTIONS, WORD_OPTIONS
 from tidegate.cli.request import Request
+from tidegate.cli.spooling import apart_of, plan_of
 from tidegate.cli.targets import Wanted, columns_said, describe_targets, numbers_to_predict
 from tidegate.data import series
 from tidegate.data.series.roles import shortened
 from tidegate.data.tables.label_names import label_name
-from tidegate.sequences.logmel import LogMel
 from tidegate.models.tasks import TASKS
+from tidegate.sequences.logmel import LogMel
 from tidegate.training.examples import SequenceExamples, prepare_sequences
 from tidegate.training.next_steps import prepare_steps
 from tidegate.training.repeats import Repeats, find_repeats
 from tidegate.training.settings import VECTOR_DROPOUT
+from tidegate.training.spooled import Plan, spool_sequences
 from tidegate.training.tasks import check_copies
 
 _LONG = 2000  # steps of the median sequence from which a hint is due
@@ -42,20 +45,52 @@ def train_numbers(request: Request, began: float) -> None:
     with err.status("reading sequences"):
         if request.wanted.foresees and request.asked.labels:
             raise ValueError("--task next predicts the features themselves, so there is no --label")
-        labelled = not request.wanted.foresees
-        table = series.read(request.file, request.asked, request.kind, need_label=labelled)
-        describe_columns(table, request.file)
-        wanted = request.wanted.decided(table.labels)
-        held: Any = request.share(nothing=True)
-        if held is None:
-            held = series.read(request.validation, table.roles.asked, need_label=labelled)
-        front_end = request.frontend and LogMel.of(request.frontend, table.roles.sound or None)
-        examples = prepare(table, wanted, held, settings.seed, front_end or None)
-        repeats = repeats_of(table, examples, held) if labelled else Repeats()
+        plan = plan_of(request, settings.seed)
+        table, examples, repeats = _spooled(request, plan) if plan else _read(request, settings.seed)
     request.sizes.pop("embedding_size")
     run = request.run_of(examples, settings, columns_of(table))
     describe(examples, table, repeats)
     request.complete(run, began)
+
+
+def _read(request: Request, seed: int) -> tuple[series.Series, SequenceExamples, Repeats]:
+    """Reads sequences into memory."""
+    labelled = not request.wanted.foresees
+    table = series.read(request.file, request.asked, request.kind, need_label=labelled)
+    describe_columns(table, request.file)
+    wanted = request.wanted.decided(table.labels)
+    held: Any = request.share(nothing=True)
+    if held is None:
+        held = series.read(request.validation, table.roles.asked, need_label=labelled)
+    front_end = request.frontend and LogMel.of(request.frontend, table.roles.sound or None)
+    examples = prepare(table, wanted, held, seed, front_end or None)
+    return table, examples, repeats_of(table, examples, held) if labelled else Repeats()
+
+
+def _spooled(request: Request, plan: Plan) -> tuple[series.Series, SequenceExamples, Repeats]:
+    """Reads sequences part by part, and returns the first part, all as examples, and repeats in the sample."""
+    parts = series.stream(request.file, request.asked, request.kind, need_label=True, apart=apart_of(request, plan))
+    first = next(parts, None)
+    if first is None:
+        raise ValueError(f"{request.file}: there are no rows")
+    describe_columns(first, request.file)
+    wanted = request.wanted.decided(first.labels)
+    check_copies(first.sequences, targets_of(first, wanted), first.feature_names)
+    held: Any = request.share(nothing=True)
+    if held is None:
+        asked = first.roles.asked
+        others = series.stream(request.validation, asked, need_label=True, apart=apart_of(request, plan))
+        held = ((part.sequences, targets_of(part, wanted)) for part in others)
+    labelled = ((part.sequences, targets_of(part, wanted)) for part in chain([first], parts))
+    examples = spool_sequences(labelled, replace(plan, task=wanted.task, validation=held))
+    examples = wanted.named(examples, tuple(first.labels))
+    if examples.aim.truth == "class":
+        wanted.check([examples.labels[c] for c in examples.train.targets], *first.labels)
+    found = (
+        (_digests([rows.corpus.row(b) for b in range(len(rows))]), map(str, rows.targets.tolist()))
+        for rows in (examples.train, examples.validation)
+    )
+    return first, examples, replace(find_repeats(*found), noun="sequence")
 
 
 def refuse_words(given: Mapping[str, Any], request: Request) -> None:
@@ -166,7 +201,7 @@ def _label_texts(table: series.Series) -> list[str]:
     return [str(values) for values in zip(*table.labels.values(), strict=True)]
 
 
-def describe_columns(table: series.Series, file: Path) -> None:
+def describe_columns(table: series.Series, file: Path | str) -> None:
     """Says what the columns of a table were taken for."""
     roles = table.roles
     if roles.sound is not None:
@@ -188,7 +223,7 @@ def describe(examples: SequenceExamples, table: series.Series, repeats: Repeats)
     """Prints what was read."""
     lengths = examples.train.corpus.lengths
     judged = "as many" if examples.validation is examples.train else f"{len(examples.validation):,}"
-    say(f"{plural(len(examples.train), 'sequence')} to train on and {judged} to judge by")
+    say(f"{plural(len(examples.source), 'sequence')} to train on and {judged} to judge by")
     describe_targets(examples)
     say(f"steps: {np.median(lengths):.0f} in the median sequence, {lengths.max():,} in the longest")
     for remark in (*_remarks(examples, table, lengths), *repeats.remarks()):
@@ -196,9 +231,11 @@ def describe(examples: SequenceExamples, table: series.Series, repeats: Repeats)
 
 
 def _remarks(examples: SequenceExamples, table: series.Series, lengths: npt.NDArray[np.int64]) -> list[str]:
-    remarks = []
-    if examples.features.missing:
-        names = table.feature_names
+    names, remarks = table.feature_names, []
+    if examples.features.missing and examples.spool:
+        known = ", ".join(repr(names[k]) for k in examples.features.missing[:_SAID])
+        remarks.append(f"missing values, which the model learns to read: {known}")
+    elif examples.features.missing:
         steps = np.concatenate(table.sequences)
         shares = [f"{names[k]!r} {np.isnan(steps[:, k]).mean():.1%}" for k in examples.features.missing]
         remarks.append(f"missing values, which the model learns to read: {', '.join(shares[:_SAID])}")

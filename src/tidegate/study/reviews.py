@@ -17,7 +17,8 @@ from tidegate.study.findings import Row
 from tidegate.study.frame import Setup
 from tidegate.training.corpus import Corpus
 from tidegate.training.events import Epoch
-from tidegate.training.examples import Labelled, TextExamples, prepare_texts
+from tidegate.training.examples import TextExamples, prepare_texts
+from tidegate.training.labelled import Labelled
 from tidegate.training.labels import class_indices
 from tidegate.training.loop import to_model, train
 from tidegate.training.settings import Settings

@@ -153,6 +153,11 @@ class Tokenizer:
         return cls(vocab)
 
     @classmethod
+    def of_words(cls, words: Iterable[str]) -> Self:
+        """Makes a tokenizer that knows some words, in this order, besides the two special ones."""
+        return cls({word: i for i, word in enumerate([PAD, UNK, *words])})
+
+    @classmethod
     def from_json(cls, text: str) -> Self:
         """Restores what `to_json` wrote.
 
@@ -289,6 +294,22 @@ class Tokenizer:
 
     def _decoded(self, text: str) -> str:
         return entities.decode(text) if self.html_entities else text
+
+
+def all_words(texts: Iterable[str]) -> Iterator[list[str]]:
+    """Cuts each text into its words as they are counted, whether or not a vocabulary knows them.
+
+    Raises:
+        TypeError: It is one text, or one of them is no text.
+    """
+    cut: tokenizers.Tokenizer | None = None
+    for text in map(entities.decode, _encodable(texts)):
+        if plain.is_plain(text):
+            yield plain.words(text)
+            continue
+        cut = cut or pipeline({}, UNK)
+        normal = cut.normalizer.normalize_str(text)
+        yield [word for word, _ in cut.pre_tokenizer.pre_tokenize_str(normal)]
 
 
 def check_texts(texts: Iterable[str]) -> Iterator[str]:

@@ -16,8 +16,9 @@ from tidegate.sequences.pooling import POOLINGS
 from tidegate.text.vectors import WordVectors
 from tidegate.training.corpus import Corpus
 from tidegate.training.events import Epoch
-from tidegate.training.examples import Examples, Labelled, SequenceExamples
+from tidegate.training.examples import Examples, SequenceExamples
 from tidegate.training.forecasts import forecasts
+from tidegate.training.labelled import Labelled
 from tidegate.training.settings import Settings
 
 STATISTICS = "statistics"
@@ -100,4 +101,4 @@ def _summed_up(examples: SequenceExamples) -> SequenceExamples:
         return replace(labelled, corpus=Corpus.from_rows(features.read(part, row) for row in rows[part]))
 
     parts = scaled("train", examples.train), scaled("validation", examples.validation)
-    return replace(examples, features=features, frontend=None, train=parts[0], validation=parts[1])
+    return replace(examples, features=features, frontend=None, train=parts[0], validation=parts[1], spool=None)

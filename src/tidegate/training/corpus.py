@@ -71,6 +71,10 @@ class Corpus:
         places: Integers = (starts + steps)[steps < lengths]
         return places
 
+    def count(self, rows: Integers) -> int:
+        """Counts the steps of chosen sequences, int64 [B]."""
+        return int((self.offsets[rows + 1] - self.offsets[rows]).sum())
+
     def padded(self, rows: Integers) -> tuple[npt.NDArray[Any], Integers]:
         """Lays chosen sequences side by side, time first, and fills up with 0, which is `PADDING` among word ids.
 

@@ -19,9 +19,11 @@ from tidegate.sequences.padding import Sequences, as_sequences
 from tidegate.sequences.samples import as_sound
 from tidegate.text.tokenizer import Tokenizer, check_texts
 from tidegate.training.corpus import Corpus, Integers
+from tidegate.training.labelled import Labelled, Source
 from tidegate.training.labels import Targets, targets_for
 from tidegate.training.repeats import Repeats, find_repeats
 from tidegate.training.sampling import hold_out
+from tidegate.training.spool import Spool
 
 SIZES: Mapping[str, Any] = {"embedding_size": 100, "hidden_size": 128, "summary": "last"}
 """What is trained unless something else is asked for."""
@@ -29,39 +31,15 @@ SIZES: Mapping[str, Any] = {"embedding_size": 100, "hidden_size": 128, "summary"
 CELL, VALIDATION, VOCAB_SIZE, MAX_LENGTH = "gru", 0.1, 20_000, 1000
 
 
-@dataclass(frozen=True)
-class Labelled:
-    """Sequences and what is to be predicted of them.
-
-    Attributes:
-        corpus: The B sequences.
-        targets: Index of the class of each, int64 [B]; or 1 and 0 for each label of several, or the numbers of a
-            regression, float32 [B, C]; or what follows each of the N steps, float32 [N, C].
-        weights: How much each counts in the loss, float32 [B]; None for all the same.
-        ahead: Whether the targets are those of each step.
-    """
-
-    corpus: Corpus
-    targets: npt.NDArray[Any]
-    weights: npt.NDArray[np.float32] | None = None
-    ahead: bool = False
-
-    def __len__(self) -> int:
-        return len(self.corpus)
-
-    def answers(self, rows: Integers) -> Integers:
-        """Lists the places in `targets` of chosen sequences: one for each of them, or for each of their steps."""
-        return self.corpus.places(rows) if self.ahead else rows
-
-
 @dataclass(frozen=True, kw_only=True)
 class Examples(Targets):
     """What a network is trained on and judged by.
 
     Attributes:
-        train: What to train on.
-        validation: What is held out; what is trained on if nothing is.
-        rows: Which of the sequences that were given are trained on, ascending, int64.
+        train: What to train on; where that does not fit into memory, a sample of it.
+        validation: What is held out; `train` if nothing is.
+        rows: Which of the sequences that were given are trained on, ascending, int64; none where they are on a disk.
+        spool: All that is trained on, where it does not fit into memory.
         unit: What the steps of a sequence are called.
     """
 
@@ -70,6 +48,18 @@ class Examples(Targets):
     train: Labelled
     validation: Labelled
     rows: Integers
+    spool: Spool | None = None
+
+    @property
+    def source(self) -> Source:
+        """All that is trained on."""
+        return self.spool or self.train
+
+    def class_counts(self) -> Integers:
+        """Counts the rows to train on of each class, int64 [C]."""
+        if self.spool and self.spool.class_counts is not None:
+            return self.spool.class_counts
+        return np.bincount(self.train.targets, minlength=len(self.labels))
 
     def weighted(self, weights: npt.ArrayLike) -> Self:
         """Weighs sequences in the loss.
@@ -81,6 +71,8 @@ class Examples(Targets):
         Raises:
             ValueError: Their shape is another, one of them is negative or not finite, or all are 0.
         """
+        if self.spool:
+            raise ValueError("sample_weight is given, but the rows are on a disk and all count the same")
         given = np.asarray(weights, np.float64)
         if given.ndim != 1 or len(given) <= self.rows.max(initial=-1):
             raise ValueError(f"sample_weight has shape {given.shape}, expected one number for each sequence")

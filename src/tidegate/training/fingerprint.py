@@ -10,7 +10,7 @@ import numpy.typing as npt
 from tidegate.files.digests import digest
 from tidegate.models.architecture import Architecture
 from tidegate.text.vectors import WordVectors
-from tidegate.training.examples import Examples, Labelled, TextExamples
+from tidegate.training.examples import Examples, TextExamples
 from tidegate.training.settings import Settings
 
 _DIGEST = "sha256:"
@@ -35,13 +35,13 @@ def fingerprint(
         vectors: Word vectors to start from.
         beside: What else the run trains.
     """
-    schedule = settings.schedule(len(examples.train))._asdict()
+    schedule = settings.schedule(len(examples.source))._asdict()
     schedule.pop("steps")
     rate = config.reader.learning_rate if settings.learning_rate is None else settings.learning_rate
     sizes = {field.name: getattr(config, field.name) for field in fields(config) if field.name not in _NAMED_APART}
     described: dict[str, Any] = {
-        "training data": _digest(_parts(examples.train)),
-        "validation data": _digest(_parts(examples.validation)),
+        "training data": _digest(examples.source.described()),
+        "validation data": _digest(examples.validation.described()),
         "labels": _digest([repr((examples.labels, examples.classes))]),
         "baselines": ", ".join(other.cell for other in beside) or None,
         **sizes,
@@ -51,6 +51,8 @@ def fingerprint(
         "learning_rate": rate,
         "word vectors": _digest(["\n".join(vectors.words), vectors.vectors]) if vectors else None,
     }
+    if examples.spool:
+        described["bytes of a pool, 1/32 of the memory,"] = examples.spool.pool_bytes  # on which the order depends
     if isinstance(examples, TextExamples):
         described["vocabulary"] = _digest([examples.tokenizer.to_json()])
     # Its packages take more memory than a small model, and `import tidegate` comes by here.
@@ -74,11 +76,6 @@ def _difference(name: str, there: Any, here: Any) -> str:
     if any(str(value).startswith(_DIGEST) for value in (there, here)):
         return f"other {name}"
     return f"{name} is {there} there and {here} here"
-
-
-def _parts(labelled: Labelled) -> list[npt.NDArray[Any]]:
-    weights = [] if labelled.weights is None else [labelled.weights]
-    return [labelled.corpus.steps, labelled.corpus.offsets, labelled.targets, *weights]
 
 
 def _digest(parts: Iterable[str | npt.NDArray[Any]]) -> str:

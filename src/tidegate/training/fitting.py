@@ -2,7 +2,7 @@
 
 import os
 import warnings
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import fields
 from difflib import get_close_matches
@@ -16,9 +16,9 @@ from tidegate.models.config import SequenceConfig, TextConfig
 from tidegate.models.network import Network
 from tidegate.models.tasks import TASKS
 from tidegate.ops.checks import check_choice
-from tidegate.sequences.padding import Sequences
 from tidegate.training.baselines import baselines
 from tidegate.training.checkpoints import Checkpoints
+from tidegate.training.data_frames import OPTIONS, blocks_of, frame_examples
 from tidegate.training.events import DivergedError, Epoch
 from tidegate.training.examples import CELL, VALIDATION, Examples, SequenceExamples, prepare_sequences, prepare_texts
 from tidegate.training.next_steps import prepare_steps
@@ -34,8 +34,8 @@ _FOUND = {"classes", "features", "missing", "settings"}  # names of what is foun
 
 
 def fit(
-    data: Iterable[str] | Sequences,
-    labels: Sequence[Any] | npt.NDArray[Any] | None = None,
+    data: Any,
+    labels: Sequence[Any] | npt.NDArray[Any] | str | None = None,
     *,
     task: str = "classification",
     cell: str = CELL,
@@ -44,9 +44,7 @@ def fit(
     resume: bool = False,
     **settings: Any,
 ) -> Network:
-    """Trains a network on texts or on sequences of numbers, and returns the best epoch's model.
-
-    PyTorch (`pip install 'tidegate[train]'`) is needed here alone.
+    """Trains a network on texts or on sequences of numbers, and returns the best epoch's model; this needs PyTorch.
 
     Example:
         >>> model = fit(["so good", "so bad"] * 8, ["yes", "no"] * 8, epochs=20, batch_size=4, learning_rate=0.1)
@@ -64,12 +62,14 @@ def fit(
 
     Args:
         data: B texts; or B sequences of numbers, a list of arrays [T, K], each with its own T, or one array [B, T, K];
-            NaN stands for a missing value. The model scales the features, and fills gaps, see `SequenceModel`.
-        labels: B labels of any hashable kind, or B tuples or lists of them; of a regression, numbers [B] or [B, C].
+            NaN stands for a missing value. The model scales the features, and fills gaps, see `SequenceModel`. Or a
+            frame of polars, pandas or Arrow, or a data set of Hugging Face, see [the guide](scaling.md).
+        labels: B labels of any hashable kind, or B tuples or lists of them; of a regression, numbers [B] or [B, C]; of
+            a frame, the name of a column.
         task: "classification", "multi-label", "regression", or "next", which needs no labels.
         cell: The text of a cell or the name of a pooling, see `TextConfig`.
         validation: The share to hold out, by which the best epoch is chosen; others to judge by, (data, labels); or 0
-            to train on all, and to judge by them.
+            to train on all, and to judge by them. Of a frame, also another one.
         checkpoint: A folder for checkpoints, about every 30 s, which are removed when training ends; None for none.
         resume: Whether to continue what was interrupted; the result has the same bits as without interruption.
         settings: Fields of `Settings`, with a dropout of 0.1 for numbers; sizes, see `TextConfig` and `SequenceConfig`;
@@ -176,7 +176,14 @@ def _check_known(settings: Mapping[str, Any], config: Any) -> None:
     """
     own = {field.name for field in fields(config)}
     for name in settings.keys() - own:
-        known = {*own, *signature(fit).parameters, *(field.name for field in fields(Settings)), *TEXT_OPTIONS, *_OTHERS}
+        known = {
+            *own,
+            *signature(fit).parameters,
+            *(field.name for field in fields(Settings)),
+            *TEXT_OPTIONS,
+            *OPTIONS,
+            *_OTHERS,
+        }
         close = get_close_matches(name, sorted(known - _FOUND))
         meant = f": did you mean {' or '.join(map(repr, close))}?" if close else ""
         raise TypeError(f"fit has no setting {name!r} for {config.__name__.removesuffix('Config').lower()}s{meant}")
@@ -213,6 +220,10 @@ def _train(run: Run, checkpoints: Checkpoints | None) -> Epoch | None:
 
 def _examples(data: Any, labels: Any, settings: dict[str, Any], **options: Any) -> Examples:
     """Makes examples of texts or of vectors; takes what it needs out of the settings."""
+    limits = {name: settings.pop(name) for name in TEXT_OPTIONS if name in settings}
+    frame = blocks_of(data)
+    if frame is not None:
+        return frame_examples(frame, labels, settings, options, limits)
     data = data if isinstance(data, str | list | tuple | np.ndarray) else list(data)
     foresees = TASKS[options["task"]].foresees
     if (labels is None) != foresees:
@@ -223,8 +234,8 @@ def _examples(data: Any, labels: Any, settings: dict[str, Any], **options: Any) 
             raise ValueError(
                 f"the task is {options['task']!r}, which foresees steps of numbers, but the data are texts"
             )
-        limits = {name: settings.pop(name) for name in TEXT_OPTIONS if name in settings}
         return prepare_texts(data, labels, **limits, **options)
+    settings |= limits  # which no sequence has: they are refused by name
     names = ("layout", "horizon") if foresees else ("layout", "frontend")
     chosen = {name: settings.pop(name) for name in names if name in settings}
     if foresees:

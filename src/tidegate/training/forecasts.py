@@ -12,7 +12,8 @@ import numpy as np
 import numpy.typing as npt
 
 from tidegate.training.corpus import Corpus
-from tidegate.training.examples import Labelled, SequenceExamples
+from tidegate.training.examples import SequenceExamples
+from tidegate.training.labelled import Labelled
 
 Array = npt.NDArray[np.floating[Any]]
 

@@ -23,7 +23,8 @@ from tidegate.torch.chrono import check_chrono
 from tidegate.training.checkpoints import Checkpoints
 from tidegate.training.corpus import Corpus, Integers
 from tidegate.training.events import DivergedError, Epoch, Events, Resumed, Step
-from tidegate.training.examples import Examples, Labelled
+from tidegate.training.examples import Examples
+from tidegate.training.labelled import Labelled
 from tidegate.training.modules import NetworkModule, TextModule
 from tidegate.training.optimizer import Optimizer, one_torch_thread
 from tidegate.training.sampling import drop_words
@@ -74,7 +75,7 @@ def train(
     settings = settings or Settings()
     check_settings(settings, config)
     torch.manual_seed(settings.seed)
-    module, schedule = start_network(examples, config, settings, vectors), settings.schedule(len(examples.train))
+    module, schedule = start_network(examples, config, settings, vectors), settings.schedule(len(examples.source))
     rate = config.reader.learning_rate if settings.learning_rate is None else settings.learning_rate
     steps = schedule.epochs * schedule.steps
     optimizer = Optimizer(module.parameters(), rate, steps, settings.weight_decay, settings.clip)
@@ -82,7 +83,7 @@ def train(
     found = checkpoints.read(config.cell) if checkpoints else None
     if found:
         state.restore(found)
-        progress, total = state.progress, schedule.epochs * len(examples.train.corpus.steps)
+        progress, total = state.progress, schedule.epochs * examples.source.steps
         where = (progress.epoch, schedule.epochs, progress.words, total)
         yield Resumed(*where, progress.ended, tuple(progress.gradients))
         if state.best:
@@ -109,16 +110,16 @@ def _events(state: State, examples: Examples, settings: Settings) -> Events:
     """Trains from the present state on."""
     progress, epochs = state.progress, state.schedule.epochs
     watch = Watch(examples, state.module.config) if settings.watch_gradients else None
-    corpus, lengths = examples.train.corpus, examples.train.corpus.lengths
+    source = examples.source
     while not progress.ended:
         with kept_awake():
-            for rows in state.batches(lengths):
-                loss = _step(state, examples.train, rows, settings)
+            for labelled, rows in state.batches(source):
+                loss = _step(state, labelled, rows, settings)
                 progress.loss += len(rows) * loss
                 progress.batches, progress.rows = progress.batches + 1, progress.rows + len(rows)
-                progress.words += int(lengths[rows].sum())
+                progress.words += labelled.corpus.count(rows)
                 mean = progress.loss / progress.rows
-                yield Step(progress.epoch, epochs, progress.words, epochs * len(corpus.steps), mean)
+                yield Step(progress.epoch, epochs, progress.words, epochs * source.steps, mean)
         _check_weights(state)
         report = evaluate(state.module, examples.validation)
         # of equals, the later is the better trained

@@ -10,7 +10,8 @@ from tidegate.sequences.ahead import are_binary, names_ahead, steps_ahead
 from tidegate.sequences.features import LAYOUTS, Features, steps_first
 from tidegate.sequences.padding import Sequences, as_sequences
 from tidegate.training.corpus import Corpus
-from tidegate.training.examples import VALIDATION, Labelled, SequenceExamples
+from tidegate.training.examples import VALIDATION, SequenceExamples
+from tidegate.training.labelled import Labelled
 from tidegate.training.sampling import hold_out
 
 Array = npt.NDArray[np.floating[Any]]

@@ -113,7 +113,7 @@ class Joiner:
                 "validation is 0, but parts are weighed on texts that nothing was fitted to: hold some out"
             )
         self.examples, self.targets = examples, examples.validation.targets
-        self._importance = settings.importance(examples.train.targets, len(examples.labels))
+        self._importance = settings.importance(examples.class_counts())
         self._ngrams: Any = None
         self._ngram_logits: list[Array] = []
         self._network_logits: Array = np.zeros((0, 0))

@@ -76,17 +76,15 @@ class Settings:
             raise ValueError(f"chrono is {self.chrono}, expected 2 or more: the longest memory in steps")
         check_choice("class_weights", self.class_weights, CLASS_WEIGHTS)
 
-    def importance(self, targets: npt.NDArray[np.integer], classes: int) -> npt.NDArray[np.float64] | None:
+    def importance(self, counts: npt.NDArray[np.integer]) -> npt.NDArray[np.float64] | None:
         """Weighs each class by 1 ÷ its frequency, where `class_weights` wants that.
 
         Args:
-            targets: Index of the class of each row, int [B].
-            classes: C.
+            counts: Rows of each class, int [C].
 
         Returns:
             Rows of an average class ÷ rows of this one, [C]; None if each row counts the same.
         """
-        counts = np.bincount(targets, minlength=classes)
         marked = counts.max() >= MARKED_IMBALANCE * counts.min()
         if self.class_weights == "none" or (self.class_weights == "auto" and not marked):
             return None

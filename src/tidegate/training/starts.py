@@ -38,7 +38,7 @@ def start_network(
     if settings.orthogonal:
         start_orthogonal(module)
     if config.aim.exclusive:
-        weights = settings.importance(examples.train.targets, len(config.labels))
+        weights = settings.importance(examples.class_counts())
         module.class_weights = None if weights is None else torch.from_numpy(weights.astype(np.float32))
     if config.aim.activation == "sorted":
         names, levels = read_labels(config.labels)

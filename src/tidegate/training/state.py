@@ -10,11 +10,10 @@ import numpy.typing as npt
 import torch
 
 from tidegate.training.checkpoints import Checkpoint, CheckpointError
-from tidegate.training.corpus import Integers
 from tidegate.training.events import Epoch, Gradients, LayerGradients
+from tidegate.training.labelled import Batches, Source
 from tidegate.training.modules import NetworkModule
 from tidegate.training.optimizer import Optimizer
-from tidegate.training.sampling import shuffled_batches
 from tidegate.training.settings import Schedule
 
 Arrays = Mapping[str, npt.NDArray[Any]]
@@ -75,16 +74,16 @@ class State:
         """Time since training began, that of earlier processes included."""
         return self.progress.seconds + perf_counter() - self._began
 
-    def batches(self, lengths: Integers) -> list[Integers]:
+    def batches(self, source: Source) -> Batches:
         """Draws the batches of the present epoch, and returns those that are left of them."""
-        now, size = self.rng.bit_generator.state, self.schedule.batch_size
-        if not self.progress.batches:
+        now, size, done = self.rng.bit_generator.state, self.schedule.batch_size, self.progress.batches
+        if not done:
             self.progress.order = dict(now)
-            return shuffled_batches(lengths, size, self.rng)
+            return source.batches(size, self.rng)
         self.rng.bit_generator.state = self.progress.order
-        drawn = shuffled_batches(lengths, size, self.rng)
+        drawn = source.batches(size, self.rng, done)
         self.rng.bit_generator.state = now
-        return drawn[self.progress.batches :]
+        return drawn
 
     def end_epoch(self, epoch: Epoch, *, last: bool) -> None:
         """Notes that an epoch is done."""

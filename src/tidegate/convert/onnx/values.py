@@ -84,7 +84,9 @@ class Values:
                 raise ConversionError(f"the graph has more than {_MOST_NODES} nodes, or graphs in graphs in graphs")
             if not any(node.output) or len(node.input) < _FEWEST_INPUTS.get(node.op_type, 0):
                 found = f"{len(node.input)} inputs and {sum(map(bool, node.output))} outputs"
-                raise ConversionError(f"the node {node.name!r:.60} ({node.op_type:.60}) has {found}: the file is damaged")
+                raise ConversionError(
+                    f"the node {node.name!r:.60} ({node.op_type:.60}) has {found}: the file is damaged"
+                )
             if node.op_type == "If":
                 for branch in self._branches(node):
                     self._read(branch, depth + 1)

@@ -13,6 +13,7 @@ from tidegate.data.series.roles import Asked, Looks, Roles, split_names
 from tidegate.data.series.table import Array, Series
 from tidegate.data.series.ts import read_ts
 from tidegate.data.tables.containers import Source
+from tidegate.files.remote import is_url, local
 
 _READERS: dict[str, Callable[..., tuple[Any, Any]]] = {".ts": read_ts, ".npz": read_npz}
 
@@ -22,7 +23,7 @@ def is_archive(source: Source) -> bool:
     return isinstance(source, str | os.PathLike) and Path(source).suffix.lower() in _READERS
 
 
-def read_archive(path: Path, asked: Asked, *, need_label: bool, first: int = 1) -> Series:
+def read_archive(path: str | os.PathLike[str], asked: Asked, *, need_label: bool, first: int = 1) -> Series:
     """Reads such a file.
 
     Args:
@@ -35,9 +36,10 @@ def read_archive(path: Path, asked: Asked, *, need_label: bool, first: int = 1) 
         OSError: The file cannot be read.
         ValueError: It is damaged or has no sequence, there are no labels where they are needed, or no such columns.
     """
-    suffix = path.suffix.lower()
+    suffix = Path(path).suffix.lower()
     typed = {"typed": True} if asked.sound is not None and suffix == ".npz" else {}
-    sequences, labels = _READERS[suffix](path, **typed)
+    copy = local(path) if is_url(path) else None
+    sequences, labels = _READERS[suffix](Path(copy.name if copy else path), **typed)
     found = _chosen(_as_table(sequences, labels, need_label=need_label, first=first), asked)
     return replace(found, roles=replace(found.roles, sound=asked.sound))
 

@@ -1,7 +1,7 @@
 """Long tables: a row for each step, and a key that tells which sequence it is of. Rows may stand in any order."""
 
 import math
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -17,6 +17,26 @@ from tidegate.data.tables.values import plain_values
 Array = npt.NDArray[np.floating[Any]]
 
 
+class Rows(NamedTuple):
+    """Some rows of a long table.
+
+    Attributes:
+        keys: The key of each row.
+        numbers: Its features, float32 or float64 [N, K].
+        times: Its time; None if no column has times.
+        labels: Its values in each column of labels.
+        places: Its number in its file, int64 [N].
+        file: What to say behind such a number in an error, "" if there is one file only.
+    """
+
+    keys: list[Any]
+    numbers: Array
+    times: npt.NDArray[Any] | None
+    labels: list[list[Any]]
+    places: npt.NDArray[np.int64]
+    file: str
+
+
 class LongTable:
     """A long table that is read block by block."""
 
@@ -26,7 +46,7 @@ class LongTable:
         Args:
             roles: What the columns are; there is a key.
         """
-        self.roles, self.rows = roles, 0
+        self.roles, self.rows, self.ties = roles, 0, 0
         self._file, self._row = "", 1
         self._keys: dict[Any, int] = {}
         self._codes: list[npt.NDArray[np.int32]] = []
@@ -50,6 +70,10 @@ class LongTable:
             ValueError: A row has no key or no time, holds no number where one is expected, or has another label than
                 the rows of its key before.
         """
+        self.keep(self._read(block))
+
+    def _read(self, block: Block) -> Rows:
+        """Reads what some rows hold, and checks each of them."""
         first_row, roles = self._row, self.roles
         keys = plain_values(block[roles.key or ""])
         for row, key in enumerate(keys, first_row):
@@ -57,28 +81,44 @@ class LongTable:
                 raise ValueError(f"row {row} has no key in column {roles.key!r}: fill it in, or remove the row")
             if isinstance(key, list | dict):
                 raise ValueError(f"row {row} of column {roles.key!r} holds {key!r:.40}, expected a text or a number")  # noqa: TRY004
-        codes = [self._keys.setdefault(key, len(self._keys)) for key in keys]
-        self._codes.append(np.array(codes, np.int32))
-        self._numbers.append(np.stack([_feature(block, name, first_row) for name in roles.features], axis=1))
+        numbers = np.stack([_feature(block, name, first_row) for name in roles.features], axis=1)
+        times = None
         if roles.time is not None:
-            self._add_times(roles.time, times_of(block[roles.time], roles.time, first_row))
-        for name, known in zip(roles.labels, self._labels, strict=True):
-            self._add_labels(name, plain_values(block[name]), codes, known)
-        self.rows, self._row = self.rows + len(keys), self._row + len(keys)
+            times = self._times_of(roles.time, times_of(block[roles.time], roles.time, first_row))
+        labels = [plain_values(block[name]) for name in roles.labels]
+        self._row += len(keys)
+        return Rows(keys, numbers, times, labels, np.arange(first_row, self._row), self._file)
 
-    def _add_times(self, name: str, times: Times) -> None:
-        """Notes times, which must be of the kind of those before."""
-        if self._times and times.kind != self._time_kind:
+    def keep(self, rows: Rows) -> None:
+        """Keeps rows that have been read.
+
+        Raises:
+            ValueError: One has another label than the rows of its key before.
+        """
+        codes = [self._keys.setdefault(key, len(self._keys)) for key in rows.keys]
+        self._codes.append(np.array(codes, np.int32))
+        self._numbers.append(rows.numbers)
+        if rows.times is not None:
+            self._times.append(rows.times)
+        for name, values, known in zip(self.roles.labels, rows.labels, self._labels, strict=True):
+            self._add_labels(name, values, codes, known, rows)
+        self.rows += len(codes)
+
+    def _times_of(self, name: str, times: Times) -> npt.NDArray[Any]:
+        """Returns times, which must be of the kind of those before."""
+        if self._time_kind and times.kind != self._time_kind:
             raise ValueError(
                 f"column {name!r} holds {times.kind} from row {self._row} on and {self._time_kind} before, expected "
                 f"times of one kind: they have no common order"
             )
         self._time_kind = times.kind
-        self._times.append(times.values)
+        return times.values
 
-    def _add_labels(self, name: str, values: list[Any], codes: list[int], known: dict[int, tuple[Any, str]]) -> None:
+    def _add_labels(
+        self, name: str, values: list[Any], codes: list[int], known: dict[int, tuple[Any, str]], rows: Rows
+    ) -> None:
         """Notes the label of each key, which one of its rows at least must have."""
-        for row, (code, value) in enumerate(zip(codes, values, strict=True), self._row):
+        for i, (code, value) in enumerate(zip(codes, values, strict=True)):
             before = known.get(code)
             if before is not None and before[0] == value:
                 continue
@@ -86,54 +126,67 @@ class LongTable:
             if label is None:
                 continue
             if before is None:
-                known[code] = value, f"row {row}{self._file}"
+                known[code] = value, f"row {rows.places[i]}{rows.file}"
             elif label_name(before[0]) != label:
                 key = list(self._keys)[code]
                 raise ValueError(
                     f"{key!r} of column {self.roles.key!r} has the label {before[0]!r:.40} in {before[1]} and "
-                    f"{value!r:.40} in row {row} of column {name!r}, expected one label for each sequence: does "
-                    f"another column tell the sequences apart (--key), or is this no label but a feature?"
+                    f"{value!r:.40} in row {rows.places[i]} of column {name!r}, expected one label for each sequence: "
+                    f"does another column tell the sequences apart (--key), or is this no label but a feature?"
                 )
 
+    @property
+    def comes_again(self) -> bool:
+        """Whether a key has several rows."""
+        return len(self._keys) < self.rows
+
     def sequences(self) -> tuple[list[Array], list[Any], dict[str, list[Any]]]:
-        """Puts the steps of each key in order.
+        """Puts the steps of each key in order; how many rows have the time of another one is in `ties` then.
 
         Returns:
             The sequences [T, K] and their keys in the order of the keys' first rows, and the labels by column, None
             where a key has none.
-
-        Raises:
-            ValueError: There is no row, or a row alone of each key.
         """
-        if not self.rows:
-            raise ValueError("there are no rows")
-        keys, codes = list(self._keys), np.concatenate(self._codes)
-        if len(keys) == self.rows > 1:
-            raise ValueError(
-                f"in column {self.roles.key!r} no value comes again: each sequence would have one step. Name the "
-                f"column that tells the sequences apart with --key"
-            )
+        keys, codes = list(self._keys), np.concatenate([np.zeros(0, np.int32), *self._codes])
         order = np.argsort(codes, kind="stable")
         if self._times:
             times = times_in_one(self._times, self.roles.time or "")
             order = np.lexsort((times, codes))
-            self._say_ties(codes[order], times[order])
+            ordered, times = codes[order], times[order]
+            self.ties = int(((ordered[1:] == ordered[:-1]) & (times[1:] == times[:-1])).sum())
         ends = np.cumsum(np.bincount(codes, minlength=len(keys)))
-        sequences = np.split(np.concatenate(self._numbers)[order], ends[:-1])
+        sequences = np.split(np.concatenate(self._numbers)[order], ends[:-1]) if keys else []
         labels = {
             name: [known.get(code, (None, ""))[0] for code in range(len(keys))]
             for name, known in zip(self.roles.labels, self._labels, strict=True)
         }
         return sequences, keys, labels
 
-    def _say_ties(self, codes: npt.NDArray[np.int32], times: npt.NDArray[Any]) -> None:
-        """Says how many rows have the same key and time as another."""
-        ties = int(((codes[1:] == codes[:-1]) & (times[1:] == times[:-1])).sum())
-        if ties:
-            caution(
-                f"{ties:,} rows have the key and the time ({self.roles.time!r}) of another row: they stay in the order "
-                f"of the file"
-            )
+
+def check_whole(roles: Roles, rows: int, ties: int, *, comes_again: bool) -> None:
+    """Checks that there are rows, and several of a key, and says how many have the same time.
+
+    Args:
+        roles: What the columns are.
+        rows: How many there are.
+        ties: How many have the key and the time of another.
+        comes_again: Whether a key has several rows.
+
+    Raises:
+        ValueError: There is no row, or a row alone of each key.
+    """
+    if not rows:
+        raise ValueError("there are no rows")
+    if rows > 1 and not comes_again:
+        raise ValueError(
+            f"in column {roles.key!r} no value comes again: each sequence would have one step. Name the column that "
+            f"tells the sequences apart with --key"
+        )
+    if ties:
+        caution(
+            f"{ties:,} rows have the key and the time ({roles.time!r}) of another row: they stay in the order of the "
+            f"file"
+        )
 
 
 def _feature(block: Block, name: str, first_row: int) -> Array:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
 
+from tidegate.data.series.apart import Apart, TableApart
 from tidegate.data.series.archives import is_archive, read_archive
 from tidegate.data.series.listed import sequences_of
 from tidegate.data.series.long import LongTable
@@ -62,17 +63,18 @@ def stream(
     size: int | None = _ROWS,
     others: bool = True,
     typed: bool = False,
+    apart: Apart | None = None,
 ) -> Iterator[Series]:
-    """Reads sequences part by part, as their rows come in; those of a long table in one part.
+    """Reads sequences part by part, as their rows come in; those of a long table in one part, or put apart on a disk.
 
     Args:
         source: As in `read`.
-        asked: As in `read`.
-        kind: As in `read`.
-        need_label: As in `read`.
+        asked: As in `read`, and so is the next one.
+        kind: See there.
         size: The most rows of a part, which is of one file; None for a part for each file.
         others: As in `read`.
         typed: As in `tables.stream`.
+        apart: How a long table is read that does not fit into memory; None for one that does.
 
     Yields:
         Parts of one sequence or more.
@@ -88,12 +90,13 @@ def stream(
         yield from read_files(files, Path(source), asked, need_label=need_label, size=size)  # type: ignore[arg-type]
         return
     sources = sources_of(source)
-    roles, table, count, clips = None, None, 0, None if asked.sound is None else Clips(asked.sound, Path())
+    roles, count, clips = None, 0, None if asked.sound is None else Clips(asked.sound, Path())
+    table: LongTable | TableApart | None = None
     for each in sources:
         with _named(each):
             if kind is None and is_archive(each):
                 wanted = asked if roles is None else roles.asked
-                part = read_archive(Path(each), wanted, need_label=need_label, first=count + 1)  # type: ignore[arg-type]
+                part = read_archive(each, wanted, need_label=need_label, first=count + 1)  # type: ignore[arg-type]
                 roles, count = part.roles, count + len(part)
                 yield part
                 continue
@@ -102,7 +105,7 @@ def stream(
                 continue
             if roles is None:
                 roles = find_roles(found.looks, asked, need_label=need_label)
-                table = None if roles.key is None else LongTable(roles)
+                table = _long(roles, apart)
             if missing := next((name for name in roles.needed if name not in found.looks.by_name), None):
                 raise ValueError(f"there is no column {missing!r}, which other files have")
             if table is None:
@@ -115,7 +118,14 @@ def stream(
                 table.add(block)
     if table:
         with _named(source):
-            yield whole(table)
+            yield from table.parts() if isinstance(table, TableApart) else [whole(table)]
+
+
+def _long(roles: Roles, apart: Apart | None) -> LongTable | TableApart | None:
+    """Begins a long table; None if there is no key."""
+    if roles.key is None:
+        return None
+    return LongTable(roles) if apart is None else TableApart(roles, apart)
 
 
 @contextmanager

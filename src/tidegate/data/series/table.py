@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tidegate.data.series.listed import alike, sequences_of
-from tidegate.data.series.long import LongTable
+from tidegate.data.series.long import LongTable, check_whole
 from tidegate.data.series.roles import Asked, Looks, Roles, find_roles, look_of
 from tidegate.data.tables.rows import Block
 from tidegate.data.tables.values import plain_values
@@ -99,6 +99,13 @@ def series_of(block: Block, asked: Asked = NOTHING, *, need_label: bool = True) 
 
 def whole(table: LongTable) -> Series:
     """Takes the sequences of a long table whose rows are all there."""
+    found = gathered(table)
+    check_whole(table.roles, table.rows, table.ties, comes_again=table.comes_again)
+    return found
+
+
+def gathered(table: LongTable) -> Series:
+    """Takes the sequences of a long table as far as its rows are there."""
     sequences, keys, labels = table.sequences()
     return Series(sequences, labels, table.roles, {table.roles.key or "": keys, **labels})
 

@@ -16,6 +16,7 @@ from typing import Any, BinaryIO
 from tidegate.data.tables.kinds import kind_by_name
 from tidegate.data.tables.signatures import UNPACK, check_is_readable, document_of
 from tidegate.files import packing
+from tidegate.files.remote import is_url, local
 from tidegate.files.signatures import ARROW, PARQUET, may_become_more, name_of
 
 Source = str | os.PathLike[str] | BinaryIO
@@ -120,7 +121,7 @@ def opened(source: Source) -> Iterator[Unpacked]:
     """Opens a file or a stream, and unpacks it: gzip, bzip2, xz, zstd, lz4, and zip with one table in it.
 
     Args:
-        source: A file, which is opened once; or an open binary stream, which is not closed.
+        source: A file, here or at an address, which is opened once; or an open binary stream, which is not closed.
 
     Raises:
         ImportError: pyarrow is needed, and missing.
@@ -136,8 +137,11 @@ def opened(source: Source) -> Iterator[Unpacked]:
 
 def _unpacked(source: Source, stack: ExitStack) -> Unpacked:
     path = os.fspath(source) if isinstance(source, str | os.PathLike) else None
-    raw = source if path is None else stack.enter_context(open(path, "rb"))  # noqa: SIM115 - the stack closes it
-    regular = path if path is not None and os.path.isfile(path) else None
+    copy = local(path) if path is not None and is_url(path) else None
+    stack.callback(str, copy)  # holds it
+    place = copy.name if copy else path
+    raw = source if place is None else stack.enter_context(open(place, "rb"))  # noqa: SIM115 - the stack closes it
+    regular = place if place is not None and os.path.isfile(place) else None
     called = source.name if isinstance(source, Peeked) else path or "standard input"
     stream, name = Peeked(raw, called), path or ""
     for _ in range(_DEEPEST):

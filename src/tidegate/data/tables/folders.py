@@ -1,4 +1,4 @@
-"""Tables that are cut into several files: a folder, or a pattern such as `data/*.parquet`."""
+"""Tables that are cut into several files: a folder, or a pattern such as `data/*.parquet`, here or at an address."""
 
 import glob
 import os
@@ -13,6 +13,7 @@ from tidegate.data.tables.rows import Block, blocks
 from tidegate.data.tables.sources import name_of
 from tidegate.data.tables.survey import survey
 from tidegate.data.tables.table import Names, Table, columns_of, gathered
+from tidegate.files.remote import files_in, is_url
 
 _ROWS = 1024  # of a block
 
@@ -125,25 +126,33 @@ def files_of(source: Source) -> list[str] | None:
     and others put beside their data (`_SUCCESS`), do not.
 
     Args:
-        source: A name, or an open binary stream.
+        source: A name, here or at an address such as `s3://bucket/reviews/`, or an open binary stream.
 
     Returns:
         The files; None for what is a single one, or none yet.
 
     Raises:
         FileNotFoundError: There is no such file.
+        ImportError: The package for an address is missing.
+        OSError: Nobody answers at an address, or denies it.
     """
     if not isinstance(source, str | os.PathLike):
         return None
     name = os.fspath(source)
-    if os.path.isdir(name):
-        inside = (path for path in Path(name).rglob("*") if path.is_file() and kind_by_name(path))
-        found = [str(path) for path in inside if not any(map(_is_aside, path.relative_to(name).parts))]
-        expected = ", ".join(suffix for known in KINDS.values() for suffix in known)
-        wanted = f"there is no table in the folder {name!r}, expected files that end in {expected}"
+    expected = ", ".join(suffix for known in KINDS.values() for suffix in known)
+    wanted = f"there is no table in the folder {name!r}, expected files that end in {expected}"
+    if glob.has_magic(name) and not os.path.isdir(name):
+        wanted = f"no file fits the pattern {name!r}"
+    if is_url(name):
+        listed = files_in(name, _is_table)
+        if listed is None:
+            return None
+        found = listed
+    elif os.path.isdir(name):
+        inside = (path for path in Path(name).rglob("*") if path.is_file())
+        found = [str(path) for path in inside if _is_table(str(path.relative_to(name)))]
     elif glob.has_magic(name) and not os.path.exists(name):
         found = [path for path in glob.glob(name, recursive=True) if os.path.isfile(path)]
-        wanted = f"no file fits the pattern {name!r}"
     else:
         return None
     if not found:
@@ -161,8 +170,9 @@ def sources_of(source: Source) -> list[Source]:
     return [source] if files is None else list(files)
 
 
-def _is_aside(name: str) -> bool:
-    return name.startswith((".", "_"))
+def _is_table(name: str) -> bool:
+    """Whether a file counts, by its name from the folder on."""
+    return kind_by_name(name) is not None and not any(part.startswith((".", "_")) for part in name.split("/"))
 
 
 def _columns(

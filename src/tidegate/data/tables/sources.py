@@ -9,6 +9,7 @@ from tidegate.data.tables.arrow import as_parquet
 from tidegate.data.tables.containers import Peeked, Source, Unpacked, opened, spooled
 from tidegate.data.tables.lines import Lines, Text
 from tidegate.data.tables.signatures import check_is_readable
+from tidegate.files.remote import is_file
 from tidegate.files.signatures import name_of_text
 
 _SURE = ("lines", "named-lines", "fasttext")
@@ -48,7 +49,7 @@ def recognised(source: Source, kind: str | None) -> Iterator[tuple[Source, str]]
             yield unpacked.path or spooled(unpacked.stream, stack), "parquet"
         else:
             found = kind if kind in _SURE else _kind_of(unpacked, kind, name_of(source))
-            on_disk = isinstance(source, str | os.PathLike) and os.path.isfile(source)
+            on_disk = isinstance(source, str | os.PathLike) and is_file(source)
             yield source if on_disk else unpacked.stream, found  # type: ignore[misc]
 
 
@@ -65,7 +66,7 @@ def _kind_of(unpacked: Unpacked, asked: str | None, name: str) -> str:
     Raises:
         ValueError: It cannot be told, or this is no table.
     """
-    expected = asked or kinds.kind_by_name(unpacked.name) or ("" if os.path.isfile(name) else "lines")
+    expected = asked or kinds.kind_by_name(unpacked.name) or ("" if is_file(name) else "lines")
     with unpacked.stream.looked_at():
         text = Text(unpacked.stream)
         start = text.beginning(kinds.may_become_json)

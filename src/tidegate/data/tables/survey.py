@@ -10,6 +10,7 @@ from tidegate.data.tables.containers import Source
 from tidegate.data.tables.kinds import TableWarning
 from tidegate.data.tables.rows import Block, blocks
 from tidegate.data.tables.sources import recognised
+from tidegate.files.remote import is_file
 
 _ROWS = 1024  # of a block
 _FEW_ROWS = 64
@@ -82,7 +83,7 @@ def survey(source: Source, kind: str | None, *, typed: bool, whole: bool, some: 
 
 def can_be_read_twice(source: Source) -> bool:
     """Whether it is a file on a disk, and not a pipe or a terminal."""
-    return os.path.isfile(source) if isinstance(source, str | os.PathLike) else source.seekable()
+    return is_file(source) if isinstance(source, str | os.PathLike) else source.seekable()
 
 
 def _of_parquet(path: str) -> Survey:

@@ -1,0 +1,126 @@
+"""`tidegate train` on more than fits into memory: when that is, and how texts are read part by part."""
+
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from itertools import chain
+from typing import Any
+
+from tidegate.cli.console import say
+from tidegate.cli.request import Request
+from tidegate.cli.targets import columns_said, label_columns, numbers_to_predict
+from tidegate.data import tables
+from tidegate.data.series.apart import Apart
+from tidegate.data.tables.columns import column_of
+from tidegate.data.tables.folders import sources_of
+from tidegate.data.tables.folders import stream as stream_tables
+from tidegate.data.tables.kinds import KINDS, PACKED
+from tidegate.files.remote import is_file, size_of
+from tidegate.files.writing import is_stream
+from tidegate.models.tasks import TASKS
+from tidegate.training.examples import TextExamples
+from tidegate.training.memory import memory_of
+from tidegate.training.spooled import Part, Plan, spool_texts
+from tidegate.training.tasks import check_no_copies, check_words
+
+_GROWS, _PACKED_GROWS = 10, 40
+"""Bytes in memory for one of a file, most of them of n-grams; of packed files, about four times as many."""
+
+_MOST_PARTS = 256  # of a long table, each a file that is open
+_ROWS = 4096  # of a part; by the first one it is decided what is trained
+
+
+def plan_of(request: Request, seed: int) -> Plan | None:
+    """Decides whether a table is too large for the memory, and says so.
+
+    Returns:
+        How its rows are prepared part by part; None if they fit into memory, or if they are read whole whatever their
+        size: sound, several labels a row, and next steps.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        ValueError: `--memory` is no size, or too small.
+    """
+    memory = memory_of(request.run.memory)
+    needed = _needed(request)
+    aim = request.wanted.aim
+    if needed <= memory or request.frontend or (aim and aim.truth not in {"class", "numbers"}):
+        return None
+    folder = None if is_stream(request.output) else request.output.absolute().parent
+    say(
+        f"data: about {needed / 1e9:.1f} GB in memory, and {memory / 1e9:.1f} GB may be used (--memory): it is read "
+        f"part by part, and kept in a file on the disk until training ends"
+    )
+    return Plan(memory=memory, folder=folder, seed=seed)
+
+
+def apart_of(request: Request, plan: Plan) -> Apart:
+    """Decides in how many parts the rows of a long table are put apart."""
+    return Apart(min(_MOST_PARTS, 1 + 8 * _needed(request) // plan.memory), plan.folder)
+
+
+def _needed(request: Request) -> int:
+    """Estimates the bytes that a table takes in memory."""
+    return sum(map(_needed_by, sources_of(request.file)))
+
+
+def _needed_by(source: Any) -> int:
+    """Estimates the bytes that a file takes in memory; 0 for what is no file, whose size nobody knows."""
+    if not isinstance(source, str | os.PathLike) or not is_file(source):
+        return 0
+    packed = os.fspath(source).lower().endswith((*PACKED, *KINDS["parquet"], ".arrow", ".feather"))
+    return size_of(source) * (_PACKED_GROWS if packed else _GROWS)
+
+
+def spooled_texts(request: Request, plan: Plan, text: str | None, words: Any) -> TextExamples:
+    """Reads texts with their labels part by part, says which columns they are, and refuses what cannot be meant.
+
+    Args:
+        request: What was asked for.
+        plan: How.
+        text: The column of texts; None to guess it.
+        words: The options about words.
+    """
+    several: Any = request.asked.labels or (None,)
+    wanted = request.wanted
+    if request.asked.labels and wanted.aim and wanted.aim.truth == "numbers":
+        several = label_columns(several[0], request.file, request.kind)
+    how: Any = {"kind": request.kind, "text": text, "label": several[0], "others": len(several) > 1}
+    found = stream_tables(request.file, need_label=True, size=_ROWS, **how)
+    first = next(found, None)
+    if first is None:
+        raise ValueError(f"{request.file}: there are no rows")
+    check_words(first.texts, first.text_column, named=text is not None)
+    columns = (first.label_column or "", *several[1:])
+    wanted = wanted.decided({first.label_column or "": first.labels or []})
+    task = wanted.task
+    share: Any = request.share(nothing=task == "regression")
+    if share is None:
+        how |= {"kind": None, "text": first.text_column, "label": first.label_column}
+        others = stream_tables(request.validation, need_label=True, size=_ROWS, **how)
+        share = _parts(others, columns, task)
+    say(f"texts: column {first.text_column!r}, {columns_said(columns)} of {request.file}")
+    limits = {"vocab_size": words.vocab_size, "max_length": words.max_length or None}
+    plan = replace(plan, task=task, validation=share)
+    examples = spool_texts(_parts(chain([first], found), columns, task), plan, **limits)
+    if task == "regression":
+        return wanted.named(examples, columns)
+    sample = [examples.labels[c] for c in examples.train.targets]
+    wanted.check(sample, columns[0])
+    check_no_copies(examples.texts[0], sample, (first.text_column, columns[0]))
+    return examples
+
+
+def _parts(found: Iterator[tables.Table], columns: Sequence[str], task: str) -> Iterator[Part]:
+    """Yields texts and what is to be predicted of them."""
+    for table in found:
+        yield table.texts, targets_of(table, columns, task)
+
+
+def targets_of(table: tables.Table, columns: Sequence[str], task: str) -> Any:
+    """Returns labels, or the numbers of a regression, float64 [B, C]."""
+    if TASKS[task].truth != "numbers":
+        return table.labels or []
+    first, *others = columns
+    found = {first: table.labels, **{name: column_of(table.columns, name) for name in others}}
+    return numbers_to_predict(found)

@@ -1,0 +1,186 @@
+"""Data frames and data sets of other libraries as examples: in memory if they fit, otherwise on a disk."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from itertools import chain
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from tidegate.data.series.apart import Apart, TableApart
+from tidegate.data.series.listed import sequences_of
+from tidegate.data.series.long import LongTable
+from tidegate.data.series.roles import Asked, Roles, find_roles, reads_as_series
+from tidegate.data.series.table import looks_of_block, whole
+from tidegate.data.tables.columns import column_of, guess_columns
+from tidegate.data.tables.rows import Block
+from tidegate.data.tables.values import plain_values, text_of
+from tidegate.training.examples import Examples, prepare_sequences, prepare_texts
+from tidegate.training.memory import memory_of
+from tidegate.training.spooled import Part, Plan, spool_sequences, spool_texts
+
+OPTIONS = ("text", "key", "time", "features", "memory")
+"""Settings of `fit` that say what a frame holds, and how much of it may be in memory."""
+
+_ROWS = 4096  # of a block
+_GROWS = 10  # bytes in memory for one of Arrow, most of them of what a training makes of it
+_PARTS = 64  # of a long table that does not fit into memory
+
+
+def blocks_of(data: Any) -> Iterator[Block] | None:
+    """Reads a data frame block by block; None if it is none.
+
+    Args:
+        data: A frame of polars, also a lazy one, of pandas, or of any library that has Arrow's protocol and columns; or
+            a `Dataset` or `IterableDataset` of Hugging Face's `datasets`.
+
+    Raises:
+        ImportError: pyarrow is missing.
+    """
+    if hasattr(data, "collect_batches"):  # a lazy frame of polars
+        return _columns(batch for batch in data.collect_batches(chunk_size=_ROWS, maintain_order=True))
+    if type(data).__module__.partition(".")[0] == "datasets":
+        return _columns(data.with_format("arrow").iter(batch_size=_ROWS))
+    if hasattr(data, "__arrow_c_stream__") and (hasattr(data, "columns") or hasattr(data, "column_names")):
+        return _columns([data])
+    return None
+
+
+def _columns(frames: Iterable[Any]) -> Iterator[Block]:
+    try:
+        import pyarrow as pa  # noqa: PLC0415 - only who has data frames needs it
+    except ImportError as error:
+        raise ImportError("data frames need pyarrow: pip install 'tidegate[train]'") from error
+    for frame in frames:
+        for batch in pa.table(frame).to_batches(max_chunksize=_ROWS):
+            if batch.num_rows:
+                # pandas hands over the index of some rows as a column, which is none of the user's
+                names = [name for name in batch.schema.names if not name.startswith("__index_level_")]
+                yield {name: batch.column(name) for name in names}
+
+
+class _Meant(NamedTuple):
+    """What the columns of a frame are: texts, or sequences of numbers.
+
+    Attributes:
+        labels: The columns of what is to be predicted.
+        text: The column of texts; None for sequences.
+        roles: Of the columns of sequences; None for texts.
+    """
+
+    labels: tuple[str, ...]
+    text: str | None
+    roles: Roles | None
+
+    def parts(self, blocks: Iterable[Block], apart: Apart | None) -> Iterator[Part]:
+        """Takes sequences and labels out of blocks; those of a long table at the end.
+
+        Raises:
+            ValueError: A cell holds something else.
+        """
+        if self.roles and self.roles.key is not None:
+            table = LongTable(self.roles) if apart is None else TableApart(self.roles, apart)
+            for block in blocks:
+                table.add(block)
+            for found in table.parts() if isinstance(table, TableApart) else [whole(table)]:
+                yield found.sequences, self._labels(found.labels)
+            return
+        first = 1
+        for block in blocks:
+            if self.roles:
+                sequences: Sequence[Any] = sequences_of(block, self.roles.features, first)
+            else:
+                sequences = [text_of(value) for value in self._column(block, self.text or "")]
+            yield sequences, self._labels({name: self._column(block, name) for name in self.labels})
+            first += len(sequences)
+
+    def _column(self, block: Block, name: str) -> Sequence[Any]:
+        found = column_of(
+            {column: plain_values(block[column]) for column in {name, name.partition(".")[0]} & set(block)}, name
+        )
+        if found is None:
+            raise ValueError(f"there is no column {name!r}, only {', '.join(map(repr, block))}")
+        return found
+
+    def _labels(self, columns: Mapping[str, Sequence[Any]]) -> Any:
+        [first, *others] = (columns[name] for name in self.labels)
+        return np.stack([first, *others], axis=1) if others else list(first)
+
+
+def frame_examples(
+    blocks: Iterator[Block], labels: Any, settings: dict[str, Any], options: dict[str, Any], limits: Mapping[str, Any]
+) -> Examples:
+    """Makes examples of a data frame.
+
+    Args:
+        blocks: What `blocks_of` reads.
+        labels: The column of labels, or several columns of numbers; None to guess it.
+        settings: Of `fit`; those of `OPTIONS` are taken out.
+        options: The task, the seed, and the validation: a share, another frame, or (frame, labels).
+        limits: Of the vocabulary, for texts.
+
+    Raises:
+        ValueError: A column is not there or cannot be guessed, a cell holds something else, or as for `prepare_texts`.
+    """
+    asked = {name: settings.pop(name, None) for name in OPTIONS}
+    memory = memory_of(asked.pop("memory"))
+    first = next(blocks, None)
+    if first is None:
+        raise ValueError("the frame has no rows")
+    meant = _meaning(first, labels, asked)
+    held: Any = options["validation"]
+    others = blocks_of(held[0] if isinstance(held, tuple) else held)
+    if others is None and isinstance(held, tuple):
+        raise ValueError("validation holds data of another kind: give a share, or a frame with the same columns")
+    start, ended = _gathered(chain([first], blocks), memory)
+    if ended:
+        data, found = _joined(meant.parts(start, None))
+        if others is not None:
+            options = options | {"validation": _joined(meant.parts(others, None))}
+        return (
+            prepare_texts(data, found, **limits, **options) if meant.text else prepare_sequences(data, found, **options)
+        )
+    plan = Plan(**options, memory=memory)
+    apart = Apart(_PARTS)
+    if others is not None:
+        plan = replace(plan, validation=meant.parts(others, apart))
+    parts = meant.parts(chain(start, blocks), apart)
+    return spool_texts(parts, plan, **limits) if meant.text else spool_sequences(parts, plan)
+
+
+def _meaning(block: Block, labels: Any, asked: Mapping[str, Any]) -> _Meant:
+    """Finds out what the columns are by the first rows."""
+    names = (labels,) if isinstance(labels, str) else tuple(labels or ())
+    numbers = asked["key"] or asked["time"] or asked["features"]
+    looks = looks_of_block(block)
+    if numbers or (asked["text"] is None and reads_as_series(looks)):
+        features = asked["features"] or ()
+        features = (features,) if isinstance(features, str) else tuple(features)
+        known = Asked(features=features, key=asked["key"], time=asked["time"], labels=names)
+        roles = find_roles(looks, known, need_label=True)
+        return _Meant(roles.labels, None, roles)
+    sample = {name: plain_values(values) for name, values in block.items()}
+    text, label = guess_columns(sample, asked["text"], names[0] if names else None, need_label=True)
+    return _Meant((label or "", *names[1:]), text, None)
+
+
+def _gathered(blocks: Iterable[Block], memory: int) -> tuple[list[Block], bool]:
+    """Reads as many blocks as fit into memory, and says whether these are all."""
+    found: list[Block] = []
+    size = 0
+    for block in blocks:
+        found.append(block)
+        size += sum(column.nbytes for column in block.values())
+        if _GROWS * size > memory:
+            return found, False
+    return found, True
+
+
+def _joined(parts: Iterable[Part]) -> tuple[list[Any], Any]:
+    """Puts parts behind each other."""
+    sequences: list[Any] = []
+    labels: list[Any] = []
+    for some, theirs in parts:
+        sequences += some
+        labels += list(theirs)
+    return sequences, np.array(labels) if labels and isinstance(labels[0], np.ndarray) else labels
