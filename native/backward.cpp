@@ -101,7 +101,7 @@ void backward(const PackedLayer& layer, const Batch& batch, const BackwardPass& 
   const WeightSums sums{pass.dw_ih, pass.dw_hh, pass.db_ih, pass.db_hh, products.get()};
   const int64_t groups = count_groups(layer, batch, lookup);
   const Sharing sharing = choose_sharing(layer, batch, threads);
-  Team team(groups > 1 ? static_cast<int>(std::min<int64_t>(sharing.threads, groups)) : sharing.threads);
+  Team team(groups > 1 ? static_cast<int>(std::min<int64_t>(sharing.threads, groups)) : sharing.threads, sharing.work);
   if (layer.numbers.needs_trace && !pass.trace) layer.prepare_forward(team);
   if (pass.dx) layer.prepare_backward_ih(team);
   for (int32_t stage = 0; stage < layer.numbers.stages(); ++stage)  // a single step ends before the first stage
