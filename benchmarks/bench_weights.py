@@ -10,7 +10,7 @@ packed weights that are kept.
 
 import argparse
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 
@@ -27,7 +27,7 @@ FLOATS = 256
 """The gauge of reading takes multiples of so many."""
 
 
-def reader(weights: list[torch.Tensor], threads: int, isa: str) -> Callable[[], None]:
+def reader(weights: Sequence[torch.Tensor], threads: int, isa: str) -> Callable[[], None]:
     """Returns what reads matrices once, each shared by the threads."""
     shares = []
     for weight in weights:
