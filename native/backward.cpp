@@ -19,7 +19,7 @@ int64_t product_floats(const PackedLayer& layer, const Lookup& lookup) {
 // layers that no cache holds, and of few steps. A power of two divides evenly among most numbers of threads.
 int64_t count_groups(const PackedLayer& layer, const Batch& batch, const Lookup& lookup) {
   constexpr int64_t kMostBytes = int64_t{32} << 20, kGroupRows = 16, kGroupSteps = 128;
-  const int64_t bytes = layer.weight_floats() * 4, sums = bytes + product_floats(layer, lookup) * 4;
+  const int64_t bytes = layer.weights() * 4, sums = bytes + product_floats(layer, lookup) * 4;
   const int64_t steps =
       batch.lengths ? std::accumulate(batch.lengths, batch.lengths + batch.B, int64_t{0}) : batch.T * batch.B;
   const int64_t by_rows = batch.B >= kGroupRows ? std::max<int64_t>(2, batch.B / kGroupRows) : 1;
@@ -101,7 +101,7 @@ void backward(const PackedLayer& layer, const Batch& batch, const BackwardPass& 
   const WeightSums sums{pass.dw_ih, pass.dw_hh, pass.db_ih, pass.db_hh, products.get()};
   const int64_t groups = count_groups(layer, batch, lookup);
   const Sharing sharing = choose_sharing(layer, batch, threads);
-  Team team(groups > 1 ? static_cast<int>(std::min<int64_t>(sharing.threads, groups)) : sharing.threads);
+  Team team(groups > 1 ? static_cast<int>(std::min<int64_t>(sharing.threads, groups)) : sharing.threads, sharing.work);
   if (layer.numbers.needs_trace && !pass.trace) layer.prepare_forward(team);
   if (pass.dx) layer.prepare_backward_ih(team);
   for (int32_t stage = 0; stage < layer.numbers.stages(); ++stage)  // a single step ends before the first stage

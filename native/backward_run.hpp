@@ -14,7 +14,7 @@ namespace tidegate {
 // of the gates come step by step; then those of the inputs and weights as products over all rows of the block, while it
 // is still in the cache. Blocks depend on the lengths alone, so the sums of the weight gradients have one order
 // whatever the number of threads. Sums that no cache holds are read and written for more rows at once.
-inline int64_t block_rows(const PackedLayer& layer) { return layer.weight_floats() * 4 > kFarBytes ? 512 : 128; }
+inline int64_t block_rows(const PackedLayer& layer) { return layer.weights() * 4 > kFarBytes ? 512 : 128; }
 
 struct Block {
   int64_t first_step, steps, rows;

@@ -262,7 +262,7 @@ void forward(const PackedLayer& layer, const Batch& batch, const ForwardPass& pa
   assert(batch.T * batch.B == 0 || (pass.x && pass.y));
   assert(layer.numbers.states == 1 || pass.h_n[1]);
   const Sharing sharing = choose_sharing(layer, batch, threads);
-  Team team(sharing.threads);
+  Team team(sharing.threads, sharing.work);
   // Weights that are read once by one thread are not packed before, but as they are read.
   if (batch.T > 1 || batch.ids || (sharing.threads > 1 && !sharing.units) || layer.multiplies_pairs())
     layer.prepare_forward(team);

@@ -50,9 +50,9 @@ class PackedLayer {
   int64_t blocks() const { return (hidden + kernels.lanes - 1) / kernels.lanes; }  // of V units
   int64_t pitch() const { return blocks() * kernels.lanes; }                       // H rounded up to V
 
-  // Of both weights together; from kFarBytes on no cache holds them.
-  int64_t weight_floats() const { return gates * hidden * (input + hidden); }
-  int64_t weight_bytes() const { return weight_floats() * element_bytes(element_); }
+  int64_t weights() const { return gates * hidden * (input + hidden); }            // of both matrices together
+  // Their bytes; from kFarBytes on no cache holds them.
+  int64_t weight_bytes() const { return weights() * element_bytes(element_); }
   Element element() const { return element_; }
   bool multiplies_pairs() const { return pairs_; }
 

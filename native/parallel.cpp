@@ -84,6 +84,16 @@ constexpr int64_t kExpecting = 10 * kAwake;
 
 std::atomic<int64_t> last_call{0};  // when it ended, in nanoseconds of the steady clock
 
+// How long a call waits for its threads before it does without those that have not come: as long as sharing would save.
+// But one that was asleep is there after kWaking, if nobody is in its way. Where a thread of OpenMP spins on its
+// processor, as after an operation of PyTorch, that takes kSpinning, and is only worth it if as much is saved.
+constexpr int64_t kWaking = 400 * 1000, kSpinning = 8 * 1000 * 1000;  // nanoseconds
+int64_t patience_for(int64_t work) {
+  constexpr int64_t kSaved = 64;  // multiply-adds with which a second thread saves a nanosecond
+  const int64_t saved = work / kSaved;
+  return saved > kSpinning ? saved : std::min(saved, kWaking);
+}
+
 int64_t now() { return std::chrono::nanoseconds(std::chrono::steady_clock::now().time_since_epoch()).count(); }
 
 // Threads that stay alive between calls. Each has a mailbox of its own, so that a call wakes those that it wants and no
@@ -99,18 +109,42 @@ class Pool {
       if (wanted > static_cast<int>(workers_.size()))
         rounds_.reset(new Barrier::Rounds[static_cast<size_t>(wanted) + 1]);
       workers_.reserve(static_cast<size_t>(wanted));  // a started thread must find its place
+      team_.reserve(static_cast<size_t>(wanted));
       while (static_cast<int>(workers_.size()) < wanted) workers_.push_back(std::make_unique<Worker>(*this));
-    } catch (...) {                                   // no memory, or no thread: we do with what there is
+    } catch (...) {  // no memory, or no thread: we do with what there is
     }
     return std::min(wanted, static_cast<int>(workers_.size()));
   }
 
-  // Runs body(0) here and body(1..size-1) on the workers.
-  void run(int size, const std::function<void(int)>& body) {
+  // Calls `wanted` workers, and returns how many have come in time; the others are not waited for any more. Those that
+  // came stay until they are dismissed.
+  int gather(int wanted, int64_t patience) {
+    team_.clear();
+    for (int i = 0; i < wanted; ++i) workers_[static_cast<size_t>(i)]->call(kCalled);
+    const auto all = [&] {
+      return std::all_of(workers_.begin(), workers_.begin() + wanted,
+                         [](const auto& worker) { return worker->is_here(); });
+    };
+    for (int64_t start = now(), waited = 0; !all() && waited < patience; waited = now() - start) {
+      for (int spin = 0; spin < 20 && !all(); ++spin) pause();
+      if (waited > kAwake) sched_yield();
+    }
+    for (int i = 0; i < wanted; ++i) {
+      Worker& worker = *workers_[static_cast<size_t>(i)];
+      if (worker.stays()) team_.push_back(&worker);
+    }
+    return static_cast<int>(team_.size());
+  }
+  void dismiss() {
+    for (Worker* worker : team_) worker->dismiss();
+  }
+
+  // Runs body(0) here and body(1..) on the workers that have come.
+  void run(const std::function<void(int)>& body) {
     body_ = &body;
     error_ = nullptr;
-    running_.store(size - 1, std::memory_order_relaxed);
-    for (int index = 1; index < size; ++index) workers_[static_cast<size_t>(index - 1)]->wake();
+    running_.store(static_cast<int>(team_.size()), std::memory_order_relaxed);
+    for (size_t i = 0; i < team_.size(); ++i) team_[i]->work_as(static_cast<int>(i) + 1);
     attempt(0);
     spin_until([&] { return running_.load(std::memory_order_acquire) == 0; });
     if (error_) std::rethrow_exception(error_);
@@ -137,21 +171,35 @@ class Pool {
     }
   }
 
+  // What a worker is about: nothing, or called, or here and waiting for work, or at work. The caller calls, gives work
+  // and dismisses; the worker says that it is here. Whether one that comes late is still wanted, one exchange decides.
+  enum State : int { kFree, kCalled, kHere, kAtWork };
+
   class Worker {
    public:
-    explicit Worker(Pool& pool)
-        : index_(static_cast<int>(pool.workers_.size()) + 1), thread_([this, &pool] { work(pool); }) {}
+    explicit Worker(Pool& pool) : thread_([this, &pool] { work(pool); }) {}
 
-    void wake() {
+    void call(State state) {
       {
         const std::lock_guard<std::mutex> lock(mutex_);
-        round_.fetch_add(1, std::memory_order_release);
+        state_.store(state, std::memory_order_release);
       }
       if (asleep_.load()) {
         keep_off_this_processor(thread_);
         called_.notify_one();
       }
     }
+    bool is_here() const { return state_.load(std::memory_order_acquire) == kHere; }
+    // Whether it is here by now; if not, it need not come.
+    bool stays() {
+      int called = kCalled;
+      return !state_.compare_exchange_strong(called, kFree, std::memory_order_acq_rel);
+    }
+    void work_as(int index) {
+      index_ = index;
+      call(kAtWork);
+    }
+    void dismiss() { state_.store(kFree, std::memory_order_release); }
 
     // Whether it is awake; if not, lets it wake up and wait for a call.
     bool rouse() {
@@ -166,12 +214,15 @@ class Pool {
     }
 
    private:
-    // Spins for a moment between two rounds, since layers follow each other closely, then sleeps.
+    // Spins for a moment between two calls, since layers follow each other closely, then sleeps.
     void work(Pool& pool) {
       const FlushDenormals flush;
       bool expecting = false;  // woken for a call that has not come yet
-      for (uint64_t seen = 0;;) {
-        const auto called = [&] { return round_.load(std::memory_order_acquire) != seen; };
+      for (;;) {
+        const auto called = [&] {
+          const int state = state_.load(std::memory_order_acquire);
+          return state == kCalled || state == kAtWork;
+        };
         const auto patience = [&] {
           return std::max(awake.load(std::memory_order_relaxed), expecting ? kExpecting : 0);
         };
@@ -185,24 +236,28 @@ class Pool {
           expecting = roused_;
           roused_ = false;
         }
-        if (!called()) continue;
-        expecting = false;
-        pool.attempt(index_);
-        pool.running_.fetch_sub(1, std::memory_order_release);
-        ++seen;
+        int state = kCalled;
+        if (state_.compare_exchange_strong(state, kHere, std::memory_order_acq_rel)) {
+          expecting = false;
+        } else if (state == kAtWork) {
+          pool.attempt(index_);
+          state_.store(kHere, std::memory_order_relaxed);  // before the caller may give it more to do
+          pool.running_.fetch_sub(1, std::memory_order_release);
+        }
       }
     }
 
-    const int index_;
+    int index_ = 0;  // in the team; written before it is given work
     std::mutex mutex_;
     std::condition_variable called_;
-    std::atomic<uint64_t> round_{0};
+    std::atomic<int> state_{kFree};
     std::atomic<bool> asleep_{false};
     bool roused_ = false;  // under mutex_
     std::thread thread_;   // last: it starts when all else is ready
   };
 
   std::vector<std::unique_ptr<Worker>> workers_;
+  std::vector<Worker*> team_;  // those that have come to the call at hand
   std::unique_ptr<Barrier::Rounds[]> rounds_;
   std::atomic<int> running_{0};
   const std::function<void(int)>* body_ = nullptr;
@@ -225,11 +280,13 @@ Pool& the_pool() {
   return *pool.load();
 }
 
-// Takes the pool for one call, if it is free and has workers; returns the size of the team, the caller included.
-int borrow(int wanted) {
+// Takes the pool for one call, if it is free and has workers that come; returns the size of the team, the caller
+// included.
+int borrow(int wanted, int64_t work) {
   if (wanted <= 1 || the_pool().busy.exchange(true)) return 1;
-  const int size = the_pool().grow(wanted - 1) + 1;
-  if (size == 1) the_pool().busy.store(false);
+  Pool& pool = the_pool();
+  const int size = pool.gather(pool.grow(wanted - 1), patience_for(work)) + 1;
+  if (size == 1) pool.busy.store(false);
   return size;
 }
 
@@ -246,11 +303,14 @@ void Barrier::wait(int index) {
     spin_until([&] { return rounds_[other].count.load(std::memory_order_acquire) >= round; });
 }
 
-Team::Team(int wanted)
-    : size_(borrow(wanted)), barrier_(size_ > 1 ? Barrier(the_pool().rounds(), size_) : Barrier(nullptr, 0)) {}
+Team::Team(int wanted, int64_t work)
+    : size_(borrow(wanted, work)), barrier_(size_ > 1 ? Barrier(the_pool().rounds(), size_) : Barrier(nullptr, 0)) {}
 
 Team::~Team() {
-  if (size_ > 1) the_pool().busy.store(false);
+  if (size_ > 1) {
+    the_pool().dismiss();
+    the_pool().busy.store(false);
+  }
   last_call.store(now(), std::memory_order_relaxed);
 }
 
@@ -270,7 +330,7 @@ void Team::run(const std::function<void(int)>& body) {
   if (size_ == 1) {
     body(0);
   } else {
-    the_pool().run(size_, body);
+    the_pool().run(body);
   }
 }
 

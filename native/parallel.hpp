@@ -30,10 +30,12 @@ class Barrier {
 };
 
 // The threads of one native call. Asks for `wanted` threads and gets fewer when another Python thread uses the pool at
-// this moment: then the call runs on its own thread alone, and the result is the same.
+// this moment, or when threads are late: then the call runs on those that are there, its own alone if need be, and the
+// result is the same. `work`, the multiply-adds of the call, says how long they are waited for.
 class Team {
  public:
-  explicit Team(int wanted);
+  static constexpr int64_t kEndlessWork = INT64_MAX;
+  explicit Team(int wanted, int64_t work = kEndlessWork);
 
   // Whether all threads are awake, as calls follow each other closely: then even little work is worth sharing. Where
   // calls do so but threads are asleep, they are woken for the next one.

@@ -52,16 +52,16 @@ void Schedule::point_states(int32_t s, const Rows& after, const float* zeros, in
 }
 
 Sharing choose_sharing(const PackedLayer& layer, const Batch& batch, int threads) {
-  if (threads == 1) return {1, false};
+  if (threads == 1) return {1, false, 0};
   constexpr int64_t kThreadWork = 3000 * 1000;  // multiply-adds that are worth waking a thread for
   constexpr int64_t kAwakeWork = 100 * 1000;    // the same when it is awake
   constexpr int64_t kPacking = 6;               // multiply-adds in whose time a weight is packed, or read in its place
   constexpr int64_t kUnitBytes = 128 * 1024;    // recurrent weights from which a step is long beside a barrier
-  const int64_t rows = batch.B, bytes = layer.weight_bytes(), count = bytes / element_bytes(layer.element());
+  const int64_t rows = batch.B, bytes = layer.weight_bytes(), count = layer.weights();
   const int64_t floats = layer.element() == Element::kFloat32 ? count : count * 2 / 3;  // as many take as much time
   const int64_t steps = batch.lengths && rows > 0 ? *std::max_element(batch.lengths, batch.lengths + rows) : batch.T;
   const int64_t work = floats * (rows * steps + (layer.forward_is_prepared() ? 0 : kPacking));
-  if (work < 2 * kAwakeWork) return {1, false};  // and nobody is woken
+  if (work < 2 * kAwakeWork) return {1, false, work};  // and nobody is woken
   const int64_t worth = std::max<int64_t>(1, work / (Team::is_awake() ? kAwakeWork : kThreadWork));
   threads = static_cast<int>(std::min<int64_t>(threads, worth));
   const bool few =
@@ -72,7 +72,7 @@ Sharing choose_sharing(const PackedLayer& layer, const Batch& batch, int threads
   // More threads than rows, or panels of units, would only spin.
   const int64_t parts = units ? layer.unit_panels() : std::max<int64_t>(rows, 1);
   threads = static_cast<int>(std::min<int64_t>(threads, parts));
-  return {threads, units};
+  return {threads, units, work};
 }
 
 }  // namespace tidegate

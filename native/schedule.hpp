@@ -78,7 +78,8 @@ void each_row(const Tiles& tiles, const Body& body) {
 // How the work of one pass is shared out.
 struct Sharing {
   int threads;
-  bool units;  // threads share the units of each step, with a barrier after it; otherwise each walks rows of its own
+  bool units;    // threads share the units of each step, with a barrier after it; otherwise each walks rows of its own
+  int64_t work;  // multiply-adds, about
 };
 
 Sharing choose_sharing(const PackedLayer& layer, const Batch& batch, int threads);

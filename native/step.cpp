@@ -100,7 +100,7 @@ class StreamSteps {
 
 void step_streams(const PackedLayer* const* layers, int64_t L, const StreamsCall& call, int threads) {
   constexpr int64_t kThreadRows = 32;  // that are worth another thread
-  Team team(static_cast<int>(std::clamp<int64_t>(call.B / kThreadRows, 1, threads)));
+  Team team(static_cast<int>(std::clamp<int64_t>(call.B / kThreadRows, 1, threads)), L * call.B * layers[0]->weights());
   for (int64_t l = 0; l < L; ++l) layers[l]->prepare_forward(team);
   team.run([&](int index) {
     const Range own = share(call.B, index, team.size());
@@ -122,7 +122,7 @@ void step(const PackedLayer* const* layers, int64_t L, const StepCall& call, int
     return a->weight_bytes() < b->weight_bytes();
   });
   const Sharing sharing = choose_sharing(largest, batch, threads);
-  Team team(sharing.threads);
+  Team team(sharing.threads, L * sharing.work);
   int64_t trace_floats = 0, room_floats = 0;
   for (int64_t l = 0; l < L; ++l) {
     // Weights that all threads read are packed once, and not by each.
