@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 
 # No test measures time, and on a busy machine any example may take long.
-hypothesis.settings.register_profile("untimed")
+hypothesis.settings.register_profile("untimed", deadline=None)
 hypothesis.settings.load_profile("untimed")
 
 
