@@ -9,7 +9,7 @@ import pytest
 from pyarrow import parquet as files
 
 from tidegate.data import tables
-from tidegate.data.tables import parquet_pages
+from tidegate.data.tables import parquet, parquet_pages
 from tidegate.data.tables.parquet_pages import check_pages
 
 ROWS = 500
@@ -106,6 +106,23 @@ def test_a_damaged_struct_is_one_error(tmp_path: Path, header: bytes, where: str
     if where == "page" or header != b"\x15\x06\x00":
         with pytest.raises(ValueError, match=r"^the Parquet file is damaged"):
             check_pages(path, ["text"])
+
+
+def test_a_column_is_found_by_its_place(tmp_path: Path) -> None:
+    """Pages are looked at by the column that pyarrow reads them for, whatever path is noted with them."""
+    path = tmp_path / "t.parquet"
+    for change in (lambda size: (size, size), lambda size: (MILLION, size)):
+        with_header(path, change)
+        content = path.read_bytes()
+        schema = content.index(b"text", len(content) - 8 - int.from_bytes(content[-8:-4], "little"))
+        path.write_bytes(content[:schema] + b"TEXT" + content[schema + 4 :])
+        assert parquet.schema(path).names == ["TEXT"]
+        if change(1) == (1, 1):
+            check_pages(path, ["TEXT"])
+        else:
+            check_pages(path, ["text"])  # another column, which nobody reads
+            with pytest.raises(ValueError, match="a page announces"):
+                check_pages(path, ["TEXT"])
 
 
 @pytest.mark.parametrize("dictionary", [False, True])

@@ -5,6 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 from typing import Any
+from unittest import SkipTest
 
 import numpy as np
 import pytest
@@ -54,7 +55,10 @@ TEXTS = ["a good film", "a bad film", "very good", "very bad"] * 8
 )
 def test_scikit_learns_checks(estimator: Any, check: Any) -> None:
     """Every check of scikit-learn holds on rows of a fixed length, but those of the list, which fail indeed."""
-    check(estimator)
+    try:
+        check(estimator)
+    except SkipTest as reason:  # which pytest 9.0 takes for a failure
+        pytest.skip(str(reason))
 
 
 @pytest.mark.parametrize("estimator", [TextClassifier(), TextRegressor(), TextEncoder()], ids=str)

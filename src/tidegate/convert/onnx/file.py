@@ -50,6 +50,8 @@ def read(path: str | os.PathLike[str]) -> Any:
     try:
         for tensor in outside:
             external_data_helper.load_external_data_for_tensor(tensor, folder)
+            tensor.data_location = onnx.TensorProto.DEFAULT  # which onnx does itself from 1.23.2 on
+            del tensor.external_data[:]
         return inliner.inline_local_functions(model) if model.functions else model
     except (ValueError, RuntimeError, onnx.checker.ValidationError) as error:
         raise ConversionError(f"{name}: {' '.join(str(error).split())[:300]}") from None

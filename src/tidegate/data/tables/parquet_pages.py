@@ -8,6 +8,7 @@ what it hands out of a damaged footer can end the process.
 
 import os
 from collections.abc import Collection, Iterator
+from itertools import zip_longest
 from typing import Any, BinaryIO
 
 Fields = dict[int, Any]
@@ -23,9 +24,9 @@ again. Of Brotli there is no such number."""
 _LONGEST_VALUE = 1 << 28  # bytes, of the values of a page on average: pyarrow holds a page twice
 _LITTLE = 64  # bytes of a page, below which these numbers say little and nothing is at stake
 
-# Fields of the footer, of a row group, of a column in it, of what is known of this, of a page, and of what it holds.
-_GROUPS, _COLUMNS, _KNOWN = 4, 1, 3
-_PATH, _COMPRESSION, _COUNT, _FIRST_PAGE, _DICTIONARY = 3, 4, 5, 9, 11
+# Fields of the footer, its schema, a row group, a column in it, what is known of this, a page, and what it holds.
+_SCHEMA, _GROUPS, _NAME, _CHILDREN, _COLUMNS, _KNOWN = 2, 4, 4, 5, 1, 3
+_COMPRESSION, _COUNT, _FIRST_PAGE, _DICTIONARY = 4, 5, 9, 11
 _UNPACKED, _PACKED, _PLAIN, _TABLE, _NEWER = 2, 3, 5, 7, 8
 _VALUES = 1
 
@@ -47,13 +48,13 @@ def check_pages(path: str | os.PathLike[str], names: Collection[str]) -> None:
     """
     with open(path, "rb") as file:
         size = file.seek(0, os.SEEK_END)
-        for column in _columns(file, size):
-            if _belongs(column, names):
+        for name, column in _columns(file, size):
+            if name is None or name in names:
                 _check_column(file, size, column)
 
 
-def _columns(file: BinaryIO, size: int) -> Iterator[Fields]:
-    """Reads what the footer knows of each column in each row group."""
+def _columns(file: BinaryIO, size: int) -> Iterator[tuple[str | None, Fields]]:
+    """Reads what the footer knows of each stored column in each row group, and the name of the column that it is."""
     file.seek(max(0, size - 8))
     length = int.from_bytes(file.read(4), "little")
     if length > min(size - 8, _LONGEST_FOOTER):
@@ -63,21 +64,39 @@ def _columns(file: BinaryIO, size: int) -> Iterator[Fields]:
         footer = _Compact(file.read(length)).fields()
     except _CutOffError:
         raise _damaged("the footer is cut off") from None
+    leaves = list(_leaves(footer))
     for group in _structs(footer, _GROUPS):
-        for column in _structs(group, _COLUMNS):
-            if isinstance(known := column.get(_KNOWN), dict):
-                yield known
+        for name, column in zip_longest(leaves, _structs(group, _COLUMNS)):
+            if column and isinstance(known := column.get(_KNOWN), dict):
+                yield name, known
 
 
-def _belongs(column: Fields, names: Collection[str]) -> bool:
-    """Whether it is one of these columns, or a part of one."""
-    path = column.get(_PATH)
-    return (
-        isinstance(path, list)
-        and bool(path)
-        and isinstance(path[0], bytes)
-        and path[0].decode("utf-8", "replace") in names
-    )
+def _leaves(footer: Fields) -> Iterator[str | None]:
+    """Names the column that each of the stored columns is, or is a part of; None for a name that is no text.
+
+    pyarrow finds a stored column by its place. The path that is noted with it can be another one in a damaged file.
+    """
+    column: str | None = None
+    open_groups: list[int] = []  # how many parts of each are to come
+    for element in _structs(footer, _SCHEMA)[1:]:
+        if open_groups:
+            open_groups[-1] -= 1
+        else:
+            name = element.get(_NAME)
+            column = _text(name) if isinstance(name, bytes) else None
+        if (children := _number(element, _CHILDREN)) > 0:
+            open_groups.append(children)
+        else:
+            yield column
+        while open_groups and not open_groups[-1]:
+            open_groups.pop()
+
+
+def _text(name: bytes) -> str | None:
+    try:
+        return name.decode()
+    except UnicodeDecodeError:
+        return None
 
 
 def _check_column(file: BinaryIO, size: int, column: Fields) -> None:
