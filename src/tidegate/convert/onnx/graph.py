@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 from onnx import TensorProto, helper, numpy_helper
 
+from tidegate.convert.arrays import scaled_in
 from tidegate.convert.certificate import ConversionError
 from tidegate.convert.found import Found, Head, Layer
 from tidegate.convert.onnx import layer as onnx_layer
@@ -147,7 +148,9 @@ def found_in(values: Values) -> Found:
             f"{len(heads)} linear layers follow the recurrent ones, expected one; the recurrent layers alone can be "
             "converted (part='layers')"
         )
-    return Found(layers_of(nodes), heads[0] if heads else None, embedding=tables[0] if tables else None)
+    layers = layers_of(nodes)
+    embedding, scaled = tables[0] if tables else None, scaled_in(values.known, layers)
+    return Found(layers, heads[0] if heads else None, embedding=embedding, scaled=scaled)
 
 
 def _head(node: Any, values: Values) -> Head | None:
