@@ -51,7 +51,7 @@ def nodes_of(values: Values) -> list[Node]:
         if unknown:
             raise ConversionError(f"{who} has {unknown[0]} that depends on inputs of the graph, expected constants")
         try:
-            settings = Settings.of(proto.op_type, _attributes(proto))
+            settings = Settings.of(proto.op_type, attributes_of(proto))
             node = Node(proto, settings, arrays, onnx_layer.layers(settings, arrays))
         except ValueError as error:
             raise ConversionError(f"{who}: {error}") from None
@@ -85,7 +85,7 @@ def _check_chain(nodes: Sequence[Node], values: Values) -> None:
             )
 
 
-def _attributes(proto: Any) -> dict[str, Any]:
+def attributes_of(proto: Any) -> dict[str, Any]:
     """Returns the attributes of a node by name."""
     found: dict[str, Any] = {}
     for attribute in proto.attribute:
@@ -157,7 +157,7 @@ def _head(node: Any, values: Values) -> Head | None:
     """Returns the linear layer that a node is, with the bias and the activation that follow it."""
     constants = [values.known.get(name) for name in node.input]
     if node.op_type == "Gemm" and len(constants) > 1 and constants[1] is not None and constants[0] is None:
-        given = {"alpha": 1.0, "beta": 1.0, "transA": 0, "transB": 0} | _attributes(node)
+        given = {"alpha": 1.0, "beta": 1.0, "transA": 0, "transB": 0} | attributes_of(node)
         weight = constants[1] if given["transB"] else constants[1].T
         bias = constants[2] if len(constants) > 2 and constants[2] is not None else np.zeros(1)
         weight, bias = given["alpha"] * weight, given["beta"] * bias
