@@ -82,7 +82,7 @@ class Values:
             if self._count > _MOST_NODES or depth > _DEEPEST:
                 raise ConversionError(f"the graph has more than {_MOST_NODES} nodes, or graphs in graphs in graphs")
             if not any(node.output):
-                raise ConversionError(f"the node {node.name!r:.60} ({node.op_type:.60}) has no output")
+                raise ConversionError(f"the node {node.name!r:.60} ({node.op_type!s:.60}) has no output")
             if node.op_type == "If":
                 for branch in self._branches(node):
                     self._read(branch, depth + 1)
