@@ -189,6 +189,15 @@ def test_other_dtypes_come_out_as_they_went_in(dtype: Any) -> None:
         ("GRU", {"activations": ["Tanh", "Swish"]}, "activations have 'Swish'"),
         ("LSTM", {"activations": ["Tanh"] * 3, "direction": "bidirectional"}, "activations are 3, expected 3 for each"),
         ("RNN", {"clip": -1.0}, "clip is -1.0, expected 0 or more"),
+        ("RNN", {"clip": [1.0]}, r"clip is \[1.0\], expected a number"),
+        ("GRU", {"linear_before_reset": "yes"}, "linear_before_reset is 'yes', expected a number"),
+        ("GRU", {"direction": ["reverse"]}, r"direction is \['reverse'\], expected one of"),
+        ("RNN", {"activations": 3}, "activations is 3, expected a list of names"),
+        (
+            "RNN",
+            {"activations": ["Elu"], "activation_alpha": ["x"]},
+            r"activation_alpha is \['x'\], expected a list of num",
+        ),
     ],
 )
 def test_wrong_attributes_are_refused(operator: str, attributes: dict[str, Any], message: str) -> None:

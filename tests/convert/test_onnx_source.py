@@ -232,6 +232,17 @@ def lone(operator: str, graph: Graph, **attributes: Any) -> dict[str, Any]:
     return VECTORS
 
 
+def test_a_node_without_outputs_is_refused(tmp_path: Path) -> None:
+    """A node that computes nothing is named, one whose name is no text too."""
+    node = onnx.helper.make_node("GRU", ["x"], [], name="a")
+    graph = onnx.helper.make_graph([node], "g", [], [])
+    path = tmp_path / "m.onnx"
+    for data in (b"GRU", b"G\xff\xff"):
+        path.write_bytes(onnx.helper.make_model(graph).SerializeToString().replace(b"GRU", data))
+        with pytest.raises(ConversionError, match=r"the node 'a' \(.*\) has no output"):
+            convert(path)
+
+
 @pytest.mark.parametrize("part", ["model", "layers"])
 def test_what_no_model_has_is_named(tmp_path: Path, part: str) -> None:
     """A node with clip is refused with the way that runs it."""

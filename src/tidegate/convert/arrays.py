@@ -4,6 +4,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
 import numpy.typing as npt
 
 from tidegate.convert.certificate import ConversionError
@@ -13,6 +14,9 @@ from tidegate.ops.layouts import LAYOUTS, TORCH, Layout
 from tidegate.ops.names import layout, parameter_names
 
 Array = npt.NDArray[Any]
+
+SCALE = ("features.center", "features.scale")
+"""What this library's own exports call the scale of numbers."""
 
 _PARAMETER = re.compile(r"(.*?)((?:weight|bias)_(?:ih|hh|hr)_l\d+(?:_reverse)?)")
 
@@ -82,6 +86,24 @@ def _cell_of(w_hh: Array) -> Cell:
         if rows == kind.G * H:
             return kind()
     raise ValueError(f"weight_hh_l0 has shape {w_hh.shape}, expected [G·H, H] with G = 3 of a GRU, 4 of an LSTM or 1")
+
+
+def scaled_in(arrays: Mapping[str, Array], layers: tuple[Layer, ...]) -> tuple[Array, Array] | None:
+    """Returns the scale of what the layers read, float32 [I] twice; None where arrays say nothing of it.
+
+    Raises:
+        ConversionError: It is of fewer numbers than the layers read: some may be missing, and nothing says which.
+    """
+    if any(name not in arrays for name in SCALE):
+        return None
+    center, scale = (arrays[name] for name in SCALE)
+    width = layers[0].directions[0].w_ih.shape[1]
+    if center.shape != (width,) or scale.shape != (width,) or not (scale > 0).all():
+        raise ConversionError(
+            f"features.scale has the shape {scale.shape}, but the layers read {width} numbers: features that may be "
+            "missing are not named in the file, so no model can be made of it"
+        )
+    return center.astype(np.float32), scale.astype(np.float32)
 
 
 def layer_of(framework: str, kind: str, arrays: Mapping[str, npt.ArrayLike], cell: str | Cell) -> Layer:

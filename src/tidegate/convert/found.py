@@ -9,8 +9,9 @@ import numpy.typing as npt
 
 from tidegate.convert.certificate import ConversionError
 from tidegate.convert.words import text_parts
-from tidegate.models.config import NetworkConfig, TextConfig
+from tidegate.models.config import NetworkConfig, SequenceConfig, TextConfig
 from tidegate.models.network import Network
+from tidegate.models.sequence_model import SequenceModel
 from tidegate.models.text_model import TextModel
 from tidegate.ops.cells import Cell
 from tidegate.ops.layouts import Weights
@@ -60,6 +61,8 @@ class Found:
         embedding: The vectors of ids [V, E]; None for a network that reads vectors.
         padding: The id whose steps are left out; None without one.
         every: Whether the head is applied to every step: "last" is the summary then.
+        scaled: What is taken from each number of a step, and what the rest is divided by, [I] each; None where numbers
+            are read as they are.
         assumed: What the source does not say and was not found by comparing, a line each.
     """
 
@@ -69,6 +72,7 @@ class Found:
     embedding: Array | None = None
     padding: int | None = None
     every: bool = False
+    scaled: tuple[Array, Array] | None = None
     assumed: tuple[str, ...] = ()
 
     @property
@@ -158,7 +162,8 @@ def model_of(found: Found, summary: str, wishes: Wishes = Wishes()) -> Network:
         wishes: What the source does not say.
 
     Returns:
-        A `TextModel` if there is an embedding, else a `Network`; without a head it encodes.
+        A `TextModel` if there is an embedding, a `SequenceModel` if numbers are scaled, else a `Network`; without a
+        head it encodes.
 
     Raises:
         ConversionError: No model of this library has such layers, or such a head.
@@ -196,6 +201,9 @@ def model_of(found: Found, summary: str, wishes: Wishes = Wishes()) -> Network:
         "summary": summary,
         "task": task,
     }
+    if found.scaled is not None:
+        arrays |= {f"features.{name}": array for name, array in zip(("center", "scale"), found.scaled, strict=True)}
+        return SequenceModel(SequenceConfig(features=found.input_size, **facts), arrays)
     if found.embedding is None:
         return Network(NetworkConfig(input_size=found.input_size, **facts), arrays)
     tokenizer, table = text_parts(found.embedding, wishes.words, found.padding)

@@ -17,6 +17,7 @@ from tidegate.ops.cells import Cell
 from tidegate.ops.cells.activations import sigmoid
 from tidegate.ops.names import parameter_names
 from tidegate.sequences.embedded import softmax
+from tidegate.sequences.features import LIMIT
 from tidegate.sequences.padding import pad
 from tidegate.sequences.recurrent import Recurrent
 from tidegate.sequences.summaries import SUMMARIES, summarize
@@ -123,7 +124,11 @@ def _drawn(found: Found, lengths: Iterable[int] | None) -> list[Array]:
     if found.embedding is not None:
         padded_steps_show = found.every and found.padding == 0
         return [*id_sequences(len(found.embedding), lengths, first=int(padded_steps_show))]
-    return [*sequences(found.input_size, lengths)]
+    drawn = sequences(found.input_size, lengths)
+    if found.scaled is None:
+        return [*drawn]
+    center, scale = found.scaled
+    return [center + 2 * scale * sequence for sequence in drawn]
 
 
 def rows_of(out: Array, steps: int, width: int, batch: int = 1, batch_first: bool = True) -> Array | None:
@@ -172,6 +177,9 @@ def reference_runtime(found: Found, missing: str = "") -> Runtime:
         x = sequence if found.embedding is None else found.embedding[sequence[sequence != found.padding]]
         if not len(x):
             return None
+        if found.scaled is not None:
+            center, scale = found.scaled
+            x = np.clip((x.astype(np.float64) - center) / scale, -LIMIT, LIMIT)
         lengths, h0 = np.array([len(x)]), np.zeros((*states, len(found.layers) * D, 1, H))
         y, h_n = run_reference(cell, weights, x[:, None], lengths, h0)
         vectors = y[:, 0] if found.every else summarize(y, h_n, lengths, summary)

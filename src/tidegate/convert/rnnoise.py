@@ -15,12 +15,14 @@ import numpy.typing as npt
 from tidegate.convert.arrays import layer_of
 from tidegate.convert.certificate import ConversionError
 from tidegate.convert.found import Found, Layer
+from tidegate.ops.cells import GRU
 
 Array = npt.NDArray[Any]
 
 MAGIC = b"DNNw"
 """How a file begins, and each array in it."""
 
+_NAME = "gru"  # of a recurrent layer, before its number
 _HEADER = struct.Struct("<4siiii44s")  # magic, version, type, bytes, bytes with padding, name
 _DTYPES = {0: "<f4", 1: "<i4", 3: "<i1"}
 _ROWS, _COLUMNS = 8, 4  # of a block of a sparse matrix
@@ -61,13 +63,13 @@ def found_in_rnnoise(arrays: Mapping[str, Array]) -> Found:
     """
     layers: list[Layer] = []
     inputs = len(arrays.get("conv2_bias", ()))
-    while f"gru{len(layers) + 1}_recurrent_bias" in arrays:
-        name = f"gru{len(layers) + 1}"
+    while f"{_NAME}{len(layers) + 1}_recurrent_bias" in arrays:
+        name = f"{_NAME}{len(layers) + 1}"
         H = len(arrays[f"{name}_recurrent_bias"]) // 3
         widths = {"input": inputs, "recurrent": H}
         own = {f"{side}_weights": matrix_of(arrays, f"{name}_{side}", width) for side, width in widths.items()}
         own |= {f"{side}_bias": arrays[f"{name}_{side}_bias"] for side in widths}
-        layers.append(layer_of("rnnoise", "GRU 0.2", own, "gru"))
+        layers.append(layer_of("rnnoise", "GRU 0.2", own, GRU()))
         inputs = H
     if not layers:
         raise ConversionError("it has no layer gru1, as RNNoise has from version 0.2 on")

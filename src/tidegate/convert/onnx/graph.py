@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 from onnx import TensorProto, helper, numpy_helper
 
+from tidegate.convert.arrays import scaled_in
 from tidegate.convert.certificate import ConversionError
 from tidegate.convert.found import Found, Head, Layer
 from tidegate.convert.onnx import layer as onnx_layer
@@ -50,7 +51,7 @@ def nodes_of(values: Values) -> list[Node]:
         if unknown:
             raise ConversionError(f"{who} has {unknown[0]} that depends on inputs of the graph, expected constants")
         try:
-            settings = Settings.of(proto.op_type, _attributes(proto))
+            settings = Settings.of(proto.op_type, attributes_of(proto))
             node = Node(proto, settings, arrays, onnx_layer.layers(settings, arrays))
         except ValueError as error:
             raise ConversionError(f"{who}: {error}") from None
@@ -84,7 +85,7 @@ def _check_chain(nodes: Sequence[Node], values: Values) -> None:
             )
 
 
-def _attributes(proto: Any) -> dict[str, Any]:
+def attributes_of(proto: Any) -> dict[str, Any]:
     """Returns the attributes of a node by name."""
     found: dict[str, Any] = {}
     for attribute in proto.attribute:
@@ -147,14 +148,16 @@ def found_in(values: Values) -> Found:
             f"{len(heads)} linear layers follow the recurrent ones, expected one; the recurrent layers alone can be "
             "converted (part='layers')"
         )
-    return Found(layers_of(nodes), heads[0] if heads else None, embedding=tables[0] if tables else None)
+    layers = layers_of(nodes)
+    embedding, scaled = tables[0] if tables else None, scaled_in(values.known, layers)
+    return Found(layers, heads[0] if heads else None, embedding=embedding, scaled=scaled)
 
 
 def _head(node: Any, values: Values) -> Head | None:
     """Returns the linear layer that a node is, with the bias and the activation that follow it."""
     constants = [values.known.get(name) for name in node.input]
     if node.op_type == "Gemm" and len(constants) > 1 and constants[1] is not None and constants[0] is None:
-        given = {"alpha": 1.0, "beta": 1.0, "transA": 0, "transB": 0} | _attributes(node)
+        given = {"alpha": 1.0, "beta": 1.0, "transA": 0, "transB": 0} | attributes_of(node)
         weight = constants[1] if given["transB"] else constants[1].T
         bias = constants[2] if len(constants) > 2 and constants[2] is not None else np.zeros(1)
         weight, bias = given["alpha"] * weight, given["beta"] * bias

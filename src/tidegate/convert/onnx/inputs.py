@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from tidegate.convert.arrays import SCALE
 from tidegate.convert.onnx.network import Rows, code, zeros
 from tidegate.convert.onnx.writer import Graph
 from tidegate.sequences.features import LIMIT, Features
@@ -40,7 +41,7 @@ def scale(g: Graph, x: str, features: Features, rows: Rows) -> str:
         float32 [T, B, I].
     """
     wide = g("Cast", x, to=code(np.float64))
-    center, spread = (g.constant(array, np.float64) for array in (features.center, features.scale))
+    center, spread = map(g.constant, (features.center, features.scale), [np.float64] * 2, SCALE)
     scaled = g("Div", g("Sub", wide, center), spread)
     scaled = g("Max", g("Min", scaled, g.constant(LIMIT, np.float64)), g.constant(-LIMIT, np.float64))
     scaled = g("Cast", scaled, to=code(np.float32))

@@ -1,7 +1,9 @@
 """A node `GRU`, `LSTM` or `RNN` of ONNX on arrays: by the kernels, or by numpy where they have no such cell."""
 
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -18,12 +20,19 @@ INPUTS = ("X", "W", "R", "B", "sequence_lens", "initial_h", "initial_c", "P")
 """The inputs of a node in their order; the last two are those of an LSTM."""
 
 
-class Layer(NamedTuple):
+@dataclass(frozen=True)
+class Layer:
     """One direction of a node: its cell, its weights, and whether it walks from the end."""
 
     cell: Cell
     weights: Weights
     reverse: bool
+
+    @cached_property
+    def packed(self) -> ops.Layer:
+        """The weights packed for the kernels, if they have the cell."""
+        w_ih, w_hh, *biases = (None if part is None else part.astype(np.float32) for part in self.weights)
+        return ops.pack(self.cell, w_ih, w_hh, *biases)  # type: ignore[arg-type]
 
 
 def layers(settings: Settings, arrays: Mapping[str, Array | None]) -> list[Layer]:
@@ -56,7 +65,13 @@ def layers(settings: Settings, arrays: Mapping[str, Array | None]) -> list[Layer
     return found
 
 
-def run(settings: Settings, arrays: Mapping[str, Array | None], *, exact: bool = False) -> tuple[Array, ...]:
+def run(
+    settings: Settings,
+    arrays: Mapping[str, Array | None],
+    *,
+    exact: bool = False,
+    layers_read: list[Layer] | None = None,
+) -> tuple[Array, ...]:
     """Runs a node.
 
     The kernels run it in float32 where they have the cell and X is float32; `ops.reference` does in float64 elsewhere:
@@ -67,6 +82,7 @@ def run(settings: Settings, arrays: Mapping[str, Array | None], *, exact: bool =
         settings: Its attributes.
         arrays: Its inputs by the names of `INPUTS`; absent ones may be None.
         exact: Whether all is computed by the reference.
+        layers_read: What `layers` has returned of its weights, which are packed once then.
 
     Returns:
         Y [T, D, B, H], Y_h [D, B, H], and of an LSTM Y_c likewise, with the batch first if the layout is 1; in the
@@ -82,7 +98,7 @@ def run(settings: Settings, arrays: Mapping[str, Array | None], *, exact: bool =
     first = [arrays.get(name) for name in ("initial_h", "initial_c")]
     if settings.layout:
         x, first = x.swapaxes(0, 1), [None if state is None else state.swapaxes(0, 1) for state in first]
-    found, (T, B, _) = layers(settings, arrays), x.shape
+    found, (T, B, _) = layers_read or layers(settings, arrays), x.shape
     H = found[0].weights.w_hh.shape[1]
     lengths = _lengths(arrays.get("sequence_lens"), T, B)
     states = first[: found[0].cell.S]
@@ -121,12 +137,11 @@ def _run_direction(
     layer: Layer, x: Array, start: Array | None, lengths: Array | None, exact: bool
 ) -> tuple[Array, Array]:
     """Returns the outputs [T, B, H] and the final states [S, B, H] of one direction."""
-    cell, weights, reverse = layer
+    cell, reverse = layer.cell, layer.reverse
     many = start if start is None or cell.S > 1 else start[0]
     if exact or cell.name not in CELLS or x.dtype != np.float32:
-        out = reference.Layer(cell, *weights).forward(x, many, lengths, reverse)
+        out = reference.Layer(cell, *layer.weights).forward(x, many, lengths, reverse)
         return out.y, out.h_n.reshape(cell.S, *out.y.shape[1:])
-    packed = ops.pack(cell, *(None if part is None else part.astype(np.float32) for part in weights))  # type: ignore[arg-type]
     many = None if many is None else many.astype(np.float32)
-    fast = ops.forward(packed, np.ascontiguousarray(x), many, lengths=lengths, reverse=reverse)
+    fast = ops.forward(layer.packed, np.ascontiguousarray(x), many, lengths=lengths, reverse=reverse)
     return fast.y, fast.h_n.reshape(cell.S, *fast.y.shape[1:])

@@ -1,8 +1,9 @@
 """What a recurrent operator of ONNX is told by its attributes, and the cell that this makes of it."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -53,11 +54,13 @@ class Settings:
         """Reads the attributes of a node, by name; those that are None or left out are the standard ones.
 
         Raises:
-            ValueError: A direction or an activation is unknown, or there are too many or too few of them.
+            ValueError: A direction or an activation is unknown, or there are too many or too few of them, or an
+                attribute is of another kind.
         """
         given = {name: value for name, value in attributes.items() if value is not None}
+        _check_kinds(given)
         direction = given.get("direction", "forward")
-        if direction not in DIRECTIONS:
+        if not isinstance(direction, str) or direction not in DIRECTIONS:
             raise ValueError(f"direction is {direction!r:.60}, expected one of {', '.join(DIRECTIONS)}")
         reverse, clip = DIRECTIONS[direction], given.get("clip")
         standard = _STANDARD[operator]
@@ -71,7 +74,7 @@ class Settings:
             operator,
             reverse,
             tuple(tuple(found[d * len(standard) : (d + 1) * len(standard)]) for d in range(len(reverse))),
-            int(given.get("layout", 0)),
+            int(given.get("layout", 0) == 1),
             bool(given.get("linear_before_reset", 0)),
             bool(given.get("input_forget", 0)),
         )
@@ -109,6 +112,25 @@ class Settings:
                 if same and (self.operator != "GRU" or before != self.linear_before_reset):
                     return cell
         return None
+
+
+_NUMBERS = ("clip", "layout", "linear_before_reset", "input_forget")
+_LISTS: dict[str, type] = {"activations": str, "activation_alpha": Real, "activation_beta": Real}
+
+
+def _check_kinds(given: Mapping[str, Any]) -> None:
+    """Checks that attributes are numbers or lists, as the operators have them.
+
+    Raises:
+        ValueError: One is something else.
+    """
+    for name in _NUMBERS:
+        if not isinstance(given.get(name, 0), Real):
+            raise ValueError(f"{name} is {given[name]!r:.60}, expected a number")  # noqa: TRY004 - of a file, not of a call
+    for name, kind in _LISTS.items():
+        some = given.get(name, ())
+        if not isinstance(some, list | tuple | np.ndarray) or not all(isinstance(value, kind) for value in some):
+            raise ValueError(f"{name} is {some!r:.60}, expected a list of {'names' if kind is str else 'numbers'}")
 
 
 def _variants(kind: type[Cell]) -> Iterator[Cell]:

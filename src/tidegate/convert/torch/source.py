@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from tidegate.convert.arrays import layers_of_torch
+from tidegate.convert.arrays import layers_of_torch, scaled_in
 from tidegate.convert.certificate import Certificate, ConversionError
 from tidegate.convert.found import ACTIVATIONS, Found, Head, Layer, Wishes
 from tidegate.convert.matching import Runtime, match, rows_of
@@ -116,7 +116,8 @@ def found_in_module(module: torch.nn.Module) -> tuple[Found, bool]:
         bias = np.zeros(len(weight), np.float32) if heads[0].bias is None else heads[0].bias.detach().numpy()
         head = Head(weight, bias)
     embedding = tables[0].weight.detach().numpy() if tables else None
-    return Found(layers, head, embedding=embedding), bool(stacks[0].batch_first)
+    scaled = scaled_in(_arrays(module), layers)
+    return Found(layers, head, embedding=embedding, scaled=scaled), bool(stacks[0].batch_first)
 
 
 def cell_of(module: torch.nn.RNNBase) -> Cell:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from tidegate.convert.arrays import layers_of_torch, stacks_of_torch
+from tidegate.convert.arrays import SCALE, layers_of_torch, scaled_in, stacks_of_torch
 from tidegate.convert.certificate import ConversionError
 from tidegate.convert.found import Found, Head, Layer
 from tidegate.ops.cells import TanhRNN
@@ -55,7 +55,9 @@ def found_in_torch(arrays: Mapping[str, Array], said: Said = Said()) -> Found:
         )
     layers = layers_of_torch(arrays, said.cell)
     table, matrix = _matrices(arrays, layers, said.summary or "last")
+    scaled = scaled_in(arrays, layers)
     used = {prefix + name for prefix, own in stacks.items() for name in own} | {table, matrix, _bias(matrix)}
+    used |= set(SCALE if scaled else ())
     if left := [name for name in arrays if name not in used]:
         raise ConversionError(
             f"{_listed(left)} would be left out: a model is an embedding, recurrent layers and a linear layer, and no "
@@ -69,7 +71,7 @@ def found_in_torch(arrays: Mapping[str, Array], said: Said = Said()) -> Found:
         bias = arrays.get(_bias(matrix), np.zeros(len(weight), weight.dtype))
         head = Head(weight, bias, "sigmoid" if sigmoid else "")
     assumed = (*_assumed_of_layers(layers, said), *_assumed_around(arrays, table, matrix, said))
-    return Found(layers, head, said.summary or "last", arrays.get(table), assumed=assumed)
+    return Found(layers, head, said.summary or "last", arrays.get(table), scaled=scaled, assumed=assumed)
 
 
 def layers_alone(arrays: Mapping[str, Array], said: Said = Said()) -> Found:

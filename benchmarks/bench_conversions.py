@@ -1,0 +1,150 @@
+"""How exact is each way out of tidegate, and back? Random networks in files of each format, converted back.
+
+pip install --group export
+python benchmarks/bench_conversions.py [--networks 10]
+
+Cells, layers, directions, biases, summaries, tasks and sizes are drawn. The program that a file is for runs it on
+ragged batches, rows of no step among them; then the file is converted back, if it holds all that a model is. Errors are
+the largest ones of the certificates; what a format cannot hold is refused.
+"""
+
+import argparse
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from tidegate import Network, NetworkConfig, SequenceConfig, SequenceModel, TextConfig, TextModel
+from tidegate.convert import Certificate, convert
+from tidegate.convert.to_c import to_c
+from tidegate.convert.to_keras import to_keras
+from tidegate.convert.to_onnx import to_onnx
+from tidegate.convert.to_torch import to_torch
+from tidegate.text.tokenizer import Tokenizer
+
+CELLS = ("gru", "gru reset=before", "gru candidate=relu gate=hard_sigmoid", "lstm", "rnn_tanh", "rnn_relu")
+SUMMARIES = ("last", "mean", "max", "mean+max")
+KINDS = ("vectors", "numbers", "texts")
+TEXTS = ["a good film . a dull bad film , it was very long and boring ; the best !"] * 3
+
+
+class Form(NamedTuple):
+    """A way out: how it is written, and whether a file is all that a model is, so that it can be converted back."""
+
+    suffix: str
+    write: Callable[[Network, Path], Any]
+    returns: bool = True
+
+
+FORMS = {
+    "ONNX": Form(".onnx", to_onnx),
+    "ONNX, in pieces": Form(".onnx", lambda model, path: to_onnx(model, path, streaming=True), returns=False),
+    "PyTorch, .pt": Form(".pt", to_torch),
+    "PyTorch, .safetensors": Form(".safetensors", to_torch),
+    "Keras, .weights.h5": Form(".weights.h5", to_keras, returns=False),
+    "Keras, .keras": Form(".keras", to_keras, returns=False),
+    "C": Form(".c", to_c, returns=False),
+}
+
+
+class Trip(NamedTuple):
+    """What came of one file.
+
+    Attributes:
+        out: How it was compared with the model; None where the program is not installed.
+        back: How the model that it became was compared; None where it was not converted back.
+        same: Whether that has the very numbers that the first one has.
+    """
+
+    out: Certificate | None
+    back: Certificate | None = None
+    same: bool = False
+
+
+def drawn(kind: str, seed: int) -> Network:
+    """A network with random options and weights."""
+    rng = np.random.default_rng(seed)
+    count = int(rng.integers(2, 5))
+    sizes = {"hidden_size": int(rng.integers(1, 9)), "num_layers": int(rng.integers(1, 4))}
+    labels = {"labels": tuple("abcd"[:count]), "task": str(rng.choice(["classification", "regression"]))}
+    chosen: dict[str, Any] = {"cell": CELLS[seed % len(CELLS)], "summary": str(rng.choice(SUMMARIES))} | sizes | labels
+    chosen |= {name: bool(rng.random() < 0.5) for name in ("bidirectional", "bias")}
+    config: Any
+    if kind == "texts":
+        tokenizer = Tokenizer.train(TEXTS, vocab_size=30)
+        config = TextConfig(vocab_size=len(tokenizer), embedding_size=int(rng.integers(1, 6)), **chosen)
+        return TextModel(config, tokenizer, _weights(config, rng))
+    if kind == "numbers":
+        config = SequenceConfig(features=int(rng.integers(1, 6)), **chosen)
+        return SequenceModel(config, _weights(config, rng))
+    config = NetworkConfig(input_size=int(rng.integers(1, 6)), **chosen)
+    return Network(config, _weights(config, rng))
+
+
+def _weights(config: Any, rng: np.random.Generator) -> dict[str, Any]:
+    most = config.hidden_size**-0.5  # as PyTorch draws them
+    arrays = {name: rng.uniform(-most, most, shape).astype(np.float32) for name, shape in config.shapes().items()}
+    if "features.scale" in arrays:
+        arrays["features.scale"] = np.abs(arrays["features.scale"]) + np.float32(0.5)
+    return arrays
+
+
+def trip(model: Network, form: Form, folder: Path) -> Trip:
+    """Writes a model and, if the file is all of it, converts it back.
+
+    Raises:
+        ValueError: The format has no such model, or the file cannot be converted back.
+    """
+    path = folder / f"model{form.suffix}"
+    written = form.write(model, path)
+    compiled = getattr(written, "compiled", written)  # of C, whose file is compiled
+    out = getattr(compiled, "certificate", compiled)
+    if not form.returns:
+        return Trip(out)
+    said = {} if form.suffix == ".onnx" else {"cell": str(model.config.cell), "summary": model.config.summary}
+    words = model.tokenizer.vocab if model.tokenizer else None
+    again, back = convert(path, task=model.config.task, labels=model.labels, words=words, **said)
+    same = again.arrays.keys() == model.arrays.keys() and again.config.cell == model.config.cell
+    return Trip(out, back, same and all(np.array_equal(again.arrays[n], array) for n, array in model.arrays.items()))
+
+
+def rows(networks: int) -> Iterator[str]:
+    """Lines of the table."""
+    yield "| file | " + " | ".join(f"{kind}: written and run | converted back" for kind in KINDS) + " |"
+    yield "|---" * (1 + 2 * len(KINDS)) + "|"
+    with tempfile.TemporaryDirectory() as folder:
+        for name, form in FORMS.items():
+            cells = []
+            for kind in KINDS:
+                trips, refused = [], 0
+                for seed in range(networks):
+                    try:
+                        trips.append(trip(drawn(kind, seed), form, Path(folder)))
+                    except ValueError:
+                        refused += 1
+                cells += _summed(trips, refused)
+            yield f"| {name} | " + " | ".join(cells) + " |"
+
+
+def _summed(trips: list[Trip], refused: int) -> tuple[str, str]:
+    """How many went out and came back, the largest errors, and how many were refused."""
+    outs = [each.out.error for each in trips if each.out]
+    backs = [each.back.error for each in trips if each.back]
+    rest = f", {refused} refused" * bool(refused)
+    first = f"{len(outs)}, {max(outs):.0e}{rest}" if outs else f"—{rest}"
+    same = sum(each.same for each in trips)
+    return first, f"{len(backs)}, {max(backs):.0e}, {same} the same bits" if backs else "—"
+
+
+def main() -> None:
+    """Prints the table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--networks", type=int, default=10, help="of each kind and format")
+    for row in rows(parser.parse_args().networks):
+        print(row, flush=True)
+
+
+if __name__ == "__main__":
+    main()
