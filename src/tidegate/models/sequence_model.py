@@ -84,9 +84,11 @@ class SequenceModel(Network):
             TypeError: It is none of these.
             ValueError: A sequence has another number of features, or a number that is infinite or may not be missing.
         """
-        if is_one_clip(source) if self.front_end else isinstance(source, np.ndarray) and source.ndim == 2:
+        if self.front_end and isinstance(source, np.ndarray):
+            source = [source] if is_one_clip(source) else list(source)
+        elif isinstance(source, np.ndarray) and source.ndim == 2:
             source = [source]
-        return super().embed(list(source) if self.front_end and isinstance(source, np.ndarray) else source)
+        return super().embed(source)
 
     def check_vectors(self, name: str, source: Any, axes: str) -> Array:
         """Scales the steps of a stream, whose gaps are filled as it is read.
