@@ -16,7 +16,7 @@ struct ChosenCell {
   const KernelTable& kernels;
   const CellKernels& cell;
   Choices choices;
-  bool pairs;  // whether its products are of pairs of bfloat16
+  bool pairs = false;  // whether its products are of pairs of bfloat16
 };
 
 // The weights of L layers in D directions: for each w_ih, w_hh and, with bias, b_ih, b_hh. They are read where they

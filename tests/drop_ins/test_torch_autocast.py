@@ -189,8 +189,8 @@ def test_transforms(kind: str) -> None:
     layer, x = layer_of(kind), numbers(T, B, I).requires_grad_()
     with cast():
         expected = layer(x)[0]
-        compiled = torch.compile(layer, backend="eager", fullgraph=True)(x)[0]
-        gradient = torch.func.grad(lambda x: layer(x)[0].square().sum())(x)  # type: ignore[no-untyped-call]
+        compiled = torch.compile(layer, backend="eager", fullgraph=True)(x)[0]  # type: ignore[no-untyped-call]
+        gradient = torch.func.grad(lambda x: layer(x)[0].square().sum())(x)
     assert torch.equal(compiled, expected)
     (first,) = torch.autograd.grad(expected.square().sum(), x, retain_graph=True)
     (compiled_first,) = torch.autograd.grad(compiled.square().sum(), x)

@@ -9,7 +9,7 @@ from torch.nn import RNNBase
 from torch.nn.utils.rnn import PackedSequence
 
 from tidegate.ops.cells import Cell
-from tidegate.torch.autocast import autocasts, unfit_autocast
+from tidegate.torch.autocast import as_float32, autocasts, unfit_autocast
 from tidegate.torch.cells import as_states
 from tidegate.torch.transforms import are_plain, transform, unfit_number, unfit_tensor, unsupported_transform
 
@@ -51,6 +51,8 @@ def choose_route(module: RNNBase, cell: Cell, data: Any, hx: Any, weights: Seque
         weights: The current weights, in torch's order.
     """
     transformed = transform()
+    if autocasts():
+        data, hx = as_float32(data), as_float32(hx)
     tensor = data[0] if isinstance(data, PackedSequence) else data
     obstacle = (
         unsupported_transform()

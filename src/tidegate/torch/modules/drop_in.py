@@ -14,7 +14,7 @@ from tidegate.ops.batch import Batch
 from tidegate.ops.cells import Cell
 from tidegate.ops.checks import check_recompute
 from tidegate.ops.trace import Trace
-from tidegate.torch.autocast import as_float32, autocasts
+from tidegate.torch.autocast import as_float32
 from tidegate.torch.cells import State, as_hx, as_states, cell_of, torch_function
 from tidegate.torch.chrono import check_chrono, draw_memories
 from tidegate.torch.fallback import torch_rows, twice_differentiable
@@ -101,15 +101,11 @@ class DropIn(_Base):
         """
         if isinstance(input, Proxy):
             return self._as_leaf(input, hx, RowArguments(lengths, episode_starts, episode_state), ids)
-        cell, weights, lookup = self.cell, self._weights(), None
+        cell, weights, lookup, data = self.cell, self._weights(), None, input
         plain = lengths is episode_starts is ids is None and not return_trace
         if plain and (inferred := infer(self, cell, input, hx, weights, self._frozen)):
             return inferred
         rows = RowArguments(lengths, episode_starts, episode_state)
-        given = (input, hx)
-        if autocasts():
-            input, hx = as_float32(input), as_float32(hx)  # noqa: A001 - torch's name
-        data = input
         if ids is not None:
             data, lookup = look_up(input, ids, transformed=transform() is not None)
         route = choose_route(self, cell, data, hx, weights)
@@ -117,14 +113,14 @@ class DropIn(_Base):
         if return_trace:
             check_traceable(data, route.transform)
         if not route:
-            return self._by_torch(given[0] if lookup is None else lookup.gathered(), given[1], rows, traces)
+            return self._by_torch(data if lookup is None else lookup.gathered(), hx, rows, traces)
         batch = check_rows(data, rows, self.batch_first, as_tensors=route.transform is not None)
         if lookup is not None:
             batch = lookup.add_to(batch, self.batch_first)
         if hx is None and torch.compiler.is_exporting():  # AOTInductor of torch 2.13 loses empty lists of tensors
             hx = self._zeros(weights[0], batch, single=isinstance(data, Tensor) and data.dim() == 2)
         layers = self._native_layers(route, Plan(cell, batch, self.recompute_every, route.bfloat16), traces)
-        output = run_stack(self, data, hx, weights, layers, lookup.table if lookup else None)
+        output = run_stack(self, as_float32(data), as_float32(hx), weights, layers, lookup.table if lookup else None)
         return output if traces is None else (*output, traces)
 
     def route(
@@ -142,8 +138,6 @@ class DropIn(_Base):
         The backward pass goes the same way as its forward pass, but second derivatives, and with `create_graph=True`
         the first ones too, are computed by torch's own operations.
         """
-        if autocasts():
-            input, hx = as_float32(input), as_float32(hx)  # noqa: A001 - torch's name
         data = input if ids is None else look_up(input, ids, transformed=transform() is not None)[0]
         route = choose_route(self, self.cell, data, hx, self._weights())
         # They decide nothing, but wrong ones have no route.
