@@ -96,10 +96,12 @@ def at_a_rate(options: argparse.Namespace, texts: list[str], _: Path) -> None:
             if turn:  # the first one warms up
                 found[name].append((1000 * waits[len(waits) // 2], 1000 * waits[int(0.99 * len(waits))]))
     print(f"{options.rate:,.0f} requests/s over {options.clients} connections, {options.rounds} turns of each")
-    print(f"{'':26} {'median, ms':>11} {'p99, ms':>8} {'least p99':>10}")
+    print(f"{'':26} {'median, ms':>11} {'p99, ms':>8} {'least p99':>10} {'turns with p99 <= 50 ms':>24}")
     for name in names:
         medians, tails = zip(*found[name], strict=True)
-        print(f"{name:26} {statistics.median(medians):11.1f} {statistics.median(tails):8.1f} {min(tails):10.1f}")
+        within = sum(tail <= 50 for tail in tails)
+        usual, tail = statistics.median(medians), statistics.median(tails)
+        print(f"{name:26} {usual:11.1f} {tail:8.1f} {min(tails):10.1f} {within:24}")
 
 
 def alone(model: tidegate.TextModel, texts: list[str], seconds: float) -> float:

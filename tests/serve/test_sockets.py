@@ -26,8 +26,9 @@ from websockets.sync.client import ClientConnection, connect
 from tidegate import Network, NetworkConfig, SequenceConfig, SequenceModel, serve
 from tidegate.models.text_model import TextModel
 from tidegate.serve import server
-from tidegate.serve.sessions import Sessions, Step
+from tidegate.serve.sessions import Sessions
 from tidegate.serve.sockets import LARGEST_MESSAGE, is_same_origin, sessions_router
+from tidegate.serve.steps import Step
 from tidegate.stream.storage import StateFolder
 
 BEGIN = {"begin": True}

@@ -1,29 +1,17 @@
 """Requests that arrive together are read together."""
 
 import asyncio
-import logging
 import time
-from collections import deque
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from typing import Any, NamedTuple
+from typing import Any
 
 from tidegate.serve.limits import Limits
 from tidegate.serve.metrics import BatchMetrics
+from tidegate.serve.queues import Asked, Queue
 from tidegate.serve.refusals import Refusal
-
-LOG = logging.getLogger(__name__)
 
 Read = Callable[[Sequence[Any]], Sequence[Any]]
 """What reads rows, and returns an answer for each. No answer may depend on the other rows."""
-
-
-class _Asked(NamedTuple):
-    """Rows that one request asks about."""
-
-    rows: Sequence[Any]
-    answers: asyncio.Future[Sequence[Any]]
-    since: float
 
 
 class Batcher:
@@ -44,10 +32,8 @@ class Batcher:
             mistakes: What `read` raises about rows that it cannot read, which is the fault of the one who asked.
         """
         self._read, self._limits, self._metrics, self._mistakes = read, limits, metrics, mistakes
-        self._asked: deque[_Asked] = deque()
-        self._waiting = 0  # rows
-        self._work: asyncio.Task[None] | None = None
-        self._thread = ThreadPoolExecutor(1, "tidegate-batch")
+        self._rows = 0  # that wait
+        self._queue = Queue[Sequence[Any], Sequence[Any]]("tidegate-batch", self._next, self._answers, self._gather)
 
     async def ask(self, rows: Sequence[Any]) -> Sequence[Any]:
         """Returns the answer for each row.
@@ -57,49 +43,34 @@ class Batcher:
         """
         if not rows:
             return []
-        if self._waiting + len(rows) > max(self._limits.queue, len(rows)):
-            text = f"{self._waiting:,} texts or sequences wait for this model, expected at most {self._limits.queue:,}"
+        if self._rows + len(rows) > max(self._limits.queue, len(rows)):
+            text = f"{self._rows:,} texts or sequences wait for this model, expected at most {self._limits.queue:,}"
             raise Refusal(429, text, {"Retry-After": "1"})
-        asked = _Asked(rows, asyncio.get_running_loop().create_future(), time.monotonic())
-        self._asked.append(asked)
-        self._waiting += len(rows)
-        if self._work is None:
-            self._work = asyncio.create_task(self._go_on())
-        return await asked.answers
+        self._rows += len(rows)
+        return await self._queue.ask(rows)
 
     def close(self) -> None:
         """Ends the thread, after the batch that it reads."""
-        self._thread.shutdown(wait=False)
+        self._queue.close(wait=False)
 
-    async def _go_on(self) -> None:
-        """Reads batches until nobody waits."""
-        loop = asyncio.get_running_loop()
-        try:
-            while self._asked:
-                if self._limits.wait and self._waiting < self._limits.batch:
-                    await asyncio.sleep(self._limits.wait)
-                if batch := self._next():
-                    answers = await loop.run_in_executor(self._thread, self._answers, [asked.rows for asked in batch])
-                    for asked, answer in zip(batch, answers, strict=True):
-                        hand_over(asked.answers, answer)
-        finally:
-            self._work = None
-            for asked in self._asked:  # only where this task was cancelled
-                asked.answers.cancel()
+    async def _gather(self) -> None:
+        """Waits for more rows, if the limits say so and the batch is not full."""
+        if self._limits.wait and self._rows < self._limits.batch:
+            await asyncio.sleep(self._limits.wait)
 
-    def _next(self) -> list[_Asked]:
+    def _next(self) -> list[Asked[Sequence[Any], Sequence[Any]]]:
         """Takes the next batch off the queue: at least one request, and as many as fit."""
-        batch: list[_Asked] = []
-        rows, latest = 0, time.monotonic() - self._limits.seconds
-        while self._asked and (not rows or rows + len(self._asked[0].rows) <= self._limits.batch):
-            asked = self._asked.popleft()
-            self._waiting -= len(asked.rows)
+        batch: list[Asked[Sequence[Any], Sequence[Any]]] = []
+        waiting, rows, latest = self._queue.waiting, 0, time.monotonic() - self._limits.seconds
+        while waiting and (not rows or rows + len(waiting[0].item) <= self._limits.batch):
+            asked = waiting.popleft()
+            self._rows -= len(asked.item)
             if asked.since < latest:
                 text = f"the model had no time for this request within {self._limits.seconds:g} seconds"
-                hand_over(asked.answers, Refusal(503, text, {"Retry-After": "1"}))
-            elif not asked.answers.cancelled():
+                asked.hand_over(Refusal(503, text, {"Retry-After": "1"}))
+            elif not asked.answer.cancelled():
                 batch.append(asked)
-                rows += len(asked.rows)
+                rows += len(asked.item)
         return batch
 
     def _answers(self, batch: Sequence[Sequence[Any]]) -> list[Sequence[Any] | Exception]:
@@ -119,13 +90,3 @@ class Batcher:
             start_, end = end, end + len(some)
             answers.append(read[start_:end])
         return answers
-
-
-def hand_over(future: asyncio.Future[Any], answer: Any) -> None:
-    """Hands those who wait their answer, or raises an error there; nobody may wait for it any more."""
-    if future.done():
-        return
-    if isinstance(answer, Exception):
-        future.set_exception(answer)
-    else:
-        future.set_result(answer)

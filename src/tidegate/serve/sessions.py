@@ -3,88 +3,24 @@
 import asyncio
 import logging
 import time
-from collections import OrderedDict, deque
+from collections import OrderedDict
 from collections.abc import Callable, Collection, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any, NamedTuple
 
-from tidegate.serve.batching import hand_over
 from tidegate.serve.limits import Limits
-from tidegate.serve.refusals import FAILED, Refusal
+from tidegate.serve.queues import Asked, Queue
+from tidegate.serve.refusals import FAILED
+from tidegate.serve.steps import Reply, Result, SessionError, Step, refusal_of, sequence_key
 from tidegate.stream.parts import Array, Streamable
 from tidegate.stream.pool import StreamPool
 from tidegate.stream.requests import Push
-from tidegate.stream.slots import Answers
-from tidegate.stream.state import StateError
 from tidegate.stream.storage import Place, StateFolder, StorageError, Stored
 
 LOG = logging.getLogger(__name__)
 MAX_SESSIONS = 100_000
 IDLE_SECONDS = 3600.0
-LONGEST_ID = 128  # characters
 _MOST_AT_ONCE = 1024  # steps in a batch, so that none waits long for others
-
-
-class SessionError(Refusal):
-    """A step that was not done; its session, if there is one, is as it was.
-
-    Its status is 400 for what is wrong with the step, 404 for a session that there is not, 409 for a stored state of
-    another model, 429 where too many sessions are open or steps wait, 507 if it could not be stored, 500 for a fault of
-    the server.
-    """
-
-
-class Step(NamedTuple):
-    """What is asked of a session.
-
-    Attributes:
-        model: The name of its model.
-        key: Its key among the sessions of this model.
-        piece: What it reads: a piece of a text, or vectors, as `Session.push` takes them; None for nothing.
-        begins: Whether it begins anew. Otherwise there must be such a session.
-        finishes: Whether what is held back of a text is read, as its end.
-        ends: Whether the session is forgotten after that; what is held back is read before.
-    """
-
-    model: str
-    key: str
-    piece: Any = None
-    begins: bool = False
-    finishes: bool = False
-    ends: bool = False
-
-    @property
-    def place(self) -> Place:
-        """Where its session is."""
-        return self.model, self.key
-
-    @property
-    def is_last(self) -> bool:
-        """Whether what is held back of a text is read."""
-        return self.finishes or self.ends
-
-    @property
-    def is_push(self) -> bool:
-        """Whether it is one of the session's pushes."""
-        return self.piece is not None or self.is_last
-
-
-class Reply(NamedTuple):
-    """A step that was done, and stored if there is a folder for that.
-
-    Attributes:
-        pushes: The steps so far that have read something, or ended a text: a client that counts its own knows after a
-            broken connection which of them were done.
-        steps: Words or vectors that the session has read.
-        pending: What is held back of a text.
-        answers: What the model makes of what was read, with B = 1.
-    """
-
-    pushes: int
-    steps: int
-    pending: str
-    answers: Answers
 
 
 class _Record(NamedTuple):
@@ -92,9 +28,6 @@ class _Record(NamedTuple):
 
     pushes: int
     used: float
-
-
-Result = Reply | SessionError
 
 
 class Sessions:
@@ -133,7 +66,7 @@ class Sessions:
         """
         if not idle_seconds > 0:
             raise ValueError(f"idle_seconds is {idle_seconds}, expected more than 0")
-        self.max_sessions, self.idle_seconds, self._queue = max_sessions, idle_seconds, queue
+        self.max_sessions, self.idle_seconds, self._most_waiting = max_sessions, idle_seconds, queue
         self._folder = folder
         self._pools: dict[str, StreamPool | ValueError] = {}
         for name, model in models.items():
@@ -151,9 +84,7 @@ class Sessions:
         self._anew: Collection[Place] = ()  # that the present batch begins
         self._clock = clock
         self._begun = clock() - max((record.used for record in self._records.values()), default=0.0)
-        self._worker = ThreadPoolExecutor(1, "sessions")
-        self._waiting: deque[tuple[Step, asyncio.Future[Reply]]] = deque()
-        self._draining: asyncio.Task[None] | None = None
+        self._queue = Queue[Step, Reply]("sessions", self._take, self._do_all, lambda: asyncio.sleep(0))
 
     async def step(self, step: Step) -> Reply:
         """Does a step, together with those of others that have come by then.
@@ -161,15 +92,11 @@ class Sessions:
         Raises:
             SessionError: It could not be done.
         """
-        if len(self._waiting) >= self._queue:
-            text = f"{len(self._waiting):,} steps of sessions wait, expected at most {self._queue:,}"
+        waiting = len(self._queue.waiting)
+        if waiting >= self._most_waiting:
+            text = f"{waiting:,} steps of sessions wait, expected at most {self._most_waiting:,}"
             raise SessionError(429, text, {"Retry-After": "1"})
-        loop = asyncio.get_running_loop()
-        future: asyncio.Future[Reply] = loop.create_future()
-        self._waiting.append((step, future))
-        if self._draining is None or self._draining.done():
-            self._draining = loop.create_task(self._drain())
-        return await future
+        return await self._queue.ask(step)
 
     async def __call__(self, name: str, rows: Sequence[Any], parameters: Mapping[str, Any]) -> Array:
         """Does a step of a sequence, as the Open Inference Protocol has it.
@@ -192,13 +119,13 @@ class Sessions:
                 raise SessionError(400, f"sequence_{flag} is {given!r:.80}, expected true or false")
         if len(rows) != 1:
             raise SessionError(400, f"there are {len(rows):,} rows, expected 1: a sequence is one")
-        key = _sequence_key(parameters.get("sequence_id"))
+        key = sequence_key(parameters.get("sequence_id"))
         reply = await self.step(Step(name, key, rows[0], begins=begins, ends=ends))
         return reply.answers.scores
 
     def close(self) -> None:
         """Waits for the steps that are being done, and gives the folder back."""
-        self._worker.shutdown()
+        self._queue.close(wait=True)
         if self._folder:
             self._folder.close()
 
@@ -207,31 +134,25 @@ class Sessions:
         """Sessions that there are."""
         return len(self._records)
 
-    async def _drain(self) -> None:
-        """Hands on what waits until nothing does. While a batch is being done, the next one gathers."""
-        loop = asyncio.get_running_loop()
-        await asyncio.sleep(0)  # for all that has come with the first of them
-        while self._waiting:
-            batch = self._take()
-            try:
-                results = await loop.run_in_executor(self._worker, self._do, [step for step, _ in batch])
-            except Exception:
-                LOG.exception("a batch of steps failed")
-                results = [SessionError(500, FAILED)] * len(batch)
-            for (_, future), result in zip(batch, results, strict=True):
-                hand_over(future, result)
-
-    def _take(self) -> list[tuple[Step, asyncio.Future[Reply]]]:
+    def _take(self) -> list[Asked[Step, Reply]]:
         """Takes what waits, up to the second step of one session."""
-        batch: list[tuple[Step, asyncio.Future[Reply]]] = []
-        places = set[Place]()
-        while self._waiting and len(batch) < min(_MOST_AT_ONCE, self.max_sessions):
-            place = self._waiting[0][0].place
+        batch: list[Asked[Step, Reply]] = []
+        places, waiting = set[Place](), self._queue.waiting
+        while waiting and len(batch) < min(_MOST_AT_ONCE, self.max_sessions):
+            place = waiting[0].item.place
             if place in places:
                 break
             places.add(place)
-            batch.append(self._waiting.popleft())
+            batch.append(waiting.popleft())
         return batch
+
+    def _do_all(self, steps: Sequence[Step]) -> Sequence[Result]:
+        """Does a batch; a fault in it is logged, and told to nobody."""
+        try:
+            return self._do(steps)
+        except Exception:
+            LOG.exception("a batch of steps failed")
+            return [SessionError(500, FAILED)] * len(steps)
 
     def _do(self, steps: Sequence[Step]) -> list[Result]:
         """Does steps of different sessions, and stores what has become of these.
@@ -286,7 +207,7 @@ class Sessions:
         results: dict[Place, Result] = {}
         for step, answers in zip(steps, found, strict=True):
             if isinstance(answers, Exception):
-                results[step.place] = _refusal(answers)
+                results[step.place] = refusal_of(answers)
             else:
                 pushes = (0 if step.begins else self._records[step.place].pushes) + step.is_push
                 results[step.place] = Reply(pushes, pool.steps(step.key), pool.pending(step.key), answers)
@@ -375,23 +296,3 @@ class Sessions:
         place = model, key
         goes_on = place in self._records and place not in self._anew
         return self._folder.load(place) if self._folder and goes_on else None
-
-
-def _sequence_key(sequence_id: object) -> str:
-    """Returns the key of a sequence; 7 and "7" are two."""
-    if isinstance(sequence_id, int) and not isinstance(sequence_id, bool) and 0 < sequence_id < 2**64:
-        return f"number:{sequence_id}"
-    if isinstance(sequence_id, str) and 0 < len(sequence_id) <= LONGEST_ID:
-        return f"name:{sequence_id}"
-    expected = f"a number from 1 to 2**64 - 1, or 1 to {LONGEST_ID} characters"
-    raise SessionError(400, f"sequence_id is {sequence_id!r:.200}, expected {expected}")
-
-
-def _refusal(error: Exception) -> SessionError:
-    """Says what went wrong with a step."""
-    if isinstance(error, KeyError):
-        return SessionError(404, "the session was lost: begin it anew")
-    if isinstance(error, ValueError | TypeError):
-        return SessionError(409 if isinstance(error, StateError) else 400, str(error))
-    LOG.error("a step failed", exc_info=error)
-    return SessionError(500, FAILED)

@@ -17,7 +17,8 @@ from starlette.websockets import WebSocketDisconnect
 from tidegate.characters import visible
 from tidegate.models.network import Network
 from tidegate.serve.refusals import LONGEST_REFUSAL, first_fault
-from tidegate.serve.sessions import Reply, SessionError, Sessions, Step
+from tidegate.serve.sessions import Sessions
+from tidegate.serve.steps import Reply, SessionError, Step
 from tidegate.stream.slots import Answers
 
 LARGEST_MESSAGE = 1_000_000  # bytes
