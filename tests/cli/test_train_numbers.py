@@ -301,9 +301,9 @@ def test_equal_keys_to_judge_by_are_noticed(shell: Shell, sensors: Path) -> None
 
 def test_an_unknown_task_is_named_plainly(shell: Shell, sensors: Path) -> None:
     """The error about an option has the words of the console, and none of a library's."""
-    code, _, err = shell(f"train sensors.csv {TO} --task next")
+    code, _, err = shell(f"train sensors.csv {TO} --task nothing")
     assert code == 2
-    assert "'next' is not one of" in err
+    assert "'nothing' is not one of" in err
     assert "Value error" not in err
 
 

@@ -239,7 +239,7 @@ def test_a_node_without_outputs_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "m.onnx"
     for data in (b"GRU", b"G\xff\xff"):
         path.write_bytes(onnx.helper.make_model(graph).SerializeToString().replace(b"GRU", data))
-        with pytest.raises(ConversionError, match=r"the node 'a' \(.*\) has no output"):
+        with pytest.raises(ConversionError, match=r"the node 'a' \(.*\) has \d+ inputs and 0 outputs"):
             convert(path)
 
 
@@ -316,11 +316,6 @@ def unknown_weights(model: Any) -> None:
     model.graph.node[1].input[1] = "x"
 
 
-def no_outputs(model: Any) -> None:
-    """Lets a node compute nothing."""
-    del model.graph.node[1].output[:]
-
-
 def no_weights(model: Any) -> None:
     """Gives a recurrent node its input alone."""
     del model.graph.node[1].input[1:]
@@ -346,7 +341,6 @@ def nothing_recurrent(model: Any) -> None:
         (huge, r"the tensor 'a.W' has the shape \[1, 1125899906842624, 3\]"),
         (growing, "makes a constant of more than 268,435,456 numbers"),
         (unknown_weights, "'a' .GRU. has W that depends on inputs of the graph, expected constants"),
-        (no_outputs, r"the node .* .GRU. has \d inputs and 0 outputs: the file is damaged"),
         (no_weights, "the node .* .GRU. has 1 inputs and"),
         (half_a_product, ".MatMul. has 1 inputs and 1 outputs"),
         (nothing_recurrent, "the graph has no recurrent node"),

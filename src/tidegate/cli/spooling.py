@@ -41,10 +41,11 @@ def plan_of(request: Request, seed: int) -> Plan | None:
         FileNotFoundError: There is no such file.
         ValueError: `--memory` is no size, or too small.
     """
-    memory = memory_of(request.run.memory)
+    memory, aim = memory_of(request.run.memory), request.wanted.aim
+    if request.frontend or (aim and aim.truth not in {"class", "numbers"}):
+        return None
     needed = _needed(request)
-    aim = request.wanted.aim
-    if needed <= memory or request.frontend or (aim and aim.truth not in {"class", "numbers"}):
+    if needed <= memory:
         return None
     folder = None if is_stream(request.output) else request.output.absolute().parent
     say(

@@ -138,9 +138,7 @@ def targets_of(table: series.Series, wanted: Wanted) -> Any:
         return numbers_to_predict(table.labels)
     wanted.several(len(table.labels))
     [(name, values)] = table.labels.items()
-    names = wanted.names(values, name, 1)
-    wanted.check(names, name)
-    return names
+    return wanted.names(values, name, 1)
 
 
 def prepare(
@@ -166,6 +164,8 @@ def prepare(
         names = table.feature_names
         return prepare_steps(table.sequences, horizon=wanted.horizon, validation=held, names=names, seed=seed)
     targets = targets_of(table, wanted)
+    if TASKS[wanted.task].truth != "numbers":
+        wanted.check(targets, *table.labels)
     if front_end is None:
         check_copies(table.sequences, targets, table.feature_names)
     if isinstance(validation, series.Series):
@@ -231,14 +231,13 @@ def describe(examples: SequenceExamples, table: series.Series, repeats: Repeats)
 
 
 def _remarks(examples: SequenceExamples, table: series.Series, lengths: npt.NDArray[np.int64]) -> list[str]:
-    names, remarks = table.feature_names, []
-    if examples.features.missing and examples.spool:
-        known = ", ".join(repr(names[k]) for k in examples.features.missing[:_SAID])
-        remarks.append(f"missing values, which the model learns to read: {known}")
-    elif examples.features.missing:
-        steps = np.concatenate(table.sequences)
-        shares = [f"{names[k]!r} {np.isnan(steps[:, k]).mean():.1%}" for k in examples.features.missing]
-        remarks.append(f"missing values, which the model learns to read: {', '.join(shares[:_SAID])}")
+    remarks = []
+    if missing := examples.features.missing[:_SAID]:
+        said = [repr(table.feature_names[k]) for k in missing]
+        if not examples.spool:  # then all steps are at hand
+            steps = np.concatenate(table.sequences)
+            said = [f"{name} {np.isnan(steps[:, k]).mean():.1%}" for name, k in zip(said, missing, strict=True)]
+        remarks.append(f"missing values, which the model learns to read: {', '.join(said)}")
     if empty := int((lengths == 0).sum()):
         remarks.append(f"{plural(empty, 'sequence')} to train on without a step")
     if np.median(lengths) >= _LONG:

@@ -90,8 +90,6 @@ def fit(
         TypeError: A setting is unknown, or the data is neither.
         ValueError: Data and labels differ in number, there are fewer than two classes, or a setting is out of range.
     """
-    if resume and checkpoint is None:
-        raise ValueError("resume is True, but there is no folder to resume from: give it with checkpoint=")
     look_for("torch", "tidegate.training.loop")  # without it there is no need to read anything
     judged = {"task": task, "validation": validation, "compared": settings.pop("baselines", False)}
     return _fit(data, labels, judged, cell, settings, (checkpoint, resume))
@@ -101,10 +99,13 @@ def _fit(
     data: Any, labels: Any, judged: dict[str, Any], cell: str, settings: dict[str, Any], resumed: tuple[Any, bool]
 ) -> Network:
     """Does what `fit` says."""
+    folder, resume = resumed
+    if resume and folder is None:
+        raise ValueError("resume is True, but there is no folder to resume from: give it with checkpoint=")
     check_choice(
         "task", judged["task"], tuple(name for name, task in TASKS.items() if task.truth and name != "quantiles")
     )
-    compared, (folder, resume) = judged.pop("compared"), resumed
+    compared = judged.pop("compared")
     run = _prepare(data, labels, judged, cell, settings, _wanted(settings, cell, **judged))
     checkpoints = None if folder is None else Checkpoints(folder, run.fingerprint(), resume=resume)
     model = _model(run, checkpoints)

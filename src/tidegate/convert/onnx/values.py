@@ -85,7 +85,7 @@ class Values:
             if not any(node.output) or len(node.input) < _FEWEST_INPUTS.get(node.op_type, 0):
                 found = f"{len(node.input)} inputs and {sum(map(bool, node.output))} outputs"
                 raise ConversionError(
-                    f"the node {node.name!r:.60} ({node.op_type:.60}) has {found}: the file is damaged"
+                    f"the node {node.name!r:.60} ({node.op_type!s:.60}) has {found}: the file is damaged"
                 )
             if node.op_type == "If":
                 for branch in self._branches(node):

@@ -100,25 +100,20 @@ def stream(
                 roles, count = part.roles, count + len(part)
                 yield part
                 continue
-            found = _look_into(each, kind, size=size, typed=typed)
-            if found is None:
+            if (found := _look_into(each, kind, size=size, typed=typed)) is None:
                 continue
             if roles is None:
                 roles = find_roles(found.looks, asked, need_label=need_label)
                 table = _long(roles, apart)
-            if missing := next((name for name in roles.needed if name not in found.looks.by_name), None):
-                raise ValueError(f"there is no column {missing!r}, which other files have")
+            found.check(roles)
             if table is None:
-                if clips:
+                if clips:  # files that a table names are beside it
                     clips.folder = Path(name_of(each)).parent
                 yield from _listed(found, roles, size, clips, others=others, typed=typed)
                 continue
-            table.begin("" if sources == [source] else str(each))
-            for block in found.blocks(_LONG_ROWS, roles.needed):
-                table.add(block)
+            found.fill(table, roles, "" if sources == [source] else str(each))
     if table:
-        with _named(source):
-            yield from table.parts() if isinstance(table, TableApart) else [whole(table)]
+        yield from _put_in_order(table, source)
 
 
 def _long(roles: Roles, apart: Apart | None) -> LongTable | TableApart | None:
@@ -126,6 +121,12 @@ def _long(roles: Roles, apart: Apart | None) -> LongTable | TableApart | None:
     if roles.key is None:
         return None
     return LongTable(roles) if apart is None else TableApart(roles, apart)
+
+
+def _put_in_order(table: LongTable | TableApart, source: Source) -> Iterator[Series]:
+    """Yields the sequences of a long table, all of whose rows have been read."""
+    with _named(source):
+        yield from table.parts() if isinstance(table, TableApart) else [whole(table)]
 
 
 @contextmanager
@@ -150,6 +151,21 @@ class _Found:
     looks: Looks
     known: Survey | None
     blocks: Callable[..., Iterator[Block]]
+
+    def check(self, roles: Roles) -> None:
+        """Checks that all columns that are needed are there.
+
+        Raises:
+            ValueError: One is missing.
+        """
+        if missing := next((name for name in roles.needed if name not in self.looks.by_name), None):
+            raise ValueError(f"there is no column {missing!r}, which other files have")
+
+    def fill(self, table: LongTable | TableApart, roles: Roles, name: str) -> None:
+        """Reads the rows into a long table, in which they are those of a file of this name."""
+        table.begin(name)
+        for block in self.blocks(_LONG_ROWS, roles.needed):
+            table.add(block)
 
 
 def _look_into(source: Source, kind: str | None, *, size: int | None, typed: bool) -> _Found | None:
