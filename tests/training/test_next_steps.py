@@ -8,12 +8,20 @@ import pytest
 pytest.importorskip("torch")
 
 import tidegate
+from tidegate.models.sequence_model import SequenceModel
 from tidegate.models.steps_report import score_binary_steps, score_steps
 from tidegate.training.corpus import Corpus
-from tidegate.training.forecasts import find_season, forecasts, seasonal
+from tidegate.training.forecasts import find_season, forecasts, linear, seasonal
 from tidegate.training.next_steps import prepare_steps
 
 QUICK: dict[str, Any] = {"hidden_size": 8, "epochs": 2, "batch_size": 8, "learning_rate": 0.02}
+
+
+def foreseer(data: Any, **settings: Any) -> SequenceModel:
+    """A quickly trained model of the next steps."""
+    model = tidegate.fit(data, task="next", **QUICK | settings)
+    assert isinstance(model, SequenceModel)
+    return model
 
 
 def walks(count: int = 20, steps: int = 12, features: int = 2) -> list[np.ndarray[Any, Any]]:
@@ -70,7 +78,7 @@ def test_what_cannot_be_meant_is_refused(data: Any, settings: dict[str, Any], me
 def test_forecasts_of_a_model_go_on_from_its_predictions() -> None:
     """To forecast several steps is to predict one, to append it, and to predict the next; all steps agree with that."""
     data = walks()
-    model = tidegate.fit(data, task="next", **QUICK)
+    model = foreseer(data)
     two = model.forecast(data[:3], steps=2)
     np.testing.assert_allclose(two[:, 0], model.predict(data[:3]), rtol=1e-6)
     longer = [np.concatenate([x, step[:1]]) for x, step in zip(data[:3], two, strict=True)]
@@ -87,7 +95,7 @@ def test_a_model_judges_as_training_did() -> None:
     rng = np.random.default_rng(0)
     rolls = [(rng.random((9, 3)) < 0.3).astype(float) for _ in range(20)]
     for data, score, measure in ((walks(), score_steps, "rmse"), (rolls, score_binary_steps, "nll")):
-        model = tidegate.fit(data, task="next", validation=data[:5], **QUICK)
+        model = foreseer(data, validation=data[:5])
         found = np.concatenate([values[:-1] for values in model.predict_steps(data[:5])])
         report = score(np.concatenate([x[1:] for x in data[:5]]), found, model.labels)
         assert getattr(report, measure) == pytest.approx(model.metrics[measure], rel=1e-4)
@@ -96,11 +104,7 @@ def test_a_model_judges_as_training_did() -> None:
 def test_classes_read_the_first_axis_as_channels() -> None:
     """With channels first, forecasts are still steps of features."""
     data = walks()
-    settings: dict[str, Any] = {"task": "next", **QUICK}
-    model, turned = (
-        tidegate.fit(data, **settings),
-        tidegate.fit([x.T for x in data], layout="channels_first", **settings),
-    )
+    model, turned = foreseer(data), foreseer([x.T for x in data], layout="channels_first")
     np.testing.assert_array_equal(model.forecast(data[:2], 3), turned.forecast([x.T for x in data[:2]], 3))
 
 
@@ -133,7 +137,27 @@ def test_seasonal_forecasts_stay_in_their_sequence() -> None:
 
 
 def test_linear_forecasts_find_linear_laws() -> None:
-    """A linear model of the last steps foresees a wave without noise; the last value does not."""
+    """Steps that follow a law of the 8 steps before them are foreseen; the last value does not foresee them."""
     x = [np.sin(np.arange(40) * 0.7 + b)[:, None] * 5 + 3 for b in range(12)]
-    found = forecasts(prepare_steps(x, validation=0.25))
-    assert found["linear"].r2 > 0.95 > found["last value"].r2
+    examples = prepare_steps(x, validation=0.25)
+    held = examples.validation
+    known = np.concatenate([np.arange(length) >= 7 for length in held.corpus.lengths])
+    found = linear(examples.train)(held.corpus)
+    assert score_steps(held.targets[known], found[known], ["wave"]).r2 > 0.99999
+    last = held.corpus.steps * examples.features.scale + examples.features.center
+    assert score_steps(held.targets[known], last[known], ["wave"]).r2 < 0.6
+
+
+def test_the_first_steps_of_a_linear_forecast_are_padded_by_the_first() -> None:
+    """Before the eighth step the first one stands for those that are missing: no linear model of these is better."""
+    x = np.stack([np.sin(np.arange(40) * 0.7 + b) * 5 + 3 for b in range(12)])
+    padded = np.pad(x[:, :-1], ((0, 0), (7, 0)), mode="edge")
+    windows = np.lib.stride_tricks.sliding_window_view(padded, 8, axis=1)
+    windows = np.concatenate([windows, np.ones((*windows.shape[:2], 1))], axis=2)
+    examples = prepare_steps(x[..., None], validation=0.25)
+    kept = examples.rows
+    held = np.setdiff1d(np.arange(12), kept)
+    truth = x[:, 1:]
+    weights = np.linalg.lstsq(windows[kept].reshape(-1, 9), truth[kept].ravel(), rcond=None)[0]
+    best = score_steps(truth[held].reshape(-1, 1), (windows[held] @ weights).reshape(-1, 1), ["wave"])
+    assert forecasts(examples)["linear"].r2 == pytest.approx(best.r2, abs=1e-3)

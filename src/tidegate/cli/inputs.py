@@ -97,7 +97,7 @@ class Columns:
         if self.text is not None:
             raise ValueError(f"--text {self.text} names a column of texts, but the model reads sequences of numbers")
         config = model.config
-        targets = (config.target,) if config.target else ()
+        targets: tuple[str, ...] = (config.target,) if config.target else ()
         if config.aim.truth == "numbers":
             targets = config.aim.numbers(config.labels)
         return series.Asked(
@@ -247,7 +247,7 @@ def judge(model: Network, known: Known, source: str) -> Answers:
     """
     config = model.config
     if isinstance(model, SequenceModel) and config.aim.foresees:
-        found = model.predict_steps([x if config.layout == "steps_first" else x.T for x in known.sequences])
+        found = model.predict_steps([x if model.config.layout == "steps_first" else x.T for x in known.sequences])
         return Answers(config, known.truth, np.concatenate([values[: -config.horizon] for values in found]))
     truth = Targets(labels=config.labels, task=config.task).numbers(known.truth, source, len(known))
     return Answers(config, truth, model.values_of(model.scores(known.sequences)))

@@ -12,7 +12,7 @@ from sklearn.base import (
     TransformerMixin,
 )
 from sklearn.utils import assert_all_finite, check_array, check_random_state, column_or_1d
-from sklearn.utils.multiclass import check_classification_targets, type_of_target
+from sklearn.utils.multiclass import check_classification_targets, is_multilabel, type_of_target
 from sklearn.utils.validation import _check_sample_weight, check_consistent_length, check_is_fitted
 
 from tidegate.models.network import Network
@@ -88,7 +88,7 @@ class Classifier(ClassifierMixin, Estimator):  # type: ignore[misc]
             ValueError: X and y do not fit each other, or there is one class only.
         """
         X, y = self._read(X, reset=True), self._required(y)
-        self._several = getattr(y, "ndim", np.ndim(y)) == 2 and type_of_target(y) == "multilabel-indicator"
+        self._several = is_multilabel(y)
         if self._several:
             indicators = check_array(y, accept_sparse="csr", input_name="y")
             indicators = indicators.toarray() if hasattr(indicators, "toarray") else indicators

@@ -49,7 +49,7 @@ def forecasts(examples: SequenceExamples) -> dict[str, Any]:
         if season > 1:
             found[f"seasonal naive ({season})"] = lambda corpus: unscaled(seasonal(corpus, season, horizon))
         if features <= _MOST_INPUTS // _LAGS:
-            found["linear"] = _linear(examples.train)
+            found["linear"] = linear(examples.train)
     held = examples.validation
     return {name: examples.aim.score(held.targets, read(held.corpus), examples.labels) for name, read in found.items()}
 
@@ -101,7 +101,15 @@ def _lagged(corpus: Corpus, lags: int) -> Array:
     return np.concatenate([*steps, np.ones((len(here), 1), np.float32)], axis=1)
 
 
-def _linear(train: Labelled) -> Callable[[Corpus], Array]:
+def linear(train: Labelled) -> Callable[[Corpus], Array]:
+    """Fits a linear model of the last 8 steps, by least squares; before the first step it reads the first.
+
+    Args:
+        train: Scaled sequences of N steps in all, and what follows each step, [N, h·K].
+
+    Returns:
+        What foresees the next steps of each step, [N, h·K].
+    """
     x = _lagged(train.corpus, _LAGS).astype(np.float64)
     center = train.targets.mean(axis=0, dtype=np.float64)
     products = x.T @ x
