@@ -3,9 +3,10 @@
 python benchmarks/bench_next_step.py JSB_Chorales.npz Nottingham.npz [--seeds 3]
 
 Each file has, for each split s of train, valid and test, `s_lengths` [pieces] and `s_roll_packed`, the bits of the keys
-at every step, eight to a byte (Boulanger-Lewandowski et al. 2012). The epoch is chosen by the validation
-split, and so are the settings of JSB chorales; those of Nottingham train for minutes and are not tuned. What is printed is the negative log-likelihood of a step of the test split and of the validation
-split, nats: the sum over the keys, the mean over the steps from the second on, beside the frequencies of the keys.
+at every step, eight to a byte (Boulanger-Lewandowski et al. 2012). The epoch is chosen by the validation split, and so
+are the settings of JSB chorales; those of Nottingham, which needs far longer, are not tuned. What is printed is the
+negative log-likelihood of a step of the test split and of the validation split, nats: the sum over the keys, the mean
+over the steps from the second on, beside the frequencies of the keys.
 """
 
 import argparse
