@@ -161,3 +161,13 @@ def test_the_first_steps_of_a_linear_forecast_are_padded_by_the_first() -> None:
     weights = np.linalg.lstsq(windows[kept].reshape(-1, 9), truth[kept].ravel(), rcond=None)[0]
     best = score_steps(truth[held].reshape(-1, 1), (windows[held] @ weights).reshape(-1, 1), ["wave"])
     assert forecasts(examples)["linear"].r2 == pytest.approx(best.r2, abs=1e-3)
+
+
+def test_a_network_starts_at_the_frequencies_of_ones() -> None:
+    """Before it has learned anything, the probability of each key is about how often it is struck."""
+    rng = np.random.default_rng(0)
+    rolls = [(rng.random((30, 4)) < (0.02, 0.1, 0.5, 0.0)).astype(np.float32) for _ in range(20)]
+    model = foreseer(rolls, learning_rate=1e-12, weight_decay=0.0, epochs=1)
+    found = np.concatenate(model.predict_steps(rolls)).mean(axis=0)
+    np.testing.assert_allclose(np.log(found[:3]), np.log(np.concatenate(rolls).mean(axis=0)[:3]), atol=0.4)
+    assert 0 < found[3] < 0.01

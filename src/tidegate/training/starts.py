@@ -1,6 +1,7 @@
 """How a network starts: its module, and its weights where torch's own start is not wanted."""
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import nn
 
@@ -40,10 +41,28 @@ def start_network(
     if config.aim.exclusive:
         weights = settings.importance(examples.class_counts())
         module.class_weights = None if weights is None else torch.from_numpy(weights.astype(np.float32))
+    if config.aim.activation == "sigmoid":
+        start_from_frequencies(module.head, examples.train.targets)
     if config.aim.activation == "sorted":
         names, levels = read_labels(config.labels)
         module.class_weights = torch.tensor(levels).repeat(len(names))
     return module
+
+
+def start_from_frequencies(head: nn.Linear, targets: npt.NDArray[np.float32]) -> None:
+    """Sets the biases of C outputs so that the first probabilities are about how often each label is there.
+
+    Many labels are rare: a start at one half for each takes epochs to unlearn. The biases are log-odds, with half a
+    case added on both sides (Anscombe 1956), so that a label that is always or never there has finite ones.
+
+    Args:
+        head: The head, C outputs.
+        targets: 1 or 0 for each label of each of N rows, float32 [N, C].
+    """
+    ones = targets.sum(axis=0, dtype=np.float64)
+    odds = (ones + 0.5) / (len(targets) - ones + 0.5)
+    with torch.no_grad():
+        head.bias.copy_(torch.from_numpy(np.log(odds)))
 
 
 def start_from_vectors(embedding: nn.Embedding, vocab: list[str], vectors: WordVectors) -> int:
