@@ -76,3 +76,20 @@ def test_data_that_fits_is_read_into_memory(shell: Shell, small: str) -> None:
     assert code == 0
     assert "data:" not in out
     assert "360 texts to train on and 40 to judge by" in out
+
+
+@pytest.mark.parametrize("numbers", [False, True])
+def test_truth_values_among_words_are_words(
+    large: None, shell: Shell, folder: Path, monkeypatch: pytest.MonkeyPatch, numbers: bool
+) -> None:
+    """A word in a late part decides what True and False are, as in memory, whatever the first part looked like."""
+    monkeypatch.setattr(spooling, "_ROWS", 50)
+    spelt = ["True", "False"] * (2100 if numbers else 60) + ["maybe"] * 60
+    rows = [f"[{b % 7}, 2];{label}" if numbers else f"so {label};{label}" for b, label in enumerate(spelt)]
+    (folder / "late.csv").write_text(
+        "\n".join(["x;label" if numbers else "text;label", *rows]) + "\n", encoding="utf-8"
+    )
+    how = " --features x" if numbers else ""
+    code, _, err = shell(f"train late.csv {TO} --hidden-size 2 --epochs 1 --cell average --label label{how}")
+    assert code == 0, err
+    assert tidegate.load(folder / "new.safetensors").config.labels == ("False", "True", "maybe")

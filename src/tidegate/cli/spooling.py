@@ -15,6 +15,7 @@ from tidegate.data.tables.columns import column_of
 from tidegate.data.tables.folders import sources_of
 from tidegate.data.tables.folders import stream as stream_tables
 from tidegate.data.tables.kinds import KINDS, PACKED
+from tidegate.data.tables.label_names import as_booleans, label_name
 from tidegate.files.remote import is_file, size_of
 from tidegate.files.writing import is_stream
 from tidegate.models.tasks import TASKS
@@ -52,7 +53,7 @@ def plan_of(request: Request, seed: int) -> Plan | None:
         f"data: about {needed / 1e9:.1f} GB in memory, and {memory / 1e9:.1f} GB may be used (--memory): it is read "
         f"part by part, and kept in a file on the disk until training ends"
     )
-    return Plan(memory=memory, folder=folder, seed=seed)
+    return Plan(memory=memory, folder=folder, seed=seed, names=as_booleans)
 
 
 def apart_of(request: Request, plan: Plan) -> Apart:
@@ -119,9 +120,15 @@ def _parts(found: Iterator[tables.Table], columns: Sequence[str], task: str) -> 
 
 
 def targets_of(table: tables.Table, columns: Sequence[str], task: str) -> Any:
-    """Returns labels, or the numbers of a regression, float64 [B, C]."""
+    """Returns the labels of a part, see `names_of`, or the numbers of a regression, float64 [B, C]."""
     if TASKS[task].truth != "numbers":
-        return table.labels or []
+        values = column_of(table.columns, columns[0])
+        return (table.labels or []) if values is None else names_of(values)
     first, *others = columns
     found = {first: table.labels, **{name: column_of(table.columns, name) for name in others}}
     return numbers_to_predict(found)
+
+
+def names_of(values: Sequence[Any]) -> list[str | None]:
+    """Names the labels of a part one by one: which of them are truth values is known at the end, see `Plan.names`."""
+    return [label_name(value) for value in values]

@@ -13,7 +13,7 @@ import numpy.typing as npt
 from tidegate.cli.console import err, note, plural, say
 from tidegate.cli.options import SETTING_OPTIONS, SIZE_OPTIONS, WORD_OPTIONS
 from tidegate.cli.request import Request
-from tidegate.cli.spooling import apart_of, plan_of
+from tidegate.cli.spooling import apart_of, names_of, plan_of
 from tidegate.cli.targets import Wanted, columns_said, describe_targets, numbers_to_predict
 from tidegate.data import series
 from tidegate.data.series.roles import shortened
@@ -80,8 +80,8 @@ def _spooled(request: Request, plan: Plan) -> tuple[series.Series, SequenceExamp
     if held is None:
         asked = first.roles.asked
         others = series.stream(request.validation, asked, need_label=True, apart=apart_of(request, plan))
-        held = ((part.sequences, targets_of(part, wanted)) for part in others)
-    labelled = ((part.sequences, targets_of(part, wanted)) for part in chain([first], parts))
+        held = ((part.sequences, _targets_of_part(part, wanted)) for part in others)
+    labelled = ((part.sequences, _targets_of_part(part, wanted)) for part in chain([first], parts))
     examples = spool_sequences(labelled, replace(plan, task=wanted.task, validation=held))
     examples = wanted.named(examples, tuple(first.labels))
     if examples.aim.truth == "class":
@@ -91,6 +91,12 @@ def _spooled(request: Request, plan: Plan) -> tuple[series.Series, SequenceExamp
         for rows in (examples.train, examples.validation)
     )
     return first, examples, replace(find_repeats(*found), noun="sequence")
+
+
+def _targets_of_part(part: series.Series, wanted: Wanted) -> Any:
+    """Returns the labels of a part, see `names_of`, or the numbers of a regression."""
+    targets = targets_of(part, wanted)  # refuses what cannot be meant
+    return targets if wanted.aim and wanted.aim.truth == "numbers" else names_of(*part.labels.values())
 
 
 def refuse_words(given: Mapping[str, Any], request: Request) -> None:
