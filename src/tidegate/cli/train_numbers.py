@@ -20,6 +20,7 @@ from tidegate.data.series.roles import shortened
 from tidegate.data.tables.label_names import label_name
 from tidegate.models.tasks import TASKS
 from tidegate.sequences.logmel import LogMel
+from tidegate.training.data_frames import columns_of
 from tidegate.training.examples import SequenceExamples, prepare_sequences
 from tidegate.training.next_steps import prepare_steps
 from tidegate.training.repeats import Repeats, find_repeats
@@ -48,7 +49,7 @@ def train_numbers(request: Request, began: float) -> None:
         plan = plan_of(request, settings.seed)
         table, examples, repeats = _spooled(request, plan) if plan else _read(request, settings.seed)
     request.sizes.pop("embedding_size")
-    run = request.run_of(examples, settings, columns_of(table))
+    run = request.run_of(examples, settings, columns_of(table.roles))
     describe(examples, table, repeats)
     request.complete(run, began)
 
@@ -118,13 +119,6 @@ def refuse_words(given: Mapping[str, Any], request: Request) -> None:
             raise ValueError(
                 f"--{name.replace('_', '-')} is about texts, but sequences of numbers are read from {request.file}"
             )
-
-
-def columns_of(table: series.Series) -> dict[str, Any]:
-    """Says for the model file where a table has its sequences and labels, as `SequenceConfig` does."""
-    roles = table.roles
-    target = roles.labels[0] if len(roles.labels) == 1 else None
-    return {"columns": roles.features, "key": roles.key, "time": roles.time, "target": target}
 
 
 def targets_of(table: series.Series, wanted: Wanted) -> Any:
