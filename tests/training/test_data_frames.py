@@ -69,7 +69,9 @@ def test_sequences_of_a_frame(long: bool, large: bool) -> None:
         settings = {}
     examples = _examples(frame, ["a", "b"], settings, **OPTIONS | {"task": "regression"})
     assert isinstance(examples, SequenceExamples)
-    assert settings == {}
+    columns = {"key": "who" if long else None, "time": None, "target": None}
+    assert settings == {"columns": ("x",), **columns}
+    assert examples.labels == ("a", "b")
     assert (examples.spool is not None) == large
     assert len(examples.source) + len(examples.validation) == 60
     assert examples.train.targets.shape[1] == 2
@@ -83,12 +85,53 @@ def test_sequences_of_a_frame(long: bool, large: bool) -> None:
         (pl.DataFrame(REVIEWS), "stars", {"text": "other"}, "no column 'other'"),
         (pl.DataFrame(REVIEWS), "stars", {"memory": "little"}, "memory is 'little'"),
         (pl.DataFrame(REVIEWS), "stars", {"validation": (["so good"], [5])}, "validation"),
+        (pl.DataFrame(REVIEWS), "stars", {"validation": (pl.DataFrame(REVIEWS), "other")}, "no column 'other'"),
+        (pl.DataFrame(REVIEWS), "stars", {"validation": (pl.DataFrame(REVIEWS), ["id", "id"])}, "names 2 columns"),
+        (pl.DataFrame(REVIEWS), "stars", {"validation": 1.5}, "the validation share is 1.5"),
+        (pl.DataFrame(REVIEWS), ["p", "n"] * 40, {}, "labels is a list with 'p', expected names of columns"),
+        (
+            pl.DataFrame(REVIEWS),
+            None,
+            {"task": "next"},
+            "takes sequences of numbers as arrays, but the data is a frame",
+        ),
+        (pl.DataFrame(REVIEWS), "stars", {"layout": "channels_first"}, "layout is given, which says what arrays hold"),
+        (pl.DataFrame(REVIEWS), "stars", {"frontend": "logmel"}, "frontend is given"),
     ],
 )
 def test_what_a_frame_lacks_is_said(frame: Any, labels: str, settings: dict[str, Any], message: str) -> None:
     """Frames without rows or without the columns that are named are refused."""
     with pytest.raises(ValueError, match=message):
         tidegate.fit(frame, labels, **settings)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"task": "multi-label"}, "the task is 'multi-label'"),
+        ({"sample_weight": np.ones(80)}, "sample_weight is given"),
+    ],
+)
+def test_what_needs_all_rows_in_memory_is_said(
+    settings: dict[str, Any], message: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Several labels a row, and weights of rows, are refused before a frame that is too large is read."""
+    monkeypatch.setattr(data_frames, "_GROWS", 10**9)
+    with pytest.raises(ValueError, match=f"{message}, for which a frame has to fit into memory"):
+        tidegate.fit(pl.DataFrame(REVIEWS), "stars", memory="1GB", **settings)
+
+
+def test_a_frame_to_judge_by_has_columns_of_its_own(large: bool) -> None:
+    """The labels of another frame are those of the column that is named with it; values are no names."""
+    frame = pl.DataFrame(REVIEWS)
+    other = frame.with_columns(mine=6 - pl.col("stars"))
+    examples = _examples(frame, "stars", {}, **OPTIONS | {"validation": (other, "mine")})
+    assert examples.validation.targets.tolist() == [0, 1] * 40
+    for labels in (np.array(REVIEWS["stars"]), REVIEWS["stars"]):
+        with pytest.raises(TypeError, match="expected the name of a column"):
+            _examples(frame, labels, {}, **OPTIONS)
+        with pytest.raises(TypeError, match="the second of validation is of type"):
+            _examples(frame, "stars", {}, **OPTIONS | {"validation": (other, labels)})
 
 
 def test_columns_are_those_of_frames_alone() -> None:

@@ -103,6 +103,7 @@ def test_sets_of_labels_become_ones_and_zeros(labels: Any, names: tuple[str, ...
         ([(), ()], ValueError, r"found 0 label\(s\)"),
         ([("a",), (None,)], ValueError, "has no label"),
         ([(0.5,)], ValueError, 'say task="regression"'),
+        (np.array([[1, 0], [0, 1]]), TypeError, r"an array of int64 \(2, 2\), .* \[np.flatnonzero\(row\) for row"),
     ],
 )
 def test_what_are_no_sets_of_labels(labels: Any, error: type[Exception], message: str) -> None:

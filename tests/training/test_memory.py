@@ -6,7 +6,7 @@ from tidegate.training.memory import LEAST, memory_of
 
 
 @pytest.mark.parametrize(
-    ("size", "memory"), [("2GB", 2 * 10**9), ("1.5 gib", 3 << 29), ("500M", 5 * 10**8), ("300000000", 3 * 10**8)]
+    ("size", "memory"), [("2GB", 2 * 10**9), ("1.5 gib", 3 << 29), ("1500M", 15 * 10**8), ("3000000000", 3 * 10**9)]
 )
 def test_sizes_are_read(size: str, memory: int) -> None:
     """Sizes have the usual units."""
@@ -14,7 +14,7 @@ def test_sizes_are_read(size: str, memory: int) -> None:
 
 
 @pytest.mark.parametrize(
-    ("size", "message"), [("much", "a size such as 2GB"), ("2XB", "2GB"), ("1MB", "268 MB or more")]
+    ("size", "message"), [("much", "a size such as 2GB"), ("2XB", "2GB"), ("999MB", "1 GB or more")]
 )
 def test_what_is_no_size_is_refused(size: str, message: str) -> None:
     """What is no size, or too little to train in, is refused."""

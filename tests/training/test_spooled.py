@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from tidegate.data.tables.label_names import as_booleans
 from tidegate.text.counting import WordCounter
 from tidegate.text.tokenizer import Tokenizer
 from tidegate.training import spool
@@ -211,3 +212,35 @@ def test_what_cannot_be_meant_is_refused(texts: Any, labels: Any, plan: Plan, me
     """Rows without two classes, without labels, without words, or too few to hold some out are refused."""
     with pytest.raises((ValueError, TypeError), match=message):
         spool_texts(parts_of(texts, labels), plan)
+
+
+def test_what_only_others_have_is_refused_as_in_memory() -> None:
+    """Labels and gaps of what is judged by make no classes and no features, and the row is named."""
+    numbers = [np.ones((2, 1)) * b for b in range(6)]
+    for labels, gap, message in [
+        (["a", "b", "c"], 1.0, "the validation part: row 3 has the label 'c', expected one of 'a', 'b'"),
+        (["a", "b", "b"], np.nan, "NaN in feature 0, which was never missing in training"),
+    ]:
+        others = [*numbers[:2], np.array([[gap]])]
+        plan = replace(SMALL, validation=parts_of(others, labels, 2))
+        with pytest.raises(ValueError, match=message):
+            spool_sequences(parts_of(numbers, ["a", "b"] * 3), plan)
+    plan = replace(SMALL, validation=parts_of(numbers[:2], ["b", "b"]))
+    examples = spool_sequences(parts_of(numbers, ["a", "b"] * 3), plan)
+    assert examples.validation.targets.tolist() == [1, 1]
+
+
+def test_labels_are_named_when_all_are_known() -> None:
+    """Spellings of a class are one class with the rows of all, and stay two beside a word that comes late."""
+    texts, plan = ["so good", "so bad", "so so"] * 20, replace(SMALL, validation=0, names=as_booleans)
+    for late, names in [("true", ("false", "true")), ("maybe", ("False", "True", "maybe"))]:
+        labels = ["True", "False"] * 20 + [late] * 20
+        examples = spool_texts(parts_of(texts, labels, 10), plan)
+        assert examples.labels == names
+        assert examples.class_counts().tolist() == ([20, 40] if late == "true" else [20, 20, 20])
+
+
+def test_a_share_beyond_all_is_refused() -> None:
+    """A share is checked before anything is read."""
+    with pytest.raises(ValueError, match=r"the validation share is 1.5, expected a number above 0"):
+        Plan(validation=1.5)

@@ -15,6 +15,7 @@ from tidegate.data.tables.columns import column_of
 from tidegate.data.tables.folders import sources_of
 from tidegate.data.tables.folders import stream as stream_tables
 from tidegate.data.tables.kinds import KINDS, PACKED
+from tidegate.data.tables.label_names import as_booleans, label_name
 from tidegate.files.remote import is_file, size_of
 from tidegate.files.writing import is_stream
 from tidegate.models.tasks import TASKS
@@ -33,18 +34,22 @@ _ROWS = 4096  # of a part; by the first one it is decided what is trained
 def plan_of(request: Request, seed: int) -> Plan | None:
     """Decides whether a table is too large for the memory, and says so.
 
+    Sound, several labels a row and next steps are read whole whatever their size, which is said too.
+
     Returns:
-        How its rows are prepared part by part; None if they fit into memory, or if they are read whole whatever their
-        size: sound, several labels a row, and next steps.
+        How its rows are prepared part by part; None if they fit into memory, or are read whole.
 
     Raises:
         FileNotFoundError: There is no such file.
         ValueError: `--memory` is no size, or too small.
     """
     memory, aim = memory_of(request.run.memory), request.wanted.aim
-    if request.frontend or (aim and aim.truth not in {"class", "numbers"}):
-        return None
     needed = _needed(request)
+    if request.frontend or (aim and aim.truth not in {"class", "numbers"}):
+        if needed > memory or request.run.memory is not None:
+            what = "sound" if request.frontend else f"data for --task {request.wanted.task}"
+            say(f"data: {what} is read whole, about {needed / 1e9:.1f} GB in memory: --memory has no effect on it")
+        return None
     if needed <= memory:
         return None
     folder = None if is_stream(request.output) else request.output.absolute().parent
@@ -52,7 +57,7 @@ def plan_of(request: Request, seed: int) -> Plan | None:
         f"data: about {needed / 1e9:.1f} GB in memory, and {memory / 1e9:.1f} GB may be used (--memory): it is read "
         f"part by part, and kept in a file on the disk until training ends"
     )
-    return Plan(memory=memory, folder=folder, seed=seed)
+    return Plan(memory=memory, folder=folder, seed=seed, names=as_booleans)
 
 
 def apart_of(request: Request, plan: Plan) -> Apart:
@@ -115,7 +120,8 @@ def spooled_texts(request: Request, plan: Plan, text: str | None, words: Any) ->
 def _parts(found: Iterator[tables.Table], columns: Sequence[str], task: str) -> Iterator[Part]:
     """Yields texts and what is to be predicted of them."""
     for table in found:
-        yield table.texts, targets_of(table, columns, task)
+        values = column_of(table.columns, columns[0]) if TASKS[task].truth == "class" else None
+        yield table.texts, targets_of(table, columns, task) if values is None else names_of(values)
 
 
 def targets_of(table: tables.Table, columns: Sequence[str], task: str) -> Any:
@@ -125,3 +131,8 @@ def targets_of(table: tables.Table, columns: Sequence[str], task: str) -> Any:
     first, *others = columns
     found = {first: table.labels, **{name: column_of(table.columns, name) for name in others}}
     return numbers_to_predict(found)
+
+
+def names_of(values: Sequence[Any]) -> list[str | None]:
+    """Names the labels of a part one by one: which of them are truth values is known at the end, see `Plan.names`."""
+    return [label_name(value) for value in values]

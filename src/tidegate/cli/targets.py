@@ -195,20 +195,21 @@ def columns_said(names: Sequence[str]) -> str:
 
 
 def describe_targets(examples: Examples) -> None:
-    """Prints the share of each class, or the range of each number."""
+    """Prints the share of each class, or the range of each number, which of rows on a disk is that of a sample."""
     truth = TASKS[examples.task].truth
     if truth == "numbers":
         for name, numbers in zip(examples.aim.numbers(examples.labels), examples.train.targets.T, strict=True):
-            say(f"numbers of {name!r}: {numbers.min():g} to {numbers.max():g}, mean {numbers.mean():g}")
+            said = f"{numbers.min():g} to {numbers.max():g}, mean {numbers.mean():g}"
+            say(f"numbers of {name!r}: {said}{', of a sample' if examples.spool else ''}")
         return
     if truth == "steps":
         C, what = len(examples.labels), " as 0 or 1" if examples.aim.has_probabilities else ""
         say(f"to predict after each step: {C} number{'s' * (C > 1)}{what}, {shortened(examples.labels)}")
         return
     targets = examples.train.targets
-    counts = np.bincount(targets) if truth == "class" else targets.sum(axis=0).astype(np.int64)
+    counts = examples.class_counts() if truth == "class" else targets.sum(axis=0).astype(np.int64)
     named = zip(examples.labels[:_SAID], counts, strict=False)
-    shares = ", ".join(f"{name} {n / len(targets):.0%}" for name, n in named)
+    shares = ", ".join(f"{name} {n / len(examples.source):.0%}" for name, n in named)
     more = f" and {len(counts) - _SAID} more" if len(counts) > _SAID else ""
     many = f"; {counts.sum() / len(targets):.1f} a row on average" if truth == "classes" else ""
     say(f"labels: {shares}{more}{many}")

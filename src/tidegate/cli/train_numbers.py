@@ -13,13 +13,14 @@ import numpy.typing as npt
 from tidegate.cli.console import err, note, plural, say
 from tidegate.cli.options import SETTING_OPTIONS, SIZE_OPTIONS, WORD_OPTIONS
 from tidegate.cli.request import Request
-from tidegate.cli.spooling import apart_of, plan_of
+from tidegate.cli.spooling import apart_of, names_of, plan_of
 from tidegate.cli.targets import Wanted, columns_said, describe_targets, numbers_to_predict
 from tidegate.data import series
 from tidegate.data.series.roles import shortened
 from tidegate.data.tables.label_names import label_name
 from tidegate.models.tasks import TASKS
 from tidegate.sequences.logmel import LogMel
+from tidegate.training.data_frames import columns_of
 from tidegate.training.examples import SequenceExamples, prepare_sequences
 from tidegate.training.next_steps import prepare_steps
 from tidegate.training.repeats import Repeats, find_repeats
@@ -48,7 +49,7 @@ def train_numbers(request: Request, began: float) -> None:
         plan = plan_of(request, settings.seed)
         table, examples, repeats = _spooled(request, plan) if plan else _read(request, settings.seed)
     request.sizes.pop("embedding_size")
-    run = request.run_of(examples, settings, columns_of(table))
+    run = request.run_of(examples, settings, columns_of(table.roles))
     describe(examples, table, repeats)
     request.complete(run, began)
 
@@ -80,8 +81,8 @@ def _spooled(request: Request, plan: Plan) -> tuple[series.Series, SequenceExamp
     if held is None:
         asked = first.roles.asked
         others = series.stream(request.validation, asked, need_label=True, apart=apart_of(request, plan))
-        held = ((part.sequences, targets_of(part, wanted)) for part in others)
-    labelled = ((part.sequences, targets_of(part, wanted)) for part in chain([first], parts))
+        held = ((part.sequences, _targets_of_part(part, wanted)) for part in others)
+    labelled = ((part.sequences, _targets_of_part(part, wanted)) for part in chain([first], parts))
     examples = spool_sequences(labelled, replace(plan, task=wanted.task, validation=held))
     examples = wanted.named(examples, tuple(first.labels))
     if examples.aim.truth == "class":
@@ -91,6 +92,12 @@ def _spooled(request: Request, plan: Plan) -> tuple[series.Series, SequenceExamp
         for rows in (examples.train, examples.validation)
     )
     return first, examples, replace(find_repeats(*found), noun="sequence")
+
+
+def _targets_of_part(part: series.Series, wanted: Wanted) -> Any:
+    """Returns the labels of a part, see `names_of`, or the numbers of a regression."""
+    targets = targets_of(part, wanted)  # refuses what cannot be meant
+    return targets if wanted.aim and wanted.aim.truth == "numbers" else names_of(*part.labels.values())
 
 
 def refuse_words(given: Mapping[str, Any], request: Request) -> None:
@@ -112,13 +119,6 @@ def refuse_words(given: Mapping[str, Any], request: Request) -> None:
             raise ValueError(
                 f"--{name.replace('_', '-')} is about texts, but sequences of numbers are read from {request.file}"
             )
-
-
-def columns_of(table: series.Series) -> dict[str, Any]:
-    """Says for the model file where a table has its sequences and labels, as `SequenceConfig` does."""
-    roles = table.roles
-    target = roles.labels[0] if len(roles.labels) == 1 else None
-    return {"columns": roles.features, "key": roles.key, "time": roles.time, "target": target}
 
 
 def targets_of(table: series.Series, wanted: Wanted) -> Any:

@@ -1,6 +1,6 @@
 """Data frames and data sets of other libraries as examples: in memory if they fit, otherwise on a disk."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import chain
 from typing import Any, NamedTuple
@@ -15,12 +15,15 @@ from tidegate.data.series.table import looks_of_block, whole
 from tidegate.data.tables.columns import column_of, guess_columns
 from tidegate.data.tables.rows import Block
 from tidegate.data.tables.values import plain_values, text_of
+from tidegate.models.tasks import TASKS
 from tidegate.training.examples import Examples, prepare_sequences, prepare_texts
 from tidegate.training.memory import memory_of
 from tidegate.training.spooled import Part, Plan, spool_sequences, spool_texts
 
 OPTIONS = ("text", "key", "time", "features", "memory")
 """Settings of `fit` that say what a frame holds, and how much of it may be in memory."""
+
+_OF_ARRAYS = ("layout", "frontend")  # settings of `fit` that say what arrays hold
 
 _ROWS = 4096  # of a block
 _GROWS = 10  # bytes in memory for one of Arrow, most of them of what a training makes of it
@@ -115,42 +118,107 @@ def frame_examples(
     Args:
         blocks: What `blocks_of` reads.
         labels: The column of labels, or several columns of numbers; None to guess it.
-        settings: Of `fit`; those of `OPTIONS` are taken out.
+        settings: Of `fit`; those of `OPTIONS` are taken out, and what columns hold is put in, see `columns_of`.
         options: The task, the seed, and the validation: a share, another frame, or (frame, labels).
         limits: Of the vocabulary, for texts.
 
     Raises:
-        ValueError: A column is not there or cannot be guessed, a cell holds something else, or as for `prepare_texts`.
+        TypeError: The labels are no names of columns.
+        ValueError: A column is not there or cannot be guessed, a cell holds something else, the task or a setting is
+            not for frames, or not for those that do not fit into memory, or as for `prepare_texts`.
     """
+    _check(options["task"], settings)
     asked = {name: settings.pop(name, None) for name in OPTIONS}
     memory = memory_of(asked.pop("memory"))
     first = next(blocks, None)
     if first is None:
         raise ValueError("the frame has no rows")
-    meant = _meaning(first, labels, asked)
-    held: Any = options["validation"]
-    others = blocks_of(held[0] if isinstance(held, tuple) else held)
-    if others is None and isinstance(held, tuple):
-        raise ValueError("validation holds data of another kind: give a share, or a frame with the same columns")
+    meant = _meaning(first, _names(labels, "labels", first), asked)
+    others = _others(options["validation"], meant)
     start, ended = _gathered(chain([first], blocks), memory)
+    sizes: Mapping[str, Any] = limits if meant.text else {}
     if ended:
-        data, found = _joined(meant.parts(start, None))
         if others is not None:
-            options = options | {"validation": _joined(meant.parts(others, None))}
-        return (
-            prepare_texts(data, found, **limits, **options) if meant.text else prepare_sequences(data, found, **options)
+            options = options | {"validation": _joined(others(None))}
+        prepare: Any = prepare_texts if meant.text else prepare_sequences
+        examples: Examples = prepare(*_joined(meant.parts(start, None)), **sizes, **options)
+    else:
+        apart = Apart(_PARTS)
+        _check_large(options["task"], settings, memory)
+        if others is not None:
+            options = options | {"validation": others(apart)}
+        plan = Plan(**options, memory=memory)
+        spool: Any = spool_texts if meant.text else spool_sequences
+        examples = spool(meant.parts(chain(start, blocks), apart), plan, **sizes)
+    if meant.roles:
+        settings |= {**limits, **columns_of(meant.roles)}  # limits, which no sequence has, are refused by name
+    named = examples.task == "regression" and len(examples.labels) == len(meant.labels)
+    return replace(examples, labels=meant.labels) if named else examples
+
+
+def columns_of(roles: Roles) -> dict[str, Any]:
+    """Says for the model where a table has its sequences and labels, as `SequenceConfig` does."""
+    target = roles.labels[0] if len(roles.labels) == 1 else None
+    return {"columns": roles.features, "key": roles.key, "time": roles.time, "target": target}
+
+
+def _check(task: str, settings: Mapping[str, Any]) -> None:
+    """Refuses what is not for frames."""
+    if TASKS[task].foresees:
+        raise ValueError(f"the task is {task!r}, which takes sequences of numbers as arrays, but the data is a frame")
+    for name in _OF_ARRAYS:
+        if settings.get(name) is not None:
+            raise ValueError(f"{name} is given, which says what arrays hold, but the data is a frame")
+
+
+def _check_large(task: str, settings: Mapping[str, Any], memory: int) -> None:
+    """Refuses what is not for frames that do not fit into memory."""
+    what = f"the task is {task!r}" if TASKS[task].truth not in {"class", "numbers"} else ""
+    what = what or "sample_weight is given" * (settings.get("sample_weight") is not None)
+    if what:
+        raise ValueError(
+            f"{what}, for which a frame has to fit into memory, but it needs more than the {memory / 1e9:.1f} GB that "
+            f"may be used: allow more with memory="
         )
-    plan = Plan(**options, memory=memory)
-    apart = Apart(_PARTS)
-    if others is not None:
-        plan = replace(plan, validation=meant.parts(others, apart))
-    parts = meant.parts(chain(start, blocks), apart)
-    return spool_texts(parts, plan, **limits) if meant.text else spool_sequences(parts, plan)
 
 
-def _meaning(block: Block, labels: Any, asked: Mapping[str, Any]) -> _Meant:
+def _names(labels: Any, what: str, block: Block | None = None) -> tuple[str, ...]:
+    """Reads the names of columns; none for None."""
+    if labels is None or isinstance(labels, str):
+        return () if labels is None else (labels,)
+    if not isinstance(labels, list | tuple) or not all(isinstance(name, str) for name in labels):
+        kind = type(labels).__name__
+        raise TypeError(f"{what} is of type {kind}, expected the name of a column of the frame, or a list of names")
+    known = tuple(block or labels)
+    for name in labels:
+        if not {name, name.partition(".")[0]} & set(known):
+            columns = ", ".join(map(repr, known))
+            raise ValueError(f"{what} is a list with {name!r:.60}, expected names of columns of the frame: {columns}")
+    return tuple(labels)
+
+
+def _others(held: Any, meant: _Meant) -> Callable[[Apart | None], Iterator[Part]] | None:
+    """Finds the frame to judge by, whose labels may have other names; None for a share.
+
+    Raises:
+        TypeError: Its labels are no names of columns.
+        ValueError: It is no frame, or the number of its columns of labels is another.
+    """
+    if isinstance(held, int | float):
+        return None
+    frame, names = held if isinstance(held, tuple) and len(held) == 2 else (held, None)
+    blocks = blocks_of(frame)
+    if blocks is None:
+        raise ValueError("validation holds data of another kind: give a share, or a frame with the same columns")
+    labels = _names(names, "the second of validation") or meant.labels
+    if len(labels) != len(meant.labels):
+        raise ValueError(f"validation names {len(labels)} columns of labels, but there are {len(meant.labels)}")
+    judged = meant._replace(labels=labels, roles=meant.roles and replace(meant.roles, labels=labels))
+    return lambda apart: judged.parts(blocks, apart)
+
+
+def _meaning(block: Block, names: tuple[str, ...], asked: Mapping[str, Any]) -> _Meant:
     """Finds out what the columns are by the first rows."""
-    names = (labels,) if isinstance(labels, str) else tuple(labels or ())
     numbers = asked["key"] or asked["time"] or asked["features"]
     looks = looks_of_block(block)
     if numbers or (asked["text"] is None and reads_as_series(looks)):

@@ -153,9 +153,9 @@ def _prepare(
     data: Any, labels: Any, options: dict[str, Any], cell: str, settings: dict[str, Any], parts: Parts | None
 ) -> Run:
     """Makes what a training needs of what `fit` is called with."""
-    vectors, sample_weight = settings.pop("vectors", None), settings.pop("sample_weight", None)
-    levels = settings.pop("quantiles", None)
+    vectors, levels = settings.pop("vectors", None), settings.pop("quantiles", None)
     examples = _examples(data, labels, settings, **options, seed=settings.get("seed", Settings.seed))
+    sample_weight = settings.pop("sample_weight", None)
     if levels is not None:
         examples = examples.quantiles(levels)
     if sample_weight is not None:

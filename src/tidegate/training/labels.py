@@ -119,10 +119,11 @@ def sets_of(labels: Iterable[Any]) -> Targets:
         ('love', 'war')
 
     Raises:
-        TypeError: The labels of a sequence are one text, or no collection, or one of them is not hashable.
+        TypeError: The labels of a sequence are one text, or no collection, or one of them is not hashable; or all are
+            one array of numbers.
         ValueError: There is none, or as in `targets_of`.
     """
-    several = list(labels)
+    several = _several(labels)
     for row, each in enumerate(several):
         if isinstance(each, str) or not isinstance(each, Collection):
             raise TypeError(f"the labels of row {row + 1} are {each!r:.60}, expected a list or a tuple of labels")
@@ -140,14 +141,25 @@ def set_indicators(labels: Iterable[Any], classes: Sequence[Any], source: str, c
         count: B, the number of sequences.
 
     Raises:
+        TypeError: All are one array of numbers.
         ValueError: Their number is another, or one of them is empty or none of `classes`.
     """
-    several = [list(each) for each in labels]
+    several = [list(each) for each in _several(labels)]
     _check_count(several, source, count)
     rows = np.repeat(np.arange(count), [len(each) for each in several])
     indicators = np.zeros((count, len(classes)), np.float32)
     indicators[rows, _indices([label for each in several for label in each], classes, source, rows)] = 1
     return indicators
+
+
+def _several(labels: Iterable[Any]) -> list[Any]:
+    """Lists the labels of each row; an array of indicators would be read as labels 0 and 1."""
+    if isinstance(labels, np.ndarray) and labels.ndim > 1 and labels.dtype.kind in "biuf":
+        raise TypeError(
+            f"labels is an array of {labels.dtype} {labels.shape}, expected a list of labels for each row: those of "
+            f"indicators are [np.flatnonzero(row) for row in labels]"
+        )
+    return list(labels)
 
 
 def _rarest(indicators: npt.NDArray[Any]) -> Integers:
@@ -186,7 +198,9 @@ def label_names(labels: Sequence[str], fewest: int = 2) -> tuple[str, ...]:
         return tuple(names)
 
 
-def class_indices(labels: Sequence[Any], classes: Sequence[Any], source: str, count: int) -> Integers:
+def class_indices(
+    labels: Sequence[Any], classes: Sequence[Any], source: str, count: int, rows: Sequence[int] | None = None
+) -> Integers:
     """Turns labels into indices of `classes`, int64 [B].
 
     Args:
@@ -194,12 +208,13 @@ def class_indices(labels: Sequence[Any], classes: Sequence[Any], source: str, co
         classes: The C classes.
         source: What the labels belong to, for errors.
         count: B, the number of sequences.
+        rows: The row of each label, from 0, for errors; None if they are those of all rows.
 
     Raises:
         ValueError: Their number is another, or one of them is empty or no class.
     """
     _check_count(labels, source, count)
-    return _indices(labels, classes, source, range(count))
+    return _indices(labels, classes, source, range(count) if rows is None else rows)
 
 
 def _indices(labels: Sequence[Any], classes: Sequence[Any], source: str, rows: Sequence[int] | Integers) -> Integers:

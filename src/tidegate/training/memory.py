@@ -3,8 +3,8 @@
 import os
 import re
 
-LEAST = 1 << 28
-"""Bytes; PyTorch alone takes as many."""
+LEAST = 10**9
+"""Bytes; PyTorch, the network and the tables of words take about half as many, however little data there is."""
 
 _UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12, "KI": 1 << 10, "MI": 1 << 20, "GI": 1 << 30}
 
@@ -17,7 +17,7 @@ def memory_of(size: str | int | None) -> int:
         (2000000000, 536870912)
 
     Args:
-        size: A number of bytes, or a text such as 2GB, 500 MB or 4GiB; None for half of the memory of the machine.
+        size: A number of bytes, or a text such as 2GB, 1500 MB or 4GiB; None for half of the memory of the machine.
 
     Raises:
         ValueError: It is no size, or too small to train in.
@@ -26,8 +26,8 @@ def memory_of(size: str | int | None) -> int:
         return max(LEAST, os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2)
     found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([KMGT]I?)?B?\s*", str(size).upper())
     if found is None or (found[2] or "") not in _UNITS:
-        raise ValueError(f"memory is {size!r}, expected a size such as 2GB or 500MB")
+        raise ValueError(f"memory is {size!r}, expected a size such as 2GB or 1500MB")
     memory = int(float(found[1]) * _UNITS[found[2] or ""])
     if memory < LEAST:
-        raise ValueError(f"memory is {size}, expected {LEAST // 10**6} MB or more")
+        raise ValueError(f"memory is {size}, expected {LEAST // 10**9} GB or more, as PyTorch takes about half of it")
     return memory

@@ -25,7 +25,7 @@ from tidegate.training.examples import (
     TextExamples,
 )
 from tidegate.training.labelled import Labelled
-from tidegate.training.labels import Targets, as_numbers, numbers_of, targets_of
+from tidegate.training.labels import Targets, as_numbers, class_indices, numbers_of, targets_of
 from tidegate.training.repeats import find_repeats
 from tidegate.training.spool import Loaded, Spool, SpoolWriter
 
@@ -48,6 +48,10 @@ class Plan:
         memory: Bytes that the whole process may take, of which a quarter is used for rows and words.
         folder: Where rows are written; None for the system's folder of temporary files.
         seed: Seed of the choice of what is held out, and of the sample.
+        names: Names all labels that occur, when all of them are known: what some mean may depend on the others.
+
+    Raises:
+        ValueError: The share is not between 0 and 1.
     """
 
     task: str = "classification"
@@ -55,6 +59,13 @@ class Plan:
     memory: int = 1 << 31
     folder: str | os.PathLike[str] | None = None
     seed: int = 0
+    names: Callable[[list[Any]], Sequence[Any]] = list
+
+    def __post_init__(self) -> None:
+        """Checks the share."""
+        share = self.validation
+        if isinstance(share, int | float) and share != 0 and not 0 < share < 1:
+            raise ValueError(f"the validation share is {share}, expected a number above 0 and below 1")
 
     @property
     def words(self) -> int:
@@ -118,7 +129,7 @@ def spool_texts(
 def spool_sequences(parts: Iterable[Part], plan: Plan) -> SequenceExamples:
     """Prepares sequences of numbers as `prepare_sequences` does, in bounded memory; they are read once.
 
-    Features are measured on the sample; which of them may be missing is known of all.
+    Features are measured on the sample; which of them may be missing is known of all that is not given to judge by.
 
     Args:
         parts: Sequences [T, K] and their labels, part by part.
@@ -131,7 +142,7 @@ def spool_sequences(parts: Iterable[Part], plan: Plan) -> SequenceExamples:
     """
     reading = _Numbers()
     if not isinstance(plan.validation, int | float):
-        plan = replace(plan, validation=reading.checked(plan.validation))
+        plan = replace(plan, validation=reading.checked(plan.validation, judging=True))
     gathered = _Gathered(plan, SpoolWriter(plan.folder, np.float64, _type_of_targets(plan)), list)
     gathered.add_all(reading.checked(parts))
     measured = Features.of(gathered.sample.sequences)
@@ -227,6 +238,33 @@ def _bytes_of(row: Row) -> int:
     return _ROW + (row.sequence.nbytes if isinstance(row.sequence, np.ndarray) else getsizeof(row.sequence))
 
 
+class _Codes:
+    """Labels as they come in, each with a number and the row in which it came first."""
+
+    def __init__(self) -> None:
+        self.labels: dict[Hashable, int] = {}
+        self._rows: list[int] = []
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def code(self, label: Any, row: int) -> int:
+        """Returns the number of a label; rows begin with 0."""
+        if label is None or label == "":
+            raise ValueError(f"row {row + 1} has no label: leave such rows out")
+        code = self.labels.setdefault(label, len(self._rows))
+        if code == len(self._rows):
+            self._rows.append(row)
+        if code >= _MOST_LABELS:
+            raise ValueError(f"there are more than {_MOST_LABELS:,} labels up to row {row + 1}: is this their column?")
+        return code
+
+    def indices(self, targets: Targets, plan: Plan, source: str) -> Integers:
+        """Returns the class of each number, int64 [C]."""
+        classes: Sequence[Any] = targets.classes or targets.labels
+        return class_indices(plan.names(list(self.labels)), classes, source, len(self), self._rows)
+
+
 class _Gathered:
     """Rows that are held out, a sample, and all others on a disk."""
 
@@ -235,7 +273,8 @@ class _Gathered:
         self.holds_out = isinstance(plan.validation, int | float)
         share = float(plan.validation) if isinstance(plan.validation, int | float) else 1.0
         self.held, self.sample = Share(share, plan.kept, plan.seed), Share(1.0, plan.kept, plan.seed + 1)
-        self._codes: dict[Hashable, int] = {}
+        self._codes = _Codes()
+        self._judged = self._codes if self.holds_out else _Codes()  # which make no classes
         self._counts = np.zeros(0, np.int64)
         self._targets: Targets | None = None
         self.count = 0
@@ -243,32 +282,25 @@ class _Gathered:
     def add_all(self, parts: Iterable[Part]) -> None:
         """Reads everything."""
         for sequences, labels in parts:
-            rows = self._rows(sequences, labels)
+            rows = self._rows(sequences, labels, self._codes)
             self._train(self.held.take(rows) if self.holds_out else rows)
         if not isinstance(self.plan.validation, int | float):
+            trained = self.count
             for sequences, labels in self.plan.validation:
-                self.held.take(self._rows(sequences, labels))
+                self.held.take(self._rows(sequences, labels, self._judged, trained))
         if not self.held.rows and self.plan.validation != 0:
             raise ValueError(f"nothing was held out of {self.count:,} rows: give a larger share, or others to judge by")
 
-    def _rows(self, sequences: Sequence[Any], labels: Any) -> list[Row]:
-        """Numbers rows, and turns their labels into numbers."""
+    def _rows(self, sequences: Sequence[Any], labels: Any, codes: _Codes, before: int = 0) -> list[Row]:
+        """Numbers rows, also those of another source behind the ones before, and turns their labels into numbers."""
         first, self.count = self.count, self.count + len(sequences)
         if self.plan.task == "regression":
             self._targets = self._targets or numbers_of(labels)
-            source = f"the part from row {first + 1} on"
+            source = f"the {'validation ' * (before > 0)}part from row {first - before + 1} on"
             targets: Iterable[Any] = as_numbers(labels, source, len(sequences), len(self._targets.labels))
         else:
-            targets = [self._code(label, row) for row, label in enumerate(labels, first + 1)]
+            targets = [codes.code(label, row) for row, label in enumerate(labels, first - before)]
         return [Row(*row) for row in zip(range(first, self.count), sequences, targets, strict=True)]
-
-    def _code(self, label: Any, row: int) -> int:
-        if label is None or label == "":
-            raise ValueError(f"row {row} has no label: leave such rows out")
-        code = self._codes.setdefault(label, len(self._codes))
-        if code >= _MOST_LABELS:
-            raise ValueError(f"there are more than {_MOST_LABELS:,} labels up to row {row}: is this their column?")
-        return code
 
     def _train(self, rows: list[Row]) -> None:
         self.sample.take(rows)
@@ -287,37 +319,37 @@ class _Gathered:
             prepared: Makes a corpus of rows as they were written.
 
         Raises:
-            ValueError: There are fewer than two classes.
+            ValueError: There are fewer than two classes, or others to judge by have a label that is none of them.
         """
         targets = self._targets or self._classes()
-        if self.plan.task == "regression":
-            finished: Callable[[Array], Array] = np.asarray
-            counts = None
-        else:
-            indices = targets.numbers(list(self._codes), "the labels", len(self._codes))
+        finished: Callable[[Array], Array] = np.asarray
+        judged, counts = finished, None
+        if self.plan.task != "regression":
+            indices = self._codes.indices(targets, self.plan, "the training part")
             finished = indices.__getitem__
-            counts = np.zeros(len(indices), np.int64)
-            counts[indices[: len(self._counts)]] = self._counts
+            judged = self._judged.indices(targets, self.plan, "the validation part").__getitem__
+            counts = np.bincount(indices[: len(self._counts)], self._counts, len(targets.labels)).astype(np.int64)
 
-        def labelled(share: Share) -> Labelled:
-            return Labelled(corpus(share.sequences), finished(np.array(share.targets)))
+        def labelled(share: Share, numbers: Callable[[Array], Array]) -> Labelled:
+            return Labelled(corpus(share.sequences), numbers(np.array(share.targets)))
 
         def load(loaded: Loaded) -> Labelled:
             return Labelled(prepared(loaded.rows), finished(loaded.targets))
 
-        sample = labelled(self.sample)
+        sample = labelled(self.sample, finished)
         return vars(targets) | {
             "train": sample,
-            "validation": labelled(self.held) if self.held.rows else sample,
+            "validation": labelled(self.held, judged) if self.held.rows else sample,
             "spool": Spool(self._writer.finish(), load, self.plan.pool, counts),
             "rows": np.zeros(0, np.int64),
         }
 
     def _classes(self) -> Targets:
-        if len(self._codes) < 2:
-            found = ", ".join(map(str, self._codes))
-            raise ValueError(f"found {len(self._codes)} label(s) ({found}) in {self.count:,} rows, expected at least 2")
-        return targets_of(self._codes)
+        names = list(dict.fromkeys(self.plan.names(list(self._codes.labels))))
+        if len(names) < 2:
+            found = ", ".join(map(str, names))
+            raise ValueError(f"found {len(names)} label(s) ({found}) in {self.count:,} rows, expected at least 2")
+        return targets_of(names)
 
 
 class _Lookup(NamedTuple):
@@ -360,12 +392,13 @@ class _Numbers:
         self.missing: set[int] = set()
         self._width: int | None = None
 
-    def checked(self, parts: Iterable[Part]) -> Iterator[Part]:
+    def checked(self, parts: Iterable[Part], *, judging: bool = False) -> Iterator[Part]:
         """Passes on parts whose sequences [T, K] have all the same number of features.
 
         Raises:
             TypeError: They are no real numbers.
-            ValueError: One has another number of features, or an infinite number.
+            ValueError: One has another number of features, or an infinite number; or they are read behind all others,
+                to judge by them, and miss a feature that those never miss.
         """
         for sequences, labels in parts:
             arrays, self._width = as_sequences(sequences, self._width)
@@ -373,7 +406,13 @@ class _Numbers:
                 if not np.isfinite(array).all():
                     if np.isinf(array).any():
                         raise ValueError(f"sequences[{b}] has an infinite number, expected numbers")
-                    self.missing |= set(np.flatnonzero(np.isnan(array).any(axis=0)).tolist())
+                    missing = set(np.flatnonzero(np.isnan(array).any(axis=0)).tolist())
+                    if judging and missing - self.missing:
+                        raise ValueError(
+                            f"the validation part has NaN in feature {min(missing - self.missing)}, which was never "
+                            f"missing in training: the model has not learned what a gap in it means"
+                        )
+                    self.missing |= missing
             yield arrays, labels
 
 
