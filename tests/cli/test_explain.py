@@ -16,6 +16,7 @@ from tidegate.cli.explained import Explained
 from tidegate.inspection.attribution import METHODS
 from tidegate.inspection.explain import explain
 from tidegate.models.config import TextConfig
+from tidegate.models.quantiles import quantile_labels
 from tidegate.text.tokenizer import Tokenizer
 
 Shell = Callable[..., tuple[int, str, str]]
@@ -323,3 +324,25 @@ def test_gates_are_ranked_by_what_they_hold_back(cell: str, random_model: Callab
         assert ranked[0] == (f"{explanation.words[t]} ({t + 1})", float(shares.max()))
         assert [share for _, share in ranked] == sorted((share for _, share in ranked), reverse=True)
         assert dict(explained.facts)[f"{gate} gate"].startswith("most of the ")
+
+
+@pytest.mark.parametrize("task", ["regression", "quantiles"])
+def test_numbers_of_a_text_have_no_probabilities(
+    task: str, shell: Shell, folder: Path, random_model: Callable[..., tidegate.TextModel]
+) -> None:
+    """Of a regression of texts the number after each word is shown, which ends at the prediction; there is no page."""
+    labels = ("stars",) if task == "regression" else quantile_labels(["stars"], [0.1, 0.5, 0.9])
+    model = random_model(task=task, labels=labels)
+    model.save(folder / "numbers.safetensors")
+    predicted = model.predict(["a bad film"]).ravel()
+    found = json.loads(shell("explain numbers.safetensors 'a bad film' --json")[1])
+    assert found["logits"] == pytest.approx(predicted)
+    assert found["after"][-1] == pytest.approx(predicted)
+    assert found["probability_after"] is None
+    _, out, _ = shell("explain numbers.safetensors 'a bad film'")
+    assert f"number '{labels[0]}' after each word" in out
+    assert "probab" not in out
+    assert "odds" not in out
+    assert "--png draws them" in shell("explain numbers.safetensors 'a bad film' --html numbers.html")[2]
+    pytest.importorskip("matplotlib")
+    assert shell("explain numbers.safetensors 'a bad film' --png numbers.png")[0] == 0

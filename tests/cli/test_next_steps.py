@@ -106,7 +106,11 @@ def test_several_steps_at_once(shell: Shell, waves: Path) -> None:
         ("predict model.safetensors test.csv --steps 2", "--steps is about next steps"),
         ("evaluate waves.safetensors waves.csv --by who", "--by scores rows apart"),
         ("evaluate waves.safetensors waves.csv --threshold 0.5", "the model predicts numbers"),
-        ("explain rolls.safetensors --file rolls.jsonl --row 1", "the model predicts several labels"),
+        (
+            "explain rolls.safetensors --file rolls.jsonl --row 1",
+            "this is a network for next-binary, expected",
+        ),
+        ("explain waves.safetensors --file waves.csv --row 1", "this is a network for next, expected one whose"),
     ],
 )
 def test_what_cannot_be_meant_is_refused(shell: Shell, waves: Path, command: str, message: str) -> None:

@@ -94,6 +94,7 @@ WRONG = {
         "has 8,000 samples a second, expected 16,000",
     ),
     "another front-end": ("wavs --frontend mfcc", "the front-end is 'mfcc', expected 'logmel'"),
+    "next steps": ("absent.parquet --task next --frontend logmel", "so there is no --frontend"),
     "words": ("wavs --frontend logmel --vocab-size 99", "--vocab-size is about texts"),
     "a key": ("samples.parquet --frontend logmel --key label", "leave --key and --time out"),
 }

@@ -221,6 +221,11 @@ WRONG: dict[str, tuple[Any, type[Exception], str]] = {
         ValueError,
         r"found one class, \['a'\], expected at least two classes",
     ),
+    "no label at all": (
+        lambda: SequenceClassifier().fit([np.ones((3, 1))] * 4, np.zeros((4, 2), int)),
+        ValueError,
+        "found no label in y: all its numbers are 0",
+    ),
     "classes with a fraction": (
         lambda: SequenceClassifier().fit([np.ones((3, 1))] * 4, [0.5, 1.5, 2.5, 3.5]),
         ValueError,

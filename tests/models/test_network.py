@@ -8,11 +8,12 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from tidegate.inspection.attribution import occlusion
+from tidegate.inspection.attribution import METHODS, Method, occlusion
 from tidegate.inspection.network import Inspectable
 from tidegate.models.config import NetworkConfig, TextConfig
 from tidegate.models.loading import load
 from tidegate.models.network import Network
+from tidegate.models.quantiles import quantile_labels
 from tidegate.models.text_model import TextModel
 from tidegate.ops import checks
 from tidegate.sequences import padding
@@ -99,8 +100,31 @@ def test_the_numbers_of_a_regression_are_explained() -> None:
     explained = network.explain(SEQUENCES[0])
     total = explained.bias + explained.initial + explained.contributions.sum(axis=0)
     np.testing.assert_allclose(total, network.predict(SEQUENCES[:1])[0], rtol=1e-5, atol=1e-6)
-    with pytest.raises(ValueError, match="this is a network for encoding, expected one for classification"):
+    with pytest.raises(ValueError, match="this is a network for encoding, expected one whose answers are explained"):
         make_network(task="encoding", labels=()).explain(SEQUENCES[0])
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_quantiles_that_cross_are_accounted_for_as_predicted(method: Method) -> None:
+    """What is credited to each level adds up to what `predict` returns for it, where outputs cross too."""
+    network = make_network(task="quantiles", labels=quantile_labels(["x", "y"], [0.1, 0.5, 0.9]))
+    crossed = network.scores(SEQUENCES).reshape(-1, 2, 3)
+    assert (np.diff(crossed, axis=2) < 0).any()
+    for sequence, predicted in zip(SEQUENCES, network.predict(SEQUENCES), strict=True):
+        if not len(sequence):
+            continue
+        view: Any = METHODS[method](network, sequence)
+        np.testing.assert_allclose(view.logits, predicted, rtol=1e-5, atol=1e-6)
+        if method == "ledger":
+            total = view.bias + view.initial + view.contributions.sum(axis=0)
+            np.testing.assert_allclose(total, predicted, rtol=1e-5, atol=1e-6)
+            np.testing.assert_allclose(view.after[-1], predicted, rtol=1e-5, atol=1e-6)
+        elif method == "integrated-gradients":
+            total = view.baseline + view.by_input.sum(axis=(0, 1))
+            np.testing.assert_allclose(total, predicted, rtol=1e-3, atol=1e-3)
+        assert view.towards(1).tolist() == view.contributions[:, 1].tolist()
+        with pytest.raises(ValueError, match="numbers, which have no probabilities"):
+            view.probabilities  # noqa: B018 - that it raises
 
 
 def test_a_network_without_a_head_encodes() -> None:

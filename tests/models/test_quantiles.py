@@ -1,5 +1,7 @@
 """Quantiles: names, order and scores."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -28,6 +30,20 @@ def test_other_labels_are_refused(labels: tuple[str, ...]) -> None:
 def test_levels_ascend_between_0_and_1(levels: tuple[float, ...]) -> None:
     """Others are an error that lists them."""
     with pytest.raises(ValueError, match="expected ascending numbers between 0 and 1"):
+        check_levels(levels)
+
+
+def test_levels_keep_all_their_digits() -> None:
+    """Levels that differ late are two labels, and are read as given; those of few digits are short."""
+    levels = (1e-05, 0.1, 0.1000001, 0.12345649, 0.9999999)
+    assert read_labels(quantile_labels(["y"], levels)) == (("y",), levels)
+    assert quantile_labels(["y"], (1e-05, 0.0001, 0.25)) == ("y 1e-05", "y 0.0001", "y 0.25")
+
+
+@pytest.mark.parametrize("levels", ["0.1,0.5", 0.5, None, ["0.1"], [None]])
+def test_levels_are_a_list_of_numbers(levels: Any) -> None:
+    """A text or a number alone is refused by what is expected."""
+    with pytest.raises(TypeError, match=r"expected (a list of )?numbers between 0 and 1: \[0.1"):
         check_levels(levels)
 
 

@@ -126,6 +126,12 @@ def test_a_model_of_sound_is_looked_into() -> None:
     assert model.explain(clip[:, None]).logits == pytest.approx(model.scores([clip])[0], abs=1e-5)
     assert model.embed(np.stack([clip, clip])).x.shape == (5, 2, 4)
     assert model.units([clip, clip]).steps == 10
+    for one in (clip, clip[:, None]):
+        for method in (model.predict, model.scores, model.encode):
+            assert method(one).tolist() == method([clip]).tolist()
+    for reader in (model.predict, model.embed):
+        with pytest.raises(ValueError, match=r"sequences\[0\] has shape \(\), expected samples of one channel"):
+            reader(clip.tolist())
     with pytest.raises(ValueError, match=r"sequences\[1\] has nan at sample 0, expected floats whose full scale is 1"):
         model.predict([clip, [np.nan]])
     with pytest.raises(ValueError, match="the model reads no sound: it has no front-end"):

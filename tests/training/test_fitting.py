@@ -119,7 +119,15 @@ WRONG: dict[str, tuple[dict[str, Any], type[Exception], str]] = {
     "a size of words": (
         {"data": np.ones((32, 2, 1)), "embedding_size": 2},
         TypeError,
-        "fit has no setting 'embedding_size' for sequences",
+        "fit has no setting 'embedding_size' for sequences: it is one of texts",
+    ),
+    "sound of texts": ({"frontend": "logmel"}, TypeError, "'frontend' for texts: it is one of sound"),
+    "memory of a list": ({"memory": "1 GB"}, TypeError, "'memory' for texts: it is one of frames"),
+    "gaps of texts": ({"layout": "steps_first"}, TypeError, "'layout' for texts: it is one of sequences of numbers"),
+    "quantiles as a text": (
+        {"labels": [0.5, 1.5] * 16, "task": "regression", "quantiles": "0.1,0.5"},
+        TypeError,
+        "quantiles is '0.1,0.5', expected a list of numbers between 0 and 1",
     ),
     "parts that are no names": ({"parts": 5}, TypeError, "parts is 5, expected names such as"),
     "no parts": ({"parts": []}, TypeError, r"parts is \[\], expected names such as"),
@@ -293,7 +301,7 @@ def test_sequences_have_any_number_of_labels() -> None:
     assert np.mean([found == expected for found, expected in zip(model.predict(x), sets, strict=True)]) > 0.95
     assert model.predict_proba(x).shape == (96, 2)
     assert set(model.metrics) >= {"micro_f1", "macro_f1", "subset_accuracy"}
-    with pytest.raises(ValueError, match="this is a network for multi-label, expected one for classification"):
+    with pytest.raises(ValueError, match="this is a network for multi-label, expected one whose answers are explained"):
         model.explain(x[0])
 
 

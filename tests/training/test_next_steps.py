@@ -88,6 +88,8 @@ def test_forecasts_of_a_model_go_on_from_its_predictions() -> None:
         np.testing.assert_allclose(values[4], model.predict([x[:5]])[0], rtol=1e-5)
     with pytest.raises(ValueError, match="steps is 0"):
         model.forecast(data, steps=0)
+    with pytest.raises(ValueError, match=r"steps is 2\.5, expected an integer of 1 or more"):
+        model.forecast(data, 2.5)  # type: ignore[arg-type]
 
 
 def test_a_model_judges_as_training_did() -> None:
@@ -95,7 +97,7 @@ def test_a_model_judges_as_training_did() -> None:
     rng = np.random.default_rng(0)
     rolls = [(rng.random((9, 3)) < 0.3).astype(float) for _ in range(20)]
     for data, score, measure in ((walks(), score_steps, "rmse"), (rolls, score_binary_steps, "nll")):
-        model = foreseer(data, validation=data[:5])
+        model = foreseer(data, validation=(data[:5], None))  # the same as the data alone
         found = np.concatenate([values[:-1] for values in model.predict_steps(data[:5])])
         report = score(np.concatenate([x[1:] for x in data[:5]]), found, model.labels)
         assert getattr(report, measure) == pytest.approx(model.metrics[measure], rel=1e-4)

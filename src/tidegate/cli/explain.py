@@ -14,11 +14,10 @@ from tidegate.cli.explain_html import write_page
 from tidegate.cli.explain_numbers import ExplainedSeries, draw_series, explain_series, find_sequence, show_features
 from tidegate.cli.explain_png import draw
 from tidegate.cli.explain_terminal import print_lines, show
-from tidegate.cli.explained import Explained
+from tidegate.cli.explained import Explained, shown_label
 from tidegate.cli.groups import grouped
 from tidegate.cli.inputs import Columns, load_model
 from tidegate.cli.options import READ_OPTIONS, Kind, ModelArgument, OverwriteOption, ThreadsOption
-from tidegate.cli.words import shown_class
 from tidegate.data import tables
 from tidegate.data.tables import kinds
 from tidegate.data.tables.values import json_text
@@ -100,11 +99,10 @@ def _loaded(path: Path) -> tidegate.TextModel | tidegate.SequenceModel:
     """Reads a model that can be explained.
 
     Raises:
-        ValueError: It predicts several labels a row, or as in `load_model`.
+        ValueError: Its answers cannot be explained, or as in `load_model`.
     """
     model = load_model(path)
-    if model.config.aim.has_probabilities and not model.config.aim.exclusive:
-        raise ValueError("explain accounts for one class against the others, but the model predicts several labels")
+    model.config.aim.need_explained()
     return model
 
 
@@ -145,7 +143,7 @@ def _explain(model: tidegate.TextModel, text: str, method: Method, label: str | 
         if read > len(explanation.words):
             note(f"the text has {plural(read, 'word')}, of which the model reads the first {len(explanation.words):,}")
     attribution: Attribution = explanation if method == "ledger" else METHODS[method](model, text)
-    chosen = shown_class(explanation.probabilities) if label is None else labels.index(label)
+    chosen = shown_label(explanation) if label is None else labels.index(label)
     (ids,) = model.tokenizer.encode_batch([text], model.config.max_length)
     unknown = (word for word, i in zip(explanation.words, ids, strict=True) if i == UNKNOWN)
     return Explained(explanation, attribution, method, chosen, tuple(dict.fromkeys(unknown)))
@@ -155,8 +153,6 @@ def _record(explained: Explained) -> dict[str, Any]:
     """The figures of the ledger, or those of another method."""
     explanation, attribution = explained.explanation, explained.attribution
     more = explained.record()
-    if not explained.has_probabilities:
-        more["probability_after"] = None
     if attribution is explanation:
         return explanation.as_dict() | more
     record = (

@@ -8,11 +8,11 @@ import numpy as np
 import numpy.typing as npt
 
 from tidegate.cli.console import say, show_table
-from tidegate.cli.explained import Explained
+from tidegate.cli.explained import Explained, shown_label
 from tidegate.cli.inputs import Columns, read_parts
 from tidegate.cli.options import Kind
 from tidegate.cli.picture import new_figure, plain_texts
-from tidegate.cli.words import rgb, shown_class
+from tidegate.cli.words import rgb
 from tidegate.inspection.attribution import METHODS, Method, integrated_gradients
 from tidegate.inspection.explain import Attribution
 from tidegate.inspection.explain import explain as account
@@ -38,7 +38,6 @@ class ExplainedSeries(Explained):
         by_feature: What each number counts, float64 [T, K], by integrated gradients: their sum is how far the quantity
             is from that of a sequence in which each feature has its median throughout.
         error: By how much that sum is off.
-        numbers_after: The numbers of a regression after each step, float64 [T, C]; None for classes.
         seconds: The middle of each frame of sound, float64 [T]; None for other sequences.
     """
 
@@ -46,34 +45,8 @@ class ExplainedSeries(Explained):
     values: Array = field(default_factory=lambda: np.empty((0, 0)))
     by_feature: Array = field(default_factory=lambda: np.empty((0, 0)))
     error: float = 0.0
-    numbers_after: Array | None = None
     seconds: Array | None = None
     noun: str = "step"
-
-    @property
-    def has_probabilities(self) -> bool:
-        """Whether classes are predicted."""
-        return self.numbers_after is None
-
-    @property
-    def quantity(self) -> str:
-        """What contributions add up to."""
-        return super().quantity if self.numbers_after is None else f"number {self.name!r}"
-
-    @property
-    def after(self) -> str:
-        """What the curve shows."""
-        return super().after if self.numbers_after is None else f"number {self.name!r}"
-
-    @property
-    def prediction(self) -> tuple[str, float]:
-        """The most probable class and its probability, or the number."""
-        return super().prediction if self.numbers_after is None else (self.name, float(self.curve[-1]))
-
-    @property
-    def curve(self) -> Array:
-        """Probability of the class, or the number, after each step, [T]."""
-        return super().curve if self.numbers_after is None else self.numbers_after[:, self.label]
 
     @cached_property
     def features(self) -> list[tuple[str, float, int]]:
@@ -82,29 +55,12 @@ class ExplainedSeries(Explained):
         order = np.argsort(-np.abs(self.by_feature).sum(axis=0), kind="stable")
         return [(self.names[k], float(sums[k]), int(np.abs(self.by_feature[:, k]).argmax())) for k in order]
 
-    def towards(self, logits: Array) -> Array:
-        """Computes what contributions [..., C] add to the quantity, [...]."""
-        if self.numbers_after is None:
-            return super().towards(logits)
-        number: Array = logits[..., self.label]
-        return number
-
-    def shown(self, number: float) -> str:
-        """Writes what something counts; numbers of a regression may be of any size."""
-        return super().shown(number) if self.numbers_after is None else f"{number:+.4g}".replace("-", "−")
-
-    def shown_after(self, value: float) -> str:
-        """Writes a value of the curve."""
-        return super().shown_after(value) if self.numbers_after is None else f"{value:.4g}"
-
     def record(self) -> dict[str, Any]:
-        """The figures of the features, ready for JSON, and the numbers of a regression after each step."""
+        """The figures of the features, ready for JSON."""
         record = {"features": list(self.names), "values": self.values.tolist(), "by_feature": self.by_feature.tolist()}
-        if self.numbers_after is not None:
-            record["after"] = self.numbers_after.tolist()
         if self.seconds is not None:
             record["seconds"] = self.seconds.tolist()
-        return record
+        return super().record() | record
 
 
 def explain_series(
@@ -130,21 +86,14 @@ def explain_series(
         raise ValueError("the sequence has no step, expected one or more")
     gradients = integrated_gradients(model, reading.embedded)
     attribution: Attribution = explanation if method == "ledger" else METHODS[method](model, reading.embedded)
-    regression = not config.aim.has_probabilities
-    chosen = 0 if regression else shown_class(explanation.probabilities)
-    after = None
-    if regression:
-        x, lengths, *_ = reading.embedded
-        after = model.head(model.summaries_so_far(x, model.outputs(x, lengths)[0])).astype(np.float64)
     explained = ExplainedSeries(
         explanation,
         attribution,
         method,
-        chosen if label is None else labels.index(label),
+        shown_label(explanation) if label is None else labels.index(label),
         names=config.feature_names,
         values=np.asarray(_steps(model, sequence), np.float64),
         error=gradients.error,
-        numbers_after=after,
         seconds=model.front_end.seconds(np.arange(len(explanation.words))) if model.front_end else None,
     )
     inputs: Any = gradients.by_input
@@ -222,7 +171,7 @@ def draw_series(explained: ExplainedSeries, file: BinaryIO) -> None:
     panels[0].set_title(f"{label}: {explained.shown_after(value)}", loc="left", weight="bold")
     places = np.arange(1, len(explained.values) + 1)
     after.plot(places, explained.curve, color="0.2", drawstyle="steps-mid")
-    after.set_ylabel(f"{'number' if explained.numbers_after is not None else 'P'}\nafter it")
+    after.set_ylabel(f"{'P' if explained.has_probabilities else 'number'}\nafter it")
     steps.bar(places, explained.contributions, width=0.86, color=[_colour(s) for s in explained.strengths])
     steps.axhline(0, color="0.5", linewidth=0.8)
     steps.set(ylabel="step\ncounts", xlabel="step" if explained.seconds is None else "seconds")

@@ -23,7 +23,7 @@ _MOST_TICKS = 32  # words that still stand side by side under a panel
 
 @plain_texts()
 def draw(explained: Explained, file: BinaryIO) -> None:
-    """Draws the words, the probability after each, what each counts, and what is in memory of it.
+    """Draws the words, the probability or number after each, what each counts, and what is in memory of it.
 
     Args:
         explained: What to show.
@@ -40,16 +40,19 @@ def draw(explained: Explained, file: BinaryIO) -> None:
     from matplotlib.ticker import PercentFormatter  # noqa: PLC0415 - likewise
 
     words, after, *bars = figure.subplots(len(heights), height_ratios=heights)
-    label, probability = explained.prediction
-    words.set_title(f"{label}, with a probability of {probability:.3f}", loc="left", weight="bold")
+    label, value = explained.prediction
+    said = ", with a probability of" if explained.has_probabilities else ":"
+    words.set_title(f"{label}{said} {explained.shown_after(value)}", loc="left", weight="bold")
     handles = [Patch(facecolor=_tint(strength)) for strength in (-1, 1)]
     names = [f"{word} {explained.name}" for word in ("against", "for")]
     words.legend(handles, names, ncols=2, loc="lower right", bbox_to_anchor=(1, 1), frameon=False, fontsize=9)
     _draw_words(words, explained, lines)
     steps = np.arange(len(explained.words))
     after.plot(steps, explained.curve, color="0.2", drawstyle="steps-mid")
-    after.axhline(0.5, color="0.8", linewidth=0.8, zorder=0)
-    after.set(ylim=(-0.02, 1.02), yticks=(0, 0.5, 1), ylabel=f"P({explained.name})\nafter it")
+    after.set_ylabel(f"{explained.name}\nafter it")
+    if explained.has_probabilities:
+        after.axhline(0.5, color="0.8", linewidth=0.8, zorder=0)
+        after.set(ylim=(-0.02, 1.02), yticks=(0, 0.5, 1), ylabel=f"P({explained.name})\nafter it")
     drawn = [(explained.contributions, "counts"), (explained.shares, "in memory")]
     for axes, (values, ylabel) in zip(bars, drawn, strict=False):
         axes.bar(steps, values, width=0.86, color=[_tint(s, 0.25) for s in explained.strengths])

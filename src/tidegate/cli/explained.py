@@ -9,8 +9,9 @@ import numpy as np
 import numpy.typing as npt
 
 from tidegate.characters import visible
+from tidegate.cli.words import shown_class
 from tidegate.inspection.attribution import IntegratedGradients
-from tidegate.inspection.explain import Attribution, Explanation, margin
+from tidegate.inspection.explain import Attribution, Explanation
 
 Array = npt.NDArray[np.float64]
 
@@ -34,7 +35,7 @@ class Explained:
         explanation: The ledger.
         attribution: What each word counts by the method: the explanation itself if that is the ledger.
         method: "ledger", "integrated-gradients" or "occlusion".
-        label: Index of the class whose probability is shown.
+        label: Index of the class whose probability is shown, or of the number.
         unknown: The words that the model does not know.
         noun: What a step is called.
     """
@@ -53,30 +54,34 @@ class Explained:
 
     @property
     def name(self) -> str:
-        """The name of the class."""
+        """The name of the class or number."""
         return self.explanation.labels[self.label]
 
     @property
     def quantity(self) -> str:
         """What contributions add up to."""
+        if not self.has_probabilities:
+            return f"number {self.name!r}"
         several = len(self.explanation.labels) > 2
         return f"margin of {self.name!r} over the other classes" if several else f"log-odds of {self.name!r}"
 
     @property
     def after(self) -> str:
         """What the curve shows."""
-        return f"probability of {self.name!r}"
+        return f"{'probability of' if self.has_probabilities else 'number'} {self.name!r}"
 
     @property
     def prediction(self) -> tuple[str, float]:
-        """The most probable class and its probability."""
+        """The most probable class and its probability, or the number."""
+        if not self.has_probabilities:
+            return visible(self.name), float(self.explanation.logits[self.label])
         best = int(self.explanation.logits.argmax())
         return visible(self.explanation.labels[best]), float(self.explanation.probabilities[best])
 
     @property
     def curve(self) -> Array:
-        """Probability of the class after each word, [T]."""
-        return self.explanation.probability_after[:, self.label]
+        """Probability of the class, or the number, after each word, [T]."""
+        return self.explanation.after[:, self.label]
 
     @cached_property
     def contributions(self) -> Array:
@@ -115,11 +120,11 @@ class Explained:
     @property
     def has_probabilities(self) -> bool:
         """Whether classes are predicted."""
-        return True
+        return not self.explanation.are_numbers
 
     def record(self) -> dict[str, Any]:
         """What JSON holds besides the explanation."""
-        return {}
+        return {} if self.has_probabilities else {"probability_after": None}
 
     @property
     def facts(self) -> list[tuple[str, str]]:
@@ -128,7 +133,7 @@ class Explained:
         total = f"together {self._margin(explanation.logits)}, the {self.quantity}"
         words = self.shown(self.towards(explanation.contributions).sum())
         if explanation.ngrams is not None:
-            words += f" (n-grams {self.shown(margin(explanation.ngrams, self.label).sum())} of it)"
+            words += f" (n-grams {self.shown(self.towards(explanation.ngrams).sum())} of it)"
         check = f"checked against the model, off by {explanation.error:.0e} at most"
         facts = [
             *self._gates(),
@@ -150,15 +155,15 @@ class Explained:
 
     def towards(self, logits: Array) -> Array:
         """Computes what contributions [..., C] add to the quantity, [...]."""
-        return margin(logits, self.label)
+        return self.explanation.quantity(logits, self.label)
 
     def shown(self, number: float) -> str:
-        """Writes what something counts."""
-        return signed(number)
+        """Writes what something counts; numbers of a regression may be of any size."""
+        return signed(number) if self.has_probabilities else f"{number:+.4g}".replace("-", "−")
 
     def shown_after(self, value: float) -> str:
         """Writes a value of the curve."""
-        return f"{value:.3f}"
+        return f"{value:.3f}" if self.has_probabilities else f"{value:.4g}"
 
     def _gates(self) -> Iterator[tuple[str, str]]:
         """Says for each gate at which words it held most back; a gate that is the same everywhere says nothing."""
@@ -179,6 +184,11 @@ class Explained:
         shares /= len(last)
         best = np.argsort(-shares, kind="stable")[:3]
         return [(f"{self.words[t]} ({t + 1})", float(shares[t])) for t in best if shares[t] > 0]
+
+
+def shown_label(explanation: Explanation) -> int:
+    """Chooses what is shown where nothing is asked for: the class of `shown_class`, or the first number."""
+    return 0 if explanation.are_numbers else shown_class(explanation.probabilities)
 
 
 def _named(title: str, strongest: list[tuple[str, float]]) -> str:

@@ -84,6 +84,8 @@ def train(
     asked = Asked(**{role: name for role, name in columns.items() if name}, sound=sound)
     what = file, kind, asked, wanted, validation, cell_text(cell, choices)
     request = Request(*what, sizes, settings, run, target, frontend)
+    if frontend and wanted.foresees:
+        raise ValueError("--task next predicts numbers as they are given, so there is no --frontend")
     if asked.says_numbers or (text is None and holds_series(file, kind)):
         refuse_words({"text": text, **vars(words), **sizes, **settings}, request)
         train_numbers(request, began)

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from itertools import combinations
-from typing import Any, Literal, NamedTuple
+from typing import Any, ClassVar, Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -40,6 +40,8 @@ class IntegratedGradients(Attribution):
     baseline: Array
     error: float
     by_input: Array | None = None
+
+    _by_label: ClassVar[tuple[str, ...]] = ("logits", "contributions", "baseline", "by_input")
 
 
 def integrated_gradients(model: Inspectable, source: Source, *, steps: int = STEPS) -> IntegratedGradients:
@@ -80,7 +82,7 @@ def integrated_gradients(model: Inspectable, source: Source, *, steps: int = STE
     ngrams = credits_beside(model, embedded)
     if ngrams is not None:
         logits, contributions = logits + beside(model, embedded)[0], contributions + ngrams
-    return IntegratedGradients(
+    gradients = IntegratedGradients(
         words=words_of(embedded),
         labels=model.labels,
         logits=logits,
@@ -89,6 +91,7 @@ def integrated_gradients(model: Inspectable, source: Source, *, steps: int = STE
         error=float(np.abs(baseline + contributions.sum(axis=0) - logits).max()),
         by_input=None if of_text else parts,
     )
+    return gradients.as_answered(model)
 
 
 def occlusion(model: Inspectable, source: Source) -> Attribution:
@@ -110,12 +113,13 @@ def occlusion(model: Inspectable, source: Source) -> Attribution:
     steps = np.arange(len(embedded.x))
     without = [np.delete(steps, t) for t in steps]
     logits, *others = _logits(model, embedded, [steps, *without])
-    return Attribution(
+    left_out = Attribution(
         words=words_of(embedded),
         labels=model.labels,
         logits=logits,
         contributions=logits - np.reshape(others, (len(steps), len(logits))),
     )
+    return left_out.as_answered(model)
 
 
 Method = Literal["ledger", "integrated-gradients", "occlusion"]

@@ -1,7 +1,7 @@
 """What a model's answer is made of: each word's contribution, exactly."""
 
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -33,25 +33,48 @@ class Attribution:
 
     Attributes:
         words: T words; "1", "2", … where the model was given vectors.
-        labels: The C classes.
-        logits: float64 [C].
+        labels: The C classes, or the names of the numbers of a regression.
+        logits: float64 [C]; of a regression the numbers, as `predict` returns them.
         contributions: What each word adds to each logit, float64 [T, C].
+        are_numbers: Whether `logits` are the numbers of a regression, which have no probabilities.
     """
 
     words: tuple[str, ...]
     labels: tuple[str, ...]
     logits: Array
     contributions: Array
+    are_numbers: bool = False
+
+    _by_label: ClassVar[tuple[str, ...]] = ("logits", "contributions")
 
     @property
     def probabilities(self) -> Array:
-        """Probability of each class, float64 [C]."""
+        """Probability of each class, float64 [C].
+
+        Raises:
+            ValueError: The network is a regression.
+        """
+        if self.are_numbers:
+            raise ValueError("the network predicts numbers, which have no probabilities: they are the `logits` of this")
         probabilities: Array = softmax(self.logits[None])[0]
         return probabilities
 
     def towards(self, label: int) -> Array:
-        """Computes what each word adds to the `margin` of a class, float64 [T]."""
-        return margin(self.contributions, label)
+        """Computes what each word adds to the `margin` of a class, or to a number, float64 [T]."""
+        return self.quantity(self.contributions, label)
+
+    def quantity(self, logits: Array, label: int) -> Array:
+        """Computes the `margin` of a class, or the number, of logits or what adds up to them, [..., C] to [...]."""
+        return logits[..., label] if self.are_numbers else margin(logits, label)
+
+    def as_answered(self, model: Inspectable) -> Self:
+        """Gives each label the output that the model answers for it: of quantiles that cross, another one's."""
+        order = model.order_of(self.logits)
+        found = {name: getattr(self, name) for name in self._by_label}
+        ordered: dict[str, Any] = {
+            name: array.take(order, axis=-1) for name, array in found.items() if array is not None
+        }
+        return replace(self, are_numbers=not model.has_probabilities, **ordered)
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -64,7 +87,8 @@ class Explanation(Attribution):
     Attributes:
         bias: Of the head, float64 [C].
         initial: What is left of the initial state, float64 [C]: 0, as a model starts from 0.
-        probability_after: Probabilities after each word, as if the text ended there, float64 [T, C].
+        after: Probabilities, or the numbers of a regression, after each word, as if the text ended there,
+            float64 [T, C].
         ngrams: What of the contributions is that of n-grams, float64 [T, C]; None where the model has none.
         kept: Share of each word's deposit that is in the summary vector: |balance| over |deposit|, each summed over
             the features, float64 [T]. For an LSTM both the forget gates of later steps and the output gate of the last
@@ -79,7 +103,7 @@ class Explanation(Attribution):
 
     bias: Array
     initial: Array
-    probability_after: Array
+    after: Array
     ngrams: Array | None
     kept: Array
     deposits: Array
@@ -88,9 +112,23 @@ class Explanation(Attribution):
     traces: tuple[Trace, ...]
     remark: str
 
+    _by_label: ClassVar[tuple[str, ...]] = ("logits", "contributions", "bias", "initial", "ngrams")
+
+    @property
+    def probability_after(self) -> Array:
+        """Probabilities after each word, as if the text ended there, float64 [T, C].
+
+        Raises:
+            ValueError: The network is a regression.
+        """
+        if self.are_numbers:
+            raise ValueError("the network predicts numbers, which have no probabilities: `after` has the numbers")
+        return self.after
+
     def as_dict(self) -> dict[str, Any]:
-        """The figures as lists and plain numbers, ready for JSON."""
-        arrays = ("logits", "bias", "initial", "contributions", "probability_after", "kept")
+        """The figures as lists and plain numbers, ready for JSON; of a regression with `after`, as they are numbers."""
+        after = "after" if self.are_numbers else "probability_after"
+        arrays = ("logits", "bias", "initial", "contributions", after, "kept")
         names = {"words": list(self.words), "labels": list(self.labels)}
         ngrams = {} if self.ngrams is None else {"ngrams": self.ngrams.tolist()}
         return names | {name: getattr(self, name).tolist() for name in arrays} | ngrams
@@ -132,16 +170,16 @@ def explain(model: Inspectable, source: Source) -> Explanation:
     ngrams = credits_beside(model, reading.embedded)
     contributions = contributions if ngrams is None else contributions + ngrams
     so_far = model.head(model.summaries_so_far(reading.embedded.x, outputs))
-    after = softmax(so_far + beside_so_far(model, reading.embedded).astype(np.float32))
+    after = model.values_of(so_far + beside_so_far(model, reading.embedded).astype(np.float32))
     paid, left = (np.abs(amounts).sum(axis=1) for amounts in (ledger.deposits, ledger.balance))
-    return Explanation(
+    explanation = Explanation(
         words=reading.words,
         labels=model.labels,
         logits=logits,
         contributions=contributions,
         bias=bias,
         initial=initial,
-        probability_after=after.astype(np.float64),
+        after=after.astype(np.float64),
         ngrams=ngrams,
         kept=np.divide(left, paid, out=np.zeros_like(paid), where=paid > 0),
         deposits=ledger.deposits,
@@ -150,6 +188,7 @@ def explain(model: Inspectable, source: Source) -> Explanation:
         traces=reading.traces,
         remark=_remark(model),
     )
+    return explanation.as_answered(model)
 
 
 def margin(logits: Array, label: int) -> Array:

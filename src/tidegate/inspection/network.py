@@ -65,6 +65,7 @@ class Inspectable(Protocol):
         head_bias: Of the head, float32 [C].
         rate: Growth factors of a compounding summary, [1] or [I]; None for others.
         cell_name: What the summary is called: a cell, "average" or "compound".
+        has_probabilities: Whether the C outputs are logits of classes, and not numbers.
         ngrams: What adds to the logits beside the network; None if nothing does.
     """
 
@@ -82,6 +83,8 @@ class Inspectable(Protocol):
     def rate(self) -> Array | None: ...  # noqa: D102
     @property
     def cell_name(self) -> str: ...  # noqa: D102
+    @property
+    def has_probabilities(self) -> bool: ...  # noqa: D102
     @property
     def ngrams(self) -> Part | None: ...  # noqa: D102
 
@@ -107,6 +110,14 @@ class Inspectable(Protocol):
 
     def head(self, summaries: Array) -> Array:
         """Applies the head, [B, C]."""
+        ...
+
+    def values_of(self, scores: Array) -> Array:
+        """Turns outputs of the head into probabilities or numbers, [B, C]."""
+        ...
+
+    def order_of(self, scores: npt.NDArray[Any]) -> npt.NDArray[np.intp]:
+        """Says which of the outputs of one sequence each of the C answers is, [C]."""
         ...
 
 

@@ -30,8 +30,7 @@ class Inspected(Predictor):
             ValueError: It is several, its vectors are of another size or not finite, or the network is neither
                 a classifier nor a regression.
         """
-        if not self.config.aim.explained:
-            self._need_classes()
+        self.config.aim.need_explained()
         network: Any = self
         return explain(network, source)
 

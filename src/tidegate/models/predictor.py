@@ -84,6 +84,15 @@ class Predictor(Encoder):
         """Returns what scores [B, C] mean: probabilities, or the numbers of a regression."""
         return self.config.aim.values(scores, self.labels)
 
+    def order_of(self, scores: npt.NDArray[Any]) -> npt.NDArray[np.intp]:
+        """Says which of the scores [C] of one sequence each of the C answers is, [C]: quantiles are sorted."""
+        return self.config.aim.order(scores, self.labels)
+
+    @property
+    def has_probabilities(self) -> bool:
+        """Whether the outputs of the head are logits of classes, and not numbers."""
+        return self.config.aim.has_probabilities
+
     def scores(self, sequences: Any) -> Array:
         """Computes the outputs of the head: logits, whose softmax are the probabilities, or numbers.
 

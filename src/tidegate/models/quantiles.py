@@ -4,8 +4,9 @@ A quantile of level q is the number below which a share q of the truth is expect
 name and a level, "load 0.1", "load 0.5", "load 0.9", in ascending order, number by number.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from numbers import Real
 from typing import Any, ClassVar
 
 import numpy as np
@@ -25,15 +26,21 @@ def quantile_labels(names: Sequence[str], levels: Sequence[float]) -> tuple[str,
         names: Names of the numbers.
         levels: Levels of the quantiles, as in `check_levels`.
     """
-    return tuple(f"{name} {level:g}" for name in names for level in check_levels(levels))
+    return tuple(f"{name} {level!r}" for name in names for level in check_levels(levels))
 
 
 def check_levels(levels: Sequence[float]) -> tuple[float, ...]:
     """Checks levels of quantiles.
 
     Raises:
+        TypeError: They are no numbers, or one number alone.
         ValueError: There is none, one is not between 0 and 1, or they do not ascend.
     """
+    if isinstance(levels, str) or not isinstance(levels, Iterable):
+        raise TypeError(f"quantiles is {levels!r:.60}, expected a list of numbers between 0 and 1: [0.1, 0.5, 0.9]")
+    levels = list(levels)
+    if not all(isinstance(level, Real) for level in levels):
+        raise TypeError(f"quantiles are {levels!r:.60}, expected numbers between 0 and 1: [0.1, 0.5, 0.9]")
     found = tuple(map(float, levels))
     if not found or not all(0 < level < 1 for level in found) or list(found) != sorted(set(found)):
         raise ValueError(f"quantiles are {list(levels)!r:.60}, expected ascending numbers between 0 and 1")
@@ -68,6 +75,14 @@ def ordered(outputs: Array, labels: Sequence[str]) -> Array:
     """
     names, levels = read_labels(labels)
     return np.sort(outputs.reshape(-1, len(names), len(levels)), axis=2).reshape(outputs.shape)
+
+
+def order(outputs: Array, labels: Sequence[str]) -> npt.NDArray[np.intp]:
+    """Says which output of one sequence [C] is at each place when `ordered` has sorted them, [C]."""
+    names, levels = read_labels(labels)
+    places = np.argsort(outputs.reshape(len(names), len(levels)), axis=1, kind="stable")
+    found: npt.NDArray[np.intp] = (places + len(levels) * np.arange(len(names))[:, None]).ravel()
+    return found
 
 
 @dataclass(frozen=True)

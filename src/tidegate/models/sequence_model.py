@@ -1,6 +1,6 @@
 """A trained network that reads sequences of numbers as they are measured, or sound: features before a `Network`."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -27,7 +27,8 @@ class SequenceModel(Network):
     stands for a missing value; one of a feature that was never missing in training is a ValueError.
 
     A model of sound, whose configuration has a front-end, reads clips: samples [N] as `as_sound` takes them, in a list,
-    each with its own N, or one array [B, N]. Its steps, where they are looked into, are the frames of the front-end.
+    each with its own N, or one array [B, N]; an array [N] or [N, 1] is one clip, whichever method it is given to. Its
+    steps, where they are looked into, are the frames of the front-end.
 
     Example:
         A model that averages temperatures, made by hand:
@@ -85,7 +86,7 @@ class SequenceModel(Network):
             ValueError: A sequence has another number of features, or a number that is infinite or may not be missing.
         """
         if self.front_end and isinstance(source, np.ndarray):
-            source = [source] if is_one_clip(source) else list(source)
+            source = _clips(source)
         elif isinstance(source, np.ndarray) and source.ndim == 2:
             source = [source]
         return super().embed(source)
@@ -155,11 +156,11 @@ class SequenceModel(Network):
 
         Raises:
             TypeError: The sequences are of another type.
-            ValueError: As in `predict_steps`, or there are no steps to predict.
+            ValueError: As in `predict_steps`, or steps is no integer of 1 or more.
         """
         self._need_foresight()
-        if steps < 1:
-            raise ValueError(f"steps is {steps}, expected 1 or more")
+        if isinstance(steps, bool) or not isinstance(steps, int | np.integer) or steps < 1:
+            raise ValueError(f"steps is {steps!r:.60}, expected an integer of 1 or more")
         arrays, K = as_sequences(steps_first(sequences, self.config.layout), self.config.features)
         found = np.empty((len(arrays), steps, K), np.float32)
         first = self.config.layout == "steps_first"
@@ -207,7 +208,14 @@ class SequenceModel(Network):
 
     def _vectors(self, sequences: Any) -> list[Array]:
         if self.front_end:
-            clips = [as_sound(f"sequences[{b}]", clip) for b, clip in enumerate(sequences)]
+            clips = [as_sound(f"sequences[{b}]", clip) for b, clip in enumerate(_clips(sequences))]
             return [self.features.read(f"sequences[{b}]", self.front_end.frames(clip)) for b, clip in enumerate(clips)]
         arrays, _ = as_sequences(steps_first(sequences, self.config.layout), self.config.features)
         return [self.features.read(f"sequences[{b}]", array) for b, array in enumerate(arrays)]
+
+
+def _clips(source: Any) -> list[Any]:
+    """Lists the clips of a model of sound: one array [N] or [N, 1] is one clip."""
+    if isinstance(source, str) or not isinstance(source, Iterable):
+        raise TypeError(f"source is {source!r:.60}, expected clips, arrays [N], in a list")
+    return [source] if is_one_clip(source) else list(source)

@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from tidegate.models.metrics import RegressionReport, Report, score, score_numbers
 from tidegate.models.multi_label import MultiLabelReport, score_sets
-from tidegate.models.quantiles import QuantileReport, constant_quantiles, ordered, read_labels, score_quantiles
+from tidegate.models.quantiles import QuantileReport, constant_quantiles, order, ordered, read_labels, score_quantiles
 from tidegate.models.steps_report import BinaryStepsReport, score_binary_steps, score_steps
 from tidegate.models.thresholds import chosen_labels
 from tidegate.sequences.embedded import sigmoid, softmax
@@ -69,6 +69,12 @@ class Task:
         """Whether an answer can be accounted for step by step: one class against the others, or numbers."""
         return self.exclusive or self.truth == "numbers"
 
+    def need_explained(self) -> None:
+        """Raises a ValueError unless answers can be accounted for."""
+        if not self.explained:
+            known = ", ".join(task.name for task in TASKS.values() if task.explained)
+            raise ValueError(f"this is a network for {self.name}, expected one whose answers are explained: {known}")
+
     @property
     def foresees(self) -> bool:
         """Whether each step of a sequence is followed by what is to be predicted."""
@@ -77,6 +83,10 @@ class Task:
     def values(self, scores: Array, labels: Sequence[str]) -> Array:
         """Turns outputs of the head into probabilities or numbers, [B, C], given the C labels."""
         return ACTIVATIONS[self.activation](scores, labels)
+
+    def order(self, scores: Array, labels: Sequence[str]) -> npt.NDArray[np.intp]:
+        """Says which of the outputs [C] of one sequence each of its C answers is, [C]."""
+        return order(scores, labels) if self.activation == "sorted" else np.arange(len(labels))
 
     def constant(self, truth: Array, labels: Sequence[str]) -> tuple[str, Array]:
         """Computes the best prediction that is the same for all rows, of numbers [B, numbers], and names it.

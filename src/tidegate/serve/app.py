@@ -105,21 +105,30 @@ def _version() -> str:
     return version("tidegate")
 
 
+def _has_page(model: Network) -> bool:
+    """Whether a model reads texts and predicts classes, of which the page shows probabilities."""
+    return isinstance(model, TextModel) and model.config.aim.has_probabilities
+
+
 def _add_page(app: FastAPI, models: Mapping[str, Network], name: str | None) -> None:
     """Adds the page of a model of texts, if there is one, and what it says of others beside that."""
     if name is None:
-        name = next((name for name, model in models.items() if isinstance(model, TextModel)), None)
+        name = next((name for name, model in models.items() if _has_page(model)), None)
         if name is None:
             return
     model = models.get(name)
-    if not isinstance(model, TextModel):
-        raise ValueError(f"the page is that of {name!r}, expected a model that reads texts")  # noqa: TRY004
+    if not isinstance(model, TextModel) or not _has_page(model):
+        raise ValueError(f"the page is that of {name!r}, expected a model that reads texts and predicts classes")
     page = Page(model, name)
     add = partial(app.add_api_route, include_in_schema=False)
     add("/api/model", page.facts, response_model=messages.Facts)
     for path, answer in _answers(page).items():
         add(f"/api/{path}", answer, methods=["POST"])  # the messages are read off the signature
-    others = [Page(each, other) for other, each in models.items() if other != name and isinstance(each, TextModel)]
+    others = [
+        Page(each, other)
+        for other, each in models.items()
+        if other != name and isinstance(each, TextModel) and _has_page(each)
+    ]
     add("/api/others", lambda: [other.facts() for other in others], response_model=list[messages.Facts])
     for number, other in enumerate(others):
         add(f"/api/others/{number}/words", other.words, methods=["POST"])

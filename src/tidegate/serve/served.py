@@ -153,9 +153,8 @@ class Served:
         explanation = model.explain(row if self.reads_texts else np.asarray(row, np.float64))
         account = explanation.as_dict()
         if not model.config.aim.exclusive:
-            numbers = model.config.aim.values(np.array([account.pop("logits")]), explanation.labels)[0].tolist()
-            del account["probability_after"]
-            head: dict[str, Any] = {"values": dict(zip(explanation.labels, numbers, strict=True))}
+            head: dict[str, Any] = {"values": dict(zip(explanation.labels, account.pop("logits"), strict=True))}
+            del account["after"]
         else:
             best = int(explanation.logits.argmax())
             head = {"label": explanation.labels[best], "probabilities": explanation.probabilities.tolist()}

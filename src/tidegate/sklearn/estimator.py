@@ -92,6 +92,8 @@ class Classifier(ClassifierMixin, Estimator):  # type: ignore[misc]
         if self._several:
             indicators = check_array(y, accept_sparse="csr", input_name="y")
             indicators = indicators.toarray() if hasattr(indicators, "toarray") else indicators
+            if not indicators.any():
+                raise ValueError("found no label in y: all its numbers are 0, expected a 1 for each label")
             self.classes_ = np.arange(indicators.shape[1])
             self._train(X, [np.flatnonzero(row).tolist() for row in indicators], "multi-label", sample_weight)
         else:

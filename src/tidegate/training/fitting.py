@@ -68,8 +68,8 @@ def fit(
             a frame, the name of a column.
         task: "classification", "multi-label", "regression", or "next", which needs no labels.
         cell: The text of a cell or the name of a pooling, see `TextConfig`.
-        validation: The share to hold out, by which the best epoch is chosen; others to judge by, (data, labels); or 0
-            to train on all, and to judge by them. Of a frame, also another one.
+        validation: The share to hold out, by which the best epoch is chosen; others to judge by, (data, labels), or,
+            for "next" or of a frame, the data alone; or 0 to train on all, and to judge by them.
         checkpoint: A folder for checkpoints, about every 30 s, which are removed when training ends; None for none.
         resume: Whether to continue what was interrupted; the result has the same bits as without interruption.
         settings: Fields of `Settings`, with a dropout of 0.1 for numbers; sizes, see `TextConfig` and `SequenceConfig`;
@@ -187,7 +187,22 @@ def _check_known(settings: Mapping[str, Any], config: Any) -> None:
         }
         close = get_close_matches(name, sorted(known - _FOUND))
         meant = f": did you mean {' or '.join(map(repr, close))}?" if close else ""
+        elsewhere = {field.name for kind in (SequenceConfig, TextConfig) for field in fields(kind)}
+        if name in (known | elsewhere) - _FOUND:
+            meant = f": it is one of {_whose(name)}"
         raise TypeError(f"fit has no setting {name!r} for {config.__name__.removesuffix('Config').lower()}s{meant}")
+
+
+def _whose(name: str) -> str:
+    """Says what a known setting is for, where it is none of what is trained on."""
+    if name in OPTIONS:
+        return "frames, such as those of polars and pandas"
+    if name == "frontend":
+        return "sound, whose clips have labels"
+    if name == "horizon":
+        return "sequences of numbers with the task 'next'"
+    of_texts = name in TEXT_OPTIONS or name in {field.name for field in fields(TextConfig)}
+    return "texts" if of_texts else "sequences of numbers"
 
 
 def _model(run: Run, checkpoints: Checkpoints | None) -> Network:
@@ -240,5 +255,7 @@ def _examples(data: Any, labels: Any, settings: dict[str, Any], **options: Any) 
     names = ("layout", "horizon") if foresees else ("layout", "frontend")
     chosen = {name: settings.pop(name) for name in names if name in settings}
     if foresees:
-        return prepare_steps(data, **chosen, **options)
+        held = options.pop("validation")
+        alone = isinstance(held, tuple) and len(held) == 2 and held[1] is None  # (data, None): there are no labels
+        return prepare_steps(data, **chosen, **options, validation=held[0] if alone else held)
     return prepare_sequences(data, labels, **chosen, **options)
