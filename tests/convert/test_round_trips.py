@@ -1,6 +1,7 @@
 """What is exported and converted back has the very numbers that it had."""
 
 import importlib
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ pytest.importorskip("torch")
 pytest.importorskip("onnx")
 pytest.importorskip("onnxruntime")
 
+import onnx
 import torch
 
 from tidegate.convert import ConversionError, convert
@@ -36,7 +38,8 @@ def back(model: Any, path: Path) -> Any:
         to_onnx(model, path)
         return convert(path).model
     to_torch(model, path)
-    return convert(path, cell=model.config.cell, summary=model.config.summary, task=model.config.task).model
+    task = model.config.task if model.config.has_head else None
+    return convert(path, cell=model.config.cell, summary=model.config.summary, task=task).model
 
 
 @pytest.mark.parametrize("suffix", [".onnx", ".pt", ".safetensors"])
@@ -85,10 +88,119 @@ def test_the_scale_of_numbers_comes_back(numbers_model: Make, tmp_path: Path) ->
         convert(path)
 
 
-@pytest.mark.parametrize("suffix", [".onnx", ".safetensors"])
-def test_word_vectors_come_back(texts_model: Make, tmp_path: Path, suffix: str) -> None:
+def test_word_vectors_come_back(texts_model: Make, tmp_path: Path) -> None:
     """So do those of words, which are ids to the other program; the two words that every vocabulary has come first."""
     model = texts_model("lstm", summary="mean")
-    again = back(model, tmp_path / f"model{suffix}")
+    again = back(model, tmp_path / "model.safetensors")
     np.testing.assert_array_equal(again.arrays["embedding.weight"][2:], model.arrays["embedding.weight"])
     np.testing.assert_array_equal(again.arrays["head.weight"], model.arrays["head.weight"])
+    assert "the words are the ids" in " ".join(again.metrics["conversion"]["assumed"])
+
+
+TASKS: dict[str, dict[str, Any]] = {
+    "classification": {"labels": ("a", "b", "c"), "classes": (10, 20, 30)},
+    "multi-label": {"labels": ("war", "love", "money"), "separator": "|"},
+    "multi-label of one": {"labels": ("war",)},
+    "regression": {"labels": ("height", "width")},
+    "quantiles": {"labels": ("height 0.1", "height 0.5", "height 0.9")},
+    "next": {"labels": tuple(f"{k}+{h}" for h in (1, 2) for k in range(4)), "horizon": 2},
+    "next-binary": {"labels": tuple("wxyz")},
+    "encoding": {"labels": ()},
+}
+
+
+@pytest.mark.parametrize("suffix", [".onnx", ".pt", ".safetensors"])
+@pytest.mark.parametrize("name", TASKS)
+def test_every_task_comes_back(numbers_model: Make, tmp_path: Path, name: str, suffix: str) -> None:
+    """A file of ONNX says the whole configuration, and the answers are the same; of torch's, what task is given."""
+    task = name.removesuffix(" of one")
+    gaps = (1, 3) if suffix == ".onnx" else ()
+    names = {"columns": ("k", "l", "m", "n"), "key": "id", "target": "y"}
+    model = numbers_model("gru", task=task, missing=gaps, **names, **TASKS[name])
+    path = tmp_path / f"model{suffix}"
+    if suffix != ".onnx" and task in {"quantiles", "next", "next-binary"}:
+        with pytest.raises(ValueError, match=f"task is '{task}', expected"):
+            back(model, path)
+        return
+    again = back(model, path)
+    if suffix == ".onnx":
+        assert again.config == model.config
+    assert (again.config.task, type(again)) == (model.config.task, type(model))
+    assert again.arrays.keys() == model.arrays.keys()
+    assert all(np.array_equal(again.arrays[key], array) for key, array in model.arrays.items())
+    x = [np.random.default_rng(3).standard_normal((steps, 4)).astype(np.float32) for steps in (5, 0, 9)]
+    if gaps:
+        x[0][1:3, 1] = np.nan
+    for ask in ("encode", "scores", "predict") if model.config.has_head else ("encode",):
+        ours, theirs = getattr(again, ask)(x), getattr(model, ask)(x)
+        if ask != "predict" or suffix == ".onnx":  # classes have their names back
+            assert ours.tolist() == theirs.tolist()
+
+
+@pytest.mark.parametrize("streaming", [False, True])
+def test_texts_come_back_with_their_words(texts_model: Make, tmp_path: Path, streaming: bool) -> None:
+    """Words, labels and the longest text are in a file of ONNX, whole or in pieces: plain texts are answered alike."""
+    model, path = texts_model("lstm", summary="mean", max_length=5), tmp_path / "m.onnx"
+    to_onnx(model, path, streaming=streaming)
+    again, proof = convert(path)
+    assert again.config == model.config
+    texts = ["a good film", "", "an unheard word , it was very long and boring"]
+    np.testing.assert_array_equal(again.predict_proba(texts), model.predict_proba(texts))
+    assert {"probabilities", "scores", "vectors"} <= set(proof.what)
+    assert convert(path, labels=["no", "yes"]).model.labels == ("no", "yes")
+    for wish, error in (({"words": ["a"]}, "holds its vocabulary"), ({"task": "regression"}, "for classification")):
+        with pytest.raises(ConversionError, match=error):
+            convert(path, **wish)
+
+
+CHANGES: dict[str, tuple[str, str, str]] = {
+    "another task": ('"multi-label"', '"regression"', "gives probabilities, scores, vectors, which is not what"),
+    "another activation": ('"multi-label"', '"classification"', "probabilities differs by"),
+    "another size": ('"hidden_size":5', '"hidden_size":6', "do not fit its graph: .*weight_ih_l0"),
+    "no configuration": ("{", "[", "do not fit its graph"),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_metadata_that_do_not_fit_the_graph_are_errors(vectors_model: Make, tmp_path: Path, change: str) -> None:
+    """What the file computes is compared with the answers that its metadata promise; damage has a reason."""
+    path, (old, new, error) = tmp_path / "m.onnx", CHANGES[change]
+    to_onnx(vectors_model("gru", task="multi-label"), path)
+    proto = onnx.load(path)
+    (entry,) = (entry for entry in proto.metadata_props if entry.key == "config")
+    text = entry.value.replace(": ", ":")
+    assert old in text
+    entry.value = text.replace(old, new)
+    onnx.save(proto, path)
+    with pytest.raises(ConversionError, match=error):
+        convert(path)
+
+
+ENDS = {"multi-label": 3, "classification": 3, "classification by one sigmoid": 1, "regression": 1}
+
+
+@pytest.mark.parametrize("name", ENDS)
+def test_without_metadata_the_end_of_the_graph_says_the_task(vectors_model: Make, tmp_path: Path, name: str) -> None:
+    """Softmax or sigmoid beside an output of scores is seen, and compared."""
+    count = ENDS[name]
+    task = "multi-label" if name.endswith("sigmoid") else name
+    model, path = vectors_model("gru", task=task, labels=tuple("abc"[:count])), tmp_path / "m.onnx"
+    to_onnx(model, path)
+    proto = onnx.load(path)
+    del proto.metadata_props[:]
+    onnx.save(proto, path)
+    again = convert(path).model
+    assert again.config.task == name.partition(" ")[0]
+    x = np.random.default_rng(3).standard_normal((4, 7, 3)).astype(np.float32)
+    values = model.values_of(model.scores(x))
+    np.testing.assert_allclose(again.values_of(again.scores(x))[:, -count:], values, rtol=0, atol=1e-6)
+
+
+def test_onnx_without_its_runtime(numbers_model: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without ONNX Runtime a file of ours is run by onnx's own reference, rows of no step too."""
+    model, path = numbers_model("gru", missing=()), tmp_path / "m.onnx"
+    to_onnx(model, path)
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)
+    again, proof = convert(path)
+    assert again.config == model.config
+    assert "not installed" in proof.missing

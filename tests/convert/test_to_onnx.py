@@ -219,7 +219,7 @@ def test_a_file_that_differs_is_not_written(
 ) -> None:
     """If ONNX Runtime gives something else, that is an error, and there is no file."""
     monkeypatch.setattr(
-        "tidegate.convert.to_onnx.results_of",
+        "tidegate.convert.onnx.compared.results_of",
         lambda *args: {name: array + np.float32(1e-4) for name, array in results_of(*args).items()},
     )
     with pytest.raises(ConversionError, match=r"vectors differs by .* from onnxruntime"):

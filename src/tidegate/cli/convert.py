@@ -25,7 +25,7 @@ def convert(
         str | None, typer.Option(metavar="A,B,…", help="Names of the outputs.", show_default="0,1,…")
     ] = None,
     task: Annotated[
-        Literal["classification", "regression"] | None,
+        Literal["classification", "multi-label", "regression"] | None,
         typer.Option(help="What outputs without softmax or sigmoid are.", show_default="by their number"),
     ] = None,
     vocabulary: Annotated[

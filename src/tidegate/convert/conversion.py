@@ -2,7 +2,7 @@
 
 import os
 import zipfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from typing import Any, NamedTuple
@@ -19,6 +19,7 @@ from tidegate.convert.torch.state_dict import Said, found_in_torch, layers_alone
 from tidegate.files import signatures
 from tidegate.models.network import Network
 from tidegate.ops.checks import check_choice
+from tidegate.text.tokenizer import PAD, UNK
 
 CONVERSION = "conversion"
 """The name under which the metrics of a model hold its certificate."""
@@ -59,8 +60,9 @@ def convert(
         part: "model" for all of it: an embedding, recurrent layers, what becomes of their outputs, a linear layer.
             "layers" for the recurrent layers alone, whatever stands around them; the model encodes.
         labels: Names of the outputs; numbers from 0 by default.
-        task: "classification" or "regression", for a linear layer that no softmax or sigmoid follows. Of arrays alone
-            with one output, "classification" says that a sigmoid follows.
+        task: "classification", "multi-label" or "regression", for a linear layer that no softmax or sigmoid follows;
+            else several outputs are classes, and one is a number. Of arrays alone with one output, "classification"
+            says that a sigmoid follows.
         words: The words of an embedding in the order of their ids; the ids themselves by default.
         cell: Of arrays alone, the cell, such as "rnn_relu"; by default torch's standard one with as many blocks.
         summary: What becomes of the outputs, where the source does not say and nothing could tell: "last" by default
@@ -77,12 +79,21 @@ def convert(
     """
     check_choice("part", part, PARTS)
     if task is not None:
-        check_choice("task", task, ("classification", "regression"))
+        check_choice("task", task, ("classification", "multi-label", "regression"))
     asked = Asked(part, Wishes(labels, task, words), cell, summary, dict(given or {}))
     found, model, proof = _reader(source)(source, asked)
     proof = proof.and_of(certify_states(found))
-    model.metrics[CONVERSION] = proof.metadata() | ({"assumed": [*found.assumed]} if found.assumed else {})
+    assumed = [*found.assumed, *_assumed_words(found, model)]
+    model.metrics[CONVERSION] = proof.metadata() | ({"assumed": assumed} if assumed else {})
     return Conversion(model, proof)
+
+
+def _assumed_words(found: Found, model: Network) -> Iterator[str]:
+    """Says that texts are not read as its source reads them, where a model's words are ids."""
+    if found.embedding is None or not model.tokenizer:
+        return
+    if {*model.tokenizer.vocab} <= {PAD, UNK, *map(str, range(len(found.embedding)))}:
+        yield 'the words are the ids, as in "3 14 15": plain texts need the vocabulary (words=, --vocabulary)'
 
 
 @dataclass(frozen=True)

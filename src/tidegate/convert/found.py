@@ -144,7 +144,7 @@ class Wishes:
 
     Attributes:
         labels: Names of the outputs; numbers from 0 by default.
-        task: "classification" or "regression", for a head that no activation follows.
+        task: "classification", "multi-label" or "regression", for a head that no activation follows.
         words: The words of an embedding in the order of their ids; the ids themselves by default.
     """
 
@@ -212,25 +212,25 @@ def model_of(found: Found, summary: str, wishes: Wishes = Wishes()) -> Network:
 
 
 def _rows(head: Head) -> tuple[Array, Array]:
-    """Returns weight and bias of a head whose softmax is what the source computes.
+    """Returns weight and bias of a head that computes what the source does, a sigmoid of one score as two classes.
 
     Raises:
-        ConversionError: The outputs are probabilities of their own each.
+        ConversionError: Something else follows.
     """
     if head.activation not in ACTIVATIONS:
         raise ConversionError(f"the head ends in {head.activation!r}, expected softmax, sigmoid or nothing")
     if head.activation != "sigmoid":
         return head.weight, head.bias
-    if len(head.weight) > 1:
-        raise ConversionError(
-            f"the head has {len(head.weight)} outputs with a sigmoid each, but the labels of a model exclude each other"
-        )
+    if len(head.weight) > 1:  # a label each
+        return head.weight, head.bias
     return np.vstack([np.zeros_like(head.weight), head.weight]), np.concatenate(
         [[0], head.bias]
     )  # σ(s) = softmax(0, s)
 
 
 def _task(head: Head, wishes: Wishes) -> str:
+    if head.activation == "sigmoid" and len(head.weight) > 1:
+        return "multi-label"
     if head.activation:
         return "classification"
     return wishes.task or ("classification" if len(head.weight) > 1 else "regression")

@@ -116,7 +116,8 @@ def _activated(found: Found, ours: Mapping[str, Array]) -> Array:
         return ours["scores"]
     if found.head.activation == "log_softmax":
         return np.log(ours["probabilities"])
-    return ours["probabilities"][:, 1:] if found.head.activation == "sigmoid" else ours["probabilities"]
+    one = found.head.activation == "sigmoid" and len(found.head.weight) == 1
+    return ours["probabilities"][:, 1:] if one else ours["probabilities"]
 
 
 def _drawn(found: Found, lengths: Iterable[int] | None) -> list[Array]:

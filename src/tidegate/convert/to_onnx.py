@@ -2,25 +2,24 @@
 
 import json
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from tidegate.convert.certificate import Certificate
+from tidegate.convert.onnx.compared import compared, states_of
 from tidegate.convert.onnx.inputs import refused, scale
 from tidegate.convert.onnx.network import Rows, compound, stack, summarize
 from tidegate.convert.onnx.ngrams import buckets, known, ngrams
 from tidegate.convert.onnx.writer import Graph
-from tidegate.convert.samples import UNHEARD, batches_for, expanded, padded, results_of
+from tidegate.convert.samples import expanded, padded
 from tidegate.files.writing import replacing
 from tidegate.models.network import Network
 from tidegate.models.sequence_model import SequenceModel
 from tidegate.models.text_model import TextModel
 from tidegate.text.tokenizer import UNKNOWN
-
-Pair = tuple[str, npt.NDArray[Any], npt.NDArray[Any]]
 
 
 def to_onnx(model: Network, path: str | os.PathLike[str], *, streaming: bool = False) -> Certificate:
@@ -55,7 +54,7 @@ def to_onnx(model: Network, path: str | os.PathLike[str], *, streaming: bool = F
     runtime = _runtime()
     graph, texts = _graph(model, streaming), _metadata(model)
     session = runtime.InferenceSession(graph.model(texts).SerializeToString(), providers=["CPUExecutionProvider"])
-    pairs = _streamed(session, model) if streaming else _compared(session, model)
+    pairs = compared(session.run, model, states_of(graph.model({}).graph))
     certificate = Certificate.of(pairs, f"onnxruntime {runtime.__version__}")
     data = graph.model(texts | {"certificate": json.dumps(certificate.metadata())}).SerializeToString()
     with replacing(path) as file:
@@ -221,48 +220,3 @@ def _runtime() -> Any:
     except ModuleNotFoundError as error:
         raise ImportError("files of ONNX are checked by onnxruntime: pip install 'tidegate[convert]'") from error
     return onnxruntime
-
-
-def _fed(model: Network, sequences: list[npt.NDArray[Any]]) -> dict[str, npt.NDArray[Any]]:
-    """Lays sequences side by side as the file reads them; beyond their ends stands what must not be read."""
-    texts = isinstance(model, TextModel)
-    x, lengths = padded(sequences, -1 if texts else np.nan)
-    if _channels_first(model):
-        x = np.ascontiguousarray(x.transpose(0, 2, 1))
-    given = {"ids" if texts else "x": x, "lengths": lengths}
-    if isinstance(model, TextModel) and model.config.ngram_letters:
-        given["unknown"] = buckets(UNHEARD, model.config.ngram_letters)
-    return given
-
-
-def _compared(session: Any, model: Network) -> Iterator[Pair]:
-    """Yields results of the model, and those of the file."""
-    for sequences in batches_for(model):
-        expected = results_of(model, sequences)
-        found = session.run(list(expected), _fed(model, sequences))
-        yield from zip(expected, expected.values(), found, strict=True)
-
-
-def _streamed(session: Any, model: Network) -> Iterator[Pair]:
-    """Yields results of the model for beginnings of sequences, and those of the file, which is given them in pieces."""
-    rng = np.random.default_rng(0)
-    states = [given for given in session.get_inputs() if given.name not in {"ids", "x", "lengths"}]
-    for sequences in batches_for(model):
-        kept = [_start(given, len(sequences)) for given in states]
-        begins = [0] * len(sequences)
-        for _ in range(2):
-            ends = [
-                int(rng.integers(begin, len(sequence) + 1)) for begin, sequence in zip(begins, sequences, strict=True)
-            ]
-            pieces = [sequence[a:b] for a, b, sequence in zip(begins, ends, sequences, strict=True)]
-            expected = results_of(model, [sequence[:end] for end, sequence in zip(ends, sequences, strict=True)])
-            feeds = _fed(model, pieces) | {given.name: state for given, state in zip(states, kept, strict=True)}
-            found = session.run([*expected, *(f"next_{given.name}" for given in states)], feeds)
-            yield from zip(expected, expected.values(), found, strict=False)
-            kept, begins = found[len(expected) :], ends
-
-
-def _start(given: Any, rows: int) -> npt.NDArray[Any]:
-    """Returns a state before the first step."""
-    shape = [rows if size == "rows" else size for size in given.shape]
-    return np.zeros(shape, np.int64 if given.type == "tensor(int64)" else np.float32)

@@ -126,10 +126,14 @@ def layers_of(nodes: Sequence[Node]) -> tuple[Layer, ...]:
     return tuple(found)
 
 
-def found_in(values: Values) -> Found:
+def found_in(values: Values, *, scaled: bool = True) -> Found:
     """Reads what a graph holds: an embedding, recurrent layers, and one linear layer as a head.
 
     What else there is, is not looked at: the proof says whether it changes anything.
+
+    Args:
+        values: The graph.
+        scaled: Whether to read how numbers are scaled.
 
     Raises:
         ConversionError: There is no recurrent node, or one that no model has, or several linear layers follow.
@@ -149,8 +153,8 @@ def found_in(values: Values) -> Found:
             "converted (part='layers')"
         )
     layers = layers_of(nodes)
-    embedding, scaled = tables[0] if tables else None, scaled_in(values.known, layers)
-    return Found(layers, heads[0] if heads else None, embedding=embedding, scaled=scaled)
+    embedding, scale = tables[0] if tables else None, scaled_in(values.known, layers) if scaled else None
+    return Found(layers, heads[0] if heads else None, embedding=embedding, scaled=scale)
 
 
 def _head(node: Any, values: Values) -> Head | None:
@@ -171,6 +175,9 @@ def _head(node: Any, values: Values) -> Head | None:
     activation, output = "", node.output[0]
     for _ in range(16):
         after = following.get(output, [])
+        if len(after) > 1:  # scores are an output, too
+            kinds = {_ACTIVATIONS[each.op_type] for each in after if each.op_type in _ACTIVATIONS}
+            activation = kinds.pop() if len(kinds) == 1 else ""
         if len(after) != 1:
             break
         (node,) = after

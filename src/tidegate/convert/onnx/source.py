@@ -18,6 +18,7 @@ from tidegate.convert.onnx import backend as onnx_backend
 from tidegate.convert.onnx import layer as onnx_layer
 from tidegate.convert.onnx.file import read
 from tidegate.convert.onnx.graph import Node, found_in, layers_of, nodes_of, one_node_model
+from tidegate.convert.onnx.own import own_model, own_pairs, own_texts
 from tidegate.convert.onnx.values import Values
 from tidegate.convert.samples import sequences
 from tidegate.models.network import Network
@@ -27,9 +28,12 @@ Array = npt.NDArray[Any]
 
 
 class Session(NamedTuple):
-    """What runs a model on inputs by name; its name, and why it is not ONNX Runtime, as `Certificate.missing`."""
+    """What runs a model, given names of outputs, None for all, and inputs by name.
 
-    run: Callable[[dict[str, Array]], Any]
+    Its name follows, and why it is not ONNX Runtime, as `Certificate.missing`.
+    """
+
+    run: Callable[[Sequence[str] | None, dict[str, Array]], Any]
     name: str
     missing: str = ""
 
@@ -66,6 +70,8 @@ def convert_graph(
 ) -> tuple[Found, Network, Certificate]:
     """Converts a whole graph: an embedding, recurrent layers, a head.
 
+    A file that this library wrote says itself what the model is, and is compared in all that it gives.
+
     Args:
         path: The file.
         wishes: What it does not say.
@@ -75,7 +81,12 @@ def convert_graph(
         ConversionError: It is no such graph, or no model computes the same.
     """
     model = read(path)
-    found = found_in(Values(model, given))
+    values = Values(model, given)
+    if texts := own_texts(model):
+        found, session = found_in(values, scaled=False), _session(model)
+        own = own_model(texts, found, values, wishes)
+        return found, own, Certificate.of(own_pairs(session.run, model, own), session.name, session.missing)
+    found = found_in(values)
     fixed = {name: np.asarray(value) for name, value in (given or {}).items()}
     failures: list[ConversionError] = []
     for runtime in _runtimes(model, found, _session(model), fixed):
@@ -93,14 +104,14 @@ def _session(model: Any) -> Session:
     except ModuleNotFoundError:
         evaluator = ReferenceEvaluator(model, new_ops=onnx_backend.EXACT_OPERATORS)
         missing = "not compared with ONNX Runtime, which is not installed: pip install onnxruntime"
-        return Session(lambda feed: evaluator.run(None, feed), f"onnx {version('onnx')} with {REFERENCE}", missing)
+        return Session(evaluator.run, f"onnx {version('onnx')} with {REFERENCE}", missing)
     options = onnxruntime.SessionOptions()
     options.log_severity_level, options.intra_op_num_threads = 4, 1
     try:
         session = onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
     except Exception as error:  # noqa: BLE001 - it has errors of its own
         raise ConversionError(f"ONNX Runtime cannot load the model: {' '.join(str(error).split()):.300}") from None
-    return Session(lambda feed: session.run(None, feed), f"onnxruntime {version('onnxruntime')}")
+    return Session(session.run, f"onnxruntime {version('onnxruntime')}")
 
 
 def _runtimes(model: Any, found: Found, session: Session, fixed: Mapping[str, Array]) -> Iterator[Runtime]:
@@ -150,7 +161,7 @@ class _Way:
             is_lengths = other.dtype.kind in "iu" and len(shape) <= 1
             feed[other.name] = np.full(shape, T if is_lengths else 0, other.dtype)
         try:
-            out = np.asarray(self._session.run(feed)[self._output])
+            out = np.asarray(self._session.run(None, feed)[self._output])
         except Exception:  # noqa: BLE001 - runtimes refuse wrong axes, each in its own way
             return None
         return rows_of(out, T, self._width, B, self._time == 1)
@@ -192,4 +203,4 @@ def _certify_node(node: Node) -> Certificate:
     weights = {n: array for n, array in node.arrays.items() if n in "WRBP"}
     ours = onnx_layer.run(replace(node.settings, layout=0), weights | feed)
     what = ("outputs", "states", "states")
-    return Certificate.of(zip(what, ours, session.run(feed), strict=False), session.name, session.missing)
+    return Certificate.of(zip(what, ours, session.run(None, feed), strict=False), session.name, session.missing)

@@ -16,7 +16,8 @@ except ModuleNotFoundError as error:
 OPSET, IR_VERSION = 18, 8
 """Of the files that are written: ONNX Runtime 1.14 and later read them."""
 
-_PRODUCER = "tidegate"
+PRODUCER = "tidegate"
+"""Who wrote a file, as it says."""
 
 
 class Graph:
@@ -94,7 +95,7 @@ class Graph:
         try:
             opsets = [helper.make_opsetid("", OPSET)]
             model = helper.make_model(
-                self._graph(_PRODUCER), opset_imports=opsets, ir_version=IR_VERSION, producer_name=_PRODUCER
+                self._graph(PRODUCER), opset_imports=opsets, ir_version=IR_VERSION, producer_name=PRODUCER
             )
             helper.set_model_props(model, metadata)
             onnx.checker.check_model(model, full_check=True)

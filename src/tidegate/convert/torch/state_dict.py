@@ -26,7 +26,7 @@ class Said:
     Attributes:
         cell: The cell; else torch's standard one with as many blocks.
         summary: What becomes of the outputs; else "last".
-        task: "classification" or "regression"; else by the number of outputs.
+        task: "classification", "multi-label" or "regression"; else by the number of outputs.
     """
 
     cell: str | None = None
@@ -122,7 +122,7 @@ def _assumed_around(arrays: Mapping[str, Array], table: str, matrix: str, said: 
         meant = (
             "the output is a number; --task classification says that it is the score of a sigmoid"
             if count == 1
-            else f"the {count} outputs are scores of classes, for a softmax; --task regression says otherwise"
+            else f"the {count} outputs are scores of classes, for a softmax; --task regression or multi-label says else"
         )
         yield f"{matrix}: {meant}"
     yield "nothing without weights of its own, such as a relu, stands before, between or behind the layers"
