@@ -92,6 +92,16 @@ def test_several_steps_at_once(shell: Shell, waves: Path) -> None:
     assert json.loads(shell("evaluate two.safetensors waves.csv --json")[1])["n"] == 24 * 28
 
 
+@pytest.mark.parametrize("command", ["predict", "evaluate"])
+def test_a_model_of_zeros_and_ones_reads_nothing_else(shell: Shell, waves: Path, command: str) -> None:
+    """Another number is an error that names its row and step, counted from 1."""
+    rolls = [[[0, 1, 0]] * 3, [[0, 1, 0], [0, 0.5, 1], [7, 0, 0]]]
+    (waves / "odd.jsonl").write_text("".join(json.dumps({"roll": roll}) + "\n" for roll in rolls), encoding="utf-8")
+    code, _, err = shell(f"{command} rolls.safetensors odd.jsonl")
+    assert code == 2
+    assert "row 2: 'roll[1]' is 0.5 at step 2, expected 0 or 1" in err
+
+
 @pytest.mark.parametrize(
     ("command", "message"),
     [

@@ -285,4 +285,8 @@ def checked_numbers(model: SequenceModel, piece: series.Series, first: int = 1) 
             found = sequence[step, feature]
             what = f"is {found}" if np.isinf(found) else "is missing, as it never was in training,"
             raise ValueError(f"{place}: {names[feature]!r} {what} at step {step + 1}: the model cannot read that")
+        if model.config.task == "next-binary" and (other := (sequence != 0) & (sequence != 1)).any():
+            step, feature = map(int, np.argwhere(other)[0])
+            what = f"is {sequence[step, feature]:g} at step {step + 1}, expected 0 or 1"
+            raise ValueError(f"{place}: {names[feature]!r} {what}, as it always was in training")
     return [sequence if len(sequence) else sequence.reshape(0, len(names)) for sequence in piece.sequences]

@@ -48,7 +48,7 @@ CheckpointEveryOption = Annotated[
 OverwriteOption = Annotated[bool, typer.Option("--overwrite", help="Replace a file of another kind, too.")]
 
 
-Kind = Literal["csv", "tsv", "jsonl", "lines"]
+Kind = Literal["csv", "tsv", "jsonl", "lines", "fasttext"]
 """Kinds of tables that can be streamed."""
 
 KindOption = Annotated[
