@@ -14,6 +14,7 @@ import pytest
 import tidegate
 from tidegate.cli.progress import Stop, follow
 from tidegate.cli.targets import find_task
+from tidegate.cli.train_numbers import describe_columns
 from tidegate.data import series
 
 Shell = Callable[..., tuple[int, str, str]]
@@ -350,6 +351,16 @@ def stop_after_an_epoch(title: str, events: Any, stop: Stop, unit: str) -> Itera
     for epoch in follow(title, events, stop, unit):
         yield epoch
         stop.signal = signal.SIGINT
+
+
+@pytest.mark.parametrize(("size", "said"), [(900.0, "this looks like sound"), (0.5, "sequences are long")])
+def test_long_sequences_are_said_at_once(capsys: pytest.CaptureFixture[str], size: float, said: str) -> None:
+    """Sound that is read as plain numbers, and other long sequences, have a note right after reading."""
+    steps = np.tile([size, -size], 1000)[:, None]
+    roles = series.Roles(features=("x",), labels=("y",))
+    describe_columns(series.Series([steps], {"y": ["a"]}, roles, {}), "clips.parquet")
+    assert f"{said}" in (err := capsys.readouterr().err)
+    assert "--frontend logmel" in err
 
 
 def test_tasks_are_found(capsys: pytest.CaptureFixture[str]) -> None:
