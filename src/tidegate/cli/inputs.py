@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Self
 
@@ -77,6 +77,7 @@ class Columns:
         key: As in `series.Asked`.
         time: As in `series.Asked`.
         features: Columns of numbers, of which one text may list several with commas.
+        multi_label: What stands between the labels of a cell, if there may be several.
     """
 
     text: str | None = None
@@ -84,6 +85,7 @@ class Columns:
     key: str | None = None
     time: str | None = None
     features: Sequence[str] | None = None
+    multi_label: str | None = None
 
     @classmethod
     def labelled(cls, *, label: Sequence[str] | None, **rest: Any) -> Self:
@@ -192,6 +194,10 @@ def read_known(model: Network, file: Path, kind: Kind | None, columns: Columns, 
         ValueError: As in `read_parts`, or a label is missing or no number where one is to be predicted.
     """
     wanted, regression = Wanted.of(model.config), model.config.aim.truth == "numbers"
+    if columns.multi_label is not None:
+        if model.config.aim.truth != "classes":
+            raise ValueError(f"--multi-label is about several labels a row, but the model is one for {wanted.task}")
+        wanted = replace(wanted, multi_label=columns.multi_label)
     if not isinstance(model, SequenceModel):
         columns.check_texts()
         several = [columns.label]

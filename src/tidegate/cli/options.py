@@ -69,7 +69,18 @@ READ_OPTIONS = {
     ),
 }
 """Which columns a model reads; what is not said is as in training."""
-READ_LABELLED_OPTIONS = {"label": Option(LabelOption, None)} | READ_OPTIONS
+READ_LABELLED_OPTIONS = {
+    "label": Option(LabelOption, None),
+    "multi_label": Option(
+        Annotated[
+            str | None,
+            typer.Option(
+                metavar="SEPARATOR", help="What stands between several labels of a cell.", show_default="as in training"
+            ),
+        ],
+        None,
+    ),
+} | READ_OPTIONS
 
 
 def joined(columns: Sequence[str] | None) -> str | None:

@@ -135,7 +135,7 @@ def targets_of(table: series.Series, wanted: Wanted) -> Any:
     """
     aim = TASKS[wanted.task]
     for name, values in table.labels.items() if aim.truth != "classes" else ():
-        missing = [b for b, value in enumerate(values) if label_name(value) is None]
+        missing = [b for b, value in enumerate(values) if not isinstance(value, list) and label_name(value) is None]
         if missing and table.roles.key is not None:
             key = table.columns[table.roles.key][missing[0]]
             count = "has" if len(missing) == 1 else f"and {len(missing) - 1:,} others have"
@@ -227,7 +227,9 @@ def describe_columns(table: series.Series, file: Path | str) -> None:
     roles = table.roles
     if roles.sound is not None:
         usual = np.median([len(clip) for clip in table.sequences])
-        rate = f", {roles.sound:,} samples a second, {usual / roles.sound:.2g} s in the median clip" if roles.sound else ""
+        rate = (
+            f", {roles.sound:,} samples a second, {usual / roles.sound:.2g} s in the median clip" if roles.sound else ""
+        )
         say(f"sound: column {roles.features[0]!r}{rate}; {columns_said(roles.labels)} of {file}")
         if roles.unused:
             note(f"not used: {shortened(roles.unused)}")
