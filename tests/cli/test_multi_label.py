@@ -57,6 +57,8 @@ def test_lists_and_marks_train_the_same_model(shell: Shell, folder: Path, genres
     code, out, err = shell(f"train films.{kind} -o other.safetensors --task multi-label {QUICK}")
     assert code == 0, err
     assert "a row on average" in out
+    code, _, err = shell("evaluate other.safetensors later.csv --multi-label |")
+    assert code == 0, err
     first, second = tidegate.load(genres), tidegate.load(folder / "other.safetensors")
     assert (first.config.separator, second.config.separator) == ("|", None)
     assert all(np.array_equal(first.arrays[name], second.arrays[name]) for name in first.arrays)
@@ -123,7 +125,7 @@ def test_sequences_have_several_labels(shell: Shell, folder: Path) -> None:
     ("command", "message"),
     [
         ("train full.csv -o w.safetensors", "--multi-label '|' predicts any number"),
-        ("train films.csv -o w.safetensors", "rows have no label"),
+        ("train films.csv -o w.safetensors", "--multi-label '|' reads"),
         ("train films.csv -o w.safetensors --multi-label ;", "does ';' stand between them?"),
         ("train films.csv -o w.safetensors --multi-label ''", "--multi-label is empty"),
         ("train films.csv -o w.safetensors --multi-label | --task regression", "but --task is regression"),
@@ -136,6 +138,7 @@ def test_sequences_have_several_labels(shell: Shell, folder: Path) -> None:
         ("evaluate genres.safetensors later.csv --threshold 0.5", "--class"),
         ("evaluate genres.safetensors later.csv --picture p.png", "the model predicts several"),
         ("evaluate genres.safetensors test.csv", "has the label"),
+        ("evaluate model.safetensors test.csv --multi-label |", "the model is one for classification"),
         ("explain genres.safetensors 'a tank'", "this is a network for multi-label, expected one whose"),
     ],
 )

@@ -92,6 +92,27 @@ def test_several_steps_at_once(shell: Shell, waves: Path) -> None:
     assert json.loads(shell("evaluate two.safetensors waves.csv --json")[1])["n"] == 24 * 28
 
 
+@pytest.mark.parametrize("command", ["predict", "evaluate"])
+def test_a_model_of_zeros_and_ones_reads_nothing_else(shell: Shell, waves: Path, command: str) -> None:
+    """Another number is an error that names its row and step, counted from 1."""
+    rolls = [[[0, 1, 0]] * 3, [[0, 1, 0], [0, 0.5, 1], [7, 0, 0]]]
+    (waves / "odd.jsonl").write_text("".join(json.dumps({"roll": roll}) + "\n" for roll in rolls), encoding="utf-8")
+    code, _, err = shell(f"{command} rolls.safetensors odd.jsonl")
+    assert code == 2
+    assert "row 2: 'roll[1]' is 0.5 at step 2, expected 0 or 1" in err
+
+
+def test_a_gap_in_training_is_named(shell: Shell, waves: Path) -> None:
+    """It has a file, a row or a key, a column and a step, counted from 1."""
+    (waves / "gaps.jsonl").write_text('{"x": [[1, 2], [3, 4]]}\n{"x": [[1, 2], [3, null]]}\n', encoding="utf-8")
+    code, _, err = shell("train gaps.jsonl --features x --task next -o w.safetensors")
+    assert code == 2
+    assert "gaps.jsonl: row 2: 'x[1]' is missing at step 2: to predict steps, fill gaps before" in err
+    (waves / "gaps.csv").write_text("who,ts,a\nu,1,3\nu,2,\n", encoding="utf-8")
+    code, _, err = shell("train gaps.csv --key who --time ts --features a --task next -o w.safetensors")
+    assert "gaps.csv: 'u' of column 'who': 'a' is missing at step 2" in err
+
+
 @pytest.mark.parametrize(
     ("command", "message"),
     [

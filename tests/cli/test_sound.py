@@ -48,7 +48,9 @@ def test_samples_and_files_are_the_same_sound(folder: Path, shell: Shell) -> Non
     for source, say in (("samples.parquet", FRONT_END), ("files.jsonl", "--frontend 'logmel n_mels=8'")):
         code, out, err = shell(f"train {source} {say} {TO} {QUICK}")
         assert code == 0, err
-        assert "8,000 samples a second; labels: column 'label'" in out.replace("\n", " ")
+        usual = np.median([len(clip) for clip in clips()[0]]) / 8000
+        said = f"8,000 samples a second, {usual:.2g} s in the median clip; labels: column 'label'"
+        assert said in out.replace("\n", " ")
         model = tidegate.load(folder / "sound.safetensors", tidegate.SequenceModel)
         assert model.config.frontend == str(tidegate.LogMel(sample_rate=8000, n_mels=8))
         weights.append(b"".join(array.tobytes() for array in model.arrays.values()))
@@ -57,6 +59,11 @@ def test_samples_and_files_are_the_same_sound(folder: Path, shell: Shell) -> Non
     code, out, err = shell("evaluate sound.safetensors files.jsonl")
     assert code == 0, err
     assert "sequences" in out
+    (folder / "short.jsonl").write_text(json.dumps({"path": [1, -1] * 50, "label": "low"}) + "\n", "utf-8")
+    for command in ("predict", "evaluate"):
+        code, out, err = shell(f"{command} sound.safetensors short.jsonl")
+        assert code == 0, err
+        assert "1 clip is shorter than a window of 200 samples at 8,000 a second" in err.replace("\n", " ")
     predicted = {}
     for source in ("files.jsonl", "samples.parquet --features pcm", "wavs", "wavs/high/01.wav"):
         code, out, err = shell(f"predict sound.safetensors {source} --to jsonl")

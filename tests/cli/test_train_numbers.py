@@ -13,7 +13,8 @@ import pytest
 
 import tidegate
 from tidegate.cli.progress import Stop, follow
-from tidegate.cli.targets import find_task
+from tidegate.cli.targets import Wanted, find_task
+from tidegate.cli.train_numbers import describe_columns, targets_of
 from tidegate.data import series
 
 Shell = Callable[..., tuple[int, str, str]]
@@ -350,6 +351,35 @@ def stop_after_an_epoch(title: str, events: Any, stop: Stop, unit: str) -> Itera
     for epoch in follow(title, events, stop, unit):
         yield epoch
         stop.signal = signal.SIGINT
+
+
+@pytest.mark.parametrize(
+    ("levels", "hint"),
+    [("0.9,0.1", ""), ("0,1", ""), ("10,50,90", ": divide by 100"), ("low", ""), ("0.5,nan", "")],
+)
+def test_levels_of_quantiles_are_checked_before_reading(levels: str, hint: str) -> None:
+    """They ascend between 0 and 1; percent have a hint."""
+    with pytest.raises(ValueError, match=rf"--quantiles is '{levels}', .* such as 0.1,0.5,0.9{hint}$"):
+        Wanted(quantiles=levels)
+
+
+def test_a_list_is_no_number_to_predict() -> None:
+    """Lists of labels are an error with their row and column, for numbers as for the choice of a task."""
+    with pytest.raises(ValueError, match=r"row 2 of label column 'y' holds \['up', 'step'\]"):
+        find_task("auto", {"y": ["up", ["up", "step"]]})
+    table = series.Series([np.zeros((1, 1))], {"y": [["up"]]}, series.Roles(features=("x",), labels=("y",)), {})
+    with pytest.raises(ValueError, match=r"row 1 of column 'y' holds \['up'\], expected a number"):
+        targets_of(table, Wanted(task="regression"))
+
+
+@pytest.mark.parametrize(("size", "said"), [(900.0, "this looks like sound"), (0.5, "sequences are long")])
+def test_long_sequences_are_said_at_once(capsys: pytest.CaptureFixture[str], size: float, said: str) -> None:
+    """Sound that is read as plain numbers, and other long sequences, have a note right after reading."""
+    steps = np.tile([size, -size], 1000)[:, None]
+    roles = series.Roles(features=("x",), labels=("y",))
+    describe_columns(series.Series([steps], {"y": ["a"]}, roles, {}), "clips.parquet")
+    assert f"{said}" in (err := capsys.readouterr().err)
+    assert "--frontend logmel" in err
 
 
 def test_tasks_are_found(capsys: pytest.CaptureFixture[str]) -> None:

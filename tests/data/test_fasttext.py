@@ -43,6 +43,16 @@ def test_files_of_any_name(tmp_path: Path, suffix: str) -> None:
     assert (table.texts, table.labels) == (["fine film", "bad film"], ["a", "b"])
 
 
+@pytest.mark.parametrize(("suffix", "kind"), [(".txt", None), (".train", None), (".ft", None), (".csv", "fasttext")])
+def test_the_first_rows_may_have_no_label(tmp_path: Path, suffix: str, kind: str | None) -> None:
+    """Marks in later lines tell the format too, as the first rows of several labels may have none."""
+    path = tmp_path / f"t{suffix}"
+    path.write_text("a film\n\nanother, longer\n__label__a __label__b fine film\n")
+    found = {"text": ["a film", "another, longer", "fine film"], "label": [None, None, ["a", "b"]]}
+    assert list(blocks(path, kind, None)) == [found]
+    assert list(blocks(io.BytesIO(path.read_bytes()), kind, None)) == [found]
+
+
 def test_several_labels_are_refused_only_where_labels_count(tmp_path: Path) -> None:
     """A text with two labels cannot be trained on, and can be predicted."""
     path = tmp_path / "t.txt"

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from tidegate.data.series.roles import Asked, Looks, Roles, find_roles, look_of, reads_as_series
+from tidegate.data.series.roles import Asked, Looks, Roles, find_roles, look_of, reads_as_series, shortened
 
 N, T, L, D = [0.5, 1.5], ["yes", "no"], [[1.0], [2.0]], ["2026-01-01", "2026-01-02"]
 
@@ -121,3 +121,10 @@ def test_what_is_not_obvious_is_asked_for(table: Looks, asked: dict[str, Any], m
 def test_numbers_are_told_from_texts(table: Looks, numbers: bool) -> None:
     """A table holds sequences of numbers if it has lists or an obvious key and no column of texts."""
     assert reads_as_series(table) == numbers
+
+
+def test_many_names_are_shortened() -> None:
+    """Twelve are listed, in quotes or plainly, and the others counted."""
+    names = [f"key {k}" for k in range(88)]
+    assert shortened(names, str).endswith("key 11 and 76 more")
+    assert shortened(names[:2]) == "'key 0', 'key 1'"

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tidegate.sequences.samples import as_sound, is_one_clip
+from tidegate.sequences.samples import as_sound, is_one_clip, looks_like_sound
 
 SIXTEEN = np.array([0, 16384, -32768, 1, 32767], np.int16)
 
@@ -61,3 +61,20 @@ def test_a_clip_is_told_from_several() -> None:
     assert not is_one_clip(np.zeros((2, 5)))
     assert not is_one_clip([np.zeros(5)])
     assert not is_one_clip(np.array([np.zeros(5), np.zeros(4)], object))
+
+
+@pytest.mark.parametrize(
+    ("steps", "expected"),
+    [
+        ([[-900.0], [800.0]], True),
+        ([[-900.0], [800.5]], False),
+        ([[900.0], [800.0]], False),
+        ([[-9.0], [8.0]], False),
+        ([[-900.0], [80_000.0]], False),
+        ([[-900.0, 1.0], [800.0, 1.0]], False),
+        ([[-900.0], [np.nan]], False),
+    ],
+)
+def test_samples_among_other_numbers_are_known(steps: list[list[float]], expected: bool) -> None:
+    """Whole numbers of 16 bits on both sides of 0, one a step, look like sound; an empty sequence says nothing."""
+    assert looks_like_sound([np.array(steps), np.zeros((0, 1))]) is expected

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Self
 
@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 import tidegate
 from tidegate.cli import texts
+from tidegate.cli.console import note, plural
 from tidegate.cli.options import Kind, joined
 from tidegate.cli.targets import Wanted, label_columns, numbers_to_predict
 from tidegate.data import series, tables
@@ -21,6 +22,7 @@ from tidegate.models.network import Network
 from tidegate.models.sequence_model import SequenceModel
 from tidegate.models.text_model import TextModel
 from tidegate.sequences.ahead import steps_ahead
+from tidegate.sequences.logmel import LogMel
 from tidegate.sequences.samples import as_sound
 from tidegate.training.labels import Targets
 
@@ -75,6 +77,7 @@ class Columns:
         key: As in `series.Asked`.
         time: As in `series.Asked`.
         features: Columns of numbers, of which one text may list several with commas.
+        multi_label: What stands between the labels of a cell, if there may be several.
     """
 
     text: str | None = None
@@ -82,6 +85,7 @@ class Columns:
     key: str | None = None
     time: str | None = None
     features: Sequence[str] | None = None
+    multi_label: str | None = None
 
     @classmethod
     def labelled(cls, *, label: Sequence[str] | None, **rest: Any) -> Self:
@@ -162,12 +166,17 @@ def read_parts(
             yield Part(part.texts, part.columns, part.schema)
         return
     asked, first = columns.asked(model, need_label=False), 1
+    front_end, short = model.front_end, 0
     files: Any = asked.sound is not None and series.sound_files(source)  # of sound, no table
     with nullcontext((source, kind)) if files else texts.opened(source, kind, output) as (stream, found):
         typed = output is not None and output.format.name == "parquet"
         for piece in series.stream(stream, asked, found, others=others, typed=typed):
-            yield Part(checked_numbers(model, piece, first), piece.columns, piece.schema)
+            sequences = checked_numbers(model, piece, first)
+            short += _without_frames(front_end, sequences)
+            yield Part(sequences, piece.columns, piece.schema)
             first += len(piece)
+    if front_end and short:
+        note(f"note: {short_clips(short, front_end)}")
 
 
 def read_known(model: Network, file: Path, kind: Kind | None, columns: Columns, *, others: bool) -> Known:
@@ -185,6 +194,10 @@ def read_known(model: Network, file: Path, kind: Kind | None, columns: Columns, 
         ValueError: As in `read_parts`, or a label is missing or no number where one is to be predicted.
     """
     wanted, regression = Wanted.of(model.config), model.config.aim.truth == "numbers"
+    if columns.multi_label is not None:
+        if model.config.aim.truth != "classes":
+            raise ValueError(f"--multi-label is about several labels a row, but the model is one for {wanted.task}")
+        wanted = replace(wanted, multi_label=columns.multi_label)
     if not isinstance(model, SequenceModel):
         columns.check_texts()
         several = [columns.label]
@@ -202,6 +215,8 @@ def read_known(model: Network, file: Path, kind: Kind | None, columns: Columns, 
     asked = columns.asked(model, need_label=labelled)
     piece = series.read(file, asked, kind, need_label=labelled, others=others)
     sequences = checked_numbers(model, piece)
+    if model.front_end and (short := _without_frames(model.front_end, sequences)):
+        note(f"note: {short_clips(short, model.front_end)}")
     if not labelled:
         return Known(sequences, np.concatenate([steps_ahead(x, wanted.horizon) for x in sequences]), piece.columns)
     if regression:
@@ -253,6 +268,30 @@ def judge(model: Network, known: Known, source: str) -> Answers:
     return Answers(config, truth, model.values_of(model.scores(known.sequences)))
 
 
+def place_of(piece: series.Series, b: int, first: int = 1) -> str:
+    """Says where a sequence is in its table: its row, or its key.
+
+    Args:
+        piece: Some sequences of the table.
+        b: Which of them.
+        first: The row of the first of them.
+    """
+    key = piece.roles.key
+    return f"row {first + b}" if key is None else f"{piece.columns[key][b]!r} of column {key!r}"
+
+
+def _without_frames(front_end: LogMel | None, clips: Sequence[npt.NDArray[Any]]) -> int:
+    """Counts clips that are shorter than a window."""
+    return sum(len(clip) < front_end.win_length for clip in clips) if front_end else 0
+
+
+def short_clips(count: int, front_end: LogMel) -> str:
+    """Says how many clips are too short for a frame."""
+    window = f"a window of {front_end.win_length:,} samples at {front_end.sample_rate:,} a second"
+    are, have = ("is", "has") if count == 1 else ("are", "have")
+    return f"{plural(count, 'clip')} {are} shorter than {window}, and {have} no frame to read"
+
+
 def checked_numbers(model: SequenceModel, piece: series.Series, first: int = 1) -> list[npt.NDArray[Any]]:
     """Checks that sequences have the features of a model, and gaps only where it has learned to read them.
 
@@ -270,11 +309,11 @@ def checked_numbers(model: SequenceModel, piece: series.Series, first: int = 1) 
     """
     if model.front_end:
         return [as_sound(f"row {row}", clip) for row, clip in enumerate(piece.sequences, first)]
-    names, key = model.config.feature_names, piece.roles.key
+    names = model.config.feature_names
     for b, sequence in enumerate(piece.sequences):
         if not len(sequence):
             continue
-        place = f"row {first + b}" if key is None else f"{piece.columns[key][b]!r} of column {key!r}"
+        place = place_of(piece, b, first)
         if sequence.shape[1] != len(names):
             expected = f"expected {len(names)}: {', '.join(names)}"
             raise ValueError(f"{place} has steps of {sequence.shape[1]} numbers, {expected}")
@@ -285,4 +324,8 @@ def checked_numbers(model: SequenceModel, piece: series.Series, first: int = 1) 
             found = sequence[step, feature]
             what = f"is {found}" if np.isinf(found) else "is missing, as it never was in training,"
             raise ValueError(f"{place}: {names[feature]!r} {what} at step {step + 1}: the model cannot read that")
+        if model.config.task == "next-binary" and (other := (sequence != 0) & (sequence != 1)).any():
+            step, feature = map(int, np.argwhere(other)[0])
+            what = f"is {sequence[step, feature]:g} at step {step + 1}, expected 0 or 1"
+            raise ValueError(f"{place}: {names[feature]!r} {what}, as it always was in training")
     return [sequence if len(sequence) else sequence.reshape(0, len(names)) for sequence in piece.sequences]

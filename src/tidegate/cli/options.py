@@ -48,7 +48,7 @@ CheckpointEveryOption = Annotated[
 OverwriteOption = Annotated[bool, typer.Option("--overwrite", help="Replace a file of another kind, too.")]
 
 
-Kind = Literal["csv", "tsv", "jsonl", "lines"]
+Kind = Literal["csv", "tsv", "jsonl", "lines", "fasttext"]
 """Kinds of tables that can be streamed."""
 
 KindOption = Annotated[
@@ -69,7 +69,18 @@ READ_OPTIONS = {
     ),
 }
 """Which columns a model reads; what is not said is as in training."""
-READ_LABELLED_OPTIONS = {"label": Option(LabelOption, None)} | READ_OPTIONS
+READ_LABELLED_OPTIONS = {
+    "label": Option(LabelOption, None),
+    "multi_label": Option(
+        Annotated[
+            str | None,
+            typer.Option(
+                metavar="SEPARATOR", help="What stands between several labels of a cell.", show_default="as in training"
+            ),
+        ],
+        None,
+    ),
+} | READ_OPTIONS
 
 
 def joined(columns: Sequence[str] | None) -> str | None:

@@ -17,6 +17,7 @@ from tidegate.data.tables.containers import Source
 from tidegate.data.tables.folders import names_of_columns
 from tidegate.data.tables.label_names import label_name
 from tidegate.models.architecture import Architecture
+from tidegate.models.quantiles import check_levels
 from tidegate.models.tasks import TASKS, Task
 from tidegate.training.examples import Examples
 from tidegate.training.tasks import are_amounts, check_classes, check_sets
@@ -53,6 +54,7 @@ class Wanted:
         if self.quantiles is not None:
             if self.task not in {"auto", "regression"}:
                 raise ValueError(f"--quantiles are those of a regression, but --task is {self.task}")
+            _levels(self.quantiles)
             object.__setattr__(self, "task", "regression")
         if self.multi_label is None:
             return
@@ -100,11 +102,7 @@ class Wanted:
         examples = replace(examples, labels=tuple(names))
         if self.quantiles is None:
             return examples
-        try:
-            levels = [float(level) for level in self.quantiles.split(",")]
-        except ValueError:
-            raise ValueError(f"--quantiles is {self.quantiles!r}, expected levels such as 0.1,0.5,0.9") from None
-        return examples.quantiles(levels)
+        return examples.quantiles(_levels(self.quantiles))
 
     def decided(self, labels: Mapping[str, Sequence[Any]]) -> Self:
         """Decides by labels what is not decided yet, see `find_task`."""
@@ -132,6 +130,22 @@ class Wanted:
             check_sets(labels, column, self.multi_label)
 
 
+def _levels(text: str) -> tuple[float, ...]:
+    """Reads levels of quantiles.
+
+    Raises:
+        ValueError: They are no numbers between 0 and 1, or do not ascend.
+    """
+    numbers: list[float] = []
+    try:
+        numbers += map(float, text.split(","))
+        return check_levels(numbers)
+    except ValueError:
+        percent = ": divide by 100" if any(1 < number < 100 for number in numbers) else ""
+        expected = "expected ascending levels between 0 and 1, such as 0.1,0.5,0.9"
+        raise ValueError(f"--quantiles is {text!r:.60}, {expected}{percent}") from None
+
+
 def find_task(asked: str, labels: Mapping[str, Sequence[Any]]) -> str:
     """Decides whether classes or numbers are to be predicted, and says so if it was not asked for.
 
@@ -141,11 +155,26 @@ def find_task(asked: str, labels: Mapping[str, Sequence[Any]]) -> str:
     """
     if asked != "auto":
         return asked
-    [*columns] = ([name for value in values if (name := label_name(value)) is not None] for values in labels.values())
+    [*columns] = ([each for each in _names(values, name) if each is not None] for name, values in labels.items())
     if len(columns) > 1 or are_amounts(columns[0]):
         say("task: regression, as the labels are numbers; --task classification takes them for classes")
         return "regression"
     return "classification"
+
+
+def _names(labels: Sequence[Any], column: str) -> list[str | None]:
+    """Names labels, see `label_name`.
+
+    Raises:
+        ValueError: One is neither a text nor a number; the message names its row.
+    """
+    found = []
+    for row, label in enumerate(labels, 1):
+        try:
+            found.append(label_name(label))
+        except ValueError as error:
+            raise ValueError(f"row {row} of label column {column!r} {error}") from None
+    return found
 
 
 def label_columns(label: str, source: Source, kind: str | None) -> tuple[str, ...]:

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tidegate.cli.console import err, note, plural, say
+from tidegate.cli.inputs import place_of, short_clips
 from tidegate.cli.options import SETTING_OPTIONS, SIZE_OPTIONS, WORD_OPTIONS
 from tidegate.cli.request import Request
 from tidegate.cli.spooling import apart_of, names_of, plan_of
@@ -20,6 +21,7 @@ from tidegate.data.series.roles import shortened
 from tidegate.data.tables.label_names import label_name
 from tidegate.models.tasks import TASKS
 from tidegate.sequences.logmel import LogMel
+from tidegate.sequences.samples import looks_like_sound
 from tidegate.training.data_frames import columns_of
 from tidegate.training.examples import SequenceExamples, prepare_sequences
 from tidegate.training.next_steps import prepare_steps
@@ -63,6 +65,10 @@ def _read(request: Request, seed: int) -> tuple[series.Series, SequenceExamples,
     held: Any = request.share(nothing=True)
     if held is None:
         held = series.read(request.validation, table.roles.asked, need_label=labelled)
+    if wanted.foresees:
+        check_gaps(table, request.file)
+        if isinstance(held, series.Series):
+            check_gaps(held, request.validation)
     front_end = request.frontend and LogMel.of(request.frontend, table.roles.sound or None)
     examples = prepare(table, wanted, held, seed, front_end or None)
     return table, examples, repeats_of(table, examples, held) if labelled else Repeats()
@@ -129,7 +135,7 @@ def targets_of(table: series.Series, wanted: Wanted) -> Any:
     """
     aim = TASKS[wanted.task]
     for name, values in table.labels.items() if aim.truth != "classes" else ():
-        missing = [b for b, value in enumerate(values) if label_name(value) is None]
+        missing = [b for b, value in enumerate(values) if not isinstance(value, list) and label_name(value) is None]
         if missing and table.roles.key is not None:
             key = table.columns[table.roles.key][missing[0]]
             count = "has" if len(missing) == 1 else f"and {len(missing) - 1:,} others have"
@@ -175,6 +181,21 @@ def prepare(
     return wanted.named(examples, tuple(table.labels))
 
 
+def check_gaps(table: series.Series, file: Path | str) -> None:
+    """Checks that no number is missing or infinite among steps that are to be predicted.
+
+    Raises:
+        ValueError: One is; the message names the file, the sequence, the column and the step, counted from 1.
+    """
+    for b, steps in enumerate(table.sequences):
+        wrong = ~np.isfinite(steps)
+        if wrong.any():
+            step, feature = map(int, np.argwhere(wrong)[0])
+            found = "is missing" if np.isnan(steps[step, feature]) else f"is {steps[step, feature]}"
+            what = f"{table.feature_names[feature]!r} {found} at step {step + 1}"
+            raise ValueError(f"{file}: {place_of(table, b)}: {what}: to predict steps, fill gaps before")
+
+
 def repeats_of(table: series.Series, examples: SequenceExamples, validation: Any) -> Repeats:
     """Counts sequences that come again, in what is trained on and in what is judged by."""
     digests, labels = _digests(table.sequences), _label_texts(table)
@@ -205,7 +226,10 @@ def describe_columns(table: series.Series, file: Path | str) -> None:
     """Says what the columns of a table were taken for."""
     roles = table.roles
     if roles.sound is not None:
-        rate = f", {roles.sound:,} samples a second" if roles.sound else ""
+        usual = np.median([len(clip) for clip in table.sequences])
+        rate = (
+            f", {roles.sound:,} samples a second, {usual / roles.sound:.2g} s in the median clip" if roles.sound else ""
+        )
         say(f"sound: column {roles.features[0]!r}{rate}; {columns_said(roles.labels)} of {file}")
         if roles.unused:
             note(f"not used: {shortened(roles.unused)}")
@@ -217,6 +241,9 @@ def describe_columns(table: series.Series, file: Path | str) -> None:
     say(f"{said}; features: {shortened(roles.features)}{labels} of {file}")
     if roles.unused:
         note(f"not used: {shortened(roles.unused)}")
+    if np.median([len(steps) for steps in table.sequences]) >= _LONG:
+        seen = "this looks like sound, which" if looks_like_sound(table.sequences) else "sequences are long: sound"
+        note(f"{seen} is learned better and faster as frames, with --frontend logmel")
 
 
 def describe(examples: SequenceExamples, table: series.Series, repeats: Repeats) -> None:
@@ -239,7 +266,7 @@ def _remarks(examples: SequenceExamples, table: series.Series, lengths: npt.NDAr
             said = [f"{name} {np.isnan(steps[:, k]).mean():.1%}" for name, k in zip(said, missing, strict=True)]
         remarks.append(f"missing values, which the model learns to read: {', '.join(said)}")
     if empty := int((lengths == 0).sum()):
-        remarks.append(f"{plural(empty, 'sequence')} to train on without a step")
-    if np.median(lengths) >= _LONG:
-        remarks.append("sequences are long: sound is learned better and faster as frames, with --frontend logmel")
+        front_end = LogMel.of(examples.frontend) if examples.frontend else None
+        without = f"{plural(empty, 'sequence')} to train on without a step"
+        remarks.append(short_clips(empty, front_end) if front_end else without)
     return remarks

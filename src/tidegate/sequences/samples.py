@@ -1,5 +1,6 @@
 """Sound as the front-end reads it: samples of one channel, float32, full scale 1."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -66,6 +67,19 @@ def _checked(name: str, sound: Sound) -> Sound:
         hint = ": give 16-bit samples as int16, or divided by 32,768" if np.isfinite(sound[first]) else ""
         raise ValueError(f"{name} has {sound[first]:g} at sample {first}, expected floats whose full scale is 1{hint}")
     return sound
+
+
+def looks_like_sound(sequences: Sequence[npt.NDArray[Any]]) -> bool:
+    """Whether sequences [T, 1] look like 16-bit samples: whole numbers on both sides of 0, some of them large."""
+    if not all(steps.ndim == 2 and steps.shape[1] == 1 and np.isfinite(steps).all() for steps in sequences):
+        return False
+    low = min((float(steps.min()) for steps in sequences if len(steps)), default=0.0)
+    high = max((float(steps.max()) for steps in sequences if len(steps)), default=0.0)
+    return -(2**15) <= low < -_LOUDEST < _LOUDEST < high < 2**15 and all(map(_are_whole, sequences))
+
+
+def _are_whole(steps: npt.NDArray[Any]) -> bool:
+    return bool((steps == np.round(steps)).all())
 
 
 def is_one_clip(source: Any) -> bool:

@@ -1,15 +1,15 @@
 """Tables that are no texts with one class each, recognised before time is spent on them."""
 
 import re
-from collections import defaultdict
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from tidegate.data.tables.label_names import several_in
+
 _NUMBER = re.compile(r"[+-]?(\d+([.,]\d*)?|[.,]\d+)(e[+-]?\d+)?", re.IGNORECASE)
-_LIST = re.compile(r"\[.*[,\s].*\]|\{.*,.*\}", re.DOTALL)
 _MOST_FRACTIONS = 10  # classes that are numbers with a fraction: stars from 0.5 to 5
 _FEW = 20  # sequences below which a feature may tell the label by chance
 _MOST_RARE = 20  # classes that may have fewer than two rows each on average
@@ -98,7 +98,7 @@ def check_classes(labels: Sequence[str], column: str) -> None:
             f"column {column!r} has {len(names)} different labels in {len(labels)} rows, expected classes that come "
             f"again and again: name the column of labels with --label{amounts}"
         )
-    if several := _several(list(names)):
+    if several := several_in(list(names)):
         raise ValueError(
             f"the label {several[0]!r:.60} of column {column!r} reads as several labels in one cell: {several[1]} "
             f"predicts any number of labels for each row; otherwise keep one of them"
@@ -140,28 +140,6 @@ def are_amounts(labels: Sequence[str]) -> bool:
 
 def _has_fraction(name: str) -> bool:
     return any(sign in name.lower() for sign in (".", ",", "e-"))
-
-
-def _several(names: Sequence[str]) -> tuple[str, str] | None:
-    """Finds a name that is made of others: of its parts stand some, or all if a comma parts them, elsewhere too.
-
-    Returns:
-        The name, and the option that splits it.
-    """
-    for name in names:
-        if _LIST.fullmatch(name):
-            return name, "--task multi-label"
-    for separator, enough in (("|", any), (";", all), (",", all)):
-        parts = {name: [part.strip() for part in name.split(separator)] for name in names}
-        places = defaultdict(set)
-        for listed in parts.values():
-            for place, part in enumerate(listed):
-                places[part].add(place if len(listed) > 1 else -1)
-        for name, listed in parts.items():
-            # in the names of a hierarchy, "Home|Garden" and "Home|Kitchen", each part has its place
-            if len(listed) > 1 and enough(part and len(places[part]) > 1 for part in listed):
-                return name, f"--multi-label {separator!r}"
-    return None
 
 
 def check_copies(sequences: Sequence[npt.NDArray[Any]], targets: Any, names: Sequence[str]) -> None:

@@ -1,6 +1,6 @@
 """Which column of a table is what: the numbers of a step, the key that tells sequences apart, time and labels."""
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -280,10 +280,10 @@ def _check_apart(**roles: Iterable[str | None]) -> None:
                 seen[name] = role
 
 
-def shortened(names: Sequence[str]) -> str:
-    """Lists names, not too many."""
+def shortened(names: Sequence[str], write: Callable[[str], str] = repr) -> str:
+    """Lists names, not too many, each as `write` does."""
     more = f" and {len(names) - _MOST_NAMES} more" if len(names) > _MOST_NAMES else ""
-    return ", ".join(map(repr, names[:_MOST_NAMES])) + more
+    return ", ".join(map(write, names[:_MOST_NAMES])) + more
 
 
 def reads_as_series(looks: Looks) -> bool:

@@ -32,7 +32,9 @@ _MOST_FIELDS = 5  # that an error lists
 _MOST_CLASSES = 20  # distinct values up to which a column reads as labels
 
 
-def guess_columns(columns: Columns, text: str | None, label: str | None, *, need_label: bool) -> tuple[str, str | None]:
+def guess_columns(
+    columns: Columns, text: str | None, label: str | None, *, need_label: bool, alone: bool = False
+) -> tuple[str, str | None]:
     """Finds the column of texts and the column of labels.
 
     A column that is asked for must be there. Otherwise the name decides, if it is a usual one, and then the content:
@@ -43,6 +45,7 @@ def guess_columns(columns: Columns, text: str | None, label: str | None, *, need
         text: Name of the column of texts, or of a field in its records such as `review.text`; None to guess it.
         label: Name of the column of labels, None to guess it if it is needed.
         need_label: Whether there must be a column of labels.
+        alone: Whether the one column beside the texts holds the labels, whatever they look like.
 
     Returns:
         The two names; None for the second if no label is needed or asked for.
@@ -60,7 +63,8 @@ def guess_columns(columns: Columns, text: str | None, label: str | None, *, need
         text = _guess("texts", "text", _without(columns, label), TEXT_NAMES, reads_as_texts)
         _check_is_name("text", text, columns, named=named)
     if label is None and need_label:
-        label = guess_label(_without(columns, text))
+        left = _without(columns, text)
+        label = next(iter(left)) if alone and len(left) == 1 else guess_label(left)
         _check_is_name("label", label, columns, named=named)
     if text == label:
         raise ValueError(f"column {text!r} cannot hold both the texts and the labels; {_list(columns)}")

@@ -48,7 +48,7 @@ def read(
     files = files_of(path)
     if files is None:
         return table.read(path, text, label, need_label=need_label, kind=kind, others=others, names=names)
-    needed, text, label = _columns(files, kind, text, label, need_label=need_label)
+    needed, text, label = _columns(files, kind, text, label, need_label=need_label, alone=table.are_several(names))
     for columns in gathered(_blocks(files, kind, needed, others=others), None):
         try:
             return Table.of(columns, text, label, names)
@@ -176,7 +176,7 @@ def _is_table(name: str) -> bool:
 
 
 def _columns(
-    files: list[str], kind: str | None, text: str | None, label: str | None, *, need_label: bool
+    files: list[str], kind: str | None, text: str | None, label: str | None, *, need_label: bool, alone: bool = False
 ) -> tuple[list[str], str, str | None]:
     """Finds the columns of texts and labels by the first file with rows, and which columns hold them.
 
@@ -187,7 +187,7 @@ def _columns(
         try:
             known = survey(file, kind, typed=False, whole=False, some=True)
             if known and known.sample:
-                text, label = guess_columns(known.sample, text, label, need_label=need_label)
+                text, label = guess_columns(known.sample, text, label, need_label=need_label, alone=alone)
                 return columns_of(known.sample, text, label), text, label
         except ValueError as error:
             raise ValueError(f"{file}: {error}") from None

@@ -13,6 +13,7 @@ KINDS = {
     "jsonl": (".jsonl", ".ndjson", ".json"),
     "parquet": (".parquet", ".pq"),
     "lines": (".txt",),
+    "fasttext": (".ft",),
 }
 """The kinds of tables and their suffixes. "lines" has one text a line, no names and no labels."""
 

@@ -3,7 +3,7 @@
 import ast
 import json
 import re
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from decimal import Decimal
@@ -15,6 +15,7 @@ BOOLEANS = ("false", "true")
 """The labels of a column of true and false, in every kind of file."""
 
 _AS_NUMBERS = dict(zip("01", BOOLEANS, strict=True))
+_LIST = re.compile(r"\[.*[,\s].*\]|\{.*,.*\}", re.DOTALL)
 _MISSING = "nan"  # as str(float("nan")) is written, in any capitals
 
 
@@ -113,3 +114,25 @@ def remarks(values: Sequence[Any], names: Sequence[str | None]) -> Iterator[str]
         if len(group) > 1:
             listed = ", ".join(f"{name!r:.40} ({counts[name]:,})" for name in group[:4])
             yield f"labels that differ only in capitals or spaces are different classes: {listed}"
+
+
+def several_in(names: Sequence[str]) -> tuple[str, str] | None:
+    """Finds a name that is made of others: of its parts stand some, or all if a comma parts them, elsewhere too.
+
+    Returns:
+        The name, and the option that splits it.
+    """
+    for name in names:
+        if _LIST.fullmatch(name):
+            return name, "--task multi-label"
+    for separator, enough in (("|", any), (";", all), (",", all)):
+        parts = {name: [part.strip() for part in name.split(separator)] for name in names}
+        places = defaultdict(set)
+        for listed in parts.values():
+            for place, part in enumerate(listed):
+                places[part].add(place if len(listed) > 1 else -1)
+        for name, listed in parts.items():
+            # in the names of a hierarchy, "Home|Garden" and "Home|Kitchen", each part has its place
+            if len(listed) > 1 and enough(part and len(places[part]) > 1 for part in listed):
+                return name, f"--multi-label {separator!r}"
+    return None

@@ -149,6 +149,10 @@ class Lines:
         self.give_back(taken)
         return found
 
+    def arrived(self) -> list[str]:
+        """Returns the lines that have come in and were not handed out, which come once more; some thousand at most."""
+        return list(islice(self._waiting, _MOST_BLANK))
+
     def skip_first(self) -> None:
         """Leaves out the first line that is not blank, and what stands before it."""
         while not next(self, "-").strip():

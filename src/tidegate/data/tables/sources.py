@@ -77,7 +77,7 @@ def _kind_of(unpacked: Unpacked, asked: str | None, name: str) -> str:
             lines = Lines(text)
             first = lines.first()
             table = "|" in first and markdown.begins(first, lines.firsts(2)[-1])
-            found = "csv" if table else _kind_of_lines(first, expected)
+            found = "csv" if table else _kind_of_lines(first, lines.arrived(), expected)
     asked_lines = kinds.kind_by_name(unpacked.name) == "lines" or not unpacked.name
     if expected == "lines" != found != "fasttext" and asked_lines:  # a pipe with a name is a table or is not
         kinds.caution(f"{name}: {kinds.read_as(found, first)}; to take each line for a text, say so with --from lines")
@@ -87,18 +87,20 @@ def _kind_of(unpacked: Unpacked, asked: str | None, name: str) -> str:
     return found
 
 
-def _kind_of_lines(first: str, expected: str) -> str:
-    """Tells the kind of a text that is no JSON by its first line.
+def _kind_of_lines(first: str, arrived: list[str], expected: str) -> str:
+    """Tells the kind of a text that is no JSON by its first line; in fastText's format that may have no label.
 
     Raises:
         ValueError: It cannot be told.
     """
-    if kinds.reads_as_fasttext(first):
+    if expected == "fasttext" or kinds.reads_as_fasttext(first):
         return "fasttext"
     if expected in {"csv", "tsv"}:
         return expected
     if kinds.reads_as_header(first):
         return "csv"
+    if any(map(kinds.reads_as_fasttext, arrived)):
+        return "fasttext"
     if expected == "lines":
         return "named-lines" if kinds.reads_as_name(first) else "lines"
     raise ValueError(kinds.unknown_suffix())

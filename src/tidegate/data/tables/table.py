@@ -10,7 +10,7 @@ from typing import Any, Self
 from tidegate.data.tables.columns import column_of, fields_of, guess_columns
 from tidegate.data.tables.containers import Source
 from tidegate.data.tables.kinds import KINDS, caution
-from tidegate.data.tables.label_names import as_booleans, label_name, label_set, remarks
+from tidegate.data.tables.label_names import as_booleans, label_name, label_set, remarks, several_in
 from tidegate.data.tables.rows import Block, blocks
 from tidegate.data.tables.sources import name_of
 from tidegate.data.tables.survey import survey
@@ -88,7 +88,7 @@ def read(
         ValueError: The file is damaged or has no rows, a column is not there or cannot be guessed, or a label is
             missing.
     """
-    guess = partial(guess_columns, text=text, label=label, need_label=need_label)
+    guess = partial(guess_columns, text=text, label=label, need_label=need_label, alone=are_several(names))
     tables = list(_parts(path, kind, guess, None, others=others, names=names or class_names))
     if not tables:
         raise ValueError(f"{os.fspath(path)}: there are no rows")
@@ -236,8 +236,17 @@ def class_names(values: Sequence[Any], column: str, first_row: int = 1) -> list[
         caution(f"column {column!r}: {remark}")
     if missing := [row for row, name in enumerate(names, first_row) if name is None]:
         count = f"{len(missing)} of {len(names)} rows have" if len(names) > 1 else "a row has"
-        raise ValueError(f"{count} no label in column {column!r}, first row {missing[0]}: fill them in or remove them")
+        several = several_in(list(dict.fromkeys(name for name in names if name is not None)))
+        advice = "fill them in or remove them"
+        if several:
+            advice = f"{several[1]} reads {several[0]!r:.60} as several labels, and a cell without one as none"
+        raise ValueError(f"{count} no label in column {column!r}, first row {missing[0]}: {advice}")
     return [name for name in names if name is not None]
+
+
+def are_several(names: Names | None) -> bool:
+    """Whether what names the labels of a column is for cells that hold several, so that any cells may be labels."""
+    return names is not None and names is not class_names
 
 
 def label_sets(

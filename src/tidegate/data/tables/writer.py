@@ -53,7 +53,7 @@ def writer(target: str | os.PathLike[str] | BinaryIO, kind: str | None = None) -
     """
     path = target if isinstance(target, str | os.PathLike) else None
     kind = kind or kind_of("standard output" if path is None else path)
-    if kind not in KINDS or kind == "lines":
+    if kind not in KINDS or kind in {"lines", "fasttext"}:
         raise ValueError(f"the kind of table is {kind!r}, expected csv, tsv, jsonl or parquet")
     with ExitStack() as stack:
         file: Any = target if path is None else stack.enter_context(replacing(path))
