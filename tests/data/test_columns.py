@@ -97,7 +97,7 @@ def test_a_table_of_numbers_is_named_as_one() -> None:
 
 def test_a_column_that_is_left_holds_several_labels() -> None:
     """Where cells may hold several labels, the one column beside the texts is theirs, whatever it looks like."""
-    columns = {"text": ["a", "b"], "genre": [["war"], ["war", "love"]]}
+    columns: dict[str, Any] = {"text": ["a", "b"], "genre": [["war"], ["war", "love"]]}
     assert guess_columns(columns, None, None, need_label=True, alone=True) == ("text", "genre")
     with pytest.raises(ValueError, match="cannot tell which column holds the labels"):
         guess_columns(columns, None, None, need_label=True)
