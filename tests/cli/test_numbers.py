@@ -368,8 +368,8 @@ def test_quantiles_are_predicted(shell: Shell, trained: Path) -> None:
     for row in csv.DictReader(io.StringIO(out)):
         assert float(row["prediction_end 0.1"]) <= float(row["prediction_end 0.9"])
     for options, message in (
-        ("--quantiles 0.9,0.1", "expected ascending numbers between 0 and 1"),
-        ("--quantiles a", "expected levels such as 0.1,0.5,0.9"),
+        ("--quantiles 0.9,0.1", "expected ascending levels between 0 and 1"),
+        ("--quantiles a", "expected ascending levels between 0 and 1, such as 0.1,0.5,0.9"),
         ("--quantiles 0.5 --task next", "--quantiles are those of a regression"),
     ):
         code, _, err = shell(f"{command} {quick} {options}")

@@ -44,12 +44,12 @@ def plan_of(request: Request, seed: int) -> Plan | None:
         ValueError: `--memory` is no size, or too small.
     """
     memory, aim = memory_of(request.run.memory), request.wanted.aim
-    needed = _needed(request)
+    whole = "sound" if request.frontend else f"data for --task {request.wanted.task}"
     if request.frontend or (aim and aim.truth not in {"class", "numbers"}):
-        if needed > memory or request.run.memory is not None:
-            what = "sound" if request.frontend else f"data for --task {request.wanted.task}"
-            say(f"data: {what} is read whole, about {needed / 1e9:.1f} GB in memory: --memory has no effect on it")
+        if request.run.memory is not None:
+            say(f"data: {whole} is read whole: --memory has no effect on it")
         return None
+    needed = _needed(request)
     if needed <= memory:
         return None
     folder = None if is_stream(request.output) else request.output.absolute().parent
