@@ -13,8 +13,8 @@ def memory_of(size: str | int | None) -> int:
     """Reads a size in bytes.
 
     Example:
-        >>> memory_of("2GB"), memory_of("0.5 GiB")
-        (2000000000, 536870912)
+        >>> memory_of("2GB"), memory_of("1.5 GiB")
+        (2000000000, 1610612736)
 
     Args:
         size: A number of bytes, or a text such as 2GB, 1500 MB or 4GiB; None for half of the memory of the machine.
