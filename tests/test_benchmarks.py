@@ -98,7 +98,9 @@ NEEDED = {"ONNX Runtime": ("onnx", "onnxruntime"), "OpenVINO": ("onnx", "openvin
 def test_a_contender_computes_what_torch_computes(modules: dict[str, ModuleType], network: str, peer: str) -> None:
     """In every network, each of its ways gives the outputs of torch, and the gradients, or says why it cannot."""
     for library in NEEDED.get(peer, ()):
-        pytest.importorskip(library)
+        found = pytest.importorskip(library)
+        if library == "jax":  # what is right is right without them too, and compiled in half the time
+            found.config.update("jax_disable_most_optimizations", True)
     peers, difference = modules["peers"], modules["contender"].difference
     assert network in peers.NETWORKS
     names, compared = COMPILED if peer == "JAX" else SMALL, 0
