@@ -53,7 +53,7 @@ def compare(results: Mapping[str, Trained], cell: str) -> None:
             say(verdict(network, others[AVERAGE], "the average", lost))
     elif network and others:
         best = max(others.values(), key=lambda each: each.best.report.quality)
-        say(verdict(network, best, f"the best baseline, {best.title}", "The simpler model does as well here."))
+        say(verdict(network, best, f"the best baseline, {best.title}", "The simpler model is the better choice here."))
     if network and len(last.weights) > 2:  # a network beside both models of n-grams
         report, ngrams = last.best.report, results["ngrams"].best.report
         say(f"The n-grams add {gain(report, network.best.report)} to the {network.title}.")
