@@ -116,7 +116,7 @@ def test_the_loss_of_binary_steps_is_that_of_the_report() -> None:
     report = score_binary_steps(truth, p, ["a", "b"])
     assert report.nll == pytest.approx(-np.log([0.8, 0.6, 0.9, 0.5]).sum() / 2)
     assert report.frame_accuracy == 0.5
-    with pytest.raises(ValueError, match="there is no step"):
+    with pytest.raises(ValueError, match="there is no row to score"):
         score_binary_steps(truth[:0], p[:0], ["a", "b"])
 
 

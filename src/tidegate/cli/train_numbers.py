@@ -164,8 +164,6 @@ def prepare(
     """
     held: Any = validation
     if wanted.foresees:
-        if front_end is not None:
-            raise ValueError("--task next predicts numbers as they are given, so there is no --frontend")
         held = validation.sequences if isinstance(validation, series.Series) else validation
         names = table.feature_names
         return prepare_steps(table.sequences, horizon=wanted.horizon, validation=held, names=names, seed=seed)

@@ -39,7 +39,7 @@ def load(path: str | os.PathLike[str], kind: type[Network] = Network) -> Network
     """
     with reading(path) as contents:
         texts = contents.metadata
-        found, configured = _kind(texts)
+        found, configured = kind_of(texts)
         if kind not in found.__mro__:
             raise ValueError(f"it holds {found.described}, expected {kind.described}")
         config = configured.from_json(texts["config"])
@@ -53,7 +53,7 @@ def load(path: str | os.PathLike[str], kind: type[Network] = Network) -> Network
         return found(config, arrays, *facts)
 
 
-def _kind(texts: Mapping[str, str]) -> tuple[type[Network], type[Architecture]]:
+def kind_of(texts: Mapping[str, str]) -> tuple[type[Network], type[Architecture]]:
     """Tells from the metadata of a file which model it holds, and which configuration that has."""
     if TOKENIZER in texts:
         return TextModel, TextConfig

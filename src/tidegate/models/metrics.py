@@ -209,6 +209,24 @@ class RegressionReport:
         return dict(zip(self.labels, self.each.tolist(), strict=True))
 
 
+def check_scored(truth: npt.NDArray[Any], answers: npt.NDArray[Any], labels: Sequence[str], name: str) -> None:
+    """Checks that there is something to score, and that truth and answers are [B, C] for C labels.
+
+    Args:
+        truth: What is known.
+        answers: What is predicted.
+        labels: The C labels.
+        name: What the answers are called, and their verb.
+
+    Raises:
+        ValueError: There is no row, or the shapes do not fit each other.
+    """
+    if answers.shape != truth.shape or truth.ndim != 2 or truth.shape[1] != len(labels):
+        raise ValueError(f"{name} shape {answers.shape}, expected [B, C] = {truth.shape} as truth has, C={len(labels)}")
+    if len(truth) == 0:
+        raise ValueError("there is no row to score, expected at least one")
+
+
 def score_numbers(
     truth: npt.NDArray[np.floating], predicted: npt.NDArray[np.floating], labels: Sequence[str]
 ) -> RegressionReport:
@@ -222,10 +240,7 @@ def score_numbers(
     Raises:
         ValueError: There is no row, or the shapes do not fit each other.
     """
-    if predicted.shape != truth.shape or truth.ndim != 2 or truth.shape[1] != len(labels):
-        raise ValueError(f"predicted has shape {predicted.shape}, expected [B, C] = {truth.shape} as truth has")
-    if len(truth) == 0:
-        raise ValueError("there is no row to score: errors need at least one")
+    check_scored(truth, predicted, labels, "predicted has")
     error = np.abs(predicted.astype(np.float64) - truth)
     squares, spread = (error**2).mean(axis=0), truth.astype(np.float64).var(axis=0)
     r2 = 1 - np.divide(squares, spread, out=(squares > 0).astype(np.float64), where=spread > 0)

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from tidegate.models.metrics import ClassScore
+from tidegate.models.metrics import ClassScore, check_scored
 from tidegate.models.thresholds import at_best_f1, chosen_labels
 
 _LEAST = float(np.finfo(np.float32).eps)  # a probability of 0 or 1 would make the log-loss of everything infinite
@@ -118,12 +118,7 @@ def score_sets(
     Raises:
         ValueError: There is no row, or the shapes do not fit each other.
     """
-    if probabilities.shape != truth.shape or truth.ndim != 2 or truth.shape[1] != len(labels):
-        raise ValueError(
-            f"probabilities have shape {probabilities.shape}, expected [B, C] = {truth.shape} as truth has"
-        )
-    if len(truth) == 0:
-        raise ValueError("there is no row to score: F1 needs at least one")
+    check_scored(truth, probabilities, labels, "probabilities have")
     actual, predicted = truth > 0, chosen_labels(probabilities)
     hits, sizes = (actual & predicted).sum(axis=1), actual.sum(axis=1) + predicted.sum(axis=1)
     of_truth = np.where(actual, probabilities, 1 - probabilities.astype(np.float64))

@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from tidegate.models.metrics import RegressionReport, score_numbers
+from tidegate.models.metrics import RegressionReport, check_scored, score_numbers
 
 _LEAST = float(np.finfo(np.float32).eps)  # a probability of 0 or 1 would make the log-loss of everything infinite
 _BLOCKS = 1000  # neighbouring steps are alike, so that differences are resampled in blocks of them
@@ -74,12 +74,7 @@ def score_binary_steps(
     Raises:
         ValueError: There is no step, or the shapes do not fit each other.
     """
-    if probabilities.shape != truth.shape or truth.ndim != 2 or truth.shape[1] != len(labels):
-        raise ValueError(
-            f"probabilities have shape {probabilities.shape}, expected [N, C] = {truth.shape} as truth has"
-        )
-    if len(truth) == 0:
-        raise ValueError("there is no step to score")
+    check_scored(truth, probabilities, labels, "probabilities have")
     on, said = truth > 0, probabilities >= 0.5
     of_truth = np.where(on, probabilities, 1 - probabilities.astype(np.float64))
     losses = -np.log(np.maximum(of_truth, _LEAST)).sum(axis=1)

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from tidegate.models.tasks import TASKS
 from tidegate.sequences.features import Features
 from tidegate.sequences.padding import as_sequences
 from tidegate.text.counting import WordCounter
@@ -66,6 +67,11 @@ class Plan:
         share = self.validation
         if isinstance(share, int | float) and share != 0 and not 0 < share < 1:
             raise ValueError(f"the validation share is {share}, expected a number above 0 and below 1")
+
+    @property
+    def has_numbers(self) -> bool:
+        """Whether numbers are predicted, and not classes."""
+        return TASKS[self.task].truth == "numbers"
 
     @property
     def words(self) -> int:
@@ -166,7 +172,7 @@ def _scaled(corpus: Corpus, features: Features) -> Corpus:
 
 
 def _type_of_targets(plan: Plan) -> npt.DTypeLike:
-    return np.float32 if plan.task == "regression" else np.int32
+    return np.float32 if plan.has_numbers else np.int32
 
 
 class Row(NamedTuple):
@@ -294,7 +300,7 @@ class _Gathered:
     def _rows(self, sequences: Sequence[Any], labels: Any, codes: _Codes, before: int = 0) -> list[Row]:
         """Numbers rows, also those of another source behind the ones before, and turns their labels into numbers."""
         first, self.count = self.count, self.count + len(sequences)
-        if self.plan.task == "regression":
+        if self.plan.has_numbers:
             self._targets = self._targets or numbers_of(labels)
             source = f"the {'validation ' * (before > 0)}part from row {first - before + 1} on"
             targets: Iterable[Any] = as_numbers(labels, source, len(sequences), len(self._targets.labels))
@@ -305,7 +311,7 @@ class _Gathered:
     def _train(self, rows: list[Row]) -> None:
         self.sample.take(rows)
         self._writer.add(self._read([row.sequence for row in rows]), [row.target for row in rows])
-        if self.plan.task != "regression" and rows:
+        if not self.plan.has_numbers and rows:
             codes = np.bincount([row.target for row in rows], minlength=len(self._codes))
             self._counts = codes + np.pad(self._counts, (0, len(codes) - len(self._counts)))
 
@@ -324,7 +330,7 @@ class _Gathered:
         targets = self._targets or self._classes()
         finished: Callable[[Array], Array] = np.asarray
         judged, counts = finished, None
-        if self.plan.task != "regression":
+        if not self.plan.has_numbers:
             indices = self._codes.indices(targets, self.plan, "the training part")
             finished = indices.__getitem__
             judged = self._judged.indices(targets, self.plan, "the validation part").__getitem__

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -13,7 +13,7 @@ from tidegate.convert.onnx.compared import Pair, compared, states_of
 from tidegate.convert.onnx.values import Values
 from tidegate.convert.onnx.writer import PRODUCER
 from tidegate.models.config import NetworkConfig, SequenceConfig, TextConfig
-from tidegate.models.metadata import parse_object
+from tidegate.models.loading import kind_of
 from tidegate.models.network import Network
 from tidegate.models.rules import read_tokenizer
 from tidegate.models.sequence_model import SequenceModel
@@ -83,10 +83,8 @@ def _made(config: Config, texts: dict[str, str], found: Found, values: Values) -
 
 
 def _config(texts: dict[str, str]) -> Config:
-    if "tokenizer" in texts:
-        return TextConfig.from_json(texts["config"])
-    kind = SequenceConfig if "features" in parse_object("config", texts["config"]) else NetworkConfig
-    return kind.from_json(texts["config"])
+    _, configured = kind_of(texts)
+    return cast("Config", configured.from_json(texts["config"]))
 
 
 def own_pairs(run: Callable[..., Any], proto: Any, model: Network) -> list[Pair]:
