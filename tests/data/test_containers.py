@@ -258,6 +258,23 @@ def test_other_files_are_named(tmp_path: Path, what: str, name: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("what", "message"),
+    [
+        (REFUSED["lfs"][0](Path()), "a pointer of Git LFS"),
+        (REFUSED["html"][0](Path()), "a page of the web"),
+        (b"text,label\na good film,pos\n", "no Parquet file: it does not begin with PAR1; .* give --from"),
+        (gzip.compress(b"text,label\na good film,pos\n"), "no Parquet file"),
+        (b"", "the file is empty"),
+    ],
+)
+def test_what_is_called_parquet_and_is_not_is_named(tmp_path: Path, what: bytes, message: str) -> None:
+    """What is called Parquet is not said to be a damaged one where it is another thing, such as what Git LFS left."""
+    (tmp_path / "t.parquet").write_bytes(what)
+    with pytest.raises(ValueError, match=message):
+        list(blocks(tmp_path / "t.parquet", None, None))
+
+
+@pytest.mark.parametrize(
     "content",
     [gzip.compress(CSV), bz2.compress(CSV), lzma.compress(CSV), by_arrow("zstd"), zipped(a_csv=CSV)],
     ids=["gzip", "bz2", "xz", "zstd", "zip"],  # the time is in some of them

@@ -111,7 +111,7 @@ def test_missing_texts_are_empty(tmp_path: Path) -> None:
         ("t.jsonl", "{}\n", {}, "objects without fields"),
         ("t.xlsx", "", {}, r"t.xlsx: the suffix is unknown, expected one of \.csv, \.tsv"),
         ("t.gz", "", {}, "the suffix is unknown"),
-        ("t.parquet.gz", "", {}, "t.parquet.gz: Parquet file size is 0 bytes"),
+        ("t.parquet.gz", "", {}, "t.parquet.gz: the file is empty, expected a Parquet file"),
         ("t", "", {}, "the suffix is unknown"),
     ],
 )

@@ -46,11 +46,25 @@ def recognised(source: Source, kind: str | None) -> Iterator[tuple[Source, str]]
         if unpacked.columnar == "arrow":
             yield as_parquet(unpacked.stream, stack), "parquet"
         elif unpacked.columnar or (kind or kinds.kind_by_name(unpacked.name)) == "parquet":
+            _check_is_parquet(unpacked.stream.head)
             yield unpacked.path or spooled(unpacked.stream, stack), "parquet"
         else:
             found = kind if kind in _SURE else _kind_of(unpacked, kind, name_of(source))
             on_disk = isinstance(source, str | os.PathLike) and is_file(source)
             yield source if on_disk else unpacked.stream, found  # type: ignore[misc]
+
+
+def _check_is_parquet(head: bytes) -> None:
+    """Checks the first bytes of what is called Parquet, for its readers say of any other file that it is damaged.
+
+    Raises:
+        ValueError: They are those of something else.
+    """
+    check_is_readable(name_of_text(head))
+    if not head:
+        raise ValueError("the file is empty, expected a Parquet file")
+    if not head.startswith(b"PAR1"):
+        raise ValueError("this is no Parquet file: it does not begin with PAR1; of another kind of table, give --from")
 
 
 def name_of(source: Source) -> str:
