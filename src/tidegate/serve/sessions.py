@@ -12,10 +12,11 @@ from tidegate.serve.limits import Limits
 from tidegate.serve.queues import Asked, Queue
 from tidegate.serve.refusals import FAILED
 from tidegate.serve.steps import Reply, Result, SessionError, Step, refusal_of, sequence_key
-from tidegate.stream.parts import Array, Streamable
+from tidegate.stream.parts import Array
 from tidegate.stream.pool import StreamPool
 from tidegate.stream.requests import Push
 from tidegate.stream.storage import Place, StateFolder, StorageError, Stored
+from tidegate.stream.streamable import Streamable
 
 LOG = logging.getLogger(__name__)
 MAX_SESSIONS = 100_000
