@@ -12,6 +12,7 @@ from typing import Any
 from playwright.sync_api import Browser, Page, sync_playwright
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+PATIENCE = 120_000  # milliseconds until what a page does not show is an error
 OPTIONS = [
     *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
     *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
@@ -30,14 +31,14 @@ def served(*models: Path) -> Iterator[str]:
             yield line.split(" at ")[1].split()[0]
         finally:
             running.send_signal(signal.SIGINT)
-            running.wait(10)
+            running.wait()
 
 
 @contextmanager
 def chromium() -> Iterator[Browser]:
     """Starts the browser, with an empty profile of its own."""
     with sync_playwright() as library:
-        browser = library.chromium.launch(executable_path=CHROMIUM, args=OPTIONS)
+        browser = library.chromium.launch(executable_path=CHROMIUM, args=OPTIONS, timeout=PATIENCE)
         try:
             yield browser
         finally:
@@ -49,7 +50,7 @@ def opened(
 ) -> Page:
     """Opens the page and waits until it has drawn its first text; `watch` is called before anything happens."""
     page = browser.new_context(**context).new_page()
-    page.set_default_timeout(10_000)
+    page.set_default_timeout(PATIENCE)
     watch(page, address)
     shown(page, address)
     return page

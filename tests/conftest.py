@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 
 # No test measures time, and on a busy machine any example may take long.
-hypothesis.settings.register_profile("untimed", deadline=None)
+hypothesis.settings.register_profile("untimed", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
 hypothesis.settings.load_profile("untimed")
 
 

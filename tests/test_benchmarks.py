@@ -3,13 +3,13 @@
 import math
 import platform
 import sys
-import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext
+from functools import partial
 from importlib import import_module
 from itertools import product
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -21,7 +21,7 @@ import tidegate
 
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 ALIVE: list[ModuleType] = []  # OpenVINO's Cores among them: findings/openvino-cores-unmap-the-signal-stack.sh
-NAMES = ("grid", "case", "contender", "contest", "limits", "results", "report", "page", "pairs", "peers")
+NAMES = ("grid", "case", "contender", "contest", "limits", "results", "report", "page", "pairs", "peers", "turns")
 
 
 @pytest.fixture
@@ -157,13 +157,19 @@ def test_cells_are_chosen_by_name_and_kind(modules: dict[str, ModuleType]) -> No
     assert not modules["grid"].chosen("inference", "PPO")
 
 
-def test_the_slower_contender_has_the_larger_median(modules: dict[str, ModuleType]) -> None:
-    """Medians belong to the contender that they are named after."""
-    contender = modules["contender"].Contender
+def test_medians_are_those_of_the_calls(modules: dict[str, ModuleType], monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a clock that only calls move on, each contender has the time of its own."""
+    contender, now = modules["contender"].Contender, [0.0]
+
+    def nap(seconds: float) -> None:
+        now[0] += seconds
+
+    clock = SimpleNamespace(perf_counter=lambda: now[0], process_time=lambda: 0.0, sleep=nap)
+    for module in ("contest", "turns"):
+        monkeypatch.setattr(modules[module], "time", clock)
     naps = {"short": 0.001, "long": 0.02}
-    calls = {name: contender(lambda nap=nap: time.sleep(nap), lambda nothing: {}) for name, nap in naps.items()}
-    medians = modules["contest"].medians(calls, 0.0)
-    assert medians["short"] < medians["long"]
+    calls = {name: contender(partial(nap, seconds), lambda nothing: {}) for name, seconds in naps.items()}
+    assert modules["contest"].medians(calls, 0.0) == pytest.approx(naps)
 
 
 FLOORS = {  # a cell's sizes and options, threads, microseconds of a barrier, microseconds of the floor

@@ -302,7 +302,7 @@ def test_a_process_ends_as_is_the_custom(folder: Path, quick: str, number: int, 
     while running.poll() is None:
         running.send_signal(number)
         time.sleep(0.005)
-    _, err = running.communicate(timeout=60)
+    _, err = running.communicate()
     assert running.returncode == code, err
     assert tidegate.load(model).config.cell == "average"
     assert list(folder.rglob("*.tmp")) == []

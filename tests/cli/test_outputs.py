@@ -278,7 +278,7 @@ def run(command: str, folder: Path, **rest: Any) -> "subprocess.CompletedProcess
     if bash is None:
         pytest.skip("bash is not here")
     script = f'tidegate() {{ "{sys.executable}" -m tidegate "$@"; }}; {command}'
-    return subprocess.run([bash, "-c", script], cwd=folder, capture_output=True, check=False, timeout=300, **rest)
+    return subprocess.run([bash, "-c", script], cwd=folder, capture_output=True, check=False, **rest)
 
 
 def test_standard_output_gets_a_model_alone(folder: Path, tmp_path: Path) -> None:
@@ -313,7 +313,7 @@ def test_a_fifo_stays_one(shell: Shell, tmp_path: Path, command: str) -> None:
     reader.start()
     code, _, err = shell(command.format(fifo))
     assert code == 0, err
-    reader.join(60)
+    reader.join()
     assert stat.S_ISFIFO(fifo.stat().st_mode)
     if command.startswith("predict"):
         assert shell(command.format(tmp_path / "file.csv"))[0] == 0

@@ -90,7 +90,7 @@ def test_a_line_is_answered_before_the_next_one_comes(process: Callable[[str], A
         running.stdin.write(f"{word}\n")
         running.stdin.flush()
         assert json.loads(running.stdout.readline())["prediction"] == label
-    out, err = running.communicate(timeout=60)
+    out, err = running.communicate()
     assert (running.returncode, out, err) == (0, "", "")
 
 
@@ -101,7 +101,7 @@ def test_a_reader_that_has_had_enough_is_no_error(process: Callable[[str], Any],
     assert running.stdout.readline() == "text,prediction,p_neg,p_pos\n"
     running.stdout.close()
     assert running.stderr.read() == ""
-    assert running.wait(60) == 0
+    assert running.wait() == 0
     running.stdin.close()
     running.stderr.close()
 
@@ -189,7 +189,7 @@ def test_a_pipe_may_bring_a_column_late(process: Callable[[str], Any], folder: P
     running = process(f"predict model.safetensors - --from jsonl -o pipe.{suffix}")
     running.stdin.write('{"text": "good"}\n')
     running.stdin.flush()
-    out, err = running.communicate('{"text": "bad", "ticket": {"n": 7}}\n', timeout=60)
+    out, err = running.communicate('{"text": "bad", "ticket": {"n": 7}}\n')
     assert (running.returncode, out) == (0, ""), err
     columns = tables.read(folder / f"pipe.{suffix}", text="text", need_label=False).columns
     assert columns["ticket"][1] == ('{"n": 7}' if suffix == "csv" else {"n": 7})
@@ -203,7 +203,7 @@ def test_a_column_that_comes_too_late_is_said(process: Callable[[str], Any]) -> 
     running.stdin.flush()
     assert running.stdout.readline() == "text,prediction,p_neg,p_pos\n"
     assert running.stdout.readline().startswith("good,pos,")
-    out, err = running.communicate('{"text": "lovely"}\n{"text": "bad", "ticket": "T-7"}\n', timeout=60)
+    out, err = running.communicate('{"text": "lovely"}\n{"text": "bad", "ticket": "T-7"}\n')
     assert (running.returncode, out.split(",")[0]) == (2, "lovely")
     assert "row 3 brings a column 'ticket'" in err
     assert "--to jsonl" in err
@@ -271,7 +271,7 @@ def test_rows_in_a_pipe_are_answered_at_once(process: Callable[[str], Any], opti
         running.stdin.flush()
         if line not in {"text,id", "text\tid"}:
             assert json.loads(running.stdout.readline())["prediction"] in {"neg", "pos"}
-    assert running.communicate(timeout=60)[0] == ""
+    assert running.communicate()[0] == ""
     assert running.returncode == 0
 
 
@@ -286,5 +286,5 @@ def test_pipes_hold_every_kind_of_file(
     _, expected, _ = shell(f"predict model.safetensors {name}")
     running = process(command)
     running.stdin.buffer.write((folder / name).read_bytes())
-    out, _ = running.communicate(timeout=60)
+    out, _ = running.communicate()
     assert (running.returncode, out) == (0, expected)

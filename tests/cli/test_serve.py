@@ -28,7 +28,7 @@ def test_the_page_is_served_until_ctrl_c(process: Callable[[str], "subprocess.Po
         with urlopen(line.split()[3]) as page:
             assert b"tidegate" in page.read()
         running.send_signal(signal.SIGINT)
-        out, err = running.communicate(timeout=20)
+        out, err = running.communicate()
         assert (running.returncode, out, err) == (0, "", "stopped\n")
 
 
@@ -58,22 +58,32 @@ def test_a_missing_extra_has_its_install_line(shell: Shell, monkeypatch: pytest.
     assert (code, err) == (2, "error: the page needs fastapi: pip install 'tidegate[serve]'\n")
 
 
+def listens(port: int) -> bool:
+    """Whether a server takes new connections."""
+    try:
+        socket.create_connection(("127.0.0.1", port)).close()
+    except ConnectionRefusedError:
+        return False
+    return True
+
+
 def test_sigterm_answers_what_is_under_way(process: Callable[[str], "subprocess.Popen[str]"]) -> None:
     """A request that has begun when the server is told to end is answered, and the command ends without an error."""
     body = b'{"text": "a good film"}'
     head = f"POST /predict HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: {len(body)}\r\nConnection: close\r\n\r\n"
-    with process("serve model.safetensors --port 0 --threads 1 --log") as running:
+    with process("serve model.safetensors --port 0 --threads 1 --log --drain 600") as running:
         assert running.stdout is not None
         port = int(running.stdout.readline().split()[3].rstrip("/").rpartition(":")[2])
-        with socket.create_connection(("127.0.0.1", port), timeout=20) as connection:
+        with socket.create_connection(("127.0.0.1", port)) as connection:
             connection.sendall(head.encode() + body[:5])
             with urlopen(f"http://127.0.0.1:{port}/health") as health:
                 assert health.status == 200  # so that the server has seen the other request
             running.send_signal(signal.SIGTERM)
-            time.sleep(0.3)
+            while listens(port):  # until the server has begun to end
+                time.sleep(0.01)
             connection.sendall(body[5:])
             answer = connection.makefile("rb").read()
-        _, err = running.communicate(timeout=20)
+        _, err = running.communicate()
     assert answer.startswith(b"HTTP/1.1 200 OK")
     assert b'"model":"model"' in answer
     lines = err.splitlines()

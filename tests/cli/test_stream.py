@@ -129,7 +129,7 @@ def test_lines_are_answered_at_once_until_ctrl_c(process: Callable[[str], Any], 
         line = running.stdout.readline()
         assert "pos" in line, i
     running.send_signal(signal.SIGINT)
-    out, err = running.communicate(timeout=60)
+    out, err = running.communicate()
     assert (running.returncode, out) == (130, "")
     assert err in {"", "interrupted\n"}
 
@@ -149,7 +149,7 @@ def test_a_reader_that_goes_ends_it_quietly(process: Callable[[str], Any], optio
     with suppress(BrokenPipeError):
         running.stdin.close()
     assert running.stderr.read() == ""
-    assert running.wait(60) == 0
+    assert running.wait() == 0
     running.stderr.close()
 
 

@@ -304,7 +304,7 @@ def test_ctrl_c_keeps_the_best_model(process: Callable[[str], Any], small: str, 
         if "epoch 2/" in line:
             running.send_signal(signal.SIGINT)
             break
-    out, err = running.communicate(timeout=60)
+    out, err = running.communicate()
     assert running.returncode == 130, err
     assert "stopping; Ctrl-C again to stop at once" in err
     assert f"wrote {model}" in out

@@ -63,7 +63,7 @@ def ask() -> Ask:
     """Sends one request to a port: its body as JSON or as it is, by POST if there is one."""
 
     def send(port: int, path: str, body: Any = None, method: str | None = None, **headers: str) -> Reply:
-        connection = HTTPConnection("127.0.0.1", port, timeout=20)
+        connection = HTTPConnection("127.0.0.1", port)
         data = body if isinstance(body, bytes | None) else json.dumps(body).encode()
         named = {name.replace("_", "-"): value for name, value in headers.items()}
         connection.request(method or ("GET" if body is None else "POST"), path, data, named)

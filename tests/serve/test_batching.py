@@ -11,6 +11,7 @@ import pytest
 pytest.importorskip("fastapi")
 
 from tidegate.models.network import Network
+from tidegate.serve import batching, queues
 from tidegate.serve.app import create_app
 from tidegate.serve.batching import Batcher
 from tidegate.serve.limits import Limits
@@ -28,7 +29,7 @@ class Reader:
     def __call__(self, rows: Sequence[int]) -> list[int]:
         self.batches.append(list(rows))
         self.begun.set()
-        self.go.wait(20)
+        self.go.wait()
         if 13 in rows:
             raise ValueError("13 cannot be read")
         if 17 in rows:
@@ -37,19 +38,27 @@ class Reader:
 
 
 def asked(reader: Reader, requests: Sequence[Sequence[int]], **limits: Any) -> list[Any]:
-    """Asks for all requests, one after another while the first is read; returns answers and errors."""
+    """Asks for all requests, one after another while the first is read; returns answers and errors.
+
+    The clock of the queue is at 0 until all wait, and at 10 seconds then.
+    """
+    now = [0.0]
 
     async def run() -> list[Any]:
         batcher = Batcher(reader, Limits(**limits), Metrics().batches("model", "task"), (ValueError,))
         tasks = [asyncio.create_task(batcher.ask(request)) for request in requests[:1]]
-        await asyncio.get_running_loop().run_in_executor(None, reader.begun.wait, 20)
+        await asyncio.get_running_loop().run_in_executor(None, reader.begun.wait)
         tasks += [asyncio.create_task(batcher.ask(request)) for request in requests[1:]]
-        await asyncio.sleep(0.05)
+        await asyncio.sleep(0)  # all of them ask
+        now[0] = 10
         reader.go.set()
         answers: list[Any] = await asyncio.gather(*tasks, return_exceptions=True)
         return answers
 
-    return asyncio.run(run())
+    with pytest.MonkeyPatch.context() as patched:
+        for module in (queues, batching):
+            patched.setattr(module, "monotonic", lambda: now[0])
+        return asyncio.run(run())
 
 
 def test_requests_that_wait_are_one_batch() -> None:
@@ -84,7 +93,7 @@ def test_a_full_queue_refuses() -> None:
 
 def test_who_has_waited_too_long_is_refused() -> None:
     """A request is not read long after its client has given up."""
-    first, late = asked(Reader(), [[1], [2]], seconds=0.01)
+    first, late = asked(Reader(), [[1], [2]], seconds=9)
     assert first == [2]
     assert (late.status, late.headers) == (503, {"Retry-After": "1"})
 
@@ -96,16 +105,41 @@ def test_a_batch_can_wait_for_more() -> None:
 
     async def run() -> None:
         batcher = Batcher(reader, Limits(wait=0.2), Metrics().batches("model", "task"), ())
-        first = asyncio.create_task(batcher.ask([1]))
-        await asyncio.sleep(0.02)
-        await asyncio.gather(first, batcher.ask([2]))
+        loop, now = asyncio.get_running_loop(), [0.0]
+        with pytest.MonkeyPatch.context() as patched:
+            patched.setattr(loop, "time", lambda: now[0])
+            asking = [asyncio.create_task(batcher.ask([1]))]
+            for _ in range(10):  # turns of the loop, in which the batch would be read if it did not wait
+                await asyncio.sleep(0)
+            now[0] = 0.19
+            asking.append(asyncio.create_task(batcher.ask([2])))
+            await asyncio.sleep(0)
+            assert reader.batches == []
+            now[0] = 0.21
+            await asyncio.gather(*asking)
 
     asyncio.run(run())
     assert reader.batches == [[1, 2]]
 
 
-def test_answers_do_not_depend_on_the_batch(ask: Callable[..., Any], port: int, models: Mapping[str, Network]) -> None:
+def test_answers_do_not_depend_on_the_batch(
+    ask: Callable[..., Any], port: int, models: Mapping[str, Network], monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Many clients at once, with texts of all lengths, get the bits that they would get alone."""
+    others, wait, scores = threading.Semaphore(0), Batcher.ask, models["reviews"].scores
+
+    async def asking(self: Batcher, rows: Sequence[Any]) -> Sequence[Any]:
+        others.release()
+        return await wait(self, rows)
+
+    def held(rows: Sequence[Any]) -> Any:
+        monkeypatch.setattr(models["reviews"], "scores", scores)
+        for _ in range(3):  # the first batch is being read until two more requests are there
+            others.acquire()
+        return scores(rows)
+
+    monkeypatch.setattr(Batcher, "ask", asking)
+    monkeypatch.setattr(models["reviews"], "scores", held)
     texts = ["a good film " * (i % 40) + "bad " * (i % 3) for i in range(120)]
     with ThreadPoolExecutor(16) as clients:
         replies = list(clients.map(lambda text: ask(port, "/predict", {"text": text}).body, texts))
@@ -145,5 +179,5 @@ def test_threads_end_with_the_application(models: Mapping[str, Network]) -> None
 
     assert asyncio.run(ask())["status"] == 200
     for thread in threads() - before:
-        thread.join(20)
+        thread.join(600)
         assert not thread.is_alive()

@@ -34,7 +34,7 @@ def port(start: Callable[..., int], random_model: Callable[..., TextModel]) -> i
 @pytest.fixture
 def ask(port: int) -> Iterator[Callable[..., tuple[int, dict[str, str], bytes]]]:
     """Sends one request; returns status, headers and body."""
-    connection = HTTPConnection("127.0.0.1", port, timeout=10)
+    connection = HTTPConnection("127.0.0.1", port)
 
     def send(path: str, body: Any = None, **headers: str) -> tuple[int, dict[str, str], bytes]:
         data = body if isinstance(body, bytes | None) else json.dumps(body).encode()
@@ -195,16 +195,16 @@ def test_serving_ends_with_the_interrupt(
 
 
 def test_a_question_under_way_is_no_error_at_the_end() -> None:
-    """Ctrl-C while a question is being answered ends the command within seconds, without a traceback."""
+    """Ctrl-C ends the command when the time for the questions under way is over, without a traceback."""
     code = """
-import time, urllib.request, threading, os, signal
+import urllib.request, threading, os, signal
 from tidegate import serve
 from fastapi import FastAPI
-app, taken, begun = FastAPI(), serve.listen("127.0.0.1", 0), threading.Event()
+app, taken, begun, ended = FastAPI(), serve.listen("127.0.0.1", 0), threading.Event(), threading.Event()
 @app.get("/")
 def slow():
     begun.set()
-    time.sleep(3)
+    ended.wait()
 def ask():
     try:
         urllib.request.urlopen(f"http://127.0.0.1:{taken.getsockname()[1]}/")
@@ -215,7 +215,8 @@ def interrupt():
     os.kill(os.getpid(), signal.SIGINT)
 for act in (ask, interrupt):
     threading.Thread(target=act, daemon=True).start()
-serve.serve(app, taken)
+serve.serve(app, taken, drain=1)
+ended.set()
 print("ended")
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

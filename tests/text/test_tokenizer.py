@@ -233,7 +233,7 @@ def run(code: str, **environment: str) -> subprocess.CompletedProcess[str]:
     variables = {name: value for name, value in os.environ.items() if name != "TOKENIZERS_PARALLELISM"}
     command = [sys.executable, "-c", textwrap.dedent(code)]
     return subprocess.run(
-        command, check=False, capture_output=True, text=True, env=variables | environment, timeout=120
+        command, check=False, capture_output=True, text=True, env=variables | environment, timeout=600
     )
 
 

@@ -255,7 +255,7 @@ def test_examples_in_the_error_are_frequent_words(tmp_path: Path) -> None:
         read(tmp_path, TEXT, [",", "zebra", "0", "lion", "ant"])
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(
     content=st.binary(max_size=400),
     kind=st.sampled_from(["", "2 2\n", "1 3\n", "2 1 3 6 1 0 < >\n", "gz", "bz2", "xz"]),

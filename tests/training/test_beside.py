@@ -23,7 +23,7 @@ def test_a_result_is_waited_for() -> None:
     go_on = Event()
 
     def calculate(check: Callable[[], None]) -> str:
-        go_on.wait(30)
+        go_on.wait()
         check()
         return "result"
 
@@ -56,7 +56,7 @@ def test_nothing_goes_on_when_the_caller_has_left() -> None:
 
     def leave() -> None:
         with beside(calculate):
-            looked.wait(30)
+            looked.wait()
             raise KeyError("of the caller")
 
     with pytest.raises(KeyError, match="of the caller"):

@@ -13,7 +13,7 @@ from tidegate.sequences.embedded import Embedded
 from tidegate.sequences.padding import as_sequences, batches, pad
 from tidegate.sequences.recurrent import Recurrent
 from tidegate.sequences.summaries import summarize, summarize_so_far
-from tidegate.stream.parts import check_vectors
+from tidegate.stream.vectors import check_vectors
 
 Array = npt.NDArray[np.float32]
 Ids = npt.NDArray[np.integer[Any]]

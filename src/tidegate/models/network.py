@@ -8,8 +8,9 @@ from tidegate.models.config import NetworkConfig
 from tidegate.models.encoder import Array, Ids
 from tidegate.models.inspected import Inspected
 from tidegate.sequences.recurrent import Recurrent
-from tidegate.stream.parts import NetworkPart, StreamPart, model_id
+from tidegate.stream.parts import NetworkPart, StreamPart
 from tidegate.stream.session import Session
+from tidegate.stream.streamable import model_id
 from tidegate.text.tokenizer import Tokenizer, Words
 
 

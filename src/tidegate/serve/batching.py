@@ -1,8 +1,8 @@
 """Requests that arrive together are read together."""
 
 import asyncio
-import time
 from collections.abc import Callable, Sequence
+from time import monotonic, perf_counter
 from typing import Any
 
 from tidegate.serve.limits import Limits
@@ -61,7 +61,7 @@ class Batcher:
     def _next(self) -> list[Asked[Sequence[Any], Sequence[Any]]]:
         """Takes the next batch off the queue: at least one request, and as many as fit."""
         batch: list[Asked[Sequence[Any], Sequence[Any]]] = []
-        waiting, rows, latest = self._queue.waiting, 0, time.monotonic() - self._limits.seconds
+        waiting, rows, latest = self._queue.waiting, 0, monotonic() - self._limits.seconds
         while waiting and (not rows or rows + len(waiting[0].item) <= self._limits.batch):
             asked = waiting.popleft()
             self._rows -= len(asked.item)
@@ -76,14 +76,14 @@ class Batcher:
     def _answers(self, batch: Sequence[Sequence[Any]]) -> list[Sequence[Any] | Exception]:
         """Reads a batch, in the thread; returns the answers to each request, or what is wrong with it."""
         rows = [row for rows in batch for row in rows]
-        start = time.perf_counter()
+        start = perf_counter()
         try:
             read = self._read(rows)
         except Exception as error:  # noqa: BLE001 - it is handed to those who asked
             if len(batch) > 1:  # somebody else's rows are no reason to refuse one's own
                 return [self._answers([rows])[0] for rows in batch]
             return [Refusal(400, str(error)) if isinstance(error, self._mistakes) else error]
-        self._metrics.read(len(rows), time.perf_counter() - start)
+        self._metrics.read(len(rows), perf_counter() - start)
         answers: list[Sequence[Any] | Exception] = []
         end = 0
         for some in batch:

@@ -1,10 +1,10 @@
 """What is asked while a thread is at work gathers, and is its next batch."""
 
 import asyncio
-import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from time import monotonic
 from typing import Any, Generic, NamedTuple, TypeVar
 
 Item = TypeVar("Item")
@@ -64,7 +64,7 @@ class Queue(Generic[Item, Answer]):
     async def ask(self, item: Item) -> Answer:
         """Returns the answer to an item, or raises the error in its place."""
         loop = asyncio.get_running_loop()
-        asked = Asked[Item, Answer](item, loop.create_future(), time.monotonic())
+        asked = Asked[Item, Answer](item, loop.create_future(), monotonic())
         self.waiting.append(asked)
         if self._work is None:
             self._work = loop.create_task(self._go_on())

@@ -3,31 +3,25 @@
 import asyncio
 import logging
 import time
-from collections import OrderedDict
 from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any
 
 from tidegate.serve.limits import Limits
 from tidegate.serve.queues import Asked, Queue
+from tidegate.serve.records import Record, Records
 from tidegate.serve.refusals import FAILED
-from tidegate.serve.steps import Reply, Result, SessionError, Step, refusal_of, sequence_key
-from tidegate.stream.parts import Array, Streamable
+from tidegate.serve.steps import Reply, Result, SessionError, Step, refusal_of, sequence_step
+from tidegate.stream.parts import Array
 from tidegate.stream.pool import StreamPool
 from tidegate.stream.requests import Push
 from tidegate.stream.storage import Place, StateFolder, StorageError, Stored
+from tidegate.stream.streamable import Streamable
 
 LOG = logging.getLogger(__name__)
 MAX_SESSIONS = 100_000
 IDLE_SECONDS = 3600.0
 _MOST_AT_ONCE = 1024  # steps in a batch, so that none waits long for others
-
-
-class _Record(NamedTuple):
-    """What is known of a session beside its state: its pushes, and when the last one was."""
-
-    pushes: int
-    used: float
 
 
 class Sessions:
@@ -77,13 +71,8 @@ class Sessions:
                 if max_sessions < 1:
                     raise
                 self._pools[name] = error
-        self._records: OrderedDict[Place, _Record] = OrderedDict()  # in the order of their last use
-        for stored in folder.sessions() if folder else ():
-            self._records[stored.model, stored.key] = _Record(stored.pushes, stored.used)
-        self._gone: list[Place] = []  # to be forgotten by the folder too
+        self._records = Records(folder.sessions() if folder else (), clock)
         self._anew: Collection[Place] = ()  # that the present batch begins
-        self._clock = clock
-        self._begun = clock() - max((record.used for record in self._records.values()), default=0.0)
         self._queue = Queue[Step, Reply]("sessions", self._take, self._do_all, lambda: asyncio.sleep(0))
 
     async def step(self, step: Step) -> Reply:
@@ -103,9 +92,8 @@ class Sessions:
 
         Args:
             name: The name of the model.
-            rows: What comes next: one row, a piece of a text or vectors [T, I].
-            parameters: `sequence_id`, the client's name for the sequence, a number or a string; `sequence_start`,
-                whether it begins anew with this row; `sequence_end`, whether it is over with this row.
+            rows: What comes next, and so are the parameters: as in `sequence_step`.
+            parameters: Of the request.
 
         Returns:
             The scores of the sequence so far, float32 [1, C].
@@ -113,14 +101,7 @@ class Sessions:
         Raises:
             SessionError: It could not be done.
         """
-        begins, ends = (parameters.get(f"sequence_{flag}", False) for flag in ("start", "end"))
-        for flag, given in (("start", begins), ("end", ends)):
-            if not isinstance(given, bool):
-                raise SessionError(400, f"sequence_{flag} is {given!r:.80}, expected true or false")
-        if len(rows) != 1:
-            raise SessionError(400, f"there are {len(rows):,} rows, expected 1: a sequence is one")
-        key = sequence_key(parameters.get("sequence_id"))
-        reply = await self.step(Step(name, key, rows[0], begins=begins, ends=ends))
+        reply = await self.step(sequence_step(name, rows, parameters))
         return reply.answers.scores
 
     def close(self) -> None:
@@ -159,8 +140,9 @@ class Sessions:
 
         What is known of sessions changes after that: where it could not be stored, they are as they were.
         """
-        now = self._clock() - self._begun
-        self._forget_idle(now)
+        now = self._records.now()
+        for place in self._records.forget_idle(now - self.idle_seconds):
+            self._drop(place)
         try:
             results = self._results(steps)
             changed = self._changed(steps, results, now)
@@ -171,12 +153,9 @@ class Sessions:
                 raise
             lost = SessionError(507, str(error))
             return [lost if isinstance(results[step.place], Reply) else results[step.place] for step in steps]
-        for place, record in changed.items():
-            self._records.pop(place, None)  # it becomes the latest
-            if record is None:
-                self._drop(place)
-            else:
-                self._records[place] = record
+        self._records.change(changed)
+        for place in changed.keys() - self._records.keys():
+            self._drop(place)
         return [results[step.place] for step in steps]
 
     def _results(self, steps: Sequence[Step]) -> dict[Place, Result]:
@@ -213,16 +192,6 @@ class Sessions:
                 results[step.place] = Reply(pushes, pool.steps(step.key), pool.pending(step.key), answers)
         return results
 
-    def _forget_idle(self, now: float) -> None:
-        """Ends the sessions that have idled for too long."""
-        while self._records:
-            place, record = next(iter(self._records.items()))
-            if record.used >= now - self.idle_seconds:
-                break
-            del self._records[place]
-            self._drop(place)
-            self._gone.append(place)
-
     def _refused(self, step: Step, fresh: int) -> SessionError | None:
         """Says why a step can't be done, beside so many that begin a session."""
         pool = self._pools.get(step.model)
@@ -251,13 +220,13 @@ class Sessions:
 
     def _changed(
         self, steps: Sequence[Step], results: Mapping[Place, Result], now: float
-    ) -> dict[Place, _Record | None]:
+    ) -> dict[Place, Record | None]:
         """Returns what becomes known of sessions by steps; None for those that have ended, or were lost."""
-        changed: dict[Place, _Record | None] = {}
+        changed: dict[Place, Record | None] = {}
         for step in steps:
             result = results[step.place]
             if isinstance(result, Reply):
-                changed[step.place] = None if step.ends else _Record(result.pushes, now)
+                changed[step.place] = None if step.ends else Record(result.pushes, now)
             elif step.place in self._records and not self._is_kept(step.place):
                 changed[step.place] = None
         return changed
@@ -267,7 +236,7 @@ class Sessions:
         pool = self._pools.get(place[0])
         return self._folder is not None or (isinstance(pool, StreamPool) and place[1] in pool)
 
-    def _store(self, changed: Mapping[Place, _Record | None]) -> None:
+    def _store(self, changed: Mapping[Place, Record | None]) -> None:
         """Commits what has become of sessions."""
         if self._folder:
             written = [
@@ -276,8 +245,8 @@ class Sessions:
                 if record and isinstance(pool := self._pools[place[0]], StreamPool)
             ]
             ended = {place for place, record in changed.items() if record is None}
-            self._folder.commit(written, ended.union(self._gone))
-        self._gone.clear()
+            self._folder.commit(written, ended.union(self._records.gone))
+        self._records.gone.clear()
 
     def _take_back(self, steps: Sequence[Step]) -> None:
         """Leaves sessions as the folder has them, which could not be written."""

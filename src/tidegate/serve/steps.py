@@ -1,6 +1,7 @@
 """What is asked of the sessions of a service, and what they answer."""
 
 import logging
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from tidegate.serve.refusals import FAILED, Refusal
@@ -76,7 +77,28 @@ class Reply(NamedTuple):
 Result = Reply | SessionError
 
 
-def sequence_key(sequence_id: object) -> str:
+def sequence_step(name: str, rows: Sequence[Any], parameters: Mapping[str, Any]) -> Step:
+    """Returns the step of a sequence, as the Open Inference Protocol has it.
+
+    Args:
+        name: The name of the model.
+        rows: What comes next: one row, a piece of a text or vectors [T, I].
+        parameters: `sequence_id`, the client's name for the sequence, a number or a string; `sequence_start`,
+            whether it begins anew with this row; `sequence_end`, whether it is over with this row.
+
+    Raises:
+        SessionError: A parameter is wrong, or there are several rows.
+    """
+    begins, ends = (parameters.get(f"sequence_{flag}", False) for flag in ("start", "end"))
+    for flag, given in (("start", begins), ("end", ends)):
+        if not isinstance(given, bool):
+            raise SessionError(400, f"sequence_{flag} is {given!r:.80}, expected true or false")
+    if len(rows) != 1:
+        raise SessionError(400, f"there are {len(rows):,} rows, expected 1: a sequence is one")
+    return Step(name, _sequence_key(parameters.get("sequence_id")), rows[0], begins=begins, ends=ends)
+
+
+def _sequence_key(sequence_id: object) -> str:
     """Returns the key of a sequence; 7 and "7" are two."""
     if isinstance(sequence_id, int) and not isinstance(sequence_id, bool) and 0 < sequence_id < 2**64:
         return f"number:{sequence_id}"

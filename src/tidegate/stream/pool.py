@@ -1,40 +1,21 @@
 """Many streams through one model: pushes that arrive together are read as one batch."""
 
-import sys
 import time
-from collections import OrderedDict, deque
+from collections import deque
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from threading import Lock
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from tidegate.sequences.recurrent import Recurrent
-from tidegate.stream.parts import Rows, Streamable, streamable
+from tidegate.stream.open_sessions import Memory, OpenSessions
 from tidegate.stream.requests import Push, Request, merged
 from tidegate.stream.slots import Answers, Slots
-from tidegate.stream.state import StateError
-from tidegate.text import pieces
+from tidegate.stream.streamable import Streamable, streamable
+from tidegate.text.pieces import NO_TEXT
 
 _FIRST_ROWS = 64
-
-
-class Memory(NamedTuple):
-    """Memory of a pool in bytes.
-
-    Attributes:
-        sessions: Open sessions.
-        session: The numbers that are kept of a session, float32.
-        states: All of them, with rows that are free at present.
-        words: The words that all sessions have read, of a model with n-grams.
-        records: What finds a session: keys, rows, times, texts that are held back.
-    """
-
-    sessions: int
-    session: int
-    states: int
-    words: int
-    records: int
 
 
 class StreamPool:
@@ -89,16 +70,11 @@ class StreamPool:
             raise ValueError(f"max_sessions is {max_sessions}, expected 1 or more")
         if idle_seconds is not None and not idle_seconds > 0:
             raise ValueError(f"idle_seconds is {idle_seconds}, expected more than 0, or None for no limit")
-        self.model, self.max_sessions, self.idle_seconds = streamable(model), max_sessions, idle_seconds
-        self._on_evict, self._recall, self._clock = on_evict, recall, clock
-        capacity = min(_FIRST_ROWS, max_sessions)
-        self._slots = Slots(self.model, capacity, None if endless else self.model.most_steps)
-        self._used = np.zeros(capacity)  # when each row was last pushed to
-        self._free = list(range(capacity))[::-1]
-        self._rows: OrderedDict[Hashable, int] = OrderedDict()  # in the order of their last push
-        self._held: dict[int, pieces.Held] = {}
+        self.model = streamable(model)
+        self._slots = Slots(self.model, min(_FIRST_ROWS, max_sessions), None if endless else self.model.most_steps)
+        self._open = OpenSessions(self._slots, max_sessions, idle_seconds, on_evict, recall, clock)
         self._queue: deque[Request] = deque()
-        self._lock = Lock()  # of all of the above but the queue
+        self._lock = Lock()  # of the open sessions and their slots
 
     def push(self, keys: Sequence[Hashable], piece_of_each: Any) -> Answers:
         """Reads what comes next in some sessions; a key without one begins one.
@@ -151,17 +127,17 @@ class StreamPool:
     def pending(self, key: Hashable) -> str:
         """Returns what is held back of a text, see `Session.pending`; KeyError if there is no such session."""
         with self._lock:
-            return self._held.get(self._rows[key], pieces.NO_TEXT).text
+            return self._open.held.get(self._open.rows[key], NO_TEXT).text
 
     def steps(self, key: Hashable) -> int:
         """Returns the words or vectors that a session has read; KeyError if there is no such session."""
         with self._lock:
-            return int(self._slots.counts[self._rows[key]])
+            return int(self._slots.counts[self._open.rows[key]])
 
     def state(self, key: Hashable) -> bytes:
         """Returns the state of a session, see `Session.state`; KeyError if there is no such session."""
         with self._lock:
-            return self._state(self._rows[key])
+            return self._open.state(key)
 
     def restore(self, key: Hashable, state: bytes) -> None:
         """Opens a session with the state of an earlier one, in the place of one of that key.
@@ -171,38 +147,39 @@ class StreamPool:
             StateError: It is damaged or of another model; a session of that key is as it was.
         """
         with self._lock:
-            self._slots.check(state)
-            if key in self._rows:
-                self._forget(key)
-            self._make_room()
-            self._admit(key, state)
+            self._open.restore(key, state)
 
     def drop(self, key: Hashable) -> None:
         """Ends a session without keeping its state; KeyError if there is no such session."""
         with self._lock:
-            self._forget(key)
+            self._open.forget(key)
 
     def evict_idle(self) -> int:
         """Evicts sessions without a push for `idle_seconds`, as every push does too; returns how many."""
         with self._lock:
-            return self._evict_idle()
+            return self._open.evict_idle()
+
+    @property
+    def max_sessions(self) -> int:
+        """Most sessions at a time."""
+        return self._open.most
+
+    @property
+    def idle_seconds(self) -> float | None:
+        """Seconds without a push after which a session is evicted; None for never."""
+        return self._open.idle_seconds
 
     @property
     def memory(self) -> Memory:
         """What it takes."""
         with self._lock:
-            session = 4 * self._slots.floats
-            records = sum(map(sys.getsizeof, (self._rows, self._held, self._free)))
-            records += sum(sys.getsizeof(key) + sys.getsizeof(row) for key, row in self._rows.items())
-            records += sum(sys.getsizeof(held.text) + sys.getsizeof(held.data) + 56 for held in self._held.values())
-            records += self._used.nbytes + self._slots.counts.nbytes
-            return Memory(len(self._rows), session, session * len(self._used), self._slots.word_bytes, records)
+            return self._open.memory
 
     def __len__(self) -> int:
-        return len(self._rows)
+        return len(self._open.rows)
 
     def __contains__(self, key: Hashable) -> bool:
-        return key in self._rows
+        return key in self._open.rows
 
     def _ask(self, request: Request) -> Answers:
         """Waits for the answers to a request."""
@@ -251,8 +228,8 @@ class StreamPool:
         try:
             for request in requests:
                 if request.ends or not request.opens:
-                    self._touch(request.keys)  # what is to go on is not evicted before it is read
-            self._evict_idle()
+                    self._open.touch(request.keys)  # what is to go on is not evicted before it is read
+            self._open.evict_idle()
         except Exception as error:  # noqa: BLE001 - of the caller's function, and for all of them
             for request in requests:
                 request.error = error
@@ -264,29 +241,21 @@ class StreamPool:
         answers = self._slots.answers(rows)
         for request in ready:
             answers = request.take(answers)
-            self._hold(request)
+            self._open.hold(request.rows, request.held)
 
     def _is_ready(self, request: Request) -> bool:
         """Takes the pieces of a request to what is held back and opens its sessions, or gives it its error."""
         try:
             if not request.error:
-                missing = self._missing_after_recall(request.keys)
+                missing = self._open.missing_after_recall(request.keys)
                 if missing and not request.opens:
                     raise KeyError(missing[0])  # noqa: TRY301 - like all errors here it goes to the request
                 if self.model.tokenizer:
-                    held = [self._held.get(self._rows.get(key, -1), pieces.NO_TEXT) for key in request.keys]
-                    request.settle(self.model.tokenizer, held)
-                request.rows = self._open(request.keys, missing)
+                    request.settle(self.model.tokenizer, self._open.held_of(request.keys))
+                request.rows = self._open.rows_of(request.keys, missing)
         except Exception as error:  # noqa: BLE001 - it is raised where the request was made
             request.error = error
         return not request.error
-
-    def _hold(self, request: Request) -> None:
-        for row, held in zip(request.rows.tolist(), request.held, strict=bool(request.held)):
-            if held == pieces.NO_TEXT:
-                self._held.pop(row, None)
-            else:
-                self._held[row] = held
 
     def _lose(self, requests: list[Request], error: BaseException) -> None:
         """Ends sessions that have been read in part, when memory ran out or the program is being interrupted."""
@@ -295,83 +264,5 @@ class StreamPool:
                 request.error = RuntimeError(f"a batch broke off ({error!r:.200}), and its sessions are lost")
                 request.error.__cause__ = error
                 for key in request.keys:
-                    if key in self._rows:
-                        self._forget(key)
-
-    def _missing_after_recall(self, keys: Sequence[Hashable]) -> list[Hashable]:
-        """Opens the sessions of keys that can be recalled; returns the keys that have none."""
-        missing = [key for key in keys if key not in self._rows]
-        if not missing or not self._recall:
-            return missing
-        self._touch(keys)
-        recalled = {key: state for key in missing if (state := self._recall(key)) is not None}
-        for key, state in recalled.items():
-            try:
-                self._slots.check(state)
-            except StateError as error:
-                raise StateError(f"what was recalled for the key {key!r:.60}: {error}") from error
-        for key, state in recalled.items():
-            self._make_room()
-            self._admit(key, state)
-        return [key for key in missing if key not in recalled]
-
-    def _open(self, keys: Sequence[Hashable], missing: Sequence[Hashable]) -> Rows:
-        """Opens sessions for the keys without one, and returns the rows of all."""
-        self._touch(keys)
-        fresh: list[int] = []
-        try:
-            for key in missing:
-                self._make_room()
-                fresh.append(self._admit(key, None))
-        finally:
-            self._slots.clear(np.array(fresh, np.intp))
-        return np.array([self._rows[key] for key in keys], np.intp)
-
-    def _touch(self, keys: Sequence[Hashable]) -> None:
-        """Makes the sessions of keys the latest, so that none of them makes room for another."""
-        rows = [row for row in map(self._rows.get, keys) if row is not None]
-        here = keys if len(rows) == len(keys) else [key for key in keys if key in self._rows]
-        deque(map(self._rows.move_to_end, here), maxlen=0)
-        self._used[rows] = self._clock()
-
-    def _make_room(self) -> None:
-        if len(self._rows) == self.max_sessions:
-            self._evict(next(iter(self._rows)))
-        if not self._free:
-            old, new = len(self._used), min(2 * len(self._used), self.max_sessions)
-            self._slots.grow(new)
-            self._used = np.concatenate([self._used, np.zeros(new - old)])
-            self._free = list(range(old, new))[::-1]
-
-    def _admit(self, key: Hashable, state: bytes | None) -> int:
-        row = self._free[-1]
-        if state is not None:
-            held = self._slots.restore(row, state)
-            if held != pieces.NO_TEXT:
-                self._held[row] = held
-        self._used[row] = self._clock()
-        self._rows[key] = self._free.pop()
-        return row
-
-    def _evict_idle(self) -> int:
-        count = 0
-        if self.idle_seconds is not None:
-            latest = self._clock() - self.idle_seconds
-            while self._rows and self._used[self._rows[next(iter(self._rows))]] < latest:
-                self._evict(next(iter(self._rows)))
-                count += 1
-        return count
-
-    def _evict(self, key: Hashable) -> None:
-        if self._on_evict:
-            self._on_evict(key, self._state(self._rows[key]))
-        self._forget(key)
-
-    def _forget(self, key: Hashable) -> None:
-        row = self._rows.pop(key)
-        self._held.pop(row, None)
-        self._slots.forget(np.array([row]))
-        self._free.append(row)
-
-    def _state(self, row: int) -> bytes:
-        return self._slots.state(row, self._held.get(row, pieces.NO_TEXT))
+                    if key in self._open.rows:
+                        self._open.forget(key)

@@ -4,9 +4,10 @@ from collections.abc import Hashable, Sequence
 from typing import Any, NamedTuple, Self
 
 import numpy as np
+import numpy.typing as npt
 
-from tidegate.stream.parts import Rows, Streamable, piece_vectors
 from tidegate.stream.slots import Answers, Sequences
+from tidegate.stream.streamable import Streamable, piece_vectors
 from tidegate.text import pieces
 from tidegate.text.pieces import Held
 from tidegate.text.tokenizer import Tokenizer
@@ -53,7 +54,7 @@ class Request:
             twice = next(key for i, key in enumerate(keys) if key in keys[:i])
             raise ValueError(f"the key {twice!r:.60} comes twice, expected one piece for each session")
         self.keys, self.pieces, self.opens, self.ends = keys, pieces_of_each, opens, ends
-        self.rows: Rows = np.zeros(0, np.intp)
+        self.rows: npt.NDArray[np.intp] = np.zeros(0, np.intp)
         self.texts: list[str] = []
         self.held: list[Held] = []
         self.error: Exception | None = None

@@ -5,8 +5,9 @@ from typing import Any, Self
 import numpy as np
 
 from tidegate.sequences.recurrent import Recurrent
-from tidegate.stream.parts import Array, Streamable, piece_vectors, streamable
+from tidegate.stream.parts import Array
 from tidegate.stream.slots import Answers, Slots
+from tidegate.stream.streamable import Streamable, piece_vectors, streamable
 from tidegate.text import pieces
 
 _ROW = np.zeros(1, np.intp)

@@ -10,8 +10,9 @@ import numpy as np
 import numpy.typing as npt
 
 from tidegate.sequences.padding import STEPS_PER_BATCH, batches, pad
-from tidegate.stream.parts import Array, Field, Kept, Rows, Steps, Streamable
+from tidegate.stream.parts import Array, Field, Kept, Rows, Steps
 from tidegate.stream.state import State, StateError
+from tidegate.stream.streamable import Streamable
 from tidegate.text.pieces import Held
 from tidegate.text.tokenizer import NO_WORDS, Words
 

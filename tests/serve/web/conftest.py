@@ -33,12 +33,12 @@ def tools() -> Any:
     """What starts server and browser, beside the benchmarks; tests are skipped where there is no Chromium."""
     from playwright.sync_api import expect
 
-    expect.set_options(timeout=20_000)  # on a busy machine
     sys.path.insert(0, str(Path(__file__).parents[3] / "benchmarks"))
     browser = import_module("browser")
     sys.path.pop(0)
     if browser.CHROMIUM is None:
         pytest.skip("there is no chromium: apt-get install chromium")
+    expect.set_options(timeout=browser.PATIENCE)
     return browser
 
 
@@ -79,6 +79,7 @@ def window(tools: Any, chromium: "Browser", address: Callable[[str], str], compl
     def open_(**options: Any) -> "Page":
         size = {"width": 1280, "height": 3000}
         page: Page = chromium.new_context(**{"viewport": size, "reduced_motion": "reduce"} | options).new_page()
+        page.set_default_timeout(tools.PATIENCE)
         page.on("console", lambda said: complaints.append(said.text) if said.type == "error" else None)
         page.on("pageerror", lambda error: complaints.append(str(error)))
         page.on("request", lambda asked: None if asked.url.startswith(OWN) else complaints.append(asked.url))

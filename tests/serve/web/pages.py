@@ -37,7 +37,7 @@ def picture(page: Page, canvas: str = "#map") -> str:
 
 def comes_back(page: Page, wanted: Callable[[], str], canvas: str = "#map") -> bool:
     """Whether a canvas becomes a picture that was seen elsewhere: what the mouse undoes is drawn a little later."""
-    for _ in range(100):
+    for _ in range(2000):
         if picture(page, canvas) == wanted():
             return True
         page.wait_for_timeout(50)
