@@ -103,11 +103,16 @@ def trip(model: Network, form: Form, folder: Path) -> Trip:
     out = getattr(compiled, "certificate", compiled)
     if not form.returns:
         return Trip(out)
-    said = {} if form.suffix == ".onnx" else {"cell": str(model.config.cell), "summary": model.config.summary}
-    words = model.tokenizer.vocab if model.tokenizer else None
-    again, back = convert(path, task=model.config.task, labels=model.labels, words=words, **said)
-    same = again.arrays.keys() == model.arrays.keys() and again.config.cell == model.config.cell
+    again, back = convert(path, **(_said(model) if form.suffix == ".pt" else {}))
+    same = again.arrays.keys() == model.arrays.keys() and again.config == model.config
     return Trip(out, back, same and all(np.array_equal(again.arrays[n], array) for n, array in model.arrays.items()))
+
+
+def _said(model: Network) -> dict[str, Any]:
+    """What a file of weights alone does not say."""
+    words = model.tokenizer.vocab if model.tokenizer else None
+    facts = {name: getattr(model.config, name) for name in ("cell", "summary", "task", "labels")}
+    return facts | {"words": words}
 
 
 def rows(networks: int) -> Iterator[str]:

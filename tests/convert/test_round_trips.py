@@ -16,6 +16,7 @@ pytest.importorskip("onnxruntime")
 import onnx
 import torch
 
+import tidegate
 from tidegate.convert import ConversionError, convert
 from tidegate.convert.to_onnx import to_onnx
 from tidegate.convert.to_torch import to_torch
@@ -38,6 +39,8 @@ def back(model: Any, path: Path) -> Any:
         to_onnx(model, path)
         return convert(path).model
     to_torch(model, path)
+    if path.suffix == ".safetensors":
+        return convert(path).model
     task = model.config.task if model.config.has_head else None
     return convert(path, cell=model.config.cell, summary=model.config.summary, task=task).model
 
@@ -91,7 +94,7 @@ def test_the_scale_of_numbers_comes_back(numbers_model: Make, tmp_path: Path) ->
 def test_word_vectors_come_back(texts_model: Make, tmp_path: Path) -> None:
     """So do those of words, which are ids to the other program; the two words that every vocabulary has come first."""
     model = texts_model("lstm", summary="mean")
-    again = back(model, tmp_path / "model.safetensors")
+    again = back(model, tmp_path / "model.pt")
     np.testing.assert_array_equal(again.arrays["embedding.weight"][2:], model.arrays["embedding.weight"])
     np.testing.assert_array_equal(again.arrays["head.weight"], model.arrays["head.weight"])
     assert "the words are the ids" in " ".join(again.metrics["conversion"]["assumed"])
@@ -112,18 +115,18 @@ TASKS: dict[str, dict[str, Any]] = {
 @pytest.mark.parametrize("suffix", [".onnx", ".pt", ".safetensors"])
 @pytest.mark.parametrize("name", TASKS)
 def test_every_task_comes_back(numbers_model: Make, tmp_path: Path, name: str, suffix: str) -> None:
-    """A file of ONNX says the whole configuration, and the answers are the same; of torch's, what task is given."""
-    task = name.removesuffix(" of one")
-    gaps = (1, 3) if suffix == ".onnx" else ()
+    """All files but a .pt say the whole configuration, and the answers are the same; of a .pt, what task is given."""
+    task, whole = name.removesuffix(" of one"), suffix != ".pt"
+    gaps = (1, 3) if whole else ()
     names = {"columns": ("k", "l", "m", "n"), "key": "id", "target": "y"}
     model = numbers_model("gru", task=task, missing=gaps, **names, **TASKS[name])
     path = tmp_path / f"model{suffix}"
-    if suffix != ".onnx" and task in {"quantiles", "next", "next-binary"}:
+    if not whole and task in {"quantiles", "next", "next-binary"}:
         with pytest.raises(ValueError, match=f"task is '{task}', expected"):
             back(model, path)
         return
     again = back(model, path)
-    if suffix == ".onnx":
+    if whole:
         assert again.config == model.config
     assert (again.config.task, type(again)) == (model.config.task, type(model))
     assert again.arrays.keys() == model.arrays.keys()
@@ -133,7 +136,7 @@ def test_every_task_comes_back(numbers_model: Make, tmp_path: Path, name: str, s
         x[0][1:3, 1] = np.nan
     for ask in ("encode", "scores", "predict") if model.config.has_head else ("encode",):
         ours, theirs = getattr(again, ask)(x), getattr(model, ask)(x)
-        if ask != "predict" or suffix == ".onnx":  # classes have their names back
+        if ask != "predict" or whole:  # classes have their names back
             assert ours.tolist() == theirs.tolist()
 
 
@@ -151,6 +154,30 @@ def test_texts_come_back_with_their_words(texts_model: Make, tmp_path: Path, str
     for wish, error in (({"words": ["a"]}, "holds its vocabulary"), ({"task": "regression"}, "for classification")):
         with pytest.raises(ConversionError, match=error):
             convert(path, **wish)
+
+
+def test_an_exported_safetensors_file_is_a_model_file(
+    texts_model: Make, numbers_model: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It says all of the model, to `load` and to `convert`, which compares it; what is said against it is an error."""
+    model, path = texts_model("lstm", summary="mean", max_length=5), tmp_path / "m.safetensors"
+    to_torch(model, path)
+    texts = ["a good film", "", "an unheard word , it was very long and boring"]
+    for again in (tidegate.load(path), convert(path).model):
+        assert again.config == model.config
+        np.testing.assert_array_equal(again.predict_proba(texts), model.predict_proba(texts))
+    assert tidegate.load(path).metrics["export"]["error"] <= 1e-5
+    assert convert(path, labels=["no", "yes"]).model.labels == ("no", "yes")
+    assert convert(path, part="layers").model.config.task == "encoding"
+    wrong: dict[str, dict[str, Any]] = {"words": {"words": ["a"]}, "task": {"task": "regression"}}
+    for match, wish in (wrong | {"cell is 'gru'": {"cell": "gru"}, "summary is": {"summary": "last"}}).items():
+        with pytest.raises(ConversionError, match=match):
+            convert(path, **wish)
+    monkeypatch.setattr("tidegate.convert.conversion.find_spec", lambda name: None)
+    assert "torch, which is not installed" in convert(path).certificate.missing
+    path.write_bytes(path.read_bytes().replace(b'"format":"pt"', b'"format":"tf"'))
+    with pytest.raises(ConversionError, match="digest does not match"):
+        convert(path)
 
 
 CHANGES: dict[str, tuple[str, str, str]] = {
