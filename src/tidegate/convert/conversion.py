@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tidegate.convert import own, rnnoise
-from tidegate.convert.certificate import REFERENCE, Certificate, ConversionError
+from tidegate.convert.certificate import Certificate, ConversionError
 from tidegate.convert.found import Found, Wishes, model_of
 from tidegate.convert.matching import certify_states, match, reference_runtime
 from tidegate.convert.tensor_files import read_checkpoint, read_safetensors
@@ -86,7 +86,7 @@ def convert(
         check_choice("task", task, ("classification", "multi-label", "regression"))
     asked = Asked(part, Wishes(labels, task, words), cell, summary, dict(given or {}))
     found, model, proof = _reader(source)(source, asked)
-    proof = proof.and_of(certify_states(found))
+    proof = proof.and_of(certify_states(found)) if found.layers else proof
     assumed = [*found.assumed, *_assumed_words(found, model)]
     model.metrics[CONVERSION] = proof.metadata() | ({"assumed": assumed} if assumed else {})
     return Conversion(model, proof)
@@ -207,20 +207,20 @@ def _of_exported(path: str | os.PathLike[str], asked: Asked) -> Made:
         stored = load(path)
     except ModelFileError as error:
         raise ConversionError(str(error)) from None
-    if asked.part == "layers":
-        return _of_arrays(stored.arrays, replace(asked, cell=stored.config.cell))
     with own.fitting("its arrays"):
         said = {"cell": asked.cell, "summary": asked.summary}
         if wrong := [name for name, value in said.items() if value not in {None, getattr(stored.config, name)}]:
             raise ConversionError(f"{wrong[0]} is {said[wrong[0]]!r}, but the file says otherwise: {stored!r}")
         texts = stored.metadata()
         model = own.made(own.config_of(texts, asked.wishes), texts, stored.arrays, asked.wishes)
-    found = layers_alone(model.arrays, Said(model.config.cell, model.config.summary))
+    found = own.found_of(model)
     if find_spec("torch") is None:
-        return found, model, replace(certify_states(found), against=f"{REFERENCE} alone", missing=_NO_TORCH)
-    import torch  # noqa: PLC0415 - an extra
+        proof = own.arithmetic_alone(found, _NO_TORCH)
+    else:
+        import torch  # noqa: PLC0415 - an extra
 
-    return found, model, Certificate.of(compared(torch, model), f"torch {torch.__version__}")
+        proof = Certificate.of(compared(torch, model), f"torch {torch.__version__}")
+    return found, own.part_of(asked.part, model, found), proof
 
 
 def _of_arrays(arrays: Mapping[str, Any], asked: Asked) -> Made:

@@ -9,8 +9,10 @@ from typing import Any, cast
 import numpy as np
 import numpy.typing as npt
 
-from tidegate.convert.certificate import ConversionError
-from tidegate.convert.found import Wishes
+from tidegate.convert.certificate import REFERENCE, Certificate, ConversionError
+from tidegate.convert.found import Found, Wishes, model_of
+from tidegate.convert.matching import certify_states
+from tidegate.convert.torch.state_dict import Said, layers_alone
 from tidegate.models.config import NetworkConfig, SequenceConfig, TextConfig
 from tidegate.models.loading import kind_of
 from tidegate.models.network import Network
@@ -77,3 +79,38 @@ def made(config: Config, texts: Mapping[str, str], arrays: Mapping[str, npt.NDAr
             raise ConversionError("the file holds its vocabulary, and the words that are given are others")
         return model
     return SequenceModel(config, numbers) if isinstance(config, SequenceConfig) else Network(config, numbers)
+
+
+def found_of(model: Network) -> Found:
+    """Returns the recurrent layers of a model; none of one that averages or compounds."""
+    if model.stack is None:
+        return Found((), summary=model.summary)
+    return layers_alone(model.arrays, Said(model.config.cell, model.summary))
+
+
+def part_of(part: str, model: Network, found: Found) -> Network:
+    """Returns the model, or one of its recurrent layers alone, "layers".
+
+    Raises:
+        ConversionError: It has none.
+    """
+    if part == "model":
+        return model
+    if not found.layers:
+        raise ConversionError(f"the file holds a model without recurrent layers: {model!r}")
+    return model_of(found, model.summary)
+
+
+def arithmetic_alone(found: Found, missing: str) -> Certificate:
+    """Proves a model by the reference alone.
+
+    Args:
+        found: Its layers.
+        missing: Why its program was not asked.
+
+    Raises:
+        ConversionError: It has no recurrent layers, so nothing can be compared.
+    """
+    if not found.layers:
+        raise ConversionError(f"nothing of a model without recurrent layers can be compared: {missing}")
+    return replace(certify_states(found), against=f"{REFERENCE} alone", missing=missing)
