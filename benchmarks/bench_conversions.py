@@ -1,7 +1,7 @@
 """How exact is each way out of tidegate, and back? Random networks in files of each format, converted back.
 
 pip install --group export
-python benchmarks/bench_conversions.py [--networks 10]
+python benchmarks/bench_conversions.py [--networks 10] [--pairs]
 
 Cells, layers, directions, biases, summaries, tasks and sizes are drawn. The program that a file is for runs it on
 ragged batches, rows of no step among them; then the file is converted back, if it holds all that a model is. Errors are
@@ -10,6 +10,7 @@ the largest ones of the certificates; what a format cannot hold is refused.
 
 import argparse
 import tempfile
+import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -18,10 +19,12 @@ import numpy as np
 
 from tidegate import Network, NetworkConfig, SequenceConfig, SequenceModel, TextConfig, TextModel
 from tidegate.convert import Certificate, convert
+from tidegate.convert.keras.code import keras_layers
 from tidegate.convert.to_c import to_c
 from tidegate.convert.to_keras import to_keras
 from tidegate.convert.to_onnx import to_onnx
 from tidegate.convert.to_torch import to_torch
+from tidegate.convert.torch.code import torch_code
 from tidegate.text.tokenizer import Tokenizer
 
 CELLS = ("gru", "gru reset=before", "gru candidate=relu gate=hard_sigmoid", "lstm", "rnn_tanh", "rnn_relu")
@@ -40,11 +43,11 @@ class Form(NamedTuple):
 
 FORMS = {
     "ONNX": Form(".onnx", to_onnx),
-    "ONNX, in pieces": Form(".onnx", lambda model, path: to_onnx(model, path, streaming=True), returns=False),
+    "ONNX, in pieces": Form(".onnx", lambda model, path: to_onnx(model, path, streaming=True)),
     "PyTorch, .pt": Form(".pt", to_torch),
     "PyTorch, .safetensors": Form(".safetensors", to_torch),
-    "Keras, .weights.h5": Form(".weights.h5", to_keras, returns=False),
-    "Keras, .keras": Form(".keras", to_keras, returns=False),
+    "Keras, .weights.h5": Form(".weights.h5", to_keras),
+    "Keras, .keras": Form(".keras", to_keras),
     "C": Form(".c", to_c, returns=False),
 }
 
@@ -103,11 +106,74 @@ def trip(model: Network, form: Form, folder: Path) -> Trip:
     out = getattr(compiled, "certificate", compiled)
     if not form.returns:
         return Trip(out)
-    said = {} if form.suffix == ".onnx" else {"cell": str(model.config.cell), "summary": model.config.summary}
-    words = model.tokenizer.vocab if model.tokenizer else None
-    again, back = convert(path, task=model.config.task, labels=model.labels, words=words, **said)
-    same = again.arrays.keys() == model.arrays.keys() and again.config.cell == model.config.cell
+    again, back = convert(path, **(_said(model) if form.suffix == ".pt" else {}))
+    same = again.arrays.keys() == model.arrays.keys() and again.config == model.config
     return Trip(out, back, same and all(np.array_equal(again.arrays[n], array) for n, array in model.arrays.items()))
+
+
+def brought_in(model: Network, source: str, folder: Path) -> Network:
+    """The model that one of another program becomes, which was made of a drawn one."""
+    return convert(SOURCES[source](model, folder), **_said(model)).model
+
+
+def _module(model: Network, _: Path) -> Any:
+    import torch  # noqa: PLC0415
+
+    program: dict[str, Any] = {}
+    exec(torch_code(model), program)  # noqa: S102 - our own
+    module = program["Model"]()
+    module.load_state_dict({name: torch.from_numpy(array.copy()) for name, array in model.arrays.items()})
+    return module
+
+
+def _weights_alone(model: Network, folder: Path) -> Path:
+    path = folder / "source.pt"
+    to_torch(model, path)
+    return path
+
+
+def _graph(model: Network, folder: Path) -> Path:
+    import onnx  # noqa: PLC0415
+
+    path = folder / "source.onnx"
+    to_onnx(model, path)
+    proto = onnx.load(path)
+    del proto.metadata_props[:]
+    onnx.save(proto, path)
+    return path
+
+
+def _sequential(model: Network, folder: Path) -> Path:
+    from tidegate.convert.keras.runtime import import_keras  # noqa: PLC0415
+
+    keras = import_keras()
+    steps = {"last": [], "mean": ["layers.GlobalAveragePooling1D()"], "max": ["layers.GlobalMaxPooling1D()"]}
+    parts = keras_layers(model)
+    head = [part.code for part in parts if part.folder == "dense"]
+    codes = [part.code for part in parts if part.folder != "dense"] + steps[model.summary] + head
+    made = keras.Sequential([keras.Input((None, model.config.input_size))])
+    for code in codes:
+        made.add(eval(code, {"layers": keras.layers}))  # noqa: S307 - our own
+    made.set_weights([array for part in parts for array in part.weights.values()])
+    path = folder / "source.keras"
+    made.save(path)
+    return path
+
+
+SOURCES: dict[str, Callable[[Network, Path], Any]] = {
+    "ONNX, no metadata": _graph,
+    "PyTorch, a module": _module,
+    "PyTorch, .pt": _weights_alone,
+    "Keras, layers in a row": _sequential,
+}
+"""How a drawn network becomes one of another program."""
+
+
+def _said(model: Network) -> dict[str, Any]:
+    """What a file of weights alone does not say."""
+    words = model.tokenizer.vocab if model.tokenizer else None
+    facts = {name: getattr(model.config, name) for name in ("cell", "summary", "task", "labels")}
+    return facts | {"words": words}
 
 
 def rows(networks: int) -> Iterator[str]:
@@ -128,6 +194,29 @@ def rows(networks: int) -> Iterator[str]:
             yield f"| {name} | " + " | ".join(cells) + " |"
 
 
+def pairs(networks: int) -> Iterator[str]:
+    """Lines of the table of what comes in and goes out: how many came through, and their largest error."""
+    yield "| from | " + " | ".join(FORMS) + " |"
+    yield "|---" * (1 + len(FORMS)) + "|"
+    models = [model for model in (drawn("vectors", seed) for seed in range(4 * networks)) if "+" not in model.summary]
+    with tempfile.TemporaryDirectory() as folder:
+        for source in SOURCES:
+            read = [brought_in(model, source, Path(folder)) for model in models[:networks]]
+            cells = [_through(read, form, Path(folder)) for form in FORMS.values()]
+            yield f"| {source} | " + " | ".join(cells) + " |"
+
+
+def _through(models: list[Network], form: Form, folder: Path) -> str:
+    """Writes models in one form and converts them back."""
+    trips, refused = [], 0
+    for model in models:
+        try:
+            trips.append(trip(model, form, folder))
+        except ValueError:
+            refused += 1
+    return ", ".join(_summed(trips, refused))
+
+
 def _summed(trips: list[Trip], refused: int) -> tuple[str, str]:
     """How many went out and came back, the largest errors, and how many were refused."""
     outs = [each.out.error for each in trips if each.out]
@@ -142,8 +231,12 @@ def main() -> None:
     """Prints the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--networks", type=int, default=10, help="of each kind and format")
-    for row in rows(parser.parse_args().networks):
-        print(row, flush=True)
+    parser.add_argument("--pairs", action="store_true", help="instead: what other programs wrote, in all forms")
+    options = parser.parse_args()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of Keras
+        for row in (pairs if options.pairs else rows)(options.networks):
+            print(row, flush=True)
 
 
 if __name__ == "__main__":

@@ -32,6 +32,8 @@ def test_weights_for_torch(shell: Shell, folder: Path) -> None:
         for _ in range(2):
             code, out, err = shell(f"export model.safetensors --torch weights.{suffix}")
             assert (code, err) == (0, f"wrote weights.{suffix}\n")
+        held = {"pt": "not in the file +cell, summary, task", "safetensors": "it is also +a model file"}[suffix]
+        assert re.search(f"^{held}", out, re.MULTILINE), out
     assert "\nimport torch\nfrom torch import nn\n" in f"\n{out}"
     assert re.search(r"^        self.rnn = nn.GRU\(8, 8, num_layers=1", out, re.MULTILINE)
     assert re.search(r"^largest error +\d\.\de-0\d over \d+ numbers *$", out, re.MULTILINE), out

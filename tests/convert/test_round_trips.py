@@ -12,11 +12,16 @@ import pytest
 pytest.importorskip("torch")
 pytest.importorskip("onnx")
 pytest.importorskip("onnxruntime")
+pytest.importorskip("h5py")
 
+import h5py
 import onnx
 import torch
 
+import tidegate
 from tidegate.convert import ConversionError, convert
+from tidegate.convert.keras.file import read_here
+from tidegate.convert.to_keras import to_keras
 from tidegate.convert.to_onnx import to_onnx
 from tidegate.convert.to_torch import to_torch
 
@@ -37,15 +42,27 @@ def back(model: Any, path: Path) -> Any:
     if path.suffix == ".onnx":
         to_onnx(model, path)
         return convert(path).model
-    to_torch(model, path)
+    (to_keras if path.suffix == ".h5" else to_torch)(model, path)
+    if path.suffix != ".pt":
+        return convert(path).model
     task = model.config.task if model.config.has_head else None
     return convert(path, cell=model.config.cell, summary=model.config.summary, task=task).model
 
 
-@pytest.mark.parametrize("suffix", [".onnx", ".pt", ".safetensors"])
+SUFFIXES = [".onnx", ".pt", ".safetensors", ".weights.h5"]
+
+
+@pytest.fixture(autouse=True)
+def _keras_at_hand(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Reads files of Keras in this process and compares with the reference alone; `test_to_keras.py` asks Keras."""
+    monkeypatch.setattr("tidegate.convert.keras.source.read", read_here)
+    monkeypatch.setattr("tidegate.convert.keras.runtime.find_spec", lambda name: None)
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
 @pytest.mark.parametrize("cell", NETWORKS)
 def test_weights_come_back_bit_by_bit(vectors_model: Make, tmp_path: Path, cell: str, suffix: str) -> None:
-    """Cell, summary and every weight of a network come back from ONNX, which says it all, and from torch's files."""
+    """Cell, summary and every weight of a network come back from ONNX, PyTorch's files and Keras'."""
     model = vectors_model(cell, **NETWORKS[cell])
     again = back(model, tmp_path / f"model{suffix}")
     assert (again.config.cell, again.config.summary) == (model.config.cell, model.config.summary)
@@ -61,15 +78,36 @@ def conversions(monkeypatch: pytest.MonkeyPatch) -> Any:
     return importlib.import_module("bench_conversions")
 
 
-@pytest.mark.parametrize("name", ["ONNX", "PyTorch, .pt", "PyTorch, .safetensors"])
+@pytest.mark.parametrize(
+    "name", ["ONNX", "ONNX, in pieces", "PyTorch, .pt", "PyTorch, .safetensors", "Keras, .weights.h5"]
+)
 @pytest.mark.parametrize("kind", ["vectors", "numbers", "texts"])
 def test_random_networks_come_back_bit_by_bit(conversions: Any, tmp_path: Path, kind: str, name: str) -> None:
     """Networks with random options, one of each cell, go out and come back with the same bits and two certificates."""
     for seed in range(len(conversions.CELLS)):
         model = conversions.drawn(kind, seed)
+        if name == "ONNX, in pieces" and model.config.bidirectional:
+            continue
         trip = conversions.trip(model, conversions.FORMS[name], tmp_path)
         assert trip.same, model
-        assert max(trip.out.error, trip.back.error) <= 1e-5
+        assert max(proof.error for proof in (trip.out, trip.back) if proof) <= 1e-5
+
+
+@pytest.mark.parametrize(
+    "name", ["ONNX, no metadata", "PyTorch, a module", "PyTorch, .pt", "words.keras", "numbers.h5"]
+)
+def test_whatever_comes_in_goes_out(conversions: Any, tmp_path: Path, name: str) -> None:
+    """A model of any source goes out to any form, and comes back from there with the same bits."""
+    if name in conversions.SOURCES:
+        model = conversions.brought_in(conversions.drawn("vectors", 3), name, tmp_path)
+    else:
+        model = convert(Path(__file__).parent / "keras" / name).model
+    for title, form in conversions.FORMS.items():
+        both = "pieces" in title and model.config.bidirectional
+        if both or title in {"C", "Keras, .keras"}:  # which take seconds: benchmarks/bench_conversions.py --pairs
+            continue
+        trip = conversions.trip(model, form, tmp_path)
+        assert trip.same, title
 
 
 def test_the_scale_of_numbers_comes_back(numbers_model: Make, tmp_path: Path) -> None:
@@ -91,7 +129,7 @@ def test_the_scale_of_numbers_comes_back(numbers_model: Make, tmp_path: Path) ->
 def test_word_vectors_come_back(texts_model: Make, tmp_path: Path) -> None:
     """So do those of words, which are ids to the other program; the two words that every vocabulary has come first."""
     model = texts_model("lstm", summary="mean")
-    again = back(model, tmp_path / "model.safetensors")
+    again = back(model, tmp_path / "model.pt")
     np.testing.assert_array_equal(again.arrays["embedding.weight"][2:], model.arrays["embedding.weight"])
     np.testing.assert_array_equal(again.arrays["head.weight"], model.arrays["head.weight"])
     assert "the words are the ids" in " ".join(again.metrics["conversion"]["assumed"])
@@ -109,21 +147,21 @@ TASKS: dict[str, dict[str, Any]] = {
 }
 
 
-@pytest.mark.parametrize("suffix", [".onnx", ".pt", ".safetensors"])
+@pytest.mark.parametrize("suffix", SUFFIXES)
 @pytest.mark.parametrize("name", TASKS)
 def test_every_task_comes_back(numbers_model: Make, tmp_path: Path, name: str, suffix: str) -> None:
-    """A file of ONNX says the whole configuration, and the answers are the same; of torch's, what task is given."""
-    task = name.removesuffix(" of one")
-    gaps = (1, 3) if suffix == ".onnx" else ()
+    """All files but a .pt say the whole configuration, and the answers are the same; of a .pt, what task is given."""
+    task, whole = name.removesuffix(" of one"), suffix != ".pt"
+    gaps = (1, 3) if suffix in {".onnx", ".safetensors"} else ()
     names = {"columns": ("k", "l", "m", "n"), "key": "id", "target": "y"}
     model = numbers_model("gru", task=task, missing=gaps, **names, **TASKS[name])
     path = tmp_path / f"model{suffix}"
-    if suffix != ".onnx" and task in {"quantiles", "next", "next-binary"}:
+    if not whole and task in {"quantiles", "next", "next-binary"}:
         with pytest.raises(ValueError, match=f"task is '{task}', expected"):
             back(model, path)
         return
     again = back(model, path)
-    if suffix == ".onnx":
+    if whole:
         assert again.config == model.config
     assert (again.config.task, type(again)) == (model.config.task, type(model))
     assert again.arrays.keys() == model.arrays.keys()
@@ -133,8 +171,38 @@ def test_every_task_comes_back(numbers_model: Make, tmp_path: Path, name: str, s
         x[0][1:3, 1] = np.nan
     for ask in ("encode", "scores", "predict") if model.config.has_head else ("encode",):
         ours, theirs = getattr(again, ask)(x), getattr(model, ask)(x)
-        if ask != "predict" or suffix == ".onnx":  # classes have their names back
+        if ask != "predict" or whole:  # classes have their names back
             assert ours.tolist() == theirs.tolist()
+
+
+def test_a_file_of_keras_says_what_the_model_is(texts_model: Make, tmp_path: Path) -> None:
+    """Words and the longest text come back; what is said against the file, and damage of what it says, are errors."""
+    model, path = texts_model("lstm", summary="mean", max_length=5, num_layers=2), tmp_path / "m.weights.h5"
+    to_keras(model, path)
+    again, proof = convert(path)
+    assert again.config == model.config
+    texts = ["a good film", "", "an unheard word , it was very long and boring"]
+    np.testing.assert_array_equal(again.predict_proba(texts), model.predict_proba(texts))
+    assert proof.missing.startswith("not compared with Keras")
+    assert convert(path, part="layers").model.config.task == "encoding"
+    with pytest.raises(ConversionError, match="task is 'regression', but the file holds"):
+        convert(path, task="regression")
+    with h5py.File(path, "a") as file:
+        said = file["tidegate"][()].tobytes()
+        for new, error in (
+            (said.replace(b'num_layers\\": 2', b'num_layers\\": 3'), "no weights in layers/lstm_2/cell"),
+            (said.replace(b'hidden_size\\": 5', b'hidden_size\\": 6'), "do not fit its weights"),
+            (b"{", "is not JSON"),
+            (b'{"config": 3}', "expected texts by name"),
+            (b"{}", "expected texts by name"),
+            (b'{"arrays": "{}"}', "do not fit its weights: 'config'"),
+        ):
+            assert new != said
+            del file["tidegate"]
+            file["tidegate"] = np.frombuffer(new, np.uint8)
+            file.flush()
+            with pytest.raises(ConversionError, match=error):
+                convert(path)
 
 
 @pytest.mark.parametrize("streaming", [False, True])
@@ -151,6 +219,30 @@ def test_texts_come_back_with_their_words(texts_model: Make, tmp_path: Path, str
     for wish, error in (({"words": ["a"]}, "holds its vocabulary"), ({"task": "regression"}, "for classification")):
         with pytest.raises(ConversionError, match=error):
             convert(path, **wish)
+
+
+def test_an_exported_safetensors_file_is_a_model_file(
+    texts_model: Make, numbers_model: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It says all of the model, to `load` and to `convert`, which compares it; what is said against it is an error."""
+    model, path = texts_model("lstm", summary="mean", max_length=5), tmp_path / "m.safetensors"
+    to_torch(model, path)
+    texts = ["a good film", "", "an unheard word , it was very long and boring"]
+    for again in (tidegate.load(path), convert(path).model):
+        assert again.config == model.config
+        np.testing.assert_array_equal(again.predict_proba(texts), model.predict_proba(texts))
+    assert tidegate.load(path).metrics["export"]["error"] <= 1e-5
+    assert convert(path, labels=["no", "yes"]).model.labels == ("no", "yes")
+    assert convert(path, part="layers").model.config.task == "encoding"
+    wrong: dict[str, dict[str, Any]] = {"words": {"words": ["a"]}, "task": {"task": "regression"}}
+    for match, wish in (wrong | {"cell is 'gru'": {"cell": "gru"}, "summary is": {"summary": "last"}}).items():
+        with pytest.raises(ConversionError, match=match):
+            convert(path, **wish)
+    monkeypatch.setattr("tidegate.convert.conversion.find_spec", lambda name: None)
+    assert "torch, which is not installed" in convert(path).certificate.missing
+    path.write_bytes(path.read_bytes().replace(b'"format":"pt"', b'"format":"tf"'))
+    with pytest.raises(ConversionError, match="digest does not match"):
+        convert(path)
 
 
 CHANGES: dict[str, tuple[str, str, str]] = {

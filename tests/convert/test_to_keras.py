@@ -13,6 +13,7 @@ pytest.importorskip("h5py")
 
 import h5py
 
+from tidegate.convert import convert
 from tidegate.convert.certificate import ConversionError
 from tidegate.convert.samples import results_of
 from tidegate.convert.to_keras import to_keras
@@ -92,6 +93,10 @@ def test_a_whole_model_is_loaded_by_keras_alone(
         found = keras.ops.convert_to_numpy(keras.saving.load_model(path)([given, np.array([3, 0])]))
         expected = results_of(model, [given[0, :3], given[1, :0]])["scores"]
         np.testing.assert_allclose(found, expected, rtol=TOLERANCE, atol=TOLERANCE)
+    again, proof = convert(path)
+    assert proof.against.startswith("keras ")
+    assert again.config == model.config
+    assert all(np.array_equal(again.arrays[name], array) for name, array in model.arrays.items())
 
 
 @pytest.mark.filterwarnings("ignore")  # all of them Keras' own

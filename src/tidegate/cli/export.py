@@ -17,14 +17,16 @@ from tidegate.convert.to_keras import SUFFIXES as KERAS_SUFFIXES
 from tidegate.convert.to_keras import KerasFile, to_keras
 from tidegate.convert.to_torch import SUFFIXES, TorchFile, to_torch
 from tidegate.data.outputs import Format, contains, starts_with
-from tidegate.models.file import is_model
+from tidegate.models.file import FORMAT, is_model, metadata_of
 from tidegate.models.network import Network
 
 
 def _is_of_torch(path: Path) -> bool:
-    """Whether a file is a zip archive, as checkpoints are, or a safetensors file of another program than this."""
+    """Whether a file is a zip archive, as checkpoints are, or a safetensors file that is no model, but for exports."""
     with path.open("rb") as file:
-        return zipfile.is_zipfile(path) or (file.read(9)[8:] == b"{" and not is_model(path))
+        return zipfile.is_zipfile(path) or (
+            file.read(9)[8:] == b"{" and (not is_model(path) or FORMAT in metadata_of(path))
+        )
 
 
 def _is_of_keras(path: Path) -> bool:
@@ -110,7 +112,7 @@ def _written(form: str, network: Network, place: Path, *, streaming: bool, **for
         case "onnx":
             return _onnx(network, place, streaming)
         case "torch":
-            return _weights(to_torch(network, place), "PyTorch")
+            return _of_torch(to_torch(network, place), place)
         case "keras":
             return _weights(to_keras(network, place), "Keras")
         case _:
@@ -129,6 +131,15 @@ def _onnx(network: Network, place: Path, streaming: bool) -> Iterator[tuple[str,
     yield from _compared(to_onnx(network, place, streaming=streaming))
     if network.tokenizer is not None:
         yield "to do outside", "cut texts into words: the tokenizer is in the metadata"
+
+
+def _of_torch(file: TorchFile, place: Path) -> Iterator[tuple[str, str]]:
+    """Shows the module, and what the file says of the model beside its weights."""
+    yield from _weights(file, "PyTorch")
+    if place.suffix.lower() == ".pt":
+        yield "not in the file", "cell, summary, task, labels and words, which a .safetensors holds"
+    else:
+        yield "it is also", "a model file, which tidegate reads as it is"
 
 
 def _weights(file: TorchFile | KerasFile, program: str) -> Iterator[tuple[str, str]]:

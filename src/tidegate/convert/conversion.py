@@ -10,13 +10,16 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from tidegate.convert import rnnoise
+from tidegate.convert import own, rnnoise
 from tidegate.convert.certificate import Certificate, ConversionError
 from tidegate.convert.found import Found, Wishes, model_of
 from tidegate.convert.matching import certify_states, match, reference_runtime
 from tidegate.convert.tensor_files import read_checkpoint, read_safetensors
+from tidegate.convert.to_torch import compared
 from tidegate.convert.torch.state_dict import Said, found_in_torch, layers_alone
 from tidegate.files import signatures
+from tidegate.models.file import FORMAT, ModelFileError, metadata_of
+from tidegate.models.loading import load
 from tidegate.models.network import Network
 from tidegate.ops.checks import check_choice
 from tidegate.text.tokenizer import PAD, UNK
@@ -56,7 +59,8 @@ def convert(
 
     Args:
         source: A file of ONNX, of Keras (`.keras`, `.h5`), of torch (`.pt`, `.safetensors`) or of RNNoise
-            (`weights_blob.bin`); a module of torch; or arrays by torch's names.
+            (`weights_blob.bin`); a module of torch; or arrays by torch's names. A file that this library exported says
+            itself what the model is, but for a .pt.
         part: "model" for all of it: an embedding, recurrent layers, what becomes of their outputs, a linear layer.
             "layers" for the recurrent layers alone, whatever stands around them; the model encodes.
         labels: Names of the outputs; numbers from 0 by default.
@@ -82,7 +86,7 @@ def convert(
         check_choice("task", task, ("classification", "multi-label", "regression"))
     asked = Asked(part, Wishes(labels, task, words), cell, summary, dict(given or {}))
     found, model, proof = _reader(source)(source, asked)
-    proof = proof.and_of(certify_states(found))
+    proof = proof.and_of(certify_states(found)) if found.layers else proof
     assumed = [*found.assumed, *_assumed_words(found, model)]
     model.metrics[CONVERSION] = proof.metadata() | ({"assumed": assumed} if assumed else {})
     return Conversion(model, proof)
@@ -107,6 +111,8 @@ class Asked:
     given: Mapping[str, npt.ArrayLike]
 
 
+_NO_TORCH = "not compared with torch, which is not installed: pip install torch"
+
 Made = tuple[Found, Network, Certificate]
 
 
@@ -129,7 +135,7 @@ def _reader(source: Any) -> Callable[[Any, Asked], Made]:
         return _of_rnnoise
     name = signatures.name_of(start)
     if name == signatures.SAFETENSORS:
-        return lambda path, asked: _of_arrays(read_safetensors(path), asked)
+        return _of_exported if FORMAT in metadata_of(source) else _of_safetensors
     if name == signatures.HDF5:
         return _of_keras
     if name == signatures.ZIP:
@@ -191,12 +197,38 @@ def _of_checkpoint(path: str | os.PathLike[str], asked: Asked) -> Made:
     return _of_arrays(read_checkpoint(path), asked)
 
 
+def _of_safetensors(path: str | os.PathLike[str], asked: Asked) -> Made:
+    return _of_arrays(read_safetensors(path), asked)
+
+
+def _of_exported(path: str | os.PathLike[str], asked: Asked) -> Made:
+    """Reads a model that was exported for PyTorch, whose file says itself what it is, and compares it with torch."""
+    try:
+        stored = load(path)
+    except ModelFileError as error:
+        raise ConversionError(str(error)) from None
+    with own.fitting("its arrays"):
+        said = {"cell": asked.cell, "summary": asked.summary}
+        if wrong := [name for name, value in said.items() if value not in {None, getattr(stored.config, name)}]:
+            raise ConversionError(f"{wrong[0]} is {said[wrong[0]]!r}, but the file says otherwise: {stored!r}")
+        texts = stored.metadata()
+        model = own.made(own.config_of(texts, asked.wishes), texts, stored.arrays, asked.wishes)
+    found = own.found_of(model)
+    if find_spec("torch") is None:
+        proof = own.arithmetic_alone(found, _NO_TORCH)
+    else:
+        import torch  # noqa: PLC0415 - an extra
+
+        proof = Certificate.of(compared(torch, model), f"torch {torch.__version__}")
+    return found, own.part_of(asked.part, model, found), proof
+
+
 def _of_arrays(arrays: Mapping[str, Any], asked: Asked) -> Made:
     """Makes a model of arrays by torch's names, and compares its layers with torch's."""
     given = {name: np.asarray(array) for name, array in arrays.items()}
     read = layers_alone if asked.part == "layers" else found_in_torch
     found = read(given, Said(asked.cell, asked.summary, asked.wishes.task))
-    missing = "not compared with torch, which is not installed: pip install torch" if find_spec("torch") is None else ""
+    missing = _NO_TORCH if find_spec("torch") is None else ""
     model, proof = match(found, reference_runtime(found, missing), asked.wishes)
     if not missing:
         from tidegate.convert.torch.source import certify_layers  # noqa: PLC0415 - torch is an extra

@@ -41,7 +41,7 @@ def read_safetensors(path: str | os.PathLike[str]) -> dict[str, Array]:
     except (safetensors.SafetensorError, ValueError, RecursionError) as error:
         raise ConversionError(f"{name} is no safetensors file: {error}") from None
     if "tidegate" in header.get("__metadata__", {}):
-        raise ConversionError(f"{name} is a model of tidegate already")
+        raise ConversionError(f"{name} is a model of tidegate already, which every command reads as it is")
     return {key: _array(facts) for key, facts in tensors}
 
 

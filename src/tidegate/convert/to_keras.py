@@ -1,9 +1,11 @@
 """A model as a file of Keras 3: its weights beside the program that loads them, or the whole."""
 
 import io
+import json
 import os
 import tempfile
 import warnings
+import zipfile
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -14,9 +16,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from tidegate.convert import own
 from tidegate.convert.certificate import Certificate
-from tidegate.convert.keras.code import keras_code, keras_layers
-from tidegate.convert.keras.runtime import import_keras
+from tidegate.convert.keras.code import OWN_ARRAY, OWN_MEMBER, apart, keras_code, keras_layers
+from tidegate.convert.keras.runtime import import_keras, name_of
 from tidegate.convert.samples import batches_for, expanded, padded, results_of
 from tidegate.files.writing import replacing
 from tidegate.models.network import Network
@@ -24,6 +27,9 @@ from tidegate.models.text_model import TextModel
 
 SUFFIX, ARCHIVE = SUFFIXES = (".weights.h5", ".keras")
 """What a file of weights ends in, and what one of a whole model."""
+
+APART = "arrays"
+"""The text with the arrays that no layer of Keras holds as they are."""
 
 
 @dataclass(frozen=True)
@@ -70,14 +76,13 @@ def to_keras(model: Network, path: str | os.PathLike[str]) -> KerasFile:
             if whole:
                 raise ImportError(f"a .keras file needs {error}; a {SUFFIX} does not") from error
         else:
-            loaded = _loaded(code, data)
+            theirs = loaded(code, data)
             if whole:
                 code = f"import keras\n\nmodel = keras.saving.load_model({os.path.basename(name)!r})\n"
-                data, loaded = _archive(keras, loaded)
-            against = f"keras {keras.__version__} on {keras.backend.backend()}"
-            certificate = Certificate.of(_compared(keras, loaded, model), against)
+                data, theirs = _archive(keras, theirs)
+            certificate = Certificate.of(compared(keras, theirs, model), name_of(keras))
     with replacing(path) as file:
-        file.write(data)
+        file.write(_with_texts(data, _texts(model, certificate), whole=whole))
     return KerasFile(code, certificate)
 
 
@@ -114,7 +119,28 @@ def _file(model: Network) -> bytes:
     return data.getvalue()
 
 
-def _loaded(code: str, data: bytes) -> Any:
+def _texts(model: Network, certificate: Certificate | None) -> dict[str, str]:
+    """Returns what the file says of the model, so that it can be converted back."""
+    texts = own.metadata(model)
+    texts[APART] = json.dumps({name: model.arrays[name].tolist() for name in apart(model.config)})
+    return texts | ({"certificate": json.dumps(certificate.metadata())} if certificate else {})
+
+
+def _with_texts(data: bytes, texts: dict[str, str], *, whole: bool) -> bytes:
+    """Adds texts to a file, in a place that Keras does not look at."""
+    import h5py  # noqa: PLC0415 - an extra
+
+    written, text = io.BytesIO(data), json.dumps(texts, ensure_ascii=False).encode()
+    if whole:
+        with zipfile.ZipFile(written, "a") as archive:
+            archive.writestr(OWN_MEMBER, text)
+    else:
+        with h5py.File(written, "a") as file:
+            file[OWN_ARRAY] = np.frombuffer(text, np.uint8)
+    return written.getvalue()
+
+
+def loaded(code: str, data: bytes) -> Any:
     """Makes the model of Keras that has loaded a file of weights."""
     program = ModuleType("program")
     exec(compile(code, "model.py", "exec"), program.__dict__)  # noqa: S102 - our own, without a text of the model's
@@ -133,11 +159,11 @@ def _archive(keras: Any, model: Any) -> tuple[bytes, Any]:
         return file.read_bytes(), keras.saving.load_model(file)
 
 
-def _compared(keras: Any, loaded: Any, model: Network) -> Iterator[tuple[str, npt.NDArray[Any], npt.NDArray[Any]]]:
-    """Yields results of the model, and those of Keras."""
+def compared(keras: Any, theirs: Any, model: Network) -> Iterator[tuple[str, npt.NDArray[Any], npt.NDArray[Any]]]:
+    """Yields results of a model, and those of one of Keras."""
     name = "scores" if model.config.has_head else "vectors"
     for sequences in batches_for(model):
         x, lengths = padded(sequences, 0)
         given = x.astype(np.int32) if isinstance(model, TextModel) else x
-        found = loaded([given, lengths.astype(np.int32)])
+        found = theirs([given, lengths.astype(np.int32)])
         yield name, results_of(model, sequences)[name], keras.ops.convert_to_numpy(found)

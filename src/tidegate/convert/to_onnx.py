@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from tidegate.convert import own
 from tidegate.convert.certificate import Certificate
 from tidegate.convert.onnx.compared import compared, states_of
 from tidegate.convert.onnx.inputs import refused, scale
@@ -52,7 +53,7 @@ def to_onnx(model: Network, path: str | os.PathLike[str], *, streaming: bool = F
     model = expanded(model)
     _check(model, streaming)
     runtime = _runtime()
-    graph, texts = _graph(model, streaming), _metadata(model)
+    graph, texts = _graph(model, streaming), own.metadata(model)
     session = runtime.InferenceSession(graph.model(texts).SerializeToString(), providers=["CPUExecutionProvider"])
     pairs = compared(session.run, model, states_of(graph.model({}).graph))
     certificate = Certificate.of(pairs, f"onnxruntime {runtime.__version__}")
@@ -207,11 +208,6 @@ def _scores(g: Graph, model: Network, vectors: str, ids: str, rows: Rows) -> str
 
 def _channels_first(model: Network) -> bool:
     return getattr(model.config, "layout", "") == "channels_first"
-
-
-def _metadata(model: Network) -> dict[str, str]:
-    texts = {"config": model.config.to_json(), "labels": json.dumps(list(model.labels), ensure_ascii=False)}
-    return texts | ({"tokenizer": model.tokenizer.to_json()} if model.tokenizer else {})
 
 
 def _runtime() -> Any:

@@ -1,7 +1,6 @@
 """A model's weights as a `state_dict` of PyTorch, and the module that loads it."""
 
 import io
-import json
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -14,11 +13,15 @@ from tidegate.convert.certificate import Certificate
 from tidegate.convert.samples import batches_for, expanded, padded, results_of
 from tidegate.convert.torch.code import torch_code
 from tidegate.files.writing import replacing
-from tidegate.models.layout import assemble
+from tidegate.models.file import FORMAT, write
+from tidegate.models.metadata import format_object
 from tidegate.models.network import Network
 from tidegate.models.text_model import TextModel
 
 SUFFIXES = (".pt", ".safetensors")
+
+EXPORT = "export"
+"""The name under which the metrics of an exported model hold its certificate."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +41,8 @@ def to_torch(model: Network, path: str | os.PathLike[str]) -> TorchFile:
     """Writes a model's weights for PyTorch, and compares a module that has loaded them with the model.
 
     The names and numbers are those of `model.arrays`; weights in fewer bits are written as the float32 numbers that
-    they stand for.
+    they stand for. A .safetensors is a model file too, which `tidegate.load` reads: it says what the model is. A .pt
+    holds weights alone, so cell, summary, task, labels and words are lost.
 
     Args:
         model: The model; it must have no n-grams.
@@ -59,12 +63,14 @@ def to_torch(model: Network, path: str | os.PathLike[str]) -> TorchFile:
             "`tidegate train --parts network` makes"
         )
     model, torch = expanded(model), _torch(needed=suffix == ".pt")
-    code = torch_code(model)
-    certificate = Certificate.of(_compared(torch, code, model), f"torch {torch.__version__}") if torch else None
-    data = _checkpoint(torch, model) if suffix == ".pt" else _safetensors(model, certificate)
-    with replacing(path) as file:
-        file.write(data)
-    return TorchFile(code, certificate)
+    certificate = Certificate.of(compared(torch, model), f"torch {torch.__version__}") if torch else None
+    if suffix == ".pt":
+        with replacing(path) as file:
+            file.write(_checkpoint(torch, model))
+    else:
+        metrics = model.metrics | ({EXPORT: certificate.metadata()} if certificate else {})
+        write(path, model.arrays, model.metadata() | {"metrics": format_object(metrics), FORMAT: "pt"})
+    return TorchFile(torch_code(model), certificate)
 
 
 def _torch(*, needed: bool) -> Any:
@@ -84,17 +90,10 @@ def _checkpoint(torch: Any, model: Network) -> bytes:
     return file.getvalue()
 
 
-def _safetensors(model: Network, certificate: Certificate | None) -> bytes:
-    metadata = {"format": "pt"}
-    if certificate:
-        metadata["certificate"] = json.dumps(certificate.metadata())
-    return assemble({name: ("F32", array) for name, array in model.arrays.items()}, metadata)
-
-
-def _compared(torch: Any, code: str, model: Network) -> Iterator[tuple[str, npt.NDArray[Any], npt.NDArray[Any]]]:
-    """Yields results of the model, and those of the module."""
+def compared(torch: Any, model: Network) -> Iterator[tuple[str, npt.NDArray[Any], npt.NDArray[Any]]]:
+    """Yields results of a model, and those of the module that loads its weights."""
     program = ModuleType("model")
-    exec(compile(code, "model.py", "exec"), program.__dict__)  # noqa: S102 - our own, without a text of the model's
+    exec(compile(torch_code(model), "model.py", "exec"), program.__dict__)  # noqa: S102 - our own, without a text of the model's
     module = program.Model().eval()
     module.load_state_dict({name: torch.from_numpy(array.copy()) for name, array in model.arrays.items()})
     name = "scores" if model.config.has_head else "vectors"

@@ -37,6 +37,9 @@ TOKENIZER = "tokenizer"
 KEYS = ("tidegate", "config", TOKENIZER, "metrics", "versions", "sha256")
 """The texts of a file; a tokenizer is there if the model reads texts."""
 
+FORMAT = "format"
+"""One text more, "pt", which other programs look for, if the model was exported for PyTorch."""
+
 _START = 512  # bytes that tell what a file is
 LONGEST_TEXT = 4 * 2**20  # of a text in the metadata other than the tokenizer; 65,536 labels of 60 letters
 LONGEST_ERROR = 500  # letters of what a file is said to hold
@@ -173,12 +176,17 @@ def _shapes(places: Mapping[str, Place], version: str) -> dict[str, tuple[int, .
 
 def is_model(path: str | os.PathLike[str]) -> bool:
     """Whether a file is a model file of tidegate, of any version, by its start and its metadata."""
+    return bool(metadata_of(path))
+
+
+def metadata_of(path: str | os.PathLike[str]) -> dict[str, str]:
+    """Returns the texts of a model file, which are not checked; none of a file that is no model."""
     try:
         with _opened(os.fsdecode(path)) as file:
-            size = os.fstat(file.fileno()).st_size
-            return "tidegate" in read_layout(file, size).metadata
+            texts = read_layout(file, os.fstat(file.fileno()).st_size).metadata
     except (OSError, ValueError):
-        return False
+        return {}
+    return texts if "tidegate" in texts else {}
 
 
 def content_digest(arrays: Mapping[str, npt.NDArray[Any]], texts: Mapping[str, str]) -> str:
@@ -260,7 +268,7 @@ def _check_metadata(metadata: dict[str, str]) -> None:
             f"it has format {metadata['tidegate']!r:.60}, expected {PLAIN!r} or {COMPRESSED!r}: "
             "another version wrote it"
         )
-    if metadata.keys() - {TOKENIZER} != set(KEYS) - {TOKENIZER}:
+    if metadata.keys() - {TOKENIZER, FORMAT} != set(KEYS) - {TOKENIZER}:
         raise ValueError(f"its metadata has {sorted(metadata)}, expected {sorted(KEYS)}")
     for name in metadata.keys() - {TOKENIZER}:
         if len(metadata[name]) > LONGEST_TEXT:

@@ -59,7 +59,7 @@ class Stored:
             OSError: The file cannot be written, or is write-protected; what was there is as it was.
             TypeError: The metrics or the classes hold something that JSON does not.
         """
-        write(path, self._stored, self._texts())
+        write(path, self._stored, self.metadata())
 
     def compress(self, dtype: str) -> Self:
         """Makes a network with the same weights in fewer bits: a smaller file, and faster steps of wide layers.
@@ -83,7 +83,7 @@ class Stored:
         small: Self = make(*(self.arrays | weights if part is self._stored else part for part in parts))
         return small
 
-    def _texts(self) -> dict[str, str]:
+    def metadata(self) -> dict[str, str]:
         """Returns the metadata of the model file."""
         return {
             "config": self.config.to_json(),

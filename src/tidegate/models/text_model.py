@@ -205,8 +205,9 @@ class TextModel(Network):
         """
         return units(self, texts, layer=layer, reverse=reverse, min_count=min_count)
 
-    def _texts(self) -> dict[str, str]:
-        return super()._texts() | {"tokenizer": self.tokenizer.to_json()}
+    def metadata(self) -> dict[str, str]:
+        """Returns the metadata of the model file, as `Stored.metadata`."""
+        return super().metadata() | {"tokenizer": self.tokenizer.to_json()}
 
     def __reduce__(self) -> tuple[Any, ...]:
         return TextModel, (self.config, self.tokenizer, self._stored, self.metrics, self.versions)

@@ -1,21 +1,31 @@
 """The model of Keras that reads a model's weights, as the text of a Python program, and its layers."""
 
 from collections.abc import Iterator
+from itertools import product
 from typing import Any, NamedTuple
 
 import numpy.typing as npt
 
+from tidegate.convert.arrays import SCALE
 from tidegate.convert.held import held
+from tidegate.models.architecture import Architecture
+from tidegate.models.config import SequenceConfig
 from tidegate.models.network import Network
 from tidegate.models.sequence_model import SequenceModel
 from tidegate.models.text_model import TextModel
-from tidegate.ops.layouts import LAYOUTS, Weights
+from tidegate.ops.layouts import LAYOUTS, Layout, Weights
 from tidegate.ops.names import parameter_names
 from tidegate.ops.onnx import FORMS
 from tidegate.sequences.features import LIMIT
 from tidegate.sequences.summaries import summary_parts
 
 Array = npt.NDArray[Any]
+
+NAMES = ("kernel", "recurrent_kernel", "bias")
+"""The arrays of a recurrent layer, in Keras' order."""
+
+OWN_MEMBER, OWN_ARRAY = "tidegate.json", "tidegate"
+"""The member of an archive, and the bytes in a file of weights, in which this library says what the model is."""
 
 _OTHER_NAMES = {"RNN": "SimpleRNN", "identity": "linear"}
 
@@ -34,6 +44,50 @@ class KerasLayer(NamedTuple):
     folder: str
     weights: dict[str, Array]
     masked: bool = False
+
+
+class KerasForm(NamedTuple):
+    """How Keras lays out the recurrent layers of a model.
+
+    Attributes:
+        kind: Their class.
+        layout: The order of their arrays and blocks.
+        places: The folders of each direction's cell.
+    """
+
+    kind: str
+    layout: Layout
+    places: tuple[str, ...]
+
+    def folder(self, layer: int) -> str:
+        """Returns the folder of a layer: those of a class are numbered."""
+        return f"{self.first}_{layer}" if layer else self.first
+
+    @property
+    def first(self) -> str:
+        """The folder of the first layer."""
+        if len(self.places) > 1:
+            return "bidirectional"
+        return "simple_rnn" if self.kind == "SimpleRNN" else self.kind.lower()
+
+
+def keras_form(config: Architecture) -> KerasForm:
+    """Returns how Keras lays out the recurrent layers of a model with this configuration."""
+    cell = config.recurrent_cell
+    operator = FORMS[type(cell)].operator
+    kind = _OTHER_NAMES.get(operator, operator)
+    before = cell.options.get("reset") == "before"
+    places = ("forward_layer/", "backward_layer/") if config.bidirectional else ("",)
+    return KerasForm(kind, LAYOUTS["keras"][f"{kind} reset_after=False" if before else kind], places)
+
+
+def apart(config: Architecture) -> list[str]:
+    """Lists the arrays of a model that no layer of Keras holds as they are: the scale of features, and added biases."""
+    names = [*SCALE] if isinstance(config, SequenceConfig) else []
+    if config.recurrent and config.bias and "bias" in keras_form(config).layout.names:
+        ways = product(range(config.num_layers), (False, True)[: 1 + config.bidirectional])
+        names += [f"rnn.{name}" for layer, reverse in ways for name in parameter_names(layer, reverse, bias=True)[2:]]
+    return names
 
 
 def keras_layers(model: Network) -> list[KerasLayer]:
@@ -102,33 +156,27 @@ def _summary(model: Network) -> Iterator[str]:
 def _recurrent(model: Network, layer: int) -> KerasLayer:
     """Makes a recurrent layer, of both directions if there are two."""
     assert model.stack is not None  # noqa: S101 - for mypy: this is asked of stacks
-    cell, config = model.stack.cell, model.config
-    operator = FORMS[type(cell)].operator
-    kind = _OTHER_NAMES.get(operator, operator)
+    cell, config, form = model.stack.cell, model.config, keras_form(model.config)
     options: dict[str, Any] = {"return_sequences": layer + 1 < config.num_layers or config.summary != "last"}
     weights = [_weights(model, layer, reverse) for reverse in (False, True)[: 1 + config.bidirectional]]
     options["use_bias"] = weights[0].b_ih is not None
-    before = cell.options.get("reset") == "before"
     if "reset" in cell.options:
-        options["reset_after"] = not before
+        options["reset_after"] = cell.options["reset"] != "before"
         for name, choice in (("activation", "candidate"), ("recurrent_activation", "gate")):
             options[name] = _OTHER_NAMES.get(cell.options[choice], cell.options[choice])
     elif hasattr(cell, "activation"):
         options["activation"] = cell.activation
-    layout = LAYOUTS["keras"][f"{kind} reset_after=False" if before else kind]
-    code = f"layers.{kind}({config.hidden_size}, {', '.join(f'{name}={value!r}' for name, value in options.items())})"
+    chosen = ", ".join(f"{name}={value!r}" for name, value in options.items())
+    code = f"layers.{form.kind}({config.hidden_size}, {chosen})"
     found: dict[str, Array] = {}
-    places = ("forward_layer/", "backward_layer/") if config.bidirectional else ("",)
-    for place, own in zip(places, weights, strict=True):
-        arrays = layout.write(cell, own)
+    for place, own in zip(form.places, weights, strict=True):
+        arrays = form.layout.write(cell, own)
         if arrays["bias"].shape[0] == 2 * len(own.w_hh):
             arrays["bias"] = arrays["bias"].reshape(2, -1)
-        names = ("kernel", "recurrent_kernel", "bias")[: 2 + options["use_bias"]]
-        found |= {f"{place}cell/vars/{i}": arrays[name] for i, name in enumerate(names)}
-    folder = "simple_rnn" if kind == "SimpleRNN" else kind.lower()
+        found |= {f"{place}cell/vars/{i}": arrays[name] for i, name in enumerate(NAMES[: 2 + options["use_bias"]])}
     if config.bidirectional:
-        return KerasLayer(f"layers.Bidirectional({code})", "bidirectional", found, masked=True)
-    return KerasLayer(code, folder, found, masked=True)
+        code = f"layers.Bidirectional({code})"
+    return KerasLayer(code, form.first, found, masked=True)
 
 
 def _weights(model: Network, layer: int, reverse: bool) -> Weights:

@@ -9,12 +9,14 @@ import re
 import zipfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import numpy.typing as npt
 
 from tidegate.convert.certificate import ConversionError
 from tidegate.convert.keras.chain import MOST_LAYERS, Chain, chain_of
+from tidegate.convert.keras.code import OWN_ARRAY, OWN_MEMBER
 from tidegate.models.metadata import parse_object
 
 try:
@@ -46,10 +48,18 @@ class KerasLayer(NamedTuple):
 
 
 class KerasModel(NamedTuple):
-    """The layers of a model in the order in which they read each other, and the version of Keras that wrote it."""
+    """What a file holds.
+
+    Attributes:
+        layers: The layers in the order in which they read each other; those of a file that this library wrote are its
+            folders, with their names as the class.
+        version: Of the Keras that wrote it.
+        texts: What this library says in the file of the model; empty in files of others.
+    """
 
     layers: tuple[KerasLayer, ...]
     version: tuple[int, ...]
+    texts: Mapping[str, str] = MappingProxyType({})
 
 
 def read_here(path: str | os.PathLike[str]) -> KerasModel:
@@ -81,10 +91,21 @@ def _read_archive(data: bytes) -> KerasModel:
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             config, metadata, weights = (_member(archive, name) for name in (CONFIG, METADATA, WEIGHTS))
+            texts = _member(archive, OWN_MEMBER) if OWN_MEMBER in archive.namelist() else b""
     except (zipfile.BadZipFile, NotImplementedError, EOFError) as error:
         raise ConversionError(f"it is a damaged zip archive: {error}") from None
     with h5py.File(io.BytesIO(weights), "r") as file:
-        return model_in(config, metadata, file)
+        return own_model_in(texts, file) if texts else model_in(config, metadata, file)
+
+
+def own_model_in(texts: bytes, weights: Any) -> KerasModel:
+    """Reads a file that this library wrote: what it says of the model, and the folders of layers of an open HDF5."""
+    said = parse_object(OWN_MEMBER, texts.decode())
+    if not said or not all(isinstance(text, str) for text in said.values()):
+        raise ConversionError(f"{OWN_MEMBER} is damaged, expected texts by name")
+    folders = members(weights, "layers")[:MOST_LAYERS]
+    layers = (KerasLayer(folder, {"name": folder}, variables(weights, f"layers/{folder}")) for folder in folders)
+    return KerasModel(tuple(layers), (3, 0), said)
 
 
 def model_in(config: bytes, metadata: bytes, weights: Any) -> KerasModel:
@@ -179,8 +200,8 @@ def variables(file: Any, place: str) -> dict[str, tuple[Array, ...]]:
     return found
 
 
-def _array(file: Any, name: str) -> Array:
-    """Reads an array of real numbers that lies in the file as it is.
+def _array(file: Any, name: str, kind: str = "f") -> Array:
+    """Reads an array of real numbers, or of integers ("u"), that lies in the file as it is.
 
     Raises:
         ConversionError: It is something else: in another file, packed, or shorter than it says.
@@ -188,8 +209,8 @@ def _array(file: Any, name: str) -> Array:
     if isinstance(file.get(name, getlink=True), h5py.ExternalLink):
         raise ConversionError(f"{name} is a link to another file")
     data = file.get(name)
-    if not isinstance(data, h5py.Dataset) or data.dtype.kind != "f" or data.is_virtual or data.external:
-        raise ConversionError(f"{name} is no array of real numbers in the file")
+    if not isinstance(data, h5py.Dataset) or data.dtype.kind != kind or data.is_virtual or data.external:
+        raise ConversionError(f"{name} is no array of {'real numbers' if kind == 'f' else 'bytes'} in the file")
     stored, needed = data.id.get_storage_size(), data.size * data.dtype.itemsize
     if needed > _LARGEST or stored * _PACKED < needed:
         raise ConversionError(f"{name} has the shape {data.shape}, but {stored:,} bytes in the file")
@@ -201,6 +222,8 @@ def _read_h5(data: bytes) -> KerasModel:
     """Reads a `.h5` file: the configuration in its attributes, arrays by the names of layers and weights."""
     with h5py.File(io.BytesIO(data), "r") as file:
         text = file.attrs.get("model_config")
+        if OWN_ARRAY in file:
+            return own_model_in(_array(file, OWN_ARRAY, "u").tobytes(), file)
         if text is None:
             raise ConversionError("it has no model_config: weights alone don't say what layers they are of")
         configs = chain_of(parse_object("model_config", text.decode() if isinstance(text, bytes) else str(text)))

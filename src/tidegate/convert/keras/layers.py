@@ -8,6 +8,7 @@ import numpy.typing as npt
 
 from tidegate.convert.certificate import ConversionError
 from tidegate.convert.found import Layer
+from tidegate.convert.keras.code import NAMES
 from tidegate.convert.keras.file import KerasLayer
 from tidegate.ops.cells import GRU, LSTM, Cell, ReluRNN, TanhRNN
 from tidegate.ops.layouts import LAYOUTS, Weights
@@ -17,7 +18,6 @@ Array = npt.NDArray[Any]
 RECURRENT = ("GRU", "LSTM", "SimpleRNN")
 """The recurrent layers that are read."""
 
-_NAMES = ("kernel", "recurrent_kernel", "bias")
 _OLD_SIGMOID = 1.2  # 0.2·a + 0.5 of Keras 2 is the a/6 + 0.5 of Keras 3 of 1.2·a
 
 
@@ -105,7 +105,7 @@ def _weights(layer: KerasLayer, direction: _Direction, cell: Cell, version: tupl
     after = getattr(cell, "reset", "after") == "after"
     layout = LAYOUTS["keras"][direction.kind if after else f"{direction.kind} reset_after=False"]
     try:
-        weights = layout.read(cell, dict(zip(_NAMES, arrays, strict=False)))
+        weights = layout.read(cell, dict(zip(NAMES, arrays, strict=False)))
     except ValueError as error:
         raise ConversionError(f"the layer {layer.title}: {error}") from None
     if version[0] < 3 and getattr(cell, "gate", None) == "hard_sigmoid":

@@ -58,7 +58,7 @@ def send() -> None:
         shapes = {way: [array.shape for array in some] for way, some in layer.arrays.items()}
         layers.append([layer.kind, layer.config, shapes])
         arrays += [array for some in layer.arrays.values() for array in some]
-    _write(sys.stdout.buffer, {"layers": layers, "version": model.version}, arrays)
+    _write(sys.stdout.buffer, {"layers": layers, "version": model.version, "texts": dict(model.texts)}, arrays)
 
 
 def _limit_memory(most: int) -> None:
@@ -97,4 +97,4 @@ def _received(data: bytes) -> KerasModel:
                 start += some[-1].nbytes
             arrays[way] = tuple(some)
         layers.append(KerasLayer(kind, config, arrays))
-    return KerasModel(tuple(layers), tuple(facts["version"]))
+    return KerasModel(tuple(layers), tuple(facts["version"]), facts["texts"])

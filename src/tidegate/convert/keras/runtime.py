@@ -36,6 +36,11 @@ def import_keras() -> Any:
         raise ModuleNotFoundError(f"Keras, which cannot be imported: {error}") from error
 
 
+def name_of(keras: Any) -> str:
+    """Returns the name of Keras as a runtime, with its version and its backend."""
+    return f"keras {keras.__version__} on {keras.backend.backend()}"
+
+
 def runtime_of(path: str | os.PathLike[str], found: Found) -> Runtime:
     """Loads a file in Keras; where Keras cannot be asked, the reference computes what was read of the file."""
     with warnings.catch_warnings():
@@ -62,4 +67,4 @@ def runtime_of(path: str | os.PathLike[str], found: Found) -> Runtime:
                 return None
         return rows_of(out, len(sequence), width)
 
-    return Runtime(f"keras {keras.__version__} on {keras.backend.backend()}", run)
+    return Runtime(name_of(keras), run)

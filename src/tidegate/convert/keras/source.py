@@ -12,6 +12,7 @@ from tidegate.convert.certificate import Certificate, ConversionError
 from tidegate.convert.found import Found, Head, Layer, Wishes, model_of
 from tidegate.convert.keras.file import KerasLayer, KerasModel
 from tidegate.convert.keras.layers import RECURRENT, activation_of, arrays_of, recurrent_layer
+from tidegate.convert.keras.own import convert_own
 from tidegate.convert.keras.process import read
 from tidegate.convert.keras.runtime import runtime_of
 from tidegate.convert.matching import match
@@ -44,7 +45,10 @@ def convert_keras(path: str | os.PathLike[str], part: str, wishes: Wishes) -> tu
         OSError: The file cannot be read.
         ConversionError: It is damaged, has layers that no model has, or computes something else.
     """
-    found = found_in(read(path))
+    model = read(path)
+    if model.texts:
+        return convert_own(path, model, part, wishes)
+    found = found_in(model)
     runtime = runtime_of(path, found)
     if part == "layers":
         alone = replace(found, head=None, embedding=None, padding=None)

@@ -2,24 +2,17 @@
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any, cast
+from typing import Any
 
-import numpy as np
-
+from tidegate.convert import own
 from tidegate.convert.arrays import SCALE
 from tidegate.convert.certificate import ConversionError
 from tidegate.convert.found import Found, Wishes, stack
 from tidegate.convert.onnx.compared import Pair, compared, states_of
 from tidegate.convert.onnx.values import Values
 from tidegate.convert.onnx.writer import PRODUCER
-from tidegate.models.config import NetworkConfig, SequenceConfig, TextConfig
-from tidegate.models.loading import kind_of
+from tidegate.models.config import TextConfig
 from tidegate.models.network import Network
-from tidegate.models.rules import read_tokenizer
-from tidegate.models.sequence_model import SequenceModel
-from tidegate.models.text_model import TextModel
-
-Config = NetworkConfig | SequenceConfig | TextConfig
 
 
 def own_texts(proto: Any) -> dict[str, str]:
@@ -41,50 +34,20 @@ def own_model(texts: dict[str, str], found: Found, values: Values, wishes: Wishe
         ConversionError: The metadata are damaged, do not fit the graph, or say something else than the user; or the
             graph holds n-grams, which are not read.
     """
-    try:
-        config = _config(texts)
-        _check(config, wishes)
-        if wishes.labels is not None:
-            config = replace(config, labels=tuple(map(str, wishes.labels)))
-        model = _made(config, texts, found, values)
-    except ConversionError:
-        raise
-    except (ValueError, TypeError) as error:
-        raise ConversionError(f"the metadata of the file do not fit its graph: {error}") from None
-    if model.tokenizer and wishes.words is not None and [*wishes.words] != model.tokenizer.vocab:
-        raise ConversionError("the file holds its vocabulary, and the words that are given are others")
-    return model
-
-
-def _check(config: Config, wishes: Wishes) -> None:
-    """Checks that the graph is read as a whole, and that the user says of its task what the file says.
-
-    Raises:
-        ConversionError: It is not, or the user says something else.
-    """
-    if isinstance(config, TextConfig) and config.ngrams:
-        raise ConversionError("the file holds n-grams, which are not read from ONNX: keep the model's own file")
-    if wishes.task not in {None, config.task}:
-        raise ConversionError(f"task is {wishes.task!r}, but the file holds a model for {config.task}")
-
-
-def _made(config: Config, texts: dict[str, str], found: Found, values: Values) -> Network:
-    cell, weights, _ = stack(found)
-    # A gate that is off is written as one that its bias holds: the cell is the one that the graph has.
-    config = replace(config, cell=str(cell), bias="bias_ih_l0" in weights)
-    arrays = {f"rnn.{name}": array for name, array in weights.items()}
-    if found.head is not None:
-        arrays |= {"head.weight": found.head.weight, "head.bias": found.head.bias}
-    if isinstance(config, TextConfig):
-        table = {} if found.embedding is None else {"embedding.weight": found.embedding}
-        return TextModel(config, read_tokenizer(texts["tokenizer"], config.vocab_size), arrays | table)
-    arrays |= {name: values.known[name].astype(np.float32) for name in SCALE if name in values.known}
-    return SequenceModel(config, arrays) if isinstance(config, SequenceConfig) else Network(config, arrays)
-
-
-def _config(texts: dict[str, str]) -> Config:
-    _, configured = kind_of(texts)
-    return cast("Config", configured.from_json(texts["config"]))
+    with own.fitting("its graph"):
+        config = own.config_of(texts, wishes)
+        if isinstance(config, TextConfig) and config.ngrams:
+            raise ConversionError("the file holds n-grams, which are not read from ONNX: keep the model's own file")
+        cell, weights, _ = stack(found)
+        # A gate that is off is written as one that its bias holds: the cell is the one that the graph has.
+        config = replace(config, cell=str(cell), bias="bias_ih_l0" in weights)
+        arrays = {f"rnn.{name}": array for name, array in weights.items()}
+        if found.head is not None:
+            arrays |= {"head.weight": found.head.weight, "head.bias": found.head.bias}
+        if found.embedding is not None:
+            arrays["embedding.weight"] = found.embedding
+        arrays |= {name: values.known[name] for name in SCALE if name in values.known}
+        return own.made(config, texts, arrays, wishes)
 
 
 def own_pairs(run: Callable[..., Any], proto: Any, model: Network) -> list[Pair]:
