@@ -1,5 +1,6 @@
 """What is trained on and judged by where the next steps are predicted, and simple forecasts of them."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -7,11 +8,15 @@ import pytest
 
 pytest.importorskip("torch")
 
+import torch
+
 import tidegate
+from tidegate.convert.samples import expanded
 from tidegate.models.sequence_model import SequenceModel
 from tidegate.models.steps_report import score_binary_steps, score_steps
 from tidegate.training.corpus import Corpus
 from tidegate.training.forecasts import find_season, forecasts, linear, seasonal
+from tidegate.training.losses import LOSSES
 from tidegate.training.next_steps import prepare_steps
 
 QUICK: dict[str, Any] = {"hidden_size": 8, "epochs": 2, "batch_size": 8, "learning_rate": 0.02}
@@ -90,6 +95,52 @@ def test_forecasts_of_a_model_go_on_from_its_predictions() -> None:
         model.forecast(data, steps=0)
     with pytest.raises(ValueError, match=r"steps is 2\.5, expected an integer of 1 or more"):
         model.forecast(data, 2.5)  # type: ignore[arg-type]
+
+
+def test_changes_are_predicted_where_the_last_step_is_a_good_forecast() -> None:
+    """Walks are predicted as changes and noise as it is, unless the user says otherwise; streams have the same bits."""
+    rng, data = np.random.default_rng(0), walks()
+    model = foreseer(data, horizon=2)
+    assert model.config.residual
+    assert not foreseer([rng.normal(size=(12, 2)) for _ in range(20)]).config.residual
+    assert not foreseer(data, residual=False).config.residual
+    last = np.tile(data[0][-1], 2)
+    np.testing.assert_allclose(model.predict(data[:1])[0], last, atol=5)  # 100 ± steps of 1, after two epochs
+    session = model.stream()
+    for piece in (data[0][:3], data[0][3:4], data[0][4:]):
+        session.push(piece)
+    np.testing.assert_array_equal(session.scores, model.scores(data[:1])[0])
+    with pytest.raises(ValueError, match="differ from the last one, which exported files would not add"):
+        expanded(model)
+    for wrong in ({"task": "regression", "horizon": 1}, {"missing": (1,)}):
+        with pytest.raises(ValueError, match="residual is True, but the model has"):
+            replace(model.config, **wrong)
+
+
+def test_long_sequences_are_trained_on_in_parts() -> None:
+    """Each step is read once, with all that follows it, and what is judged by stays whole."""
+    x = np.arange(1001.0)[:, None]
+    examples = prepare_steps([x, x[:150]], horizon=2, validation=[x])
+    assert examples.train.corpus.lengths.tolist() == [200, 200, 200, 200, 199, 148]
+    np.testing.assert_array_equal(examples.train.targets[:999], np.stack([x[1:-1, 0], x[2:, 0]], axis=1))
+    assert examples.validation.corpus.lengths.tolist() == [999]
+
+
+def test_a_wild_number_counts_less_by_hubers_loss() -> None:
+    """It is half the square of an error up to 1 and linear from there on, and a loss of numbers alone."""
+    errors = torch.tensor([[0.5], [-3.0]])
+    found = LOSSES["huber"](errors, torch.zeros(2, 1), None, None)
+    assert float(found) == pytest.approx((0.125 + 2.5) / 2)
+    x = np.random.default_rng(0).normal(size=(64, 3, 1))
+    y = x[:, -1, 0].copy()
+    y[::8] += 30
+    errors_by = {}
+    for loss in ("standard", "huber"):
+        model = tidegate.fit(x, y, task="regression", validation=0, loss=loss, **QUICK | {"epochs": 12})
+        errors_by[loss] = np.median(np.abs(model.predict(x) - x[:, -1, 0]))
+    assert errors_by["huber"] < errors_by["standard"]
+    with pytest.raises(ValueError, match="loss is 'huber', which is a loss of numbers, but the task is 'classific"):
+        tidegate.fit(x, y > 0, loss="huber", **QUICK)
 
 
 def test_a_model_judges_as_training_did() -> None:

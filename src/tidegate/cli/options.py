@@ -13,7 +13,7 @@ from tidegate.sequences.summaries import SUMMARIES, Summary
 from tidegate.training.checkpoints import EVERY
 from tidegate.training.examples import MAX_LENGTH, VOCAB_SIZE
 from tidegate.training.examples import SIZES as DEFAULT_SIZES
-from tidegate.training.settings import VECTOR_DROPOUT, WORD_DROPOUT, ClassWeights, Settings
+from tidegate.training.settings import VECTOR_DROPOUT, WORD_DROPOUT, ClassWeights, Loss, Settings
 
 ModelArgument = Annotated[Path, typer.Argument(metavar="MODEL", help="A model file that `tidegate train` wrote.")]
 
@@ -123,6 +123,15 @@ WANTED_OPTIONS = {
     ),
     "horizon": Option(
         Annotated[int, _option(DATA, "Steps to predict after each step (--task next).", min=1, metavar="H")], 1
+    ),
+    "residual": Option(
+        Annotated[
+            bool | None,
+            _option(
+                DATA, "Predict steps as changes of the last one.", "--residual/--no-residual", show_default="by data"
+            ),
+        ],
+        None,
     ),
 }
 """What `tidegate.cli.targets.Wanted` calls the same."""
@@ -285,6 +294,9 @@ _SETTINGS: dict[str, Any] = {
     ],
     "class_weights": Annotated[
         ClassWeights, _option(TRAINING, "none, balanced, or auto: balanced if 3 : 1 or more.", metavar="NAME")
+    ],
+    "loss": Annotated[
+        Loss, _option(TRAINING, "huber: errors of numbers beyond a deviation count less.", metavar="NAME")
     ],
     "freeze": Annotated[bool, _option(DATA, "Do not train the word vectors.", "--freeze")],
     "chrono": Annotated[

@@ -36,12 +36,14 @@ class Wanted:
         multi_label: What stands between the labels of a cell, if there may be several; None where they are lists.
         horizon: How many steps are predicted after each step.
         quantiles: Levels of quantiles of the numbers of a regression, with commas.
+        residual: Whether next steps are predicted as changes of the last one; None to go by the data.
     """
 
     task: str = "auto"
     multi_label: str | None = None
     horizon: int = 1
     quantiles: str | None = None
+    residual: bool | None = None
 
     def __post_init__(self) -> None:
         """Lets options that only one task has decide the task.
@@ -51,6 +53,8 @@ class Wanted:
         """
         if self.horizon > 1 and not self.foresees:
             raise ValueError(f"--horizon {self.horizon} is about predicting next steps, which is --task next")
+        if self.residual is not None and not self.foresees:
+            raise ValueError("--residual and --no-residual are about predicting next steps, which is --task next")
         if self.quantiles is not None:
             if self.task not in {"auto", "regression"}:
                 raise ValueError(f"--quantiles are those of a regression, but --task is {self.task}")
@@ -89,7 +93,8 @@ class Wanted:
     @property
     def sizes(self) -> dict[str, Any]:
         """What a configuration has of this."""
-        return {"separator": self.multi_label} if self.multi_label else {}
+        sizes = {"separator": self.multi_label or None, "residual": self.residual}
+        return {name: value for name, value in sizes.items() if value is not None}
 
     def named(self, examples: Kind, names: Sequence[str]) -> Kind:
         """Names the numbers of a regression in examples, and asks for their quantiles if they are wanted.

@@ -24,7 +24,7 @@ from tidegate.sequences.logmel import LogMel
 from tidegate.sequences.samples import looks_like_sound
 from tidegate.training.data_frames import columns_of
 from tidegate.training.examples import SequenceExamples, prepare_sequences
-from tidegate.training.next_steps import prepare_steps
+from tidegate.training.next_steps import LONGEST, prepare_steps
 from tidegate.training.repeats import Repeats, find_repeats
 from tidegate.training.settings import VECTOR_DROPOUT
 from tidegate.training.spooled import Plan, spool_sequences
@@ -53,6 +53,8 @@ def train_numbers(request: Request, began: float) -> None:
     request.sizes.pop("embedding_size")
     run = request.run_of(examples, settings, columns_of(table.roles))
     describe(examples, table, repeats)
+    if run.config.residual:
+        note("next steps are predicted as changes of the last one: it is a better forecast than their mean")
     request.complete(run, began)
 
 
@@ -248,7 +250,8 @@ def describe(examples: SequenceExamples, table: series.Series, repeats: Repeats)
     """Prints what was read."""
     lengths = examples.train.corpus.lengths
     judged = "as many" if examples.validation is examples.train else f"{len(examples.validation):,}"
-    say(f"{plural(len(examples.source), 'sequence')} to train on and {judged} to judge by")
+    count = len(examples.rows) if examples.aim.foresees else len(examples.source)
+    say(f"{plural(count, 'sequence')} to train on and {judged} to judge by")
     describe_targets(examples)
     say(f"steps: {np.median(lengths):.0f} in the median sequence, {lengths.max():,} in the longest")
     for remark in (*_remarks(examples, table, lengths), *repeats.remarks()):
@@ -257,6 +260,8 @@ def describe(examples: SequenceExamples, table: series.Series, repeats: Repeats)
 
 def _remarks(examples: SequenceExamples, table: series.Series, lengths: npt.NDArray[np.int64]) -> list[str]:
     remarks = []
+    if examples.aim.foresees and len(examples.train) > len(examples.rows):
+        remarks.append(f"sequences of more than {LONGEST} steps are trained on in parts, and judged whole")
     if missing := examples.features.missing[:_SAID]:
         said = [repr(table.feature_names[k]) for k in missing]
         if not examples.spool:  # then all steps are at hand

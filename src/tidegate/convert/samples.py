@@ -125,7 +125,16 @@ def _words(ids: Sequence, vocab_size: int) -> Words:
 
 
 def expanded(model: Network) -> Network:
-    """Returns a model with float32 weights, the numbers that fewer bits stand for; it reads frames, not sound."""
+    """Returns a model with float32 weights, the numbers that fewer bits stand for; it reads frames, not sound.
+
+    Raises:
+        ValueError: Its head predicts changes of the last step, which no exported file adds.
+    """
+    if isinstance(model, SequenceModel) and model.config.residual:
+        raise ValueError(
+            "the model predicts how the next steps differ from the last one, which exported files would not add: train "
+            "it with --no-residual (in Python residual=False)"
+        )
     if isinstance(model, SequenceModel) and model.front_end:
         config = replace(model.config, frontend=None, columns=())
         return SequenceModel(config, model.arrays, model.metrics, model.versions)

@@ -61,6 +61,7 @@ class SequenceConfig(Architecture):
         target: Column of the labels of a classifier. Those of a regression are its `labels`.
         frontend: What makes the K numbers of sound, the text of a `LogMel`; sequences are samples [N] then. None where
             sequences have the K numbers.
+        residual: Whether the head predicts how the next steps differ from the last one, which is added to it.
     """
 
     features: int
@@ -71,6 +72,7 @@ class SequenceConfig(Architecture):
     time: str | None = None
     target: str | None = None
     frontend: str | None = None
+    residual: bool = False
 
     input_letter = "I"
 
@@ -93,6 +95,7 @@ class SequenceConfig(Architecture):
         self._check_columns()
         self._check_frontend()
         super().__post_init__()
+        self._check_residual()
 
     def _check_columns(self) -> None:
         columns: Any = self.columns
@@ -114,6 +117,14 @@ class SequenceConfig(Architecture):
         if (front_end.n_mels, self.layout, self.missing) != (self.features, LAYOUTS[0], ()):
             found = f"features={self.features}, layout={self.layout!r}, missing={str(self.missing)[:40]}"
             raise ValueError(f"the model has {found}, expected {front_end.n_mels} features as its front-end makes them")
+
+    def _check_residual(self) -> None:
+        if type(self.residual) is not bool:
+            raise TypeError(f"residual is {self.residual!r:.60}, expected True or False")
+        fits = self.task == "next" and not self.missing and len(self.labels) == self.features * self.horizon
+        if self.residual and not fits:
+            found = f"task={self.task!r}, {len(self.labels)} labels, missing={str(self.missing)[:40]}"
+            raise ValueError(f"residual is True, but the model has {found}, expected next steps of whole features")
 
     @cached_property
     def front_end(self) -> LogMel | None:

@@ -15,6 +15,7 @@ from tidegate.sequences.features import Features, steps_first
 from tidegate.sequences.padding import as_floats, as_sequences, batches, pad
 from tidegate.sequences.samples import as_sound, is_one_clip
 from tidegate.stream.gaps import GapsPart
+from tidegate.stream.last import LastStepPart
 from tidegate.stream.parts import StreamPart
 from tidegate.stream.sound import SoundPart
 
@@ -138,8 +139,22 @@ class SequenceModel(Network):
             x, lengths = pad([rows[b] for b in batch], self.config.input_size)
             y, _ = self.outputs(x, lengths)
             for place, b in enumerate(batch):
-                found[b] = self.values_of(self.head(y[: lengths[place], place]))
+                found[b] = self.values_of(self.head(y[: lengths[place], place]) + self._last(rows[b]))
         return found
+
+    def scores(self, sequences: Any) -> Array:
+        """Computes the outputs of the head, see `Predictor.scores`, and adds the last steps to predicted changes."""
+        scores = super().scores(sequences)
+        if not self.config.residual:
+            return scores
+        nothing = np.zeros(self.config.features, np.float32)
+        return scores + self._last(np.stack([row[-1] if len(row) else nothing for row in self._vectors(sequences)]))
+
+    def _last(self, x: Array) -> Array:
+        """Returns what a network of changes adds to, behind steps x [N, K], float32 [N, h·K]; 0 for other networks."""
+        if not self.config.residual:
+            return np.zeros((), np.float32)
+        return np.tile(self.features.unscaled(x), self.config.horizon)
 
     def forecast(self, sequences: Any, steps: int = 1) -> Array:
         """Predicts the steps that follow each sequence; those beyond the horizon follow from the ones before them.
@@ -182,6 +197,8 @@ class SequenceModel(Network):
         [network] = super().stream_parts()
         if self.front_end:
             return (SoundPart(self.front_end, self.features, network),)
+        if self.config.residual:
+            return network, LastStepPart(self.config.features, self._last)
         return (GapsPart(self.features, network) if self.config.missing else network,)
 
     @property

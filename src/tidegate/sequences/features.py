@@ -113,6 +113,11 @@ class Features:
         x = np.clip((steps.astype(np.float64) - self.center) / self.scale, -LIMIT, LIMIT)
         return x.astype(np.float32)
 
+    def unscaled(self, x: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        """Turns scaled values [..., K], of any float type, back into the units in which they were measured."""
+        values: npt.NDArray[Any] = x * self.scale + self.center
+        return values
+
     def filled(
         self, x: npt.NDArray[np.float32], carried: npt.NDArray[np.float32], unseen: npt.NDArray[np.float32]
     ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:

@@ -167,8 +167,28 @@ class SequenceExamples(Examples):
         defaults = {name: size for name, size in SIZES.items() if name != "embedding_size"}
         fixed = self._facts() | {"missing": self.features.missing, "layout": self.layout, "frontend": self.frontend}
         if self.aim.foresees:
-            fixed["horizon"] = len(self.labels) // len(self.features.center)
+            fixed["horizon"] = self.horizon
+            defaults["residual"] = self.changes_little
         return SequenceConfig(cell=cell, features=len(self.features.center), **{**defaults, **sizes}, **fixed)
+
+    @property
+    def horizon(self) -> int:
+        """How many steps are foreseen, h."""
+        return len(self.labels) // len(self.features.center)
+
+    def last_steps(self) -> npt.NDArray[np.float32]:
+        """Returns what the next steps would be if nothing changed, of the N steps to train on, float32 [N, h·K]."""
+        return np.tile(self.features.unscaled(self.train.corpus.steps), self.horizon)
+
+    @property
+    def changes_little(self) -> bool:
+        """Whether the last step foresees the next ones of numbers better than their mean does."""
+        if self.aim.has_probabilities:
+            return False
+        targets = self.train.targets.astype(np.float64)
+        spread = targets.var(axis=0)
+        errors = np.square(targets - self.last_steps()).mean(axis=0) / np.where(spread > 0, spread, 1)
+        return bool(errors.mean() < 1)
 
     def model(self, config: SequenceConfig, weights: Mapping[str, npt.NDArray[Any]], *facts: Any) -> SequenceModel:
         """Makes a model of trained weights; `facts` are metrics and versions."""

@@ -33,7 +33,7 @@ def forecasts(examples: SequenceExamples) -> dict[str, Any]:
     Returns:
         The report of each forecast by its name.
     """
-    features, horizon = len(examples.features.center), len(examples.labels) // len(examples.features.center)
+    features, horizon = len(examples.features.center), examples.horizon
     found: dict[str, Callable[[Corpus], Array]] = {}
     if examples.aim.has_probabilities:
         found["frequency"] = _frequency(examples.train)
@@ -41,8 +41,8 @@ def forecasts(examples: SequenceExamples) -> dict[str, Any]:
     else:
 
         def unscaled(x: Array) -> Array:
-            center, scale = (np.tile(each, horizon) for each in (examples.features.center, examples.features.scale))
-            return x.astype(np.float64) * scale + center
+            steps = x.astype(np.float64).reshape(len(x), horizon, features)
+            return examples.features.unscaled(steps).reshape(x.shape)
 
         season = find_season(examples.train.corpus)
         found["last value"] = lambda corpus: unscaled(seasonal(corpus, 1, horizon))

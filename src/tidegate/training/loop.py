@@ -28,7 +28,7 @@ from tidegate.training.labelled import Labelled
 from tidegate.training.modules import NetworkModule, TextModule
 from tidegate.training.optimizer import Optimizer, one_torch_thread
 from tidegate.training.sampling import drop_words
-from tidegate.training.settings import WORD_DROPOUT, Settings
+from tidegate.training.settings import HUBER, WORD_DROPOUT, Settings
 from tidegate.training.starts import start_network
 from tidegate.training.state import State
 from tidegate.training.watch import Watch
@@ -179,6 +179,8 @@ def check_settings(settings: Settings, config: Architecture) -> None:
         raise ValueError(f"watch_gradients measures the loss of classes, but the task is {config.task!r}")
     if settings.class_weights == "balanced" and not config.aim.exclusive:
         raise ValueError(f"class_weights is 'balanced', but the task is {config.task!r}")
+    if settings.loss == HUBER and config.task not in {"regression", "next"}:
+        raise ValueError(f"loss is 'huber', which is a loss of numbers, but the task is {config.task!r}")
     if isinstance(config, TextConfig):
         return
     if settings.word_dropout:

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from tidegate.models.quantiles import read_labels
+from tidegate.training.settings import HUBER
 
 Weights = Tensor | None
 
@@ -27,6 +28,11 @@ def _of_labels(scores: Tensor, targets: Tensor, weights: Weights, importance: We
 def _of_numbers(scores: Tensor, targets: Tensor, weights: Weights, importance: Weights) -> Tensor:
     """Computes squared errors; targets are float32 [B, C]."""
     return _mean(nn.functional.mse_loss(scores, targets, reduction="none"), weights)
+
+
+def _by_huber(scores: Tensor, targets: Tensor, weights: Weights, importance: Weights) -> Tensor:
+    """Computes Huber's loss (1964): half the square of an error up to 1, and from there on as steep as at 1."""
+    return _mean(nn.functional.huber_loss(scores, targets, reduction="none"), weights)
 
 
 def _of_quantiles(scores: Tensor, targets: Tensor, weights: Weights, levels: Weights) -> Tensor:
@@ -53,8 +59,11 @@ LOSSES: dict[str, Callable[[Tensor, Tensor, Weights, Weights], Tensor]] = {
     "quantiles": _of_quantiles,
     "next": _of_numbers,
     "next-binary": _of_binary_steps,
+    HUBER: _by_huber,
 }
-"""The mean loss of a batch by task, of scores [B, C], targets, weights of sequences [B], and weights or levels [C].
+"""The mean loss of a batch, of scores [B, C], targets, weights of sequences [B], and weights or levels [C].
+
+They are named by their tasks, one for numbers by itself.
 
 Where steps are foreseen, they are those of all steps of a batch, [N, C].
 """

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from tidegate.models.architecture import Architecture
 from tidegate.models.config import TextConfig
+from tidegate.sequences.features import Features
 from tidegate.text.tokenizer import PADDING
 from tidegate.torch.chrono import check_chrono
 from tidegate.training.layers import recurrent_layers
@@ -48,6 +49,30 @@ class Scale(nn.Module):
         return (x - self.shift) / self.size
 
 
+class LastStep(nn.Module):
+    """The last step in the scale of the outputs, to which a network of changes adds what it predicts.
+
+    Args:
+        features: Of the steps that are read.
+        outputs: Scale of the outputs.
+    """
+
+    def __init__(self, features: Features, outputs: Scale) -> None:
+        super().__init__()
+        repeats = len(outputs.size) // len(features.center)
+        for name, array in (("center", features.center), ("scale", features.scale)):
+            tiled = torch.from_numpy(array).repeat(repeats) / outputs.size
+            self.register_buffer(name, tiled, persistent=False)
+        self.repeats = repeats
+
+    center: Tensor
+    scale: Tensor
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Makes outputs [N, h·K] of scaled steps [N, K]."""
+        return x.repeat(1, self.repeats) * self.scale + self.center
+
+
 class NetworkModule(nn.Module):
     """A network that reads sequences of vectors.
 
@@ -65,6 +90,8 @@ class NetworkModule(nn.Module):
 
     Attributes:
         class_weights: Weight of each class in the loss, [C]; None for 1. Of quantiles, their levels.
+        last_step: What is added to the outputs of a network that predicts changes; None for other networks.
+        measure: Which of `LOSSES` is followed.
 
     Raises:
         ValueError: There are no gates that chrono could set.
@@ -82,7 +109,8 @@ class NetworkModule(nn.Module):
         super().__init__()
         if chrono is not None:
             check_chrono(chrono, config.recurrent_cell, config.bias)
-        self.config, self.dropout, self.outputs = config, dropout, outputs
+        self.config, self.dropout, self.outputs, self.measure = config, dropout, outputs, config.task
+        self.last_step: LastStep | None = None
         self._make_vectors()
         if config.recurrent:
             self.rnn = _recurrent(config, dropout, chrono)
@@ -106,7 +134,7 @@ class NetworkModule(nn.Module):
         """
         read = self.states if self.config.aim.foresees else self.encode
         logits: Tensor = self.head(nn.functional.dropout(read(x, lengths), self.dropout, self.training))
-        return logits
+        return logits if self.last_step is None else logits + self.last_step(x[_inside(x, lengths)])
 
     def states(self, x: Tensor, lengths: Tensor) -> Tensor:
         """Reads each sequence, and returns the output after every step, float32 [N, H], in the order of time.
@@ -114,8 +142,7 @@ class NetworkModule(nn.Module):
         The arguments are those of `forward`. Dropout keeps all inputs: each of them may be what comes next.
         """
         y, _ = self.rnn(x, lengths=lengths)
-        inside: Tensor = torch.arange(len(x))[:, None] < lengths
-        states: Tensor = y[inside]
+        states: Tensor = y[_inside(x, lengths)]
         return states
 
     def encode(self, x: Tensor, lengths: Tensor) -> Tensor:
@@ -141,7 +168,7 @@ class NetworkModule(nn.Module):
         if targets.ndim == 2 and targets.shape != scores.shape:
             targets = targets.repeat_interleave(scores.shape[1] // targets.shape[1], dim=1)
         targets = targets if self.outputs is None else self.outputs(targets)
-        return LOSSES[self.config.task](scores, targets, weights, self.class_weights)
+        return LOSSES[self.measure](scores, targets, weights, self.class_weights)
 
     def arrays(self) -> dict[str, npt.NDArray[np.float32]]:
         """Returns copies of the arrays of the model file, the scale in them."""
@@ -209,6 +236,12 @@ class TextModule(NetworkModule):
             per_sample_weights=self._step_weights(lengths, len(ids)).T.contiguous(),
         )
         return pooled * self._mask(*pooled.shape) if self._drops else pooled
+
+
+def _inside(x: Tensor, lengths: Tensor) -> Tensor:
+    """Says which steps of a padded batch are those of its rows, bool [T, B]."""
+    inside: Tensor = torch.arange(len(x))[:, None] < lengths
+    return inside
 
 
 def _recurrent(config: Architecture, dropout: float, chrono: float | None) -> Any:

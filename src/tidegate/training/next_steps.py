@@ -16,6 +16,8 @@ from tidegate.training.sampling import hold_out
 
 Array = npt.NDArray[np.floating[Any]]
 
+LONGEST = 200  # steps of a part: a few long sequences would make a few steps of training, and gradients of long walks
+
 
 def prepare_steps(
     sequences: Sequences,
@@ -29,7 +31,8 @@ def prepare_steps(
 ) -> SequenceExamples:
     """Holds out a part of sequences of numbers, scales the features, and lays beside each step what follows it.
 
-    Features that are all 0 or 1 are not scaled, and the task is "next-binary" then.
+    Features that are all 0 or 1 are not scaled, and the task is "next-binary" then. Sequences of more than 200 steps
+    are trained on in parts, each of which starts anew, and judged whole.
 
     Args:
         sequences: Numbers [T, K] for each of B sequences, or one array [B, T, K], without gaps. Those of `horizon`
@@ -66,7 +69,7 @@ def prepare_steps(
     return SequenceExamples(
         labels=names_ahead(tuple(names or map(str, range(width))), horizon),
         task="next-binary" if binary else "next",
-        train=_labelled(kept, features, horizon),
+        train=_labelled(_cut(kept, horizon), features, horizon),
         validation=_labelled(held, features, horizon),
         rows=rows,
         features=features,
@@ -96,6 +99,12 @@ def _held_out(
         )
     pairs = [(x[:end], x[end:]) for x, end in zip(arrays, ends, strict=True)]
     return [first for first, _ in pairs], [last for _, last in pairs], rows
+
+
+def _cut(arrays: list[Array], horizon: int) -> list[Array]:
+    """Cuts long sequences into parts, which overlap by what is foreseen, so that each step is read once."""
+    starts = ((x, start) for x in arrays for start in range(0, max(1, len(x) - horizon), LONGEST))
+    return [x[start : start + LONGEST + horizon] for x, start in starts]
 
 
 def _labelled(arrays: list[Array], features: Features, horizon: int) -> Labelled:

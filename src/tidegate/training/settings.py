@@ -10,6 +10,8 @@ from tidegate.ops.checks import check_choice
 
 ClassWeights = Literal["auto", "balanced", "none"]
 CLASS_WEIGHTS: tuple[str, ...] = get_args(ClassWeights)
+Loss = Literal["standard", "huber"]
+STANDARD, HUBER = get_args(Loss)
 WORD_DROPOUT = 0.1
 VECTOR_DROPOUT = 0.1  # few features, each with a meaning of its own, where a word has a hundred
 MARKED_IMBALANCE = 3.0  # rows of the largest class ÷ rows of the smallest from which "auto" balances
@@ -33,6 +35,9 @@ class Settings:
             for half of the epochs, at least 3: while the learning rate is high, worse epochs mean little.
         class_weights: "balanced" weighs each class in the loss by 1 ÷ its frequency, "none" does not, "auto" does if
             the largest class has at least 3 times the rows of the smallest.
+        loss: "standard" is that of the task; "huber" replaces the squared errors of a regression and of next steps by
+            Huber's loss (1964), for which a few wild numbers count less. It is linear beyond one standard deviation of
+            what is predicted.
         freeze: Whether the embedding stays as it starts.
         chrono: Longest memory, in steps, 2 or more, that the units of a cell with a gate for what it keeps start with
             (Tallec & Ollivier 2018); None for torch's own start.
@@ -51,6 +56,7 @@ class Settings:
     clip: float = 1.0
     patience: int | None = None
     class_weights: ClassWeights = "auto"
+    loss: Loss = "standard"
     freeze: bool = False
     chrono: float | None = None
     orthogonal: bool = False
@@ -61,7 +67,7 @@ class Settings:
         """Checks every value.
 
         Raises:
-            ValueError: A number is out of its range, or `class_weights` is an unknown word.
+            ValueError: A number is out of its range, or `class_weights` or `loss` is an unknown word.
         """
         for name in ("epochs", "batch_size", "patience"):
             if getattr(self, name) is not None and getattr(self, name) < 1:
@@ -75,6 +81,7 @@ class Settings:
         if self.chrono is not None and not self.chrono >= 2:
             raise ValueError(f"chrono is {self.chrono}, expected 2 or more: the longest memory in steps")
         check_choice("class_weights", self.class_weights, CLASS_WEIGHTS)
+        check_choice("loss", self.loss, get_args(Loss))
 
     def importance(self, counts: npt.NDArray[np.integer]) -> npt.NDArray[np.float64] | None:
         """Weighs each class by 1 ÷ its frequency, where `class_weights` wants that.

@@ -6,12 +6,12 @@ import torch
 from torch import nn
 
 from tidegate.models.architecture import Architecture
-from tidegate.models.config import TextConfig
+from tidegate.models.config import SequenceConfig, TextConfig
 from tidegate.models.quantiles import read_labels
 from tidegate.text.vectors import WordVectors
-from tidegate.training.examples import Examples, TextExamples
-from tidegate.training.modules import NetworkModule, Scale, TextModule
-from tidegate.training.settings import Settings
+from tidegate.training.examples import Examples, SequenceExamples, TextExamples
+from tidegate.training.modules import LastStep, NetworkModule, Scale, TextModule
+from tidegate.training.settings import STANDARD, Settings
 
 
 def start_network(
@@ -23,19 +23,25 @@ def start_network(
         ValueError: The vectors are of another size than the embedding, know none of its words, or there are no
             words.
     """
-    outputs = None
+    outputs, changes = None, _with_changes(examples, config)
     if config.aim.noun == "numbers" and not config.aim.has_probabilities:
         targets = examples.train.targets
+        if changes:
+            targets = targets - changes.last_steps()
         outputs = Scale.of(np.repeat(targets, len(config.labels) // targets.shape[1], axis=1))
     if not isinstance(config, TextConfig) or not isinstance(examples, TextExamples):
         if vectors is not None:
             raise ValueError("vectors are given, but a network of vectors has no words to start from them")
         module = NetworkModule(config, settings.dropout, settings.chrono, outputs=outputs)
+        if outputs and changes:
+            module.last_step = LastStep(changes.features, outputs)
     else:
         module = TextModule(config, settings.dropout, settings.chrono, outputs=outputs)
         if vectors is not None:
             start_from_vectors(module.embedding, examples.tokenizer.vocab, vectors)
         module.embedding.weight.requires_grad_(not settings.freeze)
+    if settings.loss != STANDARD:
+        module.measure = settings.loss
     if settings.orthogonal:
         start_orthogonal(module)
     if config.aim.exclusive:
@@ -47,6 +53,12 @@ def start_network(
         names, levels = read_labels(config.labels)
         module.class_weights = torch.tensor(levels).repeat(len(names))
     return module
+
+
+def _with_changes(examples: Examples, config: Architecture) -> SequenceExamples | None:
+    """Returns the examples if a network of them predicts changes of the last step."""
+    residual = isinstance(config, SequenceConfig) and config.residual
+    return examples if residual and isinstance(examples, SequenceExamples) else None
 
 
 def start_from_frequencies(head: nn.Linear, targets: npt.NDArray[np.float32]) -> None:
