@@ -22,6 +22,7 @@ from tidegate.training.data_frames import OPTIONS, blocks_of, frame_examples
 from tidegate.training.events import DivergedError, Epoch
 from tidegate.training.examples import CELL, VALIDATION, Examples, SequenceExamples, prepare_sequences, prepare_texts
 from tidegate.training.next_steps import prepare_steps
+from tidegate.training.next_tokens import prepare_tokens
 from tidegate.training.packages import look_for
 from tidegate.training.parts import Parts
 from tidegate.training.run import Run
@@ -247,15 +248,19 @@ def _examples(data: Any, labels: Any, settings: dict[str, Any], **options: Any) 
         raise ValueError(f"{given}, but the task is {options['task']!r}")
     if isinstance(data, str) or (len(data) and isinstance(data[0], str)):
         if foresees:
-            raise ValueError(
-                f"the task is {options['task']!r}, which foresees steps of numbers, but the data are texts"
-            )
+            limits |= {name: settings.pop(name) for name in ("tokens", "part") if name in settings}
+            return prepare_tokens(data, **limits, **_alone(options))
         return prepare_texts(data, labels, **limits, **options)
     settings |= limits  # which no sequence has: they are refused by name
     names = ("layout", "horizon") if foresees else ("layout", "frontend")
     chosen = {name: settings.pop(name) for name in names if name in settings}
     if foresees:
-        held = options.pop("validation")
-        alone = isinstance(held, tuple) and len(held) == 2 and held[1] is None  # (data, None): there are no labels
-        return prepare_steps(data, **chosen, **options, validation=held[0] if alone else held)
+        return prepare_steps(data, **chosen, **_alone(options))
     return prepare_sequences(data, labels, **chosen, **options)
+
+
+def _alone(options: dict[str, Any]) -> dict[str, Any]:
+    """Takes (data, None) to judge by for the data alone: there are no labels."""
+    held = options["validation"]
+    alone = isinstance(held, tuple) and len(held) == 2 and held[1] is None
+    return options | {"validation": held[0]} if alone else options

@@ -25,7 +25,9 @@ from tidegate.training.corpus import Corpus, Integers
 from tidegate.training.events import DivergedError, Epoch, Events, Resumed, Step
 from tidegate.training.examples import Examples
 from tidegate.training.labelled import Labelled
+from tidegate.training.likelihoods import judge_texts
 from tidegate.training.modules import NetworkModule, TextModule
+from tidegate.training.next_tokens import Running
 from tidegate.training.optimizer import Optimizer, one_torch_thread
 from tidegate.training.sampling import drop_words
 from tidegate.training.settings import WORD_DROPOUT, Settings
@@ -137,8 +139,11 @@ def _step(state: State, labelled: Labelled, rows: Integers, settings: Settings) 
     """Follows the gradient of one batch, some rows of what is trained on, and returns its loss."""
     inputs, lengths = labelled.corpus.padded(rows)
     if isinstance(state.module, TextModule):
-        share = WORD_DROPOUT if settings.word_dropout is None else settings.word_dropout
+        standard = 0.0 if state.module.config.aim.foresees else WORD_DROPOUT
+        share = standard if settings.word_dropout is None else settings.word_dropout
         inputs = drop_words(inputs, share, state.rng)
+        if not state.progress.batches:
+            state.module.carried = ()
     with one_torch_thread():
         scores = state.module(torch.from_numpy(inputs), torch.from_numpy(lengths))
         weights = None if labelled.weights is None else torch.from_numpy(labelled.weights[rows])
@@ -189,6 +194,8 @@ def check_settings(settings: Settings, config: Architecture) -> None:
 
 def evaluate(module: NetworkModule, labelled: Labelled) -> Any:
     """Scores a network on sequences whose classes or numbers are known; makes a report, see `Task`."""
+    if isinstance(labelled, Running):
+        return judge_texts(module, labelled)
     return module.config.aim.score(labelled.targets, predict(module, labelled.corpus), module.config.labels)
 
 

@@ -53,6 +53,7 @@ LOSSES: dict[str, Callable[[Tensor, Tensor, Weights, Weights], Tensor]] = {
     "quantiles": _of_quantiles,
     "next": _of_numbers,
     "next-binary": _of_binary_steps,
+    "next-token": _of_class,
 }
 """The mean loss of a batch by task, of scores [B, C], targets, weights of sequences [B], and weights or levels [C].
 

@@ -41,6 +41,10 @@ def start_network(
     if config.aim.exclusive:
         weights = settings.importance(examples.class_counts())
         module.class_weights = None if weights is None else torch.from_numpy(weights.astype(np.float32))
+    if config.aim.reads_tokens:
+        counts = np.bincount(examples.train.targets, minlength=config.output_size)
+        with torch.no_grad():
+            module.head.bias.copy_(torch.from_numpy(np.log((counts + 0.5) / counts.sum())))
     if config.aim.activation == "sigmoid":
         start_from_frequencies(module.head, examples.train.targets)
     if config.aim.activation == "sorted":
