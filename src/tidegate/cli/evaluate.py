@@ -70,12 +70,14 @@ def evaluate(
     known = read_known(loaded, file, kind, columns, others=by is not None)
     groups = group_rows(known.columns, by) if by else {}
     noun = "steps" if loaded.config.aim.foresees else "sequences"
-    noun = "texts" if isinstance(loaded, tidegate.TextModel) else noun
-    if not loaded.config.aim.has_probabilities:
+    aim, noun = loaded.config.aim, "texts" if isinstance(loaded, tidegate.TextModel) else noun
+    if aim.reads_tokens and loaded.tokenizer:
+        noun = loaded.tokenizer.unit
+    if aim.reads_tokens or not aim.has_probabilities:
         _refuse({"--threshold": threshold, "--recall": recall, "--class": of, "--picture": picture})
-    if by and loaded.config.aim.foresees:
+    if by and aim.foresees and not aim.reads_tokens:
         raise ValueError("--by scores rows apart, but the model predicts the steps within them: give a file for each")
-    if picture and not loaded.config.aim.exclusive:
+    if picture and not aim.exclusive:
         raise ValueError("--picture is about the probability of one class a row, but the model predicts several")
     judged = judge(loaded, known, str(file))
     report, points = judged.report(), []
@@ -106,7 +108,7 @@ def _refuse(given: Mapping[str, Any]) -> None:
         ValueError: Something is.
     """
     if name := next((name for name, value in given.items() if value is not None), None):
-        raise ValueError(f"{name} is about the probability of classes, but the model predicts numbers")
+        raise ValueError(f"{name} is about the probability of classes, which the model does not predict")
 
 
 def group_rows(columns: Mapping[str, Any], by: str) -> dict[str, npt.NDArray[np.int64]]:

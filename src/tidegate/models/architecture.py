@@ -77,7 +77,8 @@ class Architecture:
         rate: The growth factor that compounding was given; None where it was learned, and for other cells.
         task: The name of one of `TASKS`: "classification"; "multi-label", where a sequence has any number of the
             labels; "regression", whose outputs are numbers; "quantiles" of numbers; "next" and "next-binary", whose
-            outputs are the next steps; "next-token", whose outputs are the words of the vocabulary; or "encoding", without a head: the summary vectors are the result.
+            outputs are the next steps; "next-token", whose outputs are the words of the vocabulary; or "encoding",
+            without a head: the summary vectors are the result.
         classes: What `predict` returns for each label where that is not the label itself, such as numbers.
         separator: What stands between the labels of a cell in tables of several labels; None where they are lists.
         horizon: How many steps are foreseen.

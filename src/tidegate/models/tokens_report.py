@@ -25,7 +25,8 @@ class TokensReport:
         n: Number of tokens, the end of each text included.
         characters: Number of characters, with one for the end of each text.
         nats: Mean of −log of the probability of a token, nats.
-        errors: The nats of each text, over the mean number of tokens of a text, float64 [B].
+        errors: The nats of each text, over the mean number of tokens of a text, float64 [B]; or mean nats of a token in
+            blocks of neighbouring tokens, float64 [·].
     """
 
     labels: tuple[str, ...]
@@ -63,7 +64,7 @@ class TokensReport:
         return self.log_likelihood
 
     def gains(self, other: "TokensReport") -> npt.NDArray[np.float64]:
-        """Computes by how much more probable tokens are than with another model, nats, text by text."""
+        """Computes by how much more probable tokens are than with another model, nats, by texts or blocks."""
         return other.errors - self.errors
 
     def as_dict(self) -> dict[str, Any]:

@@ -283,8 +283,8 @@ class Tokenizer:
         part = _part(max_length, keep)
         [text] = _encodable([text])
         if self.unit == "characters":
-            places = np.arange(len(text) + 1)
-            return Cut(self._ids(text[part]), list(text[part]), np.stack([places[:-1], places[1:]], axis=1)[part])
+            ends = np.arange(len(text), dtype=np.int64)[part] + 1
+            return Cut(self._ids(text[part]), list(text[part]), np.stack([ends - 1, ends], axis=1))
         decoded = self._decoded(text)
         encoding = self._tokenizer.encode(decoded, add_special_tokens=False)
         spans = whole(decoded, encoding.offsets)[part]

@@ -26,7 +26,7 @@ from tidegate.training.next_tokens import prepare_tokens
 from tidegate.training.packages import look_for
 from tidegate.training.parts import Parts
 from tidegate.training.run import Run
-from tidegate.training.settings import VECTOR_DROPOUT, Settings
+from tidegate.training.settings import TOKEN_DROPOUT, VECTOR_DROPOUT, Settings
 
 TEXT_OPTIONS = ("vocab_size", "min_frequency", "max_length")
 # settings that are no field of anything
@@ -165,6 +165,8 @@ def _prepare(
         if parts:
             raise ValueError("parts are those of a classifier of texts, but the data are sequences of numbers")
         settings = {"dropout": VECTOR_DROPOUT} | settings
+    elif examples.aim.foresees:
+        settings = {"dropout": TOKEN_DROPOUT} | settings
     how = Settings(**{field.name: settings.pop(field.name) for field in fields(Settings) if field.name in settings})
     _check_known(settings, SequenceConfig if isinstance(examples, SequenceExamples) else TextConfig)
     return Run(examples, examples.config(cell, **settings), how, vectors, parts)
@@ -255,6 +257,10 @@ def _examples(data: Any, labels: Any, settings: dict[str, Any], **options: Any) 
     names = ("layout", "horizon") if foresees else ("layout", "frontend")
     chosen = {name: settings.pop(name) for name in names if name in settings}
     if foresees:
+        if TASKS[options["task"]].reads_tokens:
+            raise ValueError(
+                f"the task is {options['task']!r}, which foresees words, but the data are sequences of numbers"
+            )
         return prepare_steps(data, **chosen, **_alone(options))
     return prepare_sequences(data, labels, **chosen, **options)
 

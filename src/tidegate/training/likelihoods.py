@@ -1,11 +1,10 @@
 """How probable texts are to a network that is trained to foresee their words."""
 
-from typing import Any
-
 import numpy as np
 import numpy.typing as npt
 import torch
 
+from tidegate.models.tokens_report import TokensReport
 from tidegate.sequences.padding import batches
 from tidegate.training.modules import NetworkModule
 from tidegate.training.next_tokens import Running
@@ -15,8 +14,8 @@ _AT_ONCE = 1024  # tokens whose probabilities are computed together: of a large 
 
 
 @torch.inference_mode()
-def judge_texts(module: NetworkModule, texts: Running) -> Any:
-    """Scores a network on texts, see `tidegate.models.tokens_report.score_tokens`."""
+def judge_texts(module: NetworkModule, texts: Running) -> TokensReport:
+    """Scores a network on texts."""
     was_training, corpus = module.training, texts.corpus
     module.eval()
     found = np.empty(corpus.offsets[-1], np.float64)
@@ -29,8 +28,7 @@ def judge_texts(module: NetworkModule, texts: Running) -> Any:
                 piece = slice(start, start + _AT_ONCE)
                 found[places[piece]] = -_losses(module, states[piece], following[piece])
     module.train(was_training)
-    sums = np.stack([np.add.reduceat(found, corpus.offsets[:-1]), corpus.lengths], axis=1)
-    return module.config.aim.score(texts.characters, sums, module.config.labels)
+    return texts.report(found)
 
 
 def _losses(module: NetworkModule, states: torch.Tensor, following: torch.Tensor) -> npt.NDArray[np.float32]:

@@ -1,11 +1,14 @@
 """Texts whose next words or characters are to be predicted: what is held out of them, and how they are read on."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
+from tidegate.models.steps_report import blocks
+from tidegate.models.tokens_report import TokensReport, score_tokens
 from tidegate.ops.checks import check_choice
 from tidegate.text.tokenizer import PADDING, UNITS, Tokenizer, begun, check_texts
 from tidegate.training.corpus import Corpus, Integers
@@ -36,7 +39,17 @@ class Running(Labelled):
 
     def __len__(self) -> int:
         """Returns the number of parts."""
-        return -(-self.steps // self.part)
+        return (self.steps + self.part - 1) // self.part
+
+    def report(self, log_likelihoods: npt.NDArray[np.floating[Any]]) -> TokensReport:
+        """Scores what was foreseen.
+
+        Args:
+            log_likelihoods: log of the probability of each of the N tokens, nats, [N].
+        """
+        sums = np.add.reduceat(log_likelihoods.astype(np.float64), self.corpus.offsets[:-1])
+        report = score_tokens(self.characters, np.stack([sums, self.corpus.lengths], axis=1), ())
+        return replace(report, errors=blocks(-log_likelihoods.astype(np.float64)))  # there may be a single text
 
     def described(self) -> list[Any]:
         """Returns what tells these rows from others, for a fingerprint."""

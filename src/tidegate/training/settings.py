@@ -12,6 +12,7 @@ ClassWeights = Literal["auto", "balanced", "none"]
 CLASS_WEIGHTS: tuple[str, ...] = get_args(ClassWeights)
 WORD_DROPOUT = 0.1
 VECTOR_DROPOUT = 0.1  # few features, each with a meaning of its own, where a word has a hundred
+TOKEN_DROPOUT = 0.1  # texts that foresee themselves have a label at every word
 MARKED_IMBALANCE = 3.0  # rows of the largest class ÷ rows of the smallest from which "auto" balances
 MANY = 16_000  # sequences from which an epoch has enough steps of 64 each
 
