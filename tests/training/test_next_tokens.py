@@ -115,6 +115,7 @@ def test_what_cannot_be_meant_is_refused(data: Any, settings: dict[str, Any], me
 def test_the_end_of_a_single_text_is_held_out() -> None:
     """Of one text the last tenth is judged, of many texts some; empty ones are left out."""
     one = prepare_tokens(["ab" * 500], tokens="characters")
+    assert isinstance(one.validation, Running)
     assert one.validation.characters.tolist() == [100]
     some = prepare_tokens(["", *TEXTS], validation=0.2)
     assert (len(some.train.corpus), len(some.validation.corpus)) == (30, 7)
@@ -134,11 +135,11 @@ def naive(train: list[list[int]], size: int, order: int, context: list[int], tok
     for k in range(order):
         ones, twos = (sum(c == n for c in counts[k].values()) for n in (1, 2))
         d = ones / (ones + 2 * twos) if ones and twos else 0.5
-        history = tuple(([context[0]] * order + context)[-k:] if k else ())
-        total = sum(c for run, c in counts[k].items() if run[:-1] == history)
-        kinds = sum(run[:-1] == history for run in counts[k])
+        before = tuple(([context[0]] * order + context)[-k:] if k else ())
+        total = sum(c for run, c in counts[k].items() if run[:-1] == before)
+        kinds = sum(run[:-1] == before for run in counts[k])
         if total:
-            p = (max(counts[k][(*history, token)] - d, 0) + d * kinds * p) / total
+            p = (max(counts[k][(*before, token)] - d, 0) + d * kinds * p) / total
     return p
 
 

@@ -273,7 +273,7 @@ _SETTINGS: dict[str, Any] = {
             min=0,
             max=0.99,
             metavar="X",
-            show_default=f"{_STANDARD.dropout}; {VECTOR_DROPOUT} of numbers",
+            show_default=f"{_STANDARD.dropout}; {VECTOR_DROPOUT} of numbers and next words",
         ),
     ],
     "word_dropout": Annotated[
@@ -283,7 +283,7 @@ _SETTINGS: dict[str, Any] = {
             "Share of words replaced by the unknown word.",
             min=0,
             max=0.99,
-            show_default=str(WORD_DROPOUT),
+            show_default=f"{WORD_DROPOUT}; 0 for --task next",
             metavar="X",
         ),
     ],
