@@ -28,6 +28,7 @@ from tidegate.data.tables.values import json_text
 from tidegate.files.writing import replacing
 from tidegate.models.metrics import RegressionReport, Report
 from tidegate.models.multi_label import MultiLabelReport
+from tidegate.models.network import Network
 from tidegate.models.thresholds import OperatingPoint, at_recall, at_threshold
 
 _WIDEST = 12  # classes of which the confusion matrix still fits a terminal
@@ -69,12 +70,9 @@ def evaluate(
     loaded = load_model(model)
     known = read_known(loaded, file, kind, columns, others=by is not None)
     groups = group_rows(known.columns, by) if by else {}
-    noun = "steps" if loaded.config.aim.foresees else "sequences"
-    aim, noun = loaded.config.aim, "texts" if isinstance(loaded, tidegate.TextModel) else noun
-    if aim.reads_tokens and loaded.tokenizer:
-        noun = loaded.tokenizer.unit
+    aim, noun = loaded.config.aim, noun_of(loaded)
     if aim.reads_tokens or not aim.has_probabilities:
-        _refuse({"--threshold": threshold, "--recall": recall, "--class": of, "--picture": picture})
+        _refuse({"--threshold": threshold, "--recall": recall, "--class": of, "--picture": picture}, aim.noun)
     if by and aim.foresees and not aim.reads_tokens:
         raise ValueError("--by scores rows apart, but the model predicts the steps within them: give a file for each")
     if picture and not aim.exclusive:
@@ -101,14 +99,23 @@ def evaluate(
             show_points(loaded.config.labels[chosen], points, noun)
 
 
-def _refuse(given: Mapping[str, Any]) -> None:
+def noun_of(model: Network) -> str:
+    """Names what a model is judged by."""
+    if model.config.aim.reads_tokens and model.tokenizer:
+        return model.tokenizer.unit
+    if isinstance(model, tidegate.TextModel):
+        return "texts"
+    return "steps" if model.config.aim.foresees else "sequences"
+
+
+def _refuse(given: Mapping[str, Any], predicted: str) -> None:
     """Checks that nothing is asked that only classes have.
 
     Raises:
         ValueError: Something is.
     """
     if name := next((name for name, value in given.items() if value is not None), None):
-        raise ValueError(f"{name} is about the probability of classes, which the model does not predict")
+        raise ValueError(f"{name} is about the probability of classes, but the model predicts {predicted}")
 
 
 def group_rows(columns: Mapping[str, Any], by: str) -> dict[str, npt.NDArray[np.int64]]:

@@ -80,8 +80,7 @@ def fit(
             of texts, such as "auto", as in [The parts of a model](parts.md); `layout` of sequences, "channels_first" if
             they are [K, T]; `frontend` of sound, such as "logmel sample_rate=16000": sequences are samples [N] then,
             see `LogMel` and `as_sound`; `horizon`, the steps that "next" predicts; of texts `tokens`, "words" or
-            "characters", and `part`, how many of them gradients reach back; `quantiles` of a regression; `baselines`,
-            to warn if a simpler one is better.
+            "characters", and their `part`, see `prepare_tokens`; `quantiles` of a regression; `baselines`, to warn.
 
     Returns:
         A `TextModel` for texts, a `SequenceModel` for numbers.

@@ -44,6 +44,7 @@ def train(
     settings: Settings | None = None,
     vectors: WordVectors | None = None,
     checkpoints: Checkpoints | None = None,
+    start: Mapping[str, npt.NDArray[np.float32]] | None = None,
 ) -> Events:
     """Trains a network; the last epoch with weights is the best. To stop early, stop iterating.
 
@@ -63,6 +64,7 @@ def train(
         vectors: Word vectors to start the embedding from.
         checkpoints: Where checkpoints are written, also when the iteration is stopped early, and where those of an
             interrupted training are read. The result has the same bits as that of a training without interruption.
+        start: Arrays to start from, see `start_network`.
 
     Yields:
         A `Step` after each batch, an `Epoch` after each epoch; first of all, if a training is resumed, a `Resumed` and
@@ -77,7 +79,8 @@ def train(
     settings = settings or Settings()
     check_settings(settings, config)
     torch.manual_seed(settings.seed)
-    module, schedule = start_network(examples, config, settings, vectors), settings.schedule(len(examples.source))
+    module = start_network(examples, config, settings, vectors, start)
+    schedule = settings.schedule(len(examples.source))
     rate = config.reader.learning_rate if settings.learning_rate is None else settings.learning_rate
     steps = schedule.epochs * schedule.steps
     optimizer = Optimizer(module.parameters(), rate, steps, settings.weight_decay, settings.clip)

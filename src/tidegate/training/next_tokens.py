@@ -10,7 +10,7 @@ import numpy.typing as npt
 from tidegate.models.steps_report import blocks
 from tidegate.models.tokens_report import TokensReport, score_tokens
 from tidegate.ops.checks import check_choice
-from tidegate.text.tokenizer import PADDING, UNITS, Tokenizer, begun, check_texts
+from tidegate.text.tokenizer import PADDING, UNITS, UNKNOWN, Tokenizer, begun, check_texts
 from tidegate.training.corpus import Corpus, Integers
 from tidegate.training.examples import VALIDATION, VOCAB_SIZE, TextExamples
 from tidegate.training.labelled import Batches, Labelled
@@ -32,10 +32,13 @@ class Running(Labelled):
     Attributes:
         part: The most tokens of a part.
         characters: The characters of each text, int64 [B].
+        foreseen: How many of the most frequent tokens are foreseen apart, others counting as the unknown one; None for
+            all.
     """
 
     part: int
     characters: Integers
+    foreseen: int | None = None
 
     def __len__(self) -> int:
         """Returns the number of parts."""
@@ -66,7 +69,7 @@ class Running(Labelled):
         places = (first + np.arange(size * lane)) % len(joined)  # the last lane goes on at the beginning
         bounds = np.linspace(0, lane, count + 1).round().astype(np.int64)
         offsets = np.append(np.arange(size)[:, None] * lane + bounds[:-1], size * lane)
-        following = joined[(places + 1) % len(joined)].astype(np.int64)
+        following = targets_of(joined[(places + 1) % len(joined)], self.foreseen)
         laid = Labelled(Corpus(joined[places], offsets), following, ahead=True)
         yield from ((laid, np.arange(size) * count + part) for part in range(skip, count))
 
@@ -133,11 +136,21 @@ def prepare_tokens(
 
 def running(texts: Sequence[str], tokenizer: Tokenizer, part: int) -> Running:
     """Turns texts into ids with what follows each of them."""
-    rows = tokenizer.encode_batch(texts)
+    return running_rows(tokenizer.encode_batch(texts), np.array([len(text) for text in texts], np.int64), part)
+
+
+def running_rows(
+    rows: Sequence[npt.NDArray[np.int32]], characters: Integers, part: int, foreseen: int | None = None
+) -> Running:
+    """Lays beside the ids of texts, int32 [T] each, what follows them; the rest is as in `Running`."""
+    following = targets_of(np.concatenate([np.append(row, PADDING) for row in rows]), foreseen)
     corpus = Corpus.from_rows(map(begun, rows))
-    following = np.concatenate([np.append(row, PADDING) for row in rows]).astype(np.int64)
-    characters = np.array([len(text) for text in texts], np.int64)
-    return Running(corpus, following, ahead=True, part=part, characters=characters)
+    return Running(corpus, following, ahead=True, part=part, characters=characters, foreseen=foreseen)
+
+
+def targets_of(ids: npt.NDArray[np.integer[Any]], foreseen: int | None) -> Integers:
+    """Returns ids as classes, int64; those that are not foreseen apart as the unknown one."""
+    return np.where(ids < foreseen, ids, UNKNOWN).astype(np.int64) if foreseen else ids.astype(np.int64)
 
 
 def _pieces(texts: Sequence[str]) -> Iterator[str]:
