@@ -117,7 +117,6 @@ def test_a_gap_in_training_is_named(shell: Shell, waves: Path) -> None:
     ("command", "message"),
     [
         (f"train waves.csv {COLUMNS} --task next --label who", "so there is no --label"),
-        ("train train.csv --task next", "is read as texts: --features"),
         (f"train waves.csv {COLUMNS} --horizon 3", "--horizon 3 is about predicting next steps"),
         (f"train waves.csv {COLUMNS} --task next --horizon 30", "expected more than the horizon, 30"),
         (f"train waves.csv {COLUMNS} --task next --cell average", "needs a recurrent cell that reads forward"),

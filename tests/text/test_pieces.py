@@ -243,3 +243,12 @@ def test_signs_that_are_not_sure_cost_what_they_are(text: str) -> None:
 def test_long_texts_take_linear_time(text: str, make: Callable[[str], str]) -> None:
     """Texts that are made to be slow are decided at once, which the time of the whole suite would show."""
     assert 0 <= decided(make(text)) <= len(make(text))
+
+
+def test_nothing_is_held_back_of_characters() -> None:
+    """Where each character is a word, all that has come is decided, but for half a character of UTF-8."""
+    tokenizer = Tokenizer.train(["ab"] * 2, unit="characters")
+    assert take(tokenizer, NO_TEXT, "a <b n") == ("a <b n", NO_TEXT)
+    text, held = take(tokenizer, NO_TEXT, "aé".encode()[:2])
+    assert (text, held) == ("a", Held("", "é".encode()[:1]))
+    assert take(tokenizer, held, "é".encode()[1:]) == ("é", NO_TEXT)

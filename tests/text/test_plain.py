@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tidegate.text import plain
-from tidegate.text.rules import PRESENT, is_present, pipeline, rules_digest
+from tidegate.text.rules import PRESENT, pipeline, rules_digest, unit_of
 from tidegate.text.tokenizer import Tokenizer
 
 PIECES = [
@@ -88,10 +88,10 @@ def test_no_text_takes_more_than_linear_time(text: str) -> None:
 def test_other_rules_are_left_to_the_library() -> None:
     """A tokenizer of an old model, with rules of its own, is not replaced; nor is one with parts that nobody knows."""
     now = json.loads(TOKENIZER.to_json())
-    assert is_present(now)
+    assert unit_of(now) == "words"
     assert Tokenizer.from_description(now)._earlier is None
     for other in ({"normalizer": None}, {"version": "2.0"}, {"further": 1}, {"model": now["model"] | {"further": 1}}):
-        assert not is_present(now | other)
+        assert unit_of(now | other) is None
     assert Tokenizer.from_description(now | {"normalizer": None})._earlier is not None
     assert Tokenizer.from_description(now | {"normalizer": None}).words("NO") == ["NO"]
 

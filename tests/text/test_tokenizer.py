@@ -272,3 +272,30 @@ def test_real_reviews_are_covered(data: Path) -> None:
     ids = np.concatenate(tokenizer.encode_batch(test))
     assert (ids != 1).mean() > 0.95
     assert "br" not in tokenizer.vocab[:10_000]
+
+
+def test_characters_are_words_of_their_own() -> None:
+    """With this unit every character counts as it is written, and the library cuts texts alike."""
+    tokenizer = Tokenizer.train(["Ab ba\n", "<b>é&amp;"] * 2, unit="characters")
+    text = "A\nbé<b>X👩‍🚀&amp; e\u0301"
+    ids = tokenizer.encode_batch([text, ""])
+    assert [tokenizer.vocab[i] for i in ids[0]] == [c if c in "Ab a\n<>é&mp;" else "[UNK]" for c in text]
+    assert tokenizer._tokenizer.encode(text, add_special_tokens=False).ids == ids[0].tolist()
+    assert tokenizer.words(text, 3) == ["A", "\n", "b"]
+    cut = tokenizer.cut(text, 4, keep="tail")
+    assert [text[start:end] for start, end in cut.spans] == cut.words == list(text[-4:])
+    read = Tokenizer.from_json(tokenizer.to_json())
+    assert (read.unit, read.vocab, read.html_entities) == ("characters", tokenizer.vocab, False)
+    assert tokenizer.joined(tokenizer.words(text)) == text
+    with pytest.raises(ValueError, match="no character occurs 2 times"):
+        Tokenizer.train(["abc"], unit="characters")
+    with pytest.raises(ValueError, match="unit is 'letters'"):
+        Tokenizer.train(["abc"], unit="letters")
+
+
+def test_words_are_written_with_spaces_where_english_has_them() -> None:
+    """What was cut at an apostrophe or a mark is joined again; the words of a text come back."""
+    tokenizer = Tokenizer.train(["a b"], min_frequency=1)
+    for text in ("it isn't good, is it?", "they're (nearly) done: 50%.", "a 'quoted word'"):
+        assert tokenizer.words(tokenizer.joined(tokenizer.words(text))) == tokenizer.words(text)
+    assert tokenizer.joined(["it", "is", "n't", "(", "so", ")", "bad", "!"]) == "it isn't (so) bad!"

@@ -70,7 +70,6 @@ def test_the_ends_of_few_sequences_are_held_out() -> None:
         (walks(), {"labels": [0, 1] * 10}, "labels are given, but the task is 'next'"),
         (walks(), {"sample_weight": np.ones(20)}, "sample_weight is given, but the steps"),
         (walks(), {"cell": "average"}, "needs a recurrent cell"),
-        (["a text"] * 4, {}, "the data are texts"),
         (walks(), {"task": "regression"}, "there are no labels, but the task is 'regression'"),
     ],
 )

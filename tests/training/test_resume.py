@@ -18,6 +18,7 @@ from tidegate.training.checkpoints import CheckpointError, Checkpoints  # noqa: 
 from tidegate.training.events import DivergedError, Epoch, Event, Resumed, Step  # noqa: E402
 from tidegate.training.examples import Examples, prepare_sequences, prepare_texts  # noqa: E402
 from tidegate.training.fitting import fit  # noqa: E402
+from tidegate.training.next_tokens import prepare_tokens  # noqa: E402
 from tidegate.training.optimizer import Optimizer  # noqa: E402
 from tidegate.training.settings import Settings  # noqa: E402
 
@@ -46,6 +47,11 @@ def of_vectors(task: str = "classification") -> Examples:
     return prepare_sequences(x[:48], labels[:48], task=task, validation=(x[48:], labels[48:]))
 
 
+def of_words() -> Examples:
+    """Texts whose words are to be foreseen, in parts that go on from each other."""
+    return prepare_tokens(texts()[0], part=8, validation=0.25)
+
+
 VECTORS = WordVectors(["good", "bad"], np.array([[1, 2, 3, 4], [4, 3, 2, 1]], np.float32))
 TRAININGS: dict[str, dict[str, Any]] = {
     "a GRU": {},
@@ -60,6 +66,7 @@ TRAININGS: dict[str, dict[str, Any]] = {
     "balanced classes": {"settings": {"class_weights": "balanced", "clip": 0.0}},
     "frozen word vectors": {"settings": {"freeze": True}, "vectors": VECTORS},
     "vectors": {"examples": of_vectors()},
+    "words that are foreseen": {"examples": of_words(), "cell": "lstm", "num_layers": 2},
     "numbers": {"examples": of_vectors("regression"), "cell": "lstm"},
 }
 

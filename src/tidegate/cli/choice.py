@@ -31,10 +31,18 @@ CHOICE_OPTIONS = {
     "steps": Option(
         Annotated[
             int | None,
-            typer.Option(min=1, metavar="N", help="Of a model of next steps: write the N steps that follow."),
+            typer.Option(min=1, metavar="N", help="Of a model of next steps or words: write the N that follow."),
         ],
         None,
     ),
+    "temperature": Option(
+        Annotated[
+            float,
+            typer.Option(min=0, metavar="X", help="Of next words: 0 for the most probable, 1 to draw by probability."),
+        ],
+        0.0,
+    ),
+    "seed": Option(Annotated[int, typer.Option(min=0, metavar="N", help="Of what is drawn.")], 0),
 }
 """What `Choice` calls the same."""
 
@@ -47,11 +55,15 @@ class Choice:
         threshold: The least probability of all labels, such as "0.4", or of one, such as "war=0.3".
         top_k: The most labels of a row, the most probable ones; None for any number.
         steps: How many steps to foresee, by a model that does; None for those of its horizon, beside each sequence.
+        temperature: See `TextModel.forecast`, and so for the seed.
+        seed: See there.
     """
 
     threshold: Sequence[str] | None = None
     top_k: int | None = None
     steps: int | None = None
+    temperature: float = 0.0
+    seed: int = 0
 
     def check(self, config: Architecture) -> None:
         """Checks that a model has several labels, and those that are named, or foresees steps.
@@ -64,6 +76,8 @@ class Choice:
                 raise ValueError(f"{name} is about several labels a row, but the model is one for {config.task}")
         if self.steps is not None and not config.aim.foresees:
             raise ValueError(f"--steps is about next steps, but the model is one for {config.task}")
+        if self.temperature and (self.steps is None or not config.aim.reads_tokens):
+            raise ValueError("--temperature is about the words that follow a text: say how many with --steps")
         self._thresholds(config.labels)
 
     def labels(self, config: Architecture, probabilities: npt.NDArray[np.floating]) -> list[Any]:

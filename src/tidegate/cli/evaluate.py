@@ -28,6 +28,7 @@ from tidegate.data.tables.values import json_text
 from tidegate.files.writing import replacing
 from tidegate.models.metrics import RegressionReport, Report
 from tidegate.models.multi_label import MultiLabelReport
+from tidegate.models.network import Network
 from tidegate.models.thresholds import OperatingPoint, at_recall, at_threshold
 
 _WIDEST = 12  # classes of which the confusion matrix still fits a terminal
@@ -69,13 +70,12 @@ def evaluate(
     loaded = load_model(model)
     known = read_known(loaded, file, kind, columns, others=by is not None)
     groups = group_rows(known.columns, by) if by else {}
-    noun = "steps" if loaded.config.aim.foresees else "sequences"
-    noun = "texts" if isinstance(loaded, tidegate.TextModel) else noun
-    if not loaded.config.aim.has_probabilities:
-        _refuse({"--threshold": threshold, "--recall": recall, "--class": of, "--picture": picture})
-    if by and loaded.config.aim.foresees:
+    aim, noun = loaded.config.aim, noun_of(loaded)
+    if aim.reads_tokens or not aim.has_probabilities:
+        _refuse({"--threshold": threshold, "--recall": recall, "--class": of, "--picture": picture}, aim.noun)
+    if by and aim.foresees and not aim.reads_tokens:
         raise ValueError("--by scores rows apart, but the model predicts the steps within them: give a file for each")
-    if picture and not loaded.config.aim.exclusive:
+    if picture and not aim.exclusive:
         raise ValueError("--picture is about the probability of one class a row, but the model predicts several")
     judged = judge(loaded, known, str(file))
     report, points = judged.report(), []
@@ -99,14 +99,23 @@ def evaluate(
             show_points(loaded.config.labels[chosen], points, noun)
 
 
-def _refuse(given: Mapping[str, Any]) -> None:
+def noun_of(model: Network) -> str:
+    """Names what a model is judged by."""
+    if model.config.aim.reads_tokens and model.tokenizer:
+        return model.tokenizer.unit
+    if isinstance(model, tidegate.TextModel):
+        return "texts"
+    return "steps" if model.config.aim.foresees else "sequences"
+
+
+def _refuse(given: Mapping[str, Any], predicted: str) -> None:
     """Checks that nothing is asked that only classes have.
 
     Raises:
         ValueError: Something is.
     """
     if name := next((name for name, value in given.items() if value is not None), None):
-        raise ValueError(f"{name} is about the probability of classes, but the model predicts numbers")
+        raise ValueError(f"{name} is about the probability of classes, but the model predicts {predicted}")
 
 
 def group_rows(columns: Mapping[str, Any], by: str) -> dict[str, npt.NDArray[np.int64]]:

@@ -1,11 +1,16 @@
-"""The steps that follow sequences, as rows of a table."""
+"""The steps that follow sequences, as rows of a table, and what a model that foresees words says of texts."""
 
 from collections.abc import Sequence
+from math import exp
 from typing import Any
 
+import numpy as np
+
+from tidegate.cli.choice import Choice
 from tidegate.cli.inputs import Part
 from tidegate.data.tables.values import plain_values
 from tidegate.models.sequence_model import SequenceModel
+from tidegate.models.text_model import TextModel
 
 SEQUENCE, STEP = "sequence", "step"
 
@@ -16,6 +21,21 @@ def forecast_columns(model: SequenceModel, sequences: Sequence[Any], steps: int)
     names = model.config.feature_names
     numbers = {name: found[:, :, k].ravel() for k, name in enumerate(names)}
     return {STEP: list(range(1, steps + 1)) * len(found), **numbers}
+
+
+def foreseen_columns(model: TextModel, texts: Sequence[str], choice: Choice) -> dict[str, Any]:
+    """Says how probable each of B texts is, nats and tokens with its end, or what follows it: columns to add."""
+    if choice.steps:
+        found = model.forecast(texts, choice.steps, temperature=choice.temperature, seed=choice.seed)
+        return {"continuation": found}
+    rows = model.log_likelihoods(texts)
+    sums = [float(row.sum(dtype=np.float64)) for row in rows]
+    perplexity = [exp(-total / len(row)) for total, row in zip(sums, rows, strict=True)]
+    return {
+        "log_likelihood": [round(total, 4) for total in sums],
+        "tokens": [len(row) for row in rows],
+        "perplexity": [round(each, 4) for each in perplexity],
+    }
 
 
 def told_apart(model: SequenceModel, part: Part, first: int, steps: int) -> dict[str, Any]:

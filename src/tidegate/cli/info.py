@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import typer
 
 import tidegate
+from tidegate.characters import visible
 from tidegate.cli.console import show_facts
 from tidegate.data.series.roles import shortened
 from tidegate.models.architecture import Architecture
@@ -87,7 +88,7 @@ def _facts(path: Path, model: Network) -> list[tuple[str, str]]:
         ("file", f"{path}, {path.stat().st_size / 1e6:.1f} MB"),
         ("cell", reader.full_title if isinstance(reader, Cell) else reader.title),
         ("task", config.task),
-        (config.aim.noun, shortened(config.labels, str)),
+        (config.aim.noun, shortened(model.labels[:50] if config.aim.reads_tokens else config.labels, str)),
     ]
     facts += _words(model) if isinstance(model, TextModel) else [("input", _input(config))]
     if isinstance(config, SequenceConfig):
@@ -110,11 +111,11 @@ def _facts(path: Path, model: Network) -> list[tuple[str, str]]:
 
 
 def _words(model: TextModel) -> list[tuple[str, str]]:
-    config = model.config
+    config, unit = model.config, model.tokenizer.unit
     return [
-        ("vocabulary", f"{config.vocab_size:,} words: {' '.join(model.vocabulary[2:14])} …"),
-        ("longest text", f"{config.max_length:,} words" if config.max_length else "no limit"),
-        ("embedding", f"{config.embedding_size} numbers per word"),
+        ("vocabulary", f"{config.vocab_size:,} {unit}: {' '.join(map(visible, model.vocabulary[2:14]))} …"),
+        ("longest text", f"{config.max_length:,} {unit}" if config.max_length else "no limit"),
+        ("embedding", f"{config.embedding_size} numbers for each"),
     ]
 
 

@@ -201,6 +201,9 @@ def read_known(model: Network, file: Path, kind: Kind | None, columns: Columns, 
     if not isinstance(model, SequenceModel):
         columns.check_texts()
         several = [columns.label]
+        if model.config.aim.reads_tokens:
+            found = texts.running_texts(file, kind, columns.text, others=others)
+            return Known(found.texts, np.array([len(text) for text in found.texts]), found.columns)
         if regression:
             numbers = model.config.aim.numbers(model.labels)
             several = [*(label_columns(columns.label, file, kind) if columns.label else numbers)]
@@ -232,8 +235,8 @@ class Answers:
     Attributes:
         config: Of the model, which says what it predicts.
         truth: Index of the class of each row, int64 [B]; or 1 and 0 for each label of several, or the numbers of a
-            regression, float32 [B, C].
-        predicted: Probabilities or numbers, [B, C].
+            regression, float32 [B, C]; or the characters of each text that is foreseen, int [B].
+        predicted: Probabilities or numbers, [B, C]; or log-likelihood and number of the tokens of each text, [B, 2].
     """
 
     config: Architecture
@@ -264,6 +267,9 @@ def judge(model: Network, known: Known, source: str) -> Answers:
     if isinstance(model, SequenceModel) and config.aim.foresees:
         found = model.predict_steps([x if model.config.layout == "steps_first" else x.T for x in known.sequences])
         return Answers(config, known.truth, np.concatenate([values[: -config.horizon] for values in found]))
+    if config.aim.reads_tokens:
+        found = model.log_likelihoods(known.sequences)  # type: ignore[attr-defined]
+        return Answers(config, known.truth, np.array([[row.sum(dtype=np.float64), len(row)] for row in found]))
     truth = Targets(labels=config.labels, task=config.task).numbers(known.truth, source, len(known))
     return Answers(config, truth, model.values_of(model.scores(known.sequences)))
 

@@ -13,6 +13,7 @@ from tidegate.sequences.summaries import SUMMARIES, Summary
 from tidegate.training.checkpoints import EVERY
 from tidegate.training.examples import MAX_LENGTH, VOCAB_SIZE
 from tidegate.training.examples import SIZES as DEFAULT_SIZES
+from tidegate.training.next_tokens import PART
 from tidegate.training.settings import VECTOR_DROPOUT, WORD_DROPOUT, ClassWeights, Loss, Settings
 
 ModelArgument = Annotated[Path, typer.Argument(metavar="MODEL", help="A model file that `tidegate train` wrote.")]
@@ -100,7 +101,7 @@ WANTED_OPTIONS = {
             Literal["auto", "classification", "multi-label", "regression", "next"],
             _option(
                 DATA,
-                "What is predicted: one class, several labels, numbers, or the next steps.",
+                "What is predicted: one class, several labels, numbers, or the next steps or words.",
                 metavar="NAME",
                 show_default="numbers if they have fractions, else a class",
             ),
@@ -180,6 +181,17 @@ WORD_OPTIONS = {
     ),
     "max_length": Option(
         Annotated[int, _option(DATA, "Words of a text to read; 0 for all.", min=0, metavar="N")], MAX_LENGTH
+    ),
+    "tokens": Option(
+        Annotated[
+            Literal["words", "characters"],
+            _option(DATA, "What is predicted one after the other (--task next): words or characters.", metavar="NAME"),
+        ],
+        "words",
+    ),
+    "part": Option(
+        Annotated[int, _option(DATA, "Tokens that gradients reach back (--task next of texts).", min=1, metavar="N")],
+        PART,
     ),
     "vectors": Option(
         Annotated[
@@ -270,7 +282,7 @@ _SETTINGS: dict[str, Any] = {
             min=0,
             max=0.99,
             metavar="X",
-            show_default=f"{_STANDARD.dropout}; {VECTOR_DROPOUT} of numbers",
+            show_default=f"{_STANDARD.dropout}; {VECTOR_DROPOUT} of numbers and next words",
         ),
     ],
     "word_dropout": Annotated[
@@ -280,7 +292,7 @@ _SETTINGS: dict[str, Any] = {
             "Share of words replaced by the unknown word.",
             min=0,
             max=0.99,
-            show_default=str(WORD_DROPOUT),
+            show_default=f"{WORD_DROPOUT}; 0 for --task next",
             metavar="X",
         ),
     ],

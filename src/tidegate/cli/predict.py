@@ -11,7 +11,7 @@ import tidegate
 from tidegate.cli import outputs, texts
 from tidegate.cli.choice import CHOICE_OPTIONS, Choice
 from tidegate.cli.console import data_stream, note, plural
-from tidegate.cli.forecast import forecast_columns, told_apart
+from tidegate.cli.forecast import forecast_columns, foreseen_columns, told_apart
 from tidegate.cli.groups import grouped
 from tidegate.cli.inputs import Columns, Part, load_model, read_parts
 from tidegate.cli.options import (
@@ -57,7 +57,8 @@ def predict(
     added; of several numbers, a column prediction_NAME for each. Where a row may have several labels, the prediction
     is all of those of a probability of 0.5 or more, written as in training. Lines that come by a pipe are answered at
     once. Of a long table, a row for each sequence is written, with its key. A model of next steps predicts those that
-    follow each sequence; with --steps they are rows of their own, as far ahead as wanted.
+    follow each sequence; with --steps they are rows of their own, as far ahead as wanted. A model of next words says
+    how probable each text is; with --steps it continues the texts.
     """
     if bool(file) == (words is not None):
         raise ValueError("predict needs either a FILE (- for standard input) or --words TEXT")
@@ -112,6 +113,8 @@ def _rows(model: Network, part: Part, added: Mapping[str, Any], choice: Choice, 
 def _predicted(model: Network, batch: Sequence[Any], choice: Choice) -> dict[str, Any]:
     """Predicts a batch of texts or sequences: the columns to add."""
     labels, aim = model.config.labels, model.config.aim
+    if isinstance(model, TextModel) and aim.reads_tokens:
+        return foreseen_columns(model, batch, choice)
     if choice.steps and isinstance(model, SequenceModel):
         return forecast_columns(model, batch, choice.steps)
     values = model.values_of(model.scores(batch)).astype(np.float64)

@@ -110,14 +110,14 @@ def _batches(keys: Sequence[Hashable], most: int) -> Iterator[range]:
 def _columns(model: tidegate.TextModel, answers: Answers) -> dict[str, Any]:
     """What is added to the lines."""
     columns: dict[str, Any] = {"prediction": answers.predictions.tolist()}
-    if model.config.aim.has_probabilities:
+    if model.config.aim.has_probabilities and not model.config.aim.reads_tokens:
         probabilities = answers.probabilities.astype(np.float64).round(6)
         columns |= {f"p_{label}": probabilities[:, i] for i, label in enumerate(model.labels)}
     return columns
 
 
 def _verdict(model: tidegate.TextModel, answers: Answers, row: int) -> str:
-    if not model.config.aim.exclusive:
+    if not (model.config.aim.exclusive or model.config.aim.reads_tokens):
         return " ".join(f"{number:.3f}" for number in model.values_of(answers.scores)[row])
     best = int(answers.scores[row].argmax())
     width = max(map(len, model.labels))

@@ -6,12 +6,12 @@ from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from tempfile import TemporaryFile
-from typing import Any
+from typing import Any, NamedTuple
 
 from tidegate.cli.options import Kind
 from tidegate.data import tables
 from tidegate.data.outputs import Output
-from tidegate.data.tables.folders import files_of
+from tidegate.data.tables.folders import files_of, sources_of
 from tidegate.data.tables.kinds import kind_by_name
 from tidegate.data.tables.survey import can_be_read_twice
 from tidegate.files.remote import exists
@@ -43,6 +43,43 @@ def read(
     with opened(source, kind, output) as (stream, kind_found):
         typed = output is not None and output.format.name == "parquet"
         yield from tables.stream(stream, kind_found, text=text, others=others, typed=typed)
+
+
+class Running(NamedTuple):
+    """Texts that a model reads word by word, each to its end.
+
+    Attributes:
+        texts: The texts.
+        columns: The columns of their table, [B] each.
+        said: Where they stand, for people.
+    """
+
+    texts: list[str]
+    columns: Columns
+    said: str
+
+
+def running_texts(source: Path | str, kind: Kind | None, text: str | None, *, others: bool = False) -> Running:
+    """Reads texts to be foreseen word by word.
+
+    A file of plain text (.txt) is one text, line breaks and all; with the kind "lines" each of its lines is one.
+
+    Args:
+        source: A file, a folder or a pattern of files.
+        kind: What the rows look like; None to go by suffix, and by how they begin.
+        text: Column of the texts; None to guess it.
+        others: Whether other columns than the texts are of use.
+
+    Raises:
+        OSError: The file cannot be read.
+        ValueError: The table is damaged, or has no column of texts.
+    """
+    files = sources_of(source)
+    if kind is None and text is None and all(kind_by_name(str(file)) == "lines" for file in files):
+        texts = ["\n".join(tables.read(str(file), need_label=False, kind="lines").texts) for file in files]
+        return Running(texts, {}, "all in one (--from lines takes each line for one)")
+    table = tables.read(source, text, need_label=False, kind=kind, others=others)
+    return Running(table.texts, dict(table.columns), f"column {table.text_column!r}")
 
 
 @contextmanager

@@ -20,6 +20,7 @@ from tidegate.cli.request import Request
 from tidegate.cli.spooling import plan_of, spooled_texts, targets_of
 from tidegate.cli.targets import Wanted, columns_said, describe_targets, label_columns
 from tidegate.cli.train_numbers import refuse_words, train_numbers
+from tidegate.cli.train_tokens import describe_tokens, read_tokens
 from tidegate.data import tables
 from tidegate.data.series import Asked, holds_series
 from tidegate.models.tasks import TASKS
@@ -30,7 +31,7 @@ from tidegate.text.vectors import read as read_vectors
 from tidegate.training.examples import CELL, VALIDATION, TextExamples, prepare_texts
 from tidegate.training.packages import look_for
 from tidegate.training.parts import AUTO, Parts
-from tidegate.training.settings import Settings
+from tidegate.training.settings import TOKEN_DROPOUT, Settings
 from tidegate.training.tasks import check_no_copies, check_words
 
 _FEW = 0.1  # a smaller share of words with a vector looks like a mistake
@@ -69,6 +70,7 @@ def train(
     Before them, two baselines without gates are trained with the same head, the average and compounding. Sequences of
     numbers are lists in a row, or rows with a --key; their baselines include a linear model on simple statistics. Sound
     is samples in a row, files that a column names, or a folder of files for each class, with --frontend logmel.
+    With --task next, texts need no labels: the next word is predicted, or the next character, after each.
 
     Checkpoints are kept beside the model, in MODEL.checkpoint, until training ends. Ctrl-C, SIGTERM and SIGHUP stop it,
     and write the best model so far.
@@ -95,18 +97,16 @@ def train(
 
 def _train_texts(request: Request, text: str | None, words: Any, began: float) -> None:
     """Trains on texts: a classifier, or a regression if the labels are numbers or that is asked for."""
-    settings = request.settings_with(Settings.dropout)
-    if request.wanted.foresees:
-        raise ValueError(
-            f"--task next predicts steps of numbers, but {request.file} is read as texts: --features names columns of "
-            f"lists, and --key the column that tells sequences apart, if a row holds one step"
-        )
+    foresees = request.wanted.foresees
+    settings = request.settings_with(TOKEN_DROPOUT if foresees else Settings.dropout)
     if settings.freeze and not words.vectors:
         raise ValueError("--freeze keeps word vectors as they are, but there are none: give them with --vectors FILE")
     wanted: Parts | None = Parts.read(words.parts, request.cell.partition(" ")[0])
     with err.status("reading texts"):
         plan = plan_of(request, settings.seed)
-        if plan:
+        if foresees:
+            examples = read_tokens(request, text, words, settings.seed)
+        elif plan:
             examples = spooled_texts(request, plan, text, words)
         else:
             examples = _read_texts(request, text, words, settings.seed)
@@ -121,7 +121,7 @@ def _train_texts(request: Request, text: str | None, words: Any, began: float) -
     sizes = {"embedding_size": known.vectors.shape[1]} if known else {}
     seconds = perf_counter() - began
     run = request.run_of(examples, settings, sizes, vectors=known, parts=wanted)
-    _describe(examples, seconds)
+    (describe_tokens if foresees else _describe)(examples, seconds)
     if examples.spool and wanted and wanted.ngrams:
         say(f"n-grams are fitted to a sample of {plural(len(examples.train), 'text')}")
     if known:

@@ -14,7 +14,7 @@ from tidegate.models.architecture import Architecture
 from tidegate.training.baselines import STATISTICS, Baseline
 from tidegate.training.checkpoints import Checkpoints
 from tidegate.training.events import DivergedError, Epoch, Gradients
-from tidegate.training.examples import Examples, SequenceExamples
+from tidegate.training.examples import Examples
 from tidegate.training.forecasts import forecasts
 from tidegate.training.parts import NGRAMS, TOGETHER, Joined
 from tidegate.training.run import Run
@@ -122,7 +122,7 @@ def _beside(examples: Examples) -> dict[str, Trained]:
         name, constant = examples.aim.constant(examples.train.targets, examples.labels)
         predicted = np.broadcast_to(constant, (len(truth), len(examples.labels)))
         reports = {name: examples.aim.score(truth, predicted, examples.labels)}
-    if isinstance(examples, SequenceExamples) and examples.aim.foresees:
+    if examples.aim.foresees:
         reports = forecasts(examples)
     return {
         name: Trained(name, False, Epoch(0, float("nan"), report, 0.0, None), 0.0) for name, report in reports.items()

@@ -27,6 +27,9 @@ def show_words(model: TextModel, text: str) -> None:
     Raises:
         ValueError: There is no word in the text.
     """
+    if model.config.aim.reads_tokens:
+        _show_tokens(model, text)
+        return
     words, probabilities = model.probability_after(text)
     words = list(map(visible, words))
     if not words:
@@ -44,6 +47,21 @@ def show_words(model: TextModel, text: str) -> None:
     draw_words(words, curve, curve)
     out.print()
     draw_end(labels[chosen], curve[-1])
+
+
+def _show_tokens(model: TextModel, text: str) -> None:
+    """Prints how probable each word is after those before it, and the end of the text."""
+    [found] = model.log_likelihoods([text])
+    words, p = [*map(repr, model.tokenizer.words(text)), "(end)"], np.exp(found)
+    say(f"probability of each of the {model.tokenizer.unit} after those before")
+    if not out.is_terminal:
+        width = max(map(len, words))
+        for word, share in zip(words, p, strict=True):
+            say(f"{word:<{width}}  {share:.3f}  {bar(share)}".rstrip())
+    else:
+        out.print()
+        draw_words(list(map(visible, words)), p, p)
+    say(f"together {found.sum():.2f} nats, {-found.mean():.3f} nats each: perplexity {np.exp(-found.mean()):.2f}")
 
 
 def shown_class(probabilities: Numbers) -> int:

@@ -20,7 +20,7 @@ from tidegate.files.writing import replacing
 from tidegate.models.network import Network
 from tidegate.models.sequence_model import SequenceModel
 from tidegate.models.text_model import TextModel
-from tidegate.text.tokenizer import UNKNOWN
+from tidegate.text.tokenizer import UNKNOWN, begun
 
 
 def to_onnx(model: Network, path: str | os.PathLike[str], *, streaming: bool = False) -> Certificate:
@@ -80,7 +80,8 @@ def onnx_inputs(model: TextModel, texts: Iterable[str]) -> dict[str, npt.NDArray
     read = model.read_texts(texts, model.most_steps)
     names = dict.fromkeys(word for text in read for word in text.unknown)
     place = {word: model.config.vocab_size + n for n, word in enumerate(names)}
-    rows = [text.ids.astype(np.int64) for text in read]
+    first = begun if model.config.aim.reads_tokens else lambda ids: ids
+    rows = [first(text.ids).astype(np.int64) for text in read]
     for row, text in zip(rows, read, strict=True):
         if text.unknown:
             row[row == UNKNOWN] = [place[word] for word in text.unknown]
@@ -118,7 +119,7 @@ def _graph(model: Network, streaming: bool) -> Graph:
     vectors = _vectors(g, model, x, rows) if model.config.summary_size else ""
     scores = _scores(g, model, vectors, ids, rows) if model.config.has_head else ""
     C, F = len(model.labels), model.config.summary_size
-    if model.config.aim.exclusive:
+    if model.config.aim.activation == "softmax":
         g.output("probabilities", g("Softmax", scores, axis=1), np.float32, ["rows", C])
     elif model.config.aim.has_probabilities:
         g.output("probabilities", g("Sigmoid", scores), np.float32, ["rows", C])

@@ -77,7 +77,8 @@ class Architecture:
         rate: The growth factor that compounding was given; None where it was learned, and for other cells.
         task: The name of one of `TASKS`: "classification"; "multi-label", where a sequence has any number of the
             labels; "regression", whose outputs are numbers; "quantiles" of numbers; "next" and "next-binary", whose
-            outputs are the next steps; or "encoding", without a head: the summary vectors are the result.
+            outputs are the next steps; "next-token", whose outputs are the words of the vocabulary; or "encoding",
+            without a head: the summary vectors are the result.
         classes: What `predict` returns for each label where that is not the label itself, such as numbers.
         separator: What stands between the labels of a cell in tables of several labels; None where they are lists.
         horizon: How many steps are foreseen.
@@ -136,13 +137,15 @@ class Architecture:
         labels: Any = self.labels
         if not isinstance(labels, tuple) or not all(isinstance(label, str) for label in labels):
             raise TypeError(f"labels is {str(labels)[:80]}, expected a tuple of texts")
-        most, fewest = MAX_LABELS if self.has_head else 0, self.aim.fewest
+        most, fewest = MAX_LABELS if self.has_head and not self.aim.reads_tokens else 0, self.aim.fewest
         if not fewest <= len(labels) <= most:
             raise ValueError(f"labels has {len(labels)} names, expected {fewest}..{most} for {self.task}")
         if len(set(labels)) < len(labels):
             seen: set[str] = set()
             twice = next(label for label in labels if label in seen or seen.add(label))  # type: ignore[func-returns-value]
             raise ValueError(f"labels has {twice!r:.60} twice, expected distinct names")
+        if self.aim.reads_tokens and not self.output_size:
+            raise ValueError(f"the task is {self.task!r}, which foresees words, but the model reads no texts")
         self.aim.numbers(labels)  # reads the levels of quantiles
 
     def _check_classes(self) -> None:
@@ -151,7 +154,7 @@ class Architecture:
             return
         if not isinstance(classes, tuple) or not all(isinstance(value, Hashable) for value in classes):
             raise TypeError(f"classes is {str(classes)[:80]}, expected a tuple of hashable values")
-        if not self.aim.has_probabilities or len(classes) != len(self.labels):
+        if not self.aim.has_probabilities or self.aim.reads_tokens or len(classes) != len(self.labels):
             raise ValueError(f"classes has {len(classes)} values, expected one for each label of a classification")
 
     def _check_separator(self) -> None:
@@ -171,6 +174,8 @@ class Architecture:
             if self.horizon > 1:
                 raise ValueError(f"horizon is {self.horizon}, but the task is {self.task!r}, which foresees no steps")
             return
+        if self.aim.reads_tokens and self.horizon > 1:
+            raise ValueError(f"horizon is {self.horizon}, but the task is {self.task!r}, which foresees one token")
         if len(self.labels) % self.horizon:
             raise ValueError(f"labels has {len(self.labels)} names, expected a multiple of the horizon {self.horizon}")
         if not self.recurrent or self.bidirectional or self.summary != "last":
@@ -220,6 +225,11 @@ class Architecture:
         return self.task != "encoding"
 
     @property
+    def output_size(self) -> int:
+        """C, the number of outputs."""
+        return len(self.labels)
+
+    @property
     def summary_size(self) -> int:
         """F, the size of a summary vector: D·H, twice that for "mean+max"; I for a pooling."""
         if not self.recurrent:
@@ -239,7 +249,7 @@ class Architecture:
     def sizes(self) -> Sizes:
         """Returns the size of each letter, and where it comes from."""
         return {
-            "C": (len(self.labels), "the number of labels"),
+            "C": (self.output_size, "the number of labels"),
             "F": (self.summary_size, "the size of the summary"),
             "G": (self.recurrent_cell.G if self.recurrent else 0, f"cell {self.cell!r}"),
             "D": (1 + self.bidirectional, f"bidirectional={self.bidirectional}"),

@@ -207,7 +207,7 @@ class TextConfig(Architecture):
             raise ValueError(f"an n-gram part has {sizes}, expected ngrams and ngram_order above 0, or all of them 0")
         if self.ngrams and not self.aim.exclusive:
             raise ValueError(f"the task is {self.task!r}, expected classification: n-grams add to logits of classes")
-        if self.aim.foresees:
+        if self.aim.foresees and not self.aim.reads_tokens:
             raise ValueError(f"the task is {self.task!r}, which foresees steps of numbers, but the model reads texts")
         if not self.ngrams and self.cell == NOTHING.name:
             raise ValueError("the model has neither a network nor n-grams, expected one of them")
@@ -218,6 +218,11 @@ class TextConfig(Architecture):
     def input_size(self) -> int:
         """E."""
         return self.embedding_size
+
+    @property
+    def output_size(self) -> int:
+        """C, the number of outputs: the words of the vocabulary where the next one is foreseen."""
+        return self.vocab_size if self.aim.reads_tokens else len(self.labels)
 
     def letters(self) -> dict[str, str]:
         """Names the arrays with their shapes in letters; those of the stack start with `rnn.`."""

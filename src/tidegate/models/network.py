@@ -91,7 +91,11 @@ class Network(Inspected):
         """
         features = self.config.hidden_size if self.stack else self.config.input_size
         head = self.head if self.config.has_head else None
-        return (NetworkPart(self.outputs, self.stack, features, self.summary, head),)
+        return (NetworkPart(self.outputs, self.stack, features, self.summary, head, self.first_states()),)
+
+    def first_states(self) -> Array | None:
+        """Returns the states before the first step of a stream, as `outputs` takes them; None for 0."""
+        return None
 
     @property
     def reads_sound(self) -> bool:

@@ -5,7 +5,7 @@ letters can take hours, or all memory. So a file says which rules it means, and 
 """
 
 from tidegate.models.metadata import parse_object
-from tidegate.text.rules import EARLIER, PRESENT, rules_digest
+from tidegate.text.rules import CHARACTERS, EARLIER, PRESENT, rules_digest
 from tidegate.text.tokenizer import Tokenizer
 
 _VALUES_BESIDE = 10_000  # values in the JSON beside the words and their ids
@@ -22,7 +22,7 @@ def read_tokenizer(text: str, words: int) -> Tokenizer:
         ValueError: It is no such JSON, it has more words, a word twice, or other rules.
     """
     description = parse_object("the tokenizer", text, 2 * words + _VALUES_BESIDE)
-    if rules_digest(description) not in {PRESENT, *EARLIER}:
+    if rules_digest(description) not in {PRESENT, CHARACTERS, *EARLIER}:
         raise ValueError(
             "this is not a tokenizer of tidegate: its rules for cutting texts are of no version up to this one, and are"
             " not tried, because a regular expression can take any time and memory"

@@ -79,7 +79,7 @@ def score_binary_steps(
     of_truth = np.where(on, probabilities, 1 - probabilities.astype(np.float64))
     losses = -np.log(np.maximum(of_truth, _LEAST)).sum(axis=1)
     accuracy = float((on & said).sum() / max(1, (on | said).sum()))
-    return BinaryStepsReport(tuple(labels), len(truth), float(losses.mean()), accuracy, _blocks(losses))
+    return BinaryStepsReport(tuple(labels), len(truth), float(losses.mean()), accuracy, blocks(losses))
 
 
 def score_steps(
@@ -96,10 +96,11 @@ def score_steps(
         ValueError: There is no step, or the shapes do not fit each other.
     """
     report = score_numbers(truth, predicted, labels)
-    return replace(report, errors=_blocks(report.errors))
+    return replace(report, errors=blocks(report.errors))
 
 
-def _blocks(values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+def blocks(values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """Returns the means of blocks of neighbouring steps, which are alike, so that they are resampled together."""
     starts = np.linspace(0, len(values), min(_BLOCKS, len(values)), endpoint=False).astype(np.int64)
     means: npt.NDArray[np.float64] = np.add.reduceat(values, starts) / np.diff(np.append(starts, len(values)))
     return means

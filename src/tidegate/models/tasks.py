@@ -15,6 +15,7 @@ from tidegate.models.multi_label import MultiLabelReport, score_sets
 from tidegate.models.quantiles import QuantileReport, constant_quantiles, order, ordered, read_labels, score_quantiles
 from tidegate.models.steps_report import BinaryStepsReport, score_binary_steps, score_steps
 from tidegate.models.thresholds import chosen_labels
+from tidegate.models.tokens_report import TokensReport, score_tokens
 from tidegate.sequences.embedded import sigmoid, softmax
 
 Array = npt.NDArray[np.floating[Any]]
@@ -36,8 +37,8 @@ class Task:
     Attributes:
         name: As a configuration has it.
         truth: What is known of a sequence: its "class", all "classes" that it has, its "numbers", the "steps" that
-            follow each step; "" for nothing.
-        noun: What the outputs are called, "labels" or "numbers".
+            follow each step, the "tokens" of a text, each of which follows those before it; "" for nothing.
+        noun: What the outputs are called, "labels", "numbers" or "tokens".
         fewest: The fewest outputs.
         activation: One of `ACTIVATIONS`.
         answers: Turns what `values` returned, [B, C], and what stands for each label, [C], into B answers.
@@ -62,7 +63,7 @@ class Task:
     @property
     def exclusive(self) -> bool:
         """Whether a sequence has one class and no other, so that the probabilities add up to 1."""
-        return self.activation == "softmax"
+        return self.truth == "class"
 
     @property
     def explained(self) -> bool:
@@ -78,7 +79,12 @@ class Task:
     @property
     def foresees(self) -> bool:
         """Whether each step of a sequence is followed by what is to be predicted."""
-        return self.truth == "steps"
+        return self.truth in {"steps", "tokens"}
+
+    @property
+    def reads_tokens(self) -> bool:
+        """Whether what is to be predicted are the words or characters of a text, so that outputs are all of them."""
+        return self.truth == "tokens"
 
     def values(self, scores: Array, labels: Sequence[str]) -> Array:
         """Turns outputs of the head into probabilities or numbers, [B, C], given the C labels."""
@@ -196,6 +202,16 @@ TASKS: dict[str, Task] = {
             report=BinaryStepsReport,
         ),
         Task(
+            name="next-token",
+            truth="tokens",
+            noun="tokens",
+            fewest=0,
+            activation="softmax",
+            answers=_most_probable,
+            score=score_tokens,
+            report=TokensReport,
+        ),
+        Task(
             name="encoding",
             truth="",
             noun="labels",
@@ -210,7 +226,8 @@ TASKS: dict[str, Task] = {
 """The tasks by name.
 
 "quantiles" predicts levels between which numbers lie, see `tidegate.models.quantiles`.
-"next" foresees the numbers of the next steps, "next-binary" what of them is 1. "encoding" has no head: the summary
+"next" foresees the numbers of the next steps, "next-binary" what of them is 1, "next-token" the next word or character
+of a text, of whose vocabulary its outputs are. "encoding" has no head: the summary
 vectors are the result.
 """
 

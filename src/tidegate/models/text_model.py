@@ -10,13 +10,16 @@ from tidegate.inspection.network import beside_so_far, words_of
 from tidegate.inspection.units import Units, units
 from tidegate.models.config import TextConfig
 from tidegate.models.encoder import Array, Ids
+from tidegate.models.language import continuation, log_likelihoods
 from tidegate.models.network import Network
 from tidegate.models.ngrams import Ngrams
 from tidegate.ops.compressed import Compressed
 from tidegate.sequences.embedded import Embedded
 from tidegate.sequences.padding import pad
 from tidegate.stream.parts import StreamPart, WordsPart
-from tidegate.text.tokenizer import Tokenizer, Words, check_texts
+from tidegate.text.tokenizer import PAD, Tokenizer, Words, begun, check_texts
+
+_NOTHING = np.zeros(0, np.int32)
 
 
 class TextModel(Network):
@@ -78,6 +81,11 @@ class TextModel(Network):
         self.ngrams = Ngrams(self.arrays, tokenizer.vocab, len(config.labels)) if config.ngrams else None
 
     @property
+    def labels(self) -> tuple[str, ...]:
+        """The names of the C outputs; where the next word is foreseen, all words that it knows."""
+        return tuple(self.tokenizer.vocab) if self.config.aim.reads_tokens else self.config.labels
+
+    @property
     def vocabulary(self) -> list[str]:
         """The words that it knows."""
         return self.tokenizer.vocab
@@ -106,7 +114,65 @@ class TextModel(Network):
         """
         if not self.config.summary_size:
             raise ValueError("this model has n-grams alone, and no network whose summary vectors could be returned")
-        return self._summarize_ids(self.tokenizer.encode_batch(texts, self.config.max_length))
+        return self._summarize_ids(self.ids_of(texts))
+
+    def ids_of(self, texts: Iterable[str]) -> list[npt.NDArray[np.int32]]:
+        """Turns texts into the ids that the network reads, int32 [T] each.
+
+        Where the next word is foreseen, they begin with `PADDING`, so that there is a state that foresees the first.
+
+        Raises:
+            TypeError: It is one text, or one of them is no text.
+        """
+        rows = self.tokenizer.encode_batch(texts, self.config.max_length)
+        return [begun(row) for row in rows] if self.config.aim.reads_tokens else rows
+
+    def log_likelihoods(self, texts: Iterable[str]) -> list[Array]:
+        """Computes how probable each word of each text is after those before it, by a model that foresees words.
+
+        Example:
+            >>> sum(model.log_likelihoods(["a fine film"])[0])  # doctest: +SKIP
+
+        Args:
+            texts: B texts.
+
+        Returns:
+            log of the probability of each word, or character, and of the end of the text, nats, float32 [T + 1] each.
+
+        Raises:
+            TypeError: It is one text, or one of them is no text.
+            ValueError: The model foresees no words.
+        """
+        self._need_tokens()
+        return log_likelihoods(self, self.ids_of(texts))
+
+    def forecast(self, texts: Iterable[str], steps: int = 1, *, temperature: float = 0.0, seed: int = 0) -> list[str]:
+        """Continues texts word by word, by a model that foresees words.
+
+        Example:
+            >>> model.forecast(["To be, or "], steps=80, temperature=0.8)  # doctest: +SKIP
+
+        Args:
+            texts: B beginnings; "" to begin with nothing.
+            steps: How many words, or characters, to add at most: less where a text ends.
+            temperature: 0 for the most probable word each time; else words are drawn, at 1 by their probabilities,
+                below 1 the more probable ones more often, above 1 less.
+            seed: Of what is drawn; what follows a text does not depend on the others.
+
+        Returns:
+            What follows each text.
+
+        Raises:
+            TypeError: It is one text, or one of them is no text.
+            ValueError: The model foresees no words, steps is no integer of 1 or more, or the temperature is negative.
+        """
+        self._need_tokens()
+        found = [continuation(self, ids, steps, temperature, seed) for ids in self.ids_of(texts)]
+        return [self.tokenizer.joined([self.tokenizer.vocab[word] for word in words]) for words in found]
+
+    def _need_tokens(self) -> None:
+        if not self.config.aim.reads_tokens:
+            raise ValueError(f"this is a network for {self.config.task}, expected one that foresees words")
 
     def read_texts(self, texts: Iterable[str], max_length: int | None = None) -> list[Words]:
         """Cuts texts into words: their ids, and where a part reads the letters of words, also those without an id.
@@ -130,6 +196,12 @@ class TextModel(Network):
         """
         return super().stream_parts() + (() if self.ngrams is None else (WordsPart(self.ngrams.logits),))
 
+    def first_states(self) -> Array | None:
+        """Returns the states before the first word of a stream; where words are foreseen, those after `PADDING`."""
+        if not self.config.aim.reads_tokens:
+            return None
+        return self.outputs(self.arrays["embedding.weight"], np.ones(1, np.int64), ids=begun(_NOTHING)[:, None])[1]
+
     def _summarize_ids(self, rows: Sequence[npt.NDArray[np.int32]]) -> Array:
         return self.summaries(rows, self.arrays["embedding.weight"])
 
@@ -148,7 +220,7 @@ class TextModel(Network):
         """
         if self.ngrams is None:
             return super().scores(texts)
-        read = self.read_texts(texts, self.config.max_length)
+        read = self.read_texts(texts, self.config.max_length)  # a model with n-grams foresees no words
         logits: Array = self.head(self._summarize_ids([text.ids for text in read]))
         logits += self.ngrams.logits(read).astype(np.float32)
         return logits
@@ -187,8 +259,11 @@ class TextModel(Network):
             return self._embed_vectors(source)
         texts = list(check_texts([source] if isinstance(source, str) else source))
         cut = [self.tokenizer.cut(text, self.config.max_length) for text in texts]
-        x, lengths = pad([self.arrays["embedding.weight"][each.ids] for each in cut], self.config.embedding_size)
-        return Embedded(x, lengths, tuple(tuple(each.words) for each in cut), tuple(each.ids for each in cut))
+        rows, words = tuple(each.ids for each in cut), tuple(tuple(each.words) for each in cut)
+        if self.config.aim.reads_tokens:
+            rows, words = tuple(map(begun, rows)), tuple((PAD, *each) for each in words)
+        x, lengths = pad([self.arrays["embedding.weight"][row] for row in rows], self.config.embedding_size)
+        return Embedded(x, lengths, words, rows)
 
     def units(self, texts: Iterable[str], *, layer: int = 0, reverse: bool = False, min_count: int = 10) -> Units:
         """Gathers what the units of one layer and direction do over many texts.

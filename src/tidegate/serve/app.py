@@ -107,7 +107,7 @@ def _version() -> str:
 
 def _has_page(model: Network) -> bool:
     """Whether a model reads texts and predicts classes, of which the page shows probabilities."""
-    return isinstance(model, TextModel) and model.config.aim.has_probabilities
+    return isinstance(model, TextModel) and model.config.aim.has_probabilities and not model.config.aim.reads_tokens
 
 
 def _add_page(app: FastAPI, models: Mapping[str, Network], name: str | None) -> None:

@@ -41,7 +41,7 @@ class Field(NamedTuple):
     """An array that a part keeps of every stream: its shape, and what it holds before the first step."""
 
     shape: tuple[int, ...]
-    start: float = 0.0
+    start: float | Array = 0.0
 
 
 class Kept(dict[str, Array]):
@@ -87,6 +87,7 @@ class NetworkPart:
         features: int,
         summary: str,
         head: Callable[[Array], Array] | None = None,
+        first: Array | None = None,
     ) -> None:
         """Takes the parts of a network.
 
@@ -96,6 +97,7 @@ class NetworkPart:
             features: H of the stack, I of a pooling.
             summary: As in `summarize`.
             head: Makes scores [B, C] of summaries [B, F]; None for none.
+            first: The states before the first step, h0 of one row; None for 0.
 
         Raises:
             ValueError: The stack walks in both directions.
@@ -109,7 +111,7 @@ class NetworkPart:
         self._state = (stack.cell.S if stack else 1, stack.num_layers if stack else 1, features)
         self._parts = summary_parts(summary)
         self._adds = [name for name in self._parts if name != "last"]  # whose sums are kept; the last state is anyway
-        self.fields = {"states": Field(self._state)}
+        self.fields = {"states": Field(self._state, 0.0 if first is None else first.reshape(self._state))}
         self.fields |= {name: Field((features,), PARTS[name].start) for name in self._adds}
 
     def read(self, kept: Kept, rows: Rows, steps: Steps) -> None:

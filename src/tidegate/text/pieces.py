@@ -98,6 +98,8 @@ def take(tokenizer: Tokenizer, held: Held, piece: str | bytes) -> tuple[str, Hel
     else:
         raise TypeError(f"a piece of a text is {piece!r:.60}, expected str or bytes")
     text = held.text + new
+    if tokenizer.unit == "characters":  # which nothing that follows can change
+        return text, Held("", data)
     end = decided(text, html_entities=tokenizer.html_entities)
     if len(text) - end > MOST_HELD:
         raise ValueError(

@@ -88,8 +88,19 @@ def pipeline(vocab: Mapping[str, int], unknown: str) -> "tokenizers.Tokenizer":
     return tokenizer
 
 
+def characters(vocab: Mapping[str, int], unknown: str) -> "tokenizers.Tokenizer":
+    """Builds a tokenizer of the library whose words are single characters, all of them as they are written."""
+    parts = library()
+    tokenizer: tokenizers.Tokenizer = parts.Tokenizer(parts.models.WordLevel(dict(vocab), unk_token=unknown))
+    tokenizer.pre_tokenizer = parts.pre_tokenizers.Split(parts.Regex(r"[\s\S]"), behavior="isolated")
+    return tokenizer
+
+
 PRESENT = "550fc92cd096510d0dc1c497c545c210256fb3c7fbfbb6d18f79a691d88a08c7"
 """The digest of these rules, see `rules_digest`. Add it to `EARLIER` when they change."""
+
+CHARACTERS = "ceb11e7ee0a8e082c3ea7c6101aa3f0ef4e4ff126d2d6add816b9969a088cd15"
+"""The digest of the rules of `characters`."""
 
 EARLIER = frozenset({"507a9eea6e6fede086abde53e671ae64f806aee582a16adfb371e468fe75931a"})
 """Digests of the rules of earlier versions."""
@@ -101,11 +112,14 @@ def rules_digest(description: Mapping[str, Any]) -> str:
     return digest([json.dumps(rules, sort_keys=True)])
 
 
-def is_present(description: Mapping[str, Any]) -> bool:
-    """Whether a tokenizer's JSON, which has been checked, has our rules of today, and nothing that is unknown.
+def unit_of(description: Mapping[str, Any]) -> str | None:
+    """Tells from a tokenizer's JSON, which has been checked, what it cuts texts into by our rules of today.
 
-    It is the one of `pipeline` with its words then.
+    Returns:
+        "words" if it is the one of `pipeline` with its words, "characters" if it is that of `characters`; None if it
+        has other rules, or something that is unknown.
     """
     known = {"version", "normalizer", "pre_tokenizer", "model", "html_entities", *UNUSED}
     is_plain = description.keys() <= known and description["model"].keys() <= {"type", "vocab", "unk_token"}
-    return is_plain and description.get("version") == "1.0" and rules_digest(description) == PRESENT
+    units = {PRESENT: "words", CHARACTERS: "characters"}
+    return units.get(rules_digest(description)) if is_plain and description.get("version") == "1.0" else None

@@ -1,7 +1,9 @@
 """Texts as word ids: the vocabulary, and how a text is cut into words."""
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Self
@@ -9,10 +11,11 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Self
 import numpy as np
 import numpy.typing as npt
 
+from tidegate.ops.checks import check_choice
 from tidegate.text import entities, plain
 from tidegate.text.description import check_description
 from tidegate.text.library import library
-from tidegate.text.rules import is_present, pipeline
+from tidegate.text.rules import characters, pipeline, unit_of
 from tidegate.text.spans import originals, spelled, whole, written
 
 if TYPE_CHECKING:
@@ -28,6 +31,10 @@ _ENTITIES = "html_entities"  # in the JSON, beside what the library writes
 _AT_ONCE = 2048  # texts that the library encodes together: its own records take tens of kilobytes a text
 
 Keep = Literal["head", "tail"]
+UNITS = ("words", "characters")
+"""What a text may be cut into."""
+
+_CLOSING = re.compile(r" (?=n't\b|'(?:s|re|ve|ll|d|m)\b|[.,;:!?%)\]}])|(?<=[(\[{]) ")
 
 
 class Cut(NamedTuple):
@@ -88,6 +95,8 @@ class Tokenizer:
     decomposed accents are the same (NFC), and invisible characters are left out: soft hyphens, marks of direction.
     Id 0 is padding, id 1 any word outside the vocabulary; the rest go by falling frequency.
 
+    With the unit "characters", each character is a word, capitals, spaces and line breaks too.
+
     Example:
         >>> tokenizer = Tokenizer.train(["A good film.", "Good, good, not bad!"], min_frequency=1)
         >>> tokenizer.vocab[:4]
@@ -100,10 +109,15 @@ class Tokenizer:
     Attributes:
         vocab: The V words, in the order of their ids.
         html_entities: Whether they count as their characters. They do not in models that were trained earlier.
+        unit: What it cuts texts into, "words" or "characters".
     """
 
     def __init__(
-        self, ids: Mapping[str, int], html_entities: bool = True, earlier: "tokenizers.Tokenizer | None" = None
+        self,
+        ids: Mapping[str, int],
+        html_entities: bool = True,
+        earlier: "tokenizers.Tokenizer | None" = None,
+        unit: str = UNITS[0],
     ) -> None:
         """Takes words and their ids; use `train` or `from_json`.
 
@@ -111,24 +125,29 @@ class Tokenizer:
             ids: Of the V words, 0 to V - 1, `PAD` and `UNK` first.
             html_entities: As the attribute.
             earlier: A tokenizer of the `tokenizers` library with these words, and other rules than those of today.
+            unit: As the attribute.
         """
         self.vocab: list[str] = sorted(ids, key=ids.__getitem__)
-        self.html_entities = html_entities
+        self.unit = unit
+        self.html_entities = html_entities and unit == "words"
         self._numbers, self._earlier = _Numbers(ids), earlier
 
     @cached_property
     def _tokenizer(self) -> "tokenizers.Tokenizer":
         """The library's tokenizer, which plain texts do not need: it takes as much memory as numpy."""
-        return self._earlier or pipeline(self._numbers, UNK)
+        return self._earlier or (pipeline if self.unit == "words" else characters)(self._numbers, UNK)
 
     @classmethod
-    def train(cls, texts: Iterable[str], vocab_size: int = 20_000, min_frequency: int = 2) -> Self:
+    def train(
+        cls, texts: Iterable[str], vocab_size: int = 20_000, min_frequency: int = 2, unit: str = UNITS[0]
+    ) -> Self:
         """Counts the words of texts and keeps the most frequent ones; ties go by the alphabet.
 
         Args:
             texts: What to count; read once, never held as a whole.
             vocab_size: Largest V, the two special words included.
             min_frequency: Rarer words are left out.
+            unit: What to cut texts into, "words" or "characters".
 
         Raises:
             TypeError: A text is no `str`.
@@ -138,6 +157,9 @@ class Tokenizer:
             raise ValueError(f"vocab_size is {vocab_size}, expected at least 3: two special words and one other")
         if min_frequency < 1:
             raise ValueError(f"min_frequency is {min_frequency}, expected at least 1")
+        check_choice("unit", unit, UNITS)
+        if unit == "characters":
+            return cls.of_words(_frequent_characters(texts, vocab_size - 2, min_frequency), unit)
         parts = library()
         counting = pipeline({}, UNK)
         trainer = parts.trainers.WordLevelTrainer(
@@ -153,9 +175,9 @@ class Tokenizer:
         return cls(vocab)
 
     @classmethod
-    def of_words(cls, words: Iterable[str]) -> Self:
-        """Makes a tokenizer that knows some words, in this order, besides the two special ones."""
-        return cls({word: i for i, word in enumerate([PAD, UNK, *words])})
+    def of_words(cls, words: Iterable[str], unit: str = UNITS[0]) -> Self:
+        """Makes a tokenizer that knows some words, or characters, in this order, besides the two special ones."""
+        return cls({word: i for i, word in enumerate([PAD, UNK, *words])}, unit=unit)
 
     @classmethod
     def from_json(cls, text: str) -> Self:
@@ -179,8 +201,8 @@ class Tokenizer:
         try:
             check_description(description, (PAD, UNK))
             entities_too = bool(description.get(_ENTITIES, False))
-            if is_present(description):
-                return cls(description["model"]["vocab"], entities_too)
+            if unit := unit_of(description):
+                return cls(description["model"]["vocab"], entities_too, unit=unit)
             rest = {key: value for key, value in description.items() if key != _ENTITIES}
             earlier = library().Tokenizer.from_str(json.dumps(rest))
             return cls(earlier.get_vocab(with_added_tokens=False), entities_too, earlier)
@@ -260,6 +282,9 @@ class Tokenizer:
         """
         part = _part(max_length, keep)
         [text] = _encodable([text])
+        if self.unit == "characters":
+            ends = np.arange(len(text), dtype=np.int64)[part] + 1
+            return Cut(self._ids(text[part]), list(text[part]), np.stack([ends - 1, ends], axis=1))
         decoded = self._decoded(text)
         encoding = self._tokenizer.encode(decoded, add_special_tokens=False)
         spans = whole(decoded, encoding.offsets)[part]
@@ -281,19 +306,49 @@ class Tokenizer:
         """
         remaining = map(self._decoded, _encodable(texts))
         while some := list(islice(remaining, _AT_ONCE)):
-            are_plain = [self._earlier is None and plain.is_plain(text) for text in some]
+            are_plain = [self._earlier is None and self._is_plain(text) for text in some]
             others = [text for text, is_plain in zip(some, are_plain, strict=True) if not is_plain]
             records = iter(getattr(self._tokenizer, method)(others, add_special_tokens=False) if others else ())
             for text, is_plain in zip(some, are_plain, strict=True):
                 if is_plain:
-                    cut: Any = plain.words(text)[part]
-                    yield np.fromiter(map(self._numbers.__getitem__, cut), np.int32, len(cut)), text, cut
+                    cut: Any = (plain.words(text) if self.unit == "words" else list(text))[part]
+                    yield self._ids(cut), text, cut
                 else:
                     record = next(records)
                     yield np.array(record.ids[part], np.int32), text, record
 
+    def joined(self, words: Iterable[str]) -> str:
+        """Writes words as a text, with spaces where English has them.
+
+        >>> Tokenizer.of_words([]).joined(["it", "is", "n't", "good", ",", "is", "it", "?"])
+        "it isn't good, is it?"
+        """
+        return "".join(words) if self.unit == "characters" else _CLOSING.sub("", " ".join(words))
+
+    def _is_plain(self, text: str) -> bool:
+        return self.unit == "characters" or plain.is_plain(text)
+
+    def _ids(self, words: Sequence[str]) -> npt.NDArray[np.int32]:
+        return np.fromiter(map(self._numbers.__getitem__, words), np.int32, len(words))
+
     def _decoded(self, text: str) -> str:
         return entities.decode(text) if self.html_entities else text
+
+
+def _frequent_characters(texts: Iterable[str], most: int, min_frequency: int) -> list[str]:
+    """Lists the most frequent characters of texts; ties go by their code points.
+
+    Raises:
+        TypeError: A text is no `str`.
+        ValueError: None is frequent enough.
+    """
+    counts: Counter[str] = Counter()
+    for text in _encodable(texts):
+        counts.update(text)
+    found = sorted((c for c, count in counts.items() if count >= min_frequency), key=lambda c: (-counts[c], c))
+    if not found:
+        raise ValueError(f"no character occurs {min_frequency} times in the texts: more texts are needed")
+    return found[:most]
 
 
 def all_words(texts: Iterable[str]) -> Iterator[list[str]]:
@@ -310,6 +365,11 @@ def all_words(texts: Iterable[str]) -> Iterator[list[str]]:
         cut = cut or pipeline({}, UNK)
         normal = cut.normalizer.normalize_str(text)
         yield [word for word, _ in cut.pre_tokenizer.pre_tokenize_str(normal)]
+
+
+def begun(ids: npt.NDArray[np.int32]) -> npt.NDArray[np.int32]:
+    """Puts `PADDING` before the words of a text, int32 [T]: what stands where the text has not begun."""
+    return np.concatenate([np.array([PADDING], np.int32), ids])
 
 
 def check_texts(texts: Iterable[str]) -> Iterator[str]:

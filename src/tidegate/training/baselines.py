@@ -80,7 +80,7 @@ def baselines(
     """
     loop = import_module("tidegate.training.loop")
     reports: dict[str, Any] = {}
-    if isinstance(examples, SequenceExamples) and examples.aim.foresees:
+    if examples.aim.foresees:
         reports |= forecasts(examples)
     for name, *how in candidates(examples, config, settings):
         epochs = (event for event in loop.train(*how, vectors) if isinstance(event, Epoch))

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar, NamedTuple, Self
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -40,15 +40,17 @@ class Examples(Targets):
         validation: What is held out; `train` if nothing is.
         rows: Which of the sequences that were given are trained on, ascending, int64; none where they are on a disk.
         spool: All that is trained on, where it does not fit into memory.
-        unit: What the steps of a sequence are called.
     """
-
-    unit: ClassVar[str] = "steps"
 
     train: Labelled
     validation: Labelled
     rows: Integers
     spool: Spool | None = None
+
+    @property
+    def unit(self) -> str:
+        """What the steps of a sequence are called."""
+        return "steps"
 
     @property
     def source(self) -> Source:
@@ -120,13 +122,16 @@ class TextExamples(Examples):
         held_out: Whether those to judge by are a share of what was given, and not texts of their own.
     """
 
-    unit: ClassVar[str] = "words"
-
     tokenizer: Tokenizer
     max_length: int | None
     repeats: Repeats
     texts: tuple[Sequence[str], Sequence[str]] = ((), ())
     held_out: bool = False
+
+    @property
+    def unit(self) -> str:
+        """What the steps of a sequence are called."""
+        return self.tokenizer.unit
 
     def config(self, cell: str = CELL, **sizes: Any) -> TextConfig:
         """Describes a network for these texts.

@@ -22,12 +22,14 @@ from tidegate.training.data_frames import OPTIONS, blocks_of, frame_examples
 from tidegate.training.events import DivergedError, Epoch
 from tidegate.training.examples import CELL, VALIDATION, Examples, SequenceExamples, prepare_sequences, prepare_texts
 from tidegate.training.next_steps import prepare_steps
+from tidegate.training.next_tokens import prepare_tokens
 from tidegate.training.packages import look_for
 from tidegate.training.parts import Parts
 from tidegate.training.run import Run
-from tidegate.training.settings import VECTOR_DROPOUT, Settings
+from tidegate.training.settings import TOKEN_DROPOUT, VECTOR_DROPOUT, Settings
 
 TEXT_OPTIONS = ("vocab_size", "min_frequency", "max_length")
+TOKEN_OPTIONS = ("tokens", "part")
 # settings that are no field of anything
 _OTHERS = ("baselines", "frontend", "horizon", "layout", "parts", "quantiles", "sample_weight", "vectors")
 _FOUND = {"classes", "features", "missing", "settings"}  # names of what is found in the data
@@ -66,20 +68,21 @@ def fit(
             frame of polars, pandas or Arrow, or a data set of Hugging Face, see [the guide](scaling.md).
         labels: B labels of any hashable kind, or B tuples or lists of them; of a regression, numbers [B] or [B, C]; of
             a frame, the name of a column.
-        task: "classification", "multi-label", "regression", or "next", which needs no labels.
+        task: "classification", "multi-label", "regression", or "next", which needs no labels: the next steps, or words.
         cell: The text of a cell or the name of a pooling, see `TextConfig`.
         validation: The share to hold out, by which the best epoch is chosen; others to judge by, (data, labels), or,
             for "next" or of a frame, the data alone; or 0 to train on all, and to judge by them.
         checkpoint: A folder for checkpoints, about every 30 s, which are removed when training ends; None for none.
         resume: Whether to continue what was interrupted; the result has the same bits as without interruption.
-        settings: Fields of `Settings`, with a dropout of 0.1 for numbers; sizes, see `TextConfig` and `SequenceConfig`;
-            `sample_weight`, how much each of the B counts in the loss, [B]; `vocab_size`, `min_frequency`, `max_length`
-            and `vectors`, word vectors to start from, of texts; `parts` of a classifier of texts, such as "auto", as in
-            [The parts of a model](parts.md); `layout` of sequences, "channels_first" if they are [K, T]; `frontend` of
-            sound, such as "logmel sample_rate=16000": sequences are samples [N] then, see `LogMel` and `as_sound`;
-            `horizon`, the steps that "next" predicts, and `residual`, whether as changes of the last step, which is
-            decided by the data if it is not given; `quantiles` of a regression; `baselines`, to warn if a simpler
-            one is better.
+        settings: Fields of `Settings`, with a dropout of 0.1 for numbers and next words; sizes, see `TextConfig` and
+            `SequenceConfig`; `sample_weight`, how much each of the B counts in the loss, [B]; `vocab_size`,
+            `min_frequency`, `max_length` and `vectors`, word vectors to start from, of texts; `parts` of a classifier
+            of texts, such as "auto", as in [The parts of a model](parts.md); `layout` of sequences, "channels_first" if
+            they are [K, T]; `frontend` of sound, such as "logmel sample_rate=16000": sequences are samples [N] then,
+            see `LogMel` and `as_sound`; `horizon`, the steps that "next" predicts, and `residual`, whether as changes
+            of the last step, which is decided by the data if it is not given; of texts `tokens`, "words" or
+            "characters", and their `part`, see `prepare_tokens`; `quantiles` of a regression; `baselines`, to warn if a
+            simpler one is better.
 
     Returns:
         A `TextModel` for texts, a `SequenceModel` for numbers.
@@ -165,6 +168,8 @@ def _prepare(
         if parts:
             raise ValueError("parts are those of a classifier of texts, but the data are sequences of numbers")
         settings = {"dropout": VECTOR_DROPOUT} | settings
+    elif examples.aim.foresees:
+        settings = {"dropout": TOKEN_DROPOUT} | settings
     how = Settings(**{field.name: settings.pop(field.name) for field in fields(Settings) if field.name in settings})
     _check_known(settings, SequenceConfig if isinstance(examples, SequenceExamples) else TextConfig)
     return Run(examples, examples.config(cell, **settings), how, vectors, parts)
@@ -183,6 +188,7 @@ def _check_known(settings: Mapping[str, Any], config: Any) -> None:
             *signature(fit).parameters,
             *(field.name for field in fields(Settings)),
             *TEXT_OPTIONS,
+            *TOKEN_OPTIONS,
             *OPTIONS,
             *_OTHERS,
         }
@@ -202,6 +208,8 @@ def _whose(name: str) -> str:
         return "sound, whose clips have labels"
     if name == "horizon":
         return "sequences of numbers with the task 'next'"
+    if name in TOKEN_OPTIONS:
+        return "texts with the task 'next'"
     of_texts = name in TEXT_OPTIONS or name in {field.name for field in fields(TextConfig)}
     return "texts" if of_texts else "sequences of numbers"
 
@@ -248,15 +256,23 @@ def _examples(data: Any, labels: Any, settings: dict[str, Any], **options: Any) 
         raise ValueError(f"{given}, but the task is {options['task']!r}")
     if isinstance(data, str) or (len(data) and isinstance(data[0], str)):
         if foresees:
-            raise ValueError(
-                f"the task is {options['task']!r}, which foresees steps of numbers, but the data are texts"
-            )
+            limits |= {name: settings.pop(name) for name in TOKEN_OPTIONS if name in settings}
+            return prepare_tokens(data, **limits, **_alone(options))
         return prepare_texts(data, labels, **limits, **options)
     settings |= limits  # which no sequence has: they are refused by name
     names = ("layout", "horizon") if foresees else ("layout", "frontend")
     chosen = {name: settings.pop(name) for name in names if name in settings}
     if foresees:
-        held = options.pop("validation")
-        alone = isinstance(held, tuple) and len(held) == 2 and held[1] is None  # (data, None): there are no labels
-        return prepare_steps(data, **chosen, **options, validation=held[0] if alone else held)
+        if TASKS[options["task"]].reads_tokens:
+            raise ValueError(
+                f"the task is {options['task']!r}, which foresees words, but the data are sequences of numbers"
+            )
+        return prepare_steps(data, **chosen, **_alone(options))
     return prepare_sequences(data, labels, **chosen, **options)
+
+
+def _alone(options: dict[str, Any]) -> dict[str, Any]:
+    """Takes (data, None) to judge by for the data alone: there are no labels."""
+    held = options["validation"]
+    alone = isinstance(held, tuple) and len(held) == 2 and held[1] is None
+    return options | {"validation": held[0]} if alone else options

@@ -12,8 +12,9 @@ import numpy as np
 import numpy.typing as npt
 
 from tidegate.training.corpus import Corpus
-from tidegate.training.examples import SequenceExamples
+from tidegate.training.examples import Examples, SequenceExamples, TextExamples
 from tidegate.training.labelled import Labelled
+from tidegate.training.token_forecasts import token_forecasts
 
 Array = npt.NDArray[np.floating[Any]]
 
@@ -24,15 +25,18 @@ _MOST_INPUTS = 2048  # of the linear model
 _RIDGE = 1e-3  # of the mean square of an input, against inputs that are copies of each other
 
 
-def forecasts(examples: SequenceExamples) -> dict[str, Any]:
+def forecasts(examples: Examples) -> dict[str, Any]:
     """Judges simple forecasts of what is held out.
 
     Args:
-        examples: Sequences whose next steps are to be predicted.
+        examples: Sequences whose next steps are to be predicted, or texts.
 
     Returns:
         The report of each forecast by its name.
     """
+    if isinstance(examples, TextExamples):
+        return token_forecasts(examples)
+    assert isinstance(examples, SequenceExamples)  # noqa: S101 - for mypy: there is nothing else
     features, horizon = len(examples.features.center), examples.horizon
     found: dict[str, Callable[[Corpus], Array]] = {}
     if examples.aim.has_probabilities:

@@ -25,7 +25,9 @@ from tidegate.training.corpus import Corpus, Integers
 from tidegate.training.events import DivergedError, Epoch, Events, Resumed, Step
 from tidegate.training.examples import Examples
 from tidegate.training.labelled import Labelled
+from tidegate.training.likelihoods import judge_texts
 from tidegate.training.modules import NetworkModule, TextModule
+from tidegate.training.next_tokens import Running
 from tidegate.training.optimizer import Optimizer, one_torch_thread
 from tidegate.training.sampling import drop_words
 from tidegate.training.settings import HUBER, WORD_DROPOUT, Settings
@@ -42,6 +44,7 @@ def train(
     settings: Settings | None = None,
     vectors: WordVectors | None = None,
     checkpoints: Checkpoints | None = None,
+    start: Mapping[str, npt.NDArray[np.float32]] | None = None,
 ) -> Events:
     """Trains a network; the last epoch with weights is the best. To stop early, stop iterating.
 
@@ -61,6 +64,7 @@ def train(
         vectors: Word vectors to start the embedding from.
         checkpoints: Where checkpoints are written, also when the iteration is stopped early, and where those of an
             interrupted training are read. The result has the same bits as that of a training without interruption.
+        start: Arrays to start from, see `start_network`.
 
     Yields:
         A `Step` after each batch, an `Epoch` after each epoch; first of all, if a training is resumed, a `Resumed` and
@@ -75,7 +79,8 @@ def train(
     settings = settings or Settings()
     check_settings(settings, config)
     torch.manual_seed(settings.seed)
-    module, schedule = start_network(examples, config, settings, vectors), settings.schedule(len(examples.source))
+    module = start_network(examples, config, settings, vectors, start)
+    schedule = settings.schedule(len(examples.source))
     rate = config.reader.learning_rate if settings.learning_rate is None else settings.learning_rate
     steps = schedule.epochs * schedule.steps
     optimizer = Optimizer(module.parameters(), rate, steps, settings.weight_decay, settings.clip)
@@ -137,8 +142,11 @@ def _step(state: State, labelled: Labelled, rows: Integers, settings: Settings) 
     """Follows the gradient of one batch, some rows of what is trained on, and returns its loss."""
     inputs, lengths = labelled.corpus.padded(rows)
     if isinstance(state.module, TextModule):
-        share = WORD_DROPOUT if settings.word_dropout is None else settings.word_dropout
+        standard = 0.0 if state.module.config.aim.foresees else WORD_DROPOUT
+        share = standard if settings.word_dropout is None else settings.word_dropout
         inputs = drop_words(inputs, share, state.rng)
+        if not state.progress.batches:
+            state.module.carried = ()
     with one_torch_thread():
         scores = state.module(torch.from_numpy(inputs), torch.from_numpy(lengths))
         weights = None if labelled.weights is None else torch.from_numpy(labelled.weights[rows])
@@ -191,6 +199,8 @@ def check_settings(settings: Settings, config: Architecture) -> None:
 
 def evaluate(module: NetworkModule, labelled: Labelled) -> Any:
     """Scores a network on sequences whose classes or numbers are known; makes a report, see `Task`."""
+    if isinstance(labelled, Running):
+        return judge_texts(module, labelled)
     return module.config.aim.score(labelled.targets, predict(module, labelled.corpus), module.config.labels)
 
 

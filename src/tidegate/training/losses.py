@@ -60,6 +60,7 @@ LOSSES: dict[str, Callable[[Tensor, Tensor, Weights, Weights], Tensor]] = {
     "next": _of_numbers,
     "next-binary": _of_binary_steps,
     HUBER: _by_huber,
+    "next-token": _of_class,
 }
 """The mean loss of a batch, of scores [B, C], targets, weights of sequences [B], and weights or levels [C].
 

@@ -117,7 +117,7 @@ class NetworkModule(nn.Module):
         elif config.pooling and config.pooling.has_rate:
             self.rate = nn.Parameter(torch.tensor([FIRST_RATE if config.rate is None else config.rate]))
             self.rate.requires_grad_(config.rate is None)
-        self.head = nn.Linear(config.summary_size, len(config.labels))
+        self.head = nn.Linear(config.summary_size, config.output_size)
 
     def _make_vectors(self) -> None:
         """Makes what turns the inputs into vectors, for subclasses."""
@@ -210,9 +210,14 @@ class TextModule(NetworkModule):
     a batch, so that it still multiplies a word once, however many of them read it.
 
     Its arguments are those of `NetworkModule`.
+
+    Attributes:
+        carried: The states that the last texts have left, from which the next ones go on where words are foreseen; one
+            for each state of the cell, or none.
     """
 
     config: TextConfig
+    carried: tuple[Tensor, ...] = ()
 
     def _make_vectors(self) -> None:
         self.embedding = nn.Embedding(self.config.vocab_size, self.config.embedding_size, padding_idx=PADDING)
@@ -236,6 +241,30 @@ class TextModule(NetworkModule):
             per_sample_weights=self._step_weights(lengths, len(ids)).T.contiguous(),
         )
         return pooled * self._mask(*pooled.shape) if self._drops else pooled
+
+    def states(self, ids: Tensor, lengths: Tensor) -> Tensor:
+        """Reads texts, or goes on with those of the last batch, and returns the state after every word.
+
+        Args:
+            ids: As in `encode`; a text begins with `PADDING`, where the state is 0 again.
+            lengths: As in `encode`.
+
+        Returns:
+            float32 [N, H], in the order of time.
+        """
+        inside = torch.arange(len(ids))[:, None] < lengths
+        carried = self.carried if len(self.carried) != 1 else self.carried[0]
+        y, h_n = self.rnn(
+            self.embedding.weight,
+            carried if self.training and self.carried else None,
+            lengths=lengths,
+            episode_starts=(ids == PADDING) & inside,
+            ids=ids,
+        )
+        if self.training:
+            self.carried = tuple(state.detach() for state in (h_n if isinstance(h_n, tuple) else (h_n,)))
+        states: Tensor = y[inside]
+        return states
 
 
 def _inside(x: Tensor, lengths: Tensor) -> Tensor:

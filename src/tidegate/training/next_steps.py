@@ -1,7 +1,7 @@
 """Sequences whose next steps are to be predicted: what is held out of them, and what follows each step."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -15,6 +15,7 @@ from tidegate.training.labelled import Labelled
 from tidegate.training.sampling import hold_out
 
 Array = npt.NDArray[np.floating[Any]]
+Steps = TypeVar("Steps", Array, str)
 
 LONGEST = 200  # steps of a part: a few long sequences would make a few steps of training, and gradients of long walks
 
@@ -55,7 +56,7 @@ def prepare_steps(
     arrays, width = as_sequences(steps_first(sequences, layout))
     _check_whole(arrays, "sequences")
     if isinstance(validation, int | float):
-        kept, held, rows = _held_out(arrays, validation, horizon, seed)
+        kept, held, rows = hold_out_steps(arrays, validation, horizon, seed)
     else:
         kept, rows = arrays, np.arange(len(arrays))
         held = as_sequences(steps_first(validation, layout), width)[0]
@@ -77,10 +78,20 @@ def prepare_steps(
     )
 
 
-def _held_out(
-    arrays: list[Array], share: float, horizon: int, seed: int
-) -> tuple[list[Array], list[Array], npt.NDArray[np.int64]]:
-    """Holds out sequences, or the ends of them, and says which sequences are trained on."""
+def hold_out_steps(
+    arrays: list[Steps], share: float, horizon: int, seed: int
+) -> tuple[list[Steps], list[Steps], npt.NDArray[np.int64]]:
+    """Holds out sequences, or the ends of them if they are too few, and says which sequences are trained on.
+
+    Args:
+        arrays: Sequences that can be cut, arrays [T, K] or texts.
+        share: The share to hold out; 0 to train on all, and to judge by the same.
+        horizon: The steps that are foreseen.
+        seed: Of the choice.
+
+    Raises:
+        ValueError: The share is no such number, or a sequence is too short.
+    """
     rows = np.arange(len(arrays))
     if share == 0:
         return arrays, arrays, rows

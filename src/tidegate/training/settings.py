@@ -14,6 +14,7 @@ Loss = Literal["standard", "huber"]
 STANDARD, HUBER = get_args(Loss)
 WORD_DROPOUT = 0.1
 VECTOR_DROPOUT = 0.1  # few features, each with a meaning of its own, where a word has a hundred
+TOKEN_DROPOUT = 0.1  # texts that foresee themselves have a label at every word
 MARKED_IMBALANCE = 3.0  # rows of the largest class ÷ rows of the smallest from which "auto" balances
 MANY = 16_000  # sequences from which an epoch has enough steps of 64 each
 
@@ -29,7 +30,8 @@ class Settings:
             half a cosine (one cycle, Smith & Topin 2019). None for the cell's own, see `Cell.learning_rate`.
         weight_decay: Of AdamW.
         dropout: Probability of zeroing a feature, see `NetworkModule`.
-        word_dropout: Probability of replacing a word by the unknown word. None for 0.1; vectors have no words.
+        word_dropout: Probability of replacing a word by the unknown word. None for 0.1, or 0 where words are
+            foreseen; vectors have no words.
         clip: Largest norm of the gradient; 0 for any.
         patience: Epochs without a better validation score (macro F1, or R² of a regression) before training stops. None
             for half of the epochs, at least 3: while the learning rate is high, worse epochs mean little.

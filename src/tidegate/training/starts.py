@@ -1,5 +1,7 @@
 """How a network starts: its module, and its weights where torch's own start is not wanted."""
 
+from collections.abc import Mapping
+
 import numpy as np
 import numpy.typing as npt
 import torch
@@ -8,16 +10,29 @@ from torch import nn
 from tidegate.models.architecture import Architecture
 from tidegate.models.config import SequenceConfig, TextConfig
 from tidegate.models.quantiles import read_labels
+from tidegate.text.tokenizer import PADDING
 from tidegate.text.vectors import WordVectors
 from tidegate.training.examples import Examples, SequenceExamples, TextExamples
 from tidegate.training.modules import LastStep, NetworkModule, Scale, TextModule
+from tidegate.training.next_tokens import Running
 from tidegate.training.settings import STANDARD, Settings
 
 
 def start_network(
-    examples: Examples, config: Architecture, settings: Settings, vectors: WordVectors | None
+    examples: Examples,
+    config: Architecture,
+    settings: Settings,
+    vectors: WordVectors | None,
+    start: Mapping[str, npt.NDArray[np.float32]] | None = None,
 ) -> NetworkModule:
     """Makes a network at its start.
+
+    Args:
+        examples: What it is trained on.
+        config: What it is.
+        settings: How it is trained.
+        vectors: Word vectors to start from.
+        start: Arrays to start from, those of a network that has the same word vectors and recurrent layers.
 
     Raises:
         ValueError: The vectors are of another size than the embedding, know none of its words, or there are no
@@ -44,9 +59,18 @@ def start_network(
         module.measure = settings.loss
     if settings.orthogonal:
         start_orthogonal(module)
+    if start is not None:
+        start_from(module, start)
     if config.aim.exclusive:
         weights = settings.importance(examples.class_counts())
         module.class_weights = None if weights is None else torch.from_numpy(weights.astype(np.float32))
+    if isinstance(examples.train, Running):
+        size = examples.train.foreseen or config.output_size
+        counts = np.bincount(examples.train.targets, minlength=size)
+        if size < config.output_size:
+            module.head = nn.Linear(config.summary_size, size)
+        with torch.no_grad():
+            module.head.bias.copy_(torch.from_numpy(np.log((counts + 0.5) / counts.sum())))
     if config.aim.activation == "sigmoid":
         start_from_frequencies(module.head, examples.train.targets)
     if config.aim.activation == "sorted":
@@ -59,6 +83,16 @@ def _with_changes(examples: Examples, config: Architecture) -> SequenceExamples 
     """Returns the examples if a network of them predicts changes of the last step."""
     residual = isinstance(config, SequenceConfig) and config.residual
     return examples if residual and isinstance(examples, SequenceExamples) else None
+
+
+def start_from(module: NetworkModule, arrays: Mapping[str, npt.NDArray[np.float32]]) -> None:
+    """Copies the arrays of another network, but not its head."""
+    with torch.no_grad():
+        for name, parameter in module.named_parameters():
+            if name in arrays and not name.startswith("head."):
+                parameter.copy_(torch.from_numpy(arrays[name]))
+        if isinstance(module, TextModule):
+            module.embedding.weight[PADDING] = 0
 
 
 def start_from_frequencies(head: nn.Linear, targets: npt.NDArray[np.float32]) -> None:

@@ -12,7 +12,7 @@ import torch
 from tidegate.training.checkpoints import Checkpoint, CheckpointError
 from tidegate.training.events import Epoch, Gradients, LayerGradients
 from tidegate.training.labelled import Batches, Source
-from tidegate.training.modules import NetworkModule
+from tidegate.training.modules import NetworkModule, TextModule
 from tidegate.training.optimizer import Optimizer
 from tidegate.training.settings import Schedule
 
@@ -106,6 +106,7 @@ class State:
             found, facts["schedule"] = self.optimizer.state()
             weights = {name: tensor.numpy(force=True) for name, tensor in self.module.state_dict().items()}
             arrays |= _prefixed("optimizer", found) | _prefixed("module", weights)
+            arrays |= {f"carried.{i}": state.numpy() for i, state in enumerate(_carried(self.module))}
             arrays["torch"], facts["numpy"] = torch.get_rng_state().numpy(), self.rng.bit_generator.state
         return Checkpoint(arrays, facts)
 
@@ -124,11 +125,19 @@ class State:
             if not self.progress.ended:
                 weights = {name: torch.from_numpy(array) for name, array in _under("module", arrays).items()}
                 self.module.load_state_dict(weights)
+                if isinstance(self.module, TextModule):
+                    found = _under("carried", arrays)
+                    self.module.carried = tuple(torch.from_numpy(found[name]).clone() for name in sorted(found))
                 self.optimizer.restore(_under("optimizer", arrays), facts["schedule"])
                 torch.set_rng_state(torch.from_numpy(arrays["torch"]))
                 self.rng.bit_generator.state = facts["numpy"]
         except (LookupError, TypeError, ValueError, RuntimeError) as error:
             raise CheckpointError(f"a checkpoint has other contents than this version writes: {error}") from error
+
+
+def _carried(module: NetworkModule) -> tuple[torch.Tensor, ...]:
+    """Returns the states that the last batch has left for the next one."""
+    return module.carried if isinstance(module, TextModule) else ()
 
 
 def _take_apart(epoch: Epoch) -> tuple[dict[str, npt.NDArray[Any]], dict[str, Any]]:

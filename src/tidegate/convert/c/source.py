@@ -82,7 +82,7 @@ def _head(model: Network, version: str) -> str:
     macros |= {"WORDS": model.config.vocab_size} if isinstance(model, TextModel) else {"INPUTS": inputs(model)}
     declarations = ""
     if config.has_head:
-        macros["OUTPUTS"] = len(config.labels)
+        macros["OUTPUTS"] = config.output_size
         declarations += "void NAME_scores(const NAME_state *state, float scores[NAME_OUTPUTS]);\n"
         declarations += "extern const char *const NAME_labels[NAME_OUTPUTS];\n"
     if config.aim.has_probabilities:
@@ -152,7 +152,7 @@ void NAME_scores(const NAME_state *state, float scores[NAME_OUTPUTS])
     NAME_product(scores, NAME_head_weight, NAME_head_bias, NAME_OUTPUTS, NAME_VECTOR, NAME_OUTPUTS, vector);
 }
 """
-    if model.config.aim.has_probabilities and not model.config.aim.exclusive:
+    if model.config.aim.activation == "sigmoid":
         code += """
 void NAME_probabilities(const NAME_state *state, float probabilities[NAME_OUTPUTS])
 {
@@ -161,7 +161,7 @@ void NAME_probabilities(const NAME_state *state, float probabilities[NAME_OUTPUT
         probabilities[i] = NAME_sigmoid(probabilities[i]);
 }
 """
-    if model.config.aim.exclusive:
+    if model.config.aim.activation == "softmax":
         code += """
 void NAME_probabilities(const NAME_state *state, float probabilities[NAME_OUTPUTS])
 {

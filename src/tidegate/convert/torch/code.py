@@ -65,7 +65,7 @@ def _parts(model: Network) -> Iterator[str]:
     if model.rate is not None:
         yield f"        self.rate = nn.Parameter(torch.ones({len(model.rate)}))"
     if config.has_head:
-        yield f"        self.head = nn.Linear({config.summary_size}, {len(config.labels)})"
+        yield f"        self.head = nn.Linear({config.summary_size}, {config.output_size})"
 
 
 def _inputs(model: Network) -> Iterator[str]:

@@ -1,0 +1,38 @@
+"""How probable texts are to a network that is trained to foresee their words."""
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from tidegate.models.tokens_report import TokensReport
+from tidegate.sequences.padding import batches
+from tidegate.training.modules import NetworkModule
+from tidegate.training.next_tokens import Running
+from tidegate.training.optimizer import one_torch_thread
+
+_AT_ONCE = 1024  # tokens whose probabilities are computed together: of a large vocabulary, each has many
+
+
+@torch.inference_mode()
+def judge_texts(module: NetworkModule, texts: Running) -> TokensReport:
+    """Scores a network on texts."""
+    was_training, corpus = module.training, texts.corpus
+    module.eval()
+    found = np.empty(corpus.offsets[-1], np.float64)
+    with one_torch_thread():
+        for rows in batches(corpus.lengths):
+            ids, lengths = corpus.padded(rows)
+            states, places = module.states(torch.from_numpy(ids), torch.from_numpy(lengths)), corpus.places(rows)
+            following = torch.from_numpy(texts.targets[places])
+            for start in range(0, len(places), _AT_ONCE):
+                piece = slice(start, start + _AT_ONCE)
+                found[places[piece]] = -_losses(module, states[piece], following[piece])
+    module.train(was_training)
+    return texts.report(found)
+
+
+def _losses(module: NetworkModule, states: torch.Tensor, following: torch.Tensor) -> npt.NDArray[np.float32]:
+    losses: npt.NDArray[np.float32] = torch.nn.functional.cross_entropy(
+        module.head(states), following, reduction="none"
+    ).numpy()
+    return losses

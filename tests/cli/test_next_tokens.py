@@ -1,0 +1,125 @@
+"""Texts as a next-step task, from a plain file to a continuation."""
+
+import csv
+import io
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import tidegate
+
+Shell = Callable[..., tuple[int, str, str]]
+QUICK = "--hidden-size 16 --embedding-size 8 --epochs 3 --batch-size 4 --part 20 --learning-rate 0.03"
+
+
+@pytest.fixture(scope="module")
+def letters(folder: Path) -> Path:
+    """A plain text of two lines again and again, and models of its characters and of the words of train.csv."""
+    from tidegate.cli import main
+
+    (folder / "letters.txt").write_text("abcd efgh\nabab cdcd\n" * 60, encoding="utf-8")
+    (folder / "other.txt").write_text("abcd efgh\nabab", encoding="utf-8")
+    arguments = f"train {folder}/letters.txt --task next --tokens characters -o {folder}/letters.safetensors {QUICK}"
+    assert main(arguments.split()) == 0
+    arguments = f"train {folder}/train.csv --text text --task next -o {folder}/words.safetensors {QUICK}"
+    assert main(arguments.split()) == 0
+    return folder
+
+
+def test_a_network_stands_beside_counted_runs(letters: Path) -> None:
+    """The model file has the scores of simple forecasts; the network is better than frequencies."""
+    for name, runs in (("letters", "6-grams"), ("words", "3-grams")):
+        model = tidegate.load(letters / f"{name}.safetensors", tidegate.TextModel)
+        beside = model.metrics["baselines"]
+        assert list(beside) == ["all alike", "frequency", runs]
+        assert model.metrics["nats"] < beside["frequency"]["nats"] < beside["all alike"]["nats"]
+
+
+def test_a_plain_file_is_one_text(shell: Shell, letters: Path) -> None:
+    """`evaluate` reads the whole file as one text, line breaks and all, and with --from lines each line by itself."""
+    model = tidegate.load(letters / "letters.safetensors", tidegate.TextModel)
+    for more, texts in (("", ["abcd efgh\nabab"]), ("--from lines", ["abcd efgh", "abab"])):
+        code, out, err = shell(f"evaluate letters.safetensors other.txt {more} --json")
+        assert (code, err) == (0, "")
+        found = np.concatenate(model.log_likelihoods(texts))
+        assert json.loads(out)["nats"] == pytest.approx(-found.mean(), rel=1e-5)
+        assert json.loads(out)["characters"] == sum(len(text) + 1 for text in texts)
+
+
+def test_texts_are_judged_by_their_column(shell: Shell, letters: Path) -> None:
+    """--by scores the texts of each value of a column apart; what is about classes is refused."""
+    code, out, _ = shell("evaluate words.safetensors test.csv --by label --text text")
+    assert code == 0
+    assert all(word in out for word in ("nats a token", "perplexity", "bits a character", "neg", "pos"))
+    code, _, err = shell("evaluate words.safetensors test.csv --threshold 0.3")
+    assert (code, "the model predicts tokens" in err) == (2, True)
+
+
+def test_predict_says_how_probable_texts_are(shell: Shell, letters: Path) -> None:
+    """A row for each text: log-likelihood, tokens and perplexity, beside the columns that were there."""
+    code, out, _ = shell("predict letters.safetensors - --from lines", stdin="abcd\nxx\n")
+    assert code == 0
+    rows = list(csv.DictReader(io.StringIO(out)))
+    model = tidegate.load(letters / "letters.safetensors", tidegate.TextModel)
+    expected = model.log_likelihoods(["abcd", "xx"])
+    for row, found in zip(rows, expected, strict=True):
+        assert float(row["log_likelihood"]) == pytest.approx(found.sum(), abs=1e-3)
+        assert int(row["tokens"]) == len(found)
+        assert float(row["perplexity"]) == pytest.approx(np.exp(-found.mean()), rel=1e-4)
+
+
+def test_predict_goes_on_from_a_beginning(shell: Shell, letters: Path) -> None:
+    """--steps continues each text, by what is most probable or drawn with a seed."""
+    model = tidegate.load(letters / "letters.safetensors", tidegate.TextModel)
+    for more, options in (("", {}), ("--temperature 0.7 --seed 5", {"temperature": 0.7, "seed": 5})):
+        code, out, _ = shell(f"predict letters.safetensors - --from lines --steps 6 --to jsonl {more}", stdin="abcd\n")
+        assert code == 0
+        expected = model.forecast(["abcd"], 6, **options)  # type: ignore[arg-type]
+        assert json.loads(out)["continuation"] == expected[0]
+    code, _, err = shell("predict letters.safetensors - --temperature 1", stdin="a\n")
+    assert (code, "say how many with --steps" in err) == (2, True)
+
+
+def test_each_word_has_its_probability(shell: Shell, letters: Path) -> None:
+    """--words prints a line for each token and for the end, and what they come to."""
+    code, out, _ = shell("predict letters.safetensors --words 'ab c'")
+    model = tidegate.load(letters / "letters.safetensors", tidegate.TextModel)
+    [found] = model.log_likelihoods(["ab c"])
+    _, *lines, last = out.splitlines()
+    assert code == 0
+    assert [float(line.split()[-2 if "█" in line else -1]) for line in lines] == pytest.approx(
+        np.exp(found).tolist(), abs=6e-4
+    )
+    assert "(end)" in lines[-1]
+    assert f"{found.sum():.2f} nats" in last
+
+
+def test_lines_are_foreseen_as_they_come(shell: Shell, letters: Path) -> None:
+    """`stream` says what most probably follows, without a column for every word that might."""
+    code, out, _ = shell("stream letters.safetensors --to jsonl", stdin='{"text": "abc"}\n')
+    if code:  # standard input of the test is no pipe that can be peeked at
+        pytest.skip("no stream here")
+    model = tidegate.load(letters / "letters.safetensors", tidegate.TextModel)
+    assert json.loads(out)["prediction"] == model.predict(["abc"])[0]
+
+
+@pytest.mark.parametrize(
+    ("command", "message"),
+    [
+        ("train train.csv --task next --label label", "so there is no --label"),
+        ("train train.csv --task next --horizon 3", "one word is foreseen after each"),
+        ("train train.csv --task next --parts ngrams", "--parts is about classifiers"),
+        ("train train.csv --task next --max-length 9", "reads to their ends"),
+        ("train train.csv --text text --task next --cell average", "needs a recurrent cell"),
+        ("predict letters.safetensors test.csv --top-k 3", "the model is one for next-token"),
+        ("explain letters.safetensors abc", "expected one whose answers are explained"),
+    ],
+)
+def test_what_cannot_be_meant_is_an_error(shell: Shell, letters: Path, command: str, message: str) -> None:
+    """Labels, n-grams, poolings and what is about classes are refused in words."""
+    code, _, err = shell(command)
+    assert code == 2
+    assert message in " ".join(err.split())
