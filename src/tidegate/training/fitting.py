@@ -75,14 +75,12 @@ def fit(
         checkpoint: A folder for checkpoints, about every 30 s, which are removed when training ends; None for none.
         resume: Whether to continue what was interrupted; the result has the same bits as without interruption.
         settings: Fields of `Settings`, with a dropout of 0.1 for numbers and next words; sizes, see `TextConfig` and
-            `SequenceConfig`; `sample_weight`, how much each of the B counts in the loss, [B]; `vocab_size`,
-            `min_frequency`, `max_length` and `vectors`, word vectors to start from, of texts; `parts` of a classifier
-            of texts, such as "auto", as in [The parts of a model](parts.md); `layout` of sequences, "channels_first" if
-            they are [K, T]; `frontend` of sound, such as "logmel sample_rate=16000": sequences are samples [N] then,
-            see `LogMel` and `as_sound`; `horizon`, the steps that "next" predicts, and `residual`, whether as changes
-            of the last step, which is decided by the data if it is not given; of texts `tokens`, "words" or
-            "characters", and their `part`, see `prepare_tokens`; `quantiles` of a regression; `baselines`, to warn if a
-            simpler one is better.
+            `SequenceConfig`; `sample_weight`, how much each of the B counts in the loss, [B]; `baselines`, to warn if a
+            simpler one is better. Of texts `vocab_size`, `min_frequency`, `max_length`, `vectors` to start from,
+            `parts` such as "auto", see [The parts of a model](parts.md), `tokens` and their `part`, see
+            `prepare_tokens`. Of numbers `layout`, "channels_first" if they are [K, T]; `frontend`, such as "logmel
+            sample_rate=16000", for samples [N], see `as_sound`; `quantiles`; the `horizon` that "next" predicts, and
+            `residual`, whether as changes of the last step, which the data decides if it is not given.
 
     Returns:
         A `TextModel` for texts, a `SequenceModel` for numbers.
