@@ -168,7 +168,7 @@ def test_sequences_are_counted_first(models: Models) -> None:
     """Too many sequences are refused before each becomes an array."""
     served = Served("sensors", models["sensors"], Limits(rows=2), Metrics())
     with pytest.raises(Refusal, match="3 texts or sequences, expected at most 2"):
-        rows_of(served, Inputs(sequences=[[], [[1.0], [2.0, 3.0]], []]))
+        rows_of(served, Inputs.model_validate({"sequences": [[], [[1.0], [2.0, 3.0]], []]}))
 
 
 def test_explanations_are_written_where_they_are_made(ask: Ask, port: int, monkeypatch: pytest.MonkeyPatch) -> None:

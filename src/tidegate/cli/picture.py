@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -28,7 +28,7 @@ def new_figure(width: float, height: float) -> "Figure":
     return Figure(figsize=(width, height), layout="constrained")
 
 
-def show_colours(axes: "Axes", name: str, colour: Callable[[float], tuple[float, ...]]) -> None:
+def show_colours(axes: "Axes", name: str, colour: Callable[[float], Any]) -> None:
     """Says above a panel which colour counts for a class or number, and which against it.
 
     Args:
