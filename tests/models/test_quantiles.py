@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from tidegate.models.quantiles import check_levels, ordered, quantile_labels, read_labels, score_quantiles
+from tidegate.models.tasks import TASKS
 
 LABELS = quantile_labels(["load", "a b"], [0.1, 0.5, 0.9])
 
@@ -77,3 +78,10 @@ def test_what_does_not_fit_is_refused() -> None:
         score_quantiles(np.zeros((3, 1)), np.zeros((3, 6)), LABELS)
     with pytest.raises(ValueError, match="there is no row"):
         score_quantiles(np.zeros((0, 2)), np.zeros((0, 6)), LABELS)
+
+
+@pytest.mark.parametrize(("levels", "foremost"), [((0.1, 0.5, 0.9), 1), ((0.9,), 0), ((0.1, 0.2, 0.45, 0.7), 2)])
+def test_the_median_is_looked_at_first(levels: tuple[float, ...], foremost: int) -> None:
+    """Where no number is asked for, it is the first one's quantile that is nearest to the median."""
+    assert TASKS["quantiles"].foremost(quantile_labels(["heat", "load"], levels)) == foremost
+    assert TASKS["regression"].foremost(["heat", "load"]) == 0

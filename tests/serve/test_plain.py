@@ -127,7 +127,9 @@ def test_models_are_listed(ask: Ask, port: int) -> None:
             "sequences[0] has shape (1, 1), expected [T, I] with I=2",
         ),
         ("/models/sensors/predict", {"sequence": [[None, 1]]}, 400, "missing"),
-        ("/models/sensors/predict", {"sequence": [["1", 1]]}, 422, "sequence"),
+        ("/models/sensors/predict", {"sequence": [["1", 1]]}, 422, "sequence.0.0: Input should be a valid number"),
+        ("/models/sensors/predict", {"sequence": [1, 2]}, 422, "sequence 0 is a list of numbers, expected a list for"),
+        ("/models/sensors/predict", {"sequence": [1, [2]]}, 422, "sequence.0: Input should be a valid array"),
         ("/models/sensors/predict", b'{"sequence": [[1e999, 1]]}', 400, "sequences[0]"),
         ("/predict", {"text": "a" * 200_001}, 413, "row 0 has 200,001 characters, expected at most 200,000"),
         ("/predict", {"texts": ["a"] * 1025}, 413, "1,025 texts or sequences, expected at most 1,024"),
@@ -166,7 +168,7 @@ def test_sequences_are_counted_first(models: Models) -> None:
     """Too many sequences are refused before each becomes an array."""
     served = Served("sensors", models["sensors"], Limits(rows=2), Metrics())
     with pytest.raises(Refusal, match="3 texts or sequences, expected at most 2"):
-        rows_of(served, Inputs(sequences=[[], [[1.0], [2.0, 3.0]], []]))
+        rows_of(served, Inputs.model_validate({"sequences": [[], [[1.0], [2.0, 3.0]], []]}))
 
 
 def test_explanations_are_written_where_they_are_made(ask: Ask, port: int, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -143,7 +143,7 @@ def _explain(model: tidegate.TextModel, text: str, method: Method, label: str | 
         if read > len(explanation.words):
             note(f"the text has {plural(read, 'word')}, of which the model reads the first {len(explanation.words):,}")
     attribution: Attribution = explanation if method == "ledger" else METHODS[method](model, text)
-    chosen = shown_label(explanation) if label is None else labels.index(label)
+    chosen = shown_label(explanation, model.config.aim) if label is None else labels.index(label)
     (ids,) = model.tokenizer.encode_batch([text], model.config.max_length)
     unknown = (word for word, i in zip(explanation.words, ids, strict=True) if i == UNKNOWN)
     return Explained(explanation, attribution, method, chosen, tuple(dict.fromkeys(unknown)))

@@ -11,7 +11,7 @@ from tidegate.cli.console import say, show_table
 from tidegate.cli.explained import Explained, shown_label
 from tidegate.cli.inputs import Columns, read_parts
 from tidegate.cli.options import Kind
-from tidegate.cli.picture import new_figure, plain_texts
+from tidegate.cli.picture import new_figure, plain_texts, show_colours
 from tidegate.cli.words import rgb
 from tidegate.inspection.attribution import METHODS, Method, integrated_gradients
 from tidegate.inspection.explain import Attribution
@@ -90,7 +90,7 @@ def explain_series(
         explanation,
         attribution,
         method,
-        shown_label(explanation) if label is None else labels.index(label),
+        shown_label(explanation, config.aim) if label is None else labels.index(label),
         names=config.feature_names,
         values=np.asarray(_steps(model, sequence), np.float64),
         error=gradients.error,
@@ -161,6 +161,8 @@ def draw_series(explained: ExplainedSeries, file: BinaryIO) -> None:
         ImportError: matplotlib is missing.
     """
     drawn = [explained.names.index(name) for name, *_ in explained.features[:_MOST_DRAWN]]
+    if explained.seconds is not None:
+        drawn.sort(reverse=True)  # as in a spectrogram, high bands above low ones
     figure = new_figure(_WIDTH, _PANEL * (len(drawn) + 2) + 0.8)
     *panels, after, steps = figure.subplots(len(drawn) + 2, sharex=True)
     largest = np.abs(explained.by_feature).max(initial=0) or 1.0
@@ -169,9 +171,10 @@ def draw_series(explained: ExplainedSeries, file: BinaryIO) -> None:
         axes.set_ylabel(explained.names[k])
     label, value = explained.prediction
     panels[0].set_title(f"{label}: {explained.shown_after(value)}", loc="left", weight="bold")
+    show_colours(panels[0], explained.name, _colour)
     places = np.arange(1, len(explained.values) + 1)
     after.plot(places, explained.curve, color="0.2", drawstyle="steps-mid")
-    after.set_ylabel(f"{'P' if explained.has_probabilities else 'number'}\nafter it")
+    after.set_ylabel(f"{f'P({explained.name})' if explained.has_probabilities else explained.name}\nafter it")
     steps.bar(places, explained.contributions, width=0.86, color=[_colour(s) for s in explained.strengths])
     steps.axhline(0, color="0.5", linewidth=0.8)
     steps.set(ylabel="step\ncounts", xlabel="step" if explained.seconds is None else "seconds")

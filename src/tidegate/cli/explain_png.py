@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, BinaryIO
 import numpy as np
 
 from tidegate.cli.explained import Explained
-from tidegate.cli.picture import new_figure, plain_texts
+from tidegate.cli.picture import new_figure, plain_texts, show_colours
 from tidegate.cli.words import rgb, wrapped
 
 if TYPE_CHECKING:
@@ -36,16 +36,13 @@ def draw(explained: Explained, file: BinaryIO) -> None:
     remembers = bool(np.any(explained.shares))  # n-grams alone have no memory
     heights = [_LINE * len(lines), *[_PANEL] * (2 + remembers)]
     figure = new_figure(_WIDTH, sum(heights) + 1.8)
-    from matplotlib.patches import Patch  # noqa: PLC0415 - an extra, which new_figure has checked
-    from matplotlib.ticker import PercentFormatter  # noqa: PLC0415 - likewise
+    from matplotlib.ticker import PercentFormatter  # noqa: PLC0415 - an extra, which new_figure has checked
 
     words, after, *bars = figure.subplots(len(heights), height_ratios=heights)
     label, value = explained.prediction
     said = ", with a probability of" if explained.has_probabilities else ":"
     words.set_title(f"{label}{said} {explained.shown_after(value)}", loc="left", weight="bold")
-    handles = [Patch(facecolor=_tint(strength)) for strength in (-1, 1)]
-    names = [f"{word} {explained.name}" for word in ("against", "for")]
-    words.legend(handles, names, ncols=2, loc="lower right", bbox_to_anchor=(1, 1), frameon=False, fontsize=9)
+    show_colours(words, explained.name, _tint)
     _draw_words(words, explained, lines)
     steps = np.arange(len(explained.words))
     after.plot(steps, explained.curve, color="0.2", drawstyle="steps-mid")

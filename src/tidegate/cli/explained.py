@@ -12,6 +12,7 @@ from tidegate.characters import visible
 from tidegate.cli.words import shown_class
 from tidegate.inspection.attribution import IntegratedGradients
 from tidegate.inspection.explain import Attribution, Explanation
+from tidegate.models.tasks import Task
 
 Array = npt.NDArray[np.float64]
 
@@ -186,9 +187,9 @@ class Explained:
         return [(f"{self.words[t]} ({t + 1})", float(shares[t])) for t in best if shares[t] > 0]
 
 
-def shown_label(explanation: Explanation) -> int:
-    """Chooses what is shown where nothing is asked for: the class of `shown_class`, or the first number."""
-    return 0 if explanation.are_numbers else shown_class(explanation.probabilities)
+def shown_label(explanation: Explanation, task: Task) -> int:
+    """Chooses what is shown where nothing is asked for: the class of `shown_class`, or the number of `foremost`."""
+    return task.foremost(explanation.labels) if explanation.are_numbers else shown_class(explanation.probabilities)
 
 
 def _named(title: str, strongest: list[tuple[str, float]]) -> str:

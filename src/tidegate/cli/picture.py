@@ -1,10 +1,11 @@
 """Pictures by matplotlib, which an extra brings."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 _MISSING = "a picture needs matplotlib: pip install 'tidegate[plot]'"
@@ -25,6 +26,21 @@ def new_figure(width: float, height: float) -> "Figure":
     except ImportError:
         raise ImportError(_MISSING) from None
     return Figure(figsize=(width, height), layout="constrained")
+
+
+def show_colours(axes: "Axes", name: str, colour: Callable[[float], Any]) -> None:
+    """Says above a panel which colour counts for a class or number, and which against it.
+
+    Args:
+        axes: The panel.
+        name: Of the class or number.
+        colour: Of what counts −1..1.
+    """
+    from matplotlib.patches import Patch  # noqa: PLC0415 - an extra, which new_figure has checked
+
+    handles = [Patch(facecolor=colour(strength)) for strength in (-1, 1)]
+    names = [f"{word} {name}" for word in ("against", "for")]
+    axes.legend(handles, names, ncols=2, loc="lower right", bbox_to_anchor=(1, 1), frameon=False, fontsize=9)
 
 
 @contextmanager

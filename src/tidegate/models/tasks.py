@@ -108,6 +108,13 @@ class Task:
         """Names the numbers that are known of a sequence: the labels, without the levels of quantiles."""
         return read_labels(labels)[0] if self.activation == "sorted" else tuple(labels)
 
+    def foremost(self, labels: Sequence[str]) -> int:
+        """Says which number is looked at where none is asked for: the first; of quantiles, that nearest its median."""
+        if self.activation != "sorted":
+            return 0
+        levels = read_labels(labels)[1]
+        return min(range(len(levels)), key=lambda i: abs(levels[i] - 0.5))
+
 
 def _most_probable(probabilities: Array, classes: npt.NDArray[Any]) -> npt.NDArray[Any]:
     chosen: npt.NDArray[Any] = classes[probabilities.argmax(axis=1)]

@@ -1,6 +1,6 @@
 """The plain interface: JSON in, JSON out, for curl and for clients written by hand."""
 
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from fastapi.routing import APIRoute
@@ -16,13 +16,14 @@ from tidegate.serve.refusals import Refusal
 from tidegate.serve.served import Scored, Served
 from tidegate.serve.thin import JSON, Endpoint, Thin
 
-Sequence = list[list[float | None]]
+Sequence = list[list[float | None]] | list[float]
 
 
 class Inputs(BaseModel):
     """What is asked about: one or several texts, or one or several sequences of numbers, and which model is asked.
 
-    A sequence has a list of numbers for each step, with null where one is missing; or in the layout of the model.
+    A sequence has a list of numbers for each step, with null where one is missing; or in the layout of the model. Sound
+    may be a list of its samples.
     """
 
     model_config = ConfigDict(
@@ -209,12 +210,16 @@ def rows_of(served: Served, inputs: Inputs) -> list[Any]:
     value: Any = getattr(inputs, name)
     rows = value if name.endswith("s") else [value]
     served.check_count(len(rows))  # before each becomes an array
-    return rows if served.reads_texts else [_array(i, row) for i, row in enumerate(rows)]
+    return rows if served.reads_texts else [_array(served, i, row) for i, row in enumerate(rows)]
 
 
-def _array(i: int, sequence: Sequence) -> Any:
+def _array(served: Served, i: int, sequence: Sequence) -> Any:
     """Makes an array of a sequence; NaN stands for what is missing."""
-    if len({len(step) for step in sequence}) > 1:
+    if sequence and not isinstance(sequence[0], list):
+        if not served.model.reads_sound:
+            raise Refusal(422, f"sequence {i} is a list of numbers, expected a list for each step: only sound is one")
+        return np.array(sequence, np.float64)[:, None]
+    if len({len(step) for step in cast("list[list[Any]]", sequence)}) > 1:
         raise Refusal(422, f"the steps of sequence {i} have different numbers of values, expected as many in each")
     return np.array(sequence, np.float64)
 

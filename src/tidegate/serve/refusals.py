@@ -42,5 +42,6 @@ def refuse(status: int, text: str, headers: Mapping[str, str] | None = None) -> 
 def first_fault(error: RequestValidationError | ValidationError) -> str:
     """Says what is wrong with a message: where, and what was expected."""
     fault = error.errors()[0]
-    where = ".".join(str(part) for part in fault["loc"] if part != "body")
+    # Where something may have one of two types, pydantic puts that which did not fit among the places.
+    where = ".".join(str(part) for part in fault["loc"] if part != "body" and not str(part).startswith("list["))
     return f"{where}: {fault['msg']}" if where else str(fault["msg"])

@@ -60,6 +60,8 @@ def rows(served: Served, tensors: Mapping[str, Any]) -> Sequence[Any]:
         raise Refusal(400, f"the input {known[0]!r} has another datatype, expected {inputs(served)[0]['datatype']}")
     if served.reads_texts:
         return list(values)
+    if values.ndim == 2 and served.model.reads_sound:
+        values = values[:, :, None]
     if values.ndim != 3 or values.dtype.kind != "f":
         raise Refusal(400, f"the input {known[0]!r} has the shape {list(values.shape)}, expected 3 axes, FP32")
     served.check_count(len(values))  # before each row is an array of its own: rows without data cost a client nothing

@@ -34,8 +34,10 @@ class StreamMessage(BaseModel):
     begin: bool = Field(False, description="Begin a session.")
     resume: str | None = Field(None, max_length=100, description="Go on with the session of this token.")
     text: str | None = Field(None, description="What comes next of a text; it may be cut anywhere.")
-    vectors: list[list[float | None]] | None = Field(
-        None, description="The next vectors of a sequence, [T, I], with null where a number is missing."
+    vectors: list[list[float | None]] | list[float] | None = Field(
+        None,
+        description="The next vectors of a sequence, [T, I], with null where a number is missing, or a single one, [I];"
+        " of sound also samples, [T].",
     )
     finish: bool = Field(False, description="Read what is held back, as the end of the text.")
     end: bool = Field(False, description="Read what is held back, and forget the session.")
