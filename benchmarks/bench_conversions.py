@@ -182,7 +182,7 @@ def rows(networks: int) -> Iterator[str]:
     yield "|---" * (1 + 2 * len(KINDS)) + "|"
     with tempfile.TemporaryDirectory() as folder:
         for name, form in FORMS.items():
-            cells = []
+            cells: list[str] = []
             for kind in KINDS:
                 trips, refused = [], 0
                 for seed in range(networks):
