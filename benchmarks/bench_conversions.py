@@ -182,7 +182,7 @@ def rows(networks: int) -> Iterator[str]:
     yield "|---" * (1 + 2 * len(KINDS)) + "|"
     with tempfile.TemporaryDirectory() as folder:
         for name, form in FORMS.items():
-            cells = []
+            cells: list[str] = []
             for kind in KINDS:
                 trips, refused = [], 0
                 for seed in range(networks):
@@ -214,7 +214,9 @@ def _through(models: list[Network], form: Form, folder: Path) -> str:
             trips.append(trip(model, form, folder))
         except ValueError:
             refused += 1
-    return ", ".join(_summed(trips, refused))
+    proofs = [proof.error for each in trips for proof in (each.out, each.back) if proof]
+    same = f", {sum(each.same for each in trips)} the same bits" * form.returns
+    return f"{len(trips)}, {max(proofs):.0e}{same}{f', {refused} refused' * bool(refused)}"
 
 
 def _summed(trips: list[Trip], refused: int) -> tuple[str, str]:

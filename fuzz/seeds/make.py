@@ -23,6 +23,7 @@ FOLDER = Path(__file__).parent
 sys.path.append(str(FOLDER.parent / "targets"))
 
 from models import make_model  # noqa: E402 - the folder must be known before
+from tidegate.convert.to_keras import keras_texts  # noqa: E402 - likewise
 
 ROWS = [("a good film", "good"), ('bad, "very" bad', "bad"), ("naïve\n✓", "good"), ("", "bad")]
 RECORDS = [{"text": text, "label": label, "more": {"a": [1, None, 0.5]}} for text, label in ROWS]
@@ -195,6 +196,7 @@ def foreign() -> dict[str, bytes]:
         "lstm.onnx": model(lstm, halves),
         "weights": save({name: rng.standard_normal(shape).astype(np.float32) for name, shape in shapes.items()}),
         "config.json": zipfile.ZipFile(folder / "words.keras").read("config.json"),
+        "ours.json": json.dumps(keras_texts(make_model())).encode(),
     }
 
 

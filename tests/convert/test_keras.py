@@ -196,6 +196,25 @@ def test_hard_sigmoid_is_that_of_the_version(tmp_path: Path) -> None:
     np.testing.assert_allclose(found.encode([x])[0], h, atol=TOLERANCE)
 
 
+def test_archives_of_keras_2_are_read(tmp_path: Path) -> None:
+    """Keras 3 does not load them: layers below the folder of early versions or of later ones, named or counted."""
+    arrays, path = gru_arrays(), tmp_path / "model.keras"
+    expected = convert(keras_2(tmp_path, {"unroll": True}, arrays)).model
+    layer = {"class_name": "GRU", "config": {"name": "reader", "unroll": True, "time_major": False}}
+    for root, folder in (("_layer_checkpoint_dependencies", "gru"), ("layers", "gru"), ("layers", "reader")):
+        weights = io.BytesIO()
+        with h5py.File(weights, "w") as file:
+            for i, array in enumerate(arrays.values()):
+                file[f"{root}/{folder}/cell/vars/{i}"] = array.astype(np.float32)
+        with zipfile.ZipFile(path, "w") as archive:
+            archive.writestr("metadata.json", json.dumps({"keras_version": "2.13.1"}))
+            archive.writestr("config.json", json.dumps({"class_name": "Sequential", "config": {"layers": [layer]}}))
+            archive.writestr("model.weights.h5", weights.getvalue())
+        model, proof = convert(path)
+        assert "which does not load the file" in proof.missing or "not installed" in proof.missing
+        assert all(np.array_equal(model.arrays[name], array) for name, array in expected.arrays.items())
+
+
 def test_a_gru_without_a_word_of_the_reset_gate_has_it_before_the_product(tmp_path: Path) -> None:
     """Files of before Keras 2.1 know no reset_after; their recurrent sigmoid was the hard one."""
     assert str(found_in(read_here(keras_2(tmp_path, {}, gru_arrays(), version="1.2.2"))).layers[0].cell) == (

@@ -82,6 +82,13 @@ def test_random_nodes_equal_onnx_runtime(operator: str) -> None:
             np.testing.assert_allclose(own, other, rtol=TOLERANCE, atol=TOLERANCE, err_msg=str(attributes))
 
 
+def test_a_clip_of_0_leaves_activations_nothing() -> None:
+    """All that activations of a GRU are given is 0: gates of a half, a candidate of 0, and the state halves."""
+    arrays = {name: array for name, array in arrays_of("GRU", 1, 1).items() if name != "sequence_lens"}
+    y, _ = onnx_layer.run(Settings.of("GRU", {"clip": 0.0}), arrays)
+    np.testing.assert_allclose(y[0], arrays["initial_h"] / 2, rtol=TOLERANCE)
+
+
 @pytest.mark.parametrize("operator", G)
 def test_the_batch_may_be_the_first_axis(operator: str) -> None:
     """With layout 1 inputs, outputs and states are those of layout 0 with other axes; no other runtime can say."""

@@ -193,6 +193,31 @@ def test_a_model_answers_as_the_graph(tmp_path: Path) -> None:
     assert set(model.predict(x)) <= {"no", "yes"}
 
 
+@pytest.mark.filterwarnings("ignore")  # of an exporter that is about to go
+def test_packed_rows_of_torchs_older_exporter_have_their_lengths(tmp_path: Path) -> None:
+    """It writes `sequence_lens` for a packed sequence, which are an input of the file and read as such."""
+    torch = pytest.importorskip("torch")
+    pytest.importorskip("onnxruntime")
+
+    class Packed(torch.nn.Module):  # type: ignore[misc, name-defined]
+        def __init__(self) -> None:
+            super().__init__()
+            self.rnn, self.head = torch.nn.GRU(I, H), torch.nn.Linear(H, C)
+
+        def forward(self, x: Any, lengths: Any) -> Any:
+            y, _ = self.rnn(torch.nn.utils.rnn.pack_padded_sequence(x, lengths))
+            return self.head(torch.nn.utils.rnn.pad_packed_sequence(y)[0].amax(0))
+
+    path, axes = tmp_path / "m.onnx", {"x": {0: "T", 1: "B"}, "lengths": {0: "B"}}
+    given = (torch.randn(6, 3, I), torch.tensor([6, 4, 2]))
+    torch.onnx.export(Packed().eval(), given, path, dynamo=False, input_names=[*axes], dynamic_axes=axes)
+    (node,) = (node for node in onnx.load(path).graph.node if node.op_type == "GRU")
+    assert node.input[4]
+    model, proof = convert(path, task="regression")
+    assert model.config.summary == "max"  # not "last", which is the same for one step, as if rows were steps
+    assert proof.error <= TOLERANCE
+
+
 def test_ids_are_words_unless_a_vocabulary_is_given(tmp_path: Path) -> None:
     """A graph that reads ids becomes a model of texts."""
     graph = Graph()
@@ -326,6 +351,12 @@ def half_a_product(model: Any) -> None:
     model.graph.node.append(helper.make_node("MatMul", ["y"], ["z"]))
 
 
+def quantized(model: Any) -> None:
+    """Leaves an LSTM of integers alone."""
+    del model.graph.node[1:]
+    model.graph.node.append(helper.make_node("DynamicQuantizeLSTM", ["X"], ["Y"], domain="com.microsoft"))
+
+
 def nothing_recurrent(model: Any) -> None:
     """Leaves the recurrent nodes out."""
     del model.graph.node[1:]
@@ -344,6 +375,7 @@ def nothing_recurrent(model: Any) -> None:
         (no_weights, "the node .* .GRU. has 1 inputs and"),
         (half_a_product, ".MatMul. has 1 inputs and 1 outputs"),
         (nothing_recurrent, "the graph has no recurrent node"),
+        (quantized, "it has a DynamicQuantizeLSTM, whose weights are integers"),
     ],
     ids=lambda value: getattr(value, "__name__", ""),
 )

@@ -28,6 +28,10 @@ Run = Callable[[Array], "Array | None"]
 """What a source computes of one sequence, numbers [T, I] or ids [T]: [C], or [T, C] at every step; None if it can't."""
 
 
+class NotRunError(ConversionError):
+    """What runs a source did not take sequences as they were given to it."""
+
+
 class Runtime(NamedTuple):
     """What runs a source.
 
@@ -58,7 +62,10 @@ def match(found: Found, runtime: Runtime, wishes: Wishes) -> tuple[Network, Cert
     drawn = _drawn(found, runtime.lengths)
     theirs = [(sequence, result) for sequence in drawn if (result := runtime.run(sequence)) is not None]
     if not theirs:
-        raise ConversionError(f"{runtime.name} ran none of the sequences, so nothing could be compared")
+        raise NotRunError(f"{runtime.name} ran none of the sequences, so nothing could be compared")
+    if missing := {len(sequence) for sequence in drawn} - {len(sequence) for sequence, _ in theirs} - {0}:
+        # Of one step, all summaries are the same, and so are the axes of rows and steps.
+        raise NotRunError(f"{runtime.name} ran sequences, but none of {min(missing)} steps")
     errors: dict[str, float | str] = {}
     for summary in SUMMARIES if found.summary is None else (found.summary,):
         try:

@@ -66,7 +66,7 @@ def to_keras(model: Network, path: str | os.PathLike[str]) -> KerasFile:
         raise ValueError(f"the file is {name!r:.80}, expected one that ends in {' or '.join(SUFFIXES)}")
     _check(model)
     model, whole = expanded(model), name.lower().endswith(ARCHIVE)
-    code, data = keras_code(model), _file(model)
+    code, data = keras_code(model), keras_weights(model)
     certificate = None
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of Keras, which uses what torch and numpy will drop
@@ -82,7 +82,7 @@ def to_keras(model: Network, path: str | os.PathLike[str]) -> KerasFile:
                 data, theirs = _archive(keras, theirs)
             certificate = Certificate.of(compared(keras, theirs, model), name_of(keras))
     with replacing(path) as file:
-        file.write(_with_texts(data, _texts(model, certificate), whole=whole))
+        file.write(_with_texts(data, keras_texts(model, certificate), whole=whole))
     return KerasFile(code, certificate)
 
 
@@ -103,7 +103,7 @@ def _check(model: Network) -> None:
         )
 
 
-def _file(model: Network) -> bytes:
+def keras_weights(model: Network) -> bytes:
     """Writes the weights where Keras looks for them: layers are numbered by class, and so are weights."""
     try:
         import h5py  # noqa: PLC0415 - an extra
@@ -119,7 +119,7 @@ def _file(model: Network) -> bytes:
     return data.getvalue()
 
 
-def _texts(model: Network, certificate: Certificate | None) -> dict[str, str]:
+def keras_texts(model: Network, certificate: Certificate | None = None) -> dict[str, str]:
     """Returns what the file says of the model, so that it can be converted back."""
     texts = own.metadata(model)
     texts[APART] = json.dumps({name: model.arrays[name].tolist() for name in apart(model.config)})

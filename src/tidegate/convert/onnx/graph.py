@@ -58,7 +58,9 @@ def nodes_of(values: Values) -> list[Node]:
         if not any(_is_same(node, other) for other in found):
             found.append(node)
     if not found:
-        raise ConversionError("the graph has no recurrent node: no GRU, LSTM or RNN")
+        integers = "; it has a DynamicQuantizeLSTM, whose weights are integers: convert the file that was quantized"
+        quantized = any(proto.op_type == "DynamicQuantizeLSTM" for proto in values.nodes)
+        raise ConversionError("the graph has no recurrent node: no GRU, LSTM or RNN" + integers * quantized)
     _check_chain(found, values)
     return found
 

@@ -13,7 +13,7 @@ from onnx.reference import ReferenceEvaluator
 
 from tidegate.convert.certificate import REFERENCE, Certificate, ConversionError
 from tidegate.convert.found import Found, Wishes
-from tidegate.convert.matching import Runtime, match, rows_of
+from tidegate.convert.matching import NotRunError, Runtime, match, rows_of
 from tidegate.convert.onnx import backend as onnx_backend
 from tidegate.convert.onnx import layer as onnx_layer
 from tidegate.convert.onnx.file import read
@@ -94,7 +94,8 @@ def convert_graph(
             return found, *match(found, runtime, wishes)
         except ConversionError as error:
             failures.append(error)
-    raise failures[0] if failures else ConversionError("the graph has no input of numbers or ids")
+    compared = [error for error in failures if not isinstance(error, NotRunError)]
+    raise next(iter(compared or failures), ConversionError("the graph has no input of numbers or ids"))
 
 
 def _session(model: Any) -> Session:
