@@ -1,5 +1,6 @@
 """`tidegate train` that is interrupted: what is written, what is left to resume, and how it ends."""
 
+import multiprocessing
 import os
 import re
 import shlex
@@ -9,9 +10,11 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 import tidegate
@@ -43,10 +46,11 @@ def at_step(monkeypatch: pytest.MonkeyPatch) -> Callable[[int, Callable[[], obje
     def arrange(step: int, happen: Callable[[], object]) -> None:
         count = iter(range(1, 10_000))
 
-        def counted(self: Optimizer, loss: Any) -> None:
-            usual(self, loss)
+        def counted(self: Optimizer, *given: Any) -> float:
+            loss = usual(self, *given)
             if next(count) == step:
                 happen()
+            return loss
 
         monkeypatch.setattr(Optimizer, "step", counted)
 
@@ -261,7 +265,9 @@ def test_divergence_keeps_the_best_epoch(
     model.unlink(missing_ok=True)
     count, usual = iter(range(1, 1000)), Optimizer.step
     monkeypatch.setattr(
-        Optimizer, "step", lambda self, loss: usual(self, loss * float("nan" if next(count) == step else 1))
+        Optimizer,
+        "step",
+        lambda self, loss, touched: usual(self, loss * float("nan" if next(count) == step else 1), touched),
     )
     code, out, err = shell(f"train train.csv -o {model.name} {quick} {options}")
     assert code == 1
@@ -321,3 +327,34 @@ def test_killed_processes_are_resumed_to_the_same_weights() -> None:
     done = subprocess.run([sys.executable, SCRIPT, "--runs", "3"], check=False, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "3 of 3 killed runs ended with the weights of a run left alone" in done.stdout
+
+
+def test_workers_end_together(shell: Shell, folder: Path, small: str, at_step: Any) -> None:
+    """A signal, then a worker that is killed, end all processes with one message; one process alone goes on from there.
+
+    The weights are those of a run without workers, but for the order of additions.
+    """
+    options = f"{small} --epochs 3 --patience 3 --parts network --no-baselines --checkpoint-every 0"
+    command = f"train train.csv -o shared.safetensors {options}"
+    at_step(3, partial(signal.raise_signal, signal.SIGINT))
+    assert shell(f"{command} --workers 2")[0] == 130
+    assert multiprocessing.active_children() == []
+
+    def kill_worker() -> None:
+        multiprocessing.active_children()[0].kill()
+
+    at_step(STEPS, kill_worker)
+    code, _, err = shell(f"{command} --workers 2 --resume")
+    assert code == 1
+    assert err.splitlines()[-2:] == [
+        "--resume continues this run: its checkpoint is in shared.safetensors.checkpoint",
+        "error: worker 2 of 2 was killed by SIGKILL",
+    ]
+    assert multiprocessing.active_children() == []
+    at_step(0, lambda: None)
+    assert shell(f"{command} --resume")[0] == 0
+    found = bits(folder / "shared.safetensors")
+    assert shell(f"train train.csv -o one.safetensors {options}")[0] == 0
+    for name, expected in bits(folder / "one.safetensors").items():
+        shared, one = (np.frombuffer(data, np.float32) for data in (found[name], expected))
+        np.testing.assert_allclose(shared, one, atol=1e-3, err_msg=name)

@@ -188,10 +188,10 @@ def break_at(monkeypatch: pytest.MonkeyPatch, step: int, error: BaseException) -
     """Makes one step of the optimizer raise an error."""
     count, usual = iter(range(1, 1000)), Optimizer.step
 
-    def counted(self: Optimizer, loss: Any) -> None:
+    def counted(self: Optimizer, *given: Any) -> float:
         if next(count) == step:
             raise error
-        usual(self, loss)
+        return usual(self, *given)
 
     monkeypatch.setattr(Optimizer, "step", counted)
 
@@ -267,11 +267,12 @@ def test_weights_that_are_not_finite_are_no_model(monkeypatch: pytest.MonkeyPatc
     """A step that spoils the weights after the last loss of an epoch is noticed, and its weights are not the best."""
     count, usual = iter(range(1, 1000)), Optimizer.step
 
-    def spoiled(self: Optimizer, loss: Any) -> None:
-        usual(self, loss)
+    def spoiled(self: Optimizer, *given: Any) -> float:
+        loss = usual(self, *given)
         if next(count) == 2 * STEPS:
             with torch.no_grad():
                 self.parameters[-1][0] = torch.nan
+        return loss
 
     monkeypatch.setattr(Optimizer, "step", spoiled)
     with pytest.raises(DivergedError, match=r"^the weights are not finite at batch 4 of 4 in epoch 2") as caught:

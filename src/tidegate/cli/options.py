@@ -237,6 +237,10 @@ RUN_OPTIONS = {
         ],
         None,
     ),
+    "workers": Option(
+        Annotated[int, typer.Option(min=1, metavar="N", help="Processes that train together and share the threads.")],
+        1,
+    ),
     "resume": Option(ResumeOption, False),
     "checkpoint_every": Option(CheckpointEveryOption, EVERY),
 }

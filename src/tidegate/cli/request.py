@@ -33,7 +33,8 @@ class Request:
         cell: The text of a cell, or a pooling.
         sizes: Sizes of the network, and the growth factor of compounding, by name.
         settings: Fields of `Settings`, None for a dropout that is not given.
-        run: Whether there are baselines and whether to resume, the seconds between two checkpoints, and the memory.
+        run: Whether there are baselines and whether to resume, the seconds between two checkpoints, the memory, and how
+            many processes train together.
         output: The model's file.
         frontend: What makes frames of sound; None if the sequences are none.
     """
@@ -112,4 +113,5 @@ class Request:
         """
         checkpoints = checkpoints_beside(self.output, run, self.run.checkpoint_every, resume=self.run.resume)
         gc.freeze()  # or the collector would look through all of torch and the data, again and again
-        train_and_write(Trainings(run, checkpoints, compared=not self.run.no_baselines), self.output, began)
+        with import_module("tidegate.training.workers").workers(run, self.run.workers) as shared:
+            train_and_write(Trainings(shared, checkpoints, compared=not self.run.no_baselines), self.output, began)

@@ -43,7 +43,7 @@ def plan_of(request: Request, seed: int) -> Plan | None:
         FileNotFoundError: There is no such file.
         ValueError: `--memory` is no size, or too small.
     """
-    memory, aim = memory_of(request.run.memory), request.wanted.aim
+    memory, aim = memory_of(request.run.memory, request.run.workers), request.wanted.aim
     whole = "sound" if request.frontend else f"data for --task {request.wanted.task}"
     if request.frontend or (aim and aim.truth not in {"class", "numbers"}):
         if request.run.memory is not None:

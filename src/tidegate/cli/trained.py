@@ -53,6 +53,7 @@ def train_and_write(trainings: Trainings, output: Path, began: float) -> None:
 
     Raises:
         DivergedError: A training has diverged.
+        LostWorkerError: A process that trained together with this one has ended.
         OSError: The model cannot be written.
         typer.Exit: Training was stopped.
     """
@@ -96,5 +97,5 @@ def _tidy(trainings: Trainings, stop: Stop) -> None:
     checkpoints = trainings.checkpoints
     if checkpoints and (trainings.ended or trainings.diverged):
         checkpoints.remove(previous=trainings.ended)
-    elif checkpoints and stop.wanted:
+    elif checkpoints and (stop.wanted or (trainings.lost and checkpoints.folder.exists())):
         note(f"--resume continues this run: its checkpoint is in {checkpoints.folder}")

@@ -16,6 +16,7 @@ from tidegate.training.checkpoints import Checkpoints
 from tidegate.training.events import DivergedError, Epoch, Gradients
 from tidegate.training.examples import Examples
 from tidegate.training.forecasts import forecasts
+from tidegate.training.group import LostWorkerError
 from tidegate.training.parts import NGRAMS, TOGETHER, Joined
 from tidegate.training.run import Run
 
@@ -33,6 +34,7 @@ class Trainings:
         gradients: Gradient norms after each epoch, if they are watched.
         ended: Whether everything was trained.
         diverged: Whether a training has diverged, as a resumed one would again.
+        lost: Whether a process that trained together with this one has ended.
     """
 
     run: Run
@@ -43,6 +45,7 @@ class Trainings:
     gradients: list[Gradients] = field(default_factory=list)
     ended: bool = False
     diverged: bool = False
+    lost: bool = False
 
     def complete(self, stop: Stop) -> None:
         """Trains everything, and compares.
@@ -93,6 +96,9 @@ class Trainings:
                     self.results[network.name] = Trained(title, config.recurrent, best, epoch.seconds)
         except DivergedError:
             self.diverged = True
+            raise
+        except LostWorkerError:
+            self.lost = True
             raise
 
     def _join(self, join: Callable[[Epoch | None], Joined]) -> None:

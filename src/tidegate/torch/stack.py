@@ -1,11 +1,10 @@
 """The layers of a module, one after another, over an input of any form that torch's modules take."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn import RNNBase
-from torch.nn.functional import dropout
 from torch.nn.utils.rnn import PackedSequence
 
 from tidegate.torch.cells import State, States, as_hx, as_states
@@ -18,7 +17,7 @@ Layers = DirectLayers | OperationLayers | TorchLayers
 
 
 def run_stack(
-    module: RNNBase,
+    module: Any,
     data: Input,
     hx: State | None,
     weights: Sequence[Tensor],
@@ -28,7 +27,7 @@ def run_stack(
     """Runs all layers of a module.
 
     Args:
-        module: Whose numbers of layers and directions, layout and dropout count.
+        module: A `DropIn`, whose numbers of layers and directions, layout and dropout count.
         data: The input: [T, B, I], [B, T, I] with `batch_first`, [T, I], or packed.
         hx: The initial states.
         weights: The weights of all layers.
@@ -54,7 +53,7 @@ def run_stack(
 
 
 def _run_layers(
-    module: RNNBase, x: Tensor, states: States | None, weights: Sequence[Tensor], layers: Layers
+    module: Any, x: Tensor, states: States | None, weights: Sequence[Tensor], layers: Layers
 ) -> tuple[Tensor, States]:
     """Runs all layers over x [T, B, I], or packed [N, I], from states [L·D, B, H]."""
     L, D = module.num_layers, 2 if module.bidirectional else 1
@@ -66,7 +65,7 @@ def _run_layers(
         x, final = layers(i, x, own, weights[i * per_layer : (i + 1) * per_layer])
         finals.append(final)
         if module.dropout and module.training and i + 1 < L:
-            x = dropout(x, module.dropout)
+            x = module.dropped(x)
     join = joined if isinstance(layers, DirectLayers) else torch.cat  # the latter in the sight of transforms
     return x, tuple([join(state) for state in zip(*finals, strict=True)])
 

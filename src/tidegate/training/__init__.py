@@ -1,7 +1,7 @@
 """Training on PyTorch: `fit` for everyday use; `examples`, `settings` and the `loop` for everything else.
 
-Only `modules`, `layers`, `summaries`, `starts`, `optimizer`, `state` and `loop` import PyTorch, and this page imports
-none of them.
+Only `modules`, `layers`, `summaries`, `starts`, `shares`, `optimizer`, `state`, `loop` and `workers` import PyTorch,
+and this page imports none of them.
 """
 
 from tidegate.training.checkpoints import CheckpointError as CheckpointError

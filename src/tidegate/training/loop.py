@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 try:
     import torch
+    from torch import Tensor
 except ImportError as error:
     raise ImportError("tidegate.training needs PyTorch: pip install 'tidegate[train]'") from error
 
@@ -24,6 +25,7 @@ from tidegate.training.checkpoints import Checkpoints
 from tidegate.training.corpus import Corpus, Integers
 from tidegate.training.events import DivergedError, Epoch, Events, Resumed, Step
 from tidegate.training.examples import Examples
+from tidegate.training.group import ALONE, Group
 from tidegate.training.labelled import Labelled
 from tidegate.training.likelihoods import judge_texts
 from tidegate.training.modules import NetworkModule, TextModule
@@ -31,6 +33,7 @@ from tidegate.training.next_tokens import Running
 from tidegate.training.optimizer import Optimizer, one_torch_thread
 from tidegate.training.sampling import drop_words
 from tidegate.training.settings import HUBER, WORD_DROPOUT, Settings
+from tidegate.training.shares import Share
 from tidegate.training.starts import start_network
 from tidegate.training.state import State
 from tidegate.training.watch import Watch
@@ -45,6 +48,7 @@ def train(
     vectors: WordVectors | None = None,
     checkpoints: Checkpoints | None = None,
     start: Mapping[str, npt.NDArray[np.float32]] | None = None,
+    group: Group = ALONE,
 ) -> Events:
     """Trains a network; the last epoch with weights is the best. To stop early, stop iterating.
 
@@ -63,8 +67,11 @@ def train(
         settings: How to train. torch's global random generator is seeded.
         vectors: Word vectors to start the embedding from.
         checkpoints: Where checkpoints are written, also when the iteration is stopped early, and where those of an
-            interrupted training are read. The result has the same bits as that of a training without interruption.
+            interrupted training are read. The result has the same bits as that of a training without interruption. In
+            a group, the first process has them.
         start: Arrays to start from, see `start_network`.
+        group: The processes that train together, which all call this with the same arguments. The losses are those of
+            one process but for rounding.
 
     Yields:
         A `Step` after each batch, an `Epoch` after each epoch; first of all, if a training is resumed, a `Resumed` and
@@ -73,6 +80,7 @@ def train(
     Raises:
         CheckpointError: A checkpoint does not fit what is trained.
         DivergedError: The loss is no longer finite; a FloatingPointError.
+        LostWorkerError: A process of the group has ended.
         ValueError: A setting does not fit what is trained, or the vectors are of another size than the embedding, or
             know none of its words.
     """
@@ -83,9 +91,9 @@ def train(
     schedule = settings.schedule(len(examples.source))
     rate = config.reader.learning_rate if settings.learning_rate is None else settings.learning_rate
     steps = schedule.epochs * schedule.steps
-    optimizer = Optimizer(module.parameters(), rate, steps, settings.weight_decay, settings.clip)
+    optimizer = Optimizer(module.parameters(), rate, steps, settings.weight_decay, settings.clip, group)
     state = State(module, optimizer, schedule, settings.seed)
-    found = checkpoints.read(config.cell) if checkpoints else None
+    found = group.share(checkpoints.read(config.cell) if checkpoints else None)
     if found:
         state.restore(found)
         progress, total = state.progress, schedule.epochs * examples.source.steps
@@ -114,7 +122,8 @@ def _saved(events: Events, state: State, checkpoints: Checkpoints) -> Events:
 def _events(state: State, examples: Examples, settings: Settings) -> Events:
     """Trains from the present state on."""
     progress, epochs = state.progress, state.schedule.epochs
-    watch = Watch(examples, state.module.config) if settings.watch_gradients else None
+    group = state.optimizer.group
+    watch = Watch(examples, state.module.config) if settings.watch_gradients and not group.rank else None
     source = examples.source
     while not progress.ended:
         with kept_awake():
@@ -126,7 +135,7 @@ def _events(state: State, examples: Examples, settings: Settings) -> Events:
                 mean = progress.loss / progress.rows
                 yield Step(progress.epoch, epochs, progress.words, epochs * source.steps, mean)
         _check_weights(state)
-        report = evaluate(state.module, examples.validation)
+        report = evaluate(state.module, examples.validation, group)
         # of equals, the later is the better trained
         progress.since_best = 0 if report.quality >= progress.quality else progress.since_best + 1
         progress.quality = max(progress.quality, report.quality)
@@ -140,22 +149,36 @@ def _events(state: State, examples: Examples, settings: Settings) -> Events:
 
 def _step(state: State, labelled: Labelled, rows: Integers, settings: Settings) -> float:
     """Follows the gradient of one batch, some rows of what is trained on, and returns its loss."""
-    inputs, lengths = labelled.corpus.padded(rows)
-    if isinstance(state.module, TextModule):
-        standard = 0.0 if state.module.config.aim.foresees else WORD_DROPOUT
-        share = standard if settings.word_dropout is None else settings.word_dropout
-        inputs = drop_words(inputs, share, state.rng)
+    module, (inputs, lengths) = state.module, labelled.corpus.padded(rows)
+    share = module.share = Share(lengths, state.optimizer.group)
+    if isinstance(module, TextModule):
+        standard = 0.0 if module.config.aim.foresees else WORD_DROPOUT
+        inputs = drop_words(inputs, standard if settings.word_dropout is None else settings.word_dropout, state.rng)
         if not state.progress.batches:
-            state.module.carried = ()
+            module.carried = ()
     with one_torch_thread():
-        scores = state.module(torch.from_numpy(inputs), torch.from_numpy(lengths))
-        weights = None if labelled.weights is None else torch.from_numpy(labelled.weights[rows])
-        loss = state.module.loss(scores, torch.from_numpy(labelled.targets[labelled.answers(rows)]), weights)
+        touched = module.touched(inputs) if share.group.size > 1 else {}
+        own = (np.ascontiguousarray(array) for array in (inputs[:, share.rows], lengths[share.rows]))
+        scores = module(*map(torch.from_numpy, own))
+        loss = _loss(module, scores, labelled, rows, share)
         try:
-            state.optimizer.step(loss)
+            return state.optimizer.step(loss, touched)
         except FloatingPointError as error:
             raise _diverged(str(error).partition(",")[0], state, state.progress.batches + 1) from None
-        return loss.item()
+
+
+def _loss(module: NetworkModule, scores: Tensor, labelled: Labelled, rows: Integers, share: Share) -> Tensor:
+    """Computes the loss of a batch, or the part of it that the own rows make of the mean over all of them."""
+    chosen = rows[share.rows]
+    if not len(chosen):
+        return scores.sum()  # 0, and so are its gradients
+    targets = torch.from_numpy(labelled.targets[labelled.answers(chosen)])
+    weights = None if labelled.weights is None else torch.from_numpy(labelled.weights[chosen])
+    loss = module.loss(scores, targets, weights)
+    if share.group.size == 1:
+        return loss
+    everyone = torch.from_numpy(labelled.targets[labelled.answers(rows)])
+    return loss * (module.importance(targets) / module.importance(everyone))
 
 
 def _check_weights(state: State) -> None:
@@ -197,27 +220,29 @@ def check_settings(settings: Settings, config: Architecture) -> None:
         raise ValueError("freeze is True, but a network of vectors has no word vectors")
 
 
-def evaluate(module: NetworkModule, labelled: Labelled) -> Any:
+def evaluate(module: NetworkModule, labelled: Labelled, group: Group = ALONE) -> Any:
     """Scores a network on sequences whose classes or numbers are known; makes a report, see `Task`."""
     if isinstance(labelled, Running):
         return judge_texts(module, labelled)
-    return module.config.aim.score(labelled.targets, predict(module, labelled.corpus), module.config.labels)
+    return module.config.aim.score(labelled.targets, predict(module, labelled.corpus, group), module.config.labels)
 
 
 @torch.inference_mode()
-def predict(module: NetworkModule, corpus: Corpus) -> npt.NDArray[np.float32]:
+def predict(module: NetworkModule, corpus: Corpus, group: Group = ALONE) -> npt.NDArray[np.float32]:
     """Computes the probability of each class, or the numbers of a regression, for B sequences, float32 [B, C].
 
-    Where steps are foreseen, it is done for each of the N steps, [N, C].
+    Where steps are foreseen, it is done for each of the N steps, [N, C]. The processes of a group share the sequences.
     """
     was_training, foresees = module.training, module.config.aim.foresees
     module.eval()
-    result = np.empty((len(corpus.steps if foresees else corpus), len(module.config.labels)), np.float32)
+    result = np.zeros((len(corpus.steps if foresees else corpus), len(module.config.labels)), np.float32)
     with one_torch_thread():
-        for rows in batches(corpus.lengths):
+        for batch in batches(corpus.lengths):
+            rows = batch[group.rank :: group.size]
             inputs, lengths = corpus.padded(rows)
             places = corpus.places(rows) if foresees else rows
             result[places] = module.predict(torch.from_numpy(inputs), torch.from_numpy(lengths)).numpy()
+    group.sum(result)
     module.train(was_training)
     return result
 

@@ -14,6 +14,7 @@ from tidegate.text.tokenizer import PADDING
 from tidegate.torch.chrono import check_chrono
 from tidegate.training.layers import recurrent_layers
 from tidegate.training.losses import ACTIVATIONS, LOSSES
+from tidegate.training.shares import STEPS, Share
 from tidegate.training.summaries import step_weights, summarize
 
 # torch starts embeddings with a standard deviation of 1, which drowns what a few epochs can add.
@@ -92,12 +93,14 @@ class NetworkModule(nn.Module):
         class_weights: Weight of each class in the loss, [C]; None for 1. Of quantiles, their levels.
         last_step: What is added to the outputs of a network that predicts changes; None for other networks.
         measure: Which of `LOSSES` is followed.
+        share: The rows that are read out of a batch in training; None for all.
 
     Raises:
         ValueError: There are no gates that chrono could set.
     """
 
     class_weights: Tensor | None = None
+    share: Share | None = None
 
     def __init__(
         self,
@@ -114,6 +117,7 @@ class NetworkModule(nn.Module):
         self._make_vectors()
         if config.recurrent:
             self.rnn = _recurrent(config, dropout, chrono)
+            self.rnn.dropped = lambda y: y * self._mask(*y.shape, rows=1)
         elif config.pooling and config.pooling.has_rate:
             self.rate = nn.Parameter(torch.tensor([FIRST_RATE if config.rate is None else config.rate]))
             self.rate.requires_grad_(config.rate is None)
@@ -132,8 +136,11 @@ class NetworkModule(nn.Module):
         Returns:
             float32 [B, C]; where steps are foreseen, of each of the N steps, [N, C], see `states`.
         """
-        read = self.states if self.config.aim.foresees else self.encode
-        logits: Tensor = self.head(nn.functional.dropout(read(x, lengths), self.dropout, self.training))
+        foresees = self.config.aim.foresees
+        features = self.states(x, lengths) if foresees else self.encode(x, lengths)
+        if self._drops:
+            features = features * self._mask(*features.shape, rows=STEPS if foresees else 0)
+        logits: Tensor = self.head(features)
         return logits if self.last_step is None else logits + self.last_step(x[_inside(x, lengths)])
 
     def states(self, x: Tensor, lengths: Tensor) -> Tensor:
@@ -147,7 +154,7 @@ class NetworkModule(nn.Module):
 
     def encode(self, x: Tensor, lengths: Tensor) -> Tensor:
         """Summarises each sequence by one vector, float32 [B, F]; the arguments are those of `forward`."""
-        return self._summary(x * self._mask(1, *x.shape[1:]) if self._drops else x, lengths)
+        return self._summary(x * self._mask(1, *x.shape[1:], rows=1) if self._drops else x, lengths)
 
     def predict(self, x: Tensor, lengths: Tensor) -> Tensor:
         """Computes probabilities, or the numbers of a regression, [B, C]; the arguments are those of `forward`."""
@@ -170,6 +177,24 @@ class NetworkModule(nn.Module):
         targets = targets if self.outputs is None else self.outputs(targets)
         return LOSSES[self.measure](scores, targets, weights, self.class_weights)
 
+    def importance(self, targets: Tensor) -> float:
+        """Returns what the mean loss of a batch is divided by: its sequences or steps, or the weights of their classes.
+
+        Args:
+            targets: As in `loss`.
+        """
+        if self.class_weights is None or not self.config.aim.exclusive:
+            return len(targets)
+        return float(self.class_weights[targets].sum())
+
+    def touched(self, inputs: npt.NDArray[Any]) -> dict[Tensor, Tensor]:
+        """Names the parameters of which a batch uses only some rows, and these rows, int64.
+
+        Args:
+            inputs: All that the batch reads.
+        """
+        return {}
+
     def arrays(self) -> dict[str, npt.NDArray[np.float32]]:
         """Returns copies of the arrays of the model file, the scale in them."""
         arrays = {name: tensor.numpy(force=True).copy() for name, tensor in self.state_dict().items()}
@@ -183,9 +208,16 @@ class NetworkModule(nn.Module):
     def _drops(self) -> bool:
         return self.training and self.dropout > 0
 
-    def _mask(self, *shape: int) -> Tensor:
-        """Draws what inputs are multiplied with: 0 for the features that drop out, and so much more for the others."""
-        return nn.functional.dropout(torch.ones(shape), self.dropout)
+    def _mask(self, *shape: int, rows: int | str | None = None) -> Tensor:
+        """Draws what features are multiplied with: 0 for those that drop out, and so much more for the others.
+
+        Args:
+            shape: Of the mask.
+            rows: The axis that counts the rows that are read, see `Share.mask`; None if the mask is that of all rows.
+        """
+        if rows is None or self.share is None:
+            return nn.functional.dropout(torch.ones(shape), self.dropout)
+        return self.share.mask(shape, self.dropout, rows)
 
     def _summary(self, x: Tensor, lengths: Tensor, **ids: Tensor) -> Tensor:
         """Summarises vectors [T, B, I], or rows of a table [V, I] by their `ids` [T, B]."""
@@ -224,6 +256,12 @@ class TextModule(NetworkModule):
         with torch.no_grad():
             self.embedding.weight.mul_(EMBEDDING_SPREAD)
 
+    def touched(self, inputs: npt.NDArray[Any]) -> dict[Tensor, Tensor]:
+        """Names the rows of the embedding that a batch of word ids reads."""
+        used = np.zeros(self.config.vocab_size, bool)
+        used[inputs] = True
+        return {self.embedding.weight: torch.from_numpy(np.flatnonzero(used))}
+
     def encode(self, ids: Tensor, lengths: Tensor) -> Tensor:
         """Summarises each text by one vector, float32 [B, F].
 
@@ -240,7 +278,7 @@ class TextModule(NetworkModule):
             mode="sum",
             per_sample_weights=self._step_weights(lengths, len(ids)).T.contiguous(),
         )
-        return pooled * self._mask(*pooled.shape) if self._drops else pooled
+        return pooled * self._mask(*pooled.shape, rows=0) if self._drops else pooled
 
     def states(self, ids: Tensor, lengths: Tensor) -> Tensor:
         """Reads texts, or goes on with those of the last batch, and returns the state after every word.

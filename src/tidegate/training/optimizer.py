@@ -2,11 +2,16 @@
 
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from math import isfinite
+from types import MappingProxyType
 from typing import Any
 
 import numpy.typing as npt
 import torch
 from torch import Tensor, nn
+
+from tidegate.training.group import ALONE, Group
+from tidegate.training.shares import sum_gradients
 
 
 class Optimizer:
@@ -20,6 +25,7 @@ class Optimizer:
         steps: How many steps there will be at most.
         weight_decay: Of AdamW.
         clip: Largest norm of the gradient; 0 for any.
+        group: The processes that train together.
     """
 
     def __init__(
@@ -29,28 +35,40 @@ class Optimizer:
         steps: int,
         weight_decay: float = 0.0,
         clip: float = 1.0,
+        group: Group = ALONE,
     ) -> None:
         self.parameters, self.clip = [parameter for parameter in parameters if parameter.requires_grad], clip
+        self.group = group
         self.adamw = torch.optim.AdamW(self.parameters, learning_rate, weight_decay=weight_decay, fused=True)
         rising = 0.2 if steps != 5 else 0.4  # of the steps; torch divides by zero where they are a single one
         self.schedule = torch.optim.lr_scheduler.OneCycleLR(
             self.adamw, learning_rate, total_steps=steps, pct_start=rising, cycle_momentum=False
         )
 
-    def step(self, loss: Tensor) -> None:
+    def step(self, loss: Tensor, touched: Mapping[Tensor, Tensor] = MappingProxyType({})) -> float:
         """Follows the gradient of a loss.
+
+        Args:
+            loss: The loss, or this process's part of it: the loss is the sum over the group.
+            touched: See `sum_gradients`.
+
+        Returns:
+            The loss of the whole batch.
 
         Raises:
             FloatingPointError: The loss is not finite.
+            LostWorkerError: A process of the group has ended.
         """
-        if not loss.isfinite():
-            raise FloatingPointError(f"the loss is {loss.item()}, training has diverged: try {self.remedy}")
         loss.backward()  # type: ignore[no-untyped-call]
+        total = sum_gradients(self.group, self.parameters, loss.item(), touched)
+        if not isfinite(total):
+            raise FloatingPointError(f"the loss is {total}, training has diverged: try {self.remedy}")
         if self.clip:
             nn.utils.clip_grad_norm_(self.parameters, self.clip)
         self.adamw.step()
         self.adamw.zero_grad()
         self.schedule.step()
+        return total
 
     @property
     def remedy(self) -> str:

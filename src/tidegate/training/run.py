@@ -16,6 +16,7 @@ from tidegate.training.checkpoints import Checkpoints
 from tidegate.training.events import Epoch, Events
 from tidegate.training.examples import Examples, TextExamples
 from tidegate.training.fingerprint import fingerprint
+from tidegate.training.group import ALONE, Group
 from tidegate.training.parts import Joined, Joiner, Parts, join
 from tidegate.training.settings import Settings
 
@@ -31,6 +32,7 @@ class Run:
         vectors: Word vectors to start from.
         parts: What the model is made of; None for the network as it was trained, which is not calibrated.
         baselines: Networks to train before it, to be compared with.
+        group: The processes that train together.
     """
 
     examples: Examples
@@ -39,6 +41,7 @@ class Run:
     vectors: WordVectors | None = None
     parts: Parts | None = None
     baselines: Sequence[Baseline] = ()
+    group: Group = ALONE
 
     @property
     def network(self) -> Baseline | None:
@@ -61,7 +64,7 @@ class Run:
         loop = import_module("tidegate.training.loop")
         if network.name == STATISTICS:  # trained in a moment, and to a checkpoint it would look like the average
             checkpoints = None
-        events: Events = loop.train(network.examples, network.config, network.settings, self.vectors, checkpoints)
+        events: Events = loop.train(*network[1:], self.vectors, checkpoints, self.group)
         return events
 
     @contextmanager

@@ -6,6 +6,7 @@ What stays in memory is bounded: the counts of words, what is held out, a sample
 import os
 from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from sys import getsizeof
 from typing import Any, NamedTuple
 
@@ -117,9 +118,7 @@ def spool_texts(
     gathered.add_all(parts)
     tokenizer, numbers = counter.vocabulary(vocab_size, min_frequency)
     look = _Lookup.of(numbers)
-    examples = gathered.facts(
-        lambda texts: Corpus.from_texts(texts, tokenizer, max_length), lambda rows: look(Corpus.from_rows(rows))
-    )
+    examples = gathered.facts(lambda texts: Corpus.from_texts(texts, tokenizer, max_length), look.rows)
     sample, held = gathered.sample, gathered.held
     repeats = find_repeats((sample.sequences, sample.targets), (held.sequences, held.targets))
     return TextExamples(
@@ -153,15 +152,13 @@ def spool_sequences(parts: Iterable[Part], plan: Plan) -> SequenceExamples:
     gathered.add_all(reading.checked(parts))
     measured = Features.of(gathered.sample.sequences)
     features = Features(measured.center, measured.scale, tuple(sorted({*measured.missing, *reading.missing})))
-
-    def scaled(rows: Sequence[Array]) -> Corpus:
-        return _scaled(Corpus.from_rows(rows), features)
-
+    scaled = partial(_scaled, features)
     return SequenceExamples(**gathered.facts(scaled, scaled), features=features)
 
 
-def _scaled(corpus: Corpus, features: Features) -> Corpus:
+def _scaled(features: Features, rows: Sequence[Array]) -> Corpus:
     """Does what `Features.read` does to each sequence, to all of them at once as far as that goes."""
+    corpus = Corpus.from_rows(rows)
     scaled = Corpus(features.scaled("sequences", corpus.steps), corpus.offsets)
     if not features.missing:
         return scaled
@@ -339,14 +336,11 @@ class _Gathered:
         def labelled(share: Share, numbers: Callable[[Array], Array]) -> Labelled:
             return Labelled(corpus(share.sequences), numbers(np.array(share.targets)))
 
-        def load(loaded: Loaded) -> Labelled:
-            return Labelled(prepared(loaded.rows), finished(loaded.targets))
-
         sample = labelled(self.sample, finished)
         return vars(targets) | {
             "train": sample,
             "validation": labelled(self.held, judged) if self.held.rows else sample,
-            "spool": Spool(self._writer.finish(), load, self.plan.pool, counts),
+            "spool": Spool(self._writer.finish(), partial(_loaded, prepared, finished), self.plan.pool, counts),
             "rows": np.zeros(0, np.int64),
         }
 
@@ -356,6 +350,11 @@ class _Gathered:
             found = ", ".join(map(str, names))
             raise ValueError(f"found {len(names)} label(s) ({found}) in {self.count:,} rows, expected at least 2")
         return targets_of(names)
+
+
+def _loaded(prepared: Callable[[Sequence[Array]], Corpus], numbers: Callable[[Array], Array], rows: Loaded) -> Labelled:
+    """Makes of rows as they were written those that a network reads; a function by name, which pickle can send."""
+    return Labelled(prepared(rows.rows), numbers(rows.targets))
 
 
 class _Lookup(NamedTuple):
@@ -381,8 +380,9 @@ class _Lookup(NamedTuple):
         order = np.argsort(numbers)
         return cls(table, numbers[order], ids[order])
 
-    def __call__(self, corpus: Corpus) -> Corpus:
-        """Puts ids in the place of numbers."""
+    def rows(self, rows: Sequence[Array]) -> Corpus:
+        """Makes a corpus of rows, with ids in the place of numbers."""
+        corpus = Corpus.from_rows(rows)
         steps = corpus.steps
         ids = self.table[np.minimum(steps, len(self.table) - 1)]
         late = np.flatnonzero(steps >= len(self.table))

@@ -62,7 +62,7 @@ class _MeanAndMax(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, y: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
-        shortest = int(lengths.min())
+        shortest = int(lengths.min()) if len(lengths) else 0
         tail = torch.arange(shortest, len(y))[:, None] >= lengths
         parts = [y[:shortest], y[shortest:].masked_fill(tail[..., None], -torch.inf)]
         maximum = torch.stack([part.amax(0) for part in parts if len(part)]).amax(0)

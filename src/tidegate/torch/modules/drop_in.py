@@ -152,6 +152,10 @@ class DropIn(_Base):
             chosen["chrono"] = self.chrono
         return ", ".join([super().extra_repr(), *[f"{name}={value!r}" for name, value in chosen.items()]])
 
+    def dropped(self, y: Tensor) -> Tensor:
+        """Zeroes features of what a layer hands to the next one, as `dropout` says."""
+        return torch.nn.functional.dropout(y, self.dropout)
+
     def freeze(self) -> None:
         """Packs the weights as they are now, for all calls without gradients to come: see `tidegate.torch.freeze`."""
         self._frozen = Frozen(self, self.cell, self._weights())

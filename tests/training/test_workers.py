@@ -1,0 +1,155 @@
+"""Processes that train together come to what one process comes to."""
+
+from collections.abc import Iterator
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+torch = pytest.importorskip("torch")
+
+from tidegate.training.baselines import Baseline  # noqa: E402
+from tidegate.training.events import Epoch, Step  # noqa: E402
+from tidegate.training.examples import Examples, prepare_sequences, prepare_texts  # noqa: E402
+from tidegate.training.group import LostWorkerError  # noqa: E402
+from tidegate.training.next_steps import prepare_steps  # noqa: E402
+from tidegate.training.run import Run  # noqa: E402
+from tidegate.training.settings import Settings  # noqa: E402
+from tidegate.training.shares import sum_gradients  # noqa: E402
+from tidegate.training.spooled import Plan, parts_of, spool_sequences, spool_texts  # noqa: E402
+from tidegate.training.workers import _who_has_ended, workers  # noqa: E402
+
+TOLERANCE = 1e-5  # of losses and scores, which differ by the order of additions
+
+
+def texts(count: int = 65) -> tuple[list[str], list[str]]:
+    """Texts of different lengths, some without a word, with a good or a bad word among others, and their labels."""
+    rng = np.random.default_rng(0)
+    labels = rng.choice(["no", "yes"], count, p=[0.2, 0.8]).tolist()
+    words = [[*rng.choice(["a", "the", "film"], rng.integers(0, 8)), "good" if y == "yes" else "bad"] for y in labels]
+    return ["" if b % 20 == 5 else " ".join(rng.permutation(row)) for b, row in enumerate(words)], labels
+
+
+X = np.random.default_rng(0).standard_normal((65, 6, 3))  # 49 to train on: the last batch has a single row
+SUMS = X.sum(axis=1)[:, :2]
+HELD = (X[49:], SUMS[49:, 0] > 0)
+
+
+def network(name: str, examples: Examples, cell: str = "gru", sizes: Any = None, **settings: Any) -> Baseline:
+    """A small network; as all of them, it has dropout unless something else is said."""
+    small = {"hidden_size": 5} | ({"embedding_size": 4} if hasattr(examples, "tokenizer") else {})
+    config = examples.config(cell, **small | (sizes or {}))
+    return Baseline(name, examples, config, Settings(**{"epochs": 2, "batch_size": 12, "seed": 3} | settings))
+
+
+def networks() -> Iterator[Baseline]:
+    """Networks of all kinds, on data in memory and on a disk."""
+    read = prepare_texts(*texts(), validation=0.25)
+    sequences = prepare_sequences(X[:49], SUMS[:49, 0] > 0, validation=HELD)
+    yield network("texts", read)
+    yield network("average", read, "average")
+    yield network("compounding", read, "compound")
+    deep = {"num_layers": 2, "bidirectional": True, "summary": "mean+max"}
+    yield network("layers, balanced classes", read, "lstm", deep, class_weights="balanced")
+    yield network("frozen words", read, freeze=True)
+    yield network("sequences", sequences, dropout=0.3)
+    yield network("weights of rows", sequences.weighted(np.arange(49) + 1.0))
+    numbers = prepare_sequences(X[:49], SUMS[:49], task="regression", validation=(X[49:], SUMS[49:]))
+    yield network("numbers", numbers)
+    yield network("next steps", prepare_steps(X[:49], validation=X[49:]))
+    yield network("texts on a disk", spool_texts(parts_of(*texts()), Plan(validation=0.25)))
+    labels = [str(positive) for positive in SUMS[:, 0] > 0]
+    yield network("sequences on a disk", spool_sequences(parts_of(list(X), labels), Plan(validation=0.25)))
+
+
+NETWORKS = {each.name: each for each in networks()}
+
+
+def curve(run: Run, trained: Baseline) -> list[float]:
+    """The loss after each step, and the score and the loss after each epoch."""
+    found: list[float] = []
+    for event in run.train(trained):
+        assert isinstance(event, Step | Epoch)
+        found += [event.loss] if isinstance(event, Step) else [event.loss, event.report.quality]
+    return found
+
+
+@pytest.fixture(scope="module")
+def curves() -> dict[str, list[float]]:
+    """What two processes come to with each network."""
+    first = NETWORKS["texts"]
+    run = Run(first.examples, first.config, first.settings, baselines=list(NETWORKS.values()))
+    with workers(run, 2) as shared:
+        return {each.name: curve(shared, each) for each in shared.baselines}
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_two_processes_have_the_losses_of_one(curves: dict[str, list[float]], name: str) -> None:
+    """Losses after every step and scores are those of one process, whose dropout and order they share."""
+    alone = NETWORKS[name]
+    expected = curve(Run(alone.examples, alone.config, alone.settings), alone)
+    assert len(expected) > 8
+    assert len(set(expected)) > 6
+    np.testing.assert_allclose(curves[name], expected, rtol=TOLERANCE, atol=TOLERANCE)
+
+
+class Doubled:
+    """A group of two processes that have the same."""
+
+    rank, size = 0, 2
+
+    def __init__(self) -> None:
+        self.sent = 0
+
+    def sum(self, values: npt.NDArray[np.float32]) -> None:
+        """Adds what the other has, and notes how much was sent."""
+        self.sent += values.size
+        values *= 2
+
+    def share(self, value: Any) -> Any:
+        """Returns the value."""
+        return value
+
+
+def test_only_rows_that_are_read_are_sent() -> None:
+    """Of an embedding, the rows that a batch reads are added up; the others, whose gradients are 0, are not sent."""
+    table, bias, unused = (torch.nn.Parameter(torch.zeros(shape)) for shape in ((100, 4), (3,), (2,)))
+    loss = (table[[7, 9]] * torch.arange(1.0, 5)).sum() + 3 * bias.sum()
+    loss.backward()
+    group = Doubled()
+    total = sum_gradients(group, [table, bias, unused], 1.5, {table: torch.tensor([7, 9])})
+    assert total == 3.0
+    assert group.sent == 2 * 4 + 3 + 2 + 1
+    expected = torch.zeros(100, 4)
+    expected[[7, 9]] = 2 * torch.arange(1.0, 5)
+    assert torch.equal(table.grad, expected)
+    assert bias.grad.tolist() == [6.0] * 3
+    assert unused.grad.tolist() == [0.0] * 2  # as of a process without rows, whose layers have done nothing
+
+
+@pytest.mark.parametrize(
+    ("exitcode", "error", "said"),
+    [
+        (-9, None, "worker 2 of 2 was killed by SIGKILL"),
+        (1, "MemoryError: no memory", "worker 2 of 2 has ended: MemoryError: no memory"),
+        (None, None, "the connection to a worker is lost"),
+    ],
+)
+def test_how_a_worker_has_ended_is_said(exitcode: int | None, error: str | None, said: str) -> None:
+    """A signal, or its error, is named."""
+    ended: Any = SimpleNamespace(exitcode=exitcode, join=lambda seconds: None)
+    store = SimpleNamespace(check=lambda keys: error is not None, get=lambda key: str(error).encode())
+    assert _who_has_ended([ended], store) == said
+
+
+def test_a_group_of_the_user_is_not_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Workers inside a process that trains together with others already are an error, and one worker is no group."""
+    monkeypatch.setattr(torch.distributed, "is_initialized", lambda: True)
+    run: Any = object()
+    with pytest.raises(ValueError, match=r"torch\.distributed has a group in this process already"), workers(run, 2):
+        pass
+    with workers(run, 1) as same:
+        assert same is run
+    assert issubclass(LostWorkerError, ConnectionError)
