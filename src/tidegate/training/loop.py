@@ -47,6 +47,7 @@ def train(
     settings: Settings | None = None,
     vectors: WordVectors | None = None,
     checkpoints: Checkpoints | None = None,
+    *,
     start: Mapping[str, npt.NDArray[np.float32]] | None = None,
     group: Group = ALONE,
 ) -> Events:

@@ -64,7 +64,7 @@ class Run:
         loop = import_module("tidegate.training.loop")
         if network.name == STATISTICS:  # trained in a moment, and to a checkpoint it would look like the average
             checkpoints = None
-        events: Events = loop.train(*network[1:], self.vectors, checkpoints, self.group)
+        events: Events = loop.train(*network[1:], self.vectors, checkpoints, group=self.group)
         return events
 
     @contextmanager
