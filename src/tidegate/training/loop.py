@@ -85,7 +85,7 @@ def train(
     steps = schedule.epochs * schedule.steps
     optimizer = Optimizer(module.parameters(), rate, steps, settings.weight_decay, settings.clip)
     state = State(module, optimizer, schedule, settings.seed)
-    found = checkpoints.read(config.cell) if checkpoints else None
+    found = checkpoints.read(_name(config)) if checkpoints else None
     if found:
         state.restore(found)
         progress, total = state.progress, schedule.epochs * examples.source.steps
@@ -97,9 +97,14 @@ def train(
     yield from events if checkpoints is None else _saved(events, state, checkpoints)
 
 
+def _name(config: Architecture) -> str:
+    """Names what is trained among the trainings of a run."""
+    return f"{config.cell} {config.task}" if config.aim.reads_tokens else config.cell
+
+
 def _saved(events: Events, state: State, checkpoints: Checkpoints) -> Events:
     """Passes on the events of a training, and writes a checkpoint now and then, and when nobody asks for more."""
-    name = state.module.config.cell
+    name = _name(state.module.config)
     try:
         for event in events:
             if checkpoints.due(at_end=state.progress.ended):
