@@ -2,7 +2,7 @@
 
 python benchmarks/bench_pretraining.py reviews.parquet [--texts 4000] [--seeds 1]
 
-A table of `text` and `label`; some of its texts are drawn, the same for all seeds. The network is trained alone, without
+A table of `text` and `label`; some of its texts are drawn, the same for all seeds. The network is trained without
 n-grams, from its own start and after it has learned to foresee the words of the texts to train on.
 """
 

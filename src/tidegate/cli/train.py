@@ -103,7 +103,7 @@ def _train_texts(request: Request, text: str | None, words: Any, began: float) -
     settings = request.settings_with(TOKEN_DROPOUT if foresees else Settings.dropout)
     if settings.freeze and not words.vectors:
         raise ValueError("--freeze keeps word vectors as they are, but there are none: give them with --vectors FILE")
-    wanted: Parts | None = Parts.read(words.parts, request.cell.partition(" ")[0])
+    wanted: Parts | None = None if foresees else Parts.read(words.parts, request.cell.partition(" ")[0])
     with err.status("reading texts"):
         plan = plan_of(request, settings.seed)
         if foresees:

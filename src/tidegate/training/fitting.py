@@ -80,9 +80,8 @@ def fit(
             `min_frequency`, `max_length` and `vectors`, word vectors to start from, of texts; `parts` of a classifier
             of texts, such as "auto", as in [The parts of a model](parts.md); `layout` of sequences, "channels_first" if
             they are [K, T]; `frontend` of sound, such as "logmel sample_rate=16000": sequences are samples [N] then,
-            see `LogMel` and `as_sound`; `horizon`, the steps that "next" predicts; of texts `tokens`, "words" or
-            "characters", and their `part`, see `prepare_tokens`; `pretrain`, True or more texts, to foresee words
-            first; `quantiles` of a regression; `baselines`, to warn.
+            see `LogMel` and `as_sound`; `horizon`, the steps that "next" predicts; of texts `tokens` and `part`, see
+            `prepare_tokens`; `pretrain`, True or more texts; `quantiles`; `baselines`, to warn if one is better.
 
     Returns:
         A `TextModel` for texts, a `SequenceModel` for numbers.

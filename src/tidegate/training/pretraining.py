@@ -43,7 +43,7 @@ def pretraining(examples: TextExamples, config: TextConfig, settings: Settings, 
     if examples.spool:
         raise ValueError("pretraining reads texts in memory, but they are on a disk: give more memory")
     parts = [[part.corpus.row(b) for b in range(len(part))] for part in (examples.train, examples.validation)]
-    parts[0] += examples.tokenizer.encode_batch(check_texts(more), examples.max_length)
+    parts[0] += examples.tokenizer.encode_batch(check_texts(more))
     foreseen = min(FORESEEN, len(examples.tokenizer))
     train, held = (running_rows(rows, np.array([len(row) for row in rows]), PART, foreseen) for rows in parts)
     texts = TextExamples(
