@@ -1,6 +1,7 @@
 """How well are the characters of a text foreseen after minutes of training, beside the same network on torch.nn.LSTM?
 
-python benchmarks/bench_characters.py input.txt.gz [--minutes 5] [--cell gru] [--rounds 3] [--epochs OURS THEIRS]
+python benchmarks/bench_characters.py input.txt.gz [--minutes 5] [--cell gru] [--hidden-size 512] [--rounds 3]
+    [--epochs OURS THEIRS]
 
 The text is char-rnn's tinyshakespeare, or any other plain text: the first nine tenths are trained on, half of the rest
 chooses the epoch, the other half is tested. Some steps of an epoch are timed in turn, ours and with torch.nn.LSTM in
@@ -29,7 +30,7 @@ from tidegate.training.forecasts import forecasts
 from tidegate.training.next_tokens import prepare_tokens
 
 SIZES: dict[str, Any] = {"embedding_size": 64, "hidden_size": 512}
-HOW: dict[str, Any] = {"batch_size": 32, "dropout": 0.1, "learning_rate": 0.004}
+HOW: dict[str, Any] = {"batch_size": 32, "dropout": 0.1, "learning_rate": 0.01}
 PART = 128
 TIMED = 12  # steps
 
@@ -91,9 +92,11 @@ def main() -> None:
     parser.add_argument("file", type=Path)
     parser.add_argument("--minutes", type=float, default=5)
     parser.add_argument("--cell", default="gru")
+    parser.add_argument("--hidden-size", type=int, default=SIZES["hidden_size"])
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--epochs", type=int, nargs=2, metavar=("OURS", "THEIRS"))
     asked = parser.parse_args()
+    SIZES["hidden_size"] = asked.hidden_size
     train, held, test = read(asked.file)
     examples = prepare_tokens([train], tokens="characters", validation=[held], part=PART)
     tested = prepare_tokens([train], tokens="characters", validation=[test], part=PART)

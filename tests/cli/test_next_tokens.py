@@ -123,3 +123,16 @@ def test_what_cannot_be_meant_is_an_error(shell: Shell, letters: Path, command: 
     code, _, err = shell(command)
     assert code == 2
     assert message in " ".join(err.split())
+
+
+def test_a_classifier_starts_from_what_foresees_words(shell: Shell, letters: Path) -> None:
+    """--pretrain says how well words are foreseen, with --more-texts on more of them; n-grams join as ever."""
+    (letters / "more.txt").write_text("the film is good\n", encoding="utf-8")
+    how = "--embedding-size 8 --hidden-size 8 --batch-size 64 --epochs 1 --no-baselines --overwrite"
+    code, out, err = shell(f"train test.csv -o before.safetensors --more-texts more.txt {how} --parts network,ngrams")
+    assert code == 0, err
+    assert "pretraining: " in out
+    before = tidegate.load(letters / "before.safetensors").metrics["pretraining"]
+    assert before["perplexity"] == pytest.approx(np.exp(before["nats"]))
+    code, _, err = shell(f"train test.csv --pretrain --cell average {how} --parts network")
+    assert (code, "needs a recurrent cell" in err) == (2, True)

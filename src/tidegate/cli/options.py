@@ -193,6 +193,19 @@ WORD_OPTIONS = {
         Annotated[int, _option(DATA, "Tokens that gradients reach back (--task next of texts).", min=1, metavar="N")],
         PART,
     ),
+    "pretrain": Option(
+        Annotated[
+            bool, _option(TRAINING, "Learn to foresee the words of the texts first; pays on long texts.", "--pretrain")
+        ],
+        False,
+    ),
+    "more_texts": Option(
+        Annotated[
+            Path | None,
+            _option(DATA, "More texts to pretrain on, without labels; means --pretrain.", metavar="FILE"),
+        ],
+        None,
+    ),
     "vectors": Option(
         Annotated[
             Path | None,

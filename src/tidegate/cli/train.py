@@ -19,6 +19,7 @@ from tidegate.cli.groups import grouped
 from tidegate.cli.request import Request
 from tidegate.cli.spooling import plan_of, spooled_texts, targets_of
 from tidegate.cli.targets import Wanted, columns_said, describe_targets, label_columns
+from tidegate.cli.texts import running_texts
 from tidegate.cli.train_numbers import refuse_words, train_numbers
 from tidegate.cli.train_tokens import describe_tokens, read_tokens
 from tidegate.data import tables
@@ -31,6 +32,7 @@ from tidegate.text.vectors import read as read_vectors
 from tidegate.training.examples import CELL, VALIDATION, TextExamples, prepare_texts
 from tidegate.training.packages import look_for
 from tidegate.training.parts import AUTO, Parts
+from tidegate.training.pretraining import pretrained
 from tidegate.training.settings import TOKEN_DROPOUT, Settings
 from tidegate.training.tasks import check_no_copies, check_words
 
@@ -101,7 +103,7 @@ def _train_texts(request: Request, text: str | None, words: Any, began: float) -
     settings = request.settings_with(TOKEN_DROPOUT if foresees else Settings.dropout)
     if settings.freeze and not words.vectors:
         raise ValueError("--freeze keeps word vectors as they are, but there are none: give them with --vectors FILE")
-    wanted: Parts | None = Parts.read(words.parts, request.cell.partition(" ")[0])
+    wanted: Parts | None = None if foresees else Parts.read(words.parts, request.cell.partition(" ")[0])
     with err.status("reading texts"):
         plan = plan_of(request, settings.seed)
         if foresees:
@@ -121,6 +123,8 @@ def _train_texts(request: Request, text: str | None, words: Any, began: float) -
     sizes = {"embedding_size": known.vectors.shape[1]} if known else {}
     seconds = perf_counter() - began
     run = request.run_of(examples, settings, sizes, vectors=known, parts=wanted)
+    if words.pretrain or words.more_texts:
+        run = pretrained(run, running_texts(words.more_texts, None, text).texts if words.more_texts else [])
     (describe_tokens if foresees else _describe)(examples, seconds)
     if examples.spool and wanted and wanted.ngrams:
         say(f"n-grams are fitted to a sample of {plural(len(examples.train), 'text')}")

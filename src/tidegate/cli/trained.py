@@ -85,6 +85,8 @@ def _write(trainings: Trainings, output: Path, began: float, *, early: bool) -> 
     figures: dict[str, Any] = {"baselines": beside}
     if run.parts:
         figures["weights"] = dict(wanted.weights)
+    if trainings.before:
+        figures["pretraining"] = trainings.before
     if trainings.gradients:
         figures["gradients"] = [asdict(after_epoch)["walks"] for after_epoch in trainings.gradients]
     outputs.save_somewhere(run.model(config, wanted.best, figures).save, output)

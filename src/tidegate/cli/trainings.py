@@ -1,13 +1,13 @@
 """The trainings of `tidegate train`, one after the other on the screen: baselines, the network, its parts joined."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
 from tidegate.cli.comparison import Trained, compare
-from tidegate.cli.console import err, note
+from tidegate.cli.console import err, note, say
 from tidegate.cli.gradients import report_gradients
 from tidegate.cli.progress import Stop, follow
 from tidegate.models.architecture import Architecture
@@ -32,6 +32,7 @@ class Trainings:
         results: What was trained so far, by the cell of the network, the name of a baseline, "ngrams" or "together".
         made: The model of the parts, where they have been joined.
         gradients: Gradient norms after each epoch, if they are watched.
+        before: How well the words of texts were foreseen after pretraining.
         ended: Whether everything was trained.
         diverged: Whether a training has diverged, as a resumed one would again.
         lost: Whether a process that trained together with this one has ended.
@@ -43,6 +44,7 @@ class Trainings:
     results: dict[str, Trained] = field(default_factory=dict)
     made: tuple[Architecture, Trained] | None = None
     gradients: list[Gradients] = field(default_factory=list)
+    before: dict[str, float] = field(default_factory=dict)
     ended: bool = False
     diverged: bool = False
     lost: bool = False
@@ -79,16 +81,37 @@ class Trainings:
     def _train_all(self, stop: Stop) -> None:
         """Trains the networks, one after the other."""
         for network in self.run.networks:
-            self._train(network, stop)
+            start = None
+            if self.run.pretraining and network.name == self.run.config.cell:
+                start = self._pretrain(self.run.pretraining, stop)
+            if not stop.wanted:
+                self._train(network, stop, start)
             if stop.wanted:
                 return
         self.ended = True
 
-    def _train(self, network: Baseline, stop: Stop) -> None:
-        """Trains a network."""
+    def _pretrain(self, before: Baseline, stop: Stop) -> Mapping[str, Any] | None:
+        """Trains what the network starts from, and says how well it foresees."""
+        best = None
+        try:
+            for epoch in follow(before.name, self.run.train(before, self.checkpoints), stop, before.examples.unit):
+                best = epoch if epoch.weights is not None else best
+        except DivergedError:
+            self.diverged = True
+            raise
+        if best is None:
+            return None
+        report = best.report
+        say(f"pretraining: {report.nats:.3f} nats a word, perplexity {report.perplexity:.1f}, {best.seconds:.0f} s")
+        self.before = {"nats": report.nats, "perplexity": report.perplexity, "seconds": best.seconds}
+        return best.weights
+
+    def _train(self, network: Baseline, stop: Stop, start: Mapping[str, Any] | None) -> None:
+        """Trains a network, from its own start or a given one."""
         config, best = network.config, None
         title = network.name if network.name == STATISTICS else config.reader.title
-        events = report_gradients(self.run.train(network, self.checkpoints), config, network.settings, self.gradients)
+        events = self.run.train(network, self.checkpoints, start)
+        events = report_gradients(events, config, network.settings, self.gradients)
         try:
             for epoch in follow(title, events, stop, self.run.examples.unit):
                 best = epoch if epoch.weights is not None else best

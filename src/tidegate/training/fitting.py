@@ -25,13 +25,14 @@ from tidegate.training.next_steps import prepare_steps
 from tidegate.training.next_tokens import prepare_tokens
 from tidegate.training.packages import look_for
 from tidegate.training.parts import Parts
+from tidegate.training.pretraining import pretrained
 from tidegate.training.run import Run
 from tidegate.training.settings import TOKEN_DROPOUT, VECTOR_DROPOUT, Settings
 
 TEXT_OPTIONS = ("vocab_size", "min_frequency", "max_length")
 TOKEN_OPTIONS = ("tokens", "part")
 # settings that are no field of anything
-_OTHERS = ("baselines", "frontend", "horizon", "layout", "parts", "quantiles", "sample_weight", "vectors")
+_OTHERS = ("baselines", "frontend", "horizon", "layout", "parts", "pretrain", "quantiles", "sample_weight", "vectors")
 _FOUND = {"classes", "features", "missing", "settings"}  # names of what is found in the data
 
 
@@ -77,10 +78,10 @@ def fit(
         settings: Fields of `Settings`, with a dropout of 0.1 for numbers and next words; sizes, see `TextConfig` and
             `SequenceConfig`; `sample_weight`, how much each of the B counts in the loss, [B]; `baselines`, to warn if a
             simpler one is better. Of texts `vocab_size`, `min_frequency`, `max_length`, `vectors` to start from,
-            `parts` such as "auto", see [The parts of a model](parts.md), `tokens` and their `part`, see
-            `prepare_tokens`. Of numbers `layout`, "channels_first" if they are [K, T]; `frontend`, such as "logmel
-            sample_rate=16000", for samples [N], see `as_sound`; `quantiles`; the `horizon` that "next" predicts, and
-            `residual`, whether as changes of the last step, which the data decides if it is not given.
+            `pretrain`, True or more texts, `parts` such as "auto", see [The parts of a model](parts.md), `tokens` and
+            their `part`, see `prepare_tokens`. Of numbers `layout`, "channels_first" if they are [K, T]; `frontend`,
+            such as "logmel sample_rate=16000", for samples [N], see `as_sound`; `quantiles`; the `horizon` that "next"
+            predicts, and `residual`, whether as changes of the last step, which the data decides if it is not given.
 
     Returns:
         A `TextModel` for texts, a `SequenceModel` for numbers.
@@ -156,6 +157,7 @@ def _prepare(
 ) -> Run:
     """Makes what a training needs of what `fit` is called with."""
     vectors, levels = settings.pop("vectors", None), settings.pop("quantiles", None)
+    more = settings.pop("pretrain", False)
     examples = _examples(data, labels, settings, **options, seed=settings.get("seed", Settings.seed))
     sample_weight = settings.pop("sample_weight", None)
     if levels is not None:
@@ -170,7 +172,8 @@ def _prepare(
         settings = {"dropout": TOKEN_DROPOUT} | settings
     how = Settings(**{field.name: settings.pop(field.name) for field in fields(Settings) if field.name in settings})
     _check_known(settings, SequenceConfig if isinstance(examples, SequenceExamples) else TextConfig)
-    return Run(examples, examples.config(cell, **settings), how, vectors, parts)
+    run = Run(examples, examples.config(cell, **settings), how, vectors, parts)
+    return run if more is False or more is None else pretrained(run, () if more is True else more)
 
 
 def _check_known(settings: Mapping[str, Any], config: Any) -> None:
@@ -228,7 +231,8 @@ def _train(run: Run, checkpoints: Checkpoints | None) -> Epoch | None:
     """Trains the network to the end, and returns its best epoch; None if there is no network."""
     best: Epoch | None = None
     try:
-        for event in run.train(run.network, checkpoints) if run.network else ():
+        start = _start(run, checkpoints)
+        for event in run.train(run.network, checkpoints, start) if run.network else ():
             if isinstance(event, Epoch) and event.weights is not None:
                 best = event
     except DivergedError as error:
@@ -238,6 +242,18 @@ def _train(run: Run, checkpoints: Checkpoints | None) -> Epoch | None:
             error.model = run.model(run.config, error.best)
             error.add_note(f"The model of the best epoch before, {error.best.epoch}, is the attribute `model` of this.")
         raise
+    return best
+
+
+def _start(run: Run, checkpoints: Checkpoints | None) -> Mapping[str, npt.NDArray[np.float32]] | None:
+    """Trains what the network starts from, if there is such, and returns its best weights."""
+    best = None
+    try:
+        for event in run.train(run.pretraining, checkpoints) if run.pretraining else ():
+            if isinstance(event, Epoch) and event.weights is not None:
+                best = event.weights
+    except DivergedError as error:
+        raise DivergedError(f"pretraining: {error}", None) from error  # whose best epoch makes no classifier
     return best
 
 

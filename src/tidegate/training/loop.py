@@ -70,7 +70,7 @@ def train(
         checkpoints: Where checkpoints are written, also when the iteration is stopped early, and where those of an
             interrupted training are read. The result has the same bits as that of a training without interruption. In
             a group, the first process has them.
-        start: Arrays to start from, see `start_network`.
+        start: Arrays to start from, see `start_network`; in a group, those of the first process.
         group: The processes that train together, which all call this with the same arguments. The losses are those of
             one process but for rounding.
 
@@ -88,13 +88,13 @@ def train(
     settings = settings or Settings()
     check_settings(settings, config)
     torch.manual_seed(settings.seed)
-    module = start_network(examples, config, settings, vectors, start)
+    module = start_network(examples, config, settings, vectors, group.share(start))
     schedule = settings.schedule(len(examples.source))
     rate = config.reader.learning_rate if settings.learning_rate is None else settings.learning_rate
     steps = schedule.epochs * schedule.steps
     optimizer = Optimizer(module.parameters(), rate, steps, settings.weight_decay, settings.clip, group)
     state = State(module, optimizer, schedule, settings.seed)
-    found = group.share(checkpoints.read(config.cell) if checkpoints else None)
+    found = group.share(checkpoints.read(_name(config)) if checkpoints else None)
     if found:
         state.restore(found)
         progress, total = state.progress, schedule.epochs * examples.source.steps
@@ -106,9 +106,14 @@ def train(
     yield from events if checkpoints is None else _saved(events, state, checkpoints)
 
 
+def _name(config: Architecture) -> str:
+    """Names what is trained among the trainings of a run."""
+    return f"{config.cell} {config.task}" if config.aim.reads_tokens else config.cell
+
+
 def _saved(events: Events, state: State, checkpoints: Checkpoints) -> Events:
     """Passes on the events of a training, and writes a checkpoint now and then, and when nobody asks for more."""
-    name = state.module.config.cell
+    name = _name(state.module.config)
     try:
         for event in events:
             if checkpoints.due(at_end=state.progress.ended):

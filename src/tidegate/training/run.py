@@ -33,6 +33,7 @@ class Run:
         parts: What the model is made of; None for the network as it was trained, which is not calibrated.
         baselines: Networks to train before it, to be compared with.
         group: The processes that train together.
+        pretraining: What is trained before the network, which starts from it, see `tidegate.training.pretraining`.
     """
 
     examples: Examples
@@ -42,6 +43,7 @@ class Run:
     parts: Parts | None = None
     baselines: Sequence[Baseline] = ()
     group: Group = ALONE
+    pretraining: Baseline | None = None
 
     @property
     def network(self) -> Baseline | None:
@@ -54,17 +56,30 @@ class Run:
         """All networks, in the order of their training."""
         return [*self.baselines, *([self.network] if self.network else [])]
 
+    @property
+    def trainings(self) -> list[Baseline]:
+        """All that is trained, in its order: before the last network, what that starts from."""
+        own = self.pretraining, self.network
+        return [*self.baselines, *[each for each in own if each]]
+
     def fingerprint(self) -> dict[str, Any]:
         """Describes what decides the weights, see `fingerprint`."""
         beside = [each.config for each in self.baselines if each.name != STATISTICS]
-        return fingerprint(self.examples, self.config, self.settings, self.vectors, beside)
+        described = fingerprint(self.examples, self.config, self.settings, self.vectors, beside)
+        if self.pretraining:
+            before = fingerprint(self.pretraining.examples, self.pretraining.config, self.pretraining.settings)
+            described |= {f"{name} of pretraining": value for name, value in before.items()}
+        return described
 
-    def train(self, network: Baseline, checkpoints: Checkpoints | None = None) -> Events:
-        """Trains one of the networks, see `tidegate.training.loop.train`."""
+    def train(
+        self, network: Baseline, checkpoints: Checkpoints | None = None, start: Mapping[str, Any] | None = None
+    ) -> Events:
+        """Trains one of the networks, or what is trained before, see `tidegate.training.loop.train`."""
         loop = import_module("tidegate.training.loop")
         if network.name == STATISTICS:  # trained in a moment, and to a checkpoint it would look like the average
             checkpoints = None
-        events: Events = loop.train(*network[1:], self.vectors, checkpoints, group=self.group)
+        how = network.examples, network.config, network.settings, self.vectors, checkpoints
+        events: Events = loop.train(*how, start=start, group=self.group)
         return events
 
     @contextmanager

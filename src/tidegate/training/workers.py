@@ -161,7 +161,7 @@ def _work(run: Run, rank: int, count: int, port: int, threads: int) -> None:
         store.set(f"ready/{rank}", "")
         _join(store, rank, count)
         run = replace(run, group=Processes())
-        for network in run.networks:
+        for network in run.trainings:
             for _ in run.train(network):
                 pass
     except (LostWorkerError, DivergedError):
