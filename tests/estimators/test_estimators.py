@@ -277,3 +277,22 @@ def test_the_encoder_needs_no_labels() -> None:
     assert LogisticRegression().fit(vectors[:60], fast[:60]).score(vectors[60:], fast[60:]) > 0.9
     with pytest.raises(ValueError, match="requires y to be passed"):
         TextEncoder().fit(TEXTS)
+
+
+def test_sequences_of_sound_are_clips() -> None:
+    """With a front-end, clips of any length are told apart by their pitch, and clones and pickles have it too."""
+    rng = np.random.default_rng(0)
+    clips = [np.sin(np.arange(rng.integers(900, 1600)) * (0.3 + 0.9 * (b % 2))) for b in range(24)]
+    pitch = ["low", "high"] * 12
+    settings: dict[str, Any] = {"hidden_size": 4, "epochs": 12, "learning_rate": 0.05, "random_state": 0}
+    classifier = SequenceClassifier(frontend="logmel sample_rate=8000", **settings)
+    fitted = clone(classifier).fit(clips, pitch)
+    assert fitted.score(clips, pitch) == 1
+    assert fitted.n_features_in_ == 1
+    assert fitted.model_.reads_sound
+    restored = pickle.loads(pickle.dumps(fitted))
+    np.testing.assert_array_equal(restored.predict_proba(clips), fitted.predict_proba(clips))
+    with pytest.raises(ValueError, match="found no clip in X"):
+        classifier.fit([], [])
+    with pytest.raises(ValueError, match=r"X\[1\] has shape"):
+        classifier.fit([clips[0], np.zeros((9, 2))], ["low", "high"])

@@ -45,6 +45,8 @@ class Estimator(BaseEstimator):  # type: ignore[misc]
         if sample_weight is not None:
             sample_weight = _check_sample_weight(sample_weight, X, ensure_non_negative=True)
         settings = {name: value for name, value in self.get_params(deep=False).items() if name not in self._own}
+        if settings.get("frontend", "") is None:  # which is no setting of numbers that have no labels
+            del settings["frontend"]
         seed = int(check_random_state(self.random_state).randint(2**31 - 1))
         self.model_ = fit(X, y, task=task, sample_weight=sample_weight, seed=seed, **settings)
         return self

@@ -6,6 +6,7 @@ import numpy as np
 from sklearn.utils.validation import validate_data
 
 from tidegate.sequences.features import LAYOUTS
+from tidegate.sequences.samples import as_sound
 from tidegate.sklearn.estimator import Classifier, Encoder, Estimator, Regressor
 from tidegate.training.settings import VECTOR_DROPOUT, Settings
 
@@ -25,6 +26,8 @@ class SequenceEstimator(Estimator):
         summary: "last", "mean", "max" or "mean+max".
         input_size: K, the numbers of each step, where rows [B, T·K] are given.
         layout: "channels_first" if sequences are arrays [K, T] or [B, K, T], and rows are K·T numbers.
+        frontend: What makes frames of sound, such as "logmel sample_rate=16000"; X has clips then, samples [N] each,
+            see `tidegate.LogMel`. None where X has numbers.
         validation: The share to hold out, by which the best epoch is chosen; 0 to train on all.
         epochs: Most passes over the sequences; None for what `tidegate.training.Settings` decides, and so are the next
             two.
@@ -36,7 +39,7 @@ class SequenceEstimator(Estimator):
 
     Attributes:
         model_: The trained `tidegate.SequenceModel`, which explains and saves too.
-        n_features_in_: T·K where rows were given, else K.
+        n_features_in_: T·K where rows were given, 1 of sound, else K.
         feature_names_in_: Names of the columns, where a data frame of rows was given.
     """
 
@@ -53,6 +56,7 @@ class SequenceEstimator(Estimator):
         summary: str = "last",
         input_size: int = 1,
         layout: str = LAYOUTS[0],
+        frontend: str | None = None,
         validation: float = 0.1,
         epochs: int | None = None,
         batch_size: int | None = None,
@@ -68,6 +72,7 @@ class SequenceEstimator(Estimator):
         self.summary = summary
         self.input_size = input_size
         self.layout = layout
+        self.frontend = frontend
         self.validation = validation
         self.epochs = epochs
         self.batch_size = batch_size
@@ -83,6 +88,8 @@ class SequenceEstimator(Estimator):
             ValueError: There is no sequence, one has another number of features than in training, or a row has no whole
                 number of steps.
         """
+        if self.frontend is not None:
+            return self._clips(X, reset=reset)
         axis = -1 if self.layout == LAYOUTS[0] else 0
         if not _are_sequences(X):
             rows = validate_data(self, X, reset=reset, dtype=[np.float64, np.float32], ensure_all_finite="allow-nan")
@@ -101,6 +108,19 @@ class SequenceEstimator(Estimator):
         if reset:
             self.n_features_in_ = expected
         return sequences
+
+    def _clips(self, X: Any, *, reset: bool) -> list[Any]:
+        """Checks clips of sound.
+
+        Raises:
+            ValueError: There is none.
+        """
+        clips = [as_sound(f"X[{b}]", clip) for b, clip in enumerate(X)]
+        if not clips:
+            raise ValueError("found no clip in X, expected at least one")
+        if reset:
+            self.n_features_in_ = 1
+        return clips
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
