@@ -216,6 +216,13 @@ RUN_OPTIONS = {
         ],
         None,
     ),
+    "autotune_minutes": Option(
+        Annotated[
+            float,
+            _option(TRAINING, "First try other settings on held-out rows for so long; see tune.", min=0, metavar="N"),
+        ],
+        0.0,
+    ),
     "resume": Option(ResumeOption, False),
     "checkpoint_every": Option(CheckpointEveryOption, EVERY),
 }
