@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from tidegate.ops.cells import CELLS
 from tidegate.training.events import DivergedError, Epoch
 from tidegate.training.run import Run
 from tidegate.training.settings import Settings
@@ -24,7 +25,7 @@ from tidegate.training.settings import Settings
 FACTOR = 3
 """How many times as many epochs the best trials get, and one in how many goes on."""
 
-CELLS = ("gru", "lstm")
+_GATED = tuple(name for name, cell in CELLS.items() if cell.gates)
 _DROPOUTS = (0.0, 0.1, 0.2, 0.4, 0.6)
 _SUMMARIES = ("last", "mean", "max", "mean+max")
 
@@ -163,7 +164,7 @@ def choices_of(run: Run, number: int) -> dict[str, Any]:
     if not number:
         return {}
     rng, config = np.random.default_rng([run.settings.seed, number]), run.config
-    cell = str(rng.choice(CELLS)) if config.cell in CELLS else config.cell
+    cell = str(rng.choice(_GATED)) if config.cell in _GATED else config.cell
     usual = run.settings.learning_rate or config.reader.learning_rate
     choices = {
         "cell": cell,
