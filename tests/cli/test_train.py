@@ -1,5 +1,6 @@
 """`tidegate train`: what it shows, what it writes, and how it is stopped."""
 
+import itertools
 import json
 import re
 import signal
@@ -549,3 +550,17 @@ def test_a_boolean_label_has_one_name(shell: Shell, folder: Path, small: str) ->
         assert tidegate.load(folder / "new.safetensors").labels == ("false", "true")
         for judged in ("t.csv", "t.jsonl", "upper.csv"):
             assert shell(f"evaluate new.safetensors {judged}")[0] == 0
+
+
+def test_settings_are_tried_first(shell: Shell, folder: Path, small: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`tune`, and `train --autotune-minutes`, try settings for so long, say them, keep them, and train the best."""
+    ticks = itertools.count()
+    monkeypatch.setattr("tidegate.training.tuning.perf_counter", lambda: float(next(ticks)))
+    code, out, _ = shell(f"tune train.csv -o tuned.safetensors --minutes 2 --no-baselines {small}")
+    assert code == 0
+    assert re.search(r"^trial 0, 1 epoch: [\d.]+ in [\d.]+ s, the settings as they were", out, re.MULTILINE), out
+    assert re.search(r"^the best of \d+ trials: ", out, re.MULTILINE), out
+    trials = (folder / "tuned.safetensors.trials.jsonl").read_text().splitlines()
+    code, out, err = shell(f"train train.csv -o tuned.safetensors --autotune-minutes 0.01 --no-baselines {small}")
+    assert code == 0
+    assert f"going on from {len(trials) - 1} trials in tuned.safetensors.trials.jsonl" in " ".join(err.split())

@@ -26,6 +26,7 @@ from tidegate.cli.serve import serve
 from tidegate.cli.stream import stream
 from tidegate.cli.study import study
 from tidegate.cli.train import train
+from tidegate.cli.tune import tune
 from tidegate.cli.units import units
 from tidegate.data.tables.kinds import TableWarning
 
@@ -46,7 +47,22 @@ app = typer.Typer(
     rich_markup_mode="rich",
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (train, evaluate, predict, stream, explain, serve, study, embed, compress, convert, export, info, units):
+for command in (
+    train,
+    tune,
+    evaluate,
+    predict,
+    stream,
+    explain,
+    serve,
+    study,
+    embed,
+    compress,
+    convert,
+    export,
+    info,
+    units,
+):
     app.command()(command)
 app.add_typer(data, name="data")
 

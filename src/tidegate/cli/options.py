@@ -254,6 +254,13 @@ RUN_OPTIONS = {
         Annotated[int, typer.Option(min=1, metavar="N", help="Processes that train together and share the threads.")],
         1,
     ),
+    "autotune_minutes": Option(
+        Annotated[
+            float,
+            _option(TRAINING, "First try other settings on held-out rows for so long; see tune.", min=0, metavar="N"),
+        ],
+        0.0,
+    ),
     "resume": Option(ResumeOption, False),
     "checkpoint_every": Option(CheckpointEveryOption, EVERY),
 }

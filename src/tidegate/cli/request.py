@@ -10,6 +10,7 @@ from typing import Any
 from tidegate.cli.targets import Wanted
 from tidegate.cli.trained import checkpoints_beside, train_and_write
 from tidegate.cli.trainings import Trainings
+from tidegate.cli.tuning import tuned_run
 from tidegate.data.series import Asked
 from tidegate.data.tables.folders import files_of
 from tidegate.files.remote import exists
@@ -111,6 +112,10 @@ class Request:
             run: What is trained.
             began: When the command began, seconds as `perf_counter` counts them.
         """
+        if self.run.autotune_minutes:
+            if self.share(nothing=True) == 0:
+                raise ValueError("settings are chosen by held-out rows, but --validation is 0: give a share or a file")
+            run = tuned_run(run, self.run.autotune_minutes, self.output, resume=self.run.resume)
         checkpoints = checkpoints_beside(self.output, run, self.run.checkpoint_every, resume=self.run.resume)
         gc.freeze()  # or the collector would look through all of torch and the data, again and again
         with import_module("tidegate.training.workers").workers(run, self.run.workers) as shared:

@@ -1,0 +1,44 @@
+"""Settings tried on held-out rows before a training, on the screen and in a table beside the model."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from tidegate.cli.console import err, note, plural, say
+from tidegate.files.writing import is_stream
+from tidegate.training.run import Run
+from tidegate.training.tuning import Tuning
+
+
+def tuned_run(run: Run, minutes: float, output: Path, *, resume: bool) -> Run:
+    """Looks for better settings of a run, and says what was found.
+
+    Args:
+        run: What is trained.
+        minutes: How long to look.
+        output: The model's file; the trials are kept beside it.
+        resume: Whether an interrupted training is continued, whose settings were the best ones then: nothing is tried.
+
+    Raises:
+        OSError: The table of trials cannot be read or written.
+        ValueError: There is no network.
+    """
+    table = None if is_stream(output) else output.with_name(f"{output.name}.trials.jsonl")
+    tuning = Tuning(run, table)
+    if tuning.trials:
+        note(f"going on from {plural(len(tuning.trials), 'trial')} in {table}")
+    with err.status("trying settings"):
+        for trial in tuning.search(0.0 if resume else 60 * minutes):
+            epochs = plural(trial.epochs, "epoch")
+            say(f"trial {trial.number}, {epochs}: {trial.quality:.4f} in {trial.seconds:.1f} s, {_said(trial.choices)}")
+    best = tuning.best
+    if best is None:
+        note(f"no trial was done within {minutes:g} minutes: nothing is changed")
+        return run
+    where = f"; they are in {table}" if table else ""
+    say(f"the best of {plural(len(tuning.trials), 'trial')}: {_said(best.choices)}{where}")
+    return tuning.tuned()
+
+
+def _said(choices: Mapping[str, Any]) -> str:
+    return ", ".join(f"{name} {value}" for name, value in choices.items()) or "the settings as they were"

@@ -1,0 +1,184 @@
+"""The settings that matter most, chosen on the validation part within a budget of time.
+
+Asynchronous successive halving (Li et al. 2020, arXiv 1810.05934), one trial at a time: many settings are trained for a
+few epochs, the best third of them for three times as many, and so on. It can stop at any time and be continued, as what
+comes next follows from the trials so far. Libraries that have it bring a database (Optuna) or know no budget of time
+and fit anew by their own cross-validation (scikit-learn).
+"""
+
+import json
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass, field, fields, replace
+from pathlib import Path
+from time import perf_counter
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from tidegate.ops.cells import CELLS
+from tidegate.training.events import DivergedError, Epoch
+from tidegate.training.run import Run
+from tidegate.training.settings import Settings
+
+FACTOR = 3
+"""How many times as many epochs the best trials get, and one in how many goes on."""
+
+_GATED = tuple(name for name, cell in CELLS.items() if cell.gates)
+_DROPOUTS = (0.0, 0.1, 0.2, 0.4, 0.6)
+_SUMMARIES = ("last", "mean", "max", "mean+max")
+
+
+class Trial(NamedTuple):
+    """A training with some settings for some epochs.
+
+    Attributes:
+        number: Of the settings; those of 0 are the run's own.
+        epochs: Most passes over the sequences.
+        quality: The best score on the validation part, see `Report.quality`; −∞ if the training diverged.
+        seconds: Time that it took.
+        choices: What differs from the run, by name.
+    """
+
+    number: int
+    epochs: int
+    quality: float
+    seconds: float
+    choices: Mapping[str, Any]
+
+
+@dataclass
+class Tuning:
+    """A search for better settings of a run.
+
+    Attributes:
+        run: The run; it must have a network.
+        table: The file that keeps the trials, a line of JSON each; those of the same run are gone on from. None for
+            none.
+        trials: The trials so far.
+    """
+
+    run: Run
+    table: Path | None = None
+    trials: list[Trial] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        """Reads the trials that a search for the same run has left.
+
+        Raises:
+            OSError: The file cannot be read.
+            ValueError: There is no network.
+        """
+        if self.run.network is None:
+            raise ValueError("the settings of a network are tuned, but the model is made of n-grams alone")
+        self._identity = json.dumps(replace(self.run, baselines=()).fingerprint(), sort_keys=True)
+        if self.table and self.table.exists():
+            first, *lines = self.table.read_text(encoding="utf-8").splitlines() or [""]
+            if first == self._identity:
+                self.trials = [Trial(**json.loads(line)) for line in lines]
+
+    @property
+    def rungs(self) -> list[int]:
+        """The epochs of the trials, from the fewest on."""
+        most = self.run.settings.schedule(len(self.run.examples.source)).epochs
+        return sorted({max(1, most // FACTOR**k) for k in range(3)})
+
+    def search(self, seconds: float) -> Iterator[Trial]:
+        """Makes trials until the time is over; one that is not done by then does not count.
+
+        Yields:
+            Each trial, once it is in the table.
+
+        Raises:
+            OSError: The table cannot be written.
+        """
+        end = perf_counter() + seconds
+        while perf_counter() < end:
+            trial = self._made(*following(self.trials, self.rungs), end)
+            if trial is None:
+                return
+            self.trials.append(trial)
+            self._keep(trial)
+            yield trial
+
+    @property
+    def best(self) -> Trial | None:
+        """The best of the trials with the most epochs, whose scores can be compared; None without any."""
+        most = max((trial.epochs for trial in self.trials), default=0)
+        return max((t for t in self.trials if t.epochs == most), key=lambda t: t.quality, default=None)
+
+    def tuned(self) -> Run:
+        """Returns the run with the best settings so far."""
+        return changed(self.run, self.best.choices) if self.best else self.run
+
+    def _made(self, number: int, epochs: int, end: float) -> Trial | None:
+        """Makes a trial; None if the time is over before it is done."""
+        began, quality = perf_counter(), float("-inf")
+        choices = choices_of(self.run, number)
+        network = changed(self.run, choices | {"epochs": epochs}).network
+        assert network  # noqa: S101 - for mypy: looked at before
+        try:
+            with closing(self.run.train(network)) as events:
+                for event in events:
+                    if perf_counter() > end:
+                        return None
+                    if isinstance(event, Epoch):
+                        quality = max(quality, float(event.report.quality))
+        except DivergedError:
+            quality = float("-inf")
+        return Trial(number, epochs, quality, perf_counter() - began, choices)
+
+    def _keep(self, trial: Trial) -> None:
+        if self.table is None:
+            return
+        fresh = len(self.trials) == 1
+        with self.table.open("w" if fresh else "a", encoding="utf-8") as file:
+            file.write(f"{self._identity}\n" * fresh + json.dumps(trial._asdict()) + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+
+
+def following(trials: Sequence[Trial], rungs: Sequence[int]) -> tuple[int, int]:
+    """Decides which trial comes next: the number of its settings, and its epochs.
+
+    Example:
+        >>> done = [Trial(n, 1, quality, 1.0, {}) for n, quality in enumerate([0.5, 0.8, 0.6])]
+        >>> following(done, [1, 3]), following([*done, Trial(1, 3, 0.9, 1.0, {})], [1, 3])
+        ((1, 3), (3, 1))
+    """
+    for epochs, more in zip(rungs[-2::-1], rungs[:0:-1], strict=True):
+        here = sorted((t for t in trials if t.epochs == epochs), key=lambda t: -t.quality)
+        promoted = {t.number for t in trials if t.epochs == more}
+        for trial in here[: len(here) // FACTOR]:
+            if trial.number not in promoted:
+                return trial.number, more
+    return 1 + max((t.number for t in trials), default=-1), rungs[0]
+
+
+def choices_of(run: Run, number: int) -> dict[str, Any]:
+    """Draws settings by their number: nothing for 0, and the same ones for the same seed and number.
+
+    The learning rate is drawn within a factor of 4 of the cell's own, on a scale of logarithms.
+    """
+    if not number:
+        return {}
+    rng, config = np.random.default_rng([run.settings.seed, number]), run.config
+    cell = str(rng.choice(_GATED)) if config.cell in _GATED else config.cell
+    usual = run.settings.learning_rate or config.reader.learning_rate
+    choices = {
+        "cell": cell,
+        "hidden_size": max(1, round(config.hidden_size * float(rng.choice([0.5, 1, 2])))),
+        "summary": str(rng.choice(_SUMMARIES)),
+        "learning_rate": float(f"{usual * 4 ** rng.uniform(-1, 1):.2g}"),
+        "dropout": float(rng.choice(_DROPOUTS)),
+    }
+    return choices if config.recurrent else {name: choices[name] for name in ("learning_rate", "dropout")}
+
+
+def changed(run: Run, choices: Mapping[str, Any]) -> Run:
+    """Returns a run with other settings and sizes."""
+    how = {each.name for each in fields(Settings)}
+    settings = replace(run.settings, **{name: value for name, value in choices.items() if name in how})
+    config = replace(run.config, **{name: value for name, value in choices.items() if name not in how})
+    return replace(run, settings=settings, config=config)
