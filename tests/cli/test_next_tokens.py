@@ -21,6 +21,7 @@ def letters(folder: Path) -> Path:
     from tidegate.cli import main
 
     (folder / "letters.txt").write_text("abcd efgh\nabab cdcd\n" * 60, encoding="utf-8")
+    (folder / "numbers.csv").write_text("text\n" + "0.5\n1.5\n" * 9, encoding="utf-8")
     (folder / "other.txt").write_text("abcd efgh\nabab", encoding="utf-8")
     arguments = f"train {folder}/letters.txt --task next --tokens characters -o {folder}/letters.safetensors {QUICK}"
     assert main(arguments.split()) == 0
@@ -110,6 +111,7 @@ def test_lines_are_foreseen_as_they_come(shell: Shell, letters: Path) -> None:
     ("command", "message"),
     [
         ("train train.csv --task next --label label", "so there is no --label"),
+        ("train numbers.csv --task next", "takes each row for a step of a sequence"),
         ("train train.csv --task next --horizon 3", "one word is foreseen after each"),
         ("train train.csv --task next --parts ngrams", "--parts is about classifiers"),
         ("train train.csv --task next --max-length 9", "reads to their ends"),
