@@ -17,6 +17,8 @@ import onnxruntime
 from tidegate.convert.certificate import ConversionError
 from tidegate.convert.samples import results_of
 from tidegate.convert.to_onnx import onnx_inputs, to_onnx
+from tidegate.models.config import TextConfig
+from tidegate.models.text_model import TextModel
 from tidegate.text.tokenizer import Tokenizer
 
 Make = Callable[..., Any]
@@ -186,6 +188,18 @@ def test_texts_by_their_ids(texts_model: Make, tmp_path: Path, choices: dict[str
 def test_a_stream_of_words_ends_where_a_text_would(texts_model: Make, tmp_path: Path) -> None:
     """The streaming form reads no more words than the model does."""
     assert to_onnx(texts_model("gru", max_length=6), tmp_path / "m.onnx", streaming=True).error <= TOLERANCE
+
+
+def test_the_next_word_is_foreseen(tmp_path: Path) -> None:
+    """The first id of a text is that of nothing, so that the file foresees what the model does, its first word too."""
+    tokenizer = Tokenizer.train(["a fine film"], min_frequency=1)
+    config = TextConfig(cell="gru", task="next-token", vocab_size=len(tokenizer), embedding_size=3, hidden_size=5)
+    rng = np.random.default_rng(0)
+    arrays = {name: rng.normal(size=shape).astype(np.float32) for name, shape in config.shapes().items()}
+    model, texts = TextModel(config, tokenizer, arrays), ["a fine", "", "film"]
+    assert to_onnx(model, tmp_path / "m.onnx").error <= TOLERANCE
+    found = run(tmp_path / "m.onnx", **onnx_inputs(model, texts))
+    np.testing.assert_allclose(found["probabilities"], model.predict_proba(texts), rtol=0, atol=TOLERANCE)
 
 
 def test_regression_encoding_and_compressed_weights(

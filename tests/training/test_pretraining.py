@@ -1,6 +1,6 @@
 """Classifiers that start from a network which has learned to foresee the words of the texts."""
 
-from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +10,7 @@ import pytest
 torch = pytest.importorskip("torch")
 
 import tidegate  # noqa: E402
-from tidegate.training import fitting, loop, pretraining  # noqa: E402
+from tidegate.training import pretraining  # noqa: E402
 from tidegate.training.checkpoints import Checkpoints  # noqa: E402
 from tidegate.training.events import DivergedError, Epoch  # noqa: E402
 from tidegate.training.examples import prepare_texts  # noqa: E402
@@ -73,32 +73,46 @@ def test_more_texts_are_read_and_nothing_that_is_held_out_is() -> None:
     assert run.fingerprint() != pretraining.pretrained(Run(run.examples, run.config, run.settings)).fingerprint()
 
 
-@pytest.mark.parametrize("calls", [3, 14, 24])
-def test_an_interrupted_run_goes_on_to_the_same_bits(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, calls: int
-) -> None:
+def best_of(events: Any) -> Any:
+    """The weights of the best epoch."""
+    return [event.weights for event in events if isinstance(event, Epoch) and event.weights is not None][-1]
+
+
+def test_an_interrupted_run_goes_on_to_the_same_bits(tmp_path: Path) -> None:
     """Whether words are being foreseen or classes told apart, a resumed run has the bits of one left alone."""
+    run = run_of(epochs=3, learning_rate=0.01)
+    assert run.pretraining
+    assert run.network
+
+    def checkpoints(**options: Any) -> Checkpoints:
+        return Checkpoints(tmp_path / "run", run.fingerprint(), every=1e9, **options)
+
+    start = best_of(run.train(run.pretraining))
+    expected = best_of(run.train(run.network, start=start))
+    events = run.train(run.pretraining, checkpoints())
+    list(islice(events, 5))
+    events.close()
+    kept = checkpoints(resume=True)
+    again = best_of(run.train(run.pretraining, kept))
+    events = run.train(run.network, kept, again)
+    list(islice(events, 4))
+    events.close()
+    kept = checkpoints(resume=True)
+    found = best_of(run.train(run.network, kept, best_of(run.train(run.pretraining, kept))))
+    for name, array in expected.items():
+        np.testing.assert_array_equal(found[name], array)
+    assert any((array != best_of(run.train(run.network))[name]).any() for name, array in expected.items())
+
+
+def test_a_fit_is_pretrained() -> None:
+    """`fit` starts from what it is told to read: other weights without, and with more texts."""
     texts, labels = reviews()
-    options = QUICK | {"pretrain": ["a good film"] * 3, "seed": 2}
-    expected = tidegate.fit(texts, labels, **options)
-    step, count = loop._step, 0
-
-    def stopped(*arguments: Any) -> float:
-        nonlocal count
-        count += 1
-        if count > calls:
-            raise KeyboardInterrupt
-        return step(*arguments)
-
-    monkeypatch.setattr(fitting, "Checkpoints", partial(Checkpoints, every=0))
-    with monkeypatch.context() as patch:
-        patch.setattr(loop, "_step", stopped)
-        with pytest.raises(KeyboardInterrupt):
-            tidegate.fit(texts, labels, checkpoint=tmp_path / "run", **options)
-    found = tidegate.fit(texts, labels, checkpoint=tmp_path / "run", resume=True, **options)
-    for name, array in expected.arrays.items():
-        np.testing.assert_array_equal(found.arrays[name], array)
-    assert not (found.arrays["head.weight"] == tidegate.fit(texts, labels, **QUICK, seed=2).arrays["head.weight"]).all()
+    plain, before, more = (
+        tidegate.fit(texts, labels, **QUICK, pretrain=pretrain).arrays["rnn.weight_hh_l0"]
+        for pretrain in (False, True, ["a good film"] * 9)
+    )
+    assert (plain != before).any()
+    assert (before != more).any()
 
 
 def test_a_pretraining_that_diverges_says_so(monkeypatch: pytest.MonkeyPatch) -> None:

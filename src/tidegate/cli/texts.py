@@ -52,11 +52,13 @@ class Running(NamedTuple):
         texts: The texts.
         columns: The columns of their table, [B] each.
         said: Where they stand, for people.
+        column: Their column; "" for plain files.
     """
 
     texts: list[str]
     columns: Columns
     said: str
+    column: str = ""
 
 
 def running_texts(source: Path | str, kind: Kind | None, text: str | None, *, others: bool = False) -> Running:
@@ -79,7 +81,7 @@ def running_texts(source: Path | str, kind: Kind | None, text: str | None, *, ot
         texts = ["\n".join(tables.read(str(file), need_label=False, kind="lines").texts) for file in files]
         return Running(texts, {}, "all in one (--from lines takes each line for one)")
     table = tables.read(source, text, need_label=False, kind=kind, others=others)
-    return Running(table.texts, dict(table.columns), f"column {table.text_column!r}")
+    return Running(table.texts, dict(table.columns), f"column {table.text_column!r}", table.text_column)
 
 
 @contextmanager

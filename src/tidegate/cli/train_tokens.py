@@ -8,6 +8,7 @@ from tidegate.cli.texts import running_texts
 from tidegate.training.examples import MAX_LENGTH, TextExamples
 from tidegate.training.next_tokens import prepare_tokens
 from tidegate.training.parts import AUTO
+from tidegate.training.tasks import check_words
 
 
 def read_tokens(request: Request, text: str | None, words: Any, seed: int) -> TextExamples:
@@ -31,6 +32,8 @@ def read_tokens(request: Request, text: str | None, words: Any, seed: int) -> Te
     if words.max_length != MAX_LENGTH:
         raise ValueError("--max-length leaves out the ends of texts, which --task next reads to their ends")
     found = running_texts(request.file, request.kind, text)
+    if found.column:
+        check_words(found.texts, found.column, named=text is not None)
     held: Any = request.share(nothing=True)
     if held is None:
         held = running_texts(request.validation, request.kind, text).texts
