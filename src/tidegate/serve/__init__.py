@@ -1,4 +1,12 @@
-"""Models as a service over HTTP, and the page on which one is looked at while one types."""
+"""Models as a service over HTTP, and the page on which one is looked at while one types.
+
+`app` puts it together, and `server` runs it. A client asks by one of four doors: `plain` JSON, `inference` by the
+Open Inference Protocol (its messages are in `protocol`, its arrays in `tensors`, those of a model in `signatures`),
+streams over `sockets`, and the `page` (its messages are in `messages`, what it reads in `readings`). Behind them is a
+model as it is `served`, whose requests are read together (`batching`, `queues`), and the `sessions` of streams
+(`steps` are what they are asked, `records` what is known of them). Before them are `layers`, which every request goes
+through.
+"""
 
 try:
     import fastapi as _fastapi  # noqa: F401 - only to say what is missing
