@@ -77,7 +77,7 @@ def fit(
             and `vectors`, word vectors to start from, of texts; `parts` of a classifier of texts, such as "auto", as in
             [The parts of a model](parts.md); `layout` of sequences, "channels_first" if they are [K, T]; `frontend` of
             sound, such as "logmel sample_rate=16000": sequences are samples [N] then, see `LogMel` and `as_sound`;
-            `horizon`, the steps that "next" predicts, and `residual`, whether as changes of the last step; `quantiles` of a
+            `horizon`, the steps that "next" predicts, and `residual`, whether as changes of the last; `quantiles` of a
             regression; `baselines`, to warn if a simpler one is better.
 
     Returns:
