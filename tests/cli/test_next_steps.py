@@ -118,6 +118,9 @@ def test_a_gap_in_training_is_named(shell: Shell, waves: Path) -> None:
     [
         (f"train waves.csv {COLUMNS} --task next --label who", "so there is no --label"),
         (f"train waves.csv {COLUMNS} --horizon 3", "--horizon 3 is about predicting next steps"),
+        (f"train waves.csv {COLUMNS} --no-residual", "--no-residual are about predicting next steps"),
+        ("train rolls.jsonl --features roll --task next --residual", "residual is True, but the model has task="),
+        ("train rolls.jsonl --features roll --task next --loss huber", "loss is 'huber', which is a loss of numbers"),
         (f"train waves.csv {COLUMNS} --task next --horizon 30", "expected more than the horizon, 30"),
         (f"train waves.csv {COLUMNS} --task next --cell average", "needs a recurrent cell that reads forward"),
         (f"train waves.csv {COLUMNS} --task next --bidirectional", "needs a recurrent cell that reads forward"),
