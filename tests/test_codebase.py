@@ -27,7 +27,7 @@ ROOMS = (
     ("inspection", "stream"),
     ("models",),
     ("training", "convert"),
-    ("__init__", "sklearn"),
+    ("__init__", "sklearn", "ray"),
     ("serve", "study"),
     ("cli",),
     ("__main__",),
@@ -42,6 +42,7 @@ EXTRAS = {"torch", "pyarrow", "sklearn", "typer", "rich", "matplotlib", "fastapi
     "h5py",
     "keras",
     "soundfile",
+    "ray",
 }
 
 LONGEST_FUNCTION = 60
