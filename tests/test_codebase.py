@@ -28,7 +28,7 @@ ROOMS = (
     ("inspection", "stream"),
     ("models",),
     ("training", "convert"),
-    ("__init__", "sklearn"),
+    ("__init__", "sklearn", "ray"),
     ("serve", "study"),
     ("cli",),
     ("__main__",),
@@ -43,6 +43,7 @@ EXTRAS = {"torch", "pyarrow", "sklearn", "typer", "rich", "matplotlib", "fastapi
     "h5py",
     "keras",
     "soundfile",
+    "ray",
 }
 
 LONGEST_FUNCTION = 60

@@ -15,6 +15,7 @@ from tidegate.training.events import Epoch, Step  # noqa: E402
 from tidegate.training.examples import Examples, prepare_sequences, prepare_texts  # noqa: E402
 from tidegate.training.group import LostWorkerError  # noqa: E402
 from tidegate.training.next_steps import prepare_steps  # noqa: E402
+from tidegate.training.next_tokens import prepare_tokens  # noqa: E402
 from tidegate.training.run import Run  # noqa: E402
 from tidegate.training.settings import Settings  # noqa: E402
 from tidegate.training.shares import sum_gradients  # noqa: E402
@@ -59,6 +60,7 @@ def networks() -> Iterator[Baseline]:
     numbers = prepare_sequences(X[:49], SUMS[:49], task="regression", validation=(X[49:], SUMS[49:]))
     yield network("numbers", numbers)
     yield network("next steps", prepare_steps(X[:49], validation=X[49:]))
+    yield network("next words", prepare_tokens(texts(400)[0], validation=0.25, part=7), dropout=0.3)
     yield network("texts on a disk", spool_texts(parts_of(*texts()), Plan(validation=0.25)))
     labels = [str(positive) for positive in SUMS[:, 0] > 0]
     yield network("sequences on a disk", spool_sequences(parts_of(list(X), labels), Plan(validation=0.25)))

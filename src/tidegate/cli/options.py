@@ -261,6 +261,22 @@ RUN_OPTIONS = {
         ],
         0.0,
     ),
+    "ray_address": Option(
+        Annotated[
+            str | None,
+            typer.Option(
+                metavar="ADDRESS", help="Train on a Ray cluster: auto, ray://HOST:PORT, or local for one here."
+            ),
+        ],
+        None,
+    ),
+    "storage": Option(
+        Annotated[
+            str | None,
+            typer.Option(metavar="FOLDER", help="Where a run on a cluster keeps checkpoints: a folder or an address."),
+        ],
+        None,
+    ),
     "resume": Option(ResumeOption, False),
     "checkpoint_every": Option(CheckpointEveryOption, EVERY),
 }

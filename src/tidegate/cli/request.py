@@ -7,6 +7,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+from tidegate.cli.console import err, say
 from tidegate.cli.targets import Wanted
 from tidegate.cli.trained import checkpoints_beside, train_and_write
 from tidegate.cli.trainings import Trainings
@@ -16,6 +17,7 @@ from tidegate.data.tables.folders import files_of
 from tidegate.files.remote import exists
 from tidegate.sequences.pooling import POOLINGS
 from tidegate.training.baselines import candidates
+from tidegate.training.checkpoints import Checkpoints
 from tidegate.training.examples import Examples
 from tidegate.training.run import Run
 from tidegate.training.settings import Settings
@@ -34,8 +36,8 @@ class Request:
         cell: The text of a cell, or a pooling.
         sizes: Sizes of the network, and the growth factor of compounding, by name.
         settings: Fields of `Settings`, None for a dropout that is not given.
-        run: Whether there are baselines and whether to resume, the seconds between two checkpoints, the memory, and how
-            many processes train together.
+        run: Whether there are baselines and whether to resume, the seconds between two checkpoints, the memory, how
+            many processes train together, and on which cluster.
         output: The model's file.
         frontend: What makes frames of sound; None if the sequences are none.
     """
@@ -116,7 +118,24 @@ class Request:
             if self.share(nothing=True) == 0:
                 raise ValueError("settings are chosen by held-out rows, but --validation is 0: give a share or a file")
             run = tuned_run(run, self.run.autotune_minutes, self.output, resume=self.run.resume)
-        checkpoints = checkpoints_beside(self.output, run, self.run.checkpoint_every, resume=self.run.resume)
+        checkpoints, workers = self._checkpoints(run, resume=self.run.resume), self.run.workers
+        if self.run.ray_address:
+            self._train_on_cluster(run, checkpoints)
+            checkpoints, workers = self._checkpoints(run, resume=True), 1
         gc.freeze()  # or the collector would look through all of torch and the data, again and again
-        with import_module("tidegate.training.workers").workers(run, self.run.workers) as shared:
+        with import_module("tidegate.training.workers").workers(run, workers) as shared:
             train_and_write(Trainings(shared, checkpoints, compared=not self.run.no_baselines), self.output, began)
+
+    def _checkpoints(self, run: Run, *, resume: bool) -> Checkpoints | None:
+        return checkpoints_beside(self.output, run, self.run.checkpoint_every, resume=resume)
+
+    def _train_on_cluster(self, run: Run, checkpoints: Checkpoints | None) -> None:
+        """Trains the networks on a cluster, so that their checkpoints here are those of trainings that have ended."""
+        if not self.run.storage:
+            raise ValueError("--ray-address needs --storage, a folder or an address that all machines reach")
+        if not checkpoints:
+            raise ValueError(f"--ray-address needs a model file with checkpoints beside it, but {self.output} is none")
+        cluster = import_module("tidegate.ray.training")
+        where = (self.run.workers, self.run.storage, self.output.stem, self.run.ray_address)
+        with err.status("training on the cluster"):
+            cluster.train_on_cluster(run, cluster.Cluster(*where, self.run.checkpoint_every), checkpoints.folder, say)

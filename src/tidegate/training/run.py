@@ -56,12 +56,6 @@ class Run:
         """All networks, in the order of their training."""
         return [*self.baselines, *([self.network] if self.network else [])]
 
-    @property
-    def trainings(self) -> list[Baseline]:
-        """All that is trained, in its order: before the last network, what that starts from."""
-        own = self.pretraining, self.network
-        return [*self.baselines, *[each for each in own if each]]
-
     def fingerprint(self) -> dict[str, Any]:
         """Describes what decides the weights, see `fingerprint`."""
         beside = [each.config for each in self.baselines if each.name != STATISTICS]
@@ -81,6 +75,14 @@ class Run:
         how = network.examples, network.config, network.settings, self.vectors, checkpoints
         events: Events = loop.train(*how, start=start, group=self.group)
         return events
+
+    def train_all(self, checkpoints: Checkpoints | None = None) -> None:
+        """Trains all networks, as every process of a group does; what becomes of them the first one may report."""
+        start: Mapping[str, Any] | None = None
+        for network in (*self.baselines, self.pretraining, self.network):
+            for event in self.train(network, checkpoints, start) if network else ():
+                if network is self.pretraining and isinstance(event, Epoch) and event.weights is not None:
+                    start = event.weights
 
     @contextmanager
     def joining(self) -> Iterator[Callable[[Epoch | None], Joined]]:

@@ -106,9 +106,17 @@ class State:
             found, facts["schedule"] = self.optimizer.state()
             weights = {name: tensor.numpy(force=True) for name, tensor in self.module.state_dict().items()}
             arrays |= _prefixed("optimizer", found) | _prefixed("module", weights)
-            arrays |= {f"carried.{i}": state.numpy() for i, state in enumerate(_carried(self.module))}
+            arrays |= {f"carried.{i}": state.numpy() for i, state in enumerate(self._carried())}
             arrays["torch"], facts["numpy"] = torch.get_rng_state().numpy(), self.rng.bit_generator.state
         return Checkpoint(arrays, facts)
+
+    def _carried(self) -> tuple[torch.Tensor, ...]:
+        """Returns the states that the last batch has left for the next one; a group, of which each has its own, none.
+
+        A group that goes on within an epoch begins with states of 0, as an epoch does.
+        """
+        alone = self.optimizer.group.size == 1
+        return self.module.carried if alone and isinstance(self.module, TextModule) else ()
 
     def restore(self, checkpoint: Checkpoint) -> None:
         """Continues where a checkpoint was taken.
@@ -126,18 +134,13 @@ class State:
                 weights = {name: torch.from_numpy(array) for name, array in _under("module", arrays).items()}
                 self.module.load_state_dict(weights)
                 if isinstance(self.module, TextModule):
-                    found = _under("carried", arrays)
+                    found = _under("carried", arrays) if self.optimizer.group.size == 1 else {}
                     self.module.carried = tuple(torch.from_numpy(found[name]).clone() for name in sorted(found))
                 self.optimizer.restore(_under("optimizer", arrays), facts["schedule"])
                 torch.set_rng_state(torch.from_numpy(arrays["torch"]))
                 self.rng.bit_generator.state = facts["numpy"]
         except (LookupError, TypeError, ValueError, RuntimeError) as error:
             raise CheckpointError(f"a checkpoint has other contents than this version writes: {error}") from error
-
-
-def _carried(module: NetworkModule) -> tuple[torch.Tensor, ...]:
-    """Returns the states that the last batch has left for the next one."""
-    return module.carried if isinstance(module, TextModule) else ()
 
 
 def _take_apart(epoch: Epoch) -> tuple[dict[str, npt.NDArray[Any]], dict[str, Any]]:

@@ -90,7 +90,7 @@ def workers(run: Run, count: int) -> Iterator[Run]:
     started: list[BaseProcess] = []
     set_num_threads(max(1, threads // count))
     try:
-        started += _start(_sent(run), count, store.port)
+        started += _start(without_texts(run), count, store.port)
         _wait_for(started, store)
         _join(store, 0, count)
         yield replace(run, group=Processes())
@@ -120,14 +120,14 @@ def _start(run: Run, count: int, port: int) -> Iterator[BaseProcess]:
             signal.signal(number, handler)
 
 
-def _sent(run: Run) -> Run:
+def without_texts(run: Run) -> Run:
     """Leaves out of a run what its other processes have no use for, the texts that n-grams read."""
 
-    def without_texts(examples: Examples) -> Examples:
+    def lean(examples: Examples) -> Examples:
         return replace(examples, texts=((), ())) if isinstance(examples, TextExamples) else examples
 
-    beside = [each._replace(examples=without_texts(each.examples)) for each in run.baselines]
-    return replace(run, examples=without_texts(run.examples), baselines=beside)
+    beside = [each._replace(examples=lean(each.examples)) for each in run.baselines]
+    return replace(run, examples=lean(run.examples), baselines=beside)
 
 
 def _wait_for(started: Sequence[BaseProcess], store: Any) -> None:
@@ -160,10 +160,7 @@ def _work(run: Run, rank: int, count: int, port: int, threads: int) -> None:
     try:
         store.set(f"ready/{rank}", "")
         _join(store, rank, count)
-        run = replace(run, group=Processes())
-        for network in run.trainings:
-            for _ in run.train(network):
-                pass
+        replace(run, group=Processes()).train_all()
     except (LostWorkerError, DivergedError):
         return  # the first process knows, or is no more
     except BaseException as error:

@@ -1,0 +1,4 @@
+"""Training on the machines of a Ray cluster; this needs Ray: pip install 'tidegate[ray]'."""
+
+from tidegate.ray.training import Cluster as Cluster
+from tidegate.ray.training import train_on_cluster as train_on_cluster
