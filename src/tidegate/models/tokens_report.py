@@ -18,7 +18,7 @@ class TokensReport:
     Example:
         >>> report = score_tokens(np.array([3]), np.array([[np.log(1 / 8), 4]]), ())
         >>> round(report.bits_per_character, 3), round(report.perplexity, 3)
-        (1.0, 1.682)
+        (0.75, 1.682)
 
     Attributes:
         labels: Empty: what may follow are all words of the vocabulary.

@@ -68,11 +68,10 @@ def train(
         settings: How to train. torch's global random generator is seeded.
         vectors: Word vectors to start the embedding from.
         checkpoints: Where checkpoints are written, also when the iteration is stopped early, and where those of an
-            interrupted training are read. The result has the same bits as that of a training without interruption. In
-            a group, the first process has them.
-        start: Arrays to start from, see `start_network`; in a group, those of the first process.
-        group: The processes that train together, which all call this with the same arguments. The losses are those of
-            one process but for rounding.
+            interrupted training are read; the result has the same bits as without interruption.
+        start: Arrays to start from, see `start_network`.
+        group: The processes that train together, which all call this; `start` and checkpoints are the first one's. The
+            losses are those of one process but for rounding.
 
     Yields:
         A `Step` after each batch, an `Epoch` after each epoch; first of all, if a training is resumed, a `Resumed` and
@@ -82,8 +81,7 @@ def train(
         CheckpointError: A checkpoint does not fit what is trained.
         DivergedError: The loss is no longer finite; a FloatingPointError.
         LostWorkerError: A process of the group has ended.
-        ValueError: A setting does not fit what is trained, or the vectors are of another size than the embedding, or
-            know none of its words.
+        ValueError: A setting does not fit, or the vectors are of another size than the embedding or know no word of it.
     """
     settings = settings or Settings()
     check_settings(settings, config)
