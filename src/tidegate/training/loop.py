@@ -95,9 +95,8 @@ def train(
     found = group.share(checkpoints.read(_name(config)) if checkpoints else None)
     if found:
         state.restore(found)
-        progress, total = state.progress, schedule.epochs * examples.source.steps
-        where = (progress.epoch, schedule.epochs, progress.words, total)
-        yield Resumed(*where, progress.ended, tuple(progress.gradients))
+        done, total = state.progress, schedule.epochs * examples.source.steps
+        yield Resumed(done.epoch, schedule.epochs, done.words, total, done.ended, tuple(done.gradients))
         if state.best:
             yield state.best
     events = _events(state, examples, settings)
