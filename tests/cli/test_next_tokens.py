@@ -5,11 +5,13 @@ import io
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 import tidegate
+from tidegate.models.text_model import TextModel
 
 Shell = Callable[..., tuple[int, str, str]]
 QUICK = "--hidden-size 16 --embedding-size 8 --epochs 3 --batch-size 4 --part 20 --learning-rate 0.03"
@@ -115,6 +117,9 @@ def test_lines_are_foreseen_as_they_come(shell: Shell, letters: Path) -> None:
         ("train train.csv --task next --parts ngrams", "--parts is about classifiers"),
         ("train train.csv --task next --max-length 9", "reads to their ends"),
         ("train train.csv --text text --task next --cell average", "needs a recurrent cell"),
+        ("train train.csv --task next --no-residual", "but these are texts"),
+        ("train train.csv --tokens characters", "which is --task next"),
+        ("train train.csv --part 9", "which is --task next"),
         ("predict letters.safetensors test.csv --top-k 3", "the model is one for next-token"),
         ("explain letters.safetensors abc", "expected one whose answers are explained"),
     ],
@@ -124,6 +129,24 @@ def test_what_cannot_be_meant_is_an_error(shell: Shell, letters: Path, command: 
     code, _, err = shell(command)
     assert code == 2
     assert message in " ".join(err.split())
+
+
+def test_a_model_that_foresees_worse_is_not_written(
+    shell: Shell, letters: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`compress` counts a rise of nats as a loss, and a fall as none."""
+    for factor, code, said in ((1.5, 2, "the nats a token on other.txt rises by"), (0.5, 0, "nats a token")):
+        usual = TextModel.log_likelihoods
+
+        def scaled(self: TextModel, texts: list[str], factor: float = factor, usual: Any = usual) -> Any:
+            return [row * (factor if self.small else 1) for row in usual(self, texts)]
+
+        with monkeypatch.context() as patched:
+            patched.setattr(TextModel, "log_likelihoods", scaled)
+            found, out, err = shell(
+                "compress letters.safetensors -o letters8.safetensors --check other.txt --overwrite"
+            )
+        assert (found, said in out + err) == (code, True)
 
 
 def test_a_classifier_starts_from_what_foresees_words(shell: Shell, letters: Path) -> None:

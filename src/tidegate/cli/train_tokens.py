@@ -27,6 +27,8 @@ def read_tokens(request: Request, text: str | None, words: Any, seed: int) -> Te
         raise ValueError("--task next predicts the words of the texts themselves, so there is no --label")
     if request.wanted.horizon > 1:
         raise ValueError("--horizon is about sequences of numbers: of texts, one word is foreseen after each")
+    if request.wanted.residual is not None:
+        raise ValueError("--residual and --no-residual are about sequences of numbers, but these are texts")
     if words.parts != AUTO:
         raise ValueError("--parts is about classifiers, but --task next predicts the words of the texts themselves")
     if words.max_length != MAX_LENGTH:

@@ -226,7 +226,7 @@ def check_settings(settings: Settings, config: Architecture) -> None:
 def evaluate(module: NetworkModule, labelled: Labelled, group: Group = ALONE) -> Any:
     """Scores a network on sequences whose classes or numbers are known; makes a report, see `Task`."""
     if isinstance(labelled, Running):
-        return judge_texts(module, labelled)
+        return judge_texts(module, labelled, group)
     return module.config.aim.score(labelled.targets, predict(module, labelled.corpus, group), module.config.labels)
 
 
