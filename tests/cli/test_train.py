@@ -4,7 +4,7 @@ import itertools
 import json
 import re
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -564,3 +564,18 @@ def test_settings_are_tried_first(shell: Shell, folder: Path, small: str, monkey
     code, out, err = shell(f"train train.csv -o tuned.safetensors --autotune-minutes 0.01 --no-baselines {small}")
     assert code == 0
     assert f"going on from {len(trials) - 1} trials in tuned.safetensors.trials.jsonl" in " ".join(err.split())
+
+
+def test_a_search_that_is_stopped_says_how_it_goes_on(
+    shell: Shell, small: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ctrl-C during the trials ends the command with 130, and names the table of those that are done."""
+
+    def stopped(*_: object) -> Iterator[None]:
+        raise KeyboardInterrupt
+        yield
+
+    monkeypatch.setattr("tidegate.training.tuning.Tuning.search", stopped)
+    code, _, err = shell(f"tune train.csv -o stopped.safetensors --no-baselines {small}")
+    said = "stopped after 0 trials, before training; the same command goes on from those in"
+    assert (code, said in " ".join(err.split())) == (130, True)

@@ -12,6 +12,7 @@ pytest.importorskip("torch")
 
 from tidegate.training.events import DivergedError
 from tidegate.training.examples import prepare_texts
+from tidegate.training.next_tokens import prepare_tokens
 from tidegate.training.run import Run
 from tidegate.training.settings import Settings
 from tidegate.training.tuning import Trial, Tuning, changed, choices_of, following
@@ -67,6 +68,9 @@ def test_settings_come_from_their_number(run: Run) -> None:
     assert 0.05 / 4 <= min(rates) < 0.05 < max(rates) <= 0.05 * 4
     average = Run(run.examples, run.examples.config("average", embedding_size=4), run.settings)
     assert choices_of(average, 5).keys() == {"learning_rate", "dropout"}
+    texts = prepare_tokens(["so good", "so bad"] * 16, validation=0.25)
+    foresees = Run(texts, texts.config("gru", embedding_size=4, hidden_size=4), run.settings)
+    assert {changed(foresees, choices_of(foresees, number)).config.summary for number in range(9)} == {"last"}
 
 
 @pytest.mark.usefixtures("clock")

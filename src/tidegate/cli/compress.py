@@ -61,6 +61,8 @@ def compress(
         known = read_known(before, check, kind, columns, others=False)
         reports = [judge(network, known, str(check)).report() for network in (before, after)]
         measure, title = next(iter(reports[0].shown.items()))
+        if measure == "nats":  # the fewer, the better
+            measure, title = "log_likelihood", "log-likelihood"
         scores = [getattr(report, measure) for report in reports]
         lost = 100 * (scores[0] - scores[1])
         gained = round(-lost, 2) + 0.0  # never -0

@@ -54,6 +54,17 @@ class Request:
     output: Path
     frontend: str | None = None
 
+    def __post_init__(self) -> None:
+        """Checks that a cluster has a storage, and that a storage has a cluster.
+
+        Raises:
+            ValueError: One of them is missing.
+        """
+        if self.run.ray_address and not self.run.storage:
+            raise ValueError("--ray-address needs --storage, a folder or an address that all machines reach")
+        if self.run.storage and not self.run.ray_address:
+            raise ValueError("--storage keeps the checkpoints of a run on a cluster, which needs --ray-address")
+
     def settings_with(self, dropout: float) -> Settings:
         """Returns how to train, with a dropout where none is given."""
         given = self.settings["dropout"]
@@ -131,8 +142,6 @@ class Request:
 
     def _train_on_cluster(self, run: Run, checkpoints: Checkpoints | None) -> None:
         """Trains the networks on a cluster, so that their checkpoints here are those of trainings that have ended."""
-        if not self.run.storage:
-            raise ValueError("--ray-address needs --storage, a folder or an address that all machines reach")
         if not checkpoints:
             raise ValueError(f"--ray-address needs a model file with checkpoints beside it, but {self.output} is none")
         cluster = import_module("tidegate.ray.training")

@@ -173,6 +173,8 @@ def choices_of(run: Run, number: int) -> dict[str, Any]:
         "learning_rate": float(f"{usual * 4 ** rng.uniform(-1, 1):.2g}"),
         "dropout": float(rng.choice(_DROPOUTS)),
     }
+    if config.aim.foresees:  # which the last state alone does
+        del choices["summary"]
     return choices if config.recurrent else {name: choices[name] for name in ("learning_rate", "dropout")}
 
 
