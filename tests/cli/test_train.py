@@ -4,7 +4,7 @@ import itertools
 import json
 import re
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -55,7 +55,7 @@ def test_what_was_read_is_told(shell: Shell, small: str) -> None:
     assert code == 0
     assert re.search(r"^360 texts to train on and 40 to judge by", out, re.MULTILINE)
     assert re.search(r"^labels: neg \d+%, pos \d+%$", out, re.MULTILINE)
-    facts = r"loss \d\.\d+  accuracy \d\.\d+  [\d,]+k words/s  \d+:\d\d left"
+    facts = r"loss \d\.\d+  accuracy \d\.\d+  [\d,]+k? words/s  \d+:\d\d left"
     assert re.search(rf"^average +epoch 1/2  {facts}\naverage +epoch 2/2  {facts}$", err, re.MULTILINE)
 
 
@@ -353,7 +353,7 @@ def test_a_second_ctrl_c_interrupts() -> None:
 def test_a_bar_moves_on_a_terminal(terminal: Callable[..., str], plain: Callable[[str], str], small: str) -> None:
     """On a terminal of 80 columns a bar shows loss, accuracy, speed and time left, and no line is longer."""
     shown = plain(terminal(f"train train.csv {TO} {small}"))
-    facts = r"loss \d\.\d{3}  accuracy \d\.\d{3}  [\d,]+k words/s  \d+:\d\d left"
+    facts = r"loss \d\.\d{3}  accuracy \d\.\d{3}  [\d,]+k? words/s  \d+:\d\d left"
     assert re.search(rf"GRU +[━╸╺ ]+ +\d/6  {facts}", shown)
     assert max(len(line) for line in re.split(r"[\r\n]", shown)) <= 80
 
@@ -566,3 +566,18 @@ def test_settings_are_tried_first(shell: Shell, folder: Path, small: str, monkey
     code, out, err = shell(f"train train.csv -o tuned.safetensors --autotune-minutes 0.01 --no-baselines {small}")
     assert code == 0
     assert f"going on from {len(trials) - 1} trials in tuned.safetensors.trials.jsonl" in " ".join(err.split())
+
+
+def test_a_search_that_is_stopped_says_how_it_goes_on(
+    shell: Shell, small: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ctrl-C during the trials ends the command with 130, and names the table of those that are done."""
+
+    def stopped(*_: object) -> Iterator[None]:
+        raise KeyboardInterrupt
+        yield
+
+    monkeypatch.setattr("tidegate.training.tuning.Tuning.search", stopped)
+    code, _, err = shell(f"tune train.csv -o stopped.safetensors --no-baselines {small}")
+    said = "stopped after 0 trials, before training; the same command goes on from those in"
+    assert (code, said in " ".join(err.split())) == (130, True)

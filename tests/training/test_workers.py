@@ -154,4 +154,9 @@ def test_a_group_of_the_user_is_not_taken(monkeypatch: pytest.MonkeyPatch) -> No
         pass
     with workers(run, 1) as same:
         assert same is run
+    with (
+        pytest.raises(ValueError, match="1000 workers are asked for, but there are processors for"),
+        workers(run, 1000),
+    ):
+        pass
     assert issubclass(LostWorkerError, ConnectionError)

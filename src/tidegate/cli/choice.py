@@ -76,7 +76,9 @@ class Choice:
                 raise ValueError(f"{name} is about several labels a row, but the model is one for {config.task}")
         if self.steps is not None and not config.aim.foresees:
             raise ValueError(f"--steps is about next steps, but the model is one for {config.task}")
-        if self.temperature and (self.steps is None or not config.aim.reads_tokens):
+        if self.temperature and not config.aim.reads_tokens:
+            raise ValueError(f"--temperature is about the words of a text, but the model is one for {config.task}")
+        if self.temperature and self.steps is None:
             raise ValueError("--temperature is about the words that follow a text: say how many with --steps")
         self._thresholds(config.labels)
 

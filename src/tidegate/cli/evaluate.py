@@ -126,7 +126,8 @@ def group_rows(columns: Mapping[str, Any], by: str) -> dict[str, npt.NDArray[np.
     """
     values = column_of(columns, by)
     if values is None:
-        raise ValueError(f"there is no column {by!r} to score by; the columns are {', '.join(map(repr, columns))}")
+        known = f"the columns are {', '.join(map(repr, columns))}" if columns else "plain texts have no columns"
+        raise ValueError(f"there is no column {by!r} to score by; {known}")
     try:
         names = as_booleans(list(map(label_name, values)))
     except ValueError as error:

@@ -130,7 +130,7 @@ def _onnx(network: Network, place: Path, streaming: bool) -> Iterator[tuple[str,
 
     yield from _compared(to_onnx(network, place, streaming=streaming))
     if network.tokenizer is not None:
-        yield "to do outside", "cut texts into words: the tokenizer is in the metadata"
+        yield "to do outside", f"cut texts into {network.tokenizer.unit}: the tokenizer is in the metadata"
 
 
 def _of_torch(file: TorchFile, place: Path) -> Iterator[tuple[str, str]]:

@@ -118,7 +118,8 @@ class _Display:
         epoch, step = event.epoch, self.step
         speed = (step.words - self.before) / (now - self.began)
         left = (step.of - step.words) / max(speed, 1.0)  # the first texts may have no words
-        facts = f"loss {event.loss:.3f}{score}  {speed / 1000:,.0f}k {self.unit}/s  {_duration(left)} left"
+        pace = f"{speed / 1000:,.0f}k" if speed > 999 else f"{speed:.0f}"
+        facts = f"loss {event.loss:.3f}{score}  {pace} {self.unit}/s  {_duration(left)} left"
         self.progress.update(self.task, completed=step.words, total=step.of, facts=f"{epoch}/{step.epochs}  {facts}")
         if isinstance(event, Epoch) or (not err.is_terminal and now - self.last_line > _SECONDS_BETWEEN_LINES):
             self.last_line = now

@@ -79,7 +79,8 @@ def running_texts(source: Path | str, kind: Kind | None, text: str | None, *, ot
     files = sources_of(source)
     if kind is None and text is None and all(kind_by_name(str(file)) == "lines" for file in files):
         texts = ["\n".join(tables.read(str(file), need_label=False, kind="lines").texts) for file in files]
-        return WholeTexts(texts, {}, "all in one (--from lines takes each line for one)")
+        said = "all in one" if len(texts) == 1 else "each file is one"
+        return WholeTexts(texts, {}, f"{said} (--from lines takes each line for one)")
     table = tables.read(source, text, need_label=False, kind=kind, others=others)
     return WholeTexts(table.texts, dict(table.columns), f"column {table.text_column!r}", table.text_column)
 

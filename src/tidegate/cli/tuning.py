@@ -28,9 +28,14 @@ def tuned_run(run: Run, minutes: float, output: Path, *, resume: bool) -> Run:
     if tuning.trials:
         note(f"going on from {plural(len(tuning.trials), 'trial')} in {table}")
     with err.status("trying settings"):
-        for trial in tuning.search(0.0 if resume else 60 * minutes):
-            epochs = plural(trial.epochs, "epoch")
-            say(f"trial {trial.number}, {epochs}: {trial.quality:.4f} in {trial.seconds:.1f} s, {_said(trial.choices)}")
+        try:
+            for trial in tuning.search(0.0 if resume else 60 * minutes):
+                epochs, took = plural(trial.epochs, "epoch"), f"{trial.seconds:.1f} s"
+                say(f"trial {trial.number}, {epochs}: {trial.quality:.4f} in {took}, {_said(trial.choices)}")
+        except KeyboardInterrupt:
+            kept = f"; the same command goes on from those in {table}" if table else ""
+            note(f"stopped after {plural(len(tuning.trials), 'trial')}, before training{kept}")
+            raise
     best = tuning.best
     if best is None:
         note(f"no trial was done within {minutes:g} minutes: nothing is changed")

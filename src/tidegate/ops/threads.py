@@ -67,6 +67,11 @@ def _default_threads() -> int:
     for_openmp = os.environ.get("OMP_NUM_THREADS", "")
     if for_openmp.isdecimal() and int(for_openmp) > 0:
         return min(int(for_openmp), _MOST_THREADS)
+    return usable_processors()
+
+
+def usable_processors() -> int:
+    """Returns the number of processors that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 

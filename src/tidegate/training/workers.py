@@ -20,7 +20,7 @@ import numpy.typing as npt
 import torch
 from torch import distributed
 
-from tidegate.ops.threads import get_num_threads, set_num_threads
+from tidegate.ops.threads import get_num_threads, set_num_threads, usable_processors
 from tidegate.training.events import DivergedError
 from tidegate.training.examples import Examples, TextExamples
 from tidegate.training.group import LostWorkerError
@@ -78,11 +78,13 @@ def workers(run: Run, count: int) -> Iterator[Run]:
 
     Raises:
         LostWorkerError: A process has ended; the message says which one and how.
-        ValueError: This process trains together with others already.
+        ValueError: This process trains together with others already, or there are more than it has processors for.
     """
     if count == 1:
         yield run
         return
+    if count > max(2, usable_processors()):
+        raise ValueError(f"{count} workers are asked for, but there are processors for {usable_processors()} alone")
     if distributed.is_initialized():
         raise ValueError(f"{count} workers are asked for, but torch.distributed has a group in this process already")
     threads = get_num_threads()
