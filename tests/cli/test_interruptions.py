@@ -18,6 +18,10 @@ import numpy as np
 import pytest
 
 import tidegate
+from tidegate.training.baselines import Baseline
+from tidegate.training.checkpoints import Checkpoints
+from tidegate.training.group import LostWorkerError
+from tidegate.training.run import Run
 
 Shell = Callable[..., tuple[int, str, str]]
 
@@ -358,3 +362,22 @@ def test_workers_end_together(shell: Shell, folder: Path, small: str, at_step: A
     for name, expected in bits(folder / "one.safetensors").items():
         shared, one = (np.frombuffer(data, np.float32) for data in (found[name], expected))
         np.testing.assert_allclose(shared, one, atol=1e-3, err_msg=name)
+
+
+def test_a_worker_that_is_lost_in_pretraining_leaves_a_checkpoint(
+    shell: Shell, folder: Path, small: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is said of it is what is said where the network itself is trained."""
+
+    def lost(_: Run, network: Baseline, checkpoints: Checkpoints, start: Any = None) -> Iterator[Any]:
+        checkpoints.folder.mkdir()
+        raise LostWorkerError("worker 2 of 2 was killed")
+        yield network, start
+
+    monkeypatch.setattr(Run, "train", lost)
+    code, _, err = shell(f"train train.csv -o lost.safetensors {small} --no-baselines --pretrain")
+    assert code == 1
+    assert err.splitlines()[-2:] == [
+        "--resume continues this run: its checkpoint is in lost.safetensors.checkpoint",
+        "error: worker 2 of 2 was killed",
+    ]

@@ -275,6 +275,8 @@ def test_the_same_seed_gives_the_same_weights(shell: Shell, folder: Path, small:
         ("train.csv --validation 0", "--validation is 0, but a model's parts are weighed on held-out texts"),
         ("train.csv --validation 1.5", "the validation share is 1.5, expected a number above 0 and below 1"),
         ("train.csv -o nowhere/model.safetensors", "there is no folder nowhere to write model.safetensors to"),
+        ("train.csv --ray-address local", "--ray-address needs --storage, a folder or an address"),
+        ("train.csv --storage runs", "--storage is where a run on a cluster keeps checkpoints"),
         ("train.csv -o .", ". is a folder, expected the name of a file"),
         ("train.csv --vectors test.csv", "test.csv"),
     ],

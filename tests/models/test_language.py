@@ -49,6 +49,22 @@ def test_texts_do_not_depend_on_each_other(model: TextModel) -> None:
         model.log_likelihoods("a text")
 
 
+def test_long_texts_are_read_in_pieces(model: TextModel, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The bits are those of whole texts, also beside texts that have ended before."""
+    whole = model.log_likelihoods(TEXTS)
+    monkeypatch.setattr("tidegate.models.language.STEPS_PER_BATCH", 3)
+    for found, expected in zip(model.log_likelihoods(TEXTS), whole, strict=True):
+        np.testing.assert_array_equal(found, expected)
+
+
+@pytest.mark.parametrize("temperature", [1e-320, 1e300])
+def test_any_temperature_can_be_drawn_at(model: TextModel, temperature: float) -> None:
+    """Near 0 it is the most probable word, and however high it is, none that cannot be written."""
+    drawn = [model.forecast(["a fine"], 1, temperature=temperature, seed=seed)[0] for seed in range(60)]
+    assert "[UNK]" not in drawn
+    assert (set(drawn) == {model.forecast(["a fine"], 1)[0]}) == (temperature < 1)
+
+
 def test_a_stream_foresees_what_a_whole_text_does(model: TextModel) -> None:
     """From before the first letter on, a stream has the bits of the text so far, also from a state that was stored."""
     session = model.stream()
@@ -113,6 +129,10 @@ def test_what_it_reads_begins_with_nothing(model: TextModel) -> None:
         (lambda model: model.forecast(["a"], 0), "steps is 0, expected an integer of 1 or more"),
         (lambda model: model.forecast(["a"], 2.5), r"steps is 2\.5"),
         (lambda model: model.forecast(["a"], 2, temperature=-1.0), r"temperature is -1\.0, expected 0 or more"),
+        (
+            lambda model: model.forecast(["a"], 2, temperature=np.inf),
+            "temperature is inf, expected 0 or more and finite",
+        ),
     ],
 )
 def test_what_cannot_be_foreseen_is_refused(model: TextModel, call: Any, message: str) -> None:

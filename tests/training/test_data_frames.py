@@ -93,7 +93,7 @@ def test_sequences_of_a_frame(long: bool, large: bool) -> None:
             pl.DataFrame(REVIEWS),
             None,
             {"task": "next"},
-            "takes sequences of numbers as arrays, but the data is a frame",
+            "takes sequences of numbers as arrays and texts as a list, but the data is a frame",
         ),
         (pl.DataFrame(REVIEWS), "stars", {"layout": "channels_first"}, "layout is given, which says what arrays hold"),
         (pl.DataFrame(REVIEWS), "stars", {"frontend": "logmel"}, "frontend is given"),

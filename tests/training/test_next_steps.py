@@ -180,6 +180,16 @@ def test_seasons_are_found() -> None:
         assert find_season(Corpus.from_rows([other.astype(np.float32)])) == 1
 
 
+def test_a_season_may_be_longer_than_a_part() -> None:
+    """Simple forecasts are fitted to whole sequences, also where the network is trained on parts of 200 steps."""
+    rng = np.random.default_rng(0)
+    season = np.tile(rng.normal(size=150), 20)[:, None]
+    examples = prepare_steps([season, season[:20], season[1:2]], validation=[season])
+    assert [len(examples.train.corpus.row(b)) for b in (0, 14, 15)] == [200, 199, 19]
+    assert examples.whole.corpus.lengths.tolist() == [2999, 19]
+    assert list(forecasts(examples)) == ["last value", "seasonal naive (150)", "linear"]
+
+
 def test_seasonal_forecasts_stay_in_their_sequence() -> None:
     """What was a season ago is repeated; before that, and with a season of 1, it is the last value."""
     corpus = Corpus.from_rows([np.arange(4.0)[:, None], 10 + np.arange(3.0)[:, None]])

@@ -103,6 +103,7 @@ def test_what_follows_is_learned() -> None:
         (TEXTS, {"sample_weight": np.ones(len(TEXTS))}, "sample_weight is given, but the steps"),
         (TEXTS, {"parts": "ngrams"}, "parts is 'ngrams', but parts are those of a classifier"),
         (["", ""], {}, "there is no text"),
+        (TEXTS, {"validation": [""]}, "there is no text to judge by"),
         ([np.ones((5, 2))] * 9, {"task": "next-token"}, "foresees words, but the data are sequences of numbers"),
     ],
 )

@@ -17,7 +17,7 @@ from tidegate.training.examples import TextExamples, prepare_texts
 from tidegate.training.fingerprint import differences, fingerprint
 from tidegate.training.labelled import Labelled
 from tidegate.training.settings import Settings
-from tidegate.training.spooled import Plan, Row, Share, parts_of, spool_sequences, spool_texts
+from tidegate.training.spooled import Drawn, Plan, Row, parts_of, spool_sequences, spool_texts
 
 SMALL = Plan(memory=1 << 20, validation=0.2)  # pools of 32 kilobytes
 SETTINGS = Settings(epochs=2, batch_size=16, learning_rate=0.05)
@@ -163,7 +163,7 @@ def test_others_to_judge_by_are_sampled_if_they_are_many() -> None:
 def test_a_share_is_halved_until_it_fits() -> None:
     """What is picked are the rows of the smallest chances, however they come in, and none is lost."""
     rows = [Row(number, "x" * 100, 0) for number in range(1000)]
-    together, apart = Share(0.5, 9000, 1), Share(0.5, 9000, 1)
+    together, apart = Drawn(0.5, 9000, 1), Drawn(0.5, 9000, 1)
     others = together.take(rows)
     for start in range(0, 1000, 7):
         others_apart = apart.take(rows[start : start + 7])

@@ -6,13 +6,16 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 pytest.importorskip("torch")
 
 from tidegate.training.events import DivergedError
 from tidegate.training.examples import prepare_texts
+from tidegate.training.next_steps import prepare_steps
 from tidegate.training.next_tokens import prepare_tokens
+from tidegate.training.pretraining import pretrained
 from tidegate.training.run import Run
 from tidegate.training.settings import Settings
 from tidegate.training.tuning import Trial, Tuning, changed, choices_of, following
@@ -66,11 +69,24 @@ def test_settings_come_from_their_number(run: Run) -> None:
     assert (other.settings.epochs, other.examples) == (2, run.examples)
     rates = [choices_of(run, number)["learning_rate"] for number in range(1, 50)]
     assert 0.05 / 4 <= min(rates) < 0.05 < max(rates) <= 0.05 * 4
+    texts = prepare_tokens(["so good", "so bad"] * 8, validation=0.25)
+    steps = prepare_steps(np.arange(90.0).reshape(9, 10, 1), validation=0.25)
+    for examples in (texts, steps):  # whose summary is the last state
+        ahead = Run(examples, examples.config("gru", hidden_size=4), run.settings)
+        for number in range(1, 9):
+            assert changed(ahead, choices_of(ahead, number)).config.summary == "last"
     average = Run(run.examples, run.examples.config("average", embedding_size=4), run.settings)
     assert choices_of(average, 5).keys() == {"learning_rate", "dropout"}
-    texts = prepare_tokens(["so good", "so bad"] * 16, validation=0.25)
-    foresees = Run(texts, texts.config("gru", embedding_size=4, hidden_size=4), run.settings)
-    assert {changed(foresees, choices_of(foresees, number)).config.summary for number in range(9)} == {"last"}
+
+
+def test_what_is_trained_before_fits_what_is_chosen(run: Run) -> None:
+    """A network with another cell and other units starts from a pretraining with the same ones."""
+    other = changed(pretrained(run), {"cell": "lstm", "hidden_size": 6, "summary": "mean"})
+    assert other.pretraining
+    before = other.pretraining.config
+    assert (before.cell, before.hidden_size, before.summary) == ("lstm", 6, "last")
+    other.train_all()
+    assert changed(run, {"hidden_size": 6}).pretraining is None
 
 
 @pytest.mark.usefixtures("clock")

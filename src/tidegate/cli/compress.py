@@ -18,6 +18,7 @@ from tidegate.cli.options import READ_LABELLED_OPTIONS, KindOption, ModelArgumen
 from tidegate.sequences.recurrent import Recurrent
 
 _ROUNDS, _CALLS = 9, 20  # of the steps that are timed
+_ERRORS = ("nats",)  # figures that are the better the smaller they are
 
 
 @grouped("columns", READ_LABELLED_OPTIONS, Columns.labelled)
@@ -30,7 +31,10 @@ def compress(
         typer.Option(metavar="FILE", help="Labelled rows that say whether the model is still as good."),
     ] = None,
     tolerance: Annotated[
-        float, typer.Option(min=0, metavar="POINTS", help="How much accuracy or R² may be lost, of 100 points.")
+        float,
+        typer.Option(
+            min=0, metavar="POINTS", help="How much accuracy or R² may be lost, of 100 points; of nats, hundredths."
+        ),
     ] = 0.2,
     columns: Any = None,
     kind: KindOption = None,
@@ -61,16 +65,14 @@ def compress(
         known = read_known(before, check, kind, columns, others=False)
         reports = [judge(network, known, str(check)).report() for network in (before, after)]
         measure, title = next(iter(reports[0].shown.items()))
-        if measure == "nats":  # the fewer, the better
-            measure, title = "log_likelihood", "log-likelihood"
         scores = [getattr(report, measure) for report in reports]
-        lost = 100 * (scores[0] - scores[1])
-        gained = round(-lost, 2) + 0.0  # never -0
-        rows.append((title, *(f"{score:.4f}" for score in scores), f"{gained:+.2f} points"))
+        change = 100 * (scores[1] - scores[0])
+        lost, moves = (change, "rises") if measure in _ERRORS else (-change, "falls")
+        rows.append((title, *(f"{score:.4f}" for score in scores), f"{round(change, 2) + 0.0:+.2f} points"))  # never -0
     show_table(("", "float32", to, ""), rows)
     if lost > tolerance + 1e-9:
         raise ValueError(
-            f"with {to} the {title} on {check} falls by {lost:.2f} points, and --tolerance allows {tolerance:g}: "
+            f"with {to} the {title} on {check} {moves} by {lost:.2f} points, and --tolerance allows {tolerance:g}: "
             f"{target.path} is not written"
         )
     after.save(target.path)

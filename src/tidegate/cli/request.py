@@ -55,7 +55,7 @@ class Request:
     frontend: str | None = None
 
     def __post_init__(self) -> None:
-        """Checks that a cluster has a storage, and that a storage has a cluster.
+        """Checks that a cluster and its storage are given together, before anything is read.
 
         Raises:
             ValueError: One of them is missing.
@@ -63,7 +63,7 @@ class Request:
         if self.run.ray_address and not self.run.storage:
             raise ValueError("--ray-address needs --storage, a folder or an address that all machines reach")
         if self.run.storage and not self.run.ray_address:
-            raise ValueError("--storage keeps the checkpoints of a run on a cluster, which needs --ray-address")
+            raise ValueError("--storage is where a run on a cluster keeps checkpoints: --ray-address names the cluster")
 
     def settings_with(self, dropout: float) -> Settings:
         """Returns how to train, with a dropout where none is given."""

@@ -45,7 +45,7 @@ def read(
         yield from tables.stream(stream, kind_found, text=text, others=others, typed=typed)
 
 
-class Running(NamedTuple):
+class WholeTexts(NamedTuple):
     """Texts that a model reads word by word, each to its end.
 
     Attributes:
@@ -61,7 +61,7 @@ class Running(NamedTuple):
     column: str = ""
 
 
-def running_texts(source: Path | str, kind: Kind | None, text: str | None, *, others: bool = False) -> Running:
+def running_texts(source: Path | str, kind: Kind | None, text: str | None, *, others: bool = False) -> WholeTexts:
     """Reads texts to be foreseen word by word.
 
     A file of plain text (.txt) is one text, line breaks and all; with the kind "lines" each of its lines is one.
@@ -80,9 +80,9 @@ def running_texts(source: Path | str, kind: Kind | None, text: str | None, *, ot
     if kind is None and text is None and all(kind_by_name(str(file)) == "lines" for file in files):
         texts = ["\n".join(tables.read(str(file), need_label=False, kind="lines").texts) for file in files]
         said = "all in one" if len(texts) == 1 else "each file is one"
-        return Running(texts, {}, f"{said} (--from lines takes each line for one)")
+        return WholeTexts(texts, {}, f"{said} (--from lines takes each line for one)")
     table = tables.read(source, text, need_label=False, kind=kind, others=others)
-    return Running(table.texts, dict(table.columns), f"column {table.text_column!r}", table.text_column)
+    return WholeTexts(table.texts, dict(table.columns), f"column {table.text_column!r}", table.text_column)
 
 
 @contextmanager

@@ -6,7 +6,7 @@ from tidegate.cli.console import plural, say
 from tidegate.cli.request import Request
 from tidegate.cli.texts import running_texts
 from tidegate.training.examples import MAX_LENGTH, TextExamples
-from tidegate.training.next_tokens import PART, prepare_tokens
+from tidegate.training.next_tokens import prepare_tokens
 from tidegate.training.parts import AUTO
 from tidegate.training.tasks import check_words
 
@@ -28,7 +28,7 @@ def read_tokens(request: Request, text: str | None, words: Any, seed: int) -> Te
     if request.wanted.horizon > 1:
         raise ValueError("--horizon is about sequences of numbers: of texts, one word is foreseen after each")
     if request.wanted.residual is not None:
-        raise ValueError("--residual and --no-residual are about sequences of numbers: words have no differences")
+        raise ValueError("--residual and --no-residual are about sequences of numbers, but these are texts")
     if words.parts != AUTO:
         raise ValueError("--parts is about classifiers, but --task next predicts the words of the texts themselves")
     if words.max_length != MAX_LENGTH:
@@ -42,20 +42,6 @@ def read_tokens(request: Request, text: str | None, words: Any, seed: int) -> Te
     say(f"texts: {found.said} of {request.file}")
     limits = {"vocab_size": words.vocab_size, "tokens": words.tokens, "part": words.part}
     return prepare_tokens(found.texts, validation=held, seed=seed, **limits)
-
-
-def refuse_tokens(words: Any) -> None:
-    """Refuses what only this task has where there is another one.
-
-    Args:
-        words: Options that only texts have.
-
-    Raises:
-        ValueError: Something of it is given.
-    """
-    for name, given in (("--tokens", words.tokens != "words"), ("--part", words.part != PART)):
-        if given:
-            raise ValueError(f"{name} is about predicting words or characters, which is --task next")
 
 
 def describe_tokens(examples: TextExamples, seconds: float) -> None:

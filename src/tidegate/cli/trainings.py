@@ -80,25 +80,28 @@ class Trainings:
 
     def _train_all(self, stop: Stop) -> None:
         """Trains the networks, one after the other."""
-        for network in self.run.networks:
-            start = None
-            if self.run.pretraining and network.name == self.run.config.cell:
-                start = self._pretrain(self.run.pretraining, stop)
-            if not stop.wanted:
-                self._train(network, stop, start)
-            if stop.wanted:
-                return
+        try:
+            for network in self.run.networks:
+                start = None
+                if self.run.pretraining and network.name == self.run.config.cell:
+                    start = self._pretrain(self.run.pretraining, stop)
+                if not stop.wanted:
+                    self._train(network, stop, start)
+                if stop.wanted:
+                    return
+        except DivergedError:
+            self.diverged = True
+            raise
+        except LostWorkerError:
+            self.lost = True
+            raise
         self.ended = True
 
     def _pretrain(self, before: Baseline, stop: Stop) -> Mapping[str, Any] | None:
         """Trains what the network starts from, and says how well it foresees."""
         best = None
-        try:
-            for epoch in follow(before.name, self.run.train(before, self.checkpoints), stop, before.examples.unit):
-                best = epoch if epoch.weights is not None else best
-        except DivergedError:
-            self.diverged = True
-            raise
+        for epoch in follow(before.name, self.run.train(before, self.checkpoints), stop, before.examples.unit):
+            best = epoch if epoch.weights is not None else best
         if best is None:
             return None
         report = best.report
@@ -112,17 +115,10 @@ class Trainings:
         title = network.name if network.name == STATISTICS else config.reader.title
         events = self.run.train(network, self.checkpoints, start)
         events = report_gradients(events, config, network.settings, self.gradients)
-        try:
-            for epoch in follow(title, events, stop, self.run.examples.unit):
-                best = epoch if epoch.weights is not None else best
-                if best:
-                    self.results[network.name] = Trained(title, config.recurrent, best, epoch.seconds)
-        except DivergedError:
-            self.diverged = True
-            raise
-        except LostWorkerError:
-            self.lost = True
-            raise
+        for epoch in follow(title, events, stop, self.run.examples.unit):
+            best = epoch if epoch.weights is not None else best
+            if best:
+                self.results[network.name] = Trained(title, config.recurrent, best, epoch.seconds)
 
     def _join(self, join: Callable[[Epoch | None], Joined]) -> None:
         """Joins the parts, and notes what each comes to."""

@@ -1,6 +1,7 @@
 """What a network that foresees words makes of texts: how probable they are, and what follows them."""
 
 from collections.abc import Sequence
+from math import inf
 from typing import Protocol
 
 import numpy as np
@@ -8,7 +9,7 @@ import numpy.typing as npt
 
 from tidegate.models.encoder import Array, Ids
 from tidegate.sequences.ahead import check_steps
-from tidegate.sequences.padding import batches
+from tidegate.sequences.padding import STEPS_PER_BATCH, batches
 from tidegate.text.tokenizer import PADDING, UNKNOWN
 
 _AT_ONCE = 256  # words whose probabilities are computed together: of a large vocabulary, each has many
@@ -41,15 +42,21 @@ def log_likelihoods(network: Foreseeing, rows: Sequence[npt.NDArray[np.int32]]) 
     Returns:
         log of the probability of what follows each of the T, `PADDING` for the end, nats, float32 [T] each.
     """
-    found: list[Array] = [np.empty(0, np.float32)] * len(rows)
+    found: list[Array] = [np.empty(len(row), np.float32) for row in rows]
     for chosen in batches([len(row) for row in rows]):
         lengths = np.array([len(rows[b]) for b in chosen], np.int64)
         ids = np.full((lengths.max(), len(chosen)), PADDING, np.int32)
         for place, b in enumerate(chosen):
             ids[: lengths[place], place] = rows[b]
-        y, _ = network.outputs(network.arrays["embedding.weight"], lengths, ids=ids)
-        for place, b in enumerate(chosen):
-            found[b] = _log_likelihood(network, y[: lengths[place], place], np.append(rows[b][1:], PADDING))
+        state: Array | None = None
+        for start in range(0, len(ids), STEPS_PER_BATCH):  # of a book, the states of all words would take gigabytes
+            piece = ids[start : start + STEPS_PER_BATCH]
+            own = np.clip(lengths - start, 0, len(piece))
+            y, state = network.outputs(network.arrays["embedding.weight"], own, state, ids=piece)
+            for place, b in enumerate(chosen):
+                words = slice(start, start + own[place])
+                following = np.append(rows[b][1:], PADDING)[words]
+                found[b][words] = _log_likelihood(network, y[: own[place], place], following)
     return found
 
 
@@ -78,11 +85,11 @@ def continuation(network: Foreseeing, ids: Ids, steps: int, temperature: float, 
         The ids of the words that follow.
 
     Raises:
-        ValueError: steps is no integer of 1 or more, or the temperature is negative.
+        ValueError: steps is no integer of 1 or more, or the temperature is negative or infinite.
     """
     check_steps(steps)
-    if not temperature >= 0:
-        raise ValueError(f"temperature is {temperature!r:.60}, expected 0 or more")
+    if not 0 <= temperature < inf:
+        raise ValueError(f"temperature is {temperature!r:.60}, expected 0 or more and finite")
     words: list[int] = []
     rng, state = np.random.default_rng(seed), None
     for _ in range(steps):
@@ -90,7 +97,7 @@ def continuation(network: Foreseeing, ids: Ids, steps: int, temperature: float, 
         logits = network.head(y[-1])[0].astype(np.float64)
         logits[UNKNOWN] = -np.inf  # which cannot be written
         if temperature:
-            logits = logits / temperature + rng.gumbel(size=len(logits))  # the largest is drawn by softmax
+            logits += temperature * rng.gumbel(size=len(logits))  # the largest is drawn by softmax, at any temperature
         word = int(logits.argmax())
         if word == PADDING:
             break

@@ -164,7 +164,8 @@ class TextModel(Network):
 
         Raises:
             TypeError: It is one text, or one of them is no text.
-            ValueError: The model foresees no words, steps is no integer of 1 or more, or the temperature is negative.
+            ValueError: The model foresees no words, steps is no integer of 1 or more, or the temperature is negative or
+                infinite.
         """
         self._need_tokens()
         found = [continuation(self, ids, steps, temperature, seed) for ids in self.ids_of(texts)]

@@ -3,6 +3,7 @@
 import sys
 from collections import OrderedDict, deque
 from collections.abc import Callable, Hashable, Sequence
+from itertools import filterfalse
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -86,7 +87,7 @@ class OpenSessions:
 
     def missing_after_recall(self, keys: Sequence[Hashable]) -> list[Hashable]:
         """Opens the sessions of keys that can be recalled; returns the keys that have none."""
-        missing = [key for key in keys if key not in self.rows]
+        missing = list(filterfalse(self.rows.__contains__, keys))
         if not missing or not self._recall:
             return missing
         self.touch(keys)
@@ -103,7 +104,9 @@ class OpenSessions:
 
     def rows_of(self, keys: Sequence[Hashable], missing: Sequence[Hashable]) -> Rows:
         """Opens sessions for the keys without one, and returns the rows of all."""
-        self.touch(keys)
+        found = self.touch(keys)
+        if not missing:
+            return found
         fresh: list[int] = []
         try:
             for key in missing:
@@ -113,12 +116,13 @@ class OpenSessions:
             self._slots.clear(np.array(fresh, np.intp))
         return np.array([self.rows[key] for key in keys], np.intp)
 
-    def touch(self, keys: Sequence[Hashable]) -> None:
-        """Makes the sessions of keys the latest, so that none of them makes room for another."""
-        rows = [row for row in map(self.rows.get, keys) if row is not None]
-        here = keys if len(rows) == len(keys) else [key for key in keys if key in self.rows]
+    def touch(self, keys: Sequence[Hashable]) -> Rows:
+        """Makes the sessions of keys the latest, so that none makes room for another; returns the rows of these."""
+        here = keys if all(map(self.rows.__contains__, keys)) else list(filter(self.rows.__contains__, keys))
         deque(map(self.rows.move_to_end, here), maxlen=0)
-        self.used[rows] = self._clock()
+        found = np.array(list(map(self.rows.__getitem__, here)), np.intp)
+        self.used[found] = self._clock()
+        return found
 
     def evict_idle(self) -> int:
         """Evicts sessions without a push for `idle_seconds`; returns how many."""

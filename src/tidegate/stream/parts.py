@@ -11,6 +11,7 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from tidegate.ops._kernels import empty
 from tidegate.sequences.recurrent import Recurrent
 from tidegate.sequences.summaries import PARTS, summary_parts
 from tidegate.text.tokenizer import NO_WORDS, Words
@@ -142,7 +143,9 @@ class NetworkPart:
         n, found = np.maximum(counts, 1)[:, None], []
         for name in self._parts:
             if name == "last":
-                found.append(kept["states"][rows, 0, -1])
+                S, L, H = self._state
+                place, last = rows * (S * L) + L - 1, empty(len(rows), H)  # not in memory that is new to the process
+                found.append(kept["states"].reshape(-1, H).take(place, axis=0, out=last, mode="clip"))
             else:
                 found.append(np.where(counts[:, None] > 0, PARTS[name].value(kept[name][rows], n), np.float32(0)))
         vectors: Array = found[0] if len(found) == 1 else np.concatenate(found, axis=1)

@@ -165,7 +165,8 @@ def columns_of(roles: Roles) -> dict[str, Any]:
 def _check(task: str, settings: Mapping[str, Any]) -> None:
     """Refuses what is not for frames."""
     if TASKS[task].foresees:
-        raise ValueError(f"the task is {task!r}, which takes sequences of numbers as arrays, but the data is a frame")
+        taken = "takes sequences of numbers as arrays and texts as a list"
+        raise ValueError(f"the task is {task!r}, which {taken}, but the data is a frame")
     for name in _OF_ARRAYS:
         if settings.get(name) is not None:
             raise ValueError(f"{name} is given, which says what arrays hold, but the data is a frame")

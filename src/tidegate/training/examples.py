@@ -156,11 +156,14 @@ class SequenceExamples(Examples):
         features: What was done to the numbers, measured on the sequences to train on.
         layout: Of the sequences as they were given, see `SequenceConfig`, and so is the front-end.
         frontend: What made the numbers of sound; None if there was none.
+        wholes: Where the sequences that `train` has in parts begin among its steps, and the end of the last, int64;
+            None where they are whole.
     """
 
     features: Features
     layout: str = LAYOUTS[0]
     frontend: str | None = None
+    wholes: Integers | None = None
 
     def config(self, cell: str = CELL, **sizes: Any) -> SequenceConfig:
         """Describes a network for these sequences.
@@ -175,6 +178,13 @@ class SequenceExamples(Examples):
             fixed["horizon"] = self.horizon
             defaults["residual"] = self.changes_little
         return SequenceConfig(cell=cell, features=len(self.features.center), **{**defaults, **sizes}, **fixed)
+
+    @property
+    def whole(self) -> Labelled:
+        """What is trained on, sequences that are trained on in parts as wholes."""
+        if self.wholes is None:
+            return self.train
+        return replace(self.train, corpus=Corpus(self.train.corpus.steps, self.wholes))
 
     @property
     def horizon(self) -> int:

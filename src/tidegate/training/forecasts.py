@@ -39,21 +39,22 @@ def forecasts(examples: Examples) -> dict[str, Any]:
     assert isinstance(examples, SequenceExamples)  # noqa: S101 - for mypy: there is nothing else
     features, horizon = len(examples.features.center), examples.horizon
     found: dict[str, Callable[[Corpus], Array]] = {}
+    train = examples.whole  # a season may be longer than a part
     if examples.aim.has_probabilities:
-        found["frequency"] = _frequency(examples.train)
-        found["last value"] = _after_last(examples.train, features, horizon)
+        found["frequency"] = _frequency(train)
+        found["last value"] = _after_last(train, features, horizon)
     else:
 
         def unscaled(x: Array) -> Array:
             steps = x.astype(np.float64).reshape(len(x), horizon, features)
             return examples.features.unscaled(steps).reshape(x.shape)
 
-        season = find_season(examples.train.corpus)
+        season = find_season(train.corpus)
         found["last value"] = lambda corpus: unscaled(seasonal(corpus, 1, horizon))
         if season > 1:
             found[f"seasonal naive ({season})"] = lambda corpus: unscaled(seasonal(corpus, season, horizon))
         if features <= _MOST_INPUTS // _LAGS:
-            found["linear"] = linear(examples.train)
+            found["linear"] = linear(train)
     held = examples.validation
     return {name: examples.aim.score(held.targets, read(held.corpus), examples.labels) for name, read in found.items()}
 

@@ -6,6 +6,7 @@ import torch
 
 from tidegate.models.tokens_report import TokensReport
 from tidegate.sequences.padding import batches
+from tidegate.training.group import ALONE, Group
 from tidegate.training.modules import NetworkModule
 from tidegate.training.next_tokens import Running
 from tidegate.training.optimizer import one_torch_thread
@@ -14,19 +15,21 @@ _AT_ONCE = 1024  # tokens whose probabilities are computed together: of a large 
 
 
 @torch.inference_mode()
-def judge_texts(module: NetworkModule, texts: Running) -> TokensReport:
-    """Scores a network on texts."""
+def judge_texts(module: NetworkModule, texts: Running, group: Group = ALONE) -> TokensReport:
+    """Scores a network on texts, which the processes of a group share."""
     was_training, corpus = module.training, texts.corpus
     module.eval()
-    found = np.empty(corpus.offsets[-1], np.float64)
+    found = np.zeros(corpus.offsets[-1], np.float32)
     with one_torch_thread():
-        for rows in batches(corpus.lengths):
+        for batch in batches(corpus.lengths):
+            rows = batch[group.rank :: group.size]
             ids, lengths = corpus.padded(rows)
             states, places = module.states(torch.from_numpy(ids), torch.from_numpy(lengths)), corpus.places(rows)
             following = torch.from_numpy(texts.targets[places])
             for start in range(0, len(places), _AT_ONCE):
                 piece = slice(start, start + _AT_ONCE)
                 found[places[piece]] = -_losses(module, states[piece], following[piece])
+    group.sum(found)
     module.train(was_training)
     return texts.report(found)
 

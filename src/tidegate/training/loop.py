@@ -95,9 +95,8 @@ def train(
     found = group.share(checkpoints.read(_name(config)) if checkpoints else None)
     if found:
         state.restore(found)
-        progress, total = state.progress, schedule.epochs * examples.source.steps
-        where = (progress.epoch, schedule.epochs, progress.words, total)
-        yield Resumed(*where, progress.ended, tuple(progress.gradients))
+        done, total = state.progress, schedule.epochs * examples.source.steps
+        yield Resumed(done.epoch, schedule.epochs, done.words, total, done.ended, tuple(done.gradients))
         if state.best:
             yield state.best
     events = _events(state, examples, settings)
@@ -227,7 +226,7 @@ def check_settings(settings: Settings, config: Architecture) -> None:
 def evaluate(module: NetworkModule, labelled: Labelled, group: Group = ALONE) -> Any:
     """Scores a network on sequences whose classes or numbers are known; makes a report, see `Task`."""
     if isinstance(labelled, Running):
-        return judge_texts(module, labelled)
+        return judge_texts(module, labelled, group)
     return module.config.aim.score(labelled.targets, predict(module, labelled.corpus, group), module.config.labels)
 
 

@@ -75,6 +75,7 @@ def prepare_steps(
         rows=rows,
         features=features,
         layout=layout,
+        wholes=np.cumsum([0, *(len(x) - horizon for x in kept if len(x) > horizon)], dtype=np.int64),
     )
 
 

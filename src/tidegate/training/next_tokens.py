@@ -119,6 +119,8 @@ def prepare_tokens(
         kept, held, chosen = hold_out_steps(kept, validation, 1, seed)
     else:
         held, chosen = [text for text in check_texts(validation) if text], np.arange(len(kept))
+        if not held:
+            raise ValueError("there is no text to judge by, expected one or more with a word")
     tokenizer = Tokenizer.train(kept, vocab_size=vocab_size, min_frequency=min_frequency, unit=tokens)
     return TextExamples(
         labels=(),

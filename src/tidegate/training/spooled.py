@@ -180,7 +180,7 @@ class Row(NamedTuple):
     target: Any
 
 
-class Share:
+class Drawn:
     """Rows that chance picks by their number: a share that is halved whenever the rows no longer fit into memory."""
 
     def __init__(self, share: float, most: int, seed: int) -> None:
@@ -275,7 +275,7 @@ class _Gathered:
         self.plan, self._writer, self._read = plan, writer, read
         self.holds_out = isinstance(plan.validation, int | float)
         share = float(plan.validation) if isinstance(plan.validation, int | float) else 1.0
-        self.held, self.sample = Share(share, plan.kept, plan.seed), Share(1.0, plan.kept, plan.seed + 1)
+        self.held, self.sample = Drawn(share, plan.kept, plan.seed), Drawn(1.0, plan.kept, plan.seed + 1)
         self._codes = _Codes()
         self._judged = self._codes if self.holds_out else _Codes()  # which make no classes
         self._counts = np.zeros(0, np.int64)
@@ -333,7 +333,7 @@ class _Gathered:
             judged = self._judged.indices(targets, self.plan, "the validation part").__getitem__
             counts = np.bincount(indices[: len(self._counts)], self._counts, len(targets.labels)).astype(np.int64)
 
-        def labelled(share: Share, numbers: Callable[[Array], Array]) -> Labelled:
+        def labelled(share: Drawn, numbers: Callable[[Array], Array]) -> Labelled:
             return Labelled(corpus(share.sequences), numbers(np.array(share.targets)))
 
         sample = labelled(self.sample, finished)

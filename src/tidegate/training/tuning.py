@@ -7,7 +7,6 @@ and fit anew by their own cross-validation (scikit-learn).
 """
 
 import json
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, fields, replace
@@ -17,6 +16,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from tidegate.files.writing import replacing
 from tidegate.ops.cells import CELLS
 from tidegate.training.events import DivergedError, Epoch
 from tidegate.training.run import Run
@@ -99,7 +99,7 @@ class Tuning:
             if trial is None:
                 return
             self.trials.append(trial)
-            self._keep(trial)
+            self._keep()
             yield trial
 
     @property
@@ -129,14 +129,12 @@ class Tuning:
             quality = float("-inf")
         return Trial(number, epochs, quality, perf_counter() - began, choices)
 
-    def _keep(self, trial: Trial) -> None:
+    def _keep(self) -> None:
         if self.table is None:
             return
-        fresh = len(self.trials) == 1
-        with self.table.open("w" if fresh else "a", encoding="utf-8") as file:
-            file.write(f"{self._identity}\n" * fresh + json.dumps(trial._asdict()) + "\n")
-            file.flush()
-            os.fsync(file.fileno())
+        lines = [self._identity, *(json.dumps(trial._asdict()) for trial in self.trials)]
+        with replacing(self.table) as file:  # as a whole: a line that was cut off could not be read again
+            file.write("".join(f"{line}\n" for line in lines).encode())
 
 
 def following(trials: Sequence[Trial], rungs: Sequence[int]) -> tuple[int, int]:
@@ -159,7 +157,8 @@ def following(trials: Sequence[Trial], rungs: Sequence[int]) -> tuple[int, int]:
 def choices_of(run: Run, number: int) -> dict[str, Any]:
     """Draws settings by their number: nothing for 0, and the same ones for the same seed and number.
 
-    The learning rate is drawn within a factor of 4 of the cell's own, on a scale of logarithms.
+    The learning rate is drawn within a factor of 4 of the cell's own, on a scale of logarithms. Where steps or words
+    are foreseen, the summary is the last state.
     """
     if not number:
         return {}
@@ -173,14 +172,18 @@ def choices_of(run: Run, number: int) -> dict[str, Any]:
         "learning_rate": float(f"{usual * 4 ** rng.uniform(-1, 1):.2g}"),
         "dropout": float(rng.choice(_DROPOUTS)),
     }
-    if config.aim.foresees:  # which the last state alone does
-        del choices["summary"]
-    return choices if config.recurrent else {name: choices[name] for name in ("learning_rate", "dropout")}
+    if not config.recurrent:
+        return {name: choices[name] for name in ("learning_rate", "dropout")}
+    return {name: choice for name, choice in choices.items() if name != "summary" or not config.aim.foresees}
 
 
 def changed(run: Run, choices: Mapping[str, Any]) -> Run:
-    """Returns a run with other settings and sizes."""
+    """Returns a run with other settings and sizes; what is trained before the network has its cell and units."""
     how = {each.name for each in fields(Settings)}
     settings = replace(run.settings, **{name: value for name, value in choices.items() if name in how})
     config = replace(run.config, **{name: value for name, value in choices.items() if name not in how})
-    return replace(run, settings=settings, config=config)
+    before = run.pretraining
+    if before:
+        alike = replace(before.config, cell=config.cell, hidden_size=config.hidden_size)
+        before = before._replace(config=alike)
+    return replace(run, settings=settings, config=config, pretraining=before)
