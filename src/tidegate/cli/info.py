@@ -88,9 +88,8 @@ def _facts(path: Path, model: Network) -> list[tuple[str, str]]:
         ("file", f"{path}, {path.stat().st_size / 1e6:.1f} MB"),
         ("cell", reader.full_title if isinstance(reader, Cell) else reader.title),
         ("task", config.task),
+        (config.aim.noun, shortened(model.labels, visible)),
     ]
-    if not config.aim.reads_tokens:  # or its labels are the vocabulary
-        facts.append((config.aim.noun, shortened(model.labels, visible)))
     facts += _words(model) if isinstance(model, TextModel) else [("input", _input(config))]
     if isinstance(config, SequenceConfig):
         facts += _columns(config)

@@ -21,15 +21,16 @@ from tidegate.cli.spooling import plan_of, spooled_texts, targets_of
 from tidegate.cli.targets import Wanted, columns_said, describe_targets, label_columns
 from tidegate.cli.texts import running_texts
 from tidegate.cli.train_numbers import refuse_words, train_numbers
-from tidegate.cli.train_tokens import describe_tokens, read_tokens, refuse_tokens
+from tidegate.cli.train_tokens import describe_tokens, read_tokens
 from tidegate.data import tables
 from tidegate.data.series import Asked, holds_series
 from tidegate.models.tasks import TASKS
 from tidegate.sequences.logmel import LogMel
-from tidegate.text.tokenizer import PAD, UNK
+from tidegate.text.tokenizer import PAD, UNITS, UNK
 from tidegate.text.vectors import WordVectors
 from tidegate.text.vectors import read as read_vectors
 from tidegate.training.examples import CELL, VALIDATION, TextExamples, prepare_texts
+from tidegate.training.next_tokens import PART
 from tidegate.training.packages import look_for
 from tidegate.training.parts import AUTO, Parts
 from tidegate.training.pretraining import pretrained
@@ -102,8 +103,8 @@ def train(
 def _train_texts(request: Request, text: str | None, words: Any, began: float) -> None:
     """Trains on texts: a classifier, or a regression if the labels are numbers or that is asked for."""
     foresees = request.wanted.foresees
-    if not foresees:
-        refuse_tokens(words)
+    if not foresees and (words.tokens, words.part) != (UNITS[0], PART):
+        raise ValueError("--tokens and --part are about predicting the next words or characters, which is --task next")
     settings = request.settings_with(TOKEN_DROPOUT if foresees else Settings.dropout)
     if settings.freeze and not words.vectors:
         raise ValueError("--freeze keeps word vectors as they are, but there are none: give them with --vectors FILE")

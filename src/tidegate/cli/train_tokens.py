@@ -6,7 +6,7 @@ from tidegate.cli.console import plural, say
 from tidegate.cli.request import Request
 from tidegate.cli.texts import running_texts
 from tidegate.training.examples import MAX_LENGTH, TextExamples
-from tidegate.training.next_tokens import PART, prepare_tokens
+from tidegate.training.next_tokens import prepare_tokens
 from tidegate.training.parts import AUTO
 from tidegate.training.tasks import check_words
 
@@ -42,20 +42,6 @@ def read_tokens(request: Request, text: str | None, words: Any, seed: int) -> Te
     say(f"texts: {found.said} of {request.file}")
     limits = {"vocab_size": words.vocab_size, "tokens": words.tokens, "part": words.part}
     return prepare_tokens(found.texts, validation=held, seed=seed, **limits)
-
-
-def refuse_tokens(words: Any) -> None:
-    """Refuses what only this task has where there is another one.
-
-    Args:
-        words: Options that only texts have.
-
-    Raises:
-        ValueError: Something of it is given.
-    """
-    for name, given in (("--tokens", words.tokens != "words"), ("--part", words.part != PART)):
-        if given:
-            raise ValueError(f"{name} is about predicting words or characters, which is --task next")
 
 
 def describe_tokens(examples: TextExamples, seconds: float) -> None:
