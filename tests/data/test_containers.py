@@ -266,6 +266,7 @@ def test_other_files_are_named(tmp_path: Path, what: str, name: str) -> None:
         (gzip.compress(b"text,label\na good film,pos\n"), "no Parquet file"),
         (b"", "the file is empty"),
     ],
+    ids=["pointer", "page", "text", "packed text", "nothing"],  # a packed file holds the time
 )
 def test_what_is_called_parquet_and_is_not_is_named(tmp_path: Path, what: bytes, message: str) -> None:
     """What is called Parquet is not said to be a damaged one where it is another thing, such as what Git LFS left."""
