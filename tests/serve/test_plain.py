@@ -11,12 +11,15 @@ pytest.importorskip("fastapi")
 
 import pydantic_core
 
+from tidegate.models.config import TextConfig
 from tidegate.models.network import Network
+from tidegate.models.text_model import TextModel
 from tidegate.serve.limits import Limits
 from tidegate.serve.metrics import Metrics
 from tidegate.serve.plain import Inputs, rows_of
 from tidegate.serve.refusals import Refusal
 from tidegate.serve.served import Served
+from tidegate.text.tokenizer import Tokenizer
 
 TEXTS = ["a good film", "a bad film", "", "unknown words, and a film"]
 SEQUENCES = [[[1.0, 2.0], [3.0, None], [0.5, -1.0]], [[4.0, None]]]
@@ -64,6 +67,19 @@ def test_a_regression_answers_numbers(ask: Ask, port: int, models: Models) -> No
     sequence = [[1.0, 2.0, 3.0], [0.0, None, 1.0]]
     (found,) = ask(port, "/models/heat/predict", {"sequence": sequence}).json["predictions"]
     assert np.float32(found["values"]["celsius"]) == models["heat"].predict([np.array(sequence, float)])[0]
+
+
+def test_of_next_words_the_most_probable_are_sent(ask: Ask, start: Callable[..., int]) -> None:
+    """A vocabulary has tens of thousands of words: the ten that come next most probably are named, in their order."""
+    tokenizer = Tokenizer.train(["abcdefghijklmnop"] * 2, unit="characters")
+    config = TextConfig(cell="gru", task="next-token", vocab_size=len(tokenizer), embedding_size=4, hidden_size=6)
+    rng = np.random.default_rng(0)
+    arrays = {name: rng.normal(size=shape).astype(np.float32) for name, shape in config.shapes().items()}
+    model = TextModel(config, tokenizer, arrays)
+    answer = ask(start({"letters": model}), "/predict", {"text": "abc"}).json["predictions"][0]
+    probable = np.sort(model.predict_proba(["abc"])[0])[::-1]
+    assert next(iter(answer["probabilities"])) == answer["label"] == model.predict(["abc"])[0]
+    np.testing.assert_array_equal(np.array(list(answer["probabilities"].values()), np.float32), probable[:10])
 
 
 def test_embeddings_are_those_of_the_model(ask: Ask, port: int, models: Models) -> None:

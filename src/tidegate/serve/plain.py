@@ -13,7 +13,7 @@ from typing_extensions import TypedDict  # pydantic needs this one before Python
 from tidegate.serve.metrics import Metrics
 from tidegate.serve.models import Models
 from tidegate.serve.refusals import Refusal
-from tidegate.serve.served import Scored, Served
+from tidegate.serve.served import Scored, Served, by_label
 from tidegate.serve.thin import JSON, Endpoint, Thin
 
 Sequence = list[list[float | None]] | list[float]
@@ -237,7 +237,7 @@ def _by(name: str, inputs: Inputs) -> Inputs:
 
 
 def _prediction(served: Served, scored: Scored) -> Label | Value:
-    by_name = dict(zip(served.model.labels, scored.numbers, strict=True))
+    by_name = by_label(served.model, scored.numbers)
     if not served.model.config.aim.has_probabilities:
         return {"values": by_name}
     return {"label": scored.prediction, "probabilities": by_name}

@@ -17,6 +17,17 @@ from tidegate.serve.refusals import Refusal
 
 Array = npt.NDArray[np.float32]
 
+MOST_WORDS = 10
+"""Words whose probabilities to come next are sent; a vocabulary has tens of thousands."""
+
+
+def by_label(model: Network, numbers: Sequence[float]) -> dict[str, float]:
+    """Names the numbers of a row, [C]; of a vocabulary whose words may come next only the most probable, in order."""
+    labels = model.labels
+    if not model.config.aim.reads_tokens:
+        return dict(zip(labels, numbers, strict=True))
+    return {labels[i]: float(numbers[i]) for i in np.argsort(numbers)[: -MOST_WORDS - 1 : -1]}
+
 
 class Scored(NamedTuple):
     """What a model says of one text or sequence.

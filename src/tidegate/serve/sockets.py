@@ -17,6 +17,7 @@ from starlette.websockets import WebSocketDisconnect
 from tidegate.characters import visible
 from tidegate.models.network import Network
 from tidegate.serve.refusals import LONGEST_REFUSAL, first_fault
+from tidegate.serve.served import by_label
 from tidegate.serve.sessions import Sessions
 from tidegate.serve.steps import Reply, SessionError, Step
 from tidegate.stream.slots import Answers
@@ -226,7 +227,7 @@ def _found(answers: Answers) -> dict[str, Any]:
         return {"vector": answers.vectors[0].tolist()}
     found: dict[str, Any] = {"prediction": answers.predictions.tolist()[0]}
     if isinstance(answers.model, Network) and answers.model.config.aim.has_probabilities:
-        found["probabilities"] = dict(zip(answers.model.labels, answers.probabilities[0].tolist(), strict=True))
+        found["probabilities"] = by_label(answers.model, answers.probabilities[0].tolist())
     return found
 
 
