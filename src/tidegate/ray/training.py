@@ -102,7 +102,7 @@ def train_on_cluster(run: Run, cluster: Cluster, checkpoints: Path, say: Callabl
         raise RuntimeError(_cause(error)) from error
     finally:
         if threading.current_thread() is threading.main_thread():
-            signal.signal(signal.SIGINT, before)  # Ray leaves its own, which fails once the training has ended
+            signal.signal(signal.SIGINT, before)  # Ray leaves its own (findings/)
     _fetch(result.checkpoint, checkpoints)
 
 
