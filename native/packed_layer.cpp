@@ -155,7 +155,7 @@ RecycledFloats PackedLayer::pack_backward(const std::vector<int32_t>& order, con
       float* out = packed.get() + panel * word_rows * 3 * lanes + k * width;
       if (pairs_ && count > 0) {
         kernels.pair_rows({from + first, high ? high + first : nullptr, count, out});
-      } else {
+      } else if (count > 0) {
         std::copy_n(from + first, count, out);
       }
       std::fill_n(out + count, width - count, 0.0f);
