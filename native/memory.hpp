@@ -11,30 +11,69 @@
 #include <vector>
 #if defined(__linux__)
 #include <sys/mman.h>
+#include <unistd.h>
 #endif
 
 namespace tidegate {
 
 constexpr int64_t kAlignment = 64;  // bytes: a cache line, and the widest vector
 
+// Lets go of a block: `mapped` is the bytes of one that the system gave by itself, or 0.
 struct FreeDeleter {
-  void operator()(void* p) const { std::free(p); }
+  int64_t mapped = 0;
+
+  void operator()(void* p) const {
+#if defined(__linux__)
+    if (mapped) {
+      munmap(p, static_cast<size_t>(mapped));
+      return;
+    }
+#endif
+    std::free(p);
+  }
 };
 using Floats = std::unique_ptr<float[], FreeDeleter>;
 
-// Large blocks lie on huge pages where the system has them: weights and gradients of some megabytes are walked through
-// at every step, and would need more pages of the usual size than a core can find at once.
-inline Floats allocate_floats(int64_t count) {
-  constexpr int64_t kHugePage = int64_t{2} << 20;
-  const int64_t wanted = std::max<int64_t>(count * static_cast<int64_t>(sizeof(float)), 1);
-  const int64_t alignment = wanted >= kHugePage ? kHugePage : kAlignment;
-  const int64_t bytes = (wanted + alignment - 1) / alignment * alignment;
-  void* p = std::aligned_alloc(static_cast<size_t>(alignment), static_cast<size_t>(bytes));
-  if (!p) throw std::bad_alloc();
-#if defined(__linux__)
-  // The end of a block is left on small pages: a huge one would take memory that nobody asked for.
-  if (alignment == kHugePage) madvise(p, static_cast<size_t>(wanted / kHugePage * kHugePage), MADV_HUGEPAGE);
+#if defined(__SANITIZE_ADDRESS__)
+#define TIDEGATE_HEAP_ALONE  // the address sanitizer knows the ends of what the heap gives, and of nothing else
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define TIDEGATE_HEAP_ALONE
 #endif
+#endif
+
+#if defined(__linux__) && !defined(TIDEGATE_HEAP_ALONE)
+constexpr int64_t kLarge = int64_t{2} << 20;  // bytes of a huge page, and the smallest block of its own
+
+// Large blocks lie on huge pages where the system has them: weights and gradients of some megabytes are walked through
+// at every step, and would need more pages of the usual size than a core can find at once. They are new to the process:
+// the heap would hand out memory again that lies on small pages already, and there it stays.
+inline Floats allocate_large(int64_t wanted) {
+  static const auto page = static_cast<int64_t>(sysconf(_SC_PAGESIZE));
+  const int64_t bytes = (wanted + page - 1) / page * page, all = bytes + kLarge;
+  void* p = mmap(nullptr, static_cast<size_t>(all), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (p == MAP_FAILED) throw std::bad_alloc();
+  char* const first = static_cast<char*>(p);
+  const auto place = static_cast<int64_t>(reinterpret_cast<uintptr_t>(first) % kLarge);
+  char* const begin = first + (place ? kLarge - place : 0);
+  const int64_t before = begin - first, after = all - bytes - before;
+  if (before) munmap(first, static_cast<size_t>(before));
+  if (after) munmap(begin + bytes, static_cast<size_t>(after));
+  // The end of a block is left on small pages: a huge one would take memory that nobody asked for.
+  madvise(begin, static_cast<size_t>(bytes / kLarge * kLarge), MADV_HUGEPAGE);
+  return Floats(reinterpret_cast<float*>(begin), FreeDeleter{bytes});
+}
+#else
+constexpr int64_t kLarge = INT64_MAX;
+inline Floats allocate_large(int64_t) { throw std::bad_alloc(); }
+#endif
+
+inline Floats allocate_floats(int64_t count) {
+  const int64_t wanted = std::max<int64_t>(count * static_cast<int64_t>(sizeof(float)), 1);
+  if (wanted >= kLarge) return allocate_large(wanted);
+  const int64_t bytes = (wanted + kAlignment - 1) / kAlignment * kAlignment;
+  void* p = std::aligned_alloc(static_cast<size_t>(kAlignment), static_cast<size_t>(bytes));
+  if (!p) throw std::bad_alloc();
   return Floats(static_cast<float*>(p));
 }
 
