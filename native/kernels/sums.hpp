@@ -32,19 +32,23 @@ TIDEGATE_INLINE void start_sums(Tile<M, N, P>& acc, const float* bias, const flo
 template <int M, int N, int P>
 TIDEGATE_INLINE void add_products(Tile<M, N, P>& acc, const Panels& w, const float* const* rows,
                                   const RoundedRows& rounded, int64_t row, int64_t panel) {
-  const auto add = [&](auto number, const auto& address) {
-    using Number = decltype(number);
-    const int64_t depth = tidegate::words(w.depth, Number::kPairs);
-    accumulate<Number>(acc, address, panel_data(w, panel), depth * w.width * kLanes, depth);
-  };
-  if (w.element == Element::kFloat32) return add(Float32{}, [&](int m) { return rows[row + m]; });
-#if defined(__AVX512F__)
-  if (w.pairs)
-    return add(Bfloat16{},
-               [&](int m) { return reinterpret_cast<const float*>(rounded.data + (row + m) * rounded.stride); });
-#endif
+  if (w.element == Element::kFloat32) {
+    accumulate<Float32>(
+        acc, [&](int m) { return rows[row + m]; }, panel_data(w, panel), w.depth * w.width * kLanes, w.depth);
+    return;
+  }
   Tile<M, N, P> sums;  // not the tile itself, see `row_sums`
   copy(acc, sums);
+#if defined(__AVX512F__)
+  if (w.pairs) {
+    const int64_t depth = tidegate::words(w.depth, true);
+    accumulate<Bfloat16>(
+        sums, [&](int m) { return reinterpret_cast<const float*>(rounded.data + (row + m) * rounded.stride); },
+        panel_data(w, panel), depth * w.width * kLanes, depth);
+    copy(sums, acc);
+    return;
+  }
+#endif
   if (w.element == Element::kBfloat16) {
     accumulate_bfloat16(sums, w, rows + row, panel);
   } else {
