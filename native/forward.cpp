@@ -105,13 +105,14 @@ class ForwardRun {
     };
     Tables& own = tables_[index];
     LayerSteps steps(layer_, streams_trace_, index, size, own.room);
+    const Columns wanted = columns(index, size);
     if (schedule_.steps() > 0) point(own, 0);
     for (int64_t step = 0; step < schedule_.steps(); ++step) {
       const bool goes_on = step + 1 < schedule_.steps();
       if (products_first_ && step % chunk_ == 0) prepare_products(step, index, team);
       if (goes_on) {
         point(own, step + 1);
-        prefetch_step(own.at(step + 1), schedule_.active(step + 1), index, size);
+        prefetch_step(own.at(step + 1), schedule_.active(step + 1), wanted);
       }
       steps.take(own.at(step), schedule_.active(step), step % 2 == 1, wait);
       if (!team) continue;
@@ -190,25 +191,36 @@ class ForwardRun {
     }
   }
 
-  // Prefetches what the next step will read and write, while this one computes: the steps of an array may lie pages
-  // apart, where no processor looks by itself. Of products and states a thread wants those of its own panels.
-  void prefetch_step(const StepPointers& next, int64_t rows, int index, int size) const {
-    const int32_t last = layer_.numbers.stages() - 1;  // the one that writes y
+  // What a thread wants of the rows of a step: the columns of y and, of each stage, of the products of a table.
+  struct Columns {
+    Range y, products[CellNumbers::kMostStages];
+  };
+
+  Columns columns(int index, int size) const {
+    const int32_t stages = layer_.numbers.stages(), last = stages - 1;  // the last one writes y
     const Range panels = share(layer_.forward_hh(last).count(), index, size);
     const int64_t units = layer_.panel_units(last);
+    Columns own{{panels.begin * units, std::min(panels.end * units, layer_.hidden)}, {}};
+    for (int32_t stage = 0; table_.lookup && stage < stages; ++stage) {
+      const Panels w = layer_.forward_ih(stage);
+      const Range mine = share(w.count(), index, size);
+      const int64_t sums = w.width * layer_.kernels.lanes, offset = layer_.product_offset(stage);
+      own.products[stage] = {offset + mine.begin * sums,
+                             offset + std::min(mine.end * sums, w.vectors * layer_.kernels.lanes)};
+    }
+    return own;
+  }
+
+  // Prefetches what the next step will read and write, while this one computes: the steps of an array may lie pages
+  // apart, where no processor looks by itself.
+  void prefetch_step(const StepPointers& next, int64_t rows, const Columns& own) const {
     if (table_.lookup) {
-      for (int32_t stage = 0; stage <= last; ++stage) {
-        const Panels w = layer_.forward_ih(stage);
-        const Range own = share(w.count(), index, size);
-        const int64_t sums = w.width * layer_.kernels.lanes, offset = layer_.product_offset(stage);
-        prefetch<kRead>(
-            next.products, rows,
-            {offset + own.begin * sums, offset + std::min(own.end * sums, w.vectors * layer_.kernels.lanes)});
-      }
+      for (int32_t stage = 0; stage < layer_.numbers.stages(); ++stage)
+        prefetch<kRead>(next.products, rows, own.products[stage]);
     } else if (!products_first_) {
       prefetch<kRead>(next.x, rows, {0, layer_.input});
     }
-    prefetch<kWrite>(next.y, rows, {panels.begin * units, std::min(panels.end * units, layer_.hidden)});
+    prefetch<kWrite>(next.y, rows, own.y);
   }
 
   // x W_ih for the next `chunk_` steps of all rows. A row that has ended repeats the last one that has not; nobody

@@ -20,12 +20,13 @@ class RowRounding {
  public:
   explicit RowRounding(const Panels& w) : depth_(w.depth), pairs_(w.pairs), integers_(w.element == Element::kInt8) {}
 
+  bool needed() const { return pairs_ || integers_; }
   int64_t bytes(int64_t rows) const {
-    return pairs_ || integers_ ? Scratch::bytes<int16_t>(rows * stride()) + Scratch::bytes<float>(rows) : 0;
+    return needed() ? Scratch::bytes<int16_t>(rows * stride()) + Scratch::bytes<float>(rows) : 0;
   }
   // Rounds the rows of some tiles; there is room for all.
   RoundedRows round(const float* const* rows, const Tiles& tiles, const KernelTable& kernels, Scratch& scratch) const {
-    if (!(pairs_ || integers_) || !rows) return {};
+    if (!needed() || !rows) return {};
     int16_t* data = scratch.take<int16_t>(tiles.rows * stride());
     float* scales = scratch.take<float>(tiles.rows);
     each_row(tiles, [&](int64_t row) {
@@ -45,6 +46,7 @@ class RowRounding {
 // For one stage of a step.
 inline void round_rows(ForwardStep& call, const KernelTable& kernels) {
   const RowRounding x(call.w_ih), read(call.w_hh);
+  if (!x.needed() && !read.needed()) return;
   Scratch& scratch = Scratch::of_rows();
   scratch.reserve(x.bytes(call.tiles.rows) + read.bytes(call.tiles.rows));
   call.x_rounded = x.round(call.products ? nullptr : call.x, call.tiles, kernels, scratch);

@@ -58,7 +58,8 @@ class LayerSteps {
       call.c_before = at.c_before;
       call.c = at.c;
       call.trace = at.trace;
-      call.tiles = {rows, tile_height(rows, layer_.kernels.tile_rows[call.w_hh.width], 1), 0, 1};
+      if (call.tiles.rows != rows)  // most often as many as at the step before
+        call.tiles = {rows, tile_height(rows, layer_.kernels.tile_rows[call.w_hh.width], 1), 0, 1};
       call.backwards = backwards;
       const bool in_place = !packed_ && rows == 1;
       assert(!in_place || !call.products);

@@ -1,6 +1,7 @@
 """One step at a time, through one layer or a stack of them: for streams, where microseconds count."""
 
 from collections.abc import Iterable
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
@@ -37,14 +38,17 @@ def step(layer: Layer | Iterable[Layer], x: Array, h: Array, *, out: Array | Non
         ValueError: A shape is wrong, layers do not fit on each other, or out can't be written to or shares memory with
             x.
     """
-    if not isinstance(layer, Layer):
-        layer = list(layer)
     y = np.empty_like(h, order="C") if out is None else out
-    if not _quick_step(layer, x, h, y):
+    if isinstance(layer, Layer):
+        quick = layer.native.step
+    else:
+        layer = list(layer)
+        quick = partial(_native.step, [one.native for one in layer])
+    if not quick(x, h, y, get_num_threads()):
         _check_step(layer, x, h, y)
         # Arrays of ctypes have a dtype that is equal to float32 and not the same to the buffer protocol.
         x, h = (np.ascontiguousarray(array, np.float32) for array in (x, h))
-        done = _quick_step(layer, x, h, y.view(np.float32))
+        done = quick(x, h, y.view(np.float32), get_num_threads())
         assert done, "arrays that pass the checks are taken"  # noqa: S101 - a bug of ours, not of the caller's
     return y
 
@@ -61,13 +65,6 @@ def step_streams(layers: Iterable[Layer], x: Array, states: Array, places: npt.N
         places: Where each stream has its states, ints [B] in range, none twice.
     """
     _native.step_streams([one.native for one in layers], x, states, places, get_num_threads())
-
-
-def _quick_step(layer: Layer | list[Layer], x: Array, h: Array, y: Array) -> bool:
-    """Takes a step if all arrays are contiguous and as they should be; says whether it did."""
-    if isinstance(layer, Layer):
-        return layer.native.step(x, h, y, get_num_threads())
-    return _native.step([one.native for one in layer], x, h, y, get_num_threads())
 
 
 def _check_step(layer: Layer | list[Layer], x: Array, h: Array, y: Array) -> None:
