@@ -1,6 +1,6 @@
 """Texts whose next words or characters are to be predicted: what is held out of them, and how they are read on."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -10,7 +10,7 @@ import numpy.typing as npt
 from tidegate.models.steps_report import blocks
 from tidegate.models.tokens_report import TokensReport, score_tokens
 from tidegate.ops.checks import check_choice
-from tidegate.text.tokenizer import PADDING, UNITS, UNKNOWN, Tokenizer, begun, check_texts
+from tidegate.text.tokenizer import UNITS, UNKNOWN, Tokenizer, begun, check_texts
 from tidegate.training.corpus import Corpus, Integers
 from tidegate.training.examples import VALIDATION, VOCAB_SIZE, TextExamples
 from tidegate.training.labelled import Batches, Labelled
@@ -18,7 +18,6 @@ from tidegate.training.next_steps import hold_out_steps
 from tidegate.training.repeats import Repeats
 
 PART = 100  # tokens that gradients reach back
-_JUDGED = 20_000  # characters of the pieces in which long texts are judged, side by side
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,6 +29,7 @@ class Running(Labelled):
     0 again, so that texts do not depend on each other.
 
     Attributes:
+        targets: The token after each, int32 [N].
         part: The most tokens of a part.
         characters: The characters of each text, int64 [B].
         foreseen: How many of the most frequent tokens are foreseen apart, others counting as the unknown one; None for
@@ -64,13 +64,14 @@ class Running(Labelled):
         return self._laid(size, order, first, skip)
 
     def _laid(self, size: int, order: Integers, first: int, skip: int) -> Batches:
+        lane, count = -(-self.steps // size), -(-len(self) // size)
         joined = np.concatenate([self.corpus.row(b) for b in order])
-        lane, count = -(-len(joined) // size), -(-len(self) // size)
-        places = (first + np.arange(size * lane)) % len(joined)  # the last lane goes on at the beginning
+        again = np.arange(first, first + size * lane + 1 - len(joined)) % len(joined)  # for the end of the last lane
+        joined = np.concatenate([joined[first:], joined[:first], joined[again]])
         bounds = np.linspace(0, lane, count + 1).round().astype(np.int64)
         offsets = np.append(np.arange(size)[:, None] * lane + bounds[:-1], size * lane)
-        following = targets_of(joined[(places + 1) % len(joined)], self.foreseen)
-        laid = Labelled(Corpus(joined[places], offsets), following, ahead=True)
+        tokens, following = joined[:-1], targets_of(joined[1:], self.foreseen)  # views: 4 bytes a token for both
+        laid = Labelled(Corpus(tokens, offsets), following, ahead=True)
         yield from ((laid, np.arange(size) * count + part) for part in range(skip, count))
 
 
@@ -126,7 +127,7 @@ def prepare_tokens(
         labels=(),
         task="next-token",
         train=running(kept, tokenizer, part),
-        validation=running(list(_pieces(held)), tokenizer, part),
+        validation=running(held, tokenizer, part),
         rows=rows[chosen],
         tokenizer=tokenizer,
         max_length=None,
@@ -145,17 +146,11 @@ def running_rows(
     rows: Sequence[npt.NDArray[np.int32]], characters: Integers, part: int, foreseen: int | None = None
 ) -> Running:
     """Lays beside the ids of texts, int32 [T] each, what follows them; the rest is as in `Running`."""
-    following = targets_of(np.concatenate([np.append(row, PADDING) for row in rows]), foreseen)
     corpus = Corpus.from_rows(map(begun, rows))
+    following = targets_of(np.roll(corpus.steps, -1), foreseen)  # a text ends with the `PADDING` that begins the next
     return Running(corpus, following, ahead=True, part=part, characters=characters, foreseen=foreseen)
 
 
-def targets_of(ids: npt.NDArray[np.integer[Any]], foreseen: int | None) -> Integers:
-    """Returns ids as classes, int64; those that are not foreseen apart as the unknown one."""
-    return np.where(ids < foreseen, ids, UNKNOWN).astype(np.int64) if foreseen else ids.astype(np.int64)
-
-
-def _pieces(texts: Sequence[str]) -> Iterator[str]:
-    """Cuts long texts, which one by one would take long to be judged after each epoch."""
-    for text in texts:
-        yield from (text[start : start + _JUDGED] for start in range(0, len(text), _JUDGED))
+def targets_of(ids: npt.NDArray[np.int32], foreseen: int | None) -> npt.NDArray[np.int32]:
+    """Returns ids as classes; those that are not foreseen apart as the unknown one."""
+    return np.where(ids < foreseen, ids, np.int32(UNKNOWN)) if foreseen else ids
