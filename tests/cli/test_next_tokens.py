@@ -15,7 +15,7 @@ from tidegate.cli.texts import running_texts
 from tidegate.models.text_model import TextModel
 
 Shell = Callable[..., tuple[int, str, str]]
-QUICK = "--hidden-size 16 --embedding-size 8 --epochs 3 --batch-size 4 --part 20 --learning-rate 0.03"
+QUICK = "--hidden-size 16 --embedding-size 8 --epochs 3 --batch-size 4 --bptt 20 --learning-rate 0.03"
 
 
 @pytest.fixture(scope="module")
@@ -144,7 +144,7 @@ def test_what_is_said_of_plain_files(letters: Path) -> None:
         ("train train.csv --text text --task next --cell average", "needs a recurrent cell"),
         ("train train.csv --task next --no-residual", "but these are texts"),
         ("train train.csv --tokens characters", "which is --task next"),
-        ("train train.csv --part 9", "which is --task next"),
+        ("train train.csv --bptt 9", "which is --task next"),
         ("predict letters.safetensors test.csv --top-k 3", "the model is one for next words"),
         ("explain letters.safetensors abc", "expected one whose answers are explained"),
     ],

@@ -560,7 +560,10 @@ def test_settings_are_tried_first(shell: Shell, folder: Path, small: str, monkey
     monkeypatch.setattr("tidegate.training.tuning.perf_counter", lambda: float(next(ticks)))
     code, out, _ = shell(f"tune train.csv -o tuned.safetensors --minutes 2 --no-baselines {small}")
     assert code == 0
-    assert re.search(r"^trial 0, 1 epoch: [\d.]+ in [\d.]+ s, the settings as they were", out, re.MULTILINE), out
+    assert re.search(
+        r"^trial 0, 1 epoch: macro F1 [\d.]+ in [\d.]+ s, \d+:\d\d left: the settings as they", out, re.MULTILINE
+    ), out
+    assert "trying settings: the higher the macro F1 of what is held out, the better" in out
     assert re.search(r"^the best of \d+ trials: ", out, re.MULTILINE), out
     trials = (folder / "tuned.safetensors.trials.jsonl").read_text().splitlines()
     code, out, err = shell(f"train train.csv -o tuned.safetensors --autotune-minutes 0.01 --no-baselines {small}")

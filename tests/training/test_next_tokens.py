@@ -30,7 +30,7 @@ def of_characters(**options: Any) -> Any:
 @pytest.mark.parametrize(("size", "part"), [(1, 7), (3, 5), (4, 1), (8, 100), (2, 10_000)])
 def test_rows_of_a_batch_go_on_where_the_last_one_ended(size: int, part: int) -> None:
     """Lane by lane the parts of an epoch are one running text, which holds every token; targets are the next ones."""
-    train: Running = of_characters(part=part).train
+    train: Running = of_characters(bptt=part).train
     drawn = list(train.batches(size, np.random.default_rng(0)))
     assert len(drawn) == -(-len(train) // size) == Settings(batch_size=size).schedule(len(train)).steps
     lanes: list[list[int]] = [[] for _ in range(size)]
@@ -107,7 +107,7 @@ def test_states_are_carried_from_part_to_part_and_end_with_a_text(cell: str) -> 
 def test_a_model_judges_as_training_did(tokens: str) -> None:
     """The scores of the model file are those of the model's own likelihoods, and of its characters."""
     texts = [" ".join(text[:9]) for text in TEXTS]
-    model = tidegate.fit(texts, task="next", tokens=tokens, part=6, validation=texts[:5], **QUICK)
+    model = tidegate.fit(texts, task="next", tokens=tokens, bptt=6, validation=texts[:5], **QUICK)
     assert isinstance(model, TextModel)
     found = np.concatenate(model.log_likelihoods(texts[:5]))
     assert -found.mean() == pytest.approx(model.metrics["nats"], rel=1e-4)
@@ -121,7 +121,7 @@ def test_a_model_judges_as_training_did(tokens: str) -> None:
 
 def test_what_follows_is_learned() -> None:
     """After "a" there is always "b": the network is nearly sure of it, surer than of what follows "b"."""
-    model = tidegate.fit(TEXTS, task="next", tokens="characters", part=20, **QUICK | {"epochs": 12})
+    model = tidegate.fit(TEXTS, task="next", tokens="characters", bptt=20, **QUICK | {"epochs": 12})
     assert isinstance(model, TextModel)
     assert model.forecast(["aba"]) == ["b"]
     [found] = model.log_likelihoods(["abab"])
@@ -133,7 +133,7 @@ def test_what_follows_is_learned() -> None:
     [
         (TEXTS, {"labels": [0] * len(TEXTS)}, "labels are given, but the task is 'next'"),
         (TEXTS, {"tokens": "letters"}, "tokens is 'letters', expected one of 'words', 'characters'"),
-        (TEXTS, {"part": 0}, "part is 0, expected an integer of 1 or more"),
+        (TEXTS, {"bptt": 0}, "bptt is 0, expected an integer of 1 or more"),
         (TEXTS, {"task": "next-binary"}, "task is 'next-binary', expected one of 'next', 'next-token'"),
         (TEXTS, {"cell": "average"}, "needs a recurrent cell"),
         (TEXTS, {"bidirectional": True}, "needs a recurrent cell that reads forward"),

@@ -1,6 +1,6 @@
 """What a model reads of a table, texts or sequences of numbers, and how well it does."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -177,7 +177,7 @@ def read_parts(
         for piece in series.stream(stream, asked, found, others=others, typed=typed):
             sequences = checked_numbers(model, piece, first + 1)
             short += _without_frames(front_end, sequences)
-            yield Part(sequences, piece.columns, piece.schema, first)
+            yield Part(sequences, piece.columns if typed else _without_lists(piece), piece.schema, first)
             first += len(piece)
     if front_end and short:
         note(f"note: {short_clips(short, front_end)}")
@@ -300,6 +300,17 @@ def short_clips(count: int, front_end: LogMel) -> str:
     window = f"a window of {front_end.win_length:,} samples at {front_end.sample_rate:,} a second"
     are, have = ("is", "has") if count == 1 else ("are", "have")
     return f"{plural(count, 'clip')} {are} shorter than {window}, and {have} no frame to read"
+
+
+def _without_lists(piece: series.Series) -> dict[str, Any]:
+    """Returns the columns of a part but the lists that were read of it: thousands of numbers in a line of text."""
+    roles, columns = piece.roles, piece.columns
+    lists = {name for name in roles.features if roles.sound is None or not _names_files(columns.get(name, ()))}
+    return {name: values for name, values in columns.items() if name not in lists}
+
+
+def _names_files(column: Iterable[Any]) -> bool:
+    return isinstance(next(iter(column), None), str)
 
 
 def checked_numbers(model: SequenceModel, piece: series.Series, first: int = 1) -> list[npt.NDArray[Any]]:

@@ -56,9 +56,10 @@ def predict(
     All columns of the input stay, those of Parquet in their types; prediction and a column p_LABEL for each class are
     added; of several numbers, a column prediction_NAME for each. Where a row may have several labels, the prediction
     is all of those of a probability of 0.5 or more, written as in training. Lines that come by a pipe are answered at
-    once. Of a long table, a row for each sequence is written, with its key. A model of next steps predicts those that
-    follow each sequence; with --steps they are rows of their own, as far ahead as wanted. A model of next words says
-    how probable each text is; with --steps it continues the texts.
+    once. Lists of numbers that the model has read stay in Parquet alone; of a long table, a row for each sequence is
+    written, with its key. A model of next steps predicts those that follow each sequence; with --steps they are rows of
+    their own, as far ahead as wanted. A model of next words says how probable each text is; with --steps it continues
+    the texts.
     """
     if bool(file) == (words is not None):
         raise ValueError("predict needs either a FILE (- for standard input) or --words TEXT")

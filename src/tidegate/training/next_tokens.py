@@ -17,7 +17,7 @@ from tidegate.training.labelled import Batches, Labelled
 from tidegate.training.next_steps import hold_out_steps
 from tidegate.training.repeats import Repeats
 
-PART = 100  # tokens that gradients reach back
+BPTT = 100  # tokens that gradients reach back
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,19 +30,19 @@ class Running(Labelled):
 
     Attributes:
         targets: The token after each, int32 [N].
-        part: The most tokens of a part.
+        bptt: The most tokens of a part.
         characters: The characters of each text, int64 [B].
         foreseen: How many of the most frequent tokens are foreseen apart, others counting as the unknown one; None for
             all.
     """
 
-    part: int
+    bptt: int
     characters: Integers
     foreseen: int | None = None
 
     def __len__(self) -> int:
         """Returns the number of parts."""
-        return (self.steps + self.part - 1) // self.part
+        return (self.steps + self.bptt - 1) // self.bptt
 
     def report(self, log_likelihoods: npt.NDArray[np.floating[Any]]) -> TokensReport:
         """Scores what was foreseen.
@@ -56,7 +56,7 @@ class Running(Labelled):
 
     def described(self) -> list[Any]:
         """Returns what tells these rows from others, for a fingerprint."""
-        return [*super().described(), np.array([self.part])]
+        return [*super().described(), np.array([self.bptt])]
 
     def batches(self, size: int, rng: "np.random.Generator", skip: int = 0) -> Batches:
         """Draws the batches of an epoch, see `Source.batches`; row b of each goes on where that of the last ended."""
@@ -80,7 +80,7 @@ def prepare_tokens(
     *,
     task: str = "next",
     tokens: str = UNITS[0],
-    part: int = PART,
+    bptt: int = BPTT,
     validation: float | Sequence[str] = VALIDATION,
     vocab_size: int = VOCAB_SIZE,
     min_frequency: int = 2,
@@ -97,7 +97,7 @@ def prepare_tokens(
         texts: The B texts; each is read by itself.
         task: "next" or "next-token", which is the same.
         tokens: "words" or "characters".
-        part: Words or characters that gradients reach back.
+        bptt: Words or characters that gradients reach back.
         validation: The share to hold out: of the texts, or, if they are too few, the end of each; or other texts to
             judge by; 0 to train on all, and to judge by the same.
         vocab_size: Most words to know, the most frequent ones first.
@@ -110,8 +110,8 @@ def prepare_tokens(
     """
     check_choice("task", task, ("next", "next-token"))
     check_choice("tokens", tokens, UNITS)
-    if type(part) is not int or part < 1:
-        raise ValueError(f"part is {part!r:.60}, expected an integer of 1 or more")
+    if type(bptt) is not int or bptt < 1:
+        raise ValueError(f"bptt is {bptt!r:.60}, expected an integer of 1 or more")
     given = [(b, text) for b, text in enumerate(check_texts(texts)) if text]
     if not given:
         raise ValueError("there is no text, expected one or more with a word")
@@ -126,8 +126,8 @@ def prepare_tokens(
     return TextExamples(
         labels=(),
         task="next-token",
-        train=running(kept, tokenizer, part),
-        validation=running(held, tokenizer, part),
+        train=running(kept, tokenizer, bptt),
+        validation=running(held, tokenizer, bptt),
         rows=rows[chosen],
         tokenizer=tokenizer,
         max_length=None,
@@ -137,18 +137,18 @@ def prepare_tokens(
     )
 
 
-def running(texts: Sequence[str], tokenizer: Tokenizer, part: int) -> Running:
+def running(texts: Sequence[str], tokenizer: Tokenizer, bptt: int) -> Running:
     """Turns texts into ids with what follows each of them."""
-    return running_rows(tokenizer.encode_batch(texts), np.array([len(text) for text in texts], np.int64), part)
+    return running_rows(tokenizer.encode_batch(texts), np.array([len(text) for text in texts], np.int64), bptt)
 
 
 def running_rows(
-    rows: Sequence[npt.NDArray[np.int32]], characters: Integers, part: int, foreseen: int | None = None
+    rows: Sequence[npt.NDArray[np.int32]], characters: Integers, bptt: int, foreseen: int | None = None
 ) -> Running:
     """Lays beside the ids of texts, int32 [T] each, what follows them; the rest is as in `Running`."""
     corpus = Corpus.from_rows(map(begun, rows))
     following = targets_of(np.roll(corpus.steps, -1), foreseen)  # a text ends with the `PADDING` that begins the next
-    return Running(corpus, following, ahead=True, part=part, characters=characters, foreseen=foreseen)
+    return Running(corpus, following, ahead=True, bptt=bptt, characters=characters, foreseen=foreseen)
 
 
 def targets_of(ids: npt.NDArray[np.int32], foreseen: int | None) -> npt.NDArray[np.int32]:
