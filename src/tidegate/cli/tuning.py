@@ -30,8 +30,7 @@ def tuned_run(run: Run, minutes: float, output: Path, *, resume: bool) -> Run:
     tuning = Tuning(run, table)
     if tuning.trials:
         note(f"going on from {plural(len(tuning.trials), 'trial')} in {table}")
-    report = run.examples.aim.report
-    score = report.shown.get(report.measure, report.measure.replace("_", " "))
+    score = run.examples.aim.report.title()
     left = _Left(perf_counter() + 60 * minutes)
     if not resume:
         say(f"trying settings: the higher the {score} of what is held out, the better")
