@@ -31,7 +31,7 @@ from tidegate.training.next_tokens import prepare_tokens
 
 SIZES: dict[str, Any] = {"embedding_size": 64, "hidden_size": 512}
 HOW: dict[str, Any] = {"batch_size": 32, "dropout": 0.1, "learning_rate": 0.01}
-PART = 128
+BPTT = 128
 TIMED = 12  # steps
 
 
@@ -98,9 +98,9 @@ def main() -> None:
     asked = parser.parse_args()
     SIZES["hidden_size"] = asked.hidden_size
     train, held, test = read(asked.file)
-    examples = prepare_tokens([train], tokens="characters", validation=[held], part=PART)
-    tested = prepare_tokens([train], tokens="characters", validation=[test], part=PART)
-    print(f"{machine()}; {SIZES | HOW}, parts of {PART}", flush=True)
+    examples = prepare_tokens([train], tokens="characters", validation=[held], bptt=BPTT)
+    tested = prepare_tokens([train], tokens="characters", validation=[test], bptt=BPTT)
+    print(f"{machine()}; {SIZES | HOW}, parts of {BPTT}", flush=True)
     contenders = {f"tidegate {asked.cell}": (asked.cell, nullcontext), "torch.nn.LSTM": ("lstm", on_torch)}
     times: dict[str, list[float]] = {name: [] for name in contenders}
     for _ in range(asked.rounds):

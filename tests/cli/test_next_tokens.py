@@ -15,7 +15,7 @@ from tidegate.cli.texts import running_texts
 from tidegate.models.text_model import TextModel
 
 Shell = Callable[..., tuple[int, str, str]]
-QUICK = "--hidden-size 16 --embedding-size 8 --epochs 3 --batch-size 4 --part 20 --learning-rate 0.03"
+QUICK = "--hidden-size 16 --embedding-size 8 --epochs 3 --batch-size 4 --bptt 20 --learning-rate 0.03"
 
 
 @pytest.fixture(scope="module")
@@ -83,6 +83,12 @@ def test_predict_goes_on_from_a_beginning(shell: Shell, letters: Path) -> None:
         assert code == 0
         expected = model.forecast(["abcd"], 6, **options)  # type: ignore[arg-type]
         assert json.loads(out)["continuation"] == expected[0]
+    lines, how = "abcd\n" * 5, "predict letters.safetensors - --from lines --steps 9 --temperature 2 --to jsonl"
+    found = [json.loads(line)["continuation"] for line in shell(how, stdin=lines)[1].splitlines()]
+    assert found == model.forecast(["abcd"] * 5, 9, temperature=2.0)
+    assert len(set(found)) > 1
+    _, _, err = shell("predict letters.safetensors - --from lines", stdin="xyz\n")
+    assert "the model knows no character of the input; its characters are such as" in err
     code, _, err = shell("predict letters.safetensors - --temperature 1", stdin="a\n")
     assert (code, "say how many with --steps" in err) == (2, True)
 
@@ -109,6 +115,15 @@ def test_lines_are_foreseen_as_they_come(shell: Shell, letters: Path) -> None:
     assert json.loads(out)["prediction"] == model.predict(["abc"])[0]
 
 
+def test_units_are_moved_by_characters(shell: Shell, letters: Path) -> None:
+    """`units` calls what it has counted what it is, and writes characters so that blanks can be told."""
+    code, out, _ = shell("units letters.safetensors letters.txt")
+    assert code == 0
+    assert "characters often enough" in out
+    assert "'a' 0." in out
+    assert "these are 15 characters" in shell("units letters.safetensors other.txt")[2]
+
+
 def test_what_is_said_of_plain_files(letters: Path) -> None:
     """A file is one text, and so is each of several files."""
     one, two = (running_texts(f"{letters}/{name}", None, None) for name in ("other.txt", "[lo]*e*r*.txt"))
@@ -129,8 +144,8 @@ def test_what_is_said_of_plain_files(letters: Path) -> None:
         ("train train.csv --text text --task next --cell average", "needs a recurrent cell"),
         ("train train.csv --task next --no-residual", "but these are texts"),
         ("train train.csv --tokens characters", "which is --task next"),
-        ("train train.csv --part 9", "which is --task next"),
-        ("predict letters.safetensors test.csv --top-k 3", "the model is one for next-token"),
+        ("train train.csv --bptt 9", "which is --task next"),
+        ("predict letters.safetensors test.csv --top-k 3", "the model is one for next words"),
         ("explain letters.safetensors abc", "expected one whose answers are explained"),
     ],
 )

@@ -3,10 +3,7 @@
 import json
 import os
 import shutil
-import stat
-import subprocess
 import sys
-import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -14,7 +11,6 @@ from typing import Any
 import numpy as np
 import pytest
 
-import tidegate
 from tidegate.data import tables
 
 pytest.importorskip("typer")
@@ -270,193 +266,6 @@ def test_what_may_be_replaced(shell: Shell, tmp_path: Path, monkeypatch: pytest.
     assert code == 0, err
     assert before == {name: Path(name).read_bytes() for name in before}
     assert not list(Path().glob(".*.tmp"))
-
-
-def run(command: str, folder: Path, **rest: Any) -> "subprocess.CompletedProcess[bytes]":
-    """Runs a line of bash, in which `tidegate` is the command."""
-    bash = shutil.which("bash")
-    if bash is None:
-        pytest.skip("bash is not here")
-    script = f'tidegate() {{ "{sys.executable}" -m tidegate "$@"; }}; {command}'
-    return subprocess.run([bash, "-c", script], cwd=folder, capture_output=True, check=False, **rest)
-
-
-def test_standard_output_gets_a_model_alone(folder: Path, tmp_path: Path) -> None:
-    """With `-o -` the model is all that goes to stdout, what is said goes to stderr, and what was there stays."""
-    Path(tmp_path, "log").write_bytes(b"before")
-    done = run(f"tidegate train train.csv -o - {SHORT} >> '{tmp_path}/log'", folder)
-    assert done.returncode == 0, done.stderr
-    written = Path(tmp_path, "log").read_bytes()
-    assert written.startswith(b"before")
-    Path(tmp_path, "m.safetensors").write_bytes(written.removeprefix(b"before"))
-    assert tidegate.load(tmp_path / "m.safetensors").labels == ("neg", "pos")
-    assert b"wrote /dev/stdout" in done.stderr
-
-
-@pytest.mark.parametrize(
-    ("name", "start"), [("predict", b"text,label,prediction"), ("embed", b"\x93NUMPY"), ("explain", b"\x89PNG")]
-)
-def test_a_pipe_gets_an_output(folder: Path, name: str, start: bytes) -> None:
-    """Process substitution, whose name has no suffix, gets the first kind of file that a command writes."""
-    what = {"predict": "test.csv -o", "embed": "test.csv -o", "explain": "'a good film' --png"}[name]
-    done = run(f"{{ tidegate {name} model.safetensors {what} >(cat >&3); }} 3>&1 >/dev/null | cat", folder)
-    assert done.stdout.startswith(start), done.stderr
-
-
-@pytest.mark.parametrize("command", ["predict model.safetensors test.csv -o {}", f"train train.csv {SHORT} -o {{}}"])
-def test_a_fifo_stays_one(shell: Shell, tmp_path: Path, command: str) -> None:
-    """A named pipe is written to, and its reader gets what a file would hold."""
-    fifo = tmp_path / "pipe"
-    os.mkfifo(fifo)
-    read: list[bytes] = []
-    reader = threading.Thread(target=lambda: read.append(fifo.read_bytes()), daemon=True)
-    reader.start()
-    code, _, err = shell(command.format(fifo))
-    assert code == 0, err
-    reader.join()
-    assert stat.S_ISFIFO(fifo.stat().st_mode)
-    if command.startswith("predict"):
-        assert shell(command.format(tmp_path / "file.csv"))[0] == 0
-        assert read == [(tmp_path / "file.csv").read_bytes()]
-    else:
-        assert read[0][8:9] == b"{"
-
-
-def test_a_device_stays_one(shell: Shell) -> None:
-    """/dev/null takes anything and is a device afterwards."""
-    assert shell("predict model.safetensors test.csv -o /dev/null")[0] == 0
-    assert shell("embed model.safetensors test.csv -o /dev/null")[0] == 0
-    assert shell("explain model.safetensors good --html /dev/null --png /dev/null")[0] == 0
-    assert stat.S_ISCHR(os.stat("/dev/null").st_mode)
-
-
-def test_standard_input_is_an_input(folder: Path, tmp_path: Path) -> None:
-    """A file that comes by standard input, or to which standard output is appended, is not written to."""
-    shutil.copy(folder / "test.csv", tmp_path / "a.csv")
-    shutil.copy(folder / "model.safetensors", tmp_path)
-    before = (tmp_path / "a.csv").read_bytes()
-    for command in (
-        "tidegate predict model.safetensors - --from csv -o a.csv < a.csv",
-        "tidegate predict model.safetensors a.csv -o - >> a.csv",
-        "tidegate predict model.safetensors a.csv >> a.csv",
-    ):
-        done = run(command, tmp_path)
-        assert done.returncode == 2
-        assert b"is also an input" in done.stderr
-        assert (tmp_path / "a.csv").read_bytes() == before
-
-
-@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full here")
-@pytest.mark.parametrize(
-    "command",
-    [
-        "predict model.safetensors test.csv -o /dev/full",
-        "embed model.safetensors test.csv -o /dev/full",
-        "explain model.safetensors good --html /dev/full",
-        "explain model.safetensors good --png /dev/full",
-        "units model.safetensors test.csv --png /dev/full",
-    ],
-)
-def test_a_full_disk_is_named(shell: Shell, command: str) -> None:
-    """The error of the system names the file."""
-    code, _, err = shell(command)
-    assert code == 2
-    assert err == "error: /dev/full: No space left on device\n"
-
-
-@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full here")
-@pytest.mark.parametrize(
-    "command", ["info", "predict model.safetensors test.csv", "evaluate model.safetensors test.csv --json"]
-)
-def test_a_full_standard_output_is_named(folder: Path, command: str) -> None:
-    """What cannot be printed is one error, and not one more when Python ends."""
-    done = run(f"tidegate {command} > /dev/full", folder)
-    assert (done.returncode, done.stderr) == (2, b"error: standard output: No space left on device\n")
-
-
-@pytest.mark.parametrize("where", ["/dev/full", "out/model.safetensors"])
-def test_a_trained_model_is_not_lost(shell: Shell, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, where: str) -> None:
-    """A model that cannot be written at the end, to a full disk or a folder that is gone, is in the current folder."""
-    if where == "/dev/full" and not Path(where).exists():
-        pytest.skip("there is no /dev/full here")
-    shutil.copy("train.csv", tmp_path)
-    monkeypatch.chdir(tmp_path)
-    Path("out").mkdir()
-    Path("model-saved.safetensors").write_bytes(b"somebody's")
-    monkeypatch.setattr("tidegate.cli.trainings.compare", lambda *_: Path("out").rmdir())
-    code, _, err = shell(f"train train.csv -o {where} {SHORT}")
-    saved = tmp_path / "model-saved-2.safetensors"
-    assert code == 2
-    why = f"{where}: No space left on device" if where == "/dev/full" else "there is no folder out"
-    assert err.splitlines()[-1].startswith(f"error: {why}")
-    assert err.endswith(f"The model is not lost: it is in {saved}\n")
-    assert tidegate.load(saved).labels == ("neg", "pos")
-    assert Path("model-saved.safetensors").read_bytes() == b"somebody's"
-
-
-@pytest.mark.parametrize(
-    ("refusals", "message", "place"),
-    [
-        (2, "The model is not lost: it is in .*/cache/tidegate/x-saved.safetensors", "cache/tidegate"),
-        (3, "The model is not lost: it is in .*/temporary/x-saved.safetensors", "temporary"),
-        (4, "Nor can it be written to the current folder", ""),
-    ],
-)
-def test_the_last_places_for_a_model(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, refusals: int, message: str, place: str
-) -> None:
-    """Where the current folder does not take a model, the cache does, then the folder for temporary files."""
-    from tidegate.cli.outputs import save_somewhere
-
-    refused: list[Path] = []
-
-    def save(path: Path) -> None:
-        if len(refused) < refusals:
-            refused.append(path)
-            raise OSError(28, "No space left on device")
-        path.write_bytes(b"model")
-
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "temporary"))
-    with pytest.raises(OSError, match=f"^out/x.safetensors: No space left on device. {message}"):
-        save_somewhere(save, Path("out/x.safetensors"))
-    assert [path.parent for path in tmp_path.rglob("x-*")] == ([tmp_path / place] if place else [])
-
-
-@pytest.mark.parametrize("stem", ["評" * 74, "a" * 243, "é" * 60])
-def test_a_long_name_does_not_lose_a_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stem: str) -> None:
-    """What cannot be saved under a long name is saved under a short one, not under one that is longer still."""
-    from tidegate.cli.outputs import save_somewhere
-
-    def save(path: Path) -> None:
-        path.write_bytes(b"model")
-
-    monkeypatch.chdir(tmp_path)
-    with pytest.raises(OSError, match=r"The model is not lost: it is in .*/model-saved\.safetensors"):
-        save_somewhere(save, Path("gone", f"{stem}.safetensors"))
-    assert Path("model-saved.safetensors").read_bytes() == b"model"
-
-
-def test_a_reader_who_has_gone_does_not_stop_a_training(folder: Path, tmp_path: Path) -> None:
-    """What is printed may be lost, on a full disk or for want of a reader; the model is written all the same."""
-    done = run(
-        f"tidegate train train.csv -o '{tmp_path}/m.safetensors' {SHORT} | true; echo ${{PIPESTATUS[0]}}", folder
-    )
-    assert done.stdout == b"0\n", done.stderr
-    assert tidegate.load(tmp_path / "m.safetensors").labels == ("neg", "pos")
-
-
-def test_a_closed_standard_output_is_an_error(folder: Path) -> None:
-    """Tables have nowhere to go without standard output, and that is said."""
-    done = run("tidegate predict model.safetensors test.csv >&-", folder)
-    assert (done.returncode, done.stderr) == (2, b"error: standard output is closed\n")
-
-
-def test_a_terminal_gets_no_binary_file(terminal: Callable[..., str]) -> None:
-    """An output that is a terminal is refused: it would act on the bytes."""
-    with pytest.raises(AssertionError, match="is a terminal, expected a file or a pipe for an array of numpy"):
-        terminal("embed model.safetensors test.csv -o /dev/stdout")
 
 
 def test_a_lone_table_is_not_replaced(shell: Shell, tmp_path: Path) -> None:

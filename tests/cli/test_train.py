@@ -1,52 +1,18 @@
-"""`tidegate train`: what it shows, what it writes, and how it is stopped."""
+"""`tidegate train`: what it reads, what it says, and what it writes."""
 
-import itertools
 import json
 import re
-import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 
 import tidegate
-from tidegate.cli.comparison import Trained, verdict
 from tidegate.data import tables
-from tidegate.models.metrics import score
-from tidegate.training.events import Epoch
 
 Shell = Callable[..., tuple[int, str, str]]
 TO = "-o new.safetensors"
-
-
-def test_three_summaries_stand_side_by_side(shell: Shell, small: str) -> None:
-    """Accuracy, macro F1 and seconds of average, compounding and GRU stand in one table, above a verdict."""
-    code, out, _ = shell(f"train train.csv {TO} {small} --epochs 30")
-    assert code == 0
-    rows = [re.split(r"\s{2,}", line.strip()) for line in out.splitlines()]
-    table = {row[0]: row[1:] for row in rows if row[0] in {"average", "compounding", "GRU", "accuracy"}}
-    assert list(table) == ["accuracy", "average", "compounding", "GRU"]
-    assert table["accuracy"] == ["macro F1", "log-loss", "ECE", "seconds"]
-    for name in ("average", "compounding", "GRU"):
-        accuracy, f1, log_loss, ece, seconds = map(float, table[name])
-        assert accuracy > 0.9
-        assert f1 > 0.9
-        assert 0 <= ece < 0.5
-        assert 0 < log_loss < 0.7
-        assert seconds > 0
-    assert re.search(r"^The GRU is ", out, re.MULTILINE)
-    assert "wrote new.safetensors" in out
-
-
-def test_the_table_is_kept_in_the_model(shell: Shell, folder: Path, small: str) -> None:
-    """The scores on the validation texts, those of the simpler summaries too, can be read from the model."""
-    assert shell(f"train train.csv {TO} {small}")[0] == 0
-    metrics = tidegate.load(folder / "new.safetensors", tidegate.TextModel).metrics
-    assert set(metrics["baselines"]) == {"average", "compound"}
-    assert set(metrics["baselines"]["average"]) == {"accuracy", "macro_f1", "log_loss", "ece", "seconds"}
-    assert metrics["n"] == 40
 
 
 def test_what_was_read_is_told(shell: Shell, small: str) -> None:
@@ -115,36 +81,6 @@ def test_n_grams_alone_need_no_network(shell: Shell, folder: Path, small: str) -
     assert code != 0
     assert "n-grams alone" in err
     assert "no gates" in shell("units new.safetensors test.csv")[2]
-
-
-def trained(title: str, right: int) -> Trained:
-    """A model that is right on the first so many of a thousand texts."""
-    truth = np.arange(1000) % 2
-    report = score(truth, np.eye(2)[np.where(np.arange(1000) < right, truth, 1 - truth)], ("no", "yes"))
-    return Trained(title, title == "GRU", Epoch(1, 0.5, report, 1.0, None), 1.0)
-
-
-@pytest.mark.parametrize(
-    ("right", "sentence"),
-    [
-        (650, "The GRU is NOT better than the average: −5.0 points (95 %: −6."),
-        (700, "The GRU is NOT better than the average: +0.0 points (95 %: +0.0 to +0.0). The order"),
-        (702, "The GRU is ahead of the average, which may be chance: +0.2 points (95 %: +0.0 to +0.5)."),
-        (750, "The GRU is better than the average: +5.0 points (95 %: +3."),
-    ],
-)
-def test_the_verdict_is_a_sentence(right: int, sentence: str) -> None:
-    """Whether the GRU beats the average of 700 right answers, and whether chance explains it, is said in words."""
-    found = verdict(trained("GRU", right), trained("average", 700), "the average", "The order is of no use.")
-    assert found.startswith(sentence)
-
-
-def test_baselines_can_be_left_out(shell: Shell, small: str) -> None:
-    """Without baselines neither they nor a verdict are shown."""
-    code, out, err = shell(f"train train.csv {TO} {small} --no-baselines")
-    assert code == 0
-    assert "average" not in out + err
-    assert "GRU" in out
 
 
 def test_every_kind_of_table_gives_the_same_model(shell: Shell, folder: Path, small: str) -> None:
@@ -298,66 +234,6 @@ def test_a_training_that_comes_apart_is_a_failure(shell: Shell, small: str) -> N
     assert err.endswith("try a smaller learning rate\n")
 
 
-def test_ctrl_c_keeps_the_best_model(process: Callable[[str], Any], small: str, tmp_path: Path) -> None:
-    """Ctrl-C after the first epoch ends with exit code 130, and the best model so far is written."""
-    model = tmp_path / "model.safetensors"
-    running = process(f"train train.csv -o {model} --no-baselines {small} --epochs 100000 --patience 100000")
-    assert running.stderr is not None
-    for line in running.stderr:
-        if "epoch 2/" in line:
-            running.send_signal(signal.SIGINT)
-            break
-    out, err = running.communicate()
-    assert running.returncode == 130, err
-    assert "stopping; Ctrl-C again to stop at once" in err
-    assert f"wrote {model}" in out
-    assert tidegate.load(model, tidegate.TextModel).predict(["good"])[0] in {"neg", "pos"}
-
-
-def test_ctrl_c_in_the_first_epoch_writes_nothing(
-    shell: Shell, small: str, folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Before a first epoch has ended there is no model to keep, and that is said."""
-    from tidegate.training import loop
-
-    def pressed(*fields: Any) -> loop.Step:
-        signal.raise_signal(signal.SIGINT)
-        return step(*fields)
-
-    step = loop.Step
-    monkeypatch.setattr(loop, "Step", pressed)
-    code, _, err = shell(f"train train.csv -o never.safetensors {small}")
-    assert code == 130
-    assert "stopped before the first epoch of gru ended: there is no model to write" in err
-    assert not (folder / "never.safetensors").exists()
-
-
-def test_a_second_ctrl_c_interrupts() -> None:
-    """The first Ctrl-C is a wish, the second one the usual interrupt, and afterwards all is as before."""
-    from tidegate.cli.progress import Stop
-
-    usual = signal.default_int_handler
-    before = signal.signal(signal.SIGINT, usual)  # a process in the background may have been started without it
-    try:
-        with Stop() as stop:
-            assert not stop.wanted
-            signal.raise_signal(signal.SIGINT)
-            assert stop.wanted
-            with pytest.raises(KeyboardInterrupt):
-                signal.raise_signal(signal.SIGINT)
-        assert signal.getsignal(signal.SIGINT) is usual
-    finally:
-        signal.signal(signal.SIGINT, before)
-
-
-def test_a_bar_moves_on_a_terminal(terminal: Callable[..., str], plain: Callable[[str], str], small: str) -> None:
-    """On a terminal of 80 columns a bar shows loss, accuracy, speed and time left, and no line is longer."""
-    shown = plain(terminal(f"train train.csv {TO} {small}"))
-    facts = r"loss \d\.\d{3}  accuracy \d\.\d{3}  [\d,]+k? words/s  \d+:\d\d left"
-    assert re.search(rf"GRU +[━╸╺ ]+ +\d/6  {facts}", shown)
-    assert max(len(line) for line in re.split(r"[\r\n]", shown)) <= 80
-
-
 def test_texts_without_words_are_told_and_trained_on(shell: Shell, folder: Path, small: str) -> None:
     """Missing and empty texts are counted for the user, and training goes on, also where whole batches are empty."""
     rows = "".join(f"{'' if i < 300 else 'so good'},{i % 2}\n" for i in range(400))
@@ -366,13 +242,6 @@ def test_texts_without_words_are_told_and_trained_on(shell: Shell, folder: Path,
     assert code == 0
     assert "texts: column 'text', labels: column 'label'" in out
     assert re.search(r"^2\d\d texts to train on without a word", err, re.MULTILINE)
-
-
-def test_watching_needs_a_recurrent_layer(shell: Shell, small: str) -> None:
-    """An average has no gradients along time."""
-    code, _, err = shell(f"train train.csv {TO} {small} --cell average --watch-gradients")
-    assert code == 2
-    assert "--watch-gradients measures recurrent layers, but there is none: --cell average" in err
 
 
 def test_how_many_words_have_a_vector_is_told(shell: Shell, folder: Path, small: str) -> None:
@@ -402,129 +271,6 @@ def test_freezing_needs_vectors(shell: Shell, small: str) -> None:
     assert "--vectors FILE" in err
 
 
-def test_gradients_are_told_and_kept(shell: Shell, small: str) -> None:
-    """With --watch-gradients each epoch has a line about them, and the model file keeps the figures of all epochs."""
-    code, _, err = shell(f"train train.csv {TO} {small} --epochs 3 --patience 3 --no-baselines --watch-gradients")
-    assert code == 0
-    assert len(re.findall(r"^  ∂h_T/∂h_t \w+: a factor \S+ a step.*; ∂loss/∂h_t .* at the end", err, re.MULTILINE)) == 3
-    gradients = tidegate.load("new.safetensors", tidegate.TextModel).metrics["gradients"]
-    assert len(gradients) == 3
-    (walk,) = gradients[0]
-    assert walk["distances"] == [0, 1, 3, 8]
-    assert walk["log_flow"][0] == 0
-
-
-def test_what_to_try_is_said_once(shell: Shell, small: str) -> None:
-    """A vanilla RNN on long texts has vanishing gradients: the first epoch says what to try, the next do not."""
-    long = "a film " * 60
-    rows = "".join(f"{'good' if i % 2 else 'bad'} {long},{i % 2}\n" for i in range(60))
-    Path("long.csv").write_text("text,label\n" + rows, encoding="utf-8")
-    code, _, err = shell(f"train long.csv {TO} {small} --epochs 2 --no-baselines --cell rnn_tanh --watch-gradients")
-    assert code == 0
-    assert err.count("gradients vanish") == 1
-    for remedy in ("--cell gru", "--orthogonal", "--summary mean+max"):
-        assert remedy in err
-
-
-@pytest.mark.parametrize(("distance", "shorter"), [(20, False), (150, True)])
-def test_shorter_texts_are_advised_where_most_would_stay(distance: int, shorter: bool) -> None:
-    """Cutting texts of 200 words to 20 is no advice, to 150 it is."""
-    from tidegate.cli.gradients import _remedies
-    from tidegate.models.config import TextConfig
-    from tidegate.training.events import LayerGradients
-    from tidegate.training.settings import Settings
-
-    facts: dict[str, Any] = {"layer": 0, "reverse": False, "rate": 0.9, "verdict": "", "log_flow": (), "log_loss": ()}
-    walk = LayerGradients(trouble="vanish", distance=distance, distances=(0, 200), **facts)
-    config = TextConfig(cell="gru", labels=("a", "b"), vocab_size=9, embedding_size=2, hidden_size=2)
-    assert (f"shorter texts: --max-length {distance}" in _remedies(walk, config, Settings())) is shorter
-
-
-@pytest.mark.parametrize(
-    ("rows", "message"),
-    [
-        ([f"yes,{('yes', 'no')[n % 2]}" if n % 2 == 0 else "no,no" for n in range(60)], "are those of column 'label'"),
-        ([f"film {n % 7},u{n}" for n in range(60)], "has 60 different labels in 60 rows"),
-        ([f"film {n % 7},{('a', 'b', 'a|b')[n % 3]}" for n in range(60)], "reads as several labels in one cell"),
-        ([f"0.{n % 7} 0.5,{'ab'[n % 2]}" for n in range(60)], "the texts of column 'text' are numbers"),
-    ],
-)
-def test_what_is_no_classification_of_texts_is_refused(
-    shell: Shell, folder: Path, small: str, rows: list[str], message: str
-) -> None:
-    """Numbers to predict, a label a row, several labels a cell, and numbers as texts are one error before training."""
-    (folder / "wrong.csv").write_text("\n".join(["text,label", *rows]), encoding="utf-8")
-    code, out, err = shell(f"train wrong.csv {TO} {small}")
-    assert (code, out) == (2, "")
-    assert message in err
-    assert err.count("\n") == 1
-
-
-def test_fractions_are_a_regression_of_texts(shell: Shell, folder: Path, small: str) -> None:
-    """Labels that are numbers with fractions are predicted as such, which is said, beside their mean as a baseline."""
-    stars = {"good": 4.25, "dull": 1.5}
-    rows = [f"a {word} film {'x' * (n % 3)},{star + n % 7 / 10:.2f}" for n in range(40) for word, star in stars.items()]
-    (folder / "stars.csv").write_text("\n".join(["text,stars", *rows]), encoding="utf-8")
-    code, out, _ = shell(
-        f"train stars.csv {TO} {small.replace('--parts network', '')} --epochs 40 --dropout 0 --label stars"
-    )
-    assert code == 0
-    assert "task: regression, as the labels are numbers" in out
-    table = {row[0]: row[1:] for line in out.splitlines() if len(row := re.split(r"\s{2,}", line.strip())) == 5}
-    assert list(table) == ["mean", "average", "compounding", "GRU"]
-    assert float(table["GRU"][0]) > 0.5 > float(table["mean"][0])
-    model = tidegate.load(folder / "new.safetensors", tidegate.TextModel)
-    good, dull = model.predict(["a good film", "a dull film"])
-    assert good > dull + 1
-    code, _, err = shell(f"train stars.csv {TO} {small} --parts gru,ngrams --label stars")
-    assert code == 2
-    assert "n-grams, which add to the logits of classes" in err
-    code, _, err = shell(f"train stars.csv {TO} {small} --label stars --task classification")
-    assert code == 2
-    assert "are numbers with a fraction" in err
-
-
-@pytest.mark.parametrize(
-    ("header", "label", "names"),
-    [
-        ('text,"low, high",stars', "--label 'low, high'", ["low, high"]),
-        ("text,length,stars", "--label 'stars , length'", ["stars", "length"]),
-        ("text,length,stars", "--label stars --label length --label stars", ["stars", "length"]),
-    ],
-)
-def test_names_of_numbers_may_have_commas(
-    shell: Shell, folder: Path, small: str, header: str, label: str, names: list[str]
-) -> None:
-    """A column whose name has a comma is one; others are named with commas, or one each time; so in evaluate."""
-    rows = [f"a {word} film,{n % 5}.5,{n % 3}.25" for n in range(20) for word in ("good", "dull")]
-    (folder / "range.csv").write_text("\n".join([header, *rows]), encoding="utf-8")
-    command = f"train range.csv {TO} {small} --no-baselines --epochs 1 {label} --task regression --overwrite"
-    code, _, err = shell(command)
-    assert code == 0, err
-    assert list(tidegate.load(folder / "new.safetensors", tidegate.TextModel).labels) == names
-    for given in (label, ""):
-        code, _, err = shell(f"evaluate new.safetensors range.csv --json {given}")
-        assert code == 0, err
-    assert shell(f"train range.csv {TO} {small} --label ' , ' --task regression")[2].startswith("error: --label is")
-
-
-def test_two_columns_of_labels_are_refused(shell: Shell) -> None:
-    """No label that was given is left out in silence."""
-    for command in (f"train train.csv {TO}", "evaluate model.safetensors test.csv"):
-        code, out, err = shell(f"{command} --label label --label text")
-        assert (code, out) == (2, "")
-        assert "there is no column 'label,text'" in err
-        assert "--task regression" in err
-        assert "nothing'; the columns are" in shell(f"{command} --label label --label nothing")[2]
-
-
-def test_numbers_are_words_if_their_column_is_named(shell: Shell, folder: Path, small: str) -> None:
-    """Who names the column of texts means it, as for the numbers of things that were bought."""
-    rows = [f"{4000 + n % 7} {4010 + n % 2},{'ab'[n % 2]}" for n in range(60)]
-    (folder / "bought.csv").write_text("\n".join(["text,label", *rows]), encoding="utf-8")
-    assert shell(f"train bought.csv {TO} {small} --no-baselines --epochs 1 --text text")[0] == 0
-
-
 def test_texts_that_come_again_are_said(shell: Shell, folder: Path, small: str) -> None:
     """Doubles, contradictions and texts in both parts are a line each; a copy of the training file is seen."""
     lines = (folder / "train.csv").read_text(encoding="utf-8").splitlines()
@@ -540,44 +286,3 @@ def test_texts_that_come_again_are_said(shell: Shell, folder: Path, small: str) 
     for copy in ("train.csv", "same.parquet"):
         _, _, err = shell(f"train train.csv {TO} {small} --no-baselines --epochs 1 --validation {copy}")
         assert "the rows to judge by are those to train on" in err
-
-
-def test_a_boolean_label_has_one_name(shell: Shell, folder: Path, small: str) -> None:
-    """What pandas, JSON and Excel write for true and false are the same classes."""
-    words = ["good", "bad"] * 30
-    for name, spelt in (("t.csv", ("True", "False")), ("t.jsonl", (True, False)), ("upper.csv", ("TRUE", "FALSE"))):
-        tables.write(folder / name, {"text": words, "label": [spelt[word == "bad"] for word in words]})
-    for trained in ("t.csv", "t.jsonl"):
-        assert shell(f"train {trained} {TO} {small} --no-baselines --epochs 1")[0] == 0
-        assert tidegate.load(folder / "new.safetensors").labels == ("false", "true")
-        for judged in ("t.csv", "t.jsonl", "upper.csv"):
-            assert shell(f"evaluate new.safetensors {judged}")[0] == 0
-
-
-def test_settings_are_tried_first(shell: Shell, folder: Path, small: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """`tune`, and `train --autotune-minutes`, try settings for so long, say them, keep them, and train the best."""
-    ticks = itertools.count()
-    monkeypatch.setattr("tidegate.training.tuning.perf_counter", lambda: float(next(ticks)))
-    code, out, _ = shell(f"tune train.csv -o tuned.safetensors --minutes 2 --no-baselines {small}")
-    assert code == 0
-    assert re.search(r"^trial 0, 1 epoch: [\d.]+ in [\d.]+ s, the settings as they were", out, re.MULTILINE), out
-    assert re.search(r"^the best of \d+ trials: ", out, re.MULTILINE), out
-    trials = (folder / "tuned.safetensors.trials.jsonl").read_text().splitlines()
-    code, out, err = shell(f"train train.csv -o tuned.safetensors --autotune-minutes 0.01 --no-baselines {small}")
-    assert code == 0
-    assert f"going on from {len(trials) - 1} trials in tuned.safetensors.trials.jsonl" in " ".join(err.split())
-
-
-def test_a_search_that_is_stopped_says_how_it_goes_on(
-    shell: Shell, small: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Ctrl-C during the trials ends the command with 130, and names the table of those that are done."""
-
-    def stopped(*_: object) -> Iterator[None]:
-        raise KeyboardInterrupt
-        yield
-
-    monkeypatch.setattr("tidegate.training.tuning.Tuning.search", stopped)
-    code, _, err = shell(f"tune train.csv -o stopped.safetensors --no-baselines {small}")
-    said = "stopped after 0 trials, before training; the same command goes on from those in"
-    assert (code, said in " ".join(err.split())) == (130, True)

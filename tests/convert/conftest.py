@@ -76,3 +76,11 @@ def texts_model() -> Make:
         return TextModel(config, tokenizer, arrays)
 
     return make
+
+
+@pytest.fixture
+def _read_here(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Reads files of Keras in this process: to start one for each takes half a second."""
+    from tidegate.convert.keras.file import read_here
+
+    monkeypatch.setattr("tidegate.convert.keras.source.read", read_here)

@@ -1,13 +1,9 @@
-"""Files of Keras: what Keras computed with them, what is refused, and nothing that is executed."""
+"""Files of Keras: what Keras computed with them, and layers that no model has."""
 
 import io
 import json
-import os
 import re
-import sys
 import zipfile
-from collections.abc import Callable
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +14,6 @@ h5py = pytest.importorskip("h5py")
 
 import tidegate  # noqa: E402
 from tidegate.convert import ConversionError, convert  # noqa: E402
-from tidegate.convert.keras import process as keras_process  # noqa: E402
-from tidegate.convert.keras import runtime as keras_runtime  # noqa: E402
 from tidegate.convert.keras.file import KerasLayer, KerasModel, read_here  # noqa: E402
 from tidegate.convert.keras.source import found_in  # noqa: E402
 
@@ -27,42 +21,7 @@ FOLDER = Path(__file__).parent / "keras"
 EXPECTED = json.loads((FOLDER / "expected.json").read_text(encoding="utf-8"))
 TOLERANCE = 1e-5
 
-
-@pytest.fixture(autouse=True)
-def _here(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Reads files in this process: to start one for each takes half a second."""
-    if "process" not in request.node.name:
-        monkeypatch.setattr("tidegate.convert.keras.source.read", read_here)
-
-
-def test_a_process_reads_the_same() -> None:
-    """Through a process come the same layers and numbers, and the same errors."""
-    for name in EXPECTED:
-        near, far = read_here(FOLDER / name), keras_process.read(FOLDER / name)
-        assert near.version == far.version
-        for one, other in zip(near.layers, far.layers, strict=True):
-            assert (one.kind, one.config, one.arrays.keys()) == (other.kind, other.config, other.arrays.keys())
-            for way, arrays in one.arrays.items():
-                for array, same in zip(arrays, other.arrays[way], strict=True):
-                    np.testing.assert_array_equal(array, same)
-
-
-def test_an_error_comes_through_the_process(tmp_path: Path) -> None:
-    """What is wrong is said as it would be here."""
-    (tmp_path / "m.h5").write_bytes((FOLDER / "numbers.h5").read_bytes()[:600])
-    with pytest.raises(ConversionError, match=r"m.h5 is no model of Keras, or a damaged one"):
-        keras_process.read(tmp_path / "m.h5")
-
-
-def test_a_process_that_does_not_end_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A file that HDF5's library never gets through is one clear error, and so is one that it dies of."""
-    monkeypatch.setattr(keras_process, "LONGEST", 0.01)
-    with pytest.raises(ConversionError, match=r"numbers.h5 is damaged: HDF5's library did not get through it"):
-        convert(FOLDER / "numbers.h5")
-    monkeypatch.setattr(keras_process, "LONGEST", 60.0)
-    monkeypatch.setattr(keras_process, "__name__", "no_such_module")
-    with pytest.raises(ConversionError, match=r"numbers.h5 is damaged: the process that read it ended with 1"):
-        convert(FOLDER / "numbers.h5")
+pytestmark = pytest.mark.usefixtures("_read_here")
 
 
 def test_texts_are_read_as_keras_reads_ids(tmp_path: Path) -> None:
@@ -89,51 +48,9 @@ def test_numbers_are_read_as_keras_reads_them() -> None:
 
 
 @pytest.mark.filterwarnings("ignore")  # of Keras, which uses what torch and numpy will drop
-def test_with_keras_its_own_results_are_compared_with() -> None:
-    """The certificate names Keras and the reference."""
-    pytest.importorskip("keras")
-    _, certificate = convert(FOLDER / "numbers.h5")
-    assert re.fullmatch(r"keras [\d.]+ on \w+ and the reference in float64", certificate.against)
-    assert certificate.missing == ""
-    assert str(certificate).endswith("(outputs, states)")
-
-
-@pytest.mark.parametrize(
-    ("absent", "message"),
-    [
-        (("keras",), "which is not installed: pip install keras torch"),
-        (("torch", "tensorflow", "jax"), "which has no backend here: pip install torch"),
-    ],
-)
-def test_without_keras_the_proof_is_of_arithmetic_alone(
-    monkeypatch: pytest.MonkeyPatch, absent: tuple[str, ...], message: str
-) -> None:
-    """The certificate says that what was read is compared with itself, why, and what to install."""
-    monkeypatch.setattr(
-        "tidegate.convert.keras.runtime.find_spec", lambda name: None if name in absent else find_spec(name) or name
-    )
-    model, certificate = convert(FOLDER / "numbers.h5")
-    assert certificate.against == "the reference in float64 alone"
-    assert certificate.missing == f"not compared with Keras, {message}"
-    assert str(certificate).endswith(f"(outputs, states); {certificate.missing}")
-    assert model.metrics["conversion"]["missing"] == certificate.missing
-
-
-@pytest.mark.parametrize(("there", "chosen"), [({"tensorflow", "torch"}, "torch"), ({"jax"}, "jax")])
-def test_keras_computes_with_what_is_installed(monkeypatch: pytest.MonkeyPatch, there: set[str], chosen: str) -> None:
-    """Keras' own default is TensorFlow: a backend that is here is chosen, unless the user did."""
-    monkeypatch.setattr(keras_runtime, "find_spec", lambda name: name if name in {"keras", *there} else None)
-    monkeypatch.setattr(keras_runtime, "import_module", lambda name: os.environ["KERAS_BACKEND"])
-    monkeypatch.delitem(sys.modules, "keras", raising=False)
-    monkeypatch.setenv("KERAS_BACKEND", "mine")
-    assert keras_runtime.import_keras() == "mine"
-    monkeypatch.delenv("KERAS_BACKEND")
-    assert keras_runtime.import_keras() == chosen
-
-
-@pytest.mark.filterwarnings("ignore")  # of Keras, which uses what torch and numpy will drop
-def test_what_keras_does_not_load_is_not_compared_with_it(tmp_path: Path) -> None:
+def test_what_keras_does_not_load_is_not_compared_with_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A file of before Keras 2.1 is read; that Keras did not load it is said, with its reason."""
+    monkeypatch.setenv("KERAS_BACKEND", "torch")
     pytest.importorskip("keras")
     _, certificate = convert(keras_2(tmp_path, {}, gru_arrays(), version="1.2.2"))
     assert certificate.against == "the reference in float64 alone"
@@ -315,183 +232,3 @@ def test_poolings_that_are_not_over_time_alone_are_refused(kind: str, option: di
         found_in(KerasModel((gru, KerasLayer(kind, {"name": "pool", **option}, {})), (3, 15)))
     plain = {"name": "pool", "data_format": "channels_last", "keepdims": False}
     assert found_in(KerasModel((gru, KerasLayer(kind, plain, {})), (3, 15))).summary in {"mean", "max"}
-
-
-def changed(path: Path, folder: Path, change: Callable[[Any], None]) -> Path:
-    """A `.keras` archive with its weights changed."""
-    result = folder / "changed.keras"
-    with zipfile.ZipFile(path) as archive, zipfile.ZipFile(result, "w") as out:
-        for entry in archive.infolist():
-            data = archive.read(entry)
-            if entry.filename == "model.weights.h5":
-                memory = io.BytesIO(data)
-                with h5py.File(memory, "r+") as file:
-                    change(file)
-                data = memory.getvalue()
-            out.writestr(entry, data)
-    return result
-
-
-def enlarge(file: Any) -> None:
-    """Puts an array in the place of one that has no numbers in the file, and billions by its shape."""
-    del file["layers/dense/vars/0"]
-    file.create_dataset("layers/dense/vars/0", (2**20, 2**10), "f4", chunks=True)
-
-
-def link(file: Any) -> None:
-    """Puts a link to another file in the place of an array."""
-    del file["layers/dense/vars/0"]
-    file["layers/dense/vars/0"] = h5py.ExternalLink("/etc/passwd", "/")
-
-
-def drop(file: Any) -> None:
-    """Leaves an array out."""
-    del file["layers/dense/vars/1"]
-
-
-@pytest.mark.parametrize(
-    ("change", "message"),
-    [
-        (enlarge, r"has the shape \(1048576, 1024\), but 0 bytes in the file"),
-        (link, "layers/dense/vars/0 is a link to another file"),
-        (drop, r"'dense' .Dense. has arrays \[\(2, 3\)\], expected 2"),
-    ],
-)
-def test_hostile_weights_are_refused(tmp_path: Path, change: Callable[[Any], None], message: str) -> None:
-    """Lying sizes, links and missing arrays are one clear error each, before memory is taken."""
-    with pytest.raises(ConversionError, match=message):
-        convert(changed(FOLDER / "words.keras", tmp_path, change))
-
-
-@pytest.mark.parametrize("name", ["words.keras", "numbers.h5"])
-def test_a_truncated_file_is_refused(tmp_path: Path, name: str) -> None:
-    """Wherever a file was cut, the error is of conversion and names the file."""
-    data = (FOLDER / name).read_bytes()
-    for length in (9, 600, len(data) // 2, len(data) - 100):
-        (tmp_path / name).write_bytes(data[:length])
-        with pytest.raises(ConversionError, match=name):
-            read_here(tmp_path / name)
-
-
-def test_a_packed_member_is_not_unpacked(tmp_path: Path) -> None:
-    """A member that is thousands of times larger than in the archive is refused by its size."""
-    with zipfile.ZipFile(tmp_path / "bomb.keras", "w", zipfile.ZIP_DEFLATED) as archive:
-        archive.writestr("config.json", b" " * 10**7)
-        archive.writestr("metadata.json", b"{}")
-        archive.writestr("model.weights.h5", b"")
-    with pytest.raises(ConversionError, match=r"config.json would take 10,000,000 bytes, packed in"):
-        convert(tmp_path / "bomb.keras")
-
-
-def test_a_model_with_branches_is_refused(tmp_path: Path) -> None:
-    """A functional model whose layers form no chain is named by the layer that reads several."""
-    path = tmp_path / "m.h5"
-    layers = [
-        {"class_name": "InputLayer", "name": "a", "config": {"name": "a"}, "inbound_nodes": []},
-        {"class_name": "InputLayer", "name": "b", "config": {"name": "b"}, "inbound_nodes": []},
-        {
-            "class_name": "Add",
-            "name": "c",
-            "config": {"name": "c"},
-            "inbound_nodes": [[["a", 0, 0, {}], ["b", 0, 0, {}]]],
-        },
-    ]
-    config = {"class_name": "Functional", "config": {"layers": layers, "output_layers": [["c", 0, 0]]}}
-    with h5py.File(path, "w") as file:
-        file.attrs["model_config"] = json.dumps(config)
-    with pytest.raises(ConversionError, match="the layer 'c' reads a, b, expected a chain of layers"):
-        convert(path)
-
-
-def test_weights_without_a_configuration_are_refused(tmp_path: Path) -> None:
-    """A file of weights alone does not say what layers they are of."""
-    with h5py.File(tmp_path / "w.h5", "w") as file:
-        file["a"] = np.ones(3)
-    with pytest.raises(ConversionError, match="it has no model_config: weights alone don't say"):
-        convert(tmp_path / "w.h5")
-
-
-@pytest.mark.filterwarnings("ignore")  # of Keras, which uses what torch and numpy will drop
-@pytest.mark.parametrize("kind", ["GRU", "LSTM", "SimpleRNN"])
-def test_models_made_by_keras_itself(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
-    """With Keras here, a model with padding computes what ours does with sequences that have none."""
-    monkeypatch.setenv("KERAS_BACKEND", "torch")
-    keras = pytest.importorskip("keras")
-    layers = keras.layers
-    recurrent = getattr(layers, kind)
-    model = keras.Sequential(
-        [
-            keras.Input((None, 3)),
-            layers.Masking(),
-            layers.Bidirectional(recurrent(4, return_sequences=True)),
-            recurrent(3),
-            layers.Dense(2, activation="softmax"),
-        ]
-    )
-    model.save(tmp_path / "model.keras")
-    ours, certificate = convert(tmp_path / "model.keras")
-    assert "keras" in certificate.against
-    rng = np.random.default_rng(0)
-    sequences = [rng.standard_normal((length, 3)).astype(np.float32) for length in (5, 2, 7)]
-    padded = np.zeros((3, 7, 3), np.float32)
-    for row, sequence in zip(padded, sequences, strict=True):
-        row[: len(sequence)] = sequence
-    theirs = keras.ops.convert_to_numpy(model(padded))
-    np.testing.assert_allclose(ours.predict_proba(sequences), theirs, atol=TOLERANCE)
-
-
-@pytest.mark.filterwarnings("ignore")  # of Keras, which uses what torch and numpy will drop
-@pytest.mark.parametrize("every", [True, False])
-def test_a_backward_layer_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, every: bool) -> None:
-    """The directions of a Bidirectional may differ in their biases; Keras computes the same."""
-    monkeypatch.setenv("KERAS_BACKEND", "torch")
-    layers = pytest.importorskip("keras").layers
-    both = layers.Bidirectional(
-        layers.GRU(4, return_sequences=every),
-        backward_layer=layers.GRU(4, return_sequences=every, use_bias=False, go_backwards=True),
-    )
-    model = layers_to_file(
-        tmp_path, [both, layers.GlobalMaxPooling1D(), layers.Dense(2)] if every else [both, layers.Dense(2)]
-    )
-    ours, certificate = convert(tmp_path / "model.keras")
-    assert "keras" in certificate.against
-    x = np.random.default_rng(0).standard_normal((1, 5, 2)).astype(np.float32)
-    np.testing.assert_allclose(ours.scores([x[0]]), model(x).detach().numpy(), atol=TOLERANCE)
-
-
-@pytest.mark.filterwarnings("ignore")  # of Keras, which uses what torch and numpy will drop
-@pytest.mark.parametrize(
-    ("option", "backward", "message"),
-    [
-        ({"go_backwards": True}, {}, "wraps a layer with go_backwards=True"),
-        ({}, {"go_backwards": True, "activation": "relu"}, "has the cells gru and gru candidate=relu, expected one"),
-    ],
-)
-def test_directions_that_no_layer_has_are_refused(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, option: dict[str, Any], backward: dict[str, Any], message: str
-) -> None:
-    """Files of Keras whose Bidirectional walks backwards first, or has two cells, are refused and not read wrongly."""
-    monkeypatch.setenv("KERAS_BACKEND", "torch")
-    layers = pytest.importorskip("keras").layers
-    layers_to_file(tmp_path, [layers.Bidirectional(layers.GRU(3, **option), backward_layer=layers.GRU(3, **backward))])
-    with pytest.raises(ConversionError, match=message):
-        convert(tmp_path / "model.keras")
-
-
-@pytest.mark.filterwarnings("ignore")  # of Keras, which uses what torch and numpy will drop
-def test_what_keras_cannot_run_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Keras saves and loads directions of other widths before a Dense, but does not run them: nothing is proved."""
-    monkeypatch.setenv("KERAS_BACKEND", "torch")
-    layers = pytest.importorskip("keras").layers
-    both = layers.Bidirectional(layers.GRU(4), backward_layer=layers.GRU(3, go_backwards=True))
-    layers_to_file(tmp_path, [both, layers.Dense(2)])
-    with pytest.raises(ConversionError, match=r"keras .* ran none of the sequences, so nothing could be compared"):
-        convert(tmp_path / "model.keras")
-
-
-def layers_to_file(folder: Path, layers: list[Any]) -> Any:
-    """Saves a model of Keras that reads two numbers a step."""
-    keras = pytest.importorskip("keras")
-    model = keras.Sequential([keras.Input((None, 2)), *layers])
-    model.save(folder / "model.keras")
-    return model

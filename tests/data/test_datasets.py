@@ -1,9 +1,7 @@
 """Sets of reviews: where they are looked for, how they are made, and what is in them."""
 
 import hashlib
-import io
 import sys
-import tarfile
 import threading
 from collections.abc import Iterator, Mapping
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
@@ -14,6 +12,8 @@ import pytest
 from tidegate.data import datasets as reviews
 from tidegate.data import opinions, tables
 
+from .archives import archive  # noqa: TID252 - pytest takes tests by their paths
+
 SPLIT = ("train.parquet", "test.parquet")
 MEMBERS = {
     f"aclImdb/{part}/{kind}/{number}_{rating}.txt": f"{part} {kind} {number}<br />café"
@@ -21,20 +21,6 @@ MEMBERS = {
     for kind, rating in (("neg", 2), ("pos", 9))
     for number in (10, 9)
 }
-
-
-def archive(members: Mapping[str, str | None]) -> bytes:
-    """A tar.gz archive of texts; None stands for a symbolic link to a file of this machine."""
-    buffer = io.BytesIO()
-    with tarfile.open(fileobj=buffer, mode="w:gz") as tar:
-        for name, text in members.items():
-            member = tarfile.TarInfo(name)
-            if text is None:
-                member.type, member.linkname = tarfile.SYMTYPE, "/etc/passwd"
-            content = (text or "").encode()
-            member.size = len(content)
-            tar.addfile(member, io.BytesIO(content))
-    return buffer.getvalue()
 
 
 @pytest.fixture(autouse=True)

@@ -1,11 +1,8 @@
 """Short opinions: what is in the sets of film snippets and of three kinds, and how the archive is read."""
 
 import hashlib
-import io
 import subprocess
-import tarfile
 from collections import Counter
-from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -13,19 +10,7 @@ import pytest
 from tidegate.data import datasets, opinions, tables
 from tidegate.data.datasets import Split
 
-
-def archive(members: Mapping[str, str | None]) -> bytes:
-    """A tar.gz archive of texts; None stands for a symbolic link to a file of this machine."""
-    buffer = io.BytesIO()
-    with tarfile.open(fileobj=buffer, mode="w:gz") as tar:
-        for name, text in members.items():
-            member = tarfile.TarInfo(name)
-            if text is None:
-                member.type, member.linkname = tarfile.SYMTYPE, "/etc/passwd"
-            content = (text or "").encode()
-            member.size = len(content)
-            tar.addfile(member, io.BytesIO(content))
-    return buffer.getvalue()
+from .archives import archive  # noqa: TID252 - pytest takes tests by their paths
 
 
 @pytest.fixture(scope="session")

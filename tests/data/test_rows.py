@@ -60,6 +60,7 @@ def read_file(path: Path, kind: str, content: str | bytes) -> Columns:
             {"a": [1, None], "b": ["x", "y"], "c": [None, None]},
         ),
         ("jsonl", '[{"a": 1},\n {"a": 2}]\n', {"a": [1, 2]}),
+        ("jsonl", '\x1e{"a": 1}\n\x1e{"a": "x\\u001ey"}\n', {"a": [1, "x\x1ey"]}),  # RFC 7464
         ("jsonl", '{"a": "x\\ny\u2028"}', {"a": ["x\ny\u2028"]}),
         ("jsonl", "", {}),
         ("lines", "one\ntwo\r\n\n four ", {"text": ["one", "two", "", " four "]}),
@@ -123,6 +124,7 @@ def test_parquet_is_read(tmp_path: Path) -> None:
         ("csv", b"PK\x03\x04\xff", "a zip archive that is damaged or cut off"),
         ("tsv", "a\tb\n1\t2\n1\n", "line 3 has 1 fields, expected 2"),
         ("jsonl", '{"a": 1}\n{"a": }\n', "line 2 is not JSON: Expecting value"),
+        ("jsonl", '\x1e{"a": "cut o\x1e{"a": 1}\n', "line 1 is not JSON: Invalid control character"),
         ("jsonl", '{"a": 1}\n"text"\n', 'line 2 holds "text", expected an object'),
         ("jsonl", "{}\n{}\n", "objects without fields"),
         ("jsonl", "[1]", "line 1 holds 1, expected an object"),

@@ -98,6 +98,17 @@ def test_words_are_drawn_by_their_probabilities(model: TextModel) -> None:
     assert model.forecast(["a"], 9, temperature=2.0, seed=1) == model.forecast(["a"], 9, temperature=2.0, seed=1)
 
 
+def test_each_text_is_drawn_by_itself(model: TextModel, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same text three times goes on in three ways; what is drawn for one depends on its position alone."""
+    texts = ["a fine", "a", "a", "", "a"]
+    found = model.forecast(texts, 6, temperature=1.5, seed=4)
+    assert len({found[1], found[2], found[4]}) == 3
+    assert [model.forecast([text], 6, temperature=1.5, seed=4, first=b)[0] for b, text in enumerate(texts)] == found
+    monkeypatch.setattr("tidegate.models.language._AT_ONCE", 2)
+    assert model.forecast(texts, 6, temperature=1.5, seed=4) == found
+    assert model.forecast(texts, 6) == [model.forecast([text], 6)[0] for text in texts]
+
+
 def test_a_text_ends_where_nothing_follows(model: TextModel) -> None:
     """Where the end is the most probable, nothing is written."""
     arrays = dict(model.arrays)

@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,8 @@ pytest.importorskip("fastapi")
 import pydantic_core
 
 from tidegate.models.config import TextConfig
+from tidegate.models.file import metadata_of
+from tidegate.models.loading import load
 from tidegate.models.network import Network
 from tidegate.models.text_model import TextModel
 from tidegate.serve.limits import Limits
@@ -76,7 +79,10 @@ def test_of_next_words_the_most_probable_are_sent(ask: Ask, start: Callable[...,
     rng = np.random.default_rng(0)
     arrays = {name: rng.normal(size=shape).astype(np.float32) for name, shape in config.shapes().items()}
     model = TextModel(config, tokenizer, arrays)
-    answer = ask(start({"letters": model}), "/predict", {"text": "abc"}).json["predictions"][0]
+    port = start({"letters": model})
+    (listed,) = ask(port, "/models").json["models"]
+    assert (listed["labels"], listed["vocabulary"]) == ([], len(tokenizer))
+    answer = ask(port, "/predict", {"text": "abc"}).json["predictions"][0]
     probable = np.sort(model.predict_proba(["abc"])[0])[::-1]
     assert next(iter(answer["probabilities"])) == answer["label"] == model.predict(["abc"])[0]
     np.testing.assert_array_equal(np.array(list(answer["probabilities"].values()), np.float32), probable[:10])
@@ -111,12 +117,25 @@ def test_the_numbers_of_a_regression_are_explained(ask: Ask, port: int, models: 
     assert not {"label", "probabilities", "probability_after", "logits"} & found.keys()
 
 
-def test_models_are_listed(ask: Ask, port: int) -> None:
-    """The models say what they read and answer."""
+def test_models_are_listed(ask: Ask, port: int, models: Models) -> None:
+    """The models say what they read and answer, and which file each is."""
     first, second, third = ask(port, "/models").json["models"]
     assert (first["name"], first["reads"], first["labels"]) == ("reviews", "texts", ["negative", "positive"])
     assert (second["reads"], second["features"], second["embedding"]) == ("sequences", 2, 8)
     assert third["task"] == "regression"
+    reviews = models["reviews"]
+    assert isinstance(reviews, TextModel)
+    assert (first["vocabulary"], second["vocabulary"]) == (len(reviews.vocabulary), None)
+    assert first["sha256"] is None
+
+
+def test_a_listed_model_has_the_fingerprint_of_its_file(
+    ask: Ask, start: Callable[..., int], models: Models, tmp_path: Path
+) -> None:
+    """It is the digest in the metadata of the file, by which a deployed model is told from others."""
+    models["heat"].save(tmp_path / "heat.safetensors")
+    (found,) = ask(start({"heat": load(tmp_path / "heat.safetensors")}), "/models").json["models"]
+    assert found["sha256"] == metadata_of(tmp_path / "heat.safetensors")["sha256"]
 
 
 @pytest.mark.parametrize(

@@ -51,3 +51,18 @@ def test_sequences_of_vectors_are_padded_with_zeros() -> None:
     assert x[:, :, 0].tolist() == [[2, 1], [0, 1]]
     assert lengths.tolist() == [1, 2]
     assert corpus.row(1).tolist() == [[2, 2, 2]]
+
+
+def test_long_texts_are_cut_into_pieces() -> None:
+    """Pieces follow each other where the text stood; short texts and whole multiples have none left over."""
+    cut = corpus_of(5, 1, 4, 0, 2).cut(2)
+    assert [cut.row(b).tolist() for b in range(len(cut))] == [
+        [10, 11],
+        [12, 13],
+        [14],
+        [20],
+        [30, 31],
+        [32, 33],
+        [50, 51],
+    ]
+    assert Corpus.from_rows([]).cut(2).offsets.tolist() == [0]

@@ -12,6 +12,7 @@ torch = pytest.importorskip("torch")
 import tidegate  # noqa: E402
 from tidegate.models.text_model import TextModel  # noqa: E402
 from tidegate.training.forecasts import forecasts  # noqa: E402
+from tidegate.training.likelihoods import judge_texts  # noqa: E402
 from tidegate.training.modules import TextModule  # noqa: E402
 from tidegate.training.next_tokens import Running, prepare_tokens  # noqa: E402
 from tidegate.training.settings import Settings  # noqa: E402
@@ -29,7 +30,7 @@ def of_characters(**options: Any) -> Any:
 @pytest.mark.parametrize(("size", "part"), [(1, 7), (3, 5), (4, 1), (8, 100), (2, 10_000)])
 def test_rows_of_a_batch_go_on_where_the_last_one_ended(size: int, part: int) -> None:
     """Lane by lane the parts of an epoch are one running text, which holds every token; targets are the next ones."""
-    train: Running = of_characters(part=part).train
+    train: Running = of_characters(bptt=part).train
     drawn = list(train.batches(size, np.random.default_rng(0)))
     assert len(drawn) == -(-len(train) // size) == Settings(batch_size=size).schedule(len(train)).steps
     lanes: list[list[int]] = [[] for _ in range(size)]
@@ -48,6 +49,42 @@ def test_rows_of_a_batch_go_on_where_the_last_one_ended(size: int, part: int) ->
     assert together[1:] == [token for lane in follow for token in lane][:-1]
     again = list(train.batches(size, np.random.default_rng(0), skip=len(drawn) - 1))
     assert [rows.tolist() for _, rows in again] == [drawn[-1][1].tolist()]
+
+
+def test_an_epoch_takes_four_bytes_a_token() -> None:
+    """What follows is read where the tokens are; of what is kept between epochs, neither is wider than an id."""
+    train: Running = of_characters().train
+    laid, _ = next(iter(train.batches(4, np.random.default_rng(0))))
+    assert np.shares_memory(laid.corpus.steps, laid.targets)
+    assert {array.dtype for array in (laid.targets, laid.corpus.steps, train.targets, train.corpus.steps)} == {
+        np.dtype(np.int32)
+    }
+
+
+def test_long_texts_are_judged_in_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each token counts once, and ends are those of texts: a piece begins with a state of 0, and ends with the next."""
+    examples = of_characters(validation=[TEXTS[30], TEXTS[0]])
+    held = examples.validation
+    assert isinstance(held, Running)
+    module = TextModule(examples.config("gru", hidden_size=5, embedding_size=4)).eval()
+    whole = judge_texts(module, held)
+    assert whole.n == len(TEXTS[30]) + len(TEXTS[0]) + 2 == whole.characters
+    monkeypatch.setattr("tidegate.training.likelihoods._PIECE", 7)
+    with torch.no_grad():
+        nats = [
+            torch.nn.functional.cross_entropy(
+                module(torch.from_numpy(held.corpus.row(b)[start : start + 7, None]), torch.tensor([len(piece)])),
+                piece,
+                reduction="none",
+            )
+            for b, following in enumerate(np.split(held.targets, held.corpus.offsets[1:-1]))
+            for start in range(0, len(following), 7)
+            for piece in [torch.from_numpy(following[start : start + 7]).long()]
+        ]
+    pieces = judge_texts(module, held)
+    assert pieces.n == whole.n
+    assert pieces.nats == pytest.approx(float(torch.cat(nats).mean()))
+    assert pieces.nats != whole.nats
 
 
 @pytest.mark.parametrize("cell", ["gru", "lstm"])
@@ -70,7 +107,7 @@ def test_states_are_carried_from_part_to_part_and_end_with_a_text(cell: str) -> 
 def test_a_model_judges_as_training_did(tokens: str) -> None:
     """The scores of the model file are those of the model's own likelihoods, and of its characters."""
     texts = [" ".join(text[:9]) for text in TEXTS]
-    model = tidegate.fit(texts, task="next", tokens=tokens, part=6, validation=texts[:5], **QUICK)
+    model = tidegate.fit(texts, task="next", tokens=tokens, bptt=6, validation=texts[:5], **QUICK)
     assert isinstance(model, TextModel)
     found = np.concatenate(model.log_likelihoods(texts[:5]))
     assert -found.mean() == pytest.approx(model.metrics["nats"], rel=1e-4)
@@ -84,7 +121,7 @@ def test_a_model_judges_as_training_did(tokens: str) -> None:
 
 def test_what_follows_is_learned() -> None:
     """After "a" there is always "b": the network is nearly sure of it, surer than of what follows "b"."""
-    model = tidegate.fit(TEXTS, task="next", tokens="characters", part=20, **QUICK | {"epochs": 12})
+    model = tidegate.fit(TEXTS, task="next", tokens="characters", bptt=20, **QUICK | {"epochs": 12})
     assert isinstance(model, TextModel)
     assert model.forecast(["aba"]) == ["b"]
     [found] = model.log_likelihoods(["abab"])
@@ -96,7 +133,7 @@ def test_what_follows_is_learned() -> None:
     [
         (TEXTS, {"labels": [0] * len(TEXTS)}, "labels are given, but the task is 'next'"),
         (TEXTS, {"tokens": "letters"}, "tokens is 'letters', expected one of 'words', 'characters'"),
-        (TEXTS, {"part": 0}, "part is 0, expected an integer of 1 or more"),
+        (TEXTS, {"bptt": 0}, "bptt is 0, expected an integer of 1 or more"),
         (TEXTS, {"task": "next-binary"}, "task is 'next-binary', expected one of 'next', 'next-token'"),
         (TEXTS, {"cell": "average"}, "needs a recurrent cell"),
         (TEXTS, {"bidirectional": True}, "needs a recurrent cell that reads forward"),

@@ -49,7 +49,7 @@ def of_vectors(task: str = "classification") -> Examples:
 
 def of_words() -> Examples:
     """Texts whose words are to be foreseen, in parts that go on from each other."""
-    return prepare_tokens(texts()[0], part=8, validation=0.25)
+    return prepare_tokens(texts()[0], bptt=8, validation=0.25)
 
 
 VECTORS = WordVectors(["good", "bad"], np.array([[1, 2, 3, 4], [4, 3, 2, 1]], np.float32))

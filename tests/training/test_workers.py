@@ -60,7 +60,7 @@ def networks() -> Iterator[Baseline]:
     numbers = prepare_sequences(X[:49], SUMS[:49], task="regression", validation=(X[49:], SUMS[49:]))
     yield network("numbers", numbers)
     yield network("next steps", prepare_steps(X[:49], validation=X[49:]))
-    yield network("next words", prepare_tokens(texts(400)[0], validation=0.25, part=7), dropout=0.3)
+    yield network("next words", prepare_tokens(texts(400)[0], validation=0.25, bptt=7), dropout=0.3)
     yield network("texts on a disk", spool_texts(parts_of(*texts()), Plan(validation=0.25)))
     labels = [str(positive) for positive in SUMS[:, 0] > 0]
     yield network("sequences on a disk", spool_sequences(parts_of(list(X), labels), Plan(validation=0.25)))

@@ -73,11 +73,11 @@ class Choice:
         """
         for name, value in (("--threshold", self.threshold), ("--top-k", self.top_k)):
             if value is not None and config.aim.truth != "classes":
-                raise ValueError(f"{name} is about several labels a row, but the model is one for {config.task}")
+                raise ValueError(f"{name} is about several labels a row, but the model is one for {config.aim.title}")
         if self.steps is not None and not config.aim.foresees:
-            raise ValueError(f"--steps is about next steps, but the model is one for {config.task}")
+            raise ValueError(f"--steps is about next steps, but the model is one for {config.aim.title}")
         if self.temperature and not config.aim.reads_tokens:
-            raise ValueError(f"--temperature is about the words of a text, but the model is one for {config.task}")
+            raise ValueError(f"--temperature is about the words of a text, but the model is one for {config.aim.title}")
         if self.temperature and self.steps is None:
             raise ValueError("--temperature is about the words that follow a text: say how many with --steps")
         self._thresholds(config.labels)

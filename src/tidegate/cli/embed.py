@@ -52,7 +52,7 @@ def embed(
     parts = read_parts(loaded, file, kind, columns, output=target if whole else None, others=whole)
     with tables.writer(target.path, PARQUET.name) if whole else _array_writer(target.path) as append:
         count = 0
-        for part, added in worked_on(file, parts, lambda batch: {"vector": loaded.encode(batch)}):
+        for part, added in worked_on(file, parts, lambda part: {"vector": loaded.encode(part.sequences)}):
             append(texts.joined(part.columns, added, "embed"), part.schema)
             count += len(part)
         if not count:

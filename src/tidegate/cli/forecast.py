@@ -23,12 +23,14 @@ def forecast_columns(model: SequenceModel, sequences: Sequence[Any], steps: int)
     return {STEP: list(range(1, steps + 1)) * len(found), **numbers}
 
 
-def foreseen_columns(model: TextModel, texts: Sequence[str], choice: Choice) -> dict[str, Any]:
+def foreseen_columns(model: TextModel, part: Part, choice: Choice) -> dict[str, Any]:
     """Says how probable each of B texts is, nats and tokens with its end, or what follows it: columns to add."""
     if choice.steps:
-        found = model.forecast(texts, choice.steps, temperature=choice.temperature, seed=choice.seed)
+        found = model.forecast(
+            part.sequences, choice.steps, temperature=choice.temperature, seed=choice.seed, first=part.first
+        )
         return {"continuation": found}
-    rows = model.log_likelihoods(texts)
+    rows = model.log_likelihoods(part.sequences)
     sums = [float(row.sum(dtype=np.float64)) for row in rows]
     perplexity = [exp(-total / len(row)) for total, row in zip(sums, rows, strict=True)]
     return {
@@ -38,9 +40,9 @@ def foreseen_columns(model: TextModel, texts: Sequence[str], choice: Choice) -> 
     }
 
 
-def told_apart(model: SequenceModel, part: Part, first: int, steps: int) -> dict[str, Any]:
-    """Names the sequence of each row: by its key, or by the number of its row in the input, counted from `first`."""
+def told_apart(model: SequenceModel, part: Part, steps: int) -> dict[str, Any]:
+    """Names the sequence of each row: by its key, or by the number of its row in the input, from 1."""
     key = model.config.key
     known = key is not None and key in part.columns
-    values = plain_values(part.columns[key]) if known else range(first, first + len(part))  # type: ignore[index]
+    values = plain_values(part.columns[key]) if known else range(part.first + 1, part.first + 1 + len(part))  # type: ignore[index]
     return {(key if known else None) or SEQUENCE: [value for value in values for _ in range(steps)]}

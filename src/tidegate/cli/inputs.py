@@ -1,6 +1,6 @@
 """What a model reads of a table, texts or sequences of numbers, and how well it does."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -38,11 +38,13 @@ class Part:
         sequences: What the model reads of them: texts, or arrays.
         columns: The columns to keep.
         schema: Arrow's types of these, as in `tables.Table`.
+        first: The row of the first of them, from 0.
     """
 
     sequences: Sequence[Any]
     columns: Mapping[str, Any]
-    schema: Any = None
+    schema: Any
+    first: int
 
     def __len__(self) -> int:
         return len(self.sequences)
@@ -160,20 +162,22 @@ def read_parts(
         FileNotFoundError: There is no such file.
         ValueError: The table is damaged or has no such columns, or holds gaps that the model has not learned to read.
     """
+    first = 0
     if not isinstance(model, SequenceModel):
         columns.check_texts()
         for part in texts.read(source, kind, columns.text, output=output, others=others):
-            yield Part(part.texts, part.columns, part.schema)
+            yield Part(part.texts, part.columns, part.schema, first)
+            first += len(part.texts)
         return
-    asked, first = columns.asked(model, need_label=False), 1
+    asked = columns.asked(model, need_label=False)
     front_end, short = model.front_end, 0
     files: Any = asked.sound is not None and series.sound_files(source)  # of sound, no table
     with nullcontext((source, kind)) if files else texts.opened(source, kind, output) as (stream, found):
         typed = output is not None and output.format.name == "parquet"
         for piece in series.stream(stream, asked, found, others=others, typed=typed):
-            sequences = checked_numbers(model, piece, first)
+            sequences = checked_numbers(model, piece, first + 1)
             short += _without_frames(front_end, sequences)
-            yield Part(sequences, piece.columns, piece.schema)
+            yield Part(sequences, piece.columns if typed else _without_lists(piece), piece.schema, first)
             first += len(piece)
     if front_end and short:
         note(f"note: {short_clips(short, front_end)}")
@@ -296,6 +300,17 @@ def short_clips(count: int, front_end: LogMel) -> str:
     window = f"a window of {front_end.win_length:,} samples at {front_end.sample_rate:,} a second"
     are, have = ("is", "has") if count == 1 else ("are", "have")
     return f"{plural(count, 'clip')} {are} shorter than {window}, and {have} no frame to read"
+
+
+def _without_lists(piece: series.Series) -> dict[str, Any]:
+    """Returns the columns of a part but the lists that were read of it: thousands of numbers in a line of text."""
+    roles, columns = piece.roles, piece.columns
+    lists = {name for name in roles.features if roles.sound is None or not _names_files(columns.get(name, ()))}
+    return {name: values for name, values in columns.items() if name not in lists}
+
+
+def _names_files(column: Iterable[Any]) -> bool:
+    return isinstance(next(iter(column), None), str)
 
 
 def checked_numbers(model: SequenceModel, piece: series.Series, first: int = 1) -> list[npt.NDArray[Any]]:

@@ -13,7 +13,7 @@ from tidegate.sequences.summaries import SUMMARIES, Summary
 from tidegate.training.checkpoints import EVERY
 from tidegate.training.examples import MAX_LENGTH, VOCAB_SIZE
 from tidegate.training.examples import SIZES as DEFAULT_SIZES
-from tidegate.training.next_tokens import PART
+from tidegate.training.next_tokens import BPTT
 from tidegate.training.settings import VECTOR_DROPOUT, WORD_DROPOUT, ClassWeights, Loss, Settings
 
 ModelArgument = Annotated[Path, typer.Argument(metavar="MODEL", help="A model file that `tidegate train` wrote.")]
@@ -189,9 +189,9 @@ WORD_OPTIONS = {
         ],
         "words",
     ),
-    "part": Option(
+    "bptt": Option(
         Annotated[int, _option(DATA, "Tokens that gradients reach back (--task next of texts).", min=1, metavar="N")],
-        PART,
+        BPTT,
     ),
     "pretrain": Option(
         Annotated[

@@ -56,9 +56,10 @@ def predict(
     All columns of the input stay, those of Parquet in their types; prediction and a column p_LABEL for each class are
     added; of several numbers, a column prediction_NAME for each. Where a row may have several labels, the prediction
     is all of those of a probability of 0.5 or more, written as in training. Lines that come by a pipe are answered at
-    once. Of a long table, a row for each sequence is written, with its key. A model of next steps predicts those that
-    follow each sequence; with --steps they are rows of their own, as far ahead as wanted. A model of next words says
-    how probable each text is; with --steps it continues the texts.
+    once. Lists of numbers that the model has read stay in Parquet alone; of a long table, a row for each sequence is
+    written, with its key. A model of next steps predicts those that follow each sequence; with --steps they are rows of
+    their own, as far ahead as wanted. A model of next words says how probable each text is; with --steps it continues
+    the texts.
     """
     if bool(file) == (words is not None):
         raise ValueError("predict needs either a FILE (- for standard input) or --words TEXT")
@@ -78,8 +79,8 @@ def predict(
     count, strange = 0, True
     with tables.writer(target.path if target else data_stream(), target.format.name if target else to) as append:
         parts = read_parts(loaded, file, kind, columns, output=target)
-        for part, added in worked_on(file, parts, lambda batch: _predicted(loaded, batch, choice)):
-            append(*_rows(loaded, part, added, choice, count + 1))
+        for part, added in worked_on(file, parts, lambda part: _predicted(loaded, part, choice)):
+            append(*_rows(loaded, part, added, choice))
             count += len(part)
             strange = strange and _are_strange(loaded, part.sequences)
         if output and not count:
@@ -99,25 +100,25 @@ def _are_strange(model: Network, batch: Sequence[Any]) -> bool:
 def _note_strangers(model: Network, *, strange: bool) -> None:
     """Says it if a model knows no word of what it was given, so that its answer is that of an unknown word."""
     if strange and isinstance(model, TextModel):
-        known = ", ".join(map(repr, model.vocabulary[2:5]))
-        note(f"note: the model knows no word of the input; its words are such as {known}")
+        known, units = ", ".join(map(repr, model.vocabulary[2:5])), model.tokenizer.unit
+        note(f"note: the model knows no {units.removesuffix('s')} of the input; its {units} are such as {known}")
 
 
-def _rows(model: Network, part: Part, added: Mapping[str, Any], choice: Choice, first: int) -> tuple[Any, Any]:
+def _rows(model: Network, part: Part, added: Mapping[str, Any], choice: Choice) -> tuple[Any, Any]:
     """Makes what is written of a part, and its schema: its rows, or the steps that follow."""
     if choice.steps and isinstance(model, SequenceModel):
-        return {**told_apart(model, part, first, choice.steps), **added}, None
+        return {**told_apart(model, part, choice.steps), **added}, None
     return texts.joined(part.columns, added, "predict"), part.schema
 
 
-def _predicted(model: Network, batch: Sequence[Any], choice: Choice) -> dict[str, Any]:
-    """Predicts a batch of texts or sequences: the columns to add."""
+def _predicted(model: Network, part: Part, choice: Choice) -> dict[str, Any]:
+    """Predicts the texts or sequences of a part: the columns to add."""
     labels, aim = model.config.labels, model.config.aim
     if isinstance(model, TextModel) and aim.reads_tokens:
-        return foreseen_columns(model, batch, choice)
+        return foreseen_columns(model, part, choice)
     if choice.steps and isinstance(model, SequenceModel):
-        return forecast_columns(model, batch, choice.steps)
-    values = model.values_of(model.scores(batch)).astype(np.float64)
+        return forecast_columns(model, part.sequences, choice.steps)
+    values = model.values_of(model.scores(part.sequences)).astype(np.float64)
     if not aim.has_probabilities:
         return {"prediction" if len(labels) == 1 else f"prediction_{n}": values[:, i] for i, n in enumerate(labels)}
     predicted = [labels[i] for i in values.argmax(1)] if aim.exclusive else choice.labels(model.config, values)

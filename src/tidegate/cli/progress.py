@@ -119,7 +119,7 @@ class _Display:
         speed = (step.words - self.before) / (now - self.began)
         left = (step.of - step.words) / max(speed, 1.0)  # the first texts may have no words
         pace = f"{speed / 1000:,.0f}k" if speed > 999 else f"{speed:.0f}"
-        facts = f"loss {event.loss:.3f}{score}  {pace} {self.unit}/s  {_duration(left)} left"
+        facts = f"loss {event.loss:.3f}{score}  {pace} {self.unit}/s  {duration(left)} left"
         self.progress.update(self.task, completed=step.words, total=step.of, facts=f"{epoch}/{step.epochs}  {facts}")
         if isinstance(event, Epoch) or (not err.is_terminal and now - self.last_line > _SECONDS_BETWEEN_LINES):
             self.last_line = now
@@ -134,7 +134,8 @@ def _display(title: str, unit: str) -> Iterator[_Display]:
         yield _Display(title, progress, unit)
 
 
-def _duration(seconds: float) -> str:
+def duration(seconds: float) -> str:
+    """Writes a time as minutes and seconds, with hours if it is so long."""
     minutes, seconds = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"

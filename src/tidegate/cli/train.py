@@ -30,7 +30,7 @@ from tidegate.text.tokenizer import PAD, UNITS, UNK
 from tidegate.text.vectors import WordVectors
 from tidegate.text.vectors import read as read_vectors
 from tidegate.training.examples import CELL, VALIDATION, TextExamples, prepare_texts
-from tidegate.training.next_tokens import PART
+from tidegate.training.next_tokens import BPTT
 from tidegate.training.packages import look_for
 from tidegate.training.parts import AUTO, Parts
 from tidegate.training.pretraining import pretrained
@@ -103,8 +103,8 @@ def train(
 def _train_texts(request: Request, text: str | None, words: Any, began: float) -> None:
     """Trains on texts: a classifier, or a regression if the labels are numbers or that is asked for."""
     foresees = request.wanted.foresees
-    if not foresees and (words.tokens, words.part) != (UNITS[0], PART):
-        raise ValueError("--tokens and --part are about predicting the next words or characters, which is --task next")
+    if not foresees and (words.tokens, words.bptt) != (UNITS[0], BPTT):
+        raise ValueError("--tokens and --bptt are about predicting the next words or characters, which is --task next")
     settings = request.settings_with(TOKEN_DROPOUT if foresees else Settings.dropout)
     if settings.freeze and not words.vectors:
         raise ValueError("--freeze keeps word vectors as they are, but there are none: give them with --vectors FILE")

@@ -40,7 +40,7 @@ def read_tokens(request: Request, text: str | None, words: Any, seed: int) -> Te
     if held is None:
         held = running_texts(request.validation, request.kind, text).texts
     say(f"texts: {found.said} of {request.file}")
-    limits = {"vocab_size": words.vocab_size, "tokens": words.tokens, "part": words.part}
+    limits = {"vocab_size": words.vocab_size, "tokens": words.tokens, "bptt": words.bptt}
     return prepare_tokens(found.texts, validation=held, seed=seed, **limits)
 
 

@@ -1,10 +1,13 @@
 """Settings tried on held-out rows before a training, on the screen and in a table beside the model."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
+from time import perf_counter
 from typing import Any
 
 from tidegate.cli.console import err, note, plural, say
+from tidegate.cli.progress import duration
 from tidegate.files.writing import is_stream
 from tidegate.training.run import Run
 from tidegate.training.tuning import Tuning
@@ -27,11 +30,16 @@ def tuned_run(run: Run, minutes: float, output: Path, *, resume: bool) -> Run:
     tuning = Tuning(run, table)
     if tuning.trials:
         note(f"going on from {plural(len(tuning.trials), 'trial')} in {table}")
-    with err.status("trying settings"):
+    score = run.examples.aim.report.title()
+    left = _Left(perf_counter() + 60 * minutes)
+    if not resume:
+        say(f"trying settings: the higher the {score} of what is held out, the better")
+    with err.status(left):
         try:
             for trial in tuning.search(0.0 if resume else 60 * minutes):
                 epochs, took = plural(trial.epochs, "epoch"), f"{trial.seconds:.1f} s"
-                say(f"trial {trial.number}, {epochs}: {trial.quality:.4f} in {took}, {_said(trial.choices)}")
+                found = f"{score} {trial.quality:.4f} in {took}, {left} left"
+                say(f"trial {trial.number}, {epochs}: {found}: {_said(trial.choices)}")
         except KeyboardInterrupt:
             kept = f"; the same command goes on from those in {table}" if table else ""
             note(f"stopped after {plural(len(tuning.trials), 'trial')}, before training{kept}")
@@ -43,6 +51,24 @@ def tuned_run(run: Run, minutes: float, output: Path, *, resume: bool) -> Run:
     where = f"; they are in {table}" if table else ""
     say(f"the best of {plural(len(tuning.trials), 'trial')}: {_said(best.choices)}{where}")
     return tuning.tuned()
+
+
+@dataclass(frozen=True)
+class _Left:
+    """The time that is left to try settings; what a terminal shows goes down.
+
+    Attributes:
+        end: When it is over, on the clock of `perf_counter`.
+    """
+
+    end: float
+
+    def __str__(self) -> str:
+        return duration(max(0.0, self.end - perf_counter()))
+
+    def __rich__(self) -> str:
+        """Returns the line below the trials."""
+        return f"trying settings, {self} left"
 
 
 def _said(choices: Mapping[str, Any]) -> str:

@@ -58,7 +58,7 @@ def units(
     if as_json:
         say_json(json_text(_record(found)))
     else:
-        _show(found, everyone)
+        _show(found, everyone, loaded.tokenizer.unit)
 
 
 def _check_layer(model: tidegate.TextModel, layer: int, reverse: bool) -> None:
@@ -78,9 +78,15 @@ def _check_layer(model: tidegate.TextModel, layer: int, reverse: bool) -> None:
         raise ValueError("--reverse asks for the direction that reads backward, but the model reads forward only")
 
 
-def _show(found: Units, everyone: bool) -> None:
-    """Prints the units by memory, the words that move their gates, and whether the claim on reset gates holds."""
-    cell = found.cell
+def _show(found: Units, everyone: bool, noun: str) -> None:
+    """Prints the units by memory, the words that move their gates, and whether the claim on reset gates holds.
+
+    Args:
+        found: The units.
+        everyone: Whether all are shown.
+        noun: What a text was cut into, "words" or "characters".
+    """
+    cell, noun, written = found.cell, noun.removesuffix("s"), repr if noun == "characters" else str
     order = np.argsort(found.memory, kind="stable").tolist()
     hidden = 0 if everyone else len(order) - 2 * _SHOWN
     rows = [_row(found, i) for i in order]
@@ -90,16 +96,16 @@ def _show(found: Units, everyone: bool) -> None:
     sides = [f"{letter}{side}" for letter in letters for side in (f"<{LEFT}", f">{RIGHT}")]
     columns = ("unit", "memory", *letters, *sides, "like")
     show_table(columns, rows, spare=range(len(columns) - 1, 1 + len(letters), -1))  # all but memory and means
-    facts = [("read", f"{plural(found.steps, 'step')}, {plural(len(found.words), 'word')} often enough")]
+    facts = [("read", f"{plural(found.steps, 'step')}, {plural(len(found.words), noun)} often enough")]
     for gate in _gates(found):
         movers = found.movers(gate)
         for name, words in (("open", movers.open), ("closed", movers.close)):
-            facts.append((f"{gate} gates {name}", "  ".join(f"{word} {mean:.2f}" for word, mean in words)))
+            facts.append((f"{gate} gates {name}", "  ".join(f"{written(word)} {mean:.2f}" for word, mean in words)))
     if cell.reads:
         facts.append(("Cho's claim", str(found.claim() or "the units do not differ in a gate, so it can't be tested")))
     show_facts([(name, fact) for name, fact in facts if fact])
     if found.steps < _FEW:
-        note(f"these are {plural(found.steps, 'word')}: read more for figures that hold for other texts")
+        note(f"these are {plural(found.steps, noun)}: read more for figures that hold for other texts")
 
 
 def _gates(found: Units) -> list[str]:

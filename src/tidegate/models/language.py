@@ -71,18 +71,21 @@ def _log_likelihood(network: Foreseeing, states: Array, following: Ids) -> Array
     return found
 
 
-def continuation(network: Foreseeing, ids: Ids, steps: int, temperature: float, seed: int) -> list[int]:
-    """Continues a text word by word.
+def continuations(
+    network: Foreseeing, rows: Sequence[Ids], steps: int, temperature: float, seed: int, first: int = 0
+) -> list[list[int]]:
+    """Continues texts word by word, side by side.
 
     Args:
         network: The network.
-        ids: Of its beginning, [T], `PADDING` first.
-        steps: The most words to add; less where the text ends.
+        rows: The ids of their beginnings, int32 [T] each, `PADDING` first.
+        steps: The most words to add; less where a text ends.
         temperature: 0 for the most probable word each time; else words are drawn by their logits over this.
         seed: Of what is drawn.
+        first: The number of the first text, with which the numbers of each are drawn.
 
     Returns:
-        The ids of the words that follow.
+        The ids of the words that follow each.
 
     Raises:
         ValueError: steps is no integer of 1 or more, or the temperature is negative or infinite.
@@ -90,17 +93,40 @@ def continuation(network: Foreseeing, ids: Ids, steps: int, temperature: float, 
     check_steps(steps)
     if not 0 <= temperature < inf:
         raise ValueError(f"temperature is {temperature!r:.60}, expected 0 or more and finite")
-    words: list[int] = []
-    rng, state = np.random.default_rng(seed), None
+    found: list[list[int]] = [[] for _ in rows]
+    for batch in batches([len(row) for row in rows]):
+        for start in range(0, len(batch), _AT_ONCE):
+            chosen = batch[start : start + _AT_ONCE]
+            seeds = [np.random.SeedSequence(seed, spawn_key=(first + b,)) for b in chosen.tolist()]
+            draws = [np.random.default_rng(each) for each in seeds] if temperature else []
+            words = _continued(network, [rows[b] for b in chosen], steps, temperature, draws)
+            for b, row in zip(chosen, words, strict=True):
+                found[b] = row
+    return found
+
+
+def _continued(
+    network: Foreseeing, rows: Sequence[Ids], steps: int, temperature: float, draws: Sequence[np.random.Generator]
+) -> list[list[int]]:
+    """Continues a batch of texts, each with a generator of its own if words are drawn."""
+    found: list[list[int]] = [[] for _ in rows]
+    lengths = np.array([len(row) for row in rows], np.int64)
+    ids = np.full((lengths.max(), len(rows)), PADDING, np.int32)
+    for b, row in enumerate(rows):
+        ids[: len(row), b] = row
+    going, state = np.arange(len(rows)), None
     for _ in range(steps):
-        y, state = network.outputs(network.arrays["embedding.weight"], np.array([len(ids)]), state, ids=ids[:, None])
-        logits = network.head(y[-1])[0].astype(np.float64)
-        logits[UNKNOWN] = -np.inf  # which cannot be written
-        if temperature:
-            logits += temperature * rng.gumbel(size=len(logits))  # the largest is drawn by softmax, at any temperature
-        word = int(logits.argmax())
-        if word == PADDING:
+        y, state = network.outputs(network.arrays["embedding.weight"], lengths, state, ids=ids)
+        logits = network.head(y[lengths - 1, np.arange(len(going))]).astype(np.float64)
+        logits[:, UNKNOWN] = -np.inf  # which cannot be written
+        if temperature:  # the largest is drawn by softmax, at any temperature
+            logits += temperature * np.stack([draws[b].gumbel(size=logits.shape[1]) for b in going.tolist()])
+        words = logits.argmax(axis=1)
+        on = words != PADDING
+        going, words, state = going[on], words[on], state[..., on, :]
+        for b, word in zip(going, words, strict=True):
+            found[b].append(int(word))
+        if not len(going):
             break
-        words.append(word)
-        ids = np.array([word], np.int32)
-    return words
+        ids, lengths = words[None].astype(np.int32), np.ones(len(going), np.int64)
+    return found

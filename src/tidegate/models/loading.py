@@ -49,8 +49,11 @@ def load(path: str | os.PathLike[str], kind: type[Network] = Network) -> Network
         arrays = CheckedArrays(config, contents.arrays())
         facts = [parse_object(name, texts[name]) for name in ("metrics", "versions")]
         if tokenizer and isinstance(config, TextConfig):
-            return TextModel(config, tokenizer, arrays, *facts)
-        return found(config, arrays, *facts)
+            model: Network = TextModel(config, tokenizer, arrays, *facts)
+        else:
+            model = found(config, arrays, *facts)
+        model.sha256 = texts["sha256"]
+        return model
 
 
 def kind_of(texts: Mapping[str, str]) -> tuple[type[Network], type[Architecture]]:

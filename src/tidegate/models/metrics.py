@@ -3,12 +3,13 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import numpy.typing as npt
 
 from tidegate.models.calibration import CALIBRATION_BINS, ReliabilityBin, calibration_error, reliability
+from tidegate.models.scores import Scores
 
 _LEAST = float(np.finfo(np.float32).tiny)  # a probability of 0 would make the log-loss of everything infinite
 
@@ -33,7 +34,7 @@ class ClassScore:
 
 
 @dataclass(frozen=True)
-class Report:
+class Report(Scores):
     """What `score` counted; the figures are derived from it on demand.
 
     Example:
@@ -72,11 +73,6 @@ class Report:
         return len(self.correct)
 
     @property
-    def quality(self) -> float:
-        """What training makes as large as it can: the figure `measure`."""
-        return self.macro_f1
-
-    @property
     def accuracy(self) -> float:
         """Share of rows predicted right."""
         return float(self.correct.mean())
@@ -98,7 +94,7 @@ class Report:
         columns = (precision.tolist(), recall.tolist(), f1.tolist(), actual.tolist())
         return tuple(ClassScore(*row) for row in zip(self.labels, *columns, strict=True))
 
-    def gains(self, other: "Report") -> npt.NDArray[np.float64]:
+    def gains(self, other: Self) -> npt.NDArray[np.float64]:
         """Computes by how much each row is better than with another model, in points, [B]: 0 where both are right."""
         return 100 * (self.correct.astype(np.float64) - other.correct)
 
@@ -155,7 +151,7 @@ def score(truth: npt.NDArray[np.integer], probabilities: npt.NDArray[np.floating
 
 
 @dataclass(frozen=True)
-class RegressionReport:
+class RegressionReport(Scores):
     """How far predicted numbers are from the true ones.
 
     Example:
@@ -185,15 +181,6 @@ class RegressionReport:
     measure: ClassVar[str] = "r2"
     shown: ClassVar[dict[str, str]] = {"r2": "R²", "rmse": "RMSE", "mae": "MAE"}
     gained: ClassVar[str] = "an error smaller by {:.3f} standard deviations (95 %: {:.3f} to {:.3f})"
-
-    @property
-    def quality(self) -> float:
-        """What training makes as large as it can: the figure `measure`."""
-        return self.r2
-
-    def gains(self, other: "RegressionReport") -> npt.NDArray[np.float64]:
-        """Computes by how much the error of each row is smaller than with another model, [B]."""
-        return other.errors - self.errors
 
     def as_dict(self) -> dict[str, Any]:
         """The figures as plain numbers, ready for JSON."""

@@ -3,19 +3,20 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import numpy.typing as npt
 
 from tidegate.models.metrics import ClassScore, check_scored
+from tidegate.models.scores import Scores
 from tidegate.models.thresholds import at_best_f1, chosen_labels
 
 _LEAST = float(np.finfo(np.float32).eps)  # a probability of 0 or 1 would make the log-loss of everything infinite
 
 
 @dataclass(frozen=True)
-class MultiLabelReport:
+class MultiLabelReport(Scores):
     """What `score_sets` counted; the figures are derived from it on demand.
 
     Example:
@@ -56,11 +57,6 @@ class MultiLabelReport:
         return len(self.correct)
 
     @property
-    def quality(self) -> float:
-        """What training makes as large as it can: the figure `measure`."""
-        return self.micro_f1
-
-    @property
     def micro_f1(self) -> float:
         """F1 of all labels taken together."""
         hits, predicted, actual = self.counts.sum(axis=0)
@@ -86,7 +82,7 @@ class MultiLabelReport:
         columns = (*(figure.tolist() for figure in figures), f1.tolist(), actual.tolist())
         return tuple(ClassScore(*row) for row in zip(self.labels, *columns, strict=True))
 
-    def gains(self, other: "MultiLabelReport") -> npt.NDArray[np.float64]:
+    def gains(self, other: Self) -> npt.NDArray[np.float64]:
         """Computes by how much each row is better than with another model, in points of F1, [B]."""
         return 100 * (self.f1 - other.f1)
 

@@ -135,8 +135,8 @@ class Predictor(Encoder):
 
     def _need_probabilities(self) -> None:
         if not self.config.aim.has_probabilities:
-            raise ValueError(f"this is a network for {self.config.task}, expected one for classification")
+            raise ValueError(f"this is a network for {self.config.aim.title}, expected one for classification")
 
     def _need_classes(self) -> None:
         if not self.config.aim.exclusive:
-            raise ValueError(f"this is a network for {self.config.task}, expected one for classification")
+            raise ValueError(f"this is a network for {self.config.aim.title}, expected one for classification")

@@ -12,6 +12,8 @@ from typing import Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 
+from tidegate.models.scores import Scores
+
 Array = npt.NDArray[np.floating[Any]]
 
 
@@ -86,7 +88,7 @@ def order(outputs: Array, labels: Sequence[str]) -> npt.NDArray[np.intp]:
 
 
 @dataclass(frozen=True)
-class QuantileReport:
+class QuantileReport(Scores):
     """What `score_quantiles` counted.
 
     Example:
@@ -117,15 +119,6 @@ class QuantileReport:
     measure: ClassVar[str] = "r1"
     shown: ClassVar[dict[str, str]] = {"r1": "R¹", "pinball": "pinball loss", "coverage": "coverage"}
     gained: ClassVar[str] = "a pinball loss smaller by {:.3f} standard deviations (95 %: {:.3f} to {:.3f})"
-
-    @property
-    def quality(self) -> float:
-        """What training makes as large as it can: the figure `measure`."""
-        return self.r1
-
-    def gains(self, other: "QuantileReport") -> npt.NDArray[np.float64]:
-        """Computes by how much the loss of each row is smaller than with another model, [B]."""
-        return other.errors - self.errors
 
     def as_dict(self) -> dict[str, Any]:
         """The figures as plain numbers, ready for JSON."""

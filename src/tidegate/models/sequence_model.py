@@ -190,7 +190,7 @@ class SequenceModel(Network):
 
     def _need_foresight(self) -> None:
         if not self.config.aim.foresees:
-            raise ValueError(f"this is a network for {self.config.task}, expected one that foresees steps")
+            raise ValueError(f"this is a network for {self.config.aim.title}, expected one that foresees steps")
 
     def stream_parts(self) -> tuple[StreamPart, ...]:
         """Returns the parts whose scores are added up, see `Network.stream_parts`."""

@@ -8,13 +8,14 @@ import numpy as np
 import numpy.typing as npt
 
 from tidegate.models.metrics import RegressionReport, check_scored, score_numbers
+from tidegate.models.scores import Scores
 
 _LEAST = float(np.finfo(np.float32).eps)  # a probability of 0 or 1 would make the log-loss of everything infinite
 _BLOCKS = 1000  # neighbouring steps are alike, so that differences are resampled in blocks of them
 
 
 @dataclass(frozen=True)
-class BinaryStepsReport:
+class BinaryStepsReport(Scores):
     """What `score_binary_steps` counted.
 
     Example:
@@ -45,15 +46,6 @@ class BinaryStepsReport:
     def log_likelihood(self) -> float:
         """Mean of log of the probability of a step, nats."""
         return -self.nll
-
-    @property
-    def quality(self) -> float:
-        """What training makes as large as it can: the figure `measure`."""
-        return self.log_likelihood
-
-    def gains(self, other: "BinaryStepsReport") -> npt.NDArray[np.float64]:
-        """Computes by how much more probable steps are than with another model, nats, in blocks of them."""
-        return other.errors - self.errors
 
     def as_dict(self) -> dict[str, Any]:
         """The figures as plain numbers, ready for JSON."""

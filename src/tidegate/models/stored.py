@@ -25,9 +25,12 @@ class Stored:
         small: Those that are kept in fewer bits, by name, as they are kept.
         metrics: What training measured, by name.
         versions: The versions of the packages that trained it, by name.
+        sha256: The digest in the file that it was loaded from, which tells its content from any other; None for a model
+            that was made in memory.
     """
 
     config: Architecture
+    sha256: str | None = None
 
     def __init__(
         self,

@@ -56,6 +56,11 @@ class Task:
     report: type[Any]
 
     @property
+    def title(self) -> str:
+        """What messages call it: of words it is asked for as "next", whatever a configuration says."""
+        return "next words" if self.reads_tokens else self.name
+
+    @property
     def has_probabilities(self) -> bool:
         """Whether the outputs are logits, which become probabilities."""
         return self.activation in {"softmax", "sigmoid"}
@@ -74,7 +79,7 @@ class Task:
         """Raises a ValueError unless answers can be accounted for."""
         if not self.explained:
             known = ", ".join(task.name for task in TASKS.values() if task.explained)
-            raise ValueError(f"this is a network for {self.name}, expected one whose answers are explained: {known}")
+            raise ValueError(f"this is a network for {self.title}, expected one whose answers are explained: {known}")
 
     @property
     def foresees(self) -> bool:

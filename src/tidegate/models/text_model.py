@@ -10,7 +10,7 @@ from tidegate.inspection.network import beside_so_far, words_of
 from tidegate.inspection.units import Units, units
 from tidegate.models.config import TextConfig
 from tidegate.models.encoder import Array, Ids
-from tidegate.models.language import continuation, log_likelihoods
+from tidegate.models.language import continuations, log_likelihoods
 from tidegate.models.network import Network
 from tidegate.models.ngrams import Ngrams
 from tidegate.ops.compressed import Compressed
@@ -146,7 +146,9 @@ class TextModel(Network):
         self._need_tokens()
         return log_likelihoods(self, self.ids_of(texts))
 
-    def forecast(self, texts: Iterable[str], steps: int = 1, *, temperature: float = 0.0, seed: int = 0) -> list[str]:
+    def forecast(
+        self, texts: Iterable[str], steps: int = 1, *, temperature: float = 0.0, seed: int = 0, first: int = 0
+    ) -> list[str]:
         """Continues texts word by word, by a model that foresees words.
 
         Example:
@@ -157,7 +159,8 @@ class TextModel(Network):
             steps: How many words, or characters, to add at most: less where a text ends.
             temperature: 0 for the most probable word each time; else words are drawn, at 1 by their probabilities,
                 below 1 the more probable ones more often, above 1 less.
-            seed: Of what is drawn; what follows a text does not depend on the others.
+            seed: Of what is drawn. Each text has draws of its own, by its position, whatever the others are.
+            first: The position of the first text, where all of them come in several calls.
 
         Returns:
             What follows each text.
@@ -168,12 +171,12 @@ class TextModel(Network):
                 infinite.
         """
         self._need_tokens()
-        found = [continuation(self, ids, steps, temperature, seed) for ids in self.ids_of(texts)]
+        found = continuations(self, self.ids_of(texts), steps, temperature, seed, first)
         return [self.tokenizer.joined([self.tokenizer.vocab[word] for word in words]) for words in found]
 
     def _need_tokens(self) -> None:
         if not self.config.aim.reads_tokens:
-            raise ValueError(f"this is a network for {self.config.task}, expected one that foresees words")
+            raise ValueError(f"this is a network for {self.config.aim.title}, expected one that foresees words")
 
     def read_texts(self, texts: Iterable[str], max_length: int | None = None) -> list[Words]:
         """Cuts texts into words: their ids, and where a part reads the letters of words, also those without an id.

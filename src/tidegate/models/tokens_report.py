@@ -8,11 +8,13 @@ from typing import Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 
+from tidegate.models.scores import Scores
+
 Array = npt.NDArray[np.floating[Any]]
 
 
 @dataclass(frozen=True)
-class TokensReport:
+class TokensReport(Scores):
     """What `score_tokens` counted.
 
     Example:
@@ -57,15 +59,6 @@ class TokensReport:
     def bits_per_character(self) -> float:
         """−log2 of the probability of the texts, over their characters."""
         return self.nats * self.n / self.characters / log(2)
-
-    @property
-    def quality(self) -> float:
-        """What training makes as large as it can: the figure `measure`."""
-        return self.log_likelihood
-
-    def gains(self, other: "TokensReport") -> npt.NDArray[np.float64]:
-        """Computes by how much more probable tokens are than with another model, nats, by texts or blocks."""
-        return other.errors - self.errors
 
     def as_dict(self) -> dict[str, Any]:
         """The figures as plain numbers, ready for JSON."""

@@ -106,14 +106,21 @@ class Explanations(TypedDict):
 
 
 class Description(TypedDict):
-    """A model of the service. `features` are the numbers of a step; null where it reads texts."""
+    """A model of the service.
+
+    `features` are the numbers of a step, null where it reads texts; `vocabulary` counts the words that it knows, null
+    where it reads none. A model of next words has no labels: what may come next is its vocabulary. `sha256` is the
+    fingerprint of its file, null of a model that was made in memory.
+    """
 
     name: str
     reads: str
     task: str
     labels: list[str]
     features: int | None
+    vocabulary: int | None
     embedding: int
+    sha256: str | None
 
 
 class Descriptions(TypedDict):
@@ -249,7 +256,9 @@ def _description(served: Served) -> Description:
         "name": served.name,
         "reads": "texts" if served.reads_texts else "sequences",
         "task": config.task,
-        "labels": list(served.model.labels),
+        "labels": list(config.labels),
         "features": None if served.reads_texts else served.features,
+        "vocabulary": config.vocab_size if served.reads_texts else None,
         "embedding": config.summary_size,
+        "sha256": served.model.sha256,
     }

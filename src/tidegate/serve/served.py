@@ -104,8 +104,8 @@ class Served:
         """
         batcher = self._batchers.get(task)
         if batcher is None:
-            can = ", ".join(self._batchers)
-            raise Refusal(400, f"{self.name} is a model for {self.model.config.task} and cannot {task}: it can {can}")
+            can, aim = ", ".join(self._batchers), self.model.config.aim
+            raise Refusal(400, f"{self.name} is a model for {aim.title} and cannot {task}: it can {can}")
         self.check(rows)
         return await batcher.ask(rows)
 

@@ -1,7 +1,7 @@
 """Sequences in one flat array: texts as word ids, or sequences of vectors."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol, Self
 
 import numpy as np
@@ -55,6 +55,14 @@ class Corpus:
     def lengths(self) -> Integers:
         """Steps of each sequence, int64 [B]."""
         return np.diff(self.offsets)
+
+    def cut(self, most: int) -> Self:
+        """Cuts long sequences into pieces, each a sequence of its own of at most so many steps; the steps stay."""
+        lengths = self.lengths
+        pieces = -(-lengths // most)
+        numbers = np.arange(pieces.sum()) - np.repeat(np.cumsum(pieces) - pieces, pieces)
+        starts = np.repeat(self.offsets[:-1], pieces) + numbers * most
+        return replace(self, offsets=np.append(starts, self.offsets[-1]))
 
     def row(self, b: int) -> npt.NDArray[Any]:
         """Returns the steps of one sequence, a view."""

@@ -95,7 +95,7 @@ class Examples(Targets):
             ValueError: They are not, or there are no numbers of a regression.
         """
         if self.task != "regression":
-            raise ValueError(f"quantiles are those of the numbers of a regression, but the task is {self.task!r}")
+            raise ValueError(f"quantiles are those of the numbers of a regression, but the task is {self.aim.title!r}")
         return replace(self, labels=quantile_labels(self.labels, levels), task="quantiles")
 
     def config(self, cell: str = CELL, **sizes: Any) -> Architecture:

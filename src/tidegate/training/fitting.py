@@ -30,7 +30,7 @@ from tidegate.training.run import Run
 from tidegate.training.settings import TOKEN_DROPOUT, VECTOR_DROPOUT, Settings
 
 TEXT_OPTIONS = ("vocab_size", "min_frequency", "max_length")
-TOKEN_OPTIONS = ("tokens", "part")
+TOKEN_OPTIONS = ("tokens", "bptt")
 # settings that are no field of anything
 _OTHERS = ("baselines", "frontend", "horizon", "layout", "parts", "pretrain", "quantiles", "sample_weight", "vectors")
 _FOUND = {"classes", "features", "missing", "settings"}  # names of what is found in the data
@@ -79,7 +79,7 @@ def fit(
             `SequenceConfig`; `sample_weight`, how much each of the B counts in the loss, [B]; `baselines`, to warn if a
             simpler one is better. Of texts `vocab_size`, `min_frequency`, `max_length`, `vectors` to start from,
             `pretrain`, True or more texts, `parts` such as "auto", see [The parts of a model](parts.md), `tokens` and
-            their `part`, see `prepare_tokens`. Of numbers `layout`, "channels_first" if they are [K, T]; `frontend`,
+            their `bptt`, see `prepare_tokens`. Of numbers `layout`, "channels_first" if they are [K, T]; `frontend`,
             such as "logmel sample_rate=16000", for samples [N], see `as_sound`; `quantiles`; the `horizon` that "next"
             predicts, and `residual`, whether as changes of the last step, which the data decides if it is not given.
 

@@ -11,13 +11,17 @@ from tidegate.training.modules import NetworkModule
 from tidegate.training.next_tokens import Running
 from tidegate.training.optimizer import one_torch_thread
 
+_PIECE = 4096  # tokens of the pieces in which long texts are read side by side: one by one they would take long
 _AT_ONCE = 1024  # tokens whose probabilities are computed together: of a large vocabulary, each has many
 
 
 @torch.inference_mode()
 def judge_texts(module: NetworkModule, texts: Running, group: Group = ALONE) -> TokensReport:
-    """Scores a network on texts, which the processes of a group share."""
-    was_training, corpus = module.training, texts.corpus
+    """Scores a network on texts, which the processes of a group share.
+
+    The state is 0 at the beginning of each piece of a long text too; each token counts once.
+    """
+    was_training, corpus = module.training, texts.corpus.cut(_PIECE)
     module.eval()
     found = np.zeros(corpus.offsets[-1], np.float32)
     with one_torch_thread():
@@ -36,6 +40,6 @@ def judge_texts(module: NetworkModule, texts: Running, group: Group = ALONE) -> 
 
 def _losses(module: NetworkModule, states: torch.Tensor, following: torch.Tensor) -> npt.NDArray[np.float32]:
     losses: npt.NDArray[np.float32] = torch.nn.functional.cross_entropy(
-        module.head(states), following, reduction="none"
+        module.head(states), following.long(), reduction="none"
     ).numpy()
     return losses

@@ -210,11 +210,11 @@ def check_settings(settings: Settings, config: Architecture) -> None:
         if getattr(settings, name) and not config.recurrent:
             raise ValueError(f"{name} is True, but the cell {config.cell!r} has no recurrent layer")
     if settings.watch_gradients and not config.aim.exclusive:
-        raise ValueError(f"watch_gradients measures the loss of classes, but the task is {config.task!r}")
+        raise ValueError(f"watch_gradients measures the loss of classes, but the task is {config.aim.title!r}")
     if settings.class_weights == "balanced" and not config.aim.exclusive:
-        raise ValueError(f"class_weights is 'balanced', but the task is {config.task!r}")
+        raise ValueError(f"class_weights is 'balanced', but the task is {config.aim.title!r}")
     if settings.loss == HUBER and config.task not in {"regression", "next"}:
-        raise ValueError(f"loss is 'huber', which is a loss of numbers, but the task is {config.task!r}")
+        raise ValueError(f"loss is 'huber', which is a loss of numbers, but the task is {config.aim.title!r}")
     if isinstance(config, TextConfig):
         return
     if settings.word_dropout:

@@ -12,7 +12,8 @@ Weights = Tensor | None
 
 
 def _of_class(scores: Tensor, targets: Tensor, weights: Weights, importance: Weights) -> Tensor:
-    """Computes cross-entropy, nats; targets are classes, int64 [B]."""
+    """Computes cross-entropy, nats; targets are classes, integers [B]."""
+    targets = targets.long()
     if weights is None:
         return nn.functional.cross_entropy(scores, targets, importance)
     loss = nn.functional.cross_entropy(scores, targets, importance, reduction="none")

@@ -1,6 +1,6 @@
 """Texts whose next words or characters are to be predicted: what is held out of them, and how they are read on."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -10,15 +10,14 @@ import numpy.typing as npt
 from tidegate.models.steps_report import blocks
 from tidegate.models.tokens_report import TokensReport, score_tokens
 from tidegate.ops.checks import check_choice
-from tidegate.text.tokenizer import PADDING, UNITS, UNKNOWN, Tokenizer, begun, check_texts
+from tidegate.text.tokenizer import UNITS, UNKNOWN, Tokenizer, begun, check_texts
 from tidegate.training.corpus import Corpus, Integers
 from tidegate.training.examples import VALIDATION, VOCAB_SIZE, TextExamples
 from tidegate.training.labelled import Batches, Labelled
 from tidegate.training.next_steps import hold_out_steps
 from tidegate.training.repeats import Repeats
 
-PART = 100  # tokens that gradients reach back
-_JUDGED = 20_000  # characters of the pieces in which long texts are judged, side by side
+BPTT = 100  # tokens that gradients reach back
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,19 +29,20 @@ class Running(Labelled):
     0 again, so that texts do not depend on each other.
 
     Attributes:
-        part: The most tokens of a part.
+        targets: The token after each, int32 [N].
+        bptt: The most tokens of a part.
         characters: The characters of each text, int64 [B].
         foreseen: How many of the most frequent tokens are foreseen apart, others counting as the unknown one; None for
             all.
     """
 
-    part: int
+    bptt: int
     characters: Integers
     foreseen: int | None = None
 
     def __len__(self) -> int:
         """Returns the number of parts."""
-        return (self.steps + self.part - 1) // self.part
+        return (self.steps + self.bptt - 1) // self.bptt
 
     def report(self, log_likelihoods: npt.NDArray[np.floating[Any]]) -> TokensReport:
         """Scores what was foreseen.
@@ -56,7 +56,7 @@ class Running(Labelled):
 
     def described(self) -> list[Any]:
         """Returns what tells these rows from others, for a fingerprint."""
-        return [*super().described(), np.array([self.part])]
+        return [*super().described(), np.array([self.bptt])]
 
     def batches(self, size: int, rng: "np.random.Generator", skip: int = 0) -> Batches:
         """Draws the batches of an epoch, see `Source.batches`; row b of each goes on where that of the last ended."""
@@ -64,13 +64,14 @@ class Running(Labelled):
         return self._laid(size, order, first, skip)
 
     def _laid(self, size: int, order: Integers, first: int, skip: int) -> Batches:
+        lane, count = -(-self.steps // size), -(-len(self) // size)
         joined = np.concatenate([self.corpus.row(b) for b in order])
-        lane, count = -(-len(joined) // size), -(-len(self) // size)
-        places = (first + np.arange(size * lane)) % len(joined)  # the last lane goes on at the beginning
+        again = np.arange(first, first + size * lane + 1 - len(joined)) % len(joined)  # for the end of the last lane
+        joined = np.concatenate([joined[first:], joined[:first], joined[again]])
         bounds = np.linspace(0, lane, count + 1).round().astype(np.int64)
         offsets = np.append(np.arange(size)[:, None] * lane + bounds[:-1], size * lane)
-        following = targets_of(joined[(places + 1) % len(joined)], self.foreseen)
-        laid = Labelled(Corpus(joined[places], offsets), following, ahead=True)
+        tokens, following = joined[:-1], targets_of(joined[1:], self.foreseen)  # views: 4 bytes a token for both
+        laid = Labelled(Corpus(tokens, offsets), following, ahead=True)
         yield from ((laid, np.arange(size) * count + part) for part in range(skip, count))
 
 
@@ -79,7 +80,7 @@ def prepare_tokens(
     *,
     task: str = "next",
     tokens: str = UNITS[0],
-    part: int = PART,
+    bptt: int = BPTT,
     validation: float | Sequence[str] = VALIDATION,
     vocab_size: int = VOCAB_SIZE,
     min_frequency: int = 2,
@@ -96,7 +97,7 @@ def prepare_tokens(
         texts: The B texts; each is read by itself.
         task: "next" or "next-token", which is the same.
         tokens: "words" or "characters".
-        part: Words or characters that gradients reach back.
+        bptt: Words or characters that gradients reach back.
         validation: The share to hold out: of the texts, or, if they are too few, the end of each; or other texts to
             judge by; 0 to train on all, and to judge by the same.
         vocab_size: Most words to know, the most frequent ones first.
@@ -109,8 +110,8 @@ def prepare_tokens(
     """
     check_choice("task", task, ("next", "next-token"))
     check_choice("tokens", tokens, UNITS)
-    if type(part) is not int or part < 1:
-        raise ValueError(f"part is {part!r:.60}, expected an integer of 1 or more")
+    if type(bptt) is not int or bptt < 1:
+        raise ValueError(f"bptt is {bptt!r:.60}, expected an integer of 1 or more")
     given = [(b, text) for b, text in enumerate(check_texts(texts)) if text]
     if not given:
         raise ValueError("there is no text, expected one or more with a word")
@@ -125,8 +126,8 @@ def prepare_tokens(
     return TextExamples(
         labels=(),
         task="next-token",
-        train=running(kept, tokenizer, part),
-        validation=running(list(_pieces(held)), tokenizer, part),
+        train=running(kept, tokenizer, bptt),
+        validation=running(held, tokenizer, bptt),
         rows=rows[chosen],
         tokenizer=tokenizer,
         max_length=None,
@@ -136,26 +137,20 @@ def prepare_tokens(
     )
 
 
-def running(texts: Sequence[str], tokenizer: Tokenizer, part: int) -> Running:
+def running(texts: Sequence[str], tokenizer: Tokenizer, bptt: int) -> Running:
     """Turns texts into ids with what follows each of them."""
-    return running_rows(tokenizer.encode_batch(texts), np.array([len(text) for text in texts], np.int64), part)
+    return running_rows(tokenizer.encode_batch(texts), np.array([len(text) for text in texts], np.int64), bptt)
 
 
 def running_rows(
-    rows: Sequence[npt.NDArray[np.int32]], characters: Integers, part: int, foreseen: int | None = None
+    rows: Sequence[npt.NDArray[np.int32]], characters: Integers, bptt: int, foreseen: int | None = None
 ) -> Running:
     """Lays beside the ids of texts, int32 [T] each, what follows them; the rest is as in `Running`."""
-    following = targets_of(np.concatenate([np.append(row, PADDING) for row in rows]), foreseen)
     corpus = Corpus.from_rows(map(begun, rows))
-    return Running(corpus, following, ahead=True, part=part, characters=characters, foreseen=foreseen)
+    following = targets_of(np.roll(corpus.steps, -1), foreseen)  # a text ends with the `PADDING` that begins the next
+    return Running(corpus, following, ahead=True, bptt=bptt, characters=characters, foreseen=foreseen)
 
 
-def targets_of(ids: npt.NDArray[np.integer[Any]], foreseen: int | None) -> Integers:
-    """Returns ids as classes, int64; those that are not foreseen apart as the unknown one."""
-    return np.where(ids < foreseen, ids, UNKNOWN).astype(np.int64) if foreseen else ids.astype(np.int64)
-
-
-def _pieces(texts: Sequence[str]) -> Iterator[str]:
-    """Cuts long texts, which one by one would take long to be judged after each epoch."""
-    for text in texts:
-        yield from (text[start : start + _JUDGED] for start in range(0, len(text), _JUDGED))
+def targets_of(ids: npt.NDArray[np.int32], foreseen: int | None) -> npt.NDArray[np.int32]:
+    """Returns ids as classes; those that are not foreseen apart as the unknown one."""
+    return np.where(ids < foreseen, ids, np.int32(UNKNOWN)) if foreseen else ids

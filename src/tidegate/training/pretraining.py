@@ -12,7 +12,7 @@ from tidegate.models.config import TextConfig
 from tidegate.text.tokenizer import check_texts
 from tidegate.training.baselines import Baseline
 from tidegate.training.examples import TextExamples
-from tidegate.training.next_tokens import PART, running_rows
+from tidegate.training.next_tokens import BPTT, running_rows
 from tidegate.training.repeats import Repeats
 from tidegate.training.run import Run
 from tidegate.training.settings import TOKEN_DROPOUT, Settings
@@ -45,7 +45,7 @@ def pretraining(examples: TextExamples, config: TextConfig, settings: Settings, 
     parts = [[part.corpus.row(b) for b in range(len(part))] for part in (examples.train, examples.validation)]
     parts[0] += examples.tokenizer.encode_batch(check_texts(more))
     foreseen = min(FORESEEN, len(examples.tokenizer))
-    train, held = (running_rows(rows, np.array([len(row) for row in rows]), PART, foreseen) for rows in parts)
+    train, held = (running_rows(rows, np.array([len(row) for row in rows]), BPTT, foreseen) for rows in parts)
     texts = TextExamples(
         labels=(),
         task="next-token",

@@ -8,7 +8,7 @@ from typing import Any
 from tidegate.data.tables.json_extent import Extent
 from tidegate.data.tables.lines import count_ends
 
-_SPACE = re.compile(r"[ \t\r\n\ufeff]*")
+_SPACE = re.compile(r"[ \t\r\n\ufeff\x1e]*")  # with what begins each text of a sequence, RFC 7464
 _OBJECTS = re.compile(r"\[[ \t\r\n]*(?=\{)")
 _BRACKET = re.compile(r"\[[ \t\r\n]*")
 _LONGEST = 1 << 26  # characters of a value, which may be a whole table

@@ -1,0 +1,1 @@
+"""Tests of the data; a package because some of its files share archives."""
