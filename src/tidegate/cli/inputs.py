@@ -22,6 +22,7 @@ from tidegate.models.network import Network
 from tidegate.models.sequence_model import SequenceModel
 from tidegate.models.text_model import TextModel
 from tidegate.sequences.ahead import steps_ahead
+from tidegate.sequences.features import steps_first
 from tidegate.sequences.logmel import LogMel
 from tidegate.sequences.samples import as_sound
 from tidegate.training.labels import Targets
@@ -221,7 +222,8 @@ def read_known(model: Network, file: Path, kind: Kind | None, columns: Columns, 
     if model.front_end and (short := _without_frames(model.front_end, sequences)):
         note(f"note: {short_clips(short, model.front_end)}")
     if not labelled:
-        return Known(sequences, np.concatenate([steps_ahead(x, wanted.horizon) for x in sequences]), piece.columns)
+        ahead = [steps_ahead(np.asarray(x), wanted.horizon) for x in steps_first(sequences, model.config.layout)]
+        return Known(sequences, np.concatenate(ahead), piece.columns)
     if regression:
         return Known(sequences, numbers_to_predict(piece.labels), piece.columns)
     [(name, values)] = piece.labels.items()
@@ -265,7 +267,7 @@ def judge(model: Network, known: Known, source: str) -> Answers:
     """
     config = model.config
     if isinstance(model, SequenceModel) and config.aim.foresees:
-        found = model.predict_steps([x if model.config.layout == "steps_first" else x.T for x in known.sequences])
+        found = model.predict_steps(known.sequences)
         return Answers(config, known.truth, np.concatenate([values[: -config.horizon] for values in found]))
     if config.aim.reads_tokens:
         found = model.log_likelihoods(known.sequences)  # type: ignore[attr-defined]
@@ -307,8 +309,8 @@ def checked_numbers(model: SequenceModel, piece: series.Series, first: int = 1) 
         first: The row of the first of them.
 
     Returns:
-        The sequences, [T, K], or samples [N]; one without a step has K features too, which a table of such sequences
-        cannot tell.
+        The sequences, [T, K], in the layout of the model, or samples [N]; one without a step has K features too, which
+        a table of such sequences cannot tell.
 
     Raises:
         ValueError: A sequence has other features, a gap, or an infinite number; the message names it and the step.
@@ -334,4 +336,5 @@ def checked_numbers(model: SequenceModel, piece: series.Series, first: int = 1) 
             step, feature = map(int, np.argwhere(other)[0])
             what = f"is {sequence[step, feature]:g} at step {step + 1}, expected 0 or 1"
             raise ValueError(f"{place}: {names[feature]!r} {what}, as it always was in training")
-    return [sequence if len(sequence) else sequence.reshape(0, len(names)) for sequence in piece.sequences]
+    whole = [sequence if len(sequence) else sequence.reshape(0, len(names)) for sequence in piece.sequences]
+    return whole if model.config.layout == "steps_first" else [sequence.T for sequence in whole]
