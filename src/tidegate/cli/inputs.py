@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
+from itertools import chain
 from pathlib import Path
 from typing import Any, Self
 
@@ -13,7 +14,7 @@ import tidegate
 from tidegate.cli import texts
 from tidegate.cli.console import note, plural
 from tidegate.cli.options import Kind, joined
-from tidegate.cli.targets import Wanted, label_columns, numbers_to_predict
+from tidegate.cli.targets import Wanted, label_columns, labels_of_steps, numbers_to_predict
 from tidegate.data import series, tables
 from tidegate.data.outputs import Output
 from tidegate.data.tables.columns import column_of
@@ -55,8 +56,8 @@ class Known:
 
     Attributes:
         sequences: As in `Part`.
-        truth: Names of classes, sets of names, or the numbers of a regression, float64 [B, C]; or what follows each of
-            the N steps that are followed by enough, float64 [N, C].
+        truth: Names of classes, sets of names, or the numbers of a regression, float64 [B, C]; or the classes of all N
+            steps, or what follows each of the N that are followed by enough, float64 [N, C].
         columns: As in `Part`.
     """
 
@@ -111,6 +112,7 @@ class Columns:
             time=self.time or config.time,
             labels=((self.label,) if self.label else targets) if need_label else (),
             sound=config.front_end.sample_rate if config.front_end else None,
+            each_step=need_label and config.aim.each_step and not config.aim.foresees,
         )
 
     def check_texts(self) -> None:
@@ -226,6 +228,9 @@ def read_known(model: Network, file: Path, kind: Kind | None, columns: Columns, 
         return Known(sequences, np.concatenate(ahead), piece.columns)
     if regression:
         return Known(sequences, numbers_to_predict(piece.labels), piece.columns)
+    if wanted.label_per_step:
+        steps = labels_of_steps(piece.labels, list(map(len, piece.sequences)), lambda b: place_of(piece, b))
+        return Known(sequences, list(chain.from_iterable(steps)), piece.columns)
     [(name, values)] = piece.labels.items()
     return Known(sequences, wanted.names(values, name, 1), piece.columns)
 
@@ -266,8 +271,11 @@ def judge(model: Network, known: Known, source: str) -> Answers:
         ValueError: A label is no class of the model.
     """
     config = model.config
-    if isinstance(model, SequenceModel) and config.aim.foresees:
+    if isinstance(model, SequenceModel) and config.aim.each_step:
         found = model.predict_steps(known.sequences)
+        if not config.aim.foresees:
+            labels = Targets(labels=config.labels, task=config.task).numbers(known.truth, source, len(known.truth))
+            return Answers(config, labels, np.concatenate(found))
         return Answers(config, known.truth, np.concatenate([values[: -config.horizon] for values in found]))
     if config.aim.reads_tokens:
         found = model.log_likelihoods(known.sequences)  # type: ignore[attr-defined]

@@ -1,8 +1,9 @@
 """What is to be predicted, as the commands read it: classes, one or several, or numbers."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from itertools import chain
 from typing import Any, Self, TypeVar
 
 import numpy as np
@@ -15,7 +16,7 @@ from tidegate.data.tables import Names, class_names, label_sets
 from tidegate.data.tables.columns import names_in
 from tidegate.data.tables.containers import Source
 from tidegate.data.tables.folders import names_of_columns
-from tidegate.data.tables.label_names import label_name
+from tidegate.data.tables.label_names import as_booleans, label_name
 from tidegate.models.architecture import Architecture
 from tidegate.models.quantiles import check_levels
 from tidegate.models.tasks import TASKS, Task
@@ -37,6 +38,7 @@ class Wanted:
         horizon: How many steps are predicted after each step.
         quantiles: Levels of quantiles of the numbers of a regression, with commas.
         residual: Whether next steps are predicted as changes of the last one; None to go by the data.
+        label_per_step: Whether each step has a label of its own.
     """
 
     task: str = "auto"
@@ -44,6 +46,7 @@ class Wanted:
     horizon: int = 1
     quantiles: str | None = None
     residual: bool | None = None
+    label_per_step: bool = False
 
     def __post_init__(self) -> None:
         """Lets options that only one task has decide the task.
@@ -60,6 +63,11 @@ class Wanted:
                 raise ValueError(f"--quantiles are those of a regression, but --task is {self.task}")
             _levels(self.quantiles)
             object.__setattr__(self, "task", "regression")
+        if self.label_per_step:
+            if self.task not in {"auto", "classification", "labelling"} or self.multi_label is not None:
+                other = "--multi-label is given" if self.multi_label is not None else f"--task is {self.task}"
+                raise ValueError(f"--label-per-step gives each step one class, but {other}")
+            object.__setattr__(self, "task", "labelling")
         if self.multi_label is None:
             return
         if not self.multi_label:
@@ -71,7 +79,8 @@ class Wanted:
     @classmethod
     def of(cls, config: Architecture) -> Self:
         """Returns what a model predicts."""
-        return cls(task=config.task, multi_label=config.separator, horizon=config.horizon)
+        labelling = config.aim.each_step and not config.aim.foresees
+        return cls(task=config.task, multi_label=config.separator, horizon=config.horizon, label_per_step=labelling)
 
     @property
     def aim(self) -> Task | None:
@@ -129,7 +138,7 @@ class Wanted:
             ValueError: They are no classes, or no row has several, see `check_classes` and `check_sets`.
         """
         truth = self.aim.truth if self.aim else ""
-        if truth == "class":
+        if truth in {"class", "classes of steps"}:
             check_classes(labels, column)
         if truth == "classes":
             check_sets(labels, column, self.multi_label)
@@ -223,6 +232,35 @@ def numbers_to_predict(labels: Mapping[str, Sequence[Any] | None]) -> npt.NDArra
     return np.stack(columns, axis=1)
 
 
+def labels_of_steps(labels: Mapping[str, Sequence[Any]], lengths: Sequence[int], place: Callable[[int], str]) -> Any:
+    """Names the labels of the steps of sequences, a list for each.
+
+    Args:
+        labels: One column, which has a list for each of B sequences.
+        lengths: Steps of each.
+        place: Says where a sequence is in its table.
+
+    Raises:
+        ValueError: A sequence has no such list, or one of another length, or a step has no label, or there are several
+            columns.
+    """
+    if len(labels) > 1:
+        raise ValueError(f"--label names {len(labels)} columns, expected one for --label-per-step")
+    [(name, by_sequence)] = labels.items()
+    found: list[list[str]] = []
+    for b, (values, steps) in enumerate(zip(by_sequence, lengths, strict=True)):
+        if not isinstance(values, list) or len(values) != steps:
+            what = f"{len(values)} labels" if isinstance(values, list) else f"the label {values!r:.40}"
+            raise ValueError(f"{place(b)} has {what} in column {name!r}, expected a list of {steps}, one for each step")
+        names = _names(values, name)
+        if None in names:
+            raise ValueError(f"{place(b)} has no label in column {name!r} at step {names.index(None) + 1}")
+        found.append([label for label in names if label is not None])
+    flat = as_booleans(list(chain.from_iterable(found)))
+    ends = np.cumsum(lengths).tolist()
+    return [flat[end - steps : end] for end, steps in zip(ends, lengths, strict=True)]
+
+
 def columns_said(names: Sequence[str]) -> str:
     """Says which columns hold the labels."""
     return f"labels: column{'s' * (len(names) > 1)} {shortened(names)}"
@@ -240,10 +278,12 @@ def describe_targets(examples: Examples) -> None:
         C, what = len(examples.labels), " as 0 or 1" if examples.aim.has_probabilities else ""
         say(f"to predict after each step: {C} number{'s' * (C > 1)}{what}, {shortened(examples.labels)}")
         return
-    targets = examples.train.targets
+    targets, rows = examples.train.targets, len(examples.source)
+    if truth == "classes of steps":
+        truth, rows = "class", len(targets)
     counts = examples.class_counts() if truth == "class" else targets.sum(axis=0).astype(np.int64)
     named = zip(examples.labels[:_SAID], counts, strict=False)
-    shares = ", ".join(f"{name} {n / len(examples.source):.0%}" for name, n in named)
+    shares = ", ".join(f"{name} {n / rows:.0%}" for name, n in named)
     more = f" and {len(counts) - _SAID} more" if len(counts) > _SAID else ""
     many = f"; {counts.sum() / len(targets):.1f} a row on average" if truth == "classes" else ""
     say(f"labels: {shares}{more}{many}")
