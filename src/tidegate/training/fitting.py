@@ -68,10 +68,9 @@ def fit(
         data: B texts; or B sequences of numbers, a list of arrays [T, K], each with its own T, or one array [B, T, K];
             NaN stands for a missing value. The model scales the features, and fills gaps, see `SequenceModel`. Or a
             frame of polars, pandas or Arrow, or a data set of Hugging Face, see [the guide](scaling.md).
-        labels: B labels of any hashable kind, or B tuples or lists of them; of a regression, numbers [B] or [B, C]; of
-            a frame, the name of a column.
-        task: "classification", "multi-label", "regression", "labelling" of steps, with lists of T labels, or "next", the
-            next steps or words, which needs no labels.
+        labels: B labels of any hashable kind, B tuples or lists of them, or of "labelling" B lists of T; of a
+            regression, numbers [B] or [B, C]; of a frame, the name of a column; none of "next".
+        task: "classification", "multi-label", "regression", "labelling" of steps, or "next", what follows each step.
         cell: The text of a cell or the name of a pooling, see `TextConfig`.
         validation: The share to hold out, by which the best epoch is chosen; others to judge by, (data, labels), or,
             for "next" or of a frame, the data alone; or 0 to train on all, and to judge by them.
