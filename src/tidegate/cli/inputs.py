@@ -13,8 +13,9 @@ import numpy.typing as npt
 import tidegate
 from tidegate.cli import texts
 from tidegate.cli.console import note, plural
+from tidegate.cli.label_columns import labels_of_steps, sets_in_columns
 from tidegate.cli.options import Kind, joined
-from tidegate.cli.targets import Wanted, label_columns, labels_of_steps, numbers_to_predict
+from tidegate.cli.targets import Wanted, label_columns, numbers_to_predict
 from tidegate.data import series, tables
 from tidegate.data.outputs import Output
 from tidegate.data.tables.columns import column_of
@@ -104,7 +105,7 @@ class Columns:
             raise ValueError(f"--text {self.text} names a column of texts, but the model reads sequences of numbers")
         config = model.config
         targets: tuple[str, ...] = (config.target,) if config.target else ()
-        if config.aim.truth == "numbers":
+        if config.aim.truth == "numbers" or (config.aim.truth == "classes" and not config.target):
             targets = config.aim.numbers(config.labels)
         return series.Asked(
             features=tuple(self.features) if self.features else config.columns,
@@ -231,6 +232,8 @@ def read_known(model: Network, file: Path, kind: Kind | None, columns: Columns, 
     if wanted.label_per_step:
         steps = labels_of_steps(piece.labels, list(map(len, piece.sequences)), lambda b: place_of(piece, b))
         return Known(sequences, list(chain.from_iterable(steps)), piece.columns)
+    if len(piece.labels) > 1:
+        return Known(sequences, sets_in_columns(piece.labels), piece.columns)
     [(name, values)] = piece.labels.items()
     return Known(sequences, wanted.names(values, name, 1), piece.columns)
 

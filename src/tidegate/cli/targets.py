@@ -1,22 +1,21 @@
 """What is to be predicted, as the commands read it: classes, one or several, or numbers."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from itertools import chain
 from typing import Any, Self, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
 from tidegate.cli.console import say
+from tidegate.cli.label_columns import names_of_labels
 from tidegate.data.series.cells import numbers_of
 from tidegate.data.series.roles import shortened
 from tidegate.data.tables import Names, class_names, label_sets
 from tidegate.data.tables.columns import names_in
 from tidegate.data.tables.containers import Source
 from tidegate.data.tables.folders import names_of_columns
-from tidegate.data.tables.label_names import as_booleans, label_name
 from tidegate.models.architecture import Architecture
 from tidegate.models.quantiles import check_levels
 from tidegate.models.tasks import TASKS, Task
@@ -169,26 +168,13 @@ def find_task(asked: str, labels: Mapping[str, Sequence[Any]]) -> str:
     """
     if asked != "auto":
         return asked
-    [*columns] = ([each for each in _names(values, name) if each is not None] for name, values in labels.items())
+    [*columns] = (
+        [each for each in names_of_labels(values, name) if each is not None] for name, values in labels.items()
+    )
     if len(columns) > 1 or are_amounts(columns[0]):
         say("task: regression, as the labels are numbers; --task classification takes them for classes")
         return "regression"
     return "classification"
-
-
-def _names(labels: Sequence[Any], column: str) -> list[str | None]:
-    """Names labels, see `label_name`.
-
-    Raises:
-        ValueError: One is neither a text nor a number; the message names its row.
-    """
-    found = []
-    for row, label in enumerate(labels, 1):
-        try:
-            found.append(label_name(label))
-        except ValueError as error:
-            raise ValueError(f"row {row} of label column {column!r} {error}") from None
-    return found
 
 
 def label_columns(label: str, source: Source, kind: str | None) -> tuple[str, ...]:
@@ -230,35 +216,6 @@ def numbers_to_predict(labels: Mapping[str, Sequence[Any] | None]) -> npt.NDArra
             raise ValueError(f"row {wrong[0] + 1} has no number in column {name!r}, expected one to predict")
         columns.append(numbers)
     return np.stack(columns, axis=1)
-
-
-def labels_of_steps(labels: Mapping[str, Sequence[Any]], lengths: Sequence[int], place: Callable[[int], str]) -> Any:
-    """Names the labels of the steps of sequences, a list for each.
-
-    Args:
-        labels: One column, which has a list for each of B sequences.
-        lengths: Steps of each.
-        place: Says where a sequence is in its table.
-
-    Raises:
-        ValueError: A sequence has no such list, or one of another length, or a step has no label, or there are several
-            columns.
-    """
-    if len(labels) > 1:
-        raise ValueError(f"--label names {len(labels)} columns, expected one for --label-per-step")
-    [(name, by_sequence)] = labels.items()
-    found: list[list[str]] = []
-    for b, (values, steps) in enumerate(zip(by_sequence, lengths, strict=True)):
-        if not isinstance(values, list) or len(values) != steps:
-            what = f"{len(values)} labels" if isinstance(values, list) else f"the label {values!r:.40}"
-            raise ValueError(f"{place(b)} has {what} in column {name!r}, expected a list of {steps}, one for each step")
-        names = _names(values, name)
-        if None in names:
-            raise ValueError(f"{place(b)} has no label in column {name!r} at step {names.index(None) + 1}")
-        found.append([label for label in names if label is not None])
-    flat = as_booleans(list(chain.from_iterable(found)))
-    ends = np.cumsum(lengths).tolist()
-    return [flat[end - steps : end] for end, steps in zip(ends, lengths, strict=True)]
 
 
 def columns_said(names: Sequence[str]) -> str:

@@ -12,10 +12,11 @@ import numpy.typing as npt
 
 from tidegate.cli.console import err, note, plural, say
 from tidegate.cli.inputs import place_of, short_clips
+from tidegate.cli.label_columns import labels_of_steps, sets_in_columns
 from tidegate.cli.options import SETTING_OPTIONS, SIZE_OPTIONS, WORD_OPTIONS
 from tidegate.cli.request import Request
 from tidegate.cli.spooling import apart_of, names_of, plan_of
-from tidegate.cli.targets import Wanted, columns_said, describe_targets, labels_of_steps, numbers_to_predict
+from tidegate.cli.targets import Wanted, columns_said, describe_targets, numbers_to_predict
 from tidegate.data import series
 from tidegate.data.series.roles import shortened
 from tidegate.data.tables.label_names import label_name
@@ -147,6 +148,8 @@ def targets_of(table: series.Series, wanted: Wanted) -> Any:
             raise ValueError(f"{key!r} of column {table.roles.key!r} {count} no label in column {name!r}")
     if aim.truth == "numbers":
         return numbers_to_predict(table.labels)
+    if aim.truth == "classes" and len(table.labels) > 1:
+        return sets_in_columns(table.labels)
     wanted.several(len(table.labels))
     [(name, values)] = table.labels.items()
     return wanted.names(values, name, 1)
@@ -178,7 +181,7 @@ def prepare(
         if isinstance(validation, series.Series):
             held = (validation.sequences, targets_of(validation, wanted))
         return prepare_labelled_steps(table.sequences, targets, validation=held, seed=seed)
-    if TASKS[wanted.task].truth != "numbers":
+    if TASKS[wanted.task].truth != "numbers" and len(table.labels) == 1:
         wanted.check(targets, *table.labels)
     if front_end is None:
         check_copies(table.sequences, targets, table.feature_names)
