@@ -61,9 +61,10 @@ def shell(folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureF
     monkeypatch.chdir(folder)
     monkeypatch.setenv("COLUMNS", "80")
 
-    def run(command: str, stdin: str | None = None) -> tuple[int, str, str]:
+    def run(command: str, stdin: str | bytes | None = None) -> tuple[int, str, str]:
         if stdin is not None:
-            monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(stdin.encode())))
+            data = stdin.encode() if isinstance(stdin, str) else stdin
+            monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(data)))
         capsys.readouterr()
         code = main(shlex.split(command))
         return code, *capsys.readouterr()

@@ -121,6 +121,30 @@ def test_sequences_have_several_labels(shell: Shell, folder: Path) -> None:
     assert sum(row["prediction"] == row["label"] for row in found) > 100
 
 
+def test_each_label_of_sequences_may_have_a_column(shell: Shell, folder: Path) -> None:
+    """Columns of 1 and 0, or true and false, are labels of the sequences of a long table; evaluate finds them again."""
+    rng, lines = np.random.default_rng(0), ["session,x,y,right,up\n"]
+    for b in range(120):
+        right, up = rng.random(2) < 0.5
+        x = rng.normal(size=(6, 2)) + 2 * np.array([right, up]) - 1
+        lines += [f"s{b},{x:.4f},{y:.4f},{int(right)},{up}\n" for x, y in x.tolist()]
+    (folder / "columns.csv").write_text("".join(lines), "utf-8")
+    asked = "--features x,y --label right --label up --task multi-label"
+    code, out, err = shell(
+        f"train columns.csv {asked} -o columns.safetensors {QUICK.replace('--embedding-size 8', '')}"
+    )
+    assert code == 0, err
+    assert "labels: columns 'right', 'up'" in out.replace("\n", " ")
+    code, out, err = shell("evaluate columns.safetensors columns.csv --json")
+    assert code == 0, err
+    assert json.loads(out)["subset_accuracy"] > 0.8
+    assert set(json.loads(out)["per_label"]) == {"right", "up"}
+    (folder / "wrong.csv").write_text("session,x,y,right,up\na,1,1,2,0\na,1,1,2,0\nb,1,1,1,1\nb,1,2,1,1\n", "utf-8")
+    code, _, err = shell(f"train wrong.csv {asked} -o columns.safetensors")
+    assert (code, err.count("\n")) == (2, 1)
+    assert "row 1 of label column 'right' holds '2', expected 1 or 0" in err
+
+
 @pytest.mark.parametrize(
     ("command", "message"),
     [

@@ -310,8 +310,11 @@ def test_smaller_weights_are_checked(shell: Shell, trained: Path) -> None:
             "predict long.safetensors --words text",
             "it holds a model that reads sequences of numbers, expected a model that",
         ),
-        ("stream long.safetensors", "expected a model that reads texts"),
-        ("units long.safetensors fresh.csv", "expected a model that reads texts"),
+        ("units long.safetensors fresh.csv --text label", "--text label names a column of texts, but the model reads"),
+        (
+            "units model.safetensors test.csv --features label",
+            "--features is about sequences of numbers, but the model",
+        ),
         ('explain long.safetensors "a text"', "the model reads sequences of numbers: give a table of them with --file"),
         ("explain long.safetensors --file fresh.csv", "has 30 sequences: no --row is given, expected 1..30"),
         ("explain long.safetensors --file fresh.csv --row 31", "row is 31, expected 1..30"),

@@ -37,6 +37,16 @@ def rows(times: list[Any]) -> list[dict[str, Any]]:
     return [{"who": who, "when": times[t], "x": x, "y": f"of {who}"} for who, t, x in steps]
 
 
+def test_sequences_are_neither_sorted_by_name_nor_cut(tmp_path: Path) -> None:
+    """Keys come as in the file, s10 before s2, each with its own label, though their rows lie between each other."""
+    steps = [(t, who) for t in range(3) for who in ("s10", "s2", "s1")]
+    table = [{"who": who, "when": t, "x": float(who[1:]) + t / 10, "y": f"0{who[1]}"} for t, who in steps]
+    found = series.read(write(tmp_path / "names.csv", table), ASKED)
+    assert found.columns["who"] == ["s10", "s2", "s1"]
+    assert [x[:, 0].round(1).tolist() for x in found.sequences] == [[10.0, 10.1, 10.2], [2.0, 2.1, 2.2], [1, 1.1, 1.2]]
+    assert found.labels == {"y": ["01", "02", "01"]}
+
+
 @pytest.mark.parametrize("suffix", [".csv", ".tsv", ".jsonl", ".parquet"])
 @pytest.mark.parametrize(
     "times",

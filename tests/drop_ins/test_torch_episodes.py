@@ -86,6 +86,20 @@ def test_episodes_do_not_touch_each_other() -> None:
         torch.testing.assert_close(h_n, layer(x[6:])[1], rtol=0, atol=0)
 
 
+@every_kind
+def test_a_step_at_a_time_is_the_whole_rollout(kind: Any) -> None:
+    """Whoever carries the states on step by step, as in acting, gets what training reads, from any initial states."""
+    torch.manual_seed(0)
+    layer, x, episode_starts = kind(I, H, 2), torch.randn(T, B, I), marks(T, B)
+    hx = states(layer)
+    with torch.no_grad():
+        y, finals = layer(x, hx, episode_starts=episode_starts)
+        for t in range(T):
+            step, hx = layer(x[t : t + 1], hx, episode_starts=episode_starts[t : t + 1])
+            torch.testing.assert_close(step[0], y[t], rtol=0, atol=0)
+    torch.testing.assert_close(hx, finals, rtol=0, atol=0)
+
+
 def test_second_derivatives_of_episodes() -> None:
     """The gradient of a gradient agrees with float64."""
     layer, episode_starts = RNN(I, H), marks(T, B)

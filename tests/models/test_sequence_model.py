@@ -59,6 +59,30 @@ def test_a_saved_model_comes_back_the_same(tmp_path: Any, cell: str) -> None:
         tidegate.load(path, TextModel)
 
 
+@pytest.mark.parametrize("classes", [(False, True), (0, 1), (10, 2), (1.0, 2.0), ("1", "true"), (1, "one"), (None, 0)])
+def test_classes_keep_their_types_in_a_file(tmp_path: Any, classes: tuple[Any, Any]) -> None:
+    """They are a list of values and no keys of JSON, which would make texts of them all."""
+    model = make_model(labels=("a", "b"), classes=classes)
+    model.save(tmp_path / "model.safetensors")
+    other = tidegate.load(tmp_path / "model.safetensors", SequenceModel)
+    assert str(other.config.classes) == str(classes)
+    found = other.predict(make_sequences()).tolist()
+    assert str(found) == str([classes[i] for i in model.scores(make_sequences()).argmax(axis=1)])
+
+
+def test_a_missing_value_at_the_end_is_no_padding() -> None:
+    """The length of a sequence is that of its array: steps that end in gaps are read, all of them."""
+    model = make_model()
+    for gaps in (1, 3):
+        x = np.ones((7, 3))
+        x[-gaps:, 1] = np.nan
+        session = model.stream().push(x)
+        assert session.steps == len(model.trace([x])[0].y) == 7
+        assert not np.array_equal(model.scores([x]), model.scores([x[:-gaps]]))
+    nothing_seen = make_model(missing=(0, 1, 2))
+    assert len(nothing_seen.trace([np.full((4, 3), np.nan)])[0].y) == 4
+
+
 def test_channels_first_is_part_of_the_model(tmp_path: Any) -> None:
     """A model that was trained on [K, T] takes that, one sequence or several, after loading too."""
     model, sequences = make_model(), make_sequences()

@@ -73,7 +73,7 @@ def evaluate(
     aim, noun = loaded.config.aim, noun_of(loaded)
     if aim.reads_tokens or not aim.has_probabilities:
         _refuse({"--threshold": threshold, "--recall": recall, "--class": of, "--picture": picture}, aim.noun)
-    if by and aim.foresees and not aim.reads_tokens:
+    if by and aim.each_step and not aim.reads_tokens:
         raise ValueError("--by scores rows apart, but the model predicts the steps within them: give a file for each")
     if picture and not aim.exclusive:
         raise ValueError("--picture is about the probability of one class a row, but the model predicts several")
@@ -105,7 +105,7 @@ def noun_of(model: Network) -> str:
         return model.tokenizer.unit
     if isinstance(model, tidegate.TextModel):
         return "texts"
-    return "steps" if model.config.aim.foresees else "sequences"
+    return "steps" if model.config.aim.each_step else "sequences"
 
 
 def _refuse(given: Mapping[str, Any], predicted: str) -> None:

@@ -23,6 +23,15 @@ def forecast_columns(model: SequenceModel, sequences: Sequence[Any], steps: int)
     return {STEP: list(range(1, steps + 1)) * len(found), **numbers}
 
 
+def labelled_columns(model: SequenceModel, part: Part) -> dict[str, Any]:
+    """Labels the steps of sequences: a row for each, of columns `step`, from 1, the label, and all probabilities."""
+    found, labels = model.predict_steps(list(part.sequences)), model.config.labels
+    values = np.concatenate([np.zeros((0, len(labels)), np.float32), *found]).astype(np.float64)
+    steps = [step for each in found for step in range(1, len(each) + 1)]
+    predicted = [labels[i] for i in values.argmax(axis=1)]
+    return {STEP: steps, "prediction": predicted} | {f"p_{n}": values[:, i].round(6) for i, n in enumerate(labels)}
+
+
 def foreseen_columns(model: TextModel, part: Part, choice: Choice) -> dict[str, Any]:
     """Says how probable each of B texts is, nats and tokens with its end, or what follows it: columns to add."""
     if choice.steps:
@@ -40,9 +49,9 @@ def foreseen_columns(model: TextModel, part: Part, choice: Choice) -> dict[str, 
     }
 
 
-def told_apart(model: SequenceModel, part: Part, steps: int) -> dict[str, Any]:
-    """Names the sequence of each row: by its key, or by the number of its row in the input, from 1."""
+def told_apart(model: SequenceModel, part: Part, steps: Sequence[int]) -> dict[str, Any]:
+    """Names the sequence of each row, of which it has so many: by its key, or by the number of its row, from 1."""
     key = model.config.key
     known = key is not None and key in part.columns
     values = plain_values(part.columns[key]) if known else range(part.first + 1, part.first + 1 + len(part))  # type: ignore[index]
-    return {(key if known else None) or SEQUENCE: [value for value in values for _ in range(steps)]}
+    return {(key if known else None) or SEQUENCE: [v for v, n in zip(values, steps, strict=True) for _ in range(n)]}

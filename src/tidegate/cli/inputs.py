@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
+from itertools import chain
 from pathlib import Path
 from typing import Any, Self
 
@@ -12,6 +13,7 @@ import numpy.typing as npt
 import tidegate
 from tidegate.cli import texts
 from tidegate.cli.console import note, plural
+from tidegate.cli.label_columns import labels_of_steps, sets_in_columns
 from tidegate.cli.options import Kind, joined
 from tidegate.cli.targets import Wanted, label_columns, numbers_to_predict
 from tidegate.data import series, tables
@@ -22,6 +24,7 @@ from tidegate.models.network import Network
 from tidegate.models.sequence_model import SequenceModel
 from tidegate.models.text_model import TextModel
 from tidegate.sequences.ahead import steps_ahead
+from tidegate.sequences.features import steps_first
 from tidegate.sequences.logmel import LogMel
 from tidegate.sequences.samples import as_sound
 from tidegate.training.labels import Targets
@@ -56,8 +59,8 @@ class Known:
 
     Attributes:
         sequences: As in `Part`.
-        truth: Names of classes, sets of names, or the numbers of a regression, float64 [B, C]; or what follows each of
-            the N steps that are followed by enough, float64 [N, C].
+        truth: Names of classes, sets of names, or the numbers of a regression, float64 [B, C]; or the classes of all N
+            steps, or what follows each of the N that are followed by enough, float64 [N, C].
         columns: As in `Part`.
     """
 
@@ -104,7 +107,7 @@ class Columns:
             raise ValueError(f"--text {self.text} names a column of texts, but the model reads sequences of numbers")
         config = model.config
         targets: tuple[str, ...] = (config.target,) if config.target else ()
-        if config.aim.truth == "numbers":
+        if config.aim.truth == "numbers" or (config.aim.truth == "classes" and not config.target):
             targets = config.aim.numbers(config.labels)
         return series.Asked(
             features=tuple(self.features) if self.features else config.columns,
@@ -112,6 +115,7 @@ class Columns:
             time=self.time or config.time,
             labels=((self.label,) if self.label else targets) if need_label else (),
             sound=config.front_end.sample_rate if config.front_end else None,
+            each_step=need_label and config.aim.each_step and not config.aim.foresees,
         )
 
     def check_texts(self) -> None:
@@ -225,9 +229,15 @@ def read_known(model: Network, file: Path, kind: Kind | None, columns: Columns, 
     if model.front_end and (short := _without_frames(model.front_end, sequences)):
         note(f"note: {short_clips(short, model.front_end)}")
     if not labelled:
-        return Known(sequences, np.concatenate([steps_ahead(x, wanted.horizon) for x in sequences]), piece.columns)
+        ahead = [steps_ahead(np.asarray(x), wanted.horizon) for x in steps_first(sequences, model.config.layout)]
+        return Known(sequences, np.concatenate(ahead), piece.columns)
     if regression:
         return Known(sequences, numbers_to_predict(piece.labels), piece.columns)
+    if wanted.label_per_step:
+        steps = labels_of_steps(piece.labels, list(map(len, piece.sequences)), lambda b: place_of(piece, b))
+        return Known(sequences, list(chain.from_iterable(steps)), piece.columns)
+    if len(piece.labels) > 1:
+        return Known(sequences, sets_in_columns(piece.labels), piece.columns)
     [(name, values)] = piece.labels.items()
     return Known(sequences, wanted.names(values, name, 1), piece.columns)
 
@@ -268,8 +278,11 @@ def judge(model: Network, known: Known, source: str) -> Answers:
         ValueError: A label is no class of the model.
     """
     config = model.config
-    if isinstance(model, SequenceModel) and config.aim.foresees:
-        found = model.predict_steps([x if model.config.layout == "steps_first" else x.T for x in known.sequences])
+    if isinstance(model, SequenceModel) and config.aim.each_step:
+        found = model.predict_steps(known.sequences)
+        if not config.aim.foresees:
+            labels = Targets(labels=config.labels, task=config.task).numbers(known.truth, source, len(known.truth))
+            return Answers(config, labels, np.concatenate(found))
         return Answers(config, known.truth, np.concatenate([values[: -config.horizon] for values in found]))
     if config.aim.reads_tokens:
         found = model.log_likelihoods(known.sequences)  # type: ignore[attr-defined]
@@ -322,8 +335,8 @@ def checked_numbers(model: SequenceModel, piece: series.Series, first: int = 1) 
         first: The row of the first of them.
 
     Returns:
-        The sequences, [T, K], or samples [N]; one without a step has K features too, which a table of such sequences
-        cannot tell.
+        The sequences, [T, K], in the layout of the model, or samples [N]; one without a step has K features too, which
+        a table of such sequences cannot tell.
 
     Raises:
         ValueError: A sequence has other features, a gap, or an infinite number; the message names it and the step.
@@ -349,4 +362,5 @@ def checked_numbers(model: SequenceModel, piece: series.Series, first: int = 1) 
             step, feature = map(int, np.argwhere(other)[0])
             what = f"is {sequence[step, feature]:g} at step {step + 1}, expected 0 or 1"
             raise ValueError(f"{place}: {names[feature]!r} {what}, as it always was in training")
-    return [sequence if len(sequence) else sequence.reshape(0, len(names)) for sequence in piece.sequences]
+    whole = [sequence if len(sequence) else sequence.reshape(0, len(names)) for sequence in piece.sequences]
+    return whole if model.config.layout == "steps_first" else [sequence.T for sequence in whole]

@@ -125,6 +125,12 @@ WANTED_OPTIONS = {
     "horizon": Option(
         Annotated[int, _option(DATA, "Steps to predict after each step (--task next).", min=1, metavar="H")], 1
     ),
+    "label_per_step": Option(
+        Annotated[
+            bool, _option(DATA, "Each step of a sequence of numbers has a label of its own.", "--label-per-step")
+        ],
+        False,
+    ),
     "residual": Option(
         Annotated[
             bool | None,

@@ -11,7 +11,7 @@ import tidegate
 from tidegate.cli import outputs, texts
 from tidegate.cli.choice import CHOICE_OPTIONS, Choice
 from tidegate.cli.console import data_stream, note, plural
-from tidegate.cli.forecast import forecast_columns, foreseen_columns, told_apart
+from tidegate.cli.forecast import forecast_columns, foreseen_columns, labelled_columns, told_apart
 from tidegate.cli.groups import grouped
 from tidegate.cli.inputs import Columns, Part, load_model, read_parts
 from tidegate.cli.options import (
@@ -29,6 +29,7 @@ from tidegate.data.outputs import STDOUT, TABLES, check_inputs
 from tidegate.models.network import Network
 from tidegate.models.sequence_model import SequenceModel
 from tidegate.models.text_model import TextModel
+from tidegate.sequences.features import steps_first
 from tidegate.text.tokenizer import UNKNOWN
 
 
@@ -58,8 +59,8 @@ def predict(
     is all of those of a probability of 0.5 or more, written as in training. Lines that come by a pipe are answered at
     once. Lists of numbers that the model has read stay in Parquet alone; of a long table, a row for each sequence is
     written, with its key. A model of next steps predicts those that follow each sequence; with --steps they are rows of
-    their own, as far ahead as wanted. A model of next words says how probable each text is; with --steps it continues
-    the texts.
+    their own, as far ahead as wanted. A model that labels steps writes a row for each. A model of next words says how
+    probable each text is; with --steps it continues the texts.
     """
     if bool(file) == (words is not None):
         raise ValueError("predict needs either a FILE (- for standard input) or --words TEXT")
@@ -106,9 +107,15 @@ def _note_strangers(model: Network, *, strange: bool) -> None:
 
 def _rows(model: Network, part: Part, added: Mapping[str, Any], choice: Choice) -> tuple[Any, Any]:
     """Makes what is written of a part, and its schema: its rows, or the steps that follow."""
-    if choice.steps and isinstance(model, SequenceModel):
-        return {**told_apart(model, part, choice.steps), **added}, None
+    if isinstance(model, SequenceModel) and (choice.steps or _labels_steps(model)):
+        lengths = [len(np.asarray(x)) for x in steps_first(part.sequences, model.config.layout)]
+        return {**told_apart(model, part, [choice.steps] * len(part) if choice.steps else lengths), **added}, None
     return texts.joined(part.columns, added, "predict"), part.schema
+
+
+def _labels_steps(model: SequenceModel) -> bool:
+    """Whether each step is predicted, with a row of its own."""
+    return model.config.aim.each_step and not model.config.aim.foresees
 
 
 def _predicted(model: Network, part: Part, choice: Choice) -> dict[str, Any]:
@@ -118,6 +125,8 @@ def _predicted(model: Network, part: Part, choice: Choice) -> dict[str, Any]:
         return foreseen_columns(model, part, choice)
     if choice.steps and isinstance(model, SequenceModel):
         return forecast_columns(model, part.sequences, choice.steps)
+    if isinstance(model, SequenceModel) and _labels_steps(model):
+        return labelled_columns(model, part)
     values = model.values_of(model.scores(part.sequences)).astype(np.float64)
     if not aim.has_probabilities:
         return {"prediction" if len(labels) == 1 else f"prediction_{n}": values[:, i] for i, n in enumerate(labels)}

@@ -1,9 +1,9 @@
 """`tidegate stream`: scores after each line that comes in, with a session for each user, machine or talk."""
 
 import sys
-from codecs import BOM_UTF8
-from collections.abc import Hashable, Iterator, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Sequence
 from io import BufferedReader
+from itertools import chain
 from typing import Annotated, Any, Literal
 
 import numpy as np
@@ -12,27 +12,22 @@ import typer
 import tidegate
 from tidegate.cli import texts
 from tidegate.cli.console import data_stream, finish, legible, out
-from tidegate.cli.options import Kind, ModelArgument, TextOption, ThreadsOption
+from tidegate.cli.groups import grouped
+from tidegate.cli.incoming import Incoming
+from tidegate.cli.inputs import load_model
+from tidegate.cli.listening import LISTENING_OPTIONS, Listening
+from tidegate.cli.options import ModelArgument, ThreadsOption
 from tidegate.data import tables
 from tidegate.data.tables.columns import column_of
-from tidegate.data.tables.table import Table
 from tidegate.data.tables.values import json_text
+from tidegate.models.network import Network
 from tidegate.stream.slots import Answers
 
 
+@grouped("listening", LISTENING_OPTIONS, Listening)
 def stream(
     model: ModelArgument,
-    key: Annotated[
-        str | None,
-        typer.Option(
-            metavar="COLUMN",
-            help="Column, or field such as user.id, that says whose line it is; those without one share a session.",
-        ),
-    ] = None,
-    text: TextOption = None,
-    kind: Annotated[
-        Kind | None, typer.Option("--from", help="What comes in.", show_default="jsonl if it begins with {, else lines")
-    ] = None,
+    listening: Any = None,
     to: Annotated[
         Literal["text", "jsonl"] | None,
         typer.Option(help="What is printed.", show_default="text on a terminal, else jsonl"),
@@ -45,52 +40,53 @@ def stream(
     ] = None,
     threads: ThreadsOption = None,
 ) -> None:
-    """Score texts line by line as they come by standard input: after each line, all of its session so far.
+    """Score texts or numbers line by line as they come by standard input: after each line, all of its session so far.
 
-    A line is read at once, and ends its last word. Sessions are read without limit, also where predict reads the
-    beginning of a text only.
+    A line of text is read at once, and ends its last word. Sessions are read without limit, also where predict reads
+    the beginning of a text only. A line of numbers is a step: of CSV with a header, of JSON Lines, or numbers alone.
+    Sound is 16-bit samples of one channel, or a WAV file, as it is recorded.
 
     tail -f app.log | tidegate stream model.safetensors --key user --text message
     """
     if threads:
         tidegate.set_num_threads(threads)
-    loaded = tidegate.load(model, tidegate.TextModel)
+    loaded = load_model(model)
     pool = tidegate.StreamPool(loaded, max_sessions=max_sessions, idle_seconds=idle, endless=True)
     source: Any = sys.stdin.buffer if hasattr(sys.stdin.buffer, "peek") else BufferedReader(sys.stdin.buffer)
-    # By the first character alone, behind a byte order mark: more of them would have to be waited for.
-    asked: Any = kind or ("jsonl" if source.peek(1).removeprefix(BOM_UTF8).startswith(b"{") else "lines")
-    parts = tables.stream(source, asked, text=text, typed=False)
+    listening.check(loaded)
+    parts = listening.parts(loaded, source)
+    if (first := next(parts, None)) is None:
+        return
+    key, parts = listening.key_in(loaded, first), chain([first], parts)
     if (to or ("text" if out.is_terminal else "jsonl")) == "jsonl":
         with tables.writer(data_stream(), "jsonl") as append:
-            for part, rows, answers in _answered(pool, parts, key):
+            for part, rows, _, answers in _answered(pool, parts, key):
                 columns = {name: [values[row] for row in rows] for name, values in part.columns.items()}
                 append(texts.joined(columns, _columns(loaded, answers), "stream"), part.schema)
         return
-    for part, rows, answers in _answered(pool, parts, key):
+    for part, rows, keys, answers in _answered(pool, parts, key):
         for i, row in enumerate(rows):
-            whose = "" if key is None else f"  {_keys(part, key)[row]}"
-            _print_line(f"{_verdict(loaded, answers, i)}{whose}  ", part.texts[row])
+            whose = "" if key is None else f"  {keys[i]}"
+            _print_line(f"{_verdict(loaded, answers, i)}{whose}  ", part.shown[row])
 
 
 def _answered(
-    pool: tidegate.StreamPool, parts: Iterator[Table], key: str | None
-) -> Iterator[tuple[Table, range, Answers]]:
-    """Reads lines, those of different sessions that have come together at once; yields the rows of each batch."""
-    for number, part in enumerate(parts):
-        if key is not None and not number and not {key, key.partition(".")[0]} & part.columns.keys():
-            raise ValueError(f"there is no column {key!r} to tell sessions apart, only {', '.join(part.columns)}")
+    pool: tidegate.StreamPool, parts: Iterable[Incoming], key: str | None
+) -> Iterator[tuple[Incoming, range, list[Hashable], Answers]]:
+    """Reads lines, those of different sessions that have come together at once; yields each batch: rows and keys."""
+    for part in parts:
         keys = _keys(part, key)
         for rows in _batches(keys, pool.max_sessions):
             some = keys[rows.start : rows.stop]
-            pool.push(some, part.texts[rows.start : rows.stop])
-            yield part, rows, pool.finish(some)
+            answers = pool.push(some, part.pieces[rows.start : rows.stop])
+            yield part, rows, some, pool.finish(some) if pool.model.tokenizer else answers
 
 
-def _keys(part: Table, key: str | None) -> list[Hashable]:
+def _keys(part: Incoming, key: str | None) -> list[Hashable]:
     """Whose each row is; JSON may hold lists and objects there, and a later part may have no such column."""
     values = None if key is None else column_of(part.columns, key)
     if values is None:
-        return [None] * len(part)
+        return [None] * len(part.pieces)
     plain = (str, int, type(None))  # by their type, for true is an int
     return [value if type(value) in plain else json_text(value) for value in values]
 
@@ -107,16 +103,20 @@ def _batches(keys: Sequence[Hashable], most: int) -> Iterator[range]:
         yield range(first, len(keys))
 
 
-def _columns(model: tidegate.TextModel, answers: Answers) -> dict[str, Any]:
+def _columns(model: Network, answers: Answers) -> dict[str, Any]:
     """What is added to the lines."""
+    aim, labels = model.config.aim, model.config.labels
+    if aim.noun == "numbers" and not aim.has_probabilities and len(labels) > 1:  # as predict calls them
+        numbers = model.values_of(answers.scores).astype(np.float64)
+        return {f"prediction_{label}": numbers[:, i].tolist() for i, label in enumerate(labels)}
     columns: dict[str, Any] = {"prediction": answers.predictions.tolist()}
-    if model.config.aim.has_probabilities and not model.config.aim.reads_tokens:
+    if aim.has_probabilities and not aim.reads_tokens:
         probabilities = answers.probabilities.astype(np.float64).round(6)
-        columns |= {f"p_{label}": probabilities[:, i] for i, label in enumerate(model.labels)}
+        columns |= {f"p_{label}": probabilities[:, i] for i, label in enumerate(labels)}
     return columns
 
 
-def _verdict(model: tidegate.TextModel, answers: Answers, row: int) -> str:
+def _verdict(model: Network, answers: Answers, row: int) -> str:
     if not (model.config.aim.exclusive or model.config.aim.reads_tokens):
         return " ".join(f"{number:.3f}" for number in model.values_of(answers.scores)[row])
     best = int(answers.scores[row].argmax())

@@ -9,13 +9,13 @@ import numpy as np
 import numpy.typing as npt
 
 from tidegate.cli.console import say
+from tidegate.cli.label_columns import names_of_labels
 from tidegate.data.series.cells import numbers_of
 from tidegate.data.series.roles import shortened
 from tidegate.data.tables import Names, class_names, label_sets
 from tidegate.data.tables.columns import names_in
 from tidegate.data.tables.containers import Source
 from tidegate.data.tables.folders import names_of_columns
-from tidegate.data.tables.label_names import label_name
 from tidegate.models.architecture import Architecture
 from tidegate.models.quantiles import check_levels
 from tidegate.models.tasks import TASKS, Task
@@ -37,6 +37,7 @@ class Wanted:
         horizon: How many steps are predicted after each step.
         quantiles: Levels of quantiles of the numbers of a regression, with commas.
         residual: Whether next steps are predicted as changes of the last one; None to go by the data.
+        label_per_step: Whether each step has a label of its own.
     """
 
     task: str = "auto"
@@ -44,6 +45,7 @@ class Wanted:
     horizon: int = 1
     quantiles: str | None = None
     residual: bool | None = None
+    label_per_step: bool = False
 
     def __post_init__(self) -> None:
         """Lets options that only one task has decide the task.
@@ -60,6 +62,11 @@ class Wanted:
                 raise ValueError(f"--quantiles are those of a regression, but --task is {self.task}")
             _levels(self.quantiles)
             object.__setattr__(self, "task", "regression")
+        if self.label_per_step:
+            if self.task not in {"auto", "classification", "labelling"} or self.multi_label is not None:
+                other = "--multi-label is given" if self.multi_label is not None else f"--task is {self.task}"
+                raise ValueError(f"--label-per-step gives each step one class, but {other}")
+            object.__setattr__(self, "task", "labelling")
         if self.multi_label is None:
             return
         if not self.multi_label:
@@ -71,7 +78,8 @@ class Wanted:
     @classmethod
     def of(cls, config: Architecture) -> Self:
         """Returns what a model predicts."""
-        return cls(task=config.task, multi_label=config.separator, horizon=config.horizon)
+        labelling = config.aim.each_step and not config.aim.foresees
+        return cls(task=config.task, multi_label=config.separator, horizon=config.horizon, label_per_step=labelling)
 
     @property
     def aim(self) -> Task | None:
@@ -129,7 +137,7 @@ class Wanted:
             ValueError: They are no classes, or no row has several, see `check_classes` and `check_sets`.
         """
         truth = self.aim.truth if self.aim else ""
-        if truth == "class":
+        if truth in {"class", "classes of steps"}:
             check_classes(labels, column)
         if truth == "classes":
             check_sets(labels, column, self.multi_label)
@@ -160,26 +168,13 @@ def find_task(asked: str, labels: Mapping[str, Sequence[Any]]) -> str:
     """
     if asked != "auto":
         return asked
-    [*columns] = ([each for each in _names(values, name) if each is not None] for name, values in labels.items())
+    [*columns] = (
+        [each for each in names_of_labels(values, name) if each is not None] for name, values in labels.items()
+    )
     if len(columns) > 1 or are_amounts(columns[0]):
         say("task: regression, as the labels are numbers; --task classification takes them for classes")
         return "regression"
     return "classification"
-
-
-def _names(labels: Sequence[Any], column: str) -> list[str | None]:
-    """Names labels, see `label_name`.
-
-    Raises:
-        ValueError: One is neither a text nor a number; the message names its row.
-    """
-    found = []
-    for row, label in enumerate(labels, 1):
-        try:
-            found.append(label_name(label))
-        except ValueError as error:
-            raise ValueError(f"row {row} of label column {column!r} {error}") from None
-    return found
 
 
 def label_columns(label: str, source: Source, kind: str | None) -> tuple[str, ...]:
@@ -240,10 +235,12 @@ def describe_targets(examples: Examples) -> None:
         C, what = len(examples.labels), " as 0 or 1" if examples.aim.has_probabilities else ""
         say(f"to predict after each step: {C} number{'s' * (C > 1)}{what}, {shortened(examples.labels)}")
         return
-    targets = examples.train.targets
+    targets, rows = examples.train.targets, len(examples.source)
+    if truth == "classes of steps":
+        truth, rows = "class", len(targets)
     counts = examples.class_counts() if truth == "class" else targets.sum(axis=0).astype(np.int64)
     named = zip(examples.labels[:_SAID], counts, strict=False)
-    shares = ", ".join(f"{name} {n / len(examples.source):.0%}" for name, n in named)
+    shares = ", ".join(f"{name} {n / rows:.0%}" for name, n in named)
     more = f" and {len(counts) - _SAID} more" if len(counts) > _SAID else ""
     many = f"; {counts.sum() / len(targets):.1f} a row on average" if truth == "classes" else ""
     say(f"labels: {shares}{more}{many}")

@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from tidegate.cli.console import err, note, plural, say
 from tidegate.cli.inputs import place_of, short_clips
+from tidegate.cli.label_columns import labels_of_steps, sets_in_columns
 from tidegate.cli.options import SETTING_OPTIONS, SIZE_OPTIONS, WORD_OPTIONS
 from tidegate.cli.request import Request
 from tidegate.cli.spooling import apart_of, names_of, plan_of
@@ -24,6 +25,7 @@ from tidegate.sequences.logmel import LogMel
 from tidegate.sequences.samples import looks_like_sound
 from tidegate.training.data_frames import columns_of
 from tidegate.training.examples import SequenceExamples, prepare_sequences
+from tidegate.training.labelled_steps import prepare_labelled_steps
 from tidegate.training.next_steps import LONGEST, prepare_steps
 from tidegate.training.repeats import Repeats, find_repeats
 from tidegate.training.settings import VECTOR_DROPOUT
@@ -136,6 +138,8 @@ def targets_of(table: series.Series, wanted: Wanted) -> Any:
         ValueError: A sequence has no label, it is no number for a regression, or there are several for classes.
     """
     aim = TASKS[wanted.task]
+    if wanted.label_per_step:
+        return labels_of_steps(table.labels, list(map(len, table.sequences)), lambda b: place_of(table, b))
     for name, values in table.labels.items() if aim.truth != "classes" else ():
         missing = [b for b, value in enumerate(values) if not isinstance(value, list) and label_name(value) is None]
         if missing and table.roles.key is not None:
@@ -144,6 +148,8 @@ def targets_of(table: series.Series, wanted: Wanted) -> Any:
             raise ValueError(f"{key!r} of column {table.roles.key!r} {count} no label in column {name!r}")
     if aim.truth == "numbers":
         return numbers_to_predict(table.labels)
+    if aim.truth == "classes" and len(table.labels) > 1:
+        return sets_in_columns(table.labels)
     wanted.several(len(table.labels))
     [(name, values)] = table.labels.items()
     return wanted.names(values, name, 1)
@@ -170,7 +176,12 @@ def prepare(
         names = table.feature_names
         return prepare_steps(table.sequences, horizon=wanted.horizon, validation=held, names=names, seed=seed)
     targets = targets_of(table, wanted)
-    if TASKS[wanted.task].truth != "numbers":
+    if wanted.label_per_step:
+        wanted.check(list(chain.from_iterable(targets)), *table.labels)
+        if isinstance(validation, series.Series):
+            held = (validation.sequences, targets_of(validation, wanted))
+        return prepare_labelled_steps(table.sequences, targets, validation=held, seed=seed)
+    if TASKS[wanted.task].truth != "numbers" and len(table.labels) == 1:
         wanted.check(targets, *table.labels)
     if front_end is None:
         check_copies(table.sequences, targets, table.feature_names)
@@ -250,7 +261,7 @@ def describe(examples: SequenceExamples, table: series.Series, repeats: Repeats)
     """Prints what was read."""
     lengths = examples.train.corpus.lengths
     judged = "as many" if examples.validation is examples.train else f"{len(examples.validation):,}"
-    count = len(examples.rows) if examples.aim.foresees else len(examples.source)
+    count = len(examples.rows) if examples.aim.each_step else len(examples.source)
     say(f"{plural(count, 'sequence')} to train on and {judged} to judge by")
     describe_targets(examples)
     say(f"steps: {np.median(lengths):.0f} in the median sequence, {lengths.max():,} in the longest")
@@ -260,7 +271,7 @@ def describe(examples: SequenceExamples, table: series.Series, repeats: Repeats)
 
 def _remarks(examples: SequenceExamples, table: series.Series, lengths: npt.NDArray[np.int64]) -> list[str]:
     remarks = []
-    if examples.aim.foresees and len(examples.train) > len(examples.rows):
+    if examples.aim.each_step and len(examples.train) > len(examples.rows):
         remarks.append(f"sequences of more than {LONGEST} steps are trained on in parts, and judged whole")
     if missing := examples.features.missing[:_SAID]:
         said = [repr(table.feature_names[k]) for k in missing]

@@ -147,7 +147,7 @@ def _beside(examples: Examples) -> dict[str, Trained]:
         name, constant = examples.aim.constant(examples.train.targets, examples.labels)
         predicted = np.broadcast_to(constant, (len(truth), len(examples.labels)))
         reports = {name: examples.aim.score(truth, predicted, examples.labels)}
-    if examples.aim.foresees:
+    if examples.aim.each_step:
         reports = forecasts(examples)
     return {
         name: Trained(name, False, Epoch(0, float("nan"), report, 0.0, None), 0.0) for name, report in reports.items()

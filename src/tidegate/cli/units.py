@@ -8,20 +8,32 @@ import numpy as np
 import typer
 
 import tidegate
-from tidegate.cli import outputs, texts
+from tidegate.cli import outputs
 from tidegate.cli.console import note, plural, say_json, show_facts, show_table
-from tidegate.cli.options import KindOption, ModelArgument, OverwriteOption, TextOption, TextsArgument, ThreadsOption
+from tidegate.cli.groups import grouped
+from tidegate.cli.inputs import Columns, load_model, read_parts
+from tidegate.cli.options import (
+    READ_OPTIONS,
+    KindOption,
+    ModelArgument,
+    OverwriteOption,
+    TextsArgument,
+    ThreadsOption,
+)
 from tidegate.cli.picture import new_figure
 from tidegate.data.tables.values import json_text
 from tidegate.files.writing import replacing
 from tidegate.inspection.tally import LEFT, RIGHT
 from tidegate.inspection.units import Units
 from tidegate.inspection.units import units as gather
+from tidegate.models.network import Network
+from tidegate.models.text_model import TextModel
 
 _SHOWN = 6  # units at either end
-_FEW = 1000  # words that say little of what units do elsewhere
+_FEW = 1000  # steps that say little of what units do elsewhere
 
 
+@grouped("columns", READ_OPTIONS, Columns)
 def units(
     model: ModelArgument,
     file: TextsArgument,
@@ -34,10 +46,10 @@ def units(
     overwrite: OverwriteOption = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")] = False,
     kind: KindOption = None,
-    text: TextOption = None,
+    columns: Any = None,
     threads: ThreadsOption = None,
 ) -> None:
-    """Show what single units do over many texts: how long they remember, and which words move their gates.
+    """Show what single units do over many texts or sequences: how long they remember, and which words move their gates.
 
     A unit's memory is 1/(1 − k) steps, where k is the mean share of its memory that a step keeps: the update gate z of
     a GRU, the forget gate f of an LSTM. The columns with the letters of gates are their means, and the shares of steps
@@ -47,10 +59,14 @@ def units(
     target = outputs.output(png, [outputs.PICTURE], (model, file), overwrite=overwrite).path if png else None
     if threads:
         tidegate.set_num_threads(threads)
-    loaded = tidegate.load(model, tidegate.TextModel)
+    loaded = load_model(model)
     _check_layer(loaded, layer, reverse)
-    parts = (part.texts for part in texts.read(file, kind, text, others=False))
-    found = gather(loaded, chain.from_iterable(parts), layer=layer - 1, reverse=reverse)
+    parts = read_parts(loaded, file, kind, columns, others=False)
+    sequences = chain.from_iterable(part.sequences for part in parts)
+    if isinstance(loaded, TextModel):
+        found = gather(loaded, sequences, layer=layer - 1, reverse=reverse)
+    else:
+        found = loaded.units(list(sequences), layer=layer - 1, reverse=reverse)
     if target:
         with replacing(target) as picture:
             _draw(found, picture)
@@ -58,11 +74,11 @@ def units(
     if as_json:
         say_json(json_text(_record(found)))
     else:
-        _show(found, everyone, loaded.tokenizer.unit)
+        _show(found, everyone, loaded.tokenizer.unit if loaded.tokenizer else "steps")
 
 
-def _check_layer(model: tidegate.TextModel, layer: int, reverse: bool) -> None:
-    """Checks that a model has a layer and a direction, before texts are read.
+def _check_layer(model: Network, layer: int, reverse: bool) -> None:
+    """Checks that a model has a layer and a direction, before anything is read.
 
     Raises:
         ValueError: It has not.
@@ -84,7 +100,7 @@ def _show(found: Units, everyone: bool, noun: str) -> None:
     Args:
         found: The units.
         everyone: Whether all are shown.
-        noun: What a text was cut into, "words" or "characters".
+        noun: What was read: "words", "characters" or "steps".
     """
     cell, noun, written = found.cell, noun.removesuffix("s"), repr if noun == "characters" else str
     order = np.argsort(found.memory, kind="stable").tolist()
@@ -96,7 +112,8 @@ def _show(found: Units, everyone: bool, noun: str) -> None:
     sides = [f"{letter}{side}" for letter in letters for side in (f"<{LEFT}", f">{RIGHT}")]
     columns = ("unit", "memory", *letters, *sides, "like")
     show_table(columns, rows, spare=range(len(columns) - 1, 1 + len(letters), -1))  # all but memory and means
-    facts = [("read", f"{plural(found.steps, 'step')}, {plural(len(found.words), noun)} often enough")]
+    often = "" if noun == "step" else f", {plural(len(found.words), noun)} often enough"
+    facts = [("read", f"{plural(found.steps, 'step')}{often}")]
     for gate in _gates(found):
         movers = found.movers(gate)
         for name, words in (("open", movers.open), ("closed", movers.close)):
@@ -105,7 +122,8 @@ def _show(found: Units, everyone: bool, noun: str) -> None:
         facts.append(("Cho's claim", str(found.claim() or "the units do not differ in a gate, so it can't be tested")))
     show_facts([(name, fact) for name, fact in facts if fact])
     if found.steps < _FEW:
-        note(f"these are {plural(found.steps, noun)}: read more for figures that hold for other texts")
+        others = "sequences" if noun == "step" else "texts"
+        note(f"these are {plural(found.steps, noun)}: read more for figures that hold for other {others}")
 
 
 def _gates(found: Units) -> list[str]:

@@ -170,9 +170,9 @@ class Architecture:
     def _check_horizon(self) -> None:
         if type(self.horizon) is not int or not 1 <= self.horizon <= MAX_LABELS:
             raise ValueError(f"horizon is {self.horizon!r:.60}, expected an integer of 1..{MAX_LABELS}")
-        if not self.aim.foresees:
-            if self.horizon > 1:
-                raise ValueError(f"horizon is {self.horizon}, but the task is {self.task!r}, which foresees no steps")
+        if not self.aim.foresees and self.horizon > 1:
+            raise ValueError(f"horizon is {self.horizon}, but the task is {self.task!r}, which foresees no steps")
+        if not self.aim.each_step:
             return
         if self.aim.reads_tokens and self.horizon > 1:
             raise ValueError(f"horizon is {self.horizon}, but the task is {self.task!r}, which foresees one token")

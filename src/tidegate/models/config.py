@@ -207,8 +207,8 @@ class TextConfig(Architecture):
             raise ValueError(f"an n-gram part has {sizes}, expected ngrams and ngram_order above 0, or all of them 0")
         if self.ngrams and not self.aim.exclusive:
             raise ValueError(f"the task is {self.task!r}, expected classification: n-grams add to logits of classes")
-        if self.aim.foresees and not self.aim.reads_tokens:
-            raise ValueError(f"the task is {self.task!r}, which foresees steps of numbers, but the model reads texts")
+        if self.aim.each_step and not self.aim.reads_tokens:
+            raise ValueError(f"the task is {self.task!r}, which is about steps of numbers, but the model reads texts")
         if not self.ngrams and self.cell == NOTHING.name:
             raise ValueError("the model has neither a network nor n-grams, expected one of them")
         if (self.vocab_size + 1) ** self.ngram_order >= 2**63:

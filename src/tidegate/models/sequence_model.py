@@ -120,20 +120,21 @@ class SequenceModel(Network):
         return self.features.scaled(name, array)
 
     def predict_steps(self, sequences: Any) -> list[Array]:
-        """Predicts what follows each step, by a model that foresees steps.
+        """Predicts what follows each step, by a model that foresees steps, or the class of each step.
 
         Args:
             sequences: B sequences, as in `predict`.
 
         Returns:
             The h next steps after each step, one behind the other, float32 [T, h·K] for each sequence; of a model of 0
-            and 1, the probabilities of a 1.
+            and 1, the probabilities of a 1; of one that labels steps, those of the classes, [T, C].
 
         Raises:
             TypeError: The sequences are of another type.
-            ValueError: A shape does not fit, or the model foresees nothing.
+            ValueError: A shape does not fit, or the model predicts nothing at each step.
         """
-        self._need_foresight()
+        if not self.config.aim.each_step:
+            raise ValueError(f"this is a network for {self.config.task}, expected one that foresees or labels steps")
         rows = self._vectors(sequences)
         found: list[Array] = [np.empty(0, np.float32)] * len(rows)
         for batch in batches(np.array([len(row) for row in rows], np.int64)):
@@ -142,6 +143,23 @@ class SequenceModel(Network):
             for place, b in enumerate(batch):
                 found[b] = self.values_of(self.head(y[: lengths[place], place]) + self._last(rows[b]))
         return found
+
+    def label_steps(self, sequences: Any) -> list[npt.NDArray[Any]]:
+        """Names the most probable class of each step, by what has come so far; `predict` names that of the last one.
+
+        Args:
+            sequences: B sequences, as in `predict`.
+
+        Returns:
+            Classes [T] for each sequence.
+
+        Raises:
+            TypeError: The sequences are of another type.
+            ValueError: A shape does not fit, or the model does not label steps.
+        """
+        if self.config.aim.foresees or not self.config.aim.each_step:
+            raise ValueError(f"this is a network for {self.config.task}, expected one that labels steps")
+        return [self.config.aim.answers(values, self._classes) for values in self.predict_steps(sequences)]
 
     def scores(self, sequences: Any) -> Array:
         """Computes the outputs of the head, see `Predictor.scores`, and adds the last steps to predicted changes."""

@@ -1,13 +1,13 @@
-"""How well steps are foreseen: errors of numbers, or the likelihood of what is 0 or 1."""
+"""How well steps are foreseen or labelled: errors of numbers, the likelihood of what is 0 or 1, or right classes."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import numpy.typing as npt
 
-from tidegate.models.metrics import RegressionReport, check_scored, score_numbers
+from tidegate.models.metrics import RegressionReport, Report, check_scored, score, score_numbers
 from tidegate.models.scores import Scores
 
 _LEAST = float(np.finfo(np.float32).eps)  # a probability of 0 or 1 would make the log-loss of everything infinite
@@ -51,6 +51,30 @@ class BinaryStepsReport(Scores):
         """The figures as plain numbers, ready for JSON."""
         names = ("nll", "log_likelihood", "frame_accuracy", "n")
         return {name: getattr(self, name) for name in names}
+
+
+class LabelledStepsReport(Report):
+    """What `score` counted of steps with a class each, whose rows are steps."""
+
+    def gains(self, other: Self) -> npt.NDArray[np.float64]:
+        """Computes by how much steps are better than with another model, in points, in blocks of them."""
+        return blocks(super().gains(other))
+
+
+def score_labelled_steps(
+    truth: npt.NDArray[np.integer], probabilities: npt.NDArray[np.floating], labels: Sequence[str]
+) -> LabelledStepsReport:
+    """Compares predicted probabilities with the true classes of N steps, as `score` does.
+
+    Args:
+        truth: Index of the true class, integer [N].
+        probabilities: Probability of each class, float [N, C].
+        labels: The C classes.
+
+    Raises:
+        ValueError: There is no step, or the shapes do not fit each other.
+    """
+    return LabelledStepsReport(**vars(score(truth, probabilities, labels)))
 
 
 def score_binary_steps(

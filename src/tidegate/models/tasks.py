@@ -13,7 +13,13 @@ import numpy.typing as npt
 from tidegate.models.metrics import RegressionReport, Report, score, score_numbers
 from tidegate.models.multi_label import MultiLabelReport, score_sets
 from tidegate.models.quantiles import QuantileReport, constant_quantiles, order, ordered, read_labels, score_quantiles
-from tidegate.models.steps_report import BinaryStepsReport, score_binary_steps, score_steps
+from tidegate.models.steps_report import (
+    BinaryStepsReport,
+    LabelledStepsReport,
+    score_binary_steps,
+    score_labelled_steps,
+    score_steps,
+)
 from tidegate.models.thresholds import chosen_labels
 from tidegate.models.tokens_report import TokensReport, score_tokens
 from tidegate.sequences.embedded import sigmoid, softmax
@@ -36,8 +42,9 @@ class Task:
 
     Attributes:
         name: As a configuration has it.
-        truth: What is known of a sequence: its "class", all "classes" that it has, its "numbers", the "steps" that
-            follow each step, the "tokens" of a text, each of which follows those before it; "" for nothing.
+        truth: What is known of a sequence: its "class", all "classes" that it has, its "numbers", the "classes of
+            steps", the "steps" that follow each step, the "tokens" of a text, each of which follows those before it; ""
+            for nothing.
         noun: What the outputs are called, "labels", "numbers" or "tokens".
         fewest: The fewest outputs.
         activation: One of `ACTIVATIONS`.
@@ -67,8 +74,8 @@ class Task:
 
     @property
     def exclusive(self) -> bool:
-        """Whether a sequence has one class and no other, so that the probabilities add up to 1."""
-        return self.truth == "class"
+        """Whether a sequence, or each of its steps, has one class and no other: the probabilities add up to 1."""
+        return self.truth in {"class", "classes of steps"}
 
     @property
     def explained(self) -> bool:
@@ -85,6 +92,11 @@ class Task:
     def foresees(self) -> bool:
         """Whether each step of a sequence is followed by what is to be predicted."""
         return self.truth in {"steps", "tokens"}
+
+    @property
+    def each_step(self) -> bool:
+        """Whether something is to be predicted at each step of a sequence, by what has come so far."""
+        return self.foresees or self.truth == "classes of steps"
 
     @property
     def reads_tokens(self) -> bool:
@@ -194,6 +206,16 @@ TASKS: dict[str, Task] = {
             report=QuantileReport,
         ),
         Task(
+            name="labelling",
+            truth="classes of steps",
+            noun="labels",
+            fewest=2,
+            activation="softmax",
+            answers=_most_probable,
+            score=score_labelled_steps,
+            report=LabelledStepsReport,
+        ),
+        Task(
             name="next",
             truth="steps",
             noun="numbers",
@@ -237,10 +259,10 @@ TASKS: dict[str, Task] = {
 }
 """The tasks by name.
 
-"quantiles" predicts levels between which numbers lie, see `tidegate.models.quantiles`.
-"next" foresees the numbers of the next steps, "next-binary" what of them is 1, "next-token" the next word or character
-of a text, of whose vocabulary its outputs are. "encoding" has no head: the summary
-vectors are the result.
+"labelling" gives each step a class, by what has come so far; to all who ask about a sequence, its class is that of the
+last step. "quantiles" predicts levels between which numbers lie, see `tidegate.models.quantiles`. "next" foresees the
+numbers of the next steps, "next-binary" what of them is 1, "next-token" the next word or character of a text, of whose
+vocabulary its outputs are. "encoding" has no head: the summary vectors are the result.
 """
 
 ASKED = tuple(name for name, task in TASKS.items() if task.truth and task.activation != "sorted")

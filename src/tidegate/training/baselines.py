@@ -1,6 +1,6 @@
 """What a recurrent network must beat: the average, compounding, and a linear model on simple statistics.
 
-Where steps are foreseen, they are simple `forecasts`.
+Where steps are foreseen or labelled, they are simple `forecasts`.
 
 All of them are networks too, trained by the same loop on the same sequences and judged by the same others.
 """
@@ -52,7 +52,7 @@ def candidates(
         settings: How it is trained; a baseline has a learning rate of its own, and nothing that is about gates.
         rate: The growth factor of compounding; None to learn it.
     """
-    if config.aim.foresees:
+    if config.aim.each_step:
         return  # what they are compared with are `forecasts`
     plain = replace(settings, chrono=None, orthogonal=False, watch_gradients=False, learning_rate=None)
     for name, pooling in POOLINGS.items():
@@ -80,7 +80,7 @@ def baselines(
     """
     loop = import_module("tidegate.training.loop")
     reports: dict[str, Any] = {}
-    if examples.aim.foresees:
+    if examples.aim.each_step:
         reports |= forecasts(examples)
     for name, *how in candidates(examples, config, settings):
         epochs = (event for event in loop.train(*how, vectors) if isinstance(event, Epoch))

@@ -164,7 +164,7 @@ def columns_of(roles: Roles) -> dict[str, Any]:
 
 def _check(task: str, settings: Mapping[str, Any]) -> None:
     """Refuses what is not for frames."""
-    if TASKS[task].foresees:
+    if TASKS[task].each_step:
         taken = "takes sequences of numbers as arrays and texts as a list"
         raise ValueError(f"the task is {task!r}, which {taken}, but the data is a frame")
     for name in _OF_ARRAYS:

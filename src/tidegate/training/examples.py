@@ -78,8 +78,8 @@ class Examples(Targets):
         given = np.asarray(weights, np.float64)
         if given.ndim != 1 or len(given) <= self.rows.max(initial=-1):
             raise ValueError(f"sample_weight has shape {given.shape}, expected one number for each sequence")
-        if self.aim.foresees:
-            raise ValueError("sample_weight is given, but the steps of sequences that are foreseen all count the same")
+        if self.aim.each_step:
+            raise ValueError("sample_weight is given, but the steps that are foreseen or labelled all count the same")
         if not (np.isfinite(given).all() and (given >= 0).all() and given[self.rows].any()):
             raise ValueError("sample_weight has numbers that are negative or not finite, or all of them are 0")
         chosen = (given[self.rows] / given[self.rows].mean()).astype(np.float32)

@@ -21,6 +21,7 @@ from tidegate.training.checkpoints import Checkpoints
 from tidegate.training.data_frames import OPTIONS, blocks_of, frame_examples
 from tidegate.training.events import DivergedError, Epoch
 from tidegate.training.examples import CELL, VALIDATION, Examples, SequenceExamples, prepare_sequences, prepare_texts
+from tidegate.training.labelled_steps import prepare_labelled_steps
 from tidegate.training.next_steps import prepare_steps
 from tidegate.training.next_tokens import prepare_tokens
 from tidegate.training.packages import look_for
@@ -67,9 +68,9 @@ def fit(
         data: B texts; or B sequences of numbers, a list of arrays [T, K], each with its own T, or one array [B, T, K];
             NaN stands for a missing value. The model scales the features, and fills gaps, see `SequenceModel`. Or a
             frame of polars, pandas or Arrow, or a data set of Hugging Face, see [the guide](scaling.md).
-        labels: B labels of any hashable kind, or B tuples or lists of them; of a regression, numbers [B] or [B, C]; of
-            a frame, the name of a column.
-        task: "classification", "multi-label", "regression", or "next", which needs no labels: the next steps, or words.
+        labels: B labels of any hashable kind, B tuples or lists of them, or of "labelling" B lists of T; of a
+            regression, numbers [B] or [B, C]; of a frame, the name of a column; none of "next".
+        task: "classification", "multi-label", "regression", "labelling" of steps, or "next", what follows each step.
         cell: The text of a cell or the name of a pooling, see `TextConfig`.
         validation: The share to hold out, by which the best epoch is chosen; others to judge by, (data, labels), or,
             for "next" or of a frame, the data alone; or 0 to train on all, and to judge by them.
@@ -264,7 +265,8 @@ def _examples(data: Any, labels: Any, settings: dict[str, Any], **options: Any) 
     if frame is not None:
         return frame_examples(frame, labels, settings, options, limits)
     data = data if isinstance(data, str | list | tuple | np.ndarray) else list(data)
-    foresees = TASKS[options["task"]].foresees
+    aim = TASKS[options["task"]]
+    foresees, labelling = aim.foresees, aim.each_step and not aim.foresees
     if (labels is None) != foresees:
         given = "labels are given" if foresees else "there are no labels"
         raise ValueError(f"{given}, but the task is {options['task']!r}")
@@ -272,16 +274,21 @@ def _examples(data: Any, labels: Any, settings: dict[str, Any], **options: Any) 
         if foresees:
             limits |= {name: settings.pop(name) for name in TOKEN_OPTIONS if name in settings}
             return prepare_tokens(data, **limits, **_alone(options))
+        if labelling:
+            raise ValueError(f"the task is {aim.name!r}, which is about steps of numbers, but the data are texts")
         return prepare_texts(data, labels, **limits, **options)
     settings |= limits  # which no sequence has: they are refused by name
+    if aim.each_step and settings.get("frontend") is not None:
+        raise ValueError(f"frontend is given, but the task is {aim.name!r}, which reads steps as they are given")
     names = ("layout", "horizon") if foresees else ("layout", "frontend")
     chosen = {name: settings.pop(name) for name in names if name in settings}
     if foresees:
-        if TASKS[options["task"]].reads_tokens:
-            raise ValueError(
-                f"the task is {options['task']!r}, which foresees words, but the data are sequences of numbers"
-            )
+        if aim.reads_tokens:
+            raise ValueError(f"the task is {aim.name!r}, which foresees words, but the data are sequences of numbers")
         return prepare_steps(data, **chosen, **_alone(options))
+    if labelling:
+        chosen.pop("frontend", None)
+        return prepare_labelled_steps(data, labels, **chosen, **options)
     return prepare_sequences(data, labels, **chosen, **options)
 
 

@@ -2,7 +2,7 @@
 
 Of numbers they are the last value, the value a season ago (Hyndman & Athanasopoulos, "Forecasting: Principles and
 Practice", section 5.2), and a linear model of the last steps, by least squares. Of features that are 0 or 1 they are
-the frequency of a 1, and its frequency after a 0 and after a 1.
+the frequency of a 1, and its frequency after a 0 and after a 1. Of labels of steps, see `labelled_steps`.
 """
 
 from collections.abc import Callable
@@ -14,6 +14,7 @@ import numpy.typing as npt
 from tidegate.training.corpus import Corpus
 from tidegate.training.examples import Examples, SequenceExamples, TextExamples
 from tidegate.training.labelled import Labelled
+from tidegate.training.labelled_steps import without_memory
 from tidegate.training.token_forecasts import token_forecasts
 
 Array = npt.NDArray[np.floating[Any]]
@@ -29,7 +30,7 @@ def forecasts(examples: Examples) -> dict[str, Any]:
     """Judges simple forecasts of what is held out.
 
     Args:
-        examples: Sequences whose next steps are to be predicted, or texts.
+        examples: Sequences whose next steps or the labels of whose steps are to be predicted, or texts.
 
     Returns:
         The report of each forecast by its name.
@@ -37,6 +38,8 @@ def forecasts(examples: Examples) -> dict[str, Any]:
     if isinstance(examples, TextExamples):
         return token_forecasts(examples)
     assert isinstance(examples, SequenceExamples)  # noqa: S101 - for mypy: there is nothing else
+    if not examples.aim.foresees:
+        return without_memory(examples, lambda corpus: _lagged(corpus, _LAGS)[:, :-1])
     features, horizon = len(examples.features.center), examples.horizon
     found: dict[str, Callable[[Corpus], Array]] = {}
     train = examples.whole  # a season may be longer than a part

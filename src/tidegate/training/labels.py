@@ -72,6 +72,11 @@ def targets_for(labels: Any, task: str) -> Targets:
     return _TRUTHS[TASKS[task].truth].named(labels)
 
 
+def step_targets_of(labels: Iterable[Any]) -> Targets:
+    """Names the classes of steps, see `targets_of`."""
+    return replace(targets_of(labels), task="labelling")
+
+
 def numbers_of(labels: Any) -> Targets:
     """Names the numbers of a regression."""
     shape = np.shape(labels)
@@ -285,12 +290,13 @@ class _Truth(NamedTuple):
     grouped: Callable[[npt.NDArray[Any]], Integers]
 
 
+def _class_indices(targets: Targets, labels: Any, source: str, count: int) -> Integers:
+    return class_indices(labels, targets.classes or targets.labels, source, count)
+
+
 _TRUTHS = {
-    "class": _Truth(
-        targets_of,
-        lambda targets, labels, source, count: class_indices(labels, targets.classes or targets.labels, source, count),
-        lambda numbers: numbers,
-    ),
+    "class": _Truth(targets_of, _class_indices, lambda numbers: numbers),
+    "classes of steps": _Truth(step_targets_of, _class_indices, lambda numbers: numbers),
     "classes": _Truth(
         sets_of,
         lambda targets, labels, source, count: set_indicators(labels, targets.classes or targets.labels, source, count),

@@ -209,7 +209,7 @@ def check_settings(settings: Settings, config: Architecture) -> None:
     for name in ("orthogonal", "watch_gradients"):
         if getattr(settings, name) and not config.recurrent:
             raise ValueError(f"{name} is True, but the cell {config.cell!r} has no recurrent layer")
-    if settings.watch_gradients and not config.aim.exclusive:
+    if settings.watch_gradients and (config.aim.each_step or not config.aim.exclusive):
         raise ValueError(f"watch_gradients measures the loss of classes, but the task is {config.aim.title!r}")
     if settings.class_weights == "balanced" and not config.aim.exclusive:
         raise ValueError(f"class_weights is 'balanced', but the task is {config.aim.title!r}")
@@ -234,16 +234,17 @@ def evaluate(module: NetworkModule, labelled: Labelled, group: Group = ALONE) ->
 def predict(module: NetworkModule, corpus: Corpus, group: Group = ALONE) -> npt.NDArray[np.float32]:
     """Computes the probability of each class, or the numbers of a regression, for B sequences, float32 [B, C].
 
-    Where steps are foreseen, it is done for each of the N steps, [N, C]. The processes of a group share the sequences.
+    Where steps are foreseen or labelled, it is done for each of the N steps, [N, C]. The processes of a group share the
+    sequences.
     """
-    was_training, foresees = module.training, module.config.aim.foresees
+    was_training, each_step = module.training, module.config.aim.each_step
     module.eval()
-    result = np.zeros((len(corpus.steps if foresees else corpus), len(module.config.labels)), np.float32)
+    result = np.zeros((len(corpus.steps if each_step else corpus), len(module.config.labels)), np.float32)
     with one_torch_thread():
         for batch in batches(corpus.lengths):
             rows = batch[group.rank :: group.size]
             inputs, lengths = corpus.padded(rows)
-            places = corpus.places(rows) if foresees else rows
+            places = corpus.places(rows) if each_step else rows
             result[places] = module.predict(torch.from_numpy(inputs), torch.from_numpy(lengths)).numpy()
     group.sum(result)
     module.train(was_training)

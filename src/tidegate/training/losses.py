@@ -56,6 +56,7 @@ def _mean(loss: Tensor, weights: Weights) -> Tensor:
 LOSSES: dict[str, Callable[[Tensor, Tensor, Weights, Weights], Tensor]] = {
     "classification": _of_class,
     "multi-label": _of_labels,
+    "labelling": _of_class,
     "regression": _of_numbers,
     "quantiles": _of_quantiles,
     "next": _of_numbers,
@@ -67,7 +68,7 @@ LOSSES: dict[str, Callable[[Tensor, Tensor, Weights, Weights], Tensor]] = {
 
 They are named by their tasks, one for numbers by itself.
 
-Where steps are foreseen, they are those of all steps of a batch, [N, C].
+Where steps are foreseen or labelled, they are those of all steps of a batch, [N, C].
 """
 
 

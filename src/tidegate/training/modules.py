@@ -134,12 +134,12 @@ class NetworkModule(nn.Module):
             lengths: Steps of each row, int64 [B].
 
         Returns:
-            float32 [B, C]; where steps are foreseen, of each of the N steps, [N, C], see `states`.
+            float32 [B, C]; where steps are foreseen or labelled, of each of the N steps, [N, C], see `states`.
         """
-        foresees = self.config.aim.foresees
-        features = self.states(x, lengths) if foresees else self.encode(x, lengths)
+        each_step = self.config.aim.each_step
+        features = self.states(x, lengths) if each_step else self.encode(x, lengths)
         if self._drops:
-            features = features * self._mask(*features.shape, rows=STEPS if foresees else 0)
+            features = features * self._mask(*features.shape, rows=STEPS if each_step else 0)
         logits: Tensor = self.head(features)
         return logits if self.last_step is None else logits + self.last_step(x[_inside(x, lengths)])
 

@@ -174,7 +174,7 @@ def choices_of(run: Run, number: int) -> dict[str, Any]:
     }
     if not config.recurrent:
         return {name: choices[name] for name in ("learning_rate", "dropout")}
-    return {name: choice for name, choice in choices.items() if name != "summary" or not config.aim.foresees}
+    return {name: choice for name, choice in choices.items() if name != "summary" or not config.aim.each_step}
 
 
 def changed(run: Run, choices: Mapping[str, Any]) -> Run:

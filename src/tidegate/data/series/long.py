@@ -54,6 +54,7 @@ class LongTable:
         self._times: list[npt.NDArray[Any]] = []
         self._time_kind = ""
         self._labels: list[dict[int, tuple[Any, str]]] = [{} for _ in roles.labels]
+        self._of_steps: list[list[Any]] = [[] for _ in roles.labels]
 
     def begin(self, file: str) -> None:
         """Begins another file: rows are counted anew.
@@ -100,8 +101,12 @@ class LongTable:
         self._numbers.append(rows.numbers)
         if rows.times is not None:
             self._times.append(rows.times)
-        for name, values, known in zip(self.roles.labels, rows.labels, self._labels, strict=True):
-            self._add_labels(name, values, codes, known, rows)
+        if self.roles.each_step:
+            for column, values in zip(self._of_steps, rows.labels, strict=True):
+                column.extend(values)
+        else:
+            for name, values, known in zip(self.roles.labels, rows.labels, self._labels, strict=True):
+                self._add_labels(name, values, codes, known, rows)
         self.rows += len(codes)
 
     def _times_of(self, name: str, times: Times) -> npt.NDArray[Any]:
@@ -145,7 +150,7 @@ class LongTable:
 
         Returns:
             The sequences [T, K] and their keys in the order of the keys' first rows, and the labels by column, None
-            where a key has none.
+            where a key has none; a list of them for each key if each step has its own.
         """
         keys, codes = list(self._keys), np.concatenate([np.zeros(0, np.int32), *self._codes])
         order = np.argsort(codes, kind="stable")
@@ -156,6 +161,17 @@ class LongTable:
             self.ties = int(((ordered[1:] == ordered[:-1]) & (times[1:] == times[:-1])).sum())
         ends = np.cumsum(np.bincount(codes, minlength=len(keys)))
         sequences = np.split(np.concatenate(self._numbers)[order], ends[:-1]) if keys else []
+        if self.roles.each_step:
+            bounds = [slice(end - len(sequence), end) for end, sequence in zip(ends.tolist(), sequences, strict=True)]
+            by_column = [[values[row] for row in order] for values in self._of_steps]
+            return (
+                sequences,
+                keys,
+                {
+                    name: [values[each] for each in bounds]
+                    for name, values in zip(self.roles.labels, by_column, strict=True)
+                },
+            )
         labels = {
             name: [known.get(code, (None, ""))[0] for code in range(len(keys))]
             for name, known in zip(self.roles.labels, self._labels, strict=True)

@@ -37,6 +37,7 @@ class Asked:
         time: Column of times; None where it is not said.
         labels: Columns of what is to be predicted; none to guess it.
         sound: Samples a second if the sequences are sound, 0 to go by its files; None if they are none.
+        each_step: Whether each step has a label of its own.
     """
 
     features: tuple[str, ...] = ()
@@ -44,6 +45,7 @@ class Asked:
     time: str | None = None
     labels: tuple[str, ...] = ()
     sound: int | None = None
+    each_step: bool = False
 
     @property
     def says_numbers(self) -> bool:
@@ -62,6 +64,7 @@ class Roles:
         labels: Columns of what is to be predicted; none if it is not needed.
         unused: The other columns.
         sound: As in `Asked`; 0 where it is not known.
+        each_step: As in `Asked`.
     """
 
     features: tuple[str, ...]
@@ -70,11 +73,13 @@ class Roles:
     labels: tuple[str, ...] = ()
     unused: tuple[str, ...] = ()
     sound: int | None = None
+    each_step: bool = False
 
     @property
     def asked(self) -> Asked:
         """What to ask another table for, so that it is read in the same way."""
-        return Asked(features=self.features, key=self.key, time=self.time, labels=self.labels, sound=self.sound)
+        names = ("features", "key", "time", "labels", "sound", "each_step")
+        return Asked(**{name: getattr(self, name) for name in names})
 
     @property
     def needed(self) -> tuple[str, ...]:
@@ -149,6 +154,7 @@ def find_roles(looks: Looks, asked: Asked, *, need_label: bool) -> Roles:
     features = asked.features or _guess_features(looks, {key, time, *labels}, long=key is not None)
     _check_apart(features=features, key=[key], time=[time], label=labels)
     roles = Roles(features=tuple(features), key=key, time=time, labels=tuple(labels), sound=asked.sound)
+    roles = replace(roles, each_step=asked.each_step)
     return Roles(**vars(roles) | {"unused": tuple(name for name in looks.by_name if name not in roles.needed)})
 
 

@@ -1,0 +1,188 @@
+"""What a stream brings, part by part: lines of text, steps of numbers, or samples of sound."""
+
+import wave
+from collections.abc import Iterator, Mapping, Sequence
+from io import BufferedReader
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from tidegate.cli.inputs import checked_numbers
+from tidegate.data import series, tables
+from tidegate.data.series.cells import steps_of
+from tidegate.data.series.columns import numbers_of, samples_of
+from tidegate.data.series.listed import sequences_of
+from tidegate.data.series.roles import Roles, shortened
+from tidegate.data.tables.columns import names_in
+from tidegate.data.tables.rows import Block, blocks
+from tidegate.models.sequence_model import SequenceModel
+
+_ROWS = 1024  # that are read at once, where so many have come in
+
+
+class Incoming(NamedTuple):
+    """Some lines of a stream.
+
+    Attributes:
+        columns: What they hold, by column, as it is printed again.
+        pieces: What the session of each reads.
+        shown: What a terminal shows of each.
+        schema: As in `tables.Table`.
+    """
+
+    columns: Mapping[str, Any]
+    pieces: Sequence[Any]
+    shown: Sequence[str]
+    schema: Any = None
+
+
+def texts_in(source: BufferedReader, kind: str, column: str | None) -> Iterator[Incoming]:
+    """Reads texts.
+
+    Args:
+        source: Where they come in.
+        kind: What the lines look like.
+        column: Column of the texts; None to guess it.
+
+    Raises:
+        ValueError: A line is damaged, or there is no column of texts.
+    """
+    for part in tables.stream(source, kind, text=column, typed=False):
+        yield Incoming(part.columns, part.texts, part.texts, part.schema)
+
+
+def kind_of_numbers(begins: bytes) -> str:
+    """Tells by its first character what kind of lines hold numbers: JSON Lines, bare numbers, or CSV with a header."""
+    if begins == b"{":
+        return "jsonl"
+    return "lines" if begins in b"0123456789+-.[" else "csv"
+
+
+def steps_in(
+    model: SequenceModel, source: BufferedReader, kind: str, features: Sequence[str] | None, key: str | None
+) -> Iterator[Incoming]:
+    """Reads steps of numbers, one in a line or a list of them, or clips of sound.
+
+    Args:
+        model: The model.
+        source: Where they come in.
+        kind: What the lines look like; "lines" are bare numbers, those of a step in each.
+        features: Columns of numbers; None for those of the training.
+        key: Column that tells sessions apart; None if there is none.
+
+    Raises:
+        ValueError: A line is damaged, has not the columns of the model, or a gap that it has not learned to read.
+    """
+    first = 1
+    for block in blocks(source, kind, _ROWS):
+        columns = _of_bare_lines(model, block["text"], first) if kind == "lines" else block
+        names = _names_in(model, columns, features, key)
+        size = len(next(iter(columns.values())))
+        chosen = {name: columns.get(name, [None] * size) for name in names}
+        if model.front_end:
+            read: list[Any] = list(samples_of(chosen[names[0]], names[0], first))
+        else:
+            read = _steps_of(model, chosen, first)
+        checked = checked_numbers(model, series.Series(read, {}, Roles(features=names), columns), first)
+        yield Incoming(columns, checked, [_shown(model, steps) for steps in read])
+        first += size
+
+
+def _of_bare_lines(model: SequenceModel, lines: Sequence[str], first: int) -> Block:
+    """Reads the numbers of a step in each line, as columns.
+
+    Raises:
+        ValueError: A line holds something else than numbers, or not those of a step.
+    """
+    names, steps = model.config.feature_names, []
+    for row, line in enumerate(lines, first):
+        numbers = steps_of(line, f"line {row}")
+        if numbers.shape != (len(names),):
+            raise ValueError(f"line {row} holds {numbers.size} numbers, expected {len(names)}: {shortened(names)}")
+        steps.append([None if np.isnan(number) else number for number in numbers.tolist()])
+    return {name: list(values) for name, values in zip(names, zip(*steps, strict=True), strict=True)}
+
+
+def _names_in(model: SequenceModel, columns: Block, features: Sequence[str] | None, key: str | None) -> tuple[str, ...]:
+    """Names the columns of numbers: those that are given, those of the training, or all where these are as many.
+
+    Raises:
+        ValueError: One is not there, though the model has learned that its numbers always are.
+    """
+    config, others = model.config, tuple(name for name in columns if name != key)
+    names = names_in(features, columns) if features else config.columns
+    if not features and not set(names) & set(others) and len(others) == (1 if model.front_end else config.features):
+        names = others
+    may_lack = {config.feature_names[k] for k in config.missing}
+    lacking = [name for name in names if name not in columns and name not in may_lack]
+    if lacking or not names:
+        what = f"there is no column {lacking[0]!r}" if lacking else "it is not known which columns the model reads"
+        raise ValueError(f"{what}: --features names columns of numbers, and there are {shortened(others)}")
+    return names
+
+
+def _steps_of(model: SequenceModel, columns: Block, first: int) -> list[npt.NDArray[Any]]:
+    """Makes an array [T, K] of each row, which holds a number of a step in each column, or lists of them."""
+    names, K = list(columns), model.config.features
+    cell = next((value for value in columns[names[0]] if value is not None), None)
+    if len(names) == K and not (isinstance(cell, list) or str(cell).lstrip().startswith("[")):
+        steps = np.stack([numbers_of(columns[name], name, first) for name in names], axis=1)
+        return list(steps[:, None])
+    rows = range(len(columns[names[0]]))
+    found = [sequences_of({name: columns[name][i : i + 1] for name in names}, names, first + i)[0] for i in rows]
+    return [steps.T if steps.shape == (K, 1) else steps for steps in found]  # [1.5, 20] is one step of two numbers
+
+
+def _shown(model: SequenceModel, steps: npt.NDArray[Any]) -> str:
+    """Writes a step for people, or says how much came in."""
+    if model.front_end or len(steps) != 1:
+        return f"{len(steps):,} {'samples' if model.front_end else 'steps'}"
+    return "  ".join(f"{name} {x:g}" for name, x in zip(model.config.feature_names, steps[0].tolist(), strict=False))
+
+
+class _Recorded:
+    """Bytes that come in, of which some have been read to see what they are."""
+
+    def __init__(self, begins: bytes, source: BufferedReader) -> None:
+        self._begins, self._source = begins, source
+
+    def read(self, size: int) -> bytes:
+        """Reads so many bytes, fewer at the end."""
+        part, self._begins = self._begins[:size], self._begins[size:]
+        return part + self._source.read(size - len(part))
+
+
+def samples_in(source: BufferedReader, rate: int, every: float) -> Iterator[Incoming]:
+    """Reads sound as it is recorded: 16-bit samples of one channel, little-endian, bare or as a WAV file.
+
+    Args:
+        source: Where they come in.
+        rate: Samples a second that the model reads.
+        every: Seconds of a piece; the last one may be shorter.
+
+    Raises:
+        ValueError: A WAV file has another rate, several channels, or samples of another size.
+    """
+    size, begins, count = max(1, round(every * rate)), source.read(4), 0
+    recorded: Any = _Recorded(begins, source)
+    wav = _opened_wav(recorded, rate) if begins == b"RIFF" else None
+    while len(piece := wav.readframes(size) if wav else recorded.read(2 * size)) > 1:
+        samples = np.frombuffer(piece[: len(piece) // 2 * 2], "<i2").astype(np.int16)
+        count += len(samples)
+        yield Incoming({"seconds": [round(count / rate, 6)]}, [samples], [f"{count / rate:.2f} s"])
+
+
+def _opened_wav(recorded: Any, rate: int) -> wave.Wave_read:
+    """Reads the header of a WAV file that comes by a pipe."""
+    try:
+        wav: wave.Wave_read = wave.open(recorded, "rb")  # noqa: SIM115 - it has nothing that could be closed
+    except (wave.Error, EOFError) as error:
+        raise ValueError(f"standard input begins as a WAV file, but is none that can be read: {error}") from None
+    found = wav.getframerate(), wav.getnchannels(), 8 * wav.getsampwidth()
+    if found != (rate, 1, 16):
+        raise ValueError(
+            f"standard input has {found[0]:,} samples a second, {found[1]} channels and {found[2]} bits, expected "
+            f"{rate:,}, 1 and 16: `ffmpeg -i … -f s16le -ac 1 -ar {rate} -` makes them"
+        )
+    return wav
