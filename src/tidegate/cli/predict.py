@@ -1,6 +1,7 @@
 """`tidegate predict`: labels and probabilities, or numbers, for new texts and sequences."""
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -15,14 +16,14 @@ from tidegate.cli.forecast import forecast_columns, foreseen_columns, told_apart
 from tidegate.cli.groups import grouped
 from tidegate.cli.inputs import Columns, Part, load_model, read_parts
 from tidegate.cli.options import (
+    PLACE_OPTIONS,
     READ_OPTIONS,
     KindOption,
     ModelArgument,
     OverwriteOption,
     TextsArgument,
-    ThreadsOption,
 )
-from tidegate.cli.threaded import worked_on
+from tidegate.cli.places import Place
 from tidegate.cli.words import show_words
 from tidegate.data import tables
 from tidegate.data.outputs import STDOUT, TABLES, check_inputs
@@ -34,6 +35,7 @@ from tidegate.text.tokenizer import UNKNOWN
 
 @grouped("columns", READ_OPTIONS, Columns)
 @grouped("choice", CHOICE_OPTIONS, Choice)
+@grouped("place", PLACE_OPTIONS, Place)
 def predict(
     model: ModelArgument,
     file: TextsArgument = "",
@@ -49,7 +51,7 @@ def predict(
     words: Annotated[
         str | None, typer.Option("--words", metavar="TEXT", help="Show the probability after each word of a text.")
     ] = None,
-    threads: ThreadsOption = None,
+    place: Any = None,
 ) -> None:
     """Predict the label of each text or sequence, with the probability of each class, or the numbers of a regression.
 
@@ -66,8 +68,7 @@ def predict(
     target = outputs.output(output, formats, (model, file), overwrite=overwrite) if output else None
     if not target:
         check_inputs(STDOUT, (model, file))
-    if threads:
-        tidegate.set_num_threads(threads)
+    place.use_threads()
     if words is not None:
         shown = tidegate.load(model, tidegate.TextModel)
         show_words(shown, words)
@@ -78,7 +79,7 @@ def predict(
     count, strange = 0, True
     with tables.writer(target.path if target else data_stream(), target.format.name if target else to) as append:
         parts = read_parts(loaded, file, kind, columns, output=target)
-        for part, added in worked_on(file, parts, lambda batch: _predicted(loaded, batch, choice)):
+        for part, added in place.worked_on(file, parts, partial(_predicted, loaded, choice=choice)):
             append(*_rows(loaded, part, added, choice, count + 1))
             count += len(part)
             strange = strange and _are_strange(loaded, part.sequences)
