@@ -1,33 +1,35 @@
 """`tidegate embed`: one summary vector for each text or sequence of numbers."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, BinaryIO
 
 import numpy as np
 import typer
 
-import tidegate
 from tidegate.cli import outputs, texts
 from tidegate.cli.console import note
 from tidegate.cli.groups import grouped
 from tidegate.cli.inputs import Columns, load_model, read_parts
 from tidegate.cli.options import (
+    PLACE_OPTIONS,
     READ_OPTIONS,
     KindOption,
     ModelArgument,
     OverwriteOption,
     TextsArgument,
-    ThreadsOption,
 )
-from tidegate.cli.threaded import worked_on
+from tidegate.cli.places import Place
 from tidegate.data import tables
 from tidegate.data.outputs import PARQUET, VECTORS
 from tidegate.files.writing import replacing
+from tidegate.models.network import Network
 
 
 @grouped("columns", READ_OPTIONS, Columns)
+@grouped("place", PLACE_OPTIONS, Place)
 def embed(
     model: ModelArgument,
     file: TextsArgument,
@@ -37,7 +39,7 @@ def embed(
     overwrite: OverwriteOption = False,
     kind: KindOption = None,
     columns: Any = None,
-    threads: ThreadsOption = None,
+    place: Any = None,
 ) -> None:
     """Summarise each text or sequence by a vector, for search, clustering or another model.
 
@@ -45,19 +47,23 @@ def embed(
     a row for each.
     """
     target = outputs.output(output, (VECTORS, PARQUET), (model, file), overwrite=overwrite)
-    if threads:
-        tidegate.set_num_threads(threads)
+    place.use_threads()
     loaded = load_model(model)
     whole = target.format is PARQUET
     parts = read_parts(loaded, file, kind, columns, output=target if whole else None, others=whole)
     with tables.writer(target.path, PARQUET.name) if whole else _array_writer(target.path) as append:
         count = 0
-        for part, added in worked_on(file, parts, lambda part: {"vector": loaded.encode(part.sequences)}):
+        for part, added in place.worked_on(file, parts, partial(_encoded, loaded)):
             append(texts.joined(part.columns, added, "embed"), part.schema)
             count += len(part)
         if not count:
             raise ValueError(f"{file} has no rows")
     note(f"wrote {count:,} vectors of {loaded.config.summary_size} numbers to {target.path}")
+
+
+def _encoded(model: Network, batch: Sequence[Any], _first: int) -> dict[str, Any]:
+    """Summarises a batch of texts or sequences: the column to add."""
+    return {"vector": model.encode(batch)}
 
 
 @contextmanager

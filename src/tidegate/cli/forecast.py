@@ -23,23 +23,28 @@ def forecast_columns(model: SequenceModel, sequences: Sequence[Any], steps: int)
     return {STEP: list(range(1, steps + 1)) * len(found), **numbers}
 
 
-def labelled_columns(model: SequenceModel, part: Part) -> dict[str, Any]:
+def labelled_columns(model: SequenceModel, sequences: Sequence[Any]) -> dict[str, Any]:
     """Labels the steps of sequences: a row for each, of columns `step`, from 1, the label, and all probabilities."""
-    found, labels = model.predict_steps(list(part.sequences)), model.config.labels
+    found, labels = model.predict_steps(list(sequences)), model.config.labels
     values = np.concatenate([np.zeros((0, len(labels)), np.float32), *found]).astype(np.float64)
     steps = [step for each in found for step in range(1, len(each) + 1)]
     predicted = [labels[i] for i in values.argmax(axis=1)]
     return {STEP: steps, "prediction": predicted} | {f"p_{n}": values[:, i].round(6) for i, n in enumerate(labels)}
 
 
-def foreseen_columns(model: TextModel, part: Part, choice: Choice) -> dict[str, Any]:
-    """Says how probable each of B texts is, nats and tokens with its end, or what follows it: columns to add."""
+def foreseen_columns(model: TextModel, texts: Sequence[str], first: int, choice: Choice) -> dict[str, Any]:
+    """Says how probable each of B texts is, nats and tokens with its end, or what follows it: columns to add.
+
+    Args:
+        model: A model of next words.
+        texts: The texts.
+        first: The row of the first of them in the input, from 0, by which each draws its own words.
+        choice: What is asked for.
+    """
     if choice.steps:
-        found = model.forecast(
-            part.sequences, choice.steps, temperature=choice.temperature, seed=choice.seed, first=part.first
-        )
+        found = model.forecast(texts, choice.steps, temperature=choice.temperature, seed=choice.seed, first=first)
         return {"continuation": found}
-    rows = model.log_likelihoods(part.sequences)
+    rows = model.log_likelihoods(texts)
     sums = [float(row.sum(dtype=np.float64)) for row in rows]
     perplexity = [exp(-total / len(row)) for total, row in zip(sums, rows, strict=True)]
     return {

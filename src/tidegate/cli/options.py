@@ -46,6 +46,28 @@ ResumeOption = Annotated[
 CheckpointEveryOption = Annotated[
     float, typer.Option(min=0, metavar="SECONDS", help="Time between two checkpoints; 0 for one after each step.")
 ]
+PLACE_OPTIONS = {
+    "threads": Option(ThreadsOption, None),
+    "workers": Option(
+        Annotated[
+            int | None,
+            typer.Option(
+                min=1, metavar="N", help="Processes of the cluster, each of --threads.", show_default="as many as fit"
+            ),
+        ],
+        None,
+    ),
+    "ray_address": Option(
+        Annotated[
+            str | None,
+            typer.Option(
+                metavar="ADDRESS", help="Compute on a Ray cluster: auto, ray://HOST:PORT, or local for one here."
+            ),
+        ],
+        None,
+    ),
+}
+"""What `tidegate.cli.places.Place` calls the same."""
 OverwriteOption = Annotated[bool, typer.Option("--overwrite", help="Replace a file of another kind, too.")]
 
 

@@ -1,6 +1,7 @@
 """`tidegate predict`: labels and probabilities, or numbers, for new texts and sequences."""
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -15,14 +16,14 @@ from tidegate.cli.forecast import forecast_columns, foreseen_columns, labelled_c
 from tidegate.cli.groups import grouped
 from tidegate.cli.inputs import Columns, Part, load_model, read_parts
 from tidegate.cli.options import (
+    PLACE_OPTIONS,
     READ_OPTIONS,
     KindOption,
     ModelArgument,
     OverwriteOption,
     TextsArgument,
-    ThreadsOption,
 )
-from tidegate.cli.threaded import worked_on
+from tidegate.cli.places import Place
 from tidegate.cli.words import show_words
 from tidegate.data import tables
 from tidegate.data.outputs import STDOUT, TABLES, check_inputs
@@ -35,6 +36,7 @@ from tidegate.text.tokenizer import UNKNOWN
 
 @grouped("columns", READ_OPTIONS, Columns)
 @grouped("choice", CHOICE_OPTIONS, Choice)
+@grouped("place", PLACE_OPTIONS, Place)
 def predict(
     model: ModelArgument,
     file: TextsArgument = "",
@@ -50,7 +52,7 @@ def predict(
     words: Annotated[
         str | None, typer.Option("--words", metavar="TEXT", help="Show the probability after each word of a text.")
     ] = None,
-    threads: ThreadsOption = None,
+    place: Any = None,
 ) -> None:
     """Predict the label of each text or sequence, with the probability of each class, or the numbers of a regression.
 
@@ -68,8 +70,7 @@ def predict(
     target = outputs.output(output, formats, (model, file), overwrite=overwrite) if output else None
     if not target:
         check_inputs(STDOUT, (model, file))
-    if threads:
-        tidegate.set_num_threads(threads)
+    place.use_threads()
     if words is not None:
         shown = tidegate.load(model, tidegate.TextModel)
         show_words(shown, words)
@@ -80,7 +81,7 @@ def predict(
     count, strange = 0, True
     with tables.writer(target.path if target else data_stream(), target.format.name if target else to) as append:
         parts = read_parts(loaded, file, kind, columns, output=target)
-        for part, added in worked_on(file, parts, lambda part: _predicted(loaded, part, choice)):
+        for part, added in place.worked_on(file, parts, partial(_predicted, loaded, choice=choice)):
             append(*_rows(loaded, part, added, choice))
             count += len(part)
             strange = strange and _are_strange(loaded, part.sequences)
@@ -118,16 +119,16 @@ def _labels_steps(model: SequenceModel) -> bool:
     return model.config.aim.each_step and not model.config.aim.foresees
 
 
-def _predicted(model: Network, part: Part, choice: Choice) -> dict[str, Any]:
-    """Predicts the texts or sequences of a part: the columns to add."""
+def _predicted(model: Network, batch: Sequence[Any], first: int, *, choice: Choice) -> dict[str, Any]:
+    """Predicts some texts or sequences, the first of which is this row of the input: the columns to add."""
     labels, aim = model.config.labels, model.config.aim
     if isinstance(model, TextModel) and aim.reads_tokens:
-        return foreseen_columns(model, part, choice)
+        return foreseen_columns(model, batch, first, choice)
     if choice.steps and isinstance(model, SequenceModel):
-        return forecast_columns(model, part.sequences, choice.steps)
+        return forecast_columns(model, batch, choice.steps)
     if isinstance(model, SequenceModel) and _labels_steps(model):
-        return labelled_columns(model, part)
-    values = model.values_of(model.scores(part.sequences)).astype(np.float64)
+        return labelled_columns(model, batch)
+    values = model.values_of(model.scores(batch)).astype(np.float64)
     if not aim.has_probabilities:
         return {"prediction" if len(labels) == 1 else f"prediction_{n}": values[:, i] for i, n in enumerate(labels)}
     predicted = [labels[i] for i in values.argmax(1)] if aim.exclusive else choice.labels(model.config, values)

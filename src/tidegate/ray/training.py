@@ -10,11 +10,11 @@ import tempfile
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from importlib import import_module
 from pathlib import Path
 from shutil import copy2
 from typing import Any
 
+from tidegate.ray.cluster import LOCAL, connected, ray_module
 from tidegate.training.checkpoints import EVERY, Checkpoint, Checkpoints
 from tidegate.training.group import ALONE, Group
 from tidegate.training.run import Run
@@ -40,7 +40,7 @@ class Cluster:
     workers: int
     storage: str
     name: str
-    address: str = "local"
+    address: str = LOCAL
     every: float = EVERY
     processors: int = 1
     failures: int = 3
@@ -65,7 +65,7 @@ class _Reported(Checkpoints):
 
     def write(self, training: str, checkpoint: Checkpoint) -> None:
         """Writes a checkpoint, and returns when it is in the storage."""
-        train = _ray("ray.train")
+        train = ray_module("ray.train")
         if self.group.rank:
             train.report({"training": training})
             return
@@ -89,16 +89,14 @@ def train_on_cluster(run: Run, cluster: Cluster, checkpoints: Path, say: Callabl
     """
     if run.examples.spool:
         raise ValueError("data on a disk of this machine are not sent to the workers of a cluster: give more --memory")
-    ray = _ray("ray")
-    here = {"include_dashboard": False} if cluster.address == "local" else {}
-    ray.init(address=cluster.address, ignore_reinit_error=True, logging_level="warning", log_to_driver=False, **here)
+    ray = connected(cluster.address)
     trainer = _trainer(ray.put(without_texts(run)), cluster)
     where = f"{cluster.name!r} in {cluster.storage}"
     say(f"training on {cluster.workers} workers: a run {where} is continued if there is one")
     before = signal.getsignal(signal.SIGINT)
     try:
         result = trainer.fit()
-    except _ray("ray.train").TrainingFailedError as error:
+    except ray_module("ray.train").TrainingFailedError as error:
         raise RuntimeError(_cause(error)) from error
     finally:
         if threading.current_thread() is threading.main_thread():
@@ -108,7 +106,7 @@ def train_on_cluster(run: Run, cluster: Cluster, checkpoints: Path, say: Callabl
 
 def _trainer(run: Any, cluster: Cluster) -> Any:
     """Makes Ray's trainer of a run in its object store."""
-    train, by_torch = _ray("ray.train"), _ray("ray.train.torch")
+    train, by_torch = ray_module("ray.train"), ray_module("ray.train.torch")
     storage = cluster.storage if "://" in cluster.storage else os.path.abspath(cluster.storage)
     return by_torch.TorchTrainer(
         _work,
@@ -128,8 +126,8 @@ def _trainer(run: Any, cluster: Cluster) -> Any:
 
 def _work(given: dict[str, Any]) -> None:
     """Trains all networks of a run in one of the workers."""
-    run, group = _ray("ray").get(given["run"]), Processes()
-    found = _ray("ray.train").get_checkpoint()
+    run, group = ray_module().get(given["run"]), Processes()
+    found = ray_module("ray.train").get_checkpoint()
     with tempfile.TemporaryDirectory() as folder:
         if found and not group.rank:
             _fetch(found, Path(folder))
@@ -150,15 +148,3 @@ def _cause(error: BaseException) -> str:
     """Says in a line what has ended the workers; of what a worker has raised Ray keeps the traceback as a text."""
     rank, first = min(getattr(error, "worker_failures", {0: error}).items())
     return f"worker {rank + 1} has ended: {str(first).strip().splitlines()[-1]}"
-
-
-def _ray(name: str) -> Any:
-    """Imports Ray, or a part of it, when it is needed.
-
-    Raises:
-        ImportError: It is missing.
-    """
-    try:
-        return import_module(name)
-    except ImportError as error:
-        raise ImportError("training on a cluster needs Ray: pip install 'tidegate[ray]'") from error

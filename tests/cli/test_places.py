@@ -1,0 +1,59 @@
+"""Where commands compute; what a cluster of Ray does is tested in tests/clusters."""
+
+import sys
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from cli.conftest import Shell
+
+pytest.importorskip("typer")
+
+from tidegate.cli.inputs import Part
+from tidegate.cli.places import Place
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (
+            "--workers 2",
+            "--workers are processes of a cluster, but no --ray-address names one: here there are --threads",
+        ),
+        ("--ray-address local", "a cluster needs Ray: pip install 'tidegate[ray]'"),
+    ],
+)
+def test_a_place_that_is_not_there_is_an_error(
+    shell: Shell, monkeypatch: pytest.MonkeyPatch, options: str, said: str
+) -> None:
+    """Workers without a cluster, and a cluster without Ray, are errors of a line."""
+    monkeypatch.setitem(sys.modules, "ray", None)
+    for command in ("embed model.safetensors test.csv -o v.npy", "predict model.safetensors test.csv -o p.csv"):
+        code, _, err = shell(f"{command} {options}")
+        assert code in {1, 2}
+        assert said in err
+
+
+def test_a_large_part_is_cut_for_a_cluster(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was read at once goes to several workers, with its columns; what they are asked for is what was said."""
+    asked: list[Any] = []
+
+    def worked_on_cluster(parts: Any, work: Any, workers: Any) -> Any:
+        asked.append(workers)
+        return ((part, work(part.sequences, part.first)) for part in parts)
+
+    cluster = SimpleNamespace(Workers=lambda *given: given, worked_on_cluster=worked_on_cluster)
+    monkeypatch.setitem(sys.modules, "tidegate.ray.working", cluster)
+    whole = Part(list(range(2500)), {"x": np.arange(2500)}, "types", 0)
+
+    def work(rows: Any, first: int) -> dict[str, int]:
+        return {"sum": sum(rows), "first": first}
+
+    done = list(Place(3, 2, "auto").worked_on("rows.csv", iter([whole]), work))
+    assert asked == [("auto", 2, 3)]
+    assert [len(part) for part, _ in done] == [1024, 1024, 452]
+    assert [columns["sum"] for _, columns in done] == [part.columns["x"].sum() for part, _ in done]
+    assert [columns["first"] for _, columns in done] == [0, 1024, 2048]
+    assert {part.schema for part, _ in done} == {"types"}
