@@ -23,7 +23,7 @@
 #include "packed_layer.hpp"
 #include "parallel.hpp"
 #include "sequence.hpp"
-#include "tensor_layer.hpp"
+#include "tensor_calls.hpp"
 
 namespace nb = nanobind;
 using namespace tidegate;
@@ -193,7 +193,6 @@ Choices choices_of(const std::vector<int32_t>& places) {
 // Name, choices, instruction set, and whether it multiplies pairs of bfloat16; and L, D, I, H, bias.
 using CellName = std::tuple<std::string, std::vector<int32_t>, std::string, bool>;
 using StackSizes = std::tuple<int64_t, int64_t, int64_t, int64_t, bool>;
-using TensorInputs = std::tuple<nb::tuple, nb::handle>;  // tensors, and the memory that is held of each
 
 StackWeights stack_of(const CellName& cell, const StackSizes& sizes) {
   const auto& [name, places, isa, pairs] = cell;
@@ -201,16 +200,6 @@ StackWeights stack_of(const CellName& cell, const StackSizes& sizes) {
   const KernelTable& kernels = kernels_named(isa);
   const Choices choices = choices_of(places);
   return {{kernels, cell_named(kernels, name, choices), choices, pairs && multiplies_pairs(kernels)}, L, D, I, H, bias};
-}
-
-bool run_stack(const Tensors& tensors, StackWeights& stack, const TensorInputs& inputs, const nb::tuple& results,
-               bool batch_first, int threads) {
-  TensorReader reader(tensors, std::get<0>(inputs), std::get<1>(inputs));
-  StackCall call{};
-  if (!call.read(tensors, reader, stack, results, batch_first)) return false;
-  nb::gil_scoped_release release;
-  call.run(stack, threads);
-  return true;
 }
 
 std::vector<std::string> isas() {
@@ -347,48 +336,44 @@ NB_MODULE(_native, module) {
       .def(nb::init<nb::handle, nb::tuple>(), nb::arg("exchange"), nb::arg("types"))
       .def(
           "run",
-          [](const Tensors& tensors, const CellName& cell, const StackSizes& sizes, const TensorInputs& inputs,
-             const nb::tuple& results, bool batch_first, int threads) {
+          [](const Tensors& tensors, const CellName& cell, const StackSizes& sizes, const nb::tuple& inputs,
+             bool batch_first, int threads) {
             StackWeights stack = stack_of(cell, sizes);
-            return run_stack(tensors, stack, inputs, results, batch_first, threads);
+            return run_stack(tensors, stack, inputs, batch_first, threads);
           },
-          nb::arg("cell"), nb::arg("sizes"), nb::arg("inputs"), nb::arg("results"), nb::arg("batch_first"),
-          nb::arg("threads"),
-          "Runs a stack, (L, D, I, H, bias), from tensors to tensors; false, and nothing done, if one is unfit.")
+          nb::arg("cell"), nb::arg("sizes"), nb::arg("inputs"), nb::arg("batch_first"), nb::arg("threads"),
+          "Runs a stack, (L, D, I, H, bias), from tensors to new tensors; None if one is unfit.")
       .def(
           "pack",
-          [](const Tensors& tensors, const CellName& cell, const StackSizes& sizes, const TensorInputs& weights,
+          [](const Tensors& tensors, const CellName& cell, const StackSizes& sizes, const nb::tuple& weights,
              int threads) {
             auto stack = std::make_unique<StackWeights>(stack_of(cell, sizes));
-            TensorReader reader(tensors, std::get<0>(weights), std::get<1>(weights));
-            if (!stack->read(reader)) return std::unique_ptr<StackWeights>();
-            stack->keep_packed(threads);
-            return stack;
+            return pack_stack(tensors, *stack, weights, threads) ? std::move(stack) : nullptr;
           },
           nb::arg("cell"), nb::arg("sizes"), nb::arg("weights"), nb::arg("threads"),
           "Copies the weights of a stack into the layout of the kernels; None if one is unfit.")
-      .def("run_packed", &run_stack, nb::arg("stack"), nb::arg("inputs"), nb::arg("results"), nb::arg("batch_first"),
-           nb::arg("threads"), "Runs such a stack, as `run` does.")
+      .def("run_packed", &run_stack, nb::arg("stack"), nb::arg("inputs"), nb::arg("batch_first"), nb::arg("threads"),
+           "Runs such a stack, as `run` does.")
       .def(
           "forward",
           [](const Tensors& tensors, const CellName& cell, const StackSizes& sizes, const BatchRows& rows,
-             const TensorInputs& inputs, const nb::tuple& results, bool clears_trace, int threads) {
-            TensorReader reader(tensors, std::get<0>(inputs), std::get<1>(inputs));
+             const nb::tuple& inputs, int64_t K, bool clears_trace, int threads) {
             StackWeights weights = stack_of(cell, sizes);
-            return TensorLayer(tensors, weights, rows.facts()).forward(reader, results, clears_trace, threads);
+            return forward_layer(tensors, weights, rows.facts(), inputs, K, clears_trace, threads);
           },
-          nb::arg("cell"), nb::arg("sizes"), nb::arg("rows"), nb::arg("inputs"), nb::arg("results"),
-          nb::arg("clears_trace"), nb::arg("threads"), "Runs a layer in all its directions, likewise.")
+          nb::arg("cell"), nb::arg("sizes"), nb::arg("rows"), nb::arg("inputs"), nb::arg("K"), nb::arg("clears_trace"),
+          nb::arg("threads"),
+          "Runs a layer in all its directions, likewise: y, S final states, and K values of a step.")
       .def(
           "backward",
           [](const Tensors& tensors, const CellName& cell, const StackSizes& sizes, const BatchRows& rows,
-             const TensorInputs& inputs, const nb::tuple& results, int64_t trace_steps, int threads) {
-            TensorReader reader(tensors, std::get<0>(inputs), std::get<1>(inputs));
+             const nb::tuple& inputs, const Needed& needed, int64_t trace_steps, int threads) {
             StackWeights weights = stack_of(cell, sizes);
-            return TensorLayer(tensors, weights, rows.facts()).backward(reader, results, trace_steps, threads);
+            return backward_layer(tensors, weights, rows.facts(), inputs, needed, trace_steps, threads);
           },
-          nb::arg("cell"), nb::arg("sizes"), nb::arg("rows"), nb::arg("inputs"), nb::arg("results"),
-          nb::arg("trace_steps"), nb::arg("threads"), "Its backward pass, likewise.");
+          nb::arg("cell"), nb::arg("sizes"), nb::arg("rows"), nb::arg("inputs"), nb::arg("needed"),
+          nb::arg("trace_steps"), nb::arg("threads"),
+          "Its backward pass, likewise: gradients by x, the states and the weights; needed are those by x, by states.");
 
   module.def(
       "step",

@@ -22,6 +22,14 @@ class TensorLayer {
     rows_.H = H_;
   }
 
+  // The shape of what each step has, behind and before other axes.
+  Shape shape(Shape front, std::initializer_list<int64_t> axes) const {
+    if (rows_.step_start) front.push_back(N_);
+    if (!rows_.step_start) front.insert(front.end(), {rows_.T, rows_.B});
+    front.insert(front.end(), axes);
+    return front;
+  }
+
   // Reads x, S states or none, and the weights; the results are y, S states and what is saved or None. False, and
   // nothing done, if one of the tensors is unfit.
   bool forward(TensorReader& reader, const nb::tuple& results, bool clears_trace, int threads) {
@@ -47,8 +55,8 @@ class TensorLayer {
   }
 
   // Reads what the forward pass read, then y, what was saved, and the gradients by y and S states; each of them but y,
-  // and what was saved if it holds a second state, may be None. The results are the gradients by x, which may be None,
-  // by S states or none, and by the weights.
+  // and what was saved if it holds a second state, may be None. The results are the gradients by x, by S states or
+  // none, each of these None if it is not needed, and by the weights.
   bool backward(TensorReader& reader, const nb::tuple& results, int64_t trace_steps, int threads) {
     const size_t S = static_cast<size_t>(numbers_.states);
     if (!read_inputs(reader, 3 + numbers_.states) || !steps(reader.next(), D_ * H_, y_)) return false;
@@ -65,10 +73,10 @@ class TensorLayer {
     const size_t kinds = static_cast<size_t>(weights_.kinds()), given = nb::len(results) - 1 - weights_.count();
     if (!results[0].is_none() && !is_x(tensors_.view(results[0]), dx)) return false;
     for (size_t s = 0; s < given; ++s)
-      if (!is_state(tensors_.view(results[1 + s]), dstates[s])) return false;
+      if (!results[1 + s].is_none() && !is_state(tensors_.view(results[1 + s]), dstates[s])) return false;
     for (size_t i = 0; i < weights_.count(); ++i) {
       const TensorView dw = tensors_.view(results[1 + given + i]);
-      if (!dw.ok || !weights_.is(dw, static_cast<int64_t>(i))) return false;
+      if (!dw.ok || !dw.is(weights_.shape(static_cast<int64_t>(i)))) return false;
       dweights[i] = dw.data();
     }
     nb::gil_scoped_release release;

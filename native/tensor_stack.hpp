@@ -31,17 +31,17 @@ class StackWeights {
   static constexpr int64_t kMostKinds = 4;
   int64_t kinds() const { return kinds_; }
   size_t count() const { return static_cast<size_t>(L * D * kinds_); }
-  // Whether a tensor has the shape of the weight at this place.
-  bool is(const TensorView& tensor, int64_t place) const {
+  // The shape of the weight at this place.
+  Shape shape(int64_t place) const {
     const int64_t rows = numbers().gates * H, kind = place % kinds_;
-    if (kind > 1) return tensor.is({rows});
-    return tensor.is({rows, kind ? H : inputs(place / kinds_ / D)});
+    if (kind > 1) return {rows};
+    return {rows, kind ? H : inputs(place / kinds_ / D)};
   }
   // Takes the addresses; false if one of the tensors is unfit.
   bool read(TensorReader& reader) {
     for (int64_t place = 0; place < static_cast<int64_t>(count()); ++place) {
       const TensorView weight = reader.next();
-      if (!weight.ok || !weight.contiguous() || !is(weight, place)) return false;
+      if (!weight.ok || !weight.contiguous() || !weight.is(shape(place))) return false;
       const int64_t kind = place % kinds_;
       Weights& to = weights_[static_cast<size_t>(place / kinds_)];
       (kind == 0 ? to.w_ih : kind == 1 ? to.w_hh : kind == 2 ? to.b_ih : to.b_hh) = weight.data();

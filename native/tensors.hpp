@@ -15,26 +15,30 @@ namespace tidegate {
 
 namespace nb = nanobind;
 
+using Shape = std::vector<int64_t>;
+
+struct ManagedTensor;
+
 // The functions, in the order of the standard.
 struct Exchange {
   struct {
     uint32_t major, minor;
   } version;
   const Exchange* previous;
-  void (*others[3])();                                      // which allocate, export and import
+  void (*others[2])();                                      // which allocate and export
+  int (*import)(ManagedTensor* made, void** object);        // makes an object of it, which owns it
   int (*look_at)(void* object, nb::dlpack::dltensor* out);  // what it finds is valid as long as the object
 
   static constexpr uint32_t kMajor = 1;
 };
 
-// A tensor float32 on the CPU, of one of the types whose memory may be read; else not `ok`.
+// A tensor float32 on the CPU; else not `ok`.
 class TensorView {
  public:
   TensorView() = default;
-  TensorView(const Exchange& exchange, nb::handle types, nb::handle object) {
-    const nb::handle type = object.type();
-    for (size_t i = 0; i < nb::len(types) && !ok; ++i) ok = type.is(types[i]);
-    if (ok && exchange.look_at(object.ptr(), &view_) != 0) {
+  // Looks at an object whose memory may be read.
+  TensorView(const Exchange& exchange, nb::handle object) : ok(true) {
+    if (exchange.look_at(object.ptr(), &view_) != 0) {
       PyErr_Clear();
       ok = false;
     }
@@ -43,6 +47,9 @@ class TensorView {
   }
 
   bool is(std::initializer_list<int64_t> shape) const {
+    return std::equal(shape.begin(), shape.end(), view_.shape, view_.shape + view_.ndim);
+  }
+  bool is(const Shape& shape) const {
     return std::equal(shape.begin(), shape.end(), view_.shape, view_.shape + view_.ndim);
   }
   int axes() const { return view_.ndim; }
@@ -92,23 +99,28 @@ class Tensors {
     if (!exchange_ || !exchange_->look_at) throw nb::value_error("no version of DLPack's functions that is known");
   }
 
-  TensorView view(nb::handle object) const { return {*exchange_, types_, object}; }
+  // Whether an object is of one of the types whose memory may be read.
+  bool may_read(nb::handle object) const {
+    const nb::handle type = object.type();
+    for (size_t i = 0; i < nb::len(types_); ++i)
+      if (type.is(types_[i])) return true;
+    return false;
+  }
+  TensorView view(nb::handle object) const { return may_read(object) ? TensorView(*exchange_, object) : TensorView(); }
+  const Exchange& exchange() const { return *exchange_; }
 
  private:
   const Exchange* exchange_;
   nb::tuple types_;
 };
 
-// Looks at tensors one after the other, some of which may be None, and at their memory, which the caller holds: a list
-// of the address and the bytes of each that is there. Another thread may have given a tensor other memory since, which
-// nobody holds; or there is too little of it.
+// Looks at tensors one after the other, some of which may be None, and at their memory, which the caller holds: the
+// address and the bytes of each that is there. Another thread may have given a tensor other memory since, which nobody
+// holds; or there is too little of it.
 class TensorReader {
  public:
-  TensorReader(const Tensors& tensors, const nb::tuple& objects, nb::handle memory)
-      : tensors_(tensors), objects_(objects) {
-    memory_.reserve(2 * nb::len(objects));
-    for (nb::handle number : nb::borrow<nb::iterable>(memory)) memory_.push_back(nb::cast<uintptr_t>(number));
-  }
+  TensorReader(const Tensors& tensors, const nb::tuple& objects, const std::vector<uintptr_t>& memory)
+      : tensors_(tensors), objects_(objects), memory_(memory) {}
 
   int64_t left() const { return static_cast<int64_t>(nb::len(objects_) - object_); }
   // Whether the next one is None, which is then passed.
@@ -130,7 +142,7 @@ class TensorReader {
  private:
   const Tensors& tensors_;
   const nb::tuple& objects_;
-  std::vector<uintptr_t> memory_;
+  const std::vector<uintptr_t>& memory_;
   size_t object_ = 0, next_ = 0;
 };
 

@@ -58,7 +58,7 @@ class Library {
     made.seen.data = made.floats.data();
     made.seen.device = {nb::device::cpu::value, 0};
     made.seen.dtype = nb::dtype<float>();
-    made.object = {&tensor_type_, 0, {}, &made};
+    made.object = {&tensor_type_, {}, &made};
     for (int64_t i = lies ? in_.below(3) : 0; i > 0; --i) distort(made);
     made.seen.ndim = static_cast<int32_t>(made.shape.size());
     made.seen.shape = made.shape.data();
@@ -68,14 +68,10 @@ class Library {
   }
 
   // Adds the memory that a tensor is held to have.
-  void hold(const MadeUp* object, MadeUp& memory) {
+  static void hold(const MadeUp* object, std::vector<uintptr_t>& memory) {
     const Tensor& tensor = *static_cast<const Tensor*>(object->pointer);
-    const size_t bytes = tensor.floats.size() * sizeof(float);
-    for (const uintptr_t number : {reinterpret_cast<uintptr_t>(tensor.floats.data()), bytes}) {
-      numbers_.push_back(std::make_unique<MadeUp>());
-      numbers_.back()->number = number;
-      memory.items.push_back(numbers_.back().get());
-    }
+    memory.push_back(reinterpret_cast<uintptr_t>(tensor.floats.data()));
+    memory.push_back(tensor.floats.size() * sizeof(float));
   }
 
  private:
@@ -128,7 +124,6 @@ class Library {
   MadeUp tensor_type_, parameter_type_, other_type_, types_, capsule_;
   Exchange known_{}, newer_{};
   std::vector<std::unique_ptr<Tensor>> all_;
-  std::vector<std::unique_ptr<MadeUp>> numbers_;
 };
 
 // What a call is given: tensors, some of them None, and the memory that the caller holds of each.
@@ -138,7 +133,7 @@ class Given {
 
   void add(std::vector<int64_t> shape) {
     const MadeUp* object = library_.tensor(std::move(shape), ++made_ == liar_ || liar_ == 15);
-    library_.hold(object, memory_);
+    Library::hold(object, memory_);
     objects_.items.push_back(const_cast<MadeUp*>(object));
   }
   // The same, or None.
@@ -155,11 +150,13 @@ class Given {
   }
   // Now and then the last tensor or number is left out.
   void cut() {
-    if ((cut_ = in_.below(16) == 15)) (in_.flag() && !memory_.items.empty() ? memory_ : objects_).items.pop_back();
+    if (!(cut_ = in_.below(16) == 15)) return;
+    if (in_.flag() && !memory_.empty()) return memory_.pop_back();
+    objects_.items.pop_back();
   }
 
   nb::tuple objects() const { return &objects_; }
-  nb::handle memory() const { return &memory_; }
+  const std::vector<uintptr_t>& memory() const { return memory_; }
   void refused() const {
     if (liar_ == 0 && !cut_) std::fprintf(stderr, "tensors that are as they should be were refused\n"), std::abort();
   }
@@ -170,7 +167,8 @@ class Given {
   const int64_t liar_;  // the tensor that is not as it should be; 0 for none, 15 for all
   int64_t made_ = 0;
   bool cut_ = false;
-  MadeUp objects_, memory_;
+  MadeUp objects_;
+  std::vector<uintptr_t> memory_;
 };
 
 void run_stack(Source& in, const ChosenCell& chosen, const Tensors& tensors, Library& library) {
@@ -272,7 +270,7 @@ void run_layer(Source& in, const ChosenCell& chosen, const Tensors& tensors, Lib
     given.maybe(rows.shape({}, {D * H}));
     for (int64_t s = 0; s < S; ++s) given.maybe(state);
     result(other, x);
-    for (int64_t s = 0; s < S && starts; ++s) result(true, state);
+    for (int64_t s = 0; s < S && starts; ++s) result(other, state);
     for (int64_t i = 0; i < static_cast<int64_t>(weights.count()); ++i) {
       const int64_t kind = i % weights.kinds(), units = weights.numbers().gates * H;
       result(true, kind > 1 ? std::vector<int64_t>{units} : std::vector<int64_t>{units, kind ? H : I});

@@ -37,7 +37,7 @@ class BatchRows:
 States: TypeAlias = Sequence[Maybe]
 CellName: TypeAlias = tuple[str, Sequence[int], str, bool]
 StackSizes: TypeAlias = tuple[int, int, int, int, bool]
-TensorInputs: TypeAlias = tuple[tuple[Any, ...], Sequence[int]]
+TensorResults: TypeAlias = tuple[Any, ...] | None
 
 class PackedLayer:
     def __init__(
@@ -82,38 +82,32 @@ class PackedStack: ...
 class Tensors:
     def __init__(self, exchange: Any, types: tuple[type, ...]) -> None: ...
     def run(
-        self,
-        cell: CellName,
-        sizes: StackSizes,
-        inputs: TensorInputs,
-        results: tuple[Any, ...],
-        batch_first: bool,
-        threads: int,
-    ) -> bool: ...
-    def pack(self, cell: CellName, sizes: StackSizes, weights: TensorInputs, threads: int) -> PackedStack | None: ...
+        self, cell: CellName, sizes: StackSizes, inputs: tuple[Any, ...], batch_first: bool, threads: int
+    ) -> TensorResults: ...
+    def pack(self, cell: CellName, sizes: StackSizes, weights: tuple[Any, ...], threads: int) -> PackedStack | None: ...
     def run_packed(
-        self, stack: PackedStack, inputs: TensorInputs, results: tuple[Any, ...], batch_first: bool, threads: int
-    ) -> bool: ...
+        self, stack: PackedStack, inputs: tuple[Any, ...], batch_first: bool, threads: int
+    ) -> TensorResults: ...
     def forward(
         self,
         cell: CellName,
         sizes: StackSizes,
         rows: BatchRows,
-        inputs: TensorInputs,
-        results: tuple[Any, ...],
+        inputs: tuple[Any, ...],
+        K: int,
         clears_trace: bool,
         threads: int,
-    ) -> bool: ...
+    ) -> TensorResults: ...
     def backward(
         self,
         cell: CellName,
         sizes: StackSizes,
         rows: BatchRows,
-        inputs: TensorInputs,
-        results: tuple[Any, ...],
+        inputs: tuple[Any, ...],
+        needed: tuple[bool, bool],
         trace_steps: int,
         threads: int,
-    ) -> bool: ...
+    ) -> TensorResults: ...
 
 def step(layers: Sequence[PackedLayer], x: Any, before: Any, after: Any, threads: int) -> bool: ...
 def step_streams(layers: Sequence[PackedLayer], x: Any, states: Any, places: Any, threads: int) -> None: ...

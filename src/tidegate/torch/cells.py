@@ -1,7 +1,7 @@
 """The cells in torch's own operations: by torch's function of a cell where there is one, else step by step."""
 
 from collections.abc import Callable, Sequence
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any
 
 import torch
@@ -43,11 +43,16 @@ TORCH_FUNCTIONS: dict[type[Cell], Callable[..., Any]] = {
 """torch's functions of the cells that it has, in their standard form."""
 
 
-def cell_of(name: str, **choices: str) -> Cell:
-    """Returns the cell of a name, with what is chosen of it: `Cell.of`, also where torch.compile traces."""
+def cell_of(name: str, *words: str) -> Cell:
+    """Returns the cell of a name, with a word for each of its choices or none: once each, where it costs little."""
     if torch.compiler.is_compiling():  # which does not see through a cache, and says so in a warning
-        return CELLS[name](**choices)
-    return Cell.of(name, **choices)
+        return CELLS[name](*words)
+    return _cell_of(name, words)
+
+
+@lru_cache
+def _cell_of(name: str, words: tuple[str, ...]) -> Cell:
+    return Cell.of(name, **dict(zip(CELLS[name].choices, words, strict=False)))
 
 
 def as_hx(states: States) -> State:

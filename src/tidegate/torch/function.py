@@ -1,7 +1,6 @@
 """One recurrent layer as a node of torch's graph: native kernels in both passes, torch's own for second derivatives."""
 
-from collections.abc import Iterator, Sequence
-from functools import partial
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -11,10 +10,12 @@ from torch._C import _are_functorch_transforms_active
 from torch._C._functorch import is_legacy_batchedtensor
 
 from tidegate.ops import _kernels
+from tidegate.ops.threads import get_num_threads
 from tidegate.ops.trace import Trace
 from tidegate.torch.cells import States
 from tidegate.torch.fallback import torch_gradients
-from tidegate.torch.native import Done, Outputs, Plan, gradients, run
+from tidegate.torch.native import Done, Plan, Sizes, run, sizes_of
+from tidegate.torch.tensors import TENSORS, Results, Tensors, read, with_rows
 from tidegate.torch.transforms import are_plain
 
 _NO_MEMORY = torch.empty(0, dtype=torch.float32)
@@ -33,13 +34,8 @@ class DirectLayers(NamedTuple):
 
     def __call__(self, i: int, x: Tensor, states: States | None, weights: Sequence[Tensor]) -> tuple[Tensor, States]:
         """Runs one layer, and records it if gradients are to reach one of its tensors."""
-        recorded = torch.is_grad_enabled() and (
-            x.requires_grad
-            or weights[0].requires_grad
-            or (states is not None and any(state.requires_grad for state in states))
-            or any(weight.requires_grad for weight in weights)
-        )
-        plan, done = self.plan, None
+        given, plan, done = states or (), self.plan, None
+        recorded = is_recorded((*weights, x, *given))
         if i > 0 and plan.batch.ids is not None:
             plan = plan._replace(batch=plan.batch.without_ids())
         if self.traces is not None or not recorded:
@@ -49,11 +45,19 @@ class DirectLayers(NamedTuple):
             self.traces.extend(_traces(plan, i, done, states))
         if done is not None and not recorded:
             return done.y, done.finals
-        given = states or ()
         y, *finals = RecurrentLayer.apply(  # type: ignore[no-untyped-call]
-            _Call(plan, done, len(given)), x, *given, *weights
+            Node(plan, sizes_of(weights), len(given)), done and (done.y, *done.finals, done.saved), x, *given, *weights
         )
         return y, tuple(finals)
+
+
+def is_recorded(tensors: Iterable[Any]) -> bool:
+    """Returns whether autograd records what is computed of these; what is no tensor does not count."""
+    if torch.is_grad_enabled():
+        for each in tensors:  # faster than any() over a generator
+            if isinstance(each, Tensor) and each.requires_grad:
+                return True
+    return False
 
 
 def _traces(plan: Plan, i: int, done: Done, states: States | None) -> Iterator[Trace]:
@@ -68,83 +72,109 @@ def _traces(plan: Plan, i: int, done: Done, states: States | None) -> Iterator[T
         yield Trace.of(cell, hidden, saved.unbind(2), **facts, episodes=episodes, layer=i, reverse=d == 1)
 
 
-class _Call(NamedTuple):
-    """What the node of a layer needs beside its tensors.
+class Node:
+    """What a recorded layer needs beside its tensors, and computes of it once; not to be changed.
 
     Attributes:
         plan: The cell and the rows.
-        done: What is computed already; None to compute it.
+        sizes: Those of the layer.
         given: How many states are given, S or 0.
+        K: How many values of each step are saved.
+        weights: The places of the weights among the tensors of a pass: x, states, weights, and others.
     """
 
-    plan: Plan
-    done: Done | None
-    given: int
+    __slots__ = ("K", "_fixed", "given", "plan", "sizes", "weights")
+
+    def __init__(self, plan: Plan, sizes: Sizes, given: int) -> None:
+        _, D, _, _, bias = sizes
+        self.plan, self.sizes, self.given, self.K = plan, sizes, given, plan.saved_values
+        self.weights = range(1 + given, 1 + given + D * (4 if bias else 2))
+        self._fixed = plan.native_cell, sizes, plan.batch.native(False)
+
+    def forward(self, tensors: Tensors) -> Results | None:
+        """Runs the layer on x, states and weights as they are: y, final states, what is saved; None if one is unfit."""
+        return TENSORS.forward(*self._fixed, tensors, self.K, False, get_num_threads())
+
+    def backward(self, tensors: Tensors, needed: Sequence[bool]) -> Results | None:
+        """Walks the layer backwards, likewise, on these, what was saved, and gradients by y and final states.
+
+        Returns:
+            The gradients by x, states and weights; None for those by x and by states if `needed` says so of them.
+        """
+        which, every = (needed[0], any(needed[1 : 1 + self.given])), self.plan.recompute_every or 0
+        return TENSORS.backward(*self._fixed, tensors, which, every, get_num_threads())
+
+    def check(self, held: Sequence[Tensor | None]) -> None:
+        """Checks what was saved: hooks may hand back other tensors, whose memory must not be read.
+
+        Raises:
+            RuntimeError: A tensor is not what was saved.
+        """
+        for tensor, shape in zip(held, self._shapes(), strict=True):
+            if tensor is not None and (not are_plain([tensor]) or tensor.shape != shape):
+                raise RuntimeError(
+                    f"a tensor that was saved for the backward pass as float32 {list(shape)} on the CPU came back as "
+                    f"{str(tensor.dtype).removeprefix('torch.')} {list(tensor.shape)} on {tensor.device}"
+                )
+
+    def with_outputs(self, held: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+        """Returns what was saved with outputs that are computed again, where those have been changed."""
+        self.check(held)
+        *inputs, _, saved = held
+        y, *_ = read(self.forward, tuple(inputs), self.weights)
+        return *inputs, y, saved
+
+    def _shapes(self) -> list[tuple[int, ...]]:
+        """Returns the shapes of x, states, weights, y and what is saved of each step."""
+        (_, D, I, H, _), batch, rows = self.sizes, self.plan.batch, self.plan.cell.G * self.sizes[3]
+        own: list[tuple[int, ...]] = [(rows, I), (rows, H), (rows,), (rows,)]
+        per_direction = own[: len(self.weights) // D]
+        x = (*batch.leading, I) if batch.ids is None else (batch.V, I)
+        saved = (D, *batch.leading, self.K, H)
+        return [x, *[(D, batch.B, H)] * self.given, *per_direction * D, (*batch.leading, D * H), saved]
 
 
 class RecurrentLayer(torch.autograd.Function):
-    """One recurrent layer, native in both passes: `apply(call, x, *states, *weights)` gives `(y, *finals)`.
+    """One recurrent layer, native in both passes: `apply(node, results, x, *states, *weights)` gives `(y, *finals)`.
 
-    The weights come as torch lists them, for each direction w_ih, w_hh and with bias b_ih, b_hh. None of the tensors
-    may change before the backward pass: torch checks that.
+    The results are those of `Node.forward`, or None to compute them. The weights come as torch lists them, for each
+    direction w_ih, w_hh and with bias b_ih, b_hh. None of the tensors may change before the backward pass: torch checks
+    that.
     """
 
     @staticmethod
-    def forward(ctx: Any, call: _Call, x: Tensor, *tensors: Tensor) -> tuple[Tensor, ...]:
+    def forward(ctx: Any, node: Node, results: Results | None, *tensors: Tensor) -> tuple[Tensor, ...]:
         """Runs the layer natively, and keeps what the backward pass reads."""
-        plan, done, given = call
-        y, finals, saved = done or run(plan, x, tensors[:given], tensors[given:], K=plan.saved_values)
+        y, *finals, saved = results or read(node.forward, tensors, node.weights)
         output = y.data  # its version counter is its own, so that users may change it in place
-        ctx.plan, ctx.given = plan, given
-        ctx.output_version = _version_counter(output)
+        ctx.kept = node, _version_counter(output)
         ctx.set_materialize_grads(False)
-        held = (x, y, saved if plan.saved_values else None, *tensors)
-        ctx.shapes = [tensor.shape for tensor in held if tensor is not None]
-        ctx.save_for_backward(*held)
+        ctx.save_for_backward(*tensors, y, saved if node.K else None)
         return output, *finals
 
     @staticmethod
     def backward(ctx: Any, *output_gradients: Tensor | None) -> tuple[Tensor | None, ...]:
         """Returns the gradients of what `apply` took; by torch's operations where they are to have derivatives too."""
-        plan: Plan = ctx.plan
-        held = ctx.saved_tensors  # once: hooks may refuse a second time
-        check = partial(_check_saved, held, ctx.shapes)
-        x, y, saved, *tensors = held
-        needed = ctx.needs_input_grad[1:]
-        if x.shape != ctx.shapes[0]:  # a table of less rows than are read of it
-            check()
+        node: Node
+        node, counter = ctx.kept
+        held: tuple[Tensor, ...] = ctx.saved_tensors  # once: hooks may refuse a second time
+        needed = ctx.needs_input_grad[2:]
         if torch.is_grad_enabled() or _batched(output_gradients):
-            check()
-            return None, *torch_gradients(plan.torch_layer, (x, *tensors), ctx.given, output_gradients, needed)
-
-        states, weights = tuple(tensors[: ctx.given]), tensors[ctx.given :]
-        if ctx.output_version._version > 0:  # noqa: SLF001 - torch's public name for it
-            y = run(plan, x, states, weights)[0]
-        dx, dstates, dweights = gradients(
-            *(plan, (x, states), weights, Outputs(y, saved, output_gradients)),
-            need_dx=needed[0],
-            need_dstates=any(needed[1 : 1 + ctx.given]),
-            check=check,
-        )
-        found = (dx, *(dstates or [None] * ctx.given), *dweights)
-        return None, *[tensor if need else None for tensor, need in zip(found, needed, strict=True)]
+            node.check(held)
+            layer = node.plan.torch_layer
+            return None, None, *torch_gradients(layer, held[:-2], node.given, output_gradients, needed)
+        if counter._version > 0:  # noqa: SLF001 - torch's public name for it
+            held = node.with_outputs(held)
+        dy, *dfinals = output_gradients
+        tensors = (*held, None if dy is None else with_rows(dy), *dfinals)
+        if (found := node.backward(tensors, needed)) is None:
+            node.check(held)
+            found = read(lambda tensors: node.backward(tensors, needed), tensors, node.weights)
+        return None, None, *found
 
 
-def _check_saved(held: Sequence[Tensor | None], shapes: Sequence[torch.Size]) -> None:
-    """Checks what was saved for the backward pass: hooks may hand back other tensors, whose memory must not be read.
-
-    Raises:
-        RuntimeError: A tensor is not what was saved.
-    """
-    tensors = [tensor for tensor in held if tensor is not None]
-    if are_plain(tensors) and [tensor.shape for tensor in tensors] == shapes:
-        return
-    for tensor, shape in zip(tensors, shapes, strict=True):
-        if not are_plain([tensor]) or tensor.shape != shape:
-            raise RuntimeError(
-                f"a tensor that was saved for the backward pass as float32 {list(shape)} on the CPU came back as "
-                f"{str(tensor.dtype).removeprefix('torch.')} {list(tensor.shape)} on {tensor.device}"
-            )
+apply_to_plain: Callable[..., Any] = super(torch.autograd.Function, RecurrentLayer).apply
+"""`RecurrentLayer.apply` without a look for wrappers of torch.func: for what native code has read, outside of it."""
 
 
 class _Joined(torch.autograd.Function):

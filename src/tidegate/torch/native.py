@@ -4,7 +4,7 @@ All tensors here are time first: `x` float32 [T, B, I], `y` [T, B, D·H], and S 
 packed sequences N stands for the two axes T, B, in the order of `torch.nn.utils.rnn.PackedSequence`.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
@@ -18,7 +18,10 @@ from tidegate.ops.layer import default_isa
 from tidegate.ops.threads import get_num_threads
 from tidegate.torch.cells import States, weights_per_direction
 from tidegate.torch.fallback import torch_layer
-from tidegate.torch.tensors import TENSORS, Inputs, new, read, with_rows
+from tidegate.torch.tensors import TENSORS, read, with_rows
+
+Sizes = tuple[int, int, int, int, bool]
+"""L = 1, D, I, H, and whether there are biases, of a layer."""
 
 
 class Plan(NamedTuple):
@@ -68,8 +71,8 @@ class Done(NamedTuple):
     saved: Tensor | None
 
 
-def _sizes(weights: Sequence[Tensor]) -> tuple[int, int, int, int, bool]:
-    """Returns L = 1, D, I, H, and whether there are biases."""
+def sizes_of(weights: Sequence[Tensor]) -> Sizes:
+    """Returns the sizes of a layer with these weights."""
     (_, I), (_, H), step = weights[0].shape, weights[1].shape, weights_per_direction(weights)
     return 1, len(weights) // step, I, H, step == 4
 
@@ -90,17 +93,13 @@ def run(
     Raises:
         RuntimeError: A tensor has no memory.
     """
-    batch, leading, sizes = plan.batch, plan.batch.leading, _sizes(weights)
-    _, D, _, H, _ = sizes
-    y, saved = new(*leading, D * H), new(D, *leading, K, H) if K else None
-    finals = tuple([new(D, batch.B, H) for _ in range(plan.cell.S)])
-
-    def call(inputs: Inputs) -> bool:
-        rows, results = batch.native(False), (y, *finals, saved)
-        return TENSORS.forward(plan.native_cell, sizes, rows, inputs, results, clear, get_num_threads())
-
-    read(call, (x, *(states or ())), weights)
-    return Done(y, finals, saved)
+    inputs, fixed = (x, *(states or ())), (plan.native_cell, sizes_of(weights), plan.batch.native(False))
+    y, *finals, saved = read(
+        lambda tensors: TENSORS.forward(*fixed, tensors, K, clear, get_num_threads()),
+        (*inputs, *weights),
+        range(len(inputs), len(inputs) + len(weights)),
+    )
+    return Done(y, tuple(finals), saved)
 
 
 class Gradients(NamedTuple):
@@ -139,7 +138,6 @@ def gradients(
     *,
     need_dx: bool,
     need_dstates: bool,
-    check: Callable[[], None] | None = None,
 ) -> Gradients:
     """Walks a layer backwards.
 
@@ -150,22 +148,17 @@ def gradients(
         outputs: What is known of the outputs.
         need_dx: Whether to compute the gradient by x.
         need_dstates: Whether to compute the gradients by the initial states.
-        check: Called first where not all of the tensors can be read as they are.
 
     Raises:
         RuntimeError: A tensor has no memory, or is not what the layer had.
     """
-    (x, states), sizes, shapes = inputs, _sizes(weights), [weight.shape for weight in weights]
-    _, D, _, H, _ = sizes
-    dx = new(*x.shape) if need_dx else None
-    dstates = tuple([new(D, plan.batch.B, H) for _ in range(plan.cell.S if need_dstates else 0)])
-    dweights = [new(*shape) for shape in shapes]
-
-    def call(tensors: Inputs) -> bool:
-        rows, results, every = plan.batch.native(False), (dx, *dstates, *dweights), plan.recompute_every or 0
-        return TENSORS.backward(plan.native_cell, sizes, rows, tensors, results, every, get_num_threads())
-
-    dy, *dfinals = outputs.gradients
-    given = (outputs.y, outputs.saved, None if dy is None else with_rows(dy), *dfinals)
-    read(call, (x, *(states or ())), weights, given, check)
-    return Gradients(dx, dstates, dweights)
+    x, states = inputs[0], inputs[1] or ()
+    fixed, needed = (plan.native_cell, sizes_of(weights), plan.batch.native(False)), (need_dx, need_dstates)
+    S, dy, every = len(states), outputs.gradients[0], plan.recompute_every or 0
+    saved = (outputs.y, outputs.saved, None if dy is None else with_rows(dy), *outputs.gradients[1:])
+    dx, *rest = read(
+        lambda tensors: TENSORS.backward(*fixed, tensors, needed, every, get_num_threads()),
+        (x, *states, *weights, *saved),
+        range(1 + S, 1 + S + len(weights)),
+    )
+    return Gradients(dx, tuple(rest[:S]) if need_dstates else (), rest[S:])

@@ -5,14 +5,14 @@ optimizer, `weight.data`, a numpy view, another process. A call of several steps
 transposes them in registers, as it reads them.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
+from typing import Any
 
 import torch
-from torch import Tensor, UntypedStorage
+from torch import Tensor
 from torch.nn import Parameter
 
 from tidegate import _native
-from tidegate.ops import _kernels
 
 try:
     TENSORS = _native.Tensors(Tensor.__dlpack_c_exchange_api__, (Tensor, Parameter))
@@ -20,76 +20,44 @@ except (AttributeError, ValueError) as error:
     raise ImportError(
         f"torch {torch.__version__} has no C functions of DLPack 1, as torch 2.13 has: install another version of it"
     ) from error
-"""What reads tensors of torch in native code."""
+"""What reads tensors of torch in native code, and makes new ones.
 
-Inputs = tuple[tuple[Tensor | None, ...], list[int]]
-"""Tensors that native code reads, and the address and bytes of the memory of each that is there."""
+While a tensor is read, its storage is held, and it is read only if it lies in the memory of that storage: another
+thread may give it other memory at any time, and a storage may have been freed or cut, as those who shard parameters do.
+"""
 
+Tensors = tuple[Tensor | None, ...]
+"""What native code reads, and None for what is not there."""
 
-def new(*shape: int) -> Tensor:
-    """Returns a tensor float32 with undefined contents, whatever torch's defaults are."""
-    return torch.from_numpy(_kernels.empty(*shape))
-
-
-def memory_of(tensors: Sequence[Tensor | None]) -> tuple[list[UntypedStorage], list[int]]:
-    """Returns the storages of tensors, to be held while native code reads them, and the address and bytes of each.
-
-    Native code reads a tensor only if it lies in the memory that is held: another thread may give it other memory at
-    any time, and the storage of a tensor may have been freed or cut, as those who shard parameters do.
-
-    Returns:
-        Nothing if native code cannot read one of them: it has no storage, or its numbers are to be negated first.
-    """
-    storages: list[UntypedStorage] = []
-    memory: list[int] = []
-    try:
-        for tensor in tensors:
-            if tensor is None:
-                continue
-            if tensor.is_neg():
-                return [], []
-            storage = tensor.untyped_storage()
-            storages.append(storage)
-            memory += (storage.data_ptr(), storage.nbytes())
-    except (AttributeError, NotImplementedError, RuntimeError):  # no tensor, or one of another layout
-        return [], []
-    return storages, memory
+Results = tuple[Any, ...]
+"""New tensors that native code has written, or None for those that are not wanted."""
 
 
-def read(
-    call: Callable[[Inputs], bool],
-    inputs: Sequence[Tensor],
-    weights: Sequence[Tensor],
-    others: Sequence[Tensor | None] = (),
-    check: Callable[[], None] | None = None,
-) -> None:
+def read(call: Callable[[Tensors], Results | None], tensors: Tensors, weights: range) -> Results:
     """Lets native code read tensors where they are; or copies, of those that have gaps or a sign to come.
 
     Args:
-        call: Reads inputs, weights and others, in that order; returns False, and has done nothing, if one is unfit.
-        inputs: x and the states that are given.
-        weights: The weights, in torch's order.
-        others: More tensors, or None for those that are not there.
-        check: Called first where not all can be read as they are.
+        call: Reads the tensors; returns None, and has done nothing, if one is unfit.
+        tensors: x and the states that are given, the weights in torch's order, and others; None for those of the latter
+            that are not there.
+        weights: The places of the weights.
 
     Raises:
         RuntimeError: The storage of a tensor holds less than its numbers: it was freed or cut, as those who shard
             parameters do.
     """
-    tensors = (*inputs, *weights, *others)
-    held, memory = memory_of(tensors)
-    if held and call((tensors, memory)):
-        return
-    if check is not None:
-        check()
-    tensors = (
-        *[_plain("an input or a state", tensor) for tensor in inputs],
-        *[_plain("a weight", tensor) for tensor in weights],
-        *[None if tensor is None else _plain("a saved tensor or a gradient", tensor) for tensor in others],
-    )
-    held, memory = memory_of(tensors)
-    if not call((tensors, memory)):
+    if (results := call(tensors)) is not None:
+        return results
+
+    def name(place: int) -> str:
+        if place in weights:
+            return "a weight"
+        return "an input or a state" if place < weights.start else "a saved tensor or a gradient"
+
+    copies = [None if tensor is None else _plain(name(place), tensor) for place, tensor in enumerate(tensors)]
+    if (results := call(tuple(copies))) is None:
         raise RuntimeError("a tensor is not what native kernels read: float32 on the CPU, in the shapes of the layer")
+    return results
 
 
 def with_rows(gradient: Tensor) -> Tensor:
@@ -100,6 +68,8 @@ def with_rows(gradient: Tensor) -> Tensor:
     Raises:
         RuntimeError: The storage holds less than the numbers.
     """
+    if gradient.is_contiguous():
+        return gradient
     shape, (*steps, unit) = gradient.shape, gradient.stride()
     if unit != 0 or 0 not in steps or gradient.numel() == 0:
         return gradient

@@ -22,6 +22,18 @@ def transform() -> str | None:
     return "graph" if _len_torch_dispatch_stack() else None
 
 
+def undisturbed() -> bool:
+    """Returns whether a call is what it seems: no transform, no forward mode, no tracing, no autocast."""
+    return not (
+        torch.compiler.is_compiling()
+        or _are_functorch_transforms_active()
+        or _len_torch_dispatch_stack()
+        or _is_tracing()
+        or forward_mode()
+        or torch.is_autocast_enabled("cpu")
+    )
+
+
 def jit_traces() -> bool:
     """Returns whether torch.jit traces, which keeps as a constant what is no tensor at some point."""
     return not torch.compiler.is_compiling() and _is_tracing()

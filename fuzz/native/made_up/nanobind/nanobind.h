@@ -6,10 +6,9 @@
 #include <stdexcept>
 #include <vector>
 
-// An object: a number, a list or tuple, a capsule, or what the exchange table knows.
+// An object: a tuple, a capsule, or what the exchange table knows.
 struct MadeUp {
   const void* type = nullptr;
-  uintptr_t number = 0;
   std::vector<MadeUp*> items;
   const void* pointer = nullptr;
 };
@@ -37,21 +36,6 @@ class tuple : public handle {
  public:
   using handle::handle;
 };
-class iterable : public handle {
- public:
-  using handle::handle;
-  std::vector<MadeUp*>::const_iterator begin() const { return object_->items.begin(); }
-  std::vector<MadeUp*>::const_iterator end() const { return object_->items.end(); }
-};
-
-template <class T>
-T borrow(handle object) {
-  return T(object.ptr());
-}
-template <class T>
-T cast(handle object) {
-  return static_cast<T>(object.ptr()->number);
-}
 
 struct gil_scoped_release {
   gil_scoped_release() {}

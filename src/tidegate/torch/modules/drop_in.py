@@ -20,8 +20,8 @@ from tidegate.torch.chrono import check_chrono, draw_memories
 from tidegate.torch.fallback import torch_rows, twice_differentiable
 from tidegate.torch.func import TransformedLayers
 from tidegate.torch.function import DirectLayers
-from tidegate.torch.inference import Frozen, infer
 from tidegate.torch.native import Plan
+from tidegate.torch.one_call import Frozen, run_at_once
 from tidegate.torch.operation import OperationLayers
 from tidegate.torch.options import Options
 from tidegate.torch.routing import EMPTY, Route, choose_route, misfit
@@ -99,12 +99,12 @@ class DropIn(_Base):
             TypeError: `lengths` or `ids` are no integers, or `episode_starts` no booleans.
             RuntimeError, IndexError: As torch's own checks raise them, the latter for `ids` under a transform.
         """
-        if isinstance(input, Proxy):
+        if type(input) is not Tensor and isinstance(input, Proxy):
             return self._as_leaf(input, hx, RowArguments(lengths, episode_starts, episode_state), ids)
         cell, weights, lookup, data = self.cell, self._weights(), None, input
         plain = lengths is episode_starts is ids is None and not return_trace
-        if plain and (inferred := infer(self, cell, input, hx, weights, self._frozen)):
-            return inferred
+        if plain and (found := run_at_once(self, cell, input, hx, weights, self._frozen)):
+            return found
         rows = RowArguments(lengths, episode_starts, episode_state)
         if ids is not None:
             data, lookup = look_up(input, ids, transformed=transform() is not None)

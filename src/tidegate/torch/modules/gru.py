@@ -71,4 +71,4 @@ class GRU(DropIn, torch.nn.GRU):
     @property
     def cell(self) -> Cell:
         """The cell, with what was chosen of it."""
-        return cell_of("gru", reset=self.reset, update=self.update, candidate=self.candidate, gate=self.gate)
+        return cell_of("gru", self.reset, self.update, self.candidate, self.gate)

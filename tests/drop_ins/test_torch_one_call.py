@@ -1,4 +1,4 @@
-"""Tests of calls without gradients: which ones take the short way, and that nothing but time tells."""
+"""Tests of calls that go to native code at once: which ones take this short way, and that nothing but time tells."""
 
 from threading import Event, Thread
 from typing import Any
@@ -12,7 +12,7 @@ import torch
 from torch.nn.utils.rnn import pack_padded_sequence
 
 from tidegate.torch import GRU, LSTM, RNN
-from tidegate.torch.inference import infer
+from tidegate.torch.one_call import run_at_once
 
 I, H, B = 19, 37, 3
 KINDS: dict[str, Any] = {"gru": GRU, "lstm": LSTM, "rnn": RNN}
@@ -31,10 +31,10 @@ def _short(module: Any, *args: Any, **options: Any) -> tuple[Any, bool]:
     results: list[Any] = []
 
     def record(*given: Any) -> Any:
-        results.append(infer(*given))
+        results.append(run_at_once(*given))
         return results[-1]
 
-    with patch("tidegate.torch.modules.drop_in.infer", record):
+    with patch("tidegate.torch.modules.drop_in.run_at_once", record):
         output = module(*args, **options)
     return output, bool(results) and results[0] is not None
 
@@ -74,6 +74,80 @@ def test_the_short_way_has_the_bits_of_the_general_one(
         assert torch.equal(one, other.detach())
         assert one.stride() == other.stride()
         assert not one.requires_grad
+
+
+@pytest.mark.parametrize("given", [True, False], ids=["states", "no states"])
+@pytest.mark.parametrize("T", [1, 5])
+@pytest.mark.parametrize("options", ["plain", "both directions", "batch first", "no bias"])
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_recorded_layer_has_the_bits_of_the_general_way(kind: str, options: str, T: int, given: bool) -> None:
+    """A dense batch through a single layer takes the short way with gradients too, which are the same to the bit."""
+    module, x, hx = _problem(kind, OPTIONS[options] | {"num_layers": 1}, T, B)
+    wanted = [x, *(hx if isinstance(hx, tuple) else (hx,)), *module.parameters()][0 if T > 1 else 1 :]
+
+    def found(*, at_once: bool) -> list[Any]:
+        for tensor in wanted:
+            tensor.requires_grad_()
+        if at_once:
+            output, short = _short(module, x, hx if given else None)
+            assert short
+        else:
+            with patch("tidegate.torch.modules.drop_in.run_at_once", return_value=None):
+                output = module(x, hx if given else None)
+        leaves = _leaves(output)
+        loss = torch.stack([(i + 1) * leaf.square().sum() for i, leaf in enumerate(leaves)]).sum()
+        return [*leaves, *torch.autograd.grad(loss, wanted, allow_unused=True)]
+
+    for one, other in zip(found(at_once=True), found(at_once=False), strict=True):
+        assert (one is None) == (other is None)
+        assert one is None or (torch.equal(one, other) and one.stride() == other.stride())
+
+
+def test_a_recorded_layer_keeps_nothing_of_the_call_before() -> None:
+    """Between recorded calls, shapes, states, layout and what a module chooses may change: each call has its own."""
+    torch.manual_seed(3)
+    module, h = GRU(I, H), torch.randn(1, B, H)
+    changes: list[tuple[str, Any]] = [("recompute_every", 2), ("reset", "off"), ("batch_first", True), ("bias", True)]
+    for name, value in [("training", True), *changes]:
+        setattr(module, name, value)
+        fresh = GRU(I, H, reset=module.reset, batch_first=module.batch_first)
+        fresh.load_state_dict(module.state_dict())
+        for T in (4, 6, 4):
+            x = torch.randn(*((B, T) if module.batch_first else (T, B)), I, requires_grad=True)
+            for states in (None, h):
+                pairs = list(zip(module(x, states), fresh(x, states), strict=True))
+                assert all(torch.equal(one, other) for one, other in pairs)
+                mine, theirs = (sum(output.sum() for output in outputs) for outputs in zip(*pairs, strict=True))
+                found = torch.autograd.grad(mine, [x, *module.parameters()])
+                for one, other in zip(found, torch.autograd.grad(theirs, [x, *fresh.parameters()]), strict=True):
+                    torch.testing.assert_close(one, other, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("mode", [torch.no_grad, torch.enable_grad])
+def test_memory_of_results_stays_theirs(mode: Any) -> None:
+    """What is made of a large result without a copy outlives it, and no later call writes there."""
+    module, x = GRU(4, 64), torch.randn(64, 64, 4)
+    with mode():
+        array = module(x)[0].detach().numpy()
+        before = array.copy()
+        for scale in (2, 3):
+            module(scale * x)
+    assert (array == before).all()
+
+
+def test_a_tensor_that_has_left_torch_func() -> None:
+    """What torch.func has wrapped, and left behind, is read as the tensor that it is, and has a gradient."""
+    module, x, left = GRU(I, H), torch.randn(2, B, I), []
+
+    def leave(x: torch.Tensor) -> torch.Tensor:
+        left.append(x)
+        return x.sum()
+
+    torch.func.grad(leave)(x)
+    outputs, expected = module(left[0]), module(x)
+    assert all(map(torch.equal, outputs, expected))
+    losses = [torch.cat(pair).sum() for pair in (outputs, expected)]
+    assert all(map(torch.equal, *[torch.autograd.grad(loss, [*module.parameters()]) for loss in losses]))
 
 
 def test_results_share_no_memory() -> None:
@@ -139,11 +213,11 @@ def test_memory_that_was_cut_behind_the_last_row() -> None:
         GRU(I, H)(x)
 
 
-@pytest.mark.parametrize(("T", "gradients"), [(1, False), (5, False), (3, True)])
-def test_weights_that_another_thread_moves(T: int, gradients: bool) -> None:
+@pytest.mark.parametrize(("T", "layers", "gradients"), [(1, 2, False), (5, 2, False), (3, 2, True), (3, 1, True)])
+def test_weights_that_another_thread_moves(T: int, layers: int, gradients: bool) -> None:
     """While another thread gives the weights other memory with the same numbers, every call has the same bits."""
     torch.manual_seed(2)
-    module, x, ended = GRU(64, 64, num_layers=2), torch.randn(T, 2, 64), Event()
+    module, x, ended = GRU(64, 64, num_layers=layers), torch.randn(T, 2, 64), Event()
     module.requires_grad_(gradients)
     expected = module(x)[0].detach().clone()
 
@@ -166,7 +240,9 @@ def _other_calls() -> dict[str, Any]:
     module, x, h = _problem("gru", {}, 3, B)
     dropping = GRU(I, H, num_layers=2, dropout=0.5)
     return {
-        "gradients": lambda: _grad(module, x),
+        "gradients of several layers": lambda: _grad(dropping, x),
+        "gradients of one sequence": lambda: _grad(module, x[:, 0]),
+        "gradients of nothing": lambda: _grad(module, x[:, :0]),
         "lengths": lambda: _short(module, x, h, lengths=[1, 2, 3]),
         "a trace": lambda: _short(module, x, return_trace=True),
         "packed": lambda: _short(module, pack_padded_sequence(x, [3, 2, 1])),
