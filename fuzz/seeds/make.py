@@ -74,6 +74,7 @@ def tables() -> dict[str, bytes]:
         "wide": (0, "text,label\na,b\n".encode("utf-16")),
         "mac": (0, comma.replace(b"\n", b"\r")),
         "separator": (0, b"sep=;\ntext;label\na;b\n"),
+        "sequence": (2, b"".join(b"\x1e%b\n" % line for line in lines.splitlines())),
     }
     return {name: bytes([kind, way]) + table for way, (name, (kind, table)) in enumerate(found.items())}
 

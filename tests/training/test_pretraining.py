@@ -24,7 +24,7 @@ QUICK: dict[str, Any] = SMALL | {"epochs": 2, "batch_size": 16, "validation": 0.
 @pytest.fixture(autouse=True)
 def short(monkeypatch: pytest.MonkeyPatch) -> None:
     """Makes pretraining short: an epoch of few steps, and few words that are foreseen."""
-    monkeypatch.setattr(pretraining, "PART", 8)
+    monkeypatch.setattr(pretraining, "BPTT", 8)
     monkeypatch.setattr(pretraining, "FORESEEN", 5)
     monkeypatch.setattr(pretraining, "Settings", lambda **given: Settings(**given | {"epochs": 2, "batch_size": 4}))
 
