@@ -7,6 +7,7 @@ import resource
 import stat
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -154,24 +155,29 @@ def test_a_folder_that_vanishes_is_named(tmp_path: Path) -> None:
     assert raised.value.filename == str(path)
 
 
-@pytest.fixture
-def small_disk() -> Iterator[int]:
-    """Has files of this process end at 1,000 bytes, as a quota would."""
+_SMALL = 1000
+
+
+@contextmanager
+def small_disk() -> Iterator[None]:
+    """Has files of this process end at 1,000 bytes, as a quota would: also the one that pytest may write to."""
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, before[1]))
-    yield 1000
-    resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (_SMALL, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
 @pytest.mark.parametrize("sizes", [[5000], [999, 2], [1000, 1], [10] * 200])
-def test_a_full_disk_leaves_the_old_file_alone(tmp_path: Path, small_disk: int, sizes: list[int]) -> None:
+def test_a_full_disk_leaves_the_old_file_alone(tmp_path: Path, sizes: list[int]) -> None:
     """The error names the file, wherever the bytes end, and no temporary file is left."""
     path = tmp_path / "a.bin"
     path.write_bytes(b"old")
-    with pytest.raises(OSError, match="File too large") as raised, replacing(path) as file:  # noqa: PT012
+    with small_disk(), pytest.raises(OSError, match="File too large") as raised, replacing(path) as file:  # noqa: PT012
         for size in sizes:
             file.write(bytes(size))
-    assert sum(sizes) > small_disk
+    assert sum(sizes) > _SMALL
     assert (raised.value.errno, raised.value.filename) == (errno.EFBIG, str(path))
     assert path.read_bytes() == b"old"
     assert list(tmp_path.iterdir()) == [path]
