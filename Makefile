@@ -113,9 +113,10 @@ openapi: venv ## 10,000 requests that the description of the service allows, or 
 	build/schemathesis/bin/python -m pip install --quiet 'schemathesis>=4,<5'
 	$(BIN)/python fuzz/openapi.py build/schemathesis/bin/schemathesis --examples $(or $(EXAMPLES),1600)
 
-kills: venv ## training and servers killed at 100 random moments each: weights, and states of sessions, are as if left alone
+kills: venv ## trainings and servers killed at random moments: weights, and states of sessions, are as if left alone
 	OMP_NUM_THREADS=1 $(BIN)/python fuzz/kill_training.py --runs 100
 	$(BIN)/python fuzz/kill_service.py --runs 100
+	$(BIN)/python fuzz/kill_workers.py --runs 10
 
 wheel: venv ## the wheel in dist/, and its size, which must stay below 3 MB
 	rm -rf dist

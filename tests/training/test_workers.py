@@ -1,6 +1,10 @@
 """Processes that train together come to what one process comes to."""
 
+import os
+import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -10,9 +14,11 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
+from tidegate.training import workers as workers_module  # noqa: E402
 from tidegate.training.baselines import Baseline  # noqa: E402
 from tidegate.training.events import Epoch, Step  # noqa: E402
 from tidegate.training.examples import Examples, prepare_sequences, prepare_texts  # noqa: E402
+from tidegate.training.fitting import fit  # noqa: E402
 from tidegate.training.group import LostWorkerError  # noqa: E402
 from tidegate.training.next_steps import prepare_steps  # noqa: E402
 from tidegate.training.next_tokens import prepare_tokens  # noqa: E402
@@ -20,7 +26,7 @@ from tidegate.training.run import Run  # noqa: E402
 from tidegate.training.settings import Settings  # noqa: E402
 from tidegate.training.shares import sum_gradients  # noqa: E402
 from tidegate.training.spooled import Plan, parts_of, spool_sequences, spool_texts  # noqa: E402
-from tidegate.training.workers import _who_has_ended, workers  # noqa: E402
+from tidegate.training.workers import _join_with, _who_has_ended, workers  # noqa: E402
 
 TOLERANCE = 1e-5  # of losses and scores, which differ by the order of additions
 
@@ -136,6 +142,7 @@ def test_only_rows_that_are_read_are_sent() -> None:
     [
         (-9, None, "worker 2 of 2 was killed by SIGKILL"),
         (1, "MemoryError: no memory", "worker 2 of 2 has ended: MemoryError: no memory"),
+        (1, None, "worker 2 of 2 has ended before it began, for it imports the script that started it"),
         (None, None, "the connection to a worker is lost"),
     ],
 )
@@ -143,7 +150,49 @@ def test_how_a_worker_has_ended_is_said(exitcode: int | None, error: str | None,
     """A signal, or its error, is named."""
     ended: Any = SimpleNamespace(exitcode=exitcode, join=lambda seconds: None)
     store = SimpleNamespace(check=lambda keys: error is not None, get=lambda key: str(error).encode())
-    assert _who_has_ended([ended], store) == said
+    assert _who_has_ended([ended], store).startswith(said)
+
+
+def test_a_worker_that_ends_while_the_group_is_made_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where gloo would wait for a process that was ready and has ended since, there is an error at once."""
+    ended: Any = SimpleNamespace(is_alive=lambda: False)
+    forever = threading.Event()
+    store = SimpleNamespace(port=0)
+    monkeypatch.setattr(workers_module, "_connection", lambda port: "connection")
+    monkeypatch.setattr(workers_module, "_join", lambda *given: forever.wait())
+    with pytest.raises(LostWorkerError):
+        _join_with([ended], store)
+    forever.set()
+    monkeypatch.setattr(workers_module, "_join", lambda *given: [].pop())
+    with pytest.raises(LostWorkerError) as caught:
+        _join_with([SimpleNamespace(is_alive=lambda: True)], store)  # type: ignore[list-item]
+    assert isinstance(caught.value.__cause__, IndexError)
+
+
+def test_a_worker_ends_with_the_first_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    """When the first process has ended, a worker does, whatever it waits for."""
+    seen: list[Any] = []
+    first = SimpleNamespace(join=lambda: seen.append("the first has ended"))
+    monkeypatch.setattr(workers_module, "parent_process", lambda: first)
+    monkeypatch.setattr(os, "_exit", seen.append)
+    workers_module._end_with_the_first()
+    assert seen == ["the first has ended", 1]
+
+
+def test_fit_trains_with_workers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`fit(workers=2)` trains what it would train alone in a group of two, and ends the group behind it."""
+    seen: list[Any] = []
+
+    @contextmanager
+    def group_of(run: Run, count: int) -> Iterator[Run]:
+        seen.append(count)
+        yield replace(run, group=Doubled())
+        seen.append("over")
+
+    monkeypatch.setattr(workers_module, "workers", group_of)
+    model = fit(*texts(), epochs=1, hidden_size=3, workers=2)
+    assert seen == [2, "over"]
+    assert set(model.labels) == {"no", "yes"}
 
 
 def test_a_group_of_the_user_is_not_taken(monkeypatch: pytest.MonkeyPatch) -> None:

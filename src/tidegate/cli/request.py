@@ -9,7 +9,7 @@ from typing import Any
 
 from tidegate.cli.console import err, say
 from tidegate.cli.targets import Wanted
-from tidegate.cli.trained import checkpoints_beside, train_and_write
+from tidegate.cli.trained import checkpoints_beside, note_resumable, train_and_write
 from tidegate.cli.trainings import Trainings
 from tidegate.cli.tuning import tuned_run
 from tidegate.data.series import Asked
@@ -19,6 +19,7 @@ from tidegate.sequences.pooling import POOLINGS
 from tidegate.training.baselines import candidates
 from tidegate.training.checkpoints import Checkpoints
 from tidegate.training.examples import Examples
+from tidegate.training.group import LostWorkerError
 from tidegate.training.run import Run
 from tidegate.training.settings import Settings
 
@@ -128,14 +129,21 @@ class Request:
         if self.run.autotune_minutes:
             if self.share(nothing=True) == 0:
                 raise ValueError("settings are chosen by held-out rows, but --validation is 0: give a share or a file")
+            if self.run.workers > 1:
+                say("settings are tried in this process with all threads; the workers train with the best of them")
             run = tuned_run(run, self.run.autotune_minutes, self.output, resume=self.run.resume)
         checkpoints, workers = self._checkpoints(run, resume=self.run.resume), self.run.workers
         if self.run.ray_address:
             self._train_on_cluster(run, checkpoints)
             checkpoints, workers = self._checkpoints(run, resume=True), 1
         gc.freeze()  # or the collector would look through all of torch and the data, again and again
-        with import_module("tidegate.training.workers").workers(run, workers) as shared:
-            train_and_write(Trainings(shared, checkpoints, compared=not self.run.no_baselines), self.output, began)
+        try:
+            with import_module("tidegate.training.workers").workers(run, workers) as shared:
+                train_and_write(Trainings(shared, checkpoints, compared=not self.run.no_baselines), self.output, began)
+        except LostWorkerError:
+            if checkpoints and checkpoints.folder.exists():
+                note_resumable(checkpoints)
+            raise
 
     def _checkpoints(self, run: Run, *, resume: bool) -> Checkpoints | None:
         return checkpoints_beside(self.output, run, self.run.checkpoint_every, resume=resume)

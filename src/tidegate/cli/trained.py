@@ -99,5 +99,10 @@ def _tidy(trainings: Trainings, stop: Stop) -> None:
     checkpoints = trainings.checkpoints
     if checkpoints and (trainings.ended or trainings.diverged):
         checkpoints.remove(previous=trainings.ended)
-    elif checkpoints and (stop.wanted or (trainings.lost and checkpoints.folder.exists())):
-        note(f"--resume continues this run: its checkpoint is in {checkpoints.folder}")
+    elif checkpoints and stop.wanted:
+        note_resumable(checkpoints)
+
+
+def note_resumable(checkpoints: Checkpoints) -> None:
+    """Says how to continue."""
+    note(f"--resume continues this run: its checkpoint is in {checkpoints.folder}")

@@ -16,7 +16,6 @@ from tidegate.training.checkpoints import Checkpoints
 from tidegate.training.events import DivergedError, Epoch, Gradients
 from tidegate.training.examples import Examples
 from tidegate.training.forecasts import forecasts
-from tidegate.training.group import LostWorkerError
 from tidegate.training.parts import NGRAMS, TOGETHER, Joined
 from tidegate.training.run import Run
 
@@ -35,7 +34,6 @@ class Trainings:
         before: How well the words of texts were foreseen after pretraining.
         ended: Whether everything was trained.
         diverged: Whether a training has diverged, as a resumed one would again.
-        lost: Whether a process that trained together with this one has ended.
     """
 
     run: Run
@@ -47,7 +45,6 @@ class Trainings:
     before: dict[str, float] = field(default_factory=dict)
     ended: bool = False
     diverged: bool = False
-    lost: bool = False
 
     def complete(self, stop: Stop) -> None:
         """Trains everything, and compares.
@@ -91,9 +88,6 @@ class Trainings:
                     return
         except DivergedError:
             self.diverged = True
-            raise
-        except LostWorkerError:
-            self.lost = True
             raise
         self.ended = True
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import fields
 from difflib import get_close_matches
+from importlib import import_module
 from inspect import signature
 from typing import Any
 
@@ -33,7 +34,18 @@ from tidegate.training.settings import TOKEN_DROPOUT, VECTOR_DROPOUT, Settings
 TEXT_OPTIONS = ("vocab_size", "min_frequency", "max_length")
 TOKEN_OPTIONS = ("tokens", "bptt")
 # settings that are no field of anything
-_OTHERS = ("baselines", "frontend", "horizon", "layout", "parts", "pretrain", "quantiles", "sample_weight", "vectors")
+_OTHERS = (
+    "baselines",
+    "frontend",
+    "horizon",
+    "layout",
+    "parts",
+    "pretrain",
+    "quantiles",
+    "sample_weight",
+    "vectors",
+    "workers",
+)
 _FOUND = {"classes", "features", "missing", "settings"}  # names of what is found in the data
 
 
@@ -81,8 +93,8 @@ def fit(
             simpler one is better. Of texts `vocab_size`, `min_frequency`, `max_length`, `vectors` to start from,
             `pretrain`, True or more texts, `parts` such as "auto", see [The parts of a model](parts.md), `tokens` and
             their `bptt`, see `prepare_tokens`. Of numbers `layout`, "channels_first" if they are [K, T]; `frontend`,
-            such as "logmel sample_rate=16000", for samples [N], see `as_sound`; `quantiles`; the `horizon` that "next"
-            predicts, and `residual`, whether as changes of the last step, which the data decides if it is not given.
+            such as "logmel sample_rate=16000", for samples [N], see `as_sound`; `quantiles`; the `horizon` of "next",
+            and `residual`, whether as changes of the last step, or by data. Of all `workers`, [the guide](scaling.md).
 
     Returns:
         A `TextModel` for texts, a `SequenceModel` for numbers.
@@ -91,12 +103,12 @@ def fit(
         CheckpointError: The checkpoints are damaged, or of other data, settings or versions; a ValueError.
         DivergedError: The loss is no longer finite; a FloatingPointError, whose `model` is of the best epoch before.
         ImportError: PyTorch is missing.
+        LostWorkerError: A worker has ended; a ConnectionError.
         TypeError: A setting is unknown, or the data is neither.
         ValueError: Data and labels differ in number, there are fewer than two classes, or a setting is out of range.
     """
     look_for("torch", "tidegate.training.loop")  # without it there is no need to read anything
-    judged = {"task": task, "validation": validation, "compared": settings.pop("baselines", False)}
-    return _fit(data, labels, judged, cell, settings, (checkpoint, resume))
+    return _fit(data, labels, {"task": task, "validation": validation}, cell, settings, (checkpoint, resume))
 
 
 def _fit(
@@ -109,10 +121,11 @@ def _fit(
     check_choice(
         "task", judged["task"], tuple(name for name, task in TASKS.items() if task.truth and name != "quantiles")
     )
-    compared = judged.pop("compared")
+    compared, count = settings.pop("baselines", False), settings.pop("workers", 1)
     run = _prepare(data, labels, judged, cell, settings, _wanted(settings, cell, **judged))
     checkpoints = None if folder is None else Checkpoints(folder, run.fingerprint(), resume=resume)
-    model = _model(run, checkpoints)
+    with import_module("tidegate.training.workers").workers(run, count) as shared:
+        model = _model(shared, checkpoints)
     if checkpoints:
         checkpoints.remove()
     return _compared(model, baselines(run.examples, run.config, run.settings, run.vectors)) if compared else model

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from datetime import timedelta
-from multiprocessing.process import BaseProcess
+from multiprocessing.process import BaseProcess, parent_process
 from time import monotonic, sleep
 from typing import Any
 
@@ -94,7 +94,7 @@ def workers(run: Run, count: int) -> Iterator[Run]:
     try:
         started += _start(without_texts(run), count, store.port)
         _wait_for(started, store)
-        _join(store, 0, count)
+        _join_with(started, store)
         yield replace(run, group=Processes())
     except LostWorkerError as error:
         raise LostWorkerError(_who_has_ended(started, store)) from error
@@ -145,6 +145,36 @@ def _wait_for(started: Sequence[BaseProcess], store: Any) -> None:
             sleep(_BETWEEN_LOOKS)
 
 
+def _join_with(started: Sequence[BaseProcess], store: Any) -> None:
+    """Makes the group here, while it is seen to that all processes live: gloo would wait for one that does not.
+
+    Raises:
+        LostWorkerError: One has ended meanwhile.
+    """
+    own = _connection(store.port)  # a connection that waits answers nobody else
+    errors: list[Exception] = []
+
+    def join(_store: Any) -> None:  # which lives as long as its connection is waited for
+        try:
+            _join(own, 0, len(started) + 1)
+        except Exception as error:  # noqa: BLE001 - raised in the other thread
+            errors.append(error)
+
+    joining = threading.Thread(target=join, args=(store,), daemon=True)  # one that waits ends with this process
+    joining.start()
+    while joining.is_alive():
+        joining.join(_BETWEEN_LOOKS)
+        if joining.is_alive() and not all(process.is_alive() for process in started):
+            raise LostWorkerError
+    if errors:
+        raise LostWorkerError from errors[0]
+
+
+def _connection(port: int) -> Any:
+    """Connects to the store of the first process."""
+    return distributed.TCPStore("127.0.0.1", port, is_master=False, wait_for_workers=False)  # type: ignore[attr-defined]
+
+
 def _join(store: Any, rank: int, count: int) -> None:
     """Makes the group of all processes, which speak over the loopback interface alone."""
     loopback = next((name for _, name in socket.if_nameindex() if name.startswith("lo")), None)
@@ -157,8 +187,9 @@ def _work(run: Run, rank: int, count: int, port: int, threads: int) -> None:
     """Does what the first process does, in another one."""
     for number in _SIGNALS:
         signal.signal(number, signal.SIG_IGN)
+    threading.Thread(target=_end_with_the_first, daemon=True).start()
     set_num_threads(threads)
-    store = distributed.TCPStore("127.0.0.1", port, is_master=False, wait_for_workers=False)  # type: ignore[attr-defined]
+    store = _connection(port)
     try:
         store.set(f"ready/{rank}", "")
         _join(store, rank, count)
@@ -169,6 +200,14 @@ def _work(run: Run, rank: int, count: int, port: int, threads: int) -> None:
         with suppress(RuntimeError):
             store.set(f"error/{rank}", f"{type(error).__name__}: {error}")
         raise
+
+
+def _end_with_the_first() -> None:
+    """Ends this process when the first one has ended, whatever it does: to connect, torch tries for minutes."""
+    first = parent_process()
+    assert first  # noqa: S101 - for mypy: this one was started
+    first.join()
+    os._exit(1)
 
 
 def _who_has_ended(started: Sequence[BaseProcess], store: Any) -> str:
@@ -182,4 +221,9 @@ def _who_has_ended(started: Sequence[BaseProcess], store: Any) -> str:
             return f"{worker} has ended: {store.get(f'error/{rank}').decode()}"
         if process.exitcode is not None and process.exitcode < 0:
             return f"{worker} was killed by {signal.Signals(-process.exitcode).name}"
+        if process.exitcode and not store.check([f"ready/{rank}"]):
+            return (
+                f"{worker} has ended before it began, for it imports the script that started it: what that does has to "
+                f'stand under `if __name__ == "__main__":`, in a file'
+            )
     return "the connection to a worker is lost"
