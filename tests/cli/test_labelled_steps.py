@@ -89,6 +89,7 @@ def test_lists_of_steps_have_lists_of_labels(shell: Shell, machines: Path) -> No
         ("train gaps.csv --label-per-step", "'x' of column 'key' has no label in column 'label' at step 2"),
         ("train short.jsonl --features x --label y --label-per-step", "row 2 has 1 labels in column 'y', expected"),
         ("train one.jsonl --features x --label y --label-per-step", "row 1 has the label 'a' in column 'y', expected"),
+        ("train copies.csv --label-per-step", "feature 'code' tells the label: at each step, each label has a number"),
         (
             "train machines.csv --label-per-step --task regression",
             "gives each step one class, but --task is regression",
@@ -104,6 +105,8 @@ def test_lists_of_steps_have_lists_of_labels(shell: Shell, machines: Path) -> No
 def test_labels_that_cannot_be_meant(shell: Shell, machines: Path, command: str, message: str) -> None:
     """Labels that are not one for each step are one line that says so, before anything is trained."""
     (machines / "gaps.csv").write_text("key,v,label\nx,1,a\nx,2,\ny,1,b\ny,2,a\n", "utf-8")
+    copies = "".join(f"{k // 8},{k},{k % 3},{'abc'[k % 3]}\n" for k in range(24))
+    (machines / "copies.csv").write_text("key,v,code,label\n" + copies, "utf-8")
     (machines / "short.jsonl").write_text('{"x": [1, 2], "y": ["a", "b"]}\n{"x": [1, 2], "y": ["a"]}\n', "utf-8")
     (machines / "one.jsonl").write_text('{"x": [1, 2], "y": "a"}\n{"x": [1, 2], "y": "b"}\n', "utf-8")
     code, _, err = shell(f"{command} {TO}")

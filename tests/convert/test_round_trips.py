@@ -143,6 +143,8 @@ TASKS: dict[str, dict[str, Any]] = {
     "quantiles": {"labels": ("height 0.1", "height 0.5", "height 0.9")},
     "next": {"labels": tuple(f"{k}+{h}" for h in (1, 2) for k in range(4)), "horizon": 2},
     "next-binary": {"labels": tuple("wxyz")},
+    "next of changes": {"labels": tuple(f"{k}+{h}" for h in (1, 2) for k in range(4)), "horizon": 2, "residual": True},
+    "labelling": {"labels": ("rests", "runs")},
     "encoding": {"labels": ()},
 }
 
@@ -151,12 +153,16 @@ TASKS: dict[str, dict[str, Any]] = {
 @pytest.mark.parametrize("name", TASKS)
 def test_every_task_comes_back(numbers_model: Make, tmp_path: Path, name: str, suffix: str) -> None:
     """All files but a .pt say the whole configuration, and the answers are the same; of a .pt, what task is given."""
-    task, whole = name.removesuffix(" of one"), suffix != ".pt"
-    gaps = (1, 3) if suffix in {".onnx", ".safetensors"} else ()
+    task, whole = name.removesuffix(" of one").removesuffix(" of changes"), suffix != ".pt"
+    gaps = (1, 3) if suffix in {".onnx", ".safetensors"} and not name.endswith("changes") else ()
     names = {"columns": ("k", "l", "m", "n"), "key": "id", "target": "y"}
     model = numbers_model("gru", task=task, missing=gaps, **names, **TASKS[name])
     path = tmp_path / f"model{suffix}"
-    if not whole and task in {"quantiles", "next", "next-binary"}:
+    if name == "next of changes" and suffix != ".onnx":
+        with pytest.raises(ValueError, match="which only a file of ONNX adds"):
+            back(model, path)
+        return
+    if not whole and task in {"quantiles", "next", "next-binary", "labelling"}:
         with pytest.raises(ValueError, match=f"task is '{task}', expected"):
             back(model, path)
         return

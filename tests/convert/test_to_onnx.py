@@ -141,6 +141,18 @@ def test_streams_of_numbers_with_gaps(numbers_model: Make, tmp_path: Path) -> No
         np.testing.assert_allclose(scores, model.scores([x[0, : t + 1]]), rtol=0, atol=TOLERANCE)
 
 
+@pytest.mark.parametrize("layout", ["steps_first", "channels_first"])
+def test_changes_are_added_to_the_last_step(numbers_model: Make, tmp_path: Path, layout: str) -> None:
+    """Of a model that predicts changes, a file gives the next steps, and so does one in pieces; a row may be empty."""
+    foresees = {"task": "next", "horizon": 2, "residual": True, "missing": (), "layout": layout}
+    model = numbers_model("gru", labels=tuple(f"{k} +{h}" for h in (1, 2) for k in range(4)), **foresees)
+    for streaming in (False, True):
+        proof = to_onnx(model, tmp_path / "m.onnx", streaming=streaming)
+        assert (proof.error < TOLERANCE, proof.what) == (True, ("vectors", "scores"))
+    given = onnxruntime.InferenceSession(tmp_path / "m.onnx").get_inputs()
+    assert [each.name for each in given] == ["x", "lengths", "latest", "hidden"]
+
+
 @pytest.mark.parametrize(
     "choices",
     [

@@ -109,7 +109,7 @@ def test_changes_are_predicted_where_the_last_step_is_a_good_forecast() -> None:
     for piece in (data[0][:3], data[0][3:4], data[0][4:]):
         session.push(piece)
     np.testing.assert_array_equal(session.scores, model.scores(data[:1])[0])
-    with pytest.raises(ValueError, match="differ from the last one, which exported files would not add"):
+    with pytest.raises(ValueError, match="differ from the last one, which only a file of ONNX adds"):
         expanded(model)
     for wrong in ({"task": "regression", "horizon": 1}, {"missing": (1,)}):
         with pytest.raises(ValueError, match="residual is True, but the model has"):

@@ -30,7 +30,7 @@ from tidegate.training.next_steps import LONGEST, prepare_steps
 from tidegate.training.repeats import Repeats, find_repeats
 from tidegate.training.settings import VECTOR_DROPOUT
 from tidegate.training.spooled import Plan, spool_sequences
-from tidegate.training.tasks import check_copies
+from tidegate.training.tasks import check_copies, check_copies_of_steps
 
 _LONG = 2000  # steps of the median sequence from which a hint is due
 _SAID = 8  # features that are listed
@@ -177,7 +177,9 @@ def prepare(
         return prepare_steps(table.sequences, horizon=wanted.horizon, validation=held, names=names, seed=seed)
     targets = targets_of(table, wanted)
     if wanted.label_per_step:
-        wanted.check(list(chain.from_iterable(targets)), *table.labels)
+        labels = list(chain.from_iterable(targets))
+        wanted.check(labels, *table.labels)
+        check_copies_of_steps(np.concatenate(table.sequences), labels, table.feature_names)
         if isinstance(validation, series.Series):
             held = (validation.sequences, targets_of(validation, wanted))
         return prepare_labelled_steps(table.sequences, targets, validation=held, seed=seed)

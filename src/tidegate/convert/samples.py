@@ -95,9 +95,10 @@ def padded(sequences: list[Sequence], fill: float) -> tuple[Sequence, npt.NDArra
 def results_of(model: Network, sequences: list[Sequence]) -> dict[str, Array]:
     """Computes what a model makes of sequences as `batches_for` draws them: vectors, scores, probabilities, by name."""
     if not isinstance(model, TextModel):
-        layout = getattr(model.config, "layout", "")
-        vectors = model.encode([x.T for x in sequences] if layout == "channels_first" else sequences)
-        return results_of_vectors(model, vectors)
+        given = [x.T for x in sequences] if getattr(model.config, "layout", "") == "channels_first" else sequences
+        changes = isinstance(model, SequenceModel) and model.config.residual
+        others = model.unchanged(given) if changes else None  # type: ignore[attr-defined]
+        return results_of_vectors(model, model.encode(given), others)
     read = [_words(ids[: model.most_steps], model.config.vocab_size) for ids in sequences]
     vectors = model.summaries([words.ids for words in read], model.arrays["embedding.weight"])
     return results_of_vectors(model, vectors, model.ngrams.logits(read).astype(np.float32) if model.ngrams else None)
@@ -124,16 +125,20 @@ def _words(ids: Sequence, vocab_size: int) -> Words:
     return Words(known, others)
 
 
-def expanded(model: Network) -> Network:
+def expanded(model: Network, *, adds_steps: bool = False) -> Network:
     """Returns a model with float32 weights, the numbers that fewer bits stand for; it reads frames, not sound.
 
+    Args:
+        model: The model.
+        adds_steps: Whether what is made of it adds the last step to predicted changes.
+
     Raises:
-        ValueError: Its head predicts changes of the last step, which no exported file adds.
+        ValueError: Its head predicts changes of the last step, and these are not added.
     """
-    if isinstance(model, SequenceModel) and model.config.residual:
+    if isinstance(model, SequenceModel) and model.config.residual and not adds_steps:
         raise ValueError(
-            "the model predicts how the next steps differ from the last one, which exported files would not add: train "
-            "it with --no-residual (in Python residual=False)"
+            "the model predicts how the next steps differ from the last one, which only a file of ONNX adds: export "
+            "that, or train the model with --no-residual (in Python residual=False)"
         )
     if isinstance(model, SequenceModel) and model.front_end:
         config = replace(model.config, frontend=None, columns=())

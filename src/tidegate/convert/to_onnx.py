@@ -12,7 +12,7 @@ from tidegate.convert import own
 from tidegate.convert.certificate import Certificate
 from tidegate.convert.onnx.compared import compared, states_of
 from tidegate.convert.onnx.inputs import refused, scale
-from tidegate.convert.onnx.network import Rows, compound, stack, summarize
+from tidegate.convert.onnx.network import Rows, compound, latest, stack, summarize
 from tidegate.convert.onnx.ngrams import buckets, known, ngrams
 from tidegate.convert.onnx.writer import Graph
 from tidegate.convert.samples import expanded, padded
@@ -50,7 +50,7 @@ def to_onnx(model: Network, path: str | os.PathLike[str], *, streaming: bool = F
         OSError: The file cannot be written.
         ValueError: ONNX cannot hold the model, or the results differ by more than 1e-5; nothing is written.
     """
-    model = expanded(model)
+    model = expanded(model, adds_steps=True)
     _check(model, streaming)
     runtime = _runtime()
     graph, texts = _graph(model, streaming), own.metadata(model)
@@ -116,8 +116,10 @@ def _graph(model: Network, streaming: bool) -> Graph:
     if count:
         rows.after("count", g("Add", count, lengths), ["rows"], np.int64)
     x, ids = _read(g, model, source, mask, rows)
+    others = _unchanged(g, model, x, rows) if isinstance(model, SequenceModel) and model.config.residual else ""
     vectors = _vectors(g, model, x, rows) if model.config.summary_size else ""
     scores = _scores(g, model, vectors, ids, rows) if model.config.has_head else ""
+    scores = g("Add", scores, others) if others else scores
     C, F = len(model.labels), model.config.summary_size
     if model.config.aim.activation == "softmax":
         g.output("probabilities", g("Softmax", scores, axis=1), np.float32, ["rows", C])
@@ -144,8 +146,8 @@ def _source(g: Graph, model: Network) -> str:
 
 
 def _padded(g: Graph, model: Network, source: str) -> str:
-    """Adds a step that is not read where a loop over none would fail in ONNX Runtime."""
-    if model.rate is None and not getattr(model.config, "missing", ()):
+    """Adds a step that is not read where a loop over none, or the last of none, would fail in ONNX Runtime."""
+    if model.rate is None and not (getattr(model.config, "missing", ()) or getattr(model.config, "residual", False)):
         return source
     if isinstance(model, TextModel):
         return g("Pad", source, g.constant([0, 0, 0, 1], np.int64), g.constant(0, np.int64))
@@ -192,6 +194,13 @@ def _vectors(g: Graph, model: Network, x: str, rows: Rows) -> str:
         last = "" if model.rate is None else compound(g, x, model.rate, rows, features)
     vectors = summarize(g, model.summary, x, last, rows, features)
     return g("Where", rows.refused, g.constant(np.nan, np.float32), vectors) if rows.refused else vectors
+
+
+def _unchanged(g: Graph, model: SequenceModel, x: str, rows: Rows) -> str:
+    """Writes what a network of changes adds to: its last step, in the units of the features, for each step ahead."""
+    last, horizon = latest(g, x, rows, model.config.features), g.constant([1, model.config.horizon], np.int64)
+    center, spread = (g.constant(array, np.float32) for array in (model.features.center, model.features.scale))
+    return g("Tile", g("Add", g("Mul", last, spread), center), horizon)
 
 
 def _scores(g: Graph, model: Network, vectors: str, ids: str, rows: Rows) -> str:

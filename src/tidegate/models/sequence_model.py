@@ -164,10 +164,25 @@ class SequenceModel(Network):
     def scores(self, sequences: Any) -> Array:
         """Computes the outputs of the head, see `Predictor.scores`, and adds the last steps to predicted changes."""
         scores = super().scores(sequences)
-        if not self.config.residual:
-            return scores
-        nothing = np.zeros(self.config.features, np.float32)
-        return scores + self._last(np.stack([row[-1] if len(row) else nothing for row in self._vectors(sequences)]))
+        return scores + self.unchanged(sequences) if self.config.residual else scores
+
+    def unchanged(self, sequences: Any) -> Array:
+        """Computes what a network of changes adds to: the next steps as they would be if nothing changed.
+
+        Args:
+            sequences: B sequences, as in `predict`.
+
+        Returns:
+            The last step of each sequence h times, float32 [B, h·K], the median where there is none; of other networks
+            0, float32 [].
+
+        Raises:
+            TypeError: As in `predict`.
+            ValueError: As in `predict`.
+        """
+        nothing = np.zeros((1, self.config.features), np.float32)
+        rows = self._vectors(sequences) if self.config.residual else []
+        return self._last(np.concatenate([nothing[:0], *(row[-1:] if len(row) else nothing for row in rows)]))
 
     def _last(self, x: Array) -> Array:
         """Returns what a network of changes adds to, behind steps x [N, K], float32 [N, h·K]; 0 for other networks."""

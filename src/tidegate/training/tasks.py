@@ -173,6 +173,29 @@ def check_copies(sequences: Sequence[npt.NDArray[Any]], targets: Any, names: Seq
             )
 
 
+def check_copies_of_steps(steps: npt.NDArray[Any], labels: Sequence[str], names: Sequence[str]) -> None:
+    """Checks that no feature stands for the labels of steps: a number of its own for each label.
+
+    Args:
+        steps: All N steps, [N, K].
+        labels: Their labels [N].
+        names: Names of the K features.
+
+    Raises:
+        ValueError: A feature is a copy of the labels.
+    """
+    if len(steps) < _FEW:
+        return
+    known, classes = np.unique(np.asarray(labels), return_inverse=True)
+    for name, column in zip(names, steps.T, strict=True):
+        values, numbers = np.unique(column, return_inverse=True)
+        if len(values) == len(known) == len(np.unique(numbers * len(known) + classes)):
+            raise ValueError(
+                f"feature {name!r} tells the label: at each step, each label has a number of its own. A model would "
+                f"learn nothing else; name the other features with --features"
+            )
+
+
 def _constant(values: npt.NDArray[Any]) -> float:
     """Returns the number that a feature has at every step; NaN if it changes or is missing."""
     return float(values[0]) if (values == values[0]).all() else float("nan")

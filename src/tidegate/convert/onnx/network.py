@@ -99,6 +99,17 @@ def compound(g: Graph, x: str, rate: Array, rows: Rows, features: int) -> str:
     return after
 
 
+def latest(g: Graph, x: str, rows: Rows, features: int) -> str:
+    """Writes the last steps [B, K] of inputs [T, B, K], T ≥ 1; of a row without one those of earlier calls, or 0."""
+    before = rows.before(g, "latest", ["rows", features]) or zeros(g, rows, features)
+    zero, one, axis = (g.constant(value, np.int64) for value in (0, 1, [1]))
+    place = g("Unsqueeze", g("Max", g("Sub", rows.lengths, one), zero), axis)
+    found = g("GatherND", g("Transpose", x, perm=[1, 0, 2]), place, batch_dims=1)
+    last = g("Where", g("Unsqueeze", g("Equal", rows.lengths, zero), axis), before, found)
+    rows.after("latest", last, ["rows", features])
+    return last
+
+
 def summarize(g: Graph, summary: str, y: str, last: str, rows: Rows, features: int) -> str:
     """Writes a summary of outputs.
 
