@@ -293,13 +293,19 @@ void row_sums(const RowSums& call) {
 template <bool kWhole>
 TIDEGATE_INLINE void transpose_line(const float* from, int64_t from_stride, float* to, int64_t to_stride,
                                     int64_t count) {
+  constexpr int kStep = kWhole ? kColumns : 4;
   TIDEGATE_UNROLL
-  for (int c = 0; c < kLine; c += 4) {
+  for (int c = 0; c < kLine; c += kStep) {
     if (!kWhole && c >= count) break;
-    vec columns[4];
-    transpose_quads([=](int r) { return from + r * from_stride + c; }, columns);
+    vec columns[kStep];
+    const auto row = [=](int r) { return from + r * from_stride + c; };
+    if constexpr (kWhole) {
+      transpose_columns(row, columns);
+    } else {
+      transpose_quads(row, columns);
+    }
     TIDEGATE_UNROLL
-    for (int j = 0; j < 4; ++j)
+    for (int j = 0; j < kStep; ++j)
       if (kWhole || c + j < count) store(to + (c + j) * to_stride, columns[j]);
   }
 }

@@ -194,10 +194,8 @@ TIDEGATE_INLINE vec load_quads(const Row& row, int r) {
 #endif
 }
 
-// Transposes four columns of kLanes rows.
-template <class Row>
-TIDEGATE_INLINE void transpose_quads(const Row& row, vec* columns) {
-  const vec a = load_quads(row, 0), b = load_quads(row, 1), c = load_quads(row, 2), d = load_quads(row, 3);
+// Transposes four columns of kLanes rows, whose parts are these.
+TIDEGATE_INLINE void transpose_parts(vec a, vec b, vec c, vec d, vec* columns) {
   const vec ab = TIDEGATE_SHUFFLE(a, b, TIDEGATE_LANES(0, 1)), ab_high = TIDEGATE_SHUFFLE(a, b, TIDEGATE_LANES(2, 3));
   const vec cd = TIDEGATE_SHUFFLE(c, d, TIDEGATE_LANES(0, 1)), cd_high = TIDEGATE_SHUFFLE(c, d, TIDEGATE_LANES(2, 3));
   columns[0] = TIDEGATE_SHUFFLE(ab, cd, TIDEGATE_PAIRS(0, 1));
@@ -205,5 +203,38 @@ TIDEGATE_INLINE void transpose_quads(const Row& row, vec* columns) {
   columns[2] = TIDEGATE_SHUFFLE(ab_high, cd_high, TIDEGATE_PAIRS(0, 1));
   columns[3] = TIDEGATE_SHUFFLE(ab_high, cd_high, TIDEGATE_PAIRS(2, 3));
 }
+
+// The same for rows of which `row(r)` gives the address.
+template <class Row>
+TIDEGATE_INLINE void transpose_quads(const Row& row, vec* columns) {
+  transpose_parts(load_quads(row, 0), load_quads(row, 1), load_quads(row, 2), load_quads(row, 3), columns);
+}
+
+// Transposes the next kColumns columns of kLanes rows: as many as go fastest at once.
+#if defined(__AVX512F__)
+constexpr int kColumns = 8;  // with half as many loads as by fours, which takes a tenth less time on Zen 4
+
+template <class Row>
+TIDEGATE_INLINE void transpose_columns(const Row& row, vec* columns) {
+  const auto pair = [&](int r) {  // eight columns of two rows
+    const __m512 one = _mm512_castps256_ps512(_mm256_loadu_ps(row(r)));
+    return reinterpret_cast<vec>(_mm512_insertf32x8(one, _mm256_loadu_ps(row(r + 8)), 1));
+  };
+  const vec a = pair(0), b = pair(1), c = pair(2), d = pair(3), e = pair(4), f = pair(5), g = pair(6), h = pair(7);
+#define TIDEGATE_HALVES(i) \
+  i, 1 + i, 2 + i, 3 + i, 16 + i, 17 + i, 18 + i, 19 + i, 8 + i, 9 + i, 10 + i, 11 + i, 24 + i, 25 + i, 26 + i, 27 + i
+  transpose_parts(TIDEGATE_SHUFFLE(a, e, TIDEGATE_HALVES(0)), TIDEGATE_SHUFFLE(b, f, TIDEGATE_HALVES(0)),
+                  TIDEGATE_SHUFFLE(c, g, TIDEGATE_HALVES(0)), TIDEGATE_SHUFFLE(d, h, TIDEGATE_HALVES(0)), columns);
+  transpose_parts(TIDEGATE_SHUFFLE(a, e, TIDEGATE_HALVES(4)), TIDEGATE_SHUFFLE(b, f, TIDEGATE_HALVES(4)),
+                  TIDEGATE_SHUFFLE(c, g, TIDEGATE_HALVES(4)), TIDEGATE_SHUFFLE(d, h, TIDEGATE_HALVES(4)), columns + 4);
+}
+#else
+constexpr int kColumns = 4;
+
+template <class Row>
+TIDEGATE_INLINE void transpose_columns(const Row& row, vec* columns) {
+  transpose_quads(row, columns);
+}
+#endif
 
 }  // namespace

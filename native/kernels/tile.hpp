@@ -56,6 +56,16 @@ TIDEGATE_INLINE vec add_quads(vec sum, const float* x, const Row& row, int64_t b
   return sum;
 }
 
+// The same for the next kColumns columns.
+template <class Row>
+TIDEGATE_INLINE vec add_columns(vec sum, const float* x, const Row& row) {
+  vec columns[kColumns];
+  transpose_columns(row, columns);
+  TIDEGATE_UNROLL
+  for (int64_t k = 0; k < kColumns; ++k) sum = fma(broadcast(x[k]), columns[k], sum);
+  return sum;
+}
+
 // The same for the last columns of some rows, less than four of them.
 template <class Row>
 TIDEGATE_INLINE vec add_last(vec sum, const float* x, const Row& row, int64_t depth) {
@@ -113,7 +123,7 @@ __attribute__((noinline)) void accumulate_rows(vec (&acc)[N], const float* x, co
       TIDEGATE_UNROLL
       for (int r = 0; r < kLanes; ++r) __builtin_prefetch(row(n, ahead)(r), 0, 2);
       TIDEGATE_UNROLL
-      for (int c = 0; c < kLine; c += 4) sum[n] = add_quads(sum[n], x + k + c, row(n, k + c));
+      for (int c = 0; c < kLine; c += kColumns) sum[n] = add_columns(sum[n], x + k + c, row(n, k + c));
     }
   }
   for (; k + 4 <= depth; k += 4) {

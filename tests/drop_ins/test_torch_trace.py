@@ -157,6 +157,17 @@ def test_a_trace_is_the_memory_of_the_backward_pass() -> None:
         y.sum().backward()
 
 
+def test_second_derivatives_beside_a_trace_that_keeps_more_than_the_backward_pass_reads() -> None:
+    """With `recompute_every` a trace holds gates that the backward pass does not read: gradients of any order pass."""
+    layer, x = LSTM(I, H, recompute_every=2), inputs().requires_grad_()
+    y, _, _ = layer(x, return_trace=True)
+    (dx,) = torch.autograd.grad(y.square().sum(), x, create_graph=True)
+    (expected,) = torch.autograd.grad(layer(x)[0].square().sum(), x, create_graph=True)
+    torch.testing.assert_close(dx, expected)
+    twice = [torch.autograd.grad(each.square().sum(), x)[0] for each in (dx, expected)]
+    torch.testing.assert_close(*twice)
+
+
 def test_the_forms_of_an_input() -> None:
     """Batch-first input has traces with time first, one sequence a batch of one, a batch without steps empty ones."""
     layer = GRU(I, H, batch_first=True)

@@ -110,7 +110,9 @@ class Node:
         Raises:
             RuntimeError: A tensor is not what was saved.
         """
-        for tensor, shape in zip(held, self._shapes(), strict=True):
+        saved, K = held[-1], self.plan.cell.K  # all values where a trace was wanted too
+        traced = saved is not None and saved.shape[-2:-1] == (K,)
+        for tensor, shape in zip(held, self._shapes(K if traced else self.K), strict=True):
             if tensor is not None and (not are_plain([tensor]) or tensor.shape != shape):
                 raise RuntimeError(
                     f"a tensor that was saved for the backward pass as float32 {list(shape)} on the CPU came back as "
@@ -124,13 +126,13 @@ class Node:
         y, *_ = read(self.forward, tuple(inputs), self.weights)
         return *inputs, y, saved
 
-    def _shapes(self) -> list[tuple[int, ...]]:
-        """Returns the shapes of x, states, weights, y and what is saved of each step."""
+    def _shapes(self, K: int) -> list[tuple[int, ...]]:
+        """Returns the shapes of x, states, weights, y and K values of each step."""
         (_, D, I, H, _), batch, rows = self.sizes, self.plan.batch, self.plan.cell.G * self.sizes[3]
         own: list[tuple[int, ...]] = [(rows, I), (rows, H), (rows,), (rows,)]
         per_direction = own[: len(self.weights) // D]
         x = (*batch.leading, I) if batch.ids is None else (batch.V, I)
-        saved = (D, *batch.leading, self.K, H)
+        saved = (D, *batch.leading, K, H)
         return [x, *[(D, batch.B, H)] * self.given, *per_direction * D, (*batch.leading, D * H), saved]
 
 
