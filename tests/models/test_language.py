@@ -173,7 +173,7 @@ def test_other_models_foresee_no_words() -> None:
         (TextConfig, {"summary": "mean"}, "the summary 'last'"),
         (TextConfig, {"cell": "average"}, "needs a recurrent cell"),
         (TextConfig, {"ngrams": 3, "ngram_order": 2}, "the task is 'next-token', expected classification"),
-        (TextConfig, {"task": "next", "labels": ("a",)}, "about steps of numbers, but the model reads texts"),
+        (TextConfig, {"task": "next", "labels": ("a",)}, "foresees steps of numbers, but the model reads texts"),
         (NetworkConfig, {}, "foresees words, but the model reads no texts"),
         (SequenceConfig, {}, "foresees words, but the model reads no texts"),
     ],
