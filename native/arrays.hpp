@@ -53,12 +53,12 @@ class Buffer {
 // One step, when all arrays are as they should be; else false, and nothing has happened: what is wrong is for the
 // caller to say. x is [I] or [B, I]; states are [H], with an axis B if x has one, before it L of a stack, and before
 // all S of a cell with two states.
-inline bool step_arrays(const std::vector<const PackedLayer*>& layers, bool stack, nb::handle x_array,
+inline bool step_arrays(const PackedLayer* const* layers, int64_t L, bool stack, nb::handle x_array,
                         nb::handle before_array, nb::handle after_array, int threads) {
   const Buffer x(x_array, false), before(before_array, false), after(after_array, true);
-  if (layers.empty() || !x.ok || !before.ok || !after.ok) return false;
+  if (L == 0 || !x.ok || !before.ok || !after.ok) return false;
   const PackedLayer& first = *layers[0];
-  const int64_t L = static_cast<int64_t>(layers.size()), S = first.numbers.states, B = x.rows(), H = first.hidden;
+  const int64_t S = first.numbers.states, B = x.rows(), H = first.hidden;
   for (int64_t l = 1; l < L; ++l)
     if (layers[l]->input != H || layers[l]->hidden != H || layers[l]->numbers.states != S) return false;
   const int64_t rows = x.has_rows() ? B : Buffer::kNone, states = S > 1 ? S : Buffer::kNone, floats = S * L * B * H;
@@ -75,7 +75,7 @@ inline bool step_arrays(const std::vector<const PackedLayer*>& layers, bool stac
     call.after[s] = after.data() + s * L * B * H;
   }
   nb::gil_scoped_release release;
-  step(layers.data(), L, call, threads);
+  step(layers, L, call, threads);
   return true;
 }
 

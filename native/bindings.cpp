@@ -325,7 +325,8 @@ NB_MODULE(_native, module) {
       .def(
           "step",
           [](const PackedLayer& layer, nb::handle x, nb::handle before, nb::handle after, int threads) {
-            return step_arrays({&layer}, false, x, before, after, threads);
+            const PackedLayer* one = &layer;
+            return step_arrays(&one, 1, false, x, before, after, threads);
           },
           nb::arg("x").none(), nb::arg("before").none(), nb::arg("after").none(), nb::arg("threads"))
       .def("backward", &backward_, nb::arg("rows"), nb::arg("inputs"), nb::arg("saved"), nb::arg("output_gradients"),
@@ -378,7 +379,9 @@ NB_MODULE(_native, module) {
   module.def(
       "step",
       [](const std::vector<const PackedLayer*>& layers, nb::handle x, nb::handle before, nb::handle after,
-         int threads) { return step_arrays(layers, true, x, before, after, threads); },
+         int threads) {
+        return step_arrays(layers.data(), static_cast<int64_t>(layers.size()), true, x, before, after, threads);
+      },
       nb::arg("layers"), nb::arg("x").none(), nb::arg("before").none(), nb::arg("after").none(), nb::arg("threads"),
       "One step through the layers of a stack; see PackedLayer.step.");
   module.def(

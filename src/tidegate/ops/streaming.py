@@ -1,7 +1,6 @@
 """One step at a time, through one layer or a stack of them: for streams, where microseconds count."""
 
 from collections.abc import Iterable
-from functools import partial
 
 import numpy as np
 import numpy.typing as npt
@@ -40,16 +39,15 @@ def step(layer: Layer | Iterable[Layer], x: Array, h: Array, *, out: Array | Non
     """
     y = np.empty_like(h, order="C") if out is None else out
     if isinstance(layer, Layer):
-        quick = layer.native.step
+        done = layer.native.step(x, h, y, get_num_threads())
     else:
         layer = list(layer)
-        quick = partial(_native.step, [one.native for one in layer])
-    if not quick(x, h, y, get_num_threads()):
+        done = _native.step([one.native for one in layer], x, h, y, get_num_threads())
+    if not done:
         _check_step(layer, x, h, y)
         # Arrays of ctypes have a dtype that is equal to float32 and not the same to the buffer protocol.
         x, h = (np.ascontiguousarray(array, np.float32) for array in (x, h))
-        done = quick(x, h, y.view(np.float32), get_num_threads())
-        assert done, "arrays that pass the checks are taken"  # noqa: S101 - a bug of ours, not of the caller's
+        step(layer, x, h, out=y.view(np.float32))  # arrays that pass the checks are taken now
     return y
 
 
