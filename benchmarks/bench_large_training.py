@@ -1,16 +1,20 @@
 """Does training on more data than memory stay within its memory, and is it as fast as on data in memory?
 
 python benchmarks/bench_large_training.py [--gigabytes 0.5 1 2] [--rows 10 20] [--memory 2GB] [--steps 300]
-    [--folder FOLDER]
+    [--workers N] [--folder FOLDER]
 
 For each size, texts of so many gigabytes are generated as Parquet files, and a long table of so many million rows, ten
-numbers wide. A process of its own reads each as `tidegate train --memory` does, takes some steps of training, and says
-the most memory that it ever had. Then steps on a disk and steps in memory take turns, for the words per second of both.
+numbers wide. A process of its own reads each as `tidegate train --memory` does. It reads all batches of an epoch from
+the disk, takes some steps of training, alone or as one of several workers, and says the most memory that it or another
+worker ever had. Then steps on a disk and steps in memory take turns, for the words per second of both. An epoch of
+training itself would take hours; what it reads is what the pass over all batches reads. The disk needs about twice the
+size of the texts.
 """
 
 import argparse
 import json
 import resource
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -97,20 +101,45 @@ def speed(steps: Iterator[Step], count: int) -> float:
     return (last.words - first.words) / (time.perf_counter() - start)
 
 
-def child(kind: str, folder: Path, memory: int, steps: int) -> dict[str, Any]:
-    """Reads, trains, and says what that took."""
+def read_all(examples: Examples) -> float:
+    """Reads the batches of an epoch from the disk, all rows once, and returns the words per second."""
+    rows = words = 0
     start = time.perf_counter()
-    examples = examples_of(kind, folder, memory)
+    for pool, chosen in examples.source.batches(64, np.random.default_rng(0)):
+        rows, words = rows + len(chosen), words + pool.corpus.count(chosen)
+    if (rows, words) != (len(examples.source), examples.source.steps):
+        raise RuntimeError(f"{rows} rows of {words} words were read, but there are {len(examples.source)} rows")
+    return words / (time.perf_counter() - start)
+
+
+def train_together(examples: Examples, steps: int, count: int) -> None:
+    """Takes some steps of training with so many processes."""
+    from tidegate.training.run import Run  # noqa: PLC0415 - in the child alone
+    from tidegate.training.workers import workers  # noqa: PLC0415
+
+    run = Run(examples, examples.config("gru"), Settings(epochs=100))
+    with workers(run, count) as shared:
+        [network] = shared.networks
+        for _ in islice(shared.train(network), steps):
+            pass
+
+
+def child(kind: str, folder: Path, asked: argparse.Namespace) -> dict[str, Any]:
+    """Reads, trains, and says what that took."""
+    steps, start = asked.steps, time.perf_counter()
+    examples = examples_of(kind, folder, memory_of(asked.memory, asked.workers))
     seconds = time.perf_counter() - start
-    speed(stepping(examples), steps)
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    all_read = read_all(examples)
+    train_together(examples, steps, asked.workers)
+    peaks = [resource.getrusage(who).ru_maxrss * 1024 for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
     on_disk, here = stepping(examples), stepping(replace(examples, spool=None))
     both = [(speed(on_disk, steps // TURNS), speed(here, steps // TURNS)) for _ in range(TURNS)]
     return {
         "rows": len(examples.source),
         "steps": examples.source.steps,
         "seconds": seconds,
-        "peak": peak,
+        "all_read": all_read,
+        "peak": max(peaks),
         "speed": median(one for one, _ in both),
         "ratio": median(one / other for one, other in both),
     }
@@ -123,29 +152,34 @@ def main() -> None:
     parser.add_argument("--rows", type=float, nargs="*", default=[10, 20], help="millions")
     parser.add_argument("--memory", default="2GB")
     parser.add_argument("--steps", type=int, default=300)
+    parser.add_argument("--workers", type=int, default=1)
     parser.add_argument("--folder", type=Path)
     parser.add_argument("--child", nargs=2, help=argparse.SUPPRESS)
     asked = parser.parse_args()
     if asked.child:
         kind, folder = asked.child
-        print(json.dumps(child(kind, Path(folder), memory_of(asked.memory), asked.steps)))
+        print(json.dumps(child(kind, Path(folder), asked)))
         return
-    print("data                rows trained on       steps  read in   most memory   steps/s  on disk ÷ in memory")
+    print("data               rows trained on          steps  made in  read in  again, steps/s   most memory   steps/s"
+          "  on disk ÷ in memory")  # fmt: skip
     sizes = [("texts", size) for size in asked.gigabytes] + [("rows", size) for size in asked.rows]
     for kind, size in sizes:
         with tempfile.TemporaryDirectory(dir=asked.folder) as place:
             folder = Path(place) / "data"
             folder.mkdir()
+            if kind == "texts" and shutil.disk_usage(place).free < 2e9 * size:
+                raise OSError(f"{place} has no room for twice {size:g} GB")
+            start = time.perf_counter()
             (write_texts if kind == "texts" else write_rows)(folder, size)
+            made = time.perf_counter() - start
             command = [sys.executable, __file__, "--memory", asked.memory, "--steps", str(asked.steps)]
+            command += ["--workers", str(asked.workers)]
             done = subprocess.run([*command, "--child", kind, folder], check=True, stdout=subprocess.PIPE, text=True)
         found = json.loads(done.stdout)
         name = f"texts, {size:g} GB" if kind == "texts" else f"{size:g} million rows"
-        counts = f"{found['rows']:16,} {found['steps']:11,} {found['seconds']:6.0f} s"
-        print(
-            f"{name:18} {counts} {found['peak'] / 1e9:10.2f} GB {found['speed']:9,.0f} {found['ratio']:20.2f}",
-            flush=True,
-        )
+        counts = f"{found['rows']:15,} {found['steps']:14,} {made:6.0f} s {found['seconds']:6.0f} s"
+        speeds = f"{found['peak'] / 1e9:10.2f} GB {found['speed']:9,.0f} {found['ratio']:20.2f}"
+        print(f"{name:18} {counts} {found['all_read']:15,.0f} {speeds}", flush=True)
 
 
 if __name__ == "__main__":

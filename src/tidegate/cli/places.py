@@ -62,7 +62,7 @@ class Place:
             return
         cluster = import_module("tidegate.ray.working")
         workers = cluster.Workers(self.ray_address, self.workers, self.threads or 1)
-        with redirect_stdout(sys.stderr):  # Ray prints which workers it has lost (findings/), rows may be printed too
+        with redirect_stdout(sys.stderr):  # or Ray prints among the rows (findings/)
             yield from cluster.worked_on_cluster((piece for part in parts for piece in part.cut()), work, workers)
 
 
