@@ -5,6 +5,7 @@
 
 #include <initializer_list>
 #include <memory>
+#include <new>
 #include <utility>
 #include <vector>
 
@@ -83,7 +84,11 @@ inline nb::object new_tensor(const Tensors& tensors, Shape shape) {
   made->shape = std::move(shape);
   made->strides.resize(made->shape.size());
   int64_t count = 1;
-  for (size_t axis = made->shape.size(); axis-- > 0; count *= made->shape[axis]) made->strides[axis] = count;
+  for (size_t axis = made->shape.size(); axis-- > 0;) {
+    made->strides[axis] = count;
+    // An input whose strides are 0 has few numbers and as many rows as it says.
+    if (__builtin_mul_overflow(count, made->shape[axis], &count) || count > INT64_MAX / 8) throw std::bad_alloc();
+  }
   const int64_t bytes = count * static_cast<int64_t>(sizeof(float));
   made->block = bytes < kRecycled ? Recycled::Block{allocate_floats(count), bytes} : Recycled::instance().take(bytes);
   ManagedTensor& managed = made->managed;
@@ -100,7 +105,8 @@ inline nb::object new_tensor(const Tensors& tensors, Shape shape) {
   managed.tensor.shape = made->shape.data();
   managed.tensor.strides = made->strides.data();
   void* object = nullptr;
-  if (tensors.exchange().import(&made.release()->managed, &object) != 0) throw nb::python_error();
+  if (tensors.exchange().import(&managed, &object) != 0) throw nb::python_error();
+  made.release();  // it is the tensor's now
   return nb::steal(static_cast<PyObject*>(object));
 }
 

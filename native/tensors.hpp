@@ -96,7 +96,8 @@ class Tensors {
     exchange_ = static_cast<const Exchange*>(PyCapsule_GetPointer(capsule.ptr(), "dlpack_exchange_api"));
     if (!exchange_) throw nb::python_error();
     while (exchange_ && exchange_->version.major != Exchange::kMajor) exchange_ = exchange_->previous;
-    if (!exchange_ || !exchange_->look_at) throw nb::value_error("no version of DLPack's functions that is known");
+    if (!exchange_ || !exchange_->look_at || !exchange_->import)
+      throw nb::value_error("no version of DLPack's functions that is known");
   }
 
   // Whether an object is of one of the types whose memory may be read.

@@ -26,6 +26,15 @@ OPTIONS: dict[str, dict[str, Any]] = {
 }
 
 
+@pytest.mark.parametrize("steps", [2**30, 2**26])
+@pytest.mark.parametrize("gradients", [False, True])
+def test_results_beyond_any_memory_are_an_error(steps: int, gradients: bool) -> None:
+    """A tensor that repeats one number may have more rows than there is memory for the states of."""
+    x = torch.empty(1, 1, 1).expand(steps, 2**28, 1)
+    with torch.set_grad_enabled(gradients), pytest.raises((MemoryError, RuntimeError, ValueError)):
+        GRU(1, 16)(x)
+
+
 def _short(module: Any, *args: Any, **options: Any) -> tuple[Any, bool]:
     """The result of a call, and whether it took the short way."""
     results: list[Any] = []
