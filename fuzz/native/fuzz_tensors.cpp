@@ -37,6 +37,7 @@ class Library {
     const bool old = in.below(8) == 7, unknown = in.below(64) == 63;
     known_.version = {unknown ? 2u : Exchange::kMajor, 0};
     known_.look_at = in.below(64) == 63 ? nullptr : look_at;
+    known_.import = [](ManagedTensor*, void**) { return -1; };  // results are made up too
     newer_.version = {3, 0};
     newer_.previous = &known_;
     capsule_.pointer = in.below(128) == 127 ? nullptr : old ? &newer_ : &known_;
