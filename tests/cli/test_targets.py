@@ -87,9 +87,9 @@ def test_two_columns_of_labels_are_refused(shell: Shell) -> None:
     for command in (f"train train.csv {TO}", "evaluate model.safetensors test.csv"):
         code, out, err = shell(f"{command} --label label --label text")
         assert (code, out) == (2, "")
-        assert "there is no column 'label,text'" in err
+        assert "'label' and 'text' are several columns" in err
         assert "--task regression" in err
-        assert "nothing'; the columns are" in shell(f"{command} --label label --label nothing")[2]
+        assert "no column 'nothing'; the columns are" in shell(f"{command} --label label --label nothing")[2]
 
 
 def test_numbers_are_words_if_their_column_is_named(shell: Shell, folder: Path, small: str) -> None:

@@ -40,7 +40,7 @@ _FAILURES = (
 
 app = typer.Typer(
     name="tidegate",
-    help="Trains recurrent networks on texts, and uses them, on the CPU you have.",
+    help="Trains recurrent networks on texts and other sequences, and uses them, on the CPU you have.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,

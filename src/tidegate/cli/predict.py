@@ -78,18 +78,20 @@ def predict(
         return
     loaded = load_model(model)
     choice.check(loaded.config)
-    count, strange = 0, True
+    count, written, strange = 0, 0, True
     with tables.writer(target.path if target else data_stream(), target.format.name if target else to) as append:
         parts = read_parts(loaded, file, kind, columns, output=target)
         for part, added in place.worked_on(file, parts, partial(_predicted, loaded, choice=choice)):
-            append(*_rows(loaded, part, added, choice))
+            rows, schema = _rows(loaded, part, added, choice)
+            append(rows, schema)
             count += len(part)
+            written += len(next(iter(rows.values())))
             strange = strange and _are_strange(loaded, part.sequences)
         if output and not count:
             raise ValueError(f"{file} has no rows")
     _note_strangers(loaded, strange=strange and count > 0)
     if target:
-        note(f"wrote {plural(count, 'prediction')} to {target.path}")
+        note(f"wrote {plural(written, 'prediction')} to {target.path}")
 
 
 def _are_strange(model: Network, batch: Sequence[Any]) -> bool:

@@ -218,6 +218,8 @@ def repeats_of(table: series.Series, examples: SequenceExamples, validation: Any
         if table.roles.key is not None:
             known = set(table.columns[table.roles.key])
             keys = sum(key in known for key in validation.columns[table.roles.key])
+    elif examples.aim.each_step and len(train) == len(digests) and examples.validation is not examples.train:
+        judged = [], []  # the ends of sequences, whose beginnings are trained on
     else:
         rows = [b for b in range(len(digests)) if b not in train] or sorted(train)
         judged = [digests[b] for b in rows], [labels[b] for b in rows]

@@ -48,7 +48,7 @@ def describe_tokens(examples: TextExamples, seconds: float) -> None:
     """Prints what was read."""
     train, held = examples.train, examples.validation
     say(
-        f"{plural(len(train.corpus), 'text')}, {train.steps:,} {examples.unit}, to train on and {held.steps:,} to "
-        f"judge by, read in {seconds:.1f} s"
+        f"{plural(len(train.corpus), 'text')}, {train.steps:,} {examples.unit}, to train on and "
+        f"{held.steps:,} {examples.unit} to judge by, read in {seconds:.1f} s"
     )
     say(f"to predict: the next of {len(examples.tokenizer):,} {examples.unit}, and where a text ends")

@@ -200,8 +200,8 @@ def check_whole(roles: Roles, rows: int, ties: int, *, comes_again: bool) -> Non
         )
     if ties:
         caution(
-            f"{ties:,} rows have the key and the time ({roles.time!r}) of another row: they stay in the order of the "
-            f"file"
+            f"{ties:,} {'row has' if ties == 1 else 'rows have'} the key and the time ({roles.time!r}) of another row: "
+            f"they stay in the order of the file"
         )
 
 

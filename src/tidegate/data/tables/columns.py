@@ -55,9 +55,12 @@ def guess_columns(
     """
     for name in (text, label):
         if name is not None and column_of(columns, name) is None:
-            several = name == label and set(names_in([name], columns)) <= set(columns)
-            hint = "; several columns, of numbers, are predicted with --task regression" if several else ""
-            raise ValueError(f"there is no column {name!r}; {_list(columns)}{hint}")
+            several = names_in([name], columns) if name == label else (name,)
+            lacking = next((one for one in several if column_of(columns, one) is None), None)
+            if lacking is None:
+                hint = "numbers are predicted with --task regression; several labels of a text stand in one cell"
+                raise ValueError(f"{' and '.join(map(repr, several))} are several columns: of these, {hint}")
+            raise ValueError(f"there is no column {lacking!r}; {_list(columns)}")
     named = any(plain_name(name) in row for name in columns for row in (*TEXT_NAMES, *LABEL_NAMES))
     if text is None:
         text = _guess("texts", "text", _without(columns, label), TEXT_NAMES, reads_as_texts)
