@@ -2,6 +2,7 @@
 
 import io
 import json
+import re
 import wave
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -74,6 +75,7 @@ AS_TEXT = "who,track\n" + "".join(f'{s},"[[{h}, {"null" if t is None else t}]]"\
     [
         ("long.safetensors", AS_CSV),
         ("long.safetensors", AS_JSON),
+        ("long.safetensors", re.sub("^", "\x1e", AS_JSON.rstrip(), flags=re.MULTILINE) + "\n"),
         ("long.safetensors --from tsv --key session", AS_CSV.replace(",", "\t")),
         ("bare.safetensors --key session", AS_CSV),
         ("lists.safetensors --key who", AS_LISTS),

@@ -21,6 +21,7 @@ from tidegate.models.sequence_model import SequenceModel
 
 _ROWS = 1024  # that are read at once, where so many have come in
 _BETWEEN = re.compile(r"[\s;|,]")  # numbers of a line
+_RECORD_BEGINS = (b"{", b"\x1e")  # of JSON Lines and of JSON text sequences (RFC 7464)
 _GAP = re.compile(r"^\s*(?=[;|,])|(?<=[;|,])\s*(?=[;|,]|$)")  # an empty cell of a line
 
 
@@ -55,13 +56,18 @@ def texts_in(source: BufferedReader, kind: str, column: str | None) -> Iterator[
         yield Incoming(part.columns, part.texts, part.texts, part.schema)
 
 
+def kind_of_texts(begins: bytes) -> str:
+    """Tells by how they begin what kind of lines hold texts: JSON Lines, or plain ones."""
+    return "jsonl" if begins.startswith(_RECORD_BEGINS) else "lines"
+
+
 def kind_of_numbers(begins: bytes) -> str:
     """Tells by how they begin what kind of lines hold numbers: JSON Lines, bare numbers, or CSV with a header.
 
     A line whose cells are numbers, or say that one is missing, is no header.
     """
     begins = begins.lstrip()
-    if begins[:1] == b"{":
+    if begins.startswith(_RECORD_BEGINS):
         return "jsonl"
     if begins[:1] in b"0123456789+-.[":  # or there is nothing yet
         return "lines"
