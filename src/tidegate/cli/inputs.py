@@ -245,10 +245,26 @@ def read_known(model: Network, file: Path, kind: Kind | None, columns: Columns, 
     if wanted.label_per_step:
         steps = labels_of_steps(piece.labels, list(map(len, piece.sequences)), lambda b: place_of(piece, b))
         return Known(sequences, list(chain.from_iterable(steps)), piece.columns)
-    if len(piece.labels) > 1:
+    if _has_a_column_each(model, piece):
         return Known(sequences, sets_in_columns(piece.labels), piece.columns)
+    wanted.several(len(piece.labels))
     [(name, values)] = piece.labels.items()
     return Known(sequences, wanted.names(values, name, 1), piece.columns)
+
+
+def _has_a_column_each(model: SequenceModel, piece: series.Series) -> bool:
+    """Whether labels are columns of 1 and 0, as the model has learned them, or as several columns can only be.
+
+    Raises:
+        ValueError: A label of the model has none, which would count as 0 in all rows.
+    """
+    config, columns = model.config, piece.labels
+    alone = config.target is None and set(columns) <= set(config.labels)
+    if config.aim.truth != "classes" or not (alone or len(columns) > 1):
+        return False
+    if lacking := [label for label in config.labels if label not in columns]:
+        raise ValueError(f"--label names no column {lacking[0]!r}, expected one for each label of the model")
+    return True
 
 
 @dataclass(frozen=True)
