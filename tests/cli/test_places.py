@@ -36,6 +36,14 @@ def test_a_place_that_is_not_there_is_an_error(
         assert said in err
 
 
+@pytest.mark.parametrize("command", ["embed model.safetensors - -o v.npy", "predict model.safetensors -"])
+def test_a_cluster_does_not_work_on_a_pipe(shell: Shell, command: str) -> None:
+    """It would wait for several parts, where rows that come by a pipe are answered at once."""
+    code, out, err = shell(f"{command} --ray-address local", stdin="text\ngood\n")
+    assert (code, out, err.count("\n")) == (2, "", 1)
+    assert "--ray-address is for files" in err
+
+
 def test_a_large_part_is_cut_for_a_cluster(monkeypatch: pytest.MonkeyPatch) -> None:
     """What was read at once goes to several workers, with its columns; what they are asked for is what was said."""
     asked: list[Any] = []
