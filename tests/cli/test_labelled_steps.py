@@ -39,8 +39,9 @@ def machines(folder: Path) -> Path:
 
 def test_each_row_of_a_long_table_has_a_label(shell: Shell, machines: Path) -> None:
     """The model finds them, is compared with what has no memory, and writes a row for each step; so does a stream."""
-    code, out, err = shell(f"train machines.csv {COLUMNS} --label-per-step {TO} {QUICK}")
+    code, out, err = shell(f"train machines.csv {COLUMNS} --label-per-step --memory 1GB {TO} {QUICK}")
     assert code == 0, err
+    assert "data: data for --label-per-step is read whole: --memory has no effect on it" in out.replace("\n", " ")
     assert "14 sequences to train on and 2 to judge by" in out
     assert "labels: rests " in out
     model = tidegate.load(machines / "labels.safetensors", tidegate.SequenceModel)

@@ -143,6 +143,16 @@ def test_each_label_of_sequences_may_have_a_column(shell: Shell, folder: Path) -
     code, _, err = shell(f"train wrong.csv {asked} -o columns.safetensors")
     assert (code, err.count("\n")) == (2, 1)
     assert "row 1 of label column 'right' holds '2', expected 1 or 0" in err
+    code, _, err = shell("evaluate columns.safetensors columns.csv --label right")
+    assert (code, err.count("\n")) == (2, 1)
+    assert "--label names no column 'up', expected one for each label of the model" in err
+    (folder / "never.csv").write_text("session,x,y,right,up\na,1,1,0,1\na,1,1,0,1\nb,1,1,0,0\nb,1,2,0,0\n", "utf-8")
+    code, _, err = shell(f"train never.csv {asked} -o columns.safetensors")
+    assert (code, err.count("\n")) == (2, 1)
+    assert "no row has a 1 in label column 'right', expected some from which the label is learned" in err
+    code, out, err = shell("evaluate columns.safetensors never.csv --json")
+    assert code == 0, err
+    assert json.loads(out)["per_label"]["right"]["support"] == 0
 
 
 @pytest.mark.parametrize(

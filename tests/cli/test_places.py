@@ -32,8 +32,16 @@ def test_a_place_that_is_not_there_is_an_error(
     monkeypatch.setitem(sys.modules, "ray", None)
     for command in ("embed model.safetensors test.csv -o v.npy", "predict model.safetensors test.csv -o p.csv"):
         code, _, err = shell(f"{command} {options}")
-        assert code in {1, 2}
+        assert (code, err.count("\n")) == (2, 1)
         assert said in err
+
+
+@pytest.mark.parametrize("command", ["embed model.safetensors - -o v.npy", "predict model.safetensors -"])
+def test_a_cluster_does_not_work_on_a_pipe(shell: Shell, command: str) -> None:
+    """It would wait for several parts, where rows that come by a pipe are answered at once."""
+    code, out, err = shell(f"{command} --ray-address local", stdin="text\ngood\n")
+    assert (code, out, err.count("\n")) == (2, "", 1)
+    assert "--ray-address is for files" in err
 
 
 def test_a_large_part_is_cut_for_a_cluster(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -64,6 +64,16 @@ def test_samples_and_files_are_the_same_sound(folder: Path, shell: Shell) -> Non
         code, out, err = shell(f"{command} sound.safetensors short.jsonl")
         assert code == 0, err
         assert "1 clip is shorter than a window of 200 samples at 8,000 a second" in err.replace("\n", " ")
+    for first, second, columns in (("files", "short", ["path", "label"]), ("short", "files", ["label"])):
+        parts = folder / f"{first} first"
+        parts.mkdir()
+        for place, name in enumerate((first, second)):
+            rows = [json.loads(row) for row in (folder / f"{name}.jsonl").read_text("utf-8").splitlines()[:1]]
+            rows = [row | {"path": str(folder / row["path"])} if isinstance(row["path"], str) else row for row in rows]
+            (parts / f"{place}.jsonl").write_text(json.dumps(rows[0]) + "\n", "utf-8")
+        code, out, err = shell(f"predict sound.safetensors '{parts}' --to jsonl")
+        assert code == 0, err
+        assert [list(json.loads(line))[:-3] for line in out.splitlines()] == [columns] * 2
     predicted = {}
     for source in ("files.jsonl", "samples.parquet --features pcm", "wavs", "wavs/high/01.wav"):
         code, out, err = shell(f"predict sound.safetensors {source} --to jsonl")

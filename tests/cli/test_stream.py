@@ -58,6 +58,17 @@ def test_a_key_may_be_a_field_of_a_record(shell: Shell, folder: Path) -> None:
     assert [[row["p_neg"], row["p_pos"]] for row in rows] == expected
 
 
+def test_a_json_text_sequence_is_read_as_json(shell: Shell, folder: Path) -> None:
+    """The mark before each record, as RFC 7464 has it, is no part of a plain text."""
+    stdin = "".join("\x1e" + json.dumps({"message": text}) + "\n" for text in ("good", "bad"))
+    code, out, err = shell("stream model.safetensors --text message", stdin=stdin)
+    rows = [json.loads(line) for line in out.splitlines()]
+    assert (code, err, [row["message"] for row in rows]) == (0, "", ["good", "bad"])
+    assert [[row["p_neg"], row["p_pos"]] for row in rows] == [
+        probabilities(folder, ["good", "bad"][:n]) for n in (1, 2)
+    ]
+
+
 def test_lines_without_a_key_are_one_session(shell: Shell, folder: Path) -> None:
     """Plain lines are texts; as text a line has probability, label, and what came in, but nothing that acts."""
     stdin = "a good film\nbad \x1b[2J\n"

@@ -2,6 +2,7 @@
 
 import io
 import json
+import re
 import wave
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -74,6 +75,7 @@ AS_TEXT = "who,track\n" + "".join(f'{s},"[[{h}, {"null" if t is None else t}]]"\
     [
         ("long.safetensors", AS_CSV),
         ("long.safetensors", AS_JSON),
+        ("long.safetensors", re.sub("^", "\x1e", AS_JSON.rstrip(), flags=re.MULTILINE) + "\n"),
         ("long.safetensors --from tsv --key session", AS_CSV.replace(",", "\t")),
         ("bare.safetensors --key session", AS_CSV),
         ("lists.safetensors --key who", AS_LISTS),
@@ -104,6 +106,27 @@ def test_bare_numbers_are_one_session(shell: Shell, models: Path) -> None:
     assert shown[0].startswith(f"{max(known[0].values()):.3f} {'up' if known[0]['p_up'] > 0.5 else 'down'}")
 
 
+@pytest.mark.parametrize("first", [" 0.5,0.2", ",0.2", "nan,1", "0.5,", "\t-1\t2", " ,nan", "NA 1"])
+def test_a_line_of_numbers_is_no_header(shell: Shell, models: Path, first: str) -> None:
+    """The first step may begin with a blank or with a gap, and the columns are those of the training."""
+    numbers = [np.nan if cell.strip().lower() in {"", "na", "nan"} else float(cell) for cell in cells_of(first)]
+    seen = model_of(labels=("down", "up"), missing=(0, 1), columns=("height", "heat"))
+    seen.save(models / "gaps.safetensors")
+    code, out, err = shell("stream gaps.safetensors", stdin=f"{first}\n 0.1,0.3\n")
+    assert (code, err) == (0, "")
+    rows, steps = rows_of(out), np.array([numbers, [0.1, 0.3]])
+    assert [[row["height"], row["heat"]] for row in rows] == [
+        [None if np.isnan(x) else x for x in step] for step in steps.tolist()
+    ]
+    known = [seen.predict_proba([steps[:n]])[0, 1].astype(np.float64).round(6) for n in (1, 2)]
+    assert [row["p_up"] for row in rows] == known
+
+
+def cells_of(line: str) -> list[str]:
+    """The cells of a line with commas, or else with spaces."""
+    return line.split("," if "," in line else None)
+
+
 def test_what_follows_is_told_after_each_step(shell: Shell, models: Path) -> None:
     """A model of next steps predicts each of its features, as predict names them."""
     stdin = "".join(f"{h},{t or 0}\n" for _, h, t in STEPS)
@@ -122,6 +145,8 @@ def test_what_follows_is_told_after_each_step(shell: Shell, models: Path) -> Non
         ("long.safetensors", "session,height,heat\na,,1\n", "row 1: 'height' is missing, as it never was in training"),
         ("long.safetensors", "session,height,heat\na,1,1\na,high,1\n", "row 2 of column 'height' holds 'high'"),
         ("long.safetensors", "1.0,2.0\n3.0\n", "line 2 holds 1 numbers, expected 2: 'height', 'heat'"),
+        ("long.safetensors --from csv", "1.0,2.0\n3.0,4.0\n", "the first line holds '1.0', '2.0', expected names"),
+        ("long.safetensors", '"1.0","2.0"\n3.0,4.0\n', "--from lines reads it as a step"),
         ("long.safetensors", "1.0,inf\n", "line 1 holds 'inf' among its numbers"),
         ("lists.safetensors", '{"n": 1, "track": [1.0, 2.0, 3.0]}\n', "row 1 has steps of 1 numbers, expected 2"),
         ("bare.safetensors", "a,b,c\n1,2,3\n", "it is not known which columns the model reads: --features names"),

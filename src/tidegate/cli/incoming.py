@@ -1,5 +1,6 @@
 """What a stream brings, part by part: lines of text, steps of numbers, or samples of sound."""
 
+import re
 import wave
 from collections.abc import Iterator, Mapping, Sequence
 from io import BufferedReader
@@ -10,7 +11,7 @@ import numpy.typing as npt
 
 from tidegate.cli.inputs import checked_numbers
 from tidegate.data import series, tables
-from tidegate.data.series.cells import steps_of
+from tidegate.data.series.cells import MISSING, is_number_text, steps_of
 from tidegate.data.series.columns import numbers_of, samples_of
 from tidegate.data.series.listed import sequences_of
 from tidegate.data.series.roles import Roles, shortened
@@ -19,6 +20,9 @@ from tidegate.data.tables.rows import Block, blocks
 from tidegate.models.sequence_model import SequenceModel
 
 _ROWS = 1024  # that are read at once, where so many have come in
+_BETWEEN = re.compile(r"[\s;|,]")  # numbers of a line
+_RECORD_BEGINS = (b"{", b"\x1e")  # of JSON Lines and of JSON text sequences (RFC 7464)
+_GAP = re.compile(r"^\s*(?=[;|,])|(?<=[;|,])\s*(?=[;|,]|$)")  # an empty cell of a line
 
 
 class Incoming(NamedTuple):
@@ -52,11 +56,30 @@ def texts_in(source: BufferedReader, kind: str, column: str | None) -> Iterator[
         yield Incoming(part.columns, part.texts, part.texts, part.schema)
 
 
+def kind_of_texts(begins: bytes) -> str:
+    """Tells by how they begin what kind of lines hold texts: JSON Lines, or plain ones."""
+    return "jsonl" if begins.startswith(_RECORD_BEGINS) else "lines"
+
+
 def kind_of_numbers(begins: bytes) -> str:
-    """Tells by its first character what kind of lines hold numbers: JSON Lines, bare numbers, or CSV with a header."""
-    if begins == b"{":
+    """Tells by how they begin what kind of lines hold numbers: JSON Lines, bare numbers, or CSV with a header.
+
+    A line whose cells are numbers, or say that one is missing, is no header.
+    """
+    begins = begins.lstrip()
+    if begins.startswith(_RECORD_BEGINS):
         return "jsonl"
-    return "lines" if begins in b"0123456789+-.[" else "csv"
+    if begins[:1] in b"0123456789+-.[":  # or there is nothing yet
+        return "lines"
+    line, end, _ = begins.partition(b"\n")
+    cells = _BETWEEN.split(line.decode("latin-1"))
+    whole = cells if end else cells[:-1]
+    return "lines" if whole and all(map(_is_number_cell, whole)) else "csv"
+
+
+def _is_number_cell(text: str) -> bool:
+    """Whether a cell holds a number, or says that it is missing."""
+    return text.strip().lower() in MISSING or is_number_text(text)
 
 
 def steps_in(
@@ -78,6 +101,8 @@ def steps_in(
     for block in blocks(source, kind, _ROWS):
         columns = _of_bare_lines(model, block["text"], first) if kind == "lines" else block
         names = _names_in(model, columns, features, key)
+        if kind in {"csv", "tsv"} and not features:
+            _check_header(model, names)
         size = len(next(iter(columns.values())))
         chosen = {name: columns.get(name, [None] * size) for name in names}
         if model.front_end:
@@ -98,6 +123,8 @@ def _of_bare_lines(model: SequenceModel, lines: Sequence[str], first: int) -> Bl
     names, steps = model.config.feature_names, []
     for row, line in enumerate(lines, first):
         numbers = steps_of(line, f"line {row}")
+        if len(numbers) < len(names):
+            numbers = steps_of(_GAP.sub("nan", line), f"line {row}")
         if numbers.shape != (len(names),):
             raise ValueError(f"line {row} holds {numbers.size} numbers, expected {len(names)}: {shortened(names)}")
         steps.append([None if np.isnan(number) else number for number in numbers.tolist()])
@@ -120,6 +147,21 @@ def _names_in(model: SequenceModel, columns: Block, features: Sequence[str] | No
         what = f"there is no column {lacking[0]!r}" if lacking else "it is not known which columns the model reads"
         raise ValueError(f"{what}: --features names columns of numbers, and there are {shortened(others)}")
     return names
+
+
+def _check_header(model: SequenceModel, names: Sequence[str]) -> None:
+    """Checks that the names of columns, where they are not those of the training, are no numbers of a step.
+
+    Raises:
+        ValueError: They are.
+    """
+    unnamed = {f"column {place}" for place in range(1, len(names) + 1)}
+    if set(names) & set(model.config.columns) or not all(name in unnamed or _is_number_cell(name) for name in names):
+        return
+    raise ValueError(
+        f"the first line holds {shortened(names)}, expected names of columns: --from lines reads it as a step, and "
+        f"--features names columns that are called so"
+    )
 
 
 def _steps_of(model: SequenceModel, columns: Block, first: int) -> list[npt.NDArray[Any]]:

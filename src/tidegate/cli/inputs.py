@@ -1,6 +1,6 @@
 """What a model reads of a table, texts or sequences of numbers, and how well it does."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from itertools import chain
@@ -183,14 +183,17 @@ def read_parts(
             first += len(part.texts)
         return
     asked = columns.asked(model, need_label=False)
-    front_end, short = model.front_end, 0
+    front_end, short, lists = model.front_end, 0, None
     files: Any = asked.sound is not None and series.sound_files(source)  # of sound, no table
     with nullcontext((source, kind)) if files else texts.opened(source, kind, output) as (stream, found):
         typed = output is not None and output.format.name == "parquet"
         for piece in series.stream(stream, asked, found, others=others, typed=typed):
             sequences = checked_numbers(model, piece, first + 1)
             short += _without_frames(front_end, sequences)
-            yield Part(sequences, piece.columns if typed else _without_lists(piece), piece.schema, first)
+            if lists is None:  # once, so that all parts have the same columns
+                lists = set() if typed else _read_as_lists(piece)
+            kept = {name: values for name, values in piece.columns.items() if name not in lists}
+            yield Part(sequences, kept, piece.schema, first)
             first += len(piece)
     if front_end and short:
         note(f"note: {short_clips(short, front_end)}")
@@ -245,10 +248,26 @@ def read_known(model: Network, file: Path, kind: Kind | None, columns: Columns, 
     if wanted.label_per_step:
         steps = labels_of_steps(piece.labels, list(map(len, piece.sequences)), lambda b: place_of(piece, b))
         return Known(sequences, list(chain.from_iterable(steps)), piece.columns)
-    if len(piece.labels) > 1:
+    if _has_a_column_each(model, piece):
         return Known(sequences, sets_in_columns(piece.labels), piece.columns)
+    wanted.several(len(piece.labels))
     [(name, values)] = piece.labels.items()
     return Known(sequences, wanted.names(values, name, 1), piece.columns)
+
+
+def _has_a_column_each(model: SequenceModel, piece: series.Series) -> bool:
+    """Whether labels are columns of 1 and 0, as the model has learned them, or as several columns can only be.
+
+    Raises:
+        ValueError: A label of the model has none, which would count as 0 in all rows.
+    """
+    config, columns = model.config, piece.labels
+    alone = config.target is None and set(columns) <= set(config.labels)
+    if config.aim.truth != "classes" or not (alone or len(columns) > 1):
+        return False
+    if lacking := [label for label in config.labels if label not in columns]:
+        raise ValueError(f"--label names no column {lacking[0]!r}, expected one for each label of the model")
+    return True
 
 
 @dataclass(frozen=True)
@@ -324,15 +343,11 @@ def short_clips(count: int, front_end: LogMel) -> str:
     return f"{plural(count, 'clip')} {are} shorter than {window}, and {have} no frame to read"
 
 
-def _without_lists(piece: series.Series) -> dict[str, Any]:
-    """Returns the columns of a part but the lists that were read of it: thousands of numbers in a line of text."""
-    roles, columns = piece.roles, piece.columns
-    lists = {name for name in roles.features if roles.sound is None or not _names_files(columns.get(name, ()))}
-    return {name: values for name, values in columns.items() if name not in lists}
-
-
-def _names_files(column: Iterable[Any]) -> bool:
-    return isinstance(next(iter(column), None), str)
+def _read_as_lists(piece: series.Series) -> set[str]:
+    """Names the columns that hold lists of numbers, thousands in a line of text; texts of sound are names of files."""
+    sound, columns = piece.roles.sound is not None, piece.columns
+    files = {name for name in piece.roles.features if sound and any(isinstance(x, str) for x in columns.get(name, ()))}
+    return {*piece.roles.features} - files
 
 
 def checked_numbers(model: SequenceModel, piece: series.Series, first: int = 1) -> list[npt.NDArray[Any]]:

@@ -1,6 +1,6 @@
 """Columns of labels: names of classes, a list of them for the steps of each sequence, a column for each of several."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from itertools import chain
 from typing import Any
 
@@ -74,3 +74,20 @@ def sets_in_columns(labels: Mapping[str, Sequence[Any]]) -> list[tuple[str, ...]
             if there:
                 found[row].append(column)
     return [tuple(each) for each in found]
+
+
+def check_each_occurs(sets: Sequence[Sequence[str]], columns: Collection[str]) -> None:
+    """Checks that some row has each label: a model of labels that were never seen has none of them.
+
+    Args:
+        sets: What `sets_in_columns` has made.
+        columns: The columns of the labels.
+
+    Raises:
+        ValueError: No row has one.
+    """
+    seen = set(chain.from_iterable(sets))
+    if never := [column for column in columns if column not in seen]:
+        raise ValueError(
+            f"no row has a 1 in label column {never[0]!r}, expected some from which the label is learned: leave it out"
+        )

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from tidegate.cli.groups import Option
-from tidegate.cli.incoming import Incoming, kind_of_numbers, samples_in, steps_in, texts_in
+from tidegate.cli.incoming import Incoming, kind_of_numbers, kind_of_texts, samples_in, steps_in, texts_in
 from tidegate.cli.options import Kind, TextOption
 from tidegate.models.network import Network
 from tidegate.models.sequence_model import SequenceModel
@@ -42,7 +42,7 @@ LISTENING_OPTIONS = {
             typer.Option(
                 "--from",
                 help="What comes in.",
-                show_default="jsonl if it begins with {, else lines; of numbers csv if it begins with a name",
+                show_default="jsonl if it begins with { or RFC 7464's mark, else lines; of numbers csv if with names",
             ),
         ],
         None,
@@ -108,9 +108,9 @@ class Listening:
         """
         if self._hears(model):
             return samples_in(source, model.front_end.sample_rate, self.every or _EVERY)  # type: ignore[attr-defined]
-        begins = source.peek(1).removeprefix(BOM_UTF8)[:1]  # more of them would have to be waited for
+        begins = source.peek(1).removeprefix(BOM_UTF8)  # more of them would have to be waited for
         if not isinstance(model, SequenceModel):
-            return texts_in(source, self.kind or ("jsonl" if begins == b"{" else "lines"), self.text)
+            return texts_in(source, self.kind or kind_of_texts(begins), self.text)
         kind = self.kind or kind_of_numbers(begins)
         return steps_in(model, source, kind, self.features, self.key or model.config.key)
 

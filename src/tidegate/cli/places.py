@@ -56,10 +56,18 @@ class Place:
             source: Where the parts come from.
             parts: What `read_parts` yields.
             work: Makes columns of the sequences of a part.
+
+        Raises:
+            ValueError: A cluster is to work on a pipe, whose rows are answered at once: it would wait for several.
         """
         if self.ray_address is None:
             yield from _on_threads(source, parts, work)
             return
+        if source == "-" or is_stream(source):
+            raise ValueError(
+                "--ray-address is for files, as rows that come by a pipe are answered at once, in this process: leave "
+                "it out, or give a file"
+            )
         cluster = import_module("tidegate.ray.working")
         workers = cluster.Workers(self.ray_address, self.workers, self.threads or 1)
         with redirect_stdout(sys.stderr):  # or Ray prints among the rows (findings/)

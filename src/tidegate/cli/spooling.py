@@ -34,7 +34,8 @@ _ROWS = 4096  # of a part; by the first one it is decided what is trained
 def plan_of(request: Request, seed: int) -> Plan | None:
     """Decides whether a table is too large for the memory, and says so.
 
-    Sound, several labels a row and next steps are read whole whatever their size, which is said too.
+    Sound, several labels a row, a label for each step, and next steps or words are read whole whatever their size,
+    which is said too.
 
     Returns:
         How its rows are prepared part by part; None if they fit into memory, or are read whole.
@@ -44,7 +45,8 @@ def plan_of(request: Request, seed: int) -> Plan | None:
         ValueError: `--memory` is no size, or too small.
     """
     memory, aim = memory_of(request.run.memory, request.run.workers), request.wanted.aim
-    whole = "sound" if request.frontend else f"data for --task {request.wanted.task}"
+    asked = "--label-per-step" if request.wanted.label_per_step else f"--task {request.wanted.task}"
+    whole = "sound" if request.frontend else f"data for {asked}"
     if request.frontend or (aim and aim.truth not in {"class", "numbers"}):
         if request.run.memory is not None:
             say(f"data: {whole} is read whole: --memory has no effect on it")

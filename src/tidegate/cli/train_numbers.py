@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from tidegate.cli.console import err, note, plural, say
 from tidegate.cli.inputs import place_of, short_clips
-from tidegate.cli.label_columns import labels_of_steps, sets_in_columns
+from tidegate.cli.label_columns import check_each_occurs, labels_of_steps, sets_in_columns
 from tidegate.cli.options import SETTING_OPTIONS, SIZE_OPTIONS, WORD_OPTIONS
 from tidegate.cli.request import Request
 from tidegate.cli.spooling import apart_of, names_of, plan_of
@@ -183,7 +183,9 @@ def prepare(
         if isinstance(validation, series.Series):
             held = (validation.sequences, targets_of(validation, wanted))
         return prepare_labelled_steps(table.sequences, targets, validation=held, seed=seed)
-    if TASKS[wanted.task].truth != "numbers" and len(table.labels) == 1:
+    if TASKS[wanted.task].truth == "classes" and len(table.labels) > 1:
+        check_each_occurs(targets, table.labels)
+    elif TASKS[wanted.task].truth != "numbers":
         wanted.check(targets, *table.labels)
     if front_end is None:
         check_copies(table.sequences, targets, table.feature_names)

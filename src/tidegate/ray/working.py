@@ -62,7 +62,7 @@ def worked_on_cluster(
     A process that is lost is started again, and makes its parts again: what it had made of them is nowhere yet.
 
     Args:
-        parts: What is worked on; they are asked for when a process is about to be free.
+        parts: What is worked on, of a file: several are waited for, to be sent together.
         work: Makes something of sequences and the row of the first, the same every time; it is sent by pickle.
         workers: Who works.
 
