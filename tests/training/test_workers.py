@@ -195,6 +195,13 @@ def test_fit_trains_with_workers(monkeypatch: pytest.MonkeyPatch) -> None:
     assert set(model.labels) == {"no", "yes"}
 
 
+@pytest.mark.parametrize("count", [0, -1, True, 1.5, "2", None])
+def test_a_number_of_workers_that_cannot_be_meant(count: Any) -> None:
+    """It is refused before anything is read, here data that could not be."""
+    with pytest.raises(ValueError, match=f"workers is {count!r}, expected an integer of 1 or more"):
+        fit(object(), workers=count)
+
+
 def test_a_group_of_the_user_is_not_taken(monkeypatch: pytest.MonkeyPatch) -> None:
     """Workers inside a process that trains together with others already are an error, and one worker is no group."""
     monkeypatch.setattr(torch.distributed, "is_initialized", lambda: True)

@@ -121,7 +121,7 @@ def _fit(
     check_choice(
         "task", judged["task"], tuple(name for name, task in TASKS.items() if task.truth and name != "quantiles")
     )
-    compared, count = settings.pop("baselines", False), settings.pop("workers", 1)
+    compared, count = settings.pop("baselines", False), _counted(settings.pop("workers", 1))
     run = _prepare(data, labels, judged, cell, settings, _wanted(settings, cell, **judged))
     checkpoints = None if folder is None else Checkpoints(folder, run.fingerprint(), resume=resume)
     with import_module("tidegate.training.workers").workers(run, count) as shared:
@@ -129,6 +129,17 @@ def _fit(
     if checkpoints:
         checkpoints.remove()
     return _compared(model, baselines(run.examples, run.config, run.settings, run.vectors)) if compared else model
+
+
+def _counted(workers: Any) -> int:
+    """Checks how many processes are to train.
+
+    Raises:
+        ValueError: It is no integer of 1 or more.
+    """
+    if isinstance(workers, bool) or not isinstance(workers, int | np.integer) or workers < 1:
+        raise ValueError(f"workers is {workers!r:.60}, expected an integer of 1 or more")
+    return int(workers)
 
 
 def _wanted(settings: dict[str, Any], cell: str, task: str, validation: Any) -> Parts | None:
