@@ -26,7 +26,7 @@ from tidegate.training.run import Run  # noqa: E402
 from tidegate.training.settings import Settings  # noqa: E402
 from tidegate.training.shares import sum_gradients  # noqa: E402
 from tidegate.training.spooled import Plan, parts_of, spool_sequences, spool_texts  # noqa: E402
-from tidegate.training.workers import _join_with, _who_has_ended, workers  # noqa: E402
+from tidegate.training.workers import _Joining, _who_has_ended, workers  # noqa: E402
 
 TOLERANCE = 1e-5  # of losses and scores, which differ by the order of additions
 
@@ -161,12 +161,32 @@ def test_a_worker_that_ends_while_the_group_is_made_is_noticed(monkeypatch: pyte
     monkeypatch.setattr(workers_module, "_connection", lambda port: "connection")
     monkeypatch.setattr(workers_module, "_join", lambda *given: forever.wait())
     with pytest.raises(LostWorkerError):
-        _join_with([ended], store)
+        _Joining(store, 2).make([ended])
     forever.set()
     monkeypatch.setattr(workers_module, "_join", lambda *given: [].pop())
+    alive: Any = SimpleNamespace(is_alive=lambda: True)
     with pytest.raises(LostWorkerError) as caught:
-        _join_with([SimpleNamespace(is_alive=lambda: True)], store)  # type: ignore[list-item]
+        _Joining(store, 2).make([alive])
     assert isinstance(caught.value.__cause__, IndexError)
+
+
+def test_a_group_that_was_not_made_is_not_in_the_way_of_the_next(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What torch has noted of it is gone: the next has the name by which processes that are new look for it."""
+    ended = SimpleNamespace(is_alive=lambda: False, kill=lambda: None, join=lambda *seconds: None, exitcode=-9)
+    monkeypatch.setattr(workers_module, "_start", lambda *given: [ended])
+    monkeypatch.setattr(workers_module, "_wait_for", lambda *given: None)
+    monkeypatch.setattr(workers_module, "_TO_FINISH", 0.1)
+    first = NETWORKS["texts"]
+    run = Run(first.examples, first.config, first.settings)
+    with pytest.raises(LostWorkerError, match="worker 2 of 2 was killed by SIGKILL"), workers(run, 2):
+        pass
+    assert not torch.distributed.is_initialized()
+    store = torch.distributed.TCPStore("127.0.0.1", 0, is_master=True, wait_for_workers=False)
+    following = _Joining(store, 1)
+    following.make([])
+    assert torch.distributed.group.WORLD.group_name == "0"
+    following.undo()
+    assert not torch.distributed.is_initialized()
 
 
 def test_a_worker_ends_with_the_first_process(monkeypatch: pytest.MonkeyPatch) -> None:
