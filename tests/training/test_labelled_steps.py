@@ -143,6 +143,16 @@ def test_what_cannot_be_learned_is_an_error(labels: Any, options: dict[str, Any]
         tidegate.fit(np.zeros((2, 2, 1)), labels, task="labelling", validation=0, hidden_size=2, **options)
 
 
+@pytest.mark.parametrize("labels", [[0, 1], ["ab", "ba"], np.array([0, 1])])
+def test_one_label_of_each_sequence_is_an_error(labels: Any) -> None:
+    """It is none of a step, even if it has as many letters as there are steps; likewise of what is judged by."""
+    x, wanted = np.zeros((2, 2, 1)), "expected a list, a tuple or an array of 2 labels, one for each step"
+    with pytest.raises(TypeError, match=rf"the training part: the labels of sequence 1 are .*{labels[0]}.*, {wanted}"):
+        tidegate.fit(x, labels, task="labelling", validation=0)
+    with pytest.raises(TypeError, match=rf"the validation part: the labels of sequence 1 are .*, {wanted}"):
+        tidegate.fit(x, np.array([[0, 1], [1, 0]]), task="labelling", validation=(x, labels))
+
+
 def test_a_label_in_the_held_out_part_alone_is_an_error() -> None:
     """It could not be learned; the message names it."""
     with pytest.raises(ValueError, match="the label 'c' is in the validation part only"):
