@@ -153,6 +153,15 @@ def test_one_label_of_each_sequence_is_an_error(labels: Any) -> None:
         tidegate.fit(x, np.array([[0, 1], [1, 0]]), task="labelling", validation=(x, labels))
 
 
+def test_an_unknown_label_is_located() -> None:
+    """It is that of a step of a sequence, here of the first after one without a step and of a last one."""
+    sequences, known = [np.zeros((T, 1)) for T in (2, 0, 3)], ["ab", "", "aba"]
+    for judged, place in ((["ab", "", "zba"], "step 1 of sequence 3"), (["az", "", "aba"], "step 2 of sequence 1")):
+        held = (sequences, [list(each) for each in judged])
+        with pytest.raises(ValueError, match=f"^the validation part: {place} has the label 'z', expected one of 'a'"):
+            prepare_labelled_steps(sequences, [list(each) for each in known], validation=held)
+
+
 def test_a_label_in_the_held_out_part_alone_is_an_error() -> None:
     """It could not be learned; the message names it."""
     with pytest.raises(ValueError, match="the label 'c' is in the validation part only"):

@@ -290,7 +290,8 @@ def judge(model: Network, known: Known, source: str) -> Answers:
     if isinstance(model, SequenceModel) and config.aim.each_step:
         found = model.predict_steps(known.sequences)
         if not config.aim.foresees:
-            labels = Targets(labels=config.labels, task=config.task).numbers(known.truth, source, len(known.truth))
+            targets, lengths = Targets(labels=config.labels, task=config.task), list(map(len, found))
+            labels = targets.numbers_of_steps(known.truth, source, lengths)
             return Answers(config, labels, np.concatenate(found))
         return Answers(config, known.truth, np.concatenate([values[: -config.horizon] for values in found]))
     if config.aim.reads_tokens:

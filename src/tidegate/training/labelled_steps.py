@@ -99,7 +99,8 @@ def _numbers(named: Targets, arrays: list[Array], labels: Sequence[Sequence[Any]
         ValueError: One is no class.
     """
     lengths = [len(x) for x in arrays]
-    return np.split(named.numbers(list(chain.from_iterable(labels)), source, sum(lengths)), np.cumsum(lengths)[:-1])
+    numbers = named.numbers_of_steps(list(chain.from_iterable(labels)), source, lengths)
+    return np.split(numbers, np.cumsum(lengths)[:-1])
 
 
 def _held_out(
