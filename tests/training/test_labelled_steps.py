@@ -100,6 +100,15 @@ def test_whole_sequences_are_held_out_or_the_ends_of_few() -> None:
     assert few.validation.targets.tolist() == [("down", "up").index(label) for label in of_it[-judged:]]
 
 
+def test_the_shortest_sequences_have_a_step_in_each_part() -> None:
+    """A label needs no step that follows it: two steps are enough, one to train on and one to judge by."""
+    examples = prepare_labelled_steps([np.zeros((2, 1))] * 2, [["a", "b"], ["b", "a"]], validation=0.2)
+    assert examples.train.targets.tolist() == [0, 1]
+    assert examples.validation.targets.tolist() == [1, 0]
+    with pytest.raises(ValueError, match="the shortest of 2 sequences has 1 steps, of which 20% cannot be held out"):
+        prepare_labelled_steps([np.zeros((1, 1))] * 2, [["a"], ["b"]], validation=0.2)
+
+
 def test_gaps_are_filled_before_a_sequence_is_cut() -> None:
     """A value is carried into the next part of a long sequence; labels keep their type."""
     x = np.arange(450.0)[:, None]

@@ -110,7 +110,7 @@ def _held_out(
     bounds = np.cumsum([0, *map(len, arrays)])
     places = [np.arange(first, last) for first, last in pairwise(bounds)]
     steps, labels = np.concatenate(arrays), np.concatenate(targets)
-    kept, held, rows = hold_out_steps(places, share, 1, seed)
+    kept, held, rows = hold_out_steps(places, share, 0, seed)
     parts = [[(steps[place], labels[place]) for place in part] for part in (kept, held)]
     return parts[0], parts[1], rows
 
