@@ -185,7 +185,8 @@ class _Joining(threading.Thread):
         self.join(_TO_FINISH)
         if not distributed.is_initialized():
             # torch has counted it, and would look for the processes of the next one under another name than theirs
-            distributed.init_process_group("gloo", store=distributed.HashStore(), rank=0, world_size=1)
+            nothing = distributed.HashStore()  # type: ignore[attr-defined]
+            distributed.init_process_group("gloo", store=nothing, rank=0, world_size=1)
         distributed.destroy_process_group()
 
 
