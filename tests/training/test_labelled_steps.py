@@ -10,6 +10,7 @@ pytest.importorskip("torch")
 import tidegate
 from tidegate.models.metrics import score
 from tidegate.models.steps_report import score_labelled_steps
+from tidegate.models.tasks import TASKS
 from tidegate.training.baselines import baselines
 from tidegate.training.labelled_steps import prepare_labelled_steps
 from tidegate.training.settings import Settings
@@ -74,6 +75,12 @@ def test_a_model_of_sequences_labels_no_steps() -> None:
         arrays = {name: np.ones(shape, np.float32) for name, shape in made.shapes().items()}
         with pytest.raises(ValueError, match=expected):
             getattr(tidegate.SequenceModel(made, arrays), method)([np.zeros((3, 1))])
+
+
+def test_steps_are_labelled_or_foreseen() -> None:
+    """A task about each step is either; no other labels steps."""
+    assert [name for name, task in TASKS.items() if task.labels_steps] == ["labelling"]
+    assert all(task.foresees != task.labels_steps for task in TASKS.values() if task.each_step)
 
 
 def test_a_labeller_reads_forward() -> None:

@@ -108,15 +108,10 @@ def _note_strangers(model: Network, *, strange: bool) -> None:
 
 def _rows(model: Network, part: Part, added: Mapping[str, Any], choice: Choice) -> tuple[Any, Any]:
     """Makes what is written of a part, and its schema: its rows, or the steps that follow."""
-    if isinstance(model, SequenceModel) and (choice.steps or _labels_steps(model)):
+    if isinstance(model, SequenceModel) and (choice.steps or model.config.aim.labels_steps):
         lengths = [len(np.asarray(x)) for x in steps_first(part.sequences, model.config.layout)]
         return {**told_apart(model, part, [choice.steps] * len(part) if choice.steps else lengths), **added}, None
     return texts.joined(part.columns, added, "predict"), part.schema
-
-
-def _labels_steps(model: SequenceModel) -> bool:
-    """Whether each step is predicted, with a row of its own."""
-    return model.config.aim.each_step and not model.config.aim.foresees
 
 
 def _predicted(model: Network, batch: Sequence[Any], first: int, *, choice: Choice) -> dict[str, Any]:
@@ -126,7 +121,7 @@ def _predicted(model: Network, batch: Sequence[Any], first: int, *, choice: Choi
         return foreseen_columns(model, batch, first, choice)
     if choice.steps and isinstance(model, SequenceModel):
         return forecast_columns(model, batch, choice.steps)
-    if isinstance(model, SequenceModel) and _labels_steps(model):
+    if isinstance(model, SequenceModel) and model.config.aim.labels_steps:
         return labelled_columns(model, batch)
     values = model.values_of(model.scores(batch)).astype(np.float64)
     if not aim.has_probabilities:

@@ -290,7 +290,7 @@ def _examples(data: Any, labels: Any, settings: dict[str, Any], **options: Any) 
         return frame_examples(frame, labels, settings, options, limits)
     data = data if isinstance(data, str | list | tuple | np.ndarray) else list(data)
     aim = TASKS[options["task"]]
-    foresees, labelling = aim.foresees, aim.each_step and not aim.foresees
+    foresees = aim.foresees
     if (labels is None) != foresees:
         given = "labels are given" if foresees else "there are no labels"
         raise ValueError(f"{given}, but the task is {options['task']!r}")
@@ -298,7 +298,7 @@ def _examples(data: Any, labels: Any, settings: dict[str, Any], **options: Any) 
         if foresees:
             limits |= {name: settings.pop(name) for name in TOKEN_OPTIONS if name in settings}
             return prepare_tokens(data, **limits, **_alone(options))
-        if labelling:
+        if aim.labels_steps:
             raise ValueError(f"the task is {aim.name!r}, which is about steps of numbers, but the data are texts")
         return prepare_texts(data, labels, **limits, **options)
     settings |= limits  # which no sequence has: they are refused by name
@@ -310,7 +310,7 @@ def _examples(data: Any, labels: Any, settings: dict[str, Any], **options: Any) 
         if aim.reads_tokens:
             raise ValueError(f"the task is {aim.name!r}, which foresees words, but the data are sequences of numbers")
         return prepare_steps(data, **chosen, **_alone(options))
-    if labelling:
+    if aim.labels_steps:
         chosen.pop("frontend", None)
         return prepare_labelled_steps(data, labels, **chosen, **options)
     return prepare_sequences(data, labels, **chosen, **options)
