@@ -1,6 +1,7 @@
 """`tidegate predict`: labels and probabilities, or numbers, for new texts and sequences."""
 
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -81,10 +82,11 @@ def predict(
     count, strange = 0, True
     with tables.writer(target.path if target else data_stream(), target.format.name if target else to) as append:
         parts = read_parts(loaded, file, kind, columns, output=target)
-        for part, added in place.worked_on(file, parts, partial(_predicted, loaded, choice=choice)):
-            append(*_rows(loaded, part, added, choice))
-            count += len(part)
-            strange = strange and _are_strange(loaded, part.sequences)
+        with closing(place.worked_on(file, parts, partial(_predicted, loaded, choice=choice))) as done:
+            for part, added in done:
+                append(*_rows(loaded, part, added, choice))
+                count += len(part)
+                strange = strange and _are_strange(loaded, part.sequences)
         if output and not count:
             raise ValueError(f"{file} has no rows")
     _note_strangers(loaded, strange=strange and count > 0)
