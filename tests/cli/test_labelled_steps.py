@@ -81,6 +81,15 @@ def test_lists_of_steps_have_lists_of_labels(shell: Shell, machines: Path) -> No
     assert out.splitlines()[-1].startswith("16,30,")
 
 
+def test_an_unknown_label_of_a_step_is_located(shell: Shell, machines: Path) -> None:
+    """`evaluate` says which step of which sequence has a label that the model does not know."""
+    lines = [{"steps": [[0, 0]] * 2, "state": ["runs", "rests"]}, {"steps": [[0, 0]] * 2, "state": ["runs", "stops"]}]
+    (machines / "stops.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines), "utf-8")
+    code, _, err = shell("evaluate labels.safetensors stops.jsonl")
+    assert code == 2
+    assert "step 2 of sequence 2 has the label 'stops', expected one of 'rests', 'runs'" in err
+
+
 @pytest.mark.parametrize(
     ("command", "message"),
     [

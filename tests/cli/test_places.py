@@ -1,6 +1,8 @@
 """Where commands compute; what a cluster of Ray does is tested in tests/clusters."""
 
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import SimpleNamespace
 from typing import Any
 
@@ -11,8 +13,10 @@ from cli.conftest import Shell
 
 pytest.importorskip("typer")
 
+from tidegate.cli import texts
 from tidegate.cli.inputs import Part
 from tidegate.cli.places import Place
+from tidegate.data import tables
 
 
 @pytest.mark.parametrize(
@@ -65,3 +69,48 @@ def test_a_large_part_is_cut_for_a_cluster(monkeypatch: pytest.MonkeyPatch) -> N
     assert [columns["sum"] for _, columns in done] == [part.columns["x"].sum() for part, _ in done]
     assert [columns["first"] for _, columns in done] == [0, 1024, 2048]
     assert {part.schema for part, _ in done} == {"types"}
+
+
+@pytest.mark.parametrize("command", ["embed", "predict"])
+def test_a_cluster_is_left_before_an_error_is_dealt_with(
+    shell: Shell, monkeypatch: pytest.MonkeyPatch, command: str
+) -> None:
+    """If a part cannot be written, its workers are given back and standard output is the program's again at once.
+
+    That does not wait until nothing refers to the parts any more, as a debugger or a kept error may.
+    """
+    seen: list[Any] = []
+    kept: list[Any] = []
+    parts_of = Place.worked_on
+
+    def worked_on(*given: Any) -> Any:
+        kept.append(parts_of(*given))
+        return kept[-1]
+
+    monkeypatch.setattr(Place, "worked_on", worked_on)
+
+    def worked_on_cluster(parts: Any, work: Any, workers: Any) -> Iterator[Any]:
+        try:
+            for part in parts:
+                yield part, work(part.sequences, part.first)
+        finally:
+            seen.append("workers are given back")
+
+    @contextmanager
+    def writer(*_: Any) -> Iterator[Any]:
+        out = sys.stdout
+        try:
+            yield lambda *_: None
+        finally:
+            seen.append(sys.stdout is out)
+
+    def joined(*_: Any) -> None:
+        raise ValueError("no room")
+
+    cluster = SimpleNamespace(Workers=lambda *given: given, worked_on_cluster=worked_on_cluster)
+    monkeypatch.setitem(sys.modules, "tidegate.ray.working", cluster)
+    monkeypatch.setattr(tables, "writer", writer)
+    monkeypatch.setattr(texts, "joined", joined)
+    code, _, err = shell(f"{command} model.safetensors test.csv -o rows.parquet --ray-address auto")
+    assert (code, seen) == (2, ["workers are given back", True])
+    assert "no room" in err

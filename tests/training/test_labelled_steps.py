@@ -10,6 +10,7 @@ pytest.importorskip("torch")
 import tidegate
 from tidegate.models.metrics import score
 from tidegate.models.steps_report import score_labelled_steps
+from tidegate.models.tasks import TASKS
 from tidegate.training.baselines import baselines
 from tidegate.training.labelled_steps import prepare_labelled_steps
 from tidegate.training.settings import Settings
@@ -76,6 +77,12 @@ def test_a_model_of_sequences_labels_no_steps() -> None:
             getattr(tidegate.SequenceModel(made, arrays), method)([np.zeros((3, 1))])
 
 
+def test_steps_are_labelled_or_foreseen() -> None:
+    """A task about each step is either; no other labels steps."""
+    assert [name for name, task in TASKS.items() if task.labels_steps] == ["labelling"]
+    assert all(task.foresees != task.labels_steps for task in TASKS.values() if task.each_step)
+
+
 def test_a_labeller_reads_forward() -> None:
     """A network in both directions, or one that sums up by a mean, is refused: a label is of what has come so far."""
     for wrong in ({"bidirectional": True}, {"summary": "mean"}, {"cell": "average"}):
@@ -98,6 +105,15 @@ def test_whole_sequences_are_held_out_or_the_ends_of_few() -> None:
     assert few.validation.corpus.lengths.tolist() == [judged]
     assert few.train.corpus.lengths.tolist() == [200, 200, len(long) - judged - 400]
     assert few.validation.targets.tolist() == [("down", "up").index(label) for label in of_it[-judged:]]
+
+
+def test_the_shortest_sequences_have_a_step_in_each_part() -> None:
+    """A label needs no step that follows it: two steps are enough, one to train on and one to judge by."""
+    examples = prepare_labelled_steps([np.zeros((2, 1))] * 2, [["a", "b"], ["b", "a"]], validation=0.2)
+    assert examples.train.targets.tolist() == [0, 1]
+    assert examples.validation.targets.tolist() == [1, 0]
+    with pytest.raises(ValueError, match="the shortest of 2 sequences has 1 steps, of which 20% cannot be held out"):
+        prepare_labelled_steps([np.zeros((1, 1))] * 2, [["a"], ["b"]], validation=0.2)
 
 
 def test_gaps_are_filled_before_a_sequence_is_cut() -> None:
@@ -141,6 +157,25 @@ def test_what_cannot_be_learned_is_an_error(labels: Any, options: dict[str, Any]
     """Labels that are not those of the steps, and settings that do nothing here, are refused before training."""
     with pytest.raises(ValueError, match=message):
         tidegate.fit(np.zeros((2, 2, 1)), labels, task="labelling", validation=0, hidden_size=2, **options)
+
+
+@pytest.mark.parametrize("labels", [[0, 1], ["ab", "ba"], np.array([0, 1])])
+def test_one_label_of_each_sequence_is_an_error(labels: Any) -> None:
+    """It is none of a step, even if it has as many letters as there are steps; likewise of what is judged by."""
+    x, wanted = np.zeros((2, 2, 1)), "expected a list, a tuple or an array of 2 labels, one for each step"
+    with pytest.raises(TypeError, match=rf"the training part: the labels of sequence 1 are .*{labels[0]}.*, {wanted}"):
+        tidegate.fit(x, labels, task="labelling", validation=0)
+    with pytest.raises(TypeError, match=rf"the validation part: the labels of sequence 1 are .*, {wanted}"):
+        tidegate.fit(x, np.array([[0, 1], [1, 0]]), task="labelling", validation=(x, labels))
+
+
+def test_an_unknown_label_is_located() -> None:
+    """It is that of a step of a sequence, here of the first after one without a step and of a last one."""
+    sequences, known = [np.zeros((T, 1)) for T in (2, 0, 3)], ["ab", "", "aba"]
+    for judged, place in ((["ab", "", "zba"], "step 1 of sequence 3"), (["az", "", "aba"], "step 2 of sequence 1")):
+        held = (sequences, [list(each) for each in judged])
+        with pytest.raises(ValueError, match=f"^the validation part: {place} has the label 'z', expected one of 'a'"):
+            prepare_labelled_steps(sequences, [list(each) for each in known], validation=held)
 
 
 def test_a_label_in_the_held_out_part_alone_is_an_error() -> None:

@@ -3,8 +3,6 @@
 import os
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -26,7 +24,7 @@ from tidegate.training.run import Run  # noqa: E402
 from tidegate.training.settings import Settings  # noqa: E402
 from tidegate.training.shares import sum_gradients  # noqa: E402
 from tidegate.training.spooled import Plan, parts_of, spool_sequences, spool_texts  # noqa: E402
-from tidegate.training.workers import _join_with, _who_has_ended, workers  # noqa: E402
+from tidegate.training.workers import _Joining, _who_has_ended, workers  # noqa: E402
 
 TOLERANCE = 1e-5  # of losses and scores, which differ by the order of additions
 
@@ -161,12 +159,32 @@ def test_a_worker_that_ends_while_the_group_is_made_is_noticed(monkeypatch: pyte
     monkeypatch.setattr(workers_module, "_connection", lambda port: "connection")
     monkeypatch.setattr(workers_module, "_join", lambda *given: forever.wait())
     with pytest.raises(LostWorkerError):
-        _join_with([ended], store)
+        _Joining(store, 2).make([ended])
     forever.set()
     monkeypatch.setattr(workers_module, "_join", lambda *given: [].pop())
+    alive: Any = SimpleNamespace(is_alive=lambda: True)
     with pytest.raises(LostWorkerError) as caught:
-        _join_with([SimpleNamespace(is_alive=lambda: True)], store)  # type: ignore[list-item]
+        _Joining(store, 2).make([alive])
     assert isinstance(caught.value.__cause__, IndexError)
+
+
+def test_a_group_that_was_not_made_is_not_in_the_way_of_the_next(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What torch has noted of it is gone: the next has the name by which processes that are new look for it."""
+    ended = SimpleNamespace(is_alive=lambda: False, kill=lambda: None, join=lambda *seconds: None, exitcode=-9)
+    monkeypatch.setattr(workers_module, "_start", lambda *given: [ended])
+    monkeypatch.setattr(workers_module, "_wait_for", lambda *given: None)
+    monkeypatch.setattr(workers_module, "_TO_FINISH", 0.1)
+    first = NETWORKS["texts"]
+    run = Run(first.examples, first.config, first.settings)
+    with pytest.raises(LostWorkerError, match="worker 2 of 2 was killed by SIGKILL"), workers(run, 2):
+        pass
+    assert not torch.distributed.is_initialized()
+    store = torch.distributed.TCPStore("127.0.0.1", 0, is_master=True, wait_for_workers=False)
+    following = _Joining(store, 1)
+    following.make([])
+    assert torch.distributed.group.WORLD.group_name == "0"
+    following.undo()
+    assert not torch.distributed.is_initialized()
 
 
 def test_a_worker_ends_with_the_first_process(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -179,20 +197,20 @@ def test_a_worker_ends_with_the_first_process(monkeypatch: pytest.MonkeyPatch) -
     assert seen == ["the first has ended", 1]
 
 
-def test_fit_trains_with_workers(monkeypatch: pytest.MonkeyPatch) -> None:
-    """`fit(workers=2)` trains what it would train alone in a group of two, and ends the group behind it."""
-    seen: list[Any] = []
+def test_fit_trains_with_workers() -> None:
+    """`fit(workers=2)` comes to the weights that it comes to alone, and ends the group behind it."""
+    alone, shared = (fit(*texts(), epochs=1, hidden_size=3, batch_size=12, workers=count) for count in (1, 2))
+    assert not torch.distributed.is_initialized()
+    assert shared.labels == alone.labels
+    for name, weights in alone.arrays.items():
+        np.testing.assert_allclose(shared.arrays[name], weights, rtol=TOLERANCE, atol=TOLERANCE, err_msg=name)
 
-    @contextmanager
-    def group_of(run: Run, count: int) -> Iterator[Run]:
-        seen.append(count)
-        yield replace(run, group=Doubled())
-        seen.append("over")
 
-    monkeypatch.setattr(workers_module, "workers", group_of)
-    model = fit(*texts(), epochs=1, hidden_size=3, workers=2)
-    assert seen == [2, "over"]
-    assert set(model.labels) == {"no", "yes"}
+@pytest.mark.parametrize("count", [0, -1, True, 1.5, "2", None])
+def test_a_number_of_workers_that_cannot_be_meant(count: Any) -> None:
+    """It is refused before anything is read, here data that could not be."""
+    with pytest.raises(ValueError, match=f"workers is {count!r}, expected an integer of 1 or more"):
+        fit(object(), workers=count)
 
 
 def test_a_group_of_the_user_is_not_taken(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,7 +1,7 @@
 """`tidegate embed`: one summary vector for each text or sequence of numbers."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, BinaryIO
@@ -53,9 +53,10 @@ def embed(
     parts = read_parts(loaded, file, kind, columns, output=target if whole else None, others=whole)
     with tables.writer(target.path, PARQUET.name) if whole else _array_writer(target.path) as append:
         count = 0
-        for part, added in place.worked_on(file, parts, partial(_encoded, loaded)):
-            append(texts.joined(part.columns, added, "embed"), part.schema)
-            count += len(part)
+        with closing(place.worked_on(file, parts, partial(_encoded, loaded))) as done:
+            for part, added in done:
+                append(texts.joined(part.columns, added, "embed"), part.schema)
+                count += len(part)
         if not count:
             raise ValueError(f"{file} has no rows")
     note(f"wrote {count:,} vectors of {loaded.config.summary_size} numbers to {target.path}")

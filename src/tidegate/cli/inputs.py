@@ -124,7 +124,7 @@ class Columns:
             time=self.time or config.time,
             labels=((self.label,) if self.label else targets) if need_label else (),
             sound=config.front_end.sample_rate if config.front_end else None,
-            each_step=need_label and config.aim.each_step and not config.aim.foresees,
+            each_step=need_label and config.aim.labels_steps,
         )
 
     def check_texts(self) -> None:
@@ -308,8 +308,9 @@ def judge(model: Network, known: Known, source: str) -> Answers:
     config = model.config
     if isinstance(model, SequenceModel) and config.aim.each_step:
         found = model.predict_steps(known.sequences)
-        if not config.aim.foresees:
-            labels = Targets(labels=config.labels, task=config.task).numbers(known.truth, source, len(known.truth))
+        if config.aim.labels_steps:
+            targets, lengths = Targets(labels=config.labels, task=config.task), list(map(len, found))
+            labels = targets.numbers_of_steps(known.truth, source, lengths)
             return Answers(config, labels, np.concatenate(found))
         return Answers(config, known.truth, np.concatenate([values[: -config.horizon] for values in found]))
     if config.aim.reads_tokens:

@@ -2,7 +2,7 @@
 
 import sys
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import redirect_stdout
 from dataclasses import dataclass
@@ -49,8 +49,10 @@ class Place:
         if self.threads and not self.ray_address:
             tidegate.set_num_threads(self.threads)
 
-    def worked_on(self, source: str, parts: Iterator[Part], work: Work) -> Iterator[tuple[Part, Columns]]:
-        """Yields parts and what is made of their sequences, in their order.
+    def worked_on(self, source: str, parts: Iterator[Part], work: Work) -> Generator[tuple[Part, Columns], None, None]:
+        """Yields parts and what is made of their sequences, in their order; close it when a part cannot be used.
+
+        Until then, standard output is another and the workers are held.
 
         Args:
             source: Where the parts come from.

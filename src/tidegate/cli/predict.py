@@ -1,6 +1,7 @@
 """`tidegate predict`: labels and probabilities, or numbers, for new texts and sequences."""
 
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -81,12 +82,13 @@ def predict(
     count, written, strange = 0, 0, True
     with tables.writer(target.path if target else data_stream(), target.format.name if target else to) as append:
         parts = read_parts(loaded, file, kind, columns, output=target)
-        for part, added in place.worked_on(file, parts, partial(_predicted, loaded, choice=choice)):
-            rows, schema = _rows(loaded, part, added, choice)
-            append(rows, schema)
-            count += len(part)
-            written += len(next(iter(rows.values())))
-            strange = strange and _are_strange(loaded, part.sequences)
+        with closing(place.worked_on(file, parts, partial(_predicted, loaded, choice=choice))) as done:
+            for part, added in done:
+                rows, schema = _rows(loaded, part, added, choice)
+                append(rows, schema)
+                count += len(part)
+                written += len(next(iter(rows.values())))
+                strange = strange and _are_strange(loaded, part.sequences)
         if output and not count:
             raise ValueError(f"{file} has no rows")
     _note_strangers(loaded, strange=strange and count > 0)
@@ -110,15 +112,10 @@ def _note_strangers(model: Network, *, strange: bool) -> None:
 
 def _rows(model: Network, part: Part, added: Mapping[str, Any], choice: Choice) -> tuple[Any, Any]:
     """Makes what is written of a part, and its schema: its rows, or the steps that follow."""
-    if isinstance(model, SequenceModel) and (choice.steps or _labels_steps(model)):
+    if isinstance(model, SequenceModel) and (choice.steps or model.config.aim.labels_steps):
         lengths = [len(np.asarray(x)) for x in steps_first(part.sequences, model.config.layout)]
         return {**told_apart(model, part, [choice.steps] * len(part) if choice.steps else lengths), **added}, None
     return texts.joined(part.columns, added, "predict"), part.schema
-
-
-def _labels_steps(model: SequenceModel) -> bool:
-    """Whether each step is predicted, with a row of its own."""
-    return model.config.aim.each_step and not model.config.aim.foresees
 
 
 def _predicted(model: Network, batch: Sequence[Any], first: int, *, choice: Choice) -> dict[str, Any]:
@@ -128,7 +125,7 @@ def _predicted(model: Network, batch: Sequence[Any], first: int, *, choice: Choi
         return foreseen_columns(model, batch, first, choice)
     if choice.steps and isinstance(model, SequenceModel):
         return forecast_columns(model, batch, choice.steps)
-    if isinstance(model, SequenceModel) and _labels_steps(model):
+    if isinstance(model, SequenceModel) and model.config.aim.labels_steps:
         return labelled_columns(model, batch)
     values = model.values_of(model.scores(batch)).astype(np.float64)
     if not aim.has_probabilities:

@@ -78,8 +78,8 @@ class Wanted:
     @classmethod
     def of(cls, config: Architecture) -> Self:
         """Returns what a model predicts."""
-        labelling = config.aim.each_step and not config.aim.foresees
-        return cls(task=config.task, multi_label=config.separator, horizon=config.horizon, label_per_step=labelling)
+        each = config.aim.labels_steps
+        return cls(task=config.task, multi_label=config.separator, horizon=config.horizon, label_per_step=each)
 
     @property
     def aim(self) -> Task | None:

@@ -208,7 +208,7 @@ class TextConfig(Architecture):
         if self.ngrams and not self.aim.exclusive:
             raise ValueError(f"the task is {self.task!r}, expected classification: n-grams add to logits of classes")
         if self.aim.each_step and not self.aim.reads_tokens:
-            what = "foresees" if self.aim.foresees else "labels"
+            what = "labels" if self.aim.labels_steps else "foresees"
             raise ValueError(f"the task is {self.task!r}, which {what} steps of numbers, but the model reads texts")
         if not self.ngrams and self.cell == NOTHING.name:
             raise ValueError("the model has neither a network nor n-grams, expected one of them")

@@ -134,7 +134,9 @@ class SequenceModel(Network):
             ValueError: A shape does not fit, or the model predicts nothing at each step.
         """
         if not self.config.aim.each_step:
-            raise ValueError(f"this is a network for {self.config.task}, expected one that foresees or labels steps")
+            raise ValueError(
+                f"this is a network for {self.config.aim.title}, expected one that foresees or labels steps"
+            )
         rows = self._vectors(sequences)
         found: list[Array] = [np.empty(0, np.float32)] * len(rows)
         for batch in batches(np.array([len(row) for row in rows], np.int64)):
@@ -157,8 +159,8 @@ class SequenceModel(Network):
             TypeError: The sequences are of another type.
             ValueError: A shape does not fit, or the model does not label steps.
         """
-        if self.config.aim.foresees or not self.config.aim.each_step:
-            raise ValueError(f"this is a network for {self.config.task}, expected one that labels steps")
+        if not self.config.aim.labels_steps:
+            raise ValueError(f"this is a network for {self.config.aim.title}, expected one that labels steps")
         return [self.config.aim.answers(values, self._classes) for values in self.predict_steps(sequences)]
 
     def scores(self, sequences: Any) -> Array:

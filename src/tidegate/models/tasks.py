@@ -96,7 +96,12 @@ class Task:
     @property
     def each_step(self) -> bool:
         """Whether something is to be predicted at each step of a sequence, by what has come so far."""
-        return self.foresees or self.truth == "classes of steps"
+        return self.foresees or self.labels_steps
+
+    @property
+    def labels_steps(self) -> bool:
+        """Whether each step of a sequence has a class of its own."""
+        return self.truth == "classes of steps"
 
     @property
     def reads_tokens(self) -> bool:

@@ -7,6 +7,7 @@ order, and only the parts that are under way are in memory, here and in Ray's ob
 
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import islice
 from time import perf_counter
@@ -82,7 +83,8 @@ def worked_on_cluster(
             yield from crew.next()
     finally:
         for actor in crew.actors:
-            ray.kill(actor)
+            with suppress(Exception):  # of a cluster that is lost, which would hide what was lost with it
+                ray.kill(actor)
 
 
 def _started(ray: Any, workers: Workers) -> list[Any]:

@@ -121,7 +121,7 @@ def _fit(
     check_choice(
         "task", judged["task"], tuple(name for name, task in TASKS.items() if task.truth and name != "quantiles")
     )
-    compared, count = settings.pop("baselines", False), settings.pop("workers", 1)
+    compared, count = settings.pop("baselines", False), _counted(settings.pop("workers", 1))
     run = _prepare(data, labels, judged, cell, settings, _wanted(settings, cell, **judged))
     checkpoints = None if folder is None else Checkpoints(folder, run.fingerprint(), resume=resume)
     with import_module("tidegate.training.workers").workers(run, count) as shared:
@@ -129,6 +129,17 @@ def _fit(
     if checkpoints:
         checkpoints.remove()
     return _compared(model, baselines(run.examples, run.config, run.settings, run.vectors)) if compared else model
+
+
+def _counted(workers: Any) -> int:
+    """Checks how many processes are to train.
+
+    Raises:
+        ValueError: It is no integer of 1 or more.
+    """
+    if isinstance(workers, bool) or not isinstance(workers, int | np.integer) or workers < 1:
+        raise ValueError(f"workers is {workers!r:.60}, expected an integer of 1 or more")
+    return int(workers)
 
 
 def _wanted(settings: dict[str, Any], cell: str, task: str, validation: Any) -> Parts | None:
@@ -279,7 +290,7 @@ def _examples(data: Any, labels: Any, settings: dict[str, Any], **options: Any) 
         return frame_examples(frame, labels, settings, options, limits)
     data = data if isinstance(data, str | list | tuple | np.ndarray) else list(data)
     aim = TASKS[options["task"]]
-    foresees, labelling = aim.foresees, aim.each_step and not aim.foresees
+    foresees = aim.foresees
     if (labels is None) != foresees:
         given = "labels are given" if foresees else "there are no labels"
         raise ValueError(f"{given}, but the task is {options['task']!r}")
@@ -287,7 +298,7 @@ def _examples(data: Any, labels: Any, settings: dict[str, Any], **options: Any) 
         if foresees:
             limits |= {name: settings.pop(name) for name in TOKEN_OPTIONS if name in settings}
             return prepare_tokens(data, **limits, **_alone(options))
-        if labelling:
+        if aim.labels_steps:
             raise ValueError(f"the task is {aim.name!r}, which is about steps of numbers, but the data are texts")
         return prepare_texts(data, labels, **limits, **options)
     settings |= limits  # which no sequence has: they are refused by name
@@ -299,7 +310,7 @@ def _examples(data: Any, labels: Any, settings: dict[str, Any], **options: Any) 
         if aim.reads_tokens:
             raise ValueError(f"the task is {aim.name!r}, which foresees words, but the data are sequences of numbers")
         return prepare_steps(data, **chosen, **_alone(options))
-    if labelling:
+    if aim.labels_steps:
         chosen.pop("frontend", None)
         return prepare_labelled_steps(data, labels, **chosen, **options)
     return prepare_sequences(data, labels, **chosen, **options)

@@ -38,7 +38,7 @@ def forecasts(examples: Examples) -> dict[str, Any]:
     if isinstance(examples, TextExamples):
         return token_forecasts(examples)
     assert isinstance(examples, SequenceExamples)  # noqa: S101 - for mypy: there is nothing else
-    if not examples.aim.foresees:
+    if examples.aim.labels_steps:
         return without_memory(examples, lambda corpus: _lagged(corpus, _LAGS)[:, :-1])
     features, horizon = len(examples.features.center), examples.horizon
     found: dict[str, Callable[[Corpus], Array]] = {}

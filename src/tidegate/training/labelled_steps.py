@@ -1,6 +1,6 @@
 """Sequences with a label at each step: what is held out of them, and what is said of them without a memory."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from itertools import chain, pairwise
 from typing import Any
 
@@ -47,15 +47,17 @@ def prepare_labelled_steps(
         seed: See there.
 
     Raises:
-        TypeError: The sequences are no real numbers, or a label is not hashable.
+        TypeError: The sequences are no real numbers, the labels of one are no list, or a label is not hashable.
         ValueError: As in `prepare_sequences`, or a sequence has more labels than steps, or fewer.
     """
     arrays, width = as_sequences(steps_first(sequences, layout))
+    _check(labels, arrays, "the training part")
     named = targets_for(list(chain.from_iterable(labels)), task)
     targets = _numbers(named, arrays, labels, "the training part")
     if isinstance(validation, tuple):
         held = as_sequences(steps_first(validation[0], layout), width)[0]
         pairs = list(zip(arrays, targets, strict=True))
+        _check(validation[1], held, "the validation part")
         others = list(zip(held, _numbers(named, held, validation[1], "the validation part"), strict=True))
         rows = np.arange(len(arrays))
     else:
@@ -72,19 +74,33 @@ def prepare_labelled_steps(
     return SequenceExamples(**facts, train=train, validation=_labelled(others, features, None))
 
 
+def _check(labels: Sequence[Sequence[Any]], arrays: list[Array], source: str) -> None:
+    """Checks that each sequence has labels, as many as steps.
+
+    Raises:
+        TypeError: The labels of a sequence are one label, or no collection.
+        ValueError: They are more than its steps, or fewer.
+    """
+    if len(labels) != len(arrays):
+        raise ValueError(f"{source}: found labels of {len(labels)} sequences, expected {len(arrays)}")
+    for b, (each, steps) in enumerate(zip(labels, map(len, arrays), strict=True)):
+        if isinstance(each, str) or not isinstance(each, Collection):
+            wanted = f"a list, a tuple or an array of {steps} labels, one for each step"
+            raise TypeError(f"{source}: the labels of sequence {b + 1} are {each!r:.60}, expected {wanted}")
+        if len(each) != steps:
+            there = f"sequence {b + 1} has {len(each)} labels for {steps} steps"
+            raise ValueError(f"{source}: {there}, expected one for each")
+
+
 def _numbers(named: Targets, arrays: list[Array], labels: Sequence[Sequence[Any]], source: str) -> list[Integers]:
     """Turns the labels of steps into indices of classes, int64 [T] of each sequence.
 
     Raises:
-        ValueError: There are not as many as steps, or one is no class.
+        ValueError: One is no class.
     """
-    if len(labels) != len(arrays):
-        raise ValueError(f"{source}: found labels of {len(labels)} sequences, expected {len(arrays)}")
     lengths = [len(x) for x in arrays]
-    for b, (count, steps) in enumerate(zip(map(len, labels), lengths, strict=True)):
-        if count != steps:
-            raise ValueError(f"{source}: sequence {b + 1} has {count} labels for {steps} steps, expected one for each")
-    return np.split(named.numbers(list(chain.from_iterable(labels)), source, sum(lengths)), np.cumsum(lengths)[:-1])
+    numbers = named.numbers_of_steps(list(chain.from_iterable(labels)), source, lengths)
+    return np.split(numbers, np.cumsum(lengths)[:-1])
 
 
 def _held_out(
@@ -94,7 +110,7 @@ def _held_out(
     bounds = np.cumsum([0, *map(len, arrays)])
     places = [np.arange(first, last) for first, last in pairwise(bounds)]
     steps, labels = np.concatenate(arrays), np.concatenate(targets)
-    kept, held, rows = hold_out_steps(places, share, 1, seed)
+    kept, held, rows = hold_out_steps(places, share, 0, seed)
     parts = [[(steps[place], labels[place]) for place in part] for part in (kept, held)]
     return parts[0], parts[1], rows
 

@@ -49,6 +49,26 @@ class Targets:
         """
         return _TRUTHS[self.aim.truth].encoded(self, labels, source, count)
 
+    def numbers_of_steps(self, labels: Sequence[Any], source: str, lengths: Sequence[int]) -> Integers:
+        """Turns the labels of steps into indices of classes, int64 [N].
+
+        Args:
+            labels: Those of all N steps, one sequence behind the other.
+            source: What they belong to, for errors.
+            lengths: The steps of each sequence.
+
+        Raises:
+            ValueError: Their number is another, or one of them is no class; the message says of which step.
+        """
+        _check_count(labels, source, sum(lengths))
+        ends = np.cumsum(lengths)
+
+        def place(n: int) -> str:
+            b = int(np.searchsorted(ends, n, side="right"))
+            return f"step {n - int(ends[b]) + lengths[b] + 1} of sequence {b + 1}"
+
+        return _indices(labels, self.classes or self.labels, source, place)
+
     def groups(self, numbers: npt.NDArray[Any]) -> Integers:
         """Returns groups that both parts should have, if a part is held out: classes, or the rarest label of each row.
 
@@ -152,8 +172,12 @@ def set_indicators(labels: Iterable[Any], classes: Sequence[Any], source: str, c
     several = [list(each) for each in _several(labels)]
     _check_count(several, source, count)
     rows = np.repeat(np.arange(count), [len(each) for each in several])
+
+    def place(n: int) -> str:
+        return f"row {rows[n] + 1}"
+
     indicators = np.zeros((count, len(classes)), np.float32)
-    indicators[rows, _indices([label for each in several for label in each], classes, source, rows)] = 1
+    indicators[rows, _indices([label for each in several for label in each], classes, source, place)] = 1
     return indicators
 
 
@@ -219,21 +243,21 @@ def class_indices(
         ValueError: Their number is another, or one of them is empty or no class.
     """
     _check_count(labels, source, count)
-    return _indices(labels, classes, source, range(count) if rows is None else rows)
+    return _indices(labels, classes, source, lambda n: f"row {(n if rows is None else rows[n]) + 1}")
 
 
-def _indices(labels: Sequence[Any], classes: Sequence[Any], source: str, rows: Sequence[int] | Integers) -> Integers:
-    """Turns labels, which belong to rows, into indices of `classes`."""
+def _indices(labels: Sequence[Any], classes: Sequence[Any], source: str, place: Callable[[int], str]) -> Integers:
+    """Turns labels into indices of `classes`; errors say the place of the n-th."""
     index = {label: i for i, label in enumerate(classes)}
     # "true" of a column of truth values is the "True" of classes among which it was a word, and the other way round
     for i, label in enumerate(classes):
         if isinstance(label, str) and label.lower() in BOOLEANS:
             index.setdefault(label.lower(), i)
     indices = [_index(label, index) for label in labels]
-    for row, label, place in zip(rows, labels, indices, strict=True):
-        if place is None:
+    for n, (label, known_as) in enumerate(zip(labels, indices, strict=True)):
+        if known_as is None:
             known = ", ".join(map(repr, classes[:8])) + (", …" if len(classes) > 8 else "")
-            raise ValueError(f"{source}: row {row + 1} has the label {label!r:.60}, expected one of {known}")
+            raise ValueError(f"{source}: {place(n)} has the label {label!r:.60}, expected one of {known}")
     return np.array(indices, np.int64)
 
 

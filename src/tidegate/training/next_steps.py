@@ -87,7 +87,7 @@ def hold_out_steps(
     Args:
         arrays: Sequences that can be cut, arrays [T, K] or texts.
         share: The share to hold out; 0 to train on all, and to judge by the same.
-        horizon: The steps that are foreseen.
+        horizon: The steps that are foreseen, which each part needs beside one to read; 0 where each has a label.
         seed: Of the choice.
 
     Raises:

@@ -30,6 +30,7 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)  # which a terminal or
 _PATIENCE = timedelta(days=1)  # a process that ends closes its connections; nothing else is a reason to give up
 _BETWEEN_LOOKS = 0.05  # seconds
 _TO_END = 5.0  # seconds in which a process whose connection is closed has ended, and is known to the system as such
+_TO_FINISH = 1.0  # seconds in which a group is made, if it ever will be, whose processes have all connected
 
 
 class Processes:
@@ -90,11 +91,12 @@ def workers(run: Run, count: int) -> Iterator[Run]:
     threads = get_num_threads()
     store = distributed.TCPStore("127.0.0.1", 0, is_master=True, wait_for_workers=False)  # type: ignore[attr-defined]
     started: list[BaseProcess] = []
+    joining = _Joining(store, count)
     set_num_threads(max(1, threads // count))
     try:
         started += _start(without_texts(run), count, store.port)
         _wait_for(started, store)
-        _join_with(started, store)
+        joining.make(started)
         yield replace(run, group=Processes())
     except LostWorkerError as error:
         raise LostWorkerError(_who_has_ended(started, store)) from error
@@ -102,8 +104,7 @@ def workers(run: Run, count: int) -> Iterator[Run]:
         for process in started:
             process.kill()
             process.join()
-        if distributed.is_initialized():
-            distributed.destroy_process_group()
+        joining.undo()
         set_num_threads(threads)
 
 
@@ -145,29 +146,48 @@ def _wait_for(started: Sequence[BaseProcess], store: Any) -> None:
             sleep(_BETWEEN_LOOKS)
 
 
-def _join_with(started: Sequence[BaseProcess], store: Any) -> None:
-    """Makes the group here, while it is seen to that all processes live: gloo would wait for one that does not.
+class _Joining(threading.Thread):
+    """Makes the group here, while others look after the processes: gloo would wait for one that has ended.
 
-    Raises:
-        LostWorkerError: One has ended meanwhile.
+    It ends with this process, and holds the store, which lives as long as its connection is waited for.
     """
-    own = _connection(store.port)  # a connection that waits answers nobody else
-    errors: list[Exception] = []
 
-    def join(_store: Any) -> None:  # which lives as long as its connection is waited for
+    def __init__(self, store: Any, count: int) -> None:
+        super().__init__(daemon=True)
+        self._store, self._count = store, count
+        self._error: Exception | None = None
+
+    def run(self) -> None:
+        """Makes the group, on a connection of its own: one that waits answers nobody else."""
         try:
-            _join(own, 0, len(started) + 1)
+            _join(_connection(self._store.port), 0, self._count)
         except Exception as error:  # noqa: BLE001 - raised in the other thread
-            errors.append(error)
+            self._error = error
 
-    joining = threading.Thread(target=join, args=(store,), daemon=True)  # one that waits ends with this process
-    joining.start()
-    while joining.is_alive():
-        joining.join(_BETWEEN_LOOKS)
-        if joining.is_alive() and not all(process.is_alive() for process in started):
-            raise LostWorkerError
-    if errors:
-        raise LostWorkerError from errors[0]
+    def make(self, started: Sequence[BaseProcess]) -> None:
+        """Makes the group, while it is seen to that all processes live.
+
+        Raises:
+            LostWorkerError: One has ended meanwhile.
+        """
+        self.start()
+        while self.is_alive():
+            self.join(_BETWEEN_LOOKS)
+            if self.is_alive() and not all(process.is_alive() for process in started):
+                raise LostWorkerError
+        if self._error:
+            raise LostWorkerError from self._error
+
+    def undo(self) -> None:
+        """Leaves nothing of the group behind, once the other processes have ended, so that another can be made."""
+        if self.ident is None:
+            return  # it was not begun
+        self.join(_TO_FINISH)
+        if not distributed.is_initialized():
+            # torch has counted it, and would look for the processes of the next one under another name than theirs
+            nothing = distributed.HashStore()  # type: ignore[attr-defined]
+            distributed.init_process_group("gloo", store=nothing, rank=0, world_size=1)
+        distributed.destroy_process_group()
 
 
 def _connection(port: int) -> Any:
