@@ -4,7 +4,6 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,27 +11,18 @@ import numpy as np
 import pytest
 
 pytest.importorskip("torch")
-ray = pytest.importorskip("ray")
+pytest.importorskip("ray")
 
-from tidegate.ray.training import Cluster, train_on_cluster  # noqa: E402
-from tidegate.training.baselines import candidates  # noqa: E402
-from tidegate.training.checkpoints import Checkpoints  # noqa: E402
-from tidegate.training.events import Epoch, Resumed  # noqa: E402
-from tidegate.training.examples import prepare_texts  # noqa: E402
-from tidegate.training.run import Run  # noqa: E402
-from tidegate.training.settings import Settings  # noqa: E402
-from tidegate.training.spooled import Plan, parts_of, spool_texts  # noqa: E402
-
-ADDRESS = "auto" if "RAY_ADDRESS" in os.environ else "local"  # a cluster that is running, or one of this test
+from tidegate.ray.training import Cluster, train_on_cluster
+from tidegate.training.baselines import candidates
+from tidegate.training.checkpoints import Checkpoints
+from tidegate.training.events import Epoch, Resumed
+from tidegate.training.examples import prepare_texts
+from tidegate.training.run import Run
+from tidegate.training.settings import Settings
+from tidegate.training.spooled import Plan, parts_of, spool_texts
 
 pytestmark = pytest.mark.filterwarnings("default")  # Ray's own
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _cluster() -> Iterator[None]:
-    """Stops what a test has started."""
-    yield
-    ray.shutdown()
 
 
 def texts() -> tuple[list[str], list[str]]:
@@ -69,11 +59,11 @@ def kill_one(storage: Path) -> None:
     os.kill(worker_processes()[-1], signal.SIGKILL)
 
 
-def test_a_run_goes_on_when_a_worker_is_killed(tmp_path: Path) -> None:
+def test_a_run_goes_on_when_a_worker_is_killed(tmp_path: Path, address: str) -> None:
     """A group that has lost a worker starts again, and ends with what one process comes to; so does a run once more."""
     run, here = run_of(epochs=12), tmp_path / "here"
     said: list[str] = []
-    cluster = Cluster(2, str(tmp_path / "storage"), "killed", ADDRESS, every=0.0)
+    cluster = Cluster(2, str(tmp_path / "storage"), "killed", address, every=0.0)
     killing = threading.Thread(target=kill_one, args=(tmp_path / "storage",))
     killing.start()
     train_on_cluster(run, cluster, here, said.append)
@@ -102,9 +92,9 @@ def test_data_on_a_disk_stay_here(tmp_path: Path) -> None:
         train_on_cluster(run, Cluster(2, str(tmp_path), "spooled"), tmp_path)
 
 
-def test_what_has_ended_the_workers_is_said(tmp_path: Path) -> None:
+def test_what_has_ended_the_workers_is_said(tmp_path: Path, address: str) -> None:
     """Data that are not those of the run of this name end it with one line that says so."""
-    cluster = Cluster(1, str(tmp_path), "other", ADDRESS, failures=0)
+    cluster = Cluster(1, str(tmp_path), "other", address, failures=0)
     train_on_cluster(run_of(epochs=1), cluster, tmp_path / "here")
     with pytest.raises(
         RuntimeError, match=r"^worker 1 has ended: .*the checkpoint in .* is of another run: epochs is 1"
