@@ -65,7 +65,7 @@ class Schedule {
 
 // The fewest tiles of at most `most` rows that still give every thread the same number of tiles.
 inline int64_t tile_height(int64_t rows, int64_t most, int64_t threads) {
-  if (threads == 1 && rows <= most) return std::max<int64_t>(1, rows);
+  if (threads == 1 && rows <= most) return std::max<int64_t>(1, rows);  // divisions take as long as a small product
   const int64_t per_thread = std::max<int64_t>(1, (rows + threads * most - 1) / (threads * most));
   return std::max<int64_t>(1, (rows + threads * per_thread - 1) / (threads * per_thread));
 }

@@ -1,7 +1,7 @@
 """Fixtures that more than one file of tests uses."""
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -59,3 +59,11 @@ def tiny_model(random_model: Callable[..., "TextModel"], tmp_path_factory: pytes
     path = tmp_path_factory.mktemp("model") / "model.safetensors"
     random_model().save(path)
     return path
+
+
+@pytest.fixture(scope="module")
+def ray_address() -> Iterator[str]:
+    """The address of a Ray cluster: one that is running, or one of the tests' own, which ends with them."""
+    ray = pytest.importorskip("ray")
+    yield "auto" if "RAY_ADDRESS" in os.environ else "local"
+    ray.shutdown()

@@ -90,6 +90,15 @@ def test_an_unknown_label_of_a_step_is_located(shell: Shell, machines: Path) -> 
     assert "step 2 of sequence 2 has the label 'stops', expected one of 'rests', 'runs'" in err
 
 
+def test_a_label_that_is_none_is_located(shell: Shell, machines: Path) -> None:
+    """The sequence and the step are named, whatever stands in the cell."""
+    lines = [{"x": [0, 0, 1], "y": ["a", "b", "a"]}, {"x": [0, 1, 1], "y": ["a", {"b": 1}, "b"]}]
+    (machines / "nested.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines), "utf-8")
+    code, _, err = shell("train nested.jsonl --features x --label y --label-per-step -o n.safetensors")
+    assert code == 2
+    assert "step 2 of row 2 of label column 'y' holds {'b': 1}" in err
+
+
 @pytest.mark.parametrize(
     ("command", "message"),
     [

@@ -59,11 +59,11 @@ def kill_one(storage: Path) -> None:
     os.kill(worker_processes()[-1], signal.SIGKILL)
 
 
-def test_a_run_goes_on_when_a_worker_is_killed(tmp_path: Path, address: str) -> None:
+def test_a_run_goes_on_when_a_worker_is_killed(tmp_path: Path, ray_address: str) -> None:
     """A group that has lost a worker starts again, and ends with what one process comes to; so does a run once more."""
     run, here = run_of(epochs=12), tmp_path / "here"
     said: list[str] = []
-    cluster = Cluster(2, str(tmp_path / "storage"), "killed", address, every=0.0)
+    cluster = Cluster(2, str(tmp_path / "storage"), "killed", ray_address, every=0.0)
     killing = threading.Thread(target=kill_one, args=(tmp_path / "storage",))
     killing.start()
     train_on_cluster(run, cluster, here, said.append)
@@ -92,9 +92,9 @@ def test_data_on_a_disk_stay_here(tmp_path: Path) -> None:
         train_on_cluster(run, Cluster(2, str(tmp_path), "spooled"), tmp_path)
 
 
-def test_what_has_ended_the_workers_is_said(tmp_path: Path, address: str) -> None:
+def test_what_has_ended_the_workers_is_said(tmp_path: Path, ray_address: str) -> None:
     """Data that are not those of the run of this name end it with one line that says so."""
-    cluster = Cluster(1, str(tmp_path), "other", address, failures=0)
+    cluster = Cluster(1, str(tmp_path), "other", ray_address, failures=0)
     train_on_cluster(run_of(epochs=1), cluster, tmp_path / "here")
     with pytest.raises(
         RuntimeError, match=r"^worker 1 has ended: .*the checkpoint in .* is of another run: epochs is 1"

@@ -33,12 +33,12 @@ def slowly(sequences: Sequence[str], first: int) -> tuple[list[str], int]:
     return [text[::-1] for text in sequences], os.getpid()
 
 
-def test_no_part_is_lost_or_done_twice_if_a_worker_is_killed(address: str) -> None:
+def test_no_part_is_lost_or_done_twice_if_a_worker_is_killed(ray_address: str) -> None:
     """Parts come in their order, each once, and are asked for as they are needed; a worker is started again."""
     asked = iter(parts(200))
     found: list[int] = []
     workers: set[int] = set()
-    for part, (texts, worker) in worked_on_cluster(asked, slowly, Workers(address, 2)):
+    for part, (texts, worker) in worked_on_cluster(asked, slowly, Workers(ray_address, 2)):
         if part.number == 20:
             os.kill(worker, signal.SIGKILL)
             assert next(asked).number < 150  # not all of them at once
@@ -61,19 +61,19 @@ def deadly(_: Sequence[str], _first: int) -> None:
     os._exit(1)
 
 
-def test_what_goes_wrong_is_said_in_a_line(address: str) -> None:
+def test_what_goes_wrong_is_said_in_a_line(ray_address: str) -> None:
     """What the work raises is raised here; a part that no worker survives, and too many workers, are errors."""
     with pytest.raises(ValueError, match=r"^'0 0' is wrong$"):
-        list(worked_on_cluster(parts(3), wrong, Workers(address, 1)))
+        list(worked_on_cluster(parts(3), wrong, Workers(ray_address, 1)))
     with pytest.raises(RuntimeError, match=r"^the cluster has lost a part: "):
-        list(worked_on_cluster(parts(1), deadly, Workers(address, 1, failures=0)))
-    if address == "local":
+        list(worked_on_cluster(parts(1), deadly, Workers(ray_address, 1, failures=0)))
+    if ray_address == "local":
         with pytest.raises(ValueError, match="1000 workers of 1 threads are asked for, but there is room for"):
-            list(worked_on_cluster(parts(1), slowly, Workers(address, 1000)))
+            list(worked_on_cluster(parts(1), slowly, Workers(ray_address, 1000)))
 
 
 def test_commands_write_what_they_write_without_a_cluster(
-    tmp_path: Path, capfdbinary: Any, monkeypatch: pytest.MonkeyPatch, address: str
+    tmp_path: Path, capfdbinary: Any, monkeypatch: pytest.MonkeyPatch, ray_address: str
 ) -> None:
     """`embed` and `predict` of texts, and of sequences in a long table that comes in one part, have the same bytes."""
     words = np.random.default_rng(0).choice(["so", "good", "bad", "film"], (2500, 3))
@@ -95,7 +95,7 @@ def test_commands_write_what_they_write_without_a_cluster(
     capfdbinary.readouterr()
     for name, command in commands.items():
         found = []
-        for place in ([], ["--ray-address", address, "--workers", "2"]):
+        for place in ([], ["--ray-address", ray_address, "--workers", "2"]):
             assert main([*command, *place]) == 0
             written = [path.read_bytes() for path in tmp_path.iterdir() if path.name == command[-1] and path.is_file()]
             found.append((capfdbinary.readouterr().out, written))

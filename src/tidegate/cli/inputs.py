@@ -32,8 +32,6 @@ from tidegate.training.labels import Targets
 ALL = slice(None)
 """All rows."""
 
-_ROWS = 1024  # of a part
-
 
 @dataclass(frozen=True)
 class Part:
@@ -56,8 +54,8 @@ class Part:
 
     def cut(self) -> Iterator[Self]:
         """Cuts what was read at once into parts as small as those of a table that is read part by part."""
-        for first in range(0, len(self), _ROWS):
-            rows = slice(first, first + _ROWS)
+        for first in range(0, len(self), series.ROWS):
+            rows = slice(first, first + series.ROWS)
             columns = {name: values[rows] for name, values in self.columns.items()}
             yield replace(self, sequences=self.sequences[rows], columns=columns, first=self.first + first)
 

@@ -1,6 +1,7 @@
 """Columns of labels: names of classes, a list of them for the steps of each sequence, a column for each of several."""
 
 from collections.abc import Callable, Collection, Mapping, Sequence
+from functools import partial
 from itertools import chain
 from typing import Any
 
@@ -9,18 +10,25 @@ import numpy as np
 from tidegate.data.tables.label_names import as_booleans, label_name
 
 
-def names_of_labels(labels: Sequence[Any], column: str) -> list[str | None]:
+def names_of_labels(
+    labels: Sequence[Any], column: str, place: Callable[[int], str] = "row {}".format
+) -> list[str | None]:
     """Names labels, see `label_name`.
 
+    Args:
+        labels: The labels.
+        column: Their column.
+        place: Says where one of them is, from 1.
+
     Raises:
-        ValueError: One is neither a text nor a number; the message names its row.
+        ValueError: One is neither a text nor a number; the message says where it is.
     """
     found = []
-    for row, label in enumerate(labels, 1):
+    for number, label in enumerate(labels, 1):
         try:
             found.append(label_name(label))
         except ValueError as error:
-            raise ValueError(f"row {row} of label column {column!r} {error}") from None
+            raise ValueError(f"{place(number)} of label column {column!r} {error}") from None
     return found
 
 
@@ -44,13 +52,17 @@ def labels_of_steps(labels: Mapping[str, Sequence[Any]], lengths: Sequence[int],
         if not isinstance(values, list) or len(values) != steps:
             what = f"{len(values)} labels" if isinstance(values, list) else f"the label {values!r:.40}"
             raise ValueError(f"{place(b)} has {what} in column {name!r}, expected a list of {steps}, one for each step")
-        names = names_of_labels(values, name)
+        names = names_of_labels(values, name, partial(_step_of, place, b))
         if None in names:
             raise ValueError(f"{place(b)} has no label in column {name!r} at step {names.index(None) + 1}")
         found.append([label for label in names if label is not None])
     flat = as_booleans(list(chain.from_iterable(found)))
     ends = np.cumsum(lengths).tolist()
     return [flat[end - steps : end] for end, steps in zip(ends, lengths, strict=True)]
+
+
+def _step_of(place: Callable[[int], str], b: int, step: int) -> str:
+    return f"step {step} of {place(b)}"
 
 
 def sets_in_columns(labels: Mapping[str, Sequence[Any]]) -> list[tuple[str, ...]]:

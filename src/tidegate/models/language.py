@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tidegate.models.encoder import Array, Ids
-from tidegate.sequences.ahead import check_steps
+from tidegate.ops.checks import check_count
 from tidegate.sequences.padding import STEPS_PER_BATCH, batches
 from tidegate.text.tokenizer import PADDING, UNKNOWN
 
@@ -90,7 +90,7 @@ def continuations(
     Raises:
         ValueError: steps is no integer of 1 or more, or the temperature is negative or infinite.
     """
-    check_steps(steps)
+    check_count("steps", steps)
     if not 0 <= temperature < inf:
         raise ValueError(f"temperature is {temperature!r:.60}, expected 0 or more and finite")
     found: list[list[int]] = [[] for _ in rows]

@@ -9,8 +9,7 @@ import numpy.typing as npt
 from tidegate.models.config import SequenceConfig
 from tidegate.models.encoder import Array
 from tidegate.models.network import Network
-from tidegate.ops.checks import check
-from tidegate.sequences.ahead import check_steps
+from tidegate.ops.checks import check, check_count
 from tidegate.sequences.embedded import Embedded
 from tidegate.sequences.features import Features, steps_first
 from tidegate.sequences.padding import as_floats, as_sequences, batches, pad
@@ -210,7 +209,7 @@ class SequenceModel(Network):
             ValueError: As in `predict_steps`, or steps is no integer of 1 or more.
         """
         self._need_foresight()
-        check_steps(steps)
+        check_count("steps", steps)
         arrays, K = as_sequences(steps_first(sequences, self.config.layout), self.config.features)
         found = np.empty((len(arrays), steps, K), np.float32)
         first = self.config.layout == "steps_first"

@@ -233,6 +233,17 @@ def check_recompute(every: int | None) -> None:
         raise ValueError(f"recompute_every is {every}, expected 1 or more, or None")
 
 
+def check_count(name: str, value: Any) -> int:
+    """Returns a number of things as Python's own.
+
+    Raises:
+        ValueError: It is no integer of 1 or more.
+    """
+    if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 1:
+        raise ValueError(f"{name} is {value!r:.60}, expected an integer of 1 or more")
+    return int(value)
+
+
 def check_choice(name: str, value: object, choices: Collection[str]) -> None:
     """Checks that an argument is one of a few words.
 

@@ -24,12 +24,6 @@ def steps_ahead(sequence: npt.NDArray[Any], horizon: int) -> npt.NDArray[Any]:
     return np.concatenate([sequence[j : j + T] for j in range(1, horizon + 1)], axis=1)
 
 
-def check_steps(steps: Any) -> None:
-    """Raises a ValueError unless it is a number of steps to foresee."""
-    if isinstance(steps, bool) or not isinstance(steps, int | np.integer) or steps < 1:
-        raise ValueError(f"steps is {steps!r:.60}, expected an integer of 1 or more")
-
-
 def names_ahead(names: tuple[str, ...], horizon: int) -> tuple[str, ...]:
     """Names the h·K numbers of `steps_ahead`: those of the features, with "+1", "+2", … if there are several steps."""
     if horizon == 1:

@@ -21,7 +21,7 @@ from tidegate.torch.fallback import torch_layer
 from tidegate.torch.tensors import TENSORS, read, with_rows
 
 Sizes = tuple[int, int, int, int, bool]
-"""L = 1, D, I, H, and whether there are biases, of a layer."""
+"""L, D, I, H, and whether there are biases: of a layer, whose L is 1, or of a stack."""
 
 
 class Plan(NamedTuple):

@@ -115,5 +115,5 @@ def _native_cell(cell: Cell) -> tuple[str, list[int], str, bool]:
     return cell.name, cell.places, default_isa(), False
 
 
-def _sizes(module: RNNBase) -> tuple[int, int, int, int, bool]:
+def _sizes(module: RNNBase) -> Sizes:
     return module.num_layers, 2 if module.bidirectional else 1, module.input_size, module.hidden_size, module.bias

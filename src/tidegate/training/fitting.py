@@ -15,8 +15,8 @@ import numpy.typing as npt
 
 from tidegate.models.config import SequenceConfig, TextConfig
 from tidegate.models.network import Network
-from tidegate.models.tasks import TASKS
-from tidegate.ops.checks import check_choice
+from tidegate.models.tasks import ASKED, TASKS
+from tidegate.ops.checks import check_choice, check_count
 from tidegate.training.baselines import baselines
 from tidegate.training.checkpoints import Checkpoints
 from tidegate.training.data_frames import OPTIONS, blocks_of, frame_examples
@@ -118,10 +118,8 @@ def _fit(
     folder, resume = resumed
     if resume and folder is None:
         raise ValueError("resume is True, but there is no folder to resume from: give it with checkpoint=")
-    check_choice(
-        "task", judged["task"], tuple(name for name, task in TASKS.items() if task.truth and name != "quantiles")
-    )
-    compared, count = settings.pop("baselines", False), _counted(settings.pop("workers", 1))
+    check_choice("task", judged["task"], ASKED)
+    compared, count = settings.pop("baselines", False), check_count("workers", settings.pop("workers", 1))
     run = _prepare(data, labels, judged, cell, settings, _wanted(settings, cell, **judged))
     checkpoints = None if folder is None else Checkpoints(folder, run.fingerprint(), resume=resume)
     with import_module("tidegate.training.workers").workers(run, count) as shared:
@@ -129,17 +127,6 @@ def _fit(
     if checkpoints:
         checkpoints.remove()
     return _compared(model, baselines(run.examples, run.config, run.settings, run.vectors)) if compared else model
-
-
-def _counted(workers: Any) -> int:
-    """Checks how many processes are to train.
-
-    Raises:
-        ValueError: It is no integer of 1 or more.
-    """
-    if isinstance(workers, bool) or not isinstance(workers, int | np.integer) or workers < 1:
-        raise ValueError(f"workers is {workers!r:.60}, expected an integer of 1 or more")
-    return int(workers)
 
 
 def _wanted(settings: dict[str, Any], cell: str, task: str, validation: Any) -> Parts | None:

@@ -117,14 +117,11 @@ def _held_out(
 
 def _labelled(pairs: list[Any], features: Features, longest: int | None) -> Labelled:
     """Scales what is read, fills its gaps, and cuts it into parts of the longest length."""
-    rows, targets = [], []
-    for b, (x, y) in enumerate(pairs):
-        read, size = features.read(f"sequences[{b}]", x), longest or max(1, len(x))
-        rows += [read[first : first + size] for first in range(0, len(x), size)]
-        targets.append(y)
-    if not rows:
+    corpus = Corpus.from_rows([features.read(f"sequences[{b}]", x) for b, (x, _) in enumerate(pairs)])
+    if not corpus.lengths.any():
         raise ValueError("there is no step, expected one or more with a label")
-    return Labelled(Corpus.from_rows(rows), np.concatenate(targets), ahead=True)
+    parts = corpus.cut(longest or int(corpus.lengths.max()))
+    return Labelled(parts, np.concatenate([y for _, y in pairs]), ahead=True)
 
 
 def without_memory(examples: SequenceExamples, lagged: Callable[[Corpus], Array]) -> dict[str, Any]:

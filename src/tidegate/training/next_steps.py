@@ -6,6 +6,7 @@ from typing import Any, TypeVar
 import numpy as np
 import numpy.typing as npt
 
+from tidegate.ops.checks import check_count
 from tidegate.sequences.ahead import are_binary, names_ahead, steps_ahead
 from tidegate.sequences.features import LAYOUTS, Features, steps_first
 from tidegate.sequences.padding import Sequences, as_sequences
@@ -51,8 +52,7 @@ def prepare_steps(
         ValueError: A number is missing or infinite, a sequence has another number of features, or none is longer than
             the horizon.
     """
-    if type(horizon) is not int or horizon < 1:
-        raise ValueError(f"horizon is {horizon!r:.60}, expected an integer of 1 or more")
+    horizon = check_count("horizon", horizon)
     arrays, width = as_sequences(steps_first(sequences, layout))
     _check_whole(arrays, "sequences")
     if isinstance(validation, int | float):

@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from tidegate.models.steps_report import blocks
 from tidegate.models.tokens_report import TokensReport, score_tokens
-from tidegate.ops.checks import check_choice
+from tidegate.ops.checks import check_choice, check_count
 from tidegate.text.tokenizer import UNITS, UNKNOWN, Tokenizer, begun, check_texts
 from tidegate.training.corpus import Corpus, Integers
 from tidegate.training.examples import VALIDATION, VOCAB_SIZE, TextExamples
@@ -110,8 +110,7 @@ def prepare_tokens(
     """
     check_choice("task", task, ("next", "next-token"))
     check_choice("tokens", tokens, UNITS)
-    if type(bptt) is not int or bptt < 1:
-        raise ValueError(f"bptt is {bptt!r:.60}, expected an integer of 1 or more")
+    bptt = check_count("bptt", bptt)
     given = [(b, text) for b, text in enumerate(check_texts(texts)) if text]
     if not given:
         raise ValueError("there is no text, expected one or more with a word")

@@ -7,9 +7,9 @@ files of sound, `frames` takes data frames.
 """
 
 from tidegate.data.series.frames import from_frame
-from tidegate.data.series.reading import holds_series, read, stream
+from tidegate.data.series.reading import ROWS, holds_series, read, stream
 from tidegate.data.series.roles import Asked, Roles
 from tidegate.data.series.sound import sound_files
 from tidegate.data.series.table import Series
 
-__all__ = ["Asked", "Roles", "Series", "from_frame", "holds_series", "read", "sound_files", "stream"]
+__all__ = ["ROWS", "Asked", "Roles", "Series", "from_frame", "holds_series", "read", "sound_files", "stream"]

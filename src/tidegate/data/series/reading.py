@@ -22,7 +22,9 @@ from tidegate.data.tables.sources import name_of
 from tidegate.data.tables.survey import Survey, can_be_read_twice, survey
 from tidegate.data.tables.values import plain_values
 
-_ROWS = 1024  # of a part
+ROWS = 1024
+"""Of a part."""
+
 _LONG_ROWS = 1 << 16  # of a long table that are read at once
 
 
@@ -60,7 +62,7 @@ def stream(
     kind: str | None = None,
     *,
     need_label: bool = False,
-    size: int | None = _ROWS,
+    size: int | None = ROWS,
     others: bool = True,
     typed: bool = False,
     apart: Apart | None = None,
@@ -202,7 +204,7 @@ def _listed(
 
 
 def _sampled(block: Block) -> Block:
-    return {name: plain_values(values[:_ROWS]) for name, values in block.items()}
+    return {name: plain_values(values[:ROWS]) for name, values in block.items()}
 
 
 def holds_series(source: Source, kind: str | None = None) -> bool:
@@ -222,7 +224,7 @@ def holds_series(source: Source, kind: str | None = None) -> bool:
             return False
         with _named(each), warnings.catch_warnings():
             warnings.simplefilter("ignore", TableWarning)  # it will be said when the rows are read
-            first = next(blocks(each, kind, _ROWS), None)
+            first = next(blocks(each, kind, ROWS), None)
         if first is not None:
             return reads_as_series(looks_of_block(first))
     return False
