@@ -86,7 +86,7 @@ def test_a_model_of_sequences_is_described(shell: Shell, folder: Path) -> None:
 )
 def test_tasks_are_called_by_their_options(shell: Shell, folder: Path, task: str, said: str) -> None:
     """What `train` was asked for, not what the file calls it."""
-    config = tidegate.SequenceConfig(labels=("a", "b"), features=2, hidden_size=4, task=task)
+    config = tidegate.SequenceConfig(cell="gru", labels=("a", "b"), features=2, hidden_size=4, task=task)
     arrays = {name: np.ones(shape, np.float32) for name, shape in config.shapes().items()}
     tidegate.SequenceModel(config, arrays).save(folder / "task.safetensors")
     assert facts_of(shell("info task.safetensors")[1])["task"] == said

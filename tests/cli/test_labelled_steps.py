@@ -73,7 +73,7 @@ def test_each_row_of_a_long_table_has_a_label(shell: Shell, machines: Path) -> N
 def labeller(folder: Path) -> Path:
     """A model of two features with random weights."""
     columns = {"columns": ("a", "b"), "key": "who", "time": "ts", "target": "state", "labels": ("rests", "runs")}
-    config = tidegate.SequenceConfig(task="labelling", features=2, hidden_size=4, **columns)  # type: ignore[arg-type]
+    config = tidegate.SequenceConfig(cell="gru", task="labelling", features=2, hidden_size=4, **columns)  # type: ignore[arg-type]
     rng = np.random.default_rng(0)
     arrays = {name: rng.normal(0, 0.5, shape).astype(np.float32) for name, shape in config.shapes().items()}
     tidegate.SequenceModel(config, arrays).save(folder / "labeller.safetensors")
