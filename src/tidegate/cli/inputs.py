@@ -64,8 +64,8 @@ class Part:
             rows = slice(first, first + series.ROWS)
             columns = {name: values[rows] for name, values in self.columns.items()}
             times = None if self.times is None else self.times[rows]
-            cut = {"sequences": self.sequences[rows], "columns": columns, "times": times}
-            yield replace(self, **cut, first=self.first + first)
+            first_row = self.first + first
+            yield replace(self, sequences=self.sequences[rows], columns=columns, times=times, first=first_row)
 
 
 @dataclass(frozen=True)
