@@ -1,7 +1,6 @@
 """What a stream brings, part by part: lines of text, steps of numbers, or samples of sound."""
 
 import re
-import wave
 from collections.abc import Iterator, Mapping, Sequence
 from io import BufferedReader
 from typing import Any, NamedTuple
@@ -14,6 +13,7 @@ from tidegate.data import series, tables
 from tidegate.data.series.cells import MISSING, is_number_text, steps_of
 from tidegate.data.series.columns import numbers_of, samples_of
 from tidegate.data.series.listed import sequences_of
+from tidegate.data.series.recorded import samples
 from tidegate.data.series.roles import Roles, shortened
 from tidegate.data.tables.columns import names_in
 from tidegate.data.tables.rows import Block, blocks
@@ -183,48 +183,18 @@ def _shown(model: SequenceModel, steps: npt.NDArray[Any]) -> str:
     return "  ".join(f"{name} {x:g}" for name, x in zip(model.config.feature_names, steps[0].tolist(), strict=False))
 
 
-class _Recorded:
-    """Bytes that come in, of which some have been read to see what they are."""
-
-    def __init__(self, begins: bytes, source: BufferedReader) -> None:
-        self._begins, self._source = begins, source
-
-    def read(self, size: int) -> bytes:
-        """Reads so many bytes, fewer at the end."""
-        part, self._begins = self._begins[:size], self._begins[size:]
-        return part + self._source.read(size - len(part))
-
-
 def samples_in(source: BufferedReader, rate: int, every: float) -> Iterator[Incoming]:
-    """Reads sound as it is recorded: 16-bit samples of one channel, little-endian, bare or as a WAV file.
+    """Reads sound as it is recorded, see `series.recorded.samples`.
 
     Args:
-        source: Where they come in.
+        source: Where it comes in.
         rate: Samples a second that the model reads.
         every: Seconds of a piece; the last one may be shorter.
 
     Raises:
         ValueError: A WAV file has another rate, several channels, or samples of another size.
     """
-    size, begins, count = max(1, round(every * rate)), source.read(4), 0
-    recorded: Any = _Recorded(begins, source)
-    wav = _opened_wav(recorded, rate) if begins == b"RIFF" else None
-    while len(piece := wav.readframes(size) if wav else recorded.read(2 * size)) > 1:
-        samples = np.frombuffer(piece[: len(piece) // 2 * 2], "<i2").astype(np.int16)
-        count += len(samples)
-        yield Incoming({"seconds": [round(count / rate, 6)]}, [samples], [f"{count / rate:.2f} s"])
-
-
-def _opened_wav(recorded: Any, rate: int) -> wave.Wave_read:
-    """Reads the header of a WAV file that comes by a pipe."""
-    try:
-        wav: wave.Wave_read = wave.open(recorded, "rb")  # noqa: SIM115 - it has nothing that could be closed
-    except (wave.Error, EOFError) as error:
-        raise ValueError(f"standard input begins as a WAV file, but is none that can be read: {error}") from None
-    found = wav.getframerate(), wav.getnchannels(), 8 * wav.getsampwidth()
-    if found != (rate, 1, 16):
-        raise ValueError(
-            f"standard input has {found[0]:,} samples a second, {found[1]} channels and {found[2]} bits, expected "
-            f"{rate:,}, 1 and 16: `ffmpeg -i … -f s16le -ac 1 -ar {rate} -` makes them"
-        )
-    return wav
+    count = 0
+    for piece in samples(source, "standard input", rate, max(1, round(every * rate))):
+        count += len(piece)
+        yield Incoming({"seconds": [round(count / rate, 6)]}, [piece], [f"{count / rate:.2f} s"])
