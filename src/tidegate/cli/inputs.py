@@ -243,7 +243,7 @@ def read_known(model: Network, file: Path, kind: Kind | None, columns: Columns, 
         return Known(sequences, np.concatenate(ahead), piece.columns)
     if regression:
         return Known(sequences, numbers_to_predict(piece.labels), piece.columns)
-    if wanted.label_per_step:
+    if wanted.labels_steps:
         steps = labels_of_steps(piece.labels, list(map(len, piece.sequences)), lambda b: place_of(piece, b))
         return Known(sequences, list(chain.from_iterable(steps)), piece.columns)
     if _has_a_column_each(model, piece):

@@ -45,7 +45,7 @@ def plan_of(request: Request, seed: int) -> Plan | None:
         ValueError: `--memory` is no size, or too small.
     """
     memory, aim = memory_of(request.run.memory, request.run.workers), request.wanted.aim
-    asked = "--label-per-step" if request.wanted.label_per_step else f"--task {request.wanted.task}"
+    asked = "--label-per-step" if request.wanted.labels_steps else f"--task {request.wanted.task}"
     whole = "sound" if request.frontend else f"data for {asked}"
     if request.frontend or (aim and aim.truth not in {"class", "numbers"}):
         if request.run.memory is not None:

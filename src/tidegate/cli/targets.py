@@ -1,7 +1,7 @@
 """What is to be predicted, as the commands read it: classes, one or several, or numbers."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import InitVar, dataclass, replace
 from functools import partial
 from typing import Any, Self, TypeVar
 
@@ -37,7 +37,9 @@ class Wanted:
         horizon: How many steps are predicted after each step.
         quantiles: Levels of quantiles of the numbers of a regression, with commas.
         residual: Whether next steps are predicted as changes of the last one; None to go by the data.
-        label_per_step: Whether each step has a label of its own.
+
+    `label_per_step`, whether each step has a label of its own, asks for the task "labelling", whose name the command
+    line does not know.
     """
 
     task: str = "auto"
@@ -45,9 +47,9 @@ class Wanted:
     horizon: int = 1
     quantiles: str | None = None
     residual: bool | None = None
-    label_per_step: bool = False
+    label_per_step: InitVar[bool] = False
 
-    def __post_init__(self) -> None:
+    def __post_init__(self, label_per_step: bool) -> None:
         """Lets options that only one task has decide the task.
 
         Raises:
@@ -62,8 +64,8 @@ class Wanted:
                 raise ValueError(f"--quantiles are those of a regression, but --task is {self.task}")
             _levels(self.quantiles)
             object.__setattr__(self, "task", "regression")
-        if self.label_per_step:
-            if self.task not in {"auto", "classification", "labelling"} or self.multi_label is not None:
+        if label_per_step:
+            if self.task not in {"auto", "classification"} or self.multi_label is not None:
                 other = "--multi-label is given" if self.multi_label is not None else f"--task is {self.task}"
                 raise ValueError(f"--label-per-step gives each step one class, but {other}")
             object.__setattr__(self, "task", "labelling")
@@ -78,8 +80,7 @@ class Wanted:
     @classmethod
     def of(cls, config: Architecture) -> Self:
         """Returns what a model predicts."""
-        each = config.aim.labels_steps
-        return cls(task=config.task, multi_label=config.separator, horizon=config.horizon, label_per_step=each)
+        return cls(task=config.task, multi_label=config.separator, horizon=config.horizon)
 
     @property
     def aim(self) -> Task | None:
@@ -90,6 +91,11 @@ class Wanted:
     def foresees(self) -> bool:
         """Whether the next steps are to be predicted, for which there are no labels."""
         return self.aim is not None and self.aim.foresees
+
+    @property
+    def labels_steps(self) -> bool:
+        """Whether each step has a label of its own."""
+        return self.aim is not None and self.aim.labels_steps
 
     @property
     def names(self) -> Names:

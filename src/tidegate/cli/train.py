@@ -88,16 +88,16 @@ def train(
     frontend = columns.pop("frontend")
     columns |= {"features": tuple(columns["features"] or ()), "labels": label and (o.joined(label),)}
     sound = (LogMel.rate_in(frontend) or 0) if frontend else None
-    asked = Asked(**{r: name for r, name in columns.items() if name}, sound=sound, each_step=wanted.label_per_step)
+    asked = Asked(**{r: name for r, name in columns.items() if name}, sound=sound, each_step=wanted.labels_steps)
     what = file, kind, asked, wanted, validation, cell_text(cell, choices)
     request = Request(*what, sizes, settings, run, target, frontend)
-    if frontend and (wanted.foresees or wanted.label_per_step):
-        asked_for = "--label-per-step labels" if wanted.label_per_step else "--task next predicts"
+    if frontend and (wanted.foresees or wanted.labels_steps):
+        asked_for = "--label-per-step labels" if wanted.labels_steps else "--task next predicts"
         raise ValueError(f"{asked_for} steps as they are given, so there is no --frontend")
     if asked.says_numbers or (text is None and holds_series(file, kind)):
         refuse_words({"text": text, **vars(words), **sizes, **settings}, request)
         train_numbers(request, began)
-    elif wanted.label_per_step:
+    elif wanted.labels_steps:
         raise ValueError(f"--label-per-step is about sequences of numbers, but {file} holds texts: name --features")
     else:
         _train_texts(request, text, words, began)

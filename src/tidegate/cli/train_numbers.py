@@ -138,7 +138,7 @@ def targets_of(table: series.Series, wanted: Wanted) -> Any:
         ValueError: A sequence has no label, it is no number for a regression, or there are several for classes.
     """
     aim = TASKS[wanted.task]
-    if wanted.label_per_step:
+    if wanted.labels_steps:
         return labels_of_steps(table.labels, list(map(len, table.sequences)), lambda b: place_of(table, b))
     for name, values in table.labels.items() if aim.truth != "classes" else ():
         missing = [b for b, value in enumerate(values) if not isinstance(value, list) and label_name(value) is None]
@@ -176,7 +176,7 @@ def prepare(
         names = table.feature_names
         return prepare_steps(table.sequences, horizon=wanted.horizon, validation=held, names=names, seed=seed)
     targets = targets_of(table, wanted)
-    if wanted.label_per_step:
+    if wanted.labels_steps:
         labels = list(chain.from_iterable(targets))
         wanted.check(labels, *table.labels)
         check_copies_of_steps(np.concatenate(table.sequences), labels, table.feature_names)
