@@ -1,18 +1,34 @@
-"""The steps that follow sequences, as rows of a table, and what a model that foresees words says of texts."""
+"""The columns in which the commands write what a model answers."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from math import exp
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from tidegate.cli.choice import Choice
 from tidegate.cli.inputs import Part
 from tidegate.data.tables.values import plain_values
+from tidegate.models.architecture import Architecture
 from tidegate.models.sequence_model import SequenceModel
 from tidegate.models.text_model import TextModel
 
 SEQUENCE, STEP = "sequence", "step"
+
+
+def answer_columns(config: Architecture, values: npt.NDArray[np.floating], classes: Collection[Any]) -> dict[str, Any]:
+    """Names the columns of N answers: the prediction and the probability of each class, or numbers.
+
+    Args:
+        config: Of the model.
+        values: Its probabilities or numbers, float [N, C].
+        classes: What it predicts, [N], where it has probabilities.
+    """
+    columns = dict(zip(config.labels, values.astype(np.float64).T, strict=True))
+    if not config.aim.has_probabilities:
+        return {"prediction" if len(columns) == 1 else f"prediction_{n}": column for n, column in columns.items()}
+    return {"prediction": classes} | {f"p_{label}": column.round(6) for label, column in columns.items()}
 
 
 def forecast_columns(model: SequenceModel, sequences: Sequence[Any], steps: int) -> dict[str, Any]:
@@ -26,10 +42,9 @@ def forecast_columns(model: SequenceModel, sequences: Sequence[Any], steps: int)
 def labelled_columns(model: SequenceModel, sequences: Sequence[Any]) -> dict[str, Any]:
     """Labels the steps of sequences: a row for each, of columns `step`, from 1, the label, and all probabilities."""
     found, labels = model.predict_steps(list(sequences)), model.config.labels
-    values = np.concatenate([np.zeros((0, len(labels)), np.float32), *found]).astype(np.float64)
+    values = np.concatenate([np.zeros((0, len(labels)), np.float32), *found])
     steps = [step for each in found for step in range(1, len(each) + 1)]
-    predicted = [labels[i] for i in values.argmax(axis=1)]
-    return {STEP: steps, "prediction": predicted} | {f"p_{n}": values[:, i].round(6) for i, n in enumerate(labels)}
+    return {STEP: steps, **answer_columns(model.config, values, [labels[i] for i in values.argmax(axis=1)])}
 
 
 def foreseen_columns(model: TextModel, texts: Sequence[str], first: int, choice: Choice) -> dict[str, Any]:

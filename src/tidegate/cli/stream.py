@@ -6,11 +6,11 @@ from io import BufferedReader
 from itertools import chain
 from typing import Annotated, Any, Literal
 
-import numpy as np
 import typer
 
 import tidegate
 from tidegate.cli import texts
+from tidegate.cli.answers import answer_columns
 from tidegate.cli.console import data_stream, finish, legible, out
 from tidegate.cli.groups import grouped
 from tidegate.cli.incoming import Incoming
@@ -105,15 +105,10 @@ def _batches(keys: Sequence[Hashable], most: int) -> Iterator[range]:
 
 def _columns(model: Network, answers: Answers) -> dict[str, Any]:
     """What is added to the lines."""
-    aim, labels = model.config.aim, model.config.labels
-    if aim.noun == "numbers" and not aim.has_probabilities and len(labels) > 1:  # as predict calls them
-        numbers = model.values_of(answers.scores).astype(np.float64)
-        return {f"prediction_{label}": numbers[:, i].tolist() for i, label in enumerate(labels)}
-    columns: dict[str, Any] = {"prediction": answers.predictions.tolist()}
-    if aim.has_probabilities and not aim.reads_tokens:
-        probabilities = answers.probabilities.astype(np.float64).round(6)
-        columns |= {f"p_{label}": probabilities[:, i] for i, label in enumerate(labels)}
-    return columns
+    predictions = answers.predictions.tolist()
+    if model.config.aim.reads_tokens:
+        return {"prediction": predictions}
+    return answer_columns(model.config, model.values_of(answers.scores), predictions)
 
 
 def _verdict(model: Network, answers: Answers, row: int) -> str:
