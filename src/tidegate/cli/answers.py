@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tidegate.cli.choice import Choice
-from tidegate.cli.inputs import Part
+from tidegate.cli.reading.inputs import Part
 from tidegate.data.tables.values import plain_values
 from tidegate.models.architecture import Architecture
 from tidegate.models.sequence_model import SequenceModel

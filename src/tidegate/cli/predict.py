@@ -10,12 +10,11 @@ import numpy as np
 import typer
 
 import tidegate
-from tidegate.cli import outputs, texts
+from tidegate.cli import outputs
 from tidegate.cli.answers import answer_columns, forecast_columns, foreseen_columns, labelled_columns, told_apart
 from tidegate.cli.choice import CHOICE_OPTIONS, Choice
 from tidegate.cli.console import data_stream, note, plural
 from tidegate.cli.groups import grouped
-from tidegate.cli.inputs import Columns, Part, load_model, read_parts
 from tidegate.cli.options import (
     PLACE_OPTIONS,
     READ_OPTIONS,
@@ -25,6 +24,8 @@ from tidegate.cli.options import (
     TextsArgument,
 )
 from tidegate.cli.places import Place
+from tidegate.cli.reading import texts
+from tidegate.cli.reading.inputs import Columns, Part, load_model, read_parts
 from tidegate.cli.words import show_words
 from tidegate.data import tables
 from tidegate.data.outputs import STDOUT, TABLES, check_inputs
