@@ -214,7 +214,6 @@ NB_MODULE(_native, module) {
   nb::set_leak_warnings(false);  // a reference cycle in the user's program is not for us to report
   module.doc() = "Fused recurrent kernels. Internal: use tidegate.ops, which checks its arguments.";
   module.attr("__version__") = TIDEGATE_VERSION;
-  module.attr("LARGE_FLOATS") = Recycled::kLarge / static_cast<int64_t>(sizeof(float));
   module.def("_use_dots", &use_dots, nb::arg("wanted"),
              "Whether int8 weights may use AVX512-VNNI, if the processor has it; for tests.");
   module.def(

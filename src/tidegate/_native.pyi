@@ -5,7 +5,6 @@ import numpy as np
 import numpy.typing as npt
 
 __version__: str
-LARGE_FLOATS: int  # from which `empty` is faster than numpy
 
 Floats: TypeAlias = npt.NDArray[np.float32]
 Maybe: TypeAlias = Floats | None
