@@ -42,7 +42,11 @@ from tidegate.models.metrics import score
 from tidegate.text.tokenizer import Tokenizer
 
 SETS = ("mr", "sst2", "sst5", "movie-snippets", "opinions", "imdb")
-FETCHED = {"movie-snippets": movie_snippets, "opinions": opinions, "imdb": datasets.imdb}
+FETCHED: dict[str, Callable[[], datasets.Split]] = {
+    "movie-snippets": movie_snippets,
+    "opinions": opinions,
+    "imdb": datasets.imdb,
+}
 COLUMNS = ["text", "label"]
 EXPLAINED = 1000  # texts of the test part whose explanation is added up
 HELD = 10  # one text in so many chooses C
