@@ -3,6 +3,7 @@
 import itertools
 import json
 import re
+from contextlib import closing
 from functools import partial
 from pathlib import Path
 
@@ -38,16 +39,16 @@ def test_trials_are_those_of_one_process(run: Run, ray_address: str, tmp_path: P
     """Several are under way at a time, none is made twice, each comes to what it comes to here; the table has all."""
     table = tmp_path / "trials.jsonl"
     tuning = Tuning(run, table, making=partial(made_on_cluster, workers=Workers(ray_address, 2)))
-    search = tuning.search(600)
-    found = [next(search) for _ in range(6)]
-    search.close()
+    with closing(tuning.search(600)) as search:
+        found = [next(search) for _ in range(6)]
     asked = [(trial.number, trial.epochs) for trial in found]
     assert len(set(asked)) == 6
     assert any(epochs > 1 for _, epochs in asked)
     for trial in found:
         here = made(run, trial.number, trial.epochs, 600)
         assert here
-        assert (trial.choices, trial.quality) == (here.choices, pytest.approx(here.quality, abs=1e-4))
+        assert trial.choices == here.choices
+        assert trial.quality == pytest.approx(here.quality, abs=1e-4)
     assert Tuning(run, table).trials == found  # where a search without a cluster goes on
 
 

@@ -8,7 +8,7 @@ budget of time and fit anew by their own cross-validation (scikit-learn).
 """
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
@@ -126,7 +126,7 @@ class Tuning:
         most = self.run.settings.schedule(len(self.run.examples.source)).epochs
         return sorted({max(1, most // FACTOR**k) for k in range(3)})
 
-    def search(self, seconds: float) -> Iterator[Trial]:
+    def search(self, seconds: float) -> Generator[Trial, None, None]:
         """Makes trials until the time is over; one that is not done by then does not count.
 
         Yields:
