@@ -76,6 +76,22 @@ def test_a_model_of_sequences_is_described(shell: Shell, folder: Path) -> None:
     assert "features 6" in facts["parameters"]
 
 
+@pytest.mark.parametrize(
+    ("task", "said"),
+    [
+        ("labelling", "a label for each step (--label-per-step)"),
+        ("next", "next steps (--task next)"),
+        ("next-binary", "next steps of 0 and 1 (--task next)"),
+    ],
+)
+def test_tasks_are_called_by_their_options(shell: Shell, folder: Path, task: str, said: str) -> None:
+    """What `train` was asked for, not what the file calls it."""
+    config = tidegate.SequenceConfig(cell="gru", labels=("a", "b"), features=2, hidden_size=4, task=task)
+    arrays = {name: np.ones(shape, np.float32) for name, shape in config.shapes().items()}
+    tidegate.SequenceModel(config, arrays).save(folder / "task.safetensors")
+    assert facts_of(shell("info task.safetensors")[1])["task"] == said
+
+
 def test_a_file_that_is_no_model_is_a_mistake(shell: Shell) -> None:
     """Other files are named in one line."""
     code, _, err = shell("info test.csv")

@@ -6,6 +6,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 import tidegate
@@ -54,7 +56,8 @@ def test_each_row_of_a_long_table_has_a_label(shell: Shell, machines: Path) -> N
     assert "steps " in shell("evaluate labels.safetensors machines.csv")[1]
     code, out, _ = shell("predict labels.safetensors machines.csv --to jsonl")
     found = [json.loads(line) for line in out.splitlines()]
-    assert [(row["who"], row["step"]) for row in found] == [(f"m{m}", t) for m in range(16) for t in range(1, 31)]
+    rows = [(f"m{m}", str(t), t + 1) for m in range(16) for t in range(30)]
+    assert [(row["who"], row["ts"], row["step"]) for row in found] == rows
     with (machines / "machines.csv").open(encoding="utf-8") as file:
         known = {(row["who"], int(row["ts"])): row["state"] for row in csv.DictReader(file)}
     right = [row["prediction"] == known[row["who"], row["step"] - 1] for row in found]
@@ -64,6 +67,49 @@ def test_each_row_of_a_long_table_has_a_label(shell: Shell, machines: Path) -> N
     heard = [json.loads(line) for line in shell("stream labels.safetensors", stdin=stdin)[1].splitlines()]
     assert [row["p_runs"] for row in heard] == [row["p_runs"] for row in found[:30]]
     assert shell("explain labels.safetensors --file machines.csv --row 1")[0] == 0
+
+
+@pytest.fixture
+def labeller(folder: Path) -> Path:
+    """A model of two features with random weights."""
+    columns = {"columns": ("a", "b"), "key": "who", "time": "ts", "target": "state", "labels": ("rests", "runs")}
+    config = tidegate.SequenceConfig(cell="gru", task="labelling", features=2, hidden_size=4, **columns)  # type: ignore[arg-type]
+    rng = np.random.default_rng(0)
+    arrays = {name: rng.normal(0, 0.5, shape).astype(np.float32) for name, shape in config.shapes().items()}
+    tidegate.SequenceModel(config, arrays).save(folder / "labeller.safetensors")
+    return folder
+
+
+def test_labelled_steps_can_be_joined_back(shell: Shell, labeller: Path) -> None:
+    """Each row has the key and the time of its step under their names, as they stand in the table, in Parquet typed."""
+    (labeller / "few.csv").write_text("m,at,a,b\nx,2026-01-01 10:00,1,2\ny,2026-01-02,3,4\nx,2026-01-01 09:00,0,1\n")
+    command = "predict labeller.safetensors {} --key m --time at"
+    found = list(csv.DictReader(shell(command.format("few.csv"))[1].splitlines()))
+    assert [(row["m"], row["at"], row["step"]) for row in found] == [
+        ("x", "2026-01-01 09:00", "1"),
+        ("x", "2026-01-01 10:00", "2"),
+        ("y", "2026-01-02", "1"),
+    ]
+    moments = pa.array([1_000_000_000_000_000_003, 5, 1], pa.timestamp("ns", "UTC"))
+    keys, numbers = pa.array([7, 8, 7]), pa.array([1.0, 2.0, 3.0])
+    pq.write_table(pa.table({"m": keys, "at": moments, "a": numbers, "b": numbers}), labeller / "few.parquet")
+    assert shell(command.format("few.parquet") + " -o labelled.parquet --overwrite")[0] == 0
+    table = pq.read_table(labeller / "labelled.parquet")
+    assert table["at"].equals(pa.chunked_array([moments.take(pa.array([2, 0, 1]))]))
+    assert table["m"].to_pylist() == [7, 7, 8]
+
+
+def test_a_column_of_the_table_keeps_its_name(shell: Shell, labeller: Path) -> None:
+    """Times that are called step stand in the place of the number of each; a key that would be lost is an error."""
+    (labeller / "few.csv").write_text("p_runs,step,a,b\nx,30,1,2\nx,10,3,4\n")
+    code, _, err = shell("predict labeller.safetensors few.csv --key p_runs --time step")
+    assert code == 2
+    assert "the input has a column 'p_runs', which predict would add" in err
+    (labeller / "few.csv").write_text("who,step,a,b\nx,30,1,2\nx,10,3,4\n")
+    code, out, _ = shell("predict labeller.safetensors few.csv --time step")
+    found = list(csv.DictReader(out.splitlines()))
+    assert (code, list(found[0])[:3]) == (0, ["who", "step", "prediction"])
+    assert [row["step"] for row in found] == ["10", "30"]
 
 
 def test_lists_of_steps_have_lists_of_labels(shell: Shell, machines: Path) -> None:

@@ -93,6 +93,31 @@ def test_predict_goes_on_from_a_beginning(shell: Shell, letters: Path) -> None:
     assert (code, "say how many with --steps" in err) == (2, True)
 
 
+def test_an_empty_continuation_has_its_cause_said(shell: Shell, letters: Path) -> None:
+    """A text that ends for the model is counted, whichever part it was in; others are not spoken of."""
+    model = tidegate.load(letters / "letters.safetensors", tidegate.TextModel)
+    arrays = dict(model.arrays)
+    arrays["head.bias"] = arrays["head.bias"].copy()
+    arrays["head.bias"][0] += 100  # of the mark that ends a text
+    tidegate.TextModel(model.config, model.tokenizer, arrays).save(letters / "ends.safetensors")
+    how = "predict ends.safetensors - --from lines --steps 5 --to jsonl"
+    code, out, err = shell(how, stdin="ab\ncd\n")
+    assert (code, [json.loads(line)["continuation"] for line in out.splitlines()]) == (0, ["", ""])
+    said = "note: 2 of 2 continuations are empty, as the model foresees the end of the text there; "
+    assert err == f"{said}--temperature 1 draws less probable words\n"
+    assert "another --seed draws anew" in shell(f"{how} --temperature 1", stdin="ab\n")[2]
+    assert shell("predict letters.safetensors - --from lines --steps 3", stdin="abc\n")[2] == ""
+
+
+def test_info_calls_the_task_what_train_does(shell: Shell, letters: Path) -> None:
+    """Words or characters are named with the options that ask for them, and the vocabulary once."""
+    out = shell("info letters.safetensors")[1]
+    assert "next characters (--task next --tokens characters)" in out
+    assert "[PAD]" not in out
+    assert "next words (--task next)" in shell("info words.safetensors")[1]
+    assert "next-token" not in out
+
+
 def test_each_word_has_its_probability(shell: Shell, letters: Path) -> None:
     """--words prints a line for each token and for the end, and what they come to."""
     code, out, _ = shell("predict letters.safetensors --words 'ab c'")

@@ -117,6 +117,30 @@ def test_what_cannot_be_read_is_one_line(shell: Shell, options: str, stdin: str,
     assert err.count("\n") == 1
 
 
+@pytest.mark.parametrize(
+    ("wrong", "options", "message"),
+    [
+        (b'{"text": bad}', "", "line 3 is not JSON"),
+        (b'{"text": "\xff"}', "", "line 3 is not UTF-8 (byte 0xff)"),
+        (b'{"text": ["good"]}', "--text text", "row 3 of column 'text' holds ['good'], expected a text"),
+        (b'{"text": "<a %s"}' % (b"x" * 66_000), "", "row 3: 66,003 characters would be held back"),
+    ],
+)
+def test_lines_before_a_wrong_one_are_answered(
+    folder: Path, process: Callable[[str], Any], wrong: bytes, options: str, message: str
+) -> None:
+    """Also where they have come in at once; the error names the line, and nothing after it is read."""
+    lines = [b'{"text": "good", "user": 1}', b'{"text": "bad", "user": 2}']
+    running = process(f"stream model.safetensors --key user {options}")
+    running.stdin.buffer.write(b"\n".join([*lines, wrong, *lines]) + b"\n")
+    out, err = running.communicate()
+    assert running.returncode == 2
+    assert [json.loads(line)["p_pos"] for line in out.splitlines()] == [
+        probabilities(folder, [word])[1] for word in ("good", "bad")
+    ]
+    assert f"standard input: {message}" in err
+
+
 def test_a_model_in_both_directions_is_refused(shell: Shell, folder: Path) -> None:
     """At once, before a line is read."""
     old = model(folder)

@@ -106,6 +106,44 @@ def test_bare_numbers_are_one_session(shell: Shell, models: Path) -> None:
     assert shown[0].startswith(f"{max(known[0].values()):.3f} {'up' if known[0]['p_up'] > 0.5 else 'down'}")
 
 
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ('{"session": "a", "heat": 1}', "row 6: 'height' is missing, as it never was in training: the model cannot"),
+        ('{"session": "a", "height": "tall"}', "row 6 of column 'height' holds 'tall', expected a number"),
+        ('{"session": "a", "height": [1, null], "heat": [1, 2]}', "row 6: 'height' is missing"),
+        ('{"session": "a", "height": [1, 2], "heat": [1]}', "row 6 has lists of different lengths"),
+        ('{"session": "a", "height": 1, "heat": "hot"}\n{"session": "b", "height": "tall"}', "row 6 of column 'heat'"),
+    ],
+)
+def test_steps_before_a_wrong_one_are_answered(shell: Shell, models: Path, wrong: str, message: str) -> None:
+    """The error names row, session and which of its steps is wrong, counted from the session's beginning."""
+    code, out, err = shell("stream long.safetensors", stdin=f"{AS_JSON}{wrong}\n{AS_JSON}")
+    assert code == 2
+    assert [{name: row[name] for name in ("p_down", "p_up")} for row in rows_of(out)] == list(expected(models))
+    assert f"standard input: {message}" in err
+    assert err.rstrip().endswith(f"(step {5 if '[1, null' in wrong else 4} of session 'a')")
+
+
+def test_lists_and_single_steps_may_come_together(shell: Shell, models: Path) -> None:
+    """Each line stands for itself: a step, or several in lists."""
+    (_, height, heat), rest = STEPS[0], [step for step in STEPS[1:] if step[0] == "a"]
+    lists = {"session": "a", "height": [step[1] for step in rest], "heat": [step[2] for step in rest]}
+    stdin = f'{{"session": "a", "height": {height}, "heat": {heat}}}\n{json.dumps(lists)}\n'
+    code, out, err = shell("stream long.safetensors", stdin=stdin)
+    assert (code, err) == (0, "")
+    known = list(expected(models))
+    assert [row["p_up"] for row in rows_of(out)] == [known[0]["p_up"], known[3]["p_up"]]
+
+
+def test_a_wrong_step_without_a_session_is_counted(shell: Shell, models: Path) -> None:
+    """Where there is no key, steps are counted from the first line."""
+    code, out, err = shell("stream long.safetensors", stdin="1,2\n3,4\n,2\n5,6\n")
+    assert (code, len(rows_of(out))) == (2, 2)
+    assert "row 3: 'height' is missing" in err
+    assert err.rstrip().endswith("(step 3)")
+
+
 @pytest.mark.parametrize("first", [" 0.5,0.2", ",0.2", "nan,1", "0.5,", "\t-1\t2", " ,nan", "NA 1"])
 def test_a_line_of_numbers_is_no_header(shell: Shell, models: Path, first: str) -> None:
     """The first step may begin with a blank or with a gap, and the columns are those of the training."""

@@ -225,6 +225,8 @@ def test_several_numbers(shell: Shell, sensors: Path) -> None:
         ("--key label", "'(up|down)' of column 'label' has the label 's\\d+' in row .* of column 'session'"),
         ("--key nobody", r"there is no column 'nobody'; the columns are 'session' \(text\)"),
         ("--label ts --task regression", "has the label"),
+        ("--label ts --label ts --task regression", "column 'ts' is given twice, expected each once"),
+        ("--features height,height", "column 'height' is given twice, expected each once"),
         ("--features label", "row 1 of column 'label' holds '(up|down)' among its numbers"),
     ],
 )

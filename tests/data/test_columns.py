@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from tidegate.data.tables.columns import fields_of, guess_columns
+from tidegate.data.tables.columns import fields_of, guess_columns, names_in
 
 LONG = ["a film about the sea", "the ships are really slow", "so many storms and wars", "nobody tells us why"]
 FEW = ["yes", "no", "yes", "no"]
@@ -101,3 +101,11 @@ def test_a_column_that_is_left_holds_several_labels() -> None:
     assert guess_columns(columns, None, None, need_label=True, alone=True) == ("text", "genre")
     with pytest.raises(ValueError, match="cannot tell which column holds the labels"):
         guess_columns(columns, None, None, need_label=True)
+
+
+@pytest.mark.parametrize(("names", "twice"), [(["a,a"], "a"), (["a", "b", "b"], "b"), (["a", " a,c"], "a")])
+def test_a_column_is_named_once(names: list[str], twice: str) -> None:
+    """However it is given: a column that stands twice would count twice."""
+    with pytest.raises(ValueError, match=f"^column '{twice}' is given twice, expected each once$"):
+        names_in(names, ["a", "b", "c"])
+    assert names_in(["a,a", "a"], ["a", "a,a"]) == ("a,a", "a")

@@ -3,6 +3,9 @@
 import os
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
+from itertools import islice
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -14,11 +17,12 @@ torch = pytest.importorskip("torch")
 
 from tidegate.training import workers as workers_module  # noqa: E402
 from tidegate.training.baselines.baselines import Baseline  # noqa: E402
+from tidegate.training.checkpoints import Checkpoints  # noqa: E402
 from tidegate.training.data.examples import Examples, prepare_sequences, prepare_texts  # noqa: E402
 from tidegate.training.data.next_steps import prepare_steps  # noqa: E402
 from tidegate.training.data.next_tokens import prepare_tokens  # noqa: E402
 from tidegate.training.data.spooled import Plan, parts_of, spool_sequences, spool_texts  # noqa: E402
-from tidegate.training.events import Epoch, Step  # noqa: E402
+from tidegate.training.events import Epoch, Resumed, Step  # noqa: E402
 from tidegate.training.fitting import fit  # noqa: E402
 from tidegate.training.group import LostWorkerError  # noqa: E402
 from tidegate.training.network.shares import sum_gradients  # noqa: E402
@@ -99,6 +103,28 @@ def test_two_processes_have_the_losses_of_one(curves: dict[str, list[float]], na
     assert len(expected) > 8
     assert len(set(expected)) > 6
     np.testing.assert_allclose(curves[name], expected, rtol=TOLERANCE, atol=TOLERANCE)
+
+
+def test_processes_go_on_from_the_states_that_were_carried(tmp_path: Path) -> None:
+    """A training of words that is stopped within an epoch ends with the losses of one that was left alone."""
+    trained = NETWORKS["next words"]
+    run = Run(trained.examples, trained.config, trained.settings, baselines=[trained, trained])
+    folder, facts = tmp_path / "checkpoints", run.fingerprint()
+    with workers(run, 2) as shared:
+        expected = [event.loss for event in shared.train(trained) if isinstance(event, Step)]
+        stopped = shared.train(trained, Checkpoints(folder, facts, every=0))
+        before = [event.loss for event in islice(stopped, 7) if isinstance(event, Step)]
+        stopped.close()
+    assert before == expected[:7]
+    left = Checkpoints(folder, facts, resume=True).read("gru next-token")
+    assert left is not None
+    states = left.arrays["carried.0"]
+    assert states.shape == (1, 12, 5)
+    assert (np.abs(states).max(axis=(0, 2)) > 0).all()  # those of the rows of both
+    with workers(replace(run, baselines=[trained]), 2) as shared:
+        resumed, *events = shared.train(trained, Checkpoints(folder, facts, resume=True))
+    assert isinstance(resumed, Resumed)
+    assert [event.loss for event in events if isinstance(event, Step)] == expected[7:]
 
 
 class Doubled:

@@ -1,6 +1,6 @@
 """The columns in which the commands write what a model answers."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from math import exp
 from typing import Any
 
@@ -9,6 +9,8 @@ import numpy.typing as npt
 
 from tidegate.cli.choice import Choice
 from tidegate.cli.reading.inputs import Part
+from tidegate.cli.reading.texts import joined
+from tidegate.data.series.columns import in_order
 from tidegate.data.tables.values import plain_values
 from tidegate.models.architecture import Architecture
 from tidegate.models.sequence_model import SequenceModel
@@ -69,9 +71,24 @@ def foreseen_columns(model: TextModel, texts: Sequence[str], first: int, choice:
     }
 
 
-def told_apart(model: SequenceModel, part: Part, steps: Sequence[int]) -> dict[str, Any]:
+def told_apart(part: Part, steps: Sequence[int]) -> dict[str, Any]:
     """Names the sequence of each row, of which it has so many: by its key, or by the number of its row, from 1."""
-    key = model.config.key
-    known = key is not None and key in part.columns
-    values = plain_values(part.columns[key]) if known else range(part.first + 1, part.first + 1 + len(part))  # type: ignore[index]
-    return {(key if known else None) or SEQUENCE: [v for v, n in zip(values, steps, strict=True) for _ in range(n)]}
+    numbers = range(part.first + 1, part.first + 1 + len(part))
+    values = numbers if part.key is None else plain_values(part.columns[part.key])
+    return {part.key or SEQUENCE: [value for value, count in zip(values, steps, strict=True) for _ in range(count)]}
+
+
+def labelled_rows(part: Part, lengths: Sequence[int], added: Mapping[str, Any]) -> dict[str, Any]:
+    """Makes the rows of steps that were labelled: key and time as the table has them, and what was added.
+
+    Args:
+        part: The sequences.
+        lengths: Their steps.
+        added: What `labelled_columns` makes of them.
+    """
+    columns = told_apart(part, lengths)
+    if part.time is not None and part.times is not None:
+        columns[part.time] = in_order(part.times, np.arange(sum(lengths)))
+    if STEP in columns:  # the table counts them itself, or calls its times so
+        added = {name: values for name, values in added.items() if name != STEP}
+    return joined(columns, added, "predict")

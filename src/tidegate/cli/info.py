@@ -63,6 +63,17 @@ def _version(package: str) -> str | None:
         return None
 
 
+def _task(model: Network) -> str:
+    """Says what a model predicts, with the options of `train` that ask for it where the task has no other name."""
+    aim = model.config.aim
+    if isinstance(model, TextModel) and aim.reads_tokens:
+        unit = model.tokenizer.unit
+        return f"next {unit} (--task next{f' --tokens {unit}' * (unit != 'words')})"
+    if aim.foresees:
+        return f"next steps{' of 0 and 1' * aim.has_probabilities} (--task next)"
+    return "a label for each step (--label-per-step)" if aim.labels_steps else aim.name
+
+
 def _input(config: Architecture) -> str:
     """Describes a step of what a model reads that reads no texts."""
     if not isinstance(config, SequenceConfig):
@@ -87,9 +98,10 @@ def _facts(path: Path, model: Network) -> list[tuple[str, str]]:
     facts = [
         ("file", f"{path}, {path.stat().st_size / 1e6:.1f} MB"),
         ("cell", reader.full_title if isinstance(reader, Cell) else reader.title),
-        ("task", config.task),
-        (config.aim.noun, shortened(model.labels, visible)),
+        ("task", _task(model)),
     ]
+    if not config.aim.reads_tokens:  # else they are the vocabulary
+        facts.append((config.aim.noun, shortened(model.labels, visible)))
     facts += _words(model) if isinstance(model, TextModel) else [("input", _input(config))]
     if isinstance(config, SequenceConfig):
         facts += _columns(config)
@@ -132,5 +144,5 @@ def _parts(sizes: dict[str, int]) -> list[str]:
 def _scores(metrics: dict[str, Any]) -> list[tuple[str, str]]:
     """Lists the figures that are plain numbers; the others are long."""
     numbers = {name: value for name, value in metrics.items() if isinstance(value, int | float)}
-    line = ", ".join(f"{name} {value:.4g}" for name, value in numbers.items())
+    line = ", ".join(f"{name} {value:{'' if isinstance(value, int) else '.4g'}}" for name, value in numbers.items())
     return [("validation", line)] if line else []

@@ -108,7 +108,7 @@ READ_LABELLED_OPTIONS = {
 
 def joined(columns: Sequence[str] | None) -> str | None:
     """Writes the names of columns, of which one is given each time, as one text with commas between them."""
-    return ",".join(dict.fromkeys(columns)) if columns else None
+    return ",".join(columns) if columns else None
 
 
 def _option(panel: str, text: str, *names: str, **rest: Any) -> Any:

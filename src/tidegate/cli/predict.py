@@ -11,7 +11,14 @@ import typer
 
 import tidegate
 from tidegate.cli import outputs
-from tidegate.cli.answers import answer_columns, forecast_columns, foreseen_columns, labelled_columns, told_apart
+from tidegate.cli.answers import (
+    answer_columns,
+    forecast_columns,
+    foreseen_columns,
+    labelled_columns,
+    labelled_rows,
+    told_apart,
+)
 from tidegate.cli.choice import CHOICE_OPTIONS, Choice
 from tidegate.cli.console import data_stream, note, plural
 from tidegate.cli.groups import grouped
@@ -80,7 +87,7 @@ def predict(
         return
     loaded = load_model(model)
     choice.check(loaded.config)
-    count, written, strange = 0, 0, True
+    count, written, ended, strange = 0, 0, 0, True
     with tables.writer(target.path if target else data_stream(), target.format.name if target else to) as append:
         parts = read_parts(loaded, file, kind, columns, output=target)
         with closing(place.worked_on(file, parts, partial(_predicted, loaded, choice=choice))) as done:
@@ -89,12 +96,27 @@ def predict(
                 append(rows, schema)
                 count += len(part)
                 written += len(next(iter(rows.values())))
+                ended += _count_ended(loaded, added, choice)
                 strange = strange and _are_strange(loaded, part.sequences)
         if output and not count:
             raise ValueError(f"{file} has no rows")
     _note_strangers(loaded, strange=strange and count > 0)
+    _note_ended(ended, count, choice)
     if target:
         note(f"wrote {plural(written, 'prediction')} to {target.path}")
+
+
+def _count_ended(model: Network, added: Mapping[str, Any], choice: Choice) -> int:
+    """Counts texts that a model was to continue, and that have ended for it."""
+    return added["continuation"].count("") if isinstance(model, TextModel) and choice.steps else 0
+
+
+def _note_ended(ended: int, count: int, choice: Choice) -> None:
+    """Says it if some of so many continuations are empty."""
+    if ended:
+        are = f"{ended:,} of {plural(count, 'continuation')} {'is' if ended == 1 else 'are'} empty"
+        other = "another --seed draws anew" if choice.temperature else "--temperature 1 draws less probable words"
+        note(f"note: {are}, as the model foresees the end of the text there; {other}")
 
 
 def _are_strange(model: Network, batch: Sequence[Any]) -> bool:
@@ -113,9 +135,11 @@ def _note_strangers(model: Network, *, strange: bool) -> None:
 
 def _rows(model: Network, part: Part, added: Mapping[str, Any], choice: Choice) -> tuple[Any, Any]:
     """Makes what is written of a part, and its schema: its rows, or the steps that follow."""
-    if isinstance(model, SequenceModel) and (choice.steps or model.config.aim.labels_steps):
+    if isinstance(model, SequenceModel) and choice.steps:
+        return texts.joined(told_apart(part, [choice.steps] * len(part)), added, "predict"), None
+    if isinstance(model, SequenceModel) and model.config.aim.labels_steps:
         lengths = [len(np.asarray(x)) for x in steps_first(part.sequences, model.config.layout)]
-        return {**told_apart(model, part, [choice.steps] * len(part) if choice.steps else lengths), **added}, None
+        return labelled_rows(part, lengths, added), None
     return texts.joined(part.columns, added, "predict"), part.schema
 
 

@@ -42,12 +42,18 @@ class Part:
         columns: The columns to keep.
         schema: Arrow's types of these, as in `tables.Table`.
         first: The row of the first of them, from 0.
+        key: Column of `columns` that tells the sequences of a long table apart; None if each row is one.
+        time: Column of the times of a long table; None if they are not kept.
+        times: The T times of each sequence as they are written there; None if they are not kept.
     """
 
     sequences: Sequence[Any]
     columns: Mapping[str, Any]
     schema: Any
     first: int
+    key: str | None = None
+    time: str | None = None
+    times: Sequence[Any] | None = None
 
     def __len__(self) -> int:
         return len(self.sequences)
@@ -57,7 +63,9 @@ class Part:
         for first in range(0, len(self), series.ROWS):
             rows = slice(first, first + series.ROWS)
             columns = {name: values[rows] for name, values in self.columns.items()}
-            yield replace(self, sequences=self.sequences[rows], columns=columns, first=self.first + first)
+            times = None if self.times is None else self.times[rows]
+            first_row = self.first + first
+            yield replace(self, sequences=self.sequences[rows], columns=columns, times=times, first=first_row)
 
 
 @dataclass(frozen=True)
@@ -123,6 +131,7 @@ class Columns:
             labels=((self.label,) if self.label else targets) if need_label else (),
             sound=config.front_end.sample_rate if config.front_end else None,
             each_step=need_label and config.aim.labels_steps,
+            keeps_times=not need_label and config.aim.labels_steps,
         )
 
     def check_texts(self) -> None:
@@ -191,7 +200,8 @@ def read_parts(
             if lists is None:  # once, so that all parts have the same columns
                 lists = set() if typed else _read_as_lists(piece)
             kept = {name: values for name, values in piece.columns.items() if name not in lists}
-            yield Part(sequences, kept, piece.schema, first)
+            time = None if piece.times is None else piece.roles.time
+            yield Part(sequences, kept, piece.schema, first, piece.roles.key, time, piece.times)
             first += len(piece)
     if front_end and short:
         note(f"note: {short_clips(short, front_end)}")
@@ -349,6 +359,19 @@ def _read_as_lists(piece: series.Series) -> set[str]:
     return {*piece.roles.features} - files
 
 
+class StepError(ValueError):
+    """A step holds what a model cannot read.
+
+    Attributes:
+        step: Which one of its sequence, from 1.
+        message: What is wrong, without the number of the step.
+    """
+
+    def __init__(self, what: str, step: int, why: str) -> None:
+        super().__init__(f"{what} at step {step}{why}")
+        self.step, self.message = step, f"{what.removesuffix(',')}{why}"
+
+
 def checked_numbers(model: SequenceModel, piece: series.Series, first: int = 1) -> list[npt.NDArray[Any]]:
     """Checks that sequences have the features of a model, and gaps only where it has learned to read them.
 
@@ -362,7 +385,8 @@ def checked_numbers(model: SequenceModel, piece: series.Series, first: int = 1) 
         a table of such sequences cannot tell.
 
     Raises:
-        ValueError: A sequence has other features, a gap, or an infinite number; the message names it and the step.
+        StepError: It has a gap, or a number that the model cannot read; the message names it and the step.
+        ValueError: A sequence has other features.
     """
     if model.front_end:
         return [as_sound(f"row {row}", clip) for row, clip in enumerate(piece.sequences, first)]
@@ -380,10 +404,12 @@ def checked_numbers(model: SequenceModel, piece: series.Series, first: int = 1) 
             step, feature = map(int, np.argwhere(wrong)[0])
             found = sequence[step, feature]
             what = f"is {found}" if np.isinf(found) else "is missing, as it never was in training,"
-            raise ValueError(f"{place}: {names[feature]!r} {what} at step {step + 1}: the model cannot read that")
+            raise StepError(f"{place}: {names[feature]!r} {what}", step + 1, ": the model cannot read that")
         if model.config.task == "next-binary" and (other := (sequence != 0) & (sequence != 1)).any():
             step, feature = map(int, np.argwhere(other)[0])
-            what = f"is {sequence[step, feature]:g} at step {step + 1}, expected 0 or 1"
-            raise ValueError(f"{place}: {names[feature]!r} {what}, as it always was in training")
+            what = f"is {sequence[step, feature]:g}"
+            raise StepError(
+                f"{place}: {names[feature]!r} {what}", step + 1, ", expected 0 or 1, as it always was in training"
+            )
     whole = [sequence if len(sequence) else sequence.reshape(0, len(names)) for sequence in piece.sequences]
     return whole if model.config.layout == "steps_first" else [sequence.T for sequence in whole]

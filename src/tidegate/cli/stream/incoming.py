@@ -2,13 +2,14 @@
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from io import BufferedReader
 from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from tidegate.cli.reading.inputs import checked_numbers
+from tidegate.cli.reading.inputs import StepError, checked_numbers
 from tidegate.data import series, tables
 from tidegate.data.series.cells import MISSING, is_number_text, steps_of
 from tidegate.data.series.columns import numbers_of, samples_of
@@ -16,7 +17,8 @@ from tidegate.data.series.listed import sequences_of
 from tidegate.data.series.recorded import samples
 from tidegate.data.series.roles import Roles, shortened
 from tidegate.data.tables.columns import names_in
-from tidegate.data.tables.rows import Block, blocks
+from tidegate.data.tables.rows import Block, blocks, made_of, part_of, rows_in
+from tidegate.data.tables.sources import name_of
 from tidegate.models.sequence_model import SequenceModel
 
 _ROWS = 1024  # that are read at once, where so many have come in
@@ -39,6 +41,19 @@ class Incoming(NamedTuple):
     pieces: Sequence[Any]
     shown: Sequence[str]
     schema: Any = None
+
+
+class RowError(ValueError):
+    """A row holds what a model cannot read.
+
+    Attributes:
+        columns: What it holds, by column, as the only row or among others.
+        step: Which of its steps is wrong, from 1.
+    """
+
+    def __init__(self, message: str, columns: Block, step: int = 1) -> None:
+        super().__init__(message)
+        self.columns, self.step = columns, step
 
 
 def texts_in(source: BufferedReader, kind: str, column: str | None) -> Iterator[Incoming]:
@@ -95,23 +110,49 @@ def steps_in(
         key: Column that tells sessions apart; None if there is none.
 
     Raises:
-        ValueError: A line is damaged, has not the columns of the model, or a gap that it has not learned to read.
+        RowError: A row holds other than numbers, or a gap that the model has not learned to read.
+        ValueError: A line is damaged, or has not the columns of the model.
     """
     first = 1
-    for block in blocks(source, kind, _ROWS):
-        columns = _of_bare_lines(model, block["text"], first) if kind == "lines" else block
-        names = _names_in(model, columns, features, key)
-        if kind in {"csv", "tsv"} and not features:
-            _check_header(model, names)
-        size = len(next(iter(columns.values())))
-        chosen = {name: columns.get(name, [None] * size) for name in names}
+    try:
+        for block in blocks(source, kind, _ROWS):
+            for part in made_of(block, partial(_steps, model, kind, features, key, first)):
+                yield part
+                first += len(part.pieces)
+    except RowError as error:
+        raise RowError(f"{name_of(source)}: {error}", error.columns, error.step) from None
+    except ValueError as error:
+        raise ValueError(f"{name_of(source)}: {error}") from None
+
+
+def _steps(
+    model: SequenceModel,
+    kind: str,
+    features: Sequence[str] | None,
+    key: str | None,
+    first: int,
+    block: Block,
+    before: int,
+) -> Incoming:
+    """Reads the steps of some rows, the first of which is number `first + before`; the rest is as in `steps_in`."""
+    first += before
+    columns = _of_bare_lines(model, block["text"], first) if kind == "lines" else block
+    names = _names_in(model, columns, features, key)
+    if kind in {"csv", "tsv"} and not features:
+        _check_header(model, names)
+    size = rows_in(columns)
+    chosen = {name: columns.get(name, [None] * size) for name in names}
+    try:
         if model.front_end:
             read: list[Any] = list(samples_of(chosen[names[0]], names[0], first))
         else:
             read = _steps_of(model, chosen, first)
         checked = checked_numbers(model, series.Series(read, {}, Roles(features=names), columns), first)
-        yield Incoming(columns, checked, [_shown(model, steps) for steps in read])
-        first += size
+    except StepError as error:
+        raise RowError(error.message, columns, error.step) from None
+    except ValueError as error:
+        raise RowError(str(error), columns) from None
+    return Incoming(columns, checked, [_shown(model, steps) for steps in read])
 
 
 def _of_bare_lines(model: SequenceModel, lines: Sequence[str], first: int) -> Block:
@@ -167,13 +208,25 @@ def _check_header(model: SequenceModel, names: Sequence[str]) -> None:
 def _steps_of(model: SequenceModel, columns: Block, first: int) -> list[npt.NDArray[Any]]:
     """Makes an array [T, K] of each row, which holds a number of a step in each column, or lists of them."""
     names, K = list(columns), model.config.features
-    cell = next((value for value in columns[names[0]] if value is not None), None)
-    if len(names) == K and not (isinstance(cell, list) or str(cell).lstrip().startswith("[")):
+    lists = [any(map(_is_list, row)) or len(names) != K for row in zip(*columns.values(), strict=True)]
+    if not any(lists):
         steps = np.stack([numbers_of(columns[name], name, first) for name in names], axis=1)
         return list(steps[:, None])
-    rows = range(len(columns[names[0]]))
-    found = [sequences_of({name: columns[name][i : i + 1] for name in names}, names, first + i)[0] for i in rows]
-    return [steps.T if steps.shape == (K, 1) else steps for steps in found]  # [1.5, 20] is one step of two numbers
+    return [
+        _listed_steps(part_of(columns, slice(i, i + 1)), K, first + i)
+        if is_list
+        else _steps_of(model, part_of(columns, slice(i, i + 1)), first + i)[0]
+        for i, is_list in enumerate(lists)
+    ]
+
+
+def _listed_steps(row: Block, K: int, first: int) -> npt.NDArray[Any]:
+    [steps] = sequences_of(row, list(row), first)
+    return steps.T if steps.shape == (K, 1) else steps  # [1.5, 20] is one step of two numbers
+
+
+def _is_list(cell: Any) -> bool:
+    return isinstance(cell, list) or str(cell).lstrip().startswith("[")
 
 
 def _shown(model: SequenceModel, steps: npt.NDArray[Any]) -> str:

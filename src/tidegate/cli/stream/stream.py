@@ -1,7 +1,7 @@
 """`tidegate stream`: scores after each line that comes in, with a session for each user, machine or talk."""
 
 import sys
-from collections.abc import Hashable, Iterable, Iterator, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from io import BufferedReader
 from itertools import chain
 from typing import Annotated, Any, Literal
@@ -15,10 +15,11 @@ from tidegate.cli.groups import grouped
 from tidegate.cli.options import ModelArgument, ThreadsOption
 from tidegate.cli.reading import texts
 from tidegate.cli.reading.inputs import load_model
-from tidegate.cli.stream.incoming import Incoming
+from tidegate.cli.stream.incoming import Incoming, RowError
 from tidegate.cli.stream.listening import LISTENING_OPTIONS, Listening
 from tidegate.data import tables
 from tidegate.data.tables.columns import column_of
+from tidegate.data.tables.rows import rows_in
 from tidegate.data.tables.values import json_text
 from tidegate.models.network import Network
 from tidegate.stream.slots import Answers
@@ -73,20 +74,46 @@ def stream(
 def _answered(
     pool: tidegate.StreamPool, parts: Iterable[Incoming], key: str | None
 ) -> Iterator[tuple[Incoming, range, list[Hashable], Answers]]:
-    """Reads lines, those of different sessions that have come together at once; yields each batch: rows and keys."""
-    for part in parts:
-        keys = _keys(part, key)
-        for rows in _batches(keys, pool.max_sessions):
-            some = keys[rows.start : rows.stop]
-            answers = pool.push(some, part.pieces[rows.start : rows.stop])
-            yield part, rows, some, pool.finish(some) if pool.model.tokenizer else answers
+    """Reads lines, those of different sessions that have come together at once; yields each batch: rows and keys.
+
+    Raises:
+        ValueError: A line is wrong; those before it have been read and answered.
+    """
+    before = 0  # rows
+    try:
+        for part in parts:
+            keys = _keys(part.columns, len(part.pieces), key)
+            for rows in _batches(keys, pool.max_sessions):
+                yield from _read(pool, part, rows, keys, before)
+            before += len(keys)
+    except RowError as error:
+        whose = _keys(error.columns, rows_in(error.columns), key)[0]
+        read = pool.steps(whose) if whose in pool else 0
+        places = [f"step {read + error.step:,}"] * (not pool.model.reads_sound) + [f"session {whose!r}"] * bool(key)
+        raise ValueError(f"{error} ({' of '.join(places)})" if places else str(error)) from None
 
 
-def _keys(part: Incoming, key: str | None) -> list[Hashable]:
+def _read(
+    pool: tidegate.StreamPool, part: Incoming, rows: range, keys: Sequence[Hashable], before: int
+) -> Iterator[tuple[Incoming, range, list[Hashable], Answers]]:
+    """Reads some rows as a batch, or where one is wrong, those before it one by one."""
+    some = list(keys[rows.start : rows.stop])
+    try:
+        answers = pool.push(some, part.pieces[rows.start : rows.stop])
+    except ValueError as error:
+        if len(rows) == 1:
+            raise ValueError(f"standard input: row {before + rows.start + 1}: {error}") from None
+        for row in rows:
+            yield from _read(pool, part, range(row, row + 1), keys, before)
+        return
+    yield part, rows, some, pool.finish(some) if pool.model.tokenizer else answers
+
+
+def _keys(columns: Mapping[str, Any], size: int, key: str | None) -> list[Hashable]:
     """Whose each row is; JSON may hold lists and objects there, and a later part may have no such column."""
-    values = None if key is None else column_of(part.columns, key)
+    values = None if key is None else column_of(columns, key)
     if values is None:
-        return [None] * len(part.pieces)
+        return [None] * size
     plain = (str, int, type(None))  # by their type, for true is an int
     return [value if type(value) in plain else json_text(value) for value in values]
 

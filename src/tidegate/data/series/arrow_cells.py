@@ -1,6 +1,6 @@
 """Numbers, times and lists of numbers in arrays of Arrow, without a value of Python for each."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -85,6 +85,12 @@ def times_of_array(array: Any, name: str, first_row: int) -> Times:
         row = first_row + int(np.isnan(times).argmax())
         raise ValueError(f"row {row} has no time in column {name!r}: fill it in, or remove the row")
     return Times("numbers", times)
+
+
+def in_order(parts: Sequence[Any], order: npt.NDArray[np.intp]) -> Any:
+    """Puts the values of arrays of one type, behind each other, in another order, see `columns.in_order`."""
+    chunks = [chunk for part in parts for chunk in (part.chunks if isinstance(part, pa.ChunkedArray) else [part])]
+    return pa.chunked_array(chunks, parts[0].type).take(pa.array(order)).combine_chunks()
 
 
 def lists_of_array(array: Any, name: str, first_row: int, *, typed: bool = False) -> Iterator[Array]:

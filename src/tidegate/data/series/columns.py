@@ -1,12 +1,13 @@
 """Columns as blocks of a table hold them, lists or arrays of Arrow, as numbers, times and sequences."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from tidegate.data.series import cells
+from tidegate.data.tables.values import plain_values
 
 Array = npt.NDArray[np.floating[Any]]
 
@@ -44,6 +45,22 @@ def samples_of(column: Any, name: str, first_row: int) -> Iterator[Any]:
         return
     for row, value in enumerate(column.to_pylist() if _is_arrow(column) else column, first_row):
         yield value if isinstance(value, str) else cells.samples_of(value, f"row {row} of column {name!r}")
+
+
+def in_order(parts: Sequence[Any], order: npt.NDArray[np.intp]) -> Any:
+    """Puts the values of a column that was read in several blocks in another order.
+
+    Args:
+        parts: The column in each block, N values in all.
+        order: Which of them come one after another, int [M].
+
+    Returns:
+        An array of Arrow [M] if all are of one type of Arrow, else a list of plain values.
+    """
+    if parts and all(map(_is_arrow, parts)) and len({part.type for part in parts}) == 1:
+        return _arrow().in_order(parts, order)
+    values = [value for part in parts for value in plain_values(part)]
+    return [values[place] for place in order.tolist()]
 
 
 def _is_arrow(column: Any) -> bool:

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tidegate.data.series.cells import Times, times_in_one
-from tidegate.data.series.columns import numbers_of, times_of
+from tidegate.data.series.columns import in_order, numbers_of, times_of
 from tidegate.data.series.roles import Roles
 from tidegate.data.tables.kinds import caution
 from tidegate.data.tables.label_names import label_name
@@ -28,6 +28,7 @@ class Rows(NamedTuple):
         labels: Its values in each column of labels.
         places: Its number in its file, int64 [N].
         file: What to say behind such a number in an error, "" if there is one file only.
+        written: The times as the table has them, if they are to be kept.
     """
 
     keys: list[Any]
@@ -36,10 +37,18 @@ class Rows(NamedTuple):
     labels: list[list[Any]]
     places: npt.NDArray[np.int64]
     file: str
+    written: Any = None
 
 
 class LongTable:
-    """A long table that is read block by block."""
+    """A long table that is read block by block.
+
+    Attributes:
+        roles: What the columns are.
+        rows: How many there are so far.
+        ties: How many of them have the key and the time of another, once they are in order.
+        times: The times of each sequence as the table has them, once they are in order; None if they are not kept.
+    """
 
     def __init__(self, roles: Roles) -> None:
         """Begins with no row.
@@ -48,11 +57,13 @@ class LongTable:
             roles: What the columns are; there is a key.
         """
         self.roles, self.rows, self.ties = roles, 0, 0
+        self.times: list[Any] | None = None
         self._file, self._row = "", 1
         self._keys: dict[Any, int] = {}
         self._codes: list[npt.NDArray[np.int32]] = []
         self._numbers: list[Array] = []
         self._times: list[npt.NDArray[Any]] = []
+        self._written: list[Any] = []
         self._time_kind = ""
         kind = _LabelsOfSteps if roles.each_step else _LabelsOfKeys
         self._labels = {name: kind(name, roles) for name in roles.labels}
@@ -84,12 +95,13 @@ class LongTable:
             if isinstance(key, list | dict):
                 raise ValueError(f"row {row} of column {roles.key!r} holds {key!r:.40}, expected a text or a number")  # noqa: TRY004
         numbers = np.stack([_feature(block, name, first_row) for name in roles.features], axis=1)
-        times = None
+        times = written = None
         if roles.time is not None:
+            written = block[roles.time] if roles.keeps_times else None
             times = self._times_of(roles.time, times_of(block[roles.time], roles.time, first_row))
         labels = [plain_values(block[name]) for name in roles.labels]
         self._row += len(keys)
-        return Rows(keys, numbers, times, labels, np.arange(first_row, self._row), self._file)
+        return Rows(keys, numbers, times, labels, np.arange(first_row, self._row), self._file, written)
 
     def keep(self, rows: Rows) -> None:
         """Keeps rows that have been read.
@@ -102,6 +114,8 @@ class LongTable:
         self._numbers.append(rows.numbers)
         if rows.times is not None:
             self._times.append(rows.times)
+        if rows.written is not None:
+            self._written.append(rows.written)
         for labels, values in zip(self._labels.values(), rows.labels, strict=True):
             labels.add(values, codes, rows)
         self.rows += len(codes)
@@ -122,7 +136,7 @@ class LongTable:
         return len(self._keys) < self.rows
 
     def sequences(self) -> tuple[list[Array], list[Any], dict[str, list[Any]]]:
-        """Puts the steps of each key in order; how many rows have the time of another one is in `ties` then.
+        """Puts the steps of each key in order, which sets `ties` and `times`.
 
         Returns:
             The sequences [T, K] and their keys in the order of the keys' first rows, and the labels by column, None
@@ -137,6 +151,9 @@ class LongTable:
             self.ties = int(((ordered[1:] == ordered[:-1]) & (times[1:] == times[:-1])).sum())
         ends = np.cumsum(np.bincount(codes, minlength=len(keys)))
         sequences = np.split(np.concatenate(self._numbers)[order], ends[:-1]) if keys else []
+        if self._written:
+            written = in_order(self._written, order)
+            self.times = [written[start:end] for start, end in pairwise([0, *ends.tolist()])]
         return sequences, keys, {name: labels.by_key(order, ends) for name, labels in self._labels.items()}
 
 

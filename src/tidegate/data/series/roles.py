@@ -38,6 +38,7 @@ class Asked:
         labels: Columns of what is to be predicted; none to guess it.
         sound: Samples a second if the sequences are sound, 0 to go by its files; None if they are none.
         each_step: Whether each step has a label of its own.
+        keeps_times: Whether the times of a long table are kept, as they are written there.
     """
 
     features: tuple[str, ...] = ()
@@ -46,6 +47,7 @@ class Asked:
     labels: tuple[str, ...] = ()
     sound: int | None = None
     each_step: bool = False
+    keeps_times: bool = False
 
     @property
     def says_numbers(self) -> bool:
@@ -65,6 +67,7 @@ class Roles:
         unused: The other columns.
         sound: As in `Asked`; 0 where it is not known.
         each_step: As in `Asked`.
+        keeps_times: As in `Asked`.
     """
 
     features: tuple[str, ...]
@@ -74,11 +77,12 @@ class Roles:
     unused: tuple[str, ...] = ()
     sound: int | None = None
     each_step: bool = False
+    keeps_times: bool = False
 
     @property
     def asked(self) -> Asked:
         """What to ask another table for, so that it is read in the same way."""
-        names = ("features", "key", "time", "labels", "sound", "each_step")
+        names = ("features", "key", "time", "labels", "sound", "each_step", "keeps_times")
         return Asked(**{name: getattr(self, name) for name in names})
 
     @property
@@ -154,7 +158,7 @@ def find_roles(looks: Looks, asked: Asked, *, need_label: bool) -> Roles:
     features = asked.features or _guess_features(looks, {key, time, *labels}, long=key is not None)
     _check_apart(features=features, key=[key], time=[time], label=labels)
     roles = Roles(features=tuple(features), key=key, time=time, labels=tuple(labels), sound=asked.sound)
-    roles = replace(roles, each_step=asked.each_step)
+    roles = replace(roles, each_step=asked.each_step, keeps_times=asked.keeps_times)
     return Roles(**vars(roles) | {"unused": tuple(name for name in looks.by_name if name not in roles.needed)})
 
 
@@ -280,8 +284,8 @@ def _check_apart(**roles: Iterable[str | None]) -> None:
     for role, names in roles.items():
         for name in names:
             if name is not None and name in seen:
-                again = "twice among" if seen[name] == role else f"as one of the {seen[name]} and as the"
-                raise ValueError(f"column {name!r} is given {again} {role}, expected a column for each")
+                both = f"as one of the {seen[name]} and as the {role}"
+                raise ValueError(f"column {name!r} is given {both}, expected a column for each")
             if name is not None:
                 seen[name] = role
 

@@ -1,6 +1,6 @@
 """Sequences of numbers with what is to be predicted, taken from the columns of a table."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -30,6 +30,7 @@ class Series:
         columns: What stands beside each sequence: all columns of a table with a sequence a row, as `tables.stream` has
             them; of a long table the key and the labels.
         schema: Arrow's types of the columns, as in `tables.Table`.
+        times: Of a long table whose times are kept, those of each sequence: T values as the table has them.
     """
 
     sequences: list[Array]
@@ -37,6 +38,7 @@ class Series:
     roles: Roles
     columns: Block
     schema: Any = None
+    times: Sequence[Any] | None = None
 
     def __post_init__(self) -> None:
         """Checks that each sequence has its labels.
@@ -107,7 +109,7 @@ def whole(table: LongTable) -> Series:
 def gathered(table: LongTable) -> Series:
     """Takes the sequences of a long table as far as its rows are there."""
     sequences, keys, labels = table.sequences()
-    return Series(sequences, labels, table.roles, {table.roles.key or "": keys, **labels})
+    return Series(sequences, labels, table.roles, {table.roles.key or "": keys, **labels}, times=table.times)
 
 
 def looks_of_block(block: Block) -> Looks:

@@ -101,9 +101,17 @@ def column_of(columns: Columns, name: str) -> Sequence[Any] | None:
 
 
 def names_in(names: Iterable[str], columns: Collection[str]) -> tuple[str, ...]:
-    """Takes a text that is not the name of a column for several names with commas between them."""
+    """Takes a text that is not the name of a column for several names with commas between them.
+
+    Raises:
+        ValueError: A name is given twice.
+    """
     parts = [[name] if name in columns else [part.strip() for part in name.split(",")] for name in names]
-    return tuple(part for several in parts for part in several if part)
+    found = [part for several in parts for part in several if part]
+    if len(set(found)) < len(found):
+        twice = next(part for place, part in enumerate(found) if part in found[:place])
+        raise ValueError(f"column {twice!r} is given twice, expected each once")
+    return tuple(found)
 
 
 def plain_name(name: str) -> str:

@@ -40,6 +40,7 @@ class Text:
         self._stream = stream
         self._decoder = codecs.getincrementaldecoder(encodings.encoding_of(stream.head))()
         self._again: list[str] = []
+        self._damage: ValueError | None = None  # behind what was handed out
         self._ends = 0  # of lines, in the text so far
         self._ended = False
 
@@ -49,6 +50,8 @@ class Text:
     def __next__(self) -> str:
         if self._again:
             return self._again.pop()
+        if self._damage:
+            raise self._damage
         while not self._ended:
             if piece := self._decoded():
                 self._ends += count_ends(piece)
@@ -69,7 +72,7 @@ class Text:
         return found
 
     def _decoded(self) -> str:
-        """Takes what has come in, which may be nothing that makes a character.
+        """Takes what has come in, which may be nothing that makes a character; of damaged text, what stands before.
 
         Raises:
             ValueError: The bytes are no text, or the packed data is damaged.
@@ -82,8 +85,12 @@ class Text:
         try:
             return self._decoder.decode(chunk, final=not chunk)
         except UnicodeDecodeError as error:
-            good = error.object[: error.start].decode(error.encoding, errors="ignore")
-            raise ValueError(encodings.complaint(error, line=self._ends + count_ends(good) + 1)) from None
+            bad = len(error.object) - error.start  # bytes from the damage on, some of which may have come before
+            good = self._decoder.decode(chunk[: max(0, len(chunk) - bad)])
+            self._damage = ValueError(encodings.complaint(error, line=self._ends + count_ends(good) + 1))
+            if not good:
+                raise self._damage from None
+            return good
 
 
 def count_ends(text: str) -> int:

@@ -1,6 +1,6 @@
 """Rows of CSV, TSV, JSON, fastText, Parquet, Arrow and plain lines, as they come in from a file or a stream."""
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from itertools import chain
 from typing import Any, Protocol, TypeVar
 
@@ -14,6 +14,7 @@ from tidegate.data.tables.sources import name_of, recognised
 
 Block = dict[str, Any]
 Row = TypeVar("Row")
+Made = TypeVar("Made")
 
 _LONGEST_BLOCK = 1 << 24  # characters, so that wide tables and long texts need no more memory than others
 
@@ -44,7 +45,8 @@ def blocks(source: Source, kind: str | None, size: int | None, names: Collection
 
     Yields:
         The values of each column, by its name: lists of strings or of what JSON holds, with None for what is missing;
-        arrays of Arrow for Parquet. JSON may have more columns from block to block, not fewer.
+        arrays of Arrow for Parquet. JSON may have more columns from block to block, not fewer. Rows before a damaged
+        one are passed on before the error, but not if all are to be in one block.
 
     Warns:
         TableWarning: A header comes twice, rows may be part of a field, or a text file is read as a table.
@@ -110,13 +112,58 @@ def _json_blocks(text: Text, size: int | None, names: Collection[str] | None, so
 
 
 def _cut(rows: Iterable[Row], incoming: _Incoming, size: int | None) -> Iterator[list[Row]]:
-    """Gathers rows into blocks; a block ends early where what comes next has not come in yet, or where it is large."""
+    """Gathers rows into blocks; one ends early where what comes next has not come in yet or is damaged, or is large."""
     block, begin = [], incoming.passed
-    for row in rows:
-        block.append(row)
-        large = incoming.passed - begin > _LONGEST_BLOCK
-        if size is not None and (len(block) >= size or large or incoming.drained):
+    try:
+        for row in rows:
+            block.append(row)
+            large = incoming.passed - begin > _LONGEST_BLOCK
+            if size is not None and (len(block) >= size or large or incoming.drained):
+                yield block
+                block, begin = [], incoming.passed
+    except ValueError:
+        if block and size is not None:
             yield block
-            block, begin = [], incoming.passed
+        raise
     if block:
         yield block
+
+
+def rows_in(block: Block) -> int:
+    """Counts the rows of a block."""
+    return len(next(iter(block.values())))
+
+
+def part_of(block: Block, rows: slice) -> Block:
+    """Takes some rows of a block."""
+    return {name: values[rows] for name, values in block.items()}
+
+
+def made_of(block: Block, make: Callable[[Block, int], Made]) -> Iterator[Made]:
+    """Makes something of the rows of a block; where one is wrong, of those before it, and then raises its error.
+
+    Args:
+        block: Some rows.
+        make: Makes it of some of them, the second argument being how many come before; ValueError if one is wrong.
+
+    Raises:
+        ValueError: That of the first row that is wrong.
+    """
+    try:
+        made = make(block, 0)
+    except ValueError:
+        wrong = next((row for row in range(rows_in(block)) if _is_wrong(block, row, make)), None)
+        if wrong:
+            yield make(part_of(block, slice(wrong)), 0)
+        if wrong is not None:
+            make(part_of(block, slice(wrong, wrong + 1)), wrong)
+        raise
+    yield made
+
+
+def _is_wrong(block: Block, row: int, make: Callable[[Block, int], Any]) -> bool:
+    try:
+        make(part_of(block, slice(row, row + 1)), row)
+    except ValueError:
+        return True
+    return False

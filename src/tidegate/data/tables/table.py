@@ -11,7 +11,7 @@ from tidegate.data.tables.columns import column_of, fields_of, guess_columns
 from tidegate.data.tables.containers import Source
 from tidegate.data.tables.kinds import KINDS, caution
 from tidegate.data.tables.label_names import as_booleans, label_name, label_set, remarks, several_in
-from tidegate.data.tables.rows import Block, blocks
+from tidegate.data.tables.rows import Block, blocks, made_of, part_of, rows_in
 from tidegate.data.tables.sources import name_of
 from tidegate.data.tables.survey import survey
 from tidegate.data.tables.values import plain_values, text_of
@@ -161,12 +161,13 @@ def _parts(
         for block in found:
             columns = known.completed(block) if known and not needed else block
             chosen = chosen or guess(columns)
-            texts, labels = _cells(columns, *chosen, count + 1, names)
-            columns = known.typed(columns) if known and typed else columns
-            if not typed:
-                columns = {name: plain_values(values) for name, values in columns.items()}
-            yield Table(texts, labels, columns, *chosen, known.schema if known and typed else None)
-            count += len(texts)
+            for texts, labels in _checked_cells(columns, *chosen, count + 1, names, whole=size is None):
+                part = part_of(columns, slice(len(texts)))
+                part = known.typed(part) if known and typed else part
+                if not typed:
+                    part = {name: plain_values(values) for name, values in part.items()}
+                yield Table(texts, labels, part, *chosen, known.schema if known and typed else None)
+                count += len(texts)
     except ValueError as error:
         raise ValueError(f"{name}: {error}") from None
 
@@ -182,7 +183,7 @@ def gathered(parts: Iterable[Block], guess: Callable[[Block], tuple[str, str | N
     table: Block = {}
     rows, asked, needed = 0, False, None
     for part in parts:
-        size = len(next(iter(part.values())))
+        size = rows_in(part)
         for name in part if needed is None else [name for name in needed if name in part]:
             column = table.setdefault(name, [None] * rows)
             column += plain_values(part[name])
@@ -198,6 +199,17 @@ def gathered(parts: Iterable[Block], guess: Callable[[Block], tuple[str, str | N
         yield table
 
 
+def _checked_cells(
+    columns: Block, text: str, label: str | None, first_row: int, names: Names | None, *, whole: bool
+) -> Iterator[tuple[list[str], list[Any] | None]]:
+    """Takes texts and labels as `_cells` does; without labels, of the rows before a wrong one first, then its error."""
+
+    def cells(rows: Block, before: int = 0) -> tuple[list[str], list[Any] | None]:
+        return _cells(rows, text, label, first_row + before, names)
+
+    yield from [cells(columns)] if whole or label is not None else made_of(columns, cells)
+
+
 def _cells(
     columns: Block, text: str, label: str | None, first_row: int, names: Names | None
 ) -> tuple[list[str], list[Any] | None]:
@@ -206,7 +218,7 @@ def _cells(
     Raises:
         ValueError: A text is no text or too long, or a label is missing or is neither text nor number.
     """
-    size = len(next(iter(columns.values())))
+    size = rows_in(columns)
     values = _values(columns, text, size)
     texts = [_text(value, row, text) for row, value in enumerate(values, first_row)]
     if label is None:

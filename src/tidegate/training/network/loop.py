@@ -165,9 +165,12 @@ def _step(state: State, labelled: Labelled, rows: Integers, settings: Settings) 
         scores = module(*map(torch.from_numpy, own))
         loss = _loss(module, scores, labelled, rows, share)
         try:
-            return state.optimizer.step(loss, touched)
+            mean = state.optimizer.step(loss, touched)
         except FloatingPointError as error:
             raise _diverged(str(error).partition(",")[0], state, state.progress.batches + 1) from None
+    if isinstance(module, TextModule):
+        state.carried = tuple(share.whole(each, 1) for each in module.carried)
+    return mean
 
 
 def _loss(module: NetworkModule, scores: Tensor, labelled: Labelled, rows: Integers, share: Share) -> Tensor:

@@ -51,6 +51,20 @@ class Share:
         whole = nn.functional.dropout(torch.ones(*shape[:place], count, *shape[place + 1 :]), dropout)
         return whole.index_select(place, torch.from_numpy(own))
 
+    def whole(self, own: Tensor, axis: int) -> Tensor:
+        """Puts together what the processes have of a batch, of which all call this.
+
+        Args:
+            own: What this process has of its rows, float32.
+            axis: The one that counts rows.
+        """
+        if self.group.size == 1:
+            return own
+        found = torch.zeros(*own.shape[:axis], len(self.lengths), *own.shape[axis + 1 :])
+        found[(slice(None),) * axis + (self.rows,)] = own
+        self.group.sum(found.numpy())
+        return found
+
     def _own_steps(self) -> Integers:
         """Lists the steps of the own rows among those of all, first steps first."""
         inside = np.arange(self.lengths.max(initial=0))[:, None] < self.lengths

@@ -60,6 +60,8 @@ class State:
         rng: Source of the order of batches and of dropped words; torch's global generator is that of everything else.
         progress: How far it has come.
         best: The best epoch.
+        carried: The states that the last batch has left for the next one, [L, B, H] with the rows of all processes;
+            none where words are not foreseen.
     """
 
     def __init__(self, module: NetworkModule, optimizer: Optimizer, schedule: Schedule, seed: int) -> None:
@@ -68,6 +70,7 @@ class State:
         self.progress, self.best, self._began = Progress(), None, perf_counter()
 
     best: Epoch | None
+    carried: tuple[torch.Tensor, ...] = ()
 
     @property
     def seconds(self) -> float:
@@ -106,17 +109,9 @@ class State:
             found, facts["schedule"] = self.optimizer.state()
             weights = {name: tensor.numpy(force=True) for name, tensor in self.module.state_dict().items()}
             arrays |= _prefixed("optimizer", found) | _prefixed("module", weights)
-            arrays |= {f"carried.{i}": state.numpy() for i, state in enumerate(self._carried())}
+            arrays |= {f"carried.{i}": state.numpy() for i, state in enumerate(self.carried)}
             arrays["torch"], facts["numpy"] = torch.get_rng_state().numpy(), self.rng.bit_generator.state
         return Checkpoint(arrays, facts)
-
-    def _carried(self) -> tuple[torch.Tensor, ...]:
-        """Returns the states that the last batch has left for the next one; a group, of which each has its own, none.
-
-        A group that goes on within an epoch begins with states of 0, as an epoch does.
-        """
-        alone = self.optimizer.group.size == 1
-        return self.module.carried if alone and isinstance(self.module, TextModule) else ()
 
     def restore(self, checkpoint: Checkpoint) -> None:
         """Continues where a checkpoint was taken.
@@ -134,8 +129,9 @@ class State:
                 weights = {name: torch.from_numpy(array) for name, array in _under("module", arrays).items()}
                 self.module.load_state_dict(weights)
                 if isinstance(self.module, TextModule):
-                    found = _under("carried", arrays) if self.optimizer.group.size == 1 else {}
-                    self.module.carried = tuple(torch.from_numpy(found[name]).clone() for name in sorted(found))
+                    found, group = _under("carried", arrays), self.optimizer.group
+                    self.carried = tuple(torch.from_numpy(found[name]).clone() for name in sorted(found))
+                    self.module.carried = tuple(each[:, group.rank :: group.size] for each in self.carried)
                 self.optimizer.restore(_under("optimizer", arrays), facts["schedule"])
                 torch.set_rng_state(torch.from_numpy(arrays["torch"]))
                 self.rng.bit_generator.state = facts["numpy"]
