@@ -9,7 +9,7 @@ from dataclasses import replace
 import numpy as np
 
 from tidegate.models.config import TextConfig
-from tidegate.text.tokenizer import check_texts
+from tidegate.text.texts import check_texts
 from tidegate.training.baselines import Baseline
 from tidegate.training.examples import TextExamples
 from tidegate.training.next_tokens import BPTT, running_rows
