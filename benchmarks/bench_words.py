@@ -8,13 +8,12 @@ a vocabulary. All take turns; figures are the best of some rounds, in megabytes 
 
 import argparse
 import os
-from collections.abc import Callable
 from pathlib import Path
 from time import process_time
 
-import contest
 import pyarrow.parquet as pq
 
+import contest
 from tidegate.text.counting import WordCounter
 from tidegate.text.rules import pipeline
 from tidegate.text.tokenizer import UNK, Tokenizer
@@ -31,7 +30,7 @@ def main() -> None:
     os.environ["TOKENIZERS_PARALLELISM"] = "false"  # on one thread, as the rest
     tokenizer = Tokenizer.train(texts)
     library = pipeline({word: i for i, word in enumerate(tokenizer.vocab)}, UNK)
-    ways: dict[str, Callable[[], object]] = {
+    ways = {
         "ids": lambda: tokenizer.encode_batch(texts),
         "ids, by the library": lambda: library.encode_batch_fast(texts, add_special_tokens=False),
         "counted part by part": lambda: WordCounter().read(texts),
