@@ -73,5 +73,5 @@ class WordTable:
                 continue
             first, end = end, end + length
             ids = numbers[first:end]
-            before, last = last, last + (np.count_nonzero(ids == unknown) if spelled else 0)
+            before, last = last, last + (int(np.count_nonzero(ids == unknown)) if spelled else 0)
             yield Read(ids, strangers[before:last])

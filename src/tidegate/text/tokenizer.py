@@ -345,7 +345,7 @@ class Tokenizer:
                 yield None
             else:
                 ids = read.ids[part].copy()
-                count = np.count_nonzero(ids == UNKNOWN) if spells else 0
+                count = int(np.count_nonzero(ids == UNKNOWN)) if spells else 0
                 yield Words(ids, tuple(read.strangers[:count]))
 
     def _by_library(self, texts: list[str], part: slice, *, spells: bool) -> Iterator[Words]:
