@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from tidegate.models.metrics import score
+from tidegate.models.metrics import score, score_numbers
 
 LABELS = ("a", "b", "c")
 
@@ -80,3 +80,12 @@ def test_the_log_loss_is_that_of_the_true_classes() -> None:
     report = score(np.array([0, 0, 1]), probabilities, ["no", "yes"])
     assert report.log_loss == pytest.approx(-np.log([0.9, 0.2, 0.5]).mean())
     assert np.isfinite(score(np.array([1]), np.array([[1.0, 0.0]]), ["no", "yes"]).log_loss)
+
+
+@pytest.mark.parametrize("scale", [1e-6, 1e-3, 1.0, 1e6])
+def test_the_explained_share_has_no_unit(scale: float) -> None:
+    """Predictions that are 5, 1 and 4 off where the truth is 3, 0 and 3 off its mean: 1 - 42/18."""
+    truth, predicted = np.array([[1.0], [4.0], [7.0]]), np.array([[6.0], [5.0], [3.0]])
+    report = score_numbers(truth * scale, predicted * scale, ["x"])
+    assert report.r2 == pytest.approx(1 - 42 / 18)
+    assert report.mae == pytest.approx(10 / 3 * scale)
