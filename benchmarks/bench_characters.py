@@ -25,9 +25,10 @@ import numpy as np
 import torch
 
 from contest import machine
-from tidegate.training import Settings, loop
-from tidegate.training.forecasts import forecasts
-from tidegate.training.next_tokens import prepare_tokens
+from tidegate.training import Settings
+from tidegate.training.baselines.forecasts import forecasts
+from tidegate.training.data.next_tokens import prepare_tokens
+from tidegate.training.network import loop
 
 SIZES: dict[str, Any] = {"embedding_size": 64, "hidden_size": 512}
 HOW: dict[str, Any] = {"batch_size": 32, "dropout": 0.1, "learning_rate": 0.01}
@@ -51,9 +52,9 @@ def on_torch() -> Iterator[None]:
         return TorchLSTM(*sizes, **options)
 
     with (
-        mock.patch("tidegate.training.modules.recurrent_layers", layers),
-        mock.patch("tidegate.training.loop.one_torch_thread", nullcontext),
-        mock.patch("tidegate.training.likelihoods.one_torch_thread", nullcontext),
+        mock.patch("tidegate.training.network.modules.recurrent_layers", layers),
+        mock.patch("tidegate.training.network.loop.one_torch_thread", nullcontext),
+        mock.patch("tidegate.training.network.likelihoods.one_torch_thread", nullcontext),
     ):
         yield
 

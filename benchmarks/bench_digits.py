@@ -26,7 +26,8 @@ import tidegate
 from contest import machine
 from digits import FRONT_END, read
 from tidegate.sequences.samples import as_sound
-from tidegate.training import Settings, loop, prepare_sequences
+from tidegate.training import Settings, prepare_sequences
+from tidegate.training.network import loop
 
 SIZES: dict[str, Any] = {"hidden_size": 64, "bidirectional": True, "summary": "mean+max"}
 HOW: dict[str, Any] = {"epochs": 20, "batch_size": 16, "dropout": 0.3}
@@ -49,8 +50,8 @@ def on_torch() -> Iterator[None]:
         return TorchGRU(*sizes, **options)
 
     with (
-        mock.patch("tidegate.training.modules.recurrent_layers", layers),
-        mock.patch("tidegate.training.loop.one_torch_thread", nullcontext),
+        mock.patch("tidegate.training.network.modules.recurrent_layers", layers),
+        mock.patch("tidegate.training.network.loop.one_torch_thread", nullcontext),
     ):
         yield
 

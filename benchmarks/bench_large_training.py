@@ -34,11 +34,11 @@ from tidegate.data import series
 from tidegate.data.series import Asked
 from tidegate.data.series.apart import Apart
 from tidegate.data.tables.folders import stream
+from tidegate.training.data.examples import Examples
+from tidegate.training.data.memory import memory_of
+from tidegate.training.data.spooled import Plan, spool_sequences, spool_texts
 from tidegate.training.events import Step
-from tidegate.training.examples import Examples
-from tidegate.training.memory import memory_of
 from tidegate.training.settings import Settings
-from tidegate.training.spooled import Plan, spool_sequences, spool_texts
 
 WORDS, SENTENCES, FILE_ROWS = 200_000, 50_000, 50_000
 KEY_ROWS, FEATURES = 100, 3
@@ -88,7 +88,7 @@ def examples_of(kind: str, folder: Path, memory: int) -> Examples:
 
 def stepping(examples: Examples) -> Iterator[Step]:
     """The steps of a training of a GRU."""
-    from tidegate.training.loop import train  # noqa: PLC0415 - in the child alone
+    from tidegate.training.network.loop import train  # noqa: PLC0415 - in the child alone
 
     config = examples.config("gru")
     return (event for event in train(examples, config, Settings(epochs=100)) if isinstance(event, Step))

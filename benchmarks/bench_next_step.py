@@ -20,8 +20,8 @@ import numpy as np
 import tidegate
 from contest import machine
 from tidegate.models.steps_report import score_binary_steps
-from tidegate.training.forecasts import forecasts
-from tidegate.training.next_steps import prepare_steps
+from tidegate.training.baselines.forecasts import forecasts
+from tidegate.training.data.next_steps import prepare_steps
 
 KEYS = 88
 HOW: dict[str, dict[str, Any]] = {

@@ -24,8 +24,8 @@ from grid import INFERENCE, TRAINING
 from tidegate.data import datasets
 from tidegate.data.tables import read
 from tidegate.torch import GRU
-from tidegate.training.examples import prepare_texts
-from tidegate.training.sampling import shuffled_batches
+from tidegate.training.data.examples import prepare_texts
+from tidegate.training.data.sampling import shuffled_batches
 
 ROWS, FEATURES, UNITS = 64, 100, 128
 TORCH, EMBEDDED, LOOKED_UP = "torch", "tidegate after an embedding", "tidegate with ids"

@@ -20,9 +20,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 import tidegate
-from tidegate.training.baselines import Baseline
+from tidegate.training.baselines.baselines import Baseline
+from tidegate.training.data.examples import Examples, prepare_sequences, prepare_texts
 from tidegate.training.events import Step
-from tidegate.training.examples import Examples, prepare_sequences, prepare_texts
 from tidegate.training.run import Run
 from tidegate.training.settings import Settings
 from tidegate.training.workers import workers

@@ -116,6 +116,16 @@ def arrows_inside(folder: Path) -> dict[tuple[str, ...], set[tuple[str, ...]]]:
     }
 
 
+def arrows_between(
+    arrows: Mapping[tuple[str, ...], set[tuple[str, ...]]],
+) -> dict[tuple[str, ...], set[tuple[str, ...]]]:
+    """The same between the folders of a room, a module that is in none standing for itself."""
+    found: dict[tuple[str, ...], set[tuple[str, ...]]] = {module[:2]: set() for module in arrows}
+    for module, others in arrows.items():
+        found[module[:2]] |= {other[:2] for other in others} - {module[:2]}
+    return found
+
+
 def test_every_module_has_its_room() -> None:
     """The table of rooms names the modules that there are, each once."""
     assert {room_of(path) for path in [*SOURCES, *PACKAGE.glob("*.pyi")]} == set(LEVELS)
@@ -144,9 +154,10 @@ def test_arrows_point_down() -> None:
 
 @pytest.mark.parametrize("folder", sorted(path.parent for path in PACKAGE.glob("*/__init__.py")), ids=lambda p: p.name)
 def test_arrows_inside_a_room_make_no_circle(folder: Path) -> None:
-    """The modules of a room can be put in an order in which each imports only from those before it."""
+    """The modules of a room, and its folders, can be put in an order in which each imports only from those before."""
     arrows = arrows_inside(folder)
     TopologicalSorter(arrows).prepare()
+    TopologicalSorter(arrows_between(arrows)).prepare()
     assert any(arrows.values())
 
 
@@ -160,6 +171,15 @@ def test_a_circle_inside_a_room_is_seen(tmp_path: Path, monkeypatch: pytest.Monk
     monkeypatch.setitem(globals(), "PACKAGE", tmp_path)
     with pytest.raises(CycleError):
         TopologicalSorter(arrows_inside(tmp_path / "ops")).prepare()
+
+
+def test_a_circle_of_folders_is_seen() -> None:
+    """Two folders of a room that import from each other are a circle, even if no two of their modules are."""
+    gru, lstm, pack = ("ops", "cells", "gru"), ("ops", "cells", "lstm"), ("ops", "pack")
+    arrows: dict[tuple[str, ...], set[tuple[str, ...]]] = {gru: {pack}, pack: {lstm}, lstm: set()}
+    TopologicalSorter(arrows).prepare()
+    with pytest.raises(CycleError):
+        TopologicalSorter(arrows_between(arrows)).prepare()
 
 
 @pytest.mark.parametrize(

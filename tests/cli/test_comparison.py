@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import tidegate
-from tidegate.cli.comparison import Trained, verdict
+from tidegate.cli.train.comparison import Trained, verdict
 from tidegate.models.metrics import score
 from tidegate.training.events import Epoch
 

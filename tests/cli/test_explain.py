@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import tidegate
-from tidegate.cli.explained import Explained
+from tidegate.cli.explain.explained import Explained
 from tidegate.inspection.attribution import METHODS
 from tidegate.inspection.explain import explain
 from tidegate.models.config import TextConfig

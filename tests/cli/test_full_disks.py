@@ -43,7 +43,7 @@ def test_a_trained_model_is_not_lost(shell: Shell, tmp_path: Path, monkeypatch: 
     monkeypatch.chdir(tmp_path)
     Path("out").mkdir()
     Path("model-saved.safetensors").write_bytes(b"somebody's")
-    monkeypatch.setattr("tidegate.cli.trainings.compare", lambda *_: Path("out").rmdir())
+    monkeypatch.setattr("tidegate.cli.train.trainings.compare", lambda *_: Path("out").rmdir())
     code, _, err = shell(f"train train.csv -o {where} {SHORT}")
     saved = tmp_path / "model-saved-2.safetensors"
     assert code == 2

@@ -48,7 +48,7 @@ def test_what_to_try_is_said_once(shell: Shell, small: str) -> None:
 @pytest.mark.parametrize(("distance", "shorter"), [(20, False), (150, True)])
 def test_shorter_texts_are_advised_where_most_would_stay(distance: int, shorter: bool) -> None:
     """Cutting texts of 200 words to 20 is no advice, to 150 it is."""
-    from tidegate.cli.gradients import _remedies
+    from tidegate.cli.train.gradients import _remedies
     from tidegate.models.config import TextConfig
     from tidegate.training.events import LayerGradients
     from tidegate.training.settings import Settings

@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 
 import tidegate
-from tidegate.training.baselines import Baseline
+from tidegate.training.baselines.baselines import Baseline
 from tidegate.training.checkpoints import Checkpoints
 from tidegate.training.group import LostWorkerError
 from tidegate.training.run import Run
@@ -43,7 +43,7 @@ def usual_signals() -> Iterator[None]:
 @pytest.fixture
 def at_step(monkeypatch: pytest.MonkeyPatch) -> Callable[[int, Callable[[], object]], None]:
     """Makes something happen while a step of the optimizer is done, counted over all trainings from 1."""
-    from tidegate.training.optimizer import Optimizer
+    from tidegate.training.network.optimizer import Optimizer
 
     usual = Optimizer.step
 
@@ -255,7 +255,7 @@ def test_divergence_keeps_the_best_epoch(
     shell: Shell, folder: Path, quick: str, monkeypatch: Any, at_step: Any, phase: str, interrupted: bool
 ) -> None:
     """A loss that is not finite says at which batch; the best so far is written, and what an earlier run left stays."""
-    from tidegate.training.optimizer import Optimizer
+    from tidegate.training.network.optimizer import Optimizer
 
     options, step, cell, where = DIVERGENCES[phase]
     model, aside = folder / "apart.safetensors", folder / "apart.safetensors.checkpoint"

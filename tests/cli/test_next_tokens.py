@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import tidegate
-from tidegate.cli.texts import running_texts
+from tidegate.cli.reading.texts import running_texts
 from tidegate.models.text_model import TextModel
 
 Shell = Callable[..., tuple[int, str, str]]

@@ -13,9 +13,9 @@ from cli.conftest import Shell
 
 pytest.importorskip("typer")
 
-from tidegate.cli import texts
-from tidegate.cli.inputs import Part
 from tidegate.cli.places import Place
+from tidegate.cli.reading import texts
+from tidegate.cli.reading.inputs import Part
 from tidegate.data import tables
 
 

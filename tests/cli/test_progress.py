@@ -35,7 +35,7 @@ def test_ctrl_c_in_the_first_epoch_writes_nothing(
     shell: Shell, small: str, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Before a first epoch has ended there is no model to keep, and that is said."""
-    from tidegate.training import loop
+    from tidegate.training.network import loop
 
     def pressed(*fields: Any) -> loop.Step:
         signal.raise_signal(signal.SIGINT)
@@ -51,7 +51,7 @@ def test_ctrl_c_in_the_first_epoch_writes_nothing(
 
 def test_a_second_ctrl_c_interrupts() -> None:
     """The first Ctrl-C is a wish, the second one the usual interrupt, and afterwards all is as before."""
-    from tidegate.cli.progress import Stop
+    from tidegate.cli.train.progress import Stop
 
     usual = signal.default_int_handler
     before = signal.signal(signal.SIGINT, usual)  # a process in the background may have been started without it

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import tidegate
-from tidegate.cli import spooling
+from tidegate.cli.train import spooling
 
 Shell = Callable[..., tuple[int, str, str]]
 TO = "-o new.safetensors --no-baselines --memory 1GB"

@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 
 import tidegate
-from tidegate.cli.progress import Stop, follow
-from tidegate.cli.targets import Wanted, find_task
-from tidegate.cli.train_numbers import describe_columns, targets_of
+from tidegate.cli.reading.targets import Wanted, find_task
+from tidegate.cli.train.progress import Stop, follow
+from tidegate.cli.train.sequences import describe_columns, targets_of
 from tidegate.data import series
 
 Shell = Callable[..., tuple[int, str, str]]
@@ -333,7 +333,7 @@ def test_a_run_is_continued(shell: Shell, sensors: Path, monkeypatch: pytest.Mon
     how = "--hidden-size 4 --batch-size 16 --epochs 3 --checkpoint-every 0"
     assert shell(f"train lists.jsonl -o whole.safetensors {how}")[0] == 0
     with monkeypatch.context() as patched:
-        patched.setattr("tidegate.cli.trainings.follow", stop_after_an_epoch)
+        patched.setattr("tidegate.cli.train.trainings.follow", stop_after_an_epoch)
         code, _, err = shell(f"train lists.jsonl -o cut.safetensors {how}")
     assert code == 130
     assert "the best so far is the model of the average" in err

@@ -14,13 +14,13 @@ pytest.importorskip("torch")
 pytest.importorskip("ray")
 
 from tidegate.ray.training import Cluster, train_on_cluster
-from tidegate.training.baselines import candidates
+from tidegate.training.baselines.baselines import candidates
 from tidegate.training.checkpoints import Checkpoints
+from tidegate.training.data.examples import prepare_texts
+from tidegate.training.data.spooled import Plan, parts_of, spool_texts
 from tidegate.training.events import Epoch, Resumed
-from tidegate.training.examples import prepare_texts
 from tidegate.training.run import Run
 from tidegate.training.settings import Settings
-from tidegate.training.spooled import Plan, parts_of, spool_texts
 
 pytestmark = pytest.mark.filterwarnings("default")  # Ray's own
 

@@ -16,7 +16,7 @@ from torch.nn.utils.rnn import pack_sequence
 from tidegate.ops.batch import Batch
 from tidegate.ops.cells import Cell
 from tidegate.torch import GRU, LSTM, RNN
-from tidegate.torch.native import Outputs, Plan, gradients, run
+from tidegate.torch.native import NativeLayer, Plan, sizes_of
 from tidegate.torch.rows import look_up
 
 V, I, H = 11, 3, 5
@@ -180,14 +180,14 @@ def test_a_table_of_other_rows_than_were_checked(words: int, rows: int) -> None:
     _, lookup = look_up(table, ids, transformed=False)
     assert lookup is not None
     plan, weights = Plan(Cell.of("gru"), lookup.add_to(Batch(words, 2), False)), list(GRU(I, H).parameters())
-    done = run(plan, table, None, weights)
+    layer, inputs = NativeLayer(plan, sizes_of(weights), 0), (table, *weights)
+    y, *_ = layer.run(inputs, 0)
     table.data = torch.zeros(rows, I)
     with pytest.raises(RuntimeError, match="not what native kernels read"):
-        run(plan, table, None, weights)
-    outputs = Outputs(done.y, None, [torch.ones_like(done.y), None])
+        layer.run(inputs, 0)
     for need_dx in (False, True):
-        with pytest.raises(RuntimeError, match="not what native kernels read"):
-            gradients(plan, (table, None), weights, outputs, need_dx=need_dx, need_dstates=False)
+        with pytest.raises(RuntimeError, match=rf"came back as float32 \[{rows}, {I}\]"):
+            layer.gradients((*inputs, y, None), [torch.ones_like(y), None], [need_dx])
 
 
 @pytest.mark.parametrize("rows", [0, 2])

@@ -16,7 +16,7 @@ from torch.nn.utils import parameters_to_vector, vector_to_parameters
 from tidegate.ops.batch import Batch
 from tidegate.ops.cells import Cell
 from tidegate.torch import GRU, LSTM
-from tidegate.torch.native import Plan, run
+from tidegate.torch.native import NativeLayer, Plan, sizes_of
 
 I, H, B = 40, 33, 3
 PAIRS: dict[str, tuple[Any, Any]] = {"gru": (GRU, torch.nn.GRU), "lstm": (LSTM, torch.nn.LSTM)}
@@ -223,8 +223,9 @@ def _freed_with_gaps(weight: Tensor) -> Tensor:
 def test_weights_without_memory_are_refused(spoil: Callable[[Tensor], Tensor]) -> None:
     """A weight whose memory has been freed, all of it or some, is an error, and not an address to read from."""
     weights: list[Tensor] = [torch.randn(3 * H, I), spoil(torch.randn(3 * H, H))]
+    layer = NativeLayer(Plan(Cell.of("gru"), Batch(2, B)), sizes_of(weights), 0)
     with pytest.raises(RuntimeError, match="a weight has no memory"):
-        run(Plan(Cell.of("gru"), Batch(2, B)), torch.randn(2, B, I), None, weights)
+        layer.run((torch.randn(2, B, I), *weights))
 
 
 @pytest.mark.parametrize("unpack", [Tensor.half, lambda tensor: tensor[:1]], ids=["another dtype", "another shape"])

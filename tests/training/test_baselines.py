@@ -9,8 +9,8 @@ import pytest
 pytest.importorskip("torch")
 
 from tidegate.text.vectors import WordVectors
-from tidegate.training.baselines import baselines, candidates
-from tidegate.training.examples import prepare_sequences, prepare_texts
+from tidegate.training.baselines.baselines import baselines, candidates
+from tidegate.training.data.examples import prepare_sequences, prepare_texts
 from tidegate.training.fitting import fit
 from tidegate.training.settings import Settings
 

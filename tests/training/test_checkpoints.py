@@ -16,7 +16,7 @@ from safetensors.numpy import save_file
 from tidegate.text.vectors import WordVectors
 from tidegate.training import checkpoints
 from tidegate.training.checkpoints import Checkpoint, CheckpointError, Checkpoints
-from tidegate.training.examples import TextExamples, prepare_texts
+from tidegate.training.data.examples import TextExamples, prepare_texts
 from tidegate.training.fingerprint import differences, fingerprint
 from tidegate.training.settings import Settings
 

@@ -3,7 +3,7 @@
 import numpy as np
 
 from tidegate.text.tokenizer import PADDING, Tokenizer
-from tidegate.training.corpus import Corpus
+from tidegate.training.data.corpus import Corpus
 
 
 def corpus_of(*lengths: int) -> Corpus:

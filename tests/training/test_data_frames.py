@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 import tidegate
-from tidegate.training import data_frames
-from tidegate.training.examples import SequenceExamples, TextExamples
+from tidegate.training.data import data_frames
+from tidegate.training.data.examples import SequenceExamples, TextExamples
 from tidegate.training.fitting import _examples
 
 pl = pytest.importorskip("polars")

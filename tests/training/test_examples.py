@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from tidegate.training.examples import prepare_texts
-from tidegate.training.labels import class_indices, label_names
+from tidegate.training.data.examples import prepare_texts
+from tidegate.training.data.labels import class_indices, label_names
 
 TEXTS = ["a good film", "a bad film", "very good", "very bad"] * 5
 LABELS = ["yes", "no", "yes", "no"] * 5

@@ -11,8 +11,8 @@ import tidegate
 from tidegate.models.metrics import score
 from tidegate.models.steps_report import score_labelled_steps
 from tidegate.models.tasks import TASKS
-from tidegate.training.baselines import baselines
-from tidegate.training.labelled_steps import prepare_labelled_steps
+from tidegate.training.baselines.baselines import baselines
+from tidegate.training.data.labelled_steps import prepare_labelled_steps
 from tidegate.training.settings import Settings
 
 Array = np.ndarray[Any, Any]

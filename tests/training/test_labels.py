@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import tidegate
-from tidegate.training.labels import Targets, class_indices, sets_of, targets_of
+from tidegate.training.data.labels import Targets, class_indices, sets_of, targets_of
 
 
 @pytest.mark.parametrize(

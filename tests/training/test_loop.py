@@ -13,13 +13,13 @@ torch = pytest.importorskip("torch")
 
 from tidegate.models.metrics import score  # noqa: E402
 from tidegate.text.vectors import WordVectors  # noqa: E402
-from tidegate.training import loop  # noqa: E402
+from tidegate.training.data.examples import TextExamples, prepare_texts  # noqa: E402
 from tidegate.training.events import Event  # noqa: E402
-from tidegate.training.examples import TextExamples, prepare_texts  # noqa: E402
-from tidegate.training.loop import Epoch, Settings, Step, to_model, train  # noqa: E402
-from tidegate.training.optimizer import Optimizer  # noqa: E402
+from tidegate.training.network import loop  # noqa: E402
+from tidegate.training.network.loop import Epoch, Settings, Step, to_model, train  # noqa: E402
+from tidegate.training.network.optimizer import Optimizer  # noqa: E402
+from tidegate.training.network.starts import start_from_vectors  # noqa: E402
 from tidegate.training.settings import ClassWeights  # noqa: E402
-from tidegate.training.starts import start_from_vectors  # noqa: E402
 
 SMALL = {"embedding_size": 8, "hidden_size": 16}
 
@@ -292,7 +292,7 @@ def test_what_is_left_open_follows_from_the_number_of_texts(
 
 def test_without_torch_the_install_line_is_told() -> None:
     """Where PyTorch is missing, the error says how to get it."""
-    code = "import sys; sys.modules['torch'] = None; import tidegate.training.loop"
+    code = "import sys; sys.modules['torch'] = None; import tidegate.training.network.loop"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert "ImportError: tidegate.training needs PyTorch: pip install 'tidegate[train]'" in done.stderr
 

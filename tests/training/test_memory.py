@@ -2,7 +2,7 @@
 
 import pytest
 
-from tidegate.training.memory import LEAST, memory_of
+from tidegate.training.data.memory import LEAST, memory_of
 
 
 @pytest.mark.parametrize(

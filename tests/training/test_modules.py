@@ -10,9 +10,9 @@ torch = pytest.importorskip("torch")
 from tidegate.models.config import TextConfig  # noqa: E402
 from tidegate.models.text_model import TextModel  # noqa: E402
 from tidegate.text.tokenizer import Tokenizer  # noqa: E402
-from tidegate.training.corpus import Corpus  # noqa: E402
-from tidegate.training.modules import TextModule  # noqa: E402
-from tidegate.training.summaries import _mean_and_max as mean_and_max  # noqa: E402
+from tidegate.training.data.corpus import Corpus  # noqa: E402
+from tidegate.training.network.modules import TextModule  # noqa: E402
+from tidegate.training.network.summaries import _mean_and_max as mean_and_max  # noqa: E402
 
 LENGTHS = torch.tensor([5, 0, 3, 1])
 WORDS = ["the", "quick", "brown", "fox", "jumps", "over", "lazy", "dogs"]

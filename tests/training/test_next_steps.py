@@ -14,10 +14,10 @@ import tidegate
 from tidegate.convert.samples import expanded
 from tidegate.models.sequence_model import SequenceModel
 from tidegate.models.steps_report import score_binary_steps, score_steps
-from tidegate.training.corpus import Corpus
-from tidegate.training.forecasts import find_season, forecasts, linear, seasonal
-from tidegate.training.losses import LOSSES
-from tidegate.training.next_steps import prepare_steps
+from tidegate.training.baselines.forecasts import find_season, forecasts, linear, seasonal
+from tidegate.training.data.corpus import Corpus
+from tidegate.training.data.next_steps import prepare_steps
+from tidegate.training.network.losses import LOSSES
 
 QUICK: dict[str, Any] = {"hidden_size": 8, "epochs": 2, "batch_size": 8, "learning_rate": 0.02}
 

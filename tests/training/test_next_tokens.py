@@ -11,12 +11,12 @@ torch = pytest.importorskip("torch")
 
 import tidegate  # noqa: E402
 from tidegate.models.text_model import TextModel  # noqa: E402
-from tidegate.training.forecasts import forecasts  # noqa: E402
-from tidegate.training.likelihoods import judge_texts  # noqa: E402
-from tidegate.training.modules import TextModule  # noqa: E402
-from tidegate.training.next_tokens import Running, prepare_tokens  # noqa: E402
+from tidegate.training.baselines.forecasts import forecasts  # noqa: E402
+from tidegate.training.baselines.token_forecasts import KneserNey  # noqa: E402
+from tidegate.training.data.next_tokens import Running, prepare_tokens  # noqa: E402
+from tidegate.training.network.likelihoods import judge_texts  # noqa: E402
+from tidegate.training.network.modules import TextModule  # noqa: E402
 from tidegate.training.settings import Settings  # noqa: E402
-from tidegate.training.token_forecasts import KneserNey  # noqa: E402
 
 QUICK: dict[str, Any] = {"hidden_size": 16, "embedding_size": 8, "batch_size": 4, "epochs": 4, "learning_rate": 0.03}
 TEXTS = ["ab" * n + "." for n in range(3, 40)]
@@ -69,7 +69,7 @@ def test_long_texts_are_judged_in_pieces(monkeypatch: pytest.MonkeyPatch) -> Non
     module = TextModule(examples.config("gru", hidden_size=5, embedding_size=4)).eval()
     whole = judge_texts(module, held)
     assert whole.n == len(TEXTS[30]) + len(TEXTS[0]) + 2 == whole.characters
-    monkeypatch.setattr("tidegate.training.likelihoods._PIECE", 7)
+    monkeypatch.setattr("tidegate.training.network.likelihoods._PIECE", 7)
     with torch.no_grad():
         nats = [
             torch.nn.functional.cross_entropy(

@@ -15,8 +15,8 @@ from sklearn.linear_model import LogisticRegression
 
 from tidegate.models.ngrams import Ngrams
 from tidegate.text.tokenizer import Tokenizer, Words
-from tidegate.training import ngrams
-from tidegate.training.ngrams import FEW_COSTS, FittedNgrams, fit_ngrams
+from tidegate.training.ngrams import ngrams
+from tidegate.training.ngrams.ngrams import FEW_COSTS, FittedNgrams, fit_ngrams
 
 RNG = np.random.default_rng(0)
 WORDS = np.array(["alpha", "beta", "gamma", "delta", "epsilon", "zeta", "eta", "theta"])

@@ -10,10 +10,10 @@ pytest.importorskip("torch")
 pytest.importorskip("sklearn")
 
 from tidegate.models.metrics import score
+from tidegate.training.data.examples import TextExamples, prepare_texts
 from tidegate.training.events import Epoch
-from tidegate.training.examples import TextExamples, prepare_texts
-from tidegate.training.loop import to_model, train
-from tidegate.training.parts import Joiner, Parts, choose
+from tidegate.training.network.loop import to_model, train
+from tidegate.training.ngrams.parts import Joiner, Parts, choose
 from tidegate.training.settings import Settings
 
 RNG = np.random.default_rng(0)

@@ -12,8 +12,8 @@ torch = pytest.importorskip("torch")
 import tidegate  # noqa: E402
 from tidegate.training import pretraining  # noqa: E402
 from tidegate.training.checkpoints import Checkpoints  # noqa: E402
+from tidegate.training.data.examples import prepare_texts  # noqa: E402
 from tidegate.training.events import DivergedError, Epoch  # noqa: E402
-from tidegate.training.examples import prepare_texts  # noqa: E402
 from tidegate.training.run import Run  # noqa: E402
 from tidegate.training.settings import Settings  # noqa: E402
 

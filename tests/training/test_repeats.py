@@ -2,8 +2,8 @@
 
 import pytest
 
-from tidegate.training.examples import prepare_texts
-from tidegate.training.repeats import find_repeats
+from tidegate.training.data.examples import prepare_texts
+from tidegate.training.data.repeats import find_repeats
 
 Part = tuple[list[str], list[str]]
 

@@ -13,13 +13,13 @@ torch = pytest.importorskip("torch")
 
 import tidegate  # noqa: E402
 from tidegate.text.vectors import WordVectors  # noqa: E402
-from tidegate.training import loop  # noqa: E402
 from tidegate.training.checkpoints import CheckpointError, Checkpoints  # noqa: E402
+from tidegate.training.data.examples import Examples, prepare_sequences, prepare_texts  # noqa: E402
+from tidegate.training.data.next_tokens import prepare_tokens  # noqa: E402
 from tidegate.training.events import DivergedError, Epoch, Event, Resumed, Step  # noqa: E402
-from tidegate.training.examples import Examples, prepare_sequences, prepare_texts  # noqa: E402
 from tidegate.training.fitting import fit  # noqa: E402
-from tidegate.training.next_tokens import prepare_tokens  # noqa: E402
-from tidegate.training.optimizer import Optimizer  # noqa: E402
+from tidegate.training.network import loop  # noqa: E402
+from tidegate.training.network.optimizer import Optimizer  # noqa: E402
 from tidegate.training.settings import Settings  # noqa: E402
 
 STEPS = 4  # of an epoch: 48 sequences to train on, 12 in a batch

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tidegate.text.tokenizer import PADDING, UNKNOWN
-from tidegate.training.sampling import drop_words, hold_out, shuffled_batches
+from tidegate.training.data.sampling import drop_words, hold_out, shuffled_batches
 
 
 @given(st.lists(st.integers(0, 30), min_size=1, max_size=300), st.integers(1, 40), st.integers(0, 5))

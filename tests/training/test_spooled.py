@@ -10,14 +10,14 @@ import pytest
 from tidegate.data.tables.label_names import as_booleans
 from tidegate.text.counting import WordCounter
 from tidegate.text.tokenizer import Tokenizer
-from tidegate.training import spool
 from tidegate.training.checkpoints import Checkpoints
+from tidegate.training.data import spool
+from tidegate.training.data.examples import TextExamples, prepare_texts
+from tidegate.training.data.labelled import Labelled
+from tidegate.training.data.spooled import Drawn, Plan, Row, parts_of, spool_sequences, spool_texts
 from tidegate.training.events import Epoch, Step
-from tidegate.training.examples import TextExamples, prepare_texts
 from tidegate.training.fingerprint import differences, fingerprint
-from tidegate.training.labelled import Labelled
 from tidegate.training.settings import Settings
-from tidegate.training.spooled import Drawn, Plan, Row, parts_of, spool_sequences, spool_texts
 
 SMALL = Plan(memory=1 << 20, validation=0.2)  # pools of 32 kilobytes
 SETTINGS = Settings(epochs=2, batch_size=16, learning_rate=0.05)
@@ -85,7 +85,7 @@ def test_batches_can_be_drawn_from_any_one_on(examples: TextExamples) -> None:
 @pytest.mark.parametrize("stopped", [1, 9, 31, 40])
 def test_a_training_goes_on_at_the_very_next_batch(examples: TextExamples, stopped: int, tmp_path: Any) -> None:
     """A training that was stopped anywhere in an epoch ends with the same bits as one that was not."""
-    from tidegate.training.loop import train
+    from tidegate.training.network.loop import train
 
     config = examples.config(embedding_size=4, hidden_size=4)
     whole = list(train(examples, config, SETTINGS))
@@ -115,7 +115,7 @@ def test_a_training_goes_on_at_the_very_next_batch(examples: TextExamples, stopp
 
 def test_a_network_learns_from_rows_on_a_disk(examples: TextExamples) -> None:
     """Training on pools comes to the same quality as on rows in memory."""
-    from tidegate.training.loop import train
+    from tidegate.training.network.loop import train
 
     config = examples.config("average", embedding_size=4)
     *_, last = (event for event in train(examples, config, SETTINGS) if isinstance(event, Epoch))

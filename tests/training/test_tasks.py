@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tidegate.training.tasks import check_classes, check_copies, check_no_copies, check_sets, check_words
+from tidegate.training.data.tasks import check_classes, check_copies, check_no_copies, check_sets, check_words
 
 NUMBERS = np.random.default_rng(0).normal(size=400).round(4).astype(str).tolist()
 

@@ -11,10 +11,10 @@ import pytest
 
 pytest.importorskip("torch")
 
+from tidegate.training.data.examples import prepare_texts
+from tidegate.training.data.next_steps import prepare_steps
+from tidegate.training.data.next_tokens import prepare_tokens
 from tidegate.training.events import DivergedError
-from tidegate.training.examples import prepare_texts
-from tidegate.training.next_steps import prepare_steps
-from tidegate.training.next_tokens import prepare_tokens
 from tidegate.training.pretraining import pretrained
 from tidegate.training.run import Run
 from tidegate.training.settings import Settings

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from tidegate.inspection.gradient_flow import flows, loss_gradients
-from tidegate.training.examples import TextExamples, prepare_texts
-from tidegate.training.watch import SEQUENCES, Watch
+from tidegate.training.data.examples import TextExamples, prepare_texts
+from tidegate.training.network.watch import SEQUENCES, Watch
 
 E, H = 4, 6
 

@@ -7,7 +7,7 @@ pytest.importorskip("scipy")
 
 from tidegate.models.metrics import score
 from tidegate.sequences.embedded import softmax
-from tidegate.training.weighing import weigh
+from tidegate.training.ngrams.weighing import weigh
 
 
 def test_weights_calibrate() -> None:

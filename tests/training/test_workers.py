@@ -13,17 +13,17 @@ import pytest
 torch = pytest.importorskip("torch")
 
 from tidegate.training import workers as workers_module  # noqa: E402
-from tidegate.training.baselines import Baseline  # noqa: E402
+from tidegate.training.baselines.baselines import Baseline  # noqa: E402
+from tidegate.training.data.examples import Examples, prepare_sequences, prepare_texts  # noqa: E402
+from tidegate.training.data.next_steps import prepare_steps  # noqa: E402
+from tidegate.training.data.next_tokens import prepare_tokens  # noqa: E402
+from tidegate.training.data.spooled import Plan, parts_of, spool_sequences, spool_texts  # noqa: E402
 from tidegate.training.events import Epoch, Step  # noqa: E402
-from tidegate.training.examples import Examples, prepare_sequences, prepare_texts  # noqa: E402
 from tidegate.training.fitting import fit  # noqa: E402
 from tidegate.training.group import LostWorkerError  # noqa: E402
-from tidegate.training.next_steps import prepare_steps  # noqa: E402
-from tidegate.training.next_tokens import prepare_tokens  # noqa: E402
+from tidegate.training.network.shares import sum_gradients  # noqa: E402
 from tidegate.training.run import Run  # noqa: E402
 from tidegate.training.settings import Settings  # noqa: E402
-from tidegate.training.shares import sum_gradients  # noqa: E402
-from tidegate.training.spooled import Plan, parts_of, spool_sequences, spool_texts  # noqa: E402
 from tidegate.training.workers import _Joining, _who_has_ended, workers  # noqa: E402
 
 TOLERANCE = 1e-5  # of losses and scores, which differ by the order of additions

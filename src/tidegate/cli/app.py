@@ -18,15 +18,15 @@ from tidegate.cli.convert import convert
 from tidegate.cli.data import app as data
 from tidegate.cli.embed import embed
 from tidegate.cli.evaluate import evaluate
-from tidegate.cli.explain import explain
+from tidegate.cli.explain.explain import explain
 from tidegate.cli.export import export
 from tidegate.cli.info import info
 from tidegate.cli.predict import predict
 from tidegate.cli.serve import serve
-from tidegate.cli.stream import stream
+from tidegate.cli.stream.stream import stream
 from tidegate.cli.study import study
-from tidegate.cli.train import train
-from tidegate.cli.tune import tune
+from tidegate.cli.train.train import train
+from tidegate.cli.train.tune import tune
 from tidegate.cli.units import units
 from tidegate.data.tables.kinds import TableWarning
 

@@ -13,8 +13,8 @@ import tidegate
 from tidegate.cli import outputs
 from tidegate.cli.console import note, show_table
 from tidegate.cli.groups import grouped
-from tidegate.cli.inputs import Columns, judge, load_model, read_known
 from tidegate.cli.options import READ_LABELLED_OPTIONS, KindOption, ModelArgument, OverwriteOption, ThreadsOption
+from tidegate.cli.reading.inputs import Columns, judge, load_model, read_known
 from tidegate.sequences.recurrent import Recurrent
 
 _ROUNDS, _CALLS = 9, 20  # of the steps that are timed

@@ -9,10 +9,9 @@ from typing import Annotated, Any, BinaryIO
 import numpy as np
 import typer
 
-from tidegate.cli import outputs, texts
+from tidegate.cli import outputs
 from tidegate.cli.console import note
 from tidegate.cli.groups import grouped
-from tidegate.cli.inputs import Columns, load_model, read_parts
 from tidegate.cli.options import (
     PLACE_OPTIONS,
     READ_OPTIONS,
@@ -22,6 +21,8 @@ from tidegate.cli.options import (
     TextsArgument,
 )
 from tidegate.cli.places import Place
+from tidegate.cli.reading import texts
+from tidegate.cli.reading.inputs import Columns, load_model, read_parts
 from tidegate.data import tables
 from tidegate.data.outputs import PARQUET, VECTORS
 from tidegate.files.writing import replacing

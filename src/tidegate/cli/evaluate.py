@@ -12,7 +12,6 @@ import tidegate
 from tidegate.cli import outputs
 from tidegate.cli.console import note, say, say_json, show_facts, show_table
 from tidegate.cli.groups import grouped
-from tidegate.cli.inputs import Columns, judge, load_model, read_known
 from tidegate.cli.options import (
     READ_LABELLED_OPTIONS,
     KindOption,
@@ -21,6 +20,7 @@ from tidegate.cli.options import (
     OverwriteOption,
     ThreadsOption,
 )
+from tidegate.cli.reading.inputs import Columns, judge, load_model, read_known
 from tidegate.cli.reliability import draw_reliability, show_points, show_reliability
 from tidegate.data.tables.columns import column_of
 from tidegate.data.tables.label_names import as_booleans, label_name

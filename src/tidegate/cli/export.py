@@ -12,8 +12,8 @@ from tidegate.cli import outputs
 from tidegate.cli.console import note, say, show_facts
 from tidegate.cli.options import ModelArgument, OverwriteOption
 from tidegate.convert.certificate import Certificate
+from tidegate.convert.keras.code import SUFFIXES as KERAS_SUFFIXES
 from tidegate.convert.to_c import CFile, to_c
-from tidegate.convert.to_keras import SUFFIXES as KERAS_SUFFIXES
 from tidegate.convert.to_keras import KerasFile, to_keras
 from tidegate.convert.to_torch import SUFFIXES, TorchFile, to_torch
 from tidegate.data.outputs import Format, contains, starts_with

@@ -11,7 +11,7 @@ from itertools import chain, islice
 from typing import Any
 
 import tidegate
-from tidegate.cli.inputs import Part
+from tidegate.cli.reading.inputs import Part
 from tidegate.files.writing import is_stream
 
 Columns = Mapping[str, Any]

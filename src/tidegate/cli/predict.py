@@ -10,12 +10,11 @@ import numpy as np
 import typer
 
 import tidegate
-from tidegate.cli import outputs, texts
+from tidegate.cli import outputs
+from tidegate.cli.answers import answer_columns, forecast_columns, foreseen_columns, labelled_columns, told_apart
 from tidegate.cli.choice import CHOICE_OPTIONS, Choice
 from tidegate.cli.console import data_stream, note, plural
-from tidegate.cli.forecast import forecast_columns, foreseen_columns, labelled_columns, told_apart
 from tidegate.cli.groups import grouped
-from tidegate.cli.inputs import Columns, Part, load_model, read_parts
 from tidegate.cli.options import (
     PLACE_OPTIONS,
     READ_OPTIONS,
@@ -25,6 +24,8 @@ from tidegate.cli.options import (
     TextsArgument,
 )
 from tidegate.cli.places import Place
+from tidegate.cli.reading import texts
+from tidegate.cli.reading.inputs import Columns, Part, load_model, read_parts
 from tidegate.cli.words import show_words
 from tidegate.data import tables
 from tidegate.data.outputs import STDOUT, TABLES, check_inputs
@@ -125,10 +126,10 @@ def _predicted(model: Network, batch: Sequence[Any], first: int, *, choice: Choi
         return foreseen_columns(model, batch, first, choice)
     if choice.steps and isinstance(model, SequenceModel):
         return forecast_columns(model, batch, choice.steps)
-    if isinstance(model, SequenceModel) and model.config.aim.labels_steps:
+    if isinstance(model, SequenceModel) and aim.labels_steps:
         return labelled_columns(model, batch)
     values = model.values_of(model.scores(batch)).astype(np.float64)
-    if not aim.has_probabilities:
-        return {"prediction" if len(labels) == 1 else f"prediction_{n}": values[:, i] for i, n in enumerate(labels)}
-    predicted = [labels[i] for i in values.argmax(1)] if aim.exclusive else choice.labels(model.config, values)
-    return {"prediction": predicted} | {f"p_{label}": values[:, i].round(6) for i, label in enumerate(labels)}
+    classes: Sequence[Any] = ()
+    if aim.has_probabilities:
+        classes = [labels[i] for i in values.argmax(1)] if aim.exclusive else choice.labels(model.config, values)
+    return answer_columns(model.config, values, classes)

@@ -11,7 +11,6 @@ import tidegate
 from tidegate.cli import outputs
 from tidegate.cli.console import note, plural, say_json, show_facts, show_table
 from tidegate.cli.groups import grouped
-from tidegate.cli.inputs import Columns, load_model, read_parts
 from tidegate.cli.options import (
     READ_OPTIONS,
     KindOption,
@@ -21,6 +20,7 @@ from tidegate.cli.options import (
     ThreadsOption,
 )
 from tidegate.cli.picture import new_figure
+from tidegate.cli.reading.inputs import Columns, load_model, read_parts
 from tidegate.data.tables.values import json_text
 from tidegate.files.writing import replacing
 from tidegate.inspection.tally import LEFT, RIGHT

@@ -7,29 +7,31 @@ import tempfile
 import warnings
 import zipfile
 from collections import Counter
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from tidegate.convert import own
 from tidegate.convert.certificate import Certificate
-from tidegate.convert.keras.code import OWN_ARRAY, OWN_MEMBER, apart, keras_code, keras_layers
+from tidegate.convert.keras.code import (
+    APART,
+    ARCHIVE,
+    OWN_ARRAY,
+    OWN_MEMBER,
+    SUFFIX,
+    SUFFIXES,
+    apart,
+    keras_code,
+    keras_layers,
+)
+from tidegate.convert.keras.compared import compared, loaded
 from tidegate.convert.keras.runtime import import_keras, name_of
-from tidegate.convert.samples import batches_for, expanded, padded, results_of
+from tidegate.convert.samples import expanded
 from tidegate.files.writing import replacing
 from tidegate.models.network import Network
 from tidegate.models.text_model import TextModel
-
-SUFFIX, ARCHIVE = SUFFIXES = (".weights.h5", ".keras")
-"""What a file of weights ends in, and what one of a whole model."""
-
-APART = "arrays"
-"""The text with the arrays that no layer of Keras holds as they are."""
 
 
 @dataclass(frozen=True)
@@ -140,30 +142,9 @@ def _with_texts(data: bytes, texts: dict[str, str], *, whole: bool) -> bytes:
     return written.getvalue()
 
 
-def loaded(code: str, data: bytes) -> Any:
-    """Makes the model of Keras that has loaded a file of weights."""
-    program = ModuleType("program")
-    exec(compile(code, "model.py", "exec"), program.__dict__)  # noqa: S102 - our own, without a text of the model's
-    with tempfile.TemporaryDirectory() as folder:
-        file = Path(folder) / f"model{SUFFIX}"
-        file.write_bytes(data)
-        program.model.load_weights(file)
-    return program.model
-
-
 def _archive(keras: Any, model: Any) -> tuple[bytes, Any]:
     """Lets Keras write a whole model; returns the file, and the model that Keras makes of it."""
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / f"model{ARCHIVE}"
         model.save(file)
         return file.read_bytes(), keras.saving.load_model(file)
-
-
-def compared(keras: Any, theirs: Any, model: Network) -> Iterator[tuple[str, npt.NDArray[Any], npt.NDArray[Any]]]:
-    """Yields results of a model, and those of one of Keras."""
-    name = "scores" if model.config.has_head else "vectors"
-    for sequences in batches_for(model):
-        x, lengths = padded(sequences, 0)
-        given = x.astype(np.int32) if isinstance(model, TextModel) else x
-        found = theirs([given, lengths.astype(np.int32)])
-        yield name, results_of(model, sequences)[name], keras.ops.convert_to_numpy(found)

@@ -142,7 +142,8 @@ class SequenceModel(Network):
             x, lengths = pad([rows[b] for b in batch], self.config.input_size)
             y, _ = self.outputs(x, lengths)
             for place, b in enumerate(batch):
-                found[b] = self.values_of(self.head(y[: lengths[place], place]) + self._last(rows[b]))
+                scores = self.head(y[: lengths[place], place])
+                found[b] = self.values_of(scores + self._repeated(rows[b]) if self.config.residual else scores)
         return found
 
     def label_steps(self, sequences: Any) -> list[npt.NDArray[Any]]:
@@ -168,27 +169,24 @@ class SequenceModel(Network):
         return scores + self.unchanged(sequences) if self.config.residual else scores
 
     def unchanged(self, sequences: Any) -> Array:
-        """Computes what a network of changes adds to: the next steps as they would be if nothing changed.
+        """Computes what a network of changes (`residual`) adds to: the next steps if nothing changed.
 
         Args:
             sequences: B sequences, as in `predict`.
 
         Returns:
-            The last step of each sequence h times, float32 [B, h·K], the median where there is none; of other networks
-            0, float32 [].
+            The last step of each sequence h times, float32 [B, h·K], the median where there is none.
 
         Raises:
             TypeError: As in `predict`.
             ValueError: As in `predict`.
         """
         nothing = np.zeros((1, self.config.features), np.float32)
-        rows = self._vectors(sequences) if self.config.residual else []
-        return self._last(np.concatenate([nothing[:0], *(row[-1:] if len(row) else nothing for row in rows)]))
+        rows = (row[-1:] if len(row) else nothing for row in self._vectors(sequences))
+        return self._repeated(np.concatenate([nothing[:0], *rows]))
 
-    def _last(self, x: Array) -> Array:
-        """Returns what a network of changes adds to, behind steps x [N, K], float32 [N, h·K]; 0 for other networks."""
-        if not self.config.residual:
-            return np.zeros((), np.float32)
+    def _repeated(self, x: Array) -> Array:
+        """Returns steps x [N, K] in the units of the features, once for each step ahead, float32 [N, h·K]."""
         return np.tile(self.features.unscaled(x), self.config.horizon)
 
     def forecast(self, sequences: Any, steps: int = 1) -> Array:
@@ -232,7 +230,7 @@ class SequenceModel(Network):
         if self.front_end:
             return (SoundPart(self.front_end, self.features, network),)
         if self.config.residual:
-            return network, LastStepPart(self.config.features, self._last)
+            return network, LastStepPart(self.config.features, self._repeated)
         return (GapsPart(self.features, network) if self.config.missing else network,)
 
     @property

@@ -11,8 +11,8 @@ from tidegate.ops.cells import Cell
 from tidegate.ops.threads import kept_awake
 from tidegate.study.findings import Row
 from tidegate.study.tasks import Batch, Task
-from tidegate.training.layers import recurrent_layers
-from tidegate.training.optimizer import Optimizer, one_torch_thread
+from tidegate.training.network.layers import recurrent_layers
+from tidegate.training.network.optimizer import Optimizer, one_torch_thread
 
 TEST_SEED, CHOICE_SEED = 1_000_000, 2_000_000  # added to a seed, for sequences that training has not drawn
 

@@ -15,12 +15,12 @@ from tidegate.models.text_model import TextModel
 from tidegate.ops.cells import CELLS, Cell
 from tidegate.study.findings import Row
 from tidegate.study.frame import Setup
-from tidegate.training.corpus import Corpus
+from tidegate.training.data.corpus import Corpus
+from tidegate.training.data.examples import TextExamples, prepare_texts
+from tidegate.training.data.labelled import Labelled
+from tidegate.training.data.labels import class_indices
 from tidegate.training.events import Epoch
-from tidegate.training.examples import TextExamples, prepare_texts
-from tidegate.training.labelled import Labelled
-from tidegate.training.labels import class_indices
-from tidegate.training.loop import to_model, train
+from tidegate.training.network.loop import to_model, train
 from tidegate.training.settings import Settings
 
 

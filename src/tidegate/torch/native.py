@@ -18,7 +18,8 @@ from tidegate.ops.layer import default_isa
 from tidegate.ops.threads import get_num_threads
 from tidegate.torch.cells import States, weights_per_direction
 from tidegate.torch.fallback import torch_layer
-from tidegate.torch.tensors import TENSORS, read, with_rows
+from tidegate.torch.tensors import TENSORS, Results, Tensors, read, with_rows
+from tidegate.torch.transforms import are_plain
 
 Sizes = tuple[int, int, int, int, bool]
 """L, D, I, H, and whether there are biases: of a layer, whose L is 1, or of a stack."""
@@ -57,108 +58,111 @@ class Plan(NamedTuple):
         return torch_layer(self.cell, x, states or None, weights, batch)
 
 
-class Done(NamedTuple):
-    """What a layer has computed.
-
-    Attributes:
-        y: Outputs [T, B, D·H].
-        finals: Final states [D, B, H].
-        saved: K values of each step [D, T, B, K, H], or None for none.
-    """
-
-    y: Tensor
-    finals: States
-    saved: Tensor | None
-
-
 def sizes_of(weights: Sequence[Tensor]) -> Sizes:
     """Returns the sizes of a layer with these weights."""
     (_, I), (_, H), step = weights[0].shape, weights[1].shape, weights_per_direction(weights)
     return 1, len(weights) // step, I, H, step == 4
 
 
-def run(
-    plan: Plan, x: Tensor, states: States | None, weights: Sequence[Tensor], *, K: int = 0, clear: bool = False
-) -> Done:
-    """Runs a layer.
+class NativeLayer:
+    """A layer as native code calls it: what it needs beside its tensors, computed once; not to be changed.
 
-    Args:
+    Attributes:
         plan: The cell and the rows.
-        x: Input.
-        states: Initial states; None for zeros.
-        weights: As torch lists them, for each direction w_ih [G·H, I], w_hh [G·H, H] and with bias b_ih, b_hh [G·H].
-        K: How many values of each step to keep, see `_kernels.traced_values`.
-        clear: As in `_kernels.run_forward`.
-
-    Raises:
-        RuntimeError: A tensor has no memory.
-    """
-    inputs, fixed = (x, *(states or ())), (plan.native_cell, sizes_of(weights), plan.batch.native(False))
-    y, *finals, saved = read(
-        lambda tensors: TENSORS.forward(*fixed, tensors, K, clear, get_num_threads()),
-        (*inputs, *weights),
-        range(len(inputs), len(inputs) + len(weights)),
-    )
-    return Done(y, tuple(finals), saved)
-
-
-class Gradients(NamedTuple):
-    """Gradients of the loss by what a layer was given.
-
-    Attributes:
-        dx: By x, None if not needed.
-        dstates: By the initial states; empty if not needed.
-        dweights: By the weights, in torch's order.
+        sizes: Those of the layer.
+        given: How many states are given, S or 0.
+        K: How many values of each step the backward pass reads beside the outputs.
+        weights: The places of the weights among the tensors of a pass: x, states, weights, and others. The weights come
+            as torch lists them, for each direction w_ih [G·H, I], w_hh [G·H, H] and with bias b_ih, b_hh [G·H].
     """
 
-    dx: Tensor | None
-    dstates: States
-    dweights: list[Tensor]
+    __slots__ = ("K", "_fixed", "given", "plan", "sizes", "weights")
 
+    def __init__(self, plan: Plan, sizes: Sizes, given: int) -> None:
+        _, D, _, _, bias = sizes
+        self.plan, self.sizes, self.given, self.K = plan, sizes, given, plan.saved_values
+        self.weights = range(1 + given, 1 + given + D * (4 if bias else 2))
+        self._fixed = plan.native_cell, sizes, plan.batch.native(False)
 
-class Outputs(NamedTuple):
-    """What a backward pass knows of the outputs.
+    def forward(self, tensors: Tensors) -> Results | None:
+        """Runs the layer on x, states and weights as they are: y, final states, K values; None if one is unfit."""
+        return TENSORS.forward(*self._fixed, tensors, self.K, False, get_num_threads())
 
-    Attributes:
-        y: The outputs.
-        saved: What was saved of each step; gates that are not there are computed again.
-        gradients: Gradients of the loss by y and by the S final states; None for 0.
-    """
+    def backward(self, tensors: Tensors, needed: Sequence[bool]) -> Results | None:
+        """Walks the layer backwards, likewise, on these, y, what was saved, and gradients by y and final states.
 
-    y: Tensor
-    saved: Tensor | None
-    gradients: Sequence[Tensor | None]
+        Returns:
+            The gradients by x, states and weights; None for those by x and by states if `needed` says so of them.
+        """
+        which, every = (needed[0], any(needed[1 : 1 + self.given])), self.plan.recompute_every or 0
+        return TENSORS.backward(*self._fixed, tensors, which, every, get_num_threads())
 
+    def run(self, tensors: Tensors, K: int | None = None) -> Results:
+        """Runs the layer, on copies of the tensors that native code can't read.
 
-def gradients(
-    plan: Plan,
-    inputs: tuple[Tensor, States | None],
-    weights: Sequence[Tensor],
-    outputs: Outputs,
-    *,
-    need_dx: bool,
-    need_dstates: bool,
-) -> Gradients:
-    """Walks a layer backwards.
+        Args:
+            tensors: x [T, B, I], states [D, B, H] and weights.
+            K: How many values of each step to save, 0 beyond the ends of rows; None for those that the backward pass
+                reads, whatever they are there.
 
-    Args:
-        plan: As in the forward pass.
-        inputs: x and the initial states.
-        weights: As in the forward pass; their memory may be elsewhere by now.
-        outputs: What is known of the outputs.
-        need_dx: Whether to compute the gradient by x.
-        need_dstates: Whether to compute the gradients by the initial states.
+        Returns:
+            y [T, B, D·H], final states [D, B, H], and what is saved [D, T, B, K, H] or None.
 
-    Raises:
-        RuntimeError: A tensor has no memory, or is not what the layer had.
-    """
-    x, states = inputs[0], inputs[1] or ()
-    fixed, needed = (plan.native_cell, sizes_of(weights), plan.batch.native(False)), (need_dx, need_dstates)
-    S, dy, every = len(states), outputs.gradients[0], plan.recompute_every or 0
-    saved = (outputs.y, outputs.saved, None if dy is None else with_rows(dy), *outputs.gradients[1:])
-    dx, *rest = read(
-        lambda tensors: TENSORS.backward(*fixed, tensors, needed, every, get_num_threads()),
-        (x, *states, *weights, *saved),
-        range(1 + S, 1 + S + len(weights)),
-    )
-    return Gradients(dx, tuple(rest[:S]) if need_dstates else (), rest[S:])
+        Raises:
+            RuntimeError: A tensor has no memory.
+        """
+        if K is None:
+            return read(self.forward, tensors, self.weights)
+        return read(lambda each: TENSORS.forward(*self._fixed, each, K, True, get_num_threads()), tensors, self.weights)
+
+    def gradients(self, held: Tensors, output_gradients: Sequence[Tensor | None], needed: Sequence[bool]) -> Results:
+        """Walks the layer backwards, on copies of the tensors that native code can't read.
+
+        Args:
+            held: What the forward pass read, whose memory may be elsewhere by now, y, and what it saved.
+            output_gradients: Gradients of the loss by y and by the S final states; None for 0.
+            needed: As in `backward`.
+
+        Returns:
+            As `backward`.
+
+        Raises:
+            RuntimeError: A tensor has no memory, or is not what the layer had.
+        """
+        dy, *dfinals = output_gradients
+        tensors = (*held, None if dy is None else with_rows(dy), *dfinals)
+        if (found := self.backward(tensors, needed)) is not None:
+            return found
+        self.check(held)
+        return read(lambda each: self.backward(each, needed), tensors, self.weights)
+
+    def check(self, held: Sequence[Tensor | None]) -> None:
+        """Checks what was saved: hooks may hand back other tensors, whose memory must not be read.
+
+        Raises:
+            RuntimeError: A tensor is not what was saved.
+        """
+        saved, K = held[-1], self.plan.cell.K  # all values where a trace was wanted too
+        traced = saved is not None and saved.shape[-2:-1] == (K,)
+        for tensor, shape in zip(held, self._shapes(K if traced else self.K), strict=True):
+            if tensor is not None and (not are_plain([tensor]) or tensor.shape != shape):
+                raise RuntimeError(
+                    f"a tensor that was saved for the backward pass as float32 {list(shape)} on the CPU came back as "
+                    f"{str(tensor.dtype).removeprefix('torch.')} {list(tensor.shape)} on {tensor.device}"
+                )
+
+    def with_outputs(self, held: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+        """Returns what was saved with outputs that are computed again, where those have been changed."""
+        self.check(held)
+        *inputs, _, saved = held
+        y, *_ = self.run(tuple(inputs))
+        return *inputs, y, saved
+
+    def _shapes(self, K: int) -> list[tuple[int, ...]]:
+        """Returns the shapes of x, states, weights, y and K values of each step."""
+        (_, D, I, H, _), batch, rows = self.sizes, self.plan.batch, self.plan.cell.G * self.sizes[3]
+        own: list[tuple[int, ...]] = [(rows, I), (rows, H), (rows,), (rows,)]
+        per_direction = own[: len(self.weights) // D]
+        x = (*batch.leading, I) if batch.ids is None else (batch.V, I)
+        saved = (D, *batch.leading, K, H)
+        return [x, *[(D, batch.B, H)] * self.given, *per_direction * D, (*batch.leading, D * H), saved]

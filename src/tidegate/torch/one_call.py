@@ -17,8 +17,8 @@ from tidegate.ops.cells import Cell
 from tidegate.ops.layer import default_isa
 from tidegate.ops.threads import get_num_threads
 from tidegate.torch.cells import State, States, as_hx, as_states
-from tidegate.torch.function import Node, apply_to_plain, is_recorded
-from tidegate.torch.native import Plan, Sizes
+from tidegate.torch.function import apply_to_plain, is_recorded
+from tidegate.torch.native import NativeLayer, Plan, Sizes
 from tidegate.torch.tensors import TENSORS
 from tidegate.torch.transforms import undisturbed
 
@@ -98,17 +98,17 @@ def _record(module: Any, cell: Cell, x: Tensor, states: States, weights: list[Te
     if module.batch_first:
         x = x.transpose(0, 1)
     T, B, _ = x.shape
-    node, tensors = _node(cell, T, B, module.recompute_every, _sizes(module), len(states)), (x, *states, *weights)
-    if (results := node.forward(tensors)) is None:
+    layer, tensors = _layer(cell, T, B, module.recompute_every, _sizes(module), len(states)), (x, *states, *weights)
+    if (results := layer.forward(tensors)) is None:
         return None
-    y, *finals = apply_to_plain(node, results, *tensors)
+    y, *finals = apply_to_plain(layer, results, *tensors)
     return y.transpose(0, 1) if module.batch_first else y, as_hx(tuple(finals))
 
 
 @lru_cache
-def _node(cell: Cell, T: int, B: int, recompute_every: int | None, sizes: Sizes, given: int) -> Node:
+def _layer(cell: Cell, T: int, B: int, recompute_every: int | None, sizes: Sizes, given: int) -> NativeLayer:
     """Returns what all calls of these shapes share."""
-    return Node(Plan(cell, Batch(T, B), recompute_every), sizes, given)
+    return NativeLayer(Plan(cell, Batch(T, B), recompute_every), sizes, given)
 
 
 def _native_cell(cell: Cell) -> tuple[str, list[int], str, bool]:

@@ -7,7 +7,7 @@ module that nothing transforms calls the kernels by itself: an operation of torc
 import sys
 from collections.abc import Sequence
 from math import prod
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -19,7 +19,7 @@ from tidegate.ops.batch import Batch, check_batch
 from tidegate.ops.cells import Cell
 from tidegate.ops.layer import check_weights
 from tidegate.torch.cells import States, weights_per_direction
-from tidegate.torch.native import Outputs, Plan, gradients, run
+from tidegate.torch.native import NativeLayer, Plan, sizes_of
 from tidegate.torch.options import Options
 
 
@@ -72,9 +72,9 @@ def recurrent_layer(
         ValueError: A shape, a length or an option is wrong.
     """
     given = Options.read(options)
-    plan, _sizes = _plan(given, weights, (x, states), (lengths, episode_starts))
-    y, finals, saved = run(plan, x, tuple(states), weights, K=plan.saved_values if given.keep else 0, clear=True)
-    return y, list(finals), x.new_empty(0) if saved is None else saved
+    layer, _ = _layer(given, weights, (x, states), (lengths, episode_starts))
+    y, *finals, saved = layer.run((x, *states, *weights), layer.K if given.keep else 0)
+    return y, finals, x.new_empty(0) if saved is None else saved
 
 
 @torch.library.custom_op("tidegate::recurrent_layer_backward", mutates_args=(), device_types="cpu")
@@ -100,30 +100,28 @@ def recurrent_layer_backward(
         those by the weights.
     """
     given = Options.read(options)
-    plan, sizes = _plan(given, weights, (x, states), (lengths, episode_starts))
-    y, saved = outputs
-    K = plan.saved_values if given.keep else traced_values(plan.cell, gates=False)
+    layer, sizes = _layer(given, weights, (x, states), (lengths, episode_starts))
+    inputs, (y, saved), cell = (x, *states, *weights), outputs, layer.plan.cell
+    K = layer.K if given.keep else traced_values(cell, gates=False)
     if K and not given.keep:  # nothing was saved, and states after the first can't be done without
-        saved = cast("Tensor", run(plan, x, tuple(states), weights, K=K).saved)
+        *_, saved = layer.run(inputs, K)
     _check_saved(y, saved, K, sizes)
-    names = ("dy", *[f"dstates[{s}]" for s in range(plan.cell.S)])
+    names = ("dy", *[f"dstates[{s}]" for s in range(cell.S)])
     for name, gradient in zip(names, output_gradients, strict=True):
         if gradient is not None:
             checks.check(name, gradient.numpy(force=True), "T B D·H" if name == "dy" else "D B H", sizes)
-    dx, dstates, dweights = gradients(
-        *(plan, (x, tuple(states)), weights, Outputs(y, saved if saved.numel() else None, output_gradients)),
-        need_dx=given.need_dx,
-        need_dstates=bool(states) and given.need_dstates,
-    )
-    return x.new_empty(0) if dx is None else dx, list(dstates), dweights
+    held, needed = (*inputs, y, saved if saved.numel() else None), (given.need_dx, *[given.need_dstates] * len(states))
+    dx, *rest = layer.gradients(held, output_gradients, needed)
+    dstates = rest[: len(states)] if given.need_dstates else []
+    return x.new_empty(0) if dx is None else dx, dstates, rest[len(states) :]
 
 
-def _plan(
+def _layer(
     options: Options,
     weights: Sequence[Tensor],
     inputs: tuple[Tensor, Sequence[Tensor]],
     rows: tuple[Tensor | None, Tensor | None],
-) -> tuple[Plan, checks.Sizes]:
+) -> tuple[NativeLayer, checks.Sizes]:
     """Checks what the rest trusts, and returns the sizes of the letters too."""
     (x, states), (lengths, episode_starts), cell = inputs, rows, Cell.of(options.cell)
     step = weights_per_direction(weights)
@@ -146,7 +144,8 @@ def _plan(
         episode_starts=None if episode_starts is None else episode_starts.numpy(),
         episode_state=options.episode_state,
     )
-    return Plan(cell, batch, options.recompute_every, options.bfloat16), sizes
+    plan = Plan(cell, batch, options.recompute_every, options.bfloat16)
+    return NativeLayer(plan, sizes_of(weights), len(states)), sizes
 
 
 def _check_saved(y: Tensor, saved: Tensor, K: int, sizes: checks.Sizes) -> None:

@@ -10,7 +10,7 @@ import numpy.typing as npt
 from tidegate.files.digests import digest
 from tidegate.models.architecture import Architecture
 from tidegate.text.vectors import WordVectors
-from tidegate.training.examples import Examples, TextExamples
+from tidegate.training.data.examples import Examples, TextExamples
 from tidegate.training.settings import Settings
 
 _DIGEST = "sha256:"

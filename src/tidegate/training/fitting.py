@@ -17,16 +17,23 @@ from tidegate.models.config import SequenceConfig, TextConfig
 from tidegate.models.network import Network
 from tidegate.models.tasks import ASKED, TASKS
 from tidegate.ops.checks import check_choice, check_count
-from tidegate.training.baselines import baselines
+from tidegate.training.baselines.baselines import baselines
 from tidegate.training.checkpoints import Checkpoints
-from tidegate.training.data_frames import OPTIONS, blocks_of, frame_examples
+from tidegate.training.data.data_frames import OPTIONS, blocks_of, frame_examples
+from tidegate.training.data.examples import (
+    CELL,
+    VALIDATION,
+    Examples,
+    SequenceExamples,
+    prepare_sequences,
+    prepare_texts,
+)
+from tidegate.training.data.labelled_steps import prepare_labelled_steps
+from tidegate.training.data.next_steps import prepare_steps
+from tidegate.training.data.next_tokens import prepare_tokens
 from tidegate.training.events import DivergedError, Epoch
-from tidegate.training.examples import CELL, VALIDATION, Examples, SequenceExamples, prepare_sequences, prepare_texts
-from tidegate.training.labelled_steps import prepare_labelled_steps
-from tidegate.training.next_steps import prepare_steps
-from tidegate.training.next_tokens import prepare_tokens
+from tidegate.training.ngrams.parts import Parts
 from tidegate.training.packages import look_for
-from tidegate.training.parts import Parts
 from tidegate.training.pretraining import pretrained
 from tidegate.training.run import Run
 from tidegate.training.settings import TOKEN_DROPOUT, VECTOR_DROPOUT, Settings
@@ -107,7 +114,7 @@ def fit(
         TypeError: A setting is unknown, or the data is neither.
         ValueError: Data and labels differ in number, there are fewer than two classes, or a setting is out of range.
     """
-    look_for("torch", "tidegate.training.loop")  # without it there is no need to read anything
+    look_for("torch", "tidegate.training.network.loop")  # without it there is no need to read anything
     return _fit(data, labels, {"task": task, "validation": validation}, cell, settings, (checkpoint, resume))
 
 

@@ -10,10 +10,10 @@ import numpy as np
 
 from tidegate.models.config import TextConfig
 from tidegate.text.texts import check_texts
-from tidegate.training.baselines import Baseline
-from tidegate.training.examples import TextExamples
-from tidegate.training.next_tokens import BPTT, running_rows
-from tidegate.training.repeats import Repeats
+from tidegate.training.baselines.baselines import Baseline
+from tidegate.training.data.examples import TextExamples
+from tidegate.training.data.next_tokens import BPTT, running_rows
+from tidegate.training.data.repeats import Repeats
 from tidegate.training.run import Run
 from tidegate.training.settings import TOKEN_DROPOUT, Settings
 

@@ -10,14 +10,14 @@ from typing import Any
 from tidegate.models.architecture import Architecture
 from tidegate.models.network import Network
 from tidegate.text.vectors import WordVectors
-from tidegate.training.baselines import STATISTICS, Baseline
+from tidegate.training.baselines.baselines import STATISTICS, Baseline
 from tidegate.training.beside import beside
 from tidegate.training.checkpoints import Checkpoints
+from tidegate.training.data.examples import Examples, TextExamples
 from tidegate.training.events import Epoch, Events
-from tidegate.training.examples import Examples, TextExamples
 from tidegate.training.fingerprint import fingerprint
 from tidegate.training.group import ALONE, Group
-from tidegate.training.parts import Joined, Joiner, Parts, join
+from tidegate.training.ngrams.parts import Joined, Joiner, Parts, join
 from tidegate.training.settings import Settings
 
 
@@ -68,8 +68,8 @@ class Run:
     def train(
         self, network: Baseline, checkpoints: Checkpoints | None = None, start: Mapping[str, Any] | None = None
     ) -> Events:
-        """Trains one of the networks, or what is trained before, see `tidegate.training.loop.train`."""
-        loop = import_module("tidegate.training.loop")
+        """Trains one of the networks, or what is trained before, see `tidegate.training.network.loop.train`."""
+        loop = import_module("tidegate.training.network.loop")
         if network.name == STATISTICS:  # trained in a moment, and to a checkpoint it would look like the average
             checkpoints = None
         how = network.examples, network.config, network.settings, self.vectors, checkpoints
@@ -89,7 +89,7 @@ class Run:
         """Fits the n-grams beside the trainings that the context holds.
 
         Yields:
-            What makes models of the parts, given the best epoch of the network, see `tidegate.training.parts.join`.
+            What makes models of the parts, given the best epoch of the network, see `ngrams.parts.join`.
         """
         assert isinstance(self.examples, TextExamples)  # noqa: S101 - for mypy: only texts have parts
         assert self.parts  # noqa: S101
@@ -102,6 +102,6 @@ class Run:
             yield lambda best: joined(best, ngrams())
 
     def model(self, config: Architecture, epoch: Epoch, figures: Mapping[str, Any] | None = None) -> Network:
-        """Makes the model of an epoch with weights, see `tidegate.training.loop.to_model`."""
-        model: Network = import_module("tidegate.training.loop").to_model(self.examples, config, epoch, figures)
+        """Makes the model of an epoch with weights, see `tidegate.training.network.loop.to_model`."""
+        model: Network = import_module("tidegate.training.network.loop").to_model(self.examples, config, epoch, figures)
         return model

@@ -21,8 +21,8 @@ import torch
 from torch import distributed
 
 from tidegate.ops.threads import get_num_threads, set_num_threads, usable_processors
+from tidegate.training.data.examples import Examples, TextExamples
 from tidegate.training.events import DivergedError
-from tidegate.training.examples import Examples, TextExamples
 from tidegate.training.group import LostWorkerError
 from tidegate.training.run import Run
 

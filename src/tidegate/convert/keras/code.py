@@ -24,6 +24,12 @@ Array = npt.NDArray[Any]
 NAMES = ("kernel", "recurrent_kernel", "bias")
 """The arrays of a recurrent layer, in Keras' order."""
 
+SUFFIX, ARCHIVE = SUFFIXES = (".weights.h5", ".keras")
+"""What a file of weights ends in, and what one of a whole model."""
+
+APART = "arrays"
+"""The text with the arrays that no layer of Keras holds as they are."""
+
 OWN_MEMBER, OWN_ARRAY = "tidegate.json", "tidegate"
 """The member of an archive, and the bytes in a file of weights, in which this library says what the model is."""
 

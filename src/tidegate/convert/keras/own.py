@@ -11,10 +11,10 @@ import numpy.typing as npt
 from tidegate.convert import own
 from tidegate.convert.certificate import Certificate
 from tidegate.convert.found import Found, Wishes
-from tidegate.convert.keras.code import NAMES, apart, keras_code, keras_form
+from tidegate.convert.keras.code import APART, ARCHIVE, NAMES, apart, keras_code, keras_form
+from tidegate.convert.keras.compared import compared, loaded
 from tidegate.convert.keras.file import KerasModel
 from tidegate.convert.keras.runtime import import_keras, name_of
-from tidegate.convert.to_keras import APART, ARCHIVE, compared, loaded
 from tidegate.models.config import TextConfig
 from tidegate.models.metadata import parse_object
 from tidegate.models.network import Network

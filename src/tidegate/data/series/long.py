@@ -1,6 +1,7 @@
 """Long tables: a row for each step, and a key that tells which sequence it is of. Rows may stand in any order."""
 
 import math
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -53,8 +54,8 @@ class LongTable:
         self._numbers: list[Array] = []
         self._times: list[npt.NDArray[Any]] = []
         self._time_kind = ""
-        self._labels: list[dict[int, tuple[Any, str]]] = [{} for _ in roles.labels]
-        self._of_steps: list[list[Any]] = [[] for _ in roles.labels]
+        kind = _LabelsOfSteps if roles.each_step else _LabelsOfKeys
+        self._labels = {name: kind(name, roles) for name in roles.labels}
 
     def begin(self, file: str) -> None:
         """Begins another file: rows are counted anew.
@@ -101,12 +102,8 @@ class LongTable:
         self._numbers.append(rows.numbers)
         if rows.times is not None:
             self._times.append(rows.times)
-        if self.roles.each_step:
-            for column, values in zip(self._of_steps, rows.labels, strict=True):
-                column.extend(values)
-        else:
-            for name, values, known in zip(self.roles.labels, rows.labels, self._labels, strict=True):
-                self._add_labels(name, values, codes, known, rows)
+        for labels, values in zip(self._labels.values(), rows.labels, strict=True):
+            labels.add(values, codes, rows)
         self.rows += len(codes)
 
     def _times_of(self, name: str, times: Times) -> npt.NDArray[Any]:
@@ -118,27 +115,6 @@ class LongTable:
             )
         self._time_kind = times.kind
         return times.values
-
-    def _add_labels(
-        self, name: str, values: list[Any], codes: list[int], known: dict[int, tuple[Any, str]], rows: Rows
-    ) -> None:
-        """Notes the label of each key, which one of its rows at least must have."""
-        for i, (code, value) in enumerate(zip(codes, values, strict=True)):
-            before = known.get(code)
-            if before is not None and before[0] == value:
-                continue
-            label = label_name(value)
-            if label is None:
-                continue
-            if before is None:
-                known[code] = value, f"row {rows.places[i]}{rows.file}"
-            elif label_name(before[0]) != label:
-                key = list(self._keys)[code]
-                raise ValueError(
-                    f"{key!r} of column {self.roles.key!r} has the label {before[0]!r:.40} in {before[1]} and "
-                    f"{value!r:.40} in row {rows.places[i]} of column {name!r}, expected one label for each sequence: "
-                    f"does another column tell the sequences apart (--key), or is this no label but a feature?"
-                )
 
     @property
     def comes_again(self) -> bool:
@@ -161,22 +137,58 @@ class LongTable:
             self.ties = int(((ordered[1:] == ordered[:-1]) & (times[1:] == times[:-1])).sum())
         ends = np.cumsum(np.bincount(codes, minlength=len(keys)))
         sequences = np.split(np.concatenate(self._numbers)[order], ends[:-1]) if keys else []
-        if self.roles.each_step:
-            bounds = [slice(end - len(sequence), end) for end, sequence in zip(ends.tolist(), sequences, strict=True)]
-            by_column = [[values[row] for row in order] for values in self._of_steps]
-            return (
-                sequences,
-                keys,
-                {
-                    name: [values[each] for each in bounds]
-                    for name, values in zip(self.roles.labels, by_column, strict=True)
-                },
-            )
-        labels = {
-            name: [known.get(code, (None, ""))[0] for code in range(len(keys))]
-            for name, known in zip(self.roles.labels, self._labels, strict=True)
-        }
-        return sequences, keys, labels
+        return sequences, keys, {name: labels.by_key(order, ends) for name, labels in self._labels.items()}
+
+
+class _LabelsOfKeys:
+    """A column of labels of a long table: one for all rows of a key, which one of them at least must have."""
+
+    def __init__(self, name: str, roles: Roles) -> None:
+        self._name, self._key = name, roles.key
+        self._known: dict[int, tuple[Any, str]] = {}  # the label of each key, and where it stands
+
+    def add(self, values: list[Any], codes: list[int], rows: Rows) -> None:
+        """Adds the values of some rows, whose keys have these numbers.
+
+        Raises:
+            ValueError: A key has several labels.
+        """
+        for i, (code, value) in enumerate(zip(codes, values, strict=True)):
+            before = self._known.get(code)
+            if before is not None and before[0] == value:
+                continue
+            label = label_name(value)
+            if label is None:
+                continue
+            if before is None:
+                self._known[code] = value, f"row {rows.places[i]}{rows.file}"
+            elif label_name(before[0]) != label:
+                raise ValueError(
+                    f"{rows.keys[i]!r} of column {self._key!r} has the label {before[0]!r:.40} in {before[1]} and "
+                    f"{value!r:.40} in row {rows.places[i]} of column {self._name!r}, expected one label for each "
+                    f"sequence: does another column tell the sequences apart (--key), or is this no label but a "
+                    f"feature?"
+                )
+
+    def by_key(self, order: npt.NDArray[np.int64], ends: npt.NDArray[np.int64]) -> list[Any]:
+        """Returns the label of each key, None where it has none."""
+        return [self._known.get(code, (None, ""))[0] for code in range(len(ends))]
+
+
+class _LabelsOfSteps:
+    """A column of labels of a long table: one for each row."""
+
+    def __init__(self, name: str, roles: Roles) -> None:
+        self._values: list[Any] = []
+
+    def add(self, values: list[Any], codes: list[int], rows: Rows) -> None:
+        """Adds the values of some rows."""
+        self._values += values
+
+    def by_key(self, order: npt.NDArray[np.int64], ends: npt.NDArray[np.int64]) -> list[Any]:
+        """Returns a list for each key: the rows come in this order, and those of a key end here."""
+        values = [self._values[row] for row in order]
+        return [values[start:end] for start, end in pairwise([0, *ends.tolist()])]
 
 
 def check_whole(roles: Roles, rows: int, ties: int, *, comes_again: bool) -> None:

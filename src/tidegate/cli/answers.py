@@ -1,0 +1,77 @@
+"""The columns in which the commands write what a model answers."""
+
+from collections.abc import Collection, Sequence
+from math import exp
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from tidegate.cli.choice import Choice
+from tidegate.cli.reading.inputs import Part
+from tidegate.data.tables.values import plain_values
+from tidegate.models.architecture import Architecture
+from tidegate.models.sequence_model import SequenceModel
+from tidegate.models.text_model import TextModel
+
+SEQUENCE, STEP = "sequence", "step"
+
+
+def answer_columns(config: Architecture, values: npt.NDArray[np.floating], classes: Collection[Any]) -> dict[str, Any]:
+    """Names the columns of N answers: the prediction and the probability of each class, or numbers.
+
+    Args:
+        config: Of the model.
+        values: Its probabilities or numbers, float [N, C].
+        classes: What it predicts, [N], where it has probabilities.
+    """
+    columns = dict(zip(config.labels, values.astype(np.float64).T, strict=True))
+    if not config.aim.has_probabilities:
+        return {"prediction" if len(columns) == 1 else f"prediction_{n}": column for n, column in columns.items()}
+    return {"prediction": classes} | {f"p_{label}": column.round(6) for label, column in columns.items()}
+
+
+def forecast_columns(model: SequenceModel, sequences: Sequence[Any], steps: int) -> dict[str, Any]:
+    """Predicts the steps that follow each of B sequences: B·steps rows of columns `step`, from 1, and the features."""
+    found = model.forecast(list(sequences), steps)
+    names = model.config.feature_names
+    numbers = {name: found[:, :, k].ravel() for k, name in enumerate(names)}
+    return {STEP: list(range(1, steps + 1)) * len(found), **numbers}
+
+
+def labelled_columns(model: SequenceModel, sequences: Sequence[Any]) -> dict[str, Any]:
+    """Labels the steps of sequences: a row for each, of columns `step`, from 1, the label, and all probabilities."""
+    found, labels = model.predict_steps(list(sequences)), model.config.labels
+    values = np.concatenate([np.zeros((0, len(labels)), np.float32), *found])
+    steps = [step for each in found for step in range(1, len(each) + 1)]
+    return {STEP: steps, **answer_columns(model.config, values, [labels[i] for i in values.argmax(axis=1)])}
+
+
+def foreseen_columns(model: TextModel, texts: Sequence[str], first: int, choice: Choice) -> dict[str, Any]:
+    """Says how probable each of B texts is, nats and tokens with its end, or what follows it: columns to add.
+
+    Args:
+        model: A model of next words.
+        texts: The texts.
+        first: The row of the first of them in the input, from 0, by which each draws its own words.
+        choice: What is asked for.
+    """
+    if choice.steps:
+        found = model.forecast(texts, choice.steps, temperature=choice.temperature, seed=choice.seed, first=first)
+        return {"continuation": found}
+    rows = model.log_likelihoods(texts)
+    sums = [float(row.sum(dtype=np.float64)) for row in rows]
+    perplexity = [exp(-total / len(row)) for total, row in zip(sums, rows, strict=True)]
+    return {
+        "log_likelihood": [round(total, 4) for total in sums],
+        "tokens": [len(row) for row in rows],
+        "perplexity": [round(each, 4) for each in perplexity],
+    }
+
+
+def told_apart(model: SequenceModel, part: Part, steps: Sequence[int]) -> dict[str, Any]:
+    """Names the sequence of each row, of which it has so many: by its key, or by the number of its row, from 1."""
+    key = model.config.key
+    known = key is not None and key in part.columns
+    values = plain_values(part.columns[key]) if known else range(part.first + 1, part.first + 1 + len(part))  # type: ignore[index]
+    return {(key if known else None) or SEQUENCE: [v for v, n in zip(values, steps, strict=True) for _ in range(n)]}

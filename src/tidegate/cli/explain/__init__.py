@@ -1,0 +1,1 @@
+"""How an answer is explained: on the terminal, as a page or as a picture."""

@@ -1,0 +1,1 @@
+"""What the commands read: texts or sequences, and what is known of them."""

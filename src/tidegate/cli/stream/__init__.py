@@ -1,0 +1,1 @@
+"""Answers to what comes in by standard input, line by line."""

@@ -1,0 +1,200 @@
+"""What a stream brings, part by part: lines of text, steps of numbers, or samples of sound."""
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from io import BufferedReader
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from tidegate.cli.reading.inputs import checked_numbers
+from tidegate.data import series, tables
+from tidegate.data.series.cells import MISSING, is_number_text, steps_of
+from tidegate.data.series.columns import numbers_of, samples_of
+from tidegate.data.series.listed import sequences_of
+from tidegate.data.series.recorded import samples
+from tidegate.data.series.roles import Roles, shortened
+from tidegate.data.tables.columns import names_in
+from tidegate.data.tables.rows import Block, blocks
+from tidegate.models.sequence_model import SequenceModel
+
+_ROWS = 1024  # that are read at once, where so many have come in
+_BETWEEN = re.compile(r"[\s;|,]")  # numbers of a line
+_RECORD_BEGINS = (b"{", b"\x1e")  # of JSON Lines and of JSON text sequences (RFC 7464)
+_GAP = re.compile(r"^\s*(?=[;|,])|(?<=[;|,])\s*(?=[;|,]|$)")  # an empty cell of a line
+
+
+class Incoming(NamedTuple):
+    """Some lines of a stream.
+
+    Attributes:
+        columns: What they hold, by column, as it is printed again.
+        pieces: What the session of each reads.
+        shown: What a terminal shows of each.
+        schema: As in `tables.Table`.
+    """
+
+    columns: Mapping[str, Any]
+    pieces: Sequence[Any]
+    shown: Sequence[str]
+    schema: Any = None
+
+
+def texts_in(source: BufferedReader, kind: str, column: str | None) -> Iterator[Incoming]:
+    """Reads texts.
+
+    Args:
+        source: Where they come in.
+        kind: What the lines look like.
+        column: Column of the texts; None to guess it.
+
+    Raises:
+        ValueError: A line is damaged, or there is no column of texts.
+    """
+    for part in tables.stream(source, kind, text=column, typed=False):
+        yield Incoming(part.columns, part.texts, part.texts, part.schema)
+
+
+def kind_of_texts(begins: bytes) -> str:
+    """Tells by how they begin what kind of lines hold texts: JSON Lines, or plain ones."""
+    return "jsonl" if begins.startswith(_RECORD_BEGINS) else "lines"
+
+
+def kind_of_numbers(begins: bytes) -> str:
+    """Tells by how they begin what kind of lines hold numbers: JSON Lines, bare numbers, or CSV with a header.
+
+    A line whose cells are numbers, or say that one is missing, is no header.
+    """
+    begins = begins.lstrip()
+    if begins.startswith(_RECORD_BEGINS):
+        return "jsonl"
+    if begins[:1] in b"0123456789+-.[":  # or there is nothing yet
+        return "lines"
+    line, end, _ = begins.partition(b"\n")
+    cells = _BETWEEN.split(line.decode("latin-1"))
+    whole = cells if end else cells[:-1]
+    return "lines" if whole and all(map(_is_number_cell, whole)) else "csv"
+
+
+def _is_number_cell(text: str) -> bool:
+    """Whether a cell holds a number, or says that it is missing."""
+    return text.strip().lower() in MISSING or is_number_text(text)
+
+
+def steps_in(
+    model: SequenceModel, source: BufferedReader, kind: str, features: Sequence[str] | None, key: str | None
+) -> Iterator[Incoming]:
+    """Reads steps of numbers, one in a line or a list of them, or clips of sound.
+
+    Args:
+        model: The model.
+        source: Where they come in.
+        kind: What the lines look like; "lines" are bare numbers, those of a step in each.
+        features: Columns of numbers; None for those of the training.
+        key: Column that tells sessions apart; None if there is none.
+
+    Raises:
+        ValueError: A line is damaged, has not the columns of the model, or a gap that it has not learned to read.
+    """
+    first = 1
+    for block in blocks(source, kind, _ROWS):
+        columns = _of_bare_lines(model, block["text"], first) if kind == "lines" else block
+        names = _names_in(model, columns, features, key)
+        if kind in {"csv", "tsv"} and not features:
+            _check_header(model, names)
+        size = len(next(iter(columns.values())))
+        chosen = {name: columns.get(name, [None] * size) for name in names}
+        if model.front_end:
+            read: list[Any] = list(samples_of(chosen[names[0]], names[0], first))
+        else:
+            read = _steps_of(model, chosen, first)
+        checked = checked_numbers(model, series.Series(read, {}, Roles(features=names), columns), first)
+        yield Incoming(columns, checked, [_shown(model, steps) for steps in read])
+        first += size
+
+
+def _of_bare_lines(model: SequenceModel, lines: Sequence[str], first: int) -> Block:
+    """Reads the numbers of a step in each line, as columns.
+
+    Raises:
+        ValueError: A line holds something else than numbers, or not those of a step.
+    """
+    names, steps = model.config.feature_names, []
+    for row, line in enumerate(lines, first):
+        numbers = steps_of(line, f"line {row}")
+        if len(numbers) < len(names):
+            numbers = steps_of(_GAP.sub("nan", line), f"line {row}")
+        if numbers.shape != (len(names),):
+            raise ValueError(f"line {row} holds {numbers.size} numbers, expected {len(names)}: {shortened(names)}")
+        steps.append([None if np.isnan(number) else number for number in numbers.tolist()])
+    return {name: list(values) for name, values in zip(names, zip(*steps, strict=True), strict=True)}
+
+
+def _names_in(model: SequenceModel, columns: Block, features: Sequence[str] | None, key: str | None) -> tuple[str, ...]:
+    """Names the columns of numbers: those that are given, those of the training, or all where these are as many.
+
+    Raises:
+        ValueError: One is not there, though the model has learned that its numbers always are.
+    """
+    config, others = model.config, tuple(name for name in columns if name != key)
+    names = names_in(features, columns) if features else config.columns
+    if not features and not set(names) & set(others) and len(others) == (1 if model.front_end else config.features):
+        names = others
+    may_lack = {config.feature_names[k] for k in config.missing}
+    lacking = [name for name in names if name not in columns and name not in may_lack]
+    if lacking or not names:
+        what = f"there is no column {lacking[0]!r}" if lacking else "it is not known which columns the model reads"
+        raise ValueError(f"{what}: --features names columns of numbers, and there are {shortened(others)}")
+    return names
+
+
+def _check_header(model: SequenceModel, names: Sequence[str]) -> None:
+    """Checks that the names of columns, where they are not those of the training, are no numbers of a step.
+
+    Raises:
+        ValueError: They are.
+    """
+    unnamed = {f"column {place}" for place in range(1, len(names) + 1)}
+    if set(names) & set(model.config.columns) or not all(name in unnamed or _is_number_cell(name) for name in names):
+        return
+    raise ValueError(
+        f"the first line holds {shortened(names)}, expected names of columns: --from lines reads it as a step, and "
+        f"--features names columns that are called so"
+    )
+
+
+def _steps_of(model: SequenceModel, columns: Block, first: int) -> list[npt.NDArray[Any]]:
+    """Makes an array [T, K] of each row, which holds a number of a step in each column, or lists of them."""
+    names, K = list(columns), model.config.features
+    cell = next((value for value in columns[names[0]] if value is not None), None)
+    if len(names) == K and not (isinstance(cell, list) or str(cell).lstrip().startswith("[")):
+        steps = np.stack([numbers_of(columns[name], name, first) for name in names], axis=1)
+        return list(steps[:, None])
+    rows = range(len(columns[names[0]]))
+    found = [sequences_of({name: columns[name][i : i + 1] for name in names}, names, first + i)[0] for i in rows]
+    return [steps.T if steps.shape == (K, 1) else steps for steps in found]  # [1.5, 20] is one step of two numbers
+
+
+def _shown(model: SequenceModel, steps: npt.NDArray[Any]) -> str:
+    """Writes a step for people, or says how much came in."""
+    if model.front_end or len(steps) != 1:
+        return f"{len(steps):,} {'samples' if model.front_end else 'steps'}"
+    return "  ".join(f"{name} {x:g}" for name, x in zip(model.config.feature_names, steps[0].tolist(), strict=False))
+
+
+def samples_in(source: BufferedReader, rate: int, every: float) -> Iterator[Incoming]:
+    """Reads sound as it is recorded, see `series.recorded.samples`.
+
+    Args:
+        source: Where it comes in.
+        rate: Samples a second that the model reads.
+        every: Seconds of a piece; the last one may be shorter.
+
+    Raises:
+        ValueError: A WAV file has another rate, several channels, or samples of another size.
+    """
+    count = 0
+    for piece in samples(source, "standard input", rate, max(1, round(every * rate))):
+        count += len(piece)
+        yield Incoming({"seconds": [round(count / rate, 6)]}, [piece], [f"{count / rate:.2f} s"])

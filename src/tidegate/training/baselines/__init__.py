@@ -1,0 +1,1 @@
+"""What a training is compared with: answers that need no network."""

@@ -1,0 +1,1 @@
+"""The network on PyTorch, and the loop that trains it."""

@@ -1,0 +1,86 @@
+"""How a batch is shared out among processes, so that they come to what one process comes to.
+
+The rows of a batch are dealt out in turn, which gives everyone long and short ones. Each process draws what chance
+decides for the whole batch, from a generator that is in the same state everywhere, and takes the part of its rows.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from tidegate.training.data.corpus import Integers
+from tidegate.training.group import Group
+
+STEPS = "steps"
+"""The axis of a mask that counts the steps of all rows, the first one."""
+
+
+@dataclass(frozen=True, eq=False)
+class Share:
+    """The rows of a batch that this process reads.
+
+    Attributes:
+        lengths: Steps of all rows of the batch, int64 [B].
+        group: The processes among which they are dealt out.
+    """
+
+    lengths: Integers
+    group: Group
+
+    @property
+    def rows(self) -> slice:
+        """Which rows these are; none if there are fewer rows than processes."""
+        return slice(self.group.rank, None, self.group.size)
+
+    def mask(self, shape: Sequence[int], dropout: float, axis: int | str) -> Tensor:
+        """Draws what dropout multiplies with for the whole batch, and returns the part of the own rows.
+
+        Args:
+            shape: Of the part.
+            dropout: Probability of 0.
+            axis: The one that counts rows, or `STEPS`.
+        """
+        if self.group.size == 1:
+            return nn.functional.dropout(torch.ones(*shape), dropout)
+        place = 0 if isinstance(axis, str) else axis
+        own = self._own_steps() if axis == STEPS else np.arange(len(self.lengths))[self.rows]
+        count = int(self.lengths.sum()) if axis == STEPS else len(self.lengths)
+        whole = nn.functional.dropout(torch.ones(*shape[:place], count, *shape[place + 1 :]), dropout)
+        return whole.index_select(place, torch.from_numpy(own))
+
+    def _own_steps(self) -> Integers:
+        """Lists the steps of the own rows among those of all, first steps first."""
+        inside = np.arange(self.lengths.max(initial=0))[:, None] < self.lengths
+        numbers = np.cumsum(inside).reshape(inside.shape) - 1
+        return np.asarray(numbers[:, self.rows][inside[:, self.rows]])
+
+
+def sum_gradients(group: Group, parameters: Sequence[Tensor], loss: float, touched: Mapping[Tensor, Tensor]) -> float:
+    """Puts the sums over all processes in the place of gradients, in one message, and returns the sum of the losses.
+
+    Args:
+        group: The processes.
+        parameters: Those whose gradients are added up.
+        loss: The own part of the loss.
+        touched: Rows of a parameter outside of which its gradient is 0 in every process, int64: only they are sent.
+    """
+    if group.size == 1:
+        return loss
+    sent = [(_gradient(parameter), touched.get(parameter, slice(None))) for parameter in parameters]
+    parts = [grad[rows] for grad, rows in sent]
+    flat = torch.cat([*[part.reshape(-1) for part in parts], torch.tensor([loss])])
+    group.sum(flat.numpy())
+    sums = torch.split(flat[:-1], [part.numel() for part in parts])
+    for (grad, rows), part, total in zip(sent, parts, sums, strict=True):
+        grad[rows] = total.view_as(part)
+    return flat[-1].item()
+
+
+def _gradient(parameter: Tensor) -> Tensor:
+    """Returns the gradient of a parameter; that of an empty batch is 0 and may be missing."""
+    if parameter.grad is None:
+        parameter.grad = torch.zeros_like(parameter)
+    return parameter.grad
