@@ -1,6 +1,7 @@
 """What is known of the rows of a batch beside their numbers: one value, checked once, and handed on whole."""
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -81,6 +82,12 @@ class Batch:
     def row_lengths(self) -> Integers:
         """Returns the steps of each row, int64 [B]."""
         return np.full(self.B, self.T) if self.lengths is None else self.lengths
+
+
+@lru_cache
+def dense_batch(T: int, B: int, episode_state: str = "zeros") -> Batch:
+    """Returns rows that all have T steps: one value for the calls of a stream or of a training."""
+    return Batch(T, B, episode_state=episode_state)
 
 
 def packed_lengths(batch_sizes: Integers) -> Integers:

@@ -29,7 +29,7 @@ from tidegate.ops._kernels import (
     run_forward,
     traced_values,
 )
-from tidegate.ops.batch import Batch, IntegersLike, check_batch
+from tidegate.ops.batch import IntegersLike, check_batch, dense_batch
 from tidegate.ops.cells import Cell
 from tidegate.ops.compressed import Compressed, stand_in
 
@@ -181,7 +181,7 @@ def _checked(layer: Layer, x: Array, h0: Any, options: RowOptions) -> tuple[Call
     sizes: checks.Sizes = {"I": (layer.input_size, "the layer"), "H": (layer.hidden_size, "the layer")}
     sizes["S"] = (layer.cell.S, "the cell")
     checks.check("x", x, f"{rows} I" if facts.get("ids") is None else "V I", sizes)
-    batch = check_batch(sizes, **facts) if facts else Batch(sizes["T"][0], sizes["B"][0])
+    batch = check_batch(sizes, **facts) if facts else dense_batch(sizes["T"][0], sizes["B"][0])
     if h0 is not None:
         h0 = np.ascontiguousarray(checks.check("h0", h0, layer.cell.state_letters, sizes))
     return Call(batch, reverse, rows_contiguous(x), by_state(layer.cell, h0)), sizes, rows

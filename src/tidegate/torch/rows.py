@@ -1,7 +1,6 @@
 """What is said of the rows of a call beside their numbers, checked against the input: lengths, episodes, a table."""
 
 from collections.abc import Sequence
-from functools import lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -12,7 +11,7 @@ from torch.nn import Embedding
 from torch.nn.functional import embedding
 from torch.nn.utils.rnn import PackedSequence
 
-from tidegate.ops.batch import EPISODE_STATES, Batch, check_batch
+from tidegate.ops.batch import EPISODE_STATES, Batch, check_batch, dense_batch
 from tidegate.ops.checks import Sizes, check_choice, check_episode_starts, check_ids, check_lengths
 from tidegate.torch.transforms import jit_traces, unfit_tensor
 
@@ -67,7 +66,7 @@ def check_rows(data: Tensor | PackedSequence, rows: RowArguments, batch_first: b
         T, B = B, T
     if lengths is None and episode_starts is None:
         kept = not (as_tensors or torch.compiler.is_compiling())  # which takes no notice of the cache, and warns
-        return _dense(T, B, episode_state) if kept else Batch(T, B, episode_state=episode_state)
+        return dense_batch(T, B, episode_state) if kept else Batch(T, B, episode_state=episode_state)
     if as_tensors:
         steps = None if lengths is None else _tensor("lengths", lengths, "integers")
         marks = None if episode_starts is None else _tensor("episode_starts", episode_starts, "bool")
@@ -81,12 +80,6 @@ def check_rows(data: Tensor | PackedSequence, rows: RowArguments, batch_first: b
         starts = check_episode_starts(_on_cpu(episode_starts), "B T" if batch_first else "T B", sizes)
         starts = np.ascontiguousarray(starts.T) if batch_first else starts
     return Batch(T, B, numbers, None, starts, episode_state)
-
-
-@lru_cache
-def _dense(T: int, B: int, episode_state: str) -> Batch:
-    """Returns rows that all have T steps: one value for the calls of a stream or of a training."""
-    return Batch(T, B, episode_state=episode_state)
 
 
 class Lookup(NamedTuple):
