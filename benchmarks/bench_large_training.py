@@ -1,14 +1,14 @@
 """Does training on more data than memory stay within its memory, and is it as fast as on data in memory?
 
 python benchmarks/bench_large_training.py [--gigabytes 0.5 1 2] [--rows 10 20] [--memory 2GB] [--steps 300]
-    [--workers N] [--folder FOLDER]
+    [--workers N] [--folder FOLDER] [--epoch]
 
 For each size, texts of so many gigabytes are generated as Parquet files, and a long table of so many million rows, ten
 numbers wide. A process of its own reads each as `tidegate train --memory` does. It reads all batches of an epoch from
 the disk, takes some steps of training, alone or as one of several workers, and says the most memory that it or another
 worker ever had. Then steps on a disk and steps in memory take turns, for the words per second of both. An epoch of
-training itself would take hours; what it reads is what the pass over all batches reads. The disk needs about twice the
-size of the texts.
+training itself takes hours on texts; what it reads is what the pass over all batches reads. With --epoch it is trained
+nonetheless, and judged by what is held out, instead of some steps. The disk needs about twice the size of the texts.
 """
 
 import argparse
@@ -37,7 +37,7 @@ from tidegate.data.tables.folders import stream
 from tidegate.training.data.examples import Examples
 from tidegate.training.data.memory import memory_of
 from tidegate.training.data.spooled import Plan, spool_sequences, spool_texts
-from tidegate.training.events import Step
+from tidegate.training.events import Epoch, Step
 from tidegate.training.settings import Settings
 
 WORDS, SENTENCES, FILE_ROWS = 200_000, 50_000, 50_000
@@ -112,16 +112,21 @@ def read_all(examples: Examples) -> float:
     return words / (time.perf_counter() - start)
 
 
-def train_together(examples: Examples, steps: int, count: int) -> None:
-    """Takes some steps of training with so many processes."""
+def train_together(examples: Examples, steps: int | None, count: int) -> None:
+    """Takes some steps of training with so many processes, or trains an epoch and says what came of it."""
     from tidegate.training.run import Run  # noqa: PLC0415 - in the child alone
     from tidegate.training.workers import workers  # noqa: PLC0415
 
-    run = Run(examples, examples.config("gru"), Settings(epochs=100))
+    run = Run(examples, examples.config("gru"), Settings(epochs=100 if steps else 1))
+    start, taken = time.perf_counter(), 0
     with workers(run, count) as shared:
         [network] = shared.networks
-        for _ in islice(shared.train(network), steps):
-            pass
+        for event in islice(shared.train(network), steps):
+            taken += isinstance(event, Step)
+            if isinstance(event, Epoch):
+                seconds = time.perf_counter() - start
+                scores = f"accuracy {event.report.accuracy:.2%} of {len(examples.validation):,} that were held out"
+                print(f"an epoch of {taken:,} steps in {seconds:,.0f} s; {scores}", file=sys.stderr, flush=True)
 
 
 def child(kind: str, folder: Path, asked: argparse.Namespace) -> dict[str, Any]:
@@ -130,7 +135,7 @@ def child(kind: str, folder: Path, asked: argparse.Namespace) -> dict[str, Any]:
     examples = examples_of(kind, folder, memory_of(asked.memory, asked.workers))
     seconds = time.perf_counter() - start
     all_read = read_all(examples)
-    train_together(examples, steps, asked.workers)
+    train_together(examples, None if asked.epoch else steps, asked.workers)
     peaks = [resource.getrusage(who).ru_maxrss * 1024 for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
     on_disk, here = stepping(examples), stepping(replace(examples, spool=None))
     both = [(speed(on_disk, steps // TURNS), speed(here, steps // TURNS)) for _ in range(TURNS)]
@@ -154,6 +159,7 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=300)
     parser.add_argument("--workers", type=int, default=1)
     parser.add_argument("--folder", type=Path)
+    parser.add_argument("--epoch", action="store_true", help="train a whole epoch")
     parser.add_argument("--child", nargs=2, help=argparse.SUPPRESS)
     asked = parser.parse_args()
     if asked.child:
@@ -173,7 +179,7 @@ def main() -> None:
             (write_texts if kind == "texts" else write_rows)(folder, size)
             made = time.perf_counter() - start
             command = [sys.executable, __file__, "--memory", asked.memory, "--steps", str(asked.steps)]
-            command += ["--workers", str(asked.workers)]
+            command += ["--workers", str(asked.workers), *(["--epoch"] if asked.epoch else [])]
             done = subprocess.run([*command, "--child", kind, folder], check=True, stdout=subprocess.PIPE, text=True)
         found = json.loads(done.stdout)
         name = f"texts, {size:g} GB" if kind == "texts" else f"{size:g} million rows"

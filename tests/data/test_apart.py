@@ -8,7 +8,8 @@ import pytest
 
 from tidegate.data import series
 from tidegate.data.series import Asked
-from tidegate.data.series.apart import Apart
+from tidegate.data.series.apart import Apart, TableApart
+from tidegate.data.series.table import series_of
 from tidegate.data.tables.kinds import TableWarning
 
 pa = pytest.importorskip("pyarrow")
@@ -55,6 +56,25 @@ def test_sequences_are_those_of_a_table_in_memory(name: str, parts: int, tmp_pat
             np.testing.assert_array_equal(sequence, expected[key][0])
             assert label == expected[key][1]
     assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize(
+    "keys", [[3, -1, 1 << 70], ["3", 'a "b"', "é\n"], [3, "3", 2.5, "true", True]], ids=["numbers", "texts", "mixed"]
+)
+def test_keys_and_labels_keep_their_types(keys: list[Any]) -> None:
+    """A number, its text, true and false stay what they are, in one block or in several."""
+    block: dict[str, list[Any]] = {"who": keys * 2, "x": list(range(2 * len(keys))), "y": keys * 2}
+    whole = series_of(block, Asked(key="who", features=("x",), labels=("y",)))
+    table = TableApart(whole.roles, Apart(2))
+    for half in (slice(len(keys)), slice(len(keys), None)):
+        table.add({name: values[half] for name, values in block.items()})
+    found = [
+        (repr(key), repr(label), sequence.tolist())
+        for part in table.parts()
+        for key, label, sequence in zip(part.columns["who"], part.labels["y"], part.sequences, strict=True)
+    ]
+    expected = zip(whole.columns["who"], whole.labels["y"], whole.sequences, strict=True)
+    assert sorted(found) == sorted((repr(key), repr(label), sequence.tolist()) for key, label, sequence in expected)
 
 
 def test_rows_of_a_key_in_several_files_come_together(tmp_path: Path) -> None:

@@ -61,6 +61,13 @@ def test_the_best_third_goes_on(case: str) -> None:
     assert following(trials(*done), [1, 3, 9]) == expected
 
 
+def test_trials_under_way_are_not_asked_for_again() -> None:
+    """Several at a time are new settings, and one that goes on is not begun twice."""
+    assert following([], [1, 3], [(0, 1), (1, 1)]) == (2, 1)
+    assert following(trials(*FEW), [1, 3], [(1, 3)]) == (3, 1)
+    assert following(trials(*NINE[:6]), [1, 3], [(5, 3), (6, 1)]) == (4, 3)
+
+
 def test_settings_come_from_their_number(run: Run) -> None:
     """Number 0 changes nothing, others draw the same each time, and a pooling has neither cell nor units to choose."""
     assert choices_of(run, 0) == {}

@@ -36,3 +36,24 @@ def connected(address: str) -> Any:
     here = {"include_dashboard": False} if address == LOCAL else {}
     ray.init(address=address, ignore_reinit_error=True, logging_level="warning", log_to_driver=False, **here)
     return ray
+
+
+def fetched(ray: Any, made: Any, what: str) -> Any:
+    """Waits for what is made on the cluster.
+
+    Args:
+        ray: Ray.
+        made: The reference to it.
+        what: What is lost if it is lost, for the message.
+
+    Raises:
+        Exception: What the work has raised, as it does without a cluster.
+        RuntimeError: It has ended the processes that worked on it, or the cluster is lost.
+    """
+    errors = ray_module("ray.exceptions")
+    try:
+        return ray.get(made)
+    except errors.RayTaskError as error:
+        raise error.cause from None
+    except errors.RayError as error:
+        raise RuntimeError(f"the cluster has lost {what}: {str(error).strip().splitlines()[0]}") from error

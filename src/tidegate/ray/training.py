@@ -87,10 +87,7 @@ def train_on_cluster(run: Run, cluster: Cluster, checkpoints: Path, say: Callabl
         RuntimeError: The workers have ended, and were started again too often; the message says why.
         ValueError: The data are on a disk of this machine.
     """
-    if run.examples.spool:
-        raise ValueError("data on a disk of this machine are not sent to the workers of a cluster: give more --memory")
-    ray = connected(cluster.address)
-    trainer = _trainer(ray.put(without_texts(run)), cluster)
+    trainer = _trainer(put(connected(cluster.address), run), cluster)
     where = f"{cluster.name!r} in {cluster.storage}"
     say(f"training on {cluster.workers} workers: a run {where} is continued if there is one")
     before = signal.getsignal(signal.SIGINT)
@@ -102,6 +99,17 @@ def train_on_cluster(run: Run, cluster: Cluster, checkpoints: Path, say: Callabl
         if threading.current_thread() is threading.main_thread():
             signal.signal(signal.SIGINT, before)  # Ray leaves its own (findings/)
     _fetch(result.checkpoint, checkpoints)
+
+
+def put(ray: Any, run: Run) -> Any:
+    """Puts a run into Ray's object store, without what its workers have no use for.
+
+    Raises:
+        ValueError: The data are on a disk of this machine.
+    """
+    if run.examples.spool:
+        raise ValueError("data on a disk of this machine are not sent to the workers of a cluster: give more --memory")
+    return ray.put(without_texts(run))
 
 
 def _trainer(run: Any, cluster: Cluster) -> Any:

@@ -14,7 +14,7 @@ from time import perf_counter
 from typing import Any, Generic, Protocol, TypeVar
 
 from tidegate.ops.threads import set_num_threads
-from tidegate.ray.cluster import LOCAL, connected, ray_module
+from tidegate.ray.cluster import LOCAL, connected, fetched, ray_module
 
 _SHORT, _MOST = 0.1, 8  # seconds that a group of parts should take at least, because to send it takes some; parts
 _AHEAD = 2  # groups of parts that a worker has at most, so that the next one is there when one is done
@@ -87,19 +87,27 @@ def worked_on_cluster(
                 ray.kill(actor)
 
 
-def _started(ray: Any, workers: Workers) -> list[Any]:
-    """Starts the processes.
+def count_of(ray: Any, workers: Workers) -> int:
+    """Returns how many workers there are.
 
     Raises:
         ValueError: As in `worked_on_cluster`.
     """
     room = int(ray.cluster_resources().get("CPU", 1)) // workers.threads
-    count = max(1, room) if workers.count is None else workers.count
-    if workers.address == LOCAL and count > room:
-        raise ValueError(f"{count} workers of {workers.threads} threads are asked for, but there is room for {room}")
+    if workers.count is None:
+        return max(1, room)
+    if workers.address == LOCAL and workers.count > room:
+        raise ValueError(
+            f"{workers.count} workers of {workers.threads} threads are asked for, but there is room for {room}"
+        )
+    return workers.count
+
+
+def _started(ray: Any, workers: Workers) -> list[Any]:
+    """Starts the processes."""
     how = {"num_cpus": workers.threads, "max_restarts": -1, "max_task_retries": workers.failures}
     kind = ray.remote(_Worker).options(**how)
-    return [kind.remote(workers.threads) for _ in range(count)]
+    return [kind.remote(workers.threads) for _ in range(count_of(ray, workers))]
 
 
 class _Worker:
@@ -159,14 +167,8 @@ class _Crew(Generic[P]):
         Raises:
             RuntimeError: As in `worked_on_cluster`.
         """
-        errors = ray_module("ray.exceptions")
         group, made = self.waiting.popleft()
-        try:
-            found, seconds = self.ray.get(made)
-        except errors.RayTaskError as error:
-            raise error.cause from None  # what the work has raised, as it does without a cluster
-        except errors.RayError as error:
-            raise RuntimeError(f"the cluster has lost a part: {str(error).strip().splitlines()[0]}") from error
+        found, seconds = fetched(self.ray, made, "a part")
         if seconds < _SHORT:
             self.parts = min(_MOST, 2 * self.parts)
         return zip(group, found, strict=True)

@@ -1,13 +1,14 @@
 """The settings that matter most, chosen on the validation part within a budget of time.
 
-Asynchronous successive halving (Li et al. 2020, arXiv 1810.05934), one trial at a time: many settings are trained for a
-few epochs, the best third of them for three times as many, and so on. It can stop at any time and be continued, as what
-comes next follows from the trials so far. Libraries that have it bring a database (Optuna) or know no budget of time
-and fit anew by their own cross-validation (scikit-learn).
+Asynchronous successive halving (Li et al. 2020, arXiv 1810.05934), one trial at a time or several on a cluster: many
+settings are trained for a few epochs, the best third of them for three times as many, and so on. It can stop at any
+time and be continued, here or on a cluster, as what comes next follows from the trials so far. Libraries that have it
+bring a database (Optuna) or a store of their own that no search without them can go on from (Ray Tune), or know no
+budget of time and fit anew by their own cross-validation (scikit-learn).
 """
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
@@ -48,6 +49,45 @@ class Trial(NamedTuple):
     choices: Mapping[str, Any]
 
 
+Asked = tuple[int, int]
+"""A trial to make: the number of its settings, and its epochs."""
+Making = Callable[[Run, Iterator[Asked], float], Iterator[Trial]]
+"""Makes the trials of a run that are asked for, until this time of `perf_counter`, and yields those that were done."""
+
+
+def made_here(run: Run, asked: Iterator[Asked], end: float) -> Iterator[Trial]:
+    """Makes trials in this process, one after the other."""
+    for number, epochs in asked:
+        trial = made(run, number, epochs, end - perf_counter())
+        if trial:
+            yield trial
+
+
+def made(run: Run, number: int, epochs: int, seconds: float) -> Trial | None:
+    """Makes a trial; None if it is not done in so many seconds.
+
+    Args:
+        run: The run, with its own settings.
+        number: Of the settings to try.
+        epochs: Most passes over the sequences.
+        seconds: Time that is left.
+    """
+    began, quality = perf_counter(), float("-inf")
+    choices = choices_of(run, number)
+    network = changed(run, choices | {"epochs": epochs}).network
+    assert network  # noqa: S101 - for mypy: looked at before
+    try:
+        with closing(run.train(network)) as events:
+            for event in events:
+                if perf_counter() - began > seconds:
+                    return None
+                if isinstance(event, Epoch):
+                    quality = max(quality, float(event.report.quality))
+    except DivergedError:
+        quality = float("-inf")
+    return Trial(number, epochs, quality, perf_counter() - began, choices)
+
+
 @dataclass
 class Tuning:
     """A search for better settings of a run.
@@ -57,11 +97,13 @@ class Tuning:
         table: The file that keeps the trials, a line of JSON each; those of the same run are gone on from. None for
             none.
         trials: The trials so far.
+        making: Makes trials, here or elsewhere.
     """
 
     run: Run
     table: Path | None = None
     trials: list[Trial] = field(default_factory=list)
+    making: Making = made_here
 
     def __post_init__(self) -> None:
         """Reads the trials that a search for the same run has left.
@@ -84,7 +126,7 @@ class Tuning:
         most = self.run.settings.schedule(len(self.run.examples.source)).epochs
         return sorted({max(1, most // FACTOR**k) for k in range(3)})
 
-    def search(self, seconds: float) -> Iterator[Trial]:
+    def search(self, seconds: float) -> Generator[Trial, None, None]:
         """Makes trials until the time is over; one that is not done by then does not count.
 
         Yields:
@@ -94,13 +136,19 @@ class Tuning:
             OSError: The table cannot be written.
         """
         end = perf_counter() + seconds
-        while perf_counter() < end:
-            trial = self._made(*following(self.trials, self.rungs), end)
-            if trial is None:
-                return
+        for trial in self.making(self.run, self._asked(end), end):
             self.trials.append(trial)
             self._keep()
             yield trial
+
+    def _asked(self, end: float) -> Iterator[Asked]:
+        """Yields what to try next as long as there is time."""
+        under_way: list[Asked] = []
+        while perf_counter() < end:
+            done = {(trial.number, trial.epochs) for trial in self.trials}
+            under_way = [asked for asked in under_way if asked not in done]
+            under_way.append(following(self.trials, self.rungs, under_way))
+            yield under_way[-1]
 
     @property
     def best(self) -> Trial | None:
@@ -112,23 +160,6 @@ class Tuning:
         """Returns the run with the best settings so far."""
         return changed(self.run, self.best.choices) if self.best else self.run
 
-    def _made(self, number: int, epochs: int, end: float) -> Trial | None:
-        """Makes a trial; None if the time is over before it is done."""
-        began, quality = perf_counter(), float("-inf")
-        choices = choices_of(self.run, number)
-        network = changed(self.run, choices | {"epochs": epochs}).network
-        assert network  # noqa: S101 - for mypy: looked at before
-        try:
-            with closing(self.run.train(network)) as events:
-                for event in events:
-                    if perf_counter() > end:
-                        return None
-                    if isinstance(event, Epoch):
-                        quality = max(quality, float(event.report.quality))
-        except DivergedError:
-            quality = float("-inf")
-        return Trial(number, epochs, quality, perf_counter() - began, choices)
-
     def _keep(self) -> None:
         if self.table is None:
             return
@@ -137,21 +168,27 @@ class Tuning:
             file.write("".join(f"{line}\n" for line in lines).encode())
 
 
-def following(trials: Sequence[Trial], rungs: Sequence[int]) -> tuple[int, int]:
-    """Decides which trial comes next: the number of its settings, and its epochs.
+def following(trials: Sequence[Trial], rungs: Sequence[int], under_way: Sequence[Asked] = ()) -> Asked:
+    """Decides which trial comes next.
+
+    Args:
+        trials: Those that were made.
+        rungs: The epochs that trials have, from the fewest on.
+        under_way: Those that are being made.
 
     Example:
         >>> done = [Trial(n, 1, quality, 1.0, {}) for n, quality in enumerate([0.5, 0.8, 0.6])]
         >>> following(done, [1, 3]), following([*done, Trial(1, 3, 0.9, 1.0, {})], [1, 3])
         ((1, 3), (3, 1))
     """
+    begun = [*((t.number, t.epochs) for t in trials), *under_way]
     for epochs, more in zip(rungs[-2::-1], rungs[:0:-1], strict=True):
         here = sorted((t for t in trials if t.epochs == epochs), key=lambda t: -t.quality)
-        promoted = {t.number for t in trials if t.epochs == more}
+        promoted = {number for number, its in begun if its == more}
         for trial in here[: len(here) // FACTOR]:
             if trial.number not in promoted:
                 return trial.number, more
-    return 1 + max((t.number for t in trials), default=-1), rungs[0]
+    return 1 + max((number for number, _ in begun), default=-1), rungs[0]
 
 
 def choices_of(run: Run, number: int) -> dict[str, Any]:

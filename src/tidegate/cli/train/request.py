@@ -3,6 +3,7 @@
 import gc
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ from tidegate.training.data.examples import Examples
 from tidegate.training.group import LostWorkerError
 from tidegate.training.run import Run
 from tidegate.training.settings import Settings
+from tidegate.training.tuning import Making, made_here
 
 
 @dataclass(frozen=True)
@@ -129,9 +131,7 @@ class Request:
         if self.run.autotune_minutes:
             if self.share(nothing=True) == 0:
                 raise ValueError("settings are chosen by held-out rows, but --validation is 0: give a share or a file")
-            if self.run.workers > 1:
-                say("settings are tried in this process with all threads; the workers train with the best of them")
-            run = tuned_run(run, self.run.autotune_minutes, self.output, resume=self.run.resume)
+            run = tuned_run(run, self.run.autotune_minutes, self.output, self._making(), resume=self.run.resume)
         checkpoints, workers = self._checkpoints(run, resume=self.run.resume), self.run.workers
         if self.run.ray_address:
             self._train_on_cluster(run, checkpoints)
@@ -147,6 +147,16 @@ class Request:
 
     def _checkpoints(self, run: Run, *, resume: bool) -> Checkpoints | None:
         return checkpoints_beside(self.output, run, self.run.checkpoint_every, resume=resume)
+
+    def _making(self) -> Making:
+        """Says where settings are tried: on the workers of a cluster, each a trial of its own, or in this process."""
+        if self.run.ray_address:
+            on_cluster, working = import_module("tidegate.ray.tuning"), import_module("tidegate.ray.working")
+            workers = working.Workers(self.run.ray_address, self.run.workers)
+            return partial(on_cluster.made_on_cluster, workers=workers)
+        if self.run.workers > 1:
+            say("settings are tried in this process with all threads; the workers train with the best of them")
+        return made_here
 
     def _train_on_cluster(self, run: Run, checkpoints: Checkpoints | None) -> None:
         """Trains the networks on a cluster, so that their checkpoints here are those of trainings that have ended."""

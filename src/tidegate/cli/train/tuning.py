@@ -10,16 +10,17 @@ from tidegate.cli.console import err, note, plural, say
 from tidegate.cli.train.progress import duration
 from tidegate.files.writing import is_stream
 from tidegate.training.run import Run
-from tidegate.training.tuning import Tuning
+from tidegate.training.tuning import Making, Tuning, made_here
 
 
-def tuned_run(run: Run, minutes: float, output: Path, *, resume: bool) -> Run:
+def tuned_run(run: Run, minutes: float, output: Path, making: Making = made_here, *, resume: bool) -> Run:
     """Looks for better settings of a run, and says what was found.
 
     Args:
         run: What is trained.
         minutes: How long to look.
         output: The model's file; the trials are kept beside it.
+        making: Makes the trials, here or on a cluster.
         resume: Whether an interrupted training is continued, whose settings were the best ones then: nothing is tried.
 
     Raises:
@@ -27,7 +28,7 @@ def tuned_run(run: Run, minutes: float, output: Path, *, resume: bool) -> Run:
         ValueError: There is no network.
     """
     table = None if is_stream(output) else output.with_name(f"{output.name}.trials.jsonl")
-    tuning = Tuning(run, table)
+    tuning = Tuning(run, table, making=making)
     if tuning.trials:
         note(f"going on from {plural(len(tuning.trials), 'trial')} in {table}")
     score = run.examples.aim.report.title()

@@ -133,18 +133,19 @@ def _batch(rows: Rows) -> Any:
 
 def _texts(values: list[Any]) -> list[str]:
     """Writes values as JSON, each different one once."""
-    known: dict[tuple[type, Any], str] = {}
-    found = []
-    for value in values:
-        name = type(value), value
-        if name not in known:
-            known[name] = json_text(value)
-        found.append(known[name])
-    return found
+    kinds = set(map(type, values))
+    if kinds == {int}:
+        return list(map(str, values))
+    if kinds == {str}:
+        known = {value: json_text(value) for value in set(values)}
+        return [known[value] for value in values]
+    by_kind = {(type(value), value): json_text(value) for value in values}
+    return [by_kind[type(value), value] for value in values]
 
 
 def _values(texts: list[str]) -> list[Any]:
-    known = {text: json.loads(text) for text in set(texts)}
+    different = list(set(texts))
+    known = dict(zip(different, json.loads(f"[{','.join(different)}]"), strict=True))
     return [known[text] for text in texts]
 
 

@@ -7,6 +7,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from decimal import Decimal
+from functools import lru_cache
 from typing import Any
 
 from tidegate.data.tables.values import text_of
@@ -39,6 +40,11 @@ def label_name(value: Any) -> str | None:
         text = text_of(value).strip()
     except UnicodeDecodeError as error:
         raise ValueError(f"holds bytes that are not UTF-8 (0x{value[error.start]:02x})") from None
+    return _name_of(text)
+
+
+@lru_cache(maxsize=4096)  # most labels come again and again
+def _name_of(text: str) -> str | None:
     name = re.sub(r"^([+-]?\d+)\.0*$", r"\1", text)
     return "0" if name == "-0" else None if name.lower() == _MISSING else name or None
 
