@@ -19,7 +19,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
 BUILD = ROOT / "build" / "fuzz"
-NATIVE = {name: BUILD / "address" / f"fuzz_{name}" for name in ("native", "tensors")}
+NATIVE = {name: BUILD / "address" / f"fuzz_{name}" for name in ("native", "tensors", "words")}
 PYTHON = ("model_file", "model_parts", "tables", "parquet", "vectors", "messages", "server", "foreign")
 MEGABYTES = 500
 LONGEST_WAIT = 600  # seconds of the clock for one input, on a busy machine; targets in Python measure the processor's

@@ -4,6 +4,7 @@
 #include <nanobind/ndarray.h>
 #include <nanobind/stl/optional.h>
 #include <nanobind/stl/string.h>
+#include <nanobind/stl/string_view.h>
 #include <nanobind/stl/tuple.h>
 #include <nanobind/stl/unique_ptr.h>
 #include <nanobind/stl/vector.h>
@@ -13,6 +14,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <tuple>
 #include <vector>
 
@@ -24,6 +26,7 @@
 #include "parallel.hpp"
 #include "sequence.hpp"
 #include "tensor_calls.hpp"
+#include "words.hpp"
 
 namespace nb = nanobind;
 using namespace tidegate;
@@ -202,6 +205,14 @@ StackWeights stack_of(const CellName& cell, const StackSizes& sizes) {
   return {{kernels, cell_named(kernels, name, choices), choices, pairs && multiplies_pairs(kernels)}, L, D, I, H, bias};
 }
 
+// An array that takes numbers over.
+template <class Number>
+nb::ndarray<nb::numpy, Number, nb::ndim<1>> array_of(std::vector<Number>&& numbers) {
+  auto* held = new std::vector<Number>(std::move(numbers));
+  nb::capsule owner(held, [](void* p) noexcept { delete static_cast<std::vector<Number>*>(p); });
+  return {held->data(), {held->size()}, owner};
+}
+
 std::vector<std::string> isas() {
   std::vector<std::string> names;
   for (const KernelTable* table : kernel_tables()) names.push_back(table->name);
@@ -375,6 +386,28 @@ NB_MODULE(_native, module) {
           nb::arg("cell"), nb::arg("sizes"), nb::arg("rows"), nb::arg("inputs"), nb::arg("needed"),
           nb::arg("trace_steps"), nb::arg("threads"),
           "Its backward pass, likewise: gradients by x, the states and the weights; needed are those by x, by states.");
+
+  nb::class_<WordTable>(module, "WordTable")
+      .def(nb::init<const std::vector<std::string>&>(), nb::arg("tags"))
+      .def(
+          "add",
+          [](WordTable& table, const std::vector<std::string_view>& words) { return array_of(table.add(words)); },
+          nb::arg("words"), "The numbers of words; new ones have the next.")
+      .def("__len__", &WordTable::size)
+      .def("words", &WordTable::words, "All words, in the order of their numbers.")
+      .def(
+          "cut",
+          [](WordTable& table, const std::vector<std::string_view>& texts, Maybe<int32_t> unknown) {
+            CutTexts found;
+            {
+              nb::gil_scoped_release release;
+              found = table.cut(texts, unknown.value_or(WordTable::kNew));
+            }
+            return std::tuple{array_of(std::move(found.numbers)), array_of(std::move(found.lengths)), found.strangers};
+          },
+          nb::arg("texts"), nb::arg("unknown").none(),
+          "The numbers of the words of texts, how many each text has, -1 where other rules are needed, and the words\n"
+          "that were not known, a line each. These have the number `unknown`; None adds them.");
 
   module.def(
       "step",

@@ -79,8 +79,8 @@ class Place:
 def _on_threads(source: str, parts: Iterator[Part], work: Work) -> Iterator[tuple[Part, Columns]]:
     """Works on parts in this process.
 
-    Of many parts each thread works on one of its own: Python cuts texts on one thread at a time, while the
-    networks of others run in native code. A part that comes by a pipe is answered before the next one is there.
+    Of many parts each thread works on one of its own: texts are cut and networks run in native code, and what Python
+    does is done on one thread at a time. A part that comes by a pipe is answered before the next one is there.
     """
     threads = tidegate.get_num_threads()
     first = [] if source == "-" or is_stream(source) else list(islice(parts, threads))

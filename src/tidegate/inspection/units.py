@@ -19,7 +19,8 @@ from tidegate.inspection.tally import LEFT, RIGHT, Tally
 from tidegate.ops.cells import Cell
 from tidegate.ops.checks import check_choice
 from tidegate.ops.trace import Trace
-from tidegate.text.tokenizer import UNK, check_texts
+from tidegate.text.texts import check_texts
+from tidegate.text.tokenizer import UNK
 
 Array = npt.NDArray[np.float64]
 ByGate = Mapping[str, Array]

@@ -17,7 +17,8 @@ from tidegate.ops.compressed import Compressed
 from tidegate.sequences.embedded import Embedded
 from tidegate.sequences.padding import pad
 from tidegate.stream.parts import StreamPart, WordsPart
-from tidegate.text.tokenizer import PAD, Tokenizer, Words, begun, check_texts
+from tidegate.text.texts import check_texts
+from tidegate.text.tokenizer import PAD, Tokenizer, Words, begun
 
 _NOTHING = np.zeros(0, np.int32)
 

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from tidegate.sklearn.estimator import Classifier, Encoder, Estimator, Regressor
-from tidegate.text.tokenizer import check_texts
+from tidegate.text.texts import check_texts
 from tidegate.training.settings import Settings
 
 

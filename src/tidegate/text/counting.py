@@ -1,21 +1,20 @@
 """The words of more texts than fit into memory, counted and numbered as they come, for a vocabulary to be chosen."""
 
 from collections.abc import Iterable
+from itertools import compress
 
 import numpy as np
 import numpy.typing as npt
 
-from tidegate.text.tokenizer import Tokenizer, all_words
+from tidegate.text import entities
+from tidegate.text.plain import WordTable
+from tidegate.text.rules import words_of
+from tidegate.text.texts import encodable
 
 Integers = npt.NDArray[np.int64]
 
-
-class _Places(dict[str, int]):
-    """The place of each word; a new word takes the next one."""
-
-    def __missing__(self, word: str) -> int:
-        self[word] = place = len(self)
-        return place
+NONE_FREQUENT = "no word occurs {} times in the texts, so none would be known: more texts are needed"
+"""What is wrong if no word is frequent enough."""
 
 
 class WordCounter:
@@ -29,12 +28,13 @@ class WordCounter:
         >>> counter = WordCounter()
         >>> [numbers.tolist() for numbers in counter.read(["so good", "good !"])]
         [[0, 1], [1, 2]]
-        >>> tokenizer, known = counter.vocabulary(vocab_size=3, min_frequency=1)
-        >>> tokenizer.vocab, known.tolist()
-        (['[PAD]', '[UNK]', 'good'], [1])
+        >>> words, numbers = counter.frequent(most=1, min_frequency=1)
+        >>> words, numbers.tolist()
+        (['good'], [1])
 
     Attributes:
         forgotten: Whether words were forgotten.
+        others: How many texts were not plain: the library cuts these, which takes some fifty times as long.
     """
 
     def __init__(self, most: int = 1 << 20) -> None:
@@ -43,8 +43,8 @@ class WordCounter:
         Args:
             most: Words from which on the rarer half is forgotten; each takes about 200 bytes.
         """
-        self._most, self.forgotten = most, False
-        self._places = _Places()
+        self._most, self.forgotten, self.others = most, False, 0
+        self._table = WordTable()
         self._counts = np.zeros(0, np.int64)
         self._numbers = np.zeros(0, np.uint32)
         self._next = 0
@@ -59,19 +59,22 @@ class WordCounter:
         Returns:
             B arrays uint32 [T_b].
         """
-        find = self._places.__getitem__
-        rows = [np.fromiter(map(find, words), np.int64, len(words)) for words in all_words(texts)]
+        given = list(map(entities.decode, encodable(texts)))
+        rows = []
+        for text, plain in zip(given, self._table.read(given), strict=True):
+            self.others += plain is None
+            rows.append(self._table.add(words_of(text)) if plain is None else plain.ids)
         self._grow()
         if rows:
             self._counts += np.bincount(np.concatenate(rows), minlength=len(self._counts))
         numbers = [self._numbers[row[:max_length]] for row in rows]
-        if len(self._places) > self._most:
+        if len(self._counts) > self._most:
             self._forget()
         return numbers
 
     def _grow(self) -> None:
         """Gives new words their numbers."""
-        new = len(self._places) - len(self._counts)
+        new = len(self._table) - len(self._counts)
         self._counts = np.concatenate([self._counts, np.zeros(new, np.int64)])
         self._numbers = np.concatenate([self._numbers, np.arange(self._next, self._next + new).astype(np.uint32)])
         self._next += new
@@ -79,28 +82,25 @@ class WordCounter:
     def _forget(self) -> None:
         """Forgets the rarer half."""
         kept = self._counts > np.median(self._counts)
-        words = [word for word, keep in zip(self._places, kept.tolist(), strict=True) if keep]
-        self._places = _Places(zip(words, range(len(words)), strict=True))
+        self._table = WordTable(compress(self._table.words(), kept))
         self._counts, self._numbers, self.forgotten = self._counts[kept], self._numbers[kept], True
 
-    def vocabulary(self, vocab_size: int, min_frequency: int) -> tuple[Tokenizer, Integers]:
+    def frequent(self, most: int, min_frequency: int) -> tuple[list[str], Integers]:
         """Keeps the most frequent words as `Tokenizer.train` does; ties go by the alphabet.
 
         Args:
-            vocab_size: Largest V, the two special words included.
+            most: How many words to keep at most.
             min_frequency: Rarer words are left out.
 
         Returns:
-            The tokenizer; and the number of each word behind the two special ones, int64 [V − 2].
+            The words, and their numbers, int64.
 
         Raises:
             ValueError: No word is frequent enough.
         """
-        frequent = np.flatnonzero(self._counts >= min_frequency)
-        if not len(frequent):
-            raise ValueError(
-                f"no word occurs {min_frequency} times in the texts, so none would be known: more texts are needed"
-            )
-        words = list(self._places)
-        order = sorted(frequent.tolist(), key=lambda place: (-self._counts[place], words[place]))[: vocab_size - 2]
-        return Tokenizer.of_words(words[place] for place in order), self._numbers[order].astype(np.int64)
+        found = np.flatnonzero(self._counts >= min_frequency)
+        if not len(found):
+            raise ValueError(NONE_FREQUENT.format(min_frequency))
+        words, counts = self._table.words(), self._counts.tolist()
+        order = sorted(found.tolist(), key=lambda place: (-counts[place], words[place]))[:most]
+        return [words[place] for place in order], self._numbers[order].astype(np.int64)

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from tidegate.characters import JOINERS
@@ -34,7 +35,7 @@ TAGS = tuple(_TAG_NAMES.split())
 # Every step is atomic or cannot be retried in another way, so that no text takes more than linear time.
 _VALUES = r"""(?>"[^"<]*"|'[^'<]*'|[^<>])*"""
 TAG = rf"</?(?:{'|'.join(TAGS)})(?:\s[^<>=]*={_VALUES}|[\s/]*)>|<!--[^<>]*-->|<!doctype[^<>]*>"
-"""An HTML tag, in a syntax that the library and Python share."""
+"""An HTML tag."""
 
 # Windows' quotation marks are at 91..94 in its encoding, which is often taken for Latin-1.
 _APOSTROPHES = "[‘’‛ʼ´`＇′՚ꞌ\x91\x92]"
@@ -62,12 +63,9 @@ _MARK = rf"[^\w\s{_ZERO_WIDTH_SPACE}{JOINERS}]\p{{M}}*{_SKIN}?"
 _MARKS = rf"{_FLAG}|{_MARK}(?:{_JOINER}{_MARK})*|_"
 
 # Most words of most texts are nothing but this: found first, to save time. The other rules would cut them alike.
+# native/words.cpp has all of these rules once more, as far as they go for Latin letters and common marks.
 _PLAIN = "[a-z0-9]++(?=[ ,.])"
 _WORD = f"{_PLAIN}|{_CHARACTER}|{_CONTRACTIONS}|{_CYRILLIC}|{_LETTERS}|{_MARKS}"
-
-_PLAIN_LETTER = "[a-z0-9à-öø-ÿß]"
-PLAIN_WORD = rf"{_PLAIN}|{_CONTRACTIONS.replace(_LETTER, _PLAIN_LETTER)}|{_PLAIN_LETTER}+|[^\w\s]|_"
-"""What is left of these rules where all letters are Latin ones, for Python."""
 
 
 def pipeline(vocab: Mapping[str, int], unknown: str) -> "tokenizers.Tokenizer":
@@ -86,6 +84,18 @@ def pipeline(vocab: Mapping[str, int], unknown: str) -> "tokenizers.Tokenizer":
     tokenizer.normalizer = rules.Sequence([first, rules.NFC(), rules.Lowercase(), *rest])
     tokenizer.pre_tokenizer = parts.pre_tokenizers.Split(parts.Regex(_WORD), behavior="removed", invert=True)
     return tokenizer
+
+
+@cache
+def _cutting() -> "tokenizers.Tokenizer":
+    return pipeline({}, "")
+
+
+def words_of(text: str) -> list[str]:
+    """Cuts a text into words, whether or not a vocabulary knows them."""
+    cut = _cutting()
+    normal = cut.normalizer.normalize_str(text)
+    return [word for word, _ in cut.pre_tokenizer.pre_tokenize_str(normal)]
 
 
 def characters(vocab: Mapping[str, int], unknown: str) -> "tokenizers.Tokenizer":

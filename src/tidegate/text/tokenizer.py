@@ -2,21 +2,25 @@
 
 import json
 import re
+import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
-from itertools import islice
+from itertools import chain, islice
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Self
 
 import numpy as np
 import numpy.typing as npt
 
 from tidegate.ops.checks import check_choice
-from tidegate.text import entities, plain
+from tidegate.text import entities
+from tidegate.text.counting import NONE_FREQUENT, WordCounter
 from tidegate.text.description import check_description
 from tidegate.text.library import library
+from tidegate.text.plain import WordTable
 from tidegate.text.rules import characters, pipeline, unit_of
 from tidegate.text.spans import originals, spelled, whole, written
+from tidegate.text.texts import check_texts, encodable
 
 if TYPE_CHECKING:
     import tokenizers
@@ -28,6 +32,8 @@ PADDING, UNKNOWN = 0, 1
 """Their ids: of steps beyond a text's end, and of words outside the vocabulary."""
 
 _ENTITIES = "html_entities"  # in the JSON, beside what the library writes
+_JUDGED = 256  # texts, the first ones, by which it is decided what counts the words of all
+_MOST_OTHERS = 0.1  # of them that are not plain: what counts those is as fast as the library on one processor
 _AT_ONCE = 2048  # texts that the library encodes together: its own records take tens of kilobytes a text
 
 Keep = Literal["head", "tail"]
@@ -137,6 +143,15 @@ class Tokenizer:
         """The library's tokenizer, which plain texts do not need: it takes as much memory as numpy."""
         return self._earlier or (pipeline if self.unit == "words" else characters)(self._numbers, UNK)
 
+    @cached_property
+    def _table(self) -> WordTable:
+        """The vocabulary for plain texts."""
+        return WordTable(self.vocab)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Leaves out what is made anew when it is needed."""
+        return {key: value for key, value in vars(self).items() if key != "_table"}
+
     @classmethod
     def train(
         cls, texts: Iterable[str], vocab_size: int = 20_000, min_frequency: int = 2, unit: str = UNITS[0]
@@ -160,17 +175,27 @@ class Tokenizer:
         check_choice("unit", unit, UNITS)
         if unit == "characters":
             return cls.of_words(_frequent_characters(texts, vocab_size - 2, min_frequency), unit)
-        parts = library()
+        given = check_texts(texts)
+        first = list(islice(given, _JUDGED))
+        counter = WordCounter(most=sys.maxsize)
+        counter.read(first)
+        if counter.others > _MOST_OTHERS * len(first):
+            return cls._train_by_library(chain(first, given), vocab_size, min_frequency)
+        while some := list(islice(given, _AT_ONCE)):
+            counter.read(some)
+        return cls.of_words(counter.frequent(vocab_size - 2, min_frequency)[0])
+
+    @classmethod
+    def _train_by_library(cls, texts: Iterable[str], vocab_size: int, min_frequency: int) -> Self:
+        """Does the same, on all processors, for texts that are not plain."""
         counting = pipeline({}, UNK)
-        trainer = parts.trainers.WordLevelTrainer(
+        trainer = library().trainers.WordLevelTrainer(
             vocab_size=vocab_size, min_frequency=min_frequency, special_tokens=[PAD, UNK], show_progress=False
         )
-        counting.train_from_iterator(map(entities.decode, _encodable(texts)), trainer)
+        counting.train_from_iterator(map(entities.decode, encodable(texts)), trainer)
         vocab = counting.get_vocab()
         if len(vocab) <= 2:
-            raise ValueError(
-                f"no word occurs {min_frequency} times in the texts, so none would be known: more texts are needed"
-            )
+            raise ValueError(NONE_FREQUENT.format(min_frequency))
         # Words and ids alone, because training also makes [PAD] and [UNK] words that a text may contain.
         return cls(vocab)
 
@@ -234,7 +259,7 @@ class Tokenizer:
             TypeError: It is one text, or one of them is no text.
             ValueError: `max_length` or `keep` is out of range.
         """
-        return [ids for ids, *_ in self._encoded(texts, _part(max_length, keep), "encode_batch_fast")]
+        return [words.ids for words in self._encoded(texts, _part(max_length, keep), spells=False)]
 
     def read_batch(self, texts: Iterable[str], max_length: int | None = None) -> list[Words]:
         """Turns each text into the ids of its words, and lists those outside the vocabulary.
@@ -247,12 +272,7 @@ class Tokenizer:
             TypeError: It is one text, or one of them is no text.
             ValueError: `max_length` is out of range.
         """
-        read: list[Words] = []
-        for ids, text, cut in self._encoded(texts, _part(max_length, "head"), "encode_batch"):
-            unknown = np.flatnonzero(ids == UNKNOWN).tolist()
-            is_plain = isinstance(cut, list)
-            read.append(Words(ids, tuple(cut[i] for i in unknown) if is_plain else spelled(text, cut.offsets, unknown)))
-        return read
+        return list(self._encoded(texts, _part(max_length, "head"), spells=True))
 
     def words(self, text: str, max_length: int | None = None, keep: Keep = "head") -> list[str]:
         """Lists the words of a text, one for each id; those outside the vocabulary as the text writes them.
@@ -281,7 +301,7 @@ class Tokenizer:
             ValueError: `max_length` or `keep` is out of range.
         """
         part = _part(max_length, keep)
-        [text] = _encodable([text])
+        [text] = encodable([text])
         if self.unit == "characters":
             ends = np.arange(len(text), dtype=np.int64)[part] + 1
             return Cut(self._ids(text[part]), list(text[part]), np.stack([ends - 1, ends], axis=1))
@@ -297,25 +317,45 @@ class Tokenizer:
             places = originals(places, entities.places(text))
         return Cut(np.array(encoding.ids[part], np.int32), words, places)
 
-    def _encoded(
-        self, texts: Iterable[str], part: slice, method: str
-    ) -> Iterator[tuple[npt.NDArray[np.int32], str, Any]]:
-        """Yields for each text the ids of its words, itself as it was read, and its words or the library's record.
+    def _encoded(self, texts: Iterable[str], part: slice, *, spells: bool) -> Iterator[Words]:
+        """Yields the words of each text.
 
-        The library encodes texts that are not plain, by a method of its tokenizer.
+        Args:
+            texts: B texts.
+            part: Which of its words.
+            spells: Whether to list those outside the vocabulary; then `part` is at the head.
         """
-        remaining = map(self._decoded, _encodable(texts))
+        remaining = map(self._decoded, encodable(texts))
         while some := list(islice(remaining, _AT_ONCE)):
-            are_plain = [self._earlier is None and self._is_plain(text) for text in some]
-            others = [text for text, is_plain in zip(some, are_plain, strict=True) if not is_plain]
-            records = iter(getattr(self._tokenizer, method)(others, add_special_tokens=False) if others else ())
-            for text, is_plain in zip(some, are_plain, strict=True):
-                if is_plain:
-                    cut: Any = (plain.words(text) if self.unit == "words" else list(text))[part]
-                    yield self._ids(cut), text, cut
-                else:
-                    record = next(records)
-                    yield np.array(record.ids[part], np.int32), text, record
+            read = [None] * len(some) if self._earlier else list(self._read(some, part, spells=spells))
+            others = [text for text, words in zip(some, read, strict=True) if words is None]
+            records = iter(self._by_library(others, part, spells=spells))
+            yield from (next(records) if words is None else words for words in read)
+
+    def _read(self, texts: list[str], part: slice, *, spells: bool) -> Iterator[Words | None]:
+        """Yields the words of each text; None for those that the library cuts."""
+        if self.unit == "characters":
+            for text in texts:
+                ids = self._ids(text[part])
+                unknown = np.flatnonzero(ids == UNKNOWN).tolist() if spells else ()
+                yield Words(ids, tuple(text[i] for i in unknown))
+            return
+        for read in self._table.read(texts, UNKNOWN):
+            if read is None:
+                yield None
+            else:
+                ids = read.ids[part].copy()
+                count = int(np.count_nonzero(ids == UNKNOWN)) if spells else 0
+                yield Words(ids, tuple(read.strangers[:count]))
+
+    def _by_library(self, texts: list[str], part: slice, *, spells: bool) -> Iterator[Words]:
+        if not texts:
+            return
+        encode = self._tokenizer.encode_batch if spells else self._tokenizer.encode_batch_fast
+        for text, record in zip(texts, encode(texts, add_special_tokens=False), strict=True):
+            ids = np.array(record.ids[part], np.int32)
+            unknown = np.flatnonzero(ids == UNKNOWN).tolist() if spells else []
+            yield Words(ids, spelled(text, record.offsets, unknown))
 
     def joined(self, words: Iterable[str]) -> str:
         """Writes words as a text, with spaces where English has them.
@@ -324,9 +364,6 @@ class Tokenizer:
         "it isn't good, is it?"
         """
         return "".join(words) if self.unit == "characters" else _CLOSING.sub("", " ".join(words))
-
-    def _is_plain(self, text: str) -> bool:
-        return self.unit == "characters" or plain.is_plain(text)
 
     def _ids(self, words: Sequence[str]) -> npt.NDArray[np.int32]:
         return np.fromiter(map(self._numbers.__getitem__, words), np.int32, len(words))
@@ -343,7 +380,7 @@ def _frequent_characters(texts: Iterable[str], most: int, min_frequency: int) ->
         ValueError: None is frequent enough.
     """
     counts: Counter[str] = Counter()
-    for text in _encodable(texts):
+    for text in encodable(texts):
         counts.update(text)
     found = sorted((c for c, count in counts.items() if count >= min_frequency), key=lambda c: (-counts[c], c))
     if not found:
@@ -351,46 +388,9 @@ def _frequent_characters(texts: Iterable[str], most: int, min_frequency: int) ->
     return found[:most]
 
 
-def all_words(texts: Iterable[str]) -> Iterator[list[str]]:
-    """Cuts each text into its words as they are counted, whether or not a vocabulary knows them.
-
-    Raises:
-        TypeError: It is one text, or one of them is no text.
-    """
-    cut: tokenizers.Tokenizer | None = None
-    for text in map(entities.decode, _encodable(texts)):
-        if plain.is_plain(text):
-            yield plain.words(text)
-            continue
-        cut = cut or pipeline({}, UNK)
-        normal = cut.normalizer.normalize_str(text)
-        yield [word for word, _ in cut.pre_tokenizer.pre_tokenize_str(normal)]
-
-
 def begun(ids: npt.NDArray[np.int32]) -> npt.NDArray[np.int32]:
     """Puts `PADDING` before the words of a text, int32 [T]: what stands where the text has not begun."""
     return np.concatenate([np.array([PADDING], np.int32), ids])
-
-
-def check_texts(texts: Iterable[str]) -> Iterator[str]:
-    """Passes texts on.
-
-    Raises:
-        TypeError: It is one text alone, which would be read letter by letter, or one of them is no text.
-    """
-    if isinstance(texts, str):
-        raise TypeError(f"texts is one text, expected several: pass [text] for {texts[:40]!r}")
-    for i, text in enumerate(texts):
-        if not isinstance(text, str):
-            raise TypeError(f"texts[{i}] is {text!r:.60}, expected a text (str)")
-        yield text
-
-
-def _encodable(texts: Iterable[str]) -> Iterator[str]:
-    """Passes texts on, with lone surrogates, which JSON escapes can smuggle in and UTF-8 cannot hold, as "?"."""
-    for text in check_texts(texts):
-        # str caches its UTF-8 form for the library, so the check costs nothing extra for the ASCII majority
-        yield text if text.isascii() else text.encode("utf-8", "replace").decode("utf-8")
 
 
 def _part(max_length: int | None, keep: str) -> slice:

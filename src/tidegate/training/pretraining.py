@@ -9,7 +9,7 @@ from dataclasses import replace
 import numpy as np
 
 from tidegate.models.config import TextConfig
-from tidegate.text.tokenizer import check_texts
+from tidegate.text.texts import check_texts
 from tidegate.training.baselines.baselines import Baseline
 from tidegate.training.data.examples import TextExamples
 from tidegate.training.data.next_tokens import BPTT, running_rows

@@ -17,7 +17,8 @@ from tidegate.sequences.features import LAYOUTS, Features, steps_first
 from tidegate.sequences.logmel import LogMel
 from tidegate.sequences.padding import Sequences, as_sequences
 from tidegate.sequences.samples import as_sound
-from tidegate.text.tokenizer import Tokenizer, check_texts
+from tidegate.text.texts import check_texts
+from tidegate.text.tokenizer import Tokenizer
 from tidegate.training.data.corpus import Corpus, Integers
 from tidegate.training.data.labelled import Labelled, Source
 from tidegate.training.data.labels import Targets, targets_for

@@ -10,7 +10,8 @@ import numpy.typing as npt
 from tidegate.models.steps_report import blocks
 from tidegate.models.tokens_report import TokensReport, score_tokens
 from tidegate.ops.checks import check_choice, check_count
-from tidegate.text.tokenizer import UNITS, UNKNOWN, Tokenizer, begun, check_texts
+from tidegate.text.texts import check_texts
+from tidegate.text.tokenizer import UNITS, UNKNOWN, Tokenizer, begun
 from tidegate.training.data.corpus import Corpus, Integers
 from tidegate.training.data.examples import VALIDATION, VOCAB_SIZE, TextExamples
 from tidegate.training.data.labelled import Batches, Labelled

@@ -17,7 +17,7 @@ from tidegate.models.tasks import TASKS
 from tidegate.sequences.features import Features
 from tidegate.sequences.padding import as_sequences
 from tidegate.text.counting import WordCounter
-from tidegate.text.tokenizer import UNKNOWN
+from tidegate.text.tokenizer import UNKNOWN, Tokenizer
 from tidegate.training.data.corpus import Corpus, Integers
 from tidegate.training.data.examples import (
     MAX_LENGTH,
@@ -116,7 +116,8 @@ def spool_texts(
     writer = SpoolWriter(plan.folder, np.uint32, _type_of_targets(plan))
     gathered = _Gathered(plan, writer, lambda texts: counter.read(texts, max_length))
     gathered.add_all(parts)
-    tokenizer, numbers = counter.vocabulary(vocab_size, min_frequency)
+    words, numbers = counter.frequent(vocab_size - 2, min_frequency)
+    tokenizer = Tokenizer.of_words(words)
     look = _Lookup.of(numbers)
     examples = gathered.facts(lambda texts: Corpus.from_texts(texts, tokenizer, max_length), look.rows)
     sample, held = gathered.sample, gathered.held
