@@ -192,13 +192,13 @@ int32_t* WordTable::slot(std::string_view word) {
 int32_t WordTable::number(std::string_view word) {
   int32_t* found = slot(word);
   if (*found != kFree) return *found;
-  const int32_t next = size();
+  const int32_t next = count();
   letters_.append(word);
   ends_.push_back(letters_.size());
   *found = next;
   if (ends_.size() * 2 > slots_.size()) {
     slots_.assign(slots_.size() * 2, kFree);
-    for (int32_t i = 0; i < size(); ++i) *slot(this->word(i)) = i;
+    for (int32_t i = 0; i < count(); ++i) *slot(this->word(i)) = i;
   }
   return next;
 }
@@ -210,10 +210,15 @@ std::vector<int32_t> WordTable::add(const std::vector<std::string_view>& words) 
   return numbers;
 }
 
+int32_t WordTable::size() const {
+  const std::shared_lock together(mutex_);
+  return count();
+}
+
 std::vector<std::string> WordTable::words() const {
   const std::shared_lock together(mutex_);
   std::vector<std::string> all;
-  for (int32_t i = 0; i < size(); ++i) all.emplace_back(word(i));
+  for (int32_t i = 0; i < count(); ++i) all.emplace_back(word(i));
   return all;
 }
 

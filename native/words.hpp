@@ -32,7 +32,7 @@ class WordTable {
   // All of them, in the order of their numbers.
   std::vector<std::string> words() const;
 
-  int32_t size() const { return static_cast<int32_t>(ends_.size()) - 1; }
+  int32_t size() const;
 
   // Cuts texts, in UTF-8; a word that is not known has the number `unknown`, or is added where that is kNew.
   CutTexts cut(const std::vector<std::string_view>& texts, int32_t unknown);
@@ -40,6 +40,7 @@ class WordTable {
  private:
   static constexpr int32_t kFree = -1;
 
+  int32_t count() const { return static_cast<int32_t>(ends_.size()) - 1; }
   std::string_view word(int32_t number) const {
     return {letters_.data() + ends_[number], ends_[number + 1] - ends_[number]};
   }

@@ -6,6 +6,7 @@ import re
 from contextlib import closing
 from functools import partial
 from pathlib import Path
+from time import perf_counter
 
 import pytest
 
@@ -36,14 +37,15 @@ def run() -> Run:
 
 
 def test_trials_are_those_of_one_process(run: Run, ray_address: str, tmp_path: Path) -> None:
-    """Several are under way at a time, none is made twice, each comes to what it comes to here; the table has all."""
+    """None is made twice, each comes to what it comes to here, and the table has all."""
     table = tmp_path / "trials.jsonl"
     tuning = Tuning(run, table, making=partial(made_on_cluster, workers=Workers(ray_address, 2)))
     with closing(tuning.search(600)) as search:
-        found = [next(search) for _ in range(6)]
+        found = [next(search)]
+        while max(trial.epochs for trial in found) == 1:
+            found.append(next(search))
     asked = [(trial.number, trial.epochs) for trial in found]
-    assert len(set(asked)) == 6
-    assert any(epochs > 1 for _, epochs in asked)
+    assert len(set(asked)) == len(asked)
     for trial in found:
         here = made(run, trial.number, trial.epochs, 600)
         assert here
@@ -53,8 +55,8 @@ def test_trials_are_those_of_one_process(run: Run, ray_address: str, tmp_path: P
 
 
 def test_a_trial_that_is_not_done_in_time_does_not_count(run: Run, ray_address: str) -> None:
-    """Those that are under way when the time is over end without a result."""
-    assert not list(Tuning(run, making=partial(made_on_cluster, workers=Workers(ray_address, 1))).search(1e-3))
+    """What is under way when the time is over has no result, and is not waited for."""
+    assert not list(made_on_cluster(run, iter([(0, 1), (1, 1)]), perf_counter(), Workers(ray_address, 1)))
 
 
 def test_data_on_a_disk_stay_here(tmp_path: Path, ray_address: str) -> None:
@@ -74,7 +76,7 @@ def test_the_command_tries_and_trains_there(
         monkeypatch.setattr(f"{module}.perf_counter", lambda: float(next(ticks)))
     monkeypatch.chdir(tmp_path)
     tables.write("t.csv", {"text": TEXTS, "label": LABELS})
-    command = "tune t.csv -o m.safetensors --minutes 1 --workers 2 --storage s --epochs 2 --hidden-size 4"
+    command = "tune t.csv -o m.safetensors --minutes 4 --workers 2 --storage s --epochs 2 --hidden-size 4"
     assert main([*command.split(), "--parts", "network", "--no-baselines", "--ray-address", ray_address]) == 0
     said = capfd.readouterr()
     assert re.search(r"^trial 0, 1 epoch: macro F1", said.out, re.MULTILINE), said

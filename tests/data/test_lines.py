@@ -52,6 +52,15 @@ def test_every_kind_of_table_has_any_end_of_line(kind: str, content: str, expect
     assert list(blocks(io.BytesIO(content.encode()), kind, None)) == [expected]
 
 
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
+def test_damage_in_the_first_bytes_leaves_what_stands_before(encoding: str) -> None:
+    """Also without the byte order mark that the text begins with."""
+    text = Text(Peeked(io.BytesIO("so good\nbad ".encode(encoding) + b"\xff\xdc\n\x00"), "here"))
+    assert next(text) == "so good\nbad "
+    with pytest.raises(ValueError, match="line 2 is not UTF"):
+        next(text)
+
+
 @pytest.mark.parametrize(
     "table", [TABLE, TABLE.replace("text,label", "文本,标签"), "б,в\nдобрый,0\n", TABLE.replace("\n", "\r\n")]
 )

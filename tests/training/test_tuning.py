@@ -18,7 +18,7 @@ from tidegate.training.events import DivergedError
 from tidegate.training.pretraining import pretrained
 from tidegate.training.run import Run
 from tidegate.training.settings import Settings
-from tidegate.training.tuning import Trial, Tuning, changed, choices_of, following
+from tidegate.training.tuning import Trial, Tuning, changed, choices_of, following, made
 
 
 @pytest.fixture(scope="module")
@@ -124,6 +124,14 @@ def test_a_trial_that_is_not_done_does_not_count(run: Run) -> None:
     assert tuning.tuned() is run
     with pytest.raises(ValueError, match="made of n-grams alone"):
         Tuning(Run(run.examples, run.config, run.settings, parts=_NgramsAlone()))  # type: ignore[arg-type]
+
+
+def test_a_trial_has_its_seconds(run: Run) -> None:
+    """One that takes longer than it may has no result."""
+    assert made(run, 0, 1, 0.0) is None
+    trial = made(run, 0, 1, 600.0)
+    assert trial
+    assert (trial.number, trial.epochs) == (0, 1)
 
 
 class _NgramsAlone:

@@ -5,6 +5,7 @@ goes on without one, and the other way round.
 """
 
 from collections.abc import Iterator
+from contextlib import suppress
 from time import perf_counter
 from typing import Any
 
@@ -42,12 +43,16 @@ def made_on_cluster(run: Run, asked: Iterator[Asked], end: float, workers: Worke
                 busy.append(task.remote([given], trial, end - perf_counter(), workers.threads))
             if not busy:
                 return
-            [done], busy = ray.wait(busy, num_returns=1)
-            if found := fetched(ray, done, "a trial"):
-                yield found
+            done, busy = ray.wait(busy, num_returns=1, timeout=max(0.0, end - perf_counter()))
+            for each in done:
+                if found := fetched(ray, each, "a trial"):
+                    yield found
+            if not done:  # the time is over, also for what has waited for room on the cluster all along
+                return
     finally:
         for each in busy:
-            ray.cancel(each, force=True)
+            with suppress(Exception):  # of a cluster that is lost, which would hide what was lost with it
+                ray.cancel(each, force=True)
 
 
 def _made(given: list[Any], asked: Asked, seconds: float, threads: int) -> Trial | None:

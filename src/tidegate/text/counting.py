@@ -41,7 +41,7 @@ class WordCounter:
         """Begins with no word.
 
         Args:
-            most: Words from which on the rarer half is forgotten; each takes about 200 bytes.
+            most: Words from which on the rarer half is forgotten; each takes its letters and some 35 bytes.
         """
         self._most, self.forgotten, self.others = most, False, 0
         self._table = WordTable()

@@ -59,11 +59,16 @@ class WordTable:
 
         Args:
             texts: Texts without lone surrogates.
-            unknown: The number of a word that is not known; None to add such words.
+            unknown: The number of a word that is not known, which no word of a text has; None to add such words.
 
         Yields:
             Each text; None where it is not plain.
+
+        Raises:
+            ValueError: The number of unknown words is negative.
         """
+        if unknown is not None and unknown < 0:
+            raise ValueError(f"unknown words have the number {unknown}, expected 0 or more")
         numbers, lengths, spelled = self._native.cut(texts, unknown)
         strangers = spelled.split("\n")
         end = last = 0

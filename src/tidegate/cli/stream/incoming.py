@@ -226,7 +226,7 @@ def _listed_steps(row: Block, K: int, first: int) -> npt.NDArray[Any]:
 
 
 def _is_list(cell: Any) -> bool:
-    return isinstance(cell, list) or str(cell).lstrip().startswith("[")
+    return isinstance(cell, list) or (isinstance(cell, str) and cell.lstrip().startswith("["))
 
 
 def _shown(model: SequenceModel, steps: npt.NDArray[Any]) -> str:

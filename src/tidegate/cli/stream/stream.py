@@ -87,6 +87,8 @@ def _answered(
                 yield from _read(pool, part, rows, keys, before)
             before += len(keys)
     except RowError as error:
+        if rows_in(error.columns) > 1:  # it takes several to be wrong
+            raise ValueError(str(error)) from None
         whose = _keys(error.columns, rows_in(error.columns), key)[0]
         read = pool.steps(whose) if whose in pool else 0
         places = [f"step {read + error.step:,}"] * (not pool.model.reads_sound) + [f"session {whose!r}"] * bool(key)

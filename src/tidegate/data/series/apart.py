@@ -133,14 +133,11 @@ def _batch(rows: Rows) -> Any:
 
 def _texts(values: list[Any]) -> list[str]:
     """Writes values as JSON, each different one once."""
-    kinds = set(map(type, values))
-    if kinds == {int}:
+    if set(map(type, values)) == {int}:
         return list(map(str, values))
-    if kinds == {str}:
-        known = {value: json_text(value) for value in set(values)}
-        return [known[value] for value in values]
-    by_kind = {(type(value), value): json_text(value) for value in values}
-    return [by_kind[type(value), value] for value in values]
+    pairs = list(zip(map(type, values), values, strict=True))  # 1, 1.0 and True are equal, and not written alike
+    known = {pair: json_text(pair[1]) for pair in set(pairs)}
+    return [known[pair] for pair in pairs]
 
 
 def _values(texts: list[str]) -> list[Any]:

@@ -81,11 +81,12 @@ class Text:
             chunk = self._stream.read1(_CHUNK)
         except Damaged as error:
             raise ValueError(f"the compressed data is damaged or cut off after line {self._ends}: {error}") from None
-        self._ended = not chunk
+        self._ended, before = not chunk, self._decoder.getstate()
         try:
             return self._decoder.decode(chunk, final=not chunk)
         except UnicodeDecodeError as error:
             bad = len(error.object) - error.start  # bytes from the damage on, some of which may have come before
+            self._decoder.setstate(before)  # with a byte order mark still to come, if none has come before
             good = self._decoder.decode(chunk[: max(0, len(chunk) - bad)])
             self._damage = ValueError(encodings.complaint(error, line=self._ends + count_ends(good) + 1))
             if not good:
