@@ -142,9 +142,10 @@ class NativeLayer:
         Raises:
             RuntimeError: A tensor is not what was saved.
         """
-        saved, K = held[-1], self.plan.cell.K  # all values where a trace was wanted too
-        traced = saved is not None and saved.shape[-2:-1] == (K,)
-        for tensor, shape in zip(held, self._shapes(K if traced else self.K), strict=True):
+        cell, saved, K = self.plan.cell, held[-1], self.K
+        if saved is not None and saved.shape[-2:-1] in {(cell.K,), (_kernels.traced_values(cell, gates=False),)}:
+            K = saved.shape[-2]  # all values where a trace was wanted too, the states alone where gates were not kept
+        for tensor, shape in zip(held, self._shapes(K), strict=True):
             if tensor is not None and (not are_plain([tensor]) or tensor.shape != shape):
                 raise RuntimeError(
                     f"a tensor that was saved for the backward pass as float32 {list(shape)} on the CPU came back as "

@@ -135,6 +135,8 @@ class Tuning:
         Raises:
             OSError: The table cannot be written.
         """
+        if seconds <= 0:
+            return  # or a cluster would be reached for nothing
         end = perf_counter() + seconds
         for trial in self.making(self.run, self._asked(end), end):
             self.trials.append(trial)
