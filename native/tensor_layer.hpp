@@ -2,7 +2,6 @@
 #pragma once
 #include <numeric>
 
-#include "tensor_memory.hpp"
 #include "tensor_stack.hpp"
 
 namespace tidegate {
@@ -12,8 +11,9 @@ namespace tidegate {
 class TensorLayer {
  public:
   // `rows` says what is known of the rows, the same in all directions; `weights` are those of one layer.
-  TensorLayer(StackWeights& weights, const Batch& rows)
-      : weights_(weights),
+  TensorLayer(const Tensors& tensors, StackWeights& weights, const Batch& rows)
+      : tensors_(tensors),
+        weights_(weights),
         numbers_(weights.numbers()),
         rows_(rows),
         D_(weights.D),
@@ -22,15 +22,24 @@ class TensorLayer {
     rows_.H = H_;
   }
 
-  // Reads x, S states or none, and the weights; adds y, S states, and K values of each step or None if K is 0. False,
-  // and nothing done, if one of the tensors is unfit.
-  bool forward(TensorReader& reader, Results& results, int64_t K, bool clears_trace, int threads) {
+  // The shape of what each step has, behind and before other axes.
+  Shape shape(Shape front, std::initializer_list<int64_t> axes) const {
+    if (rows_.step_start) front.push_back(N_);
+    if (!rows_.step_start) front.insert(front.end(), {rows_.T, rows_.B});
+    front.insert(front.end(), axes);
+    return front;
+  }
+
+  // Reads x, S states or none, and the weights; the results are y, S states and what is saved or None. False, and
+  // nothing done, if one of the tensors is unfit.
+  bool forward(TensorReader& reader, const nb::tuple& results, bool clears_trace, int threads) {
     const size_t S = static_cast<size_t>(numbers_.states);
     if (!read_inputs(reader, 0)) return false;
-    y_ = each_step(results.add(shape({}, {D_ * H_})), D_ * H_);
-    float* finals[CellNumbers::kMostStates] = {};
-    for (size_t s = 0; s < S; ++s) finals[s] = results.add({D_, rows_.B, H_});
-    if (float* const saved = results.add(shape({D_}, {K, H_}), K > 0)) keep_saved(saved, K);
+    const TensorView y = tensors_.view(results[0]);
+    if (!steps(y, D_ * H_, y_) || (!results[1 + S].is_none() && !read_saved(tensors_.view(results[1 + S]))))
+      return false;
+    for (size_t s = 0; s < S; ++s)
+      if (!is_state(tensors_.view(results[1 + s]), finals_[s])) return false;
     nb::gil_scoped_release release;
     for (int64_t d = 0; d < D_; ++d) {
       ForwardPass pass{};
@@ -38,7 +47,7 @@ class TensorLayer {
       pass.y = columns(y_, d);
       pass.c = saved(c_, d);
       pass.trace = saved(trace_, d);
-      for (size_t s = 0; s < S; ++s) pass.h_n[s] = finals[s] + d * rows_.B * H_;
+      for (size_t s = 0; s < S; ++s) pass.h_n[s] = finals_[s] + d * rows_.B * H_;
       pass.clears_trace = clears_trace;
       tidegate::forward(*weights_.layer(0, d), batch(d), pass, threads);
     }
@@ -46,12 +55,10 @@ class TensorLayer {
   }
 
   // Reads what the forward pass read, then y, what was saved, and the gradients by y and S states; each of them but y,
-  // and what was saved if it holds a second state, may be None. Adds the gradients by x, by the states that are given,
-  // each of these None if it is not needed, and by the weights. False, and nothing done, if one of the tensors is
-  // unfit.
-  bool backward(TensorReader& reader, Results& results, bool needs_dx, bool needs_dstates, int64_t trace_steps,
-                int threads) {
-    const size_t S = static_cast<size_t>(numbers_.states), kinds = static_cast<size_t>(weights_.kinds());
+  // and what was saved if it holds a second state, may be None. The results are the gradients by x, by S states or
+  // none, each of these None if it is not needed, and by the weights.
+  bool backward(TensorReader& reader, const nb::tuple& results, int64_t trace_steps, int threads) {
+    const size_t S = static_cast<size_t>(numbers_.states);
     if (!read_inputs(reader, 3 + numbers_.states) || !steps(reader.next(), D_ * H_, y_)) return false;
     const bool nothing = numbers_.states == 1 && reader.passes_none();
     if (!nothing && !read_saved(reader.next())) return false;
@@ -61,12 +68,17 @@ class TensorLayer {
     for (size_t s = 0; s < S; ++s)
       if (!reader.passes_none() && !is_state(reader.next(), dfinals[s])) return false;
 
-    const Shape x_shape = rows_.ids ? Shape{rows_.table_rows, weights_.I} : shape({}, {weights_.I});
-    Rows dx = each_step(results.add(x_shape, needs_dx), weights_.I);
-    if (rows_.ids) dx = {dx.data, 0, weights_.I, nullptr};
+    Rows dx{};
     float *dstates[CellNumbers::kMostStates] = {}, *dweights[2 * StackWeights::kMostKinds] = {};
-    for (int64_t s = 0; s < given_; ++s) dstates[s] = results.add({D_, rows_.B, H_}, needs_dstates);
-    for (size_t i = 0; i < weights_.count(); ++i) dweights[i] = results.add(weights_.shape(static_cast<int64_t>(i)));
+    const size_t kinds = static_cast<size_t>(weights_.kinds()), given = nb::len(results) - 1 - weights_.count();
+    if (!results[0].is_none() && !is_x(tensors_.view(results[0]), dx)) return false;
+    for (size_t s = 0; s < given; ++s)
+      if (!results[1 + s].is_none() && !is_state(tensors_.view(results[1 + s]), dstates[s])) return false;
+    for (size_t i = 0; i < weights_.count(); ++i) {
+      const TensorView dw = tensors_.view(results[1 + given + i]);
+      if (!dw.ok || !dw.is(weights_.shape(static_cast<int64_t>(i)))) return false;
+      dweights[i] = dw.data();
+    }
     nb::gil_scoped_release release;
     const int64_t inputs = (rows_.ids ? rows_.table_rows : N_) * weights_.I;
     RecycledFloats second(dx && D_ > 1 ? inputs : 0);
@@ -96,24 +108,12 @@ class TensorLayer {
   }
 
  private:
-  // The shape of what each step has, behind and before other axes.
-  Shape shape(Shape front, std::initializer_list<int64_t> axes) const {
-    if (rows_.step_start) front.push_back(N_);
-    if (!rows_.step_start) front.insert(front.end(), {rows_.T, rows_.B});
-    front.insert(front.end(), axes);
-    return front;
-  }
-  // So many floats for each step that follow each other.
-  Rows each_step(float* data, int64_t floats) const {
-    return {data, rows_.step_start ? 0 : rows_.B * floats, floats, rows_.step_start};
-  }
-
   // x, the states that are given, and the weights; `others` tensors follow.
   bool read_inputs(TensorReader& reader, int64_t others) {
-    given_ = reader.left() - 1 - static_cast<int64_t>(weights_.count()) - others;
-    if (given_ != 0 && given_ != numbers_.states) return false;
+    const int64_t given = reader.left() - 1 - static_cast<int64_t>(weights_.count()) - others;
+    if (given != 0 && given != numbers_.states) return false;
     if (!is_x(reader.next(), x_)) return false;
-    for (int64_t s = 0; s < given_; ++s)
+    for (int64_t s = 0; s < given; ++s)
       if (!is_state(reader.next(), states_[s])) return false;
     return weights_.read(reader);
   }
@@ -140,19 +140,17 @@ class TensorLayer {
   }
   // The second state is the last of K values; the others, if they are there, are the trace.
   bool read_saved(const TensorView& tensor) {
+    const bool packed = rows_.step_start != nullptr;
     if (!tensor.ok || tensor.axes() < 4 || !tensor.contiguous()) return false;
     const int64_t K = tensor.size(tensor.axes() - 2), all = numbers_.traced + numbers_.states - 1;
     if (K != all && K != numbers_.states - 1) return false;
-    if (!tensor.is(shape({D_}, {K, H_}))) return false;
-    keep_saved(tensor.data(), K);
-    return true;
-  }
-  void keep_saved(float* data, int64_t K) {
-    const Rows values = each_step(data, K * H_);
-    if (K == numbers_.traced + numbers_.states - 1) trace_ = values;
+    if (!(packed ? tensor.is({D_, N_, K, H_}) : tensor.is({D_, rows_.T, rows_.B, K, H_}))) return false;
+    const Rows values{tensor.data(), packed ? 0 : rows_.B * K * H_, K * H_, rows_.step_start};
+    if (K == all) trace_ = values;
     if (numbers_.states > 1) c_ = values;
     if (numbers_.states > 1) c_.data += (K - 1) * H_;
     saved_floats_ = N_ * K * H_;
+    return true;
   }
 
   // The part of one direction.
@@ -171,14 +169,14 @@ class TensorLayer {
     return own;
   }
 
+  const Tensors& tensors_;
   StackWeights& weights_;
   const CellNumbers& numbers_;
   Batch rows_;
   const int64_t D_, H_, N_;
   Rows x_{}, y_{}, c_{}, trace_{};
-  int64_t given_ = 0;         // states: S or none
   int64_t saved_floats_ = 0;  // of a direction
-  float* states_[CellNumbers::kMostStates] = {};
+  float *states_[CellNumbers::kMostStates] = {}, *finals_[CellNumbers::kMostStates] = {};
 };
 
 }  // namespace tidegate

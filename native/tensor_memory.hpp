@@ -72,19 +72,14 @@ class HeldMemory {
   std::vector<uintptr_t> numbers_;
 };
 
-// A new tensor float32, its contents undefined, and the address of its numbers.
-struct NewTensor {
-  nb::object tensor;
-  float* data;
-};
-
-// A large one lies in memory that earlier ones have used.
-inline NewTensor new_tensor(const Tensors& tensors, Shape shape) {
+// A new tensor float32, its contents undefined. A large one lies in memory that earlier ones have used.
+inline nb::object new_tensor(const Tensors& tensors, Shape shape) {
   struct Made {
     ManagedTensor managed{};
     Shape shape, strides;
     Recycled::Block block;
   };
+  constexpr int64_t kRecycled = int64_t{1} << 20;  // bytes that the system would map, clear and unmap for every tensor
   auto made = std::make_unique<Made>();
   made->shape = std::move(shape);
   made->strides.resize(made->shape.size());
@@ -95,17 +90,15 @@ inline NewTensor new_tensor(const Tensors& tensors, Shape shape) {
     if (__builtin_mul_overflow(count, made->shape[axis], &count) || count > INT64_MAX / 8) throw std::bad_alloc();
   }
   const int64_t bytes = count * static_cast<int64_t>(sizeof(float));
-  made->block =
-      bytes < Recycled::kLarge ? Recycled::Block{allocate_floats(count), bytes} : Recycled::instance().take(bytes);
+  made->block = bytes < kRecycled ? Recycled::Block{allocate_floats(count), bytes} : Recycled::instance().take(bytes);
   ManagedTensor& managed = made->managed;
   managed.version.major = Exchange::kMajor;
   managed.owner = made.get();
   managed.deleter = [](ManagedTensor* self) {
     const std::unique_ptr<Made> mine(static_cast<Made*>(self->owner));
-    if (mine->block.bytes >= Recycled::kLarge) Recycled::instance().give_back(std::move(mine->block));
+    if (mine->block.bytes >= kRecycled) Recycled::instance().give_back(std::move(mine->block));
   };
-  float* const data = made->block.floats.get();
-  managed.tensor.data = data;
+  managed.tensor.data = made->block.floats.get();
   managed.tensor.device = {nb::device::cpu::value, 0};
   managed.tensor.ndim = static_cast<int32_t>(made->shape.size());
   managed.tensor.dtype = nb::dtype<float>();
@@ -114,7 +107,7 @@ inline NewTensor new_tensor(const Tensors& tensors, Shape shape) {
   void* object = nullptr;
   if (tensors.exchange().import(&managed, &object) != 0) throw nb::python_error();
   made.release();  // it is the tensor's now
-  return {nb::steal(static_cast<PyObject*>(object)), data};
+  return nb::steal(static_cast<PyObject*>(object));
 }
 
 // Results of a call, one after another.
@@ -124,11 +117,10 @@ class Results {
       : tensors_(tensors), all_(nb::steal<nb::tuple>(PyTuple_New(static_cast<Py_ssize_t>(count)))) {
     if (!all_.is_valid()) throw nb::python_error();
   }
-  // A new tensor, whose address is returned; or None and null if it is not wanted.
-  float* add(Shape shape, bool wanted = true) {
-    NewTensor made = wanted ? new_tensor(tensors_, std::move(shape)) : NewTensor{nb::none(), nullptr};
-    PyTuple_SET_ITEM(all_.ptr(), next_++, made.tensor.release().ptr());
-    return made.data;
+  // A new tensor; or None if it is not wanted.
+  void add(Shape shape, bool wanted = true) {
+    nb::object each = wanted ? new_tensor(tensors_, std::move(shape)) : nb::none();
+    PyTuple_SET_ITEM(all_.ptr(), next_++, each.release().ptr());
   }
   const nb::tuple& all() const { return all_; }
 

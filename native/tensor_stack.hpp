@@ -79,37 +79,42 @@ class StackWeights {
 // What a stack reads and writes: x [T, B, I], or in any other order of the first two axes; states [L D, B, H].
 struct StackCall {
   int64_t T, B;
-  bool single;                                    // whether x has no axis B, and then neither have states and y
   Rows x;
   const float* before[CellNumbers::kMostStates];  // or null for zeros
   float* after[CellNumbers::kMostStates];
   float* y;                                       // [T, B, D H]
 
-  // Takes the addresses of x [T, B, I], [B, T, I] if `batch_first`, or [T, I], of S states or none, and of the weights
-  // if they are not kept packed; false if one of the tensors is unfit.
-  bool read(TensorReader& reader, StackWeights& stack, bool batch_first) {
-    const int64_t S = stack.numbers().states;
-    const int64_t given = reader.left() - 1 - (stack.is_packed() ? 0 : static_cast<int64_t>(stack.count()));
-    if (given != 0 && given != S) return false;
-    const TensorView in = reader.next();
-    if (!in.ok || in.axes() < 2 || in.axes() > 3) return false;
-    single = in.axes() == 2;
-    const bool flipped = batch_first && !single;
+  // Takes the addresses of x [T, B, I], [B, T, I] if `batch_first`, or [T, I], of S states or none, of the weights
+  // if they are not kept packed, and of the results y and S states; false if one of the tensors is unfit. States and y
+  // have no axis B if x has none.
+  bool read(const Tensors& tensors, TensorReader& reader, StackWeights& stack, const nb::tuple& results,
+            bool batch_first) {
+    const int64_t H = stack.H, rows = stack.L * stack.D;
+    const size_t S = static_cast<size_t>(stack.numbers().states);
+    const size_t others = 1 + (stack.is_packed() ? 0 : stack.count());
+    const bool given = static_cast<size_t>(reader.left()) != others;
+    if (static_cast<size_t>(reader.left()) != others + (given ? S : 0)) return false;
+    const TensorView in = reader.next(), out = tensors.view(results[0]);
+    if (!in.ok || !out.ok || in.axes() < 2 || in.axes() > 3) return false;
+    const bool single = in.axes() == 2, flipped = batch_first && !single;
     T = in.size(flipped ? 1 : 0);
     B = single ? 1 : in.size(flipped ? 0 : 1);
     if (T == 0 || B == 0 || stack.I == 0 || in.size(in.axes() - 1) != stack.I || !in.contiguous(in.axes() - 1))
       return false;
     x = {in.data(), in.stride(flipped ? 1 : 0), single ? 0 : in.stride(flipped ? 0 : 1), nullptr};
-    for (int64_t s = 0; s < given; ++s) {
-      const TensorView state = reader.next();
-      if (!state.ok || !state.contiguous() || !state.is(state_shape(stack))) return false;
-      before[s] = state.data();
+    if (!out.contiguous() || !(single ? out.is({T, stack.D * H}) : out.is({T, B, stack.D * H}))) return false;
+    y = out.data();
+    const auto is_state = [&](const TensorView& state) {
+      return state.ok && state.contiguous() && (single ? state.is({rows, H}) : state.is({rows, B, H}));
+    };
+    for (size_t s = 0; s < S; ++s) {
+      const TensorView first = given ? reader.next() : TensorView(), last = tensors.view(results[1 + s]);
+      if ((given && !is_state(first)) || !is_state(last)) return false;
+      before[s] = first.ok ? first.data() : nullptr;
+      after[s] = last.data();
     }
     return stack.is_packed() || stack.read(reader);
   }
-
-  Shape y_shape(const StackWeights& stack) const { return shape(T, stack.D * stack.H); }
-  Shape state_shape(const StackWeights& stack) const { return shape(stack.L * stack.D, stack.H); }
 
   void run(const StackWeights& stack, int threads) const {
     if (T == 1 && stack.D == 1) {
@@ -120,8 +125,6 @@ struct StackCall {
   }
 
  private:
-  Shape shape(int64_t first, int64_t last) const { return single ? Shape{first, last} : Shape{first, B, last}; }
-
   void step(const StackWeights& stack, int threads) const {
     std::vector<std::shared_ptr<PackedLayer>> layers;
     std::vector<const PackedLayer*> pointers;
