@@ -164,12 +164,12 @@ def _step(state: State, labelled: Labelled, rows: Integers, settings: Settings) 
         own = (np.ascontiguousarray(array) for array in (inputs[:, share.rows], lengths[share.rows]))
         scores = module(*map(torch.from_numpy, own))
         loss = _loss(module, scores, labelled, rows, share)
+        carried = [share.laid_out(each, 1) for each in module.carried] if isinstance(module, TextModule) else []
         try:
-            mean = state.optimizer.step(loss, touched)
+            mean = state.optimizer.step(loss, touched, carried)
         except FloatingPointError as error:
             raise _diverged(str(error).partition(",")[0], state, state.progress.batches + 1) from None
-    if isinstance(module, TextModule):
-        state.carried = tuple(share.whole(each, 1) for each in module.carried)
+    state.carried = tuple(carried)
     return mean
 
 
