@@ -14,8 +14,8 @@ from tidegate.data.series.apart import Apart
 from tidegate.data.tables.columns import column_of
 from tidegate.data.tables.folders import sources_of
 from tidegate.data.tables.folders import stream as stream_tables
-from tidegate.data.tables.kinds import KINDS, PACKED
 from tidegate.data.tables.label_names import as_booleans, label_name
+from tidegate.data.tables.sources.kinds import KINDS, PACKED
 from tidegate.files.remote import is_file, size_of
 from tidegate.files.writing import is_stream
 from tidegate.models.tasks import TASKS

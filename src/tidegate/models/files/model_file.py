@@ -21,7 +21,7 @@ import numpy.typing as npt
 from tidegate.files import signatures
 from tidegate.files.digests import digest
 from tidegate.files.writing import replacing
-from tidegate.models.layout import DTYPES, Layout, Place, assemble, read_layout
+from tidegate.models.files.layout import DTYPES, Layout, Place, assemble, read_layout
 from tidegate.ops.compressed import Compressed
 
 Array = npt.NDArray[np.float32]

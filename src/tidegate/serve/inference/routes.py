@@ -11,13 +11,13 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import to_json
 from starlette.responses import Response
 
-from tidegate.serve import signatures
+from tidegate.serve.inference import signatures
+from tidegate.serve.inference.messages import Answer, Facts, Live, ModelReady, OutputTensor, Question, Ready, Server
+from tidegate.serve.inference.signatures import EMBEDDING
+from tidegate.serve.inference.tensors import SIZE
 from tidegate.serve.models import Models
-from tidegate.serve.protocol import Answer, Facts, Live, ModelReady, OutputTensor, Question, Ready, Server
 from tidegate.serve.refusals import Refusal, first_fault
 from tidegate.serve.served import Scored, Served
-from tidegate.serve.signatures import EMBEDDING
-from tidegate.serve.tensors import SIZE
 from tidegate.serve.thin import Thin
 
 LENGTH = "Inference-Header-Content-Length"

@@ -2,7 +2,7 @@
 
 from tidegate.inspection.network import Inspectable
 from tidegate.ops.cells import Cell
-from tidegate.serve.messages import Role, Value
+from tidegate.serve.page.messages import Role, Value
 
 _GATES: tuple[Role, ...] = ("keeps", "reads", "writes", "shows", "gate")
 _OTHERS: tuple[Role, ...] = ("candidate", "state", "output", "memory", "other")

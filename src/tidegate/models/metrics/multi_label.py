@@ -8,9 +8,9 @@ from typing import Any, ClassVar, Self
 import numpy as np
 import numpy.typing as npt
 
-from tidegate.models.metrics import ClassScore, check_scored
-from tidegate.models.scores import Scores
-from tidegate.models.thresholds import at_best_f1, chosen_labels
+from tidegate.models.metrics.reports import ClassScore, check_scored
+from tidegate.models.metrics.scores import Scores
+from tidegate.models.metrics.thresholds import at_best_f1, chosen_labels
 
 _LEAST = float(np.finfo(np.float32).eps)  # a probability of 0 or 1 would make the log-loss of everything infinite
 

@@ -18,8 +18,8 @@ from tidegate.characters import visible
 from tidegate.models.network import Network
 from tidegate.serve.refusals import LONGEST_REFUSAL, first_fault
 from tidegate.serve.served import by_label
-from tidegate.serve.sessions import Sessions
-from tidegate.serve.steps import Reply, SessionError, Step
+from tidegate.serve.sessions.sessions import Sessions
+from tidegate.serve.sessions.steps import Reply, SessionError, Step
 from tidegate.stream.slots import Answers
 
 LARGEST_MESSAGE = 1_000_000  # bytes

@@ -4,7 +4,7 @@ Its JSON may hold regular expressions and replacements. Those that tidegate neve
 letters can take hours, or all memory. So a file says which rules it means, and not what they are.
 """
 
-from tidegate.models.metadata import parse_object
+from tidegate.models.files.metadata import parse_object
 from tidegate.text.rules import CHARACTERS, EARLIER, PRESENT, rules_digest
 from tidegate.text.tokenizer import Tokenizer
 

@@ -7,8 +7,8 @@ from typing import Any, ClassVar, Self
 import numpy as np
 import numpy.typing as npt
 
-from tidegate.models.metrics import RegressionReport, Report, check_scored, score, score_numbers
-from tidegate.models.scores import Scores
+from tidegate.models.metrics.reports import RegressionReport, Report, check_scored, score, score_numbers
+from tidegate.models.metrics.scores import Scores
 
 _LEAST = float(np.finfo(np.float32).eps)  # a probability of 0 or 1 would make the log-loss of everything infinite
 _BLOCKS = 1000  # neighbouring steps are alike, so that differences are resampled in blocks of them

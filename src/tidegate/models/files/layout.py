@@ -12,7 +12,7 @@ from typing import Any, BinaryIO, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from tidegate.models.metadata import parse_object
+from tidegate.models.files.metadata import parse_object
 
 # The header holds the tokenizer: 64 MiB are enough for more than a million words.
 MAX_HEADER = 64 * 2**20

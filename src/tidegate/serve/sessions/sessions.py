@@ -9,9 +9,9 @@ from typing import Any
 
 from tidegate.serve.limits import Limits
 from tidegate.serve.queues import Asked, Queue
-from tidegate.serve.records import Record, Records
 from tidegate.serve.refusals import FAILED
-from tidegate.serve.steps import Reply, Result, SessionError, Step, refusal_of, sequence_step
+from tidegate.serve.sessions.records import Record, Records
+from tidegate.serve.sessions.steps import Reply, Result, SessionError, Step, refusal_of, sequence_step
 from tidegate.stream.parts import Array
 from tidegate.stream.pool import StreamPool
 from tidegate.stream.requests import Push

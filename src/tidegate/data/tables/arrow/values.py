@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 from pyarrow import compute
 
-from tidegate.data.tables.class_labels import ClassLabel
+from tidegate.data.tables.arrow.class_labels import ClassLabel
 
 _TICKS = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}
 """Of a second, by Arrow's units of time."""

@@ -7,8 +7,8 @@ import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr
 from typing_extensions import TypedDict
 
+from tidegate.serve.inference.tensors import SIZE, InputTensor, decode
 from tidegate.serve.refusals import Refusal
-from tidegate.serve.tensors import SIZE, InputTensor, decode
 
 
 class OutputTensor(BaseModel):

@@ -18,9 +18,17 @@ from tidegate.ops.names import parameter_names
 from tidegate.ops.trace import Trace, outputs_of
 from tidegate.sequences.recurrent import Recurrent
 from tidegate.sequences.summaries import summary_weights
-from tidegate.serve import declared, messages
-from tidegate.serve.messages import Array, GateQuestion, Place, Question, QuestionError, UnitQuestion, WhatIfQuestion
-from tidegate.serve.readings import Readings
+from tidegate.serve.page import declared, messages
+from tidegate.serve.page.messages import (
+    Array,
+    GateQuestion,
+    Place,
+    Question,
+    QuestionError,
+    UnitQuestion,
+    WhatIfQuestion,
+)
+from tidegate.serve.page.readings import Readings
 
 TOP_WORDS = 8
 

@@ -3,10 +3,10 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from tidegate.serve.protocol import AnswerTensor, OutputTensor, TensorFacts
+from tidegate.serve.inference.messages import AnswerTensor, OutputTensor, TensorFacts
+from tidegate.serve.inference.tensors import BYTES, SIZE, encode
 from tidegate.serve.refusals import Refusal
 from tidegate.serve.served import Served
-from tidegate.serve.tensors import BYTES, SIZE, encode
 
 EMBEDDING = "embedding"
 

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from tidegate.inspection.network import Reading, read
 from tidegate.models.text_model import TextModel
-from tidegate.serve.messages import MOST_STEPS, Array, Question, QuestionError
+from tidegate.serve.page.messages import MOST_STEPS, Array, Question, QuestionError
 
 _KEPT = 2  # sequences: that of the moment, and the one before, about which late questions may still come
 

@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 from typing import Protocol
 
-from tidegate.data.tables import encodings
-from tidegate.data.tables.containers import Damaged
+from tidegate.data.tables.sources import encodings
+from tidegate.data.tables.sources.containers import Damaged
 
 LONGEST = 1 << 24
 """The most characters of a line or a field: 17 million, where a long novel has 3 million."""

@@ -14,9 +14,9 @@ try:
 except ImportError as error:
     raise ImportError("Parquet files need pyarrow: pip install 'tidegate[train]'") from error
 
-from tidegate.data.tables.arrow_values import values_of
-from tidegate.data.tables.class_labels import class_labels
-from tidegate.data.tables.parquet_pages import check_pages
+from tidegate.data.tables.arrow.class_labels import class_labels
+from tidegate.data.tables.arrow.parquet_pages import check_pages
+from tidegate.data.tables.arrow.values import values_of
 
 _GROUP_ROWS, _GROUP_BYTES = 1 << 16, 1 << 26
 """Of a row group that is written: many small ones would be slow to read, and large ones would fill the memory."""

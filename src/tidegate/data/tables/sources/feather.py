@@ -4,7 +4,7 @@ from contextlib import ExitStack
 from tempfile import NamedTemporaryFile
 from typing import Any
 
-from tidegate.data.tables.containers import Peeked, spooled
+from tidegate.data.tables.sources.containers import Peeked, spooled
 
 
 def as_parquet(stream: Peeked, stack: ExitStack) -> str:

@@ -5,8 +5,8 @@ import re
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from tidegate.data.tables.json_extent import Extent
-from tidegate.data.tables.lines import count_ends
+from tidegate.data.tables.json.extent import Extent
+from tidegate.data.tables.sources.lines import count_ends
 
 _SPACE = re.compile(r"[ \t\r\n\ufeff\x1e]*")  # with what begins each text of a sequence, RFC 7464
 _OBJECTS = re.compile(r"\[[ \t\r\n]*(?=\{)")

@@ -4,11 +4,12 @@ import os
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 
-from tidegate.data.tables import kinds, markdown
-from tidegate.data.tables.arrow import as_parquet
-from tidegate.data.tables.containers import Peeked, Source, Unpacked, opened, spooled
-from tidegate.data.tables.lines import Lines, Text
-from tidegate.data.tables.signatures import check_is_readable
+from tidegate.data.tables import markdown
+from tidegate.data.tables.sources import kinds
+from tidegate.data.tables.sources.containers import Peeked, Source, Unpacked, opened, spooled
+from tidegate.data.tables.sources.feather import as_parquet
+from tidegate.data.tables.sources.lines import Lines, Text
+from tidegate.data.tables.sources.signatures import check_is_readable
 from tidegate.files.remote import is_file
 from tidegate.files.signatures import name_of_text
 

@@ -8,8 +8,8 @@ from typing import Any, ClassVar, Self
 import numpy as np
 import numpy.typing as npt
 
-from tidegate.models.calibration import CALIBRATION_BINS, ReliabilityBin, calibration_error, reliability
-from tidegate.models.scores import Scores
+from tidegate.models.metrics.calibration import CALIBRATION_BINS, ReliabilityBin, calibration_error, reliability
+from tidegate.models.metrics.scores import Scores
 
 _LEAST = float(np.finfo(np.float32).tiny)  # a probability of 0 would make the log-loss of everything infinite
 

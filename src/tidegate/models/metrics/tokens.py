@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from tidegate.models.scores import Scores
+from tidegate.models.metrics.scores import Scores
 
 Array = npt.NDArray[np.floating[Any]]
 

@@ -6,8 +6,8 @@ from itertools import chain
 from typing import Any
 
 from tidegate.data.tables.columns import TEXT_NAMES, plain_name
-from tidegate.data.tables.json_values import JsonValues
-from tidegate.data.tables.kinds import caution
+from tidegate.data.tables.json.values import JsonValues
+from tidegate.data.tables.sources.kinds import caution
 
 Record = dict[str, Any]
 

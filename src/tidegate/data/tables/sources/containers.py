@@ -13,8 +13,8 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any, BinaryIO
 
-from tidegate.data.tables.kinds import kind_by_name
-from tidegate.data.tables.signatures import UNPACK, check_is_readable, document_of
+from tidegate.data.tables.sources.kinds import kind_by_name
+from tidegate.data.tables.sources.signatures import UNPACK, check_is_readable, document_of
 from tidegate.files import packing
 from tidegate.files.remote import is_url, local
 from tidegate.files.signatures import ARROW, PARQUET, may_become_more, name_of
