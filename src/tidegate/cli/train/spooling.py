@@ -21,7 +21,8 @@ from tidegate.files.writing import is_stream
 from tidegate.models.tasks import TASKS
 from tidegate.training.data.examples import TextExamples
 from tidegate.training.data.memory import memory_of
-from tidegate.training.data.spooled import Part, Plan, spool_texts
+from tidegate.training.data.spooled.gathered import Part, Plan
+from tidegate.training.data.spooled.preparing import spool_texts
 from tidegate.training.data.tasks import check_no_copies, check_words
 
 _GROWS, _PACKED_GROWS = 10, 40
