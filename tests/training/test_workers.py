@@ -64,7 +64,7 @@ def networks() -> Iterator[Baseline]:
     deep = {"num_layers": 2, "bidirectional": True, "summary": "mean+max"}
     yield network("layers, balanced classes", read, "lstm", deep, class_weights="balanced")
     yield network("frozen words", read, freeze=True)
-    yield network("sequences", sequences, dropout=0.3)
+    yield network("sequences", sequences, dropout=0.3, noise=0.2)
     yield network("weights of rows", sequences.weighted(np.arange(49) + 1.0))
     numbers = prepare_sequences(X[:49], SUMS[:49], task="regression", validation=(X[49:], SUMS[49:]))
     yield network("numbers", numbers)
