@@ -9,7 +9,7 @@ import pytest
 pytest.importorskip("torch")
 pytest.importorskip("sklearn")
 
-from tidegate.models.metrics import score
+from tidegate.models.metrics.reports import score
 from tidegate.text.tokenizer import Tokenizer, Words
 from tidegate.training.data.examples import TextExamples, prepare_texts
 from tidegate.training.events import Epoch

@@ -5,7 +5,7 @@ import pytest
 
 pytest.importorskip("scipy")
 
-from tidegate.models.metrics import score
+from tidegate.models.metrics.reports import score
 from tidegate.sequences.embedded import softmax
 from tidegate.training.ngrams.weighing import mix, weigh
 

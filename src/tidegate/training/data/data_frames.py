@@ -18,7 +18,8 @@ from tidegate.data.tables.values import plain_values, text_of
 from tidegate.models.tasks import TASKS
 from tidegate.training.data.examples import Examples, prepare_sequences, prepare_texts
 from tidegate.training.data.memory import memory_of
-from tidegate.training.data.spooled import Part, Plan, spool_sequences, spool_texts
+from tidegate.training.data.spooled.gathered import Part, Plan
+from tidegate.training.data.spooled.preparing import spool_sequences, spool_texts
 
 OPTIONS = ("text", "key", "time", "features", "memory")
 """Settings of `fit` that say what a frame holds, and how much of it may be in memory."""

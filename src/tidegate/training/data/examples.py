@@ -9,8 +9,8 @@ import numpy.typing as npt
 
 from tidegate.models.architecture import Architecture
 from tidegate.models.config import SequenceConfig, TextConfig
+from tidegate.models.metrics.quantiles import quantile_labels
 from tidegate.models.network import Network
-from tidegate.models.quantiles import quantile_labels
 from tidegate.models.sequence_model import SequenceModel
 from tidegate.models.text_model import TextModel
 from tidegate.sequences.features import LAYOUTS, Features, steps_first

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tidegate.models.config import TextConfig
-from tidegate.models.metrics import Report, score
+from tidegate.models.metrics.reports import Report, score
 from tidegate.sequences.embedded import softmax
 from tidegate.sequences.pooling import NOTHING
 from tidegate.text.tokenizer import Words
