@@ -5,11 +5,11 @@ import sys
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 import pytest
 
 pytest.importorskip("torch")
 pytest.importorskip("sklearn")
+pa = pytest.importorskip("pyarrow")
 
 import tidegate
 from tidegate.text.vectors import WordVectors
