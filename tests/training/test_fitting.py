@@ -9,11 +9,12 @@ import pytest
 
 pytest.importorskip("torch")
 pytest.importorskip("sklearn")
-pa = pytest.importorskip("pyarrow")
 
 import tidegate
 from tidegate.text.vectors import WordVectors
 from tidegate.training.fitting import fit
+
+pa = pytest.importorskip("pyarrow")
 
 TEXTS = ["a good film", "a bad film", "very good", "very bad"] * 8
 QUICK: dict[str, Any] = {"epochs": 12, "batch_size": 8, "learning_rate": 0.05, "hidden_size": 8}
