@@ -45,21 +45,20 @@ TIDEGATE_INLINE const T* small_panel(const Panels& w, int64_t panel) {
 // acc += rows W for bfloat16 weights.
 template <int M, int N, int P>
 __attribute__((noinline)) void accumulate_bfloat16(Tile<M, N, P>& acc, const Panels& w, const float* const* from,
-                                                   int64_t panel) {
+                                                   int64_t panel, Part part) {
   Tile<M, N, P> sums;
   copy(acc, sums);
   const float* rows[M];
   TIDEGATE_UNROLL
   for (int m = 0; m < M; ++m) rows[m] = from[m];
-  const int32_t* pairs = reinterpret_cast<const int32_t*>(small_panel<uint16_t>(w, panel));
-  const int64_t stride = (w.depth + 1) / 2 * w.width * kLanes;
+  const int32_t* pairs = reinterpret_cast<const int32_t*>(small_panel<uint16_t>(w, panel)) + part.first * kLanes;
+  const int64_t stride = (w.depth + 1) / 2 * w.width * kLanes, step = part.width * kLanes;
   const auto add = [&](int64_t k, bool both) {
     TIDEGATE_UNROLL
     for (int p = 0; p < P; ++p) {
       ivec pair[N];
       TIDEGATE_UNROLL
-      for (int n = 0; n < N; ++n)
-        pair[n] = *reinterpret_cast<const unaligned_ivec*>(pairs + p * stride + (k / 2 * N + n) * kLanes);
+      for (int n = 0; n < N; ++n) pair[n] = *reinterpret_cast<const unaligned_ivec*>(pairs + p * stride + n * kLanes);
       TIDEGATE_UNROLL
       for (int m = 0; m < M; ++m) {
         const vec a = broadcast(rows[m][k]);
@@ -74,6 +73,7 @@ __attribute__((noinline)) void accumulate_bfloat16(Tile<M, N, P>& acc, const Pan
         for (int n = 0; n < N; ++n) sums.at[p][m][n] = fma(a, bits(pair[n] & ~0xFFFF), sums.at[p][m][n]);
       }
     }
+    pairs += step;
   };
   int64_t k = 0;
   for (; k + 2 <= w.depth; k += 2) add(k, true);
@@ -120,14 +120,14 @@ TIDEGATE_INLINE shorts load_pairs(const int8_t* from) {
 // acc += rows W for int8 weights.
 template <int M, int N, int P>
 TIDEGATE_INLINE void accumulate_int8(Tile<M, N, P>& acc, const Panels& w, const RoundedRows& from, int64_t row,
-                                     int64_t panel) {
+                                     int64_t panel, Part part) {
 #if defined(__AVX512F__)
   if (from.dots) {
-    dots::accumulate(acc, w, from, row, panel);
+    dots::accumulate(acc, w, from, row, panel, part);
     return;
   }
 #endif
-  plain::accumulate(acc, w, from, row, panel);
+  plain::accumulate(acc, w, from, row, panel, part);
 }
 
 #if defined(__AVX512F__)
