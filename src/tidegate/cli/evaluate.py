@@ -26,10 +26,10 @@ from tidegate.data.tables.columns import column_of
 from tidegate.data.tables.label_names import as_booleans, label_name
 from tidegate.data.tables.values import json_text
 from tidegate.files.writing import replacing
-from tidegate.models.metrics import RegressionReport, Report
-from tidegate.models.multi_label import MultiLabelReport
+from tidegate.models.metrics.multi_label import MultiLabelReport
+from tidegate.models.metrics.reports import RegressionReport, Report
+from tidegate.models.metrics.thresholds import OperatingPoint, at_recall, at_threshold
 from tidegate.models.network import Network
-from tidegate.models.thresholds import OperatingPoint, at_recall, at_threshold
 
 _WIDEST = 12  # classes of which the confusion matrix still fits a terminal
 _MOST_GROUPS = 100  # values of a column that texts are scored by
@@ -72,7 +72,8 @@ def evaluate(
     groups = group_rows(known.columns, by) if by else {}
     aim, noun = loaded.config.aim, noun_of(loaded)
     if aim.reads_tokens or not aim.has_probabilities:
-        _refuse({"--threshold": threshold, "--recall": recall, "--class": of, "--picture": picture}, aim.noun)
+        predicted = noun if aim.reads_tokens else aim.noun
+        _refuse({"--threshold": threshold, "--recall": recall, "--class": of, "--picture": picture}, predicted)
     if by and aim.each_step and not aim.reads_tokens:
         raise ValueError("--by scores rows apart, but the model predicts the steps within them: give a file for each")
     if picture and not aim.exclusive:
