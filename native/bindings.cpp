@@ -263,7 +263,6 @@ NB_MODULE(_native, module) {
   module.def("stay_awake", &Team::stay_awake,
              "Sets how many nanoseconds threads wait for the next call before they sleep; 0 for the default.");
 
-  module.attr("LARGE") = Recycled::kLeast / static_cast<int64_t>(sizeof(float));  // numbers from which `empty` pays
   module.def("empty", &empty_array, "An array float32 of this shape, its contents undefined, in memory used before.");
 
   module.def(

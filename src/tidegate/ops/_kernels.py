@@ -117,9 +117,12 @@ def rows_contiguous(array: Array) -> Array:
     return array if fine and (array.shape[-1] == 1 or array.strides[-1] == 4) else np.ascontiguousarray(array)
 
 
+_LARGE = 1 << 18  # numbers (1 MiB) from which the system would map, clear and unmap memory for every array
+
+
 def empty(*shape: int) -> Array:
     """Returns an array with undefined contents; a large one in memory that earlier ones have used."""
-    return np.empty(shape, np.float32) if prod(shape) < _native.LARGE else _native.empty(shape)
+    return np.empty(shape, np.float32) if prod(shape) < _LARGE else _native.empty(shape)
 
 
 def traced_values(cell: Cell, *, gates: bool) -> int:
