@@ -5,7 +5,6 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 
 from tidegate.data.tables import kinds, markdown
-from tidegate.data.tables.arrow import as_parquet
 from tidegate.data.tables.containers import Peeked, Source, Unpacked, opened, spooled
 from tidegate.data.tables.lines import Lines, Text
 from tidegate.data.tables.signatures import check_is_readable
@@ -44,6 +43,8 @@ def recognised(source: Source, kind: str | None) -> Iterator[tuple[Source, str]]
     with ExitStack() as stack:
         unpacked = stack.enter_context(opened(source))
         if unpacked.columnar == "arrow":
+            from tidegate.data.tables.arrow import as_parquet  # noqa: PLC0415 - only who has such files needs pyarrow
+
             yield as_parquet(unpacked.stream, stack), "parquet"
         elif unpacked.columnar or (kind or kinds.kind_by_name(unpacked.name)) == "parquet":
             _check_is_parquet(unpacked.stream.head)
