@@ -257,7 +257,10 @@ def test_a_hard_sigmoid_of_another_slope_is_in_the_weights(
     """0.2·x + 0.5, which is ONNX's standard one and that of Keras 2, is the kernels' x/6 + 0.5 of 1.2·x."""
     graph = Graph()
     way = "bidirectional" if directions == 2 else "forward"
-    hard = {"activations": ["HardSigmoid", "Tanh"] * directions, "activation_alpha": [alpha] * directions}
+    hard: dict[str, Any] = {
+        "activations": ["HardSigmoid", "Tanh"] * directions,
+        "activation_alpha": [alpha] * directions,
+    }
     graph.recurrent("GRU", "X", "a", directions=directions, direction=way, **hard)
     graph.add("Transpose", ["x"], ["X"], perm=[1, 0, 2])
     graph.nodes.reverse()
