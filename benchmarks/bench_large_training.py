@@ -36,7 +36,8 @@ from tidegate.data.series.apart import Apart
 from tidegate.data.tables.folders import stream
 from tidegate.training.data.examples import Examples
 from tidegate.training.data.memory import memory_of
-from tidegate.training.data.spooled import Plan, spool_sequences, spool_texts
+from tidegate.training.data.spooled.gathered import Plan
+from tidegate.training.data.spooled.preparing import spool_sequences, spool_texts
 from tidegate.training.events import Epoch, Step
 from tidegate.training.settings import Settings
 

@@ -19,7 +19,7 @@ import numpy as np
 
 import tidegate
 from contest import machine
-from tidegate.models.steps_report import score_binary_steps
+from tidegate.models.metrics.steps import score_binary_steps
 from tidegate.training.baselines.forecasts import forecasts
 from tidegate.training.data.next_steps import prepare_steps
 

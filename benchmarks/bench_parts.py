@@ -38,7 +38,7 @@ from sklearn.pipeline import make_pipeline
 from tidegate import load
 from tidegate.data import datasets
 from tidegate.data.opinions import movie_snippets, opinions
-from tidegate.models.metrics import score
+from tidegate.models.metrics.reports import score
 from tidegate.text.tokenizer import Tokenizer
 
 SETS = ("mr", "sst2", "sst5", "movie-snippets", "opinions", "imdb")

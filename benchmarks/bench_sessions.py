@@ -29,9 +29,9 @@ from websockets.asyncio.client import connect
 from bench_streams import resident
 from tidegate import Network, NetworkConfig, set_num_threads
 from tidegate.serve import listen, server
-from tidegate.serve.sessions import Sessions
-from tidegate.serve.sockets import sessions_router
-from tidegate.serve.steps import Step
+from tidegate.serve.sessions.sessions import Sessions
+from tidegate.serve.sessions.sockets import sessions_router
+from tidegate.serve.sessions.steps import Step
 from tidegate.stream.storage import StateFolder, Stored
 
 LIBRARIES = ("websockets-sansio", "wsproto")

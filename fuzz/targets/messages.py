@@ -10,8 +10,7 @@ from harness import fuzz
 
 with atheris.instrument_imports(include=["tidegate"]):
     from models import make_model
-    from tidegate.serve import messages
-    from tidegate.serve.page import Page
+    from tidegate.serve.page.pictures import Page, messages
 
 from pydantic import ValidationError
 

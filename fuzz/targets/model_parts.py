@@ -12,7 +12,7 @@ from harness import fuzz, place_of
 
 with atheris.instrument_imports(include=["tidegate"]):
     import tidegate
-    from tidegate.models.file import content_digest
+    from tidegate.models.files.model_file import content_digest
 
 import numpy as np
 

@@ -13,7 +13,7 @@ from tidegate.inspection.units import Units as Units
 from tidegate.models.config import NetworkConfig as NetworkConfig
 from tidegate.models.config import SequenceConfig as SequenceConfig
 from tidegate.models.config import TextConfig as TextConfig
-from tidegate.models.file import ModelFileError as ModelFileError
+from tidegate.models.files.model_file import ModelFileError as ModelFileError
 from tidegate.models.loading import load as load
 from tidegate.models.network import Network as Network
 from tidegate.models.sequence_model import SequenceModel as SequenceModel

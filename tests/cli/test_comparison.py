@@ -9,7 +9,7 @@ import pytest
 
 import tidegate
 from tidegate.cli.train.comparison import Trained, verdict
-from tidegate.models.metrics import score
+from tidegate.models.metrics.reports import score
 from tidegate.training.events import Epoch
 
 Shell = Callable[..., tuple[int, str, str]]

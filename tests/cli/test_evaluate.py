@@ -11,7 +11,7 @@ import pytest
 
 import tidegate
 from tidegate.data import tables
-from tidegate.models.metrics import score
+from tidegate.models.metrics.reports import score
 
 Shell = Callable[..., tuple[int, str, str]]
 

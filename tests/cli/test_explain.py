@@ -16,7 +16,7 @@ from tidegate.cli.explain.explained import Explained
 from tidegate.inspection.attribution import METHODS
 from tidegate.inspection.explain import explain
 from tidegate.models.config import TextConfig
-from tidegate.models.quantiles import quantile_labels
+from tidegate.models.metrics.quantiles import quantile_labels
 from tidegate.text.tokenizer import Tokenizer
 
 Shell = Callable[..., tuple[int, str, str]]

@@ -15,7 +15,7 @@ from pyarrow import parquet
 
 import tidegate
 from tidegate.cli import main
-from tidegate.models.metrics import score_numbers
+from tidegate.models.metrics.reports import score_numbers
 
 Shell = Callable[..., tuple[int, str, str]]
 Array = np.ndarray[Any, Any]

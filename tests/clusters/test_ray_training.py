@@ -17,7 +17,8 @@ from tidegate.ray.training import Cluster, train_on_cluster
 from tidegate.training.baselines.baselines import candidates
 from tidegate.training.checkpoints import Checkpoints
 from tidegate.training.data.examples import prepare_texts
-from tidegate.training.data.spooled import Plan, parts_of, spool_texts
+from tidegate.training.data.spooled.gathered import Plan
+from tidegate.training.data.spooled.preparing import parts_of, spool_texts
 from tidegate.training.events import Epoch, Resumed
 from tidegate.training.run import Run
 from tidegate.training.settings import Settings

@@ -18,7 +18,8 @@ from tidegate.data import tables
 from tidegate.ray.tuning import made_on_cluster
 from tidegate.ray.working import Workers
 from tidegate.training.data.examples import prepare_texts
-from tidegate.training.data.spooled import Plan, parts_of, spool_texts
+from tidegate.training.data.spooled.gathered import Plan
+from tidegate.training.data.spooled.preparing import parts_of, spool_texts
 from tidegate.training.run import Run
 from tidegate.training.settings import Settings
 from tidegate.training.tuning import Tuning, made

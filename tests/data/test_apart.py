@@ -10,7 +10,7 @@ from tidegate.data import series
 from tidegate.data.series import Asked
 from tidegate.data.series.apart import Apart, TableApart
 from tidegate.data.series.table import series_of
-from tidegate.data.tables.kinds import TableWarning
+from tidegate.data.tables.sources.kinds import TableWarning
 
 pa = pytest.importorskip("pyarrow")
 parquet = pytest.importorskip("pyarrow.parquet")

@@ -11,7 +11,7 @@ from pyarrow import ipc, parquet
 
 from tidegate.data import series, tables
 from tidegate.data.series import Asked
-from tidegate.data.tables.class_labels import class_labels
+from tidegate.data.tables.arrow.class_labels import class_labels
 
 NEG_POS = {"_type": "ClassLabel", "names": ["neg", "pos"]}
 

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from tidegate.data.tables.kinds import TableWarning
 from tidegate.data.tables.rows import blocks
+from tidegate.data.tables.sources.kinds import TableWarning
 
 Columns = dict[str, list[Any]]
 

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tidegate.data.tables.json_extent import Extent
-from tidegate.data.tables.json_values import JsonValues
+from tidegate.data.tables.json.extent import Extent
+from tidegate.data.tables.json.values import JsonValues
 
 TEXTS = st.text(st.sampled_from('a"\\[]{}é✓😀\n'), max_size=12)
 LEAVES = TEXTS | st.integers() | st.none()

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from tidegate.data.tables.kinds import TableWarning
 from tidegate.data.tables.rows import blocks
+from tidegate.data.tables.sources.kinds import TableWarning
 
 ROWS = [{"text": "fine film", "label": "pos"}, {"text": "bad film", "label": "neg"}, {"text": "", "label": "pos"}]
 COLUMNS = {name: [row[name] for row in ROWS] for name in ROWS[0]}

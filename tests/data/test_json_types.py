@@ -9,7 +9,7 @@ import pytest
 from pyarrow import parquet
 
 from tidegate.data import tables
-from tidegate.data.tables.json_types import array_of, schema_of, type_of, widened
+from tidegate.data.tables.json.types import array_of, schema_of, type_of, widened
 
 S, I, F, B = pa.string(), pa.int64(), pa.float64(), pa.bool_()
 

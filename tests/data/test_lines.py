@@ -4,9 +4,9 @@ import io
 
 import pytest
 
-from tidegate.data.tables.containers import Peeked
-from tidegate.data.tables.lines import LONGEST, Lines, Text, count_ends
 from tidegate.data.tables.rows import blocks
+from tidegate.data.tables.sources.containers import Peeked
+from tidegate.data.tables.sources.lines import LONGEST, Lines, Text, count_ends
 
 TABLE = "text,label\nnaïve 😀,1\nдобрый фильм,0\n良い映画,1\n"
 MEGABYTE = b"word word " * 104_858

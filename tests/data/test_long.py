@@ -9,7 +9,7 @@ import pytest
 
 from tidegate.data import series
 from tidegate.data.series import Asked
-from tidegate.data.tables.kinds import TableWarning
+from tidegate.data.tables.sources.kinds import TableWarning
 
 ASKED = Asked(features=("x",), key="who", time="when", labels=("y",))
 SEQUENCES = {"b": [[1.0], [2.0], [3.0]], "a": [[4.0]], "c": [[5.0], [6.0]]}

@@ -12,7 +12,7 @@ import pytest
 from pyarrow import parquet as files
 
 from tidegate.data import tables
-from tidegate.data.tables import parquet
+from tidegate.data.tables.arrow import parquet
 
 MOMENT = datetime(2024, 1, 1, tzinfo=UTC)
 N = 3000  # rows, more than a part has; the values of a column come first or last, the rest is missing
@@ -174,7 +174,7 @@ def write_parquet(columns: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize("values", [[{}], [[{}]], [{"a": {}}]])
 def test_objects_without_fields_are_one_error(values: list[Any]) -> None:
-    """Parquet has none; where the values are known before they are written they are text, see `json_types`."""
+    """Parquet has none; where the values are known before they are written they are text, see `json.types`."""
     with pytest.raises(ValueError, match="Parquet has no such columns"):
         write_parquet({"id": values})
 

@@ -9,8 +9,8 @@ import pytest
 from pyarrow import parquet as files
 
 from tidegate.data import tables
-from tidegate.data.tables import parquet, parquet_pages
-from tidegate.data.tables.parquet_pages import check_pages
+from tidegate.data.tables.arrow import parquet, parquet_pages
+from tidegate.data.tables.arrow.parquet_pages import check_pages
 
 ROWS = 500
 COLUMNS = {

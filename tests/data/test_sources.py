@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from tidegate.data.tables import kinds
-from tidegate.data.tables.kinds import TableWarning
 from tidegate.data.tables.rows import blocks
-from tidegate.data.tables.sources import recognised
+from tidegate.data.tables.sources import kinds
+from tidegate.data.tables.sources.kinds import TableWarning
+from tidegate.data.tables.sources.recognition import recognised
 
 JSON = '{"text": "a", "label": "b"}\n'
 CSV = "text,label\na,b\n"

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from pyarrow import parquet
 
 from tidegate.data import tables
-from tidegate.data.tables.kinds import TableWarning
+from tidegate.data.tables.sources.kinds import TableWarning
 
 COLUMNS = {
     "id": ["1", "2", "3", "4"],

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tidegate.data.tables import signatures as of_tables
+from tidegate.data.tables.sources import signatures as of_tables
 from tidegate.files import signatures
 from tidegate.text import compression
 

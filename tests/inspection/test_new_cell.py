@@ -115,7 +115,7 @@ def test_its_units_have_memories_and_movers(traced: Any) -> None:
 def test_the_page_describes_it(traced: Any) -> None:
     """Its gate, its candidate and its state have labels and roles."""
     pytest.importorskip("pydantic")
-    from tidegate.serve import declared
+    from tidegate.serve.page import declared
 
     trace, _, _ = traced
     labels = {value.label: value.role for value in declared.values_of(trace.cell)}

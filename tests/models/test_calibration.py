@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from tidegate.models.calibration import calibration_error
-from tidegate.models.metrics import score
+from tidegate.models.metrics.calibration import calibration_error
+from tidegate.models.metrics.reports import score
 
 
 def test_perfectly_calibrated_predictions_have_no_error() -> None:

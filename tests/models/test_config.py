@@ -8,7 +8,7 @@ import pytest
 
 from tidegate.models.architecture import cell_names
 from tidegate.models.config import NetworkConfig, TextConfig
-from tidegate.models.metadata import parse_object
+from tidegate.models.files.metadata import parse_object
 from tidegate.ops.cells import CELLS, Cell
 
 GOOD: dict[str, Any] = {

@@ -14,8 +14,8 @@ from safetensors import safe_open
 from safetensors.numpy import load as parse
 from safetensors.numpy import save as serialize
 
-from tidegate.models import file as model_file
-from tidegate.models.file import Array, ModelFileError
+from tidegate.models.files import model_file
+from tidegate.models.files.model_file import Array, ModelFileError
 from tidegate.models.loading import load
 from tidegate.ops import compress
 

@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tidegate.models import file as model_file
 from tidegate.models.config import TextConfig
-from tidegate.models.file import ModelFileError
+from tidegate.models.files import model_file
+from tidegate.models.files.model_file import ModelFileError
 from tidegate.models.loading import load
 
 GOOD: dict[str, Any] = json.loads(

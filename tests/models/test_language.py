@@ -8,8 +8,8 @@ import pytest
 
 import tidegate
 from tidegate.models.config import NetworkConfig, SequenceConfig, TextConfig
+from tidegate.models.metrics.tokens import score_tokens
 from tidegate.models.text_model import TextModel
-from tidegate.models.tokens_report import score_tokens
 from tidegate.text.tokenizer import PADDING, UNKNOWN, Tokenizer
 
 TEXTS = ["a fine film, it isn't bad", "a", ""]

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from tidegate.models.metrics import score, score_numbers
+from tidegate.models.metrics.reports import score, score_numbers
 
 LABELS = ("a", "b", "c")
 

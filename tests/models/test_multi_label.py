@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from tidegate.models.multi_label import score_sets
+from tidegate.models.metrics.multi_label import score_sets
 
 LABELS = ("fun", "love", "war")
 

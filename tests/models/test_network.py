@@ -12,8 +12,8 @@ from tidegate.inspection.attribution import METHODS, Method, occlusion
 from tidegate.inspection.network import Inspectable
 from tidegate.models.config import NetworkConfig, TextConfig
 from tidegate.models.loading import load
+from tidegate.models.metrics.quantiles import quantile_labels
 from tidegate.models.network import Network
-from tidegate.models.quantiles import quantile_labels
 from tidegate.models.text_model import TextModel
 from tidegate.ops import checks
 from tidegate.sequences import padding

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tidegate.models.quantiles import check_levels, ordered, quantile_labels, read_labels, score_quantiles
+from tidegate.models.metrics.quantiles import check_levels, ordered, quantile_labels, read_labels, score_quantiles
 from tidegate.models.tasks import TASKS
 
 LABELS = quantile_labels(["load", "a b"], [0.1, 0.5, 0.9])

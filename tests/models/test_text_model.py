@@ -18,10 +18,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tidegate.models import file as model_file
 from tidegate.models.architecture import cell_names
 from tidegate.models.config import TextConfig
-from tidegate.models.file import ModelFileError
+from tidegate.models.files import model_file
+from tidegate.models.files.model_file import ModelFileError
 from tidegate.models.loading import load
 from tidegate.models.text_model import TextModel
 from tidegate.sequences import padding

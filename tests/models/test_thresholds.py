@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from tidegate.models.thresholds import at_best_f1, at_recall, at_threshold, chosen_labels
+from tidegate.models.metrics.thresholds import at_best_f1, at_recall, at_threshold, chosen_labels
 
 
 def test_operating_points() -> None:

@@ -12,9 +12,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tidegate.models import file as model_file
-from tidegate.models import layout, metadata, rules
-from tidegate.models.file import ModelFileError
+from tidegate.models.files import layout, metadata, model_file, rules
+from tidegate.models.files.model_file import ModelFileError
 from tidegate.models.loading import load
 
 UNIX = pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="pipes and devices have no names here")

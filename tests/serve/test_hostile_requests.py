@@ -11,8 +11,8 @@ import pytest
 pytest.importorskip("fastapi")
 from tidegate.models.text_model import TextModel
 from tidegate.serve.limits import Limits
-from tidegate.serve.messages import LONGEST_TEXT, MOST_STEPS, Question, QuestionError
-from tidegate.serve.readings import Readings
+from tidegate.serve.page.messages import LONGEST_TEXT, MOST_STEPS, Question, QuestionError
+from tidegate.serve.page.readings import Readings
 
 
 @pytest.fixture(scope="module")

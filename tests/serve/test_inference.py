@@ -14,11 +14,11 @@ pytest.importorskip("fastapi")
 
 from tidegate.models.config import NetworkConfig
 from tidegate.models.network import Network
-from tidegate.serve.inference import Inference
+from tidegate.serve.inference.messages import Question
+from tidegate.serve.inference.routes import Inference
 from tidegate.serve.limits import Limits
 from tidegate.serve.metrics import Metrics
 from tidegate.serve.models import Models as ServedModels
-from tidegate.serve.protocol import Question
 from tidegate.serve.refusals import Refusal
 
 TEXTS = ["a good film", "ein schöner Film", ""]

@@ -11,8 +11,8 @@ pytest.importorskip("pydantic")
 import pydantic
 
 from tidegate.models.text_model import TextModel
-from tidegate.serve import messages
-from tidegate.serve.readings import Readings
+from tidegate.serve.page import messages
+from tidegate.serve.page.readings import Readings
 
 Make = Callable[..., TextModel]
 

@@ -15,9 +15,9 @@ from tidegate.models.text_model import TextModel
 from tidegate.ops.cells import Cell
 from tidegate.ops.trace import Trace
 from tidegate.sequences.recurrent import Recurrent
-from tidegate.serve import messages
-from tidegate.serve.messages import QuestionError
-from tidegate.serve.page import TOP_WORDS, Page
+from tidegate.serve.page import messages
+from tidegate.serve.page.messages import QuestionError
+from tidegate.serve.page.pictures import TOP_WORDS, Page
 
 Make = Callable[..., TextModel]
 

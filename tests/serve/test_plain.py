@@ -13,7 +13,7 @@ pytest.importorskip("fastapi")
 import pydantic_core
 
 from tidegate.models.config import TextConfig
-from tidegate.models.file import metadata_of
+from tidegate.models.files.model_file import metadata_of
 from tidegate.models.loading import load
 from tidegate.models.network import Network
 from tidegate.models.text_model import TextModel

@@ -13,8 +13,8 @@ pytest.importorskip("fastapi")
 
 from tidegate import Network, NetworkConfig
 from tidegate.models.text_model import TextModel
-from tidegate.serve.sessions import IDLE_SECONDS, Sessions
-from tidegate.serve.steps import Reply, SessionError, Step
+from tidegate.serve.sessions.sessions import IDLE_SECONDS, Sessions
+from tidegate.serve.sessions.steps import Reply, SessionError, Step
 from tidegate.stream.storage import FILE, StateFolder, StorageError
 
 Make = Callable[..., TextModel]

@@ -28,9 +28,9 @@ from websockets.sync import client
 from tidegate import Network, NetworkConfig, SequenceConfig, SequenceModel, serve
 from tidegate.models.text_model import TextModel
 from tidegate.serve import server
-from tidegate.serve.sessions import Sessions
-from tidegate.serve.sockets import LARGEST_MESSAGE, is_same_origin, sessions_router
-from tidegate.serve.steps import Step
+from tidegate.serve.sessions.sessions import Sessions
+from tidegate.serve.sessions.sockets import LARGEST_MESSAGE, is_same_origin, sessions_router
+from tidegate.serve.sessions.steps import Step
 from tidegate.stream.storage import StateFolder
 
 connect = partial(client.connect, open_timeout=None)  # a busy machine may take long

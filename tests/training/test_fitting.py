@@ -14,6 +14,8 @@ import tidegate
 from tidegate.text.vectors import WordVectors
 from tidegate.training.fitting import fit
 
+pa = pytest.importorskip("pyarrow")
+
 TEXTS = ["a good film", "a bad film", "very good", "very bad"] * 8
 QUICK: dict[str, Any] = {"epochs": 12, "batch_size": 8, "learning_rate": 0.05, "hidden_size": 8}
 
@@ -321,3 +323,23 @@ def test_quantiles_of_a_regression_hold_their_shares() -> None:
         tidegate.fit(x, y, task="regression", quantiles=(0.9, 0.1))
     with pytest.raises(ValueError, match="quantiles are those of the numbers of a regression"):
         tidegate.fit(x, [0, 1] * 150, quantiles=(0.5,))
+
+
+@pytest.mark.parametrize("framed", [False, True])
+def test_vectors_make_words_known_that_stand_once(framed: bool) -> None:
+    """A word of one text has its vector in the model, unless it is said how often it must occur."""
+    texts, labels = ["so good", "so bad"] * 8 + ["so rare", "so bad"], ["yes", "no"] * 9
+    vectors = WordVectors(["so", "good", "bad", "rare"], np.eye(4, dtype=np.float32))
+    data: Any = pa.table({"text": texts, "label": labels}) if framed else texts
+    options: Any = {"validation": (texts[:4], labels[:4]), "epochs": 1, "hidden_size": 2, "embedding_size": 4}
+    if framed:
+        options["validation"] = pa.table({"text": texts[:4], "label": labels[:4]})
+    truth: Any = "label" if framed else labels
+
+    def known(**more: Any) -> bool:
+        model: Any = fit(data, truth, **options, **more)
+        return "rare" in model.tokenizer.vocab
+
+    assert known(vectors=vectors)
+    assert not known(vectors=vectors, min_frequency=2)
+    assert not known()

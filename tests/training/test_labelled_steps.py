@@ -8,8 +8,8 @@ import pytest
 pytest.importorskip("torch")
 
 import tidegate
-from tidegate.models.metrics import score
-from tidegate.models.steps_report import score_labelled_steps
+from tidegate.models.metrics.reports import score
+from tidegate.models.metrics.steps import score_labelled_steps
 from tidegate.models.tasks import TASKS
 from tidegate.training.baselines.baselines import baselines
 from tidegate.training.data.labelled_steps import prepare_labelled_steps

@@ -11,7 +11,7 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from tidegate.models.metrics import score  # noqa: E402
+from tidegate.models.metrics.reports import score  # noqa: E402
 from tidegate.text.vectors import WordVectors  # noqa: E402
 from tidegate.training.data.examples import TextExamples, prepare_texts  # noqa: E402
 from tidegate.training.events import Event  # noqa: E402

@@ -12,8 +12,8 @@ import torch
 
 import tidegate
 from tidegate.convert.samples import expanded
+from tidegate.models.metrics.steps import score_binary_steps, score_steps
 from tidegate.models.sequence_model import SequenceModel
-from tidegate.models.steps_report import score_binary_steps, score_steps
 from tidegate.training.baselines.forecasts import find_season, forecasts, linear, seasonal
 from tidegate.training.data.corpus import Corpus
 from tidegate.training.data.next_steps import prepare_steps

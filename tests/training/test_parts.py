@@ -9,10 +9,13 @@ import pytest
 pytest.importorskip("torch")
 pytest.importorskip("sklearn")
 
-from tidegate.models.metrics import score
+from tidegate.models.metrics.reports import score
+from tidegate.text.tokenizer import Tokenizer, Words
 from tidegate.training.data.examples import TextExamples, prepare_texts
 from tidegate.training.events import Epoch
 from tidegate.training.network.loop import to_model, train
+from tidegate.training.ngrams.mixing import fit_mixing
+from tidegate.training.ngrams.ngrams import count_runs
 from tidegate.training.ngrams.parts import Joiner, Parts, choose
 from tidegate.training.settings import Settings
 
@@ -57,6 +60,34 @@ def test_the_joined_model_has_the_scores_that_were_judged() -> None:
         assert all(weight >= 0 for weight in judged.weights.values())
         for text in texts[:20]:
             assert model.explain(text).error < 1e-5
+
+
+def test_classes_in_order_are_mixed() -> None:
+    """Of stars, those between the ends are found more often as the n-grams of their neighbours count for them."""
+    stars = RNG.integers(0, 3, 900)
+    words = [[*RNG.choice(GOOD, s + 1), *RNG.choice(BAD, 3 - s), *RNG.choice(["the", "film", "is"], 5)] for s in stars]
+    examples = prepare_texts([" ".join(RNG.permutation(each)) for each in words], stars.tolist())
+    config = examples.config("average", embedding_size=4)
+    mixed = Joiner(examples, Settings()).ngrams(config)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("tidegate.training.ngrams.mixing.fit_mixing", lambda *_, **__: None)
+        apart = Joiner(examples, Settings()).ngrams(config)
+    assert mixed.report.log_loss < 0.8 * apart.report.log_loss
+    model: Any = to_model(examples, mixed.config, mixed.as_epoch())
+    assert all(model.explain(text).error < 1e-5 for text in examples.texts[1][:20])
+
+
+@pytest.mark.parametrize(
+    ("labels", "expected"), [(["a", "b", "c"] * 4 + ["a", "b"], True), (["a"] * 6 + ["b"] * 6 + ["c"], False)]
+)
+def test_classes_of_one_text_are_not_mixed(labels: list[str], expected: bool) -> None:
+    """Either half must have texts of each class, and words that come again."""
+    targets = np.unique(labels, return_inverse=True)[1].astype(np.int64)
+    tokenizer = Tokenizer.train(["so good"] * 2)
+    texts = [Words(np.array([2, 3], np.int32))] * len(labels)
+    counts = count_runs(texts, len(tokenizer.vocab))
+    found = fit_mixing(texts, targets, tokenizer.vocab, 3, counts=counts, letters=False)
+    assert (found is not None) == expected
 
 
 def test_a_share_that_was_held_out_is_read_by_the_n_grams_in_the_end() -> None:

@@ -14,7 +14,9 @@ from tidegate.training.checkpoints import Checkpoints
 from tidegate.training.data import spool
 from tidegate.training.data.examples import TextExamples, prepare_texts
 from tidegate.training.data.labelled import Labelled
-from tidegate.training.data.spooled import Drawn, Plan, Row, parts_of, spool_sequences, spool_texts
+from tidegate.training.data.spooled.drawn import Drawn, Row
+from tidegate.training.data.spooled.gathered import Plan
+from tidegate.training.data.spooled.preparing import parts_of, spool_sequences, spool_texts
 from tidegate.training.events import Epoch, Step
 from tidegate.training.fingerprint import differences, fingerprint
 from tidegate.training.settings import Settings

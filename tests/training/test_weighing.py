@@ -5,9 +5,9 @@ import pytest
 
 pytest.importorskip("scipy")
 
-from tidegate.models.metrics import score
+from tidegate.models.metrics.reports import score
 from tidegate.sequences.embedded import softmax
-from tidegate.training.ngrams.weighing import weigh
+from tidegate.training.ngrams.weighing import mix, weigh
 
 
 def test_weights_calibrate() -> None:
@@ -35,3 +35,21 @@ def test_few_texts_leave_the_weights_about_equal() -> None:
     right = np.eye(2)[targets]
     weights = weigh([right, right * 0.9], targets).weights
     assert weights == pytest.approx([0.5, 0.5], abs=0.25)
+
+
+def test_margins_of_neighbours_find_the_class_between_them() -> None:
+    """Where a line cannot part the middle one of three classes from the rest, the margins of its neighbours find it."""
+    place = np.random.default_rng(2).uniform(-3, 3, 3000)
+    targets = np.digitize(place, [-1, 1])
+    margins = np.stack([-place - 1, -place, place - 1], axis=1)
+    mixing = mix([margins, 0.5 * margins], targets)
+    mixed = np.mean([margins @ mixing.matrices[0], 0.5 * margins @ mixing.matrices[1]], axis=0) + mixing.bias
+    assert (weigh([margins], targets).sum([margins]).argmax(axis=1) == targets).mean() < 0.8
+    assert (mixed.argmax(axis=1) == targets).mean() > 0.95
+
+
+def test_few_texts_mix_next_to_nothing() -> None:
+    """Two texts of each of three classes leave each class about to its own margin."""
+    targets = np.arange(6) % 3
+    mixing = mix([np.eye(3)[targets]], targets)
+    assert mixing.matrices[0] / mixing.matrices[0].trace() * 3 == pytest.approx(np.eye(3), abs=0.35)

@@ -21,7 +21,8 @@ from tidegate.training.checkpoints import Checkpoints  # noqa: E402
 from tidegate.training.data.examples import Examples, prepare_sequences, prepare_texts  # noqa: E402
 from tidegate.training.data.next_steps import prepare_steps  # noqa: E402
 from tidegate.training.data.next_tokens import prepare_tokens  # noqa: E402
-from tidegate.training.data.spooled import Plan, parts_of, spool_sequences, spool_texts  # noqa: E402
+from tidegate.training.data.spooled.gathered import Plan  # noqa: E402
+from tidegate.training.data.spooled.preparing import parts_of, spool_sequences, spool_texts  # noqa: E402
 from tidegate.training.events import Epoch, Resumed, Step  # noqa: E402
 from tidegate.training.fitting import fit  # noqa: E402
 from tidegate.training.group import LostWorkerError  # noqa: E402

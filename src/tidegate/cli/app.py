@@ -30,7 +30,7 @@ from tidegate.cli.study import study
 from tidegate.cli.train.train import train
 from tidegate.cli.train.tune import tune
 from tidegate.cli.units import units
-from tidegate.data.tables.kinds import TableWarning
+from tidegate.data.tables.sources.kinds import TableWarning
 
 _MISTAKES = (ValueError, TypeError, OSError, ImportError)
 _FAILURES = (

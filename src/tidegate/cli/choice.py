@@ -10,8 +10,8 @@ import typer
 
 from tidegate.cli.groups import Option
 from tidegate.models.architecture import Architecture
+from tidegate.models.metrics.thresholds import HALF, chosen_labels
 from tidegate.models.tasks import sets_of_labels
-from tidegate.models.thresholds import HALF, chosen_labels
 
 CHOICE_OPTIONS = {
     "threshold": Option(

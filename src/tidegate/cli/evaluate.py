@@ -26,10 +26,10 @@ from tidegate.data.tables.columns import column_of
 from tidegate.data.tables.label_names import as_booleans, label_name
 from tidegate.data.tables.values import json_text
 from tidegate.files.writing import replacing
-from tidegate.models.metrics import RegressionReport, Report
-from tidegate.models.multi_label import MultiLabelReport
+from tidegate.models.metrics.multi_label import MultiLabelReport
+from tidegate.models.metrics.reports import RegressionReport, Report
+from tidegate.models.metrics.thresholds import OperatingPoint, at_recall, at_threshold
 from tidegate.models.network import Network
-from tidegate.models.thresholds import OperatingPoint, at_recall, at_threshold
 
 _WIDEST = 12  # classes of which the confusion matrix still fits a terminal
 _MOST_GROUPS = 100  # values of a column that texts are scored by

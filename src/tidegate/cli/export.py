@@ -17,7 +17,7 @@ from tidegate.convert.to_c import CFile, to_c
 from tidegate.convert.to_keras import KerasFile, to_keras
 from tidegate.convert.to_torch import SUFFIXES, TorchFile, to_torch
 from tidegate.data.outputs import Format, contains, starts_with
-from tidegate.models.file import FORMAT, is_model, metadata_of
+from tidegate.models.files.model_file import FORMAT, is_model, metadata_of
 from tidegate.models.network import Network
 
 

@@ -10,7 +10,7 @@ from tidegate.cli.console import leave_stdout
 from tidegate.data.datasets import cache_folder
 from tidegate.data.outputs import Format, Output, starts_with
 from tidegate.files.writing import StrPath
-from tidegate.models.file import is_model
+from tidegate.models.files.model_file import is_model
 
 MODEL = Format("model", "a model of tidegate", (".safetensors",), is_model)
 PAGE = Format("page", "a web page", (".html", ".htm"), starts_with(b"<!doctype html", b"<html"))

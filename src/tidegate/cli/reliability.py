@@ -7,9 +7,9 @@ from rich.text import Text
 from tidegate.cli.console import say, show_table
 from tidegate.cli.picture import new_figure, plain_texts
 from tidegate.cli.words import bar, rgb
-from tidegate.models.calibration import ReliabilityBin
-from tidegate.models.metrics import Report
-from tidegate.models.thresholds import OperatingPoint
+from tidegate.models.metrics.calibration import ReliabilityBin
+from tidegate.models.metrics.reports import Report
+from tidegate.models.metrics.thresholds import OperatingPoint
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

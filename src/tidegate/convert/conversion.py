@@ -18,7 +18,7 @@ from tidegate.convert.tensor_files import read_checkpoint, read_safetensors
 from tidegate.convert.to_torch import compared
 from tidegate.convert.torch.state_dict import Said, found_in_torch, layers_alone
 from tidegate.files import signatures
-from tidegate.models.file import FORMAT, ModelFileError, metadata_of
+from tidegate.models.files.model_file import FORMAT, ModelFileError, metadata_of
 from tidegate.models.loading import load
 from tidegate.models.network import Network
 from tidegate.ops.checks import check_choice

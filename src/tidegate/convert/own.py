@@ -14,9 +14,9 @@ from tidegate.convert.found import Found, Wishes, model_of
 from tidegate.convert.matching import certify_states
 from tidegate.convert.torch.state_dict import Said, layers_alone
 from tidegate.models.config import NetworkConfig, SequenceConfig, TextConfig
+from tidegate.models.files.rules import read_tokenizer
 from tidegate.models.loading import kind_of
 from tidegate.models.network import Network
-from tidegate.models.rules import read_tokenizer
 from tidegate.models.sequence_model import SequenceModel
 from tidegate.models.text_model import TextModel
 

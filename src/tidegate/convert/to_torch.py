@@ -13,8 +13,8 @@ from tidegate.convert.certificate import Certificate
 from tidegate.convert.samples import batches_for, expanded, padded, results_of
 from tidegate.convert.torch.code import torch_code
 from tidegate.files.writing import replacing
-from tidegate.models.file import FORMAT, write
-from tidegate.models.metadata import format_object
+from tidegate.models.files.metadata import format_object
+from tidegate.models.files.model_file import FORMAT, write
 from tidegate.models.network import Network
 from tidegate.models.text_model import TextModel
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Self
 
 from tidegate.data.tables.folders import files_of
-from tidegate.data.tables.kinds import KINDS
+from tidegate.data.tables.sources.kinds import KINDS
 from tidegate.files.writing import StrPath, check_place, descriptor, is_stream
 
 STDOUT = Path("/dev/stdout")

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 import numpy as np
 import numpy.typing as npt
 
-from tidegate.models.metadata import format_object, parse_object
+from tidegate.models.files.metadata import format_object, parse_object
 from tidegate.models.tasks import TASKS, Task
 from tidegate.ops.cells import CELLS, Cell
 from tidegate.ops.checks import Sizes, check, check_choice

@@ -8,10 +8,10 @@ import numpy as np
 
 from tidegate.models.architecture import Architecture, CheckedArrays
 from tidegate.models.config import NetworkConfig, SequenceConfig, TextConfig
-from tidegate.models.file import TOKENIZER, reading
-from tidegate.models.metadata import parse_object
+from tidegate.models.files.metadata import parse_object
+from tidegate.models.files.model_file import TOKENIZER, reading
+from tidegate.models.files.rules import read_tokenizer
 from tidegate.models.network import Network
-from tidegate.models.rules import read_tokenizer
 from tidegate.models.sequence_model import SequenceModel
 from tidegate.models.text_model import TextModel
 

@@ -9,8 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from tidegate.models.architecture import Architecture
-from tidegate.models.file import write
-from tidegate.models.metadata import format_object
+from tidegate.models.files.metadata import format_object
+from tidegate.models.files.model_file import write
 from tidegate.ops.compressed import Compressed, compress
 
 Array = npt.NDArray[np.float32]

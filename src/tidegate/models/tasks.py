@@ -10,18 +10,25 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from tidegate.models.metrics import RegressionReport, Report, score, score_numbers
-from tidegate.models.multi_label import MultiLabelReport, score_sets
-from tidegate.models.quantiles import QuantileReport, constant_quantiles, order, ordered, read_labels, score_quantiles
-from tidegate.models.steps_report import (
+from tidegate.models.metrics.multi_label import MultiLabelReport, score_sets
+from tidegate.models.metrics.quantiles import (
+    QuantileReport,
+    constant_quantiles,
+    order,
+    ordered,
+    read_labels,
+    score_quantiles,
+)
+from tidegate.models.metrics.reports import RegressionReport, Report, score, score_numbers
+from tidegate.models.metrics.steps import (
     BinaryStepsReport,
     LabelledStepsReport,
     score_binary_steps,
     score_labelled_steps,
     score_steps,
 )
-from tidegate.models.thresholds import chosen_labels
-from tidegate.models.tokens_report import TokensReport, score_tokens
+from tidegate.models.metrics.thresholds import chosen_labels
+from tidegate.models.metrics.tokens import TokensReport, score_tokens
 from tidegate.sequences.embedded import sigmoid, softmax
 
 Array = npt.NDArray[np.floating[Any]]
@@ -265,9 +272,9 @@ TASKS: dict[str, Task] = {
 """The tasks by name.
 
 "labelling" gives each step a class, by what has come so far; to all who ask about a sequence, its class is that of the
-last step. "quantiles" predicts levels between which numbers lie, see `tidegate.models.quantiles`. "next" foresees the
-numbers of the next steps, "next-binary" what of them is 1, "next-token" the next word or character of a text, of whose
-vocabulary its outputs are. "encoding" has no head: the summary vectors are the result.
+last step. "quantiles" predicts levels between which numbers lie, see `tidegate.models.metrics.quantiles`. "next"
+foresees the numbers of the next steps, "next-binary" what of them is 1, "next-token" the next word or character of a
+text, of whose vocabulary its outputs are. "encoding" has no head: the summary vectors are the result.
 """
 
 ASKED = tuple(name for name, task in TASKS.items() if task.truth and task.activation != "sorted")

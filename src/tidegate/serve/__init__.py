@@ -1,11 +1,9 @@
 """Models as a service over HTTP, and the page on which one is looked at while one types.
 
 `app` puts it together, and `server` runs it. A client asks by one of four doors: `plain` JSON, `inference` by the
-Open Inference Protocol (its messages are in `protocol`, its arrays in `tensors`, those of a model in `signatures`),
-streams over `sockets`, and the `page` (its messages are in `messages`, what it reads in `readings`). Behind them is a
-model as it is `served`, whose requests are read together (`batching`, `queues`), and the `sessions` of streams
-(`steps` are what they are asked, `records` what is known of them). Before them are `layers`, which every request goes
-through.
+Open Inference Protocol, streams over WebSockets in `sessions`, and the `page`. Behind them is a model as it is
+`served`, whose requests are read together (`batching`, `queues`), and the `sessions` of streams. Before them are
+`layers`, which every request goes through.
 """
 
 try:
@@ -21,7 +19,7 @@ except ModuleNotFoundError as error:
 from tidegate.serve.app import HERE, create_app
 from tidegate.serve.limits import Limits
 from tidegate.serve.server import compute_with, is_here, listen, serve
-from tidegate.serve.sessions import Sessions
+from tidegate.serve.sessions.sessions import Sessions
 from tidegate.stream.storage import StateFolder
 
 __all__ = ["HERE", "Limits", "Sessions", "StateFolder", "compute_with", "create_app", "is_here", "listen", "serve"]

@@ -14,17 +14,17 @@ from starlette.responses import Response
 
 from tidegate.models.network import Network
 from tidegate.models.text_model import TextModel
-from tidegate.serve import messages
-from tidegate.serve.inference import Inference
+from tidegate.serve.inference.routes import Inference
 from tidegate.serve.layers import Body, Guard, Head, Record
 from tidegate.serve.limits import Limits
 from tidegate.serve.metrics import Metrics
 from tidegate.serve.models import Models
-from tidegate.serve.page import Page
+from tidegate.serve.page import messages
+from tidegate.serve.page.pictures import Page
 from tidegate.serve.plain import Plain
 from tidegate.serve.refusals import first_fault, refuse
-from tidegate.serve.sessions import Sessions
-from tidegate.serve.sockets import sessions_router
+from tidegate.serve.sessions.sessions import Sessions
+from tidegate.serve.sessions.sockets import sessions_router
 from tidegate.serve.thin import Shortcut, Thin
 from tidegate.serve.tokens import describe_token
 

@@ -18,7 +18,7 @@ from fastapi import FastAPI
 
 from tidegate.ops.threads import set_num_threads
 from tidegate.serve.limits import Limits
-from tidegate.serve.sockets import LARGEST_MESSAGE
+from tidegate.serve.sessions.sockets import LARGEST_MESSAGE
 
 BACKLOG = 2048  # clients that have called and wait to be let in
 SWITCH = 0.0002  # seconds

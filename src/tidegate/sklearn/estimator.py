@@ -15,8 +15,8 @@ from sklearn.utils import assert_all_finite, check_array, check_random_state, co
 from sklearn.utils.multiclass import check_classification_targets, is_multilabel, type_of_target
 from sklearn.utils.validation import _check_sample_weight, check_consistent_length, check_is_fitted
 
+from tidegate.models.metrics.thresholds import chosen_labels
 from tidegate.models.network import Network
-from tidegate.models.thresholds import chosen_labels
 from tidegate.training.fitting import fit
 
 

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tidegate.files.writing import remove_unfinished, replacing
-from tidegate.models.file import content_digest
+from tidegate.models.files.model_file import content_digest
 from tidegate.training.fingerprint import differences
 
 EVERY = 30.0

@@ -22,6 +22,7 @@ from tidegate.training.checkpoints import Checkpoints
 from tidegate.training.data.data_frames import OPTIONS, blocks_of, frame_examples
 from tidegate.training.data.examples import (
     CELL,
+    RAREST_WITH_VECTORS,
     VALIDATION,
     Examples,
     SequenceExamples,
@@ -177,7 +178,9 @@ def _prepare(
     """Makes what a training needs of what `fit` is called with."""
     vectors, levels = settings.pop("vectors", None), settings.pop("quantiles", None)
     more = settings.pop("pretrain", False)
-    examples = _examples(data, labels, settings, **options, seed=settings.get("seed", Settings.seed))
+    seed = settings.get("seed", Settings.seed)
+    usual = {} if vectors is None else {"min_frequency": RAREST_WITH_VECTORS}
+    examples = _examples(data, labels, settings, usual, **options, seed=seed)
     sample_weight = settings.pop("sample_weight", None)
     if levels is not None:
         examples = examples.quantiles(levels)
@@ -276,12 +279,15 @@ def _start(run: Run, checkpoints: Checkpoints | None) -> Mapping[str, npt.NDArra
     return best
 
 
-def _examples(data: Any, labels: Any, settings: dict[str, Any], **options: Any) -> Examples:
-    """Makes examples of texts or of vectors; takes what it needs out of the settings."""
+def _examples(data: Any, labels: Any, settings: dict[str, Any], usual: Mapping[str, Any], **options: Any) -> Examples:
+    """Makes examples of texts or of vectors; takes what it needs out of the settings.
+
+    Those of `usual` are for texts with labels, where the settings have none of these names.
+    """
     limits = {name: settings.pop(name) for name in TEXT_OPTIONS if name in settings}
     frame = blocks_of(data)
     if frame is not None:
-        return frame_examples(frame, labels, settings, options, limits)
+        return frame_examples(frame, labels, settings, options, limits, usual)
     data = data if isinstance(data, str | list | tuple | np.ndarray) else list(data)
     aim = TASKS[options["task"]]
     foresees = aim.foresees
@@ -294,7 +300,7 @@ def _examples(data: Any, labels: Any, settings: dict[str, Any], **options: Any) 
             return prepare_tokens(data, **limits, **_alone(options))
         if aim.labels_steps:
             raise ValueError(f"the task is {aim.name!r}, which is about steps of numbers, but the data are texts")
-        return prepare_texts(data, labels, **limits, **options)
+        return prepare_texts(data, labels, **{**usual, **limits}, **options)
     settings |= limits  # which no sequence has: they are refused by name
     if aim.each_step and settings.get("frontend") is not None:
         raise ValueError(f"frontend is given, but the task is {aim.name!r}, which reads steps as they are given")

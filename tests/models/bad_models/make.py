@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from tidegate.models.config import TextConfig
-from tidegate.models.file import content_digest
+from tidegate.models.files.model_file import content_digest
 from tidegate.text.tokenizer import Tokenizer
 
 FOLDER = Path(__file__).parent

@@ -19,7 +19,7 @@ from tidegate.cli.groups import grouped
 from tidegate.cli.options import READ_OPTIONS, Kind, ModelArgument, OverwriteOption, ThreadsOption
 from tidegate.cli.reading.inputs import Columns, load_model
 from tidegate.data import tables
-from tidegate.data.tables import kinds
+from tidegate.data.tables.sources import kinds
 from tidegate.data.tables.values import json_text
 from tidegate.files.writing import replacing
 from tidegate.inspection.attribution import METHODS, IntegratedGradients, Method

@@ -14,10 +14,10 @@ from tidegate.data.series.cells import numbers_of
 from tidegate.data.series.roles import shortened
 from tidegate.data.tables import Names, class_names, label_sets
 from tidegate.data.tables.columns import names_in
-from tidegate.data.tables.containers import Source
 from tidegate.data.tables.folders import names_of_columns
+from tidegate.data.tables.sources.containers import Source
 from tidegate.models.architecture import Architecture
-from tidegate.models.quantiles import check_levels
+from tidegate.models.metrics.quantiles import check_levels
 from tidegate.models.tasks import TASKS, Task
 from tidegate.training.data.examples import Examples
 from tidegate.training.data.tasks import are_amounts, check_classes, check_sets

@@ -12,7 +12,7 @@ from tidegate.cli.options import Kind
 from tidegate.data import tables
 from tidegate.data.outputs import Output
 from tidegate.data.tables.folders import files_of, sources_of
-from tidegate.data.tables.kinds import kind_by_name
+from tidegate.data.tables.sources.kinds import kind_by_name
 from tidegate.data.tables.survey import can_be_read_twice
 from tidegate.files.remote import exists
 from tidegate.files.writing import is_stream

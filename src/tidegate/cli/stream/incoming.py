@@ -18,7 +18,7 @@ from tidegate.data.series.recorded import samples
 from tidegate.data.series.roles import Roles, shortened
 from tidegate.data.tables.columns import names_in
 from tidegate.data.tables.rows import Block, blocks, made_of, part_of, rows_in
-from tidegate.data.tables.sources import name_of
+from tidegate.data.tables.sources.recognition import name_of
 from tidegate.models.sequence_model import SequenceModel
 
 _ROWS = 1024  # that are read at once, where so many have come in

@@ -6,7 +6,7 @@ from typing import Any
 
 from tidegate.cli.console import say, show_table
 from tidegate.inspection.statistics import Interval, bootstrap
-from tidegate.models.metrics import Report
+from tidegate.models.metrics.reports import Report
 from tidegate.training.events import Epoch
 
 AVERAGE = "average"  # what everything else is compared with

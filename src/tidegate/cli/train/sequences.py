@@ -28,7 +28,8 @@ from tidegate.training.data.examples import SequenceExamples, prepare_sequences
 from tidegate.training.data.labelled_steps import prepare_labelled_steps
 from tidegate.training.data.next_steps import LONGEST, prepare_steps
 from tidegate.training.data.repeats import Repeats, find_repeats
-from tidegate.training.data.spooled import Plan, spool_sequences
+from tidegate.training.data.spooled.gathered import Plan
+from tidegate.training.data.spooled.preparing import spool_sequences
 from tidegate.training.data.tasks import check_copies, check_copies_of_steps
 from tidegate.training.settings import VECTOR_DROPOUT
 

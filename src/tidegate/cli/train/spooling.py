@@ -14,14 +14,15 @@ from tidegate.data.series.apart import Apart
 from tidegate.data.tables.columns import column_of
 from tidegate.data.tables.folders import sources_of
 from tidegate.data.tables.folders import stream as stream_tables
-from tidegate.data.tables.kinds import KINDS, PACKED
 from tidegate.data.tables.label_names import as_booleans, label_name
+from tidegate.data.tables.sources.kinds import KINDS, PACKED
 from tidegate.files.remote import is_file, size_of
 from tidegate.files.writing import is_stream
 from tidegate.models.tasks import TASKS
 from tidegate.training.data.examples import TextExamples
 from tidegate.training.data.memory import memory_of
-from tidegate.training.data.spooled import Part, Plan, spool_texts
+from tidegate.training.data.spooled.gathered import Part, Plan
+from tidegate.training.data.spooled.preparing import spool_texts
 from tidegate.training.data.tasks import check_no_copies, check_words
 
 _GROWS, _PACKED_GROWS = 10, 40

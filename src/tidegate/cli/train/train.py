@@ -29,7 +29,7 @@ from tidegate.sequences.logmel import LogMel
 from tidegate.text.tokenizer import PAD, UNITS, UNK
 from tidegate.text.vectors import WordVectors
 from tidegate.text.vectors import read as read_vectors
-from tidegate.training.data.examples import CELL, VALIDATION, TextExamples, prepare_texts
+from tidegate.training.data.examples import CELL, RAREST_WITH_VECTORS, VALIDATION, TextExamples, prepare_texts
 from tidegate.training.data.next_tokens import BPTT
 from tidegate.training.data.tasks import check_no_copies, check_words
 from tidegate.training.ngrams.parts import AUTO, Parts
@@ -152,6 +152,8 @@ def _read_texts(request: Request, text: str | None, words: Any, seed: int) -> Te
     columns = (table.label_column or "", *several[1:])
     wanted = wanted.decided({table.label_column or "": table.labels or []})
     limits = {"vocab_size": words.vocab_size, "max_length": words.max_length or None, "seed": seed}
+    if words.vectors:
+        limits["min_frequency"] = RAREST_WITH_VECTORS
     held: Any = request.share(nothing=not TASKS[wanted.task].exclusive)
     if held is None:
         known = (table.text_column, table.label_column)

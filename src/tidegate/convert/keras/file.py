@@ -17,7 +17,7 @@ import numpy.typing as npt
 from tidegate.convert.certificate import ConversionError
 from tidegate.convert.keras.chain import MOST_LAYERS, Chain, chain_of
 from tidegate.convert.keras.code import OWN_ARRAY, OWN_MEMBER
-from tidegate.models.metadata import parse_object
+from tidegate.models.files.metadata import parse_object
 
 try:
     import h5py

@@ -16,7 +16,7 @@ from tidegate.convert.keras.compared import compared, loaded
 from tidegate.convert.keras.file import KerasModel
 from tidegate.convert.keras.runtime import import_keras, name_of
 from tidegate.models.config import TextConfig
-from tidegate.models.metadata import parse_object
+from tidegate.models.files.metadata import parse_object
 from tidegate.models.network import Network
 from tidegate.ops.names import parameter_names
 

@@ -12,7 +12,7 @@ from tidegate.data.series.ragged import read_npz
 from tidegate.data.series.roles import Asked, Looks, Roles, split_names
 from tidegate.data.series.table import Array, Series
 from tidegate.data.series.ts import read_ts
-from tidegate.data.tables.containers import Source
+from tidegate.data.tables.sources.containers import Source
 from tidegate.files.remote import is_url, local
 
 _READERS: dict[str, Callable[..., tuple[Any, Any]]] = {".ts": read_ts, ".npz": read_npz}

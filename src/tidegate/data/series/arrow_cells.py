@@ -9,7 +9,7 @@ import pyarrow as pa
 from pyarrow import compute
 
 from tidegate.data.series.cells import Times, numbers_of, times_of
-from tidegate.data.tables.arrow_values import values_of
+from tidegate.data.tables.arrow.values import values_of
 
 Array = npt.NDArray[np.floating[Any]]
 

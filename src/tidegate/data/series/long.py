@@ -10,9 +10,9 @@ import numpy.typing as npt
 from tidegate.data.series.cells import Times, times_in_one
 from tidegate.data.series.columns import in_order, numbers_of, times_of
 from tidegate.data.series.roles import Roles
-from tidegate.data.tables.kinds import caution
 from tidegate.data.tables.label_names import label_name
 from tidegate.data.tables.rows import Block
+from tidegate.data.tables.sources.kinds import caution
 from tidegate.data.tables.values import plain_values
 
 Array = npt.NDArray[np.floating[Any]]

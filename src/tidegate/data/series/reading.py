@@ -14,11 +14,11 @@ from tidegate.data.series.long import LongTable
 from tidegate.data.series.roles import Asked, Looks, Roles, find_roles, reads_as_series
 from tidegate.data.series.sound import Clips, read_files, sound_files
 from tidegate.data.series.table import NOTHING, Series, joined, looks_of, looks_of_block, whole
-from tidegate.data.tables.containers import Source
 from tidegate.data.tables.folders import sources_of
-from tidegate.data.tables.kinds import KINDS, TableWarning
 from tidegate.data.tables.rows import Block, blocks
-from tidegate.data.tables.sources import name_of
+from tidegate.data.tables.sources.containers import Source
+from tidegate.data.tables.sources.kinds import KINDS, TableWarning
+from tidegate.data.tables.sources.recognition import name_of
 from tidegate.data.tables.survey import Survey, can_be_read_twice, survey
 from tidegate.data.tables.values import plain_values
 

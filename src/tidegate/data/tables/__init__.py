@@ -1,10 +1,9 @@
 """Tables of texts and labels in many formats: `read`, `stream`, `write` and `writer`.
 
 `folders` reads one file or several, `table` texts and labels, with `columns` to find them, and `writer` writes; `rows`
-puts together how bytes become rows. `sources` finds out what a source is, with `containers`, `signatures` and `kinds`
-for packing, first bytes and names; `lines` has the text; `delimited` and `swallowed`, `json_values` and `json_shapes`,
-`fasttext`, `arrow` and `parquet` read a format each; `survey` looks for columns and types that come late, in
-`json_types`; `values` and `arrow_values` turn what a cell holds into text.
+puts together how bytes become rows. The folder `sources` finds out what a source is, and has its text as lines;
+`delimited` and `swallowed`, `fasttext`, `markdown`, and the folders `json` and `arrow` read a format each; `survey`
+looks for columns and types that come late; `values` turns what a cell holds into text.
 """
 
 from tidegate.data.tables.folders import read, stream

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 from tidegate.data.tables import markdown
 from tidegate.data.tables.columns import TEXT_NAMES, plain_name
-from tidegate.data.tables.kinds import DELIMITERS, caution, separator_of
-from tidegate.data.tables.lines import LONGEST, Lines
+from tidegate.data.tables.sources.kinds import DELIMITERS, caution, separator_of
+from tidegate.data.tables.sources.lines import LONGEST, Lines
 from tidegate.data.tables.swallowed import SwallowedRows
 
 _QUOTED = re.compile(r'"[^"]*+(?:""[^"]*+)*+"')  # the + after * keeps no way back, which would fill the memory

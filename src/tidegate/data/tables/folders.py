@@ -7,10 +7,10 @@ from pathlib import Path
 
 from tidegate.data.tables import table
 from tidegate.data.tables.columns import guess_columns
-from tidegate.data.tables.containers import Source
-from tidegate.data.tables.kinds import KINDS, kind_by_name
 from tidegate.data.tables.rows import Block, blocks
-from tidegate.data.tables.sources import name_of
+from tidegate.data.tables.sources.containers import Source
+from tidegate.data.tables.sources.kinds import KINDS, kind_by_name
+from tidegate.data.tables.sources.recognition import name_of
 from tidegate.data.tables.survey import survey
 from tidegate.data.tables.table import Names, Table, columns_of, gathered
 from tidegate.files.remote import files_in, is_url

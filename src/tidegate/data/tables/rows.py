@@ -4,13 +4,14 @@ from collections.abc import Callable, Collection, Iterable, Iterator
 from itertools import chain
 from typing import Any, Protocol, TypeVar
 
-from tidegate.data.tables import fasttext, json_shapes
-from tidegate.data.tables.containers import Source, opened
+from tidegate.data.tables import fasttext
 from tidegate.data.tables.delimited import Delimited
-from tidegate.data.tables.json_values import JsonValues
-from tidegate.data.tables.kinds import caution
-from tidegate.data.tables.lines import Lines, Text
-from tidegate.data.tables.sources import name_of, recognised
+from tidegate.data.tables.json import shapes as json_shapes
+from tidegate.data.tables.json.values import JsonValues
+from tidegate.data.tables.sources.containers import Source, opened
+from tidegate.data.tables.sources.kinds import caution
+from tidegate.data.tables.sources.lines import Lines, Text
+from tidegate.data.tables.sources.recognition import name_of, recognised
 
 Block = dict[str, Any]
 Row = TypeVar("Row")
@@ -58,7 +59,7 @@ def blocks(source: Source, kind: str | None, size: int | None, names: Collection
     """
     with recognised(source, kind) as (found, kind_found):
         if kind_found == "parquet":
-            from tidegate.data.tables import parquet  # noqa: PLC0415 - only who has such files needs pyarrow
+            from tidegate.data.tables.arrow import parquet  # noqa: PLC0415 - only who has such files needs pyarrow
 
             yield from parquet.blocks(str(found), size, names)
             return

@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from tidegate.data.tables.containers import Source
-from tidegate.data.tables.kinds import TableWarning
 from tidegate.data.tables.rows import Block, blocks
-from tidegate.data.tables.sources import recognised
+from tidegate.data.tables.sources.containers import Source
+from tidegate.data.tables.sources.kinds import TableWarning
+from tidegate.data.tables.sources.recognition import recognised
 from tidegate.files.remote import is_file
 
 _ROWS = 1024  # of a block
@@ -38,7 +38,7 @@ class Survey:
         """Makes arrays of Arrow of columns that are lists, if their types are known."""
         if self.schema is None or not any(isinstance(values, list) for values in block.values()):
             return block
-        from tidegate.data.tables.json_types import array_of  # noqa: PLC0415
+        from tidegate.data.tables.json.types import array_of  # noqa: PLC0415
 
         return {name: array_of(values, self.schema.field(name).type) for name, values in block.items()}
 
@@ -87,7 +87,7 @@ def can_be_read_twice(source: Source) -> bool:
 
 
 def _of_parquet(path: str) -> Survey:
-    from tidegate.data.tables import parquet  # noqa: PLC0415
+    from tidegate.data.tables.arrow import parquet  # noqa: PLC0415
 
     return Survey(parquet.sample(path, _SAMPLE), parquet.schema(path))
 
@@ -105,7 +105,7 @@ def _of_first_rows(source: Source, kind: str) -> Survey | None:
 
 def _of_json(source: Source, *, typed: bool) -> Survey:
     if typed:
-        from tidegate.data.tables import json_types  # noqa: PLC0415
+        from tidegate.data.tables.json import types as json_types  # noqa: PLC0415
     sample: dict[str, list[Any]] = {}
     types: dict[str, Any] = {}
     for block in blocks(source, "jsonl", _ROWS):

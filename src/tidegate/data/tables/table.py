@@ -8,11 +8,11 @@ from functools import partial
 from typing import Any, Self
 
 from tidegate.data.tables.columns import column_of, fields_of, guess_columns
-from tidegate.data.tables.containers import Source
-from tidegate.data.tables.kinds import KINDS, caution
 from tidegate.data.tables.label_names import as_booleans, label_name, label_set, remarks, several_in
 from tidegate.data.tables.rows import Block, blocks, made_of, part_of, rows_in
-from tidegate.data.tables.sources import name_of
+from tidegate.data.tables.sources.containers import Source
+from tidegate.data.tables.sources.kinds import KINDS, caution
+from tidegate.data.tables.sources.recognition import name_of
 from tidegate.data.tables.survey import survey
 from tidegate.data.tables.values import plain_values, text_of
 
@@ -120,7 +120,7 @@ def stream(
         size: The most rows of a part; None for the whole table at once.
         others: As in `read`.
         typed: Whether the columns shall be arrays of Arrow, of one type in all parts: as they are in Parquet; of JSON
-            Lines the type to which all values can be widened, see `json_types`. Other kinds, and what can be read once
+            Lines the type to which all values can be widened, see `json.types`. Other kinds, and what can be read once
             only, keep their lists.
 
     Yields:

@@ -15,14 +15,14 @@ def plain_values(column: Any) -> list[Any]:
     """Lists the values of a column as texts, numbers, true and false, bytes, lists and dictionaries, None if missing.
 
     Args:
-        column: A list, an array of numpy, or an array of Arrow, see `arrow_values`.
+        column: A list, an array of numpy, or an array of Arrow, see `arrow.values`.
     """
     if isinstance(column, np.ndarray):
         listed: list[Any] = column.tolist()  # which makes Python's own numbers of numpy's
         return listed
     if isinstance(column, list | tuple):
         return list(column)
-    from tidegate.data.tables.arrow_values import values_of  # noqa: PLC0415 - pyarrow is here, since the column is of it
+    from tidegate.data.tables.arrow.values import values_of  # noqa: PLC0415 - pyarrow is here, since the column is of it
 
     return values_of(column)
 

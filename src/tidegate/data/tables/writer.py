@@ -9,7 +9,7 @@ from contextlib import ExitStack, contextmanager
 from types import SimpleNamespace
 from typing import Any, BinaryIO
 
-from tidegate.data.tables.kinds import KINDS, kind_of
+from tidegate.data.tables.sources.kinds import KINDS, kind_of
 from tidegate.data.tables.values import csv_fields, json_text, plain_values
 from tidegate.files.writing import replacing
 
@@ -129,6 +129,6 @@ def _text_appender(file: BinaryIO, kind: str) -> Write:
 
 
 def _parquet_appender(file: BinaryIO, stack: ExitStack) -> Write:
-    from tidegate.data.tables import parquet  # noqa: PLC0415 - only who has such files needs pyarrow
+    from tidegate.data.tables.arrow import parquet  # noqa: PLC0415 - only who has such files needs pyarrow
 
     return stack.enter_context(parquet.appender(file))

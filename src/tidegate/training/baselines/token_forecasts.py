@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from tidegate.models.tokens_report import TokensReport
+from tidegate.models.metrics.tokens import TokensReport
 from tidegate.training.data.corpus import Corpus, Integers
 from tidegate.training.data.examples import TextExamples
 from tidegate.training.data.next_tokens import Running

@@ -9,8 +9,8 @@ import numpy.typing as npt
 
 from tidegate.models.architecture import Architecture
 from tidegate.models.config import SequenceConfig, TextConfig
+from tidegate.models.metrics.quantiles import quantile_labels
 from tidegate.models.network import Network
-from tidegate.models.quantiles import quantile_labels
 from tidegate.models.sequence_model import SequenceModel
 from tidegate.models.text_model import TextModel
 from tidegate.sequences.features import LAYOUTS, Features, steps_first
@@ -30,6 +30,8 @@ SIZES: Mapping[str, Any] = {"embedding_size": 100, "hidden_size": 128, "summary"
 """What is trained unless something else is asked for."""
 
 CELL, VALIDATION, VOCAB_SIZE, MAX_LENGTH = "gru", 0.1, 20_000, 1000
+RAREST, RAREST_WITH_VECTORS = 2, 1
+"""How often a word must occur to be known; once is enough where vectors say something of words that were seen once."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -226,7 +228,7 @@ def prepare_texts(
     task: str = "classification",
     validation: float | tuple[Sequence[str], Sequence[Any]] = VALIDATION,
     vocab_size: int = VOCAB_SIZE,
-    min_frequency: int = 2,
+    min_frequency: int = RAREST,
     max_length: int | None = MAX_LENGTH,
     seed: int = 0,
 ) -> TextExamples:

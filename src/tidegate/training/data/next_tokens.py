@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from tidegate.models.steps_report import blocks
-from tidegate.models.tokens_report import TokensReport, score_tokens
+from tidegate.models.metrics.steps import blocks
+from tidegate.models.metrics.tokens import TokensReport, score_tokens
 from tidegate.ops.checks import check_choice, check_count
 from tidegate.text.texts import check_texts
 from tidegate.text.tokenizer import UNITS, UNKNOWN, Tokenizer, begun

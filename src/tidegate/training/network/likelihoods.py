@@ -4,7 +4,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from tidegate.models.tokens_report import TokensReport
+from tidegate.models.metrics.tokens import TokensReport
 from tidegate.sequences.padding import batches
 from tidegate.training.data.next_tokens import Running
 from tidegate.training.group import ALONE, Group

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor, nn
 
-from tidegate.models.quantiles import read_labels
+from tidegate.models.metrics.quantiles import read_labels
 from tidegate.training.settings import HUBER
 
 Weights = Tensor | None

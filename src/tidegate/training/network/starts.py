@@ -9,7 +9,7 @@ from torch import nn
 
 from tidegate.models.architecture import Architecture
 from tidegate.models.config import SequenceConfig, TextConfig
-from tidegate.models.quantiles import read_labels
+from tidegate.models.metrics.quantiles import read_labels
 from tidegate.text.tokenizer import PADDING
 from tidegate.text.vectors import WordVectors
 from tidegate.training.data.examples import Examples, SequenceExamples, TextExamples

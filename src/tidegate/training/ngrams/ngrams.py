@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from tidegate.models.ngrams import Ngrams, letters_of, runs_of
 from tidegate.text.tokenizer import UNKNOWN, Words
+from tidegate.training.ngrams.weighing import Mixing
 
 try:
     from scipy import sparse
@@ -87,6 +88,18 @@ class FittedNgrams:
         factors = {"ngrams.weight": counts, "ngrams.letters": counts, "ngrams.presence": presence}
         arrays = {name: np.float32(factors.get(name, 1)) * array for name, array in self.arrays.items()}
         return replace(self, arrays=arrays, biases=(counts * self.biases[0], presence * self.biases[1]))
+
+    def mixed(self, mixing: Mixing | None) -> "FittedNgrams":
+        """Makes the margins of more than two classes logits of each; None changes nothing."""
+        if mixing is None:
+            return self
+        counts, presence = mixing.matrices
+        of = {"ngrams.weight": counts, "ngrams.letters": counts, "ngrams.presence": presence}
+        arrays = {
+            name: (array @ of[name]).astype(np.float32) if name in of else array for name, array in self.arrays.items()
+        }
+        one, other = (bias @ matrix + mixing.bias for bias, matrix in zip(self.biases, mixing.matrices, strict=True))
+        return replace(self, arrays=arrays, biases=(one, other))
 
     @property
     def bias(self) -> Array:
@@ -181,6 +194,15 @@ def count_runs(texts: Sequence[Words], vocab_size: int) -> Counts:
     return Counts(order, known, amounts)
 
 
+def coming_again(amounts: Any) -> Integers:
+    """Returns the columns of runs that are in the texts often enough to be read, int64.
+
+    Args:
+        amounts: How often each text holds each run, sparse [B, K].
+    """
+    return np.flatnonzero(np.asarray(amounts.sum(axis=0)).ravel() >= _RAREST)
+
+
 class _Chosen(NamedTuple):
     """The P runs of words that tell most.
 
@@ -206,7 +228,7 @@ def _choose(counts: Counts, B: int, targets: Integers, classes: int) -> _Chosen:
         ValueError: None comes again.
     """
     amounts = counts.amounts[:B]
-    often = np.flatnonzero(np.asarray(amounts.sum(axis=0)).ravel() >= _RAREST)
+    often = coming_again(amounts)
     if not len(often):
         raise ValueError(
             "no word comes again in the texts, so there are no n-grams to learn: train with --parts network"

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tidegate.models.config import TextConfig
-from tidegate.models.metrics import Report, score
+from tidegate.models.metrics.reports import Report, score
 from tidegate.sequences.embedded import softmax
 from tidegate.sequences.pooling import NOTHING
 from tidegate.text.tokenizer import Words
@@ -140,12 +140,15 @@ class Joiner:
         facts = (self.examples.tokenizer.vocab, len(self.examples.labels))
         options["counts"] = fitting.count_runs(everything, len(facts[0]))
         check()
-        fitted = fitting.fit_ngrams(train, self.examples.train.targets, *facts, **options)
+        own = train, self.examples.train.targets, *facts
+        mixing = import_module("tidegate.training.ngrams.mixing").fit_mixing(*own, self._importance, **options)
+        check()
+        fitted = fitting.fit_ngrams(*own, **options).mixed(mixing)
         check()
         self._ngram_logits = fitted.logits(held)
         if self.examples.held_out:  # the weights of the parts are found without them, and more texts make better ones
             targets = np.concatenate([self.examples.train.targets, self.targets])
-            fitted = fitting.fit_ngrams(everything, targets, *facts, **options)
+            fitted = fitting.fit_ngrams(everything, targets, *facts, **options).mixed(mixing)
         self._ngrams = fitted
         weighing = weigh(self._ngram_logits, self.targets, self._importance)
         alone = replace(config, cell=NOTHING.name, embedding_size=0, summary="last", rate=None, **fitted.sizes)

@@ -1,0 +1,1 @@
+"""Tables written as JSON: where a value ends, the shapes that rows come in, and Arrow's types for them."""

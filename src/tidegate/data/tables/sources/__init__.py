@@ -1,0 +1,1 @@
+"""What a source of rows is: packing, first bytes, names and encodings, and text as lines."""

@@ -1,0 +1,1 @@
+"""The model file: the layout of its bytes, its digest, and what of its metadata is believed."""

@@ -1,0 +1,1 @@
+"""How good answers are, on numpy alone: a report for each kind of task, calibration and thresholds."""
