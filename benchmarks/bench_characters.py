@@ -1,7 +1,7 @@
 """How well are the characters of a text foreseen after minutes of training, beside the same network on torch.nn.LSTM?
 
-python benchmarks/bench_characters.py input.txt.gz [--minutes 5] [--cell gru] [--hidden-size 512] [--rounds 3]
-    [--epochs OURS THEIRS]
+python benchmarks/bench_characters.py input.txt.gz [--minutes 5] [--cell lstm] [--hidden-size 256]
+    [--dropout 0.2] [--learning-rate 0.005] [--bptt 64] [--rounds 3] [--epochs OURS THEIRS] [--only tidegate]
 
 The text is char-rnn's tinyshakespeare, or any other plain text: the first nine tenths are trained on, half of the rest
 chooses the epoch, the other half is tested. Some steps of an epoch are timed in turn, ours and with torch.nn.LSTM in
@@ -14,8 +14,9 @@ import gzip
 import math
 import statistics
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -27,13 +28,13 @@ import torch
 from contest import machine
 from tidegate.training import Settings
 from tidegate.training.baselines.forecasts import forecasts
-from tidegate.training.data.next_tokens import prepare_tokens
+from tidegate.training.data.next_tokens import prepare_tokens, running
 from tidegate.training.network import loop
+from turns import rest
 
-SIZES: dict[str, Any] = {"embedding_size": 64, "hidden_size": 512}
-HOW: dict[str, Any] = {"batch_size": 32, "dropout": 0.1, "learning_rate": 0.01}
-BPTT = 128
-TIMED = 12  # steps
+SIZES: dict[str, Any] = {"embedding_size": 64, "hidden_size": 256}
+HOW: dict[str, Any] = {"batch_size": 32, "dropout": 0.2, "learning_rate": 0.005}
+WARM, TIMED = 2, 40  # steps
 
 
 class TorchLSTM(torch.nn.LSTM):
@@ -67,14 +68,17 @@ def read(path: Path) -> tuple[str, str, str]:
 
 
 def seconds_of_an_epoch(examples: Any, cell: str) -> float:
-    """Times some steps; the first ones, which warm up, do not count."""
-    events = loop.train(examples, examples.config(cell, **SIZES), Settings(**HOW | {"epochs": 1}))
-    for _ in islice(events, 2):
+    """Times some steps and the judging behind them; the first steps, which warm up, do not count."""
+    bptt, [text] = examples.train.bptt, examples.texts[0]
+    few = running([text[: (WARM + TIMED) * HOW["batch_size"] * bptt]], examples.tokenizer, bptt)
+    short = replace(examples, train=few)
+    events = loop.train(short, examples.config(cell, **SIZES), Settings(**HOW | {"epochs": 1}))
+    for _ in islice(events, WARM):
         pass
     began = time.perf_counter()
-    count = sum(1 for _ in islice(events, TIMED))
+    times = [time.perf_counter() - began for _ in events]  # the last one when the text held out is judged
     steps = Settings(**HOW).schedule(len(examples.train)).steps
-    return (time.perf_counter() - began) / count * steps
+    return times[-2] / (len(times) - 1) * steps + times[-1] - times[-2]
 
 
 def trained(examples: Any, cell: str, epochs: int) -> Any:
@@ -83,7 +87,8 @@ def trained(examples: Any, cell: str, epochs: int) -> Any:
     for event in loop.train(examples, examples.config(cell, **SIZES), Settings(**HOW | {"epochs": epochs})):
         if isinstance(event, loop.Epoch):
             best = event if event.weights is not None else best
-            print(f"  epoch {event.epoch}: {event.report.bits_per_character:.3f}, {event.seconds:.0f} s", flush=True)
+            bits = f"trained {event.loss / math.log(2):.3f}, held out {event.report.bits_per_character:.3f}"
+            print(f"  epoch {event.epoch}: {bits}, {event.seconds:.0f} s", flush=True)
     return best
 
 
@@ -92,27 +97,39 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("file", type=Path)
     parser.add_argument("--minutes", type=float, default=5)
-    parser.add_argument("--cell", default="gru")
+    parser.add_argument("--cell", default="lstm")
     parser.add_argument("--hidden-size", type=int, default=SIZES["hidden_size"])
+    parser.add_argument("--dropout", type=float, default=HOW["dropout"])
+    parser.add_argument("--learning-rate", type=float, default=HOW["learning_rate"])
+    parser.add_argument("--bptt", type=int, default=64)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--epochs", type=int, nargs=2, metavar=("OURS", "THEIRS"))
+    parser.add_argument("--only", choices=["tidegate", "torch"], help="train this one, and only time the other")
     asked = parser.parse_args()
+    if not asked.rounds and not asked.epochs:
+        parser.error("--rounds 0 times nothing: say --epochs")
     SIZES["hidden_size"] = asked.hidden_size
+    HOW.update(dropout=asked.dropout, learning_rate=asked.learning_rate)
     train, held, test = read(asked.file)
-    examples = prepare_tokens([train], tokens="characters", validation=[held], bptt=BPTT)
-    tested = prepare_tokens([train], tokens="characters", validation=[test], bptt=BPTT)
-    print(f"{machine()}; {SIZES | HOW}, parts of {BPTT}", flush=True)
+    examples = prepare_tokens([train], tokens="characters", validation=[held], bptt=asked.bptt)
+    tested = prepare_tokens([train], tokens="characters", validation=[test], bptt=asked.bptt)
+    print(f"{machine()}; {SIZES | HOW}, parts of {asked.bptt}", flush=True)
+    contenders: dict[str, tuple[str, Callable[[], AbstractContextManager[None]]]]
     contenders = {f"tidegate {asked.cell}": (asked.cell, nullcontext), "torch.nn.LSTM": ("lstm", on_torch)}
     times: dict[str, list[float]] = {name: [] for name in contenders}
     for _ in range(asked.rounds):
         for name, (cell, how) in contenders.items():
+            rest()
             with how():
                 times[name].append(seconds_of_an_epoch(examples, cell))
     for place, (name, (cell, how)) in enumerate(contenders.items()):
-        seconds = statistics.median(times[name]) if times[name] else math.inf
+        if times[name]:
+            seconds = statistics.median(times[name])
+            each = ", ".join(f"{took:.1f}" for took in times[name])
+            print(f"{name}: {seconds:.1f} s an epoch ({each})", flush=True)
         epochs = asked.epochs[place] if asked.epochs else max(1, math.floor(60 * asked.minutes / seconds))
-        print(f"{name}: {seconds:.1f} s an epoch, {epochs} epochs", flush=True)
-        if not epochs:
+        print(f"{name}: {epochs} epochs", flush=True)
+        if not epochs or (asked.only and not name.startswith(asked.only)):
             continue
         with how():
             best = trained(examples, cell, epochs)

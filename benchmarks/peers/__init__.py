@@ -22,9 +22,10 @@ PEERS = {
     "ONNX Runtime": "onnx_runtime",
     "OpenVINO": "openvino_graph",
     "JAX": "xla",
+    "TorchRL": "torchrl_module",
 }
 
-ANSWERED_BY = dict.fromkeys(["torch", "torch padded", "torch.compile"], "tidegate.torch")
+ANSWERED_BY = dict.fromkeys(["torch", "torch padded", "torch.compile", "TorchRL"], "tidegate.torch")
 """Which interface of ours a peer is compared with: the one that takes what it takes, tensors here and arrays else."""
 
 

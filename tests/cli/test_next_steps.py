@@ -74,6 +74,7 @@ def test_steps_are_forecast(shell: Shell, waves: Path) -> None:
     rows = list(csv.DictReader(io.StringIO(out)))
     assert [list(rows[0]), len(rows)] == [["who", "step", "a", "b"], 72]
     assert [(row["who"], row["step"]) for row in rows[2:4]] == [("w0", "3"), ("w1", "1")]
+    assert all(row["a"] == str(float(str(np.float32(row["a"])))) for row in rows)  # the digits that a float32 has
     code, out, err = shell("predict waves.safetensors waves.csv")
     assert next(iter(csv.DictReader(io.StringIO(out))))["prediction_a"] == rows[0]["a"]
     code, out, err = shell("predict rolls.safetensors rolls.jsonl --steps 4 --to jsonl")

@@ -59,7 +59,7 @@ def test_texts_are_judged_by_their_column(shell: Shell, letters: Path) -> None:
     assert code == 0
     assert all(word in out for word in ("nats a token", "perplexity", "bits a character", "neg", "pos"))
     code, _, err = shell("evaluate words.safetensors test.csv --threshold 0.3")
-    assert (code, "the model predicts tokens" in err) == (2, True)
+    assert (code, "the model predicts words" in err) == (2, True)
 
 
 def test_predict_says_how_probable_texts_are(shell: Shell, letters: Path) -> None:

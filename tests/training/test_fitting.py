@@ -160,6 +160,12 @@ WRONG: dict[str, tuple[dict[str, Any], type[Exception], str]] = {
         ValueError,
         "word_dropout is 0.2, but a network of vectors has no words",
     ),
+    "noise of words": ({"noise": 0.5}, ValueError, "noise is 0.5, but texts have no numbers to add it to"),
+    "noise of next steps": (
+        {"data": np.ones((32, 2, 1)), "labels": None, "task": "next", "noise": 0.5},
+        ValueError,
+        "noise is 0.5, but the task is 'next'",
+    ),
     "balanced numbers": (
         {"task": "regression", "labels": [1.0, 2.0] * 16, "class_weights": "balanced"},
         ValueError,
@@ -323,6 +329,16 @@ def test_quantiles_of_a_regression_hold_their_shares() -> None:
         tidegate.fit(x, y, task="regression", quantiles=(0.9, 0.1))
     with pytest.raises(ValueError, match="quantiles are those of the numbers of a regression"):
         tidegate.fit(x, [0, 1] * 150, quantiles=(0.5,))
+
+
+def test_noise_is_added_in_training_alone() -> None:
+    """It changes the losses of what is trained on, and not how a network is judged."""
+    x = np.random.default_rng(0).standard_normal((32, 5, 2))
+    how: dict[str, Any] = {"hidden_size": 4, "epochs": 1, "learning_rate": 0.0, "weight_decay": 0.0}
+    plain, noisy = (fit(x, [0, 1] * 16, noise=noise, **how) for noise in (0.0, 0.5))
+    assert plain.metrics["log_loss"] == noisy.metrics["log_loss"]
+    learned = [fit(x, [0, 1] * 16, noise=noise, **how | {"learning_rate": 0.1}) for noise in (0.0, 0.5)]
+    assert learned[0].metrics["log_loss"] != learned[1].metrics["log_loss"]
 
 
 @pytest.mark.parametrize("framed", [False, True])

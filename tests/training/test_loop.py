@@ -264,6 +264,7 @@ def test_vectors_that_do_not_fit_are_refused(examples: TextExamples, vectors: Wo
         ("dropout", 1.0, "dropout is 1.0, expected 0 or more and less than 1"),
         ("word_dropout", -0.1, "word_dropout is -0.1, expected 0 or more and less than 1"),
         ("learning_rate", -1.0, "learning_rate is -1.0, expected 0 or more"),
+        ("noise", -0.1, "noise is -0.1, expected 0 or more"),
         ("clip", -1.0, "clip is -1.0, expected 0 or more"),
         ("class_weights", "some", "class_weights is 'some', expected one of 'auto', 'balanced', 'none'"),
     ],

@@ -77,16 +77,21 @@ def test_classes_in_order_are_mixed() -> None:
     assert all(model.explain(text).error < 1e-5 for text in examples.texts[1][:20])
 
 
+MANY = [str(label) for label in range(101)] * 2
+
+
 @pytest.mark.parametrize(
-    ("labels", "expected"), [(["a", "b", "c"] * 4 + ["a", "b"], True), (["a"] * 6 + ["b"] * 6 + ["c"], False)]
+    ("labels", "expected"),
+    [(["a", "b", "c"] * 4 + ["a", "b"], True), (["a"] * 6 + ["b"] * 6 + ["c"], False), (MANY, False)],
+    ids=["three", "one text", "many"],
 )
-def test_classes_of_one_text_are_not_mixed(labels: list[str], expected: bool) -> None:
-    """Either half must have texts of each class, and words that come again."""
+def test_classes_of_one_text_or_of_many_are_not_mixed(labels: list[str], expected: bool) -> None:
+    """Either half must have texts of each class, and words that come again; and pairs of classes must be few."""
     targets = np.unique(labels, return_inverse=True)[1].astype(np.int64)
     tokenizer = Tokenizer.train(["so good"] * 2)
     texts = [Words(np.array([2, 3], np.int32))] * len(labels)
     counts = count_runs(texts, len(tokenizer.vocab))
-    found = fit_mixing(texts, targets, tokenizer.vocab, 3, counts=counts, letters=False)
+    found = fit_mixing(texts, targets, tokenizer.vocab, len(set(labels)), counts=counts, letters=False)
     assert (found is not None) == expected
 
 

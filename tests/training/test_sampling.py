@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tidegate.text.tokenizer import PADDING, UNKNOWN
-from tidegate.training.data.sampling import drop_words, hold_out, shuffled_batches
+from tidegate.training.data.sampling import add_noise, drop_words, hold_out, shuffled_batches
 
 
 @given(st.lists(st.integers(0, 30), min_size=1, max_size=300), st.integers(1, 40), st.integers(0, 5))
@@ -50,6 +50,17 @@ def test_no_word_is_dropped_at_a_share_of_zero() -> None:
     """A share of 0 is exact."""
     ids = np.arange(10_000, dtype=np.int32).reshape(100, 100)
     assert (drop_words(ids, 0.0, np.random.default_rng(0)) == ids).all()
+
+
+def test_noise_is_added_to_features_alone() -> None:
+    """It is normal, of the spread that is asked for, and what says that a value is missing stays as it is."""
+    x = np.ones((50, 40, 5), np.float32)
+    noisy = add_noise(x, 0.5, 3, np.random.default_rng(0))
+    assert noisy.dtype == np.float32
+    np.testing.assert_allclose(noisy[..., :3].std(axis=(0, 1)), 0.5, rtol=0.1)
+    np.testing.assert_allclose(noisy[..., :3].mean(axis=(0, 1)), 1, atol=0.1)
+    np.testing.assert_array_equal(noisy[..., 3:], 1)
+    np.testing.assert_array_equal(x, 1)
 
 
 def test_hold_out_keeps_the_share_of_every_class() -> None:

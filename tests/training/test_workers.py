@@ -64,7 +64,7 @@ def networks() -> Iterator[Baseline]:
     deep = {"num_layers": 2, "bidirectional": True, "summary": "mean+max"}
     yield network("layers, balanced classes", read, "lstm", deep, class_weights="balanced")
     yield network("frozen words", read, freeze=True)
-    yield network("sequences", sequences, dropout=0.3)
+    yield network("sequences", sequences, dropout=0.3, noise=0.2)
     yield network("weights of rows", sequences.weighted(np.arange(49) + 1.0))
     numbers = prepare_sequences(X[:49], SUMS[:49], task="regression", validation=(X[49:], SUMS[49:]))
     yield network("numbers", numbers)
@@ -134,11 +134,11 @@ class Doubled:
     rank, size = 0, 2
 
     def __init__(self) -> None:
-        self.sent = 0
+        self.sent: list[int] = []
 
     def sum(self, values: npt.NDArray[np.float32]) -> None:
-        """Adds what the other has, and notes how much was sent."""
-        self.sent += values.size
+        """Adds what the other has, and notes how much was sent in each message."""
+        self.sent.append(values.size)
         values *= 2
 
     def share(self, value: Any) -> Any:
@@ -152,9 +152,11 @@ def test_only_rows_that_are_read_are_sent() -> None:
     loss = (table[[7, 9]] * torch.arange(1.0, 5)).sum() + 3 * bias.sum()
     loss.backward()
     group = Doubled()
-    total = sum_gradients(group, [table, bias, unused], 1.5, {table: torch.tensor([7, 9])})
+    states = torch.ones(1, 2, 3)
+    total = sum_gradients(group, [table, bias, unused], 1.5, {table: torch.tensor([7, 9])}, [states])
     assert total == 3.0
-    assert group.sent == 2 * 4 + 3 + 2 + 1
+    assert group.sent == [2 * 4 + 3 + 2 + 6 + 1]
+    assert states.tolist() == [[[2.0] * 3] * 2]
     expected = torch.zeros(100, 4)
     expected[[7, 9]] = 2 * torch.arange(1.0, 5)
     assert torch.equal(table.grad, expected)

@@ -29,7 +29,8 @@ def answer_columns(config: Architecture, values: npt.NDArray[np.floating], class
     """
     columns = dict(zip(config.labels, values.astype(np.float64).T, strict=True))
     if not config.aim.has_probabilities:
-        return {"prediction" if len(columns) == 1 else f"prediction_{n}": column for n, column in columns.items()}
+        only = len(columns) == 1
+        return {"prediction" if only else f"prediction_{n}": _short(column) for n, column in columns.items()}
     return {"prediction": classes} | {f"p_{label}": column.round(6) for label, column in columns.items()}
 
 
@@ -37,8 +38,13 @@ def forecast_columns(model: SequenceModel, sequences: Sequence[Any], steps: int)
     """Predicts the steps that follow each of B sequences: B·steps rows of columns `step`, from 1, and the features."""
     found = model.forecast(list(sequences), steps)
     names = model.config.feature_names
-    numbers = {name: found[:, :, k].ravel() for k, name in enumerate(names)}
+    numbers = {name: _short(found[:, :, k].ravel()) for k, name in enumerate(names)}
     return {STEP: list(range(1, steps + 1)) * len(found), **numbers}
+
+
+def _short(numbers: npt.NDArray[np.floating]) -> npt.NDArray[np.float64]:
+    """Returns numbers of float32 as those of float64 that have the fewest digits: 0.1, not 0.10000000149011612."""
+    return numbers.astype(np.float32).astype(str).astype(np.float64)
 
 
 def labelled_columns(model: SequenceModel, sequences: Sequence[Any]) -> dict[str, Any]:

@@ -72,7 +72,8 @@ def evaluate(
     groups = group_rows(known.columns, by) if by else {}
     aim, noun = loaded.config.aim, noun_of(loaded)
     if aim.reads_tokens or not aim.has_probabilities:
-        _refuse({"--threshold": threshold, "--recall": recall, "--class": of, "--picture": picture}, aim.noun)
+        predicted = noun if aim.reads_tokens else aim.noun
+        _refuse({"--threshold": threshold, "--recall": recall, "--class": of, "--picture": picture}, predicted)
     if by and aim.each_step and not aim.reads_tokens:
         raise ValueError("--by scores rows apart, but the model predicts the steps within them: give a file for each")
     if picture and not aim.exclusive:

@@ -364,6 +364,12 @@ _SETTINGS: dict[str, Any] = {
             metavar="X",
         ),
     ],
+    "noise": Annotated[
+        float,
+        _option(
+            TRAINING, "Noise added to numbers, in spreads of a feature; 0.5 helps few sequences.", min=0, metavar="X"
+        ),
+    ],
     "weight_decay": Annotated[float, _option(TRAINING, "Weight decay of AdamW.", min=0, metavar="X")],
     "clip": Annotated[float, _option(TRAINING, "Largest norm of the gradient; 0: any.", min=0, metavar="X")],
     "patience": Annotated[

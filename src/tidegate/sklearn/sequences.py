@@ -35,6 +35,7 @@ class SequenceEstimator(Estimator):
         learning_rate: Of AdamW, at its highest.
         weight_decay: Of AdamW.
         dropout: Probability of zeroing a feature.
+        noise: Of the numbers that are trained on, in spreads of their feature, see `tidegate.training.Settings`.
         random_state: Seed of everything random.
 
     Attributes:
@@ -63,6 +64,7 @@ class SequenceEstimator(Estimator):
         learning_rate: float | None = None,
         weight_decay: float = Settings.weight_decay,
         dropout: float = VECTOR_DROPOUT,
+        noise: float = Settings.noise,
         random_state: Any = None,
     ) -> None:
         self.cell = cell
@@ -79,6 +81,7 @@ class SequenceEstimator(Estimator):
         self.learning_rate = learning_rate
         self.weight_decay = weight_decay
         self.dropout = dropout
+        self.noise = noise
         self.random_state = random_state
 
     def _read(self, X: Any, *, reset: bool) -> Any:

@@ -32,6 +32,9 @@ class Settings:
         dropout: Probability of zeroing a feature, see `NetworkModule`.
         word_dropout: Probability of replacing a word by the unknown word. None for 0.1, or 0 where words are
             foreseen; vectors have no words.
+        noise: Standard deviation of the noise that is added, while training, to each number that is read, in units of
+            its feature's spread (Bishop 1995, "Training with Noise is Equivalent to Tikhonov Regularization"): few
+            sequences are then not learned by heart. Not for texts, nor for what is foreseen.
         clip: Largest norm of the gradient; 0 for any.
         patience: Epochs without a better validation score (macro F1, or R² of a regression) before training stops. None
             for half of the epochs, at least 3: while the learning rate is high, worse epochs mean little.
@@ -55,6 +58,7 @@ class Settings:
     weight_decay: float = 0.01
     dropout: float = 0.4
     word_dropout: float | None = None
+    noise: float = 0.0
     clip: float = 1.0
     patience: int | None = None
     class_weights: ClassWeights = "auto"
@@ -77,7 +81,7 @@ class Settings:
         for name in ("dropout", "word_dropout"):
             if not 0 <= (getattr(self, name) or 0) < 1:
                 raise ValueError(f"{name} is {getattr(self, name)}, expected 0 or more and less than 1")
-        for name in ("learning_rate", "weight_decay", "clip", "seed"):
+        for name in ("learning_rate", "weight_decay", "noise", "clip", "seed"):
             if not (getattr(self, name) or 0) >= 0:  # so that NaN is refused too
                 raise ValueError(f"{name} is {getattr(self, name)}, expected 0 or more")
         if self.chrono is not None and not self.chrono >= 2:

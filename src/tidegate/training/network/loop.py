@@ -15,7 +15,7 @@ except ImportError as error:
     raise ImportError("tidegate.training needs PyTorch: pip install 'tidegate[train]'") from error
 
 from tidegate.models.architecture import Architecture
-from tidegate.models.config import TextConfig
+from tidegate.models.config import SequenceConfig, TextConfig
 from tidegate.models.network import Network
 from tidegate.ops.threads import kept_awake
 from tidegate.sequences.padding import batches
@@ -26,7 +26,7 @@ from tidegate.training.data.corpus import Corpus, Integers
 from tidegate.training.data.examples import Examples
 from tidegate.training.data.labelled import Labelled
 from tidegate.training.data.next_tokens import Running
-from tidegate.training.data.sampling import drop_words
+from tidegate.training.data.sampling import add_noise, drop_words
 from tidegate.training.events import DivergedError, Epoch, Events, Resumed, Step
 from tidegate.training.group import ALONE, Group
 from tidegate.training.network.likelihoods import judge_texts
@@ -159,17 +159,19 @@ def _step(state: State, labelled: Labelled, rows: Integers, settings: Settings) 
         inputs = drop_words(inputs, standard if settings.word_dropout is None else settings.word_dropout, state.rng)
         if not state.progress.batches:
             module.carried = ()
+    elif settings.noise and isinstance(module.config, SequenceConfig):
+        inputs = add_noise(inputs, settings.noise, module.config.features, state.rng)
     with one_torch_thread():
         touched = module.touched(inputs) if share.group.size > 1 else {}
         own = (np.ascontiguousarray(array) for array in (inputs[:, share.rows], lengths[share.rows]))
         scores = module(*map(torch.from_numpy, own))
         loss = _loss(module, scores, labelled, rows, share)
+        carried = [share.laid_out(each, 1) for each in module.carried] if isinstance(module, TextModule) else []
         try:
-            mean = state.optimizer.step(loss, touched)
+            mean = state.optimizer.step(loss, touched, carried)
         except FloatingPointError as error:
             raise _diverged(str(error).partition(",")[0], state, state.progress.batches + 1) from None
-    if isinstance(module, TextModule):
-        state.carried = tuple(share.whole(each, 1) for each in module.carried)
+    state.carried = tuple(carried)
     return mean
 
 
@@ -203,7 +205,7 @@ def check_settings(settings: Settings, config: Architecture) -> None:
 
     Raises:
         ValueError: A setting would do nothing: there are no gates whose memory could be set, no recurrent layers, no
-            classes, no words, or no word vectors to freeze.
+            classes, no words, no numbers to add noise to, or no word vectors to freeze.
     """
     if settings.chrono is not None:
         if not config.recurrent:
@@ -218,6 +220,9 @@ def check_settings(settings: Settings, config: Architecture) -> None:
         raise ValueError(f"class_weights is 'balanced', but the task is {config.aim.title!r}")
     if settings.loss == HUBER and config.task not in {"regression", "next"}:
         raise ValueError(f"loss is 'huber', which is a loss of numbers, but the task is {config.aim.title!r}")
+    if settings.noise and (config.aim.foresees or isinstance(config, TextConfig)):
+        what = f"the task is {config.aim.title!r}" if config.aim.foresees else "texts have no numbers to add it to"
+        raise ValueError(f"noise is {settings.noise}, but {what}")
     if isinstance(config, TextConfig):
         return
     if settings.word_dropout:

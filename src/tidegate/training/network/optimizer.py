@@ -1,6 +1,6 @@
 """How weights follow gradients: AdamW, one cycle of the learning rate, clipped gradients, and torch on one thread."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from math import isfinite
 from types import MappingProxyType
@@ -45,12 +45,15 @@ class Optimizer:
             self.adamw, learning_rate, total_steps=steps, pct_start=rising, cycle_momentum=False
         )
 
-    def step(self, loss: Tensor, touched: Mapping[Tensor, Tensor] = MappingProxyType({})) -> float:
+    def step(
+        self, loss: Tensor, touched: Mapping[Tensor, Tensor] = MappingProxyType({}), others: Sequence[Tensor] = ()
+    ) -> float:
         """Follows the gradient of a loss.
 
         Args:
             loss: The loss, or this process's part of it: the loss is the sum over the group.
             touched: See `sum_gradients`.
+            others: See `sum_gradients`.
 
         Returns:
             The loss of the whole batch.
@@ -60,7 +63,7 @@ class Optimizer:
             LostWorkerError: A process of the group has ended.
         """
         loss.backward()  # type: ignore[no-untyped-call]
-        total = sum_gradients(self.group, self.parameters, loss.item(), touched)
+        total = sum_gradients(self.group, self.parameters, loss.item(), touched, others)
         if not isfinite(total):
             raise FloatingPointError(f"the loss is {total}, training has diverged: try {self.remedy}")
         if self.clip:

@@ -51,18 +51,17 @@ class Share:
         whole = nn.functional.dropout(torch.ones(*shape[:place], count, *shape[place + 1 :]), dropout)
         return whole.index_select(place, torch.from_numpy(own))
 
-    def whole(self, own: Tensor, axis: int) -> Tensor:
-        """Puts together what the processes have of a batch, of which all call this.
+    def laid_out(self, own: Tensor, axis: int) -> Tensor:
+        """Lays what this process has of its rows out among all rows of the batch, 0 in the place of the others.
 
         Args:
-            own: What this process has of its rows, float32.
+            own: Of the own rows, float32.
             axis: The one that counts rows.
         """
         if self.group.size == 1:
             return own
         found = torch.zeros(*own.shape[:axis], len(self.lengths), *own.shape[axis + 1 :])
         found[(slice(None),) * axis + (self.rows,)] = own
-        self.group.sum(found.numpy())
         return found
 
     def _own_steps(self) -> Integers:
@@ -72,7 +71,13 @@ class Share:
         return np.asarray(numbers[:, self.rows][inside[:, self.rows]])
 
 
-def sum_gradients(group: Group, parameters: Sequence[Tensor], loss: float, touched: Mapping[Tensor, Tensor]) -> float:
+def sum_gradients(
+    group: Group,
+    parameters: Sequence[Tensor],
+    loss: float,
+    touched: Mapping[Tensor, Tensor],
+    others: Sequence[Tensor] = (),
+) -> float:
     """Puts the sums over all processes in the place of gradients, in one message, and returns the sum of the losses.
 
     Args:
@@ -80,16 +85,18 @@ def sum_gradients(group: Group, parameters: Sequence[Tensor], loss: float, touch
         parameters: Those whose gradients are added up.
         loss: The own part of the loss.
         touched: Rows of a parameter outside of which its gradient is 0 in every process, int64: only they are sent.
+        others: What else is added up in the same message, float32.
     """
     if group.size == 1:
         return loss
     sent = [(_gradient(parameter), touched.get(parameter, slice(None))) for parameter in parameters]
-    parts = [grad[rows] for grad, rows in sent]
+    sent += [(other, slice(None)) for other in others]
+    parts = [array[rows] for array, rows in sent]
     flat = torch.cat([*[part.reshape(-1) for part in parts], torch.tensor([loss])])
     group.sum(flat.numpy())
     sums = torch.split(flat[:-1], [part.numel() for part in parts])
-    for (grad, rows), part, total in zip(sent, parts, sums, strict=True):
-        grad[rows] = total.view_as(part)
+    for (array, rows), part, total in zip(sent, parts, sums, strict=True):
+        array[rows] = total.view_as(part)
     return flat[-1].item()
 
 

@@ -13,6 +13,7 @@ Array = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.int64]
 
 _FEWEST = 2  # texts of a class: one for either half
+_MOST = 100  # classes: what is found is a number for each two of them
 
 
 def fit_mixing(
@@ -37,10 +38,10 @@ def fit_mixing(
         options: Whether there are letters, and whether classes are balanced.
 
     Returns:
-        None for two classes, which have one margin, and where a class or the runs of words that come
-        again are in one half alone.
+        None for two classes, which have one margin, for more than a hundred, and where a class or the runs of words
+        that come again are in one half alone.
     """
-    if classes == 2 or np.bincount(targets, minlength=classes).min() < _FEWEST:
+    if not 2 < classes <= _MOST or np.bincount(targets, minlength=classes).min() < _FEWEST:
         return None
     halves = _halves(targets)
     if not all(len(coming_again(counts.amounts[rows])) for rows in halves):
