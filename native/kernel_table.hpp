@@ -68,7 +68,8 @@ constexpr int64_t stored_depth(Element element, int64_t depth) {
 constexpr int64_t words(int64_t numbers, bool pairs) { return pairs ? (numbers + 1) / 2 : numbers; }
 
 // A matrix [depth, columns] packed in panels of `width` vectors of columns: panel p is contiguous, depth x width V
-// numbers, or less in the last panel. In the forward pass the vectors of a panel are the gates of one block of units.
+// numbers, or less in the last panel; a wide one may lie in groups of vectors, see KernelTable. In the forward pass the
+// vectors of a panel are the gates of one block of units.
 struct Panels {
   const float* data;              // or smaller numbers
   int64_t depth, vectors;         // vectors: columns / V, rounded up
@@ -251,10 +252,11 @@ struct CellKernels {
 struct KernelTable {
   static constexpr int kMostWidth = 4;
   const char* name;
-  int64_t lanes;                      // V
-  int64_t tile_rows[kMostWidth + 1];  // most rows of a register tile, by the width of its panels
-  int64_t unit_tile;                  // gate units of a tile of WeightGradients
-  const CellKernels* cells;           // the first one that has a name and takes the choices is meant
+  int64_t lanes;                       // V
+  int64_t tile_rows[kMostWidth + 1];   // most rows of a register tile, by the width of its panels
+  int64_t tile_group[kMostWidth + 1];  // vectors of a panel that lie side by side, one group behind the other, likewise
+  int64_t unit_tile;                   // gate units of a tile of WeightGradients
+  const CellKernels* cells;            // the first one that has a name and takes the choices is meant
   int64_t cell_count;
   void (*input_products)(const InputProducts&);
   void (*round_row)(const Rounding&);

@@ -128,6 +128,7 @@ class Scratch {
 // fill it.
 class Recycled {
  public:
+  static constexpr int64_t kLeast = int64_t{1} << 20;     // bytes that the system would map, clear and unmap each time
   static constexpr int64_t kMostKept = int64_t{1} << 30;  // bytes, all blocks together
 
   struct Block {

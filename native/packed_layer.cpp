@@ -16,10 +16,11 @@ struct VectorPlace {
   int64_t offset, width;  // width: floats from one row to the next
 };
 
-VectorPlace vector_place(const Panels& w, int64_t vector, int64_t lanes) {
-  const int64_t panel = vector / w.width;
-  return {(panel - w.first) * words(w.depth, w.pairs) * w.width * lanes + vector % w.width * lanes,
-          panel_width(w, panel, lanes)};
+VectorPlace vector_place(const Panels& w, int64_t vector, const KernelTable& kernels) {
+  const int64_t panel = vector / w.width, place = vector % w.width, lanes = kernels.lanes;
+  const int64_t width = std::min(panel_width(w, panel, lanes), kernels.tile_group[w.width] * lanes);
+  const int64_t group = place * lanes / width * width;
+  return {((panel - w.first) * w.width * lanes + group) * words(w.depth, w.pairs) + place * lanes - group, width};
 }
 
 // Some rows of a matrix in words, `stride` apart.
@@ -54,7 +55,7 @@ void PackedLayer::pack_vectors(const float* w, const Panels& panels, int32_t sta
     const int32_t gate = numbers.stage_first(stage) + static_cast<int32_t>(vector % stage_gates);
     const int64_t block = vector / stage_gates;
     const int64_t rows = cell.has_weights(choices, gate) ? std::min(lanes, hidden - block * lanes) : 0;
-    const VectorPlace place = vector_place(panels, vector, lanes);
+    const VectorPlace place = vector_place(panels, vector, kernels);
     WordRows from{w + (gate * hidden + block * lanes) * panels.depth, panels.depth};
     if (pairs_) from = rounded_rows(from.first, rows, panels.depth, kernels);
     kernels.transpose({from.first, from.stride, rows, words(panels.depth, pairs_), to + place.offset, place.width});
@@ -165,7 +166,7 @@ RecycledFloats PackedLayer::pack_backward(const std::vector<int32_t>& order, con
     const int32_t stage = gate < numbers.late ? 0 : 1;
     const int64_t vector = block * numbers.stage_gates(stage) + gate - numbers.stage_first(stage);
     const Panels panels = forward_panels(forward, stage, columns);
-    const VectorPlace from = vector_place(panels, vector, lanes);
+    const VectorPlace from = vector_place(panels, vector, kernels);
     kernels.transpose({panels.data + from.offset + column * from.width, from.width, std::min(lanes, columns - column),
                        lanes, out, width});
   };

@@ -79,7 +79,6 @@ inline nb::object new_tensor(const Tensors& tensors, Shape shape) {
     Shape shape, strides;
     Recycled::Block block;
   };
-  constexpr int64_t kRecycled = int64_t{1} << 20;  // bytes that the system would map, clear and unmap for every tensor
   auto made = std::make_unique<Made>();
   made->shape = std::move(shape);
   made->strides.resize(made->shape.size());
@@ -90,13 +89,14 @@ inline nb::object new_tensor(const Tensors& tensors, Shape shape) {
     if (__builtin_mul_overflow(count, made->shape[axis], &count) || count > INT64_MAX / 8) throw std::bad_alloc();
   }
   const int64_t bytes = count * static_cast<int64_t>(sizeof(float));
-  made->block = bytes < kRecycled ? Recycled::Block{allocate_floats(count), bytes} : Recycled::instance().take(bytes);
+  made->block =
+      bytes < Recycled::kLeast ? Recycled::Block{allocate_floats(count), bytes} : Recycled::instance().take(bytes);
   ManagedTensor& managed = made->managed;
   managed.version.major = Exchange::kMajor;
   managed.owner = made.get();
   managed.deleter = [](ManagedTensor* self) {
     const std::unique_ptr<Made> mine(static_cast<Made*>(self->owner));
-    if (mine->block.bytes >= kRecycled) Recycled::instance().give_back(std::move(mine->block));
+    if (mine->block.bytes >= Recycled::kLeast) Recycled::instance().give_back(std::move(mine->block));
   };
   managed.tensor.data = made->block.floats.get();
   managed.tensor.device = {nb::device::cpu::value, 0};

@@ -30,7 +30,7 @@ TIDEGATE_INLINE ivec add_pairs(ivec sum, shorts a, shorts b) {
 // acc += rows W.
 template <int M, int N, int P>
 __attribute__((noinline)) void accumulate(Tile<M, N, P>& acc, const Panels& w, const RoundedRows& from, int64_t row,
-                                          int64_t panel) {
+                                          int64_t panel, Part part) {
   ivec sums[P][M][N];
   TIDEGATE_UNROLL
   for (int p = 0; p < P; ++p) {
@@ -43,14 +43,14 @@ __attribute__((noinline)) void accumulate(Tile<M, N, P>& acc, const Panels& w, c
   const int16_t* rows[M];
   TIDEGATE_UNROLL
   for (int m = 0; m < M; ++m) rows[m] = from.data + (row + m) * from.stride;
-  const int8_t* weights = small_panel<int8_t>(w, panel);
-  const int64_t stride = (w.depth + 1) / 2 * 2 * w.width * kLanes;
-  for (int64_t k = 0; k < w.depth; k += 2) {
+  const int8_t* weights = small_panel<int8_t>(w, panel) + part.first * 2 * kLanes;
+  const int64_t stride = (w.depth + 1) / 2 * 2 * w.width * kLanes, step = part.width * 2 * kLanes;
+  for (int64_t k = 0; k < w.depth; k += 2, weights += step) {
     TIDEGATE_UNROLL
     for (int p = 0; p < P; ++p) {
       shorts pair[N];
       TIDEGATE_UNROLL
-      for (int n = 0; n < N; ++n) pair[n] = load_pairs(weights + p * stride + (k * N + n * 2) * kLanes);
+      for (int n = 0; n < N; ++n) pair[n] = load_pairs(weights + p * stride + n * 2 * kLanes);
       TIDEGATE_UNROLL
       for (int m = 0; m < M; ++m) {
         const shorts a = reinterpret_cast<shorts>(*reinterpret_cast<const unaligned_int32*>(rows[m] + k) - ivec{});
@@ -63,7 +63,7 @@ __attribute__((noinline)) void accumulate(Tile<M, N, P>& acc, const Panels& w, c
   for (int p = 0; p < P; ++p) {
     TIDEGATE_UNROLL
     for (int n = 0; n < N; ++n) {
-      const vec scale = load(w.scales + ((panel + p) * w.width + n) * kLanes);
+      const vec scale = load(w.scales + ((panel + p) * w.width + part.first + n) * kLanes);
       TIDEGATE_UNROLL
       for (int m = 0; m < M; ++m)
         acc.at[p][m][n] =

@@ -40,6 +40,7 @@ extern const KernelTable TIDEGATE_KERNELS;
 const KernelTable TIDEGATE_KERNELS = {TIDEGATE_KERNELS_NAME,
                                       kLanes,
                                       {0, rows_of_width(1), rows_of_width(2), rows_of_width(3), rows_of_width(4)},
+                                      {0, group_of_width(1), group_of_width(2), group_of_width(3), group_of_width(4)},
                                       kUnitTile,
                                       kCells,
                                       kCellCount,

@@ -11,7 +11,10 @@ struct InputProductsBody {
   template <int M, int N, int P>
   __attribute__((noinline)) void run(int64_t row, int64_t panel) const {
     Tile<M, N, P> acc;
-    input_sums(acc, call.w_ih, call.bias, call.x, call.x_rounded, nullptr, 0, row, panel);
+    each_part(acc, [&](auto& sums, Part part) {
+      start_sums(sums, call.bias, nullptr, 0, row, panel, call.w_ih.width, part);
+      add_products(sums, call.w_ih, call.x, call.x_rounded, row, panel, part);
+    });
     TIDEGATE_UNROLL
     for (int p = 0; p < P; ++p) {
       TIDEGATE_UNROLL

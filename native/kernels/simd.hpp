@@ -28,8 +28,15 @@ constexpr int kLanes = 4, kRows = 8;
 constexpr int kLanes = 4, kRows = 4;
 #endif
 
-// The same for panels of other widths.
-constexpr int rows_of_width(int width) { return width <= 3 ? kRows : kRows * 3 / 4; }
+constexpr int kTileSums = kRows * 3;  // vectors of such a tile
+
+// Panels of four vectors: with few registers a tile would be three rows high and read the weights too often, so it is
+// twice as high, and multiplies two vectors after the other two. These groups lie one behind the other in a panel.
+constexpr int rows_of_width(int width) { return width <= 3 ? kRows : kTileSums / (kTileSums < 24 ? 2 : 4); }
+constexpr int group_of_width(int width) { return width == 4 && kTileSums < 24 ? 2 : width; }
+
+// How many vectors a tile of M rows and P panels of N vectors multiplies at once.
+constexpr int vectors_at_once(int M, int N, int P) { return M * N * P <= kTileSums ? N : group_of_width(N); }
 
 typedef float vec __attribute__((vector_size(kLanes * 4)));
 typedef int32_t ivec __attribute__((vector_size(kLanes * 4)));

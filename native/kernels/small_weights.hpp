@@ -45,39 +45,62 @@ TIDEGATE_INLINE const T* small_panel(const Panels& w, int64_t panel) {
 // acc += rows W for bfloat16 weights.
 template <int M, int N, int P>
 __attribute__((noinline)) void accumulate_bfloat16(Tile<M, N, P>& acc, const Panels& w, const float* const* from,
-                                                   int64_t panel) {
+                                                   int64_t panel, Part part) {
   Tile<M, N, P> sums;
   copy(acc, sums);
   const float* rows[M];
   TIDEGATE_UNROLL
   for (int m = 0; m < M; ++m) rows[m] = from[m];
-  const int32_t* pairs = reinterpret_cast<const int32_t*>(small_panel<uint16_t>(w, panel));
-  const int64_t stride = (w.depth + 1) / 2 * w.width * kLanes;
-  const auto add = [&](int64_t k, bool both) {
+  const int32_t* pairs = reinterpret_cast<const int32_t*>(small_panel<uint16_t>(w, panel)) + part.first * kLanes;
+  const int64_t stride = (w.depth + 1) / 2 * w.width * kLanes, step = part.width * kLanes;
+  // One half of the pairs of k: what is not needed at once stays out of the registers.
+  const auto add = [&](int64_t k, const auto& half) {
     TIDEGATE_UNROLL
     for (int p = 0; p < P; ++p) {
-      ivec pair[N];
-      TIDEGATE_UNROLL
-      for (int n = 0; n < N; ++n)
-        pair[n] = *reinterpret_cast<const unaligned_ivec*>(pairs + p * stride + (k / 2 * N + n) * kLanes);
-      TIDEGATE_UNROLL
-      for (int m = 0; m < M; ++m) {
-        const vec a = broadcast(rows[m][k]);
+      const auto weight = [&](int n) {
+        return bits(half(*reinterpret_cast<const unaligned_ivec*>(pairs + p * stride + n * kLanes)));
+      };
+      if constexpr (N <= M) {
+        vec w[N];
         TIDEGATE_UNROLL
-        for (int n = 0; n < N; ++n) sums.at[p][m][n] = fma(a, bits(pair[n] << 16), sums.at[p][m][n]);
-      }
-      if (!both) continue;
-      TIDEGATE_UNROLL
-      for (int m = 0; m < M; ++m) {
-        const vec a = broadcast(rows[m][k + 1]);
+        for (int n = 0; n < N; ++n) w[n] = weight(n);
         TIDEGATE_UNROLL
-        for (int n = 0; n < N; ++n) sums.at[p][m][n] = fma(a, bits(pair[n] & ~0xFFFF), sums.at[p][m][n]);
+        for (int m = 0; m < M; ++m) {
+          const vec a = broadcast(rows[m][k]);
+          TIDEGATE_UNROLL
+          for (int n = 0; n < N; ++n) sums.at[p][m][n] = fma(a, w[n], sums.at[p][m][n]);
+        }
+      } else {
+        vec a[M];
+        TIDEGATE_UNROLL
+        for (int m = 0; m < M; ++m) a[m] = broadcast(rows[m][k]);
+        TIDEGATE_UNROLL
+        for (int n = 0; n < N; ++n) {
+          const vec w = weight(n);
+          TIDEGATE_UNROLL
+          for (int m = 0; m < M; ++m) sums.at[p][m][n] = fma(a[m], w, sums.at[p][m][n]);
+        }
       }
     }
   };
+  const auto low = [](ivec pair) { return pair << 16; };
+  const auto high = [](ivec pair) {
+#if defined(__SSE2__)
+    if constexpr (M > 1 && M * N == kTileSums && kTileSums < 24) {  // no register is left for a mask
+      pair >>= 16;
+      asm("" : "+x"(pair));                                         // or the compiler would make it one
+      return pair << 16;
+    }
+#endif
+    return pair & ~0xFFFF;
+  };
   int64_t k = 0;
-  for (; k + 2 <= w.depth; k += 2) add(k, true);
-  if (k < w.depth) add(k, false);
+  for (; k + 2 <= w.depth; k += 2, pairs += step) {
+    add(k, low);
+    asm("" : "+r"(pairs));  // or the pairs would be kept for the upper half, in the place of sums
+    add(k + 1, high);
+  }
+  if (k < w.depth) add(k, low);
   copy(sums, acc);
 }
 
@@ -120,14 +143,14 @@ TIDEGATE_INLINE shorts load_pairs(const int8_t* from) {
 // acc += rows W for int8 weights.
 template <int M, int N, int P>
 TIDEGATE_INLINE void accumulate_int8(Tile<M, N, P>& acc, const Panels& w, const RoundedRows& from, int64_t row,
-                                     int64_t panel) {
+                                     int64_t panel, Part part) {
 #if defined(__AVX512F__)
   if (from.dots) {
-    dots::accumulate(acc, w, from, row, panel);
+    dots::accumulate(acc, w, from, row, panel, part);
     return;
   }
 #endif
-  plain::accumulate(acc, w, from, row, panel);
+  plain::accumulate(acc, w, from, row, panel, part);
 }
 
 #if defined(__AVX512F__)

@@ -16,12 +16,13 @@ using tidegate::GateGradients;
 // Sums of a tile start from the bias, or from products prepared for many steps.
 template <int M, int N, int P>
 TIDEGATE_INLINE void start_sums(Tile<M, N, P>& acc, const float* bias, const float* const* products,
-                                int64_t product_offset, int64_t row, int64_t panel, int32_t width) {
+                                int64_t product_offset, int64_t row, int64_t panel, int32_t width, Part part) {
   TIDEGATE_UNROLL
   for (int p = 0; p < P; ++p) {
     TIDEGATE_UNROLL
     for (int m = 0; m < M; ++m) {
-      const float* start = (products ? products[row + m] + product_offset : bias) + (panel + p) * width * kLanes;
+      const float* start =
+          (products ? products[row + m] + product_offset : bias) + ((panel + p) * width + part.first) * kLanes;
       TIDEGATE_UNROLL
       for (int n = 0; n < N; ++n) acc.at[p][m][n] = load(start + n * kLanes);
     }
@@ -31,39 +32,30 @@ TIDEGATE_INLINE void start_sums(Tile<M, N, P>& acc, const float* bias, const flo
 // acc += rows W, whatever numbers W is kept in.
 template <int M, int N, int P>
 TIDEGATE_INLINE void add_products(Tile<M, N, P>& acc, const Panels& w, const float* const* rows,
-                                  const RoundedRows& rounded, int64_t row, int64_t panel) {
+                                  const RoundedRows& rounded, int64_t row, int64_t panel, Part part) {
+  const int64_t depth = tidegate::words(w.depth, w.pairs);
+  const float* data = panel_data(w, panel) + part.first * kLanes * depth;
   if (w.element == Element::kFloat32) {
-    accumulate<Float32>(
-        acc, [&](int m) { return rows[row + m]; }, panel_data(w, panel), w.depth * w.width * kLanes, w.depth);
+    accumulate<Float32>(acc, [&](int m) { return rows[row + m]; }, data, depth * w.width * kLanes, depth);
     return;
   }
   Tile<M, N, P> sums;  // not the tile itself, see `row_sums`
   copy(acc, sums);
 #if defined(__AVX512F__)
   if (w.pairs) {
-    const int64_t depth = tidegate::words(w.depth, true);
     accumulate<Bfloat16>(
-        sums, [&](int m) { return reinterpret_cast<const float*>(rounded.data + (row + m) * rounded.stride); },
-        panel_data(w, panel), depth * w.width * kLanes, depth);
+        sums, [&](int m) { return reinterpret_cast<const float*>(rounded.data + (row + m) * rounded.stride); }, data,
+        depth * w.width * kLanes, depth);
     copy(sums, acc);
     return;
   }
 #endif
   if (w.element == Element::kBfloat16) {
-    accumulate_bfloat16(sums, w, rows + row, panel);
+    accumulate_bfloat16(sums, w, rows + row, panel, part);
   } else {
-    accumulate_int8(sums, w, rounded, row, panel);
+    accumulate_int8(sums, w, rounded, row, panel, part);
   }
   copy(sums, acc);
-}
-
-// The bias and x W_ih, or prepared products.
-template <int M, int N, int P>
-TIDEGATE_INLINE void input_sums(Tile<M, N, P>& acc, const Panels& w, const float* bias, const float* const* x,
-                                const RoundedRows& rounded, const float* const* products, int64_t product_offset,
-                                int64_t row, int64_t panel) {
-  start_sums(acc, bias, products, product_offset, row, panel, w.width);
-  if (!products) add_products(acc, w, x, rounded, row, panel);
 }
 
 // Sums of a single row, from weights that are not packed.
@@ -81,27 +73,39 @@ TIDEGATE_INLINE void row_sums(Tile<1, N, P>& acc, const ForwardStep& step, const
   }
 }
 
+// The bias and x W_ih, or prepared products.
 template <int M, int N, int P>
-TIDEGATE_INLINE void input_sums(Tile<M, N, P>& acc, const ForwardStep& step, int64_t row, int64_t panel) {
+TIDEGATE_INLINE void input_sums(Tile<M, N, P>& acc, const ForwardStep& step, int64_t row, int64_t panel, Part part) {
+  start_sums(acc, step.bias_x, step.products, step.product_offset, row, panel, step.w_ih.width, part);
+  if (step.products) return;
   if constexpr (M == 1) {
     if (step.rows_ih.first) {
-      start_sums(acc, step.bias_x, nullptr, 0, row, panel, step.w_ih.width);
       row_sums(acc, step, step.rows_ih, step.x[row], panel);
       return;
     }
   }
-  input_sums(acc, step.w_ih, step.bias_x, step.x, step.x_rounded, step.products, step.product_offset, row, panel);
+  add_products(acc, step.w_ih, step.x, step.x_rounded, row, panel, part);
 }
 
 template <int M, int N, int P>
-TIDEGATE_INLINE void recurrent_sums(Tile<M, N, P>& acc, const ForwardStep& step, int64_t row, int64_t panel) {
+TIDEGATE_INLINE void recurrent_sums(Tile<M, N, P>& acc, const ForwardStep& step, int64_t row, int64_t panel,
+                                    Part part) {
   if constexpr (M == 1) {
     if (step.rows_hh.first) {
       row_sums(acc, step, step.rows_hh, step.read[row], panel);
       return;
     }
   }
-  add_products(acc, step.w_hh, step.read, step.read_rounded, row, panel);
+  add_products(acc, step.w_hh, step.read, step.read_rounded, row, panel, part);
+}
+
+// Both, where nothing happens between them.
+template <int M, int N, int P>
+TIDEGATE_INLINE void all_sums(Tile<M, N, P>& acc, const ForwardStep& step, int64_t row, int64_t panel) {
+  each_part(acc, [&](auto& sums, Part part) {
+    input_sums(sums, step, row, panel, part);
+    recurrent_sums(sums, step, row, panel, part);
+  });
 }
 
 // The bias of the recurrent half, where it has sums of its own.

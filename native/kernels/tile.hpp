@@ -23,18 +23,50 @@ struct Tile {
 // array in memory, and be written there in every round of the products' loop.
 #define TIDEGATE_UNROLL _Pragma("GCC unroll 16")
 
-// acc += rows[m][k] * panel[k] for k < depth, in words. `row` gives the address of row m's first word.
+// Which vectors of a panel of `width` a tile multiplies: those from `first` on.
+struct Part {
+  int first, width;
+};
+
+// Calls sum(tile, part) for the whole tile; or, where the registers do not hold it, for each group of vectors of the
+// panel, one after the other.
+template <int M, int N, int P, class Sum>
+TIDEGATE_INLINE void each_part(Tile<M, N, P>& acc, const Sum& sum) {
+  constexpr int kAtOnce = vectors_at_once(M, N, P);
+  if constexpr (kAtOnce == N) {
+    sum(acc, Part{0, N});
+  } else {
+    TIDEGATE_UNROLL
+    for (int first = 0; first < N; first += kAtOnce) {
+      Tile<M, kAtOnce, P> part;
+      sum(part, Part{first, N});
+      TIDEGATE_UNROLL
+      for (int p = 0; p < P; ++p) {
+        TIDEGATE_UNROLL
+        for (int m = 0; m < M; ++m) {
+          TIDEGATE_UNROLL
+          for (int n = 0; n < kAtOnce; ++n) acc.at[p][m][first + n] = part.at[p][m][n];
+        }
+      }
+    }
+  }
+}
+
+// acc += rows[m][k] * panel[k] for k < depth, in words. `row` gives the address of row m's first word, `panel` that of
+// the part's.
 template <class Number, int M, int N, int P, class Row>
 TIDEGATE_INLINE void accumulate(Tile<M, N, P>& acc, Row row, const float* panel, int64_t panel_stride, int64_t depth) {
+  constexpr int kGroup = group_of_width(N);
   const float* rows[M];
   TIDEGATE_UNROLL
   for (int m = 0; m < M; ++m) rows[m] = row(m);
   for (int64_t k = 0; k < depth; ++k) {
     TIDEGATE_UNROLL
     for (int p = 0; p < P; ++p) {
+      const float* from = panel + p * panel_stride + k * kGroup * kLanes;
       vec w[N];
       TIDEGATE_UNROLL
-      for (int n = 0; n < N; ++n) w[n] = load(panel + p * panel_stride + (k * N + n) * kLanes);
+      for (int n = 0; n < N; ++n) w[n] = load(from + (n / kGroup * kGroup * depth + n % kGroup) * kLanes);
       TIDEGATE_UNROLL
       for (int m = 0; m < M; ++m) {
         const vec a = Number::broadcast(rows[m] + k);

@@ -318,6 +318,38 @@ def test_a_process_ends_as_is_the_custom(folder: Path, quick: str, number: int, 
     assert list(folder.rglob("*.tmp")) == []
 
 
+@pytest.mark.parametrize(
+    ("command", "suffix", "number", "code"),
+    [
+        ("predict", "csv", signal.SIGTERM, 143),
+        ("predict", "csv", signal.SIGINT, 130),
+        ("embed", "npy", signal.SIGHUP, 129),
+    ],
+)
+def test_an_output_that_is_interrupted_leaves_nothing_behind(
+    folder: Path, tmp_path: Path, command: str, suffix: str, number: int, code: int
+) -> None:
+    """A signal while an output is written leaves the file that was there, and no half of a new one."""
+    source, output = tmp_path / "texts.csv", tmp_path / f"out.{suffix}"
+    os.mkfifo(source)
+    before = (folder / "train.csv").read_bytes() if suffix == "csv" else None
+    if before is not None:
+        output.write_bytes(before)
+    running = started(folder, f"{command} model.safetensors {source} -o {output}")
+    with source.open("wb") as pipe:
+        pipe.write(b"text\n" + b"a film\n" * 3000)
+        pipe.flush()
+        while not list(tmp_path.glob(".*.tmp")):
+            assert running.poll() is None
+            time.sleep(0.01)
+        running.send_signal(number)
+        _, err = running.communicate(timeout=60)
+    assert running.returncode == code, err
+    assert err in {"", "interrupted\n"}
+    assert [path.name for path in tmp_path.iterdir() if path != source] == ([output.name] if before else [])
+    assert before is None or output.read_bytes() == before
+
+
 def test_nohup_is_respected(shell: Shell, folder: Path, quick: str, at_step: Any) -> None:
     """Where SIGHUP is ignored, as nohup asks for, training goes on to its end."""
     signal.signal(signal.SIGHUP, signal.SIG_IGN)

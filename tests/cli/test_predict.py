@@ -288,3 +288,17 @@ def test_pipes_hold_every_kind_of_file(
     running.stdin.buffer.write((folder / name).read_bytes())
     out, _ = running.communicate()
     assert (running.returncode, out) == (0, expected)
+
+
+@pytest.mark.parametrize(
+    ("name", "content"), [("head.csv", "text,label\n"), ("none.jsonl", ""), ("gone.csv", "404: Not Found")]
+)
+def test_a_file_without_rows_is_an_error(shell: Shell, folder: Path, name: str, content: str) -> None:
+    """What has no rows, as a page that says "Not Found", is not passed over in silence; a pipe may end at once."""
+    (folder / name).write_text(content)
+    assert shell(f"predict model.safetensors {name}{' --text text' * (name == 'head.csv')}") == (
+        2,
+        "",
+        f"error: {name} has no rows\n",
+    )
+    assert shell("predict model.safetensors -", stdin="") == (0, "", "")

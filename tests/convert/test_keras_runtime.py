@@ -143,9 +143,22 @@ def test_what_keras_cannot_run_is_refused(tmp_path: Path, monkeypatch: pytest.Mo
         convert(tmp_path / "model.keras")
 
 
-def layers_to_file(folder: Path, layers: list[Any]) -> Any:
-    """Saves a model of Keras that reads two numbers a step."""
+@pytest.mark.filterwarnings("ignore")  # of Keras, which uses what torch and numpy will drop
+def test_a_layer_that_keeps_its_state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A stateful layer has a fixed number of rows and steps; what one batch leaves behind is no part of the next."""
+    monkeypatch.setenv("KERAS_BACKEND", "torch")
+    layers = pytest.importorskip("keras").layers
+    stack = [layers.GRU(4, stateful=True, return_sequences=True), layers.GRU(3, stateful=True), layers.Dense(2)]
+    model = layers_to_file(tmp_path, stack, (3, 5))
+    ours, certificate = convert(tmp_path / "model.keras")
+    assert "keras" in certificate.against
+    x = np.random.default_rng(0).standard_normal((3, 5, 2)).astype(np.float32)
+    np.testing.assert_allclose(ours.scores(list(x)), model(x).detach().numpy(), atol=TOLERANCE)
+
+
+def layers_to_file(folder: Path, layers: list[Any], sizes: tuple[int | None, int | None] = (None, None)) -> Any:
+    """Saves a model of Keras that reads two numbers a step; the sizes are those of rows and steps."""
     keras = pytest.importorskip("keras")
-    model = keras.Sequential([keras.Input((None, 2)), *layers])
+    model = keras.Sequential([keras.Input(batch_shape=(*sizes, 2)), *layers])
     model.save(folder / "model.keras")
     return model

@@ -227,6 +227,51 @@ def test_ids_are_words_unless_a_vocabulary_is_given(tmp_path: Path) -> None:
     np.testing.assert_allclose(model.predict_proba(["3 0 19"]), theirs, atol=TOLERANCE)
 
 
+def batch_first(graph: Graph) -> dict[str, Any]:
+    """A GRU of `layout=1`, which has the batch first in all that it reads and gives."""
+    graph.recurrent("GRU", "x", "a", linear_before_reset=1, layout=1)
+    graph.add("Squeeze", ["a.h", graph.constant("axis", np.array([1]))], ["last"])
+    graph.head("last")
+    return VECTORS
+
+
+def test_a_file_that_onnx_runtime_does_not_load_is_compared_with_the_reference(tmp_path: Path) -> None:
+    """ONNX Runtime has no `layout=1`; the file becomes a model, and the certificate says what it was compared with."""
+    pytest.importorskip("onnxruntime")
+    graph = Graph()
+    path = graph.save(tmp_path / "m.onnx", batch_first(graph))
+    model, certificate = convert(path)
+    assert certificate.missing == "not compared with ONNX Runtime, which loads no recurrent operators of layout=1"
+    assert (str(model.config.cell), model.config.summary) == ("gru", "last")
+    x = np.random.default_rng(1).standard_normal((2, 7, I)).astype(np.float32)
+    (expected,) = onnx_backend.prepare(onnx.load(path)).run([x])
+    np.testing.assert_allclose(model.predict_proba(list(x)), expected, atol=TOLERANCE)
+
+
+@pytest.mark.parametrize("part", ["model", "layers"])
+@pytest.mark.parametrize("directions", [1, 2])
+@pytest.mark.parametrize("alpha", [0.2, 0.25, 1 / 6])
+def test_a_hard_sigmoid_of_another_slope_is_in_the_weights(
+    tmp_path: Path, part: str, directions: int, alpha: float
+) -> None:
+    """0.2·x + 0.5, which is ONNX's standard one and that of Keras 2, is the kernels' x/6 + 0.5 of 1.2·x."""
+    graph = Graph()
+    way = "bidirectional" if directions == 2 else "forward"
+    hard: dict[str, Any] = {
+        "activations": ["HardSigmoid", "Tanh"] * directions,
+        "activation_alpha": [alpha] * directions,
+    }
+    graph.recurrent("GRU", "X", "a", directions=directions, direction=way, **hard)
+    graph.add("Transpose", ["x"], ["X"], perm=[1, 0, 2])
+    graph.nodes.reverse()
+    graph.add("Transpose", ["a.h"], ["turned"], perm=[1, 0, 2])
+    graph.add("Reshape", ["turned", graph.constant("flat", np.array([-1, directions * H]))], ["last"])
+    graph.head("last", directions * H)
+    model, certificate = convert(graph.save(tmp_path / "m.onnx", VECTORS), part=part)
+    assert "gate=hard_sigmoid" in str(model.config.cell)
+    assert certificate.error < TOLERANCE
+
+
 def noisy(graph: Graph) -> dict[str, Any]:
     """A layer between input and recurrent node that no model has."""
     graph.add("Tanh", ["x"], ["t"])

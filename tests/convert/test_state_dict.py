@@ -68,3 +68,17 @@ def test_damaged_and_other_files_are_named(tmp_path: Path) -> None:
     torch.save({"encoder": weights, "decoder": weights}, path)
     with pytest.raises(ConversionError, match=r"a.pt holds 2 state_dicts, encoder, decoder"):
         convert(path)
+
+
+@pytest.mark.filterwarnings("ignore")  # of TorchScript, which torch will drop
+@pytest.mark.parametrize("form", ["script", "export"])
+def test_programs_of_torch_are_refused_by_name(tmp_path: Path, form: str) -> None:
+    """TorchScript and torch.export write programs into files that end in .pt, too: what to do instead is said."""
+    layer, path = torch.nn.GRU(3, 4), tmp_path / "program.pt"
+    if form == "script":
+        torch.jit.save(torch.jit.script(layer), path)
+    else:
+        with path.open("wb") as file:
+            torch.export.save(torch.export.export(torch.nn.Linear(3, 4), (torch.zeros(1, 3),)), file)
+    with pytest.raises(ConversionError, match=r"holds a program of TorchScript or torch\.export.* state_dict\(\)"):
+        convert(path)

@@ -305,3 +305,18 @@ def test_a_compiler_that_does_not_end_is_one_error(
     with pytest.raises(ValueError, match=r"slow fails: it did not end in 0.1 s"):
         to_c(vectors_model("gru"), tmp_path / "model.c")
     assert not (tmp_path / "model.c").exists()
+
+
+def test_a_full_folder_for_temporary_files_is_named(
+    numbers_model: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where the compiler's copy does not fit, the error names it, and nothing is written."""
+
+    def full(*_: Any, **__: Any) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_text", full)
+    with pytest.raises(OSError, match="No space left on device") as caught:
+        to_c(numbers_model("gru"), tmp_path / "m.c")
+    assert str(caught.value.filename).endswith("model.c")
+    assert not list(tmp_path.iterdir())

@@ -24,6 +24,7 @@ from tidegate.data.tables.rows import blocks
         ("__label__a fine\nbad\n", ["fine", "bad"], ["a", None]),
         ("__label__a\n__label__b x\n", ["", "x"], ["a", "b"]),
         ("\ufeff__label__a fine\n__label__b bad\n", ["fine", "bad"], ["a", "b"]),
+        ("  __label__a fine film\n\t__label__b  bad film\n", ["fine film", "bad film"], ["a", "b"]),
         ("__label__хорошо отлично\n", ["отлично"], ["хорошо"]),
     ],
 )

@@ -95,7 +95,7 @@ def row(**values: object) -> str:
     ("files", "message"),
     [
         ({"a.jsonl": row(text="x y", label=1), "b.jsonl": row(text="x")}, "b.jsonl: there is no column 'label'"),
-        ({"a.csv": "text,label\nx,y\n", "b.csv": "text,label\nx\n"}, "b.csv: line 2 has 1 fields"),
+        ({"a.csv": "text,label\nx,y\n", "b.csv": "text,label\nx\n"}, "b.csv: line 2 has 1 field"),
         ({"a.csv": "text,label\nx,y\n", "b.parquet": "x"}, "b.parquet: "),
         ({"a.csv": "n,m\n1,2\n"}, "a.csv: cannot tell which column holds the texts"),
         ({"a.csv": "text,label\n", "b.csv": "text,label\n"}, "there are no rows in .*a.csv and 1 other"),

@@ -121,7 +121,7 @@ class Endless(io.RawIOBase):
             b"a\n" * 50_000,
             "line 3: a field has more than 1,048,576 lines .*goes on to line",
         ),
-        ("tsv", b'text\tlabel\na\tb\n"', b"words of a text" * 5000 + b"\n", "line 3 has 1 fields, expected 2"),
+        ("tsv", b'text\tlabel\na\tb\n"', b"words of a text" * 5000 + b"\n", "line 3 has 1 field, expected 2"),
         ("jsonl", b'{"text": "', MEGABYTE, "line 1 begins a JSON value of more than 67,108,864 characters.*JSON Lines"),
         ("jsonl", b'{"text": {', b'"0": "some words", ' * 50_000, "line 1 begins a JSON value of more than"),
         ("jsonl", b"", b"[" * 1_000_000, "line 1: the JSON value is nested too deeply"),

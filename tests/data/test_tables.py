@@ -101,7 +101,7 @@ def test_missing_texts_are_empty(tmp_path: Path) -> None:
         ("t.csv", "text,label\n", {}, "t.csv: there are no rows"),
         ("t.jsonl", "\n", {}, "t.jsonl: there are no rows"),
         ("t.csv", "text,label\nx,a\ny,\nz, \n", {}, "2 of 3 rows have no label in column 'label', first row 2"),
-        ("t.csv", "text,label\nx\n", {}, "line 2 has 1 fields, expected 2"),
+        ("t.csv", "text,label\nx\n", {}, "line 2 has 1 field, expected 2"),
         ("t.csv", "text,label\nx,a\n", {"text": "body"}, "t.csv: there is no column 'body'.*'text', 'label'"),
         ("t.csv", "text,label\nx,a\n", {"label": "class"}, "t.csv: there is no column 'class'"),
         ("t.csv", "a,b\nx,y\n", {}, "cannot tell which column holds the texts.*--text"),

@@ -77,7 +77,7 @@ struct Forward {
   template <int M, int N, int P>
   __attribute__((noinline)) void run(int64_t row, int64_t panel) const {  // a panel has r, z, n of one block
     Tile<M, N, P> acc;
-    input_sums(acc, step, row, panel);
+    input_sums(acc, step, row, panel, Part{0, N});
     constexpr int kSums = P * M;
     vec xn[kSums];
     TIDEGATE_UNROLL
@@ -89,7 +89,7 @@ struct Forward {
         acc.at[p][m][2] = bias_hn;
       }
     }
-    recurrent_sums(acc, step, row, panel);
+    recurrent_sums(acc, step, row, panel, Part{0, N});
     // One kind of gate after the other, for all rows: a candidate waits for the gate of its row, but not for others.
     const auto sum = [&](int i, int gate) -> vec& { return acc.at[i / M][i % M][gate]; };
     vec r[kSums], z[kSums], n[kSums];
@@ -146,8 +146,7 @@ struct EarlyGates {
   template <int M, int N, int P>
   __attribute__((noinline)) void run(int64_t row, int64_t panel) const {  // a panel has r, z of one block
     Tile<M, N, P> acc;
-    input_sums(acc, step, row, panel);
-    recurrent_sums(acc, step, row, panel);
+    all_sums(acc, step, row, panel);
     constexpr int kSums = P * M;
     vec r[kSums], z[kSums];
     TIDEGATE_UNROLL
@@ -170,8 +169,7 @@ struct LateCandidate {
   template <int M, int N, int P>
   __attribute__((noinline)) void run(int64_t row, int64_t panel) const {  // a panel has n of up to three blocks
     Tile<M, N, P> acc;
-    input_sums(acc, step, row, panel);
-    recurrent_sums(acc, step, row, panel);
+    all_sums(acc, step, row, panel);
     TIDEGATE_UNROLL
     for (int p = 0; p < P; ++p) {
       TIDEGATE_UNROLL

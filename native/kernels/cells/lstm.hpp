@@ -17,8 +17,7 @@ struct Forward {
   template <int M, int N, int P>
   __attribute__((noinline)) void run(int64_t row, int64_t panel) const {  // a panel has i, f, g, o of one block
     Tile<M, N, P> acc;
-    input_sums(acc, step, row, panel);
-    recurrent_sums(acc, step, row, panel);
+    all_sums(acc, step, row, panel);
     // One kind of gate after the other, for all rows, as in the GRU.
     constexpr int kSums = P * M;
     const auto sum = [&](int i, int gate) -> vec& { return acc.at[i / M][i % M][gate]; };

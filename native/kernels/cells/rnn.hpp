@@ -16,9 +16,9 @@ struct Forward {
   template <int M, int N, int P>
   __attribute__((noinline)) void run(int64_t row, int64_t panel) const {  // a panel has up to three blocks
     Tile<M, N, P> a, c;
-    input_sums(a, step, row, panel);
+    input_sums(a, step, row, panel, Part{0, N});
     recurrent_bias(c, step, panel);
-    recurrent_sums(c, step, row, panel);
+    recurrent_sums(c, step, row, panel, Part{0, N});
     TIDEGATE_UNROLL
     for (int p = 0; p < P; ++p) {
       TIDEGATE_UNROLL

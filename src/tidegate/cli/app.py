@@ -1,6 +1,8 @@
 """The commands, and how errors are reported: one line on stderr and an exit code."""
 
 import os
+import signal
+import threading
 import traceback
 import warnings
 from collections.abc import Iterator, Sequence
@@ -97,6 +99,7 @@ def run(arguments: Sequence[str]) -> int:
     if "--debug" in listed:  # it may stand anywhere
         listed.remove("--debug")
     begin()
+    _end_by_signals()
     try:
         with _cautions_as_notes():
             code = app(args=listed, prog_name="tidegate", standalone_mode=False)
@@ -110,6 +113,9 @@ def run(arguments: Sequence[str]) -> int:
     except KeyboardInterrupt:
         note("interrupted")
         return 130
+    except _Ended as ended:
+        note("interrupted")
+        return 128 + ended.number
     except Exception as error:  # noqa: BLE001 - the last place that can report it
         if hasattr(error, "format_message"):  # one of typer's, whose classes differ between its versions
             return _report_usage(error)
@@ -118,6 +124,27 @@ def run(arguments: Sequence[str]) -> int:
                 note(line)
         return _report(error, debug)
     return code if isinstance(code, int) else 0
+
+
+class _Ended(BaseException):
+    """A signal of this number has ended the command."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__()
+        self.number = number
+
+
+def _end_by_signals() -> None:
+    """Lets SIGTERM and SIGHUP end a command as Ctrl-C does, so that no half of an output is left on the disk."""
+    if threading.current_thread() is threading.main_thread():
+        for number in (signal.SIGTERM, signal.SIGHUP):
+            if signal.getsignal(number) is signal.SIG_DFL:  # not where nohup asks to survive the terminal
+                signal.signal(number, _end)
+
+
+def _end(number: int, _frame: Any) -> None:
+    signal.signal(number, signal.SIG_IGN)  # who sends it repeats it, and what ends by it cleans up
+    raise _Ended(number)
 
 
 def _report_usage(error: Any) -> int:

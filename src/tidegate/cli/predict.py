@@ -36,6 +36,7 @@ from tidegate.cli.reading.inputs import Columns, Part, load_model, read_parts
 from tidegate.cli.words import show_words
 from tidegate.data import tables
 from tidegate.data.outputs import STDOUT, TABLES, check_inputs
+from tidegate.files.writing import is_stream
 from tidegate.models.network import Network
 from tidegate.models.sequence_model import SequenceModel
 from tidegate.models.text_model import TextModel
@@ -98,7 +99,7 @@ def predict(
                 written += len(next(iter(rows.values())))
                 ended += _count_ended(loaded, added, choice)
                 strange = strange and _are_strange(loaded, part.sequences)
-        if output and not count:
+        if not count and (output or not (file == "-" or is_stream(str(file)))):  # a pipe may well end at once
             raise ValueError(f"{file} has no rows")
     _note_strangers(loaded, strange=strange and count > 0)
     _note_ended(ended, count, choice)

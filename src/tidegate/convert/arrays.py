@@ -10,7 +10,7 @@ import numpy.typing as npt
 from tidegate.convert.certificate import ConversionError
 from tidegate.convert.found import Layer
 from tidegate.ops.cells import CELLS, Cell
-from tidegate.ops.layouts import LAYOUTS, TORCH, Layout
+from tidegate.ops.layouts import LAYOUTS, TORCH, Layout, Weights
 from tidegate.ops.names import layout, parameter_names
 
 Array = npt.NDArray[Any]
@@ -135,3 +135,14 @@ def layer_of(framework: str, kind: str, arrays: Mapping[str, npt.ArrayLike], cel
         return Layer(own, layout_.read(own, arrays))
     except ValueError as error:
         raise ConversionError(f"{framework} {kind}: {error}") from None
+
+
+def with_gates_times(weights: Weights, cell: Cell, factor: float) -> Weights:
+    """Scales what the gates of a GRU are computed from, so that a hard sigmoid of another slope becomes its own."""
+    factors = np.array([factor if block in cell.gates else 1.0 for block in cell.blocks])
+    rows = np.repeat(factors, weights.w_hh.shape[1])
+    parts = (
+        None if part is None else part * (rows[:, None] if part.ndim == 2 else rows).astype(part.dtype)
+        for part in weights
+    )
+    return Weights(*parts)  # type: ignore[arg-type]

@@ -146,7 +146,7 @@ def _reader(source: Any) -> Callable[[Any, Asked], Made]:
         what = name or signatures.name_of_text(start)
         raise ConversionError(f"{os.fsdecode(source)} is {what}, expected a file of ONNX, Keras or torch")
     if expected := _EXPECTED.get(os.path.splitext(os.fsdecode(source))[1].lower()):
-        raise ConversionError(f"{os.fsdecode(source)} is none by its contents, expected {expected}")
+        raise ConversionError(f"{os.fsdecode(source)} does not begin as its suffix says, expected {expected}")
     return _of_onnx
 
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import warnings
 import zipfile
 from collections.abc import Iterator, Mapping
@@ -123,9 +124,19 @@ def _check_archive(name: str) -> None:
         return
     try:
         with zipfile.ZipFile(name) as archive:
-            size = sum(entry.file_size for entry in archive.infolist())
+            entries = archive.infolist()
     except (zipfile.BadZipFile, ValueError, NotImplementedError) as error:
         raise ConversionError(f"{name} is cut off or damaged: {error}") from None
+    # torch.jit.save and torch.export.save write programs beside the weights
+    programs = [
+        entry for entry in entries if re.search(r"(^|/)(code/|constants\.pkl$|archive_format$)", entry.filename)
+    ]
+    if programs:
+        raise ConversionError(
+            f"{name} holds a program of TorchScript or torch.export, which is not run: load it in torch and save its "
+            f"state_dict(), as torch.save(torch.jit.load(file).state_dict(), other) does"
+        )
+    size = sum(entry.file_size for entry in entries)
     if size > os.path.getsize(name):
         raise ConversionError(f"{name} is packed: its {size:,} bytes inside are more than torch would write")
 

@@ -19,7 +19,7 @@ from tidegate.convert.c.source import c_source
 from tidegate.convert.certificate import Certificate
 from tidegate.convert.samples import Sequence as Steps
 from tidegate.convert.samples import batches_for, expanded, results_of
-from tidegate.files.writing import replacing
+from tidegate.files.writing import naming, replacing
 from tidegate.models.network import Network
 from tidegate.models.text_model import TextModel
 from tidegate.ops.checks import check_choice
@@ -155,7 +155,8 @@ def _compiled(compiler: list[str], source: str, name: str, model: Network) -> Co
     """
     with TemporaryDirectory() as folder:
         place = Path(folder)
-        (place / "model.c").write_text(source, encoding="utf-8")
+        with naming(place / "model.c"):  # whose folder may be full
+            (place / "model.c").write_text(source, encoding="utf-8")
         program = place / "model"
         _run([*compiler, *_FLAGS, "-c", "model.c", "-o", "model.o"], place)
         main = [f"-D{name}_DECLARATIONS", f"-D{name}_MAIN", "model.c"]

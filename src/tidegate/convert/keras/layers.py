@@ -3,9 +3,9 @@
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-import numpy as np
 import numpy.typing as npt
 
+from tidegate.convert.arrays import with_gates_times
 from tidegate.convert.certificate import ConversionError
 from tidegate.convert.found import Layer
 from tidegate.convert.keras.code import NAMES
@@ -109,7 +109,7 @@ def _weights(layer: KerasLayer, direction: _Direction, cell: Cell, version: tupl
     except ValueError as error:
         raise ConversionError(f"the layer {layer.title}: {error}") from None
     if version[0] < 3 and getattr(cell, "gate", None) == "hard_sigmoid":
-        return _scaled(weights, cell)
+        return with_gates_times(weights, cell, _OLD_SIGMOID)
     return weights
 
 
@@ -152,12 +152,3 @@ def _cell(layer: KerasLayer, direction: _Direction, version: tuple[int, ...]) ->
     if kind == "SimpleRNN" and activation in {"tanh", "relu"}:
         return TanhRNN() if activation == "tanh" else ReluRNN()
     raise ConversionError(f"the layer {layer.title} has the activations {activation!r} and {gate!r}, which no cell has")
-
-
-def _scaled(weights: Weights, cell: Cell) -> Weights:
-    """Scales the gates of a GRU, so that the sigmoid of Keras 3 is that of Keras 2."""
-    factors = np.array([_OLD_SIGMOID if block in cell.gates else 1.0 for block in cell.blocks], np.float32)
-    H = weights.w_hh.shape[1]
-    rows = np.repeat(factors, H)
-    parts = [None if part is None else part * (rows[:, None] if part.ndim == 2 else rows) for part in weights]
-    return Weights(*parts)  # type: ignore[arg-type]

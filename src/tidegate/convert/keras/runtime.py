@@ -7,6 +7,7 @@ from importlib import import_module
 from importlib.util import find_spec
 from typing import Any
 
+import numpy as np
 import numpy.typing as npt
 
 from tidegate.convert.found import Found
@@ -54,6 +55,8 @@ def runtime_of(path: str | os.PathLike[str], found: Found) -> Runtime:
         except Exception as error:  # noqa: BLE001 - it has many, as of files of Keras 2
             reason = f"{type(error).__name__}: {' '.join(str(error).split()):.100}"
             return reference_runtime(found, f"not compared with Keras, which does not load the file ({reason})")
+    rows, steps, *_ = [*(shape if isinstance(shape := model.input_shape, tuple) else ()), None, None]
+    stateful = [layer for layer in model.layers if getattr(layer, "stateful", False)]
     width = len(found.head.weight) if found.head else sum(w.w_hh.shape[1] for w in found.layers[-1].directions)
 
     def run(sequence: Array) -> Array | None:
@@ -62,9 +65,12 @@ def runtime_of(path: str | os.PathLike[str], found: Found) -> Runtime:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             try:
-                out = keras.ops.convert_to_numpy(model(keras.ops.convert_to_tensor(sequence[None]), training=False))
+                for layer in stateful:
+                    layer.reset_states() if hasattr(layer, "reset_states") else layer.reset_state()
+                x = keras.ops.convert_to_tensor(np.repeat(sequence[None], rows or 1, axis=0))
+                out = keras.ops.convert_to_numpy(model(x, training=False))
             except Exception:  # noqa: BLE001 - Keras loads models that it cannot run, as of directions of other widths
                 return None
-        return rows_of(out, len(sequence), width)
+        return rows_of(out, len(sequence), width, rows or 1)
 
-    return Runtime(name_of(keras), run)
+    return Runtime(name_of(keras), run, steps and (steps,) * 3)

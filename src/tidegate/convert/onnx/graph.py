@@ -1,6 +1,7 @@
 """The recurrent layers of a graph of ONNX, with the embedding before them and the head behind."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import pairwise
 from typing import Any, NamedTuple
 
@@ -8,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from onnx import TensorProto, helper, numpy_helper
 
-from tidegate.convert.arrays import scaled_in
+from tidegate.convert.arrays import scaled_in, with_gates_times
 from tidegate.convert.certificate import ConversionError
 from tidegate.convert.found import Found, Head, Layer
 from tidegate.convert.onnx import layer as onnx_layer
@@ -52,7 +53,7 @@ def nodes_of(values: Values) -> list[Node]:
             raise ConversionError(f"{who} has {unknown[0]} that depends on inputs of the graph, expected constants")
         try:
             settings = Settings.of(proto.op_type, attributes_of(proto))
-            node = Node(proto, settings, arrays, onnx_layer.layers(settings, arrays))
+            node = Node(proto, settings, arrays, _of_kernels(settings, onnx_layer.layers(settings, arrays)))
         except ValueError as error:
             raise ConversionError(f"{who}: {error}") from None
         if not any(_is_same(node, other) for other in found):
@@ -62,6 +63,20 @@ def nodes_of(values: Values) -> list[Node]:
         quantized = any(proto.op_type == "DynamicQuantizeLSTM" for proto in values.nodes)
         raise ConversionError("the graph has no recurrent node: no GRU, LSTM or RNN" + integers * quantized)
     _check_chain(found, values)
+    return found
+
+
+def _of_kernels(settings: Settings, layers: list[onnx_layer.Layer]) -> list[onnx_layer.Layer]:
+    """Gives a GRU with a hard sigmoid of another slope, such as the standard 0.2, the kernels' slope 1/6."""
+    found = list(layers)
+    for d, (weights, reverse) in enumerate((layer.weights, layer.reverse) for layer in layers):
+        gate, *rest = settings.activations[d]
+        if settings.operator != "GRU" or gate.name != "HardSigmoid" or gate.beta != 0.5 or not gate.alpha:
+            continue
+        own = (replace(gate, alpha=1 / 6), *rest)
+        cell = replace(settings, activations=(own,) * len(layers)).cell(d)
+        if cell.name in CELLS and gate.own_name is None:
+            found[d] = onnx_layer.Layer(cell, with_gates_times(weights, cell, 6 * gate.alpha), reverse)
     return found
 
 

@@ -99,13 +99,13 @@ def convert_graph(
 
 
 def _session(model: Any) -> Session:
-    """Makes what runs a model: ONNX Runtime if it is installed, else onnx's reference with ours."""
+    """Makes what runs a model: ONNX Runtime if it is there and loads it, else onnx's reference with ours."""
     try:
         import onnxruntime  # noqa: PLC0415
     except ModuleNotFoundError:
-        evaluator = ReferenceEvaluator(model, new_ops=onnx_backend.EXACT_OPERATORS)
-        missing = "not compared with ONNX Runtime, which is not installed: pip install onnxruntime"
-        return Session(evaluator.run, f"onnx {version('onnx')} with {REFERENCE}", missing)
+        return _reference(model, "not compared with ONNX Runtime, which is not installed: pip install onnxruntime")
+    if any(attribute.name == "layout" and attribute.i for node in model.graph.node for attribute in node.attribute):
+        return _reference(model, "not compared with ONNX Runtime, which loads no recurrent operators of layout=1")
     options = onnxruntime.SessionOptions()
     options.log_severity_level, options.intra_op_num_threads = 4, 1
     try:
@@ -113,6 +113,12 @@ def _session(model: Any) -> Session:
     except Exception as error:  # noqa: BLE001 - it has errors of its own
         raise ConversionError(f"ONNX Runtime cannot load the model: {' '.join(str(error).split()):.300}") from None
     return Session(session.run, f"onnxruntime {version('onnxruntime')}")
+
+
+def _reference(model: Any, missing: str) -> Session:
+    """Makes onnx's own reference with our recurrent operators; `missing` is why it is not ONNX Runtime."""
+    evaluator = ReferenceEvaluator(model, new_ops=onnx_backend.EXACT_OPERATORS)
+    return Session(evaluator.run, f"onnx {version('onnx')} with {REFERENCE}", missing)
 
 
 def _runtimes(model: Any, found: Found, session: Session, fixed: Mapping[str, Array]) -> Iterator[Runtime]:
@@ -202,6 +208,6 @@ def _certify_node(node: Node) -> Certificate:
     for state in ["initial_h", "initial_c"][: node.layers[0].cell.S]:
         feed[state] = rng.standard_normal((D, len(drawn), H)).astype(np.float32)
     weights = {n: array for n, array in node.arrays.items() if n in "WRBP"}
-    ours = onnx_layer.run(replace(node.settings, layout=0), weights | feed)
+    ours = onnx_layer.run(replace(node.settings, layout=0), weights | feed, layers_read=node.layers)
     what = ("outputs", "states", "states")
     return Certificate.of(zip(what, ours, session.run(None, feed), strict=False), session.name, session.missing)

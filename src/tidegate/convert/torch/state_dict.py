@@ -122,7 +122,8 @@ def _assumed_around(arrays: Mapping[str, Array], table: str, matrix: str, said: 
         meant = (
             "the output is a number; --task classification says that it is the score of a sigmoid"
             if count == 1
-            else f"the {count} outputs are scores of classes, for a softmax; --task regression or multi-label says else"
+            else f"the {count} outputs are scores of classes, for a softmax; "
+            "--task regression or multi-label says otherwise"
         )
         yield f"{matrix}: {meant}"
     yield "nothing without weights of its own, such as a relu, stands before, between or behind the layers"

@@ -196,8 +196,9 @@ class Delimited:
 
     def _wrong_width(self, row: list[str]) -> str:
         """Says what is wrong with a row of more or fewer fields."""
+        fields = "1 field" if len(row) == 1 else f"{len(row)} fields"
         message = (
-            f"line {self._lines.number} has {len(row)} fields, expected {len(self.names)} as in the first line "
+            f"line {self._lines.number} has {fields}, expected {len(self.names)} as in the first line "
             f"({', '.join(self.names)[:60]}): {' '.join(row)[:40]!r}…; "
             f"a field with a delimiter or a line break in it is quoted"
         )

@@ -52,10 +52,28 @@ def blocks(
     with _opened(path, pre_buffer=False, buffer_size=_BUFFERS // (len(known) + 64)) as file:
         check_pages(path, chosen)
         size = size and min(size, max(1, _VALUES // (len(chosen) + 1)))
-        for batch in [file.read(chosen)] if size is None else file.iter_batches(size, columns=chosen):
+        alone = any(_has_categories_inside(found.field(name).type) for name in chosen)
+        for batch in _batches(file, size, chosen, alone=alone):
             if batch.num_rows:
                 columns = {name: batch.column(name) for name in chosen}
                 yield columns | {name: labels[name].wrap_array(columns[name]) for name in chosen if name in labels}
+
+
+def _batches(file: Any, size: int | None, names: list[str], *, alone: bool) -> Iterator[Any]:
+    """Reads the rows of some columns, those of each row group alone or not; all at once if there is no size."""
+    groups = range(file.num_row_groups)
+    if size is None:
+        yield pa.concat_tables([file.read_row_group(group, names) for group in groups]) if alone else file.read(names)
+        return
+    for group in groups if alone else [None]:
+        yield from file.iter_batches(size, row_groups=None if group is None else [group], columns=names)
+
+
+def _has_categories_inside(kind: Any, *, inside: bool = False) -> bool:
+    """Whether lists or records hold categories, which pyarrow cannot read from several row groups at once."""
+    if pa.types.is_dictionary(kind):
+        return inside
+    return any(_has_categories_inside(kind.field(place).type, inside=True) for place in range(kind.num_fields))
 
 
 @contextmanager

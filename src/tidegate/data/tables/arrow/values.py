@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable
+from decimal import Decimal
 from functools import partial
 from itertools import chain
 from typing import Any
@@ -21,8 +22,8 @@ def values_of(array: Any) -> list[Any]:
     """Lists the values of an array as texts, numbers, true and false, bytes, lists and dictionaries, None if missing.
 
     What Arrow holds besides is text: times and dates as ISO 8601 writes them, to the nanosecond and in any year,
-    moments in UTC with a Z; durations too ("PT1.5S"); the names of a `ClassLabel`. Numbers of fixed precision are
-    `Decimal`, or integers if they have no fraction.
+    moments in UTC with a Z; durations and calendar intervals too ("PT1.5S", "P1M2D"); the names of a `ClassLabel`.
+    Numbers of fixed precision are `Decimal`, or integers if they have no fraction.
 
     Args:
         array: An array of Arrow, in one piece or several.
@@ -101,6 +102,17 @@ def _duration(count: int, ticks: int) -> str:
     return "-" * (count < 0) + "P" + f"{days}D" * bool(days) + f"T{time}" * bool(time)
 
 
+def _of_intervals(array: Any) -> list[Any]:
+    """Months, days and seconds are kept apart, for a month has no length, and a day may have 23 hours."""
+    return [None if value is None else _interval(*value) for value in array.to_pylist()]
+
+
+def _interval(months: int, days: int, nanoseconds: int) -> str:
+    seconds = _without_zeros(f"{Decimal(nanoseconds).scaleb(-9):.9f}")
+    parts = f"{months}M" * bool(months) + f"{days}D" * bool(days)
+    return "P" + parts + f"T{seconds}S" * bool(nanoseconds or not parts)
+
+
 def _of_lists(array: Any) -> list[Any]:
     inner = iter(values_of(array.flatten()))
     lengths = compute.list_value_length(array).to_pylist()
@@ -131,6 +143,8 @@ _VALUES: dict[str, Callable[[Any], list[Any]]] = {
     "date": _of_dates,
     "time": _of_times_of_day,
     "duration": _of_durations,
+    "interval": _of_intervals,
+    "run_end_encoded": lambda array: values_of(compute.run_end_decode(array)),
     "map": _of_maps,
     "list": _of_lists,
     "large_list": _of_lists,

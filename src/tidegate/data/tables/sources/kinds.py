@@ -27,7 +27,7 @@ DELIMITERS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "vertical bar"}
 _STRING = r'"[^"\\]*+(?:\\.[^"\\]*+)*+"'
 _JSON = re.compile(rf'\s*+(?:\{{\s*+{_STRING}\s*+:|\[\s*+(?:\{{\s*+["}}]|\[\s*+["\]]|{_STRING}\s*+[,\]]))')
 _JSON_BEGUN = re.compile(rf"\s*+(?:\{{\s*+(?:{_STRING}?\s*+)?+|\[\s*+(?:\{{\s*+|\[\s*+|{_STRING}?\s*+)?+)")
-_FASTTEXT = re.compile(r"__label__[^\s,;|]+(?:\s|$)|.*\s__label__[^\s,;|]+\s*$")
+_FASTTEXT = re.compile(r"\s*+__label__[^\s,;|]+(?:\s|$)|.*\s__label__[^\s,;|]+\s*$")
 _SEPARATOR = re.compile(r'"?sep=(?: +(?=[^ "\r\n]))?(?:(\\t|[^\r\n])\1*)?"?[\r\n]*', re.IGNORECASE)
 _USUAL = {name for row in (*TEXT_NAMES, *LABEL_NAMES) for name in row}
 _LONGEST_NAME = 40  # characters of a column's name in a line that is taken for a header

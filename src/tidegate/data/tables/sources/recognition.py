@@ -7,7 +7,6 @@ from contextlib import ExitStack, contextmanager
 from tidegate.data.tables import markdown
 from tidegate.data.tables.sources import kinds
 from tidegate.data.tables.sources.containers import Peeked, Source, Unpacked, opened, spooled
-from tidegate.data.tables.sources.feather import as_parquet
 from tidegate.data.tables.sources.lines import Lines, Text
 from tidegate.data.tables.sources.signatures import check_is_readable
 from tidegate.files.remote import is_file
@@ -45,6 +44,8 @@ def recognised(source: Source, kind: str | None) -> Iterator[tuple[Source, str]]
     with ExitStack() as stack:
         unpacked = stack.enter_context(opened(source))
         if unpacked.columnar == "arrow":
+            from tidegate.data.tables.sources.feather import as_parquet  # noqa: PLC0415 - only who has such files needs pyarrow
+
             yield as_parquet(unpacked.stream, stack), "parquet"
         elif unpacked.columnar or (kind or kinds.kind_by_name(unpacked.name)) == "parquet":
             _check_is_parquet(unpacked.stream.head)
