@@ -17,7 +17,7 @@ from tidegate.sequences.embedded import softmax
 
 Array = npt.NDArray[np.float64]
 
-_MOST_STEPS = 100  # of L-BFGS; some twenty are usual
+_MOST_STEPS = 200  # of L-BFGS; some twenty to sixty are usual
 _PULL = 4.0  # texts that the start is worth, such as equal weights and no bias: little beside hundreds, much beside ten
 
 
