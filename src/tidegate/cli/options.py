@@ -11,9 +11,10 @@ from tidegate.files.remote import is_url
 from tidegate.models.architecture import cell_names
 from tidegate.sequences.summaries import SUMMARIES, Summary
 from tidegate.training.checkpoints import EVERY
-from tidegate.training.data.examples import MAX_LENGTH, VOCAB_SIZE
+from tidegate.training.data.examples import MAX_LENGTH
 from tidegate.training.data.examples import SIZES as DEFAULT_SIZES
 from tidegate.training.data.next_tokens import BPTT
+from tidegate.training.data.vocabulary import VOCAB_SIZE
 from tidegate.training.settings import MOST_NOISE, VECTOR_DROPOUT, WORD_DROPOUT, ClassWeights, Loss, Settings
 
 ModelArgument = Annotated[Path, typer.Argument(metavar="MODEL", help="A model file that `tidegate train` wrote.")]
