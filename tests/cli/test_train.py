@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import tidegate
+from tidegate.cli.train import spooling
 from tidegate.data import tables
 
 Shell = Callable[..., tuple[int, str, str]]
@@ -189,6 +190,26 @@ def test_frozen_vectors_are_in_the_model(shell: Shell, folder: Path) -> None:
     )
     model = tidegate.load(folder / "new.safetensors", tidegate.TextModel)
     assert model.arrays["embedding.weight"][model.tokenizer.vocab.index("good")].tolist() == [1, 2, 3]
+
+
+def test_rare_words_need_a_vector(shell: Shell, folder: Path) -> None:
+    """With `--vectors` a word that stands once is known if the file has a vector for it, in memory and on a disk."""
+    lines = (folder / "train.csv").read_text(encoding="utf-8").splitlines()
+    text, label = lines[1].rsplit(",", 1)
+    table = [*lines, f"splendid {text},{label}", f"quirky {text},{label}"]
+    (folder / "rare.csv").write_text("\n".join(table) + "\n", encoding="utf-8")
+    (folder / "vectors.txt").write_text("splendid 1 2 3\ngood 3 2 1\n", encoding="utf-8")
+    options = "--vectors vectors.txt --validation test.csv --no-baselines --epochs 1 --parts network"
+    for more in ("", "--memory 1GB"):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(spooling, "_GROWS", 10**9 if more else 1)
+            code, out, err = shell(f"train rare.csv {TO} {options} {more}")
+        assert code == 0, err
+        assert ("read part by part" in out.replace("\n", " ")) == bool(more)
+        model = tidegate.load(folder / "new.safetensors", tidegate.TextModel)
+        assert {"splendid", "quirky"} & set(model.tokenizer.vocab) == {"splendid"}
+        place = model.tokenizer.vocab.index("splendid")
+        assert model.arrays["embedding.weight"][place] == pytest.approx([1, 2, 3], abs=0.2)
 
 
 def test_the_same_seed_gives_the_same_weights(shell: Shell, folder: Path, small: str) -> None:

@@ -21,7 +21,7 @@ Array = npt.NDArray[np.float32]
 every_isa = pytest.mark.parametrize("isa", ops.isas())
 every_dtype = pytest.mark.parametrize("dtype", DTYPES)
 CELLS = ("gru", "gru reset=before", "gru reset=off update=off candidate=relu", "lstm", "rnn_tanh", "rnn_relu")
-SIZES = [(1, 1, 3, 2), (7, 33, 5, 11), (61, 130, 3, 37), (210, 210, 2, 1)]  # I, H, T, B
+SIZES = [(1, 1, 3, 2), (7, 33, 5, 11), (61, 130, 3, 37), (210, 210, 2, 1), (9, 20, 2, 4), (16, 35, 3, 6)]  # I, H, T, B
 
 
 def drawn(cell: str, I: int, H: int, seed: int = 0) -> list[Array]:

@@ -51,6 +51,13 @@ def test_baselines_have_the_sizes_of_the_network() -> None:
     assert average.settings == compound.settings == Settings(epochs=1, freeze=True)
 
 
+def test_poolings_of_numbers_have_the_noise_of_the_network() -> None:
+    """They are trained by the same loop on the same steps; statistics are no steps."""
+    examples = prepare_sequences(*waves(), validation=0.25)
+    found = candidates(examples, examples.config(hidden_size=4), Settings(noise=0.5))
+    assert {each.name: each.settings.noise for each in found} == {"average": 0.5, "compound": 0.5, "statistics": 0.0}
+
+
 def test_baselines_start_from_the_same_word_vectors() -> None:
     """With frozen vectors that tell no good from bad, no average can, as the network cannot."""
     vectors = WordVectors(["good", "bad"], np.ones((2, 2), np.float32))

@@ -14,8 +14,6 @@ import tidegate
 from tidegate.text.vectors import WordVectors
 from tidegate.training.fitting import fit
 
-pa = pytest.importorskip("pyarrow")
-
 TEXTS = ["a good film", "a bad film", "very good", "very bad"] * 8
 QUICK: dict[str, Any] = {"epochs": 12, "batch_size": 8, "learning_rate": 0.05, "hidden_size": 8}
 
@@ -341,21 +339,28 @@ def test_noise_is_added_in_training_alone() -> None:
     assert learned[0].metrics["log_loss"] != learned[1].metrics["log_loss"]
 
 
-@pytest.mark.parametrize("framed", [False, True])
-def test_vectors_make_words_known_that_stand_once(framed: bool) -> None:
-    """A word of one text has its vector in the model, unless it is said how often it must occur."""
-    texts, labels = ["so good", "so bad"] * 8 + ["so rare", "so bad"], ["yes", "no"] * 9
-    vectors = WordVectors(["so", "good", "bad", "rare"], np.eye(4, dtype=np.float32))
-    data: Any = pa.table({"text": texts, "label": labels}) if framed else texts
-    options: Any = {"validation": (texts[:4], labels[:4]), "epochs": 1, "hidden_size": 2, "embedding_size": 4}
-    if framed:
-        options["validation"] = pa.table({"text": texts[:4], "label": labels[:4]})
-    truth: Any = "label" if framed else labels
+@pytest.mark.parametrize("how", ["texts", "frame", "frame on a disk"])
+def test_rare_words_are_known_that_have_a_vector(how: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A word of one text is known with its vector, one without stays unknown; both if it is said how often to occur."""
+    texts, labels = ["so good", "so bad"] * 8 + ["so rare", "so odd"], ["yes", "no"] * 9
+    vectors = WordVectors(["rare", "so", "good", "bad", "none"], np.eye(5, dtype=np.float32))
+    data: Any = texts
+    truth: Any = labels
+    options: Any = {"validation": (texts[:4], labels[:4]), "epochs": 1, "hidden_size": 2, "embedding_size": 5}
+    if how != "texts":
+        pa = pytest.importorskip("pyarrow")
+        data, truth = pa.table({"text": texts, "label": labels}), "label"
+        options["validation"] = data.slice(0, 4)
+    if how == "frame on a disk":
+        monkeypatch.setattr("tidegate.training.data.data_frames._GROWS", 10**8)
+        options["memory"] = "1GB"
 
-    def known(**more: Any) -> bool:
+    def known(**more: Any) -> set[str]:
         model: Any = fit(data, truth, **options, **more)
-        return "rare" in model.tokenizer.vocab
+        return set(model.tokenizer.vocab) - {"[PAD]", "[UNK]", "so", "good", "bad"}
 
-    assert known(vectors=vectors)
-    assert not known(vectors=vectors, min_frequency=2)
-    assert not known()
+    assert known(vectors=vectors) == {"rare"}
+    assert known(vectors=vectors, vocab_size=5) == set()
+    assert known(vectors=vectors, min_frequency=2) == set()
+    assert known(vectors=vectors, min_frequency=1) == {"rare", "odd"}
+    assert known() == set()

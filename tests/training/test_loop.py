@@ -13,7 +13,7 @@ torch = pytest.importorskip("torch")
 
 from tidegate.models.metrics.reports import score  # noqa: E402
 from tidegate.text.vectors import WordVectors  # noqa: E402
-from tidegate.training.data.examples import TextExamples, prepare_texts  # noqa: E402
+from tidegate.training.data.examples import TextExamples, prepare_sequences, prepare_texts  # noqa: E402
 from tidegate.training.events import Event  # noqa: E402
 from tidegate.training.network import loop  # noqa: E402
 from tidegate.training.network.loop import Epoch, Settings, Step, to_model, train  # noqa: E402
@@ -203,6 +203,14 @@ def test_a_loss_that_is_not_finite_ends_training(examples: TextExamples) -> None
         list(train(examples, examples.config("rnn_relu", **SMALL), settings))
 
 
+def test_less_noise_is_a_remedy_where_there_is_noise() -> None:
+    """Training that diverges with noise may need less of it."""
+    numbers = prepare_sequences(np.random.default_rng(0).standard_normal((32, 20, 2)), [0, 1] * 16, validation=0.25)
+    settings = Settings(learning_rate=1e30, clip=1e30, noise=1.0, batch_size=4)
+    with pytest.raises(FloatingPointError, match=r"diverged: try a smaller learning rate, or less noise$"):
+        list(train(numbers, numbers.config("rnn_relu", hidden_size=4), settings))
+
+
 VECTORS = WordVectors(["good", "bad", "nowhere"], np.array([[1, 2], [3, 4], [5, 6]], np.float32))
 
 
@@ -264,7 +272,10 @@ def test_vectors_that_do_not_fit_are_refused(examples: TextExamples, vectors: Wo
         ("dropout", 1.0, "dropout is 1.0, expected 0 or more and less than 1"),
         ("word_dropout", -0.1, "word_dropout is -0.1, expected 0 or more and less than 1"),
         ("learning_rate", -1.0, "learning_rate is -1.0, expected 0 or more"),
-        ("noise", -0.1, "noise is -0.1, expected 0 or more"),
+        ("noise", -0.1, "noise is -0.1, expected 0 to 100 standard deviations"),
+        ("noise", np.inf, "noise is inf, expected 0 to 100"),
+        ("noise", np.nan, "noise is nan, expected 0 to 100"),
+        ("noise", 1e39, "noise is 1e\\+39, expected 0 to 100"),
         ("clip", -1.0, "clip is -1.0, expected 0 or more"),
         ("class_weights", "some", "class_weights is 'some', expected one of 'auto', 'balanced', 'none'"),
     ],

@@ -14,9 +14,10 @@ from tidegate.text.tokenizer import Tokenizer, Words
 from tidegate.training.data.examples import TextExamples, prepare_texts
 from tidegate.training.events import Epoch
 from tidegate.training.network.loop import to_model, train
-from tidegate.training.ngrams.mixing import fit_mixing
+from tidegate.training.ngrams import stacking
 from tidegate.training.ngrams.ngrams import count_runs
 from tidegate.training.ngrams.parts import Joiner, Parts, choose
+from tidegate.training.ngrams.stacking import fit_stacking
 from tidegate.training.settings import Settings
 
 RNG = np.random.default_rng(0)
@@ -62,18 +63,18 @@ def test_the_joined_model_has_the_scores_that_were_judged() -> None:
             assert model.explain(text).error < 1e-5
 
 
-def test_classes_in_order_are_mixed() -> None:
+def test_classes_in_order_are_stacked() -> None:
     """Of stars, those between the ends are found more often as the n-grams of their neighbours count for them."""
     stars = RNG.integers(0, 3, 900)
     words = [[*RNG.choice(GOOD, s + 1), *RNG.choice(BAD, 3 - s), *RNG.choice(["the", "film", "is"], 5)] for s in stars]
     examples = prepare_texts([" ".join(RNG.permutation(each)) for each in words], stars.tolist())
     config = examples.config("average", embedding_size=4)
-    mixed = Joiner(examples, Settings()).ngrams(config)
+    with_all = Joiner(examples, Settings()).ngrams(config)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("tidegate.training.ngrams.mixing.fit_mixing", lambda *_, **__: None)
+        patch.setattr("tidegate.training.ngrams.stacking.fit_stacking", lambda *_, **__: None)
         apart = Joiner(examples, Settings()).ngrams(config)
-    assert mixed.report.log_loss < 0.8 * apart.report.log_loss
-    model: Any = to_model(examples, mixed.config, mixed.as_epoch())
+    assert with_all.report.log_loss < 0.8 * apart.report.log_loss
+    model: Any = to_model(examples, with_all.config, with_all.as_epoch())
     assert all(model.explain(text).error < 1e-5 for text in examples.texts[1][:20])
 
 
@@ -85,14 +86,51 @@ MANY = [str(label) for label in range(101)] * 2
     [(["a", "b", "c"] * 4 + ["a", "b"], True), (["a"] * 6 + ["b"] * 6 + ["c"], False), (MANY, False)],
     ids=["three", "one text", "many"],
 )
-def test_classes_of_one_text_or_of_many_are_not_mixed(labels: list[str], expected: bool) -> None:
+def test_classes_of_one_text_or_of_many_are_not_stacked(labels: list[str], expected: bool) -> None:
     """Either half must have texts of each class, and words that come again; and pairs of classes must be few."""
     targets = np.unique(labels, return_inverse=True)[1].astype(np.int64)
     tokenizer = Tokenizer.train(["so good"] * 2)
     texts = [Words(np.array([2, 3], np.int32))] * len(labels)
     counts = count_runs(texts, len(tokenizer.vocab))
-    found = fit_mixing(texts, targets, tokenizer.vocab, len(set(labels)), counts=counts, letters=False)
+    found = fit_stacking(texts, targets, tokenizer.vocab, len(set(labels)), counts=counts, letters=False)
     assert (found is not None) == expected
+
+
+def test_many_texts_are_stacked_by_a_sample(monkeypatch: pytest.MonkeyPatch) -> None:
+    """From a number of texts times classes on a fixed share of each class is taken, below it all texts."""
+    targets = np.repeat([0, 1, 2], [600, 90, 2]).astype(np.int64)
+    tokenizer = Tokenizer.train(["so good"] * 2)
+    texts = [Words(np.array([2, 3], np.int32))] * len(targets)
+    seen: list[list[int]] = []
+
+    def stack(logits: Any, targets: Any, *_: Any) -> None:
+        assert len(logits[0]) == len(targets)
+        assert np.any(logits, axis=2).all()  # n-grams have read each
+        seen.append(np.bincount(targets).tolist())
+
+    monkeypatch.setattr(stacking, "stack", stack)
+    counts = count_runs(texts, len(tokenizer.vocab))
+    for most in (400_000, 3 * 692, 3 * 69):
+        monkeypatch.setattr(stacking, "_MOST_MARGINS", most)
+        fit_stacking(texts, targets, tokenizer.vocab, 3, counts=counts, letters=False)
+    assert seen == [[600, 90, 2], [600, 90, 2], [60, 9, 1]]
+
+
+def test_fitting_n_grams_can_be_ended() -> None:
+    """What is raised now and then ends the fits that the matrix is found with."""
+    calls = iter(range(1000))
+
+    def check() -> None:
+        if next(calls) == 4:
+            raise KeyboardInterrupt
+
+    targets = np.arange(60) % 3
+    tokenizer = Tokenizer.train(["so good"] * 2)
+    texts = [Words(np.array([2, 3], np.int32))] * len(targets)
+    counts = count_runs(texts, len(tokenizer.vocab))
+    with pytest.raises(KeyboardInterrupt):
+        fit_stacking(texts, targets, tokenizer.vocab, 3, counts=counts, check=check, letters=False)
+    assert next(calls) == 5
 
 
 def test_a_share_that_was_held_out_is_read_by_the_n_grams_in_the_end() -> None:

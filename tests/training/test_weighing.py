@@ -1,13 +1,16 @@
 """Tests of weighing the parts of a sum of logits."""
 
+from importlib import import_module
+
 import numpy as np
 import pytest
 
 pytest.importorskip("scipy")
+pytest.importorskip("threadpoolctl")
 
 from tidegate.models.metrics.reports import score
 from tidegate.sequences.embedded import softmax
-from tidegate.training.ngrams.weighing import mix, weigh
+from tidegate.training.ngrams.weighing import stack, weigh
 
 
 def test_weights_calibrate() -> None:
@@ -42,14 +45,43 @@ def test_margins_of_neighbours_find_the_class_between_them() -> None:
     place = np.random.default_rng(2).uniform(-3, 3, 3000)
     targets = np.digitize(place, [-1, 1])
     margins = np.stack([-place - 1, -place, place - 1], axis=1)
-    mixing = mix([margins, 0.5 * margins], targets)
-    mixed = np.mean([margins @ mixing.matrices[0], 0.5 * margins @ mixing.matrices[1]], axis=0) + mixing.bias
+    found = stack([margins, 0.5 * margins], targets)
+    stacked = np.mean([margins @ found.matrices[0], 0.5 * margins @ found.matrices[1]], axis=0) + found.bias
     assert (weigh([margins], targets).sum([margins]).argmax(axis=1) == targets).mean() < 0.8
-    assert (mixed.argmax(axis=1) == targets).mean() > 0.95
+    assert (stacked.argmax(axis=1) == targets).mean() > 0.95
 
 
-def test_few_texts_mix_next_to_nothing() -> None:
+def test_few_texts_stack_next_to_nothing() -> None:
     """Two texts of each of three classes leave each class about to its own margin."""
     targets = np.arange(6) % 3
-    mixing = mix([np.eye(3)[targets]], targets)
-    assert mixing.matrices[0] / mixing.matrices[0].trace() * 3 == pytest.approx(np.eye(3), abs=0.35)
+    found = stack([np.eye(3)[targets]], targets)
+    assert found.matrices[0] / found.matrices[0].trace() * 3 == pytest.approx(np.eye(3), abs=0.35)
+
+
+def test_the_number_of_threads_changes_no_bit() -> None:
+    """BLAS with one thread and with two finds the same matrices."""
+    rng = np.random.default_rng(3)
+    targets = rng.integers(0, 5, 30_000)
+    margins = [rng.normal(size=(30_000, 5)) + size * np.eye(5)[targets] for size in (1, 2)]
+    found = []
+    for threads in (1, 2):
+        with import_module("threadpoolctl").threadpool_limits(threads, user_api="blas"):
+            found.append((stack(margins, targets), weigh(margins, targets)))
+    (one, one_weighing), (two, two_weighing) = found
+    assert one.matrices.tobytes() == two.matrices.tobytes()
+    assert one.bias.tobytes() == two.bias.tobytes()
+    assert one_weighing.weights.tobytes() == two_weighing.weights.tobytes()
+
+
+def test_a_search_can_be_ended() -> None:
+    """What is raised while a matrix is sought comes out at the step where it was raised."""
+    targets = np.random.default_rng(4).integers(0, 4, 400)
+    steps = iter(range(12))
+
+    def check() -> None:
+        if next(steps) == 5:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        stack([np.eye(4)[targets], -np.eye(4)[targets[::-1]]], targets, check=check)
+    assert next(steps) == 6

@@ -44,7 +44,11 @@ def forecast_columns(model: SequenceModel, sequences: Sequence[Any], steps: int)
 
 def _short(numbers: npt.NDArray[np.floating]) -> npt.NDArray[np.float64]:
     """Returns numbers of float32 as those of float64 that have the fewest digits: 0.1, not 0.10000000149011612."""
-    return numbers.astype(np.float32).astype(str).astype(np.float64)
+    import pyarrow as pa  # noqa: PLC0415 - only who predicts numbers needs it
+
+    found = pa.py_buffer(np.ascontiguousarray(numbers, np.float32))
+    floats = pa.Array.from_buffers(pa.float32(), len(numbers), [None, found])
+    return np.asarray(np.from_dlpack(floats.cast(pa.string()).cast(pa.float64())), np.float64)
 
 
 def labelled_columns(model: SequenceModel, sequences: Sequence[Any]) -> dict[str, Any]:

@@ -11,10 +11,11 @@ from tidegate.files.remote import is_url
 from tidegate.models.architecture import cell_names
 from tidegate.sequences.summaries import SUMMARIES, Summary
 from tidegate.training.checkpoints import EVERY
-from tidegate.training.data.examples import MAX_LENGTH, VOCAB_SIZE
+from tidegate.training.data.examples import MAX_LENGTH
 from tidegate.training.data.examples import SIZES as DEFAULT_SIZES
 from tidegate.training.data.next_tokens import BPTT
-from tidegate.training.settings import VECTOR_DROPOUT, WORD_DROPOUT, ClassWeights, Loss, Settings
+from tidegate.training.data.vocabulary import VOCAB_SIZE
+from tidegate.training.settings import MOST_NOISE, VECTOR_DROPOUT, WORD_DROPOUT, ClassWeights, Loss, Settings
 
 ModelArgument = Annotated[Path, typer.Argument(metavar="MODEL", help="A model file that `tidegate train` wrote.")]
 
@@ -367,7 +368,11 @@ _SETTINGS: dict[str, Any] = {
     "noise": Annotated[
         float,
         _option(
-            TRAINING, "Noise added to numbers, in spreads of a feature; 0.5 helps few sequences.", min=0, metavar="X"
+            TRAINING,
+            "Standard deviation of noise added to scaled numbers; 0.5 helps few sequences.",
+            min=0,
+            max=MOST_NOISE,
+            metavar="X",
         ),
     ],
     "weight_decay": Annotated[float, _option(TRAINING, "Weight decay of AdamW.", min=0, metavar="X")],

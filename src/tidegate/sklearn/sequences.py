@@ -35,7 +35,8 @@ class SequenceEstimator(Estimator):
         learning_rate: Of AdamW, at its highest.
         weight_decay: Of AdamW.
         dropout: Probability of zeroing a feature.
-        noise: Of the numbers that are trained on, in spreads of their feature, see `tidegate.training.Settings`.
+        noise: Standard deviation of the noise that is added to the numbers that are trained on, in units of their
+            feature's scale, see `tidegate.training.Settings`.
         random_state: Seed of everything random.
 
     Attributes:

@@ -5,6 +5,7 @@ from typing import Any
 
 from tidegate.sklearn.estimator import Classifier, Encoder, Estimator, Regressor
 from tidegate.text.texts import check_texts
+from tidegate.training.data.vocabulary import RAREST, VOCAB_SIZE
 from tidegate.training.settings import Settings
 
 
@@ -44,8 +45,8 @@ class TextEstimator(Estimator):
         num_layers: int = 1,
         bidirectional: bool = False,
         summary: str = "last",
-        vocab_size: int = 20_000,
-        min_frequency: int = 2,
+        vocab_size: int = VOCAB_SIZE,
+        min_frequency: int = RAREST,
         max_length: int | None = 1000,
         validation: float = 0.1,
         epochs: int | None = None,

@@ -17,12 +17,12 @@ from tidegate.models.config import SequenceConfig, TextConfig
 from tidegate.models.network import Network
 from tidegate.models.tasks import ASKED, TASKS
 from tidegate.ops.checks import check_choice, check_count
+from tidegate.text.vectors import WordVectors
 from tidegate.training.baselines.baselines import baselines
 from tidegate.training.checkpoints import Checkpoints
 from tidegate.training.data.data_frames import OPTIONS, blocks_of, frame_examples
 from tidegate.training.data.examples import (
     CELL,
-    RAREST_WITH_VECTORS,
     VALIDATION,
     Examples,
     SequenceExamples,
@@ -179,7 +179,7 @@ def _prepare(
     vectors, levels = settings.pop("vectors", None), settings.pop("quantiles", None)
     more = settings.pop("pretrain", False)
     seed = settings.get("seed", Settings.seed)
-    usual = {} if vectors is None else {"min_frequency": RAREST_WITH_VECTORS}
+    usual = {"min_frequency": lambda words: vectors.rows_of(words)[1]} if isinstance(vectors, WordVectors) else {}
     examples = _examples(data, labels, settings, usual, **options, seed=seed)
     sample_weight = settings.pop("sample_weight", None)
     if levels is not None:

@@ -16,6 +16,7 @@ WORD_DROPOUT = 0.1
 VECTOR_DROPOUT = 0.1  # few features, each with a meaning of its own, where a word has a hundred
 TOKEN_DROPOUT = 0.1  # texts that foresee themselves have a label at every word
 MARKED_IMBALANCE = 3.0  # rows of the largest class ÷ rows of the smallest from which "auto" balances
+MOST_NOISE = 100.0  # standard deviations: scaled values are cut there
 MANY = 16_000  # sequences from which an epoch has enough steps of 64 each
 
 
@@ -33,8 +34,8 @@ class Settings:
         word_dropout: Probability of replacing a word by the unknown word. None for 0.1, or 0 where words are
             foreseen; vectors have no words.
         noise: Standard deviation of the noise that is added, while training, to each number that is read, in units of
-            its feature's spread (Bishop 1995, "Training with Noise is Equivalent to Tikhonov Regularization"): few
-            sequences are then not learned by heart. Not for texts, nor for what is foreseen.
+            its feature's scale, 0 to 100 (Bishop 1995, "Training with Noise is Equivalent to Tikhonov Regularization"):
+            it counters overfitting to few sequences. Not for texts, nor for what is foreseen.
         clip: Largest norm of the gradient; 0 for any.
         patience: Epochs without a better validation score (macro F1, or R² of a regression) before training stops. None
             for half of the epochs, at least 3: while the learning rate is high, worse epochs mean little.
@@ -81,9 +82,11 @@ class Settings:
         for name in ("dropout", "word_dropout"):
             if not 0 <= (getattr(self, name) or 0) < 1:
                 raise ValueError(f"{name} is {getattr(self, name)}, expected 0 or more and less than 1")
-        for name in ("learning_rate", "weight_decay", "noise", "clip", "seed"):
+        for name in ("learning_rate", "weight_decay", "clip", "seed"):
             if not (getattr(self, name) or 0) >= 0:  # so that NaN is refused too
                 raise ValueError(f"{name} is {getattr(self, name)}, expected 0 or more")
+        if not 0 <= self.noise <= MOST_NOISE:
+            raise ValueError(f"noise is {self.noise}, expected 0 to {MOST_NOISE:g} standard deviations")
         if self.chrono is not None and not self.chrono >= 2:
             raise ValueError(f"chrono is {self.chrono}, expected 2 or more: the longest memory in steps")
         check_choice("class_weights", self.class_weights, CLASS_WEIGHTS)

@@ -1,7 +1,7 @@
 """`tidegate train` on more than fits into memory: when that is, and how texts are read part by part."""
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import chain
 from typing import Any
@@ -81,14 +81,14 @@ def _needed_by(source: Any) -> int:
     return size_of(source) * (_PACKED_GROWS if packed else _GROWS)
 
 
-def spooled_texts(request: Request, plan: Plan, text: str | None, words: Any) -> TextExamples:
+def spooled_texts(request: Request, plan: Plan, text: str | None, limits: Mapping[str, Any]) -> TextExamples:
     """Reads texts with their labels part by part, says which columns they are, and refuses what cannot be meant.
 
     Args:
         request: What was asked for.
         plan: How.
         text: The column of texts; None to guess it.
-        words: The options about words.
+        limits: Of the vocabulary and of a text, as `prepare_texts` takes them.
     """
     several: Any = request.asked.labels or (None,)
     wanted = request.wanted
@@ -109,7 +109,6 @@ def spooled_texts(request: Request, plan: Plan, text: str | None, words: Any) ->
         others = stream_tables(request.validation, need_label=True, size=_ROWS, **how)
         share = _parts(others, columns, task)
     say(f"texts: column {first.text_column!r}, {columns_said(columns)} of {request.file}")
-    limits = {"vocab_size": words.vocab_size, "max_length": words.max_length or None}
     plan = replace(plan, task=task, validation=share)
     examples = spool_texts(_parts(chain([first], found), columns, task), plan, **limits)
     if task == "regression":

@@ -1,12 +1,13 @@
 """`tidegate train`: from a file of labelled texts or sequences to a model file, with simpler summaries beside it."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from time import perf_counter
 from types import SimpleNamespace
 from typing import Annotated, Any
 
 import numpy as np
+import numpy.typing as npt
 import typer
 
 import tidegate
@@ -29,7 +30,7 @@ from tidegate.sequences.logmel import LogMel
 from tidegate.text.tokenizer import PAD, UNITS, UNK
 from tidegate.text.vectors import WordVectors
 from tidegate.text.vectors import read as read_vectors
-from tidegate.training.data.examples import CELL, RAREST_WITH_VECTORS, VALIDATION, TextExamples, prepare_texts
+from tidegate.training.data.examples import CELL, VALIDATION, TextExamples, prepare_texts
 from tidegate.training.data.next_tokens import BPTT
 from tidegate.training.data.tasks import check_no_copies, check_words
 from tidegate.training.ngrams.parts import AUTO, Parts
@@ -114,13 +115,17 @@ def _train_texts(request: Request, text: str | None, words: Any, began: float) -
     wanted: Parts | None = None if foresees else Parts.read(words.parts, request.cell.partition(" ")[0])
     with err.status("reading texts"):
         plan = plan_of(request, settings.seed)
+        vectors = _Vectors(words.vectors) if words.vectors else None
+        limits = {"vocab_size": words.vocab_size, "max_length": words.max_length or None}
+        if vectors:
+            limits["min_frequency"] = vectors.have
         if foresees:
             examples = read_tokens(request, text, words, settings.seed)
         elif plan:
-            examples = spooled_texts(request, plan, text, words)
+            examples = spooled_texts(request, plan, text, limits)
         else:
-            examples = _read_texts(request, text, words, settings.seed)
-        known = read_vectors(words.vectors, examples.tokenizer.vocab) if words.vectors else None
+            examples = _read_texts(request, text, limits, settings.seed)
+        known = vectors.of(examples.tokenizer.vocab) if vectors else None
     if not TASKS[examples.task].exclusive:
         if words.parts != AUTO and wanted and wanted.ngrams:
             raise ValueError(
@@ -141,7 +146,24 @@ def _train_texts(request: Request, text: str | None, words: Any, began: float) -
     request.complete(run, began)
 
 
-def _read_texts(request: Request, text: str | None, words: Any, seed: int) -> TextExamples:
+class _Vectors:
+    """The vectors of a file, which is read once."""
+
+    def __init__(self, file: Path) -> None:
+        self._file = file
+        self._read: WordVectors | None = None
+
+    def have(self, words: Sequence[str]) -> npt.NDArray[np.bool_]:
+        """Says which of all words that may be known have a vector, bool [·], and keeps the vectors."""
+        self._read = read_vectors(self._file, words)
+        return self._read.rows_of(words)[1]
+
+    def of(self, vocab: Sequence[str]) -> WordVectors:
+        """Returns the vectors of a vocabulary, of whose words those that `have` was asked for are part, if it was."""
+        return read_vectors(self._file, vocab) if self._read is None else self._read
+
+
+def _read_texts(request: Request, text: str | None, limits: Mapping[str, Any], seed: int) -> TextExamples:
     """Reads texts with their labels, says which columns they are, and refuses what cannot be meant."""
     several: Any = request.asked.labels or (None,)
     wanted = request.wanted
@@ -151,9 +173,6 @@ def _read_texts(request: Request, text: str | None, words: Any, seed: int) -> Te
     check_words(table.texts, table.text_column, named=text is not None)
     columns = (table.label_column or "", *several[1:])
     wanted = wanted.decided({table.label_column or "": table.labels or []})
-    limits = {"vocab_size": words.vocab_size, "max_length": words.max_length or None, "seed": seed}
-    if words.vectors:
-        limits["min_frequency"] = RAREST_WITH_VECTORS
     held: Any = request.share(nothing=not TASKS[wanted.task].exclusive)
     if held is None:
         known = (table.text_column, table.label_column)
@@ -163,7 +182,7 @@ def _read_texts(request: Request, text: str | None, words: Any, seed: int) -> Te
     wanted.check(targets, columns[0])
     check_no_copies(table.texts, table.labels or [], (table.text_column, columns[0]))
     say(f"texts: column {table.text_column!r}, {columns_said(columns)} of {request.file}")
-    examples = prepare_texts(table.texts, targets, task=wanted.task, validation=held, **limits)
+    examples = prepare_texts(table.texts, targets, task=wanted.task, validation=held, seed=seed, **limits)
     return wanted.named(examples, columns)
 
 

@@ -218,7 +218,7 @@ def _guess_key(looks: Looks, asked: Asked) -> str:
     once = f", and in {found!r} no value comes again" if found else ""
     raise ValueError(
         f"each row holds single numbers{once}: name the column that tells the sequences apart with --key, such as a "
-        f"session or a recording; {looks.listed()}"
+        f"session or a recording (if all rows are one sequence, add a column of one value); {looks.listed()}"
     )
 
 

@@ -49,20 +49,20 @@ def candidates(
     Args:
         examples: What the network is trained on and judged by.
         config: The network, whose sizes they have.
-        settings: How it is trained; a baseline has a learning rate of its own, no noise, and nothing
-            that is about gates.
+        settings: How it is trained; a baseline has a learning rate of its own, and nothing that is about gates. The
+            noise is for steps: the poolings have it too, statistics have not.
         rate: The growth factor of compounding; None to learn it.
     """
     if config.aim.each_step:
         return  # what they are compared with are `forecasts`
-    plain = replace(settings, chrono=None, orthogonal=False, watch_gradients=False, noise=0.0, learning_rate=None)
+    plain = replace(settings, chrono=None, orthogonal=False, watch_gradients=False, learning_rate=None)
     for name, pooling in POOLINGS.items():
         if name != config.cell:
             alike = replace(config, cell=name, rate=rate if pooling.has_rate else None)
             yield Baseline(name, examples, alike, plain)
     if isinstance(examples, SequenceExamples):
         summed_up = _summed_up(examples)
-        yield Baseline(STATISTICS, summed_up, summed_up.config(next(iter(POOLINGS))), plain)
+        yield Baseline(STATISTICS, summed_up, summed_up.config(next(iter(POOLINGS))), replace(plain, noise=0.0))
 
 
 def baselines(

@@ -25,13 +25,12 @@ from tidegate.training.data.labels import Targets, targets_for
 from tidegate.training.data.repeats import Repeats, find_repeats
 from tidegate.training.data.sampling import hold_out
 from tidegate.training.data.spool import Spool
+from tidegate.training.data.vocabulary import RAREST, VOCAB_SIZE, HasVector, train_tokenizer
 
 SIZES: Mapping[str, Any] = {"embedding_size": 100, "hidden_size": 128, "summary": "last"}
 """What is trained unless something else is asked for."""
 
-CELL, VALIDATION, VOCAB_SIZE, MAX_LENGTH = "gru", 0.1, 20_000, 1000
-RAREST, RAREST_WITH_VECTORS = 2, 1
-"""How often a word must occur to be known; once is enough where vectors say something of words that were seen once."""
+CELL, VALIDATION, MAX_LENGTH = "gru", 0.1, 1000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -228,7 +227,7 @@ def prepare_texts(
     task: str = "classification",
     validation: float | tuple[Sequence[str], Sequence[Any]] = VALIDATION,
     vocab_size: int = VOCAB_SIZE,
-    min_frequency: int = RAREST,
+    min_frequency: int | HasVector = RAREST,
     max_length: int | None = MAX_LENGTH,
     seed: int = 0,
 ) -> TextExamples:
@@ -246,7 +245,8 @@ def prepare_texts(
         validation: The share of each class to hold out, or other texts and labels to judge by; 0 to train on all, and
             to judge by the same.
         vocab_size: Most words to know, the most frequent ones first.
-        min_frequency: How often a word must occur to be known.
+        min_frequency: How often a word must occur to be known; or which words have a vector: these may be rarer than
+            usual, where there is room.
         max_length: Longest text in words, the rest is not read; None for no limit.
         seed: Seed of the choice of what is held out.
 
@@ -256,7 +256,7 @@ def prepare_texts(
             be held out, or a label occurs in the validation part only.
     """
     facts, parts = _parts(list(check_texts(texts)), labels, task, validation, seed)
-    tokenizer = Tokenizer.train(parts[0].sequences, vocab_size=vocab_size, min_frequency=min_frequency)
+    tokenizer = train_tokenizer(parts[0].sequences, vocab_size, min_frequency)
     facts |= _labelled(parts, lambda part: Corpus.from_texts(part, tokenizer, max_length))
     held_out = not isinstance(validation, tuple) and validation > 0
     facts |= {"texts": (parts[0].sequences, parts[-1].sequences), "held_out": held_out}

@@ -13,10 +13,11 @@ from tidegate.ops.checks import check_choice, check_count
 from tidegate.text.texts import check_texts
 from tidegate.text.tokenizer import UNITS, UNKNOWN, Tokenizer, begun
 from tidegate.training.data.corpus import Corpus, Integers
-from tidegate.training.data.examples import VALIDATION, VOCAB_SIZE, TextExamples
+from tidegate.training.data.examples import VALIDATION, TextExamples
 from tidegate.training.data.labelled import Batches, Labelled
 from tidegate.training.data.next_steps import hold_out_steps
 from tidegate.training.data.repeats import Repeats
+from tidegate.training.data.vocabulary import RAREST, VOCAB_SIZE
 
 BPTT = 100  # tokens that gradients reach back
 
@@ -84,7 +85,7 @@ def prepare_tokens(
     bptt: int = BPTT,
     validation: float | Sequence[str] = VALIDATION,
     vocab_size: int = VOCAB_SIZE,
-    min_frequency: int = 2,
+    min_frequency: int = RAREST,
     seed: int = 0,
 ) -> TextExamples:
     """Learns the vocabulary, holds out a part of texts, and lays beside each word or character what follows it.

@@ -39,18 +39,18 @@ def drop_words(ids: npt.NDArray[np.int32], share: float, rng: "np.random.Generat
 
 
 def add_noise(
-    x: npt.NDArray[np.float32], spread: float, features: int, rng: "np.random.Generator"
+    x: npt.NDArray[np.float32], deviation: float, features: int, rng: "np.random.Generator"
 ) -> npt.NDArray[np.float32]:
     """Adds normal noise to the features of vectors; what says whether they are missing stays.
 
     Args:
         x: Scaled and without gaps, float32 [T, B, I], with the features first.
-        spread: Standard deviation of the noise.
+        deviation: Standard deviation of the noise.
         features: K, how many features there are.
         rng: Source of the noise.
     """
     noisy = x.copy()
-    noisy[..., :features] += np.float32(spread) * rng.standard_normal((*x.shape[:-1], features), np.float32)
+    noisy[..., :features] += np.float32(deviation) * rng.standard_normal((*x.shape[:-1], features), np.float32)
     return noisy
 
 

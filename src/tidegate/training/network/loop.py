@@ -137,7 +137,7 @@ def _events(state: State, examples: Examples, settings: Settings) -> Events:
                 progress.words += labelled.corpus.count(rows)
                 mean = progress.loss / progress.rows
                 yield Step(progress.epoch, epochs, progress.words, epochs * source.steps, mean)
-        _check_weights(state)
+        _check_weights(state, settings)
         report = evaluate(state.module, examples.validation, group)
         # of equals, the later is the better trained
         progress.since_best = 0 if report.quality >= progress.quality else progress.since_best + 1
@@ -170,7 +170,7 @@ def _step(state: State, labelled: Labelled, rows: Integers, settings: Settings) 
         try:
             mean = state.optimizer.step(loss, touched, carried)
         except FloatingPointError as error:
-            raise _diverged(str(error).partition(",")[0], state, state.progress.batches + 1) from None
+            raise _diverged(str(error).partition(",")[0], state, settings, state.progress.batches + 1) from None
     state.carried = tuple(carried)
     return mean
 
@@ -189,15 +189,16 @@ def _loss(module: NetworkModule, scores: Tensor, labelled: Labelled, rows: Integ
     return loss * (module.importance(targets) / module.importance(everyone))
 
 
-def _check_weights(state: State) -> None:
+def _check_weights(state: State, settings: Settings) -> None:
     """Raises DivergedError if the last step of an epoch has spoilt the weights, which no further loss would tell."""
     if not all(parameter.isfinite().all() for parameter in state.module.parameters()):
-        raise _diverged("the weights are not finite", state, state.progress.batches)
+        raise _diverged("the weights are not finite", state, settings, state.progress.batches)
 
 
-def _diverged(what: str, state: State, batch: int) -> DivergedError:
+def _diverged(what: str, state: State, settings: Settings, batch: int) -> DivergedError:
     where = f"at batch {batch} of {state.schedule.steps} in epoch {state.progress.epoch}"
-    return DivergedError(f"{what} {where}, training has diverged: try {state.optimizer.remedy}", state.best)
+    remedy = state.optimizer.remedy + (", or less noise" if settings.noise else "")
+    return DivergedError(f"{what} {where}, training has diverged: try {remedy}", state.best)
 
 
 def check_settings(settings: Settings, config: Architecture) -> None:

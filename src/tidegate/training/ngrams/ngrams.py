@@ -1,6 +1,6 @@
 """Fitting the n-gram part of a model: which runs of words, and two linear models by scikit-learn's solvers."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from tidegate.models.ngrams import Ngrams, letters_of, runs_of
 from tidegate.text.tokenizer import UNKNOWN, Words
-from tidegate.training.ngrams.weighing import Mixing
+from tidegate.training.ngrams.weighing import Stacking, one_thread
 
 try:
     from scipy import sparse
@@ -89,16 +89,20 @@ class FittedNgrams:
         arrays = {name: np.float32(factors.get(name, 1)) * array for name, array in self.arrays.items()}
         return replace(self, arrays=arrays, biases=(counts * self.biases[0], presence * self.biases[1]))
 
-    def mixed(self, mixing: Mixing | None) -> "FittedNgrams":
-        """Makes the margins of more than two classes logits of each; None changes nothing."""
-        if mixing is None:
+    def stacked(self, stacking: Stacking | None) -> "FittedNgrams":
+        """Makes logits of the margins of more than two classes; None changes nothing."""
+        if stacking is None:
             return self
-        counts, presence = mixing.matrices
+        counts, presence = stacking.matrices
         of = {"ngrams.weight": counts, "ngrams.letters": counts, "ngrams.presence": presence}
-        arrays = {
-            name: (array @ of[name]).astype(np.float32) if name in of else array for name, array in self.arrays.items()
-        }
-        one, other = (bias @ matrix + mixing.bias for bias, matrix in zip(self.biases, mixing.matrices, strict=True))
+        with one_thread():
+            arrays = {
+                name: (array @ of[name]).astype(np.float32) if name in of else array
+                for name, array in self.arrays.items()
+            }
+            one, other = (
+                bias @ matrix + stacking.bias for bias, matrix in zip(self.biases, stacking.matrices, strict=True)
+            )
         return replace(self, arrays=arrays, biases=(one, other))
 
     @property
@@ -131,6 +135,7 @@ def fit_ngrams(
     letters: bool = True,
     balanced: bool = False,
     counts: Counts | None = None,
+    check: Callable[[], None] = lambda: None,
 ) -> FittedNgrams:
     """Chooses n-grams of texts, and fits two linear models of them.
 
@@ -142,6 +147,7 @@ def fit_ngrams(
         letters: Whether runs of letters are read too, see `reads_letters`.
         balanced: Whether each class weighs the same, however many texts it has.
         counts: What `count_runs` has counted in these texts and in others that follow them; None to count here.
+        check: Called now and then; what it raises ends the fit.
     """
     counts = counts or count_runs(texts, len(vocab))
     costs = MANY_COSTS if counts.order > FEW_ORDER else FEW_COSTS
@@ -150,7 +156,7 @@ def fit_ngrams(
     if letters:
         spelled, letter_idf = _lettered(texts, vocab)
         features = sparse.hstack([features, spelled], "csr")
-    solver = _Solver(targets, classes, balanced)
+    solver = _Solver(targets, classes, balanced, check)
     weight, bias = solver.fit([features] * solver.M, costs.counts)
     ratios = [found.present @ sparse.diags_array(row) for row in found.ratios]
     presence, present_bias = solver.fit(ratios, costs.presence)
@@ -247,13 +253,14 @@ def _choose(counts: Counts, B: int, targets: Integers, classes: int) -> _Chosen:
 
 
 class _Solver:
-    """Fits a linear model for each margin: one of two classes, or each class against the rest.
+    """Fits a linear model for each margin: one of two classes, or one-vs-rest.
 
     Attributes:
         M: The number of margins.
     """
 
-    def __init__(self, targets: Integers, classes: int, balanced: bool) -> None:
+    def __init__(self, targets: Integers, classes: int, balanced: bool, check: Callable[[], None]) -> None:
+        self._check = check
         self.M = 1 if classes == 2 else classes
         self._truths = [targets == c for c in range(classes - self.M, classes)]
         self._class_weight = "balanced" if balanced else None
@@ -267,6 +274,7 @@ class _Solver:
         """
         columns, biases = [], []
         for rows, truth in zip(features, self._truths, strict=True):
+            self._check()
             x = rows.tocsr()
             model = LogisticRegression(C=cost, solver="liblinear", class_weight=self._class_weight, random_state=0)
             # liblinear takes indices of 32 bits alone, and products of scipy's sparse arrays have 64

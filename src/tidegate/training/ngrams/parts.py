@@ -141,14 +141,14 @@ class Joiner:
         options["counts"] = fitting.count_runs(everything, len(facts[0]))
         check()
         own = train, self.examples.train.targets, *facts
-        mixing = import_module("tidegate.training.ngrams.mixing").fit_mixing(*own, self._importance, **options)
-        check()
-        fitted = fitting.fit_ngrams(*own, **options).mixed(mixing)
+        options["check"] = check
+        stacking = import_module("tidegate.training.ngrams.stacking").fit_stacking(*own, self._importance, **options)
+        fitted = fitting.fit_ngrams(*own, **options).stacked(stacking)
         check()
         self._ngram_logits = fitted.logits(held)
         if self.examples.held_out:  # the weights of the parts are found without them, and more texts make better ones
             targets = np.concatenate([self.examples.train.targets, self.targets])
-            fitted = fitting.fit_ngrams(everything, targets, *facts, **options).mixed(mixing)
+            fitted = fitting.fit_ngrams(everything, targets, *facts, **options).stacked(stacking)
         self._ngrams = fitted
         weighing = weigh(self._ngram_logits, self.targets, self._importance)
         alone = replace(config, cell=NOTHING.name, embedding_size=0, summary="last", rate=None, **fitted.sizes)

@@ -1,12 +1,14 @@
-"""How much the parts of a sum of logits count, and what the classes of n-grams say of each other.
+"""How much the parts of a sum of logits count, and stacking: logits from the margins of one-vs-rest models.
 
 Both are those of the smallest log-loss on texts that nothing was fitted to, so that they calibrate the probabilities
 too (Platt 1999; Guo et al. 2017).
 """
 
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from importlib import import_module
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -15,6 +17,7 @@ from tidegate.sequences.embedded import softmax
 
 Array = npt.NDArray[np.float64]
 
+_MOST_STEPS = 200  # of L-BFGS; some twenty to sixty are usual
 _PULL = 4.0  # texts that the start is worth, such as equal weights and no bias: little beside hundreds, much beside ten
 
 
@@ -32,13 +35,13 @@ class Weighing:
 
     def sum(self, logits: Sequence[Array]) -> Array:
         """Adds up the logits of the parts, [B, C] each."""
-        total: Array = np.tensordot(self.weights, np.stack(logits), 1) + self.bias
+        total: Array = np.einsum("k,kbc->bc", self.weights, np.stack(logits)) + self.bias
         return total
 
 
 @dataclass(frozen=True, eq=False)
-class Mixing:
-    """What the margins of K linear models, each class against the rest, make of the logit of every class.
+class Stacking:
+    """A linear model of the logits, whose features are the margins of K one-vs-rest models (Wolpert 1992, stacking).
 
     Attributes:
         matrices: Of each model, float64 [K, C, C]; row = class of the margin, column = class of the logit.
@@ -49,16 +52,28 @@ class Mixing:
     bias: Array
 
 
-def weigh(logits: Sequence[Array], targets: npt.NDArray[np.integer], importance: Array | None = None) -> Weighing:
+def one_thread() -> AbstractContextManager[Any]:
+    """Keeps BLAS to one thread for a `with` statement: the number of threads changes no bit of what is found."""
+    limited: AbstractContextManager[Any] = import_module("threadpoolctl").threadpool_limits(1, user_api="blas")
+    return limited
+
+
+def weigh(
+    logits: Sequence[Array],
+    targets: npt.NDArray[np.integer],
+    importance: Array | None = None,
+    check: Callable[[], None] = lambda: None,
+) -> Weighing:
     """Finds the weights, 0 or more, and the bias with which the sum of logits has the smallest log-loss.
 
     Args:
         logits: Of K parts for B texts, float [B, C] each.
         targets: Index of the class of each text, int [B].
         importance: How much each class counts, [C]; None for each text the same.
+        check: Called at every step; what it raises ends the search.
     """
     K, C = len(logits), logits[0].shape[1]
-    stacked = np.stack(logits).astype(np.float64)
+    stacked = np.stack(logits, dtype=np.float64)
     found = _fit(
         lambda x: np.tensordot(x[:K], stacked, 1) + x[K:],
         lambda slopes: np.concatenate([np.einsum("kbc,bc->k", stacked, slopes), slopes.sum(axis=0)]),
@@ -66,12 +81,18 @@ def weigh(logits: Sequence[Array], targets: npt.NDArray[np.integer], importance:
         [(0, None)] * K + [(None, None)] * C,
         targets,
         importance,
+        check,
     )
     return Weighing(found[:K], found[K:])
 
 
-def mix(logits: Sequence[Array], targets: npt.NDArray[np.integer], importance: Array | None = None) -> Mixing:
-    """Finds how the margins of all classes make the logit of each with the smallest log-loss (Wolpert 1992, stacking).
+def stack(
+    logits: Sequence[Array],
+    targets: npt.NDArray[np.integer],
+    importance: Array | None = None,
+    check: Callable[[], None] = lambda: None,
+) -> Stacking:
+    """Finds the matrix that makes logits of the margins of all classes with the smallest log-loss.
 
     A class that lies between others, such as three stars of five, is no linear function of words against the rest; the
     margins of its neighbours say where it begins and ends.
@@ -79,10 +100,11 @@ def mix(logits: Sequence[Array], targets: npt.NDArray[np.integer], importance: A
     Args:
         logits: Of K models for B texts that they were not fitted to, float [B, C] each.
         targets: As in `weigh`, and so is importance.
-        importance: As in `weigh`.
+        importance: As in `weigh`, and so is check.
+        check: As in `weigh`.
     """
-    C, weighing = logits[0].shape[1], weigh(logits, targets, importance)
-    sums = np.tensordot(weighing.weights, np.stack(logits), 1)
+    C, weighing = logits[0].shape[1], weigh(logits, targets, importance, check)
+    sums = np.einsum("k,kbc->bc", weighing.weights, np.stack(logits))
     found = _fit(
         lambda x: sums @ x[C:].reshape(C, C) + x[:C],
         lambda slopes: np.concatenate([slopes.sum(axis=0), (sums.T @ slopes).ravel()]),
@@ -90,9 +112,10 @@ def mix(logits: Sequence[Array], targets: npt.NDArray[np.integer], importance: A
         [(None, None)] * (C + C * C),
         targets,
         importance,
+        check,
     )
     # equal weights of the models, from which `weigh` starts, then make the sum that was fitted here
-    return Mixing(len(logits) * weighing.weights[:, None, None] * found[C:].reshape(C, C), found[:C])
+    return Stacking(len(logits) * weighing.weights[:, None, None] * found[C:].reshape(C, C), found[:C])
 
 
 def _fit(
@@ -102,6 +125,7 @@ def _fit(
     bounds: Sequence[tuple[float | None, float | None]],
     targets: npt.NDArray[np.integer],
     importance: Array | None,
+    check: Callable[[], None],
 ) -> Array:
     """Finds the numbers of the smallest log-loss, pulled a little towards their start.
 
@@ -111,18 +135,23 @@ def _fit(
         start: The numbers to begin with.
         bounds: Least and largest of each; None for any.
         targets: As in `weigh`, and so is importance.
-        importance: As in `weigh`.
+        importance: As in `weigh`, and so is check.
+        check: As in `weigh`.
     """
     optimize, B = import_module("scipy.optimize"), len(targets)
     counts = np.ones(B) if importance is None else importance[targets]
     counts = counts / counts.sum()
 
     def loss(x: Array) -> tuple[float, Array]:
-        probabilities = softmax(sum_of(x)).astype(np.float64)
+        check()
+        probabilities: Array = softmax(sum_of(x)).astype(np.float64, copy=False)
         true, away = np.maximum(probabilities[np.arange(B), targets], np.finfo(np.float64).tiny), x - start
         probabilities[np.arange(B), targets] -= 1
-        slopes = slopes_of(counts[:, None] * probabilities)
+        probabilities *= counts[:, None]
+        slopes = slopes_of(probabilities)
         return float(-counts @ np.log(true) + _PULL / B * (away @ away)), slopes + 2 * _PULL / B * away
 
-    found: Array = optimize.minimize(loss, start, jac=True, method="L-BFGS-B", bounds=bounds).x
+    options = {"maxiter": _MOST_STEPS}
+    with one_thread():
+        found: Array = optimize.minimize(loss, start, jac=True, method="L-BFGS-B", bounds=bounds, options=options).x
     return found

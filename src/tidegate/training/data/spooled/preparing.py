@@ -1,5 +1,6 @@
 """Texts and sequences of numbers made ready for training in bounded memory."""
 
+import sys
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
@@ -13,11 +14,12 @@ from tidegate.sequences.padding import as_sequences
 from tidegate.text.counting import WordCounter
 from tidegate.text.tokenizer import Tokenizer
 from tidegate.training.data.corpus import Corpus
-from tidegate.training.data.examples import MAX_LENGTH, VOCAB_SIZE, SequenceExamples, TextExamples
+from tidegate.training.data.examples import MAX_LENGTH, SequenceExamples, TextExamples
 from tidegate.training.data.repeats import find_repeats
 from tidegate.training.data.spool import SpoolWriter
 from tidegate.training.data.spooled.gathered import Gathered, Part, Plan
 from tidegate.training.data.spooled.lookup import Lookup
+from tidegate.training.data.vocabulary import RAREST, VOCAB_SIZE, HasVector, kept_words
 
 Array = npt.NDArray[Any]
 
@@ -27,7 +29,7 @@ def spool_texts(
     plan: Plan,
     *,
     vocab_size: int = VOCAB_SIZE,
-    min_frequency: int = 2,
+    min_frequency: int | HasVector = RAREST,
     max_length: int | None = MAX_LENGTH,
 ) -> TextExamples:
     """Prepares texts as `prepare_texts` does, in bounded memory; they are read once.
@@ -48,7 +50,12 @@ def spool_texts(
     writer = SpoolWriter(plan.folder, np.uint32, plan.target_type)
     gathered = Gathered(plan, writer, lambda texts: counter.read(texts, max_length))
     gathered.add_all(parts)
-    words, numbers = counter.frequent(vocab_size - 2, min_frequency)
+    most = vocab_size - 2
+    words, numbers = counter.frequent(most, RAREST if callable(min_frequency) else min_frequency)
+    if callable(min_frequency) and len(words) < most:
+        every, all_numbers = counter.frequent(sys.maxsize, 1)
+        kept = kept_words(every, len(words), most, min_frequency)
+        words, numbers = [every[i] for i in kept.tolist()], all_numbers[kept]
     tokenizer = Tokenizer.of_words(words)
     look = Lookup.of(numbers)
     examples = gathered.facts(lambda texts: Corpus.from_texts(texts, tokenizer, max_length), look.rows)
