@@ -67,7 +67,10 @@ def listens(port: int) -> bool:
     return True
 
 
-def test_sigterm_answers_what_is_under_way(process: Callable[[str], "subprocess.Popen[str]"]) -> None:
+@pytest.mark.parametrize("numbers", [[signal.SIGTERM], [signal.SIGHUP], [signal.SIGTERM, signal.SIGHUP]], ids=str)
+def test_what_is_under_way_is_answered(
+    process: Callable[[str], "subprocess.Popen[str]"], numbers: list[signal.Signals]
+) -> None:
     """A request that has begun when the server is told to end is answered, and the command ends without an error."""
     body = b'{"text": "a good film"}'
     head = f"POST /predict HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: {len(body)}\r\nConnection: close\r\n\r\n"
@@ -78,7 +81,8 @@ def test_sigterm_answers_what_is_under_way(process: Callable[[str], "subprocess.
             connection.sendall(head.encode() + body[:5])
             with urlopen(f"http://127.0.0.1:{port}/health") as health:
                 assert health.status == 200  # so that the server has seen the other request
-            running.send_signal(signal.SIGTERM)
+            for number in numbers:
+                running.send_signal(number)
             while listens(port):  # until the server has begun to end
                 time.sleep(0.01)
             connection.sendall(body[5:])

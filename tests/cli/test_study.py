@@ -1,6 +1,7 @@
 """`tidegate study`: every study by its command, tiny, from the data to the report."""
 
 import json
+import signal
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -99,7 +100,10 @@ def test_an_unknown_study_is_a_mistake(shell: Shell) -> None:
     assert "expected one of vanishing, reset-gate" in err
 
 
-def test_ctrl_c_keeps_what_is_done(shell: Shell, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_keeps_what_is_done(
+    shell: Shell, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, number: signal.Signals
+) -> None:
     """A run that is interrupted reports the rows that were measured, and says that it was stopped."""
     from tidegate.study import networks, vanishing
 
@@ -108,12 +112,16 @@ def test_ctrl_c_keeps_what_is_done(shell: Shell, monkeypatch: pytest.MonkeyPatch
     def fit(*arguments: object, **options: object) -> object:
         calls.append(arguments)
         if len(calls) > 3:
-            raise KeyboardInterrupt
+            signal.raise_signal(number)
         return networks.fit(*arguments, **options)  # type: ignore[arg-type]
 
     monkeypatch.setattr(vanishing, "fit", fit)
-    code, out, err = shell(f"study vanishing --quick --output {tmp_path}")
-    assert code == 130
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # in the background it would be ignored
+    try:
+        code, out, err = shell(f"study vanishing --quick --output {tmp_path}")
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert code == 128 + number
     assert "stopped" in err
     assert "wrote" in out
     kept = numbers(tmp_path, "vanishing")

@@ -2,6 +2,7 @@
 
 import itertools
 import re
+import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -27,16 +28,21 @@ def test_settings_are_tried_first(shell: Shell, folder: Path, small: str, monkey
     assert f"going on from {len(trials) - 1} trials in tuned.safetensors.trials.jsonl" in " ".join(err.split())
 
 
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])
 def test_a_search_that_is_stopped_says_how_it_goes_on(
-    shell: Shell, small: str, monkeypatch: pytest.MonkeyPatch
+    shell: Shell, small: str, monkeypatch: pytest.MonkeyPatch, number: int, code: int
 ) -> None:
-    """Ctrl-C during the trials ends the command with 130, and names the table of those that are done."""
+    """A signal during the trials ends the command with its exit code, and names the table of those that are done."""
 
     def stopped(*_: object) -> Iterator[None]:
-        raise KeyboardInterrupt
+        signal.raise_signal(number)
         yield
 
     monkeypatch.setattr("tidegate.training.tuning.Tuning.search", stopped)
-    code, _, err = shell(f"tune train.csv -o stopped.safetensors --no-baselines {small}")
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # in the background it would be ignored
+    try:
+        ended, _, err = shell(f"tune train.csv -o stopped.safetensors --no-baselines {small}")
+    finally:
+        signal.signal(signal.SIGINT, before)
     said = "stopped after 0 trials, before training; the same command goes on from those in"
-    assert (code, said in " ".join(err.split())) == (130, True)
+    assert (ended, said in " ".join(err.split())) == (code, True)

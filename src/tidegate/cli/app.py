@@ -8,7 +8,7 @@ import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from importlib.metadata import version
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 
 import typer
 from typer.rich_utils import rich_format_error
@@ -39,6 +39,9 @@ _FAILURES = (
     FloatingPointError,
     MemoryError,
 )  # also where they are one of the above
+
+_SIGNALS = (signal.SIGTERM, signal.SIGHUP)
+_INTERRUPTED = 128 + signal.SIGINT  # also typer's own exit code after a KeyboardInterrupt
 
 app = typer.Typer(
     name="tidegate",
@@ -99,7 +102,13 @@ def run(arguments: Sequence[str]) -> int:
     if "--debug" in listed:  # it may stand anywhere
         listed.remove("--debug")
     begin()
-    _end_by_signals()
+    with _Ending() as ending:
+        code = _run(listed, debug)
+    return 128 + ending.number if ending.number and code == _INTERRUPTED else code
+
+
+def _run(listed: list[str], debug: bool) -> int:
+    """Runs a command; returns its exit code, after SIGTERM and SIGHUP that of Ctrl-C."""
     try:
         with _cautions_as_notes():
             code = app(args=listed, prog_name="tidegate", standalone_mode=False)
@@ -112,10 +121,7 @@ def run(arguments: Sequence[str]) -> int:
         return 0
     except KeyboardInterrupt:
         note("interrupted")
-        return 130
-    except _Ended as ended:
-        note("interrupted")
-        return 128 + ended.number
+        return _INTERRUPTED
     except Exception as error:  # noqa: BLE001 - the last place that can report it
         if hasattr(error, "format_message"):  # one of typer's, whose classes differ between its versions
             return _report_usage(error)
@@ -126,25 +132,33 @@ def run(arguments: Sequence[str]) -> int:
     return code if isinstance(code, int) else 0
 
 
-class _Ended(BaseException):
-    """A signal of this number has ended the command."""
+class _Ending:
+    """A context in which SIGTERM and SIGHUP end a command as Ctrl-C does, so that no half of an output is left.
 
-    def __init__(self, number: int) -> None:
-        super().__init__()
-        self.number = number
+    The first of them is a `KeyboardInterrupt`, which commands and libraries know how to end by.
 
+    Attributes:
+        number: The signal that came first; 0 for none.
+    """
 
-def _end_by_signals() -> None:
-    """Lets SIGTERM and SIGHUP end a command as Ctrl-C does, so that no half of an output is left on the disk."""
-    if threading.current_thread() is threading.main_thread():
-        for number in (signal.SIGTERM, signal.SIGHUP):
-            if signal.getsignal(number) is signal.SIG_DFL:  # not where nohup asks to survive the terminal
-                signal.signal(number, _end)
+    number = 0
 
+    def __enter__(self) -> Self:
+        if threading.current_thread() is threading.main_thread():
+            for number in _SIGNALS:
+                if signal.getsignal(number) is signal.SIG_DFL:  # not where nohup asks to survive the terminal
+                    signal.signal(number, self._end)
+        return self
 
-def _end(number: int, _frame: Any) -> None:
-    signal.signal(number, signal.SIG_IGN)  # who sends it repeats it, and what ends by it cleans up
-    raise _Ended(number)
+    def __exit__(self, *_: object) -> None:
+        for number in _SIGNALS:
+            if signal.getsignal(number) == self._end:  # a training that was stopped ignores them already
+                signal.signal(number, signal.SIG_IGN if self.number else signal.SIG_DFL)
+
+    def _end(self, number: int, _frame: Any) -> None:
+        if not self.number:  # who sends a signal repeats it or sends the other one, and what ends by it cleans up
+            self.number = number
+            raise KeyboardInterrupt
 
 
 def _report_usage(error: Any) -> int:

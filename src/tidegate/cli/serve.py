@@ -96,7 +96,7 @@ def serve(
 
     /predict, /embed and /explain take JSON; clients of KServe and Triton find the Open Inference Protocol under /v2;
     WebSockets at /stream/MODEL read texts as they come; /openapi.json describes the rest. Only this machine can reach
-    it unless --host says otherwise. Ctrl-C or SIGTERM ends it.
+    it unless --host says otherwise. Ctrl-C, SIGTERM or SIGHUP ends it.
     """
     from tidegate import serve as server  # noqa: PLC0415 - its packages are an extra
 

@@ -66,7 +66,7 @@ def compute_with(threads: int | None = None) -> int:
 def serve(
     app: FastAPI, taken: socket.socket, ready: Callable[[], object] = lambda: None, drain: float = Limits.drain
 ) -> None:
-    """Serves until Ctrl-C or SIGTERM; requests that are under way then are answered.
+    """Serves until Ctrl-C, SIGTERM or SIGHUP; requests that are under way then are answered.
 
     Args:
         app: What `create_app` returned.
@@ -113,15 +113,21 @@ def configured(app: FastAPI, drain: float = Limits.drain) -> uvicorn.Config:
 
 @contextmanager
 def _termination_is_an_interrupt() -> Iterator[None]:
-    """Ends `serve` on SIGTERM as on Ctrl-C: uvicorn sends the signal on when it has ended by it."""
+    """Ends `serve` on SIGTERM as on Ctrl-C: uvicorn sends the signal on when it has ended by it.
+
+    SIGHUP, which uvicorn leaves alone, is taken for SIGTERM.
+    """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    before = {signal.SIGTERM: signal.signal(signal.SIGTERM, signal.default_int_handler)}
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # nohup asks to survive the terminal
+        before[signal.SIGHUP] = signal.signal(signal.SIGHUP, lambda *_: signal.raise_signal(signal.SIGTERM))
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _is_cancelled(record: logging.LogRecord) -> bool:

@@ -62,6 +62,7 @@ def blocks(
 def _batches(file: Any, size: int | None, names: list[str], *, alone: bool) -> Iterator[Any]:
     """Reads the rows of some columns, those of each row group alone or not; all at once if there is no size."""
     groups = range(file.num_row_groups)
+    alone = alone and bool(groups)
     if size is None:
         yield pa.concat_tables([file.read_row_group(group, names) for group in groups]) if alone else file.read(names)
         return
