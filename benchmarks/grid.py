@@ -98,7 +98,7 @@ GRID = (
     Cell("reviews", 100, 128, 400, 64, lengths=REVIEWS, bidirectional=True),
     Cell("documents", 300, 256, 200, 128, (INFERENCE,), bidirectional=True, lengths=(1, 200)),
     Cell("recurrent PPO", 128, 128, 128, 256, (TRAINING,), episode=32),
-    Cell("recurrent PPO", 128, 256, 128, 128, episode=32),
+    Cell("recurrent PPO", 128, 256, 128, 128, (TRAINING,), episode=32),
 )
 
 
