@@ -6,9 +6,10 @@ import os
 import pty
 import re
 import shlex
+import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -30,6 +31,14 @@ def write_reviews(path: Path, count: int, seed: int) -> None:
         for label in rng.choice(["neg", "pos"], count).tolist():
             text = [*rng.choice(["the", "film", "is", "a"], 6), rng.choice(words[label]), "."]
             table.writerow([" ".join(rng.permutation(text)), label])
+
+
+@pytest.fixture(autouse=True)
+def hangups_count() -> Iterator[None]:
+    """Lets SIGHUP have its usual effect, on commands that a test starts too: under nohup it would have none."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGHUP, before)
 
 
 @pytest.fixture(scope="session")
