@@ -34,11 +34,15 @@ def write_reviews(path: Path, count: int, seed: int) -> None:
 
 
 @pytest.fixture(autouse=True)
-def hangups_count() -> Iterator[None]:
-    """Lets SIGHUP have its usual effect, on commands that a test starts too: under nohup it would have none."""
-    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+def signals_count() -> Iterator[None]:
+    """Lets SIGTERM and SIGHUP have their usual effect, also on commands that a test starts.
+
+    Under nohup SIGHUP would have none, and a command that was ended in the same process leaves both without one.
+    """
+    before = {number: signal.signal(number, signal.SIG_DFL) for number in (signal.SIGTERM, signal.SIGHUP)}
     yield
-    signal.signal(signal.SIGHUP, before)
+    for number, handler in before.items():
+        signal.signal(number, handler)
 
 
 @pytest.fixture(scope="session")
