@@ -14,7 +14,7 @@ pl = pytest.importorskip("polars")
 pa = pytest.importorskip("pyarrow")
 
 QUICK: dict[str, Any] = {"epochs": 6, "batch_size": 8, "learning_rate": 0.05, "hidden_size": 4, "embedding_size": 4}
-OPTIONS: dict[str, Any] = {"usual": {}, "task": "classification", "validation": 0.2, "seed": 0}
+OPTIONS: dict[str, Any] = {"task": "classification", "validation": 0.2, "seed": 0}
 REVIEWS = {"id": list(range(80)), "review": ["so good", "so bad"] * 40, "stars": [5, 1] * 40}
 
 

@@ -153,6 +153,7 @@ class _Ending:
     def __exit__(self, *_: object) -> None:
         for number in _SIGNALS:
             if signal.getsignal(number) == self._end:  # a training that was stopped ignores them already
+                # behind a command that was ended by one the process ends too, and another one would cut that short
                 signal.signal(number, signal.SIG_IGN if self.number else signal.SIG_DFL)
 
     def _end(self, number: int, _frame: Any) -> None:

@@ -32,6 +32,7 @@ from tidegate.training.data.examples import (
 from tidegate.training.data.labelled_steps import prepare_labelled_steps
 from tidegate.training.data.next_steps import prepare_steps
 from tidegate.training.data.next_tokens import prepare_tokens
+from tidegate.training.data.vocabulary import HasVector, vocabulary_limits
 from tidegate.training.events import DivergedError, Epoch
 from tidegate.training.ngrams.parts import Parts
 from tidegate.training.packages import look_for
@@ -179,8 +180,8 @@ def _prepare(
     vectors, levels = settings.pop("vectors", None), settings.pop("quantiles", None)
     more = settings.pop("pretrain", False)
     seed = settings.get("seed", Settings.seed)
-    usual = {"min_frequency": lambda words: vectors.rows_of(words)[1]} if isinstance(vectors, WordVectors) else {}
-    examples = _examples(data, labels, settings, usual, **options, seed=seed)
+    has_vector = (lambda words: vectors.rows_of(words)[1]) if isinstance(vectors, WordVectors) else None
+    examples = _examples(data, labels, settings, has_vector, **options, seed=seed)
     sample_weight = settings.pop("sample_weight", None)
     if levels is not None:
         examples = examples.quantiles(levels)
@@ -279,15 +280,14 @@ def _start(run: Run, checkpoints: Checkpoints | None) -> Mapping[str, npt.NDArra
     return best
 
 
-def _examples(data: Any, labels: Any, settings: dict[str, Any], usual: Mapping[str, Any], **options: Any) -> Examples:
-    """Makes examples of texts or of vectors; takes what it needs out of the settings.
-
-    Those of `usual` are for texts with labels, where the settings have none of these names.
-    """
+def _examples(
+    data: Any, labels: Any, settings: dict[str, Any], has_vector: HasVector | None = None, **options: Any
+) -> Examples:
+    """Makes examples of texts or of vectors; takes what it needs out of the settings."""
     limits = {name: settings.pop(name) for name in TEXT_OPTIONS if name in settings}
     frame = blocks_of(data)
     if frame is not None:
-        return frame_examples(frame, labels, settings, options, limits, usual)
+        return frame_examples(frame, labels, settings, options, limits, has_vector)
     data = data if isinstance(data, str | list | tuple | np.ndarray) else list(data)
     aim = TASKS[options["task"]]
     foresees = aim.foresees
@@ -300,7 +300,7 @@ def _examples(data: Any, labels: Any, settings: dict[str, Any], usual: Mapping[s
             return prepare_tokens(data, **limits, **_alone(options))
         if aim.labels_steps:
             raise ValueError(f"the task is {aim.name!r}, which is about steps of numbers, but the data are texts")
-        return prepare_texts(data, labels, **{**usual, **limits}, **options)
+        return prepare_texts(data, labels, **vocabulary_limits(limits, has_vector), **options)
     settings |= limits  # which no sequence has: they are refused by name
     if aim.each_step and settings.get("frontend") is not None:
         raise ValueError(f"frontend is given, but the task is {aim.name!r}, which reads steps as they are given")

@@ -33,6 +33,7 @@ from tidegate.text.vectors import read as read_vectors
 from tidegate.training.data.examples import CELL, VALIDATION, TextExamples, prepare_texts
 from tidegate.training.data.next_tokens import BPTT
 from tidegate.training.data.tasks import check_no_copies, check_words
+from tidegate.training.data.vocabulary import vocabulary_limits
 from tidegate.training.ngrams.parts import AUTO, Parts
 from tidegate.training.packages import look_for
 from tidegate.training.pretraining import pretrained
@@ -116,9 +117,8 @@ def _train_texts(request: Request, text: str | None, words: Any, began: float) -
     with err.status("reading texts"):
         plan = plan_of(request, settings.seed)
         vectors = _Vectors(words.vectors) if words.vectors else None
-        limits = {"vocab_size": words.vocab_size, "max_length": words.max_length or None}
-        if vectors:
-            limits["min_frequency"] = vectors.have
+        sizes = {"vocab_size": words.vocab_size, "max_length": words.max_length or None}
+        limits = vocabulary_limits(sizes, vectors.have if vectors else None)
         if foresees:
             examples = read_tokens(request, text, words, settings.seed)
         elif plan:

@@ -20,6 +20,7 @@ from tidegate.training.data.examples import Examples, prepare_sequences, prepare
 from tidegate.training.data.memory import memory_of
 from tidegate.training.data.spooled.gathered import Part, Plan
 from tidegate.training.data.spooled.preparing import spool_sequences, spool_texts
+from tidegate.training.data.vocabulary import HasVector, vocabulary_limits
 
 OPTIONS = ("text", "key", "time", "features", "memory")
 """Settings of `fit` that say what a frame holds, and how much of it may be in memory."""
@@ -117,7 +118,7 @@ def frame_examples(
     settings: dict[str, Any],
     options: dict[str, Any],
     limits: Mapping[str, Any],
-    usual: Mapping[str, Any],
+    has_vector: HasVector | None,
 ) -> Examples:
     """Makes examples of a data frame.
 
@@ -127,7 +128,7 @@ def frame_examples(
         settings: Of `fit`; those of `OPTIONS` are taken out, and what columns hold is put in, see `columns_of`.
         options: The task, the seed, and the validation: a share, another frame, or (frame, labels).
         limits: Of the vocabulary, for texts.
-        usual: The same where the limits say nothing.
+        has_vector: As in `vocabulary_limits`.
 
     Raises:
         TypeError: The labels are no names of columns.
@@ -143,7 +144,7 @@ def frame_examples(
     meant = _meaning(first, _names(labels, "labels", first), asked)
     others = _others(options["validation"], meant)
     start, ended = _gathered(chain([first], blocks), memory)
-    sizes: Mapping[str, Any] = {**usual, **limits} if meant.text else {}
+    sizes: Mapping[str, Any] = vocabulary_limits(limits, has_vector) if meant.text else {}
     if ended:
         if others is not None:
             options = options | {"validation": _joined(others(None))}

@@ -245,8 +245,8 @@ def prepare_texts(
         validation: The share of each class to hold out, or other texts and labels to judge by; 0 to train on all, and
             to judge by the same.
         vocab_size: Most words to know, the most frequent ones first.
-        min_frequency: How often a word must occur to be known; or which words have a vector: these may be rarer than
-            usual, where there is room.
+        min_frequency: How often a word must occur to be known; or which words have a vector: these need not occur as
+            often as usual, where there is room.
         max_length: Longest text in words, the rest is not read; None for no limit.
         seed: Seed of the choice of what is held out.
 

@@ -1,7 +1,7 @@
 """Which words a vocabulary keeps: the frequent ones, and with word vectors rarer ones that have a vector."""
 
-import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -12,46 +12,64 @@ from tidegate.training.data.corpus import Integers
 HasVector = Callable[[Sequence[str]], npt.NDArray[np.bool_]]
 """Says which of some words have a vector, bool [·]."""
 
+Frequent = Callable[[int, int], tuple[list[str], Integers]]
+"""Returns at most so many words that occur at least so often, the most frequent first, and their numbers, int64."""
+
 VOCAB_SIZE, RAREST = 20_000, 2
 """Most words that are known, the two special ones included, and how often a word must occur to be known."""
 
-_LOOKED_UP = 4  # rare words for each that a vocabulary may have
+_LOOKED_UP = 5  # words for each that a vocabulary may have
+
+
+def vocabulary_limits(limits: Mapping[str, Any], has_vector: HasVector | None) -> Mapping[str, Any]:
+    """Lets rare words be known if they have a vector, unless it is said how often a word must occur.
+
+    Args:
+        limits: Of the vocabulary, as `prepare_texts` takes them.
+        has_vector: Which words have a vector; None where there are no vectors.
+    """
+    return limits if has_vector is None else {"min_frequency": has_vector, **limits}
 
 
 def train_tokenizer(texts: Sequence[str], vocab_size: int, min_frequency: int | HasVector) -> Tokenizer:
-    """Makes a tokenizer that knows the frequent words of texts, and as far as there is room rarer ones with a vector.
+    """Makes a tokenizer of the words of texts that are to be known.
 
     Args:
         texts: The texts.
         vocab_size: As in `Tokenizer.train`.
-        min_frequency: How often a word must occur to be known; or which words have a vector, those that may be rarer
-            than `RAREST`.
+        min_frequency: As in `known_words`.
 
     Raises:
         ValueError: As in `Tokenizer.train`.
     """
-    if not callable(min_frequency):
-        return Tokenizer.train(texts, vocab_size=vocab_size, min_frequency=min_frequency)
-    tokenizer = Tokenizer.train(texts, vocab_size=vocab_size, min_frequency=RAREST)
-    if len(tokenizer) == vocab_size:
-        return tokenizer
-    words = Tokenizer.train(texts, vocab_size=sys.maxsize, min_frequency=1).vocab[2:]
-    kept = kept_words(words, len(tokenizer) - 2, vocab_size - 2, min_frequency)
-    return Tokenizer.of_words([words[i] for i in kept.tolist()])
+
+    def frequent(most: int, least: int) -> tuple[list[str], Integers]:
+        words = Tokenizer.train(texts, vocab_size=most + 2, min_frequency=least).vocab[2:]
+        return list(words), np.arange(len(words))
+
+    return Tokenizer.of_words(known_words(frequent, vocab_size - 2, min_frequency)[0])
 
 
-def kept_words(words: Sequence[str], frequent: int, most: int, has_vector: HasVector) -> Integers:
-    """Chooses words of a vocabulary.
+def known_words(frequent: Frequent, most: int, min_frequency: int | HasVector) -> tuple[list[str], Integers]:
+    """Chooses the words of a vocabulary: as far as there is room, rarer ones too if they have a vector.
 
     Args:
-        words: All words, the most frequent ones first.
-        frequent: How many of them are known in any case.
+        frequent: All words.
         most: Words to know at most.
-        has_vector: Which words have a vector.
+        min_frequency: How often a word must occur to be known; or which words have a vector: `RAREST`, and once for
+            these.
 
     Returns:
-        Their places, ascending, int64.
+        The words and their numbers, int64, the most frequent ones first.
+
+    Raises:
+        ValueError: No word is frequent enough.
     """
-    found = np.array(has_vector(words[: frequent + _LOOKED_UP * most]))
-    found[:frequent] = True
-    return np.flatnonzero(found)[:most]
+    words, numbers = frequent(most, RAREST if callable(min_frequency) else min_frequency)
+    if not callable(min_frequency) or len(words) == most:
+        return words, numbers
+    every, all_numbers = frequent(_LOOKED_UP * most, 1)
+    known = np.array(min_frequency(every))
+    known[: len(words)] = True
+    places = np.flatnonzero(known)[:most]
+    return [every[i] for i in places.tolist()], all_numbers[places]

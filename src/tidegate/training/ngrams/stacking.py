@@ -51,15 +51,15 @@ def fit_stacking(
     if not all(len(coming_again(counts.amounts[rows])) for rows in halves):
         return None
     sample = _sample(targets, classes)
-    logits = np.zeros((2, len(texts), classes))
+    logits = np.zeros((2, len(sample), classes))
     for fitted_to, others in (halves, halves[::-1]):
         own = counts._replace(amounts=counts.amounts[fitted_to])
         some = [texts[b] for b in fitted_to]
         model = fit_ngrams(some, targets[fitted_to], vocab, classes, counts=own, check=check, **options)
-        rest = np.intersect1d(others, sample)
-        logits[:, rest] = model.logits([texts[b] for b in rest])
+        judged = np.isin(sample, others)
+        logits[:, judged] = model.logits([texts[b] for b in sample[judged]])
         check()
-    return stack(list(logits[:, sample]), targets[sample], importance, check)
+    return stack(list(logits), targets[sample], importance, check)
 
 
 def _halves(targets: Integers) -> tuple[Integers, Integers]:

@@ -1,6 +1,5 @@
 """Texts and sequences of numbers made ready for training in bounded memory."""
 
-import sys
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
@@ -19,7 +18,7 @@ from tidegate.training.data.repeats import find_repeats
 from tidegate.training.data.spool import SpoolWriter
 from tidegate.training.data.spooled.gathered import Gathered, Part, Plan
 from tidegate.training.data.spooled.lookup import Lookup
-from tidegate.training.data.vocabulary import RAREST, VOCAB_SIZE, HasVector, kept_words
+from tidegate.training.data.vocabulary import RAREST, VOCAB_SIZE, HasVector, known_words
 
 Array = npt.NDArray[Any]
 
@@ -50,12 +49,7 @@ def spool_texts(
     writer = SpoolWriter(plan.folder, np.uint32, plan.target_type)
     gathered = Gathered(plan, writer, lambda texts: counter.read(texts, max_length))
     gathered.add_all(parts)
-    most = vocab_size - 2
-    words, numbers = counter.frequent(most, RAREST if callable(min_frequency) else min_frequency)
-    if callable(min_frequency) and len(words) < most:
-        every, all_numbers = counter.frequent(sys.maxsize, 1)
-        kept = kept_words(every, len(words), most, min_frequency)
-        words, numbers = [every[i] for i in kept.tolist()], all_numbers[kept]
+    words, numbers = known_words(counter.frequent, vocab_size - 2, min_frequency)
     tokenizer = Tokenizer.of_words(words)
     look = Lookup.of(numbers)
     examples = gathered.facts(lambda texts: Corpus.from_texts(texts, tokenizer, max_length), look.rows)
