@@ -2,11 +2,13 @@
 
 python benchmarks/bench_characters.py input.txt.gz [--minutes 5] [--cell lstm] [--hidden-size 256]
     [--dropout 0.2] [--learning-rate 0.005] [--bptt 64] [--rounds 3] [--epochs OURS THEIRS] [--only tidegate]
+    [--seeds 0 1 2]
 
 The text is char-rnn's tinyshakespeare, or any other plain text: the first nine tenths are trained on, half of the rest
 chooses the epoch, the other half is tested. Some steps of an epoch are timed in turn, ours and with torch.nn.LSTM in
 the place of the recurrent layer, on the same batches and by the same loop; each is then trained for as many epochs as
-the minutes hold at its speed, or for those that are given. Runs of 6 characters are counted beside them.
+the minutes hold at its speed, or for those that are given, once with each seed. Runs of 6 characters are counted beside
+them.
 """
 
 import argparse
@@ -81,10 +83,10 @@ def seconds_of_an_epoch(examples: Any, cell: str) -> float:
     return times[-2] / (len(times) - 1) * steps + times[-1] - times[-2]
 
 
-def trained(examples: Any, cell: str, epochs: int) -> Any:
+def trained(examples: Any, cell: str, epochs: int, seed: int) -> Any:
     """Trains a network, and returns the best epoch."""
-    best = None
-    for event in loop.train(examples, examples.config(cell, **SIZES), Settings(**HOW | {"epochs": epochs})):
+    best, how = None, HOW | {"epochs": epochs, "seed": seed}
+    for event in loop.train(examples, examples.config(cell, **SIZES), Settings(**how)):
         if isinstance(event, loop.Epoch):
             best = event if event.weights is not None else best
             bits = f"trained {event.loss / math.log(2):.3f}, held out {event.report.bits_per_character:.3f}"
@@ -104,6 +106,7 @@ def main() -> None:
     parser.add_argument("--bptt", type=int, default=64)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--epochs", type=int, nargs=2, metavar=("OURS", "THEIRS"))
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0])
     parser.add_argument("--only", choices=["tidegate", "torch"], help="train this one, and only time the other")
     asked = parser.parse_args()
     if not asked.rounds and not asked.epochs:
@@ -131,11 +134,17 @@ def main() -> None:
         print(f"{name}: {epochs} epochs", flush=True)
         if not epochs or (asked.only and not name.startswith(asked.only)):
             continue
-        with how():
-            best = trained(examples, cell, epochs)
-        model: Any = loop.to_model(examples, examples.config(cell, **SIZES), best)
-        [found] = model.log_likelihoods([test])
-        print(f"{name}: {-found.mean(dtype=np.float64) / math.log(2):.3f} bits a character of the test", flush=True)
+        bits = []
+        for seed in asked.seeds:
+            with how():
+                best = trained(examples, cell, epochs, seed)
+            model: Any = loop.to_model(examples, examples.config(cell, **SIZES), best)
+            [found] = model.log_likelihoods([test])
+            bits.append((best.report.bits_per_character, -found.mean(dtype=np.float64) / math.log(2)))
+            said = f"{bits[-1][0]:.3f} bits a character held out, {bits[-1][1]:.3f} of the test"
+            print(f"{name}, seed {seed}: {said}", flush=True)
+        held_out, tested_on = map(statistics.mean, zip(*bits, strict=True))
+        print(f"{name}: {held_out:.3f} and {tested_on:.3f} in the mean of {len(bits)}", flush=True)
     print(", ".join(f"{name} {report.bits_per_character:.3f}" for name, report in forecasts(tested).items()))
 
 
