@@ -72,7 +72,8 @@ class ForwardRun {
         c_(pass.c ? pass.c : in_place(batch, pass)),
         states_are_few_(rows_ * layer.hidden <= kFewStates),
         streams_y_(may_stream(pass.y, layer.hidden)),
-        streams_trace_(layer.numbers.stages() == 1 && may_stream(pass.trace, trace_floats_)),
+        streams_trace_(layer.numbers.stages() == 1 && layer.kernels.lanes % kLine == 0 &&
+                       may_stream(pass.trace, trace_floats_)),
         width_(layer.gates * layer.pitch()),
         chunk_(std::max<int64_t>(1, kProductRows / std::max<int64_t>(rows_, 1))) {
     Scratch& scratch = Scratch::local();
@@ -261,7 +262,7 @@ class ForwardRun {
   const int64_t trace_floats_, scratch_trace_floats_;  // of a step
   const Rows c_;
   const bool states_are_few_;
-  const bool streams_y_, streams_trace_;
+  const bool streams_y_, streams_trace_;  // a trace only by whole lines: halves, one panel apart, would go one by one
   const int64_t width_, chunk_;
   float *zeros_, *products_, *scratch_trace_;
   const float** product_x_;
