@@ -56,6 +56,44 @@ def test_a_model_of_numbers_is_judged_beside_simple_forecasts(shell: Shell, wave
     assert "next" in shell("info waves.safetensors")[1]
 
 
+def test_a_table_without_a_key_is_one_sequence(shell: Shell, folder: Path) -> None:
+    """The rows of a single meter, in any order, are put in order by time; forecasts go on from the last of them."""
+    rng, waves = np.random.default_rng(0), np.sin(np.arange(240) * np.pi / 4) * 50 + 100
+    rows = [f"{hour},{value:.4f},{rng.normal():.3f}" for hour, value in enumerate(waves)]
+    (folder / "load.csv").write_text("\n".join(["hour,load,heat", *rng.permutation(rows)]) + "\n", encoding="utf-8")
+    asked = f"train load.csv --time hour --task next -o load.safetensors {QUICK} --overwrite"
+    code, out, err = shell(f"{asked} --features load")
+    assert code == 0, err
+    assert "one sequence: all rows, in the order of 'hour'; features: 'load' of load.csv" in out
+    assert json.loads(shell("evaluate load.safetensors load.csv --json")[1])["n"] == 239
+    code, out, err = shell("predict load.safetensors load.csv --steps 3")
+    assert code == 0, err
+    first, *forecast = csv.reader(io.StringIO(out))
+    assert first == ["sequence", "step", "load"]
+    assert [row[:2] for row in forecast] == [["1", "1"], ["1", "2"], ["1", "3"]]
+    (folder / "sorted.csv").write_text("\n".join(["hour,load,heat", *rows]) + "\n", encoding="utf-8")
+    assert shell("predict load.safetensors sorted.csv --steps 3")[1] == out
+    keyed = "\n".join(["who,hour,load", *("a," + row.rpartition(",")[0] for row in rows)]) + "\n"
+    (folder / "keyed.csv").write_text(keyed, encoding="utf-8")
+    assert shell(f"{asked} --features load --key who".replace("load.csv", "keyed.csv"))[0] == 0
+    assert shell("predict load.safetensors keyed.csv --steps 3")[1].splitlines()[1].split(",")[2] == forecast[0][2]
+    code, out, err = shell(asked)  # nothing is said of the columns but their times
+    assert code == 0, err
+    assert "features: 'load', 'heat' of load.csv" in out
+
+
+def test_a_table_without_a_key_is_no_sequence_where_numbers_count_its_rows(shell: Shell, folder: Path) -> None:
+    """A column such as `id` may tell sequences apart: who means none of that names the features."""
+    (folder / "counted.csv").write_text("id,x\n" + "".join(f"{i},{i % 3}\n" for i in range(60)), encoding="utf-8")
+    train = f"train counted.csv --task next -o counted.safetensors {QUICK}"
+    code, _, err = shell(train)
+    assert code == 2
+    assert "name the column that tells the sequences apart with --key" in err
+    code, out, err = shell(f"{train} --time id --features x")
+    assert code == 0, err
+    assert "one sequence: all rows, in the order of 'id'" in out
+
+
 def test_a_model_of_zeros_and_ones_is_judged_by_likelihood(shell: Shell, waves: Path) -> None:
     """Features that are 0 or 1 are probabilities, whose log-likelihood is summed over a step."""
     assert tidegate.load(waves / "rolls.safetensors").config.task == "next-binary"

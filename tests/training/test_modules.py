@@ -12,6 +12,7 @@ from tidegate.models.text_model import TextModel  # noqa: E402
 from tidegate.text.tokenizer import Tokenizer  # noqa: E402
 from tidegate.training.data.corpus import Corpus  # noqa: E402
 from tidegate.training.network.modules import TextModule  # noqa: E402
+from tidegate.training.network.shares import dropout_mask  # noqa: E402
 from tidegate.training.network.summaries import _mean_and_max as mean_and_max  # noqa: E402
 
 LENGTHS = torch.tensor([5, 0, 3, 1])
@@ -141,6 +142,27 @@ def test_only_a_learned_rate_is_trained() -> None:
     learned(ids, lengths)
     assert learned.rate.item() == 1.0
     assert given.rate.item() == 1.25
+
+
+@pytest.mark.parametrize("dropout", [0.0, 0.2, 0.5, 1 - 2**-20])
+def test_dropout_masks(dropout: float) -> None:
+    """A feature drops out with this probability, whatever others do; masks are torch's generator's, of any shape."""
+    torch.manual_seed(0)
+    mask = dropout_mask((1001, 3, 333), dropout)
+    assert mask.shape == (1001, 3, 333)
+    kept = mask > 0
+    share = min(round(dropout * 65536), 65535) / 65536
+    assert set(np.unique(mask.numpy()).tolist()) <= {0.0, float(np.float32(1 / (1 - share)))}
+    spread = (share * (1 - share) / mask.numel()) ** 0.5
+    assert abs(float(kept.double().mean()) - (1 - share)) <= 4 * spread
+    for axis in range(3):  # along an axis they vary as much as independent ones do
+        means = kept.double().mean(axis).flatten()
+        expected = (share * (1 - share) / mask.shape[axis]) ** 0.5
+        assert float(means.std()) == pytest.approx(expected, rel=0.15, abs=1e-4)
+    torch.manual_seed(0)
+    assert torch.equal(mask, dropout_mask((1001, 3, 333), dropout))
+    assert dropout_mask((), dropout).shape == ()
+    assert dropout_mask((0, 4), dropout).shape == (0, 4)
 
 
 @pytest.mark.parametrize(("cell", "of_a_batch"), [("gru", True), ("average", False)])

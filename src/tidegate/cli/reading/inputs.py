@@ -132,6 +132,7 @@ class Columns:
             sound=config.front_end.sample_rate if config.front_end else None,
             each_step=need_label and config.aim.labels_steps,
             keeps_times=not need_label and config.aim.labels_steps,
+            one=config.aim.each_step,
         )
 
     def check_texts(self) -> None:
@@ -337,6 +338,8 @@ def place_of(piece: series.Series, b: int, first: int = 1) -> str:
         first: The row of the first of them.
     """
     key = piece.roles.key
+    if piece.roles.one:
+        return "the sequence"
     return f"row {first + b}" if key is None else f"{piece.columns[key][b]!r} of column {key!r}"
 
 

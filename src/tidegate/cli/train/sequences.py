@@ -252,14 +252,18 @@ def describe_columns(table: series.Series, file: Path | str) -> None:
         if roles.unused:
             note(f"not used: {shortened(roles.unused)}")
         return
-    how = "a list in each row" if roles.key is None else f"told apart by column {roles.key!r}"
     order = f"the order of {roles.time!r}" if roles.time else "the order of the rows"
-    said = f"sequences: {how}{f', in {order}' * (roles.key is not None)}"
+    if roles.one:
+        said = f"one sequence: all rows, in {order}"
+    else:
+        said = "sequences: "
+        said += f"told apart by column {roles.key!r}, in {order}" if roles.long else "a list in each row"
     labels = f"; {columns_said(roles.labels)}" if roles.labels else ""
     say(f"{said}; features: {shortened(roles.features)}{labels} of {file}")
     if roles.unused:
         note(f"not used: {shortened(roles.unused)}")
-    if np.median([len(steps) for steps in table.sequences]) >= _LONG:
+    may_be_sound = bool(roles.labels) and not roles.long and not roles.each_step
+    if may_be_sound and np.median([len(steps) for steps in table.sequences]) >= _LONG:
         seen = "this looks like sound, which" if looks_like_sound(table.sequences) else "sequences are long: sound"
         note(f"{seen} is learned better and faster as frames, with --frontend logmel")
 

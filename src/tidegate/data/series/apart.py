@@ -38,7 +38,7 @@ class TableApart:
         """Begins with no row.
 
         Args:
-            roles: What the columns are; there is a key.
+            roles: What the columns are; each row is a step.
             apart: How.
         """
         self._roles, self._how = roles, apart

@@ -54,7 +54,7 @@ class LongTable:
         """Begins with no row.
 
         Args:
-            roles: What the columns are; there is a key.
+            roles: What the columns are; each row is a step.
         """
         self.roles, self.rows, self.ties = roles, 0, 0
         self.times: list[Any] | None = None
@@ -88,13 +88,8 @@ class LongTable:
     def _read(self, block: Block) -> Rows:
         """Reads what some rows hold, and checks each of them."""
         first_row, roles = self._row, self.roles
-        keys = plain_values(block[roles.key or ""])
-        for row, key in enumerate(keys, first_row):
-            if key is None or key == "" or (isinstance(key, float) and math.isnan(key)):
-                raise ValueError(f"row {row} has no key in column {roles.key!r}: fill it in, or remove the row")
-            if isinstance(key, list | dict):
-                raise ValueError(f"row {row} of column {roles.key!r} holds {key!r:.40}, expected a text or a number")  # noqa: TRY004
         numbers = np.stack([_feature(block, name, first_row) for name in roles.features], axis=1)
+        keys = [0] * len(numbers) if roles.key is None else _keys(block, roles.key, first_row)
         times = written = None
         if roles.time is not None:
             written = block[roles.time] if roles.keeps_times else None
@@ -229,9 +224,25 @@ def check_whole(roles: Roles, rows: int, ties: int, *, comes_again: bool) -> Non
         )
     if ties:
         caution(
-            f"{ties:,} {'row has' if ties == 1 else 'rows have'} the key and the time ({roles.time!r}) of another row: "
+            f"{ties:,} {'row has' if ties == 1 else 'rows have'} {'' if roles.one else 'the key and '}the time "
+            f"({roles.time!r}) of another row: "
             f"they stay in the order of the file"
         )
+
+
+def _keys(block: Block, name: str, first_row: int) -> list[Any]:
+    """Reads a column of keys.
+
+    Raises:
+        ValueError: One is missing, or neither a text nor a number.
+    """
+    keys = plain_values(block[name])
+    for row, key in enumerate(keys, first_row):
+        if key is None or key == "" or (isinstance(key, float) and math.isnan(key)):
+            raise ValueError(f"row {row} has no key in column {name!r}: fill it in, or remove the row")
+        if isinstance(key, list | dict):
+            raise ValueError(f"row {row} of column {name!r} holds {key!r:.40}, expected a text or a number")  # noqa: TRY004
+    return keys
 
 
 def _feature(block: Block, name: str, first_row: int) -> Array:

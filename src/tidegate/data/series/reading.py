@@ -119,8 +119,8 @@ def stream(
 
 
 def _long(roles: Roles, apart: Apart | None) -> LongTable | TableApart | None:
-    """Begins a long table; None if there is no key."""
-    if roles.key is None:
+    """Begins a long table; None if each row holds a sequence."""
+    if not roles.long:
         return None
     return LongTable(roles) if apart is None else TableApart(roles, apart)
 
@@ -207,7 +207,7 @@ def _sampled(block: Block) -> Block:
     return {name: plain_values(values[:ROWS]) for name, values in block.items()}
 
 
-def holds_series(source: Source, kind: str | None = None) -> bool:
+def holds_series(source: Source, kind: str | None = None, *, one: bool = False) -> bool:
     """Whether a table obviously holds sequences of numbers and no texts, see `roles.reads_as_series`.
 
     Of several files the first one with rows decides. A pipe, which can be read once only, is not looked into.
@@ -226,5 +226,5 @@ def holds_series(source: Source, kind: str | None = None) -> bool:
             warnings.simplefilter("ignore", TableWarning)  # it will be said when the rows are read
             first = next(blocks(each, kind, ROWS), None)
         if first is not None:
-            return reads_as_series(looks_of_block(first))
+            return reads_as_series(looks_of_block(first), one=one)
     return False

@@ -39,6 +39,7 @@ class Asked:
         sound: Samples a second if the sequences are sound, 0 to go by its files; None if they are none.
         each_step: Whether each step has a label of its own.
         keeps_times: Whether the times of a long table are kept, as they are written there.
+        one: Whether rows of single numbers that no column tells apart may be the steps of one sequence.
     """
 
     features: tuple[str, ...] = ()
@@ -48,6 +49,7 @@ class Asked:
     sound: int | None = None
     each_step: bool = False
     keeps_times: bool = False
+    one: bool = False
 
     @property
     def says_numbers(self) -> bool:
@@ -61,13 +63,15 @@ class Roles:
 
     Attributes:
         features: Columns of numbers: of a long table one for each feature, otherwise columns of lists.
-        key: Column that tells the sequences of a long table apart; None if each row holds a sequence.
+        key: Column that tells the sequences of a long table apart; None if each row holds a sequence, or all rows are
+            one.
         time: Column by which the steps of a long table are put in order; None for the order of the rows.
         labels: Columns of what is to be predicted; none if it is not needed.
         unused: The other columns.
         sound: As in `Asked`; 0 where it is not known.
         each_step: As in `Asked`.
         keeps_times: As in `Asked`.
+        one: Whether the rows of a long table are the steps of one sequence.
     """
 
     features: tuple[str, ...]
@@ -78,11 +82,17 @@ class Roles:
     sound: int | None = None
     each_step: bool = False
     keeps_times: bool = False
+    one: bool = False
+
+    @property
+    def long(self) -> bool:
+        """Whether each row is a step, and not a sequence."""
+        return self.one or self.key is not None
 
     @property
     def asked(self) -> Asked:
         """What to ask another table for, so that it is read in the same way."""
-        names = ("features", "key", "time", "labels", "sound", "each_step", "keeps_times")
+        names = ("features", "key", "time", "labels", "sound", "each_step", "keeps_times", "one")
         return Asked(**{name: getattr(self, name) for name in names})
 
     @property
@@ -147,18 +157,20 @@ def find_roles(looks: Looks, asked: Asked, *, need_label: bool) -> Roles:
             raise ValueError(f"there is no column {name!r}; {looks.listed()}")
     if asked.sound is not None:
         asked = replace(asked, features=(_find_sound(looks, asked),))
-    key = asked.key or (None if _holds_lists(looks, asked) else _guess_key(looks, asked))
-    time = asked.time or (_by_name(looks, TIME_NAMES, {key, *asked.labels, *asked.features}) if key else None)
-    if asked.time and not key:
+    long = asked.key is not None or not _holds_lists(looks, asked)
+    key = _find_key(looks, asked) if long else None
+    time = asked.time or (_by_name(looks, TIME_NAMES, {key, *asked.labels, *asked.features}) if long else None)
+    if asked.time and not long:
         raise ValueError(
             f"--time {asked.time} orders the steps of a sequence: say with --key what tells sequences apart"
         )
     free = {name: looks.sample.get(name, ()) for name in looks.by_name if name not in {key, time, *asked.features}}
-    labels = asked.labels or (_guess_labels(looks, free, long=key is not None) if need_label else ())
-    features = asked.features or _guess_features(looks, {key, time, *labels}, long=key is not None)
+    labels = asked.labels or (_guess_labels(looks, free, long=long) if need_label else ())
+    features = asked.features or _guess_features(looks, {key, time, *labels}, long=long)
     _check_apart(features=features, key=[key], time=[time], label=labels)
     roles = Roles(features=tuple(features), key=key, time=time, labels=tuple(labels), sound=asked.sound)
-    roles = replace(roles, each_step=asked.each_step, keeps_times=asked.keeps_times)
+    one = long and key is None
+    roles = replace(roles, each_step=asked.each_step, keeps_times=asked.keeps_times, one=one)
     return Roles(**vars(roles) | {"unused": tuple(name for name in looks.by_name if name not in roles.needed)})
 
 
@@ -205,16 +217,20 @@ def is_sound_file(name: str) -> bool:
     return name.lower().endswith(SOUND_SUFFIXES)
 
 
-def _guess_key(looks: Looks, asked: Asked) -> str:
-    """Finds the column that tells the sequences of a long table apart.
+def _find_key(looks: Looks, asked: Asked) -> str | None:
+    """Finds the column that tells the sequences of a long table apart; None if all rows are one sequence.
 
     Raises:
         ValueError: It is not obvious.
     """
+    if asked.key is not None:
+        return asked.key
     taken = {*asked.features, *asked.labels, asked.time}
     found = _by_name(looks, KEY_NAMES, taken)
     if found and _is_key(found, looks.sample[found]):
         return found
+    if asked.one and not (found and not asked.features):
+        return None
     once = f", and in {found!r} no value comes again" if found else ""
     raise ValueError(
         f"each row holds single numbers{once}: name the column that tells the sequences apart with --key, such as a "
@@ -296,8 +312,13 @@ def shortened(names: Sequence[str], write: Callable[[str], str] = repr) -> str:
     return ", ".join(map(write, names[:_MOST_NAMES])) + more
 
 
-def reads_as_series(looks: Looks) -> bool:
-    """Whether a table obviously holds sequences of numbers and no texts: lists of numbers, or a long table of them."""
+def reads_as_series(looks: Looks, *, one: bool = False) -> bool:
+    """Whether a table obviously holds sequences of numbers and no texts: lists of numbers, or a long table of them.
+
+    Args:
+        looks: The columns.
+        one: As in `Asked`.
+    """
     named = [name for name in looks.by_name if any(plain_name(name) in row for row in TEXT_NAMES)]
     if any(looks.by_name[name] in {"number", "text"} for name in named):
         return False
@@ -307,4 +328,6 @@ def reads_as_series(looks: Looks) -> bool:
         return True
     key = _by_name(looks, KEY_NAMES, ())
     numbers = [name for name in looks.those("number") if name != key]
+    if one and not key:
+        return bool(numbers) and not looks.those("text")
     return bool(key and numbers and _is_key(key, looks.sample[key]))

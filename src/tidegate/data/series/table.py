@@ -91,7 +91,7 @@ def series_of(block: Block, asked: Asked = NOTHING, *, need_label: bool = True) 
         ValueError: As in `reading.read`.
     """
     roles = find_roles(looks_of_block(block), asked, need_label=need_label)
-    if roles.key is not None:
+    if roles.long:
         table = LongTable(roles)
         table.add(block)
         return whole(table)
@@ -109,7 +109,8 @@ def whole(table: LongTable) -> Series:
 def gathered(table: LongTable) -> Series:
     """Takes the sequences of a long table as far as its rows are there."""
     sequences, keys, labels = table.sequences()
-    return Series(sequences, labels, table.roles, {table.roles.key or "": keys, **labels}, times=table.times)
+    key = table.roles.key
+    return Series(sequences, labels, table.roles, ({} if key is None else {key: keys}) | labels, times=table.times)
 
 
 def looks_of_block(block: Block) -> Looks:

@@ -83,7 +83,7 @@ class _Meant(NamedTuple):
         Raises:
             ValueError: A cell holds something else.
         """
-        if self.roles and self.roles.key is not None:
+        if self.roles and self.roles.long:
             table = LongTable(self.roles) if apart is None else TableApart(self.roles, apart)
             for block in blocks:
                 table.add(block)

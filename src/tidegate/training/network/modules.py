@@ -14,7 +14,7 @@ from tidegate.text.tokenizer import PADDING
 from tidegate.torch.chrono import check_chrono
 from tidegate.training.network.layers import recurrent_layers
 from tidegate.training.network.losses import ACTIVATIONS, LOSSES
-from tidegate.training.network.shares import STEPS, Share
+from tidegate.training.network.shares import STEPS, Share, dropout_mask
 from tidegate.training.network.summaries import step_weights, summarize
 
 # torch starts embeddings with a standard deviation of 1, which drowns what a few epochs can add.
@@ -216,7 +216,7 @@ class NetworkModule(nn.Module):
             rows: The axis that counts the rows that are read, see `Share.mask`; None if the mask is that of all rows.
         """
         if rows is None or self.share is None:
-            return nn.functional.dropout(torch.ones(shape), self.dropout)
+            return dropout_mask(shape, self.dropout)
         return self.share.mask(shape, self.dropout, rows)
 
     def _summary(self, x: Tensor, lengths: Tensor, **ids: Tensor) -> Tensor:

@@ -6,16 +6,19 @@ decides for the whole batch, from a generator that is in the same state everywhe
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from math import prod
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from tidegate.training.data.corpus import Integers
 from tidegate.training.group import Group
 
 STEPS = "steps"
 """The axis of a mask that counts the steps of all rows, the first one."""
+
+_CHANCES = 1 << 16
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,11 +47,11 @@ class Share:
             axis: The one that counts rows, or `STEPS`.
         """
         if self.group.size == 1:
-            return nn.functional.dropout(torch.ones(*shape), dropout)
+            return dropout_mask(shape, dropout)
         place = 0 if isinstance(axis, str) else axis
         own = self._own_steps() if axis == STEPS else np.arange(len(self.lengths))[self.rows]
         count = int(self.lengths.sum()) if axis == STEPS else len(self.lengths)
-        whole = nn.functional.dropout(torch.ones(*shape[:place], count, *shape[place + 1 :]), dropout)
+        whole = dropout_mask((*shape[:place], count, *shape[place + 1 :]), dropout)
         return whole.index_select(place, torch.from_numpy(own))
 
     def laid_out(self, own: Tensor, axis: int) -> Tensor:
@@ -69,6 +72,25 @@ class Share:
         inside = np.arange(self.lengths.max(initial=0))[:, None] < self.lengths
         numbers = np.cumsum(inside).reshape(inside.shape) - 1
         return np.asarray(numbers[:, self.rows][inside[:, self.rows]])
+
+
+def dropout_mask(shape: Sequence[int], dropout: float) -> Tensor:
+    """Draws what dropout multiplies features with: 0 for those that drop out, and so much more for the others.
+
+    It takes 16 bits of torch's generator a feature. torch's own dropout takes 53 bits and six times as long, on one
+    thread, which was an eighth of a training step where each of its words is foreseen.
+
+    Args:
+        shape: Of the mask.
+        dropout: Probability of 0, below 1, to the nearest of 65,536 steps.
+
+    Returns:
+        float32, of mean 1.
+    """
+    count, dropped = prod(shape), min(round(dropout * _CHANCES), _CHANCES - 1)
+    bits = torch.empty(-(-count // 4), dtype=torch.int64).random_(-(1 << 63), None).view(torch.int16)[:count]
+    kept = bits >= dropped - _CHANCES // 2
+    return kept.float().mul_(_CHANCES / (_CHANCES - dropped)).view(tuple(shape))
 
 
 def sum_gradients(
