@@ -79,7 +79,7 @@ def seconds_of_an_epoch(examples: Any, cell: str) -> float:
         pass
     began = time.perf_counter()
     times = [time.perf_counter() - began for _ in events]  # the last one when the text held out is judged
-    steps = Settings(**HOW).schedule(len(examples.train)).steps
+    steps = examples.schedule(Settings(**HOW), examples.config(cell, **SIZES)).steps
     return times[-2] / (len(times) - 1) * steps + times[-1] - times[-2]
 
 
