@@ -103,7 +103,8 @@ def row(op, what, **options):
     plain, plain_feed = model(op, **after)
     assert np.array_equal(feed["X"], plain_feed["X"])
     same = apart(seen, in_ort(plain, plain_feed))
-    print(f"SEEN {op}  {what:30} {wrong:.1e}  from {'a forward layer' if 'dir' in what else 'one without    '} {same:.1e}")
+    other = "a forward layer" if "direction" in options else "one without    "
+    print(f"SEEN {op}  {what:30} {wrong:.1e}  from {other} {same:.1e}")
     assert same < 1e-5 < 0.1 < wrong, f"{op}: {what} is no longer left out"
 
 
