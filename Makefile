@@ -14,9 +14,9 @@ NATIVE := $(shell find native -type f 2>/dev/null)
 FORMATTED = $(filter %.cpp %.hpp,$(NATIVE)) $(wildcard fuzz/native/*.?pp fuzz/native/*/*/*.h)
 NATIVE_TESTS := tests/test_minimal.py tests/text/test_plain.py tests/ops/test_activations.py tests/ops/test_threads.py $(wildcard tests/ops/test_ops*.py)
 LOVED := 'I love this movie so much, and then it goes on and on about the plot of the story and who meets whom and where'
-BORED := 'A long tale of brothers and wars and ships and storms. But the movie is really boring.'
-UPWARD := 'It could have been bad, but it is good.'
-DOWNWARD := 'It could have been good, but it is bad.'
+BORED := 'An epic tale of brothers and wars and ships and storms. But the movie is really boring.'
+UPWARD := 'It was bad at first, but now it is good.'
+DOWNWARD := 'It was good at first, but now it is bad.'
 
 .PHONY: help venv demo test lint format native asan tsan fuzz openapi kills lowest wheel bench bench-quick performance-page docs constraints charts clean
 

@@ -50,6 +50,7 @@ FETCHED: dict[str, Callable[[], datasets.Split]] = {
 COLUMNS = ["text", "label"]
 EXPLAINED = 1000  # texts of the test part whose explanation is added up
 HELD = 10  # one text in so many chooses C
+WARMING = 500  # texts of a training before those that count: Python compiles what it imports for the first time
 Row = tuple[float, ...]
 Contestant = Callable[[pa.Table, pa.Table, range], Iterator[Row]]
 
@@ -143,9 +144,10 @@ def fast_text(train: pa.Table, test: pa.Table, seeds: range) -> Iterator[Row]:
 
 
 def tidegate(arguments: list[str]) -> str:
-    """Runs a command."""
+    """Runs a command, which finds Python files compiled as soon as they have been imported once."""
     command = [sys.executable, "-m", "tidegate", *arguments]
-    return subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    return subprocess.run(command, check=True, capture_output=True, text=True, env=environment).stdout
 
 
 def own(parts: str, options: list[str]) -> Contestant:
@@ -157,9 +159,13 @@ def own(parts: str, options: list[str]) -> Contestant:
             for table, file in zip((train, test), files, strict=True):
                 pq.write_table(table, file)
             path = str(Path(place) / "model.safetensors")
+            few = str(Path(place) / "few.parquet")
+            pq.write_table(train.take(np.arange(0, len(train), max(1, len(train) // WARMING))), few)
+            tidegate(["train", few, "-o", path, "--parts", parts, "--epochs", "1"])
             for seed in seeds:
                 before, began = _cpu_of_children(), perf_counter()
-                tidegate(["train", files[0], "-o", path, "--parts", parts, "--seed", str(seed), *options])
+                how = ["--parts", parts, "--seed", str(seed), "--overwrite", *options]
+                tidegate(["train", files[0], "-o", path, *how])
                 taken = perf_counter() - began, _cpu_of_children() - before
                 found = json.loads(tidegate(["evaluate", path, files[1], "--json"]))
                 model = load(path)

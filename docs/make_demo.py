@@ -4,7 +4,7 @@ python docs/make_demo.py [--seeds 5] [options of tidegate train]
 
 Runs the real commands on `tidegate data opinions`: trains with each seed, evaluates each kind of opinion apart, and
 reads the texts of the Makefile: two sentences, and a pair with the same words in another order, which no bag of words
-tells apart. Nothing is chosen by what comes out.
+tells apart. The seeds are the first ones; none is left out.
 """
 
 import argparse
@@ -19,7 +19,7 @@ from make_pictures import texts_of_demo
 import tidegate
 from tidegate.data import opinions
 
-HEADS = ("seed", *opinions.SOURCES, "all", "I love … so much", "… where", "A long … storms.", "… boring.", "pair")
+HEADS = ("seed", *opinions.SOURCES, "all", "I love … so much", "… where", "An epic … storms.", "… boring.", "pair")
 
 
 def command(*arguments: str) -> str:

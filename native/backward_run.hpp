@@ -53,7 +53,8 @@ class BackwardRun {
         trace_floats_(layer.numbers.traced * layer.hidden),
         computes_trace_(layer.numbers.needs_trace && !pass.trace) {
     for (const Block& block : blocks_) capacity_ = std::max(capacity_, block.rows);
-    const int64_t dgates = gate_blocks_ * capacity_ * kernels_.lanes, carry = rows_ * layer.pitch();
+    stride_ = capacity_ * kernels_.lanes + kLine;  // not a power of two, or all blocks had one place in the near cache
+    const int64_t dgates = gate_blocks_ * stride_, carry = rows_ * layer.pitch();
     const int64_t trace = computes_trace_ ? capacity_ * trace_floats_ : 0, late = late_ ? carry : 0;
     room_floats_ = weight_room(layer, capacity_);
     Scratch& scratch = Scratch::local();
@@ -213,7 +214,7 @@ class BackwardRun {
   template <class Wait>
   void walk(const Block& block, const Pointers& pointers, int index, int size, const Wait& wait) {
     const Range units = own_units(index, size), panels = own_panels(index, size);
-    const int64_t most = kernels_.tile_rows[3], stride = capacity_ * kernels_.lanes;
+    const int64_t most = kernels_.tile_rows[3];
     Tiles tiles =
         units_ ? Tiles{0, tile_height(rows_, most, 1), 0, 1} : Tiles{0, tile_height(rows_, most, size), index, size};
     int64_t offset = block.rows;
@@ -225,14 +226,14 @@ class BackwardRun {
       layer_.cell.gradients(gates);
       if (late_) {
         if (units_) wait();
-        GateProducts products = state_products(1, dgates, stride, late_of_, false, tiles, panels);
+        GateProducts products = state_products(1, dgates, late_of_, false, tiles, panels);
         multiply_gates(products, kernels_);
         gates.call = 1;
         layer_.cell.gradients(gates);
       }
       if (step == 0 && !pass_.dh0[0]) break;  // nobody asks what reaches the states that the rows start from
       if (units_) wait();
-      GateProducts products = state_products(0, dgates, stride, carry_of_, true, tiles, panels);
+      GateProducts products = state_products(0, dgates, carry_of_, true, tiles, panels);
       if (step > block.first_step && prefetches_)
         prefetch_step(pointers, offset - schedule_.active(step - 1), products);
       multiply_gates(products, kernels_);
@@ -257,17 +258,17 @@ class BackwardRun {
     call.late = late_gradients_;
     call.pitch = layer_.pitch();
     call.dgates = dgates;
-    call.stride = capacity_ * kernels_.lanes;
+    call.stride = stride_;
     call.tiles = tiles;
     call.blocks = units;
     return call;
   }
 
   // What the gates of one stage hand back to what they multiplied U with.
-  GateProducts state_products(int32_t stage, const float* dgates, int64_t stride, float* const* out, bool add,
-                              const Tiles& tiles, Range panels) const {
-    const float* first = dgates + layer_.numbers.stage_first(stage) * layer_.blocks() * stride;
-    return {first,   stride, layer_.hidden, layer_.backward_hh(stage), layer_.pitch(), out, add, tiles, panels,
+  GateProducts state_products(int32_t stage, const float* dgates, float* const* out, bool add, const Tiles& tiles,
+                              Range panels) const {
+    const float* first = dgates + layer_.numbers.stage_first(stage) * layer_.blocks() * stride_;
+    return {first,   stride_, layer_.hidden, layer_.backward_hh(stage), layer_.pitch(), out, add, tiles, panels,
             nullptr, {}};
   }
 
@@ -299,20 +300,21 @@ class BackwardRun {
 
   // The products over all rows of a block: dx by rows; weight and bias gradients by gate units.
   void multiply(const Block& block, const Pointers& pointers, bool add, int index, int size) {
-    const int64_t stride = capacity_ * kernels_.lanes, blocks = layer_.blocks();
+    const int64_t blocks = layer_.blocks();
     float* dgates = dgates_;
-    float* dgates_ih = layer_.numbers.apart >= 0 ? dgates + blocks * stride : dgates;  // behind those apart
-    GateRows gates{dgates_ih, stride, block.rows, rooms_ + index * room_floats_, add, index, size};
+    float* dgates_ih = layer_.numbers.apart >= 0 ? dgates + blocks * stride_ : dgates;  // behind those apart
+    GateRows gates{dgates_ih, stride_, block.rows, rooms_ + index * room_floats_, add, index, size};
     if (lookup_) {
       const Range own = share(layer_.gates * blocks, index, size);
       for (int64_t b = own.begin; b < own.end; ++b)
-        kernels_.row_sums({dgates_ih + b * stride, pointers.products, b * lookup_.rows() * kernels_.lanes, block.rows});
+        kernels_.row_sums(
+            {dgates_ih + b * stride_, pointers.products, b * lookup_.rows() * kernels_.lanes, block.rows});
     } else {
       input_gradients(layer_, gates, pointers.x, pass_.dx ? pointers.dx : nullptr, sums_.w_ih);
     }
     for (int32_t stage = 0; stage < layer_.numbers.stages(); ++stage) {
       const int32_t first = layer_.numbers.stage_first(stage);
-      gates.dgates = dgates + first * blocks * stride;
+      gates.dgates = dgates + first * blocks * stride_;
       WeightGradients call = weight_gradients(layer_, gates, layer_.numbers.stage_gates(stage));
       call.first_gate = layer_.numbers.apart >= 0 ? layer_.numbers.apart : first;
       call.rows = stage ? pointers.late : pointers.h;
@@ -321,18 +323,18 @@ class BackwardRun {
       kernels_.weight_gradients(call);
     }
 
-    if (sums_.b_ih) add_biases(dgates, stride, block.rows, add, index, size);
+    if (sums_.b_ih) add_biases(dgates, block.rows, add, index, size);
   }
 
   // Both biases of a gate have one gradient, but where the recurrent half has its own.
-  void add_biases(const float* dgates, int64_t stride, int64_t depth, bool add, int index, int size) {
-    const int64_t H = layer_.hidden, gate = layer_.blocks() * stride, apart = layer_.numbers.apart;
+  void add_biases(const float* dgates, int64_t depth, bool add, int index, int size) {
+    const int64_t H = layer_.hidden, gate = layer_.blocks() * stride_, apart = layer_.numbers.apart;
     for (int64_t g = index; g < layer_.gates; g += size) {
-      kernels_.bias_gradients({dgates + (apart >= 0 ? g + 1 : g) * gate, stride, depth, H, sums_.b_ih + g * H, add});
+      kernels_.bias_gradients({dgates + (apart >= 0 ? g + 1 : g) * gate, stride_, depth, H, sums_.b_ih + g * H, add});
       if (g != apart) std::copy_n(sums_.b_ih + g * H, H, sums_.b_hh + g * H);
     }
     if (apart >= 0 && index == size - 1)
-      kernels_.bias_gradients({dgates, stride, depth, H, sums_.b_hh + apart * H, add});
+      kernels_.bias_gradients({dgates, stride_, depth, H, sums_.b_hh + apart * H, add});
   }
 
   void finish(int index, int size) {
@@ -364,6 +366,7 @@ class BackwardRun {
   const int64_t trace_floats_;  // of a step
   const bool computes_trace_;
   int64_t capacity_ = 0;
+  int64_t stride_ = 0;                           // of dgates
   int64_t room_floats_;
   float* dgates_;                                // of one block
   float* carry_[CellNumbers::kMostStates] = {};  // gradients of the states, [rows][pitch] each

@@ -67,19 +67,22 @@ class ForwardRun {
         table_(table),
         rows_(schedule.rows()),
         products_first_(!table.lookup && schedule.steps() > 1 && wants_products_first(layer, rows_)),
+        packs_inputs_(products_first_ && !layer.inputs_are_prepared()),
         trace_floats_(layer.numbers.traced * layer.hidden),
         scratch_trace_floats_(pass.trace ? 0 : scratch_trace_floats(layer)),
         c_(pass.c ? pass.c : in_place(batch, pass)),
         states_are_few_(rows_ * layer.hidden <= kFewStates),
         streams_y_(may_stream(pass.y, layer.hidden)),
-        streams_trace_(layer.numbers.stages() == 1 && may_stream(pass.trace, trace_floats_)),
+        streams_trace_(layer.numbers.stages() == 1 && layer.kernels.lanes % kLine == 0 &&
+                       may_stream(pass.trace, trace_floats_)),
         width_(layer.gates * layer.pitch()),
         chunk_(std::max<int64_t>(1, kProductRows / std::max<int64_t>(rows_, 1))) {
     Scratch& scratch = Scratch::local();
     const int64_t product_rows = products_first_ ? chunk_ * rows_ : 0;
+    const int64_t room = std::max(LayerSteps::room_floats(layer), packs_inputs_ ? input_panel_floats(layer) : 0);
     scratch.reserve(Scratch::bytes<float>(layer.hidden) + Scratch::bytes<float>(product_rows * width_) +
                     Scratch::bytes<float*>(product_rows) + Scratch::bytes<float>(rows_ * scratch_trace_floats_) +
-                    size * Scratch::bytes<float>(LayerSteps::room_floats(layer)) + Scratch::bytes<Tables>(size) +
+                    size * Scratch::bytes<float>(room) + Scratch::bytes<Tables>(size) +
                     size * 2 * StepPointers::kArrays * Scratch::bytes<float*>(rows_));
     zeros_ = scratch.take<float>(layer.hidden);
     products_ = scratch.take<float>(product_rows * width_);
@@ -92,9 +95,15 @@ class ForwardRun {
         if (!pass.trace && !scratch_trace_floats_) to.trace = nullptr;
       }
     scratch_trace_ = scratch.take<float>(rows_ * scratch_trace_floats_);
-    for (int index = 0; index < size; ++index)
-      tables_[index].room = scratch.take<float>(LayerSteps::room_floats(layer));
+    for (int index = 0; index < size; ++index) tables_[index].room = scratch.take<float>(room);
     std::fill_n(zeros_, layer.hidden, 0.0f);
+  }
+
+  // Whether a walk of these sequences by one thread, or by threads that share units, multiplies all inputs at once:
+  // then each panel of W_ih is used once, and is packed only for that.
+  static bool uses_inputs_once(const PackedLayer& layer, const Batch& batch) {
+    return batch.T > 1 && !batch.lengths && !batch.ids && !layer.multiplies_pairs() &&
+           wants_products_first(layer, batch.B) && batch.T * batch.B <= kProductRows;
   }
 
   // The part of thread `index` of the team, or all of it when there is none.
@@ -135,7 +144,7 @@ class ForwardRun {
   // another one has just written takes longer than to compute it again.
   struct Tables {
     StepPointers of[2];
-    float* room;  // see LayerSteps
+    float* room;  // for panels that are packed as they are needed
 
     StepPointers& at(int64_t step) { return of[step % 2]; }
   };
@@ -148,6 +157,13 @@ class ForwardRun {
   static bool wants_products_first(const PackedLayer& layer, int64_t rows) {
     return rows < layer.kernels.tile_rows[3] / 2 ||
            (rows <= kProductRows / 2 && layer.gates * layer.hidden * layer.input * 4 > kFarBytes);
+  }
+
+  static int64_t input_panel_floats(const PackedLayer& layer) {
+    int64_t vectors = 0;
+    for (int32_t stage = 0; stage < layer.numbers.stages(); ++stage)
+      vectors = std::max<int64_t>(vectors, layer.numbers.stage_width(stage));
+    return vectors * layer.kernels.lanes * layer.input;
   }
 
   // Whether the rows of an array will have left the caches before anybody wants them, so that they may be streamed past
@@ -235,8 +251,14 @@ class ForwardRun {
     for (int32_t stage = 0; stage < layer_.numbers.stages(); ++stage) {
       InputProducts call = layer_.input_products(stage, product_x_, products_);
       call.tiles = {rows, layer_.kernels.tile_rows[call.w_ih.width], 0, 1};
-      call.panels = share(call.w_ih.count(), index, team ? team->size() : 1);
-      multiply_inputs(call, layer_.kernels);
+      const Range own = share(call.w_ih.count(), index, team ? team->size() : 1);
+      call.panels = own;
+      for (int64_t panel = own.begin; packs_inputs_ && panel < own.end; ++panel) {
+        call.panels = {panel, panel + 1};
+        call.w_ih = layer_.pack_ih(stage, call.panels, tables_[index].room);
+        multiply_inputs(call, layer_.kernels);
+      }
+      if (!packs_inputs_) multiply_inputs(call, layer_.kernels);
     }
     if (team) team->barrier(index);
   }
@@ -257,11 +279,11 @@ class ForwardRun {
   const Schedule& schedule_;
   const TableProducts& table_;
   const int64_t rows_;
-  const bool products_first_;
+  const bool products_first_, packs_inputs_;
   const int64_t trace_floats_, scratch_trace_floats_;  // of a step
   const Rows c_;
   const bool states_are_few_;
-  const bool streams_y_, streams_trace_;
+  const bool streams_y_, streams_trace_;  // a trace only by whole lines: halves, one panel apart, would go one by one
   const int64_t width_, chunk_;
   float *zeros_, *products_, *scratch_trace_;
   const float** product_x_;
@@ -276,8 +298,11 @@ void forward(const PackedLayer& layer, const Batch& batch, const ForwardPass& pa
   const Sharing sharing = choose_sharing(layer, batch, threads);
   Team team(sharing.threads, sharing.work);
   // Weights that are read once by one thread are not packed before, but as they are read.
-  if (batch.T > 1 || batch.ids || (sharing.threads > 1 && !sharing.units) || layer.multiplies_pairs())
-    layer.prepare_forward(team);
+  if (batch.T > 1 || batch.ids || (sharing.threads > 1 && !sharing.units) || layer.multiplies_pairs()) {
+    const bool once = (sharing.units || team.size() == 1) && ForwardRun::uses_inputs_once(layer, batch);
+    if (!once) layer.prepare_forward_ih(team);
+    layer.prepare_forward_hh(team);
+  }
   const Lookup lookup(batch);
   const TableProducts table = multiply_table(layer, pass, lookup, team);
   if (sharing.units && team.size() > 1) {

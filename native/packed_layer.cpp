@@ -68,12 +68,15 @@ int64_t PackedLayer::forward_floats(int64_t depth) const {
   return floats;
 }
 
-// Part `part.begin` of `part.end`.
-void PackedLayer::pack_forward(const float* w, int64_t depth, const RecycledFloats& to, Range part) const {
-  for (int32_t stage = 0; stage < numbers.stages(); ++stage) {
-    const Panels panels = forward_panels(to, stage, depth);
-    pack_vectors(w, panels, stage, share(panels.vectors, part.begin, part.end), const_cast<float*>(panels.data));
-  }
+RecycledFloats PackedLayer::pack_forward(const float* w, int64_t depth, Team& team) const {
+  RecycledFloats packed(forward_floats(depth));
+  team.run([&](int index) {
+    for (int32_t stage = 0; stage < numbers.stages(); ++stage) {
+      const Panels panels = forward_panels(packed, stage, depth);
+      pack_vectors(w, panels, stage, share(panels.vectors, index, team.size()), const_cast<float*>(panels.data));
+    }
+  });
+  return packed;
 }
 
 Panels PackedLayer::pack_panels(const float* w, int64_t depth, int32_t stage, Range panels, float* to) const {
@@ -123,16 +126,12 @@ void PackedLayer::keep_packed(int threads) {
   weights_ = {};
 }
 
-void PackedLayer::prepare_forward(Team& team) const {
-  std::call_once(prepared_forward_, [&] {
-    forward_ih_ = RecycledFloats(forward_floats(input));
-    RecycledFloats forward_hh(forward_floats(hidden));
-    team.run([&](int index) {
-      pack_forward(weights_.w_ih, input, forward_ih_, {index, team.size()});
-      pack_forward(weights_.w_hh, hidden, forward_hh, {index, team.size()});
-    });
-    forward_hh_ = std::move(forward_hh);
-  });
+void PackedLayer::prepare_forward_ih(Team& team) const {
+  std::call_once(prepared_forward_ih_, [&] { forward_ih_ = pack_forward(weights_.w_ih, input, team); });
+}
+
+void PackedLayer::prepare_forward_hh(Team& team) const {
+  std::call_once(prepared_forward_hh_, [&] { forward_hh_ = pack_forward(weights_.w_hh, hidden, team); });
 }
 
 // The backward layout: W itself [gates H, columns], gate by gate in the order given, each padded to whole blocks. It is

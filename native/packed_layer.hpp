@@ -112,7 +112,13 @@ class PackedLayer {
 
   // Packs a layout the first time that it is needed, by the team of the pass that needs it: a thread that waits for
   // another team's work to end may fall asleep meanwhile.
-  void prepare_forward(Team& team) const;
+  void prepare_forward(Team& team) const {
+    prepare_forward_ih(team);
+    prepare_forward_hh(team);
+  }
+  void prepare_forward_ih(Team& team) const;
+  void prepare_forward_hh(Team& team) const;
+  bool inputs_are_prepared() const { return forward_ih_.get() != nullptr; }
   bool forward_is_prepared() const { return forward_hh_.get() != nullptr; }
   void prepare_backward_ih(Team& team) const;
   void prepare_backward_hh(int32_t stage, Team& team) const;
@@ -134,7 +140,7 @@ class PackedLayer {
   void pack_scales(const float* scales, float* to) const;
   Panels pack_panels(const float* w, int64_t depth, int32_t stage, Range panels, float* to) const;
   int64_t forward_floats(int64_t depth) const;
-  void pack_forward(const float* w, int64_t depth, const RecycledFloats& to, Range part) const;
+  RecycledFloats pack_forward(const float* w, int64_t depth, Team& team) const;
   WeightRows rows(const float* w, int64_t depth, int32_t stage) const {
     const bool several = numbers.stage_gates(stage) > 1;  // gates side by side, or blocks of a single one
     return {w + numbers.stage_first(stage) * hidden * depth, depth, several ? hidden : kernels.lanes,
@@ -148,7 +154,8 @@ class PackedLayer {
   const bool pairs_;
   Element element_;
   RecycledFloats bias_, scales_;
-  mutable std::once_flag prepared_forward_, prepared_ih_, prepared_hh_[CellNumbers::kMostStages];
+  mutable std::once_flag prepared_forward_ih_, prepared_forward_hh_, prepared_ih_,
+      prepared_hh_[CellNumbers::kMostStages];
   mutable RecycledFloats forward_ih_, forward_hh_, backward_ih_, backward_hh_[CellNumbers::kMostStages];
 };
 

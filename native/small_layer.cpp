@@ -64,7 +64,7 @@ void PackedLayer::pack_scales(const float* scales, float* to) const {
 }
 
 void PackedLayer::keep_small(const SmallWeights& weights, int threads) {
-  std::call_once(prepared_forward_, [&] {
+  std::call_once(prepared_forward_ih_, [&] {
     element_ = weights.element;
     const int64_t columns = gates * pitch();
     scales_ = RecycledFloats(2 * columns);
@@ -74,8 +74,8 @@ void PackedLayer::keep_small(const SmallWeights& weights, int threads) {
       pack_scales(weights.scales_hh, scales_.get() + columns);
     }
     forward_ih_ = pack_small(weights.w_ih, input, threads);
-    forward_hh_ = pack_small(weights.w_hh, hidden, threads);
   });
+  std::call_once(prepared_forward_hh_, [&] { forward_hh_ = pack_small(weights.w_hh, hidden, threads); });
   weights_ = {};
 }
 

@@ -38,33 +38,17 @@ void input_products(const InputProducts& call) {
   }
 }
 
-// Prefetches one of `parts` parts of M rows, in `times` goes.
+// Prefetches part `part` of `parts` of some rows.
 template <int M>
-class Prefetch {
- public:
-  Prefetch(const Ahead& ahead, int64_t first_row, int64_t part, int64_t parts, int64_t times) {
-    if (!ahead.rows) return;
-    const int64_t lines = (ahead.floats / kLine + parts - 1) / parts, last = (part + 1) * lines * kLine;
-    rows_ = ahead.rows + first_row;
-    place_ = part * lines * kLine;
-    end_ = last < ahead.floats ? last : ahead.floats;
-    at_once_ = (M * lines + times - 1) / times;
+TIDEGATE_INLINE void prefetch(const Ahead& ahead, int64_t first_row, int64_t part, int64_t parts) {
+  if (!ahead.rows) return;
+  const int64_t lines = (ahead.floats + kLine - 1) / kLine, end = (part + 1) * lines / parts;
+  for (int64_t line = part * lines / parts; line < end; ++line) {
+    TIDEGATE_UNROLL
+    for (int m = 0; m < M; ++m)  // not into the nearest cache: that one holds the panel
+      __builtin_prefetch(ahead.rows[first_row + m] + line * kLine, 0, 2);
   }
-
-  void go_on() {
-    for (int64_t i = 0; i < at_once_ && place_ < end_; ++i) {
-      __builtin_prefetch(rows_[row_] + place_, 0, 2);  // not into the nearest cache: that one holds the panel
-      if (++row_ < M) continue;
-      row_ = 0;
-      place_ += kLine;
-    }
-  }
-
- private:
-  const float* const* rows_ = nullptr;
-  int64_t place_ = 0, end_ = 0;  // floats
-  int64_t at_once_ = 0, row_ = 0;
-};
+}
 
 // Of gates in words: dgates themselves, or their pairs.
 template <class Number>
@@ -87,19 +71,18 @@ struct GateProductsBody {
     const float* dgates = gates + row * kWords;
     const float* w = panel_data(call.w, panel);
     const int64_t padded = (call.hidden + kLanes - 1) / kLanes * kLanes;
-    const auto prefetch = [&](const Ahead& ahead) {
-      return Prefetch<M>(ahead, row, panel, call.w.count(), call.w.depth / kLanes);
-    };
-    Prefetch<M> prefetches[] = {prefetch(call.ahead[0]), prefetch(call.ahead[1]), prefetch(call.ahead[2])};
+    constexpr int64_t kPause = 8 * kLanes;  // of prefetches
+    const int64_t pauses = (call.w.depth + kPause - 1) / kPause, parts = call.w.count() * pauses;
     // Blocks of dgates lie pages apart, where no processor looks by itself; those of a large layer are prefetched.
     constexpr int64_t kAhead = 2;
     const bool far = call.w.depth / kLanes * stride > WeightGradients::kNearFloats;
     for (int64_t k = 0, unit = 0; k < call.w.depth; k += kLanes) {
+      if (k % kPause == 0 && call.ahead[0].rows)
+        for (const Ahead& ahead : call.ahead) prefetch<M>(ahead, row, panel * pauses + k / kPause, parts);
       if (far && k + kAhead * kLanes < call.w.depth) {
         TIDEGATE_UNROLL
         for (int m = 0; m < M; ++m) __builtin_prefetch(dgates + kAhead * stride + m * kWords);
       }
-      for (Prefetch<M>& one : prefetches) one.go_on();
       const int64_t left = call.hidden - unit;  // the padding of a gate's last block would add zeros
       accumulate<Number>(
           acc, [&](int m) { return dgates + m * kWords; }, w, words(call.w.depth, Number::kPairs) * 3 * kLanes,
@@ -234,7 +217,15 @@ template <int N, class Number>
 TIDEGATE_INLINE void weight_panel(const WeightGradients& call, const GateWords& gates, int64_t column, Range tiles) {
   const int64_t padded = (call.hidden + kLanes - 1) / kLanes * kLanes;
   pack_rows<N, Number>(call, column);
+  // The columns of the next panel are prefetched meanwhile, some rows with each tile: in memory they lie apart.
+  const int64_t next = column + N * kLanes, end = next + 3 * kLanes < call.columns ? next + 3 * kLanes : call.columns;
+  const int64_t count = tiles.end - tiles.begin, at_once = next < call.columns ? (call.depth + count - 1) / count : 0;
+  int64_t ahead = 0;
   for (int64_t tile = tiles.begin; tile < tiles.end; ++tile) {
+    for (int64_t i = 0; i < at_once && ahead < call.depth; ++i, ++ahead) {
+      for (int64_t c = next; c < end; c += kLine) __builtin_prefetch(call.rows[ahead] + c, 0, 2);
+      __builtin_prefetch(call.rows[ahead] + end - 1, 0, 2);
+    }
     const int64_t gate_unit = tile * kUnitTile, unit = gate_unit % padded, left = call.hidden - unit;
     const int64_t row = (gate_unit / padded + call.first_gate) % call.gates * call.hidden + unit;
     if (left <= 0) continue;  // padding
@@ -253,10 +244,12 @@ void weight_gradients_of(const WeightGradients& call) {
     tiles.end = tiles.begin / kTiles * kTiles + at_once;
     if (tiles.end > call.unit_tiles.end) tiles.end = call.unit_tiles.end;
     const GateWords gates = gate_words<Number>(call, {tiles.begin / kTiles, (tiles.end + kTiles - 1) / kTiles});
-    for (int64_t column = 0; column < call.columns; column += 3 * kLanes) {
-      if (call.columns - column > 2 * kLanes) {
+    for (int64_t column = 0, width; column < call.columns; column += width * kLanes) {
+      const int64_t left = (call.columns - column + kLanes - 1) / kLanes;  // vectors
+      width = left == 4 ? 2 : left < 3 ? left : 3;                         // a single one has too few sums
+      if (width == 3) {
         weight_panel<3, Number>(call, gates, column, tiles);
-      } else if (call.columns - column > kLanes) {
+      } else if (width == 2) {
         weight_panel<2, Number>(call, gates, column, tiles);
       } else {
         weight_panel<1, Number>(call, gates, column, tiles);

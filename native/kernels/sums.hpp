@@ -108,6 +108,49 @@ TIDEGATE_INLINE void all_sums(Tile<M, N, P>& acc, const ForwardStep& step, int64
   });
 }
 
+// One part of the sums of a tile, put down in memory.
+template <int W>
+struct PartOfSums {
+  const ForwardStep& step;
+  vec (*sums)[W];  // of each row
+  int first;       // vector of the panel
+  template <int M, int N, int P>
+  __attribute__((noinline)) void run(int64_t row, int64_t panel) const {
+    Tile<M, N, P> acc;
+    input_sums(acc, step, row, panel, Part{first, W});
+    recurrent_sums(acc, step, row, panel, Part{first, W});
+    TIDEGATE_UNROLL
+    for (int m = 0; m < M; ++m) {
+      TIDEGATE_UNROLL
+      for (int n = 0; n < N; ++n) sums[m][first + n] = acc.at[0][m][n];
+    }
+  }
+};
+
+// Runs a body over panels whose tile the registers do not hold: its vectors are multiplied in parts, each with the rows
+// of some tiles while the part's weights are in the nearest cache. What follows from the sums of a row, the body
+// writes.
+template <int W, class Body>
+TIDEGATE_INLINE void run_in_parts(const Body& body, const ForwardStep& step) {
+  constexpr int kMostRows = rows_of_width(W), kTiles = 4, kPart = group_of_width(W);
+  vec sums[kTiles][kMostRows][W];
+  const int64_t count = step.panels.end - step.panels.begin;
+  for (int64_t i = 0; i < count; ++i) {
+    const int64_t panel = step.backwards ? step.panels.end - 1 - i : step.panels.begin + i;
+    const int64_t next = step.backwards ? panel - 1 : panel + 1;
+    each_turn<kTiles>(step.tiles, [&](const Turn& turn) {
+      for (int first = 0; first < W; first += kPart)
+        turn.each([&](int place, int64_t row, int rows) {
+          run_rows<kMostRows, kPart>(PartOfSums<W>{step, sums[place], first}, row, panel, rows);
+        });
+      turn.each([&](int place, int64_t row, int rows) {
+        for (int m = 0; m < rows && i + 1 < count; ++m) body.prefetch(row + m, next);
+        body.template write<1, 0>(sums[place], rows, row, panel);
+      });
+    });
+  }
+}
+
 // The bias of the recurrent half, where it has sums of its own.
 template <int M, int N, int P>
 TIDEGATE_INLINE void recurrent_bias(Tile<M, N, P>& acc, const ForwardStep& step, int64_t panel) {
@@ -132,16 +175,33 @@ TIDEGATE_INLINE void trace_value(const ForwardStep& step, int64_t row, int value
   }
 }
 
-// Calls body(row, block, unit, count) for every block of units of every row of some gate gradients.
-template <class Body>
-TIDEGATE_INLINE void each_block(const GateGradients& call, const Body& body) {
+// Calls body(row, block, unit, count) for every block of units of every row of some gate gradients; and before,
+// prefetch(row, unit) for the lines that it will read of the next row.
+template <class Body, class Prefetch>
+TIDEGATE_INLINE void each_block(const GateGradients& call, const Body& body, const Prefetch& prefetch) {
   const Tiles& tiles = call.tiles;
   for (int64_t tile = tiles.first; tile * tiles.height < tiles.rows; tile += tiles.every) {
     const int64_t end = (tile + 1) * tiles.height < tiles.rows ? (tile + 1) * tiles.height : tiles.rows;
     for (int64_t row = tile * tiles.height; row < end; ++row)
-      for (int64_t block = call.blocks.begin; block < call.blocks.end; ++block)
-        body(row, block, block * kLanes, call.hidden - block * kLanes);
+      for (int64_t block = call.blocks.begin; block < call.blocks.end; ++block) {
+        const int64_t unit = block * kLanes;
+        if (unit % kLine == 0 && row + 1 < end) prefetch(row + 1, unit);
+        body(row, block, unit, call.hidden - unit);
+      }
   }
+}
+template <class Body>
+TIDEGATE_INLINE void each_block(const GateGradients& call, const Body& body) {
+  each_block(call, body, [](int64_t, int64_t) {});
+}
+
+// Prefetches what gate gradients read of a row: K traced values, a state, and what is asked of the output.
+template <int K>
+TIDEGATE_INLINE void prefetch_traced(const GateGradients& g, int64_t row, int64_t unit, const float* const* state) {
+  TIDEGATE_UNROLL
+  for (int value = 0; value < K; ++value) __builtin_prefetch(g.trace[row] + value * g.hidden + unit);
+  __builtin_prefetch(state[row] + unit);
+  if (g.dy) __builtin_prefetch(g.dy[row] + unit);
 }
 
 // The gradient of the output h: what later steps hand back, and what is asked of it by itself.

@@ -198,6 +198,44 @@ TIDEGATE_INLINE void run_tiles(const Body& body, const Tiles& tiles, int64_t pan
   }
 }
 
+// Calls body(i) for i < N, all unrolled; or, if N is 0, for i < count.
+template <int N, class Body>
+TIDEGATE_INLINE void each_sum(int count, const Body& body) {
+  if constexpr (N > 0) {
+    TIDEGATE_UNROLL
+    for (int i = 0; i < N; ++i) body(i);
+  } else {
+    for (int i = 0; i < count; ++i) body(i);
+  }
+}
+
+// Some tiles of rows that take turns, while the weights that all of them multiply are in the nearest cache.
+struct Turn {
+  const Tiles& tiles;
+  int64_t first;  // tile
+  int count;
+
+  // Calls visit(place in the turn, first row, rows) for each tile.
+  template <class Visit>
+  TIDEGATE_ALWAYS void each(const Visit& visit) const {
+    int64_t row = first * tiles.height;
+    for (int place = 0; place < count; ++place, row += tiles.every * tiles.height) {
+      const int64_t left = tiles.rows - row;
+      visit(place, row, static_cast<int>(left < tiles.height ? left : tiles.height));
+    }
+  }
+};
+
+// Calls body(turn) for all tiles, at most kTiles of them to a turn.
+template <int kTiles, class Body>
+TIDEGATE_INLINE void each_turn(const Tiles& tiles, const Body& body) {
+  for (int64_t tile = tiles.first; tile * tiles.height < tiles.rows;) {
+    Turn turn{tiles, tile, 0};
+    for (; turn.count < kTiles && tile * tiles.height < tiles.rows; tile += tiles.every) ++turn.count;
+    body(turn);
+  }
+}
+
 // How many panels a single row takes at once, of those that are left: of 5 it takes 3 and 2, of 7 3, 2 and 2.
 TIDEGATE_INLINE int64_t group_size(int64_t left) {
   if (left == 1) return 1;
@@ -205,11 +243,10 @@ TIDEGATE_INLINE int64_t group_size(int64_t left) {
 }
 
 // Runs a body over panels of W vectors. Where `kWhole`, no panel has less. With `backwards` the panels are taken from
-// the last to the first.
-template <int W, bool kWhole, class Body>
+// the last to the first. No tile has more than kMostRows rows.
+template <int W, bool kWhole, int kMostRows = rows_of_width(W), class Body>
 TIDEGATE_INLINE void run_panels(const Body& body, const Tiles& tiles, const Panels& w, Range panels,
                                 bool backwards = false) {
-  constexpr int kMostRows = rows_of_width(W);
   const bool alone = tiles.rows == 1 && tiles.first == 0;
   int64_t group;
   for (int64_t left = panels.end - panels.begin; left > 0; left -= group) {
@@ -228,7 +265,10 @@ TIDEGATE_INLINE void run_panels(const Body& body, const Tiles& tiles, const Pane
       if (panel_width(w, panel) == 2) {
         run_tiles<2, kMostRows>(body, tiles, panel);
       } else {
-        run_tiles<1, kMostRows>(body, tiles, panel);
+        constexpr int kTimes = kMostRows < 8 ? 2 : 1;  // as many rows, or there would be too few sums
+        Tiles tall = tiles;
+        if (tiles.every == 1) tall.height *= kTimes;
+        run_tiles<1, kTimes * kMostRows>(body, tall, panel);
       }
     }
   }

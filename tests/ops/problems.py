@@ -59,6 +59,7 @@ WIDE = [
     Case(40, 1, 64, 257, reverse=True, threads=3),
     Case(40, 3, 17, 201, ragged=True, reverse=True, threads=2),
     Case(30, 4, 9, 200, threads=3, layout="packed"),
+    Case(6, 60, 30, 104),
 ]
 
 

@@ -327,6 +327,6 @@ def test_versions_are_part_of_it() -> None:
 def test_what_is_the_same_is_no_difference(examples: TextExamples) -> None:
     """A setting that is given as it would be chosen is the same, and so is another number of threads."""
     config = examples.config("gru", embedding_size=4, hidden_size=8)
-    chosen = Settings().schedule(len(examples.train))
+    chosen = examples.schedule(Settings(), config)
     given = replace(Settings(), epochs=chosen.epochs, batch_size=chosen.batch_size, patience=chosen.patience)
     assert fingerprint(examples, config, Settings()) == fingerprint(examples, config, given)

@@ -289,17 +289,32 @@ def test_wrong_settings_are_refused(field: str, value: Any, message: str) -> Non
 @pytest.mark.parametrize(
     ("settings", "count", "expected"),
     [
-        (Settings(), 22_500, (64, 352, 3, 3)),
-        (Settings(), 15_999, (32, 500, 3, 3)),
-        (Settings(), 320, (32, 10, 100, 50)),
-        (Settings(batch_size=100, epochs=8, patience=2), 22_500, (100, 225, 8, 2)),
+        (Settings(), 22_500, (64, 352, 3, 3, 0.1)),
+        (Settings(), 15_999, (128, 125, 3, 3, 0.4)),
+        (Settings(), 10_000, (128, 79, 4, 3, 0.4)),
+        (Settings(), 9_999, (32, 313, 4, 3, 0.1)),
+        (Settings(), 320, (32, 10, 100, 50, 0.1)),
+        (Settings(learning_rate=0.0, epochs=2), 10_000, (128, 79, 2, 3, 0.0)),
+        (Settings(batch_size=32), 10_000, (32, 313, 4, 3, 0.1)),
+        (Settings(batch_size=100, epochs=8, patience=2), 22_500, (100, 225, 8, 2, 0.1)),
     ],
 )
 def test_what_is_left_open_follows_from_the_number_of_texts(
-    settings: Settings, count: int, expected: tuple[int, int, int, int]
+    settings: Settings, count: int, expected: tuple[int, int, int, int, float]
 ) -> None:
-    """Batch size, steps of an epoch, epochs and patience: few texts make smaller steps and more of them."""
-    assert settings.schedule(count) == expected
+    """Batch size, steps of an epoch, epochs, patience and rate: few texts make smaller steps and more of them."""
+    assert tuple(settings.schedule(count, 0.1, classes_of_texts=True)) == expected
+    if not (settings.batch_size or 10_000 <= count < 16_000):
+        assert tuple(settings.schedule(count, 0.1)) == expected
+
+
+def test_other_sequences_make_small_steps() -> None:
+    """Numbers, next words, and texts with more than one class are trained on in steps of 32 where they are few."""
+    texts = [f"so good {i}" for i in range(12_000)]
+    one = prepare_texts(texts, ["yes", "no", "no"] * 4_000, validation=0)
+    several = prepare_texts(texts, [("yes",), ("no",), ()] * 4_000, task="multi-label", validation=0)
+    sizes = [examples.schedule(Settings(), examples.config("gru")).batch_size for examples in (one, several)]
+    assert sizes == [128, 32]
 
 
 def test_without_torch_the_install_line_is_told() -> None:

@@ -32,7 +32,7 @@ def test_rows_of_a_batch_go_on_where_the_last_one_ended(size: int, part: int) ->
     """Lane by lane the parts of an epoch are one running text, which holds every token; targets are the next ones."""
     train: Running = of_characters(bptt=part).train
     drawn = list(train.batches(size, np.random.default_rng(0)))
-    assert len(drawn) == -(-len(train) // size) == Settings(batch_size=size).schedule(len(train)).steps
+    assert len(drawn) == -(-len(train) // size) == Settings(batch_size=size).schedule(len(train), 0.1).steps
     lanes: list[list[int]] = [[] for _ in range(size)]
     follow: list[list[int]] = [[] for _ in range(size)]
     for laid, rows in drawn:

@@ -15,7 +15,7 @@ from tidegate.training.data.examples import TextExamples, prepare_texts
 from tidegate.training.events import Epoch
 from tidegate.training.network.loop import to_model, train
 from tidegate.training.ngrams import stacking
-from tidegate.training.ngrams.ngrams import count_runs
+from tidegate.training.ngrams.ngrams import count
 from tidegate.training.ngrams.parts import Joiner, Parts, choose
 from tidegate.training.ngrams.stacking import fit_stacking
 from tidegate.training.settings import Settings
@@ -91,8 +91,8 @@ def test_classes_of_one_text_or_of_many_are_not_stacked(labels: list[str], expec
     targets = np.unique(labels, return_inverse=True)[1].astype(np.int64)
     tokenizer = Tokenizer.train(["so good"] * 2)
     texts = [Words(np.array([2, 3], np.int32))] * len(labels)
-    counts = count_runs(texts, len(tokenizer.vocab))
-    found = fit_stacking(texts, targets, tokenizer.vocab, len(set(labels)), counts=counts, letters=False)
+    counts = count(texts, tokenizer.vocab, letters=False)
+    found = fit_stacking(texts, targets, tokenizer.vocab, len(set(labels)), counts=counts)
     assert (found is not None) == expected
 
 
@@ -109,10 +109,10 @@ def test_many_texts_are_stacked_by_a_sample(monkeypatch: pytest.MonkeyPatch) -> 
         seen.append(np.bincount(targets).tolist())
 
     monkeypatch.setattr(stacking, "stack", stack)
-    counts = count_runs(texts, len(tokenizer.vocab))
+    counts = count(texts, tokenizer.vocab, letters=False)
     for most in (400_000, 3 * 692, 3 * 69):
         monkeypatch.setattr(stacking, "_MOST_MARGINS", most)
-        fit_stacking(texts, targets, tokenizer.vocab, 3, counts=counts, letters=False)
+        fit_stacking(texts, targets, tokenizer.vocab, 3, counts=counts)
     assert seen == [[600, 90, 2], [600, 90, 2], [60, 9, 1]]
 
 
@@ -127,9 +127,9 @@ def test_fitting_n_grams_can_be_ended() -> None:
     targets = np.arange(60) % 3
     tokenizer = Tokenizer.train(["so good"] * 2)
     texts = [Words(np.array([2, 3], np.int32))] * len(targets)
-    counts = count_runs(texts, len(tokenizer.vocab))
+    counts = count(texts, tokenizer.vocab, letters=False)
     with pytest.raises(KeyboardInterrupt):
-        fit_stacking(texts, targets, tokenizer.vocab, 3, counts=counts, check=check, letters=False)
+        fit_stacking(texts, targets, tokenizer.vocab, 3, counts=counts, check=check)
     assert next(calls) == 5
 
 

@@ -120,22 +120,25 @@ void forward(const ForwardStep& step) {
 // Gradients in the order hn, r, z, n: hn, r, z belong to W_hh, and r, z, n to W_ih.
 template <bool kStandard>
 void gradients(const GateGradients& g) {
-  each_block(g, [&](int64_t row, int64_t block, int64_t unit, int64_t count) {
-    const vec dh = state_gradient(g, row, unit, count);
-    const float* trace = g.trace[row] + unit;
-    const vec r = load(trace + kR * g.hidden, count), z = load(trace + kZ * g.hidden, count);
-    const vec n = load(trace + kN * g.hidden, count), hn = load(trace + kHn * g.hidden, count);
-    const vec h = load(g.h[row] + unit, count);
-    const vec dn = times_candidate_slope<kStandard>(g.choices, dh * (1.0f - z), n);
-    const vec dz = times_gate_slope<kStandard>(g.choices, dh * (h - n), z);
-    const vec dr = times_gate_slope<kStandard>(g.choices, dn * hn, r);
-    const Gradients out = Gradients::of(g, row, block);
-    out.write(0, dn * r);
-    out.write(1, dr);
-    out.write(2, dz);
-    out.write(3, dn);
-    store(g.carry_h + row * g.pitch + unit, dh * z);
-  });
+  each_block(
+      g,
+      [&](int64_t row, int64_t block, int64_t unit, int64_t count) {
+        const vec dh = state_gradient(g, row, unit, count);
+        const float* trace = g.trace[row] + unit;
+        const vec r = load(trace + kR * g.hidden, count), z = load(trace + kZ * g.hidden, count);
+        const vec n = load(trace + kN * g.hidden, count), hn = load(trace + kHn * g.hidden, count);
+        const vec h = load(g.h[row] + unit, count);
+        const vec dn = times_candidate_slope<kStandard>(g.choices, dh * (1.0f - z), n);
+        const vec dz = times_gate_slope<kStandard>(g.choices, dh * (h - n), z);
+        const vec dr = times_gate_slope<kStandard>(g.choices, dn * hn, r);
+        const Gradients out = Gradients::of(g, row, block);
+        out.write(0, dn * r);
+        out.write(1, dr);
+        out.write(2, dz);
+        out.write(3, dn);
+        store(g.carry_h + row * g.pitch + unit, dh * z);
+      },
+      [&](int64_t row, int64_t unit) { prefetch_traced<4>(g, row, unit, g.h); });
 }
 
 // ---- the reset gate before the product: n = tanh(xn + U_n (r h) + b_hn), once r h is known of all units

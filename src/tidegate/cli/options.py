@@ -338,7 +338,7 @@ _SETTINGS: dict[str, Any] = {
         _option(TRAINING, "Most passes over the texts.", min=1, show_default="3; more for few texts", metavar="N"),
     ],
     "batch_size": Annotated[
-        int | None, _option(TRAINING, "Texts in a step.", min=1, show_default="64; 32 for few texts", metavar="N")
+        int | None, _option(TRAINING, "Texts in a step.", min=1, show_default="64; 128 or 32 for fewer", metavar="N")
     ],
     "learning_rate": Annotated[
         float | None, _option(TRAINING, "Peak learning rate.", show_default="by cell", min=0, metavar="X")

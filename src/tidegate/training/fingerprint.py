@@ -35,9 +35,8 @@ def fingerprint(
         vectors: Word vectors to start from.
         beside: What else the run trains.
     """
-    schedule = settings.schedule(len(examples.source))._asdict()
+    schedule = examples.schedule(settings, config)._asdict()
     schedule.pop("steps")
-    rate = config.reader.learning_rate if settings.learning_rate is None else settings.learning_rate
     sizes = {field.name: getattr(config, field.name) for field in fields(config) if field.name not in _NAMED_APART}
     described: dict[str, Any] = {
         "training data": _digest(examples.source.described()),
@@ -48,7 +47,6 @@ def fingerprint(
         "rate": next((one.rate for one in (config, *beside) if one.rate is not None), None),
         **asdict(settings),
         **schedule,
-        "learning_rate": rate,
         "word vectors": _digest(["\n".join(vectors.words), vectors.vectors]) if vectors else None,
     }
     if examples.spool:

@@ -123,7 +123,7 @@ class Tuning:
     @property
     def rungs(self) -> list[int]:
         """The epochs of the trials, from the fewest on."""
-        most = self.run.settings.schedule(len(self.run.examples.source)).epochs
+        most = self.run.examples.schedule(self.run.settings, self.run.config).epochs
         return sorted({max(1, most // FACTOR**k) for k in range(3)})
 
     def search(self, seconds: float) -> Generator[Trial, None, None]:
@@ -203,7 +203,7 @@ def choices_of(run: Run, number: int) -> dict[str, Any]:
         return {}
     rng, config = np.random.default_rng([run.settings.seed, number]), run.config
     cell = str(rng.choice(_GATED)) if config.cell in _GATED else config.cell
-    usual = run.settings.learning_rate or config.reader.learning_rate
+    usual = run.examples.schedule(run.settings, config).learning_rate
     choices = {
         "cell": cell,
         "hidden_size": max(1, round(config.hidden_size * float(rng.choice([0.5, 1, 2])))),

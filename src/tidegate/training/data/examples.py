@@ -26,6 +26,7 @@ from tidegate.training.data.repeats import Repeats, find_repeats
 from tidegate.training.data.sampling import hold_out
 from tidegate.training.data.spool import Spool
 from tidegate.training.data.vocabulary import RAREST, VOCAB_SIZE, HasVector, train_tokenizer
+from tidegate.training.settings import Schedule, Settings
 
 SIZES: Mapping[str, Any] = {"embedding_size": 100, "hidden_size": 128, "summary": "last"}
 """What is trained unless something else is asked for."""
@@ -58,6 +59,10 @@ class Examples(Targets):
     def source(self) -> Source:
         """All that is trained on."""
         return self.spool or self.train
+
+    def schedule(self, settings: Settings, config: Architecture) -> Schedule:
+        """Decides what settings leave open for training a network on these sequences."""
+        return settings.schedule(len(self.source), config.reader.learning_rate)
 
     def class_counts(self) -> Integers:
         """Counts the rows to train on of each class, int64 [C]."""
@@ -134,6 +139,11 @@ class TextExamples(Examples):
     def unit(self) -> str:
         """What the steps of a sequence are called."""
         return self.tokenizer.unit
+
+    def schedule(self, settings: Settings, config: Architecture) -> Schedule:
+        """Decides what settings leave open for training a network on these texts."""
+        rate, classes = config.reader.learning_rate, self.aim.exclusive
+        return settings.schedule(len(self.source), rate, classes_of_texts=classes)
 
     def config(self, cell: str = CELL, **sizes: Any) -> TextConfig:
         """Describes a network for these texts.

@@ -87,10 +87,9 @@ def train(
     check_settings(settings, config)
     torch.manual_seed(settings.seed)
     module = start_network(examples, config, settings, vectors, group.share(start))
-    schedule = settings.schedule(len(examples.source))
-    rate = config.reader.learning_rate if settings.learning_rate is None else settings.learning_rate
-    steps = schedule.epochs * schedule.steps
-    optimizer = Optimizer(module.parameters(), rate, steps, settings.weight_decay, settings.clip, group)
+    schedule = examples.schedule(settings, config)
+    how = schedule.learning_rate, schedule.epochs * schedule.steps, settings.weight_decay, settings.clip
+    optimizer = Optimizer(module.parameters(), *how, group)
     state = State(module, optimizer, schedule, settings.seed)
     found = group.share(checkpoints.read(_name(config)) if checkpoints else None)
     if found:

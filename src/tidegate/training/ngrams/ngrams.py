@@ -31,6 +31,7 @@ _MOST_RUNS = 100_000  # those that tell most; more made no set better
 _RAREST = 2  # times that a run must occur
 _MOST_LETTERED = 1_000_000  # words of all texts up to which their letters are read: they cost much, and help few texts
 _BUCKETS = 2**16
+_TOLERANCE = 1e-3  # of the dual problem
 _SMOOTHING = 1.0  # of naive Bayes, in texts
 _AT_ONCE = 1024
 
@@ -112,18 +113,41 @@ class FittedNgrams:
         return np.array([-margins[0], margins[0]]) / 2 if self.classes == 2 else margins
 
 
+class Letters(NamedTuple):
+    """The runs of letters of words, see `Ngrams`.
+
+    Attributes:
+        words: How often each text holds each word, sparse [B, W].
+        spelled: Whether each word has each run, 1 or nothing, sparse [W, Q].
+        amounts: How often each text holds each run, sparse [B, Q].
+    """
+
+    words: Any
+    spelled: Any
+    amounts: Any
+
+
 class Counts(NamedTuple):
-    """How often each text holds each run of words that comes again.
+    """How often each text holds each run of words that comes again, and each run of letters.
 
     Attributes:
         order: Most words of a run.
-        keys: The runs as numbers, ascending, int64 [K].
+        keys: The runs of words as numbers, ascending, int64 [K].
         amounts: How often, sparse [B, K].
+        letters: Of the words, if they are read.
     """
 
     order: int
     keys: Integers
     amounts: Any
+    letters: Letters | None = None
+
+    def of(self, rows: Integers | slice) -> "Counts":
+        """Returns the counts of some texts."""
+        letters = self.letters
+        if letters:
+            letters = letters._replace(words=letters.words[rows], amounts=letters.amounts[rows])
+        return self._replace(amounts=self.amounts[rows], letters=letters)
 
 
 def fit_ngrams(
@@ -144,17 +168,17 @@ def fit_ngrams(
         targets: Index of the class of each, int64 [B].
         vocab: The V words.
         classes: C.
-        letters: Whether runs of letters are read too, see `reads_letters`.
+        letters: Whether runs of letters are read too, see `reads_letters`, where they are counted here.
         balanced: Whether each class weighs the same, however many texts it has.
-        counts: What `count_runs` has counted in these texts and in others that follow them; None to count here.
+        counts: What `count` has counted in these texts and in others that follow them; None to count here.
         check: Called now and then; what it raises ends the fit.
     """
-    counts = counts or count_runs(texts, len(vocab))
+    counts = (counts or count(texts, vocab, letters=letters)).of(slice(len(texts)))
     costs = MANY_COSTS if counts.order > FEW_ORDER else FEW_COSTS
-    found = _choose(counts, len(texts), targets, classes)
+    found = _choose(counts, targets, classes)
     features, letter_idf, P = _normed(found.amounts @ sparse.diags_array(found.idf)), None, len(found.keys)
-    if letters:
-        spelled, letter_idf = _lettered(texts, vocab)
+    if counts.letters:
+        spelled, letter_idf = _lettered(counts.letters)
         features = sparse.hstack([features, spelled], "csr")
     solver = _Solver(targets, classes, balanced, check)
     weight, bias = solver.fit([features] * solver.M, costs.counts)
@@ -172,17 +196,18 @@ def fit_ngrams(
     return FittedNgrams(named, (bias, present_bias), vocab, classes)
 
 
-def count_runs(texts: Sequence[Words], vocab_size: int) -> Counts:
-    """Counts the runs of words of B texts; those of three words if there are many texts.
+def count(texts: Sequence[Words], vocab: Sequence[str], *, letters: bool = True) -> Counts:
+    """Counts the runs of words of B texts, those of three words if there are many texts, and the runs of letters.
 
     Args:
-        texts: The texts.
-        vocab_size: V.
+        texts: The texts, with their words outside the vocabulary.
+        vocab: The V words.
+        letters: Whether runs of letters are counted too.
     """
     order = MANY_ORDER if len(texts) >= MANY else FEW_ORDER
     which, keys = [], []
     for start in range(0, len(texts), _AT_ONCE):
-        runs = runs_of([text.ids for text in texts[start : start + _AT_ONCE]], order, vocab_size)
+        runs = runs_of([text.ids for text in texts[start : start + _AT_ONCE]], order, len(vocab))
         ascending = np.argsort(runs.keys)  # to look up what is in order is much faster
         which.append((runs.texts[ascending] + start).astype(np.int32))
         keys.append(runs.keys[ascending])
@@ -197,7 +222,7 @@ def count_runs(texts: Sequence[Words], vocab_size: int) -> Counts:
     pairs = np.concatenate(rows), np.concatenate(columns)
     amounts = sparse.csr_array((np.ones(len(pairs[0]), np.float32), pairs), shape=(len(texts), len(known)))
     amounts.sum_duplicates()
-    return Counts(order, known, amounts)
+    return Counts(order, known, amounts, _spell(texts, vocab) if letters else None)
 
 
 def coming_again(amounts: Any) -> Integers:
@@ -227,13 +252,13 @@ class _Chosen(NamedTuple):
     idf: Array
 
 
-def _choose(counts: Counts, B: int, targets: Integers, classes: int) -> _Chosen:
-    """Chooses the runs of words that tell most of the classes of the first B texts.
+def _choose(counts: Counts, targets: Integers, classes: int) -> _Chosen:
+    """Chooses the runs of words that tell most of the classes of texts.
 
     Raises:
         ValueError: None comes again.
     """
-    amounts = counts.amounts[:B]
+    amounts, B = counts.amounts, len(targets)
     often = coming_again(amounts)
     if not len(often):
         raise ValueError(
@@ -276,7 +301,9 @@ class _Solver:
         for rows, truth in zip(features, self._truths, strict=True):
             self._check()
             x = rows.tocsr()
-            model = LogisticRegression(C=cost, solver="liblinear", class_weight=self._class_weight, random_state=0)
+            options = {"C": cost, "class_weight": self._class_weight, "random_state": 0}
+            # the dual problem has the same solution, which is found in a tenth of the time
+            model = LogisticRegression(solver="liblinear", dual=True, tol=_TOLERANCE, **options)
             # liblinear takes indices of 32 bits alone, and products of scipy's sparse arrays have 64
             indices, ends = x.indices.astype(np.int32), x.indptr.astype(np.int32)
             model.fit(sparse.csr_array((x.data, indices, ends), shape=x.shape), truth)
@@ -310,8 +337,8 @@ def _normed(rows: Any) -> Any:
     return sparse.diags_array(1 / np.where(norms > 0, norms, 1.0)) @ rows
 
 
-def _lettered(texts: Sequence[Words], vocab: Sequence[str]) -> tuple[Any, Array]:
-    """Returns the runs of letters of the words of each text, sparse [B, Q], and their weights, [Q]; see `Ngrams`."""
+def _spell(texts: Sequence[Words], vocab: Sequence[str]) -> Letters:
+    """Counts words in texts, and runs of letters in words."""
     unknown = dict.fromkeys(word for text in texts for word in text.unknown)
     names = {word: len(vocab) + i for i, word in enumerate(unknown)}
     ids = np.concatenate([text.ids for text in texts]).astype(np.int64)
@@ -321,16 +348,20 @@ def _lettered(texts: Sequence[Words], vocab: Sequence[str]) -> tuple[Any, Array]
     everything = [*vocab, *unknown]
     runs = [letters_of(everything[word], _BUCKETS) for word in read.tolist()]
     ends = np.cumsum([0, *map(len, runs)])
-    columns = np.array([run for listed in runs for run in listed], np.int64)
-    spelled = sparse.csr_array((np.ones(len(columns)), columns, ends), shape=(len(read), _BUCKETS))
-    words_of_texts = sparse.csr_array((np.ones(len(words)), (which, words)), shape=(len(texts), len(read)))
-    words_of_texts.sum_duplicates()
-    holds = words_of_texts @ spelled
-    idf = _idf(np.bincount(holds.indices, minlength=_BUCKETS).astype(np.float64), len(texts))
-    spelled = spelled @ sparse.diags_array(idf)
-    squares = np.asarray(spelled.multiply(spelled).sum(axis=1)).ravel()
-    norms = np.sqrt(words_of_texts.multiply(words_of_texts) @ squares)
-    return sparse.diags_array(1 / np.where(norms > 0, norms, 1.0)) @ words_of_texts @ spelled, idf
+    columns = np.array([run for listed in runs for run in listed], np.int32)
+    spelled = sparse.csr_array((np.ones(len(columns), np.float32), columns, ends), shape=(len(read), _BUCKETS))
+    of_texts = sparse.csr_array((np.ones(len(words), np.float32), (which, words)), shape=(len(texts), len(read)))
+    of_texts.sum_duplicates()
+    return Letters(of_texts, spelled, of_texts @ spelled)
+
+
+def _lettered(letters: Letters) -> tuple[Any, Array]:
+    """Returns the runs of letters of B texts, weighed and normed as in `Ngrams`, sparse [B, Q], and idf, [Q]."""
+    words, spelled, amounts = letters
+    idf = _idf(np.bincount(amounts.indices, minlength=_BUCKETS).astype(np.float64), amounts.shape[0])
+    norms = np.sqrt(words.multiply(words) @ (spelled @ idf**2))
+    weighed = amounts @ sparse.diags_array(idf)
+    return sparse.diags_array(1 / np.where(norms > 0, norms, 1.0)) @ weighed, idf
 
 
 def _words_of(keys: Integers, order: int, vocab_size: int) -> Integers:

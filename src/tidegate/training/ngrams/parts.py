@@ -134,14 +134,14 @@ class Joiner:
         """
         began, fitting = perf_counter(), import_module("tidegate.training.ngrams.ngrams")
         steps = len(self.examples.train.corpus.steps) + len(self.examples.validation.corpus.steps)
-        options = {"letters": fitting.reads_letters(steps), "balanced": self._importance is not None}
-        train, held = (self._read(part, letters=options["letters"]) for part in (0, 1))
+        letters = fitting.reads_letters(steps)
+        train, held = (self._read(part, letters=letters) for part in (0, 1))
         everything = [*train, *held] if self.examples.held_out else train
         facts = (self.examples.tokenizer.vocab, len(self.examples.labels))
-        options["counts"] = fitting.count_runs(everything, len(facts[0]))
+        counts = fitting.count(everything, facts[0], letters=letters)
         check()
         own = train, self.examples.train.targets, *facts
-        options["check"] = check
+        options = {"balanced": self._importance is not None, "counts": counts, "check": check}
         stacking = import_module("tidegate.training.ngrams.stacking").fit_stacking(*own, self._importance, **options)
         fitted = fitting.fit_ngrams(*own, **options).stacked(stacking)
         check()

@@ -39,7 +39,7 @@ def fit_stacking(
         importance: How much each class counts, [C]; None for each text the same.
         counts: As in `fit_ngrams`.
         check: As in `fit_ngrams`.
-        options: Whether there are letters, and whether classes are balanced.
+        options: Whether classes are balanced.
 
     Returns:
         None for two classes, which have one margin, for more than a hundred, and where a class or the runs of words
@@ -53,7 +53,7 @@ def fit_stacking(
     sample = _sample(targets, classes)
     logits = np.zeros((2, len(sample), classes))
     for fitted_to, others in (halves, halves[::-1]):
-        own = counts._replace(amounts=counts.amounts[fitted_to])
+        own = counts.of(fitted_to)
         some = [texts[b] for b in fitted_to]
         model = fit_ngrams(some, targets[fitted_to], vocab, classes, counts=own, check=check, **options)
         judged = np.isin(sample, others)
