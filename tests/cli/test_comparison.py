@@ -73,3 +73,11 @@ def test_baselines_can_be_left_out(shell: Shell, small: str) -> None:
     assert code == 0
     assert "average" not in out + err
     assert "GRU" in out
+
+
+def test_parts_of_the_model_are_no_baselines(shell: Shell, small: str) -> None:
+    """Without baselines a network is not compared with the sum that it is a part of."""
+    code, out, _ = shell(f"train train.csv {TO} {small} --no-baselines --parts gru,ngrams")
+    assert code == 0
+    assert "GRU + n-grams" in out
+    assert "baseline" not in out

@@ -8,6 +8,7 @@ from tidegate.cli.console import say, show_table
 from tidegate.inspection.statistics import Interval, bootstrap
 from tidegate.models.metrics.reports import Report
 from tidegate.training.events import Epoch
+from tidegate.training.ngrams.parts import NGRAMS, TOGETHER
 
 AVERAGE = "average"  # what everything else is compared with
 
@@ -45,17 +46,18 @@ def compare(results: Mapping[str, Trained], cell: str) -> None:
         cell: The name of the network.
     """
     show_scores(results)
-    network, others = results.get(cell), {name: each for name, each in results.items() if name != cell}
+    network = results.get(cell)
+    baselines = {name: each for name, each in results.items() if name not in (cell, NGRAMS, TOGETHER)}
     *_, last = results.values()
-    if AVERAGE in others and any(each.weights for each in results.values()):
+    if AVERAGE in baselines and any(each.weights for each in results.values()):
         if network and network.ordered:
             lost = f"The order of words has added nothing here; --cell {AVERAGE} is smaller and faster."
-            say(verdict(network, others[AVERAGE], "the average", lost))
-    elif network and others:
-        best = max(others.values(), key=lambda each: each.best.report.quality)
+            say(verdict(network, baselines[AVERAGE], "the average", lost))
+    elif network and baselines:
+        best = max(baselines.values(), key=lambda each: each.best.report.quality)
         say(verdict(network, best, f"the best baseline, {best.title}", "The simpler model is the better choice here."))
     if network and len(last.weights) > 2:  # a network beside both models of n-grams
-        report, ngrams = last.best.report, results["ngrams"].best.report
+        report, ngrams = last.best.report, results[NGRAMS].best.report
         say(f"The n-grams add {gain(report, network.best.report)} to the {network.title}.")
         say(f"The {network.title} adds {gain(report, ngrams)} to the n-grams.")
 
