@@ -90,11 +90,12 @@ def train(
     frontend = columns.pop("frontend")
     columns |= {"features": tuple(columns["features"] or ()), "labels": label and (o.joined(label),)}
     sound = (LogMel.rate_in(frontend) or 0) if frontend else None
-    how: Any = {"each_step": wanted.labels_steps, "one": wanted.foresees or wanted.labels_steps}
+    reads_steps = wanted.foresees or wanted.labels_steps
+    how: Any = {"each_step": wanted.labels_steps, "one": reads_steps}
     asked = Asked(**{role: name for role, name in columns.items() if name}, sound=sound, **how)
     what = file, kind, asked, wanted, validation, cell_text(cell, choices)
     request = Request(*what, sizes, settings, run, target, frontend)
-    if frontend and (wanted.foresees or wanted.labels_steps):
+    if frontend and reads_steps:
         asked_for = "--label-per-step labels" if wanted.labels_steps else "--task next predicts"
         raise ValueError(f"{asked_for} steps as they are given, so there is no --frontend")
     if asked.says_numbers or (text is None and holds_series(file, kind, one=asked.one)):

@@ -229,7 +229,7 @@ def _find_key(looks: Looks, asked: Asked) -> str | None:
     found = _by_name(looks, KEY_NAMES, taken)
     if found and _is_key(found, looks.sample[found]):
         return found
-    if asked.one and not (found and not asked.features):
+    if asked.one and (asked.features or not found):
         return None
     once = f", and in {found!r} no value comes again" if found else ""
     raise ValueError(
