@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# torch: the first optimizer of a process loads torch's compiler, hundreds of modules that take longer than a short training.
+# torch: the first optimizer of a process loads the compiler, hundreds of modules, longer than a short training takes.
 #
 # Versions: torch 2.13.0.
 # Expected: an optimizer that works through lists of tensors loads nothing; who wants torch.compile pays for it.
