@@ -66,13 +66,20 @@ def wait(process: int, until: Callable[[], bool] = lambda: False) -> int | None:
     return None
 
 
+def writes(folder: Path) -> bool:
+    """Whether a checkpoint is half written; a run that ends removes all of them, also while this looks."""
+    try:
+        return any((folder / "model.safetensors.checkpoint").glob(".*.tmp"))
+    except FileNotFoundError:
+        return False
+
+
 def kill(process: int, folder: Path, seconds: float, *, writing: bool) -> bool:
     """Kills a process after some seconds, or then as soon as it writes; False if it has ended before."""
     moment = time.perf_counter() + seconds
-    checkpoints = folder / "model.safetensors.checkpoint"
 
     def reached() -> bool:
-        return time.perf_counter() > moment and (not writing or any(checkpoints.glob(".*.tmp")))
+        return time.perf_counter() > moment and (not writing or writes(folder))
 
     if wait(process, reached) is not None:
         return False
@@ -103,7 +110,7 @@ def attempt(folder: Path, duration: float, index: int) -> tuple[int, int]:
         if not kill(start(folder, *options), folder, random.uniform(0, duration), writing=index % 2 == 1):
             break
         kills, options = kills + 1, ["--resume"]
-        torn += any((folder / "model.safetensors.checkpoint").glob(".*.tmp"))
+        torn += writes(folder)
     wait(start(folder, *options))
     return kills, torn
 
