@@ -12,6 +12,7 @@ from tidegate.models.config import TextConfig
 from tidegate.sequences.features import Features
 from tidegate.text.tokenizer import PADDING
 from tidegate.torch.chrono import check_chrono
+from tidegate.training.network.head_loss import Map, head_loss
 from tidegate.training.network.layers import recurrent_layers
 from tidegate.training.network.losses import ACTIVATIONS, LOSSES
 from tidegate.training.network.shares import STEPS, Share, dropout_mask
@@ -136,12 +137,14 @@ class NetworkModule(nn.Module):
         Returns:
             float32 [B, C]; where steps are foreseen or labelled, of each of the N steps, [N, C], see `states`.
         """
+        logits: Tensor = self.head(self.features(x, lengths))
+        return logits if self.last_step is None else logits + self.last_step(x[_inside(x, lengths)])
+
+    def features(self, x: Tensor, lengths: Tensor) -> Tensor:
+        """Computes what the head reads, float32 [B, F], or [N, H] where `forward` returns [N, C]."""
         each_step = self.config.aim.each_step
         features = self.states(x, lengths) if each_step else self.encode(x, lengths)
-        if self._drops:
-            features = features * self._mask(*features.shape, rows=STEPS if each_step else 0)
-        logits: Tensor = self.head(features)
-        return logits if self.last_step is None else logits + self.last_step(x[_inside(x, lengths)])
+        return features * self._mask(*features.shape, rows=STEPS if each_step else 0) if self._drops else features
 
     def states(self, x: Tensor, lengths: Tensor) -> Tensor:
         """Reads each sequence, and returns the output after every step, float32 [N, H], in the order of time.
@@ -149,8 +152,7 @@ class NetworkModule(nn.Module):
         The arguments are those of `forward`. Dropout keeps all inputs: each of them may be what comes next.
         """
         y, _ = self.rnn(x, lengths=lengths)
-        states: Tensor = y[_inside(x, lengths)]
-        return states
+        return _steps(y, _inside(x, lengths))
 
     def encode(self, x: Tensor, lengths: Tensor) -> Tensor:
         """Summarises each sequence by one vector, float32 [B, F]; the arguments are those of `forward`."""
@@ -176,6 +178,10 @@ class NetworkModule(nn.Module):
             targets = targets.repeat_interleave(scores.shape[1] // targets.shape[1], dim=1)
         targets = targets if self.outputs is None else self.outputs(targets)
         return LOSSES[self.measure](scores, targets, weights, self.class_weights)
+
+    def loss_of(self, x: Tensor, lengths: Tensor, targets: Tensor, weights: Tensor | None = None) -> Tensor:
+        """Computes the loss of a batch; the arguments are those of `forward` and `loss`."""
+        return self.loss(self(x, lengths), targets, weights)
 
     def importance(self, targets: Tensor) -> float:
         """Returns what the mean loss of a batch is divided by: its sequences or steps, or the weights of their classes.
@@ -246,10 +252,12 @@ class TextModule(NetworkModule):
     Attributes:
         carried: The states that the last texts have left, from which the next ones go on where words are foreseen; one
             for each state of the cell, or none.
+        shared: How the loss is shared out among threads where words are foreseen, see `head_loss`.
     """
 
     config: TextConfig
     carried: tuple[Tensor, ...] = ()
+    shared: Map = map
 
     def _make_vectors(self) -> None:
         self.embedding = nn.Embedding(self.config.vocab_size, self.config.embedding_size, padding_idx=PADDING)
@@ -301,8 +309,19 @@ class TextModule(NetworkModule):
         )
         if self.training:
             self.carried = tuple(state.detach() for state in (h_n if isinstance(h_n, tuple) else (h_n,)))
-        states: Tensor = y[inside]
-        return states
+        return _steps(y, inside)
+
+    def loss_of(self, x: Tensor, lengths: Tensor, targets: Tensor, weights: Tensor | None = None) -> Tensor:
+        """Computes the loss of a batch; the arguments are those of `forward` and `loss`, without weights of words."""
+        if not self.config.aim.foresees:
+            return super().loss_of(x, lengths, targets, weights)
+        return head_loss(self.features(x, lengths), self.head.weight, self.head.bias, targets.long(), self.shared)
+
+
+def _steps(y: Tensor, inside: Tensor) -> Tensor:
+    """Takes the steps that are inside of the rows, [N, H], in the order of time; without a copy if all are."""
+    steps: Tensor = y.flatten(0, 1) if inside.all() else y[inside]
+    return steps
 
 
 def _inside(x: Tensor, lengths: Tensor) -> Tensor:
