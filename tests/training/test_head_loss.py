@@ -25,20 +25,24 @@ def test_loss_and_gradients_are_those_of_cross_entropy(sizes: tuple[int, int, in
     leaves, targets = drawn(*sizes)
     exact = [leaf.detach().double().requires_grad_() for leaf in leaves]
     expected = torch.nn.functional.cross_entropy(torch.nn.functional.linear(*exact), targets)
-    loss = head_loss(*leaves, targets)
+    features, weight, bias = leaves
+    loss = head_loss(features, weight, bias, targets)
     assert loss.dtype == torch.float32
     assert loss.item() == pytest.approx(expected.item(), rel=1e-6, abs=1e-6)
     found = torch.autograd.grad(3 * loss, leaves)
     for gradient, wanted in zip(found, torch.autograd.grad(3 * expected, exact), strict=True):
-        torch.testing.assert_close(gradient.double(), wanted, rtol=1e-5, atol=1e-6 / len(targets) + 1e-5 * wanted.abs().max().item())
+        torch.testing.assert_close(
+            gradient.double(), wanted, rtol=1e-5, atol=1e-6 / len(targets) + 1e-5 * wanted.abs().max().item()
+        )
 
 
 def test_threads_change_no_bit() -> None:
     """Whoever computes a piece, the pieces and the order in which they are added up are the same."""
     leaves, targets = drawn(2000, 32, 500)
-    alone = head_loss(*leaves, targets)
+    features, weight, bias = leaves
+    alone = head_loss(features, weight, bias, targets)
     with ThreadPoolExecutor(3) as executor:
-        shared = head_loss(*leaves, targets, executor.map)
+        shared = head_loss(features, weight, bias, targets, executor.map)
     assert torch.equal(alone, shared)
     pairs = zip(torch.autograd.grad(alone, leaves), torch.autograd.grad(shared, leaves), strict=True)
     assert all(torch.equal(one, other) for one, other in pairs)

@@ -13,7 +13,7 @@ from torch.autograd.function import once_differentiable
 
 Map = Callable[..., Iterator[Any]]
 
-_AT_ONCE = 256  # words, whatever the number of threads is: the order of additions depends on it
+_WORDS, _SCORES = 256, 1 << 16  # of a piece at least: fewer are not worth waking a thread for
 
 
 def head_loss(features: Tensor, weight: Tensor, bias: Tensor, targets: Tensor, shared: Map = map) -> Tensor:
@@ -39,28 +39,29 @@ class _HeadLoss(torch.autograd.Function):
         features, weight, bias = features.detach(), weight.detach(), bias.detach()  # a thread has its own no_grad
         of_features = torch.empty_like(features)
 
-        def of_piece(start: int) -> tuple[Tensor, Tensor, Tensor]:
-            piece = slice(start, start + _AT_ONCE)
+        def of_piece(piece: slice) -> tuple[float, Tensor, Tensor]:
             x, classes = features[piece], targets[piece, None]
             scores = torch.addmm(bias, x, weight.T).log_softmax(1)
-            loss = -scores.gather(1, classes).sum(dtype=torch.float64)
+            loss = -scores.gather(1, classes).sum(dtype=torch.float64).item()
             slopes = scores.exp_().scatter_add_(1, classes, torch.full(classes.shape, -1.0)).div_(len(features))
             torch.mm(slopes, weight, out=of_features[piece])
             return loss, slopes.T @ x, slopes.sum(0)
 
-        total, of_weight, of_bias = (
-            torch.zeros((), dtype=torch.float64),
-            torch.zeros_like(weight),
-            torch.zeros_like(bias),
-        )
-        for loss, of_rows, of_sums in shared(of_piece, range(0, len(features), _AT_ONCE)):
+        total, of_weight, of_bias = 0.0, torch.zeros_like(weight), torch.zeros_like(bias)
+        for loss, of_rows, of_sums in shared(of_piece, _pieces(len(features), len(weight))):
             total += loss
             of_weight += of_rows
             of_bias += of_sums
         ctx.save_for_backward(of_features, of_weight, of_bias)
-        return (total / len(features)).float()
+        return torch.tensor(total / len(features))
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         return (*(each * gradient for each in ctx.saved_tensors), None, None)
+
+
+def _pieces(words: int, classes: int) -> list[slice]:
+    """Cuts words into pieces, whatever the number of threads is: the order of additions depends on them."""
+    count = max(1, round(words / max(_WORDS, _SCORES / classes)))
+    return [slice(words * i // count, words * (i + 1) // count) for i in range(count)]
