@@ -43,7 +43,7 @@ class _HeadLoss(torch.autograd.Function):
             x, classes = features[piece], targets[piece, None]
             scores = torch.addmm(bias, x, weight.T).log_softmax(1)
             loss = -scores.gather(1, classes).sum(dtype=torch.float64).item()
-            slopes = scores.exp_().scatter_add_(1, classes, torch.full(classes.shape, -1.0)).div_(len(features))
+            slopes = scores.exp_().scatter_add_(1, classes, torch.full(classes.shape, -1.0))
             torch.mm(slopes, weight, out=of_features[piece])
             return loss, slopes.T @ x, slopes.sum(0)
 
@@ -58,7 +58,9 @@ class _HeadLoss(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
-        return (*(each * gradient for each in ctx.saved_tensors), None, None)
+        of_features, *_ = ctx.saved_tensors  # of the sum over all words
+        share = gradient / len(of_features)
+        return (*(each * share for each in ctx.saved_tensors), None, None)
 
 
 def _pieces(words: int, classes: int) -> list[slice]:
