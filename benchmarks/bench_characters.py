@@ -32,6 +32,7 @@ from tidegate.training import Settings
 from tidegate.training.baselines.forecasts import forecasts
 from tidegate.training.data.next_tokens import prepare_tokens, running
 from tidegate.training.network import loop
+from tidegate.training.network.modules import NetworkModule, TextModule
 from turns import rest
 
 SIZES: dict[str, Any] = {"embedding_size": 64, "hidden_size": 256}
@@ -49,7 +50,7 @@ class TorchLSTM(torch.nn.LSTM):
 
 @contextmanager
 def on_torch() -> Iterator[None]:
-    """Trains with torch.nn.LSTM and as many threads as torch likes."""
+    """Trains with torch.nn.LSTM, torch's own cross-entropy, and as many threads as torch likes."""
 
     def layers(cell: Any, *sizes: int, **options: Any) -> TorchLSTM:
         return TorchLSTM(*sizes, **options)
@@ -58,6 +59,7 @@ def on_torch() -> Iterator[None]:
         mock.patch("tidegate.training.network.modules.recurrent_layers", layers),
         mock.patch("tidegate.training.network.loop.one_torch_thread", nullcontext),
         mock.patch("tidegate.training.network.likelihoods.one_torch_thread", nullcontext),
+        mock.patch.object(TextModule, "loss_of", NetworkModule.loss_of),
     ):
         yield
 

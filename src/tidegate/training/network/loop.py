@@ -1,7 +1,9 @@
 """The training loop on torch, a generator of plain events: the caller decides what to show and when to stop."""
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from importlib.metadata import version
 from typing import Any
 
@@ -17,7 +19,7 @@ except ImportError as error:
 from tidegate.models.architecture import Architecture
 from tidegate.models.config import SequenceConfig, TextConfig
 from tidegate.models.network import Network
-from tidegate.ops.threads import kept_awake
+from tidegate.ops.threads import get_num_threads, kept_awake
 from tidegate.sequences.padding import batches
 from tidegate.text.vectors import WordVectors
 from tidegate.torch.chrono import check_chrono
@@ -128,7 +130,7 @@ def _events(state: State, examples: Examples, settings: Settings) -> Events:
     watch = Watch(examples, state.module.config) if settings.watch_gradients and not group.rank else None
     source = examples.source
     while not progress.ended:
-        with kept_awake():
+        with _threads(state.module):
             for labelled, rows in state.batches(source):
                 loss = _step(state, labelled, rows, settings)
                 progress.loss += len(rows) * loss
@@ -149,6 +151,24 @@ def _events(state: State, examples: Examples, settings: Settings) -> Events:
         yield epoch
 
 
+@contextmanager
+def _threads(module: NetworkModule) -> Iterator[None]:
+    """Has threads ready for an epoch: those of the native calls, or, where words are foreseen, those of the loss too.
+
+    Native threads that wait awake would take the processors from those of the loss.
+    """
+    if not isinstance(module, TextModule) or not module.config.aim.foresees:
+        with kept_awake():
+            yield
+        return
+    with ThreadPoolExecutor(get_num_threads()) as executor:
+        module.shared = executor.map
+        try:
+            yield
+        finally:
+            module.shared = map
+
+
 def _step(state: State, labelled: Labelled, rows: Integers, settings: Settings) -> float:
     """Follows the gradient of one batch, some rows of what is trained on, and returns its loss."""
     module, (inputs, lengths) = state.module, labelled.corpus.padded(rows)
@@ -162,9 +182,9 @@ def _step(state: State, labelled: Labelled, rows: Integers, settings: Settings) 
         inputs = add_noise(inputs, settings.noise, module.config.features, state.rng)
     with one_torch_thread():
         touched = module.touched(inputs) if share.group.size > 1 else {}
-        own = (np.ascontiguousarray(array) for array in (inputs[:, share.rows], lengths[share.rows]))
-        scores = module(*map(torch.from_numpy, own))
-        loss = _loss(module, scores, labelled, rows, share)
+        own = inputs[:, share.rows], lengths[share.rows]
+        x, steps = (torch.from_numpy(np.ascontiguousarray(array)) for array in own)
+        loss = _loss(module, x, steps, labelled, rows, share)
         carried = [share.laid_out(each, 1) for each in module.carried] if isinstance(module, TextModule) else []
         try:
             mean = state.optimizer.step(loss, touched, carried)
@@ -174,14 +194,26 @@ def _step(state: State, labelled: Labelled, rows: Integers, settings: Settings) 
     return mean
 
 
-def _loss(module: NetworkModule, scores: Tensor, labelled: Labelled, rows: Integers, share: Share) -> Tensor:
-    """Computes the loss of a batch, or the part of it that the own rows make of the mean over all of them."""
+def _loss(
+    module: NetworkModule, inputs: Tensor, lengths: Tensor, labelled: Labelled, rows: Integers, share: Share
+) -> Tensor:
+    """Computes the loss of a batch, or the part of it that the own rows make of the mean over all of them.
+
+    Args:
+        module: What is trained.
+        inputs: Of the own rows.
+        lengths: Of the own rows.
+        labelled: What the batch is drawn from.
+        rows: Those of the batch.
+        share: Which of them are the own ones.
+    """
     chosen = rows[share.rows]
     if not len(chosen):
-        return scores.sum()  # 0, and so are its gradients
+        nothing: Tensor = module(inputs, lengths)
+        return nothing.sum()  # 0, and so are its gradients
     targets = torch.from_numpy(labelled.targets[labelled.answers(chosen)])
     weights = None if labelled.weights is None else torch.from_numpy(labelled.weights[chosen])
-    loss = module.loss(scores, targets, weights)
+    loss = module.loss_of(inputs, lengths, targets, weights)
     if share.group.size == 1:
         return loss
     everyone = torch.from_numpy(labelled.targets[labelled.answers(rows)])

@@ -12,9 +12,10 @@ from tidegate.models.config import TextConfig
 from tidegate.sequences.features import Features
 from tidegate.text.tokenizer import PADDING
 from tidegate.torch.chrono import check_chrono
+from tidegate.training.network.head_loss import Map, head_loss
 from tidegate.training.network.layers import recurrent_layers
 from tidegate.training.network.losses import ACTIVATIONS, LOSSES
-from tidegate.training.network.shares import STEPS, Share, dropout_mask
+from tidegate.training.network.shares import Share, dropout_mask
 from tidegate.training.network.summaries import step_weights, summarize
 
 # torch starts embeddings with a standard deviation of 1, which drowns what a few epochs can add.
@@ -85,7 +86,9 @@ class NetworkModule(nn.Module):
     Args:
         config: What to build (cell, sizes, summary, labels).
         dropout: Probability of zeroing a feature, of the inputs (the same features all along a sequence, so that the
-            mask is small, Gal & Ghahramani 2016), between layers, and of the summary.
+            mask is small, Gal & Ghahramani 2016), between layers, and of the summary; where steps are foreseen or
+            labelled, not of the inputs, and of each step's state; where words are, of the states of a part of a text
+            (the same features all along it).
         chrono: Longest memory in steps that the units start with, see `tidegate.torch.GRU`; None for torch's own start.
         outputs: Scale of the numbers that a regression predicts.
 
@@ -136,12 +139,15 @@ class NetworkModule(nn.Module):
         Returns:
             float32 [B, C]; where steps are foreseen or labelled, of each of the N steps, [N, C], see `states`.
         """
-        each_step = self.config.aim.each_step
-        features = self.states(x, lengths) if each_step else self.encode(x, lengths)
-        if self._drops:
-            features = features * self._mask(*features.shape, rows=STEPS if each_step else 0)
-        logits: Tensor = self.head(features)
+        logits: Tensor = self.head(self.features(x, lengths))
         return logits if self.last_step is None else logits + self.last_step(x[_inside(x, lengths)])
+
+    def features(self, x: Tensor, lengths: Tensor) -> Tensor:
+        """Computes what the head reads, float32 [B, F], or [N, H] where `forward` returns [N, C]."""
+        if self.config.aim.each_step:
+            return self.states(x, lengths)
+        features = self.encode(x, lengths)
+        return features * self._mask(*features.shape, rows=0) if self._drops else features
 
     def states(self, x: Tensor, lengths: Tensor) -> Tensor:
         """Reads each sequence, and returns the output after every step, float32 [N, H], in the order of time.
@@ -149,8 +155,7 @@ class NetworkModule(nn.Module):
         The arguments are those of `forward`. Dropout keeps all inputs: each of them may be what comes next.
         """
         y, _ = self.rnn(x, lengths=lengths)
-        states: Tensor = y[_inside(x, lengths)]
-        return states
+        return _steps(y * self._mask(*y.shape, rows=1) if self._drops else y, _inside(x, lengths))
 
     def encode(self, x: Tensor, lengths: Tensor) -> Tensor:
         """Summarises each sequence by one vector, float32 [B, F]; the arguments are those of `forward`."""
@@ -176,6 +181,10 @@ class NetworkModule(nn.Module):
             targets = targets.repeat_interleave(scores.shape[1] // targets.shape[1], dim=1)
         targets = targets if self.outputs is None else self.outputs(targets)
         return LOSSES[self.measure](scores, targets, weights, self.class_weights)
+
+    def loss_of(self, x: Tensor, lengths: Tensor, targets: Tensor, weights: Tensor | None = None) -> Tensor:
+        """Computes the loss of a batch; the arguments are those of `forward` and `loss`."""
+        return self.loss(self(x, lengths), targets, weights)
 
     def importance(self, targets: Tensor) -> float:
         """Returns what the mean loss of a batch is divided by: its sequences or steps, or the weights of their classes.
@@ -208,7 +217,7 @@ class NetworkModule(nn.Module):
     def _drops(self) -> bool:
         return self.training and self.dropout > 0
 
-    def _mask(self, *shape: int, rows: int | str | None = None) -> Tensor:
+    def _mask(self, *shape: int, rows: int | None = None) -> Tensor:
         """Draws what features are multiplied with: 0 for those that drop out, and so much more for the others.
 
         Args:
@@ -246,10 +255,12 @@ class TextModule(NetworkModule):
     Attributes:
         carried: The states that the last texts have left, from which the next ones go on where words are foreseen; one
             for each state of the cell, or none.
+        shared: How the loss is shared out among threads where words are foreseen, see `head_loss`.
     """
 
     config: TextConfig
     carried: tuple[Tensor, ...] = ()
+    shared: Map = map
 
     def _make_vectors(self) -> None:
         self.embedding = nn.Embedding(self.config.vocab_size, self.config.embedding_size, padding_idx=PADDING)
@@ -301,8 +312,19 @@ class TextModule(NetworkModule):
         )
         if self.training:
             self.carried = tuple(state.detach() for state in (h_n if isinstance(h_n, tuple) else (h_n,)))
-        states: Tensor = y[inside]
-        return states
+        return _steps(y * self._mask(1, *y.shape[1:], rows=1) if self._drops else y, inside)
+
+    def loss_of(self, x: Tensor, lengths: Tensor, targets: Tensor, weights: Tensor | None = None) -> Tensor:
+        """Computes the loss of a batch; the arguments are those of `forward` and `loss`, without weights of words."""
+        if not self.config.aim.foresees:
+            return super().loss_of(x, lengths, targets, weights)
+        return head_loss(self.features(x, lengths), self.head.weight, self.head.bias, targets.long(), self.shared)
+
+
+def _steps(y: Tensor, inside: Tensor) -> Tensor:
+    """Takes those of the steps [T, B, H] that are inside of the rows, [N, H], in the order of time."""
+    steps: Tensor = y.flatten(0, 1) if inside.all() else y[inside]  # without a copy if all are
+    return steps
 
 
 def _inside(x: Tensor, lengths: Tensor) -> Tensor:

@@ -8,15 +8,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import prod
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from tidegate.training.data.corpus import Integers
 from tidegate.training.group import Group
-
-STEPS = "steps"
-"""The axis of a mask that counts the steps of all rows, the first one."""
 
 _CHANCES = 1 << 16
 
@@ -38,21 +34,18 @@ class Share:
         """Which rows these are; none if there are fewer rows than processes."""
         return slice(self.group.rank, None, self.group.size)
 
-    def mask(self, shape: Sequence[int], dropout: float, axis: int | str) -> Tensor:
+    def mask(self, shape: Sequence[int], dropout: float, axis: int) -> Tensor:
         """Draws what dropout multiplies with for the whole batch, and returns the part of the own rows.
 
         Args:
             shape: Of the part.
             dropout: Probability of 0.
-            axis: The one that counts rows, or `STEPS`.
+            axis: The one that counts rows.
         """
         if self.group.size == 1:
             return dropout_mask(shape, dropout)
-        place = 0 if isinstance(axis, str) else axis
-        own = self._own_steps() if axis == STEPS else np.arange(len(self.lengths))[self.rows]
-        count = int(self.lengths.sum()) if axis == STEPS else len(self.lengths)
-        whole = dropout_mask((*shape[:place], count, *shape[place + 1 :]), dropout)
-        return whole.index_select(place, torch.from_numpy(own))
+        whole = dropout_mask((*shape[:axis], len(self.lengths), *shape[axis + 1 :]), dropout)
+        return whole[(slice(None),) * axis + (self.rows,)]
 
     def laid_out(self, own: Tensor, axis: int) -> Tensor:
         """Lays what this process has of its rows out among all rows of the batch, 0 in the place of the others.
@@ -67,18 +60,12 @@ class Share:
         found[(slice(None),) * axis + (self.rows,)] = own
         return found
 
-    def _own_steps(self) -> Integers:
-        """Lists the steps of the own rows among those of all, first steps first."""
-        inside = np.arange(self.lengths.max(initial=0))[:, None] < self.lengths
-        numbers = np.cumsum(inside).reshape(inside.shape) - 1
-        return np.asarray(numbers[:, self.rows][inside[:, self.rows]])
-
 
 def dropout_mask(shape: Sequence[int], dropout: float) -> Tensor:
     """Draws what dropout multiplies features with: 0 for those that drop out, and so much more for the others.
 
     It takes 16 bits of torch's generator a feature. torch's own dropout takes 53 bits and six times as long, on one
-    thread, which was an eighth of a training step where each of its words is foreseen.
+    thread, which counts between layers, where every step has its own.
 
     Args:
         shape: Of the mask.
