@@ -1,10 +1,14 @@
 """How probable texts are to a network that is trained to foresee their words."""
 
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+
 import numpy as np
 import numpy.typing as npt
 import torch
 
 from tidegate.models.metrics.tokens import TokensReport
+from tidegate.ops.threads import get_num_threads
 from tidegate.sequences.padding import batches
 from tidegate.training.data.next_tokens import Running
 from tidegate.training.group import ALONE, Group
@@ -24,22 +28,22 @@ def judge_texts(module: NetworkModule, texts: Running, group: Group = ALONE) -> 
     was_training, corpus = module.training, texts.corpus.cut(_PIECE)
     module.eval()
     found = np.zeros(corpus.offsets[-1], np.float32)
-    with one_torch_thread():
+    with one_torch_thread(), ThreadPoolExecutor(get_num_threads()) as executor:
         for batch in batches(corpus.lengths):
             rows = batch[group.rank :: group.size]
             ids, lengths = corpus.padded(rows)
             states, places = module.states(torch.from_numpy(ids), torch.from_numpy(lengths)), corpus.places(rows)
             following = torch.from_numpy(texts.targets[places])
-            for start in range(0, len(places), _AT_ONCE):
-                piece = slice(start, start + _AT_ONCE)
-                found[places[piece]] = -_losses(module, states[piece], following[piece])
+            pieces = torch.split(states, _AT_ONCE), torch.split(following, _AT_ONCE)
+            found[places] = -np.concatenate(list(executor.map(partial(_losses, module.head), *pieces)))
     group.sum(found)
     module.train(was_training)
     return texts.report(found)
 
 
-def _losses(module: NetworkModule, states: torch.Tensor, following: torch.Tensor) -> npt.NDArray[np.float32]:
+@torch.inference_mode()
+def _losses(head: torch.nn.Module, states: torch.Tensor, following: torch.Tensor) -> npt.NDArray[np.float32]:
     losses: npt.NDArray[np.float32] = torch.nn.functional.cross_entropy(
-        module.head(states), following.long(), reduction="none"
+        head(states), following.long(), reduction="none"
     ).numpy()
     return losses
