@@ -1,6 +1,5 @@
 """How probable texts are to a network that is trained to foresee their words."""
 
-from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
 import numpy as np
@@ -8,15 +7,15 @@ import numpy.typing as npt
 import torch
 
 from tidegate.models.metrics.tokens import TokensReport
-from tidegate.ops.threads import get_num_threads
 from tidegate.sequences.padding import batches
 from tidegate.training.data.next_tokens import Running
 from tidegate.training.group import ALONE, Group
 from tidegate.training.network.modules import NetworkModule
 from tidegate.training.network.optimizer import one_torch_thread
+from tidegate.training.network.threads import shared_map
 
 _PIECE = 4096  # tokens of the pieces in which long texts are read side by side: one by one they would take long
-_AT_ONCE = 1024  # tokens whose probabilities are computed together: of a large vocabulary, each has many
+_SCORES = 1 << 21  # of tokens that are judged together: of a large vocabulary, each has many
 
 
 @torch.inference_mode()
@@ -27,15 +26,15 @@ def judge_texts(module: NetworkModule, texts: Running, group: Group = ALONE) -> 
     """
     was_training, corpus = module.training, texts.corpus.cut(_PIECE)
     module.eval()
-    found = np.zeros(corpus.offsets[-1], np.float32)
-    with one_torch_thread(), ThreadPoolExecutor(get_num_threads()) as executor:
+    found, at_once = np.zeros(corpus.offsets[-1], np.float32), max(1, _SCORES // module.head.out_features)
+    with one_torch_thread(), shared_map() as shared:
         for batch in batches(corpus.lengths):
             rows = batch[group.rank :: group.size]
             ids, lengths = corpus.padded(rows)
             states, places = module.states(torch.from_numpy(ids), torch.from_numpy(lengths)), corpus.places(rows)
             following = torch.from_numpy(texts.targets[places])
-            pieces = torch.split(states, _AT_ONCE), torch.split(following, _AT_ONCE)
-            found[places] = -np.concatenate(list(executor.map(partial(_losses, module.head), *pieces)))
+            pieces = torch.split(states, at_once), torch.split(following, at_once)
+            found[places] = -np.concatenate(list(shared(partial(_losses, module.head), *pieces)))
     group.sum(found)
     module.train(was_training)
     return texts.report(found)
