@@ -1,8 +1,8 @@
 """How well are the characters of a text foreseen after minutes of training, beside the same network on torch.nn.LSTM?
 
 python benchmarks/bench_characters.py input.txt.gz [--minutes 5] [--cell lstm] [--hidden-size 256]
-    [--dropout 0.2] [--learning-rate 0.005] [--bptt 64] [--rounds 3] [--epochs OURS THEIRS] [--only tidegate]
-    [--seeds 0 1 2]
+    [--batch-size 32] [--dropout 0.2] [--learning-rate 0.005] [--bptt 64] [--rounds 3] [--epochs OURS THEIRS]
+    [--only tidegate] [--seeds 0 1 2]
 
 The text is char-rnn's tinyshakespeare, or any other plain text: the first nine tenths are trained on, half of the rest
 chooses the epoch, the other half is tested. Some steps of an epoch are timed in turn, ours and with torch.nn.LSTM in
@@ -59,6 +59,7 @@ def on_torch() -> Iterator[None]:
         mock.patch("tidegate.training.network.modules.recurrent_layers", layers),
         mock.patch("tidegate.training.network.loop.one_torch_thread", nullcontext),
         mock.patch("tidegate.training.network.likelihoods.one_torch_thread", nullcontext),
+        mock.patch("tidegate.training.network.likelihoods.get_num_threads", return_value=1),
         mock.patch.object(TextModule, "loss_of", NetworkModule.loss_of),
     ):
         yield
@@ -103,6 +104,7 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=5)
     parser.add_argument("--cell", default="lstm")
     parser.add_argument("--hidden-size", type=int, default=SIZES["hidden_size"])
+    parser.add_argument("--batch-size", type=int, default=HOW["batch_size"])
     parser.add_argument("--dropout", type=float, default=HOW["dropout"])
     parser.add_argument("--learning-rate", type=float, default=HOW["learning_rate"])
     parser.add_argument("--bptt", type=int, default=64)
@@ -114,7 +116,7 @@ def main() -> None:
     if not asked.rounds and not asked.epochs:
         parser.error("--rounds 0 times nothing: say --epochs")
     SIZES["hidden_size"] = asked.hidden_size
-    HOW.update(dropout=asked.dropout, learning_rate=asked.learning_rate)
+    HOW.update(batch_size=asked.batch_size, dropout=asked.dropout, learning_rate=asked.learning_rate)
     train, held, test = read(asked.file)
     examples = prepare_tokens([train], tokens="characters", validation=[held], bptt=asked.bptt)
     tested = prepare_tokens([train], tokens="characters", validation=[test], bptt=asked.bptt)

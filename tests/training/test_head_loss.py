@@ -1,6 +1,5 @@
 """The loss of a linear head over many words, against torch's own functions in float64."""
 
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -8,6 +7,7 @@ import pytest
 torch = pytest.importorskip("torch")
 
 from tidegate.training.network.head_loss import head_loss  # noqa: E402
+from tidegate.training.network.threads import shared_map  # noqa: E402
 
 SIZES = [(1, 3, 2), (256, 5, 7), (700, 16, 300), (513, 64, 65)]
 
@@ -36,16 +36,34 @@ def test_loss_and_gradients_are_those_of_cross_entropy(sizes: tuple[int, int, in
         )
 
 
-def test_threads_change_no_bit() -> None:
+def test_threads_change_no_bit(monkeypatch: pytest.MonkeyPatch) -> None:
     """Whoever computes a piece, the pieces and the order in which they are added up are the same."""
     leaves, targets = drawn(2000, 32, 500)
     features, weight, bias = leaves
     alone = head_loss(features, weight, bias, targets)
-    with ThreadPoolExecutor(3) as executor:
-        shared = head_loss(features, weight, bias, targets, executor.map)
-    assert torch.equal(alone, shared)
-    pairs = zip(torch.autograd.grad(alone, leaves), torch.autograd.grad(shared, leaves), strict=True)
+    monkeypatch.setattr("tidegate.training.network.threads.get_num_threads", lambda: 3)
+    with shared_map() as shared:
+        together = head_loss(features, weight, bias, targets, shared)
+    assert torch.equal(alone, together)
+    pairs = zip(torch.autograd.grad(alone, leaves), torch.autograd.grad(together, leaves), strict=True)
     assert all(torch.equal(one, other) for one, other in pairs)
+
+
+def test_few_results_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Results come in order, and whoever does not fetch them soon finds few of them; an error is the caller's."""
+    monkeypatch.setattr("tidegate.training.network.threads.get_num_threads", lambda: 2)
+    begun: list[int] = []
+
+    def inverse(number: int) -> float:
+        begun.append(number)
+        return 1 / number
+
+    with shared_map() as shared:
+        found = shared(inverse, range(1, 100))
+        assert next(found) == 1
+    assert len(begun) == 4
+    with shared_map() as shared, pytest.raises(ZeroDivisionError):
+        list(shared(inverse, [2, 1, 0]))
 
 
 def test_an_improbable_word_costs_what_it_should() -> None:

@@ -103,6 +103,51 @@ def test_states_are_carried_from_part_to_part_and_end_with_a_text(cell: str) -> 
     assert torch.equal(torch.cat(parts), whole)
 
 
+@pytest.mark.parametrize("lengths", [[9, 9, 9], [9, 2, 5]])
+def test_the_loss_is_the_cross_entropy_of_all_scores(lengths: list[int]) -> None:
+    """Piece by piece it is that of what `forward` returns, in batches that are full and in ragged ones."""
+    examples = of_characters()
+    module = TextModule(examples.config("gru", hidden_size=5, embedding_size=4))
+    drawn, sizes = np.random.default_rng(0), torch.tensor(lengths)
+    ids, targets = (
+        torch.from_numpy(drawn.integers(1, len(examples.tokenizer), size).astype(np.int32))
+        for size in ((9, 3), sum(lengths))
+    )
+    module.carried = ()
+    expected = module.loss(module(ids, sizes), targets)
+    module.carried = ()
+    torch.testing.assert_close(module.loss_of(ids, sizes, targets), expected)
+
+
+def test_the_same_features_drop_out_all_along_a_part() -> None:
+    """Each row of a batch has its own; what is left is as much larger."""
+    examples = of_characters()
+    module = TextModule(examples.config("gru", hidden_size=64, embedding_size=4), dropout=0.5)
+    ids, lengths = torch.ones(6, 2, dtype=torch.int32), torch.tensor([6, 6])
+    torch.manual_seed(0)
+    with torch.no_grad():
+        dropped = module.features(ids, lengths).view(6, 2, 64)
+        kept = module.eval().features(ids, lengths).view(6, 2, 64)
+    factors = (dropped / kept).round(decimals=3)
+    assert torch.equal(factors, factors[:1].expand(6, 2, 64))
+    assert set(factors.flatten().tolist()) == {0, 2}
+    assert not torch.equal(factors[0, 0], factors[0, 1])
+
+
+def test_threads_change_no_bit_of_a_training(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A part in many pieces, and held-out texts in many, come to the same with one thread and with three."""
+    monkeypatch.setattr("tidegate.training.network.head_loss._WORDS", 5)
+    monkeypatch.setattr("tidegate.training.network.head_loss._SCORES", 1)
+    monkeypatch.setattr("tidegate.training.network.likelihoods._SCORES", 50)
+    found = []
+    for threads in (1, 3):
+        monkeypatch.setattr("tidegate.training.network.threads.get_num_threads", lambda n=threads: n)
+        found.append(tidegate.fit(TEXTS, task="next", tokens="characters", bptt=6, dropout=0.3, **QUICK))
+    one, three = found
+    assert one.metrics["nats"] == three.metrics["nats"]
+    assert all(np.array_equal(array, three.arrays[name]) for name, array in one.arrays.items())
+
+
 @pytest.mark.parametrize("tokens", ["words", "characters"])
 def test_a_model_judges_as_training_did(tokens: str) -> None:
     """The scores of the model file are those of the model's own likelihoods, and of its characters."""

@@ -1,17 +1,16 @@
 """The mean cross-entropy of what a linear head makes probable, of a text's every word.
 
 torch would keep the scores of all words, their probabilities and the gradients of both. Here some words at a time are
-taken from the scores to the gradients, while they are in the caches, and several threads share the work.
+taken from the scores to the gradients, while little of it has left the caches, and several threads share the work.
 """
 
-from collections.abc import Callable, Iterator
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-Map = Callable[..., Iterator[Any]]
+from tidegate.training.network.threads import Map
 
 _WORDS, _SCORES = 256, 1 << 16  # of a piece at least: fewer are not worth waking a thread for
 
@@ -24,8 +23,7 @@ def head_loss(features: Tensor, weight: Tensor, bias: Tensor, targets: Tensor, s
         weight: Of the head, float32 [C, F].
         bias: Of the head, float32 [C].
         targets: Classes, int64 [N].
-        shared: What calls a function for each of several arguments, and gives the results in their order: `map` of an
-            executor with threads, or Python's own. The result has the same bits with either.
+        shared: Python's `map`, or that of `shared_map`; the result has the same bits with either.
     """
     loss: Tensor = _HeadLoss.apply(features, weight, bias, targets, shared)  # type: ignore[no-untyped-call]
     return loss
@@ -65,5 +63,5 @@ class _HeadLoss(torch.autograd.Function):
 
 def _pieces(words: int, classes: int) -> list[slice]:
     """Cuts words into pieces, whatever the number of threads is: the order of additions depends on them."""
-    count = max(1, round(words / max(_WORDS, _SCORES / classes)))
+    count = max(1, words // max(_WORDS, _SCORES // classes))
     return [slice(words * i // count, words * (i + 1) // count) for i in range(count)]

@@ -2,7 +2,6 @@
 
 import sys
 from collections.abc import Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from importlib.metadata import version
 from typing import Any
@@ -19,7 +18,7 @@ except ImportError as error:
 from tidegate.models.architecture import Architecture
 from tidegate.models.config import SequenceConfig, TextConfig
 from tidegate.models.network import Network
-from tidegate.ops.threads import get_num_threads, kept_awake
+from tidegate.ops.threads import kept_awake
 from tidegate.sequences.padding import batches
 from tidegate.text.vectors import WordVectors
 from tidegate.torch.chrono import check_chrono
@@ -37,6 +36,7 @@ from tidegate.training.network.optimizer import Optimizer, one_torch_thread
 from tidegate.training.network.shares import Share
 from tidegate.training.network.starts import start_network
 from tidegate.training.network.state import State
+from tidegate.training.network.threads import shared_map
 from tidegate.training.network.watch import Watch
 from tidegate.training.settings import HUBER, WORD_DROPOUT, Settings
 
@@ -153,16 +153,13 @@ def _events(state: State, examples: Examples, settings: Settings) -> Events:
 
 @contextmanager
 def _threads(module: NetworkModule) -> Iterator[None]:
-    """Has threads ready for an epoch: those of the native calls, or, where words are foreseen, those of the loss too.
-
-    Native threads that wait awake would take the processors from those of the loss.
-    """
+    """Has threads ready for an epoch: those of native calls wait awake, unless others compute the loss between them."""
     if not isinstance(module, TextModule) or not module.config.aim.foresees:
         with kept_awake():
             yield
         return
-    with ThreadPoolExecutor(get_num_threads()) as executor:
-        module.shared = executor.map
+    with shared_map() as shared:
+        module.shared = shared
         try:
             yield
         finally:
@@ -183,8 +180,8 @@ def _step(state: State, labelled: Labelled, rows: Integers, settings: Settings) 
     with one_torch_thread():
         touched = module.touched(inputs) if share.group.size > 1 else {}
         own = inputs[:, share.rows], lengths[share.rows]
-        x, steps = (torch.from_numpy(np.ascontiguousarray(array)) for array in own)
-        loss = _loss(module, x, steps, labelled, rows, share)
+        x, own_lengths = (torch.from_numpy(np.ascontiguousarray(array)) for array in own)
+        loss = _loss(module, x, own_lengths, labelled, rows, share)
         carried = [share.laid_out(each, 1) for each in module.carried] if isinstance(module, TextModule) else []
         try:
             mean = state.optimizer.step(loss, touched, carried)

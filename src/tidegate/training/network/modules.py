@@ -12,11 +12,12 @@ from tidegate.models.config import TextConfig
 from tidegate.sequences.features import Features
 from tidegate.text.tokenizer import PADDING
 from tidegate.torch.chrono import check_chrono
-from tidegate.training.network.head_loss import Map, head_loss
+from tidegate.training.network.head_loss import head_loss
 from tidegate.training.network.layers import recurrent_layers
 from tidegate.training.network.losses import ACTIVATIONS, LOSSES
 from tidegate.training.network.shares import Share, dropout_mask
 from tidegate.training.network.summaries import step_weights, summarize
+from tidegate.training.network.threads import Map
 
 # torch starts embeddings with a standard deviation of 1, which drowns what a few epochs can add.
 EMBEDDING_SPREAD = 0.1
@@ -87,8 +88,8 @@ class NetworkModule(nn.Module):
         config: What to build (cell, sizes, summary, labels).
         dropout: Probability of zeroing a feature, of the inputs (the same features all along a sequence, so that the
             mask is small, Gal & Ghahramani 2016), between layers, and of the summary; where steps are foreseen or
-            labelled, not of the inputs, and of each step's state; where words are, of the states of a part of a text
-            (the same features all along it).
+            labelled, not of the inputs, and of each step's last state; where words are foreseen, of the last states of
+            a part of a text (the same features all along it).
         chrono: Longest memory in steps that the units start with, see `tidegate.torch.GRU`; None for torch's own start.
         outputs: Scale of the numbers that a regression predicts.
 
@@ -255,7 +256,7 @@ class TextModule(NetworkModule):
     Attributes:
         carried: The states that the last texts have left, from which the next ones go on where words are foreseen; one
             for each state of the cell, or none.
-        shared: How the loss is shared out among threads where words are foreseen, see `head_loss`.
+        shared: What the loss is computed with where words are foreseen, see `head_loss`.
     """
 
     config: TextConfig

@@ -45,7 +45,7 @@ class Share:
         if self.group.size == 1:
             return dropout_mask(shape, dropout)
         whole = dropout_mask((*shape[:axis], len(self.lengths), *shape[axis + 1 :]), dropout)
-        return whole[(slice(None),) * axis + (self.rows,)]
+        return whole[(slice(None),) * axis + (self.rows,)].contiguous()  # autograd keeps no more than these rows
 
     def laid_out(self, own: Tensor, axis: int) -> Tensor:
         """Lays what this process has of its rows out among all rows of the batch, 0 in the place of the others.
