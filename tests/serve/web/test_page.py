@@ -90,6 +90,7 @@ def test_pictures_out_of_sight_wait_until_nothing_changes(visit: Open) -> None:
     asked: list[str] = []
     page.on("request", lambda request: asked.append(request.url.rsplit("/", 1)[1]))
     expect(page.locator("#flow-note li")).to_have_count(2)  # of the first text
+    page.evaluate("new Promise(done => setTimeout(done, 1000))")  # timers of the first text have run
     page.evaluate(OUT_OF_SIGHT, "#flow")  # an empty page is short: it was in sight until all above it was drawn
     asked.clear()
     page.clock.install(time=0)
