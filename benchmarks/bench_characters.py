@@ -59,7 +59,7 @@ def on_torch() -> Iterator[None]:
         mock.patch("tidegate.training.network.modules.recurrent_layers", layers),
         mock.patch("tidegate.training.network.loop.one_torch_thread", nullcontext),
         mock.patch("tidegate.training.network.likelihoods.one_torch_thread", nullcontext),
-        mock.patch("tidegate.training.network.likelihoods.get_num_threads", return_value=1),
+        mock.patch("tidegate.training.network.threads.get_num_threads", return_value=1),
         mock.patch.object(TextModule, "loss_of", NetworkModule.loss_of),
     ):
         yield

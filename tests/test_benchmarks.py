@@ -18,6 +18,7 @@ import torch
 from torch.nn.utils.rnn import pack_padded_sequence
 
 import tidegate
+from tidegate.training.data.next_tokens import prepare_tokens
 
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 ALIVE: list[ModuleType] = []  # OpenVINO's Cores among them: findings/openvino-cores-unmap-the-signal-stack.sh
@@ -306,3 +307,15 @@ def test_the_page_is_written_between_its_marks(modules: dict[str, ModuleType]) -
     assert once.endswith("\nby hand too\n")
     assert "old" not in once
     assert page(once, found) == once
+
+
+@pytest.mark.usefixtures("modules")
+def test_the_same_network_is_trained_on_torch(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What stands in for our layer, loss and threads is found, and comes to the losses of ours but for rounding."""
+    characters = import_module("bench_characters")
+    monkeypatch.setitem(characters.SIZES, "hidden_size", 8)
+    examples = prepare_tokens(["to be or not to be " * 40], tokens="characters", validation=["to be "], bptt=16)
+    ours = characters.trained(examples, "lstm", 1, 0)
+    with characters.on_torch():
+        theirs = characters.trained(examples, "lstm", 1, 0)
+    assert theirs.loss == pytest.approx(ours.loss, rel=1e-4)
